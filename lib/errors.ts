@@ -1,0 +1,70 @@
+/** The status of each error code of the HTTP contract. */
+const STATUS_BY_CODE = {
+  invalid_request: 400,
+  schema_extraction_failed: 400,
+  extension_not_available: 400,
+  unauthorized: 403,
+  platform_isolation_violation: 403,
+  database_not_found: 404,
+  function_not_found: 404,
+  not_found: 404,
+  method_not_allowed: 405,
+  database_already_exists: 409,
+  name_conflict: 409,
+  migration_checksum_mismatch: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  migration_failed: 422,
+  function_deploy_failed: 422,
+  seeder_failed: 422,
+  extension_install_failed: 422,
+  query_failed: 500,
+  internal_error: 500,
+  pool_exhausted: 503,
+  connection_failed: 503,
+  query_timeout: 504,
+} as const
+
+/** A code of the HTTP contract, as it stands in an answer's `error`. */
+export type ErrorCode = keyof typeof STATUS_BY_CODE
+
+/** What an error answer may carry beside `error` and `message`. */
+export interface ErrorDetails {
+  database?: string
+  cause?: string
+  sqlstate?: string
+  detail?: string
+  hint?: string
+  context?: string
+  file?: string
+  line?: number
+  [field: string]: unknown
+}
+
+/**
+ * The one error that reaches a client. `details` are answered as they are, so nothing secret goes
+ * in; `status` is the code's own unless the third argument says otherwise.
+ */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError'
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+  readonly status: number
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: ErrorDetails = {},
+    status: number = STATUS_BY_CODE[code],
+  ) {
+    super(message)
+    this.code = code
+    this.details = details
+    this.status = status
+  }
+
+  /** The answer's body. */
+  toJSON(): Record<string, unknown> {
+    return { error: this.code, message: this.message, ...this.details }
+  }
+}
