@@ -1,0 +1,27 @@
+import { defineHandler } from 'h3'
+import { readJsonObject } from '../../lib/body.ts'
+import { createTenant } from '../../lib/deploy/database.ts'
+import { databaseName, parseId, parseTenantId } from '../../lib/names.ts'
+import { nodeOf } from '../../lib/request.ts'
+
+export default defineHandler({
+  meta: { description: 'Create the empty database of a new tenant' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const { req, res } = nodeOf(event)
+    const body = await readJsonObject(req, res, gateway.config.maxBodyBytes)
+    const owner = {
+      platform: parseId('platform', body.platform),
+      tenantId: parseTenantId(body.tenant_id),
+    }
+    request.platform = owner.platform
+    request.database = databaseName(owner)
+    const database = await gateway.deploys.run(request.database, () => createTenant(gateway, owner))
+    event.res.status = 201
+    return {
+      status: 'created',
+      database,
+      message: 'Database created. Run /register or /migrate to deploy schema.',
+    }
+  },
+})

@@ -1,0 +1,16 @@
+import { defineHandler, HTTPResponse } from 'h3'
+import { checkHealth } from '../lib/health.ts'
+
+export default defineHandler({
+  meta: { access: 'public', description: 'Whether the gateway and its PostgreSQL work' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const health = await checkHealth(gateway)
+    // A stranger learns that it works, not how.
+    const answer = request.isAllowed ? health : { status: health.status }
+    return new HTTPResponse(JSON.stringify(answer), {
+      status: health.postgres_connected ? 200 : 503,
+      headers: { 'content-type': 'application/json; charset=utf-8' },
+    })
+  },
+})

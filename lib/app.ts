@@ -1,0 +1,149 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import {
+  type EventHandler,
+  H3,
+  type H3Event,
+  type HTTPError,
+  type HTTPMethod,
+  HTTPResponse,
+} from 'h3'
+import { toNodeHandler } from 'h3/node'
+import { checkAccess, clientAddress, isAllowedAddress } from './access.ts'
+import { GatewayError } from './errors.ts'
+import type { Gateway } from './gateway.ts'
+import { nodeOf, type RequestContext, requestId } from './request.ts'
+import type { Route } from './routes.ts'
+
+const RETRY_AFTER_SECONDS = '1'
+const RETRY_CODES = new Set(['pool_exhausted', 'connection_failed'])
+
+/** What the listener keeps of each request until it is answered. */
+const contexts = new WeakMap<IncomingMessage, RequestContext>()
+
+/**
+ * The gateway as a listener for node:http: finds out who asks, sends the request to its handler,
+ * turns errors into answers, and writes a line of log for each request.
+ */
+export function createListener(gateway: Gateway, routes: Route[]): RequestListener {
+  const handle = toNodeHandler(createApp(gateway, routes))
+  return (req, res) => {
+    const context = newContext(gateway, req)
+    contexts.set(req, context)
+    res.setHeader('x-request-id', context.id)
+    res.once('close', () => logRequest(gateway, req, res, context))
+    handle(req, res)
+  }
+}
+
+function createApp(gateway: Gateway, routes: Route[]): H3 {
+  const app = new H3({
+    silent: true,
+    onError: (error, event) => answerError(gateway, error, event),
+  })
+  for (const { method, path, access, handler } of routes) {
+    const guarded = guard(gateway, access, handler)
+    app.on(method as HTTPMethod, path, guarded)
+    if (method === 'GET') app.on('HEAD', path, guarded)
+  }
+  for (const [path, methods] of methodsByPath(routes)) {
+    app.all(
+      path,
+      guard(gateway, 'network', (event) => otherMethod(event, methods)),
+    )
+  }
+  app.all('/**', guard(gateway, 'network', notFound))
+  return app
+}
+
+function guard(gateway: Gateway, access: Route['access'], handler: EventHandler): EventHandler {
+  const { adminToken } = gateway.config
+  return (event) => {
+    const { req } = nodeOf(event)
+    const context = contexts.get(req)!
+    checkAccess(access, context, req.headers.authorization, adminToken)
+    event.context.gateway = gateway
+    event.context.request = context
+    return handler(event)
+  }
+}
+
+function newContext({ config }: Gateway, req: IncomingMessage): RequestContext {
+  const address = clientAddress(req, config.trustedProxies)
+  return {
+    id: requestId(req),
+    address: address?.toString(),
+    isAllowed: isAllowedAddress(address, config.allowedNetworks),
+    startedAt: performance.now(),
+    platform: undefined,
+    database: undefined,
+  }
+}
+
+/** Paths that differ in the names of their parameters alone are one. */
+function methodsByPath(routes: Route[]): Map<string, string[]> {
+  const methods = new Map<string, string[]>()
+  for (const { method, path } of routes) {
+    const known = methods.get(path) ?? []
+    known.push(...(method === 'GET' ? ['GET', 'HEAD'] : [method]))
+    methods.set(path, known)
+  }
+  return methods
+}
+
+function otherMethod(event: H3Event, methods: string[]): HTTPResponse {
+  const { req, res } = nodeOf(event)
+  res.setHeader('allow', [...methods, 'OPTIONS'].join(', '))
+  if (req.method === 'OPTIONS') return new HTTPResponse(null, { status: 204 })
+  throw new GatewayError(
+    'method_not_allowed',
+    `${event.url.pathname} takes ${methods.join(', ')}, not ${req.method}`,
+  )
+}
+
+function notFound(event: H3Event): never {
+  throw new GatewayError('not_found', `There is no endpoint ${event.url.pathname}`)
+}
+
+function answerError(gateway: Gateway, { cause, status }: HTTPError, event: H3Event): HTTPResponse {
+  const { req, res } = nodeOf(event)
+  const error = asGatewayError(gateway, cause, status, contexts.get(req)?.id)
+  if (RETRY_CODES.has(error.code)) res.setHeader('retry-after', RETRY_AFTER_SECONDS)
+  if (error.status === 401) res.setHeader('www-authenticate', 'Bearer')
+  return new HTTPResponse(JSON.stringify(error), {
+    status: error.status,
+    headers: { 'content-type': 'application/json; charset=utf-8' },
+  })
+}
+
+/** What is not an error for clients stays in the log. */
+function asGatewayError(gateway: Gateway, cause: unknown, status: number, id = ''): GatewayError {
+  if (cause instanceof GatewayError) return cause
+  // h3's own refusals, such as a path with a broken escape.
+  if (status >= 400 && status < 500) return new GatewayError('invalid_request', 'Bad request')
+  gateway.log.error('Request failed', {
+    request_id: id,
+    error: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause),
+  })
+  return new GatewayError('internal_error', 'Something went wrong; the log says what', {
+    request_id: id,
+  })
+}
+
+function logRequest(
+  { log }: Gateway,
+  req: IncomingMessage,
+  res: ServerResponse,
+  context: RequestContext,
+): void {
+  const path = req.url?.split('?', 1)[0]
+  log.info(`${req.method} ${path}`, {
+    method: req.method,
+    path,
+    status: res.writableFinished ? res.statusCode : 499,
+    ms: Math.round((performance.now() - context.startedAt) * 10) / 10,
+    address: context.address ?? req.socket.remoteAddress,
+    request_id: context.id,
+    platform: context.platform,
+    database: context.database,
+  })
+}

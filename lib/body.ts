@@ -1,0 +1,93 @@
+import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GatewayError } from './errors.ts'
+import { type JsonValue, parseJson } from './json.ts'
+
+/** The rest of a body that is too large is read and thrown away up to this many bytes. */
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+
+/**
+ * Reads a JSON object.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
+ */
+export async function readJsonObject(
+  req: IncomingMessage,
+  res: ServerResponse,
+  maxBytes: number,
+): Promise<{ [field: string]: JsonValue }> {
+  const type = mediaType(req)
+  if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) {
+    throw new GatewayError(
+      'unsupported_media_type',
+      `Content-Type is ${type}; send application/json`,
+    )
+  }
+  const bytes = await readBytes(req, res, maxBytes)
+  if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
+  if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
+  const value = parseJson(bytes.toString('utf8'))
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw new GatewayError('invalid_request', 'The body is not a JSON object')
+}
+
+/** The media type of a request's body in lower case, without parameters; '' where none is given. */
+export function mediaType(req: IncomingMessage): string {
+  return (req.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+}
+
+/**
+ * Checks the announced size and lets a client go on that waits for "100 Continue".
+ * @throws {GatewayError} payload_too_large before anything of the body was sent
+ */
+export function admitBody(req: IncomingMessage, res: ServerResponse, maxBytes: number): void {
+  const length = Number(req.headers['content-length'] ?? 0)
+  if (length > maxBytes) {
+    if (length - maxBytes > MAX_DISCARDED_BYTES || awaitsContinue(req)) {
+      res.setHeader('connection', 'close')
+    } else {
+      req.resume()
+    }
+    throw tooLarge(maxBytes)
+  }
+  if (awaitsContinue(req)) res.writeContinue()
+}
+
+function readBytes(req: IncomingMessage, res: ServerResponse, maxBytes: number): Promise<Buffer> {
+  admitBody(req, res, maxBytes)
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= maxBytes) {
+        chunks.push(chunk)
+        return
+      }
+      chunks.length = 0
+      if (size - maxBytes > MAX_DISCARDED_BYTES) {
+        req.pause()
+        res.setHeader('connection', 'close')
+        reject(tooLarge(maxBytes))
+      }
+    })
+    req.once('end', () => {
+      if (size > maxBytes) reject(tooLarge(maxBytes))
+      else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+    })
+    req.once('error', () => reject(aborted()))
+    req.once('close', () => reject(aborted()))
+  })
+}
+
+/** The client went away before its request was complete. */
+export function aborted(): GatewayError {
+  return new GatewayError('invalid_request', 'The request ended before its body was complete')
+}
+
+export function tooLarge(maxBytes: number): GatewayError {
+  return new GatewayError('payload_too_large', `The body is larger than ${maxBytes} bytes`)
+}
+
+function awaitsContinue(req: IncomingMessage): boolean {
+  return req.headers.expect?.toLowerCase() === '100-continue'
+}

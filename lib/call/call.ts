@@ -1,0 +1,140 @@
+import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import {
+  fromPostgres,
+  isPostgresError,
+  type PostgresError,
+  postgresDetails,
+} from '../postgres/errors.ts'
+import type { Pools } from '../postgres/pools.ts'
+import {
+  type BoundCall,
+  type BoundParameter,
+  bindCall,
+  callText,
+  type Parameters,
+  placeholder,
+  unconvertible,
+} from './parameters.ts'
+import type { Signature } from './signature.ts'
+import type { Signatures } from './signatures.ts'
+
+/** The rows as PostgreSQL rendered them. */
+export interface CallResult {
+  /** A JSON array, in UTF-8. */
+  rows: Uint8Array
+  rowCount: number
+}
+
+const NO_ROWS = Buffer.from('[]')
+
+const UNDEFINED_FUNCTION = '42883'
+
+/**
+ * SQLSTATEs with which PostgreSQL refuses the call itself: a record without column list, an
+ * ambiguous or a polymorphic type that does not resolve.
+ */
+const REFUSED = new Set(['42601', '42725', '42804', '42P18', '42846'])
+
+/**
+ * Runs `select * from name(params)` in the database.
+ * @throws {GatewayError} function_not_found, invalid_request for a value that does not convert,
+ *   query_failed and query_timeout for what the function raised, pool_exhausted, connection_failed
+ */
+export async function callFunction(
+  pools: Pools,
+  signatures: Signatures,
+  database: string,
+  name: string,
+  params: Parameters,
+): Promise<CallResult> {
+  const lease = await pools.lease(database)
+  try {
+    const known = await signatures.get(lease.sql, database, name)
+    try {
+      return await run(lease.sql, bindCall(name, known, params))
+    } catch (error) {
+      if (!mayBeStale(error)) throw error
+      signatures.forget(database)
+      const current = await signatures.get(lease.sql, database, name)
+      if (isSame(known, current)) throw error
+      return await run(lease.sql, bindCall(name, current, params))
+    }
+  } catch (error) {
+    throw fromPostgres(error, database)
+  } finally {
+    lease.release()
+  }
+}
+
+async function run(sql: Sql, call: BoundCall): Promise<CallResult> {
+  try {
+    const values = call.parameters.map((parameter) => parameter.value)
+    const [row] = await sql(statement(call), ...values).raw()
+    const [rows, rowCount] = row as unknown as [Uint8Array | null, Buffer]
+    return { rows: rows ?? NO_ROWS, rowCount: Number(rowCount.toString('latin1')) }
+  } catch (error) {
+    throw isPostgresError(error) ? await explain(sql, call, error) : error
+  }
+}
+
+const statements = new WeakMap<Signature, Map<string, TemplateStringsArray>>()
+
+/** The call's SQL, made once for each function and form of its parameters. */
+function statement(call: BoundCall): TemplateStringsArray {
+  let byForm = statements.get(call.signature)
+  if (!byForm) statements.set(call.signature, (byForm = new Map()))
+  let form = ''
+  for (const p of call.parameters) form += `${p.named ? p.label : ''} ${p.form} ${p.type},`
+  let text = byForm.get(form)
+  if (!text) byForm.set(form, (text = callText(call)))
+  return text
+}
+
+/** The call did not start, as the function is not as it was when its signature was read. */
+function mayBeStale(error: unknown): boolean {
+  if (error instanceof GatewayError) return error.code === 'function_not_found'
+  return isPostgresError(error) && error.code === UNDEFINED_FUNCTION && !error.where
+}
+
+function isSame(a: Signature[], b: Signature[]): boolean {
+  const texts = (signatures: Signature[]) => JSON.stringify(signatures)
+  return texts(a) === texts(b)
+}
+
+/** Says which parameter did not convert, where that is what happened. */
+async function explain(sql: Sql, call: BoundCall, error: PostgresError): Promise<unknown> {
+  const position = /^(?:un)?named portal (?:".*" )?parameter \$(\d+)/.exec(error.where ?? '')?.[1]
+  const parameter = position
+    ? call.parameters[Number(position) - 1]
+    : error.where
+      ? undefined
+      : await failedRecord(sql, call)
+  if (parameter) return conversionError(parameter, error)
+  if (!error.where && REFUSED.has(error.code)) {
+    return new GatewayError('invalid_request', error.message, postgresDetails(error))
+  }
+  return error
+}
+
+/** The JSON array or object that PostgreSQL could not turn into its type: each is tried alone. */
+async function failedRecord(sql: Sql, call: BoundCall): Promise<BoundParameter | undefined> {
+  for (const parameter of call.parameters) {
+    if (parameter.form !== 'record') continue
+    const [before, after] = placeholder(parameter)
+    const texts = [`select ${before}`, after]
+    const probe = Object.assign(texts, { raw: texts })
+    try {
+      await sql(probe, parameter.value)
+    } catch (error) {
+      if (isPostgresError(error)) return parameter
+      throw error
+    }
+  }
+  return undefined
+}
+
+function conversionError({ label, type }: BoundParameter, error: PostgresError): GatewayError {
+  const { context: _, ...details } = postgresDetails(error)
+  return unconvertible(label, type, error.message, details)
+}

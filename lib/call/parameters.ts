@@ -1,0 +1,290 @@
+import { type ErrorDetails, GatewayError } from '../errors.ts'
+import { isNumber, type JsonValue, jsonText, numberText } from '../json.ts'
+import { quoteIdentifier } from '../names.ts'
+import type { Argument, Signature } from './signature.ts'
+
+/** What a caller sends: by position, or by name. */
+export type Parameters = JsonValue[] | { [name: string]: JsonValue }
+
+/**
+ * The `params` of a request: absent is none.
+ * @throws {GatewayError} invalid_request where it is neither an array nor an object
+ */
+export function parseParameters(value: JsonValue | undefined): Parameters {
+  if (value === undefined || value === null) return []
+  if (typeof value === 'object') return value
+  throw new GatewayError(
+    'invalid_request',
+    'params must be an array (by position) or an object (by name)',
+  )
+}
+
+/** One argument of a call with its value, as it goes to PostgreSQL. */
+export interface BoundParameter {
+  argument: Argument
+  /** How errors name it: `p_id`, or `1` for the first. */
+  label: string
+  /** The type it is given: the declared one, or what a polymorphic one becomes. */
+  type: string
+  /** `$n` stands for the value itself, or for JSON that PostgreSQL takes apart. */
+  form: 'text' | 'record'
+  value: string | null
+  /** Whether it is written `name => …`, and whether it is the VARIADIC array. */
+  named: boolean
+  variadic: boolean
+}
+
+/** A function chosen for a call, and its arguments. */
+export interface BoundCall {
+  signature: Signature
+  parameters: BoundParameter[]
+}
+
+/**
+ * Chooses the overload that takes these parameters: by number and names, then by how well the JSON
+ * types fit the declared ones.
+ * @throws {GatewayError} function_not_found where none does; invalid_request where two fit alike,
+ *   or a value cannot be any text of PostgreSQL
+ */
+export function bindCall(name: string, signatures: Signature[], params: Parameters): BoundCall {
+  const fitting = signatures.flatMap((signature) => {
+    const given = assign(signature, params)
+    return given ? [{ signature, given }] : []
+  })
+  if (fitting.length === 0) throw noFunction(name, signatures, params)
+  const chosen = fitting.length === 1 ? fitting[0] : bestFit(fitting)
+  if (!chosen) {
+    throw new GatewayError(
+      'invalid_request',
+      `Several functions take these parameters: ${fitting.map((f) => f.signature.text).join('; ')}`,
+      { candidates: fitting.map((f) => f.signature.text) },
+    )
+  }
+  return { signature: chosen.signature, parameters: chosen.given.map(bind) }
+}
+
+interface Given {
+  argument: Argument
+  label: string
+  value: JsonValue
+  named: boolean
+  variadic: boolean
+}
+
+/** Which value each argument gets; undefined where the function cannot be called like this. */
+function assign(signature: Signature, params: Parameters): Given[] | undefined {
+  return Array.isArray(params)
+    ? assignByPosition(signature, params)
+    : assignByName(signature, params)
+}
+
+function assignByPosition(signature: Signature, values: JsonValue[]): Given[] | undefined {
+  const { arguments: args, defaults, variadic } = signature
+  const fixed = variadic ? args.length - 1 : args.length
+  if (values.length < args.length - defaults - (variadic && defaults === 0 ? 1 : 0))
+    return undefined
+  if (values.length > args.length && !variadic) return undefined
+
+  const given = values.slice(0, fixed).map((value, i) => ({
+    argument: args[i]!,
+    label: args[i]?.name ?? String(i + 1),
+    value,
+    named: false,
+    variadic: false,
+  }))
+  const last = args.at(-1)
+  if (!variadic || !last || (values.length <= fixed && defaults > 0)) return given
+  const rest = values.slice(fixed)
+  const isArrayItself = rest.length === 1 && (Array.isArray(rest[0]) || rest[0] === null)
+  given.push({
+    argument: last,
+    label: last.name ?? String(args.length),
+    value: isArrayItself ? rest[0]! : rest,
+    named: false,
+    variadic: true,
+  })
+  return given
+}
+
+function assignByName(
+  signature: Signature,
+  values: { [name: string]: JsonValue },
+): Given[] | undefined {
+  const names = Object.keys(values)
+  const args = signature.arguments
+  const required = args.length - signature.defaults
+  if (names.some((name) => !args.some((argument) => argument.name === name))) return undefined
+  const missing = args
+    .slice(0, required)
+    .some((argument) => argument.name === undefined || !Object.hasOwn(values, argument.name))
+  if (missing) return undefined
+
+  return args
+    .filter((argument) => argument.name !== undefined && Object.hasOwn(values, argument.name))
+    .map((argument) => ({
+      argument,
+      label: argument.name!,
+      value: values[argument.name!]!,
+      named: true,
+      variadic: signature.variadic && argument === args.at(-1),
+    }))
+}
+
+function bestFit<T extends { given: Given[] }>(fitting: T[]): T | undefined {
+  const ranked = fitting
+    .map((candidate) => ({ candidate, score: fit(candidate.given) }))
+    .sort((a, b) => b.score - a.score)
+  return ranked[0]!.score > ranked[1]!.score ? ranked[0]!.candidate : undefined
+}
+
+function fit(given: Given[]): number {
+  return given.reduce((sum, { argument, value }) => sum + valueFit(argument, value), 0)
+}
+
+/** 2: the natural type of the value; 1: it may convert; 0: it hardly does. */
+function valueFit({ kind, category }: Argument, value: JsonValue): 0 | 1 | 2 {
+  if (value === null || kind === 'polymorphic') return 1
+  if (kind === 'json') return typeof value === 'object' ? 2 : 1
+  if (isNumber(value)) return category === 'N' ? 2 : category === 'S' ? 1 : 0
+  if (typeof value === 'boolean') return category === 'B' ? 2 : category === 'S' ? 1 : 0
+  if (typeof value === 'string') return category === 'S' ? 2 : 1
+  if (Array.isArray(value)) return category === 'A' ? 2 : 0
+  return category === 'C' ? 2 : 0
+}
+
+function bind({ argument, label, value, named, variadic }: Given): BoundParameter {
+  const type = argument.kind === 'polymorphic' ? polymorphicType(value) : argument.type
+  const bound = { argument, label, type, named, variadic }
+  if (value === null) return { ...bound, form: 'text', value: null }
+  if (argument.kind === 'json' || type === 'jsonb') {
+    // Only json and jsonb themselves read JSON as text; a domain over one goes through a record.
+    const direct = type === 'json' || type === 'jsonb'
+    const json = jsonOf(label, type, value)
+    return { ...bound, form: direct ? 'text' : 'record', value: direct ? json : record(json) }
+  }
+  if (typeof value === 'object' && argument.kind !== 'scalar') {
+    return { ...bound, form: 'record', value: record(jsonOf(label, type, value)) }
+  }
+  return { ...bound, form: 'text', value: scalarText(label, type, value) }
+}
+
+function scalarText(label: string, type: string, value: JsonValue): string {
+  if (isNumber(value)) return numberText(value)
+  if (typeof value === 'object') return jsonOf(label, type, value)
+  const text = String(value)
+  if (text.includes('\0'))
+    throw unconvertible(label, type, 'PostgreSQL text holds no NUL character')
+  if (!text.isWellFormed()) throw unconvertible(label, type, 'it holds half a surrogate pair')
+  return text
+}
+
+function jsonOf(label: string, type: string, value: JsonValue): string {
+  try {
+    return jsonText(value)
+  } catch {
+    throw unconvertible(label, type, 'it is nested too deeply')
+  }
+}
+
+/** What `json_to_record` reads: see `callText`. */
+function record(json: string): string {
+  return `{"v":${json}}`
+}
+
+/** The type of a value for anyelement and anyarray, as PostgreSQL would type a literal of it. */
+function polymorphicType(value: JsonValue): string {
+  if (isNumber(value)) {
+    const text = numberText(value)
+    if (!/^-?\d+$/.test(text)) return 'numeric'
+    const number = BigInt(text)
+    if (BigInt.asIntN(32, number) === number) return 'integer'
+    return BigInt.asIntN(64, number) === number ? 'bigint' : 'numeric'
+  }
+  if (typeof value === 'boolean') return 'boolean'
+  if (Array.isArray(value)) return `${commonType(value)}[]`
+  return value !== null && typeof value === 'object' ? 'jsonb' : 'text'
+}
+
+const NUMBER_TYPES = ['integer', 'bigint', 'numeric']
+
+function commonType(values: JsonValue[]): string {
+  const types = new Set(
+    values
+      .flat(Infinity as 1)
+      .filter(notNull)
+      .map(polymorphicType),
+  )
+  if (types.size === 0) return 'text'
+  if ([...types].every((type) => NUMBER_TYPES.includes(type))) {
+    return NUMBER_TYPES.findLast((type) => types.has(type))!
+  }
+  const [first] = types
+  return types.size === 1 && first ? first : 'text'
+}
+
+function notNull(value: JsonValue): boolean {
+  return value !== null
+}
+
+/** The error of a value that is not one of its argument's type. */
+export function unconvertible(
+  label: string,
+  type: string,
+  why: string,
+  details: ErrorDetails = {},
+): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    `Parameter ${label} (${type}) does not convert: ${why}`,
+    { parameter: label, type, cause: why, ...details },
+  )
+}
+
+/**
+ * The call's SQL around its values, for postgres.js as a template: `$1` stands between the first
+ * two texts. PostgreSQL renders the rows: `rows` is a JSON array, `row_count` their number.
+ */
+export function callText({ signature, parameters }: BoundCall): TemplateStringsArray {
+  const name = `${quoteIdentifier(signature.schema)}.${quoteIdentifier(signature.name)}`
+  // A void function in LANGUAGE sql gives null where one in PL/pgSQL gives ''.
+  const columns = signature.returnsVoid ? `'' as ${quoteIdentifier(signature.name)}` : '*'
+  // The alias is a name that no column has: json_agg(r) would mean a column named r.
+  const texts = [
+    `select json_agg("row of call") as rows, count(*) as row_count from (select ${columns} from ${name}(`,
+  ]
+  parameters.forEach((parameter, i) => {
+    const separator = i === 0 ? '' : ', '
+    const variadic = parameter.variadic ? 'variadic ' : ''
+    const named = parameter.named ? `${quoteIdentifier(parameter.label)} => ` : ''
+    const [before, after] = placeholder(parameter)
+    texts[i] += separator + variadic + named + before
+    texts.push(after)
+  })
+  texts[texts.length - 1] += ')) as "row of call"'
+  return Object.assign(texts, { raw: texts })
+}
+
+/**
+ * A JSON array or object for an array or composite type is taken apart by PostgreSQL itself
+ * (json_to_record: nested arrays, composites, domains; numbers digit for digit).
+ */
+export function placeholder({ form, type }: BoundParameter): [string, string] {
+  return form === 'text'
+    ? ['', `::${type}`]
+    : ['(select v from json_to_record(', `::json) as x (v ${type}))`]
+}
+
+function noFunction(name: string, signatures: Signature[], params: Parameters): GatewayError {
+  if (signatures.length === 0) {
+    return new GatewayError('function_not_found', `There is no function ${name}`)
+  }
+  const given = Array.isArray(params)
+    ? `${params.length} parameter${params.length === 1 ? '' : 's'}`
+    : `parameters named ${Object.keys(params).join(', ') || '(none)'}`
+  const candidates = signatures.map((signature) => signature.text)
+  return new GatewayError(
+    'function_not_found',
+    `No function ${name} takes ${given}; there is ${candidates.join('; ')}`,
+    { candidates },
+  )
+}

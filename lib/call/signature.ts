@@ -1,0 +1,129 @@
+import type { Sql } from '../postgres/connection.ts'
+
+/** How a JSON value becomes an argument. */
+export type ArgumentKind =
+  /** As text, which the type's input function reads. */
+  | 'scalar'
+  /** json or jsonb, or a domain over one: the JSON itself. */
+  | 'json'
+  /** An array, a composite type, or a domain over one: JSON arrays and objects are taken apart. */
+  | 'structured'
+  /** anyelement and its like: the type follows from the value. */
+  | 'polymorphic'
+
+/** One argument that a caller gives. */
+export interface Argument {
+  /** Undefined where the function declares none. */
+  name: string | undefined
+  /** The type as SQL writes it in a cast. */
+  type: string
+  /** pg_type.typcategory: N number, S string, B boolean, A array, C composite, … */
+  category: string
+  kind: ArgumentKind
+}
+
+/** One function of a database as a caller sees it; overloads are one each. */
+export interface Signature {
+  schema: string
+  name: string
+  /** The arguments that go in, in order. */
+  arguments: Argument[]
+  /** How many of the last ones may be left out. */
+  defaults: number
+  /** The last argument takes any number of values. */
+  variadic: boolean
+  returnsVoid: boolean
+  /** As PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
+  text: string
+}
+
+interface SignatureRow {
+  schema: string
+  name: string
+  text: string
+  defaults: number
+  variadic: boolean
+  void: boolean
+  names: (string | null)[] | null
+  types: { type: string; category: string; kind: ArgumentKind }[]
+}
+
+/**
+ * Every function of that name that /call may run: plain functions that are found without a schema,
+ * not PostgreSQL's own, not an extension's, not a trigger's, none with internal arguments. What the catalogs mean: PostgreSQL
+ * manual, "pg_proc" and "pg_type".
+ */
+export async function readSignatures(sql: Sql, name: string): Promise<Signature[]> {
+  const rows = await sql<{ signature: SignatureRow }[]>`
+    with recursive base as (
+      -- A domain is converted as the type below it.
+      select oid, oid as base, typtype, typbasetype, typelem, typcategory
+      from pg_type
+      union all
+      select b.oid, t.oid, t.typtype, t.typbasetype, t.typelem, t.typcategory
+      from base b
+      join pg_type t on t.oid = b.typbasetype
+      where b.typtype = 'd'
+    ),
+    candidate as (
+      select p.*, n.nspname
+      from pg_proc p
+      join pg_namespace n on n.oid = p.pronamespace
+      where p.proname = ${name}
+        and p.prokind = 'f'
+        and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+        and p.provariadic <> '"any"'::regtype
+        and 'internal'::regtype <> all (p.proargtypes)
+        and n.nspname not in ('pg_catalog', 'information_schema')
+        and pg_function_is_visible(p.oid)
+        and not exists (
+          select from pg_depend d
+          where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        )
+    )
+    select json_build_object(
+      'schema', c.nspname,
+      'name', c.proname,
+      'text', format('%s(%s)', c.proname, pg_get_function_arguments(c.oid)),
+      'defaults', c.pronargdefaults,
+      'variadic', c.provariadic <> 0,
+      'void', c.prorettype = 'void'::regtype,
+      'names', (
+        select json_agg(nullif(c.proargnames[i], '') order by i)
+        from generate_subscripts(c.proargnames, 1) i
+        where c.proargmodes is null or c.proargmodes[i] in ('i', 'b', 'v')
+      ),
+      'types', (
+        select coalesce(json_agg(
+          json_build_object(
+            -- A type modifier of -1, so that bpchar and bit are not cut to one character.
+            'type', format_type(a.type, -1),
+            'category', b.typcategory,
+            'kind', case
+              when b.typtype = 'p' then 'polymorphic'
+              when b.base in ('json'::regtype, 'jsonb'::regtype) then 'json'
+              when b.typtype = 'c' or b.typcategory = 'A' then 'structured'
+              else 'scalar'
+            end
+          ) order by a.position
+        ), '[]')
+        from unnest(c.proargtypes) with ordinality a (type, position)
+        join base b on b.oid = a.type and b.typtype <> 'd'
+      )
+    ) as signature
+    from candidate c
+    order by pg_get_function_identity_arguments(c.oid)
+  `
+  return rows.map(({ signature }) => ({
+    schema: signature.schema,
+    name: signature.name,
+    text: signature.text,
+    defaults: signature.defaults,
+    variadic: signature.variadic,
+    returnsVoid: signature.void,
+    arguments: signature.types.map((type, i) => ({
+      name: signature.names?.[i] ?? undefined,
+      ...type,
+    })),
+  }))
+}

@@ -1,0 +1,139 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseEnv } from 'node:util'
+import { type Network, parseNetworks } from './networks.ts'
+import { parseDatabaseUrl, type Server } from './postgres/server.ts'
+import type { SchemaFormLimits } from './schema-form.ts'
+
+/** Log levels, most severe first. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** Every setting, parsed and checked. Durations are milliseconds, sizes are bytes. */
+export interface Config {
+  /** The PostgreSQL of DATABASE_URL; undefined: an embedded one in `dataDir`. */
+  server: Server | undefined
+  dataDir: string
+  host: string
+  port: number
+  maxConnectionsPerPool: number
+  maxTotalConnections: number
+  poolIdleTimeoutMs: number
+  poolWaitTimeoutMs: number
+  connectTimeoutMs: number
+  startTimeoutMs: number
+  statementTimeoutMs: number
+  shutdownTimeoutMs: number
+  maxBodyBytes: number
+  archive: SchemaFormLimits
+  allowedNetworks: Network[]
+  trustedProxies: Network[]
+  adminToken: string | undefined
+  logLevel: LogLevel
+}
+
+/** A setting that does not parse. The message is one line that names the setting. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+type Environment = Record<string, string | undefined>
+
+const MEBIBYTE = 1024 * 1024
+const LARGEST_TIMER_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
+
+/**
+ * The environment, over what a `.env` file in `folder` says.
+ * @throws {ConfigError} when the file is there and cannot be read
+ */
+export function readEnvironment(folder: string, env: Environment = process.env): Environment {
+  let text: string
+  try {
+    text = readFileSync(resolve(folder, '.env'), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return env
+    throw new ConfigError(`.env cannot be read: ${(error as Error).message}`)
+  }
+  return { ...parseEnv(text), ...env }
+}
+
+/**
+ * Reads every setting from the environment; one that is absent or empty has its default.
+ * @throws {ConfigError} naming the first setting that does not parse
+ */
+export function readConfig(env: Environment): Config {
+  const text = (name: string) => env[name]?.trim() || undefined
+
+  const integer = (name: string, fallback: number, min: number, max: number) => {
+    const value = text(name)
+    if (value === undefined) return fallback
+    const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN
+    if (number >= min && number <= max) return number
+    throw new ConfigError(`${name}: "${value}" is not a whole number from ${min} to ${max}`)
+  }
+
+  const seconds = (name: string, fallback: number, min = 1) =>
+    integer(name, fallback, min, LARGEST_TIMER_SECONDS) * 1000
+
+  const bytes = (name: string, fallback: number) => integer(name, fallback, 1, 2 ** 31 - 1)
+
+  const parsed = <T>(name: string, fallback: string, parse: (value: string) => T): T => {
+    const value = text(name) ?? fallback
+    try {
+      return parse(value)
+    } catch (error) {
+      throw new ConfigError(`${name}: ${(error as Error).message}`)
+    }
+  }
+
+  const databaseUrl = text('DATABASE_URL')
+  const maxTotalConnections = integer('MAX_TOTAL_CONNECTIONS', 200, 4, 100_000)
+
+  return {
+    server: databaseUrl ? parsed('DATABASE_URL', '', parseDatabaseUrl) : undefined,
+    dataDir: resolve(text('DATA_DIR') ?? 'data'),
+    host: parsed('GATEWAY_HOST', '127.0.0.1', hostName),
+    port: integer('GATEWAY_PORT', 9000, 0, 65_535),
+    maxConnectionsPerPool: integer('MAX_CONNECTIONS_PER_POOL', 10, 2, 100_000),
+    maxTotalConnections,
+    poolIdleTimeoutMs: seconds('POOL_IDLE_TIMEOUT_SECS', 1800),
+    poolWaitTimeoutMs: seconds('POOL_WAIT_TIMEOUT_SECS', 5),
+    connectTimeoutMs: seconds('CONNECT_TIMEOUT_SECS', 10),
+    startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
+    statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
+    shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
+    maxBodyBytes: bytes('MAX_BODY_BYTES', 16 * MEBIBYTE),
+    archive: {
+      maxArchiveBytes: bytes('MAX_ARCHIVE_BYTES', 16 * MEBIBYTE),
+      maxUnpackedBytes: bytes('MAX_UNPACKED_BYTES', 64 * MEBIBYTE),
+      maxEntries: integer('MAX_ARCHIVE_ENTRIES', 10_000, 1, 10_000_000),
+    },
+    allowedNetworks: parsed('ALLOWED_NETWORKS', '127.0.0.0/8,10.0.1.0/24', parseNetworks),
+    trustedProxies: parsed('TRUSTED_PROXIES', '', parseNetworks),
+    adminToken: text('ADMIN_TOKEN'),
+    logLevel: text('LOG_LEVEL')
+      ? parsed('LOG_LEVEL', '', logLevel)
+      : parsed('RUST_LOG', 'info', rustLogLevel),
+  }
+}
+
+function hostName(value: string): string {
+  if (/^[\w.:-]{1,253}$/.test(value)) return value
+  throw new Error(`"${value}" is not a host name or an address`)
+}
+
+function logLevel(value: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === value.toLowerCase())
+  if (level) return level
+  throw new Error(`"${value}" is not one of ${LOG_LEVELS.join(', ')}`)
+}
+
+/**
+ * RUST_LOG is a list of levels and target=level pairs; the level that stands alone is the general
+ * one (https://docs.rs/env_logger, "Enabling logging").
+ */
+function rustLogLevel(value: string): LogLevel {
+  const parts = value.split(',').map((part) => part.trim())
+  const general = parts.find((part) => !part.includes('=')) ?? parts[0]?.split('=')[1] ?? ''
+  return logLevel(general)
+}

@@ -1,0 +1,157 @@
+import { addEntry, describeOwner, isSameOwner, readEntry } from '../catalog.ts'
+import { GatewayError } from '../errors.ts'
+import type { Gateway } from '../gateway.ts'
+import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+
+const ADMIN_WAIT_MS = 60_000
+const CREATE_ATTEMPTS = 5
+
+/** template1 is being copied by somebody who does not share it: object_in_use. */
+const OBJECT_IN_USE = '55006'
+
+/**
+ * Sees to it that the owner's database exists. One that does not is created and, before anybody
+ * else can find it in the catalog, `prepare` is run on it; if that fails the database is dropped
+ * again. One that is there already, but in no catalog, is taken over where it is empty or has the
+ * ledger of a gateway.
+ * @returns what `prepare` returned; undefined where the owner has the database already
+ * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
+ */
+export async function ensureDatabase<T>(
+  gateway: Gateway,
+  owner: Owner,
+  prepare: () => Promise<T>,
+): Promise<T | undefined> {
+  const name = databaseName(owner)
+  return withDatabaseLock(gateway, name, async (admin) => {
+    const entry = await readEntry(admin, owner)
+    if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
+    const exists = await databaseExists(admin, name)
+    if (exists && entry) return undefined
+    if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
+    if (!exists) await createDatabase(admin, name)
+    try {
+      const result = await prepare()
+      if (!entry) await addEntry(admin, owner)
+      return result
+    } catch (error) {
+      if (!exists) await dropDatabase(gateway, admin, name)
+      throw error
+    }
+  })
+}
+
+/**
+ * Creates an empty database for the owner.
+ * @throws {GatewayError} database_already_exists, name_conflict
+ */
+export async function createTenant(gateway: Gateway, owner: Owner): Promise<string> {
+  const name = databaseName(owner)
+  await withDatabaseLock(gateway, name, async (admin) => {
+    const entry = await readEntry(admin, owner)
+    if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
+    if (await databaseExists(admin, name)) {
+      if (!entry) throw notOurs(name)
+      throw new GatewayError(
+        'database_already_exists',
+        `${describeOwner(owner)} already has the database ${name}`,
+        { database: name },
+      )
+    }
+    await createDatabase(admin, name)
+    if (!entry) await addEntry(admin, owner)
+  })
+  return name
+}
+
+/**
+ * Runs `work` while no other gateway creates or drops the database of that name. The lock is the
+ * session's: it is gone with the connection, whatever happens.
+ */
+async function withDatabaseLock<T>(
+  gateway: Gateway,
+  name: string,
+  work: (admin: Sql) => Promise<T>,
+): Promise<T> {
+  const lease = await gateway.pools.lease(gateway.server.database, ADMIN_WAIT_MS)
+  try {
+    await lease.sql`select set_config('statement_timeout', '0', false)`
+    await lease.sql`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${name}))`
+    return await work(lease.sql)
+  } catch (error) {
+    throw fromPostgres(error, name)
+  } finally {
+    await lease.discard()
+  }
+}
+
+async function databaseExists(admin: Sql, name: string): Promise<boolean> {
+  const rows = await admin`select from pg_database where datname = ${name}`
+  return rows.length > 0
+}
+
+/** `create database` runs outside of transactions, so its name cannot be a parameter. */
+async function createDatabase(admin: Sql, name: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await admin.unsafe(`create database ${quoteIdentifier(name)}`)
+      return
+    } catch (error) {
+      const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE
+      if (!isBusy || attempt === CREATE_ATTEMPTS) throw error
+      await new Promise((resolve) => setTimeout(resolve, 200 * attempt))
+    }
+  }
+}
+
+async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise<void> {
+  try {
+    await gateway.pools.closeDatabase(name)
+    await admin.unsafe(`drop database if exists ${quoteIdentifier(name)} with (force)`)
+  } catch (error) {
+    // The deploy's own error is what the client has to see. The empty database is taken over by
+    // the next /register.
+    gateway.log.warn('A new database could not be dropped after its first deploy failed', {
+      database: name,
+      cause: (error as Error).message,
+    })
+  }
+}
+
+/** Whether a database that no catalog knows may be taken: nobody else's things are in it. */
+async function isAdoptable(gateway: Gateway, name: string): Promise<boolean> {
+  const [row] = await gateway.pools.use(
+    name,
+    (sql) => sql<{ adoptable: boolean }[]>`
+      select to_regclass('_db_gateway_migrations') is not null
+        or not exists (
+          select from pg_class
+          where relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+            and relnamespace::regnamespace::text not like 'pg\\_toast%'
+          union all
+          select from pg_proc
+          where pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        ) as adoptable
+    `,
+    ADMIN_WAIT_MS,
+  )
+  return row?.adoptable ?? false
+}
+
+function nameConflict(owner: Owner, name: string): GatewayError {
+  return new GatewayError(
+    'name_conflict',
+    `${describeOwner(owner)} would have the database ${name}, which belongs to another platform or tenant`,
+    { database: name },
+  )
+}
+
+function notOurs(name: string): GatewayError {
+  return new GatewayError(
+    'name_conflict',
+    `There is a database ${name} on the server that the gateway did not make`,
+    { database: name },
+  )
+}

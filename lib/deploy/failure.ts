@@ -1,0 +1,90 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import { type ErrorCode, type ErrorDetails, GatewayError } from '../errors.ts'
+import {
+  fromPostgres,
+  isConnectionLost,
+  isPostgresError,
+  type PostgresError,
+  postgresDetails,
+} from '../postgres/errors.ts'
+import type { Statement } from './statements.ts'
+
+/** A statement of a file that PostgreSQL refused. */
+export class StatementError extends Error {
+  override readonly name = 'StatementError'
+  readonly file: SchemaFile
+  readonly statement: Statement
+  readonly error: PostgresError
+
+  constructor(file: SchemaFile, statement: Statement, error: PostgresError) {
+    super(error.message)
+    this.file = file
+    this.statement = statement
+    this.error = error
+  }
+}
+
+/**
+ * The answer for a file that failed: what PostgreSQL said, the file, the line, and that line with
+ * a caret under the place. Errors that are not about the file's SQL stay what they are.
+ */
+export function fileFailure(
+  code: ErrorCode,
+  what: string,
+  database: string,
+  error: unknown,
+): unknown {
+  if (!(error instanceof StatementError)) return fromPostgres(error, database)
+  if (isConnectionLost(error.error)) return fromPostgres(error.error, database)
+  const { file } = error
+  return new GatewayError(code, `${what} ${file.name} failed`, {
+    database,
+    ...postgresDetails(error.error),
+    file: file.path,
+    ...place(file, error),
+  })
+}
+
+/** Where PostgreSQL points to; the start of the statement where it points to nothing. */
+function place(file: SchemaFile, { statement, error }: StatementError): ErrorDetails {
+  const position = Number(error.position)
+  const offset =
+    position > 0
+      ? statement.offset + unitsBefore(statement.text, position)
+      : statement.offset + leadingBlank(statement.text)
+  const before = file.text.slice(0, offset)
+  const lineStart = before.lastIndexOf('\n') + 1
+  const source = file.text.slice(lineStart).split('\n', 1)[0] ?? ''
+  const line = before.split('\n').length
+  if (!(position > 0)) return { line, source }
+  // Tabs stay, so that the caret stands under its place however wide they are shown.
+  const indent = file.text.slice(lineStart, offset).replace(/[^\t]/g, ' ')
+  return { line, source, caret: `${indent}^` }
+}
+
+/** The line of the file on which the statement starts. */
+export function lineOf(file: SchemaFile, statement: Statement): number {
+  const offset = statement.offset + leadingBlank(statement.text)
+  return file.text.slice(0, offset).split('\n').length
+}
+
+/** PostgreSQL counts characters, from 1; JavaScript UTF-16 units, from 0. */
+function unitsBefore(text: string, position: number): number {
+  let units = 0
+  let characters = 0
+  for (const character of text) {
+    if (++characters >= position) break
+    units += character.length
+  }
+  return units
+}
+
+/** The white space and comments that a statement's text starts with. */
+function leadingBlank(text: string): number {
+  return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0].length ?? 0
+}
+
+/** Marks errors of PostgreSQL with the statement that they are about. */
+export function asStatementError(file: SchemaFile, statement: Statement, error: unknown): unknown {
+  return isPostgresError(error) ? new StatementError(file, statement, error) : error
+}

@@ -1,0 +1,52 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import { type ErrorCode, GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { asStatementError, lineOf } from './failure.ts'
+import { type Statement, splitStatements } from './statements.ts'
+
+/** A file, taken apart into its statements. */
+export interface Script {
+  file: SchemaFile
+  statements: Statement[]
+}
+
+/**
+ * Takes files apart.
+ * @throws {GatewayError} with `code` where a file has a statement that no deploy can run
+ */
+export async function parseScripts(
+  code: ErrorCode,
+  what: string,
+  files: SchemaFile[],
+): Promise<Script[]> {
+  return Promise.all(
+    files.map(async (file) => {
+      const statements = await splitStatements(file.text)
+      const refused = statements.find((statement) => statement.refusal)
+      if (!refused) return { file, statements }
+      throw new GatewayError(code, `${what} ${file.name} failed`, {
+        cause: refused.refusal,
+        file: file.path,
+        line: lineOf(file, refused),
+      })
+    }),
+  )
+}
+
+/**
+ * Sends all statements of a file at once and waits for the answers.
+ * @throws {StatementError} for the first that fails
+ */
+export async function runScript(sql: Sql, { file, statements }: Script): Promise<void> {
+  await Promise.all(
+    statements.map((statement) => {
+      // Only a text that the parser gave up on holds several statements. The extended protocol
+      // runs one alone, so no commit hides behind a syntax error.
+      const isWhole = statement.text.length === file.text.length && statements.length === 1
+      const extended = { simple: false } as object
+      return sql.unsafe(statement.text, [], isWhole ? extended : {}).catch((error: unknown) => {
+        throw asStatementError(file, statement, error)
+      })
+    }),
+  )
+}

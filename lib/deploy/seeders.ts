@@ -1,0 +1,37 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { fileFailure } from './failure.ts'
+import { type Ledger, recordSeeder } from './ledger.ts'
+import { parseScripts, runScript } from './run-file.ts'
+
+/**
+ * Runs the seeders that the database has not had, in order; each once.
+ * @returns how many it ran
+ * @throws {GatewayError} seeder_failed
+ */
+export async function runSeeders(
+  sql: Sql,
+  database: string,
+  files: SchemaFile[],
+  ledger: Ledger,
+): Promise<number> {
+  const pending = files.filter((file) => !ledger.seeders.has(file.name))
+  for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
+    try {
+      await Promise.all([runScript(sql, script), recordSeeder(sql, script.file)])
+    } catch (error) {
+      throw fileFailure('seeder_failed', 'Seeder', database, error)
+    }
+  }
+  return pending.length
+}
+
+/** Names the seeders that have been edited since they ran: they do not run again. */
+export function seederWarnings(files: SchemaFile[], ledger: Ledger): string[] {
+  return files
+    .filter((file) => {
+      const applied = ledger.seeders.get(file.name)
+      return applied !== undefined && applied !== file.checksum
+    })
+    .map((file) => `Seeder ${file.name} has been edited since it ran; it does not run again`)
+}

@@ -1,0 +1,58 @@
+import { loadModule, parseSync } from 'libpg-query'
+
+/** One SQL statement of a file. */
+export interface Statement {
+  text: string
+  /** Characters of the file before it. */
+  offset: number
+  /** Why a deploy cannot run it, where that is so. */
+  refusal: string | undefined
+}
+
+const ENDS_TRANSACTION =
+  'It begins or ends a transaction. A deploy is one transaction: take begin, commit, rollback and ' +
+  'savepoint out of the file'
+
+const COPIES_FROM_CLIENT =
+  'COPY from stdin or to stdout needs a client that sends or takes the data; write INSERT'
+
+/**
+ * The statements of a file, split by PostgreSQL's own parser. A text that it cannot parse is one
+ * statement: the server then says what is wrong with it, and where.
+ */
+export async function splitStatements(text: string): Promise<Statement[]> {
+  await loadModule()
+  const bytes = Buffer.from(text)
+  const isAscii = bytes.length === text.length
+  // The parser counts bytes, JavaScript UTF-16 units.
+  const unitsUntil = (byte: number) => (isAscii ? byte : bytes.toString('utf8', 0, byte).length)
+
+  let statements: ParsedStatement[]
+  try {
+    statements = (parseSync(text) as { stmts?: ParsedStatement[] }).stmts ?? []
+  } catch {
+    return [{ text, offset: 0, refusal: undefined }]
+  }
+  return statements.map(({ stmt, stmt_location = 0, stmt_len }) => {
+    const from = unitsUntil(stmt_location)
+    const to = stmt_len ? unitsUntil(stmt_location + stmt_len) : text.length
+    return {
+      text: text.slice(from, to),
+      offset: from,
+      refusal: refusalOf(stmt),
+    }
+  })
+}
+
+function refusalOf({ TransactionStmt, CopyStmt }: ParsedStatement['stmt']): string | undefined {
+  if (TransactionStmt) return ENDS_TRANSACTION
+  return CopyStmt && !CopyStmt.filename ? COPIES_FROM_CLIENT : undefined
+}
+
+interface ParsedStatement {
+  stmt: { TransactionStmt?: object; CopyStmt?: { filename?: string } }
+  /** Bytes; left out where 0. */
+  stmt_location?: number
+  /** Bytes; left out where the statement ends with the text. */
+  stmt_len?: number
+}

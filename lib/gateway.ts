@@ -1,0 +1,48 @@
+import { Signatures } from './call/signatures.ts'
+import { Catalog } from './catalog.ts'
+import type { Config } from './config.ts'
+import { KeyedQueue } from './deploy/queue.ts'
+import type { Log } from './log.ts'
+import { Pools } from './postgres/pools.ts'
+import type { Server } from './postgres/server.ts'
+
+/** The parts of a gateway, put together once. */
+export interface Gateway {
+  config: Config
+  log: Log
+  /** The PostgreSQL server, as the gateway's own role sees it. */
+  server: Server
+  pools: Pools
+  catalog: Catalog
+  signatures: Signatures
+  /** Deploys wait here for their turn, by database. */
+  deploys: KeyedQueue
+  /** `performance.now()` at the start. */
+  startedAt: number
+}
+
+/** A deploy of a new database takes two connections: its own and one that holds the lock. */
+const CONNECTIONS_PER_DEPLOY = 2
+const MAX_DEPLOYS = 8
+
+/** Puts the parts together; nothing is connected yet. */
+export function createGateway(config: Config, server: Server, log: Log): Gateway {
+  const pools = new Pools(server, config)
+  // Half of the connections are left for calls, and one of the administrative database's for
+  // everything else that asks there.
+  const deploys = Math.min(
+    MAX_DEPLOYS,
+    Math.floor(config.maxTotalConnections / 2 / CONNECTIONS_PER_DEPLOY),
+    config.maxConnectionsPerPool - 1,
+  )
+  return {
+    config,
+    log,
+    server,
+    pools,
+    catalog: new Catalog(pools, server.database),
+    signatures: new Signatures(),
+    deploys: new KeyedQueue(Math.max(1, deploys)),
+    startedAt: performance.now(),
+  }
+}

@@ -1,0 +1,92 @@
+import { GatewayError } from './errors.ts'
+
+/** Whose database it is: a platform's main one (`tenantId` null) or that of a tenant. */
+export interface Owner {
+  platform: string
+  tenantId: string | null
+}
+
+/** The longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1). */
+const MAX_IDENTIFIER_BYTES = 63
+
+const ID = /^[A-Za-z0-9_-]{1,63}$/
+const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
+
+/**
+ * Checks the platform and the tenant id of a request. An absent, empty or `null` tenant id means
+ * the main database.
+ * @throws {GatewayError} invalid_request naming the field
+ */
+export function parseOwner(platform: unknown, tenantId: unknown): Owner {
+  return {
+    platform: parseId('platform', platform),
+    // Shell and PHP clients send the text "null" in a form.
+    tenantId: isAbsent(tenantId) || tenantId === 'null' ? null : parseTenantId(tenantId),
+  }
+}
+
+/** @throws {GatewayError} invalid_request naming the field */
+export function parseTenantId(value: unknown): string {
+  const tenantId = parseId('tenant_id', value)
+  // The main database has that name.
+  if (databaseSuffix(tenantId) === 'main') {
+    throw new GatewayError(
+      'invalid_request',
+      `tenant_id "${tenantId}" is reserved: leave tenant_id out to mean the main database`,
+    )
+  }
+  return tenantId
+}
+
+/** @throws {GatewayError} invalid_request naming the field */
+export function parseId(field: string, value: unknown): string {
+  if (isAbsent(value)) throw new GatewayError('invalid_request', `${field} is missing`)
+  if (typeof value === 'string' && ID.test(value)) return value
+  throw new GatewayError(
+    'invalid_request',
+    `${field} must be 1 to 63 letters, digits, "_" or "-"; got ${excerpt(value)}`,
+  )
+}
+
+/** @throws {GatewayError} invalid_request */
+export function parseFunctionName(value: unknown): string {
+  if (isAbsent(value)) throw new GatewayError('invalid_request', 'function is missing')
+  if (typeof value === 'string' && FUNCTION_NAME.test(value)) return value
+  throw new GatewayError(
+    'invalid_request',
+    `function must match ${FUNCTION_NAME.source}; got ${excerpt(value)}`,
+  )
+}
+
+/**
+ * The name of the owner's database: `{platform}_main` or `{platform}_{tenant_id}`, in lower case,
+ * `-` as `_`. Several owners can write one name; the catalog says whose it is.
+ * @throws {GatewayError} invalid_request where PostgreSQL would cut the name
+ */
+export function databaseName({ platform, tenantId }: Owner): string {
+  const name = databaseSuffix(`${platform}_${tenantId ?? 'main'}`)
+  if (name.length <= MAX_IDENTIFIER_BYTES) return name
+  throw new GatewayError(
+    'invalid_request',
+    `platform and tenant_id give the database name "${name}", which has ${name.length} bytes; ` +
+      `PostgreSQL allows ${MAX_IDENTIFIER_BYTES}`,
+  )
+}
+
+/** An SQL identifier, quoted (PostgreSQL manual, "Identifiers and Key Words"). */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+function databaseSuffix(id: string): string {
+  return id.toLowerCase().replaceAll('-', '_')
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null || value === ''
+}
+
+function excerpt(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}

@@ -1,0 +1,121 @@
+import type { Socket } from 'node:net'
+import postgres from 'postgres'
+import type { Server } from './server.ts'
+import { failedSocket, openSocket } from './socket.ts'
+
+const CLOSE_TIMEOUT_MS = 5000
+
+/** A postgres.js client. Here it always stands for one connection. */
+export type Sql = postgres.Sql
+
+/**
+ * Everything that the gateway sends is text in PostgreSQL's own input syntax. postgres.js would
+ * rewrite some of it (timestamps to milliseconds, JSON texts as JSON strings).
+ */
+const TEXT_PARAMETERS = {
+  date: textType(1184, [1082, 1114, 1184], String),
+  bytea: textType(17, [17], String),
+  boolean: textType(16, [16], (text) => text === 't'),
+  json: textType(114, [114, 3802], JSON.parse),
+}
+
+function textType(to: number, from: number[], parse: (text: string) => unknown) {
+  return { to, from, serialize: String, parse }
+}
+
+export interface ConnectionOptions {
+  database: string
+  connectTimeoutMs: number
+  statementTimeoutMs: number
+}
+
+/**
+ * One connection to one database: a postgres.js client that opens one socket, at its first query,
+ * and never a second one.
+ */
+export class Connection {
+  readonly database: string
+  readonly sql: Sql
+  /** `performance.now()` when it was last given back. */
+  idleSince = 0
+  #opened = false
+  #closed = false
+  #socket: Socket | undefined
+  readonly #onClosed: () => void
+
+  /** `onClosed` is called once, when there is no socket any more and will be none. */
+  constructor(server: Server, options: ConnectionOptions, onClosed: () => void) {
+    this.database = options.database
+    this.#onClosed = onClosed
+    this.sql = postgres({
+      host: server.host,
+      port: server.port,
+      user: server.user,
+      password: server.password,
+      database: options.database,
+      max: 1,
+      ssl: false,
+      fetch_types: false,
+      idle_timeout: 0,
+      max_lifetime: 0,
+      connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),
+      onnotice: () => {},
+      types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
+      connection: {
+        application_name: server.applicationName,
+        TimeZone: 'UTC',
+        DateStyle: 'ISO, MDY',
+        IntervalStyle: 'postgres',
+        bytea_output: 'hex',
+        extra_float_digits: 1,
+        statement_timeout: options.statementTimeoutMs,
+      },
+      // A postgres.js option that its types do not list.
+      ...{ socket: () => this.#openSocket(server, options.connectTimeoutMs) },
+    })
+  }
+
+  /** True once it cannot be used any more. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Says goodbye to the server and resolves when the socket is closed; one that does not close in
+   * time is cut. A query that runs fails.
+   */
+  async close(): Promise<void> {
+    if (!this.#opened) this.#markClosed()
+    const timer = setTimeout(() => this.destroy(), CLOSE_TIMEOUT_MS)
+    await this.sql.end({ timeout: CLOSE_TIMEOUT_MS / 1000 })
+    clearTimeout(timer)
+  }
+
+  /** Cuts the socket: for a server that does not answer. */
+  destroy(): void {
+    this.#socket?.destroy()
+    this.#markClosed()
+    this.sql.end({ timeout: 0 }).catch(() => {})
+  }
+
+  async #openSocket(server: Server, timeoutMs: number) {
+    if (this.#opened || this.#closed) return failedSocket(new Error('The connection is closed'))
+    this.#opened = true
+    try {
+      const socket = await openSocket(server, timeoutMs)
+      this.#socket = socket
+      socket.once('close', () => this.#markClosed())
+      if (this.#closed) socket.destroy()
+      return socket
+    } catch (error) {
+      this.#markClosed()
+      return failedSocket(error as Error)
+    }
+  }
+
+  #markClosed(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#onClosed()
+  }
+}

@@ -1,0 +1,240 @@
+import { rmSync } from 'node:fs'
+import { chown, mkdtemp, realpath, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { type Binaries, findBinaries } from './embedded/binaries.ts'
+import {
+  asArgs,
+  createCluster,
+  createDataDir,
+  type Layout,
+  layoutOf,
+  readClusterVersion,
+  readPasswords,
+} from './embedded/cluster.ts'
+import { errorCode } from './embedded/files.ts'
+import { endOrphans } from './embedded/orphans.ts'
+import { releaseOwnership, takeOwnership } from './embedded/owner.ts'
+import {
+  chooseServerUser,
+  findClosedFolder,
+  runAs,
+  type ServerUser,
+  startAs,
+} from './embedded/run-as.ts'
+import { Server, type ServerExit } from './embedded/server.ts'
+
+/** A running PostgreSQL server of the gateway's own. */
+export interface EmbeddedPostgres {
+  /** Connection string of the gateway's own (non-superuser) role. */
+  url: string
+  /** Such as `18.4`. */
+  version: string
+  pid: number
+  /** Fast shutdown: open transactions are rolled back. Resolves when the server is gone. */
+  stop(): Promise<void>
+}
+
+export interface EmbeddedOptions {
+  /** DATA_DIR; created if missing. */
+  dataDir: string
+  /** What is being done, such as `Starting PostgreSQL 18.4 …`. */
+  onProgress?: (line: string) => void
+  /** PostgreSQL's own log lines. */
+  onLog?: (line: string) => void
+  /** The server has ended without `stop()`. */
+  onExit?: (info: ServerExit) => void
+  /** Further settings of the server, over those that the gateway makes. */
+  settings?: Record<string, string>
+}
+
+/** What a start goes by, once it is known to be possible. */
+interface Plan {
+  layout: Layout
+  binaries: Binaries
+  version: string
+  user: ServerUser | undefined
+  socketDir: string
+}
+
+const PORT = 5432
+const SOCKET_PREFIX = 'db-gateway-'
+// What macOS allows for the path of a socket; Linux has 107.
+const SOCKET_PATH_LIMIT = 103
+
+/**
+ * Starts the PostgreSQL that comes with the gateway on the cluster in a data folder, after creating
+ * that on the first start and ending a server that a killed gateway has left behind.
+ *
+ * @throws with one line that says what to do if the data folder cannot be used (not writable, in
+ *   use by another gateway, of another major version), if there is no PostgreSQL for this platform,
+ *   or if it fails to start.
+ */
+export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
+  const plan = await prepare(options.dataDir)
+  const removeSocketDir = () => rmSync(plan.socketDir, { recursive: true, force: true })
+  process.once('exit', removeSocketDir)
+  const release = async () => {
+    process.off('exit', removeSocketDir)
+    removeSocketDir()
+    await releaseOwnership(plan.layout.ownerFile, plan.socketDir)
+  }
+  try {
+    await becomeOwner(plan, options)
+    await provideCluster(plan, options)
+    const { gateway: password } = await readPasswords(plan.layout)
+    const server = await runServer(plan, options)
+    server.ended.then(async (exit) => {
+      if (server.stopping) return
+      await release()
+      options.onExit?.(exit)
+    })
+    return {
+      url: connectionString(password, plan.socketDir),
+      version: plan.version,
+      pid: server.pid,
+      stop: () => server.stop().then(release),
+    }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+async function prepare(dataDir: string): Promise<Plan> {
+  const binaries = await findBinaries()
+  const { layout, account } = await openDataDir(resolve(dataDir))
+  const user = account && {
+    ...account,
+    closed: await findClosedFolder(account, [binaries.folder, layout.dataDir, socketParent()]),
+  }
+  const version = await readVersion(binaries, user)
+  return { layout, binaries, version, user, socketDir: await createSocketDir(user) }
+}
+
+async function openDataDir(path: string): Promise<{ layout: Layout; account?: ServerUser }> {
+  const account = await chooseServerUser(layoutOf(path).home)
+  try {
+    await createDataDir(path, account)
+    const layout = layoutOf(await realpath(path))
+    await assertOwnFiles(layout)
+    return { layout, account }
+  } catch (error) {
+    throw explainWriteError(error, path)
+  }
+}
+
+async function assertOwnFiles({ home }: Layout): Promise<void> {
+  const uid = process.getuid?.()
+  const owner = await stat(home).catch(() => undefined)
+  if (uid === 0 || !owner || owner.uid === uid) return
+  throw new Error(
+    `${home} belongs to another user (uid ${owner.uid}): ` +
+      `run the gateway as that user, or set DATA_DIR to another folder`,
+  )
+}
+
+function explainWriteError(error: unknown, dataDir: string): unknown {
+  const code = errorCode(error)
+  if (!code) return error
+  return new Error(
+    `The data folder ${dataDir} cannot be written (${code}): ` +
+      `make it writable for the gateway's user, or set DATA_DIR to another folder`,
+  )
+}
+
+async function readVersion(binaries: Binaries, user: ServerUser | undefined): Promise<string> {
+  try {
+    const [line = ''] = await runAs(user, binaries.postgres, ['--version'])
+    return line.replace(/^.*\) /, '')
+  } catch (error) {
+    const { message } = error as Error
+    if (!user?.closed) {
+      throw new Error(
+        `The PostgreSQL of ${binaries.package} does not run here (${message}): ` +
+          `set DATABASE_URL to a PostgreSQL server`,
+      )
+    }
+    throw new Error(
+      `PostgreSQL does not run as root, and ${user.closed} is closed to the user ${user.name} ` +
+        `(${message}): set DATA_DIR to a folder elsewhere, or run the gateway as another user`,
+    )
+  }
+}
+
+async function createSocketDir(user: ServerUser | undefined): Promise<string> {
+  const parent = socketParent()
+  const folder = await mkdtemp(join(parent, SOCKET_PREFIX)).catch((error) => {
+    throw new Error(
+      `The folder of PostgreSQL's socket cannot be created in ${parent} (${errorCode(error)}): ` +
+        `set TMPDIR to a writable folder`,
+    )
+  })
+  if (user) await chown(folder, user.uid, user.gid)
+  return folder
+}
+
+function socketParent(): string {
+  const { length } = join(tmpdir(), `${SOCKET_PREFIX}XXXXXX`, `.s.PGSQL.${PORT}`)
+  return length > SOCKET_PATH_LIMIT ? '/tmp' : tmpdir()
+}
+
+async function becomeOwner({ layout, socketDir }: Plan, options: EmbeddedOptions): Promise<void> {
+  const previous = await takeOwnership(layout.ownerFile, socketDir).catch((error) => {
+    throw explainWriteError(error, layout.dataDir)
+  })
+  await endOrphans(layout.cluster, options.onProgress)
+  if (previous && basename(previous.socketDir).startsWith(SOCKET_PREFIX)) {
+    await rm(previous.socketDir, { recursive: true, force: true })
+  }
+}
+
+async function provideCluster(plan: Plan, options: EmbeddedOptions): Promise<void> {
+  const { layout, binaries, version, user } = plan
+  const found = await readClusterVersion(layout)
+  if (found === undefined) {
+    options.onProgress?.(`Creating the database cluster in ${layout.home} …`)
+    await createCluster(layout, binaries, user, options.settings ?? {}).catch((error) => {
+      throw explainWriteError(error, layout.dataDir)
+    })
+  } else if (found !== version.split('.')[0]) {
+    throw new Error(
+      `${layout.cluster} was created by PostgreSQL ${found} and this gateway has ${version}: ` +
+        `move the databases over with pg_dump, or set DATA_DIR to another folder`,
+    )
+  }
+}
+
+async function runServer(plan: Plan, options: EmbeddedOptions): Promise<Server> {
+  const { layout, binaries, version, user, socketDir } = plan
+  options.onProgress?.(`Starting PostgreSQL ${version} …`)
+  const args = asArgs({ ...serverSettings(socketDir), ...options.settings })
+  // In a process group of its own: Ctrl-C in a terminal is for the gateway, which first finishes
+  // what it has begun and then stops the server.
+  const program = startAs(user, binaries.postgres, ['-D', layout.cluster, ...args], true)
+  const server = new Server(program, options.onLog)
+  await server.ready()
+  return server
+}
+
+// As libpq has it for a socket, https://www.postgresql.org/docs/18/libpq-connect.html
+function connectionString(password: string, socketDir: string): string {
+  const host = encodeURIComponent(socketDir).replaceAll('%2F', '/')
+  return `postgres://gateway:${password}@/gateway?host=${host}&port=${PORT}`
+}
+
+function serverSettings(socketDir: string): Record<string, string> {
+  return {
+    listen_addresses: '',
+    unix_socket_directories: socketDir,
+    unix_socket_permissions: '0700',
+    port: `${PORT}`,
+    // The gateway opens at most 200; the rest is for the server's own and for a person's look.
+    max_connections: '220',
+    log_destination: 'stderr',
+    logging_collector: 'off',
+    log_timezone: 'UTC',
+    timezone: 'UTC',
+    lc_messages: 'C',
+  }
+}

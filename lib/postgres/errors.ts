@@ -1,0 +1,88 @@
+import postgres from 'postgres'
+import { type ErrorDetails, GatewayError } from '../errors.ts'
+
+/** SQLSTATEs whose error is a client's, by their status; everything else is 500. */
+const STATUS_BY_SQLSTATE: Record<string, number> = {
+  P0001: 400,
+  '23502': 400,
+  '23514': 400,
+  '23505': 409,
+  '23503': 409,
+  '23P01': 409,
+  '40001': 409,
+  '40P01': 409,
+  '42501': 403,
+}
+
+const STATUS_BY_CLASS: Record<string, number> = { '22': 400, '53': 503 }
+
+const QUERY_CANCELED = '57014'
+const INVALID_CATALOG_NAME = '3D000'
+
+/** The server ends or refuses the connection: it stops, starts, or has none to give. */
+const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300'])
+
+export type PostgresError = postgres.PostgresError
+
+/** Whether the error is PostgreSQL's answer, with an SQLSTATE as `code`. */
+export function isPostgresError(error: unknown): error is PostgresError {
+  return error instanceof postgres.PostgresError
+}
+
+/** Whether PostgreSQL, or the way to it, is gone: the work may be done once it is back. */
+export function isConnectionLost(error: unknown): boolean {
+  if (error instanceof GatewayError) return error.code === 'connection_failed'
+  if (isPostgresError(error)) {
+    return NO_CONNECTION.has(error.code) || /^(08|28)/.test(error.code)
+  }
+  return typeof (error as NodeJS.ErrnoException | null)?.code === 'string'
+}
+
+/**
+ * What a client is told of an error that came from a query in `database`. A GatewayError stays as
+ * it is; so does an error that did not come from PostgreSQL or the network.
+ */
+export function fromPostgres(error: unknown, database: string): unknown {
+  if (error instanceof GatewayError) return error
+  if (isConnectionLost(error)) return connectionFailed(error, database)
+  if (!isPostgresError(error)) return error
+  if (error.code === INVALID_CATALOG_NAME && error.severity === 'FATAL') {
+    return new GatewayError('database_not_found', `Database ${database} does not exist`, {
+      database,
+    })
+  }
+  const details = { database, ...postgresDetails(error) }
+  if (error.code === QUERY_CANCELED) {
+    return new GatewayError('query_timeout', error.message, details)
+  }
+  return new GatewayError('query_failed', error.message, details, sqlstateStatus(error.code))
+}
+
+/** What PostgreSQL said, by the names of the HTTP contract. */
+export function postgresDetails(error: PostgresError): ErrorDetails {
+  const details: ErrorDetails = { cause: error.message, sqlstate: error.code }
+  if (error.detail) details.detail = error.detail
+  if (error.hint) details.hint = error.hint
+  if (error.where) details.context = error.where
+  return details
+}
+
+/** The status of an error that a function raised. */
+export function sqlstateStatus(sqlstate: string): number {
+  // PTxyz is status xyz: a convention of PostgREST ("Errors", "RAISE errors with HTTP status codes").
+  const chosen = /^PT([2-5]\d\d)$/.exec(sqlstate)
+  if (chosen) return Number(chosen[1])
+  return STATUS_BY_SQLSTATE[sqlstate] ?? STATUS_BY_CLASS[sqlstate.slice(0, 2)] ?? 500
+}
+
+function connectionFailed(error: unknown, database: string): GatewayError {
+  // Not the message: it tells the server's address, or the folder of its socket.
+  const { code, message } = error as NodeJS.ErrnoException
+  return isPostgresError(error)
+    ? new GatewayError('connection_failed', 'PostgreSQL refuses the connection', {
+        database,
+        cause: message,
+        sqlstate: error.code,
+      })
+    : new GatewayError('connection_failed', 'PostgreSQL does not answer', { database, cause: code })
+}

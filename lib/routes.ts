@@ -1,0 +1,96 @@
+import { readdir } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { EventHandler } from 'h3'
+import type { Access, HandlerMeta } from './request.ts'
+
+/** One endpoint: a file below handlers/. */
+export interface Route {
+  method: string
+  /** As h3 writes it: `/thing/:id`. */
+  path: string
+  access: Access
+  handler: EventHandler
+}
+
+/** A file below handlers/ that is not an endpoint. The message is one line that names it. */
+export class RouteError extends Error {
+  override readonly name = 'RouteError'
+}
+
+const CODE = /\.[cm]?[jt]s$/
+const METHODS = 'get|post|put|patch|delete'
+const FILE_NAME = new RegExp(
+  `^(?<name>[\\w-]+|\\[(?:\\.\\.\\.)?\\w+\\])\\.(?<method>${METHODS})\\.[cm]?[jt]s$`,
+)
+const FOLDER_NAME = /^(?:[\w-]+|\[\w+\])$/
+
+/**
+ * Loads every endpoint below a folder. The file's name is its route, as in Nitro:
+ * `admin/databases.get.ts` is `GET /admin/databases`, `thing/[id].post.ts` has the parameter `id`,
+ * `index.get.ts` is the folder itself, `[...rest].get.ts` is everything below it.
+ * @throws {RouteError} for a wrong name, a missing or wrong export, two files for one route
+ */
+export async function loadRoutes(folder: string): Promise<Route[]> {
+  const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && CODE.test(entry.name))
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .sort()
+  const routes = await Promise.all(files.map((file) => loadRoute(folder, file)))
+  checkUnique(files, routes)
+  return routes
+}
+
+async function loadRoute(folder: string, file: string): Promise<Route> {
+  const { method, path } = parseRoute(file)
+  const handler = await importHandler(folder, file)
+  const meta = (handler as { meta?: HandlerMeta }).meta
+  const access = path.startsWith('/admin/') ? 'admin' : (meta?.access ?? 'network')
+  if (!['network', 'admin', 'public'].includes(access)) {
+    throw new RouteError(
+      `handlers/${file}: meta.access is "${access}"; it is network, admin or public`,
+    )
+  }
+  return { method, path, access, handler }
+}
+
+function parseRoute(file: string): { method: string; path: string } {
+  const folders = file.split(sep)
+  const match = FILE_NAME.exec(folders.pop() ?? '')
+  const wrong = folders.find((name) => !FOLDER_NAME.test(name))
+  if (!match?.groups || wrong !== undefined) {
+    throw new RouteError(
+      `handlers/${file}: not the name of an endpoint; it is like name.get.ts or [id].post.ts (${METHODS.replaceAll('|', ', ')})`,
+    )
+  }
+  const { name = '', method = '' } = match.groups
+  const segments = [...folders, ...(name === 'index' ? [] : [name])]
+  return { method: method.toUpperCase(), path: `/${segments.map(toPattern).join('/')}` }
+}
+
+function toPattern(segment: string): string {
+  return segment.replace(/^\[\.\.\.(\w+)\]$/, '**:$1').replace(/^\[(\w+)\]$/, ':$1')
+}
+
+async function importHandler(folder: string, file: string): Promise<EventHandler> {
+  let module: { default?: unknown }
+  try {
+    module = await import(pathToFileURL(join(folder, file)).href)
+  } catch (error) {
+    throw new RouteError(`handlers/${file}: cannot be loaded: ${(error as Error).message}`)
+  }
+  if (typeof module.default === 'function') return module.default as EventHandler
+  throw new RouteError(`handlers/${file}: its default export is not a handler; use defineHandler`)
+}
+
+function checkUnique(files: string[], routes: Route[]): void {
+  const seen = new Map<string, string>()
+  routes.forEach(({ method, path }, i) => {
+    // The name of a parameter does not tell two routes apart.
+    const key = `${method} ${path.replaceAll(/:\w+/g, ':')}`
+    const other = seen.get(key)
+    if (other)
+      throw new RouteError(`handlers/${files[i]}: ${method} ${path} is also handlers/${other}`)
+    seen.set(key, files[i]!)
+  })
+}

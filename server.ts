@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import { readConfig, readEnvironment } from './lib/config.ts'
+import { createLog, type Log } from './lib/log.ts'
+import { type RunningGateway, startGateway } from './lib/start.ts'
+
+let log: Log = createLog('info')
+let running: RunningGateway | undefined
+let isStopping = false
+
+process.on('SIGTERM', () => stop('SIGTERM'))
+process.on('SIGINT', () => stop('SIGINT'))
+
+try {
+  const config = readConfig(readEnvironment(process.cwd()))
+  log = createLog(config.logLevel)
+  running = await startGateway(config, log, join(import.meta.dirname, 'handlers'), () => exit(1))
+  if (isStopping) await finish()
+} catch (error) {
+  log.error((error as Error).message)
+  exit(1)
+}
+
+/** The first signal lets the running requests finish; a second one ends the process at once. */
+function stop(signal: string): void {
+  if (isStopping) {
+    log.warn(`${signal} again: ending at once`)
+    exit(1)
+  }
+  isStopping = true
+  log.info(`${signal}: stopping; running requests finish first`)
+  if (running) finish()
+}
+
+async function finish(): Promise<void> {
+  try {
+    await running?.stop()
+    log.info('Stopped')
+    exit(0)
+  } catch (error) {
+    log.error(`Stopping failed: ${(error as Error).message}`)
+    exit(1)
+  }
+}
+
+function exit(code: number): never {
+  process.exit(code)
+}

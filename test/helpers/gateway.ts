@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import postgres from 'postgres'
+import { inject } from 'vitest'
+import { readConfig } from '../../lib/config.ts'
+import { createLog } from '../../lib/log.ts'
+import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
+import { type RunningGateway, startGateway } from '../../lib/start.ts'
+
+export const PROJECT = join(import.meta.dirname, '../..')
+
+/** The JSON of an answer. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+export type Json = any
+
+export interface Answer {
+  status: number
+  headers: Headers
+  body: Json
+}
+
+/** A gateway in this process, with an administrative database of its own on the test server. */
+export interface TestGateway extends RunningGateway {
+  /** The server, seen as the gateway's role, for looking at what it did. */
+  server: Server
+  /** Log entries, as JSON. */
+  logged: Json[]
+  get(path: string, headers?: Record<string, string>): Promise<Answer>
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>
+  call(platform: string, name: string, params?: unknown, tenantId?: string): Promise<Answer>
+  register(platform: string, archive: Uint8Array, tenantId?: string): Promise<Answer>
+  migrate(platform: string, archive: Uint8Array, tenantId?: string): Promise<Answer>
+  /** Runs SQL in a database, past the gateway. */
+  query(database: string, text: string): Promise<Json[]>
+}
+
+/** A name that no other test has: letters and digits, at most 20. */
+export function uniqueName(prefix: string): string {
+  return `${prefix}${randomBytes(5).toString('hex')}`
+}
+
+/** A connection to a database of the test server, past any gateway. */
+export function connectTo(database: string, max = 1): postgres.Sql {
+  const server = parseDatabaseUrl(inject('databaseUrl'))
+  return postgres({ ...server, database, max, onnotice: () => {} })
+}
+
+/** Runs SQL in a database of the test server, past any gateway. */
+export async function queryDatabase(database: string, text: string): Promise<Json[]> {
+  const sql = connectTo(database)
+  try {
+    return await sql.unsafe(text)
+  } finally {
+    await sql.end()
+  }
+}
+
+/** Creates an empty administrative database; its URI is what DATABASE_URL takes. */
+export async function createAdminDatabase(): Promise<string> {
+  const url = inject('databaseUrl')
+  const name = uniqueName('admin')
+  await queryDatabase(parseDatabaseUrl(url).database, `create database ${name}`)
+  return url.replace(/^([^?]*\/)[^/?]*/, `$1${name}`)
+}
+
+/** Drops an administrative database and every database of its catalog. */
+export async function dropAdminDatabase(url: string): Promise<void> {
+  const { database } = parseDatabaseUrl(url)
+  const rows = await queryDatabase(database, 'select database from _db_gateway_databases').catch(
+    () => [],
+  )
+  const home = parseDatabaseUrl(inject('databaseUrl')).database
+  for (const name of [...rows.map((row) => row.database), database]) {
+    await queryDatabase(home, `drop database if exists "${name}" with (force)`)
+  }
+}
+
+/** Starts a gateway with these settings over the defaults. */
+export async function startTestGateway(
+  env: Record<string, string> = {},
+  handlersFolder = join(PROJECT, 'handlers'),
+): Promise<TestGateway> {
+  const url = env.DATABASE_URL ?? (await createAdminDatabase())
+  const logged: Json[] = []
+  const log = createLog('info', {
+    write: (text) =>
+      logged.push(
+        ...text
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+      ),
+  })
+  const config = readConfig({ GATEWAY_PORT: '0', ...env, DATABASE_URL: url })
+  const running = await startGateway(config, log, handlersFolder)
+
+  const request = async (path: string, init: RequestInit): Promise<Answer> => {
+    const response = await fetch(running.url + path, init)
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.startsWith('application/json')
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: isJson && text !== '' ? JSON.parse(text) : text,
+    }
+  }
+  const post = (path: string, body: unknown, headers = {}) =>
+    request(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    })
+  const deploy = (path: string) => (platform: string, archive: Uint8Array, tenantId?: string) =>
+    request(path, { method: 'POST', body: schemaForm(platform, archive, tenantId) })
+
+  return {
+    ...running,
+    server: config.server!,
+    logged,
+    get: (path, headers = {}) => request(path, { headers }),
+    post,
+    call: (platform, name, params, tenantId) =>
+      post('/call', { platform, function: name, params, tenant_id: tenantId }),
+    register: deploy('/register'),
+    migrate: deploy('/migrate'),
+    query: queryDatabase,
+    stop: async () => {
+      await running.stop()
+      if (!env.DATABASE_URL) await dropAdminDatabase(url)
+    },
+  }
+}
+
+/** The form of /register and /migrate. */
+export function schemaForm(platform: string, archive: Uint8Array, tenantId?: string): FormData {
+  const form = new FormData()
+  form.set('platform', platform)
+  if (tenantId !== undefined) form.set('tenant_id', tenantId)
+  form.set('schema', new Blob([archive as Uint8Array<ArrayBuffer>]), 'postgresql.tar.gz')
+  return form
+}
