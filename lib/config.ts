@@ -40,6 +40,7 @@ export class ConfigError extends Error {
 type Environment = Record<string, string | undefined>
 
 const MEBIBYTE = 1024 * 1024
+const GIBIBYTE = 1024 * MEBIBYTE
 const LARGEST_TIMER_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
 
 /**
@@ -75,7 +76,7 @@ export function readConfig(env: Environment): Config {
   const seconds = (name: string, fallback: number, min = 1) =>
     integer(name, fallback, min, LARGEST_TIMER_SECONDS) * 1000
 
-  const bytes = (name: string, fallback: number) => integer(name, fallback, 1, 2 ** 31 - 1)
+  const bytes = (name: string, fallback: number) => integer(name, fallback, 1, GIBIBYTE)
 
   const parsed = <T>(name: string, fallback: string, parse: (value: string) => T): T => {
     const value = text(name) ?? fallback

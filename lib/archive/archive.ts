@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+import { gunzip } from './gunzip.ts'
+import { type PlacedFile, placeFiles } from './layout.ts'
+import { compareMigrations, compareText } from './order.ts'
+import { SECTIONS, type Section } from './sections.ts'
+import { readTar } from './tar.ts'
+import { readText } from './text.ts'
+
+export { SECTIONS, type Section } from './sections.ts'
+
+/** One SQL file of an archive. */
+export interface SchemaFile {
+  path: string // below postgresql/, e.g. 'functions/auth/login.pssql'
+  name: string // below its section, e.g. 'auth/login.pssql' or '001_init.pssql'
+  text: string // UTF-8 decoded, without a byte order mark, lines ended by \n
+  checksum: string // SHA-256 of `text`, in hex
+}
+
+/** The schema that an archive holds, each section in the order in which it is run. */
+export interface SchemaArchive {
+  checksum: string // SHA-256 over all files, in hex: same content, same checksum, however packed
+  files: Record<Section, SchemaFile[]>
+  warnings: string[] // what was ignored, and why; for people
+}
+
+/** What an archive may take at most. */
+export interface ArchiveLimits {
+  maxUnpackedBytes: number // of the tar inside the gzip; the setting MAX_UNPACKED_BYTES
+  maxEntries: number // headers of the tar, metadata included; the setting MAX_ARCHIVE_ENTRIES
+}
+
+const MAX_WARNINGS = 20
+const PAUSE_BYTES = 2 * 1024 * 1024
+
+/**
+ * Reads the schema in a tar.gz: in memory, nothing is written to disk. Memory is bounded by a
+ * small multiple of `maxUnpackedBytes`, time by that and `maxEntries`.
+ *
+ * Throws `schema_extraction_failed` (400) with a message that says what is wrong and where: not
+ * a gzip, not a tar, damaged, over a limit, a link or device, a name that leads outside, no
+ * `postgresql/` inside, a file that is not UTF-8.
+ */
+export async function readArchive(
+  bytes: Uint8Array,
+  limits: ArchiveLimits,
+): Promise<SchemaArchive> {
+  const tar = await gunzip(bytes, limits.maxUnpackedBytes)
+  const { files: placed, warnings } = placeFiles(readTar(tar, limits.maxEntries))
+  const files = await sortIntoSections(placed)
+  return {
+    checksum: checksumOf(SECTIONS.flatMap((section) => files[section])),
+    files,
+    warnings: capped(warnings),
+  }
+}
+
+async function sortIntoSections(placed: PlacedFile[]): Promise<Record<Section, SchemaFile[]>> {
+  const files: Record<Section, SchemaFile[]> = {
+    extensions: [],
+    types: [],
+    tables: [],
+    migrations: [],
+    functions: [],
+    views: [],
+    seeders: [],
+  }
+  let bytes = 0
+  for (const { section, path, data } of placed) {
+    // Decoding takes some milliseconds a mebibyte; other requests must not wait for all of it.
+    bytes += data.length
+    if (bytes > PAUSE_BYTES) {
+      await setImmediate()
+      bytes = 0
+    }
+    const text = readText(data, path)
+    files[section].push({
+      path,
+      name: path.slice(section.length + 1),
+      text,
+      checksum: sha256(text),
+    })
+  }
+  for (const section of SECTIONS) {
+    const compare = section === 'migrations' ? compareMigrations : compareText
+    files[section].sort((a, b) => compare(a.name, b.name))
+  }
+  return files
+}
+
+function checksumOf(files: SchemaFile[]): string {
+  const byPath = files.toSorted((a, b) => compareText(a.path, b.path))
+  return sha256(JSON.stringify(byPath.map(({ path, checksum }) => [path, checksum])))
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function capped(warnings: string[]): string[] {
+  const rest = warnings.length - MAX_WARNINGS
+  return rest > 0 ? [...warnings.slice(0, MAX_WARNINGS), `and ${rest} more`] : warnings
+}

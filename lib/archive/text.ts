@@ -1,0 +1,43 @@
+import { constants, isUtf8 } from 'node:buffer'
+import { quote, refusal } from './refuse.ts'
+
+/**
+ * A SQL file as text: UTF-8, without a byte order mark, lines ended by \n.
+ *
+ * Throws `schema_extraction_failed` with the file and the line: not UTF-8, or a NUL, which
+ * PostgreSQL's text cannot hold.
+ */
+export function readText(data: Uint8Array, file: string): string {
+  const nul = data.indexOf(0)
+  if (nul >= 0) {
+    const line = countLines(data.subarray(0, nul))
+    throw refusal(`${quote(file)} contains a NUL in line ${line}: not a UTF-8 text`, { file, line })
+  }
+  if (!isUtf8(data)) {
+    const line = findBadLine(data)
+    throw refusal(`${quote(file)} is not valid UTF-8 in line ${line}`, { file, line })
+  }
+  // UTF-8 never has fewer bytes than the string has units.
+  if (data.length > constants.MAX_STRING_LENGTH) {
+    throw refusal(`${quote(file)} is longer than ${constants.MAX_STRING_LENGTH} bytes`, { file })
+  }
+  return new TextDecoder().decode(data).replace(/\r\n?/g, '\n')
+}
+
+function countLines(data: Uint8Array): number {
+  let lines = 1
+  for (let at = data.indexOf(0x0a); at >= 0; at = data.indexOf(0x0a, at + 1)) lines++
+  return lines
+}
+
+/** No byte of a longer UTF-8 sequence is a line end, so lines can be judged one by one. */
+function findBadLine(data: Uint8Array): number {
+  let line = 1
+  let start = 0
+  for (let end = data.indexOf(0x0a); end >= 0; end = data.indexOf(0x0a, start)) {
+    if (!isUtf8(data.subarray(start, end))) return line
+    start = end + 1
+    line++
+  }
+  return line
+}
