@@ -55,12 +55,16 @@ export async function queryDatabase(database: string, text: string): Promise<Jso
   }
 }
 
-/** Creates an empty administrative database; its URI is what DATABASE_URL takes. */
+/** The connection URI of a database of the test server: what DATABASE_URL takes. */
+export function databaseUrlOf(database: string): string {
+  return inject('databaseUrl').replace(/^([^?]*\/)[^/?]*/, `$1${database}`)
+}
+
+/** Creates an empty administrative database and returns its URI. */
 export async function createAdminDatabase(): Promise<string> {
-  const url = inject('databaseUrl')
   const name = uniqueName('admin')
-  await queryDatabase(parseDatabaseUrl(url).database, `create database ${name}`)
-  return url.replace(/^([^?]*\/)[^/?]*/, `$1${name}`)
+  await queryDatabase(parseDatabaseUrl(inject('databaseUrl')).database, `create database ${name}`)
+  return databaseUrlOf(name)
 }
 
 /** Drops an administrative database and every database of its catalog. */
