@@ -14,16 +14,13 @@ export type JsonValue =
  * was written: as a string that starts with this mark. It is new in every process, so that nobody
  * can send one.
  */
-const MARK = `\0${randomBytes(12).toString('base64url')}:`
+const MARK = `${randomBytes(12).toString('base64url')}:`
 
 /** A text without any of these has no number that JavaScript would change. */
 const MAYBE_INEXACT = /\d[.eE]|\d{16}|-0/
 
-/** A string, or else a number; every JSON text is these and punctuation and words. */
-const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
-
-const MARK_IN_JSON = JSON.stringify(MARK).slice(1, -1)
-const MARKED_NUMBER = new RegExp(`"${MARK_IN_JSON.replace('\\', '\\\\')}([^"]*)"`, 'g')
+const QUOTE_OR_NUMBER = /"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+const MARKED_NUMBER = new RegExp(`"${MARK}([^"]*)"`, 'g')
 
 /**
  * Parses JSON without changing a digit of its numbers: read them with `numberText` and write them
@@ -34,7 +31,7 @@ export function parseJson(text: string): JsonValue {
   try {
     const value = JSON.parse(text) as JsonValue
     if (!MAYBE_INEXACT.test(text)) return value
-    return JSON.parse(text.replace(STRING_OR_NUMBER, markInexact)) as JsonValue
+    return JSON.parse(markInexact(text)) as JsonValue
   } catch (error) {
     throw new GatewayError('invalid_request', `The body is not JSON: ${(error as Error).message}`)
   }
@@ -53,14 +50,38 @@ export function numberText(value: JsonValue): string {
 /** The JSON text of a value of `parseJson`. */
 export function jsonText(value: JsonValue): string {
   const text = JSON.stringify(value)
-  return text.includes(MARK_IN_JSON) ? text.replace(MARKED_NUMBER, '$1') : text
+  return text.includes(MARK) ? text.replace(MARKED_NUMBER, '$1') : text
 }
 
 function isMarked(value: JsonValue): value is string {
   return typeof value === 'string' && value.startsWith(MARK)
 }
 
-function markInexact(token: string): string {
-  if (token.startsWith('"') || String(Number(token)) === token) return token
-  return JSON.stringify(MARK + token)
+/** A JSON text with a mark before every number that JavaScript would change. */
+function markInexact(text: string): string {
+  let marked = ''
+  let copied = 0
+  const tokens = new RegExp(QUOTE_OR_NUMBER)
+  for (let match = tokens.exec(text); match; match = tokens.exec(text)) {
+    const [token] = match
+    if (token === '"') {
+      tokens.lastIndex = endOfString(text, match.index)
+    } else if (String(Number(token)) !== token) {
+      marked += `${text.slice(copied, match.index)}"${MARK}${token}"`
+      copied = tokens.lastIndex
+    }
+  }
+  return marked + text.slice(copied)
+}
+
+/** Where the string ends that starts at `start`. Not by a pattern: a long one overflows its stack. */
+function endOfString(text: string, start: number): number {
+  let end = start
+  let backslashes: number
+  do {
+    end = text.indexOf('"', end + 1)
+    backslashes = 0
+    while (text[end - 1 - backslashes] === '\\') backslashes++
+  } while (backslashes % 2 === 1)
+  return end + 1
 }

@@ -48,22 +48,21 @@ export async function callFunction(
   name: string,
   params: Parameters,
 ): Promise<CallResult> {
-  const lease = await pools.lease(database)
   try {
-    const known = await signatures.get(lease.sql, database, name)
-    try {
-      return await run(lease.sql, bindCall(name, known, params))
-    } catch (error) {
-      if (!mayBeStale(error)) throw error
-      signatures.forget(database)
-      const current = await signatures.get(lease.sql, database, name)
-      if (isSame(known, current)) throw error
-      return await run(lease.sql, bindCall(name, current, params))
-    }
+    return await pools.use(database, async (sql) => {
+      const known = await signatures.get(sql, database, name)
+      try {
+        return await run(sql, bindCall(name, known, params))
+      } catch (error) {
+        if (!mayBeStale(error)) throw error
+        signatures.forget(database)
+        const current = await signatures.get(sql, database, name)
+        if (isSame(known, current)) throw error
+        return await run(sql, bindCall(name, current, params))
+      }
+    })
   } catch (error) {
     throw fromPostgres(error, database)
-  } finally {
-    lease.release()
   }
 }
 
@@ -78,16 +77,15 @@ async function run(sql: Sql, call: BoundCall): Promise<CallResult> {
   }
 }
 
-const statements = new WeakMap<Signature, Map<string, TemplateStringsArray>>()
-
 /** The call's SQL, made once for each function and form of its parameters. */
 function statement(call: BoundCall): TemplateStringsArray {
-  let byForm = statements.get(call.signature)
-  if (!byForm) statements.set(call.signature, (byForm = new Map()))
+  const { statements } = call.signature
   let form = ''
   for (const p of call.parameters) form += `${p.named ? p.label : ''} ${p.form} ${p.type},`
-  let text = byForm.get(form)
-  if (!text) byForm.set(form, (text = callText(call)))
+  const known = statements.get(form)
+  if (known) return known
+  const text = callText(call)
+  statements.set(form, text)
   return text
 }
 
@@ -98,8 +96,7 @@ function mayBeStale(error: unknown): boolean {
 }
 
 function isSame(a: Signature[], b: Signature[]): boolean {
-  const texts = (signatures: Signature[]) => JSON.stringify(signatures)
-  return texts(a) === texts(b)
+  return JSON.stringify(a) === JSON.stringify(b)
 }
 
 /** Says which parameter did not convert, where that is what happened. */

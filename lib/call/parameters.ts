@@ -114,46 +114,44 @@ function assignByName(
   const args = signature.arguments
   const required = args.length - signature.defaults
   if (names.some((name) => !args.some((argument) => argument.name === name))) return undefined
-  const missing = args
-    .slice(0, required)
-    .some((argument) => argument.name === undefined || !Object.hasOwn(values, argument.name))
-  if (missing) return undefined
-
-  return args
-    .filter((argument) => argument.name !== undefined && Object.hasOwn(values, argument.name))
-    .map((argument) => ({
-      argument,
-      label: argument.name!,
-      value: values[argument.name!]!,
-      named: true,
-      variadic: signature.variadic && argument === args.at(-1),
-    }))
+  const given: Given[] = []
+  for (const [i, argument] of args.entries()) {
+    const { name } = argument
+    const variadic = signature.variadic && i === args.length - 1
+    if (name !== undefined && Object.hasOwn(values, name)) {
+      given.push({ argument, label: name, value: values[name]!, named: true, variadic })
+    } else if (i < required) {
+      // As by position, a VARIADIC argument that is left out is an empty one.
+      if (name === undefined || !variadic) return undefined
+      given.push({ argument, label: name, value: [], named: true, variadic })
+    }
+  }
+  return given
 }
 
-function bestFit<T extends { given: Given[] }>(fitting: T[]): T | undefined {
-  const ranked = fitting
-    .map((candidate) => ({ candidate, score: fit(candidate.given) }))
-    .sort((a, b) => b.score - a.score)
-  return ranked[0]!.score > ranked[1]!.score ? ranked[0]!.candidate : undefined
+/** The one that fits better than all others; of equals, as in PostgreSQL, the one not VARIADIC. */
+function bestFit<T extends { signature: Signature; given: Given[] }>(fitting: T[]): T | undefined {
+  const misfits = fitting.map(({ given }) => given.reduce((sum, one) => sum + misfit(one), 0))
+  const best = fitting.filter((_, i) => misfits[i] === Math.min(...misfits))
+  const plain = best.filter(({ signature }) => !signature.variadic)
+  const [first, second] = plain.length > 0 ? plain : best
+  return second ? undefined : first
 }
 
-function fit(given: Given[]): number {
-  return given.reduce((sum, { argument, value }) => sum + valueFit(argument, value), 0)
-}
-
-/** 2: the natural type of the value; 1: it may convert; 0: it hardly does. */
-function valueFit({ kind, category }: Argument, value: JsonValue): 0 | 1 | 2 {
-  if (value === null || kind === 'polymorphic') return 1
-  if (kind === 'json') return typeof value === 'object' ? 2 : 1
-  if (isNumber(value)) return category === 'N' ? 2 : category === 'S' ? 1 : 0
-  if (typeof value === 'boolean') return category === 'B' ? 2 : category === 'S' ? 1 : 0
-  if (typeof value === 'string') return category === 'S' ? 2 : 1
-  if (Array.isArray(value)) return category === 'A' ? 2 : 0
-  return category === 'C' ? 2 : 0
+/** 0: the very type of the value; 1: its kind of type; 2: it may convert; 3: it hardly does. */
+function misfit({ argument: { kind, type, category }, value }: Given): 0 | 1 | 2 | 3 {
+  if (value === null || kind === 'polymorphic') return 2
+  if (type === literalType(value)) return 0
+  if (kind === 'json') return typeof value === 'object' ? 1 : 2
+  if (isNumber(value)) return category === 'N' ? 1 : category === 'S' ? 2 : 3
+  if (typeof value === 'boolean') return category === 'B' ? 1 : category === 'S' ? 2 : 3
+  if (typeof value === 'string') return category === 'S' ? 1 : 2
+  if (Array.isArray(value)) return category === 'A' ? 1 : 3
+  return category === 'C' ? 1 : 3
 }
 
 function bind({ argument, label, value, named, variadic }: Given): BoundParameter {
-  const type = argument.kind === 'polymorphic' ? polymorphicType(value) : argument.type
+  const type = argument.kind === 'polymorphic' ? literalType(value) : argument.type
   const bound = { argument, label, type, named, variadic }
   if (value === null) return { ...bound, form: 'text', value: null }
   if (argument.kind === 'json' || type === 'jsonb') {
@@ -191,11 +189,11 @@ function record(json: string): string {
   return `{"v":${json}}`
 }
 
-/** The type of a value for anyelement and anyarray, as PostgreSQL would type a literal of it. */
-function polymorphicType(value: JsonValue): string {
+/** The type that PostgreSQL gives a literal of the value: what anyelement and anyarray become. */
+function literalType(value: JsonValue): string {
   if (isNumber(value)) {
     const text = numberText(value)
-    if (!/^-?\d+$/.test(text)) return 'numeric'
+    if (!/^-?\d{1,19}$/.test(text)) return 'numeric'
     const number = BigInt(text)
     if (BigInt.asIntN(32, number) === number) return 'integer'
     return BigInt.asIntN(64, number) === number ? 'bigint' : 'numeric'
@@ -207,23 +205,20 @@ function polymorphicType(value: JsonValue): string {
 
 const NUMBER_TYPES = ['integer', 'bigint', 'numeric']
 
+/** The type of the elements of an array, whatever its dimensions. */
 function commonType(values: JsonValue[]): string {
-  const types = new Set(
-    values
-      .flat(Infinity as 1)
-      .filter(notNull)
-      .map(polymorphicType),
-  )
-  if (types.size === 0) return 'text'
-  if ([...types].every((type) => NUMBER_TYPES.includes(type))) {
-    return NUMBER_TYPES.findLast((type) => types.has(type))!
+  const types = new Set<string>()
+  const arrays = [values]
+  for (let array = arrays.pop(); array; array = arrays.pop()) {
+    for (const value of array) {
+      if (Array.isArray(value)) arrays.push(value)
+      else if (value !== null) types.add(literalType(value))
+    }
   }
-  const [first] = types
-  return types.size === 1 && first ? first : 'text'
-}
-
-function notNull(value: JsonValue): boolean {
-  return value !== null
+  const [first = 'text'] = types
+  if (types.size <= 1) return first
+  const isNumeric = [...types].every((type) => NUMBER_TYPES.includes(type))
+  return isNumeric ? NUMBER_TYPES.findLast((type) => types.has(type))! : 'text'
 }
 
 /** The error of a value that is not one of its argument's type. */
@@ -248,9 +243,9 @@ export function callText({ signature, parameters }: BoundCall): TemplateStringsA
   const name = `${quoteIdentifier(signature.schema)}.${quoteIdentifier(signature.name)}`
   // A void function in LANGUAGE sql gives null where one in PL/pgSQL gives ''.
   const columns = signature.returnsVoid ? `'' as ${quoteIdentifier(signature.name)}` : '*'
-  // The alias is a name that no column has: json_agg(r) would mean a column named r.
   const texts = [
-    `select json_agg("row of call") as rows, count(*) as row_count from (select ${columns} from ${name}(`,
+    // Not json_agg(r): that is a column named r, where there is one.
+    `select json_agg(r.*) as rows, count(*) as row_count from (select ${columns} from ${name}(`,
   ]
   parameters.forEach((parameter, i) => {
     const separator = i === 0 ? '' : ', '
@@ -260,7 +255,7 @@ export function callText({ signature, parameters }: BoundCall): TemplateStringsA
     texts[i] += separator + variadic + named + before
     texts.push(after)
   })
-  texts[texts.length - 1] += ')) as "row of call"'
+  texts[texts.length - 1] += ')) as r'
   return Object.assign(texts, { raw: texts })
 }
 

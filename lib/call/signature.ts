@@ -35,6 +35,8 @@ export interface Signature {
   returnsVoid: boolean
   /** As PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
   text: string
+  /** The SQL of its calls, by the form of their parameters. */
+  statements: Map<string, TemplateStringsArray>
 }
 
 interface SignatureRow {
@@ -66,7 +68,9 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
       where b.typtype = 'd'
     ),
     candidate as (
-      select p.*, n.nspname
+      -- Of equal functions, the one that comes first in the search path, as when it is called.
+      -- Not pg_function_is_visible: pg_catalog comes before all and would hide a version().
+      select distinct on (p.proargtypes) p.*, n.nspname
       from pg_proc p
       join pg_namespace n on n.oid = p.pronamespace
       where p.proname = ${name}
@@ -74,12 +78,13 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
         and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
         and p.provariadic <> '"any"'::regtype
         and 'internal'::regtype <> all (p.proargtypes)
-        and n.nspname not in ('pg_catalog', 'information_schema')
-        and pg_function_is_visible(p.oid)
+        and n.nspname = any (current_schemas(false))
+        and n.nspname <> 'pg_catalog'
         and not exists (
           select from pg_depend d
           where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
         )
+      order by p.proargtypes, array_position(current_schemas(false), n.nspname)
     )
     select json_build_object(
       'schema', c.nspname,
@@ -118,6 +123,7 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
     schema: signature.schema,
     name: signature.name,
     text: signature.text,
+    statements: new Map(),
     defaults: signature.defaults,
     variadic: signature.variadic,
     returnsVoid: signature.void,

@@ -23,8 +23,7 @@ export class Signatures {
   }
 
   #remember(database: string, name: string, signatures: Signature[]): void {
-    let functions = this.#byDatabase.get(database)
-    if (!functions) this.#byDatabase.set(database, (functions = new Map()))
-    functions.set(name, signatures)
+    const functions = this.#byDatabase.get(database) ?? new Map<string, Signature[]>()
+    this.#byDatabase.set(database, functions.set(name, signatures))
   }
 }

@@ -79,7 +79,7 @@ export async function deploy(
     await sql.unsafe('commit')
     return result
   } catch (error) {
-    await sql.unsafe('rollback').catch(() => {})
+    // Discarding the lease rolls back; a rollback sent on a connection that broke could hang.
     throw fromPostgres(error, database)
   }
 }

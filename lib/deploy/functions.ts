@@ -3,8 +3,9 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError, postgresDetails } from '../postgres/errors.ts'
 import { asStatementError, fileFailure, StatementError } from './failure.ts'
-import type { Ledger } from './ledger.ts'
-import { parseScripts, runScript, type Script } from './run-file.ts'
+import { type Ledger, recordFunctionFile } from './ledger.ts'
+import { answers, type Sent } from './pipeline.ts'
+import { parseScripts, type Script, sendScript } from './run-file.ts'
 
 export interface FunctionsResult {
   /** Functions of the archive that are in place now. */
@@ -111,7 +112,7 @@ async function readBefore(sql: Sql, ledger: Ledger): Promise<Before> {
 async function runScripts(sql: Sql, scripts: Script[], ledger: Ledger): Promise<void> {
   await sql.unsafe('savepoint functions')
   try {
-    await Promise.all(scripts.map((script) => runAndMark(sql, script)))
+    await answers(scripts.flatMap((script) => sendAndMark(sql, script)))
     return
   } catch (error) {
     if (!isTryLater(error)) throw error
@@ -136,7 +137,7 @@ async function runScripts(sql: Sql, scripts: Script[], ledger: Ledger): Promise<
 
 async function runOrReplace(sql: Sql, script: Script, ledger: Ledger): Promise<void> {
   try {
-    await inSavepoint(sql, () => runAndMark(sql, script))
+    await inSavepoint(sql, () => answers(sendAndMark(sql, script)))
   } catch (error) {
     if (!(error instanceof StatementError && error.error.code === CANNOT_REPLACE)) throw error
     const old = ledger.functions.get(script.file.name)?.functions ?? []
@@ -146,7 +147,7 @@ async function runOrReplace(sql: Sql, script: Script, ledger: Ledger): Promise<v
         .unsafe(`drop routine if exists ${identity}`)
         .catch((cause) => Promise.reject(asStatementError(script.file, error.statement, cause)))
     }
-    await runAndMark(sql, script)
+    await answers(sendAndMark(sql, script))
   }
 }
 
@@ -166,18 +167,11 @@ function isTryLater(error: unknown): boolean {
 }
 
 /**
- * Runs a file and writes its row in the ledger right behind it. The row's command number (cmin)
- * then marks the end of the file among the commands of the transaction: see `readMade`.
+ * Sends a file, and its row of the ledger right behind it. The row's command number (cmin) then
+ * marks the end of the file among the commands of the transaction: see `readMade`.
  */
-async function runAndMark(sql: Sql, script: Script): Promise<void> {
-  await Promise.all([
-    runScript(sql, script),
-    sql`
-      insert into _db_gateway_functions (file, checksum)
-      values (${script.file.name}, ${script.file.checksum})
-      on conflict (file) do update set checksum = excluded.checksum, deployed_at = now()
-    `,
-  ])
+function sendAndMark(sql: Sql, script: Script): Sent[] {
+  return [...sendScript(sql, script), recordFunctionFile(sql, script.file)]
 }
 
 /**

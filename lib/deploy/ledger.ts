@@ -1,5 +1,6 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { type Sent, send } from './pipeline.ts'
 
 /**
  * The gateway's tables in each platform database. `_db_gateway_migrations` is named and laid out
@@ -106,17 +107,28 @@ export async function findInPlace(sql: Sql, archiveChecksum: string): Promise<nu
   return row?.functions_deployed
 }
 
-export async function recordMigration(sql: Sql, file: SchemaFile): Promise<void> {
-  await sql`
+/** Sends the row of a migration that ran. */
+export function recordMigration(sql: Sql, file: SchemaFile): Sent {
+  return send(sql`
     insert into _db_gateway_migrations (migration_file, checksum)
     values (${file.name}, ${file.checksum})
-  `
+  `)
 }
 
-export async function recordSeeder(sql: Sql, file: SchemaFile): Promise<void> {
-  await sql`
+/** Sends the row of a seeder that ran. */
+export function recordSeeder(sql: Sql, file: SchemaFile): Sent {
+  return send(sql`
     insert into _db_gateway_seeders (file, checksum) values (${file.name}, ${file.checksum})
-  `
+  `)
+}
+
+/** Sends the row of a function file that ran; which functions it made is written down later. */
+export function recordFunctionFile(sql: Sql, file: SchemaFile): Sent {
+  return send(sql`
+    insert into _db_gateway_functions (file, checksum)
+    values (${file.name}, ${file.checksum})
+    on conflict (file) do update set checksum = excluded.checksum, deployed_at = now()
+  `)
 }
 
 export async function recordDeployment(sql: Sql, record: DeploymentRecord): Promise<void> {

@@ -3,7 +3,8 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fileFailure } from './failure.ts'
 import { type Ledger, recordMigration } from './ledger.ts'
-import { parseScripts, runScript } from './run-file.ts'
+import { answers } from './pipeline.ts'
+import { parseScripts, sendScript } from './run-file.ts'
 
 /**
  * Runs the migrations that the database has not had, in order.
@@ -21,7 +22,7 @@ export async function runMigrations(
   const pending = files.filter((file) => !ledger.migrations.has(file.name))
   for (const script of await parseScripts('migration_failed', 'Migration', pending)) {
     try {
-      await Promise.all([runScript(sql, script), recordMigration(sql, script.file)])
+      await answers([...sendScript(sql, script), recordMigration(sql, script.file)])
     } catch (error) {
       throw fileFailure('migration_failed', 'Migration', database, error)
     }

@@ -2,6 +2,7 @@ import type { SchemaFile } from '../archive/archive.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { asStatementError, lineOf } from './failure.ts'
+import { type Sent, send } from './pipeline.ts'
 import { type Statement, splitStatements } from './statements.ts'
 
 /** A file, taken apart into its statements. */
@@ -34,19 +35,16 @@ export async function parseScripts(
 }
 
 /**
- * Sends all statements of a file at once and waits for the answers.
- * @throws {StatementError} for the first that fails
+ * Sends all statements of a file; they fail with a StatementError. Wait for them with `answers`.
  */
-export async function runScript(sql: Sql, { file, statements }: Script): Promise<void> {
-  await Promise.all(
-    statements.map((statement) => {
-      // Only a text that the parser gave up on holds several statements. The extended protocol
-      // runs one alone, so no commit hides behind a syntax error.
-      const isWhole = statement.text.length === file.text.length && statements.length === 1
-      const extended = { simple: false } as object
-      return sql.unsafe(statement.text, [], isWhole ? extended : {}).catch((error: unknown) => {
-        throw asStatementError(file, statement, error)
-      })
-    }),
-  )
+export function sendScript(sql: Sql, { file, statements }: Script): Sent[] {
+  return statements.map((statement) => {
+    // Only a text that the parser gave up on holds several statements. The extended protocol
+    // runs one alone, so no commit hides behind a syntax error.
+    const isWhole = statement.text.length === file.text.length && statements.length === 1
+    const extended = { simple: false } as object
+    return send(sql.unsafe(statement.text, [], isWhole ? extended : {})).catch((error) => {
+      throw asStatementError(file, statement, error)
+    })
+  })
 }

@@ -2,7 +2,8 @@ import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fileFailure } from './failure.ts'
 import { type Ledger, recordSeeder } from './ledger.ts'
-import { parseScripts, runScript } from './run-file.ts'
+import { answers } from './pipeline.ts'
+import { parseScripts, sendScript } from './run-file.ts'
 
 /**
  * Runs the seeders that the database has not had, in order; each once.
@@ -18,7 +19,7 @@ export async function runSeeders(
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
     try {
-      await Promise.all([runScript(sql, script), recordSeeder(sql, script.file)])
+      await answers([...sendScript(sql, script), recordSeeder(sql, script.file)])
     } catch (error) {
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }

@@ -36,6 +36,8 @@ export interface ConnectionOptions {
 export class Connection {
   readonly database: string
   readonly sql: Sql
+  /** `performance.now()` when it was given back for the first time. */
+  usedSince: number | undefined
   /** `performance.now()` when it was last given back. */
   idleSince = 0
   #opened = false
@@ -99,7 +101,7 @@ export class Connection {
   }
 
   async #openSocket(server: Server, timeoutMs: number) {
-    if (this.#opened || this.#closed) return failedSocket(new Error('The connection is closed'))
+    if (this.#opened || this.#closed) return failedSocket(connectionClosed())
     this.#opened = true
     try {
       const socket = await openSocket(server, timeoutMs)
@@ -109,7 +111,7 @@ export class Connection {
       return socket
     } catch (error) {
       this.#markClosed()
-      return failedSocket(error as Error)
+      return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
     }
   }
 
@@ -118,4 +120,13 @@ export class Connection {
     this.#closed = true
     this.#onClosed()
   }
+}
+
+function connectionClosed(): Error {
+  return Object.assign(new Error('The connection is closed'), { code: 'CONNECTION_CLOSED' })
+}
+
+/** Everything that keeps a connection from opening has a code, as the errors of sockets have. */
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? 'CONNECTION_FAILED'
 }

@@ -35,7 +35,24 @@ export function isConnectionLost(error: unknown): boolean {
   if (isPostgresError(error)) {
     return NO_CONNECTION.has(error.code) || /^(08|28)/.test(error.code)
   }
-  return typeof (error as NodeJS.ErrnoException | null)?.code === 'string'
+  return isNetworkError(error)
+}
+
+/** Whether the connection cannot be used any more after this error of a query on it. */
+export function endsConnection(error: unknown): boolean {
+  return isPostgresError(error)
+    ? error.severity === 'FATAL' || error.severity === 'PANIC'
+    : isNetworkError(error)
+}
+
+/**
+ * Errors of sockets, TLS and postgres.js's connections have a code such as ECONNRESET; those of
+ * Node's own argument checks begin with ERR_ and are bugs.
+ */
+function isNetworkError(error: unknown): boolean {
+  if (error instanceof GatewayError || !(error instanceof Error)) return false
+  const { code } = error as NodeJS.ErrnoException
+  return typeof code === 'string' && (!code.startsWith('ERR_') || /^ERR_(SSL|TLS)_/.test(code))
 }
 
 /**

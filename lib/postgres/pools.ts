@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import { Connection, type Sql } from './connection.ts'
+import { endsConnection } from './errors.ts'
 import { Semaphore } from './semaphore.ts'
 import type { Server } from './server.ts'
 
@@ -15,8 +16,8 @@ export interface PoolLimits {
 /** A connection, used by one piece of work alone until it is given back. */
 export interface Lease {
   readonly sql: Sql
-  /** Gives the connection back for others to use. */
-  release(): void
+  /** Gives the connection back for others to use; pass the error of the work if it failed. */
+  release(error?: unknown): void
   /** Closes the connection instead: its session is not as it was, or its query still runs. */
   discard(): Promise<void>
   /** Cuts the connection: the server does not answer on it. */
@@ -48,6 +49,12 @@ export interface PoolsStatus {
 }
 
 const LONGEST_SWEEP_MS = 30_000
+
+/**
+ * With more databases in need than permits, how long a database keeps its only connection while it
+ * has work for it. Opening one costs some milliseconds: far less than that would be spent on it.
+ */
+const TURN_MS = 50
 
 /**
  * The pools of all databases under one semaphore. A permit is an open socket, so the sum of open
@@ -107,7 +114,11 @@ export class Pools {
     }
     return {
       sql: connection.sql,
-      release: () => giveBack(() => this.#release(pool, connection)),
+      release: (error) =>
+        giveBack(() => {
+          if (endsConnection(error)) connection.destroy()
+          else this.#release(pool, connection)
+        }),
       discard: async () => {
         if (!held) return
         held = false
@@ -124,9 +135,12 @@ export class Pools {
   async use<T>(database: string, work: (sql: Sql) => Promise<T>, waitMs?: number): Promise<T> {
     const lease = await this.lease(database, waitMs)
     try {
-      return await work(lease.sql)
-    } finally {
+      const result = await work(lease.sql)
       lease.release()
+      return result
+    } catch (error) {
+      lease.release(error)
+      throw error
     }
   }
 
@@ -255,19 +269,32 @@ export class Pools {
     this.#settle(pool)
   }
 
-  /** Gives free permits to the pools that wait for one, in order. */
+  /** Gives free permits to the pools that wait for one. */
   #feed(): void {
-    for (const pool of this.#starving) {
-      if (this.#semaphore.held >= this.#semaphore.capacity) return
+    while (this.#semaphore.held < this.#semaphore.capacity) {
+      const pool = this.#neediest()
+      if (!pool) return
       this.#starving.delete(pool)
       this.#grow(pool)
     }
   }
 
+  /** Of the pools that wait for a permit: the first that has no connection at all, or the first. */
+  #neediest(except?: Pool): Pool | undefined {
+    let first: Pool | undefined
+    for (const pool of this.#starving) {
+      if (pool === except) continue
+      if (pool.connections.size === 0) return pool
+      first ??= pool
+    }
+    return first
+  }
+
   #release(pool: Pool, connection: Connection): void {
     if (connection.closed) return
     this.#lastAnswerAt = performance.now()
-    if (this.#ended || pool.closing || this.#mustGiveWay(pool)) {
+    connection.usedSince ??= this.#lastAnswerAt
+    if (this.#ended || pool.closing || this.#mustGiveWay(pool, connection)) {
       connection.close().catch(() => {})
       return
     }
@@ -279,14 +306,18 @@ export class Pools {
 
   /**
    * Whether a connection that `pool` gives back goes to another database. It does where nobody
-   * here waits for it; and where a database without any connection waits while this one has more.
+   * here waits for it; and where a database without any connection waits, while this one has more
+   * than one, or has had its turn.
    */
-  #mustGiveWay(pool: Pool): boolean {
-    const [starving] = this.#starving
-    if (!starving || starving === pool) return false
+  #mustGiveWay(pool: Pool, connection: Connection): boolean {
+    const needy = this.#neediest(pool)
+    if (!needy) return false
     if (pool.waiters.size === 0) return true
-    if (starving.connections.size > 0) return false
-    return pool.connections.size > 1 || waitingSince(starving) < waitingSince(pool)
+    if (needy.connections.size > 0) return false
+    if (pool.connections.size > 1) return true
+    return (
+      this.#lastAnswerAt - (connection.usedSince ?? this.#lastAnswerAt) > TURN_MS && waitingSince(needy) < waitingSince(pool)
+    )
   }
 
   /** Hands the connection to the pool's first waiter; false where nobody waits. */

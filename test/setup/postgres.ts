@@ -1,0 +1,54 @@
+import { rmSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type {} from 'vitest'
+import type { TestProject } from 'vitest/node'
+import { startEmbedded } from '../../lib/postgres/embedded.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A PostgreSQL server for the tests, as the gateway's DATABASE_URL. */
+    databaseUrl: string
+  }
+}
+
+/** Provides `databaseUrl`: TEST_DATABASE_URL, or a server of its own that ends with the tests. */
+export default async function setup(
+  project: TestProject,
+): Promise<(() => Promise<void>) | undefined> {
+  const given = process.env.TEST_DATABASE_URL
+  if (given) {
+    project.provide('databaseUrl', given)
+    return undefined
+  }
+  const { url, stop } = await startServer()
+  project.provide('databaseUrl', url)
+  return stop
+}
+
+async function startServer(): Promise<{ url: string; stop: () => Promise<void> }> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'db-gateway-test-'))
+  const settings = {
+    fsync: 'off',
+    synchronous_commit: 'off',
+    full_page_writes: 'off',
+    max_connections: '300',
+  }
+  // Vitest exits at once when it is interrupted, without the teardown; the server is told to stop
+  // by then, but works in this folder a moment longer.
+  const onExit = () => {
+    rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+  }
+  process.once('exit', onExit)
+  const server = await startEmbedded({ dataDir, settings }).catch(async (error) => {
+    await rm(dataDir, { recursive: true, force: true })
+    throw error
+  })
+  const stop = async () => {
+    await server.stop()
+    process.off('exit', onExit)
+    await rm(dataDir, { recursive: true, force: true })
+  }
+  return { url: server.url, stop }
+}
