@@ -28,13 +28,17 @@ export interface CallResult {
 
 const NO_ROWS = Buffer.from('[]')
 
-const UNDEFINED_FUNCTION = '42883'
+/** SQLSTATEs of a call of what is not there, or is a procedure or an aggregate. */
+const NOT_FOUND = new Set(['42883', '42809', '42803'])
 
 /**
  * SQLSTATEs with which PostgreSQL refuses the call itself: a record without column list, an
  * ambiguous or a polymorphic type that does not resolve.
  */
 const REFUSED = new Set(['42601', '42725', '42804', '42P18', '42846'])
+
+/** Where PostgreSQL was when it read a parameter; a function of its type may stand before. */
+const PARAMETER_CONTEXT = /^unnamed portal parameter \$(\d+)/m
 
 /**
  * Runs `select * from name(params)` in the database.
@@ -70,7 +74,8 @@ async function run(sql: Sql, call: BoundCall): Promise<CallResult> {
   try {
     const values = call.parameters.map((parameter) => parameter.value)
     const [row] = await sql(statement(call), ...values).raw()
-    const [rows, rowCount] = row as unknown as [Uint8Array | null, Buffer]
+    const [rows, rowCount, isCurrent] = row as unknown as [Uint8Array | null, Buffer, Buffer]
+    if (isCurrent.toString('latin1') !== 't') throw changed(call)
     return { rows: rows ?? NO_ROWS, rowCount: Number(rowCount.toString('latin1')) }
   } catch (error) {
     throw isPostgresError(error) ? await explain(sql, call, error) : error
@@ -89,10 +94,14 @@ function statement(call: BoundCall): TemplateStringsArray {
   return text
 }
 
-/** The call did not start, as the function is not as it was when its signature was read. */
+/** The call did not start, maybe since the function is not as it was when it was last looked at. */
 function mayBeStale(error: unknown): boolean {
-  if (error instanceof GatewayError) return error.code === 'function_not_found'
-  return isPostgresError(error) && error.code === UNDEFINED_FUNCTION && !error.where
+  const codes: unknown[] = ['function_not_found', 'invalid_request']
+  return error instanceof GatewayError && codes.includes(error.code)
+}
+
+function changed({ signature }: BoundCall): GatewayError {
+  return new GatewayError('function_not_found', `Function ${signature.text} is being replaced`)
 }
 
 function isSame(a: Signature[], b: Signature[]): boolean {
@@ -101,17 +110,19 @@ function isSame(a: Signature[], b: Signature[]): boolean {
 
 /** Says which parameter did not convert, where that is what happened. */
 async function explain(sql: Sql, call: BoundCall, error: PostgresError): Promise<unknown> {
-  const position = /^(?:un)?named portal (?:".*" )?parameter \$(\d+)/.exec(error.where ?? '')?.[1]
-  const parameter = position
-    ? call.parameters[Number(position) - 1]
-    : error.where
-      ? undefined
-      : await failedRecord(sql, call)
+  const { where = '', code, message } = error
+  const position = PARAMETER_CONTEXT.exec(where)?.[1]
+  if (position) return conversionError(call.parameters[Number(position) - 1]!, error)
+  // What happens inside of the function has its name in the context.
+  if (where.includes(call.signature.name)) return error
+  const parameter = await failedRecord(sql, call)
   if (parameter) return conversionError(parameter, error)
-  if (!error.where && REFUSED.has(error.code)) {
-    return new GatewayError('invalid_request', error.message, postgresDetails(error))
-  }
-  return error
+  if (where !== '') return error
+  const details = postgresDetails(error)
+  if (REFUSED.has(code)) return new GatewayError('invalid_request', message, details)
+  if (!NOT_FOUND.has(code)) return error
+  const candidates = [call.signature.text]
+  return new GatewayError('function_not_found', message, { ...details, candidates })
 }
 
 /** The JSON array or object that PostgreSQL could not turn into its type: each is tried alone. */

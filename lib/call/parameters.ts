@@ -237,15 +237,20 @@ export function unconvertible(
 
 /**
  * The call's SQL around its values, for postgres.js as a template: `$1` stands between the first
- * two texts. PostgreSQL renders the rows: `rows` is a JSON array, `row_count` their number.
+ * two texts. PostgreSQL renders the rows: `rows` is a JSON array, `row_count` their number;
+ * `is_current` is false, and nothing has run, where the function is not that of the signature.
  */
 export function callText({ signature, parameters }: BoundCall): TemplateStringsArray {
   const name = `${quoteIdentifier(signature.schema)}.${quoteIdentifier(signature.name)}`
   // A void function in LANGUAGE sql gives null where one in PL/pgSQL gives ''.
   const columns = signature.returnsVoid ? `'' as ${quoteIdentifier(signature.name)}` : '*'
+  // Costs nothing: PostgreSQL knows the answer when it parses the statement, which it does again
+  // when the function is dropped. A function that has taken the place of this one does not run.
+  const isCurrent = `${quoteLiteral(signature.identity)}::regprocedure = ${signature.oid}::oid`
   const texts = [
     // Not json_agg(r): that is a column named r, where there is one.
-    `select json_agg(r.*) as rows, count(*) as row_count from (select ${columns} from ${name}(`,
+    `select json_agg(r.*) as rows, count(*) as row_count, ${isCurrent} as is_current
+    from (select ${columns} from ${name}(`,
   ]
   parameters.forEach((parameter, i) => {
     const separator = i === 0 ? '' : ', '
@@ -255,7 +260,7 @@ export function callText({ signature, parameters }: BoundCall): TemplateStringsA
     texts[i] += separator + variadic + named + before
     texts.push(after)
   })
-  texts[texts.length - 1] += ')) as r'
+  texts[texts.length - 1] += `) where ${isCurrent}) as r`
   return Object.assign(texts, { raw: texts })
 }
 

@@ -33,6 +33,10 @@ export interface Signature {
   /** The last argument takes any number of values. */
   variadic: boolean
   returnsVoid: boolean
+  /** Of pg_proc: a function that is dropped and made anew has another. */
+  oid: number
+  /** Name and types, as `regprocedure` reads them. */
+  identity: string
   /** As PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
   text: string
   /** The SQL of its calls, by the form of their parameters. */
@@ -46,6 +50,8 @@ interface SignatureRow {
   defaults: number
   variadic: boolean
   void: boolean
+  oid: number
+  identity: string
   names: (string | null)[] | null
   types: { type: string; category: string; kind: ArgumentKind }[]
 }
@@ -93,6 +99,8 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
       'defaults', c.pronargdefaults,
       'variadic', c.provariadic <> 0,
       'void', c.prorettype = 'void'::regtype,
+      'oid', c.oid::bigint,
+      'identity', c.oid::regprocedure,
       'names', (
         select json_agg(nullif(c.proargnames[i], '') order by i)
         from generate_subscripts(c.proargnames, 1) i
@@ -127,6 +135,8 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
     defaults: signature.defaults,
     variadic: signature.variadic,
     returnsVoid: signature.void,
+    oid: signature.oid,
+    identity: signature.identity,
     arguments: signature.types.map((type, i) => ({
       name: signature.names?.[i] ?? undefined,
       ...type,

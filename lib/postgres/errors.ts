@@ -33,7 +33,8 @@ export function isPostgresError(error: unknown): error is PostgresError {
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof GatewayError) return error.code === 'connection_failed'
   if (isPostgresError(error)) {
-    return NO_CONNECTION.has(error.code) || /^(08|28)/.test(error.code)
+    // Without endsConnection it is what a function raised: a log-in that fails may be a 28P01.
+    return endsConnection(error) && (NO_CONNECTION.has(error.code) || /^(08|28)/.test(error.code))
   }
   return isNetworkError(error)
 }
