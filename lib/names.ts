@@ -1,4 +1,5 @@
 import { GatewayError } from './errors.ts'
+import { type JsonValue, jsonText } from './json.ts'
 
 /** Whose database it is: a platform's main one (`tenantId` null) or that of a tenant. */
 export interface Owner {
@@ -87,6 +88,6 @@ function isAbsent(value: unknown): boolean {
 }
 
 function excerpt(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  const text = value === undefined ? 'nothing' : jsonText(value as JsonValue)
   return text.length > 80 ? `${text.slice(0, 80)}…` : text
 }

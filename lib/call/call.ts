@@ -37,8 +37,14 @@ const NOT_FOUND = new Set(['42883', '42809', '42803'])
  */
 const REFUSED = new Set(['42601', '42725', '42804', '42P18', '42846'])
 
+/** Of the parameters of one function; each is a prepared statement on each connection. */
+const MAX_FORMS = 100
+
+/** What an XX000 says when the function, or the type of a parameter, was dropped just now. */
+const DROPPED_MEANWHILE = /^cache lookup failed for (?:function|type) \d+$/
+
 /** Where PostgreSQL was when it read a parameter; a function of its type may stand before. */
-const PARAMETER_CONTEXT = /^unnamed portal parameter \$(\d+)/m
+const PARAMETER_CONTEXT = /(?:^|\n)unnamed portal parameter \$(\d+)(?: = '.*')?$/s
 
 /**
  * Runs `select * from name(params)` in the database.
@@ -90,6 +96,8 @@ function statement(call: BoundCall): TemplateStringsArray {
   const known = statements.get(form)
   if (known) return known
   const text = callText(call)
+  // A caller may name any subset of the arguments with defaults.
+  if (statements.size >= MAX_FORMS) statements.clear()
   statements.set(form, text)
   return text
 }
@@ -114,7 +122,8 @@ async function explain(sql: Sql, call: BoundCall, error: PostgresError): Promise
   const position = PARAMETER_CONTEXT.exec(where)?.[1]
   if (position) return conversionError(call.parameters[Number(position) - 1]!, error)
   // What happens inside of the function has its name in the context.
-  if (where.includes(call.signature.name)) return error
+  if (new RegExp(`\\b${call.signature.name}\\b`).test(where)) return error
+  if (DROPPED_MEANWHILE.test(message)) return changed(call)
   const parameter = await failedRecord(sql, call)
   if (parameter) return conversionError(parameter, error)
   if (where !== '') return error

@@ -158,10 +158,14 @@ function bind({ argument, label, value, named, variadic }: Given): BoundParamete
     // Only json and jsonb themselves read JSON as text; a domain over one goes through a record.
     const direct = type === 'json' || type === 'jsonb'
     const json = jsonOf(label, type, value)
-    return { ...bound, form: direct ? 'text' : 'record', value: direct ? json : record(json) }
+    return {
+      ...bound,
+      form: direct ? 'text' : 'record',
+      value: direct ? json : record(label, json),
+    }
   }
   if (typeof value === 'object' && argument.kind !== 'scalar') {
-    return { ...bound, form: 'record', value: record(jsonOf(label, type, value)) }
+    return { ...bound, form: 'record', value: record(label, jsonOf(label, type, value)) }
   }
   return { ...bound, form: 'text', value: scalarText(label, type, value) }
 }
@@ -184,9 +188,9 @@ function jsonOf(label: string, type: string, value: JsonValue): string {
   }
 }
 
-/** What `json_to_record` reads: see `callText`. */
-function record(json: string): string {
-  return `{"v":${json}}`
+/** What `json_to_record` reads: see `placeholder`. Its hints tell the key. */
+function record(label: string, json: string): string {
+  return `{${JSON.stringify(label)}:${json}}`
 }
 
 /** The type that PostgreSQL gives a literal of the value: what anyelement and anyarray become. */
@@ -246,7 +250,10 @@ export function callText({ signature, parameters }: BoundCall): TemplateStringsA
   const columns = signature.returnsVoid ? `'' as ${quoteIdentifier(signature.name)}` : '*'
   // Costs nothing: PostgreSQL knows the answer when it parses the statement, which it does again
   // when the function is dropped. A function that has taken the place of this one does not run.
-  const isCurrent = `${quoteLiteral(signature.identity)}::regprocedure = ${signature.oid}::oid`
+  const identity = signature.identity.replaceAll("'", "''")
+  let isCurrent = `'${identity}'::regprocedure = ${signature.oid}::oid`
+  // To be named is what makes it parse the statement again when a column is added.
+  if (signature.relation) isCurrent += ` and '${signature.relation}'::regclass is not null`
   const texts = [
     // Not json_agg(r): that is a column named r, where there is one.
     `select json_agg(r.*) as rows, count(*) as row_count, ${isCurrent} as is_current
@@ -268,10 +275,10 @@ export function callText({ signature, parameters }: BoundCall): TemplateStringsA
  * A JSON array or object for an array or composite type is taken apart by PostgreSQL itself
  * (json_to_record: nested arrays, composites, domains; numbers digit for digit).
  */
-export function placeholder({ form, type }: BoundParameter): [string, string] {
-  return form === 'text'
-    ? ['', `::${type}`]
-    : ['(select v from json_to_record(', `::json) as x (v ${type}))`]
+export function placeholder({ form, type, label }: BoundParameter): [string, string] {
+  if (form === 'text') return ['', `::${type}`]
+  const key = quoteIdentifier(label)
+  return [`(select ${key} from json_to_record(`, `::json) as r (${key} ${type}))`]
 }
 
 function noFunction(name: string, signatures: Signature[], params: Parameters): GatewayError {

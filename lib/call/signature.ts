@@ -35,6 +35,8 @@ export interface Signature {
   returnsVoid: boolean
   /** Of pg_proc: a function that is dropped and made anew has another. */
   oid: number
+  /** Of pg_class: the table or composite type whose columns it returns. */
+  relation: number | null
   /** Name and types, as `regprocedure` reads them. */
   identity: string
   /** As PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
@@ -51,6 +53,7 @@ interface SignatureRow {
   variadic: boolean
   void: boolean
   oid: number
+  relation: number | null
   identity: string
   names: (string | null)[] | null
   types: { type: string; category: string; kind: ArgumentKind }[]
@@ -58,8 +61,8 @@ interface SignatureRow {
 
 /**
  * Every function of that name that /call may run: plain functions that are found without a schema,
- * not PostgreSQL's own, not an extension's, not a trigger's, none with internal arguments. What the catalogs mean: PostgreSQL
- * manual, "pg_proc" and "pg_type".
+ * not PostgreSQL's own, not an extension's, not a trigger's, none with internal arguments. What the
+ * catalogs mean: PostgreSQL manual, "pg_proc" and "pg_type".
  */
 export async function readSignatures(sql: Sql, name: string): Promise<Signature[]> {
   const rows = await sql<{ signature: SignatureRow }[]>`
@@ -100,6 +103,12 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
       'variadic', c.provariadic <> 0,
       'void', c.prorettype = 'void'::regtype,
       'oid', c.oid::bigint,
+      'relation', (
+        select nullif(t.typrelid, 0)::bigint
+        from base b
+        join pg_type t on t.oid = b.base
+        where b.oid = c.prorettype and b.typtype <> 'd'
+      ),
       'identity', c.oid::regprocedure,
       'names', (
         select json_agg(nullif(c.proargnames[i], '') order by i)
@@ -136,6 +145,7 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
     variadic: signature.variadic,
     returnsVoid: signature.void,
     oid: signature.oid,
+    relation: signature.relation,
     identity: signature.identity,
     arguments: signature.types.map((type, i) => ({
       name: signature.names?.[i] ?? undefined,

@@ -19,6 +19,14 @@ export interface Answer {
   body: Json
 }
 
+/** Sends the form of /register or /migrate; `flags` are further fields of it. */
+export type Deploy = (
+  platform: string,
+  archive: Uint8Array,
+  tenantId?: string,
+  flags?: Record<string, string>,
+) => Promise<Answer>
+
 /** A gateway in this process, with an administrative database of its own on the test server. */
 export interface TestGateway extends RunningGateway {
   /** The server, seen as the gateway's role, for looking at what it did. */
@@ -28,8 +36,8 @@ export interface TestGateway extends RunningGateway {
   get(path: string, headers?: Record<string, string>): Promise<Answer>
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>
   call(platform: string, name: string, params?: unknown, tenantId?: string): Promise<Answer>
-  register(platform: string, archive: Uint8Array, tenantId?: string): Promise<Answer>
-  migrate(platform: string, archive: Uint8Array, tenantId?: string): Promise<Answer>
+  register: Deploy
+  migrate: Deploy
   /** Runs SQL in a database, past the gateway. */
   query(database: string, text: string): Promise<Json[]>
 }
@@ -75,7 +83,10 @@ export async function dropAdminDatabase(url: string): Promise<void> {
   )
   const home = parseDatabaseUrl(inject('databaseUrl')).database
   for (const name of [...rows.map((row) => row.database), database]) {
-    await queryDatabase(home, `drop database if exists "${name}" with (force)`)
+    // A role that is no superuser may not end autovacuum, as "force" would have to.
+    await queryDatabase(home, `drop database if exists "${name}" with (force)`).catch(() =>
+      queryDatabase(home, `drop database if exists "${name}"`),
+    )
   }
 }
 
@@ -114,8 +125,10 @@ export async function startTestGateway(
       headers: { 'content-type': 'application/json', ...headers },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     })
-  const deploy = (path: string) => (platform: string, archive: Uint8Array, tenantId?: string) =>
-    request(path, { method: 'POST', body: schemaForm(platform, archive, tenantId) })
+  const deploy =
+    (path: string): Deploy =>
+    (platform, archive, tenantId, flags) =>
+      request(path, { method: 'POST', body: schemaForm(platform, archive, tenantId, flags) })
 
   return {
     ...running,
@@ -136,8 +149,14 @@ export async function startTestGateway(
 }
 
 /** The form of /register and /migrate. */
-export function schemaForm(platform: string, archive: Uint8Array, tenantId?: string): FormData {
+export function schemaForm(
+  platform: string,
+  archive: Uint8Array,
+  tenantId?: string,
+  flags: Record<string, string> = {},
+): FormData {
   const form = new FormData()
+  for (const [name, value] of Object.entries(flags)) form.set(name, value)
   form.set('platform', platform)
   if (tenantId !== undefined) form.set('tenant_id', tenantId)
   form.set('schema', new Blob([archive as Uint8Array<ArrayBuffer>]), 'postgresql.tar.gz')

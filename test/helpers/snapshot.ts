@@ -2,7 +2,8 @@ import { type Json, queryDatabase } from './gateway.ts'
 
 /**
  * Everything that a deploy can change in a database: the rows of the catalogs that describe it,
- * with their transaction ids, and the contents of its tables.
+ * with their transaction ids, and the contents of its tables. The list of deployments is left out:
+ * a deploy that failed is in it too.
  */
 export async function snapshot(database: string): Promise<Json> {
   const catalogs = await queryDatabase(
@@ -32,7 +33,8 @@ export async function snapshot(database: string): Promise<Json> {
   const tables = await queryDatabase(
     database,
     `select oid::regclass::text as name from pg_class
-     where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1`,
+     where relkind = 'r' and relnamespace = 'public'::regnamespace
+       and relname <> '_db_gateway_deployments' order by 1`,
   )
   const contents = await Promise.all(
     tables.map(async ({ name }) => [

@@ -1,0 +1,559 @@
+import type postgres from 'postgres'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  connectTo,
+  queryDatabase,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { pack, textFunction } from '../helpers/platforms.ts'
+
+// What PostgreSQL says of a value (to_json, ::text) is asked on a connection of its own. Answers
+// are compared as text, since JSON.parse would lose digits.
+
+const platform = uniqueName('types')
+const database = `${platform}_main`
+let gateway: TestGateway
+let sql: postgres.Sql
+
+const define = (text: string) => queryDatabase(database, text)
+
+/** A type as functions declare it, and values of it as a request's JSON writes them. */
+interface Type {
+  type: string
+  /** As a cast writes it, where that differs: a cast to char(3) would cut what a parameter keeps. */
+  cast?: string
+  /** JSON texts; the same value as a literal of PostgreSQL where it is not the text itself. */
+  values: (string | [json: string, literal: string])[]
+}
+
+const LONG = '1234567890'.repeat(100)
+
+const SCALARS: Type[] = [
+  { type: 'smallint', values: ['0', '7', '-32768', '32767', '"12"'] },
+  { type: 'integer', values: ['0', '-0', '-2147483648', '2147483647', '"12"'] },
+  {
+    type: 'bigint',
+    values: [
+      '9007199254740993',
+      '9223372036854775807',
+      '-9223372036854775808',
+      '"9223372036854775807"',
+    ],
+  },
+  {
+    type: 'numeric',
+    values: [
+      '0',
+      '-0',
+      '1.50',
+      '0.10',
+      '100.00',
+      '1.0',
+      '12345678901234567890',
+      '-0.00000000000000000000000000000000000001',
+      '1e400',
+      '1E-400',
+      '1.5e3',
+      LONG,
+      `${LONG}.${LONG}`,
+      `"-${LONG}.5"`,
+      '"NaN"',
+      '"Infinity"',
+      '"-Infinity"',
+    ],
+  },
+  {
+    type: 'real',
+    values: ['0.1', '-0', '1.5', '3.4028235e38', '1e-45', '16777217', '"NaN"', '"-Infinity"'],
+  },
+  {
+    type: 'double precision',
+    values: [
+      '0.1',
+      '-0',
+      '-0.0',
+      '0.30000000000000004',
+      '1.7976931348623157e308',
+      '5e-324',
+      '12345678901234567890',
+      '1e21',
+      '"NaN"',
+      '"Infinity"',
+      '"-Infinity"',
+    ],
+  },
+  { type: 'money', values: ['12.5', '"1234567.89"', '-3', '92233720368547758.07'] },
+  { type: 'oid', values: ['0', '4294967295'] },
+  { type: 'boolean', values: ['true', 'false', '"yes"', '"off"', '"t"', '1', '0'] },
+  {
+    type: 'text',
+    values: [
+      '""',
+      '" "',
+      '"abc"',
+      '"null"',
+      '"NULL"',
+      '"{1,2}"',
+      '"(1,2)"',
+      '"1.50"',
+      '"12345678901234567890"',
+      '"\'quoted\' \\"twice\\" \\\\ $1 %s"',
+      '"line\\nline\\ttab\\r\\b\\f\\u0001\\u001f\\u007f"',
+      '"é 山田 😀 \\ud83d\\ude00 \\u2028"',
+      '1.50',
+      '12345678901234567890',
+      'true',
+      ['{"a":[1.50,"x"]}', '{"a":[1.50,"x"]}'],
+      ['[1,2]', '[1,2]'],
+    ],
+  },
+  { type: 'varchar', values: ['""', '"abc  "'] },
+  { type: 'varchar(3)', cast: 'varchar', values: ['"longer than that"'] },
+  { type: 'char(3)', cast: 'bpchar', values: ['"ab"', '"abc"', '"longer"', '"a  "'] },
+  { type: '"char"', values: ['"x"', '""'] },
+  { type: 'name', values: ['"abc"', `"${'x'.repeat(63)}"`] },
+  { type: 'bytea', values: ['"\\\\xDEADBEEF"', '"\\\\x"', '""', '"a\\\\000b"', '"\\\\x00ff"'] },
+  {
+    type: 'uuid',
+    values: ['"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"', '"{a0eebc999c0b4ef8bb6d6bb9bd380a11}"'],
+  },
+  {
+    type: 'date',
+    values: ['"2024-02-29"', '"0044-03-15 BC"', '"infinity"', '"-infinity"', '"5874897-12-31"'],
+  },
+  { type: 'time', values: ['"00:00"', '"23:59:59.999999"', '"24:00:00"', '"04:05 PM"'] },
+  { type: 'timetz', values: ['"12:00:00.5+05:30"', '"12:00:00-00"'] },
+  {
+    type: 'timestamp',
+    values: [
+      '"2024-02-29T12:00:00.123456"',
+      '"2024-02-29 12:00"',
+      '"0044-03-15 12:00:00 BC"',
+      '"infinity"',
+      '"-infinity"',
+    ],
+  },
+  {
+    type: 'timestamptz',
+    values: [
+      '"2024-02-29T12:00:00.123456+02:00"',
+      '"2024-02-29T12:00:00.000001Z"',
+      '"2024-07-01 12:00 Europe/Berlin"',
+      '"2024-07-01"',
+      '"0001-01-01 00:00:00+00 BC"',
+      '"294276-12-31 23:59:59.999999+00"',
+      '"infinity"',
+      '"-infinity"',
+    ],
+  },
+  {
+    type: 'interval',
+    values: ['"1 year 2 mons 3 days 04:05:06.789"', '"P1Y2M3DT4H"', '"-1 day"', '"0"'],
+  },
+  { type: 'inet', values: ['"192.168.1.5/24"', '"::1"', '"10.0.0.1"'] },
+  { type: 'cidr', values: ['"10.0.0.0/8"', '"2001:db8::/32"'] },
+  { type: 'macaddr', values: ['"08:00:2B:01:02:03"'] },
+  { type: 'macaddr8', values: ['"08-00-2b-01-02-03-04-05"'] },
+  { type: 'bit', cast: '"bit"', values: ['"1"', '"0101"'] },
+  { type: 'bit(4)', cast: '"bit"', values: ['"0101"'] },
+  { type: 'varbit', values: ['"0101"', '""', '"XF"'] },
+  {
+    type: 'json',
+    values: [
+      [
+        '{"b":1.50,"a":[null,-0,1e400,12345678901234567890]}',
+        '{"b":1.50,"a":[null,-0,1e400,12345678901234567890]}',
+      ],
+      ['"text"', '"text"'],
+      ['"1.50"', '"1.50"'],
+      '1.50',
+      '1E5',
+      'true',
+      '[]',
+      '{}',
+    ],
+  },
+  {
+    type: 'jsonb',
+    values: [
+      '{"b":1.50,"a":[null,-0,1e400,12345678901234567890],"é":"\\n\\"😀"}',
+      ['"text"', '"text"'],
+      ['"1.50"', '"1.50"'],
+      '1.50',
+      '12345678901234567890',
+      'false',
+      '[]',
+      '{}',
+      '[[],[{}]]',
+    ],
+  },
+  { type: 'jsonpath', values: ['"$.a[*] ? (@ > 1)"'] },
+  { type: 'tsvector', values: ['"a:1 b:2A"', "\"'it''s'\""] },
+  { type: 'tsquery', values: ['"a & !b"'] },
+  { type: 'point', values: ['"(1.5,-2)"'] },
+  { type: 'box', values: ['"(1,1),(0,0)"'] },
+  { type: 'path', values: ['"[(0,0),(1,1)]"'] },
+  { type: 'polygon', values: ['"((0,0),(1,1),(1,0))"'] },
+  { type: 'circle', values: ['"<(0,0),2>"'] },
+  { type: 'pg_lsn', values: ['"16/B374D848"'] },
+  { type: 'regclass', values: ['"pg_class"'] },
+  { type: 'int4range', values: ['"[1,5]"', '"empty"', '"(,5)"'] },
+  { type: 'numrange', values: ['"[1.50,2.50)"'] },
+  { type: 'daterange', values: ['"[2024-01-01,2024-02-01)"'] },
+  { type: 'tstzrange', values: ['"[2024-01-01T00:00:00+02:00,)"'] },
+  { type: 'int4multirange', values: ['"{[1,3),[5,8)}"', '"{}"'] },
+  { type: 'mood', values: ['"happy"', '"so so"', '"it\'s \\"ok\\""'] },
+  { type: 'positive', values: ['1', '2147483647', '"5"'] },
+  { type: 'amount', values: ['1.5', '12345678901234567890.10'] },
+  { type: 'email', values: ['"a@b"'] },
+  { type: 'hstore', values: ['"\\"a\\"=>\\"1\\", b=>NULL"', '""'] },
+]
+
+const STRUCTURES: Type[] = [
+  {
+    type: 'integer[]',
+    values: [
+      ['[]', '{}'],
+      ['[1,null,-2]', '{1,NULL,-2}'],
+      ['[[1,2],[3,4]]', '{{1,2},{3,4}}'],
+      ['[[[1]],[[2]]]', '{{{1}},{{2}}}'],
+      ['["1","2"]', '{1,2}'],
+    ],
+  },
+  {
+    type: 'bigint[]',
+    values: [['[9223372036854775807,9007199254740993]', '{9223372036854775807,9007199254740993}']],
+  },
+  {
+    type: 'numeric[]',
+    values: [[`[1.50,-0,1e400,${LONG},"NaN"]`, `{1.50,-0,1e400,${LONG},NaN}`]],
+  },
+  { type: 'double precision[]', values: [['[0.1,-0,"Infinity"]', '{0.1,-0,Infinity}']] },
+  { type: 'boolean[]', values: [['[true,false,null,"yes"]', '{t,f,NULL,yes}']] },
+  {
+    type: 'text[]',
+    values: [
+      [
+        '["","a,b","{}","NULL",null,"\\"q\\"","\\\\","\\n 😀",1.50,true]',
+        '{"","a,b","{}","NULL",NULL,"\\"q\\"","\\\\","\n 😀",1.50,true}',
+      ],
+    ],
+  },
+  {
+    type: 'uuid[]',
+    values: [
+      ['["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}'],
+    ],
+  },
+  {
+    type: 'jsonb[]',
+    values: [['[{"a":1.50},"x",[1],2.0]', '{"{\\"a\\":1.50}","\\"x\\"",[1],2.0}']],
+  },
+  { type: 'mood[]', values: [['["happy",null]', '{happy,NULL}']] },
+  { type: 'positive[]', values: [['[1,2]', '{1,2}']] },
+  { type: 'pair[]', values: [['[{"n":1,"t":"a,b"},null,{}]', '{"(1,\\"a,b\\")",NULL,"(,)"}']] },
+  {
+    type: 'short_list',
+    values: [
+      ['[1,2]', '{1,2}'],
+      ['[]', '{}'],
+    ],
+  },
+  {
+    type: 'settings',
+    values: [
+      ['{"name":"x","size":1.50}', '{"name":"x","size":1.50}'],
+      ['{"name":12345678901234567890}', '{"name":12345678901234567890}'],
+    ],
+  },
+  { type: 'raw_settings', values: [['{"b":1.50,"a":-0}', '{"b":1.50,"a":-0}']] },
+  {
+    type: 'pair',
+    values: [
+      ['{"n":12345678901234567890.10,"t":"a"}', '(12345678901234567890.10,a)'],
+      ['{"t":"a,b \\"c\\" \\\\"}', '(,"a,b ""c"" \\\\")'],
+      ['{}', '(,)'],
+      ['{"t":"","unknown":1}', '(,"")'],
+    ],
+  },
+  { type: 'good_pair', values: [['{"n":1,"t":"x"}', '(1,x)']] },
+  {
+    type: 'everything',
+    values: [
+      [
+        '{"pair":{"n":1.50,"t":null},"pairs":[{"n":-0},{"t":"x"}],"data":{"a":[1.50]},' +
+          '"raw":{"b":1,"a":1.0},"at":"2024-01-01T00:00:00+02:00","moods":["happy"],"grid":[[1,2],[3,4]],' +
+          '"list":[1],"bytes":"\\\\x00ff","amount":1e3}',
+        '("(1.50,)","{""(-0,)"",""(,x)""}","{""a"":[1.50]}","{""b"":1,""a"":1.0}",' +
+          '"2024-01-01 00:00:00+02",{happy},"{{1,2},{3,4}}",{1},"\\\\x00ff",1e3)',
+      ],
+    ],
+  },
+]
+
+const TYPES = [...SCALARS, ...STRUCTURES]
+
+beforeAll(async () => {
+  gateway = await startTestGateway()
+  const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
+  expect(body).toMatchObject({ status: 'ready' })
+  sql = connectTo(database)
+  await sql`select set_config('TimeZone', 'UTC', false), set_config('client_min_messages', 'error', false)`
+  await define(`
+    create extension hstore;
+    create type mood as enum ('happy', 'so so', 'it''s "ok"');
+    create domain positive as int check (value > 0);
+    create domain amount as numeric check (value > 0);
+    create domain email as text check (value like '%@%');
+    create domain short_list as int[] check (cardinality(value) < 3);
+    create domain settings as jsonb check (value ? 'name');
+    create domain raw_settings as json;
+    create type pair as (n numeric, t text);
+    create domain good_pair as pair check ((value).n is not null);
+    create type everything as (
+      pair pair, pairs pair[], data jsonb, raw json, at timestamptz, moods mood[], grid int[],
+      list short_list, bytes bytea, amount amount
+    )
+  `)
+  const functions = TYPES.map(
+    ({ type }, i) => `
+      create function id_${i}(p_value ${type}) returns ${type} language sql as $$ select p_value $$;
+      create function text_${i}(p_value ${type}) returns text language sql
+      as $$ select p_value::text $$;
+      create type box_${i} as (v ${type});
+      create function box_${i}(p_value box_${i}) returns box_${i} language plpgsql
+      as $$ begin return p_value; end $$`,
+  )
+  const arrays = SCALARS.map(
+    ({ type }, i) => `
+      create function ids_${i}(p_value ${type}[]) returns ${type}[] language sql
+      as $$ select p_value $$`,
+  )
+  await define([...functions, ...arrays].join(';\n'))
+})
+afterAll(async () => {
+  await sql.end()
+  await gateway.stop()
+})
+
+/** The rows of the answer to a call, as text. */
+async function rowsText(name: string, params: string): Promise<string> {
+  const response = await fetch(`${gateway.url}/call`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: `{"platform":"${platform}","function":"${name}","params":${params}}`,
+  })
+  const text = await response.text()
+  return /^\{"rows":(.*),"row_count":1,"execution_time_ms":\d+\}$/s.exec(text)?.[1] ?? text
+}
+
+/** What PostgreSQL answers to one expression. */
+async function say(expression: string): Promise<string> {
+  const [row] = await sql.unsafe(`select (${expression})::text as said`)
+  return row!.said
+}
+
+const quote = (text: string) => `'${text.replaceAll("'", "''")}'`
+
+/** A value of a table above, as JSON and as an expression of SQL. */
+function both({ type, cast = type }: Type, value: Type['values'][number]): [string, string] {
+  if (typeof value !== 'string') return [value[0], `${quote(value[1])}::${cast}`]
+  const literal = value.startsWith('"') ? JSON.parse(value) : value
+  return [value, `${quote(literal)}::${cast}`]
+}
+
+const isExpanded = (type: string) => ['pair', 'good_pair', 'everything'].includes(type)
+
+describe('a value comes back as PostgreSQL writes it', () => {
+  test.each(TYPES.map((one, i) => [one.type, i, one] as const))('%s', async (type, i, one) => {
+    for (const value of one.values) {
+      const [json, expression] = both(one, value)
+      const said = await say(`to_json(${expression})`)
+      const rows = isExpanded(type) ? `[${said}]` : `[{"id_${i}":${said}}]`
+      expect(await rowsText(`id_${i}`, `[${json}]`), json).toBe(rows)
+      expect(await rowsText(`id_${i}`, `{"p_value":${json}}`), json).toBe(rows)
+    }
+  })
+})
+
+describe('a value arrives as PostgreSQL reads it', () => {
+  test.each(TYPES.map((one, i) => [one.type, i, one] as const))('%s', async (_, i, one) => {
+    for (const value of one.values) {
+      const [json, expression] = both(one, value)
+      const said = await say(`to_json(${expression}::text)`)
+      expect(await rowsText(`text_${i}`, `[${json}]`), json).toBe(`[{"text_${i}":${said}}]`)
+    }
+  })
+})
+
+describe('the elements of an array', () => {
+  test.each(SCALARS.map((one, i) => [one.type, i, one] as const))('%s[]', async (type, i, one) => {
+    // A cast of the array would cut its elements to the declared length, which a parameter is not.
+    const { cast = type } = one
+    for (const value of one.values) {
+      const [json, expression] = both(one, value)
+      // An array within an array is another dimension, whatever the type.
+      if (json.startsWith('[')) continue
+      const said = await say(`to_json(array[${expression}, null, ${expression}]::${cast}[])`)
+      const text = await rowsText(`ids_${i}`, `[[${json},null,${json}]]`)
+      expect(text, json).toBe(`[{"ids_${i}":${said}}]`)
+    }
+  })
+})
+
+describe('the fields of a composite', () => {
+  test.each(TYPES.map((one, i) => [one.type, i, one] as const))('%s', async (type, i, one) => {
+    for (const value of one.values) {
+      const [json, expression] = both(one, value)
+      // Unlike a parameter's, the declared length of a field holds.
+      const isCut = ['varchar(3)', 'char(3)', 'bit'].includes(type)
+      if (isCut && json.length > 5) continue
+      const said = await say(`to_json(row(${expression})::box_${i})`)
+      expect(await rowsText(`box_${i}`, `[{"v":${json}}]`), json).toBe(`[${said}]`)
+    }
+  })
+})
+
+describe('null', () => {
+  test.each(TYPES.map(({ type }, i) => [type, i] as const))('%s is SQL NULL', async (type, i) => {
+    if (type === 'good_pair') return
+    expect(await rowsText(`text_${i}`, '[null]')).toBe(`[{"text_${i}":null}]`)
+    const nulls = isExpanded(type)
+      ? await say(`to_json(json_populate_record(null::${type}, '{}'))`)
+      : `{"id_${i}":null}`
+    expect(await rowsText(`id_${i}`, '[null]')).toBe(`[${nulls}]`)
+  })
+
+  test('jsonb has no other null; within JSON it is what it is', async () => {
+    await define(`
+      create function is_null(p_value jsonb) returns boolean language sql
+      as $$ select p_value is null $$
+    `)
+    expect(await rowsText('is_null', '[null]')).toBe('[{"is_null":true}]')
+    expect(await rowsText('is_null', '[[null]]')).toBe('[{"is_null":false}]')
+  })
+})
+
+describe('arrays and composites may be written as PostgreSQL writes them', () => {
+  test.each([
+    ['integer[]', '{1,NULL,{2}', false],
+    ['integer[]', '{1,NULL,2}', true],
+    ['integer[]', '[0:1]={7,8}', true],
+    ['text[]', '{"a,b",c}', true],
+    ['pair', '(1.50,"a b")', true],
+    ['pair[]', '{"(1,a)"}', true],
+    ['mood[]', '{happy,"so so"}', true],
+  ])('%s: %s', async (type, literal, isValid) => {
+    const i = TYPES.findIndex((one) => one.type === type)
+    const text = await rowsText(`text_${i}`, JSON.stringify([literal]))
+    if (isValid) {
+      const said = await say(`to_json(${quote(literal)}::${type}::text)`)
+      expect(text).toBe(`[{"text_${i}":${said}}]`)
+    } else {
+      expect(text).toContain('"error":"invalid_request"')
+    }
+  })
+})
+
+describe('results that no parameter can be', () => {
+  test.each([
+    ['an array that does not start at 1', `select '[0:1]={1,2}'::int[]`, 'int[]'],
+    ['a negative zero', `select '-0'::float8`, 'float8'],
+    [
+      'the largest numeric that there is room for',
+      `select repeat('9', 100000)::numeric`,
+      'numeric',
+    ],
+    ['json with white space and duplicate keys', `select '{"a": 1,\n "a":  2}'::json`, 'json'],
+    ['json escapes', `select '"\\u0000\\ud83d\\ude00\\u00e9/\\/"'::json`, 'json'],
+    ['a table row with a dropped column', `select t from dropped t`, 'dropped'],
+    ['nested arrays of composites', `select array[array[(1, 'x')::pair]]`, 'pair[]'],
+  ])('%s', async (_, query, type) => {
+    await define(`
+      create table if not exists dropped (a int, b int, c int);
+      alter table dropped drop column if exists b;
+      insert into dropped values (1, 3);
+      drop function if exists result;
+      create function result() returns ${type} language sql as $$ ${query} limit 1 $$
+    `)
+    const said = await say(`select to_json(r.*) from (select * from result()) r`)
+    expect(await rowsText('result', '[]')).toBe(`[${said}]`)
+  })
+})
+
+describe('xml', () => {
+  test('comes and goes, where the server was built with it', async () => {
+    const hasXml = await sql.unsafe(`select '<a/>'::xml`).then(
+      () => true,
+      () => false,
+    )
+    if (!hasXml) return
+    await define(`
+      create function id_xml(p_value xml) returns xml language sql as $$ select p_value $$
+    `)
+    const said = await say(`to_json('<a b="1">é &amp; 2</a>'::xml)`)
+    expect(await rowsText('id_xml', '["<a b=\\"1\\">é &amp; 2</a>"]')).toBe(`[{"id_xml":${said}}]`)
+  })
+})
+
+describe('polymorphic types', () => {
+  beforeAll(async () => {
+    await define(`
+      create function same(p_value anyelement) returns anyelement language sql
+      as $$ select p_value $$;
+      create function type_of(p_value anyelement) returns text language sql
+      as $$ select pg_typeof(p_value) $$;
+      create function same_array(p_value anyarray) returns anyarray language sql
+      as $$ select p_value $$;
+      create function first_of(p_value anyarray) returns anyelement language sql
+      as $$ select p_value[1] $$
+    `)
+  })
+
+  test.each([
+    ['1', 'integer'],
+    ['9223372036854775807', 'bigint'],
+    ['12345678901234567890', 'numeric'],
+    ['1.50', 'numeric'],
+    ['true', 'boolean'],
+    ['"1.50"', 'text'],
+    ['null', 'text'],
+    ['{"a": 1.50}', 'jsonb'],
+    ['[1, 2]', 'integer[]'],
+    ['["a", null]', 'text[]'],
+  ])('%s is %s', async (json, type) => {
+    expect(await rowsText('type_of', `[${json}]`)).toBe(`[{"type_of":"${type}"}]`)
+    const expected = json.replaceAll(/([[,]) /g, '$1')
+    expect(await rowsText('same', `[${json}]`)).toBe(`[{"same":${expected}}]`)
+  })
+
+  test.each([
+    ['[]', 'null'],
+    ['[1,2]', '1'],
+    ['[1,2.50]', '1'],
+    ['[12345678901234567890]', '12345678901234567890'],
+    ['[[1,2],[3,4]]', 'null'],
+    ['["a","b"]', '"a"'],
+    ['[{"a": 1},{}]', '{"a": 1}'],
+  ])('the array %s', async (json, first) => {
+    expect(await rowsText('same_array', `[${json}]`)).toBe(`[{"same_array":${json}}]`)
+    expect(await rowsText('first_of', `[${json}]`)).toBe(`[{"first_of":${first}}]`)
+  })
+})
+
+describe('what a function sets for its session', () => {
+  test('is UTC and ISO when it begins', async () => {
+    await define(`
+      create function session() returns table (zone text, date_style text, bytes text)
+      language sql as $$
+        select current_setting('TimeZone'), current_setting('DateStyle'),
+          current_setting('bytea_output')
+      $$
+    `)
+    expect(await rowsText('session', '[]')).toBe(
+      '[{"zone":"UTC","date_style":"ISO, MDY","bytes":"hex"}]',
+    )
+  })
+})

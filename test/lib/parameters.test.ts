@@ -1,0 +1,389 @@
+import { describe, expect, test } from 'vitest'
+import { bindCall, callText, type Parameters, parseParameters } from '../../lib/call/parameters.ts'
+import type { Argument, ArgumentKind, Signature } from '../../lib/call/signature.ts'
+import { GatewayError } from '../../lib/errors.ts'
+import { type JsonValue, parseJson } from '../../lib/json.ts'
+
+const NUMBERS = ['smallint', 'integer', 'bigint', 'numeric', 'double precision']
+const STRINGS = ['text', 'character varying', 'bpchar']
+const POLYMORPHIC = ['anyelement', 'anyarray', 'anycompatible']
+
+/** An argument as its function declares it: `p_id integer`, or `integer` without a name. */
+function argument(declaration: string): Argument {
+  const [, name, type] = /^(?:(p_\w+) )?(.+)$/.exec(declaration) as unknown as [
+    string,
+    string,
+    string,
+  ]
+  const isArray = type.endsWith('[]')
+  const category = isArray
+    ? 'A'
+    : NUMBERS.includes(type)
+      ? 'N'
+      : STRINGS.includes(type)
+        ? 'S'
+        : ({ boolean: 'B', address: 'C', date: 'D', timestamp: 'D', mood: 'E' }[type] ?? 'U')
+  const kind: ArgumentKind = POLYMORPHIC.includes(type)
+    ? 'polymorphic'
+    : ['json', 'jsonb', 'json_domain'].includes(type)
+      ? 'json'
+      : isArray || category === 'C'
+        ? 'structured'
+        : 'scalar'
+  return { name, type, category, kind }
+}
+
+/** A function `f` with these arguments, such as `f('p_id integer', 'p_name text')`. */
+function f(...declarations: string[]): Signature {
+  return {
+    schema: 'public',
+    name: 'f',
+    arguments: declarations.map(argument),
+    defaults: 0,
+    variadic: false,
+    returnsVoid: false,
+    oid: 16_400,
+    relation: null,
+    identity: 'f(…)',
+    text: `f(${declarations.join(', ')})`,
+    statements: new Map(),
+  }
+}
+
+const withDefaults = (defaults: number, signature: Signature) => ({ ...signature, defaults })
+const variadic = (signature: Signature) => ({ ...signature, variadic: true })
+
+/** The function that is chosen for a request's `params`. */
+function chosen(signatures: Signature[], params: JsonValue): string {
+  return bindCall('f', signatures, parseParameters(params)).signature.text
+}
+
+/** The type, the form and the text of each argument of the call. */
+function bound(signature: Signature, params: JsonValue) {
+  const { parameters } = bindCall('f', [signature], parseParameters(params))
+  return parameters.map(({ label, type, form, value }) => [label, type, form, value])
+}
+
+function refusal(signatures: Signature[], params: JsonValue): GatewayError {
+  try {
+    bindCall('f', signatures, params as Parameters)
+  } catch (error) {
+    if (error instanceof GatewayError) return error
+    throw error
+  }
+  throw new Error('The call was not refused')
+}
+
+describe('params', () => {
+  test('are an array, an object, or nothing', () => {
+    expect(parseParameters([1])).toEqual([1])
+    expect(parseParameters({ a: 1 })).toEqual({ a: 1 })
+    expect(parseParameters(undefined)).toEqual([])
+    expect(parseParameters(null)).toEqual([])
+  })
+
+  test.each([['text'], [5], [true], ['']])('are not %j', (value) => {
+    expect(() => parseParameters(value)).toThrow(/^params must be an array .* or an object/)
+  })
+
+  test('are not a number that JavaScript cannot hold', () => {
+    expect(() => parseParameters(parseJson('1.50'))).toThrow(/^params must be/)
+  })
+})
+
+describe('the number of parameters', () => {
+  const two = f('p_a integer', 'p_b text')
+
+  test('is the number of arguments', () => {
+    expect(chosen([two], [1, 'x'])).toBe(two.text)
+    for (const params of [[], [1], [1, 'x', 'y']]) {
+      expect(refusal([two], params)).toMatchObject({ code: 'function_not_found', status: 404 })
+    }
+  })
+
+  test('may be smaller by the defaults', () => {
+    const three = withDefaults(2, f('p_a integer', 'p_b text', 'p_c date'))
+    for (const params of [[1], [1, 'x'], [1, 'x', '2024-01-01']]) {
+      expect(bound(three, params)).toHaveLength(params.length)
+    }
+    expect(refusal([three], []).code).toBe('function_not_found')
+    expect(refusal([three], [1, 'x', null, 4]).code).toBe('function_not_found')
+  })
+
+  test('chooses among functions of one name', () => {
+    const overloads = [f(), f('p_a integer'), two]
+    expect(chosen(overloads, [])).toBe('f()')
+    expect(chosen(overloads, {})).toBe('f()')
+    expect(chosen(overloads, [1])).toBe('f(p_a integer)')
+    expect(chosen(overloads, [1, 'x'])).toBe(two.text)
+  })
+
+  test('that no function takes: the message lists the ones there are', () => {
+    const error = refusal([f(), two], [1, 2, 3])
+    expect(error.message).toBe(
+      'No function f takes 3 parameters; there is f(); f(p_a integer, p_b text)',
+    )
+    expect(error.details.candidates).toEqual(['f()', 'f(p_a integer, p_b text)'])
+    expect(refusal([two], [1]).message).toMatch(/takes 1 parameter;/)
+    expect(refusal([], [1])).toMatchObject({
+      code: 'function_not_found',
+      message: 'There is no function f',
+    })
+  })
+})
+
+describe('names of parameters', () => {
+  const fn = withDefaults(1, f('p_a integer', 'p_b text', 'p_c date'))
+
+  test('come in any order, those with a default or not', () => {
+    expect(bound(fn, { p_b: 'x', p_a: 1 })).toEqual([
+      ['p_a', 'integer', 'text', '1'],
+      ['p_b', 'text', 'text', 'x'],
+    ])
+    expect(bound(fn, { p_c: '2024-01-01', p_b: 'x', p_a: 1 })).toHaveLength(3)
+  })
+
+  test('that are unknown, missing or of another case are refused', () => {
+    const refused: Parameters[] = [
+      {},
+      { p_a: 1 },
+      { p_a: 1, p_b: 'x', p_d: 1 },
+      { P_A: 1, p_b: 'x' },
+    ]
+    for (const params of refused) {
+      expect(refusal([fn], params).code).toBe('function_not_found')
+    }
+    expect(refusal([fn], { p_a: 1, p_x: 2 }).message).toContain('takes parameters named p_a, p_x')
+    expect(refusal([fn], {}).message).toContain('takes parameters named (none)')
+  })
+
+  test('choose among functions of one number of arguments', () => {
+    const overloads = [f('p_id integer'), f('p_code integer')]
+    expect(chosen(overloads, { p_code: 1 })).toBe('f(p_code integer)')
+    expect(chosen(overloads, { p_id: 1 })).toBe('f(p_id integer)')
+  })
+
+  test('that JavaScript objects have anyway are not given by everyone', () => {
+    const fn = f('p_a integer')
+    expect(refusal([fn], parseJson('{"__proto__":1}')).code).toBe('function_not_found')
+    const odd = { ...fn, arguments: [{ ...fn.arguments[0]!, name: 'constructor' }] }
+    expect(refusal([odd], {}).code).toBe('function_not_found')
+    expect(bound(odd, { constructor: 1 })).toEqual([['constructor', 'integer', 'text', '1']])
+  })
+
+  test('are quoted in the SQL', () => {
+    const odd = { ...f('integer'), arguments: [{ ...argument('integer'), name: 'a" => 1 --' }] }
+    const text = callText(bindCall('f', [odd], { 'a" => 1 --': 5 }))
+    expect(text[0]).toMatch(/"public"\."f"\("a"" => 1 --" => $/)
+    expect(text).toHaveLength(2)
+  })
+
+  test('do not exist for arguments without one, which go by position alone', () => {
+    const unnamed = f('integer', 'p_b text')
+    expect(bound(unnamed, [1, 'x'])[0]).toEqual(['1', 'integer', 'text', '1'])
+    expect(refusal([unnamed], { p_b: 'x' }).code).toBe('function_not_found')
+  })
+})
+
+describe('the JSON types choose among overloads', () => {
+  test.each<[JsonValue, string]>([
+    [5, 'integer'],
+    ['5', 'text'],
+    [true, 'boolean'],
+    [[5], 'integer[]'],
+    [['5'], 'text[]'],
+    [{ a: 5 }, 'jsonb'],
+  ])('%j is %s', (value, type) => {
+    const types = ['integer', 'text', 'boolean', 'integer[]', 'text[]', 'jsonb']
+    expect(
+      chosen(
+        types.map((one) => f(`p_a ${one}`)),
+        [value],
+      ),
+    ).toBe(`f(p_a ${type})`)
+    expect(
+      chosen(
+        types.map((one) => f(`p_a ${one}`)),
+        { p_a: value },
+      ),
+    ).toBe(`f(p_a ${type})`)
+  })
+
+  test.each([
+    ['2147483647', 'integer'],
+    ['2147483648', 'bigint'],
+    ['-2147483648', 'integer'],
+    ['9223372036854775807', 'bigint'],
+    ['9223372036854775808', 'numeric'],
+    ['1.0', 'numeric'],
+    ['1e3', 'numeric'],
+    ['12345678901234567890123', 'numeric'],
+  ])('the number %s is %s, as PostgreSQL types it', (text, type) => {
+    const types = ['smallint', 'integer', 'bigint', 'numeric', 'double precision']
+    const overloads = types.map((one) => f(`p_a ${one}`))
+    expect(chosen(overloads, parseJson(`[${text}]`))).toBe(`f(p_a ${type})`)
+  })
+
+  test('a string goes to any type that is written as one, before a number', () => {
+    expect(chosen([f('p_a date'), f('p_a boolean'), f('p_a text')], ['x'])).toBe('f(p_a text)')
+    expect(chosen([f('p_a date'), f('p_a bpchar')], ['x'])).toBe('f(p_a bpchar)')
+  })
+
+  test('an object goes to a composite type, an array to an array', () => {
+    expect(chosen([f('p_a address'), f('p_a text')], [{}])).toBe('f(p_a address)')
+    expect(chosen([f('p_a address'), f('p_a date[]')], [[]])).toBe('f(p_a date[])')
+    expect(chosen([f('p_a json'), f('p_a text')], [[1]])).toBe('f(p_a json)')
+  })
+
+  test('every parameter counts', () => {
+    const overloads = [f('p_a integer', 'p_b text'), f('p_a text', 'p_b integer')]
+    expect(chosen(overloads, [1, 'x'])).toBe('f(p_a integer, p_b text)')
+    expect(chosen(overloads, ['x', 1])).toBe('f(p_a text, p_b integer)')
+  })
+
+  test('a declared type comes before a polymorphic one', () => {
+    expect(chosen([f('p_a anyelement'), f('p_a integer')], [1])).toBe('f(p_a integer)')
+  })
+
+  test('two that fit alike are a 400 with both', () => {
+    for (const [overloads, params] of [
+      [[f('p_a date'), f('p_a timestamp')], ['2024-01-01']],
+      [[f('p_a integer'), f('p_a text')], [null]],
+      [
+        [f('p_a integer', 'p_b text'), f('p_a text', 'p_b integer')],
+        ['x', 'y'],
+      ],
+      [[f('p_a integer'), withDefaults(1, f('p_a integer', 'p_b text'))], [1]],
+    ] as const) {
+      const error = refusal([...overloads], [...params])
+      expect(error).toMatchObject({ code: 'invalid_request', status: 400 })
+      expect(error.details.candidates).toEqual(overloads.map((one) => one.text))
+      expect(error.message).toContain(overloads[0].text)
+    }
+  })
+})
+
+describe('VARIADIC', () => {
+  const fn = variadic(f('p_a integer', 'p_b integer[]'))
+
+  test.each<[string, JsonValue[], string]>([
+    ['no value', [1], '[]'],
+    ['one value', [1, 2], '[2]'],
+    ['many values', [1, 2, 3, null], '[2,3,null]'],
+    ['the array itself', [1, [2, 3]], '[2,3]'],
+    ['an empty array', [1, []], '[]'],
+  ])('%s', (_, params, array) => {
+    expect(bound(fn, params)[1]).toEqual(['p_b', 'integer[]', 'record', `{"p_b":${array}}`])
+    expect(callText(bindCall('f', [fn], params))[1]).toContain(', variadic ')
+  })
+
+  test('null is the array itself', () => {
+    expect(bound(fn, [1, null])[1]).toEqual(['p_b', 'integer[]', 'text', null])
+  })
+
+  test('the arguments before it are not left out', () => {
+    expect(refusal([fn], []).code).toBe('function_not_found')
+    expect(refusal([fn], { p_b: [1] }).code).toBe('function_not_found')
+  })
+
+  test('by name it is the array, and an empty one where it is left out', () => {
+    expect(bound(fn, { p_a: 1, p_b: [2] })[1]).toEqual([
+      'p_b',
+      'integer[]',
+      'record',
+      '{"p_b":[2]}',
+    ])
+    expect(bound(fn, { p_a: 1 })[1]).toEqual(['p_b', 'integer[]', 'record', '{"p_b":[]}'])
+  })
+
+  test('a default of its own stands where it is left out', () => {
+    const defaulted = withDefaults(1, fn)
+    expect(bound(defaulted, [1])).toHaveLength(1)
+    expect(bound(defaulted, { p_a: 1 })).toHaveLength(1)
+    expect(bound(defaulted, [1, 2])).toHaveLength(2)
+  })
+
+  test('a function without it comes first, where both fit', () => {
+    const overloads = [fn, f('p_a integer'), f('p_a integer', 'p_b integer')]
+    expect(chosen(overloads, [1])).toBe('f(p_a integer)')
+    expect(chosen(overloads, [1, 2])).toBe('f(p_a integer, p_b integer)')
+    expect(chosen(overloads, [1, 2, 3])).toBe(fn.text)
+  })
+})
+
+describe('values', () => {
+  test.each<[string, string, string, string | null]>([
+    ['integer', '5', 'text', '5'],
+    ['numeric', '1.50', 'text', '1.50'],
+    ['numeric', '"1.50"', 'text', '1.50'],
+    ['text', '12345678901234567890', 'text', '12345678901234567890'],
+    ['text', 'true', 'text', 'true'],
+    ['text', '{"a":[1.50]}', 'text', '{"a":[1.50]}'],
+    ['boolean', 'false', 'text', 'false'],
+    ['date', '"2024-01-01"', 'text', '2024-01-01'],
+    ['mood', '"happy"', 'text', 'happy'],
+    ['text', 'null', 'text', null],
+    ['jsonb', 'null', 'text', null],
+    ['json', '"x"', 'text', '"x"'],
+    ['jsonb', '1.50', 'text', '1.50'],
+    ['jsonb', '[1.50,{"a":-0}]', 'text', '[1.50,{"a":-0}]'],
+    ['json_domain', '{"a":1e400}', 'record', '{"p_a":{"a":1e400}}'],
+    ['integer[]', '[1,[2]]', 'record', '{"p_a":[1,[2]]}'],
+    ['integer[]', '"{1,2}"', 'text', '{1,2}'],
+    ['numeric[]', '[1.50]', 'record', '{"p_a":[1.50]}'],
+    ['address', '{"city":"x"}', 'record', '{"p_a":{"city":"x"}}'],
+    ['address', '"(a,b,c)"', 'text', '(a,b,c)'],
+  ])('of %s: %s', (type, json, form, value) => {
+    const [parameter] = bound(f(`p_a ${type}`), [parseJson(json)])
+    expect(parameter).toEqual(['p_a', type, form, value])
+  })
+
+  test.each([
+    ['1', 'integer'],
+    ['3000000000', 'bigint'],
+    ['1.0', 'numeric'],
+    ['"x"', 'text'],
+    ['true', 'boolean'],
+    ['null', 'text'],
+    ['{"a":1}', 'jsonb'],
+    ['[]', 'text[]'],
+    ['[null]', 'text[]'],
+    ['[1,null,2]', 'integer[]'],
+    ['[[1],[3000000000]]', 'bigint[]'],
+    ['[1,2.5]', 'numeric[]'],
+    ['[1,"x"]', 'text[]'],
+    ['[true,false]', 'boolean[]'],
+    ['[{"a":1},{"b":2}]', 'jsonb[]'],
+  ])('of a polymorphic type: %s is %s', (json, type) => {
+    expect(bound(f('p_a anyelement'), [parseJson(json)])[0]?.[1]).toBe(type)
+  })
+
+  test.each([
+    ['a NUL character', 'a\0b', /NUL/],
+    ['half a surrogate pair', 'a\ud800', /surrogate/],
+    ['the other half', '\udc00', /surrogate/],
+  ])('that hold %s are refused', (_, value, why) => {
+    expect(refusal([f('p_a text')], [value])).toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/^Parameter p_a \(text\) does not convert: /),
+      details: { parameter: 'p_a', type: 'text', cause: expect.stringMatching(why) },
+    })
+  })
+
+  test('that are nested too deeply to be written are refused', () => {
+    const deep = parseJson(`${'['.repeat(500_000)}${']'.repeat(500_000)}`)
+    for (const type of ['jsonb', 'integer[]', 'text', 'anyelement', 'json_domain', 'address']) {
+      expect(refusal([f(`p_a ${type}`)], [deep])).toMatchObject({
+        code: 'invalid_request',
+        message: expect.stringContaining('nested too deeply'),
+      })
+    }
+    expect(refusal([f('p_a jsonb'), f('p_a integer[]')], [deep]).code).toBe('invalid_request')
+  })
+
+  test('never become part of the SQL', () => {
+    const value = `'); drop table t; --`
+    const call = bindCall('f', [f('p_a text', 'p_b jsonb', 'p_c text[]')], [value, value, [value]])
+    expect(callText(call).join('$')).not.toContain('drop')
+  })
+})
