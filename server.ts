@@ -5,7 +5,7 @@ import { type RunningGateway, startGateway } from './lib/start.ts'
 
 let log: Log = createLog('info')
 let running: RunningGateway | undefined
-let isStopping = false
+const stopping = new AbortController()
 
 process.on('SIGTERM', () => stop('SIGTERM'))
 process.on('SIGINT', () => stop('SIGINT'))
@@ -13,21 +13,26 @@ process.on('SIGINT', () => stop('SIGINT'))
 try {
   const config = readConfig(readEnvironment(process.cwd()))
   log = createLog(config.logLevel)
-  running = await startGateway(config, log, join(import.meta.dirname, 'handlers'), () => exit(1))
-  if (isStopping) await finish()
+  running = await startGateway(config, log, join(import.meta.dirname, 'handlers'), {
+    signal: stopping.signal,
+    onPostgresExit: () => exit(1),
+  })
+  if (stopping.signal.aborted) await finish()
 } catch (error) {
+  // What was started has been stopped again.
+  if (stopping.signal.aborted) await finish()
   log.error((error as Error).message)
   exit(1)
 }
 
 /** The first signal lets the running requests finish; a second one ends the process at once. */
 function stop(signal: string): void {
-  if (isStopping) {
+  if (stopping.signal.aborted) {
     log.warn(`${signal} again: ending at once`)
     exit(1)
   }
-  isStopping = true
   log.info(`${signal}: stopping; running requests finish first`)
+  stopping.abort()
   if (running) finish()
 }
 

@@ -45,13 +45,11 @@ function createApp(gateway: Gateway, routes: Route[]): H3 {
     app.on(method as HTTPMethod, path, guarded)
     if (method === 'GET') app.on('HEAD', path, guarded)
   }
-  for (const [path, methods] of methodsByPath(routes)) {
-    app.all(
-      path,
-      guard(gateway, 'network', (event) => otherMethod(event, methods)),
-    )
-  }
-  app.all('/**', guard(gateway, 'network', notFound))
+  const methodsOf = createMethodFinder(routes)
+  app.all(
+    '/**',
+    guard(gateway, 'network', (event) => otherRequest(event, methodsOf(event.url.pathname))),
+  )
   return app
 }
 
@@ -79,29 +77,33 @@ function newContext({ config }: Gateway, req: IncomingMessage): RequestContext {
   }
 }
 
-/** Paths that differ in the names of their parameters alone are one. */
-function methodsByPath(routes: Route[]): Map<string, string[]> {
-  const methods = new Map<string, string[]>()
-  for (const { method, path } of routes) {
-    const known = methods.get(path) ?? []
-    known.push(...(method === 'GET' ? ['GET', 'HEAD'] : [method]))
-    methods.set(path, known)
+/** The methods that a path takes, of all the routes that it fits. */
+function createMethodFinder(routes: Route[]): (pathname: string) => string[] {
+  const patterns = routes.map(({ method, path }) => {
+    const pattern = path.replace(/\/\*\*:\w+$/, '(?:/.*)?').replaceAll(/:\w+/g, '[^/]+')
+    return {
+      pattern: new RegExp(`^${pattern}/?$`),
+      methods: method === 'GET' ? ['GET', 'HEAD'] : [method],
+    }
+  })
+  return (pathname) => {
+    const fitting = patterns.filter(({ pattern }) => pattern.test(pathname))
+    return [...new Set(fitting.flatMap(({ methods }) => methods))]
   }
-  return methods
 }
 
-function otherMethod(event: H3Event, methods: string[]): HTTPResponse {
+/** What no route takes: another method of a path that is there, or a path that is not. */
+function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
   const { req, res } = nodeOf(event)
+  if (methods.length === 0) {
+    throw new GatewayError('not_found', `There is no endpoint ${event.url.pathname}`)
+  }
   res.setHeader('allow', [...methods, 'OPTIONS'].join(', '))
   if (req.method === 'OPTIONS') return new HTTPResponse(null, { status: 204 })
   throw new GatewayError(
     'method_not_allowed',
     `${event.url.pathname} takes ${methods.join(', ')}, not ${req.method}`,
   )
-}
-
-function notFound(event: H3Event): never {
-  throw new GatewayError('not_found', `There is no endpoint ${event.url.pathname}`)
 }
 
 function answerError(gateway: Gateway, { cause, status }: HTTPError, event: H3Event): HTTPResponse {

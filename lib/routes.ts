@@ -45,7 +45,7 @@ async function loadRoute(folder: string, file: string): Promise<Route> {
   const { method, path } = parseRoute(file)
   const handler = await importHandler(folder, file)
   const meta = (handler as { meta?: HandlerMeta }).meta
-  const access = path.startsWith('/admin/') ? 'admin' : (meta?.access ?? 'network')
+  const access = file.startsWith(`admin${sep}`) ? 'admin' : (meta?.access ?? 'network')
   if (!['network', 'admin', 'public'].includes(access)) {
     throw new RouteError(
       `handlers/${file}: meta.access is "${access}"; it is network, admin or public`,
@@ -77,7 +77,10 @@ async function importHandler(folder: string, file: string): Promise<EventHandler
   try {
     module = await import(pathToFileURL(join(folder, file)).href)
   } catch (error) {
-    throw new RouteError(`handlers/${file}: cannot be loaded: ${(error as Error).message}`)
+    const reason = String((error as Error | null)?.message ?? error).trim()
+    throw new RouteError(
+      `handlers/${file}: cannot be loaded: ${reason.replaceAll(/\s*\n\s*/g, ' ')}`,
+    )
   }
   if (typeof module.default === 'function') return module.default as EventHandler
   throw new RouteError(`handlers/${file}: its default export is not a handler; use defineHandler`)

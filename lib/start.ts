@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createListener } from './app.ts'
 import type { Config } from './config.ts'
 import { createGateway, type Gateway } from './gateway.ts'
@@ -7,6 +8,13 @@ import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
 import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
+
+export interface StartOptions {
+  /** Ends a start that waits for PostgreSQL. */
+  signal?: AbortSignal
+  /** The embedded PostgreSQL has ended by itself. */
+  onPostgresExit?: () => void
+}
 
 /** A gateway that answers requests. */
 export interface RunningGateway {
@@ -28,14 +36,18 @@ export async function startGateway(
   config: Config,
   log: Log,
   handlersFolder: string,
-  onPostgresExit: () => void = () => {},
+  { signal, onPostgresExit }: StartOptions = {},
 ): Promise<RunningGateway> {
   const routes = await loadRoutes(handlersFolder)
   let embedded: EmbeddedPostgres | undefined
   let gateway: Gateway | undefined
   let listening: Listening | undefined
   const stop = async () => {
+    const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
+    // A deploy goes on when its client has gone away.
+    const left = Math.max(0, giveUpAt - performance.now())
+    await Promise.race([gateway?.deploys.drained(), sleep(left, undefined, { ref: false })])
     await gateway?.pools.end()
     await embedded?.stop()
   }
@@ -47,13 +59,13 @@ export async function startGateway(
         onLog: (line) => log.debug(line),
         onExit: ({ code, signal }) => {
           log.error('The embedded PostgreSQL has ended by itself', { code, signal })
-          onPostgresExit()
+          onPostgresExit?.()
         },
       })
     }
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
     gateway = createGateway(config, server, log)
-    const version = await waitForPostgres(gateway)
+    const version = await waitForPostgres(gateway, signal)
     await gateway.catalog.prepare()
     listening = await startListening(createListener(gateway, routes), config.host, config.port)
     log.info(`Listening on ${listening.url}`, {
@@ -69,7 +81,10 @@ export async function startGateway(
 }
 
 /** PostgreSQL's version, once it answers. */
-async function waitForPostgres({ pools, server, config, log }: Gateway): Promise<string> {
+async function waitForPostgres(
+  { pools, server, config, log }: Gateway,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   const giveUpAt = performance.now() + config.startTimeoutMs
   for (;;) {
     try {
@@ -84,16 +99,22 @@ async function waitForPostgres({ pools, server, config, log }: Gateway): Promise
       if (performance.now() > giveUpAt) throw new Error(`${where} does not answer (${code})`)
       const left = Math.ceil((giveUpAt - performance.now()) / 1000)
       log.warn(`${where} does not answer (${code}); trying again for ${left} s`)
-      await new Promise((resolve) => setTimeout(resolve, RETRY_EVERY_MS))
+      await sleep(RETRY_EVERY_MS, undefined, { signal })
     }
   }
 }
 
-/** A wrong password or database stays wrong; a server that starts or restarts comes. */
+/**
+ * A wrong password, database or certificate stays wrong; a server that starts or restarts comes.
+ * Of the errors that are not PostgreSQL's, those of a server that is not there yet are the
+ * system's, such as ECONNREFUSED, and two of the driver's; all others are about TLS.
+ */
 function isWorthWaiting(error: unknown): boolean {
+  if (!isConnectionLost(error)) return false
+  const { code } = error as { code: string }
   return isPostgresError(error)
-    ? isConnectionLost(error) && !error.code.startsWith('28')
-    : isConnectionLost(error)
+    ? !code.startsWith('28')
+    : /^(E(?!RR_|PROTO)|CONNECTION_CLOSED|CONNECT_TIMEOUT)/.test(code)
 }
 
 function checkVersion(version: string): string {

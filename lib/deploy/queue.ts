@@ -33,6 +33,11 @@ export class KeyedQueue {
     }
   }
 
+  /** Resolves when nothing runs and nothing waits. */
+  async drained(): Promise<void> {
+    while (this.#tails.size > 0) await Promise.allSettled(this.#tails.values())
+  }
+
   async #enter(): Promise<void> {
     if (this.#running < this.#concurrency) {
       this.#running++

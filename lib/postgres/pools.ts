@@ -164,7 +164,7 @@ export class Pools {
     )
   }
 
-  /** Closes all connections; those in use fail their queries. */
+  /** Closes the idle connections and cuts those in use: their queries fail. */
   async end(): Promise<void> {
     this.#ended = true
     clearInterval(this.#sweeper)
@@ -176,7 +176,9 @@ export class Pools {
       }
       pool.waiters.clear()
     }
-    await Promise.all(connections.map((connection) => connection.close()))
+    const idle = connections.filter((connection) => this.#idle.has(connection))
+    for (const connection of connections) if (!this.#idle.has(connection)) connection.destroy()
+    await Promise.all(idle.map((connection) => connection.close()))
   }
 
   #pool(database: string): Pool {
@@ -316,7 +318,8 @@ export class Pools {
     if (needy.connections.size > 0) return false
     if (pool.connections.size > 1) return true
     return (
-      this.#lastAnswerAt - (connection.usedSince ?? this.#lastAnswerAt) > TURN_MS && waitingSince(needy) < waitingSince(pool)
+      this.#lastAnswerAt - (connection.usedSince ?? this.#lastAnswerAt) > TURN_MS &&
+      waitingSince(needy) < waitingSince(pool)
     )
   }
 

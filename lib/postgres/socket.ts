@@ -66,6 +66,8 @@ function tlsOptions(server: Server, mode: SslMode): ConnectionOptions {
     ca: server.ca,
     cert: server.cert,
     key: server.key,
+    // With a socket alone, the certificate would be checked against "localhost".
+    host: server.host,
     servername: isIP(server.host) ? undefined : server.host,
     rejectUnauthorized: verified,
     ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
@@ -81,16 +83,17 @@ function once(socket: Socket, event: string): Promise<unknown[]> {
     }
     const onEvent = (...values: unknown[]) => settle(() => resolve(values))
     const onError = (error: Error) => settle(() => reject(error))
-    const onClose = () =>
-      settle(() => reject(new Error('The server closed the connection while it was being opened')))
+    const onClose = () => settle(() => reject(closedError()))
     socket.on(event, onEvent).on('error', onError).on('close', onClose)
   })
 }
 
+function closedError(): Error {
+  const message = 'The server closed the connection while it was being opened'
+  return Object.assign(new Error(message), { code: 'ECONNRESET' })
+}
+
 function timeoutError(server: Server, timeoutMs: number): Error {
-  const error: NodeJS.ErrnoException = new Error(
-    `No connection to ${server.host}:${server.port} within ${timeoutMs} ms`,
-  )
-  error.code = 'ETIMEDOUT'
-  return error
+  const message = `No connection to ${server.host}:${server.port} within ${timeoutMs} ms`
+  return Object.assign(new Error(message), { code: 'ETIMEDOUT' })
 }
