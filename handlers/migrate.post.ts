@@ -1,6 +1,13 @@
 import { defineHandler } from 'h3'
-import { migrate, summarize } from '../lib/deploy/migrate.ts'
-import { nodeOf } from '../lib/request.ts'
+import {
+  type DatabaseResult,
+  describeResult,
+  migrate,
+  plansOf,
+  summarize,
+} from '../lib/deploy/fleet.ts'
+import { acceptsLines, streamLines } from '../lib/ndjson.ts'
+import { nodeOf, originOf } from '../lib/request.ts'
 import { readSchemaForm } from '../lib/schema-form.ts'
 
 export default defineHandler({
@@ -9,18 +16,22 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const { owner, archive } = await readSchemaForm(req, res, gateway.config.archive)
-    request.platform = owner.platform
-    const results = await migrate(gateway, owner, archive, {
-      requestId: request.id,
-      address: request.address ?? '',
-    })
-    return {
-      status: 'completed',
-      ...summarize(results),
-      checksum: archive.checksum,
-      warnings: [...archive.warnings, ...new Set(results.flatMap((result) => result.warnings))],
-      execution_time_ms: Math.round(performance.now() - started),
+    const form = await readSchemaForm(req, res, gateway.config.archive)
+    request.platform = form.owner.platform
+
+    const run = async (onEnd?: (result: DatabaseResult) => void) => {
+      const results = await migrate(gateway, { ...form, origin: originOf(request), onEnd })
+      const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
+      return {
+        status: form.flags.dryRun ? 'dry_run' : 'completed',
+        ...summarize(results),
+        checksum: form.archive.checksum,
+        warnings: [...form.archive.warnings, ...new Set(warnings)],
+        ...(form.flags.dryRun && { plan: plansOf(results) }),
+        execution_time_ms: Math.round(performance.now() - started),
+      }
     }
+    if (!acceptsLines(req)) return run()
+    return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
   },
 })

@@ -1,6 +1,8 @@
 import { defineHandler } from 'h3'
 import { register } from '../lib/deploy/register.ts'
-import { nodeOf } from '../lib/request.ts'
+import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
+import { databaseName } from '../lib/names.ts'
+import { nodeOf, originOf } from '../lib/request.ts'
 import { readSchemaForm } from '../lib/schema-form.ts'
 
 export default defineHandler({
@@ -9,24 +11,27 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const { owner, archive } = await readSchemaForm(req, res, gateway.config.archive)
-    request.platform = owner.platform
-    const { database, result } = await register(gateway, owner, archive, {
-      requestId: request.id,
-      address: request.address ?? '',
-    })
+    const form = await readSchemaForm(req, res, gateway.config.archive)
+    const database = databaseName(form.owner)
+    request.platform = form.owner.platform
     request.database = database
+    const result = await register(gateway, { ...form, origin: originOf(request) })
+    const ms = Math.round(performance.now() - started)
     return {
-      status: 'ready',
+      status: form.flags.dryRun ? 'dry_run' : 'ready',
       database,
       migrations_applied: result.migrationsApplied.length,
+      migrations_repaired: result.migrationsRepaired,
       functions_deployed: result.functionsDeployed,
-      functions_changed: result.functionsChanged,
+      functions_changed: functionsChanged(result),
       functions_dropped: result.functionsDropped,
-      seeders_applied: result.seedersApplied,
-      checksum: archive.checksum,
-      warnings: [...archive.warnings, ...result.warnings],
-      execution_time_ms: Math.round(performance.now() - started),
+      seeders_applied: result.seedersApplied.length,
+      tables_created: result.tablesCreated,
+      schema_validation: result.differences,
+      checksum: form.archive.checksum,
+      warnings: [...form.archive.warnings, ...result.warnings],
+      ...(form.flags.dryRun && { plan: [toPlan(database, result, ms)] }),
+      execution_time_ms: ms,
     }
   },
 })

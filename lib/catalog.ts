@@ -1,6 +1,7 @@
 import { GatewayError } from './errors.ts'
 import { databaseName, type Owner } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
+import { fromPostgres } from './postgres/errors.ts'
 import type { Pools } from './postgres/pools.ts'
 
 /** One database of the catalog. */
@@ -8,15 +9,29 @@ export interface CatalogEntry extends Owner {
   database: string
 }
 
-/** A database with its size on disk. */
-export interface SizedEntry extends CatalogEntry {
+/** A database with what ops want to know of it. */
+export interface DetailedEntry extends CatalogEntry {
+  /** On disk. */
   sizeBytes: number
+  /** Of the archive that was deployed last; null before the first. */
+  schemaChecksum: string | null
+  /** ISO 8601. */
+  lastDeployedAt: string | null
+  /** Its schema is not that of the platform's newest archive. */
+  isPending: boolean
 }
 
 interface Row {
   database: string
   platform: string
   tenant_id: string | null
+}
+
+interface DetailedRow extends Row {
+  size: string
+  schema_checksum: string | null
+  last_deployed_at: string | null
+  pending: boolean
 }
 
 /**
@@ -35,7 +50,7 @@ export class Catalog {
     this.#admin = admin
   }
 
-  /** Creates the catalog's table where it does not exist. */
+  /** Creates the catalog's tables where they do not exist. */
   async prepare(): Promise<void> {
     await this.#pools.use(this.#admin, (sql) =>
       // The lock: "if not exists" does not keep two gateways that start at once from colliding.
@@ -47,7 +62,15 @@ export class Catalog {
           platform text not null,
           tenant_id text,
           created_at timestamptz not null default now(),
+          schema_checksum text,
+          last_deployed_at timestamptz,
           unique nulls not distinct (platform, tenant_id)
+        );
+        create table if not exists _db_gateway_archives (
+          platform text not null,
+          checksum text not null,
+          first_deployed_at timestamptz not null default now(),
+          primary key (platform, checksum)
         );
         commit;
       `),
@@ -85,8 +108,7 @@ export class Catalog {
 
   /** The databases of a platform: main first, then the tenants by name. */
   async list(platform: string): Promise<CatalogEntry[]> {
-    const rows = await this.#pools.use(
-      this.#admin,
+    const rows = await this.#use(
       (sql) => sql<Row[]>`
         select database, platform, tenant_id
         from _db_gateway_databases
@@ -97,24 +119,72 @@ export class Catalog {
     return rows.map(toEntry)
   }
 
-  /** As `list`, with sizes. A database that somebody dropped by hand is left out. */
-  async listWithSizes(platform: string): Promise<SizedEntry[]> {
-    const rows = await this.#pools.use(
-      this.#admin,
-      (sql) => sql<(Row & { size: string })[]>`
-        select c.database, c.platform, c.tenant_id, pg_database_size(d.oid)::text as size
+  /** As `list`, in detail. A database that somebody dropped by hand is left out. */
+  async listInDetail(platform: string): Promise<DetailedEntry[]> {
+    const rows = await this.#use(
+      (sql) => sql<DetailedRow[]>`
+        select
+          c.database,
+          c.platform,
+          c.tenant_id,
+          pg_database_size(d.oid)::text as size,
+          c.schema_checksum,
+          to_json(c.last_deployed_at) as last_deployed_at,
+          newest.checksum is not null
+            and newest.checksum is distinct from c.schema_checksum as pending
         from _db_gateway_databases c
         join pg_database d on d.datname = c.database
+        left join lateral (
+          select checksum
+          from _db_gateway_archives a
+          where a.platform = c.platform
+          order by first_deployed_at desc
+          limit 1
+        ) as newest on true
         where c.platform = ${platform}
         order by c.tenant_id is not null, c.database
       `,
     )
-    return rows.map((row) => ({ ...toEntry(row), sizeBytes: Number(row.size) }))
+    return rows.map((row) => ({
+      ...toEntry(row),
+      sizeBytes: Number(row.size),
+      schemaChecksum: row.schema_checksum,
+      lastDeployedAt: row.last_deployed_at,
+      isPending: row.pending,
+    }))
+  }
+
+  /**
+   * Writes down which schema a database has now. It is a copy of what the database's own ledger
+   * says, for an overview; so a failure to write it is none of the deploy.
+   */
+  async recordDeploy(owner: Owner, checksum: string): Promise<void> {
+    const database = databaseName(owner)
+    await this.#use(
+      (sql) => sql`
+        with archive as (
+          insert into _db_gateway_archives (platform, checksum)
+          values (${owner.platform}, ${checksum})
+          on conflict do nothing
+        )
+        update _db_gateway_databases
+        set schema_checksum = ${checksum}, last_deployed_at = now()
+        where database = ${database}
+      `,
+    )
+  }
+
+  async #use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    try {
+      return await this.#pools.use(this.#admin, work)
+    } catch (error) {
+      throw fromPostgres(error, this.#admin)
+    }
   }
 
   /** The owner's database, or else the entry that has its name. */
   async #read(owner: Owner): Promise<string | CatalogEntry | undefined> {
-    const entry = await this.#pools.use(this.#admin, (sql) => readEntry(sql, owner))
+    const entry = await this.#use((sql) => readEntry(sql, owner))
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.#found.set(key(owner), entry.database)
     return entry.database

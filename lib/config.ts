@@ -23,6 +23,9 @@ export interface Config {
   connectTimeoutMs: number
   startTimeoutMs: number
   statementTimeoutMs: number
+  lockTimeoutMs: number
+  /** Databases that are deployed to at once. */
+  migrateConcurrency: number
   shutdownTimeoutMs: number
   maxBodyBytes: number
   archive: SchemaFormLimits
@@ -102,6 +105,8 @@ export function readConfig(env: Environment): Config {
     connectTimeoutMs: seconds('CONNECT_TIMEOUT_SECS', 10),
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
+    lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
+    migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
     maxBodyBytes: bytes('MAX_BODY_BYTES', 16 * MEBIBYTE),
     archive: {

@@ -23,7 +23,6 @@ export interface Gateway {
 
 /** A deploy of a new database takes two connections: its own and one that holds the lock. */
 const CONNECTIONS_PER_DEPLOY = 2
-const MAX_DEPLOYS = 8
 
 /** Puts the parts together; nothing is connected yet. */
 export function createGateway(config: Config, server: Server, log: Log): Gateway {
@@ -31,7 +30,7 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
   const deploys = Math.min(
-    MAX_DEPLOYS,
+    config.migrateConcurrency,
     Math.floor(config.maxTotalConnections / 2 / CONNECTIONS_PER_DEPLOY),
     config.maxConnectionsPerPool - 1,
   )

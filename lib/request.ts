@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { H3Event } from 'h3'
+import type { DeployOrigin } from './deploy/result.ts'
 import type { Gateway } from './gateway.ts'
 
 /** What the gateway knows of a request besides what the handler reads of it. */
@@ -42,6 +43,11 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 export function requestId(req: IncomingMessage): string {
   const own = req.headers['x-request-id']
   return typeof own === 'string' && REQUEST_ID.test(own) ? own : randomUUID()
+}
+
+/** Who asks, for the ledgers. */
+export function originOf({ id, address }: RequestContext): DeployOrigin {
+  return { requestId: id, address: address ?? '' }
 }
 
 /** Node's own request and response below an event. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { type ArchiveLimits, readArchive, type SchemaArchive } from './archive/archive.ts'
 import { aborted, admitBody, mediaType, tooLarge } from './body.ts'
+import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
 import { type Owner, parseOwner } from './names.ts'
 
@@ -9,6 +10,8 @@ import { type Owner, parseOwner } from './names.ts'
 export interface SchemaForm {
   owner: Owner
   archive: SchemaArchive
+  flags: DeployFlags
+  onError: 'stop' | 'continue'
 }
 
 export interface SchemaFormLimits extends ArchiveLimits {
@@ -22,7 +25,8 @@ const MAX_PARTS = 20
 const ARCHIVE_FIELDS = new Set(['schema', 'file'])
 
 /**
- * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`).
+ * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `force`,
+ * `repair`, `dry_run` and `on_error`.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   schema_extraction_failed
  */
@@ -39,7 +43,25 @@ export async function readSchemaForm(
       'schema is missing: the tar.gz of the postgresql folder, as a file',
     )
   }
-  return { owner, archive: await readArchive(archive, limits) }
+  const flags = {
+    force: parseFlag(fields, 'force'),
+    repair: parseFlag(fields, 'repair'),
+    dryRun: parseFlag(fields, 'dry_run'),
+  }
+  const onError = parseOnError(fields.get('on_error'))
+  return { owner, flags, onError, archive: await readArchive(archive, limits) }
+}
+
+function parseFlag(fields: Map<string, string>, name: string): boolean {
+  const value = (fields.get(name) ?? '').toLowerCase()
+  if (['true', '1', 'yes', 'on'].includes(value)) return true
+  if (['false', '0', 'no', 'off', ''].includes(value)) return false
+  throw new GatewayError('invalid_request', `${name} must be true or false; got "${value}"`)
+}
+
+function parseOnError(value = 'stop'): 'stop' | 'continue' {
+  if (value === 'stop' || value === 'continue') return value
+  throw new GatewayError('invalid_request', `on_error must be stop or continue; got "${value}"`)
 }
 
 interface Form {

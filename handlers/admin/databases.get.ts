@@ -4,20 +4,23 @@ import { parseId } from '../../lib/names.ts'
 const MEGABYTE = 1024 * 1024
 
 export default defineHandler({
-  meta: { description: 'The databases of a platform, with their sizes' },
+  meta: { description: 'The databases of a platform: their sizes, and which are behind' },
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parseId('platform', getQuery(event).platform)
     request.platform = platform
-    const entries = await gateway.catalog.listWithSizes(platform)
+    const entries = await gateway.catalog.listInDetail(platform)
     return {
       platform,
-      databases: entries.map(({ database, tenantId, sizeBytes }) => ({
-        name: database,
-        type: tenantId === null ? 'main' : 'tenant',
-        tenant_id: tenantId,
-        size_mb: Math.round(sizeBytes / MEGABYTE),
-        size_bytes: sizeBytes,
+      databases: entries.map((entry) => ({
+        name: entry.database,
+        type: entry.tenantId === null ? 'main' : 'tenant',
+        tenant_id: entry.tenantId,
+        size_mb: Math.round(entry.sizeBytes / MEGABYTE),
+        size_bytes: entry.sizeBytes,
+        schema_checksum: entry.schemaChecksum,
+        last_deployed_at: entry.lastDeployedAt,
+        pending: entry.isPending,
       })),
       count: entries.length,
     }

@@ -15,6 +15,7 @@ export interface SchemaFile {
   name: string // below its section, e.g. 'auth/login.pssql' or '001_init.pssql'
   text: string // UTF-8 decoded, without a byte order mark, lines ended by \n
   checksum: string // SHA-256 of `text`, in hex
+  rawChecksum: string // SHA-256 of the bytes as they are packed, in hex
 }
 
 /** The schema that an archive holds, each section in the order in which it is run. */
@@ -79,6 +80,7 @@ async function sortIntoSections(placed: PlacedFile[]): Promise<Record<Section, S
       name: path.slice(section.length + 1),
       text,
       checksum: sha256(text),
+      rawChecksum: sha256(data),
     })
   }
   for (const section of SECTIONS) {
@@ -93,8 +95,8 @@ function checksumOf(files: SchemaFile[]): string {
   return sha256(JSON.stringify(byPath.map(({ path, checksum }) => [path, checksum])))
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex')
 }
 
 function capped(warnings: string[]): string[] {

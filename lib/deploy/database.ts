@@ -10,11 +10,12 @@ const CREATE_ATTEMPTS = 5
 
 /** template1 is being copied by somebody who does not share it: object_in_use. */
 const OBJECT_IN_USE = '55006'
+const INSUFFICIENT_PRIVILEGE = '42501'
 
 /**
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
- * else can find it in the catalog, `prepare` is run on it; if that fails the database is dropped
- * again. One that is there already, but in no catalog, is taken over where it is empty or has the
+ * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
+ * database is dropped again. One that is there already, but in no catalog, is taken over where it is empty or has the
  * ledger of a gateway.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
@@ -22,7 +23,8 @@ const OBJECT_IN_USE = '55006'
 export async function ensureDatabase<T>(
   gateway: Gateway,
   owner: Owner,
-  prepare: () => Promise<T>,
+  prepare: (isNew: boolean) => Promise<T>,
+  keep: boolean,
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(gateway, name, async (admin) => {
@@ -32,13 +34,14 @@ export async function ensureDatabase<T>(
     if (exists && entry) return undefined
     if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
     if (!exists) await createDatabase(admin, name)
+    let isKept = exists
     try {
-      const result = await prepare()
-      if (!entry) await addEntry(admin, owner)
+      const result = await prepare(!exists)
+      if (keep && !entry) await addEntry(admin, owner)
+      isKept ||= keep
       return result
-    } catch (error) {
-      if (!exists) await dropDatabase(gateway, admin, name)
-      throw error
+    } finally {
+      if (!isKept) await dropDatabase(gateway, admin, name)
     }
   })
 }
@@ -109,11 +112,17 @@ async function createDatabase(admin: Sql, name: string): Promise<void> {
 async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise<void> {
   try {
     await gateway.pools.closeDatabase(name)
-    await admin.unsafe(`drop database if exists ${quoteIdentifier(name)} with (force)`)
+    const drop = `drop database if exists ${quoteIdentifier(name)}`
+    // Only a superuser may end autovacuum, which with "force" would have to go; it goes by itself
+    // where it is in the way of a drop without.
+    await admin.unsafe(`${drop} with (force)`).catch((error) => {
+      if (!isPostgresError(error) || error.code !== INSUFFICIENT_PRIVILEGE) throw error
+      return admin.unsafe(drop)
+    })
   } catch (error) {
-    // The deploy's own error is what the client has to see. The empty database is taken over by
+    // The deploy's own outcome is what the client has to see. The empty database is taken over by
     // the next /register.
-    gateway.log.warn('A new database could not be dropped after its first deploy failed', {
+    gateway.log.warn('A new database that is not kept could not be dropped', {
       database: name,
       cause: (error as Error).message,
     })

@@ -1,94 +1,234 @@
-import type { SchemaArchive } from '../archive/archive.ts'
-import { fromPostgres } from '../postgres/errors.ts'
-import type { Lease } from '../postgres/pools.ts'
+import { createHash } from 'node:crypto'
+import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
+import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { endsConnection, fromPostgres } from '../postgres/errors.ts'
+import { deployCode } from './code.ts'
+import { countLosses, dataLossError } from './data-loss.ts'
+import { readDirectives } from './directives.ts'
 import { createExtensions } from './extensions.ts'
-import { deployFunctions } from './functions.ts'
-import { prepareLedger, readLedger, recordDeployment } from './ledger.ts'
-import { migrationWarnings, runMigrations } from './migrations.ts'
+import {
+  countFunctions,
+  prepareLedger,
+  readLedger,
+  recordDeployment,
+  recordTypes,
+} from './ledger.ts'
+import { readLocks } from './locks.ts'
+import {
+  findPending,
+  migrationWarnings,
+  repairMigrations,
+  runMigrations,
+  runOutsideTransaction,
+} from './migrations.ts'
+import {
+  type DeployFlags,
+  type DeployOrigin,
+  type DeployResult,
+  functionsChanged,
+  unchangedResult,
+  withoutOid,
+} from './result.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
+import { isLockTimeout, openDeploySession } from './session.ts'
+import { LossFound, TableWatch } from './table-watch.ts'
+import { deployTables } from './tables.ts'
+import { deployTypes } from './types.ts'
 
-/** Who asked for a deploy; it stands in the ledger. */
-export interface DeployOrigin {
-  requestId: string
-  address: string
+/** One archive to bring into one database. */
+export interface Job {
+  database: string
+  archive: SchemaArchive
+  flags: DeployFlags
+  /** This very request created the database: it has nothing to lose. */
+  isNew: boolean
+  /** How long a statement waits for a lock, in milliseconds. */
+  lockTimeoutMs: number
+  origin: DeployOrigin
 }
 
-/** What a deploy did to one database. */
-export interface DeployResult {
-  migrationsApplied: string[]
-  functionsDeployed: number
-  functionsChanged: number
-  functionsDropped: string[]
-  seedersApplied: number
-  warnings: string[]
-}
+/** After a lock timeout everything is rolled back, and tried again after these pauses. */
+const LOCK_RETRY_PAUSES_MS = [500, 1000, 2000]
 
 /**
- * Brings a database to the archive's schema in one transaction, under a lock that lets one deploy
- * at a time into the database, whatever gateway it comes from: all of it is done or nothing is.
- * The session is not as it was afterwards: discard the lease.
- * @throws {GatewayError} saying which file failed, and where
+ * Brings a database to the archive's schema, under a lock that lets one deploy at a time into it:
+ * in one transaction, so that all of it is done or nothing is. (Migrations that ask to run outside
+ * of a transaction divide it there.) What came of it is written into the database's own ledger.
+ * The session is not as it was afterwards: close the connection.
+ * @throws {GatewayError} saying which file failed, and where; data_loss
  */
-export async function deploy(
-  { sql }: Lease,
-  database: string,
-  archive: SchemaArchive,
-  origin: DeployOrigin,
-): Promise<DeployResult> {
+export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   const started = performance.now()
   try {
-    await Promise.all([
-      sql.unsafe('set statement_timeout = 0'),
-      // Where the gateway dies, its deploy ends too instead of holding the lock until its statement
-      // is through. Not every platform has it.
-      sql.unsafe("set client_connection_check_interval = '2s'").catch(() => {}),
-    ])
-    await sql.unsafe("begin; select pg_advisory_xact_lock(hashtext('_db_gateway_deploy'))")
-    await prepareLedger(sql)
-    const ledger = await readLedger(sql)
-    const { files } = archive
-
-    await createExtensions(sql, database, files.extensions)
-    const migrationsApplied = await runMigrations(sql, database, files.migrations, ledger)
-    const functions = await deployFunctions(sql, database, files.functions, ledger)
-    const seedersApplied = await runSeeders(sql, database, files.seeders, ledger)
-
-    const result: DeployResult = {
-      migrationsApplied,
-      functionsDeployed: functions.deployed,
-      functionsChanged: functions.changed,
-      functionsDropped: functions.dropped,
-      seedersApplied,
-      warnings: [
-        ...migrationWarnings(files.migrations, ledger),
-        ...seederWarnings(files.seeders, ledger),
-      ],
-    }
-    // A deploy that waited for another one of the same archive has nothing left to write down.
-    if (ledger.archiveChecksum !== archive.checksum || changedAnything(result)) {
-      await recordDeployment(sql, {
-        ...origin,
-        archiveChecksum: archive.checksum,
-        migrationsApplied: migrationsApplied.length,
-        functionsDeployed: result.functionsDeployed,
-        functionsChanged: result.functionsChanged,
-        seedersApplied,
-        executionTimeMs: Math.round(performance.now() - started),
-      })
-    }
-    await sql.unsafe('commit')
-    return result
+    await openDeploySession(sql, job.lockTimeoutMs)
+    return await deployPatiently(sql, job, started)
   } catch (error) {
-    // Discarding the lease rolls back; a rollback sent on a connection that broke could hang.
-    throw fromPostgres(error, database)
+    const failure = fromPostgres(error, job.database)
+    const isKept = !job.flags.dryRun && !job.isNew && !endsConnection(error)
+    if (isKept) await recordFailure(sql, job, failure, started)
+    throw failure
   }
 }
 
-function changedAnything(result: DeployResult): boolean {
-  return (
-    result.migrationsApplied.length > 0 ||
-    result.functionsChanged > 0 ||
-    result.functionsDropped.length > 0 ||
-    result.seedersApplied > 0
+/** A migration that waits for a lock must not hold up all live traffic behind it for long. */
+async function deployPatiently(sql: Sql, job: Job, started: number): Promise<DeployResult> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await deployCarefully(sql, job, started)
+    } catch (error) {
+      const pause = LOCK_RETRY_PAUSES_MS[attempt]
+      if (!isLockTimeout(error) || pause === undefined) throw error
+      await sql.unsafe('rollback')
+      await new Promise((resolve) => setTimeout(resolve, pause))
+    }
+  }
+}
+
+/**
+ * Where a deploy would lose data, it is rolled back to count the rows that it is about. With none,
+ * it is run again.
+ */
+async function deployCarefully(sql: Sql, job: Job, started: number): Promise<DeployResult> {
+  try {
+    return await deployOnce(sql, job, started)
+  } catch (error) {
+    if (!(error instanceof LossFound)) throw error
+    await sql.unsafe('rollback')
+    const losses = await countLosses(sql, error.losses, error.before)
+    if (losses.length > 0) throw dataLossError(job.database, losses)
+    return deployOnce(sql, { ...job, flags: { ...job.flags, force: true } }, started)
+  }
+}
+
+async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployResult> {
+  const { database, archive, flags } = job
+  const { files } = archive
+  await sql.unsafe('begin')
+  await prepareLedger(sql)
+  const ledger = await readLedger(sql)
+  if (ledger.archiveChecksum === archive.checksum && !flags.repair) {
+    await sql.unsafe('rollback')
+    return unchangedResult(countFunctions(ledger))
+  }
+
+  const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
+  const pending = findPending(database, files.migrations, ledger, flags.repair)
+  const watch = await TableWatch.start(sql, job.isNew, flags.force)
+  if (flags.repair) {
+    result.migrationsRepaired = await repairMigrations(sql, files.migrations, ledger)
+  }
+
+  await createExtensions(sql, database, files.extensions)
+  const types = await deployTypes(sql, database, files.types, ledger.types)
+  await recordTypes(sql, files.types)
+  result.typesChanged = [...types.created, ...types.changed]
+
+  await runPending(sql, job, pending, watch, result)
+
+  const tablesChecksum = checksumOf(files.tables)
+  const isTablesDue = tablesChecksum !== ledger.tablesChecksum || pending.length > 0
+  if (files.tables.length > 0 && isTablesDue) {
+    const tables = await deployTables(sql, database, files.tables)
+    result.tablesCreated = tables.created
+    result.differences = tables.differences
+    result.warnings.push(...tables.warnings)
+  }
+
+  Object.assign(result, await deployCode(sql, database, archive, ledger))
+  result.seedersApplied = await runSeeders(sql, database, files.seeders, ledger)
+  result.tableChanges = await watch.finish()
+  result.warnings.push(
+    ...types.warnings,
+    ...migrationWarnings(files.migrations, ledger),
+    ...seederWarnings(files.seeders, ledger),
   )
+
+  if (flags.dryRun) {
+    result.locks = await readLocks(sql, watch.before)
+    await sql.unsafe('rollback')
+    return result
+  }
+  await recordDeployment(sql, {
+    ...job.origin,
+    ...result,
+    status: 'completed',
+    archiveChecksum: archive.checksum,
+    tablesChecksum,
+    functionsChanged: functionsChanged(result),
+    tableChanges: result.tableChanges.map(withoutOid),
+    error: null,
+    executionTimeMs: Math.round(performance.now() - started),
+  })
+  await sql.unsafe('commit')
+  return result
+}
+
+/** Runs the pending migrations; one that asks for no transaction divides the deploy in two. */
+async function runPending(
+  sql: Sql,
+  { database, flags }: Job,
+  pending: SchemaFile[],
+  watch: TableWatch,
+  result: DeployResult,
+): Promise<void> {
+  for (const group of groupByTransaction(pending)) {
+    const first = group[0]!
+    if (!readDirectives(first).noTransaction) {
+      const steps = await runMigrations(sql, database, group, watch.isOn)
+      for (const { file, tables } of steps) watch.see(tables, readDirectives(file).allowDataLoss)
+      result.migrationsApplied.push(...group.map((file) => file.name))
+    } else if (flags.dryRun) {
+      result.migrationsNotRun.push(first.name)
+    } else {
+      watch.assertNothingLost()
+      await sql.unsafe('commit')
+      await runOutsideTransaction(sql, database, first)
+      await sql.unsafe('begin')
+      await watch.look(true)
+      result.migrationsApplied.push(first.name)
+    }
+  }
+}
+
+/** Neighbours that share a transaction; one that runs outside of any stands alone. */
+function groupByTransaction(files: SchemaFile[]): SchemaFile[][] {
+  const groups: SchemaFile[][] = []
+  let isOpen = false
+  for (const file of files) {
+    const standsAlone = readDirectives(file).noTransaction
+    if (isOpen && !standsAlone) groups.at(-1)?.push(file)
+    else groups.push([file])
+    isOpen = !standsAlone
+  }
+  return groups
+}
+
+/** A failed deploy leaves its row too: what was tried, and why it failed. */
+async function recordFailure(sql: Sql, job: Job, failure: unknown, started: number): Promise<void> {
+  const error =
+    failure instanceof GatewayError
+      ? failure.toJSON()
+      : { error: 'internal_error', message: String(failure) }
+  try {
+    await sql.unsafe('rollback')
+    await prepareLedger(sql)
+    await recordDeployment(sql, {
+      ...job.origin,
+      ...unchangedResult(0),
+      status: 'failed',
+      archiveChecksum: job.archive.checksum,
+      tablesChecksum: null,
+      functionsChanged: 0,
+      error,
+      executionTimeMs: Math.round(performance.now() - started),
+    })
+  } catch {
+    // The failure itself is what has to be told; without a connection there is no row.
+  }
+}
+
+function checksumOf(files: SchemaFile[]): string {
+  const lines = files.map(({ path, checksum }) => `${path} ${checksum}\n`)
+  return createHash('sha256').update(lines.join('')).digest('hex')
 }

@@ -1,40 +1,119 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { endsConnection } from '../postgres/errors.ts'
+import { sendTables, type Table } from './changes.ts'
+import { readDirectives } from './directives.ts'
 import { fileFailure } from './failure.ts'
-import { type Ledger, recordMigration } from './ledger.ts'
+import { type Ledger, recordMigration, updateMigration } from './ledger.ts'
 import { answers } from './pipeline.ts'
-import { parseScripts, sendScript } from './run-file.ts'
+import { parseScripts, type Script, sendScript } from './run-file.ts'
+
+/** The tables after a migration ran. */
+export interface MigrationStep {
+  file: SchemaFile
+  tables: Table[]
+}
 
 /**
- * Runs the migrations that the database has not had, in order.
- * @returns the names of those it ran
+ * The migrations that the database has not had, in order.
  * @throws {GatewayError} migration_checksum_mismatch where an applied one has been edited since;
- *   migration_failed
+ *   migration_failed where one outside a transaction has not come to its end
+ */
+export function findPending(
+  database: string,
+  files: SchemaFile[],
+  ledger: Ledger,
+  repair: boolean,
+): SchemaFile[] {
+  if (!repair) for (const file of files) checkApplied(database, file, ledger)
+  return files.filter((file) => !ledger.migrations.has(file.name))
+}
+
+/**
+ * Runs migrations inside the open transaction, all sent in one go.
+ * @returns the tables after each, where `look` says so
+ * @throws {GatewayError} migration_failed
  */
 export async function runMigrations(
   sql: Sql,
   database: string,
   files: SchemaFile[],
+  look: boolean,
+): Promise<MigrationStep[]> {
+  const scripts = await parseScripts('migration_failed', 'Migration', files)
+  const looks: Promise<MigrationStep>[] = []
+  const sent = scripts.flatMap((script) => {
+    const queries = [...sendScript(sql, script), recordMigration(sql, script.file)]
+    if (!look) return queries
+    const tables = sendTables(sql)
+    looks.push(tables.then((found) => ({ file: script.file, tables: found })))
+    return [...queries, tables]
+  })
+  // One of them fails only where an answer before it has failed, and that is what is thrown.
+  for (const step of looks) step.catch(() => {})
+  try {
+    await answers(sent)
+    return await Promise.all(looks)
+  } catch (error) {
+    throw fileFailure('migration_failed', 'Migration', database, error)
+  }
+}
+
+/**
+ * Runs a migration outside of any transaction, statement by statement. The ledger shows it as begun
+ * before it runs, and what became of it.
+ * @throws {GatewayError} migration_failed
+ */
+export async function runOutsideTransaction(
+  sql: Sql,
+  database: string,
+  file: SchemaFile,
+): Promise<void> {
+  const [script] = await parseScripts('migration_failed', 'Migration', [file])
+  await recordMigration(sql, file, 'begun')
+  try {
+    await runOneByOne(sql, script!)
+  } catch (error) {
+    if (!endsConnection(error)) {
+      await updateMigration(sql, file, 'begun', (error as Error).message)
+    }
+    throw withHint(fileFailure('migration_failed', 'Migration', database, error))
+  }
+  await updateMigration(sql, file, 'applied')
+}
+
+async function runOneByOne(sql: Sql, { file, statements }: Script): Promise<void> {
+  for (const statement of statements)
+    await answers(sendScript(sql, { file, statements: [statement] }))
+}
+
+/**
+ * Takes the files as they are now for what was applied, without running them.
+ * @returns their names
+ */
+export async function repairMigrations(
+  sql: Sql,
+  files: SchemaFile[],
   ledger: Ledger,
 ): Promise<string[]> {
-  for (const file of files) checkUnedited(database, file, ledger)
-  const pending = files.filter((file) => !ledger.migrations.has(file.name))
-  for (const script of await parseScripts('migration_failed', 'Migration', pending)) {
-    try {
-      await answers([...sendScript(sql, script), recordMigration(sql, script.file)])
-    } catch (error) {
-      throw fileFailure('migration_failed', 'Migration', database, error)
-    }
-  }
-  return pending.map((file) => file.name)
+  const differing = files.filter((file) => {
+    const applied = ledger.migrations.get(file.name)
+    return applied && (applied.checksum !== file.checksum || applied.status !== 'applied')
+  })
+  await answers(differing.map((file) => updateMigration(sql, file, 'applied')))
+  return differing.map((file) => file.name)
 }
 
 /** Names what is unusual about the migrations, for people. */
 export function migrationWarnings(files: SchemaFile[], ledger: Ledger): string[] {
+  const warnings = files.flatMap((file) =>
+    readDirectives(file).unknown.map(
+      (word) => `Migration ${file.name}: "-- gateway: ${word}" means nothing`,
+    ),
+  )
   const names = new Set(files.map((file) => file.name))
   const unknown = [...ledger.migrations.keys()].filter((name) => !names.has(name))
-  const warnings: string[] = []
   if (unknown.length > 0) {
     warnings.push(`Applied migrations that the archive does not have: ${unknown.join(', ')}`)
   }
@@ -48,17 +127,42 @@ export function migrationWarnings(files: SchemaFile[], ledger: Ledger): string[]
   return warnings
 }
 
-function checkUnedited(database: string, file: SchemaFile, ledger: Ledger): void {
+function checkApplied(database: string, file: SchemaFile, ledger: Ledger): void {
   const applied = ledger.migrations.get(file.name)
-  if (applied === undefined || applied === file.checksum) return
+  if (!applied) return
+  if (applied.status === 'begun') throw unfinished(database, file, applied.error)
+  // The original gateway took the checksum of the bytes, whatever the line ends.
+  if (applied.checksum === file.checksum || applied.checksum === file.rawChecksum) return
   throw new GatewayError(
     'migration_checksum_mismatch',
-    `Migration ${file.name} has been edited since it was applied; put the change into a new migration`,
+    `Migration ${file.name} has been edited since it was applied`,
     {
       database,
       file: file.path,
-      applied_checksum: applied,
+      applied_checksum: applied.checksum,
       archive_checksum: file.checksum,
+      hint:
+        'Put the change into a new migration; or send repair=true to take the new text for what ' +
+        'was applied, without running it',
     },
   )
+}
+
+const WHAT_TO_DO =
+  'It runs outside a transaction, so part of it may be done. Look at what it left behind (such as ' +
+  'an invalid index), finish it by hand and send repair=true to have it taken as applied; or undo ' +
+  'it and delete its row from _db_gateway_migrations to have it run again'
+
+function unfinished(database: string, file: SchemaFile, error: string | null): GatewayError {
+  return new GatewayError('migration_failed', `Migration ${file.name} was begun and not finished`, {
+    database,
+    file: file.path,
+    cause: error ?? 'The gateway or PostgreSQL was stopped while it ran',
+    hint: WHAT_TO_DO,
+  })
+}
+
+function withHint(error: unknown): unknown {
+  if (!(error instanceof GatewayError) || error.code !== 'migration_failed') return error
+  return new GatewayError(error.code, error.message, { ...error.details, hint: WHAT_TO_DO })
 }

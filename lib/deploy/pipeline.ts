@@ -1,10 +1,10 @@
-import type { PendingQuery, Row } from 'postgres'
+import type { MaybeRow, PendingQuery } from 'postgres'
 
 /** A query that has been sent, or waits in the connection's queue right behind the one before. */
 export type Sent = Promise<unknown>
 
 /** Sends a query now, so that queries reach PostgreSQL in the order in which this is called. */
-export function send(query: PendingQuery<Row[]>): Sent {
+export function send<T extends readonly MaybeRow[]>(query: PendingQuery<T>): Promise<T> {
   return query.execute()
 }
 

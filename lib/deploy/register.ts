@@ -2,51 +2,79 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner } from '../names.ts'
-import { isPostgresError } from '../postgres/errors.ts'
+import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase } from './database.ts'
-import { type DeployOrigin, type DeployResult, deploy } from './deploy.ts'
+import { deploy } from './deploy.ts'
 import { findInPlace } from './ledger.ts'
+import {
+  type DeployFlags,
+  type DeployOrigin,
+  type DeployResult,
+  functionsChanged,
+  unchangedResult,
+} from './result.ts'
+
+/** A schema for the database of an owner, as a request asks for it. */
+export interface DeployRequest {
+  owner: Owner
+  archive: SchemaArchive
+  flags: DeployFlags
+  origin: DeployOrigin
+}
 
 /** A deploy waits longer for a connection than a call does: it is not repeated so easily. */
 const DEPLOY_WAIT_MS = 60_000
 
+const INVALID_CATALOG_NAME = '3D000'
 const UNDEFINED_TABLE = '42P01'
+const UNDEFINED_COLUMN = '42703'
+const NOT_IN_PLACE = new Set([INVALID_CATALOG_NAME, UNDEFINED_TABLE, UNDEFINED_COLUMN])
 
 /**
  * Brings the owner's database to the archive's schema; creates it first where it does not exist.
- * One that this request created is dropped again if its first deploy fails.
+ * One that this request created is dropped again if its first deploy fails, or was a dry run.
  * @throws {GatewayError} name_conflict, or what `deploy` throws
  */
-export async function register(
-  gateway: Gateway,
-  owner: Owner,
-  archive: SchemaArchive,
-  origin: DeployOrigin,
-): Promise<{ database: string; result: DeployResult }> {
-  const database = databaseName(owner)
-  const inPlace = await findUnchanged(gateway, owner, archive)
-  if (inPlace) return { database, result: inPlace }
+export async function register(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+  const { owner, flags } = request
+  const inPlace = await findUnchanged(gateway, request)
+  if (inPlace) return inPlace
 
-  const result = await gateway.deploys.run(database, async () => {
+  return gateway.deploys.run(databaseName(owner), async () => {
     // Those that came at the same moment find the work of the first done.
-    const unchanged = await findUnchanged(gateway, owner, archive)
+    const unchanged = await findUnchanged(gateway, request)
     if (unchanged) return unchanged
-    const deployIt = () => deployTo(gateway, owner, database, archive, origin)
-    if (await gateway.catalog.findOwn(owner)) return deployIt()
-    return (await ensureDatabase(gateway, owner, deployIt)) ?? deployIt()
+    const deployIt = (isNew: boolean) => deployTo(gateway, request, isNew)
+    const result = (await gateway.catalog.findOwn(owner))
+      ? await deployIt(false)
+      : ((await ensureDatabase(gateway, owner, deployIt, !flags.dryRun)) ?? (await deployIt(false)))
+    if (!flags.dryRun) await gateway.catalog.recordDeploy(owner, request.archive.checksum)
+    return result
   })
-  return { database, result }
 }
 
-/** One deploy to a database that exists, and its line in the log. */
-export async function deployTo(
+/** Brings the owner's database, which exists, to the archive's schema. */
+export async function update(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+  return gateway.deploys.run(databaseName(request.owner), async () => {
+    const unchanged = await findUnchanged(gateway, request)
+    if (unchanged) return unchanged
+    const result = await deployTo(gateway, request, false)
+    if (!request.flags.dryRun) {
+      await gateway.catalog.recordDeploy(request.owner, request.archive.checksum)
+    }
+    return result
+  })
+}
+
+/** One deploy, and its line in the log. */
+async function deployTo(
   gateway: Gateway,
-  owner: Owner,
-  database: string,
-  archive: SchemaArchive,
-  origin: DeployOrigin,
+  { owner, archive, flags, origin }: DeployRequest,
+  isNew: boolean,
 ): Promise<DeployResult> {
   const started = performance.now()
+  const database = databaseName(owner)
+  const what = flags.dryRun ? 'Dry run' : 'Deploy'
   const fields = () => ({
     platform: owner.platform,
     tenant_id: owner.tenantId,
@@ -58,34 +86,42 @@ export async function deployTo(
   })
   const lease = await gateway.pools.lease(database, DEPLOY_WAIT_MS)
   try {
-    const result = await deploy(lease, database, archive, origin)
-    gateway.log.info(`Deployed ${describeOwner(owner)}`, {
+    const result = await deploy(lease.sql, {
+      database,
+      archive,
+      flags,
+      isNew,
+      lockTimeoutMs: gateway.config.lockTimeoutMs,
+      origin,
+    })
+    gateway.log.info(`${what}: ${describeOwner(owner)}`, {
       migrations_applied: result.migrationsApplied.length,
+      migrations_repaired: result.migrationsRepaired.join(' ') || undefined,
       functions_deployed: result.functionsDeployed,
-      functions_changed: result.functionsChanged,
+      functions_changed: functionsChanged(result),
       functions_dropped: result.functionsDropped.length,
-      seeders_applied: result.seedersApplied,
+      seeders_applied: result.seedersApplied.length,
       ...fields(),
     })
     return result
   } catch (error) {
-    gateway.log.warn(`Deploy failed: ${describeOwner(owner)}`, {
+    gateway.log.warn(`${what} failed: ${describeOwner(owner)}`, {
       cause: (error as Error).message,
       ...fields(),
     })
     throw error
   } finally {
-    gateway.signatures.forget(database)
+    if (!flags.dryRun) gateway.signatures.forget(database)
     await lease.discard()
   }
 }
 
-/** What to answer where the archive is in place already; undefined where it is not. */
-export async function findUnchanged(
+/** The result where the archive is in place already; undefined where there is work to do. */
+async function findUnchanged(
   gateway: Gateway,
-  owner: Owner,
-  archive: SchemaArchive,
+  { owner, archive, flags }: DeployRequest,
 ): Promise<DeployResult | undefined> {
+  if (flags.repair) return undefined
   const database = await gateway.catalog.findOwn(owner)
   if (database === undefined) return undefined
   try {
@@ -94,21 +130,12 @@ export async function findUnchanged(
       (sql) => findInPlace(sql, archive.checksum),
       DEPLOY_WAIT_MS,
     )
-    if (functionsDeployed === undefined) return undefined
-    return {
-      migrationsApplied: [],
-      functionsDeployed,
-      functionsChanged: 0,
-      functionsDropped: [],
-      seedersApplied: 0,
-      warnings: [],
-    }
+    return functionsDeployed === undefined ? undefined : unchangedResult(functionsDeployed)
   } catch (error) {
-    if (isPostgresError(error) && error.code === UNDEFINED_TABLE) return undefined
-    if (isPostgresError(error) && error.code === '3D000') {
-      gateway.catalog.forget(owner)
-      return undefined
-    }
-    throw error
+    const code = isPostgresError(error) ? error.code : undefined
+    if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)
+    // The database is gone, or has no ledger, or one of an older gateway.
+    if (code !== undefined && NOT_IN_PLACE.has(code)) return undefined
+    throw fromPostgres(error, database)
   }
 }

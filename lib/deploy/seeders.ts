@@ -7,7 +7,7 @@ import { parseScripts, sendScript } from './run-file.ts'
 
 /**
  * Runs the seeders that the database has not had, in order; each once.
- * @returns how many it ran
+ * @returns the names of those it ran
  * @throws {GatewayError} seeder_failed
  */
 export async function runSeeders(
@@ -15,7 +15,7 @@ export async function runSeeders(
   database: string,
   files: SchemaFile[],
   ledger: Ledger,
-): Promise<number> {
+): Promise<string[]> {
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
     try {
@@ -24,7 +24,7 @@ export async function runSeeders(
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }
   }
-  return pending.length
+  return pending.map((file) => file.name)
 }
 
 /** Names the seeders that have been edited since they ran: they do not run again. */

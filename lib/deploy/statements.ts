@@ -1,4 +1,5 @@
 import { loadModule, parseSync } from 'libpg-query'
+import { quoteIdentifier } from '../names.ts'
 
 /** One SQL statement of a file. */
 export interface Statement {
@@ -7,6 +8,8 @@ export interface Statement {
   offset: number
   /** Why a deploy cannot run it, where that is so. */
   refusal: string | undefined
+  /** The view that it creates, as SQL names it. */
+  view: string | undefined
 }
 
 const ENDS_TRANSACTION =
@@ -31,7 +34,7 @@ export async function splitStatements(text: string): Promise<Statement[]> {
   try {
     statements = (parseSync(text) as { stmts?: ParsedStatement[] }).stmts ?? []
   } catch {
-    return [{ text, offset: 0, refusal: undefined }]
+    return [{ text, offset: 0, refusal: undefined, view: undefined }]
   }
   return statements.map(({ stmt, stmt_location = 0, stmt_len }) => {
     const from = unitsUntil(stmt_location)
@@ -40,6 +43,7 @@ export async function splitStatements(text: string): Promise<Statement[]> {
       text: text.slice(from, to),
       offset: from,
       refusal: refusalOf(stmt),
+      view: viewOf(stmt),
     }
   })
 }
@@ -49,8 +53,26 @@ function refusalOf({ TransactionStmt, CopyStmt }: ParsedStatement['stmt']): stri
   return CopyStmt && !CopyStmt.filename ? COPIES_FROM_CLIENT : undefined
 }
 
+function viewOf({ ViewStmt, CreateTableAsStmt }: ParsedStatement['stmt']): string | undefined {
+  const isMaterialized = CreateTableAsStmt?.objtype === 'OBJECT_MATVIEW'
+  const relation = ViewStmt?.view ?? (isMaterialized ? CreateTableAsStmt?.into?.rel : undefined)
+  if (!relation) return undefined
+  const { schemaname, relname } = relation
+  return (schemaname ? `${quoteIdentifier(schemaname)}.` : '') + quoteIdentifier(relname)
+}
+
+interface Relation {
+  schemaname?: string
+  relname: string
+}
+
 interface ParsedStatement {
-  stmt: { TransactionStmt?: object; CopyStmt?: { filename?: string } }
+  stmt: {
+    TransactionStmt?: object
+    CopyStmt?: { filename?: string }
+    ViewStmt?: { view: Relation }
+    CreateTableAsStmt?: { objtype: string; into?: { rel: Relation } }
+  }
   /** Bytes; left out where 0. */
   stmt_location?: number
   /** Bytes; left out where the statement ends with the text. */

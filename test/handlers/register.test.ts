@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   databaseUrlOf,
@@ -358,11 +359,9 @@ describe('names', () => {
 
   test('of a database that the original gateway managed: it is taken as it is', async () => {
     const platform = uniqueName('p')
-    const { database } = await registered()
-    const [{ checksum }] = await queryDatabase(
-      database,
-      'select checksum from _db_gateway_migrations',
-    )
+    const text = SMALL['migrations/001_notes.pssql']!.replace('body', 'body\r\n ')
+    // It took the checksum of the bytes, line ends and all.
+    const checksum = createHash('sha256').update(text).digest('hex')
     await queryDatabase(gateway.server.database, `create database ${platform}_main`)
     await queryDatabase(
       `${platform}_main`,
@@ -373,7 +372,8 @@ describe('names', () => {
        values ('001_notes.pssql', '${checksum}');
        create table note (id serial primary key, body text not null)`,
     )
-    const { body } = await gateway.register(platform, await pack(SMALL))
+    const archive = await pack({ ...SMALL, 'migrations/001_notes.pssql': text })
+    const { body } = await gateway.register(platform, archive)
     expect(body).toMatchObject({ status: 'ready', migrations_applied: 0, functions_changed: 1 })
   })
 })

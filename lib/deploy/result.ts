@@ -1,0 +1,96 @@
+import type { TableChange } from './changes.ts'
+import type { CodeResult } from './code.ts'
+import type { TableLock } from './locks.ts'
+import type { Difference } from './tables.ts'
+
+/** Who asked for a deploy; it stands in the ledger. */
+export interface DeployOrigin {
+  requestId: string
+  address: string
+}
+
+/** What the request says of how to deploy. */
+export interface DeployFlags {
+  /** Data may be lost. */
+  force: boolean
+  /** Edited migrations are taken for what was applied, without running them. */
+  repair: boolean
+  /** Everything is run and rolled back. */
+  dryRun: boolean
+}
+
+/** What a deploy did to one database, or with `dryRun` would do. */
+export interface DeployResult extends CodeResult {
+  /** The archive was in place already. */
+  isUnchanged: boolean
+  migrationsApplied: string[]
+  migrationsRepaired: string[]
+  /** Migrations outside of a transaction: a dry run cannot run them. */
+  migrationsNotRun: string[]
+  typesChanged: string[]
+  tablesCreated: string[]
+  /** Declaration against database; null where there was no reason to look. */
+  differences: Difference[] | null
+  seedersApplied: string[]
+  tableChanges: TableChange[]
+  /** Of a dry run: the strongest lock on each table that the deploy would touch. */
+  locks: TableLock[]
+  warnings: string[]
+}
+
+/** The result of a deploy that finds the archive in place. */
+export function unchangedResult(functionsDeployed: number): DeployResult {
+  return {
+    isUnchanged: true,
+    migrationsApplied: [],
+    migrationsRepaired: [],
+    migrationsNotRun: [],
+    typesChanged: [],
+    tablesCreated: [],
+    differences: null,
+    functionsDeployed,
+    functionsCreated: [],
+    functionsReplaced: [],
+    functionsDropped: [],
+    viewsChanged: [],
+    viewsDropped: [],
+    seedersApplied: [],
+    tableChanges: [],
+    locks: [],
+    warnings: [],
+  }
+}
+
+/** Functions that a deploy had to touch. */
+export function functionsChanged(result: DeployResult): number {
+  return result.functionsCreated.length + result.functionsReplaced.length
+}
+
+/** The plan of a dry run, as it is answered. */
+export function toPlan(database: string, result: DeployResult, executionTimeMs: number) {
+  return {
+    database,
+    pending_migrations: [...result.migrationsApplied, ...result.migrationsNotRun],
+    migrations_not_run: result.migrationsNotRun,
+    migrations_repaired: result.migrationsRepaired,
+    types: result.typesChanged,
+    functions: {
+      create: result.functionsCreated,
+      change: result.functionsReplaced,
+      drop: result.functionsDropped,
+    },
+    views: { change: result.viewsChanged, drop: result.viewsDropped },
+    tables_created: result.tablesCreated,
+    table_changes: result.tableChanges.map(withoutOid),
+    schema_validation: result.differences,
+    pending_seeders: result.seedersApplied,
+    locks: result.locks,
+    warnings: result.warnings,
+    execution_time_ms: executionTimeMs,
+  }
+}
+
+/** A change as it is answered and kept: the table's oid is for the gateway alone. */
+export function withoutOid({ oid: _, ...change }: TableChange): Omit<TableChange, 'oid'> {
+  return change
+}

@@ -1,0 +1,174 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { tableName } from './changes.ts'
+import { fileFailure, lineOf } from './failure.ts'
+import { answers, send } from './pipeline.ts'
+import { parseScripts } from './run-file.ts'
+import { compareColumns, type Difference, sendColumns } from './tables/columns.ts'
+import { planScratch } from './tables/scratch-plan.ts'
+import { findExisting, type Placed } from './types/existing.ts'
+import { asItIs, runInAnyOrder } from './types/rounds.ts'
+import { inScratch, moved } from './types/scratch.ts'
+import { isDrop, readSteps, type Step, sortByReference, subjectOf } from './types/syntax.ts'
+
+export type { Difference } from './tables/columns.ts'
+
+/** What became of the declared tables. */
+export interface TablesResult {
+  created: string[]
+  differences: Difference[]
+  warnings: string[]
+}
+
+const CODE = 'table_deploy_failed'
+const WHAT = 'Table file'
+
+/**
+ * Holds the database against the files, each of which declares one or several tables. Files with a
+ * table that does not exist are run, whatever order they need, but for what is about tables that
+ * exist. Tables that exist are not touched: their declarations are run in a schema that is rolled
+ * back, and PostgreSQL's catalogs tell how their columns differ.
+ * @throws {GatewayError} table_deploy_failed where a declaration cannot be run
+ */
+export async function deployTables(
+  sql: Sql,
+  database: string,
+  files: SchemaFile[],
+): Promise<TablesResult> {
+  const scripts = readSteps(await parseScripts(CODE, WHAT, files))
+  try {
+    const warnings = await checkUnread(sql, scripts)
+    const readable = scripts.filter((steps) => steps.every((step) => step.node))
+    const { placed, currentSchema } = await findExisting(sql, readable)
+    const sorted = sortByReference(readable)
+
+    warnings.push(...readable.filter(hasNoTable).map(noTableWarning))
+    warnings.push(...(await createTables(sql, sorted, placed, currentSchema)))
+    const compared = await compareTables(sql, sorted, placed, currentSchema)
+    return {
+      created: placed.filter(isMissing).map(nameOf),
+      differences: [...placed.filter(isOther).map(otherKind), ...compared.differences],
+      warnings: [...warnings, ...compared.warnings],
+    }
+  } catch (error) {
+    throw fileFailure(CODE, WHAT, database, error)
+  }
+}
+
+/**
+ * Has PostgreSQL say what is wrong with texts that the parser gave up on. One that it takes is of a
+ * newer PostgreSQL than the parser.
+ */
+async function checkUnread(sql: Sql, files: Step[][]): Promise<string[]> {
+  const unread = files.flat().filter((step) => !step.node)
+  for (const step of unread) {
+    await answers([
+      send(sql.unsafe('savepoint unread')),
+      asItIs(sql, step)(),
+      send(sql.unsafe('rollback to savepoint unread; release savepoint unread')),
+    ])
+  }
+  return unread.map(
+    ({ file }) =>
+      `${file.path} was neither run nor compared: it is written for a newer PostgreSQL than the gateway knows`,
+  )
+}
+
+function hasNoTable(steps: Step[]): boolean {
+  return steps.length > 0 && !steps.some(({ declares }) => declares?.kind === 'table')
+}
+
+function noTableWarning([step]: Step[]): string {
+  return `${step!.file.path} declares no table, so it was not run`
+}
+
+function isMissing({ kind, existing }: Placed): boolean {
+  return kind === 'table' && existing === null
+}
+
+/** Whether something else has the table's name, such as a view. */
+function isOther({ kind, existing }: Placed): boolean {
+  return kind === 'table' && existing !== null && existing !== 'table'
+}
+
+function otherKind(table: Placed): Difference {
+  return {
+    table: nameOf(table),
+    column: null,
+    kind: 'missing_table',
+    declared: 'table',
+    actual: table.existing,
+  }
+}
+
+function nameOf({ schema, name }: Placed): string {
+  return tableName({ schema: schema ?? '', name })
+}
+
+/** Runs the files that have a missing table, but not what is there or is about what is there. */
+async function createTables(
+  sql: Sql,
+  files: Step[][],
+  placed: Placed[],
+  currentSchema: string | null,
+): Promise<string[]> {
+  const missing = new Set(placed.filter(isMissing).map(({ step }) => step))
+  const there = new Set(placed.filter(({ existing }) => existing !== null).map(({ step }) => step))
+  const existing = placed.filter(({ kind, existing }) => kind === 'table' && existing !== null)
+
+  const toRun = files.filter((steps) => steps.some((step) => missing.has(step)))
+  const isAboutExisting = ({ node }: Step) => {
+    const subject = node && subjectOf(node)
+    const home = subject?.schemaname ?? currentSchema
+    return existing.some(({ name, schema }) => name === subject?.relname && schema === home)
+  }
+  await runInAnyOrder(
+    sql,
+    toRun.map((steps) =>
+      steps
+        .filter((step) => !there.has(step) && !isAboutExisting(step) && !isDrop(step))
+        .map((step) => asItIs(sql, step)),
+    ),
+  )
+  return toRun
+    .flat()
+    .filter(isDrop)
+    .map(
+      ({ file, statement }) =>
+        `${file.path}, line ${lineOf(file, statement)}: a DROP was passed over`,
+    )
+}
+
+/** Compares the tables that exist with what the files declare. */
+async function compareTables(
+  sql: Sql,
+  files: Step[][],
+  placed: Placed[],
+  currentSchema: string | null,
+): Promise<Pick<TablesResult, 'differences' | 'warnings'>> {
+  const plan = planScratch(files, placed, currentSchema)
+  const warnings = plan.skipped.map(
+    (table) =>
+      `${nameOf(table)} was not compared: it is a partition of a table that no file declares`,
+  )
+  if (plan.tables.length === 0) return { differences: [], warnings }
+
+  const tasks = plan.files.map((steps) => steps.map((step) => moved(sql, step, plan.schemaOf)))
+  const names = plan.tables.flatMap(({ schema, name }) => [
+    { schema, name },
+    { schema: plan.schemas.get(schema)!, name },
+  ])
+  const columns = await inScratch(sql, plan.schemas, tasks, () => sendColumns(sql, names))
+  const columnsOf = (schema: string | undefined, table: string) =>
+    columns.filter((column) => column.schema === schema && column.table === table)
+  return {
+    differences: plan.tables.flatMap((table) =>
+      compareColumns(
+        nameOf(table),
+        columnsOf(plan.schemas.get(table.schema), table.name),
+        columnsOf(table.schema, table.name),
+      ),
+    ),
+    warnings,
+  }
+}

@@ -1,0 +1,131 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { isPostgresError, type PostgresError } from '../../postgres/errors.ts'
+import { asStatementError } from '../failure.ts'
+import { answers, type Sent, send } from '../pipeline.ts'
+import { quoteLiteral } from './existing.ts'
+import { mayWorkLater, runInRounds, type Task } from './rounds.ts'
+import { type Mention, mentionsIn, type Step } from './syntax.ts'
+
+/** The schema in which declarations are tried out; with a number where they go to several. */
+const SCRATCH = '_db_gateway_scratch'
+const SCRATCH_PREFIX = new RegExp(`${SCRATCH}(_\\d+)?\\.`, 'g')
+
+/** A scratch schema for each of the schemas. */
+export function scratchSchemas(schemas: Iterable<string>): Map<string, string> {
+  const names = [...new Set(schemas)]
+  return new Map(names.map((name, i) => [name, i === 0 ? SCRATCH : `${SCRATCH}_${i + 1}`]))
+}
+
+/** What PostgreSQL says of something in a scratch schema, as if it were not there. */
+export function withoutScratch(text: string): string {
+  return text.replace(SCRATCH_PREFIX, '')
+}
+
+/**
+ * Runs statements in scratch schemas, reads what they made, and rolls all of it back; the search
+ * path is then what it was. While it lasts the scratch schemas stand at its end: what exists is
+ * found first. All in one round trip, unless the statements need another order.
+ * @throws {StatementError}
+ */
+export async function inScratch<T>(
+  sql: Sql,
+  schemas: Map<string, string>,
+  files: Task[][],
+  read: () => Promise<T>,
+): Promise<T> {
+  const opening = () => sendOpening(sql, [...schemas.values()])
+  const rollBack = () =>
+    send(sql.unsafe('rollback to savepoint scratch; release savepoint scratch'))
+  try {
+    const sent = [...opening(), ...files.flat().map((task) => task())]
+    const result = read()
+    await answers([...sent, result, rollBack()])
+    return await result
+  } catch (error) {
+    if (!mayWorkLater(error)) throw error
+  }
+  await answers(opening())
+  await runInRounds(sql, files)
+  const result = await read()
+  await rollBack()
+  return result
+}
+
+function sendOpening(sql: Sql, schemas: string[]): Sent[] {
+  return [
+    send(sql.unsafe('savepoint scratch')),
+    send(sql.unsafe(schemas.map((schema) => `create schema ${schema};`).join(' '))),
+    send(
+      sql.unsafe(`
+        select set_config(
+          'search_path',
+          concat_ws(', ', nullif(current_setting('search_path'), ''), ${quoteLiteral(schemas.join(', '))}),
+          true
+        )
+      `),
+    ),
+  ]
+}
+
+/**
+ * Sends a statement with names put into other schemas: `schemaOf` says into which, undefined leaves
+ * a name as it is. Errors point to the place in the statement as it stands in its file.
+ */
+export function moved(
+  sql: Sql,
+  step: Step,
+  schemaOf: (mention: Mention) => string | undefined,
+): Task {
+  const { text, edits } = requalify(step, schemaOf)
+  return () =>
+    send(sql.unsafe(text)).catch((error: unknown) => {
+      if (isPostgresError(error)) putBack(error, edits)
+      throw asStatementError(step.file, step.statement, error)
+    })
+}
+
+/** A change to a text. Positions and lengths count characters, as PostgreSQL does. */
+interface Edit {
+  position: number
+  removed: number
+  inserted: number
+}
+
+function requalify(step: Step, schemaOf: (mention: Mention) => string | undefined) {
+  const bytes = Buffer.from(step.statement.text)
+  const part = (from: number, to?: number) => bytes.toString('utf8', from, to)
+  const edits: Edit[] = []
+  let text = ''
+  let done = 0
+  for (const mention of mentionsIn(step).toSorted((a, b) => a.start - b.start)) {
+    const schema = schemaOf(mention)
+    if (schema === undefined) continue
+    const { start, schemaEnd } = mention
+    const insertion = schema + (mention.schema === null ? '.' : '')
+    text += part(done, start) + insertion
+    edits.push({
+      position: [...part(0, start)].length,
+      removed: [...part(start, schemaEnd)].length,
+      inserted: insertion.length,
+    })
+    done = schemaEnd
+  }
+  return { text: text + part(done), edits }
+}
+
+function putBack(error: PostgresError, edits: Edit[]): void {
+  error.message = withoutScratch(error.message)
+  if (error.detail) error.detail = withoutScratch(error.detail)
+  if (error.position) error.position = String(originalPosition(Number(error.position), edits))
+}
+
+function originalPosition(position: number, edits: Edit[]): number {
+  let shift = 0
+  for (const edit of edits) {
+    const start = edit.position + 1 + shift
+    if (position < start) break
+    if (position < start + edit.inserted) return edit.position + 1
+    shift += edit.inserted - edit.removed
+  }
+  return position - shift
+}

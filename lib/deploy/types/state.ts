@@ -1,0 +1,71 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { send } from '../pipeline.ts'
+import { quoteLiteral } from './existing.ts'
+
+/** What PostgreSQL's catalogs say of one type. */
+export interface TypeState {
+  schema: string
+  name: string
+  /** Of an enum, in order. */
+  labels: string[]
+  /** Of a composite type, in order. */
+  attributes: { name: string; type: string }[]
+  /** The type that a domain is over. */
+  base: string | null
+  /** Of a domain, as are the rest. */
+  default: string | null
+  isNotNull: boolean
+  checks: { name: string; definition: string }[]
+}
+
+/** Sends the query that reads the types of these names; those that exist. */
+export function sendTypeStates(
+  sql: Sql,
+  names: { schema: string; name: string }[],
+): Promise<TypeState[]> {
+  return send(
+    sql.unsafe<TypeState[]>(`
+      select
+        n.nspname as schema,
+        t.typname as name,
+        (
+          select coalesce(json_agg(e.enumlabel order by e.enumsortorder), '[]')
+          from pg_enum e
+          where e.enumtypid = t.oid
+        ) as labels,
+        (
+          select coalesce(json_agg(json_build_object(
+            'name', a.attname,
+            'type', format_type(a.atttypid, a.atttypmod) || case
+              when a.attcollation <> own.typcollation
+              then format(' collate %s', a.attcollation::regcollation)
+              else ''
+            end
+          ) order by a.attnum), '[]')
+          from pg_attribute a
+          join pg_type own on own.oid = a.atttypid
+          where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+        ) as attributes,
+        format_type(base.oid, t.typtypmod) || case
+          when t.typcollation <> base.typcollation
+          then format(' collate %s', t.typcollation::regcollation)
+          else ''
+        end as base,
+        pg_get_expr(t.typdefaultbin, 0) as default,
+        t.typnotnull as "isNotNull",
+        (
+          select coalesce(json_agg(json_build_object(
+            'name', c.conname,
+            'definition', pg_get_constraintdef(c.oid)
+          ) order by c.conname), '[]')
+          from pg_constraint c
+          where c.contypid = t.oid and c.contype = 'c'
+        ) as checks
+      from json_to_recordset(${quoteLiteral(JSON.stringify(names))}::json)
+        as wanted (schema text, name text)
+      join pg_namespace n on n.nspname = wanted.schema
+      join pg_type t on t.typnamespace = n.oid and t.typname = wanted.name
+      left join pg_type base on base.oid = t.typbasetype
+    `),
+  )
+}
