@@ -12,6 +12,7 @@ export interface Step {
   declares: Declaration | undefined
 }
 
+/** The kinds of types that files declare, as people call them. */
 export type TypeKind = 'enum' | 'composite type' | 'domain' | 'range type'
 
 /** Something that a statement creates. A name without a schema has `schema` null. */
