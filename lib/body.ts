@@ -74,14 +74,18 @@ function readBytes(req: IncomingMessage, res: ServerResponse, maxBytes: number):
       if (size > maxBytes) reject(tooLarge(maxBytes))
       else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
-    req.once('error', () => reject(aborted()))
-    req.once('close', () => reject(aborted()))
+    onAborted(req, reject)
   })
 }
 
-/** The client went away before its request was complete. */
-export function aborted(): GatewayError {
-  return new GatewayError('invalid_request', 'The request ended before its body was complete')
+/** Tells when the client goes away before its request is complete. */
+export function onAborted(req: IncomingMessage, reject: (error: GatewayError) => void): void {
+  req.on('error', () => {})
+  req.once('close', () => {
+    // Every request closes; an error with its stack is costly.
+    if (req.complete) return
+    reject(new GatewayError('invalid_request', 'The request ended before its body was complete'))
+  })
 }
 
 export function tooLarge(maxBytes: number): GatewayError {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { type ArchiveLimits, readArchive, type SchemaArchive } from './archive/archive.ts'
-import { aborted, admitBody, mediaType, tooLarge } from './body.ts'
+import { admitBody, mediaType, onAborted, tooLarge } from './body.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
 import { type Owner, parseOwner } from './names.ts'
@@ -125,8 +125,7 @@ function readForm(req: IncomingMessage, res: ServerResponse, maxBytes: number): 
       res.setHeader('connection', 'close')
       reject(error ?? tooLarge(maxBytes))
     })
-    req.once('close', () => reject(aborted()))
-    req.once('error', () => reject(aborted()))
+    onAborted(req, reject)
     req.pipe(parser)
   })
 }

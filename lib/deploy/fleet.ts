@@ -113,7 +113,7 @@ function failure(results: DatabaseResult[]): GatewayError {
     ...first.details,
     database: failed[0]!.database,
     ...summarize(results),
-    failed: failed.map(({ database, error }) => ({ database, ...error?.toJSON() })),
+    failed: failed.map(({ database, error }) => ({ ...error?.toJSON(), database })),
     not_started: results
       .filter((result) => result.status === 'not_started')
       .map((result) => result.database),

@@ -97,6 +97,15 @@ export class Connection {
   destroy(): void {
     this.#socket?.destroy()
     this.#markClosed()
+    this.#endClient()
+  }
+
+  /**
+   * Has the client refuse further queries, and fail those it still has, now that its socket is
+   * dead. postgres.js takes queries until the socket has closed, and forgets some that come after
+   * the socket's error; and where one was running, its `end` waits for that in vain.
+   */
+  #endClient(): void {
     this.sql.end({ timeout: 0 }).catch(() => {})
   }
 
@@ -106,7 +115,11 @@ export class Connection {
     try {
       const socket = await openSocket(server, timeoutMs)
       this.#socket = socket
-      socket.once('close', () => this.#markClosed())
+      socket.once('error', () => this.#endClient())
+      socket.once('close', () => {
+        this.#markClosed()
+        this.#endClient()
+      })
       if (this.#closed) socket.destroy()
       return socket
     } catch (error) {
