@@ -109,6 +109,7 @@ describe('what a file is', () => {
         name: 'auth/login.pssql',
         text: 'select 1',
         checksum: sha256('select 1'),
+        rawChecksum: sha256('select 1'),
       },
     ])
   })
