@@ -43,6 +43,8 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new Map<string, string>()
+  /** The checksums that this gateway has seen written down. */
+  readonly #deployed = new Map<string, string>()
 
   /** `admin`: the name of the administrative database. */
   constructor(pools: Pools, admin: string) {
@@ -155,8 +157,17 @@ export class Catalog {
   }
 
   /**
-   * Writes down which schema a database has now. It is a copy of what the database's own ledger
-   * says, for an overview; so a failure to write it is none of the deploy.
+   * As `recordDeploy`, for a schema that was in place already: a gateway that was killed right
+   * after its deploy has not written it down.
+   */
+  async confirmDeploy(owner: Owner, checksum: string): Promise<void> {
+    if (this.#deployed.get(databaseName(owner)) !== checksum)
+      await this.recordDeploy(owner, checksum)
+  }
+
+  /**
+   * Writes down which schema a database has now: a copy of what its own ledger says, for an
+   * overview.
    */
   async recordDeploy(owner: Owner, checksum: string): Promise<void> {
     const database = databaseName(owner)
@@ -169,9 +180,10 @@ export class Catalog {
         )
         update _db_gateway_databases
         set schema_checksum = ${checksum}, last_deployed_at = now()
-        where database = ${database}
+        where database = ${database} and schema_checksum is distinct from ${checksum}
       `,
     )
+    this.#deployed.set(database, checksum)
   }
 
   async #use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {

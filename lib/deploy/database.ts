@@ -47,7 +47,8 @@ export async function ensureDatabase<T>(
 }
 
 /**
- * Creates an empty database for the owner.
+ * Creates an empty database for the owner. One that is in no catalog is taken over as above: a
+ * gateway that is killed while it creates one leaves that.
  * @throws {GatewayError} database_already_exists, name_conflict
  */
 export async function createTenant(gateway: Gateway, owner: Owner): Promise<string> {
@@ -55,15 +56,16 @@ export async function createTenant(gateway: Gateway, owner: Owner): Promise<stri
   await withDatabaseLock(gateway, name, async (admin) => {
     const entry = await readEntry(admin, owner)
     if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
-    if (await databaseExists(admin, name)) {
-      if (!entry) throw notOurs(name)
+    const exists = await databaseExists(admin, name)
+    if (exists && entry) {
       throw new GatewayError(
         'database_already_exists',
         `${describeOwner(owner)} already has the database ${name}`,
         { database: name },
       )
     }
-    await createDatabase(admin, name)
+    if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
+    if (!exists) await createDatabase(admin, name)
     if (!entry) await addEntry(admin, owner)
   })
   return name
@@ -90,9 +92,17 @@ async function withDatabaseLock<T>(
   }
 }
 
+/**
+ * Whether the database exists. What is left of one whose drop was cut in the middle is removed:
+ * nothing else can be done with it (PostgreSQL manual, "DROP DATABASE").
+ */
 async function databaseExists(admin: Sql, name: string): Promise<boolean> {
-  const rows = await admin`select from pg_database where datname = ${name}`
-  return rows.length > 0
+  const [row] = await admin<{ is_invalid: boolean }[]>`
+    select datconnlimit = -2 as is_invalid from pg_database where datname = ${name}
+  `
+  if (!row?.is_invalid) return row !== undefined
+  await admin.unsafe(`drop database if exists ${quoteIdentifier(name)}`)
+  return false
 }
 
 /** `create database` runs outside of transactions, so its name cannot be a parameter. */

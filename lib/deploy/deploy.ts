@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { endsConnection, fromPostgres } from '../postgres/errors.ts'
+import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { deployCode } from './code.ts'
 import { countLosses, dataLossError } from './data-loss.ts'
 import { readDirectives } from './directives.ts'
@@ -65,7 +65,8 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     return await deployPatiently(sql, job, started)
   } catch (error) {
     const failure = fromPostgres(error, job.database)
-    const isKept = !job.flags.dryRun && !job.isNew && !endsConnection(error)
+    const isLost = endsConnection(error) || isConnectionLost(failure)
+    const isKept = !job.flags.dryRun && !job.isNew && !isLost
     if (isKept) await recordFailure(sql, job, failure, started)
     throw failure
   }

@@ -44,10 +44,9 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
     // Those that came at the same moment find the work of the first done.
     const unchanged = await findUnchanged(gateway, request)
     if (unchanged) return unchanged
-    const deployIt = (isNew: boolean) => deployTo(gateway, request, isNew)
-    const result = (await gateway.catalog.findOwn(owner))
-      ? await deployIt(false)
-      : ((await ensureDatabase(gateway, owner, deployIt, !flags.dryRun)) ?? (await deployIt(false)))
+    const deployFirst = (isNew: boolean) => deployTo(gateway, request, isNew)
+    const result = await ensureDatabase(gateway, owner, deployFirst, !flags.dryRun)
+    if (!result) return deployAndRecord(gateway, request)
     if (!flags.dryRun) await gateway.catalog.recordDeploy(owner, request.archive.checksum)
     return result
   })
@@ -56,14 +55,16 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
 /** Brings the owner's database, which exists, to the archive's schema. */
 export async function update(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   return gateway.deploys.run(databaseName(request.owner), async () => {
-    const unchanged = await findUnchanged(gateway, request)
-    if (unchanged) return unchanged
-    const result = await deployTo(gateway, request, false)
-    if (!request.flags.dryRun) {
-      await gateway.catalog.recordDeploy(request.owner, request.archive.checksum)
-    }
-    return result
+    return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
   })
+}
+
+async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+  const result = await deployTo(gateway, request, false)
+  if (!request.flags.dryRun) {
+    await gateway.catalog.recordDeploy(request.owner, request.archive.checksum)
+  }
+  return result
 }
 
 /** One deploy, and its line in the log. */
@@ -130,7 +131,9 @@ async function findUnchanged(
       (sql) => findInPlace(sql, archive.checksum),
       DEPLOY_WAIT_MS,
     )
-    return functionsDeployed === undefined ? undefined : unchangedResult(functionsDeployed)
+    if (functionsDeployed === undefined) return undefined
+    if (!flags.dryRun) await gateway.catalog.confirmDeploy(owner, archive.checksum)
+    return unchangedResult(functionsDeployed)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)

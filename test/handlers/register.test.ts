@@ -174,6 +174,15 @@ describe('registering again', () => {
   })
 })
 
+test('a database that somebody dropped by hand is made again', async () => {
+  const { platform, database } = await registered()
+  await queryDatabase(gateway.server.database, `drop database ${database} with (force)`)
+  expect((await gateway.call(platform, 'motto')).status).toBe(404)
+  const { body } = await gateway.register(platform, await pack(SMALL))
+  expect(body).toMatchObject({ status: 'ready', migrations_applied: 1, seeders_applied: 1 })
+  expect((await gateway.call(platform, 'motto')).body.rows).toEqual([{ motto: 'first' }])
+})
+
 describe('a deploy that fails', () => {
   test.each([
     [
