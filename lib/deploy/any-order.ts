@@ -1,6 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
 import { asStatementError, StatementError } from './failure.ts'
-import { answers, type Sent } from './pipeline.ts'
+import { answers, type Sent, send } from './pipeline.ts'
 import { type Script, sendScript } from './run-file.ts'
 
 /** A file that can be run again to replace what it made: functions, or views. */
@@ -27,10 +27,12 @@ const CANNOT_REPLACE = new Set(['42P13', '42P16', '42723', '42P07', '42809'])
  * @throws {StatementError} of the first file that cannot be run
  */
 export async function runInAnyOrder(sql: Sql, items: Replaceable[]): Promise<void> {
-  await sql.unsafe('savepoint all_files')
   try {
-    await answers(items.flatMap((item) => sendAndMark(sql, item)))
-    await sql.unsafe('release savepoint all_files')
+    await answers([
+      send(sql.unsafe('savepoint all_files')),
+      ...items.flatMap((item) => sendAndMark(sql, item)),
+      send(sql.unsafe('release savepoint all_files')),
+    ])
     return
   } catch (error) {
     if (!mayWorkLater(error)) throw error

@@ -9,6 +9,8 @@ export interface Column {
   type: string
   notNull: boolean
   default: string | null
+  /** pg_attribute.attidentity and attgenerated; '' for a plain column. */
+  generation: string
 }
 
 /** One table; `oid` stays when it is renamed. */
@@ -58,7 +60,8 @@ export function sendTables(sql: Sql): Promise<Table[]> {
           'name', a.attname,
           'type', format_type(a.atttypid, a.atttypmod),
           'notNull', a.attnotnull,
-          'default', pg_get_expr(d.adbin, d.adrelid)
+          'default', pg_get_expr(d.adbin, d.adrelid),
+          'generation', a.attidentity::text || a.attgenerated::text
         ) order by a.attnum), '[]')
         from pg_attribute a
         left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum

@@ -154,21 +154,17 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
 
 /**
  * How many functions are in place, where the archive with this checksum was the last one deployed;
- * undefined where it was not. One round trip, no lock.
+ * undefined where it was not. One round trip, since it has no parameters to describe; no lock.
  */
 export async function findInPlace(sql: Sql, archiveChecksum: string): Promise<number | undefined> {
-  const [row] = await sql<{ functions_deployed: number }[]>`
-    select functions_deployed
-    from (
-      select archive_checksum, functions_deployed
-      from _db_gateway_deployments
-      where status = 'completed'
-      order by id desc
-      limit 1
-    ) as last
-    where archive_checksum = ${archiveChecksum}
-  `
-  return row?.functions_deployed
+  const [last] = await sql.unsafe<{ archive_checksum: string; functions_deployed: number }[]>(`
+    select archive_checksum, functions_deployed
+    from _db_gateway_deployments
+    where status = 'completed'
+    order by id desc
+    limit 1
+  `)
+  return last?.archive_checksum === archiveChecksum ? last.functions_deployed : undefined
 }
 
 /** Sends the row of a migration that ran, or that is about to run outside of a transaction. */

@@ -22,7 +22,7 @@ export async function parseScripts(
 ): Promise<Script[]> {
   return Promise.all(
     files.map(async (file) => {
-      const statements = await splitStatements(file.text)
+      const statements = await statementsOf(file)
       const refused = statements.find((statement) => statement.refusal)
       if (!refused) return { file, statements }
       throw new GatewayError(code, `${what} ${file.name} failed`, {
@@ -32,6 +32,17 @@ export async function parseScripts(
       })
     }),
   )
+}
+
+/** An archive goes to many databases; its files are taken apart once. */
+const taken = new WeakMap<SchemaFile, Promise<Statement[]>>()
+
+function statementsOf(file: SchemaFile): Promise<Statement[]> {
+  const known = taken.get(file)
+  if (known) return known
+  const statements = splitStatements(file.text)
+  taken.set(file, statements)
+  return statements
 }
 
 /**

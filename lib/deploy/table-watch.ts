@@ -49,6 +49,15 @@ export class TableWatch {
     if (this.isOn) this.see(await sendTables(this.#sql), isAllowed)
   }
 
+  /**
+   * The tables as they are now, whichever database it is: equal texts mean equal tables.
+   */
+  async fingerprint(): Promise<string> {
+    const tables = this.isOn ? this.#last : await sendTables(this.#sql)
+    const columns = (table: Table) => table.columns.map(({ number: _, ...column }) => column)
+    return JSON.stringify(tables.map((table) => [table.schema, table.name, columns(table)]))
+  }
+
   /** @throws {LossFound} where a step that may not has lost something */
   assertNothingLost(): void {
     if (this.#mayLose || this.#losses.length === 0) return

@@ -37,11 +37,20 @@ export interface Mention {
 /** The statements of each file; the parser is loaded since the files were taken apart. */
 export function readSteps(scripts: Script[]): Step[][] {
   return scripts.map(({ file, statements }) =>
-    statements.map((statement) => {
-      const node = parseStatement(statement.text)
-      return { file, statement, node, declares: node && declarationOf(node) }
-    }),
+    statements.map((statement) => stepOf(file, statement)),
   )
+}
+
+/** An archive goes to many databases; its statements are read once. */
+const read = new WeakMap<Statement, Step>()
+
+function stepOf(file: SchemaFile, statement: Statement): Step {
+  const known = read.get(statement)
+  if (known) return known
+  const node = parseStatement(statement.text)
+  const step = { file, statement, node, declares: node && declarationOf(node) }
+  read.set(statement, step)
+  return step
 }
 
 function parseStatement(text: string): Node | undefined {
