@@ -32,7 +32,7 @@ import {
 } from './result.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
 import { isLockTimeout, openDeploySession } from './session.ts'
-import { LossFound, TableWatch } from './table-watch.ts'
+import { ChangeFound, LossFound, TableWatch } from './table-watch.ts'
 import { deployTables, type TablesResult } from './tables.ts'
 import { deployTypes } from './types.ts'
 
@@ -88,21 +88,41 @@ async function deployPatiently(sql: Sql, job: Job, started: number): Promise<Dep
 
 /**
  * Where a deploy would lose data, it is rolled back to count the rows that it is about. With none,
- * it is run again.
+ * it is run again; and so it is where it changes tables and was not expected to.
  */
 async function deployCarefully(sql: Sql, job: Job, started: number): Promise<DeployResult> {
   try {
     return await deployOnce(sql, job, started)
   } catch (error) {
-    if (!(error instanceof LossFound)) throw error
+    if (!(error instanceof ChangeFound)) return afterLoss(sql, job, started, error)
     await sql.unsafe('rollback')
-    const losses = await countLosses(sql, error.losses, error.before)
-    if (losses.length > 0) throw dataLossError(job.database, losses)
-    return deployOnce(sql, { ...job, flags: { ...job.flags, force: true } }, started)
+  }
+  try {
+    return await deployOnce(sql, job, started, true)
+  } catch (error) {
+    return afterLoss(sql, job, started, error)
   }
 }
 
-async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployResult> {
+async function afterLoss(
+  sql: Sql,
+  job: Job,
+  started: number,
+  error: unknown,
+): Promise<DeployResult> {
+  if (!(error instanceof LossFound)) throw error
+  await sql.unsafe('rollback')
+  const losses = await countLosses(sql, error.losses, error.before)
+  if (losses.length > 0) throw dataLossError(job.database, losses)
+  return deployOnce(sql, { ...job, flags: { ...job.flags, force: true } }, started, true)
+}
+
+async function deployOnce(
+  sql: Sql,
+  job: Job,
+  started: number,
+  watchClosely = false,
+): Promise<DeployResult> {
   const { database, archive, flags } = job
   const { files } = archive
   await sql.unsafe('begin')
@@ -115,7 +135,12 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
 
   const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
   const pending = findPending(database, files.migrations, ledger, flags.repair)
-  const watch = await TableWatch.start(sql, job.isNew, flags.force)
+  const tablesChecksum = checksumOf(files.tables)
+  const isTablesDue =
+    files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
+  const changesTables = pending.length > 0 || isTablesDue || watchClosely
+  const watching = job.isNew ? 'not at all' : changesTables ? 'closely' : 'from afar'
+  const watch = await TableWatch.start(sql, watching, flags.force)
   if (flags.repair) {
     result.migrationsRepaired = await repairMigrations(sql, files.migrations, ledger)
   }
@@ -127,9 +152,7 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
 
   await runPending(sql, job, pending, watch, result)
 
-  const tablesChecksum = checksumOf(files.tables)
-  const isTablesDue = tablesChecksum !== ledger.tablesChecksum || pending.length > 0
-  if (files.tables.length > 0 && isTablesDue) {
+  if (isTablesDue) {
     const key = `${tablesChecksum} ${await watch.fingerprint()}`
     const tables = compared.get(key) ?? (await deployTables(sql, database, files.tables))
     rememberComparison(key, tables)
@@ -192,7 +215,7 @@ async function runPending(
   for (const group of groupByTransaction(pending)) {
     const first = group[0]!
     if (!readDirectives(first).noTransaction) {
-      const steps = await runMigrations(sql, database, group, watch.isOn)
+      const steps = await runMigrations(sql, database, group, watch.watching === 'closely')
       for (const { file, tables } of steps) watch.see(tables, readDirectives(file).allowDataLoss)
       result.migrationsApplied.push(...group.map((file) => file.name))
     } else if (flags.dryRun) {

@@ -1,5 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
-import { compareTables, sendTables, type Table, type TableChange } from './changes.ts'
+import { compareTables, readDigest, sendTables, type Table, type TableChange } from './changes.ts'
 
 /** A deploy that was not told that it may would lose data. */
 export class LossFound extends Error {
@@ -14,27 +14,46 @@ export class LossFound extends Error {
   }
 }
 
+/** Tables changed in a deploy that was not expected to change any: it has to be watched closely. */
+export class ChangeFound extends Error {}
+
+/**
+ * How closely a deploy is watched: `closely`, table by table; `from afar`, by a digest that tells
+ * whether there was any change; `not at all` where the database is new and has nothing to lose.
+ */
+export type Watching = 'closely' | 'from afar' | 'not at all'
+
 /** Sees what becomes of the tables while a deploy runs. */
 export class TableWatch {
-  /** False for a database that is new: it has nothing to lose. */
-  readonly isOn: boolean
+  readonly watching: Watching
+  /** The tables before the deploy; empty where it is not watched closely. */
   readonly before: Table[]
   readonly #sql: Sql
+  readonly #digest: string | undefined
   readonly #mayLose: boolean
   readonly #losses: TableChange[] = []
   #last: Table[]
 
   /** Takes a first look. `mayLose`: losses are found and allowed. */
-  static async start(sql: Sql, isNew: boolean, mayLose: boolean): Promise<TableWatch> {
-    return new TableWatch(sql, isNew ? undefined : await sendTables(sql), mayLose)
+  static async start(sql: Sql, watching: Watching, mayLose: boolean): Promise<TableWatch> {
+    const before = watching === 'closely' ? await sendTables(sql) : []
+    const digest = watching === 'from afar' ? await readDigest(sql) : undefined
+    return new TableWatch(sql, watching, before, digest, mayLose)
   }
 
-  private constructor(sql: Sql, before: Table[] | undefined, mayLose: boolean) {
-    this.isOn = before !== undefined
-    this.before = before ?? []
+  private constructor(
+    sql: Sql,
+    watching: Watching,
+    before: Table[],
+    digest: string | undefined,
+    mayLose: boolean,
+  ) {
     this.#sql = sql
+    this.watching = watching
+    this.before = before
+    this.#last = before
+    this.#digest = digest
     this.#mayLose = mayLose
-    this.#last = this.before
   }
 
   /** Takes note of the tables as they are after a step, which may lose data or not. */
@@ -46,14 +65,12 @@ export class TableWatch {
 
   /** Looks, after a step that may lose data or not. */
   async look(isAllowed: boolean): Promise<void> {
-    if (this.isOn) this.see(await sendTables(this.#sql), isAllowed)
+    if (this.watching === 'closely') this.see(await sendTables(this.#sql), isAllowed)
   }
 
-  /**
-   * The tables as they are now, whichever database it is: equal texts mean equal tables.
-   */
+  /** The tables as they are now, whichever database it is: equal texts mean equal tables. */
   async fingerprint(): Promise<string> {
-    const tables = this.isOn ? this.#last : await sendTables(this.#sql)
+    const tables = this.watching === 'closely' ? this.#last : await sendTables(this.#sql)
     const columns = (table: Table) => table.columns.map(({ number: _, ...column }) => column)
     return JSON.stringify(tables.map((table) => [table.schema, table.name, columns(table)]))
   }
@@ -68,9 +85,14 @@ export class TableWatch {
    * Takes a last look.
    * @returns all changes since the start
    * @throws {LossFound}
+   * @throws {ChangeFound} where tables changed that were watched from afar
    */
   async finish(): Promise<TableChange[]> {
-    if (!this.isOn) return compareTables([], await sendTables(this.#sql))
+    if (this.watching === 'not at all') return compareTables([], await sendTables(this.#sql))
+    if (this.watching === 'from afar') {
+      if ((await readDigest(this.#sql)) !== this.#digest) throw new ChangeFound()
+      return []
+    }
     await this.look(false)
     this.assertNothingLost()
     return compareTables(this.before, this.#last)

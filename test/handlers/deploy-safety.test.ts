@@ -85,6 +85,30 @@ describe('a deploy that would lose data', () => {
     expect(await snapshot(database)).toEqual(before)
   })
 
+  test('by a function file or a seeder, of all things, is found out too', async () => {
+    const { database, deploy } = await newPlatform()
+    const before = await snapshot(database)
+    const odd: Files[] = [
+      { 'functions/odd.pssql': 'alter table item drop column note;' },
+      { 'seeders/001_odd.pssql': 'drop table item;' },
+    ]
+    for (const more of odd) {
+      const { status, body } = await deploy(more)
+      expect([status, body.error]).toEqual([409, 'data_loss'])
+      expect(await snapshot(database)).toEqual(before)
+    }
+    const { body } = await deploy({
+      'functions/fine.pssql': 'alter table item add column fine int;',
+    })
+    expect(body).toMatchObject({ status: 'ready' })
+    const history = await gateway.get(
+      `/admin/deployments?platform=${database.replace('_main', '')}&limit=1`,
+    )
+    expect(history.body.deployments[0].table_changes).toMatchObject([
+      { table: 'item', column: 'fine', change: 'column_added', class: 'safe' },
+    ])
+  })
+
   test('goes through with force=true', async () => {
     const { database, deploy } = await newPlatform()
     const { body } = await deploy(migration('drop table item;'), { force: 'true' })
