@@ -43,8 +43,6 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new Map<string, string>()
-  /** The checksums that this gateway has seen written down. */
-  readonly #deployed = new Map<string, string>()
 
   /** `admin`: the name of the administrative database. */
   constructor(pools: Pools, admin: string) {
@@ -161,8 +159,14 @@ export class Catalog {
    * after its deploy has not written it down.
    */
   async confirmDeploy(owner: Owner, checksum: string): Promise<void> {
-    if (this.#deployed.get(databaseName(owner)) !== checksum)
-      await this.recordDeploy(owner, checksum)
+    const database = databaseName(owner)
+    const [known] = await this.#use(
+      (sql) => sql`
+        select from _db_gateway_databases
+        where database = ${database} and schema_checksum = ${checksum}
+      `,
+    )
+    if (!known) await this.recordDeploy(owner, checksum)
   }
 
   /**
@@ -180,10 +184,9 @@ export class Catalog {
         )
         update _db_gateway_databases
         set schema_checksum = ${checksum}, last_deployed_at = now()
-        where database = ${database} and schema_checksum is distinct from ${checksum}
+        where database = ${database}
       `,
     )
-    this.#deployed.set(database, checksum)
   }
 
   async #use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
