@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
-import { type ArchiveLimits, readArchive, type SchemaArchive } from './archive/archive.ts'
+import type { ArchiveLimits, SchemaArchive } from './archive/archive.ts'
+import { readRecentArchive } from './archive/recent.ts'
 import { admitBody, mediaType, onAborted, tooLarge } from './body.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
@@ -49,7 +50,7 @@ export async function readSchemaForm(
     dryRun: parseFlag(fields, 'dry_run'),
   }
   const onError = parseOnError(fields.get('on_error'))
-  return { owner, flags, onError, archive: await readArchive(archive, limits) }
+  return { owner, flags, onError, archive: await readRecentArchive(archive, limits) }
 }
 
 function parseFlag(fields: Map<string, string>, name: string): boolean {
