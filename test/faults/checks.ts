@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'vitest'
-import { eventually } from '../helpers/process.ts'
 import type { Content } from './databases.ts'
 import type { Reply } from './gateway.ts'
 import { stateOf } from './platform.ts'
@@ -10,12 +9,14 @@ import type { Outcome } from './tally.ts'
 
 const LEFTOVER_PATIENCE_MS = 10_000
 const ATTEMPTS = 5
+const BETWEEN_ATTEMPTS_MS = 200
 
 /** An answer is right, or it is an error that says that PostgreSQL was not there. */
 export function outcomeOf(reply: Reply): Outcome {
   if (!reply) return 'cut'
   if (reply.status < 300 && reply.body.error === undefined) return 'right'
   expect(reply.body).toMatchObject({ error: 'connection_failed', message: expect.any(String) })
+  expect(reply.status).toBe(reply.isInLines ? 200 : 503)
   return 'error'
 }
 
@@ -84,11 +85,11 @@ export async function expectNothingLeft({ gateway, postgres }: World): Promise<v
 
 /** Does it again until it is done. */
 export async function repeat(attempt: () => Promise<boolean>): Promise<void> {
-  let attempts = 0
-  await eventually(`done with ${ATTEMPTS} attempts`, async () => {
-    if (++attempts > ATTEMPTS) throw new Error(`Not done with ${ATTEMPTS} attempts`)
-    return attempt()
-  })
+  for (let attempts = 0; attempts < ATTEMPTS; attempts++) {
+    if (await attempt()) return
+    await sleep(BETWEEN_ATTEMPTS_MS)
+  }
+  throw new Error(`Not done with ${ATTEMPTS} attempts`)
 }
 
 /** Says with an error in which round it came. */

@@ -60,7 +60,9 @@ export class Newcomers {
     if (killedAt !== undefined) await recover(kind, this.#world)
     const replies = await Promise.all(requests.map(({ reply }) => reply))
     expectAlive(this.#world)
-    await this.#tally.timed('until nothing is left of a kill', () => expectNothingLeft(this.#world))
+    await this.#tally.timed('from the recovery until nothing is left', () =>
+      expectNothingLeft(this.#world),
+    )
 
     for (const reply of replies) this.#tally.countOutcome('register', outcomeAfter(kind, reply))
     const found = await this.#findWhatIsThere(reference)

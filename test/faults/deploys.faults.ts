@@ -19,7 +19,7 @@ const MIGRATION_KILLS = KILLS - CREATION_KILLS
 const DATABASES = 30
 
 /** How often the next kill comes before the work of the last one has been completed. */
-const AGAIN = 0.5
+const AGAIN = { migration: 0.5, creation: 0.8 }
 /** They are done before a kill can hit them. */
 const FEW = 4
 
@@ -45,14 +45,18 @@ afterAll(async () => {
 })
 
 /** Hits once or several times; a kill that misses, as all is done, comes again later. */
-async function hitSome(kills: Kind[], attempt: (kind: Kind) => Promise<number>): Promise<void> {
+async function hitSome(
+  kills: Kind[],
+  again: number,
+  attempt: (kind: Kind) => Promise<number>,
+): Promise<void> {
   let undone: number
   do {
     const kind = kills.shift()!
     undone = await during(kind, () => attempt(kind))
     tally.countKill(kind, undone > 0)
     if (undone === 0) kills.push(kind)
-  } while (undone > FEW && kills.length > 0 && random.chance(AGAIN))
+  } while (undone > FEW && kills.length > 0 && random.chance(again))
 }
 
 /** For a machine that has much else to do; what never ends is found out long before. */
@@ -72,7 +76,7 @@ describe(`a kill of the gateway or of PostgreSQL while ${DATABASES} databases ar
       while (kills.length > 0) {
         version++
         const step = { version, before, after: await fleet.reference(version) }
-        await hitSome(kills, (kind) => fleet.migrateAndKill(kind, step))
+        await hitSome(kills, AGAIN.migration, (kind) => fleet.migrateAndKill(kind, step))
         await during(`Version ${version}`, () => fleet.complete(step))
         before = step.after
       }
@@ -89,7 +93,7 @@ describe(`a kill of the gateway or of PostgreSQL while ${DATABASES} databases ar
       const reference = await Newcomers.reference(world)
       for (let round = 1; kills.length > 0; round++) {
         const newcomers = new Newcomers(world, tally, `new${round}`, DATABASES)
-        await hitSome(kills, (kind) => newcomers.registerAndKill(kind, reference))
+        await hitSome(kills, AGAIN.creation, (kind) => newcomers.registerAndKill(kind, reference))
         await during(`Round ${round}`, () => newcomers.complete(reference))
         await newcomers.drop()
       }

@@ -7,7 +7,7 @@ import type { Random } from './random.ts'
 import { registerProcess } from './setup.ts'
 
 /** What a client has of its request in the end; undefined where the answer was cut. */
-export type Reply = { status: number; body: Json } | undefined
+export type Reply = { status: number; body: Json; isInLines: boolean } | undefined
 
 /** A request that has been sent. */
 export interface Pending {
@@ -145,8 +145,9 @@ export class MortalGateway {
       if (!init.signal?.aborted) return undefined
       throw new Error(`No answer of ${path} within ${PATIENCE_MS} ms`, { cause: error })
     }
-    const isLines = response.headers.get('content-type')?.startsWith(LINES)
-    return { status: response.status, body: JSON.parse(isLines ? lastLine(text) : text) }
+    const isInLines = response.headers.get('content-type')?.startsWith(LINES) === true
+    const body = JSON.parse(isInLines ? lastLine(text) : text)
+    return { status: response.status, body, isInLines }
   }
 }
 

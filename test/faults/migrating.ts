@@ -82,7 +82,9 @@ export class Fleet {
     }
     await calls.stop()
     expectAlive(this.#world)
-    await this.#tally.timed('until nothing is left of a kill', () => expectNothingLeft(this.#world))
+    await this.#tally.timed('from the recovery until nothing is left', () =>
+      expectNothingLeft(this.#world),
+    )
 
     this.#tally.countOutcome('migrate', outcomeAfter(kind, reply))
     const found = await this.#findVersions(step)

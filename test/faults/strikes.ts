@@ -47,9 +47,10 @@ const LONGEST_PAUSE_MS = 80
  */
 export async function strike(
   kind: Kind,
-  { gateway, postgres, random }: World,
+  world: World,
   target: Target,
 ): Promise<number | undefined> {
+  const { gateway, postgres, random } = world
   const goal = gateway.deploysDone() + random.below(Math.max(1, target.deploys - 2))
   const pause = random.next() * LONGEST_PAUSE_MS
   const watch = postgres.connect()
@@ -58,10 +59,10 @@ export async function strike(
     await sleep(pause)
     while (!target.isOver()) {
       const backends = await deployingBackends(watch, gateway.applicationName)
-      if (backends.length === 0) continue
       const killedAt = performance.now()
-      await kill(kind, random.pick(backends), { gateway, postgres }, watch)
-      return killedAt
+      if (backends.length > 0 && (await kill(kind, random.pick(backends), world, watch))) {
+        return killedAt
+      }
     }
     return undefined
   } finally {
@@ -79,24 +80,39 @@ async function deployingBackends(watch: postgres.Sql, applicationName: string): 
   return rows.map(({ pid }) => pid)
 }
 
+/** Returns false where the backend was gone before. */
 async function kill(
   kind: Kind,
   backend: number,
-  { gateway, postgres }: Pick<World, 'gateway' | 'postgres'>,
+  { gateway, postgres }: World,
   watch: postgres.Sql,
-): Promise<void> {
+): Promise<boolean> {
   switch (kind) {
     case 'gateway: SIGKILL':
-      return gateway.kill()
+      await gateway.kill()
+      return true
     case 'PostgreSQL: SIGKILL of the postmaster':
-      return postgres.kill('SIGKILL')
+      await postgres.kill('SIGKILL')
+      return true
     case 'PostgreSQL: SIGQUIT, immediate shutdown':
-      return postgres.kill('SIGQUIT')
+      await postgres.kill('SIGQUIT')
+      return true
     case 'PostgreSQL: SIGKILL of a deploying backend':
-      process.kill(backend, 'SIGKILL')
-      return
-    case 'PostgreSQL: pg_terminate_backend':
-      await watch`select pg_terminate_backend(${backend})`
+      return sendKill(backend)
+    case 'PostgreSQL: pg_terminate_backend': {
+      const [row] = await watch<
+        [{ done: boolean }]
+      >`select pg_terminate_backend(${backend}) as done`
+      return row.done
+    }
+  }
+}
+
+function sendKill(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL')
+  } catch {
+    return false
   }
 }
 
