@@ -2,6 +2,7 @@ import { Signatures } from './call/signatures.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
+import type { DeployResult } from './deploy/result.ts'
 import type { Log } from './log.ts'
 import { Pools } from './postgres/pools.ts'
 import type { Server } from './postgres/server.ts'
@@ -17,6 +18,8 @@ export interface Gateway {
   signatures: Signatures
   /** Deploys wait here for their turn, by database. */
   deploys: KeyedQueue
+  /** Registers that run, by owner and archive. */
+  registering: Map<string, Promise<DeployResult>>
   /** `performance.now()` at the start. */
   startedAt: number
 }
@@ -42,6 +45,7 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     catalog: new Catalog(pools, server.database),
     signatures: new Signatures(),
     deploys: new KeyedQueue(Math.max(1, deploys)),
+    registering: new Map(),
     startedAt: performance.now(),
   }
 }

@@ -40,13 +40,32 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   const inPlace = await findUnchanged(gateway, request)
   if (inPlace) return inPlace
 
+  // Containers that start together send the same: the first one's deploy is that of all.
+  const isPlain = !flags.force && !flags.repair && !flags.dryRun
+  const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
+  const running = isPlain ? gateway.registering.get(key) : undefined
+  const first = await running?.catch(() => undefined)
+  if (first) return unchangedResult(first.functionsDeployed)
+
+  const deploying = registerAlone(gateway, request)
+  if (!isPlain) return deploying
+  gateway.registering.set(key, deploying)
+  try {
+    return await deploying
+  } finally {
+    if (gateway.registering.get(key) === deploying) gateway.registering.delete(key)
+  }
+}
+
+async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+  const { owner, flags } = request
   return gateway.deploys.run(databaseName(owner), async () => {
     // Those that came at the same moment find the work of the first done.
     const unchanged = await findUnchanged(gateway, request)
     if (unchanged) return unchanged
     const deployFirst = (isNew: boolean) => deployTo(gateway, request, isNew)
     const result = await ensureDatabase(gateway, owner, deployFirst, !flags.dryRun)
-    if (!result) return deployAndRecord(gateway, request)
+    if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) await gateway.catalog.recordDeploy(owner, request.archive.checksum)
     return result
   })
