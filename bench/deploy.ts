@@ -76,6 +76,11 @@ const PLATFORM = 'clinic'
 
 await main()
 
+/** Of the gateway. */
+function settings(concurrency: number): Record<string, string> {
+  return { LOG_LEVEL: 'warn', MIGRATE_CONCURRENCY: `${concurrency}` }
+}
+
 async function main(): Promise<void> {
   const options = readOptions()
   if (!options) return
@@ -149,7 +154,7 @@ async function run(options: Options, stopping: AbortController): Promise<void> {
 
   const rounds: Round[] = []
   for (const count of tenants) {
-    const rows = await withRig(concurrency, stopping, async (rig) => {
+    const rows = await withRig(settings(concurrency), stopping, async (rig) => {
       const loop = psql && (await prepareLoop(rig, psql, clinic))
       await warmUp(rig, phases, archives, loop)
       return measureRound(rig, phases, archives, loop, count, concurrency)
@@ -158,7 +163,7 @@ async function run(options: Options, stopping: AbortController): Promise<void> {
     say(`\n${describeRound(rounds.at(-1)!, concurrency)}`)
   }
 
-  const single = await withRig(concurrency, stopping, async (rig) => {
+  const single = await withRig(settings(concurrency), stopping, async (rig) => {
     await warmUp(rig, phases, archives, undefined)
     return measureOne(rig, phases, archives.base, repeat)
   })

@@ -7,31 +7,44 @@ import {
   type HTTPMethod,
   HTTPResponse,
 } from 'h3'
-import { toNodeHandler } from 'h3/node'
-import { checkAccess, clientAddress, isAllowedAddress } from './access.ts'
+import { NodeRequest, sendNodeResponse } from 'srvx/node'
+import { checkAccess } from './access.ts'
 import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
-import { nodeOf, type RequestContext, requestId } from './request.ts'
+import { newContext, nodeOf, type RequestContext } from './request.ts'
 import type { Route } from './routes.ts'
 
 const RETRY_AFTER_SECONDS = '1'
 const RETRY_CODES = new Set(['pool_exhausted', 'connection_failed'])
 
-/** What the listener keeps of each request until it is answered. */
-const contexts = new WeakMap<IncomingMessage, RequestContext>()
+/** The log's status of a request whose client went away before it was answered. */
+const CLIENT_GONE = 499
 
 /**
  * The gateway as a listener for node:http: finds out who asks, sends the request to its handler,
- * turns errors into answers, and writes a line of log for each request.
+ * turns errors into answers, and writes a line of log for each request. A handler may also answer
+ * on Node's response itself: h3's own way from a value to the socket costs as much as a call.
  */
 export function createListener(gateway: Gateway, routes: Route[]): RequestListener {
-  const handle = toNodeHandler(createApp(gateway, routes))
+  const app = createApp(gateway, routes)
   return (req, res) => {
-    const context = newContext(gateway, req)
-    contexts.set(req, context)
-    res.setHeader('x-request-id', context.id)
-    res.once('close', () => logRequest(gateway, req, res, context))
-    handle(req, res)
+    const context = newContext(gateway.config, req)
+    res.once('close', () => {
+      if (!res.writableFinished) context.onGone?.()
+      logRequest(gateway, req, res, context)
+    })
+    const request = new NodeRequest({ req, res })
+    request.context = { gateway, request: context }
+    Promise.resolve(app.fetch(request))
+      .then((response) => {
+        if (res.headersSent) return
+        res.setHeader('x-request-id', context.id)
+        return sendNodeResponse(res, response)
+      })
+      .catch((error) => {
+        logFailure(gateway, error, context.id)
+        res.destroy()
+      })
   }
 }
 
@@ -57,23 +70,8 @@ function guard(gateway: Gateway, access: Route['access'], handler: EventHandler)
   const { adminToken } = gateway.config
   return (event) => {
     const { req } = nodeOf(event)
-    const context = contexts.get(req)!
-    checkAccess(access, context, req.headers.authorization, adminToken)
-    event.context.gateway = gateway
-    event.context.request = context
+    checkAccess(access, event.context.request, req.headers.authorization, adminToken)
     return handler(event)
-  }
-}
-
-function newContext({ config }: Gateway, req: IncomingMessage): RequestContext {
-  const address = clientAddress(req, config.trustedProxies)
-  return {
-    id: requestId(req),
-    address: address?.toString(),
-    isAllowed: isAllowedAddress(address, config.allowedNetworks),
-    startedAt: performance.now(),
-    platform: undefined,
-    database: undefined,
   }
 }
 
@@ -107,8 +105,8 @@ function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
 }
 
 function answerError(gateway: Gateway, { cause, status }: HTTPError, event: H3Event): HTTPResponse {
-  const { req, res } = nodeOf(event)
-  const error = asGatewayError(gateway, cause, status, contexts.get(req)?.id)
+  const { res } = nodeOf(event)
+  const error = asGatewayError(gateway, cause, status, event.context.request.id)
   if (RETRY_CODES.has(error.code)) res.setHeader('retry-after', RETRY_AFTER_SECONDS)
   if (error.status === 401) res.setHeader('www-authenticate', 'Bearer')
   return new HTTPResponse(JSON.stringify(error), {
@@ -118,16 +116,25 @@ function answerError(gateway: Gateway, { cause, status }: HTTPError, event: H3Ev
 }
 
 /** What is not an error for clients stays in the log. */
-function asGatewayError(gateway: Gateway, cause: unknown, status: number, id = ''): GatewayError {
+function asGatewayError(
+  gateway: Gateway,
+  cause: unknown,
+  status: number,
+  id: string,
+): GatewayError {
   if (cause instanceof GatewayError) return cause
   // h3's own refusals, such as a path with a broken escape.
   if (status >= 400 && status < 500) return new GatewayError('invalid_request', 'Bad request')
-  gateway.log.error('Request failed', {
-    request_id: id,
-    error: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause),
-  })
+  logFailure(gateway, cause, id)
   return new GatewayError('internal_error', 'Something went wrong; the log says what', {
     request_id: id,
+  })
+}
+
+function logFailure({ log }: Gateway, cause: unknown, id: string): void {
+  log.error('Request failed', {
+    request_id: id,
+    error: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause),
   })
 }
 
@@ -137,11 +144,12 @@ function logRequest(
   res: ServerResponse,
   context: RequestContext,
 ): void {
-  const path = req.url?.split('?', 1)[0]
-  log.info(`${req.method} ${path}`, {
-    method: req.method,
-    path,
-    status: res.writableFinished ? res.statusCode : 499,
+  const url = req.url ?? ''
+  const query = url.indexOf('?')
+  log.request({
+    method: req.method ?? '',
+    path: query < 0 ? url : url.slice(0, query),
+    status: res.writableFinished ? res.statusCode : CLIENT_GONE,
     ms: Math.round((performance.now() - context.startedAt) * 10) / 10,
     address: context.address ?? req.socket.remoteAddress,
     request_id: context.id,

@@ -1,20 +1,25 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { H3Event } from 'h3'
 import { GatewayError } from './errors.ts'
 import { type JsonValue, parseJson } from './json.ts'
+import { nodeOf, type RequestContext } from './request.ts'
 
 /** The rest of a body that is too large is read and thrown away up to this many bytes. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 
+/** The fields of a request's JSON. */
+export interface JsonObject {
+  [field: string]: JsonValue
+}
+
 /**
- * Reads a JSON object.
+ * Reads a JSON object of at most MAX_BODY_BYTES.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
  */
-export async function readJsonObject(
-  req: IncomingMessage,
-  res: ServerResponse,
-  maxBytes: number,
-): Promise<{ [field: string]: JsonValue }> {
+export async function readJsonObject(event: H3Event): Promise<JsonObject> {
+  const { gateway, request } = event.context
+  const { req, res } = nodeOf(event)
   const type = mediaType(req)
   if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) {
     throw new GatewayError(
@@ -22,7 +27,7 @@ export async function readJsonObject(
       `Content-Type is ${type}; send application/json`,
     )
   }
-  const bytes = await readBytes(req, res, maxBytes)
+  const bytes = await readBytes(req, res, request, gateway.config.maxBodyBytes)
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
   const value = parseJson(bytes.toString('utf8'))
@@ -52,7 +57,12 @@ export function admitBody(req: IncomingMessage, res: ServerResponse, maxBytes: n
   if (awaitsContinue(req)) res.writeContinue()
 }
 
-function readBytes(req: IncomingMessage, res: ServerResponse, maxBytes: number): Promise<Buffer> {
+function readBytes(
+  req: IncomingMessage,
+  res: ServerResponse,
+  request: RequestContext,
+  maxBytes: number,
+): Promise<Buffer> {
   admitBody(req, res, maxBytes)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -70,11 +80,12 @@ function readBytes(req: IncomingMessage, res: ServerResponse, maxBytes: number):
         reject(tooLarge(maxBytes))
       }
     })
-    req.once('end', () => {
+    req.on('end', () => {
+      request.onGone = undefined
       if (size > maxBytes) reject(tooLarge(maxBytes))
       else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
-    onAborted(req, reject)
+    request.onGone = () => reject(incomplete())
   })
 }
 
@@ -82,10 +93,12 @@ function readBytes(req: IncomingMessage, res: ServerResponse, maxBytes: number):
 export function onAborted(req: IncomingMessage, reject: (error: GatewayError) => void): void {
   req.on('error', () => {})
   req.once('close', () => {
-    // Every request closes; an error with its stack is costly.
-    if (req.complete) return
-    reject(new GatewayError('invalid_request', 'The request ended before its body was complete'))
+    if (!req.complete) reject(incomplete())
   })
+}
+
+function incomplete(): GatewayError {
+  return new GatewayError('invalid_request', 'The request ended before its body was complete')
 }
 
 export function tooLarge(maxBytes: number): GatewayError {

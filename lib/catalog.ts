@@ -84,12 +84,16 @@ export class Catalog {
   }
 
   /**
-   * The owner's database.
+   * The owner's database, at once where it is known.
    * @throws {GatewayError} database_not_found; platform_isolation_violation where the name is
    *   that of another platform's database
    */
-  async find(owner: Owner): Promise<string> {
-    const found = this.#found.get(key(owner)) ?? (await this.#read(owner))
+  find(owner: Owner): string | Promise<string> {
+    return this.#found.get(key(owner)) ?? this.#find(owner)
+  }
+
+  async #find(owner: Owner): Promise<string> {
+    const found = await this.#read(owner)
     if (typeof found === 'string') return found
     const database = databaseName(owner)
     if (found && found.platform !== owner.platform) {

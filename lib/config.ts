@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { type Network, parseNetworks } from './networks.ts'
-import { parseDatabaseUrl, type Server } from './postgres/server.ts'
+import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/server.ts'
 import type { SchemaFormLimits } from './schema-form.ts'
 
 /** Log levels, most severe first. */
@@ -13,6 +13,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 export interface Config {
   /** The PostgreSQL of DATABASE_URL; undefined: an embedded one in `dataDir`. */
   server: Server | undefined
+  /** The replicas of DATABASE_READ_URLS. */
+  readServers: Server[]
+  readMaxLagMs: number
   dataDir: string
   host: string
   port: number
@@ -28,6 +31,8 @@ export interface Config {
   migrateConcurrency: number
   shutdownTimeoutMs: number
   maxBodyBytes: number
+  /** Of the rows of one call, as JSON. */
+  maxResultBytes: number
   archive: SchemaFormLimits
   allowedNetworks: Network[]
   trustedProxies: Network[]
@@ -91,10 +96,16 @@ export function readConfig(env: Environment): Config {
   }
 
   const databaseUrl = text('DATABASE_URL')
+  const readServers = parsed('DATABASE_READ_URLS', '', parseDatabaseUrls)
+  if (readServers.length > 0 && !databaseUrl) {
+    throw new ConfigError('DATABASE_READ_URLS: needs DATABASE_URL, whose replicas they are')
+  }
   const maxTotalConnections = integer('MAX_TOTAL_CONNECTIONS', 200, 4, 100_000)
 
   return {
     server: databaseUrl ? parsed('DATABASE_URL', '', parseDatabaseUrl) : undefined,
+    readServers,
+    readMaxLagMs: seconds('DATABASE_READ_MAX_LAG_SECS', 5),
     dataDir: resolve(text('DATA_DIR') ?? 'data'),
     host: parsed('GATEWAY_HOST', '127.0.0.1', hostName),
     port: integer('GATEWAY_PORT', 9000, 0, 65_535),
@@ -109,6 +120,7 @@ export function readConfig(env: Environment): Config {
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
     maxBodyBytes: bytes('MAX_BODY_BYTES', 16 * MEBIBYTE),
+    maxResultBytes: bytes('MAX_RESULT_BYTES', 64 * MEBIBYTE),
     archive: {
       maxArchiveBytes: bytes('MAX_ARCHIVE_BYTES', 16 * MEBIBYTE),
       maxUnpackedBytes: bytes('MAX_UNPACKED_BYTES', 64 * MEBIBYTE),

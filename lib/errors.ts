@@ -14,6 +14,7 @@ const STATUS_BY_CODE = {
   migration_checksum_mismatch: 409,
   data_loss: 409,
   payload_too_large: 413,
+  result_too_large: 413,
   unsupported_media_type: 415,
   migration_failed: 422,
   type_deploy_failed: 422,

@@ -5,6 +5,7 @@ import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import type { Log } from './log.ts'
 import { Pools } from './postgres/pools.ts'
+import { Replicas } from './postgres/replicas.ts'
 import type { Server } from './postgres/server.ts'
 
 /** The parts of a gateway, put together once. */
@@ -14,6 +15,8 @@ export interface Gateway {
   /** The PostgreSQL server, as the gateway's own role sees it. */
   server: Server
   pools: Pools
+  /** Of DATABASE_READ_URLS; undefined where that is not set. */
+  replicas: Replicas | undefined
   catalog: Catalog
   signatures: Signatures
   /** Deploys wait here for their turn, by database. */
@@ -37,11 +40,13 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     Math.floor(config.maxTotalConnections / 2 / CONNECTIONS_PER_DEPLOY),
     config.maxConnectionsPerPool - 1,
   )
+  const { readServers } = config
   return {
     config,
     log,
     server,
     pools,
+    replicas: readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined,
     catalog: new Catalog(pools, server.database),
     signatures: new Signatures(),
     deploys: new KeyedQueue(Math.max(1, deploys)),

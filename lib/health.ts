@@ -1,5 +1,6 @@
 import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
+import type { ReplicaStatus } from './postgres/replicas.ts'
 
 export interface Health {
   status: 'healthy' | 'unhealthy'
@@ -7,6 +8,8 @@ export interface Health {
   active_pools: number
   total_connections: number
   uptime_seconds: number
+  /** Where there are any. */
+  replicas?: ReplicaStatus[] | undefined
 }
 
 /** The answer has to be out within 2 s. */
@@ -25,6 +28,7 @@ export async function checkHealth(gateway: Gateway): Promise<Health> {
     active_pools: pools,
     total_connections: connections,
     uptime_seconds: Math.floor((performance.now() - gateway.startedAt) / 1000),
+    replicas: gateway.replicas?.status(),
   }
 }
 
@@ -33,7 +37,7 @@ async function probe({ pools, server }: Gateway): Promise<boolean> {
   const timeout = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), PROBE_LIMIT_MS)
   })
-  const answer = pools.lease(server.database, PROBE_LIMIT_MS).then(
+  const answer = pools.lease(server.database, { waitMs: PROBE_LIMIT_MS }).then(
     async (lease) => {
       try {
         await Promise.race([

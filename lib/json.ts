@@ -31,7 +31,8 @@ export function parseJson(text: string): JsonValue {
   try {
     const value = JSON.parse(text) as JsonValue
     if (!MAYBE_INEXACT.test(text)) return value
-    return JSON.parse(markInexact(text)) as JsonValue
+    const marked = markInexact(text)
+    return marked === text ? value : (JSON.parse(marked) as JsonValue)
   } catch (error) {
     throw new GatewayError('invalid_request', `The body is not JSON: ${(error as Error).message}`)
   }

@@ -3,7 +3,7 @@ import { colors } from 'consola/utils'
 import type { LogLevel } from './config.ts'
 
 /** What a line is about, beside its message: `{ status: 200, ms: 5 }`. */
-export type LogFields = Record<string, string | number | boolean | null | undefined>
+export type LogFields = { [name: string]: string | number | boolean | null | undefined }
 
 export interface Log {
   error(message: string, fields?: LogFields): void
@@ -11,6 +11,20 @@ export interface Log {
   info(message: string, fields?: LogFields): void
   debug(message: string, fields?: LogFields): void
   trace(message: string, fields?: LogFields): void
+  /** A line at level info for a request: the same as `info`, at a tenth of the cost. */
+  request(line: RequestLine): void
+}
+
+/** What the log says of a request. None but the path may need to be escaped as JSON. */
+export interface RequestLine {
+  method: string
+  path: string
+  status: number
+  ms: number
+  address: string | undefined
+  request_id: string
+  platform: string | undefined
+  database: string | undefined
 }
 
 /** Where lines go, and whether a person reads them there. */
@@ -24,32 +38,79 @@ export interface LogTarget {
  * turn of the event loop are written together.
  */
 export function createLog(level: LogLevel, target: LogTarget = process.stdout): Log {
+  const write = bufferedWriter(target)
   const format = target.isTTY ? formatForPeople : formatAsJson
-  return createConsola({
+  const log = createConsola({
     level: LogLevels[level],
     // consola holds back repeated lines; a log of requests is full of them.
     throttle: 0,
-    reporters: [bufferedReporter(target, format)],
+    reporters: [reporter(write, format)],
   })
+  const isQuiet = LogLevels[level] < LogLevels.info
+  const request = (line: RequestLine) => {
+    if (isQuiet) return
+    if (target.isTTY) log.info(`${line.method} ${line.path}`, line)
+    else write(formatRequest(line))
+  }
+  return Object.assign(log, { request })
 }
 
 type Format = (entry: LogObject, message: string, fields: LogFields) => string
 
-function bufferedReporter(target: LogTarget, format: Format): ConsolaReporter {
+function reporter(write: (line: string) => void, format: Format): ConsolaReporter {
+  return {
+    log(entry) {
+      const [message, fields] = entry.args as [unknown, LogFields | undefined]
+      write(format(entry, String(message), fields ?? {}))
+    },
+  }
+}
+
+/** Writers with lines that are not written yet: they are when the process ends. */
+const unwritten = new Set<() => void>()
+process.once('exit', () => {
+  for (const flush of unwritten) flush()
+})
+
+function bufferedWriter(target: LogTarget): (line: string) => void {
   let buffer = ''
   const flush = () => {
     const text = buffer
     buffer = ''
-    target.write(text)
+    unwritten.delete(flush)
+    if (text !== '') target.write(text)
   }
-  process.once('exit', () => buffer && flush())
-  return {
-    log(entry) {
-      if (buffer === '') setImmediate(flush)
-      const [message, fields] = entry.args as [unknown, LogFields | undefined]
-      buffer += `${format(entry, String(message), fields ?? {})}\n`
-    },
+  return (line) => {
+    if (buffer === '') {
+      unwritten.add(flush)
+      setImmediate(flush)
+    }
+    buffer += `${line}\n`
   }
+}
+
+/** The time of the last line: many are written in one millisecond. */
+let lastMs = 0
+let lastTime = ''
+
+function isoTime(): string {
+  const ms = Date.now()
+  if (ms !== lastMs) {
+    lastMs = ms
+    lastTime = new Date(ms).toISOString()
+  }
+  return lastTime
+}
+
+/** As formatAsJson does it. A method, an address, an id and a name of a database need no escape. */
+function formatRequest(line: RequestLine): string {
+  const path = JSON.stringify(line.path).slice(1, -1)
+  let text = `{"time":"${isoTime()}","level":"info","message":"${line.method} ${path}","method":"${line.method}","path":"${path}","status":${line.status},"ms":${line.ms}`
+  if (line.address !== undefined) text += `,"address":"${line.address}"`
+  text += `,"request_id":"${line.request_id}"`
+  if (line.platform !== undefined) text += `,"platform":"${line.platform}"`
+  if (line.database !== undefined) text += `,"database":"${line.database}"`
+  return `${text}}`
 }
 
 function formatAsJson({ date, type }: LogObject, message: string, fields: LogFields): string {

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { H3Event } from 'h3'
+import { clientAddress, isAllowedAddress } from './access.ts'
+import type { Config } from './config.ts'
 import type { DeployOrigin } from './deploy/result.ts'
 import type { Gateway } from './gateway.ts'
 
@@ -11,10 +14,13 @@ export interface RequestContext {
   address: string | undefined
   /** Whether the address is in the allowlist. */
   isAllowed: boolean
+  /** `performance.now()` when its head had come. */
   startedAt: number
   /** For the log, as soon as they are known. */
   platform: string | undefined
   database: string | undefined
+  /** Called when the client goes away before it has its whole answer. */
+  onGone: (() => void) | undefined
 }
 
 declare module 'h3' {
@@ -37,10 +43,42 @@ declare module 'h3' {
   interface H3RouteMeta extends HandlerMeta {}
 }
 
+/** Who is at the other end of a socket. */
+type Peer = Pick<RequestContext, 'address' | 'isAllowed'>
+
+/** Without proxies, all requests of a socket come from one address: it is read once. */
+const peers = new WeakMap<Socket, Peer>()
+
+/** What is known of a request when its head has come. */
+export function newContext(config: Config, req: IncomingMessage): RequestContext {
+  const { address, isAllowed } = peerOf(config, req)
+  return {
+    id: requestId(req),
+    address,
+    isAllowed,
+    startedAt: performance.now(),
+    platform: undefined,
+    database: undefined,
+    onGone: undefined,
+  }
+}
+
+function peerOf(config: Config, req: IncomingMessage): Peer {
+  const known = peers.get(req.socket)
+  if (known) return known
+  const address = clientAddress(req, config.trustedProxies)
+  const peer = {
+    address: address?.toString(),
+    isAllowed: isAllowedAddress(address, config.allowedNetworks),
+  }
+  if (config.trustedProxies.length === 0) peers.set(req.socket, peer)
+  return peer
+}
+
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
 /** The client's own request id, if it is a valid one, or else a new one. */
-export function requestId(req: IncomingMessage): string {
+function requestId(req: IncomingMessage): string {
   const own = req.headers['x-request-id']
   return typeof own === 'string' && REQUEST_ID.test(own) ? own : randomUUID()
 }

@@ -48,7 +48,7 @@ export async function startGateway(
     // A deploy goes on when its client has gone away.
     const left = Math.max(0, giveUpAt - performance.now())
     await Promise.race([gateway?.deploys.drained(), sleep(left, undefined, { ref: false })])
-    await gateway?.pools.end()
+    await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     await embedded?.stop()
   }
   try {
@@ -67,6 +67,7 @@ export async function startGateway(
     gateway = createGateway(config, server, log)
     const version = await waitForPostgres(gateway, signal)
     await gateway.catalog.prepare()
+    gateway.replicas?.start()
     listening = await startListening(createListener(gateway, routes), config.host, config.port)
     log.info(`Listening on ${listening.url}`, {
       postgres: version,

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,10 +21,13 @@ export interface Rig {
   gatewayPid: number
   /** Ends everything. */
   signal: AbortSignal
+  stopping: AbortController
 }
 
-interface GatewayChild {
+/** A process that answers HTTP. */
+export interface Service {
   url: string
+  port: number
   pid: number
   stop(): Promise<void>
 }
@@ -37,7 +40,7 @@ const STOP_TIMEOUT_MS = 15_000
  * process of its own; stops both and removes their folder whatever becomes of the work.
  */
 export async function withRig<T>(
-  concurrency: number,
+  env: Record<string, string>,
   stopping: AbortController,
   work: (rig: Rig) => Promise<T>,
 ): Promise<T> {
@@ -53,7 +56,7 @@ export async function withRig<T>(
     })
     try {
       signal.throwIfAborted()
-      const gateway = await startGateway(folder, server.url, concurrency, stopping)
+      const gateway = await startGateway(folder, server.url, env, stopping)
       try {
         return await work({
           folder,
@@ -62,6 +65,7 @@ export async function withRig<T>(
           gatewayUrl: gateway.url,
           gatewayPid: gateway.pid,
           signal,
+          stopping,
         })
       } finally {
         await gateway.stop()
@@ -98,39 +102,45 @@ export async function query(
   }
 }
 
-async function startGateway(
-  cwd: string,
+/** Starts a gateway with these settings in a process of its own, as `npm start` does. */
+export async function startGateway(
+  folder: string,
   databaseUrl: string,
-  concurrency: number,
+  env: Record<string, string>,
   stopping: AbortController,
-): Promise<GatewayChild> {
-  const { PATH, HOME, TMPDIR } = process.env
-  const port = await freePort()
+): Promise<Service> {
   const loader = pathToFileURL(join(PROJECT, 'node_modules/tsx/dist/loader.mjs')).href
-  const child = spawn(process.execPath, ['--import', loader, join(PROJECT, 'server.ts')], {
+  const port = await freePort()
+  return startService(
+    ['--max-semi-space-size=64', '--import', loader, join(PROJECT, 'server.ts')],
+    { DATABASE_URL: databaseUrl, GATEWAY_PORT: `${port}`, ...env },
+    { folder, port, stopping },
+  )
+}
+
+/** Starts a Node process that answers on `port` with 200 for /health; its output goes to a file. */
+export async function startService(
+  args: string[],
+  env: Record<string, string>,
+  { folder, port, stopping }: { folder: string; port: number; stopping: AbortController },
+): Promise<Service> {
+  const { PATH, HOME, TMPDIR } = process.env
+  const output = join(folder, `${port}.log`)
+  const file = await open(output, 'w')
+  const child = spawn(process.execPath, args, {
     // A folder without a .env file.
-    cwd,
-    env: {
-      ...{ PATH, HOME, TMPDIR },
-      DATABASE_URL: databaseUrl,
-      // Not 0: at this log level nothing tells which port it took.
-      GATEWAY_PORT: `${port}`,
-      LOG_LEVEL: 'warn',
-      MIGRATE_CONCURRENCY: `${concurrency}`,
-    },
-    // Ctrl-C is for the benchmark alone, which then stops the gateway.
+    cwd: folder,
+    env: { PATH, HOME, TMPDIR, ...env },
+    // Ctrl-C is for the benchmark alone, which then stops the service.
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', file.fd, file.fd],
   })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      output += text
-    })
-  }
   let isStopping = false
-  const closed = once(child, 'close').then(() => {
-    if (!isStopping) stopping.abort(new Error(`The gateway has ended by itself:\n${output}`))
+  const closed = once(child, 'close').then(async () => {
+    await file.close()
+    if (isStopping) return
+    const said = await readFile(output, 'utf8').catch(() => '')
+    stopping.abort(new Error(`The service has ended by itself:\n${said.slice(-2000)}`))
   })
   const stop = async () => {
     isStopping = true
@@ -142,7 +152,7 @@ async function startGateway(
   const url = `http://127.0.0.1:${port}`
   try {
     await waitForHealth(url, stopping.signal)
-    return { url, pid: child.pid!, stop }
+    return { url, port, pid: child.pid!, stop }
   } catch (error) {
     await stop()
     throw error
@@ -158,12 +168,13 @@ async function waitForHealth(url: string, signal: AbortSignal): Promise<void> {
       () => false,
     )
     if (isHealthy) return
-    if (performance.now() > giveUpAt) throw new Error('The gateway does not start')
+    if (performance.now() > giveUpAt) throw new Error('The service does not start')
     await sleep(50)
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

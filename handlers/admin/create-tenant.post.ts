@@ -2,14 +2,12 @@ import { defineHandler } from 'h3'
 import { readJsonObject } from '../../lib/body.ts'
 import { createTenant } from '../../lib/deploy/database.ts'
 import { databaseName, parseId, parseTenantId } from '../../lib/names.ts'
-import { nodeOf } from '../../lib/request.ts'
 
 export default defineHandler({
   meta: { description: 'Create the empty database of a new tenant' },
   async handler(event) {
     const { gateway, request } = event.context
-    const { req, res } = nodeOf(event)
-    const body = await readJsonObject(req, res, gateway.config.maxBodyBytes)
+    const body = await readJsonObject(event)
     const owner = {
       platform: parseId('platform', body.platform),
       tenantId: parseTenantId(body.tenant_id),

@@ -1,5 +1,7 @@
 import type { Sql } from '../postgres/connection.ts'
-import { readSignatures, type Signature } from './signature.ts'
+import { unknownFunction } from './no-match.ts'
+import { readNames, readSignatures } from './pg-proc.ts'
+import type { Signature } from './signature.ts'
 
 /**
  * The signatures of the functions that were called, by database and name. A deploy forgets those
@@ -7,22 +9,53 @@ import { readSignatures, type Signature } from './signature.ts'
  */
 export class Signatures {
   readonly #byDatabase = new Map<string, Map<string, Signature[]>>()
+  readonly #reading = new Map<string, Promise<Signature[]>>()
 
-  /** The overloads of a function; read through `sql` where they are not known. */
+  /** The overloads of a function, where they are known. */
+  peek(database: string, name: string): Signature[] | undefined {
+    return this.#byDatabase.get(database)?.get(name)
+  }
+
+  /**
+   * The overloads of a function; read through `sql` where they are not known.
+   * @throws {GatewayError} function_not_found where there are none, with names that are near
+   */
   async get(sql: Sql, database: string, name: string): Promise<Signature[]> {
-    const known = this.#byDatabase.get(database)?.get(name)
-    if (known) return known
-    const signatures = await readSignatures(sql, name)
-    // Names that do not exist are not remembered: a caller can think up any number of them.
-    if (signatures.length > 0) this.#remember(database, name, signatures)
-    return signatures
+    return this.peek(database, name) ?? (await this.#read(sql, database, name))
+  }
+
+  /** The same, of a function that is not as `stale` says any more. */
+  async renew(sql: Sql, database: string, name: string, stale: Signature[]): Promise<Signature[]> {
+    const known = this.peek(database, name)
+    return known && known !== stale ? known : await this.#read(sql, database, name)
   }
 
   forget(database: string): void {
     this.#byDatabase.delete(database)
   }
 
+  /** Many calls that come at once read them once. */
+  #read(sql: Sql, database: string, name: string): Promise<Signature[]> {
+    const key = `${database}.${name}`
+    const running = this.#reading.get(key)
+    if (running) return running
+    const reading = readSignatures(sql, name)
+      .then(async (signatures) => {
+        this.#remember(database, name, signatures)
+        if (signatures.length === 0) throw unknownFunction(name, await readNames(sql))
+        return signatures
+      })
+      .finally(() => this.#reading.delete(key))
+    this.#reading.set(key, reading)
+    return reading
+  }
+
   #remember(database: string, name: string, signatures: Signature[]): void {
+    // Names that do not exist are not remembered: a caller can think up any number of them.
+    if (signatures.length === 0) {
+      this.#byDatabase.get(database)?.delete(name)
+      return
+    }
     const functions = this.#byDatabase.get(database) ?? new Map<string, Signature[]>()
     this.#byDatabase.set(database, functions.set(name, signatures))
   }

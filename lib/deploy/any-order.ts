@@ -1,6 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
+import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, StatementError } from './failure.ts'
-import { answers, type Sent, send } from './pipeline.ts'
 import { type Script, sendScript } from './run-file.ts'
 
 /** A file that can be run again to replace what it made: functions, or views. */

@@ -1,6 +1,6 @@
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { send } from './pipeline.ts'
+import { send } from '../postgres/pipeline.ts'
 
 /** One column of a table. `type` is as PostgreSQL writes it, with its length or precision. */
 export interface Column {

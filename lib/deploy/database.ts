@@ -80,7 +80,9 @@ async function withDatabaseLock<T>(
   name: string,
   work: (admin: Sql) => Promise<T>,
 ): Promise<T> {
-  const lease = await gateway.pools.lease(gateway.server.database, ADMIN_WAIT_MS)
+  const lease = await gateway.pools.lease(gateway.server.database, {
+    waitMs: ADMIN_WAIT_MS,
+  })
   try {
     await lease.sql`select set_config('statement_timeout', '0', false)`
     await lease.sql`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${name}))`
@@ -154,7 +156,7 @@ async function isAdoptable(gateway: Gateway, name: string): Promise<boolean> {
           where pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
         ) as adoptable
     `,
-    ADMIN_WAIT_MS,
+    { waitMs: ADMIN_WAIT_MS },
   )
   return row?.adoptable ?? false
 }

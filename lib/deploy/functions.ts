@@ -1,11 +1,11 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import { answers, send } from '../postgres/pipeline.ts'
 import type { Replaceable } from './any-order.ts'
 import { asStatementError } from './failure.ts'
 import { type Ledger, recordFunctionFile } from './ledger.ts'
 import type { Leftover } from './leftovers.ts'
-import { answers, send } from './pipeline.ts'
 import type { Script } from './run-file.ts'
 
 /** What was there before the files ran. */

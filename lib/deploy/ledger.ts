@@ -1,6 +1,6 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { answers, type Sent, send } from './pipeline.ts'
+import { answers, type Sent, send } from '../postgres/pipeline.ts'
 
 /**
  * The gateway's tables in each platform database. `_db_gateway_migrations` is named and laid out

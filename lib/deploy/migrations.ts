@@ -2,11 +2,11 @@ import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection } from '../postgres/errors.ts'
+import { answers } from '../postgres/pipeline.ts'
 import { sendTables, type Table } from './changes.ts'
 import { readDirectives } from './directives.ts'
 import { fileFailure } from './failure.ts'
 import { type Ledger, recordMigration, updateMigration } from './ledger.ts'
-import { answers } from './pipeline.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 
 /** The tables after a migration ran. */

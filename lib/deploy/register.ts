@@ -104,7 +104,7 @@ async function deployTo(
     request_id: origin.requestId,
     address: origin.address,
   })
-  const lease = await gateway.pools.lease(database, DEPLOY_WAIT_MS)
+  const lease = await gateway.pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
   try {
     const result = await deploy(lease.sql, {
       database,
@@ -131,7 +131,10 @@ async function deployTo(
     })
     throw error
   } finally {
-    if (!flags.dryRun) gateway.signatures.forget(database)
+    if (!flags.dryRun) {
+      gateway.signatures.forget(database)
+      gateway.replicas?.catchUp(database)
+    }
     // Nobody waits for the session's end, which takes some milliseconds.
     lease.discard().catch(() => {})
   }
@@ -149,10 +152,12 @@ async function findUnchanged(
     const functionsDeployed = await gateway.pools.use(
       database,
       (sql) => findInPlace(sql, archive.checksum),
-      DEPLOY_WAIT_MS,
+      { waitMs: DEPLOY_WAIT_MS },
     )
     if (functionsDeployed === undefined) return undefined
     if (!flags.dryRun) await gateway.catalog.confirmDeploy(owner, archive.checksum)
+    // Another gateway may have deployed it just now.
+    gateway.replicas?.catchUp(database)
     return unchangedResult(functionsDeployed)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined

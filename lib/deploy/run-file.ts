@@ -1,8 +1,8 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, lineOf } from './failure.ts'
-import { type Sent, send } from './pipeline.ts'
 import { type Statement, splitStatements } from './statements.ts'
 
 /** A file, taken apart into its statements. */

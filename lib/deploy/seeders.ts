@@ -1,8 +1,8 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { answers } from '../postgres/pipeline.ts'
 import { fileFailure } from './failure.ts'
 import { type Ledger, recordSeeder } from './ledger.ts'
-import { answers } from './pipeline.ts'
 import { parseScripts, sendScript } from './run-file.ts'
 
 /**

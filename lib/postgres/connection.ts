@@ -1,12 +1,25 @@
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
+import { type Backend, sendCancel } from './cancel.ts'
 import type { Server } from './server.ts'
 import { failedSocket, openSocket } from './socket.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
 
+/** A query that was not cancelled in this time is asked again: it may just have begun. */
+const CANCEL_AGAIN_MS = 100
+
 /** A postgres.js client. Here it always stands for one connection. */
 export type Sql = postgres.Sql
+
+/** What postgres.js knows of a query and its types do not list. */
+interface Progress {
+  /** It is the one that the server runs: those before it have been answered. */
+  active: boolean
+  /** Null before it is sent. */
+  state: Backend | null
+}
 
 /**
  * Everything that the gateway sends is text in PostgreSQL's own input syntax. postgres.js would
@@ -40,15 +53,27 @@ export class Connection {
   usedSince: number | undefined
   /** `performance.now()` when it was last given back. */
   idleSince = 0
+  /** Quick calls that share it just now, what they are expected to take, and the last answer. */
+  sharers = 0
+  expectedMs = 0
+  answeredAt = 0
+  /** It is closed, rather than used again, when it is given back. */
+  isSpent = false
+  /** A query on it was cancelled: maybe another one was hit. */
+  wasCancelled = false
   #opened = false
   #closed = false
   #socket: Socket | undefined
   readonly #onClosed: () => void
+  readonly #server: Server
+  readonly #connectTimeoutMs: number
 
   /** `onClosed` is called once, when there is no socket any more and will be none. */
   constructor(server: Server, options: ConnectionOptions, onClosed: () => void) {
     this.database = options.database
     this.#onClosed = onClosed
+    this.#server = server
+    this.#connectTimeoutMs = options.connectTimeoutMs
     this.sql = postgres({
       host: server.host,
       port: server.port,
@@ -91,6 +116,29 @@ export class Connection {
     const timer = setTimeout(() => this.destroy(), CLOSE_TIMEOUT_MS)
     await this.sql.end({ timeout: CLOSE_TIMEOUT_MS / 1000 })
     clearTimeout(timer)
+  }
+
+  /**
+   * Has the server cancel these queries of this connection, each as it starts; asks again until
+   * all have settled. A
+   * cancel that comes late hits the query behind them, so the connection is not used any more; who
+   * shares it has to look at `wasCancelled`.
+   */
+  async cancel(queries: Promise<unknown>[]): Promise<void> {
+    this.isSpent = true
+    let isSettled = false
+    const settled = Promise.allSettled(queries).then(() => {
+      isSettled = true
+    })
+    while (!isSettled && !this.#closed) {
+      const active = (queries as (Promise<unknown> & Progress)[]).find((query) => query.active)
+      if (active?.state?.pid) {
+        this.wasCancelled = true
+        await sendCancel(this.#server, active.state, this.#connectTimeoutMs).catch(() => {})
+      }
+      const ended = active ? Promise.allSettled([active]) : settled
+      await Promise.race([ended, sleep(CANCEL_AGAIN_MS)])
+    }
   }
 
   /** Cuts the socket: for a server that does not answer. */

@@ -29,6 +29,11 @@ export function isPostgresError(error: unknown): error is PostgresError {
   return error instanceof postgres.PostgresError
 }
 
+/** Whether PostgreSQL cancelled a query: its time was up, or somebody asked for it. */
+export function isQueryCanceled(error: unknown): boolean {
+  return isPostgresError(error) && error.code === QUERY_CANCELED
+}
+
 /** Whether PostgreSQL, or the way to it, is gone: the work may be done once it is back. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof GatewayError) return error.code === 'connection_failed'

@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { Connection, type Sql } from './connection.ts'
 import { endsConnection } from './errors.ts'
+import { Lease, type LeaseEnd } from './lease.ts'
 import { Semaphore } from './semaphore.ts'
 import type { Server } from './server.ts'
 
@@ -13,21 +14,16 @@ export interface PoolLimits {
   statementTimeoutMs: number
 }
 
-/** A connection, used by one piece of work alone until it is given back. */
-export interface Lease {
-  readonly sql: Sql
-  /** Gives the connection back for others to use; pass the error of the work if it failed. */
-  release(error?: unknown): void
-  /** Closes the connection instead: its session is not as it was, or its query still runs. */
-  discard(): Promise<void>
-  /** Cuts the connection: the server does not answer on it. */
-  destroy(): void
+/** Who a connection is for; `onGone` is called when nobody waits for the work any more. */
+export interface Client {
+  onGone: (() => void) | undefined
 }
 
 interface Waiter {
   since: number
-  timer: NodeJS.Timeout
-  resolve: (connection: Connection) => void
+  /** Of a quick call, which may share; undefined: it waits for a connection of its own. */
+  expectedMs: number | undefined
+  resolve: (lease: Lease) => void
   reject: (error: Error) => void
 }
 
@@ -37,9 +33,18 @@ interface Pool {
   connections: Set<Connection>
   /** Last in, first out: the rest grow old and go. */
   idle: Connection[]
+  /** Those that quick calls share just now. */
+  shared: Connection[]
   waiters: Set<Waiter>
   /** Set while its database is being dropped: nothing is kept. */
   closing: boolean
+  leaseEnd: LeaseEnd
+}
+
+export interface LeaseOptions {
+  /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
+  waitMs?: number | undefined
+  client?: Client | undefined
 }
 
 export interface PoolsStatus {
@@ -55,6 +60,12 @@ const LONGEST_SWEEP_MS = 30_000
  * has work for it. Opening one costs some milliseconds: far less than that would be spent on it.
  */
 const TURN_MS = 50
+
+/** The most that the quick calls on one connection may come to: how long the last of them waits. */
+const SHARED_QUEUE_MS = 1
+
+/** A shared connection that answered nothing for so long has met a call that is not quick today. */
+const STUCK_MS = 10
 
 /**
  * The pools of all databases under one semaphore. A permit is an open socket, so the sum of open
@@ -100,40 +111,40 @@ export class Pools {
   }
 
   /**
-   * A connection to the database, at once where one is idle.
+   * A connection to the database for one piece of work alone, at once where one is idle. A client
+   * that goes away leaves the queue.
    * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`
    */
-  async lease(database: string, waitMs = this.#limits.poolWaitTimeoutMs): Promise<Lease> {
+  async lease(database: string, { waitMs, client }: LeaseOptions = {}): Promise<Lease> {
     const pool = this.#pool(database)
-    const connection = this.#takeIdle(pool) ?? (await this.#wait(pool, waitMs))
-    let held = true
-    const giveBack = (action: () => void) => {
-      if (!held) return
-      held = false
-      action()
-    }
-    return {
-      sql: connection.sql,
-      release: (error) =>
-        giveBack(() => {
-          if (endsConnection(error)) connection.destroy()
-          else this.#release(pool, connection)
-        }),
-      discard: async () => {
-        if (!held) return
-        held = false
-        await connection.close()
-      },
-      destroy: () => giveBack(() => connection.destroy()),
-    }
+    const connection = this.#takeIdle(pool)
+    return connection ? grant(pool, connection) : this.#wait(pool, { waitMs, client })
+  }
+
+  /**
+   * A connection for a call that is known to be quick, beside others of its kind: their queries
+   * go out and come back together, which saves most of what a query costs. At once where there is
+   * room or an idle connection; in order behind those who wait.
+   * @throws {GatewayError} pool_exhausted when none becomes free in time
+   */
+  share(database: string, expectedMs: number, client?: Client): Lease | Promise<Lease> {
+    const pool = this.#pool(database)
+    const mayJoin = pool.waiters.size === 0 && this.#starving.size === 0
+    const connection = (mayJoin && findRoom(pool, expectedMs)) || this.#takeIdle(pool)
+    if (connection) return grant(pool, connection, expectedMs)
+    return this.#wait(pool, { client }, expectedMs)
   }
 
   /**
    * Runs `work` with a connection of its own and gives it back whatever happens.
    * @throws {GatewayError} pool_exhausted when no connection becomes free in time
    */
-  async use<T>(database: string, work: (sql: Sql) => Promise<T>, waitMs?: number): Promise<T> {
-    const lease = await this.lease(database, waitMs)
+  async use<T>(
+    database: string,
+    work: (sql: Sql) => Promise<T>,
+    options?: LeaseOptions,
+  ): Promise<T> {
+    const lease = await this.lease(database, options)
     try {
       const result = await work(lease.sql)
       lease.release()
@@ -153,7 +164,6 @@ export class Pools {
     pool.closing = true
     for (const waiter of pool.waiters) {
       pool.waiters.delete(waiter)
-      clearTimeout(waiter.timer)
       waiter.reject(new GatewayError('database_not_found', `Database ${database} is gone`))
     }
     await Promise.all(
@@ -171,7 +181,6 @@ export class Pools {
     const connections = [...this.#pools.values()].flatMap((pool) => [...pool.connections])
     for (const pool of this.#pools.values()) {
       for (const waiter of pool.waiters) {
-        clearTimeout(waiter.timer)
         waiter.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
       }
       pool.waiters.clear()
@@ -184,8 +193,29 @@ export class Pools {
   #pool(database: string): Pool {
     let pool = this.#pools.get(database)
     if (!pool) {
-      pool = { database, connections: new Set(), idle: [], waiters: new Set(), closing: false }
+      pool = this.#newPool(database)
       this.#pools.set(database, pool)
+    }
+    return pool
+  }
+
+  #newPool(database: string): Pool {
+    const pool: Pool = {
+      database,
+      connections: new Set(),
+      idle: [],
+      shared: [],
+      waiters: new Set(),
+      closing: false,
+      leaseEnd: {
+        release: (lease, error) => this.#endLease(pool, lease, error),
+        discard: async ({ connection, expectedMs }) => {
+          connection.isSpent = true
+          if (expectedMs === undefined || leave(pool, connection, expectedMs)) {
+            await connection.close()
+          }
+        },
+      },
     }
     return pool
   }
@@ -196,21 +226,35 @@ export class Pools {
     return connection
   }
 
-  #wait(pool: Pool, waitMs: number): Promise<Connection> {
+  #wait(pool: Pool, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
+    const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
     if (this.#ended) {
       return Promise.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
     }
     return new Promise((resolve, reject) => {
+      const leave = (error: GatewayError) => {
+        pool.waiters.delete(waiter)
+        this.#settle(pool)
+        waiter.reject(error)
+      }
+      const settle = () => {
+        clearTimeout(timer)
+        if (client) client.onGone = undefined
+      }
+      const timer = setTimeout(() => leave(exhausted(pool.database, waitMs)), waitMs)
       const waiter: Waiter = {
         since: performance.now(),
-        timer: setTimeout(() => {
-          pool.waiters.delete(waiter)
-          this.#settle(pool)
-          reject(exhausted(pool.database, waitMs))
-        }, waitMs),
-        resolve,
-        reject,
+        expectedMs,
+        resolve: (lease) => {
+          settle()
+          resolve(lease)
+        },
+        reject: (error) => {
+          settle()
+          reject(error)
+        },
       }
+      if (client) client.onGone = () => leave(clientGone(pool.database))
       pool.waiters.add(waiter)
       this.#grow(pool)
     })
@@ -292,15 +336,35 @@ export class Pools {
     return first
   }
 
+  #endLease(pool: Pool, { connection, expectedMs }: Lease, error: unknown): void {
+    const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
+    if (endsConnection(error)) connection.destroy()
+    else if (isFree) this.#release(pool, connection)
+    else if (pool.waiters.size > 0) this.#admit(pool)
+  }
+
+  /** Lets the quick calls that are first in the queue in where there is room. */
+  #admit(pool: Pool): void {
+    if (this.#neediest(pool)) return
+    for (const { expectedMs } of pool.waiters) {
+      const connection = expectedMs === undefined ? undefined : findRoom(pool, expectedMs)
+      if (!connection) return
+      this.#serve(pool, connection)
+    }
+  }
+
   #release(pool: Pool, connection: Connection): void {
     if (connection.closed) return
     this.#lastAnswerAt = performance.now()
     connection.usedSince ??= this.#lastAnswerAt
-    if (this.#ended || pool.closing || this.#mustGiveWay(pool, connection)) {
+    if (this.#ended || pool.closing || connection.isSpent || this.#mustGiveWay(pool, connection)) {
       connection.close().catch(() => {})
       return
     }
-    if (this.#serve(pool, connection)) return
+    if (this.#serve(pool, connection)) {
+      this.#admit(pool)
+      return
+    }
     connection.idleSince = this.#lastAnswerAt
     pool.idle.push(connection)
     this.#idle.add(connection)
@@ -327,8 +391,7 @@ export class Pools {
   #serve(pool: Pool, connection: Connection): boolean {
     for (const waiter of pool.waiters) {
       pool.waiters.delete(waiter)
-      clearTimeout(waiter.timer)
-      waiter.resolve(connection)
+      waiter.resolve(grant(pool, connection, waiter.expectedMs))
       if (pool.waiters.size === 0) this.#starving.delete(pool)
       return true
     }
@@ -359,9 +422,52 @@ export class Pools {
   }
 }
 
+/** A lease of the connection; of a quick call, beside those that it has already. */
+function grant(pool: Pool, connection: Connection, expectedMs?: number): Lease {
+  if (expectedMs !== undefined) {
+    if (connection.sharers === 0) {
+      pool.shared.push(connection)
+      connection.answeredAt = performance.now()
+    }
+    connection.sharers++
+    connection.expectedMs += expectedMs
+  }
+  return new Lease(connection, pool.leaseEnd, expectedMs)
+}
+
+/** Takes a call off a shared connection; true when it was the last one there. */
+function leave(pool: Pool, connection: Connection, expectedMs: number): boolean {
+  connection.answeredAt = performance.now()
+  connection.expectedMs -= expectedMs
+  connection.sharers--
+  if (connection.sharers > 0) return false
+  connection.expectedMs = 0
+  pool.shared.splice(pool.shared.indexOf(connection), 1)
+  return true
+}
+
+/** A shared connection on which another quick call would not have to wait for long. */
+function findRoom(pool: Pool, expectedMs: number): Connection | undefined {
+  if (pool.shared.length === 0) return undefined
+  const stuckSince = performance.now() - STUCK_MS
+  return pool.shared.find(
+    (connection) =>
+      connection.expectedMs + expectedMs <= SHARED_QUEUE_MS &&
+      connection.answeredAt > stuckSince &&
+      !connection.isSpent &&
+      !connection.closed,
+  )
+}
+
 function waitingSince(pool: Pool): number {
   for (const waiter of pool.waiters) return waiter.since
   return Number.POSITIVE_INFINITY
+}
+
+function clientGone(database: string): GatewayError {
+  return new GatewayError('pool_exhausted', 'The client did not wait for a connection', {
+    database,
+  })
 }
 
 function exhausted(database: string, waitMs: number): GatewayError {

@@ -38,10 +38,16 @@ export function parseDatabaseUrl(text: string): Server {
   }
   if (match.groups.more) throw new Error('names several hosts; one is supported')
 
+  // What looks like the port is half of a password then, and not to be told.
+  if (match.groups.database?.includes('@')) {
+    throw new Error('has an "@" behind the host: a "/" or "?" in a password is written %2F or %3F')
+  }
+
   const part = (name: string) => decode(match.groups?.[name] ?? '')
   const query = new URLSearchParams(match.groups.query ?? '')
   for (const name of query.keys()) {
-    if (!QUERY_PARAMETERS.has(name)) throw new Error(`has an unknown parameter "${name}"`)
+    if (QUERY_PARAMETERS.has(name)) continue
+    throw new Error(`has an unknown parameter${/^\w+$/.test(name) ? ` "${name}"` : ''}`)
   }
 
   const host = query.get('host') || part('host').replace(/^\[|\]$/g, '') || 'localhost'
@@ -63,6 +69,23 @@ export function parseDatabaseUrl(text: string): Server {
 const QUERY_PARAMETERS = new Set(
   'host port user password dbname sslmode sslrootcert sslcert sslkey application_name'.split(' '),
 )
+
+/**
+ * Reads a list of such URIs, with commas between them. A comma in a password is none.
+ * @throws {Error} saying which of them does not parse; never with a password
+ */
+export function parseDatabaseUrls(text: string): Server[] {
+  if (text === '') return []
+  return text.split(/\s*,\s*(?=postgres(?:ql)?:\/\/)/).map((url, i) => {
+    try {
+      const behindPassword = url.slice(url.lastIndexOf('@') + 1)
+      if (behindPassword.includes(',')) throw new Error('has a comma behind which no URI follows')
+      return parseDatabaseUrl(url)
+    } catch (error) {
+      throw new Error(`number ${i + 1} ${(error as Error).message}`)
+    }
+  })
+}
 
 /** How logs and errors name the server: without the password. */
 export function describeServer(server: Server): string {

@@ -208,7 +208,6 @@ const SCALARS: Type[] = [
   { type: 'positive', values: ['1', '2147483647', '"5"'] },
   { type: 'amount', values: ['1.5', '12345678901234567890.10'] },
   { type: 'email', values: ['"a@b"'] },
-  { type: 'hstore', values: ['"\\"a\\"=>\\"1\\", b=>NULL"', '""'] },
 ]
 
 const STRUCTURES: Type[] = [
@@ -302,7 +301,6 @@ beforeAll(async () => {
   sql = connectTo(database)
   await sql`select set_config('TimeZone', 'UTC', false), set_config('client_min_messages', 'error', false)`
   await define(`
-    create extension hstore;
     create type mood as enum ('happy', 'so so', 'it''s "ok"');
     create domain positive as int check (value > 0);
     create domain amount as numeric check (value > 0);
@@ -483,6 +481,25 @@ describe('results that no parameter can be', () => {
   })
 })
 
+test('two columns of one name are both there, with their values', async () => {
+  await define(`
+    create function same_name(out column2 numeric, out text) returns setof record language sql
+    as $$ values (1.50, 'x'), (2, null) $$
+  `)
+  const [text] = await sql.unsafe(
+    'select json_agg(r.*)::text as said from (select * from same_name()) r',
+  )
+  expect(text!.said.replace(/\s/g, '')).toBe(
+    '[{"column2":1.50,"column2":"x"},{"column2":2,"column2":null}]',
+  )
+  const answer = await fetch(`${gateway.url}/call`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ platform, function: 'same_name' }),
+  })
+  expect(await answer.text()).toContain(`{"rows":${text!.said},"row_count":2,`)
+})
+
 describe('xml', () => {
   test('comes and goes, where the server was built with it', async () => {
     const hasXml = await sql.unsafe(`select '<a/>'::xml`).then(
@@ -495,6 +512,51 @@ describe('xml', () => {
     `)
     const said = await say(`to_json('<a b="1">é &amp; 2</a>'::xml)`)
     expect(await rowsText('id_xml', '["<a b=\\"1\\">é &amp; 2</a>"]')).toBe(`[{"id_xml":${said}}]`)
+  })
+})
+
+describe('money where a comma is the decimal point', () => {
+  test('is what its JSON number says, and goes out as that country writes it', async ({ skip }) => {
+    const country = uniqueName('country')
+    const body = 'language sql as $$ select p_value::numeric, p_value $$'
+    const files = {
+      'types/price.pssql': 'create domain price as money check (value >= 0::money);',
+      'functions/price.pssql': [
+        `create function price(p_value money, out number numeric, out value money) ${body};`,
+        `create function checked(p_value price, out number numeric, out value money) ${body};`,
+        `create function prices(p_value money[]) returns numeric[] language sql
+         as $$ select p_value::numeric[] $$;`,
+        `create procedure charge(p_value money, out number numeric) language sql
+         as $$ select p_value::numeric $$;`,
+      ].join('\n'),
+    }
+    expect(await gateway.register(country, await pack(files))).toMatchObject({ status: 200 })
+    const isSet = await queryDatabase(
+      `${country}_main`,
+      `alter database ${country}_main set lc_monetary = 'de_DE.UTF-8'`,
+    ).then(
+      () => true,
+      () => false,
+    )
+    if (!isSet) skip('this server does not know the country')
+    const call = async (name: string, ...params: unknown[]) =>
+      (await gateway.call(country, name, params)).body
+    for (const value of [1234.5, '1.234,50', '1.234,50 €']) {
+      const row = { number: 1234.5, value: '1.234,50 €' }
+      expect(await call('price', value)).toMatchObject({ rows: [row] })
+      expect(await call('checked', value)).toMatchObject({ rows: [row] })
+    }
+    expect(await call('prices', [[1.5], [-2]])).toMatchObject({ rows: [{ prices: [[1.5], [-2]] }] })
+    expect(await call('prices', [1.5, null])).toMatchObject({ rows: [{ prices: [1.5, null] }] })
+    expect(await call('prices', ['1,50', null])).toMatchObject({ rows: [{ prices: [1.5, null] }] })
+    expect(await call('charge', 1.5)).toMatchObject({ rows: [{ number: 1.5 }] })
+    for (const name of ['price', 'checked', 'charge']) {
+      expect(await call(name, 1e30)).toMatchObject({
+        error: 'invalid_request',
+        parameter: 'p_value',
+      })
+    }
+    expect(await call('checked', -1)).toMatchObject({ error: 'invalid_request', type: 'price' })
   })
 })
 
@@ -530,6 +592,55 @@ describe('polymorphic types', () => {
   })
 
   test.each([
+    ['pushed', '[[1,2.5],3]', '[1,2.5,3]'],
+    ['pushed', '[[1,2],3.50]', '[1,2,3.50]'],
+    ['pushed', '[[1,2],null]', '[1,2,null]'],
+    ['pushed', '[[],9223372036854775807]', '[9223372036854775807]'],
+    ['pushed', '[null,"a"]', '["a"]'],
+    ['pushed', '[["a"],"b"]', '["a","b"]'],
+    ['pushed', '[[null],true]', '[null,true]'],
+    ['pushed', '[[{"a": 1}],{"b": 2}]', '[{"a": 1},{"b": 2}]'],
+    ['pushed_compatible', '[[1],2.5]', '[1,2.5]'],
+    ['pushed_compatible', '[[1],null]', '[1,null]'],
+    ['listed', '[1,2.50,null]', '[1,2.50,null]'],
+    ['listed', '[null,null]', '[null,null]'],
+  ])(
+    '%s(%s): all of its arguments are of the one type that fits them',
+    async (name, json, list) => {
+      await define(`
+      create or replace function pushed(p_list anyarray, p_value anyelement) returns anyarray
+      language sql as $$ select array_append(p_list, p_value) $$;
+      create or replace function pushed_compatible(
+        p_list anycompatiblearray, p_value anycompatible
+      ) returns anycompatiblearray language sql as $$ select array_append(p_list, p_value) $$;
+      create or replace function listed(variadic p_values anyarray) returns anyarray
+      language sql as $$ select p_values $$
+    `)
+      expect(await rowsText(name, json)).toBe(`[{"${name}":${list}}]`)
+    },
+  )
+
+  test.each(['anyrange', 'anymultirange', 'anyenum', 'anycompatiblerange'])(
+    '%s is a 400: JSON has no such values',
+    async (type) => {
+      await define(`
+        create or replace function any_such(p_value ${type}, p_other int) returns text
+        language sql as $$ select p_value::text $$
+      `)
+      expect(JSON.parse(await rowsText('any_such', '["[1,2]",1]'))).toEqual({
+        error: 'invalid_request',
+        message:
+          `Parameter p_value (${type}) does not convert: JSON does not say which type it is; ` +
+          'call a function that declares one',
+        parameter: 'p_value',
+        type,
+        cause: 'JSON does not say which type it is; call a function that declares one',
+      })
+      await define(`drop function any_such(${type}, int)`)
+    },
+  )
+
+  test.each([
     ['[]', 'null'],
     ['[1,2]', '1'],
     ['[1,2.50]', '1'],
@@ -540,6 +651,84 @@ describe('polymorphic types', () => {
   ])('the array %s', async (json, first) => {
     expect(await rowsText('same_array', `[${json}]`)).toBe(`[{"same_array":${json}}]`)
     expect(await rowsText('first_of', `[${json}]`)).toBe(`[{"first_of":${first}}]`)
+  })
+})
+
+describe('a value that is none of its type is a 400 that names the parameter and the type', () => {
+  const values: [type: string, ...json: string[]][] = [
+    ['bigint', '9223372036854775808', '"1.5"', '1e3', '"NaN"'],
+    ['numeric', '"1.5.5"', '"Inf inity"', 'true', '[1]'],
+    ['real', '1e39', '"x"'],
+    ['double precision', '1e309', '1e-400'],
+    ['money', '"x"', '92233720368547758.08'],
+    ['oid', '4294967296'],
+    ['boolean', '2', '"x"', '[true]'],
+    ['"bit"', '"2"', '2'],
+    ['bytea', '"\\\\xzz"', '"\\\\400"'],
+    ['date', '"2024-13-01"', '"5874898-01-01"', '20241332', 'true'],
+    ['time', '"24:00:01"'],
+    ['timetz', '"12:00+16:00"'],
+    ['timestamp', '"294277-01-01"', '"4715-01-01 BC"'],
+    ['timestamptz', '"2024-01-01 00:00 Nowhere/City"', '1700000000000'],
+    ['interval', '"178956971 years"', '"P1X"'],
+    ['cidr', '"10.0.0.1/8"'],
+    ['macaddr', '"08:00"'],
+    ['jsonpath', '"$$$"'],
+    ['tsvector', `"'"`],
+    ['tsquery', '"a &"'],
+    ['point', '"x"', '[1,2]'],
+    ['pg_lsn', '"x"'],
+    ['tid', '"(1)"'],
+    ['regclass', '"no_such_table"', '"a.b.c.d"'],
+    ['regtype', '"no_such_type"'],
+    ['int4range', '"[2147483647,2147483647]"', '{"lower":1}'],
+    ['tstzrange', '"[soon,]"'],
+    ['int4multirange', '"{[1,2}"', '["[1,2]"]'],
+    ['floatrange', '"[2,1]"'],
+    ['mood', '"HAPPY"', '[]'],
+    ['small', '1234', '"x"'],
+    ['small_positive', '-1', '1234'],
+    ['not_null', 'null', '"x"'],
+    ['needs', '{}', '{"id":null}', '{"id":1,"code":"four"}', '{"id":1,"size":1234}'],
+    ['needs[]', '[{"id":1},{}]'],
+    ['json[]', '{"a":1}', '"[1]"'],
+    ['jsonb[]', '["nul \\u0000"]', '[{"a":["\\ud800"]}]', '1'],
+    ['lists[]', '[[1,"x"]]', '[1]', '{"a":1}'],
+    ['settings', '{}', '[]', '"x"'],
+    ['settings[]', '[{"name":1},{}]'],
+  ]
+  const types = values.map(([type]) => type)
+
+  beforeAll(async () => {
+    await define(`
+      create type floatrange as range (subtype = float8);
+      create domain small as numeric(5, 2);
+      create domain small_positive as small check (value > 0);
+      create domain not_null as int not null;
+      create domain lists as int[];
+      create type needs as (id not_null, code varchar(3), size small)
+    `)
+    const functions = types.map(
+      (type, i) => `
+        create function takes_${i}(p_before int, p_value ${type}) returns int language plpgsql
+        as $$ begin return 1; end $$`,
+    )
+    await define(functions.join(';\n'))
+  })
+
+  test.each(values)('%s', async (type, ...jsons) => {
+    for (const json of jsons) {
+      const answer = JSON.parse(await rowsText(`takes_${types.indexOf(type)}`, `[1,${json}]`))
+      const declared = await say(`format_type(${quote(type)}::regtype, -1)`)
+      expect(answer, json).toMatchObject({
+        error: 'invalid_request',
+        parameter: 'p_value',
+        type: declared,
+      })
+      expect(answer.message).toBe(
+        `Parameter p_value (${declared}) does not convert: ${answer.cause}`,
+      )
+    }
   })
 })
 

@@ -1,12 +1,22 @@
 import { describe, expect, test } from 'vitest'
-import { bindCall, callText, type Parameters, parseParameters } from '../../lib/call/parameters.ts'
+import { Pace } from '../../lib/call/pace.ts'
+import {
+  type BoundCall,
+  bindCall,
+  type Parameters,
+  parseParameters,
+} from '../../lib/call/parameters.ts'
 import type { Argument, ArgumentKind, Signature } from '../../lib/call/signature.ts'
+import { resultSql } from '../../lib/call/sql.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { type JsonValue, parseJson } from '../../lib/json.ts'
 
 const NUMBERS = ['smallint', 'integer', 'bigint', 'numeric', 'double precision']
 const STRINGS = ['text', 'character varying', 'bpchar']
-const POLYMORPHIC = ['anyelement', 'anyarray', 'anycompatible']
+const POLYMORPHIC = ['anyelement', 'anyarray', 'anycompatible', 'anycompatiblearray', 'anyrange']
+
+/** Types that are of a kind of their own. */
+const KINDS: ArgumentKind[] = ['json', 'json[]', 'hstore', 'hstore[]', 'money', 'money[]']
 
 /** An argument as its function declares it: `p_id integer`, or `integer` without a name. */
 function argument(declaration: string): Argument {
@@ -25,30 +35,41 @@ function argument(declaration: string): Argument {
         : ({ boolean: 'B', address: 'C', date: 'D', timestamp: 'D', mood: 'E' }[type] ?? 'U')
   const kind: ArgumentKind = POLYMORPHIC.includes(type)
     ? 'polymorphic'
-    : ['json', 'jsonb', 'json_domain'].includes(type)
+    : type === 'json_domain'
       ? 'json'
-      : isArray || category === 'C'
-        ? 'structured'
-        : 'scalar'
+      : KINDS.includes(type as ArgumentKind)
+        ? (type as ArgumentKind)
+        : isArray || category === 'C'
+          ? 'structured'
+          : 'scalar'
   return { name, type, category, kind }
 }
 
 /** A function `f` with these arguments, such as `f('p_id integer', 'p_name text')`. */
 function f(...declarations: string[]): Signature {
+  const args = declarations.map(argument)
   return {
+    kind: 'function',
     schema: 'public',
     name: 'f',
-    arguments: declarations.map(argument),
+    arguments: args,
     defaults: 0,
     variadic: false,
+    isPolymorphic: args.some(({ kind }) => kind === 'polymorphic'),
     returnsVoid: false,
+    isOpenRecord: false,
+    outputs: [],
     oid: 16_400,
     relation: null,
     identity: 'f(…)',
     text: `f(${declarations.join(', ')})`,
     statements: new Map(),
+    isReadOnly: false,
+    pace: new Pace(),
   }
 }
+
+const sqlOf = (call: BoundCall) => resultSql(call, 1000)
 
 const withDefaults = (defaults: number, signature: Signature) => ({ ...signature, defaults })
 const variadic = (signature: Signature) => ({ ...signature, variadic: true })
@@ -173,9 +194,8 @@ describe('names of parameters', () => {
 
   test('are quoted in the SQL', () => {
     const odd = { ...f('integer'), arguments: [{ ...argument('integer'), name: 'a" => 1 --' }] }
-    const text = callText(bindCall('f', [odd], { 'a" => 1 --': 5 }))
-    expect(text[0]).toMatch(/"public"\."f"\("a"" => 1 --" => $/)
-    expect(text).toHaveLength(2)
+    const text = sqlOf(bindCall('f', [odd], { 'a" => 1 --': 5 }))
+    expect(text).toContain('"public"."f"("a"" => 1 --" => $1::integer)')
   })
 
   test('do not exist for arguments without one, which go by position alone', () => {
@@ -263,6 +283,44 @@ describe('the JSON types choose among overloads', () => {
   })
 })
 
+describe('what nobody can call', () => {
+  test('a function that returns a record of unknown columns says how to declare it', () => {
+    expect(refusal([{ ...f('p_a integer'), isOpenRecord: true }], [1])).toMatchObject({
+      code: 'invalid_request',
+      message:
+        'Function f(p_a integer) returns a record without saying of which columns: declare it ' +
+        '"returns table (...)", or give it OUT parameters',
+    })
+  })
+})
+
+describe('names that are near to one of a parameter', () => {
+  const fn = f('p_id integer', 'p_patient_name text')
+
+  test.each<[JsonValue, string[] | undefined]>([
+    [{ p_ids: 1, p_patient_name: 'x' }, ['p_id']],
+    [{ id: 1, patientName: 'x' }, ['p_id', 'p_patient_name']],
+    [{ p_id: 1, name: 'x' }, undefined],
+    [{ p_id: 1, p_patient_name: 'x', p_i: 1 }, undefined],
+    [[1], undefined],
+  ])('%j', (params, suggestions) => {
+    const { message, details } = refusal([fn], params)
+    expect(details.suggestions).toEqual(suggestions)
+    expect(message.includes('did you mean')).toBe(suggestions !== undefined)
+    expect(message).toContain(fn.text)
+  })
+
+  test('of any of the functions', () => {
+    const { details } = refusal([f('p_code text'), f('p_id integer')], { codes: 1, ids: 2 })
+    expect(details.suggestions).toEqual(['p_code', 'p_id'])
+  })
+
+  test('a request with thousands of them is told a few', () => {
+    const params = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`key_${i}`, i]))
+    expect(refusal([fn], params).message.length).toBeLessThan(500)
+  })
+})
+
 describe('VARIADIC', () => {
   const fn = variadic(f('p_a integer', 'p_b integer[]'))
 
@@ -274,7 +332,7 @@ describe('VARIADIC', () => {
     ['an empty array', [1, []], '[]'],
   ])('%s', (_, params, array) => {
     expect(bound(fn, params)[1]).toEqual(['p_b', 'integer[]', 'record', `{"p_b":${array}}`])
-    expect(callText(bindCall('f', [fn], params))[1]).toContain(', variadic ')
+    expect(sqlOf(bindCall('f', [fn], params))).toContain(', variadic ')
   })
 
   test('null is the array itself', () => {
@@ -327,7 +385,33 @@ describe('values', () => {
     ['json', '"x"', 'text', '"x"'],
     ['jsonb', '1.50', 'text', '1.50'],
     ['jsonb', '[1.50,{"a":-0}]', 'text', '[1.50,{"a":-0}]'],
-    ['json_domain', '{"a":1e400}', 'record', '{"p_a":{"a":1e400}}'],
+    ['json[]', '[]', 'text', '{}'],
+    [
+      'json[]',
+      '[[1.50],{"a":"\\"\\\\"},null,"null"]',
+      'text',
+      String.raw`{"[1.50]","{\"a\":\"\\\"\\\\\"}",NULL,"\"null\""}`,
+    ],
+    ['json[]', '"{1}"', 'text', '{1}'],
+    ['json[]', 'null', 'text', null],
+    ['hstore', '{}', 'text', ''],
+    [
+      'hstore',
+      '{"a":"1","b":null,"c":1.50,"d":[1.0]}',
+      'text',
+      '"a"=>"1","b"=>NULL,"c"=>"1.50","d"=>"[1.0]"',
+    ],
+    ['hstore', '{"\\"":"\\\\"}', 'text', String.raw`"\""=>"\\"`],
+    ['hstore', '"a=>1"', 'text', 'a=>1'],
+    ['hstore[]', '[{"a":"1"},null,"b=>2"]', 'text', String.raw`{"\"a\"=>\"1\"",NULL,"b=>2"}`],
+    ['hstore[]', '[[{}],[null]]', 'text', '{{""},{NULL}}'],
+    ['money', '12.50', 'numeric', '12.50'],
+    ['money', '12', 'numeric', '12'],
+    ['money', '"$12"', 'text', '$12'],
+    ['money', 'null', 'text', null],
+    ['money[]', '[[1.50],[null]]', 'numeric[]', '{{"1.50"},{NULL}}'],
+    ['money[]', '["$1",2]', 'record', '{"p_a":["$1",2]}'],
+    ['json_domain', '{"a":1e400}', 'text', '{"a":1e400}'],
     ['integer[]', '[1,[2]]', 'record', '{"p_a":[1,[2]]}'],
     ['integer[]', '"{1,2}"', 'text', '{1,2}'],
     ['numeric[]', '[1.50]', 'record', '{"p_a":[1.50]}'],
@@ -359,6 +443,46 @@ describe('values', () => {
   })
 
   test.each([
+    ['anyelement', '1', 'anyelement', '2.5', 'numeric', 'numeric'],
+    ['anyelement', '1', 'anyelement', 'null', 'integer', 'integer'],
+    ['anyelement', 'null', 'anyelement', 'null', 'text', 'text'],
+    ['anyelement', '[1]', 'anyelement', '[3000000000]', 'bigint[]', 'bigint[]'],
+    ['anyelement', '[]', 'anyelement', '[true]', 'boolean[]', 'boolean[]'],
+    ['anyarray', '[1]', 'anyelement', '2.5', 'numeric[]', 'numeric'],
+    ['anyarray', '[]', 'anyelement', '2', 'integer[]', 'integer'],
+    ['anyarray', 'null', 'anyelement', '"x"', 'text[]', 'text'],
+    ['anyarray', '[[1],[2]]', 'anyelement', 'null', 'integer[]', 'integer'],
+    ['anyarray', '[{}]', 'anyelement', '{}', 'jsonb[]', 'jsonb'],
+    ['anyelement', '1', 'anyelement', '"x"', 'integer', 'text'],
+    ['anyarray', '[1]', 'anyelement', '"x"', 'integer[]', 'text'],
+    ['anyelement', '1', 'anycompatible', '2.5', 'integer', 'numeric'],
+    ['anycompatiblearray', '[1]', 'anycompatible', '2.5', 'numeric[]', 'numeric'],
+  ])('of polymorphic types agree: %s %s and %s %s', (a, first, b, second, ...types) => {
+    const parameters = bound(f(`p_a ${a}`, `p_b ${b}`), parseJson(`[${first},${second}]`))
+    expect(parameters.map(([, type]) => type)).toEqual(types)
+  })
+
+  test('of a type that JSON does not tell are refused', () => {
+    expect(refusal([f('p_a anyrange')], ['[1,2]'])).toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/^Parameter p_a \(anyrange\) does not convert: JSON does not/),
+    })
+  })
+
+  test.each([
+    ['json[]', { a: 1 }, /send an array/],
+    ['hstore[]', {}, /send an array/],
+    ['hstore', { 'a\0': '1' }, /NUL/],
+    ['hstore', { a: '\ud800' }, /surrogate/],
+    ['hstore[]', [{ a: 'b\0' }], /NUL/],
+  ])('of %s: %j is refused', (type, value, why) => {
+    expect(refusal([f(`p_a ${type}`)], [value])).toMatchObject({
+      code: 'invalid_request',
+      details: { parameter: 'p_a', type, cause: expect.stringMatching(why) },
+    })
+  })
+
+  test.each([
     ['a NUL character', 'a\0b', /NUL/],
     ['half a surrogate pair', 'a\ud800', /surrogate/],
     ['the other half', '\udc00', /surrogate/],
@@ -372,7 +496,8 @@ describe('values', () => {
 
   test('that are nested too deeply to be written are refused', () => {
     const deep = parseJson(`${'['.repeat(500_000)}${']'.repeat(500_000)}`)
-    for (const type of ['jsonb', 'integer[]', 'text', 'anyelement', 'json_domain', 'address']) {
+    const types = ['jsonb', 'integer[]', 'text', 'anyelement', 'json_domain', 'address', 'json[]']
+    for (const type of [...types, 'hstore', 'hstore[]', 'money', 'money[]', 'anyarray']) {
       expect(refusal([f(`p_a ${type}`)], [deep])).toMatchObject({
         code: 'invalid_request',
         message: expect.stringContaining('nested too deeply'),
@@ -384,6 +509,6 @@ describe('values', () => {
   test('never become part of the SQL', () => {
     const value = `'); drop table t; --`
     const call = bindCall('f', [f('p_a text', 'p_b jsonb', 'p_c text[]')], [value, value, [value]])
-    expect(callText(call).join('$')).not.toContain('drop')
+    expect(sqlOf(call)).not.toContain('drop')
   })
 })

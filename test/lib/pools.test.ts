@@ -232,7 +232,7 @@ describe('waiting', () => {
       })
       await until(async () => (await openConnections(pools)).length === 3)
       for (const name of databases.slice(1, 6)) {
-        await pools.use(name, (sql) => sql`select 1`, 2000)
+        await pools.use(name, (sql) => sql`select 1`, { waitMs: 2000 })
       }
       flooding = false
       await Promise.all(flood)
@@ -280,5 +280,106 @@ test('closeDatabase lets a database be dropped', async () => {
     await Promise.all([1, 2, 3].map(() => pools.use(name, (sql) => sql`select pg_sleep(0.05)`)))
     await pools.closeDatabase(name)
     await queryDatabase(server.database, `drop database ${name}`)
+  })
+})
+
+describe('quick calls', () => {
+  const [first] = databases as [string]
+
+  test('go down one connection, one behind the other', async () => {
+    await withPools({}, async (pools) => {
+      const leases = await Promise.all([1, 2, 3].map(() => pools.share(first, 0.1)))
+      // Those that came while none was open have one each; the next ones join.
+      for (const lease of leases) await lease.sql`select 1`
+      const joined = await Promise.all([1, 2, 3].map(() => pools.share(first, 0.1)))
+      expect(new Set(joined.map((lease) => lease.connection)).size).toBe(1)
+      const pids = await Promise.all(joined.map((lease) => backendPid(lease.sql)))
+      expect(new Set(pids).size).toBe(1)
+      for (const lease of [...leases, ...joined]) lease.release()
+      expect(pools.status()).toMatchObject({ waiting: 0 })
+    })
+  })
+
+  test('take another connection where the last of them would wait too long', async () => {
+    await withPools({}, async (pools) => {
+      const leases = [await pools.share(first, 0.6), await pools.share(first, 0.6)]
+      expect(leases[0]!.connection).not.toBe(leases[1]!.connection)
+      for (const lease of leases) lease.release()
+    })
+  })
+
+  test('do not join one that has not answered for a while', async () => {
+    await withPools({}, async (pools) => {
+      const stuck = await pools.share(first, 0.1)
+      const query = stuck.sql`select pg_sleep(0.2)`.execute()
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      const next = await pools.share(first, 0.1)
+      expect(next.connection).not.toBe(stuck.connection)
+      next.release()
+      await query
+      stuck.release()
+    })
+  })
+
+  test('wait behind those who wait for a connection of their own', async () => {
+    await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
+      const order: string[] = []
+      const sharing = await pools.share(first, 0.1)
+      await sharing.sql`select 1`
+      const alone = pools.lease(first).then((lease) => {
+        order.push('alone')
+        lease.release()
+      })
+      const quick = Promise.resolve(pools.share(first, 0.1)).then((lease) => {
+        order.push('quick')
+        lease.release()
+      })
+      expect(pools.status().waiting).toBe(2)
+      sharing.release()
+      await Promise.all([alone, quick])
+      expect(order).toEqual(['alone', 'quick'])
+    })
+  })
+
+  test('that wait are all let in at once, as far as there is room', async () => {
+    await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
+      const alone = await pools.lease(first)
+      const waiting = Array.from({ length: 5 }, () => pools.share(first, 0.1))
+      expect(pools.status().waiting).toBe(5)
+      alone.release()
+      const leases = await Promise.all(waiting)
+      expect(new Set(leases.map((lease) => lease.connection)).size).toBe(1)
+      for (const lease of leases) lease.release()
+    })
+  })
+
+  test('on a connection that is to be closed end there, and it is closed after the last', async () => {
+    await withPools({}, async (pools) => {
+      const one = await pools.share(first, 0.1)
+      await one.sql`select 1`
+      const two = await pools.share(first, 0.1)
+      expect(two.connection).toBe(one.connection)
+      await one.discard()
+      const three = await pools.share(first, 0.1)
+      expect(three.connection).not.toBe(one.connection)
+      expect(await two.sql`select 1 as n`).toMatchObject([{ n: 1 }])
+      two.release()
+      three.release()
+      await until(async () => pools.status().connections === 1)
+    })
+  })
+})
+
+test('a client that goes away leaves the queue', async () => {
+  await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
+    const [first] = databases as [string]
+    const lease = await pools.lease(first)
+    const client = { onGone: undefined as (() => void) | undefined }
+    const waiting = pools.lease(first, { client })
+    const refused = expect(waiting).rejects.toThrow('did not wait')
+    client.onGone?.()
+    await refused
+    expect(pools.status().waiting).toBe(0)
+    lease.release()
   })
 })

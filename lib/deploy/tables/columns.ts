@@ -1,5 +1,5 @@
 import type { Sql } from '../../postgres/connection.ts'
-import { send } from '../pipeline.ts'
+import { send } from '../../postgres/pipeline.ts'
 import { quoteLiteral } from '../types/existing.ts'
 import { withoutScratch } from '../types/scratch.ts'
 

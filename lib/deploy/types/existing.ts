@@ -1,6 +1,6 @@
 import { quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
-import { send } from '../pipeline.ts'
+import { send } from '../../postgres/pipeline.ts'
 import type { Declaration, Step } from './syntax.ts'
 
 /** A declaration, and what the database has of that name. */

@@ -1,6 +1,6 @@
 import type { Sql } from '../../postgres/connection.ts'
+import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import { StatementError } from '../failure.ts'
-import { answers, type Sent, send } from '../pipeline.ts'
 import { sendScript } from '../run-file.ts'
 import type { Step } from './syntax.ts'
 

@@ -1,7 +1,7 @@
 import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError, type PostgresError } from '../../postgres/errors.ts'
+import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import { asStatementError } from '../failure.ts'
-import { answers, type Sent, send } from '../pipeline.ts'
 import { quoteLiteral } from './existing.ts'
 import { mayWorkLater, runInRounds, type Task } from './rounds.ts'
 import { type Mention, mentionsIn, type Step } from './syntax.ts'

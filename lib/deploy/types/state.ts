@@ -1,5 +1,5 @@
 import type { Sql } from '../../postgres/connection.ts'
-import { send } from '../pipeline.ts'
+import { send } from '../../postgres/pipeline.ts'
 import { quoteLiteral } from './existing.ts'
 
 /** What PostgreSQL's catalogs say of one type. */

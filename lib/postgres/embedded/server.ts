@@ -7,7 +7,8 @@ export interface ServerExit {
   signal: string | null
 }
 
-const READY = 'database system is ready to accept connections'
+// A standby says that they are read-only.
+const READY = /database system is ready to accept (?:read-only )?connections/
 
 // For a server that says nothing; one that recovers from a crash tells its progress every 10 s,
 // https://www.postgresql.org/docs/18/runtime-config-logging.html#GUC-LOG-STARTUP-PROGRESS-INTERVAL
@@ -49,7 +50,7 @@ export class Server {
         timer = setTimeout(fail(`is not ready after ${PATIENCE / 1000} s of silence`), PATIENCE)
         this.#onLine = (line) => {
           timer?.refresh()
-          if (line.includes(READY)) resolve()
+          if (READY.test(line)) resolve()
         }
         this.ended.then(fail('ended while it was starting'))
       })

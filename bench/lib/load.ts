@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { ownCpu, serverCpu } from './cpu.ts'
+
+/** What the generator sends. */
+export interface Job {
+  port: number
+  /** The request up to its content-length. */
+  head: string
+  /** `$id` stands for a random number from 1 to `ids`. */
+  body: string
+  ids: number
+  /** How many rows the answer has to have. */
+  rows: number
+  /** Connections, each with one request at a time. */
+  clients: number
+  /** Requests a second, on a schedule; undefined: each client sends when it has its answer. */
+  rate?: number | undefined
+  warmUpSeconds: number
+  seconds: number
+}
+
+/** What came of it; latencies are milliseconds, in a schedule from when a request was due. */
+export interface Outcome {
+  requests: number
+  seconds: number
+  errors: number
+  firstError: string
+  p50: number
+  p99: number
+  p999: number
+  /** CPU of the generator itself a request, in microseconds. */
+  generatorCpuUs: number
+}
+
+export interface Load extends Outcome {
+  perSecond: number
+  /** CPU a request, in microseconds: of the process that answers, and of PostgreSQL. */
+  cpuUs: number
+  postgresCpuUs: number
+}
+
+/** The process whose CPU is measured, and its PostgreSQL. */
+export interface Target {
+  pid: number
+  postmaster: number
+}
+
+const GENERATOR = join(import.meta.dirname, 'load-generator.ts')
+
+/**
+ * Puts load on a service, from a process of its own.
+ * @throws {Error} where an answer was not what it has to be
+ */
+export async function load(job: Job, target: Target, signal: AbortSignal): Promise<Load> {
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', '--max-semi-space-size=64', GENERATOR, JSON.stringify(job)],
+    { stdio: ['ignore', 'pipe', 'inherit'], signal },
+  )
+  const closed = once(child, 'close')
+  let before = [0, 0]
+  let outcome: Outcome | undefined
+  let after = before
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line === 'start') before = [ownCpu(target.pid), serverCpu(target.postmaster)]
+    else {
+      after = [ownCpu(target.pid), serverCpu(target.postmaster)]
+      outcome = JSON.parse(line) as Outcome
+    }
+  }
+  await closed
+  if (!outcome) throw new Error('The load generator has failed')
+  if (outcome.errors > 0) throw new Error(`${outcome.errors} errors: ${outcome.firstError}`)
+  const micros = (i: number) => ((after[i]! - before[i]!) * 1e6) / outcome.requests
+  return {
+    ...outcome,
+    perSecond: outcome.requests / outcome.seconds,
+    cpuUs: micros(0),
+    postgresCpuUs: micros(1),
+  }
+}
+
+/** A POST /call of a function of the benchmark's platform. */
+export function callJob(
+  port: number,
+  name: string,
+  params: string,
+  job: Pick<Job, 'clients' | 'seconds' | 'rows'> & Partial<Job>,
+): Job {
+  return {
+    port,
+    head: 'POST /call HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n',
+    body: `{"platform":"bench","function":"${name}","params":[${params}]}`,
+    ids: 100_000,
+    warmUpSeconds: 2,
+    ...job,
+  }
+}

@@ -1,0 +1,20 @@
+import { defineHandler } from 'h3'
+import { answerBatch } from '../lib/answer-batch.ts'
+import { readJsonObject } from '../lib/body.ts'
+import { callBatch } from '../lib/call/batch.ts'
+import { parseBatch } from '../lib/call/batch-request.ts'
+import { parseOwner } from '../lib/names.ts'
+
+export default defineHandler({
+  meta: { description: 'Run up to 100 functions at once, all or nothing or each by itself' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event)
+    const owner = parseOwner(body.platform, body.tenant_id)
+    const batch = parseBatch(body)
+    request.platform = owner.platform
+    const database = await gateway.catalog.find(owner)
+    request.database = database
+    answerBatch(event, await callBatch(gateway, request, database, batch))
+  },
+})

@@ -1,0 +1,7 @@
+import { defineHandler } from 'h3'
+import { answerGet } from '../../../lib/answer-get.ts'
+
+export default defineHandler({
+  meta: { description: 'Run a function that changes nothing, in the main database of a platform' },
+  handler: answerGet,
+})

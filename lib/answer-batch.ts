@@ -1,0 +1,41 @@
+import type { H3Event } from 'h3'
+import { serverTiming } from './answer.ts'
+import type { BatchResult } from './call/batch.ts'
+import type { Rows } from './call/run.ts'
+import { GatewayError } from './errors.ts'
+import { nodeOf } from './request.ts'
+
+/** Answers with the results of a batch; as `answerRows`, the rows stay bytes. */
+export function answerBatch(event: H3Event, result: BatchResult): void {
+  const { request } = event.context
+  const { res } = nodeOf(event)
+  const totalMs = performance.now() - request.startedAt
+  const body = batchJson(result.results, Math.round(totalMs))
+  res.writeHead(200, [
+    'content-type',
+    'application/json; charset=utf-8',
+    'content-length',
+    String(body.length),
+    'x-request-id',
+    request.id,
+    'server-timing',
+    serverTiming(result, totalMs),
+  ])
+  res.end(body)
+}
+
+function batchJson(results: BatchResult['results'], ms: number): Buffer {
+  const pieces: Buffer[] = []
+  for (const result of results) {
+    pieces.push(Buffer.from(pieces.length === 0 ? '{"results":[' : ','), ...resultJson(result))
+  }
+  return Buffer.concat([...pieces, Buffer.from(`],"execution_time_ms":${ms}}`)])
+}
+
+function resultJson(result: Rows | GatewayError): Buffer[] {
+  if (result instanceof GatewayError) {
+    return [Buffer.from(JSON.stringify({ status: result.status, ...result.toJSON() }))]
+  }
+  const { rows, rowCount } = result
+  return [Buffer.from('{"rows":'), rows, Buffer.from(`,"row_count":${rowCount}}`)]
+}

@@ -1,0 +1,38 @@
+import { getRouterParams, type H3Event } from 'h3'
+import { answerRows } from './answer.ts'
+import { callReadOnly } from './call/read-only.ts'
+import { GatewayError } from './errors.ts'
+import { isNoneMatch, weakEtag } from './etag.ts'
+import { parseFunctionName, parseOwner } from './names.ts'
+import { parseQuery } from './query-string.ts'
+import { nodeOf } from './request.ts'
+
+/**
+ * Answers GET /call/{platform}/{tenant}/{function}: the rows, or 304 where the client has them
+ * already.
+ */
+export async function answerGet(event: H3Event): Promise<void> {
+  const { gateway, request } = event.context
+  const { req, res } = nodeOf(event)
+  const path = getRouterParams(event, { decode: true })
+  const owner = parseOwner(path.platform, path.tenant)
+  const name = parseFunctionName(path.function)
+  const params = parseQuery(req.url ?? '')
+  request.platform = owner.platform
+  const database = await gateway.catalog.find(owner)
+  request.database = database
+  try {
+    const result = await callReadOnly(gateway, request, database, name, params)
+    const etag = weakEtag(result.rows)
+    res.setHeader('etag', etag)
+    // To be kept by the client alone, and asked for anew each time.
+    res.setHeader('cache-control', 'private, no-cache')
+    if (isNoneMatch(req.headers['if-none-match'], etag)) answerRows(event, result)
+    else res.writeHead(304, { 'x-request-id': request.id }).end()
+  } catch (error) {
+    const isOther = error instanceof GatewayError && error.code === 'method_not_allowed'
+    // Of this function, there is nothing that a GET or any other method would give.
+    if (isOther) res.setHeader('allow', 'OPTIONS')
+    throw error
+  }
+}

@@ -1,0 +1,82 @@
+import { GatewayError } from '../errors.ts'
+import type { Batch } from './batch.ts'
+import type { BatchCall } from './batch-request.ts'
+import { MAX_RENEWALS } from './current.ts'
+import type { BoundCall } from './parameters.ts'
+import { runProcedure } from './procedure.ts'
+import { Room } from './room.ts'
+import { type Rows, runCall } from './run.ts'
+import { watchTogether } from './watch.ts'
+
+type Outcome = PromiseSettledResult<Rows>
+
+/**
+ * Runs the calls of a batch in their order, none of which touches another: sent one right behind
+ * the other, but for procedures, which may have several transactions. One that did not run, since
+ * its function was replaced meanwhile, runs when all others have.
+ */
+export async function eachByItself(batch: Batch): Promise<Outcome[]> {
+  const { calls, maxBytes } = batch
+  const room = new Room(maxBytes)
+  const outcomes: Outcome[] = []
+  let pending = calls.map((_, i) => i)
+  for (let renewals = 0; pending.length > 0; renewals++) {
+    const settled = await inOrder(
+      batch,
+      room,
+      pending.map((i) => calls[i]!),
+    )
+    for (const [k, i] of pending.entries()) outcomes[i] = settled[k]!
+    pending = renewals < MAX_RENEWALS ? await replaced(batch, outcomes, pending) : []
+  }
+  return outcomes
+}
+
+async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Outcome[]> {
+  const { sql, functions, session, watch, maxBytes } = batch
+  const together = watchTogether(watch)
+  const running: Promise<Rows>[] = []
+  const run = (call: BoundCall): Promise<Rows> =>
+    call.signature.kind === 'procedure'
+      ? runProcedure(sql, call, maxBytes, watch, session)
+      : runCall(sql, call, maxBytes, together, session)
+
+  for (const call of calls) {
+    try {
+      const bound = functions.bind(call)
+      const isProcedure = bound.signature.kind === 'procedure'
+      if (isProcedure) await Promise.allSettled(running)
+      if (watch.isOver) throw notRun()
+      running.push(run(bound).then((rows) => room.take(rows)))
+      if (isProcedure) await Promise.allSettled(running)
+    } catch (error) {
+      running.push(Promise.reject(error))
+    }
+  }
+  return Promise.allSettled(running)
+}
+
+/** Those of the calls that are worth another try: their functions are not as they were. */
+async function replaced(
+  { calls, functions }: Batch,
+  outcomes: Outcome[],
+  pending: number[],
+): Promise<number[]> {
+  const isReplaced = await Promise.all(
+    pending.map(async (i) => {
+      const outcome = outcomes[i]!
+      if (outcome.status === 'fulfilled') return false
+      try {
+        return await functions.isReplaced(calls[i]!.name, outcome.reason)
+      } catch (reason) {
+        outcomes[i] = { status: 'rejected', reason }
+        return false
+      }
+    }),
+  )
+  return pending.filter((_, k) => isReplaced[k])
+}
+
+function notRun(): GatewayError {
+  return new GatewayError('query_timeout', 'The function did not run: the time was up (timeout_ms)')
+}

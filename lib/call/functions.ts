@@ -1,0 +1,57 @@
+import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { answers } from '../postgres/pipeline.ts'
+import type { BatchCall } from './batch-request.ts'
+import { isSame, mayBeStale } from './current.ts'
+import { type BoundCall, bindCall } from './parameters.ts'
+import type { Signature } from './signature.ts'
+import type { Signatures } from './signatures.ts'
+
+/** The functions that a batch calls, as they were when it last looked at them. */
+export class Functions {
+  readonly #signatures: Signatures
+  readonly #sql: Sql
+  readonly #database: string
+  /** By name: the overloads, or why there are none. */
+  readonly #known = new Map<string, Signature[] | GatewayError>()
+
+  constructor(signatures: Signatures, sql: Sql, database: string) {
+    this.#signatures = signatures
+    this.#sql = sql
+    this.#database = database
+  }
+
+  /** Reads those that are not known yet, each once, one right behind the other. */
+  async read(names: Iterable<string>): Promise<void> {
+    await answers([...new Set(names)].map((name) => this.#read(name)))
+  }
+
+  /** @throws {GatewayError} function_not_found, invalid_request; as `bindCall` */
+  bind({ name, params }: BatchCall): BoundCall {
+    const known = this.#known.get(name)
+    if (known === undefined || known instanceof GatewayError) throw known
+    return bindCall(name, known, params)
+  }
+
+  /**
+   * Whether a call failed since its function is not as it was: it is looked at again then.
+   * @throws {GatewayError} function_not_found where it is gone
+   */
+  async isReplaced(name: string, error: unknown): Promise<boolean> {
+    const known = this.#known.get(name)
+    if (known === undefined || known instanceof GatewayError) return false
+    if (!mayBeStale(error, known)) return false
+    const current = await this.#signatures.renew(this.#sql, this.#database, name, known)
+    this.#known.set(name, current)
+    return !isSame(known, current)
+  }
+
+  async #read(name: string): Promise<void> {
+    try {
+      this.#known.set(name, await this.#signatures.get(this.#sql, this.#database, name))
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      this.#known.set(name, error)
+    }
+  }
+}

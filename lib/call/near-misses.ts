@@ -1,0 +1,89 @@
+const MAX_SUGGESTIONS = 3
+
+/** Shorter names begin too many others. */
+const MIN_PREFIX = 4
+
+/** A name that another one begins with is meant rather than one with two wrong letters. */
+const PREFIX_DISTANCE = 1.5
+
+/** The longest identifier of PostgreSQL is 63 bytes: nobody meant one with what is far longer. */
+const MAX_LENGTH = 100
+
+/**
+ * Those of the names that `name` may have been meant for, the nearest first: spelled alike (up to a
+ * third of it), or the same but for underscores, a plural, a short prefix such as `p_`, or more
+ * words at the end.
+ */
+export function nearMisses(name: string, names: Iterable<string>): string[] {
+  if (name.length > MAX_LENGTH) return []
+  const meant = essence(name)
+  const near: { name: string; distance: number; length: number }[] = []
+  for (const other of new Set(names)) {
+    if (other === name) continue
+    const candidate = essence(other)
+    const distance = distanceOf(meant, candidate)
+    const length = Math.abs(candidate.length - meant.length)
+    if (distance !== undefined) near.push({ name: other, distance, length })
+  }
+  near.sort((a, b) => a.distance - b.distance || a.length - b.length || (a.name < b.name ? -1 : 1))
+  return near.slice(0, MAX_SUGGESTIONS).map((one) => one.name)
+}
+
+/** `; did you mean a or b?`, or nothing. */
+export function didYouMean(suggestions: string[]): string {
+  if (suggestions.length === 0) return ''
+  const last = suggestions.at(-1)
+  const others = suggestions.slice(0, -1).join(', ')
+  return `; did you mean ${others === '' ? last : `${others} or ${last}`}?`
+}
+
+/** What two names have in common that mean the same: `p_patientIds` is `patientid`. */
+function essence(name: string): string {
+  const words = name
+    .replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_')
+    .toLowerCase()
+    .split('_')
+    .filter((word) => word !== '')
+  if (words.length > 1 && words[0]!.length <= 2) words.shift()
+  return words.map(singular).join('')
+}
+
+function singular(word: string): string {
+  if (word.length > 3 && word.endsWith('ies')) return `${word.slice(0, -3)}y`
+  return word.length > 2 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word
+}
+
+/** Undefined where they are nothing alike. */
+function distanceOf(meant: string, other: string): number | undefined {
+  const distance = editDistance(meant, other, Math.floor(meant.length / 3))
+  const [short, long] = meant.length < other.length ? [meant, other] : [other, meant]
+  if (short.length < MIN_PREFIX || !long.startsWith(short)) return distance
+  return Math.min(distance ?? PREFIX_DISTANCE, PREFIX_DISTANCE)
+}
+
+/**
+ * How many characters have to be put in, left out, changed or swapped with their neighbour
+ * (optimal string alignment distance); undefined where they are more than `limit`.
+ */
+export function editDistance(a: string, b: string, limit: number): number | undefined {
+  if (Math.abs(a.length - b.length) > limit) return undefined
+  const width = b.length + 1
+  let beforeLast = new Uint8Array(width)
+  let last = new Uint8Array(width).map((_, j) => j)
+  let row = new Uint8Array(width)
+  for (let i = 1; i <= a.length; i++) {
+    row[0] = i
+    let nearest = i
+    for (let j = 1; j <= b.length; j++) {
+      const change = a[i - 1] === b[j - 1] ? 0 : 1
+      let least = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + change)
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      if (isSwapped) least = Math.min(least, beforeLast[j - 2]! + 1)
+      row[j] = least
+      nearest = Math.min(nearest, least)
+    }
+    if (nearest > limit) return undefined
+    ;[beforeLast, last, row] = [last, row, beforeLast]
+  }
+  return last[b.length]! <= limit ? last[b.length] : undefined
+}

@@ -1,0 +1,175 @@
+import type { Sql } from '../postgres/connection.ts'
+import { Pace } from './pace.ts'
+import type { ArgumentKind, Signature } from './signature.ts'
+
+/** More than anybody has; a limit all the same. */
+const MAX_NAMES = 20_000
+
+interface ParameterRow {
+  name: string | null
+  /** pg_proc.proargmodes */
+  mode: 'i' | 'o' | 'b' | 'v'
+  type: string
+  category: string
+  kind: ArgumentKind
+  base: number
+  baseType: string
+}
+
+type SignatureRow = Omit<Signature, 'arguments' | 'outputs' | 'statements' | 'pace'> & {
+  /** The arguments of a function; those of a procedure, and what it gives back. */
+  parameters: ParameterRow[]
+}
+
+/**
+ * Every function and procedure of that name that /call may run. What the catalogs mean: PostgreSQL
+ * manual, "pg_proc" and "pg_type".
+ */
+export async function readSignatures(sql: Sql, name: string): Promise<Signature[]> {
+  const rows = await sql<{ signature: SignatureRow }[]>`
+    with recursive candidate as (
+      -- Of equal functions, the one that comes first in the search path, as when it is called.
+      -- Not pg_function_is_visible: pg_catalog comes before all and would hide a version().
+      select distinct on (p.proargtypes) p.*, n.nspname
+      from pg_proc p
+      join pg_namespace n on n.oid = p.pronamespace
+      where p.proname = ${name} and ${isCallable(sql)}
+      order by p.proargtypes, array_position(current_schemas(false), n.nspname)
+    ),
+    parameter as (
+      select c.oid as function, p.position, p.type, coalesce(p.mode, 'i') as mode,
+        nullif(p.name, '') as name
+      from candidate c
+      cross join unnest(
+        coalesce(c.proallargtypes, c.proargtypes::oid[]), c.proargmodes, c.proargnames
+      ) with ordinality as p (type, mode, name, position)
+      where p.mode is null or p.mode in ('i', 'b', 'v') or (p.mode = 'o' and c.prokind = 'p')
+    ),
+    base as (
+      -- A domain is converted as the type below it.
+      select t.oid as type, t.*
+      from pg_type t
+      where t.oid in (select type from parameter union select prorettype from candidate)
+      union all
+      select b.type, t.*
+      from base b
+      join pg_type t on t.oid = b.typbasetype
+      where b.typtype = 'd'
+    )
+    select json_build_object(
+      'kind', case c.prokind when 'p' then 'procedure' else 'function' end,
+      'schema', c.nspname,
+      'name', c.proname,
+      'text', format('%s(%s)', c.proname, pg_get_function_arguments(c.oid)),
+      'defaults', c.pronargdefaults,
+      'variadic', c.provariadic <> 0,
+      'isPolymorphic', exists (
+        select from parameter p
+        join pg_type t on t.oid = p.type
+        where p.function = c.oid and t.typtype = 'p' and p.mode <> 'o'
+      ),
+      'returnsVoid', c.prorettype = 'void'::regtype,
+      'isOpenRecord', case c.prokind
+        when 'p' then coalesce('record'::regtype = any (c.proallargtypes), false)
+        else c.prorettype = 'record'::regtype
+          and (c.proargmodes is null or not c.proargmodes && '{o,b,t}')
+      end,
+      'isReadOnly', c.provolatile <> 'v',
+      'oid', c.oid::bigint,
+      'relation', (
+        select nullif(b.typrelid, 0)::bigint
+        from base b
+        where b.type = c.prorettype and b.typtype <> 'd'
+      ),
+      'identity', c.oid::regprocedure,
+      'parameters', (
+        select coalesce(json_agg(
+          json_build_object(
+            'name', p.name,
+            'mode', p.mode,
+            -- A type modifier of -1, so that bpchar and bit are not cut to one character.
+            'type', format_type(p.type, -1),
+            'category', b.typcategory,
+            'kind', case
+              when b.typtype = 'p' then 'polymorphic'
+              when b.oid in ('json'::regtype, 'jsonb'::regtype) then 'json'
+              when b.oid = 'money'::regtype then 'money'
+              when b.typname = 'hstore' and b.typtype = 'b' then 'hstore'
+              when b.typcategory = 'A' and (
+                -- The elements, or what a domain of them is over.
+                'json'::regtype in (e.oid, e.typbasetype)
+                or 'jsonb'::regtype in (e.oid, e.typbasetype)
+              ) then 'json[]'
+              when b.typcategory = 'A' and 'money'::regtype in (e.oid, e.typbasetype) then 'money[]'
+              when b.typcategory = 'A' and e.typname = 'hstore' and e.typtype = 'b'
+                then 'hstore[]'
+              when b.typcategory = 'A' and e.typcategory = 'A' and e.typtype = 'd' then 'array[]'
+              when b.typtype = 'c' or b.typcategory = 'A' then 'structured'
+              else 'scalar'
+            end,
+            'base', b.oid::bigint,
+            'baseType', format_type(b.oid, -1)
+          ) order by p.position
+        ), '[]')
+        from parameter p
+        join base b on b.type = p.type and b.typtype <> 'd'
+        left join pg_type e on e.oid = b.typelem
+        where p.function = c.oid
+      )
+    ) as signature
+    from candidate c
+    order by pg_get_function_identity_arguments(c.oid)
+  `
+  return rows.map(({ signature: { parameters, ...signature } }) => ({
+    ...signature,
+    arguments: parameters
+      .filter(({ mode }) => mode !== 'o')
+      .map(({ name, type, category, kind }) => ({ name: name ?? undefined, type, category, kind })),
+    outputs: signature.kind === 'procedure' ? outputsOf(parameters) : [],
+    statements: new Map(),
+    pace: new Pace(),
+  }))
+}
+
+/** The names of everything in the database that /call may run. */
+export async function readNames(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    select distinct p.proname as name
+    from pg_proc p
+    join pg_namespace n on n.oid = p.pronamespace
+    where p.proname ~ '^[a-z_][a-z0-9_]*$' and ${isCallable(sql)}
+    limit ${MAX_NAMES}
+  `
+  return rows.map(({ name }) => name)
+}
+
+/**
+ * Of a pg_proc `p` in a pg_namespace `n`: a plain function or a procedure that is found without a
+ * schema, not PostgreSQL's own, not an extension's, not a trigger's, without internal arguments.
+ */
+function isCallable(sql: Sql) {
+  return sql`
+    p.prokind in ('f', 'p')
+    and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+    and p.provariadic <> '"any"'::regtype
+    and 'internal'::regtype <> all (p.proargtypes)
+    and n.nspname = any (current_schemas(false))
+    and n.nspname <> 'pg_catalog'
+    and not exists (
+      select from pg_depend d
+      where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+    )
+  `
+}
+
+function outputsOf(parameters: ParameterRow[]): Signature['outputs'] {
+  let place = 0
+  const outputs: Signature['outputs'] = []
+  for (const { mode, kind, base, baseType } of parameters) {
+    const output = { type: kind === 'polymorphic' ? undefined : baseType, oid: base }
+    if (mode === 'o') outputs.push({ ...output, place })
+    if (mode === 'b') outputs.push({ ...output, place: undefined })
+    if (mode !== 'o') place++
+  }
+  return outputs
+}

@@ -1,0 +1,98 @@
+import { GatewayError } from '../errors.ts'
+import { isPostgresError, isQueryCanceled } from '../postgres/errors.ts'
+import type { Lease } from '../postgres/lease.ts'
+import type { Client } from '../postgres/pools.ts'
+
+/** SQLSTATE of what stands behind a query that failed in its transaction. */
+const IN_FAILED_TRANSACTION = '25P02'
+
+/** Cancels what a call runs when its time is up or its client has gone away. */
+export class Watch {
+  readonly #client: Client
+  readonly #lease: Lease
+  readonly #timeoutMs: number | undefined
+  #timer: NodeJS.Timeout | undefined
+  #queries: Promise<unknown>[] = []
+  #isTimeUp = false
+  #isGone = false
+
+  /** `timeoutMs` counts from the first query; undefined: no limit of its own. */
+  constructor(client: Client, lease: Lease, timeoutMs: number | undefined) {
+    this.#client = client
+    this.#lease = lease
+    this.#timeoutMs = timeoutMs
+    client.onGone = () => {
+      this.#isGone = true
+      this.#cancel()
+    }
+  }
+
+  /** Watches over these queries from now on. */
+  over(queries: Promise<unknown>[]): void {
+    this.#queries = queries
+    if (this.#isGone || this.#isTimeUp) this.#cancel()
+    else if (this.#timeoutMs !== undefined && !this.#timer) this.#startTimer(this.#timeoutMs)
+  }
+
+  /** Call it when there is nothing to watch over any more. */
+  end(): void {
+    this.#client.onGone = undefined
+    clearTimeout(this.#timer)
+  }
+
+  /** Its time is up or its client has gone: nothing more is to be started. */
+  get isOver(): boolean {
+    return this.#isTimeUp || this.#isGone
+  }
+
+  /** What the caller is told of an error, which may be of the watch's own making. */
+  explain(error: unknown): unknown {
+    if (!this.#isTimeUp || !isCancelled(error)) return error
+    return new GatewayError(
+      'query_timeout',
+      `The function was cancelled after ${this.#timeoutMs} ms (timeout_ms)`,
+      { database: this.#lease.connection.database },
+    )
+  }
+
+  /** Whether a query was cancelled that somebody else's cancel was meant for: it was rolled back. */
+  wasHitByAnother(error: unknown): boolean {
+    const isOwn = this.#isTimeUp || this.#isGone
+    return !isOwn && this.#lease.connection.wasCancelled && isQueryCanceled(error)
+  }
+
+  #startTimer(timeoutMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#isTimeUp = true
+      this.#cancel()
+    }, timeoutMs)
+  }
+
+  #cancel(): void {
+    this.#lease.connection.cancel(this.#queries)
+  }
+}
+
+/** The cancel may have hit a `begin` or a `commit`, too, and with it the transaction behind. */
+function isCancelled(error: unknown): boolean {
+  const isBehind = isPostgresError(error) && error.code === IN_FAILED_TRANSACTION
+  return isBehind || isQueryCanceled(error)
+}
+
+/**
+ * Watches over the queries of several calls that run at once. Those that have ended are let go, and
+ * with them what they gave.
+ */
+export function watchTogether(watch: Watch): Pick<Watch, 'over'> {
+  const running: Promise<unknown>[] = []
+  return {
+    over(queries) {
+      running.push(...queries)
+      watch.over(running)
+      for (const query of queries) {
+        const letGo = () => running.splice(running.indexOf(query), 1)
+        query.then(letGo, letGo)
+      }
+    },
+  }
+}

@@ -1,0 +1,158 @@
+import { execFile } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import {
+  appendFile,
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  realpath,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import postgres from 'postgres'
+import { layoutOf, readPasswords } from '../../lib/postgres/embedded/cluster.ts'
+import { type EmbeddedPostgres, startEmbedded } from '../../lib/postgres/embedded.ts'
+import type { Json } from './gateway.ts'
+
+const run = promisify(execFile)
+
+const PORT = 5432
+const REMOVAL = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }
+
+/** A server that keeps its address when it is stopped and started again. */
+export class ReplicationServer {
+  readonly #folder: string
+  readonly #settings: Record<string, string>
+  #running: EmbeddedPostgres | undefined
+
+  /** `folder`: where all of it is. */
+  constructor(folder: string, settings: Record<string, string> = {}) {
+    this.#folder = folder
+    this.#settings = settings
+  }
+
+  async start(): Promise<void> {
+    await mkdir(this.socketFolder, { recursive: true })
+    await chmod(this.#folder, 0o755)
+    await chmod(this.socketFolder, 0o777)
+    this.#running = await startEmbedded({
+      dataDir: this.dataDir,
+      settings: {
+        unix_socket_directories: this.socketFolder,
+        fsync: 'off',
+        full_page_writes: 'off',
+        ...this.#settings,
+      },
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.#running?.stop()
+    this.#running = undefined
+  }
+
+  get dataDir(): string {
+    return join(this.#folder, 'data')
+  }
+
+  get cluster(): string {
+    return layoutOf(this.dataDir).cluster
+  }
+
+  get socketFolder(): string {
+    return join(this.#folder, 'socket')
+  }
+
+  /** As the gateway's role; what DATABASE_URL takes. */
+  async url(applicationName: string): Promise<string> {
+    const { gateway } = await readPasswords(layoutOf(this.dataDir))
+    const query = `host=${this.socketFolder}&port=${PORT}&application_name=${applicationName}`
+    return `postgres://gateway:${gateway}@/gateway?${query}`
+  }
+
+  /** Of the superuser; both servers of a pair have the same. */
+  async password(): Promise<string> {
+    return (await readPasswords(layoutOf(this.dataDir))).postgres
+  }
+
+  /** Runs SQL as the superuser. */
+  async query(text: string, database = 'gateway'): Promise<Json[]> {
+    const sql = postgres({
+      host: this.socketFolder,
+      port: PORT,
+      user: 'postgres',
+      password: await this.password(),
+      database,
+      max: 1,
+      onnotice: () => {},
+    })
+    try {
+      return await sql.unsafe(text)
+    } finally {
+      await sql.end()
+    }
+  }
+}
+
+/** A server and its streaming replica. */
+export interface ReplicationPair {
+  primary: ReplicationServer
+  standby: ReplicationServer
+  /** Stops both, and leaves nothing. */
+  end(): Promise<void>
+}
+
+/** Starts a server and a streaming replica of it, with these settings of the replica's own. */
+export async function startReplication(
+  standbySettings: Record<string, string> = {},
+): Promise<ReplicationPair> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), 'db-gateway-pair-')))
+  // PostgreSQL runs as another user where the tests run as root.
+  await chmod(folder, 0o755)
+  // Vitest exits at once when it is interrupted; the servers are told to stop by then.
+  const onExit = () => rmSync(folder, REMOVAL)
+  process.once('exit', onExit)
+  const primary = new ReplicationServer(join(folder, 'primary'))
+  const standby = new ReplicationServer(join(folder, 'standby'), standbySettings)
+  const end = async () => {
+    await standby.stop()
+    await primary.stop()
+    process.off('exit', onExit)
+    await rm(folder, REMOVAL)
+  }
+  try {
+    // A server that is stopped can be copied as it is.
+    await primary.start()
+    await primary.stop()
+    await makeStandby(primary, standby, join(folder, 'standby'))
+    await primary.start()
+    await standby.start()
+    return { primary, standby, end }
+  } catch (error) {
+    await end()
+    throw error
+  }
+}
+
+/** PostgreSQL manual, "Setting Up a Standby Server". */
+async function makeStandby(
+  primary: ReplicationServer,
+  standby: ReplicationServer,
+  folder: string,
+): Promise<void> {
+  await mkdir(folder)
+  await run('cp', ['-Rp', primary.dataDir, standby.dataDir])
+  const { uid, gid } = await stat(standby.cluster)
+  const signal = join(standby.cluster, 'standby.signal')
+  await writeFile(signal, '', { mode: 0o600 })
+  await chown(signal, uid, gid)
+  const password = await primary.password()
+  const source = `host=${primary.socketFolder} port=${PORT} user=postgres password=${password}`
+  const settings = `primary_conninfo = '${source}'\nwal_retrieve_retry_interval = 100\n`
+  await appendFile(join(standby.cluster, 'postgresql.auto.conf'), settings)
+}
