@@ -3,7 +3,8 @@ import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, lineOf } from './failure.ts'
-import { type Statement, splitStatements } from './statements.ts'
+import { splitStatements } from './parser/parser.ts'
+import type { Statement } from './parser/split.ts'
 
 /** A file, taken apart into its statements. */
 export interface Script {
@@ -42,6 +43,7 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
   if (known) return known
   const statements = splitStatements(file.text)
   taken.set(file, statements)
+  statements.catch(() => taken.delete(file))
   return statements
 }
 

@@ -35,7 +35,7 @@ export async function deployTables(
   database: string,
   files: SchemaFile[],
 ): Promise<TablesResult> {
-  const scripts = readSteps(await parseScripts(CODE, WHAT, files))
+  const scripts = await readSteps(await parseScripts(CODE, WHAT, files))
   try {
     const warnings = await checkUnread(sql, scripts)
     const readable = scripts.filter((steps) => steps.every((step) => step.node))

@@ -61,7 +61,7 @@ export async function deployTypes(
   const changed = files.filter((file) => known.get(file.name) !== file.checksum)
   if (changed.length === 0) return result
 
-  const steps = readSteps(await parseScripts(CODE, WHAT, changed))
+  const steps = await readSteps(await parseScripts(CODE, WHAT, changed))
   try {
     const types = (await findExisting(sql, steps)).placed.filter(isType)
     const existing = types.filter(isKnown)

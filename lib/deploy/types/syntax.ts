@@ -1,7 +1,9 @@
-import { type Node, parseSync, type RangeVar, scanSync } from 'libpg-query'
+import type { Node, RangeVar } from 'libpg-query'
 import type { SchemaFile } from '../../archive/archive.ts'
+import { readStatement } from '../parser/parser.ts'
+import type { Token } from '../parser/read.ts'
+import type { Statement } from '../parser/split.ts'
 import type { Script } from '../run-file.ts'
-import type { Statement } from '../statements.ts'
 
 /** A statement of a file, and what PostgreSQL's parser says of it. */
 export interface Step {
@@ -9,6 +11,7 @@ export interface Step {
   statement: Statement
   /** Undefined where the parser gave up on it. */
   node: Node | undefined
+  tokens: Token[]
   declares: Declaration | undefined
 }
 
@@ -34,31 +37,31 @@ export interface Mention {
   schemaEnd: number
 }
 
-/** The statements of each file; the parser is loaded since the files were taken apart. */
-export function readSteps(scripts: Script[]): Step[][] {
-  return scripts.map(({ file, statements }) =>
-    statements.map((statement) => stepOf(file, statement)),
+/** The statements of each file, as PostgreSQL's parser reads them. */
+export function readSteps(scripts: Script[]): Promise<Step[][]> {
+  return Promise.all(
+    scripts.map(({ file, statements }) =>
+      Promise.all(statements.map((statement) => stepOf(file, statement))),
+    ),
   )
 }
 
 /** An archive goes to many databases; its statements are read once. */
-const read = new WeakMap<Statement, Step>()
+const read = new WeakMap<Statement, Promise<Step>>()
 
-function stepOf(file: SchemaFile, statement: Statement): Step {
+function stepOf(file: SchemaFile, statement: Statement): Promise<Step> {
   const known = read.get(statement)
   if (known) return known
-  const node = parseStatement(statement.text)
-  const step = { file, statement, node, declares: node && declarationOf(node) }
+  const step = readStatement(statement.text).then(({ node, tokens }) => ({
+    file,
+    statement,
+    node,
+    tokens,
+    declares: node && declarationOf(node),
+  }))
   read.set(statement, step)
+  step.catch(() => read.delete(statement))
   return step
-}
-
-function parseStatement(text: string): Node | undefined {
-  try {
-    return parseSync(text).stmts?.[0]?.stmt
-  } catch {
-    return undefined
-  }
 }
 
 /** What the statement creates, if it is a type, a table that stays, or a sequence. */
@@ -101,10 +104,7 @@ const SEQUENCE_OPTIONS = new Set(['sequence_name', 'owned_by'])
  * The places in a statement that name a relation or a type; those of the type that it creates and
  * of the sequences that belong to its identity columns included.
  */
-export function mentionsIn({ statement, node, declares }: Step): Mention[] {
-  const tokens = lazy(() =>
-    scanSync(statement.text).tokens.filter(({ tokenName }) => !/_?COMMENT$/.test(tokenName)),
-  )
+export function mentionsIn({ node, tokens, declares }: Step): Mention[] {
   const mention = (
     what: Mention['what'],
     names: (string | undefined | null)[],
@@ -112,7 +112,7 @@ export function mentionsIn({ statement, node, declares }: Step): Mention[] {
   ): Mention => {
     const name = names[0] ?? ''
     const schema = names[1] ?? null
-    const end = schema === null ? start : tokens().find((token) => token.start === start)?.end
+    const end = schema === null ? start : tokens.find((token) => token.start === start)?.end
     return { what, name, schema, start, schemaEnd: end ?? start }
   }
 
@@ -128,8 +128,8 @@ export function mentionsIn({ statement, node, declares }: Step): Mention[] {
     }
     // SEQUENCE NAME name, OWNED BY name.column: the location is that of the first word.
     if (defname && SEQUENCE_OPTIONS.has(defname) && arg && 'List' in arg) {
-      const index = tokens().findIndex((token) => token.start === location)
-      const start = tokens()[index + 2]?.start
+      const index = tokens.findIndex((token) => token.start === location)
+      const start = tokens[index + 2]?.start
       const name = stringsOf(arg.List.items).reverse()
       if (index < 0 || start === undefined) continue
       if (defname === 'sequence_name') found.push(mention('own sequence', name, start))
@@ -138,7 +138,7 @@ export function mentionsIn({ statement, node, declares }: Step): Mention[] {
   }
   if (declares && declares.kind !== 'table' && declares.kind !== 'sequence') {
     // CREATE TYPE name, CREATE DOMAIN name: the parser tells no location of it.
-    const start = tokens()[2]?.start ?? 0
+    const start = tokens[2]?.start ?? 0
     found.push(mention('itself', [declares.name, declares.schema], start))
   }
   return found
@@ -164,14 +164,6 @@ function* objectsIn(value: unknown, key = ''): Generator<[string, AnyNode]> {
   }
   yield [key, value]
   for (const [name, inner] of Object.entries(value)) yield* objectsIn(inner, name)
-}
-
-function lazy<T>(make: () => T): () => T {
-  let made: { value: T } | undefined
-  return () => {
-    made ??= { value: make() }
-    return made.value
-  }
 }
 
 const DROPPED = new Set<string | undefined>([

@@ -1,5 +1,5 @@
-import { loadModule, parseSync } from 'libpg-query'
-import { quoteIdentifier } from '../names.ts'
+import { parseSync } from 'libpg-query'
+import { quoteIdentifier } from '../../names.ts'
 
 /** One SQL statement of a file. */
 export interface Statement {
@@ -19,12 +19,8 @@ const ENDS_TRANSACTION =
 const COPIES_FROM_CLIENT =
   'COPY from stdin or to stdout needs a client that sends or takes the data; write INSERT'
 
-/**
- * The statements of a file, split by PostgreSQL's own parser. A text that it cannot parse is one
- * statement: the server then says what is wrong with it, and where.
- */
-export async function splitStatements(text: string): Promise<Statement[]> {
-  await loadModule()
+/** Splits a file into its statements. The parser has to be loaded. */
+export function splitStatements(text: string): Statement[] {
   const bytes = Buffer.from(text)
   const isAscii = bytes.length === text.length
   // The parser counts bytes, JavaScript UTF-16 units.
