@@ -15,6 +15,6 @@ export default defineHandler({
     request.platform = owner.platform
     const database = await gateway.catalog.find(owner)
     request.database = database
-    answerBatch(event, await callBatch(gateway, request, database, batch))
+    return answerBatch(event, await callBatch(gateway, request, database, batch))
   },
 })

@@ -1,5 +1,6 @@
 import { defineHandler } from 'h3'
 import { answerRows } from '../lib/answer.ts'
+import { answerStream, streamTypeOf } from '../lib/answer-stream.ts'
 import { readJsonObject } from '../lib/body.ts'
 import { callFunction } from '../lib/call/call.ts'
 import { parseCall } from '../lib/call/request.ts'
@@ -15,6 +16,8 @@ export default defineHandler({
     request.platform = owner.platform
     const database = await gateway.catalog.find(owner)
     request.database = database
-    answerRows(event, await callFunction(gateway, request, database, call))
+    const stream = streamTypeOf(event)
+    if (stream) return answerStream(event, database, call, stream)
+    return answerRows(event, await callFunction(gateway, request, database, call))
   },
 })

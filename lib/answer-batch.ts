@@ -1,27 +1,13 @@
 import type { H3Event } from 'h3'
-import { serverTiming } from './answer.ts'
+import { answerJson } from './answer.ts'
 import type { BatchResult } from './call/batch.ts'
 import type { Rows } from './call/run.ts'
 import { GatewayError } from './errors.ts'
-import { nodeOf } from './request.ts'
 
 /** Answers with the results of a batch; as `answerRows`, the rows stay bytes. */
-export function answerBatch(event: H3Event, result: BatchResult): void {
-  const { request } = event.context
-  const { res } = nodeOf(event)
-  const totalMs = performance.now() - request.startedAt
-  const body = batchJson(result.results, Math.round(totalMs))
-  res.writeHead(200, [
-    'content-type',
-    'application/json; charset=utf-8',
-    'content-length',
-    String(body.length),
-    'x-request-id',
-    request.id,
-    'server-timing',
-    serverTiming(result, totalMs),
-  ])
-  res.end(body)
+export function answerBatch(event: H3Event, result: BatchResult): void | Promise<void> {
+  const totalMs = performance.now() - event.context.request.startedAt
+  return answerJson(event, batchJson(result.results, Math.round(totalMs)), result, totalMs)
 }
 
 function batchJson(results: BatchResult['results'], ms: number): Buffer {

@@ -27,7 +27,8 @@ export async function answerGet(event: H3Event): Promise<void> {
     res.setHeader('etag', etag)
     // To be kept by the client alone, and asked for anew each time.
     res.setHeader('cache-control', 'private, no-cache')
-    if (isNoneMatch(req.headers['if-none-match'], etag)) answerRows(event, result)
+    res.setHeader('vary', 'accept-encoding')
+    if (isNoneMatch(req.headers['if-none-match'], etag)) await answerRows(event, result)
     else res.writeHead(304, { 'x-request-id': request.id }).end()
   } catch (error) {
     const isOther = error instanceof GatewayError && error.code === 'method_not_allowed'

@@ -1,10 +1,14 @@
 import type { H3Event } from 'h3'
 import type { Timing } from './call/alone.ts'
 import type { CallResult } from './call/call.ts'
+import { chooseEncoding, compress, type Encoding } from './compress.ts'
 import { nodeOf } from './request.ts'
 
 /** Up to this size, one text that goes out with the head is cheaper than three pieces. */
 const MAX_TEXT_BYTES = 16_384
+
+/** From this size on, what compressing costs is less than what it saves. */
+const MIN_COMPRESSED_BYTES = 8192
 
 const HEAD = '{"rows":'
 
@@ -12,22 +16,17 @@ const HEAD = '{"rows":'
  * Answers with the rows of a call, on Node's own response: the rows stay the bytes that PostgreSQL
  * rendered, and h3's way to the socket costs as much as the call.
  */
-export function answerRows(event: H3Event, result: CallResult): void {
-  const { request } = event.context
+export function answerRows(event: H3Event, result: CallResult): void | Promise<void> {
   const { res } = nodeOf(event)
   const { rows, rowCount } = result
-  const totalMs = performance.now() - request.startedAt
+  const totalMs = performance.now() - event.context.request.startedAt
   const tail = `,"row_count":${rowCount},"execution_time_ms":${Math.round(totalMs)}}`
-  res.writeHead(200, [
-    'content-type',
-    'application/json; charset=utf-8',
-    'content-length',
-    String(HEAD.length + rows.length + tail.length),
-    'x-request-id',
-    request.id,
-    'server-timing',
-    serverTiming(result, totalMs),
-  ])
+  const encoding = encodingFor(event, rows.length)
+  if (encoding) {
+    const body = Buffer.concat([Buffer.from(HEAD), rows, Buffer.from(tail)])
+    return answerCompressed(event, encoding, body, result, totalMs)
+  }
+  res.writeHead(200, headers(event, HEAD.length + rows.length + tail.length, result, totalMs))
   if (rows.length <= MAX_TEXT_BYTES) {
     // Each byte a character: not decoded, and encoded to what it was.
     res.end(HEAD + rows.toString('latin1') + tail, 'latin1')
@@ -39,8 +38,55 @@ export function answerRows(event: H3Event, result: CallResult): void {
   }
 }
 
+/** Answers with a JSON text. */
+export function answerJson(
+  event: H3Event,
+  body: Buffer,
+  timing: Timing,
+  totalMs: number,
+): void | Promise<void> {
+  const encoding = encodingFor(event, body.length)
+  if (encoding) return answerCompressed(event, encoding, body, timing, totalMs)
+  const { res } = nodeOf(event)
+  res.writeHead(200, headers(event, body.length, timing, totalMs))
+  res.end(body)
+}
+
+/** How the client wants an answer of that size to be compressed; undefined: not at all. */
+function encodingFor(event: H3Event, length: number): Encoding | undefined {
+  if (length < MIN_COMPRESSED_BYTES) return undefined
+  return chooseEncoding(nodeOf(event).req.headers['accept-encoding'])
+}
+
+async function answerCompressed(
+  event: H3Event,
+  encoding: Encoding,
+  body: Buffer,
+  timing: Timing,
+  totalMs: number,
+): Promise<void> {
+  const bytes = await compress(encoding, body)
+  const { res } = nodeOf(event)
+  const head = headers(event, bytes.length, timing, totalMs)
+  res.writeHead(200, [...head, 'content-encoding', encoding, 'vary', 'accept, accept-encoding'])
+  res.end(bytes)
+}
+
+function headers(event: H3Event, length: number, timing: Timing, totalMs: number): string[] {
+  return [
+    'content-type',
+    'application/json; charset=utf-8',
+    'content-length',
+    String(length),
+    'x-request-id',
+    event.context.request.id,
+    'server-timing',
+    serverTiming(timing, totalMs),
+  ]
+}
+
 /** https://www.w3.org/TR/server-timing/: milliseconds for a connection, for PostgreSQL, in all. */
-export function serverTiming({ waitMs, queryMs }: Timing, totalMs: number): string {
+function serverTiming({ waitMs, queryMs }: Timing, totalMs: number): string {
   return `wait;dur=${round(waitMs)}, query;dur=${round(queryMs)}, total;dur=${round(totalMs)}`
 }
 

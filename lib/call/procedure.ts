@@ -1,18 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { isPostgresError } from '../postgres/errors.ts'
 import { changed, explain } from './explain.ts'
 import type { BoundCall, BoundParameter } from './parameters.ts'
+import { FAIL_AS_REPLACED, isReplacedError } from './replaced.ts'
 import type { Session } from './request.ts'
 import { NO_ROWS, type Rows, tooLarge } from './run.ts'
 import type { Output } from './signature.ts'
 import { isCurrent, valueSql } from './sql.ts'
 import type { Watch } from './watch.ts'
-
-/** A setting that nobody has: to read it is an error. */
-const REPLACED = `db_gateway.replaced_${randomBytes(8).toString('hex')}`
-const UNDEFINED_OBJECT = '42704'
 
 /**
  * Unlike a prepared statement, postgres.js never sends this one again by itself: an error from
@@ -107,7 +102,7 @@ async function callRow(
     const result = (await query) as unknown as RawResult
     return [result[0]?.map((value) => value?.toString('utf8') ?? null), result.columns]
   } catch (error) {
-    if (isReplaced(error)) throw changed(call)
+    if (isReplacedError(error)) throw changed(call)
     throw await explain(sql, call, error)
   }
 }
@@ -156,11 +151,5 @@ function callSql(call: BoundCall): string {
 
 /** The first value; an error before anything has run where the procedure is another by now. */
 function guarded(call: BoundCall, { type }: BoundParameter): string {
-  return `case when ${isCurrent(call)} then $1::${type} else current_setting('${REPLACED}')::${type} end`
-}
-
-function isReplaced(error: unknown): boolean {
-  return (
-    isPostgresError(error) && error.code === UNDEFINED_OBJECT && error.message.includes(REPLACED)
-  )
+  return `case when ${isCurrent(call)} then $1::${type} else ${FAIL_AS_REPLACED}::${type} end`
 }

@@ -1,5 +1,6 @@
 import { quoteIdentifier } from '../names.ts'
 import type { BoundCall, BoundParameter } from './parameters.ts'
+import { FAIL_AS_REPLACED } from './replaced.ts'
 
 /** Bytes before those of a value in memory (PostgreSQL source, varatt.h: VARHDRSZ). */
 const VARLENA_HEADER = 4
@@ -23,6 +24,16 @@ export function resultSql(call: BoundCall, maxBytes: number, onlyIf?: string): s
     `from (select json_agg(r.*) as rows, count(*) as row_count, ${mayRun} as is_current ` +
     `from ${source(call, mayRun)} as r) as result`
   )
+}
+
+/**
+ * The SQL of a call whose rows come one by one: each as one JSON object, or in its own columns. Where
+ * the function is not that of the signature, nothing runs: see FAIL_AS_REPLACED.
+ */
+export function rowsSql(call: BoundCall, as: 'json' | 'columns'): string {
+  const guard = `case when ${isCurrent(call)} then true else ${FAIL_AS_REPLACED} is null end`
+  const columns = as === 'json' ? 'row_to_json(r.*) as row' : 'r.*'
+  return `select ${columns} from ${source(call, guard)} as r`
 }
 
 /** What gives the rows of a call, as a sub-select without a name. */

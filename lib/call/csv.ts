@@ -1,0 +1,48 @@
+import type { Row } from './stream.ts'
+
+const QUOTE = 0x22
+const SPECIAL = new Set([0x22, 0x2c, 0x0a, 0x0d])
+
+/** A line of names, as `csvLines` writes values. */
+export function csvHeader(names: string[]): Buffer {
+  return csvLines([names.map((name) => Buffer.from(name))])
+}
+
+/**
+ * Rows as `copy … with (format csv)` writes them (PostgreSQL manual, "COPY", "CSV Format"): null is
+ * nothing, an empty text is `""`, and quotes are where a value needs them.
+ */
+export function csvLines(rows: Row[]): Buffer {
+  const pieces: Buffer[] = []
+  for (const row of rows) {
+    for (const [i, value] of row.entries()) {
+      if (i > 0) pieces.push(COMMA)
+      if (value !== null) pieces.push(needsQuotes(value) ? quoted(value) : value)
+    }
+    pieces.push(LINE_END)
+  }
+  return Buffer.concat(pieces)
+}
+
+const COMMA = Buffer.from(',')
+const LINE_END = Buffer.from('\n')
+
+function needsQuotes(value: Buffer): boolean {
+  if (value.length === 0) return true
+  for (const byte of value) if (SPECIAL.has(byte)) return true
+  return false
+}
+
+function quoted(value: Buffer): Buffer {
+  let quotes = 0
+  for (const byte of value) if (byte === QUOTE) quotes++
+  const result = Buffer.allocUnsafe(value.length + quotes + 2)
+  let at = 0
+  result[at++] = QUOTE
+  for (const byte of value) {
+    if (byte === QUOTE) result[at++] = QUOTE
+    result[at++] = byte
+  }
+  result[at] = QUOTE
+  return result
+}

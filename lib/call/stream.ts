@@ -1,0 +1,172 @@
+import { GatewayError } from '../errors.ts'
+import type { Gateway } from '../gateway.ts'
+import { fromPostgres, isQueryCanceled } from '../postgres/errors.ts'
+import type { Lease } from '../postgres/lease.ts'
+import { answers } from '../postgres/pipeline.ts'
+import type { Client } from '../postgres/pools.ts'
+import { alone, type Timing } from './alone.ts'
+import { runCurrent } from './current.ts'
+import { changed, explain } from './explain.ts'
+import { type BoundCall, bindCall } from './parameters.ts'
+import { isReplacedError } from './replaced.ts'
+import type { CallRequest } from './request.ts'
+import { rowsSql } from './sql.ts'
+import { begin } from './transaction.ts'
+import type { Watch } from './watch.ts'
+
+/** One row as PostgreSQL wrote it, a text for each column; null is SQL NULL. */
+export type Row = (Buffer | null)[]
+
+/** Takes the rows of a stream. */
+export interface RowSink {
+  /** Called once, when the first rows are there, or that there are none: with the columns' names. */
+  begin(columns: string[]): void
+  /** Resolves when it can take more: PostgreSQL is not asked for any before. */
+  write(rows: Row[]): Promise<void>
+}
+
+/** So many bytes at once are asked of PostgreSQL, as far as the rows before tell. */
+const BATCH_BYTES = 128 * 1024
+const FIRST_BATCH_ROWS = 16
+const MAX_BATCH_ROWS = 10_000
+
+/** What postgres.js gives a cursor. Its types do not know `raw` ones. */
+type Batch = Row[] & { columns?: { name: string }[] }
+
+/**
+ * Runs a call and hands over its rows as they come, through a cursor: neither the gateway nor its
+ * connection holds more than one batch. STATEMENT_TIMEOUT_SECS is how long PostgreSQL may take for
+ * the next rows, `timeoutMs` for all of them.
+ * @throws {GatewayError} as `callFunction`; what a sink throws
+ */
+export function streamCall(
+  gateway: Gateway,
+  client: Client,
+  database: string,
+  { name, params, session, timeoutMs }: CallRequest,
+  as: 'json' | 'columns',
+  sink: RowSink,
+): Promise<Timing> {
+  return alone(gateway, client, database, timeoutMs, async (lease, watch) => {
+    let hasBegun = false
+    const once: RowSink = {
+      begin(columns) {
+        hasBegun = true
+        sink.begin(columns)
+      },
+      write: (rows) => sink.write(rows),
+    }
+    await runCurrent(gateway.signatures, lease.sql, database, name, async (known) => {
+      const call = bindCall(name, known, params)
+      if (call.signature.kind === 'procedure') throw noStream(call)
+      const sent = begin(lease.sql, { isReadOnly: call.signature.isReadOnly, session })
+      try {
+        sent.push(lease.sql.unsafe('set local statement_timeout = 0').execute())
+        await answers(sent)
+        await pump(gateway, lease, watch, call, as, once)
+        await lease.sql.unsafe('commit')
+      } catch (error) {
+        await lease.sql.unsafe('rollback').catch(() => {})
+        if (isReplacedError(error)) throw changed(call)
+        // With rows on their way, nothing is tried again.
+        throw hasBegun
+          ? fromPostgres(watch.explain(error), database)
+          : await explain(lease.sql, call, error)
+      }
+    })
+    return {}
+  })
+}
+
+async function pump(
+  { config }: Gateway,
+  lease: Lease,
+  watch: Watch,
+  call: BoundCall,
+  as: 'json' | 'columns',
+  sink: RowSink,
+): Promise<void> {
+  const limit = new RowLimit(lease, config.statementTimeoutMs)
+  const values = call.parameters.map(({ value }) => value)
+  const query = lease.sql.unsafe(rowsSql(call, as), values, { prepare: false })
+  let hasBegun = false
+  let last: Promise<void> | undefined
+  const take = async (rows: Batch) => {
+    limit.stop()
+    if (!hasBegun) sink.begin(columnsOf(rows))
+    hasBegun = true
+    // postgres.js reads it when it asks for the next ones.
+    Object.assign(query, { cursorRows: nextBatch(rows) })
+    await sink.write(rows)
+    limit.start(query)
+  }
+  query.raw()
+  query.cursor(FIRST_BATCH_ROWS, (rows: unknown) => {
+    last = take(rows as Batch)
+    // postgres.js does not wait for those behind which there are no more.
+    last.catch(() => {})
+    return last
+  })
+  try {
+    watch.over([query])
+    limit.start(query)
+    const end = await query
+    await last
+    if (!hasBegun) sink.begin(columnsOf(end as unknown as Batch))
+  } catch (error) {
+    throw limit.explain(error)
+  } finally {
+    limit.stop()
+  }
+}
+
+function columnsOf({ columns = [] }: Batch): string[] {
+  return columns.map(({ name }) => name)
+}
+
+function nextBatch(rows: Row[]): number {
+  let bytes = 1
+  for (const row of rows) for (const value of row) bytes += value?.length ?? 0
+  const fitting = Math.floor((BATCH_BYTES * rows.length) / bytes)
+  return Math.max(1, Math.min(fitting, 4 * rows.length, MAX_BATCH_ROWS))
+}
+
+/** How long PostgreSQL may take for the next rows. */
+class RowLimit {
+  readonly #lease: Lease
+  readonly #ms: number
+  #timer: NodeJS.Timeout | undefined
+  #isTimeUp = false
+
+  constructor(lease: Lease, ms: number) {
+    this.#lease = lease
+    this.#ms = ms
+  }
+
+  start(query: Promise<unknown>): void {
+    this.#timer = setTimeout(() => {
+      this.#isTimeUp = true
+      this.#lease.connection.cancel([query])
+    }, this.#ms)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  explain(error: unknown): unknown {
+    if (!this.#isTimeUp || !isQueryCanceled(error)) return error
+    return new GatewayError(
+      'query_timeout',
+      `No further rows came within ${this.#ms / 1000} s (STATEMENT_TIMEOUT_SECS)`,
+      { database: this.#lease.connection.database },
+    )
+  }
+}
+
+function noStream({ signature }: BoundCall): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    `${signature.text} is a procedure, which has no rows to stream: ask for application/json`,
+  )
+}
