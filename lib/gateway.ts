@@ -32,7 +32,8 @@ const CONNECTIONS_PER_DEPLOY = 2
 
 /** Puts the parts together; nothing is connected yet. */
 export function createGateway(config: Config, server: Server, log: Log): Gateway {
-  const pools = new Pools(server, config)
+  const pools = new Pools(server, config, (database) => catalog.platformOf(database))
+  const catalog = new Catalog(pools, server.database)
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
   const deploys = Math.min(
@@ -47,7 +48,7 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     server,
     pools,
     replicas: readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined,
-    catalog: new Catalog(pools, server.database),
+    catalog,
     signatures: new Signatures(),
     deploys: new KeyedQueue(Math.max(1, deploys)),
     registering: new Map(),
