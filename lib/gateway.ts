@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import type { Log } from './log.ts'
+import type { RouteCounter } from './metrics/requests.ts'
 import { Pools } from './postgres/pools.ts'
 import { Replicas } from './postgres/replicas.ts'
 import type { Server } from './postgres/server.ts'
@@ -23,6 +24,8 @@ export interface Gateway {
   deploys: KeyedQueue
   /** Registers that run, by owner and archive. */
   registering: Map<string, Promise<DeployResult>>
+  /** One for each route, and one for all that is none. */
+  routeCounters: RouteCounter[]
   /** `performance.now()` at the start. */
   startedAt: number
 }
@@ -52,6 +55,7 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     signatures: new Signatures(),
     deploys: new KeyedQueue(Math.max(1, deploys)),
     registering: new Map(),
+    routeCounters: [],
     startedAt: performance.now(),
   }
 }
