@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
+import { logIn } from './log-in.ts'
 import type { Server } from './server.ts'
 import { failedSocket, openSocket } from './socket.ts'
 
@@ -71,6 +72,8 @@ export class Connection {
   #socket: Socket | undefined
   readonly #onClosed: () => void
   readonly #onOpen: () => void
+  /** Of the session, from its start. */
+  readonly #parameters: Record<string, string | number>
   readonly #server: Server
   readonly #connectTimeoutMs: number
 
@@ -89,6 +92,21 @@ export class Connection {
     this.#onOpen = onOpen
     this.#server = server
     this.#connectTimeoutMs = options.connectTimeoutMs
+    const parameters = {
+      application_name: server.applicationName,
+      TimeZone: 'UTC',
+      DateStyle: 'ISO, MDY',
+      IntervalStyle: 'postgres',
+      bytea_output: 'hex',
+      extra_float_digits: 1,
+      statement_timeout: options.statementTimeoutMs,
+    }
+    this.#parameters = {
+      user: server.user,
+      database: options.database,
+      client_encoding: 'UTF8',
+      ...parameters,
+    }
     this.sql = postgres({
       host: server.host,
       port: server.port,
@@ -103,15 +121,7 @@ export class Connection {
       connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),
       onnotice: () => {},
       types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
-      connection: {
-        application_name: server.applicationName,
-        TimeZone: 'UTC',
-        DateStyle: 'ISO, MDY',
-        IntervalStyle: 'postgres',
-        bytea_output: 'hex',
-        extra_float_digits: 1,
-        statement_timeout: options.statementTimeoutMs,
-      },
+      connection: parameters,
       // A postgres.js option that its types do not list.
       ...{ socket: () => this.#openSocket(server, options.connectTimeoutMs) },
     })
@@ -189,6 +199,7 @@ export class Connection {
   async #openSocket(server: Server, timeoutMs: number) {
     if (this.#opened || this.#closed) return failedSocket(connectionClosed())
     this.#opened = true
+    const giveUpAt = performance.now() + timeoutMs
     try {
       const socket = await openSocket(server, timeoutMs)
       this.#socket = socket
@@ -198,11 +209,23 @@ export class Connection {
         this.#endClient()
       })
       if (this.#closed) socket.destroy()
-      else this.#onOpen()
+      if (await this.#logIn(socket, server, giveUpAt - performance.now())) this.#onOpen()
       return socket
     } catch (error) {
       this.#markClosed()
       return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
+    }
+  }
+
+  async #logIn(socket: Socket, server: Server, withinMs: number): Promise<boolean> {
+    const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
+    try {
+      return await logIn(socket, server, this.#parameters)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -215,6 +238,10 @@ export class Connection {
 
 function connectionClosed(): Error {
   return Object.assign(new Error('The connection is closed'), { code: 'CONNECTION_CLOSED' })
+}
+
+function logInTimeout(): Error {
+  return Object.assign(new Error('The server let nobody in in time'), { code: 'ETIMEDOUT' })
 }
 
 /** Everything that keeps a connection from opening has a code, as the errors of sockets have. */
