@@ -39,11 +39,12 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
   const catalog = new Catalog(pools, server.database)
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
-  const deploys = Math.min(
-    config.migrateConcurrency,
-    Math.floor(config.maxTotalConnections / 2 / CONNECTIONS_PER_DEPLOY),
-    config.maxConnectionsPerPool - 1,
-  )
+  const deploys = () =>
+    Math.min(
+      config.migrateConcurrency,
+      Math.floor(pools.capacity / 2 / CONNECTIONS_PER_DEPLOY),
+      config.maxConnectionsPerPool - 1,
+    )
   const { readServers } = config
   return {
     config,
@@ -53,7 +54,7 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     replicas: readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined,
     catalog,
     signatures: new Signatures(),
-    deploys: new KeyedQueue(Math.max(1, deploys)),
+    deploys: new KeyedQueue(deploys),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),

@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { Budget } from './budget.ts'
 import { Connection, type Sql } from './connection.ts'
-import { endsConnection } from './errors.ts'
+import { endsConnection, isPostgresError } from './errors.ts'
 import type { Lease } from './lease.ts'
 import {
   findRoom,
@@ -146,6 +146,11 @@ export class Pools {
       permits: { held, capacity },
       totals: { ...this.#totals },
     }
+  }
+
+  /** As many connections there may be just now. */
+  get capacity(): number {
+    return this.#all.permits.capacity
   }
 
   /**
@@ -488,7 +493,9 @@ export class Pools {
 
   #endLease(pool: Pool, { connection, expectedMs }: Lease, error: unknown): void {
     const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
-    if (endsConnection(error)) connection.destroy()
+    // After its last word the server closes the connection itself; its permit comes back then.
+    if (isPostgresError(error) && endsConnection(error)) this.#retire(connection)
+    else if (endsConnection(error)) connection.destroy()
     else if (isFree) this.#release(pool, connection)
     else if (pool.waiters.size > 0) this.#admit(pool)
   }

@@ -567,6 +567,7 @@ describe('quick calls', () => {
 
   test('do not join one that has not answered for a while', async () => {
     await withPools({}, async (pools) => {
+      await pools.use(first, (sql) => sql`select 1`)
       const stuck = await pools.share(first, 0.1)
       const query = stuck.sql`select pg_sleep(0.2)`.execute()
       await new Promise((resolve) => setTimeout(resolve, 30))
