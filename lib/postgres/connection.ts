@@ -12,6 +12,16 @@ const CLOSE_TIMEOUT_MS = 5000
 /** A query that was not cancelled in this time is asked again: it may just have begun. */
 const CANCEL_AGAIN_MS = 100
 
+/**
+ * In seconds: the server notices, too, that the way to the gateway is gone. Until then it keeps the
+ * connection, which is none of the gateway's any more; by itself it would for two hours.
+ */
+const KEEPALIVES = {
+  tcp_keepalives_idle: 60,
+  tcp_keepalives_interval: 10,
+  tcp_keepalives_count: 3,
+}
+
 /** A postgres.js client. Here it always stands for one connection. */
 export type Sql = postgres.Sql
 
@@ -100,6 +110,7 @@ export class Connection {
       bytea_output: 'hex',
       extra_float_digits: 1,
       statement_timeout: options.statementTimeoutMs,
+      ...KEEPALIVES,
     }
     this.#parameters = {
       user: server.user,

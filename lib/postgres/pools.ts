@@ -137,7 +137,8 @@ export class Pools {
     const pool = this.#pool(database)
     const connection = this.#takeIdle(pool)
     if (!connection) return this.#wait(pool, options)
-    return isFresh(connection) ? grant(pool, connection) : this.#check(pool, connection, options)
+    if (isFresh(connection, connection.busySince)) return grant(pool, connection)
+    return this.#check(pool, connection, options)
   }
 
   /**
@@ -153,7 +154,7 @@ export class Pools {
     if (shared) return grant(pool, shared, expectedMs)
     const connection = this.#takeIdle(pool)
     if (!connection) return this.#wait(pool, { client }, expectedMs)
-    if (isFresh(connection)) return grant(pool, connection, expectedMs)
+    if (isFresh(connection, connection.busySince)) return grant(pool, connection, expectedMs)
     return this.#check(pool, connection, { client }, expectedMs)
   }
 
@@ -287,7 +288,7 @@ export class Pools {
     if (client) client.onGone = undefined
     if (!isAlive) {
       connection.destroy()
-      for (const other of [...pool.idle]) if (!isFresh(other)) other.destroy()
+      for (const other of [...pool.idle]) if (!isFresh(other, performance.now())) other.destroy()
     }
     if (isGone) {
       this.#release(pool, connection)
@@ -295,7 +296,9 @@ export class Pools {
     }
     if (isAlive) return grant(pool, connection, expectedMs)
     const left = waitMs - (performance.now() - askedAt)
-    return this.#wait(pool, { client, waitMs: Math.max(0, left) }, expectedMs)
+    // The pool has been let go if that was its last connection.
+    const anew = this.#pool(pool.database)
+    return this.#wait(anew, { client, waitMs: Math.max(0, left) }, expectedMs)
   }
 
   #wait(pool: Pool, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
@@ -515,6 +518,6 @@ export class Pools {
   }
 }
 
-function isFresh({ idleSince }: Connection): boolean {
-  return performance.now() - idleSince < FRESH_MS
+function isFresh({ idleSince }: Connection, now: number): boolean {
+  return now - idleSince < FRESH_MS
 }

@@ -401,6 +401,18 @@ describe('a connection', () => {
     proxy.close()
   })
 
+  test('that the gateway has lost is given up by PostgreSQL, too', async () => {
+    await withPools({}, async (pools) => {
+      const names = ['tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count']
+      const set = await pools.use(
+        databases[0]!,
+        (sql) =>
+          sql`select name from pg_settings where name in ${sql(names)} and source = 'client'`,
+      )
+      expect(set.map(({ name }) => name).sort()).toEqual(names.sort())
+    })
+  })
+
   test('that was idle for long and is well is used again', async () => {
     await withPools({}, async (pools) => {
       const pid = await pools.use(databases[0]!, backendPid)
