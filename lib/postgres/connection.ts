@@ -214,13 +214,14 @@ export class Connection {
     try {
       const socket = await openSocket(server, timeoutMs)
       this.#socket = socket
+      const isReady = await this.#logIn(socket, server, giveUpAt - performance.now())
+      // From here on, how it ends is the driver's to know.
       socket.once('error', () => this.#endClient())
       socket.once('close', () => {
         this.#markClosed()
         this.#endClient()
       })
-      if (this.#closed) socket.destroy()
-      if (await this.#logIn(socket, server, giveUpAt - performance.now())) this.#onOpen()
+      if (isReady) this.#onOpen()
       return socket
     } catch (error) {
       this.#markClosed()
@@ -230,8 +231,12 @@ export class Connection {
 
   async #logIn(socket: Socket, server: Server, withinMs: number): Promise<boolean> {
     const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
+    // It may come while nobody reads; who reads then is told.
+    socket.on('error', () => {})
     try {
-      return await logIn(socket, server, this.#parameters)
+      const isReady = await logIn(socket, server, this.#parameters)
+      if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
+      return isReady
     } catch (error) {
       socket.destroy()
       throw error

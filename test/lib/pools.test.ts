@@ -559,14 +559,12 @@ describe('quick calls', () => {
 
   test('go down one connection, one behind the other', async () => {
     await withPools({}, async (pools) => {
-      const leases = await Promise.all([1, 2, 3].map(() => pools.share(first, 0.1)))
-      // Those that came while none was open have one each; the next ones join.
-      for (const lease of leases) await lease.sql`select 1`
+      await pools.use(first, (sql) => sql`select 1`)
       const joined = await Promise.all([1, 2, 3].map(() => pools.share(first, 0.1)))
       expect(new Set(joined.map((lease) => lease.connection)).size).toBe(1)
       const pids = await Promise.all(joined.map((lease) => backendPid(lease.sql)))
       expect(new Set(pids).size).toBe(1)
-      for (const lease of [...leases, ...joined]) lease.release()
+      for (const lease of joined) lease.release()
       expect(pools.status()).toMatchObject({ waiting: 0 })
     })
   })
@@ -627,8 +625,8 @@ describe('quick calls', () => {
 
   test('on a connection that is to be closed end there, and it is closed after the last', async () => {
     await withPools({}, async (pools) => {
+      await pools.use(first, (sql) => sql`select 1`)
       const one = await pools.share(first, 0.1)
-      await one.sql`select 1`
       const two = await pools.share(first, 0.1)
       expect(two.connection).toBe(one.connection)
       await one.discard()
