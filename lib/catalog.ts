@@ -43,6 +43,10 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new Map<string, string>()
+  /** Of owners that many ask for at once, one asks PostgreSQL. */
+  readonly #reading = new Map<string, Promise<string | CatalogEntry | undefined>>()
+  /** Of the databases that were found. */
+  readonly #platforms = new Map<string, string>()
 
   /** `admin`: the name of the administrative database. */
   constructor(pools: Pools, admin: string) {
@@ -90,6 +94,11 @@ export class Catalog {
    */
   find(owner: Owner): string | Promise<string> {
     return this.#found.get(key(owner)) ?? this.#find(owner)
+  }
+
+  /** Whose database it is; undefined where it was not asked for yet. */
+  platformOf(database: string): string | undefined {
+    return this.#platforms.get(database)
   }
 
   async #find(owner: Owner): Promise<string> {
@@ -203,14 +212,30 @@ export class Catalog {
 
   /** The owner's database, or else the entry that has its name. */
   async #read(owner: Owner): Promise<string | CatalogEntry | undefined> {
+    const running = await this.#reading.get(key(owner))?.catch(() => undefined)
+    // One that was created meanwhile may not be in somebody else's answer.
+    if (typeof running === 'string') return running
+    const reading = this.#readNow(owner)
+    this.#reading.set(key(owner), reading)
+    try {
+      return await reading
+    } finally {
+      if (this.#reading.get(key(owner)) === reading) this.#reading.delete(key(owner))
+    }
+  }
+
+  async #readNow(owner: Owner): Promise<string | CatalogEntry | undefined> {
     const entry = await this.#use((sql) => readEntry(sql, owner))
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.#found.set(key(owner), entry.database)
+    this.#platforms.set(entry.database, entry.platform)
     return entry.database
   }
 
   /** Forgets what is remembered of an owner whose database turned out to be gone. */
   forget(owner: Owner): void {
+    const database = this.#found.get(key(owner))
+    if (database !== undefined) this.#platforms.delete(database)
     this.#found.delete(key(owner))
   }
 }

@@ -3,13 +3,13 @@
  * wait in order. Waiting costs no connection.
  */
 export class KeyedQueue {
-  readonly #concurrency: number
+  readonly #concurrency: () => number
   readonly #tails = new Map<string, Promise<unknown>>()
   readonly #waiting: (() => void)[] = []
   #running = 0
 
-  /** `concurrency`: how many run at once, of all keys. */
-  constructor(concurrency: number) {
+  /** `concurrency`: how many may run at once just now, of all keys; at least one always may. */
+  constructor(concurrency: () => number) {
     this.#concurrency = concurrency
   }
 
@@ -39,17 +39,20 @@ export class KeyedQueue {
   }
 
   async #enter(): Promise<void> {
-    if (this.#running < this.#concurrency) {
-      this.#running++
-      return
-    }
-    // The one who leaves hands over the place.
-    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    if (this.#hasRoom) this.#running++
+    // The one who lets it in counts it.
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
   #leave(): void {
-    const next = this.#waiting.shift()
-    if (next) next()
-    else this.#running--
+    this.#running--
+    while (this.#waiting.length > 0 && this.#hasRoom) {
+      this.#running++
+      this.#waiting.shift()?.()
+    }
+  }
+
+  get #hasRoom(): boolean {
+    return this.#running < Math.max(1, this.#concurrency())
   }
 }

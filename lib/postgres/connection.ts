@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
+import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
+import { logIn } from './log-in.ts'
 import type { Server } from './server.ts'
 import { failedSocket, openSocket } from './socket.ts'
 
@@ -9,6 +11,16 @@ const CLOSE_TIMEOUT_MS = 5000
 
 /** A query that was not cancelled in this time is asked again: it may just have begun. */
 const CANCEL_AGAIN_MS = 100
+
+/**
+ * In seconds: the server notices, too, that the way to the gateway is gone. Until then it keeps the
+ * connection, which is none of the gateway's any more; by itself it would for two hours.
+ */
+const KEEPALIVES = {
+  tcp_keepalives_idle: 60,
+  tcp_keepalives_interval: 10,
+  tcp_keepalives_count: 3,
+}
 
 /** A postgres.js client. Here it always stands for one connection. */
 export type Sql = postgres.Sql
@@ -49,8 +61,12 @@ export interface ConnectionOptions {
 export class Connection {
   readonly database: string
   readonly sql: Sql
-  /** `performance.now()` when it was given back for the first time. */
-  usedSince: number | undefined
+  /** What it counts for. */
+  budgets: Budget[] = []
+  /** `performance.now()` from when on it is too old to be used again. */
+  expiresAt = Number.POSITIVE_INFINITY
+  /** `performance.now()` since when it has been in use without a break. */
+  busySince = performance.now()
   /** `performance.now()` when it was last given back. */
   idleSince = 0
   /** Quick calls that share it just now, what they are expected to take, and the last answer. */
@@ -65,15 +81,43 @@ export class Connection {
   #closed = false
   #socket: Socket | undefined
   readonly #onClosed: () => void
+  readonly #onOpen: () => void
+  /** Of the session, from its start. */
+  readonly #parameters: Record<string, string | number>
   readonly #server: Server
   readonly #connectTimeoutMs: number
 
-  /** `onClosed` is called once, when there is no socket any more and will be none. */
-  constructor(server: Server, options: ConnectionOptions, onClosed: () => void) {
+  /**
+   * `onClosed` is called once, when there is no socket any more and will be none; `onOpen` once at
+   * most, when the server can be asked.
+   */
+  constructor(
+    server: Server,
+    options: ConnectionOptions,
+    onClosed: () => void,
+    onOpen: () => void = () => {},
+  ) {
     this.database = options.database
     this.#onClosed = onClosed
+    this.#onOpen = onOpen
     this.#server = server
     this.#connectTimeoutMs = options.connectTimeoutMs
+    const parameters = {
+      application_name: server.applicationName,
+      TimeZone: 'UTC',
+      DateStyle: 'ISO, MDY',
+      IntervalStyle: 'postgres',
+      bytea_output: 'hex',
+      extra_float_digits: 1,
+      statement_timeout: options.statementTimeoutMs,
+      ...KEEPALIVES,
+    }
+    this.#parameters = {
+      user: server.user,
+      database: options.database,
+      client_encoding: 'UTF8',
+      ...parameters,
+    }
     this.sql = postgres({
       host: server.host,
       port: server.port,
@@ -88,15 +132,7 @@ export class Connection {
       connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),
       onnotice: () => {},
       types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
-      connection: {
-        application_name: server.applicationName,
-        TimeZone: 'UTC',
-        DateStyle: 'ISO, MDY',
-        IntervalStyle: 'postgres',
-        bytea_output: 'hex',
-        extra_float_digits: 1,
-        statement_timeout: options.statementTimeoutMs,
-      },
+      connection: parameters,
       // A postgres.js option that its types do not list.
       ...{ socket: () => this.#openSocket(server, options.connectTimeoutMs) },
     })
@@ -141,6 +177,20 @@ export class Connection {
     }
   }
 
+  /** Whether the server answers on it within this time; to be asked while nothing runs on it. */
+  async answers(withinMs: number): Promise<boolean> {
+    const patience = new AbortController()
+    const timeout = sleep(withinMs, false, { signal: patience.signal })
+    // The answer to an empty query costs PostgreSQL next to nothing.
+    const answer = this.sql.unsafe('').then(() => true)
+    return Promise.race([answer, timeout])
+      .catch(() => false)
+      .finally(() => {
+        timeout.catch(() => {})
+        patience.abort()
+      })
+  }
+
   /** Cuts the socket: for a server that does not answer. */
   destroy(): void {
     this.#socket?.destroy()
@@ -160,19 +210,38 @@ export class Connection {
   async #openSocket(server: Server, timeoutMs: number) {
     if (this.#opened || this.#closed) return failedSocket(connectionClosed())
     this.#opened = true
+    const giveUpAt = performance.now() + timeoutMs
     try {
       const socket = await openSocket(server, timeoutMs)
       this.#socket = socket
+      const isReady = await this.#logIn(socket, server, giveUpAt - performance.now())
+      // From here on, how it ends is the driver's to know.
       socket.once('error', () => this.#endClient())
       socket.once('close', () => {
         this.#markClosed()
         this.#endClient()
       })
-      if (this.#closed) socket.destroy()
+      if (isReady) this.#onOpen()
       return socket
     } catch (error) {
       this.#markClosed()
       return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
+    }
+  }
+
+  async #logIn(socket: Socket, server: Server, withinMs: number): Promise<boolean> {
+    const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
+    // It may come while nobody reads; who reads then is told.
+    socket.on('error', () => {})
+    try {
+      const isReady = await logIn(socket, server, this.#parameters)
+      if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
+      return isReady
+    } catch (error) {
+      socket.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -185,6 +254,10 @@ export class Connection {
 
 function connectionClosed(): Error {
   return Object.assign(new Error('The connection is closed'), { code: 'CONNECTION_CLOSED' })
+}
+
+function logInTimeout(): Error {
+  return Object.assign(new Error('The server let nobody in in time'), { code: 'ETIMEDOUT' })
 }
 
 /** Everything that keeps a connection from opening has a code, as the errors of sockets have. */

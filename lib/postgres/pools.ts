@@ -1,49 +1,34 @@
 import { GatewayError } from '../errors.ts'
+import { Budget } from './budget.ts'
 import { Connection, type Sql } from './connection.ts'
-import { endsConnection } from './errors.ts'
-import { Lease, type LeaseEnd } from './lease.ts'
-import { Semaphore } from './semaphore.ts'
+import { endsConnection, isPostgresError } from './errors.ts'
+import type { Lease } from './lease.ts'
+import { findRoom, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
+import { Counters, type PoolCounters } from './pool-counters.ts'
+import { type PoolsReport, reportOf } from './pool-report.ts'
 import type { Server } from './server.ts'
+import { type Client, clientGone, enqueue, queueFull } from './waiter.ts'
+
+export type { Client }
 
 export interface PoolLimits {
   maxConnectionsPerPool: number
   maxTotalConnections: number
+  /** Of all databases of one platform together. */
+  maxConnectionsPerPlatform: number
+  /** Clients that may wait for a connection to one database. */
+  maxQueuePerDatabase: number
   poolIdleTimeoutMs: number
+  poolMaxLifetimeMs: number
   poolWaitTimeoutMs: number
   connectTimeoutMs: number
   statementTimeoutMs: number
 }
 
-/** Who a connection is for; `onGone` is called when nobody waits for the work any more. */
-export interface Client {
-  onGone: (() => void) | undefined
-}
-
-interface Waiter {
-  since: number
-  /** Of a quick call, which may share; undefined: it waits for a connection of its own. */
-  expectedMs: number | undefined
-  resolve: (lease: Lease) => void
-  reject: (error: Error) => void
-}
-
-/** The connections to one database, and who waits for one. */
-interface Pool {
-  database: string
-  connections: Set<Connection>
-  /** Last in, first out: the rest grow old and go. */
-  idle: Connection[]
-  /** Those that quick calls share just now. */
-  shared: Connection[]
-  waiters: Set<Waiter>
-  /** Set while its database is being dropped: nothing is kept. */
-  closing: boolean
-  leaseEnd: LeaseEnd
-}
-
 export interface LeaseOptions {
   /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
   waitMs?: number | undefined
+  /** Undefined for work of the gateway's own, which waits however long the queue is. */
   client?: Client | undefined
 }
 
@@ -53,46 +38,47 @@ export interface PoolsStatus {
   waiting: number
 }
 
+/** Whose database it is; undefined where that is not known. */
+export type PlatformOf = (database: string) => string | undefined
+
 const LONGEST_SWEEP_MS = 30_000
 
-/**
- * With more databases in need than permits, how long a database keeps its only connection while it
- * has work for it. Opening one costs some milliseconds: far less than that would be spent on it.
- */
-const TURN_MS = 50
+/** So much earlier, at most, a connection is as old as it may get: not all at the same time. */
+const LIFETIME_JITTER = 0.25
 
-/** The most that the quick calls on one connection may come to: how long the last of them waits. */
-const SHARED_QUEUE_MS = 1
+/** A connection that was idle for longer is asked first whether it is still there. */
+const FRESH_MS = 5000
 
-/** A shared connection that answered nothing for so long has met a call that is not quick today. */
-const STUCK_MS = 10
+/** Who does not answer that in time is gone. */
+const CHECK_LIMIT_MS = 2000
 
 /**
- * The pools of all databases under one semaphore. A permit is an open socket, so the sum of open
+ * The pools of all databases under one budget. A permit is an open socket, so the sum of open
  * connections never passes `maxTotalConnections`. A database that needs a connection when no
  * permit is free gets the permit of the connection that has been idle longest, of whatever
- * database; where none is idle it waits, in order, for the next that is given back.
+ * database; where none is idle it waits, in order, for the next that is given back. The same holds
+ * within each platform for `maxConnectionsPerPlatform`.
  */
 export class Pools {
   readonly #server: Server
   readonly #limits: PoolLimits
-  readonly #semaphore: Semaphore
+  readonly #platformOf: PlatformOf
+  readonly #all: Budget
+  readonly #platforms = new Map<string, Budget>()
   readonly #pools = new Map<string, Pool>()
-  /** Idle connections of all pools, the longest idle first. */
-  readonly #idle = new Set<Connection>()
-  /** Pools whose waiters need one more permit, the longest waiting first. */
-  readonly #starving = new Set<Pool>()
+  readonly #counters = new Counters()
   readonly #sweeper: NodeJS.Timeout
-  #evicting = 0
   #lastAnswerAt = Number.NEGATIVE_INFINITY
   #ended = false
 
-  constructor(server: Server, limits: PoolLimits) {
+  constructor(server: Server, limits: PoolLimits, platformOf: PlatformOf = () => undefined) {
     this.#server = server
     this.#limits = limits
-    this.#semaphore = new Semaphore(limits.maxTotalConnections)
-    const every = Math.min(LONGEST_SWEEP_MS, Math.ceil(limits.poolIdleTimeoutMs / 4))
-    this.#sweeper = setInterval(() => this.#closeIdle(), every).unref()
+    this.#platformOf = platformOf
+    this.#all = new Budget(limits.maxTotalConnections)
+    const shortest = Math.min(limits.poolIdleTimeoutMs, limits.poolMaxLifetimeMs)
+    const every = Math.min(LONGEST_SWEEP_MS, Math.ceil(shortest / 4))
+    this.#sweeper = setInterval(() => this.#sweep(), every).unref()
   }
 
   get server(): Server {
@@ -102,7 +88,38 @@ export class Pools {
   status(): PoolsStatus {
     let waiting = 0
     for (const pool of this.#pools.values()) waiting += pool.waiters.size
-    return { pools: this.#pools.size, connections: this.#semaphore.held, waiting }
+    return { pools: this.#pools.size, connections: this.#all.permits.held, waiting }
+  }
+
+  /** Each database that was used since the start, and what all come to. */
+  report(): PoolsReport {
+    const { held, capacity } = this.#all.permits
+    return {
+      pools: this.#counters.entries().map(([database, counters]) => {
+        const pool = this.#pools.get(database)
+        return reportOf(database, pool?.platform ?? this.#platformOf(database), pool, counters)
+      }),
+      permits: { held, capacity },
+      totals: { ...this.#counters.totals },
+    }
+  }
+
+  /** As many connections there may be just now. */
+  get capacity(): number {
+    return this.#all.permits.capacity
+  }
+
+  /**
+   * From now on at most so many connections are open. Of those that are too many the idle ones are
+   * closed at once, the others when they are given back.
+   */
+  setCapacity(connections: number): void {
+    this.#all.permits.capacity = connections
+    for (const connection of this.#all.idle) {
+      if (!this.#all.isOverdrawn) break
+      this.#retire(connection)
+    }
+    this.#feed(this.#all)
   }
 
   /** Milliseconds since PostgreSQL last answered on any connection; Infinity before the first. */
@@ -113,26 +130,32 @@ export class Pools {
   /**
    * A connection to the database for one piece of work alone, at once where one is idle. A client
    * that goes away leaves the queue.
-   * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`
+   * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`, and at once for a
+   *   client that finds the queue full
    */
-  async lease(database: string, { waitMs, client }: LeaseOptions = {}): Promise<Lease> {
+  async lease(database: string, options: LeaseOptions = {}): Promise<Lease> {
     const pool = this.#pool(database)
     const connection = this.#takeIdle(pool)
-    return connection ? grant(pool, connection) : this.#wait(pool, { waitMs, client })
+    if (!connection) return this.#wait(pool, options)
+    if (isFresh(connection, connection.busySince)) return grant(pool, connection)
+    return this.#check(pool, connection, options)
   }
 
   /**
    * A connection for a call that is known to be quick, beside others of its kind: their queries
    * go out and come back together, which saves most of what a query costs. At once where there is
    * room or an idle connection; in order behind those who wait.
-   * @throws {GatewayError} pool_exhausted when none becomes free in time
+   * @throws {GatewayError} pool_exhausted, as of `lease`
    */
   share(database: string, expectedMs: number, client?: Client): Lease | Promise<Lease> {
     const pool = this.#pool(database)
-    const mayJoin = pool.waiters.size === 0 && this.#starving.size === 0
-    const connection = (mayJoin && findRoom(pool, expectedMs)) || this.#takeIdle(pool)
-    if (connection) return grant(pool, connection, expectedMs)
-    return this.#wait(pool, { client }, expectedMs)
+    const mayJoin = pool.waiters.size === 0 && !this.#all.isOverdrawn
+    const shared = mayJoin ? findRoom(pool, expectedMs) : undefined
+    if (shared) return grant(pool, shared, expectedMs)
+    const connection = this.#takeIdle(pool)
+    if (!connection) return this.#wait(pool, { client }, expectedMs)
+    if (isFresh(connection, connection.busySince)) return grant(pool, connection, expectedMs)
+    return this.#check(pool, connection, { client }, expectedMs)
   }
 
   /**
@@ -160,18 +183,14 @@ export class Pools {
     const pool = this.#pools.get(database)
     if (!pool) return
     this.#pools.delete(database)
-    this.#starving.delete(pool)
+    this.#counters.forget(database)
+    this.#stopStarving(pool)
     pool.closing = true
     for (const waiter of pool.waiters) {
       pool.waiters.delete(waiter)
       waiter.reject(new GatewayError('database_not_found', `Database ${database} is gone`))
     }
-    await Promise.all(
-      pool.idle.splice(0).map((connection) => {
-        this.#idle.delete(connection)
-        return connection.close()
-      }),
-    )
+    await Promise.all([...pool.idle].map((connection) => this.#retire(connection)))
   }
 
   /** Closes the idle connections and cuts those in use: their queries fail. */
@@ -185,8 +204,8 @@ export class Pools {
       }
       pool.waiters.clear()
     }
-    const idle = connections.filter((connection) => this.#idle.has(connection))
-    for (const connection of connections) if (!this.#idle.has(connection)) connection.destroy()
+    const idle = connections.filter((connection) => this.#all.idle.has(connection))
+    for (const connection of connections) if (!this.#all.idle.has(connection)) connection.destroy()
     await Promise.all(idle.map((connection) => connection.close()))
   }
 
@@ -200,19 +219,23 @@ export class Pools {
   }
 
   #newPool(database: string): Pool {
+    const platform = this.#platformOf(database)
     const pool: Pool = {
       database,
+      platform,
+      budgets: this.#budgetsOf(platform),
       connections: new Set(),
       idle: [],
       shared: [],
       waiters: new Set(),
+      counters: this.#counters.of(database),
       closing: false,
       leaseEnd: {
         release: (lease, error) => this.#endLease(pool, lease, error),
         discard: async ({ connection, expectedMs }) => {
           connection.isSpent = true
           if (expectedMs === undefined || leave(pool, connection, expectedMs)) {
-            await connection.close()
+            await this.#retire(connection)
           }
         },
       },
@@ -220,10 +243,62 @@ export class Pools {
     return pool
   }
 
+  #budgetsOf(platform: string | undefined): Budget[] {
+    const { maxConnectionsPerPlatform } = this.#limits
+    if (platform === undefined || maxConnectionsPerPlatform === Infinity) return [this.#all]
+    let budget = this.#platforms.get(platform)
+    if (!budget) {
+      budget = new Budget(maxConnectionsPerPlatform)
+      this.#platforms.set(platform, budget)
+    }
+    return [budget, this.#all]
+  }
+
+  #count(pool: Pool, what: keyof PoolCounters): void {
+    this.#counters.count(pool.counters, what)
+  }
+
   #takeIdle(pool: Pool): Connection | undefined {
     const connection = pool.idle.pop()
-    if (connection) this.#idle.delete(connection)
+    if (!connection) return undefined
+    for (const budget of pool.budgets) budget.idle.delete(connection)
+    connection.busySince = performance.now()
     return connection
+  }
+
+  /**
+   * Leases a connection that was idle for long, once it has shown that it is alive. Where it is
+   * not, the others of its pool that are as old are not waited for, too.
+   */
+  async #check(
+    pool: Pool,
+    connection: Connection,
+    options: LeaseOptions,
+    expectedMs?: number,
+  ): Promise<Lease> {
+    const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
+    const askedAt = performance.now()
+    let isGone = false
+    if (client) {
+      client.onGone = () => {
+        isGone = true
+      }
+    }
+    const isAlive = await connection.answers(CHECK_LIMIT_MS)
+    if (client) client.onGone = undefined
+    if (!isAlive) {
+      connection.destroy()
+      for (const other of [...pool.idle]) if (!isFresh(other, performance.now())) other.destroy()
+    }
+    if (isGone) {
+      this.#release(pool, connection)
+      throw clientGone(pool.database)
+    }
+    if (isAlive) return grant(pool, connection, expectedMs)
+    const left = waitMs - (performance.now() - askedAt)
+    // The pool has been let go if that was its last connection.
+    const anew = this.#pool(pool.database)
+    return this.#wait(anew, { client, waitMs: Math.max(0, left) }, expectedMs)
   }
 
   #wait(pool: Pool, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
@@ -231,67 +306,58 @@ export class Pools {
     if (this.#ended) {
       return Promise.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
     }
-    return new Promise((resolve, reject) => {
-      const leave = (error: GatewayError) => {
-        pool.waiters.delete(waiter)
-        this.#settle(pool)
-        waiter.reject(error)
-      }
-      const settle = () => {
-        clearTimeout(timer)
-        if (client) client.onGone = undefined
-      }
-      const timer = setTimeout(() => leave(exhausted(pool.database, waitMs)), waitMs)
-      const waiter: Waiter = {
-        since: performance.now(),
-        expectedMs,
-        resolve: (lease) => {
-          settle()
-          resolve(lease)
-        },
-        reject: (error) => {
-          settle()
-          reject(error)
-        },
-      }
-      if (client) client.onGone = () => leave(clientGone(pool.database))
-      pool.waiters.add(waiter)
-      this.#grow(pool)
-    })
+    if (client && pool.waiters.size >= this.#limits.maxQueuePerDatabase) {
+      this.#count(pool, 'exhausted')
+      return Promise.reject(queueFull(pool))
+    }
+    const onLeft = (isTimeUp: boolean) => {
+      if (isTimeUp) this.#count(pool, 'exhausted')
+      this.#settle(pool)
+    }
+    const lease = enqueue(pool, { waitMs, client, expectedMs, onLeft })
+    this.#grow(pool)
+    return lease
   }
 
   /** Opens connections for the pool's waiters; where no permit is free, sees to it that one is. */
   #grow(pool: Pool): void {
-    while (pool.waiters.size > 0 && pool.connections.size < this.#limits.maxConnectionsPerPool) {
-      if (!this.#semaphore.tryAcquire()) {
-        this.#starving.add(pool)
-        this.#evict()
-        return
-      }
+    while (this.#growByOne(pool));
+  }
+
+  /** False where it needs no more, or has to wait for a permit. */
+  #growByOne(pool: Pool): boolean {
+    const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
+    if (pool.waiters.size === 0 || !mayGrow) {
+      this.#stopStarving(pool)
+      return false
+    }
+    const full = pool.budgets.find((budget) => !budget.hasRoom)
+    if (!full) {
       this.#serve(pool, this.#open(pool))
+      return true
     }
-    this.#starving.delete(pool)
+    for (const budget of pool.budgets) if (budget !== full) budget.starving.delete(pool)
+    full.starving.add(pool)
+    this.#evict(full)
+    return false
   }
 
-  /**
-   * Closes the connection that has been idle longest; its permit comes back when it is closed.
-   * No more are closed than there are waiters in need.
-   */
-  #evict(): void {
-    let needed = -this.#evicting
-    for (const pool of this.#starving) needed += pool.waiters.size
-    if (needed <= 0) return
-    for (const connection of this.#idle) {
-      this.#forgetIdle(connection)
-      this.#evicting++
-      connection
-        .close()
-        .catch(() => {})
-        .finally(() => this.#evicting--)
-      return
-    }
+  /** Closes the connection that has been idle longest where others need its permit. */
+  #evict({ victim }: Budget): void {
+    if (!victim) return
+    const pool = this.#pools.get(victim.database)
+    if (pool) this.#count(pool, 'evicted')
+    this.#retire(victim)
   }
 
+  /** Closes a connection that nobody uses. */
+  async #retire(connection: Connection): Promise<void> {
+    this.#forgetIdle(connection)
+    for (const budget of connection.budgets) budget.closing.add(connection)
+    await connection.close().catch(() => {})
+  }
+
+  /** With the permits that are known to be there. */
   #open(pool: Pool): Connection {
     const connection = new Connection(
       this.#server,
@@ -301,51 +367,67 @@ export class Pools {
         statementTimeoutMs: this.#limits.statementTimeoutMs,
       },
       () => this.#closed(pool, connection),
+      () => this.#opened(connection),
     )
+    connection.budgets = pool.budgets
+    connection.expiresAt = performance.now() + this.#lifetime()
     pool.connections.add(connection)
+    this.#count(pool, 'opened')
+    for (const budget of pool.budgets) {
+      budget.permits.tryAcquire()
+      budget.opening.add(connection)
+    }
     return connection
+  }
+
+  #lifetime(): number {
+    return this.#limits.poolMaxLifetimeMs * (1 - LIFETIME_JITTER * Math.random())
+  }
+
+  #opened(connection: Connection): void {
+    connection.busySince = performance.now()
+    connection.answeredAt = connection.busySince
+    for (const budget of connection.budgets) {
+      budget.opening.delete(connection)
+      this.#evict(budget)
+    }
   }
 
   #closed(pool: Pool, connection: Connection): void {
     pool.connections.delete(connection)
+    this.#count(pool, 'closed')
     this.#forgetIdle(connection)
-    this.#semaphore.release()
-    if (!this.#ended) this.#feed()
+    for (const budget of pool.budgets) {
+      budget.opening.delete(connection)
+      budget.closing.delete(connection)
+      budget.permits.release()
+    }
+    if (!this.#ended) for (const budget of pool.budgets) this.#feed(budget)
     this.#grow(pool)
     this.#settle(pool)
   }
 
-  /** Gives free permits to the pools that wait for one. */
-  #feed(): void {
-    while (this.#semaphore.held < this.#semaphore.capacity) {
-      const pool = this.#neediest()
+  /** Gives free permits to the pools that wait for one, one after the other. */
+  #feed(budget: Budget): void {
+    while (budget.hasRoom) {
+      const pool = budget.neediest()
       if (!pool) return
-      this.#starving.delete(pool)
-      this.#grow(pool)
+      if (!this.#growByOne(pool)) budget.starving.delete(pool)
     }
-  }
-
-  /** Of the pools that wait for a permit: the first that has no connection at all, or the first. */
-  #neediest(except?: Pool): Pool | undefined {
-    let first: Pool | undefined
-    for (const pool of this.#starving) {
-      if (pool === except) continue
-      if (pool.connections.size === 0) return pool
-      first ??= pool
-    }
-    return first
+    this.#evict(budget)
   }
 
   #endLease(pool: Pool, { connection, expectedMs }: Lease, error: unknown): void {
     const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
-    if (endsConnection(error)) connection.destroy()
+    // After its last word the server closes the connection itself; its permit comes back then.
+    if (isPostgresError(error) && endsConnection(error)) this.#retire(connection)
+    else if (endsConnection(error)) connection.destroy()
     else if (isFree) this.#release(pool, connection)
     else if (pool.waiters.size > 0) this.#admit(pool)
   }
 
   /** Lets the quick calls that are first in the queue in where there is room. */
   #admit(pool: Pool): void {
-    if (this.#neediest(pool)) return
     for (const { expectedMs } of pool.waiters) {
       const connection = expectedMs === undefined ? undefined : findRoom(pool, expectedMs)
       if (!connection) return
@@ -355,36 +437,45 @@ export class Pools {
 
   #release(pool: Pool, connection: Connection): void {
     if (connection.closed) return
-    this.#lastAnswerAt = performance.now()
-    connection.usedSince ??= this.#lastAnswerAt
-    if (this.#ended || pool.closing || connection.isSpent || this.#mustGiveWay(pool, connection)) {
-      connection.close().catch(() => {})
-      return
-    }
-    if (this.#serve(pool, connection)) {
+    const now = performance.now()
+    this.#lastAnswerAt = now
+    const isOver = connection.isSpent || connection.expiresAt <= now || this.#all.isOverdrawn
+    if (this.#ended || pool.closing || isOver) {
+      this.#retire(connection)
+    } else if (this.#mustGiveWay(pool, connection, now)) {
+      this.#giveWay(pool, connection)
+    } else if (this.#serve(pool, connection)) {
       this.#admit(pool)
-      return
+    } else {
+      connection.idleSince = now
+      pool.idle.push(connection)
+      for (const budget of pool.budgets) {
+        budget.idle.add(connection)
+        if (budget.starving.size > 0) this.#evict(budget)
+      }
     }
-    connection.idleSince = this.#lastAnswerAt
-    pool.idle.push(connection)
-    this.#idle.add(connection)
   }
 
   /**
-   * Whether a connection that `pool` gives back goes to another database. It does where nobody
-   * here waits for it; and where a database without any connection waits, while this one has more
-   * than one, or has had its turn.
+   * Whether a connection that `pool` gives back, and has work for, goes to another database: to one
+   * that has fewer of them, or to one that has none where this one has had its turn.
    */
-  #mustGiveWay(pool: Pool, connection: Connection): boolean {
-    const needy = this.#neediest(pool)
-    if (!needy) return false
-    if (pool.waiters.size === 0) return true
-    if (needy.connections.size > 0) return false
-    if (pool.connections.size > 1) return true
-    return (
-      this.#lastAnswerAt - (connection.usedSince ?? this.#lastAnswerAt) > TURN_MS &&
-      waitingSince(needy) < waitingSince(pool)
-    )
+  #mustGiveWay(pool: Pool, connection: Connection, now: number): boolean {
+    if (pool.waiters.size === 0) return false
+    return pool.budgets.some((budget) => {
+      if (budget.starving.size === 0 || !budget.wantsMore) return false
+      const needy = budget.neediest(pool)
+      if (!needy) return false
+      if (needy.connections.size + 1 < pool.connections.size) return true
+      return needy.connections.size === 0 && hasHadItsTurn(connection, now)
+    })
+  }
+
+  /** From now on the pool comes behind those that wait already. */
+  #giveWay(pool: Pool, connection: Connection): void {
+    for (const { starving } of pool.budgets) if (starving.delete(pool)) starving.add(pool)
+    this.#count(pool, 'evicted')
+    this.#retire(connection)
   }
 
   /** Hands the connection to the pool's first waiter; false where nobody waits. */
@@ -392,88 +483,41 @@ export class Pools {
     for (const waiter of pool.waiters) {
       pool.waiters.delete(waiter)
       waiter.resolve(grant(pool, connection, waiter.expectedMs))
-      if (pool.waiters.size === 0) this.#starving.delete(pool)
+      if (pool.waiters.size === 0) this.#stopStarving(pool)
       return true
     }
     return false
   }
 
+  #stopStarving(pool: Pool): void {
+    for (const budget of pool.budgets) budget.starving.delete(pool)
+  }
+
   #forgetIdle(connection: Connection): void {
-    if (!this.#idle.delete(connection)) return
+    if (!this.#all.idle.has(connection)) return
+    for (const budget of connection.budgets) budget.idle.delete(connection)
     const idle = this.#pools.get(connection.database)?.idle
     const index = idle?.indexOf(connection) ?? -1
     if (index >= 0) idle?.splice(index, 1)
   }
 
-  #closeIdle(): void {
-    const before = performance.now() - this.#limits.poolIdleTimeoutMs
-    for (const connection of this.#idle) {
-      if (connection.idleSince > before) break
-      this.#forgetIdle(connection)
-      connection.close().catch(() => {})
+  /** Closes the connections that nobody has used for long, and those that are old. */
+  #sweep(): void {
+    const now = performance.now()
+    for (const connection of this.#all.idle) {
+      const isUnused = connection.idleSince <= now - this.#limits.poolIdleTimeoutMs
+      if (isUnused || connection.expiresAt <= now) this.#retire(connection)
     }
   }
 
   /** Lets a pool go that has neither connections nor waiters. */
   #settle(pool: Pool): void {
-    if (pool.waiters.size === 0) this.#starving.delete(pool)
+    if (pool.waiters.size === 0) this.#stopStarving(pool)
     if (pool.connections.size > 0 || pool.waiters.size > 0) return
     if (this.#pools.get(pool.database) === pool) this.#pools.delete(pool.database)
   }
 }
 
-/** A lease of the connection; of a quick call, beside those that it has already. */
-function grant(pool: Pool, connection: Connection, expectedMs?: number): Lease {
-  if (expectedMs !== undefined) {
-    if (connection.sharers === 0) {
-      pool.shared.push(connection)
-      connection.answeredAt = performance.now()
-    }
-    connection.sharers++
-    connection.expectedMs += expectedMs
-  }
-  return new Lease(connection, pool.leaseEnd, expectedMs)
-}
-
-/** Takes a call off a shared connection; true when it was the last one there. */
-function leave(pool: Pool, connection: Connection, expectedMs: number): boolean {
-  connection.answeredAt = performance.now()
-  connection.expectedMs -= expectedMs
-  connection.sharers--
-  if (connection.sharers > 0) return false
-  connection.expectedMs = 0
-  pool.shared.splice(pool.shared.indexOf(connection), 1)
-  return true
-}
-
-/** A shared connection on which another quick call would not have to wait for long. */
-function findRoom(pool: Pool, expectedMs: number): Connection | undefined {
-  if (pool.shared.length === 0) return undefined
-  const stuckSince = performance.now() - STUCK_MS
-  return pool.shared.find(
-    (connection) =>
-      connection.expectedMs + expectedMs <= SHARED_QUEUE_MS &&
-      connection.answeredAt > stuckSince &&
-      !connection.isSpent &&
-      !connection.closed,
-  )
-}
-
-function waitingSince(pool: Pool): number {
-  for (const waiter of pool.waiters) return waiter.since
-  return Number.POSITIVE_INFINITY
-}
-
-function clientGone(database: string): GatewayError {
-  return new GatewayError('pool_exhausted', 'The client did not wait for a connection', {
-    database,
-  })
-}
-
-function exhausted(database: string, waitMs: number): GatewayError {
-  return new GatewayError(
-    'pool_exhausted',
-    `No connection to ${database} became free within ${waitMs / 1000} s`,
-    { database },
-  )
+function isFresh({ idleSince }: Connection, now: number): boolean {
+  return now - idleSince < FRESH_MS
 }
