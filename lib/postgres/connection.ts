@@ -49,6 +49,8 @@ export interface ConnectionOptions {
 export class Connection {
   readonly database: string
   readonly sql: Sql
+  /** How long PostgreSQL lets a statement run. */
+  readonly statementTimeoutMs: number
   /** `performance.now()` when it was given back for the first time. */
   usedSince: number | undefined
   /** `performance.now()` when it was last given back. */
@@ -71,6 +73,7 @@ export class Connection {
   /** `onClosed` is called once, when there is no socket any more and will be none. */
   constructor(server: Server, options: ConnectionOptions, onClosed: () => void) {
     this.database = options.database
+    this.statementTimeoutMs = options.statementTimeoutMs
     this.#onClosed = onClosed
     this.#server = server
     this.#connectTimeoutMs = options.connectTimeoutMs
@@ -107,6 +110,16 @@ export class Connection {
     return this.#closed
   }
 
+  /** What has come from the server so far. */
+  get bytesRead(): number {
+    return this.#socket?.bytesRead ?? 0
+  }
+
+  /** What has gone to the server so far; a query after which it is the same has not been sent. */
+  get bytesWritten(): number {
+    return this.#socket?.bytesWritten ?? 0
+  }
+
   /**
    * Says goodbye to the server and resolves when the socket is closed; one that does not close in
    * time is cut. A query that runs fails.
@@ -141,9 +154,9 @@ export class Connection {
     }
   }
 
-  /** Cuts the socket: for a server that does not answer. */
-  destroy(): void {
-    this.#socket?.destroy()
+  /** Cuts the socket, for a server that does not answer; its queries fail with the error. */
+  destroy(error?: Error): void {
+    this.#socket?.destroy(error)
     this.#markClosed()
     this.#endClient()
   }

@@ -45,6 +45,8 @@ export interface LeaseOptions {
   /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
   waitMs?: number | undefined
   client?: Client | undefined
+  /** None that has been idle: it may have died unnoticed, as another one did. */
+  fresh?: boolean
 }
 
 export interface PoolsStatus {
@@ -115,9 +117,13 @@ export class Pools {
    * that goes away leaves the queue.
    * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`
    */
-  async lease(database: string, { waitMs, client }: LeaseOptions = {}): Promise<Lease> {
+  async lease(database: string, options: LeaseOptions = {}): Promise<Lease> {
+    const { waitMs, client, fresh = false } = options
     const pool = this.#pool(database)
-    const connection = this.#takeIdle(pool)
+    const idle = this.#takeIdle(pool)
+    // It makes room for one that is opened.
+    if (fresh) idle?.close().catch(() => {})
+    const connection = fresh ? undefined : idle
     return connection ? grant(pool, connection) : this.#wait(pool, { waitMs, client })
   }
 
