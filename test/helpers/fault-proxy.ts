@@ -1,12 +1,13 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import {
+  type AddressInfo,
+  connect,
+  createServer,
+  type NetConnectOpts,
+  type Server,
+  type Socket,
+} from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** Where the proxy's connections go. */
-export interface Target {
-  host: string
-  port: number
-}
 
 /** What becomes of bytes that a client sends; what is not forwarded is lost. */
 export type Verdict = 'forward' | 'cut' | 'forward, and cut instead of the answer'
@@ -23,7 +24,7 @@ interface Link {
 
 /** A TCP proxy between gateway and PostgreSQL that does what networks do. */
 export class FaultProxy {
-  readonly #target: Target
+  readonly #target: NetConnectOpts
   readonly #server: Server
   readonly #links = new Set<Link>()
   #port = 0
@@ -32,13 +33,13 @@ export class FaultProxy {
   #cutsAtOnce = 0
   #inspect: Inspect = () => 'forward'
 
-  static async start(target: Target): Promise<FaultProxy> {
+  static async start(target: NetConnectOpts): Promise<FaultProxy> {
     const proxy = new FaultProxy(target)
     await proxy.#listen()
     return proxy
   }
 
-  private constructor(target: Target) {
+  private constructor(target: NetConnectOpts) {
     this.#target = target
     this.#server = createServer({ allowHalfOpen: true }, (client) => this.#link(client))
   }
@@ -92,6 +93,7 @@ export class FaultProxy {
   }
 
   async stop(): Promise<void> {
+    this.heal()
     this.cut()
     this.#server.close()
     await once(this.#server, 'close')
@@ -109,8 +111,8 @@ export class FaultProxy {
       client.on('error', () => {}).resetAndDestroy()
       return
     }
-    const server = connect({ ...this.#target, allowHalfOpen: true, noDelay: true })
-    const link: Link = { client: client.setNoDelay(), server, isDoomed: false }
+    const server = connect({ ...this.#target, allowHalfOpen: true })
+    const link: Link = { client: client.setNoDelay(), server: server.setNoDelay(), isDoomed: false }
     this.#links.add(link)
     this.#pipe(link, client, server, (bytes) => this.#fromClient(link, bytes))
     this.#pipe(link, server, client, () => this.#fromServer(link))
@@ -153,6 +155,8 @@ export class FaultProxy {
   #cut(link: Link): void {
     this.#links.delete(link)
     link.client.resetAndDestroy()
-    link.server.resetAndDestroy()
+    // A Unix-domain socket knows no RST.
+    if ('path' in this.#target) link.server.destroy()
+    else link.server.resetAndDestroy()
   }
 }
