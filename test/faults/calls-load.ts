@@ -44,7 +44,7 @@ const KINDS: Kind[] = [
   {
     tenths: 2,
     isNoted: true,
-    request: (id, random) => ({ function: 'note_slowly', params: [id, random.next() / 2] }),
+    request: (id, random) => ({ function: 'note_slowly', params: [id, random.next() / 5] }),
     rows: (id) => [{ note_slowly: id }],
   },
   {

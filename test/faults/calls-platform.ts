@@ -1,7 +1,7 @@
 import type { Files } from '../helpers/platforms.ts'
 
 /** What a database of the platform that is called holds: each run of a call leaves a row. */
-export const SCHEMA = `
+const SCHEMA = `
   create table runs (id text not null);
 
   create function note(p_id text) returns text language plpgsql as $$

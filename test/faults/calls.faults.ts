@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { chown, mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,18 +5,18 @@ import type postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import type { Json } from '../helpers/gateway.ts'
 import { Load } from './calls-load.ts'
-import { SCHEMA } from './calls-platform.ts'
 import { judge, type Line, tableOf } from './calls-verdict.ts'
 import { CallsWorld } from './calls-world.ts'
 import { MortalPostgres } from './postgres.ts'
 import { Random } from './random.ts'
 import { registerProcess } from './setup.ts'
+import { mountSmallDisk, smallDiskOf } from './small-disk.ts'
 
 const SEED = Number(process.env.FAULTS_SEED || Date.now() % 1_000_000)
 const PAUSE_MS = Number(process.env.FAULTS_PAUSE_SECS || 6) * 1000
 
 const PLATFORM = 'calls'
-const TENANTS = Array.from({ length: 12 }, (_, i) => `t${i + 1}`)
+const TENANTS = Array.from({ length: 8 }, (_, i) => `t${i + 1}`)
 const [VICTIM] = TENANTS as [string]
 const CLIENTS = 24
 
@@ -179,12 +178,10 @@ const FAULTS: Fault[] = [
     name: 'a database is dropped and created again',
     forgetful: VICTIM,
     isAllowed: ({ error }) => error === 'database_not_found' || error === 'function_not_found',
-    strike: async () => {
-      const database = `${PLATFORM}_${VICTIM}`
-      await server.queryAsSuperuser(`drop database ${database} with (force)`)
+    strike: async (world) => {
+      await server.queryAsSuperuser(`drop database ${PLATFORM}_${VICTIM} with (force)`)
       await sleep(500)
-      await server.query(`create database ${database}`)
-      await server.query(SCHEMA, database)
+      await world.register(PLATFORM, [VICTIM])
     },
   },
   {
@@ -242,8 +239,13 @@ const FAULTS: Fault[] = [
   {
     name: 'max_connections is used up by others',
     strike: async ({ proxy }) => {
-      proxy.cut()
-      await usingAllConnections(() => sleep(4000))
+      await usingAllConnections(async () => {
+        for (let i = 0; i < 10; i++) {
+          // What the gateway had, somebody else has now.
+          proxy.cut()
+          await sleep(400)
+        }
+      })
     },
   },
   {
@@ -286,22 +288,11 @@ describe('calls go on after a fault, none runs twice, and each is told what beca
 })
 
 describe('with a small disk of its own', () => {
-  const isRoot = process.getuid?.() === 0
-  const disk = join(folder, 'small-disk')
+  const disk = smallDiskOf(folder)
 
-  beforeEach(async ({ skip }) => {
-    if (!isRoot) skip('only root may mount a small disk')
-    await mkdir(disk, { recursive: true })
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk], { stdio: 'pipe' })
-    } catch (error) {
-      skip(`a small disk cannot be mounted here: ${error}`)
-    }
-  })
-  afterAll(async () => {
-    if (!(await stat(disk).catch(() => undefined))) return
-    await server.stop()
-    execFileSync('umount', [disk])
+  beforeEach(({ skip }) => {
+    const why = mountSmallDisk(folder)
+    if (why !== undefined) skip(why)
   })
 
   it('calls that find the disk full are told so, have not run, and succeed when there is room', async () => {
