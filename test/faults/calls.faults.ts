@@ -1,4 +1,4 @@
-import { chown, mkdir, rm, stat, statfs, writeFile } from 'node:fs/promises'
+import { chown, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
@@ -10,7 +10,7 @@ import { CallsWorld } from './calls-world.ts'
 import { MortalPostgres } from './postgres.ts'
 import { Random } from './random.ts'
 import { registerProcess } from './setup.ts'
-import { mountSmallDisk, smallDiskOf } from './small-disk.ts'
+import { mountSmallDisk, SMALL_DISK_BYTES, smallDiskOf } from './small-disk.ts'
 
 const SEED = Number(process.env.FAULTS_SEED || Date.now() % 1_000_000)
 const PAUSE_MS = Number(process.env.FAULTS_PAUSE_SECS || 6) * 1000
@@ -308,9 +308,15 @@ describe('with a small disk of its own', () => {
       isAllowed: ({ status, error, sqlstate }) =>
         status === 503 && error === 'query_failed' && sqlstate === '53100',
       strike: async () => {
-        await server.query('alter table runs set tablespace small', `${PLATFORM}_${VICTIM}`)
-        const { bavail, bsize } = await statfs(disk)
-        await writeFile(filler, Buffer.alloc(bavail * bsize))
+        for (const tenant of TENANTS) {
+          // A page is soon full then, and the table needs another.
+          await server.query(
+            'alter table runs set (fillfactor = 10); alter table runs set tablespace small',
+            `${PLATFORM}_${tenant}`,
+          )
+        }
+        const more = Buffer.alloc(2 * SMALL_DISK_BYTES)
+        await expect(writeFile(filler, more)).rejects.toMatchObject({ code: 'ENOSPC' })
         await sleep(3000)
         await rm(filler)
       },

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 
-const SIZE = '4m'
+export const SMALL_DISK_BYTES = 4 * 1024 * 1024
 
 export function smallDiskOf(folder: string): string {
   return join(folder, 'small-disk')
@@ -17,7 +17,8 @@ export function mountSmallDisk(folder: string): string | undefined {
   const disk = smallDiskOf(folder)
   mkdirSync(disk)
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs', disk], { stdio: 'pipe' })
+    const options = `size=${SMALL_DISK_BYTES}`
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk], { stdio: 'pipe' })
     return undefined
   } catch (error) {
     return `a small disk cannot be mounted here: ${(error as Error).message}`
