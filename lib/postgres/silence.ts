@@ -9,7 +9,8 @@ const LOOKS = 5
 /**
  * Cuts the connection when nothing comes on it for longer than any statement may run, until the
  * function that is returned is called: its queries fail with ETIMEDOUT then. A server whose machine
- * or network is gone does not say so, and PostgreSQL's own limit is of no use then.
+ * or network is gone does not say so, and PostgreSQL's own limit is of no use then. Who lets a server
+ * wait for the client ends it meanwhile.
  */
 export function cutWhenSilent(connection: Connection): () => void {
   const limitMs = connection.statementTimeoutMs + GRACE_MS
