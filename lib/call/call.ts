@@ -55,8 +55,9 @@ export async function callFunction(
     lease.release()
     return { rows, rowCount, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
-    const told = await explain(lease.sql, quick, error)
-    lease.release(error)
+    // It asks PostgreSQL, and may lose the connection then.
+    const told = await explain(lease.sql, quick, error).catch((lost) => lost)
+    lease.release(told)
     // It has not run, or was rolled back for somebody else's sake: it may run again.
     if (!mayBeStale(told, [quick.signature]) && !watch.wasHitByAnother(error)) {
       const failure = failed(told, database, watch)

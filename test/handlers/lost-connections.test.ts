@@ -50,6 +50,10 @@ const FUNCTIONS = `
   create function look(p_id text) returns text language sql stable as $$ select p_id $$;
   create function look_slowly(p_id text) returns text language sql stable
     as $$ select p_id from pg_sleep(0.3) $$;
+  create function look_again(p_id text) returns text language sql stable
+    as $$ select p_id from pg_sleep(0.3) $$;
+  create type pair as (one int, two int);
+  create function sum_of(p_pair pair) returns int language sql as $$ select (p_pair).one + (p_pair).two $$;
   create procedure note_twice(p_id text) language plpgsql as $$
     begin
       insert into runs values (p_id);
@@ -176,6 +180,23 @@ describe('a call whose connection is lost after it was sent', () => {
       killWhenRunning('look_slowly'),
     ])
     expect(answer).toMatchObject({ status: 200, rows: [{ look_slowly: 'stable' }] })
+  })
+
+  test('so is GET', async () => {
+    const [answer] = await Promise.all([
+      gateway.get(`/call/${platform}/look_again?p_id=stable`),
+      killWhenRunning('look_again'),
+    ])
+    expect(answer).toMatchObject({ status: 200, body: { rows: [{ look_again: 'stable' }] } })
+  })
+
+  test('the gateway was about to find out which of its parameters does not convert', async () => {
+    for (let i = 0; i < 12; i++) {
+      expect(await call('sum_of', [{ one: i, two: 1 }])).toMatchObject({ status: 200 })
+    }
+    const met = once('select (select "p_pair"', 'cut')
+    expect(await call('sum_of', [{ one: 'no number' }])).toMatchObject(MAY_HAVE_RUN)
+    expect(met()).toBe(1)
   })
 
   test('a batch whose answers are lost is not run again', async () => {
