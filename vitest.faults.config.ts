@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/faults/**/*.faults.ts'],
     globalSetup: 'test/faults/setup.ts',
+    // They share a folder, and a machine that has enough to do with one.
+    fileParallelism: false,
     // The first database that is not as it should be ends the run.
     bail: 1,
     hookTimeout: 60_000,

@@ -1,8 +1,10 @@
 import { GatewayError } from './errors.ts'
 import { databaseName, type Owner } from './names.ts'
+import { isBroken, isWorthAnotherConnection, untilAnother } from './postgres/again.ts'
 import type { Sql } from './postgres/connection.ts'
 import { fromPostgres } from './postgres/errors.ts'
 import type { Pools } from './postgres/pools.ts'
+import { cutWhenSilent } from './postgres/silence.ts'
 
 /** One database of the catalog. */
 export interface CatalogEntry extends Owner {
@@ -202,11 +204,31 @@ export class Catalog {
     )
   }
 
+  /** Whatever it does may be done twice: it is, where its connection is lost. */
   async #use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     try {
-      return await this.#pools.use(this.#admin, work)
+      return await this.#once(work)
     } catch (error) {
-      throw fromPostgres(error, this.#admin)
+      if (!isWorthAnotherConnection(error)) throw fromPostgres(error, this.#admin)
+      await untilAnother(error)
+      return this.#once(work, isBroken(error)).catch((again) => {
+        throw fromPostgres(again, this.#admin)
+      })
+    }
+  }
+
+  async #once<T>(work: (sql: Sql) => Promise<T>, fresh = false): Promise<T> {
+    const lease = await this.#pools.lease(this.#admin, { fresh })
+    const endSilence = cutWhenSilent(lease.connection)
+    try {
+      const result = await work(lease.sql)
+      lease.release()
+      return result
+    } catch (error) {
+      lease.release(error)
+      throw error
+    } finally {
+      endSilence()
     }
   }
 

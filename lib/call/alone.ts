@@ -1,7 +1,7 @@
 import type { Gateway } from '../gateway.ts'
-import { fromPostgres } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client } from '../postgres/pools.ts'
+import { failed, LostCall, untilAgain } from './lost.ts'
 import { Watch } from './watch.ts'
 
 /** Milliseconds, for a connection and for PostgreSQL's answer. */
@@ -12,7 +12,9 @@ export interface Timing {
 
 /**
  * Does a piece of work on a connection of its own, which is given back whatever happens. What the
- * watch is set over is cancelled after `timeoutMs`, or when the client has gone away.
+ * watch is set over is cancelled after `timeoutMs`, or when the client has gone away. Where the
+ * connection is lost, it is done once more on another if it certainly did not begin or only reads;
+ * not if it was `lost` before.
  * @throws {GatewayError} pool_exhausted, connection_failed, and what the work's errors become
  */
 export async function alone<T>(
@@ -21,9 +23,29 @@ export async function alone<T>(
   database: string,
   timeoutMs: number | undefined,
   work: (lease: Lease, watch: Watch) => Promise<T>,
+  lost?: LostCall,
+): Promise<T & Timing> {
+  try {
+    if (lost) await untilAgain(lost, client)
+    return await once(gateway, client, database, timeoutMs, work, lost)
+  } catch (error) {
+    if (!(error instanceof LostCall)) throw error
+    if (lost || !error.mayRunAgain) throw error.told
+    return alone(gateway, client, database, timeoutMs, work, error)
+  }
+}
+
+/** @throws {LostCall} and what the caller is told */
+async function once<T>(
+  gateway: Gateway,
+  client: Client,
+  database: string,
+  timeoutMs: number | undefined,
+  work: (lease: Lease, watch: Watch) => Promise<T>,
+  lost: LostCall | undefined,
 ): Promise<T & Timing> {
   const askedAt = performance.now()
-  const lease = await gateway.pools.lease(database, { client })
+  const lease = await gateway.pools.lease(database, { client, fresh: lost?.wasOpen === true })
   const leasedAt = performance.now()
   const watch = new Watch(client, lease, timeoutMs)
   try {
@@ -32,7 +54,7 @@ export async function alone<T>(
     return { ...result, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
     lease.release(error)
-    throw fromPostgres(watch.explain(error), database)
+    throw failed(error, database, watch)
   } finally {
     watch.end()
   }

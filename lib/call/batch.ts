@@ -1,13 +1,14 @@
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { endsConnection, fromPostgres } from '../postgres/errors.ts'
+import { endsConnection } from '../postgres/errors.ts'
 import type { Client } from '../postgres/pools.ts'
 import { allOrNothing } from './all-or-nothing.ts'
 import { alone, type Timing } from './alone.ts'
 import type { BatchRequest } from './batch-request.ts'
 import { eachByItself } from './each-by-itself.ts'
 import { Functions } from './functions.ts'
+import { failed, LostCall } from './lost.ts'
 import type { Rows } from './run.ts'
 import type { Watch } from './watch.ts'
 
@@ -59,7 +60,8 @@ function resultOf(
   outcome: PromiseSettledResult<Rows>,
 ): Rows | GatewayError {
   if (outcome.status === 'fulfilled') return outcome.value
-  const error = fromPostgres(watch.explain(outcome.reason), database)
+  const error = failed(outcome.reason, database, watch)
+  if (error instanceof LostCall) return error.told
   if (error instanceof GatewayError) return error
   throw error
 }

@@ -1,10 +1,11 @@
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
-import { fromPostgres } from '../postgres/errors.ts'
+import type { Lease } from '../postgres/lease.ts'
 import type { Client } from '../postgres/pools.ts'
 import { alone, type Timing } from './alone.ts'
 import { mayBeStale, runCurrent } from './current.ts'
 import { explain } from './explain.ts'
+import { failed, LostCall } from './lost.ts'
 import { callOnReplica } from './on-replica.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { runProcedure } from './procedure.ts'
@@ -45,6 +46,8 @@ export async function callFunction(
   const lease = place instanceof Promise ? await place : place
   const leasedAt = performance.now()
   const watch = new Watch(client, lease, call.timeoutMs)
+  watch.isReadOnly = quick.signature.isReadOnly
+  let lost: LostCall | undefined
   try {
     const query = callQuery(lease.sql, quick, maxResultBytes)
     watch.over([query])
@@ -52,16 +55,20 @@ export async function callFunction(
     lease.release()
     return { rows, rowCount, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
-    const told = await explain(lease.sql, quick, error)
-    lease.release(error)
+    // It asks PostgreSQL, and may lose the connection then.
+    const told = await explain(lease.sql, quick, error).catch((lost) => lost)
+    lease.release(told)
     // It has not run, or was rolled back for somebody else's sake: it may run again.
-    if (mayBeStale(told, [quick.signature]) || watch.wasHitByAnother(error)) {
-      return callAlone(gateway, client, database, call)
+    if (!mayBeStale(told, [quick.signature]) && !watch.wasHitByAnother(error)) {
+      const failure = failed(told, database, watch)
+      if (!(failure instanceof LostCall)) throw failure
+      if (!failure.mayRunAgain) throw failure.told
+      lost = failure
     }
-    throw fromPostgres(watch.explain(told), database)
   } finally {
     watch.end()
   }
+  return callAlone(gateway, client, database, call, lost)
 }
 
 /** The call of a function that is known, takes these parameters, and may share a connection. */
@@ -91,13 +98,15 @@ function callAlone(
   client: Client,
   database: string,
   { name, params, session, timeoutMs }: CallRequest,
+  lost?: LostCall,
 ): Promise<CallResult> {
   const { signatures, config } = gateway
-  return alone(gateway, client, database, timeoutMs, ({ sql }, watch) =>
+  const work = ({ sql }: Lease, watch: Watch) =>
     runCurrent(signatures, sql, database, name, async (known) => {
       const bound = bindCall(name, known, params)
+      watch.isReadOnly = bound.signature.isReadOnly
       const run = bound.signature.kind === 'procedure' ? runProcedure : runCall
       return run(sql, bound, config.maxResultBytes, watch, session)
-    }),
-  )
+    })
+  return alone(gateway, client, database, timeoutMs, work, lost)
 }

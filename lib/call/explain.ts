@@ -1,6 +1,11 @@
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { isPostgresError, type PostgresError, postgresDetails } from '../postgres/errors.ts'
+import {
+  endsConnection,
+  isPostgresError,
+  type PostgresError,
+  postgresDetails,
+} from '../postgres/errors.ts'
 import type { BoundCall, BoundParameter } from './parameters.ts'
 import { valueSql } from './sql.ts'
 import { unconvertible } from './unconvertible.ts'
@@ -25,7 +30,7 @@ const PARAMETER_CONTEXT = /(?:^|\n)unnamed portal parameter \$(\d+)(?: = '.*')?$
 
 /** What went wrong before the function ran, where that is so: such as a value that did not convert. */
 export async function explain(sql: Sql, call: BoundCall, error: unknown): Promise<unknown> {
-  if (!isPostgresError(error)) return error
+  if (!isPostgresError(error) || endsConnection(error)) return error
   const { where = '', code, message } = error
   const position = PARAMETER_CONTEXT.exec(where)?.[1]
   if (position) return conversionError(call.parameters[Number(position) - 1]!, error)

@@ -36,11 +36,12 @@ export async function callReadOnly(
   // A replica needs no transaction for it: it cannot write.
   const result = await callOnReplica(gateway, client, database, { name, bind })
   if (result) return result
-  return alone(gateway, client, database, undefined, ({ sql }, watch) =>
-    runCurrent(signatures, sql, database, name, async (known) =>
+  return alone(gateway, client, database, undefined, ({ sql }, watch) => {
+    watch.isReadOnly = true
+    return runCurrent(signatures, sql, database, name, async (known) =>
       runCall(sql, bind(known), config.maxResultBytes, watch, NO_SETTINGS),
-    ),
-  )
+    )
+  })
 }
 
 function mayWrite({ kind, text }: Signature): GatewayError {

@@ -59,6 +59,7 @@ export function streamCall(
     await runCurrent(gateway.signatures, lease.sql, database, name, async (known) => {
       const call = bindCall(name, known, params)
       if (call.signature.kind === 'procedure') throw noStream(call)
+      watch.isReadOnly = call.signature.isReadOnly
       const sent = begin(lease.sql, { isReadOnly: call.signature.isReadOnly, session })
       try {
         sent.push(lease.sql.unsafe('set local statement_timeout = 0').execute())
@@ -97,7 +98,7 @@ async function pump(
     hasBegun = true
     // postgres.js reads it when it asks for the next ones.
     Object.assign(query, { cursorRows: nextBatch(rows) })
-    await sink.write(rows)
+    await watch.whileServerWaits(sink.write(rows))
     limit.start(query)
   }
   query.raw()

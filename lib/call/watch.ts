@@ -2,11 +2,23 @@ import { GatewayError } from '../errors.ts'
 import { isPostgresError, isQueryCanceled } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client } from '../postgres/pools.ts'
+import { cutWhenSilent } from '../postgres/silence.ts'
 
 /** SQLSTATE of what stands behind a query that failed in its transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 
-/** Cancels what a call runs when its time is up or its client has gone away. */
+/** What postgres.js knows of a query and its types do not list. */
+interface Progress {
+  /** Null before the query is on its way to the socket. */
+  state: object | null
+  /** Only its types have been asked for, so far. */
+  describeFirst?: boolean
+}
+
+/**
+ * Cancels what a call runs when its time is up or its client has gone away, and cuts its connection
+ * when that has died without saying so.
+ */
 export class Watch {
   readonly #client: Client
   readonly #lease: Lease
@@ -15,12 +27,20 @@ export class Watch {
   #queries: Promise<unknown>[] = []
   #isTimeUp = false
   #isGone = false
+  #mayHaveRun = false
+  readonly #bytesWritten: number
+  #endSilence: () => void
+  #isEnded = false
+  /** Whatever it watches over changes nothing. */
+  isReadOnly = false
 
   /** `timeoutMs` counts from the first query; undefined: no limit of its own. */
   constructor(client: Client, lease: Lease, timeoutMs: number | undefined) {
     this.#client = client
     this.#lease = lease
     this.#timeoutMs = timeoutMs
+    this.#bytesWritten = lease.connection.bytesWritten
+    this.#endSilence = cutWhenSilent(lease.connection)
     client.onGone = () => {
       this.#isGone = true
       this.#cancel()
@@ -29,20 +49,45 @@ export class Watch {
 
   /** Watches over these queries from now on. */
   over(queries: Promise<unknown>[]): void {
+    if (queries !== this.#queries) this.#mayHaveRun = this.mayHaveRun
     this.#queries = queries
     if (this.#isGone || this.#isTimeUp) this.#cancel()
     else if (this.#timeoutMs !== undefined && !this.#timer) this.#startTimer(this.#timeoutMs)
   }
 
+  /** Waits for something of the client's; that the server is silent meanwhile means nothing. */
+  async whileServerWaits(work: Promise<void>): Promise<void> {
+    this.#endSilence()
+    try {
+      await work
+    } finally {
+      if (!this.#isEnded) this.#endSilence = cutWhenSilent(this.#lease.connection)
+    }
+  }
+
   /** Call it when there is nothing to watch over any more. */
   end(): void {
+    this.#isEnded = true
     this.#client.onGone = undefined
+    this.#endSilence()
     clearTimeout(this.#timer)
   }
 
   /** Its time is up or its client has gone: nothing more is to be started. */
   get isOver(): boolean {
     return this.#isTimeUp || this.#isGone
+  }
+
+  /**
+   * Whether PostgreSQL may have begun with one of the queries; false only where it certainly has
+   * not.
+   */
+  get mayHaveRun(): boolean {
+    if (this.#mayHaveRun) return true
+    if (this.#lease.connection.bytesWritten === this.#bytesWritten) return false
+    return (this.#queries as (Promise<unknown> & Progress)[]).some(
+      ({ state, describeFirst }) => state !== null && !describeFirst,
+    )
   }
 
   /** What the caller is told of an error, which may be of the watch's own making. */
@@ -90,8 +135,9 @@ export function watchTogether(watch: Watch): Pick<Watch, 'over'> {
       running.push(...queries)
       watch.over(running)
       for (const query of queries) {
+        // One that failed holds nothing, and is still asked whether it was sent.
         const letGo = () => running.splice(running.indexOf(query), 1)
-        query.then(letGo, letGo)
+        query.then(letGo, () => {})
       }
     },
   }

@@ -61,6 +61,8 @@ export interface ConnectionOptions {
 export class Connection {
   readonly database: string
   readonly sql: Sql
+  /** How long PostgreSQL lets a statement run. */
+  readonly statementTimeoutMs: number
   /** What it counts for. */
   budgets: Budget[] = []
   /** `performance.now()` from when on it is too old to be used again. */
@@ -98,6 +100,7 @@ export class Connection {
     onOpen: () => void = () => {},
   ) {
     this.database = options.database
+    this.statementTimeoutMs = options.statementTimeoutMs
     this.#onClosed = onClosed
     this.#onOpen = onOpen
     this.#server = server
@@ -141,6 +144,16 @@ export class Connection {
   /** True once it cannot be used any more. */
   get closed(): boolean {
     return this.#closed
+  }
+
+  /** What has come from the server so far. */
+  get bytesRead(): number {
+    return this.#socket?.bytesRead ?? 0
+  }
+
+  /** What has gone to the server so far; a query after which it is the same has not been sent. */
+  get bytesWritten(): number {
+    return this.#socket?.bytesWritten ?? 0
   }
 
   /**
@@ -191,9 +204,9 @@ export class Connection {
       })
   }
 
-  /** Cuts the socket: for a server that does not answer. */
-  destroy(): void {
-    this.#socket?.destroy()
+  /** Cuts the socket, for a server that does not answer; its queries fail with the error. */
+  destroy(error?: Error): void {
+    this.#socket?.destroy(error)
     this.#markClosed()
     this.#endClient()
   }

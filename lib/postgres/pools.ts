@@ -30,6 +30,8 @@ export interface LeaseOptions {
   waitMs?: number | undefined
   /** Undefined for work of the gateway's own, which waits however long the queue is. */
   client?: Client | undefined
+  /** None that has been idle: it may have died unnoticed, as another one did. */
+  fresh?: boolean
 }
 
 export interface PoolsStatus {
@@ -137,6 +139,11 @@ export class Pools {
     const pool = this.#pool(database)
     const connection = this.#takeIdle(pool)
     if (!connection) return this.#wait(pool, options)
+    if (options.fresh) {
+      // It makes room for one that is opened.
+      this.#retire(connection)
+      return this.#wait(pool, options)
+    }
     if (isFresh(connection, connection.busySince)) return grant(pool, connection)
     return this.#check(pool, connection, options)
   }

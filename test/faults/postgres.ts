@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { layoutOf, readPasswords } from '../../lib/postgres/embedded/cluster.ts'
+import { findServersOf, sendSignal } from '../../lib/postgres/embedded/processes.ts'
 import { type EmbeddedPostgres, startEmbedded } from '../../lib/postgres/embedded.ts'
 import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
 import type { Json } from '../helpers/gateway.ts'
@@ -13,20 +14,26 @@ import { dataDirOf, registerProcess } from './setup.ts'
 export class MortalPostgres {
   readonly #folder: string
   readonly #port: number
+  readonly #settings: Record<string, string>
   #server: Server | undefined
   #running: { embedded: EmbeddedPostgres; ended: Promise<void> } | undefined
 
-  static async start(folder: string): Promise<MortalPostgres> {
-    const one = new MortalPostgres(folder, await freePort())
-    await mkdir(one.#socketFolder)
+  /** `settings` are of postgresql.conf. */
+  static async start(
+    folder: string,
+    settings: Record<string, string> = {},
+  ): Promise<MortalPostgres> {
+    const one = new MortalPostgres(folder, await freePort(), settings)
+    await mkdir(one.#socketFolder, { recursive: true })
     await chmod(one.#socketFolder, 0o777)
     await one.start()
     return one
   }
 
-  private constructor(folder: string, port: number) {
+  private constructor(folder: string, port: number, settings: Record<string, string>) {
     this.#folder = folder
     this.#port = port
+    this.#settings = settings
   }
 
   async start(): Promise<void> {
@@ -43,6 +50,7 @@ export class MortalPostgres {
         port: `${this.#port}`,
         unix_socket_directories: this.#socketFolder,
         fsync: 'off',
+        ...this.#settings,
       },
       onExit: () => onEnd(),
     })
@@ -66,11 +74,25 @@ export class MortalPostgres {
   }
 
   /** Sends a signal to the postmaster, and waits until that is gone. */
-  async kill(signal: 'SIGKILL' | 'SIGQUIT'): Promise<void> {
+  async kill(signal: 'SIGKILL' | 'SIGQUIT' | 'SIGINT'): Promise<void> {
     const { embedded, ended } = this.#running!
     process.kill(embedded.pid, signal)
     await ended
     this.#running = undefined
+  }
+
+  /** Stops all its processes in the middle of what they do, or lets them go on. */
+  signalAll(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    for (const pid of findServersOf(this.cluster)) sendSignal(pid, signal)
+  }
+
+  /** The folder of its data: what is created for its tablespaces is of the same owner. */
+  get cluster(): string {
+    return join(dataDirOf(this.#folder), 'postgres/data')
+  }
+
+  get port(): number {
+    return this.#port
   }
 
   /** A connection of its own, as the gateway's role. */

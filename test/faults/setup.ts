@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type {} from 'vitest'
 import type { TestProject } from 'vitest/node'
 import { findServersOf, processStart, sendSignal } from '../../lib/postgres/embedded/processes.ts'
+import { unmountSmallDisk } from './small-disk.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -27,11 +28,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const removal = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }
   const onExit = () => {
     endProcesses(folder)
+    unmountSmallDisk(folder)
     rmSync(folder, removal)
   }
   process.once('exit', onExit)
   return async () => {
     endProcesses(folder)
+    unmountSmallDisk(folder)
     await rm(folder, removal)
     process.off('exit', onExit)
   }
