@@ -9,7 +9,7 @@ import { findPgbouncer, startPgbouncer } from './lib/pgbouncer.ts'
 import { type Rig, type Service, withRig } from './lib/rig.ts'
 import { digits, table, times } from './lib/table.ts'
 import { loadTenants, type TenantLoad } from './lib/tenant-load.ts'
-import { callEach, createTenants } from './lib/tenants.ts'
+import { callEach, createTenants, makeLoginsUsual } from './lib/tenants.ts'
 
 const HELP = `Calls a function in a thousand databases through a gateway that may have 50 connections, and
 through PgBouncer with the same limit.
@@ -87,6 +87,7 @@ async function main(): Promise<void> {
       stopping,
       async (rig) => {
         await createTenants(rig, databases)
+        await makeLoginsUsual(rig)
         await callEach(rig, databases)
         const limits = { total: connections, perDatabase: PER_DATABASE }
         const pgbouncer = found && (await startPgbouncer(rig, found.program, limits))

@@ -1,3 +1,4 @@
+import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { pack } from './clinic.ts'
 import { forEach } from './measure.ts'
 import { query, type Rig } from './rig.ts'
@@ -66,6 +67,19 @@ export async function createTenants(rig: Rig, count: number): Promise<void> {
      select '${PLATFORM}_t' || i, platform, 't' || i, schema_checksum, last_deployed_at
      from _db_gateway_databases, generate_series(0, ${count - 1}) i
      where platform = '${PLATFORM}' and tenant_id = '${TEMPLATE}'`,
+  )
+}
+
+/**
+ * Gives the gateway's role a password that is as dear to check as PostgreSQL's default makes it
+ * (scram_iterations, RFC 5802): the embedded one's costs nothing, since nobody else comes near it.
+ */
+export async function makeLoginsUsual(rig: Rig): Promise<void> {
+  const { user, password } = parseDatabaseUrl(rig.databaseUrl)
+  await query(
+    rig,
+    undefined,
+    `set scram_iterations = 4096; alter role ${user} password '${password}'`,
   )
 }
 
