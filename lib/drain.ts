@@ -52,8 +52,11 @@ export class Drain {
   /** Accepts nothing more; resolves when all connections are closed, after `limitMs` by force. */
   async close(server: Server, limitMs: number): Promise<void> {
     this.#isClosing = true
-    for (const { running, answer } of this.#clients.values()) {
-      if (running > 0 && answer) announceClose(answer)
+    const now = performance.now()
+    for (const client of this.#clients.values()) {
+      // Who has connected and not asked yet is about to.
+      if (!client.answer) client.lastSeen = now
+      else if (client.running > 0) announceClose(client.answer)
     }
     const look = setInterval(() => {
       // What has come by now is read before that is called, and makes its connection a busy one.
