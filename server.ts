@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { readConfig, readEnvironment } from './lib/config.ts'
 import { createLog, type Log } from './lib/log.ts'
+import { takePassedSocket } from './lib/passed-socket.ts'
 import { type RunningGateway, startGateway } from './lib/start.ts'
 
 let log: Log = createLog('info')
@@ -15,6 +16,7 @@ try {
   log = createLog(config.logLevel)
   running = await startGateway(config, log, join(import.meta.dirname, 'handlers'), {
     signal: stopping.signal,
+    socket: takePassedSocket(process.env, process.pid),
     onPostgresExit: () => exit(1),
   })
   if (stopping.signal.aborted) await finish()

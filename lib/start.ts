@@ -13,6 +13,8 @@ import { loadRoutes } from './routes.ts'
 export interface StartOptions {
   /** Ends a start that waits for PostgreSQL. */
   signal?: AbortSignal
+  /** A listening socket, which goes before the host and port of the settings. */
+  socket?: number | undefined
   /** The embedded PostgreSQL has ended by itself. */
   onPostgresExit?: () => void
 }
@@ -40,7 +42,7 @@ export async function startGateway(
   config: Config,
   log: Log,
   handlersFolder: string,
-  { signal, onPostgresExit }: StartOptions = {},
+  { signal, socket, onPostgresExit }: StartOptions = {},
 ): Promise<RunningGateway> {
   const routes = await loadRoutes(handlersFolder)
   let embedded: EmbeddedPostgres | undefined
@@ -74,8 +76,12 @@ export async function startGateway(
     await fitCapacity(gateway)
     await gateway.catalog.prepare()
     gateway.replicas?.start()
-    listening = await startListening(createListener(gateway, routes), config.host, config.port)
+    listening = await startListening(
+      createListener(gateway, routes),
+      socket === undefined ? { host: config.host, port: config.port } : { fd: socket },
+    )
     log.info(`Listening on ${listening.url}`, {
+      socket: socket === undefined ? undefined : 'passed',
       postgres: version,
       server: embedded ? `embedded in ${config.dataDir}` : describeServer(server),
       routes: routes.length,

@@ -36,13 +36,15 @@ const START_TIMEOUT_MS = 60_000
 const STOP_TIMEOUT_MS = 15_000
 
 /**
- * Starts a PostgreSQL with the settings that the gateway gives its embedded one, and a gateway in a
- * process of its own; stops both and removes their folder whatever becomes of the work.
+ * Starts a PostgreSQL with the settings that the gateway gives its embedded one and `settings` over
+ * them, and a gateway in a process of its own; stops both and removes their folder whatever becomes
+ * of the work.
  */
 export async function withRig<T>(
   env: Record<string, string>,
   stopping: AbortController,
   work: (rig: Rig) => Promise<T>,
+  settings: Record<string, string> = {},
 ): Promise<T> {
   const { signal } = stopping
   signal.throwIfAborted()
@@ -52,6 +54,7 @@ export async function withRig<T>(
     await chmod(folder, 0o755)
     const server = await startEmbedded({
       dataDir: join(folder, 'data'),
+      settings,
       onExit: () => stopping.abort(new Error('PostgreSQL has ended by itself')),
     })
     try {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
@@ -47,6 +47,8 @@ interface ProgramOptions {
   cwd: string
   /** In a process group of its own, all of which gets the signals. */
   group?: boolean
+  /** A descriptor that it has as its fourth, 3. */
+  passed?: number | undefined
 }
 
 const PATIENCE_MS = 30_000
@@ -57,6 +59,9 @@ export const GATEWAY_ARGUMENTS = [
   pathToFileURL(join(PROJECT, 'node_modules/tsx/dist/loader.mjs')).href,
   join(PROJECT, 'server.ts'),
 ]
+
+/** sd_listen_fds(3): the process that is to take the socket is named by its id. */
+const ACTIVATED = 'LISTEN_PID=$$ exec "$0" "$@"'
 
 const cleanups: (() => unknown)[] = []
 
@@ -88,8 +93,13 @@ export async function freePort(): Promise<number> {
 
 /** Starts a program, which is ended after the test. */
 export function startProgram(command: string, args: string[], options: ProgramOptions): Program {
-  const { cwd, env, group = false } = options
-  const child = spawn(command, args, { cwd, env, detached: group, stdio: 'pipe' })
+  const { cwd, env, group = false, passed } = options
+  const child = spawn(command, args, {
+    cwd,
+    env,
+    detached: group,
+    stdio: ['pipe', 'pipe', 'pipe', ...(passed === undefined ? [] : [passed])],
+  }) as ChildProcessWithoutNullStreams
   const pid = child.pid!
   let output = ''
   let ended = false
@@ -129,15 +139,24 @@ export function startProgram(command: string, args: string[], options: ProgramOp
 
 /**
  * Starts the gateway with these settings and no others, on a free port unless one is set, in an
- * empty working folder unless one is given: no .env of the project is read.
+ * empty working folder unless one is given: no .env of the project is read. `socket` is a listening
+ * socket of this process that it is passed as systemd does it.
  */
 export async function startProcess(
   settings: Record<string, string>,
   folder?: string,
+  socket?: number,
 ): Promise<GatewayProcess> {
   const cwd = folder ?? (await temporaryFolder())
   const env = gatewayEnvironment(settings)
-  const program = startProgram(process.execPath, GATEWAY_ARGUMENTS, { cwd, env })
+  const program =
+    socket === undefined
+      ? startProgram(process.execPath, GATEWAY_ARGUMENTS, { cwd, env })
+      : startProgram('sh', ['-c', ACTIVATED, process.execPath, ...GATEWAY_ARGUMENTS], {
+          cwd,
+          env: { LISTEN_FDS: '1', ...env },
+          passed: socket,
+        })
   const url = async () => {
     const { message } = JSON.parse(await program.line('Listening on '))
     return message.replace('Listening on ', '')

@@ -1,0 +1,117 @@
+import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { pack } from './clinic.ts'
+import { forEach } from './measure.ts'
+import { query, type Rig } from './rig.ts'
+
+/** The platform whose tenants are called. */
+export const PLATFORM = 'bench'
+
+/** Rows of each tenant's only table. */
+export const ITEMS = 1000
+
+const TEMPLATE = 'template'
+const CREATED_AT_ONCE = 4
+const CALLED_AT_ONCE = 8
+
+const COLUMNS = 'id integer, name text, price numeric, created_at timestamptz, is_active boolean'
+
+const FILES = {
+  'migrations/001_items.pssql': `
+    create table items (
+      id integer primary key,
+      name text not null,
+      price numeric(12, 2) not null,
+      created_at timestamptz not null,
+      is_active boolean not null
+    );
+    insert into items
+    select i, 'Item number ' || i, i * 1.25, '2026-01-01'::timestamptz + i * interval '1 minute', i % 3 > 0
+    from generate_series(1, ${ITEMS}) i;`,
+  'functions/get_item.pssql': `
+    create or replace function get_item(p_id integer)
+    returns table (${COLUMNS}) language sql stable as $$
+      select id, name, price, created_at, is_active from items where id = p_id
+    $$;`,
+}
+
+/** The database of a tenant; they count from 0. */
+export function databaseOf(tenant: number): string {
+  return `${PLATFORM}_t${tenant}`
+}
+
+/**
+ * Registers one tenant, makes the others from its database and enters them in the catalog as the
+ * gateway would: a thousand deploys take longer than the benchmark.
+ */
+export async function createTenants(rig: Rig, count: number): Promise<void> {
+  const form = new FormData()
+  form.set('platform', PLATFORM)
+  form.set('tenant_id', TEMPLATE)
+  form.set('schema', new Blob([(await pack(FILES)) as Uint8Array<ArrayBuffer>]), 'schema.tar.gz')
+  const response = await fetch(`${rig.gatewayUrl}/register`, { method: 'POST', body: form })
+  if (!response.ok) throw new Error(`/register: ${await response.text()}`)
+  const tenants = Array.from({ length: count }, (_, i) => i)
+  await forEach(tenants, CREATED_AT_ONCE, async (tenant) => {
+    rig.signal.throwIfAborted()
+    await query(
+      rig,
+      undefined,
+      `create database ${databaseOf(tenant)} template ${PLATFORM}_${TEMPLATE}`,
+    )
+  })
+  await query(
+    rig,
+    undefined,
+    `insert into _db_gateway_databases
+       (database, platform, tenant_id, schema_checksum, last_deployed_at)
+     select '${PLATFORM}_t' || i, platform, 't' || i, schema_checksum, last_deployed_at
+     from _db_gateway_databases, generate_series(0, ${count - 1}) i
+     where platform = '${PLATFORM}' and tenant_id = '${TEMPLATE}'`,
+  )
+}
+
+/**
+ * Gives the gateway's role a password that is as dear to check as PostgreSQL's default makes it
+ * (scram_iterations, RFC 5802): the embedded one's costs nothing, since nobody else comes near it.
+ */
+export async function makeLoginsUsual(rig: Rig): Promise<void> {
+  const { user, password } = parseDatabaseUrl(rig.databaseUrl)
+  await query(
+    rig,
+    undefined,
+    `set scram_iterations = 4096; alter role ${user} password '${password}'`,
+  )
+}
+
+/**
+ * Calls each tenant once: PostgreSQL writes a new database's cache of its catalogs at the first
+ * connection, and the gateway reads whose it is and what its functions take.
+ */
+export async function callEach({ gatewayUrl, signal }: Rig, count: number): Promise<void> {
+  const tenants = Array.from({ length: count }, (_, i) => i)
+  await forEach(tenants, CALLED_AT_ONCE, async (tenant) => {
+    const response = await fetch(`${gatewayUrl}/call`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        platform: PLATFORM,
+        tenant_id: `t${tenant}`,
+        function: 'get_item',
+        params: [1],
+      }),
+      signal,
+    })
+    if (!response.ok) throw new Error(`Tenant ${tenant}: ${await response.text()}`)
+    await response.arrayBuffer()
+  })
+}
+
+/** How many connections PostgreSQL has been opened to the tenants' databases, so far. */
+export async function sessionsSoFar(rig: Rig): Promise<number> {
+  const text = await query(
+    rig,
+    undefined,
+    `select sum(sessions)::text as text from pg_stat_database where datname like '${PLATFORM}\\_t%'`,
+  )
+  return Number(text)
+}

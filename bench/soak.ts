@@ -1,0 +1,287 @@
+import { readFileSync } from 'node:fs'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { seededRandom } from './lib/draw.ts'
+import { freePort, type Service, startService } from './lib/rig.ts'
+import { digits, table } from './lib/table.ts'
+import { keepCalling, type World } from './soak/calls.ts'
+import { keepDeploying, registerFirst } from './soak/deploys.ts'
+import { keepBreaking } from './soak/faults.ts'
+import { PLATFORM } from './soak/platform.ts'
+import { SoakPostgres } from './soak/postgres.ts'
+import type { Sample } from './soak/probe.ts'
+import { Tally } from './soak/tally.ts'
+
+const HELP = `Uses a gateway in all ways at once for long, breaks its connections and its PostgreSQL now and then,
+and looks whether anything is wrong with the answers, the connections or the memory.
+
+npm run soak -- [options]
+
+  --minutes 20   how long
+  --clients 6    how many call at once
+  --seed 1       of what is called, and what is broken
+  --help
+`
+
+const PROJECT = join(import.meta.dirname, '..')
+
+/** Of the gateway, for more tenants than that. */
+const MAX_CONNECTIONS = 20
+const FIRST_TENANTS = 8
+
+const SAMPLE_CONNECTIONS_MS = 100
+const QUIET_LIMIT_MS = 60_000
+
+/** What the memory may grow by between the middle and the end; more is growth without end. */
+const MAX_HEAP_GROWTH = 0.25
+const MAX_RSS_GROWTH = 0.25
+const SOME_BYTES = 32 * 2 ** 20
+
+const MEBIBYTE = 2 ** 20
+
+interface Options {
+  minutes: number
+  clients: number
+  seed: number
+}
+
+/** The gateway's memory and event loop at the start, in the middle and at the end. */
+type Samples = [Sample, Sample, Sample]
+
+await main()
+
+async function main(): Promise<void> {
+  const options = readOptions()
+  if (!options) return
+  const stopping = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => stopping.abort(new Error(signal)))
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'db-gateway-soak-'))
+  try {
+    // PostgreSQL runs as another user where this is root.
+    await chmod(folder, 0o755)
+    const ended = () => stopping.abort(new Error('PostgreSQL has ended by itself'))
+    const postgres = await SoakPostgres.start(folder, ended)
+    try {
+      const gateway = await startGateway(folder, postgres.url, stopping)
+      try {
+        await soak(options, { folder, postgres, gateway, stopping })
+      } finally {
+        await gateway.stop()
+      }
+    } finally {
+      await postgres.stop()
+    }
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error
+    console.error(`Stopped: ${(stopping.signal.reason as Error).message}`)
+    process.exitCode = 1
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function readOptions(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '20' },
+      clients: { type: 'string', default: '6' },
+      seed: { type: 'string', default: '1' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const [minutes, clients, seed] = [values.minutes, values.clients, values.seed].map(Number)
+  if (values.help || !(minutes! > 0) || !(clients! > 0) || !(seed! >= 0)) {
+    console.log(HELP)
+    return undefined
+  }
+  return { minutes: minutes!, clients: clients!, seed: seed! }
+}
+
+/** As `npm start` does, with the probe in it. */
+async function startGateway(
+  folder: string,
+  databaseUrl: string,
+  stopping: AbortController,
+): Promise<Service> {
+  const port = await freePort()
+  const imports = [
+    join(PROJECT, 'node_modules/tsx/dist/loader.mjs'),
+    join(import.meta.dirname, 'soak/probe.ts'),
+  ].flatMap((file) => ['--import', pathToFileURL(file).href])
+  return startService(
+    ['--max-semi-space-size=64', '--expose-gc', ...imports, join(PROJECT, 'server.ts')],
+    {
+      DATABASE_URL: databaseUrl,
+      GATEWAY_PORT: `${port}`,
+      LOG_LEVEL: 'warn',
+      MAX_TOTAL_CONNECTIONS: `${MAX_CONNECTIONS}`,
+      SOAK_PROBE: probeFile(folder),
+    },
+    { folder, port, stopping },
+  )
+}
+
+interface Soak {
+  folder: string
+  postgres: SoakPostgres
+  gateway: Service
+  stopping: AbortController
+}
+
+async function soak(options: Options, { folder, postgres, gateway, stopping }: Soak) {
+  const { minutes, clients, seed } = options
+  const over = new AbortController()
+  const random = seededRandom(seed)
+  const tally = new Tally()
+  const world: World = {
+    gatewayUrl: gateway.url,
+    tally,
+    random,
+    tenants: [],
+    release: { deployed: 1, begun: 1 },
+    writes: { sent: 0, answered: new Map() },
+    signal: AbortSignal.any([over.signal, stopping.signal]),
+  }
+  console.log(`${availableParallelism()} cores, Node ${process.version}. ${minutes} minutes …\n`)
+  await registerFirst(world, FIRST_TENANTS)
+  const most = watchConnections(world, postgres)
+  const work = Promise.all([
+    ...Array.from({ length: clients }, () => keepCalling(world)),
+    keepDeploying(world),
+  ])
+  const breaking = keepBreaking(world, postgres)
+  const pause = async (share: number) => {
+    const ms = minutes * 60_000 * share
+    // A failure of the work itself ends it at once.
+    await Promise.race([work, breaking, sleep(ms, undefined, { signal: stopping.signal })])
+    return sample(folder, gateway.pid)
+  }
+  // By then it has warmed up.
+  const samples: Samples = [await pause(0.1), await pause(0.45), await pause(0.45)]
+  over.abort()
+  const [faults] = await Promise.all([breaking, work])
+  const permits = await waitUntilQuiet(world, postgres)
+  await checkWrites(world, postgres)
+  judge(world, { samples, permits, mostConnections: await most })
+  print(world, { samples, permits, mostConnections: await most, faults })
+}
+
+/** The most connections that the gateway ever had. */
+async function watchConnections({ signal }: World, postgres: SoakPostgres): Promise<number> {
+  let most = 0
+  while (!signal.aborted) {
+    most = Math.max(most, await postgres.connections().catch(() => 0))
+    await sleep(SAMPLE_CONNECTIONS_MS)
+  }
+  return most
+}
+
+/** Asks the probe inside the gateway. */
+async function sample(folder: string, pid: number): Promise<Sample> {
+  const read = () => {
+    try {
+      return readFileSync(probeFile(folder), 'utf8').split('\n').slice(0, -1)
+    } catch {
+      return []
+    }
+  }
+  const before = read().length
+  process.kill(pid, 'SIGUSR2')
+  while (read().length === before) await sleep(20)
+  return JSON.parse(read().at(-1)!) as Sample
+}
+
+function probeFile(folder: string): string {
+  return join(folder, 'probe')
+}
+
+interface Permits {
+  gateway: number
+  postgres: number
+}
+
+/** When nobody asks any more, the gateway's own count and PostgreSQL's have to come to the same. */
+async function waitUntilQuiet(world: World, postgres: SoakPostgres): Promise<Permits> {
+  const giveUpAt = performance.now() + QUIET_LIMIT_MS
+  for (;;) {
+    const response = await fetch(`${world.gatewayUrl}/health`)
+    const { total_connections } = (await response.json()) as { total_connections: number }
+    const permits = { gateway: total_connections, postgres: await postgres.connections() }
+    if (permits.gateway === permits.postgres || performance.now() > giveUpAt) return permits
+    await sleep(500)
+  }
+}
+
+/** What was answered is there once; what was not is there once at most. */
+async function checkWrites({ writes, tenants, tally }: World, postgres: SoakPostgres) {
+  for (const tenant of tenants) {
+    const rows = await postgres.query<{ key: string; times: number }>(
+      `${PLATFORM}_${tenant}`,
+      'select key, count(*)::integer as times from events group by key',
+    )
+    const found = new Map(rows.map(({ key, times }) => [key, times]))
+    for (const [key, times] of found) {
+      if (times > 1) tally.complain(`${key} of ${tenant} was written ${times} times`)
+    }
+    for (const key of writes.answered.get(tenant) ?? []) {
+      if (!found.has(key)) tally.complain(`${key} of ${tenant} was answered and is not there`)
+    }
+  }
+}
+
+interface Outcome {
+  samples: Samples
+  permits: Permits
+  mostConnections: number
+}
+
+function judge({ tally }: World, { samples, permits, mostConnections }: Outcome): void {
+  const [, middle, end] = samples
+  const limit = (bytes: number, growth: number) => bytes * (1 + growth) + SOME_BYTES
+  if (end.heapBytes > limit(middle.heapBytes, MAX_HEAP_GROWTH)) tally.complain('The heap grows')
+  if (end.rssBytes > limit(middle.rssBytes, MAX_RSS_GROWTH)) tally.complain('The RSS grows')
+  if (mostConnections > MAX_CONNECTIONS) {
+    tally.complain(`${mostConnections} connections were open, of ${MAX_CONNECTIONS}`)
+  }
+  if (permits.gateway !== permits.postgres) {
+    tally.complain(`${permits.gateway} permits are out for ${permits.postgres} connections`)
+  }
+}
+
+function print(world: World, outcome: Outcome & { faults: Record<string, number> }): void {
+  const { tally, tenants, release, writes } = world
+  const { samples, permits, mostConnections, faults } = outcome
+  const row = (name: string, value: (sample: Sample) => number) => [
+    name,
+    ...samples.map((one) => digits(value(one))),
+  ]
+  const memory = [
+    ['', 'start', 'middle', 'end'],
+    row('RSS, MiB', ({ rssBytes }) => rssBytes / MEBIBYTE),
+    row('heap after a collection, MiB', ({ heapBytes }) => heapBytes / MEBIBYTE),
+    row('event-loop delay p99, ms', ({ delayP99Ms }) => delayP99Ms),
+    row('event-loop delay, longest, ms', ({ delayMaxMs }) => delayMaxMs),
+  ]
+  const answered = [...writes.answered.values()].reduce((sum, { size }) => sum + size, 0)
+  const broken = Object.entries(faults).map(([what, times]) => `${times} ${what}`)
+  console.log(`${tally}
+
+${table(memory)}
+
+${tally.sent} requests; ${tenants.length} tenants, release ${release.deployed}; ${answered} of ${writes.sent} writes answered.
+Faults: ${broken.join(', ') || 'none'}.
+Connections: at most ${mostConnections} of ${MAX_CONNECTIONS}; when all was quiet ${permits.gateway} permits for ${permits.postgres} in pg_stat_activity.
+`)
+  if (tally.complaints.length === 0) {
+    console.log('Nothing is wrong.')
+    return
+  }
+  console.log(`Wrong:\n- ${tally.complaints.join('\n- ')}`)
+  process.exitCode = 1
+}

@@ -1,0 +1,207 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { inspect, parseArgs, promisify } from 'node:util'
+import type { Distribution } from './lib/draw.ts'
+import { median } from './lib/measure.ts'
+import { findPgbouncer, startPgbouncer } from './lib/pgbouncer.ts'
+import { type Rig, type Service, withRig } from './lib/rig.ts'
+import { digits, table, times } from './lib/table.ts'
+import { loadTenants, type TenantLoad } from './lib/tenant-load.ts'
+import { callEach, createTenants, makeLoginsUsual } from './lib/tenants.ts'
+
+const HELP = `Calls a function in a thousand databases through a gateway that may have 50 connections, and
+through PgBouncer with the same limit.
+
+npm run bench:tenants -- [options]
+
+  --databases 1000     how many; 8 MB each in TMPDIR
+  --connections 50     MAX_TOTAL_CONNECTIONS, and PgBouncer's max_user_connections
+  --clients 32,100     how many calls at once; a table for each
+  --seconds 4          how long each measurement takes
+  --rounds 3           how often all are measured in turn; the table has the medians
+  --no-pgbouncer       without it
+  --help
+`
+
+/** As MAX_CONNECTIONS_PER_POOL is. */
+const PER_DATABASE = 10
+
+const PEER = join(import.meta.dirname, 'peer')
+
+const DISTRIBUTIONS = ['hot', 'zipf', 'uniform'] as const
+
+interface Options {
+  databases: number
+  connections: number
+  clients: number[]
+  seconds: number
+  rounds: number
+  noPgbouncer: boolean
+}
+
+/** What was measured one after the other. */
+interface Round {
+  gateway: Record<Distribution, TenantLoad>
+  pgbouncer: Record<Distribution, TenantLoad> | undefined
+}
+
+const HEADER = [
+  '',
+  'calls/s',
+  'of its hot',
+  'of PgBouncer',
+  'p50 ms',
+  'p99',
+  'p99.9',
+  'longest',
+  'slowest tenant',
+  'opened/call',
+  'CPU µs',
+  'PostgreSQL CPU µs',
+  'refused',
+]
+
+await main()
+
+async function main(): Promise<void> {
+  const options = readOptions()
+  if (!options) return
+  const { databases, connections } = options
+  const stopping = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => stopping.abort(new Error(signal)))
+  }
+  const found = options.noPgbouncer ? undefined : await findPgbouncer()
+  if (found && !existsSync(join(PEER, 'node_modules'))) {
+    await promisify(execFile)('npm', ['ci'], { cwd: PEER })
+  }
+  console.log(
+    `${availableParallelism()} cores, Node ${process.version}, ${found?.version ?? 'without PgBouncer'}. ` +
+      `${databases} databases, ${connections} connections. ${options.seconds} s each.\n`,
+  )
+  try {
+    await withRig(
+      { LOG_LEVEL: 'info', MAX_TOTAL_CONNECTIONS: `${connections}` },
+      stopping,
+      async (rig) => {
+        await createTenants(rig, databases)
+        await makeLoginsUsual(rig)
+        await callEach(rig, databases)
+        const limits = { total: connections, perDatabase: PER_DATABASE }
+        const pgbouncer = found && (await startPgbouncer(rig, found.program, limits))
+        try {
+          await compare(rig, pgbouncer, options)
+        } finally {
+          await pgbouncer?.stop()
+        }
+      },
+      // Nothing that is measured writes, and a thousand databases would be waited for.
+      { fsync: 'off' },
+    )
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error
+    console.error(`Stopped: ${inspect(stopping.signal.reason)}`)
+    process.exitCode = 1
+  }
+}
+
+function readOptions(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      databases: { type: 'string', default: '1000' },
+      connections: { type: 'string', default: '50' },
+      clients: { type: 'string', default: '32,100' },
+      seconds: { type: 'string', default: '4' },
+      rounds: { type: 'string', default: '3' },
+      'no-pgbouncer': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const options = {
+    databases: Number(values.databases),
+    connections: Number(values.connections),
+    clients: values.clients.split(',').map(Number),
+    seconds: Number(values.seconds),
+    rounds: Number(values.rounds),
+  }
+  const isRight = Object.values(options)
+    .flat()
+    .every((value) => value > 0)
+  if (values.help || !isRight) {
+    console.log(HELP)
+    return undefined
+  }
+  return { ...options, noPgbouncer: values['no-pgbouncer'] }
+}
+
+async function compare(rig: Rig, pgbouncer: Service | undefined, options: Options): Promise<void> {
+  for (const clients of options.clients) {
+    const rounds: Round[] = []
+    for (let seed = 1; seed <= options.rounds; seed++) {
+      const job = {
+        tenants: options.databases,
+        clients,
+        seed,
+        warmUpSeconds: 2,
+        seconds: options.seconds,
+      }
+      const gateway: Partial<Round['gateway']> = {}
+      const peer: Partial<Round['gateway']> = {}
+      for (const distribution of DISTRIBUTIONS) {
+        const gatewayJob = { ...job, to: 'gateway' as const, port: portOf(rig), distribution }
+        gateway[distribution] = await loadTenants(gatewayJob, rig.gatewayPid, rig)
+        if (!pgbouncer) continue
+        const peerJob = { ...gatewayJob, to: 'pgbouncer' as const, port: pgbouncer.port }
+        peer[distribution] = await loadTenants(peerJob, pgbouncer.pid, rig)
+      }
+      rounds.push({
+        gateway: gateway as Round['gateway'],
+        pgbouncer: pgbouncer && (peer as Round['gateway']),
+      })
+    }
+    print(clients, rounds)
+  }
+}
+
+function portOf({ gatewayUrl }: Rig): number {
+  return Number(new URL(gatewayUrl).port)
+}
+
+function print(clients: number, rounds: Round[]): void {
+  const rows = [HEADER]
+  for (const who of ['gateway', 'pgbouncer'] as const) {
+    if (!rounds[0]![who]) continue
+    for (const distribution of DISTRIBUTIONS) {
+      const middle = (value: (load: TenantLoad, round: Round) => number) =>
+        median(rounds.map((round) => value(round[who]![distribution], round)))
+      const number = (field: keyof TenantLoad) => digits(middle((load) => Number(load[field])))
+      rows.push([
+        `${who === 'gateway' ? 'gateway' : 'PgBouncer'}, ${distribution}`,
+        number('perSecond'),
+        digits(middle((load, round) => load.perSecond / round[who]!.hot.perSecond)),
+        who === 'gateway' && rounds[0]!.pgbouncer
+          ? times(
+              middle((load, round) => load.perSecond / round.pgbouncer![distribution].perSecond),
+            )
+          : '',
+        number('p50'),
+        number('p99'),
+        number('p999'),
+        number('longest'),
+        number('slowestTenant'),
+        middle((load) => load.openedPerCall).toFixed(3),
+        number('cpuUs'),
+        number('postgresCpuUs'),
+        `${middle((load) => load.refused)}`,
+      ])
+    }
+  }
+  const refusals = rounds
+    .flatMap((round) => [round.gateway, round.pgbouncer])
+    .flatMap((loads) => Object.values(loads ?? {}).map(({ firstRefusal }) => firstRefusal))
+  console.log(`${clients} clients\n\n${table(rows)}\n`)
+  const refusal = refusals.find((text) => text !== '')
+  if (refusal) console.log(`The first refusal: ${refusal}\n`)
+}
