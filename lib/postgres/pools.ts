@@ -83,7 +83,8 @@ export class Pools {
   /** Pools whose waiters need one more permit, the longest waiting first. */
   readonly #starving = new Set<Pool>()
   readonly #sweeper: NodeJS.Timeout
-  #evicting = 0
+  /** Connections that are being closed: their permits come back soon. */
+  readonly #closing = new Set<Connection>()
   #lastAnswerAt = Number.NEGATIVE_INFINITY
   #ended = false
 
@@ -103,6 +104,19 @@ export class Pools {
     let waiting = 0
     for (const pool of this.#pools.values()) waiting += pool.waiters.size
     return { pools: this.#pools.size, connections: this.#semaphore.held, waiting }
+  }
+
+  /**
+   * From now on at most so many connections are open. Of those that are too many the idle ones are
+   * closed at once, the others when they are given back.
+   */
+  setCapacity(connections: number): void {
+    this.#semaphore.capacity = connections
+    for (const connection of this.#idle) {
+      if (!this.#isOverCapacity) break
+      this.#retire(connection)
+    }
+    this.#feed()
   }
 
   /** Milliseconds since PostgreSQL last answered on any connection; Infinity before the first. */
@@ -129,7 +143,7 @@ export class Pools {
    */
   share(database: string, expectedMs: number, client?: Client): Lease | Promise<Lease> {
     const pool = this.#pool(database)
-    const mayJoin = pool.waiters.size === 0 && this.#starving.size === 0
+    const mayJoin = pool.waiters.size === 0 && this.#starving.size === 0 && !this.#isOverCapacity
     const connection = (mayJoin && findRoom(pool, expectedMs)) || this.#takeIdle(pool)
     if (connection) return grant(pool, connection, expectedMs)
     return this.#wait(pool, { client }, expectedMs)
@@ -212,7 +226,7 @@ export class Pools {
         discard: async ({ connection, expectedMs }) => {
           connection.isSpent = true
           if (expectedMs === undefined || leave(pool, connection, expectedMs)) {
-            await connection.close()
+            await this.#retire(connection)
           }
         },
       },
@@ -278,18 +292,25 @@ export class Pools {
    * No more are closed than there are waiters in need.
    */
   #evict(): void {
-    let needed = -this.#evicting
+    let needed = -this.#closing.size
     for (const pool of this.#starving) needed += pool.waiters.size
     if (needed <= 0) return
     for (const connection of this.#idle) {
-      this.#forgetIdle(connection)
-      this.#evicting++
-      connection
-        .close()
-        .catch(() => {})
-        .finally(() => this.#evicting--)
+      this.#retire(connection)
       return
     }
+  }
+
+  /** More are open than there may be, those aside that are being closed. */
+  get #isOverCapacity(): boolean {
+    return this.#semaphore.held - this.#closing.size > this.#semaphore.capacity
+  }
+
+  /** Closes a connection that nobody uses. */
+  async #retire(connection: Connection): Promise<void> {
+    this.#forgetIdle(connection)
+    this.#closing.add(connection)
+    await connection.close().catch(() => {})
   }
 
   #open(pool: Pool): Connection {
@@ -308,6 +329,7 @@ export class Pools {
 
   #closed(pool: Pool, connection: Connection): void {
     pool.connections.delete(connection)
+    this.#closing.delete(connection)
     this.#forgetIdle(connection)
     this.#semaphore.release()
     if (!this.#ended) this.#feed()
@@ -357,8 +379,9 @@ export class Pools {
     if (connection.closed) return
     this.#lastAnswerAt = performance.now()
     connection.usedSince ??= this.#lastAnswerAt
-    if (this.#ended || pool.closing || connection.isSpent || this.#mustGiveWay(pool, connection)) {
-      connection.close().catch(() => {})
+    const mayStay = !this.#ended && !pool.closing && !connection.isSpent && !this.#isOverCapacity
+    if (!mayStay || this.#mustGiveWay(pool, connection)) {
+      this.#retire(connection)
       return
     }
     if (this.#serve(pool, connection)) {
@@ -409,8 +432,7 @@ export class Pools {
     const before = performance.now() - this.#limits.poolIdleTimeoutMs
     for (const connection of this.#idle) {
       if (connection.idleSince > before) break
-      this.#forgetIdle(connection)
-      connection.close().catch(() => {})
+      this.#retire(connection)
     }
   }
 

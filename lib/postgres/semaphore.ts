@@ -3,10 +3,11 @@
  * by the pools, which know what each permit is used for.
  */
 export class Semaphore {
-  readonly capacity: number
+  /** May be changed at any time; more may be out then until some come back. */
+  capacity: number
   #held = 0
 
-  /** `capacity`: the most permits that are ever out at once. */
+  /** `capacity`: the most permits that are out at once. */
   constructor(capacity: number) {
     this.capacity = capacity
   }

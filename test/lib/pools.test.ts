@@ -102,6 +102,54 @@ describe('the cap', () => {
   })
 })
 
+describe('a capacity that changes', () => {
+  test('to a smaller one closes idle connections at once, those in use when they are given back', async () => {
+    await withPools({ maxTotalConnections: 5 }, async (pools) => {
+      const leases = await Promise.all(databases.slice(0, 5).map((name) => pools.lease(name)))
+      for (const { sql } of leases) await sql`select 1`
+      for (const lease of leases.slice(0, 2)) lease.release()
+      pools.setCapacity(2)
+      await until(async () => (await openConnections(pools)).length === 3)
+      expect(await leases[4]!.sql`select 1 as one`).toMatchObject([{ one: 1 }])
+      for (const lease of leases.slice(2)) lease.release()
+      await until(async () => (await openConnections(pools)).length === 2)
+      expect(pools.status()).toMatchObject({ connections: 2 })
+    })
+  })
+
+  test('to a smaller one holds for quick calls that come without a pause', async () => {
+    await withPools({ maxTotalConnections: 3 }, async (pools) => {
+      let calling = true
+      const calls = databases.slice(0, 3).map(async (name) => {
+        let held = await pools.share(name, 0.1)
+        while (calling) {
+          await held.sql`select 1`
+          // The next one is there before this one goes.
+          const next = pools.share(name, 0.1)
+          held.release()
+          held = await next
+        }
+        held.release()
+      })
+      await until(async () => (await openConnections(pools)).length === 3)
+      pools.setCapacity(1)
+      await until(async () => (await openConnections(pools)).length <= 1)
+      calling = false
+      await Promise.all(calls)
+    })
+  })
+
+  test('to a larger one lets in who waits', async () => {
+    await withPools({ maxTotalConnections: 1 }, async (pools) => {
+      const lease = await pools.lease(databases[0]!)
+      const waiting = pools.lease(databases[1]!)
+      pools.setCapacity(2)
+      ;(await waiting).release()
+      lease.release()
+    })
+  })
+})
+
 describe('a connection', () => {
   test('is used again', async () => {
     await withPools({}, async (pools) => {
