@@ -6,7 +6,7 @@ import type { DeployResult } from './deploy/result.ts'
 import type { Log } from './log.ts'
 import { Pools } from './postgres/pools.ts'
 import { Replicas } from './postgres/replicas.ts'
-import type { Server } from './postgres/server.ts'
+import { describeHost, type Server } from './postgres/server.ts'
 
 /** The parts of a gateway, put together once. */
 export interface Gateway {
@@ -33,6 +33,8 @@ const CONNECTIONS_PER_DEPLOY = 2
 /** Puts the parts together; nothing is connected yet. */
 export function createGateway(config: Config, server: Server, log: Log): Gateway {
   const pools = new Pools(server, config)
+  pools.onMoved = (from, to) =>
+    log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
   const deploys = Math.min(

@@ -115,7 +115,7 @@ function isWorthWaiting(error: unknown): boolean {
   const { code } = error as { code: string }
   return isPostgresError(error)
     ? !code.startsWith('28')
-    : /^(E(?!RR_|PROTO)|CONNECTION_CLOSED|CONNECT_TIMEOUT)/.test(code)
+    : /^(E(?!RR_|PROTO)|CONNECTION_CLOSED|CONNECT_TIMEOUT|NOT_PRIMARY$)/.test(code)
 }
 
 function checkVersion(version: string): string {

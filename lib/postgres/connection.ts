@@ -2,8 +2,9 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { type Backend, sendCancel } from './cancel.ts'
+import { directRoute, type Route } from './route.ts'
 import type { Server } from './server.ts'
-import { failedSocket, openSocket } from './socket.ts'
+import { failedSocket } from './socket.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
 
@@ -38,6 +39,8 @@ function textType(to: number, from: number[], parse: (text: string) => unknown) 
 
 export interface ConnectionOptions {
   database: string
+  /** The way to the server, where it may have several hosts. */
+  route?: Route
   connectTimeoutMs: number
   statementTimeoutMs: number
 }
@@ -61,18 +64,24 @@ export class Connection {
   isSpent = false
   /** A query on it was cancelled: maybe another one was hit. */
   wasCancelled = false
+  /** Told of what NOTIFY says, where it listens. */
+  onNotification: ((channel: string, payload: string) => void) | undefined
   #opened = false
   #closed = false
   #socket: Socket | undefined
+  /** What the server has reported of its session. */
+  readonly #reported = new Set<string>()
   readonly #onClosed: () => void
-  readonly #server: Server
+  readonly #route: Route
+  /** The host it leads to, once it is open. */
+  #server: Server | undefined
   readonly #connectTimeoutMs: number
 
   /** `onClosed` is called once, when there is no socket any more and will be none. */
   constructor(server: Server, options: ConnectionOptions, onClosed: () => void) {
     this.database = options.database
     this.#onClosed = onClosed
-    this.#server = server
+    this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
     this.sql = postgres({
       host: server.host,
@@ -87,6 +96,7 @@ export class Connection {
       max_lifetime: 0,
       connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),
       onnotice: () => {},
+      onparameter: (name: string, value: string) => this.#onReport(name, value),
       types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
       connection: {
         application_name: server.applicationName,
@@ -97,14 +107,22 @@ export class Connection {
         extra_float_digits: 1,
         statement_timeout: options.statementTimeoutMs,
       },
-      // A postgres.js option that its types do not list.
-      ...{ socket: () => this.#openSocket(server, options.connectTimeoutMs) },
+      // Options of postgres.js that its types do not list.
+      ...{
+        socket: () => this.#openSocket(options.connectTimeoutMs),
+        onnotify: (channel: string, text: string) => this.onNotification?.(channel, text),
+      },
     })
   }
 
   /** True once it cannot be used any more. */
   get closed(): boolean {
     return this.#closed
+  }
+
+  /** The host that it leads to; undefined while it is being opened. */
+  get server(): Server | undefined {
+    return this.#server
   }
 
   /**
@@ -132,7 +150,7 @@ export class Connection {
     })
     while (!isSettled && !this.#closed) {
       const active = (queries as (Promise<unknown> & Progress)[]).find((query) => query.active)
-      if (active?.state?.pid) {
+      if (active?.state?.pid && this.#server) {
         this.wasCancelled = true
         await sendCancel(this.#server, active.state, this.#connectTimeoutMs).catch(() => {})
       }
@@ -157,14 +175,34 @@ export class Connection {
     this.sql.end({ timeout: 0 }).catch(() => {})
   }
 
-  async #openSocket(server: Server, timeoutMs: number) {
+  /**
+   * A session that is of no use is cut before anything is sent: an error thrown here is that of the
+   * first query. One that was turned read-only meanwhile is not used again.
+   */
+  #onReport(parameter: string, value: string): void {
+    if (this.#reported.has(parameter)) {
+      if (parameter === 'default_transaction_read_only' && value === 'on') this.isSpent = true
+      return
+    }
+    this.#reported.add(parameter)
+    const server = this.#server!
+    const refusal = this.#route.refusal(server, parameter, value)
+    if (!refusal) return
+    this.#route.doubt(server)
+    this.destroy()
+    throw refusal
+  }
+
+  async #openSocket(timeoutMs: number) {
     if (this.#opened || this.#closed) return failedSocket(connectionClosed())
     this.#opened = true
     try {
-      const socket = await openSocket(server, timeoutMs)
+      const { socket, server } = await this.#route.open(timeoutMs)
       this.#socket = socket
+      this.#server = server
       socket.once('error', () => this.#endClient())
       socket.once('close', () => {
+        if (this.#reported.size === 0) this.#route.doubt(server)
         this.#markClosed()
         this.#endClient()
       })

@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { Connection, type Sql } from './connection.ts'
 import { endsConnection } from './errors.ts'
+import { Hosts } from './hosts.ts'
 import { Lease, type LeaseEnd } from './lease.ts'
 import { Semaphore } from './semaphore.ts'
 import type { Server } from './server.ts'
@@ -75,9 +76,12 @@ const STUCK_MS = 10
  */
 export class Pools {
   readonly #server: Server
+  readonly #hosts: Hosts
   readonly #limits: PoolLimits
   readonly #semaphore: Semaphore
   readonly #pools = new Map<string, Pool>()
+  /** Those that `keep` opened, each in a pool of its own. */
+  readonly #kept = new Set<Pool>()
   /** Idle connections of all pools, the longest idle first. */
   readonly #idle = new Set<Connection>()
   /** Pools whose waiters need one more permit, the longest waiting first. */
@@ -87,9 +91,16 @@ export class Pools {
   readonly #closing = new Set<Connection>()
   #lastAnswerAt = Number.NEGATIVE_INFINITY
   #ended = false
+  /** Told when the primary is another one of the server's hosts. */
+  onMoved: ((from: Server, to: Server) => void) | undefined
 
   constructor(server: Server, limits: PoolLimits) {
     this.#server = server
+    this.#hosts = new Hosts(server)
+    this.#hosts.onMoved = (from, to) => {
+      this.#cutAllBut(to)
+      this.onMoved?.(from, to)
+    }
     this.#limits = limits
     this.#semaphore = new Semaphore(limits.maxTotalConnections)
     const every = Math.min(LONGEST_SWEEP_MS, Math.ceil(limits.poolIdleTimeoutMs / 4))
@@ -167,6 +178,17 @@ export class Pools {
       lease.release(error)
       throw error
     }
+  }
+
+  /**
+   * Opens a connection that is kept, such as one that listens. It holds a permit and counts under
+   * the limit of no database; who keeps it closes it, after `end` too.
+   * @throws {GatewayError} pool_exhausted when no permit becomes free in time
+   */
+  async keep(database: string): Promise<Connection> {
+    const pool = this.#newPool(database)
+    this.#kept.add(pool)
+    return (await this.#wait(pool, {})).connection
   }
 
   /** Closes every connection to a database and lets its pool go, before the database is dropped. */
@@ -318,6 +340,7 @@ export class Pools {
       this.#server,
       {
         database: pool.database,
+        route: this.#hosts,
         connectTimeoutMs: this.#limits.connectTimeoutMs,
         statementTimeoutMs: this.#limits.statementTimeoutMs,
       },
@@ -421,6 +444,15 @@ export class Pools {
     return false
   }
 
+  /** Cuts the connections to other hosts: what is written there is not what the primary has. */
+  #cutAllBut(host: Server): void {
+    for (const pool of [...this.#pools.values(), ...this.#kept]) {
+      for (const connection of pool.connections) {
+        if (connection.server && connection.server !== host) connection.destroy()
+      }
+    }
+  }
+
   #forgetIdle(connection: Connection): void {
     if (!this.#idle.delete(connection)) return
     const idle = this.#pools.get(connection.database)?.idle
@@ -440,6 +472,7 @@ export class Pools {
   #settle(pool: Pool): void {
     if (pool.waiters.size === 0) this.#starving.delete(pool)
     if (pool.connections.size > 0 || pool.waiters.size > 0) return
+    this.#kept.delete(pool)
     if (this.#pools.get(pool.database) === pool) this.#pools.delete(pool.database)
   }
 }

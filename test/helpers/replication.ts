@@ -56,6 +56,28 @@ export class ReplicationServer {
     this.#running = undefined
   }
 
+  /** Ends it as a crash would: nobody is told, nothing is finished. */
+  async crash(): Promise<void> {
+    process.kill(this.#running!.pid, 'SIGQUIT')
+    await this.#running!.stop()
+    this.#running = undefined
+  }
+
+  /** Has it be a standby when it is started again. */
+  async demote(primary: ReplicationServer): Promise<void> {
+    await writeAsOwner(this.cluster, 'standby.signal', '')
+    await appendFile(
+      join(this.cluster, 'postgresql.auto.conf'),
+      `primary_conninfo = '${await primary.source()}'\nsynchronous_standby_names = ''\n`,
+    )
+  }
+
+  /** What a standby of it has as primary_conninfo. */
+  async source(): Promise<string> {
+    const password = await this.password()
+    return `host=${this.socketFolder} port=${PORT} user=postgres password=${password}`
+  }
+
   get dataDir(): string {
     return join(this.#folder, 'data')
   }
@@ -97,6 +119,16 @@ export class ReplicationServer {
       await sql.end()
     }
   }
+}
+
+/** Of servers of which one is the primary, and the others are copies: what DATABASE_URL takes. */
+export async function urlOfHosts(
+  servers: ReplicationServer[],
+  applicationName: string,
+): Promise<string> {
+  const url = await servers[0]!.url(applicationName)
+  const folders = servers.map(({ socketFolder }) => socketFolder).join(',')
+  return url.replace(/host=[^&]*/, `host=${folders}`)
 }
 
 /** A server and its streaming replica. */
@@ -147,12 +179,13 @@ async function makeStandby(
 ): Promise<void> {
   await mkdir(folder)
   await run('cp', ['-Rp', primary.dataDir, standby.dataDir])
-  const { uid, gid } = await stat(standby.cluster)
-  const signal = join(standby.cluster, 'standby.signal')
-  await writeFile(signal, '', { mode: 0o600 })
-  await chown(signal, uid, gid)
-  const password = await primary.password()
-  const source = `host=${primary.socketFolder} port=${PORT} user=postgres password=${password}`
-  const settings = `primary_conninfo = '${source}'\nwal_retrieve_retry_interval = 100\n`
+  await writeAsOwner(standby.cluster, 'standby.signal', '')
+  const settings = `primary_conninfo = '${await primary.source()}'\nwal_retrieve_retry_interval = 100\n`
   await appendFile(join(standby.cluster, 'postgresql.auto.conf'), settings)
+}
+
+async function writeAsOwner(folder: string, name: string, text: string): Promise<void> {
+  const { uid, gid } = await stat(folder)
+  await writeFile(join(folder, name), text, { mode: 0o600 })
+  await chown(join(folder, name), uid, gid)
 }
