@@ -11,6 +11,7 @@ import { NodeRequest, sendNodeResponse } from 'srvx/node'
 import { checkAccess } from './access.ts'
 import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
+import { RouteCounter } from './metrics/requests.ts'
 import { newContext, nodeOf, type RequestContext } from './request.ts'
 import type { Route } from './routes.ts'
 
@@ -54,22 +55,36 @@ function createApp(gateway: Gateway, routes: Route[]): H3 {
     onError: (error, event) => answerError(gateway, error, event),
   })
   for (const { method, path, access, handler } of routes) {
-    const guarded = guard(gateway, access, handler)
+    const guarded = guard(gateway, access, counterOf(gateway, method, path), handler)
     app.on(method as HTTPMethod, path, guarded)
     if (method === 'GET') app.on('HEAD', path, guarded)
   }
   const methodsOf = createMethodFinder(routes)
   app.all(
     '/**',
-    guard(gateway, 'network', (event) => otherRequest(event, methodsOf(event.url.pathname))),
+    guard(gateway, 'network', counterOf(gateway, '', '/**'), (event) =>
+      otherRequest(event, methodsOf(event.url.pathname)),
+    ),
   )
   return app
 }
 
-function guard(gateway: Gateway, access: Route['access'], handler: EventHandler): EventHandler {
+function counterOf(gateway: Gateway, method: string, path: string): RouteCounter {
+  const counter = new RouteCounter(method, path)
+  gateway.routeCounters.push(counter)
+  return counter
+}
+
+function guard(
+  gateway: Gateway,
+  access: Route['access'],
+  counter: RouteCounter,
+  handler: EventHandler,
+): EventHandler {
   const { adminToken } = gateway.config
   return (event) => {
     const { req } = nodeOf(event)
+    event.context.request.counter = counter
     checkAccess(access, event.context.request, req.headers.authorization, adminToken)
     return handler(event)
   }
@@ -146,11 +161,14 @@ function logRequest(
 ): void {
   const url = req.url ?? ''
   const query = url.indexOf('?')
+  const status = res.writableFinished ? res.statusCode : CLIENT_GONE
+  const ms = performance.now() - context.startedAt
+  context.counter?.note(status, ms)
   log.request({
     method: req.method ?? '',
     path: query < 0 ? url : url.slice(0, query),
-    status: res.writableFinished ? res.statusCode : CLIENT_GONE,
-    ms: Math.round((performance.now() - context.startedAt) * 10) / 10,
+    status,
+    ms: Math.round(ms * 10) / 10,
     address: context.address ?? req.socket.remoteAddress,
     request_id: context.id,
     platform: context.platform,

@@ -43,6 +43,8 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new Map<string, string>()
+  /** Of the databases that were found. */
+  readonly #platforms = new Map<string, string>()
 
   /** `admin`: the name of the administrative database. */
   constructor(pools: Pools, admin: string) {
@@ -90,6 +92,11 @@ export class Catalog {
    */
   find(owner: Owner): string | Promise<string> {
     return this.#found.get(key(owner)) ?? this.#find(owner)
+  }
+
+  /** Whose database it is; undefined where it was not asked for yet. */
+  platformOf(database: string): string | undefined {
+    return this.#platforms.get(database)
   }
 
   async #find(owner: Owner): Promise<string> {
@@ -206,11 +213,14 @@ export class Catalog {
     const entry = await this.#use((sql) => readEntry(sql, owner))
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.#found.set(key(owner), entry.database)
+    this.#platforms.set(entry.database, entry.platform)
     return entry.database
   }
 
   /** Forgets what is remembered of an owner whose database turned out to be gone. */
   forget(owner: Owner): void {
+    const database = this.#found.get(key(owner))
+    if (database !== undefined) this.#platforms.delete(database)
     this.#found.delete(key(owner))
   }
 }

@@ -21,6 +21,10 @@ export interface Config {
   port: number
   maxConnectionsPerPool: number
   maxTotalConnections: number
+  /** Infinity: no limit. */
+  maxConnectionsPerPlatform: number
+  maxQueuePerDatabase: number
+  poolMaxLifetimeMs: number
   poolIdleTimeoutMs: number
   poolWaitTimeoutMs: number
   connectTimeoutMs: number
@@ -111,6 +115,9 @@ export function readConfig(env: Environment): Config {
     port: integer('GATEWAY_PORT', 9000, 0, 65_535),
     maxConnectionsPerPool: integer('MAX_CONNECTIONS_PER_POOL', 10, 2, 100_000),
     maxTotalConnections,
+    maxConnectionsPerPlatform: integer('MAX_CONNECTIONS_PER_PLATFORM', Infinity, 2, 100_000),
+    maxQueuePerDatabase: integer('MAX_QUEUE_PER_DATABASE', 250, 0, 1_000_000),
+    poolMaxLifetimeMs: seconds('POOL_MAX_LIFETIME_SECS', 3600),
     poolIdleTimeoutMs: seconds('POOL_IDLE_TIMEOUT_SECS', 1800),
     poolWaitTimeoutMs: seconds('POOL_WAIT_TIMEOUT_SECS', 5),
     connectTimeoutMs: seconds('CONNECT_TIMEOUT_SECS', 10),

@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import type { Log } from './log.ts'
+import type { RouteCounter } from './metrics/requests.ts'
 import { Pools } from './postgres/pools.ts'
 import { Replicas } from './postgres/replicas.ts'
 import { describeHost, type Server } from './postgres/server.ts'
@@ -23,6 +24,8 @@ export interface Gateway {
   deploys: KeyedQueue
   /** Registers that run, by owner and archive. */
   registering: Map<string, Promise<DeployResult>>
+  /** One for each route, and one for all that is none. */
+  routeCounters: RouteCounter[]
   /** `performance.now()` at the start. */
   startedAt: number
 }
@@ -32,9 +35,10 @@ const CONNECTIONS_PER_DEPLOY = 2
 
 /** Puts the parts together; nothing is connected yet. */
 export function createGateway(config: Config, server: Server, log: Log): Gateway {
-  const pools = new Pools(server, config)
+  const pools = new Pools(server, config, (database) => catalog.platformOf(database))
   pools.onMoved = (from, to) =>
     log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
+  const catalog = new Catalog(pools, server.database)
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
   const deploys = Math.min(
@@ -49,10 +53,11 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     server,
     pools,
     replicas: readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined,
-    catalog: new Catalog(pools, server.database),
+    catalog,
     signatures: new Signatures(),
     deploys: new KeyedQueue(Math.max(1, deploys)),
     registering: new Map(),
+    routeCounters: [],
     startedAt: performance.now(),
   }
 }

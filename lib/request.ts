@@ -6,6 +6,7 @@ import { clientAddress, isAllowedAddress } from './access.ts'
 import type { Config } from './config.ts'
 import type { DeployOrigin } from './deploy/result.ts'
 import type { Gateway } from './gateway.ts'
+import type { RouteCounter } from './metrics/requests.ts'
 
 /** What the gateway knows of a request besides what the handler reads of it. */
 export interface RequestContext {
@@ -19,6 +20,8 @@ export interface RequestContext {
   /** For the log, as soon as they are known. */
   platform: string | undefined
   database: string | undefined
+  /** Of its route, once that is known. */
+  counter: RouteCounter | undefined
   /** Called when the client goes away before it has its whole answer. */
   onGone: (() => void) | undefined
 }
@@ -59,6 +62,7 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
     startedAt: performance.now(),
     platform: undefined,
     database: undefined,
+    counter: undefined,
     onGone: undefined,
   }
 }

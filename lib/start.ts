@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { type Listening, startListening } from './listen.ts'
 import type { Log } from './log.ts'
+import { readServerRoom, usableConnections } from './postgres/capacity.ts'
 import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
 import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
@@ -26,6 +27,9 @@ export interface RunningGateway {
 
 const RETRY_EVERY_MS = 2000
 const OLDEST_POSTGRES = 15
+
+/** Of the embedded PostgreSQL, for its own reserve and for a person's look. */
+const SPARE_CONNECTIONS = 20
 
 /**
  * Starts everything: PostgreSQL (given or embedded), the catalog, the routes, the listener. What
@@ -55,6 +59,7 @@ export async function startGateway(
     if (!config.server) {
       embedded = await startEmbedded({
         dataDir: config.dataDir,
+        settings: { max_connections: `${config.maxTotalConnections + SPARE_CONNECTIONS}` },
         onProgress: (line) => log.info(line),
         onLog: (line) => log.debug(line),
         onExit: ({ code, signal }) => {
@@ -66,6 +71,7 @@ export async function startGateway(
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
     gateway = createGateway(config, server, log)
     const version = await waitForPostgres(gateway, signal)
+    await fitCapacity(gateway)
     await gateway.catalog.prepare()
     gateway.replicas?.start()
     listening = await startListening(createListener(gateway, routes), config.host, config.port)
@@ -79,6 +85,22 @@ export async function startGateway(
     await stop()
     throw error
   }
+}
+
+/** Where the server has fewer connections than the gateway may open, it opens fewer. */
+async function fitCapacity({ pools, server, config, log }: Gateway): Promise<void> {
+  const room = await pools.use(server.database, readServerRoom)
+  const usable = usableConnections(room)
+  if (usable >= config.maxTotalConnections) return
+  pools.setCapacity(usable)
+  log.warn(
+    `MAX_TOTAL_CONNECTIONS is ${config.maxTotalConnections}, and PostgreSQL has ${usable} for the gateway: it opens at most ${usable}`,
+    {
+      max_connections: room.maxConnections,
+      reserved_connections: room.reserved,
+      role_connection_limit: room.roleLimit < 0 ? null : room.roleLimit,
+    },
+  )
 }
 
 /** PostgreSQL's version, once it answers. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
+import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
 import { directRoute, type Route } from './route.ts'
 import type { Server } from './server.ts'
@@ -52,8 +53,12 @@ export interface ConnectionOptions {
 export class Connection {
   readonly database: string
   readonly sql: Sql
-  /** `performance.now()` when it was given back for the first time. */
-  usedSince: number | undefined
+  /** What it counts for. */
+  budgets: Budget[] = []
+  /** `performance.now()` from when on it is too old to be used again. */
+  expiresAt = Number.POSITIVE_INFINITY
+  /** `performance.now()` since when it has been in use without a break. */
+  busySince = performance.now()
   /** `performance.now()` when it was last given back. */
   idleSince = 0
   /** Quick calls that share it just now, what they are expected to take, and the last answer. */
@@ -72,15 +77,25 @@ export class Connection {
   /** What the server has reported of its session. */
   readonly #reported = new Set<string>()
   readonly #onClosed: () => void
+  readonly #onOpen: () => void
   readonly #route: Route
   /** The host it leads to, once it is open. */
   #server: Server | undefined
   readonly #connectTimeoutMs: number
 
-  /** `onClosed` is called once, when there is no socket any more and will be none. */
-  constructor(server: Server, options: ConnectionOptions, onClosed: () => void) {
+  /**
+   * `onClosed` is called once, when there is no socket any more and will be none; `onOpen` once at
+   * most, when the server can be asked.
+   */
+  constructor(
+    server: Server,
+    options: ConnectionOptions,
+    onClosed: () => void,
+    onOpen: () => void = () => {},
+  ) {
     this.database = options.database
     this.#onClosed = onClosed
+    this.#onOpen = onOpen
     this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
     this.sql = postgres({
@@ -159,6 +174,20 @@ export class Connection {
     }
   }
 
+  /** Whether the server answers on it within this time; to be asked while nothing runs on it. */
+  async answers(withinMs: number): Promise<boolean> {
+    const patience = new AbortController()
+    const timeout = sleep(withinMs, false, { signal: patience.signal })
+    // The answer to an empty query costs PostgreSQL next to nothing.
+    const answer = this.sql.unsafe('').then(() => true)
+    return Promise.race([answer, timeout])
+      .catch(() => false)
+      .finally(() => {
+        timeout.catch(() => {})
+        patience.abort()
+      })
+  }
+
   /** Cuts the socket: for a server that does not answer. */
   destroy(): void {
     this.#socket?.destroy()
@@ -207,6 +236,7 @@ export class Connection {
         this.#endClient()
       })
       if (this.#closed) socket.destroy()
+      else this.#onOpen()
       return socket
     } catch (error) {
       this.#markClosed()

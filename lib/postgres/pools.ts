@@ -1,15 +1,31 @@
 import { GatewayError } from '../errors.ts'
+import { Budget } from './budget.ts'
 import { Connection, type Sql } from './connection.ts'
 import { endsConnection } from './errors.ts'
 import { Hosts } from './hosts.ts'
-import { Lease, type LeaseEnd } from './lease.ts'
-import { Semaphore } from './semaphore.ts'
+import type { Lease } from './lease.ts'
+import {
+  findRoom,
+  grant,
+  hasHadItsTurn,
+  leave,
+  newCounters,
+  type Pool,
+  type PoolCounters,
+  type Waiter,
+  waitingSince,
+} from './pool.ts'
 import type { Server } from './server.ts'
 
 export interface PoolLimits {
   maxConnectionsPerPool: number
   maxTotalConnections: number
+  /** Of all databases of one platform together. */
+  maxConnectionsPerPlatform: number
+  /** Clients that may wait for a connection to one database. */
+  maxQueuePerDatabase: number
   poolIdleTimeoutMs: number
+  poolMaxLifetimeMs: number
   poolWaitTimeoutMs: number
   connectTimeoutMs: number
   statementTimeoutMs: number
@@ -20,31 +36,10 @@ export interface Client {
   onGone: (() => void) | undefined
 }
 
-interface Waiter {
-  since: number
-  /** Of a quick call, which may share; undefined: it waits for a connection of its own. */
-  expectedMs: number | undefined
-  resolve: (lease: Lease) => void
-  reject: (error: Error) => void
-}
-
-/** The connections to one database, and who waits for one. */
-interface Pool {
-  database: string
-  connections: Set<Connection>
-  /** Last in, first out: the rest grow old and go. */
-  idle: Connection[]
-  /** Those that quick calls share just now. */
-  shared: Connection[]
-  waiters: Set<Waiter>
-  /** Set while its database is being dropped: nothing is kept. */
-  closing: boolean
-  leaseEnd: LeaseEnd
-}
-
 export interface LeaseOptions {
   /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
   waitMs?: number | undefined
+  /** Undefined for work of the gateway's own, which waits however long the queue is. */
   client?: Client | undefined
 }
 
@@ -54,47 +49,67 @@ export interface PoolsStatus {
   waiting: number
 }
 
+/** A database that was used since the start, as ops see it. */
+export interface PoolReport extends PoolCounters {
+  database: string
+  /** Undefined where it is not known: of the administrative database, and of a new one. */
+  platform: string | undefined
+  open: number
+  busy: number
+  idle: number
+  waiting: number
+  /** Milliseconds that the first in the queue has waited; 0 where nobody does. */
+  oldestWaitMs: number
+}
+
+/** All connections, as ops see them. */
+export interface PoolsReport {
+  pools: PoolReport[]
+  permits: { held: number; capacity: number }
+  /** Of all databases since the start, those that were dropped too. */
+  totals: PoolCounters
+}
+
+/** Whose database it is; undefined where that is not known. */
+export type PlatformOf = (database: string) => string | undefined
+
 const LONGEST_SWEEP_MS = 30_000
 
-/**
- * With more databases in need than permits, how long a database keeps its only connection while it
- * has work for it. Opening one costs some milliseconds: far less than that would be spent on it.
- */
-const TURN_MS = 50
+/** So much earlier, at most, a connection is as old as it may get: not all at the same time. */
+const LIFETIME_JITTER = 0.25
 
-/** The most that the quick calls on one connection may come to: how long the last of them waits. */
-const SHARED_QUEUE_MS = 1
+/** A connection that was idle for longer is asked first whether it is still there. */
+const FRESH_MS = 5000
 
-/** A shared connection that answered nothing for so long has met a call that is not quick today. */
-const STUCK_MS = 10
+/** Who does not answer that in time is gone. */
+const CHECK_LIMIT_MS = 2000
 
 /**
- * The pools of all databases under one semaphore. A permit is an open socket, so the sum of open
+ * The pools of all databases under one budget. A permit is an open socket, so the sum of open
  * connections never passes `maxTotalConnections`. A database that needs a connection when no
  * permit is free gets the permit of the connection that has been idle longest, of whatever
- * database; where none is idle it waits, in order, for the next that is given back.
+ * database; where none is idle it waits, in order, for the next that is given back. The same holds
+ * within each platform for `maxConnectionsPerPlatform`.
  */
 export class Pools {
   readonly #server: Server
   readonly #hosts: Hosts
   readonly #limits: PoolLimits
-  readonly #semaphore: Semaphore
+  readonly #platformOf: PlatformOf
+  readonly #all: Budget
+  readonly #platforms = new Map<string, Budget>()
   readonly #pools = new Map<string, Pool>()
   /** Those that `keep` opened, each in a pool of its own. */
   readonly #kept = new Set<Pool>()
-  /** Idle connections of all pools, the longest idle first. */
-  readonly #idle = new Set<Connection>()
-  /** Pools whose waiters need one more permit, the longest waiting first. */
-  readonly #starving = new Set<Pool>()
+  readonly #counters = new Map<string, PoolCounters>()
+  readonly #totals = newCounters()
   readonly #sweeper: NodeJS.Timeout
-  /** Connections that are being closed: their permits come back soon. */
-  readonly #closing = new Set<Connection>()
   #lastAnswerAt = Number.NEGATIVE_INFINITY
   #ended = false
   /** Told when the primary is another one of the server's hosts. */
   onMoved: ((from: Server, to: Server) => void) | undefined
 
-  constructor(server: Server, limits: PoolLimits) {
+  constructor(server: Server, limits: PoolLimits, platformOf: PlatformOf = () => undefined) {
     this.#server = server
     this.#hosts = new Hosts(server)
     this.#hosts.onMoved = (from, to) => {
@@ -102,9 +117,11 @@ export class Pools {
       this.onMoved?.(from, to)
     }
     this.#limits = limits
-    this.#semaphore = new Semaphore(limits.maxTotalConnections)
-    const every = Math.min(LONGEST_SWEEP_MS, Math.ceil(limits.poolIdleTimeoutMs / 4))
-    this.#sweeper = setInterval(() => this.#closeIdle(), every).unref()
+    this.#platformOf = platformOf
+    this.#all = new Budget(limits.maxTotalConnections)
+    const shortest = Math.min(limits.poolIdleTimeoutMs, limits.poolMaxLifetimeMs)
+    const every = Math.min(LONGEST_SWEEP_MS, Math.ceil(shortest / 4))
+    this.#sweeper = setInterval(() => this.#sweep(), every).unref()
   }
 
   get server(): Server {
@@ -114,7 +131,32 @@ export class Pools {
   status(): PoolsStatus {
     let waiting = 0
     for (const pool of this.#pools.values()) waiting += pool.waiters.size
-    return { pools: this.#pools.size, connections: this.#semaphore.held, waiting }
+    return { pools: this.#pools.size, connections: this.#all.permits.held, waiting }
+  }
+
+  /** Each database that was used since the start, and what all come to. */
+  report(): PoolsReport {
+    const now = performance.now()
+    const { held, capacity } = this.#all.permits
+    return {
+      pools: [...this.#counters].map(([database, counters]) => {
+        const pool = this.#pools.get(database)
+        const open = pool?.connections.size ?? 0
+        const idle = pool?.idle.length ?? 0
+        return {
+          database,
+          platform: pool?.platform ?? this.#platformOf(database),
+          open,
+          busy: open - idle,
+          idle,
+          waiting: pool?.waiters.size ?? 0,
+          oldestWaitMs: pool ? Math.max(0, now - waitingSince(pool)) : 0,
+          ...counters,
+        }
+      }),
+      permits: { held, capacity },
+      totals: { ...this.#totals },
+    }
   }
 
   /**
@@ -122,12 +164,12 @@ export class Pools {
    * closed at once, the others when they are given back.
    */
   setCapacity(connections: number): void {
-    this.#semaphore.capacity = connections
-    for (const connection of this.#idle) {
-      if (!this.#isOverCapacity) break
+    this.#all.permits.capacity = connections
+    for (const connection of this.#all.idle) {
+      if (!this.#all.isOverdrawn) break
       this.#retire(connection)
     }
-    this.#feed()
+    this.#feed(this.#all)
   }
 
   /** Milliseconds since PostgreSQL last answered on any connection; Infinity before the first. */
@@ -138,26 +180,31 @@ export class Pools {
   /**
    * A connection to the database for one piece of work alone, at once where one is idle. A client
    * that goes away leaves the queue.
-   * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`
+   * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`, and at once for a
+   *   client that finds the queue full
    */
-  async lease(database: string, { waitMs, client }: LeaseOptions = {}): Promise<Lease> {
+  async lease(database: string, options: LeaseOptions = {}): Promise<Lease> {
     const pool = this.#pool(database)
     const connection = this.#takeIdle(pool)
-    return connection ? grant(pool, connection) : this.#wait(pool, { waitMs, client })
+    if (!connection) return this.#wait(pool, options)
+    return isFresh(connection) ? grant(pool, connection) : this.#check(pool, connection, options)
   }
 
   /**
    * A connection for a call that is known to be quick, beside others of its kind: their queries
    * go out and come back together, which saves most of what a query costs. At once where there is
    * room or an idle connection; in order behind those who wait.
-   * @throws {GatewayError} pool_exhausted when none becomes free in time
+   * @throws {GatewayError} pool_exhausted, as of `lease`
    */
   share(database: string, expectedMs: number, client?: Client): Lease | Promise<Lease> {
     const pool = this.#pool(database)
-    const mayJoin = pool.waiters.size === 0 && this.#starving.size === 0 && !this.#isOverCapacity
-    const connection = (mayJoin && findRoom(pool, expectedMs)) || this.#takeIdle(pool)
-    if (connection) return grant(pool, connection, expectedMs)
-    return this.#wait(pool, { client }, expectedMs)
+    const mayJoin = pool.waiters.size === 0 && !this.#all.isOverdrawn
+    const shared = mayJoin ? findRoom(pool, expectedMs) : undefined
+    if (shared) return grant(pool, shared, expectedMs)
+    const connection = this.#takeIdle(pool)
+    if (!connection) return this.#wait(pool, { client }, expectedMs)
+    if (isFresh(connection)) return grant(pool, connection, expectedMs)
+    return this.#check(pool, connection, { client }, expectedMs)
   }
 
   /**
@@ -196,18 +243,14 @@ export class Pools {
     const pool = this.#pools.get(database)
     if (!pool) return
     this.#pools.delete(database)
-    this.#starving.delete(pool)
+    this.#counters.delete(database)
+    this.#stopStarving(pool)
     pool.closing = true
     for (const waiter of pool.waiters) {
       pool.waiters.delete(waiter)
       waiter.reject(new GatewayError('database_not_found', `Database ${database} is gone`))
     }
-    await Promise.all(
-      pool.idle.splice(0).map((connection) => {
-        this.#idle.delete(connection)
-        return connection.close()
-      }),
-    )
+    await Promise.all([...pool.idle].map((connection) => this.#retire(connection)))
   }
 
   /** Closes the idle connections and cuts those in use: their queries fail. */
@@ -221,8 +264,8 @@ export class Pools {
       }
       pool.waiters.clear()
     }
-    const idle = connections.filter((connection) => this.#idle.has(connection))
-    for (const connection of connections) if (!this.#idle.has(connection)) connection.destroy()
+    const idle = connections.filter((connection) => this.#all.idle.has(connection))
+    for (const connection of connections) if (!this.#all.idle.has(connection)) connection.destroy()
     await Promise.all(idle.map((connection) => connection.close()))
   }
 
@@ -236,12 +279,16 @@ export class Pools {
   }
 
   #newPool(database: string): Pool {
+    const platform = this.#platformOf(database)
     const pool: Pool = {
       database,
+      platform,
+      budgets: this.#budgetsOf(platform),
       connections: new Set(),
       idle: [],
       shared: [],
       waiters: new Set(),
+      counters: this.#countersOf(database),
       closing: false,
       leaseEnd: {
         release: (lease, error) => this.#endLease(pool, lease, error),
@@ -256,16 +303,80 @@ export class Pools {
     return pool
   }
 
+  #budgetsOf(platform: string | undefined): Budget[] {
+    const { maxConnectionsPerPlatform } = this.#limits
+    if (platform === undefined || maxConnectionsPerPlatform === Infinity) return [this.#all]
+    let budget = this.#platforms.get(platform)
+    if (!budget) {
+      budget = new Budget(maxConnectionsPerPlatform)
+      this.#platforms.set(platform, budget)
+    }
+    return [budget, this.#all]
+  }
+
+  #countersOf(database: string): PoolCounters {
+    let counters = this.#counters.get(database)
+    if (!counters) {
+      counters = newCounters()
+      this.#counters.set(database, counters)
+    }
+    return counters
+  }
+
+  #count(pool: Pool, what: keyof PoolCounters): void {
+    pool.counters[what]++
+    this.#totals[what]++
+  }
+
   #takeIdle(pool: Pool): Connection | undefined {
     const connection = pool.idle.pop()
-    if (connection) this.#idle.delete(connection)
+    if (!connection) return undefined
+    for (const budget of pool.budgets) budget.idle.delete(connection)
+    connection.busySince = performance.now()
     return connection
+  }
+
+  /**
+   * Leases a connection that was idle for long, once it has shown that it is alive. Where it is
+   * not, the others of its pool that are as old are not waited for, too.
+   */
+  async #check(
+    pool: Pool,
+    connection: Connection,
+    options: LeaseOptions,
+    expectedMs?: number,
+  ): Promise<Lease> {
+    const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
+    const askedAt = performance.now()
+    let isGone = false
+    if (client) {
+      client.onGone = () => {
+        isGone = true
+      }
+    }
+    const isAlive = await connection.answers(CHECK_LIMIT_MS)
+    if (client) client.onGone = undefined
+    if (!isAlive) {
+      connection.destroy()
+      for (const other of [...pool.idle]) if (!isFresh(other)) other.destroy()
+    }
+    if (isGone) {
+      this.#release(pool, connection)
+      throw clientGone(pool.database)
+    }
+    if (isAlive) return grant(pool, connection, expectedMs)
+    const left = waitMs - (performance.now() - askedAt)
+    return this.#wait(pool, { client, waitMs: Math.max(0, left) }, expectedMs)
   }
 
   #wait(pool: Pool, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
     const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
     if (this.#ended) {
       return Promise.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
+    }
+    if (client && pool.waiters.size >= this.#limits.maxQueuePerDatabase) {
+      this.#count(pool, 'exhausted')
+      return Promise.reject(queueFull(pool))
     }
     return new Promise((resolve, reject) => {
       const leave = (error: GatewayError) => {
@@ -277,7 +388,10 @@ export class Pools {
         clearTimeout(timer)
         if (client) client.onGone = undefined
       }
-      const timer = setTimeout(() => leave(exhausted(pool.database, waitMs)), waitMs)
+      const timer = setTimeout(() => {
+        this.#count(pool, 'exhausted')
+        leave(exhausted(pool.database, waitMs))
+      }, waitMs)
       const waiter: Waiter = {
         since: performance.now(),
         expectedMs,
@@ -298,43 +412,43 @@ export class Pools {
 
   /** Opens connections for the pool's waiters; where no permit is free, sees to it that one is. */
   #grow(pool: Pool): void {
-    while (pool.waiters.size > 0 && pool.connections.size < this.#limits.maxConnectionsPerPool) {
-      if (!this.#semaphore.tryAcquire()) {
-        this.#starving.add(pool)
-        this.#evict()
-        return
-      }
+    while (this.#growByOne(pool));
+  }
+
+  /** False where it needs no more, or has to wait for a permit. */
+  #growByOne(pool: Pool): boolean {
+    const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
+    if (pool.waiters.size === 0 || !mayGrow) {
+      this.#stopStarving(pool)
+      return false
+    }
+    const full = pool.budgets.find((budget) => !budget.hasRoom)
+    if (!full) {
       this.#serve(pool, this.#open(pool))
+      return true
     }
-    this.#starving.delete(pool)
+    for (const budget of pool.budgets) if (budget !== full) budget.starving.delete(pool)
+    full.starving.add(pool)
+    this.#evict(full)
+    return false
   }
 
-  /**
-   * Closes the connection that has been idle longest; its permit comes back when it is closed.
-   * No more are closed than there are waiters in need.
-   */
-  #evict(): void {
-    let needed = -this.#closing.size
-    for (const pool of this.#starving) needed += pool.waiters.size
-    if (needed <= 0) return
-    for (const connection of this.#idle) {
-      this.#retire(connection)
-      return
-    }
-  }
-
-  /** More are open than there may be, those aside that are being closed. */
-  get #isOverCapacity(): boolean {
-    return this.#semaphore.held - this.#closing.size > this.#semaphore.capacity
+  /** Closes the connection that has been idle longest where others need its permit. */
+  #evict({ victim }: Budget): void {
+    if (!victim) return
+    const pool = this.#pools.get(victim.database)
+    if (pool) this.#count(pool, 'evicted')
+    this.#retire(victim)
   }
 
   /** Closes a connection that nobody uses. */
   async #retire(connection: Connection): Promise<void> {
     this.#forgetIdle(connection)
-    this.#closing.add(connection)
+    for (const budget of connection.budgets) budget.closing.add(connection)
     await connection.close().catch(() => {})
   }
 
+  /** With the permits that are known to be there. */
   #open(pool: Pool): Connection {
     const connection = new Connection(
       this.#server,
@@ -345,40 +459,53 @@ export class Pools {
         statementTimeoutMs: this.#limits.statementTimeoutMs,
       },
       () => this.#closed(pool, connection),
+      () => this.#opened(connection),
     )
+    connection.budgets = pool.budgets
+    connection.expiresAt = performance.now() + this.#lifetime()
     pool.connections.add(connection)
+    this.#count(pool, 'opened')
+    for (const budget of pool.budgets) {
+      budget.permits.tryAcquire()
+      budget.opening.add(connection)
+    }
     return connection
+  }
+
+  #lifetime(): number {
+    return this.#limits.poolMaxLifetimeMs * (1 - LIFETIME_JITTER * Math.random())
+  }
+
+  #opened(connection: Connection): void {
+    connection.busySince = performance.now()
+    for (const budget of connection.budgets) {
+      budget.opening.delete(connection)
+      this.#evict(budget)
+    }
   }
 
   #closed(pool: Pool, connection: Connection): void {
     pool.connections.delete(connection)
-    this.#closing.delete(connection)
+    this.#count(pool, 'closed')
     this.#forgetIdle(connection)
-    this.#semaphore.release()
-    if (!this.#ended) this.#feed()
+    for (const budget of pool.budgets) {
+      budget.opening.delete(connection)
+      budget.closing.delete(connection)
+      budget.permits.release()
+    }
+    if (!this.#ended) for (const budget of pool.budgets) this.#feed(budget)
     this.#grow(pool)
     this.#settle(pool)
   }
 
-  /** Gives free permits to the pools that wait for one. */
-  #feed(): void {
-    while (this.#semaphore.held < this.#semaphore.capacity) {
-      const pool = this.#neediest()
+  /** Gives free permits to the pools that wait for one, one after the other. */
+  #feed(budget: Budget): void {
+    while (budget.hasRoom) {
+      const pool = budget.neediest()
       if (!pool) return
-      this.#starving.delete(pool)
-      this.#grow(pool)
+      if (!this.#growByOne(pool)) budget.starving.delete(pool)
     }
-  }
-
-  /** Of the pools that wait for a permit: the first that has no connection at all, or the first. */
-  #neediest(except?: Pool): Pool | undefined {
-    let first: Pool | undefined
-    for (const pool of this.#starving) {
-      if (pool === except) continue
-      if (pool.connections.size === 0) return pool
-      first ??= pool
-    }
-    return first
+    this.#evict(budget)
   }
 
   #endLease(pool: Pool, { connection, expectedMs }: Lease, error: unknown): void {
@@ -390,7 +517,6 @@ export class Pools {
 
   /** Lets the quick calls that are first in the queue in where there is room. */
   #admit(pool: Pool): void {
-    if (this.#neediest(pool)) return
     for (const { expectedMs } of pool.waiters) {
       const connection = expectedMs === undefined ? undefined : findRoom(pool, expectedMs)
       if (!connection) return
@@ -400,37 +526,45 @@ export class Pools {
 
   #release(pool: Pool, connection: Connection): void {
     if (connection.closed) return
-    this.#lastAnswerAt = performance.now()
-    connection.usedSince ??= this.#lastAnswerAt
-    const mayStay = !this.#ended && !pool.closing && !connection.isSpent && !this.#isOverCapacity
-    if (!mayStay || this.#mustGiveWay(pool, connection)) {
+    const now = performance.now()
+    this.#lastAnswerAt = now
+    const isOver = connection.isSpent || connection.expiresAt <= now || this.#all.isOverdrawn
+    if (this.#ended || pool.closing || isOver) {
       this.#retire(connection)
-      return
-    }
-    if (this.#serve(pool, connection)) {
+    } else if (this.#mustGiveWay(pool, connection, now)) {
+      this.#giveWay(pool, connection)
+    } else if (this.#serve(pool, connection)) {
       this.#admit(pool)
-      return
+    } else {
+      connection.idleSince = now
+      pool.idle.push(connection)
+      for (const budget of pool.budgets) {
+        budget.idle.add(connection)
+        if (budget.starving.size > 0) this.#evict(budget)
+      }
     }
-    connection.idleSince = this.#lastAnswerAt
-    pool.idle.push(connection)
-    this.#idle.add(connection)
   }
 
   /**
-   * Whether a connection that `pool` gives back goes to another database. It does where nobody
-   * here waits for it; and where a database without any connection waits, while this one has more
-   * than one, or has had its turn.
+   * Whether a connection that `pool` gives back, and has work for, goes to another database: to one
+   * that has fewer of them, or to one that has none where this one has had its turn.
    */
-  #mustGiveWay(pool: Pool, connection: Connection): boolean {
-    const needy = this.#neediest(pool)
-    if (!needy) return false
-    if (pool.waiters.size === 0) return true
-    if (needy.connections.size > 0) return false
-    if (pool.connections.size > 1) return true
-    return (
-      this.#lastAnswerAt - (connection.usedSince ?? this.#lastAnswerAt) > TURN_MS &&
-      waitingSince(needy) < waitingSince(pool)
-    )
+  #mustGiveWay(pool: Pool, connection: Connection, now: number): boolean {
+    if (pool.waiters.size === 0) return false
+    return pool.budgets.some((budget) => {
+      if (budget.starving.size === 0 || !budget.wantsMore) return false
+      const needy = budget.neediest(pool)
+      if (!needy) return false
+      if (needy.connections.size + 1 < pool.connections.size) return true
+      return needy.connections.size === 0 && hasHadItsTurn(connection, now)
+    })
+  }
+
+  /** From now on the pool comes behind those that wait already. */
+  #giveWay(pool: Pool, connection: Connection): void {
+    for (const { starving } of pool.budgets) if (starving.delete(pool)) starving.add(pool)
+    this.#count(pool, 'evicted')
+    this.#retire(connection)
   }
 
   /** Hands the connection to the pool's first waiter; false where nobody waits. */
@@ -438,10 +572,14 @@ export class Pools {
     for (const waiter of pool.waiters) {
       pool.waiters.delete(waiter)
       waiter.resolve(grant(pool, connection, waiter.expectedMs))
-      if (pool.waiters.size === 0) this.#starving.delete(pool)
+      if (pool.waiters.size === 0) this.#stopStarving(pool)
       return true
     }
     return false
+  }
+
+  #stopStarving(pool: Pool): void {
+    for (const budget of pool.budgets) budget.starving.delete(pool)
   }
 
   /** Cuts the connections to other hosts: what is written there is not what the primary has. */
@@ -454,69 +592,33 @@ export class Pools {
   }
 
   #forgetIdle(connection: Connection): void {
-    if (!this.#idle.delete(connection)) return
+    if (!this.#all.idle.has(connection)) return
+    for (const budget of connection.budgets) budget.idle.delete(connection)
     const idle = this.#pools.get(connection.database)?.idle
     const index = idle?.indexOf(connection) ?? -1
     if (index >= 0) idle?.splice(index, 1)
   }
 
-  #closeIdle(): void {
-    const before = performance.now() - this.#limits.poolIdleTimeoutMs
-    for (const connection of this.#idle) {
-      if (connection.idleSince > before) break
-      this.#retire(connection)
+  /** Closes the connections that nobody has used for long, and those that are old. */
+  #sweep(): void {
+    const now = performance.now()
+    for (const connection of this.#all.idle) {
+      const isUnused = connection.idleSince <= now - this.#limits.poolIdleTimeoutMs
+      if (isUnused || connection.expiresAt <= now) this.#retire(connection)
     }
   }
 
   /** Lets a pool go that has neither connections nor waiters. */
   #settle(pool: Pool): void {
-    if (pool.waiters.size === 0) this.#starving.delete(pool)
+    if (pool.waiters.size === 0) this.#stopStarving(pool)
     if (pool.connections.size > 0 || pool.waiters.size > 0) return
     this.#kept.delete(pool)
     if (this.#pools.get(pool.database) === pool) this.#pools.delete(pool.database)
   }
 }
 
-/** A lease of the connection; of a quick call, beside those that it has already. */
-function grant(pool: Pool, connection: Connection, expectedMs?: number): Lease {
-  if (expectedMs !== undefined) {
-    if (connection.sharers === 0) {
-      pool.shared.push(connection)
-      connection.answeredAt = performance.now()
-    }
-    connection.sharers++
-    connection.expectedMs += expectedMs
-  }
-  return new Lease(connection, pool.leaseEnd, expectedMs)
-}
-
-/** Takes a call off a shared connection; true when it was the last one there. */
-function leave(pool: Pool, connection: Connection, expectedMs: number): boolean {
-  connection.answeredAt = performance.now()
-  connection.expectedMs -= expectedMs
-  connection.sharers--
-  if (connection.sharers > 0) return false
-  connection.expectedMs = 0
-  pool.shared.splice(pool.shared.indexOf(connection), 1)
-  return true
-}
-
-/** A shared connection on which another quick call would not have to wait for long. */
-function findRoom(pool: Pool, expectedMs: number): Connection | undefined {
-  if (pool.shared.length === 0) return undefined
-  const stuckSince = performance.now() - STUCK_MS
-  return pool.shared.find(
-    (connection) =>
-      connection.expectedMs + expectedMs <= SHARED_QUEUE_MS &&
-      connection.answeredAt > stuckSince &&
-      !connection.isSpent &&
-      !connection.closed,
-  )
-}
-
-function waitingSince(pool: Pool): number {
-  for (const waiter of pool.waiters) return waiter.since
-  return Number.POSITIVE_INFINITY
+function isFresh({ idleSince }: Connection): boolean {
+  return performance.now() - idleSince < FRESH_MS
 }
 
 function clientGone(database: string): GatewayError {
@@ -529,6 +631,14 @@ function exhausted(database: string, waitMs: number): GatewayError {
   return new GatewayError(
     'pool_exhausted',
     `No connection to ${database} became free within ${waitMs / 1000} s`,
+    { database },
+  )
+}
+
+function queueFull({ database, waiters }: Pool): GatewayError {
+  return new GatewayError(
+    'pool_exhausted',
+    `${waiters.size} calls wait for a connection to ${database} already`,
     { database },
   )
 }

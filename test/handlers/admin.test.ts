@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
+  type Json,
   queryDatabase,
   startTestGateway,
   type TestGateway,
@@ -101,6 +103,117 @@ describe('GET /admin/databases', () => {
   test('needs a platform', async () => {
     const { status, body } = await gateway.get('/admin/databases')
     expect([status, body.message]).toEqual([400, 'platform is missing'])
+  })
+})
+
+describe('GET /admin/pools', () => {
+  test('tells of each database: its connections, who waits, what has been', async () => {
+    const platform = uniqueName('p')
+    await gateway.register(platform, await pack(textFunction('f', 'x')), 't')
+    await gateway.call(platform, 'f', undefined, 't')
+    const { status, body } = await gateway.get('/admin/pools')
+    expect(status).toBe(200)
+    const pool = body.pools.find((one: Json) => one.database === `${platform}_t`)
+    expect(pool).toEqual({
+      database: `${platform}_t`,
+      platform,
+      open: 1,
+      busy: 0,
+      idle: 1,
+      waiting: 0,
+      oldest_wait_ms: 0,
+      opened: expect.any(Number),
+      closed: pool.opened - 1,
+      evicted: 0,
+      exhausted: 0,
+    })
+    expect(body.count).toBe(body.pools.length)
+    expect(body.permits).toEqual({ held: expect.any(Number), capacity: 200 })
+    expect(body.permits.held).toBeGreaterThanOrEqual(1)
+    expect(body.totals.opened - body.totals.closed).toBe(body.permits.held)
+  })
+
+  test('tells how long the first one has waited', async () => {
+    const { pools, server } = gateway.gateway
+    const leases = await Promise.all(Array.from({ length: 10 }, () => pools.lease(server.database)))
+    const waiting = [1, 2].map(() => pools.lease(server.database))
+    await sleep(50)
+    const { body } = await gateway.get('/admin/pools')
+    for (const lease of leases) lease.release()
+    for (const lease of waiting) (await lease).release()
+    const pool = body.pools.find((one: Json) => one.database === server.database)
+    expect(pool).toMatchObject({ platform: null, busy: 10, idle: 0, waiting: 2 })
+    expect(pool.oldest_wait_ms).toBeGreaterThanOrEqual(49)
+  })
+})
+
+describe('GET /metrics', () => {
+  const scrape = async () => {
+    const { status, headers, body } = await gateway.get('/metrics')
+    expect([status, headers.get('content-type')]).toEqual([
+      200,
+      'text/plain; version=0.0.4; charset=utf-8',
+    ])
+    const lines: string[] = body.split('\n').filter((line: string) => !line.startsWith('#'))
+    return (name: string) => {
+      const line = lines.find((one) => one.startsWith(`${name} `))
+      return line === undefined ? undefined : Number(line.slice(name.length + 1))
+    }
+  }
+
+  test('is text in the format of Prometheus', async () => {
+    const { body } = await gateway.get('/metrics')
+    for (const line of body.trim().split('\n')) {
+      expect(line).toMatch(
+        /^(?:|# (?:HELP|TYPE) \w+ .+|\w+(?:\{(?:\w+="(?:[^"\\\n]|\\.)*",?)+\})? (?:[-\d.e+]+|NaN|\+Inf))$/,
+      )
+    }
+    const types = body.match(/^# TYPE \w+/gm)
+    expect(new Set(types).size).toBe(types.length)
+  })
+
+  test('counts requests by route and status, and how long they took', async () => {
+    const before = await scrape()
+    const platform = uniqueName('p')
+    await gateway.register(platform, await pack(textFunction('f', 'x')))
+    await gateway.call(platform, 'f')
+    await gateway.call(platform, 'f')
+    await gateway.call(platform, 'no_such')
+    await gateway.get(`/no_such_path`)
+    const after = await scrape()
+    const more = (name: string) => (after(name) ?? 0) - (before(name) ?? 0)
+    const requests = 'db_gateway_http_requests_total'
+    expect(more(`${requests}{method="POST",route="/call",status="200"}`)).toBe(2)
+    expect(more(`${requests}{method="POST",route="/call",status="404"}`)).toBe(1)
+    expect(more(`${requests}{method="",route="/**",status="404"}`)).toBe(1)
+    const duration = 'db_gateway_http_request_duration_seconds'
+    const route = 'method="POST",route="/call"'
+    expect(more(`${duration}_count{${route}}`)).toBe(3)
+    expect(more(`${duration}_bucket{${route},le="+Inf"}`)).toBe(3)
+    expect(more(`${duration}_bucket{${route},le="30"}`)).toBe(3)
+    expect(more(`${duration}_sum{${route}}`)).toBeGreaterThan(0)
+  })
+
+  test('tells of connections, queues, memory and the event loop', async () => {
+    const platform = uniqueName('p')
+    await gateway.register(platform, await pack(textFunction('f', 'x')))
+    await gateway.call(platform, 'f')
+    const metric = await scrape()
+    const labels = `database="${platform}_main",platform="${platform}"`
+    expect(metric(`db_gateway_pool_connections{${labels},state="idle"}`)).toBe(1)
+    expect(metric(`db_gateway_pool_waiting{${labels}}`)).toBe(0)
+    expect(metric(`db_gateway_pool_connections_opened_total{${labels}}`)).toBeGreaterThan(0)
+    expect(metric('db_gateway_permits_capacity')).toBe(200)
+    expect(metric('db_gateway_permits_held')).toBeGreaterThan(0)
+    expect(metric('process_resident_memory_bytes')).toBeGreaterThan(1e6)
+    expect(metric('nodejs_eventloop_lag_p99_seconds')).toEqual(expect.any(Number))
+  })
+
+  test('is for those who have the admin token, where there is one', async () => {
+    const guarded = await startTestGateway({ ADMIN_TOKEN: 'secret' })
+    expect((await guarded.get('/metrics')).status).toBe(401)
+    expect((await guarded.get('/metrics', { authorization: 'Bearer secret' })).status).toBe(200)
+    await guarded.stop()
   })
 })
 

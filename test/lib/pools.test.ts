@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import type { Sql } from '../../lib/postgres/connection.ts'
-import { type PoolLimits, Pools } from '../../lib/postgres/pools.ts'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { type PlatformOf, type PoolLimits, Pools } from '../../lib/postgres/pools.ts'
+import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
 import { connectTo, queryDatabase, uniqueName } from '../helpers/gateway.ts'
+import { startMuteProxy } from '../helpers/mute-proxy.ts'
 
 const server = parseDatabaseUrl(inject('databaseUrl'))
 const databases = Array.from({ length: 12 }, () => uniqueName('pool'))
@@ -22,16 +24,24 @@ afterAll(async () => {
 const LIMITS: PoolLimits = {
   maxConnectionsPerPool: 10,
   maxTotalConnections: 5,
+  maxConnectionsPerPlatform: Number.POSITIVE_INFINITY,
+  maxQueuePerDatabase: 250,
+  poolMaxLifetimeMs: 3600_000,
   poolIdleTimeoutMs: 60_000,
   poolWaitTimeoutMs: 5000,
   connectTimeoutMs: 5000,
   statementTimeoutMs: 30_000,
 }
 
-async function withPools(limits: Partial<PoolLimits>, work: (pools: Pools) => Promise<void>) {
+async function withPools(
+  limits: Partial<PoolLimits>,
+  work: (pools: Pools) => Promise<void>,
+  more: { platformOf?: PlatformOf; at?: Partial<Server> } = {},
+) {
   const pools = new Pools(
-    { ...server, applicationName: uniqueName('app') },
+    { ...server, applicationName: uniqueName('app'), ...more.at },
     { ...LIMITS, ...limits },
+    more.platformOf,
   )
   try {
     await work(pools)
@@ -102,6 +112,143 @@ describe('the cap', () => {
   })
 })
 
+describe('a queue', () => {
+  test('that is full refuses the next call at once, and lets the gateway’s own work in', async () => {
+    await withPools({ maxTotalConnections: 1, maxQueuePerDatabase: 2 }, async (pools) => {
+      const client = () => ({ onGone: undefined })
+      const lease = await pools.lease(databases[0]!)
+      const waiting = [1, 2].map(() => pools.lease(databases[0]!, { client: client() }))
+      const refused = { code: 'pool_exhausted', status: 503 }
+      await expect(pools.lease(databases[0]!, { client: client() })).rejects.toMatchObject(refused)
+      await expect(pools.share(databases[0]!, 0.1, client())).rejects.toMatchObject(refused)
+      // Nor is the queue of another database full.
+      const other = pools.lease(databases[1]!, { client: client() })
+      const own = pools.lease(databases[0]!)
+      lease.release()
+      await Promise.all([...waiting, other, own].map(async (next) => (await next).release()))
+      expect(pools.report().totals.exhausted).toBe(2)
+    })
+  })
+
+  test('of one database that is flooded leaves the others nearly as quick as they are alone', async () => {
+    await withPools({ maxTotalConnections: 6, maxConnectionsPerPool: 4 }, async (pools) => {
+      const [noisy, quiet] = databases as [string, string]
+      const call = async () => {
+        const started = performance.now()
+        await pools.use(quiet, (sql) => sql`select pg_sleep(0.02)`, {
+          client: { onGone: undefined },
+        })
+        return performance.now() - started
+      }
+      const slowOf = async () => {
+        const times: number[] = []
+        for (let i = 0; i < 60; i++) times.push(await call())
+        return times.sort((a, b) => a - b)[56]!
+      }
+      await call()
+      const alone = await slowOf()
+      let flooding = true
+      let refused = 0
+      const flood = Array.from({ length: 500 }, async () => {
+        while (flooding) {
+          const client = { onGone: undefined }
+          const one = pools.use(noisy, (sql) => sql`select pg_sleep(0.02)`, { client })
+          await one.catch(async () => {
+            refused++
+            await sleep(50)
+          })
+        }
+      })
+      const beside = await slowOf()
+      flooding = false
+      await Promise.all(flood)
+      expect(refused).toBeGreaterThan(0)
+      expect(beside).toBeLessThan(3 * alone)
+    })
+  })
+
+  test('of each database has its turn where a single permit is wanted by several', async () => {
+    await withPools({ maxTotalConnections: 1 }, async (pools) => {
+      const [noisy, quiet] = databases as [string, string]
+      let flooding = true
+      const flood = Array.from({ length: 250 }, async () => {
+        while (flooding) await pools.use(noisy, (sql) => sql`select pg_sleep(0.01)`)
+      })
+      await until(async () => pools.status().waiting >= 249)
+      // In the queue of the noisy one there are always some that have waited for longer.
+      for (let i = 0; i < 5; i++) {
+        await pools.use(quiet, (sql) => sql`select 1`, { waitMs: 1500 })
+      }
+      flooding = false
+      await Promise.all(flood)
+    })
+  })
+})
+
+describe('the connections of one platform', () => {
+  const platformOf: PlatformOf = (name) => {
+    const i = databases.indexOf(name)
+    if (i < 0) return undefined
+    return i < 6 ? 'many' : 'few'
+  }
+
+  test('have a limit of their own, which leaves room for the other platforms', async () => {
+    const limits = { maxTotalConnections: 8, maxConnectionsPerPlatform: 3 }
+    await withPools(
+      limits,
+      async (pools) => {
+        const counts: Record<string, number> = { many: 0, few: 0 }
+        let sampling = true
+        const sampler = (async () => {
+          while (sampling) {
+            const open = await openConnections(pools)
+            for (const platform of Object.keys(counts)) {
+              const now = open.filter(({ datname }) => platformOf(datname) === platform).length
+              counts[platform] = Math.max(counts[platform]!, now)
+            }
+          }
+        })()
+        // Databases 0 to 6: all of one platform, one of the other.
+        const answers = await Promise.all(
+          Array.from({ length: 140 }, (_, i) =>
+            pools.use(databases[i % 7]!, async (sql) => {
+              const [row] = await sql`select current_database() as name, pg_sleep(0.005)`
+              return row!.name === databases[i % 7]
+            }),
+          ),
+        )
+        sampling = false
+        await sampler
+        expect(answers).toEqual(Array(140).fill(true))
+        expect(counts.many).toBe(3)
+        expect(counts.few).toBeLessThanOrEqual(3)
+        expect(counts.few).toBeGreaterThan(0)
+      },
+      { platformOf },
+    )
+  })
+
+  test('that nobody uses give way to those of the same platform', async () => {
+    await withPools(
+      { maxTotalConnections: 5, maxConnectionsPerPlatform: 2 },
+      async (pools) => {
+        for (const name of databases.slice(0, 3)) await pools.use(name, (sql) => sql`select 1`)
+        await pools.use(databases[6]!, (sql) => sql`select 1`)
+        const open = (await openConnections(pools)).map(({ datname }) => datname).sort()
+        expect(open).toEqual([databases[1], databases[2], databases[6]].sort())
+        expect(pools.report().pools.find(({ open }) => open === 0)).toMatchObject({
+          database: databases[0],
+          platform: 'many',
+          opened: 1,
+          closed: 1,
+          evicted: 1,
+        })
+      },
+      { platformOf },
+    )
+  })
+})
+
 describe('a capacity that changes', () => {
   test('to a smaller one closes idle connections at once, those in use when they are given back', async () => {
     await withPools({ maxTotalConnections: 5 }, async (pools) => {
@@ -112,8 +259,8 @@ describe('a capacity that changes', () => {
       await until(async () => (await openConnections(pools)).length === 3)
       expect(await leases[4]!.sql`select 1 as one`).toMatchObject([{ one: 1 }])
       for (const lease of leases.slice(2)) lease.release()
-      await until(async () => (await openConnections(pools)).length === 2)
-      expect(pools.status()).toMatchObject({ connections: 2 })
+      await until(async () => pools.status().connections === 2)
+      expect(await openConnections(pools)).toHaveLength(2)
     })
   })
 
@@ -197,6 +344,68 @@ describe('a connection', () => {
         await sql`select pg_sleep(0.6)`
         expect(await backendPid(sql)).toBe(before)
       })
+    })
+  })
+
+  test('that is as old as it may get is closed, but not before its call is done', async () => {
+    await withPools({ poolMaxLifetimeMs: 400 }, async (pools) => {
+      const pid = await pools.use(databases[0]!, async (sql) => {
+        const before = await backendPid(sql)
+        await sql`select pg_sleep(0.6)`
+        expect(await backendPid(sql)).toBe(before)
+        return before
+      })
+      await until(async () => (await openConnections(pools)).every((row) => row.pid !== pid))
+      await pools.use(databases[0]!, (sql) => sql`select 1`)
+      await until(async () => (await openConnections(pools)).length === 0)
+    })
+  })
+
+  test('that quick calls share without a pause grows no older than it may', async () => {
+    await withPools({ poolMaxLifetimeMs: 300 }, async (pools) => {
+      const pids = new Set<number>()
+      let held = await pools.share(databases[0]!, 0.1)
+      await until(async () => {
+        pids.add(await backendPid(held.sql))
+        const next = pools.share(databases[0]!, 0.1)
+        held.release()
+        held = await next
+        return pids.size >= 3
+      })
+      held.release()
+    })
+  })
+
+  test('that died without a word while it was idle is replaced, and the caller notices nothing', async () => {
+    const proxy = await startMuteProxy(server)
+    await withPools(
+      {},
+      async (pools) => {
+        const both = [pools.lease(databases[0]!), pools.lease(databases[0]!)]
+        for (const lease of await Promise.all(both)) {
+          await lease.sql`select 1`
+          lease.release()
+        }
+        proxy.mute()
+        await sleep(5500)
+        const client = { onGone: undefined }
+        const rows = await pools.use(databases[0]!, (sql) => sql`select 1 as one`, { client })
+        expect(rows[0]).toEqual({ one: 1 })
+        expect(pools.status().connections).toBe(1)
+        expect(pools.report().totals).toMatchObject({ opened: 3, closed: 2 })
+      },
+      { at: { host: '127.0.0.1', port: proxy.port, sslMode: 'disable' } },
+    )
+    proxy.close()
+  })
+
+  test('that was idle for long and is well is used again', async () => {
+    await withPools({}, async (pools) => {
+      const pid = await pools.use(databases[0]!, backendPid)
+      await sleep(5500)
+      const lease = await pools.share(databases[0]!, 0.1)
+      expect(await backendPid(lease.sql)).toBe(pid)
+      lease.release()
     })
   })
 

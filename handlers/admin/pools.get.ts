@@ -1,0 +1,18 @@
+import { defineHandler } from 'h3'
+
+export default defineHandler({
+  meta: { description: 'The connections to each database, and who waits for one' },
+  handler(event) {
+    const { pools, permits, totals } = event.context.gateway.pools.report()
+    return {
+      pools: pools.map(({ platform = null, oldestWaitMs, ...pool }) => ({
+        ...pool,
+        platform,
+        oldest_wait_ms: Math.round(oldestWaitMs),
+      })),
+      count: pools.length,
+      permits,
+      totals,
+    }
+  },
+})

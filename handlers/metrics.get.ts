@@ -1,0 +1,17 @@
+import { defineHandler, HTTPResponse } from 'h3'
+import { poolMetrics } from '../lib/metrics/pools.ts'
+import { renderProcessMetrics } from '../lib/metrics/process.ts'
+import { requestMetrics } from '../lib/metrics/requests.ts'
+import { renderMetrics } from '../lib/metrics/text.ts'
+
+export default defineHandler({
+  // Not for everybody who may call: it names the databases of all platforms.
+  meta: { access: 'admin', description: 'Metrics in the text format of Prometheus' },
+  async handler(event) {
+    const { pools, routeCounters } = event.context.gateway
+    const own = [...requestMetrics(routeCounters), ...poolMetrics(pools.report())]
+    return new HTTPResponse(`${renderMetrics(own)}\n${await renderProcessMetrics()}`, {
+      headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
+    })
+  },
+})

@@ -1,0 +1,78 @@
+import type { PoolReport, PoolsReport } from '../postgres/pools.ts'
+import type { Metric, Sample } from './text.ts'
+
+/** The connections to PostgreSQL: what is now, and what has been since the start. */
+export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
+  const each = (read: (pool: PoolReport) => number): Sample[] =>
+    pools.map((pool) => ({ labels: labelsOf(pool), value: read(pool) }))
+  const gauge = (name: string, help: string, samples: Sample[]): Metric => ({
+    name: `db_gateway_${name}`,
+    help,
+    type: 'gauge',
+    samples,
+  })
+  const counter = (name: string, help: string, samples: Sample[]): Metric => ({
+    ...gauge(name, help, samples),
+    type: 'counter',
+  })
+  const all = (value: number): Sample[] => [{ labels: {}, value }]
+
+  return [
+    gauge('permits_held', 'Open connections of all databases.', all(permits.held)),
+    gauge('permits_capacity', 'As many there may be.', all(permits.capacity)),
+    counter('connections_opened_total', 'Connections that were opened.', all(totals.opened)),
+    counter('connections_closed_total', 'Connections that were closed.', all(totals.closed)),
+    counter(
+      'connections_evicted_total',
+      'Of those that were closed: they gave way to other databases.',
+      all(totals.evicted),
+    ),
+    counter(
+      'pool_exhausted_total',
+      'Requests that got no connection: the queue was full, or none became free in time.',
+      all(totals.exhausted),
+    ),
+    gauge(
+      'pool_connections',
+      'Open connections to a database.',
+      pools.flatMap((pool) => [
+        { labels: { ...labelsOf(pool), state: 'busy' }, value: pool.busy },
+        { labels: { ...labelsOf(pool), state: 'idle' }, value: pool.idle },
+      ]),
+    ),
+    gauge(
+      'pool_waiting',
+      'Requests that wait for a connection to a database.',
+      each(({ waiting }) => waiting),
+    ),
+    gauge(
+      'pool_oldest_wait_seconds',
+      'How long the first of them has waited.',
+      each(({ oldestWaitMs }) => oldestWaitMs / 1000),
+    ),
+    counter(
+      'pool_connections_opened_total',
+      'Connections to a database that were opened.',
+      each(({ opened }) => opened),
+    ),
+    counter(
+      'pool_connections_closed_total',
+      'Connections to a database that were closed.',
+      each(({ closed }) => closed),
+    ),
+    counter(
+      'pool_connections_evicted_total',
+      'Of those that were closed: they gave way to other databases.',
+      each(({ evicted }) => evicted),
+    ),
+    counter(
+      'pool_requests_exhausted_total',
+      'Requests that got no connection to a database.',
+      each(({ exhausted }) => exhausted),
+    ),
+  ]
+}
+
+function labelsOf({ database, platform }: PoolReport): Sample['labels'] {
+  return { database, platform }
+}

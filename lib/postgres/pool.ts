@@ -1,0 +1,106 @@
+import type { Budget } from './budget.ts'
+import type { Connection } from './connection.ts'
+import { Lease, type LeaseEnd } from './lease.ts'
+
+/** Someone who waits for a connection of a pool. */
+export interface Waiter {
+  /** `performance.now()` */
+  since: number
+  /** Of a quick call, which may share; undefined: it waits for a connection of its own. */
+  expectedMs: number | undefined
+  resolve: (lease: Lease) => void
+  reject: (error: Error) => void
+}
+
+/** The connections to one database, and who waits for one. */
+export interface Pool {
+  database: string
+  /** Whose database it is, where that is known. */
+  platform: string | undefined
+  /** What its connections count for: the narrowest first. */
+  budgets: Budget[]
+  connections: Set<Connection>
+  /** Last in, first out: the rest grow old and go. */
+  idle: Connection[]
+  /** Those that quick calls share just now. */
+  shared: Connection[]
+  waiters: Set<Waiter>
+  counters: PoolCounters
+  /** Set while its database is being dropped: nothing is kept. */
+  closing: boolean
+  leaseEnd: LeaseEnd
+}
+
+/** What happened at a database since the start; it outlives the pool. */
+export interface PoolCounters {
+  opened: number
+  closed: number
+  /** Of those that were closed: they gave way to others. */
+  evicted: number
+  /** Calls that were refused: the queue was full, or none became free in time. */
+  exhausted: number
+}
+
+/** While others are in need, a database goes on with a connection for so long and gives way then. */
+const TURN_MS = 50
+
+/** The most that the quick calls on one connection may come to: how long the last of them waits. */
+const SHARED_QUEUE_MS = 1
+
+/** A shared connection that answered nothing for so long has met a call that is not quick today. */
+const STUCK_MS = 10
+
+export function newCounters(): PoolCounters {
+  return { opened: 0, closed: 0, evicted: 0, exhausted: 0 }
+}
+
+/** A lease of the connection; of a quick call, beside those that it has already. */
+export function grant(pool: Pool, connection: Connection, expectedMs?: number): Lease {
+  if (expectedMs !== undefined) {
+    if (connection.sharers === 0) {
+      pool.shared.push(connection)
+      connection.answeredAt = performance.now()
+    }
+    connection.sharers++
+    connection.expectedMs += expectedMs
+  }
+  return new Lease(connection, pool.leaseEnd, expectedMs)
+}
+
+/** Takes a call off a shared connection; true when it was the last one there. */
+export function leave(pool: Pool, connection: Connection, expectedMs: number): boolean {
+  connection.answeredAt = performance.now()
+  connection.expectedMs -= expectedMs
+  connection.sharers--
+  if (connection.sharers > 0) return false
+  connection.expectedMs = 0
+  pool.shared.splice(pool.shared.indexOf(connection), 1)
+  return true
+}
+
+/** A shared connection on which another quick call would not have to wait for long. */
+export function findRoom(pool: Pool, expectedMs: number): Connection | undefined {
+  if (pool.shared.length === 0) return undefined
+  const now = performance.now()
+  const isContended = pool.budgets.some((budget) => budget.starving.size > 0)
+  return pool.shared.find(
+    (connection) =>
+      connection.expectedMs + expectedMs <= SHARED_QUEUE_MS &&
+      connection.answeredAt > now - STUCK_MS &&
+      connection.expiresAt > now &&
+      !(isContended && hasHadItsTurn(connection, now)) &&
+      !connection.isSpent &&
+      !connection.closed,
+  )
+}
+
+/** It has been in use without a break for so long that it is somebody else's turn. */
+export function hasHadItsTurn(connection: Connection, now: number): boolean {
+  return now - connection.busySince > TURN_MS
+}
+
+/** `performance.now()` when the first of those who wait began to; Infinity where nobody does. */
+export function waitingSince(pool: Pool): number {
+  for (const waiter of pool.waiters) return waiter.since
+  return Number.POSITIVE_INFINITY
+}

@@ -1,0 +1,38 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import type { Server } from '../../lib/postgres/server.ts'
+
+export interface MuteProxy {
+  /** On 127.0.0.1. */
+  port: number
+  /** From now on the connections that are open carry nothing, and nobody is told. */
+  mute(): void
+  close(): void
+}
+
+/** A proxy in front of PostgreSQL whose connections can die without a word, as behind a firewall. */
+export async function startMuteProxy({ host, port }: Server): Promise<MuteProxy> {
+  const sockets = new Set<Socket>()
+  const listener = createServer((client) => {
+    const server = connect(
+      host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port },
+    )
+    client.pipe(server).pipe(client)
+    for (const socket of [client, server]) {
+      sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+    }
+  })
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  return {
+    port: (listener.address() as AddressInfo).port,
+    mute: () => {
+      for (const socket of sockets) socket.unpipe().pause()
+    },
+    close: () => {
+      listener.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
