@@ -3,7 +3,7 @@
  * wait in order. Waiting costs no connection.
  */
 export class KeyedQueue {
-  readonly #concurrency: number
+  #concurrency: number
   readonly #tails = new Map<string, Promise<unknown>>()
   readonly #waiting: (() => void)[] = []
   #running = 0
@@ -33,6 +33,15 @@ export class KeyedQueue {
     }
   }
 
+  /** From now on so many run at once; those that run already go on. */
+  setConcurrency(concurrency: number): void {
+    this.#concurrency = concurrency
+    while (this.#running < this.#concurrency && this.#waiting.length > 0) {
+      this.#running++
+      this.#waiting.shift()?.()
+    }
+  }
+
   /** Resolves when nothing runs and nothing waits. */
   async drained(): Promise<void> {
     while (this.#tails.size > 0) await Promise.allSettled(this.#tails.values())
@@ -48,7 +57,7 @@ export class KeyedQueue {
   }
 
   #leave(): void {
-    const next = this.#waiting.shift()
+    const next = this.#running > this.#concurrency ? undefined : this.#waiting.shift()
     if (next) next()
     else this.#running--
   }

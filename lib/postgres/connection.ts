@@ -71,6 +71,8 @@ export class Connection {
   wasCancelled = false
   /** Told of what NOTIFY says, where it listens. */
   onNotification: ((channel: string, payload: string) => void) | undefined
+  /** Told when it is closed, by whomever. */
+  onClosed: (() => void) | undefined
   #opened = false
   #closed = false
   #socket: Socket | undefined
@@ -248,6 +250,7 @@ export class Connection {
     if (this.#closed) return
     this.#closed = true
     this.#onClosed()
+    this.onClosed?.()
   }
 }
 
