@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
+import { logIn } from './log-in.ts'
 import { directRoute, type Route } from './route.ts'
 import type { Server } from './server.ts'
 import { failedSocket } from './socket.ts'
@@ -80,6 +81,8 @@ export class Connection {
   readonly #reported = new Set<string>()
   readonly #onClosed: () => void
   readonly #onOpen: () => void
+  /** Of the session, from its start. */
+  readonly #parameters: Record<string, string | number>
   readonly #route: Route
   /** The host it leads to, once it is open. */
   #server: Server | undefined
@@ -100,6 +103,21 @@ export class Connection {
     this.#onOpen = onOpen
     this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
+    const parameters = {
+      application_name: server.applicationName,
+      TimeZone: 'UTC',
+      DateStyle: 'ISO, MDY',
+      IntervalStyle: 'postgres',
+      bytea_output: 'hex',
+      extra_float_digits: 1,
+      statement_timeout: options.statementTimeoutMs,
+    }
+    this.#parameters = {
+      user: server.user,
+      database: options.database,
+      client_encoding: 'UTF8',
+      ...parameters,
+    }
     this.sql = postgres({
       host: server.host,
       port: server.port,
@@ -115,15 +133,7 @@ export class Connection {
       onnotice: () => {},
       onparameter: (name: string, value: string) => this.#onReport(name, value),
       types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
-      connection: {
-        application_name: server.applicationName,
-        TimeZone: 'UTC',
-        DateStyle: 'ISO, MDY',
-        IntervalStyle: 'postgres',
-        bytea_output: 'hex',
-        extra_float_digits: 1,
-        statement_timeout: options.statementTimeoutMs,
-      },
+      connection: parameters,
       // Options of postgres.js that its types do not list.
       ...{
         socket: () => this.#openSocket(options.connectTimeoutMs),
@@ -227,6 +237,7 @@ export class Connection {
   async #openSocket(timeoutMs: number) {
     if (this.#opened || this.#closed) return failedSocket(connectionClosed())
     this.#opened = true
+    const giveUpAt = performance.now() + timeoutMs
     try {
       const { socket, server } = await this.#route.open(timeoutMs)
       this.#socket = socket
@@ -238,11 +249,23 @@ export class Connection {
         this.#endClient()
       })
       if (this.#closed) socket.destroy()
-      else this.#onOpen()
+      if (await this.#logIn(socket, server, giveUpAt - performance.now())) this.#onOpen()
       return socket
     } catch (error) {
       this.#markClosed()
       return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
+    }
+  }
+
+  async #logIn(socket: Socket, server: Server, withinMs: number): Promise<boolean> {
+    const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
+    try {
+      return await logIn(socket, server, this.#parameters)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
     }
   }
 
@@ -256,6 +279,10 @@ export class Connection {
 
 function connectionClosed(): Error {
   return Object.assign(new Error('The connection is closed'), { code: 'CONNECTION_CLOSED' })
+}
+
+function logInTimeout(): Error {
+  return Object.assign(new Error('The server let nobody in in time'), { code: 'ETIMEDOUT' })
 }
 
 /** Everything that keeps a connection from opening has a code, as the errors of sockets have. */

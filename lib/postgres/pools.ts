@@ -478,6 +478,7 @@ export class Pools {
 
   #opened(connection: Connection): void {
     connection.busySince = performance.now()
+    connection.answeredAt = connection.busySince
     for (const budget of connection.budgets) {
       budget.opening.delete(connection)
       this.#evict(budget)

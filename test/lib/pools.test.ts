@@ -135,15 +135,15 @@ describe('a queue', () => {
       const [noisy, quiet] = databases as [string, string]
       const call = async () => {
         const started = performance.now()
-        await pools.use(quiet, (sql) => sql`select pg_sleep(0.02)`, {
+        await pools.use(quiet, (sql) => sql`select pg_sleep(0.1)`, {
           client: { onGone: undefined },
         })
         return performance.now() - started
       }
       const slowOf = async () => {
         const times: number[] = []
-        for (let i = 0; i < 60; i++) times.push(await call())
-        return times.sort((a, b) => a - b)[56]!
+        for (let i = 0; i < 20; i++) times.push(await call())
+        return times.sort((a, b) => a - b)[17]!
       }
       await call()
       const alone = await slowOf()
@@ -152,10 +152,10 @@ describe('a queue', () => {
       const flood = Array.from({ length: 500 }, async () => {
         while (flooding) {
           const client = { onGone: undefined }
-          const one = pools.use(noisy, (sql) => sql`select pg_sleep(0.02)`, { client })
+          const one = pools.use(noisy, (sql) => sql`select pg_sleep(0.1)`, { client })
           await one.catch(async () => {
             refused++
-            await sleep(50)
+            await sleep(200)
           })
         }
       })
