@@ -239,7 +239,7 @@ export class Connection {
     this.#opened = true
     const giveUpAt = performance.now() + timeoutMs
     try {
-      const { socket, server } = await this.#route.open(timeoutMs)
+      const { socket, server, patienceMs = timeoutMs } = await this.#route.open(timeoutMs)
       this.#socket = socket
       this.#server = server
       socket.once('error', () => this.#endClient())
@@ -249,7 +249,8 @@ export class Connection {
         this.#endClient()
       })
       if (this.#closed) socket.destroy()
-      if (await this.#logIn(socket, server, giveUpAt - performance.now())) this.#onOpen()
+      if (await this.#logIn(socket, server, Math.min(patienceMs, giveUpAt - performance.now())))
+        this.#onOpen()
       return socket
     } catch (error) {
       this.#markClosed()

@@ -10,7 +10,7 @@ interface Found {
   timeline: number
 }
 
-/** So long the host that was good last has to itself, before the others are asked as well. */
+/** How long opening a socket to the host that was good last may take, and how long logging in. */
 const PATIENCE_MS = 2000
 
 /** When one has been found, how long the others have to say that they are the newer primary. */
@@ -55,7 +55,7 @@ export class Hosts implements Route {
     if (known) {
       try {
         const reached = await reach(known, Math.min(PATIENCE_MS, timeoutMs))
-        if (this.#last === known) return reached
+        if (this.#last === known) return { ...reached, patienceMs: PATIENCE_MS }
         // Meanwhile another one was found to be the primary.
         reached.socket.destroy()
       } catch {

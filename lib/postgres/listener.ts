@@ -15,7 +15,7 @@ export interface ListenerOptions {
 }
 
 /** Who does not answer in that time is gone. */
-const ANSWER_LIMIT_MS = 10_000
+const ANSWER_LIMIT_MS = 5000
 
 /** How long until a connection that was lost is opened again; each time twice as long. */
 const RETRY_MS = 100

@@ -6,6 +6,8 @@ import { openSocket } from './socket.ts'
 export interface Reached {
   socket: Socket
   server: Server
+  /** How long logging in there may take, where that is less than the time that is left. */
+  patienceMs?: number
 }
 
 /** The way of connections to a server, which may have several hosts. */

@@ -6,6 +6,7 @@ import {
   chown,
   mkdir,
   mkdtemp,
+  readFile,
   realpath,
   rm,
   stat,
@@ -29,6 +30,7 @@ export class ReplicationServer {
   readonly #folder: string
   readonly #settings: Record<string, string>
   #running: EmbeddedPostgres | undefined
+  #isFrozen = false
 
   /** `folder`: where all of it is. */
   constructor(folder: string, settings: Record<string, string> = {}) {
@@ -52,6 +54,7 @@ export class ReplicationServer {
   }
 
   async stop(): Promise<void> {
+    if (this.#isFrozen) await this.thaw()
     await this.#running?.stop()
     this.#running = undefined
   }
@@ -61,6 +64,23 @@ export class ReplicationServer {
     process.kill(this.#running!.pid, 'SIGQUIT')
     await this.#running!.stop()
     this.#running = undefined
+  }
+
+  /** Has all of it stand still: it answers nobody, and nobody is told. */
+  async freeze(): Promise<void> {
+    this.#isFrozen = true
+    await this.#signal('SIGSTOP')
+  }
+
+  async thaw(): Promise<void> {
+    this.#isFrozen = false
+    await this.#signal('SIGCONT')
+  }
+
+  async #signal(signal: NodeJS.Signals): Promise<void> {
+    const { pid } = this.#running!
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    for (const one of [pid, ...children.trim().split(' ').map(Number)]) process.kill(one, signal)
   }
 
   /** Has it be a standby when it is started again. */
