@@ -20,6 +20,10 @@ const FILES: Files = {
   'functions/notes.pssql': `
     create or replace function notes() returns bigint language sql
     as $$ select count(*) from notes $$;`,
+  'functions/where_from.pssql': `
+    create or replace function where_from() returns text language sql stable as $$
+      select case when pg_is_in_recovery() then 'standby ' else 'primary ' end || count(*)
+      from notes $$;`,
   'functions/nap.pssql': `
     create or replace function nap() returns void language sql as $$ select pg_sleep(60) $$;`,
 }
@@ -35,8 +39,10 @@ afterEach(() => pair?.end())
 async function start(
   servers: ReplicationServer[] = [pair.primary, pair.standby],
   query = '',
+  settings: Record<string, string> = {},
 ): Promise<TestGateway> {
   const gateway = await startTestGateway({
+    ...settings,
     DATABASE_URL: (await urlOfHosts(servers, 'failover')) + query,
   })
   afterTest(() => gateway.stop())
@@ -239,7 +245,7 @@ describe('after a failover', () => {
     await load.stop()
 
     expect(load.failed).toEqual([])
-    expect(await sessions(pair.primary)).toBe(0)
+    await eventually('nobody is left there', async () => (await sessions(pair.primary)) === 0)
   })
 
   test('a call that runs on the old primary is cut when the new one is found', async () => {
@@ -265,6 +271,34 @@ describe('after a failover', () => {
 })
 
 describe('with several hosts', () => {
+  test('and both as replicas, reads go to whichever is the standby', async () => {
+    const urls = await Promise.all([pair.primary, pair.standby].map((one) => one.url('reader')))
+    const gateway = await start(undefined, '', {
+      DATABASE_READ_URLS: urls.join(','),
+      DATABASE_READ_MAX_LAG_SECS: '60',
+    })
+    const usable = async () => {
+      const { replicas } = (await gateway.get('/health')).body
+      return replicas.map((one: Json) => one.usable).join()
+    }
+    await eventually('the second one is read from', async () => (await usable()) === 'false,true')
+    await caughtUp()
+
+    await pair.primary.stop()
+    await promote(pair.standby)
+    await eventually('writes go through', async () => {
+      return (await gateway.call('clinic', 'note', [1])).status === 200
+    })
+    await pair.primary.demote(pair.standby)
+    await pair.primary.start()
+
+    await eventually('the first one is read from', async () => (await usable()) === 'true,false')
+    await eventually('what it answers is current', async () => {
+      const { body } = await gateway.call('clinic', 'where_from')
+      return body.rows?.[0].where_from === 'standby 1'
+    })
+  })
+
   test('the gateway starts at the primary, wherever that stands in the list', async () => {
     const gateway = await start([pair.standby, pair.primary])
 
