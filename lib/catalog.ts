@@ -45,6 +45,8 @@ export class Catalog {
   readonly #found = new Map<string, string>()
   /** How often something was forgotten: what was read before that is not remembered. */
   #forgotten = 0
+  /** Of owners that many ask for at once, one asks PostgreSQL. */
+  readonly #reading = new Map<string, Promise<string | CatalogEntry | undefined>>()
   /** Of the databases that were found. */
   readonly #platforms = new Map<string, string>()
 
@@ -212,6 +214,19 @@ export class Catalog {
 
   /** The owner's database, or else the entry that has its name. */
   async #read(owner: Owner): Promise<string | CatalogEntry | undefined> {
+    const running = await this.#reading.get(key(owner))?.catch(() => undefined)
+    // One that was created meanwhile may not be in somebody else's answer.
+    if (typeof running === 'string') return running
+    const reading = this.#readNow(owner)
+    this.#reading.set(key(owner), reading)
+    try {
+      return await reading
+    } finally {
+      if (this.#reading.get(key(owner)) === reading) this.#reading.delete(key(owner))
+    }
+  }
+
+  async #readNow(owner: Owner): Promise<string | CatalogEntry | undefined> {
     const forgotten = this.#forgotten
     const entry = await this.#use((sql) => readEntry(sql, owner))
     if (!entry || !isSameOwner(entry, owner)) return entry

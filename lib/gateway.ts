@@ -46,10 +46,17 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
   pools.onMoved = (from, to) =>
     log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
   const catalog = new Catalog(pools, server.database)
+  // Half of the connections are left for calls, and one of the administrative database's for
+  // everything else that asks there.
+  const deploys = () =>
+    Math.min(
+      config.migrateConcurrency,
+      Math.floor(pools.capacity / 2 / CONNECTIONS_PER_DEPLOY),
+      config.maxConnectionsPerPool - 1,
+    )
   const { readServers } = config
   const replicas =
     readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined
-  const deploys = new KeyedQueue(deploysAtOnce(config, config.maxTotalConnections))
   const listener = new Listener(pools, {
     database: server.database,
     channel: CHANNEL,
@@ -68,7 +75,6 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     onShare: (connections) => {
       pools.setCapacity(connections)
       replicas?.setCapacity(connections)
-      deploys.setConcurrency(deploysAtOnce(config, connections))
     },
   })
   const gateway: Gateway = {
@@ -81,22 +87,10 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     signatures: new Signatures(),
     gateways,
     listener,
-    deploys,
+    deploys: new KeyedQueue(deploys),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),
   }
   return gateway
-}
-
-/**
- * Half of the connections are left for calls, and one of the administrative database's for
- * everything else that asks there.
- */
-function deploysAtOnce(config: Config, connections: number): number {
-  const affordable = Math.floor(connections / 2 / CONNECTIONS_PER_DEPLOY)
-  return Math.max(
-    1,
-    Math.min(config.migrateConcurrency, affordable, config.maxConnectionsPerPool - 1),
-  )
 }

@@ -3,13 +3,13 @@
  * wait in order. Waiting costs no connection.
  */
 export class KeyedQueue {
-  #concurrency: number
+  readonly #concurrency: () => number
   readonly #tails = new Map<string, Promise<unknown>>()
   readonly #waiting: (() => void)[] = []
   #running = 0
 
-  /** `concurrency`: how many run at once, of all keys. */
-  constructor(concurrency: number) {
+  /** `concurrency`: how many may run at once just now, of all keys; at least one always may. */
+  constructor(concurrency: () => number) {
     this.#concurrency = concurrency
   }
 
@@ -33,32 +33,26 @@ export class KeyedQueue {
     }
   }
 
-  /** From now on so many run at once; those that run already go on. */
-  setConcurrency(concurrency: number): void {
-    this.#concurrency = concurrency
-    while (this.#running < this.#concurrency && this.#waiting.length > 0) {
-      this.#running++
-      this.#waiting.shift()?.()
-    }
-  }
-
   /** Resolves when nothing runs and nothing waits. */
   async drained(): Promise<void> {
     while (this.#tails.size > 0) await Promise.allSettled(this.#tails.values())
   }
 
   async #enter(): Promise<void> {
-    if (this.#running < this.#concurrency) {
-      this.#running++
-      return
-    }
-    // The one who leaves hands over the place.
-    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    if (this.#hasRoom) this.#running++
+    // The one who lets it in counts it.
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 
   #leave(): void {
-    const next = this.#running > this.#concurrency ? undefined : this.#waiting.shift()
-    if (next) next()
-    else this.#running--
+    this.#running--
+    while (this.#waiting.length > 0 && this.#hasRoom) {
+      this.#running++
+      this.#waiting.shift()?.()
+    }
+  }
+
+  get #hasRoom(): boolean {
+    return this.#running < Math.max(1, this.#concurrency())
   }
 }

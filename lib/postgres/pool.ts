@@ -1,16 +1,8 @@
 import type { Budget } from './budget.ts'
 import type { Connection } from './connection.ts'
 import { Lease, type LeaseEnd } from './lease.ts'
-
-/** Someone who waits for a connection of a pool. */
-export interface Waiter {
-  /** `performance.now()` */
-  since: number
-  /** Of a quick call, which may share; undefined: it waits for a connection of its own. */
-  expectedMs: number | undefined
-  resolve: (lease: Lease) => void
-  reject: (error: Error) => void
-}
+import type { PoolCounters } from './pool-counters.ts'
+import type { Waiter } from './waiter.ts'
 
 /** The connections to one database, and who waits for one. */
 export interface Pool {
@@ -31,16 +23,6 @@ export interface Pool {
   leaseEnd: LeaseEnd
 }
 
-/** What happened at a database since the start; it outlives the pool. */
-export interface PoolCounters {
-  opened: number
-  closed: number
-  /** Of those that were closed: they gave way to others. */
-  evicted: number
-  /** Calls that were refused: the queue was full, or none became free in time. */
-  exhausted: number
-}
-
 /** While others are in need, a database goes on with a connection for so long and gives way then. */
 const TURN_MS = 50
 
@@ -49,10 +31,6 @@ const SHARED_QUEUE_MS = 1
 
 /** A shared connection that answered nothing for so long has met a call that is not quick today. */
 const STUCK_MS = 10
-
-export function newCounters(): PoolCounters {
-  return { opened: 0, closed: 0, evicted: 0, exhausted: 0 }
-}
 
 /** A lease of the connection; of a quick call, beside those that it has already. */
 export function grant(pool: Pool, connection: Connection, expectedMs?: number): Lease {

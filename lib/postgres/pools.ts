@@ -1,21 +1,16 @@
 import { GatewayError } from '../errors.ts'
 import { Budget } from './budget.ts'
 import { Connection, type Sql } from './connection.ts'
-import { endsConnection } from './errors.ts'
+import { endsConnection, isPostgresError } from './errors.ts'
 import { Hosts } from './hosts.ts'
 import type { Lease } from './lease.ts'
-import {
-  findRoom,
-  grant,
-  hasHadItsTurn,
-  leave,
-  newCounters,
-  type Pool,
-  type PoolCounters,
-  type Waiter,
-  waitingSince,
-} from './pool.ts'
+import { findRoom, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
+import { Counters, type PoolCounters } from './pool-counters.ts'
+import { type PoolsReport, reportOf } from './pool-report.ts'
 import type { Server } from './server.ts'
+import { type Client, clientGone, enqueue, queueFull } from './waiter.ts'
+
+export type { Client }
 
 export interface PoolLimits {
   maxConnectionsPerPool: number
@@ -31,11 +26,6 @@ export interface PoolLimits {
   statementTimeoutMs: number
 }
 
-/** Who a connection is for; `onGone` is called when nobody waits for the work any more. */
-export interface Client {
-  onGone: (() => void) | undefined
-}
-
 export interface LeaseOptions {
   /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
   waitMs?: number | undefined
@@ -47,27 +37,6 @@ export interface PoolsStatus {
   pools: number
   connections: number
   waiting: number
-}
-
-/** A database that was used since the start, as ops see it. */
-export interface PoolReport extends PoolCounters {
-  database: string
-  /** Undefined where it is not known: of the administrative database, and of a new one. */
-  platform: string | undefined
-  open: number
-  busy: number
-  idle: number
-  waiting: number
-  /** Milliseconds that the first in the queue has waited; 0 where nobody does. */
-  oldestWaitMs: number
-}
-
-/** All connections, as ops see them. */
-export interface PoolsReport {
-  pools: PoolReport[]
-  permits: { held: number; capacity: number }
-  /** Of all databases since the start, those that were dropped too. */
-  totals: PoolCounters
 }
 
 /** Whose database it is; undefined where that is not known. */
@@ -101,8 +70,7 @@ export class Pools {
   readonly #pools = new Map<string, Pool>()
   /** Those that `keep` opened, each in a pool of its own. */
   readonly #kept = new Set<Pool>()
-  readonly #counters = new Map<string, PoolCounters>()
-  readonly #totals = newCounters()
+  readonly #counters = new Counters()
   readonly #sweeper: NodeJS.Timeout
   #lastAnswerAt = Number.NEGATIVE_INFINITY
   #ended = false
@@ -136,27 +104,20 @@ export class Pools {
 
   /** Each database that was used since the start, and what all come to. */
   report(): PoolsReport {
-    const now = performance.now()
     const { held, capacity } = this.#all.permits
     return {
-      pools: [...this.#counters].map(([database, counters]) => {
+      pools: this.#counters.entries().map(([database, counters]) => {
         const pool = this.#pools.get(database)
-        const open = pool?.connections.size ?? 0
-        const idle = pool?.idle.length ?? 0
-        return {
-          database,
-          platform: pool?.platform ?? this.#platformOf(database),
-          open,
-          busy: open - idle,
-          idle,
-          waiting: pool?.waiters.size ?? 0,
-          oldestWaitMs: pool ? Math.max(0, now - waitingSince(pool)) : 0,
-          ...counters,
-        }
+        return reportOf(database, pool?.platform ?? this.#platformOf(database), pool, counters)
       }),
       permits: { held, capacity },
-      totals: { ...this.#totals },
+      totals: { ...this.#counters.totals },
     }
+  }
+
+  /** As many connections there may be just now. */
+  get capacity(): number {
+    return this.#all.permits.capacity
   }
 
   /**
@@ -243,7 +204,7 @@ export class Pools {
     const pool = this.#pools.get(database)
     if (!pool) return
     this.#pools.delete(database)
-    this.#counters.delete(database)
+    this.#counters.forget(database)
     this.#stopStarving(pool)
     pool.closing = true
     for (const waiter of pool.waiters) {
@@ -288,7 +249,7 @@ export class Pools {
       idle: [],
       shared: [],
       waiters: new Set(),
-      counters: this.#countersOf(database),
+      counters: this.#counters.of(database),
       closing: false,
       leaseEnd: {
         release: (lease, error) => this.#endLease(pool, lease, error),
@@ -314,18 +275,8 @@ export class Pools {
     return [budget, this.#all]
   }
 
-  #countersOf(database: string): PoolCounters {
-    let counters = this.#counters.get(database)
-    if (!counters) {
-      counters = newCounters()
-      this.#counters.set(database, counters)
-    }
-    return counters
-  }
-
   #count(pool: Pool, what: keyof PoolCounters): void {
-    pool.counters[what]++
-    this.#totals[what]++
+    this.#counters.count(pool.counters, what)
   }
 
   #takeIdle(pool: Pool): Connection | undefined {
@@ -378,36 +329,13 @@ export class Pools {
       this.#count(pool, 'exhausted')
       return Promise.reject(queueFull(pool))
     }
-    return new Promise((resolve, reject) => {
-      const leave = (error: GatewayError) => {
-        pool.waiters.delete(waiter)
-        this.#settle(pool)
-        waiter.reject(error)
-      }
-      const settle = () => {
-        clearTimeout(timer)
-        if (client) client.onGone = undefined
-      }
-      const timer = setTimeout(() => {
-        this.#count(pool, 'exhausted')
-        leave(exhausted(pool.database, waitMs))
-      }, waitMs)
-      const waiter: Waiter = {
-        since: performance.now(),
-        expectedMs,
-        resolve: (lease) => {
-          settle()
-          resolve(lease)
-        },
-        reject: (error) => {
-          settle()
-          reject(error)
-        },
-      }
-      if (client) client.onGone = () => leave(clientGone(pool.database))
-      pool.waiters.add(waiter)
-      this.#grow(pool)
-    })
+    const onLeft = (isTimeUp: boolean) => {
+      if (isTimeUp) this.#count(pool, 'exhausted')
+      this.#settle(pool)
+    }
+    const lease = enqueue(pool, { waitMs, client, expectedMs, onLeft })
+    this.#grow(pool)
+    return lease
   }
 
   /** Opens connections for the pool's waiters; where no permit is free, sees to it that one is. */
@@ -511,7 +439,9 @@ export class Pools {
 
   #endLease(pool: Pool, { connection, expectedMs }: Lease, error: unknown): void {
     const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
-    if (endsConnection(error)) connection.destroy()
+    // After its last word the server closes the connection itself; its permit comes back then.
+    if (isPostgresError(error) && endsConnection(error)) this.#retire(connection)
+    else if (endsConnection(error)) connection.destroy()
     else if (isFree) this.#release(pool, connection)
     else if (pool.waiters.size > 0) this.#admit(pool)
   }
@@ -620,26 +550,4 @@ export class Pools {
 
 function isFresh({ idleSince }: Connection): boolean {
   return performance.now() - idleSince < FRESH_MS
-}
-
-function clientGone(database: string): GatewayError {
-  return new GatewayError('pool_exhausted', 'The client did not wait for a connection', {
-    database,
-  })
-}
-
-function exhausted(database: string, waitMs: number): GatewayError {
-  return new GatewayError(
-    'pool_exhausted',
-    `No connection to ${database} became free within ${waitMs / 1000} s`,
-    { database },
-  )
-}
-
-function queueFull({ database, waiters }: Pool): GatewayError {
-  return new GatewayError(
-    'pool_exhausted',
-    `${waiters.size} calls wait for a connection to ${database} already`,
-    { database },
-  )
 }

@@ -172,12 +172,14 @@ describe('a queue', () => {
       const [noisy, quiet] = databases as [string, string]
       let flooding = true
       const flood = Array.from({ length: 250 }, async () => {
-        while (flooding) await pools.use(noisy, (sql) => sql`select pg_sleep(0.01)`)
+        while (flooding) {
+          await pools.use(noisy, (sql) => sql`select pg_sleep(0.01)`, { waitMs: 60_000 })
+        }
       })
       await until(async () => pools.status().waiting >= 249)
       // In the queue of the noisy one there are always some that have waited for longer.
       for (let i = 0; i < 5; i++) {
-        await pools.use(quiet, (sql) => sql`select 1`, { waitMs: 1500 })
+        await pools.use(quiet, (sql) => sql`select 1`, { waitMs: 2000 })
       }
       flooding = false
       await Promise.all(flood)
@@ -567,6 +569,7 @@ describe('quick calls', () => {
 
   test('do not join one that has not answered for a while', async () => {
     await withPools({}, async (pools) => {
+      await pools.use(first, (sql) => sql`select 1`)
       const stuck = await pools.share(first, 0.1)
       const query = stuck.sql`select pg_sleep(0.2)`.execute()
       await new Promise((resolve) => setTimeout(resolve, 30))
