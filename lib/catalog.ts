@@ -45,6 +45,8 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new Map<string, string>()
+  /** How often something was forgotten: what was read before that is not remembered. */
+  #forgotten = 0
   /** Of owners that many ask for at once, one asks PostgreSQL. */
   readonly #reading = new Map<string, Promise<string | CatalogEntry | undefined>>()
   /** Of the databases that were found. */
@@ -247,15 +249,24 @@ export class Catalog {
   }
 
   async #readNow(owner: Owner): Promise<string | CatalogEntry | undefined> {
+    const forgotten = this.#forgotten
     const entry = await this.#use((sql) => readEntry(sql, owner))
     if (!entry || !isSameOwner(entry, owner)) return entry
+    if (forgotten !== this.#forgotten) return entry.database
     this.#found.set(key(owner), entry.database)
     this.#platforms.set(entry.database, entry.platform)
     return entry.database
   }
 
+  /** Forgets what is remembered of all: much may have changed unseen. */
+  forgetAll(): void {
+    this.#forgotten++
+    this.#found.clear()
+  }
+
   /** Forgets what is remembered of an owner whose database turned out to be gone. */
   forget(owner: Owner): void {
+    this.#forgotten++
     const database = this.#found.get(key(owner))
     if (database !== undefined) this.#platforms.delete(database)
     this.#found.delete(key(owner))

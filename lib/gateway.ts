@@ -3,11 +3,14 @@ import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
+import { Gateways } from './gateways.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
+import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
+import { Listener } from './postgres/listener.ts'
 import { Pools } from './postgres/pools.ts'
 import { Replicas } from './postgres/replicas.ts'
-import type { Server } from './postgres/server.ts'
+import { describeHost, type Server } from './postgres/server.ts'
 
 /** The parts of a gateway, put together once. */
 export interface Gateway {
@@ -20,6 +23,10 @@ export interface Gateway {
   replicas: Replicas | undefined
   catalog: Catalog
   signatures: Signatures
+  /** Those that share this PostgreSQL. */
+  gateways: Gateways
+  /** The connection on which they tell each other of changes. */
+  listener: Listener
   /** Deploys wait here for their turn, by database. */
   deploys: KeyedQueue
   /** Registers that run, by owner and archive. */
@@ -36,6 +43,8 @@ const CONNECTIONS_PER_DEPLOY = 2
 /** Puts the parts together; nothing is connected yet. */
 export function createGateway(config: Config, server: Server, log: Log): Gateway {
   const pools = new Pools(server, config, (database) => catalog.platformOf(database))
+  pools.onMoved = (from, to) =>
+    log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
   const catalog = new Catalog(pools, server.database)
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
@@ -46,17 +55,42 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
       config.maxConnectionsPerPool - 1,
     )
   const { readServers } = config
-  return {
+  const replicas =
+    readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined
+  const listener = new Listener(pools, {
+    database: server.database,
+    channel: CHANNEL,
+    prepare: async (sql) => {
+      await prepareNotifications(sql)
+      await gateways.prepare(sql)
+    },
+    onNotification: (payload) => onNotification(gateway, payload),
+    onLost: () => log.debug('The connection that listens is lost'),
+    onReturn: () => forgetAll(gateway),
+  })
+  const gateways = new Gateways(CHANNEL, {
+    log,
+    use: (work) => listener.use(work),
+    held: () => Math.max(pools.status().connections, replicas?.held ?? 0),
+    onShare: (connections) => {
+      pools.setCapacity(connections)
+      replicas?.setCapacity(connections)
+    },
+  })
+  const gateway: Gateway = {
     config,
     log,
     server,
     pools,
-    replicas: readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined,
+    replicas,
     catalog,
     signatures: new Signatures(),
+    gateways,
+    listener,
     deploys: new KeyedQueue(deploys),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),
   }
+  return gateway
 }

@@ -8,6 +8,8 @@ export interface Health {
   active_pools: number
   total_connections: number
   uptime_seconds: number
+  /** Alive on this PostgreSQL, this one too. */
+  gateways: number
   /** Where there are any. */
   replicas?: ReplicaStatus[] | undefined
 }
@@ -28,6 +30,7 @@ export async function checkHealth(gateway: Gateway): Promise<Health> {
     active_pools: pools,
     total_connections: connections,
     uptime_seconds: Math.floor((performance.now() - gateway.startedAt) / 1000),
+    gateways: gateway.gateways.alive().length,
     replicas: gateway.replicas?.status(),
   }
 }

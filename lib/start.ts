@@ -28,6 +28,9 @@ export interface RunningGateway {
 }
 
 const RETRY_EVERY_MS = 2000
+
+/** A PostgreSQL that does not answer at the end finds out by itself. */
+const LEAVE_LIMIT_MS = 2000
 const OLDEST_POSTGRES = 15
 
 /** Of the embedded PostgreSQL, for its own reserve and for a person's look. */
@@ -55,6 +58,9 @@ export async function startGateway(
     const left = Math.max(0, giveUpAt - performance.now())
     await Promise.race([gateway?.deploys.drained(), sleep(left, undefined, { ref: false })])
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
+    const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
+    await Promise.race([gateway?.gateways.leave().catch(() => {}), patience])
+    await gateway?.listener.end()
     await embedded?.stop()
   }
   try {
@@ -73,8 +79,11 @@ export async function startGateway(
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
     gateway = createGateway(config, server, log)
     const version = await waitForPostgres(gateway, signal)
-    await fitCapacity(gateway)
+    const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
+    gateway.gateways.begin()
+    await gateway.listener.open()
+    await gateway.gateways.join(cap)
     gateway.replicas?.start()
     listening = await startListening(
       createListener(gateway, routes),
@@ -93,11 +102,14 @@ export async function startGateway(
   }
 }
 
-/** Where the server has fewer connections than the gateway may open, it opens fewer. */
-async function fitCapacity({ pools, server, config, log }: Gateway): Promise<void> {
+/**
+ * Where the server has fewer connections than the gateway may open, it opens fewer.
+ * @returns how many it may open
+ */
+async function fitCapacity({ pools, server, config, log }: Gateway): Promise<number> {
   const room = await pools.use(server.database, readServerRoom)
   const usable = usableConnections(room)
-  if (usable >= config.maxTotalConnections) return
+  if (usable >= config.maxTotalConnections) return config.maxTotalConnections
   pools.setCapacity(usable)
   log.warn(
     `MAX_TOTAL_CONNECTIONS is ${config.maxTotalConnections}, and PostgreSQL has ${usable} for the gateway: it opens at most ${usable}`,
@@ -107,6 +119,7 @@ async function fitCapacity({ pools, server, config, log }: Gateway): Promise<voi
       role_connection_limit: room.roleLimit < 0 ? null : room.roleLimit,
     },
   )
+  return usable
 }
 
 /** PostgreSQL's version, once it answers. */
@@ -143,7 +156,7 @@ function isWorthWaiting(error: unknown): boolean {
   const { code } = error as { code: string }
   return isPostgresError(error)
     ? !code.startsWith('28')
-    : /^(E(?!RR_|PROTO)|CONNECTION_CLOSED|CONNECT_TIMEOUT)/.test(code)
+    : /^(E(?!RR_|PROTO)|CONNECTION_CLOSED|CONNECT_TIMEOUT|NOT_PRIMARY$)/.test(code)
 }
 
 function checkVersion(version: string): string {

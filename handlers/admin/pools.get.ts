@@ -3,7 +3,8 @@ import { defineHandler } from 'h3'
 export default defineHandler({
   meta: { description: 'The connections to each database, and who waits for one' },
   handler(event) {
-    const { pools, permits, totals } = event.context.gateway.pools.report()
+    const { gateway } = event.context
+    const { pools, permits, totals } = gateway.pools.report()
     return {
       pools: pools.map(({ platform = null, oldestWaitMs, ...pool }) => ({
         ...pool,
@@ -13,6 +14,7 @@ export default defineHandler({
       count: pools.length,
       permits,
       totals,
+      gateways: gateway.gateways.alive(),
     }
   },
 })

@@ -34,6 +34,10 @@ export class Signatures {
     this.#byDatabase.delete(database)
   }
 
+  forgetAll(): void {
+    this.#byDatabase.clear()
+  }
+
   /** Many calls that come at once read them once. */
   #read(sql: Sql, database: string, name: string): Promise<Signature[]> {
     const key = `${database}.${name}`

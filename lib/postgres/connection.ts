@@ -4,8 +4,9 @@ import postgres from 'postgres'
 import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
 import { logIn } from './log-in.ts'
+import { directRoute, type Route } from './route.ts'
 import type { Server } from './server.ts'
-import { failedSocket, openSocket } from './socket.ts'
+import { failedSocket } from './socket.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
 
@@ -50,6 +51,8 @@ function textType(to: number, from: number[], parse: (text: string) => unknown) 
 
 export interface ConnectionOptions {
   database: string
+  /** The way to the server, where it may have several hosts. */
+  route?: Route
   connectTimeoutMs: number
   statementTimeoutMs: number
 }
@@ -79,14 +82,22 @@ export class Connection {
   isSpent = false
   /** A query on it was cancelled: maybe another one was hit. */
   wasCancelled = false
+  /** Told of what NOTIFY says, where it listens. */
+  onNotification: ((channel: string, payload: string) => void) | undefined
+  /** Told when it is closed, by whomever. */
+  onClosed: (() => void) | undefined
   #opened = false
   #closed = false
   #socket: Socket | undefined
+  /** What the server has reported of its session. */
+  readonly #reported = new Set<string>()
   readonly #onClosed: () => void
   readonly #onOpen: () => void
   /** Of the session, from its start. */
   readonly #parameters: Record<string, string | number>
-  readonly #server: Server
+  readonly #route: Route
+  /** The host it leads to, once it is open. */
+  #server: Server | undefined
   readonly #connectTimeoutMs: number
 
   /**
@@ -103,7 +114,7 @@ export class Connection {
     this.statementTimeoutMs = options.statementTimeoutMs
     this.#onClosed = onClosed
     this.#onOpen = onOpen
-    this.#server = server
+    this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
     const parameters = {
       application_name: server.applicationName,
@@ -134,10 +145,14 @@ export class Connection {
       max_lifetime: 0,
       connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),
       onnotice: () => {},
+      onparameter: (name: string, value: string) => this.#onReport(name, value),
       types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
       connection: parameters,
-      // A postgres.js option that its types do not list.
-      ...{ socket: () => this.#openSocket(server, options.connectTimeoutMs) },
+      // Options of postgres.js that its types do not list.
+      ...{
+        socket: () => this.#openSocket(options.connectTimeoutMs),
+        onnotify: (channel: string, text: string) => this.onNotification?.(channel, text),
+      },
     })
   }
 
@@ -154,6 +169,11 @@ export class Connection {
   /** What has gone to the server so far; a query after which it is the same has not been sent. */
   get bytesWritten(): number {
     return this.#socket?.bytesWritten ?? 0
+  }
+
+  /** The host that it leads to; undefined while it is being opened. */
+  get server(): Server | undefined {
+    return this.#server
   }
 
   /**
@@ -181,7 +201,7 @@ export class Connection {
     })
     while (!isSettled && !this.#closed) {
       const active = (queries as (Promise<unknown> & Progress)[]).find((query) => query.active)
-      if (active?.state?.pid) {
+      if (active?.state?.pid && this.#server) {
         this.wasCancelled = true
         await sendCancel(this.#server, active.state, this.#connectTimeoutMs).catch(() => {})
       }
@@ -220,26 +240,53 @@ export class Connection {
     this.sql.end({ timeout: 0 }).catch(() => {})
   }
 
-  async #openSocket(server: Server, timeoutMs: number) {
+  /**
+   * A session that is of no use is cut before anything is sent: an error thrown here is that of the
+   * first query. One that was turned read-only meanwhile is not used again.
+   */
+  #onReport(parameter: string, value: string): void {
+    if (this.#reported.has(parameter)) {
+      if (parameter === 'default_transaction_read_only' && value === 'on') this.isSpent = true
+      return
+    }
+    this.#reported.add(parameter)
+    const server = this.#server!
+    const refusal = this.#route.refusal(server, parameter, value)
+    if (!refusal) return
+    this.#route.doubt(server)
+    this.destroy()
+    throw refusal
+  }
+
+  async #openSocket(timeoutMs: number) {
     if (this.#opened || this.#closed) return failedSocket(connectionClosed())
     this.#opened = true
     const giveUpAt = performance.now() + timeoutMs
     try {
-      const socket = await openSocket(server, timeoutMs)
+      const { socket, server, patienceMs = timeoutMs } = await this.#route.open(timeoutMs)
       this.#socket = socket
-      const isReady = await this.#logIn(socket, server, giveUpAt - performance.now())
+      this.#server = server
+      const withinMs = Math.min(patienceMs, giveUpAt - performance.now())
+      const isReady = await this.#logIn(socket, server, withinMs)
       // From here on, how it ends is the driver's to know.
       socket.once('error', () => this.#endClient())
       socket.once('close', () => {
+        this.#doubtIfSilent()
         this.#markClosed()
         this.#endClient()
       })
       if (isReady) this.#onOpen()
       return socket
     } catch (error) {
+      this.#doubtIfSilent()
       this.#markClosed()
       return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
     }
+  }
+
+  /** A host that has begun no session may not be the one to go to. */
+  #doubtIfSilent(): void {
+    if (this.#server && this.#reported.size === 0) this.#route.doubt(this.#server)
   }
 
   async #logIn(socket: Socket, server: Server, withinMs: number): Promise<boolean> {
@@ -262,6 +309,7 @@ export class Connection {
     if (this.#closed) return
     this.#closed = true
     this.#onClosed()
+    this.onClosed?.()
   }
 }
 

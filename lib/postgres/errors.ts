@@ -22,6 +22,9 @@ const INVALID_CATALOG_NAME = '3D000'
 /** The server ends or refuses the connection: it stops, starts, or has none to give. */
 const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300'])
 
+/** Code of the error where a server answers, but is not the primary that is asked for. */
+export const NOT_PRIMARY = 'NOT_PRIMARY'
+
 export type PostgresError = postgres.PostgresError
 
 /** Whether the error is PostgreSQL's answer, with an SQLSTATE as `code`. */
@@ -101,6 +104,12 @@ export function sqlstateStatus(sqlstate: string): number {
 function connectionFailed(error: unknown, database: string): GatewayError {
   // Not the message: it tells the server's address, or the folder of its socket.
   const { code, message } = error as NodeJS.ErrnoException
+  if (code === NOT_PRIMARY) {
+    return new GatewayError('connection_failed', 'No PostgreSQL server takes writes', {
+      database,
+      cause: code,
+    })
+  }
   return isPostgresError(error)
     ? new GatewayError('connection_failed', 'PostgreSQL refuses the connection', {
         database,

@@ -2,6 +2,7 @@ import { GatewayError } from '../errors.ts'
 import { Budget } from './budget.ts'
 import { Connection, type Sql } from './connection.ts'
 import { endsConnection, isPostgresError } from './errors.ts'
+import { Hosts } from './hosts.ts'
 import type { Lease } from './lease.ts'
 import { findRoom, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
@@ -63,18 +64,28 @@ const CHECK_LIMIT_MS = 2000
  */
 export class Pools {
   readonly #server: Server
+  readonly #hosts: Hosts
   readonly #limits: PoolLimits
   readonly #platformOf: PlatformOf
   readonly #all: Budget
   readonly #platforms = new Map<string, Budget>()
   readonly #pools = new Map<string, Pool>()
+  /** Those that `keep` opened, each in a pool of its own. */
+  readonly #kept = new Set<Pool>()
   readonly #counters = new Counters()
   readonly #sweeper: NodeJS.Timeout
   #lastAnswerAt = Number.NEGATIVE_INFINITY
   #ended = false
+  /** Told when the primary is another one of the server's hosts. */
+  onMoved: ((from: Server, to: Server) => void) | undefined
 
   constructor(server: Server, limits: PoolLimits, platformOf: PlatformOf = () => undefined) {
     this.#server = server
+    this.#hosts = new Hosts(server)
+    this.#hosts.onMoved = (from, to) => {
+      this.#cutAllBut(to)
+      this.onMoved?.(from, to)
+    }
     this.#limits = limits
     this.#platformOf = platformOf
     this.#all = new Budget(limits.maxTotalConnections)
@@ -183,6 +194,17 @@ export class Pools {
       lease.release(error)
       throw error
     }
+  }
+
+  /**
+   * Opens a connection that is kept, such as one that listens. It holds a permit and counts under
+   * the limit of no database; who keeps it closes it, after `end` too.
+   * @throws {GatewayError} pool_exhausted when no permit becomes free in time
+   */
+  async keep(database: string): Promise<Connection> {
+    const pool = this.#newPool(database)
+    this.#kept.add(pool)
+    return (await this.#wait(pool, {})).connection
   }
 
   /** Closes every connection to a database and lets its pool go, before the database is dropped. */
@@ -370,6 +392,7 @@ export class Pools {
       this.#server,
       {
         database: pool.database,
+        route: this.#hosts,
         connectTimeoutMs: this.#limits.connectTimeoutMs,
         statementTimeoutMs: this.#limits.statementTimeoutMs,
       },
@@ -500,6 +523,15 @@ export class Pools {
     for (const budget of pool.budgets) budget.starving.delete(pool)
   }
 
+  /** Cuts the connections to other hosts: what is written there is not what the primary has. */
+  #cutAllBut(host: Server): void {
+    for (const pool of [...this.#pools.values(), ...this.#kept]) {
+      for (const connection of pool.connections) {
+        if (connection.server && connection.server !== host) connection.destroy()
+      }
+    }
+  }
+
   #forgetIdle(connection: Connection): void {
     if (!this.#all.idle.has(connection)) return
     for (const budget of connection.budgets) budget.idle.delete(connection)
@@ -521,6 +553,7 @@ export class Pools {
   #settle(pool: Pool): void {
     if (pool.waiters.size === 0) this.#stopStarving(pool)
     if (pool.connections.size > 0 || pool.waiters.size > 0) return
+    this.#kept.delete(pool)
     if (this.#pools.get(pool.database) === pool) this.#pools.delete(pool.database)
   }
 }

@@ -34,6 +34,7 @@ export class Replica {
   readonly #server: Server
   readonly #limits: PoolLimits
   #pools: Pools
+  #capacity: number
   /** Everything that the primary had written by this moment of `performance.now()` is there. */
   #currentAt = Number.NEGATIVE_INFINITY
   /** Milliseconds, when it was last asked. */
@@ -49,6 +50,7 @@ export class Replica {
     this.#server = server
     this.#limits = limits
     this.#pools = new Pools(server, limits)
+    this.#capacity = limits.maxTotalConnections
   }
 
   get server(): Server {
@@ -76,6 +78,12 @@ export class Replica {
   /** A call could not reach it: it gets no more until it has been asked again. */
   fail(): void {
     this.#hasFailed = true
+  }
+
+  /** From now on at most so many connections are open. */
+  setCapacity(connections: number): void {
+    this.#capacity = connections
+    this.#pools.setCapacity(connections)
   }
 
   /** Asks how far it is. Never throws: what goes wrong is its trouble. */
@@ -121,7 +129,7 @@ export class Replica {
 
   #cut(): void {
     const old = this.#pools
-    this.#pools = new Pools(this.#server, this.#limits)
+    this.#pools = new Pools(this.#server, { ...this.#limits, maxTotalConnections: this.#capacity })
     old.end().catch(() => {})
   }
 }

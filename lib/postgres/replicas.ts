@@ -47,6 +47,7 @@ export class Replicas {
   #system: string | undefined
   /** By database: the moment of `performance.now()` that a replica has to be current with. */
   readonly #notBefore = new Map<string, number>()
+  #allNotBefore = 0
   /** What the log was told of each, last. */
   readonly #told = new Map<Replica, Trouble['kind'] | 'usable'>()
   #timer: NodeJS.Timeout | undefined
@@ -73,7 +74,8 @@ export class Replicas {
 
   /** The connections of a replica that is current enough for this database: each in its turn. */
   pick(database: string): Pools | undefined {
-    const since = Math.max(this.#oldest(), this.#notBefore.get(database) ?? 0)
+    const notBefore = this.#notBefore.get(database) ?? 0
+    const since = Math.max(this.#oldest(), this.#allNotBefore, notBefore)
     for (let i = 0; i < this.#replicas.length; i++) {
       const replica = this.#replicas[this.#turn++ % this.#replicas.length]!
       if (replica.isCurrent(since)) return replica.pools
@@ -93,6 +95,21 @@ export class Replicas {
    */
   catchUp(database: string): void {
     this.#notBefore.set(database, performance.now())
+  }
+
+  /** The same, for every database. */
+  catchUpAll(): void {
+    this.#allNotBefore = performance.now()
+  }
+
+  /** From now on at most so many connections are open to each replica. */
+  setCapacity(connections: number): void {
+    for (const replica of this.#replicas) replica.setCapacity(connections)
+  }
+
+  /** The most connections that are open to one of them. */
+  get held(): number {
+    return Math.max(...this.#replicas.map(({ pools }) => pools.status().connections))
   }
 
   status(): ReplicaStatus[] {

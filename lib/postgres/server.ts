@@ -5,11 +5,23 @@ import { userInfo } from 'node:os'
 export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 export type SslMode = (typeof SSL_MODES)[number]
 
-/** A PostgreSQL server and the role that the gateway is there. */
-export interface Server {
+/** The values of libpq's `target_session_attrs` that suit a gateway, which writes. */
+export const SESSION_ATTRS = ['any', 'primary', 'read-write'] as const
+export type SessionAttrs = (typeof SESSION_ATTRS)[number]
+
+/** Where a server listens. */
+export interface Host {
   /** Host name or address; a path that starts with `/` is the folder of a Unix-domain socket. */
   host: string
   port: number
+}
+
+/** A PostgreSQL server and the role that the gateway is there. */
+export interface Server extends Host {
+  /** Further hosts: any of all of them may be the primary. */
+  others: Host[]
+  /** What a session has to be, to be used. With several hosts never `any`. */
+  sessionAttrs: SessionAttrs
   user: string
   password: string
   /** The administrative database: it holds the catalog. */
@@ -25,7 +37,8 @@ export interface Server {
 /**
  * Reads a connection URI as libpq does (PostgreSQL manual, "Connection Strings"):
  * `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`, a Unix-domain socket as
- * `?host=/folder` or percent-encoded in the place of the host.
+ * `?host=/folder` or percent-encoded in the place of the host. Several hosts have commas between
+ * them; they are a primary and its standbys.
  * @throws {Error} saying what does not parse; never with the password
  */
 export function parseDatabaseUrl(text: string): Server {
@@ -36,7 +49,6 @@ export function parseDatabaseUrl(text: string): Server {
   if (!match?.groups) {
     throw new Error('is not a postgres://user:password@host:port/database URI')
   }
-  if (match.groups.more) throw new Error('names several hosts; one is supported')
 
   // What looks like the port is half of a password then, and not to be told.
   if (match.groups.database?.includes('@')) {
@@ -50,11 +62,13 @@ export function parseDatabaseUrl(text: string): Server {
     throw new Error(`has an unknown parameter${/^\w+$/.test(name) ? ` "${name}"` : ''}`)
   }
 
-  const host = query.get('host') || part('host').replace(/^\[|\]$/g, '') || 'localhost'
+  const named = `${match.groups.host}:${match.groups.port ?? ''}${match.groups.more ?? ''}`
+  const [first, ...others] = hosts(named, query.get('host'), query.get('port'))
   const user = query.get('user') || part('user') || userInfo().username
   return {
-    host,
-    port: portNumber(query.get('port') || part('port') || '5432'),
+    ...first!,
+    others,
+    sessionAttrs: sessionAttrs(query.get('target_session_attrs'), others.length > 0),
     user,
     password: query.get('password') || part('password'),
     database: query.get('dbname') || part('database') || user,
@@ -67,8 +81,41 @@ export function parseDatabaseUrl(text: string): Server {
 }
 
 const QUERY_PARAMETERS = new Set(
-  'host port user password dbname sslmode sslrootcert sslcert sslkey application_name'.split(' '),
+  'host port user password dbname sslmode sslrootcert sslcert sslkey application_name target_session_attrs'.split(
+    ' ',
+  ),
 )
+
+/**
+ * The hosts of a URI, or those of its parameters `host` and `port`, which go before. One port is
+ * that of all hosts (libpq, "Specifying Multiple Hosts").
+ */
+function hosts(named: string, hostList: string | null, portList: string | null): Host[] {
+  const parts = named.split(',').map((text) => /^(\[[^\]]*\]|[^:]*):?(.*)$/.exec(text)!)
+  const names = hostList
+    ? hostList.split(',')
+    : parts.map(([, host]) => decode(host!).replace(/^\[|\]$/g, ''))
+  const given = portList ? portList.split(',') : parts.map(([, , port]) => decode(port!))
+  const ports = given.length === 1 ? names.map(() => given[0]!) : given
+  if (ports.length !== names.length) {
+    throw new Error(`has ${names.length} hosts and ${ports.length} ports`)
+  }
+  return names.map((host, i) => ({
+    host: host || 'localhost',
+    port: portNumber(ports[i] || '5432'),
+  }))
+}
+
+/** `any` could be a standby where there are several hosts. */
+function sessionAttrs(text: string | null, areSeveral: boolean): SessionAttrs {
+  if (!text) return areSeveral ? 'primary' : 'any'
+  const attrs = SESSION_ATTRS.find((known) => known === text)
+  if (attrs && !(areSeveral && attrs === 'any')) return attrs
+  const fitting = areSeveral ? SESSION_ATTRS.slice(1) : SESSION_ATTRS
+  throw new Error(
+    `has target_session_attrs "${text}", but the gateway writes: it takes ${fitting.join(', ')}`,
+  )
+}
 
 /**
  * Reads a list of such URIs, with commas between them. A comma in a password is none.
@@ -80,6 +127,9 @@ export function parseDatabaseUrls(text: string): Server[] {
     try {
       const behindPassword = url.slice(url.lastIndexOf('@') + 1)
       if (behindPassword.includes(',')) throw new Error('has a comma behind which no URI follows')
+      if (/[?&]target_session_attrs=/.test(url)) {
+        throw new Error('has target_session_attrs, which is for DATABASE_URL')
+      }
       return parseDatabaseUrl(url)
     } catch (error) {
       throw new Error(`number ${i + 1} ${(error as Error).message}`)
@@ -89,8 +139,17 @@ export function parseDatabaseUrls(text: string): Server[] {
 
 /** How logs and errors name the server: without the password. */
 export function describeServer(server: Server): string {
-  const where = server.host.startsWith('/') ? server.host : `${server.host}:${server.port}`
+  const where = [server, ...server.others].map(describeHost).join(',')
   return `${server.user}@${where}/${server.database}`
+}
+
+export function describeHost({ host, port }: Host): string {
+  return host.startsWith('/') ? host : `${host}:${port}`
+}
+
+/** The server's hosts, each as a server by itself. */
+export function hostsOf(server: Server): Server[] {
+  return [server, ...server.others].map(({ host, port }) => ({ ...server, host, port, others: [] }))
 }
 
 function decode(text: string): string {

@@ -228,6 +228,7 @@ describe('GET /health', () => {
       active_pools: expect.any(Number),
       total_connections: expect.any(Number),
       uptime_seconds: expect.any(Number),
+      gateways: 1,
     })
     expect(body.active_pools).toBeGreaterThanOrEqual(1)
     expect(body.total_connections).toBeGreaterThanOrEqual(1)

@@ -6,6 +6,7 @@ import {
   chown,
   mkdir,
   mkdtemp,
+  readFile,
   realpath,
   rm,
   stat,
@@ -29,6 +30,7 @@ export class ReplicationServer {
   readonly #folder: string
   readonly #settings: Record<string, string>
   #running: EmbeddedPostgres | undefined
+  #isFrozen = false
 
   /** `folder`: where all of it is. */
   constructor(folder: string, settings: Record<string, string> = {}) {
@@ -52,8 +54,48 @@ export class ReplicationServer {
   }
 
   async stop(): Promise<void> {
+    if (this.#isFrozen) await this.thaw()
     await this.#running?.stop()
     this.#running = undefined
+  }
+
+  /** Ends it as a crash would: nobody is told, nothing is finished. */
+  async crash(): Promise<void> {
+    process.kill(this.#running!.pid, 'SIGQUIT')
+    await this.#running!.stop()
+    this.#running = undefined
+  }
+
+  /** Has all of it stand still: it answers nobody, and nobody is told. */
+  async freeze(): Promise<void> {
+    this.#isFrozen = true
+    await this.#signal('SIGSTOP')
+  }
+
+  async thaw(): Promise<void> {
+    this.#isFrozen = false
+    await this.#signal('SIGCONT')
+  }
+
+  async #signal(signal: NodeJS.Signals): Promise<void> {
+    const { pid } = this.#running!
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    for (const one of [pid, ...children.trim().split(' ').map(Number)]) process.kill(one, signal)
+  }
+
+  /** Has it be a standby when it is started again. */
+  async demote(primary: ReplicationServer): Promise<void> {
+    await writeAsOwner(this.cluster, 'standby.signal', '')
+    await appendFile(
+      join(this.cluster, 'postgresql.auto.conf'),
+      `primary_conninfo = '${await primary.source()}'\nsynchronous_standby_names = ''\n`,
+    )
+  }
+
+  /** What a standby of it has as primary_conninfo. */
+  async source(): Promise<string> {
+    const password = await this.password()
+    return `host=${this.socketFolder} port=${PORT} user=postgres password=${password}`
   }
 
   get dataDir(): string {
@@ -97,6 +139,16 @@ export class ReplicationServer {
       await sql.end()
     }
   }
+}
+
+/** Of servers of which one is the primary, and the others are copies: what DATABASE_URL takes. */
+export async function urlOfHosts(
+  servers: ReplicationServer[],
+  applicationName: string,
+): Promise<string> {
+  const url = await servers[0]!.url(applicationName)
+  const folders = servers.map(({ socketFolder }) => socketFolder).join(',')
+  return url.replace(/host=[^&]*/, `host=${folders}`)
 }
 
 /** A server and its streaming replica. */
@@ -147,12 +199,13 @@ async function makeStandby(
 ): Promise<void> {
   await mkdir(folder)
   await run('cp', ['-Rp', primary.dataDir, standby.dataDir])
-  const { uid, gid } = await stat(standby.cluster)
-  const signal = join(standby.cluster, 'standby.signal')
-  await writeFile(signal, '', { mode: 0o600 })
-  await chown(signal, uid, gid)
-  const password = await primary.password()
-  const source = `host=${primary.socketFolder} port=${PORT} user=postgres password=${password}`
-  const settings = `primary_conninfo = '${source}'\nwal_retrieve_retry_interval = 100\n`
+  await writeAsOwner(standby.cluster, 'standby.signal', '')
+  const settings = `primary_conninfo = '${await primary.source()}'\nwal_retrieve_retry_interval = 100\n`
   await appendFile(join(standby.cluster, 'postgresql.auto.conf'), settings)
+}
+
+async function writeAsOwner(folder: string, name: string, text: string): Promise<void> {
+  const { uid, gid } = await stat(folder)
+  await writeFile(join(folder, name), text, { mode: 0o600 })
+  await chown(join(folder, name), uid, gid)
 }

@@ -1,0 +1,84 @@
+import type { Gateway } from './gateway.ts'
+import { GATEWAYS_CHANGED } from './gateways.ts'
+import type { Owner } from './names.ts'
+import type { Sql } from './postgres/connection.ts'
+
+/** What the gateways tell each other, in the administrative database. */
+export const CHANNEL = '_db_gateway'
+
+/** A row of the catalog that has changed: the payload of a notification. */
+interface CatalogChange {
+  change: 'INSERT' | 'UPDATE' | 'DELETE'
+  database: string
+  platform: string
+  tenant_id: string | null
+}
+
+/**
+ * Has the catalog tell of its changes itself: whoever deploys, creates or removes a database, by
+ * hand too, has changed its row.
+ */
+export async function prepareNotifications(sql: Sql): Promise<void> {
+  await sql.unsafe(`
+    begin;
+    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+    do $do$
+    begin
+      if exists (
+        select from pg_trigger
+        where tgname = '_db_gateway_notify' and tgrelid = '_db_gateway_databases'::regclass
+      ) then
+        return;
+      end if;
+      create function _db_gateway_notify() returns trigger language plpgsql as $function$
+      declare
+        entry record := case when tg_op = 'DELETE' then old else new end;
+      begin
+        perform pg_notify('${CHANNEL}', json_build_object(
+          'change', tg_op,
+          'database', entry.database,
+          'platform', entry.platform,
+          'tenant_id', entry.tenant_id
+        )::text);
+        return null;
+      end $function$;
+      create trigger _db_gateway_notify
+        after insert or update or delete on _db_gateway_databases
+        for each row execute function _db_gateway_notify();
+    end $do$;
+    commit;
+  `)
+}
+
+/** Forgets what is not so any more. */
+export function onNotification(gateway: Gateway, payload: string): void {
+  if (payload === GATEWAYS_CHANGED) {
+    gateway.gateways.refresh()
+    return
+  }
+  const entry = parse(payload)
+  if (!entry) return
+  gateway.signatures.forget(entry.database)
+  gateway.replicas?.catchUp(entry.database)
+  if (entry.change === 'UPDATE') return
+  const owner: Owner = { platform: entry.platform, tenantId: entry.tenant_id }
+  gateway.catalog.forget(owner)
+}
+
+/** Nothing was heard for a while: all may have changed. */
+export function forgetAll({ signatures, catalog, replicas, gateways }: Gateway): void {
+  signatures.forgetAll()
+  catalog.forgetAll()
+  replicas?.catchUpAll()
+  gateways.refresh()
+}
+
+/** Anybody may send something on the channel. */
+function parse(payload: string): CatalogChange | undefined {
+  try {
+    const entry = JSON.parse(payload) as Partial<CatalogChange> | null
+    return typeof entry?.database === 'string' ? (entry as CatalogChange) : undefined
+  } catch {
+    return undefined
+  }
+}
