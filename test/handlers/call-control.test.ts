@@ -311,7 +311,7 @@ describe('quick calls share a connection', () => {
 
   test('slow ones do not, and do not hold up the quick ones', async () => {
     await warmUp('backend', () => [])
-    const slow = Array.from({ length: 9 }, () => call('slow', [0.7]))
+    const slow = Array.from({ length: 9 }, () => call('slow', [2.5]))
     await until(async () => (await running('slow')) === 9)
     for (let i = 0; i < 20; i++) expect((await call('backend', [])).status).toBe(200)
     expect(await running('slow')).toBe(9)
