@@ -28,6 +28,7 @@ export interface Made {
 interface Kind {
   tenths: number
   isNoted: boolean
+  path?: string
   /** What the request has, beside whom it is for. */
   request(id: string, random: Random): object
   /** The rows that are right. */
@@ -36,7 +37,7 @@ interface Kind {
 
 const KINDS: Kind[] = [
   {
-    tenths: 5,
+    tenths: 3,
     isNoted: true,
     request: (id) => ({ function: 'note', params: [id] }),
     rows: (id) => [{ note: id }],
@@ -59,6 +60,13 @@ const KINDS: Kind[] = [
     request: (id) => ({ function: 'note_and_commit', params: [id] }),
     rows: (id) => [{ p_id: id }],
   },
+  ...[false, true].map((transaction) => ({
+    tenths: 1,
+    isNoted: true,
+    path: '/batch',
+    request: (id: string) => ({ transaction, calls: [{ function: 'note', params: [id] }] }),
+    rows: (id: string) => [{ note: id }],
+  })),
   {
     tenths: 1,
     isNoted: false,
@@ -127,13 +135,15 @@ export class Load {
     const request = { platform, tenant_id: tenant, ...kind.request(id, random) }
     let reply: Json
     try {
-      const response = await fetch(`${url}/call`, {
+      const response = await fetch(url + (kind.path ?? '/call'), {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(request),
         signal: AbortSignal.timeout(PATIENCE_MS),
       })
-      reply = { status: response.status, ...((await response.json()) as object) }
+      const body = (await response.json()) as Json
+      // A batch here is of one call, and its answer is that of the call.
+      reply = { status: response.status, ...body, ...body.results?.[0] }
     } catch (error) {
       return ['lost', String((error as Error).cause ?? error)]
     }

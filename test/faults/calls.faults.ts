@@ -22,8 +22,11 @@ const CLIENTS = 24
 
 /** How long it is called before a fault, and after it. */
 const AROUND_MS = 1500
-/** Until calls succeed again. The promise is 2 s, of a machine that has nothing else to do. */
-const BACK_MS = 4000
+/**
+ * Until calls succeed again. The promise is 2 s, of a machine that has nothing else to do, and where
+ * no connection is being opened that has to fail first (CONNECT_TIMEOUT_SECS).
+ */
+const BACK_MS = 5000
 /** What RSS may have grown by; what leaks does so with every fault. */
 const RSS_MEBIBYTES = 80
 
