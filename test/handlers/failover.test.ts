@@ -250,9 +250,12 @@ describe('after a failover', () => {
   })
 
   test('a promotion is seen while the old primary is still waited for', async () => {
+    await gateway.call('clinic', 'notes')
     await pair.primary.freeze()
-    // Some have open connections, and hang; the others need new ones.
-    const calls = Array.from({ length: 9 }, () => gateway.call('clinic', 'nap'))
+    // Each alone: some have open connections, and hang; the others need new ones.
+    const session = { 'app.user': 1 }
+    const call = { platform: 'clinic', function: 'notes', session }
+    const calls = Array.from({ length: 9 }, () => gateway.post('/call', call))
     expect((await Promise.race(calls)).status).toBe(503)
     calls.push(gateway.call('clinic', 'notes'))
     await sleep(2000)
