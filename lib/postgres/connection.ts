@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { Budget } from './budget.ts'
@@ -8,6 +9,9 @@ import type { Server } from './server.ts'
 import { failedSocket, openSocket } from './socket.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
+
+/** PostgreSQL manual, "Message Formats". */
+const TERMINATE = Buffer.from([88, 0, 0, 0, 4])
 
 /** A query that was not cancelled in this time is asked again: it may just have begun. */
 const CANCEL_AGAIN_MS = 100
@@ -55,8 +59,8 @@ export interface ConnectionOptions {
 }
 
 /**
- * One connection to one database: a postgres.js client that opens one socket, at its first query,
- * and never a second one.
+ * One connection to one database: a postgres.js client and its one socket, which is opened at once
+ * (the driver would wait for a query, and a millisecond more).
  */
 export class Connection {
   readonly database: string
@@ -77,11 +81,14 @@ export class Connection {
   isSpent = false
   /** A query on it was cancelled: maybe another one was hit. */
   wasCancelled = false
-  #opened = false
+  /** The driver has the socket, or is to have none. */
+  #isTaken = false
   #closed = false
   #socket: Socket | undefined
   readonly #onClosed: () => void
   readonly #onOpen: () => void
+  /** Becomes a socket that is logged in, or one that fails. */
+  readonly #opening: Promise<Duplex>
   /** Of the session, from its start. */
   readonly #parameters: Record<string, string | number>
   readonly #server: Server
@@ -134,8 +141,9 @@ export class Connection {
       types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
       connection: parameters,
       // A postgres.js option that its types do not list.
-      ...{ socket: () => this.#openSocket(server, options.connectTimeoutMs) },
+      ...{ socket: () => this.#takeSocket() },
     })
+    this.#opening = this.#openSocket(server, options.connectTimeoutMs)
   }
 
   /** True once it cannot be used any more. */
@@ -148,10 +156,20 @@ export class Connection {
    * time is cut. A query that runs fails.
    */
   async close(): Promise<void> {
-    if (!this.#opened) this.#markClosed()
     const timer = setTimeout(() => this.destroy(), CLOSE_TIMEOUT_MS)
+    if (!this.#isTaken) await this.#closeUnused()
     await this.sql.end({ timeout: CLOSE_TIMEOUT_MS / 1000 })
     clearTimeout(timer)
+  }
+
+  /** Without the driver, which has never had the socket. */
+  async #closeUnused(): Promise<void> {
+    this.#isTaken = true
+    const socket = await this.#opening
+    if (this.#closed) return
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.resume().end(TERMINATE)
+    await closed
   }
 
   /**
@@ -207,9 +225,14 @@ export class Connection {
     this.sql.end({ timeout: 0 }).catch(() => {})
   }
 
-  async #openSocket(server: Server, timeoutMs: number) {
-    if (this.#opened || this.#closed) return failedSocket(connectionClosed())
-    this.#opened = true
+  async #takeSocket(): Promise<Duplex> {
+    if (this.#isTaken) return failedSocket(connectionClosed())
+    this.#isTaken = true
+    const socket = await this.#opening
+    return socket.destroyed ? failedSocket(connectionClosed()) : socket
+  }
+
+  async #openSocket(server: Server, timeoutMs: number): Promise<Duplex> {
     const giveUpAt = performance.now() + timeoutMs
     try {
       const socket = await openSocket(server, timeoutMs)

@@ -544,6 +544,17 @@ test('a discarded connection is closed', async () => {
   })
 })
 
+test('a connection on which nothing was asked is used again, and closed like any other', async () => {
+  await withPools({ maxTotalConnections: 1 }, async (pools) => {
+    ;(await pools.lease(databases[0]!)).release()
+    expect(await pools.use(databases[0]!, async () => 'done')).toBe('done')
+    await pools.use(databases[1]!, (sql) => sql`select 1`)
+    ;(await pools.lease(databases[2]!)).release()
+    await until(async () => (await openConnections(pools)).length === 1)
+    expect(pools.report().totals).toMatchObject({ opened: 3, closed: 2 })
+  })
+})
+
 test('closeDatabase lets a database be dropped', async () => {
   const name = uniqueName('pool')
   await queryDatabase(server.database, `create database ${name}`)
