@@ -187,6 +187,23 @@ describe('a queue', () => {
   })
 })
 
+test('a database that lets nobody in keeps nobody from the others', async () => {
+  const limits = { maxTotalConnections: 6, maxConnectionsPerPool: 4, connectTimeoutMs: 30_000 }
+  await withPools(limits, async (pools) => {
+    const [locked, ...others] = databases as [string, ...string[]]
+    const blocking = await watcher.reserve()
+    // PostgreSQL has whoever connects to a database that is being renamed wait for it.
+    await blocking.unsafe(`begin; alter database ${locked} rename to ${locked}_renamed`)
+    const stuck = Array.from({ length: 4 }, () => pools.use(locked, (sql) => sql`select 1`))
+    for (const name of others.slice(0, 4)) {
+      await pools.use(name, (sql) => sql`select 1`, { waitMs: 4000 })
+    }
+    await blocking`rollback`
+    blocking.release()
+    await Promise.all(stuck)
+  })
+})
+
 describe('the connections of one platform', () => {
   const platformOf: PlatformOf = (name) => {
     const i = databases.indexOf(name)
