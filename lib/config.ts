@@ -116,7 +116,7 @@ export function readConfig(env: Environment): Config {
     maxConnectionsPerPool: integer('MAX_CONNECTIONS_PER_POOL', 10, 2, 100_000),
     maxTotalConnections,
     maxConnectionsPerPlatform: integer('MAX_CONNECTIONS_PER_PLATFORM', Infinity, 2, 100_000),
-    maxQueuePerDatabase: integer('MAX_QUEUE_PER_DATABASE', 250, 0, 1_000_000),
+    maxQueuePerDatabase: integer('MAX_QUEUE_PER_DATABASE', 250, 1, 1_000_000),
     poolMaxLifetimeMs: seconds('POOL_MAX_LIFETIME_SECS', 3600),
     poolIdleTimeoutMs: seconds('POOL_IDLE_TIMEOUT_SECS', 1800),
     poolWaitTimeoutMs: seconds('POOL_WAIT_TIMEOUT_SECS', 5),

@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import { Budget } from './budget.ts'
+import { Budget, SLOW_OPENING_MS } from './budget.ts'
 import { Connection, type Sql } from './connection.ts'
 import { endsConnection, isPostgresError } from './errors.ts'
 import { Hosts } from './hosts.ts'
@@ -148,7 +148,8 @@ export class Pools {
     const pool = this.#pool(database)
     const connection = this.#takeIdle(pool)
     if (!connection) return this.#wait(pool, options)
-    return isFresh(connection) ? grant(pool, connection) : this.#check(pool, connection, options)
+    if (isFresh(connection, connection.busySince)) return grant(pool, connection)
+    return this.#check(pool, connection, options)
   }
 
   /**
@@ -164,7 +165,7 @@ export class Pools {
     if (shared) return grant(pool, shared, expectedMs)
     const connection = this.#takeIdle(pool)
     if (!connection) return this.#wait(pool, { client }, expectedMs)
-    if (isFresh(connection)) return grant(pool, connection, expectedMs)
+    if (isFresh(connection, connection.busySince)) return grant(pool, connection, expectedMs)
     return this.#check(pool, connection, { client }, expectedMs)
   }
 
@@ -309,7 +310,7 @@ export class Pools {
     if (client) client.onGone = undefined
     if (!isAlive) {
       connection.destroy()
-      for (const other of [...pool.idle]) if (!isFresh(other)) other.destroy()
+      for (const other of [...pool.idle]) if (!isFresh(other, performance.now())) other.destroy()
     }
     if (isGone) {
       this.#release(pool, connection)
@@ -317,7 +318,9 @@ export class Pools {
     }
     if (isAlive) return grant(pool, connection, expectedMs)
     const left = waitMs - (performance.now() - askedAt)
-    return this.#wait(pool, { client, waitMs: Math.max(0, left) }, expectedMs)
+    // The pool has been let go if that was its last connection.
+    const anew = this.#pool(pool.database)
+    return this.#wait(anew, { client, waitMs: Math.max(0, left) }, expectedMs)
   }
 
   #wait(pool: Pool, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
@@ -362,11 +365,22 @@ export class Pools {
   }
 
   /** Closes the connection that has been idle longest where others need its permit. */
-  #evict({ victim }: Budget): void {
-    if (!victim) return
+  #evict(budget: Budget): void {
+    const { victim } = budget
+    if (!victim) {
+      if (budget.starving.size > 0 && budget.idle.size > 0) this.#evictLater(budget)
+      return
+    }
     const pool = this.#pools.get(victim.database)
     if (pool) this.#count(pool, 'evicted')
     this.#retire(victim)
+  }
+
+  #evictLater(budget: Budget): void {
+    budget.retry ??= setTimeout(() => {
+      budget.retry = undefined
+      if (!this.#ended) this.#evict(budget)
+    }, SLOW_OPENING_MS).unref()
   }
 
   /** Closes a connection that nobody uses. */
@@ -548,6 +562,6 @@ export class Pools {
   }
 }
 
-function isFresh({ idleSince }: Connection): boolean {
-  return performance.now() - idleSince < FRESH_MS
+function isFresh({ idleSince }: Connection, now: number): boolean {
+  return now - idleSince < FRESH_MS
 }

@@ -128,7 +128,8 @@ describe('GET /admin/pools', () => {
       exhausted: 0,
     })
     expect(body.count).toBe(body.pools.length)
-    expect(body.permits).toEqual({ held: expect.any(Number), capacity: 200 })
+    const { capacity } = gateway.gateway.pools
+    expect(body.permits).toEqual({ held: expect.any(Number), capacity })
     expect(body.permits.held).toBeGreaterThanOrEqual(1)
     expect(body.totals.opened - body.totals.closed).toBe(body.permits.held)
   })
@@ -203,7 +204,7 @@ describe('GET /metrics', () => {
     expect(metric(`db_gateway_pool_connections{${labels},state="idle"}`)).toBe(1)
     expect(metric(`db_gateway_pool_waiting{${labels}}`)).toBe(0)
     expect(metric(`db_gateway_pool_connections_opened_total{${labels}}`)).toBeGreaterThan(0)
-    expect(metric('db_gateway_permits_capacity')).toBe(200)
+    expect(metric('db_gateway_permits_capacity')).toBe(gateway.gateway.pools.capacity)
     expect(metric('db_gateway_permits_held')).toBeGreaterThan(0)
     expect(metric('process_resident_memory_bytes')).toBeGreaterThan(1e6)
     expect(metric('nodejs_eventloop_lag_p99_seconds')).toEqual(expect.any(Number))

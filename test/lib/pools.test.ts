@@ -187,6 +187,23 @@ describe('a queue', () => {
   })
 })
 
+test('a database that lets nobody in keeps nobody from the others', async () => {
+  const limits = { maxTotalConnections: 6, maxConnectionsPerPool: 4, connectTimeoutMs: 30_000 }
+  await withPools(limits, async (pools) => {
+    const [locked, ...others] = databases as [string, ...string[]]
+    const blocking = await watcher.reserve()
+    // PostgreSQL has whoever connects to a database that is being renamed wait for it.
+    await blocking.unsafe(`begin; alter database ${locked} rename to ${locked}_renamed`)
+    const stuck = Array.from({ length: 4 }, () => pools.use(locked, (sql) => sql`select 1`))
+    for (const name of others.slice(0, 4)) {
+      await pools.use(name, (sql) => sql`select 1`, { waitMs: 4000 })
+    }
+    await blocking`rollback`
+    blocking.release()
+    await Promise.all(stuck)
+  })
+})
+
 describe('the connections of one platform', () => {
   const platformOf: PlatformOf = (name) => {
     const i = databases.indexOf(name)
@@ -401,6 +418,18 @@ describe('a connection', () => {
     proxy.close()
   })
 
+  test('that the gateway has lost is given up by PostgreSQL, too', async () => {
+    await withPools({}, async (pools) => {
+      const names = ['tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count']
+      const set = await pools.use(
+        databases[0]!,
+        (sql) =>
+          sql`select name from pg_settings where name in ${sql(names)} and source = 'client'`,
+      )
+      expect(set.map(({ name }) => name).sort()).toEqual(names.sort())
+    })
+  })
+
   test('that was idle for long and is well is used again', async () => {
     await withPools({}, async (pools) => {
       const pid = await pools.use(databases[0]!, backendPid)
@@ -532,6 +561,17 @@ test('a discarded connection is closed', async () => {
   })
 })
 
+test('a connection on which nothing was asked is used again, and closed like any other', async () => {
+  await withPools({ maxTotalConnections: 1 }, async (pools) => {
+    ;(await pools.lease(databases[0]!)).release()
+    expect(await pools.use(databases[0]!, async () => 'done')).toBe('done')
+    await pools.use(databases[1]!, (sql) => sql`select 1`)
+    ;(await pools.lease(databases[2]!)).release()
+    await until(async () => (await openConnections(pools)).length === 1)
+    expect(pools.report().totals).toMatchObject({ opened: 3, closed: 2 })
+  })
+})
+
 test('closeDatabase lets a database be dropped', async () => {
   const name = uniqueName('pool')
   await queryDatabase(server.database, `create database ${name}`)
@@ -547,14 +587,12 @@ describe('quick calls', () => {
 
   test('go down one connection, one behind the other', async () => {
     await withPools({}, async (pools) => {
-      const leases = await Promise.all([1, 2, 3].map(() => pools.share(first, 0.1)))
-      // Those that came while none was open have one each; the next ones join.
-      for (const lease of leases) await lease.sql`select 1`
+      await pools.use(first, (sql) => sql`select 1`)
       const joined = await Promise.all([1, 2, 3].map(() => pools.share(first, 0.1)))
       expect(new Set(joined.map((lease) => lease.connection)).size).toBe(1)
       const pids = await Promise.all(joined.map((lease) => backendPid(lease.sql)))
       expect(new Set(pids).size).toBe(1)
-      for (const lease of [...leases, ...joined]) lease.release()
+      for (const lease of joined) lease.release()
       expect(pools.status()).toMatchObject({ waiting: 0 })
     })
   })
@@ -615,8 +653,8 @@ describe('quick calls', () => {
 
   test('on a connection that is to be closed end there, and it is closed after the last', async () => {
     await withPools({}, async (pools) => {
+      await pools.use(first, (sql) => sql`select 1`)
       const one = await pools.share(first, 0.1)
-      await one.sql`select 1`
       const two = await pools.share(first, 0.1)
       expect(two.connection).toBe(one.connection)
       await one.discard()
