@@ -1,4 +1,5 @@
 import { defineHandler, HTTPResponse } from 'h3'
+import { gatewayMetrics } from '../lib/metrics/gateways.ts'
 import { poolMetrics } from '../lib/metrics/pools.ts'
 import { renderProcessMetrics } from '../lib/metrics/process.ts'
 import { requestMetrics } from '../lib/metrics/requests.ts'
@@ -8,8 +9,12 @@ export default defineHandler({
   // Not for everybody who may call: it names the databases of all platforms.
   meta: { access: 'admin', description: 'Metrics in the text format of Prometheus' },
   async handler(event) {
-    const { pools, routeCounters } = event.context.gateway
-    const own = [...requestMetrics(routeCounters), ...poolMetrics(pools.report())]
+    const { pools, gateways, routeCounters } = event.context.gateway
+    const own = [
+      ...requestMetrics(routeCounters),
+      ...poolMetrics(pools.report()),
+      ...gatewayMetrics(gateways.alive()),
+    ]
     return new HTTPResponse(`${renderMetrics(own)}\n${await renderProcessMetrics()}`, {
       headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
     })

@@ -30,8 +30,9 @@ export function divide(mine: Sharer, others: Sharer[]): Share {
   const cap = Math.min(...all.map((one) => one.cap))
   const rank = others.filter(({ id }) => id < mine.id).length
   const part = Math.floor(cap / all.length) + (rank < cap % all.length ? 1 : 0)
-  const isTooSmall = Math.floor(cap / all.length) < SMALLEST_SHARE
-  const target = isTooSmall ? SMALLEST_SHARE : part
+  const least = Math.min(SMALLEST_SHARE, cap)
+  const isTooSmall = Math.floor(cap / all.length) < least
+  const target = isTooSmall ? least : part
   if (isTooSmall || mine.share > target) return { target, share: target, isTooSmall }
   const taken = others.reduce((sum, one) => sum + one.share, 0)
   return { target, share: Math.max(mine.share, Math.min(target, cap - taken)), isTooSmall }

@@ -5,6 +5,9 @@ import { Semaphore } from './semaphore.ts'
 /** At least so many connections may be closed and opened at once. */
 const MIN_SWITCHING = 4
 
+/** What takes longer to open waits for something else, such as a lock on its database. */
+export const SLOW_OPENING_MS = 500
+
 /**
  * Connections that are counted together, whatever their database: all of them, or those of one
  * platform. Who of those that share it has to wait, and what gives way, is known here.
@@ -19,6 +22,8 @@ export class Budget {
   readonly opening = new Set<Connection>()
   /** Pools whose waiters need one more permit, in the order in which they began to. */
   readonly starving = new Set<Pool>()
+  /** Set while what is being opened is given time. */
+  retry: NodeJS.Timeout | undefined
 
   constructor(capacity: number) {
     this.permits = new Semaphore(capacity)
@@ -40,7 +45,11 @@ export class Budget {
    */
   get #maySwitch(): boolean {
     const most = Math.max(MIN_SWITCHING, this.permits.capacity >> 2)
-    return this.closing.size + this.opening.size < most
+    let switching = this.closing.size
+    if (switching + this.opening.size < most) return true
+    const slowSince = performance.now() - SLOW_OPENING_MS
+    for (const { busySince } of this.opening) if (busySince > slowSince) switching++
+    return switching < most
   }
 
   /** Whether a connection has to go for those who wait; not while enough are on their way. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { Budget } from './budget.ts'
@@ -9,6 +10,9 @@ import type { Server } from './server.ts'
 import { failedSocket } from './socket.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
+
+/** PostgreSQL manual, "Message Formats". */
+const TERMINATE = Buffer.from([88, 0, 0, 0, 4])
 
 /** A query that was not cancelled in this time is asked again: it may just have begun. */
 const CANCEL_AGAIN_MS = 100
@@ -58,8 +62,8 @@ export interface ConnectionOptions {
 }
 
 /**
- * One connection to one database: a postgres.js client that opens one socket, at its first query,
- * and never a second one.
+ * One connection to one database: a postgres.js client and its one socket, which is opened at once
+ * (the driver would wait for a query, and a millisecond more).
  */
 export class Connection {
   readonly database: string
@@ -86,13 +90,16 @@ export class Connection {
   onNotification: ((channel: string, payload: string) => void) | undefined
   /** Told when it is closed, by whomever. */
   onClosed: (() => void) | undefined
-  #opened = false
+  /** The driver has the socket, or is to have none. */
+  #isTaken = false
   #closed = false
   #socket: Socket | undefined
   /** What the server has reported of its session. */
   readonly #reported = new Set<string>()
   readonly #onClosed: () => void
   readonly #onOpen: () => void
+  /** Becomes a socket that is logged in, or one that fails. */
+  readonly #opening: Promise<Duplex>
   /** Of the session, from its start. */
   readonly #parameters: Record<string, string | number>
   readonly #route: Route
@@ -150,10 +157,11 @@ export class Connection {
       connection: parameters,
       // Options of postgres.js that its types do not list.
       ...{
-        socket: () => this.#openSocket(options.connectTimeoutMs),
+        socket: () => this.#takeSocket(),
         onnotify: (channel: string, text: string) => this.onNotification?.(channel, text),
       },
     })
+    this.#opening = this.#openSocket(options.connectTimeoutMs)
   }
 
   /** True once it cannot be used any more. */
@@ -181,10 +189,20 @@ export class Connection {
    * time is cut. A query that runs fails.
    */
   async close(): Promise<void> {
-    if (!this.#opened) this.#markClosed()
     const timer = setTimeout(() => this.destroy(), CLOSE_TIMEOUT_MS)
+    if (!this.#isTaken) await this.#closeUnused()
     await this.sql.end({ timeout: CLOSE_TIMEOUT_MS / 1000 })
     clearTimeout(timer)
+  }
+
+  /** Without the driver, which has never had the socket. */
+  async #closeUnused(): Promise<void> {
+    this.#isTaken = true
+    const socket = await this.#opening
+    if (this.#closed) return
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.resume().end(TERMINATE)
+    await closed
   }
 
   /**
@@ -258,35 +276,35 @@ export class Connection {
     throw refusal
   }
 
-  async #openSocket(timeoutMs: number) {
-    if (this.#opened || this.#closed) return failedSocket(connectionClosed())
-    this.#opened = true
+  async #takeSocket(): Promise<Duplex> {
+    if (this.#isTaken) return failedSocket(connectionClosed())
+    this.#isTaken = true
+    const socket = await this.#opening
+    return socket.destroyed ? failedSocket(connectionClosed()) : socket
+  }
+
+  async #openSocket(timeoutMs: number): Promise<Duplex> {
     const giveUpAt = performance.now() + timeoutMs
     try {
       const { socket, server, patienceMs = timeoutMs } = await this.#route.open(timeoutMs)
       this.#socket = socket
       this.#server = server
-      const withinMs = Math.min(patienceMs, giveUpAt - performance.now())
-      const isReady = await this.#logIn(socket, server, withinMs)
+      const left = giveUpAt - performance.now()
+      const isReady = await this.#logIn(socket, server, Math.min(patienceMs, left))
       // From here on, how it ends is the driver's to know.
       socket.once('error', () => this.#endClient())
       socket.once('close', () => {
-        this.#doubtIfSilent()
+        if (this.#reported.size === 0) this.#route.doubt(server)
         this.#markClosed()
         this.#endClient()
       })
       if (isReady) this.#onOpen()
       return socket
     } catch (error) {
-      this.#doubtIfSilent()
+      if (this.#server) this.#route.doubt(this.#server)
       this.#markClosed()
       return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
     }
-  }
-
-  /** A host that has begun no session may not be the one to go to. */
-  #doubtIfSilent(): void {
-    if (this.#server && this.#reported.size === 0) this.#route.doubt(this.#server)
   }
 
   async #logIn(socket: Socket, server: Server, withinMs: number): Promise<boolean> {

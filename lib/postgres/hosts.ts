@@ -16,7 +16,7 @@ const PATIENCE_MS = 2000
 /** When one has been found, how long the others have to say that they are the newer primary. */
 const GRACE_MS = 300
 
-/** A search is not begun sooner after one that failed, nor doubted so soon after one that did not. */
+/** So long after a "no" a host is asked again. What was found is not doubted for so long. */
 const AGAIN_MS = 250
 const CERTAIN_MS = 1000
 
@@ -109,20 +109,34 @@ export class Hosts implements Route {
     const tooSoonMs = AGAIN_MS - (performance.now() - this.#failedAt)
     if (tooSoonMs > 0) await sleep(Math.min(tooSoonMs, timeoutMs))
     const found: Found[] = []
-    const errors: unknown[] = []
-    const probes = this.#hosts.map((host) => new Probe(host, this.#attrs, timeoutMs))
-    const ended = probes.map((probe) =>
-      probe.ask().then(
-        (timeline) => found.push({ host: probe.host, timeline }),
-        (error) => errors.push(error),
-      ),
-    )
-    await firstFound(ended, found)
-    await Promise.race([Promise.all(ended), sleep(GRACE_MS, undefined, { ref: false })])
-    await Promise.all(probes.map((probe) => probe.end()))
+    const errors = new Map<Server, unknown>()
+    const probes = new Set<Probe>()
+    let isOver = false
+    const ask = async (host: Server) => {
+      while (!isOver) {
+        const probe = new Probe(host, this.#attrs, timeoutMs)
+        probes.add(probe)
+        try {
+          found.push({ host, timeline: await probe.ask() })
+          return
+        } catch (error) {
+          errors.set(host, error)
+          probes.delete(probe)
+          await probe.end()
+        }
+        // While another one is silent, this one may be promoted.
+        if (errors.size === this.#hosts.length) return
+        await sleep(AGAIN_MS)
+      }
+    }
+    const asked = this.#hosts.map(ask)
+    await firstFound(asked, found)
+    await Promise.race([Promise.all(asked), sleep(GRACE_MS, undefined, { ref: false })])
+    isOver = true
+    await Promise.all([...probes].map((probe) => probe.end()))
     const newest = found.sort((a, b) => b.timeline - a.timeline)[0]
     if (newest) return newest.host
-    throw errors.sort((a, b) => weight(b) - weight(a))[0]
+    throw [...errors.values()].sort((a, b) => weight(b) - weight(a))[0]
   }
 }
 
@@ -165,10 +179,10 @@ class Probe {
 }
 
 /** Resolves when one has been found, or all have ended. */
-async function firstFound(ended: Promise<unknown>[], found: Found[]): Promise<void> {
+async function firstFound(asked: Promise<void>[], found: Found[]): Promise<void> {
   await new Promise<void>((resolve) => {
-    for (const one of ended) one.then(() => found.length > 0 && resolve())
-    Promise.all(ended).then(() => resolve())
+    for (const one of asked) one.then(() => found.length > 0 && resolve())
+    Promise.all(asked).then(() => resolve())
   })
 }
 

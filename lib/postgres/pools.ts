@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import { Budget } from './budget.ts'
+import { Budget, SLOW_OPENING_MS } from './budget.ts'
 import { Connection, type Sql } from './connection.ts'
 import { endsConnection, isPostgresError } from './errors.ts'
 import { Hosts } from './hosts.ts'
@@ -372,11 +372,22 @@ export class Pools {
   }
 
   /** Closes the connection that has been idle longest where others need its permit. */
-  #evict({ victim }: Budget): void {
-    if (!victim) return
+  #evict(budget: Budget): void {
+    const { victim } = budget
+    if (!victim) {
+      if (budget.starving.size > 0 && budget.idle.size > 0) this.#evictLater(budget)
+      return
+    }
     const pool = this.#pools.get(victim.database)
     if (pool) this.#count(pool, 'evicted')
     this.#retire(victim)
+  }
+
+  #evictLater(budget: Budget): void {
+    budget.retry ??= setTimeout(() => {
+      budget.retry = undefined
+      if (!this.#ended) this.#evict(budget)
+    }, SLOW_OPENING_MS).unref()
   }
 
   /** Closes a connection that nobody uses. */

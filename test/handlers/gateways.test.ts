@@ -170,6 +170,7 @@ describe('two gateways on one PostgreSQL', () => {
       })
     }
     expect(gateways.filter((one: Json) => one.self)).toHaveLength(1)
+    expect((await second.get('/metrics')).body).toContain('db_gateway_gateways 2\n')
   })
 
   test('with different caps share the smaller one', async () => {

@@ -79,8 +79,10 @@ export class ReplicationServer {
 
   async #signal(signal: NodeJS.Signals): Promise<void> {
     const { pid } = this.#running!
+    // First, so that it starts no more of them.
+    process.kill(pid, signal)
     const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    for (const one of [pid, ...children.trim().split(' ').map(Number)]) process.kill(one, signal)
+    for (const one of children.trim().split(' ').map(Number)) process.kill(one, signal)
   }
 
   /** Has it be a standby when it is started again. */

@@ -187,6 +187,23 @@ describe('a queue', () => {
   })
 })
 
+test('a database that lets nobody in keeps nobody from the others', async () => {
+  const limits = { maxTotalConnections: 6, maxConnectionsPerPool: 4, connectTimeoutMs: 30_000 }
+  await withPools(limits, async (pools) => {
+    const [locked, ...others] = databases as [string, ...string[]]
+    const blocking = await watcher.reserve()
+    // PostgreSQL has whoever connects to a database that is being renamed wait for it.
+    await blocking.unsafe(`begin; alter database ${locked} rename to ${locked}_renamed`)
+    const stuck = Array.from({ length: 4 }, () => pools.use(locked, (sql) => sql`select 1`))
+    for (const name of others.slice(0, 4)) {
+      await pools.use(name, (sql) => sql`select 1`, { waitMs: 4000 })
+    }
+    await blocking`rollback`
+    blocking.release()
+    await Promise.all(stuck)
+  })
+})
+
 describe('the connections of one platform', () => {
   const platformOf: PlatformOf = (name) => {
     const i = databases.indexOf(name)
@@ -541,6 +558,17 @@ test('a discarded connection is closed', async () => {
     await lease.discard()
     expect(pools.status()).toEqual({ pools: 0, connections: 0, waiting: 0 })
     await until(async () => (await openConnections(pools)).length === 0)
+  })
+})
+
+test('a connection on which nothing was asked is used again, and closed like any other', async () => {
+  await withPools({ maxTotalConnections: 1 }, async (pools) => {
+    ;(await pools.lease(databases[0]!)).release()
+    expect(await pools.use(databases[0]!, async () => 'done')).toBe('done')
+    await pools.use(databases[1]!, (sql) => sql`select 1`)
+    ;(await pools.lease(databases[2]!)).release()
+    await until(async () => (await openConnections(pools)).length === 1)
+    expect(pools.report().totals).toMatchObject({ opened: 3, closed: 2 })
   })
 })
 

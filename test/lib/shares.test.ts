@@ -27,6 +27,10 @@ describe('the share of a gateway', () => {
     expect(targets).toEqual([7, 7, 6])
   })
 
+  test('is no more than the server has', () => {
+    expect(divide(sharer('a', 1, 3), [])).toEqual({ target: 3, share: 3, isTooSmall: false })
+  })
+
   test('is of the smallest cap that any has', () => {
     expect(divide(sharer('a', 1, 100), [sharer('b', 1, 10)])).toMatchObject({ target: 5 })
     expect(divide(sharer('b', 1, 10), [sharer('a', 1, 100)])).toMatchObject({ target: 5 })
