@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { inspect, parseArgs, promisify } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import type { Distribution } from './lib/draw.ts'
 import { median } from './lib/measure.ts'
 import { findPgbouncer, startPgbouncer } from './lib/pgbouncer.ts'
@@ -102,7 +102,7 @@ async function main(): Promise<void> {
     )
   } catch (error) {
     if (!stopping.signal.aborted) throw error
-    console.error(`Stopped: ${inspect(stopping.signal.reason)}`)
+    console.error(`Stopped: ${(stopping.signal.reason as Error).message}`)
     process.exitCode = 1
   }
 }

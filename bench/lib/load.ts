@@ -61,6 +61,8 @@ export async function load(job: Job, target: Target, signal: AbortSignal): Promi
     { stdio: ['ignore', 'pipe', 'inherit'], signal },
   )
   const closed = once(child, 'close')
+  // Told of below, when its output has ended.
+  closed.catch(() => {})
   let before = [0, 0]
   let outcome: Outcome | undefined
   let after = before

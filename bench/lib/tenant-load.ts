@@ -59,6 +59,8 @@ export async function loadTenants(job: TenantJob, pid: number, rig: Rig): Promis
     { stdio: ['ignore', 'pipe', 'inherit'], signal: rig.signal },
   )
   const closed = once(child, 'close')
+  // Told of below, when its output has ended.
+  closed.catch(() => {})
   const look = async () => ({
     cpu: ownCpu(pid),
     postgres: serverCpu(rig.postmaster),
