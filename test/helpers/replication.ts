@@ -82,7 +82,14 @@ export class ReplicationServer {
     // First, so that it starts no more of them.
     process.kill(pid, signal)
     const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    for (const one of children.trim().split(' ').map(Number)) process.kill(one, signal)
+    for (const one of children.trim().split(' ').map(Number)) {
+      try {
+        process.kill(one, signal)
+      } catch (error) {
+        // It has ended just now.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
   }
 
   /** Has it be a standby when it is started again. */
