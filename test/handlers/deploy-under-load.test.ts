@@ -15,7 +15,7 @@ const CALLERS = 8
 
 let adminUrl: string
 let gateway: TestGateway
-/** A second gateway on the same PostgreSQL: it is not told of the first one's deploys. */
+/** A second gateway on the same PostgreSQL: it hears of the first one’s deploys a moment later. */
 let other: TestGateway
 
 beforeAll(async () => {

@@ -236,13 +236,13 @@ describe('after a failover', () => {
 
   test('a primary that falls silent is followed, too', async () => {
     const load = writeTo(gateway, 8)
-    await pair.primary.freeze()
+    pair.primary.freeze()
     const frozenAt = performance.now()
     await promote(pair.standby)
 
     await eventually('writes go through again', () => load.since(frozenAt + 1000) > 0)
     console.info(`silent for ${((performance.now() - frozenAt) / 1000).toFixed(1)} s`)
-    await pair.primary.thaw()
+    pair.primary.thaw()
     await load.stop()
 
     expect(load.failed).toEqual([])
@@ -251,7 +251,7 @@ describe('after a failover', () => {
 
   test('a promotion is seen while the old primary is still waited for', async () => {
     await gateway.call('clinic', 'notes')
-    await pair.primary.freeze()
+    pair.primary.freeze()
     // Each alone: some have open connections, and hang; the others need new ones.
     const session = { 'app.user': 1 }
     const call = { platform: 'clinic', function: 'notes', session }

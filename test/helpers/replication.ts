@@ -1,12 +1,11 @@
 import { execFile } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import {
   appendFile,
   chmod,
   chown,
   mkdir,
   mkdtemp,
-  readFile,
   realpath,
   rm,
   stat,
@@ -31,6 +30,7 @@ export class ReplicationServer {
   readonly #settings: Record<string, string>
   #running: EmbeddedPostgres | undefined
   #isFrozen = false
+  readonly #onExit = () => this.thaw()
 
   /** `folder`: where all of it is. */
   constructor(folder: string, settings: Record<string, string> = {}) {
@@ -54,7 +54,7 @@ export class ReplicationServer {
   }
 
   async stop(): Promise<void> {
-    if (this.#isFrozen) await this.thaw()
+    if (this.#isFrozen) this.thaw()
     await this.#running?.stop()
     this.#running = undefined
   }
@@ -67,22 +67,32 @@ export class ReplicationServer {
   }
 
   /** Has all of it stand still: it answers nobody, and nobody is told. */
-  async freeze(): Promise<void> {
+  freeze(): void {
     this.#isFrozen = true
-    await this.#signal('SIGSTOP')
+    // Tests that are interrupted leave none that cannot end.
+    process.once('exit', this.#onExit)
+    this.#signal('SIGSTOP')
   }
 
-  async thaw(): Promise<void> {
+  thaw(): void {
     this.#isFrozen = false
-    await this.#signal('SIGCONT')
+    process.off('exit', this.#onExit)
+    this.#signal('SIGCONT')
   }
 
-  async #signal(signal: NodeJS.Signals): Promise<void> {
+  #signal(signal: NodeJS.Signals): void {
     const { pid } = this.#running!
     // First, so that it starts no more of them.
     process.kill(pid, signal)
-    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    for (const one of children.trim().split(' ').map(Number)) process.kill(one, signal)
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    for (const one of children.trim().split(' ').map(Number)) {
+      try {
+        process.kill(one, signal)
+      } catch (error) {
+        // It has ended just now.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
   }
 
   /** Has it be a standby when it is started again. */

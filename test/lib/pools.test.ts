@@ -195,12 +195,15 @@ test('a database that lets nobody in keeps nobody from the others', async () => 
     // PostgreSQL has whoever connects to a database that is being renamed wait for it.
     await blocking.unsafe(`begin; alter database ${locked} rename to ${locked}_renamed`)
     const stuck = Array.from({ length: 4 }, () => pools.use(locked, (sql) => sql`select 1`))
-    for (const name of others.slice(0, 4)) {
-      await pools.use(name, (sql) => sql`select 1`, { waitMs: 4000 })
+    try {
+      for (const name of others.slice(0, 4)) {
+        await pools.use(name, (sql) => sql`select 1`, { waitMs: 10_000 })
+      }
+    } finally {
+      await blocking`rollback`
+      blocking.release()
+      await Promise.all(stuck)
     }
-    await blocking`rollback`
-    blocking.release()
-    await Promise.all(stuck)
   })
 })
 
