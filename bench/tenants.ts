@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { watchConnections } from './lib/cap.ts'
 import type { Distribution } from './lib/draw.ts'
 import { median } from './lib/measure.ts'
 import { findPgbouncer, startPgbouncer } from './lib/pgbouncer.ts'
@@ -163,6 +164,24 @@ async function compare(rig: Rig, pgbouncer: Service | undefined, options: Option
     }
     print(clients, rounds)
   }
+  await checkCap(rig, options)
+}
+
+/** What PostgreSQL says of the cap, apart from the measurements: to be asked costs it something. */
+async function checkCap(rig: Rig, { databases, connections, seconds }: Options): Promise<void> {
+  const job = {
+    to: 'gateway' as const,
+    port: portOf(rig),
+    distribution: 'uniform' as const,
+    tenants: databases,
+    clients: 2 * connections,
+    seed: 1,
+    warmUpSeconds: 0,
+    seconds,
+  }
+  const { most, looks } = await watchConnections(rig, () => loadTenants(job, rig.gatewayPid, rig))
+  console.log(`Open connections, looked at ${looks} times: at most ${most} of ${connections}`)
+  if (most > connections) throw new Error('The cap was passed')
 }
 
 function portOf({ gatewayUrl }: Rig): number {
