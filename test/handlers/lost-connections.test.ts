@@ -96,10 +96,15 @@ async function killWhenRunning(text: string): Promise<void> {
   await queryDatabase(database, `select pg_terminate_backend(${pid})`)
 }
 
-/** Its connections are closed, so that the next call opens one. */
+/** Its connections but the one that listens are closed, so that the next call opens one. */
 async function withoutConnections(): Promise<void> {
-  proxy.cut()
-  await eventually('the gateway has no connection', () => connections() === 0)
+  // What it remembers of functions and databases stays.
+  await call('note', [newId()])
+  const { pools } = gateway.gateway
+  const { capacity } = pools
+  pools.setCapacity(1)
+  await eventually('the gateway has one connection', () => connections() === 1)
+  pools.setCapacity(capacity)
 }
 
 const connections = () => gateway.gateway.pools.status().connections
