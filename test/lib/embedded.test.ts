@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import {
   chmod,
@@ -104,7 +105,12 @@ function spawnGateway(dataDir: string, script: string): Gateway {
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  cleanups.push(() => child.kill('SIGKILL'))
+  const ended = once(child, 'exit')
+  cleanups.push(() => {
+    child.kill('SIGKILL')
+    // The next test may want its data folder.
+    return ended
+  })
   const lines: string[] = []
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
   return { child, lines }
