@@ -7,23 +7,30 @@ export const DATABASE = 'bench_main'
 
 const COLUMNS = 'id integer, name text, price numeric, created_at timestamptz, is_active boolean'
 
+/** A table of so many rows, and the function that reads one of them. */
+export function itemFiles(rows: number): Record<string, string> {
+  return {
+    'migrations/001_items.pssql': `
+      create table items (
+        id integer primary key,
+        name text not null,
+        price numeric(12, 2) not null,
+        created_at timestamptz not null,
+        is_active boolean not null
+      );
+      insert into items
+      select i, 'Item number ' || i, i * 1.25, '2026-01-01'::timestamptz + i * interval '1 minute', i % 3 > 0
+      from generate_series(1, ${rows}) i;`,
+    'functions/get_item.pssql': `
+      create or replace function get_item(p_id integer)
+      returns table (${COLUMNS}) language sql stable as $$
+        select id, name, price, created_at, is_active from items where id = p_id
+      $$;`,
+  }
+}
+
 const FILES = {
-  'migrations/001_items.pssql': `
-    create table items (
-      id integer primary key,
-      name text not null,
-      price numeric(12, 2) not null,
-      created_at timestamptz not null,
-      is_active boolean not null
-    );
-    insert into items
-    select i, 'Item number ' || i, i * 1.25, '2026-01-01'::timestamptz + i * interval '1 minute', i % 3 > 0
-    from generate_series(1, 100000) i;`,
-  'functions/get_item.pssql': `
-    create or replace function get_item(p_id integer)
-    returns table (${COLUMNS}) language sql stable as $$
-      select id, name, price, created_at, is_active from items where id = p_id
-    $$;`,
+  ...itemFiles(100_000),
   'functions/list_items.pssql': `
     create or replace function list_items(p_count integer)
     returns table (${COLUMNS}) language sql stable as $$

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { seededRandom, tenantDraw } from './draw.ts'
 import { forEach } from './measure.ts'
+import { PLATFORM } from './platform.ts'
 import type { TenantJob, TenantOutcome } from './tenant-load.ts'
-import { databaseOf, ITEMS, PLATFORM } from './tenants.ts'
+import { databaseOf, ITEMS } from './tenants.ts'
 
 /** Gives the id of the row that came; throws a `Refusal` for an error that is not a wrong answer. */
 type Call = (tenant: number, id: number) => Promise<number | undefined>

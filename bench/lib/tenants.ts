@@ -1,10 +1,8 @@
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { pack } from './clinic.ts'
 import { forEach } from './measure.ts'
+import { itemFiles, PLATFORM } from './platform.ts'
 import { query, type Rig } from './rig.ts'
-
-/** The platform whose tenants are called. */
-export const PLATFORM = 'bench'
 
 /** Rows of each tenant's only table. */
 export const ITEMS = 1000
@@ -12,27 +10,6 @@ export const ITEMS = 1000
 const TEMPLATE = 'template'
 const CREATED_AT_ONCE = 4
 const CALLED_AT_ONCE = 8
-
-const COLUMNS = 'id integer, name text, price numeric, created_at timestamptz, is_active boolean'
-
-const FILES = {
-  'migrations/001_items.pssql': `
-    create table items (
-      id integer primary key,
-      name text not null,
-      price numeric(12, 2) not null,
-      created_at timestamptz not null,
-      is_active boolean not null
-    );
-    insert into items
-    select i, 'Item number ' || i, i * 1.25, '2026-01-01'::timestamptz + i * interval '1 minute', i % 3 > 0
-    from generate_series(1, ${ITEMS}) i;`,
-  'functions/get_item.pssql': `
-    create or replace function get_item(p_id integer)
-    returns table (${COLUMNS}) language sql stable as $$
-      select id, name, price, created_at, is_active from items where id = p_id
-    $$;`,
-}
 
 /** The database of a tenant; they count from 0. */
 export function databaseOf(tenant: number): string {
@@ -47,7 +24,11 @@ export async function createTenants(rig: Rig, count: number): Promise<void> {
   const form = new FormData()
   form.set('platform', PLATFORM)
   form.set('tenant_id', TEMPLATE)
-  form.set('schema', new Blob([(await pack(FILES)) as Uint8Array<ArrayBuffer>]), 'schema.tar.gz')
+  form.set(
+    'schema',
+    new Blob([(await pack(itemFiles(ITEMS))) as Uint8Array<ArrayBuffer>]),
+    'schema.tar.gz',
+  )
   const response = await fetch(`${rig.gatewayUrl}/register`, { method: 'POST', body: form })
   if (!response.ok) throw new Error(`/register: ${await response.text()}`)
   const tenants = Array.from({ length: count }, (_, i) => i)

@@ -2,8 +2,15 @@ import { request as httpRequest } from 'node:http'
 import { type AddressInfo, connect, createServer, type NetConnectOpts, type Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Json, queryDatabase, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import {
+  type Json,
+  queryDatabase,
+  sessionsRunning,
+  startTestGateway,
+  type TestGateway,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { until } from '../helpers/process.ts'
 
 const platform = 'batches'
 const database = `${platform}_main`
@@ -77,22 +84,7 @@ async function kept(ids: string[]): Promise<string[]> {
 }
 
 /** How many sessions run a statement like this one. */
-async function running(text: string): Promise<number> {
-  const [row] = await define(`
-    select count(*)::int as n from pg_stat_activity
-    where datname = '${database}' and state = 'active' and pid <> pg_backend_pid()
-      and query like '%${text}%'
-  `)
-  return row.n
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const giveUpAt = Date.now() + 5000
-  while (!(await condition())) {
-    if (Date.now() > giveUpAt) throw new Error('It did not come to pass within 5 s')
-    await sleep(20)
-  }
-}
+const running = (text: string) => sessionsRunning(database, text)
 
 /** A batch whose client goes away as soon as PostgreSQL runs `name`. */
 async function abandon(calls: Call[], name: string, more: object = {}): Promise<void> {

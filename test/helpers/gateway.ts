@@ -63,6 +63,17 @@ export async function queryDatabase(database: string, text: string): Promise<Jso
   }
 }
 
+/** How many other sessions of a database run a statement like this one. */
+export async function sessionsRunning(database: string, text: string): Promise<number> {
+  const [row] = await queryDatabase(
+    database,
+    `select count(*)::int as n from pg_stat_activity
+     where datname = '${database}' and state = 'active' and pid <> pg_backend_pid()
+       and query like '%${text}%'`,
+  )
+  return row.n
+}
+
 /** The connection URI of a database of the test server: what DATABASE_URL takes. */
 export function databaseUrlOf(database: string): string {
   return inject('databaseUrl').replace(/^([^?]*\/)[^/?]*/, `$1${database}`)

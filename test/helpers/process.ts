@@ -231,3 +231,8 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
+
+/** Waits until it has come to pass. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  await eventually('it has come to pass', condition)
+}

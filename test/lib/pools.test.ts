@@ -5,6 +5,7 @@ import { type PlatformOf, type PoolLimits, Pools } from '../../lib/postgres/pool
 import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
 import { connectTo, queryDatabase, uniqueName } from '../helpers/gateway.ts'
 import { startMuteProxy } from '../helpers/mute-proxy.ts'
+import { until } from '../helpers/process.ts'
 
 const server = parseDatabaseUrl(inject('databaseUrl'))
 const databases = Array.from({ length: 12 }, () => uniqueName('pool'))
@@ -59,14 +60,6 @@ async function openConnections(pools: Pools): Promise<{ datname: string; pid: nu
 }
 
 const backendPid = async (sql: Sql) => (await sql`select pg_backend_pid() as pid`)[0]!.pid
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const giveUpAt = Date.now() + 5000
-  while (!(await condition())) {
-    if (Date.now() > giveUpAt) throw new Error('It did not come to pass within 5 s')
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}
 
 describe('the cap', () => {
   test('on all open connections is never passed, however many databases are asked', async () => {
