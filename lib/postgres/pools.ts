@@ -393,7 +393,8 @@ export class Pools {
   /** Closes a connection that nobody uses. */
   async #retire(connection: Connection): Promise<void> {
     this.#forgetIdle(connection)
-    for (const budget of connection.budgets) budget.closing.add(connection)
+    // One that is closed already does not say so again.
+    if (!connection.closed) for (const budget of connection.budgets) budget.closing.add(connection)
     await connection.close().catch(() => {})
   }
 

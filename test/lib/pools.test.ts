@@ -62,6 +62,22 @@ async function openConnections(pools: Pools): Promise<{ datname: string; pid: nu
 const backendPid = async (sql: Sql) => (await sql`select pg_backend_pid() as pid`)[0]!.pid
 
 describe('the cap', () => {
+  test('is not lessened by connections that were lost before they were given back', async () => {
+    await withPools({ maxTotalConnections: 4, poolWaitTimeoutMs: 2000 }, async (pools) => {
+      for (let i = 0; i < 8; i++) {
+        const lease = await pools.lease(databases[0]!)
+        const pid = await backendPid(lease.sql)
+        await watcher`select pg_terminate_backend(${pid})`
+        await until(() => lease.connection.closed)
+        await lease.discard()
+      }
+      // More databases than connections: the idle ones have to give way.
+      for (const database of databases) {
+        expect(await pools.use(database, backendPid)).toBeGreaterThan(0)
+      }
+    })
+  })
+
   test('on all open connections is never passed, however many databases are asked', async () => {
     await withPools({}, async (pools) => {
       let most = 0
