@@ -31,7 +31,7 @@ const FIRST_BATCH_ROWS = 16
 const MAX_BATCH_ROWS = 10_000
 
 /** What postgres.js gives a cursor. Its types do not know `raw` ones. */
-type Batch = Row[] & { columns?: { name: string }[] }
+type Batch = Row[] & { columns?: { name: string }[] | null }
 
 /**
  * Runs a call and hands over its rows as they come, through a cursor: neither the gateway nor its
@@ -51,6 +51,7 @@ export function streamCall(
     let hasBegun = false
     const once: RowSink = {
       begin(columns) {
+        if (hasBegun) return
         hasBegun = true
         sink.begin(columns)
       },
@@ -90,12 +91,10 @@ async function pump(
   const limit = new RowLimit(lease, config.statementTimeoutMs)
   const values = call.parameters.map(({ value }) => value)
   const query = lease.sql.unsafe(rowsSql(call, as), values, { prepare: false })
-  let hasBegun = false
   let last: Promise<void> | undefined
   const take = async (rows: Batch) => {
     limit.stop()
-    if (!hasBegun) sink.begin(columnsOf(rows))
-    hasBegun = true
+    sink.begin(columnsOf(rows))
     // postgres.js reads it when it asks for the next ones.
     Object.assign(query, { cursorRows: nextBatch(rows) })
     await watch.whileServerWaits(sink.write(rows))
@@ -113,7 +112,8 @@ async function pump(
     limit.start(query)
     const end = await query
     await last
-    if (!hasBegun) sink.begin(columnsOf(end as unknown as Batch))
+    // Without rows, nobody has begun it.
+    sink.begin(columnsOf(end as unknown as Batch))
   } catch (error) {
     throw limit.explain(error)
   } finally {
@@ -121,8 +121,9 @@ async function pump(
   }
 }
 
-function columnsOf({ columns = [] }: Batch): string[] {
-  return columns.map(({ name }) => name)
+/** Those of the first batch; the others do not tell. */
+function columnsOf({ columns }: Batch): string[] {
+  return (columns ?? []).map(({ name }) => name)
 }
 
 function nextBatch(rows: Row[]): number {

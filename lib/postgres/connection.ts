@@ -207,9 +207,8 @@ export class Connection {
 
   /**
    * Has the server cancel these queries of this connection, each as it starts; asks again until
-   * all have settled. A
-   * cancel that comes late hits the query behind them, so the connection is not used any more; who
-   * shares it has to look at `wasCancelled`.
+   * all have settled. A cancel that comes late hits the query behind them, so the connection is not
+   * used any more; who shares it has to look at `wasCancelled`.
    */
   async cancel(queries: Promise<unknown>[]): Promise<void> {
     this.isSpent = true
