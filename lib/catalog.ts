@@ -9,7 +9,12 @@ import { cutWhenSilent } from './postgres/silence.ts'
 /** One database of the catalog. */
 export interface CatalogEntry extends Owner {
   database: string
+  /** The platform's role, which owns it; null where the gateway's own still does. */
+  role: string | null
 }
+
+/** Whose a database is, and as whom the gateway works in it. */
+export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
 
 /** A database with what ops want to know of it. */
 export interface DetailedEntry extends CatalogEntry {
@@ -27,6 +32,7 @@ interface Row {
   database: string
   platform: string
   tenant_id: string | null
+  owner_role: string | null
 }
 
 interface DetailedRow extends Row {
@@ -49,8 +55,10 @@ export class Catalog {
   #forgotten = 0
   /** Of owners that many ask for at once, one asks PostgreSQL. */
   readonly #reading = new Map<string, Promise<string | CatalogEntry | undefined>>()
-  /** Of the databases that were found. */
-  readonly #platforms = new Map<string, string>()
+  /** By database, also of those that are gone: what is under way there still asks. */
+  readonly #holders = new Map<string, Holder>()
+  /** Told of a database in which somebody else works from now on. */
+  onHandover: ((database: string) => void) | undefined
 
   /** `admin`: the name of the administrative database. */
   constructor(pools: Pools, admin: string) {
@@ -72,8 +80,10 @@ export class Catalog {
           created_at timestamptz not null default now(),
           schema_checksum text,
           last_deployed_at timestamptz,
+          owner_role text,
           unique nulls not distinct (platform, tenant_id)
         );
+        ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
         create table if not exists _db_gateway_archives (
           platform text not null,
           checksum text not null,
@@ -101,8 +111,16 @@ export class Catalog {
   }
 
   /** Whose database it is; undefined where it was not asked for yet. */
-  platformOf(database: string): string | undefined {
-    return this.#platforms.get(database)
+  holderOf(database: string): Holder | undefined {
+    return this.#holders.get(database)
+  }
+
+  /** Remembers whose a database is: one that was read here, or will be in the catalog soon. */
+  note({ database, platform, role }: Holder): void {
+    const known = this.#holders.get(database)
+    if (known?.platform === platform && known.role === role) return
+    this.#holders.set(database, { database, platform, role })
+    if (known) this.onHandover?.(database)
   }
 
   async #find(owner: Owner): Promise<string> {
@@ -127,13 +145,15 @@ export class Catalog {
   async list(platform: string): Promise<CatalogEntry[]> {
     const rows = await this.#use(
       (sql) => sql<Row[]>`
-        select database, platform, tenant_id
+        select database, platform, tenant_id, owner_role
         from _db_gateway_databases
         where platform = ${platform}
         order by tenant_id is not null, database
       `,
     )
-    return rows.map(toEntry)
+    const entries = rows.map(toEntry)
+    for (const entry of entries) this.note(entry)
+    return entries
   }
 
   /** As `list`, in detail. A database that somebody dropped by hand is left out. */
@@ -144,6 +164,7 @@ export class Catalog {
           c.database,
           c.platform,
           c.tenant_id,
+          c.owner_role,
           pg_database_size(d.oid)::text as size,
           c.schema_checksum,
           to_json(c.last_deployed_at) as last_deployed_at,
@@ -252,9 +273,8 @@ export class Catalog {
     const forgotten = this.#forgotten
     const entry = await this.#use((sql) => readEntry(sql, owner))
     if (!entry || !isSameOwner(entry, owner)) return entry
-    if (forgotten !== this.#forgotten) return entry.database
-    this.#found.set(key(owner), entry.database)
-    this.#platforms.set(entry.database, entry.platform)
+    this.note(entry)
+    if (forgotten === this.#forgotten) this.#found.set(key(owner), entry.database)
     return entry.database
   }
 
@@ -267,8 +287,6 @@ export class Catalog {
   /** Forgets what is remembered of an owner whose database turned out to be gone. */
   forget(owner: Owner): void {
     this.#forgotten++
-    const database = this.#found.get(key(owner))
-    if (database !== undefined) this.#platforms.delete(database)
     this.#found.delete(key(owner))
   }
 }
@@ -276,7 +294,7 @@ export class Catalog {
 /** The entry that has the name of the owner's database, whoever owns it. */
 export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | undefined> {
   const [row] = await sql<Row[]>`
-    select database, platform, tenant_id
+    select database, platform, tenant_id, owner_role
     from _db_gateway_databases
     where database = ${databaseName(owner)}
   `
@@ -284,10 +302,31 @@ export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | 
 }
 
 /** Writes down that the database is the owner's. `sql` is of the administrative database. */
-export async function addEntry(sql: Sql, owner: Owner): Promise<void> {
+export async function addEntry(sql: Sql, owner: Owner, role: string | null): Promise<void> {
   await sql`
-    insert into _db_gateway_databases (database, platform, tenant_id)
-    values (${databaseName(owner)}, ${owner.platform}, ${owner.tenantId})
+    insert into _db_gateway_databases (database, platform, tenant_id, owner_role)
+    values (${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${role})
+  `
+}
+
+/** Only where it is missing: adding a column locks the table, even one that is there. */
+function addMissingColumn(table: string, column: string, type: string): string {
+  return `
+    do $do$ begin
+      if not exists (
+        select from pg_attribute where attrelid = '${table}'::regclass and attname = '${column}'
+      ) then
+        alter table ${table} add column ${column} ${type};
+      end if;
+    end $do$
+  `
+}
+
+/** Writes down whose role has the owner's database now; nothing where it has no entry yet. */
+export async function setRole(sql: Sql, owner: Owner, role: string | null): Promise<void> {
+  await sql`
+    update _db_gateway_databases set owner_role = ${role}
+    where database = ${databaseName(owner)} and owner_role is distinct from ${role}
   `
 }
 
@@ -300,7 +339,8 @@ export function describeOwner({ platform, tenantId }: Owner): string {
 }
 
 function toEntry(row: Row): CatalogEntry {
-  return { database: row.database, platform: row.platform, tenantId: row.tenant_id }
+  const { database, platform, tenant_id: tenantId, owner_role: role } = row
+  return { database, platform, tenantId, role }
 }
 
 function key({ platform, tenantId }: Owner): string {

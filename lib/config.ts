@@ -17,6 +17,8 @@ export interface Config {
   readServers: Server[]
   readMaxLagMs: number
   dataDir: string
+  /** GATEWAY_SECRET; undefined: one that is kept in `dataDir`, or none with DATABASE_URL. */
+  secret: string | undefined
   host: string
   port: number
   maxConnectionsPerPool: number
@@ -111,6 +113,7 @@ export function readConfig(env: Environment): Config {
     readServers,
     readMaxLagMs: seconds('DATABASE_READ_MAX_LAG_SECS', 5),
     dataDir: resolve(text('DATA_DIR') ?? 'data'),
+    secret: text('GATEWAY_SECRET') ? parsed('GATEWAY_SECRET', '', secretText) : undefined,
     host: parsed('GATEWAY_HOST', '127.0.0.1', hostName),
     port: integer('GATEWAY_PORT', 9000, 0, 65_535),
     maxConnectionsPerPool: integer('MAX_CONNECTIONS_PER_POOL', 10, 2, 100_000),
@@ -140,6 +143,16 @@ export function readConfig(env: Environment): Config {
       ? parsed('LOG_LEVEL', '', logLevel)
       : parsed('RUST_LOG', 'info', rustLogLevel),
   }
+}
+
+const MIN_SECRET_LENGTH = 32
+
+/** Its error does not repeat it. */
+function secretText(value: string): string {
+  if (value.length >= MIN_SECRET_LENGTH) return value
+  throw new Error(
+    `has ${value.length} characters and needs ${MIN_SECRET_LENGTH}, such as of "openssl rand -hex 32"`,
+  )
 }
 
 function hostName(value: string): string {

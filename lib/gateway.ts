@@ -11,6 +11,8 @@ import { Listener } from './postgres/listener.ts'
 import { Pools } from './postgres/pools.ts'
 import { Replicas } from './postgres/replicas.ts'
 import { describeHost, type Server } from './postgres/server.ts'
+import { Roles } from './roles.ts'
+import { Secret } from './secret.ts'
 
 /** The parts of a gateway, put together once. */
 export interface Gateway {
@@ -22,6 +24,9 @@ export interface Gateway {
   /** Of DATABASE_READ_URLS; undefined where that is not set. */
   replicas: Replicas | undefined
   catalog: Catalog
+  /** Of the platforms. */
+  roles: Roles
+  secret: Secret
   signatures: Signatures
   /** Those that share this PostgreSQL. */
   gateways: Gateways
@@ -40,12 +45,37 @@ export interface Gateway {
 /** A deploy of a new database takes two connections: its own and one that holds the lock. */
 const CONNECTIONS_PER_DEPLOY = 2
 
-/** Puts the parts together; nothing is connected yet. */
-export function createGateway(config: Config, server: Server, log: Log): Gateway {
-  const pools = new Pools(server, config, (database) => catalog.platformOf(database))
+/**
+ * Puts the parts together; nothing is connected yet. Without a secret the platforms have no roles of
+ * their own.
+ */
+export function createGateway(
+  config: Config,
+  server: Server,
+  log: Log,
+  secret: Secret | undefined,
+): Gateway {
+  const roles = new Roles(secret)
+  const credentialsOf = (database: string) => {
+    if (database === server.database) return undefined
+    const holder = catalog.holderOf(database)
+    // As anybody it must not be.
+    if (!holder) throw new Error(`Nobody knows whose database ${database} is`)
+    return roles.credentialsOf(holder.role)
+  }
+  const pools = new Pools(
+    server,
+    config,
+    (database) => catalog.holderOf(database)?.platform,
+    credentialsOf,
+  )
   pools.onMoved = (from, to) =>
     log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
   const catalog = new Catalog(pools, server.database)
+  catalog.onHandover = (database) => {
+    pools.renew(database)
+    replicas?.renew(database)
+  }
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
   const deploys = () =>
@@ -56,7 +86,9 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     )
   const { readServers } = config
   const replicas =
-    readServers.length > 0 ? new Replicas(pools, readServers, config, log) : undefined
+    readServers.length > 0
+      ? new Replicas(pools, readServers, config, log, credentialsOf)
+      : undefined
   const listener = new Listener(pools, {
     database: server.database,
     channel: CHANNEL,
@@ -84,6 +116,8 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     pools,
     replicas,
     catalog,
+    roles,
+    secret: secret ?? new Secret(''),
     signatures: new Signatures(),
     gateways,
     listener,

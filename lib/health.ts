@@ -1,6 +1,7 @@
 import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import type { ReplicaStatus } from './postgres/replicas.ts'
+import type { Isolation } from './roles.ts'
 
 export interface Health {
   status: 'healthy' | 'unhealthy'
@@ -10,6 +11,8 @@ export interface Health {
   uptime_seconds: number
   /** Alive on this PostgreSQL, this one too. */
   gateways: number
+  /** Whether PostgreSQL keeps the platforms apart. */
+  isolation: Isolation
   /** Where there are any. */
   replicas?: ReplicaStatus[] | undefined
 }
@@ -31,6 +34,7 @@ export async function checkHealth(gateway: Gateway): Promise<Health> {
     total_connections: connections,
     uptime_seconds: Math.floor((performance.now() - gateway.startedAt) / 1000),
     gateways: gateway.gateways.alive().length,
+    isolation: gateway.roles.isolation,
     replicas: gateway.replicas?.status(),
   }
 }

@@ -12,6 +12,7 @@ interface CatalogChange {
   database: string
   platform: string
   tenant_id: string | null
+  owner_role: string | null
 }
 
 /**
@@ -24,13 +25,7 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
     select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
     do $do$
     begin
-      if exists (
-        select from pg_trigger
-        where tgname = '_db_gateway_notify' and tgrelid = '_db_gateway_databases'::regclass
-      ) then
-        return;
-      end if;
-      create function _db_gateway_notify() returns trigger language plpgsql as $function$
+      create or replace function _db_gateway_notify() returns trigger language plpgsql as $function$
       declare
         entry record := case when tg_op = 'DELETE' then old else new end;
       begin
@@ -38,10 +33,17 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'change', tg_op,
           'database', entry.database,
           'platform', entry.platform,
-          'tenant_id', entry.tenant_id
+          'tenant_id', entry.tenant_id,
+          'owner_role', entry.owner_role
         )::text);
         return null;
       end $function$;
+      if exists (
+        select from pg_trigger
+        where tgname = '_db_gateway_notify' and tgrelid = '_db_gateway_databases'::regclass
+      ) then
+        return;
+      end if;
       create trigger _db_gateway_notify
         after insert or update or delete on _db_gateway_databases
         for each row execute function _db_gateway_notify();
@@ -60,9 +62,13 @@ export function onNotification(gateway: Gateway, payload: string): void {
   if (!entry) return
   gateway.signatures.forget(entry.database)
   gateway.replicas?.catchUp(entry.database)
-  if (entry.change === 'UPDATE') return
   const owner: Owner = { platform: entry.platform, tenantId: entry.tenant_id }
+  const known = gateway.catalog.holderOf(entry.database)
+  const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
+  if (entry.change === 'UPDATE' && !isHandedOver) return
   gateway.catalog.forget(owner)
+  // From the catalog, not from what somebody said.
+  if (isHandedOver) gateway.catalog.findOwn(owner).catch(() => {})
 }
 
 /** Nothing was heard for a while: all may have changed. */

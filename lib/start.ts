@@ -9,6 +9,7 @@ import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
 import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
+import { readOwnSecret, Secret } from './secret.ts'
 
 export interface StartOptions {
   /** Ends a start that waits for PostgreSQL. */
@@ -77,10 +78,11 @@ export async function startGateway(
       })
     }
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
-    gateway = createGateway(config, server, log)
+    gateway = createGateway(config, server, log, await readSecret(config))
     const version = await waitForPostgres(gateway, signal)
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
+    await prepareRoles(gateway)
     gateway.gateways.begin()
     await gateway.listener.open()
     await gateway.gateways.join(cap)
@@ -100,6 +102,22 @@ export async function startGateway(
     await stop()
     throw error
   }
+}
+
+/** Of an embedded PostgreSQL, its data folder has one. */
+async function readSecret({ secret, server, dataDir }: Config): Promise<Secret | undefined> {
+  if (secret !== undefined) return new Secret(secret)
+  return server ? undefined : readOwnSecret(dataDir)
+}
+
+/** Where the platforms cannot have roles of their own, everybody is to know. */
+async function prepareRoles({ pools, roles, server, log }: Gateway): Promise<void> {
+  const reason = await pools.use(server.database, (sql) => roles.prepare(sql))
+  if (reason === undefined) return
+  log.warn(
+    `The functions of all platforms run as the gateway's own role, and can reach all databases: ${reason}`,
+    { isolation: roles.isolation },
+  )
 }
 
 /**

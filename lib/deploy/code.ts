@@ -6,11 +6,11 @@ import {
   functionLeftovers,
   readFunctionsBefore,
   readMade,
-  recordFunctions,
   replaceableFunction,
   validateBodies,
 } from './functions.ts'
-import { forgetFiles, type Ledger } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import type { LedgerWriter } from './ledger-writer.ts'
 import { dropLeftovers } from './leftovers.ts'
 import { parseScripts } from './run-file.ts'
 import { readViewKinds, replaceableView, viewLeftovers, viewsOf } from './views.ts'
@@ -38,6 +38,7 @@ interface Ledgered {
  */
 export async function deployCode(
   sql: Sql,
+  writer: LedgerWriter,
   database: string,
   { files }: SchemaArchive,
   ledger: Ledger,
@@ -66,8 +67,8 @@ export async function deployCode(
     const kinds = await readViewKinds(sql, ledger)
     await sql.unsafe('set local check_function_bodies = off')
     await runInAnyOrder(sql, [
-      ...viewScripts.map((script) => replaceableView(sql, script, ledger, kinds)),
-      ...functionScripts.map((script) => replaceableFunction(sql, script, ledger)),
+      ...viewScripts.map((script) => replaceableView(writer, script, ledger, kinds)),
+      ...functionScripts.map((script) => replaceableFunction(writer, script, ledger)),
     ])
     const made = await readMade(sql, before)
     const rerun = new Set([...functions.changed.map((file) => file.name), ...functions.gone])
@@ -75,8 +76,13 @@ export async function deployCode(
     const oldViews = viewLeftovers(ledger, viewScripts, views.gone, kinds)
     await dropLeftovers(sql, database, [...oldFunctions, ...oldViews])
     await validateBodies(sql, functionScripts, made)
-    await recordFunctions(sql, functions.changed, made)
-    await forgetFiles(sql, functions.gone, views.gone)
+    await writer.setFunctions(
+      functions.changed.map(({ name }) => ({
+        file: name,
+        functions: made.filter(({ file }) => file === name).map(({ identity }) => identity),
+      })),
+    )
+    await writer.forgetFiles(functions.gone, views.gone)
 
     const identities = (existed: boolean) =>
       made.filter((one) => before.oids.has(one.oid) === existed).map((one) => one.identity)

@@ -4,6 +4,7 @@ import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import { asGateway, handOver } from './handover.ts'
 
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
@@ -36,8 +37,9 @@ export async function ensureDatabase<T>(
     if (!exists) await createDatabase(admin, name)
     let isKept = exists
     try {
+      const role = await handOver(gateway, admin, owner)
       const result = await prepare(!exists)
-      if (keep && !entry) await addEntry(admin, owner)
+      if (keep && !entry) await addEntry(admin, owner, role)
       isKept ||= keep
       return result
     } finally {
@@ -66,7 +68,8 @@ export async function createTenant(gateway: Gateway, owner: Owner): Promise<stri
     }
     if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
     if (!exists) await createDatabase(admin, name)
-    if (!entry) await addEntry(admin, owner)
+    const role = await handOver(gateway, admin, owner)
+    if (!entry) await addEntry(admin, owner, role)
   })
   return name
 }
@@ -143,10 +146,11 @@ async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise
 
 /** Whether a database that no catalog knows may be taken: nobody else's things are in it. */
 async function isAdoptable(gateway: Gateway, name: string): Promise<boolean> {
-  const [row] = await gateway.pools.use(
+  const [row] = await asGateway(
+    gateway,
     name,
     (sql) => sql<{ adoptable: boolean }[]>`
-      select to_regclass('_db_gateway_migrations') is not null
+      select to_regclass('public._db_gateway_migrations') is not null
         or not exists (
           select from pg_class
           where relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
@@ -156,7 +160,6 @@ async function isAdoptable(gateway: Gateway, name: string): Promise<boolean> {
           where pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
         ) as adoptable
     `,
-    { waitMs: ADMIN_WAIT_MS },
   )
   return row?.adoptable ?? false
 }

@@ -7,13 +7,8 @@ import { deployCode } from './code.ts'
 import { countLosses, dataLossError } from './data-loss.ts'
 import { readDirectives } from './directives.ts'
 import { createExtensions } from './extensions.ts'
-import {
-  countFunctions,
-  prepareLedger,
-  readLedger,
-  recordDeployment,
-  recordTypes,
-} from './ledger.ts'
+import { countFunctions, readLedger } from './ledger.ts'
+import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import {
   findPending,
@@ -39,6 +34,8 @@ import { deployTypes } from './types.ts'
 /** One archive to bring into one database. */
 export interface Job {
   database: string
+  /** What its ledger takes. */
+  ledgerKey: string
   archive: SchemaArchive
   flags: DeployFlags
   /** This very request created the database: it has nothing to lose. */
@@ -125,8 +122,8 @@ async function deployOnce(
 ): Promise<DeployResult> {
   const { database, archive, flags } = job
   const { files } = archive
+  const writer = new LedgerWriter(sql, job.ledgerKey)
   await sql.unsafe('begin')
-  await prepareLedger(sql)
   const ledger = await readLedger(sql)
   if (ledger.archiveChecksum === archive.checksum && !flags.repair) {
     await sql.unsafe('rollback')
@@ -142,15 +139,15 @@ async function deployOnce(
   const watching = job.isNew ? 'not at all' : changesTables ? 'closely' : 'from afar'
   const watch = await TableWatch.start(sql, watching, flags.force)
   if (flags.repair) {
-    result.migrationsRepaired = await repairMigrations(sql, files.migrations, ledger)
+    result.migrationsRepaired = await repairMigrations(writer, files.migrations, ledger)
   }
 
   await createExtensions(sql, database, files.extensions)
   const types = await deployTypes(sql, database, files.types, ledger.types)
-  if (files.types.length > 0) await recordTypes(sql, files.types)
+  if (files.types.length > 0) await writer.setTypes(files.types)
   result.typesChanged = [...types.created, ...types.changed]
 
-  await runPending(sql, job, pending, watch, result)
+  await runPending(sql, writer, job, pending, watch, result)
 
   if (isTablesDue) {
     const key = `${tablesChecksum} ${await watch.fingerprint()}`
@@ -161,8 +158,8 @@ async function deployOnce(
     result.warnings.push(...tables.warnings)
   }
 
-  Object.assign(result, await deployCode(sql, database, archive, ledger))
-  result.seedersApplied = await runSeeders(sql, database, files.seeders, ledger)
+  Object.assign(result, await deployCode(sql, writer, database, archive, ledger))
+  result.seedersApplied = await runSeeders(sql, writer, database, files.seeders, ledger)
   result.tableChanges = await watch.finish()
   result.warnings.push(
     ...types.warnings,
@@ -175,7 +172,7 @@ async function deployOnce(
     await sql.unsafe('rollback')
     return result
   }
-  await recordDeployment(sql, {
+  await writer.addDeployment({
     ...job.origin,
     ...result,
     status: 'completed',
@@ -207,6 +204,7 @@ function rememberComparison(key: string, tables: TablesResult): void {
 /** Runs the pending migrations; one that asks for no transaction divides the deploy in two. */
 async function runPending(
   sql: Sql,
+  writer: LedgerWriter,
   { database, flags }: Job,
   pending: SchemaFile[],
   watch: TableWatch,
@@ -215,7 +213,7 @@ async function runPending(
   for (const group of groupByTransaction(pending)) {
     const first = group[0]!
     if (!readDirectives(first).noTransaction) {
-      const steps = await runMigrations(sql, database, group, watch.watching === 'closely')
+      const steps = await runMigrations(sql, writer, database, group, watch.watching === 'closely')
       for (const { file, tables } of steps) watch.see(tables, readDirectives(file).allowDataLoss)
       result.migrationsApplied.push(...group.map((file) => file.name))
     } else if (flags.dryRun) {
@@ -223,7 +221,7 @@ async function runPending(
     } else {
       watch.assertNothingLost()
       await sql.unsafe('commit')
-      await runOutsideTransaction(sql, database, first)
+      await runOutsideTransaction(sql, writer, database, first)
       await sql.unsafe('begin')
       await watch.look(true)
       result.migrationsApplied.push(first.name)
@@ -252,8 +250,7 @@ async function recordFailure(sql: Sql, job: Job, failure: unknown, started: numb
       : { error: 'internal_error', message: String(failure) }
   try {
     await sql.unsafe('rollback')
-    await prepareLedger(sql)
-    await recordDeployment(sql, {
+    await new LedgerWriter(sql, job.ledgerKey).addDeployment({
       ...job.origin,
       ...unchangedResult(0),
       status: 'failed',

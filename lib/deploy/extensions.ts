@@ -41,6 +41,46 @@ export async function createExtensions(
   }
 }
 
+/**
+ * Of the files, those whose extension is missing and is not for the owner of a database to create
+ * (PostgreSQL manual, "Extension Control Files", `superuser` and `trusted`).
+ */
+export async function findUntrusted(sql: Sql, files: SchemaFile[]): Promise<SchemaFile[]> {
+  const wanted = files.map(readExtension)
+  const list = wanted.map(({ name, version }) => ({ name, version }))
+  const rows = await sql<{ name: string }[]>`
+    select distinct e.name
+    from json_to_recordset(${JSON.stringify(list)}::json) as wanted (name text, version text)
+    join pg_available_extensions e using (name)
+    join pg_available_extension_versions v
+      on v.name = e.name and v.version = coalesce(wanted.version, e.default_version)
+    where e.installed_version is null and v.superuser and not v.trusted
+  `
+  const names = new Set(rows.map(({ name }) => name))
+  return wanted.filter(({ name }) => names.has(name)).map(({ file }) => file)
+}
+
+/**
+ * Creates these extensions as the gateway's role; the schemas they ask for are `role`'s.
+ * @throws {GatewayError} extension_install_failed
+ */
+export async function installExtensions(
+  sql: Sql,
+  database: string,
+  files: SchemaFile[],
+  role: string,
+): Promise<void> {
+  for (const extension of files.map(readExtension)) {
+    // Without one it would go where names are found, which is nowhere of the platform's.
+    await createExtension(
+      sql,
+      database,
+      { ...extension, schema: extension.schema ?? 'public' },
+      role,
+    )
+  }
+}
+
 function readExtension(file: SchemaFile): WantedExtension {
   const comment = (name: string) =>
     new RegExp(`^--\\s*${name}:\\s*(\\S+)\\s*$`, 'm').exec(file.text)?.[1]
@@ -56,9 +96,13 @@ async function createExtension(
   sql: Sql,
   database: string,
   { file, name, version, schema }: WantedExtension,
+  schemaOwner?: string,
 ): Promise<void> {
+  const authorization = schemaOwner ? ` authorization ${quoteIdentifier(schemaOwner)}` : ''
   try {
-    if (schema) await sql.unsafe(`create schema if not exists ${quoteIdentifier(schema)}`)
+    if (schema) {
+      await sql.unsafe(`create schema if not exists ${quoteIdentifier(schema)}${authorization}`)
+    }
     await sql.unsafe(
       `create extension ${quoteIdentifier(name)}` +
         (schema ? ` schema ${quoteIdentifier(schema)}` : '') +

@@ -59,8 +59,12 @@ function hasFailed(results: DatabaseResult[]): boolean {
 }
 
 async function targets(gateway: Gateway, { owner }: DeployRequest): Promise<CatalogEntry[]> {
-  if (owner.tenantId !== null) return [{ ...owner, database: await gateway.catalog.find(owner) }]
-  const entries = await gateway.catalog.list(owner.platform)
+  const { catalog } = gateway
+  if (owner.tenantId !== null) {
+    const database = await catalog.find(owner)
+    return [{ ...owner, database, role: catalog.holderOf(database)?.role ?? null }]
+  }
+  const entries = await catalog.list(owner.platform)
   if (entries.length > 0) return entries
   throw new GatewayError(
     'database_not_found',

@@ -1,10 +1,10 @@
-import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import type { Replaceable } from './any-order.ts'
 import { asStatementError } from './failure.ts'
-import { type Ledger, recordFunctionFile } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import type { LedgerWriter } from './ledger-writer.ts'
 import type { Leftover } from './leftovers.ts'
 import type { Script } from './run-file.ts'
 
@@ -25,11 +25,15 @@ export interface MadeFunction {
 }
 
 /** A changed function file, to be run. */
-export function replaceableFunction(sql: Sql, script: Script, ledger: Ledger): Replaceable {
+export function replaceableFunction(
+  writer: LedgerWriter,
+  script: Script,
+  ledger: Ledger,
+): Replaceable {
   const made = ledger.functions.get(script.file.name)?.functions ?? []
   return {
     script,
-    mark: () => recordFunctionFile(sql, script.file),
+    mark: () => writer.setFunctionFile(script.file),
     drops: made.map((identity) => `drop routine if exists ${identity}`),
   }
 }
@@ -68,7 +72,7 @@ export async function readMade(sql: Sql, before: FunctionsBefore): Promise<MadeF
       p.oid::text as oid,
       (
         select f.file
-        from _db_gateway_functions f
+        from public._db_gateway_functions f
         where f.deployed_at = now() and f.cmin::text::bigint > p.cmin::text::bigint
         order by f.cmin::text::bigint
         limit 1
@@ -156,22 +160,4 @@ function positionOfLine(text: string, line: number): number {
   const before = lines.slice(0, line - 1).reduce((sum, one) => sum + [...one].length + 1, 0)
   const indent = /^[ \t]*/.exec(lines[line - 1] ?? '')?.[0].length ?? 0
   return before + indent + 1
-}
-
-/** Writes down which functions the files made. */
-export async function recordFunctions(
-  sql: Sql,
-  changed: SchemaFile[],
-  made: MadeFunction[],
-): Promise<void> {
-  const rows = changed.map(({ name }) => ({
-    file: name,
-    functions: made.filter(({ file }) => file === name).map(({ identity }) => identity),
-  }))
-  await sql`
-    update _db_gateway_functions f
-    set functions = made.functions
-    from json_to_recordset(${JSON.stringify(rows)}::json) as made (file text, functions text[])
-    where f.file = made.file
-  `
 }

@@ -51,7 +51,7 @@ async function readOne(
       database,
       (sql) => sql<{ deployment: object }[]>`
         select to_json(d) as deployment
-        from _db_gateway_deployments d
+        from public._db_gateway_deployments d
         order by id desc
         limit ${limit}
       `,

@@ -6,7 +6,8 @@ import { answers } from '../postgres/pipeline.ts'
 import { sendTables, type Table } from './changes.ts'
 import { readDirectives } from './directives.ts'
 import { fileFailure } from './failure.ts'
-import { type Ledger, recordMigration, updateMigration } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import type { LedgerWriter } from './ledger-writer.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 
 /** The tables after a migration ran. */
@@ -37,6 +38,7 @@ export function findPending(
  */
 export async function runMigrations(
   sql: Sql,
+  writer: LedgerWriter,
   database: string,
   files: SchemaFile[],
   look: boolean,
@@ -44,7 +46,7 @@ export async function runMigrations(
   const scripts = await parseScripts('migration_failed', 'Migration', files)
   const looks: Promise<MigrationStep>[] = []
   const sent = scripts.flatMap((script) => {
-    const queries = [...sendScript(sql, script), recordMigration(sql, script.file)]
+    const queries = [...sendScript(sql, script), writer.addMigration(script.file)]
     if (!look) return queries
     const tables = sendTables(sql)
     looks.push(tables.then((found) => ({ file: script.file, tables: found })))
@@ -67,20 +69,21 @@ export async function runMigrations(
  */
 export async function runOutsideTransaction(
   sql: Sql,
+  writer: LedgerWriter,
   database: string,
   file: SchemaFile,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
-  await recordMigration(sql, file, 'begun')
+  await writer.addMigration(file, 'begun')
   try {
     await runOneByOne(sql, script!)
   } catch (error) {
     if (!endsConnection(error)) {
-      await updateMigration(sql, file, 'begun', (error as Error).message)
+      await writer.updateMigration(file, 'begun', (error as Error).message)
     }
     throw withHint(fileFailure('migration_failed', 'Migration', database, error))
   }
-  await updateMigration(sql, file, 'applied')
+  await writer.updateMigration(file, 'applied')
 }
 
 async function runOneByOne(sql: Sql, { file, statements }: Script): Promise<void> {
@@ -93,7 +96,7 @@ async function runOneByOne(sql: Sql, { file, statements }: Script): Promise<void
  * @returns their names
  */
 export async function repairMigrations(
-  sql: Sql,
+  writer: LedgerWriter,
   files: SchemaFile[],
   ledger: Ledger,
 ): Promise<string[]> {
@@ -101,7 +104,7 @@ export async function repairMigrations(
     const applied = ledger.migrations.get(file.name)
     return applied && (applied.checksum !== file.checksum || applied.status !== 'applied')
   })
-  await answers(differing.map((file) => updateMigration(sql, file, 'applied')))
+  await answers(differing.map((file) => writer.updateMigration(file, 'applied')))
   return differing.map((file) => file.name)
 }
 

@@ -2,10 +2,13 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner } from '../names.ts'
-import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import { endsConnection, fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import type { Lease } from '../postgres/lease.ts'
 import { ensureDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
-import { findInPlace } from './ledger.ts'
+import { findUntrusted, installExtensions } from './extensions.ts'
+import { asGateway, handOver } from './handover.ts'
+import { acceptsKey, findInPlace } from './ledger.ts'
 import {
   type DeployFlags,
   type DeployOrigin,
@@ -28,7 +31,13 @@ const DEPLOY_WAIT_MS = 60_000
 const INVALID_CATALOG_NAME = '3D000'
 const UNDEFINED_TABLE = '42P01'
 const UNDEFINED_COLUMN = '42703'
-const NOT_IN_PLACE = new Set([INVALID_CATALOG_NAME, UNDEFINED_TABLE, UNDEFINED_COLUMN])
+const INSUFFICIENT_PRIVILEGE = '42501'
+const NOT_IN_PLACE = new Set([
+  INVALID_CATALOG_NAME,
+  UNDEFINED_TABLE,
+  UNDEFINED_COLUMN,
+  INSUFFICIENT_PRIVILEGE,
+])
 
 /**
  * Brings the owner's database to the archive's schema; creates it first where it does not exist.
@@ -104,10 +113,12 @@ async function deployTo(
     request_id: origin.requestId,
     address: origin.address,
   })
-  const lease = await gateway.pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
+  const lease = await leaseForDeploy(gateway, owner)
   try {
+    if (!flags.dryRun) await installUntrusted(gateway, lease, owner, archive)
     const result = await deploy(lease.sql, {
       database,
+      ledgerKey: gateway.secret.ledgerKeyOf(database),
       archive,
       flags,
       isNew,
@@ -140,6 +151,54 @@ async function deployTo(
   }
 }
 
+/**
+ * A connection of the role that is to have the database, with a ledger that takes the gateway's key.
+ * Where either is missing, the database is handed over (again) first.
+ */
+async function leaseForDeploy(gateway: Gateway, owner: Owner): Promise<Lease> {
+  const { pools, secret, roles } = gateway
+  const database = databaseName(owner)
+  const makeReady = () => pools.use(gateway.server.database, (sql) => handOver(gateway, sql, owner))
+  if (!isHandedOver(gateway, owner)) await makeReady()
+  for (let attempt = 1; ; attempt++) {
+    const lease = await pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
+    try {
+      if (await acceptsKey(lease.sql, secret.ledgerKeyOf(database))) return lease
+      lease.release()
+    } catch (error) {
+      lease.release(error)
+      if (!isLogInRefused(error) || attempt > 1) throw fromPostgres(error, database)
+      roles.doubt(owner.platform)
+    }
+    if (attempt > 1) throw new Error(`The ledger of ${database} does not take the gateway's key`)
+    await makeReady()
+  }
+}
+
+function isHandedOver({ catalog, roles }: Gateway, owner: Owner): boolean {
+  return catalog.holderOf(databaseName(owner))?.role === roles.roleOf(owner.platform)
+}
+
+/** There is no such role, or it has another password. */
+function isLogInRefused(error: unknown): boolean {
+  return isPostgresError(error) && endsConnection(error) && error.code.startsWith('28')
+}
+
+/** What takes more than the platform's role is installed by the gateway's, where that may. */
+async function installUntrusted(
+  gateway: Gateway,
+  { sql }: Lease,
+  owner: Owner,
+  { files }: SchemaArchive,
+): Promise<void> {
+  const role = gateway.roles.roleOf(owner.platform)
+  if (role === null || files.extensions.length === 0) return
+  const database = databaseName(owner)
+  const untrusted = await findUntrusted(sql, files.extensions)
+  if (untrusted.length === 0) return
+  await asGateway(gateway, database, (own) => installExtensions(own, database, untrusted, role))
+}
+
 /** The result where the archive is in place already; undefined where there is work to do. */
 async function findUnchanged(
   gateway: Gateway,
@@ -147,7 +206,7 @@ async function findUnchanged(
 ): Promise<DeployResult | undefined> {
   if (flags.repair) return undefined
   const database = await gateway.catalog.findOwn(owner)
-  if (database === undefined) return undefined
+  if (database === undefined || !isHandedOver(gateway, owner)) return undefined
   try {
     const functionsDeployed = await gateway.pools.use(
       database,
@@ -162,8 +221,9 @@ async function findUnchanged(
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)
-    // The database is gone, or has no ledger, or one of an older gateway.
-    if (code !== undefined && NOT_IN_PLACE.has(code)) return undefined
+    // The database is gone, or has no ledger, or one of an older gateway; or its role is gone.
+    const isToDo = code !== undefined && NOT_IN_PLACE.has(code)
+    if (isToDo || isLogInRefused(error)) return undefined
     throw fromPostgres(error, database)
   }
 }

@@ -2,7 +2,8 @@ import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { answers } from '../postgres/pipeline.ts'
 import { fileFailure } from './failure.ts'
-import { type Ledger, recordSeeder } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import type { LedgerWriter } from './ledger-writer.ts'
 import { parseScripts, sendScript } from './run-file.ts'
 
 /**
@@ -12,6 +13,7 @@ import { parseScripts, sendScript } from './run-file.ts'
  */
 export async function runSeeders(
   sql: Sql,
+  writer: LedgerWriter,
   database: string,
   files: SchemaFile[],
   ledger: Ledger,
@@ -19,7 +21,7 @@ export async function runSeeders(
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
     try {
-      await answers([...sendScript(sql, script), recordSeeder(sql, script.file)])
+      await answers([...sendScript(sql, script), writer.addSeeder(script.file)])
     } catch (error) {
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }

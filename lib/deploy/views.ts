@@ -1,12 +1,13 @@
 import type { Sql } from '../postgres/connection.ts'
 import type { Replaceable } from './any-order.ts'
-import { type Ledger, recordViewFile } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
+import type { LedgerWriter } from './ledger-writer.ts'
 import type { Leftover } from './leftovers.ts'
 import type { Script } from './run-file.ts'
 
 /** A changed view file, to be run. */
 export function replaceableView(
-  sql: Sql,
+  writer: LedgerWriter,
   script: Script,
   ledger: Ledger,
   kinds: Map<string, string>,
@@ -14,7 +15,7 @@ export function replaceableView(
   const made = ledger.views.get(script.file.name)?.views ?? []
   return {
     script,
-    mark: () => recordViewFile(sql, script.file, viewsOf(script)),
+    mark: () => writer.setViewFile(script.file, viewsOf(script)),
     // The last one first: it may be made from those before it.
     drops: made.toReversed().map((view) => dropStatement(view, kinds.get(view))),
   }

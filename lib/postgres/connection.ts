@@ -6,7 +6,7 @@ import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
 import { logIn } from './log-in.ts'
 import { directRoute, type Route } from './route.ts'
-import type { Server } from './server.ts'
+import type { Credentials, Server } from './server.ts'
 import { failedSocket } from './socket.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
@@ -55,6 +55,8 @@ function textType(to: number, from: number[], parse: (text: string) => unknown) 
 
 export interface ConnectionOptions {
   database: string
+  /** The role to log in as, where it is not the server's. */
+  credentials?: Credentials | undefined
   /** The way to the server, where it may have several hosts. */
   route?: Route
   connectTimeoutMs: number
@@ -102,6 +104,7 @@ export class Connection {
   readonly #opening: Promise<Duplex>
   /** Of the session, from its start. */
   readonly #parameters: Record<string, string | number>
+  readonly #credentials: Credentials
   readonly #route: Route
   /** The host it leads to, once it is open. */
   #server: Server | undefined
@@ -123,6 +126,8 @@ export class Connection {
     this.#onOpen = onOpen
     this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
+    this.#credentials = options.credentials ?? server
+    const { user, password } = this.#credentials
     const parameters = {
       application_name: server.applicationName,
       TimeZone: 'UTC',
@@ -134,7 +139,7 @@ export class Connection {
       ...KEEPALIVES,
     }
     this.#parameters = {
-      user: server.user,
+      user,
       database: options.database,
       client_encoding: 'UTF8',
       ...parameters,
@@ -142,8 +147,8 @@ export class Connection {
     this.sql = postgres({
       host: server.host,
       port: server.port,
-      user: server.user,
-      password: server.password,
+      user,
+      password,
       database: options.database,
       max: 1,
       ssl: false,
@@ -289,7 +294,7 @@ export class Connection {
       this.#socket = socket
       this.#server = server
       const left = giveUpAt - performance.now()
-      const isReady = await this.#logIn(socket, server, Math.min(patienceMs, left))
+      const isReady = await this.#logIn(socket, Math.min(patienceMs, left))
       // From here on, how it ends is the driver's to know.
       socket.once('error', () => this.#endClient())
       socket.once('close', () => {
@@ -306,12 +311,12 @@ export class Connection {
     }
   }
 
-  async #logIn(socket: Socket, server: Server, withinMs: number): Promise<boolean> {
+  async #logIn(socket: Socket, withinMs: number): Promise<boolean> {
     const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
     // It may come while nobody reads; who reads then is told.
     socket.on('error', () => {})
     try {
-      const isReady = await logIn(socket, server, this.#parameters)
+      const isReady = await logIn(socket, this.#credentials, this.#parameters)
       if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
       return isReady
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import { type KnownKeys, Scram } from './scram.ts'
-import type { Server } from './server.ts'
+import type { Credentials } from './server.ts'
 
 /** Types of messages and of requests for authentication (PostgreSQL manual, "Message Formats"). */
 const AUTHENTICATION = 'R'.charCodeAt(0)
@@ -13,8 +13,8 @@ const SASL_FINAL = 12
 const PROTOCOL_3_0 = 196_608
 const MECHANISM = 'SCRAM-SHA-256'
 
-/** Of each server's role. */
-const knownKeys = new WeakMap<Server, KnownKeys>()
+/** Of each role. */
+const knownKeys = new WeakMap<Credentials, KnownKeys>()
 
 /**
  * Sends the start-up message on a new socket and logs in by SCRAM, with the keys of the last time:
@@ -27,10 +27,10 @@ const knownKeys = new WeakMap<Server, KnownKeys>()
  */
 export async function logIn(
   socket: Socket,
-  server: Server,
+  credentials: Credentials,
   parameters: Record<string, string | number>,
 ): Promise<boolean> {
-  const scram = new Scram(server.password, knownKeys.get(server))
+  const scram = new Scram(credentials.password, knownKeys.get(credentials))
   const input = new Input(socket)
   socket.write(startupMessage(parameters))
   for (;;) {
@@ -40,7 +40,7 @@ export async function logIn(
       socket.write(saslInitial(scram.first()))
     } else if (step === SASL_CONTINUE) {
       socket.write(passwordMessage(Buffer.from(await scram.final(textOf(message)))))
-      if (scram.known) knownKeys.set(server, scram.known)
+      if (scram.known) knownKeys.set(credentials, scram.known)
     } else if (step === SASL_FINAL) {
       scram.verify(textOf(message))
     } else {

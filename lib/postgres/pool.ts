@@ -2,6 +2,7 @@ import type { Budget } from './budget.ts'
 import type { Connection } from './connection.ts'
 import { Lease, type LeaseEnd } from './lease.ts'
 import type { PoolCounters } from './pool-counters.ts'
+import type { Credentials } from './server.ts'
 import type { Waiter } from './waiter.ts'
 
 /** The connections to one database, and who waits for one. */
@@ -9,6 +10,8 @@ export interface Pool {
   database: string
   /** Whose database it is, where that is known. */
   platform: string | undefined
+  /** The role that its next connection logs in as, where it is not the server's own. */
+  credentials: () => Credentials | undefined
   /** What its connections count for: the narrowest first. */
   budgets: Budget[]
   connections: Set<Connection>

@@ -7,7 +7,7 @@ import type { Lease } from './lease.ts'
 import { findRoom, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
 import { type PoolsReport, reportOf } from './pool-report.ts'
-import type { Server } from './server.ts'
+import type { Credentials, Server } from './server.ts'
 import { type Client, clientGone, enqueue, queueFull } from './waiter.ts'
 
 export type { Client }
@@ -44,6 +44,12 @@ export interface PoolsStatus {
 /** Whose database it is; undefined where that is not known. */
 export type PlatformOf = (database: string) => string | undefined
 
+/**
+ * The role that works in a database; undefined: the server's own.
+ * @throws {GatewayError} where nobody knows the database
+ */
+export type CredentialsOf = (database: string) => Credentials | undefined
+
 const LONGEST_SWEEP_MS = 30_000
 
 /** So much earlier, at most, a connection is as old as it may get: not all at the same time. */
@@ -67,6 +73,7 @@ export class Pools {
   readonly #hosts: Hosts
   readonly #limits: PoolLimits
   readonly #platformOf: PlatformOf
+  readonly #credentialsOf: CredentialsOf
   readonly #all: Budget
   readonly #platforms = new Map<string, Budget>()
   readonly #pools = new Map<string, Pool>()
@@ -79,7 +86,12 @@ export class Pools {
   /** Told when the primary is another one of the server's hosts. */
   onMoved: ((from: Server, to: Server) => void) | undefined
 
-  constructor(server: Server, limits: PoolLimits, platformOf: PlatformOf = () => undefined) {
+  constructor(
+    server: Server,
+    limits: PoolLimits,
+    platformOf: PlatformOf = () => undefined,
+    credentialsOf: CredentialsOf = () => undefined,
+  ) {
     this.#server = server
     this.#hosts = new Hosts(server)
     this.#hosts.onMoved = (from, to) => {
@@ -88,6 +100,7 @@ export class Pools {
     }
     this.#limits = limits
     this.#platformOf = platformOf
+    this.#credentialsOf = credentialsOf
     this.#all = new Budget(limits.maxTotalConnections)
     const shortest = Math.min(limits.poolIdleTimeoutMs, limits.poolMaxLifetimeMs)
     const every = Math.min(LONGEST_SWEEP_MS, Math.ceil(shortest / 4))
@@ -197,14 +210,22 @@ export class Pools {
   }
 
   /**
-   * Opens a connection that is kept, such as one that listens. It holds a permit and counts under
-   * the limit of no database; who keeps it closes it, after `end` too.
-   * @throws {GatewayError} pool_exhausted when no permit becomes free in time
+   * Opens a connection of the gateway's own role that is kept, such as one that listens. It holds a
+   * permit and counts under the limit of no database; who keeps it closes it, after `end` too.
+   * @throws {GatewayError} pool_exhausted when no permit becomes free within `waitMs`
    */
-  async keep(database: string): Promise<Connection> {
-    const pool = this.#newPool(database)
+  async keep(database: string, waitMs?: number): Promise<Connection> {
+    const pool = this.#newPool(database, () => undefined)
     this.#kept.add(pool)
-    return (await this.#wait(pool, {})).connection
+    return (await this.#wait(pool, { waitMs })).connection
+  }
+
+  /** From now on work in the database begins on new connections, as another role. */
+  renew(database: string): void {
+    const pool = this.#pools.get(database)
+    if (!pool) return
+    for (const connection of pool.connections) connection.isSpent = true
+    for (const connection of [...pool.idle]) this.#retire(connection)
   }
 
   /** Closes every connection to a database and lets its pool go, before the database is dropped. */
@@ -241,17 +262,19 @@ export class Pools {
   #pool(database: string): Pool {
     let pool = this.#pools.get(database)
     if (!pool) {
-      pool = this.#newPool(database)
+      this.#credentialsOf(database)
+      pool = this.#newPool(database, () => this.#credentialsOf(database))
       this.#pools.set(database, pool)
     }
     return pool
   }
 
-  #newPool(database: string): Pool {
+  #newPool(database: string, credentials: () => Credentials | undefined): Pool {
     const platform = this.#platformOf(database)
     const pool: Pool = {
       database,
       platform,
+      credentials,
       budgets: this.#budgetsOf(platform),
       connections: new Set(),
       idle: [],
@@ -404,6 +427,7 @@ export class Pools {
       this.#server,
       {
         database: pool.database,
+        credentials: pool.credentials(),
         route: this.#hosts,
         connectTimeoutMs: this.#limits.connectTimeoutMs,
         statementTimeoutMs: this.#limits.statementTimeoutMs,

@@ -1,6 +1,6 @@
 import type { Sql } from './connection.ts'
 import { isPostgresError } from './errors.ts'
-import { type PoolLimits, Pools } from './pools.ts'
+import { type CredentialsOf, type PoolLimits, Pools } from './pools.ts'
 import { describeServer, type Server } from './server.ts'
 import type { WalHistory } from './wal-history.ts'
 
@@ -33,6 +33,7 @@ export class Replica {
   readonly name: string
   readonly #server: Server
   readonly #limits: PoolLimits
+  readonly #credentialsOf: CredentialsOf | undefined
   #pools: Pools
   #capacity: number
   /** Everything that the primary had written by this moment of `performance.now()` is there. */
@@ -45,12 +46,13 @@ export class Replica {
   #hasFailed = false
   #askedAt: number | undefined
 
-  constructor(server: Server, limits: PoolLimits) {
+  constructor(server: Server, limits: PoolLimits, credentialsOf?: CredentialsOf) {
     this.name = describeServer(server)
     this.#server = server
     this.#limits = limits
-    this.#pools = new Pools(server, limits)
+    this.#credentialsOf = credentialsOf
     this.#capacity = limits.maxTotalConnections
+    this.#pools = this.#newPools()
   }
 
   get server(): Server {
@@ -129,8 +131,13 @@ export class Replica {
 
   #cut(): void {
     const old = this.#pools
-    this.#pools = new Pools(this.#server, { ...this.#limits, maxTotalConnections: this.#capacity })
+    this.#pools = this.#newPools()
     old.end().catch(() => {})
+  }
+
+  #newPools(): Pools {
+    const limits = { ...this.#limits, maxTotalConnections: this.#capacity }
+    return new Pools(this.#server, limits, undefined, this.#credentialsOf)
   }
 }
 

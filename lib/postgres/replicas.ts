@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
 import type { Sql } from './connection.ts'
 import { isConnectionLost } from './errors.ts'
-import type { PoolLimits, Pools } from './pools.ts'
+import type { CredentialsOf, PoolLimits, Pools } from './pools.ts'
 import { type Primary, Replica, type Trouble } from './replica.ts'
 import type { Server } from './server.ts'
 import { WalHistory } from './wal-history.ts'
@@ -56,9 +56,15 @@ export class Replicas {
   #turn = 0
   #ended = false
 
-  constructor(primary: Pools, servers: Server[], options: ReplicasOptions, log: Log) {
+  constructor(
+    primary: Pools,
+    servers: Server[],
+    options: ReplicasOptions,
+    log: Log,
+    credentialsOf?: CredentialsOf,
+  ) {
     this.#primary = primary
-    this.#replicas = servers.map((server) => new Replica(server, options))
+    this.#replicas = servers.map((server) => new Replica(server, options, credentialsOf))
     this.#maxLagMs = options.readMaxLagMs
     // Between two answers a replica grows older, too.
     this.#everyMs = Math.min(ASK_EVERY_MS, options.readMaxLagMs / 4)
@@ -100,6 +106,11 @@ export class Replicas {
   /** The same, for every database. */
   catchUpAll(): void {
     this.#allNotBefore = performance.now()
+  }
+
+  /** From now on work in the database begins on new connections, as another role. */
+  renew(database: string): void {
+    for (const replica of this.#replicas) replica.pools.renew(database)
   }
 
   /** From now on at most so many connections are open to each replica. */

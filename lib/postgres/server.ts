@@ -16,14 +16,18 @@ export interface Host {
   port: number
 }
 
+/** A role that can log in. */
+export interface Credentials {
+  user: string
+  password: string
+}
+
 /** A PostgreSQL server and the role that the gateway is there. */
-export interface Server extends Host {
+export interface Server extends Host, Credentials {
   /** Further hosts: any of all of them may be the primary. */
   others: Host[]
   /** What a session has to be, to be used. With several hosts never `any`. */
   sessionAttrs: SessionAttrs
-  user: string
-  password: string
   /** The administrative database: it holds the catalog. */
   database: string
   applicationName: string

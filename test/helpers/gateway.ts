@@ -9,6 +9,9 @@ import { type RunningGateway, startGateway } from '../../lib/start.ts'
 
 export const PROJECT = join(import.meta.dirname, '../..')
 
+/** Of all gateways of the tests: they share roles where they share a platform. */
+const TEST_SECRET = 'of the tests, which have nothing to hide'
+
 /** The JSON of an answer. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
 export type Json = any
@@ -86,18 +89,22 @@ export async function createAdminDatabase(): Promise<string> {
   return databaseUrlOf(name)
 }
 
-/** Drops an administrative database and every database of its catalog. */
+/** Drops an administrative database, every database of its catalog and the platforms' roles. */
 export async function dropAdminDatabase(url: string): Promise<void> {
   const { database } = parseDatabaseUrl(url)
-  const rows = await queryDatabase(database, 'select database from _db_gateway_databases').catch(
-    () => [],
-  )
+  const rows = await queryDatabase(
+    database,
+    'select database, owner_role from _db_gateway_databases',
+  ).catch(() => [])
   const home = parseDatabaseUrl(inject('databaseUrl')).database
   for (const name of [...rows.map((row) => row.database), database]) {
     // A role that is no superuser may not end autovacuum, as "force" would have to.
     await queryDatabase(home, `drop database if exists "${name}" with (force)`).catch(() =>
       queryDatabase(home, `drop database if exists "${name}"`),
     )
+  }
+  for (const role of new Set(rows.map((row) => row.owner_role))) {
+    if (role !== null) await queryDatabase(home, `drop role if exists "${role}"`)
   }
 }
 
@@ -117,7 +124,12 @@ export async function startTestGateway(
           .map((line) => JSON.parse(line)),
       ),
   })
-  const config = readConfig({ GATEWAY_PORT: '0', ...env, DATABASE_URL: url })
+  const config = readConfig({
+    GATEWAY_PORT: '0',
+    GATEWAY_SECRET: TEST_SECRET,
+    ...env,
+    DATABASE_URL: url,
+  })
   const running = await startGateway(config, log, handlersFolder)
 
   const request = async (path: string, init: RequestInit): Promise<Answer> => {

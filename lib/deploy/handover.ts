@@ -1,0 +1,152 @@
+import { setRole } from '../catalog.ts'
+import type { Gateway } from '../gateway.ts'
+import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { createLedger } from './ledger-tables.ts'
+
+/** A deploy waits for it, and is not repeated so easily. */
+const WAIT_MS = 60_000
+
+/** What has a lower one came with PostgreSQL, such as the schema `public` (transam.h). */
+const FIRST_NORMAL_OID = 16_384
+
+/**
+ * Runs `work` in a platform's database as the gateway's own role. What the platform has made there,
+ * or has set for the database, must not come into it: names are found in pg_catalog alone.
+ */
+export async function asGateway<T>(
+  { pools, config }: Gateway,
+  database: string,
+  work: (sql: Sql) => Promise<T>,
+): Promise<T> {
+  const connection = await pools.keep(database, WAIT_MS)
+  try {
+    await connection.sql.unsafe(`
+      set role none;
+      set search_path = pg_catalog, pg_temp;
+      set default_transaction_read_only = off;
+      set lock_timeout = ${config.lockTimeoutMs};
+    `)
+    return await work(connection.sql)
+  } finally {
+    await connection.close()
+  }
+}
+
+/**
+ * Sees to it that the owner's database has its ledger, and that the platform's role, which is
+ * created where it is missing, has everything else in it: the first time for a new database, and
+ * for one that was made before there was such a role. `admin` is a connection to the administrative
+ * database.
+ * @returns the role; null where platforms share the gateway's
+ * @throws {GatewayError} name_conflict
+ */
+export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Promise<string | null> {
+  const database = databaseName(owner)
+  const role = await gateway.roles.ensure(admin, owner.platform)
+  await asGateway(gateway, database, async (sql) => {
+    await sql.unsafe('begin')
+    await sql`select pg_advisory_xact_lock(hashtext('_db_gateway_handover'))`
+    if (role !== null) await takePublic(sql, role)
+    await createLedger(sql, gateway.secret.ledgerKeyOf(database), role)
+    if (role !== null) await giveAway(sql, database, role)
+    await sql.unsafe('commit')
+  })
+  await setRole(admin, owner, role)
+  gateway.catalog.note({ database, platform: owner.platform, role })
+  return role
+}
+
+/** Who owns a schema may drop all that is in it, and the ledger is in `public`. */
+async function takePublic(sql: Sql, role: string): Promise<void> {
+  await sql.unsafe('create schema if not exists public')
+  const [row] = await sql<{ is_own: boolean }[]>`
+    select pg_get_userbyid(nspowner) = current_user as is_own
+    from pg_namespace where nspname = 'public'
+  `
+  if (!row!.is_own) await sql.unsafe('alter schema public owner to current_user')
+  await sql.unsafe(`
+    grant usage, create on schema public to ${quoteIdentifier(role)} with grant option
+  `)
+}
+
+/** The database, and what the gateway's role has made in it while there was no other. */
+async function giveAway(sql: Sql, database: string, role: string): Promise<void> {
+  const name = quoteIdentifier(role)
+  const objects = await readOwnObjects(sql)
+  const statements = objects.map(
+    ({ type, identity }) => `alter ${type} ${identity} owner to ${name}`,
+  )
+  statements.push(
+    `alter database ${quoteIdentifier(database)} owner to ${name}`,
+    `revoke all on database ${quoteIdentifier(database)} from public`,
+  )
+  await sql.unsafe(statements.join(';'))
+}
+
+/**
+ * Everything that has an owner by itself, and this one: not the columns' sequences, row types and
+ * arrays, which go with what they belong to, nor what is an extension's. (`reassign owned` would
+ * give away the gateway's other databases too.) Schemas come first: who gets what is in one has to
+ * have it.
+ */
+async function readOwnObjects(sql: Sql): Promise<{ type: string; identity: string }[]> {
+  return sql`
+    with owned (classid, objid, owner, namespace) as (
+      select 'pg_namespace'::regclass, oid, nspowner, oid from pg_namespace
+      union all
+      select 'pg_class'::regclass, oid, relowner, relnamespace from pg_class c
+      where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+        and not (relkind = 'S' and exists (
+          select from pg_depend d
+          where d.classid = 'pg_class'::regclass and d.objid = c.oid
+            and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+        ))
+      union all
+      select 'pg_proc'::regclass, oid, proowner, pronamespace from pg_proc
+      union all
+      select 'pg_type'::regclass, t.oid, typowner, typnamespace from pg_type t
+      where typtype <> 'm'
+        and not exists (select from pg_type e where e.typarray = t.oid)
+        and not exists (select from pg_class c where c.oid = t.typrelid and c.relkind <> 'c')
+      union all
+      select 'pg_operator'::regclass, oid, oprowner, oprnamespace from pg_operator
+      union all
+      select 'pg_opclass'::regclass, oid, opcowner, opcnamespace from pg_opclass
+      union all
+      select 'pg_opfamily'::regclass, oid, opfowner, opfnamespace from pg_opfamily
+      union all
+      select 'pg_collation'::regclass, oid, collowner, collnamespace from pg_collation
+      union all
+      select 'pg_conversion'::regclass, oid, conowner, connamespace from pg_conversion
+      union all
+      select 'pg_ts_dict'::regclass, oid, dictowner, dictnamespace from pg_ts_dict
+      union all
+      select 'pg_ts_config'::regclass, oid, cfgowner, cfgnamespace from pg_ts_config
+      union all
+      select 'pg_statistic_ext'::regclass, oid, stxowner, stxnamespace from pg_statistic_ext
+      union all
+      select 'pg_foreign_server'::regclass, oid, srvowner, 0 from pg_foreign_server
+      union all
+      select 'pg_publication'::regclass, oid, pubowner, 0 from pg_publication
+      union all
+      select 'pg_largeobject'::regclass, oid, lomowner, 0 from pg_largeobject_metadata
+    )
+    select
+      case o.type when 'statistics object' then 'statistics' else o.type end as type,
+      o.identity
+    from owned
+    cross join pg_identify_object(owned.classid, owned.objid, 0) o
+    left join pg_class c on classid = 'pg_class'::regclass and c.oid = objid
+    where owner = current_user::regrole
+      and objid >= ${FIRST_NORMAL_OID}
+      and namespace <> '_db_gateway'::regnamespace
+      and (owned.classid <> 'pg_namespace'::regclass or objid <> 'public'::regnamespace)
+      and (c.relname is null or c.relname not like '\\_db\\_gateway\\_%')
+      and not exists (
+        select from pg_depend d
+        where d.classid = owned.classid and d.objid = owned.objid and d.deptype = 'e'
+      )
+    order by classid <> 'pg_namespace'::regclass
+  `
+}

@@ -1,0 +1,68 @@
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const FILE = 'gateway-secret'
+
+/**
+ * The secret that everything is derived from which PostgreSQL asks the gateway for. Nothing derived
+ * is stored, and gateways with the same secret agree on all of it.
+ */
+export class Secret {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** Tells secrets apart, and nothing else of them. */
+  get fingerprint(): string {
+    return this.#derive('fingerprint').slice(0, 16)
+  }
+
+  passwordOf(role: string): string {
+    return this.#derive(`password of ${role}`)
+  }
+
+  /** What shows a database's ledger that it is the gateway who writes. */
+  ledgerKeyOf(database: string): string {
+    return this.#derive(`ledger of ${database}`)
+  }
+
+  /** 256 bits, as base64url. */
+  #derive(purpose: string): string {
+    return createHmac('sha256', this.#text).update(purpose).digest('base64url')
+  }
+}
+
+/** The secret in the data folder of an embedded PostgreSQL; the first start makes it up. */
+export async function readOwnSecret(dataDir: string): Promise<Secret> {
+  const path = join(dataDir, FILE)
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  try {
+    const file = await open(path, 'wx', 0o600)
+    await file.writeFile(`${randomBytes(32).toString('hex')}\n`)
+    await file.sync()
+    await file.close()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  const text = (await readFile(path, 'utf8')).trim()
+  if (text.length >= 32) return new Secret(text)
+  throw new Error(
+    `${path} is damaged: restore it, or remove it to have the roles of all platforms get new passwords`,
+  )
+}
+
+/**
+ * A password as PostgreSQL stores it, so that no statement and no log ever has the password itself
+ * (PostgreSQL manual, "pg_authid"; RFC 5803). One round: more protect passwords that can be
+ * guessed, this one is a random key.
+ */
+export function scramVerifier(password: string): string {
+  const salt = randomBytes(16)
+  const salted = pbkdf2Sync(password, salt, 1, 32, 'sha256')
+  const hmac = (text: string) => createHmac('sha256', salted).update(text).digest()
+  const stored = createHash('sha256').update(hmac('Client Key')).digest('base64')
+  return `SCRAM-SHA-256$1:${salt.toString('base64')}$${stored}:${hmac('Server Key').toString('base64')}`
+}
