@@ -49,6 +49,7 @@ export class Roles {
     `
     if (!self!.may_create) return `the role ${self!.name} has no CREATEROLE`
     this.#isolation = 'platform-roles'
+    await closeDatabase(sql)
     const platforms = await sql<{ platform: string }[]>`
       select distinct platform from _db_gateway_databases where owner_role is not null
     `
@@ -123,6 +124,22 @@ export class Roles {
     }
     await sql.unsafe(`comment on role ${name} is '${comment}'`)
   }
+}
+
+/** Keeps the platforms' roles out of the administrative database, where that is the gateway's. */
+async function closeDatabase(sql: Sql): Promise<void> {
+  await sql.unsafe(`
+    do $do$ begin
+      perform pg_advisory_xact_lock(hashtext('_db_gateway_roles'));
+      if exists (
+        select from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) acl
+        where d.datname = current_database() and pg_get_userbyid(d.datdba) = current_user
+          and acl.grantee = 0 and acl.privilege_type = 'CONNECT'
+      ) then
+        execute format('revoke connect on database %I from public', current_database());
+      end if;
+    end $do$
+  `)
 }
 
 /** `gw_` and the platform as it is written; one that is too long ends in a hash of it. */

@@ -2,6 +2,7 @@ import { setRole } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { fromPostgres } from '../postgres/errors.ts'
 import { createLedger } from './ledger-tables.ts'
 
 /** A deploy waits for it, and is not repeated so easily. */
@@ -13,6 +14,7 @@ const FIRST_NORMAL_OID = 16_384
 /**
  * Runs `work` in a platform's database as the gateway's own role. What the platform has made there,
  * or has set for the database, must not come into it: names are found in pg_catalog alone.
+ * @throws {GatewayError} what `work` throws, and what PostgreSQL says
  */
 export async function asGateway<T>(
   { pools, config }: Gateway,
@@ -28,6 +30,8 @@ export async function asGateway<T>(
       set lock_timeout = ${config.lockTimeoutMs};
     `)
     return await work(connection.sql)
+  } catch (error) {
+    throw fromPostgres(error, database)
   } finally {
     await connection.close()
   }
@@ -72,15 +76,14 @@ async function takePublic(sql: Sql, role: string): Promise<void> {
 
 /** The database, and what the gateway's role has made in it while there was no other. */
 async function giveAway(sql: Sql, database: string, role: string): Promise<void> {
-  const name = quoteIdentifier(role)
+  const [name, db] = [quoteIdentifier(role), quoteIdentifier(database)]
   const objects = await readOwnObjects(sql)
-  const statements = objects.map(
-    ({ type, identity }) => `alter ${type} ${identity} owner to ${name}`,
-  )
-  statements.push(
-    `alter database ${quoteIdentifier(database)} owner to ${name}`,
-    `revoke all on database ${quoteIdentifier(database)} from public`,
-  )
+  const statements = [
+    // First: who gets a schema must be allowed to create one.
+    `alter database ${db} owner to ${name}`,
+    `revoke all on database ${db} from public`,
+    ...objects.map(({ type, identity }) => `alter ${type} ${identity} owner to ${name}`),
+  ]
   await sql.unsafe(statements.join(';'))
 }
 

@@ -229,6 +229,7 @@ describe('GET /health', () => {
       total_connections: expect.any(Number),
       uptime_seconds: expect.any(Number),
       gateways: 1,
+      isolation: 'platform-roles',
     })
     expect(body.active_pools).toBeGreaterThanOrEqual(1)
     expect(body.total_connections).toBeGreaterThanOrEqual(1)

@@ -1,6 +1,7 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
+  becomePlatform,
   connectTo,
   queryDatabase,
   startTestGateway,
@@ -299,6 +300,7 @@ beforeAll(async () => {
   const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
   expect(body).toMatchObject({ status: 'ready' })
   sql = connectTo(database)
+  await becomePlatform(sql)
   await sql`select set_config('TimeZone', 'UTC', false), set_config('client_min_messages', 'error', false)`
   await define(`
     create type mood as enum ('happy', 'so so', 'it''s "ok"');

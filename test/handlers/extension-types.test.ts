@@ -1,6 +1,12 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { connectTo, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  becomePlatform,
+  connectTo,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 
 // Extensions that the server does not have are left out.
@@ -14,6 +20,7 @@ beforeAll(async () => {
   const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
   expect(body).toMatchObject({ status: 'ready' })
   sql = connectTo(`${platform}_main`)
+  await becomePlatform(sql)
 })
 afterAll(async () => {
   await sql.end()

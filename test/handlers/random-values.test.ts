@@ -1,7 +1,13 @@
 import fc from 'fast-check'
 import type postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { connectTo, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  becomePlatform,
+  connectTo,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { arrayOf, OWN, type RandomType, SCALARS } from '../helpers/random-values.ts'
 
@@ -24,6 +30,7 @@ beforeAll(async () => {
   const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
   expect(body).toMatchObject({ status: 'ready' })
   sql = connectTo(`${platform}_main`)
+  await becomePlatform(sql)
   await sql.unsafe(`set timezone = 'UTC'; set client_min_messages = 'error'`)
   const extensions = await sql`select name from pg_available_extensions`
   available = new Set(extensions.map(({ name }) => name))

@@ -4,6 +4,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   type Answer,
+  becomePlatform,
   connectTo,
   queryDatabase,
   startTestGateway,
@@ -70,6 +71,7 @@ async function open(name: string, params: unknown, headers = {}): Promise<Incomi
 /** What PostgreSQL's own COPY makes of it. */
 async function copied(source: string): Promise<string> {
   const sql = connectTo(database)
+  await becomePlatform(sql)
   await sql`set timezone to 'UTC'`
   const copy = `copy (select * from ${source}) to stdout (format csv, header)`
   let text = ''

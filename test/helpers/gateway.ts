@@ -10,7 +10,7 @@ import { type RunningGateway, startGateway } from '../../lib/start.ts'
 export const PROJECT = join(import.meta.dirname, '../..')
 
 /** Of all gateways of the tests: they share roles where they share a platform. */
-const TEST_SECRET = 'of the tests, which have nothing to hide'
+export const TEST_SECRET = 'of the tests, which have nothing to hide'
 
 /** The JSON of an answer. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
@@ -56,14 +56,31 @@ export function connectTo(database: string, max = 1): postgres.Sql {
   return postgres({ ...server, database, max, onnotice: () => {} })
 }
 
-/** Runs SQL in a database of the test server, past any gateway. */
-export async function queryDatabase(database: string, text: string): Promise<Json[]> {
+/**
+ * Runs SQL in a database of the test server, past any gateway: as the platform's role where it is
+ * one's database, unless `asGateway`.
+ */
+export async function queryDatabase(
+  database: string,
+  text: string,
+  { asGateway = false } = {},
+): Promise<Json[]> {
   const sql = connectTo(database)
   try {
+    if (!asGateway) await becomePlatform(sql)
     return await sql.unsafe(text)
   } finally {
     await sql.end()
   }
+}
+
+/** From now on the connection works as the role of the platform whose database it is. */
+export async function becomePlatform(sql: postgres.Sql): Promise<void> {
+  await sql`
+    select set_config('role', pg_get_userbyid(datdba), false)
+    from pg_database
+    where datname = current_database() and pg_get_userbyid(datdba) like 'gw\\_%'
+  `
 }
 
 /** How many other sessions of a database run a statement like this one. */

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { afterEach } from 'vitest'
-import { type Answer, type Json, PROJECT, schemaForm } from './gateway.ts'
+import { type Answer, type Json, PROJECT, schemaForm, TEST_SECRET } from './gateway.ts'
 import { type Files, pack } from './platforms.ts'
 
 /** A program that runs, and what it has written so far. */
@@ -197,7 +197,11 @@ async function request(url: string, path: string, init: RequestInit = {}): Promi
 /** What the gateway needs of the environment of the tests, and its settings. */
 export function gatewayEnvironment(settings: Record<string, string>): Record<string, string> {
   const { PATH = '', HOME = '', TMPDIR = tmpdir() } = process.env
-  return { PATH, HOME, TMPDIR, GATEWAY_PORT: '0', ...settings }
+  // An embedded PostgreSQL has a secret of its own.
+  const secret: Record<string, string> = settings.DATABASE_URL
+    ? { GATEWAY_SECRET: TEST_SECRET }
+    : {}
+  return { PATH, HOME, TMPDIR, GATEWAY_PORT: '0', ...secret, ...settings }
 }
 
 /** Calls `attempt` until it gives something that is neither false nor undefined. */

@@ -4,12 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type {} from 'vitest'
 import type { TestProject } from 'vitest/node'
+import { layoutOf, readPasswords } from '../../lib/postgres/embedded/cluster.ts'
 import { startEmbedded } from '../../lib/postgres/embedded.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** A PostgreSQL server for the tests, as the gateway's DATABASE_URL. */
     databaseUrl: string
+    /** The same server as a superuser; that of TEST_DATABASE_URL may be none. */
+    superuserUrl: string
   }
 }
 
@@ -20,14 +23,22 @@ export default async function setup(
   const given = process.env.TEST_DATABASE_URL
   if (given) {
     project.provide('databaseUrl', given)
+    project.provide('superuserUrl', given)
     return undefined
   }
-  const { url, stop } = await startServer()
+  const { url, superuserUrl, stop } = await startServer()
   project.provide('databaseUrl', url)
+  project.provide('superuserUrl', superuserUrl)
   return stop
 }
 
-async function startServer(): Promise<{ url: string; stop: () => Promise<void> }> {
+interface TestServer {
+  url: string
+  superuserUrl: string
+  stop: () => Promise<void>
+}
+
+async function startServer(): Promise<TestServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'db-gateway-test-'))
   const settings = {
     fsync: 'off',
@@ -50,5 +61,10 @@ async function startServer(): Promise<{ url: string; stop: () => Promise<void> }
     process.off('exit', onExit)
     await rm(dataDir, { recursive: true, force: true })
   }
-  return { url: server.url, stop }
+  const { postgres: password } = await readPasswords(layoutOf(dataDir))
+  const superuserUrl = server.url.replace(
+    /gateway:[^@]*@\/gateway/,
+    `postgres:${password}@/postgres`,
+  )
+  return { url: server.url, superuserUrl, stop }
 }

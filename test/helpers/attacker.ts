@@ -1,0 +1,29 @@
+import postgres from 'postgres'
+import { databaseName } from '../../lib/names.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { Secret } from '../../lib/secret.ts'
+import { TEST_SECRET } from './gateway.ts'
+
+/** How an attack ended: the SQLSTATE, or what it came to where nothing stopped it. */
+export type Outcome = string
+
+/** A connection as a platform's role, with the password that only the gateway knows. */
+export function connectAs(platform: string, database: string, url: string): postgres.Sql {
+  const user = `gw_${platform}`
+  const password = new Secret(TEST_SECRET).passwordOf(user)
+  const server = parseDatabaseUrl(url)
+  return postgres({ ...server, user, password, database, max: 1, onnotice: () => {} })
+}
+
+/** Runs a statement as a platform's role, on a connection of its own to the platform's database. */
+export async function attack(platform: string, statement: string, url: string): Promise<Outcome> {
+  const database = databaseName({ platform, tenantId: null })
+  const sql = connectAs(platform, database, url)
+  try {
+    return JSON.stringify(await sql.unsafe(statement))
+  } catch (error) {
+    return (error as postgres.PostgresError).code
+  } finally {
+    await sql.end()
+  }
+}
