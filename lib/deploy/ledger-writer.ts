@@ -106,11 +106,10 @@ export class LedgerWriter {
 
   /** Queries of `unsafe` are not prepared, as the key demands: see FUNCTIONS of the tables. */
   #write(kind: string, rows: object[]): Sent {
-    const query = this.#sql.unsafe('select _db_gateway.write($1::text, $2::text, $3::jsonb)', [
-      this.#key,
-      kind,
-      JSON.stringify(rows),
-    ])
+    const query = this.#sql.unsafe(
+      'select _db_gateway.write($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.jsonb)',
+      [this.#key, kind, JSON.stringify(rows)],
+    )
     return send(query).catch((error: unknown) => {
       // A script can have PostgreSQL tell in there what the parameters were.
       if (isPostgresError(error)) error.where = ''

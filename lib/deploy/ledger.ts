@@ -21,7 +21,7 @@ export interface Ledger {
 export async function acceptsKey(sql: Sql, key: string): Promise<boolean> {
   try {
     const [row] = await sql.unsafe<[{ accepted: boolean }]>(
-      'select _db_gateway.accepts($1::text, $2::integer) as accepted',
+      'select _db_gateway.accepts($1::pg_catalog.text, $2::integer) as accepted',
       [key, LEDGER_VERSION],
     )
     return row.accepted

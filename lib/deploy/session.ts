@@ -9,13 +9,14 @@ const POLL_MS = 50
 
 /**
  * Makes a connection fit for a deploy and takes the lock that lets one deploy at a time into the
- * database, whatever gateway it comes from. Both last as long as the connection.
+ * database, whatever gateway it comes from. Both last as long as the connection. The platform may
+ * have functions of the same names, which would have this wait for ever.
  */
 export async function openDeploySession(sql: Sql, lockTimeoutMs: number): Promise<void> {
   await Promise.all([
     sql`
-      select set_config('statement_timeout', '0', false),
-        set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, false)
+      select pg_catalog.set_config('statement_timeout', '0', false),
+        pg_catalog.set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, false)
     `,
     // Where the gateway dies, its deploy ends too instead of holding the lock until its statement
     // is through. Not every platform has it.
@@ -25,7 +26,9 @@ export async function openDeploySession(sql: Sql, lockTimeoutMs: number): Promis
   // `create index concurrently` of the deploy that it waits for would wait for that in turn.
   for (;;) {
     const [row] = await sql<{ locked: boolean }[]>`
-      select pg_try_advisory_lock(hashtext('_db_gateway_deploy')) as locked
+      select pg_catalog.pg_try_advisory_lock(
+        pg_catalog.hashtext('_db_gateway_deploy')
+      ) as locked
     `
     if (row!.locked) return
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))

@@ -79,6 +79,8 @@ async function ownersOf(database: string): Promise<Record<string, string[]>> {
        union all select pg_get_userbyid(datdba), 'database', 99999 from pg_database
          where datname = current_database()
      ) as owned where oid >= 16384 and name !~ '^(pg_|_pg_)'
+       -- Until PostgreSQL 17 it has an owner of its own, which means nothing: it goes with its range.
+       and name !~ '_multirange$'
        -- The constructors of ranges are, from the start, those of the first superuser.
        and owner <> (select rolname from pg_roles where oid = 10) group by 1`,
   )

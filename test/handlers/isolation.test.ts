@@ -1,8 +1,13 @@
-import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { attack, connectAs } from '../helpers/attacker.ts'
-import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  type Json,
+  queryDatabase,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack } from '../helpers/platforms.ts'
 
 type Query = (database: string, text: string) => Promise<Json[]>
@@ -27,8 +32,8 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   // The server's settings and processes
   ['alters the system', 'alter system set log_statement = none'],
   ['has the settings read again', 'select pg_reload_conf()'],
-  ['ends sessions of the gateway', `select pg_terminate_backend(pid) from {sessions}`],
-  ['cancels what the gateway runs', `select pg_cancel_backend(pid) from {sessions}`],
+  ['ends sessions of the gateway', `select pg_terminate_backend(pid) from {sessions} as s`],
+  ['cancels what the gateway runs', `select pg_cancel_backend(pid) from {sessions} as s`],
   ['turns triggers off', 'set session_replication_role = replica'],
   ['preloads a library', `alter database {own} set session_preload_libraries = 'x'`],
   ['creates an event trigger', `create event trigger e on ddl_command_start execute function f()`],
@@ -110,7 +115,12 @@ const ATTEMPT = `
   end $$;
 `
 
-describe.each(['no superuser', 'a superuser'])('where the gateway is %s', (who) => {
+const SERVERS = [
+  ['no superuser', inject('databaseUrl')],
+  ['a superuser', inject('superuserUrl')],
+].filter((one): one is [string, string] => one[1] !== undefined)
+
+describe.each(SERVERS)('where the gateway is %s', (_, server) => {
   let gateway: TestGateway
   let url: string
   let admin: string
@@ -118,17 +128,9 @@ describe.each(['no superuser', 'a superuser'])('where the gateway is %s', (who) 
   const attacker = uniqueName('attacker')
   const victim = uniqueName('victim')
 
-  const query: Query = async (database, text) => {
-    const sql = postgres({ ...parseDatabaseUrl(url), database, max: 1 })
-    try {
-      return await sql.unsafe(text)
-    } finally {
-      await sql.end()
-    }
-  }
+  const query: Query = (database, text) => queryDatabase(database, text, { asGateway: true, url })
 
   beforeAll(async () => {
-    const server = inject(who === 'a superuser' ? 'superuserUrl' : 'databaseUrl')
     admin = uniqueName('admin')
     url = server
     await query(parseDatabaseUrl(server).database, `create database ${admin}`)

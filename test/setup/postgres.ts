@@ -11,19 +11,19 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** A PostgreSQL server for the tests, as the gateway's DATABASE_URL. */
     databaseUrl: string
-    /** The same server as a superuser; that of TEST_DATABASE_URL may be none. */
-    superuserUrl: string
+    /** The same server as a superuser; undefined where TEST_SUPERUSER_URL does not give it. */
+    superuserUrl: string | undefined
   }
 }
 
-/** Provides `databaseUrl`: TEST_DATABASE_URL, or a server of its own that ends with the tests. */
+/** Provides `databaseUrl`: TEST_DATABASE_URL (and TEST_SUPERUSER_URL), or a server of its own that ends with the tests. */
 export default async function setup(
   project: TestProject,
 ): Promise<(() => Promise<void>) | undefined> {
   const given = process.env.TEST_DATABASE_URL
   if (given) {
     project.provide('databaseUrl', given)
-    project.provide('superuserUrl', given)
+    project.provide('superuserUrl', process.env.TEST_SUPERUSER_URL)
     return undefined
   }
   const { url, superuserUrl, stop } = await startServer()
