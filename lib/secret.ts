@@ -1,5 +1,5 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
-import { mkdir, open, readFile } from 'node:fs/promises'
+import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const FILE = 'gateway-secret'
@@ -39,19 +39,29 @@ export class Secret {
 export async function readOwnSecret(dataDir: string): Promise<Secret> {
   const path = join(dataDir, FILE)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  try {
-    const file = await open(path, 'wx', 0o600)
-    await file.writeFile(`${randomBytes(32).toString('hex')}\n`)
-    await file.sync()
-    await file.close()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-  const text = (await readFile(path, 'utf8')).trim()
+  const found = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    return makeUp(path)
+  })
+  const text = found.trim()
   if (text.length >= 32) return new Secret(text)
   throw new Error(
     `${path} is damaged: restore it, or remove it to have the roles of all platforms get new passwords`,
   )
+}
+
+/** Whole or not at all, and the first one stays. */
+async function makeUp(path: string): Promise<string> {
+  const draft = `${path}.${randomBytes(8).toString('hex')}`
+  const file = await open(draft, 'wx', 0o600)
+  await file.writeFile(`${randomBytes(32).toString('hex')}\n`)
+  await file.sync()
+  await file.close()
+  await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  await rm(draft)
+  return readFile(path, 'utf8')
 }
 
 /**

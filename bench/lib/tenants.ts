@@ -44,8 +44,8 @@ export async function createTenants(rig: Rig, count: number): Promise<void> {
     rig,
     undefined,
     `insert into _db_gateway_databases
-       (database, platform, tenant_id, schema_checksum, last_deployed_at)
-     select '${PLATFORM}_t' || i, platform, 't' || i, schema_checksum, last_deployed_at
+       (database, platform, tenant_id, owner_role, schema_checksum, last_deployed_at)
+     select '${PLATFORM}_t' || i, platform, 't' || i, owner_role, schema_checksum, last_deployed_at
      from _db_gateway_databases, generate_series(0, ${count - 1}) i
      where platform = '${PLATFORM}' and tenant_id = '${TEMPLATE}'`,
   )
