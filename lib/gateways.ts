@@ -55,7 +55,7 @@ const SPREAD_MS = 100
 const JOIN_LIMIT_MS = 30_000
 
 /** Class of the advisory locks of this table: "dbgw". Key 0 is the table's, all others a session's. */
-const LOCK_CLASS = 0x64626777
+export const LOCK_CLASS = 0x64626777
 
 /** Sent to the others when what they may have open may have changed. */
 export const GATEWAYS_CHANGED = 'gateways'

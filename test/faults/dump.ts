@@ -1,12 +1,12 @@
 /**
  * Everything in a database that a deploy makes, as one JSON value that is the same for databases
- * that are the same: without oids, transaction ids and times.
+ * that are the same: without oids, transaction ids and times, and whosever they are.
  */
 export const DUMP = `
   with spaces as (
     select oid, nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
   )
-  select json_build_object(
+  select replace(json_build_object(
     'schemas', (select json_agg(array[nspname, nspacl::text] order by 1) from pg_namespace
       join spaces using (oid, nspname)),
     'extensions', (select json_agg(array[extname, extversion] order by 1) from pg_extension),
@@ -65,7 +65,9 @@ export const DUMP = `
       select json_agg(pg_get_triggerdef(oid) order by pg_get_triggerdef(oid)) from pg_trigger
       where not tgisinternal
     )
-  ) as dump
+  )::text, (
+    select pg_get_userbyid(datdba) from pg_database where datname = current_database()
+  ), 'platform')::json as dump
 `
 
 /** The tables whose contents belong to the dump. */

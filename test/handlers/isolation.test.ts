@@ -201,11 +201,18 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
     expect(error.message).toMatch(/permission denied for database/)
   })
 
-  test('nobody else gets into its database', async () => {
+  test.each(['main', 'empty'])('nobody else gets into its database %s', async (tenant) => {
+    if (tenant === 'empty') {
+      const { status } = await gateway.post('/admin/create-tenant', {
+        platform: attacker,
+        tenant_id: tenant,
+      })
+      expect(status).toBe(201)
+    }
     const [row] = await query(
       admin,
       `select datacl::text as acl, pg_get_userbyid(datdba) as owner
-       from pg_database where datname = '${attacker}_main'`,
+       from pg_database where datname = '${attacker}_${tenant}'`,
     )
     expect(row).toEqual({
       owner: `gw_${attacker}`,
