@@ -1,6 +1,7 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
-import { quoteIdentifier } from '../names.ts'
+import type { Gateway } from '../gateway.ts'
+import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import {
   fromPostgres,
@@ -8,6 +9,7 @@ import {
   isPostgresError,
   postgresDetails,
 } from '../postgres/errors.ts'
+import { asGateway } from './handover.ts'
 
 interface WantedExtension {
   file: SchemaFile
@@ -42,14 +44,36 @@ export async function createExtensions(
 }
 
 /**
- * Of the files, those whose extension is missing and is not for the owner of a database to create
- * (PostgreSQL manual, "Extension Control Files", `superuser` and `trusted`).
+ * Of the files, installs those whose extension is missing and is not for the owner of a database to
+ * create: as the gateway's role, where the platform has another one. It stays, whatever becomes of
+ * the deploy. `sql` is the deploy's.
+ * @throws {GatewayError} extension_install_failed
  */
-export async function findUntrusted(sql: Sql, files: SchemaFile[]): Promise<SchemaFile[]> {
-  const wanted = files.map(readExtension)
+export async function installUntrusted(
+  gateway: Gateway,
+  sql: Sql,
+  owner: Owner,
+  files: SchemaFile[],
+): Promise<void> {
+  const role = gateway.roles.roleOf(owner.platform)
+  if (role === null || files.length === 0) return
+  const untrusted = await findUntrusted(sql, files.map(readExtension))
+  if (untrusted.length === 0) return
+  const database = databaseName(owner)
+  await asGateway(gateway, database, async (own) => {
+    for (const extension of untrusted) {
+      // Without a schema it would go where names are found, which is none of the platform's.
+      const { schema = 'public' } = extension
+      await createExtension(own, database, { ...extension, schema }, role)
+    }
+  })
+}
+
+/** PostgreSQL manual, "Extension Control Files", `superuser` and `trusted`. */
+async function findUntrusted(sql: Sql, wanted: WantedExtension[]): Promise<WantedExtension[]> {
   const list = wanted.map(({ name, version }) => ({ name, version }))
   const rows = await sql<{ name: string }[]>`
-    select distinct e.name
+    select e.name
     from json_to_recordset(${JSON.stringify(list)}::json) as wanted (name text, version text)
     join pg_available_extensions e using (name)
     join pg_available_extension_versions v
@@ -57,28 +81,7 @@ export async function findUntrusted(sql: Sql, files: SchemaFile[]): Promise<Sche
     where e.installed_version is null and v.superuser and not v.trusted
   `
   const names = new Set(rows.map(({ name }) => name))
-  return wanted.filter(({ name }) => names.has(name)).map(({ file }) => file)
-}
-
-/**
- * Creates these extensions as the gateway's role; the schemas they ask for are `role`'s.
- * @throws {GatewayError} extension_install_failed
- */
-export async function installExtensions(
-  sql: Sql,
-  database: string,
-  files: SchemaFile[],
-  role: string,
-): Promise<void> {
-  for (const extension of files.map(readExtension)) {
-    // Without one it would go where names are found, which is nowhere of the platform's.
-    await createExtension(
-      sql,
-      database,
-      { ...extension, schema: extension.schema ?? 'public' },
-      role,
-    )
-  }
+  return wanted.filter(({ name }) => names.has(name))
 }
 
 function readExtension(file: SchemaFile): WantedExtension {

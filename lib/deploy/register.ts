@@ -2,13 +2,11 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner } from '../names.ts'
-import { endsConnection, fromPostgres, isPostgresError } from '../postgres/errors.ts'
-import type { Lease } from '../postgres/lease.ts'
+import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
-import { findUntrusted, installExtensions } from './extensions.ts'
-import { asGateway, handOver } from './handover.ts'
-import { acceptsKey, findInPlace } from './ledger.ts'
+import { installUntrusted } from './extensions.ts'
+import { findInPlace } from './ledger.ts'
 import {
   type DeployFlags,
   type DeployOrigin,
@@ -16,6 +14,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
+import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
 export interface DeployRequest {
@@ -24,9 +23,6 @@ export interface DeployRequest {
   flags: DeployFlags
   origin: DeployOrigin
 }
-
-/** A deploy waits longer for a connection than a call does: it is not repeated so easily. */
-const DEPLOY_WAIT_MS = 60_000
 
 const INVALID_CATALOG_NAME = '3D000'
 const UNDEFINED_TABLE = '42P01'
@@ -115,7 +111,7 @@ async function deployTo(
   })
   const lease = await leaseForDeploy(gateway, owner)
   try {
-    if (!flags.dryRun) await installUntrusted(gateway, lease, owner, archive)
+    if (!flags.dryRun) await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
       ledgerKey: gateway.secret.ledgerKeyOf(database),
@@ -149,54 +145,6 @@ async function deployTo(
     // Nobody waits for the session's end, which takes some milliseconds.
     lease.discard().catch(() => {})
   }
-}
-
-/**
- * A connection of the role that is to have the database, with a ledger that takes the gateway's key.
- * Where either is missing, the database is handed over (again) first.
- */
-async function leaseForDeploy(gateway: Gateway, owner: Owner): Promise<Lease> {
-  const { pools, secret, roles } = gateway
-  const database = databaseName(owner)
-  const makeReady = () => pools.use(gateway.server.database, (sql) => handOver(gateway, sql, owner))
-  if (!isHandedOver(gateway, owner)) await makeReady()
-  for (let attempt = 1; ; attempt++) {
-    const lease = await pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
-    try {
-      if (await acceptsKey(lease.sql, secret.ledgerKeyOf(database))) return lease
-      lease.release()
-    } catch (error) {
-      lease.release(error)
-      if (!isLogInRefused(error) || attempt > 1) throw fromPostgres(error, database)
-      roles.doubt(owner.platform)
-    }
-    if (attempt > 1) throw new Error(`The ledger of ${database} does not take the gateway's key`)
-    await makeReady()
-  }
-}
-
-function isHandedOver({ catalog, roles }: Gateway, owner: Owner): boolean {
-  return catalog.holderOf(databaseName(owner))?.role === roles.roleOf(owner.platform)
-}
-
-/** There is no such role, or it has another password. */
-function isLogInRefused(error: unknown): boolean {
-  return isPostgresError(error) && endsConnection(error) && error.code.startsWith('28')
-}
-
-/** What takes more than the platform's role is installed by the gateway's, where that may. */
-async function installUntrusted(
-  gateway: Gateway,
-  { sql }: Lease,
-  owner: Owner,
-  { files }: SchemaArchive,
-): Promise<void> {
-  const role = gateway.roles.roleOf(owner.platform)
-  if (role === null || files.extensions.length === 0) return
-  const database = databaseName(owner)
-  const untrusted = await findUntrusted(sql, files.extensions)
-  if (untrusted.length === 0) return
-  await asGateway(gateway, database, (own) => installExtensions(own, database, untrusted, role))
 }
 
 /** The result where the archive is in place already; undefined where there is work to do. */

@@ -52,16 +52,19 @@ async function readDump(sql: postgres.Sql): Promise<Json> {
   return { ...row.dump, contents: Object.fromEntries(contents.map((one) => [one.name, one.rows])) }
 }
 
-/** Whether nobody has made anything in it. */
+/** Whether nobody has made anything in it, but for the ledger, in which nothing is. */
 async function isEmpty(sql: postgres.Sql): Promise<boolean> {
   const [row] = await sql<[{ objects: number }]>`
     with spaces as (
-      select oid from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
+      select oid from pg_namespace
+      where nspname !~ '^pg_' and nspname not in ('information_schema', '_db_gateway')
     )
     select (
-      (select count(*) from pg_class where relnamespace in (select oid from spaces))
+      (select count(*) from pg_class
+        where relnamespace in (select oid from spaces) and relname !~ '^_db_gateway_')
       + (select count(*) from pg_proc where pronamespace in (select oid from spaces))
-      + (select count(*) from pg_type where typnamespace in (select oid from spaces))
+      + (select count(*) from pg_type
+        where typnamespace in (select oid from spaces) and typname !~ '^_+db_gateway_')
     )::integer as objects
   `
   return row.objects === 0
