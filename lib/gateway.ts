@@ -84,7 +84,7 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     pools,
     replicas,
     catalog,
-    signatures: new Signatures(),
+    signatures: new Signatures(config.callableSchemas),
     gateways,
     listener,
     deploys: new KeyedQueue(deploys),

@@ -11,6 +11,7 @@ import { type BoundCall, bindCall } from './parameters.ts'
 import { runProcedure } from './procedure.ts'
 import type { CallRequest } from './request.ts'
 import { callQuery, type Rows, readResult, runCall } from './run.ts'
+import { enter } from './session-state.ts'
 import type { Signature } from './signature.ts'
 import type { Signatures } from './signatures.ts'
 import { Watch } from './watch.ts'
@@ -89,8 +90,9 @@ function bindQuick(
   }
 }
 
-function isQuick({ pace }: Signature): boolean {
-  return pace.expectedMs !== undefined
+/** One that may leave something in its session is alone on its connection, however quick it is. */
+function isQuick({ pace, afterwards }: Signature): boolean {
+  return pace.expectedMs !== undefined && afterwards === 'keep'
 }
 
 function callAlone(
@@ -101,10 +103,11 @@ function callAlone(
   lost?: LostCall,
 ): Promise<CallResult> {
   const { signatures, config } = gateway
-  const work = ({ sql }: Lease, watch: Watch) =>
-    runCurrent(signatures, sql, database, name, async (known) => {
+  const work = ({ connection, sql }: Lease, watch: Watch) =>
+    runCurrent(signatures, connection, name, async (known) => {
       const bound = bindCall(name, known, params)
       watch.isReadOnly = bound.signature.isReadOnly
+      enter(connection, bound.signature)
       const run = bound.signature.kind === 'procedure' ? runProcedure : runCall
       return run(sql, bound, config.maxResultBytes, watch, session)
     })

@@ -1,4 +1,6 @@
-import type { Sql } from '../postgres/connection.ts'
+import type { GatewayError } from '../errors.ts'
+import type { Connection, Sql } from '../postgres/connection.ts'
+import { resetSession } from '../postgres/reset.ts'
 import { unknownFunction } from './no-match.ts'
 import { readNames, readSignatures } from './pg-proc.ts'
 import type { Signature } from './signature.ts'
@@ -10,6 +12,12 @@ import type { Signature } from './signature.ts'
 export class Signatures {
   readonly #byDatabase = new Map<string, Map<string, Signature[]>>()
   readonly #reading = new Map<string, Promise<Signature[]>>()
+  readonly #schemas: string[] | undefined
+
+  /** `schemas`: where functions are looked for; undefined: in the search path of their database. */
+  constructor(schemas?: string[]) {
+    this.#schemas = schemas
+  }
 
   /** The overloads of a function, where they are known. */
   peek(database: string, name: string): Signature[] | undefined {
@@ -25,9 +33,13 @@ export class Signatures {
   }
 
   /** The same, of a function that is not as `stale` says any more. */
-  async renew(sql: Sql, database: string, name: string, stale: Signature[]): Promise<Signature[]> {
+  async renew(connection: Connection, name: string, stale: Signature[]): Promise<Signature[]> {
+    const { sql, database } = connection
     const known = this.peek(database, name)
-    return known && known !== stale ? known : await this.#read(sql, database, name)
+    if (known && known !== stale) return known
+    // What a call did to the search path must not decide which function others find.
+    if (connection.needsReset) await resetSession(connection)
+    return this.#read(sql, database, name)
   }
 
   forget(database: string): void {
@@ -43,15 +55,19 @@ export class Signatures {
     const key = `${database}.${name}`
     const running = this.#reading.get(key)
     if (running) return running
-    const reading = readSignatures(sql, name)
+    const reading = readSignatures(sql, name, this.#schemas)
       .then(async (signatures) => {
         this.#remember(database, name, signatures)
-        if (signatures.length === 0) throw unknownFunction(name, await readNames(sql))
+        if (signatures.length === 0) throw await this.#unknown(sql, name)
         return signatures
       })
       .finally(() => this.#reading.delete(key))
     this.#reading.set(key, reading)
     return reading
+  }
+
+  async #unknown(sql: Sql, name: string): Promise<GatewayError> {
+    return unknownFunction(name, await readNames(sql, this.#schemas))
   }
 
   #remember(database: string, name: string, signatures: Signature[]): void {
