@@ -5,6 +5,7 @@ import type { Client } from '../postgres/pools.ts'
 import { alone, type Timing } from './alone.ts'
 import { mayBeStale, runCurrent } from './current.ts'
 import { explain } from './explain.ts'
+import { giveBack } from './give-back.ts'
 import { failed, LostCall } from './lost.ts'
 import { callOnReplica } from './on-replica.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
@@ -53,7 +54,7 @@ export async function callFunction(
     const query = callQuery(lease.sql, quick, maxResultBytes)
     watch.over([query])
     const { rows, rowCount } = readResult(quick, await query, maxResultBytes)
-    lease.release()
+    giveBack(gateway, lease)
     return { rows, rowCount, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
     // It asks PostgreSQL, and may lose the connection then.

@@ -89,7 +89,7 @@ export async function readSignatures(
         from base b
         where b.type = c.prorettype and b.typtype <> 'd'
       ),
-      'identity', c.oid::regprocedure,
+      'identity', format('%I.%I(%s)', c.nspname, c.proname, oidvectortypes(c.proargtypes)),
       'parameters', (
         select coalesce(json_agg(
           json_build_object(

@@ -69,7 +69,7 @@ export interface Signature {
   oid: number
   /** Of pg_class: the table or composite type whose columns it returns. */
   relation: number | null
-  /** Name and types, as `regprocedure` reads them. */
+  /** Schema, name and types, as `regprocedure` reads them. */
   identity: string
   /** As PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
   text: string

@@ -208,6 +208,14 @@ export class Pools {
     return (await this.#wait(pool, {})).connection
   }
 
+  /** Closes every connection to a database: at once where it is idle, when its work is done else. */
+  renew(database: string): void {
+    const pool = this.#pools.get(database)
+    if (!pool) return
+    for (const connection of pool.connections) connection.isSpent = true
+    for (const connection of [...pool.idle]) this.#retire(connection)
+  }
+
   /** Closes every connection to a database and lets its pool go, before the database is dropped. */
   async closeDatabase(database: string): Promise<void> {
     const pool = this.#pools.get(database)
