@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readNames, readSignatures } from '../../lib/call/pg-proc.ts'
 import { readConfig } from '../../lib/config.ts'
 import {
+  connectTo,
   createAdminDatabase,
   dropAdminDatabase,
   type Json,
@@ -167,6 +169,28 @@ describe('without CALLABLE_SCHEMAS', () => {
     expect((await fresh.call(other, 'who')).body.rows).toEqual([{ who: 'api' }])
     expect((await fresh.call(other, 'version')).status).toBe(404)
   })
+})
+
+test('a schema of the gateway, or of a session, is never one where functions are found', async () => {
+  const sql = connectTo(database)
+  try {
+    await sql.unsafe(`
+      create function pg_temp.only_here() returns text language sql as $$ select 'temporary' $$;
+      create function pg_temp.where_am_i() returns text language sql as $$ select 'temporary' $$;
+      set search_path = pg_temp, _db_gateway_own, public`)
+    const [row] = await sql`select pg_my_temp_schema()::regnamespace::text as schema`
+    for (const schemas of [undefined, [row!.schema, '_db_gateway_own', 'public']]) {
+      expect(await readSignatures(sql, 'only_here', schemas)).toEqual([])
+      expect(await readSignatures(sql, 'helper', schemas)).toEqual([])
+      expect(await readSignatures(sql, 'where_am_i', schemas)).toMatchObject([{ schema: 'public' }])
+      const names = await readNames(sql, schemas)
+      expect(names).toContain('where_am_i')
+      expect(names).not.toContain('only_here')
+      expect(names).not.toContain('helper')
+    }
+  } finally {
+    await sql.end()
+  }
 })
 
 describe('CALLABLE_SCHEMAS', () => {
