@@ -32,6 +32,8 @@ export interface Config {
   connectTimeoutMs: number
   startTimeoutMs: number
   statementTimeoutMs: number
+  /** Where /call looks for functions; undefined: in the search path of the database. */
+  callableSchemas: string[] | undefined
   lockTimeoutMs: number
   /** Databases that are deployed to at once. */
   migrateConcurrency: number
@@ -126,6 +128,9 @@ export function readConfig(env: Environment): Config {
     connectTimeoutMs: seconds('CONNECT_TIMEOUT_SECS', 10),
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
+    callableSchemas: text('CALLABLE_SCHEMAS')
+      ? parsed('CALLABLE_SCHEMAS', '', schemaNames)
+      : undefined,
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
@@ -158,6 +163,18 @@ function secretText(value: string): string {
 function hostName(value: string): string {
   if (/^[\w.:-]{1,253}$/.test(value)) return value
   throw new Error(`"${value}" is not a host name or an address`)
+}
+
+/** What is no place for a platform's functions: those of each session, and the gateway's own. */
+const NO_CALLABLE_SCHEMA = /^(?:_db_gateway|pg_temp|pg_toast)/
+
+function schemaNames(value: string): string[] {
+  return value.split(',').map((part) => {
+    const name = part.trim()
+    if (!/^[^\s"',]{1,63}$/.test(name)) throw new Error(`"${name}" is not the name of a schema`)
+    if (NO_CALLABLE_SCHEMA.test(name)) throw new Error(`functions in ${name} cannot be called`)
+    return name
+  })
 }
 
 function logLevel(value: string): LogLevel {

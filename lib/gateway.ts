@@ -118,7 +118,7 @@ export function createGateway(
     catalog,
     roles,
     secret: secret ?? new Secret(''),
-    signatures: new Signatures(),
+    signatures: new Signatures(config.callableSchemas),
     gateways,
     listener,
     deploys: new KeyedQueue(deploys),

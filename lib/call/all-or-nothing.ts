@@ -8,6 +8,7 @@ import type { BoundCall } from './parameters.ts'
 import { runProcedure } from './procedure.ts'
 import { Room } from './room.ts'
 import { guardedQuery, type Rows, readResult } from './run.ts'
+import { enter } from './session-state.ts'
 import { begin } from './transaction.ts'
 import { watchTogether } from './watch.ts'
 
@@ -42,6 +43,7 @@ async function attempt(batch: Batch): Promise<Rows[]> {
   const { sql, watch } = batch
   // Without one of its calls, the batch need not begin.
   const calls = batch.calls.map((call, i) => ofCall(i, () => batch.functions.bind(call)))
+  enter(batch.connection, ...calls.map(({ signature }) => signature))
   try {
     const results = await runAll(batch, calls)
     const commit = sql.unsafe('commit').execute()

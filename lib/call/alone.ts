@@ -1,6 +1,7 @@
 import type { Gateway } from '../gateway.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client } from '../postgres/pools.ts'
+import { giveBack } from './give-back.ts'
 import { failed, LostCall, untilAgain } from './lost.ts'
 import { Watch } from './watch.ts'
 
@@ -50,7 +51,7 @@ async function once<T>(
   const watch = new Watch(client, lease, timeoutMs)
   try {
     const result = await work(lease, watch)
-    lease.release()
+    giveBack(gateway, lease)
     return { ...result, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
     lease.release(error)

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
-import type { Sql } from '../postgres/connection.ts'
+import type { Connection, Sql } from '../postgres/connection.ts'
 import { endsConnection } from '../postgres/errors.ts'
 import type { Client } from '../postgres/pools.ts'
 import { allOrNothing } from './all-or-nothing.ts'
@@ -14,6 +14,7 @@ import type { Watch } from './watch.ts'
 
 /** A batch on its connection. */
 export interface Batch extends BatchRequest {
+  connection: Connection
   sql: Sql
   database: string
   functions: Functions
@@ -40,10 +41,11 @@ export function callBatch(
 ): Promise<BatchResult> {
   const { signatures, config } = gateway
   return alone(gateway, client, database, request.timeoutMs, async (lease, watch) => {
-    const { sql } = lease
-    const functions = new Functions(signatures, sql, database)
+    const { connection, sql } = lease
+    const functions = new Functions(signatures, connection)
     await functions.read(request.calls.map(({ name }) => name))
-    const batch = { ...request, sql, database, functions, watch, maxBytes: config.maxResultBytes }
+    const maxBytes = config.maxResultBytes
+    const batch = { ...request, connection, sql, database, functions, watch, maxBytes }
     if (request.isTransaction) return { results: await allOrNothing(batch) }
 
     const outcomes = await eachByItself(batch)

@@ -5,12 +5,14 @@ import type { Client } from '../postgres/pools.ts'
 import { alone, type Timing } from './alone.ts'
 import { mayBeStale, runCurrent } from './current.ts'
 import { explain } from './explain.ts'
+import { giveBack } from './give-back.ts'
 import { failed, LostCall } from './lost.ts'
 import { callOnReplica } from './on-replica.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { runProcedure } from './procedure.ts'
 import type { CallRequest } from './request.ts'
 import { callQuery, type Rows, readResult, runCall } from './run.ts'
+import { enter } from './session-state.ts'
 import type { Signature } from './signature.ts'
 import type { Signatures } from './signatures.ts'
 import { Watch } from './watch.ts'
@@ -52,7 +54,7 @@ export async function callFunction(
     const query = callQuery(lease.sql, quick, maxResultBytes)
     watch.over([query])
     const { rows, rowCount } = readResult(quick, await query, maxResultBytes)
-    lease.release()
+    giveBack(gateway, lease)
     return { rows, rowCount, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
     // It asks PostgreSQL, and may lose the connection then.
@@ -89,8 +91,9 @@ function bindQuick(
   }
 }
 
-function isQuick({ pace }: Signature): boolean {
-  return pace.expectedMs !== undefined
+/** One that may leave something in its session is alone on its connection, however quick it is. */
+function isQuick({ pace, afterwards }: Signature): boolean {
+  return pace.expectedMs !== undefined && afterwards === 'keep'
 }
 
 function callAlone(
@@ -101,10 +104,11 @@ function callAlone(
   lost?: LostCall,
 ): Promise<CallResult> {
   const { signatures, config } = gateway
-  const work = ({ sql }: Lease, watch: Watch) =>
-    runCurrent(signatures, sql, database, name, async (known) => {
+  const work = ({ connection, sql }: Lease, watch: Watch) =>
+    runCurrent(signatures, connection, name, async (known) => {
       const bound = bindCall(name, known, params)
       watch.isReadOnly = bound.signature.isReadOnly
+      enter(connection, bound.signature)
       const run = bound.signature.kind === 'procedure' ? runProcedure : runCall
       return run(sql, bound, config.maxResultBytes, watch, session)
     })

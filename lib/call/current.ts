@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import type { Sql } from '../postgres/connection.ts'
+import type { Connection } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import type { Signature } from './signature.ts'
 import type { Signatures } from './signatures.ts'
@@ -31,18 +31,17 @@ export function isSame(a: Signature[], b: Signature[]): boolean {
  */
 export async function runCurrent<T>(
   signatures: Signatures,
-  sql: Sql,
-  database: string,
+  connection: Connection,
   name: string,
   run: (known: Signature[]) => Promise<T>,
 ): Promise<T> {
-  let known = await signatures.get(sql, database, name)
+  let known = await signatures.get(connection.sql, connection.database, name)
   for (let renewals = 0; ; renewals++) {
     try {
       return await run(known)
     } catch (error) {
       if (!mayBeStale(error, known) || renewals === MAX_RENEWALS) throw error
-      const current = await signatures.renew(sql, database, name, known)
+      const current = await signatures.renew(connection, name, known)
       if (isSame(known, current)) throw error
       known = current
     }

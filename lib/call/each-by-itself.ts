@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { resetSession } from '../postgres/reset.ts'
 import type { Batch } from './batch.ts'
 import type { BatchCall } from './batch-request.ts'
 import { MAX_RENEWALS } from './current.ts'
@@ -6,14 +7,16 @@ import type { BoundCall } from './parameters.ts'
 import { runProcedure } from './procedure.ts'
 import { Room } from './room.ts'
 import { type Rows, runCall } from './run.ts'
+import { enter } from './session-state.ts'
 import { watchTogether } from './watch.ts'
 
 type Outcome = PromiseSettledResult<Rows>
 
 /**
  * Runs the calls of a batch in their order, none of which touches another: sent one right behind
- * the other, but for procedures, which may have several transactions. One that did not run, since
- * its function was replaced meanwhile, runs when all others have.
+ * the other, but for those that may leave something in the session, as procedures may: it is reset
+ * before the next. One that did not run, since its function was replaced meanwhile, runs when all
+ * others have.
  */
 export async function eachByItself(batch: Batch): Promise<Outcome[]> {
   const { calls, maxBytes } = batch
@@ -33,7 +36,7 @@ export async function eachByItself(batch: Batch): Promise<Outcome[]> {
 }
 
 async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Outcome[]> {
-  const { sql, functions, session, watch, maxBytes } = batch
+  const { connection, sql, functions, session, watch, maxBytes } = batch
   const together = watchTogether(watch)
   const running: Promise<Rows>[] = []
   const run = (call: BoundCall): Promise<Rows> =>
@@ -44,11 +47,15 @@ async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Ou
   for (const call of calls) {
     try {
       const bound = functions.bind(call)
-      const isProcedure = bound.signature.kind === 'procedure'
-      if (isProcedure) await Promise.allSettled(running)
+      const isLeaving = bound.signature.afterwards !== 'keep'
+      if (isLeaving) await Promise.allSettled(running)
       if (watch.isOver) throw notRun()
+      enter(connection, bound.signature)
       running.push(run(bound).then((rows) => room.take(rows)))
-      if (isProcedure) await Promise.allSettled(running)
+      if (isLeaving) {
+        await Promise.allSettled(running)
+        if (!(await resetSession(connection))) connection.destroy()
+      }
     } catch (error) {
       running.push(Promise.reject(error))
     }

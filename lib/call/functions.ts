@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import type { Sql } from '../postgres/connection.ts'
+import type { Connection } from '../postgres/connection.ts'
 import { answers } from '../postgres/pipeline.ts'
 import type { BatchCall } from './batch-request.ts'
 import { isSame, mayBeStale } from './current.ts'
@@ -10,15 +10,13 @@ import type { Signatures } from './signatures.ts'
 /** The functions that a batch calls, as they were when it last looked at them. */
 export class Functions {
   readonly #signatures: Signatures
-  readonly #sql: Sql
-  readonly #database: string
+  readonly #connection: Connection
   /** By name: the overloads, or why there are none. */
   readonly #known = new Map<string, Signature[] | GatewayError>()
 
-  constructor(signatures: Signatures, sql: Sql, database: string) {
+  constructor(signatures: Signatures, connection: Connection) {
     this.#signatures = signatures
-    this.#sql = sql
-    this.#database = database
+    this.#connection = connection
   }
 
   /** Reads those that are not known yet, each once, one right behind the other. */
@@ -41,14 +39,15 @@ export class Functions {
     const known = this.#known.get(name)
     if (known === undefined || known instanceof GatewayError) return false
     if (!mayBeStale(error, known)) return false
-    const current = await this.#signatures.renew(this.#sql, this.#database, name, known)
+    const current = await this.#signatures.renew(this.#connection, name, known)
     this.#known.set(name, current)
     return !isSame(known, current)
   }
 
   async #read(name: string): Promise<void> {
+    const { sql, database } = this.#connection
     try {
-      this.#known.set(name, await this.#signatures.get(this.#sql, this.#database, name))
+      this.#known.set(name, await this.#signatures.get(sql, database, name))
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       this.#known.set(name, error)

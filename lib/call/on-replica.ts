@@ -8,6 +8,7 @@ import { mayBeStale } from './current.ts'
 import type { BoundCall } from './parameters.ts'
 import type { Session } from './request.ts'
 import { runCall } from './run.ts'
+import { enter } from './session-state.ts'
 import type { Signature } from './signature.ts'
 import { Watch } from './watch.ts'
 
@@ -129,6 +130,7 @@ async function run(
     lease = await leaseFor(pools, relay, database, call, session)
     const leasedAt = performance.now()
     watch = new Watch(relay, lease, timeoutMs)
+    enter(lease.connection, call.signature)
     const rows = await runCall(lease.sql, call, config.maxResultBytes, watch, session)
     lease.release()
     return { ...rows, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
@@ -150,8 +152,11 @@ function leaseFor(
   { signature }: BoundCall,
   session: Session | undefined,
 ): Lease | Promise<Lease> {
-  const { expectedMs } = signature.pace
-  if (session || expectedMs === undefined) return pools.lease(database, { client })
+  const { pace, afterwards } = signature
+  const { expectedMs } = pace
+  if (session || expectedMs === undefined || afterwards !== 'keep') {
+    return pools.lease(database, { client })
+  }
   return pools.share(database, expectedMs, client)
 }
 

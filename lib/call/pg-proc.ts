@@ -1,5 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
 import { Pace } from './pace.ts'
+import { type Afterwards, readAfterwards } from './session-state.ts'
 import type { ArgumentKind, Signature } from './signature.ts'
 
 /** More than anybody has; a limit all the same. */
@@ -16,25 +17,32 @@ interface ParameterRow {
   baseType: string
 }
 
-type SignatureRow = Omit<Signature, 'arguments' | 'outputs' | 'statements' | 'pace'> & {
+type SignatureRow = Omit<
+  Signature,
+  'arguments' | 'outputs' | 'statements' | 'pace' | 'afterwards'
+> & {
   /** The arguments of a function; those of a procedure, and what it gives back. */
   parameters: ParameterRow[]
 }
 
 /**
- * Every function and procedure of that name that /call may run. What the catalogs mean: PostgreSQL
- * manual, "pg_proc" and "pg_type".
+ * Every function and procedure of that name that /call may run, in these schemas (undefined: those
+ * of the search path). What the catalogs mean: PostgreSQL manual, "pg_proc" and "pg_type".
  */
-export async function readSignatures(sql: Sql, name: string): Promise<Signature[]> {
-  const rows = await sql<{ signature: SignatureRow }[]>`
+export async function readSignatures(
+  sql: Sql,
+  name: string,
+  schemas?: string[],
+): Promise<Signature[]> {
+  const reading = sql<{ signature: SignatureRow }[]>`
     with recursive candidate as (
       -- Of equal functions, the one that comes first in the search path, as when it is called.
       -- Not pg_function_is_visible: pg_catalog comes before all and would hide a version().
       select distinct on (p.proargtypes) p.*, n.nspname
       from pg_proc p
       join pg_namespace n on n.oid = p.pronamespace
-      where p.proname = ${name} and ${isCallable(sql)}
-      order by p.proargtypes, array_position(current_schemas(false), n.nspname)
+      where p.proname = ${name} and ${isCallable(sql, schemas)}
+      order by p.proargtypes, array_position(${searched(sql, schemas)}, n.nspname)
     ),
     parameter as (
       select c.oid as function, p.position, p.type, coalesce(p.mode, 'i') as mode,
@@ -81,7 +89,7 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
         from base b
         where b.type = c.prorettype and b.typtype <> 'd'
       ),
-      'identity', c.oid::regprocedure,
+      'identity', format('%I.%I(%s)', c.nspname, c.proname, oidvectortypes(c.proargtypes)),
       'parameters', (
         select coalesce(json_agg(
           json_build_object(
@@ -120,46 +128,75 @@ export async function readSignatures(sql: Sql, name: string): Promise<Signature[
     from candidate c
     order by pg_get_function_identity_arguments(c.oid)
   `
+  const [rows, afterwards] = await Promise.all([reading, readAfterwards(sql, name)])
   return rows.map(({ signature: { parameters, ...signature } }) => ({
     ...signature,
     arguments: parameters
       .filter(({ mode }) => mode !== 'o')
       .map(({ name, type, category, kind }) => ({ name: name ?? undefined, type, category, kind })),
     outputs: signature.kind === 'procedure' ? outputsOf(parameters) : [],
+    afterwards: afterwardsOf(signature.kind, afterwards),
     statements: new Map(),
     pace: new Pace(),
   }))
 }
 
-/** The names of everything in the database that /call may run. */
-export async function readNames(sql: Sql): Promise<string[]> {
+/** A procedure has transactions of its own, and settings that outlive them. */
+function afterwardsOf(kind: Signature['kind'], afterwards: Afterwards): Afterwards {
+  return kind === 'procedure' && afterwards === 'keep' ? 'reset' : afterwards
+}
+
+/** The names of everything in these schemas of the database that /call may run. */
+export async function readNames(sql: Sql, schemas?: string[]): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
     select distinct p.proname as name
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
-    where p.proname ~ '^[a-z_][a-z0-9_]*$' and ${isCallable(sql)}
+    where p.proname ~ '^[a-z_][a-z0-9_]*$' and ${isCallable(sql, schemas)}
     limit ${MAX_NAMES}
   `
   return rows.map(({ name }) => name)
 }
 
 /**
- * Of a pg_proc `p` in a pg_namespace `n`: a plain function or a procedure that is found without a
- * schema, not PostgreSQL's own, not an extension's, not a trigger's, without internal arguments.
+ * Of a pg_proc `p` in a pg_namespace `n`: a plain function or a procedure, found in the schemas where
+ * /call looks. Never what cannot be called in SQL (a trigger's, one with internal arguments, a
+ * handler), the gateway's own, or one in a schema of temporary tables; and one of PostgreSQL or of an
+ * extension only where its schema was named, which `public` is for other reasons.
  */
-function isCallable(sql: Sql) {
+function isCallable(sql: Sql, schemas: string[] | undefined) {
   return sql`
     p.prokind in ('f', 'p')
-    and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+    and p.prorettype not in (
+      'trigger'::regtype, 'event_trigger'::regtype, 'internal'::regtype,
+      'language_handler'::regtype, 'fdw_handler'::regtype, 'index_am_handler'::regtype,
+      'table_am_handler'::regtype, 'tsm_handler'::regtype
+    )
     and p.provariadic <> '"any"'::regtype
     and 'internal'::regtype <> all (p.proargtypes)
-    and n.nspname = any (current_schemas(false))
-    and n.nspname <> 'pg_catalog'
-    and not exists (
-      select from pg_depend d
-      where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
-    )
+    and not starts_with(p.proname::text, '_db_gateway')
+    and n.nspname = any (${searched(sql, schemas)})
+    and n.nspname !~ '^(_db_gateway|pg_(toast_)?temp_)'
+    and ${
+      schemas
+        ? sql`(n.nspname <> 'public' or ${isNoExtension(sql)})`
+        : sql`n.nspname not in ('pg_catalog', 'information_schema') and ${isNoExtension(sql)}`
+    }
   `
+}
+
+function isNoExtension(sql: Sql) {
+  return sql`not exists (
+    select from pg_depend d
+    where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+  )`
+}
+
+/** Where /call looks, in this order. */
+function searched(sql: Sql, schemas: string[] | undefined) {
+  return schemas
+    ? sql`string_to_array(${schemas.join()}, ',')::name[]`
+    : sql`current_schemas(false)`
 }
 
 function outputsOf(parameters: ParameterRow[]): Signature['outputs'] {

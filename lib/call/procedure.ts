@@ -23,7 +23,7 @@ interface RawResult extends Array<(Buffer | null)[]> {
 /**
  * Runs a procedure by CALL, in no transaction but its own, so that it can commit. Its one row are
  * its INOUT and OUT parameters. CALL gives them as text, of which a query of its own makes JSON.
- * The settings of `session` are the connection's while it runs.
+ * The settings of `session` are left to the connection, whose session is reset afterwards.
  * @throws {GatewayError} function_not_found and invalid_request where it has not run;
  *   result_too_large, although it has
  * @throws {PostgresError} what the procedure raised
@@ -35,24 +35,14 @@ export async function runProcedure(
   watch: Watch,
   session?: Session,
 ): Promise<Rows> {
-  if (!session) return rowsOf(sql, call, maxBytes, watch)
-  await setSession(sql, session)
-  try {
-    return await rowsOf(sql, call, maxBytes, watch)
-  } finally {
-    await resetSession(sql, session)
-  }
+  if (session) await setSession(sql, session)
+  return rowsOf(sql, call, maxBytes, watch)
 }
 
 /** Not for a transaction alone, since the procedure may have several. */
 async function setSession(sql: Sql, session: Session): Promise<void> {
   const calls = session.map((_, i) => `set_config($${2 * i + 1}, $${2 * i + 2}, false)`)
   await sql.unsafe(`select ${calls.join(', ')}`, session.flat(), ONCE)
-}
-
-async function resetSession(sql: Sql, session: Session): Promise<void> {
-  const names = session.map(([name]) => name.split('.').map(quoteIdentifier).join('.'))
-  await sql.unsafe(names.map((name) => `reset ${name}`).join('; '))
 }
 
 async function rowsOf(sql: Sql, call: BoundCall, maxBytes: number, watch: Watch): Promise<Rows> {

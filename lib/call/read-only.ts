@@ -8,6 +8,7 @@ import { callOnReplica } from './on-replica.ts'
 import type { BoundCall } from './parameters.ts'
 import type { Session } from './request.ts'
 import { runCall } from './run.ts'
+import { enter } from './session-state.ts'
 import type { Signature } from './signature.ts'
 import { bindTexts, chooseByNames, type UrlParameters } from './url-parameters.ts'
 
@@ -36,11 +37,13 @@ export async function callReadOnly(
   // A replica needs no transaction for it: it cannot write.
   const result = await callOnReplica(gateway, client, database, { name, bind })
   if (result) return result
-  return alone(gateway, client, database, undefined, ({ sql }, watch) => {
+  return alone(gateway, client, database, undefined, ({ connection, sql }, watch) => {
     watch.isReadOnly = true
-    return runCurrent(signatures, sql, database, name, async (known) =>
-      runCall(sql, bind(known), config.maxResultBytes, watch, NO_SETTINGS),
-    )
+    return runCurrent(signatures, connection, name, async (known) => {
+      const call = bind(known)
+      enter(connection, call.signature)
+      return runCall(sql, call, config.maxResultBytes, watch, NO_SETTINGS)
+    })
   })
 }
 

@@ -1,4 +1,5 @@
 import type { Pace } from './pace.ts'
+import type { Afterwards } from './session-state.ts'
 
 /** How a JSON value becomes an argument; a domain is as the type below it. */
 export type ArgumentKind =
@@ -62,11 +63,13 @@ export interface Signature {
   outputs: Output[]
   /** STABLE or IMMUTABLE: it says of itself that it changes nothing. */
   isReadOnly: boolean
+  /** What has to become of the connection of a call. */
+  afterwards: Afterwards
   /** Of pg_proc: a function that is dropped and made anew has another. */
   oid: number
   /** Of pg_class: the table or composite type whose columns it returns. */
   relation: number | null
-  /** Name and types, as `regprocedure` reads them. */
+  /** Schema, name and types, as `regprocedure` reads them. */
   identity: string
   /** As PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
   text: string

@@ -1,19 +1,44 @@
-import type { Sql } from '../postgres/connection.ts'
+import type { GatewayError } from '../errors.ts'
+import type { Connection, Sql } from '../postgres/connection.ts'
+import { resetSession } from '../postgres/reset.ts'
+import { readFunctionsVersion } from './functions-version.ts'
 import { unknownFunction } from './no-match.ts'
 import { readNames, readSignatures } from './pg-proc.ts'
 import type { Signature } from './signature.ts'
 
+/** How old what is known of a database may get, before it is looked whether that is still so. */
+const CHECK_EVERY_MS = 5000
+
+/** What is known of a database. */
+interface Known {
+  functions: Map<string, Signature[]>
+  /** That of readFunctionsVersion, from before any of them was read. */
+  version: string
+  /** `performance.now()` */
+  checkedAt: number
+}
+
 /**
  * The signatures of the functions that were called, by database and name. A deploy forgets those
  * of its database; where another gateway deployed, the call that no longer fits reads them again.
+ * What was changed by hand may have become another function to look at without a call that fails:
+ * it is looked for now and then.
  */
 export class Signatures {
-  readonly #byDatabase = new Map<string, Map<string, Signature[]>>()
+  readonly #byDatabase = new Map<string, Known>()
   readonly #reading = new Map<string, Promise<Signature[]>>()
+  readonly #schemas: string[] | undefined
+  /** How often something was forgotten: what was read before that is not remembered. */
+  #forgotten = 0
+
+  /** `schemas`: where functions are looked for; undefined: in the search path of their database. */
+  constructor(schemas?: string[]) {
+    this.#schemas = schemas
+  }
 
   /** The overloads of a function, where they are known. */
   peek(database: string, name: string): Signature[] | undefined {
-    return this.#byDatabase.get(database)?.get(name)
+    return this.#byDatabase.get(database)?.functions.get(name)
   }
 
   /**
@@ -25,17 +50,40 @@ export class Signatures {
   }
 
   /** The same, of a function that is not as `stale` says any more. */
-  async renew(sql: Sql, database: string, name: string, stale: Signature[]): Promise<Signature[]> {
+  async renew(connection: Connection, name: string, stale: Signature[]): Promise<Signature[]> {
+    const { sql, database } = connection
     const known = this.peek(database, name)
-    return known && known !== stale ? known : await this.#read(sql, database, name)
+    if (known && known !== stale) return known
+    // What a call did to the search path must not decide which function others find.
+    if (connection.needsReset) await resetSession(connection)
+    return this.#read(sql, database, name)
   }
 
   forget(database: string): void {
+    this.#forgotten++
     this.#byDatabase.delete(database)
   }
 
   forgetAll(): void {
+    this.#forgotten++
     this.#byDatabase.clear()
+  }
+
+  /** Whether it is time to look if what is known of a database is still so. */
+  isDue(database: string): boolean {
+    const known = this.#byDatabase.get(database)
+    return known !== undefined && performance.now() - known.checkedAt > CHECK_EVERY_MS
+  }
+
+  /** Whether it is still so; it is forgotten where it is not. */
+  async isCurrent(sql: Sql, database: string): Promise<boolean> {
+    const known = this.#byDatabase.get(database)
+    if (!known) return true
+    known.checkedAt = performance.now()
+    const version = await readFunctionsVersion(sql)
+    if (version === known.version || this.#byDatabase.get(database) !== known) return true
+    this.forget(database)
+    return false
   }
 
   /** Many calls that come at once read them once. */
@@ -43,10 +91,16 @@ export class Signatures {
     const key = `${database}.${name}`
     const running = this.#reading.get(key)
     if (running) return running
-    const reading = readSignatures(sql, name)
-      .then(async (signatures) => {
-        this.#remember(database, name, signatures)
-        if (signatures.length === 0) throw unknownFunction(name, await readNames(sql))
+    const forgotten = this.#forgotten
+    const isKnown = this.#byDatabase.has(database)
+    // The version first: what changes in between is seen when it is looked at again.
+    const reading = Promise.all([
+      isKnown ? undefined : readFunctionsVersion(sql),
+      readSignatures(sql, name, this.#schemas),
+    ])
+      .then(async ([version, signatures]) => {
+        if (forgotten === this.#forgotten) this.#remember(database, name, signatures, version)
+        if (signatures.length === 0) throw await this.#unknown(sql, name)
         return signatures
       })
       .finally(() => this.#reading.delete(key))
@@ -54,13 +108,27 @@ export class Signatures {
     return reading
   }
 
-  #remember(database: string, name: string, signatures: Signature[]): void {
+  async #unknown(sql: Sql, name: string): Promise<GatewayError> {
+    return unknownFunction(name, await readNames(sql, this.#schemas))
+  }
+
+  #remember(
+    database: string,
+    name: string,
+    signatures: Signature[],
+    version: string | undefined,
+  ): void {
+    let known = this.#byDatabase.get(database)
     // Names that do not exist are not remembered: a caller can think up any number of them.
     if (signatures.length === 0) {
-      this.#byDatabase.get(database)?.delete(name)
+      known?.functions.delete(name)
       return
     }
-    const functions = this.#byDatabase.get(database) ?? new Map<string, Signature[]>()
-    this.#byDatabase.set(database, functions.set(name, signatures))
+    if (!known) {
+      if (version === undefined) return
+      known = { functions: new Map(), version, checkedAt: performance.now() }
+      this.#byDatabase.set(database, known)
+    }
+    known.functions.set(name, signatures)
   }
 }

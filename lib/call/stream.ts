@@ -10,6 +10,7 @@ import { changed, explain } from './explain.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { isReplacedError } from './replaced.ts'
 import type { CallRequest } from './request.ts'
+import { enter } from './session-state.ts'
 import { rowsSql } from './sql.ts'
 import { begin } from './transaction.ts'
 import type { Watch } from './watch.ts'
@@ -57,10 +58,11 @@ export function streamCall(
       },
       write: (rows) => sink.write(rows),
     }
-    await runCurrent(gateway.signatures, lease.sql, database, name, async (known) => {
+    await runCurrent(gateway.signatures, lease.connection, name, async (known) => {
       const call = bindCall(name, known, params)
       if (call.signature.kind === 'procedure') throw noStream(call)
       watch.isReadOnly = call.signature.isReadOnly
+      enter(lease.connection, call.signature)
       const sent = begin(lease.sql, { isReadOnly: call.signature.isReadOnly, session })
       try {
         sent.push(lease.sql.unsafe('set local statement_timeout = 0').execute())

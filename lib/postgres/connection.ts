@@ -14,6 +14,10 @@ const CLOSE_TIMEOUT_MS = 5000
 /** PostgreSQL manual, "Message Formats". */
 const TERMINATE = Buffer.from([88, 0, 0, 0, 4])
 
+/** The end of an answer (PostgreSQL manual, "Message Formats": ReadyForQuery). */
+const IN_TRANSACTION = 'T'.charCodeAt(0)
+const IN_FAILED_TRANSACTION = 'E'.charCodeAt(0)
+
 /** A query that was not cancelled in this time is asked again: it may just have begun. */
 const CANCEL_AGAIN_MS = 100
 
@@ -86,8 +90,12 @@ export class Connection {
   answeredAt = 0
   /** It is closed, rather than used again, when it is given back. */
   isSpent = false
+  /** Something may be left in its session that the next one who uses it must not find. */
+  needsReset = false
   /** A query on it was cancelled: maybe another one was hit. */
   wasCancelled = false
+  /** What came last: with it, PostgreSQL says whether a transaction is open. */
+  #lastByte = 0
   /** Told of what NOTIFY says, where it listens. */
   onNotification: ((channel: string, payload: string) => void) | undefined
   /** Told when it is closed, by whomever. */
@@ -182,6 +190,11 @@ export class Connection {
   /** What has gone to the server so far; a query after which it is the same has not been sent. */
   get bytesWritten(): number {
     return this.#socket?.bytesWritten ?? 0
+  }
+
+  /** Whether it is within a transaction; to be asked while nothing runs on it. */
+  get isInTransaction(): boolean {
+    return this.#lastByte === IN_TRANSACTION || this.#lastByte === IN_FAILED_TRANSACTION
   }
 
   /** The host that it leads to; undefined while it is being opened. */
@@ -302,6 +315,7 @@ export class Connection {
         this.#markClosed()
         this.#endClient()
       })
+      this.#noteLastByte(socket)
       if (isReady) this.#onOpen()
       return socket
     } catch (error) {
@@ -309,6 +323,18 @@ export class Connection {
       this.#markClosed()
       return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
     }
+  }
+
+  /** From when on the driver reads: to listen makes a socket flow. */
+  #noteLastByte(socket: Socket): void {
+    const onListener = (event: string | symbol) => {
+      if (event !== 'data') return
+      socket.off('newListener', onListener)
+      socket.on('data', (chunk: Buffer) => {
+        this.#lastByte = chunk[chunk.length - 1]!
+      })
+    }
+    socket.on('newListener', onListener)
   }
 
   async #logIn(socket: Socket, withinMs: number): Promise<boolean> {

@@ -7,6 +7,7 @@ import type { Lease } from './lease.ts'
 import { findRoom, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
 import { type PoolsReport, reportOf } from './pool-report.ts'
+import { resetSession } from './reset.ts'
 import type { Credentials, Server } from './server.ts'
 import { type Client, clientGone, enqueue, queueFull } from './waiter.ts'
 
@@ -220,7 +221,7 @@ export class Pools {
     return (await this.#wait(pool, { waitMs })).connection
   }
 
-  /** From now on work in the database begins on new connections, as another role. */
+  /** From now on work in the database begins on new connections: those that are open see no more of it. */
   renew(database: string): void {
     const pool = this.#pools.get(database)
     if (!pool) return
@@ -505,9 +506,13 @@ export class Pools {
     if (connection.closed) return
     const now = performance.now()
     this.#lastAnswerAt = now
-    const isOver = connection.isSpent || connection.expiresAt <= now || this.#all.isOverdrawn
+    // Nobody leaves a transaction open, so that something went wrong.
+    const isSpent = connection.isSpent || connection.isInTransaction
+    const isOver = isSpent || connection.expiresAt <= now || this.#all.isOverdrawn
     if (this.#ended || pool.closing || isOver) {
       this.#retire(connection)
+    } else if (connection.needsReset) {
+      this.#reset(pool, connection)
     } else if (this.#mustGiveWay(pool, connection, now)) {
       this.#giveWay(pool, connection)
     } else if (this.#serve(pool, connection)) {
@@ -520,6 +525,12 @@ export class Pools {
         if (budget.starving.size > 0) this.#evict(budget)
       }
     }
+  }
+
+  /** Nobody uses the connection before its session is what it was, or at all where that fails. */
+  async #reset(pool: Pool, connection: Connection): Promise<void> {
+    if (!(await resetSession(connection))) connection.destroy()
+    this.#release(pool, connection)
   }
 
   /**

@@ -65,6 +65,7 @@ function f(...declarations: string[]): Signature {
     text: `f(${declarations.join(', ')})`,
     statements: new Map(),
     isReadOnly: false,
+    afterwards: 'keep',
     pace: new Pace(),
   }
 }

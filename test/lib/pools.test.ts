@@ -61,6 +61,65 @@ async function openConnections(pools: Pools): Promise<{ datname: string; pid: nu
 
 const backendPid = async (sql: Sql) => (await sql`select pg_backend_pid() as pid`)[0]!.pid
 
+describe('a connection that is given back', () => {
+  test('within a transaction is not used again', async () => {
+    await withPools({}, async (pools) => {
+      for (const statement of ['select 1', 'select 1 / 0']) {
+        const lease = await pools.lease(databases[0]!)
+        const pid = await backendPid(lease.sql)
+        await lease.sql.unsafe(`begin; ${statement}`).catch(() => {})
+        lease.release()
+        expect(await pools.use(databases[0]!, backendPid)).not.toBe(pid)
+        await until(async () => (await openConnections(pools)).every((one) => one.pid !== pid))
+      }
+    })
+  })
+
+  test('after one is used again, with the statements that were prepared on it', async () => {
+    await withPools({}, async (pools) => {
+      const pid = await pools.use(databases[0]!, async (sql) => {
+        await sql.unsafe('begin; select 1; commit')
+        return backendPid(sql)
+      })
+      const names = (sql: Sql) => sql`select name from pg_prepared_statements`
+      const prepared = await pools.use(databases[0]!, names)
+      const lease = await pools.lease(databases[0]!)
+      await lease.sql.unsafe('prepare by_hand as select 1; listen somebody')
+      lease.connection.needsReset = true
+      lease.release()
+      await until(() => !lease.connection.needsReset)
+      expect(await pools.use(databases[0]!, backendPid)).toBe(pid)
+      expect(await pools.use(databases[0]!, names)).toEqual(expect.arrayContaining(prepared))
+      const left = (sql: Sql) => sql`select from pg_prepared_statements where from_sql`
+      expect(await pools.use(databases[0]!, left)).toHaveLength(0)
+    })
+  })
+
+  test('is not used again where its session cannot be reset', async () => {
+    await withPools({}, async (pools) => {
+      const lease = await pools.lease(databases[0]!)
+      const pid = await backendPid(lease.sql)
+      await watcher`select pg_terminate_backend(${pid})`
+      lease.connection.needsReset = true
+      lease.release()
+      expect(await pools.use(databases[0]!, backendPid)).not.toBe(pid)
+      expect(pools.status().connections).toBeLessThanOrEqual(2)
+    })
+  })
+
+  test('is closed where all connections to its database are renewed', async () => {
+    await withPools({}, async (pools) => {
+      const busy = await pools.lease(databases[0]!)
+      const idle = await pools.use(databases[0]!, backendPid)
+      pools.renew(databases[0]!)
+      const pid = await backendPid(busy.sql)
+      busy.release()
+      const seen = [await pools.use(databases[0]!, backendPid)]
+      expect([pid, idle]).not.toContain(seen[0])
+    })
+  })
+})
+
 describe('the cap', () => {
   test('is not lessened by connections that were lost before they were given back', async () => {
     await withPools({ maxTotalConnections: 4, poolWaitTimeoutMs: 2000 }, async (pools) => {
