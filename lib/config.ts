@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { type Network, parseNetworks } from './networks.ts'
+import { type PlatformNetworks, parsePlatformNetworks } from './platform-networks.ts'
 import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/server.ts'
 import type { SchemaFormLimits } from './schema-form.ts'
 
@@ -40,6 +41,10 @@ export interface Config {
   archive: SchemaFormLimits
   allowedNetworks: Network[]
   trustedProxies: Network[]
+  /** Of the access `admin`; undefined: as `allowedNetworks`. */
+  adminNetworks: Network[] | undefined
+  /** Undefined: no platform is bound to addresses. */
+  platformNetworks: PlatformNetworks | undefined
   adminToken: string | undefined
   logLevel: LogLevel
 }
@@ -135,7 +140,9 @@ export function readConfig(env: Environment): Config {
     },
     allowedNetworks: parsed('ALLOWED_NETWORKS', '127.0.0.0/8,10.0.1.0/24', parseNetworks),
     trustedProxies: parsed('TRUSTED_PROXIES', '', parseNetworks),
-    adminToken: text('ADMIN_TOKEN'),
+    adminNetworks: text('ADMIN_NETWORKS') ? parsed('ADMIN_NETWORKS', '', parseNetworks) : undefined,
+    platformNetworks: parsed('PLATFORM_NETWORKS', '', parsePlatformNetworks),
+    adminToken: bearerToken(text('ADMIN_TOKEN')),
     logLevel: text('LOG_LEVEL')
       ? parsed('LOG_LEVEL', '', logLevel)
       : parsed('RUST_LOG', 'info', rustLogLevel),
@@ -145,6 +152,12 @@ export function readConfig(env: Environment): Config {
 function hostName(value: string): string {
   if (/^[\w.:-]{1,253}$/.test(value)) return value
   throw new Error(`"${value}" is not a host name or an address`)
+}
+
+/** No header could bear another one. The message does not tell what it is. */
+function bearerToken(value: string | undefined): string | undefined {
+  if (value === undefined || /^[!-~]+$/.test(value)) return value
+  throw new ConfigError('ADMIN_TOKEN: has other characters than ASCII, or a space')
 }
 
 function logLevel(value: string): LogLevel {
