@@ -5,6 +5,7 @@ import { type Network, parseNetworks } from './networks.ts'
 import { type PlatformNetworks, parsePlatformNetworks } from './platform-networks.ts'
 import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/server.ts'
 import type { SchemaFormLimits } from './schema-form.ts'
+import type { TlsFiles } from './tls.ts'
 
 /** Log levels, most severe first. */
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
@@ -46,6 +47,8 @@ export interface Config {
   /** Undefined: no platform is bound to addresses. */
   platformNetworks: PlatformNetworks | undefined
   adminToken: string | undefined
+  /** Undefined: HTTP without TLS. */
+  tls: TlsFiles | undefined
   logLevel: LogLevel
 }
 
@@ -111,6 +114,15 @@ export function readConfig(env: Environment): Config {
   }
   const maxTotalConnections = integer('MAX_TOTAL_CONNECTIONS', 200, 4, 100_000)
 
+  const [cert, key, clientCa] = [
+    text('TLS_CERT_FILE'),
+    text('TLS_KEY_FILE'),
+    text('TLS_CLIENT_CA_FILE'),
+  ]
+  if (key && !cert) throw new ConfigError('TLS_KEY_FILE: needs TLS_CERT_FILE, whose key it is')
+  if (cert && !key) throw new ConfigError('TLS_CERT_FILE: needs TLS_KEY_FILE, its key')
+  if (clientCa && !cert) throw new ConfigError('TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE')
+
   return {
     server: databaseUrl ? parsed('DATABASE_URL', '', parseDatabaseUrl) : undefined,
     readServers,
@@ -143,6 +155,7 @@ export function readConfig(env: Environment): Config {
     adminNetworks: text('ADMIN_NETWORKS') ? parsed('ADMIN_NETWORKS', '', parseNetworks) : undefined,
     platformNetworks: parsed('PLATFORM_NETWORKS', '', parsePlatformNetworks),
     adminToken: bearerToken(text('ADMIN_TOKEN')),
+    tls: cert && key ? { cert, key, clientCa } : undefined,
     logLevel: text('LOG_LEVEL')
       ? parsed('LOG_LEVEL', '', logLevel)
       : parsed('RUST_LOG', 'info', rustLogLevel),
