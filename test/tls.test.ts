@@ -92,6 +92,14 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
     expect(status).toBe(200)
   })
 
+  it('closes a connection on which no handshake begins', async () => {
+    const socket = connectPlainly(Number(new URL(gateway.url).port), '127.0.0.1')
+    socket.resume().on('error', () => {})
+    afterTest(() => socket.destroy())
+
+    await once(socket, 'close')
+  })
+
   it('looks at the address as without', async () => {
     const { status } = await askSecurely(`${gateway.url}/health`, trusting())
     expect(status).toBe(200)

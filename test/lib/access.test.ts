@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isInNetworks, parseAddress, parseNetworks } from '../../lib/networks.ts'
@@ -117,6 +119,20 @@ describe('behind a proxy', () => {
       forwarded,
     })
     expect(answer.status).toBe(status)
+  })
+
+  test.each([
+    ['x-forwarded-for', ['10.0.1.5', '10.0.2.5'], 403],
+    ['x-forwarded-for', ['10.0.2.5', '10.0.1.5'], 200],
+    ['forwarded', ['for=10.0.1.5', 'for=10.0.2.5'], 403],
+    ['forwarded', ['for=10.0.2.5', 'for=10.0.1.5'], 200],
+    ['forwarded', ['for=10.0.1.5;x="', 'for=10.0.2.5'], 403],
+    ['forwarded', ['for=10.0.1.5', 'x=";for=10.0.2.5'], 403],
+  ])('of two lines of %s, %j, the second counts: %i', async (name, lines, status) => {
+    const sent = request(`${gateway.url}/admin/pools`, { headers: { [name]: lines } }).end()
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+    answer.resume()
+    expect(answer.statusCode).toBe(status)
   })
 
   test.each([
