@@ -10,6 +10,8 @@ const stopping = new AbortController()
 
 process.on('SIGTERM', () => stop('SIGTERM'))
 process.on('SIGINT', () => stop('SIGINT'))
+// While it starts there is nothing that was read and will not be read once more.
+process.on('SIGHUP', () => running?.reload())
 
 try {
   const config = readConfig(readEnvironment(process.cwd()))

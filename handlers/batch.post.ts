@@ -10,9 +10,8 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event)
-    const owner = parseOwner(body.platform, body.tenant_id)
+    const owner = parseOwner(request, body.platform, body.tenant_id)
     const batch = parseBatch(body)
-    request.platform = owner.platform
     const database = await gateway.catalog.find(owner)
     request.database = database
     return answerBatch(event, await callBatch(gateway, request, database, batch))

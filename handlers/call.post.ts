@@ -11,9 +11,8 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event)
-    const owner = parseOwner(body.platform, body.tenant_id)
+    const owner = parseOwner(request, body.platform, body.tenant_id)
     const call = parseCall(body)
-    request.platform = owner.platform
     const database = await gateway.catalog.find(owner)
     request.database = database
     const stream = streamTypeOf(event)

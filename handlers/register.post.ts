@@ -11,9 +11,8 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, gateway.config.archive)
+    const form = await readSchemaForm(req, res, request, gateway.config.archive)
     const database = databaseName(form.owner)
-    request.platform = form.owner.platform
     request.database = database
     const result = await register(gateway, { ...form, origin: originOf(request) })
     const ms = Math.round(performance.now() - started)

@@ -1,31 +1,74 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type ipaddr from 'ipaddr.js'
+import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
+import { forwardedForAddress, nodeAddress, parseForwarded, parseForwardedFor } from './forwarded.ts'
 import { isInNetworks, type Network, parseAddress } from './networks.ts'
 import type { Access, RequestContext } from './request.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 
+/** Who asks, as far as that can be told. */
+export interface Client {
+  /** Undefined where the proxies do not name one. */
+  address: Address | undefined
+  /** The trusted proxies on the way from it, the nearest first. */
+  proxies: string[]
+  /** Why there is no address. */
+  problem: string | undefined
+}
+
 /**
  * The client's address: the socket's, or where that is a trusted proxy's, what the proxies say in
- * X-Forwarded-For, read from the right up to the first that is not a trusted proxy. Undefined
- * where a proxy says something that is no address.
+ * X-Forwarded-For or Forwarded, read from the right up to the first that is not a trusted proxy.
+ * A proxy writes one of the two headers and hands on the other as the client sent it, so where both
+ * are there they must name the same client.
  */
-export function clientAddress(
-  req: IncomingMessage,
-  trustedProxies: Network[],
-): Address | undefined {
-  let address = parseAddress(req.socket.remoteAddress ?? '')
-  if (trustedProxies.length === 0) return address
-  const header = req.headers['x-forwarded-for']
-  const forwarded = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',')
-  while (address && isInNetworks(address, trustedProxies)) {
-    const next = forwarded.pop()?.trim()
-    if (next === undefined || (next === '' && forwarded.length === 0)) return address
-    address = parseAddress(next)
+export function findClient(req: IncomingMessage, trustedProxies: Network[]): Client {
+  const peer = parseAddress(req.socket.remoteAddress ?? '')
+  if (!peer || !isInNetworks(peer, trustedProxies)) {
+    return { address: peer, proxies: [], problem: undefined }
   }
-  return address
+  const entries = parseForwardedFor(headerText(req.headers['x-forwarded-for']))
+  const elements = parseForwarded(headerText(req.headers.forwarded))
+  if (!elements) return nobody('Forwarded does not follow RFC 7239')
+  const client =
+    elements.length > 0 && entries.length === 0
+      ? follow(peer, elements, nodeAddress, trustedProxies, 'Forwarded')
+      : follow(peer, entries, forwardedForAddress, trustedProxies, 'X-Forwarded-For')
+  if (elements.length === 0 || entries.length === 0 || !client.address) return client
+  const other = follow(peer, elements, nodeAddress, trustedProxies, 'Forwarded')
+  return other.address?.toString() === client.address.toString()
+    ? client
+    : nobody('X-Forwarded-For and Forwarded do not name the same client')
+}
+
+function headerText(value: string | string[] | undefined): string {
+  return Array.isArray(value) ? value.join(',') : (value ?? '')
+}
+
+/** Goes back over the hops; where all of them are trusted proxies, the first one is the client. */
+function follow(
+  peer: Address,
+  hops: string[],
+  read: (hop: string) => Address | undefined,
+  trustedProxies: Network[],
+  header: string,
+): Client {
+  const proxies: string[] = []
+  let address = peer
+  for (let i = hops.length - 1; i >= 0 && isInNetworks(address, trustedProxies); i--) {
+    proxies.push(address.toString())
+    const next = read(hops[i]!)
+    if (!next) return nobody(`${header} does not name the address of the client`, proxies)
+    address = next
+  }
+  return { address, proxies, problem: undefined }
+}
+
+function nobody(problem: string, proxies: string[] = []): Client {
+  return { address: undefined, proxies, problem }
 }
 
 /** Whether the address may use the gateway: it is in the allowlist, or of this machine. */
@@ -41,13 +84,14 @@ export function checkAccess(
   access: Access,
   request: RequestContext,
   authorization: string | undefined,
-  adminToken: string | undefined,
+  { adminNetworks, adminToken }: Pick<Config, 'adminNetworks' | 'adminToken'>,
 ): void {
   if (access === 'public') return
-  if (!request.isAllowed) {
+  if (!(access === 'admin' ? request.isAdmin : request.isAllowed)) {
+    const networks = access === 'admin' && adminNetworks ? 'ADMIN_NETWORKS' : 'ALLOWED_NETWORKS'
     throw new GatewayError(
       'unauthorized',
-      `The address ${request.address ?? '(unknown)'} is not in ALLOWED_NETWORKS`,
+      request.problem ?? `The address ${request.address ?? '(unknown)'} is not in ${networks}`,
     )
   }
   if (access === 'admin' && adminToken !== undefined && !isBearer(authorization, adminToken)) {

@@ -15,10 +15,9 @@ export async function answerGet(event: H3Event): Promise<void> {
   const { gateway, request } = event.context
   const { req, res } = nodeOf(event)
   const path = getRouterParams(event, { decode: true })
-  const owner = parseOwner(path.platform, path.tenant)
+  const owner = parseOwner(request, path.platform, path.tenant)
   const name = parseFunctionName(path.function)
   const params = parseQuery(req.url ?? '')
-  request.platform = owner.platform
   const database = await gateway.catalog.find(owner)
   request.database = database
   try {

@@ -60,12 +60,10 @@ function createApp(gateway: Gateway, routes: Route[]): H3 {
     if (method === 'GET') app.on('HEAD', path, guarded)
   }
   const methodsOf = createMethodFinder(routes)
-  app.all(
-    '/**',
-    guard(gateway, 'network', counterOf(gateway, '', '/**'), (event) =>
-      otherRequest(event, methodsOf(event.url.pathname)),
-    ),
-  )
+  const others = counterOf(gateway, '', '/**')
+  const answerOthers = (event: H3Event) => otherRequest(event, methodsOf(event.url.pathname))
+  app.all('/**', guard(gateway, 'network', others, answerOthers))
+  app.all('/admin/**', guard(gateway, 'admin', others, answerOthers))
   return app
 }
 
@@ -81,11 +79,11 @@ function guard(
   counter: RouteCounter,
   handler: EventHandler,
 ): EventHandler {
-  const { adminToken } = gateway.config
+  const { config } = gateway
   return (event) => {
     const { req } = nodeOf(event)
     event.context.request.counter = counter
-    checkAccess(access, event.context.request, req.headers.authorization, adminToken)
+    checkAccess(access, event.context.request, req.headers.authorization, config)
     return handler(event)
   }
 }

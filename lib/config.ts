@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { type Network, parseNetworks } from './networks.ts'
+import { type PlatformNetworks, parsePlatformNetworks } from './platform-networks.ts'
 import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/server.ts'
 import type { SchemaFormLimits } from './schema-form.ts'
+import type { TlsFiles } from './tls.ts'
 
 /** Log levels, most severe first. */
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
@@ -44,7 +46,13 @@ export interface Config {
   archive: SchemaFormLimits
   allowedNetworks: Network[]
   trustedProxies: Network[]
+  /** Of the access `admin`; undefined: as `allowedNetworks`. */
+  adminNetworks: Network[] | undefined
+  /** Undefined: no platform is bound to addresses. */
+  platformNetworks: PlatformNetworks | undefined
   adminToken: string | undefined
+  /** Undefined: HTTP without TLS. */
+  tls: TlsFiles | undefined
   logLevel: LogLevel
 }
 
@@ -110,6 +118,15 @@ export function readConfig(env: Environment): Config {
   }
   const maxTotalConnections = integer('MAX_TOTAL_CONNECTIONS', 200, 4, 100_000)
 
+  const [cert, key, clientCa] = [
+    text('TLS_CERT_FILE'),
+    text('TLS_KEY_FILE'),
+    text('TLS_CLIENT_CA_FILE'),
+  ]
+  if (key && !cert) throw new ConfigError('TLS_KEY_FILE: needs TLS_CERT_FILE, whose key it is')
+  if (cert && !key) throw new ConfigError('TLS_CERT_FILE: needs TLS_KEY_FILE, its key')
+  if (clientCa && !cert) throw new ConfigError('TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE')
+
   return {
     server: databaseUrl ? parsed('DATABASE_URL', '', parseDatabaseUrl) : undefined,
     readServers,
@@ -143,7 +160,10 @@ export function readConfig(env: Environment): Config {
     },
     allowedNetworks: parsed('ALLOWED_NETWORKS', '127.0.0.0/8,10.0.1.0/24', parseNetworks),
     trustedProxies: parsed('TRUSTED_PROXIES', '', parseNetworks),
-    adminToken: text('ADMIN_TOKEN'),
+    adminNetworks: text('ADMIN_NETWORKS') ? parsed('ADMIN_NETWORKS', '', parseNetworks) : undefined,
+    platformNetworks: parsed('PLATFORM_NETWORKS', '', parsePlatformNetworks),
+    adminToken: bearerToken(text('ADMIN_TOKEN')),
+    tls: cert && key ? { cert, key, clientCa } : undefined,
     logLevel: text('LOG_LEVEL')
       ? parsed('LOG_LEVEL', '', logLevel)
       : parsed('RUST_LOG', 'info', rustLogLevel),
@@ -175,6 +195,12 @@ function schemaNames(value: string): string[] {
     if (NO_CALLABLE_SCHEMA.test(name)) throw new Error(`functions in ${name} cannot be called`)
     return name
   })
+}
+
+/** No header could bear another one. The message does not tell what it is. */
+function bearerToken(value: string | undefined): string | undefined {
+  if (value === undefined || /^[!-~]+$/.test(value)) return value
+  throw new ConfigError('ADMIN_TOKEN: has other characters than ASCII, or a space')
 }
 
 function logLevel(value: string): LogLevel {

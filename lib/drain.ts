@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import { Server as TlsServer } from 'node:https'
 import { type Socket, Server as SocketServer } from 'node:net'
 
 /** A connection of a client. */
@@ -31,6 +32,8 @@ export class Drain {
   /** What the server has to call for each request: counts them, then calls the listener. */
   readonly listener: RequestListener
   readonly #clients = new Map<Socket, Client>()
+  /** With TLS: the sockets of those whose handshake is not done, by the addresses and port. */
+  readonly #handshakes = new Map<string, Socket>()
   #isClosing = false
 
   constructor(listener: RequestListener) {
@@ -41,16 +44,28 @@ export class Drain {
   }
 
   /** Knows the server's connections from now on. */
-  watch(server: Server): void {
+  watch(server: Server | TlsServer): void {
+    server.on('connection', (socket: Socket) => this.#add(socket))
+    if (!(server instanceof TlsServer)) return
     server.on('connection', (socket: Socket) => {
-      const lastSeen = performance.now()
-      this.#clients.set(socket, { socket, running: 0, answer: undefined, bytesRead: 0, lastSeen })
-      socket.once('close', () => this.#clients.delete(socket))
+      const peer = peerOf(socket)
+      this.#handshakes.set(peer, socket)
+      socket.once('close', () => this.#endHandshake(peer, socket))
+    })
+    // Requests come on another socket, on top of that one, and this one is no client any more.
+    server.on('secureConnection', (socket: Socket) => {
+      const peer = peerOf(socket)
+      const below = this.#handshakes.get(peer)
+      if (below) {
+        this.#endHandshake(peer, below)
+        this.#clients.delete(below)
+      }
+      this.#add(socket)
     })
   }
 
   /** Accepts nothing more; resolves when all connections are closed, after `limitMs` by force. */
-  async close(server: Server, limitMs: number): Promise<void> {
+  async close(server: Server | TlsServer, limitMs: number): Promise<void> {
     this.#isClosing = true
     const now = performance.now()
     for (const client of this.#clients.values()) {
@@ -62,13 +77,28 @@ export class Drain {
       // What has come by now is read before that is called, and makes its connection a busy one.
       setImmediate(() => this.#closeQuiet())
     }, LOOK_EVERY_MS)
-    const cut = setTimeout(() => server.closeAllConnections(), limitMs)
+    const cut = setTimeout(() => {
+      server.closeAllConnections()
+      // Who has not sent anything, or is still at the handshake, is unknown there.
+      for (const { socket } of this.#clients.values()) socket.destroy()
+    }, limitMs)
     // Not the HTTP server's own, which cuts the idle connections at once.
     await new Promise<void>((resolve) => SocketServer.prototype.close.call(server, () => resolve()))
     clearInterval(look)
     clearTimeout(cut)
     // This ends its timers; there is nothing left to close.
     server.close()
+  }
+
+  #add(socket: Socket): void {
+    const lastSeen = performance.now()
+    this.#clients.set(socket, { socket, running: 0, answer: undefined, bytesRead: 0, lastSeen })
+    socket.once('close', () => this.#clients.delete(socket))
+  }
+
+  /** The addresses and port may have become another connection's meanwhile. */
+  #endHandshake(peer: string, socket: Socket): void {
+    if (this.#handshakes.get(peer) === socket) this.#handshakes.delete(peer)
   }
 
   #begin({ socket }: IncomingMessage, res: ServerResponse): void {
@@ -99,6 +129,10 @@ export class Drain {
       if (client.running === 0 && now - client.lastSeen > QUIET_MS) client.socket.destroy()
     }
   }
+}
+
+function peerOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`
 }
 
 /** Node.js ends the connection after an answer that says so. */

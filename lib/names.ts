@@ -1,5 +1,6 @@
 import { GatewayError } from './errors.ts'
 import { type JsonValue, jsonText } from './json.ts'
+import type { RequestContext } from './request.ts'
 
 /** Whose database it is: a platform's main one (`tenantId` null) or that of a tenant. */
 export interface Owner {
@@ -13,14 +14,32 @@ const MAX_IDENTIFIER_BYTES = 63
 const ID = /^[A-Za-z0-9_-]{1,63}$/
 const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
+/** What a request may name, and has named: the part of it that matters here. */
+export type Asker = Pick<RequestContext, 'address' | 'mayName' | 'platform'>
+
 /**
- * Checks the platform and the tenant id of a request. An absent, empty or `null` tenant id means
- * the main database.
- * @throws {GatewayError} invalid_request naming the field
+ * The platform that a request names, if one from its address may. There is no other way to a
+ * platform from what a request says, so that no endpoint forgets the check; the log has it from
+ * here, too.
+ * @throws {GatewayError} invalid_request, platform_isolation_violation
  */
-export function parseOwner(platform: unknown, tenantId: unknown): Owner {
+export function parsePlatform(request: Asker, value: unknown): string {
+  const platform = parseId('platform', value)
+  request.platform = platform
+  if (!request.mayName || request.mayName(platform)) return platform
+  throw new GatewayError(
+    'platform_isolation_violation',
+    `PLATFORM_NETWORKS does not let the address ${request.address ?? '(unknown)'} name the platform "${platform}"`,
+  )
+}
+
+/**
+ * Whose database a request names. An absent, empty or `null` tenant id means the main one.
+ * @throws {GatewayError} invalid_request naming the field, platform_isolation_violation
+ */
+export function parseOwner(request: Asker, platform: unknown, tenantId: unknown): Owner {
   return {
-    platform: parseId('platform', platform),
+    platform: parsePlatform(request, platform),
     // Shell and PHP clients send the text "null" in a form.
     tenantId: isAbsent(tenantId) || tenantId === 'null' ? null : parseTenantId(tenantId),
   }
@@ -77,6 +96,11 @@ export function databaseName({ platform, tenantId }: Owner): string {
 /** An SQL identifier, quoted (PostgreSQL manual, "Identifiers and Key Words"). */
 export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
+}
+
+/** What the names of all databases of a platform begin with; other platforms' may, too. */
+export function databasePrefix(platform: string): string {
+  return databaseSuffix(platform)
 }
 
 function databaseSuffix(id: string): string {

@@ -2,19 +2,29 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { H3Event } from 'h3'
-import { clientAddress, isAllowedAddress } from './access.ts'
+import { findClient, isAllowedAddress } from './access.ts'
 import type { Config } from './config.ts'
 import type { DeployOrigin } from './deploy/result.ts'
 import type { Gateway } from './gateway.ts'
 import type { RouteCounter } from './metrics/requests.ts'
+import { isInNetworks } from './networks.ts'
+import { mayName } from './platform-networks.ts'
 
 /** What the gateway knows of a request besides what the handler reads of it. */
 export interface RequestContext {
   id: string
   /** Of the client, behind the trusted proxies; undefined where a proxy named none that is one. */
   address: string | undefined
+  /** The trusted proxies that the request came through, the nearest first. */
+  proxies: string[]
+  /** Why the proxies do not tell the address. */
+  problem: string | undefined
   /** Whether the address is in the allowlist. */
   isAllowed: boolean
+  /** Whether the address may use what has the access `admin`. */
+  isAdmin: boolean
+  /** Whether it may name a platform; undefined where all may name all. */
+  mayName: ((platform: string) => boolean) | undefined
   /** `performance.now()` when its head had come. */
   startedAt: number
   /** For the log, as soon as they are known. */
@@ -47,18 +57,25 @@ declare module 'h3' {
 }
 
 /** Who is at the other end of a socket. */
-type Peer = Pick<RequestContext, 'address' | 'isAllowed'>
+type Peer = Pick<
+  RequestContext,
+  'address' | 'proxies' | 'problem' | 'isAllowed' | 'isAdmin' | 'mayName'
+>
 
 /** Without proxies, all requests of a socket come from one address: it is read once. */
 const peers = new WeakMap<Socket, Peer>()
 
 /** What is known of a request when its head has come. */
 export function newContext(config: Config, req: IncomingMessage): RequestContext {
-  const { address, isAllowed } = peerOf(config, req)
+  const { address, proxies, problem, isAllowed, isAdmin, mayName } = peerOf(config, req)
   return {
     id: requestId(req),
     address,
+    proxies,
+    problem,
     isAllowed,
+    isAdmin,
+    mayName,
     startedAt: performance.now(),
     platform: undefined,
     database: undefined,
@@ -70,10 +87,18 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
 function peerOf(config: Config, req: IncomingMessage): Peer {
   const known = peers.get(req.socket)
   if (known) return known
-  const address = clientAddress(req, config.trustedProxies)
-  const peer = {
+  const { address, proxies, problem } = findClient(req, config.trustedProxies)
+  const { adminNetworks, platformNetworks } = config
+  const isAllowed = isAllowedAddress(address, config.allowedNetworks)
+  const peer: Peer = {
     address: address?.toString(),
-    isAllowed: isAllowedAddress(address, config.allowedNetworks),
+    proxies,
+    problem,
+    isAllowed,
+    isAdmin: adminNetworks
+      ? address !== undefined && isInNetworks(address, adminNetworks)
+      : isAllowed,
+    mayName: platformNetworks && ((platform) => mayName(platform, address, platformNetworks)),
   }
   if (config.trustedProxies.length === 0) peers.set(req.socket, peer)
   return peer

@@ -5,7 +5,7 @@ import { readRecentArchive } from './archive/recent.ts'
 import { admitBody, mediaType, onAborted, tooLarge } from './body.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
-import { type Owner, parseOwner } from './names.ts'
+import { type Asker, type Owner, parseOwner } from './names.ts'
 
 /** What /register and /migrate are sent. */
 export interface SchemaForm {
@@ -29,15 +29,16 @@ const ARCHIVE_FIELDS = new Set(['schema', 'file'])
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `force`,
  * `repair`, `dry_run` and `on_error`.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
- *   schema_extraction_failed
+ *   platform_isolation_violation, schema_extraction_failed
  */
 export async function readSchemaForm(
   req: IncomingMessage,
   res: ServerResponse,
+  request: Asker,
   limits: SchemaFormLimits,
 ): Promise<SchemaForm> {
   const { fields, archive } = await readForm(req, res, limits.maxArchiveBytes)
-  const owner = parseOwner(fields.get('platform'), fields.get('tenant_id'))
+  const owner = parseOwner(request, fields.get('platform'), fields.get('tenant_id'))
   if (!archive) {
     throw new GatewayError(
       'invalid_request',

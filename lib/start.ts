@@ -10,6 +10,7 @@ import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
 import { readOwnSecret, Secret } from './secret.ts'
+import { readTls, type Tls, type TlsFiles } from './tls.ts'
 
 export interface StartOptions {
   /** Ends a start that waits for PostgreSQL. */
@@ -24,6 +25,8 @@ export interface StartOptions {
 export interface RunningGateway {
   gateway: Gateway
   url: string
+  /** Reads the certificate of the listener anew; where that fails, the log says so. */
+  reload(): void
   /** Lets the running requests finish, closes all connections, stops its PostgreSQL. */
   stop(): Promise<void>
 }
@@ -49,6 +52,8 @@ export async function startGateway(
   { signal, socket, onPostgresExit }: StartOptions = {},
 ): Promise<RunningGateway> {
   const routes = await loadRoutes(handlersFolder)
+  // Now, rather than after PostgreSQL was waited for.
+  if (config.tls) readTls(config.tls)
   let embedded: EmbeddedPostgres | undefined
   let gateway: Gateway | undefined
   let listening: Listening | undefined
@@ -90,6 +95,7 @@ export async function startGateway(
     listening = await startListening(
       createListener(gateway, routes),
       socket === undefined ? { host: config.host, port: config.port } : { fd: socket },
+      config.tls && { tls: loadTls(config.tls, log), onFailure: (error) => logTls(error, log) },
     )
     log.info(`Listening on ${listening.url}`, {
       socket: socket === undefined ? undefined : 'passed',
@@ -97,7 +103,7 @@ export async function startGateway(
       server: embedded ? `embedded in ${config.dataDir}` : describeServer(server),
       routes: routes.length,
     })
-    return { gateway, url: listening.url, stop }
+    return { gateway, url: listening.url, reload: () => reloadTls(listening, config, log), stop }
   } catch (error) {
     await stop()
     throw error
@@ -118,6 +124,28 @@ async function prepareRoles({ pools, roles, server, log }: Gateway): Promise<voi
     `The functions of all platforms run as the gateway's own role, and can reach all databases: ${reason}`,
     { isolation: roles.isolation },
   )
+}
+
+/** Reads the certificate, and tells how long it is valid. */
+function loadTls(files: TlsFiles, log: Log): Tls {
+  const tls = readTls(files)
+  const until = { valid_until: tls.validUntil.toISOString() }
+  if (tls.validUntil.getTime() > Date.now()) log.info('The TLS certificate is read', until)
+  else log.warn('TLS_CERT_FILE: the certificate is not valid any more', until)
+  return tls
+}
+
+function logTls({ code, message }: NodeJS.ErrnoException, log: Log): void {
+  log.debug('A TLS handshake failed', { error: code ?? message })
+}
+
+function reloadTls(listening: Listening | undefined, { tls }: Config, log: Log): void {
+  try {
+    if (tls) listening?.renew(loadTls(tls, log))
+    else log.info('There is nothing to read anew: TLS_CERT_FILE is not set')
+  } catch (error) {
+    log.error(`${(error as Error).message}; the certificate that was read before stays`)
+  }
 }
 
 /**

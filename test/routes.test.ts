@@ -168,7 +168,7 @@ describe('a file in handlers/', () => {
     })
   })
 
-  it.each(['/nowhere', '/README.md', '/notes', '/Anything', '/admin/nowhere'])(
+  it.each(['/nowhere', '/README.md', '/notes', '/Anything'])(
     'is missing: %s is 404',
     async (path) => {
       const { status, headers, text } = await request('GET', path)
@@ -181,6 +181,19 @@ describe('a file in handlers/', () => {
       })
     },
   )
+
+  it('is missing below admin/ only for those who have the admin token', async () => {
+    expect(await gateway.get('/admin/nowhere')).toMatchObject({ status: 401 })
+    expect(await gateway.post('/admin/databases', {})).toMatchObject({ status: 401 })
+    const authorization = 'Bearer token'
+    expect(await gateway.get('/admin/nowhere', { authorization })).toMatchObject({
+      status: 404,
+      body: { error: 'not_found', message: expect.stringContaining('/admin/nowhere') },
+    })
+    expect(await gateway.post('/admin/databases', {}, { authorization })).toMatchObject({
+      status: 405,
+    })
+  })
 
   it.each(['/admin', '/admin/deep/1', '/admin/more/a/b', '/admin/databases?platform=a', '/locked'])(
     'needs the admin token below admin/, or where it says so: %s',

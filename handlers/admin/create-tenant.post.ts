@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
 import { readJsonObject } from '../../lib/body.ts'
 import { createTenant } from '../../lib/deploy/database.ts'
-import { databaseName, parseId, parseTenantId } from '../../lib/names.ts'
+import { databaseName, parsePlatform, parseTenantId } from '../../lib/names.ts'
 
 export default defineHandler({
   meta: { description: 'Create the empty database of a new tenant' },
@@ -9,10 +9,9 @@ export default defineHandler({
     const { gateway, request } = event.context
     const body = await readJsonObject(event)
     const owner = {
-      platform: parseId('platform', body.platform),
+      platform: parsePlatform(request, body.platform),
       tenantId: parseTenantId(body.tenant_id),
     }
-    request.platform = owner.platform
     request.database = databaseName(owner)
     const database = await gateway.deploys.run(request.database, () => createTenant(gateway, owner))
     event.res.status = 201

@@ -1,5 +1,5 @@
 import { defineHandler, getQuery } from 'h3'
-import { parseId } from '../../lib/names.ts'
+import { parsePlatform } from '../../lib/names.ts'
 
 const MEGABYTE = 1024 * 1024
 
@@ -7,8 +7,7 @@ export default defineHandler({
   meta: { description: 'The databases of a platform: their sizes, and which are behind' },
   async handler(event) {
     const { gateway, request } = event.context
-    const platform = parseId('platform', getQuery(event).platform)
-    request.platform = platform
+    const platform = parsePlatform(request, getQuery(event).platform)
     const entries = await gateway.catalog.listInDetail(platform)
     return {
       platform,

@@ -1,7 +1,7 @@
 import { defineHandler, getQuery } from 'h3'
 import { readDeployments } from '../../lib/deploy/history.ts'
 import { GatewayError } from '../../lib/errors.ts'
-import { parseId, parseOwner } from '../../lib/names.ts'
+import { parseOwner } from '../../lib/names.ts'
 
 const DEFAULT_LIMIT = 50
 const MAX_LIMIT = 1000
@@ -11,11 +11,9 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const query = getQuery(event)
-    const platform = parseId('platform', query.platform)
-    request.platform = platform
+    const { platform, tenantId: owner } = parseOwner(request, query.platform, query.tenant_id)
     // Absent is every database of the platform; empty or null is the main one, as elsewhere.
-    const tenantId =
-      query.tenant_id === undefined ? undefined : parseOwner(platform, query.tenant_id).tenantId
+    const tenantId = query.tenant_id === undefined ? undefined : owner
     const deployments = await readDeployments(gateway, platform, tenantId, parseLimit(query.limit))
     return { platform, deployments, count: deployments.length }
   },

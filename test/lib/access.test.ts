@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isInNetworks, parseAddress, parseNetworks } from '../../lib/networks.ts'
@@ -68,8 +70,82 @@ describe('behind a proxy', () => {
     ['10.0.1.5,', 403],
     ['::ffff:10.0.1.5', 200],
     ['127.0.0.1', 200],
+    ['10.0.1.5:5678', 200],
+    ['10.0.2.5:5678', 403],
+    ['[::ffff:10.0.1.5]:80', 200],
+    ['10.0.2.5, 10.0.1.5:1, 10.9.3.3:2', 200],
+    ['unknown', 403],
   ])('X-Forwarded-For: %s is answered %i', async (forwarded, status) => {
     expect(await statusFor(forwarded)).toBe(status)
+  })
+
+  test.each([
+    ['for=10.0.1.5', 200],
+    ['for=10.0.2.5', 403],
+    ['for="10.0.1.5:4711";proto=https', 200],
+    ['for=evil, for=10.0.1.5', 200],
+    ['for=10.0.1.5, for=10.0.2.5', 403],
+    ['for=10.0.2.5, for=10.0.1.5, For="10.9.3.3:80";by=_us', 200],
+    ['for=10.0.1.5, for=10.0.2.5, for=10.9.3.3', 403],
+    ['for="[::ffff:10.0.1.5]"', 200],
+    ['for="[2001:db8::1]:4711"', 403],
+    ['for=10.0.1.5, for=_hidden', 403],
+    ['for=10.0.1.5, for=unknown', 403],
+    ['for=_hidden, for=10.0.1.5', 200],
+    ['for=10.0.1.5, proto=http', 403],
+    ['for=10.0.1.5;x=", for=10.0.2.5', 403],
+    ['for=10.0.1.5,', 403],
+  ])('Forwarded: %s is answered %i', async (forwarded, status) => {
+    const answer = await gateway.get('/admin/databases?platform=p', { forwarded })
+    expect(answer.status).toBe(status)
+  })
+
+  // A proxy writes one of them, and hands on what the client sent as the other.
+  test.each([
+    ['10.0.1.5', 'for=10.0.1.5', 200],
+    ['10.0.3.3, 10.0.1.5', 'for="10.0.1.5:80", for=10.9.3.3', 200],
+    ['10.0.1.5', 'for=10.0.2.5', 403],
+    ['10.0.2.5', 'for=10.0.1.5', 403],
+    ['10.0.1.5', 'for=10.0.1.6', 403],
+    ['10.0.1.5', 'for=unknown', 403],
+    ['unknown', 'for=10.0.1.5', 403],
+    ['10.0.1.5', 'nonsense', 403],
+    ['nonsense', 'for=10.0.1.5', 403],
+    ['', 'for=10.0.1.5', 200],
+    ['10.0.1.5', '', 200],
+  ])('X-Forwarded-For: %s with Forwarded: %s is answered %i', async (list, forwarded, status) => {
+    const answer = await gateway.get('/admin/databases?platform=p', {
+      'x-forwarded-for': list,
+      forwarded,
+    })
+    expect(answer.status).toBe(status)
+  })
+
+  test.each([
+    ['x-forwarded-for', ['10.0.1.5', '10.0.2.5'], 403],
+    ['x-forwarded-for', ['10.0.2.5', '10.0.1.5'], 200],
+    ['forwarded', ['for=10.0.1.5', 'for=10.0.2.5'], 403],
+    ['forwarded', ['for=10.0.2.5', 'for=10.0.1.5'], 200],
+    ['forwarded', ['for=10.0.1.5;x="', 'for=10.0.2.5'], 403],
+    ['forwarded', ['for=10.0.1.5', 'x=";for=10.0.2.5'], 403],
+  ])('of two lines of %s, %j, the second counts: %i', async (name, lines, status) => {
+    const sent = request(`${gateway.url}/admin/pools`, { headers: { [name]: lines } }).end()
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage]
+    answer.resume()
+    expect(answer.statusCode).toBe(status)
+  })
+
+  test.each([
+    [{ forwarded: 'for="' }, 'Forwarded does not follow RFC 7239'],
+    [{ forwarded: 'for=_hidden' }, 'Forwarded does not name the address of the client'],
+    [{ 'x-forwarded-for': '?' }, 'X-Forwarded-For does not name the address of the client'],
+    [
+      { 'x-forwarded-for': '10.0.1.5', forwarded: 'for=10.0.1.6' },
+      'X-Forwarded-For and Forwarded do not name the same client',
+    ],
+  ])('the error says what is wrong with %j', async (headers, message) => {
+    const { status, body } = await gateway.get('/x', headers as Record<string, string>)
+    expect([status, body]).toEqual([403, { error: 'unauthorized', message }])
   })
 
   test('the log and the error tell the client’s address, not the proxy’s', async () => {
@@ -96,9 +172,10 @@ describe('without trusted proxies', () => {
   })
   afterAll(() => gateway.stop())
 
-  test('X-Forwarded-For is just text', async () => {
+  test('X-Forwarded-For and Forwarded are just text', async () => {
     const { status } = await gateway.get('/admin/databases?platform=p', {
       'x-forwarded-for': '203.0.113.9',
+      forwarded: 'for="',
       authorization: 'Bearer correct-horse',
     })
     expect(status).toBe(200)

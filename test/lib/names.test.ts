@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseJson } from '../../lib/json.ts'
 import { databaseName, parseFunctionName, parseOwner, quoteIdentifier } from '../../lib/names.ts'
+import { newAsker } from '../helpers/asker.ts'
 
 describe('the name of a database', () => {
   test.each([
@@ -19,13 +20,13 @@ describe('the name of a database', () => {
 
 describe('what a request says', () => {
   test.each([undefined, null, '', 'null'])('tenant_id %j means the main database', (tenantId) => {
-    expect(parseOwner('p', tenantId)).toEqual({ platform: 'p', tenantId: null })
+    expect(parseOwner(newAsker(), 'p', tenantId)).toEqual({ platform: 'p', tenantId: null })
   })
 
   test.each(['main', 'MAIN', 'a b', 'ä', 'a.b', 'x'.repeat(64), 5, {}])(
     'tenant_id %j is refused by name',
     (tenantId) => {
-      expect(() => parseOwner('p', tenantId)).toThrow('tenant_id')
+      expect(() => parseOwner(newAsker(), 'p', tenantId)).toThrow('tenant_id')
     },
   )
 
@@ -37,7 +38,7 @@ describe('what a request says', () => {
   )
 
   test('is quoted in the error with its own digits', () => {
-    expect(() => parseOwner(parseJson('1.50'), null)).toThrow('got 1.50')
+    expect(() => parseOwner(newAsker(), parseJson('1.50'), null)).toThrow('got 1.50')
   })
 })
 
