@@ -11,7 +11,7 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, gateway.config.archive)
+    const form = await readSchemaForm(req, res, gateway.config)
     const database = databaseName(form.owner)
     request.platform = form.owner.platform
     request.database = database

@@ -34,6 +34,11 @@ export interface Config {
   /** Databases that are deployed to at once. */
   migrateConcurrency: number
   shutdownTimeoutMs: number
+  /** How long a request may take to arrive, head and body. */
+  requestTimeoutMs: number
+  /** How long a client may read nothing of an answer. */
+  sendTimeoutMs: number
+  maxHttpConnections: number
   maxBodyBytes: number
   /** Of the rows of one call, as JSON. */
   maxResultBytes: number
@@ -126,6 +131,9 @@ export function readConfig(env: Environment): Config {
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
+    requestTimeoutMs: seconds('REQUEST_TIMEOUT_SECS', 60),
+    sendTimeoutMs: seconds('SEND_TIMEOUT_SECS', 60),
+    maxHttpConnections: integer('MAX_HTTP_CONNECTIONS', 10_000, 1, 1_000_000),
     maxBodyBytes: bytes('MAX_BODY_BYTES', 16 * MEBIBYTE),
     maxResultBytes: bytes('MAX_RESULT_BYTES', 64 * MEBIBYTE),
     archive: {

@@ -2,6 +2,8 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { listen } from 'listhen'
 import { Drain } from './drain.ts'
+import { type HttpLimits, limitClients } from './http-limits.ts'
+import type { Log } from './log.ts'
 
 export interface Listening {
   url: string
@@ -29,10 +31,16 @@ export type ListenOn = { host: string; port: number } | { fd: number }
  * Starts listening exactly there.
  * @throws {Error} with one line that names the setting, where the address cannot be had
  */
-export async function startListening(listener: RequestListener, on: ListenOn): Promise<Listening> {
+export async function startListening(
+  listener: RequestListener,
+  on: ListenOn,
+  limits: HttpLimits,
+  log: Log,
+): Promise<Listening> {
   const drain = new Drain(listener)
   const http = 'fd' in on ? await listenOnSocket(drain, on.fd) : await listenOnAddress(drain, on)
   drain.watch(http)
+  limitClients(http, drain, limits, log)
   http.keepAliveTimeout = KEEP_ALIVE_MS
   // A body that must not be sent is refused before it is sent: see admitBody.
   http.on('checkContinue', drain.listener)

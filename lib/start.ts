@@ -88,6 +88,8 @@ export async function startGateway(
     listening = await startListening(
       createListener(gateway, routes),
       socket === undefined ? { host: config.host, port: config.port } : { fd: socket },
+      config,
+      log,
     )
     log.info(`Listening on ${listening.url}`, {
       socket: socket === undefined ? undefined : 'passed',
