@@ -31,8 +31,12 @@ export interface Config {
   startTimeoutMs: number
   statementTimeoutMs: number
   lockTimeoutMs: number
+  /** Of all of a deploy to one database. */
+  deployTimeoutMs: number
   /** Databases that are deployed to at once. */
   migrateConcurrency: number
+  /** Deploys that wait for that. */
+  maxWaitingDeploys: number
   shutdownTimeoutMs: number
   /** How long a request may take to arrive, head and body. */
   requestTimeoutMs: number
@@ -129,7 +133,9 @@ export function readConfig(env: Environment): Config {
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
+    deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
+    maxWaitingDeploys: integer('MAX_WAITING_DEPLOYS', 1000, 0, 1_000_000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
     requestTimeoutMs: seconds('REQUEST_TIMEOUT_SECS', 60),
     sendTimeoutMs: seconds('SEND_TIMEOUT_SECS', 60),

@@ -87,7 +87,7 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     signatures: new Signatures(),
     gateways,
     listener,
-    deploys: new KeyedQueue(deploys),
+    deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),

@@ -13,6 +13,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
+import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
 export interface DeployRequest {
@@ -112,6 +113,7 @@ async function deployTo(
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
+      limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
     })
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {

@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import type { TimeLimit } from './time-limit.ts'
 
 const LOCK_NOT_AVAILABLE = '55P03'
 
@@ -11,7 +12,11 @@ const POLL_MS = 50
  * Makes a connection fit for a deploy and takes the lock that lets one deploy at a time into the
  * database, whatever gateway it comes from. Both last as long as the connection.
  */
-export async function openDeploySession(sql: Sql, lockTimeoutMs: number): Promise<void> {
+export async function openDeploySession(
+  sql: Sql,
+  lockTimeoutMs: number,
+  limit: TimeLimit,
+): Promise<void> {
   await Promise.all([
     sql`
       select set_config('statement_timeout', '0', false),
@@ -29,6 +34,7 @@ export async function openDeploySession(sql: Sql, lockTimeoutMs: number): Promis
     `
     if (row!.locked) return
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    limit.check()
   }
 }
 
