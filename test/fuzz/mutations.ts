@@ -3,6 +3,8 @@ import fc from 'fast-check'
 /** One change of a text or of bytes: what, where (a fraction of its length), how much, with what. */
 type Edit<P> = [kind: number, place: number, length: number, piece: P]
 
+const MAX_CHANGES = 5
+
 /** What parsers fall over, wherever it stands. */
 const NASTY = [
   '\0',
@@ -56,13 +58,17 @@ const NASTY = [
   '(((((((((((((',
 ]
 
-/** One of the texts with up to five changes, for which `words` are used, too. */
-export function mutatedTexts(texts: string[], words: string[] = []): fc.Arbitrary<string> {
+/** One of the texts with some changes, for which `words` are used, too. */
+export function mutatedTexts(
+  texts: string[],
+  words: string[] = [],
+  maxChanges = MAX_CHANGES,
+): fc.Arbitrary<string> {
   const piece = fc.oneof(
     { weight: 3, arbitrary: fc.constantFrom(...NASTY, ...words) },
     { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 4 }) },
   )
-  return fc.tuple(fc.constantFrom(...texts), edits(piece)).map(([text, changes]) => {
+  return fc.tuple(fc.constantFrom(...texts), edits(piece, maxChanges)).map(([text, changes]) => {
     let changed = text
     for (const [kind, place, length, inserted] of changes) {
       const at = Math.floor((place / 0xffff) * changed.length)
@@ -79,13 +85,13 @@ export function mutatedTexts(texts: string[], words: string[] = []): fc.Arbitrar
   })
 }
 
-/** One of the files with up to five changes. */
-export function mutatedBytes(files: Buffer[]): fc.Arbitrary<Buffer> {
+/** One of the files with some changes. */
+export function mutatedBytes(files: Buffer[], maxChanges = MAX_CHANGES): fc.Arbitrary<Buffer> {
   const piece = fc.oneof(
     fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
     fc.constantFrom(...NASTY.slice(0, -3)).map((text) => Buffer.from(text)),
   )
-  return fc.tuple(fc.constantFrom(...files), edits(piece)).map(([file, changes]) => {
+  return fc.tuple(fc.constantFrom(...files), edits(piece, maxChanges)).map(([file, changes]) => {
     let changed = Buffer.from(file)
     for (const [kind, place, length, inserted] of changes) {
       const at = Math.floor((place / 0xffff) * changed.length)
@@ -104,6 +110,6 @@ export function mutatedBytes(files: Buffer[]): fc.Arbitrary<Buffer> {
   })
 }
 
-function edits<P>(piece: fc.Arbitrary<P>): fc.Arbitrary<Edit<P>[]> {
-  return fc.array(fc.tuple(fc.nat(4), fc.nat(0xffff), fc.nat(20), piece), { maxLength: 5 })
+function edits<P>(piece: fc.Arbitrary<P>, maxLength: number): fc.Arbitrary<Edit<P>[]> {
+  return fc.array(fc.tuple(fc.nat(4), fc.nat(0xffff), fc.nat(20), piece), { maxLength })
 }
