@@ -90,8 +90,10 @@ function faultOf(text: string): string | undefined {
   if (Number(status) === 504 && body.includes('"query_timeout"')) return undefined
   if (Number(status) >= 500) return `It is ${status}`
   if (Number(status) < 400 || body === '') return undefined
+  // Of a HEAD request, what follows is the next answer.
+  if (body.startsWith('HTTP/1.1 ')) return undefined
   const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1])
-  const { error, message } = JSON.parse(Buffer.from(body, 'latin1').toString().slice(0, length))
+  const { error, message } = JSON.parse(Buffer.from(body.slice(0, length), 'latin1').toString())
   return typeof error === 'string' && message !== '' ? undefined : 'It is no error'
 }
 

@@ -71,7 +71,7 @@ describe('a DATABASE_URL with a slip in it', () => {
       readConfig({ DATABASE_URL: url })
     } catch (error) {
       expect(error).toBeInstanceOf(ConfigError)
-      expect((error as Error).message).not.toContain('Tr0ub4dor')
+      expect((error as Error).message).toMatch(/^DATABASE_URL: (has|is) (?!.*Tr0ub4dor)/s)
     }
   })
 })
