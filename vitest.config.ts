@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    // The fuzz tests too, with few cases: see vitest.fuzz.config.ts.
+    include: ['test/**/*.test.ts', 'test/fuzz/**/*.fuzz.ts'],
     globalSetup: 'test/setup/postgres.ts',
     // Much of what the tests do is waiting, so that even two cores take two files at once.
     maxWorkers: Math.max(2, availableParallelism() - 1),

@@ -16,7 +16,7 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config.archive)
+    const form = await readSchemaForm(req, res, request, gateway.config)
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const results = await migrate(gateway, { ...form, origin: originOf(request), onEnd })

@@ -11,7 +11,7 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config.archive)
+    const form = await readSchemaForm(req, res, request, gateway.config)
     const database = databaseName(form.owner)
     request.database = database
     const result = await register(gateway, { ...form, origin: originOf(request) })

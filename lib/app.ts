@@ -11,6 +11,7 @@ import { NodeRequest, sendNodeResponse } from 'srvx/node'
 import { checkAccess } from './access.ts'
 import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
+import { checkHead } from './http-limits.ts'
 import { RouteCounter } from './metrics/requests.ts'
 import { newContext, nodeOf, type RequestContext } from './request.ts'
 import type { Route } from './routes.ts'
@@ -83,6 +84,7 @@ function guard(
   return (event) => {
     const { req } = nodeOf(event)
     event.context.request.counter = counter
+    checkHead(req)
     checkAccess(access, event.context.request, req.headers.authorization, config)
     return handler(event)
   }

@@ -1,7 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { H3Event } from 'h3'
+import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
+import { BODY_TOO_SLOW, tooSlow } from './http-limits.ts'
 import { type JsonValue, parseJson } from './json.ts'
 import { nodeOf, type RequestContext } from './request.ts'
 
@@ -27,7 +29,7 @@ export async function readJsonObject(event: H3Event): Promise<JsonObject> {
       `Content-Type is ${type}; send application/json`,
     )
   }
-  const bytes = await readBytes(req, res, request, gateway.config.maxBodyBytes)
+  const bytes = await readBytes(req, res, request, gateway.config)
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
   const value = parseJson(bytes.toString('utf8'))
@@ -61,7 +63,7 @@ function readBytes(
   req: IncomingMessage,
   res: ServerResponse,
   request: RequestContext,
-  maxBytes: number,
+  { maxBodyBytes: maxBytes, requestTimeoutMs }: Config,
 ): Promise<Buffer> {
   admitBody(req, res, maxBytes)
   return new Promise((resolve, reject) => {
@@ -86,6 +88,7 @@ function readBytes(
       else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
     request.onGone = () => reject(incomplete())
+    onTooSlow(req, res, requestTimeoutMs, reject)
   })
 }
 
@@ -94,6 +97,19 @@ export function onAborted(req: IncomingMessage, reject: (error: GatewayError) =>
   req.on('error', () => {})
   req.once('close', () => {
     if (!req.complete) reject(incomplete())
+  })
+}
+
+/** Tells when the request did not arrive in time. */
+export function onTooSlow(
+  req: IncomingMessage,
+  res: ServerResponse,
+  requestTimeoutMs: number,
+  reject: (error: GatewayError) => void,
+): void {
+  req.once(BODY_TOO_SLOW, () => {
+    res.setHeader('connection', 'close')
+    reject(tooSlow(requestTimeoutMs))
   })
 }
 

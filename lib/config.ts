@@ -37,9 +37,18 @@ export interface Config {
   /** Where /call looks for functions; undefined: in the search path of the database. */
   callableSchemas: string[] | undefined
   lockTimeoutMs: number
+  /** Of all of a deploy to one database. */
+  deployTimeoutMs: number
   /** Databases that are deployed to at once. */
   migrateConcurrency: number
+  /** Deploys that wait for that. */
+  maxWaitingDeploys: number
   shutdownTimeoutMs: number
+  /** How long a request may take to arrive, head and body. */
+  requestTimeoutMs: number
+  /** How long a client may read nothing of an answer. */
+  sendTimeoutMs: number
+  maxHttpConnections: number
   maxBodyBytes: number
   /** Of the rows of one call, as JSON. */
   maxResultBytes: number
@@ -149,8 +158,13 @@ export function readConfig(env: Environment): Config {
       ? parsed('CALLABLE_SCHEMAS', '', schemaNames)
       : undefined,
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
+    deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
+    maxWaitingDeploys: integer('MAX_WAITING_DEPLOYS', 1000, 0, 1_000_000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
+    requestTimeoutMs: seconds('REQUEST_TIMEOUT_SECS', 60),
+    sendTimeoutMs: seconds('SEND_TIMEOUT_SECS', 60),
+    maxHttpConnections: integer('MAX_HTTP_CONNECTIONS', 10_000, 1, 1_000_000),
     maxBodyBytes: bytes('MAX_BODY_BYTES', 16 * MEBIBYTE),
     maxResultBytes: bytes('MAX_RESULT_BYTES', 64 * MEBIBYTE),
     archive: {

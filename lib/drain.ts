@@ -64,6 +64,17 @@ export class Drain {
     })
   }
 
+  /** How many are open. */
+  get connections(): number {
+    return this.#clients.size
+  }
+
+  /** The answer that a connection waits for: the last of them; undefined: none. */
+  answerOf(socket: Socket): ServerResponse | undefined {
+    const client = this.#clients.get(socket)
+    return client && client.running > 0 ? client.answer : undefined
+  }
+
   /** Accepts nothing more; resolves when all connections are closed, after `limitMs` by force. */
   async close(server: Server | TlsServer, limitMs: number): Promise<void> {
     this.#isClosing = true

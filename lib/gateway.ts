@@ -121,7 +121,7 @@ export function createGateway(
     signatures: new Signatures(config.callableSchemas),
     gateways,
     listener,
-    deploys: new KeyedQueue(deploys),
+    deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),

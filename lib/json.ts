@@ -19,15 +19,25 @@ const MARK = `${randomBytes(12).toString('base64url')}:`
 /** A text without any of these has no number that JavaScript would change. */
 const MAYBE_INEXACT = /\d[.eE]|\d{16}|-0/
 
+/** Arrays and objects within each other; PostgreSQL's own parser of JSON takes some thousand. */
+const MAX_DEPTH = 1000
+
 const QUOTE_OR_NUMBER = /"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 const MARKED_NUMBER = new RegExp(`"${MARK}([^"]*)"`, 'g')
 
 /**
  * Parses JSON without changing a digit of its numbers: read them with `numberText` and write them
  * with `jsonText`.
- * @throws {GatewayError} invalid_request saying where the text is not JSON
+ * @throws {GatewayError} invalid_request saying where the text is not JSON, or that it is too deep
  */
 export function parseJson(text: string): JsonValue {
+  const value = parseExactly(text)
+  // Each level takes two characters.
+  if (text.length <= 2 * MAX_DEPTH || !isDeeper(value, MAX_DEPTH)) return value
+  throw new GatewayError('invalid_request', `The body is nested more than ${MAX_DEPTH} levels deep`)
+}
+
+function parseExactly(text: string): JsonValue {
   try {
     const value = JSON.parse(text) as JsonValue
     if (!MAYBE_INEXACT.test(text)) return value
@@ -36,6 +46,14 @@ export function parseJson(text: string): JsonValue {
   } catch (error) {
     throw new GatewayError('invalid_request', `The body is not JSON: ${(error as Error).message}`)
   }
+}
+
+function isDeeper(value: JsonValue, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  if (Array.isArray(value)) return value.some((element) => isDeeper(element, levels - 1))
+  for (const key in value) if (isDeeper(value[key]!, levels - 1)) return true
+  return false
 }
 
 /** Whether a value of `parseJson` is a number. */

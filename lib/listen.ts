@@ -3,6 +3,8 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, ListenOptions } from 'node:net'
 import { listen } from 'listhen'
 import { Drain } from './drain.ts'
+import { type HttpLimits, limitClients } from './http-limits.ts'
+import type { Log } from './log.ts'
 import type { Tls } from './tls.ts'
 
 export interface Listening {
@@ -46,6 +48,8 @@ export interface Secure {
 export async function startListening(
   listener: RequestListener,
   on: ListenOn,
+  limits: HttpLimits,
+  log: Log,
   secure?: Secure,
 ): Promise<Listening> {
   const drain = new Drain(listener)
@@ -55,6 +59,7 @@ export async function startListening(
       ? await listenOnSocket(secured ?? createServer(drain.listener), on.fd)
       : await listenOnAddress(drain, on, secured)
   drain.watch(http)
+  limitClients(http, drain, limits, log)
   http.keepAliveTimeout = KEEP_ALIVE_MS
   // A body that must not be sent is refused before it is sent: see admitBody.
   http.on('checkContinue', drain.listener)

@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import type { ArchiveLimits, SchemaArchive } from './archive/archive.ts'
 import { readRecentArchive } from './archive/recent.ts'
-import { admitBody, mediaType, onAborted, tooLarge } from './body.ts'
+import { admitBody, mediaType, onAborted, onTooSlow, tooLarge } from './body.ts'
+import type { Config } from './config.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
+import { type Form, readForm } from './multipart.ts'
 import { type Asker, type Owner, parseOwner } from './names.ts'
 
 /** What /register and /migrate are sent. */
@@ -21,9 +22,6 @@ export interface SchemaFormLimits extends ArchiveLimits {
 
 /** Room for the fields and the multipart headers around the archive. */
 const OVERHEAD_BYTES = 64 * 1024
-const MAX_FIELD_BYTES = 1024
-const MAX_PARTS = 20
-const ARCHIVE_FIELDS = new Set(['schema', 'file'])
 
 /**
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `force`,
@@ -35,9 +33,9 @@ export async function readSchemaForm(
   req: IncomingMessage,
   res: ServerResponse,
   request: Asker,
-  limits: SchemaFormLimits,
+  config: Config,
 ): Promise<SchemaForm> {
-  const { fields, archive } = await readForm(req, res, limits.maxArchiveBytes)
+  const { fields, archive } = await readBody(req, res, config)
   const owner = parseOwner(request, fields.get('platform'), fields.get('tenant_id'))
   if (!archive) {
     throw new GatewayError(
@@ -51,7 +49,7 @@ export async function readSchemaForm(
     dryRun: parseFlag(fields, 'dry_run'),
   }
   const onError = parseOnError(fields.get('on_error'))
-  return { owner, flags, onError, archive: await readRecentArchive(archive, limits) }
+  return { owner, flags, onError, archive: await readRecentArchive(archive, config.archive) }
 }
 
 function parseFlag(fields: Map<string, string>, name: string): boolean {
@@ -66,12 +64,11 @@ function parseOnError(value = 'stop'): 'stop' | 'continue' {
   throw new GatewayError('invalid_request', `on_error must be stop or continue; got "${value}"`)
 }
 
-interface Form {
-  fields: Map<string, string>
-  archive: Buffer | undefined
-}
-
-function readForm(req: IncomingMessage, res: ServerResponse, maxBytes: number): Promise<Form> {
+async function readBody(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { archive: { maxArchiveBytes }, requestTimeoutMs }: Config,
+): Promise<Form> {
   const type = mediaType(req)
   if (type !== 'multipart/form-data') {
     throw new GatewayError(
@@ -79,83 +76,20 @@ function readForm(req: IncomingMessage, res: ServerResponse, maxBytes: number): 
       `Content-Type is ${type || 'missing'}; send multipart/form-data`,
     )
   }
-  admitBody(req, res, maxBytes + OVERHEAD_BYTES)
+  const maxBytes = maxArchiveBytes + OVERHEAD_BYTES
+  admitBody(req, res, maxBytes)
   return new Promise((resolve, reject) => {
-    const form: Form = { fields: new Map(), archive: undefined }
-    let error: GatewayError | undefined
-    const fail = (reason: GatewayError) => {
-      error ??= reason
-    }
-    const parser = newParser(req, maxBytes)
-
-    parser.on('field', (name, value, nameTruncated, valueTruncated) => {
-      if (nameTruncated || valueTruncated) {
-        fail(new GatewayError('invalid_request', `${name} is longer than ${MAX_FIELD_BYTES} bytes`))
-      }
-      form.fields.set(name, value)
-    })
-    parser.on('file', (name, stream) => {
-      const chunks: Buffer[] = []
-      const isArchive = ARCHIVE_FIELDS.has(name) && form.archive === undefined
-      stream.on('data', (chunk: Buffer) => isArchive && chunks.push(chunk))
-      stream.on('limit', () => fail(tooLarge(maxBytes)))
-      stream.on('end', () => {
-        if (isArchive) form.archive = Buffer.concat(chunks)
-      })
-    })
-    parser.on('partsLimit', () =>
-      fail(new GatewayError('invalid_request', `The form has more than ${MAX_PARTS} parts`)),
-    )
-    parser.on('finish', () => (error ? reject(error) : resolve(form)))
-    parser.on('error', (cause) => {
-      req.unpipe(parser)
-      req.resume()
-      reject(
-        new GatewayError(
-          'invalid_request',
-          `The body is not multipart/form-data: ${messageOf(cause)}`,
-        ),
-      )
-    })
-
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size <= maxBytes + OVERHEAD_BYTES) return
-      req.unpipe(parser)
+      if (size <= maxBytes) return
+      req.unpipe()
       req.pause()
       res.setHeader('connection', 'close')
-      reject(error ?? tooLarge(maxBytes))
+      reject(tooLarge(maxArchiveBytes))
     })
     onAborted(req, reject)
-    req.pipe(parser)
+    onTooSlow(req, res, requestTimeoutMs, reject)
+    readForm(req, req.headers['content-type']!, maxArchiveBytes).then(resolve, reject)
   })
-}
-
-function newParser(req: IncomingMessage, maxBytes: number): BusboyInstance {
-  try {
-    return new Busboy({
-      // Not every client gives the archive a filename.
-      isPartAFile: (name, _type, fileName) =>
-        fileName !== undefined || (name !== undefined && ARCHIVE_FIELDS.has(name)),
-      headers: { ...req.headers, 'content-type': req.headers['content-type'] ?? '' },
-      limits: {
-        fieldSize: MAX_FIELD_BYTES,
-        fileSize: maxBytes,
-        fields: MAX_PARTS,
-        files: MAX_PARTS,
-        parts: MAX_PARTS,
-        headerPairs: 20,
-      },
-    })
-  } catch (error) {
-    throw new GatewayError(
-      'invalid_request',
-      `The body is not multipart/form-data: ${messageOf(error)}`,
-    )
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

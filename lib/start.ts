@@ -95,6 +95,8 @@ export async function startGateway(
     listening = await startListening(
       createListener(gateway, routes),
       socket === undefined ? { host: config.host, port: config.port } : { fd: socket },
+      config,
+      log,
       config.tls && { tls: loadTls(config.tls, log), onFailure: (error) => logTls(error, log) },
     )
     log.info(`Listening on ${listening.url}`, {

@@ -10,13 +10,23 @@ import { NoText, type ValueText, valueText } from './values.ts'
 /** What a caller sends: by position, or by name. */
 export type Parameters = JsonValue[] | { [name: string]: JsonValue }
 
+/** Those of a VARIADIC function are elements of one array; no other takes so many. */
+const MAX_PARAMETERS = 10_000
+
 /**
  * The `params` of a request: absent is none.
- * @throws {GatewayError} invalid_request where it is neither an array nor an object
+ * @throws {GatewayError} invalid_request where it is neither an array nor an object, or too long
  */
 export function parseParameters(value: JsonValue | undefined): Parameters {
   if (value === undefined || value === null) return []
-  if (typeof value === 'object') return value
+  if (typeof value === 'object') {
+    const count = Array.isArray(value) ? value.length : Object.keys(value).length
+    if (count <= MAX_PARAMETERS) return value
+    throw new GatewayError(
+      'invalid_request',
+      `params has ${count} parameters, more than ${MAX_PARAMETERS}`,
+    )
+  }
   throw new GatewayError(
     'invalid_request',
     'params must be an array (by position) or an object (by name)',

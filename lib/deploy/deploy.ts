@@ -29,6 +29,7 @@ import { runSeeders, seederWarnings } from './seeders.ts'
 import { isLockTimeout, openDeploySession } from './session.ts'
 import { ChangeFound, LossFound, TableWatch } from './table-watch.ts'
 import { deployTables, type TablesResult } from './tables.ts'
+import type { TimeLimit } from './time-limit.ts'
 import { deployTypes } from './types.ts'
 
 /** One archive to bring into one database. */
@@ -42,6 +43,8 @@ export interface Job {
   isNew: boolean
   /** How long a statement waits for a lock, in milliseconds. */
   lockTimeoutMs: number
+  /** How long all of it may take. */
+  limit: TimeLimit
   origin: DeployOrigin
 }
 
@@ -58,8 +61,10 @@ const LOCK_RETRY_PAUSES_MS = [500, 1000, 2000]
 export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   const started = performance.now()
   try {
-    await openDeploySession(sql, job.lockTimeoutMs)
-    return await deployPatiently(sql, job, started)
+    return await job.limit.over(async () => {
+      await openDeploySession(sql, job.lockTimeoutMs, job.limit)
+      return deployPatiently(sql, job, started)
+    })
   } catch (error) {
     const failure = fromPostgres(error, job.database)
     const isLost = endsConnection(error) || isConnectionLost(failure)
@@ -79,6 +84,7 @@ async function deployPatiently(sql: Sql, job: Job, started: number): Promise<Dep
       if (!isLockTimeout(error) || pause === undefined) throw error
       await sql.unsafe('rollback')
       await new Promise((resolve) => setTimeout(resolve, pause))
+      job.limit.check()
     }
   }
 }

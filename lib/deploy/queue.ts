@@ -1,3 +1,5 @@
+import { GatewayError } from '../errors.ts'
+
 /**
  * Lets one piece of work at a time through for each key, and so many at once altogether; the rest
  * wait in order. Waiting costs no connection.
@@ -6,15 +8,31 @@ export class KeyedQueue {
   readonly #concurrency: () => number
   readonly #tails = new Map<string, Promise<unknown>>()
   readonly #waiting: (() => void)[] = []
+  readonly #maxWaiting: number
   #running = 0
+  /** Those that run and those that wait. */
+  #all = 0
 
-  /** `concurrency`: how many may run at once just now, of all keys; at least one always may. */
-  constructor(concurrency: () => number) {
+  /**
+   * `concurrency`: how many may run at once just now, of all keys; at least one always may.
+   * `maxWaiting`: how many may wait.
+   */
+  constructor(concurrency: () => number, maxWaiting: number) {
     this.#concurrency = concurrency
+    this.#maxWaiting = maxWaiting
   }
 
-  /** Runs `work` when those of the same key that came before have ended. */
+  /**
+   * Runs `work` when those of the same key that came before have ended.
+   * @throws {GatewayError} pool_exhausted at once, where it would have to wait and too many do
+   */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const mustWait = this.#tails.has(key) || !this.#hasRoom
+    if (mustWait && this.#all - this.#running >= this.#maxWaiting) {
+      const most = `${this.#maxWaiting} deploys wait for their turn (MAX_WAITING_DEPLOYS)`
+      throw new GatewayError('pool_exhausted', most)
+    }
+    this.#all++
     const before = this.#tails.get(key)
     const mine = (async () => {
       await before?.catch(() => {})
@@ -29,6 +47,7 @@ export class KeyedQueue {
     try {
       return await mine
     } finally {
+      this.#all--
       if (this.#tails.get(key) === mine) this.#tails.delete(key)
     }
   }

@@ -15,6 +15,7 @@ import {
   unchangedResult,
 } from './result.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
+import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
 export interface DeployRequest {
@@ -119,6 +120,7 @@ async function deployTo(
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
+      limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
     })
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {

@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import type { TimeLimit } from './time-limit.ts'
 
 const LOCK_NOT_AVAILABLE = '55P03'
 
@@ -12,7 +13,11 @@ const POLL_MS = 50
  * database, whatever gateway it comes from. Both last as long as the connection. The platform may
  * have functions of the same names, which would have this wait for ever.
  */
-export async function openDeploySession(sql: Sql, lockTimeoutMs: number): Promise<void> {
+export async function openDeploySession(
+  sql: Sql,
+  lockTimeoutMs: number,
+  limit: TimeLimit,
+): Promise<void> {
   await Promise.all([
     sql`
       select pg_catalog.set_config('statement_timeout', '0', false),
@@ -32,6 +37,7 @@ export async function openDeploySession(sql: Sql, lockTimeoutMs: number): Promis
     `
     if (row!.locked) return
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    limit.check()
   }
 }
 

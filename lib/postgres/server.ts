@@ -63,7 +63,7 @@ export function parseDatabaseUrl(text: string): Server {
   const query = new URLSearchParams(match.groups.query ?? '')
   for (const name of query.keys()) {
     if (QUERY_PARAMETERS.has(name)) continue
-    throw new Error(`has an unknown parameter${/^\w+$/.test(name) ? ` "${name}"` : ''}`)
+    throw new Error(`has an unknown parameter${told(name)}`)
   }
 
   const named = `${match.groups.host}:${match.groups.port ?? ''}${match.groups.more ?? ''}`
@@ -95,7 +95,7 @@ const QUERY_PARAMETERS = new Set(
  * that of all hosts (libpq, "Specifying Multiple Hosts").
  */
 function hosts(named: string, hostList: string | null, portList: string | null): Host[] {
-  const parts = named.split(',').map((text) => /^(\[[^\]]*\]|[^:]*):?(.*)$/.exec(text)!)
+  const parts = named.split(',').map((text) => /^(\[[^\]]*\]|[^:]*):?(.*)$/s.exec(text)!)
   const names = hostList
     ? hostList.split(',')
     : parts.map(([, host]) => decode(host!).replace(/^\[|\]$/g, ''))
@@ -117,7 +117,7 @@ function sessionAttrs(text: string | null, areSeveral: boolean): SessionAttrs {
   if (attrs && !(areSeveral && attrs === 'any')) return attrs
   const fitting = areSeveral ? SESSION_ATTRS.slice(1) : SESSION_ATTRS
   throw new Error(
-    `has target_session_attrs "${text}", but the gateway writes: it takes ${fitting.join(', ')}`,
+    `has target_session_attrs${told(text)}, but the gateway writes: it takes ${fitting.join(', ')}`,
   )
 }
 
@@ -167,13 +167,14 @@ function decode(text: string): string {
 function portNumber(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
   if (port >= 1 && port <= 65_535) return port
-  throw new Error(`has the port "${text}", which is not a number from 1 to 65535`)
+  // Not the text: where an "@" is missing, it is the password.
+  throw new Error('has a port that is not a number from 1 to 65535')
 }
 
 function sslMode(text: string): SslMode {
   const mode = SSL_MODES.find((known) => known === text)
   if (mode) return mode
-  throw new Error(`has sslmode "${text}", which is not one of ${SSL_MODES.join(', ')}`)
+  throw new Error(`has sslmode${told(text)}, which is not one of ${SSL_MODES.join(', ')}`)
 }
 
 function pemFile(name: string, path: string | null): string | undefined {
@@ -181,6 +182,13 @@ function pemFile(name: string, path: string | null): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new Error(`has ${name}=${path}, which cannot be read: ${(error as Error).message}`)
+    const shown = /^[\w./-]+$/.test(path) ? `=${path}` : ''
+    const { code } = error as NodeJS.ErrnoException
+    throw new Error(`has ${name}${shown}, which cannot be read: ${code}`)
   }
+}
+
+/** A word that somebody got wrong; of anything else, a part may be a password. */
+function told(text: string): string {
+  return /^[a-z_-]{1,30}$/.test(text) ? ` "${text}"` : ''
 }

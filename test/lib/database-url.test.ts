@@ -36,7 +36,7 @@ describe('DATABASE_URL with several hosts', () => {
     ],
     ['postgres://u:secret@one,two/db?target_session_attrs=prefer-standby', 'prefer-standby'],
     ['postgres://u:secret@one,two/db?port=1,2,3', 'has 2 hosts and 3 ports'],
-    ['postgres://u:secret@one,two:99999/db', 'has the port "99999"'],
+    ['postgres://u:secret@one,two:99999/db', 'has a port that is not a number from 1 to 65535'],
   ])('that cannot be is a setting that does not parse: %s', (url, message) => {
     const read = () => readConfig({ DATABASE_URL: url })
     expect(read).toThrow(ConfigError)
@@ -51,5 +51,27 @@ describe('DATABASE_URL with several hosts', () => {
     expect(read('postgres://u@one/db?target_session_attrs=primary')).toThrow(
       'number 1 has target_session_attrs, which is for DATABASE_URL',
     )
+  })
+})
+
+describe('a DATABASE_URL with a slip in it', () => {
+  // Each of them was found by the fuzz tests: what is in the place of the port is the password.
+  test.each([
+    'postgres://user:Tr0ub4dor\0host:5432/db',
+    'postgres://user:Tr0ub4dor/db',
+    'postgres://user:Tr0ub4dor\r\nhost:5432/db',
+    'postgres://user:\nTr0ub4dor host:5432/db',
+    'postgres://user@host/db?sslmode=require,postgres://user:Tr0ub4dor@host/db',
+    'postgres://user@host/db?target_session_attrs=any,postgres://user:Tr0ub4dor@host/db',
+    'postgres://user@host/db?sslrootcert=,postgres://user:Tr0ub4dor@host/db',
+    'postgres://user@host/db?Tr0ub4dor',
+  ])('stops the start without telling the password: %j', (url) => {
+    expect.assertions(2)
+    try {
+      readConfig({ DATABASE_URL: url })
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigError)
+      expect((error as Error).message).toMatch(/^DATABASE_URL: (has|is) (?!.*Tr0ub4dor)/s)
+    }
   })
 })

@@ -190,10 +190,20 @@ describe('big texts take linear time', () => {
 })
 
 describe('deep texts', () => {
-  test('are parsed; writing what is too deep is an error, not the end', () => {
-    const text = `${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`
-    expect(() => jsonText(parseJson(text))).toThrow(RangeError)
-    const shallow = `${'['.repeat(1000)}1.50${']'.repeat(1000)}`
-    expect(jsonText(parseJson(shallow))).toBe(shallow)
+  const nested = (levels: number) => `${'['.repeat(levels)}1.50${']'.repeat(levels)}`
+
+  test('are taken up to 1000 levels', () => {
+    expect(jsonText(parseJson(nested(1000)))).toBe(nested(1000))
+    const objects = `${'{"a":'.repeat(1000)}1${'}'.repeat(1000)}`
+    expect(jsonText(parseJson(objects))).toBe(objects)
+  })
+
+  test.each([
+    ['arrays', nested(1001)],
+    ['objects', `${'{"a":'.repeat(1001)}1${'}'.repeat(1001)}`],
+    ['beside flat values', `[1,{"a":2},${nested(1001)},3]`],
+    ['a million of them', nested(1_000_000)],
+  ])('are refused beyond: %s', (_, text) => {
+    expect(() => parseJson(text)).toThrow('The body is nested more than 1000 levels deep')
   })
 })

@@ -108,6 +108,16 @@ describe('params', () => {
     expect(() => parseParameters(value)).toThrow(/^params must be an array .* or an object/)
   })
 
+  test('are at most 10,000', () => {
+    const named = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [i, i]))
+    expect(parseParameters(Array(10_000).fill(1))).toHaveLength(10_000)
+    expect(Object.keys(parseParameters(named(10_000)))).toHaveLength(10_000)
+    for (const params of [Array(10_001).fill(1), named(10_001)]) {
+      expect(() => parseParameters(params)).toThrow('params has 10001 parameters, more than 10000')
+    }
+  })
+
   test('are not a number that JavaScript cannot hold', () => {
     expect(() => parseParameters(parseJson('1.50'))).toThrow(/^params must be/)
   })
@@ -496,7 +506,8 @@ describe('values', () => {
   })
 
   test('that are nested too deeply to be written are refused', () => {
-    const deep = parseJson(`${'['.repeat(500_000)}${']'.repeat(500_000)}`)
+    let deep: JsonValue = []
+    for (let level = 1; level < 500_000; level++) deep = [deep]
     const types = ['jsonb', 'integer[]', 'text', 'anyelement', 'json_domain', 'address', 'json[]']
     for (const type of [...types, 'hstore', 'hstore[]', 'money', 'money[]', 'anyarray']) {
       expect(refusal([f(`p_a ${type}`)], [deep])).toMatchObject({

@@ -21,11 +21,7 @@ const COPIES_FROM_CLIENT =
 
 /** Splits a file into its statements. The parser has to be loaded. */
 export function splitStatements(text: string): Statement[] {
-  const bytes = Buffer.from(text)
-  const isAscii = bytes.length === text.length
-  // The parser counts bytes, JavaScript UTF-16 units.
-  const unitsUntil = (byte: number) => (isAscii ? byte : bytes.toString('utf8', 0, byte).length)
-
+  const unitsUntil = unitCounter(text)
   let statements: ParsedStatement[]
   try {
     statements = (parseSync(text) as { stmts?: ParsedStatement[] }).stmts ?? []
@@ -42,6 +38,22 @@ export function splitStatements(text: string): Statement[] {
       view: viewOf(stmt),
     }
   })
+}
+
+/**
+ * The parser counts bytes, JavaScript UTF-16 units. It is asked for places further and further on:
+ * counting each from the start of a file with many statements would take minutes.
+ */
+function unitCounter(text: string): (byte: number) => number {
+  const bytes = Buffer.from(text)
+  if (bytes.length === text.length) return (byte) => byte
+  let last = { byte: 0, units: 0 }
+  return (byte) => {
+    const from = byte >= last.byte ? last : { byte: 0, units: 0 }
+    const units = from.units + bytes.toString('utf8', from.byte, byte).length
+    last = { byte, units }
+    return units
+  }
 }
 
 function refusalOf({ TransactionStmt, CopyStmt }: ParsedStatement['stmt']): string | undefined {
