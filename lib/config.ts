@@ -41,6 +41,7 @@ export interface Config {
   allowedNetworks: Network[]
   trustedProxies: Network[]
   adminToken: string | undefined
+  auditRetentionDays: number
   logLevel: LogLevel
 }
 
@@ -136,6 +137,7 @@ export function readConfig(env: Environment): Config {
     allowedNetworks: parsed('ALLOWED_NETWORKS', '127.0.0.0/8,10.0.1.0/24', parseNetworks),
     trustedProxies: parsed('TRUSTED_PROXIES', '', parseNetworks),
     adminToken: text('ADMIN_TOKEN'),
+    auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: text('LOG_LEVEL')
       ? parsed('LOG_LEVEL', '', logLevel)
       : parsed('RUST_LOG', 'info', rustLogLevel),

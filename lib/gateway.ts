@@ -1,3 +1,4 @@
+import { AuditTrail } from './audit/trail.ts'
 import { Signatures } from './call/signatures.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
@@ -22,6 +23,7 @@ export interface Gateway {
   /** Of DATABASE_READ_URLS; undefined where that is not set. */
   replicas: Replicas | undefined
   catalog: Catalog
+  audit: AuditTrail
   signatures: Signatures
   /** Those that share this PostgreSQL. */
   gateways: Gateways
@@ -84,6 +86,11 @@ export function createGateway(config: Config, server: Server, log: Log): Gateway
     pools,
     replicas,
     catalog,
+    audit: new AuditTrail({
+      use: (work) => catalog.use(work),
+      log,
+      retentionDays: config.auditRetentionDays,
+    }),
     signatures: new Signatures(),
     gateways,
     listener,

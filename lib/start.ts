@@ -57,6 +57,7 @@ export async function startGateway(
     // A deploy goes on when its client has gone away.
     const left = Math.max(0, giveUpAt - performance.now())
     await Promise.race([gateway?.deploys.drained(), sleep(left, undefined, { ref: false })])
+    await gateway?.audit.end(LEAVE_LIMIT_MS)
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
     await Promise.race([gateway?.gateways.leave().catch(() => {}), patience])
@@ -81,6 +82,7 @@ export async function startGateway(
     const version = await waitForPostgres(gateway, signal)
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
+    await gateway.audit.prepare()
     gateway.gateways.begin()
     await gateway.listener.open()
     await gateway.gateways.join(cap)

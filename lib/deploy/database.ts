@@ -5,6 +5,9 @@ import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 
+/** Told of a database that was created, or dropped again. */
+export type OnDatabase = (change: 'created' | 'dropped') => void
+
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
@@ -25,6 +28,7 @@ export async function ensureDatabase<T>(
   owner: Owner,
   prepare: (isNew: boolean) => Promise<T>,
   keep: boolean,
+  onDatabase: OnDatabase = () => {},
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(gateway, name, async (admin) => {
@@ -33,7 +37,10 @@ export async function ensureDatabase<T>(
     const exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
     if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
-    if (!exists) await createDatabase(admin, name)
+    if (!exists) {
+      await createDatabase(admin, name)
+      onDatabase('created')
+    }
     let isKept = exists
     try {
       const result = await prepare(!exists)
@@ -41,7 +48,10 @@ export async function ensureDatabase<T>(
       isKept ||= keep
       return result
     } finally {
-      if (!isKept) await dropDatabase(gateway, admin, name)
+      if (!isKept) {
+        await dropDatabase(gateway, admin, name)
+        onDatabase('dropped')
+      }
     }
   })
 }
@@ -51,7 +61,11 @@ export async function ensureDatabase<T>(
  * gateway that is killed while it creates one leaves that.
  * @throws {GatewayError} database_already_exists, name_conflict
  */
-export async function createTenant(gateway: Gateway, owner: Owner): Promise<string> {
+export async function createTenant(
+  gateway: Gateway,
+  owner: Owner,
+  onDatabase: OnDatabase = () => {},
+): Promise<string> {
   const name = databaseName(owner)
   await withDatabaseLock(gateway, name, async (admin) => {
     const entry = await readEntry(admin, owner)
@@ -65,7 +79,10 @@ export async function createTenant(gateway: Gateway, owner: Owner): Promise<stri
       )
     }
     if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
-    if (!exists) await createDatabase(admin, name)
+    if (!exists) {
+      await createDatabase(admin, name)
+      onDatabase('created')
+    }
     if (!entry) await addEntry(admin, owner)
   })
   return name
