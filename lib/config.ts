@@ -71,6 +71,17 @@ export function readEnvironment(folder: string, env: Environment = process.env):
   return { ...parseEnv(text), ...env }
 }
 
+/** Settings that are secret, or have a password in them. */
+const SECRETS = ['DATABASE_URL', 'DATABASE_READ_URLS', 'ADMIN_TOKEN', 'GATEWAY_SECRET']
+
+/**
+ * Takes the secrets out of the environment once they were read: what Node.js tells of a process
+ * that crashes has the whole environment in it, and so have the processes that it starts.
+ */
+export function forgetSecrets(env: Environment): void {
+  for (const name of SECRETS) delete env[name]
+}
+
 /**
  * Reads every setting from the environment; one that is absent or empty has its default.
  * @throws {ConfigError} naming the first setting that does not parse
