@@ -65,7 +65,8 @@ export class AuditTrail {
     }
     this.#waiting.delete(entry.key)
     this.#waiting.set(entry.key, entry)
-    if (this.#waiting.size > MAX_WAITING) this.#giveUp([...this.#waiting.values()].slice(0, 1))
+    const [oldest] = this.#waiting.values()
+    if (this.#waiting.size > MAX_WAITING) this.#giveUp([oldest!])
     if (!this.#writing) this.#schedule(WRITE_AFTER_MS)
   }
 
@@ -125,7 +126,7 @@ export class AuditTrail {
         this.#options.log.warn(`The audit trail cannot be written: ${message}`, {
           waiting: this.#waiting.size,
         })
-        if (isWorthWaiting(error)) return false
+        if (isWorthWaiting(error) && !this.#ended) return false
         this.#giveUp(batch)
       }
     }

@@ -310,6 +310,29 @@ test('entries that are too old are deleted', async () => {
 })
 
 describe('where PostgreSQL is away', () => {
+  test('and silent: the end is not held up, and entries go into the log', async () => {
+    const adminUrl = await createAdminDatabase()
+    const proxy = await startProxy()
+    const silent = await startTestGateway({
+      DATABASE_URL: urlThrough(proxy, parseDatabaseUrl(adminUrl).database),
+      CONNECT_TIMEOUT_SECS: '1',
+      SHUTDOWN_TIMEOUT_SECS: '1',
+      ADMIN_TOKEN: 'token',
+    })
+    try {
+      proxy.blackHole()
+      expect((await silent.get('/admin/pools')).status).toBe(401)
+    } finally {
+      await silent.stop()
+      await proxy.stop()
+    }
+    const line = await eventually('the entry is in the log', () =>
+      silent.logged.find(({ message }) => message === 'Not written to the audit trail'),
+    )
+    expect(JSON.parse(line.entry)).toMatchObject({ action: 'refused', path: '/admin/pools' })
+    await dropAdminDatabase(adminUrl)
+  })
+
   test('entries are written when it is back, and at the end go into the log', async () => {
     const adminUrl = await createAdminDatabase()
     const { database } = parseDatabaseUrl(adminUrl)
