@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { readConfig, readEnvironment } from './lib/config.ts'
+import { forgetSecrets, readConfig, readEnvironment } from './lib/config.ts'
 import { createLog, type Log } from './lib/log.ts'
 import { takePassedSocket } from './lib/passed-socket.ts'
 import { type RunningGateway, startGateway } from './lib/start.ts'
@@ -15,6 +15,7 @@ process.on('SIGHUP', () => running?.reload())
 
 try {
   const config = readConfig(readEnvironment(process.cwd()))
+  forgetSecrets(process.env)
   log = createLog(config.logLevel)
   running = await startGateway(config, log, join(import.meta.dirname, 'handlers'), {
     signal: stopping.signal,

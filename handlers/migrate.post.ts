@@ -1,4 +1,6 @@
 import { defineHandler } from 'h3'
+import { audited } from '../lib/audit/audited.ts'
+import { describeForm, describeMigrate } from '../lib/audit/outcomes.ts'
 import {
   type DatabaseResult,
   describeResult,
@@ -19,7 +21,22 @@ export default defineHandler({
     const form = await readSchemaForm(req, res, request, gateway.config)
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
-      const results = await migrate(gateway, { ...form, origin: originOf(request), onEnd })
+      const ended: DatabaseResult[] = []
+      const results = await audited(event, {
+        action: 'migrate',
+        owner: form.owner,
+        asked: { ...describeForm(form), on_error: form.onError },
+        work: () =>
+          migrate(gateway, {
+            ...form,
+            origin: originOf(request),
+            onEnd: (result) => {
+              ended.push(result)
+              onEnd?.(result)
+            },
+          }),
+        describe: () => describeMigrate(ended),
+      })
       const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
       return {
         status: form.flags.dryRun ? 'dry_run' : 'completed',

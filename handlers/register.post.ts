@@ -1,4 +1,6 @@
 import { defineHandler } from 'h3'
+import { audited } from '../lib/audit/audited.ts'
+import { describeForm, describeRegister } from '../lib/audit/outcomes.ts'
 import { register } from '../lib/deploy/register.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { databaseName } from '../lib/names.ts'
@@ -14,7 +16,18 @@ export default defineHandler({
     const form = await readSchemaForm(req, res, request, gateway.config)
     const database = databaseName(form.owner)
     request.database = database
-    const result = await register(gateway, { ...form, origin: originOf(request) })
+    const result = await audited(event, {
+      action: 'register',
+      owner: form.owner,
+      asked: describeForm(form),
+      work: (note) =>
+        register(gateway, {
+          ...form,
+          origin: originOf(request),
+          onDatabase: (change) => note({ [`database_${change}`]: true }),
+        }),
+      describe: describeRegister,
+    })
     const ms = Math.round(performance.now() - started)
     return {
       status: form.flags.dryRun ? 'dry_run' : 'ready',

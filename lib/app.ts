@@ -9,6 +9,7 @@ import {
 } from 'h3'
 import { NodeRequest, sendNodeResponse } from 'srvx/node'
 import { checkAccess } from './access.ts'
+import { noteRefused } from './audit/refused.ts'
 import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import { checkHead } from './http-limits.ts'
@@ -84,6 +85,7 @@ function guard(
   return (event) => {
     const { req } = nodeOf(event)
     event.context.request.counter = counter
+    event.context.request.access = access
     checkHead(req)
     checkAccess(access, event.context.request, req.headers.authorization, config)
     return handler(event)
@@ -120,8 +122,9 @@ function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
 }
 
 function answerError(gateway: Gateway, { cause, status }: HTTPError, event: H3Event): HTTPResponse {
-  const { res } = nodeOf(event)
+  const { req, res } = nodeOf(event)
   const error = asGatewayError(gateway, cause, status, event.context.request.id)
+  noteRefused(gateway.audit, event.context.request, req, error)
   if (RETRY_CODES.has(error.code)) res.setHeader('retry-after', RETRY_AFTER_SECONDS)
   if (error.status === 401) res.setHeader('www-authenticate', 'Bearer')
   return new HTTPResponse(JSON.stringify(error), {

@@ -227,6 +227,14 @@ export class Catalog {
     )
   }
 
+  /**
+   * Runs what may be done twice in the administrative database.
+   * @throws {GatewayError} as of `fromPostgres`
+   */
+  use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    return this.#use(work)
+  }
+
   /** Whatever it does may be done twice: it is, where its connection is lost. */
   async #use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     try {

@@ -62,6 +62,7 @@ export interface Config {
   adminToken: string | undefined
   /** Undefined: HTTP without TLS. */
   tls: TlsFiles | undefined
+  auditRetentionDays: number
   logLevel: LogLevel
 }
 
@@ -89,6 +90,17 @@ export function readEnvironment(folder: string, env: Environment = process.env):
     throw new ConfigError(`.env cannot be read: ${(error as Error).message}`)
   }
   return { ...parseEnv(text), ...env }
+}
+
+/** Settings that are secret, or have a password in them. */
+const SECRETS = ['DATABASE_URL', 'DATABASE_READ_URLS', 'ADMIN_TOKEN', 'GATEWAY_SECRET']
+
+/**
+ * Takes the secrets out of the environment once they were read: what Node.js tells of a process
+ * that crashes has the whole environment in it, and so have the processes that it starts.
+ */
+export function forgetSecrets(env: Environment): void {
+  for (const name of SECRETS) delete env[name]
 }
 
 /**
@@ -178,6 +190,7 @@ export function readConfig(env: Environment): Config {
     platformNetworks: parsed('PLATFORM_NETWORKS', '', parsePlatformNetworks),
     adminToken: bearerToken(text('ADMIN_TOKEN')),
     tls: cert && key ? { cert, key, clientCa } : undefined,
+    auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: text('LOG_LEVEL')
       ? parsed('LOG_LEVEL', '', logLevel)
       : parsed('RUST_LOG', 'info', rustLogLevel),

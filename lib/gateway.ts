@@ -1,3 +1,4 @@
+import { AuditTrail } from './audit/trail.ts'
 import { Signatures } from './call/signatures.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
@@ -27,6 +28,7 @@ export interface Gateway {
   /** Of the platforms. */
   roles: Roles
   secret: Secret
+  audit: AuditTrail
   signatures: Signatures
   /** Those that share this PostgreSQL. */
   gateways: Gateways
@@ -118,6 +120,11 @@ export function createGateway(
     catalog,
     roles,
     secret: secret ?? new Secret(''),
+    audit: new AuditTrail({
+      use: (work) => catalog.use(work),
+      log,
+      retentionDays: config.auditRetentionDays,
+    }),
     signatures: new Signatures(config.callableSchemas),
     gateways,
     listener,

@@ -31,6 +31,10 @@ export interface RequestContext {
   platform: string | undefined
   database: string | undefined
   /** Of its route, once that is known. */
+  access: Access | undefined
+  /** It has an entry of its own in the audit trail. */
+  isAudited: boolean
+  /** Of its route, once that is known. */
   counter: RouteCounter | undefined
   /** Called when the client goes away before it has its whole answer. */
   onGone: (() => void) | undefined
@@ -79,6 +83,8 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
     startedAt: performance.now(),
     platform: undefined,
     database: undefined,
+    access: undefined,
+    isAudited: false,
     counter: undefined,
     onGone: undefined,
   }

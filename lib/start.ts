@@ -63,6 +63,7 @@ export async function startGateway(
     // A deploy goes on when its client has gone away.
     const left = Math.max(0, giveUpAt - performance.now())
     await Promise.race([gateway?.deploys.drained(), sleep(left, undefined, { ref: false })])
+    await gateway?.audit.end(LEAVE_LIMIT_MS)
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
     await Promise.race([gateway?.gateways.leave().catch(() => {}), patience])
@@ -88,6 +89,7 @@ export async function startGateway(
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
     await prepareRoles(gateway)
+    await gateway.audit.prepare()
     gateway.gateways.begin()
     await gateway.listener.open()
     await gateway.gateways.join(cap)

@@ -1,4 +1,5 @@
 import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/body.ts'
 import { createTenant } from '../../lib/deploy/database.ts'
 import { databaseName, parsePlatform, parseTenantId } from '../../lib/names.ts'
@@ -12,9 +13,17 @@ export default defineHandler({
       platform: parsePlatform(request, body.platform),
       tenantId: parseTenantId(body.tenant_id),
     }
-    request.database = databaseName(owner)
-    const database = await gateway.deploys.run(request.database, () => createTenant(gateway, owner))
+    const database = databaseName(owner)
+    request.database = database
     event.res.status = 201
+    await audited(event, {
+      action: 'create_tenant',
+      owner,
+      work: (note) =>
+        gateway.deploys.run(database, () =>
+          createTenant(gateway, owner, (change) => note({ [`database_${change}`]: true })),
+        ),
+    })
     return {
       status: 'created',
       database,

@@ -6,6 +6,9 @@ import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { asGateway, handOver } from './handover.ts'
 
+/** Told of a database that was created, or dropped again. */
+export type OnDatabase = (change: 'created' | 'dropped') => void
+
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
@@ -26,6 +29,7 @@ export async function ensureDatabase<T>(
   owner: Owner,
   prepare: (isNew: boolean) => Promise<T>,
   keep: boolean,
+  onDatabase: OnDatabase = () => {},
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(gateway, name, async (admin) => {
@@ -34,7 +38,10 @@ export async function ensureDatabase<T>(
     const exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
     if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
-    if (!exists) await createDatabase(admin, name)
+    if (!exists) {
+      await createDatabase(admin, name)
+      onDatabase('created')
+    }
     let isKept = exists
     try {
       const role = await handOver(gateway, admin, owner)
@@ -43,7 +50,10 @@ export async function ensureDatabase<T>(
       isKept ||= keep
       return result
     } finally {
-      if (!isKept) await dropDatabase(gateway, admin, name)
+      if (!isKept) {
+        await dropDatabase(gateway, admin, name)
+        onDatabase('dropped')
+      }
     }
   })
 }
@@ -53,25 +63,19 @@ export async function ensureDatabase<T>(
  * gateway that is killed while it creates one leaves that.
  * @throws {GatewayError} database_already_exists, name_conflict
  */
-export async function createTenant(gateway: Gateway, owner: Owner): Promise<string> {
+export async function createTenant(
+  gateway: Gateway,
+  owner: Owner,
+  onDatabase: OnDatabase,
+): Promise<string> {
   const name = databaseName(owner)
-  await withDatabaseLock(gateway, name, async (admin) => {
-    const entry = await readEntry(admin, owner)
-    if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
-    const exists = await databaseExists(admin, name)
-    if (exists && entry) {
-      throw new GatewayError(
-        'database_already_exists',
-        `${describeOwner(owner)} already has the database ${name}`,
-        { database: name },
-      )
-    }
-    if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
-    if (!exists) await createDatabase(admin, name)
-    const role = await handOver(gateway, admin, owner)
-    if (!entry) await addEntry(admin, owner, role)
-  })
-  return name
+  const isCreated = await ensureDatabase(gateway, owner, async () => true, true, onDatabase)
+  if (isCreated) return name
+  throw new GatewayError(
+    'database_already_exists',
+    `${describeOwner(owner)} already has the database ${name}`,
+    { database: name },
+  )
 }
 
 /**

@@ -3,7 +3,7 @@ import { describeOwner } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
-import { ensureDatabase } from './database.ts'
+import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import { installUntrusted } from './extensions.ts'
 import { findInPlace } from './ledger.ts'
@@ -23,6 +23,8 @@ export interface DeployRequest {
   archive: SchemaArchive
   flags: DeployFlags
   origin: DeployOrigin
+  /** Told when the database of the owner is created, or dropped again. */
+  onDatabase?: OnDatabase
 }
 
 const INVALID_CATALOG_NAME = '3D000'
@@ -70,7 +72,13 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
     const unchanged = await findUnchanged(gateway, request)
     if (unchanged) return unchanged
     const deployFirst = (isNew: boolean) => deployTo(gateway, request, isNew)
-    const result = await ensureDatabase(gateway, owner, deployFirst, !flags.dryRun)
+    const result = await ensureDatabase(
+      gateway,
+      owner,
+      deployFirst,
+      !flags.dryRun,
+      request.onDatabase,
+    )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) await gateway.catalog.recordDeploy(owner, request.archive.checksum)
     return result

@@ -1,0 +1,31 @@
+import { defineHandler, getQuery } from 'h3'
+import { GatewayError } from '../../lib/errors.ts'
+import { parseId } from '../../lib/names.ts'
+
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 1000
+
+export default defineHandler({
+  meta: { description: 'Who changed or deployed what, and who was refused, newest first' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const query = getQuery(event)
+    const platform = query.platform === undefined ? undefined : parseId('platform', query.platform)
+    request.platform = platform
+    const limit = parseNumber('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
+    const before = parseNumber('before', query.before, Number.MAX_SAFE_INTEGER)
+    const entries = await gateway.audit.read({ platform, before, limit })
+    return {
+      entries,
+      count: entries.length,
+      next_before: entries.length === limit ? entries.at(-1)!.id : null,
+    }
+  },
+})
+
+function parseNumber(name: string, value: unknown, max: number): number | undefined {
+  if (value === undefined) return undefined
+  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : 0
+  if (number >= 1 && number <= max) return number
+  throw new GatewayError('invalid_request', `${name} must be a whole number from 1 to ${max}`)
+}

@@ -1,0 +1,56 @@
+import type { DatabaseResult } from '../deploy/fleet.ts'
+import { type DeployResult, functionsChanged } from '../deploy/result.ts'
+import type { SchemaForm } from '../schema-form.ts'
+
+/** What a request did, for its entry. */
+export interface Outcome {
+  /** Nothing was changed: the answer does not wait until that is written. */
+  isUnchanged?: boolean
+  /** Where it is not the one that the request names. */
+  databases?: string[]
+  summary?: Record<string, unknown>
+}
+
+const MAX_NAMES = 50
+
+/** What /register and /migrate are asked for. */
+export function describeForm({ archive, flags }: SchemaForm): Record<string, unknown> {
+  const { force, repair, dryRun } = flags
+  return {
+    checksum: archive.checksum,
+    ...(force && { force }),
+    ...(repair && { repair }),
+    ...(dryRun && { dry_run: true }),
+  }
+}
+
+/** What /register did; undefined: it failed. */
+export function describeRegister(result: DeployResult | undefined): Outcome {
+  if (!result) return {}
+  if (result.isUnchanged) return { isUnchanged: true, summary: { unchanged: true } }
+  return {
+    summary: {
+      migrations_applied: result.migrationsApplied.length,
+      functions_changed: functionsChanged(result),
+      functions_dropped: result.functionsDropped.length,
+      seeders_applied: result.seedersApplied.length,
+      tables_created: result.tablesCreated.length,
+    },
+  }
+}
+
+/** What /migrate did to the databases that it came to, of which some may have failed. */
+export function describeMigrate(results: DatabaseResult[]): Outcome {
+  const failed = results.filter((one) => one.status === 'failed').map((one) => one.database)
+  const unchanged = results.filter((one) => one.result?.isUnchanged).length
+  return {
+    isUnchanged: unchanged === results.length,
+    databases: results.map((one) => one.database),
+    summary: {
+      databases_updated: results.length - failed.length,
+      databases_unchanged: unchanged,
+      databases_failed: failed.length,
+      ...(failed.length > 0 && { failed: failed.slice(0, MAX_NAMES) }),
+    },
+  }
+}

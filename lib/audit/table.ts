@@ -1,0 +1,108 @@
+import type { Sql } from '../postgres/connection.ts'
+import type { AuditEntry } from './entry.ts'
+
+/** One entry as it is read. */
+export type AuditRow = Omit<AuditEntry, 'key'> & { id: number }
+
+export interface AuditQuery {
+  /** Undefined: of all platforms, and of none. */
+  platform: string | undefined
+  /** Entries with a smaller id. */
+  before: number | undefined
+  limit: number
+}
+
+const CLEANUP_ROWS = 5000
+
+/** Creates the table of the audit trail where it does not exist. */
+export async function prepareTable(sql: Sql): Promise<void> {
+  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
+  await sql.unsafe(`
+    begin;
+    select pg_advisory_xact_lock(hashtext('_db_gateway_audit'));
+    create table if not exists _db_gateway_audit (
+      id bigint generated always as identity primary key,
+      key uuid not null unique,
+      at timestamptz not null,
+      action text not null,
+      method text not null,
+      path text not null,
+      platform text,
+      tenant_id text,
+      databases text[] not null,
+      address text,
+      peer text,
+      forwarded_for text,
+      forwarded text,
+      request_id text not null,
+      status integer,
+      error text,
+      duration_ms integer,
+      summary jsonb,
+      requests bigint not null,
+      last_at timestamptz
+    );
+    create index if not exists _db_gateway_audit_platform on _db_gateway_audit (platform, id);
+    create index if not exists _db_gateway_audit_at on _db_gateway_audit (at);
+    commit;
+  `)
+}
+
+/** Writes entries; one that is there already gets what has become known since. */
+export async function writeEntries(sql: Sql, entries: AuditEntry[]): Promise<void> {
+  await sql`
+    insert into _db_gateway_audit (
+      key, at, action, method, path, platform, tenant_id, databases, address, peer,
+      forwarded_for, forwarded, request_id, status, error, duration_ms, summary, requests, last_at
+    )
+    select
+      key, at, action, method, path, platform, tenant_id, databases, address, peer,
+      forwarded_for, forwarded, request_id, status, error, duration_ms, summary, requests, last_at
+    from jsonb_to_recordset(${JSON.stringify(entries)}::text::jsonb) as entry (
+      key uuid, at timestamptz, action text, method text, path text, platform text, tenant_id text,
+      databases text[], address text, peer text, forwarded_for text, forwarded text,
+      request_id text, status integer, error text, duration_ms integer, summary jsonb,
+      requests bigint, last_at timestamptz
+    )
+    on conflict (key) do update set
+      databases = excluded.databases,
+      status = excluded.status,
+      error = excluded.error,
+      duration_ms = excluded.duration_ms,
+      summary = excluded.summary,
+      requests = excluded.requests,
+      last_at = excluded.last_at
+  `
+}
+
+/** Entries, newest first. */
+export async function readEntries(
+  sql: Sql,
+  { platform, before, limit }: AuditQuery,
+): Promise<AuditRow[]> {
+  const rows = await sql<{ entry: AuditRow }[]>`
+    select to_jsonb(a) - 'key' as entry
+    from _db_gateway_audit a
+    where true
+      ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
+      ${before === undefined ? sql`` : sql`and id < ${before}`}
+    order by id desc
+    limit ${limit}
+  `
+  return rows.map(({ entry }) => entry)
+}
+
+/**
+ * Deletes some entries that are older than that.
+ * @returns whether there may be more
+ */
+export async function deleteOld(sql: Sql, days: number): Promise<boolean> {
+  const { count } = await sql`
+    delete from _db_gateway_audit where id in (
+      select id from _db_gateway_audit
+      where at < now() - make_interval(days => ${days}::integer)
+      limit ${CLEANUP_ROWS}
+    )
+  `
+  return count === CLEANUP_ROWS
+}
