@@ -58,10 +58,15 @@ export function parseTenantId(value: unknown): string {
   return tenantId
 }
 
-/** @throws {GatewayError} invalid_request naming the field */
-export function parseId(field: string, value: unknown): string {
+/** Whether it can be a platform or a tenant id. */
+export function isId(value: unknown): value is string {
+  return typeof value === 'string' && ID.test(value)
+}
+
+/** Not for others: a platform that a request names is `parsePlatform`'s. */
+function parseId(field: string, value: unknown): string {
   if (isAbsent(value)) throw new GatewayError('invalid_request', `${field} is missing`)
-  if (typeof value === 'string' && ID.test(value)) return value
+  if (isId(value)) return value
   throw new GatewayError(
     'invalid_request',
     `${field} must be 1 to 63 letters, digits, "_" or "-"; got ${excerpt(value)}`,

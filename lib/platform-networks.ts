@@ -1,5 +1,5 @@
 import type ipaddr from 'ipaddr.js'
-import { databasePrefix, parseId } from './names.ts'
+import { databasePrefix, isId } from './names.ts'
 import { isInNetworks, type Network, parseNetworks } from './networks.ts'
 
 /**
@@ -20,7 +20,10 @@ export function parsePlatformNetworks(text: string): PlatformNetworks | undefine
     if (list === undefined || more !== undefined) {
       throw new Error(`"${entry}" is not like myapp=10.0.1.0/28,10.0.3.0/28`)
     }
-    const platform = parseId('a platform', name.trim())
+    const platform = name.trim()
+    if (!isId(platform)) {
+      throw new Error(`"${platform}" is not a platform: 1 to 63 letters, digits, "_" or "-"`)
+    }
     const networks = parseNetworks(list)
     if (networks.length === 0) throw new Error(`"${platform}" has no networks`)
     const prefix = databasePrefix(platform)

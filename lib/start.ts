@@ -10,7 +10,7 @@ import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
 import { readOwnSecret, Secret } from './secret.ts'
-import { readTls, type Tls, type TlsFiles } from './tls.ts'
+import { loadTls, logFailure, readTls, renewTls } from './tls.ts'
 
 export interface StartOptions {
   /** Ends a start that waits for PostgreSQL. */
@@ -99,7 +99,7 @@ export async function startGateway(
       socket === undefined ? { host: config.host, port: config.port } : { fd: socket },
       config,
       log,
-      config.tls && { tls: loadTls(config.tls, log), onFailure: (error) => logTls(error, log) },
+      config.tls && { tls: loadTls(config.tls, log), onFailure: (error) => logFailure(error, log) },
     )
     log.info(`Listening on ${listening.url}`, {
       socket: socket === undefined ? undefined : 'passed',
@@ -107,7 +107,7 @@ export async function startGateway(
       server: embedded ? `embedded in ${config.dataDir}` : describeServer(server),
       routes: routes.length,
     })
-    return { gateway, url: listening.url, reload: () => reloadTls(listening, config, log), stop }
+    return { gateway, url: listening.url, reload: () => renewTls(config.tls, listening, log), stop }
   } catch (error) {
     await stop()
     throw error
@@ -128,28 +128,6 @@ async function prepareRoles({ pools, roles, server, log }: Gateway): Promise<voi
     `The functions of all platforms run as the gateway's own role, and can reach all databases: ${reason}`,
     { isolation: roles.isolation },
   )
-}
-
-/** Reads the certificate, and tells how long it is valid. */
-function loadTls(files: TlsFiles, log: Log): Tls {
-  const tls = readTls(files)
-  const until = { valid_until: tls.validUntil.toISOString() }
-  if (tls.validUntil.getTime() > Date.now()) log.info('The TLS certificate is read', until)
-  else log.warn('TLS_CERT_FILE: the certificate is not valid any more', until)
-  return tls
-}
-
-function logTls({ code, message }: NodeJS.ErrnoException, log: Log): void {
-  log.debug('A TLS handshake failed', { error: code ?? message })
-}
-
-function reloadTls(listening: Listening | undefined, { tls }: Config, log: Log): void {
-  try {
-    if (tls) listening?.renew(loadTls(tls, log))
-    else log.info('There is nothing to read anew: TLS_CERT_FILE is not set')
-  } catch (error) {
-    log.error(`${(error as Error).message}; the certificate that was read before stays`)
-  }
 }
 
 /**

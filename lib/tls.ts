@@ -1,6 +1,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import type { Listening } from './listen.ts'
+import type { Log } from './log.ts'
 
 /** Where TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE lie. */
 export interface TlsFiles {
@@ -42,6 +44,37 @@ export function readTls(files: TlsFiles): Tls {
     throw new Error(`TLS_CERT_FILE: ${files.cert} cannot be used: ${(error as Error).message}`)
   }
   return { options, validUntil: new Date(certificate!.validTo) }
+}
+
+/**
+ * Reads the files, and tells in the log how long the certificate is valid.
+ * @throws {Error} with one line that names the setting
+ */
+export function loadTls(files: TlsFiles, log: Log): Tls {
+  const tls = readTls(files)
+  const until = { valid_until: tls.validUntil.toISOString() }
+  if (tls.validUntil.getTime() > Date.now()) log.info('The TLS certificate is read', until)
+  else log.warn('TLS_CERT_FILE: the certificate is not valid any more', until)
+  return tls
+}
+
+/** Reads the files anew for those who connect from now on; where that fails, the log says so. */
+export function renewTls(
+  files: TlsFiles | undefined,
+  listening: Listening | undefined,
+  log: Log,
+): void {
+  try {
+    if (files) listening?.renew(loadTls(files, log))
+    else log.info('There is nothing to read anew: TLS_CERT_FILE is not set')
+  } catch (error) {
+    log.error(`${(error as Error).message}; the certificate that was read before stays`)
+  }
+}
+
+/** Whoever scans the port fails, too: nothing that the log has by default. */
+export function logFailure({ code, message }: NodeJS.ErrnoException, log: Log): void {
+  log.debug('A TLS handshake failed', { error: code ?? message })
 }
 
 function readSetting(name: string, path: string): string {

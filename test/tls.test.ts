@@ -1,6 +1,5 @@
-import { once } from 'node:events'
 import { copyFile, writeFile } from 'node:fs/promises'
-import { connect as connectPlainly } from 'node:net'
+import { connect as connectPlainly, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -25,6 +24,11 @@ import { holdSocket } from './helpers/restarts.ts'
 import { tlsPath, trusting } from './helpers/tls.ts'
 
 const TLS = { TLS_CERT_FILE: tlsPath('server.crt'), TLS_KEY_FILE: tlsPath('server.key') }
+
+/** Resolves when it is, with an error or without. */
+function closed(socket: Socket): Promise<unknown> {
+  return new Promise((resolve) => socket.once('close', resolve))
+}
 
 describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
   let gateway: TestGateway
@@ -85,7 +89,7 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
     })
     socket.on('error', () => {})
     socket.write('GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n')
-    await once(socket, 'close')
+    await closed(socket)
 
     expect(text).not.toContain('HTTP')
     const { status } = await askSecurely(`${gateway.url}/health`, trusting())
@@ -97,7 +101,7 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
     socket.resume().on('error', () => {})
     afterTest(() => socket.destroy())
 
-    await once(socket, 'close')
+    await closed(socket)
   })
 
   it('looks at the address as without', async () => {

@@ -1,6 +1,6 @@
 import { defineHandler, getQuery } from 'h3'
 import { GatewayError } from '../../lib/errors.ts'
-import { parseId } from '../../lib/names.ts'
+import { parsePlatform } from '../../lib/names.ts'
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
@@ -10,8 +10,8 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const query = getQuery(event)
-    const platform = query.platform === undefined ? undefined : parseId('platform', query.platform)
-    request.platform = platform
+    const platform =
+      query.platform === undefined ? undefined : parsePlatform(request, query.platform)
     const limit = parseNumber('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const before = parseNumber('before', query.before, Number.MAX_SAFE_INTEGER)
     const entries = await gateway.audit.read({ platform, before, limit })

@@ -53,7 +53,7 @@ async function open({ kind, port }: Address): Promise<Client> {
   socket.on('data', (chunk) => {
     text += chunk
   })
-  const end = once(socket, 'close')
+  const end = new Promise<unknown>((resolve) => socket.once('close', resolve))
   await once(socket, kind === 'HTTPS' ? 'secureConnect' : 'connect')
   return { socket, text: () => text, end }
 }
