@@ -72,7 +72,7 @@ const LEAVES_SOMETHING = String.raw`\m(?:listen|deallocate|create|alter|drop|dis
 /**
  * What the functions of the name `$1` may leave in their session. It is followed by names what they
  * can reach: other functions, tables with their triggers, defaults, policies and constraints, views;
- * and, since nobody names them, whatever operators, casts and domains there are. A name is any word
+ * and, since nobody names them, whatever operators, casts, ranges and domains there are. A name is any word
  * that is one, in whatever schema, so that it is rather too much than too little. What a function in
  * C does is not seen: of PostgreSQL's own those that are VOLATILE are taken for ones that leave
  * something, but for the known ones; of others that are, and of other languages, nobody knows.
@@ -99,6 +99,11 @@ const READ_AFTERWARDS = `
         $1::text,
         (select string_agg(oprcode::text, ';') from pg_operator where oid >= ${FIRST_OWN}),
         (select string_agg(castfunc::regproc::text, ';') from pg_cast where oid >= ${FIRST_OWN}),
+        (
+          select string_agg(concat_ws(';', rngcanonical, rngsubdiff), ';')
+          from pg_range
+          where rngtypid >= ${FIRST_OWN}
+        ),
         (
           select string_agg(pg_get_constraintdef(oid), ';')
           from pg_constraint
@@ -132,7 +137,7 @@ const READ_AFTERWARDS = `
         (
           select string_agg(regexp_replace(pg_get_triggerdef(oid), '^CREATE', ''), ';')
           from pg_trigger
-          where tgrelid = c.oid and not tgisinternal
+          where tgrelid = c.oid and (not tgisinternal or tgparentid <> 0)
         ),
         (
           select string_agg(pg_get_ruledef(oid), ';')
