@@ -35,6 +35,9 @@ const HARMLESS_OF_EXTENSIONS = `
   pg_stat_statements_reset postgres_fdw_handler postgres_fdw_validator
 `
 
+/** In C, and not what they are declared to be: IMMUTABLE, in PostgreSQL 15. */
+const NOT_AS_DECLARED = 'isn_weak'
+
 /** Of extensions: what a reset takes back. */
 const RESET_OF_EXTENSIONS = 'set_limit'
 
@@ -247,7 +250,7 @@ const READ_AFTERWARDS = `
       join pg_language l on l.oid = p.prolang
       where p.oid >= ${FIRST_OWN} and l.lanname not in ('sql', 'plpgsql')
         and ${mayLeaveSomething('p', 'l')}
-        and p.proname <> all (${names(RUNS_ANYTHING + RESET_OF_EXTENSIONS)})
+        and p.proname <> all (${names(`${RUNS_ANYTHING} ${RESET_OF_EXTENSIONS}`)})
     ) then 'close'
     when max(leaves) > 0 then 'reset'
     else 'keep'
@@ -259,7 +262,7 @@ const READ_AFTERWARDS = `
 function mayLeaveSomething(p: string, l: string): string {
   return `(
     ${l}.lanname not in ('internal', 'c')
-    or ${p}.proname = any (${names(RUNS_ANYTHING)})
+    or ${p}.proname = any (${names(`${RUNS_ANYTHING} ${NOT_AS_DECLARED}`)})
     or (
       ${p}.provolatile = 'v'
       and ${p}.proname <> all (${names(HARMLESS)})
