@@ -35,6 +35,9 @@ const HARMLESS_OF_EXTENSIONS = `
   pg_stat_statements_reset postgres_fdw_handler postgres_fdw_validator
 `
 
+/** In C, and not what they are declared to be: IMMUTABLE, in PostgreSQL 15. */
+const NOT_AS_DECLARED = 'isn_weak'
+
 /** Of extensions: what a reset takes back. */
 const RESET_OF_EXTENSIONS = 'set_limit'
 
@@ -72,7 +75,7 @@ const LEAVES_SOMETHING = String.raw`\m(?:listen|deallocate|create|alter|drop|dis
 /**
  * What the functions of the name `$1` may leave in their session. It is followed by names what they
  * can reach: other functions, tables with their triggers, defaults, policies and constraints, views;
- * and, since nobody names them, whatever operators, casts and domains there are. A name is any word
+ * and, since nobody names them, whatever operators, casts, ranges and domains there are. A name is any word
  * that is one, in whatever schema, so that it is rather too much than too little. What a function in
  * C does is not seen: of PostgreSQL's own those that are VOLATILE are taken for ones that leave
  * something, but for the known ones; of others that are, and of other languages, nobody knows.
@@ -99,6 +102,11 @@ const READ_AFTERWARDS = `
         $1::text,
         (select string_agg(oprcode::text, ';') from pg_operator where oid >= ${FIRST_OWN}),
         (select string_agg(castfunc::regproc::text, ';') from pg_cast where oid >= ${FIRST_OWN}),
+        (
+          select string_agg(concat_ws(';', rngcanonical, rngsubdiff), ';')
+          from pg_range
+          where rngtypid >= ${FIRST_OWN}
+        ),
         (
           select string_agg(pg_get_constraintdef(oid), ';')
           from pg_constraint
@@ -132,7 +140,7 @@ const READ_AFTERWARDS = `
         (
           select string_agg(regexp_replace(pg_get_triggerdef(oid), '^CREATE', ''), ';')
           from pg_trigger
-          where tgrelid = c.oid and not tgisinternal
+          where tgrelid = c.oid and (not tgisinternal or tgparentid <> 0)
         ),
         (
           select string_agg(pg_get_ruledef(oid), ';')
@@ -242,7 +250,7 @@ const READ_AFTERWARDS = `
       join pg_language l on l.oid = p.prolang
       where p.oid >= ${FIRST_OWN} and l.lanname not in ('sql', 'plpgsql')
         and ${mayLeaveSomething('p', 'l')}
-        and p.proname <> all (${names(RUNS_ANYTHING + RESET_OF_EXTENSIONS)})
+        and p.proname <> all (${names(`${RUNS_ANYTHING} ${RESET_OF_EXTENSIONS}`)})
     ) then 'close'
     when max(leaves) > 0 then 'reset'
     else 'keep'
@@ -254,7 +262,7 @@ const READ_AFTERWARDS = `
 function mayLeaveSomething(p: string, l: string): string {
   return `(
     ${l}.lanname not in ('internal', 'c')
-    or ${p}.proname = any (${names(RUNS_ANYTHING)})
+    or ${p}.proname = any (${names(`${RUNS_ANYTHING} ${NOT_AS_DECLARED}`)})
     or (
       ${p}.provolatile = 'v'
       and ${p}.proname <> all (${names(HARMLESS)})

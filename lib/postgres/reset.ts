@@ -1,9 +1,8 @@
 import { randomInt } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { quoteIdentifier } from '../names.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, Sql } from './connection.ts'
 
-/** A session that is not reset in this time is given up. */
+/** A connection whose session is not reset in this time is cut. */
 const LIMIT_MS = 5000
 
 const HALF_RANGE = 2 ** 46
@@ -12,37 +11,43 @@ const HALF_RANGE = 2 ** 46
  * Makes the session of a connection what it was when it was opened: role, settings, cursors,
  * temporary tables, LISTEN, advisory locks, sequences' last values, prepared statements, random
  * numbers. As DISCARD ALL does, which would also take the statements that the driver has prepared.
- * Who may have set another search path comes first, so that all names are PostgreSQL's own.
  * @returns false where it could not, and the connection is not to be used again
  */
 export async function resetSession(connection: Connection): Promise<boolean> {
-  const patience = new AbortController()
-  const timeout = sleep(LIMIT_MS, false, { signal: patience.signal })
-  const isReset = await Promise.race([reset(connection), timeout]).catch(() => false)
-  timeout.catch(() => {})
-  patience.abort()
-  if (isReset) connection.needsReset = false
-  return isReset
+  const timer = setTimeout(() => connection.destroy(), LIMIT_MS)
+  try {
+    await reset(connection.sql)
+    connection.needsReset = false
+    return true
+  } catch {
+    return false
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
-async function reset({ sql }: Connection): Promise<boolean> {
-  const results = await sql.unsafe<{ name: string }[][]>(`
+/** The settings first: with another search path, names may not be PostgreSQL's own. */
+async function reset(sql: Sql): Promise<void> {
+  const results = await sql.unsafe<{ prepared: string[] | null }[][]>(`
     close all;
     set session authorization default;
     reset role;
     reset all;
     unlisten *;
-    select pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(${randomSeed()});
     discard temp;
     discard sequences;
-    select s.name from pg_catalog.pg_prepared_statements s where s.from_sql
+    select
+      pg_catalog.pg_advisory_unlock_all(),
+      pg_catalog.setseed(${randomSeed()}),
+      (
+        select pg_catalog.json_agg(s.name)
+        from pg_catalog.pg_prepared_statements s
+        where s.from_sql
+      ) as prepared
   `)
-  const prepared = results.at(-1)!
-  if (prepared.length > 0) {
-    const names = prepared.map(({ name }) => quoteIdentifier(name))
-    await sql.unsafe(names.map((name) => `deallocate ${name}`).join('; '))
-  }
-  return true
+  const [{ prepared }] = results.at(-1) as [{ prepared: string[] | null }]
+  if (!prepared) return
+  await sql.unsafe(prepared.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))
 }
 
 /** From -1 to 1. */

@@ -33,6 +33,17 @@ const FILES: Files = {
   'functions/count_notes.pssql': `
     create or replace function count_notes() returns bigint language sql stable
     as $$ select count(*) from notes $$;`,
+  'functions/leave.pssql': `
+    create or replace function leave() returns jsonb language plpgsql stable as $$
+    begin
+      perform set_config('app.leak', 'x', false), pg_advisory_lock(9);
+      return jsonb_build_array(pg_is_in_recovery(), pg_backend_pid());
+    end $$;`,
+  'functions/left_behind.pssql': `
+    create or replace function left_behind() returns text language sql stable as $$
+      select concat_ws(' ', pg_is_in_recovery(), nullif(current_setting('app.leak', true), ''),
+        (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()))
+    $$;`,
   'functions/setting.pssql': `
     create or replace function setting(name text) returns text language sql stable
     as $$ select concat(pg_is_in_recovery(), ' ', current_setting(name, true)) $$;`,
@@ -130,6 +141,20 @@ describe('with DATABASE_READ_URLS', () => {
 
   test.each(['stable', 'immutable'])('a function that is %s runs on the replica', async (name) => {
     expect(await onReplica(name)).toBe(true)
+  })
+
+  test('nothing of a call is left for the next one, on the replica either', async () => {
+    const gateway = await startForTest({ MAX_CONNECTIONS_PER_POOL: '2' })
+    const pids = new Set<number>()
+    for (let i = 0; i < 10; i++) {
+      const [isReplica, pid] = (await gateway.call('clinic', 'leave')).body.rows[0].leave
+      expect(isReplica).toBe(true)
+      pids.add(pid)
+      const { body } = await gateway.call('clinic', 'left_behind')
+      expect(body.rows).toEqual([{ left_behind: 't 0' }])
+    }
+    // A session that could not be reset would have been closed.
+    expect(pids.size).toBeLessThanOrEqual(2)
   })
 
   test('so do many calls at once, which share connections', async () => {

@@ -83,12 +83,6 @@ async function rows(name: string, params: Json = []): Promise<Json[]> {
   return body.rows
 }
 
-/** The server's processes of all connections that calls may get just now. */
-async function pids(): Promise<number[]> {
-  const calls = Array.from({ length: CONNECTIONS }, () => rows('pid'))
-  return (await Promise.all(calls)).map(([row]) => row.pid)
-}
-
 /** What calls find in all sessions that there are. */
 async function sessions(): Promise<Json[]> {
   const calls = Array.from({ length: CONNECTIONS }, () => rows('session'))
@@ -348,10 +342,16 @@ describe('whatever way it is called', () => {
 })
 
 test('a call that leaves nothing keeps its connection, and so does one that leaves something', async () => {
-  const before = (await pids()).sort()
-  const name = await make(inSql("select set_config('app.leak', 'x', false)"))
-  for (let i = 0; i < 5; i++) await Promise.all([rows(name), rows('add_item')])
-  expect((await pids()).sort()).toEqual(before)
+  const own = uniqueName('kept')
+  const leaving = inSql("select set_config('app.leak', 'x', false)")
+  await gateway.register(own, await pack({ ...FILES, 'functions/leave.pssql': leaving }))
+  const both = async (name: string): Promise<number[]> => {
+    const answers = await Promise.all([gateway.call(own, name), gateway.call(own, name)])
+    return answers.map(({ body }) => body.rows[0][name])
+  }
+  const before = (await both('pid')).sort()
+  for (let i = 0; i < 5; i++) await both(i % 2 ? 'leave' : 'add_item')
+  expect((await both('pid')).sort()).toEqual(before)
 })
 
 describe('a function that is made one that leaves something', () => {

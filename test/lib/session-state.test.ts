@@ -233,6 +233,13 @@ describe('the session is reset after a function that', () => {
       ${inSql("select 1 <+> 'a'")}`,
     ],
     [
+      'takes a range',
+      `create function distance(float8, float8) returns float8 immutable language sql
+        as $$ select length(public.setting())::float8 $$;
+      create type span as range (subtype = float8, subtype_diff = distance);
+      ${inSql("select '[1,2]'::span")}`,
+    ],
+    [
       'casts',
       `create type pair as (a int, b int);
       create function paired(pair) returns text language sql as 'select setting()';
