@@ -44,7 +44,9 @@ export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log
   http.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const answer = drain.answerOf(socket)
     const tooSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-    if (answer?.headersSent) socket.destroy()
+    // Those of the socket and of TLS come here, too.
+    const isHttp = /^(HPE|ERR_HTTP)_/.test(error.code ?? '')
+    if (!isHttp || answer?.headersSent) socket.destroy()
     else if (!answer) refuseConnection(socket, refusalOf(error, limits), log)
     // What came behind a request that is being answered is nothing that its answer should say.
     else if (answer.req.complete) answer.once('close', () => socket.destroy())
