@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { attack, connectAs } from '../helpers/attacker.ts'
 import {
+  createAdminDatabase,
+  dropAdminDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -131,10 +133,8 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
   const query: Query = (database, text) => queryDatabase(database, text, { asGateway: true, url })
 
   beforeAll(async () => {
-    admin = uniqueName('admin')
-    url = server
-    await query(parseDatabaseUrl(server).database, `create database ${admin}`)
-    url = server.replace(/^([^?]*\/)[^/?]*/, `$1${admin}`)
+    url = await createAdminDatabase(server)
+    admin = parseDatabaseUrl(url).database
     gateway = await startTestGateway({ DATABASE_URL: url })
     const secrets = "create table secrets (text text); insert into secrets values ('plain');"
     await gateway.register(victim, await pack({ 'migrations/0001_a.sql': secrets }))
@@ -154,7 +154,10 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
     }
   })
 
-  afterAll(() => gateway.stop())
+  afterAll(async () => {
+    await gateway.stop()
+    await dropAdminDatabase(url)
+  })
 
   const fill = (statement: string) =>
     statement.replace(/\{(\w+)\}/g, (_, name: string) => names[name]!)

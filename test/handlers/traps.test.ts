@@ -3,6 +3,8 @@ import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { Secret } from '../../lib/secret.ts'
 import { attack } from '../helpers/attacker.ts'
 import {
+  createAdminDatabase,
+  dropAdminDatabase,
   queryDatabase,
   startTestGateway,
   TEST_SECRET,
@@ -70,13 +72,15 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
     queryDatabase(database, text, { asGateway: true, url: server })
 
   beforeAll(async () => {
-    admin = uniqueName('admin')
-    await query(parseDatabaseUrl(server).database, `create database ${admin}`)
-    url = server.replace(/^([^?]*\/)[^/?]*/, `$1${admin}`)
+    url = await createAdminDatabase(server)
+    admin = parseDatabaseUrl(url).database
     gateway = await startTestGateway({ DATABASE_URL: url })
   })
 
-  afterAll(() => gateway.stop())
+  afterAll(async () => {
+    await gateway.stop()
+    await dropAdminDatabase(url)
+  })
 
   /** Whose hands the traps of a platform have caught. */
   const caught = async (platform: string) =>
@@ -216,13 +220,7 @@ describe.runIf(superuserUrl)('dblink and postgres_fdw, which a superuser has ins
   let host: { host: string; port: number }
 
   beforeAll(async () => {
-    const server = superuserUrl!
-    const admin = uniqueName('admin')
-    await queryDatabase(parseDatabaseUrl(server).database, `create database ${admin}`, {
-      asGateway: true,
-      url: server,
-    })
-    url = server.replace(/^([^?]*\/)[^/?]*/, `$1${admin}`)
+    url = await createAdminDatabase(superuserUrl)
     host = parseDatabaseUrl(url)
     gateway = await startTestGateway({ DATABASE_URL: url })
     const secrets = `create table secrets (text text); insert into secrets values ('plain');`
@@ -238,7 +236,10 @@ describe.runIf(superuserUrl)('dblink and postgres_fdw, which a superuser has ins
     expect(body).toMatchObject({ status: 'ready' })
   })
 
-  afterAll(() => gateway.stop())
+  afterAll(async () => {
+    await gateway.stop()
+    await dropAdminDatabase(url)
+  })
 
   const password = () => new Secret(TEST_SECRET).passwordOf(`gw_${platform}`)
 

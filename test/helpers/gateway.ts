@@ -104,33 +104,36 @@ export async function sessionsRunning(database: string, text: string): Promise<n
 }
 
 /** The connection URI of a database of the test server: what DATABASE_URL takes. */
-export function databaseUrlOf(database: string): string {
-  return inject('databaseUrl').replace(/^([^?]*\/)[^/?]*/, `$1${database}`)
+export function databaseUrlOf(database: string, server = inject('databaseUrl')): string {
+  return server.replace(/^([^?]*\/)[^/?]*/, `$1${database}`)
 }
 
-/** Creates an empty administrative database and returns its URI. */
-export async function createAdminDatabase(): Promise<string> {
+/** Creates an empty administrative database, owned by the role of `server`, and returns its URI. */
+export async function createAdminDatabase(server = inject('databaseUrl')): Promise<string> {
   const name = uniqueName('admin')
-  await queryDatabase(parseDatabaseUrl(inject('databaseUrl')).database, `create database ${name}`)
-  return databaseUrlOf(name)
+  const { database } = parseDatabaseUrl(server)
+  await queryDatabase(database, `create database ${name}`, { asGateway: true, url: server })
+  return databaseUrlOf(name, server)
 }
 
 /** Drops an administrative database, every database of its catalog and the platforms' roles. */
 export async function dropAdminDatabase(url: string): Promise<void> {
   const { database } = parseDatabaseUrl(url)
-  const rows = await queryDatabase(
+  const query = (where: string, text: string) =>
+    queryDatabase(where, text, { asGateway: true, url })
+  const rows = await query(
     database,
     'select database, owner_role from _db_gateway_databases',
   ).catch(() => [])
   const home = parseDatabaseUrl(inject('databaseUrl')).database
   for (const name of [...rows.map((row) => row.database), database]) {
     // A role that is no superuser may not end autovacuum, as "force" would have to.
-    await queryDatabase(home, `drop database if exists "${name}" with (force)`).catch(() =>
-      queryDatabase(home, `drop database if exists "${name}"`),
+    await query(home, `drop database if exists "${name}" with (force)`).catch(() =>
+      query(home, `drop database if exists "${name}"`),
     )
   }
   for (const role of new Set(rows.map((row) => row.owner_role))) {
-    if (role !== null) await queryDatabase(home, `drop role if exists "${role}"`)
+    if (role !== null) await query(home, `drop role if exists "${role}"`)
   }
 }
 
