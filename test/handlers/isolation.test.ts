@@ -35,6 +35,10 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   ['alters the system', 'alter system set log_statement = none'],
   ['has the settings read again', 'select pg_reload_conf()'],
   ['ends sessions of the gateway', `select pg_terminate_backend(pid) from {sessions} as s`],
+  [
+    'ends sessions of another platform',
+    `select pg_terminate_backend(pid) from {other_sessions} as s`,
+  ],
   ['cancels what the gateway runs', `select pg_cancel_backend(pid) from {sessions} as s`],
   ['turns triggers off', 'set session_replication_role = replica'],
   ['preloads a library', `alter database {own} set session_preload_libraries = 'x'`],
@@ -70,6 +74,7 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   ['closes a database to its owner', 'alter database {other} connection limit 0'],
   ['gives its database away', 'alter database {own} owner to {other_role}'],
   ['reads tables of another database', 'select * from {other}.public.secrets', '0A000'],
+  ['reads a large object of another database', 'select lo_get({other_object})', '42704'],
   ['reads the catalog', 'select * from {admin}.public._db_gateway_databases', '0A000'],
 
   // The ledger
@@ -137,7 +142,14 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
     admin = parseDatabaseUrl(url).database
     gateway = await startTestGateway({ DATABASE_URL: url })
     const secrets = "create table secrets (text text); insert into secrets values ('plain');"
-    await gateway.register(victim, await pack({ 'migrations/0001_a.sql': secrets }))
+    await gateway.register(
+      victim,
+      await pack({
+        'migrations/0001_a.sql': secrets,
+        'functions/f.sql': `create function f() returns oid language sql as $$ select lo_from_bytea(0, 'plain') $$`,
+      }),
+    )
+    const object = (await gateway.call(victim, 'f')).body.rows[0].f
     const { status } = await gateway.register(
       attacker,
       await pack({ 'migrations/0001_a.sql': secrets, 'functions/attempt.sql': ATTEMPT }),
@@ -150,6 +162,8 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
       other_role: `gw_${victim}`,
       gateway: parseDatabaseUrl(url).user,
       admin,
+      other_object: object,
+      other_sessions: `(select pid from pg_stat_activity where usename = 'gw_${victim}')`,
       sessions: `(select pid from pg_stat_activity where usename = '${parseDatabaseUrl(url).user}')`,
     }
   })
