@@ -81,13 +81,19 @@ export async function readEntries(
   { platform, before, limit }: AuditQuery,
 ): Promise<AuditRow[]> {
   const rows = await sql<{ entry: AuditRow }[]>`
-    select to_jsonb(a) - 'key' as entry
-    from _db_gateway_audit a
-    where true
-      ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
-      ${before === undefined ? sql`` : sql`and id < ${before}`}
-    order by id desc
-    limit ${limit}
+    select to_json(e) as entry
+    from (
+      select
+        id, at, action, method, path, platform, tenant_id, databases, address, peer,
+        forwarded_for, forwarded, request_id, status, error, duration_ms, summary, requests,
+        last_at
+      from _db_gateway_audit
+      where true
+        ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
+        ${before === undefined ? sql`` : sql`and id < ${before}`}
+      order by id desc
+      limit ${limit}
+    ) as e
   `
   return rows.map(({ entry }) => entry)
 }
