@@ -296,7 +296,7 @@ export async function readAfterwards(sql: Sql, name: string): Promise<Afterwards
 export function enter(connection: Connection, ...signatures: Signature[]): void {
   const leaving = signatures.filter(({ afterwards }) => afterwards !== 'keep')
   if (leaving.length === 0) return
-  connection.needsReset = true
+  connection.expectLeftovers()
   if (leaving.some(({ afterwards }) => afterwards === 'close')) connection.isSpent = true
   // Where it fails, the connection is lost, and so is the call behind it.
   connection.sql

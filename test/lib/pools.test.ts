@@ -67,6 +67,7 @@ describe('a connection that is given back', () => {
       for (const statement of ['select 1', 'select 1 / 0']) {
         const lease = await pools.lease(databases[0]!)
         const pid = await backendPid(lease.sql)
+        lease.connection.expectLeftovers()
         await lease.sql.unsafe(`begin; ${statement}`).catch(() => {})
         lease.release()
         expect(await pools.use(databases[0]!, backendPid)).not.toBe(pid)
@@ -85,7 +86,7 @@ describe('a connection that is given back', () => {
       const prepared = await pools.use(databases[0]!, names)
       const lease = await pools.lease(databases[0]!)
       await lease.sql.unsafe('prepare by_hand as select 1; listen somebody')
-      lease.connection.needsReset = true
+      lease.connection.expectLeftovers()
       lease.release()
       await until(() => !lease.connection.needsReset)
       expect(await pools.use(databases[0]!, backendPid)).toBe(pid)
@@ -100,7 +101,7 @@ describe('a connection that is given back', () => {
       const lease = await pools.lease(databases[0]!)
       const pid = await backendPid(lease.sql)
       await watcher`select pg_terminate_backend(${pid})`
-      lease.connection.needsReset = true
+      lease.connection.expectLeftovers()
       lease.release()
       expect(await pools.use(databases[0]!, backendPid)).not.toBe(pid)
       expect(pools.status().connections).toBeLessThanOrEqual(2)
