@@ -208,6 +208,29 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
     expect(JSON.stringify(answers)).not.toContain(keyOf(platform))
     expect(JSON.stringify(gateway.logged)).not.toContain(keyOf(platform))
   })
+
+  test('nor by a statement in the place of one that the gateway has prepared', async () => {
+    const platform = uniqueName('key')
+    const hijack = `
+      do $$
+      declare
+        one record;
+      begin
+        for one in select name from pg_prepared_statements where statement like '%_db_gateway%' loop
+          execute format('deallocate %I', one.name);
+          execute format('prepare %I (text, text, jsonb) as
+            insert into public.caught values (current_user, $1)', one.name);
+        end loop;
+      end $$;`
+    const files = {
+      'migrations/0001_t.sql': CAUGHT,
+      'migrations/0002_u.sql': hijack,
+      'migrations/0003_v.sql': 'create table v (id int)',
+    }
+    const { body } = await gateway.register(platform, await pack(files))
+    expect(body).toMatchObject({ status: 'ready', migrations_applied: 3 })
+    expect(await caught(platform)).toEqual([])
+  })
 })
 
 const superuserUrl = inject('superuserUrl')
