@@ -13,8 +13,6 @@ type Address = ipaddr.IPv4 | ipaddr.IPv6
 export interface Client {
   /** Undefined where the proxies do not name one. */
   address: Address | undefined
-  /** The trusted proxies on the way from it, the nearest first. */
-  proxies: string[]
   /** Why there is no address. */
   problem: string | undefined
 }
@@ -28,7 +26,7 @@ export interface Client {
 export function findClient(req: IncomingMessage, trustedProxies: Network[]): Client {
   const peer = parseAddress(req.socket.remoteAddress ?? '')
   if (!peer || !isInNetworks(peer, trustedProxies)) {
-    return { address: peer, proxies: [], problem: undefined }
+    return { address: peer, problem: undefined }
   }
   const entries = parseForwardedFor(headerText(req.headers['x-forwarded-for']))
   const elements = parseForwarded(headerText(req.headers.forwarded))
@@ -56,19 +54,17 @@ function follow(
   trustedProxies: Network[],
   header: string,
 ): Client {
-  const proxies: string[] = []
   let address = peer
   for (let i = hops.length - 1; i >= 0 && isInNetworks(address, trustedProxies); i--) {
-    proxies.push(address.toString())
     const next = read(hops[i]!)
-    if (!next) return nobody(`${header} does not name the address of the client`, proxies)
+    if (!next) return nobody(`${header} does not name the address of the client`)
     address = next
   }
-  return { address, proxies, problem: undefined }
+  return { address, problem: undefined }
 }
 
-function nobody(problem: string, proxies: string[] = []): Client {
-  return { address: undefined, proxies, problem }
+function nobody(problem: string): Client {
+  return { address: undefined, problem }
 }
 
 /** Whether the address may use the gateway: it is in the allowlist, or of this machine. */

@@ -10,15 +10,12 @@ import {
 import { NodeRequest, sendNodeResponse } from 'srvx/node'
 import { checkAccess } from './access.ts'
 import { noteRefused } from './audit/refused.ts'
-import { GatewayError } from './errors.ts'
+import { GatewayError, retryAfter } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import { checkHead } from './http-limits.ts'
 import { RouteCounter } from './metrics/requests.ts'
 import { newContext, nodeOf, type RequestContext } from './request.ts'
 import type { Route } from './routes.ts'
-
-const RETRY_AFTER_SECONDS = '1'
-const RETRY_CODES = new Set(['pool_exhausted', 'connection_failed'])
 
 /** The log's status of a request whose client went away before it was answered. */
 const CLIENT_GONE = 499
@@ -125,7 +122,8 @@ function answerError(gateway: Gateway, { cause, status }: HTTPError, event: H3Ev
   const { req, res } = nodeOf(event)
   const error = asGatewayError(gateway, cause, status, event.context.request.id)
   noteRefused(gateway.audit, event.context.request, req, error)
-  if (RETRY_CODES.has(error.code)) res.setHeader('retry-after', RETRY_AFTER_SECONDS)
+  const retry = retryAfter(error)
+  if (retry) res.setHeader('retry-after', retry)
   if (error.status === 401) res.setHeader('www-authenticate', 'Bearer')
   return new HTTPResponse(JSON.stringify(error), {
     status: error.status,

@@ -143,7 +143,7 @@ export class Catalog {
 
   /** The databases of a platform: main first, then the tenants by name. */
   async list(platform: string): Promise<CatalogEntry[]> {
-    const rows = await this.#use(
+    const rows = await this.use(
       (sql) => sql<Row[]>`
         select database, platform, tenant_id, owner_role
         from _db_gateway_databases
@@ -158,7 +158,7 @@ export class Catalog {
 
   /** As `list`, in detail. A database that somebody dropped by hand is left out. */
   async listInDetail(platform: string): Promise<DetailedEntry[]> {
-    const rows = await this.#use(
+    const rows = await this.use(
       (sql) => sql<DetailedRow[]>`
         select
           c.database,
@@ -198,7 +198,7 @@ export class Catalog {
    */
   async confirmDeploy(owner: Owner, checksum: string): Promise<void> {
     const database = databaseName(owner)
-    const [known] = await this.#use(
+    const [known] = await this.use(
       (sql) => sql`
         select from _db_gateway_databases
         where database = ${database} and schema_checksum = ${checksum}
@@ -213,7 +213,7 @@ export class Catalog {
    */
   async recordDeploy(owner: Owner, checksum: string): Promise<void> {
     const database = databaseName(owner)
-    await this.#use(
+    await this.use(
       (sql) => sql`
         with archive as (
           insert into _db_gateway_archives (platform, checksum)
@@ -228,15 +228,11 @@ export class Catalog {
   }
 
   /**
-   * Runs what may be done twice in the administrative database.
+   * Runs `work` in the administrative database. Whatever it does may be done twice: it is, where its
+   * connection is lost.
    * @throws {GatewayError} as of `fromPostgres`
    */
-  use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    return this.#use(work)
-  }
-
-  /** Whatever it does may be done twice: it is, where its connection is lost. */
-  async #use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+  async use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     try {
       return await this.#once(work)
     } catch (error) {
@@ -279,7 +275,7 @@ export class Catalog {
 
   async #readNow(owner: Owner): Promise<string | CatalogEntry | undefined> {
     const forgotten = this.#forgotten
-    const entry = await this.#use((sql) => readEntry(sql, owner))
+    const entry = await this.use((sql) => readEntry(sql, owner))
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.note(entry)
     if (forgotten === this.#forgotten) this.#found.set(key(owner), entry.database)

@@ -132,9 +132,12 @@ export function readConfig(env: Environment): Config {
     }
   }
 
-  const databaseUrl = text('DATABASE_URL')
+  const optional = <T>(name: string, parse: (value: string) => T): T | undefined =>
+    text(name) === undefined ? undefined : parsed(name, '', parse)
+
+  const server = optional('DATABASE_URL', parseDatabaseUrl)
   const readServers = parsed('DATABASE_READ_URLS', '', parseDatabaseUrls)
-  if (readServers.length > 0 && !databaseUrl) {
+  if (readServers.length > 0 && !server) {
     throw new ConfigError('DATABASE_READ_URLS: needs DATABASE_URL, whose replicas they are')
   }
   const maxTotalConnections = integer('MAX_TOTAL_CONNECTIONS', 200, 4, 100_000)
@@ -149,11 +152,11 @@ export function readConfig(env: Environment): Config {
   if (clientCa && !cert) throw new ConfigError('TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE')
 
   return {
-    server: databaseUrl ? parsed('DATABASE_URL', '', parseDatabaseUrl) : undefined,
+    server,
     readServers,
     readMaxLagMs: seconds('DATABASE_READ_MAX_LAG_SECS', 5),
     dataDir: resolve(text('DATA_DIR') ?? 'data'),
-    secret: text('GATEWAY_SECRET') ? parsed('GATEWAY_SECRET', '', secretText) : undefined,
+    secret: optional('GATEWAY_SECRET', secretText),
     host: parsed('GATEWAY_HOST', '127.0.0.1', hostName),
     port: integer('GATEWAY_PORT', 9000, 0, 65_535),
     maxConnectionsPerPool: integer('MAX_CONNECTIONS_PER_POOL', 10, 2, 100_000),
@@ -166,9 +169,7 @@ export function readConfig(env: Environment): Config {
     connectTimeoutMs: seconds('CONNECT_TIMEOUT_SECS', 10),
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
-    callableSchemas: text('CALLABLE_SCHEMAS')
-      ? parsed('CALLABLE_SCHEMAS', '', schemaNames)
-      : undefined,
+    callableSchemas: optional('CALLABLE_SCHEMAS', schemaNames),
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
@@ -186,14 +187,12 @@ export function readConfig(env: Environment): Config {
     },
     allowedNetworks: parsed('ALLOWED_NETWORKS', '127.0.0.0/8,10.0.1.0/24', parseNetworks),
     trustedProxies: parsed('TRUSTED_PROXIES', '', parseNetworks),
-    adminNetworks: text('ADMIN_NETWORKS') ? parsed('ADMIN_NETWORKS', '', parseNetworks) : undefined,
-    platformNetworks: parsed('PLATFORM_NETWORKS', '', parsePlatformNetworks),
-    adminToken: bearerToken(text('ADMIN_TOKEN')),
+    adminNetworks: optional('ADMIN_NETWORKS', parseNetworks),
+    platformNetworks: optional('PLATFORM_NETWORKS', parsePlatformNetworks),
+    adminToken: optional('ADMIN_TOKEN', bearerToken),
     tls: cert && key ? { cert, key, clientCa } : undefined,
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
-    logLevel: text('LOG_LEVEL')
-      ? parsed('LOG_LEVEL', '', logLevel)
-      : parsed('RUST_LOG', 'info', rustLogLevel),
+    logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
 }
 
@@ -225,9 +224,9 @@ function schemaNames(value: string): string[] {
 }
 
 /** No header could bear another one. The message does not tell what it is. */
-function bearerToken(value: string | undefined): string | undefined {
-  if (value === undefined || /^[!-~]+$/.test(value)) return value
-  throw new ConfigError('ADMIN_TOKEN: has other characters than ASCII, or a space')
+function bearerToken(value: string): string {
+  if (/^[!-~]+$/.test(value)) return value
+  throw new Error('has other characters than ASCII, or a space')
 }
 
 function logLevel(value: string): LogLevel {

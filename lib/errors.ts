@@ -73,3 +73,10 @@ export class GatewayError extends Error {
     return { error: this.code, message: this.message, ...this.details }
   }
 }
+
+const RETRY_CODES = new Set<ErrorCode>(['pool_exhausted', 'connection_failed'])
+
+/** The header Retry-After, in seconds, of an error that another attempt may not meet. */
+export function retryAfter({ code }: GatewayError): string | undefined {
+  return RETRY_CODES.has(code) ? '1' : undefined
+}

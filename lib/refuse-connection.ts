@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { GatewayError } from './errors.ts'
+import { type GatewayError, retryAfter } from './errors.ts'
 import type { Log } from './log.ts'
 
 /**
@@ -39,12 +39,13 @@ export function refuseConnection(socket: Socket, error: GatewayError, log: Log):
 
 function rawAnswer(error: GatewayError, id: string): string {
   const body = JSON.stringify(error)
+  const retry = retryAfter(error)
   const head = [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${id}`,
-    ...(error.status === 503 ? ['retry-after: 1'] : []),
+    ...(retry ? [`retry-after: ${retry}`] : []),
     ...(error.status === 405 ? ['allow: GET, POST, HEAD, OPTIONS'] : []),
     'connection: close',
   ]

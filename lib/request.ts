@@ -15,8 +15,6 @@ export interface RequestContext {
   id: string
   /** Of the client, behind the trusted proxies; undefined where a proxy named none that is one. */
   address: string | undefined
-  /** The trusted proxies that the request came through, the nearest first. */
-  proxies: string[]
   /** Why the proxies do not tell the address. */
   problem: string | undefined
   /** Whether the address is in the allowlist. */
@@ -30,11 +28,10 @@ export interface RequestContext {
   /** For the log, as soon as they are known. */
   platform: string | undefined
   database: string | undefined
-  /** Of its route, once that is known. */
+  /** Of its route, once that is known; so is `counter`. */
   access: Access | undefined
   /** It has an entry of its own in the audit trail. */
   isAudited: boolean
-  /** Of its route, once that is known. */
   counter: RouteCounter | undefined
   /** Called when the client goes away before it has its whole answer. */
   onGone: (() => void) | undefined
@@ -61,21 +58,17 @@ declare module 'h3' {
 }
 
 /** Who is at the other end of a socket. */
-type Peer = Pick<
-  RequestContext,
-  'address' | 'proxies' | 'problem' | 'isAllowed' | 'isAdmin' | 'mayName'
->
+type Peer = Pick<RequestContext, 'address' | 'problem' | 'isAllowed' | 'isAdmin' | 'mayName'>
 
 /** Without proxies, all requests of a socket come from one address: it is read once. */
 const peers = new WeakMap<Socket, Peer>()
 
 /** What is known of a request when its head has come. */
 export function newContext(config: Config, req: IncomingMessage): RequestContext {
-  const { address, proxies, problem, isAllowed, isAdmin, mayName } = peerOf(config, req)
+  const { address, problem, isAllowed, isAdmin, mayName } = peerOf(config, req)
   return {
     id: requestId(req),
     address,
-    proxies,
     problem,
     isAllowed,
     isAdmin,
@@ -93,12 +86,11 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
 function peerOf(config: Config, req: IncomingMessage): Peer {
   const known = peers.get(req.socket)
   if (known) return known
-  const { address, proxies, problem } = findClient(req, config.trustedProxies)
+  const { address, problem } = findClient(req, config.trustedProxies)
   const { adminNetworks, platformNetworks } = config
   const isAllowed = isAllowedAddress(address, config.allowedNetworks)
   const peer: Peer = {
     address: address?.toString(),
-    proxies,
     problem,
     isAllowed,
     isAdmin: adminNetworks

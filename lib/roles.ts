@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { GatewayError } from './errors.ts'
 import { quoteIdentifier } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
+import { scramVerifier } from './postgres/scram.ts'
 import type { Credentials } from './postgres/server.ts'
-import { type Secret, scramVerifier } from './secret.ts'
+import type { Secret } from './secret.ts'
 
 /**
  * `platform-roles`: PostgreSQL keeps the platforms apart, each with a role of its own.
@@ -23,10 +24,11 @@ export class Roles {
   readonly #secret: Secret | undefined
   #isolation: Isolation = 'shared-role'
   readonly #credentials = new Map<string, Credentials>()
-  /** Roles that are known to be there, with the password that goes with the secret. */
-  readonly #ready = new Set<string>()
-  /** Roles whose password was refused: a role may change its own. */
-  readonly #doubted = new Set<string>()
+  /**
+   * `ready`: the role is there, with the password that goes with the secret. `doubted`: that was
+   * refused, since a role may change its own.
+   */
+  readonly #known = new Map<string, 'ready' | 'doubted'>()
 
   constructor(secret: Secret | undefined) {
     this.#secret = secret
@@ -49,9 +51,13 @@ export class Roles {
     `
     if (!self!.may_create) return `the role ${self!.name} has no CREATEROLE`
     this.#isolation = 'platform-roles'
-    await closeDatabase(sql)
+    await closeToPublic(sql)
     const platforms = await sql<{ platform: string }[]>`
-      select distinct platform from _db_gateway_databases where owner_role is not null
+      select distinct platform
+      from _db_gateway_databases
+      left join pg_roles on rolname = owner_role
+      where owner_role is not null
+        and shobj_description(oid, 'pg_authid') is distinct from ${commentOf(this.#secret)}
     `
     for (const { platform } of platforms) await this.ensure(sql, platform)
     return undefined
@@ -75,8 +81,7 @@ export class Roles {
 
   /** The server does not let the platform's role in: the next `ensure` gives it its password. */
   doubt(platform: string): void {
-    this.#ready.delete(roleName(platform))
-    this.#doubted.add(roleName(platform))
+    this.#known.set(roleName(platform), 'doubted')
   }
 
   /**
@@ -87,7 +92,7 @@ export class Roles {
    */
   async ensure(sql: Sql, platform: string): Promise<string | null> {
     const role = this.roleOf(platform)
-    if (role === null || this.#ready.has(role)) return role
+    if (role === null || this.#known.get(role) === 'ready') return role
     await sql.unsafe('begin')
     try {
       await sql`select pg_advisory_xact_lock(hashtext('_db_gateway_roles'), hashtext(${role}))`
@@ -97,37 +102,35 @@ export class Roles {
       await sql.unsafe('rollback').catch(() => {})
       throw error
     }
-    this.#ready.add(role)
-    this.#doubted.delete(role)
+    this.#known.set(role, 'ready')
     return role
   }
 
-  /** The comment says whose the role is, and which secret its password goes with. */
   async #create(sql: Sql, role: string, secret: Secret): Promise<void> {
-    const comment = `${COMMENT}, ${secret.fingerprint}`
+    const comment = commentOf(secret)
     const [found] = await sql<{ comment: string | null; is_plain: boolean }[]>`
       select shobj_description(oid, 'pg_authid') as comment,
         not (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls) as is_plain
       from pg_roles where rolname = ${role}
     `
     if (found && !(found.is_plain && found.comment?.startsWith(COMMENT))) throw notOurs(role)
+    if (found?.comment === comment && this.#known.get(role) !== 'doubted') return
     const name = quoteIdentifier(role)
-    const verifier = scramVerifier(secret.passwordOf(role))
-    if (!found) {
-      await sql.unsafe(`create role ${name} login password '${verifier}'`)
-      // To hand databases over to it, to drop them, and to end what it runs.
-      await sql.unsafe(`grant ${name} to current_user`)
-    } else if (found.comment !== comment || this.#doubted.has(role)) {
-      await sql.unsafe(`alter role ${name} login password '${verifier}'`)
-    } else {
-      return
-    }
+    const verifier = await scramVerifier(secret.passwordOf(role))
+    await sql.unsafe(`${found ? 'alter' : 'create'} role ${name} login password '${verifier}'`)
+    // To hand databases over to it, to drop them, and to end what it runs.
+    if (!found) await sql.unsafe(`grant ${name} to current_user`)
     await sql.unsafe(`comment on role ${name} is '${comment}'`)
   }
 }
 
+/** Says of a role whose it is, and which secret its password goes with. */
+function commentOf({ fingerprint }: Secret): string {
+  return `${COMMENT}, ${fingerprint}`
+}
+
 /** Keeps the platforms' roles out of the administrative database, where that is the gateway's. */
-async function closeDatabase(sql: Sql): Promise<void> {
+async function closeToPublic(sql: Sql): Promise<void> {
   await sql.unsafe(`
     do $do$ begin
       perform pg_advisory_xact_lock(hashtext('_db_gateway_roles'));

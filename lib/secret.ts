@@ -1,4 +1,4 @@
-import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -62,17 +62,4 @@ async function makeUp(path: string): Promise<string> {
   })
   await rm(draft)
   return readFile(path, 'utf8')
-}
-
-/**
- * A password as PostgreSQL stores it, so that no statement and no log ever has the password itself
- * (PostgreSQL manual, "pg_authid"; RFC 5803). One round: more protect passwords that can be
- * guessed, this one is a random key.
- */
-export function scramVerifier(password: string): string {
-  const salt = randomBytes(16)
-  const salted = pbkdf2Sync(password, salt, 1, 32, 'sha256')
-  const hmac = (text: string) => createHmac('sha256', salted).update(text).digest()
-  const stored = createHash('sha256').update(hmac('Client Key')).digest('base64')
-  return `SCRAM-SHA-256$1:${salt.toString('base64')}$${stored}:${hmac('Server Key').toString('base64')}`
 }

@@ -13,7 +13,7 @@ import { runProcedure } from './procedure.ts'
 import type { CallRequest } from './request.ts'
 import { callQuery, type Rows, readResult, runCall } from './run.ts'
 import { enter } from './session-state.ts'
-import type { Signature } from './signature.ts'
+import { type Signature, sharedMs } from './signature.ts'
 import type { Signatures } from './signatures.ts'
 import { Watch } from './watch.ts'
 
@@ -44,7 +44,7 @@ export async function callFunction(
 
   const { maxResultBytes } = gateway.config
   const askedAt = performance.now()
-  const place = gateway.pools.share(database, quick.signature.pace.expectedMs ?? 0, client)
+  const place = gateway.pools.share(database, sharedMs(quick.signature) ?? 0, client)
   const lease = place instanceof Promise ? await place : place
   const leasedAt = performance.now()
   const watch = new Watch(client, lease, call.timeoutMs)
@@ -80,20 +80,15 @@ function bindQuick(
   call: CallRequest,
 ): BoundCall | undefined {
   const known = signatures.peek(database, call.name)
-  if (!known || call.session || !known.some(isQuick)) return undefined
+  if (!known || call.session || !known.some((one) => sharedMs(one) !== undefined)) return undefined
   try {
     const bound = bindCall(call.name, known, call.params)
-    return isQuick(bound.signature) ? bound : undefined
+    return sharedMs(bound.signature) === undefined ? undefined : bound
   } catch (error) {
     // What is known may be stale: whoever calls it alone finds out.
     if (error instanceof GatewayError) return undefined
     throw error
   }
-}
-
-/** One that may leave something in its session is alone on its connection, however quick it is. */
-function isQuick({ pace, afterwards }: Signature): boolean {
-  return pace.expectedMs !== undefined && afterwards === 'keep'
 }
 
 function callAlone(

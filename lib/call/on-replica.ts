@@ -9,7 +9,7 @@ import type { BoundCall } from './parameters.ts'
 import type { Session } from './request.ts'
 import { runCall } from './run.ts'
 import { enter } from './session-state.ts'
-import type { Signature } from './signature.ts'
+import { type Signature, sharedMs } from './signature.ts'
 import { Watch } from './watch.ts'
 
 /** A call that may be one that only reads. */
@@ -152,11 +152,8 @@ function leaseFor(
   { signature }: BoundCall,
   session: Session | undefined,
 ): Lease | Promise<Lease> {
-  const { pace, afterwards } = signature
-  const { expectedMs } = pace
-  if (session || expectedMs === undefined || afterwards !== 'keep') {
-    return pools.lease(database, { client })
-  }
+  const expectedMs = sharedMs(signature)
+  if (session || expectedMs === undefined) return pools.lease(database, { client })
   return pools.share(database, expectedMs, client)
 }
 

@@ -1,4 +1,5 @@
 import type { Connection, Sql } from '../postgres/connection.ts'
+import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
 import type { Signature } from './signature.ts'
 
 /** What has to become of a connection after a call, so that the next one finds nothing of it. */
@@ -50,9 +51,6 @@ const RUNS_ANYTHING = `
   connectby xpath_table
 `
 
-/** The first object of a database that is not PostgreSQL's own (source, transam.h: FirstNormalObjectId). */
-const FIRST_OWN = 16_384
-
 /** In ASCII, what is no part of a name in lower case without quotes. */
 const NO_WORD = String.raw`\x01-\x2f\x3a-\x40\x5b-\x5e\x60\x7b-\x7f`
 
@@ -85,11 +83,11 @@ const READ_AFTERWARDS = `
     -- Names that are no words.
     select p.proname::text as name
     from pg_proc p
-    where p.oid >= ${FIRST_OWN} and p.proname::text collate "C" ~ '[A-Z${NO_WORD}]'
+    where p.oid >= ${FIRST_NORMAL_OID} and p.proname::text collate "C" ~ '[A-Z${NO_WORD}]'
     union
     select c.relname
     from pg_class c
-    where c.oid >= ${FIRST_OWN} and c.relkind in ('r', 'v', 'm', 'p', 'f')
+    where c.oid >= ${FIRST_NORMAL_OID} and c.relkind in ('r', 'v', 'm', 'p', 'f')
       and c.relname::text collate "C" ~ '[A-Z${NO_WORD}]'
   ),
   reach as (
@@ -100,22 +98,22 @@ const READ_AFTERWARDS = `
     cross join lateral (
       select concat_ws(';',
         $1::text,
-        (select string_agg(oprcode::text, ';') from pg_operator where oid >= ${FIRST_OWN}),
-        (select string_agg(castfunc::regproc::text, ';') from pg_cast where oid >= ${FIRST_OWN}),
+        (select string_agg(oprcode::text, ';') from pg_operator where oid >= ${FIRST_NORMAL_OID}),
+        (select string_agg(castfunc::regproc::text, ';') from pg_cast where oid >= ${FIRST_NORMAL_OID}),
         (
           select string_agg(concat_ws(';', rngcanonical, rngsubdiff), ';')
           from pg_range
-          where rngtypid >= ${FIRST_OWN}
+          where rngtypid >= ${FIRST_NORMAL_OID}
         ),
         (
           select string_agg(pg_get_constraintdef(oid), ';')
           from pg_constraint
-          where contypid <> 0 and oid >= ${FIRST_OWN}
+          where contypid <> 0 and oid >= ${FIRST_NORMAL_OID}
         ),
         (
           select string_agg(pg_get_expr(typdefaultbin, 0), ';')
           from pg_type
-          where typdefaultbin is not null and oid >= ${FIRST_OWN}
+          where typdefaultbin is not null and oid >= ${FIRST_NORMAL_OID}
         )
       )
       where r.kind = 'all'
@@ -221,19 +219,19 @@ const READ_AFTERWARDS = `
           case
             when l.lanname in ('sql', 'plpgsql') or p.prokind = 'a' then 0
             when p.proname = any (${names(RUNS_ANYTHING)}) then ${ANYTHING}
-            when p.oid < ${FIRST_OWN} or p.proname = any (${names(RESET_OF_EXTENSIONS)}) then ${RESET}
+            when p.oid < ${FIRST_NORMAL_OID} or p.proname = any (${names(RESET_OF_EXTENSIONS)}) then ${RESET}
             else ${CLOSE}
           end as leaves
         from pg_proc p
         join pg_language l on l.oid = p.prolang
         where p.proname = any (named.words)
-          and (${mayLeaveSomething('p', 'l')} or (p.prokind = 'a' and p.oid >= ${FIRST_OWN}))
+          and (${mayLeaveSomething('p', 'l')} or (p.prokind = 'a' and p.oid >= ${FIRST_NORMAL_OID}))
       ) as f
       union all
       select 'relation', c.oid, 0
       from pg_class c
       where c.relname = any (named.words)
-        and c.oid >= ${FIRST_OWN} and c.relkind in ('r', 'v', 'm', 'p', 'f')
+        and c.oid >= ${FIRST_NORMAL_OID} and c.relkind in ('r', 'v', 'm', 'p', 'f')
       union all
       select 'leaf', 0, ${ANYTHING}
       where folded.text ~ '${quoted(TEXT_IS_RUN)}'
@@ -248,7 +246,7 @@ const READ_AFTERWARDS = `
       -- Anything is also what no reset reaches, where there is such a thing.
       select from pg_proc p
       join pg_language l on l.oid = p.prolang
-      where p.oid >= ${FIRST_OWN} and l.lanname not in ('sql', 'plpgsql')
+      where p.oid >= ${FIRST_NORMAL_OID} and l.lanname not in ('sql', 'plpgsql')
         and ${mayLeaveSomething('p', 'l')}
         and p.proname <> all (${names(`${RUNS_ANYTHING} ${RESET_OF_EXTENSIONS}`)})
     ) then 'close'
@@ -266,7 +264,7 @@ function mayLeaveSomething(p: string, l: string): string {
     or (
       ${p}.provolatile = 'v'
       and ${p}.proname <> all (${names(HARMLESS)})
-      and not (${p}.oid >= ${FIRST_OWN} and ${p}.proname = any (${names(HARMLESS_OF_EXTENSIONS)}))
+      and not (${p}.oid >= ${FIRST_NORMAL_OID} and ${p}.proname = any (${names(HARMLESS_OF_EXTENSIONS)}))
     )
   )`
 }

@@ -78,3 +78,11 @@ export interface Signature {
   /** How quick its calls are. */
   pace: Pace
 }
+
+/**
+ * How many milliseconds a call is expected to take that may share its connection with others;
+ * undefined for one that is not known to be quick, or may leave something in its session.
+ */
+export function sharedMs({ pace, afterwards }: Signature): number | undefined {
+  return afterwards === 'keep' ? pace.expectedMs : undefined
+}

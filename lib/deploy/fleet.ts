@@ -1,9 +1,12 @@
-import type { CatalogEntry } from '../catalog.ts'
 import { concurrently } from '../concurrently.ts'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
+import type { Owner } from '../names.ts'
 import { type DeployRequest, update } from './register.ts'
 import { type DeployResult, functionsChanged, toPlan } from './result.ts'
+
+/** One database to be brought to the schema. */
+type Target = Owner & { database: string }
 
 /** What /migrate did to one database. */
 export interface DatabaseResult {
@@ -32,7 +35,7 @@ export interface FleetRequest extends DeployRequest {
 export async function migrate(gateway: Gateway, request: FleetRequest): Promise<DatabaseResult[]> {
   const [main, canary, ...rest] = await targets(gateway, request)
   const results: DatabaseResult[] = []
-  const run = async (entry: CatalogEntry) => {
+  const run = async (entry: Target) => {
     const result = await migrateOne(gateway, request, entry)
     results.push(result)
     request.onEnd?.(result)
@@ -58,13 +61,9 @@ function hasFailed(results: DatabaseResult[]): boolean {
   return results.some((result) => result.status === 'failed')
 }
 
-async function targets(gateway: Gateway, { owner }: DeployRequest): Promise<CatalogEntry[]> {
-  const { catalog } = gateway
-  if (owner.tenantId !== null) {
-    const database = await catalog.find(owner)
-    return [{ ...owner, database, role: catalog.holderOf(database)?.role ?? null }]
-  }
-  const entries = await catalog.list(owner.platform)
+async function targets(gateway: Gateway, { owner }: DeployRequest): Promise<Target[]> {
+  if (owner.tenantId !== null) return [{ ...owner, database: await gateway.catalog.find(owner) }]
+  const entries = await gateway.catalog.list(owner.platform)
   if (entries.length > 0) return entries
   throw new GatewayError(
     'database_not_found',
@@ -75,7 +74,7 @@ async function targets(gateway: Gateway, { owner }: DeployRequest): Promise<Cata
 async function migrateOne(
   gateway: Gateway,
   request: FleetRequest,
-  entry: CatalogEntry,
+  entry: Target,
 ): Promise<DatabaseResult> {
   const started = performance.now()
   const outcome = (result?: DeployResult, error?: GatewayError): DatabaseResult => ({

@@ -3,13 +3,11 @@ import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres } from '../postgres/errors.ts'
+import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
 import { createLedger } from './ledger-tables.ts'
 
 /** A deploy waits for it, and is not repeated so easily. */
 const WAIT_MS = 60_000
-
-/** What has a lower one came with PostgreSQL, such as the schema `public` (transam.h). */
-const FIRST_NORMAL_OID = 16_384
 
 /**
  * Runs `work` in a platform's database as the gateway's own role. What the platform has made there,

@@ -263,6 +263,7 @@ export class Pools {
   #pool(database: string): Pool {
     let pool = this.#pools.get(database)
     if (!pool) {
+      // Before anybody waits for a connection that nobody could open.
       this.#credentialsOf(database)
       pool = this.#newPool(database, () => this.#credentialsOf(database))
       this.#pools.set(database, pool)

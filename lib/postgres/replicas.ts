@@ -108,7 +108,7 @@ export class Replicas {
     this.#allNotBefore = performance.now()
   }
 
-  /** From now on work in the database begins on new connections, as another role. */
+  /** As `renew` of `Pools`, on each of them. */
   renew(database: string): void {
     for (const replica of this.#replicas) replica.pools.renew(database)
   }

@@ -63,6 +63,17 @@ export class Scram {
   }
 }
 
+/**
+ * A password as PostgreSQL stores it, so that no statement and no log ever has the password itself
+ * (PostgreSQL manual, "pg_authid"; RFC 5803). One round: more protect passwords that can be
+ * guessed, this is for random keys.
+ */
+export async function scramVerifier(password: string): Promise<string> {
+  const salt = randomBytes(16).toString('base64')
+  const { stored, server } = await deriveKeys(password, salt, 1)
+  return `SCRAM-SHA-256$1:${salt}$${stored.toString('base64')}:${server.toString('base64')}`
+}
+
 async function deriveKeys(password: string, salt: string, iterations: number): Promise<Keys> {
   // SASLprep (RFC 4013) of what people use in passwords.
   const text = password.normalize('NFKC')

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { attack, connectAs } from '../helpers/attacker.ts'
+import { attack, connectAs, SERVERS } from '../helpers/attacker.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,
@@ -121,11 +121,6 @@ const ATTEMPT = `
     return 'done';
   end $$;
 `
-
-const SERVERS = [
-  ['no superuser', inject('databaseUrl')],
-  ['a superuser', inject('superuserUrl')],
-].filter((one): one is [string, string] => one[1] !== undefined)
 
 describe.each(SERVERS)('where the gateway is %s', (_, server) => {
   let gateway: TestGateway

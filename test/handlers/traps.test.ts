@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { Secret } from '../../lib/secret.ts'
-import { attack } from '../helpers/attacker.ts'
+import { attack, SERVERS } from '../helpers/attacker.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,
@@ -57,11 +57,6 @@ const CAUGHT = 'create table public.caught (who name, what pg_catalog.text);'
 
 const GRAB = `create function grab(statement text) returns text language plpgsql as $$
   declare found text; begin execute statement into found; return found; end $$;`
-
-const SERVERS = [
-  ['no superuser', inject('databaseUrl')],
-  ['a superuser', inject('superuserUrl')],
-].filter((one): one is [string, string] => one[1] !== undefined)
 
 describe.each(SERVERS)('where the gateway is %s', (_, server) => {
   let admin: string

@@ -1,8 +1,15 @@
 import postgres from 'postgres'
+import { inject } from 'vitest'
 import { databaseName } from '../../lib/names.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { Secret } from '../../lib/secret.ts'
 import { TEST_SECRET } from './gateway.ts'
+
+/** The test server as the gateway may see it: by whom, and its URI. */
+export const SERVERS = [
+  ['no superuser', inject('databaseUrl')],
+  ['a superuser', inject('superuserUrl')],
+].filter((one): one is [string, string] => one[1] !== undefined)
 
 /** How an attack ended: the SQLSTATE, or what it came to where nothing stopped it. */
 export type Outcome = string
