@@ -1,5 +1,5 @@
 import type { Server } from './server.ts'
-import { openSocket } from './socket.ts'
+import { openSocket } from './session/socket.ts'
 
 /** A server process and the secret that lets one cancel what it runs (BackendKeyData). */
 export interface Backend {

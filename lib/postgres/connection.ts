@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
-import { logIn } from './log-in.ts'
 import { directRoute, type Route } from './route.ts'
 import type { Credentials, Server } from './server.ts'
-import { failedSocket } from './socket.ts'
+import { handOver } from './session/hand-over.ts'
+import { logIn } from './session/log-in.ts'
+import { failedSocket } from './session/socket.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
 
@@ -318,7 +319,7 @@ export class Connection {
       this.#socket = socket
       this.#server = server
       const left = giveUpAt - performance.now()
-      const isReady = await this.#logIn(socket, Math.min(patienceMs, left))
+      await this.#logIn(socket, Math.min(patienceMs, left))
       // From here on, how it ends is the driver's to know.
       socket.once('error', () => this.#endClient())
       socket.once('close', () => {
@@ -328,7 +329,7 @@ export class Connection {
       })
       this.#isLoggedIn = true
       if (this.needsReset) this.#noteLastByte(socket)
-      if (isReady) this.#onOpen()
+      this.#onOpen()
       return socket
     } catch (error) {
       if (this.#server) this.#route.doubt(this.#server)
@@ -359,14 +360,14 @@ export class Connection {
     socket.on('newListener', onListener)
   }
 
-  async #logIn(socket: Socket, withinMs: number): Promise<boolean> {
+  async #logIn(socket: Socket, withinMs: number): Promise<void> {
     const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
     // It may come while nobody reads; who reads then is told.
     socket.on('error', () => {})
     try {
-      const isReady = await logIn(socket, this.#credentials, this.#parameters)
+      const greeting = await logIn(socket, this.#credentials, this.#parameters)
       if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
-      return isReady
+      handOver(socket, greeting)
     } catch (error) {
       socket.destroy()
       throw error

@@ -1,5 +1,7 @@
 import postgres from 'postgres'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
+import { excerpt } from './session/excerpt.ts'
+import { ServerError } from './session/server-error.ts'
 
 /** SQLSTATEs whose error is a client's, by their status; everything else is 500. */
 const STATUS_BY_SQLSTATE: Record<string, number> = {
@@ -25,11 +27,12 @@ const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300'])
 /** Code of the error where a server answers, but is not the primary that is asked for. */
 export const NOT_PRIMARY = 'NOT_PRIMARY'
 
-export type PostgresError = postgres.PostgresError
+/** An error of PostgreSQL, as the gateway's own sessions and as postgres.js give it. */
+export type PostgresError = ServerError | postgres.PostgresError
 
 /** Whether the error is PostgreSQL's answer, with an SQLSTATE as `code`. */
 export function isPostgresError(error: unknown): error is PostgresError {
-  return error instanceof postgres.PostgresError
+  return error instanceof ServerError || error instanceof postgres.PostgresError
 }
 
 /** Whether PostgreSQL cancelled a query: its time was up, or somebody asked for it. */
@@ -79,18 +82,44 @@ export function fromPostgres(error: unknown, database: string): unknown {
   }
   const details = { database, ...postgresDetails(error) }
   if (error.code === QUERY_CANCELED) {
-    return new GatewayError('query_timeout', error.message, details)
+    return new GatewayError('query_timeout', excerpt(error.message), details)
   }
-  return new GatewayError('query_failed', error.message, details, sqlstateStatus(error.code))
+  const status = sqlstateStatus(error.code)
+  return new GatewayError('query_failed', excerpt(error.message), details, status)
 }
 
-/** What PostgreSQL said, by the names of the HTTP contract. */
+/**
+ * What PostgreSQL said, by the names of the HTTP contract; each text is cut at 1,024 bytes. `cause`
+ * has detail and hint behind the message, since clients classify by its words.
+ */
 export function postgresDetails(error: PostgresError): ErrorDetails {
-  const details: ErrorDetails = { cause: error.message, sqlstate: error.code }
-  if (error.detail) details.detail = error.detail
-  if (error.hint) details.hint = error.hint
-  if (error.where) details.context = error.where
+  const detail = error.detail && excerpt(error.detail)
+  const hint = error.hint && excerpt(error.hint)
+  let cause = excerpt(error.message)
+  if (detail) cause += ` | DETAIL: ${detail}`
+  if (hint) cause += ` | HINT: ${hint}`
+  const details: ErrorDetails = { cause, sqlstate: error.code }
+  if (detail) details.detail = detail
+  if (hint) details.hint = hint
+  if (error.where) details.context = excerpt(error.where)
+  for (const [name, value] of Object.entries(namesIn(error))) if (value) details[name] = value
   return details
+}
+
+/** The names of what an error is about (PostgreSQL manual, "Error and Notice Message Fields"). */
+function namesIn(error: PostgresError): Record<string, string | undefined> {
+  if (error instanceof ServerError) {
+    const { schema, table, column, datatype, constraint } = error
+    return { schema, table, column, datatype, constraint }
+  }
+  return {
+    schema: error.schema_name,
+    table: error.table_name,
+    column: error.column_name,
+    // postgres.js writes its name with a space; its types do not.
+    datatype: (error as { 'data type_name'?: string })['data type_name'],
+    constraint: error.constraint_name,
+  }
 }
 
 /** The status of an error that a function raised. */

@@ -1,6 +1,9 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 
+/** PostgreSQL's largest `scram_iterations`. */
+const MAX_ITERATIONS = 2 ** 31 - 1
+
 /** What a password comes to with one salt: all that SCRAM needs of it (RFC 5802, section 3). */
 interface Keys {
   client: Buffer
@@ -20,12 +23,18 @@ export class Scram {
   readonly #password: string
   readonly #nonce = randomBytes(18).toString('base64')
   #serverSignature: Buffer | undefined
+  #isVerified = false
   /** May be handed to the next log-in with this password: it then costs no key derivation. */
   known: KnownKeys | undefined
 
   constructor(password: string, known: KnownKeys | undefined) {
     this.#password = password
     this.known = known
+  }
+
+  /** Whether the server has proved that it knows the password. */
+  get isVerified(): boolean {
+    return this.#isVerified
   }
 
   /** PostgreSQL goes by the user of the start-up message. */
@@ -36,8 +45,9 @@ export class Scram {
   /** @throws {Error} where the server's message is not an answer to `first()` */
   async final(serverFirst: string): Promise<string> {
     const { r: nonce = '', s: salt = '', i = '' } = attributesOf(serverFirst)
-    const iterations = Number(i)
-    if (!nonce.startsWith(this.#nonce) || salt === '' || !(iterations >= 1)) throw notScram()
+    const iterations = /^\d+$/.test(i) ? Number(i) : 0
+    const isInRange = iterations >= 1 && iterations <= MAX_ITERATIONS
+    if (!nonce.startsWith(this.#nonce) || salt === '' || !isInRange) throw notScram()
     if (this.known?.salt !== salt || this.known.iterations !== iterations) {
       this.known = { salt, iterations, keys: deriveKeys(this.#password, salt, iterations) }
     }
@@ -56,6 +66,7 @@ export class Scram {
     if (signature.length !== expected?.length || !timingSafeEqual(signature, expected)) {
       throw notScram()
     }
+    this.#isVerified = true
   }
 
   get #firstBare(): string {
@@ -101,7 +112,8 @@ function attributesOf(message: string): Record<string, string> {
   return Object.fromEntries(message.split(',').map((part) => [part[0], part.slice(2)]))
 }
 
-function notScram(): Error {
+/** The error for a server that does not prove that it knows the password. */
+export function notScram(): Error {
   const message = 'The server does not prove by SCRAM that it knows the password'
   return Object.assign(new Error(message), { code: 'SCRAM_FAILED' })
 }

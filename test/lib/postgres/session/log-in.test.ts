@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { Connection } from '../../lib/postgres/connection.ts'
-import { Scram } from '../../lib/postgres/scram.ts'
-import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
-import { queryDatabase, uniqueName } from '../helpers/gateway.ts'
+import { Connection } from '../../../../lib/postgres/connection.ts'
+import { parseDatabaseUrl, type Server } from '../../../../lib/postgres/server.ts'
+import { Scram } from '../../../../lib/postgres/session/scram.ts'
+import { queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
 
 const server = parseDatabaseUrl(inject('databaseUrl'))
 
