@@ -407,7 +407,7 @@ describe('in one transaction', () => {
       message: 'third',
       call: 2,
       database,
-      cause: 'third',
+      cause: 'third | HINT: Say yes',
       sqlstate: 'P0001',
       hint: 'Say yes',
       context: expect.stringContaining('PL/pgSQL function fail(text)'),

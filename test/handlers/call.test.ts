@@ -958,7 +958,7 @@ describe('what a function raises', () => {
       status,
       error: 'query_failed',
       message: 'It failed',
-      cause: 'It failed',
+      cause: 'It failed | DETAIL: In detail | HINT: Try again',
       sqlstate,
       detail: 'In detail',
       hint: 'Try again',
@@ -1173,7 +1173,8 @@ describe('a value that does not convert', () => {
         type,
         cause: expect.any(String),
       })
-      expect(error.message).toBe(`Parameter p_value (${type}) does not convert: ${error.cause}`)
+      const why = error.cause.split(' | ')[0]
+      expect(error.message).toBe(`Parameter p_value (${type}) does not convert: ${why}`)
     }
   })
 

@@ -1,4 +1,8 @@
+import { ServerError } from './server-error.ts'
 import type { Prepared } from './statements.ts'
+
+/** PostgreSQL stops, or ends this session; it says so behind what it has answered. */
+const ADMIN_SHUTDOWN = '57P01'
 
 /** A parameter in PostgreSQL's text format; null is SQL NULL. */
 export type Value = string | Uint8Array | null
@@ -35,9 +39,10 @@ export interface Result {
 }
 
 /**
- * How far a query has come, also after it has settled. `queued`: no byte of it was handed to the
- * socket. `sent`: PostgreSQL has not said that it begins to execute it. `bound`: BindComplete came,
- * it may have begun.
+ * How far a query has come, as far as PostgreSQL has said, also after it has settled. `queued`: no
+ * byte of it was handed to the socket. `sent`: no BindComplete has come. `bound`: BindComplete came.
+ * PostgreSQL keeps BindComplete in its buffer while the statement runs: of a connection that is lost,
+ * `sent` does not say that the statement did not begin (`mayHaveBegun`).
  */
 export type QueryState = 'queued' | 'sent' | 'bound'
 
@@ -73,7 +78,7 @@ export class Query {
   answer: Result = emptyResult()
   /** Of a text of several statements: those that have ended. */
   results: Result[] | undefined
-  /** It fails with this once PostgreSQL is ready for the next query. */
+  /** It has failed with this, or will once PostgreSQL is ready for the next query. */
   error: Error | undefined
   #resolve!: (result: Result) => void
   #reject!: (error: Error) => void
@@ -84,6 +89,20 @@ export class Query {
       this.#resolve = resolve
       this.#reject = reject
     })
+  }
+
+  /**
+   * Whether PostgreSQL may have begun to execute it. False only where that is certain: it was not
+   * sent, or PostgreSQL answered in its place with an error or, as it ended the session, with 57P01.
+   * A plan is made before that and computes what is constant: functions that are declared IMMUTABLE
+   * may have run.
+   */
+  get mayHaveBegun(): boolean {
+    if (this.state !== 'sent') return this.state === 'bound'
+    if (this.error instanceof ServerError) {
+      return this.error.severity !== 'ERROR' && this.error.code !== ADMIN_SHUTDOWN
+    }
+    return !this.error || !('code' in this.error) || this.error.code !== SKIPPED
   }
 
   /** The end of one of the statements of a text. */
@@ -107,7 +126,8 @@ export class Query {
     this.isSettled = true
     // An error that no caller looks at must not end the process.
     this.result.catch(() => {})
-    this.#reject(this.error ?? error)
+    this.error ??= error
+    this.#reject(this.error)
   }
 }
 

@@ -3,13 +3,11 @@ import { type Admit, Answers, type TransactionStatus } from './answers.ts'
 import { Cursor } from './cursor.ts'
 import { Input } from './input.ts'
 import { Output } from './output.ts'
-import { dropped, Query, type Request, type Result, STEP, type Statement } from './query.ts'
+import { dropped, Query, type Request, type Result, type Statement } from './query.ts'
 import { Statements } from './statements.ts'
+import { checkStatement, checkText, writeQuery } from './write.ts'
 
 const CLOSE_TIMEOUT_MS = 5000
-
-/** Bind has the number of parameters as an unsigned Int16. */
-const MAX_VALUES = 65_535
 
 export interface SessionOptions {
   /** How many statements stay prepared; 256 unless given. */
@@ -154,7 +152,8 @@ export class Session {
       for (const query of queries) {
         // Within a pipeline that fails, a Close would be skipped.
         if (isFirst) this.#closeForgotten()
-        this.#write(query)
+        this.#answers.expect(query)
+        writeQuery(this.#output, this.#statements, query)
         isFirst = query.isLast
       }
       this.#socket.write(this.#output.take())
@@ -216,47 +215,6 @@ export class Session {
     })
   }
 
-  #write(query: Query): void {
-    const { request } = query
-    this.#answers.expect(query)
-    query.state = 'bound'
-    query.step = STEP.completed
-    switch (request.kind) {
-      case 'statement':
-        query.state = 'sent'
-        this.#writeStatement(query, request.statement, request.portal)
-        break
-      case 'fetch':
-        this.#output.execute(request.portal, request.maxRows)
-        break
-      case 'close':
-        query.step = STEP.closed
-        this.#output.closePortal(request.portal)
-        break
-      case 'simple':
-        this.#output.query(request.sql)
-        return
-    }
-    if (query.isLast) this.#output.sync()
-  }
-
-  #writeStatement(query: Query, statement: Statement, portal: string): void {
-    const { text, values, isPrepared = true, describe = false, maxRows = 0 } = statement
-    const known = isPrepared ? this.#statements.find(text) : undefined
-    query.step = STEP.bound
-    if (known?.isReady) {
-      query.prepared = known
-    } else {
-      // While a Parse with the name is on its way it may fail: until then without a name.
-      if (isPrepared && !known) query.prepared = this.#statements.add(text)
-      query.step = STEP.parsed
-      this.#output.parse(query.prepared?.name ?? '', text)
-    }
-    this.#output.bind(portal, query.prepared?.name ?? '', values)
-    if (describe) this.#output.describePortal(portal)
-    this.#output.execute(portal, maxRows)
-  }
-
   #closeForgotten(): void {
     for (const name of this.#statements.takeClosing()) this.#output.closeStatement(name)
   }
@@ -290,18 +248,6 @@ export class Session {
     if (query.request.kind !== 'simple') this.#output.sync()
     this.#socket.write(this.#output.take())
   }
-}
-
-function checkStatement({ text, values }: Statement): void {
-  checkText(text)
-  if (values.length > MAX_VALUES) {
-    throw new RangeError(`A statement has at most ${MAX_VALUES} parameters`)
-  }
-}
-
-/** A zero byte would end the text: what is behind it would be read as another message. */
-function checkText(text: string): void {
-  if (text.includes('\0')) throw new TypeError('A statement contains a zero byte')
 }
 
 function connectionClosed(): Error {

@@ -63,7 +63,7 @@ describe('run', () => {
     for (const [text, state, code] of failures) {
       const query = session.run({ text, values: text.includes('$1') ? ['x'] : [] })
       await expect(query.result).rejects.toMatchObject({ name: 'ServerError', code })
-      expect(query).toMatchObject({ state, isSettled: true })
+      expect(query).toMatchObject({ state, isSettled: true, mayHaveBegun: state === 'bound' })
     }
   })
 
@@ -191,6 +191,7 @@ describe('pipeline', () => {
     await expect(second!.result).rejects.toMatchObject({ code: '22012' })
     await expect(third!.result).rejects.toMatchObject({ code: 'SKIPPED' })
     expect([first, second, third].map((query) => query!.state)).toEqual(['bound', 'sent', 'sent'])
+    expect(third!.mayHaveBegun).toBe(false)
     expect((await session.run({ text: 'table kept', values: [] }).result).rows).toEqual([])
   })
 
