@@ -1,4 +1,4 @@
-import { endOfString, readColumns, readRow } from './fields.ts'
+import { readColumns, readParameter, readRow, readTag } from './fields.ts'
 import type { MessageHandler } from './input.ts'
 import * as protocol from './protocol.ts'
 import { type Query, STEP, skipped } from './query.ts'
@@ -95,30 +95,45 @@ export class Answers implements MessageHandler {
       case protocol.DATA_ROW:
         this.#running().answer.rows.push(readRow(bytes, start, end))
         break
-      case protocol.BIND_COMPLETE:
-        this.#onBound()
-        break
       case protocol.COMMAND_COMPLETE:
-        this.#onTag(bytes.toString('latin1', start, endOfString(bytes, start, end)))
+        this.#onTag(readTag(bytes, start, end))
         break
       case protocol.READY_FOR_QUERY:
         this.#onReady(bytes, start, end)
         break
-      case protocol.PARSE_COMPLETE: {
-        const query = this.#current(STEP.parsed)
-        if (query.prepared) query.prepared.isReady = true
-        query.step = STEP.bound
-        break
-      }
       case protocol.ROW_DESCRIPTION:
         this.#onColumns(bytes, start, end)
         break
-      case protocol.NO_DATA: {
-        const query = this.#current(STEP.described)
-        query.answer.columns = []
-        query.step = STEP.completed
+      case protocol.ERROR_RESPONSE:
+        this.#onError(readServerError(bytes, start, end))
         break
-      }
+      case protocol.PARAMETER_STATUS:
+        this.#owner.onParameter(...readParameter(bytes, start, end))
+        break
+      case protocol.COPY_IN_RESPONSE:
+        this.#owner.refuseCopy(this.#running())
+        break
+      case protocol.COPY_OUT_RESPONSE:
+        this.#running()
+        break
+      default:
+        if (end > start) throw protocol.protocolViolation(`a message of the unknown type ${type}`)
+        this.#takeEmpty(type)
+    }
+  }
+
+  /** A message without a body. */
+  #takeEmpty(type: number): void {
+    switch (type) {
+      case protocol.BIND_COMPLETE:
+        this.#onBound()
+        break
+      case protocol.PARSE_COMPLETE:
+        this.#onParsed()
+        break
+      case protocol.NO_DATA:
+        this.#onNoData()
+        break
       case protocol.EMPTY_QUERY_RESPONSE:
         this.#onTag('')
         break
@@ -128,22 +143,6 @@ export class Answers implements MessageHandler {
         break
       case protocol.CLOSE_COMPLETE:
         this.#onClosed()
-        break
-      case protocol.ERROR_RESPONSE:
-        this.#onError(readServerError(bytes, start, end))
-        break
-      case protocol.PARAMETER_STATUS: {
-        const nameEnd = endOfString(bytes, start, end)
-        const valueEnd = endOfString(bytes, nameEnd + 1, end)
-        const name = bytes.toString('utf8', start, nameEnd)
-        this.#owner.onParameter(name, bytes.toString('utf8', nameEnd + 1, valueEnd))
-        break
-      }
-      case protocol.COPY_IN_RESPONSE:
-        this.#owner.refuseCopy(this.#running())
-        break
-      case protocol.COPY_OUT_RESPONSE:
-        this.#running()
         break
       default:
         throw protocol.protocolViolation(`a message of the unknown type ${type}`)
@@ -169,6 +168,18 @@ export class Answers implements MessageHandler {
 
   #running(): Query {
     return this.#current(STEP.completed)
+  }
+
+  #onParsed(): void {
+    const query = this.#current(STEP.parsed)
+    if (query.prepared) query.prepared.isReady = true
+    query.step = STEP.bound
+  }
+
+  #onNoData(): void {
+    const query = this.#current(STEP.described)
+    query.answer.columns = []
+    query.step = STEP.completed
   }
 
   #onBound(): void {
@@ -237,7 +248,7 @@ export class Answers implements MessageHandler {
     const status = end === start + 1 ? STATUSES[bytes[start]!] : undefined
     const query = this.#queries[this.#at]
     if (!status || !query) throw protocol.protocolViolation('it is ready without a query')
-    const isDone = query.isLast && (query.step === STEP.none || query.request.kind === 'simple')
+    const isDone = query.isLast && (query.step === STEP.none || query.hasEnded)
     if (!isDone && !this.#hasFailed) {
       throw protocol.protocolViolation('it is ready before a query has ended')
     }

@@ -28,7 +28,7 @@ export function readRow(bytes: Buffer, start: number, end: number): Row {
     row.push(bytes.subarray(at, at + length))
     at += length
   }
-  if (at !== end) throw protocolViolation('a row does not end with its message')
+  if (at !== end) throw notItsEnd('a row')
   return row
 }
 
@@ -48,7 +48,7 @@ export function readColumns(bytes: Buffer, start: number, end: number): Column[]
     columns.push({ name: bytes.toString('utf8', at, nameEnd), type })
     at = nameEnd + 1 + COLUMN_BYTES
   }
-  if (at !== end) throw protocolViolation('a description does not end with its message')
+  if (at !== end) throw notItsEnd('a description')
   return columns
 }
 
@@ -62,10 +62,36 @@ export function endOfString(bytes: Buffer, start: number, end: number): number {
   return at
 }
 
+/**
+ * Reads the body of a CommandComplete: a text that ends with the message.
+ * @throws {Error} with code PROTOCOL_VIOLATION
+ */
+export function readTag(bytes: Buffer, start: number, end: number): string {
+  const textEnd = endOfString(bytes, start, end)
+  if (textEnd !== end - 1) throw notItsEnd('a command tag')
+  return bytes.toString('latin1', start, textEnd)
+}
+
+/**
+ * Reads the body of a ParameterStatus.
+ * @throws {Error} with code PROTOCOL_VIOLATION
+ */
+export function readParameter(bytes: Buffer, start: number, end: number): [string, string] {
+  const nameEnd = endOfString(bytes, start, end)
+  const valueEnd = endOfString(bytes, nameEnd + 1, end)
+  if (valueEnd !== end - 1) throw notItsEnd('a parameter')
+  const value = bytes.toString('utf8', nameEnd + 1, valueEnd)
+  return [bytes.toString('utf8', start, nameEnd), value]
+}
+
 export function readInt32(bytes: Buffer, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }
 
 function pastItsMessage(): Error {
   return protocolViolation('a field runs past its message')
+}
+
+function notItsEnd(what: string): Error {
+  return protocolViolation(`${what} does not end with its message`)
 }

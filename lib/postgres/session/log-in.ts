@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Credentials } from '../server.ts'
-import { endOfString } from './fields.ts'
+import { readParameter } from './fields.ts'
 import * as protocol from './protocol.ts'
 import { type KnownKeys, notScram, Scram } from './scram.ts'
 import { readServerError } from './server-error.ts'
@@ -40,7 +40,7 @@ export interface Greeting {
  *   (SCRAM_FAILED), or asks for more than one (AUTHENTICATION_UNSUPPORTED)
  */
 export async function logIn(
-  socket: Socket,
+  socket: Duplex,
   credentials: Credentials,
   parameters: Record<string, string | number>,
 ): Promise<Greeting> {
@@ -54,7 +54,7 @@ export async function logIn(
 
 /** Reads up to AuthenticationOk. */
 async function authenticate(
-  socket: Socket,
+  socket: Duplex,
   input: StartupInput,
   credentials: Credentials,
 ): Promise<void> {
@@ -101,10 +101,8 @@ async function readGreeting(input: StartupInput): Promise<Greeting> {
     if (type === protocol.READY_FOR_QUERY) return { ...greeting, bytes: Buffer.concat(pieces) }
     if (type === protocol.ERROR_RESPONSE) throw readServerError(body, 0, body.length)
     if (type === protocol.PARAMETER_STATUS) {
-      const nameEnd = endOfString(body, 0, body.length)
-      const valueEnd = endOfString(body, nameEnd + 1, body.length)
-      const value = body.toString('utf8', nameEnd + 1, valueEnd)
-      greeting.parameters.set(body.toString('utf8', 0, nameEnd), value)
+      const [name, value] = readParameter(body, 0, body.length)
+      greeting.parameters.set(name, value)
     } else if (type === protocol.BACKEND_KEY_DATA && body.length >= 4) {
       greeting.pid = body.readUInt32BE(0)
       greeting.secret = Buffer.from(body.subarray(4))

@@ -105,6 +105,11 @@ export class Query {
     return !this.error || !('code' in this.error) || this.error.code !== SKIPPED
   }
 
+  /** Of a text of several statements: one has ended, and none has begun behind it. */
+  get hasEnded(): boolean {
+    return this.results !== undefined && this.answer.rows.length === 0
+  }
+
   /** The end of one of the statements of a text. */
   endStatement(): void {
     this.results ??= []

@@ -49,7 +49,7 @@ export function readServerError(bytes: Buffer, start: number, end: number): Serv
     setField(error, type, bytes, from, to)
     at = to + 1
   }
-  if (at >= end) throw protocolViolation('an error does not end')
+  if (at !== end - 1) throw protocolViolation('an error does not end with its message')
   return error
 }
 

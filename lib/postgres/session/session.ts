@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { type Admit, Answers, type TransactionStatus } from './answers.ts'
 import { Cursor } from './cursor.ts'
 import { Input } from './input.ts'
@@ -29,7 +29,7 @@ export interface SessionOptions {
  * one turn of the event loop in one write, without waiting for answers. Nothing is ever sent twice.
  */
 export class Session {
-  readonly #socket: Socket
+  readonly #socket: Duplex
   readonly #statements: Statements
   readonly #answers: Answers
   readonly #input: Input
@@ -42,7 +42,7 @@ export class Session {
   #isGone = false
   #closed: Promise<void>
 
-  constructor(socket: Socket, options: SessionOptions = {}) {
+  constructor(socket: Duplex, options: SessionOptions = {}) {
     this.#socket = socket
     this.#statements = new Statements(options.maxStatements)
     const owner = {
@@ -61,6 +61,7 @@ export class Session {
       })
     })
     socket.on('error', (error) => this.destroy(error))
+    socket.on('end', () => this.destroy(connectionLost()))
     socket.on('data', (chunk) => this.#onData(chunk as Buffer))
     socket.resume()
   }

@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { protocolViolation } from './protocol.ts'
 
 /** The longest message of a log-in: the server is not known yet. */
@@ -10,10 +10,10 @@ const HEAD_BYTES = 5
 export class StartupInput {
   /** The message that came last, with its type and length. */
   latest: Buffer = Buffer.alloc(0)
-  readonly #socket: Socket
+  readonly #socket: Duplex
   #bytes: Buffer = Buffer.alloc(0)
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket
   }
 
@@ -44,7 +44,7 @@ export class StartupInput {
   }
 }
 
-function readable(socket: Socket): Promise<void> {
+function readable(socket: Duplex): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (action: () => void) => {
       socket.off('readable', onReadable).off('end', onEnd).off('error', onError).off('close', onEnd)
@@ -53,7 +53,7 @@ function readable(socket: Socket): Promise<void> {
     const onReadable = () => settle(resolve)
     const onError = (error: Error) => settle(() => reject(error))
     const onEnd = () => settle(() => reject(closedError()))
-    if (socket.destroyed) reject(socket.errored ?? closedError())
+    if (socket.destroyed || socket.readableEnded) reject(socket.errored ?? closedError())
     else {
       socket.on('readable', onReadable).on('end', onEnd).on('error', onError).on('close', onEnd)
     }

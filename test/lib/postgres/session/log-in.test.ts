@@ -3,7 +3,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { Connection } from '../../../../lib/postgres/connection.ts'
 import { parseDatabaseUrl, type Server } from '../../../../lib/postgres/server.ts'
+import { type Greeting, logIn } from '../../../../lib/postgres/session/log-in.ts'
 import { Scram } from '../../../../lib/postgres/session/scram.ts'
+import { openSocket } from '../../../../lib/postgres/session/socket.ts'
 import { queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
 
 const server = parseDatabaseUrl(inject('databaseUrl'))
@@ -91,10 +93,10 @@ function authentication(step: number, text: string): Buffer {
   return message
 }
 
-describe('a server', () => {
-  const offer = () => authentication(10, 'SCRAM-SHA-256\0\0')
-  const nonceOf = (got: string) => /r=([^,]+)/.exec(got)![1]
+const offer = () => authentication(10, 'SCRAM-SHA-256\0\0')
+const nonceOf = (got: string) => /r=([^,]+)/.exec(got)![1]
 
+describe('a server', () => {
   test('that does not know the password itself gets no query', async () => {
     const challenge = (got: string) =>
       authentication(11, `r=${nonceOf(got)}more,s=${btoa('salt')},i=4096`)
@@ -128,6 +130,122 @@ describe('a server', () => {
     await withServer([offer], async (at) => {
       await expect(logInAt(at)).rejects.toMatchObject({ code: 'ETIMEDOUT' })
     })
+  })
+})
+
+/** Logs in at a server that answers so, and gives its greeting. */
+async function greetingOf(answers: ((got: string) => Buffer)[]): Promise<Greeting> {
+  let greeting: Greeting | undefined
+  await withServer(answers, async (at) => {
+    const socket = await openSocket(at, 1000)
+    try {
+      const patience = setTimeout(() => socket.destroy(), 2000)
+      greeting = await logIn(socket, at, { user: at.user }).finally(() => clearTimeout(patience))
+    } finally {
+      socket.destroy()
+    }
+  })
+  return greeting!
+}
+
+function message(type: string, body: Buffer | string): Buffer {
+  const bytes = Buffer.from(body)
+  const head = Buffer.alloc(5)
+  head.write(type)
+  head.writeInt32BE(4 + bytes.length, 1)
+  return Buffer.concat([head, bytes])
+}
+
+describe('each method that a password is enough for', () => {
+  const secret = Buffer.alloc(32, 7)
+  const welcome = Buffer.concat([
+    authentication(0, ''),
+    message('S', 'TimeZone\0Asia/Tokyo\0'),
+    message('N', 'SNOTICE\0\0'),
+    message('K', Buffer.concat([Buffer.from([0, 0, 4, 210]), secret])),
+    message('Z', 'I'),
+  ])
+  const expectWelcome = (greeting: Greeting) => {
+    expect(greeting).toEqual({
+      bytes: welcome,
+      pid: 1234,
+      secret,
+      parameters: new Map([['TimeZone', 'Asia/Tokyo']]),
+    })
+  }
+
+  test('none', async () => {
+    expectWelcome(await greetingOf([() => welcome]))
+  })
+
+  test('clear text', async () => {
+    const sent: string[] = []
+    const accept = (got: string) => {
+      sent.push(got)
+      return welcome
+    }
+    expectWelcome(await greetingOf([() => authentication(3, ''), accept]))
+    expect(sent).toEqual(['p\0\0\0\x0bsecret\0'])
+  })
+
+  test('MD5, as PostgreSQL computes it', async () => {
+    const ask = authentication(5, 'salt')
+    const sent: string[] = []
+    const accept = (got: string) => {
+      sent.push(got.slice(5, -1))
+      return welcome
+    }
+    expectWelcome(await greetingOf([() => ask, accept]))
+    const sql = `select 'md5' || md5(md5('secret${server.user}') || 'salt') as expected`
+    const [row] = await queryDatabase(server.database, sql)
+    expect(sent).toEqual([row!.expected])
+  })
+
+  test('SCRAM, with a nonce of 10,000 characters', async () => {
+    const challenge = (got: string) => {
+      return authentication(11, `r=${nonceOf(got)}${'x'.repeat(10_000)},s=${btoa('salt')},i=4096`)
+    }
+    const seen: string[] = []
+    const refuse = (got: string) => {
+      seen.push(got)
+      return message('E', 'SFATAL\0VFATAL\0C28P01\0Mno\0\0')
+    }
+    await expect(greetingOf([offer, challenge, refuse])).rejects.toMatchObject({
+      name: 'ServerError',
+      code: '28P01',
+    })
+    expect(seen[0]).toContain('x'.repeat(10_000))
+  })
+
+  test.each([
+    ['GSSAPI', authentication(7, '')],
+    ['SSPI', authentication(9, '')],
+    ['method 77', authentication(77, '')],
+    ['SCRAM-SHA-256-PLUS', authentication(10, 'SCRAM-SHA-256-PLUS\0\0')],
+  ])('and not %s', async (name, ask) => {
+    const refused = greetingOf([() => ask])
+    await expect(refused).rejects.toMatchObject({ code: 'AUTHENTICATION_UNSUPPORTED' })
+    await expect(refused).rejects.toThrow(name)
+  })
+
+  test('without a proof of the server, SCRAM is not accepted', async () => {
+    const challenge = (got: string) =>
+      authentication(11, `r=${nonceOf(got)}more,s=${btoa('salt')},i=4096`)
+    for (const answers of [
+      [offer, () => welcome],
+      [offer, challenge, () => welcome],
+    ]) {
+      await expect(greetingOf(answers)).rejects.toMatchObject({ code: 'SCRAM_FAILED' })
+    }
+  })
+
+  test.each([
+    ['a length of 3', Buffer.from([82, 0, 0, 0, 3])],
+    ['a length of 2 GiB', Buffer.from([82, 127, 255, 255, 255])],
+    ['another message', message('Z', 'I')],
+    ['HTTP', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ])('%s is no answer of PostgreSQL', async (_, answer) => {
+    await expect(greetingOf([() => answer])).rejects.toMatchObject({ code: 'PROTOCOL_VIOLATION' })
   })
 })
 
