@@ -10,7 +10,7 @@ import { Session } from '../lib/postgres/session/session.ts'
 import { openSocket } from '../lib/postgres/session/socket.ts'
 import { digits, table } from './lib/table.ts'
 
-const HELP = `CPU of this process for one small query on one connection: by the gateway's own session and by
+const HELP = `CPU of this process for one query on one connection: by the gateway's own session and by
 postgres.js, both with a prepared statement and rows as bytes.
 
 npm run bench:wire -- [options]
@@ -20,10 +20,15 @@ npm run bench:wire -- [options]
   --help
 `
 
-const TEXT = 'select $1::int as id, $2::text as name, now() as at'
-const IN_FLIGHT = [1, 8, 32, 128]
+const STATEMENTS = {
+  'one row': 'select $1::int as id, $2::text as name, now() as at',
+  'an error': 'select $1::int / 0 as id, $2::text as name',
+  '100 rows':
+    'select $1::int + n as id, $2::text as name, now() as at from generate_series(1, 100) n',
+}
+const IN_FLIGHT = [1, 32]
 
-type RunOne = (id: string) => Promise<unknown>
+type RunOne = (text: string, id: string) => Promise<unknown>
 
 const { values } = parseArgs({
   options: {
@@ -59,36 +64,46 @@ async function compare(url: string, seconds: number, rounds: number): Promise<vo
   const session = new Session(socket)
   const sql = postgres({ ...server, max: 1, fetch_types: false })
   const ways: Record<string, RunOne> = {
-    session: (id) => session.run({ text: TEXT, values: [id, 'a name'] }).result,
-    'postgres.js': (id) => sql.unsafe(TEXT, [id, 'a name'], { prepare: true }).raw(),
+    session: (text, id) => session.run({ text, values: [id, 'a name'] }).result,
+    'postgres.js': (text, id) => sql.unsafe(text, [id, 'a name'], { prepare: true }).raw(),
   }
-  const rows = [['in flight', ...Object.keys(ways).map((name) => `${name}, µs`), 'queries/s']]
-  for (const inFlight of IN_FLIGHT) {
-    const best: Record<string, { cpu: number; rate: number }> = {}
-    for (let round = 0; round < rounds; round++) {
-      for (const [name, run] of Object.entries(ways)) {
-        const measured = await measure(run, inFlight, seconds)
-        if (!best[name] || measured.cpu < best[name].cpu) best[name] = measured
+  const names = Object.keys(ways)
+  const rows = [['query', 'in flight', ...names.map((name) => `${name}, µs`), 'queries/s']]
+  for (const [what, text] of Object.entries(STATEMENTS)) {
+    for (const inFlight of IN_FLIGHT) {
+      const best: Measured[] = []
+      for (let round = 0; round < rounds; round++) {
+        for (const [i, run] of Object.values(ways).entries()) {
+          const measured = await measure((id) => run(text, id), inFlight, seconds)
+          if (!best[i] || measured.cpu < best[i].cpu) best[i] = measured
+        }
       }
+      const rates = best.map(({ rate }) => digits(rate)).join(' / ')
+      rows.push([what, String(inFlight), ...best.map(({ cpu }) => digits(cpu)), rates])
     }
-    const all = Object.values(best)
-    const rates = all.map(({ rate }) => digits(rate)).join(' / ')
-    rows.push([String(inFlight), ...all.map(({ cpu }) => digits(cpu)), rates])
   }
   console.log(table(rows))
   await Promise.all([session.close(), sql.end()])
 }
 
-/** Microseconds of CPU of this process a query, and queries a second. */
-async function measure(run: RunOne, inFlight: number, seconds: number) {
+interface Measured {
+  /** Microseconds of CPU of this process a query. */
+  cpu: number
+  /** Queries a second. */
+  rate: number
+}
+
+async function measure(
+  run: (id: string) => Promise<unknown>,
+  inFlight: number,
+  seconds: number,
+): Promise<Measured> {
   let count = 0
   const started = performance.now()
   const until = started + seconds * 1000
   const cpu = process.cpuUsage()
   const client = async () => {
-    while (performance.now() < until) {
-      await run(String(count++ % 1000))
-    }
+    while (performance.now() < until) await run(String(count++ % 1000)).catch(() => {})
   }
   await Promise.all(Array.from({ length: inFlight }, client))
   const { user, system } = process.cpuUsage(cpu)
