@@ -4,6 +4,9 @@ import type { Query } from '../../../../lib/postgres/session/query.ts'
 import type { Session, SessionOptions } from '../../../../lib/postgres/session/session.ts'
 import { openSession, texts } from '../../../helpers/session.ts'
 
+/** A loaded machine takes its time. */
+const PATIENT = { timeout: 20_000 }
+
 const opened: Session[] = []
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((session) => session.close()))
@@ -111,12 +114,12 @@ describe('large answers', () => {
       admit: () => new Promise((resolve) => leaves.push(resolve)),
     })
     const queries = [session.run(megabytes(3)), session.run(megabytes(2)), session.run(quick)]
-    await expect.poll(() => leaves.length).toBe(1)
+    await expect.poll(() => leaves.length, PATIENT).toBe(1)
     await sleep(50)
     expect(queries.map(({ isSettled }) => isSettled)).toEqual([false, false, false])
     leaves.shift()!()
     expect((await queries[0]!.result).rows[0]![0]!.length).toBe(3 * 2 ** 20)
-    await expect.poll(() => leaves.length).toBe(1)
+    await expect.poll(() => leaves.length, PATIENT).toBe(1)
     leaves.shift()!()
     expect((await queries[1]!.result).rows[0]![0]!.length).toBe(2 * 2 ** 20)
     expect(texts((await queries[2]!.result).rows)).toEqual([['1']])
