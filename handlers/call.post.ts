@@ -3,14 +3,14 @@ import { answerRows } from '../lib/answer.ts'
 import { answerStream, streamTypeOf } from '../lib/answer-stream.ts'
 import { readJsonObject } from '../lib/body.ts'
 import { callFunction } from '../lib/call/call.ts'
-import { parseCall } from '../lib/call/request.ts'
+import { CALL_MEMBERS, parseCall } from '../lib/call/request.ts'
 import { parseOwner } from '../lib/names.ts'
 
 export default defineHandler({
   meta: { description: 'Run a function in the database of a platform or a tenant' },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event)
+    const body = await readJsonObject(event, CALL_MEMBERS)
     const owner = parseOwner(request, body.platform, body.tenant_id)
     const call = parseCall(body)
     const database = await gateway.catalog.find(owner)

@@ -10,7 +10,7 @@ import {
 } from '../lib/deploy/fleet.ts'
 import { acceptsLines, streamLines } from '../lib/ndjson.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
-import { readSchemaForm } from '../lib/schema-form.ts'
+import { MIGRATE_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
 
 export default defineHandler({
   meta: { description: 'Hot update: deploy a schema to one database of a platform, or to all' },
@@ -18,7 +18,7 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config)
+    const form = await readSchemaForm(req, res, request, gateway.config, MIGRATE_FIELDS)
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []

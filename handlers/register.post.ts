@@ -5,7 +5,7 @@ import { register } from '../lib/deploy/register.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { databaseName } from '../lib/names.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
-import { readSchemaForm } from '../lib/schema-form.ts'
+import { REGISTER_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
 
 export default defineHandler({
   meta: { description: 'A container starts: create its database, deploy its schema' },
@@ -13,7 +13,7 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config)
+    const form = await readSchemaForm(req, res, request, gateway.config, REGISTER_FIELDS)
     const database = databaseName(form.owner)
     request.database = database
     const result = await audited(event, {

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
 import { BODY_TOO_SLOW, tooSlow } from './http-limits.ts'
 import { type JsonValue, parseJson } from './json.ts'
+import { checkNames } from './known-names.ts'
 import { nodeOf, type RequestContext } from './request.ts'
 
 /** The rest of a body that is too large is read and thrown away up to this many bytes. */
@@ -16,10 +17,13 @@ export interface JsonObject {
 }
 
 /**
- * Reads a JSON object of at most MAX_BODY_BYTES.
+ * Reads a JSON object of at most MAX_BODY_BYTES, with these members and no others.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
  */
-export async function readJsonObject(event: H3Event): Promise<JsonObject> {
+export async function readJsonObject(
+  event: H3Event,
+  members: readonly string[],
+): Promise<JsonObject> {
   const { gateway, request } = event.context
   const { req, res } = nodeOf(event)
   const type = mediaType(req)
@@ -33,8 +37,11 @@ export async function readJsonObject(event: H3Event): Promise<JsonObject> {
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
   const value = parseJson(bytes.toString('utf8'))
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
-  throw new GatewayError('invalid_request', 'The body is not a JSON object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new GatewayError('invalid_request', 'The body is not a JSON object')
+  }
+  checkNames('member', Object.keys(value), members)
+  return value
 }
 
 /** The media type of a request's body in lower case, without parameters; '' where none is given. */

@@ -6,6 +6,8 @@ import { GatewayError } from './errors.ts'
 /** The fields of a form, and the archive in it. */
 export interface Form {
   fields: Map<string, string>
+  /** The names of its files. */
+  fileNames: string[]
   archive: Buffer | undefined
 }
 
@@ -23,7 +25,7 @@ const ARCHIVE_FIELDS = new Set(['schema', 'file'])
  */
 export function readForm(body: Readable, contentType: string, maxBytes: number): Promise<Form> {
   return new Promise((resolve, reject) => {
-    const form: Form = { fields: new Map(), archive: undefined }
+    const form: Form = { fields: new Map(), fileNames: [], archive: undefined }
     let error: GatewayError | undefined
     const fail = (reason: GatewayError) => {
       error ??= reason
@@ -37,6 +39,7 @@ export function readForm(body: Readable, contentType: string, maxBytes: number):
       form.fields.set(name, value)
     })
     parser.on('file', (name, stream) => {
+      form.fileNames.push(name)
       const chunks: Buffer[] = []
       const isArchive = ARCHIVE_FIELDS.has(name) && form.archive === undefined
       stream.on('data', (chunk: Buffer) => isArchive && chunks.push(chunk))

@@ -5,6 +5,7 @@ import { admitBody, mediaType, onAborted, onTooSlow, tooLarge } from './body.ts'
 import type { Config } from './config.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
+import { checkNames } from './known-names.ts'
 import { type Form, readForm } from './multipart.ts'
 import { type Asker, type Owner, parseOwner } from './names.ts'
 
@@ -16,6 +17,18 @@ export interface SchemaForm {
   onError: 'stop' | 'continue'
 }
 
+/** The fields of the form that /register takes, and of that of /migrate. */
+export const REGISTER_FIELDS = [
+  'platform',
+  'tenant_id',
+  'schema',
+  'file',
+  'force',
+  'repair',
+  'dry_run',
+] as const
+export const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error'] as const
+
 export interface SchemaFormLimits extends ArchiveLimits {
   maxArchiveBytes: number
 }
@@ -25,7 +38,7 @@ const OVERHEAD_BYTES = 64 * 1024
 
 /**
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `force`,
- * `repair`, `dry_run` and `on_error`.
+ * `repair`, `dry_run` and `on_error`: of these, the ones that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   platform_isolation_violation, schema_extraction_failed
  */
@@ -34,8 +47,10 @@ export async function readSchemaForm(
   res: ServerResponse,
   request: Asker,
   config: Config,
+  names: readonly string[],
 ): Promise<SchemaForm> {
-  const { fields, archive } = await readBody(req, res, config)
+  const { fields, fileNames, archive } = await readBody(req, res, config)
+  checkNames('form field', [...fields.keys(), ...fileNames], names)
   const owner = parseOwner(request, fields.get('platform'), fields.get('tenant_id'))
   if (!archive) {
     throw new GatewayError(

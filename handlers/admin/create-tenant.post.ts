@@ -8,7 +8,7 @@ export default defineHandler({
   meta: { description: 'Create the empty database of a new tenant' },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event)
+    const body = await readJsonObject(event, ['platform', 'tenant_id'])
     const owner = {
       platform: parsePlatform(request, body.platform),
       tenantId: parseTenantId(body.tenant_id),

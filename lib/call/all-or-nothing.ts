@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import { endsConnection, fromPostgres } from '../postgres/errors.ts'
+import { endsConnection, fromPostgres, isStatementGone } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
 import type { Batch } from './batch.ts'
 import { MAX_RENEWALS } from './current.ts'
@@ -7,7 +7,7 @@ import { explain } from './explain.ts'
 import type { BoundCall } from './parameters.ts'
 import { runProcedure } from './procedure.ts'
 import { Room } from './room.ts'
-import { guardedQuery, type Rows, readResult } from './run.ts'
+import { guardedQuery, type Rows, readResult, UNPREPARED } from './run.ts'
 import { enter } from './session-state.ts'
 import { begin } from './transaction.ts'
 import { watchTogether } from './watch.ts'
@@ -34,6 +34,10 @@ export async function allOrNothing(batch: Batch): Promise<Rows[]> {
       return await attempt(batch)
     } catch (error) {
       if (!(error instanceof CallFailed)) throw error
+      if (isStatementGone(error.cause) && batch.preparing !== UNPREPARED) {
+        batch.preparing = UNPREPARED
+        continue
+      }
       if (renewals === MAX_RENEWALS || !(await isReplaced(batch, error))) throw told(batch, error)
     }
   }
@@ -73,7 +77,7 @@ async function runAll(batch: Batch, calls: BoundCall[]): Promise<Rows[]> {
       running.push(runProcedure(sql, call, maxBytes, watch).then((rows) => room.take(rows)))
       await settled(opening, running)
     } else {
-      const query = guardedQuery(sql, call, maxBytes)
+      const query = guardedQuery(sql, call, maxBytes, batch.preparing)
       together.over([query])
       running.push(query.then((result) => room.take(readResult(call, result, maxBytes))))
     }

@@ -1,4 +1,5 @@
 import type { Gateway } from '../gateway.ts'
+import { isStatementGone } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client } from '../postgres/pools.ts'
 import { giveBack } from './give-back.ts'
@@ -54,6 +55,7 @@ async function once<T>(
     giveBack(gateway, lease)
     return { ...result, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
+    if (isStatementGone(error)) lease.connection.isSpent = true
     lease.release(error)
     throw failed(error, database, watch)
   } finally {

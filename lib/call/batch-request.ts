@@ -1,6 +1,7 @@
 import type { JsonObject } from '../body.ts'
 import { GatewayError } from '../errors.ts'
 import type { JsonValue } from '../json.ts'
+import { checkNames } from '../known-names.ts'
 import { parseFunctionName } from '../names.ts'
 import { type Parameters, parseParameters } from './parameters.ts'
 import { parseFlag, parseSession, parseTimeout, type Session } from './request.ts'
@@ -22,6 +23,17 @@ export interface BatchRequest {
 }
 
 const MAX_CALLS = 100
+
+/** The members of a request for a batch, and of each of its calls. */
+export const BATCH_MEMBERS = [
+  'platform',
+  'tenant_id',
+  'calls',
+  'transaction',
+  'timeout_ms',
+  'session',
+] as const
+const CALL_MEMBERS = ['function', 'params']
 
 /** Fields of the batch that nobody should think of as a call's own. */
 const FIELDS_OF_BATCH = ['platform', 'tenant_id', 'session', 'timeout_ms', 'transaction']
@@ -61,6 +73,7 @@ function parseBatchCall(value: JsonValue, place: string): BatchCall {
       `${place}.${foreign} is of the whole batch: it stands beside calls`,
     )
   }
+  checkNames('member', Object.keys(value), CALL_MEMBERS, place)
   try {
     return { name: parseFunctionName(value.function), params: parseParameters(value.params) }
   } catch (error) {

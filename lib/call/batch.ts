@@ -9,7 +9,7 @@ import type { BatchRequest } from './batch-request.ts'
 import { eachByItself } from './each-by-itself.ts'
 import { Functions } from './functions.ts'
 import { failed, LostCall } from './lost.ts'
-import type { Rows } from './run.ts'
+import { PREPARED, type Preparing, type Rows } from './run.ts'
 import type { Watch } from './watch.ts'
 
 /** A batch on its connection. */
@@ -21,6 +21,8 @@ export interface Batch extends BatchRequest {
   watch: Watch
   /** Of the rows of all calls together. */
   maxBytes: number
+  /** Of the calls that are still to be sent. */
+  preparing: Preparing
 }
 
 /** What each call gave, in their order. */
@@ -45,7 +47,16 @@ export function callBatch(
     const functions = new Functions(signatures, connection)
     await functions.read(request.calls.map(({ name }) => name))
     const maxBytes = config.maxResultBytes
-    const batch = { ...request, connection, sql, database, functions, watch, maxBytes }
+    const batch: Batch = {
+      ...request,
+      connection,
+      sql,
+      database,
+      functions,
+      watch,
+      maxBytes,
+      preparing: PREPARED,
+    }
     if (request.isTransaction) return { results: await allOrNothing(batch) }
 
     const outcomes = await eachByItself(batch)

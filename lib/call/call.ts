@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
+import { isStatementGone } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client } from '../postgres/pools.ts'
 import { alone, type Timing } from './alone.ts'
@@ -59,6 +60,7 @@ export async function callFunction(
   } catch (error) {
     // It asks PostgreSQL, and may lose the connection then.
     const told = await explain(lease.sql, quick, error).catch((lost) => lost)
+    if (isStatementGone(told)) lease.connection.isSpent = true
     lease.release(told)
     // It has not run, or was rolled back for somebody else's sake: it may run again.
     if (!mayBeStale(told, [quick.signature]) && !watch.wasHitByAnother(error)) {

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { isStatementGone } from '../postgres/errors.ts'
 import { resetSession } from '../postgres/reset.ts'
 import type { Batch } from './batch.ts'
 import type { BatchCall } from './batch-request.ts'
@@ -6,7 +7,7 @@ import { MAX_RENEWALS } from './current.ts'
 import type { BoundCall } from './parameters.ts'
 import { runProcedure } from './procedure.ts'
 import { Room } from './room.ts'
-import { type Rows, runCall } from './run.ts'
+import { type Rows, runCall, UNPREPARED } from './run.ts'
 import { enter } from './session-state.ts'
 import { watchTogether } from './watch.ts'
 
@@ -42,7 +43,7 @@ async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Ou
   const run = (call: BoundCall): Promise<Rows> =>
     call.signature.kind === 'procedure'
       ? runProcedure(sql, call, maxBytes, watch, session)
-      : runCall(sql, call, maxBytes, together, session)
+      : runCall(sql, call, maxBytes, together, session, batch.preparing)
 
   for (const call of calls) {
     try {
@@ -55,6 +56,8 @@ async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Ou
       if (isLeaving) {
         await Promise.allSettled(running)
         if (!(await resetSession(connection))) connection.destroy()
+        // It may have deallocated what was prepared before.
+        batch.preparing = UNPREPARED
       }
     } catch (error) {
       running.push(Promise.reject(error))
@@ -64,15 +67,16 @@ async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Ou
 }
 
 /** Those of the calls that are worth another try: their functions are not as they were. */
-async function replaced(
-  { calls, functions }: Batch,
-  outcomes: Outcome[],
-  pending: number[],
-): Promise<number[]> {
+async function replaced(batch: Batch, outcomes: Outcome[], pending: number[]): Promise<number[]> {
+  const { calls, functions } = batch
   const isReplaced = await Promise.all(
     pending.map(async (i) => {
       const outcome = outcomes[i]!
       if (outcome.status === 'fulfilled') return false
+      if (isStatementGone(outcome.reason)) {
+        batch.preparing = UNPREPARED
+        return true
+      }
       try {
         return await functions.isReplaced(calls[i]!.name, outcome.reason)
       } catch (reason) {

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import { isBroken, isWorthAnotherConnection, untilAnother } from '../postgres/again.ts'
-import { fromPostgres } from '../postgres/errors.ts'
+import { fromPostgres, isStatementGone } from '../postgres/errors.ts'
 import type { Client } from '../postgres/pools.ts'
 import type { Watch } from './watch.ts'
 
@@ -13,11 +13,14 @@ export class LostCall extends Error {
   /** What the caller is told when it is not made again. */
   readonly told: GatewayError
 
-  constructor(error: unknown, told: GatewayError, { mayHaveRun, isReadOnly, isOver }: Watch) {
+  constructor(error: unknown, told: GatewayError, watch: Watch) {
     super('The connection was lost', { cause: error })
+    const { isReadOnly, isOver } = watch
+    const isGone = isStatementGone(error)
+    const mayHaveRun = watch.mayHaveRun && !isGone
     const isSafe = !mayHaveRun || isReadOnly
-    this.mayRunAgain = isSafe && !isOver && isWorthAnotherConnection(error)
-    this.wasOpen = isBroken(error)
+    this.mayRunAgain = isSafe && !isOver && (isGone || isWorthAnotherConnection(error))
+    this.wasOpen = isGone || isBroken(error)
     const what = mayHaveRun ? 'the function may have run' : 'the function has not run'
     this.told = new GatewayError(told.code, `${told.message}; ${what}`, {
       ...told.details,
@@ -32,7 +35,8 @@ export class LostCall extends Error {
  */
 export function failed(error: unknown, database: string, watch: Watch): unknown {
   const told = fromPostgres(watch.explain(error), database)
-  const isLost = told instanceof GatewayError && told.code === 'connection_failed'
+  if (!(told instanceof GatewayError)) return told
+  const isLost = told.code === 'connection_failed' || isStatementGone(error)
   return isLost ? new LostCall(error, told, watch) : told
 }
 
@@ -45,7 +49,7 @@ export async function untilAgain(lost: LostCall, client: Client): Promise<void> 
   client.onGone = () => {
     isGone = true
   }
-  await untilAnother(lost.cause)
+  if (!isStatementGone(lost.cause)) await untilAnother(lost.cause)
   client.onGone = undefined
   if (isGone) throw lost.told
 }

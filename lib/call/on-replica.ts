@@ -1,6 +1,11 @@
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
-import { endsConnection, fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import {
+  endsConnection,
+  fromPostgres,
+  isPostgresError,
+  isStatementGone,
+} from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client, Pools } from '../postgres/pools.ts'
 import type { CallResult } from './call.ts'
@@ -135,6 +140,7 @@ async function run(
     lease.release()
     return { ...rows, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
+    if (lease && isStatementGone(error)) lease.connection.isSpent = true
     lease?.release(error)
     const isOver = relay.isGone || watch?.isOver
     if (!isOver && (isOfReplica(error) || watch?.wasHitByAnother(error))) throw new NotHere(error)
@@ -166,5 +172,6 @@ function isOfReplica(error: unknown): boolean {
   if (error instanceof GatewayError) {
     return mayBeStale(error, []) || ['connection_failed', 'pool_exhausted'].includes(error.code)
   }
+  if (isStatementGone(error)) return true
   return endsConnection(error) || (isPostgresError(error) && NOT_ON_REPLICA.test(error.code))
 }

@@ -16,6 +16,17 @@ export interface CallRequest {
   primary: boolean
 }
 
+/** The members of a request that calls one function. */
+export const CALL_MEMBERS = [
+  'platform',
+  'tenant_id',
+  'function',
+  'params',
+  'timeout_ms',
+  'session',
+  'primary',
+] as const
+
 export type Session = [name: string, value: string][]
 
 /** Two parts or more: those of one part are PostgreSQL's own, and so are those of PL/pgSQL. */

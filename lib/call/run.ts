@@ -23,8 +23,13 @@ const TRUE = 't'.charCodeAt(0)
 /** Of the parameters of one function; each is a prepared statement on each connection. */
 const MAX_FORMS = 100
 
-/** Prepared once on each connection. */
-const PREPARED = { prepare: true, simple: false }
+/**
+ * How a query is sent: prepared once on each connection; or not, where something may have taken the
+ * statements that were prepared before.
+ */
+export type Preparing = { prepare: boolean; simple: false }
+export const PREPARED: Preparing = { prepare: true, simple: false }
+export const UNPREPARED: Preparing = { prepare: false, simple: false }
 
 /**
  * Runs a call; with a session, even an empty one, in a transaction of its own that has these
@@ -39,15 +44,16 @@ export async function runCall(
   maxBytes: number,
   watch: Pick<Watch, 'over'>,
   session?: Session,
+  preparing: Preparing = PREPARED,
 ): Promise<Rows> {
   try {
     if (!session) {
-      const query = callQuery(sql, call, maxBytes)
+      const query = callQuery(sql, call, maxBytes, preparing)
       watch.over([query])
       return readResult(call, await query, maxBytes)
     }
     const { isReadOnly } = call.signature
-    const query = guardedQuery(sql, call, maxBytes)
+    const query = guardedQuery(sql, call, maxBytes, preparing)
     const [result] = await inTransaction(sql, { isReadOnly, session }, [query], watch)
     return readResult(call, result, maxBytes)
   } catch (error) {
@@ -55,15 +61,29 @@ export async function runCall(
   }
 }
 
-/** The query of a call, not sent yet. Its result is for `readResult`. */
-export function callQuery(sql: Sql, call: BoundCall, maxBytes: number): Query {
-  return sql.unsafe(statement(call, maxBytes), valuesOf(call), PREPARED).raw()
+/**
+ * The query of a call, not sent yet. Its result is for `readResult`. It is sent once: the driver
+ * would send it again after some errors, also those of the function itself, and give the answers of
+ * a pipeline to the wrong queries then.
+ */
+export function callQuery(
+  sql: Sql,
+  call: BoundCall,
+  maxBytes: number,
+  preparing: Preparing = PREPARED,
+): Query {
+  return once(sql.unsafe(statement(call, maxBytes), valuesOf(call), preparing).raw())
 }
 
 /** The same, of a call that runs in a transaction of ours or not at all. */
-export function guardedQuery(sql: Sql, call: BoundCall, maxBytes: number): Query {
+export function guardedQuery(
+  sql: Sql,
+  call: BoundCall,
+  maxBytes: number,
+  preparing: Preparing = PREPARED,
+): Query {
   const text = statement(call, maxBytes, IS_IN_TRANSACTION)
-  return once(sql.unsafe(text, valuesOf(call), PREPARED).raw())
+  return once(sql.unsafe(text, valuesOf(call), preparing).raw())
 }
 
 function valuesOf({ parameters }: BoundCall): (string | null)[] {

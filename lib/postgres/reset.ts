@@ -16,7 +16,8 @@ const HALF_RANGE = 2 ** 46
 export async function resetSession(connection: Connection): Promise<boolean> {
   const timer = setTimeout(() => connection.destroy(), LIMIT_MS)
   try {
-    await reset(connection.sql)
+    // Without the driver's own statements, each of its queries would fail.
+    if (!(await reset(connection.sql))) connection.isSpent = true
     connection.needsReset = false
     return true
   } catch {
@@ -26,9 +27,19 @@ export async function resetSession(connection: Connection): Promise<boolean> {
   }
 }
 
-/** The settings first: with another search path, names may not be PostgreSQL's own. */
-async function reset(sql: Sql): Promise<void> {
-  const results = await sql.unsafe<{ prepared: string[] | null }[][]>(`
+interface Left {
+  /** Statements that SQL has prepared, by name. */
+  prepared: string[] | null
+  /** Whether those that the driver has prepared are still there. */
+  is_whole: boolean
+}
+
+/**
+ * The settings first: with another search path, names may not be PostgreSQL's own.
+ * @returns false where the statements that the driver has prepared are gone
+ */
+async function reset(sql: Sql): Promise<boolean> {
+  const results = await sql.unsafe<Left[][]>(`
     close all;
     set session authorization default;
     reset role;
@@ -43,11 +54,13 @@ async function reset(sql: Sql): Promise<void> {
         select pg_catalog.json_agg(s.name)
         from pg_catalog.pg_prepared_statements s
         where s.from_sql
-      ) as prepared
+      ) as prepared,
+      exists (select from pg_catalog.pg_prepared_statements s where not s.from_sql) as is_whole
   `)
-  const [{ prepared }] = results.at(-1) as [{ prepared: string[] | null }]
-  if (!prepared) return
+  const [{ prepared, is_whole: isWhole }] = results.at(-1) as [Left]
+  if (!prepared) return isWhole
   await sql.unsafe(prepared.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))
+  return isWhole
 }
 
 /** From -1 to 1. */

@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { queryDatabase, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { pack, textFunction } from '../helpers/platforms.ts'
+
+/** findings/CALL.md, C2: what an endpoint does not read may say whose database is meant. */
+const platform = 'members'
+let gateway: TestGateway
+let archive: Uint8Array
+
+beforeAll(async () => {
+  gateway = await startTestGateway()
+  archive = await pack(textFunction('ping', 'of main'))
+  await gateway.register(platform, archive)
+})
+afterAll(() => gateway.stop())
+
+const refused = (message: string) => [400, { error: 'invalid_request', message }]
+
+describe('What an endpoint does not know is refused', () => {
+  test('POST /call with the routing of another generation of clients', async () => {
+    const { status, body } = await gateway.post('/call', {
+      platform,
+      schema_name: 'tenant',
+      uuid: 'globex',
+      function: 'ping',
+    })
+    expect([status, body]).toEqual(
+      refused(
+        'Unknown member "schema_name": this endpoint takes platform, tenant_id, function, params, ' +
+          'timeout_ms, session, primary',
+      ),
+    )
+  })
+
+  test('POST /batch and each of its calls', async () => {
+    const calls = [{ function: 'ping' }, { function: 'ping', parameters: [] }]
+    const inCall = await gateway.post('/batch', { platform, calls })
+    expect([inCall.status, inCall.body]).toEqual(
+      refused('Unknown member "parameters": calls[1] takes function, params'),
+    )
+    const inBatch = await gateway.post('/batch', { platform, calls: [], tenant: 'globex' })
+    expect([inBatch.status, inBatch.body]).toEqual(
+      refused(
+        'Unknown member "tenant": this endpoint takes platform, tenant_id, calls, transaction, ' +
+          'timeout_ms, session',
+      ),
+    )
+  })
+
+  test('POST /admin/create-tenant makes nothing', async () => {
+    const { status, body } = await gateway.post('/admin/create-tenant', {
+      platform,
+      tenant_id: 'globex',
+      schema_name: 'tenant',
+    })
+    expect([status, body]).toEqual(
+      refused('Unknown member "schema_name": this endpoint takes platform, tenant_id'),
+    )
+    const [row] = await queryDatabase(
+      'postgres',
+      `select count(*)::int as n from pg_database where datname = '${platform}_globex'`,
+    )
+    expect(row.n).toBe(0)
+  })
+
+  test.each([
+    ['register', 'database_id'],
+    ['migrate', 'database_id'],
+    ['register', 'on_error'],
+  ] as const)('POST /%s with the form field %s', async (endpoint, field) => {
+    const answer = await gateway[endpoint](platform, archive, undefined, { [field]: 'x' })
+    expect([answer.status, answer.body.error]).toEqual([400, 'invalid_request'])
+    expect(answer.body.message).toMatch(
+      `Unknown form field "${field}": this endpoint takes platform, tenant_id, schema, file`,
+    )
+  })
+
+  test('a file of another name than schema', async () => {
+    const form = new FormData()
+    form.set('platform', platform)
+    form.set('schema', new Blob([Buffer.from(archive)]), 'a.tar.gz')
+    form.set('extra', new Blob([Buffer.from(archive)]), 'b.tar.gz')
+    const response = await fetch(`${gateway.url}/migrate`, { method: 'POST', body: form })
+    expect(response.status).toBe(400)
+    expect(await response.text()).toContain('Unknown form field \\"extra\\"')
+  })
+})
