@@ -130,12 +130,9 @@ describe('every endpoint', () => {
   const ask = async ({ method, path }: Pick<Route, 'method' | 'path'>, localAddress: string) => {
     const url = `${gateway.url}${path.replace(':platform', 'myapp').replaceAll(/:\w+/g, 'x')}`
     const query = method === 'GET' ? '?platform=myapp' : ''
-    const json = JSON.stringify({
-      platform: 'myapp',
-      tenant_id: 'x',
-      function: 'ping',
-      calls: [{ function: 'ping' }],
-    })
+    const call = { function: 'ping' }
+    const more = path === '/batch' ? { calls: [call] } : path === '/call' ? call : {}
+    const json = JSON.stringify({ platform: 'myapp', tenant_id: 'x', ...more })
     const asJson = new Request(url + query, {
       method,
       ...(method !== 'GET' && { body: json, headers: { 'content-type': 'application/json' } }),

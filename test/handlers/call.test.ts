@@ -700,8 +700,11 @@ describe('the request', () => {
     expect(JSON.parse(text).rows).toEqual([{ welcome: 'Zoë 😀!' }])
   })
 
-  test('may have fields that nobody knows', async () => {
-    expect(await post(pingBody({ comment: 'x', trace: { id: 1 } }))).toMatchObject({ status: 200 })
+  test('has no members that the endpoint does not know', async () => {
+    expect(await post(pingBody({ comment: 'x', trace: { id: 1 } }))).toMatchObject({
+      status: 400,
+      message: expect.stringContaining('Unknown member "comment": this endpoint takes platform'),
+    })
   })
 
   test.each([
@@ -765,8 +768,8 @@ describe('the request', () => {
 
 describe('a body over the limit', () => {
   const body = (bytes: number) => {
-    const empty = pingBody({ padding: '' })
-    return pingBody({ padding: 'x'.repeat(bytes - empty.length) })
+    const empty = pingBody({ session: { 'app.padding': '' } })
+    return pingBody({ session: { 'app.padding': 'x'.repeat(bytes - empty.length) } })
   }
   const large = body(MAX_BODY_BYTES + 1)
   const tooLarge = {
