@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts'
 import type { JsonValue } from '../json.ts'
 import { checkNames } from '../known-names.ts'
 import { parseFunctionName } from '../names.ts'
-import { type Parameters, parseParameters } from './parameters.ts'
+import { type Parameters, parseParameters } from './bind/parameters.ts'
 import { parseFlag, parseSession, parseTimeout, type Session } from './request.ts'
 
 /** One call of a batch. */

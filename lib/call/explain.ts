@@ -6,9 +6,9 @@ import {
   type PostgresError,
   postgresDetails,
 } from '../postgres/errors.ts'
-import type { BoundCall, BoundParameter } from './parameters.ts'
-import { valueSql } from './sql.ts'
-import { unconvertible } from './unconvertible.ts'
+import type { BoundCall, BoundParameter } from './bind/parameters.ts'
+import { valueSql } from './bind/sql.ts'
+import { unconvertible } from './bind/unconvertible.ts'
 
 /**
  * SQLSTATEs of a call of what is not there, or is a procedure or an aggregate; of a type or a

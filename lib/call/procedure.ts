@@ -1,12 +1,12 @@
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
+import type { BoundCall, BoundParameter } from './bind/parameters.ts'
+import { isCurrent, valueSql } from './bind/sql.ts'
 import { changed, explain } from './explain.ts'
-import type { BoundCall, BoundParameter } from './parameters.ts'
 import { FAIL_AS_REPLACED, isReplacedError } from './replaced.ts'
 import type { Session } from './request.ts'
 import { NO_ROWS, type Rows, tooLarge } from './run.ts'
 import type { Output } from './signature.ts'
-import { isCurrent, valueSql } from './sql.ts'
 import type { Watch } from './watch.ts'
 
 /**

@@ -2,15 +2,15 @@ import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import type { Client } from '../postgres/pools.ts'
 import { alone } from './alone.ts'
+import type { BoundCall } from './bind/parameters.ts'
+import { bindTexts, chooseByNames, type UrlParameters } from './bind/url-parameters.ts'
 import type { CallResult } from './call.ts'
 import { runCurrent } from './current.ts'
 import { callOnReplica } from './on-replica.ts'
-import type { BoundCall } from './parameters.ts'
 import type { Session } from './request.ts'
 import { runCall } from './run.ts'
 import { enter } from './session-state.ts'
 import type { Signature } from './signature.ts'
-import { bindTexts, chooseByNames, type UrlParameters } from './url-parameters.ts'
 
 /** A call in a transaction of its own needs none. */
 const NO_SETTINGS: Session = []

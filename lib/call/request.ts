@@ -2,7 +2,7 @@ import type { JsonObject } from '../body.ts'
 import { GatewayError } from '../errors.ts'
 import { isNumber, type JsonValue, jsonText, numberText } from '../json.ts'
 import { parseFunctionName } from '../names.ts'
-import { type Parameters, parseParameters } from './parameters.ts'
+import { type Parameters, parseParameters } from './bind/parameters.ts'
 
 /** What a caller asks for: a function, its parameters, and how it is to be run. */
 export interface CallRequest {

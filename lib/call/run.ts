@@ -1,9 +1,9 @@
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
+import type { BoundCall } from './bind/parameters.ts'
+import { resultSql } from './bind/sql.ts'
 import { changed, explain } from './explain.ts'
-import type { BoundCall } from './parameters.ts'
 import type { Session } from './request.ts'
-import { resultSql } from './sql.ts'
 import { IS_IN_TRANSACTION, inTransaction, once, type Query } from './transaction.ts'
 import type { Watch } from './watch.ts'
 

@@ -1,8 +1,8 @@
 import type { GatewayError } from '../errors.ts'
 import type { Connection, Sql } from '../postgres/connection.ts'
 import { resetSession } from '../postgres/reset.ts'
+import { unknownFunction } from './bind/no-match.ts'
 import { readFunctionsVersion } from './functions-version.ts'
-import { unknownFunction } from './no-match.ts'
 import { readNames, readSignatures } from './pg-proc.ts'
 import type { Signature } from './signature.ts'
 

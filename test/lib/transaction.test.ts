@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bindCall } from '../../lib/call/parameters.ts'
+import { bindCall } from '../../lib/call/bind/parameters.ts'
 import { readSignatures } from '../../lib/call/pg-proc.ts'
 import { guardedQuery, readResult } from '../../lib/call/run.ts'
 import { begin, inTransaction, type Query } from '../../lib/call/transaction.ts'

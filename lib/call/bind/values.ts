@@ -1,5 +1,5 @@
-import { isNumber, type JsonValue, jsonText, numberText } from '../json.ts'
-import type { ArgumentKind } from './signature.ts'
+import { isNumber, type JsonValue, jsonText, numberText } from '../../json.ts'
+import type { ArgumentKind } from '../signature.ts'
 
 /** PostgreSQL's MAXDIM. */
 const MAX_DIMENSIONS = 6

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { Pace } from '../../lib/call/pace.ts'
 import {
   type BoundCall,
   bindCall,
   type Parameters,
   parseParameters,
-} from '../../lib/call/parameters.ts'
-import type { Argument, ArgumentKind, Signature } from '../../lib/call/signature.ts'
-import { resultSql } from '../../lib/call/sql.ts'
-import { GatewayError } from '../../lib/errors.ts'
-import { type JsonValue, parseJson } from '../../lib/json.ts'
+} from '../../../../lib/call/bind/parameters.ts'
+import { resultSql } from '../../../../lib/call/bind/sql.ts'
+import { Pace } from '../../../../lib/call/pace.ts'
+import type { Argument, ArgumentKind, Signature } from '../../../../lib/call/signature.ts'
+import { GatewayError } from '../../../../lib/errors.ts'
+import { type JsonValue, parseJson } from '../../../../lib/json.ts'
 
 const NUMBERS = ['smallint', 'integer', 'bigint', 'numeric', 'double precision']
 const STRINGS = ['text', 'character varying', 'bpchar']

@@ -1,4 +1,4 @@
-import { isNumber, type JsonValue, numberText } from '../json.ts'
+import { isNumber, type JsonValue, numberText } from '../../json.ts'
 import type { Given } from './overloads.ts'
 import { unconvertible } from './unconvertible.ts'
 

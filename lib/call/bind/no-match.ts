@@ -1,7 +1,7 @@
-import { GatewayError } from '../errors.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Signature } from '../signature.ts'
 import { didYouMean, nearMisses } from './near-misses.ts'
 import type { Parameters } from './parameters.ts'
-import type { Signature } from './signature.ts'
 
 /** So many names of parameters are told, and thought about. */
 const MAX_NAMES = 20

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { didYouMean, editDistance, nearMisses } from '../../lib/call/near-misses.ts'
+import { didYouMean, editDistance, nearMisses } from '../../../../lib/call/bind/near-misses.ts'
 
 const FUNCTIONS = [
   'book_appointment',

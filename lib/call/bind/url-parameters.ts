@@ -1,8 +1,8 @@
-import { GatewayError } from '../errors.ts'
-import { type JsonValue, parseJson } from '../json.ts'
+import { GatewayError } from '../../errors.ts'
+import { type JsonValue, parseJson } from '../../json.ts'
+import type { Argument, Signature } from '../signature.ts'
 import { chooseOverload } from './overloads.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
-import type { Argument, Signature } from './signature.ts'
 import { unconvertible } from './unconvertible.ts'
 
 /** The parameters of a call in a URL: by name, each with all the texts it was given. */

@@ -1,8 +1,8 @@
-import { isNumber, type JsonValue } from '../json.ts'
+import { isNumber, type JsonValue } from '../../json.ts'
+import type { Argument, Signature } from '../signature.ts'
 import { ambiguous, noOverload, unknownFunction } from './no-match.ts'
 import type { Parameters } from './parameters.ts'
 import { literalType } from './polymorphic.ts'
-import type { Argument, Signature } from './signature.ts'
 
 /** The value of one argument. */
 export interface Given {

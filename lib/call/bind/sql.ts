@@ -1,6 +1,6 @@
-import { quoteIdentifier } from '../names.ts'
+import { quoteIdentifier } from '../../names.ts'
+import { FAIL_AS_REPLACED } from '../replaced.ts'
 import type { BoundCall, BoundParameter } from './parameters.ts'
-import { FAIL_AS_REPLACED } from './replaced.ts'
 
 /** Bytes before those of a value in memory (PostgreSQL source, varatt.h: VARHDRSZ). */
 const VARLENA_HEADER = 4

@@ -1,4 +1,4 @@
-import { type ErrorDetails, GatewayError } from '../errors.ts'
+import { type ErrorDetails, GatewayError } from '../../errors.ts'
 
 /** The error of a value that is not one of its argument's type. */
 export function unconvertible(

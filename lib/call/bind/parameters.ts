@@ -1,9 +1,9 @@
-import { GatewayError } from '../errors.ts'
-import type { JsonValue } from '../json.ts'
+import { GatewayError } from '../../errors.ts'
+import type { JsonValue } from '../../json.ts'
+import type { Argument, ArgumentKind, Signature } from '../signature.ts'
 import { openRecord } from './no-match.ts'
 import { chooseOverload, type Given } from './overloads.ts'
 import { polymorphicTypes } from './polymorphic.ts'
-import type { Argument, ArgumentKind, Signature } from './signature.ts'
 import { unconvertible } from './unconvertible.ts'
 import { NoText, type ValueText, valueText } from './values.ts'
 
