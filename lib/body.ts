@@ -4,26 +4,22 @@ import type { H3Event } from 'h3'
 import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
 import { BODY_TOO_SLOW, tooSlow } from './http-limits.ts'
-import { type JsonValue, parseJson } from './json.ts'
-import { checkNames } from './known-names.ts'
+import { type Fields, fieldsOf } from './json/fields.ts'
+import { scanJson } from './json/scan.ts'
 import { nodeOf, type RequestContext } from './request.ts'
 
 /** The rest of a body that is too large is read and thrown away up to this many bytes. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 
-/** The fields of a request's JSON. */
-export interface JsonObject {
-  [field: string]: JsonValue
-}
-
 /**
- * Reads a JSON object of at most MAX_BODY_BYTES, with these members and no others.
+ * Reads a JSON object of at most MAX_BODY_BYTES, with these members, each once, and no others. They
+ * are ranges of its bytes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
  */
-export async function readJsonObject(
+export async function readJsonObject<Name extends string>(
   event: H3Event,
-  members: readonly string[],
-): Promise<JsonObject> {
+  members: readonly Name[],
+): Promise<Fields<Name>> {
   const { gateway, request } = event.context
   const { req, res } = nodeOf(event)
   const type = mediaType(req)
@@ -36,12 +32,10 @@ export async function readJsonObject(
   const bytes = await readBytes(req, res, request, gateway.config)
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
-  const value = parseJson(bytes.toString('utf8'))
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new GatewayError('invalid_request', 'The body is not a JSON object')
-  }
-  checkNames('member', Object.keys(value), members)
-  return value
+  const scanned = scanJson(bytes)
+  const body = scanned instanceof Promise ? await scanned : scanned
+  if (body.kind === 'object') return fieldsOf(body, members)
+  throw new GatewayError('invalid_request', 'The body is not a JSON object')
 }
 
 /** The media type of a request's body in lower case, without parameters; '' where none is given. */

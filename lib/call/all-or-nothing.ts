@@ -46,7 +46,10 @@ export async function allOrNothing(batch: Batch): Promise<Rows[]> {
 async function attempt(batch: Batch): Promise<Rows[]> {
   const { sql, watch } = batch
   // Without one of its calls, the batch need not begin.
-  const calls = batch.calls.map((call, i) => ofCall(i, () => batch.functions.bind(call)))
+  const calls: BoundCall[] = []
+  for (const [i, call] of batch.calls.entries()) {
+    calls.push(await batch.functions.bind(call).catch((error) => failed(i, error)))
+  }
   enter(batch.connection, ...calls.map(({ signature }) => signature))
   try {
     const results = await runAll(batch, calls)
@@ -90,19 +93,12 @@ async function settled(opening: Promise<void>, running: Promise<Rows>[]): Promis
   const [opened, ...outcomes] = await Promise.allSettled([opening, ...running])
   if (opened.status === 'rejected') throw opened.reason
   return outcomes.map((outcome, i) =>
-    ofCall(i, () => {
-      if (outcome.status === 'rejected') throw outcome.reason
-      return outcome.value
-    }),
+    outcome.status === 'rejected' ? failed(i, outcome.reason) : outcome.value,
   )
 }
 
-function ofCall<T>(place: number, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw new CallFailed(place, error)
-  }
+function failed(place: number, error: unknown): never {
+  throw new CallFailed(place, error)
 }
 
 /**

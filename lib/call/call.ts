@@ -40,7 +40,8 @@ export async function callFunction(
     const result = await callOnReplica(gateway, client, database, { ...call, bind })
     if (result) return result
   }
-  const quick = bindQuick(gateway.signatures, database, call)
+  const binding = bindQuick(gateway.signatures, database, call)
+  const quick = binding instanceof Promise ? await binding : binding
   if (!quick) return callAlone(gateway, client, database, call)
 
   const { maxResultBytes } = gateway.config
@@ -80,17 +81,24 @@ function bindQuick(
   signatures: Signatures,
   database: string,
   call: CallRequest,
-): BoundCall | undefined {
+): BoundCall | undefined | Promise<BoundCall | undefined> {
   const known = signatures.peek(database, call.name)
   if (!known || call.session || !known.some((one) => sharedMs(one) !== undefined)) return undefined
   try {
     const bound = bindCall(call.name, known, call.params)
-    return sharedMs(bound.signature) === undefined ? undefined : bound
+    return bound instanceof Promise ? bound.then(ifQuick, ifRefused) : ifQuick(bound)
   } catch (error) {
-    // What is known may be stale: whoever calls it alone finds out.
-    if (error instanceof GatewayError) return undefined
-    throw error
+    return ifRefused(error)
   }
+}
+
+function ifQuick(bound: BoundCall): BoundCall | undefined {
+  return sharedMs(bound.signature) === undefined ? undefined : bound
+}
+
+/** What is known may be stale: whoever calls it alone finds out. */
+function ifRefused(error: unknown): undefined {
+  if (!(error instanceof GatewayError)) throw error
 }
 
 function callAlone(
@@ -103,7 +111,7 @@ function callAlone(
   const { signatures, config } = gateway
   const work = ({ connection, sql }: Lease, watch: Watch) =>
     runCurrent(signatures, connection, name, async (known) => {
-      const bound = bindCall(name, known, params)
+      const bound = await bindCall(name, known, params)
       watch.isReadOnly = bound.signature.isReadOnly
       enter(connection, bound.signature)
       const run = bound.signature.kind === 'procedure' ? runProcedure : runCall

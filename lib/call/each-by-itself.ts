@@ -40,6 +40,11 @@ async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Ou
   const { connection, sql, functions, session, watch, maxBytes } = batch
   const together = watchTogether(watch)
   const running: Promise<Rows>[] = []
+  const keep = (rows: Promise<Rows>) => {
+    // It may fail while the next is being bound.
+    rows.catch(() => {})
+    running.push(rows)
+  }
   const run = (call: BoundCall): Promise<Rows> =>
     call.signature.kind === 'procedure'
       ? runProcedure(sql, call, maxBytes, watch, session)
@@ -47,12 +52,12 @@ async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Ou
 
   for (const call of calls) {
     try {
-      const bound = functions.bind(call)
+      const bound = await functions.bind(call)
       const isLeaving = bound.signature.afterwards !== 'keep'
       if (isLeaving) await Promise.allSettled(running)
       if (watch.isOver) throw notRun()
       enter(connection, bound.signature)
-      running.push(run(bound).then((rows) => room.take(rows)))
+      keep(run(bound).then((rows) => room.take(rows)))
       if (isLeaving) {
         await Promise.allSettled(running)
         if (!(await resetSession(connection))) connection.destroy()
@@ -60,7 +65,7 @@ async function inOrder(batch: Batch, room: Room, calls: BatchCall[]): Promise<Ou
         batch.preparing = UNPREPARED
       }
     } catch (error) {
-      running.push(Promise.reject(error))
+      keep(Promise.reject(error))
     }
   }
   return Promise.allSettled(running)

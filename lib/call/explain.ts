@@ -6,7 +6,7 @@ import {
   type PostgresError,
   postgresDetails,
 } from '../postgres/errors.ts'
-import type { BoundCall, BoundParameter } from './bind/parameters.ts'
+import { type BoundCall, type BoundParameter, textOf } from './bind/parameters.ts'
 import { valueSql } from './bind/sql.ts'
 import { unconvertible } from './bind/unconvertible.ts'
 
@@ -57,7 +57,7 @@ async function failedRecord(sql: Sql, call: BoundCall): Promise<BoundParameter |
   for (const parameter of call.parameters) {
     if (parameter.form === 'text') continue
     try {
-      await sql.unsafe(`select ${valueSql(parameter, 1)}`, [parameter.value])
+      await sql.unsafe(`select ${valueSql(parameter, 1)}`, [textOf(parameter.value)])
     } catch (error) {
       if (isPostgresError(error)) return parameter
       throw error

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { isSliceOver, nextTurn } from '../json/slices.ts'
 import type { Connection } from '../postgres/connection.ts'
 import { answers } from '../postgres/pipeline.ts'
 import type { BatchCall } from './batch-request.ts'
@@ -6,6 +7,9 @@ import { type BoundCall, bindCall } from './bind/parameters.ts'
 import { isSame, mayBeStale } from './current.ts'
 import type { Signature } from './signature.ts'
 import type { Signatures } from './signatures.ts'
+
+/** Binding many small values takes so many times what scanning them does. */
+const COST = 8
 
 /** The functions that a batch calls, as they were when it last looked at them. */
 export class Functions {
@@ -24,10 +28,14 @@ export class Functions {
     await answers([...new Set(names)].map((name) => this.#read(name)))
   }
 
-  /** @throws {GatewayError} function_not_found, invalid_request; as `bindCall` */
-  bind({ name, params }: BatchCall): BoundCall {
+  /**
+   * Binds one call; after many parameters the event loop has its turn.
+   * @throws {GatewayError} function_not_found, invalid_request; as `bindCall`
+   */
+  async bind({ name, params }: BatchCall): Promise<BoundCall> {
     const known = this.#known.get(name)
     if (known === undefined || known instanceof GatewayError) throw known
+    if (params && isSliceOver(COST * (params.end - params.start))) await nextTurn()
     return bindCall(name, known, params)
   }
 

@@ -21,7 +21,7 @@ import { Watch } from './watch.ts'
 export interface ReadRequest {
   name: string
   /** Chooses the function among its overloads, and binds its arguments. */
-  bind: (known: Signature[]) => BoundCall
+  bind: (known: Signature[]) => BoundCall | Promise<BoundCall>
   timeoutMs?: number | undefined
   session?: Session | undefined
 }
@@ -57,7 +57,7 @@ export async function callOnReplica(
   const pools = replicas.pick(database)
   if (!pools) return undefined
   const current = known ?? (await readSignatures(gateway, client, database, request.name))
-  const call = bindRead(current, request)
+  const call = await bindRead(current, request)
   if (!call) return undefined
   try {
     return await run(gateway, client, pools, database, call, request)
@@ -108,9 +108,9 @@ async function readSignatures(
 }
 
 /** Undefined where it may write, and where it does not fit: maybe what is known is stale. */
-function bindRead(known: Signature[], { bind }: ReadRequest): BoundCall | undefined {
+async function bindRead(known: Signature[], { bind }: ReadRequest): Promise<BoundCall | undefined> {
   try {
-    const call = bind(known)
+    const call = await bind(known)
     return call.signature.isReadOnly ? call : undefined
   } catch (error) {
     if (error instanceof GatewayError) return undefined

@@ -1,7 +1,7 @@
 import type { Sql } from '../postgres/connection.ts'
 import { Pace } from './pace.ts'
 import { type Afterwards, readAfterwards } from './session-state.ts'
-import type { ArgumentKind, Signature } from './signature.ts'
+import type { Argument, ArgumentKind, Signature, TypeShape } from './signature.ts'
 
 /** More than anybody has; a limit all the same. */
 const MAX_NAMES = 20_000
@@ -12,15 +12,19 @@ interface ParameterRow {
   mode: 'i' | 'o' | 'b' | 'v'
   type: string
   category: string
+  preferred: boolean
   kind: ArgumentKind
+  element: string | null
   base: number
   baseType: string
 }
 
 type SignatureRow = Omit<
   Signature,
-  'arguments' | 'outputs' | 'statements' | 'pace' | 'afterwards'
+  'arguments' | 'outputs' | 'statements' | 'pace' | 'afterwards' | 'variadicDefault' | 'types'
 > & {
+  variadicDefault: string | null
+  types: ({ type: string } & TypeShape)[]
   /** The arguments of a function; those of a procedure, and what it gives back. */
   parameters: ParameterRow[]
 }
@@ -63,6 +67,23 @@ export async function readSignatures(
       from base b
       join pg_type t on t.oid = b.typbasetype
       where b.typtype = 'd'
+    ),
+    -- All that arguments lead to: below a domain, in an array, in a composite type.
+    part as (
+      select type from parameter where mode <> 'o'
+      union
+      select below.type
+      from part
+      join pg_type t on t.oid = part.type
+      cross join lateral (
+        select t.typbasetype where t.typtype = 'd'
+        union all
+        select t.typelem where t.typtype = 'b' and t.typcategory = 'A'
+        union all
+        select a.atttypid
+        from pg_attribute a
+        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+      ) as below (type)
     )
     select json_build_object(
       'kind', case c.prokind when 'p' then 'procedure' else 'function' end,
@@ -71,6 +92,38 @@ export async function readSignatures(
       'text', format('%s(%s)', c.proname, pg_get_function_arguments(c.oid)),
       'defaults', c.pronargdefaults,
       'variadic', c.provariadic <> 0,
+      'variadicDefault', (
+        select pg_get_function_arg_default(c.oid, p.position::int)
+        from parameter p
+        where p.function = c.oid and p.mode = 'v'
+      ),
+      'types', (
+        select coalesce(json_agg(
+          case
+            when t.typtype = 'c' then json_build_object(
+              'type', format_type(t.oid, -1), 'kind', 'composite', 'attributes', (
+                select coalesce(
+                  json_object_agg(a.attname, format_type(a.atttypid, -1) order by a.attnum), '{}'
+                )
+                from pg_attribute a
+                where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+              )
+            )
+            when t.typname = 'hstore' and t.typtype = 'b'
+              then json_build_object('type', format_type(t.oid, -1), 'kind', 'hstore')
+            else json_build_object(
+              'type', format_type(t.oid, -1),
+              'kind', case t.typtype when 'd' then 'domain' else 'array' end,
+              'of', format_type(case t.typtype when 'd' then t.typbasetype else t.typelem end, -1)
+            )
+          end
+          order by t.oid
+        ), '[]')
+        from part
+        join pg_type t on t.oid = part.type
+        where t.typtype in ('c', 'd') or (t.typtype = 'b' and t.typcategory = 'A')
+          or (t.typname = 'hstore' and t.typtype = 'b')
+      ),
       'isPolymorphic', exists (
         select from parameter p
         join pg_type t on t.oid = p.type
@@ -98,10 +151,13 @@ export async function readSignatures(
             -- A type modifier of -1, so that bpchar and bit are not cut to one character.
             'type', format_type(p.type, -1),
             'category', b.typcategory,
+            'preferred', d.typispreferred,
+            'element', case when b.typcategory = 'A' then format_type(b.typelem, -1) end,
             'kind', case
               when b.typtype = 'p' then 'polymorphic'
               when b.oid in ('json'::regtype, 'jsonb'::regtype) then 'json'
               when b.oid = 'money'::regtype then 'money'
+              when b.oid = 'bytea'::regtype then 'bytea'
               when b.typname = 'hstore' and b.typtype = 'b' then 'hstore'
               when b.typcategory = 'A' and (
                 -- The elements, or what a domain of them is over.
@@ -120,6 +176,7 @@ export async function readSignatures(
           ) order by p.position
         ), '[]')
         from parameter p
+        join pg_type d on d.oid = p.type
         join base b on b.type = p.type and b.typtype <> 'd'
         left join pg_type e on e.oid = b.typelem
         where p.function = c.oid
@@ -129,16 +186,27 @@ export async function readSignatures(
     order by pg_get_function_identity_arguments(c.oid)
   `
   const [rows, afterwards] = await Promise.all([reading, readAfterwards(sql, name)])
-  return rows.map(({ signature: { parameters, ...signature } }) => ({
+  return rows.map(({ signature: { parameters, types, variadicDefault, ...signature } }) => ({
     ...signature,
-    arguments: parameters
-      .filter(({ mode }) => mode !== 'o')
-      .map(({ name, type, category, kind }) => ({ name: name ?? undefined, type, category, kind })),
+    arguments: parameters.filter(({ mode }) => mode !== 'o').map(toArgument),
+    variadicDefault: variadicDefault ?? undefined,
+    types: Object.fromEntries(types.map(({ type, ...shape }) => [type, shape])),
     outputs: signature.kind === 'procedure' ? outputsOf(parameters) : [],
     afterwards: afterwardsOf(signature.kind, afterwards),
     statements: new Map(),
     pace: new Pace(),
   }))
+}
+
+function toArgument({ name, type, category, preferred, kind, element }: ParameterRow): Argument {
+  return {
+    name: name ?? undefined,
+    type,
+    category,
+    preferred,
+    kind,
+    element: element ?? undefined,
+  }
 }
 
 /** A procedure has transactions of its own, and settings that outlive them. */

@@ -1,7 +1,7 @@
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-import type { BoundCall, BoundParameter } from './bind/parameters.ts'
-import { isCurrent, valueSql } from './bind/sql.ts'
+import { type BoundCall, type BoundParameter, textOf } from './bind/parameters.ts'
+import { isCurrent, omittedVariadic, valueSql } from './bind/sql.ts'
 import { changed, explain } from './explain.ts'
 import { FAIL_AS_REPLACED, isReplacedError } from './replaced.ts'
 import type { Session } from './request.ts'
@@ -63,15 +63,17 @@ async function rowsOf(sql: Sql, call: BoundCall, maxBytes: number, watch: Watch)
 async function textsOf(sql: Sql, call: BoundCall): Promise<(string | null)[]> {
   const texts: (string | null)[] = []
   for (const parameter of call.parameters) {
-    texts.push(parameter.form === 'text' ? parameter.value : await textOf(sql, call, parameter))
+    texts.push(
+      parameter.form === 'text' ? textOf(parameter.value) : await converted(sql, call, parameter),
+    )
   }
   return texts
 }
 
-async function textOf(sql: Sql, call: BoundCall, parameter: BoundParameter): Promise<string> {
+async function converted(sql: Sql, call: BoundCall, parameter: BoundParameter): Promise<string> {
   try {
     const [row] = await sql.unsafe(`select (${valueSql(parameter, 1)})::text as value`, [
-      parameter.value,
+      textOf(parameter.value),
     ])
     return row!.value
   } catch (error) {
@@ -135,6 +137,8 @@ function callSql(call: BoundCall): string {
     const value = i === 0 ? guarded(call, parameter) : `$${i + 1}::${parameter.type}`
     args.push(`${parameter.variadic ? 'variadic ' : ''}${name}${value}`)
   }
+  const omitted = omittedVariadic(call)
+  if (isBehindGap && omitted !== undefined) args.push(omitted)
   const name = `${quoteIdentifier(signature.schema)}.${quoteIdentifier(signature.name)}`
   return `call ${name}(${args.join(', ')})`
 }

@@ -29,7 +29,7 @@ export async function callReadOnly(
   params: UrlParameters,
 ): Promise<CallResult> {
   const { signatures, config } = gateway
-  const bind = (known: Signature[]): BoundCall => {
+  const bind = (known: Signature[]): BoundCall | Promise<BoundCall> => {
     const signature = chooseByNames(name, known, params)
     if (!signature.isReadOnly) throw mayWrite(signature)
     return bindTexts(signature, params)
@@ -40,7 +40,7 @@ export async function callReadOnly(
   return alone(gateway, client, database, undefined, ({ connection, sql }, watch) => {
     watch.isReadOnly = true
     return runCurrent(signatures, connection, name, async (known) => {
-      const call = bind(known)
+      const call = await bind(known)
       enter(connection, call.signature)
       return runCall(sql, call, config.maxResultBytes, watch, NO_SETTINGS)
     })

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
-import type { BoundCall } from './bind/parameters.ts'
+import { type BoundCall, valuesOf } from './bind/parameters.ts'
 import { resultSql } from './bind/sql.ts'
 import { changed, explain } from './explain.ts'
 import type { Session } from './request.ts'
@@ -84,10 +84,6 @@ export function guardedQuery(
 ): Query {
   const text = statement(call, maxBytes, IS_IN_TRANSACTION)
   return once(sql.unsafe(text, valuesOf(call), preparing).raw())
-}
-
-function valuesOf({ parameters }: BoundCall): (string | null)[] {
-  return parameters.map(({ value }) => value)
 }
 
 /**

@@ -7,6 +7,8 @@ export type ArgumentKind =
   | 'scalar'
   /** json or jsonb: the JSON itself. */
   | 'json'
+  /** As text, or as an array of integers from 0 to 255. */
+  | 'bytea'
   /** As text, or as a number whatever the decimal point is in the database's country. */
   | 'money'
   | 'money[]'
@@ -30,8 +32,24 @@ export interface Argument {
   type: string
   /** pg_type.typcategory: N number, S string, B boolean, A array, C composite, … */
   category: string
+  /** pg_type.typispreferred: of the types of its category, one without a type becomes this one. */
+  preferred: boolean
   kind: ArgumentKind
+  /** The type of the elements of an array, or of those of the array that a domain is over. */
+  element: string | undefined
 }
+
+/**
+ * What is below the types of arguments, where they are not one value: by the type as SQL writes it
+ * in a cast, all that lead to a composite type or an hstore.
+ */
+export type TypeShapes = { [type: string]: TypeShape }
+
+export type TypeShape =
+  | { kind: 'composite'; attributes: { [name: string]: string } }
+  | { kind: 'hstore' }
+  /** `of`: the type of the elements, or the one below. */
+  | { kind: 'array' | 'domain'; of: string }
 
 /** One column of the row that a procedure answers: an INOUT or an OUT parameter. */
 export interface Output {
@@ -54,6 +72,9 @@ export interface Signature {
   defaults: number
   /** The last argument takes any number of values. */
   variadic: boolean
+  /** The default of the VARIADIC argument, as SQL writes it; undefined where it has none. */
+  variadicDefault: string | undefined
+  types: TypeShapes
   /** Some argument is polymorphic. */
   isPolymorphic: boolean
   returnsVoid: boolean

@@ -5,7 +5,7 @@ import type { Lease } from '../postgres/lease.ts'
 import { answers } from '../postgres/pipeline.ts'
 import type { Client } from '../postgres/pools.ts'
 import { alone, type Timing } from './alone.ts'
-import { type BoundCall, bindCall } from './bind/parameters.ts'
+import { type BoundCall, bindCall, valuesOf } from './bind/parameters.ts'
 import { rowsSql } from './bind/sql.ts'
 import { runCurrent } from './current.ts'
 import { changed, explain } from './explain.ts'
@@ -59,7 +59,7 @@ export function streamCall(
       write: (rows) => sink.write(rows),
     }
     await runCurrent(gateway.signatures, lease.connection, name, async (known) => {
-      const call = bindCall(name, known, params)
+      const call = await bindCall(name, known, params)
       if (call.signature.kind === 'procedure') throw noStream(call)
       watch.isReadOnly = call.signature.isReadOnly
       enter(lease.connection, call.signature)
@@ -91,7 +91,7 @@ async function pump(
   sink: RowSink,
 ): Promise<void> {
   const limit = new RowLimit(lease, config.statementTimeoutMs)
-  const values = call.parameters.map(({ value }) => value)
+  const values = valuesOf(call)
   const query = lease.sql.unsafe(rowsSql(call, as), values, { prepare: false })
   let last: Promise<void> | undefined
   const take = async (rows: Batch) => {

@@ -275,7 +275,7 @@ const STRUCTURES: Type[] = [
       ['{"n":12345678901234567890.10,"t":"a"}', '(12345678901234567890.10,a)'],
       ['{"t":"a,b \\"c\\" \\\\"}', '(,"a,b ""c"" \\\\")'],
       ['{}', '(,)'],
-      ['{"t":"","unknown":1}', '(,"")'],
+      ['{"t":""}', '(,"")'],
     ],
   },
   { type: 'good_pair', values: [['{"n":1,"t":"x"}', '(1,x)']] },
@@ -666,7 +666,7 @@ describe('a value that is none of its type is a 400 that names the parameter and
     ['oid', '4294967296'],
     ['boolean', '2', '"x"', '[true]'],
     ['"bit"', '"2"', '2'],
-    ['bytea', '"\\\\xzz"', '"\\\\400"'],
+    ['bytea', '"\\\\xzz"', '"\\\\400"', '[256]', '[-1]', '[0.5]', '["1"]', '[[1]]', '{}', '7'],
     ['date', '"2024-13-01"', '"5874898-01-01"', '20241332', 'true'],
     ['time', '"24:00:01"'],
     ['timetz', '"12:00+16:00"'],
@@ -698,6 +698,10 @@ describe('a value that is none of its type is a 400 that names the parameter and
     ['lists[]', '[[1,"x"]]', '[1]', '{"a":1}'],
     ['settings', '{}', '[]', '"x"'],
     ['settings[]', '[{"name":1},{}]'],
+    ['pair', '{"n":1,"T":"x"}', '[1]', '5'],
+    ['good_pair', '{"n":1,"unknown":1}', '[]'],
+    ['pair[]', '[{"n":1},{"m":1}]', '[[{"m":1}]]'],
+    ['everything', '{"pairs":[{"m":1}]}', '{"pair":{"m":1}}'],
   ]
   const types = values.map(([type]) => type)
 

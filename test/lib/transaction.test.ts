@@ -6,6 +6,7 @@ import { guardedQuery, readResult } from '../../lib/call/run.ts'
 import { begin, inTransaction, type Query } from '../../lib/call/transaction.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { connectTo, createAdminDatabase, dropAdminDatabase } from '../helpers/gateway.ts'
+import { jsonOfValue } from '../helpers/json.ts'
 
 const MAX_BYTES = 1000
 const nobody = { over: () => {} }
@@ -32,7 +33,7 @@ afterAll(async () => {
 })
 
 async function guarded(name: string, params: string[]) {
-  const call = bindCall(name, await readSignatures(sql, name), params)
+  const call = await bindCall(name, await readSignatures(sql, name), jsonOfValue(params))
   const query = guardedQuery(sql, call, MAX_BYTES)
   return { query, read: (result: unknown) => readResult(call, result, MAX_BYTES).rows.toString() }
 }

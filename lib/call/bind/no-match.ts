@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Signature } from '../signature.ts'
 import { didYouMean, nearMisses } from './near-misses.ts'
-import type { Parameters } from './parameters.ts'
+import type { Values } from './overloads.ts'
 
 /** So many names of parameters are told, and thought about. */
 const MAX_NAMES = 20
@@ -17,13 +17,13 @@ export function unknownFunction(name: string, names: Iterable<string> = []): Gat
 }
 
 /** The error of parameters that no function of the name takes. */
-export function noOverload(signatures: Signature[], params: Parameters): GatewayError {
+export function noOverload(signatures: Signature[], values: Values): GatewayError {
   const { name } = signatures[0]!
   const candidates = signatures.map(({ text }) => text)
-  const suggestions = Array.isArray(params) ? [] : nearParameters(signatures, Object.keys(params))
+  const suggestions = Array.isArray(values) ? [] : nearParameters(signatures, [...values.keys()])
   return new GatewayError(
     'function_not_found',
-    `No ${noun(signatures)} ${name} takes ${given(params)}${didYouMean(suggestions)}` +
+    `No ${noun(signatures)} ${name} takes ${given(values)}${didYouMean(suggestions)}` +
       `${suggestions.length > 0 ? ' There' : '; there'} is ${candidates.join('; ')}`,
     suggestions.length > 0 ? { candidates, suggestions } : { candidates },
   )
@@ -59,9 +59,9 @@ function nearParameters(signatures: Signature[], names: string[]): string[] {
   return [...new Set(unknown.flatMap((name) => nearMisses(name, free).slice(0, 1)))]
 }
 
-function given(params: Parameters): string {
-  if (Array.isArray(params)) return `${params.length} parameter${params.length === 1 ? '' : 's'}`
-  const names = Object.keys(params)
+function given(values: Values): string {
+  if (Array.isArray(values)) return `${values.length} parameter${values.length === 1 ? '' : 's'}`
+  const names = [...values.keys()]
   const shown = names.slice(0, MAX_NAMES).join(', ') || '(none)'
   return `parameters named ${shown}${names.length > MAX_NAMES ? ', …' : ''}`
 }

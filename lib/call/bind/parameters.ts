@@ -1,35 +1,34 @@
 import { GatewayError } from '../../errors.ts'
-import type { JsonValue } from '../../json.ts'
+import { countOf, type Json } from '../../json/json.ts'
+import { runInSlices, runNow, SLICE_BYTES, type Steps } from '../../json/slices.ts'
 import type { Argument, ArgumentKind, Signature } from '../signature.ts'
 import { openRecord } from './no-match.ts'
-import { chooseOverload, type Given } from './overloads.ts'
+import { chooseOverload } from './overloads.ts'
 import { polymorphicTypes } from './polymorphic.ts'
+import { NoText } from './text.ts'
 import { unconvertible } from './unconvertible.ts'
-import { NoText, type ValueText, valueText } from './values.ts'
-
-/** What a caller sends: by position, or by name. */
-export type Parameters = JsonValue[] | { [name: string]: JsonValue }
+import { plainValue, structuredValue, type ValueText } from './values.ts'
 
 /** Those of a VARIADIC function are elements of one array; no other takes so many. */
 const MAX_PARAMETERS = 10_000
 
 /**
- * The `params` of a request: absent is none.
- * @throws {GatewayError} invalid_request where it is neither an array nor an object, or too long
+ * The `params` of a request, an array or an object; absent and null are none.
+ * @throws {GatewayError} invalid_request where it is neither, or too long
  */
-export function parseParameters(value: JsonValue | undefined): Parameters {
-  if (value === undefined || value === null) return []
-  if (typeof value === 'object') {
-    const count = Array.isArray(value) ? value.length : Object.keys(value).length
-    if (count <= MAX_PARAMETERS) return value
+export function parseParameters(value: Json | undefined): Json | undefined {
+  if (value === undefined || value.kind === 'null') return undefined
+  if (value.kind !== 'array' && value.kind !== 'object') {
     throw new GatewayError(
       'invalid_request',
-      `params has ${count} parameters, more than ${MAX_PARAMETERS}`,
+      'params must be an array (by position) or an object (by name)',
     )
   }
+  const count = countOf(value)
+  if (count <= MAX_PARAMETERS) return value
   throw new GatewayError(
     'invalid_request',
-    'params must be an array (by position) or an object (by name)',
+    `params has ${count} parameters, more than ${MAX_PARAMETERS}`,
   )
 }
 
@@ -52,29 +51,51 @@ export interface BoundCall {
 }
 
 /**
- * Chooses the overload that takes these parameters, and makes each value a text of PostgreSQL.
+ * Chooses the overload that takes these parameters, and makes each value what PostgreSQL reads: at
+ * once where they are short, else in slices, with turns of the event loop between them.
  * @throws {GatewayError} function_not_found where no overload takes them; invalid_request where two
- *   fit alike, where a value cannot be any text of PostgreSQL, or where nobody can call the function
+ *   fit alike, where a name is given twice, where a value cannot be any text of PostgreSQL, or where
+ *   nobody can call the function
  */
-export function bindCall(name: string, signatures: Signature[], params: Parameters): BoundCall {
-  const { signature, given } = chooseOverload(name, signatures, params)
-  if (signature.isOpenRecord) throw openRecord(signature)
-  const types = signature.isPolymorphic ? polymorphicTypes(given) : undefined
-  const parameters = given.map((one) => bind(one, types?.get(one)))
-  return { signature, parameters }
+export function bindCall(
+  name: string,
+  signatures: Signature[],
+  params: Json | undefined,
+): BoundCall | Promise<BoundCall> {
+  const steps = bind(name, signatures, params)
+  const isShort = params === undefined || params.end - params.start <= SLICE_BYTES
+  return isShort ? runNow(steps) : runInSlices(steps)
 }
 
-/** `resolved`: the type that a polymorphic argument has become. */
-function bind(given: Given, resolved: string | undefined): BoundParameter {
-  const { argument, label, named, variadic } = given
-  const type = resolved ?? argument.type
-  const kind = resolved === undefined ? argument.kind : resolvedKind(resolved)
-  try {
-    const { form, value } = valueText(kind, label, given.value)
-    return { argument, label, type, form, value, named, variadic }
-  } catch (error) {
-    throw error instanceof NoText ? unconvertible(label, type, error.message) : error
+/** The values of a call as texts, for a driver that takes no bytes. */
+export function valuesOf({ parameters }: BoundCall): (string | null)[] {
+  return parameters.map(({ value }) => textOf(value))
+}
+
+/** A value as a text, for a driver that takes no bytes. */
+export function textOf(value: string | Buffer | null): string | null {
+  return value === null || typeof value === 'string' ? value : value.toString()
+}
+
+function* bind(name: string, signatures: Signature[], params: Json | undefined): Steps<BoundCall> {
+  const { signature, given } = yield* chooseOverload(name, signatures, params)
+  if (signature.isOpenRecord) throw openRecord(signature)
+  const types = signature.isPolymorphic ? yield* polymorphicTypes(given) : undefined
+  const parameters: BoundParameter[] = []
+  for (const one of given) {
+    const { argument, label, named, variadic, value } = one
+    const resolved = types?.get(one)
+    const type = resolved ?? argument.type
+    const kind = resolved === undefined ? argument.kind : resolvedKind(resolved)
+    try {
+      const text = plainValue(kind, value) ?? (yield* structuredValue(kind, signature.types, one))
+      const { form, value: bound } = text
+      parameters.push({ argument, label, type, form, value: bound, named, variadic })
+    } catch (error) {
+      throw error instanceof NoText ? unconvertible(label, type, error.message) : error
+    }
   }
+  return { signature, parameters }
 }
 
 function resolvedKind(type: string): ArgumentKind {

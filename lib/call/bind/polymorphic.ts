@@ -1,4 +1,6 @@
-import { isNumber, type JsonValue, numberText } from '../../json.ts'
+import { Children, type Json } from '../../json/json.ts'
+import { isSliceOver, STEP_BYTES, type Steps } from '../../json/slices.ts'
+import { jsonOf } from '../../json/text.ts'
 import type { Given } from './overloads.ts'
 import { unconvertible } from './unconvertible.ts'
 
@@ -10,6 +12,9 @@ const DEFAULT = 'text'
 
 const NUMBER_TYPES = ['integer', 'bigint', 'numeric']
 
+/** The digits of the largest bigint. */
+const MAX_DIGITS = 19
+
 /** The types of each of these have one element type in common (PostgreSQL: "Polymorphic Types"). */
 const FAMILIES = [
   { element: /^any(element|nonarray)$/, array: 'anyarray' },
@@ -20,8 +25,8 @@ const FAMILIES = [
  * The type that PostgreSQL gives a literal of the value. Whatever is polymorphic becomes it, unless
  * other arguments have a say.
  */
-export function literalType(value: JsonValue): string {
-  return settled(typeOf(value))
+export function* literalType(value: Json): Steps<string> {
+  return settled(yield* typeOf(value))
 }
 
 /**
@@ -30,20 +35,23 @@ export function literalType(value: JsonValue): string {
  * the values have none in common each keeps its own, and PostgreSQL finds no such function.
  * @throws {GatewayError} invalid_request for a type of which JSON has no values, such as anyrange
  */
-export function polymorphicTypes(given: Given[]): Map<Given, string> {
+export function* polymorphicTypes(given: Given[]): Steps<Map<Given, string>> {
   const types = new Map<Given, string>()
   for (const { element, array } of FAMILIES) {
     const members = given.filter(({ argument: { type } }) => type === array || element.test(type))
+    const own: string[] = []
+    for (const { value } of members) own.push(yield* typeOf(value))
     const common = commonType(
-      members.map(({ argument: { type }, value }) =>
-        type === array ? elementType(value) : typeOf(value),
+      members.map(({ argument: { type } }, i) =>
+        type === array ? own[i]!.replace(/\[\]$/, '') : own[i]!,
       ),
     )
-    for (const member of members) {
+    for (const [i, member] of members.entries()) {
       const { argument, value } = member
       const isArray = argument.type === array
-      const fits = common !== undefined && (!isArray || value === null || Array.isArray(value))
-      types.set(member, settled(!fits ? typeOf(value) : isArray ? `${common}[]` : common))
+      const fits =
+        common !== undefined && (!isArray || value.kind === 'null' || value.kind === 'array')
+      types.set(member, settled(!fits ? own[i]! : isArray ? `${common}[]` : common))
     }
   }
   for (const one of given) {
@@ -55,16 +63,28 @@ export function polymorphicTypes(given: Given[]): Map<Given, string> {
   return types
 }
 
-function typeOf(value: JsonValue): string {
-  if (isNumber(value)) return numberType(numberText(value))
-  if (typeof value === 'boolean') return 'boolean'
-  if (Array.isArray(value)) return `${elementType(value)}[]`
-  if (value === null) return ANY
-  return typeof value === 'object' ? 'jsonb' : 'text'
+function* typeOf(value: Json): Steps<string> {
+  return value.kind === 'array' ? `${yield* elementType(value)}[]` : plainType(value)
+}
+
+/** Of a value that is no array. */
+function plainType(value: Json): string {
+  switch (value.kind) {
+    case 'number':
+      return numberType(value)
+    case 'boolean':
+      return 'boolean'
+    case 'null':
+      return ANY
+    default:
+      return value.kind === 'object' ? 'jsonb' : 'text'
+  }
 }
 
 /** PostgreSQL manual, "Numeric Constants". */
-function numberType(text: string): string {
+function numberType(value: Json): string {
+  if (value.end - value.start > MAX_DIGITS + 1) return 'numeric'
+  const text = jsonOf(value)
   if (!/^-?\d{1,19}$/.test(text)) return 'numeric'
   const number = BigInt(text)
   if (BigInt.asIntN(32, number) === number) return 'integer'
@@ -72,16 +92,18 @@ function numberType(text: string): string {
 }
 
 /** The type of the elements of an array, whatever its dimensions; text where they are mixed. */
-function elementType(value: JsonValue): string {
-  if (value === null) return ANY
-  if (!Array.isArray(value)) return typeOf(value)
+function* elementType(array: Json): Steps<string> {
   const types = new Set<string>()
-  const arrays = [value]
-  for (let array = arrays.pop(); array; array = arrays.pop()) {
-    for (const element of array) {
-      if (Array.isArray(element)) arrays.push(element)
-      else types.add(typeOf(element))
+  const walks = [new Children(array)]
+  for (let walk = walks.at(-1); walk; walk = walks.at(-1)) {
+    if (!walk.next()) {
+      walks.pop()
+      continue
     }
+    if (isSliceOver(STEP_BYTES + walk.end - walk.start)) yield
+    const element = walk.value
+    if (element.kind === 'array') walks.push(new Children(element))
+    else types.add(plainType(element))
   }
   return commonType([...types]) ?? DEFAULT
 }

@@ -38,11 +38,11 @@ export function rowsSql(call: BoundCall, as: 'json' | 'columns'): string {
 
 /** What gives the rows of a call, as a sub-select without a name. */
 function source(call: BoundCall, mayRun: string): string {
-  const { signature, parameters } = call
+  const { signature } = call
   const name = `${quoteIdentifier(signature.schema)}.${quoteIdentifier(signature.name)}`
   // A void function in LANGUAGE sql gives null where one in PL/pgSQL gives ''.
   const columns = signature.returnsVoid ? `'' as ${quoteIdentifier(signature.name)}` : '*'
-  const args = parameters.map(argument).join(', ')
+  const args = argumentsOf(call)
   return `(select ${columns} from ${name}(${args}) where ${mayRun})`
 }
 
@@ -57,10 +57,30 @@ export function isCurrent({ signature }: BoundCall): string {
   return signature.relation ? `${isSame} and '${signature.relation}'::regclass is not null` : isSame
 }
 
-function argument(parameter: BoundParameter, i: number): string {
-  const variadic = parameter.variadic ? 'variadic ' : ''
-  const named = parameter.named ? `${quoteIdentifier(parameter.label)} => ` : ''
-  return variadic + named + valueSql(parameter, i + 1)
+function argumentsOf(call: BoundCall): string {
+  const { signature, parameters } = call
+  const omitted = omittedVariadic(call)
+  // PostgreSQL finds no VARIADIC function by the names of its other arguments alone.
+  const isByPosition =
+    omitted !== undefined &&
+    parameters.every(({ argument }, i) => argument === signature.arguments[i])
+  const args = parameters.map((parameter, i) => {
+    const variadic = parameter.variadic ? 'variadic ' : ''
+    const isNamed = parameter.named && !isByPosition
+    const named = isNamed ? `${quoteIdentifier(parameter.label)} => ` : ''
+    return variadic + named + valueSql(parameter, i + 1)
+  })
+  if (omitted !== undefined && !isByPosition) args.push(omitted)
+  return args.join(', ')
+}
+
+/** The default of the VARIADIC argument by its name, where it is left out and has both. */
+export function omittedVariadic({ signature, parameters }: BoundCall): string | undefined {
+  const last = signature.arguments.at(-1)
+  if (!signature.variadic || parameters.at(-1)?.variadic || last?.name === undefined) {
+    return undefined
+  }
+  return `variadic ${quoteIdentifier(last.name)} => ${signature.variadicDefault}`
 }
 
 /**
@@ -68,9 +88,42 @@ function argument(parameter: BoundParameter, i: number): string {
  * by PostgreSQL itself (json_to_record: nested arrays, composites, domains; numbers digit for
  * digit).
  */
-export function valueSql({ form, type, label }: BoundParameter, n: number): string {
-  if (form === 'text') return `$${n}::${type}`
-  if (form !== 'record') return `$${n}::${form}::${type}`
-  const key = quoteIdentifier(label)
-  return `(select ${key} from json_to_record($${n}::json) as r (${key} ${type}))`
+export function valueSql({ form, type, label, argument }: BoundParameter, n: number): string {
+  switch (form) {
+    case 'text':
+      return `$${n}::${type}`
+    case 'string':
+      return `($${n}::json #>> '{}')::${type}`
+    case 'numeric':
+      return `$${n}::numeric::${type}`
+    case 'record':
+      return fieldSql(`$${n}::json`, quoteIdentifier(label), type)
+    case 'numeric[]':
+      return `${fieldSql(`$${n}::json`, quoteIdentifier(label), form)}::${type}`
+    case 'json[]':
+      // Each as the text it has; an array within is no further dimension.
+      return elementsSql(
+        n,
+        `case json_typeof(element) when 'null' then null else element::text end`,
+        'text',
+        type,
+      )
+    case 'array[]': {
+      const record = `json_build_object('element', element)`
+      return elementsSql(n, fieldSql(record, 'element', argument.element!), argument.element!, type)
+    }
+  }
+}
+
+/** The one field of a JSON object, as its type. */
+function fieldSql(json: string, key: string, type: string): string {
+  return `(select ${key} from json_to_record(${json}) as r (${key} ${type}))`
+}
+
+/** An array of a value for each element of the JSON array `$n`. */
+function elementsSql(n: number, value: string, valueType: string, type: string): string {
+  return (
+    `(select coalesce(array_agg(${value} order by place), array[]::${valueType}[])::${type} ` +
+    `from json_array_elements($${n}::json) with ordinality as e (element, place))`
+  )
 }

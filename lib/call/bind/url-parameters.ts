@@ -1,18 +1,23 @@
 import { GatewayError } from '../../errors.ts'
-import { type JsonValue, parseJson } from '../../json.ts'
+import type { Json } from '../../json/json.ts'
+import { scanNow } from '../../json/scan.ts'
+import { runNow } from '../../json/slices.ts'
 import type { Argument, Signature } from '../signature.ts'
 import { chooseOverload } from './overloads.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { unconvertible } from './unconvertible.ts'
 
-/** The parameters of a call in a URL: by name, each with all the texts it was given. */
-export type UrlParameters = Map<string, string[]>
+/**
+ * The parameters of a call in a URL: by name, each with all the texts it was given; null is SQL
+ * NULL.
+ */
+export type UrlParameters = Map<string, (string | null)[]>
 
 const ANY_ARRAYS = ['anyarray', 'anycompatiblearray']
 
 /**
  * Chooses the overload that takes parameters of these names. What they look like says nothing: in a
- * URL all is text.
+ * URL all is text, as a literal without a type is.
  * @throws {GatewayError} function_not_found where none does; invalid_request where several do
  */
 export function chooseByNames(
@@ -20,8 +25,8 @@ export function chooseByNames(
   signatures: Signature[],
   params: UrlParameters,
 ): Signature {
-  const values = Object.fromEntries([...params.keys()].map((key) => [key, null]))
-  return chooseOverload(name, signatures, values).signature
+  const values = [...params.keys()].map((key): [string, string] => [key, 'null'])
+  return runNow(chooseOverload(name, signatures, objectOf(values))).signature
 }
 
 /**
@@ -30,39 +35,50 @@ export function chooseByNames(
  * one by one.
  * @throws {GatewayError} invalid_request naming the parameter
  */
-export function bindTexts(signature: Signature, params: UrlParameters): BoundCall {
-  const values: [name: string, value: JsonValue][] = []
+export function bindTexts(
+  signature: Signature,
+  params: UrlParameters,
+): BoundCall | Promise<BoundCall> {
+  const values: [name: string, json: string][] = []
   const args = signature.arguments.map((argument) => {
     const { name = '', kind } = argument
     const texts = params.get(name)
     if (!texts) return argument
-    const value = valueOfTexts(argument, texts)
-    values.push([name, value])
-    const isText = typeof value === 'string' && kind !== 'polymorphic'
+    const json = jsonOfTexts(argument, texts)
+    values.push([name, json])
+    const isText = json.startsWith('"') && kind !== 'polymorphic'
     return isText ? { ...argument, kind: 'scalar' as const } : argument
   })
-  const named = Object.fromEntries(values)
-  return bindCall(signature.name, [{ ...signature, arguments: args }], named)
+  return bindCall(signature.name, [{ ...signature, arguments: args }], objectOf(values))
 }
 
-function valueOfTexts(argument: Argument, texts: string[]): JsonValue {
+/** An object of these members, whose values are JSON texts. */
+function objectOf(members: [name: string, json: string][]): Json {
+  const texts = members.map(([name, json]) => `${JSON.stringify(name)}:${json}`)
+  return scanNow(Buffer.from(`{${texts.join(',')}}`))
+}
+
+function jsonOfTexts(argument: Argument, texts: (string | null)[]): string {
   const { name = '', type, kind, category } = argument
   const [text = ''] = texts
+  if (texts.length === 1 && text === null) return 'null'
   if (category === 'A' || ANY_ARRAYS.includes(type)) {
-    if (texts.length === 1 && text.startsWith('[')) return json(argument, text)
-    if (kind === 'polymorphic') return texts
-    return texts.length === 1 && text.startsWith('{') ? text : arrayText(texts)
+    if (texts.length === 1 && text?.startsWith('[')) return checkedJson(argument, text)
+    if (kind === 'polymorphic') return JSON.stringify(texts)
+    return JSON.stringify(texts.length === 1 && text?.startsWith('{') ? text : arrayText(texts))
   }
   if (texts.length > 1) {
     throw unconvertible(name, type, `it is given ${texts.length} times, and is no array`)
   }
   const mayBeObject = kind === 'structured' || kind === 'hstore'
-  return mayBeObject && text.startsWith('{') ? json(argument, text) : text
+  const isObject = mayBeObject && text?.startsWith('{')
+  return isObject ? checkedJson(argument, text!) : JSON.stringify(text)
 }
 
-function json({ name = '', type }: Argument, text: string): JsonValue {
+function checkedJson({ name = '', type }: Argument, text: string): string {
   try {
-    return parseJson(text)
+    scanNow(Buffer.from(text))
+    return text
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
     throw unconvertible(name, type, error.message.replace('The body', 'it'))
@@ -70,6 +86,9 @@ function json({ name = '', type }: Argument, text: string): JsonValue {
 }
 
 /** PostgreSQL manual, "Array Input and Output Syntax". */
-function arrayText(elements: string[]): string {
-  return `{${elements.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
+function arrayText(elements: (string | null)[]): string {
+  const texts = elements.map((text) =>
+    text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`,
+  )
+  return `{${texts.join(',')}}`
 }

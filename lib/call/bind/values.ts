@@ -1,5 +1,11 @@
-import { isNumber, type JsonValue, jsonText, numberText } from '../../json.ts'
-import type { ArgumentKind } from '../signature.ts'
+import { Children, countOf, type Json } from '../../json/json.ts'
+import { isSliceOver, STEP_BYTES, type Steps } from '../../json/slices.ts'
+import { jsonOf, jsonOrBytesOf } from '../../json/text.ts'
+import type { ArgumentKind, TypeShapes } from '../signature.ts'
+import { recordText } from './composites.ts'
+import { hstoreText } from './hstore.ts'
+import type { Given } from './overloads.ts'
+import { NoText, scalarText } from './text.ts'
 
 /** PostgreSQL's MAXDIM. */
 const MAX_DIMENSIONS = 6
@@ -7,115 +13,99 @@ const MAX_DIMENSIONS = 6
 /** How a value stands in the SQL of a call. */
 export interface ValueText {
   /**
-   * What `$n` is: the value as its type writes it, JSON that PostgreSQL takes apart, or one of
-   * these types, of which a cast makes the value.
+   * What `$n` is:
+   * - `text`: the value as its type writes it,
+   * - `string`: a JSON string that has it,
+   * - `record`: a JSON object whose one member, named by the label, is taken apart,
+   * - `numeric`, `numeric[]`: the same, of which a cast makes the value,
+   * - `json[]`, `array[]`: a JSON array, whose elements are those of the value whatever they are.
    */
-  form: 'text' | 'record' | 'numeric' | 'numeric[]'
-  /** Null is SQL NULL. */
-  value: string | null
+  form: 'text' | 'string' | 'record' | 'numeric' | 'numeric[]' | 'json[]' | 'array[]'
+  /** Null is SQL NULL. UTF-8, where it is bytes. */
+  value: string | Buffer | null
 }
 
-/** Why no text of PostgreSQL is a value, as its message. */
-export class NoText extends Error {}
-
 /**
- * A JSON value as PostgreSQL reads it. A record is an object whose one key is the label; see
- * `valueSql`.
+ * A JSON value as PostgreSQL reads it, where it is one text; undefined where it is more.
  * @throws {NoText}
  */
-export function valueText(kind: ArgumentKind, label: string, value: JsonValue): ValueText {
-  if (value === null) return { form: 'text', value }
-  if (typeof value !== 'object') return { form: formOf(kind, value), value: text(kind, value) }
-  if (kind === 'money[]' && isNumbers(value)) {
-    return { form: 'numeric[]', value: arrayText(value, scalarText, MAX_DIMENSIONS) }
-  }
-  return kind === 'structured' || kind === 'money[]'
-    ? { form: 'record', value: `{${JSON.stringify(label)}:${json(value)}}` }
-    : { form: 'text', value: text(kind, value) }
-}
-
-/** Money as text has a decimal point, or a comma, as lc_monetary says; JSON has a point. */
-function formOf(kind: ArgumentKind, value: JsonValue): 'text' | 'numeric' {
-  return kind === 'money' && isNumber(value) ? 'numeric' : 'text'
-}
-
-function isNumbers(value: JsonValue, dimensions = MAX_DIMENSIONS): boolean {
-  return Array.isArray(value)
-    ? dimensions > 0 && value.every((element) => isNumbers(element, dimensions - 1))
-    : value === null || isNumber(value)
-}
-
-function text(kind: ArgumentKind, value: Exclude<JsonValue, null>): string {
-  switch (kind) {
-    case 'json':
-      return json(value)
-    case 'json[]':
-      return arrayText(value, json)
-    case 'hstore[]':
-      return arrayText(value, hstoreText, MAX_DIMENSIONS)
-    case 'array[]':
-      return arrayText(value, (inner) => arrayText(inner, scalarText, MAX_DIMENSIONS))
-    case 'hstore':
-      return hstoreText(value)
-    default:
-      return scalarText(value)
-  }
-}
-
-function scalarText(value: JsonValue): string {
-  if (isNumber(value)) return numberText(value)
-  return typeof value === 'object' ? json(value) : checked(String(value))
+export function plainValue(kind: ArgumentKind, json: Json): ValueText | undefined {
+  if (json.kind === 'null') return { form: 'text', value: null }
+  if (kind === 'json') return { form: 'text', value: jsonOrBytesOf(json) }
+  const isContainer = json.kind === 'array' || json.kind === 'object'
+  if (isContainer && kind !== 'scalar' && kind !== 'money') return undefined
+  if (kind === 'bytea' && json.kind !== 'string') throw noBytes()
+  const text = scalarText(json)
+  if (text === undefined) return { form: 'string', value: jsonOrBytesOf(json) }
+  // Money as text has a decimal point, or a comma, as lc_monetary says; JSON has a point.
+  return { form: kind === 'money' && json.kind === 'number' ? 'numeric' : 'text', value: text }
 }
 
 /**
- * An array as PostgreSQL writes it (manual, "Array Input and Output Syntax"); nothing in it is left
- * without quotes. Arrays within it are further dimensions, up to so many, and then elements.
+ * A JSON array or object as PostgreSQL reads it.
+ * @throws {NoText}
  */
-function arrayText(
-  value: JsonValue,
-  elementText: (value: JsonValue) => string,
-  dimensions = 1,
-): string {
-  if (!Array.isArray(value)) return arrayLiteral(value)
-  const elements = value.map((element) => {
-    if (element === null) return 'NULL'
-    return dimensions > 1 && Array.isArray(element)
-      ? arrayText(element, elementText, dimensions - 1)
-      : quoted(elementText(element))
-  })
-  return `{${elements.join(',')}}`
-}
-
-/** A caller may write it like that, too: `"{1,2}"`. */
-function arrayLiteral(value: JsonValue): string {
-  if (typeof value === 'object') throw new NoText('it is an object; send an array')
-  return scalarText(value)
-}
-
-/** PostgreSQL manual, "hstore External Representation". All values of an hstore are text. */
-function hstoreText(value: JsonValue): string {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return scalarText(value)
-  const pairs = Object.keys(value).map((key) => {
-    const one = value[key]!
-    return `${quoted(checked(key))}=>${one === null ? 'NULL' : quoted(scalarText(one))}`
-  })
-  return pairs.join(',')
-}
-
-function quoted(text: string): string {
-  return `"${text.replace(/["\\]/g, '\\$&')}"`
-}
-
-function json(value: JsonValue): string {
-  try {
-    return jsonText(value)
-  } catch {
-    throw new NoText('it is nested too deeply')
+export function* structuredValue(
+  kind: ArgumentKind,
+  types: TypeShapes,
+  { argument, label, value }: Given,
+): Steps<ValueText> {
+  const isArray = value.kind === 'array'
+  switch (kind) {
+    case 'bytea':
+      if (!isArray) throw noBytes()
+      return { form: 'text', value: yield* bytesText(value) }
+    case 'json[]':
+    case 'array[]':
+      if (!isArray) throw noArray()
+      return { form: kind, value: jsonOrBytesOf(value) }
+    case 'hstore':
+      if (isArray && countOf(value) > 0) return { form: 'text', value: jsonOrBytesOf(value) }
+      return { form: 'text', value: yield* hstoreText(value) }
+    case 'money[]': {
+      const form = (yield* isNumbers(value)) ? 'numeric[]' : 'record'
+      return { form, value: yield* recordText(types, argument.type, label, value) }
+    }
+    default:
+      if (kind === 'hstore[]' && !isArray) throw noArray()
+      return { form: 'record', value: yield* recordText(types, argument.type, label, value) }
   }
 }
 
-function checked(text: string): string {
-  if (text.includes('\0')) throw new NoText('PostgreSQL text holds no NUL character')
-  if (!text.isWellFormed()) throw new NoText('it holds half a surrogate pair')
-  return text
+/** Whether it is an array of numbers and nulls, of so many dimensions at most. */
+function* isNumbers(json: Json, dimensions = MAX_DIMENSIONS): Steps<boolean> {
+  if (json.kind !== 'array' || dimensions === 0) return false
+  const children = new Children(json)
+  while (children.next()) {
+    if (isSliceOver(STEP_BYTES)) yield
+    const element = children.value
+    if (element.kind === 'number' || element.kind === 'null') continue
+    if (!(yield* isNumbers(element, dimensions - 1))) return false
+  }
+  return true
+}
+
+/**
+ * The text of bytes that are given as an array of integers (PostgreSQL manual, "bytea Hex Format").
+ * @throws {NoText} for what is no integer from 0 to 255
+ */
+function* bytesText(array: Json): Steps<string | Buffer> {
+  const bytes = Buffer.alloc(countOf(array))
+  const children = new Children(array)
+  for (let i = 0; children.next(); i++) {
+    if (isSliceOver(STEP_BYTES + children.end - children.start)) yield
+    const element = children.value
+    const byte = element.kind === 'number' ? Number(jsonOf(element)) : -1
+    if (!Number.isInteger(byte) || byte < 0 || byte > 255) throw noBytes()
+    bytes[i] = byte
+  }
+  return `\\x${bytes.toString('hex')}`
+}
+
+function noBytes(): NoText {
+  return new NoText('bytes are hex text (\\x…) or an array of integers from 0 to 255')
+}
+
+function noArray(): NoText {
+  return new NoText('it is an object; send an array')
 }
