@@ -134,9 +134,12 @@ export class Catalog {
         { database },
       )
     }
+    const instead = found
+      ? `${database} is that of tenant ${found.tenantId}, whose id is spelled in another way`
+      : 'POST /register creates it'
     throw new GatewayError(
       'database_not_found',
-      `${describeOwner(owner)} has no database; POST /register creates it`,
+      `${describeOwner(owner)} has no database; ${instead}`,
       { database },
     )
   }

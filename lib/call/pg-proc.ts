@@ -15,15 +15,15 @@ interface ParameterRow {
   preferred: boolean
   kind: ArgumentKind
   element: string | null
+  default: string | null
   base: number
   baseType: string
 }
 
 type SignatureRow = Omit<
   Signature,
-  'arguments' | 'outputs' | 'statements' | 'pace' | 'afterwards' | 'variadicDefault' | 'types'
+  'arguments' | 'outputs' | 'statements' | 'pace' | 'afterwards' | 'types'
 > & {
-  variadicDefault: string | null
   types: ({ type: string } & TypeShape)[]
   /** The arguments of a function; those of a procedure, and what it gives back. */
   parameters: ParameterRow[]
@@ -92,11 +92,6 @@ export async function readSignatures(
       'text', format('%s(%s)', c.proname, pg_get_function_arguments(c.oid)),
       'defaults', c.pronargdefaults,
       'variadic', c.provariadic <> 0,
-      'variadicDefault', (
-        select pg_get_function_arg_default(c.oid, p.position::int)
-        from parameter p
-        where p.function = c.oid and p.mode = 'v'
-      ),
       'types', (
         select coalesce(json_agg(
           case
@@ -152,6 +147,9 @@ export async function readSignatures(
             'type', format_type(p.type, -1),
             'category', b.typcategory,
             'preferred', d.typispreferred,
+            'default', case
+              when c.provariadic <> 0 then pg_get_function_arg_default(c.oid, p.position::int)
+            end,
             'element', case when b.typcategory = 'A' then format_type(b.typelem, -1) end,
             'kind', case
               when b.typtype = 'p' then 'polymorphic'
@@ -186,10 +184,9 @@ export async function readSignatures(
     order by pg_get_function_identity_arguments(c.oid)
   `
   const [rows, afterwards] = await Promise.all([reading, readAfterwards(sql, name)])
-  return rows.map(({ signature: { parameters, types, variadicDefault, ...signature } }) => ({
+  return rows.map(({ signature: { parameters, types, ...signature } }) => ({
     ...signature,
     arguments: parameters.filter(({ mode }) => mode !== 'o').map(toArgument),
-    variadicDefault: variadicDefault ?? undefined,
     types: Object.fromEntries(types.map(({ type, ...shape }) => [type, shape])),
     outputs: signature.kind === 'procedure' ? outputsOf(parameters) : [],
     afterwards: afterwardsOf(signature.kind, afterwards),
@@ -198,7 +195,8 @@ export async function readSignatures(
   }))
 }
 
-function toArgument({ name, type, category, preferred, kind, element }: ParameterRow): Argument {
+function toArgument(row: ParameterRow): Argument {
+  const { name, type, category, preferred, kind, element } = row
   return {
     name: name ?? undefined,
     type,
@@ -206,6 +204,7 @@ function toArgument({ name, type, category, preferred, kind, element }: Paramete
     preferred,
     kind,
     element: element ?? undefined,
+    default: row.default ?? undefined,
   }
 }
 

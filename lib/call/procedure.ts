@@ -1,7 +1,7 @@
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { type BoundCall, type BoundParameter, textOf } from './bind/parameters.ts'
-import { isCurrent, omittedVariadic, valueSql } from './bind/sql.ts'
+import { isCurrent, valueSql, variadicArguments } from './bind/sql.ts'
 import { changed, explain } from './explain.ts'
 import { FAIL_AS_REPLACED, isReplacedError } from './replaced.ts'
 import type { Session } from './request.ts'
@@ -122,25 +122,35 @@ async function typesOf(
  * all of which stand before the first with a default (PostgreSQL manual, "CREATE PROCEDURE").
  */
 function callSql(call: BoundCall): string {
-  const { signature, parameters } = call
+  const { signature } = call
+  const given = variadicArguments(call, argumentSql(call)) ?? namedArguments(call)
   const args: string[] = []
-  let isBehindGap = false
-  for (let i = 0; i <= parameters.length; i++) {
+  for (let i = 0; i <= given.length; i++) {
     for (const output of signature.outputs) {
       if (output.place === i) args.push(output.type ? `null::${output.type}` : 'null')
     }
-    const parameter = parameters[i]
-    if (!parameter) break
-    // Those before have been left out, so that this one has to be named.
-    isBehindGap ||= parameter.argument !== signature.arguments[i]
-    const name = isBehindGap ? `${quoteIdentifier(parameter.label)} => ` : ''
-    const value = i === 0 ? guarded(call, parameter) : `$${i + 1}::${parameter.type}`
-    args.push(`${parameter.variadic ? 'variadic ' : ''}${name}${value}`)
+    if (i < given.length) args.push(given[i]!)
   }
-  const omitted = omittedVariadic(call)
-  if (isBehindGap && omitted !== undefined) args.push(omitted)
   const name = `${quoteIdentifier(signature.schema)}.${quoteIdentifier(signature.name)}`
   return `call ${name}(${args.join(', ')})`
+}
+
+/** The arguments by their positions; those behind one that is left out have to be named. */
+function namedArguments(call: BoundCall): string[] {
+  const { signature, parameters } = call
+  const value = argumentSql(call)
+  let isBehindGap = false
+  return parameters.map((parameter, i) => {
+    isBehindGap ||= parameter.argument !== signature.arguments[i]
+    const name = isBehindGap ? `${quoteIdentifier(parameter.label)} => ` : ''
+    return name + value(parameter, i + 1)
+  })
+}
+
+/** Values that are texts already; the first fails where the procedure is another by now. */
+function argumentSql(call: BoundCall) {
+  return (parameter: BoundParameter, n: number) =>
+    n === 1 ? guarded(call, parameter) : `$${n}::${parameter.type}`
 }
 
 /** The first value; an error before anything has run where the procedure is another by now. */

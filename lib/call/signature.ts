@@ -37,6 +37,8 @@ export interface Argument {
   kind: ArgumentKind
   /** The type of the elements of an array, or of those of the array that a domain is over. */
   element: string | undefined
+  /** Its default, as SQL writes it; undefined where it has none, or its function is not VARIADIC. */
+  default: string | undefined
 }
 
 /**
@@ -72,8 +74,6 @@ export interface Signature {
   defaults: number
   /** The last argument takes any number of values. */
   variadic: boolean
-  /** The default of the VARIADIC argument, as SQL writes it; undefined where it has none. */
-  variadicDefault: string | undefined
   types: TypeShapes
   /** Some argument is polymorphic. */
   isPolymorphic: boolean

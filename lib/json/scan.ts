@@ -1,12 +1,10 @@
-import { GatewayError } from '../errors.ts'
+import type { GatewayError } from '../errors.ts'
 import { isSpace, type Json, kindOf, LONG_BYTES, type LongValues } from './json.ts'
+import { tooDeep, unexpected } from './not-json.ts'
 import { nextTurn, SLICE_BYTES } from './slices.ts'
 
 /** Arrays and objects within each other; PostgreSQL's own parser of JSON takes some thousand. */
 const MAX_DEPTH = 1000
-
-/** So many bytes before and behind a place are shown. */
-const EXCERPT_BYTES = 20
 
 /** What may come next. */
 const VALUE = 0
@@ -19,6 +17,10 @@ const NOTHING = 6
 /** Within a string that is a key, or a value. */
 const IN_KEY = 7
 const IN_STRING = 8
+/** Within a number, behind at least one digit of that part of it. */
+const IN_INTEGER = 9
+const IN_FRACTION = 10
+const IN_EXPONENT = 11
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -66,8 +68,8 @@ class Scan {
   #at = 0
   #expected = VALUE
   #depth = 0
-  /** Where the string starts that `#at` is in. */
-  #stringStart = 0
+  /** Where the string or the number starts that `#at` is in. */
+  #tokenStart = 0
   #rootStart = 0
   #long: LongValues | undefined
   /** Of each level: 1 for an object, where it starts, how many values it has. */
@@ -90,7 +92,7 @@ class Scan {
     while (at < limit) {
       const expected = this.#expected
       if (expected >= IN_KEY) {
-        at = this.#goOnString(at, limit)
+        at = expected <= IN_STRING ? this.#goOnString(at, limit) : this.#goOnNumber(at, limit)
         continue
       }
       const byte = bytes[at]!
@@ -99,13 +101,13 @@ class Scan {
       } else if (expected === COMMA_OR_END) {
         at = this.#goBehindValue(byte, at)
       } else if (expected <= VALUE_OR_END) {
-        at = this.#goIntoValue(byte, at)
+        at = this.#goIntoValue(byte, at, limit)
       } else if (expected === COLON) {
         if (byte !== 0x3a) throw this.#unexpected(at)
         this.#expected = VALUE
         at++
       } else if (byte === QUOTE && expected !== NOTHING) {
-        this.#stringStart = at++
+        this.#tokenStart = at++
         this.#expected = IN_KEY
       } else if (byte === CLOSE_BRACE && expected === KEY_OR_END) {
         at = this.#close(at)
@@ -127,7 +129,7 @@ class Scan {
     return { bytes, start, end, kind: kindOf(bytes[start]!), long: this.#long }
   }
 
-  #goIntoValue(byte: number, at: number): number {
+  #goIntoValue(byte: number, at: number, limit: number): number {
     const depth = this.#depth
     if (byte === CLOSE_BRACKET) {
       if (this.#expected === VALUE_OR_END) return this.#close(at)
@@ -136,15 +138,15 @@ class Scan {
     this.#counts[depth]!++
     if (depth === 0) this.#rootStart = at
     if (byte === QUOTE) {
-      this.#stringStart = at
+      this.#tokenStart = at
       this.#expected = IN_STRING
       return at + 1
     }
     if (byte === OPEN_BRACKET || byte === OPEN_BRACE) return this.#open(byte, at)
-    this.#expected = depth === 0 ? NOTHING : COMMA_OR_END
-    const end = this.#endOfScalar(byte, at)
-    if (end - at >= LONG_BYTES) this.#noteLong(at, end, 0)
-    return end
+    if (byte === 0x74) return this.#goBehindWord(TRUE, at)
+    if (byte === 0x66) return this.#goBehindWord(FALSE, at)
+    if (byte === 0x6e) return this.#goBehindWord(NULL, at)
+    return this.#goIntoNumber(byte, at, limit)
   }
 
   #goBehindValue(byte: number, at: number): number {
@@ -158,7 +160,7 @@ class Scan {
   }
 
   #open(byte: number, at: number): number {
-    if (this.#depth === MAX_DEPTH) throw tooDeep()
+    if (this.#depth === MAX_DEPTH) throw tooDeep(MAX_DEPTH)
     const depth = ++this.#depth
     this.#isObject[depth] = byte === OPEN_BRACE ? 1 : 0
     this.#starts[depth] = at
@@ -182,7 +184,7 @@ class Scan {
       const byte = bytes[at]!
       if (byte === QUOTE) {
         at++
-        if (at - this.#stringStart >= LONG_BYTES) this.#noteLong(this.#stringStart, at, 0)
+        if (at - this.#tokenStart >= LONG_BYTES) this.#noteLong(this.#tokenStart, at, 0)
         const isKey = this.#expected === IN_KEY
         this.#expected = isKey ? COLON : this.#depth === 0 ? NOTHING : COMMA_OR_END
         return at
@@ -215,40 +217,49 @@ class Scan {
     }
   }
 
-  #endOfScalar(byte: number, at: number): number {
-    if (byte === 0x74) return this.#endOfWord(TRUE, at)
-    if (byte === 0x66) return this.#endOfWord(FALSE, at)
-    if (byte === 0x6e) return this.#endOfWord(NULL, at)
-    return this.#endOfNumber(at)
-  }
-
-  #endOfWord(word: Buffer, at: number): number {
+  #goBehindWord(word: Buffer, at: number): number {
     for (let i = 1; i < word.length; i++) {
       if (this.#bytes[at + i] !== word[i]) throw this.#unexpected(at + i)
     }
+    this.#expected = this.#depth === 0 ? NOTHING : COMMA_OR_END
     return at + word.length
   }
 
   /** RFC 8259, section 6. */
-  #endOfNumber(start: number): number {
-    const bytes = this.#bytes
-    let at = bytes[start] === 0x2d ? start + 1 : start
-    at = bytes[at] === 0x30 ? at + 1 : this.#endOfDigits(at)
-    if (bytes[at] === 0x2e) at = this.#endOfDigits(at + 1)
-    if (bytes[at] === 0x65 || bytes[at] === 0x45) {
-      const isSigned = bytes[at + 1] === 0x2b || bytes[at + 1] === 0x2d
-      at = this.#endOfDigits(isSigned ? at + 2 : at + 1)
-    }
-    return at
+  #goIntoNumber(byte: number, start: number, limit: number): number {
+    this.#tokenStart = start
+    this.#expected = IN_INTEGER
+    const first = byte === 0x2d ? start + 1 : start
+    const at = this.#behindDigit(first)
+    if (this.#bytes[first] === 0x30 && isDigit(this.#bytes[at])) throw this.#unexpected(at)
+    return this.#goOnNumber(at, limit)
   }
 
-  /** At least one. */
-  #endOfDigits(start: number): number {
+  #goOnNumber(from: number, limit: number): number {
     const bytes = this.#bytes
-    let at = start
-    while (bytes[at]! >= 0x30 && bytes[at]! <= 0x39) at++
-    if (at === start) throw this.#unexpected(at)
-    return at
+    let at = from
+    for (;;) {
+      while (at < limit && isDigit(bytes[at])) at++
+      if (at >= limit && at < bytes.length) return at
+      const byte = bytes[at]
+      if (byte === 0x2e && this.#expected === IN_INTEGER) {
+        this.#expected = IN_FRACTION
+        at = this.#behindDigit(at + 1)
+      } else if ((byte === 0x65 || byte === 0x45) && this.#expected !== IN_EXPONENT) {
+        this.#expected = IN_EXPONENT
+        const isSigned = bytes[at + 1] === 0x2b || bytes[at + 1] === 0x2d
+        at = this.#behindDigit(isSigned ? at + 2 : at + 1)
+      } else {
+        if (at - this.#tokenStart >= LONG_BYTES) this.#noteLong(this.#tokenStart, at, 0)
+        this.#expected = this.#depth === 0 ? NOTHING : COMMA_OR_END
+        return at
+      }
+    }
+  }
+
+  #behindDigit(at: number): number {
+    if (!isDigit(this.#bytes[at])) throw this.#unexpected(at)
+    return at + 1
   }
 
   #noteLong(start: number, end: number, count: number): void {
@@ -256,33 +267,20 @@ class Scan {
   }
 
   #unexpected(at: number): GatewayError {
-    const bytes = this.#bytes
-    if (at >= bytes.length) return notJson(`it ends too early, at position ${bytes.length}`)
-    const from = Math.max(0, at - EXCERPT_BYTES)
-    // A character that is cut is left out.
-    const excerpt = bytes.toString('utf8', from, at + EXCERPT_BYTES).replaceAll('\ufffd', '')
-    const character = String.fromCodePoint(bytes.toString('utf8', at, at + 4).codePointAt(0)!)
-    return notJson(`unexpected character at position ${at}: '${character}', "${excerpt}"`)
+    return unexpected(this.#bytes, at)
   }
 }
 
 const SHARED = new Scan()
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39
+}
 
 function isHexDigit(byte: number): boolean {
   return (
     (byte >= 0x30 && byte <= 0x39) ||
     (byte >= 0x41 && byte <= 0x46) ||
     (byte >= 0x61 && byte <= 0x66)
-  )
-}
-
-function notJson(why: string): GatewayError {
-  return new GatewayError('invalid_request', `The body is not JSON: ${why}`)
-}
-
-function tooDeep(): GatewayError {
-  return new GatewayError(
-    'invalid_request',
-    `The body is nested more than ${MAX_DEPTH} levels deep`,
   )
 }

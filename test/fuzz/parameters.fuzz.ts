@@ -75,7 +75,7 @@ function argumentOf(
   name: string | undefined,
 ): Argument {
   const element = type.endsWith('[]') ? type.slice(0, -2) : undefined
-  return { name, type, category, preferred: type === 'text', kind, element }
+  return { name, type, category, preferred: type === 'text', kind, element, default: 'null' }
 }
 
 const isNoText = (error: unknown) => error instanceof NoText
@@ -101,7 +101,6 @@ const signatures: fc.Arbitrary<Signature> = fc
       arguments: list,
       defaults: Math.min(defaults, list.length),
       variadic: variadic && list.at(-1)?.category === 'A',
-      variadicDefault: 'null',
       types: SHAPES,
       isPolymorphic: list.some(({ kind }) => kind === 'polymorphic'),
       returnsVoid: false,

@@ -1,20 +1,26 @@
-/** The longest time, in milliseconds, that the event loop did not have its turn meanwhile. */
+/**
+ * The longest time, in milliseconds of the process' CPU, that the event loop did not have its turn
+ * meanwhile. What other processes of the machine take does not count.
+ */
 export async function longestStall(work: () => unknown): Promise<number> {
   let longest = 0
-  let last = performance.now()
+  let last = process.cpuUsage()
   const look = () => {
-    const now = performance.now()
-    longest = Math.max(longest, now - last)
-    last = now
+    const { user, system } = process.cpuUsage(last)
+    longest = Math.max(longest, (user + system) / 1000)
+    last = process.cpuUsage()
   }
-  const timer = setInterval(look, 1)
+  let isOver = false
+  const watch = () => {
+    look()
+    if (!isOver) setImmediate(watch)
+  }
+  setImmediate(watch)
   try {
-    await new Promise((resolve) => setImmediate(resolve))
-    last = performance.now()
     await work()
     look()
   } finally {
-    clearInterval(timer)
+    isOver = true
   }
   return longest
 }

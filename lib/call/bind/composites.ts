@@ -8,6 +8,9 @@ import { NoText, Output } from './text.ts'
 /** So many attributes are told. */
 const MAX_SHOWN = 20
 
+/** As a parameter of its own it may be longer. */
+const MAX_HSTORE_BYTES = 1024 * 1024
+
 /** A type of which PostgreSQL does not make a value out of every JSON that means one. */
 interface Part {
   type: string
@@ -105,6 +108,9 @@ class Writer {
   }
 
   *#replaceByHstore(object: Json): Steps<void> {
+    if (object.end - object.start > MAX_HSTORE_BYTES) {
+      throw new NoText(`an hstore within another value is longer than ${MAX_HSTORE_BYTES} bytes`)
+    }
     const text = yield* hstoreText(object)
     this.#replace(object, JSON.stringify(text.toString()))
   }

@@ -58,29 +58,33 @@ export function isCurrent({ signature }: BoundCall): string {
 }
 
 function argumentsOf(call: BoundCall): string {
-  const { signature, parameters } = call
-  const omitted = omittedVariadic(call)
-  // PostgreSQL finds no VARIADIC function by the names of its other arguments alone.
-  const isByPosition =
-    omitted !== undefined &&
-    parameters.every(({ argument }, i) => argument === signature.arguments[i])
-  const args = parameters.map((parameter, i) => {
-    const variadic = parameter.variadic ? 'variadic ' : ''
-    const isNamed = parameter.named && !isByPosition
-    const named = isNamed ? `${quoteIdentifier(parameter.label)} => ` : ''
-    return variadic + named + valueSql(parameter, i + 1)
-  })
-  if (omitted !== undefined && !isByPosition) args.push(omitted)
+  const args =
+    variadicArguments(call, valueSql) ??
+    call.parameters.map((parameter, i) => {
+      const named = parameter.named ? `${quoteIdentifier(parameter.label)} => ` : ''
+      return named + valueSql(parameter, i + 1)
+    })
   return args.join(', ')
 }
 
-/** The default of the VARIADIC argument by its name, where it is left out and has both. */
-export function omittedVariadic({ signature, parameters }: BoundCall): string | undefined {
-  const last = signature.arguments.at(-1)
-  if (!signature.variadic || parameters.at(-1)?.variadic || last?.name === undefined) {
-    return undefined
-  }
-  return `variadic ${quoteIdentifier(last.name)} => ${signature.variadicDefault}`
+/**
+ * The arguments of a VARIADIC function by their positions; undefined for any other. PostgreSQL finds
+ * it neither by names without the VARIADIC one nor by that one where others are left out, so that
+ * those are given their defaults.
+ */
+export function variadicArguments(
+  { signature, parameters }: BoundCall,
+  write: (parameter: BoundParameter, n: number) => string,
+): string[] | undefined {
+  if (!signature.variadic) return undefined
+  const places = new Map(parameters.map(({ argument }, i) => [argument, i]))
+  const isPrefix = parameters.every(({ argument }, i) => argument === signature.arguments[i])
+  const given = isPrefix ? signature.arguments.slice(0, parameters.length) : signature.arguments
+  return given.map((argument) => {
+    const i = places.get(argument)
+    const value = i === undefined ? `(${argument.default})` : write(parameters[i]!, i + 1)
+    return argument === signature.arguments.at(-1) ? `variadic ${value}` : value
+  })
 }
 
 /**
@@ -105,14 +109,31 @@ export function valueSql({ form, type, label, argument }: BoundParameter, n: num
       return elementsSql(
         n,
         `case json_typeof(element) when 'null' then null else element::text end`,
-        'text',
         type,
       )
+    case 'hstore':
+      return hstoreSql(n, type)
     case 'array[]': {
       const record = `json_build_object('element', element)`
-      return elementsSql(n, fieldSql(record, 'element', argument.element!), argument.element!, type)
+      return elementsSql(n, `${fieldSql(record, 'element', argument.element!)}::text`, type)
     }
   }
+}
+
+/**
+ * An hstore of the members of the JSON object `$n`, of which the last of each key counts (PostgreSQL
+ * manual, "hstore External Representation").
+ */
+function hstoreSql(n: number, type: string): string {
+  const quoted = (text: string) =>
+    `'"' || replace(replace(${text}, '\\', '\\\\'), '"', '\\"') || '"'`
+  const pair = `${quoted('key')} || '=>' || coalesce(${quoted('value')}, 'NULL')`
+  return (
+    `(select coalesce(string_agg(${pair}, ','), '')::${type} from (` +
+    'select distinct on (key) key, value ' +
+    `from json_each_text($${n}::json) with ordinality as m (key, value, place) ` +
+    'order by key, place desc) as pairs)'
+  )
 }
 
 /** The one field of a JSON object, as its type. */
@@ -120,10 +141,10 @@ function fieldSql(json: string, key: string, type: string): string {
   return `(select ${key} from json_to_record(${json}) as r (${key} ${type}))`
 }
 
-/** An array of a value for each element of the JSON array `$n`. */
-function elementsSql(n: number, value: string, valueType: string, type: string): string {
+/** An array of the values that have these texts, one for each element of the JSON array `$n`. */
+function elementsSql(n: number, text: string, type: string): string {
   return (
-    `(select coalesce(array_agg(${value} order by place), array[]::${valueType}[])::${type} ` +
+    `(select coalesce(array_agg(${text} order by place), '{}')::${type} ` +
     `from json_array_elements($${n}::json) with ordinality as e (element, place))`
   )
 }

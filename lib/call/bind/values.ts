@@ -10,6 +10,9 @@ import { NoText, scalarText } from './text.ts'
 /** PostgreSQL's MAXDIM. */
 const MAX_DIMENSIONS = 6
 
+/** A longer object is made an hstore by PostgreSQL. */
+const MAX_HSTORE_BYTES = 32 * 1024
+
 /** How a value stands in the SQL of a call. */
 export interface ValueText {
   /**
@@ -18,9 +21,10 @@ export interface ValueText {
    * - `string`: a JSON string that has it,
    * - `record`: a JSON object whose one member, named by the label, is taken apart,
    * - `numeric`, `numeric[]`: the same, of which a cast makes the value,
-   * - `json[]`, `array[]`: a JSON array, whose elements are those of the value whatever they are.
+   * - `json[]`, `array[]`: a JSON array, whose elements are those of the value whatever they are,
+   * - `hstore`: a JSON object, whose members are its pairs.
    */
-  form: 'text' | 'string' | 'record' | 'numeric' | 'numeric[]' | 'json[]' | 'array[]'
+  form: 'text' | 'string' | 'record' | 'numeric' | 'numeric[]' | 'json[]' | 'array[]' | 'hstore'
   /** Null is SQL NULL. UTF-8, where it is bytes. */
   value: string | Buffer | null
 }
@@ -61,6 +65,9 @@ export function* structuredValue(
       return { form: kind, value: jsonOrBytesOf(value) }
     case 'hstore':
       if (isArray && countOf(value) > 0) return { form: 'text', value: jsonOrBytesOf(value) }
+      if (value.end - value.start > MAX_HSTORE_BYTES) {
+        return { form: 'hstore', value: jsonOrBytesOf(value) }
+      }
       return { form: 'text', value: yield* hstoreText(value) }
     case 'money[]': {
       const form = (yield* isNumbers(value)) ? 'numeric[]' : 'record'

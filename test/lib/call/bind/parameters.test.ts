@@ -63,7 +63,7 @@ function argument(declaration: string): Argument {
             : 'scalar'
   const preferred = ['text', 'boolean', 'double precision', 'timestamptz'].includes(type)
   const element = isArray ? type.slice(0, -2) : undefined
-  return { name, type, category, preferred, kind, element }
+  return { name, type, category, preferred, kind, element, default: undefined }
 }
 
 /** A function `f` with these arguments, such as `f('p_id integer', 'p_name text')`. */
@@ -76,7 +76,6 @@ function f(...declarations: string[]): Signature {
     arguments: args,
     defaults: 0,
     variadic: false,
-    variadicDefault: undefined,
     types: SHAPES,
     isPolymorphic: args.some(({ kind }) => kind === 'polymorphic'),
     returnsVoid: false,
@@ -434,11 +433,15 @@ describe('VARIADIC', () => {
   })
 
   test('a default of its own stands where it is left out by name: C5', () => {
-    const one = withDefaults(1, { ...fn, variadicDefault: `'{7}'::integer[]` })
+    const one = withDefaults(1, fn)
     expect(sqlOf(bind([one], { p_a: 1 }))).toContain('"f"($1::integer)')
-    const two = withDefaults(3, variadic(f('p_a integer', 'p_b integer', 'p_c integer[]')))
-    const call = bind([{ ...two, variadicDefault: `'{7}'::integer[]` }], { p_b: 1 })
-    expect(sqlOf(call)).toContain(`"f"("p_b" => $1::integer, variadic "p_c" => '{7}'::integer[])`)
+    const [a, b, c] = [argument('p_a integer'), argument('p_b integer'), argument('p_c integer[]')]
+    const args = [{ ...a!, default: '1' }, b!, { ...c!, default: `'{7}'::integer[]` }]
+    const two = withDefaults(3, { ...variadic(f()), arguments: args })
+    expect(sqlOf(bind([two], { p_b: 1 }))).toContain(
+      `"f"((1), $1::integer, variadic ('{7}'::integer[]))`,
+    )
+    expect(sqlOf(bind([two], {}))).toContain('"f"()')
   })
 
   test('a function without it comes first, where both fit', () => {
