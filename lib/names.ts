@@ -12,6 +12,9 @@ export interface Owner {
 /** The longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1). */
 const MAX_IDENTIFIER_BYTES = 63
 
+/** The main database has that name in the place of a tenant's id. */
+const MAIN = 'main'
+
 const ID = /^[A-Za-z0-9_-]{1,63}$/
 const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
@@ -56,8 +59,7 @@ export function parseOwner(request: Asker, platform: Given, tenantId: Given): Ow
 /** @throws {GatewayError} invalid_request naming the field */
 export function parseTenantId(value: Given): string {
   const tenantId = parseId('tenant_id', value)
-  // The main database has that name.
-  if (databaseSuffix(tenantId) === 'main') {
+  if (tenantId.length === MAIN.length && databaseSuffix(tenantId) === MAIN) {
     throw new GatewayError(
       'invalid_request',
       `tenant_id "${tenantId}" is reserved: leave tenant_id out to mean the main database`,
@@ -100,7 +102,7 @@ export function parseFunctionName(value: Given): string {
  * @throws {GatewayError} invalid_request where PostgreSQL would cut the name
  */
 export function databaseName({ platform, tenantId }: Owner): string {
-  const name = databaseSuffix(`${platform}_${tenantId ?? 'main'}`)
+  const name = databaseSuffix(`${platform}_${tenantId ?? MAIN}`)
   if (name.length <= MAX_IDENTIFIER_BYTES) return name
   throw new GatewayError(
     'invalid_request',
