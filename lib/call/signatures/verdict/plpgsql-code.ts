@@ -37,11 +37,28 @@ export function notePlPgSQL(
   code: Code,
   isVolatile: IsVolatile,
 ): void {
-  const tree = parsePlPgSQLSync(definition) as unknown as Tree
+  const tree = parse(definition)
   noteNode(tree, code, isVolatile)
   const tokens = scanSync(body).tokens.filter(({ tokenName }) => !/_?COMMENT$/.test(tokenName))
   noteRecords(tree, body, tokens, code, isVolatile)
   noteUnseen(tokens, code)
+}
+
+/**
+ * The parser knows no table, and takes `x t%rowtype` and `x t.pair%type` for variables without
+ * fields: `x.a := 1` would be an error. Only calls matter here, which no type makes.
+ */
+function parse(definition: string): Tree {
+  const text = definition
+    .replace(/%\s*rowtype\b/gi, '')
+    .replace(/(%\s*type)\s*(?:\[[\d\s]*\]\s*|array\b)+/gi, '$1')
+  try {
+    return parsePlPgSQLSync(text) as unknown as Tree
+  } catch (error) {
+    if (!/is not a known variable/.test((error as Error).message)) throw error
+    const lax = text.replace(/[\w."]+\s*%\s*type\b/gi, 'record')
+    return parsePlPgSQLSync(lax) as unknown as Tree
+  }
 }
 
 function noteNode(tree: unknown, code: Code, isVolatile: IsVolatile): void {
