@@ -146,13 +146,16 @@ const HIDDEN_FUNCTIONS = texts(`
 `)
 
 const HIDDEN_EXPRESSIONS = texts(`
-  select pg_get_expr(conbin, 0)
-  from pg_constraint
-  where contypid <> 0 and conbin is not null and oid >= ${FIRST_NORMAL_OID}
+  select pg_get_expr(c.conbin, 0)
+  from pg_constraint c
+  join pg_namespace n on n.oid = c.connamespace
+  where c.contypid <> 0 and c.conbin is not null and c.oid >= ${FIRST_NORMAL_OID}
+    and ${IS_PERMANENT('n')}
   union all
-  select pg_get_expr(typdefaultbin, 0)
-  from pg_type
-  where typdefaultbin is not null and oid >= ${FIRST_NORMAL_OID}
+  select pg_get_expr(t.typdefaultbin, 0)
+  from pg_type t
+  join pg_namespace n on n.oid = t.typnamespace
+  where t.typdefaultbin is not null and t.oid >= ${FIRST_NORMAL_OID} and ${IS_PERMANENT('n')}
 `)
 
 /** Of the session in which facts are read, so that they are written alike in all databases. */

@@ -20,13 +20,19 @@ interface Source {
 const SOURCES: Source[] = [
   { catalog: 'pg_proc', own: true, namespace: 'x.pronamespace' },
   { catalog: 'pg_type', own: true, namespace: 'x.typnamespace' },
-  { catalog: 'pg_operator', own: true },
+  { catalog: 'pg_operator', own: true, namespace: 'x.oprnamespace' },
   { catalog: 'pg_cast', own: true },
   { catalog: 'pg_amproc', own: true },
   { catalog: 'pg_namespace', own: true, namespace: 'x.oid' },
   { catalog: 'pg_rewrite', own: true, relation: 'x.ev_class' },
   // PostgreSQL 18 has a constraint for each column that is NOT NULL, which runs nothing.
-  { catalog: 'pg_constraint', own: true, relation: 'x.conrelid', where: "x.contype <> 'n'" },
+  {
+    catalog: 'pg_constraint',
+    own: true,
+    relation: 'x.conrelid',
+    namespace: 'x.connamespace',
+    where: "x.contype <> 'n'",
+  },
   { catalog: 'pg_trigger', relation: 'x.tgrelid' },
   { catalog: 'pg_attrdef', relation: 'x.adrelid' },
   { catalog: 'pg_policy' },
@@ -40,10 +46,11 @@ const SOURCES: Source[] = [
     where: '(x.indexprs is not null or x.indpred is not null)',
   },
   // The attributes of composite types. VACUUM and the like write new versions of tables' rows.
-  { catalog: 'pg_class', own: true, where: "x.relkind = 'c'" },
+  { catalog: 'pg_class', own: true, namespace: 'x.relnamespace', where: "x.relkind = 'c'" },
   {
     catalog: 'pg_attribute',
     key: 'x.attrelid, x.attnum',
+    relation: 'x.attrelid',
     where: `exists (
       select from pg_class c
       where c.oid = x.attrelid and c.oid >= ${FIRST_NORMAL_OID} and c.relkind = 'c'
@@ -75,7 +82,10 @@ export const SCHEMA_VERSION = qualified(`
     where starts_with(n.nspname::text, 'pg_temp') or starts_with(n.nspname::text, 'pg_toast_temp')
   ),
   temporary as materialized (
-    select c.oid from pg_class c where c.relpersistence = 't'
+    select c.oid from pg_class c
+    where c.relpersistence = 't' or (c.relkind = 'c' and exists (
+      select from temporary_schema t where t.oid = c.relnamespace
+    ))
   )
   select coalesce(bit_xor(rows.hash), 0)::text as version
   from (${SOURCES.map(rowsOf).join(' union all ')}) as rows (hash)
