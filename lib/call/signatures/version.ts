@@ -1,64 +1,60 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 
-/**
- * Rows of a catalog (`catalog x`), with what tells them from each other. Those of temporary relations
- * are left out, since they come and go with what functions do.
- */
+/** Rows of a catalog, `x`, each of whose versions has its own xmin. */
 interface Source {
-  catalog: string
-  /** `x.oid` where it is left out. */
+  from: string
+  /** What tells a row from the others; `x.oid` where it is left out. */
   key?: string
-  /** Only rows that are not PostgreSQL's own: found by the index. */
-  own?: boolean
-  /** The relation that they belong to. */
-  relation?: string
-  /** The schema that they belong to. */
-  namespace?: string
+  /** The schema or the relation that it belongs to: what is temporary is left out. */
+  within?: string
   where?: string
 }
 
+const OWN = `x.oid >= ${FIRST_NORMAL_OID}`
+
 const SOURCES: Source[] = [
-  { catalog: 'pg_proc', own: true, namespace: 'x.pronamespace' },
-  { catalog: 'pg_type', own: true, namespace: 'x.typnamespace' },
-  { catalog: 'pg_operator', own: true, namespace: 'x.oprnamespace' },
-  { catalog: 'pg_cast', own: true },
-  { catalog: 'pg_amproc', own: true },
-  { catalog: 'pg_namespace', own: true, namespace: 'x.oid' },
-  { catalog: 'pg_rewrite', own: true, relation: 'x.ev_class' },
-  // PostgreSQL 18 has a constraint for each column that is NOT NULL, which runs nothing.
+  { from: 'pg_proc x', within: 'x.pronamespace', where: OWN },
+  // Arrays come with their elements.
+  { from: 'pg_type x', within: 'x.typnamespace', where: `${OWN} and x.typelem = 0` },
+  { from: 'pg_operator x', within: 'x.oprnamespace', where: OWN },
+  { from: 'pg_cast x', where: OWN },
+  { from: 'pg_amproc x', where: OWN },
+  { from: 'pg_namespace x', within: 'x.oid', where: OWN },
+  { from: 'pg_rewrite x', within: 'x.ev_class', where: OWN },
+  // Checks and foreign keys: others run nothing that pg_index does not show.
   {
-    catalog: 'pg_constraint',
-    own: true,
-    relation: 'x.conrelid',
-    namespace: 'x.connamespace',
-    where: "x.contype <> 'n'",
+    from: 'pg_constraint x',
+    within: 'x.connamespace',
+    where: `${OWN} and (x.contype = 'c' or x.contype = 'f')`,
   },
-  { catalog: 'pg_trigger', relation: 'x.tgrelid' },
-  { catalog: 'pg_attrdef', relation: 'x.adrelid' },
-  { catalog: 'pg_policy' },
-  { catalog: 'pg_statistic_ext' },
-  { catalog: 'pg_event_trigger' },
-  { catalog: 'pg_inherits', key: 'x.inhrelid', relation: 'x.inhrelid' },
+  // Those of constraints come with them.
   {
-    catalog: 'pg_index',
+    from: 'pg_trigger x',
+    within: 'x.tgrelid',
+    where: 'not x.tgisinternal or x.tgparentid <> 0',
+  },
+  { from: 'pg_attrdef x', within: 'x.adrelid' },
+  { from: 'pg_policy x' },
+  { from: 'pg_statistic_ext x' },
+  { from: 'pg_event_trigger x' },
+  { from: 'pg_inherits x', key: 'x.inhrelid', within: 'x.inhrelid' },
+  {
+    from: 'pg_index x',
     key: 'x.indexrelid',
-    relation: 'x.indrelid',
-    where: '(x.indexprs is not null or x.indpred is not null)',
+    within: 'x.indrelid',
+    where: 'x.indexprs is not null or x.indpred is not null',
   },
-  // The attributes of composite types. VACUUM and the like write new versions of tables' rows.
-  { catalog: 'pg_class', own: true, namespace: 'x.relnamespace', where: "x.relkind = 'c'" },
+  // Not those of tables, which VACUUM and the like change.
+  { from: 'relation x', within: 'x.relnamespace', where: "x.relkind = 'c'" },
   {
-    catalog: 'pg_attribute',
-    key: 'x.attrelid, x.attnum',
-    relation: 'x.attrelid',
-    where: `exists (
-      select from pg_class c
-      where c.oid = x.attrelid and c.oid >= ${FIRST_NORMAL_OID} and c.relkind = 'c'
-    )`,
+    from: 'relation c join pg_attribute x on x.attrelid = c.oid',
+    key: 'x.attrelid',
+    within: 'c.relnamespace',
+    where: "c.relkind = 'c'",
   },
   // search_path decides which of two functions a call finds.
   {
-    catalog: 'pg_db_role_setting',
+    from: 'pg_db_role_setting x',
     key: 'x.setrole',
     where: `
       (x.setdatabase = 0 or x.setdatabase = (
@@ -72,41 +68,32 @@ const SOURCES: Source[] = [
 
 /**
  * SQL for a text that is another one when anything has changed by hand that decides what functions
- * do: each version of a row has its own xmin. Has no parameters. Holds for any search path, which is
- * why every name in it is qualified, operators too. A physical replica that has replayed the change
- * gives the same. Left out: names of a table's columns, and settings in postgresql.conf.
+ * do. Has no parameters. Holds for any search path, which is why every name in it is qualified,
+ * operators too. A physical replica that has replayed the change gives the same. Left out: names of
+ * a table's columns, and settings in postgresql.conf.
  */
 export const SCHEMA_VERSION = qualified(`
-  with temporary_schema as materialized (
-    select n.oid from pg_namespace n
-    where starts_with(n.nspname::text, 'pg_temp') or starts_with(n.nspname::text, 'pg_toast_temp')
+  with relation as materialized (
+    select c.oid, c.xmin as version, c.relkind, c.relnamespace from pg_class c
+    where c.relkind = 'c' or c.relpersistence = 't'
   ),
   temporary as materialized (
-    select c.oid from pg_class c
-    where c.relpersistence = 't' or (c.relkind = 'c' and exists (
-      select from temporary_schema t where t.oid = c.relnamespace
-    ))
+    select n.oid from pg_namespace n
+    where starts_with(n.nspname::text, 'pg_temp_') or starts_with(n.nspname::text, 'pg_toast_temp_')
+    union all
+    select r.oid from relation r where r.relkind <> 'c'
   )
-  select coalesce(bit_xor(rows.hash), 0)::text as version
-  from (${SOURCES.map(rowsOf).join(' union all ')}) as rows (hash)
+  select coalesce(bit_xor(hash_record_extended(row(s.source, s.key, s.version), 0)), 0)::text
+    as version
+  from (${SOURCES.map(rowsOf).join(' union all ')}) as s (source, key, version, within)
+  where not exists (select from temporary t where t.oid = s.within)
 `)
 
-function rowsOf({ catalog, key = 'x.oid', own, relation, namespace, where }: Source): string {
-  const conditions = [
-    own && `x.oid >= ${FIRST_NORMAL_OID}`,
-    relation && `not exists (select from temporary t where t.oid = ${relation})`,
-    namespace && `not exists (select from temporary_schema t where t.oid = ${namespace})`,
-    where,
-  ].filter(Boolean)
+function rowsOf({ from, key = 'x.oid', within = '0::oid', where }: Source, i: number): string {
+  const version = from === 'relation x' ? 'x.version' : 'x.xmin'
   return `
-    select bit_xor(hash_record_extended(row(${key}, x.xmin), ${hashSeed(catalog)}))
-    from ${catalog} x ${conditions.length > 0 ? `where ${conditions.join(' and ')}` : ''}
+    select ${i}, ${key}, ${version}, ${within} from ${from} ${where ? `where ${where}` : ''}
   `
-}
-
-/** Rows of two catalogs may have the same oid and xmin. */
-function hashSeed(catalog: string): number {
-  return SOURCES.findIndex((source) => source.catalog === catalog) + 1
 }
 
 /** The names and operators of PostgreSQL, qualified. */
@@ -117,7 +104,7 @@ function qualified(sql: string): string {
       /\b(bit_xor|starts_with|hash_record_extended|current_database)(?=\()/g,
       'pg_catalog.$1',
     )
-    .replace(/::text\b/g, '::pg_catalog.text')
+    .replace(/::(text|oid)\b/g, '::pg_catalog.$1')
     .replace(/ (>=|<>|=) /g, ' operator(pg_catalog.$1) ')
     .replace(/\s+/g, ' ')
     .trim()
