@@ -81,9 +81,13 @@ export class Catalog {
           schema_checksum text,
           last_deployed_at timestamptz,
           owner_role text,
+          functions_digest text,
+          functions_version text,
           unique nulls not distinct (platform, tenant_id)
         );
         ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
+        ${addMissingColumn('_db_gateway_databases', 'functions_digest', 'text')};
+        ${addMissingColumn('_db_gateway_databases', 'functions_version', 'text')};
         create table if not exists _db_gateway_archives (
           platform text not null,
           checksum text not null,

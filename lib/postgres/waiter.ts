@@ -59,11 +59,16 @@ export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
   })
 }
 
+const CLIENT_GONE = 'The client did not wait for a connection'
+
 /** Its client has gone away before there was a connection. */
 export function clientGone(database: string): GatewayError {
-  return new GatewayError('pool_exhausted', 'The client did not wait for a connection', {
-    database,
-  })
+  return new GatewayError('pool_exhausted', CLIENT_GONE, { database })
+}
+
+/** Whether it is an error of `clientGone`, which says nothing to other clients. */
+export function isClientGone(error: unknown): boolean {
+  return error instanceof GatewayError && error.message === CLIENT_GONE
 }
 
 /** More calls wait than may. */
