@@ -213,9 +213,13 @@ export class Catalog {
 
   /**
    * Writes down which schema a database has now: a copy of what its own ledger says, for an
-   * overview.
+   * overview. `functions`: what its functions are known by, where that was read after the deploy.
    */
-  async recordDeploy(owner: Owner, checksum: string): Promise<void> {
+  async recordDeploy(
+    owner: Owner,
+    checksum: string,
+    functions?: { digest: string; version: string },
+  ): Promise<void> {
     const database = databaseName(owner)
     await this.use(
       (sql) => sql`
@@ -225,7 +229,9 @@ export class Catalog {
           on conflict do nothing
         )
         update _db_gateway_databases
-        set schema_checksum = ${checksum}, last_deployed_at = now()
+        set schema_checksum = ${checksum}, last_deployed_at = now(),
+          functions_digest = ${functions?.digest ?? null},
+          functions_version = ${functions?.version ?? null}
         where database = ${database}
       `,
     )

@@ -1,4 +1,5 @@
 import { AuditTrail } from './audit/trail.ts'
+import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Signatures } from './call/signatures.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
@@ -30,6 +31,8 @@ export interface Gateway {
   secret: Secret
   audit: AuditTrail
   signatures: Signatures
+  /** What is known of the functions of all databases. */
+  functions: KnownFunctions
   /** Those that share this PostgreSQL. */
   gateways: Gateways
   /** The connection on which they tell each other of changes. */
@@ -126,6 +129,11 @@ export function createGateway(
       retentionDays: config.auditRetentionDays,
     }),
     signatures: new Signatures(config.callableSchemas),
+    functions: new KnownFunctions({
+      callableSchemas: config.callableSchemas,
+      use: (database, work, options) => pools.use(database, work, options),
+      administer: (work) => catalog.use(work),
+    }),
     gateways,
     listener,
     deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),

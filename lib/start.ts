@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createListener } from './app.ts'
+import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
 import type { Config } from './config.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { type Listening, startListening } from './listen.ts'
@@ -88,6 +89,7 @@ export async function startGateway(
     const version = await waitForPostgres(gateway, signal)
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
+    await gateway.catalog.use(prepareStoredSchemas)
     await prepareRoles(gateway)
     await gateway.audit.prepare()
     gateway.gateways.begin()

@@ -59,6 +59,8 @@ export class KnownFunctions {
   readonly #parts: KnownFunctionsParts & LearnParts
   readonly #known = new Map<string, Known>()
   readonly #flights = new Map<string, Flight>()
+  /** By database: the version that turned out to be another one, which the catalog may still have. */
+  readonly #outdated = new Map<string, string>()
   /** `performance.now()`, by database and function. */
   readonly #staleAt = new Map<string, number>()
   /** When unknown names had the version compared in the last second, by database. */
@@ -152,6 +154,7 @@ export class KnownFunctions {
     if (!known) return true
     known.checkedAt = performance.now()
     if (known.version === version) return true
+    this.#outdated.set(database, known.version)
     this.forget(database)
     return false
   }
@@ -168,7 +171,7 @@ export class KnownFunctions {
    */
   async learn(sql: Sql, database: string): Promise<StoredState> {
     this.forget(database)
-    const learned = await learn(sql, this.#parts)
+    const learned = await learn((work) => work(sql), this.#parts)
     this.#remember(database, learned, performance.now())
     const { digest, version } = learned
     return { digest, version }
@@ -206,26 +209,32 @@ export class KnownFunctions {
   async #read(database: string, client: Client | undefined, flight: Flight): Promise<void> {
     for (let reads = 1; ; reads++) {
       flight.isOutdated = false
-      const stored = await this.#findStored(database)
+      const found = await this.#findStored(database)
+      const stored = typeof found === 'object' ? found : undefined
       if (stored && !flight.isOutdated) {
         this.#remember(database, stored, Number.NEGATIVE_INFINITY)
         return
       }
       if (stored && reads < MAX_READS) continue
-      const learned = await this.#parts.use(database, (sql) => learn(sql, this.#parts), { client })
+      const learned = await learn(
+        (work) => this.#parts.use(database, work, { client }),
+        this.#parts,
+      )
       if (flight.isOutdated && reads < MAX_READS) continue
       // What changes all the time is compared again with the next call.
       const at = flight.isOutdated ? Number.NEGATIVE_INFINITY : performance.now()
       this.#remember(database, learned, at)
-      this.#writeState(database, learned)
+      // Two gateways that offer different functions would write in turns.
+      if (found !== 'foreign') this.#writeState(database, learned)
       return
     }
   }
 
-  async #findStored(database: string): Promise<Learned | undefined> {
+  async #findStored(database: string): Promise<Learned | 'foreign' | undefined> {
     const state = await this.#parts.administer((sql) => readState(sql, database))
-    const schema = state && (await findStored(this.#parts, state.digest))
-    return schema && { ...state!, schema }
+    if (!state || state.version === this.#outdated.get(database)) return undefined
+    const schema = await findStored(this.#parts, state.digest)
+    return typeof schema === 'object' ? { ...state, schema } : schema
   }
 
   /** Nothing waits for it: without it the next gateway reads the schema again. */
@@ -235,6 +244,7 @@ export class KnownFunctions {
 
   #remember(database: string, { schema, version }: Learned, checkedAt: number): void {
     this.#known.set(database, { schema, version, checkedAt })
+    if (version !== this.#outdated.get(database)) this.#outdated.delete(database)
     const { schemas } = this.#parts
     if (schemas.size <= this.#sweepAt) return
     const used = new Set([...this.#known.values()].map((known) => known.schema.digest))

@@ -55,21 +55,21 @@ export async function writeState(sql: Sql, database: string, state: StoredState)
   `
 }
 
-/** Undefined where it is not there, or another CALLABLE_SCHEMAS made it. */
+/** Undefined where it is not there; "foreign" where another CALLABLE_SCHEMAS made it. */
 export async function readStoredSchema(
   sql: Sql,
   digest: string,
   callableSchemas: string[] | undefined,
-): Promise<LooseSignature[] | undefined> {
-  const [row] = await sql<{ functions: Buffer }[]>`
-    select functions
+): Promise<LooseSignature[] | 'foreign' | undefined> {
+  const [row] = await sql<{ functions: string }[]>`
+    select encode(functions, 'base64') as functions
     from _db_gateway_function_schemas
     where digest = ${digest} and format_version = ${STORED_FORMAT}
   `
   if (!row) return undefined
-  const stored = JSON.parse(gunzipSync(row.functions).toString()) as Stored
+  const stored = JSON.parse(gunzipSync(Buffer.from(row.functions, 'base64')).toString()) as Stored
   const isSame = JSON.stringify(stored.callableSchemas) === JSON.stringify(callableSchemas ?? null)
-  return isSame ? stored.functions : undefined
+  return isSame ? stored.functions : 'foreign'
 }
 
 /** Stores a schema, and removes those that no database has any more. */
@@ -80,7 +80,7 @@ export async function storeSchema(
   functions: LooseSignature[],
 ): Promise<void> {
   const stored: Stored = { callableSchemas: callableSchemas ?? null, functions }
-  const bytes = gzipSync(JSON.stringify(stored))
+  const bytes = gzipSync(JSON.stringify(stored)).toString('base64')
   await sql`
     with removed as (
       delete from _db_gateway_function_schemas s
@@ -88,7 +88,7 @@ export async function storeSchema(
         and not exists (select from _db_gateway_databases d where d.functions_digest = s.digest)
     )
     insert into _db_gateway_function_schemas (digest, format_version, functions)
-    values (${digest}, ${STORED_FORMAT}, ${bytes})
+    values (${digest}, ${STORED_FORMAT}, decode(${bytes}, 'base64'))
     on conflict (digest) do update
     set format_version = excluded.format_version, functions = excluded.functions
     where _db_gateway_function_schemas.format_version <> excluded.format_version
