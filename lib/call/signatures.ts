@@ -28,8 +28,8 @@ export class Signatures {
   readonly #byDatabase = new Map<string, Known>()
   readonly #reading = new Map<string, Promise<Signature[]>>()
   readonly #schemas: string[] | undefined
-  /** How often something was forgotten: what was read before that is not remembered. */
-  #forgotten = 0
+  /** By database, what is being read: what is forgotten meanwhile is not remembered. */
+  readonly #readings = new Map<string, Set<{ isOutdated: boolean }>>()
 
   /** `schemas`: where functions are looked for; undefined: in the search path of their database. */
   constructor(schemas?: string[]) {
@@ -60,12 +60,12 @@ export class Signatures {
   }
 
   forget(database: string): void {
-    this.#forgotten++
+    for (const reading of this.#readings.get(database) ?? []) reading.isOutdated = true
     this.#byDatabase.delete(database)
   }
 
   forgetAll(): void {
-    this.#forgotten++
+    for (const database of this.#readings.keys()) this.forget(database)
     this.#byDatabase.clear()
   }
 
@@ -91,7 +91,7 @@ export class Signatures {
     const key = `${database}.${name}`
     const running = this.#reading.get(key)
     if (running) return running
-    const forgotten = this.#forgotten
+    const mine = this.#begin(database)
     const isKnown = this.#byDatabase.has(database)
     // The version first: what changes in between is seen when it is looked at again.
     const reading = Promise.all([
@@ -99,13 +99,29 @@ export class Signatures {
       readSignatures(sql, name, this.#schemas),
     ])
       .then(async ([version, signatures]) => {
-        if (forgotten === this.#forgotten) this.#remember(database, name, signatures, version)
+        if (!mine.isOutdated) this.#remember(database, name, signatures, version)
         if (signatures.length === 0) throw await this.#unknown(sql, name)
         return signatures
       })
-      .finally(() => this.#reading.delete(key))
+      .finally(() => {
+        this.#reading.delete(key)
+        this.#end(database, mine)
+      })
     this.#reading.set(key, reading)
     return reading
+  }
+
+  #begin(database: string): { isOutdated: boolean } {
+    const mine = { isOutdated: false }
+    const readings = this.#readings.get(database) ?? new Set()
+    this.#readings.set(database, readings.add(mine))
+    return mine
+  }
+
+  #end(database: string, mine: { isOutdated: boolean }): void {
+    const readings = this.#readings.get(database)
+    readings?.delete(mine)
+    if (readings?.size === 0) this.#readings.delete(database)
   }
 
   async #unknown(sql: Sql, name: string): Promise<GatewayError> {
