@@ -142,7 +142,7 @@ const HIDDEN_FUNCTIONS = texts(`
     where oid >= ${FIRST_NORMAL_OID}
     union all
     select conproc from pg_conversion where oid >= ${FIRST_NORMAL_OID}
-  ) and p.oid >= ${FIRST_NORMAL_OID}
+  ) and (p.oid >= ${FIRST_NORMAL_OID} or p.provolatile = 'v')
 `)
 
 const HIDDEN_EXPRESSIONS = texts(`

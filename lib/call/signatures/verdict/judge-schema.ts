@@ -1,18 +1,10 @@
 import type { FunctionFacts, RelationFacts, SchemaFacts } from '../facts.ts'
-import {
-  add,
-  CLOSE,
-  type Code,
-  type Effects,
-  noCode,
-  noEffects,
-  RESET,
-  toVerdict,
-} from './effects.ts'
+import { add, CLOSE, type Code, type Effects, noEffects, RESET, toVerdict } from './effects.ts'
 import {
   type Context,
   codeOfExpression,
   codeOfFunction,
+  codeOfNames,
   codeOfReading,
   codeOfWriting,
 } from './read-code.ts'
@@ -31,10 +23,10 @@ const EVENT_TRIGGERS = 'event triggers'
 /**
  * A verdict of each function that has a signature, in the order of `facts.functions`. What a
  * function reaches is followed by names, whatever schema they are in, so that it is rather too much
- * than too little. The parser has to be loaded.
+ * than too little. The parser has to be loaded; after `onBroken` it is not to be used again.
  */
-export function judgeSchema(facts: SchemaFacts): Verdict[] {
-  const reach = new Reach(facts)
+export function judgeSchema(facts: SchemaFacts, onBroken: () => void = () => {}): Verdict[] {
+  const reach = new Reach(facts, onBroken)
   const anything = worstOf(facts)
   return facts.functions
     .filter(({ signature }) => signature !== null)
@@ -43,7 +35,7 @@ export function judgeSchema(facts: SchemaFacts): Verdict[] {
 
 /** Anything is also what no reset reaches, where there is such a thing. */
 function worstOf({ functions }: SchemaFacts): Afterwards {
-  const context = { isVolatile: () => true, hasOddStrings: false }
+  const context = { isVolatile: () => true, hasOddStrings: false, onBroken: () => {} }
   const isWorst = (one: FunctionFacts) =>
     !one.isBuiltin &&
     one.kind !== 'aggregate' &&
@@ -61,12 +53,13 @@ class Reach {
   readonly #places = new Map<string, Place>()
   #hidden: Effects | undefined
 
-  constructor(facts: SchemaFacts) {
+  constructor(facts: SchemaFacts, onBroken: () => void) {
     this.#facts = facts
     const volatile = new Set(facts.volatileBuiltins)
     this.#context = {
       isVolatile: (name) => volatile.has(name),
       hasOddStrings: facts.hasOddStrings,
+      onBroken,
     }
     this.#functions = byName(facts.functions.filter(({ isBuiltin }) => !isBuiltin))
     this.#relations = byName(facts.relations)
@@ -112,9 +105,9 @@ class Reach {
     const { hiddenFunctions, hiddenExpressions, eventTriggers } = this.#facts
     if (key === HIDDEN) {
       const expressions = hiddenExpressions.map((text) => codeOfExpression(text, this.#context))
-      return [calling(hiddenFunctions), ...expressions]
+      return [codeOfNames(hiddenFunctions, this.#context), ...expressions]
     }
-    if (key === EVENT_TRIGGERS) return [calling(eventTriggers)]
+    if (key === EVENT_TRIGGERS) return [codeOfNames(eventTriggers, this.#context)]
     const kind = key[0]
     const name = key.slice(1)
     const functions = this.#functions.get(name) ?? []
@@ -149,10 +142,6 @@ class Reach {
     }
     return { effects, next: [...next] }
   }
-}
-
-function calling(names: string[]): Code {
-  return { ...noCode(), calls: new Set(names) }
 }
 
 function byName<T extends { name: string }>(all: T[]): Map<string, T[]> {

@@ -8,12 +8,16 @@ export interface Question {
   facts: SchemaFacts
 }
 
-interface Answer {
+/** What it answers. */
+export interface Answer {
   id: number
   verdicts: Verdict[]
+  /** The parser is not to be used again. */
+  isBroken: boolean
 }
 
 interface Waiter {
+  facts: SchemaFacts
   resolve(verdicts: Verdict[]): void
   reject(error: Error): void
 }
@@ -38,7 +42,7 @@ export function judge(facts: SchemaFacts): Promise<Verdict[]> {
   thread ??= startThread()
   const id = ++lastId
   return new Promise((resolve, reject) => {
-    waiting.set(id, { resolve, reject })
+    waiting.set(id, { facts, resolve, reject })
     thread!.postMessage({ id, facts } satisfies Question)
   })
 }
@@ -47,10 +51,11 @@ export function judge(facts: SchemaFacts): Promise<Verdict[]> {
 function startThread(): Worker {
   const worker = new Worker(THREAD, { execArgv: [] })
   worker.unref()
-  worker.on('message', ({ id, verdicts }: Answer) => {
+  worker.on('message', ({ id, verdicts, isBroken }: Answer) => {
     waiting.get(id)?.resolve(verdicts)
     waiting.delete(id)
-    if (waiting.size === 0) idle = setTimeout(() => end(worker), IDLE_MS).unref()
+    if (isBroken) replace(worker)
+    else if (waiting.size === 0) idle = setTimeout(() => end(worker), IDLE_MS).unref()
   })
   worker.on('error', (error) => {
     if (thread === worker) thread = undefined
@@ -61,8 +66,19 @@ function startThread(): Worker {
   return worker
 }
 
+/** Another thread takes over what this one has not answered. */
+function replace(worker: Worker): void {
+  if (thread !== worker) return
+  worker.removeAllListeners('message')
+  worker.terminate().catch(() => {})
+  thread = undefined
+  if (waiting.size === 0) return
+  thread = startThread()
+  for (const [id, { facts }] of waiting) thread.postMessage({ id, facts } satisfies Question)
+}
+
 function end(worker: Worker): void {
-  if (waiting.size > 0) return
+  if (waiting.size > 0 || thread !== worker) return
   thread = undefined
   worker.terminate().catch(() => {})
 }

@@ -11,13 +11,15 @@ export interface Context {
   isVolatile: IsVolatile
   /** `standard_conforming_strings` is off. */
   hasOddStrings: boolean
+  /** Told of an error after which the parser is not to be used again. */
+  onBroken: () => void
 }
 
 /** What a function does by itself. */
 export function codeOfFunction(facts: FunctionFacts, context: Context): Code {
   const { name, language, definition, kind, parts } = facts
   const isVolatile = facts.volatility === 'v'
-  if (kind === 'aggregate') return { ...noCode(), calls: new Set(parts) }
+  if (kind === 'aggregate') return codeOfNames(parts ?? [], context)
   if (definition === null) {
     const effects = facts.isBuiltin
       ? effectsOfBuiltin(name, isVolatile)
@@ -26,7 +28,7 @@ export function codeOfFunction(facts: FunctionFacts, context: Context): Code {
   }
   const isOdd = context.hasOddStrings || setsOddStrings(facts)
   if (isOdd && definition.includes('\\')) return unknownCode()
-  return careful((code) => {
+  return careful(context, (code) => {
     const { parameters, options, sql_body } = readDefinition(definition)
     for (const parameter of parameters ?? []) {
       noteTree(parameter.FunctionParameter?.defexpr, code, context.isVolatile)
@@ -40,23 +42,27 @@ export function codeOfFunction(facts: FunctionFacts, context: Context): Code {
 
 /** What happens when a relation is read. */
 export function codeOfReading(
-  { kind, query, expressions }: RelationFacts,
-  { isVolatile }: Context,
+  { kind, query, expressions, dependents }: RelationFacts,
+  context: Context,
 ): Code {
-  return careful((code) => {
+  const { isVolatile } = context
+  return careful(context, (code) => {
     // What a server elsewhere does is not known.
     if (kind === 'f') code.writes = true
     if (query !== null) noteStatements(query, code, isVolatile)
     for (const expression of expressions) noteExpression(expression, code, isVolatile)
+    // Partitions and children, of which some may be elsewhere.
+    for (const name of dependents) code.relations.add(name)
   })
 }
 
 /** What happens beside that when it is written. */
 export function codeOfWriting(
   { defaults, triggers, rules, dependents, query }: RelationFacts,
-  { isVolatile }: Context,
+  context: Context,
 ): Code {
-  return careful((code) => {
+  const { isVolatile } = context
+  return careful(context, (code) => {
     code.writes = true
     for (const expression of defaults) noteExpression(expression, code, isVolatile)
     for (const trigger of triggers) noteTrigger(trigger, code, isVolatile)
@@ -71,8 +77,18 @@ export function codeOfWriting(
 }
 
 /** Of an expression that no statement names. */
-export function codeOfExpression(text: string, { isVolatile }: Context): Code {
-  return careful((code) => noteExpression(text, code, isVolatile))
+export function codeOfExpression(text: string, context: Context): Code {
+  return careful(context, (code) => noteExpression(text, code, context.isVolatile))
+}
+
+/** Of functions that are called without a statement: those of operators, aggregates, … */
+export function codeOfNames(names: string[], { isVolatile }: Context): Code {
+  const code = { ...noCode(), calls: new Set(names) }
+  for (const name of names) {
+    const effects = effectsOfBuiltin(name, isVolatile(name))
+    if (effects) add(code, effects)
+  }
+  return code
 }
 
 function noteTrigger(text: string, code: Code, isVolatile: IsVolatile): void {
@@ -115,14 +131,21 @@ function setsOddStrings({ settings }: FunctionFacts): boolean {
 }
 
 /** What does not parse may do anything. */
-function careful(note: (code: Code) => void): Code {
+function careful({ onBroken }: Context, note: (code: Code) => void): Code {
   const code = noCode()
   try {
     note(code)
     return code
-  } catch {
+  } catch (error) {
+    // The parser's own errors leave it as it was; these may not.
+    if (error instanceof RangeError || isTrap(error)) onBroken()
     return unknownCode()
   }
+}
+
+/** An error of WebAssembly, which Node.js's types do not have. */
+function isTrap(error: unknown): boolean {
+  return error instanceof Error && error.constructor.name === 'RuntimeError'
 }
 
 function unknownCode(): Code {

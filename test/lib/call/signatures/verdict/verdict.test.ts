@@ -1,5 +1,7 @@
 import type { Sql } from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readSchemaWithin } from '../../../../../lib/call/signatures/read-schema.ts'
+import { judge } from '../../../../../lib/call/signatures/verdict/judge.ts'
 import type { Verdict } from '../../../../../lib/call/signatures/verdict/verdict.ts'
 import { parseDatabaseUrl } from '../../../../../lib/postgres/server.ts'
 import { connectTo, createAdminDatabase, dropAdminDatabase } from '../../../../helpers/gateway.ts'
@@ -296,6 +298,37 @@ describe('how values are written may be changed by', () => {
   test('not a SET clause of the function, which is undone', async () => {
     const found = await verdict(`${inSql('select 1')} set timezone = 'Asia/Tokyo'`)
     expect(found.altersFormats).toBe(false)
+  })
+})
+
+test('a body that the parser does not survive has no verdict, and others have theirs', async () => {
+  await sql.unsafe('begin')
+  const { facts } = await readSchemaWithin(sql)
+  await sql.unsafe('rollback')
+  const [deep] = facts!.functions.filter(({ name }) => name === 'writes')
+  const body = `select ${'1 + '.repeat(100_000)}1`
+  const definition = `create function deep() returns int language sql as $$ ${body} $$`
+  const judgements = Array.from({ length: 3 }, (_, i) =>
+    judge(i === 0 ? { ...facts!, functions: [{ ...deep!, name: 'deep', definition }] } : facts!),
+  )
+  const [broken, ...others] = await Promise.all(judgements)
+  expect(broken).toMatchObject([{ reads: false, handles: true, afterwards: 'reset' }])
+  for (const verdicts of others)
+    expect(verdicts).toContainEqual(expect.objectContaining({ handles: false }))
+})
+
+describe('the database as a whole has', () => {
+  test('an operator of PostgreSQL that locks', async () => {
+    const definition = 'create operator ### (function = pg_advisory_lock, rightarg = bigint)'
+    const found = await verdict(`${definition}; ${inSql('select ### 1')}`)
+    expect(found).toMatchObject({ reads: false, afterwards: 'reset' })
+  })
+
+  test('an aggregate of PostgreSQL that sets', async () => {
+    const found = await verdict(`
+      create aggregate leak(text, boolean) (sfunc = set_config, stype = text, initcond = 'app.leak');
+      ${inSql("select leak('x', false)")}`)
+    expect(found).toMatchObject({ reads: false, afterwards: 'reset', altersFormats: true })
   })
 })
 
