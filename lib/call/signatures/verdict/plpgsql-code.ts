@@ -44,21 +44,50 @@ export function notePlPgSQL(
   noteUnseen(tokens, code)
 }
 
+/** How many variables are given another type before it is left. */
+const MAX_REPAIRS = 100
+
+/** As a type is written in a declaration: a name, qualified or not, `%type`, brackets. */
+const TYPE = String.raw`(?:"[^"]+"|[\w$]+)(?:\s*\.\s*(?:"[^"]+"|[\w$]+))*(?:\s*%\s*\w+)?(?:\s*\[\d*\])*`
+
 /**
- * The parser knows no table, and takes `x t%rowtype` and `x t.pair%type` for variables without
- * fields: `x.a := 1` would be an error. Only calls matter here, which no type makes.
+ * The parser knows no types but PostgreSQL's own. It takes a variable of another one for a row, with
+ * which `into a, b` is an error, and `x t.pair%type` for one without fields. Where it complains of a
+ * variable, that is given a type with which it does not: what is called or written does not depend
+ * on types.
  */
 function parse(definition: string): Tree {
-  const text = definition
+  let text = definition
     .replace(/%\s*rowtype\b/gi, '')
     .replace(/(%\s*type)\s*(?:\[[\d\s]*\]\s*|array\b)+/gi, '$1')
-  try {
-    return parsePlPgSQLSync(text) as unknown as Tree
-  } catch (error) {
-    if (!/is not a known variable/.test((error as Error).message)) throw error
-    const lax = text.replace(/[\w."]+\s*%\s*type\b/gi, 'record')
-    return parsePlPgSQLSync(lax) as unknown as Tree
+  for (let repairs = 0; ; repairs++) {
+    try {
+      return parsePlPgSQLSync(text) as unknown as Tree
+    } catch (error) {
+      const repaired = repair(text, (error as Error).message)
+      if (repaired === text || repairs === MAX_REPAIRS) throw error
+      text = repaired
+    }
   }
+}
+
+function repair(text: string, message: string): string {
+  const [, name, kind] = /^"([^".]+)[^"]*" is not a (scalar|known) variable/.exec(message) ?? []
+  if (name !== undefined) return retype(text, name, kind === 'scalar' ? 'text' : 'record')
+  if (!message.endsWith('at or near ","')) return text
+  // `for a, b in`, where `a` is taken for a row.
+  const loops = text.matchAll(/\bfor\s+"?([\w$]+)"?\s*,/gi)
+  return [...loops].reduce((repaired, [, first]) => retype(repaired, first!, 'text'), text)
+}
+
+/** Gives another type to the variables and parameters of that name. */
+function retype(text: string, name: string, type: string): string {
+  const escaped = name.replace(/[^\w]/g, '\\$&')
+  const declared = new RegExp(
+    `(?<=[\\s,(;]"?${escaped}"?\\s+(?:constant\\s+)?)${TYPE}(?=\\s*(?:[,);=]|:=|default\\b|not\\s+null\\b))`,
+    'gi',
+  )
+  return text.replace(declared, type)
 }
 
 function noteNode(tree: unknown, code: Code, isVolatile: IsVolatile): void {

@@ -80,6 +80,18 @@ describe('a function only reads that', () => {
     ],
     ['has a setting of its own', `${inSql('select 1')} set timezone = 'UTC'`],
     ['reads settings', inSql("select current_setting('app.user', true)")],
+    [
+      'has variables of its own types',
+      `create type mood as enum ('good'); create domain word as text;
+      create function f(m mood default 'good', out o mood, inout w word default null, out p pair)
+        language plpgsql as $f$
+        declare a mood; b constant word not null := 'x'; c mood := 'good'; "Odd" word; d mood[];
+        begin
+          select 1, 'good', 'y', name into p.a, o, w, "Odd" from item;
+          for a, c in select m, m loop o := a; d[1] := c; end loop;
+          p.b := 'x';
+        end $f$`,
+    ],
     ['has a body without quotes', 'create function f() returns int begin atomic select 1; end'],
     ['speaks of writing', inPlpgsql("begin -- insert into item\n perform 'update item';")],
     [
