@@ -14,6 +14,6 @@ export default defineHandler({
     const batch = parseBatch(body)
     const database = await gateway.catalog.find(owner)
     request.database = database
-    return answerBatch(event, await callBatch(gateway, request, database, batch))
+    return answerBatch(event, await callBatch(gateway, request.client, database, batch))
   },
 })

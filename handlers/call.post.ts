@@ -13,10 +13,11 @@ export default defineHandler({
     const body = await readJsonObject(event)
     const owner = parseOwner(request, body.platform, body.tenant_id)
     const call = parseCall(body)
+    request.function = call.name
     const database = await gateway.catalog.find(owner)
     request.database = database
     const stream = streamTypeOf(event)
     if (stream) return answerStream(event, database, call, stream)
-    return answerRows(event, await callFunction(gateway, request, database, call))
+    return answerRows(event, await callFunction(gateway, request.client, database, call))
   },
 })

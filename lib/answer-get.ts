@@ -17,11 +17,12 @@ export async function answerGet(event: H3Event): Promise<void> {
   const path = getRouterParams(event, { decode: true })
   const owner = parseOwner(request, path.platform, path.tenant)
   const name = parseFunctionName(path.function)
+  request.function = name
   const params = parseQuery(req.url ?? '')
   const database = await gateway.catalog.find(owner)
   request.database = database
   try {
-    const result = await callReadOnly(gateway, request, database, name, params)
+    const result = await callReadOnly(gateway, request.client, database, { name, params })
     const etag = weakEtag(result.rows)
     res.setHeader('etag', etag)
     // To be kept by the client alone, and asked for anew each time.

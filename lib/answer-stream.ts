@@ -39,7 +39,7 @@ export async function answerStream(
   const body = new StreamBody(event, type, gateway.config.statementTimeoutMs)
   const as = type === 'text/csv' ? 'columns' : 'json'
   try {
-    await streamCall(gateway, request, database, call, as, body)
+    await streamCall(gateway, request.client, database, call, as, body)
     body.end()
   } catch (error) {
     if (!res.headersSent) throw error

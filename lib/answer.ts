@@ -18,6 +18,7 @@ const HEAD = '{"rows":'
  */
 export function answerRows(event: H3Event, result: CallResult): void | Promise<void> {
   const { res } = nodeOf(event)
+  noteTiming(event, result)
   const { rows, rowCount } = result
   const totalMs = performance.now() - event.context.request.startedAt
   const tail = `,"row_count":${rowCount},"execution_time_ms":${Math.round(totalMs)}}`
@@ -45,11 +46,18 @@ export function answerJson(
   timing: Timing,
   totalMs: number,
 ): void | Promise<void> {
+  noteTiming(event, timing)
   const encoding = encodingFor(event, body.length)
   if (encoding) return answerCompressed(event, encoding, body, timing, totalMs)
   const { res } = nodeOf(event)
   res.writeHead(200, headers(event, body.length, timing, totalMs))
   res.end(body)
+}
+
+/** For the log. */
+function noteTiming({ context: { request } }: H3Event, { waitMs, queryMs }: Timing): void {
+  request.waitMs = waitMs
+  request.queryMs = queryMs
 }
 
 /** How the client wants an answer of that size to be compressed; undefined: not at all. */

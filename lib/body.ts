@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { H3Event } from 'h3'
-import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
-import { BODY_TOO_SLOW, tooSlow } from './http-limits.ts'
+import { decodeBody, encodingOf } from './http/body-encoding.ts'
+import { BODY_FAILED } from './http-limits.ts'
 import { type JsonValue, parseJson } from './json.ts'
-import { nodeOf, type RequestContext } from './request.ts'
+import { nodeOf } from './request.ts'
 
 /** The rest of a body that is too large is read and thrown away up to this many bytes. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
@@ -20,21 +20,33 @@ export interface JsonObject {
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
  */
 export async function readJsonObject(event: H3Event): Promise<JsonObject> {
-  const { gateway, request } = event.context
-  const { req, res } = nodeOf(event)
-  const type = mediaType(req)
-  if (type !== '' && type !== 'application/json' && !type.endsWith('+json')) {
-    throw new GatewayError(
-      'unsupported_media_type',
-      `Content-Type is ${type}; send application/json`,
-    )
-  }
-  const bytes = await readBytes(req, res, request, gateway.config)
+  const bytes = await readJsonBytes(event)
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
   const value = parseJson(bytes.toString('utf8'))
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
   throw new GatewayError('invalid_request', 'The body is not a JSON object')
+}
+
+/**
+ * Reads the bytes of a JSON body, at most MAX_BODY_BYTES, with its Content-Encoding undone. What a
+ * browser sends by itself has no JSON type, so that a missing one is refused as well.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
+ */
+export function readJsonBytes(event: H3Event): Promise<Buffer> {
+  const { maxBodyBytes } = event.context.gateway.config
+  const { req, res } = nodeOf(event)
+  const type = mediaType(req)
+  if (type !== 'application/json' && !type.endsWith('+json')) {
+    throw new GatewayError(
+      'unsupported_media_type',
+      `Content-Type is ${type || 'missing'}; send application/json`,
+    )
+  }
+  const encoding = encodingOf(req, res)
+  const bytes = readBytes(event, maxBodyBytes)
+  if (!encoding) return bytes
+  return bytes.then((encoded) => decodeBody(encoded, encoding, maxBodyBytes))
 }
 
 /** The media type of a request's body in lower case, without parameters; '' where none is given. */
@@ -59,12 +71,9 @@ export function admitBody(req: IncomingMessage, res: ServerResponse, maxBytes: n
   if (awaitsContinue(req)) res.writeContinue()
 }
 
-function readBytes(
-  req: IncomingMessage,
-  res: ServerResponse,
-  request: RequestContext,
-  { maxBodyBytes: maxBytes, requestTimeoutMs }: Config,
-): Promise<Buffer> {
+function readBytes(event: H3Event, maxBytes: number): Promise<Buffer> {
+  const { client } = event.context.request
+  const { req, res } = nodeOf(event)
   admitBody(req, res, maxBytes)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -83,12 +92,12 @@ function readBytes(
       }
     })
     req.on('end', () => {
-      request.onGone = undefined
+      client.onGone = undefined
       if (size > maxBytes) reject(tooLarge(maxBytes))
       else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     })
-    request.onGone = () => reject(incomplete())
-    onTooSlow(req, res, requestTimeoutMs, reject)
+    client.onGone = () => reject(incomplete())
+    onBodyFailed(req, res, reject)
   })
 }
 
@@ -100,16 +109,15 @@ export function onAborted(req: IncomingMessage, reject: (error: GatewayError) =>
   })
 }
 
-/** Tells when the request did not arrive in time. */
-export function onTooSlow(
+/** Tells when the body did not arrive in time, or cannot be read. */
+export function onBodyFailed(
   req: IncomingMessage,
   res: ServerResponse,
-  requestTimeoutMs: number,
   reject: (error: GatewayError) => void,
 ): void {
-  req.once(BODY_TOO_SLOW, () => {
+  req.on(BODY_FAILED, (error: GatewayError) => {
     res.setHeader('connection', 'close')
-    reject(tooSlow(requestTimeoutMs))
+    reject(error)
   })
 }
 

@@ -5,11 +5,13 @@ import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import { Gateways } from './gateways.ts'
+import { Health } from './health.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
 import { Listener } from './postgres/listener.ts'
 import { Pools } from './postgres/pools.ts'
+import { probe } from './postgres/probe.ts'
 import { Replicas } from './postgres/replicas.ts'
 import { describeHost, type Server } from './postgres/server.ts'
 import { Roles } from './roles.ts'
@@ -29,6 +31,7 @@ export interface Gateway {
   roles: Roles
   secret: Secret
   audit: AuditTrail
+  health: Health
   signatures: Signatures
   /** Those that share this PostgreSQL. */
   gateways: Gateways
@@ -124,6 +127,15 @@ export function createGateway(
       use: (work) => catalog.use(work),
       log,
       retentionDays: config.auditRetentionDays,
+    }),
+    health: new Health({
+      sinceLastAnswer: () => pools.sinceLastAnswer(),
+      // The connection that listens is there where all others are busy.
+      probe: (withinMs) =>
+        Promise.any([
+          listener.use((sql) => sql`select 1`),
+          probe(pools, server.database, withinMs),
+        ]),
     }),
     signatures: new Signatures(config.callableSchemas),
     gateways,

@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ArchiveLimits, SchemaArchive } from './archive/archive.ts'
 import { readRecentArchive } from './archive/recent.ts'
-import { admitBody, mediaType, onAborted, onTooSlow, tooLarge } from './body.ts'
+import { admitBody, mediaType, onAborted, onBodyFailed, tooLarge } from './body.ts'
 import type { Config } from './config.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
+import { refuseEncoding } from './http/body-encoding.ts'
 import { type Form, readForm } from './multipart.ts'
 import { type Asker, type Owner, parseOwner } from './names.ts'
 
@@ -67,7 +68,7 @@ function parseOnError(value = 'stop'): 'stop' | 'continue' {
 async function readBody(
   req: IncomingMessage,
   res: ServerResponse,
-  { archive: { maxArchiveBytes }, requestTimeoutMs }: Config,
+  { archive: { maxArchiveBytes } }: Config,
 ): Promise<Form> {
   const type = mediaType(req)
   if (type !== 'multipart/form-data') {
@@ -76,6 +77,7 @@ async function readBody(
       `Content-Type is ${type || 'missing'}; send multipart/form-data`,
     )
   }
+  refuseEncoding(req, res)
   const maxBytes = maxArchiveBytes + OVERHEAD_BYTES
   admitBody(req, res, maxBytes)
   return new Promise((resolve, reject) => {
@@ -89,7 +91,7 @@ async function readBody(
       reject(tooLarge(maxArchiveBytes))
     })
     onAborted(req, reject)
-    onTooSlow(req, res, requestTimeoutMs, reject)
+    onBodyFailed(req, res, reject)
     readForm(req, req.headers['content-type']!, maxArchiveBytes).then(resolve, reject)
   })
 }

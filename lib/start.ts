@@ -58,6 +58,7 @@ export async function startGateway(
   let gateway: Gateway | undefined
   let listening: Listening | undefined
   const stop = async () => {
+    if (gateway) gateway.health.isDraining = true
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
     // A deploy goes on when its client has gone away.

@@ -44,6 +44,7 @@ export function callBatch(
     const { connection, sql } = lease
     const functions = new Functions(signatures, connection)
     await functions.read(request.calls.map(({ name }) => name))
+    watch.stopIfGone()
     const maxBytes = config.maxResultBytes
     const batch = { ...request, connection, sql, database, functions, watch, maxBytes }
     if (request.isTransaction) return { results: await allOrNothing(batch) }

@@ -103,6 +103,7 @@ function callAlone(
     runCurrent(signatures, connection, name, async (known) => {
       const bound = bindCall(name, known, params)
       watch.isReadOnly = bound.signature.isReadOnly
+      watch.stopIfGone()
       enter(connection, bound.signature)
       const run = bound.signature.kind === 'procedure' ? runProcedure : runCall
       return run(sql, bound, config.maxResultBytes, watch, session)

@@ -41,11 +41,6 @@ export function failed(error: unknown, database: string, watch: Watch): unknown 
  * @throws {GatewayError} what the first time gave, when the client has gone away meanwhile
  */
 export async function untilAgain(lost: LostCall, client: Client): Promise<void> {
-  let isGone = false
-  client.onGone = () => {
-    isGone = true
-  }
   await untilAnother(lost.cause)
-  client.onGone = undefined
-  if (isGone) throw lost.told
+  if (client.isGone) throw lost.told
 }

@@ -74,9 +74,10 @@ class NotHere extends Error {
 /** The client, and whether it has gone away. */
 class Relay implements Client {
   onGone: (() => void) | undefined
-  isGone = false
+  isGone: boolean
 
   constructor(client: Client) {
+    this.isGone = client.isGone
     client.onGone = () => {
       this.isGone = true
       this.onGone?.()

@@ -5,8 +5,8 @@ import { alone } from './alone.ts'
 import type { CallResult } from './call.ts'
 import { runCurrent } from './current.ts'
 import { callOnReplica } from './on-replica.ts'
-import type { BoundCall } from './parameters.ts'
-import type { Session } from './request.ts'
+import { type BoundCall, bindCall, type Parameters } from './parameters.ts'
+import type { CallRequest, Session } from './request.ts'
 import { runCall } from './run.ts'
 import { enter } from './session-state.ts'
 import type { Signature } from './signature.ts'
@@ -14,6 +14,10 @@ import { bindTexts, chooseByNames, type UrlParameters } from './url-parameters.t
 
 /** A call in a transaction of its own needs none. */
 const NO_SETTINGS: Session = []
+
+/** A call of a function that only reads, with its parameters from JSON or from a URL. */
+export type ReadOnlyCall = Pick<CallRequest, 'name'> &
+  Partial<Omit<CallRequest, 'name' | 'params'>> & { params: Parameters | UrlParameters }
 
 /**
  * Runs a function that is STABLE or IMMUTABLE, in a read-only transaction: not even one that is not
@@ -25,26 +29,40 @@ export async function callReadOnly(
   gateway: Gateway,
   client: Client,
   database: string,
-  name: string,
-  params: UrlParameters,
+  { name, params, timeoutMs, session, primary }: ReadOnlyCall,
 ): Promise<CallResult> {
   const { signatures, config } = gateway
-  const bind = (known: Signature[]): BoundCall => {
+  const bind = (known: Signature[]): BoundCall => bindReadOnly(name, known, params)
+  if (!primary) {
+    // A replica needs no transaction for it: it cannot write.
+    const request = { name, bind, timeoutMs, session }
+    const result = await callOnReplica(gateway, client, database, request)
+    if (result) return result
+  }
+  return alone(gateway, client, database, timeoutMs, ({ connection, sql }, watch) => {
+    watch.isReadOnly = true
+    return runCurrent(signatures, connection, name, async (known) => {
+      const call = bind(known)
+      watch.stopIfGone()
+      enter(connection, call.signature)
+      return runCall(sql, call, config.maxResultBytes, watch, session ?? NO_SETTINGS)
+    })
+  })
+}
+
+function bindReadOnly(
+  name: string,
+  known: Signature[],
+  params: Parameters | UrlParameters,
+): BoundCall {
+  if (params instanceof Map) {
     const signature = chooseByNames(name, known, params)
     if (!signature.isReadOnly) throw mayWrite(signature)
     return bindTexts(signature, params)
   }
-  // A replica needs no transaction for it: it cannot write.
-  const result = await callOnReplica(gateway, client, database, { name, bind })
-  if (result) return result
-  return alone(gateway, client, database, undefined, ({ connection, sql }, watch) => {
-    watch.isReadOnly = true
-    return runCurrent(signatures, connection, name, async (known) => {
-      const call = bind(known)
-      enter(connection, call.signature)
-      return runCall(sql, call, config.maxResultBytes, watch, NO_SETTINGS)
-    })
-  })
+  const call = bindCall(name, known, params)
+  if (!call.signature.isReadOnly) throw mayWrite(call.signature)
+  return call
 }
 
 function mayWrite({ kind, text }: Signature): GatewayError {

@@ -62,6 +62,7 @@ export function streamCall(
       const call = bindCall(name, known, params)
       if (call.signature.kind === 'procedure') throw noStream(call)
       watch.isReadOnly = call.signature.isReadOnly
+      watch.stopIfGone()
       enter(lease.connection, call.signature)
       const sent = begin(lease.sql, { isReadOnly: call.signature.isReadOnly, session })
       try {

@@ -1,8 +1,8 @@
 import { GatewayError } from '../errors.ts'
 import { isPostgresError, isQueryCanceled } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
-import type { Client } from '../postgres/pools.ts'
 import { cutWhenSilent } from '../postgres/silence.ts'
+import { type Client, clientGone } from '../postgres/waiter.ts'
 
 /** SQLSTATE of what stands behind a query that failed in its transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
@@ -26,7 +26,6 @@ export class Watch {
   #timer: NodeJS.Timeout | undefined
   #queries: Promise<unknown>[] = []
   #isTimeUp = false
-  #isGone = false
   #mayHaveRun = false
   readonly #bytesWritten: number
   #endSilence: () => void
@@ -41,17 +40,22 @@ export class Watch {
     this.#timeoutMs = timeoutMs
     this.#bytesWritten = lease.connection.bytesWritten
     this.#endSilence = cutWhenSilent(lease.connection)
-    client.onGone = () => {
-      this.#isGone = true
-      this.#cancel()
-    }
+    client.onGone = () => this.#cancel()
+  }
+
+  /**
+   * To be asked right before a call is sent.
+   * @throws {GatewayError} pool_exhausted where the client has gone meanwhile
+   */
+  stopIfGone(): void {
+    if (this.#client.isGone) throw clientGone(this.#lease.connection.database)
   }
 
   /** Watches over these queries from now on. */
   over(queries: Promise<unknown>[]): void {
     if (queries !== this.#queries) this.#mayHaveRun = this.mayHaveRun
     this.#queries = queries
-    if (this.#isGone || this.#isTimeUp) this.#cancel()
+    if (this.isOver) this.#cancel()
     else if (this.#timeoutMs !== undefined && !this.#timer) this.#startTimer(this.#timeoutMs)
   }
 
@@ -75,7 +79,7 @@ export class Watch {
 
   /** Its time is up or its client has gone: nothing more is to be started. */
   get isOver(): boolean {
-    return this.#isTimeUp || this.#isGone
+    return this.#isTimeUp || this.#client.isGone
   }
 
   /**
@@ -102,8 +106,7 @@ export class Watch {
 
   /** Whether a query was cancelled that somebody else's cancel was meant for: it was rolled back. */
   wasHitByAnother(error: unknown): boolean {
-    const isOwn = this.#isTimeUp || this.#isGone
-    return !isOwn && this.#lease.connection.wasCancelled && isQueryCanceled(error)
+    return !this.isOver && this.#lease.connection.wasCancelled && isQueryCanceled(error)
   }
 
   #startTimer(timeoutMs: number): void {

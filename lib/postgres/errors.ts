@@ -96,7 +96,8 @@ export function postgresDetails(error: PostgresError): ErrorDetails {
 /** The status of an error that a function raised. */
 export function sqlstateStatus(sqlstate: string): number {
   // PTxyz is status xyz: a convention of PostgREST ("Errors", "RAISE errors with HTTP status codes").
-  const chosen = /^PT([2-5]\d\d)$/.exec(sqlstate)
+  // Other statuses would tell that it succeeded, or have no body.
+  const chosen = /^PT([45]\d\d)$/.exec(sqlstate)
   if (chosen) return Number(chosen[1])
   return STATUS_BY_SQLSTATE[sqlstate] ?? STATUS_BY_CLASS[sqlstate.slice(0, 2)] ?? 500
 }

@@ -149,7 +149,10 @@ export class Pools {
     this.#feed(this.#all)
   }
 
-  /** Milliseconds since PostgreSQL last answered on any connection; Infinity before the first. */
+  /**
+   * Milliseconds since PostgreSQL last answered on any connection; Infinity before the first, and
+   * after a connection was lost until PostgreSQL answers on another.
+   */
   sinceLastAnswer(): number {
     return performance.now() - this.#lastAnswerAt
   }
@@ -158,9 +161,10 @@ export class Pools {
    * A connection to the database for one piece of work alone, at once where one is idle. A client
    * that goes away leaves the queue.
    * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`, and at once for a
-   *   client that finds the queue full
+   *   client that finds the queue full or has gone away
    */
   async lease(database: string, options: LeaseOptions = {}): Promise<Lease> {
+    if (options.client?.isGone) throw clientGone(database)
     const pool = this.#pool(database)
     const connection = this.#takeIdle(pool)
     if (!connection) return this.#wait(pool, options)
@@ -180,6 +184,7 @@ export class Pools {
    * @throws {GatewayError} pool_exhausted, as of `lease`
    */
   share(database: string, expectedMs: number, client?: Client): Lease | Promise<Lease> {
+    if (client?.isGone) throw clientGone(database)
     const pool = this.#pool(database)
     const mayJoin = pool.waiters.size === 0 && !this.#all.isOverdrawn
     const shared = mayJoin ? findRoom(pool, expectedMs) : undefined
@@ -332,19 +337,12 @@ export class Pools {
   ): Promise<Lease> {
     const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
     const askedAt = performance.now()
-    let isGone = false
-    if (client) {
-      client.onGone = () => {
-        isGone = true
-      }
-    }
     const isAlive = await connection.answers(CHECK_LIMIT_MS)
-    if (client) client.onGone = undefined
     if (!isAlive) {
       connection.destroy()
       for (const other of [...pool.idle]) if (!isFresh(other, performance.now())) other.destroy()
     }
-    if (isGone) {
+    if (client?.isGone) {
       this.#release(pool, connection)
       throw clientGone(pool.database)
     }
@@ -455,6 +453,7 @@ export class Pools {
   #opened(connection: Connection): void {
     connection.busySince = performance.now()
     connection.answeredAt = connection.busySince
+    this.#lastAnswerAt = connection.busySince
     for (const budget of connection.budgets) {
       budget.opening.delete(connection)
       this.#evict(budget)
@@ -465,6 +464,8 @@ export class Pools {
     pool.connections.delete(connection)
     this.#count(pool, 'closed')
     this.#forgetIdle(connection)
+    const isLost = !pool.budgets.some(({ closing }) => closing.has(connection))
+    if (isLost) this.#lastAnswerAt = Number.NEGATIVE_INFINITY
     for (const budget of pool.budgets) {
       budget.opening.delete(connection)
       budget.closing.delete(connection)

@@ -2,8 +2,11 @@ import { GatewayError } from '../errors.ts'
 import type { Lease } from './lease.ts'
 import type { Pool } from './pool.ts'
 
-/** Who a connection is for; `onGone` is called when nobody waits for the work any more. */
+/** The client that a connection is for. */
 export interface Client {
+  /** It has gone away: nothing more is sent to PostgreSQL for it. */
+  readonly isGone: boolean
+  /** Called once when it goes away; for one at a time, who takes it back at the end. */
   onGone: (() => void) | undefined
 }
 

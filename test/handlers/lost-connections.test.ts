@@ -274,7 +274,7 @@ describe('a call that has certainly not begun is made once more', () => {
 
   test('a query is known not to be sent until its bytes have gone to the socket', async () => {
     const { pools } = gateway.gateway
-    const client = { onGone: undefined }
+    const client = { isGone: false, onGone: undefined }
     const lease = await pools.lease(database)
     await lease.sql`select 1`
     const watch = new Watch(client, lease, undefined)

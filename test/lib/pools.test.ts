@@ -184,7 +184,7 @@ describe('the cap', () => {
 describe('a queue', () => {
   test('that is full refuses the next call at once, and lets the gateway’s own work in', async () => {
     await withPools({ maxTotalConnections: 1, maxQueuePerDatabase: 2 }, async (pools) => {
-      const client = () => ({ onGone: undefined })
+      const client = () => ({ isGone: false, onGone: undefined })
       const lease = await pools.lease(databases[0]!)
       const waiting = [1, 2].map(() => pools.lease(databases[0]!, { client: client() }))
       const refused = { code: 'pool_exhausted', status: 503 }
@@ -205,7 +205,7 @@ describe('a queue', () => {
       const call = async () => {
         const started = performance.now()
         await pools.use(quiet, (sql) => sql`select pg_sleep(0.1)`, {
-          client: { onGone: undefined },
+          client: { isGone: false, onGone: undefined },
         })
         return performance.now() - started
       }
@@ -220,7 +220,7 @@ describe('a queue', () => {
       let refused = 0
       const flood = Array.from({ length: 500 }, async () => {
         while (flooding) {
-          const client = { onGone: undefined }
+          const client = { isGone: false, onGone: undefined }
           const one = pools.use(noisy, (sql) => sql`select pg_sleep(0.1)`, { client })
           await one.catch(async () => {
             refused++
@@ -479,7 +479,7 @@ describe('a connection', () => {
         }
         proxy.mute()
         await sleep(5500)
-        const client = { onGone: undefined }
+        const client = { isGone: false, onGone: undefined }
         const rows = await pools.use(databases[0]!, (sql) => sql`select 1 as one`, { client })
         expect(rows[0]).toEqual({ one: 1 })
         expect(pools.status().connections).toBe(1)
@@ -744,7 +744,7 @@ test('a client that goes away leaves the queue', async () => {
   await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
     const [first] = databases as [string]
     const lease = await pools.lease(first)
-    const client = { onGone: undefined as (() => void) | undefined }
+    const client = { isGone: false, onGone: undefined as (() => void) | undefined }
     const waiting = pools.lease(first, { client })
     const refused = expect(waiting).rejects.toThrow('did not wait')
     client.onGone?.()
