@@ -694,7 +694,7 @@ describe('its log', () => {
       const lines = stripVTControlCharacters(terminal.output()).split(/[\r\n]+/)
       expect(lines).toContainEqual(
         expect.stringMatching(
-          /^\d\d:\d\d:\d\d info {2}GET \/nowhere method=GET path=\/nowhere status=404 ms=[\d.]+ address=127\.0\.0\.1 request_id=mine$/,
+          /^\d\d:\d\d:\d\d info {2}GET \/nowhere method=GET path=\/nowhere status=404 ms=[\d.]+ address=127\.0\.0\.1 request_id=mine error=not_found$/,
         ),
       )
       expect(lines).toContainEqual(expect.stringMatching(/ Stopped$/))

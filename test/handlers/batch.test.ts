@@ -174,7 +174,8 @@ describe.each([
     })
     const response = await fetch(`${gateway.url}/batch`, {
       method: 'POST',
-      body: new Blob([body.replace('"?"', digits)]),
+      headers: { 'content-type': 'application/json' },
+      body: body.replace('"?"', digits),
     })
     expect(await response.text()).toContain(`[{"exactly":${digits}}]`)
   })

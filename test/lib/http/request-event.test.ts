@@ -30,6 +30,7 @@ test('an event has the shape of h3’s, and h3’s utilities take it', async () 
   const seen = await withEvent(
     { method: 'POST', body: '{"a":1}', headers: { 'x-name': 'v' } },
     async (event) => {
+      const { req, url } = event
       event.res.status = 201
       event.res.headers.set('x-own', '1')
       return {
@@ -40,7 +41,7 @@ test('an event has the shape of h3’s, and h3’s utilities take it', async () 
         method: event.req.method,
         header: getRequestHeader(event, 'x-name'),
         body: await readBody(event),
-        isSame: event.req === event.req && event.url === event.url,
+        isSame: event.req === req && event.url === url,
         context: event.req.context === event.context,
         url: nodeOf(event).req.url,
         status: event.res.status,
