@@ -130,12 +130,7 @@ export function createGateway(
     }),
     health: new Health({
       sinceLastAnswer: () => pools.sinceLastAnswer(),
-      // The connection that listens is there where all others are busy.
-      probe: (withinMs) =>
-        Promise.any([
-          listener.use((sql) => sql`select 1`),
-          probe(pools, server.database, withinMs),
-        ]),
+      probe: (withinMs) => probe(listener, pools, server.database, withinMs),
     }),
     signatures: new Signatures(config.callableSchemas),
     gateways,
