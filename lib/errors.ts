@@ -52,8 +52,8 @@ const MAX_TEXT_BYTES = 1024
 
 /**
  * The one error that reaches a client. `details` are answered, so nothing secret goes in; `status`
- * is the code's own unless the fourth argument says otherwise. It has no stack trace: to take one
- * costs more than a call.
+ * is the code's own unless the fourth argument says otherwise. It has no stack trace: taking one
+ * makes it several times as expensive.
  */
 export class GatewayError extends Error {
   override readonly name = 'GatewayError'

@@ -4,7 +4,7 @@ import { NodeRequest } from 'srvx/node'
 
 /**
  * An event of h3 whose Request and URL are made when a handler reads them: most handlers read
- * Node's own request alone, and the two cost as much as a call. All else is H3Event's.
+ * Node's own request alone. All else is H3Event's.
  */
 class RequestEvent {
   readonly context: H3EventContext
