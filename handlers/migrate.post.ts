@@ -18,7 +18,7 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config, MIGRATE_FIELDS)
+    const form = await readSchemaForm(req, res, request, gateway, MIGRATE_FIELDS)
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []

@@ -13,7 +13,7 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config, REGISTER_FIELDS)
+    const form = await readSchemaForm(req, res, request, gateway, REGISTER_FIELDS)
     const database = databaseName(form.owner)
     request.database = database
     const result = await audited(event, {

@@ -2,6 +2,7 @@ import type { H3Event } from 'h3'
 import type { Timing } from './call/alone.ts'
 import type { CallResult } from './call/call.ts'
 import { chooseEncoding, compress, type Encoding } from './compress.ts'
+import { countAnswer } from './http/answer-room.ts'
 import { nodeOf } from './request.ts'
 
 /** Up to this size, one text that goes out with the head is cheaper than three pieces. */
@@ -26,7 +27,9 @@ export function answerRows(event: H3Event, result: CallResult): void | Promise<v
     const body = Buffer.concat([Buffer.from(HEAD), rows, Buffer.from(tail)])
     return answerCompressed(event, encoding, body, result, totalMs)
   }
-  res.writeHead(200, headers(event, HEAD.length + rows.length + tail.length, result, totalMs))
+  const length = HEAD.length + rows.length + tail.length
+  countAnswer(event.context.gateway.buffered, res, length)
+  res.writeHead(200, headers(event, length, result, totalMs))
   if (rows.length <= MAX_TEXT_BYTES) {
     // Each byte a character: not decoded, and encoded to what it was.
     res.end(HEAD + rows.toString('latin1') + tail, 'latin1')
@@ -48,6 +51,7 @@ export function answerJson(
   const encoding = encodingFor(event, body.length)
   if (encoding) return answerCompressed(event, encoding, body, timing, totalMs)
   const { res } = nodeOf(event)
+  countAnswer(event.context.gateway.buffered, res, body.length)
   res.writeHead(200, headers(event, body.length, timing, totalMs))
   res.end(body)
 }
@@ -65,8 +69,11 @@ async function answerCompressed(
   timing: Timing,
   totalMs: number,
 ): Promise<void> {
-  const bytes = await compress(encoding, body)
   const { res } = nodeOf(event)
+  const { buffered } = event.context.gateway
+  countAnswer(buffered, res, body.length)
+  const bytes = await compress(encoding, body)
+  countAnswer(buffered, res, bytes.length)
   const head = headers(event, bytes.length, timing, totalMs)
   res.writeHead(200, [...head, 'content-encoding', encoding, 'vary', 'accept, accept-encoding'])
   res.end(bytes)

@@ -3,6 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { H3Event } from 'h3'
 import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
+import { BodyRoom, noRoomForBody } from './http/body-room.ts'
+import type { ByteBudget } from './http/byte-budget.ts'
 import { BODY_TOO_SLOW, tooSlow } from './http-limits.ts'
 import { type JsonValue, parseJson } from './json.ts'
 import { checkNames } from './known-names.ts'
@@ -33,7 +35,7 @@ export async function readJsonObject(
       `Content-Type is ${type}; send application/json`,
     )
   }
-  const bytes = await readBytes(req, res, request, gateway.config)
+  const bytes = await readBytes(req, res, request, gateway.config, gateway.buffered)
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
   const value = parseJson(bytes.toString('utf8'))
@@ -50,20 +52,42 @@ export function mediaType(req: IncomingMessage): string {
 }
 
 /**
- * Checks the announced size and lets a client go on that waits for "100 Continue".
- * @throws {GatewayError} payload_too_large before anything of the body was sent
+ * Checks the announced size, takes room for it, and lets a client go on that waits for
+ * "100 Continue".
+ * @returns the room that the body has; one that comes in chunks takes it as it grows
+ * @throws {GatewayError} payload_too_large, and pool_exhausted where there is no room in `budget`,
+ *   before anything of the body was read
  */
-export function admitBody(req: IncomingMessage, res: ServerResponse, maxBytes: number): void {
+export function admitBody(
+  req: IncomingMessage,
+  res: ServerResponse,
+  maxBytes: number,
+  budget: ByteBudget,
+): BodyRoom {
   const length = Number(req.headers['content-length'] ?? 0)
   if (length > maxBytes) {
-    if (length - maxBytes > MAX_DISCARDED_BYTES || awaitsContinue(req)) {
-      res.setHeader('connection', 'close')
-    } else {
-      req.resume()
-    }
+    refuseBody(req, res, length - maxBytes)
     throw tooLarge(maxBytes)
   }
+  const room = new BodyRoom(budget, res)
+  if (!room.covers(length)) {
+    refuseBody(req, res, length)
+    throw noRoomForBody(budget)
+  }
   if (awaitsContinue(req)) res.writeContinue()
+  return room
+}
+
+/** Reads and throws away a body that is refused, or closes the connection after the answer. */
+function refuseBody(req: IncomingMessage, res: ServerResponse, bytes: number): void {
+  if (bytes > MAX_DISCARDED_BYTES || awaitsContinue(req)) res.setHeader('connection', 'close')
+  else req.resume()
+}
+
+/** Stops reading a body in the middle; its connection is closed after the answer. */
+export function stopBody(req: IncomingMessage, res: ServerResponse): void {
+  req.pause()
+  res.setHeader('connection', 'close')
 }
 
 function readBytes(
@@ -71,21 +95,24 @@ function readBytes(
   res: ServerResponse,
   request: RequestContext,
   { maxBodyBytes: maxBytes, requestTimeoutMs }: Config,
+  budget: ByteBudget,
 ): Promise<Buffer> {
-  admitBody(req, res, maxBytes)
+  const room = admitBody(req, res, maxBytes, budget)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size <= maxBytes) {
+      if (size <= maxBytes && room.grow(size)) {
         chunks.push(chunk)
         return
       }
       chunks.length = 0
-      if (size - maxBytes > MAX_DISCARDED_BYTES) {
-        req.pause()
-        res.setHeader('connection', 'close')
+      if (size <= maxBytes) {
+        stopBody(req, res)
+        reject(noRoomForBody(budget))
+      } else if (size - maxBytes > MAX_DISCARDED_BYTES) {
+        stopBody(req, res)
         reject(tooLarge(maxBytes))
       }
     })

@@ -52,6 +52,8 @@ export interface Config {
   maxBodyBytes: number
   /** Of the rows of one call, as JSON. */
   maxResultBytes: number
+  /** Of all request bodies and all answers that are not sent yet, together. */
+  maxBufferedBytes: number
   archive: SchemaFormLimits
   allowedNetworks: Network[]
   trustedProxies: Network[]
@@ -180,6 +182,7 @@ export function readConfig(env: Environment): Config {
     maxHttpConnections: integer('MAX_HTTP_CONNECTIONS', 10_000, 1, 1_000_000),
     maxBodyBytes: bytes('MAX_BODY_BYTES', 16 * MEBIBYTE),
     maxResultBytes: bytes('MAX_RESULT_BYTES', 64 * MEBIBYTE),
+    maxBufferedBytes: integer('MAX_BUFFERED_BYTES', 256 * MEBIBYTE, MEBIBYTE, 1024 * GIBIBYTE),
     archive: {
       maxArchiveBytes: bytes('MAX_ARCHIVE_BYTES', 16 * MEBIBYTE),
       maxUnpackedBytes: bytes('MAX_UNPACKED_BYTES', 64 * MEBIBYTE),

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import { Gateways } from './gateways.ts'
+import { ByteBudget } from './http/byte-budget.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
@@ -29,6 +30,8 @@ export interface Gateway {
   roles: Roles
   secret: Secret
   audit: AuditTrail
+  /** MAX_BUFFERED_BYTES: of request bodies, and of answers that are not sent yet. */
+  buffered: ByteBudget
   signatures: Signatures
   /** Those that share this PostgreSQL. */
   gateways: Gateways
@@ -125,6 +128,7 @@ export function createGateway(
       log,
       retentionDays: config.auditRetentionDays,
     }),
+    buffered: new ByteBudget(config.maxBufferedBytes),
     signatures: new Signatures(config.callableSchemas),
     gateways,
     listener,

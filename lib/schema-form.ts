@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ArchiveLimits, SchemaArchive } from './archive/archive.ts'
 import { readRecentArchive } from './archive/recent.ts'
-import { admitBody, mediaType, onAborted, onTooSlow, tooLarge } from './body.ts'
+import { admitBody, mediaType, onAborted, onTooSlow, stopBody, tooLarge } from './body.ts'
 import type { Config } from './config.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
+import { noRoomForBody } from './http/body-room.ts'
+import type { ByteBudget } from './http/byte-budget.ts'
 import { checkNames } from './known-names.ts'
 import { type Form, readForm } from './multipart.ts'
 import { type Asker, type Owner, parseOwner } from './names.ts'
@@ -40,16 +42,16 @@ const OVERHEAD_BYTES = 64 * 1024
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `force`,
  * `repair`, `dry_run` and `on_error`: of these, the ones that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
- *   platform_isolation_violation, schema_extraction_failed
+ *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
  */
 export async function readSchemaForm(
   req: IncomingMessage,
   res: ServerResponse,
   request: Asker,
-  config: Config,
+  { config, buffered }: { config: Config; buffered: ByteBudget },
   names: readonly string[],
 ): Promise<SchemaForm> {
-  const { fields, fileNames, archive } = await readBody(req, res, config)
+  const { fields, fileNames, archive } = await readBody(req, res, config, buffered)
   checkNames('form field', [...fields.keys(), ...fileNames], names)
   const owner = parseOwner(request, fields.get('platform'), fields.get('tenant_id'))
   if (!archive) {
@@ -83,6 +85,7 @@ async function readBody(
   req: IncomingMessage,
   res: ServerResponse,
   { archive: { maxArchiveBytes }, requestTimeoutMs }: Config,
+  budget: ByteBudget,
 ): Promise<Form> {
   const type = mediaType(req)
   if (type !== 'multipart/form-data') {
@@ -92,16 +95,16 @@ async function readBody(
     )
   }
   const maxBytes = maxArchiveBytes + OVERHEAD_BYTES
-  admitBody(req, res, maxBytes)
+  const room = admitBody(req, res, maxBytes, budget)
   return new Promise((resolve, reject) => {
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size <= maxBytes) return
+      const isTooLarge = size > maxBytes
+      if (!isTooLarge && room.grow(size)) return
       req.unpipe()
-      req.pause()
-      res.setHeader('connection', 'close')
-      reject(tooLarge(maxArchiveBytes))
+      stopBody(req, res)
+      reject(isTooLarge ? tooLarge(maxArchiveBytes) : noRoomForBody(budget))
     })
     onAborted(req, reject)
     onTooSlow(req, res, requestTimeoutMs, reject)
