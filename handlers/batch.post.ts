@@ -12,7 +12,7 @@ export default defineHandler({
     const body = await readJsonObject(event, BATCH_MEMBERS)
     const owner = parseOwner(request, body.platform, body.tenant_id)
     const batch = parseBatch(body)
-    const database = await gateway.catalog.find(owner)
+    const database = await gateway.catalog.find(owner, { client: request })
     request.database = database
     return answerBatch(event, await callBatch(gateway, request, database, batch))
   },

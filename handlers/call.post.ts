@@ -13,7 +13,7 @@ export default defineHandler({
     const body = await readJsonObject(event, CALL_MEMBERS)
     const owner = parseOwner(request, body.platform, body.tenant_id)
     const call = parseCall(body)
-    const database = await gateway.catalog.find(owner)
+    const database = await gateway.catalog.find(owner, { client: request })
     request.database = database
     const stream = streamTypeOf(event)
     if (stream) return answerStream(event, database, call, stream)

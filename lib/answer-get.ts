@@ -18,7 +18,7 @@ export async function answerGet(event: H3Event): Promise<void> {
   const owner = parseOwner(request, path.platform, path.tenant)
   const name = parseFunctionName(path.function)
   const params = parseQuery(req.url ?? '')
-  const database = await gateway.catalog.find(owner)
+  const database = await gateway.catalog.find(owner, { client: request })
   request.database = database
   try {
     const result = await callReadOnly(gateway, request, database, name, params)

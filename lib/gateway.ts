@@ -76,7 +76,10 @@ export function createGateway(
   )
   pools.onMoved = (from, to) =>
     log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
-  const catalog = new Catalog(pools, server.database)
+  const catalog = new Catalog(pools, server.database, {
+    maxWaiting: config.maxQueuePerDatabase,
+    waitMs: config.poolWaitTimeoutMs,
+  })
   catalog.onHandover = (database) => {
     pools.renew(database)
     replicas?.renew(database)
@@ -102,7 +105,10 @@ export function createGateway(
       await gateways.prepare(sql)
     },
     onNotification: (payload) => onNotification(gateway, payload),
-    onLost: () => log.debug('The connection that listens is lost'),
+    onLost: () => {
+      log.debug('The connection that listens is lost')
+      catalog.onSilence()
+    },
     onReturn: () => forgetAll(gateway),
   })
   const gateways = new Gateways(CHANNEL, {

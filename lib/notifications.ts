@@ -66,7 +66,7 @@ export function onNotification(gateway: Gateway, payload: string): void {
   const known = gateway.catalog.holderOf(entry.database)
   const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
   if (entry.change === 'UPDATE' && !isHandedOver) return
-  gateway.catalog.forget(owner)
+  gateway.catalog.forget(owner, entry.database)
   // From the catalog, not from what somebody said.
   if (isHandedOver) gateway.catalog.findOwn(owner).catch(() => {})
 }

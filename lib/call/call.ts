@@ -45,7 +45,7 @@ export async function callFunction(
 
   const { maxResultBytes } = gateway.config
   const askedAt = performance.now()
-  const place = gateway.pools.share(database, sharedMs(quick.signature) ?? 0, client)
+  const place = gateway.pools.share(database, sharedMs(quick.signature) ?? 0, { client })
   const lease = place instanceof Promise ? await place : place
   const leasedAt = performance.now()
   const watch = new Watch(client, lease, call.timeoutMs)

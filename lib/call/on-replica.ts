@@ -160,7 +160,7 @@ function leaseFor(
 ): Lease | Promise<Lease> {
   const expectedMs = sharedMs(signature)
   if (session || expectedMs === undefined) return pools.lease(database, { client })
-  return pools.share(database, expectedMs, client)
+  return pools.share(database, expectedMs, { client })
 }
 
 function isNever(error: unknown): boolean {

@@ -30,6 +30,8 @@ export interface PoolLimits {
 export interface LeaseOptions {
   /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
   waitMs?: number | undefined
+  /** `performance.now()` when the work's own time is up: it waits no longer than that either. */
+  deadline?: number | undefined
   /** Undefined for work of the gateway's own, which waits however long the queue is. */
   client?: Client | undefined
   /** None that has been idle: it may have died unnoticed, as another one did. */
@@ -158,7 +160,7 @@ export class Pools {
    * A connection to the database for one piece of work alone, at once where one is idle. A client
    * that goes away leaves the queue.
    * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`, and at once for a
-   *   client that finds the queue full
+   *   client that finds the queue full; query_timeout when none does before the deadline
    */
   async lease(database: string, options: LeaseOptions = {}): Promise<Lease> {
     const pool = this.#pool(database)
@@ -177,17 +179,21 @@ export class Pools {
    * A connection for a call that is known to be quick, beside others of its kind: their queries
    * go out and come back together, which saves most of what a query costs. At once where there is
    * room or an idle connection; in order behind those who wait.
-   * @throws {GatewayError} pool_exhausted, as of `lease`
+   * @throws {GatewayError} pool_exhausted and query_timeout, as of `lease`
    */
-  share(database: string, expectedMs: number, client?: Client): Lease | Promise<Lease> {
+  share(
+    database: string,
+    expectedMs: number,
+    options: Omit<LeaseOptions, 'fresh'> = {},
+  ): Lease | Promise<Lease> {
     const pool = this.#pool(database)
     const mayJoin = pool.waiters.size === 0 && !this.#all.isOverdrawn
     const shared = mayJoin ? findRoom(pool, expectedMs) : undefined
     if (shared) return grant(pool, shared, expectedMs)
     const connection = this.#takeIdle(pool)
-    if (!connection) return this.#wait(pool, { client }, expectedMs)
+    if (!connection) return this.#wait(pool, options, expectedMs)
     if (isFresh(connection, connection.busySince)) return grant(pool, connection, expectedMs)
-    return this.#check(pool, connection, { client }, expectedMs)
+    return this.#check(pool, connection, options, expectedMs)
   }
 
   /**
@@ -330,7 +336,7 @@ export class Pools {
     options: LeaseOptions,
     expectedMs?: number,
   ): Promise<Lease> {
-    const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
+    const { client, deadline, waitMs = this.#limits.poolWaitTimeoutMs } = options
     const askedAt = performance.now()
     let isGone = false
     if (client) {
@@ -352,11 +358,11 @@ export class Pools {
     const left = waitMs - (performance.now() - askedAt)
     // The pool has been let go if that was its last connection.
     const anew = this.#pool(pool.database)
-    return this.#wait(anew, { client, waitMs: Math.max(0, left) }, expectedMs)
+    return this.#wait(anew, { client, deadline, waitMs: Math.max(0, left) }, expectedMs)
   }
 
   #wait(pool: Pool, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
-    const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
+    const { client, deadline, waitMs = this.#limits.poolWaitTimeoutMs } = options
     if (this.#ended) {
       return Promise.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
     }
@@ -368,7 +374,7 @@ export class Pools {
       if (isTimeUp) this.#count(pool, 'exhausted')
       this.#settle(pool)
     }
-    const lease = enqueue(pool, { waitMs, client, expectedMs, onLeft })
+    const lease = enqueue(pool, { waitMs, deadline, client, expectedMs, onLeft })
     this.#grow(pool)
     return lease
   }

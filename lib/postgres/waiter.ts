@@ -19,6 +19,8 @@ export interface Waiter {
 
 export interface WaiterOptions {
   waitMs: number
+  /** `performance.now()` when the call's own time is up (`timeout_ms`). */
+  deadline?: number | undefined
   client: Client | undefined
   expectedMs: number | undefined
   /** It has left the queue with nothing, since its time was up or its client has gone. */
@@ -27,10 +29,17 @@ export interface WaiterOptions {
 
 /**
  * Puts one more into the pool's queue, behind all others.
- * @throws {GatewayError} pool_exhausted when its time is up, or its client goes away
+ * @throws {GatewayError} pool_exhausted after `waitMs`, or when its client goes away; query_timeout
+ *   at its deadline
  */
 export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
-  const { waitMs, client, expectedMs, onLeft } = options
+  const { client, expectedMs, onLeft } = options
+  const { database } = pool
+  const { ms, error } = waitLimit(
+    options,
+    database,
+    (limit) => `No connection to ${database} became free within ${limit}`,
+  )
   return new Promise((resolve, reject) => {
     const settle = () => {
       clearTimeout(timer)
@@ -53,8 +62,8 @@ export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
       onLeft(isTimeUp)
       waiter.reject(error)
     }
-    const timer = setTimeout(() => leave(true, exhausted(pool.database, waitMs)), waitMs)
-    if (client) client.onGone = () => leave(false, clientGone(pool.database))
+    const timer = setTimeout(() => leave(true, error()), ms)
+    if (client) client.onGone = () => leave(false, clientGone(database))
     pool.waiters.add(waiter)
   })
 }
@@ -75,10 +84,29 @@ export function queueFull({ database, waiters }: Pool): GatewayError {
   )
 }
 
-function exhausted(database: string, waitMs: number): GatewayError {
-  return new GatewayError(
-    'pool_exhausted',
-    `No connection to ${database} became free within ${waitMs / 1000} s`,
-    { database },
-  )
+/** How long something is waited for, and the error when it has not come by then. */
+export interface WaitLimit {
+  /** Milliseconds from now on. */
+  ms: number
+  error: () => GatewayError
+}
+
+/**
+ * The limit of a wait: `waitMs`, or the call's own deadline where that is sooner. The error is
+ * pool_exhausted (503) for the one and query_timeout (504) for the other; `tell` makes its message
+ * of the limit, such as `5 s`.
+ */
+export function waitLimit(
+  { waitMs, deadline = Number.POSITIVE_INFINITY }: Pick<WaiterOptions, 'waitMs' | 'deadline'>,
+  database: string,
+  tell: (limit: string) => string,
+): WaitLimit {
+  const left = deadline - performance.now()
+  if (left >= waitMs) {
+    const message = tell(`${waitMs / 1000} s`)
+    return { ms: waitMs, error: () => new GatewayError('pool_exhausted', message, { database }) }
+  }
+  const message = tell(`the call's own time (timeout_ms)`)
+  const error = () => new GatewayError('query_timeout', message, { database })
+  return { ms: Math.max(0, left), error }
 }

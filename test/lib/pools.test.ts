@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import type { GatewayError } from '../../lib/errors.ts'
 import type { Sql } from '../../lib/postgres/connection.ts'
 import { type PlatformOf, type PoolLimits, Pools } from '../../lib/postgres/pools.ts'
 import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
@@ -189,13 +190,52 @@ describe('a queue', () => {
       const waiting = [1, 2].map(() => pools.lease(databases[0]!, { client: client() }))
       const refused = { code: 'pool_exhausted', status: 503 }
       await expect(pools.lease(databases[0]!, { client: client() })).rejects.toMatchObject(refused)
-      await expect(pools.share(databases[0]!, 0.1, client())).rejects.toMatchObject(refused)
+      await expect(pools.share(databases[0]!, 0.1, { client: client() })).rejects.toMatchObject(
+        refused,
+      )
       // Nor is the queue of another database full.
       const other = pools.lease(databases[1]!, { client: client() })
       const own = pools.lease(databases[0]!)
       lease.release()
       await Promise.all([...waiting, other, own].map(async (next) => (await next).release()))
       expect(pools.report().totals.exhausted).toBe(2)
+    })
+  })
+
+  test('is left at the deadline of the call, or after waitMs, whichever is sooner', async () => {
+    await withPools({ maxTotalConnections: 1 }, async (pools) => {
+      const [name] = databases as [string]
+      const lease = await pools.lease(name)
+      const waitsFor = async (work: Promise<unknown>) => {
+        const started = performance.now()
+        const error: GatewayError = await work.then(
+          () => undefined!,
+          (reason) => reason,
+        )
+        const { code, status, message } = error
+        return { code, status, message, ms: performance.now() - started }
+      }
+      const deadline = () => performance.now() + 100
+      const waits = await Promise.all([
+        waitsFor(pools.lease(name, { deadline: deadline() })),
+        waitsFor(Promise.resolve(pools.share(name, 0.1, { deadline: deadline() }))),
+        waitsFor(pools.use(name, async () => {}, { deadline: performance.now() - 5 })),
+        waitsFor(pools.lease(name, { waitMs: 100, deadline: performance.now() + 60_000 })),
+      ])
+      const timeout = { code: 'query_timeout', status: 504 }
+      expect(waits).toMatchObject([
+        { ...timeout, message: expect.stringContaining('timeout_ms') },
+        timeout,
+        timeout,
+        { code: 'pool_exhausted', message: `No connection to ${name} became free within 0.1 s` },
+      ])
+      for (const { ms } of waits) expect(ms).toBeLessThan(2000)
+      expect(pools.status().waiting).toBe(0)
+      lease.release()
+      // A connection that is free is worth no look at the clock.
+      expect(
+        (await pools.lease(name, { deadline: performance.now() - 5 })).release(),
+      ).toBeUndefined()
     })
   })
 
