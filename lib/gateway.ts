@@ -1,4 +1,5 @@
 import { AuditTrail } from './audit/trail.ts'
+import { StreamSlots } from './call/run/stream-slots.ts'
 import { Signatures } from './call/signatures.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
@@ -32,6 +33,8 @@ export interface Gateway {
   audit: AuditTrail
   /** MAX_BUFFERED_BYTES: of request bodies, and of answers that are not sent yet. */
   buffered: ByteBudget
+  /** Streams that run, and that wait for their turn. */
+  streams: StreamSlots
   signatures: Signatures
   /** Those that share this PostgreSQL. */
   gateways: Gateways
@@ -92,7 +95,7 @@ export function createGateway(
       Math.floor(pools.capacity / 2 / CONNECTIONS_PER_DEPLOY),
       config.maxConnectionsPerPool - 1,
     )
-  const { readServers } = config
+  const { readServers, maxConnectionsPerPool, maxConnectionsPerPlatform } = config
   const replicas =
     readServers.length > 0
       ? new Replicas(pools, readServers, config, log, credentialsOf)
@@ -135,6 +138,12 @@ export function createGateway(
       retentionDays: config.auditRetentionDays,
     }),
     buffered: new ByteBudget(config.maxBufferedBytes),
+    streams: new StreamSlots({
+      maxPerDatabase: half(Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)),
+      maxTotal: () => half(pools.capacity),
+      maxWaiting: config.maxQueuePerDatabase,
+      waitMs: config.poolWaitTimeoutMs,
+    }),
     signatures: new Signatures(config.callableSchemas),
     gateways,
     listener,
@@ -144,4 +153,9 @@ export function createGateway(
     startedAt: performance.now(),
   }
   return gateway
+}
+
+/** Of connections: at least one. */
+function half(connections: number): number {
+  return Math.max(1, Math.floor(connections / 2))
 }

@@ -16,7 +16,7 @@ export interface Timing {
  * Does a piece of work on a connection of its own, which is given back whatever happens. What the
  * watch is set over is cancelled after `timeoutMs`, or when the client has gone away. Where the
  * connection is lost, it is done once more on another if it certainly did not begin or only reads;
- * not if it was `lost` before.
+ * not if it was `lost` before. It waits for a connection as long as a call does, or `waitMs`.
  * @throws {GatewayError} pool_exhausted, connection_failed, and what the work's errors become
  */
 export async function alone<T>(
@@ -26,14 +26,15 @@ export async function alone<T>(
   timeoutMs: number | undefined,
   work: (lease: Lease, watch: Watch) => Promise<T>,
   lost?: LostCall,
+  waitMs?: number,
 ): Promise<T & Timing> {
   try {
     if (lost) await untilAgain(lost, client)
-    return await once(gateway, client, database, timeoutMs, work, lost)
+    return await once(gateway, client, database, timeoutMs, work, lost, waitMs)
   } catch (error) {
     if (!(error instanceof LostCall)) throw error
     if (lost || !error.mayRunAgain) throw error.told
-    return alone(gateway, client, database, timeoutMs, work, error)
+    return alone(gateway, client, database, timeoutMs, work, error, waitMs)
   }
 }
 
@@ -45,9 +46,14 @@ async function once<T>(
   timeoutMs: number | undefined,
   work: (lease: Lease, watch: Watch) => Promise<T>,
   lost: LostCall | undefined,
+  waitMs: number | undefined,
 ): Promise<T & Timing> {
   const askedAt = performance.now()
-  const lease = await gateway.pools.lease(database, { client, fresh: lost?.wasOpen === true })
+  const lease = await gateway.pools.lease(database, {
+    client,
+    waitMs,
+    fresh: lost?.wasOpen === true,
+  })
   const leasedAt = performance.now()
   const watch = new Watch(client, lease, timeoutMs)
   try {

@@ -37,18 +37,41 @@ type Batch = Row[] & { columns?: { name: string }[] | null }
 /**
  * Runs a call and hands over its rows as they come, through a cursor: neither the gateway nor its
  * connection holds more than one batch. STATEMENT_TIMEOUT_SECS is how long PostgreSQL may take for
- * the next rows, `timeoutMs` for all of them.
+ * the next rows, `timeoutMs` for all of them. It waits for its turn first: streams hold half of a
+ * database's connections at most.
  * @throws {GatewayError} as `callFunction`; what a sink throws
  */
-export function streamCall(
+export async function streamCall(
+  gateway: Gateway,
+  client: Client,
+  database: string,
+  call: CallRequest,
+  as: 'json' | 'columns',
+  sink: RowSink,
+): Promise<Timing> {
+  const { timeoutMs } = call
+  const askedAt = performance.now()
+  const deadline = timeoutMs === undefined ? undefined : askedAt + timeoutMs
+  const release = await gateway.streams.take(database, client, deadline)
+  const left = gateway.config.poolWaitTimeoutMs - (performance.now() - askedAt)
+  try {
+    return await stream(gateway, client, database, call, as, sink, Math.max(0, left))
+  } finally {
+    release()
+  }
+}
+
+/** `waitMs`: how long it may wait for its connection. */
+function stream(
   gateway: Gateway,
   client: Client,
   database: string,
   { name, params, session, timeoutMs }: CallRequest,
   as: 'json' | 'columns',
   sink: RowSink,
+  waitMs: number,
 ): Promise<Timing> {
-  return alone(gateway, client, database, timeoutMs, async (lease, watch) => {
+  const work = async (lease: Lease, watch: Watch) => {
     let hasBegun = false
     const once: RowSink = {
       begin(columns) {
@@ -79,7 +102,8 @@ export function streamCall(
       }
     })
     return {}
-  })
+  }
+  return alone(gateway, client, database, timeoutMs, work, undefined, waitMs)
 }
 
 async function pump(
