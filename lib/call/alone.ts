@@ -6,7 +6,7 @@ import { giveBack } from './give-back.ts'
 import { failed, LostCall, untilAgain } from './lost.ts'
 import { Watch } from './watch.ts'
 
-/** Milliseconds, for a connection and for PostgreSQL's answer. */
+/** Milliseconds, for a connection (its opening, too) and for PostgreSQL's answer. */
 export interface Timing {
   waitMs: number
   queryMs: number
@@ -54,12 +54,12 @@ async function once<T>(
     waitMs,
     fresh: lost?.wasOpen === true,
   })
-  const leasedAt = performance.now()
   const watch = new Watch(client, lease, timeoutMs)
   try {
     const result = await work(lease, watch)
+    const timing = timingOf(askedAt, lease)
     giveBack(gateway, lease)
-    return { ...result, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
+    return { ...result, ...timing }
   } catch (error) {
     if (isStatementGone(error)) lease.connection.isSpent = true
     lease.release(error)
@@ -67,4 +67,9 @@ async function once<T>(
   } finally {
     watch.end()
   }
+}
+
+/** The timing of work that was asked for at `askedAt`, and whose answer has just come. */
+export function timingOf(askedAt: number, { usableAt }: Lease): Timing {
+  return { waitMs: usableAt - askedAt, queryMs: performance.now() - usableAt }
 }

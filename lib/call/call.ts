@@ -3,7 +3,7 @@ import type { Gateway } from '../gateway.ts'
 import { isStatementGone } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client } from '../postgres/pools.ts'
-import { alone, type Timing } from './alone.ts'
+import { alone, type Timing, timingOf } from './alone.ts'
 import { mayBeStale, runCurrent } from './current.ts'
 import { explain } from './explain.ts'
 import { giveBack } from './give-back.ts'
@@ -47,7 +47,6 @@ export async function callFunction(
   const askedAt = performance.now()
   const place = gateway.pools.share(database, sharedMs(quick.signature) ?? 0, { client })
   const lease = place instanceof Promise ? await place : place
-  const leasedAt = performance.now()
   const watch = new Watch(client, lease, call.timeoutMs)
   watch.isReadOnly = quick.signature.isReadOnly
   let lost: LostCall | undefined
@@ -55,8 +54,9 @@ export async function callFunction(
     const query = callQuery(lease.sql, quick, maxResultBytes)
     watch.over([query])
     const { rows, rowCount } = readResult(quick, await query, maxResultBytes)
+    const timing = timingOf(askedAt, lease)
     giveBack(gateway, lease)
-    return { rows, rowCount, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
+    return { rows, rowCount, ...timing }
   } catch (error) {
     // It asks PostgreSQL, and may lose the connection then.
     const told = await explain(lease.sql, quick, error).catch((lost) => lost)

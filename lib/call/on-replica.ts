@@ -8,6 +8,7 @@ import {
 } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import type { Client, Pools } from '../postgres/pools.ts'
+import { timingOf } from './alone.ts'
 import type { CallResult } from './call.ts'
 import { mayBeStale } from './current.ts'
 import type { BoundCall } from './parameters.ts'
@@ -133,12 +134,12 @@ async function run(
   let watch: Watch | undefined
   try {
     lease = await leaseFor(pools, relay, database, call, session)
-    const leasedAt = performance.now()
     watch = new Watch(relay, lease, timeoutMs)
     enter(lease.connection, call.signature)
     const rows = await runCall(lease.sql, call, config.maxResultBytes, watch, session)
+    const timing = timingOf(askedAt, lease)
     lease.release()
-    return { ...rows, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
+    return { ...rows, ...timing }
   } catch (error) {
     if (lease && isStatementGone(error)) lease.connection.isSpent = true
     lease?.release(error)

@@ -15,14 +15,26 @@ export class Lease {
   readonly sql: Sql
   /** Milliseconds that a call beside others is expected to take; undefined: the lease is exclusive. */
   readonly expectedMs: number | undefined
+  /** `performance.now()` when it was granted. */
+  readonly grantedAt = performance.now()
   readonly #end: LeaseEnd
   #isHeld = true
+  /** Once it has ended: the connection is somebody else's then. */
+  #usableAt: number | undefined
 
   constructor(connection: Connection, end: LeaseEnd, expectedMs?: number) {
     this.connection = connection
     this.sql = connection.sql
     this.expectedMs = expectedMs
     this.#end = end
+  }
+
+  /**
+   * `performance.now()` since when its connection can be used: a connection that is granted while it
+   * is being opened can be used later. Known once an answer has come.
+   */
+  get usableAt(): number {
+    return this.#usableAt ?? Math.max(this.grantedAt, this.connection.busySince)
   }
 
   /** Gives the connection back for others to use; pass the error of the work if it failed. */
@@ -42,6 +54,7 @@ export class Lease {
 
   #letGo(): boolean {
     const isHeld = this.#isHeld
+    this.#usableAt ??= this.usableAt
     this.#isHeld = false
     return isHeld
   }
