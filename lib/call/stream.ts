@@ -10,6 +10,7 @@ import { changed, explain } from './explain.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { isReplacedError } from './replaced.ts'
 import type { CallRequest } from './request.ts'
+import { deadlineOf } from './run/deadline.ts'
 import { enter } from './session-state.ts'
 import { rowsSql } from './sql.ts'
 import { begin } from './transaction.ts'
@@ -49,10 +50,8 @@ export async function streamCall(
   as: 'json' | 'columns',
   sink: RowSink,
 ): Promise<Timing> {
-  const { timeoutMs } = call
   const askedAt = performance.now()
-  const deadline = timeoutMs === undefined ? undefined : askedAt + timeoutMs
-  const release = await gateway.streams.take(database, client, deadline)
+  const release = await gateway.streams.take(database, client, deadlineOf(call))
   const left = gateway.config.poolWaitTimeoutMs - (performance.now() - askedAt)
   try {
     return await stream(gateway, client, database, call, as, sink, Math.max(0, left))

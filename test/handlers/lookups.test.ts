@@ -13,7 +13,11 @@ let url: string
 let gateway: TestGateway
 beforeAll(async () => {
   url = await createAdminDatabase()
-  gateway = await startTestGateway({ DATABASE_URL: url, MAX_QUEUE_PER_DATABASE: '40' })
+  gateway = await startTestGateway({
+    DATABASE_URL: url,
+    MAX_QUEUE_PER_DATABASE: '40',
+    POOL_WAIT_TIMEOUT_SECS: '30',
+  })
   await gateway.register('look', await pack(textFunction('ping', 'pong')))
 })
 afterAll(async () => {
@@ -65,27 +69,41 @@ describe('requests for tenants that are not there', () => {
   test('queue few queries, and are refused where many wait', async () => {
     expect((await ping()).status).toBe(200)
     const sql = connectTo(gateway.server.database, 2)
-    let answers: Promise<number[]> = Promise.resolve([])
+    const statuses = new Map<string, number>()
+    let answers: Promise<unknown> = Promise.resolve()
     try {
       await sql.begin(async (lock) => {
         await lock`lock table _db_gateway_databases in access exclusive mode`
         answers = Promise.all(
-          Array.from({ length: 200 }, async (_, i) => (await ping(`invented_${i}`)).status),
+          Array.from({ length: 200 }, async (_, i) => {
+            const tenant = `invented_${i}`
+            statuses.set(tenant, (await ping(tenant)).status)
+          }),
         )
         const waiting = () => sql`
           select from pg_stat_activity
           where datname = current_database() and query like '%_db_gateway_databases%any%'
             and wait_event_type = 'Lock'`
         await eventually('two wait', async () => (await waiting()).length === 2)
-        await new Promise((resolve) => setTimeout(resolve, 500))
+        await eventually('the others are refused', () => statuses.size === 158)
+        const waited = Array.from({ length: 200 }, (_, i) => `invented_${i}`).find(
+          (tenant) => !statuses.has(tenant),
+        )
         expect(await waiting()).toHaveLength(2)
         expect(gateway.gateway.pools.status().waiting).toBe(0)
+        const limited = { platform: 'look', function: 'ping', timeout_ms: 100 }
+        const other = { ...limited, tenant_id: waited }
+        expect(await gateway.post('/call', other)).toMatchObject({
+          status: 504,
+          body: { error: 'query_timeout', message: expect.stringContaining('timeout_ms') },
+        })
         // Who is known is not held up.
         expect((await ping()).status).toBe(200)
       })
-      const statuses = await answers
-      expect(statuses.filter((one) => one === 404)).toHaveLength(42)
-      expect(statuses.filter((one) => one === 503)).toHaveLength(158)
+      await answers
+      const all = [...statuses.values()]
+      expect(all.filter((one) => one === 404)).toHaveLength(42)
+      expect(all.filter((one) => one === 503)).toHaveLength(158)
     } finally {
       await sql.end()
     }
