@@ -24,6 +24,8 @@ export class Book {
   wrongs = 0
   calls = 0
   longestMs = 0
+  /** `performance.now()` of the end of the last deploy; infinite while one goes on. */
+  deployedAt = 0
 
   /** Enters a call that was answered, or was not. */
   enter(database: string, call: Call, outcome: Outcome, answer: Json): void {

@@ -1,4 +1,4 @@
-import { type Kind, plpgsql } from './kinds.ts'
+import { ALTERED_MEANWHILE, type Kind, plpgsql } from './kinds.ts'
 
 /** PostgreSQL says so where an object goes while a statement that names it is being prepared. */
 const GONE = [
@@ -39,7 +39,10 @@ export const BY_HAND: Kind[] = [
        end`,
       { returns: 'setof star' },
     ),
-    call: (token) => ({ isRight: ([row]) => row.name === token && row.id === 1 }),
+    call: (token) => ({
+      isRight: ([row]) => row.name === token && row.id === 1,
+      errors: [ALTERED_MEANWHILE],
+    }),
   },
 ]
 
@@ -56,7 +59,9 @@ export const CHANGES: ((n: number) => string)[] = [
           })
     }`,
   (n) =>
-    n % 2 ? 'alter table star add column more int' : 'alter table star drop column if exists more',
+    n % 2
+      ? 'alter table star add column if not exists more int'
+      : 'alter table star drop column if exists more',
   (n) => `alter type mood add value if not exists 'mood ${n}'`,
   (n) => `alter function hand_body(text) ${n % 2 ? 'stable' : 'volatile'}`,
   // A function that assigns a text to it fails as long as it is an enum.

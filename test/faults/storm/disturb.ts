@@ -23,8 +23,10 @@ export async function deployOnAndOn(options: DisturbOptions): Promise<void> {
   for (let version = 1; await pause(options, options.deployEveryMs); version++) {
     const archive = await pack(filesOf(version))
     const body = schemaForm(options.platform, archive, undefined, { force: 'true' })
+    options.book.deployedAt = Number.POSITIVE_INFINITY
     const response = await fetch(`${options.url}/migrate`, { method: 'POST', body })
     const answer = (await response.json()) as Json
+    options.book.deployedAt = performance.now()
     options.book.count(`deploy ${[response.status, answer.error].filter(Boolean).join(' ')}`)
     // Locks of calls may be in its way; the next version brings what this one has not.
     if (response.status >= 500 && answer.error === 'internal_error') {

@@ -7,7 +7,11 @@ import type { Call } from './kinds.ts'
  */
 export type Outcome = 'done' | 'undone' | 'unknown' | 'wrong'
 
-export interface Limits {
+/** What went on during a call. */
+export interface Circumstances {
+  /** How long it took. */
+  ms: number
+  isDeploying: boolean
   statementTimeoutMs: number
 }
 
@@ -15,11 +19,11 @@ export interface Limits {
 export function judge(
   call: Call,
   { status, ...body }: Json,
-  ms: number,
-  { statementTimeoutMs }: Limits,
+  { ms, isDeploying, statementTimeoutMs }: Circumstances,
 ): Outcome {
   if (status === 200) return isRight(call, body.rows) ? 'done' : 'wrong'
-  if (call.errors.some((error) => isExpected(call, error, status, body))) return 'undone'
+  const errors = call.errors.filter(({ duringDeploy }) => isDeploying || !duringDeploy)
+  if (errors.some((error) => isExpected(call, error, status, body))) return 'undone'
   if (status === 503 && body.error === 'pool_exhausted') return 'undone'
   if (status === 503 && body.error === 'connection_failed') {
     return body.may_have_run === false ? 'undone' : 'unknown'

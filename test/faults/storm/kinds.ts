@@ -9,6 +9,8 @@ export interface ExpectedError {
   error?: string
   /** The token of the call stands in `cause`. */
   hasToken?: boolean
+  /** Right only where a deploy went on during the call. */
+  duringDeploy?: boolean
 }
 
 /** One call of a function, and what may become of it. */
@@ -52,6 +54,12 @@ type Answer = {
   rows?: object[]
   isRight?: (rows: Json[]) => boolean
 }
+
+/**
+ * A call that began before a table or type was altered, and meets the change in the middle: its
+ * record has other columns than its plan. PostgreSQL says so in every session.
+ */
+export const ALTERED_MEANWHILE: ExpectedError = { status: 500, sqlstate: '42804' }
 
 /** Draws a call of this kind. */
 export function callOf(kind: Kind, token: string, random: Random): Call {

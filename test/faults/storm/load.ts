@@ -52,7 +52,7 @@ interface Turn extends LoadOptions {
 }
 
 async function sendCall(turn: Turn): Promise<void> {
-  const { client, random, token, database, leaveAfterMs, book } = turn
+  const { client, random, token, leaveAfterMs } = turn
   const call = callOf(random.pick(DRAWN), token, random)
   const limitMs = limitOf(turn, call.timeoutMs)
   const reply =
@@ -60,7 +60,7 @@ async function sendCall(turn: Turn): Promise<void> {
       ? await client.send({ method: 'GET', path: pathOf(turn, call), limitMs, leaveAfterMs })
       : await post(turn, '/call', { ...bodyOf(call), timeout_ms: call.timeoutMs }, limitMs)
   note(turn, reply)
-  enter(book, turn, database, call, reply, { status: reply.status, ...reply.body })
+  enter(turn, call, reply, { status: reply.status, ...reply.body })
 }
 
 /** A batch in which each call is by itself. */
@@ -72,7 +72,7 @@ async function sendBatch(turn: Turn): Promise<void> {
   calls.forEach((call, i) => {
     const place = results?.[i] ?? whole
     const status = results ? (place.status ?? 200) : reply.status
-    enter(turn.book, turn, turn.database, call, reply, { ...place, status })
+    enter(turn, call, reply, { ...place, status })
   })
 }
 
@@ -91,20 +91,16 @@ async function sendTransaction(turn: Turn): Promise<void> {
     // Those before and behind the one that failed have come to nothing with it.
     const isOther = reply.end === 'answered' && failed !== undefined && failed !== call
     if (isOther) turn.book.enter(turn.database, call, 'undone', { end: 'rolled back' })
-    else enter(turn.book, turn, turn.database, call, reply, answer)
+    else enter(turn, call, reply, answer)
   })
 }
 
-function enter(
-  book: Book,
-  limits: { statementTimeoutMs: number },
-  database: string,
-  call: Call,
-  { end, ms, body }: Reply,
-  answer: Json,
-): void {
+function enter(turn: Turn, call: Call, { end, ms, body }: Reply, answer: Json): void {
+  const { book, database, statementTimeoutMs } = turn
   if (end === 'answered') {
-    book.enter(database, call, judge(call, answer, ms, limits), { end, ms, ...answer })
+    const isDeploying = book.deployedAt >= performance.now() - ms
+    const outcome = judge(call, answer, { ms, isDeploying, statementTimeoutMs })
+    book.enter(database, call, outcome, { end, ms, ...answer })
   } else {
     const outcome = end === 'left' ? 'unknown' : 'wrong'
     book.enter(database, call, outcome, { end, ms, body })

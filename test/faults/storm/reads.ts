@@ -1,4 +1,4 @@
-import { type Kind, plpgsql, sql } from './kinds.ts'
+import { ALTERED_MEANWHILE, type Kind, plpgsql, sql } from './kinds.ts'
 
 /** Values of many types, as the contract writes them whatever the session's settings are. */
 const TYPES = {
@@ -68,8 +68,11 @@ export const READS: Kind[] = [
     ),
     call: (token, random) => {
       const id = 1 + random.below(500)
-      const params = [token, id]
-      return { params, isRight: ([row]) => row.name === token && row.id === id }
+      return {
+        params: [token, id],
+        isRight: ([row]) => row.name === token && row.id === id,
+        errors: [{ ...ALTERED_MEANWHILE, duringDeploy: true }],
+      }
     },
   },
   {
@@ -144,7 +147,10 @@ export const READS: Kind[] = [
     sql: plpgsql('read_pair', "begin return (p_token, (row('t', 1)::pair).n)::pair; end", {
       returns: 'pair',
     }),
-    call: (token) => ({ rows: [{ t: token, n: 1 }] }),
+    call: (token) => ({
+      rows: [{ t: token, n: 1 }],
+      errors: [{ ...ALTERED_MEANWHILE, duringDeploy: true }],
+    }),
   },
   {
     name: 'read_changing',
