@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { startProcess, temporaryFolder } from '../helpers/process.ts'
+import { layoutOf } from '../../lib/postgres/embedded/cluster.ts'
+import { findServersOf, sendSignal } from '../../lib/postgres/embedded/processes.ts'
+import { afterTest, startProcess, temporaryFolder } from '../helpers/process.ts'
 
 describe('A7: after a deploy that changes the type of an attribute', () => {
   const files = (isChanged: boolean) => ({
@@ -20,7 +22,12 @@ describe('A7: after a deploy that changes the type of an attribute', () => {
 
   // A PostgreSQL of its own: it may crash.
   test('no session answers with the plan of before', { timeout: 60_000 }, async () => {
-    const gateway = await startProcess({ DATA_DIR: `${await temporaryFolder()}/data` })
+    const dataDir = `${await temporaryFolder()}/data`
+    afterTest(() => {
+      // A gateway that does not end in time leaves it.
+      for (const pid of findServersOf(layoutOf(dataDir).cluster)) sendSignal(pid, 'SIGKILL')
+    })
+    const gateway = await startProcess({ DATA_DIR: dataDir })
     expect(await gateway.register('pairs', files(false))).toMatchObject({ status: 200 })
     const names = ['pair_of', 'pair_in_sql', 'pair_in_variable', 'number_of_pair']
     const callAll = () =>
