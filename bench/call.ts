@@ -1,21 +1,20 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import { inspect, parseArgs, promisify } from 'node:util'
-import { parseDatabaseUrl } from '../lib/postgres/server.ts'
+import { inspect, parseArgs } from 'node:util'
 import {
-  type Bench,
   measureBigResult,
   measureHalfLoad,
   measureLog,
-  measureManyRows,
-  measureOneRow,
   measureSlowNeighbour,
-} from './lib/calls.ts'
+} from './lib/call/alone.ts'
+import type { Bench } from './lib/call/bench.ts'
+import { measureErrors, measureGet } from './lib/call/methods.ts'
+import { measureManyRows, measureOneRow } from './lib/call/reads.ts'
+import { Summary } from './lib/call/summary.ts'
+import { measureWrites } from './lib/call/writes.ts'
+import { installPeer, startPeer } from './lib/peer.ts'
 import { findPgbench, pgbenchOn } from './lib/pgbench.ts'
 import { DATABASE, registerPlatform } from './lib/platform.ts'
-import { freePort, type Rig, type Service, startService, withRig } from './lib/rig.ts'
+import { type Rig, type Service, withRig } from './lib/rig.ts'
+import { machine, runBench } from './lib/run.ts'
 
 const HELP = `Calls functions through a gateway, through a service written by hand with Fastify and pg
 (bench/peer), and by pgbench, all on one PostgreSQL.
@@ -24,73 +23,58 @@ npm run bench -- [options]
 
   --seconds 4          how long each measurement takes
   --rounds 3           how often the three are measured in turn; the table has the medians
-  --only one,rows,…    of: one, rows, half, slow, big, log
+  --only one,rows,…    of: one, rows, write, get, errors, half, slow, big, log
   --pgbench /path      the pgbench to use; without it the newest that is installed
   --no-peer            without the peer
   --help
 `
 
-const PARTS = ['one', 'rows', 'half', 'slow', 'big', 'log'] as const
-type Part = (typeof PARTS)[number]
+/** The parts, in the order in which they are measured. */
+const PARTS: Record<string, (bench: Bench) => Promise<void>> = {
+  one: measureOneRow,
+  rows: measureManyRows,
+  write: measureWrites,
+  get: measureGet,
+  errors: measureErrors,
+  half: measureHalfLoad,
+  slow: measureSlowNeighbour,
+  big: measureBigResult,
+  log: measureLog,
+}
 
 interface Options {
   seconds: number
   rounds: number
-  parts: Part[]
+  parts: string[]
   pgbench: string | undefined
   noPeer: boolean
 }
 
-const PEER = join(import.meta.dirname, 'peer')
+const options = readOptions()
+if (options) await runBench((stopping) => main(options, stopping))
 
-await main()
-
-async function main(): Promise<void> {
-  const options = readOptions()
-  if (!options) return
-  const stopping = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => stopping.abort(new Error(signal)))
-  }
+async function main(options: Options, stopping: AbortController): Promise<void> {
+  const { seconds, rounds, parts, noPeer } = options
   const program = await findPgbench(options.pgbench)
   if (!program) {
     console.log('No pgbench found (Debian: the package postgresql): its columns are empty.\n')
   }
-  if (!options.noPeer) await installPeer()
-  console.log(
-    `${availableParallelism()} cores, Node ${process.version}. ${options.seconds} s each.\n`,
-  )
-  try {
-    await withRig(
-      { LOG_LEVEL: 'info', MAX_RESULT_BYTES: `${64 * 1024 * 1024}` },
-      stopping,
-      async (rig) => {
-        await registerPlatform(rig)
-        const peer = options.noPeer ? undefined : await startPeer(rig)
-        try {
-          const gateway = { ...serviceOf(rig) }
-          const pgbench = program ? pgbenchOn(rig, program, DATABASE) : undefined
-          const { seconds, rounds } = options
-          const bench = { seconds, rounds, rig, gateway, peer, pgbench }
-          const run: Record<Part, (bench: Bench) => Promise<void>> = {
-            one: measureOneRow,
-            rows: measureManyRows,
-            half: measureHalfLoad,
-            slow: measureSlowNeighbour,
-            big: measureBigResult,
-            log: measureLog,
-          }
-          for (const part of options.parts) await run[part](bench)
-        } finally {
-          await peer?.stop()
-        }
-      },
-    )
-  } catch (error) {
-    if (!stopping.signal.aborted) throw error
-    console.error(`Stopped: ${(stopping.signal.reason as Error).message}`)
-    process.exitCode = 1
-  }
+  if (!noPeer) await installPeer()
+  console.log(`${machine()}. ${seconds} s each.\n`)
+  const settings = { LOG_LEVEL: 'info', MAX_RESULT_BYTES: `${64 * 1024 * 1024}` }
+  await withRig(settings, stopping, async (rig) => {
+    await registerPlatform(rig)
+    const peer = noPeer ? undefined : await startPeer(rig)
+    try {
+      const pgbench = program ? pgbenchOn(rig, program, DATABASE) : undefined
+      const summary = new Summary()
+      const bench = { seconds, rounds, rig, gateway: serviceOf(rig), peer, pgbench, summary }
+      for (const part of parts) await PARTS[part]!(bench)
+      summary.print()
+    } finally {
+      await peer?.stop()
+    }
+  })
 }
 
 function readOptions(): Options | undefined {
@@ -98,43 +82,23 @@ function readOptions(): Options | undefined {
     options: {
       seconds: { type: 'string', default: '4' },
       rounds: { type: 'string', default: '3' },
-      only: { type: 'string', default: PARTS.join(',') },
+      only: { type: 'string', default: Object.keys(PARTS).join(',') },
       pgbench: { type: 'string' },
       'no-peer': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
-  const parts = values.only.split(',') as Part[]
-  const unknown = parts.find((part) => !PARTS.includes(part))
+  const parts = values.only.split(',')
+  const unknown = parts.find((part) => !Object.hasOwn(PARTS, part))
   const seconds = Number(values.seconds)
   const rounds = Number(values.rounds)
   if (values.help || unknown || !(seconds > 0) || !(rounds > 0)) {
-    console.log(unknown ? `--only: ${inspect(unknown)} is none of ${PARTS.join(', ')}` : HELP)
+    console.log(
+      unknown ? `--only: ${inspect(unknown)} is none of ${Object.keys(PARTS).join(', ')}` : HELP,
+    )
     return undefined
   }
   return { seconds, rounds, parts, pgbench: values.pgbench, noPeer: values['no-peer'] }
-}
-
-async function installPeer(): Promise<void> {
-  if (existsSync(join(PEER, 'node_modules'))) return
-  console.log('Installing the peer’s packages …')
-  await promisify(execFile)('npm', ['ci'], { cwd: PEER })
-}
-
-async function startPeer(rig: Rig): Promise<Service> {
-  const port = await freePort()
-  const server = parseDatabaseUrl(rig.databaseUrl)
-  return startService(
-    ['--max-semi-space-size=64', join(PEER, 'server.js')],
-    {
-      PEER_PORT: `${port}`,
-      PGHOST: server.host,
-      PGPORT: `${server.port}`,
-      PGUSER: server.user,
-      PGPASSWORD: server.password,
-    },
-    { folder: rig.folder, port, stopping: rig.stopping },
-  )
 }
 
 function serviceOf({ gatewayUrl, gatewayPid }: Rig): Service {

@@ -1,13 +1,11 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import { parseArgs, promisify } from 'node:util'
+import { parseArgs } from 'node:util'
 import { watchConnections } from './lib/cap.ts'
 import type { Distribution } from './lib/draw.ts'
 import { median } from './lib/measure.ts'
+import { installPeer } from './lib/peer.ts'
 import { findPgbouncer, startPgbouncer } from './lib/pgbouncer.ts'
 import { type Rig, type Service, withRig } from './lib/rig.ts'
+import { machine, runBench } from './lib/run.ts'
 import { digits, table, times } from './lib/table.ts'
 import { loadTenants, type TenantLoad } from './lib/tenant-load.ts'
 import { callEach, createTenants, makeLoginsUsual } from './lib/tenants.ts'
@@ -28,8 +26,6 @@ npm run bench:tenants -- [options]
 
 /** As MAX_CONNECTIONS_PER_POOL is. */
 const PER_DATABASE = 10
-
-const PEER = join(import.meta.dirname, 'peer')
 
 const DISTRIBUTIONS = ['hot', 'zipf', 'uniform'] as const
 
@@ -64,48 +60,35 @@ const HEADER = [
   'refused',
 ]
 
-await main()
+const options = readOptions()
+if (options) await runBench((stopping) => main(options, stopping))
 
-async function main(): Promise<void> {
-  const options = readOptions()
-  if (!options) return
+async function main(options: Options, stopping: AbortController): Promise<void> {
   const { databases, connections } = options
-  const stopping = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => stopping.abort(new Error(signal)))
-  }
   const found = options.noPgbouncer ? undefined : await findPgbouncer()
-  if (found && !existsSync(join(PEER, 'node_modules'))) {
-    await promisify(execFile)('npm', ['ci'], { cwd: PEER })
-  }
+  if (found) await installPeer()
   console.log(
-    `${availableParallelism()} cores, Node ${process.version}, ${found?.version ?? 'without PgBouncer'}. ` +
+    `${machine()}, ${found?.version ?? 'without PgBouncer'}. ` +
       `${databases} databases, ${connections} connections. ${options.seconds} s each.\n`,
   )
-  try {
-    await withRig(
-      { LOG_LEVEL: 'info', MAX_TOTAL_CONNECTIONS: `${connections}` },
-      stopping,
-      async (rig) => {
-        await createTenants(rig, databases)
-        await makeLoginsUsual(rig)
-        await callEach(rig, databases)
-        const limits = { total: connections, perDatabase: PER_DATABASE }
-        const pgbouncer = found && (await startPgbouncer(rig, found.program, limits))
-        try {
-          await compare(rig, pgbouncer, options)
-        } finally {
-          await pgbouncer?.stop()
-        }
-      },
-      // Nothing that is measured writes, and a thousand databases would be waited for.
-      { fsync: 'off' },
-    )
-  } catch (error) {
-    if (!stopping.signal.aborted) throw error
-    console.error(`Stopped: ${(stopping.signal.reason as Error).message}`)
-    process.exitCode = 1
-  }
+  await withRig(
+    { LOG_LEVEL: 'info', MAX_TOTAL_CONNECTIONS: `${connections}` },
+    stopping,
+    async (rig) => {
+      await createTenants(rig, databases)
+      await makeLoginsUsual(rig)
+      await callEach(rig, databases)
+      const limits = { total: connections, perDatabase: PER_DATABASE }
+      const pgbouncer = found && (await startPgbouncer(rig, found.program, limits))
+      try {
+        await compare(rig, pgbouncer, options)
+      } finally {
+        await pgbouncer?.stop()
+      }
+    },
+    // Nothing that is measured writes, and a thousand databases would be waited for.
+    { fsync: 'off' },
+  )
 }
 
 function readOptions(): Options | undefined {

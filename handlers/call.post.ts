@@ -1,22 +1,14 @@
 import { defineHandler } from 'h3'
 import { answerRows } from '../lib/answer.ts'
 import { answerStream, streamTypeOf } from '../lib/answer-stream.ts'
-import { readJsonObject } from '../lib/body.ts'
-import { callFunction } from '../lib/call/call.ts'
-import { CALL_MEMBERS, parseCall } from '../lib/call/request.ts'
-import { parseOwner } from '../lib/names.ts'
+import { readCall } from '../lib/http/read-call.ts'
 
 export default defineHandler({
   meta: { description: 'Run a function in the database of a platform or a tenant' },
   async handler(event) {
-    const { gateway, request } = event.context
-    const body = await readJsonObject(event, CALL_MEMBERS)
-    const owner = parseOwner(request, body.platform, body.tenant_id)
-    const call = parseCall(body)
-    const database = await gateway.catalog.find(owner)
-    request.database = database
+    const { call, target } = await readCall(event)
     const stream = streamTypeOf(event)
-    if (stream) return answerStream(event, database, call, stream)
-    return answerRows(event, await callFunction(gateway, request, database, call))
+    if (stream) return answerStream(event, target, call, stream)
+    return answerRows(event, await event.context.gateway.calls.run(target, call))
   },
 })

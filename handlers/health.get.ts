@@ -1,11 +1,11 @@
 import { defineHandler, HTTPResponse } from 'h3'
-import { checkHealth } from '../lib/health.ts'
+import { reportHealth } from '../lib/health.ts'
 
 export default defineHandler({
   meta: { access: 'public', description: 'Whether the gateway and its PostgreSQL work' },
   async handler(event) {
     const { gateway, request } = event.context
-    const health = await checkHealth(gateway)
+    const health = await reportHealth(gateway)
     // A stranger learns that it works, not how.
     const answer = request.isAllowed ? health : { status: health.status }
     return new HTTPResponse(JSON.stringify(answer), {

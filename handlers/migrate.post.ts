@@ -18,7 +18,8 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config, MIGRATE_FIELDS)
+    const { config, buffered } = gateway
+    const form = await readSchemaForm(req, res, request, MIGRATE_FIELDS, config, buffered)
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []

@@ -13,7 +13,8 @@ export default defineHandler({
     const started = performance.now()
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
-    const form = await readSchemaForm(req, res, request, gateway.config, REGISTER_FIELDS)
+    const { config, buffered } = gateway
+    const form = await readSchemaForm(req, res, request, REGISTER_FIELDS, config, buffered)
     const database = databaseName(form.owner)
     request.database = database
     const result = await audited(event, {

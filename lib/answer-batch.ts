@@ -1,7 +1,7 @@
 import type { H3Event } from 'h3'
 import { answerJson } from './answer.ts'
-import type { BatchResult } from './call/batch.ts'
-import type { Rows } from './call/run.ts'
+import type { BatchResult } from './call/run/batch.ts'
+import type { Rows } from './call/run/result.ts'
 import { GatewayError } from './errors.ts'
 
 /** Answers with the results of a batch; as `answerRows`, the rows stay bytes. */

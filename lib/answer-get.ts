@@ -1,6 +1,5 @@
 import { getRouterParams, type H3Event } from 'h3'
 import { answerRows } from './answer.ts'
-import { callReadOnly } from './call/read-only.ts'
 import { GatewayError } from './errors.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
 import { parseFunctionName, parseOwner } from './names.ts'
@@ -17,11 +16,13 @@ export async function answerGet(event: H3Event): Promise<void> {
   const path = getRouterParams(event, { decode: true })
   const owner = parseOwner(request, path.platform, path.tenant)
   const name = parseFunctionName(path.function)
+  request.function = name
   const params = parseQuery(req.url ?? '')
-  const database = await gateway.catalog.find(owner)
+  const database = await gateway.catalog.find(owner, { client: request.client })
   request.database = database
   try {
-    const result = await callReadOnly(gateway, request, database, name, params)
+    const { client } = request
+    const result = await gateway.calls.get({ client, database, limit: undefined }, name, params)
     const etag = weakEtag(result.rows)
     res.setHeader('etag', etag)
     // To be kept by the client alone, and asked for anew each time.

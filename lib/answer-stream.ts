@@ -2,11 +2,14 @@ import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import type { H3Event } from 'h3'
 import { preferred } from './accept.ts'
+import type { CallTarget } from './call/calls.ts'
 import { csvHeader, csvLines } from './call/csv.ts'
 import type { CallRequest } from './call/request.ts'
-import { type Row, type RowSink, streamCall } from './call/stream.ts'
+import type { RowSink } from './call/run/stream.ts'
 import { chooseEncoding, createEncoder } from './compress.ts'
 import { GatewayError } from './errors.ts'
+import { MIN_BYTES_PER_SECOND, SlowReader } from './http/slow-reader.ts'
+import type { Row } from './postgres/session/query.ts'
 import { nodeOf } from './request.ts'
 
 const MEDIA_TYPES = ['application/json', 'application/x-ndjson', 'text/csv'] as const
@@ -26,11 +29,11 @@ export function streamTypeOf(event: H3Event): StreamType | undefined {
  * Answers with the rows of a call as they come, at the client's pace. The head goes out with the
  * first rows, so that what fails before them is an error as any other; what fails behind them ends
  * the answer before its end, with the error as the last line of JSON lines.
- * @throws {GatewayError} as `callFunction`, as long as nothing went out
+ * @throws {GatewayError} as `Calls.run`, as long as nothing went out
  */
 export async function answerStream(
   event: H3Event,
-  database: string,
+  target: CallTarget,
   call: CallRequest,
   type: StreamType,
 ): Promise<void> {
@@ -39,7 +42,7 @@ export async function answerStream(
   const body = new StreamBody(event, type, gateway.config.statementTimeoutMs)
   const as = type === 'text/csv' ? 'columns' : 'json'
   try {
-    await streamCall(gateway, request, database, call, as, body)
+    await gateway.calls.stream(target, call, as, body)
     body.end()
   } catch (error) {
     if (!res.headersSent) throw error
@@ -55,14 +58,20 @@ class StreamBody implements RowSink {
   readonly #event: H3Event
   readonly #type: StreamType
   readonly #patienceMs: number
+  readonly #reader: SlowReader
   #out: Writable
 
-  /** `patienceMs`: how long the client may take to read what it was sent. */
+  /** `patienceMs`: how long the client may read too slowly, see `SlowReader`. */
   constructor(event: H3Event, type: StreamType, patienceMs: number) {
     this.#event = event
     this.#type = type
     this.#patienceMs = patienceMs
-    this.#out = this.#res
+    const res = this.#res
+    this.#out = res
+    const { socket } = nodeOf(event).req
+    const taken = () => socket.bytesWritten - socket.writableLength
+    this.#reader = new SlowReader(patienceMs, taken, () => res.destroy())
+    res.once('close', () => this.#reader.end())
   }
 
   get #res(): ServerResponse {
@@ -95,7 +104,10 @@ class StreamBody implements RowSink {
 
   async write(rows: Row[]): Promise<void> {
     const bytes = this.#type === 'text/csv' ? csvLines(rows) : jsonLines(rows)
-    if (!this.#out.write(bytes)) await this.#drained()
+    const step = this.#reader.sliceBytes
+    for (let at = 0; at < bytes.length; at += step) {
+      if (!this.#out.write(bytes.subarray(at, at + step))) await this.#drained()
+    }
   }
 
   end(): void {
@@ -119,29 +131,26 @@ class StreamBody implements RowSink {
     const out = this.#out
     const res = this.#res
     return new Promise((resolve, reject) => {
-      const settle = () => {
-        clearTimeout(timer)
-        out.off('drain', onDrain)
-        res.off('close', onClose)
-      }
       const onDrain = () => {
-        settle()
+        this.#reader.resume()
+        res.off('close', onClose)
         resolve()
       }
       const onClose = () => {
-        settle()
-        reject(new GatewayError('query_timeout', 'The client went away'))
+        out.off('drain', onDrain)
+        reject(this.#cutBy())
       }
-      const timer = setTimeout(() => {
-        settle()
-        res.destroy()
-        const seconds = this.#patienceMs / 1000
-        reject(new GatewayError('query_timeout', `The client read nothing for ${seconds} s`))
-      }, this.#patienceMs)
       out.once('drain', onDrain)
       res.once('close', onClose)
       if (res.destroyed) onClose()
+      else this.#reader.wait()
     })
+  }
+
+  #cutBy(): GatewayError {
+    if (!this.#reader.isTooSlow) return new GatewayError('query_timeout', 'The client went away')
+    const message = `The client read less than ${MIN_BYTES_PER_SECOND} bytes a second for ${this.#patienceMs / 1000} s`
+    return new GatewayError('query_timeout', message)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { H3Event } from 'h3'
-import type { Timing } from './call/alone.ts'
-import type { CallResult } from './call/call.ts'
+import type { CallResult, Timing } from './call/run/attempt.ts'
 import { chooseEncoding, compress, type Encoding } from './compress.ts'
+import { countAnswer } from './http/answer-room.ts'
 import { nodeOf } from './request.ts'
 
 /** Up to this size, one text that goes out with the head is cheaper than three pieces. */
@@ -18,6 +18,7 @@ const HEAD = '{"rows":'
  */
 export function answerRows(event: H3Event, result: CallResult): void | Promise<void> {
   const { res } = nodeOf(event)
+  noteTiming(event, result)
   const { rows, rowCount } = result
   const totalMs = performance.now() - event.context.request.startedAt
   const tail = `,"row_count":${rowCount},"execution_time_ms":${Math.round(totalMs)}}`
@@ -26,7 +27,9 @@ export function answerRows(event: H3Event, result: CallResult): void | Promise<v
     const body = Buffer.concat([Buffer.from(HEAD), rows, Buffer.from(tail)])
     return answerCompressed(event, encoding, body, result, totalMs)
   }
-  res.writeHead(200, headers(event, HEAD.length + rows.length + tail.length, result, totalMs))
+  const length = HEAD.length + rows.length + tail.length
+  countAnswer(event.context.gateway.buffered, res, length)
+  res.writeHead(200, headers(event, length, result, totalMs))
   if (rows.length <= MAX_TEXT_BYTES) {
     // Each byte a character: not decoded, and encoded to what it was.
     res.end(HEAD + rows.toString('latin1') + tail, 'latin1')
@@ -45,11 +48,19 @@ export function answerJson(
   timing: Timing,
   totalMs: number,
 ): void | Promise<void> {
+  noteTiming(event, timing)
   const encoding = encodingFor(event, body.length)
   if (encoding) return answerCompressed(event, encoding, body, timing, totalMs)
   const { res } = nodeOf(event)
+  countAnswer(event.context.gateway.buffered, res, body.length)
   res.writeHead(200, headers(event, body.length, timing, totalMs))
   res.end(body)
+}
+
+/** For the log. */
+function noteTiming({ context: { request } }: H3Event, { waitMs, queryMs }: Timing): void {
+  request.waitMs = waitMs
+  request.queryMs = queryMs
 }
 
 /** How the client wants an answer of that size to be compressed; undefined: not at all. */
@@ -65,8 +76,11 @@ async function answerCompressed(
   timing: Timing,
   totalMs: number,
 ): Promise<void> {
-  const bytes = await compress(encoding, body)
   const { res } = nodeOf(event)
+  const { buffered } = event.context.gateway
+  countAnswer(buffered, res, body.length)
+  const bytes = await compress(encoding, body)
+  countAnswer(buffered, res, bytes.length)
   const head = headers(event, bytes.length, timing, totalMs)
   res.writeHead(200, [...head, 'content-encoding', encoding, 'vary', 'accept, accept-encoding'])
   res.end(bytes)

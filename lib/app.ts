@@ -6,13 +6,15 @@ import {
   type HTTPError,
   type HTTPMethod,
   HTTPResponse,
+  toResponse,
 } from 'h3'
 import { NodeRequest, sendNodeResponse } from 'srvx/node'
-import { checkAccess } from './access.ts'
-import { noteRefused } from './audit/refused.ts'
-import { GatewayError, retryAfter } from './errors.ts'
+import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
-import { checkHead } from './http-limits.ts'
+import { answerError, logFailure } from './http/answer-error.ts'
+import { guard } from './http/guard.ts'
+import { createEvent } from './http/request-event.ts'
+import { RouteTable } from './http/route-table.ts'
 import { RouteCounter } from './metrics/requests.ts'
 import { newContext, nodeOf, type RequestContext } from './request.ts'
 import type { Route } from './routes.ts'
@@ -20,50 +22,104 @@ import type { Route } from './routes.ts'
 /** The log's status of a request whose client went away before it was answered. */
 const CLIENT_GONE = 499
 
+/** What h3 answers for where no route fits, with every method. */
+const OTHERS = '/**'
+const OTHERS_OF_ADMIN = '/admin/**'
+
 /**
  * The gateway as a listener for node:http: finds out who asks, sends the request to its handler,
- * turns errors into answers, and writes a line of log for each request. A handler may also answer
- * on Node's response itself: h3's own way from a value to the socket costs as much as a call.
+ * turns errors into answers, and writes a line of log for each request. The handler is found in a
+ * table of plain paths; all other requests go through h3, which has the same handlers. A handler may
+ * answer on Node's response itself; a value that it returns is answered by h3.
  */
 export function createListener(gateway: Gateway, routes: Route[]): RequestListener {
-  const app = createApp(gateway, routes)
+  const guarded = routes.map(({ method, path, access, handler }) => ({
+    method,
+    path,
+    handler: guard(gateway.config, access, counterOf(gateway, method, path), handler),
+  }))
+  const table = new RouteTable(guarded, [OTHERS, OTHERS_OF_ADMIN])
+  const app = createApp(gateway, guarded)
   return (req, res) => {
-    const context = newContext(gateway.config, req)
-    res.once('close', () => {
-      if (!res.writableFinished) context.onGone?.()
-      logRequest(gateway, req, res, context)
+    const request = newContext(gateway.config, req)
+    res.on('close', () => {
+      if (!res.writableFinished) request.client.leave()
+      logRequest(gateway, req, res, request)
     })
-    const request = new NodeRequest({ req, res })
-    request.context = { gateway, request: context }
-    Promise.resolve(app.fetch(request))
-      .then((response) => {
-        if (res.headersSent) return
-        res.setHeader('x-request-id', context.id)
-        return sendNodeResponse(res, response)
-      })
-      .catch((error) => {
-        logFailure(gateway, error, context.id)
-        res.destroy()
-      })
+    const match = table.find(req.method!, req.url!)
+    if (match) {
+      const event = createEvent(req, res, { gateway, request, params: match.params })
+      answer(event, match.route.handler)
+    } else {
+      const asked = new NodeRequest({ req, res })
+      asked.context = { gateway, request }
+      send(gateway, request, res, app.fetch(asked))
+    }
   }
 }
 
-function createApp(gateway: Gateway, routes: Route[]): H3 {
-  const app = new H3({
-    silent: true,
-    onError: (error, event) => answerError(gateway, error, event),
-  })
-  for (const { method, path, access, handler } of routes) {
-    const guarded = guard(gateway, access, counterOf(gateway, method, path), handler)
-    app.on(method as HTTPMethod, path, guarded)
-    if (method === 'GET') app.on('HEAD', path, guarded)
+type GuardedRoute = Pick<Route, 'method' | 'path' | 'handler'>
+
+function createApp(gateway: Gateway, routes: GuardedRoute[]): H3 {
+  const app = new H3({ silent: true, onError })
+  for (const { method, path, handler } of routes) {
+    app.on(method as HTTPMethod, path, handler)
+    if (method === 'GET') app.on('HEAD', path, handler)
   }
   const methodsOf = createMethodFinder(routes)
-  const others = counterOf(gateway, '', '/**')
+  const others = counterOf(gateway, '', OTHERS)
   const answerOthers = (event: H3Event) => otherRequest(event, methodsOf(event.url.pathname))
-  app.all('/**', guard(gateway, 'network', others, answerOthers))
-  app.all('/admin/**', guard(gateway, 'admin', others, answerOthers))
+  app.all(OTHERS, guard(gateway.config, 'network', others, answerOthers))
+  app.all(OTHERS_OF_ADMIN, guard(gateway.config, 'admin', others, answerOthers))
   return app
+}
+
+/** h3 puts all errors but its own into one of its own. The answer is out; h3's is not sent. */
+function onError(error: HTTPError, event: H3Event): HTTPResponse {
+  answerError(event, error.unhandled ? error.cause : error)
+  return new HTTPResponse(null)
+}
+
+/** Answers with what the handler returns, unless it has answered itself. */
+function answer(event: H3Event, handler: EventHandler): void {
+  try {
+    const value = handler(event)
+    if (value instanceof Promise) {
+      value.then(
+        (settled) => answerValue(event, settled),
+        (error) => answerError(event, error),
+      )
+    } else {
+      answerValue(event, value)
+    }
+  } catch (error) {
+    answerError(event, error)
+  }
+}
+
+function answerValue(event: H3Event, value: unknown): void {
+  const { gateway, request } = event.context
+  const { res } = nodeOf(event)
+  if (res.headersSent) return
+  send(gateway, request, res, toResponse(value, event, { silent: true, onError }))
+}
+
+/** Sends what h3 has made of a handler's value. */
+async function send(
+  gateway: Gateway,
+  request: RequestContext,
+  res: ServerResponse,
+  response: Response | Promise<Response>,
+): Promise<void> {
+  try {
+    const settled = await response
+    if (res.headersSent) return
+    res.setHeader('x-request-id', request.id)
+    await sendNodeResponse(res, settled)
+  } catch (error) {
+    logFailure(gateway.log, error, request.id)
+    res.destroy()
+  }
 }
 
 function counterOf(gateway: Gateway, method: string, path: string): RouteCounter {
@@ -72,25 +128,8 @@ function counterOf(gateway: Gateway, method: string, path: string): RouteCounter
   return counter
 }
 
-function guard(
-  gateway: Gateway,
-  access: Route['access'],
-  counter: RouteCounter,
-  handler: EventHandler,
-): EventHandler {
-  const { config } = gateway
-  return (event) => {
-    const { req } = nodeOf(event)
-    event.context.request.counter = counter
-    event.context.request.access = access
-    checkHead(req)
-    checkAccess(access, event.context.request, req.headers.authorization, config)
-    return handler(event)
-  }
-}
-
 /** The methods that a path takes, of all the routes that it fits. */
-function createMethodFinder(routes: Route[]): (pathname: string) => string[] {
+function createMethodFinder(routes: GuardedRoute[]): (pathname: string) => string[] {
   const patterns = routes.map(({ method, path }) => {
     const pattern = path.replace(/\/\*\*:\w+$/, '(?:/.*)?').replaceAll(/:\w+/g, '[^/]+')
     return {
@@ -118,61 +157,30 @@ function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
   )
 }
 
-function answerError(gateway: Gateway, { cause, status }: HTTPError, event: H3Event): HTTPResponse {
-  const { req, res } = nodeOf(event)
-  const error = asGatewayError(gateway, cause, status, event.context.request.id)
-  noteRefused(gateway.audit, event.context.request, req, error)
-  const retry = retryAfter(error)
-  if (retry) res.setHeader('retry-after', retry)
-  if (error.status === 401) res.setHeader('www-authenticate', 'Bearer')
-  return new HTTPResponse(JSON.stringify(error), {
-    status: error.status,
-    headers: { 'content-type': 'application/json; charset=utf-8' },
-  })
-}
-
-/** What is not an error for clients stays in the log. */
-function asGatewayError(
-  gateway: Gateway,
-  cause: unknown,
-  status: number,
-  id: string,
-): GatewayError {
-  if (cause instanceof GatewayError) return cause
-  // h3's own refusals, such as a path with a broken escape.
-  if (status >= 400 && status < 500) return new GatewayError('invalid_request', 'Bad request')
-  logFailure(gateway, cause, id)
-  return new GatewayError('internal_error', 'Something went wrong; the log says what', {
-    request_id: id,
-  })
-}
-
-function logFailure({ log }: Gateway, cause: unknown, id: string): void {
-  log.error('Request failed', {
-    request_id: id,
-    error: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause),
-  })
-}
-
 function logRequest(
   { log }: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
-  context: RequestContext,
+  request: RequestContext,
 ): void {
   const url = req.url ?? ''
   const query = url.indexOf('?')
   const status = res.writableFinished ? res.statusCode : CLIENT_GONE
-  const ms = performance.now() - context.startedAt
-  context.counter?.note(status, ms)
+  const ms = performance.now() - request.startedAt
+  request.counter?.note(status, ms)
   log.request({
     method: req.method ?? '',
     path: query < 0 ? url : url.slice(0, query),
     status,
     ms: Math.round(ms * 10) / 10,
-    address: context.address ?? req.socket.remoteAddress,
-    request_id: context.id,
-    platform: context.platform,
-    database: context.database,
+    address: request.address ?? req.socket.remoteAddress,
+    request_id: request.id,
+    platform: request.platform,
+    database: request.database,
+    function: request.function,
+    error: request.error,
+    sqlstate: request.sqlstate,
+    wait_ms: request.waitMs,
+    query_ms: request.queryMs,
   })
 }

@@ -5,13 +5,14 @@ import type { Sql } from './postgres/connection.ts'
 import { fromPostgres } from './postgres/errors.ts'
 import type { Pools } from './postgres/pools.ts'
 import { cutWhenSilent } from './postgres/silence.ts'
-
-/** One database of the catalog. */
-export interface CatalogEntry extends Owner {
-  database: string
-  /** The platform's role, which owns it; null where the gateway's own still does. */
-  role: string | null
-}
+import {
+  type CatalogEntry,
+  createCatalog,
+  type Row,
+  readEntries,
+  toEntry,
+} from './tenancy/catalog-table.ts'
+import { type LookupLimits, type LookupOptions, OwnerLookups } from './tenancy/owner-lookups.ts'
 
 /** Whose a database is, and as whom the gateway works in it. */
 export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
@@ -26,13 +27,6 @@ export interface DetailedEntry extends CatalogEntry {
   lastDeployedAt: string | null
   /** Its schema is not that of the platform's newest archive. */
   isPending: boolean
-}
-
-interface Row {
-  database: string
-  platform: string
-  tenant_id: string | null
-  owner_role: string | null
 }
 
 interface DetailedRow extends Row {
@@ -51,63 +45,43 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new Map<string, string>()
-  /** How often something was forgotten: what was read before that is not remembered. */
-  #forgotten = 0
-  /** Of owners that many ask for at once, one asks PostgreSQL. */
-  readonly #reading = new Map<string, Promise<string | CatalogEntry | undefined>>()
+  readonly #lookups: OwnerLookups
   /** By database, also of those that are gone: what is under way there still asks. */
   readonly #holders = new Map<string, Holder>()
   /** Told of a database in which somebody else works from now on. */
   onHandover: ((database: string) => void) | undefined
 
   /** `admin`: the name of the administrative database. */
-  constructor(pools: Pools, admin: string) {
+  constructor(pools: Pools, admin: string, limits: LookupLimits) {
     this.#pools = pools
     this.#admin = admin
+    this.#lookups = new OwnerLookups((names) => this.use((sql) => readEntries(sql, names)), limits)
   }
 
   /** Creates the catalog's tables where they do not exist. */
   async prepare(): Promise<void> {
-    await this.#pools.use(this.#admin, (sql) =>
-      // The lock: "if not exists" does not keep two gateways that start at once from colliding.
-      sql.unsafe(`
-        begin;
-        select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
-        create table if not exists _db_gateway_databases (
-          database text primary key,
-          platform text not null,
-          tenant_id text,
-          created_at timestamptz not null default now(),
-          schema_checksum text,
-          last_deployed_at timestamptz,
-          owner_role text,
-          unique nulls not distinct (platform, tenant_id)
-        );
-        ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
-        create table if not exists _db_gateway_archives (
-          platform text not null,
-          checksum text not null,
-          first_deployed_at timestamptz not null default now(),
-          primary key (platform, checksum)
-        );
-        commit;
-      `),
-    )
-  }
-
-  /** The owner's database; undefined where there is none, or its name is somebody else's. */
-  async findOwn(owner: Owner): Promise<string | undefined> {
-    const found = this.#found.get(key(owner)) ?? (await this.#read(owner))
-    return typeof found === 'string' ? found : undefined
+    await this.#pools.use(this.#admin, createCatalog)
   }
 
   /**
-   * The owner's database, at once where it is known.
-   * @throws {GatewayError} database_not_found; platform_isolation_violation where the name is
-   *   that of another platform's database
+   * The owner's database; undefined where there is none, or its name is somebody else's. Where it is
+   * not known, PostgreSQL says so, whatever is remembered.
    */
-  find(owner: Owner): string | Promise<string> {
-    return this.#found.get(key(owner)) ?? this.#find(owner)
+  async findOwn(owner: Owner): Promise<string | undefined> {
+    const found = this.#found.get(key(owner))
+    if (found !== undefined) return found
+    const entry = await this.#read(owner, databaseName(owner), { anew: true })
+    return entry && isSameOwner(entry, owner) ? entry.database : undefined
+  }
+
+  /**
+   * The owner's database, at once where it is known. That there is none is remembered, until the
+   * catalog tells of a change.
+   * @throws {GatewayError} database_not_found; platform_isolation_violation where the name is
+   *   that of another platform's database; as `OwnerLookups.find`
+   */
+  find(owner: Owner, options: LookupOptions = {}): string | Promise<string> {
+    return this.#found.get(key(owner)) ?? this.#find(owner, options)
   }
 
   /** Whose database it is; undefined where it was not asked for yet. */
@@ -123,22 +97,22 @@ export class Catalog {
     if (known) this.onHandover?.(database)
   }
 
-  async #find(owner: Owner): Promise<string> {
-    const found = await this.#read(owner)
-    if (typeof found === 'string') return found
+  async #find(owner: Owner, options: LookupOptions): Promise<string> {
     const database = databaseName(owner)
-    if (found && found.platform !== owner.platform) {
+    const entry = await this.#read(owner, database, options)
+    if (!entry) {
+      throw notFound(`${describeOwner(owner)} has no database; POST /register creates it`, database)
+    }
+    if (isSameOwner(entry, owner)) return database
+    if (entry.platform !== owner.platform) {
       throw new GatewayError(
         'platform_isolation_violation',
         `Database ${database} belongs to another platform`,
         { database },
       )
     }
-    throw new GatewayError(
-      'database_not_found',
-      `${describeOwner(owner)} has no database; POST /register creates it`,
-      { database },
-    )
+    const message = `${describeOwner(owner)} has no database, and POST /register would refuse it: the name ${database} is taken by ${describeOwner(entry)}`
+    throw notFound(message, database)
   }
 
   /** The databases of a platform: main first, then the tenants by name. */
@@ -209,9 +183,13 @@ export class Catalog {
 
   /**
    * Writes down which schema a database has now: a copy of what its own ledger says, for an
-   * overview.
+   * overview. `functions`: what its functions are known by, where that was read after the deploy.
    */
-  async recordDeploy(owner: Owner, checksum: string): Promise<void> {
+  async recordDeploy(
+    owner: Owner,
+    checksum: string,
+    functions?: { digest: string; version: string },
+  ): Promise<void> {
     const database = databaseName(owner)
     await this.use(
       (sql) => sql`
@@ -221,7 +199,9 @@ export class Catalog {
           on conflict do nothing
         )
         update _db_gateway_databases
-        set schema_checksum = ${checksum}, last_deployed_at = now()
+        set schema_checksum = ${checksum}, last_deployed_at = now(),
+          functions_digest = ${functions?.digest ?? null},
+          functions_version = ${functions?.version ?? null}
         where database = ${database}
       `,
     )
@@ -259,79 +239,40 @@ export class Catalog {
     }
   }
 
-  /** The owner's database, or else the entry that has its name. */
-  async #read(owner: Owner): Promise<string | CatalogEntry | undefined> {
-    const running = await this.#reading.get(key(owner))?.catch(() => undefined)
-    // One that was created meanwhile may not be in somebody else's answer.
-    if (typeof running === 'string') return running
-    const reading = this.#readNow(owner)
-    this.#reading.set(key(owner), reading)
-    try {
-      return await reading
-    } finally {
-      if (this.#reading.get(key(owner)) === reading) this.#reading.delete(key(owner))
-    }
-  }
-
-  async #readNow(owner: Owner): Promise<string | CatalogEntry | undefined> {
-    const forgotten = this.#forgotten
-    const entry = await this.use((sql) => readEntry(sql, owner))
+  /** The entry that has the name of the owner's database. */
+  async #read(
+    owner: Owner,
+    database: string,
+    options?: LookupOptions,
+  ): Promise<CatalogEntry | undefined> {
+    const entry = await this.#lookups.find(database, options)
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.note(entry)
-    if (forgotten === this.#forgotten) this.#found.set(key(owner), entry.database)
-    return entry.database
+    // Not where it was forgotten while it was read.
+    if (this.#lookups.remembers(entry)) this.#found.set(key(owner), database)
+    return entry
   }
 
   /** Forgets what is remembered of all: much may have changed unseen. */
   forgetAll(): void {
-    this.#forgotten++
     this.#found.clear()
+    this.#lookups.forgetAll()
   }
 
-  /** Forgets what is remembered of an owner whose database turned out to be gone. */
-  forget(owner: Owner): void {
-    this.#forgotten++
+  /** The gateway does not hear of changes: until `forgetAll`, no absence is remembered. */
+  onSilence(): void {
+    this.#lookups.stopRememberingAbsence()
+  }
+
+  /** Forgets what is remembered of an owner, and of the name of its database. */
+  forget(owner: Owner, database: string = databaseName(owner)): void {
     this.#found.delete(key(owner))
+    this.#lookups.forget(database)
   }
 }
 
-/** The entry that has the name of the owner's database, whoever owns it. */
-export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | undefined> {
-  const [row] = await sql<Row[]>`
-    select database, platform, tenant_id, owner_role
-    from _db_gateway_databases
-    where database = ${databaseName(owner)}
-  `
-  return row && toEntry(row)
-}
-
-/** Writes down that the database is the owner's. `sql` is of the administrative database. */
-export async function addEntry(sql: Sql, owner: Owner, role: string | null): Promise<void> {
-  await sql`
-    insert into _db_gateway_databases (database, platform, tenant_id, owner_role)
-    values (${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${role})
-  `
-}
-
-/** Only where it is missing: adding a column locks the table, even one that is there. */
-function addMissingColumn(table: string, column: string, type: string): string {
-  return `
-    do $do$ begin
-      if not exists (
-        select from pg_attribute where attrelid = '${table}'::regclass and attname = '${column}'
-      ) then
-        alter table ${table} add column ${column} ${type};
-      end if;
-    end $do$
-  `
-}
-
-/** Writes down whose role has the owner's database now; nothing where it has no entry yet. */
-export async function setRole(sql: Sql, owner: Owner, role: string | null): Promise<void> {
-  await sql`
-    update _db_gateway_databases set owner_role = ${role}
-    where database = ${databaseName(owner)} and owner_role is distinct from ${role}
-  `
+function notFound(message: string, database: string): GatewayError {
+  return new GatewayError('database_not_found', message, { database })
 }
 
 export function isSameOwner(a: Owner, b: Owner): boolean {
@@ -340,11 +281,6 @@ export function isSameOwner(a: Owner, b: Owner): boolean {
 
 export function describeOwner({ platform, tenantId }: Owner): string {
   return tenantId === null ? `Platform ${platform}` : `Tenant ${tenantId} of platform ${platform}`
-}
-
-function toEntry(row: Row): CatalogEntry {
-  const { database, platform, tenant_id: tenantId, owner_role: role } = row
-  return { database, platform, tenantId, role }
 }
 
 function key({ platform, tenantId }: Owner): string {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { parseHosts, parseOrigins, type SiteRules } from './http/cross-site.ts'
 import { type Network, parseNetworks } from './networks.ts'
 import { type PlatformNetworks, parsePlatformNetworks } from './platform-networks.ts'
 import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/server.ts'
@@ -12,7 +13,7 @@ export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** Every setting, parsed and checked. Durations are milliseconds, sizes are bytes. */
-export interface Config {
+export interface Config extends SiteRules {
   /** The PostgreSQL of DATABASE_URL; undefined: an embedded one in `dataDir`. */
   server: Server | undefined
   /** The replicas of DATABASE_READ_URLS. */
@@ -52,6 +53,8 @@ export interface Config {
   maxBodyBytes: number
   /** Of the rows of one call, as JSON. */
   maxResultBytes: number
+  /** Of all request bodies and all answers that are not sent yet, together. */
+  maxBufferedBytes: number
   archive: SchemaFormLimits
   allowedNetworks: Network[]
   trustedProxies: Network[]
@@ -180,6 +183,7 @@ export function readConfig(env: Environment): Config {
     maxHttpConnections: integer('MAX_HTTP_CONNECTIONS', 10_000, 1, 1_000_000),
     maxBodyBytes: bytes('MAX_BODY_BYTES', 16 * MEBIBYTE),
     maxResultBytes: bytes('MAX_RESULT_BYTES', 64 * MEBIBYTE),
+    maxBufferedBytes: integer('MAX_BUFFERED_BYTES', 256 * MEBIBYTE, MEBIBYTE, 1024 * GIBIBYTE),
     archive: {
       maxArchiveBytes: bytes('MAX_ARCHIVE_BYTES', 16 * MEBIBYTE),
       maxUnpackedBytes: bytes('MAX_UNPACKED_BYTES', 64 * MEBIBYTE),
@@ -190,6 +194,8 @@ export function readConfig(env: Environment): Config {
     adminNetworks: optional('ADMIN_NETWORKS', parseNetworks),
     platformNetworks: optional('PLATFORM_NETWORKS', parsePlatformNetworks),
     adminToken: optional('ADMIN_TOKEN', bearerToken),
+    allowedOrigins: parsed('ALLOWED_ORIGINS', '', parseOrigins),
+    allowedHosts: optional('ALLOWED_HOSTS', parseHosts),
     tls: cert && key ? { cert, key, clientCa } : undefined,
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),

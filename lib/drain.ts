@@ -123,7 +123,7 @@ export class Drain {
     }
     client.running++
     client.answer = res
-    res.once('close', () => {
+    res.on('close', () => {
       client.running--
       client.lastSeen = performance.now()
     })

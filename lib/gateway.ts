@@ -1,15 +1,20 @@
 import { AuditTrail } from './audit/trail.ts'
-import { Signatures } from './call/signatures.ts'
+import { Calls } from './call/calls.ts'
+import { StreamSlots } from './call/run/stream-slots.ts'
+import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import { Gateways } from './gateways.ts'
+import { Health } from './health.ts'
+import { ByteBudget } from './http/byte-budget.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
 import { Listener } from './postgres/listener.ts'
 import { Pools } from './postgres/pools.ts'
+import { probe } from './postgres/probe.ts'
 import { Replicas } from './postgres/replicas.ts'
 import { describeHost, type Server } from './postgres/server.ts'
 import { Roles } from './roles.ts'
@@ -29,7 +34,10 @@ export interface Gateway {
   roles: Roles
   secret: Secret
   audit: AuditTrail
-  signatures: Signatures
+  /** MAX_BUFFERED_BYTES: of request bodies, and of answers that are not sent yet. */
+  buffered: ByteBudget
+  health: Health
+  calls: Calls
   /** Those that share this PostgreSQL. */
   gateways: Gateways
   /** The connection on which they tell each other of changes. */
@@ -73,7 +81,10 @@ export function createGateway(
   )
   pools.onMoved = (from, to) =>
     log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
-  const catalog = new Catalog(pools, server.database)
+  const catalog = new Catalog(pools, server.database, {
+    maxWaiting: config.maxQueuePerDatabase,
+    waitMs: config.poolWaitTimeoutMs,
+  })
   catalog.onHandover = (database) => {
     pools.renew(database)
     replicas?.renew(database)
@@ -86,7 +97,7 @@ export function createGateway(
       Math.floor(pools.capacity / 2 / CONNECTIONS_PER_DEPLOY),
       config.maxConnectionsPerPool - 1,
     )
-  const { readServers } = config
+  const { readServers, maxConnectionsPerPool, maxConnectionsPerPlatform } = config
   const replicas =
     readServers.length > 0
       ? new Replicas(pools, readServers, config, log, credentialsOf)
@@ -99,7 +110,10 @@ export function createGateway(
       await gateways.prepare(sql)
     },
     onNotification: (payload) => onNotification(gateway, payload),
-    onLost: () => log.debug('The connection that listens is lost'),
+    onLost: () => {
+      log.debug('The connection that listens is lost')
+      catalog.onSilence()
+    },
     onReturn: () => forgetAll(gateway),
   })
   const gateways = new Gateways(CHANNEL, {
@@ -110,6 +124,11 @@ export function createGateway(
       pools.setCapacity(connections)
       replicas?.setCapacity(connections)
     },
+  })
+  const functions = new KnownFunctions({
+    callableSchemas: config.callableSchemas,
+    use: (database, work, options) => pools.use(database, work, options),
+    administer: (work) => catalog.use(work),
   })
   const gateway: Gateway = {
     config,
@@ -125,7 +144,24 @@ export function createGateway(
       log,
       retentionDays: config.auditRetentionDays,
     }),
-    signatures: new Signatures(config.callableSchemas),
+    buffered: new ByteBudget(config.maxBufferedBytes),
+    health: new Health({
+      sinceLastAnswer: () => pools.sinceLastAnswer(),
+      probe: (withinMs) => probe(listener, pools, server.database, withinMs),
+    }),
+    calls: new Calls({
+      pools,
+      replicas,
+      functions,
+      maxResultBytes: config.maxResultBytes,
+      statementTimeoutMs: config.statementTimeoutMs,
+      streams: new StreamSlots({
+        maxPerDatabase: half(Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)),
+        maxTotal: () => half(pools.capacity),
+        maxWaiting: config.maxQueuePerDatabase,
+        waitMs: config.poolWaitTimeoutMs,
+      }),
+    }),
     gateways,
     listener,
     deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),
@@ -134,4 +170,9 @@ export function createGateway(
     startedAt: performance.now(),
   }
   return gateway
+}
+
+/** Of connections: at least one. */
+function half(connections: number): number {
+  return Math.max(1, Math.floor(connections / 2))
 }

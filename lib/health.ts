@@ -1,10 +1,13 @@
-import { GatewayError } from './errors.ts'
-import type { Gateway } from './gateway.ts'
-import type { ReplicaStatus } from './postgres/replicas.ts'
-import type { Isolation } from './roles.ts'
+import packageJson from '../package.json' with { type: 'json' }
+import type { Gateways } from './gateways.ts'
+import type { Pools } from './postgres/pools.ts'
+import type { ReplicaStatus, Replicas } from './postgres/replicas.ts'
+import type { Isolation, Roles } from './roles.ts'
 
-export interface Health {
+/** The body of GET /health. */
+export interface HealthReport {
   status: 'healthy' | 'unhealthy'
+  version: string
   postgres_connected: boolean
   active_pools: number
   total_connections: number
@@ -17,18 +20,84 @@ export interface Health {
   replicas?: ReplicaStatus[] | undefined
 }
 
-/** The answer has to be out within 2 s. */
-const PROBE_LIMIT_MS = 1500
-
-/** With all connections busy, an answer this fresh shows that PostgreSQL works. */
+/** How long an answer of PostgreSQL, to anything, shows that it works. */
 const FRESH_ANSWER_MS = 5000
 
-/** Asks PostgreSQL whether it is there; answers within 2 s whatever happens. */
-export async function checkHealth(gateway: Gateway): Promise<Health> {
-  const isConnected = await probe(gateway)
+/** The answer of /health has to be out within 2 s. */
+const PROBE_LIMIT_MS = 1500
+
+export interface HealthOptions {
+  /** Milliseconds since PostgreSQL last answered. */
+  sinceLastAnswer: () => number
+  /** Asks PostgreSQL; resolves when it has answered. */
+  probe: (withinMs: number) => Promise<unknown>
+}
+
+/**
+ * Whether PostgreSQL works, by its last answer to anything: a gateway that is busy is healthy. It
+ * is asked only where that is old, and once for all who want to know.
+ */
+export class Health {
+  readonly #options: HealthOptions
+  #probing: Promise<boolean> | undefined
+  /** The gateway is stopping: it takes no new connections. */
+  isDraining = false
+
+  constructor(options: HealthOptions) {
+    this.#options = options
+  }
+
+  /** At once where PostgreSQL answered in the last 5 s, and within 1.5 s otherwise. */
+  async isConnected(): Promise<boolean> {
+    if (this.#options.sinceLastAnswer() < FRESH_ANSWER_MS) return true
+    this.#probing ??= this.#probe().finally(() => {
+      this.#probing = undefined
+    })
+    return this.#probing
+  }
+
+  /** Whether new requests should be sent here. */
+  async isReady(): Promise<boolean> {
+    return !this.isDraining && (await this.isConnected())
+  }
+
+  async #probe(): Promise<boolean> {
+    const { sinceLastAnswer, probe } = this.#options
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<boolean>((resolve) => {
+      // A call may have been answered meanwhile.
+      const isFresh = () => resolve(sinceLastAnswer() < FRESH_ANSWER_MS)
+      timer = setTimeout(isFresh, PROBE_LIMIT_MS)
+    })
+    const answer = probe(PROBE_LIMIT_MS).then(
+      () => true,
+      () => sinceLastAnswer() < FRESH_ANSWER_MS,
+    )
+    try {
+      return await Promise.race([answer, timeout])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** The parts of the gateway that are asked. */
+interface Parts {
+  health: Health
+  pools: Pools
+  gateways: Gateways
+  roles: Roles
+  replicas: Replicas | undefined
+  startedAt: number
+}
+
+/** What GET /health tells. */
+export async function reportHealth(gateway: Parts): Promise<HealthReport> {
+  const isConnected = await gateway.health.isConnected()
   const { pools, connections } = gateway.pools.status()
   return {
     status: isConnected ? 'healthy' : 'unhealthy',
+    version: packageJson.version,
     postgres_connected: isConnected,
     active_pools: pools,
     total_connections: connections,
@@ -36,36 +105,5 @@ export async function checkHealth(gateway: Gateway): Promise<Health> {
     gateways: gateway.gateways.alive().length,
     isolation: gateway.roles.isolation,
     replicas: gateway.replicas?.status(),
-  }
-}
-
-async function probe({ pools, server }: Gateway): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), PROBE_LIMIT_MS)
-  })
-  const answer = pools.lease(server.database, { waitMs: PROBE_LIMIT_MS }).then(
-    async (lease) => {
-      try {
-        await Promise.race([
-          lease.sql`select 1`,
-          timeout.then(() => Promise.reject(new Error('No answer in time'))),
-        ])
-        lease.release()
-        return true
-      } catch {
-        lease.destroy()
-        return false
-      }
-    },
-    (error) =>
-      error instanceof GatewayError &&
-      error.code === 'pool_exhausted' &&
-      pools.sinceLastAnswer() < FRESH_ANSWER_MS,
-  )
-  try {
-    return await Promise.race([answer, timeout])
-  } finally {
-    clearTimeout(timer)
   }
 }

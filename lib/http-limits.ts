@@ -24,10 +24,10 @@ const MAX_HEAD_MS = 20_000
 const REFUSED_AT_ONCE = 100
 
 /**
- * Told of a request whose body did not come in time, as an event of its `IncomingMessage`: whoever
- * reads the body rejects, and the answer is as any other.
+ * An event of an `IncomingMessage` with the GatewayError of a body that did not come in time or whose
+ * chunks are wrong. The reader of the body rejects with it, and the answer is as any other.
  */
-export const BODY_TOO_SLOW = 'bodyTooSlow'
+export const BODY_FAILED = 'bodyFailed'
 
 /** Holds a server's clients to the limits. What Node.js would answer by itself is JSON, too. */
 export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log: Log): void {
@@ -43,14 +43,13 @@ export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log
 
   http.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const answer = drain.answerOf(socket)
-    const tooSlow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
     // Those of the socket and of TLS come here, too.
     const isHttp = /^(HPE|ERR_HTTP)_/.test(error.code ?? '')
     if (!isHttp || answer?.headersSent) socket.destroy()
     else if (!answer) refuseConnection(socket, refusalOf(error, limits), log)
     // What came behind a request that is being answered is nothing that its answer should say.
     else if (answer.req.complete) answer.once('close', () => socket.destroy())
-    else if (!tooSlow || !answer.req.emit(BODY_TOO_SLOW)) socket.destroy()
+    else if (!answer.req.emit(BODY_FAILED, refusalOf(error, limits))) socket.destroy()
   })
   http.on('connect', (_req: IncomingMessage, socket: Socket) => {
     const message = 'The gateway is no proxy: it does not take CONNECT'
@@ -67,7 +66,7 @@ export function tooSlow(requestTimeoutMs: number): GatewayError {
 
 /**
  * What a head may not be, though it can be parsed.
- * @throws {GatewayError} invalid_request: 431 for more headers than are taken, 417, 400
+ * @throws {GatewayError} invalid_request: 431 for more headers than are taken, 417, 501, 400
  */
 export function checkHead(req: IncomingMessage): void {
   const { rawHeaders, headers } = req
@@ -77,6 +76,12 @@ export function checkHead(req: IncomingMessage): void {
   }
   if (headers.host === undefined && req.httpVersion === '1.1') {
     throw new GatewayError('invalid_request', 'The header Host is missing')
+  }
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    // RFC 9112, 6.1: a transfer coding that is not understood.
+    const message = `Transfer-Encoding is ${coding}; the gateway takes chunked`
+    throw new GatewayError('invalid_request', message, {}, 501)
   }
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') {
     const message = 'The header Expect has something else than 100-continue'

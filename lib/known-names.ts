@@ -14,14 +14,29 @@ export function checkNames(
   what: string,
   given: Iterable<string>,
   known: readonly string[],
-  place = 'this endpoint',
+  place?: string,
 ): void {
-  for (const name of given) {
-    if (known.includes(name)) continue
-    const shown = name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name
-    throw new GatewayError(
-      'invalid_request',
-      `Unknown ${what} "${shown}": ${place} takes ${known.join(', ')}`,
-    )
-  }
+  for (const name of given) if (!known.includes(name)) throw unknownName(what, name, known, place)
+}
+
+/** The error of a name that is not known. */
+export function unknownName(
+  what: string,
+  name: string,
+  known: readonly string[],
+  place = 'this endpoint',
+): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    `Unknown ${what} "${shown(name)}": ${place} takes ${known.join(', ')}`,
+  )
+}
+
+/** The error of a name that is given twice; `place`: ` in …`, or nothing. */
+export function duplicateName(what: string, name: string, place = ''): GatewayError {
+  return new GatewayError('invalid_request', `Duplicate ${what} "${shown(name)}"${place}`)
+}
+
+function shown(name: string): string {
+  return name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name
 }

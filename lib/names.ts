@@ -1,5 +1,6 @@
 import { GatewayError } from './errors.ts'
-import { type JsonValue, jsonText } from './json.ts'
+import type { Json } from './json/json.ts'
+import { jsonOf, nameOf } from './json/text.ts'
 import type { RequestContext } from './request.ts'
 
 /** Whose database it is: a platform's main one (`tenantId` null) or that of a tenant. */
@@ -14,6 +15,12 @@ const MAX_IDENTIFIER_BYTES = 63
 const ID = /^[A-Za-z0-9_-]{1,63}$/
 const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
+/** A name in a request: a value of its JSON, or the texts of its URL or form. */
+type Given = Json | string | string[] | null | undefined
+
+/** More of a name that is refused is not repeated. */
+const MAX_SHOWN = 80
+
 /** What a request may name, and has named: the part of it that matters here. */
 export type Asker = Pick<RequestContext, 'address' | 'mayName' | 'platform'>
 
@@ -23,7 +30,7 @@ export type Asker = Pick<RequestContext, 'address' | 'mayName' | 'platform'>
  * here, too.
  * @throws {GatewayError} invalid_request, platform_isolation_violation
  */
-export function parsePlatform(request: Asker, value: unknown): string {
+export function parsePlatform(request: Asker, value: Given): string {
   const platform = parseId('platform', value)
   request.platform = platform
   if (!request.mayName || request.mayName(platform)) return platform
@@ -37,16 +44,17 @@ export function parsePlatform(request: Asker, value: unknown): string {
  * Whose database a request names. An absent, empty or `null` tenant id means the main one.
  * @throws {GatewayError} invalid_request naming the field, platform_isolation_violation
  */
-export function parseOwner(request: Asker, platform: unknown, tenantId: unknown): Owner {
+export function parseOwner(request: Asker, platform: Given, tenantId: Given): Owner {
+  const tenant = textOf('tenant_id', tenantId)
   return {
     platform: parsePlatform(request, platform),
     // Shell and PHP clients send the text "null" in a form.
-    tenantId: isAbsent(tenantId) || tenantId === 'null' ? null : parseTenantId(tenantId),
+    tenantId: tenant === '' || tenant === 'null' ? null : parseTenantId(tenant),
   }
 }
 
 /** @throws {GatewayError} invalid_request naming the field */
-export function parseTenantId(value: unknown): string {
+export function parseTenantId(value: Given): string {
   const tenantId = parseId('tenant_id', value)
   // The main database has that name.
   if (databaseSuffix(tenantId) === 'main') {
@@ -64,22 +72,25 @@ export function isId(value: unknown): value is string {
 }
 
 /** Not for others: a platform that a request names is `parsePlatform`'s. */
-function parseId(field: string, value: unknown): string {
-  if (isAbsent(value)) throw new GatewayError('invalid_request', `${field} is missing`)
-  if (isId(value)) return value
+function parseId(field: string, value: Given): string {
+  const text = textOf(field, value)
+  if (text === '') throw new GatewayError('invalid_request', `${field} is missing`)
+  if (isId(text)) return text
   throw new GatewayError(
     'invalid_request',
-    `${field} must be 1 to 63 letters, digits, "_" or "-"; got ${excerpt(value)}`,
+    `${field} must be 1 to 63 letters, digits, "_" or "-"; got ${JSON.stringify(shown(text))}`,
   )
 }
 
 /** @throws {GatewayError} invalid_request */
-export function parseFunctionName(value: unknown): string {
-  if (isAbsent(value)) throw new GatewayError('invalid_request', 'function is missing')
-  if (typeof value === 'string' && FUNCTION_NAME.test(value)) return value
+export function parseFunctionName(value: Given): string {
+  const text = textOf('function', value)
+  if (FUNCTION_NAME.test(text)) return text
   throw new GatewayError(
     'invalid_request',
-    `function must match ${FUNCTION_NAME.source}; got ${excerpt(value)}`,
+    text === ''
+      ? 'function is missing'
+      : `function must match ${FUNCTION_NAME.source}; got ${JSON.stringify(shown(text))}`,
   )
 }
 
@@ -112,11 +123,20 @@ function databaseSuffix(id: string): string {
   return id.toLowerCase().replaceAll('-', '_')
 }
 
-function isAbsent(value: unknown): boolean {
-  return value === undefined || value === null || value === ''
+/** '' where it is absent or null. */
+function textOf(field: string, value: Given): string {
+  if (value === undefined || value === null) return ''
+  if (typeof value === 'string') return value
+  if (Array.isArray(value)) {
+    throw new GatewayError('invalid_request', `${field} is given ${value.length} times`)
+  }
+  if (value.kind === 'string') return nameOf(value)
+  if (value.kind === 'null') return ''
+  const { start, end } = value
+  const beginning = jsonOf({ ...value, kind: 'number', end: Math.min(end, start + 4 * MAX_SHOWN) })
+  throw new GatewayError('invalid_request', `${field} must be a string; got ${shown(beginning)}`)
 }
 
-function excerpt(value: unknown): string {
-  const text = value === undefined ? 'nothing' : jsonText(value as JsonValue)
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+function shown(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
 }

@@ -29,6 +29,12 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
       declare
         entry record := case when tg_op = 'DELETE' then old else new end;
       begin
+        -- What a gateway has found out of functions is no change of the database.
+        if tg_op = 'UPDATE' and to_jsonb(old) - array['functions_digest', 'functions_version']
+          = to_jsonb(new) - array['functions_digest', 'functions_version']
+        then
+          return null;
+        end if;
         perform pg_notify('${CHANNEL}', json_build_object(
           'change', tg_op,
           'database', entry.database,
@@ -60,20 +66,20 @@ export function onNotification(gateway: Gateway, payload: string): void {
   }
   const entry = parse(payload)
   if (!entry) return
-  gateway.signatures.forget(entry.database)
+  gateway.calls.forget(entry.database)
   gateway.replicas?.catchUp(entry.database)
   const owner: Owner = { platform: entry.platform, tenantId: entry.tenant_id }
   const known = gateway.catalog.holderOf(entry.database)
   const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
   if (entry.change === 'UPDATE' && !isHandedOver) return
-  gateway.catalog.forget(owner)
+  gateway.catalog.forget(owner, entry.database)
   // From the catalog, not from what somebody said.
   if (isHandedOver) gateway.catalog.findOwn(owner).catch(() => {})
 }
 
 /** Nothing was heard for a while: all may have changed. */
-export function forgetAll({ signatures, catalog, replicas, gateways }: Gateway): void {
-  signatures.forgetAll()
+export function forgetAll({ calls, catalog, replicas, gateways }: Gateway): void {
+  calls.forgetAll()
   catalog.forgetAll()
   replicas?.catchUpAll()
   gateways.refresh()

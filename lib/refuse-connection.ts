@@ -32,8 +32,7 @@ export function refuseConnection(socket: Socket, error: GatewayError, log: Log):
     ms: 0,
     address: socket.remoteAddress,
     request_id: id,
-    platform: undefined,
-    database: undefined,
+    error: error.code,
   })
 }
 

@@ -6,6 +6,7 @@ import { findClient, isAllowedAddress } from './access.ts'
 import type { Config } from './config.ts'
 import type { DeployOrigin } from './deploy/result.ts'
 import type { Gateway } from './gateway.ts'
+import { HttpClient } from './http/client.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { isInNetworks } from './networks.ts'
 import { mayName } from './platform-networks.ts'
@@ -17,8 +18,10 @@ export interface RequestContext {
   address: string | undefined
   /** Why the proxies do not tell the address. */
   problem: string | undefined
-  /** Whether the address is in the allowlist. */
+  /** Whether the address is in the allowlist, and no other site's page sends the request. */
   isAllowed: boolean
+  /** Whether the address is of this machine. */
+  isLoopback: boolean
   /** Whether the address may use what has the access `admin`. */
   isAdmin: boolean
   /** Whether it may name a platform; undefined where all may name all. */
@@ -28,13 +31,19 @@ export interface RequestContext {
   /** For the log, as soon as they are known. */
   platform: string | undefined
   database: string | undefined
+  function: string | undefined
+  /** The code of the error that it was answered with, and PostgreSQL's. */
+  error: string | undefined
+  sqlstate: string | undefined
+  /** Milliseconds for a connection, and for PostgreSQL's answer. */
+  waitMs: number | undefined
+  queryMs: number | undefined
   /** Of its route, once that is known; so is `counter`. */
   access: Access | undefined
   /** It has an entry of its own in the audit trail. */
   isAudited: boolean
   counter: RouteCounter | undefined
-  /** Called when the client goes away before it has its whole answer. */
-  onGone: (() => void) | undefined
+  client: HttpClient
 }
 
 declare module 'h3' {
@@ -58,28 +67,37 @@ declare module 'h3' {
 }
 
 /** Who is at the other end of a socket. */
-type Peer = Pick<RequestContext, 'address' | 'problem' | 'isAllowed' | 'isAdmin' | 'mayName'>
+type Peer = Pick<
+  RequestContext,
+  'address' | 'problem' | 'isAllowed' | 'isLoopback' | 'isAdmin' | 'mayName'
+>
 
 /** Without proxies, all requests of a socket come from one address: it is read once. */
 const peers = new WeakMap<Socket, Peer>()
 
 /** What is known of a request when its head has come. */
 export function newContext(config: Config, req: IncomingMessage): RequestContext {
-  const { address, problem, isAllowed, isAdmin, mayName } = peerOf(config, req)
+  const { address, problem, isAllowed, isLoopback, isAdmin, mayName } = peerOf(config, req)
   return {
     id: requestId(req),
     address,
     problem,
     isAllowed,
+    isLoopback,
     isAdmin,
     mayName,
     startedAt: performance.now(),
     platform: undefined,
     database: undefined,
+    function: undefined,
+    error: undefined,
+    sqlstate: undefined,
+    waitMs: undefined,
+    queryMs: undefined,
     access: undefined,
     isAudited: false,
     counter: undefined,
-    onGone: undefined,
+    client: new HttpClient(),
   }
 }
 
@@ -93,6 +111,7 @@ function peerOf(config: Config, req: IncomingMessage): Peer {
     address: address?.toString(),
     problem,
     isAllowed,
+    isLoopback: address?.range() === 'loopback',
     isAdmin: adminNetworks
       ? address !== undefined && isInNetworks(address, adminNetworks)
       : isAllowed,

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { GatewayError } from './errors.ts'
 import { quoteIdentifier } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
-import { scramVerifier } from './postgres/scram.ts'
 import type { Credentials } from './postgres/server.ts'
+import { scramVerifier } from './postgres/session/scram.ts'
 import type { Secret } from './secret.ts'
 
 /**

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises'
+import { METHODS as NODE_METHODS } from 'node:http'
 import { join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { EventHandler } from 'h3'
@@ -19,7 +20,7 @@ export class RouteError extends Error {
 }
 
 const CODE = /\.[cm]?[jt]s$/
-const METHODS = 'get|post|put|patch|delete'
+const METHODS = 'get|post|put|patch|delete|query'
 const FILE_NAME = new RegExp(
   `^(?<name>[\\w-]+|\\[(?:\\.\\.\\.)?\\w+\\])\\.(?<method>${METHODS})\\.[cm]?[jt]s$`,
 )
@@ -28,7 +29,8 @@ const FOLDER_NAME = /^(?:[\w-]+|\[\w+\])$/
 /**
  * Loads every endpoint below a folder. The file's name is its route, as in Nitro:
  * `admin/databases.get.ts` is `GET /admin/databases`, `thing/[id].post.ts` has the parameter `id`,
- * `index.get.ts` is the folder itself, `[...rest].get.ts` is everything below it.
+ * `index.get.ts` is the folder itself, `[...rest].get.ts` is everything below it. Those of a method
+ * that this Node.js does not parse (QUERY before 20.19.2) are left out.
  * @throws {RouteError} for a wrong name, a missing or wrong export, two files for one route
  */
 export async function loadRoutes(folder: string): Promise<Route[]> {
@@ -38,7 +40,7 @@ export async function loadRoutes(folder: string): Promise<Route[]> {
     .sort()
   const routes = await Promise.all(files.map((file) => loadRoute(folder, file)))
   checkUnique(files, routes)
-  return routes
+  return routes.filter(({ method }) => NODE_METHODS.includes(method))
 }
 
 async function loadRoute(folder: string, file: string): Promise<Route> {

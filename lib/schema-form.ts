@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ArchiveLimits, SchemaArchive } from './archive/archive.ts'
 import { readRecentArchive } from './archive/recent.ts'
-import { admitBody, mediaType, onAborted, onTooSlow, tooLarge } from './body.ts'
+import { admitBody, mediaType, onAborted, onBodyFailed, stopBody, tooLarge } from './body.ts'
 import type { Config } from './config.ts'
 import type { DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
+import { refuseEncoding } from './http/body-encoding.ts'
+import { noRoomForBody } from './http/body-room.ts'
+import type { ByteBudget } from './http/byte-budget.ts'
 import { checkNames } from './known-names.ts'
 import { type Form, readForm } from './multipart.ts'
 import { type Asker, type Owner, parseOwner } from './names.ts'
@@ -40,16 +43,17 @@ const OVERHEAD_BYTES = 64 * 1024
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `force`,
  * `repair`, `dry_run` and `on_error`: of these, the ones that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
- *   platform_isolation_violation, schema_extraction_failed
+ *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
  */
 export async function readSchemaForm(
   req: IncomingMessage,
   res: ServerResponse,
   request: Asker,
-  config: Config,
   names: readonly string[],
+  config: Config,
+  budget: ByteBudget,
 ): Promise<SchemaForm> {
-  const { fields, fileNames, archive } = await readBody(req, res, config)
+  const { fields, fileNames, archive } = await readBody(req, res, config, budget)
   checkNames('form field', [...fields.keys(), ...fileNames], names)
   const owner = parseOwner(request, fields.get('platform'), fields.get('tenant_id'))
   if (!archive) {
@@ -82,7 +86,8 @@ function parseOnError(value = 'stop'): 'stop' | 'continue' {
 async function readBody(
   req: IncomingMessage,
   res: ServerResponse,
-  { archive: { maxArchiveBytes }, requestTimeoutMs }: Config,
+  { archive: { maxArchiveBytes } }: Config,
+  budget: ByteBudget,
 ): Promise<Form> {
   const type = mediaType(req)
   if (type !== 'multipart/form-data') {
@@ -91,20 +96,21 @@ async function readBody(
       `Content-Type is ${type || 'missing'}; send multipart/form-data`,
     )
   }
+  refuseEncoding(req, res)
   const maxBytes = maxArchiveBytes + OVERHEAD_BYTES
-  admitBody(req, res, maxBytes)
+  const room = admitBody(req, res, maxBytes, budget)
   return new Promise((resolve, reject) => {
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size <= maxBytes) return
+      const isTooLarge = size > maxBytes
+      if (!isTooLarge && room.grow(size)) return
       req.unpipe()
-      req.pause()
-      res.setHeader('connection', 'close')
-      reject(tooLarge(maxArchiveBytes))
+      stopBody(req, res)
+      reject(isTooLarge ? tooLarge(maxArchiveBytes) : noRoomForBody(budget))
     })
     onAborted(req, reject)
-    onTooSlow(req, res, requestTimeoutMs, reject)
+    onBodyFailed(req, res, reject)
     readForm(req, req.headers['content-type']!, maxArchiveBytes).then(resolve, reject)
   })
 }

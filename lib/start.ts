@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createListener } from './app.ts'
+import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
 import type { Config } from './config.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { type Listening, startListening } from './listen.ts'
@@ -58,6 +59,7 @@ export async function startGateway(
   let gateway: Gateway | undefined
   let listening: Listening | undefined
   const stop = async () => {
+    if (gateway) gateway.health.isDraining = true
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
     // A deploy goes on when its client has gone away.
@@ -88,6 +90,7 @@ export async function startGateway(
     const version = await waitForPostgres(gateway, signal)
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
+    await gateway.catalog.use(prepareStoredSchemas)
     await prepareRoles(gateway)
     await gateway.audit.prepare()
     gateway.gateways.begin()

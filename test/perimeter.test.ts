@@ -115,7 +115,13 @@ describe('who is where', () => {
 
 describe('every endpoint', () => {
   /** Those that name no platform, or those of all. */
-  const WITHOUT_PLATFORM = ['GET /admin/pools', 'GET /health', 'GET /metrics']
+  const WITHOUT_PLATFORM = [
+    'GET /admin/pools',
+    'GET /health',
+    'GET /live',
+    'GET /metrics',
+    'GET /ready',
+  ]
   let gateway: TestGateway
   let routes: Route[]
   let archive: Uint8Array

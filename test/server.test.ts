@@ -469,7 +469,7 @@ describe('with a PostgreSQL elsewhere', () => {
     expect(await gateway.get('/health')).toMatchObject({ status: 200 })
   })
 
-  it('tells within 2 s that it hangs', async () => {
+  it('tells soon that it hangs, and within 2 s of being asked', async () => {
     const gateway = await startProcess({ DATABASE_URL: databaseUrl() })
     const platform = uniqueName('hangs')
     await gateway.register(platform, {
@@ -487,11 +487,11 @@ describe('with a PostgreSQL elsewhere', () => {
 
     signal('SIGSTOP')
 
-    for (const _ of ['with the idle connection', 'without one']) {
-      const { result, ms } = await timed(() => gateway.get('/health'))
-      expect(result).toMatchObject({ status: 503, body: { status: 'unhealthy' } })
-      expect(ms).toBeLessThan(2000)
-    }
+    // Until then, PostgreSQL's last answer is one of the last 5 s.
+    await eventually('503', async () => (await gateway.get('/health')).status === 503)
+    const { result, ms } = await timed(() => gateway.get('/health'))
+    expect(result).toMatchObject({ status: 503, body: { status: 'unhealthy' } })
+    expect(ms).toBeLessThan(2000)
 
     signal('SIGCONT')
 
@@ -632,8 +632,20 @@ describe('its log', () => {
     const entries = gateway.entries()
     expect(entries.filter(({ path }) => path)).toMatchObject([
       { ...ofPlatform, path: '/register', status: 200 },
-      { ...ofPlatform, path: '/call', status: 200 },
-      { ...ofPlatform, path: '/call', status: 404 },
+      {
+        ...ofPlatform,
+        path: '/call',
+        status: 200,
+        function: 'sleep',
+        query_ms: expect.any(Number),
+      },
+      {
+        ...ofPlatform,
+        path: '/call',
+        status: 404,
+        function: 'missing',
+        error: 'function_not_found',
+      },
       { ...request, method: 'GET', path: '/health', status: 200 },
     ])
     expect(entries.find((entry) => 'functions_deployed' in entry)).toMatchObject({
@@ -682,7 +694,7 @@ describe('its log', () => {
       const lines = stripVTControlCharacters(terminal.output()).split(/[\r\n]+/)
       expect(lines).toContainEqual(
         expect.stringMatching(
-          /^\d\d:\d\d:\d\d info {2}GET \/nowhere method=GET path=\/nowhere status=404 ms=[\d.]+ address=127\.0\.0\.1 request_id=mine$/,
+          /^\d\d:\d\d:\d\d info {2}GET \/nowhere method=GET path=\/nowhere status=404 ms=[\d.]+ address=127\.0\.0\.1 request_id=mine error=not_found$/,
         ),
       )
       expect(lines).toContainEqual(expect.stringMatching(/ Stopped$/))

@@ -32,6 +32,16 @@ export function serverCpu(postmaster: number): number {
   return sum
 }
 
+/** Resident memory of a process, in bytes; NaN where there is no /proc. */
+export function residentMemory(pid: number): number {
+  try {
+    const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    return Number(kilobytes) * 1024
+  } catch {
+    return Number.NaN
+  }
+}
+
 /** Of /proc/<pid>/stat: ppid, utime + stime, cutime + cstime (proc(5)). */
 function read(pid: number): CpuTime | undefined {
   let text: string

@@ -7,6 +7,8 @@ const MAX_SAMPLES = 8_000_000
 const TICK_MS = 1
 
 const job = JSON.parse(process.argv[2]!) as Job
+const START = `HTTP/1.1 ${job.status}`
+const hasId = job.status === 200 && (job.head + job.body).includes('$id')
 const samples = new Float64Array(MAX_SAMPLES)
 let count = 0
 let errors = 0
@@ -82,7 +84,8 @@ async function openClient(): Promise<Client> {
     dueAt = due
     id = 1 + Math.floor(Math.random() * job.ids)
     const body = job.body.replace('$id', String(id))
-    socket.write(`${job.head}content-length: ${body.length}\r\n\r\n${body}`, 'latin1')
+    const length = body === '' ? '' : `content-length: ${body.length}\r\n`
+    socket.write(`${job.head.replace('$id', String(id))}${length}\r\n${body}`, 'latin1')
   }
   const answered = () => {
     const now = performance.now()
@@ -104,7 +107,7 @@ async function openClient(): Promise<Client> {
       const head = chunk.toString('latin1', 0, Math.min(chunk.length, 1024))
       const end = head.indexOf('\r\n\r\n')
       const length = /content-length: (\d+)/i.exec(head)?.[1]
-      if (!head.startsWith('HTTP/1.1 200') || end < 0 || !length) fail(head.slice(0, 400))
+      if (!head.startsWith(START) || end < 0 || !length) fail(head.slice(0, 400))
       missing = Number(length ?? 0)
       body = chunk.subarray(end + 4)
     }
@@ -121,10 +124,12 @@ async function openClient(): Promise<Client> {
 
 /** The first answer of each connection is looked at as a whole. */
 function checkBody(text: string, id: number): void {
-  const { rows } = JSON.parse(text) as { rows?: { id?: number }[] }
+  const { rows, error } = JSON.parse(text) as { rows?: { id?: number }[]; error?: string }
   const isRight =
-    rows?.length === job.rows && (job.body.includes('$id') ? rows[0]?.id === id : true)
-  if (!isRight) fail(`Not the rows of ${id}: ${text.slice(0, 200)}`)
+    job.status === 200
+      ? rows?.length === job.rows && (!hasId || rows[0]?.id === id)
+      : typeof error === 'string'
+  if (!isRight) fail(`Not the answer of ${id}: ${text.slice(0, 200)}`)
 }
 
 function fail(what: string): void {

@@ -3,16 +3,19 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ownCpu, serverCpu } from './cpu.ts'
+import { PLATFORM } from './platform.ts'
 
 /** What the generator sends. */
 export interface Job {
   port: number
-  /** The request up to its content-length. */
+  /** The request up to its content-length, which it has where there is a body. */
   head: string
-  /** `$id` stands for a random number from 1 to `ids`. */
   body: string
+  /** `$id` in head and body stands for a random number from 1 to `ids`. */
   ids: number
-  /** How many rows the answer has to have. */
+  /** What each answer has to have. */
+  status: number
+  /** How many rows an answer with status 200 has to have. */
   rows: number
   /** Connections, each with one request at a time. */
   clients: number
@@ -85,19 +88,23 @@ export async function load(job: Job, target: Target, signal: AbortSignal): Promi
   }
 }
 
+type JobOptions = Pick<Job, 'clients' | 'seconds' | 'rows'> & Partial<Job>
+
 /** A POST /call of a function of the benchmark's platform. */
-export function callJob(
-  port: number,
-  name: string,
-  params: string,
-  job: Pick<Job, 'clients' | 'seconds' | 'rows'> & Partial<Job>,
-): Job {
+export function callJob(port: number, name: string, params: string, job: JobOptions): Job {
   return {
+    ...DEFAULTS,
     port,
     head: 'POST /call HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n',
-    body: `{"platform":"bench","function":"${name}","params":[${params}]}`,
-    ids: 100_000,
-    warmUpSeconds: 2,
+    body: `{"platform":"${PLATFORM}","function":"${name}","params":[${params}]}`,
     ...job,
   }
 }
+
+/** A GET of the same. */
+export function getJob(port: number, name: string, query: string, job: JobOptions): Job {
+  const head = `GET /call/${PLATFORM}/${name}?${query} HTTP/1.1\r\nhost: localhost\r\n`
+  return { ...DEFAULTS, port, head, body: '', ...job }
+}
+
+const DEFAULTS = { ids: 100_000, warmUpSeconds: 2, status: 200 }

@@ -1,4 +1,4 @@
-import { pack } from './clinic.ts'
+import { type Files, pack } from './clinic.ts'
 import type { Rig } from './rig.ts'
 
 /** The platform whose functions are called. */
@@ -7,8 +7,14 @@ export const DATABASE = 'bench_main'
 
 const COLUMNS = 'id integer, name text, price numeric, created_at timestamptz, is_active boolean'
 
-/** A table of so many rows, and the function that reads one of them. */
-export function itemFiles(rows: number): Record<string, string> {
+/** What the measured functions declare: nothing, as most platforms' do, and STABLE. */
+export const VOLATILITIES = [
+  { suffix: '', declared: 'no volatility', clause: '' },
+  { suffix: '_stable', declared: 'STABLE', clause: 'stable' },
+]
+
+/** A table of so many rows, and the functions that read one of them. */
+export function itemFiles(rows: number): Files {
   return {
     'migrations/001_items.pssql': `
       create table items (
@@ -20,22 +26,36 @@ export function itemFiles(rows: number): Record<string, string> {
       );
       insert into items
       select i, 'Item number ' || i, i * 1.25, '2026-01-01'::timestamptz + i * interval '1 minute', i % 3 > 0
-      from generate_series(1, ${rows}) i;`,
-    'functions/get_item.pssql': `
-      create or replace function get_item(p_id integer)
-      returns table (${COLUMNS}) language sql stable as $$
-        select id, name, price, created_at, is_active from items where id = p_id
-      $$;`,
+      from generate_series(1, ${rows}) i;
+      create table notes (item_id integer not null, noted_at timestamptz not null default now());`,
+    ...readers('get_item', 'p_id integer', 'id = p_id'),
   }
 }
 
-const FILES = {
+/** A function file for each of the volatilities. */
+function readers(name: string, parameter: string, condition: string): Files {
+  const file = ({ suffix, clause }: (typeof VOLATILITIES)[number]) => [
+    `functions/${name}${suffix}.pssql`,
+    `create or replace function ${name}${suffix}(${parameter})
+     returns table (${COLUMNS}) language sql ${clause} as $$
+       select id, name, price, created_at, is_active from items where ${condition}
+     $$;`,
+  ]
+  return Object.fromEntries(VOLATILITIES.map(file))
+}
+
+const FILES: Files = {
   ...itemFiles(100_000),
-  'functions/list_items.pssql': `
-    create or replace function list_items(p_count integer)
-    returns table (${COLUMNS}) language sql stable as $$
-      select id, name, price, created_at, is_active from items where id <= p_count
+  ...readers('list_items', 'p_count integer', 'id <= p_count'),
+  'functions/add_note.pssql': `
+    create or replace function add_note(p_id integer) returns table (id integer) language sql as $$
+      insert into notes (item_id) values (p_id) returning item_id
     $$;`,
+  'functions/fail.pssql': `
+    create or replace function fail(p_id integer) returns integer language plpgsql as $$
+    begin
+      raise exception 'item % is not for sale', p_id;
+    end $$;`,
   'functions/wait_for.pssql': `
     create or replace function wait_for(p_seconds double precision)
     returns table (id integer) language sql as $$
@@ -48,11 +68,16 @@ const FILES = {
     $$;`,
 }
 
-/** Registers the platform. */
-export async function registerPlatform(rig: Rig): Promise<void> {
+/** Registers the platform: its main database, or a tenant. */
+export async function registerPlatform(
+  { gatewayUrl }: Pick<Rig, 'gatewayUrl'>,
+  files = FILES,
+  tenantId?: string,
+): Promise<void> {
   const form = new FormData()
   form.set('platform', PLATFORM)
-  form.set('schema', new Blob([(await pack(FILES)) as Uint8Array<ArrayBuffer>]), 'schema.tar.gz')
-  const response = await fetch(`${rig.gatewayUrl}/register`, { method: 'POST', body: form })
+  if (tenantId) form.set('tenant_id', tenantId)
+  form.set('schema', new Blob([(await pack(files)) as Uint8Array<ArrayBuffer>]), 'schema.tar.gz')
+  const response = await fetch(`${gatewayUrl}/register`, { method: 'POST', body: form })
   if (!response.ok) throw new Error(`/register: ${await response.text()}`)
 }

@@ -12,16 +12,20 @@ import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 
 const PROJECT = join(import.meta.dirname, '../..')
 
-/** A PostgreSQL of its own, a gateway before it, and a folder: all gone when the work ends. */
-export interface Rig {
+/** A PostgreSQL of its own and a folder: both gone when the work ends. */
+export interface PostgresRig {
   folder: string
   databaseUrl: string
   postmaster: number
-  gatewayUrl: string
-  gatewayPid: number
   /** Ends everything. */
   signal: AbortSignal
   stopping: AbortController
+}
+
+/** The same with a gateway before it. */
+export interface Rig extends PostgresRig {
+  gatewayUrl: string
+  gatewayPid: number
 }
 
 /** A process that answers HTTP. */
@@ -37,13 +41,11 @@ const STOP_TIMEOUT_MS = 15_000
 
 /**
  * Starts a PostgreSQL with the settings that the gateway gives its embedded one and `settings` over
- * them, and a gateway in a process of its own; stops both and removes their folder whatever becomes
- * of the work.
+ * them; stops it and removes its folder whatever becomes of the work.
  */
-export async function withRig<T>(
-  env: Record<string, string>,
+export async function withPostgres<T>(
   stopping: AbortController,
-  work: (rig: Rig) => Promise<T>,
+  work: (rig: PostgresRig) => Promise<T>,
   settings: Record<string, string> = {},
 ): Promise<T> {
   const { signal } = stopping
@@ -59,20 +61,8 @@ export async function withRig<T>(
     })
     try {
       signal.throwIfAborted()
-      const gateway = await startGateway(folder, server.url, env, stopping)
-      try {
-        return await work({
-          folder,
-          databaseUrl: server.url,
-          postmaster: server.pid,
-          gatewayUrl: gateway.url,
-          gatewayPid: gateway.pid,
-          signal,
-          stopping,
-        })
-      } finally {
-        await gateway.stop()
-      }
+      const { url, pid } = server
+      return await work({ folder, databaseUrl: url, postmaster: pid, signal, stopping })
     } finally {
       await server.stop()
     }
@@ -81,9 +71,33 @@ export async function withRig<T>(
   }
 }
 
+/** As `withPostgres`, with a gateway in a process of its own, which is stopped as well. */
+export async function withRig<T>(
+  env: Record<string, string>,
+  stopping: AbortController,
+  work: (rig: Rig) => Promise<T>,
+  settings: Record<string, string> = {},
+): Promise<T> {
+  return withPostgres(stopping, (rig) => withGateway(rig, env, work), settings)
+}
+
+/** Starts a gateway before the rig's PostgreSQL and stops it whatever becomes of the work. */
+export async function withGateway<T>(
+  rig: PostgresRig,
+  env: Record<string, string>,
+  work: (rig: Rig) => Promise<T>,
+): Promise<T> {
+  const gateway = await startGateway(rig, env)
+  try {
+    return await work({ ...rig, gatewayUrl: gateway.url, gatewayPid: gateway.pid })
+  } finally {
+    await gateway.stop()
+  }
+}
+
 /** Runs SQL past the gateway and psql, in the gateway's own database where none is given. */
 export async function query(
-  { databaseUrl }: Rig,
+  { databaseUrl }: PostgresRig,
   database: string | undefined,
   text: string,
 ): Promise<string | undefined> {
@@ -107,10 +121,8 @@ export async function query(
 
 /** Starts a gateway with these settings in a process of its own, as `npm start` does. */
 export async function startGateway(
-  folder: string,
-  databaseUrl: string,
+  { folder, databaseUrl, stopping }: PostgresRig,
   env: Record<string, string>,
-  stopping: AbortController,
 ): Promise<Service> {
   const loader = pathToFileURL(join(PROJECT, 'node_modules/tsx/dist/loader.mjs')).href
   const port = await freePort()

@@ -1,7 +1,7 @@
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { pack } from './clinic.ts'
+import type { Files } from './clinic.ts'
 import { forEach } from './measure.ts'
-import { itemFiles, PLATFORM } from './platform.ts'
+import { itemFiles, PLATFORM, registerPlatform } from './platform.ts'
 import { query, type Rig } from './rig.ts'
 
 /** Rows of each tenant's only table. */
@@ -20,17 +20,12 @@ export function databaseOf(tenant: number): string {
  * Registers one tenant, makes the others from its database and enters them in the catalog as the
  * gateway would: a thousand deploys take longer than the benchmark.
  */
-export async function createTenants(rig: Rig, count: number): Promise<void> {
-  const form = new FormData()
-  form.set('platform', PLATFORM)
-  form.set('tenant_id', TEMPLATE)
-  form.set(
-    'schema',
-    new Blob([(await pack(itemFiles(ITEMS))) as Uint8Array<ArrayBuffer>]),
-    'schema.tar.gz',
-  )
-  const response = await fetch(`${rig.gatewayUrl}/register`, { method: 'POST', body: form })
-  if (!response.ok) throw new Error(`/register: ${await response.text()}`)
+export async function createTenants(
+  rig: Rig,
+  count: number,
+  files: Files = itemFiles(ITEMS),
+): Promise<void> {
+  await registerPlatform(rig, files, TEMPLATE)
   const tenants = Array.from({ length: count }, (_, i) => i)
   await forEach(tenants, CREATED_AT_ONCE, async (tenant) => {
     rig.signal.throwIfAborted()

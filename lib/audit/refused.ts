@@ -16,7 +16,7 @@ export function noteRefused(
 ): void {
   const isRefused =
     code === 'platform_isolation_violation' ||
-    (code === 'unauthorized' && request.access === 'admin')
+    (request.access === 'admin' && (code === 'unauthorized' || code === 'cross_site_refused'))
   if (!isRefused || request.isAudited) return
   const { method = '', path = '' } = request.counter ?? {}
   const kind = [status, code, method, path, request.address, request.platform].join(' ')

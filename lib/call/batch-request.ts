@@ -1,15 +1,15 @@
-import type { JsonObject } from '../body.ts'
 import { GatewayError } from '../errors.ts'
-import type { JsonValue } from '../json.ts'
-import { checkNames } from '../known-names.ts'
+import { type Fields, fieldsOf } from '../json/fields.ts'
+import { countOf, elementsOf, type Json } from '../json/json.ts'
 import { parseFunctionName } from '../names.ts'
-import { type Parameters, parseParameters } from './parameters.ts'
-import { parseFlag, parseSession, parseTimeout, type Session } from './request.ts'
+import { parseParameters } from './bind/parameters.ts'
+import { parseFlag, parseSession, parseTimeout, type SessionSettings } from './request.ts'
 
 /** One call of a batch. */
 export interface BatchCall {
   name: string
-  params: Parameters
+  /** An array, by position; an object, by name; undefined: none. */
+  params: Json | undefined
 }
 
 export interface BatchRequest {
@@ -19,7 +19,7 @@ export interface BatchRequest {
   /** How long all of it may run. */
   timeoutMs: number | undefined
   /** Settings that every call finds. */
-  session: Session | undefined
+  session: SessionSettings | undefined
 }
 
 const MAX_CALLS = 100
@@ -33,16 +33,16 @@ export const BATCH_MEMBERS = [
   'timeout_ms',
   'session',
 ] as const
-const CALL_MEMBERS = ['function', 'params']
+const CALL_MEMBERS = ['function', 'params'] as const
 
-/** Fields of the batch that nobody should think of as a call's own. */
-const FIELDS_OF_BATCH = ['platform', 'tenant_id', 'session', 'timeout_ms', 'transaction']
+/** Members of the batch that nobody should think of as a call's own. */
+const MEMBERS_OF_BATCH = ['platform', 'tenant_id', 'session', 'timeout_ms', 'transaction'] as const
 
 /**
  * The fields of a batch in a request's body.
  * @throws {GatewayError} invalid_request naming the field
  */
-export function parseBatch(body: JsonObject): BatchRequest {
+export function parseBatch(body: Fields<(typeof BATCH_MEMBERS)[number]>): BatchRequest {
   return {
     calls: parseCalls(body.calls),
     isTransaction: parseFlag('transaction', body.transaction),
@@ -51,31 +51,31 @@ export function parseBatch(body: JsonObject): BatchRequest {
   }
 }
 
-function parseCalls(value: JsonValue | undefined): BatchCall[] {
-  if (!Array.isArray(value) || value.length === 0 || value.length > MAX_CALLS) {
-    const given = Array.isArray(value) ? `; got ${value.length}` : ''
+function parseCalls(value: Json | undefined): BatchCall[] {
+  const count = value?.kind === 'array' ? countOf(value) : undefined
+  if (value === undefined || count === undefined || count === 0 || count > MAX_CALLS) {
     throw new GatewayError(
       'invalid_request',
-      `calls must be an array of 1 to ${MAX_CALLS} calls${given}`,
+      `calls must be an array of 1 to ${MAX_CALLS} calls${count === undefined ? '' : `; got ${count}`}`,
     )
   }
-  return value.map((call, i) => parseBatchCall(call, `calls[${i}]`))
+  return elementsOf(value).map((call, i) => parseBatchCall(call, `calls[${i}]`))
 }
 
-function parseBatchCall(value: JsonValue, place: string): BatchCall {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+function parseBatchCall(value: Json, place: string): BatchCall {
+  if (value.kind !== 'object') {
     throw new GatewayError('invalid_request', `${place} must be an object: a function and params`)
   }
-  const foreign = FIELDS_OF_BATCH.find((field) => Object.hasOwn(value, field))
+  const fields = fieldsOf(value, [...CALL_MEMBERS, ...MEMBERS_OF_BATCH], place, CALL_MEMBERS)
+  const foreign = MEMBERS_OF_BATCH.find((field) => fields[field])
   if (foreign !== undefined) {
     throw new GatewayError(
       'invalid_request',
       `${place}.${foreign} is of the whole batch: it stands beside calls`,
     )
   }
-  checkNames('member', Object.keys(value), CALL_MEMBERS, place)
   try {
-    return { name: parseFunctionName(value.function), params: parseParameters(value.params) }
+    return { name: parseFunctionName(fields.function), params: parseParameters(fields.params) }
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
     // Its message begins with the name of the field.

@@ -1,4 +1,4 @@
-import type { Row } from './stream.ts'
+import type { Row } from '../postgres/session/query.ts'
 
 const QUOTE = 0x22
 const SPECIAL = new Set([0x22, 0x2c, 0x0a, 0x0d])
@@ -10,14 +10,17 @@ export function csvHeader(names: string[]): Buffer {
 
 /**
  * Rows as `copy … with (format csv)` writes them (PostgreSQL manual, "COPY", "CSV Format"): null is
- * nothing, an empty text is `""`, and quotes are where a value needs them.
+ * nothing, an empty text is `""`, and quotes are where a value needs them. So are they around `\.`
+ * that is alone on its line, which older servers and clients take for the end of the data.
  */
 export function csvLines(rows: Row[]): Buffer {
   const pieces: Buffer[] = []
   for (const row of rows) {
     for (const [i, value] of row.entries()) {
       if (i > 0) pieces.push(COMMA)
-      if (value !== null) pieces.push(needsQuotes(value) ? quoted(value) : value)
+      if (value === null) continue
+      const isQuoted = needsQuotes(value) || (row.length === 1 && value.equals(END_OF_DATA))
+      pieces.push(isQuoted ? quoted(value) : value)
     }
     pieces.push(LINE_END)
   }
@@ -25,6 +28,7 @@ export function csvLines(rows: Row[]): Buffer {
 }
 
 const COMMA = Buffer.from(',')
+const END_OF_DATA = Buffer.from('\\.')
 const LINE_END = Buffer.from('\n')
 
 function needsQuotes(value: Buffer): boolean {

@@ -1,17 +1,20 @@
-import type { JsonObject } from '../body.ts'
 import { GatewayError } from '../errors.ts'
-import { isNumber, type JsonValue, jsonText, numberText } from '../json.ts'
+import type { Fields } from '../json/fields.ts'
+import { countOf, type Json, membersOf } from '../json/json.ts'
+import { jsonOf, nameOf, stringOf } from '../json/text.ts'
+import { duplicateName } from '../known-names.ts'
 import { parseFunctionName } from '../names.ts'
-import { type Parameters, parseParameters } from './parameters.ts'
+import { parseParameters } from './bind/parameters.ts'
 
 /** What a caller asks for: a function, its parameters, and how it is to be run. */
 export interface CallRequest {
   name: string
-  params: Parameters
+  /** An array, by position; an object, by name; undefined: none. */
+  params: Json | undefined
   /** How long the function may run; undefined: STATEMENT_TIMEOUT_SECS alone. */
   timeoutMs: number | undefined
   /** Settings that the function finds with current_setting, by name; undefined: none. */
-  session: Session | undefined
+  session: SessionSettings | undefined
   /** It has to see what was written just now: no replica will do. */
   primary: boolean
 }
@@ -27,31 +30,42 @@ export const CALL_MEMBERS = [
   'primary',
 ] as const
 
-export type Session = [name: string, value: string][]
+export type SessionSettings = [name: string, value: string][]
+
+/** The longest time of a timer of Node, in milliseconds. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
 /** Two parts or more: those of one part are PostgreSQL's own, and so are those of PL/pgSQL. */
 const SETTING_NAME = /^(?!plpgsql\.)[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+$/i
+/** What the gateway itself sets in a session. */
+const OWN_SETTING_NAME = /^_?db_gateway/i
 const MAX_SETTING_NAME = 63
 const MAX_SETTINGS = 64
+/** As JSON. */
+const MAX_SETTING_BYTES = 1024 * 1024
 
 /**
  * The fields of a call in a request's body.
  * @throws {GatewayError} invalid_request naming the field
  */
-export function parseCall(body: JsonObject): CallRequest {
+export function parseCall(body: Fields<(typeof CALL_MEMBERS)[number]>): CallRequest {
   return {
     name: parseFunctionName(body.function),
     params: parseParameters(body.params),
-    timeoutMs: body.timeout_ms === undefined ? undefined : parseTimeout(body.timeout_ms),
-    session: body.session === undefined ? undefined : parseSession(body.session),
-    primary: body.primary === undefined ? false : parseFlag('primary', body.primary),
+    timeoutMs: parseTimeout(body.timeout_ms),
+    session: parseSession(body.session),
+    primary: parseFlag('primary', body.primary),
   }
 }
 
-/** @throws {GatewayError} invalid_request */
-export function parseTimeout(value: JsonValue | undefined): number | undefined {
-  if (value === undefined || value === null) return undefined
-  if (typeof value === 'number' && Number.isInteger(value) && value > 0) return value
+/**
+ * Absent and null are none; more than a timer can wait is as long as it can.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseTimeout(value: Json | undefined): number | undefined {
+  if (value === undefined || value.kind === 'null') return undefined
+  const ms = value.kind === 'number' ? Math.min(Number(jsonOf(value)), MAX_TIMEOUT_MS) : Number.NaN
+  if (Number.isInteger(ms) && ms > 0) return ms
   throw new GatewayError('invalid_request', 'timeout_ms must be a whole number of milliseconds')
 }
 
@@ -59,31 +73,44 @@ export function parseTimeout(value: JsonValue | undefined): number | undefined {
  * Absent and null are false.
  * @throws {GatewayError} invalid_request naming the field
  */
-export function parseFlag(field: string, value: JsonValue | undefined): boolean {
-  if (value === undefined || value === null) return false
-  if (typeof value === 'boolean') return value
+export function parseFlag(field: string, value: Json | undefined): boolean {
+  if (value === undefined || value.kind === 'null') return false
+  if (value.kind === 'boolean') return jsonOf(value) === 'true'
   throw new GatewayError('invalid_request', `${field} must be true or false`)
 }
 
 /** @throws {GatewayError} invalid_request naming the setting */
-export function parseSession(value: JsonValue | undefined): Session | undefined {
-  if (value === undefined || value === null) return undefined
-  if (typeof value !== 'object' || Array.isArray(value)) {
+export function parseSession(value: Json | undefined): SessionSettings | undefined {
+  if (value === undefined || value.kind === 'null') return undefined
+  if (value.kind !== 'object') {
     throw new GatewayError('invalid_request', 'session must be an object of settings')
   }
-  const names = Object.keys(value)
-  if (names.length > MAX_SETTINGS) {
+  if (countOf(value) > MAX_SETTINGS) {
     throw new GatewayError('invalid_request', `session has more than ${MAX_SETTINGS} settings`)
   }
-  const session = names.map((name): [string, string] => [name, settingText(name, value[name]!)])
-  return session.length > 0 ? session : undefined
+  const session = new Map<string, string>()
+  for (const { key, value: setting } of membersOf(value)) {
+    const name = nameOf(key)
+    if (session.has(name)) throw duplicateName('setting', name, ' in session')
+    session.set(name, settingText(name, setting))
+  }
+  return session.size > 0 ? [...session] : undefined
 }
 
-function settingText(name: string, value: JsonValue): string {
+function settingText(name: string, value: Json): string {
   if (!SETTING_NAME.test(name) || name.length > MAX_SETTING_NAME) {
     throw new GatewayError(
       'invalid_request',
       `session: "${name.slice(0, 80)}" is not the name of a custom setting, such as app.user_id`,
+    )
+  }
+  if (OWN_SETTING_NAME.test(name)) {
+    throw new GatewayError('invalid_request', `session: ${name} is the gateway's own`)
+  }
+  if (value.end - value.start > MAX_SETTING_BYTES) {
+    throw new GatewayError(
+      'invalid_request',
+      `session: ${name} is longer than ${MAX_SETTING_BYTES} bytes`,
     )
   }
   const text = valueText(value)
@@ -91,8 +118,7 @@ function settingText(name: string, value: JsonValue): string {
   throw new GatewayError('invalid_request', `session: ${name} is no text that PostgreSQL can hold`)
 }
 
-function valueText(value: JsonValue): string {
-  if (value === null) return ''
-  if (isNumber(value)) return numberText(value)
-  return typeof value === 'object' ? jsonText(value) : String(value)
+function valueText(value: Json): string {
+  if (value.kind === 'null') return ''
+  return value.kind === 'string' ? stringOf(value) : jsonOf(value)
 }

@@ -1,9 +1,10 @@
-import { addEntry, describeOwner, isSameOwner, readEntry } from '../catalog.ts'
+import { describeOwner, isSameOwner } from '../catalog.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
 import { asGateway, handOver } from './handover.ts'
 
 /** Told of a database that was created, or dropped again. */
@@ -46,7 +47,11 @@ export async function ensureDatabase<T>(
     try {
       const role = await handOver(gateway, admin, owner)
       const result = await prepare(!exists)
-      if (keep && !entry) await addEntry(admin, owner, role)
+      if (keep && !entry) {
+        await addEntry(admin, owner, role)
+        // Before its own notification comes: the client that created it may call at once.
+        gateway.catalog.forget(owner)
+      }
       isKept ||= keep
       return result
     } finally {

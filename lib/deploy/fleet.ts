@@ -62,7 +62,9 @@ function hasFailed(results: DatabaseResult[]): boolean {
 }
 
 async function targets(gateway: Gateway, { owner }: DeployRequest): Promise<Target[]> {
-  if (owner.tenantId !== null) return [{ ...owner, database: await gateway.catalog.find(owner) }]
+  if (owner.tenantId !== null) {
+    return [{ ...owner, database: await gateway.catalog.find(owner, { anew: true }) }]
+  }
   const entries = await gateway.catalog.list(owner.platform)
   if (entries.length > 0) return entries
   throw new GatewayError(

@@ -1,9 +1,9 @@
-import { setRole } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres } from '../postgres/errors.ts'
 import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
+import { setRole } from '../tenancy/catalog-table.ts'
 import { createLedger } from './ledger-tables.ts'
 
 /** A deploy waits for it, and is not repeated so easily. */

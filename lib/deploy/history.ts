@@ -1,8 +1,8 @@
-import type { CatalogEntry } from '../catalog.ts'
 import { concurrently } from '../concurrently.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import type { CatalogEntry } from '../tenancy/catalog-table.ts'
 
 /** One deploy as a database's ledger keeps it. */
 export interface Deployment {

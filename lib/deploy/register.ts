@@ -2,6 +2,7 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner } from '../names.ts'
+import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
@@ -80,7 +81,9 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
       request.onDatabase,
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
-    if (!flags.dryRun) await gateway.catalog.recordDeploy(owner, request.archive.checksum)
+    if (!flags.dryRun) {
+      await gateway.catalog.recordDeploy(owner, request.archive.checksum, result.functions)
+    }
     return result
   })
 }
@@ -95,7 +98,8 @@ export async function update(gateway: Gateway, request: DeployRequest): Promise<
 async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   const result = await deployTo(gateway, request, false)
   if (!request.flags.dryRun) {
-    await gateway.catalog.recordDeploy(request.owner, request.archive.checksum)
+    const { owner, archive } = request
+    await gateway.catalog.recordDeploy(owner, archive.checksum, result.functions)
   }
   return result
 }
@@ -131,6 +135,7 @@ async function deployTo(
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
     })
+    if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired.join(' ') || undefined,
@@ -142,6 +147,7 @@ async function deployTo(
     })
     return result
   } catch (error) {
+    if (!flags.dryRun) gateway.calls.forget(database)
     gateway.log.warn(`${what} failed: ${describeOwner(owner)}`, {
       cause: (error as Error).message,
       ...fields(),
@@ -149,11 +155,29 @@ async function deployTo(
     throw error
   } finally {
     if (!flags.dryRun) {
-      gateway.signatures.forget(database)
+      gateway.calls.forget(database)
       gateway.replicas?.catchUp(database)
     }
     // Nobody waits for the session's end, which takes some milliseconds.
     lease.discard().catch(() => {})
+  }
+}
+
+/** Undefined where it fails: the first call reads them then. */
+async function learnFunctions(
+  gateway: Gateway,
+  sql: Sql,
+  database: string,
+): Promise<DeployResult['functions']> {
+  try {
+    // The deploy's own session is not as that of a call.
+    await sql.unsafe('reset all; reset role')
+    return await gateway.calls.functions.learn(sql, database)
+  } catch (error) {
+    gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
+      cause: (error as Error).message,
+    })
+    return undefined
   }
 }
 

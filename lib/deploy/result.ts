@@ -33,6 +33,8 @@ export interface DeployResult extends CodeResult {
   differences: Difference[] | null
   seedersApplied: string[]
   tableChanges: TableChange[]
+  /** What the functions are known by, where that was read after the commit. */
+  functions?: { digest: string; version: string } | undefined
   /** Of a dry run: the strongest lock on each table that the deploy would touch. */
   locks: TableLock[]
   warnings: string[]

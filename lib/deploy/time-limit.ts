@@ -1,11 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
-import { type Backend, sendCancel } from '../postgres/cancel.ts'
 import type { Connection } from '../postgres/connection.ts'
-
-/** A cancel may come between two statements, and then hits nothing. */
-const CANCEL_AGAIN_MS = 100
-const CANCEL_TIMEOUT_MS = 5000
 
 /** How long all of a deploy may take on its connection, and what ends it there. */
 export class TimeLimit {
@@ -26,12 +20,9 @@ export class TimeLimit {
    * @throws {GatewayError} query_timeout
    */
   async over<T>(work: () => Promise<T>): Promise<T> {
-    const first = this.#connection.sql.unsafe('')
-    await first
-    const { state } = first as unknown as { state: Backend }
     const timer = setTimeout(() => {
       this.#isOver = true
-      this.#cancelling = this.#cancel(state)
+      this.#cancelling = this.#connection.cancelUntil(() => this.#hasEnded)
     }, this.#limitMs)
     try {
       return await work()
@@ -50,14 +41,6 @@ export class TimeLimit {
    */
   check(): void {
     if (this.#isOver) throw this.#timeout(undefined)
-  }
-
-  async #cancel(backend: Backend): Promise<void> {
-    const { server } = this.#connection
-    while (server && !this.#hasEnded && !this.#connection.closed) {
-      await sendCancel(server, backend, CANCEL_TIMEOUT_MS).catch(() => {})
-      await sleep(CANCEL_AGAIN_MS)
-    }
   }
 
   #timeout(error: unknown): GatewayError {

@@ -1,14 +1,14 @@
 import type { Server } from './server.ts'
-import { openSocket } from './socket.ts'
+import { openSocket } from './session/socket.ts'
 
 /** A server process and the secret that lets one cancel what it runs (BackendKeyData). */
 export interface Backend {
-  pid: number | null
-  secret: number | null
+  pid: number
+  secret: Buffer
 }
 
-/** CancelRequest of the PostgreSQL protocol ("Message Formats"): length 16, code 80877102. */
-const CANCEL_REQUEST = [16, 80877102]
+/** Of CancelRequest (PostgreSQL manual, "Message Formats"), behind its length. */
+const CANCEL_REQUEST_CODE = 80_877_102
 
 /**
  * Asks the server to cancel what the backend runs at the moment, and resolves when the server has
@@ -20,14 +20,15 @@ export async function sendCancel(
   { pid, secret }: Backend,
   timeoutMs: number,
 ): Promise<void> {
-  const message = Buffer.alloc(16)
-  const fields = [...CANCEL_REQUEST, (pid ?? 0) >>> 0, (secret ?? 0) >>> 0]
-  for (const [i, field] of fields.entries()) message.writeUInt32BE(field, 4 * i)
+  const head = Buffer.alloc(12)
+  head.writeUInt32BE(head.length + secret.length, 0)
+  head.writeUInt32BE(CANCEL_REQUEST_CODE, 4)
+  head.writeUInt32BE(pid, 8)
   const socket = await openSocket(server, timeoutMs)
   await new Promise<void>((resolve, reject) => {
     socket.setTimeout(timeoutMs, () => socket.destroy())
     socket.once('error', reject).once('close', () => resolve())
     socket.resume()
-    socket.end(message)
+    socket.end(Buffer.concat([head, secret]))
   })
 }

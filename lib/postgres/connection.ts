@@ -1,24 +1,27 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import postgres from 'postgres'
 import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
-import { logIn } from './log-in.ts'
+import { createDriver, type Sql } from './driver.ts'
 import { directRoute, type Route } from './route.ts'
 import type { Credentials, Server } from './server.ts'
-import { failedSocket } from './socket.ts'
+import { handOver } from './session/hand-over.ts'
+import { type Greeting, logIn } from './session/log-in.ts'
+import { Session } from './session/session.ts'
+import { failedSocket } from './session/socket.ts'
+
+export type { Sql }
+
+/**
+ * What a connection is for. `sql`: the gateway's own SQL, by postgres.js. `wire`: calls, by a
+ * session of the gateway's own.
+ */
+export type Speaks = 'sql' | 'wire'
 
 const CLOSE_TIMEOUT_MS = 5000
 
-/** PostgreSQL manual, "Message Formats". */
-const TERMINATE = Buffer.from([88, 0, 0, 0, 4])
-
-/** The end of an answer (PostgreSQL manual, "Message Formats": ReadyForQuery). */
-const IN_TRANSACTION = 'T'.charCodeAt(0)
-const IN_FAILED_TRANSACTION = 'E'.charCodeAt(0)
-
-/** A query that was not cancelled in this time is asked again: it may just have begun. */
+/** A cancel may come before the query that is meant has begun. */
 const CANCEL_AGAIN_MS = 100
 
 /**
@@ -31,34 +34,10 @@ const KEEPALIVES = {
   tcp_keepalives_count: 3,
 }
 
-/** A postgres.js client. Here it always stands for one connection. */
-export type Sql = postgres.Sql
-
-/** What postgres.js knows of a query and its types do not list. */
-interface Progress {
-  /** It is the one that the server runs: those before it have been answered. */
-  active: boolean
-  /** Null before it is sent. */
-  state: Backend | null
-}
-
-/**
- * Everything that the gateway sends is text in PostgreSQL's own input syntax. postgres.js would
- * rewrite some of it (timestamps to milliseconds, JSON texts as JSON strings).
- */
-const TEXT_PARAMETERS = {
-  date: textType(1184, [1082, 1114, 1184], String),
-  bytea: textType(17, [17], String),
-  boolean: textType(16, [16], (text) => text === 't'),
-  json: textType(114, [114, 3802], JSON.parse),
-}
-
-function textType(to: number, from: number[], parse: (text: string) => unknown) {
-  return { to, from, serialize: String, parse }
-}
-
 export interface ConnectionOptions {
   database: string
+  /** `sql` unless given. */
+  speaks?: Speaks
   /** The role to log in as, where it is not the server's. */
   credentials?: Credentials | undefined
   /** The way to the server, where it may have several hosts. */
@@ -67,14 +46,17 @@ export interface ConnectionOptions {
   statementTimeoutMs: number
 }
 
-/**
- * One connection to one database: a postgres.js client and its one socket, which is opened at once
- * (the driver would wait for a query, and a millisecond more).
- */
+/** A socket that is logged in. */
+interface Opened {
+  socket: Socket
+  greeting: Greeting
+}
+
+/** One connection to one database, with its one socket, which is opened at once. */
 export class Connection {
   readonly database: string
-  readonly sql: Sql
-  /** How long PostgreSQL lets a statement run. */
+  readonly speaks: Speaks
+  /** Milliseconds that PostgreSQL lets a statement run, unless the session says otherwise. */
   readonly statementTimeoutMs: number
   /** What it counts for. */
   budgets: Budget[] = []
@@ -84,34 +66,36 @@ export class Connection {
   busySince = performance.now()
   /** `performance.now()` when it was last given back. */
   idleSince = 0
-  /** Quick calls that share it just now, what they are expected to take, and the last answer. */
+  /** Calls that share it just now, what they are expected to take, and the last answer. */
   sharers = 0
   expectedMs = 0
   answeredAt = 0
+  /** How calls use its session: see lib/call/run/mode.ts. */
+  mode: 'shared' | 'exclusive' = 'exclusive'
   /** It is closed, rather than used again, when it is given back. */
   isSpent = false
-  /** Something may be left in its session that the next one who uses it must not find. */
+  /** Something may be left in its session that the next call must not find. */
   needsReset = false
-  /** A query on it was cancelled: maybe another one was hit. */
-  wasCancelled = false
-  /** What came last: with it, PostgreSQL says whether a transaction is open. */
-  #lastByte = 0
-  #isNoting = false
-  #isLoggedIn = false
   /** Told of what NOTIFY says, where it listens. */
   onNotification: ((channel: string, payload: string) => void) | undefined
-  /** Told when it is closed, by whomever. */
+  /** Told when it is closed, for whatever reason. */
   onClosed: (() => void) | undefined
+  readonly #driver: Sql | undefined
+  #session: Session | Promise<Session> | undefined
   /** The driver has the socket, or is to have none. */
   #isTaken = false
   #closed = false
+  #isCancelling = false
+  /** Ends the pause between two cancels; and whether the next is to have none. */
+  #endPause: (() => void) | undefined
+  #isInHurry = false
+  /** The last that the server reported of default_transaction_read_only. */
+  #isReadOnly = false
   #socket: Socket | undefined
-  /** What the server has reported of its session. */
-  readonly #reported = new Set<string>()
+  #backend: Backend | undefined
   readonly #onClosed: () => void
   readonly #onOpen: () => void
-  /** Becomes a socket that is logged in, or one that fails. */
-  readonly #opening: Promise<Duplex>
+  readonly #opening: Promise<Opened>
   /** Of the session, from its start. */
   readonly #parameters: Record<string, string | number>
   readonly #credentials: Credentials
@@ -131,14 +115,17 @@ export class Connection {
     onOpen: () => void = () => {},
   ) {
     this.database = options.database
+    this.speaks = options.speaks ?? 'sql'
     this.statementTimeoutMs = options.statementTimeoutMs
     this.#onClosed = onClosed
     this.#onOpen = onOpen
     this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
     this.#credentials = options.credentials ?? server
-    const { user, password } = this.#credentials
-    const parameters = {
+    this.#parameters = {
+      user: this.#credentials.user,
+      database: options.database,
+      client_encoding: 'UTF8',
       application_name: server.applicationName,
       TimeZone: 'UTC',
       DateStyle: 'ISO, MDY',
@@ -148,35 +135,23 @@ export class Connection {
       statement_timeout: options.statementTimeoutMs,
       ...KEEPALIVES,
     }
-    this.#parameters = {
-      user,
-      database: options.database,
-      client_encoding: 'UTF8',
-      ...parameters,
-    }
-    this.sql = postgres({
-      host: server.host,
-      port: server.port,
-      user,
-      password,
-      database: options.database,
-      max: 1,
-      ssl: false,
-      fetch_types: false,
-      idle_timeout: 0,
-      max_lifetime: 0,
-      connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),
-      onnotice: () => {},
-      onparameter: (name: string, value: string) => this.#onReport(name, value),
-      types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
-      connection: parameters,
-      // Options of postgres.js that its types do not list.
-      ...{
-        socket: () => this.#takeSocket(),
-        onnotify: (channel: string, text: string) => this.onNotification?.(channel, text),
-      },
-    })
-    this.#opening = this.#openSocket(options.connectTimeoutMs)
+    this.#opening = this.#open(options.connectTimeoutMs)
+    // Each query fails with it, too.
+    this.#opening.catch(() => {})
+    if (this.speaks === 'wire') this.#session = this.#openSession()
+    else this.#driver = this.#openDriver(server)
+  }
+
+  /** The driver's client, of a connection for the gateway's own SQL. */
+  get sql(): Sql {
+    if (!this.#driver) throw new Error('A connection for calls has no driver')
+    return this.#driver
+  }
+
+  /** The session of a connection for calls: at once where it is open, else when it is. */
+  get session(): Session | Promise<Session> {
+    if (!this.#session) throw new Error('A connection of the driver has no session')
+    return this.#session
   }
 
   /** True once it cannot be used any more. */
@@ -189,23 +164,16 @@ export class Connection {
     return this.#socket?.bytesRead ?? 0
   }
 
-  /** What has gone to the server so far; a query after which it is the same has not been sent. */
-  get bytesWritten(): number {
-    return this.#socket?.bytesWritten ?? 0
+  /** Whether an answer is waited for; of a connection for calls. */
+  get isWaiting(): boolean {
+    return this.#session instanceof Session && this.#session.pending > 0
   }
 
-  /**
-   * A call may leave something in the session: it is reset before anybody else has it; and closed,
-   * where a transaction is open by then.
-   */
-  expectLeftovers(): void {
-    this.needsReset = true
-    if (this.#socket && this.#isLoggedIn) this.#noteLastByte(this.#socket)
-  }
-
-  /** Whether it is known to be within a transaction; to be asked while nothing runs on it. */
-  get isInTransaction(): boolean {
-    return this.#lastByte === IN_TRANSACTION || this.#lastByte === IN_FAILED_TRANSACTION
+  /** Whether its session cannot go on as it is; to be asked while nothing runs on it. */
+  get isUnfit(): boolean {
+    if (!(this.#session instanceof Session)) return false
+    const isLockedOut = this.#isReadOnly && this.mode === 'exclusive'
+    return this.#session.transactionStatus !== 'I' || isLockedOut
   }
 
   /** The host that it leads to; undefined while it is being opened. */
@@ -219,49 +187,60 @@ export class Connection {
    */
   async close(): Promise<void> {
     const timer = setTimeout(() => this.destroy(), CLOSE_TIMEOUT_MS)
-    if (!this.#isTaken) await this.#closeUnused()
-    await this.sql.end({ timeout: CLOSE_TIMEOUT_MS / 1000 })
-    clearTimeout(timer)
-  }
-
-  /** Without the driver, which has never had the socket. */
-  async #closeUnused(): Promise<void> {
-    this.#isTaken = true
-    const socket = await this.#opening
-    if (this.#closed) return
-    const closed = new Promise((resolve) => socket.once('close', resolve))
-    socket.resume().end(TERMINATE)
-    await closed
+    try {
+      if (this.#session) {
+        const session = await this.#session
+        await session.close()
+      } else {
+        if (!this.#isTaken) await this.#closeUnused()
+        await this.#driver?.end({ timeout: CLOSE_TIMEOUT_MS / 1000 })
+      }
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /**
-   * Has the server cancel these queries of this connection, each as it starts; asks again until
-   * all have settled. A cancel that comes late hits the query behind them, so the connection is not
-   * used any more; who shares it has to look at `wasCancelled`.
+   * Has the server cancel what runs on it, again and again until `isEnded` says so. A cancel that
+   * comes late hits what runs next, so the connection is not used any more.
    */
-  async cancel(queries: Promise<unknown>[]): Promise<void> {
+  async cancelUntil(isEnded: () => boolean): Promise<void> {
     this.isSpent = true
-    let isSettled = false
-    const settled = Promise.allSettled(queries).then(() => {
-      isSettled = true
-    })
-    while (!isSettled && !this.#closed) {
-      const active = (queries as (Promise<unknown> & Progress)[]).find((query) => query.active)
-      if (active?.state?.pid && this.#server) {
-        this.wasCancelled = true
-        await sendCancel(this.#server, active.state, this.#connectTimeoutMs).catch(() => {})
+    if (this.#isCancelling) return
+    this.#isCancelling = true
+    while (!isEnded() && !this.#closed) {
+      if (this.#backend && this.#server) {
+        await sendCancel(this.#server, this.#backend, this.#connectTimeoutMs).catch(() => {})
       }
-      const ended = active ? Promise.allSettled([active]) : settled
-      await Promise.race([ended, sleep(CANCEL_AGAIN_MS)])
+      await this.#pause()
     }
+    this.#isCancelling = false
+  }
+
+  /** Cancels the next at once, where its queries are being cancelled and one has just ended. */
+  cancelNext(): void {
+    this.#isInHurry = true
+    this.#endPause?.()
+  }
+
+  async #pause(): Promise<void> {
+    if (!this.#isInHurry) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, CANCEL_AGAIN_MS)
+        this.#endPause = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    this.#isInHurry = false
   }
 
   /** Whether the server answers on it within this time; to be asked while nothing runs on it. */
   async answers(withinMs: number): Promise<boolean> {
     const patience = new AbortController()
     const timeout = sleep(withinMs, false, { signal: patience.signal })
-    // The answer to an empty query costs PostgreSQL next to nothing.
-    const answer = this.sql.unsafe('').then(() => true)
+    const answer = this.#askNothing().then(() => true)
     return Promise.race([answer, timeout])
       .catch(() => false)
       .finally(() => {
@@ -272,107 +251,122 @@ export class Connection {
 
   /** Cuts the socket, for a server that does not answer; its queries fail with the error. */
   destroy(error?: Error): void {
+    if (this.#session instanceof Session) this.#session.destroy(error)
     this.#socket?.destroy(error)
     this.#markClosed()
-    this.#endClient()
+    this.#endDriver()
   }
 
-  /**
-   * Has the client refuse further queries, and fail those it still has, now that its socket is
-   * dead. postgres.js takes queries until the socket has closed, and forgets some that come after
-   * the socket's error; and where one was running, its `end` waits for that in vain.
-   */
-  #endClient(): void {
-    this.sql.end({ timeout: 0 }).catch(() => {})
+  /** The answer to an empty query costs PostgreSQL next to nothing. */
+  async #askNothing(): Promise<unknown> {
+    if (this.#driver) return this.#driver.unsafe('')
+    const session = await this.session
+    return session.simple('')
   }
 
-  /**
-   * A session that is of no use is cut before anything is sent: an error thrown here is that of the
-   * first query. One that was turned read-only meanwhile is not used again.
-   */
-  #onReport(parameter: string, value: string): void {
-    if (this.#reported.has(parameter)) {
-      if (parameter === 'default_transaction_read_only' && value === 'on') this.isSpent = true
-      return
-    }
-    this.#reported.add(parameter)
-    const server = this.#server!
-    const refusal = this.#route.refusal(server, parameter, value)
-    if (!refusal) return
-    this.#route.doubt(server)
-    this.destroy()
-    throw refusal
-  }
-
-  async #takeSocket(): Promise<Duplex> {
-    if (this.#isTaken) return failedSocket(connectionClosed())
-    this.#isTaken = true
-    const socket = await this.#opening
-    return socket.destroyed ? failedSocket(connectionClosed()) : socket
-  }
-
-  async #openSocket(timeoutMs: number): Promise<Duplex> {
+  async #open(timeoutMs: number): Promise<Opened> {
     const giveUpAt = performance.now() + timeoutMs
     try {
       const { socket, server, patienceMs = timeoutMs } = await this.#route.open(timeoutMs)
       this.#socket = socket
       this.#server = server
+      // An error may come while nothing reads; what reads then is told.
+      socket.on('error', () => {})
       const left = giveUpAt - performance.now()
-      const isReady = await this.#logIn(socket, Math.min(patienceMs, left))
-      // From here on, how it ends is the driver's to know.
-      socket.once('error', () => this.#endClient())
+      const greeting = await this.#logIn(socket, Math.min(patienceMs, left))
       socket.once('close', () => {
-        if (this.#reported.size === 0) this.#route.doubt(server)
         this.#markClosed()
-        this.#endClient()
+        this.#endDriver()
       })
-      this.#isLoggedIn = true
-      if (this.needsReset) this.#noteLastByte(socket)
-      if (isReady) this.#onOpen()
-      return socket
+      const { pid, secret } = greeting
+      this.#backend = { pid, secret }
+      this.#onOpen()
+      return { socket, greeting }
     } catch (error) {
       if (this.#server) this.#route.doubt(this.#server)
       this.#markClosed()
-      return failedSocket(Object.assign(error as Error, { code: codeOf(error) }))
+      throw Object.assign(error as Error, { code: codeOf(error) })
     }
   }
 
-  /**
-   * From when on the driver reads: to listen makes a socket flow. Once, and not before it is needed:
-   * with large results it costs a tenth of what a call does.
-   */
-  #noteLastByte(socket: Socket): void {
-    if (this.#isNoting) return
-    this.#isNoting = true
-    const note = (chunk: Buffer) => {
-      this.#lastByte = chunk[chunk.length - 1]!
-    }
-    if (socket.listenerCount('data') > 0) {
-      socket.on('data', note)
-      return
-    }
-    const onListener = (event: string | symbol) => {
-      if (event !== 'data') return
-      socket.off('newListener', onListener)
-      socket.on('data', note)
-    }
-    socket.on('newListener', onListener)
-  }
-
-  async #logIn(socket: Socket, withinMs: number): Promise<boolean> {
+  async #logIn(socket: Socket, withinMs: number): Promise<Greeting> {
     const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
-    // It may come while nobody reads; who reads then is told.
-    socket.on('error', () => {})
     try {
-      const isReady = await logIn(socket, this.#credentials, this.#parameters)
+      const greeting = await logIn(socket, this.#credentials, this.#parameters)
       if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
-      return isReady
+      for (const [parameter, value] of greeting.parameters) {
+        const refusal = this.#route.refusal(this.#server!, parameter, value)
+        if (refusal) throw refusal
+      }
+      return greeting
     } catch (error) {
       socket.destroy()
       throw error
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  #openSession(): Promise<Session> {
+    const session = this.#opening.then(({ socket }) => {
+      const onParameter = (name: string, value: string) => this.#onParameter(name, value)
+      const opened = new Session(socket, { onParameter })
+      this.#session = opened
+      return opened
+    })
+    session.catch(() => {})
+    return session
+  }
+
+  #openDriver(server: Server): Sql {
+    return createDriver({
+      server,
+      credentials: this.#credentials,
+      database: this.database,
+      connectTimeoutMs: this.#connectTimeoutMs,
+      socket: () => this.#giveSocket(),
+      onParameter: (name, value) => {
+        this.#onParameter(name, value)
+        if (this.#isReadOnly) this.isSpent = true
+      },
+      onNotification: (channel, payload) => this.onNotification?.(channel, payload),
+    })
+  }
+
+  /** A socket for the driver: one that fails where there is none. */
+  async #giveSocket(): Promise<Duplex> {
+    if (this.#isTaken) return failedSocket(connectionClosed())
+    this.#isTaken = true
+    try {
+      const { socket, greeting } = await this.#opening
+      if (socket.destroyed) return failedSocket(connectionClosed())
+      socket.once('error', () => this.#endDriver())
+      handOver(socket, greeting)
+      return socket
+    } catch (error) {
+      return failedSocket(error as Error)
+    }
+  }
+
+  /** Without the driver, which has never had the socket. */
+  async #closeUnused(): Promise<void> {
+    this.#isTaken = true
+    const opened = await this.#opening.catch(() => undefined)
+    if (opened && !this.#closed) await new Session(opened.socket).close()
+  }
+
+  /** The server may be made read-only while sessions are open. */
+  #onParameter(name: string, value: string): void {
+    if (name === 'default_transaction_read_only') this.#isReadOnly = value === 'on'
+  }
+
+  /**
+   * Has the driver refuse further queries, and fail those it still has, now that its socket is
+   * dead. postgres.js takes queries until the socket has closed, and forgets some that come after
+   * the socket's error; and where one was running, its `end` waits for that in vain.
+   */
+  #endDriver(): void {
+    this.#driver?.end({ timeout: 0 }).catch(() => {})
   }
 
   #markClosed(): void {
@@ -388,7 +382,7 @@ function connectionClosed(): Error {
 }
 
 function logInTimeout(): Error {
-  return Object.assign(new Error('The server let nobody in in time'), { code: 'ETIMEDOUT' })
+  return Object.assign(new Error('The server let no session in in time'), { code: 'ETIMEDOUT' })
 }
 
 /** Everything that keeps a connection from opening has a code, as the errors of sockets have. */

@@ -1,5 +1,7 @@
 import postgres from 'postgres'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
+import { excerpt } from './session/excerpt.ts'
+import { ServerError } from './session/server-error.ts'
 
 /** SQLSTATEs whose error is a client's, by their status; everything else is 500. */
 const STATUS_BY_SQLSTATE: Record<string, number> = {
@@ -22,14 +24,18 @@ const INVALID_CATALOG_NAME = '3D000'
 /** The server ends or refuses the connection: it stops, starts, or has none to give. */
 const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300'])
 
+/** Of these, those that end a connection which is open: a shutdown, a crash, a dropped database. */
+const ENDED = new Set(['57P01', '57P02', '57P05'])
+
 /** Code of the error where a server answers, but is not the primary that is asked for. */
 export const NOT_PRIMARY = 'NOT_PRIMARY'
 
-export type PostgresError = postgres.PostgresError
+/** An error of PostgreSQL, as the gateway's own sessions and as postgres.js give it. */
+export type PostgresError = ServerError | postgres.PostgresError
 
 /** Whether the error is PostgreSQL's answer, with an SQLSTATE as `code`. */
 export function isPostgresError(error: unknown): error is PostgresError {
-  return error instanceof postgres.PostgresError
+  return error instanceof ServerError || error instanceof postgres.PostgresError
 }
 
 /** Whether PostgreSQL cancelled a query: its time was up, or somebody asked for it. */
@@ -91,26 +97,58 @@ export function fromPostgres(error: unknown, database: string): unknown {
   }
   const details = { database, ...postgresDetails(error) }
   if (error.code === QUERY_CANCELED) {
-    return new GatewayError('query_timeout', error.message, details)
+    return new GatewayError('query_timeout', excerpt(error.message), details)
   }
-  return new GatewayError('query_failed', error.message, details, sqlstateStatus(error.code))
+  const status = sqlstateStatus(error.code)
+  return new GatewayError('query_failed', excerpt(error.message), details, status)
 }
 
-/** What PostgreSQL said, by the names of the HTTP contract. */
+/**
+ * What PostgreSQL said, by the names of the HTTP contract; each text is cut at 1,024 bytes. `cause`
+ * has detail and hint behind the message, since clients classify by its words.
+ */
 export function postgresDetails(error: PostgresError): ErrorDetails {
-  const details: ErrorDetails = { cause: error.message, sqlstate: error.code }
-  if (error.detail) details.detail = error.detail
-  if (error.hint) details.hint = error.hint
-  if (error.where) details.context = error.where
+  const detail = error.detail && excerpt(error.detail)
+  const hint = error.hint && excerpt(error.hint)
+  let cause = excerpt(error.message)
+  if (detail) cause += ` | DETAIL: ${detail}`
+  if (hint) cause += ` | HINT: ${hint}`
+  const details: ErrorDetails = { cause, sqlstate: error.code }
+  if (detail) details.detail = detail
+  if (hint) details.hint = hint
+  if (error.where) details.context = excerpt(error.where)
+  for (const [name, value] of Object.entries(namesIn(error))) if (value) details[name] = value
   return details
+}
+
+/** The names of what an error is about (PostgreSQL manual, "Error and Notice Message Fields"). */
+function namesIn(error: PostgresError): Record<string, string | undefined> {
+  if (error instanceof ServerError) {
+    const { schema, table, column, datatype, constraint } = error
+    return { schema, table, column, datatype, constraint }
+  }
+  return {
+    schema: error.schema_name,
+    table: error.table_name,
+    column: error.column_name,
+    // postgres.js writes its name with a space; its types do not.
+    datatype: (error as { 'data type_name'?: string })['data type_name'],
+    constraint: error.constraint_name,
+  }
 }
 
 /** The status of an error that a function raised. */
 export function sqlstateStatus(sqlstate: string): number {
   // PTxyz is status xyz: a convention of PostgREST ("Errors", "RAISE errors with HTTP status codes").
-  const chosen = /^PT([2-5]\d\d)$/.exec(sqlstate)
+  // Other statuses would tell that it succeeded, or have no body.
+  const chosen = /^PT([45]\d\d)$/.exec(sqlstate)
   if (chosen) return Number(chosen[1])
   return STATUS_BY_SQLSTATE[sqlstate] ?? STATUS_BY_CLASS[sqlstate.slice(0, 2)] ?? 500
+}
+
+/** Of a connection that PostgreSQL says something of: it ends one that is open, or takes none. */
+function whatBecame({ code }: PostgresError): string {
+  return ENDED.has(code) ? 'PostgreSQL ended the connection' : 'PostgreSQL refuses the connection'
 }
 
 function connectionFailed(error: unknown, database: string): GatewayError {
@@ -123,7 +161,7 @@ function connectionFailed(error: unknown, database: string): GatewayError {
     })
   }
   return isPostgresError(error)
-    ? new GatewayError('connection_failed', 'PostgreSQL refuses the connection', {
+    ? new GatewayError('connection_failed', whatBecame(error), {
         database,
         cause: message,
         sqlstate: error.code,

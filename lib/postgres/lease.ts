@@ -1,4 +1,5 @@
 import type { Connection, Sql } from './connection.ts'
+import type { Session } from './session/session.ts'
 
 /** What becomes of a connection when a lease of it ends; its pool decides. */
 export interface LeaseEnd {
@@ -12,7 +13,6 @@ export interface LeaseEnd {
  */
 export class Lease {
   readonly connection: Connection
-  readonly sql: Sql
   /** Milliseconds that a call beside others is expected to take; undefined: the lease is exclusive. */
   readonly expectedMs: number | undefined
   readonly #end: LeaseEnd
@@ -20,9 +20,18 @@ export class Lease {
 
   constructor(connection: Connection, end: LeaseEnd, expectedMs?: number) {
     this.connection = connection
-    this.sql = connection.sql
     this.expectedMs = expectedMs
     this.#end = end
+  }
+
+  /** The driver's client, of a connection for the gateway's own SQL. */
+  get sql(): Sql {
+    return this.connection.sql
+  }
+
+  /** The session of a connection for calls, at once where it is open. */
+  get session(): Session | Promise<Session> {
+    return this.connection.session
   }
 
   /** Gives the connection back for others to use; pass the error of the work if it failed. */

@@ -5,7 +5,7 @@ import type { PoolCounters } from './pool-counters.ts'
 import type { Credentials } from './server.ts'
 import type { Waiter } from './waiter.ts'
 
-/** The connections to one database, and who waits for one. */
+/** The connections to one database, and those who wait for one. */
 export interface Pool {
   database: string
   /** Whose database it is, where that is known. */
@@ -32,8 +32,8 @@ const TURN_MS = 50
 /** The most that the quick calls on one connection may come to: how long the last of them waits. */
 const SHARED_QUEUE_MS = 1
 
-/** A shared connection that answered nothing for so long has met a call that is not quick today. */
-const STUCK_MS = 10
+/** Milliseconds: a shared connection that answered nothing for so long has met a call that is not quick today. */
+export const STUCK_MS = 10
 
 /** A lease of the connection; of a quick call, beside those that it has already. */
 export function grant(pool: Pool, connection: Connection, expectedMs?: number): Lease {
@@ -57,6 +57,18 @@ export function leave(pool: Pool, connection: Connection, expectedMs: number): b
   connection.expectedMs = 0
   pool.shared.splice(pool.shared.indexOf(connection), 1)
   return true
+}
+
+/** An idle connection that speaks so: the one that was used last. */
+export function takeIdle(pool: Pool, speaks: Connection['speaks']): Connection | undefined {
+  const at = pool.idle.findLastIndex((connection) => connection.speaks === speaks)
+  return at < 0 ? undefined : pool.idle.splice(at, 1)[0]
+}
+
+/** The first in the queue that this connection can serve. */
+export function firstFor(pool: Pool, { speaks }: Connection): Waiter | undefined {
+  for (const waiter of pool.waiters) if (waiter.speaks === speaks) return waiter
+  return undefined
 }
 
 /** A shared connection on which another quick call would not have to wait for long. */

@@ -1,14 +1,15 @@
 import { GatewayError } from '../errors.ts'
 import { Budget, SLOW_OPENING_MS } from './budget.ts'
-import { Connection, type Sql } from './connection.ts'
+import { Connection, type Speaks, type Sql } from './connection.ts'
 import { endsConnection, isPostgresError } from './errors.ts'
 import { Hosts } from './hosts.ts'
 import type { Lease } from './lease.ts'
-import { findRoom, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
+import { findRoom, firstFor, grant, hasHadItsTurn, leave, type Pool, takeIdle } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
 import { type PoolsReport, reportOf } from './pool-report.ts'
 import { resetSession } from './reset.ts'
 import type { Credentials, Server } from './server.ts'
+import { cutSilentSessions } from './silence.ts'
 import { type Client, clientGone, enqueue, queueFull } from './waiter.ts'
 
 export type { Client }
@@ -30,6 +31,8 @@ export interface PoolLimits {
 export interface LeaseOptions {
   /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
   waitMs?: number | undefined
+  /** `performance.now()` when the work's own time is up: it waits no longer than that either. */
+  deadline?: number | undefined
   /** Undefined for work of the gateway's own, which waits however long the queue is. */
   client?: Client | undefined
   /** None that has been idle: it may have died unnoticed, as another one did. */
@@ -82,6 +85,7 @@ export class Pools {
   readonly #kept = new Set<Pool>()
   readonly #counters = new Counters()
   readonly #sweeper: NodeJS.Timeout
+  readonly #endSilenceWatch: () => void
   #lastAnswerAt = Number.NEGATIVE_INFINITY
   #ended = false
   /** Told when the primary is another one of the server's hosts. */
@@ -106,6 +110,8 @@ export class Pools {
     const shortest = Math.min(limits.poolIdleTimeoutMs, limits.poolMaxLifetimeMs)
     const every = Math.min(LONGEST_SWEEP_MS, Math.ceil(shortest / 4))
     this.#sweeper = setInterval(() => this.#sweep(), every).unref()
+    const open = () => this.#connections()
+    this.#endSilenceWatch = cutSilentSessions(open, limits.statementTimeoutMs)
   }
 
   get server(): Server {
@@ -149,25 +155,41 @@ export class Pools {
     this.#feed(this.#all)
   }
 
-  /** Milliseconds since PostgreSQL last answered on any connection; Infinity before the first. */
+  /**
+   * Milliseconds since PostgreSQL last answered on any connection; Infinity before the first, and
+   * after a connection was lost until PostgreSQL answers on another.
+   */
   sinceLastAnswer(): number {
     return performance.now() - this.#lastAnswerAt
   }
 
   /**
-   * A connection to the database for one piece of work alone, at once where one is idle. A client
-   * that goes away leaves the queue.
+   * A connection to the database for one piece of the gateway's own SQL, at once where one is idle.
+   * A client that goes away leaves the queue.
    * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`, and at once for a
-   *   client that finds the queue full
+   *   client that finds the queue full or has gone away; query_timeout when none does before the deadline
    */
   async lease(database: string, options: LeaseOptions = {}): Promise<Lease> {
+    return this.#lease(database, 'sql', options)
+  }
+
+  /**
+   * The same, a session for calls, which nothing else uses meanwhile.
+   * @throws {GatewayError} pool_exhausted, as of `lease`
+   */
+  leaseSession(database: string, options: LeaseOptions = {}): Lease | Promise<Lease> {
+    return this.#lease(database, 'wire', options)
+  }
+
+  #lease(database: string, speaks: Speaks, options: LeaseOptions): Lease | Promise<Lease> {
+    if (options.client?.isGone) throw clientGone(database)
     const pool = this.#pool(database)
-    const connection = this.#takeIdle(pool)
-    if (!connection) return this.#wait(pool, options)
+    const connection = this.#takeIdle(pool, speaks)
+    if (!connection) return this.#wait(pool, speaks, options)
     if (options.fresh) {
       // It makes room for one that is opened.
       this.#retire(connection)
-      return this.#wait(pool, options)
+      return this.#wait(pool, speaks, options)
     }
     if (isFresh(connection, connection.busySince)) return grant(pool, connection)
     return this.#check(pool, connection, options)
@@ -177,17 +199,22 @@ export class Pools {
    * A connection for a call that is known to be quick, beside others of its kind: their queries
    * go out and come back together, which saves most of what a query costs. At once where there is
    * room or an idle connection; in order behind those who wait.
-   * @throws {GatewayError} pool_exhausted, as of `lease`
+   * @throws {GatewayError} pool_exhausted and query_timeout, as of `lease`
    */
-  share(database: string, expectedMs: number, client?: Client): Lease | Promise<Lease> {
+  share(
+    database: string,
+    expectedMs: number,
+    options: Omit<LeaseOptions, 'fresh'> = {},
+  ): Lease | Promise<Lease> {
+    if (options.client?.isGone) throw clientGone(database)
     const pool = this.#pool(database)
     const mayJoin = pool.waiters.size === 0 && !this.#all.isOverdrawn
     const shared = mayJoin ? findRoom(pool, expectedMs) : undefined
     if (shared) return grant(pool, shared, expectedMs)
-    const connection = this.#takeIdle(pool)
-    if (!connection) return this.#wait(pool, { client }, expectedMs)
+    const connection = this.#takeIdle(pool, 'wire')
+    if (!connection) return this.#wait(pool, 'wire', options, expectedMs)
     if (isFresh(connection, connection.busySince)) return grant(pool, connection, expectedMs)
-    return this.#check(pool, connection, { client }, expectedMs)
+    return this.#check(pool, connection, options, expectedMs)
   }
 
   /**
@@ -218,7 +245,7 @@ export class Pools {
   async keep(database: string, waitMs?: number): Promise<Connection> {
     const pool = this.#newPool(database, () => undefined)
     this.#kept.add(pool)
-    return (await this.#wait(pool, { waitMs })).connection
+    return (await this.#wait(pool, 'sql', { waitMs })).connection
   }
 
   /** From now on work in the database begins on new connections: those that are open see no more of it. */
@@ -248,6 +275,7 @@ export class Pools {
   async end(): Promise<void> {
     this.#ended = true
     clearInterval(this.#sweeper)
+    this.#endSilenceWatch()
     const connections = [...this.#pools.values()].flatMap((pool) => [...pool.connections])
     for (const pool of this.#pools.values()) {
       for (const waiter of pool.waiters) {
@@ -312,8 +340,8 @@ export class Pools {
     this.#counters.count(pool.counters, what)
   }
 
-  #takeIdle(pool: Pool): Connection | undefined {
-    const connection = pool.idle.pop()
+  #takeIdle(pool: Pool, speaks: Speaks): Connection | undefined {
+    const connection = takeIdle(pool, speaks)
     if (!connection) return undefined
     for (const budget of pool.budgets) budget.idle.delete(connection)
     connection.busySince = performance.now()
@@ -330,21 +358,14 @@ export class Pools {
     options: LeaseOptions,
     expectedMs?: number,
   ): Promise<Lease> {
-    const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
+    const { client, deadline, waitMs = this.#limits.poolWaitTimeoutMs } = options
     const askedAt = performance.now()
-    let isGone = false
-    if (client) {
-      client.onGone = () => {
-        isGone = true
-      }
-    }
     const isAlive = await connection.answers(CHECK_LIMIT_MS)
-    if (client) client.onGone = undefined
     if (!isAlive) {
       connection.destroy()
       for (const other of [...pool.idle]) if (!isFresh(other, performance.now())) other.destroy()
     }
-    if (isGone) {
+    if (client?.isGone) {
       this.#release(pool, connection)
       throw clientGone(pool.database)
     }
@@ -352,11 +373,12 @@ export class Pools {
     const left = waitMs - (performance.now() - askedAt)
     // The pool has been let go if that was its last connection.
     const anew = this.#pool(pool.database)
-    return this.#wait(anew, { client, waitMs: Math.max(0, left) }, expectedMs)
+    const again = { client, deadline, waitMs: Math.max(0, left) }
+    return this.#wait(anew, connection.speaks, again, expectedMs)
   }
 
-  #wait(pool: Pool, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
-    const { client, waitMs = this.#limits.poolWaitTimeoutMs } = options
+  #wait(pool: Pool, speaks: Speaks, options: LeaseOptions, expectedMs?: number): Promise<Lease> {
+    const { client, deadline, waitMs = this.#limits.poolWaitTimeoutMs } = options
     if (this.#ended) {
       return Promise.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
     }
@@ -368,7 +390,7 @@ export class Pools {
       if (isTimeUp) this.#count(pool, 'exhausted')
       this.#settle(pool)
     }
-    const lease = enqueue(pool, { waitMs, client, expectedMs, onLeft })
+    const lease = enqueue(pool, { waitMs, deadline, speaks, client, expectedMs, onLeft })
     this.#grow(pool)
     return lease
   }
@@ -380,14 +402,18 @@ export class Pools {
 
   /** False where it needs no more, or has to wait for a permit. */
   #growByOne(pool: Pool): boolean {
+    const [waiter] = pool.waiters
     const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
-    if (pool.waiters.size === 0 || !mayGrow) {
+    if (!waiter || !mayGrow) {
       this.#stopStarving(pool)
+      // One that speaks otherwise makes room.
+      if (waiter && pool.idle.length > 0) this.#retire(pool.idle[0]!)
+      this.#admit(pool)
       return false
     }
     const full = pool.budgets.find((budget) => !budget.hasRoom)
     if (!full) {
-      this.#serve(pool, this.#open(pool))
+      this.#serve(pool, this.#open(pool, waiter.speaks))
       return true
     }
     for (const budget of pool.budgets) if (budget !== full) budget.starving.delete(pool)
@@ -424,11 +450,12 @@ export class Pools {
   }
 
   /** With the permits that are known to be there. */
-  #open(pool: Pool): Connection {
+  #open(pool: Pool, speaks: Speaks): Connection {
     const connection = new Connection(
       this.#server,
       {
         database: pool.database,
+        speaks,
         credentials: pool.credentials(),
         route: this.#hosts,
         connectTimeoutMs: this.#limits.connectTimeoutMs,
@@ -455,6 +482,7 @@ export class Pools {
   #opened(connection: Connection): void {
     connection.busySince = performance.now()
     connection.answeredAt = connection.busySince
+    this.#lastAnswerAt = connection.busySince
     for (const budget of connection.budgets) {
       budget.opening.delete(connection)
       this.#evict(budget)
@@ -465,6 +493,8 @@ export class Pools {
     pool.connections.delete(connection)
     this.#count(pool, 'closed')
     this.#forgetIdle(connection)
+    const isLost = !pool.budgets.some(({ closing }) => closing.has(connection))
+    if (isLost) this.#lastAnswerAt = Number.NEGATIVE_INFINITY
     for (const budget of pool.budgets) {
       budget.opening.delete(connection)
       budget.closing.delete(connection)
@@ -507,8 +537,7 @@ export class Pools {
     if (connection.closed) return
     const now = performance.now()
     this.#lastAnswerAt = now
-    // Nobody leaves a transaction open, so that something went wrong.
-    const isSpent = connection.isSpent || connection.isInTransaction
+    const isSpent = connection.isSpent || connection.isUnfit
     const isOver = isSpent || connection.expiresAt <= now || this.#all.isOverdrawn
     if (this.#ended || pool.closing || isOver) {
       this.#retire(connection)
@@ -518,6 +547,9 @@ export class Pools {
       this.#giveWay(pool, connection)
     } else if (this.#serve(pool, connection)) {
       this.#admit(pool)
+    } else if (pool.waiters.size > 0) {
+      // Those who wait need one that speaks otherwise.
+      this.#retire(connection)
     } else {
       connection.idleSince = now
       pool.idle.push(connection)
@@ -556,15 +588,14 @@ export class Pools {
     this.#retire(connection)
   }
 
-  /** Hands the connection to the pool's first waiter; false where nobody waits. */
+  /** Hands the connection to the first in the queue that it can serve; false where there is none. */
   #serve(pool: Pool, connection: Connection): boolean {
-    for (const waiter of pool.waiters) {
-      pool.waiters.delete(waiter)
-      waiter.resolve(grant(pool, connection, waiter.expectedMs))
-      if (pool.waiters.size === 0) this.#stopStarving(pool)
-      return true
-    }
-    return false
+    const waiter = firstFor(pool, connection)
+    if (!waiter) return false
+    pool.waiters.delete(waiter)
+    waiter.resolve(grant(pool, connection, waiter.expectedMs))
+    if (pool.waiters.size === 0) this.#stopStarving(pool)
+    return true
   }
 
   #stopStarving(pool: Pool): void {
@@ -595,6 +626,10 @@ export class Pools {
       const isUnused = connection.idleSince <= now - this.#limits.poolIdleTimeoutMs
       if (isUnused || connection.expiresAt <= now) this.#retire(connection)
     }
+  }
+
+  *#connections(): Iterable<Connection> {
+    for (const pool of this.#pools.values()) yield* pool.connections
   }
 
   /** Lets a pool go that has neither connections nor waiters. */

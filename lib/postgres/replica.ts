@@ -6,7 +6,7 @@ import type { WalHistory } from './wal-history.ts'
 
 /** Why a replica gets no calls; of one kind, only the first time is worth telling. */
 export interface Trouble {
-  kind: 'silent' | 'foreign' | 'behind'
+  kind: 'silent' | 'foreign' | 'diverged' | 'behind'
   /** Such as `does not answer (ECONNREFUSED)`. */
   what: string
 }
@@ -15,6 +15,9 @@ export interface Trouble {
 export interface Primary {
   /** Of pg_control_system: all servers that are copies of one have the same. */
   system: string
+  /** The line of WAL that it writes; a promotion begins a new one. */
+  timeline: number
+  /** Of that timeline. */
   history: WalHistory
 }
 
@@ -23,6 +26,7 @@ interface Position {
   /** Bytes of WAL. */
   replayed: string | null
   system: string
+  timeline: number
 }
 
 /** A replica that has not answered for so long gets no calls until it does. */
@@ -113,8 +117,11 @@ export class Replica {
     return this.#pools.end()
   }
 
-  #note({ is_in_recovery, replayed, system }: Position, { system: own, history }: Primary): void {
-    this.#trouble = foreign(is_in_recovery, system === own)
+  #note(
+    { is_in_recovery, replayed, system, timeline }: Position,
+    { system: own, timeline: current, history }: Primary,
+  ): void {
+    this.#trouble = foreign(is_in_recovery, system === own) ?? diverged(timeline, current)
     if (this.#trouble || replayed === null) {
       this.#currentAt = Number.NEGATIVE_INFINITY
       return
@@ -141,13 +148,22 @@ export class Replica {
   }
 }
 
+/**
+ * The timeline is that of the WAL which is being received. It is NULL where none is, and for a role
+ * without pg_read_all_stats; the control file has it then, as of the last restartpoint.
+ */
 async function readPosition(sql: Sql): Promise<Position> {
   const [row] = await sql<Position[]>`
     select
       pg_is_in_recovery() as is_in_recovery,
       pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::text as replayed,
-      system_identifier::text as system
-    from pg_control_system()
+      system_identifier::text as system,
+      coalesce(
+        (select received_tli from pg_stat_wal_receiver),
+        greatest(checkpoint.timeline_id, recovery.min_recovery_end_timeline)
+      ) as timeline
+    from pg_control_system(), pg_control_checkpoint() as checkpoint,
+      pg_control_recovery() as recovery
   `
   return row!
 }
@@ -157,6 +173,16 @@ function foreign(isInRecovery: boolean, isSameSystem: boolean): Trouble | undefi
     return { kind: 'foreign', what: 'is no replica of DATABASE_URL: another server' }
   if (isInRecovery) return undefined
   return { kind: 'foreign', what: 'is no replica of DATABASE_URL: not in recovery' }
+}
+
+/**
+ * A position on one timeline says nothing of another one: after a failover, a replica of the former
+ * primary may have replayed what the new one has not.
+ */
+function diverged(timeline: number, current: number): Trouble | undefined {
+  if (timeline === current) return undefined
+  const what = `is on timeline ${timeline}, and the primary is on ${current}`
+  return { kind: 'diverged', what }
 }
 
 function silent(why?: string): Trouble {

@@ -5,7 +5,7 @@ import { isConnectionLost } from './errors.ts'
 import type { CredentialsOf, PoolLimits, Pools } from './pools.ts'
 import { type Primary, Replica, type Trouble } from './replica.ts'
 import type { Server } from './server.ts'
-import { WalHistory } from './wal-history.ts'
+import { endOfWal, WalHistory } from './wal-history.ts'
 
 export interface ReplicasOptions extends PoolLimits {
   /** A replica that is further behind gets no calls. */
@@ -21,8 +21,12 @@ export interface ReplicaStatus {
 }
 
 interface Written {
-  /** Bytes of WAL. */
-  written: string
+  /** Where the next record begins, in bytes of WAL. */
+  inserted: string
+  timeline: number
+  /** Bytes. */
+  block: number
+  segment: number
   system: string
 }
 
@@ -45,6 +49,7 @@ export class Replicas {
   readonly #history: WalHistory
   /** Of the primary, once that has answered. */
   #system: string | undefined
+  #timeline = 0
   /** By database: the moment of `performance.now()` that a replica has to be current with. */
   readonly #notBefore = new Map<string, number>()
   #allNotBefore = 0
@@ -76,6 +81,12 @@ export class Replicas {
   start(): void {
     this.#timer = setInterval(() => this.#round(), this.#everyMs).unref()
     this.#round()
+  }
+
+  /** The connections of each replica that takes calls now, such as for looking at its functions. */
+  usable(): Pools[] {
+    const since = this.#oldest()
+    return this.#replicas.filter((one) => one.isCurrent(since)).map(({ pools }) => pools)
   }
 
   /** The connections of a replica that is current enough for this database: each in its turn. */
@@ -150,7 +161,11 @@ export class Replicas {
     const patience = sleep(this.#everyMs / 2, undefined, { ref: false })
     await Promise.race([this.#askPrimary(), patience])
     if (this.#system === undefined) return
-    const primary: Primary = { system: this.#system, history: this.#history }
+    const primary: Primary = {
+      system: this.#system,
+      timeline: this.#timeline,
+      history: this.#history,
+    }
     await Promise.all(
       this.#replicas.map(async (replica) => {
         if (this.#ended) return
@@ -165,12 +180,11 @@ export class Replicas {
     this.#isAsking = true
     const at = performance.now()
     try {
-      const { written, system } = await this.#primary.use(
-        this.#primary.server.database,
-        readWritten,
-      )
-      this.#history.note(at, BigInt(written))
-      this.#system = system
+      const row = await this.#primary.use(this.#primary.server.database, readWritten)
+      if (row.timeline !== this.#timeline) this.#history.clear()
+      this.#history.note(at, endOfWal(BigInt(row.inserted), row.block, row.segment))
+      this.#timeline = row.timeline
+      this.#system = row.system
       this.#isPrimaryMute = false
     } catch (error) {
       this.#tellOfPrimary(error)
@@ -210,10 +224,17 @@ export class Replicas {
   }
 }
 
+/**
+ * The insert position: what was committed asynchronously is in the WAL, and need not be written yet.
+ * The name of a WAL file begins with its timeline (8 hexadecimal digits).
+ */
 async function readWritten(sql: Sql): Promise<Written> {
   const [row] = await sql<Written[]>`
     select
-      pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text as written,
+      pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::text as inserted,
+      ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int as timeline,
+      current_setting('wal_block_size')::int as block,
+      pg_size_bytes(current_setting('wal_segment_size'))::int as segment,
       system_identifier::text as system
     from pg_control_system()
   `

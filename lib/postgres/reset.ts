@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { quoteIdentifier } from '../names.ts'
-import type { Connection, Sql } from './connection.ts'
+import type { Connection } from './connection.ts'
+import type { Session } from './session/session.ts'
 
 /** A connection whose session is not reset in this time is cut. */
 const LIMIT_MS = 5000
@@ -10,15 +11,16 @@ const HALF_RANGE = 2 ** 46
 /**
  * Makes the session of a connection what it was when it was opened: role, settings, cursors,
  * temporary tables, LISTEN, advisory locks, sequences' last values, prepared statements, random
- * numbers. As DISCARD ALL does, which would also take the statements that the driver has prepared.
+ * numbers. As DISCARD ALL does, which would also take the statements that the session has prepared.
  * @returns false where it could not, and the connection is not to be used again
  */
 export async function resetSession(connection: Connection): Promise<boolean> {
   const timer = setTimeout(() => connection.destroy(), LIMIT_MS)
   try {
-    // Without the driver's own statements, each of its queries would fail.
-    if (!(await reset(connection.sql))) connection.isSpent = true
+    const session = await connection.session
+    await reset(session)
     connection.needsReset = false
+    connection.mode = 'exclusive'
     return true
   } catch {
     return false
@@ -27,19 +29,9 @@ export async function resetSession(connection: Connection): Promise<boolean> {
   }
 }
 
-interface Left {
-  /** Statements that SQL has prepared, by name. */
-  prepared: string[] | null
-  /** Whether those that the driver has prepared are still there. */
-  is_whole: boolean
-}
-
-/**
- * The settings first: with another search path, names may not be PostgreSQL's own.
- * @returns false where the statements that the driver has prepared are gone
- */
-async function reset(sql: Sql): Promise<boolean> {
-  const results = await sql.unsafe<Left[][]>(`
+/** The settings first: with another search path, names may not be PostgreSQL's own. */
+async function reset(session: Session): Promise<void> {
+  const resetting = session.simple(`
     close all;
     set session authorization default;
     reset role;
@@ -54,13 +46,16 @@ async function reset(sql: Sql): Promise<boolean> {
         select pg_catalog.json_agg(s.name)
         from pg_catalog.pg_prepared_statements s
         where s.from_sql
-      ) as prepared,
-      exists (select from pg_catalog.pg_prepared_statements s where not s.from_sql) as is_whole
+      ),
+      (select pg_catalog.count(*) from pg_catalog.pg_prepared_statements s where not s.from_sql)
   `)
-  const [{ prepared, is_whole: isWhole }] = results.at(-1) as [Left]
-  if (!prepared) return isWhole
-  await sql.unsafe(prepared.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))
-  return isWhole
+  session.flush()
+  const results = await resetting
+  const [, , fromSql, ofSession] = results.at(-1)!.rows[0]!
+  if (Number(ofSession!.toString()) < session.prepared) session.forgetStatements()
+  if (!fromSql) return
+  const names = JSON.parse(fromSql.toString()) as string[]
+  await session.simple(names.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))
 }
 
 /** From -1 to 1. */

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Server } from './server.ts'
-import { openSocket } from './socket.ts'
+import { openSocket } from './session/socket.ts'
 
 /** A socket, and the one host that it leads to. */
 export interface Reached {

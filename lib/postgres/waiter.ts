@@ -1,9 +1,13 @@
 import { GatewayError } from '../errors.ts'
+import type { Speaks } from './connection.ts'
 import type { Lease } from './lease.ts'
 import type { Pool } from './pool.ts'
 
-/** Who a connection is for; `onGone` is called when nobody waits for the work any more. */
+/** The client that a connection is for. */
 export interface Client {
+  /** It has gone away: nothing more is sent to PostgreSQL for it. */
+  readonly isGone: boolean
+  /** Called once when it goes away; for one at a time, who takes it back at the end. */
   onGone: (() => void) | undefined
 }
 
@@ -11,6 +15,8 @@ export interface Client {
 export interface Waiter {
   /** `performance.now()` */
   since: number
+  /** What its connection has to speak. */
+  speaks: Speaks
   /** Of a quick call, which may share; undefined: it waits for a connection of its own. */
   expectedMs: number | undefined
   resolve: (lease: Lease) => void
@@ -19,6 +25,9 @@ export interface Waiter {
 
 export interface WaiterOptions {
   waitMs: number
+  speaks: Speaks
+  /** `performance.now()` when the call's own time is up (`timeout_ms`). */
+  deadline?: number | undefined
   client: Client | undefined
   expectedMs: number | undefined
   /** It has left the queue with nothing, since its time was up or its client has gone. */
@@ -27,10 +36,17 @@ export interface WaiterOptions {
 
 /**
  * Puts one more into the pool's queue, behind all others.
- * @throws {GatewayError} pool_exhausted when its time is up, or its client goes away
+ * @throws {GatewayError} pool_exhausted after `waitMs`, or when its client goes away; query_timeout
+ *   at its deadline
  */
 export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
-  const { waitMs, client, expectedMs, onLeft } = options
+  const { speaks, client, expectedMs, onLeft } = options
+  const { database } = pool
+  const { ms, error } = waitLimit(
+    options,
+    database,
+    (limit) => `No connection to ${database} became free within ${limit}`,
+  )
   return new Promise((resolve, reject) => {
     const settle = () => {
       clearTimeout(timer)
@@ -38,6 +54,7 @@ export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
     }
     const waiter: Waiter = {
       since: performance.now(),
+      speaks,
       expectedMs,
       resolve: (lease) => {
         settle()
@@ -53,17 +70,22 @@ export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
       onLeft(isTimeUp)
       waiter.reject(error)
     }
-    const timer = setTimeout(() => leave(true, exhausted(pool.database, waitMs)), waitMs)
-    if (client) client.onGone = () => leave(false, clientGone(pool.database))
+    const timer = setTimeout(() => leave(true, error()), ms)
+    if (client) client.onGone = () => leave(false, clientGone(database))
     pool.waiters.add(waiter)
   })
 }
 
+const CLIENT_GONE = 'The client did not wait for a connection'
+
 /** Its client has gone away before there was a connection. */
 export function clientGone(database: string): GatewayError {
-  return new GatewayError('pool_exhausted', 'The client did not wait for a connection', {
-    database,
-  })
+  return new GatewayError('pool_exhausted', CLIENT_GONE, { database })
+}
+
+/** Whether it is an error of `clientGone`, which says nothing to other clients. */
+export function isClientGone(error: unknown): boolean {
+  return error instanceof GatewayError && error.message === CLIENT_GONE
 }
 
 /** More calls wait than may. */
@@ -75,10 +97,29 @@ export function queueFull({ database, waiters }: Pool): GatewayError {
   )
 }
 
-function exhausted(database: string, waitMs: number): GatewayError {
-  return new GatewayError(
-    'pool_exhausted',
-    `No connection to ${database} became free within ${waitMs / 1000} s`,
-    { database },
-  )
+/** How long something is waited for, and the error when it has not come by then. */
+export interface WaitLimit {
+  /** Milliseconds from now on. */
+  ms: number
+  error: () => GatewayError
+}
+
+/**
+ * The limit of a wait: `waitMs`, or the call's own deadline where that is sooner. The error is
+ * pool_exhausted (503) for the one and query_timeout (504) for the other; `tell` makes its message
+ * of the limit, such as `5 s`.
+ */
+export function waitLimit(
+  { waitMs, deadline = Number.POSITIVE_INFINITY }: Pick<WaiterOptions, 'waitMs' | 'deadline'>,
+  database: string,
+  tell: (limit: string) => string,
+): WaitLimit {
+  const left = deadline - performance.now()
+  if (left >= waitMs) {
+    const message = tell(`${waitMs / 1000} s`)
+    return { ms: waitMs, error: () => new GatewayError('pool_exhausted', message, { database }) }
+  }
+  const message = tell(`the call's own time (timeout_ms)`)
+  const error = () => new GatewayError('query_timeout', message, { database })
+  return { ms: Math.max(0, left), error }
 }

@@ -36,8 +36,33 @@ export class WalHistory {
     return this.#marks.findLast(({ written }) => written <= replayed)?.at
   }
 
+  /** Forgets all: another timeline begins. */
+  clear(): void {
+    this.#marks.length = 0
+    this.#since = undefined
+  }
+
   /** The moment of the first note. */
   get since(): number | undefined {
     return this.#since
   }
+}
+
+/**
+ * Bytes of the headers of WAL pages: of the first one of a segment, and of the others
+ * (SizeOfXLogLongPHD and SizeOfXLogShortPHD in PostgreSQL's xlog_internal.h).
+ */
+const LONG_HEADER = 40n
+const SHORT_HEADER = 24n
+
+/**
+ * The end of the last WAL record, of the position where the next one begins. They are the same but
+ * where the next one begins a page: it comes behind the page's header, and a replica that has
+ * everything has replayed up to the page. A primary that is idle may stay there for long, such as
+ * after pg_switch_wal().
+ */
+export function endOfWal(inserted: bigint, block: number, segment: number): bigint {
+  const inPage = inserted % BigInt(block)
+  const isFirst = inserted % BigInt(segment) < BigInt(block)
+  return inPage === (isFirst ? LONG_HEADER : SHORT_HEADER) ? inserted - inPage : inserted
 }

@@ -1,12 +1,19 @@
 import fc from 'fast-check'
 import { describe } from 'vitest'
-import { Pace } from '../../lib/call/pace.ts'
-import { bindCall } from '../../lib/call/parameters.ts'
-import type { Argument, ArgumentKind, Signature } from '../../lib/call/signature.ts'
-import { resultSql } from '../../lib/call/sql.ts'
-import { bindTexts, chooseByNames } from '../../lib/call/url-parameters.ts'
-import { NoText, valueText } from '../../lib/call/values.ts'
-import { type JsonValue, parseJson } from '../../lib/json.ts'
+import { bindCall } from '../../lib/call/bind/parameters.ts'
+import { NoText } from '../../lib/call/bind/text.ts'
+import { bindTexts, chooseByNames } from '../../lib/call/bind/url-parameters.ts'
+import { plainValue, structuredValue, type ValueText } from '../../lib/call/bind/values.ts'
+import { callStatement } from '../../lib/call/run/statement.ts'
+import type {
+  Argument,
+  ArgumentKind,
+  Signature,
+  TypeShapes,
+} from '../../lib/call/signatures/signature.ts'
+import type { Json } from '../../lib/json/json.ts'
+import { runNow } from '../../lib/json/slices.ts'
+import { boundNow, jsonOfText } from '../helpers/json.ts'
 import { fuzz } from './fuzz.ts'
 import { mutatedTexts } from './mutations.ts'
 
@@ -22,10 +29,20 @@ const KINDS: [ArgumentKind, type: string, category: string][] = [
   ['array[]', 'ids[]', 'A'],
   ['structured', 'integer[]', 'A'],
   ['structured', 'address', 'C'],
+  ['bytea', 'bytea', 'U'],
   ['polymorphic', 'anyelement', 'P'],
   ['polymorphic', 'anyarray', 'P'],
   ['polymorphic', 'anyrange', 'P'],
 ]
+
+const SHAPES: TypeShapes = {
+  address: {
+    kind: 'composite',
+    attributes: { a: 'hstore', x: 'address', y: 'text', '': 'hstore' },
+  },
+  hstore: { kind: 'hstore' },
+  'hstore[]': { kind: 'array', of: 'hstore' },
+}
 
 const TEXTS = [
   '{"a":[1,2.50,{"b":"x\\"y"}],"":null}',
@@ -36,21 +53,36 @@ const TEXTS = [
   '{"x":{"y":{"z":[[[[[[[[1]]]]]]]]}}}',
 ]
 
+/** A JSON text. */
 const values = fc.oneof(
-  fc.jsonValue({ maxDepth: 4 }) as fc.Arbitrary<JsonValue>,
-  mutatedTexts(TEXTS).map((text) => {
-    try {
-      return parseJson(text)
-    } catch {
-      return text
-    }
-  }),
+  fc.json({ maxDepth: 4 }),
+  mutatedTexts(TEXTS).map((text) => (isJson(text) ? text : JSON.stringify(text))),
 )
+
+function isJson(text: string): boolean {
+  try {
+    jsonOfText(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function boundValue(kind: ArgumentKind, type: string, value: Json): ValueText {
+  const argument = argumentOf([kind, type, 'U'], 'p_a')
+  const given = { argument, label: 'p_a', value, named: false, variadic: false }
+  return plainValue(kind, value) ?? runNow(structuredValue(kind, SHAPES, given))
+}
+
+function argumentOf([kind, type, category]: (typeof KINDS)[number], name: string | null): Argument {
+  const element = type.endsWith('[]') ? type.slice(0, -2) : null
+  return { name, type, category, preferred: type === 'text', kind, element, default: 'null' }
+}
 
 const isNoText = (error: unknown) => error instanceof NoText
 
 /** Text that PostgreSQL could not be sent. */
-function checkText(text: string | null): void {
+function checkText(text: string | Buffer | null): void {
   if (text?.includes('\0')) throw new Error('It holds a NUL character')
 }
 
@@ -62,14 +94,7 @@ const signatures: fc.Arbitrary<Signature> = fc
     variadic: fc.boolean(),
   })
   .map(({ args, named, defaults, variadic }) => {
-    const list = args.map(
-      ([kind, type, category], i): Argument => ({
-        name: named ? `p_${i}` : undefined,
-        type,
-        category,
-        kind,
-      }),
-    )
+    const list = args.map((one, i) => argumentOf(one, named ? `p_${i}` : null))
     return {
       kind: 'function',
       schema: 'public',
@@ -77,18 +102,19 @@ const signatures: fc.Arbitrary<Signature> = fc
       arguments: list,
       defaults: Math.min(defaults, list.length),
       variadic: variadic && list.at(-1)?.category === 'A',
+      types: SHAPES,
       isPolymorphic: list.some(({ kind }) => kind === 'polymorphic'),
       returnsVoid: false,
       isOpenRecord: false,
       outputs: [],
-      isReadOnly: true,
-      oid: 16_400,
+      index: 0,
+      language: 'sql',
+      volatility: 'stable',
+      settings: null,
       relation: null,
       identity: 'f()',
       text: 'f()',
-      afterwards: 'keep',
-      statements: new Map(),
-      pace: new Pace(),
+      verdict: { reads: false, handles: false, afterwards: 'keep', altersFormats: false },
     }
   })
 
@@ -97,37 +123,38 @@ describe('parameters', () => {
   fuzz(
     'values',
     one,
-    ([[kind], value]) => {
-      if (kind !== 'polymorphic') checkText(valueText(kind, 'p_a', value).value)
+    ([[kind, type], text]) => {
+      if (kind !== 'polymorphic') checkText(boundValue(kind, type, jsonOfText(text)).value)
     },
     { isRefusal: isNoText },
   )
 
+  const names = fc.constantFrom('p_0', 'p_1', 'p_2', 'p_3', '__proto__', 'p_x')
   const given = fc.oneof(
-    fc.array(values, { maxLength: 4 }),
-    fc.dictionary(fc.constantFrom('p_0', 'p_1', 'p_2', 'p_3', '__proto__', 'p_x'), values, {
-      maxKeys: 4,
-    }),
+    fc.array(values, { maxLength: 4 }).map((list) => `[${list.join()}]`),
+    fc
+      .array(fc.tuple(names, values), { maxLength: 4 })
+      .map((list) => `{${list.map(([name, value]) => `"${name}":${value}`).join()}}`),
   )
   const calls = fc.tuple(fc.array(signatures, { minLength: 1, maxLength: 3 }), given)
   fuzz('of a call', calls, ([overloads, params]) => {
-    const call = bindCall('f', overloads, params)
+    const call = boundNow(bindCall('f', overloads, jsonOfText(params)))
     for (const { value } of call.parameters) checkText(value)
-    resultSql(call, 1000)
+    callStatement(call, 1000)
   })
 
   const urlTexts = mutatedTexts(['1', '[1,2]', '{"a":1}', '{1,2}', 'x y', ''])
   const urlParams = fc.array(
     fc.tuple(
       fc.constantFrom('p_0', 'p_1', 'p_2', '__proto__'),
-      fc.array(urlTexts, { minLength: 1, maxLength: 3 }),
+      fc.array(fc.option(urlTexts), { minLength: 1, maxLength: 3 }),
     ),
     { maxLength: 3 },
   )
   const queries = fc.tuple(fc.array(signatures, { minLength: 1, maxLength: 2 }), urlParams)
   fuzz('of a URL', queries, ([overloads, pairs]) => {
     const params = new Map(pairs)
-    const call = bindTexts(chooseByNames('f', overloads, params), params)
+    const call = boundNow(bindTexts(chooseByNames('f', overloads, params), params))
     for (const { value } of call.parameters) checkText(value)
   })
 })

@@ -23,7 +23,7 @@ const HOSTILE = [
   { street: { street: [] }, number: 'x', __proto__: null },
 ]
 
-const HEAD = 'host: gateway\r\nconnection: close\r\n'
+const HEAD = 'host: localhost\r\nconnection: close\r\n'
 
 /** Put together again after its parts were changed, with the body's true length. */
 function request(line: string, headers: string, body: Buffer | string = ''): RawRequest {

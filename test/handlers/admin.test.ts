@@ -224,6 +224,7 @@ describe('GET /health', () => {
     expect(status).toBe(200)
     expect(body).toEqual({
       status: 'healthy',
+      version: '0.1.0',
       postgres_connected: true,
       active_pools: expect.any(Number),
       total_connections: expect.any(Number),

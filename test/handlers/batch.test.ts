@@ -8,6 +8,7 @@ import {
   sessionsRunning,
   startTestGateway,
   type TestGateway,
+  uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { until } from '../helpers/process.ts'
@@ -174,7 +175,8 @@ describe.each([
     })
     const response = await fetch(`${gateway.url}/batch`, {
       method: 'POST',
-      body: new Blob([body.replace('"?"', digits)]),
+      headers: { 'content-type': 'application/json' },
+      body: body.replace('"?"', digits),
     })
     expect(await response.text()).toContain(`[{"exactly":${digits}}]`)
   })
@@ -201,40 +203,42 @@ describe.each([
   })
 
   test('whose functions were replaced by a deploy run as they are now', async () => {
+    const edition = uniqueName('edition')
     await define(`
-      create function edition() returns text language sql as $$ select 'old' $$;
-      create function edition(p_n int) returns text language sql as $$ select 'old' || p_n $$;
+      create function ${edition}() returns text language sql as $$ select 'old' $$;
+      create function ${edition}(p_n int) returns text language sql as $$ select 'old' || p_n $$;
     `)
     const before: string = newId()
-    const calls: Call[] = [['edition'], ['add_note', before], ['edition', 2], ['edition']]
-    const texts = ({ results }: Json) => results.map(({ rows }: Json) => rows[0].edition)
+    const calls: Call[] = [[edition], ['add_note', before], [edition, 2], [edition]]
+    const texts = ({ results }: Json) => results.map(({ rows }: Json) => rows[0][edition])
     expect(texts(await batch(calls, more))).toEqual(['old', undefined, 'old2', 'old'])
     await define(`
-      drop function edition(), edition(int);
-      create function edition() returns table (edition text) language sql as $$ select 'new' $$;
-      create function edition(p_n text) returns text language sql as $$ select 'new' || p_n $$;
+      drop function ${edition}(), ${edition}(int);
+      create function ${edition}() returns table (${edition} text) language sql as $$ select 'new' $$;
+      create function ${edition}(p_n text) returns text language sql as $$ select 'new' || p_n $$;
       delete from note where id = '${before}';
     `)
     expect(texts(await batch(calls, more))).toEqual(['new', undefined, 'new2', 'new'])
     expect(await kept([before])).toEqual([before])
-    await define('drop function edition(), edition(text)')
+    await define(`drop function ${edition}(), ${edition}(text)`)
   })
 
   test('whose functions were read-only and are not any more, write', async () => {
+    const turning = uniqueName('turning')
     await define(`
-      create function turning(p_id text) returns text language sql stable as $$ select p_id $$
+      create function ${turning}(p_id text) returns text language sql stable as $$ select p_id $$
     `)
     const [first, second] = [newId(), newId()]
-    expect((await batch([['turning', first]], more)).results[0].row_count).toBe(1)
+    expect((await batch([[turning, first]], more)).results[0].row_count).toBe(1)
     await define(`
-      create or replace function turning(p_id text) returns text language sql volatile
+      create or replace function ${turning}(p_id text) returns text language sql volatile
       as $$ insert into note values (p_id) returning id $$
     `)
-    expect((await batch([['turning', second]], more)).results[0].rows).toEqual([
-      { turning: second },
+    expect((await batch([[turning, second]], more)).results[0].rows).toEqual([
+      { [turning]: second },
     ])
     expect(await kept([first, second])).toEqual([second])
-    await define('drop function turning')
+    await define(`drop function ${turning}`)
   })
 
   test('leave nothing open behind them', async () => {
@@ -407,7 +411,7 @@ describe('in one transaction', () => {
       message: 'third',
       call: 2,
       database,
-      cause: 'third',
+      cause: 'third | HINT: Say yes',
       sqlstate: 'P0001',
       hint: 'Say yes',
       context: expect.stringContaining('PL/pgSQL function fail(text)'),
@@ -608,7 +612,7 @@ describe('timeout_ms', () => {
     async (more) => {
       const startedAt = Date.now()
       const { status, results } = await batch(
-        [['echo', 1], ['slow', 0.15], ...Array(98).fill(['slow', 3])],
+        [['echo', 1], ['slow', 0.05], ...Array(98).fill(['slow', 3])],
         { timeout_ms: 300, ...more },
       )
       expect(status).toBe(200)

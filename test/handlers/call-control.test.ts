@@ -288,6 +288,16 @@ test('Server-Timing tells the wait for a connection, the query, and the whole', 
   expect(total).toBeGreaterThanOrEqual(query)
 })
 
+test('the wait has the opening of a connection in it', async () => {
+  const waitOf = async () => {
+    const { headers } = await call('slow', [0])
+    return Number(/wait;dur=([\d.]+)/.exec(headers.get('server-timing'))![1])
+  }
+  await gateway.gateway.pools.closeDatabase(database)
+  // PostgreSQL starts a process for it, and checks a password.
+  expect(await waitOf()).toBeGreaterThan(1)
+})
+
 describe('quick calls share a connection', () => {
   const backends = async (name: string, params: () => unknown, count: number) => {
     const answers = await Promise.all(Array.from({ length: count }, () => call(name, params())))

@@ -446,10 +446,10 @@ describe('overloads', () => {
       error: 'invalid_request',
       candidates: ['pick(p_id integer, p_name text)', 'pick(p_name text, p_id integer)'],
     })
-    expect(await failure('pick', [null])).toMatchObject({
-      status: 400,
-      candidates: expect.arrayContaining(['pick(p_id integer)', 'pick(p_name text)']),
-    })
+  })
+
+  test('null is a literal without a type, which becomes text', async () => {
+    expect(await rows('pick', [null])).toEqual([{ pick: 'text' }])
   })
 
   test('none that fits is a 404 with all', async () => {
@@ -616,15 +616,19 @@ describe('what is not a function to be called', () => {
     'pïng',
     'p'.repeat(64),
     ' ',
-    5,
-    true,
-    ['ping'],
-    { name: 'ping' },
   ])('%j is not a name', async (name) => {
     expect(await post({ platform, function: name })).toMatchObject({
       status: 400,
       error: 'invalid_request',
       message: expect.stringMatching(/^function must match \^\[a-z_\]/),
+    })
+  })
+
+  test.each([5, true, ['ping'], { name: 'ping' }])('%j is no string', async (name) => {
+    expect(await post({ platform, function: name })).toMatchObject({
+      status: 400,
+      error: 'invalid_request',
+      message: `function must be a string; got ${JSON.stringify(name)}`,
     })
   })
 
@@ -676,7 +680,7 @@ describe('the request', () => {
     }
   })
 
-  test('may say its content type in other ways, or not at all', async () => {
+  test('may say its content type in other ways', async () => {
     for (const type of [
       'application/json; charset=utf-8',
       'APPLICATION/JSON',
@@ -685,9 +689,6 @@ describe('the request', () => {
       const answer = await gateway.post('/call', pingBody(), { 'content-type': type })
       expect(answer.body.rows).toEqual([{ ping: 'pong' }])
     }
-    const bytes = new Blob([pingBody()])
-    const answer = await fetch(`${gateway.url}/call`, { method: 'POST', body: bytes })
-    expect(answer.status).toBe(200)
   })
 
   test('in many small pieces is put together', async () => {
@@ -718,7 +719,7 @@ describe('the request', () => {
     expect(await post(body)).toMatchObject({ status: 400, error: 'invalid_request', message })
   })
 
-  test.each(['my platform', 'a.b', 'a/b', 'ü', '"', "a'b", 'x'.repeat(64), 7, true, ['a'], {}])(
+  test.each(['my platform', 'a.b', 'a/b', 'ü', '"', "a'b", 'x'.repeat(64)])(
     'with the platform %j is a 400',
     async (value) => {
       expect(await post({ platform: value, function: 'ping' })).toMatchObject({
@@ -729,7 +730,7 @@ describe('the request', () => {
     },
   )
 
-  test.each(['a b', 'a.b', '../x', 'x'.repeat(64), 7, false, [], {}])(
+  test.each(['a b', 'a.b', '../x', 'x'.repeat(64)])(
     'with the tenant %j is a 400',
     async (value) => {
       expect(await post({ platform, tenant_id: value, function: 'ping' })).toMatchObject({
@@ -739,6 +740,16 @@ describe('the request', () => {
       })
     },
   )
+
+  test.each([7, 1.5, false, [], ['a'], {}])('with a name that is no string: %j', async (value) => {
+    for (const field of ['platform', 'tenant_id']) {
+      expect(await post({ platform, function: 'ping', [field]: value })).toMatchObject({
+        status: 400,
+        error: 'invalid_request',
+        message: `${field} must be a string; got ${JSON.stringify(value)}`,
+      })
+    }
+  })
 
   test('with the tenant "main" is refused, in every case', async () => {
     for (const tenant_id of ['main', 'MAIN', 'Main']) {
@@ -961,7 +972,7 @@ describe('what a function raises', () => {
       status,
       error: 'query_failed',
       message: 'It failed',
-      cause: 'It failed',
+      cause: 'It failed | DETAIL: In detail | HINT: Try again',
       sqlstate,
       detail: 'In detail',
       hint: 'Try again',
@@ -1030,10 +1041,12 @@ describe('what a function raises', () => {
     }
   })
 
-  test('a status without a body is still a whole answer', async () => {
-    for (const status of [204, 205, 304]) {
-      const body = { platform, function: 'raise_as', params: [`PT${status}`] }
-      expect(await raw({ chunks: [JSON.stringify(body)] })).toMatchObject({ status, text: '' })
+  // C8: it was rolled back, and the client has to see that.
+  test('a status that has no body, or says that all went well, is 500 with a body', async () => {
+    for (const status of [200, 204, 205, 304]) {
+      const sqlstate = `PT${status}`
+      const { status: answered, ...error } = await failure('raise_as', [sqlstate])
+      expect([answered, error]).toMatchObject([500, { error: 'query_failed', sqlstate }])
     }
     expect(await rows('ping')).toEqual([{ ping: 'pong' }])
   })
@@ -1132,7 +1145,9 @@ describe('a value that does not convert', () => {
     ['shape', { mood: 'angry' }],
     ['shape', { size: 0 }],
     ['shape', { origin: { x: 1.5 } }],
-    ['shape', { origin: [] }],
+    ['shape', { origin: [1] }],
+    ['shape', { Origin: { x: 1 } }],
+    ['shape', { origin: { z: 1 } }],
     ['shape', { points: [{ x: 1 }, { x: 'a' }] }],
     ['shape', { points: {} }],
   ]
@@ -1176,7 +1191,8 @@ describe('a value that does not convert', () => {
         type,
         cause: expect.any(String),
       })
-      expect(error.message).toBe(`Parameter p_value (${type}) does not convert: ${error.cause}`)
+      const why = error.cause.split(' | ')[0]
+      expect(error.message).toBe(`Parameter p_value (${type}) does not convert: ${why}`)
     }
   })
 
@@ -1299,6 +1315,10 @@ describe('a function that has changed', () => {
     await define(`drop routine if exists chameleon; create ${after}`)
   }
   const sql = 'language sql as'
+  /** What is changed by hand is seen within 5 s, and looked for once a second at most. */
+  const IN_TIME = { timeout: 8000, interval: 250 }
+  const seen = (name: string, params: unknown) =>
+    expect.poll(async () => (await gateway.call(platform, name, params)).body, IN_TIME)
 
   test('by a deploy takes its new parameters at once', async () => {
     const name = uniqueName('deploys')
@@ -1420,8 +1440,12 @@ describe('a function that has changed', () => {
     ],
   ])('behind the back of the gateway: %s', async (_, before, after, params, expected) => {
     await changed(before, after)
-    if (expected) expect(await rows('chameleon', params)).toEqual(expected)
-    else expect(await failure('chameleon', params)).toMatchObject({ status: 404 })
+    // What is changed by hand is seen within 5 s; mostly by the first call that does not fit.
+    const call = async () => {
+      const { status, body } = await gateway.call(platform, 'chameleon', params)
+      return expected ? body.rows : status
+    }
+    await expect.poll(call, IN_TIME).toEqual(expected ?? 404)
   })
 
   test('behind the back of the gateway: gone, and there again', async () => {
@@ -1429,11 +1453,13 @@ describe('a function that has changed', () => {
       `function chameleon(p int) returns int ${sql} $$ select p $$`,
       'schema if not exists unrelated',
     )
-    expect(await failure('chameleon', [1])).toMatchObject({
-      status: 404,
-      error: 'function_not_found',
-      message: 'There is no function chameleon',
-    })
+    await expect
+      .poll(() => failure('chameleon', [1]), IN_TIME)
+      .toMatchObject({
+        status: 404,
+        error: 'function_not_found',
+        message: 'There is no function chameleon',
+      })
     await define(`create function chameleon(p int) returns int ${sql} $$ select p $$`)
     expect(await rows('chameleon', [1])).toEqual([{ chameleon: 1 }])
   })
@@ -1443,12 +1469,12 @@ describe('a function that has changed', () => {
       drop function if exists chameleon;
       create function chameleon(p int) returns text ${sql} $$ select 'int' $$
     `)
-    expect(await failure('chameleon', ['x'])).toMatchObject({ status: 400 })
+    await seen('chameleon', ['x']).toMatchObject({ error: 'invalid_request' })
     await define(`create function chameleon(p text) returns text ${sql} $$ select 'text' $$`)
-    expect(await rows('chameleon', ['x'])).toEqual([{ chameleon: 'text' }])
+    await seen('chameleon', ['x']).toMatchObject({ rows: [{ chameleon: 'text' }] })
     expect(await rows('chameleon', [1])).toEqual([{ chameleon: 'int' }])
     await define('drop function chameleon(text)')
-    expect(await failure('chameleon', ['x'])).toMatchObject({ status: 400, type: 'integer' })
+    await seen('chameleon', ['x']).toMatchObject({ error: 'invalid_request', type: 'integer' })
     await define('drop function chameleon(int)')
   })
 
@@ -1496,9 +1522,9 @@ describe('a function that has changed', () => {
     await define(make(`enum ('light')`))
     expect(await rows('tint', ['light'])).toEqual([{ tint: 'light' }])
     await define(`drop type shade cascade; ${make(`enum ('dark')`)}`)
-    expect(await rows('tint', ['dark'])).toEqual([{ tint: 'dark' }])
+    await seen('tint', ['dark']).toMatchObject({ rows: [{ tint: 'dark' }] })
     await define(`drop type shade cascade; ${make('(name text, part real)')}`)
-    expect(await rows('tint', [{ name: 'a', part: 0.5 }])).toEqual([{ tint: '(a,0.5)' }])
+    await seen('tint', [{ name: 'a', part: 0.5 }]).toMatchObject({ rows: [{ tint: '(a,0.5)' }] })
   })
 
   test('an enum has another label', async () => {

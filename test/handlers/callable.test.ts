@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readNames, readSignatures } from '../../lib/call/pg-proc.ts'
+import { readSchemaWithin } from '../../lib/call/signatures/read-schema.ts'
 import { readConfig } from '../../lib/config.ts'
 import {
   connectTo,
@@ -180,13 +180,14 @@ test('a schema of the gateway, or of a session, is never one where functions are
       set search_path = pg_temp, _db_gateway_own, public`)
     const [row] = await sql`select pg_my_temp_schema()::regnamespace::text as schema`
     for (const schemas of [undefined, [row!.schema, '_db_gateway_own', 'public']]) {
-      expect(await readSignatures(sql, 'only_here', schemas)).toEqual([])
-      expect(await readSignatures(sql, 'helper', schemas)).toEqual([])
-      expect(await readSignatures(sql, 'where_am_i', schemas)).toMatchObject([{ schema: 'public' }])
-      const names = await readNames(sql, schemas)
-      expect(names).toContain('where_am_i')
-      expect(names).not.toContain('only_here')
-      expect(names).not.toContain('helper')
+      await sql.unsafe('begin')
+      const { facts } = await readSchemaWithin(sql, { callableSchemas: schemas })
+      await sql.unsafe('rollback')
+      const signatures = facts!.functions.flatMap(({ signature }) => signature ?? [])
+      const named = (name: string) => signatures.filter((one) => one.name === name)
+      expect(named('only_here')).toEqual([])
+      expect(named('helper')).toEqual([])
+      expect(named('where_am_i')).toMatchObject([{ schema: 'public' }])
     }
   } finally {
     await sql.end()

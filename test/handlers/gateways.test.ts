@@ -287,7 +287,8 @@ describe('what another gateway changes', () => {
     for (const one of [gateway, other]) await one.call(platform, 'greet')
   })
 
-  const isKnown = () => other.gateway.signatures.peek(`${platform}_main`, 'greet') !== undefined
+  const isKnown = () =>
+    other.gateway.calls.functions.peek(`${platform}_main`, 'greet') !== undefined
 
   test('by a deploy is forgotten as soon as it is done', async () => {
     expect(isKnown()).toBe(true)

@@ -17,7 +17,7 @@ const FUNCTIONS = {
     as $$ select 'slept' from pg_sleep(p_seconds) $$;`,
 }
 
-const HEAD = 'host: gateway\r\nconnection: close\r\n'
+const HEAD = 'host: localhost\r\nconnection: close\r\n'
 
 async function startWithPlatform(settings: Record<string, string> = {}) {
   const gateway = await startTestGateway(settings)
@@ -80,11 +80,32 @@ describe('what is no request', () => {
     expect(gateway.logged.at(-1)).toMatchObject({ level: 'info', status })
   })
 
-  test('a body whose chunks are wrong ends its request and the connection', async () => {
-    const chunked = `${HEAD}content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`
-    const text = await sendRaw(gateway.url, `POST /call HTTP/1.1\r\n${chunked}zz\r\n`)
-    expect(text).toBe('')
+  // C7
+  test.each([
+    ['/call', 'application/json'],
+    ['/register', 'multipart/form-data; boundary=b'],
+  ])('a body whose chunks are wrong is refused in JSON: %s', async (path, type) => {
+    const chunked = `${HEAD}content-type: ${type}\r\ntransfer-encoding: chunked\r\n\r\n`
+    for (const chunks of ['zz\r\n', '2\r\n{"\r\nzz\r\n', '2\r\n{"xx']) {
+      const text = await sendRaw(gateway.url, `POST ${path} HTTP/1.1\r\n${chunked}${chunks}`)
+      const { status, headers, body } = parseAnswer(text)
+      expect(status).toBe(400)
+      expect(headers.get('connection')).toBe('close')
+      expect(JSON.parse(body)).toMatchObject({
+        error: 'invalid_request',
+        message: expect.stringMatching(/^The request is not HTTP\/1\.1/),
+      })
+    }
     expect((await gateway.get('/health')).status).toBe(200)
+  })
+
+  // C7
+  test.each(['gzip, chunked', 'gzip'])('Transfer-Encoding: %s is 501', async (coding) => {
+    const head = `${HEAD}content-type: application/json\r\ntransfer-encoding: ${coding}\r\n\r\n`
+    const { status, body } = parseAnswer(
+      await sendRaw(gateway.url, `POST /call HTTP/1.1\r\n${head}0\r\n\r\n`),
+    )
+    expect([status, JSON.parse(body).error]).toEqual([501, 'invalid_request'])
   })
 
   // With a limit to their number, Node.js drops the headers that come last: the proxy's.
@@ -212,7 +233,7 @@ describe('clients that take their time', () => {
     return text
   }
 
-  const POST = `HTTP/1.1\r\nhost: gateway\r\ncontent-length: 5000\r\n`
+  const POST = `HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n`
   const JSON_TYPE = 'content-type: application/json\r\n\r\n'
   const FORM_TYPE = 'content-type: multipart/form-data; boundary=b\r\n\r\n'
 
@@ -266,7 +287,7 @@ describe('clients that take their time', () => {
     const { socket } = await openRaw(gateway.url)
     const closed = once(socket, 'close')
     socket.pause()
-    socket.write(callOf(platform, 'large', [30_000_000], 'host: gateway\r\n'))
+    socket.write(callOf(platform, 'large', [30_000_000], 'host: localhost\r\n'))
     await eventually('its line of log', () =>
       gateway.logged.some(({ message }) =>
         message?.startsWith('A client read nothing of its answer'),

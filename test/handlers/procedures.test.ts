@@ -34,6 +34,13 @@ async function rows(name: string, params?: unknown): Promise<Json[]> {
   return body.rows
 }
 
+/** What is changed by hand is seen within 5 s, and looked for once a second at most. */
+const seen = (name: string, params: unknown) =>
+  expect.poll(async () => (await gateway.call(platform, name, params)).body, {
+    timeout: 8000,
+    interval: 250,
+  })
+
 /** The status and the body of a call that fails. */
 async function failure(name: string, params?: unknown): Promise<Json> {
   const { status, body } = await gateway.call(platform, name, params)
@@ -287,7 +294,8 @@ describe('its parameters', () => {
       type,
       sqlstate,
     })
-    expect(error.message).toBe(`Parameter ${parameter} (${type}) does not convert: ${error.cause}`)
+    const why = error.cause.split(' | ')[0]
+    expect(error.message).toBe(`Parameter ${parameter} (${type}) does not convert: ${why}`)
   })
 
   test('may be VARIADIC', async () => {
@@ -314,14 +322,13 @@ describe('its parameters', () => {
     expect(await rows('pick', { p_id: '1' })).toEqual([{ o_which: 'integer' }])
     expect(await rows('pick', ['x', 1])).toEqual([{ o_which: 'both' }])
     expect(await rows('pick', [true])).toEqual([{ pick: 'function' }])
+    // As PostgreSQL chooses for a literal without a type.
+    expect(await rows('pick', [null])).toEqual([{ o_which: 'text' }])
+    await define('drop procedure pick(text)')
     expect(await failure('pick', [null])).toMatchObject({
       status: 400,
       error: 'invalid_request',
-      candidates: [
-        'pick(IN p_id integer, OUT o_which text)',
-        'pick(IN p_name text, OUT o_which text)',
-        'pick(p_flag boolean)',
-      ].sort(),
+      candidates: ['pick(IN p_id integer, OUT o_which text)', 'pick(p_flag boolean)'].sort(),
     })
   })
 
@@ -452,7 +459,7 @@ describe('a procedure that has changed', () => {
     await gateway.call(platform, 'chameleon', [1])
     await gateway.call(platform, 'chameleon', [1, 2])
     await define(`drop routine if exists chameleon; create ${after}`)
-    expect(await rows('chameleon', params)).toEqual(expected)
+    await seen('chameleon', params).toMatchObject({ rows: expected })
   })
 
   test('a type of its parameters has another name', async () => {
@@ -464,14 +471,14 @@ describe('a procedure that has changed', () => {
     expect(await rows('tint', ['light'])).toEqual([{ p_shade: 'light' }])
     expect(await rows('tinted', ['light'])).toEqual([{ tinted: 'light' }])
     await define('alter type shade rename to tone')
-    expect(await rows('tint', ['light'])).toEqual([{ p_shade: 'light' }])
-    expect(await rows('tinted', ['light'])).toEqual([{ tinted: 'light' }])
+    await seen('tint', ['light']).toMatchObject({ rows: [{ p_shade: 'light' }] })
+    await seen('tinted', ['light']).toMatchObject({ rows: [{ tinted: 'light' }] })
     await define('create schema paint; alter type tone set schema paint')
-    expect(await rows('tint', ['light'])).toEqual([{ p_shade: 'light' }])
-    expect(await rows('tinted', ['light'])).toEqual([{ tinted: 'light' }])
+    await seen('tint', ['light']).toMatchObject({ rows: [{ p_shade: 'light' }] })
+    await seen('tinted', ['light']).toMatchObject({ rows: [{ tinted: 'light' }] })
     await define('alter schema paint rename to colors')
-    expect(await rows('tint', ['light'])).toEqual([{ p_shade: 'light' }])
-    expect(await rows('tinted', ['light'])).toEqual([{ tinted: 'light' }])
+    await seen('tint', ['light']).toMatchObject({ rows: [{ p_shade: 'light' }] })
+    await seen('tinted', ['light']).toMatchObject({ rows: [{ tinted: 'light' }] })
   })
 
   test('again and again while it is called, runs once for each call that succeeds', async () => {

@@ -337,6 +337,46 @@ describe('a replica that is behind', () => {
     }
   })
 
+  test('is current at the beginning of a WAL segment, too', async () => {
+    const gateway = await startForTest({ DATABASE_READ_MAX_LAG_SECS: '1' })
+    await pair.primary.query('select pg_switch_wal()')
+    for (let i = 0; i < 20; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      const [{ is_there }] = await pair.primary.query(
+        `select bool_and(replay_lsn >= pg_current_wal_lsn()) as is_there
+         from pg_stat_replication`,
+      )
+      if (i > 5 && is_there) {
+        expect((await gateway.get('/health')).body.replicas[0].usable).toBe(true)
+      }
+    }
+  })
+
+  test('is not current before it has what was committed asynchronously', async () => {
+    await pair.primary.query(`alter system set wal_writer_delay = '4s'`)
+    await pair.primary.query('select pg_reload_conf()')
+    afterTest(async () => {
+      await pair.primary.query('alter system reset wal_writer_delay')
+      await pair.primary.query('select pg_reload_conf()')
+    })
+    const gateway = await startForTest()
+    const { replicas } = gateway.gateway
+    for (let i = 0; i < 2; i++) {
+      const text = `async ${i}`
+      await pair.primary.query(
+        `set synchronous_commit = off; insert into notes values ('${text}')`,
+        'clinic_main',
+      )
+      replicas!.catchUp('clinic_main')
+      await eventually('it is used again', () => replicas!.pick('clinic_main') !== undefined)
+      const rows = await pair.standby.query(
+        `select from notes where text = '${text}'`,
+        'clinic_main',
+      )
+      expect(rows).toHaveLength(1)
+    }
+  })
+
   test('gets no calls of a database that was deployed to, until it has the deploy', async () => {
     const gateway = await startForTest()
     await pauseReplay()
@@ -402,6 +442,13 @@ describe('a replica that is behind', () => {
 describe('when the replica stops', () => {
   test('no call fails, and when it is back it is used again', async () => {
     const gateway = await startForTest()
+    // It finds out that functions were made by hand, and uses no replica until that has them.
+    await gateway.call('clinic', 'stable')
+    await eventually(
+      'it is known',
+      async () => !gateway.gateway.calls.functions.isDue('clinic_main'),
+    )
+    await eventually('the replica is used', () => ranOnReplica(gateway.call('clinic', 'stable')))
     const seen: boolean[] = []
     let isOver = false
     const load = Array.from({ length: 10 }, async () => {
@@ -551,5 +598,35 @@ describe('a replica that is promoted', () => {
     expect(await ranOnReplica(gateway.call('clinic', 'stable'))).toBe(false)
     const told = gateway.logged.filter(({ message }) => message.startsWith('Replica '))
     expect(told.map(({ level }) => level)).toEqual(['info', 'warn'])
+  })
+})
+
+describe('a replica on another timeline than the primary', () => {
+  test('gets no calls, however much it has replayed', async () => {
+    const servers = await startReplication()
+    afterTest(() => servers.end())
+    const { primary, standby } = servers
+    await standby.query('select pg_promote()')
+    await eventually('it is promoted', async () => {
+      const [row] = await standby.query('select not pg_is_in_recovery() as is_primary')
+      return row.is_primary
+    })
+    // What is only here: it is further than the new primary.
+    await primary.query('create table lost as select i from generate_series(1, 100000) i')
+    await primary.stop()
+    await primary.demote()
+    await primary.start()
+
+    const gateway = await startTestGateway({
+      DATABASE_URL: await standby.url('gateway'),
+      DATABASE_READ_URLS: await primary.url('replica'),
+      DATABASE_READ_MAX_LAG_SECS: '60',
+    })
+    afterTest(() => gateway.stop())
+    const line = await eventually('the log tells of it', () =>
+      gateway.logged.find(({ message }) => message.startsWith('Replica ')),
+    )
+    expect(line.message).toMatch(/gets no calls: it is on timeline 1, and the primary is on 2$/)
+    expect((await gateway.get('/health')).body.replicas[0].usable).toBe(false)
   })
 })

@@ -29,6 +29,9 @@ beforeAll(async () => {
         ('plain', null, '{"x":\n 1,\r"y": "line\\nend"}'::json, '2026-01-02 03:04:05+02'::timestamptz, 1.50),
         ('', 'say "hi", please', null, null, 12345678901234567890.123),
         ('\\.', E'two\nlines', '[]', 'infinity', 'NaN') $$;
+    create function lone_values() returns table (v text) language sql
+      as $$ values ('\\.'), (''), (null), ('\\..'), (' \\.'), ('.') $$;
+    create function "back_slash"() returns table ("\\." text) language sql as $$ values ('\\.') $$;
     create function lines_of(p_megabytes int) returns table (chunk text) language sql
       as $$ select repeat('x', 100000) from generate_series(1, p_megabytes * 10) $$;
     create function fail_at(p_row int) returns table (n int) language sql stable
@@ -170,6 +173,10 @@ describe('with Accept: text/csv', () => {
     expect(answer.body).toBe(await copied('odd_values()'))
   })
 
+  test.each(['lone_values', 'back_slash'])('%s: so is a lone \\. in one column', async (name) => {
+    expect((await call('text/csv', name)).body).toBe(await copied(`${name}()`))
+  })
+
   test('without rows there is the header', async () => {
     expect((await call('text/csv', 'numbers', [0])).body).toBe('n,text\n')
   })
@@ -260,6 +267,20 @@ describe('a client that reads slowly', () => {
     const response = await open('lines_of', [100])
     await eventually('its connection is free', async () => (await inTransaction()) === 0)
     await expect(read(response)).rejects.toThrow('aborted')
+  })
+
+  test('does not hold up calls: streams hold half of the connections, the others wait', async () => {
+    const streams = await Promise.all(Array.from({ length: 5 }, () => open('lines_of', [100])))
+    let isAnswered = false
+    const sixth = call(NDJSON, 'numbers', [1]).finally(() => {
+      isAnswered = true
+    })
+    expect((await gateway.call(platform, 'ping')).body.rows).toEqual([{ ping: 'pong' }])
+    expect([await inTransaction(), isAnswered]).toEqual([5, false])
+    streams[0]!.destroy()
+    expect(linesOf(await sixth)).toHaveLength(1)
+    for (const response of streams) response.destroy()
+    await eventually('they have ended', async () => (await inTransaction()) === 0)
   })
 
   test('one that reads to the end has what the function wrote', async () => {

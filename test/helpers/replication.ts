@@ -95,12 +95,13 @@ export class ReplicationServer {
     }
   }
 
-  /** Has it be a standby when it is started again. */
-  async demote(primary: ReplicationServer): Promise<void> {
+  /** Has it be a standby when it is started again: of `primary`, or of none that is there. */
+  async demote(primary?: ReplicationServer): Promise<void> {
+    const source = (await primary?.source()) ?? `host=${this.#folder}/nowhere`
     await writeAsOwner(this.cluster, 'standby.signal', '')
     await appendFile(
       join(this.cluster, 'postgresql.auto.conf'),
-      `primary_conninfo = '${await primary.source()}'\nsynchronous_standby_names = ''\n`,
+      `primary_conninfo = '${source}'\nsynchronous_standby_names = ''\n`,
     )
   }
 

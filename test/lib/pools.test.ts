@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import type { GatewayError } from '../../lib/errors.ts'
 import type { Sql } from '../../lib/postgres/connection.ts'
+import type { Lease } from '../../lib/postgres/lease.ts'
 import { type PlatformOf, type PoolLimits, Pools } from '../../lib/postgres/pools.ts'
 import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
+import type { Session } from '../../lib/postgres/session/session.ts'
 import { connectTo, queryDatabase, uniqueName } from '../helpers/gateway.ts'
 import { startMuteProxy } from '../helpers/mute-proxy.ts'
 import { until } from '../helpers/process.ts'
@@ -59,52 +62,105 @@ async function openConnections(pools: Pools): Promise<{ datname: string; pid: nu
   `
 }
 
+/** The answer of a session to one statement, as texts. */
+async function ask(lease: Lease, text: string): Promise<string[]> {
+  const session = await lease.session
+  return (await session.run({ text, values: [] }).result).rows[0]!.map(String)
+}
+const sessionPid = async (lease: Lease) => Number((await ask(lease, 'select pg_backend_pid()'))[0])
+
+/** Opens a session, which is idle afterwards. */
+async function openSession(pools: Pools, database: string): Promise<void> {
+  const lease = await pools.leaseSession(database)
+  await sessionPid(lease)
+  lease.release()
+}
+
 const backendPid = async (sql: Sql) => (await sql`select pg_backend_pid() as pid`)[0]!.pid
 
 describe('a connection that is given back', () => {
+  const pidOf = async (session: Session) =>
+    Number((await session.run({ text: 'select pg_backend_pid()', values: [] }).result).rows[0]![0])
+  const leasePid = async (pools: Pools) => {
+    const lease = await pools.leaseSession(databases[0]!)
+    const pid = await pidOf(await lease.session)
+    lease.release()
+    return pid
+  }
+
   test('within a transaction is not used again', async () => {
     await withPools({}, async (pools) => {
       for (const statement of ['select 1', 'select 1 / 0']) {
-        const lease = await pools.lease(databases[0]!)
-        const pid = await backendPid(lease.sql)
-        lease.connection.expectLeftovers()
-        await lease.sql.unsafe(`begin; ${statement}`).catch(() => {})
+        const lease = await pools.leaseSession(databases[0]!)
+        const session = await lease.session
+        const pid = await pidOf(session)
+        await session.simple(`begin; ${statement}`).catch(() => {})
         lease.release()
-        expect(await pools.use(databases[0]!, backendPid)).not.toBe(pid)
+        expect(await leasePid(pools)).not.toBe(pid)
         await until(async () => (await openConnections(pools)).every((one) => one.pid !== pid))
       }
     })
   })
 
-  test('after one is used again, with the statements that were prepared on it', async () => {
+  test('after its reset is used again, with the statements that were prepared on it', async () => {
     await withPools({}, async (pools) => {
-      const pid = await pools.use(databases[0]!, async (sql) => {
-        await sql.unsafe('begin; select 1; commit')
-        return backendPid(sql)
-      })
-      const names = (sql: Sql) => sql`select name from pg_prepared_statements`
-      const prepared = await pools.use(databases[0]!, names)
-      const lease = await pools.lease(databases[0]!)
-      await lease.sql.unsafe('prepare by_hand as select 1; listen somebody')
-      lease.connection.expectLeftovers()
+      const pid = await leasePid(pools)
+      const lease = await pools.leaseSession(databases[0]!)
+      const session = await lease.session
+      await session.simple('prepare by_hand as select 1; listen somebody; set timezone = 7')
+      lease.connection.needsReset = true
       lease.release()
       await until(() => !lease.connection.needsReset)
-      expect(await pools.use(databases[0]!, backendPid)).toBe(pid)
-      expect(await pools.use(databases[0]!, names)).toEqual(expect.arrayContaining(prepared))
-      const left = (sql: Sql) => sql`select from pg_prepared_statements where from_sql`
-      expect(await pools.use(databases[0]!, left)).toHaveLength(0)
+      const again = await pools.leaseSession(databases[0]!)
+      const results = await (await again.session).simple(`
+        select pg_backend_pid();
+        select count(*) filter (where from_sql), count(*) filter (where not from_sql)
+        from pg_prepared_statements;
+        show timezone
+      `)
+      again.release()
+      expect(results.map(({ rows }) => rows[0]!.map(String))).toEqual([
+        [String(pid)],
+        ['0', '1'],
+        ['UTC'],
+      ])
+    })
+  })
+
+  test('has its statements prepared anew where a call has deallocated them', async () => {
+    await withPools({}, async (pools) => {
+      const pid = await leasePid(pools)
+      const lease = await pools.leaseSession(databases[0]!)
+      await (await lease.session).simple('deallocate all')
+      lease.connection.needsReset = true
+      lease.release()
+      await until(() => !lease.connection.needsReset)
+      expect(await leasePid(pools)).toBe(pid)
     })
   })
 
   test('is not used again where its session cannot be reset', async () => {
     await withPools({}, async (pools) => {
-      const lease = await pools.lease(databases[0]!)
-      const pid = await backendPid(lease.sql)
+      const lease = await pools.leaseSession(databases[0]!)
+      const pid = await pidOf(await lease.session)
       await watcher`select pg_terminate_backend(${pid})`
-      lease.connection.expectLeftovers()
+      lease.connection.needsReset = true
       lease.release()
-      expect(await pools.use(databases[0]!, backendPid)).not.toBe(pid)
+      expect(await leasePid(pools)).not.toBe(pid)
       expect(pools.status().connections).toBeLessThanOrEqual(2)
+    })
+  })
+
+  test('of one kind makes room for one of the other', async () => {
+    await withPools({ maxConnectionsPerPool: 2 }, async (pools) => {
+      const leases = [await pools.lease(databases[0]!), await pools.lease(databases[0]!)]
+      for (const lease of leases) await lease.sql`select 1`
+      const waiting = pools.leaseSession(databases[0]!)
+      for (const lease of leases) lease.release()
+      const session = await waiting
+      await pidOf(await session.session)
+      expect(await pools.use(databases[0]!, backendPid)).toBeGreaterThan(0)
+      session.release()
     })
   })
 
@@ -184,12 +240,14 @@ describe('the cap', () => {
 describe('a queue', () => {
   test('that is full refuses the next call at once, and lets the gateway’s own work in', async () => {
     await withPools({ maxTotalConnections: 1, maxQueuePerDatabase: 2 }, async (pools) => {
-      const client = () => ({ onGone: undefined })
+      const client = () => ({ isGone: false, onGone: undefined })
       const lease = await pools.lease(databases[0]!)
       const waiting = [1, 2].map(() => pools.lease(databases[0]!, { client: client() }))
       const refused = { code: 'pool_exhausted', status: 503 }
       await expect(pools.lease(databases[0]!, { client: client() })).rejects.toMatchObject(refused)
-      await expect(pools.share(databases[0]!, 0.1, client())).rejects.toMatchObject(refused)
+      await expect(pools.share(databases[0]!, 0.1, { client: client() })).rejects.toMatchObject(
+        refused,
+      )
       // Nor is the queue of another database full.
       const other = pools.lease(databases[1]!, { client: client() })
       const own = pools.lease(databases[0]!)
@@ -199,13 +257,50 @@ describe('a queue', () => {
     })
   })
 
+  test('is left at the deadline of the call, or after waitMs, whichever is sooner', async () => {
+    await withPools({ maxTotalConnections: 1 }, async (pools) => {
+      const [name] = databases as [string]
+      const lease = await pools.lease(name)
+      const waitsFor = async (work: Promise<unknown>) => {
+        const started = performance.now()
+        const error: GatewayError = await work.then(
+          () => undefined!,
+          (reason) => reason,
+        )
+        const { code, status, message } = error
+        return { code, status, message, ms: performance.now() - started }
+      }
+      const deadline = () => performance.now() + 100
+      const waits = await Promise.all([
+        waitsFor(pools.lease(name, { deadline: deadline() })),
+        waitsFor(Promise.resolve(pools.share(name, 0.1, { deadline: deadline() }))),
+        waitsFor(pools.use(name, async () => {}, { deadline: performance.now() - 5 })),
+        waitsFor(pools.lease(name, { waitMs: 100, deadline: performance.now() + 60_000 })),
+      ])
+      const timeout = { code: 'query_timeout', status: 504 }
+      expect(waits).toMatchObject([
+        { ...timeout, message: expect.stringContaining('timeout_ms') },
+        timeout,
+        timeout,
+        { code: 'pool_exhausted', message: `No connection to ${name} became free within 0.1 s` },
+      ])
+      for (const { ms } of waits) expect(ms).toBeLessThan(2000)
+      expect(pools.status().waiting).toBe(0)
+      lease.release()
+      // A connection that is free is worth no look at the clock.
+      expect(
+        (await pools.lease(name, { deadline: performance.now() - 5 })).release(),
+      ).toBeUndefined()
+    })
+  })
+
   test('of one database that is flooded leaves the others nearly as quick as they are alone', async () => {
     await withPools({ maxTotalConnections: 6, maxConnectionsPerPool: 4 }, async (pools) => {
       const [noisy, quiet] = databases as [string, string]
       const call = async () => {
         const started = performance.now()
         await pools.use(quiet, (sql) => sql`select pg_sleep(0.1)`, {
-          client: { onGone: undefined },
+          client: { isGone: false, onGone: undefined },
         })
         return performance.now() - started
       }
@@ -220,7 +315,7 @@ describe('a queue', () => {
       let refused = 0
       const flood = Array.from({ length: 500 }, async () => {
         while (flooding) {
-          const client = { onGone: undefined }
+          const client = { isGone: false, onGone: undefined }
           const one = pools.use(noisy, (sql) => sql`select pg_sleep(0.1)`, { client })
           await one.catch(async () => {
             refused++
@@ -361,7 +456,7 @@ describe('a capacity that changes', () => {
       const calls = databases.slice(0, 3).map(async (name) => {
         let held = await pools.share(name, 0.1)
         while (calling) {
-          await held.sql`select 1`
+          await sessionPid(held)
           // The next one is there before this one goes.
           const next = pools.share(name, 0.1)
           held.release()
@@ -457,7 +552,7 @@ describe('a connection', () => {
       const pids = new Set<number>()
       let held = await pools.share(databases[0]!, 0.1)
       await until(async () => {
-        pids.add(await backendPid(held.sql))
+        pids.add(await sessionPid(held))
         const next = pools.share(databases[0]!, 0.1)
         held.release()
         held = await next
@@ -479,7 +574,7 @@ describe('a connection', () => {
         }
         proxy.mute()
         await sleep(5500)
-        const client = { onGone: undefined }
+        const client = { isGone: false, onGone: undefined }
         const rows = await pools.use(databases[0]!, (sql) => sql`select 1 as one`, { client })
         expect(rows[0]).toEqual({ one: 1 })
         expect(pools.status().connections).toBe(1)
@@ -504,10 +599,12 @@ describe('a connection', () => {
 
   test('that was idle for long and is well is used again', async () => {
     await withPools({}, async (pools) => {
-      const pid = await pools.use(databases[0]!, backendPid)
+      const first = await pools.leaseSession(databases[0]!)
+      const pid = await sessionPid(first)
+      first.release()
       await sleep(5500)
       const lease = await pools.share(databases[0]!, 0.1)
-      expect(await backendPid(lease.sql)).toBe(pid)
+      expect(await sessionPid(lease)).toBe(pid)
       lease.release()
     })
   })
@@ -659,10 +756,10 @@ describe('quick calls', () => {
 
   test('go down one connection, one behind the other', async () => {
     await withPools({}, async (pools) => {
-      await pools.use(first, (sql) => sql`select 1`)
+      await openSession(pools, first)
       const joined = await Promise.all([1, 2, 3].map(() => pools.share(first, 0.1)))
       expect(new Set(joined.map((lease) => lease.connection)).size).toBe(1)
-      const pids = await Promise.all(joined.map((lease) => backendPid(lease.sql)))
+      const pids = await Promise.all(joined.map((lease) => sessionPid(lease)))
       expect(new Set(pids).size).toBe(1)
       for (const lease of joined) lease.release()
       expect(pools.status()).toMatchObject({ waiting: 0 })
@@ -679,9 +776,9 @@ describe('quick calls', () => {
 
   test('do not join one that has not answered for a while', async () => {
     await withPools({}, async (pools) => {
-      await pools.use(first, (sql) => sql`select 1`)
+      await openSession(pools, first)
       const stuck = await pools.share(first, 0.1)
-      const query = stuck.sql`select pg_sleep(0.2)`.execute()
+      const query = ask(stuck, 'select pg_sleep(0.2)')
       await new Promise((resolve) => setTimeout(resolve, 30))
       const next = await pools.share(first, 0.1)
       expect(next.connection).not.toBe(stuck.connection)
@@ -695,8 +792,8 @@ describe('quick calls', () => {
     await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
       const order: string[] = []
       const sharing = await pools.share(first, 0.1)
-      await sharing.sql`select 1`
-      const alone = pools.lease(first).then((lease) => {
+      await sessionPid(sharing)
+      const alone = Promise.resolve(pools.leaseSession(first)).then((lease) => {
         order.push('alone')
         lease.release()
       })
@@ -713,7 +810,8 @@ describe('quick calls', () => {
 
   test('that wait are all let in at once, as far as there is room', async () => {
     await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
-      const alone = await pools.lease(first)
+      const alone = await pools.leaseSession(first)
+      await sessionPid(alone)
       const waiting = Array.from({ length: 5 }, () => pools.share(first, 0.1))
       expect(pools.status().waiting).toBe(5)
       alone.release()
@@ -725,14 +823,14 @@ describe('quick calls', () => {
 
   test('on a connection that is to be closed end there, and it is closed after the last', async () => {
     await withPools({}, async (pools) => {
-      await pools.use(first, (sql) => sql`select 1`)
+      await openSession(pools, first)
       const one = await pools.share(first, 0.1)
       const two = await pools.share(first, 0.1)
       expect(two.connection).toBe(one.connection)
       await one.discard()
       const three = await pools.share(first, 0.1)
       expect(three.connection).not.toBe(one.connection)
-      expect(await two.sql`select 1 as n`).toMatchObject([{ n: 1 }])
+      expect(await ask(two, 'select 1')).toEqual(['1'])
       two.release()
       three.release()
       await until(async () => pools.status().connections === 1)
@@ -744,7 +842,7 @@ test('a client that goes away leaves the queue', async () => {
   await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
     const [first] = databases as [string]
     const lease = await pools.lease(first)
-    const client = { onGone: undefined as (() => void) | undefined }
+    const client = { isGone: false, onGone: undefined as (() => void) | undefined }
     const waiting = pools.lease(first, { client })
     const refused = expect(waiting).rejects.toThrow('did not wait')
     client.onGone?.()

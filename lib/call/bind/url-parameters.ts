@@ -1,0 +1,106 @@
+import { GatewayError } from '../../errors.ts'
+import type { Json } from '../../json/json.ts'
+import { scanNow } from '../../json/scan.ts'
+import { runNow } from '../../json/slices.ts'
+import type { Argument, Signature } from '../signatures/signature.ts'
+import { chooseOverload } from './overloads.ts'
+import { type BoundCall, bindCall } from './parameters.ts'
+import { unconvertible } from './unconvertible.ts'
+
+/**
+ * The parameters of a call in a URL: by name, each with all the texts it was given; null is SQL
+ * NULL.
+ */
+export type UrlParameters = Map<string, (string | null)[]>
+
+const ANY_ARRAYS = ['anyarray', 'anycompatiblearray']
+
+/**
+ * Chooses the overload that takes parameters of these names. What they look like says nothing: in a
+ * URL all is text, as a literal without a type is.
+ * @throws {GatewayError} function_not_found where none does; invalid_request where several do
+ */
+export function chooseByNames(
+  name: string,
+  signatures: Signature[],
+  params: UrlParameters,
+): Signature {
+  const values = [...params.keys()].map((key): [string, string] => [key, 'null'])
+  return runNow(chooseOverload(name, signatures, objectOf(values))).signature
+}
+
+/**
+ * Binds the texts to the arguments of a function that takes them. A text is what PostgreSQL reads
+ * as the declared type. Arrays and composites may be JSON, too; and an array may be its elements,
+ * one by one.
+ * @throws {GatewayError} invalid_request naming the parameter
+ */
+export function bindTexts(
+  signature: Signature,
+  params: UrlParameters,
+): BoundCall | Promise<BoundCall> {
+  const values: [name: string, json: string][] = []
+  const args = signature.arguments.map((argument) => {
+    const { name, kind } = argument
+    const texts = name === null ? undefined : params.get(name)
+    if (name === null || !texts) return argument
+    const json = jsonOfTexts(argument, texts)
+    values.push([name, json])
+    const isText = json.startsWith('"') && kind !== 'polymorphic'
+    return isText ? { ...argument, kind: 'scalar' as const } : argument
+  })
+  const bound = bindCall(signature.name, [{ ...signature, arguments: args }], objectOf(values))
+  const restored = (call: BoundCall) => ofSignature(call, signature)
+  return bound instanceof Promise ? bound.then(restored) : restored(bound)
+}
+
+/** What is known of a function is known of its own signature and arguments. */
+function ofSignature({ parameters }: BoundCall, signature: Signature): BoundCall {
+  const byName = new Map(signature.arguments.map((argument) => [argument.name, argument]))
+  return {
+    signature,
+    parameters: parameters.map((one) => ({ ...one, argument: byName.get(one.label)! })),
+  }
+}
+
+/** An object of these members, whose values are JSON texts. */
+function objectOf(members: [name: string, json: string][]): Json {
+  const texts = members.map(([name, json]) => `${JSON.stringify(name)}:${json}`)
+  return scanNow(Buffer.from(`{${texts.join(',')}}`))
+}
+
+function jsonOfTexts(argument: Argument, texts: (string | null)[]): string {
+  const { type, kind, category } = argument
+  const name = argument.name ?? ''
+  const [text = ''] = texts
+  if (texts.length === 1 && text === null) return 'null'
+  if (category === 'A' || ANY_ARRAYS.includes(type)) {
+    if (texts.length === 1 && text?.startsWith('[')) return checkedJson(argument, text)
+    if (kind === 'polymorphic') return JSON.stringify(texts)
+    return JSON.stringify(texts.length === 1 && text?.startsWith('{') ? text : arrayText(texts))
+  }
+  if (texts.length > 1) {
+    throw unconvertible(name, type, `it is given ${texts.length} times, and is no array`)
+  }
+  const mayBeObject = kind === 'structured' || kind === 'hstore'
+  const isObject = mayBeObject && text?.startsWith('{')
+  return isObject ? checkedJson(argument, text!) : JSON.stringify(text)
+}
+
+function checkedJson({ name, type }: Argument, text: string): string {
+  try {
+    scanNow(Buffer.from(text))
+    return text
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error
+    throw unconvertible(name ?? '', type, error.message.replace('The body', 'it'))
+  }
+}
+
+/** PostgreSQL manual, "Array Input and Output Syntax". */
+function arrayText(elements: (string | null)[]): string {
+  const texts = elements.map((text) =>
+    text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`,
+  )
+  return `{${texts.join(',')}}`
+}

@@ -1,0 +1,151 @@
+import type { Pools } from '../postgres/pools.ts'
+import type { Replicas } from '../postgres/replicas.ts'
+import type { Client } from '../postgres/waiter.ts'
+import type { BatchRequest } from './batch-request.ts'
+import { bindCall } from './bind/parameters.ts'
+import { bindTexts, chooseByNames, type UrlParameters } from './bind/url-parameters.ts'
+import { ChangesByHand } from './changes-by-hand.ts'
+import type { CallRequest } from './request.ts'
+import type { AnswerRoom } from './run/answer-room.ts'
+import type { CallResult, Timing } from './run/attempt.ts'
+import { type BatchResult, runBatch } from './run/batch.ts'
+import type { TimeLimit } from './run/call-limits.ts'
+import type { CallParts, CallToRun } from './run/call-to-run.ts'
+import { Paces } from './run/pace.ts'
+import { checkOnlyReads } from './run/places.ts'
+import { runCall } from './run/run-call.ts'
+import { SharedCalls } from './run/shared-calls.ts'
+import { type RowSink, runStream } from './run/stream.ts'
+import type { StreamSlots } from './run/stream-slots.ts'
+import type { KnownFunctions } from './signatures/known-functions.ts'
+import type { Signature } from './signatures/signature.ts'
+
+export interface CallsOptions {
+  pools: Pools
+  /** Undefined where there are none. */
+  replicas: Replicas | undefined
+  functions: KnownFunctions
+  maxResultBytes: number
+  statementTimeoutMs: number
+  streams: StreamSlots
+}
+
+/** For whom a call is made, and in which database. */
+export interface CallTarget {
+  client: Client
+  database: string
+  /** Of the call alone; STATEMENT_TIMEOUT_SECS holds as well. */
+  limit: TimeLimit | undefined
+  /** Undefined: the answer waits for none. */
+  room?: AnswerRoom | undefined
+}
+
+/**
+ * Calls of functions. All verbs throw GatewayError: function_not_found, invalid_request for a value
+ * that does not convert, query_failed and query_timeout for what the function raised,
+ * result_too_large, pool_exhausted, connection_failed.
+ */
+export class Calls {
+  readonly functions: KnownFunctions
+  readonly #parts: CallParts
+  readonly #byHand: ChangesByHand
+  readonly #streams: StreamSlots
+
+  constructor(options: CallsOptions) {
+    this.functions = options.functions
+    this.#streams = options.streams
+    const paces = new Paces((database) => options.functions.schemaOf(database))
+    this.#parts = { ...options, paces, calls: new SharedCalls() }
+    this.#byHand = new ChangesByHand(options.functions, options.pools)
+    options.functions.onChanged = (database) => {
+      this.#renewSessions(database)
+      options.replicas?.catchUp(database)
+    }
+  }
+
+  /** Runs a function and gives its rows. */
+  run(target: CallTarget, request: CallRequest): Promise<CallResult> {
+    return this.#run(toRun(target, request))
+  }
+
+  /**
+   * Runs a function that is STABLE or IMMUTABLE; PostgreSQL refuses all that writes.
+   * @throws {GatewayError} method_not_allowed for one that is VOLATILE
+   */
+  query(target: CallTarget, request: CallRequest): Promise<CallResult> {
+    const call = toRun(target, request)
+    const bind = async (overloads: Signature[]) => {
+      const bound = await call.bind(overloads)
+      checkOnlyReads(bound.signature)
+      return bound
+    }
+    return this.#run({ ...call, bind, mustOnlyRead: true })
+  }
+
+  /** The same, with parameters from a URL. */
+  get(target: CallTarget, name: string, params: UrlParameters): Promise<CallResult> {
+    const bind = async (overloads: Signature[]) => {
+      const signature = checkOnlyReads(chooseByNames(name, overloads, params))
+      return bindTexts(signature, params)
+    }
+    const { client, database, limit, room } = target
+    const call = { client, database, limit, room, name, bind, settings: undefined, primary: false }
+    return this.#run({ ...call, mustOnlyRead: true })
+  }
+
+  /** Runs a function and hands its rows on as they come, in its turn among other streams. */
+  async stream(
+    target: CallTarget,
+    request: CallRequest,
+    as: 'json' | 'columns',
+    sink: RowSink,
+  ): Promise<Timing> {
+    const { client, database, limit } = target
+    const release = await this.#streams.take(database, client, limit?.deadline)
+    try {
+      return await runStream(this.#parts, toRun(target, request), as, sink)
+    } finally {
+      release()
+    }
+  }
+
+  /** Runs several functions, all or nothing, or each by itself. */
+  batch(target: CallTarget, request: BatchRequest): Promise<BatchResult> {
+    const { calls, isTransaction, session: settings } = request
+    return runBatch(this.#parts, { ...target, calls, isTransaction, settings })
+  }
+
+  #renewSessions(database: string): void {
+    const { pools, replicas } = this.#parts
+    pools.renew(database)
+    replicas?.renew(database)
+  }
+
+  async #run(call: CallToRun): Promise<CallResult> {
+    try {
+      return await runCall(this.#parts, call)
+    } finally {
+      this.#byHand.noticeCall(call.database)
+    }
+  }
+
+  /**
+   * A database was deployed to. Its sessions end: PostgreSQL does not plan anew what has a constant
+   * of a composite type that was changed, and gives garbage or crashes.
+   */
+  forget(database: string): void {
+    this.functions.forget(database)
+    this.#renewSessions(database)
+  }
+
+  /** The same, of all databases. */
+  forgetAll(): void {
+    this.functions.forgetAll()
+  }
+}
+
+function toRun({ client, database, limit, room }: CallTarget, request: CallRequest): CallToRun {
+  const { name, params, session: settings, primary } = request
+  const bind = (overloads: Signature[]) => bindCall(name, overloads, params)
+  return { client, database, name, bind, settings, limit, room, primary, mustOnlyRead: false }
+}

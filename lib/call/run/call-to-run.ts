@@ -1,0 +1,39 @@
+import type { Pools } from '../../postgres/pools.ts'
+import type { Replicas } from '../../postgres/replicas.ts'
+import type { Client } from '../../postgres/waiter.ts'
+import type { BoundCall } from '../bind/parameters.ts'
+import type { SessionSettings } from '../request.ts'
+import type { KnownFunctions } from '../signatures/known-functions.ts'
+import type { Signature } from '../signatures/signature.ts'
+import type { AnswerRoom } from './answer-room.ts'
+import type { TimeLimit } from './call-limits.ts'
+import type { Paces } from './pace.ts'
+import type { SharedCalls } from './shared-calls.ts'
+
+/** What calls need of the gateway. */
+export interface CallParts {
+  pools: Pools
+  replicas: Replicas | undefined
+  functions: KnownFunctions
+  paces: Paces
+  calls: SharedCalls
+  maxResultBytes: number
+  statementTimeoutMs: number
+}
+
+/** A call that is to run. */
+export interface CallToRun {
+  client: Client
+  database: string
+  name: string
+  /** Chooses the function among its overloads, and binds its arguments. */
+  bind: (overloads: Signature[]) => BoundCall | Promise<BoundCall>
+  /** Settings that the function finds; they end with its transaction. */
+  settings: SessionSettings | undefined
+  limit: TimeLimit | undefined
+  room: AnswerRoom | undefined
+  /** It has to see what was written just now: no replica will do. */
+  primary: boolean
+  /** PostgreSQL refuses all that writes, whatever the function says of itself. */
+  mustOnlyRead: boolean
+}

@@ -1,0 +1,123 @@
+import { GatewayError } from '../../errors.ts'
+import { isWorthAnotherConnection, untilAnother } from '../../postgres/again.ts'
+import type { Connection } from '../../postgres/connection.ts'
+import { endsConnection, fromPostgres } from '../../postgres/errors.ts'
+import type { Pools } from '../../postgres/pools.ts'
+import type { QueryState } from '../../postgres/session/query.ts'
+import type { Session } from '../../postgres/session/session.ts'
+import { type Client, clientGone } from '../../postgres/waiter.ts'
+import type { Timing } from './attempt.ts'
+import { CallLimits, type TimeLimit } from './call-limits.ts'
+import { lostCall } from './failures.ts'
+import { enterMode } from './mode.ts'
+
+/** A session that does one piece of work of several statements, and nothing else meanwhile. */
+export interface ExclusiveSession {
+  database: string
+  connection: Connection
+  session: Session
+  limits: CallLimits
+  /** What may have run: queries that the work adds, before they are sent. */
+  sent: { state: QueryState }[]
+  /** The work says so where all that it sends changes nothing. */
+  onlyReads: boolean
+}
+
+/** For whom the work is done, and in which database. */
+export interface ExclusiveWork {
+  client: Client
+  database: string
+  limit: TimeLimit | undefined
+}
+
+/**
+ * Does a piece of work in a session of its own, which is given back whatever happens. It is cancelled
+ * when its time is up or its client has gone away. Where the connection is lost, it is done once more
+ * on another if it certainly did not begin or only reads.
+ * @throws {GatewayError} pool_exhausted, connection_failed, and what the errors of the work become
+ */
+export async function inExclusiveSession<T>(
+  pools: Pools,
+  asked: ExclusiveWork,
+  work: (exclusive: ExclusiveSession) => Promise<T>,
+): Promise<T & Timing> {
+  try {
+    return await once(pools, asked, work, false)
+  } catch (error) {
+    if (!(error instanceof LostWork)) throw error
+    if (!error.mayRunAgain) throw error.told
+    await untilAnother(error.cause)
+  }
+  try {
+    return await once(pools, asked, work, true)
+  } catch (error) {
+    throw error instanceof LostWork ? error.told : error
+  }
+}
+
+/** Work whose connection was lost, or could not be opened. */
+class LostWork extends Error {
+  readonly mayRunAgain: boolean
+  readonly told: unknown
+
+  constructor(cause: unknown, { database }: ExclusiveWork, mayHaveRun: boolean, isSafe: boolean) {
+    super('The connection was lost', { cause })
+    this.mayRunAgain = isSafe && isWorthAnotherConnection(cause)
+    this.told = lostCall(cause, database, mayHaveRun)
+  }
+}
+
+async function once<T>(
+  pools: Pools,
+  asked: ExclusiveWork,
+  work: (exclusive: ExclusiveSession) => Promise<T>,
+  fresh: boolean,
+): Promise<T & Timing> {
+  const { client, database, limit } = asked
+  const askedAt = performance.now()
+  const lease = await pools.leaseSession(database, { client, fresh, deadline: limit?.deadline })
+  const { connection } = lease
+  let session: Session
+  try {
+    session = await lease.session
+  } catch (error) {
+    lease.release(error)
+    throw new LostWork(error, asked, false, !client.isGone)
+  }
+  if (client.isGone) {
+    lease.release()
+    throw clientGone(database)
+  }
+  const limits = new CallLimits(client, connection, limit)
+  const leasedAt = performance.now()
+  const exclusive: ExclusiveSession = {
+    database,
+    connection,
+    session,
+    limits,
+    sent: [],
+    onlyReads: false,
+  }
+  try {
+    await enterMode(connection, session, 'exclusive')?.settled
+    const result = await work(exclusive)
+    lease.release()
+    return { ...result, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
+  } catch (error) {
+    lease.release(error)
+    throw failureOf(error, asked, exclusive)
+  } finally {
+    limits.end()
+  }
+}
+
+function failureOf(error: unknown, asked: ExclusiveWork, exclusive: ExclusiveSession): unknown {
+  const { limits, sent, onlyReads } = exclusive
+  const explained = limits.explain(error)
+  if (explained instanceof GatewayError || !endsConnection(error)) {
+    return fromPostgres(explained, asked.database)
+  }
+  const mayHaveRun = sent.some(({ state }) => state !== 'queued')
+  const isSafe = (!mayHaveRun || onlyReads) && !limits.isOver
+  return new LostWork(error, asked, mayHaveRun, isSafe)
+}

@@ -1,0 +1,27 @@
+import { GatewayError } from '../../errors.ts'
+import { fromPostgres, isQueryCanceled } from '../../postgres/errors.ts'
+import { ServerError } from '../../postgres/session/server-error.ts'
+
+/** SQLSTATE of a function that writes in a read-only session. */
+const READ_ONLY = '25006'
+
+/** Whether a shared session could not do it: it took too long for one, or would have written. */
+export function isOfSharedMode(error: unknown): boolean {
+  return isQueryCanceled(error) || isReadOnlyRefusal(error)
+}
+
+/** Whether PostgreSQL refused what would have written in a read-only transaction. */
+export function isReadOnlyRefusal(error: unknown): boolean {
+  return error instanceof ServerError && error.code === READ_ONLY
+}
+
+/** What the caller is told of a call whose connection was lost, or could not be opened. */
+export function lostCall(error: unknown, database: string, mayHaveRun: boolean): unknown {
+  const told = fromPostgres(error, database)
+  if (!(told instanceof GatewayError) || told.code !== 'connection_failed') return told
+  const what = mayHaveRun ? 'the function may have run' : 'the function has not run'
+  return new GatewayError(told.code, `${told.message}; ${what}`, {
+    ...told.details,
+    may_have_run: mayHaveRun,
+  })
+}

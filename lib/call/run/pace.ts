@@ -1,0 +1,76 @@
+import type { Schema } from '../signatures/schema.ts'
+import type { Signature } from '../signatures/signature.ts'
+
+/** A function that is quicker than this on average may share a session. Microseconds. */
+const QUICK_US = 1000
+
+/** So many calls in a row have to be quick before the next may share. */
+const PROBATION = 5
+
+/** After one call that takes so long, the function is on probation again. Microseconds. */
+const OUTLIER_US = 20_000
+
+/** What a statement costs PostgreSQL beside the function itself. Microseconds. */
+const OVERHEAD_US = 30
+
+/** How much the last call counts in the average: one part in so many. */
+const WEIGHT = 16
+
+/** The value of a function that is never to share. */
+const WRITES = -1_000_000_000
+
+/**
+ * How long the calls of functions take in PostgreSQL, by database: one function may be quick for
+ * one tenant and slow for another. A value is the average in microseconds, or, on probation, minus
+ * the number of quick calls in a row: four bytes for a function, whatever the number of tenants.
+ */
+export class Paces {
+  readonly #byDatabase = new Map<string, { schema: Schema; values: Int32Array }>()
+  readonly #schemaOf: (database: string) => Schema | undefined
+
+  /** `schemaOf`: what is known of a database. With another schema its functions begin anew. */
+  constructor(schemaOf: (database: string) => Schema | undefined) {
+    this.#schemaOf = schemaOf
+  }
+
+  /** Milliseconds that the next call is expected to take; undefined where it must not share. */
+  expectedMs(database: string, { index }: Signature): number | undefined {
+    const pace = this.#of(database)?.[index] ?? 0
+    return pace > 0 && pace < QUICK_US ? pace / 1000 : undefined
+  }
+
+  /** Takes note of what a call took. */
+  note(database: string, { index }: Signature, ms: number): void {
+    const paces = this.#of(database)
+    if (!paces) return
+    paces[index] = next(paces[index] ?? 0, Math.round(ms * 1000) + OVERHEAD_US)
+  }
+
+  /** Takes note of a call that took too long for a shared session. */
+  noteSlow(database: string, signature: Signature): void {
+    this.note(database, signature, OUTLIER_US / 1000)
+  }
+
+  /** Takes note of a function that writes although its verdict says that it only reads. */
+  noteWriting(database: string, { index }: Signature): void {
+    const paces = this.#of(database)
+    if (paces) paces[index] = WRITES
+  }
+
+  #of(database: string): Int32Array | undefined {
+    const schema = this.#schemaOf(database)
+    const paces = this.#byDatabase.get(database)
+    if (!schema || paces?.schema === schema) return paces?.values
+    const values = new Int32Array(schema.size)
+    this.#byDatabase.set(database, { schema, values })
+    return values
+  }
+}
+
+function next(pace: number, us: number): number {
+  if (pace === WRITES) return WRITES
+  if (us >= OUTLIER_US) return 0
+  if (pace > 0) return Math.round(pace + (us - pace) / WEIGHT)
+  if (us >= QUICK_US) return 0
+  return -pace + 1 >= PROBATION ? us : pace - 1
+}

@@ -1,0 +1,45 @@
+import type { Pools } from '../../postgres/pools.ts'
+import type { Client } from '../../postgres/waiter.ts'
+import type { BoundCall } from '../bind/parameters.ts'
+import type { TimeLimit } from './call-limits.ts'
+import type { CallParts, CallToRun } from './call-to-run.ts'
+import type { Paces } from './pace.ts'
+import type { SendOptions } from './send-call.ts'
+import type { SharedCalls } from './shared-calls.ts'
+
+/** A call, bound to its function, and the server where it is to run. */
+export interface PlacedCall extends SendOptions {
+  client: Client
+  database: string
+  /** Of the primary, or of a replica. */
+  pools: Pools
+  /** Milliseconds that it is expected to take; undefined where that is not known to be quick. */
+  expectedMs: number | undefined
+  limit: TimeLimit | undefined
+  calls: SharedCalls
+  paces: Paces
+}
+
+/** Puts together what an attempt needs. */
+export function placeCall(
+  { paces, calls, maxResultBytes }: CallParts,
+  { client, database, limit, settings, mustOnlyRead, room }: CallToRun,
+  bound: BoundCall,
+  pools: Pools,
+): PlacedCall {
+  const expectedMs = paces.expectedMs(database, bound.signature)
+  return {
+    client,
+    database,
+    pools,
+    expectedMs,
+    limit,
+    calls,
+    paces,
+    bound,
+    settings,
+    maxResultBytes,
+    mustOnlyRead,
+    room,
+  }
+}

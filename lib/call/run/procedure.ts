@@ -1,0 +1,150 @@
+import { quoteIdentifier } from '../../names.ts'
+import type { Column, Query, QueryState, Row, Value } from '../../postgres/session/query.ts'
+import { ServerError } from '../../postgres/session/server-error.ts'
+import type { Session } from '../../postgres/session/session.ts'
+import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
+import { valueSql, variadicArguments } from '../bind/sql.ts'
+import type { Output } from '../signatures/signature.ts'
+import type { AnswerRoom } from './answer-room.ts'
+import { NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
+import { conversionError } from './refusal.ts'
+import { type CallRows, NO_ROWS, tooLarge } from './result.ts'
+import { type SendOptions, type SentCall, sentCall, settingsStatement } from './send-call.ts'
+import { isAsKnown } from './statement.ts'
+
+/**
+ * Runs a procedure by CALL, in no transaction but its own, so that it can commit. Its one row are
+ * its INOUT and OUT parameters. CALL gives them as text, of which a query of its own makes JSON.
+ * Settings are left to the session, which is reset afterwards.
+ */
+export function sendProcedure(session: Session, options: SendOptions): SentCall {
+  const progress: { query: Query | undefined } = { query: undefined }
+  const rows = runProcedure(session, options, (query) => {
+    progress.query = query
+  })
+  return sentCall(
+    {
+      get state(): QueryState {
+        return progress.query?.state ?? 'queued'
+      },
+    },
+    rows,
+  )
+}
+
+async function runProcedure(
+  session: Session,
+  { bound, settings, maxResultBytes, room }: SendOptions,
+  onSent: (query: Query) => void,
+): Promise<CallRows> {
+  // Not for a transaction alone, since the procedure may have several.
+  if (settings) await session.run(settingsStatement(settings, false)).result
+  const values = await textsOf(session, bound)
+  const statement = { text: callSql(bound), values, describe: true, isPrepared: false }
+  const query = session.run(statement)
+  onSent(query)
+  session.flush()
+  const { rows, columns } = await query.result
+  const [row] = rows
+  if (!row || !columns) return { rows: NO_ROWS, rowCount: 0, tookMs: undefined }
+  return render(session, bound.signature.outputs, row, columns, maxResultBytes, room)
+}
+
+/**
+ * Makes JSON of the texts. They are read with the settings that the procedure has left, with which
+ * they were written, and rendered with those of the contract.
+ */
+async function render(
+  session: Session,
+  outputs: Output[],
+  row: Row,
+  columns: Column[],
+  maxBytes: number,
+  room: AnswerRoom | undefined,
+): Promise<CallRows> {
+  const types = await typesOf(session, outputs, columns)
+  const fields = columns.map(({ name }, i) => `$${i + 1}::${types[i]} as ${quoteIdentifier(name)}`)
+  const text =
+    `select json_agg(r.*) from (select ${fields.join(', ')} offset 0) as r` +
+    NATIVE_FORMATS_FOR_ROWS
+  const admit = room && ((bytes: number) => room.admit(bytes))
+  const query = session.run({ text, values: row, isPrepared: false, admit })
+  session.flush()
+  const [[rows]] = (await query.result).rows as [[Buffer]]
+  if (rows.length > maxBytes) throw tooLarge(maxBytes)
+  return { rows, rowCount: 1, tookMs: undefined }
+}
+
+/** The values as texts of their types: an argument of CALL must not be a sub-select. */
+async function textsOf(session: Session, { parameters }: BoundCall): Promise<Value[]> {
+  const texts: Value[] = []
+  for (const parameter of parameters) {
+    if (parameter.form === 'text') {
+      texts.push(parameter.value)
+      continue
+    }
+    try {
+      const text = `select (${valueSql(parameter, 1)})::text`
+      const query = session.run({ text, values: [parameter.value], isPrepared: false })
+      session.flush()
+      texts.push((await query.result).rows[0]![0]!)
+    } catch (error) {
+      throw error instanceof ServerError ? conversionError(parameter, error) : error
+    }
+  }
+  return texts
+}
+
+/** The name of each column's type. A polymorphic one has become another than the declared one. */
+async function typesOf(
+  session: Session,
+  outputs: Output[],
+  columns: Column[],
+): Promise<(string | null)[]> {
+  if (outputs.every(({ type }) => type !== null)) return outputs.map(({ type }) => type)
+  const names = columns.map((_, i) => `format_type($${i + 1}::oid, -1)`)
+  const values = columns.map(({ type }) => String(type))
+  const query = session.run({ text: `select ${names.join(', ')}`, values, isPrepared: false })
+  session.flush()
+  return (await query.result).rows[0]!.map((name) => name!.toString())
+}
+
+/**
+ * `call name(…)` with `$1` for the first value, and something in the place of each OUT parameter,
+ * all of which stand before the first with a default (PostgreSQL manual, "CREATE PROCEDURE").
+ */
+function callSql(call: BoundCall): string {
+  const { signature } = call
+  const given = variadicArguments(call, argumentSql(call)) ?? namedArguments(call)
+  const args: string[] = []
+  for (let i = 0; i <= given.length; i++) {
+    for (const output of signature.outputs) {
+      if (output.place === i) args.push(output.type ? `null::${output.type}` : 'null')
+    }
+    if (i < given.length) args.push(given[i]!)
+  }
+  const name = `${quoteIdentifier(signature.schema)}.${quoteIdentifier(signature.name)}`
+  return `/* ${signature.name} */ call ${name}(${args.join(', ')})`
+}
+
+/** The arguments by their positions; those behind one that is left out have to be named. */
+function namedArguments(call: BoundCall): string[] {
+  const { signature, parameters } = call
+  const value = argumentSql(call)
+  let isBehindGap = false
+  return parameters.map((parameter, i) => {
+    isBehindGap ||= parameter.argument !== signature.arguments[i]
+    const name = isBehindGap ? `${quoteIdentifier(parameter.label)} => ` : ''
+    return name + value(parameter, i + 1)
+  })
+}
+
+/**
+ * Values that are texts already. The first is an error before anything has run where there is no such
+ * procedure any more.
+ */
+function argumentSql({ signature }: BoundCall) {
+  const isThere = isAsKnown({ ...signature, relation: null })
+  return ({ type }: BoundParameter, n: number) =>
+    n === 1 ? `case when ${isThere} then $1::${type} end` : `$${n}::${type}`
+}

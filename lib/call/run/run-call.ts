@@ -1,0 +1,103 @@
+import { GatewayError } from '../../errors.ts'
+import { isWorthAnotherConnection, untilAnother } from '../../postgres/again.ts'
+import { endsConnection } from '../../postgres/errors.ts'
+import type { BoundCall } from '../bind/parameters.ts'
+import type { CallResult, Outcome, Place } from './attempt.ts'
+import { timeIsUp } from './call-limits.ts'
+import type { CallParts, CallToRun } from './call-to-run.ts'
+import { bindCurrent } from './current.ts'
+import { lostCall } from './failures.ts'
+import { placeCall } from './placed-call.ts'
+import { mayShare, mayUseReplica, NEXT, type Next, onlyReads } from './places.ts'
+import { runExclusive } from './run-exclusive.ts'
+import { runOnReplica } from './run-on-replica.ts'
+import { runShared } from './run-shared.ts'
+
+/** How often functions may be replaced while one call is on its way. */
+const MAX_RENEWALS = 5
+
+/**
+ * Runs a call of a function as it is now, in the first place that can.
+ * @throws {GatewayError} function_not_found, invalid_request for a value that does not convert,
+ *   query_failed and query_timeout for what the function raised, result_too_large, pool_exhausted,
+ *   connection_failed
+ */
+export async function runCall(parts: CallParts, call: CallToRun): Promise<CallResult> {
+  const { database, name } = call
+  let bound = await bindCurrent(parts, call)
+  let place = firstPlace(parts, call, bound)
+  let renewals = 0
+  let isSecond = false
+  for (;;) {
+    const outcome = await attempt(parts, call, bound, place, isSecond)
+    if (outcome.kind === 'rows') return outcome.result
+    call.room?.restart()
+    switch (nextOf(outcome, call, bound, place, isSecond)) {
+      case 'read anew':
+        renewals++
+        if (renewals > MAX_RENEWALS || !(await parts.functions.stale(database, name))) {
+          throw outcome.error
+        }
+        bound = await bindCurrent(parts, call)
+        place = firstPlace(parts, call, bound)
+        break
+      case 'next place':
+        place = place === 'replica' ? onPrimary(parts, call, bound) : 'exclusive'
+        break
+      case 'once more':
+        isSecond = true
+        if (endsConnection(outcome.error)) await untilAnother(outcome.error)
+        break
+      default:
+        throw toldOf(outcome, database)
+    }
+  }
+}
+
+function firstPlace(parts: CallParts, call: CallToRun, bound: BoundCall): Place {
+  if (parts.replicas && mayUseReplica(call, bound)) return 'replica'
+  return onPrimary(parts, call, bound)
+}
+
+function onPrimary({ paces }: CallParts, call: CallToRun, bound: BoundCall): Place {
+  const isQuick = paces.expectedMs(call.database, bound.signature) !== undefined
+  return isQuick && mayShare(call, bound) ? 'shared' : 'exclusive'
+}
+
+function attempt(
+  parts: CallParts,
+  call: CallToRun,
+  bound: BoundCall,
+  place: Place,
+  isSecond: boolean,
+): Promise<Outcome> {
+  const { database, limit } = call
+  if (limit && performance.now() >= limit.deadline) {
+    return Promise.resolve({ kind: 'refused', error: timeIsUp(limit, database) })
+  }
+  if (place === 'replica') return runOnReplica(parts, call, bound)
+  const placed = placeCall(parts, call, bound, parts.pools)
+  return place === 'shared' ? runShared(placed) : runExclusive(placed, isSecond)
+}
+
+function nextOf(
+  { kind, error }: Exclude<Outcome, { kind: 'rows' }>,
+  call: CallToRun,
+  bound: BoundCall,
+  place: Place,
+  isSecond: boolean,
+): Next {
+  const next = NEXT[place][kind]
+  if (next === 'answer' || next === 'read anew' || next === 'next place') return next
+  const isSafe = next === 'once more' || onlyReads(call, bound)
+  const mayRepeat = isSafe && !isSecond && !call.client.isGone
+  // A statement that is gone from its session has ended no connection.
+  const isWorthIt = !endsConnection(error) || isWorthAnotherConnection(error)
+  return mayRepeat && isWorthIt ? 'once more' : 'answer'
+}
+
+/** What the caller is told when nothing else is tried. */
+function toldOf({ kind, error }: Exclude<Outcome, { kind: 'rows' }>, database: string): unknown {
+  if (error instanceof GatewayError) return error
+  return lostCall(error, database, kind === 'lost')
+}

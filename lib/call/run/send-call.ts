@@ -1,0 +1,71 @@
+import type { QueryState, Statement } from '../../postgres/session/query.ts'
+import type { Session } from '../../postgres/session/session.ts'
+import type { BoundCall } from '../bind/parameters.ts'
+import type { SessionSettings } from '../request.ts'
+import type { AnswerRoom } from './answer-room.ts'
+import { type CallRows, readResult } from './result.ts'
+import { callStatement } from './statement.ts'
+
+/** A call on its way. */
+export interface SentCall {
+  readonly rows: Promise<CallRows>
+  /** How far it has come. */
+  readonly state: QueryState
+}
+
+export interface SendOptions {
+  bound: BoundCall
+  /** Settings that the function finds with current_setting. */
+  settings: SessionSettings | undefined
+  maxResultBytes: number
+  /** PostgreSQL refuses all that writes, in whatever mode the session is. */
+  mustOnlyRead: boolean
+  room: AnswerRoom | undefined
+}
+
+const SET_READ_ONLY: Statement = {
+  text: "select pg_catalog.set_config('transaction_read_only', 'on', true)",
+  values: [],
+}
+
+/**
+ * Sends the statement of a call. What it needs around it goes under the same Sync, and so is one
+ * transaction with it (PostgreSQL manual, "Pipelining"): PostgreSQL takes settings back by itself.
+ */
+export function sendCall(session: Session, options: SendOptions): SentCall {
+  const { bound, settings, maxResultBytes, mustOnlyRead, room } = options
+  const statement = callStatement(bound, maxResultBytes, room)
+  if (!settings && !mustOnlyRead) {
+    const query = session.run(statement)
+    return sentCall(
+      query,
+      query.result.then((result) => readResult(result, maxResultBytes)),
+    )
+  }
+  const before: Statement[] = []
+  if (mustOnlyRead) before.push(SET_READ_ONLY)
+  if (settings) before.push(settingsStatement(settings, true))
+  const queries = session.pipeline([...before, statement])
+  // The first that fails rejects first; those behind it were skipped.
+  const results = Promise.all(queries.map(({ result }) => result))
+  const rows = results.then((all) => readResult(all.at(-1)!, maxResultBytes))
+  return sentCall(queries.at(-1)!, rows)
+}
+
+/** Its state is that of the query which runs the function. */
+export function sentCall(query: { state: QueryState }, rows: Promise<CallRows>): SentCall {
+  return {
+    rows,
+    get state() {
+      return query.state
+    },
+  }
+}
+
+/** Gives the transaction these settings, or, where they are not local, the session. */
+export function settingsStatement(settings: SessionSettings, isLocal: boolean): Statement {
+  const calls = settings.map(
+    (_, i) => `pg_catalog.set_config($${2 * i + 1}, $${2 * i + 2}, ${isLocal})`,
+  )
+  return { text: `select ${calls.join(', ')}`, values: settings.flat() }
+}

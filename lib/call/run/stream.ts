@@ -1,0 +1,190 @@
+import { GatewayError } from '../../errors.ts'
+import { fromPostgres, isQueryCanceled } from '../../postgres/errors.ts'
+import type { Column, Result, Row, Statement } from '../../postgres/session/query.ts'
+import type { BoundCall } from '../bind/parameters.ts'
+import type { Timing } from './attempt.ts'
+import type { CallParts, CallToRun } from './call-to-run.ts'
+import { bindCurrent } from './current.ts'
+import { type ExclusiveSession, inExclusiveSession } from './exclusive-session.ts'
+import { expectLeftovers } from './leftovers.ts'
+import { outcomeOfError } from './outcome-of-error.ts'
+import { settingsStatement } from './send-call.ts'
+import { rowsStatement } from './statement.ts'
+
+/** Takes the rows of a stream. */
+export interface RowSink {
+  /** Called once, when the first rows are there, or that there are none: with the columns' names. */
+  begin(columns: string[]): void
+  /** Resolves when it can take more: PostgreSQL is not asked for any before. */
+  write(rows: Row[]): Promise<void>
+}
+
+/** So many bytes at once are asked of PostgreSQL, as far as the rows before tell. */
+const BATCH_BYTES = 128 * 1024
+const FIRST_BATCH_ROWS = 16
+const MAX_BATCH_ROWS = 10_000
+
+/** How often functions may be replaced while one stream is to begin. */
+const MAX_RENEWALS = 5
+
+/** The transaction has no limit of PostgreSQL's: it would count the time that the client takes. */
+const NO_TIMEOUT: Statement = {
+  text: "select pg_catalog.set_config('statement_timeout', '0', true)",
+  values: [],
+}
+
+/**
+ * Runs a call and hands over its rows as they come, through a cursor: neither the gateway nor its
+ * connection holds more than one batch. STATEMENT_TIMEOUT_SECS is how long PostgreSQL may take for
+ * the next rows, the call's own limit is for all of them.
+ * @throws {GatewayError} as `runCall`; what a sink throws
+ */
+export function runStream(
+  parts: CallParts,
+  call: CallToRun,
+  as: 'json' | 'columns',
+  sink: RowSink,
+): Promise<Timing> {
+  return inExclusiveSession(parts.pools, call, async (exclusive) => {
+    for (let renewals = 0; ; renewals++) {
+      const bound = await bindCurrent(parts, call)
+      if (bound.signature.kind === 'procedure') throw noStream(bound)
+      const stream = new Stream(parts, call, exclusive, bound, sink)
+      const retry = await stream.run(as)
+      if (!retry) return {}
+      if (renewals === MAX_RENEWALS) throw retry.error
+      if (retry.isStale && !(await parts.functions.stale(call.database, call.name))) {
+        throw retry.error
+      }
+    }
+  })
+}
+
+/** Why a stream has to begin anew. */
+interface Retry {
+  isStale: boolean
+  error: unknown
+}
+
+/** A stream in its transaction. */
+class Stream {
+  readonly #parts: CallParts
+  readonly #call: CallToRun
+  readonly #exclusive: ExclusiveSession
+  readonly #bound: BoundCall
+  readonly #sink: RowSink
+  #hasBegun = false
+
+  constructor(
+    parts: CallParts,
+    call: CallToRun,
+    exclusive: ExclusiveSession,
+    bound: BoundCall,
+    sink: RowSink,
+  ) {
+    this.#parts = parts
+    this.#call = call
+    this.#exclusive = exclusive
+    this.#bound = bound
+    this.#sink = sink
+  }
+
+  /** Runs it to its end; returns where it did not begin and may do so again. */
+  async run(as: 'json' | 'columns'): Promise<Retry | undefined> {
+    const { connection, session } = this.#exclusive
+    const { signature } = this.#bound
+    const isReadOnly = signature.volatility !== 'volatile'
+    this.#exclusive.onlyReads = isReadOnly
+    expectLeftovers(connection, session, signature)
+    const { settings } = this.#call
+    const opening = [{ text: isReadOnly ? 'begin read only' : 'begin', values: [] }, NO_TIMEOUT]
+    if (settings) opening.push(settingsStatement(settings, true) as Statement & { values: [] })
+    const opened = session.pipeline(opening)
+    const cursor = session.open({
+      ...rowsStatement(this.#bound, as),
+      describe: true,
+      maxRows: FIRST_BATCH_ROWS,
+    })
+    this.#exclusive.sent.push(cursor.first)
+    session.flush()
+    try {
+      await Promise.all(opened.map(({ result }) => result))
+      let batch = await this.#within(cursor.first.result)
+      this.#begin(batch.columns ?? [])
+      for (;;) {
+        if (batch.rows.length > 0) await this.#sink.write(batch.rows)
+        if (!batch.isSuspended) break
+        const query = cursor.next(nextBatch(batch.rows))
+        session.flush()
+        batch = await this.#within(query.result)
+      }
+      const commit = session.run({ text: 'commit', values: [] })
+      session.flush()
+      await commit.result
+      return undefined
+    } catch (error) {
+      cursor.first.result.catch(() => {})
+      await session.simple('rollback').catch(() => {})
+      return this.#failed(error, cursor.first)
+    }
+  }
+
+  #begin(columns: Column[]): void {
+    if (this.#hasBegun) return
+    this.#hasBegun = true
+    this.#sink.begin(columns.map(({ name }) => name))
+  }
+
+  /** Has PostgreSQL cancel what runs where the next rows do not come in time. */
+  async #within(rows: Promise<Result>): Promise<Result> {
+    const { statementTimeoutMs } = this.#parts
+    const { connection, database } = this.#exclusive
+    let isSettled = false
+    let isTimeUp = false
+    const timer = setTimeout(() => {
+      isTimeUp = true
+      connection.cancelUntil(() => isSettled)
+    }, statementTimeoutMs)
+    try {
+      return await rows
+    } catch (error) {
+      if (!isTimeUp || !isQueryCanceled(error)) throw error
+      throw new GatewayError(
+        'query_timeout',
+        `No further rows came within ${statementTimeoutMs / 1000} s (STATEMENT_TIMEOUT_SECS)`,
+        { database },
+      )
+    } finally {
+      isSettled = true
+      clearTimeout(timer)
+    }
+  }
+
+  /** With rows on their way, nothing is tried again. */
+  async #failed(error: unknown, first: { state: 'queued' | 'sent' | 'bound' }): Promise<Retry> {
+    const { limits, session, database } = this.#exclusive
+    const explained = limits.explain(error)
+    if (this.#hasBegun) throw fromPostgres(explained, database)
+    if (explained !== error) throw explained
+    const outcome = await outcomeOfError({ bound: this.#bound, database }, session, first, error)
+    if (outcome.kind === 'rows' || outcome.kind === 'refused' || outcome.kind === 'lost') {
+      throw outcome.kind === 'refused' ? outcome.error : error
+    }
+    if (this.#exclusive.connection.closed) throw error
+    return { isStale: outcome.kind === 'stale', error: outcome.error }
+  }
+}
+
+function nextBatch(rows: Row[]): number {
+  let bytes = 1
+  for (const row of rows) for (const value of row) bytes += value?.length ?? 0
+  const fitting = Math.floor((BATCH_BYTES * rows.length) / bytes)
+  return Math.max(1, Math.min(fitting, 4 * rows.length, MAX_BATCH_ROWS))
+}
+
+function noStream({ signature }: BoundCall): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    `${signature.text} is a procedure, which has no rows to stream: ask for application/json`,
+  )
+}

@@ -1,0 +1,291 @@
+import type { Sql } from '../../postgres/connection.ts'
+import type { Client } from '../../postgres/pools.ts'
+import { isClientGone } from '../../postgres/waiter.ts'
+import { unknownFunction } from '../bind/no-match.ts'
+import { findStored, type Learned, type LearnParts, learn } from './learn.ts'
+import { findFunction, functionNames, type Schema, Schemas } from './schema.ts'
+import type { Signature } from './signature.ts'
+import { readState, type StoredState, writeState } from './stored-schemas.ts'
+import { SCHEMA_VERSION } from './version.ts'
+
+/** How old what is known of a database may get before its version is compared. */
+const CHECK_EVERY_MS = 5000
+
+/** How often at most PostgreSQL's word is taken that a function is not as it is known. */
+const STALE_EVERY_MS = 1000
+
+/** So often a second, at most, unknown names have the version of a database compared. */
+const LOOKS_PER_SECOND = 10
+
+/** How often a schema is read again that was changed while it was read. */
+const MAX_READS = 3
+
+/** More schemas than this are known, and those of no known database are forgotten. */
+const MIN_SCHEMAS = 64
+
+/** For whom functions are loaded; undefined: for the gateway itself. */
+export interface LoadOptions {
+  client?: Client | undefined
+  /** `performance.now()` when the call's own time is up. */
+  deadline?: number | undefined
+}
+
+export interface KnownFunctionsParts {
+  /** CALLABLE_SCHEMAS; undefined: functions are looked for in the search path. */
+  callableSchemas?: string[] | undefined
+  /** Runs work in a database, in the queue of its pool. */
+  use<T>(database: string, work: (sql: Sql) => Promise<T>, options: LoadOptions): Promise<T>
+  /** Runs work in the administrative database. */
+  administer<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+}
+
+/** What is known of a database. */
+interface Known {
+  schema: Schema
+  version: string
+  /** `performance.now()`; -Infinity where it was not compared by this process. */
+  checkedAt: number
+}
+
+/** A database that is being loaded. */
+interface Flight {
+  done: Promise<void>
+  /** Something was changed meanwhile: what was read may be what was before. */
+  isOutdated: boolean
+}
+
+/**
+ * The functions of all databases. What is known of them belongs to a schema, which databases share;
+ * of a database only which schema it has, and the version of its catalogs that says so.
+ */
+export class KnownFunctions {
+  readonly #parts: KnownFunctionsParts & LearnParts
+  readonly #known = new Map<string, Known>()
+  readonly #flights = new Map<string, Flight>()
+  /** By database: the version that turned out to be another one, which the catalog may still have. */
+  readonly #outdated = new Map<string, string>()
+  /** `performance.now()`, by database and function. */
+  readonly #staleAt = new Map<string, number>()
+  /** When unknown names had the version compared in the last second, by database. */
+  readonly #looks = new Map<string, number[]>()
+  #sweepAt = MIN_SCHEMAS
+  /** Told of a database that was found to have another version: its sessions are to end. */
+  onChanged: ((database: string) => void) | undefined
+
+  constructor(parts: KnownFunctionsParts) {
+    this.#parts = {
+      ...parts,
+      callableSchemas: parts.callableSchemas,
+      schemas: new Schemas(),
+    }
+  }
+
+  /** The overloads of a function; `[]` where there is none; undefined where it is not known yet. */
+  peek(database: string, name: string): Signature[] | undefined {
+    const known = this.#known.get(database)
+    return known && (findFunction(known.schema, name) ?? NONE)
+  }
+
+  /** How many places the signatures of a database have: for typed arrays by `Signature.index`. */
+  schemaOf(database: string): Schema | undefined {
+    return this.#known.get(database)?.schema
+  }
+
+  /**
+   * Has the functions of a database known: by one query of the administrative database where its
+   * schema has been stored, else by reading it. Many that ask at once share one flight.
+   * @throws {GatewayError} pool_exhausted, connection_failed
+   */
+  async load(database: string, options: LoadOptions = {}): Promise<void> {
+    while (!this.#known.has(database)) {
+      const flight = this.#flights.get(database)
+      if (!flight) {
+        await this.#fly(database, options)
+        return
+      }
+      await flight.done.catch((error) => {
+        // What another client did not wait for is still to be done.
+        if (!isClientGone(error)) throw error
+      })
+    }
+  }
+
+  /**
+   * The overloads of a function. One that is not known does not exist, unless the database has
+   * changed; that is looked for a few times a second at most.
+   * @throws {GatewayError} function_not_found with near misses; as of `load`
+   */
+  async get(database: string, name: string, options: LoadOptions = {}): Promise<Signature[]> {
+    const found = await this.#find(database, name, options)
+    if (found.length > 0) return found
+    if (this.#mayLook(database) && (await this.#hasChanged(database, options))) {
+      const again = await this.#find(database, name, options)
+      if (again.length > 0) return again
+    }
+    const schema = this.schemaOf(database)
+    throw unknownFunction(name, schema ? functionNames(schema) : [])
+  }
+
+  /**
+   * PostgreSQL said that a call does not fit what is known: compares the version, at most once a
+   * second for a function of a database, and reads the schema anew where it is another one.
+   * @param held what the call was made from: others may have found out already
+   * @returns whether what is known has changed
+   */
+  async stale(
+    database: string,
+    name: string,
+    held?: Signature[],
+    options: LoadOptions = {},
+  ): Promise<boolean> {
+    const known = this.peek(database, name)
+    if (held && known && known !== held) return true
+    const key = `${database} ${name}`
+    const now = performance.now()
+    if (now - (this.#staleAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_EVERY_MS) return false
+    this.#noteStale(key, now)
+    if (!(await this.#hasChanged(database, options))) return false
+    await this.load(database, options)
+    return true
+  }
+
+  /**
+   * Takes note of the version that a session has read. Where it is another one, what is known of the
+   * database is forgotten, and sessions that are open have to be renewed.
+   * @returns whether what is known is still so
+   */
+  check(database: string, version: string): boolean {
+    const known = this.#known.get(database)
+    if (!known) return true
+    known.checkedAt = performance.now()
+    if (known.version === version) return true
+    this.#outdated.set(database, known.version)
+    this.forget(database)
+    this.onChanged?.(database)
+    return false
+  }
+
+  /** Whether it is time to read the version on a session: see `check`. */
+  isDue(database: string): boolean {
+    const known = this.#known.get(database)
+    return known !== undefined && performance.now() - known.checkedAt > CHECK_EVERY_MS
+  }
+
+  /**
+   * Learns what a database has after a deploy. `sql` is of a session in the state of a new one.
+   * @returns what the catalog is to write down
+   */
+  async learn(sql: Sql, database: string): Promise<StoredState> {
+    this.forget(database)
+    const learned = await learn((work) => work(sql), this.#parts)
+    this.#remember(database, learned, performance.now())
+    const { digest, version } = learned
+    return { digest, version }
+  }
+
+  /** The database may have changed. Those of others are as known as before. */
+  forget(database: string): void {
+    this.#known.delete(database)
+    const flight = this.#flights.get(database)
+    if (flight) flight.isOutdated = true
+  }
+
+  forgetAll(): void {
+    this.#known.clear()
+    for (const flight of this.#flights.values()) flight.isOutdated = true
+  }
+
+  async #find(database: string, name: string, options: LoadOptions): Promise<Signature[]> {
+    for (;;) {
+      const found = this.peek(database, name)
+      if (found) return found
+      await this.load(database, options)
+    }
+  }
+
+  #fly(database: string, options: LoadOptions): Promise<void> {
+    const flight: Flight = { done: Promise.resolve(), isOutdated: false }
+    this.#flights.set(database, flight)
+    flight.done = this.#read(database, options, flight).finally(() => {
+      if (this.#flights.get(database) === flight) this.#flights.delete(database)
+    })
+    return flight.done
+  }
+
+  async #read(database: string, options: LoadOptions, flight: Flight): Promise<void> {
+    for (let reads = 1; ; reads++) {
+      flight.isOutdated = false
+      const found = await this.#findStored(database)
+      const stored = typeof found === 'object' ? found : undefined
+      if (stored && !flight.isOutdated) {
+        this.#remember(database, stored, Number.NEGATIVE_INFINITY)
+        return
+      }
+      if (stored && reads < MAX_READS) continue
+      const learned = await learn((work) => this.#parts.use(database, work, options), this.#parts)
+      if (flight.isOutdated && reads < MAX_READS) continue
+      // What changes all the time is compared again with the next call.
+      const at = flight.isOutdated ? Number.NEGATIVE_INFINITY : performance.now()
+      this.#remember(database, learned, at)
+      // Two gateways that offer different functions would write in turns.
+      if (found !== 'foreign') this.#writeState(database, learned)
+      return
+    }
+  }
+
+  async #findStored(database: string): Promise<Learned | 'foreign' | undefined> {
+    const state = await this.#parts.administer((sql) => readState(sql, database))
+    if (!state || state.version === this.#outdated.get(database)) return undefined
+    const schema = await findStored(this.#parts, state.digest)
+    return typeof schema === 'object' ? { ...state, schema } : schema
+  }
+
+  /** Nothing waits for it: without it the next gateway reads the schema again. */
+  #writeState(database: string, { digest, version }: StoredState): void {
+    this.#parts.administer((sql) => writeState(sql, database, { digest, version })).catch(() => {})
+  }
+
+  #remember(database: string, { schema, version }: Learned, checkedAt: number): void {
+    this.#known.set(database, { schema, version, checkedAt })
+    if (version !== this.#outdated.get(database)) this.#outdated.delete(database)
+    const { schemas } = this.#parts
+    if (schemas.size <= this.#sweepAt) return
+    const used = new Set([...this.#known.values()].map((known) => known.schema.digest))
+    schemas.keep(used)
+    this.#sweepAt = Math.max(MIN_SCHEMAS, 2 * used.size)
+  }
+
+  /**
+   * Compares the version of a database; where it is another one, it is forgotten.
+   * @returns whether what is known is not what it was before: another caller may have found out
+   */
+  async #hasChanged(database: string, options: LoadOptions): Promise<boolean> {
+    const before = this.schemaOf(database)
+    const version = await this.#parts.use(
+      database,
+      async (sql) => (await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION))[0]!.version,
+      options,
+    )
+    return !this.check(database, version) || this.schemaOf(database) !== before
+  }
+
+  #mayLook(database: string): boolean {
+    const now = performance.now()
+    const looks = (this.#looks.get(database) ?? []).filter((at) => now - at < 1000)
+    const may = looks.length < LOOKS_PER_SECOND
+    if (may) looks.push(now)
+    this.#looks.set(database, looks)
+    return may
+  }
+
+  #noteStale(key: string, now: number): void {
+    if (this.#staleAt.size > 10_000) {
+      for (const [other, at] of this.#staleAt) {
+        if (now - at > STALE_EVERY_MS) this.#staleAt.delete(other)
+      }
+    }
+    this.#staleAt.set(key, now)
+  }
+}
+
+const NONE: Signature[] = []

@@ -1,0 +1,77 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { functionKey, type ReadSchema } from './facts.ts'
+import { type ReadOptions, readSchema } from './read-schema.ts'
+import type { LooseSignature, Schema, Schemas } from './schema.ts'
+import { readStoredSchema, type StoredState, storeSchema } from './stored-schemas.ts'
+import { judge } from './verdict/judge.ts'
+
+/** So many digests are told when a schema is read, so that its facts stay where they are. */
+const MAX_TOLD = 64
+
+export interface Learned extends StoredState {
+  schema: Schema
+}
+
+export interface LearnParts {
+  schemas: Schemas
+  callableSchemas: string[] | undefined
+  /** Runs work in the administrative database. */
+  administer<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+}
+
+/** Runs work on a session of the database, which is not held longer than that. */
+export type UseSession = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
+
+/**
+ * Reads the schema of a database. One whose digest is known nowhere is judged, which takes about a
+ * millisecond a function, and stored.
+ */
+export async function learn(use: UseSession, parts: LearnParts): Promise<Learned> {
+  const { schemas, callableSchemas, administer } = parts
+  const known = schemas.digests().slice(-MAX_TOLD)
+  const readNow = (options: ReadOptions) => use((sql) => readSchema(sql, options))
+  let read = await readNow({ callableSchemas, known })
+  let schema = schemas.get(read.digest)
+  if (schema) return { ...stateOf(read), schema }
+  // It was known, and has been forgotten meanwhile.
+  if (!read.facts) read = await readNow({ callableSchemas })
+  const { digest } = read
+  const stored = await findStored(parts, digest)
+  if (typeof stored === 'object') schema = stored
+  else {
+    const functions = await judged(read)
+    schema = schemas.add(digest, functions)
+    await administer((admin) => storeSchema(admin, digest, callableSchemas, functions))
+  }
+  return { ...stateOf(read), schema }
+}
+
+/**
+ * The schema of a digest, from memory or the administrative database; "foreign" where it is that of a
+ * gateway with another CALLABLE_SCHEMAS.
+ */
+export async function findStored(
+  { schemas, callableSchemas, administer }: LearnParts,
+  digest: string,
+): Promise<Schema | 'foreign' | undefined> {
+  const known = schemas.get(digest)
+  if (known) return known
+  const stored = await administer((admin) => readStoredSchema(admin, digest, callableSchemas))
+  return Array.isArray(stored) ? schemas.add(digest, stored) : stored
+}
+
+async function judged({ facts, texts }: ReadSchema): Promise<LooseSignature[]> {
+  const verdicts = await judge(facts!)
+  let i = 0
+  const functions: LooseSignature[] = []
+  for (const one of facts!.functions) {
+    if (!one.signature) continue
+    const text = texts.get(functionKey(one)) ?? one.signature.identity
+    functions.push({ ...one.signature, text, verdict: verdicts[i++]! })
+  }
+  return functions
+}
+
+function stateOf({ digest, version }: ReadSchema): StoredState {
+  return { digest, version }
+}

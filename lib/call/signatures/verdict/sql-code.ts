@@ -1,0 +1,164 @@
+import { parseSync } from 'libpg-query'
+import { ANYTHING, add, CLOSE, type Code, RESET } from './effects.ts'
+import { effectsOfBuiltin } from './known-routines.ts'
+import { noteSet, noteSetConfig } from './settings.ts'
+import { isTree, namesOf, type Tree } from './tree.ts'
+
+/** CURSOR_OPT_HOLD (source, parsenodes.h) */
+const WITH_HOLD = 0x20
+
+/** They only read. */
+const READING = new Set(['SelectStmt', 'ReturnStmt', 'RawStmt'])
+
+const WRITING = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
+
+/** They leave nothing in the session. All that are not in one of these sets may leave something. */
+const HARMLESS = new Set([
+  'TruncateStmt',
+  'LockStmt',
+  'CopyStmt',
+  'NotifyStmt',
+  'ConstraintsSetStmt',
+  'ExplainStmt',
+  'CallStmt',
+  'FetchStmt',
+  'ClosePortalStmt',
+  'DeclareCursorStmt',
+  'VariableShowStmt',
+  'TransactionStmt',
+  'RefreshMatViewStmt',
+  'CommentStmt',
+  'SecLabelStmt',
+  'GrantStmt',
+  'GrantRoleStmt',
+  'VacuumStmt',
+  'ReindexStmt',
+  'ClusterStmt',
+  'CheckPointStmt',
+])
+
+/** They run a text, or what was prepared with one. */
+const RUNS_TEXT = new Set(['DoStmt', 'PrepareStmt', 'ExecuteStmt'])
+
+/** Statements whose `relation` or `relations` are written. */
+const WRITES_RELATION = new Set([
+  ...WRITING,
+  'TruncateStmt',
+  'CopyStmt',
+  'RefreshMatViewStmt',
+  'VacuumStmt',
+  'ReindexStmt',
+  'ClusterStmt',
+])
+
+/** Notes what the statements of a text do. @throws where it does not parse */
+export function noteStatements(text: string, code: Code, isVolatile: IsVolatile): void {
+  for (const { stmt } of parseSync(text).stmts ?? []) noteTree(stmt, code, isVolatile)
+}
+
+/** The same, of an expression. */
+export function noteExpression(text: string, code: Code, isVolatile: IsVolatile): void {
+  noteStatements(`select ${text}`, code, isVolatile)
+}
+
+/** Whether PostgreSQL's own function of that name is VOLATILE. */
+export type IsVolatile = (name: string) => boolean
+
+/** Notes what a syntax tree does, whatever it is of. */
+export function noteTree(tree: unknown, code: Code, isVolatile: IsVolatile): void {
+  if (Array.isArray(tree)) {
+    for (const one of tree) noteTree(one, code, isVolatile)
+    return
+  }
+  if (!isTree(tree)) return
+  noteNode(tree, code, isVolatile)
+  for (const [key, value] of Object.entries(tree)) {
+    if (isTree(value)) {
+      if (/^[A-Z]\w*Stmt$/.test(key)) noteStatement(key, value, code)
+      noteTree(value, code, isVolatile)
+    }
+  }
+}
+
+function noteStatement(kind: string, stmt: Tree, code: Code): void {
+  if (READING.has(kind)) return
+  code.writes = true
+  if (WRITES_RELATION.has(kind)) noteWritten(stmt, code)
+  if (WRITING.has(kind)) return
+  code.defines = true
+  if (kind === 'VariableSetStmt') noteSet(stmt, code)
+  else if (kind === 'DeclareCursorStmt') {
+    if ((stmt.options as number) & WITH_HOLD) leave(code, RESET)
+  } else if (RUNS_TEXT.has(kind)) {
+    leave(code, ANYTHING)
+    code.handles = code.altersFormats = true
+  } else if (kind === 'LoadStmt') leave(code, CLOSE)
+  else if (!HARMLESS.has(kind)) leave(code, RESET)
+  if (kind === 'DiscardStmt') code.altersFormats = true
+}
+
+function noteWritten(stmt: Tree, code: Code): void {
+  const { relation, relations, rels } = stmt as {
+    relation?: Tree
+    relations?: Tree[]
+    rels?: Tree[]
+  }
+  const all = [relation, ...(relations ?? []).map(({ RangeVar }) => RangeVar as Tree | undefined)]
+  for (const one of rels ?? []) {
+    all.push((one.VacuumRelation as { relation?: Tree } | undefined)?.relation)
+  }
+  for (const one of all) {
+    if (typeof one?.relname !== 'string') continue
+    code.written.add(one.relname)
+    // Its rule sets what is written.
+    if (one.relname === 'pg_settings') {
+      leave(code, RESET)
+      code.altersFormats = true
+    }
+  }
+}
+
+/** What a node is by its members, since the parser leaves out the names of many. */
+function noteNode(tree: Tree, code: Code, isVolatile: IsVolatile): void {
+  const { relname, funcname, fields, indirection, intoClause, lockingClause } = tree
+  if (typeof relname === 'string') {
+    code.relations.add(relname)
+    if (tree.relpersistence === 't' || tree.schemaname === 'pg_temp') {
+      code.writes = true
+      leave(code, RESET)
+    }
+  }
+  if (intoClause) {
+    code.writes = code.defines = true
+    leave(code, RESET)
+  }
+  if (lockingClause) code.writes = true
+  if (Array.isArray(funcname)) noteCall(tree, namesOf(funcname), code, isVolatile)
+  if (Array.isArray(fields) && fields.length > 1) {
+    for (const name of namesOf(fields.slice(1))) code.attributes.add(name)
+  }
+  for (const name of namesOf(indirection)) code.attributes.add(name)
+}
+
+function noteCall(call: Tree, names: string[], code: Code, isVolatile: IsVolatile): void {
+  const name = names.at(-1)
+  const schema = names.at(-2)
+  if (name === undefined) return
+  code.calls.add(name)
+  // A function that only this session has.
+  if (schema === 'pg_temp') {
+    leave(code, ANYTHING)
+    return
+  }
+  if (schema !== undefined && schema !== 'pg_catalog' && schema !== 'information_schema') return
+  if (name === 'set_config') {
+    noteSetConfig(call, code)
+    return
+  }
+  const effects = effectsOfBuiltin(name, isVolatile(name))
+  if (effects) add(code, effects)
+}
+
+function leave(code: Code, what: number): void {
+  code.leaves = Math.max(code.leaves, what)
+}

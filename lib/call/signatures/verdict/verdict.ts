@@ -1,0 +1,24 @@
+/** What has to become of a session after a call, so that the next one finds nothing of it. */
+export type Afterwards =
+  /** It is as it was: nothing that the function can reach is able to change its session. */
+  | 'keep'
+  /** The session is reset. */
+  | 'reset'
+  /** The connection is closed: a reset does not reach all that may be left. */
+  | 'close'
+
+/** What is known of the calls of a function, from everything that it can reach. */
+export interface Verdict {
+  /** It only reads: it runs in a read-only transaction, and again without harm. */
+  reads: boolean
+  /** It may swallow query_canceled (57014), read_only_sql_transaction (25006) or all errors. */
+  handles: boolean
+  afterwards: Afterwards
+  /** It may change how values are written, for its transaction too: TimeZone, bytea_output, … */
+  altersFormats: boolean
+}
+
+/** Of a function that may do anything: dynamic SQL, another language, a body that does not parse. */
+export function noVerdict(afterwards: Afterwards): Verdict {
+  return { reads: false, handles: true, afterwards, altersFormats: true }
+}

@@ -1,0 +1,32 @@
+import type { EventHandler } from 'h3'
+import { checkAccess } from '../access.ts'
+import type { Config } from '../config.ts'
+import { GatewayError } from '../errors.ts'
+import { checkHead } from '../http-limits.ts'
+import type { RouteCounter } from '../metrics/requests.ts'
+import { type Access, nodeOf } from '../request.ts'
+import { crossSiteProblem } from './cross-site.ts'
+
+/** A handler that is asked only for requests that may have it. */
+export function guard(
+  config: Config,
+  access: Access,
+  counter: RouteCounter,
+  handler: EventHandler,
+): EventHandler {
+  return (event) => {
+    const { request } = event.context
+    const { req } = nodeOf(event)
+    request.counter = counter
+    request.access = access
+    checkHead(req)
+    checkAccess(access, request, req.headers.authorization, config)
+    const problem = crossSiteProblem(req.headers, request.isLoopback, config)
+    if (problem !== undefined) {
+      // Probes use names of all kinds: they are answered, and learn as much as strangers.
+      if (access !== 'public') throw new GatewayError('cross_site_refused', problem)
+      request.isAllowed = false
+    }
+    return handler(event)
+  }
+}

@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { Credentials } from '../server.ts'
+import { readParameter } from './fields.ts'
+import * as protocol from './protocol.ts'
+import { type KnownKeys, notScram, Scram } from './scram.ts'
+import { readServerError } from './server-error.ts'
+import { StartupInput } from './startup-input.ts'
+
+/** Requests for authentication (PostgreSQL manual, "Message Formats": Authentication…). */
+const AUTHENTICATION = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 }
+
+/** Methods that need more than a password. */
+const UNSUPPORTED: Record<number, string> = { 2: 'Kerberos V5', 7: 'GSSAPI', 9: 'SSPI' }
+
+const PROTOCOL_3_0 = 196_608
+const MECHANISM = 'SCRAM-SHA-256'
+
+/** Of each role. */
+const knownKeys = new WeakMap<Credentials, KnownKeys>()
+
+/** What a server says to a session that begins. */
+export interface Greeting {
+  /** From AuthenticationOk to ReadyForQuery, as it came. */
+  bytes: Buffer
+  /** The server process and the secret that cancels its queries; 0 and empty where it gives none. */
+  pid: number
+  secret: Buffer
+  /** What it reported of the session (ParameterStatus). */
+  parameters: Map<string, string>
+}
+
+/**
+ * Sends the start-up message on a new socket and logs in: without a password, with it in clear text,
+ * by MD5 or by SCRAM-SHA-256, as the server asks. The keys of SCRAM are kept for the next time: to
+ * derive them takes a millisecond, half of what opening a connection costs the gateway. Afterwards
+ * the session is ready for a query, and nothing of the greeting is left on the socket.
+ * @throws {ServerError} where the server refuses
+ * @throws {Error} with a code: the socket failed or was closed; the server does not know the password
+ *   (SCRAM_FAILED), or asks for more than one (AUTHENTICATION_UNSUPPORTED)
+ */
+export async function logIn(
+  socket: Duplex,
+  credentials: Credentials,
+  parameters: Record<string, string | number>,
+): Promise<Greeting> {
+  const input = new StartupInput(socket)
+  socket.write(startupMessage(parameters))
+  await authenticate(socket, input, credentials)
+  const greeting = await readGreeting(input)
+  input.giveBack()
+  return greeting
+}
+
+/** Reads up to AuthenticationOk. */
+async function authenticate(
+  socket: Duplex,
+  input: StartupInput,
+  credentials: Credentials,
+): Promise<void> {
+  const { user, password } = credentials
+  let scram: Scram | undefined
+  for (;;) {
+    const { type, body } = await input.next()
+    if (type === protocol.ERROR_RESPONSE) throw readServerError(body, 0, body.length)
+    if (type === protocol.NOTICE_RESPONSE || type === protocol.NEGOTIATE_PROTOCOL_VERSION) continue
+    if (type !== protocol.AUTHENTICATION || body.length < 4) {
+      throw protocol.protocolViolation(`a message of type ${type} instead of authentication`)
+    }
+    const method = body.readInt32BE(0)
+    if (method === AUTHENTICATION.ok) {
+      // A server that knows nothing of the password must not get by with leaving out the proof.
+      if (scram && !scram.isVerified) throw notScram()
+      return
+    }
+    if (method === AUTHENTICATION.cleartext) {
+      socket.write(passwordMessage(Buffer.from(`${password}\0`)))
+    } else if (method === AUTHENTICATION.md5) {
+      socket.write(passwordMessage(Buffer.from(`${md5Of(user, password, body.subarray(4))}\0`)))
+    } else if (method === AUTHENTICATION.sasl && offersScram(body)) {
+      scram = new Scram(password, knownKeys.get(credentials))
+      socket.write(saslInitial(scram.first()))
+    } else if (method === AUTHENTICATION.saslContinue && scram) {
+      socket.write(passwordMessage(Buffer.from(await scram.final(body.toString('utf8', 4)))))
+      if (scram.known) knownKeys.set(credentials, scram.known)
+    } else if (method === AUTHENTICATION.saslFinal && scram) {
+      scram.verify(body.toString('utf8', 4))
+    } else {
+      throw unsupported(method, body)
+    }
+  }
+}
+
+/** Reads from behind AuthenticationOk up to ReadyForQuery. */
+async function readGreeting(input: StartupInput): Promise<Greeting> {
+  const greeting = { pid: 0, secret: Buffer.alloc(0), parameters: new Map<string, string>() }
+  const pieces = [input.latest]
+  for (;;) {
+    const { type, body } = await input.next()
+    pieces.push(input.latest)
+    if (type === protocol.READY_FOR_QUERY) return { ...greeting, bytes: Buffer.concat(pieces) }
+    if (type === protocol.ERROR_RESPONSE) throw readServerError(body, 0, body.length)
+    if (type === protocol.PARAMETER_STATUS) {
+      const [name, value] = readParameter(body, 0, body.length)
+      greeting.parameters.set(name, value)
+    } else if (type === protocol.BACKEND_KEY_DATA && body.length >= 4) {
+      greeting.pid = body.readUInt32BE(0)
+      greeting.secret = Buffer.from(body.subarray(4))
+    }
+  }
+}
+
+function offersScram(body: Buffer): boolean {
+  return body.toString('latin1', 4).split('\0').includes(MECHANISM)
+}
+
+function md5Of(user: string, password: string, salt: Buffer): string {
+  const md5 = (...parts: (string | Buffer)[]) => {
+    const hash = createHash('md5')
+    for (const part of parts) hash.update(part)
+    return hash.digest('hex')
+  }
+  return `md5${md5(md5(password, user), salt)}`
+}
+
+function startupMessage(parameters: Record<string, string | number>): Buffer {
+  const text = Object.entries(parameters)
+    .map(([name, value]) => `${name}\0${value}\0`)
+    .join('')
+  const head = Buffer.alloc(8)
+  const body = Buffer.from(`${text}\0`)
+  head.writeInt32BE(8 + body.length, 0)
+  head.writeInt32BE(PROTOCOL_3_0, 4)
+  return Buffer.concat([head, body])
+}
+
+function saslInitial(text: string): Buffer {
+  const response = Buffer.from(text)
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(response.length)
+  return passwordMessage(Buffer.concat([Buffer.from(`${MECHANISM}\0`), length, response]))
+}
+
+function passwordMessage(body: Buffer): Buffer {
+  const head = Buffer.from([112, 0, 0, 0, 0])
+  head.writeInt32BE(4 + body.length, 1)
+  return Buffer.concat([head, body])
+}
+
+function unsupported(method: number, body: Buffer): Error {
+  const name =
+    method === AUTHENTICATION.sasl
+      ? `SASL by ${body.toString('latin1', 4).split('\0').filter(Boolean).join(', ')}`
+      : (UNSUPPORTED[method] ?? `method ${method}`)
+  const message = `The server asks for authentication by ${name}, which the gateway does not have`
+  return Object.assign(new Error(message), { code: 'AUTHENTICATION_UNSUPPORTED' })
+}

@@ -1,0 +1,202 @@
+import type { Value } from './query.ts'
+
+const INITIAL_BYTES = 8 * 1024
+/** A buffer that has grown beyond this is not kept. */
+const MAX_KEPT_BYTES = 256 * 1024
+/** Longer texts are measured first, rather than given three bytes for each UTF-16 unit. */
+const MEASURED_LENGTH = 4096
+/** Up to this length JavaScript copies ASCII faster than a call of `Buffer.write` does. */
+const SHORT_LENGTH = 32
+
+/**
+ * Messages to the server, one behind the other in one buffer that grows and is used again
+ * (PostgreSQL manual, "Message Formats").
+ */
+export class Output {
+  #bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES)
+  /** From here on it has not been taken. */
+  #start = 0
+  #end = 0
+
+  get isEmpty(): boolean {
+    return this.#start === this.#end
+  }
+
+  /** Parse; PostgreSQL infers the types of the parameters. */
+  parse(name: string, text: string): void {
+    const at = this.#begin(0x50) // P
+    this.#cstring(name)
+    this.#cstring(text)
+    this.#int16(0)
+    this.#finish(at)
+  }
+
+  /** Bind, with all values and all results as text. */
+  bind(portal: string, statement: string, values: readonly Value[]): void {
+    const at = this.#begin(0x42) // B
+    this.#cstring(portal)
+    this.#cstring(statement)
+    this.#int16(0)
+    this.#int16(values.length)
+    for (let i = 0; i < values.length; i++) this.#value(values[i]!)
+    this.#int16(0)
+    this.#finish(at)
+  }
+
+  /** Describe of a portal. */
+  describePortal(portal: string): void {
+    this.#named(0x44, 0x50, portal) // D, P
+  }
+
+  /** Execute; 0 rows are all. */
+  execute(portal: string, maxRows: number): void {
+    const at = this.#begin(0x45) // E
+    this.#cstring(portal)
+    this.#int32(maxRows)
+    this.#finish(at)
+  }
+
+  /** Close of a prepared statement. */
+  closeStatement(name: string): void {
+    this.#named(0x43, 0x53, name) // C, S
+  }
+
+  /** Close of a portal. */
+  closePortal(name: string): void {
+    this.#named(0x43, 0x50, name) // C, P
+  }
+
+  sync(): void {
+    this.#finish(this.#begin(0x53)) // S
+  }
+
+  /** Query: a text of any number of statements. */
+  query(sql: string): void {
+    const at = this.#begin(0x51) // Q
+    this.#cstring(sql)
+    this.#finish(at)
+  }
+
+  /** CopyFail. */
+  copyFail(reason: string): void {
+    const at = this.#begin(0x66) // f
+    this.#cstring(reason)
+    this.#finish(at)
+  }
+
+  terminate(): void {
+    this.#finish(this.#begin(0x58)) // X
+  }
+
+  /** What was written since the last time. It stays as it is until `renew(true)`. */
+  take(): Buffer {
+    const taken = this.#bytes.subarray(this.#start, this.#end)
+    this.#start = this.#end
+    return taken
+  }
+
+  /** Begins at the front again: of the same buffer where all that was taken has gone out. */
+  renew(isOut: boolean): void {
+    if (!this.isEmpty) return
+    this.#start = 0
+    this.#end = 0
+    const isKept = isOut && this.#bytes.length <= MAX_KEPT_BYTES
+    if (!isKept) this.#bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES)
+  }
+
+  #begin(type: number): number {
+    this.#reserve(5)
+    const at = this.#end
+    this.#bytes[at] = type
+    this.#end = at + 5
+    return at + 1
+  }
+
+  /** Puts the length of a message in the place that `begin` left for it. */
+  #finish(at: number): void {
+    this.#setInt32(at, this.#end - at)
+  }
+
+  #named(type: number, kind: number, name: string): void {
+    const at = this.#begin(type)
+    this.#reserve(1)
+    this.#bytes[this.#end++] = kind
+    this.#cstring(name)
+    this.#finish(at)
+  }
+
+  #value(value: Value): void {
+    this.#reserve(4)
+    const at = this.#end
+    this.#end = at + 4
+    if (value === null) {
+      this.#setInt32(at, -1)
+      return
+    }
+    if (typeof value === 'string') {
+      this.#text(value)
+    } else {
+      this.#reserve(value.length)
+      this.#bytes.set(value, this.#end)
+      this.#end += value.length
+    }
+    this.#setInt32(at, this.#end - at - 4)
+  }
+
+  #cstring(text: string): void {
+    this.#text(text)
+    this.#reserve(1)
+    this.#bytes[this.#end++] = 0
+  }
+
+  /** In UTF-8. */
+  #text(text: string): void {
+    const { length } = text
+    this.#reserve(length > MEASURED_LENGTH ? Buffer.byteLength(text) : length * 3)
+    if (length > SHORT_LENGTH || !this.#ascii(text)) {
+      this.#end += this.#bytes.write(text, this.#end)
+    }
+  }
+
+  /** False where the text is not ASCII: nothing was written then. */
+  #ascii(text: string): boolean {
+    const bytes = this.#bytes
+    const start = this.#end
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      if (unit > 127) return false
+      bytes[start + i] = unit
+    }
+    this.#end = start + text.length
+    return true
+  }
+
+  #int16(value: number): void {
+    this.#reserve(2)
+    this.#bytes[this.#end++] = value >>> 8
+    this.#bytes[this.#end++] = value
+  }
+
+  #int32(value: number): void {
+    this.#reserve(4)
+    this.#setInt32(this.#end, value)
+    this.#end += 4
+  }
+
+  #setInt32(at: number, value: number): void {
+    const bytes = this.#bytes
+    bytes[at] = value >>> 24
+    bytes[at + 1] = value >>> 16
+    bytes[at + 2] = value >>> 8
+    bytes[at + 3] = value
+  }
+
+  #reserve(length: number): void {
+    const needed = this.#end + length
+    if (needed <= this.#bytes.length) return
+    // A message that has begun moves with what is not taken; what was taken stays where it is.
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#bytes.length))
+    this.#bytes.copy(grown, 0, 0, this.#end)
+    this.#bytes = grown
+  }
+}

@@ -1,0 +1,98 @@
+import { excerptOf } from './excerpt.ts'
+import { protocolViolation } from './protocol.ts'
+
+/**
+ * An error that PostgreSQL answers a statement with (PostgreSQL manual, "Error and Notice Message
+ * Fields"). It has no stack trace: errors are normal answers, and a trace costs more than all else.
+ * Message, detail, hint and context are cut at 1,024 bytes.
+ */
+export class ServerError extends Error {
+  override readonly name = 'ServerError'
+  /** ERROR, FATAL or PANIC, in English whatever `lc_messages` is. */
+  severity = 'ERROR'
+  /** SQLSTATE. */
+  code = 'XX000'
+  detail: string | undefined
+  hint: string | undefined
+  /** Where in the statement, in characters from 1; empty where PostgreSQL does not say. */
+  position = ''
+  /** The context: what was called from where. */
+  where: string | undefined
+  schema: string | undefined
+  table: string | undefined
+  column: string | undefined
+  datatype: string | undefined
+  constraint: string | undefined
+  /** Of PostgreSQL's source code. */
+  routine = ''
+
+  constructor(message: string) {
+    const limit = Error.stackTraceLimit
+    Error.stackTraceLimit = 0
+    super(message)
+    Error.stackTraceLimit = limit
+  }
+}
+
+/**
+ * Reads the body of an ErrorResponse.
+ * @throws {Error} with code PROTOCOL_VIOLATION where a field runs past the message
+ */
+export function readServerError(bytes: Buffer, start: number, end: number): ServerError {
+  const error = new ServerError('')
+  let at = start
+  while (at < end && bytes[at] !== 0) {
+    const type = bytes[at]!
+    const from = at + 1
+    const to = bytes.indexOf(0, from)
+    if (to === -1 || to >= end) throw protocolViolation('a field of an error runs past its message')
+    setField(error, type, bytes, from, to)
+    at = to + 1
+  }
+  if (at !== end - 1) throw protocolViolation('an error does not end with its message')
+  return error
+}
+
+function setField(error: ServerError, type: number, bytes: Buffer, from: number, to: number): void {
+  switch (type) {
+    case 0x56: // V
+      error.severity = bytes.toString('latin1', from, to)
+      break
+    case 0x43: // C
+      error.code = bytes.toString('latin1', from, to)
+      break
+    case 0x4d: // M
+      error.message = excerptOf(bytes, from, to)
+      break
+    case 0x44: // D
+      error.detail = excerptOf(bytes, from, to)
+      break
+    case 0x48: // H
+      error.hint = excerptOf(bytes, from, to)
+      break
+    case 0x50: // P
+      error.position = bytes.toString('latin1', from, to)
+      break
+    case 0x57: // W
+      error.where = excerptOf(bytes, from, to)
+      break
+    case 0x73: // s
+      error.schema = excerptOf(bytes, from, to)
+      break
+    case 0x74: // t
+      error.table = excerptOf(bytes, from, to)
+      break
+    case 0x63: // c
+      error.column = excerptOf(bytes, from, to)
+      break
+    case 0x64: // d
+      error.datatype = excerptOf(bytes, from, to)
+      break
+    case 0x6e: // n
+      error.constraint = excerptOf(bytes, from, to)
+      break
+    case 0x52: // R
+      error.routine = bytes.toString('latin1', from, to)
+      break
+  }
+}

@@ -1,0 +1,66 @@
+import type { Output } from './output.ts'
+import { type Query, STEP, type Statement } from './query.ts'
+import type { Statements } from './statements.ts'
+
+/** Bind has the number of parameters as an unsigned Int16. */
+const MAX_VALUES = 65_535
+
+/** Writes the messages of a query, and sets which answer it waits for first. */
+export function writeQuery(output: Output, statements: Statements, query: Query): void {
+  const { request } = query
+  query.state = 'bound'
+  query.step = STEP.completed
+  switch (request.kind) {
+    case 'statement':
+      query.state = 'sent'
+      writeStatement(output, statements, query, request.statement, request.portal)
+      break
+    case 'fetch':
+      output.execute(request.portal, request.maxRows)
+      break
+    case 'close':
+      query.step = STEP.closed
+      output.closePortal(request.portal)
+      break
+    case 'simple':
+      output.query(request.sql)
+      return
+  }
+  if (query.isLast) output.sync()
+}
+
+function writeStatement(
+  output: Output,
+  statements: Statements,
+  query: Query,
+  statement: Statement,
+  portal: string,
+): void {
+  const { text, values, isPrepared = true, describe = false, maxRows = 0 } = statement
+  const known = isPrepared ? statements.find(text) : undefined
+  query.step = STEP.bound
+  if (known?.isReady) {
+    query.prepared = known
+  } else {
+    // A Parse that is on its way may fail, and the name would be missing: until then without it.
+    if (isPrepared && !known) query.prepared = statements.add(text)
+    query.step = STEP.parsed
+    output.parse(query.prepared?.name ?? '', text)
+  }
+  output.bind(portal, query.prepared?.name ?? '', values)
+  if (describe) output.describePortal(portal)
+  output.execute(portal, maxRows)
+}
+
+/** @throws {TypeError | RangeError} where a statement cannot be sent as it is */
+export function checkStatement({ text, values }: Statement): void {
+  checkText(text)
+  if (values.length > MAX_VALUES) {
+    throw new RangeError(`A statement has at most ${MAX_VALUES} parameters`)
+  }
+}
+
+/** @throws {TypeError} for a zero byte: it ends a text, and a message would be read from behind it */
+export function checkText(text: string): void {
+  if (text.includes('\0')) throw new TypeError('A statement contains a zero byte')
+}

@@ -1,0 +1,99 @@
+import { databaseName, type Owner } from '../names.ts'
+import type { Sql } from '../postgres/connection.ts'
+
+/** One database of the catalog. */
+export interface CatalogEntry extends Owner {
+  database: string
+  /** The platform's role, which owns it; null where the gateway's own still does. */
+  role: string | null
+}
+
+/** A row of the catalog's table. */
+export interface Row {
+  database: string
+  platform: string
+  tenant_id: string | null
+  owner_role: string | null
+}
+
+/** Creates the catalog's tables where they do not exist. */
+export async function createCatalog(sql: Sql): Promise<void> {
+  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
+  await sql.unsafe(`
+    begin;
+    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+    create table if not exists _db_gateway_databases (
+      database text primary key,
+      platform text not null,
+      tenant_id text,
+      created_at timestamptz not null default now(),
+      schema_checksum text,
+      last_deployed_at timestamptz,
+      owner_role text,
+      functions_digest text,
+      functions_version text,
+      unique nulls not distinct (platform, tenant_id)
+    );
+    ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'functions_digest', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'functions_version', 'text')};
+    create table if not exists _db_gateway_archives (
+      platform text not null,
+      checksum text not null,
+      first_deployed_at timestamptz not null default now(),
+      primary key (platform, checksum)
+    );
+    commit;
+  `)
+}
+
+/** The entries that have these names, in no order. */
+export async function readEntries(sql: Sql, databases: string[]): Promise<CatalogEntry[]> {
+  const rows = await sql<Row[]>`
+    select database, platform, tenant_id, owner_role
+    from _db_gateway_databases
+    where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
+  `
+  return rows.map(toEntry)
+}
+
+/** The entry that has the name of the owner's database, whoever owns it. */
+export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | undefined> {
+  const [entry] = await readEntries(sql, [databaseName(owner)])
+  return entry
+}
+
+/** Writes down that the database is the owner's. `sql` is of the administrative database. */
+export async function addEntry(sql: Sql, owner: Owner, role: string | null): Promise<void> {
+  await sql`
+    insert into _db_gateway_databases (database, platform, tenant_id, owner_role)
+    values (${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${role})
+  `
+}
+
+/** Only where it is missing: adding a column locks the table, even one that is there. */
+function addMissingColumn(table: string, column: string, type: string): string {
+  return `
+    do $do$ begin
+      if not exists (
+        select from pg_attribute where attrelid = '${table}'::regclass and attname = '${column}'
+      ) then
+        alter table ${table} add column ${column} ${type};
+      end if;
+    end $do$
+  `
+}
+
+/** Writes down whose role has the owner's database now; nothing where it has no entry yet. */
+export async function setRole(sql: Sql, owner: Owner, role: string | null): Promise<void> {
+  await sql`
+    update _db_gateway_databases set owner_role = ${role}
+    where database = ${databaseName(owner)} and owner_role is distinct from ${role}
+  `
+}
+
+/** The entry of a row. */
+export function toEntry(row: Row): CatalogEntry {
+  const { database, platform, tenant_id: tenantId, owner_role: role } = row
+  return { database, platform, tenantId, role }
+}

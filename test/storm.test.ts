@@ -1,0 +1,34 @@
+import { test } from 'vitest'
+import { startStormGateway } from './faults/storm/gateway.ts'
+import { runStorm, type StormOptions } from './faults/storm/storm.ts'
+import { connectTo, createAdminDatabase, dropAdminDatabase, uniqueName } from './helpers/gateway.ts'
+import { afterTest } from './helpers/process.ts'
+
+/** As test/faults/storm.faults.ts, which goes on for a million calls. STORM_SEED repeats a storm. */
+const SEED = Number(process.env.STORM_SEED || Date.now() % 1_000_000)
+const SECONDS = Number(process.env.STORM_SECS || 60)
+
+async function storm(options: Omit<StormOptions, 'gateway' | 'platform' | 'connect' | 'seed'>) {
+  const adminUrl = await createAdminDatabase()
+  afterTest(() => dropAdminDatabase(adminUrl))
+  const gateway = await startStormGateway(adminUrl)
+  await runStorm({
+    gateway,
+    platform: uniqueName('storm'),
+    connect: connectTo,
+    seed: SEED,
+    ...options,
+  })
+}
+
+test('a calm: every function of the storm answers as it should', { timeout: 120_000 }, () =>
+  storm({ clients: 2, calls: 1000 }),
+)
+
+test(
+  'a minute of storm: no answer is wrong, no write is lost or there twice',
+  {
+    timeout: (SECONDS + 120) * 1000,
+  },
+  () => storm({ clients: 64, seconds: SECONDS, deployEveryMs: 6000 }),
+)
