@@ -1,10 +1,8 @@
 import { GatewayError } from './errors.ts'
 import { databaseName, type Owner } from './names.ts'
-import { isBroken, isWorthAnotherConnection, untilAnother } from './postgres/again.ts'
 import type { Sql } from './postgres/connection.ts'
-import { fromPostgres } from './postgres/errors.ts'
 import type { Pools } from './postgres/pools.ts'
-import { cutWhenSilent } from './postgres/silence.ts'
+import { useRepeatable } from './postgres/use-repeatable.ts'
 import {
   type CatalogEntry,
   createCatalog,
@@ -212,31 +210,8 @@ export class Catalog {
    * connection is lost.
    * @throws {GatewayError} as of `fromPostgres`
    */
-  async use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    try {
-      return await this.#once(work)
-    } catch (error) {
-      if (!isWorthAnotherConnection(error)) throw fromPostgres(error, this.#admin)
-      await untilAnother(error)
-      return this.#once(work, isBroken(error)).catch((again) => {
-        throw fromPostgres(again, this.#admin)
-      })
-    }
-  }
-
-  async #once<T>(work: (sql: Sql) => Promise<T>, fresh = false): Promise<T> {
-    const lease = await this.#pools.lease(this.#admin, { fresh })
-    const endSilence = cutWhenSilent(lease.connection)
-    try {
-      const result = await work(lease.sql)
-      lease.release()
-      return result
-    } catch (error) {
-      lease.release(error)
-      throw error
-    } finally {
-      endSilence()
-    }
+  use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    return useRepeatable(this.#pools, this.#admin, work)
   }
 
   /** The entry that has the name of the owner's database. */

@@ -17,6 +17,7 @@ import { Pools } from './postgres/pools.ts'
 import { probe } from './postgres/probe.ts'
 import { Replicas } from './postgres/replicas.ts'
 import { describeHost, type Server } from './postgres/server.ts'
+import { useRepeatable } from './postgres/use-repeatable.ts'
 import { Roles } from './roles.ts'
 import { Secret } from './secret.ts'
 
@@ -127,7 +128,7 @@ export function createGateway(
   })
   const functions = new KnownFunctions({
     callableSchemas: config.callableSchemas,
-    use: (database, work, options) => pools.use(database, work, options),
+    use: (database, work, options) => useRepeatable(pools, database, work, options),
     administer: (work) => catalog.use(work),
   })
   const gateway: Gateway = {

@@ -8,6 +8,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { eventually } from '../helpers/process.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
@@ -106,11 +107,19 @@ describe('GET /admin/databases', () => {
   })
 })
 
+/** A first call is followed by a look whether the schema is as it is known. */
+const untilIdle = (database: string) =>
+  eventually(`${database} is idle`, async () => {
+    const { body } = await gateway.get('/admin/pools')
+    return body.pools.every((one: Json) => one.database !== database || one.busy === 0)
+  })
+
 describe('GET /admin/pools', () => {
   test('tells of each database: its connections, who waits, what has been', async () => {
     const platform = uniqueName('p')
     await gateway.register(platform, await pack(textFunction('f', 'x')), 't')
     await gateway.call(platform, 'f', undefined, 't')
+    await untilIdle(`${platform}_t`)
     const { status, body } = await gateway.get('/admin/pools')
     expect(status).toBe(200)
     const pool = body.pools.find((one: Json) => one.database === `${platform}_t`)
@@ -199,6 +208,7 @@ describe('GET /metrics', () => {
     const platform = uniqueName('p')
     await gateway.register(platform, await pack(textFunction('f', 'x')))
     await gateway.call(platform, 'f')
+    await untilIdle(`${platform}_main`)
     const metric = await scrape()
     const labels = `database="${platform}_main",platform="${platform}"`
     expect(metric(`db_gateway_pool_connections{${labels},state="idle"}`)).toBe(1)

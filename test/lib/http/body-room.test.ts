@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => gateway?.stop())
 
 const head = (more: string) =>
-  `POST /call HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${more}\r\n\r\n`
+  `POST /call HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${more}\r\n\r\n`
 
 const body = (length: number) =>
   JSON.stringify({ platform, function: 'length_of', params: ['x'.repeat(length)] })
