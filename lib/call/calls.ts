@@ -146,6 +146,15 @@ export class Calls {
 
 function toRun({ client, database, limit, room }: CallTarget, request: CallRequest): CallToRun {
   const { name, params, session: settings, primary } = request
-  const bind = (overloads: Signature[]) => bindCall(name, overloads, params)
-  return { client, database, name, bind, settings, limit, room, primary, mustOnlyRead: false }
+  return {
+    client,
+    database,
+    name,
+    bind: (overloads) => bindCall(name, overloads, params),
+    settings,
+    limit,
+    room,
+    primary,
+    mustOnlyRead: false,
+  }
 }

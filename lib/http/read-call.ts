@@ -48,10 +48,14 @@ function targetOf(
   const { gateway, request } = event.context
   const { client, startedAt } = request
   const limit = timeLimit(timeoutMs, startedAt)
-  const toTarget = (database: string): CallTarget => {
-    request.database = database
-    return { client, database, limit, room: new ResponseRoom(event) }
-  }
   const found = gateway.catalog.find(owner, { client, deadline: limit?.deadline })
-  return typeof found === 'string' ? toTarget(found) : found.then(toTarget)
+  return typeof found === 'string'
+    ? targetIn(event, found, limit)
+    : found.then((database) => targetIn(event, database, limit))
+}
+
+function targetIn(event: H3Event, database: string, limit: CallTarget['limit']): CallTarget {
+  const { request } = event.context
+  request.database = database
+  return { client: request.client, database, limit, room: new ResponseRoom(event) }
 }

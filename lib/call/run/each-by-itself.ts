@@ -67,7 +67,7 @@ async function runInOrder(
       const options = { bound, settings, maxResultBytes, mustOnlyRead: false, room }
       const send = bound.signature.kind === 'procedure' ? sendProcedure : sendCall
       const sent = send(session, options)
-      exclusive.sent.push(sent)
+      exclusive.sent.push(sent.query)
       const rows = sent.rows.then((result) => bytes.take(result))
       rows.then(nextBegins, nextBegins)
       running.push({ bound, sent, rows })
@@ -100,7 +100,7 @@ async function outcomeOf(
   } catch (error) {
     const explained = exclusive.limits.explain(error)
     if (explained !== error) return { kind: 'refused', error: explained }
-    return outcomeOfError({ bound, database }, exclusive.session, sent, error)
+    return outcomeOfError({ bound, database }, exclusive.session, sent.query, error)
   }
 }
 

@@ -10,7 +10,7 @@ import { outcomeOfError } from './outcome-of-error.ts'
 import { onlyReads } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import { type Rows, readResult } from './result.ts'
-import { type SentCall, settingsStatement } from './send-call.ts'
+import { type Progress, settingsStatement } from './send-call.ts'
 import { callStatement } from './statement.ts'
 
 /** How often a batch runs again whose functions were not as they are. */
@@ -32,9 +32,9 @@ const RESTORE_FORMATS: Statement = {
 class CallFailed extends Error {
   readonly place: number
   /** How far its query came; undefined where it was not sent. */
-  readonly sent: Pick<SentCall, 'state'> | undefined
+  readonly sent: Progress | undefined
 
-  constructor(place: number, cause: unknown, sent?: Pick<SentCall, 'state'>) {
+  constructor(place: number, cause: unknown, sent?: Progress) {
     super(`Call ${place} failed`, { cause })
     this.place = place
     this.sent = sent
@@ -162,11 +162,11 @@ async function runProcedure(
   const { maxResultBytes } = parts
   const options = { bound, settings: undefined, maxResultBytes, mustOnlyRead: false, room }
   const sent = sendProcedure(exclusive.session, options)
-  exclusive.sent.push(sent)
+  exclusive.sent.push(sent.query)
   try {
     return bytes.take(await sent.rows)
   } catch (error) {
-    throw new CallFailed(place, error, sent)
+    throw new CallFailed(place, error, sent.query)
   }
 }
 

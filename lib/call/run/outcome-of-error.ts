@@ -5,21 +5,21 @@ import type { Session } from '../../postgres/session/session.ts'
 import type { Outcome } from './attempt.ts'
 import type { PlacedCall } from './placed-call.ts'
 import { failedRecord, readRefusal } from './refusal.ts'
-import type { SentCall } from './send-call.ts'
+import type { Progress } from './send-call.ts'
 
 /** What a call came to that failed with this error, wherever it ran. */
 export async function outcomeOfError(
   { bound, database }: Pick<PlacedCall, 'bound' | 'database'>,
   session: Session,
-  sent: Pick<SentCall, 'state'>,
+  query: Progress,
   error: unknown,
 ): Promise<Outcome> {
   if (error instanceof GatewayError) return { kind: 'refused', error }
   if (endsConnection(error)) {
-    return { kind: sent.state === 'queued' ? 'not begun' : 'lost', error }
+    return { kind: query.state === 'queued' ? 'not begun' : 'lost', error }
   }
   if (!(error instanceof ServerError)) return { kind: 'refused', error }
-  const refusal = readRefusal(bound, sent, error)
+  const refusal = readRefusal(bound, query, error)
   switch (refusal.kind) {
     case 'gone':
       return { kind: 'not begun', error }

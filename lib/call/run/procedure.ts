@@ -9,7 +9,7 @@ import type { AnswerRoom } from './answer-room.ts'
 import { NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
 import { conversionError } from './refusal.ts'
 import { type CallRows, NO_ROWS, tooLarge } from './result.ts'
-import { type SendOptions, type SentCall, sentCall, settingsStatement } from './send-call.ts'
+import { type SendOptions, type SentCall, settingsStatement } from './send-call.ts'
 import { isAsKnown } from './statement.ts'
 
 /**
@@ -22,14 +22,14 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
   const rows = runProcedure(session, options, (query) => {
     progress.query = query
   })
-  return sentCall(
-    {
+  return {
+    rows,
+    query: {
       get state(): QueryState {
         return progress.query?.state ?? 'queued'
       },
     },
-    rows,
-  )
+  }
 }
 
 async function runProcedure(

@@ -5,7 +5,7 @@ import type { Session } from '../../postgres/session/session.ts'
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql } from '../bind/sql.ts'
 import { unconvertible } from '../bind/unconvertible.ts'
-import type { SentCall } from './send-call.ts'
+import type { Progress } from './send-call.ts'
 
 /**
  * SQLSTATEs of a statement that names what is not there: a function, a procedure where a function is
@@ -45,11 +45,7 @@ export type Refusal =
  * one that is inlined or folded while the statement is planned, has either no position of ours or a
  * context of its own.
  */
-export function readRefusal(
-  call: BoundCall,
-  sent: Pick<SentCall, 'state'>,
-  error: ServerError,
-): Refusal {
+export function readRefusal(call: BoundCall, query: Progress, error: ServerError): Refusal {
   const { code, where, position, routine, message } = error
   const parameter = where && PARAMETER_CONTEXT.exec(where)?.[1]
   if (parameter) {
@@ -62,7 +58,7 @@ export function readRefusal(
   if (isFunction && DROPPED_MEANWHILE.test(message)) {
     return { kind: 'stale', error: beingReplaced(call) }
   }
-  if (sent.state === 'bound') return { kind: 'raised' }
+  if (query.state === 'bound') return { kind: 'raised' }
   if (STATEMENT_ROUTINES.has(routine)) return { kind: 'gone' }
   if (!position) return { kind: 'raised' }
   const details = postgresDetails(error)

@@ -76,5 +76,5 @@ async function failed(
   if (explained !== error) return { kind: 'refused', error: explained }
   // The shared mode could not be left: what is read-only has been rolled back.
   if (entered?.hasFailed && isOfSharedMode(error)) return { kind: 'not begun', error }
-  return outcomeOfError(call, session, sent, error)
+  return outcomeOfError(call, session, sent.query, error)
 }

@@ -7,7 +7,9 @@ import { isOfSharedMode } from './failures.ts'
 import { enterMode } from './mode.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import type { PlacedCall } from './placed-call.ts'
+import type { CallRows } from './result.ts'
 import { type SentCall, sendCall } from './send-call.ts'
+import type { SharedCall } from './shared-calls.ts'
 
 /** What a call came to that was told to go elsewhere. */
 const OVERTAKEN: Outcome = { kind: 'not begun', error: undefined }
@@ -34,32 +36,65 @@ export async function runShared(call: PlacedCall): Promise<Outcome> {
     lease.release()
     return { kind: 'refused', error: clientGone(database) }
   }
-  return send(call, lease, session, askedAt)
+  return new Promise((resolve) => {
+    new SharedAttempt(call, lease, session, askedAt, resolve).send()
+  })
 }
 
-function send(call: PlacedCall, lease: Lease, session: Session, askedAt: number): Promise<Outcome> {
-  const { bound, calls, database, paces } = call
-  const { connection } = lease
-  const leasedAt = performance.now()
-  return new Promise((resolve) => {
-    const one = { overtake: () => resolve(OVERTAKEN) }
-    enterMode(connection, session, 'shared')
-    const sent = sendCall(session, call)
-    calls.add(connection, one)
-    const end = (outcome: Outcome, error?: unknown) => {
-      calls.remove(connection, one)
-      lease.release(error)
-      resolve(outcome)
-    }
+/** A call in its shared session. It gives the session back when its own answer has come. */
+class SharedAttempt implements SharedCall {
+  readonly #call: PlacedCall
+  readonly #lease: Lease
+  readonly #session: Session
+  readonly #waitMs: number
+  readonly #sentAt = performance.now()
+  readonly #resolve: (outcome: Outcome) => void
+
+  constructor(
+    call: PlacedCall,
+    lease: Lease,
+    session: Session,
+    askedAt: number,
+    resolve: (outcome: Outcome) => void,
+  ) {
+    this.#call = call
+    this.#lease = lease
+    this.#session = session
+    this.#waitMs = this.#sentAt - askedAt
+    this.#resolve = resolve
+  }
+
+  send(): void {
+    const { connection } = this.#lease
+    enterMode(connection, this.#session, 'shared')
+    const sent = sendCall(this.#session, this.#call)
+    this.#call.calls.add(connection, this)
     sent.rows.then(
-      ({ rows, rowCount, tookMs = 0 }) => {
-        paces.note(database, bound.signature, tookMs)
-        const queryMs = performance.now() - leasedAt
-        end({ kind: 'rows', result: { rows, rowCount, waitMs: leasedAt - askedAt, queryMs } })
-      },
-      (error) => failed(call, session, sent, error).then((outcome) => end(outcome, error)),
+      (rows) => this.#succeed(rows),
+      (error) => this.#fail(sent, error),
     )
-  })
+  }
+
+  overtake(): void {
+    this.#resolve(OVERTAKEN)
+  }
+
+  #succeed({ rows, rowCount, tookMs = 0 }: CallRows): void {
+    const { paces, database, bound } = this.#call
+    paces.note(database, bound.signature, tookMs)
+    const queryMs = performance.now() - this.#sentAt
+    this.#end({ kind: 'rows', result: { rows, rowCount, waitMs: this.#waitMs, queryMs } })
+  }
+
+  async #fail(sent: SentCall, error: unknown): Promise<void> {
+    this.#end(await failed(this.#call, this.#session, sent, error), error)
+  }
+
+  #end(outcome: Outcome, error?: unknown): void {
+    this.#call.calls.remove(this.#lease.connection, this)
+    this.#lease.release(error)
+    this.#resolve(outcome)
+  }
 }
 
 async function failed(
@@ -68,7 +103,7 @@ async function failed(
   sent: SentCall,
   error: unknown,
 ): Promise<Outcome> {
-  if (!isOfSharedMode(error)) return outcomeOfError(call, session, sent, error)
+  if (!isOfSharedMode(error)) return outcomeOfError(call, session, sent.query, error)
   const { paces, database, bound } = call
   if (isQueryCanceled(error)) paces.noteSlow(database, bound.signature)
   else paces.noteWriting(database, bound.signature)

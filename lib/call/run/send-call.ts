@@ -6,11 +6,16 @@ import type { AnswerRoom } from './answer-room.ts'
 import { type CallRows, readResult } from './result.ts'
 import { callStatement } from './statement.ts'
 
+/** How far a query has come. */
+export interface Progress {
+  readonly state: QueryState
+}
+
 /** A call on its way. */
 export interface SentCall {
-  readonly rows: Promise<CallRows>
-  /** How far it has come. */
-  readonly state: QueryState
+  rows: Promise<CallRows>
+  /** Of the query that runs the function. */
+  query: Progress
 }
 
 export interface SendOptions {
@@ -37,10 +42,7 @@ export function sendCall(session: Session, options: SendOptions): SentCall {
   const statement = callStatement(bound, maxResultBytes, room)
   if (!settings && !mustOnlyRead) {
     const query = session.run(statement)
-    return sentCall(
-      query,
-      query.result.then((result) => readResult(result, maxResultBytes)),
-    )
+    return { query, rows: query.result.then((result) => readResult(result, maxResultBytes)) }
   }
   const before: Statement[] = []
   if (mustOnlyRead) before.push(SET_READ_ONLY)
@@ -49,17 +51,7 @@ export function sendCall(session: Session, options: SendOptions): SentCall {
   // The first that fails rejects first; those behind it were skipped.
   const results = Promise.all(queries.map(({ result }) => result))
   const rows = results.then((all) => readResult(all.at(-1)!, maxResultBytes))
-  return sentCall(queries.at(-1)!, rows)
-}
-
-/** Its state is that of the query which runs the function. */
-export function sentCall(query: { state: QueryState }, rows: Promise<CallRows>): SentCall {
-  return {
-    rows,
-    get state() {
-      return query.state
-    },
-  }
+  return { query: queries.at(-1)!, rows }
 }
 
 /** Gives the transaction these settings, or, where they are not local, the session. */
