@@ -1,3 +1,5 @@
+import { excerpt } from './excerpt.ts'
+
 /** The status of each error code of the HTTP contract. */
 const STATUS_BY_CODE = {
   invalid_request: 400,
@@ -47,9 +49,6 @@ export interface ErrorDetails {
   [field: string]: unknown
 }
 
-/** The longest text in an answer, in bytes of UTF-8: PostgreSQL's messages repeat whole values. */
-const MAX_TEXT_BYTES = 1024
-
 /**
  * The one error that reaches a client. `details` are answered, so nothing secret goes in; `status`
  * is the code's own unless the fourth argument says otherwise. It has no stack trace: taking one
@@ -78,28 +77,18 @@ export class GatewayError extends Error {
 
   /** The answer's body. A text of more than 1 KB is cut. */
   toJSON(): Record<string, unknown> {
-    const body: Record<string, unknown> = { error: this.code, message: cutText(this.message) }
+    const body: Record<string, unknown> = { error: this.code, message: excerpt(this.message) }
     for (const name of Object.keys(this.details)) body[name] = cutTexts(this.details[name])
     return body
   }
 }
 
 function cutTexts(value: unknown): unknown {
-  if (typeof value === 'string') return cutText(value)
+  if (typeof value === 'string') return excerpt(value)
   if (Array.isArray(value)) return value.map(cutTexts)
   if (value instanceof GatewayError) return value.toJSON()
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, cutTexts(one)]))
-}
-
-function cutText(text: string): string {
-  // A UTF-16 unit takes at most three bytes.
-  if (text.length * 3 <= MAX_TEXT_BYTES) return text
-  if (Buffer.byteLength(text) <= MAX_TEXT_BYTES) return text
-  const bytes = Buffer.from(text.slice(0, MAX_TEXT_BYTES))
-  let end = MAX_TEXT_BYTES - Buffer.byteLength('…')
-  while ((bytes[end]! & 0xc0) === 0x80) end--
-  return `${bytes.toString('utf8', 0, end)}…`
 }
 
 const RETRY_CODES = new Set<ErrorCode>(['pool_exhausted', 'connection_failed'])

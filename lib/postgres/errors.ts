@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
-import { excerpt } from './session/excerpt.ts'
+import { excerpt } from '../excerpt.ts'
 import { ServerError } from './session/server-error.ts'
 
 /** SQLSTATEs whose error is a client's, by their status; everything else is 500. */

@@ -3,12 +3,12 @@ import { endsConnection } from '../../postgres/errors.ts'
 import { resetSession } from '../../postgres/reset.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Outcome } from './attempt.ts'
-import { BytesLeft, type RunningBatch } from './batch.ts'
 import { lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import { sendProcedure } from './procedure.ts'
 import type { Rows } from './result.ts'
+import { BytesLeft, type RunningBatch } from './running-batch.ts'
 import { type SentCall, sendCall } from './send-call.ts'
 
 /** How often calls that did not begin are sent again. */

@@ -1,6 +1,5 @@
 import type { Lease } from '../../postgres/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import { clientGone } from '../../postgres/waiter.ts'
 import type { Outcome } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
 import { isOfSharedMode } from './failures.ts'
@@ -10,6 +9,7 @@ import { outcomeOfError } from './outcome-of-error.ts'
 import type { PlacedCall } from './placed-call.ts'
 import { sendProcedure } from './procedure.ts'
 import { type SentCall, sendCall } from './send-call.ts'
+import { sessionOf } from './session-of.ts'
 
 /**
  * Runs a call in a session that nothing else uses meanwhile. It is cancelled when its time is up or
@@ -24,17 +24,8 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   } catch (error) {
     return { kind: 'refused', error }
   }
-  let session: Session
-  try {
-    session = await lease.session
-  } catch (error) {
-    lease.release(error)
-    return { kind: 'not begun', error }
-  }
-  if (client.isGone) {
-    lease.release()
-    return { kind: 'refused', error: clientGone(database) }
-  }
+  const session = await sessionOf(lease, call)
+  if ('kind' in session) return session
   const { connection } = lease
   const limits = new CallLimits(client, connection, limit)
   const leasedAt = performance.now()

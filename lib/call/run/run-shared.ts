@@ -1,7 +1,6 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import type { Lease } from '../../postgres/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import { clientGone } from '../../postgres/waiter.ts'
 import type { Outcome } from './attempt.ts'
 import { isOfSharedMode } from './failures.ts'
 import { enterMode } from './mode.ts'
@@ -9,6 +8,7 @@ import { outcomeOfError } from './outcome-of-error.ts'
 import type { PlacedCall } from './placed-call.ts'
 import type { CallRows } from './result.ts'
 import { type SentCall, sendCall } from './send-call.ts'
+import { sessionOf } from './session-of.ts'
 import type { SharedCall } from './shared-calls.ts'
 
 /** What a call came to that was told to go elsewhere. */
@@ -25,17 +25,10 @@ export async function runShared(call: PlacedCall): Promise<Outcome> {
   } catch (error) {
     return { kind: 'refused', error }
   }
-  let session: Session
-  try {
-    session = lease.session instanceof Promise ? await lease.session : lease.session
-  } catch (error) {
-    lease.release(error)
-    return { kind: 'not begun', error }
-  }
-  if (client.isGone) {
-    lease.release()
-    return { kind: 'refused', error: clientGone(database) }
-  }
+  // Without a turn of the microtasks where it is open, as it mostly is.
+  const { session: open } = lease
+  const session = open instanceof Promise || client.isGone ? await sessionOf(lease, call) : open
+  if ('kind' in session) return session
   return new Promise((resolve) => {
     new SharedAttempt(call, lease, session, askedAt, resolve).send()
   })

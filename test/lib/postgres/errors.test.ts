@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { excerpt } from '../../../lib/excerpt.ts'
 import {
   endsConnection,
   fromPostgres,
@@ -8,7 +9,6 @@ import {
   postgresDetails,
 } from '../../../lib/postgres/errors.ts'
 import { parseDatabaseUrl } from '../../../lib/postgres/server.ts'
-import { excerpt } from '../../../lib/postgres/session/excerpt.ts'
 import type { Session } from '../../../lib/postgres/session/session.ts'
 import { connectTo } from '../../helpers/gateway.ts'
 import { openSession } from '../../helpers/session.ts'
