@@ -2,6 +2,7 @@ import { getRouterParams, type H3Event } from 'h3'
 import { answerRows } from './answer.ts'
 import { GatewayError } from './errors.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
+import { ResponseRoom } from './http/answer-room.ts'
 import { parseFunctionName, parseOwner } from './names.ts'
 import { parseQuery } from './query-string.ts'
 import { nodeOf } from './request.ts'
@@ -22,7 +23,8 @@ export async function answerGet(event: H3Event): Promise<void> {
   request.database = database
   try {
     const { client } = request
-    const result = await gateway.calls.get({ client, database, limit: undefined }, name, params)
+    const target = { client, database, limit: undefined, room: new ResponseRoom(event) }
+    const result = await gateway.calls.get(target, name, params)
     const etag = weakEtag(result.rows)
     res.setHeader('etag', etag)
     // To be kept by the client alone, and asked for anew each time.

@@ -128,7 +128,7 @@ export function createGateway(
   })
   const functions = new KnownFunctions({
     callableSchemas: config.callableSchemas,
-    use: (database, work, options) => useRepeatable(pools, database, work, options),
+    use: (database, work) => useRepeatable(pools, database, work),
     administer: (work) => catalog.use(work),
   })
   const gateway: Gateway = {

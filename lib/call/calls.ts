@@ -9,7 +9,7 @@ import type { CallRequest } from './request.ts'
 import type { AnswerRoom } from './run/answer-room.ts'
 import type { CallResult, Timing } from './run/attempt.ts'
 import { type BatchResult, runBatch } from './run/batch.ts'
-import type { TimeLimit } from './run/call-limits.ts'
+import { type TimeLimit, withinLimit } from './run/call-limits.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
 import { Paces } from './run/pace.ts'
 import { checkOnlyReads } from './run/places.ts'
@@ -106,13 +106,19 @@ export class Calls {
       return await runStream(this.#parts, toRun(target, request), as, sink)
     } finally {
       release()
+      this.#byHand.noticeCall(database)
     }
   }
 
   /** Runs several functions, all or nothing, or each by itself. */
-  batch(target: CallTarget, request: BatchRequest): Promise<BatchResult> {
+  async batch(target: CallTarget, request: BatchRequest): Promise<BatchResult> {
     const { calls, isTransaction, session: settings } = request
-    return runBatch(this.#parts, { ...target, calls, isTransaction, settings })
+    try {
+      const batch = { ...target, calls, isTransaction, settings }
+      return await withinLimit(target.limit, target.database, runBatch(this.#parts, batch))
+    } finally {
+      this.#byHand.noticeCall(target.database)
+    }
   }
 
   #renewSessions(database: string): void {
@@ -123,7 +129,7 @@ export class Calls {
 
   async #run(call: CallToRun): Promise<CallResult> {
     try {
-      return await runCall(this.#parts, call)
+      return await withinLimit(call.limit, call.database, runCall(this.#parts, call))
     } finally {
       this.#byHand.noticeCall(call.database)
     }

@@ -1,4 +1,5 @@
 import type { Pools } from '../postgres/pools.ts'
+import { enterMode } from './run/mode.ts'
 import type { KnownFunctions } from './signatures/known-functions.ts'
 import { SCHEMA_VERSION } from './signatures/version.ts'
 
@@ -30,6 +31,8 @@ export class ChangesByHand {
     const lease = await this.#pools.leaseSession(database)
     try {
       const session = await lease.session
+      // With the time that a statement has here.
+      enterMode(lease.connection, session, 'exclusive')
       const query = session.run({ text: SCHEMA_VERSION, values: [] })
       session.flush()
       const { rows } = await query.result

@@ -40,6 +40,11 @@ export class AnswerRoom {
     return admitted === true || this.#within(admitted, holder)
   }
 
+  /** Counts the next bytes of the answer's rows, whether there is room or not. */
+  take(bytes: number): void {
+    this.settle(this.#size + bytes)
+  }
+
   /** Gives all back: the rows that were admitted are dropped, and others come. */
   restart(): void {
     this.#size = 0
@@ -97,12 +102,20 @@ export class ResponseRoom {
 
   /** As of `AnswerRoom`; waits for at most POOL_WAIT_TIMEOUT_SECS. */
   admit(bytes: number): true | Promise<void> {
-    const { buffered, config } = this.#event.context.gateway
-    return answerRoomOf(buffered, nodeOf(this.#event).res, config.poolWaitTimeoutMs).admit(bytes)
+    return this.#room.admit(bytes)
+  }
+
+  take(bytes: number): void {
+    this.#room.take(bytes)
   }
 
   restart(): void {
     rooms.get(nodeOf(this.#event).res)?.restart()
+  }
+
+  get #room(): AnswerRoom {
+    const { buffered, config } = this.#event.context.gateway
+    return answerRoomOf(buffered, nodeOf(this.#event).res, config.poolWaitTimeoutMs)
   }
 }
 

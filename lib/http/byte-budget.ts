@@ -96,11 +96,13 @@ export class ByteBudget {
 
   /** Takes a holder out of the queue, and rejects with the error; what it holds stays. */
   leave(holder: Holder, error: Error): void {
-    const index = this.#queue.findIndex((waiter) => waiter.holder === holder)
-    const [waiter] = index < 0 ? [] : this.#queue.splice(index, 1)
-    if (!waiter) return
-    this.#stuck -= holder.held
-    waiter.reject(error)
+    for (;;) {
+      const index = this.#queue.findIndex((waiter) => waiter.holder === holder)
+      const [waiter] = index < 0 ? [] : this.#queue.splice(index, 1)
+      if (!waiter) break
+      this.#stuck -= holder.held
+      waiter.reject(error)
+    }
     this.#serve()
   }
 

@@ -52,10 +52,12 @@ async function reset(session: Session): Promise<void> {
   session.flush()
   const results = await resetting
   const [, , fromSql, ofSession] = results.at(-1)!.rows[0]!
+  if (fromSql) {
+    const names = JSON.parse(fromSql.toString()) as string[]
+    await session.simple(names.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))
+  }
+  // Last, since it closes by their names what the function may have prepared.
   if (Number(ofSession!.toString()) < session.prepared) session.forgetStatements()
-  if (!fromSql) return
-  const names = JSON.parse(fromSql.toString()) as string[]
-  await session.simple(names.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))
 }
 
 /** From -1 to 1. */

@@ -76,16 +76,49 @@ export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
   })
 }
 
-const CLIENT_GONE = 'The client did not wait for a connection'
-
 /** Its client has gone away before there was a connection. */
 export function clientGone(database: string): GatewayError {
-  return new GatewayError('pool_exhausted', CLIENT_GONE, { database })
+  return new GatewayError('pool_exhausted', 'The client did not wait for a connection', {
+    database,
+  })
 }
 
-/** Whether it is an error of `clientGone`, which says nothing to other clients. */
-export function isClientGone(error: unknown): boolean {
-  return error instanceof GatewayError && error.message === CLIENT_GONE
+/**
+ * Waits for what others wait for as well, no longer than this one may.
+ * @throws {GatewayError} pool_exhausted when its client goes away; query_timeout at its deadline; what
+ *   `shared` rejects with
+ */
+export function waitForShared<T>(
+  shared: Promise<T>,
+  database: string,
+  { client, deadline }: Partial<Pick<WaiterOptions, 'client' | 'deadline'>>,
+): Promise<T> {
+  if (!client && deadline === undefined) return shared
+  return new Promise((resolve, reject) => {
+    const leave = (error: GatewayError) => {
+      settle()
+      reject(error)
+    }
+    let timer: NodeJS.Timeout | undefined
+    const settle = () => {
+      clearTimeout(timer)
+      if (client) client.onGone = undefined
+    }
+    if (deadline !== undefined) {
+      const ms = Math.max(0, deadline - performance.now())
+      timer = setTimeout(() => leave(notKnownYet(database)), ms)
+    }
+    if (client) client.onGone = () => leave(clientGone(database))
+    shared.then(resolve, reject).finally(settle)
+  })
+}
+
+function notKnownYet(database: string): GatewayError {
+  return new GatewayError(
+    'query_timeout',
+    `What ${database} has was not known within the call's own time (timeout_ms)`,
+    { database },
+  )
 }
 
 /** More calls wait than may. */

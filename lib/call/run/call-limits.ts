@@ -1,10 +1,16 @@
 import { GatewayError } from '../../errors.ts'
 import type { Connection } from '../../postgres/connection.ts'
-import { isPostgresError, isQueryCanceled } from '../../postgres/errors.ts'
-import type { Client } from '../../postgres/waiter.ts'
+import { endsConnection, isPostgresError, isQueryCanceled } from '../../postgres/errors.ts'
+import { type Client, clientGone } from '../../postgres/waiter.ts'
 
 /** SQLSTATE of what stands behind a statement that failed in its transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
+
+/** How long PostgreSQL may take to answer what it was told to cancel. */
+const CANCEL_GRACE_MS = 1000
+
+/** How long after its time is up a call is answered at the latest. */
+const LAST_MS = CANCEL_GRACE_MS + 100
 
 /** The time that a call may take, from its request on. */
 export interface TimeLimit {
@@ -21,7 +27,9 @@ export function timeLimit(timeoutMs: number | undefined, startedAt: number): Tim
 
 /**
  * Has PostgreSQL cancel what an exclusive session runs when the call's time is up or its client has
- * gone away. The connection is closed then: a cancel that comes late hits what runs next.
+ * gone away. The connection is closed then: a cancel that comes late hits what runs next. It is cut
+ * where no answer comes even so: the network is gone, the function handles the cancel, or the answer
+ * waits for room.
  */
 export class CallLimits {
   readonly #client: Client
@@ -50,10 +58,19 @@ export class CallLimits {
     return this.isTimeUp || this.#client.isGone
   }
 
+  /** @throws {GatewayError} where nothing more is to be started */
+  check(): void {
+    const { database } = this.#connection
+    if (this.#client.isGone) throw clientGone(database)
+    if (this.isTimeUp) throw timeIsUp(this.#limit!, database)
+  }
+
   /** What the caller is told of an error, which may be of the limits' own making. */
   explain(error: unknown): unknown {
-    if (!this.isTimeUp || !isCancelled(error)) return error
-    return timeIsUp(this.#limit!, this.#connection.database)
+    if (!this.isTimeUp) return error
+    const { database } = this.#connection
+    if (isCancelled(error)) return timeIsUp(this.#limit!, database)
+    return endsConnection(error) ? notCancelled(this.#limit!, database) : error
   }
 
   /** To be called when there is nothing left to cancel. */
@@ -65,6 +82,8 @@ export class CallLimits {
 
   #cancel(): void {
     this.#connection.cancelUntil(() => this.#isEnded)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#connection.destroy(noAnswer()), CANCEL_GRACE_MS)
   }
 }
 
@@ -75,6 +94,42 @@ export function timeIsUp({ timeoutMs }: TimeLimit, database: string): GatewayErr
     `The function was cancelled after ${timeoutMs} ms (timeout_ms)`,
     { database },
   )
+}
+
+/** That of one that did not even answer the cancel. */
+function notCancelled({ timeoutMs }: TimeLimit, database: string): GatewayError {
+  return new GatewayError(
+    'query_timeout',
+    `The function did not end within ${timeoutMs} ms (timeout_ms), nor when it was cancelled; it may have run`,
+    { database, may_have_run: true },
+  )
+}
+
+function noAnswer(): Error {
+  return Object.assign(new Error('The cancel was not answered'), { code: 'ETIMEDOUT' })
+}
+
+/**
+ * Waits for work that has a limit, no longer than the time that its cancel may take as well: the
+ * answer comes then, whatever the work waits for. That ends by itself.
+ * @throws {GatewayError} query_timeout; what the work rejects with
+ */
+export async function withinLimit<T>(
+  limit: TimeLimit | undefined,
+  database: string,
+  work: Promise<T>,
+): Promise<T> {
+  if (!limit) return work
+  let timer: NodeJS.Timeout | undefined
+  const timeUp = new Promise<never>((_, reject) => {
+    const ms = limit.deadline + LAST_MS - performance.now()
+    timer = setTimeout(() => reject(notCancelled(limit, database)), Math.max(0, ms))
+  })
+  try {
+    return await Promise.race([work, timeUp])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** The cancel may have hit a `begin` or a `commit`, too, and with it the transaction behind. */

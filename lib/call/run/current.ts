@@ -1,29 +1,46 @@
 import { GatewayError } from '../../errors.ts'
 import type { BoundCall } from '../bind/parameters.ts'
+import type { LoadOptions } from '../signatures/known-functions.ts'
+import type { Signature } from '../signatures/signature.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 
 /** Errors of a call that may fit the functions as they are by now. */
 const MAY_BE_STALE: unknown[] = ['function_not_found', 'invalid_request', 'method_not_allowed']
 
+/** A call, as far as it says which function it means. */
+export type CallToBind = Pick<CallToRun, 'client' | 'database' | 'name' | 'bind' | 'limit'>
+
 /**
  * Binds a call to the function as it is now; what is known of the functions is read anew where the
- * call does not fit it and it is not so any more.
+ * call does not fit it and it is not so any more. It may need a connection: the caller holds none.
  * @throws {GatewayError} function_not_found, invalid_request; what `call.bind` throws
  */
-export async function bindCurrent(
-  { functions }: CallParts,
-  call: Pick<CallToRun, 'client' | 'database' | 'name' | 'bind' | 'limit'>,
-): Promise<BoundCall> {
-  const { client, database, name, bind, limit } = call
+export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<BoundCall> {
+  const { functions } = parts
+  const { database, name, bind } = call
   for (;;) {
+    const known = functions.peek(database, name)
+    const overloads =
+      known && known.length > 0 ? known : await functions.get(database, name, lookUpOf(call))
     try {
-      const known = functions.peek(database, name)
-      if (known && known.length > 0) return await bind(known)
-      return await bind(await functions.get(database, name, { client, deadline: limit?.deadline }))
+      return await bind(overloads)
     } catch (error) {
-      if (!mayBeStale(error) || !(await functions.stale(database, name))) throw error
+      if (!mayBeStale(error) || !(await isStale(parts, call, overloads[0]))) throw error
     }
   }
+}
+
+/** Whether a function that a call was bound to is not as it was known; by now it is. */
+export function isStale(
+  { functions }: CallParts,
+  call: CallToBind,
+  held: Signature | undefined,
+): Promise<boolean> {
+  return functions.stale(call.database, call.name, held, lookUpOf(call))
+}
+
+function lookUpOf({ client, limit }: CallToBind): LoadOptions {
+  return { client, deadline: limit?.deadline }
 }
 
 function mayBeStale(error: unknown): boolean {

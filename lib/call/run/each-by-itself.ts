@@ -1,14 +1,19 @@
+import { setImmediate } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import { endsConnection } from '../../postgres/errors.ts'
 import { resetSession } from '../../postgres/reset.ts'
 import type { BoundCall } from '../bind/parameters.ts'
-import type { Outcome } from './attempt.ts'
+import type { Outcome, Timing } from './attempt.ts'
+import type { BatchResult } from './batch.ts'
+import type { CallParts } from './call-to-run.ts'
+import { bindCurrent, isStale } from './current.ts'
+import { inExclusiveSession } from './exclusive-session.ts'
 import { lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import { sendProcedure } from './procedure.ts'
 import type { Rows } from './result.ts'
-import { BytesLeft, type RunningBatch } from './running-batch.ts'
+import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
 import { type SentCall, sendCall } from './send-call.ts'
 
 /** How often calls that did not begin are sent again. */
@@ -21,50 +26,101 @@ interface Sent {
   rows: Promise<Rows>
 }
 
+/** A call of a batch that is to run. */
+interface Pending {
+  place: number
+  bound: BoundCall
+}
+
 /**
  * Runs the calls of a batch in their order, none of which touches another: sent one right behind
  * the other, but for those that may leave something in the session, which is reset before the next.
  * One that did not begin, since its function is not as it was, runs when all others have.
- * @throws the error of the connection where it was lost before the first answer
+ * @throws {GatewayError} where there was no session, or it was lost before the first answer
  */
-export async function eachByItself(batch: RunningBatch): Promise<(Rows | GatewayError)[]> {
-  const { calls, parts } = batch
+export async function eachByItself(parts: CallParts, batch: BatchToRun): Promise<BatchResult> {
   const bytes = new BytesLeft(parts.maxResultBytes)
   const results: (Rows | GatewayError)[] = []
-  let pending = calls.map((_, place) => place)
-  for (let round = 1; pending.length > 0; round++) {
-    const outcomes = await runInOrder(batch, pending, bytes)
-    const again: number[] = []
-    for (const [i, place] of pending.entries()) {
+  const timing: Timing = { waitMs: 0, queryMs: 0 }
+  let places = [...batch.calls.keys()]
+  for (let round = 1; places.length > 0; round++) {
+    const pending = await bindAll(parts, batch, places, results)
+    if (pending.length === 0) break
+    let outcomes: Outcome[]
+    try {
+      const done = await inExclusiveSession(parts.pools, batch, async (exclusive) => ({
+        outcomes: await runInOrder({ ...batch, parts, exclusive }, pending, bytes),
+      }))
+      outcomes = done.outcomes
+      timing.waitMs += done.waitMs
+      timing.queryMs += done.queryMs
+    } catch (error) {
+      if (round === 1) throw error
+      // The others have their results.
+      outcomes = pending.map(() => ({ kind: 'refused', error }))
+    }
+    places = []
+    for (const [i, { place, bound }] of pending.entries()) {
       const outcome = outcomes[i]!
       if (outcome.kind === 'rows') results[place] = outcome.result
-      else if (round <= MAX_ROUNDS && (await didNotBegin(batch, place, outcome))) again.push(place)
-      else results[place] = toldOf(batch, outcome)
+      else if (
+        round <= MAX_ROUNDS &&
+        (await mayRunAgain(parts, batch, { place, bound }, outcome))
+      ) {
+        places.push(place)
+      } else results[place] = toldOf(batch, outcome)
     }
-    pending = again
   }
-  return results
+  return { results, ...timing }
+}
+
+/** Binds the calls at these places; one that does not fit its function has that for its result. */
+async function bindAll(
+  parts: CallParts,
+  batch: BatchToRun,
+  places: number[],
+  results: (Rows | GatewayError)[],
+): Promise<Pending[]> {
+  const pending: Pending[] = []
+  for (const place of places) {
+    try {
+      pending.push({ place, bound: await bindCurrent(parts, callAt(batch, place)) })
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      results[place] = error
+      // What such errors tell takes time to work out, and there may be a thousand.
+      await setImmediate()
+    }
+  }
+  return pending
 }
 
 async function runInOrder(
   batch: RunningBatch,
-  places: number[],
+  pending: Pending[],
   bytes: BytesLeft,
 ): Promise<Outcome[]> {
-  const { exclusive, settings, parts, room } = batch
+  const { exclusive, client, database, settings, parts, room } = batch
   const { connection, session, limits } = exclusive
   const running: (Sent | { error: unknown })[] = []
   const nextBegins = () => connection.cancelNext()
   const settled = () => Promise.allSettled(running.map((one) => ('rows' in one ? one.rows : one)))
-  for (const place of places) {
+  for (const { bound } of pending) {
     try {
-      const bound = await batch.bind(place)
       const isLeaving = bound.signature.verdict.afterwards !== 'keep'
       if (isLeaving) await settled()
       if (limits.isOver) throw notRun()
       expectLeftovers(connection, session, bound.signature)
       const { maxResultBytes } = parts
-      const options = { bound, settings, maxResultBytes, mustOnlyRead: false, room }
+      const options = {
+        bound,
+        client,
+        database,
+        settings,
+        maxResultBytes,
+        mustOnlyRead: false,
+        room,
+      }
       const send = bound.signature.kind === 'procedure' ? sendProcedure : sendCall
       const sent = send(session, options)
       exclusive.sent.push(sent.query)
@@ -104,19 +160,22 @@ async function outcomeOf(
   }
 }
 
-/** Whether a call is worth another try on this session. */
-async function didNotBegin(
-  { parts, database, calls, exclusive }: RunningBatch,
-  place: number,
-  outcome: Exclude<Outcome, { kind: 'rows' }>,
+/** Whether a call did not begin, and is worth another try. */
+async function mayRunAgain(
+  parts: CallParts,
+  batch: BatchToRun,
+  { place, bound }: Pending,
+  { kind }: Outcome,
 ): Promise<boolean> {
-  if (exclusive.connection.closed || exclusive.limits.isOver) return false
-  if (outcome.kind === 'stale') return parts.functions.stale(database, calls[place]!.name)
-  return outcome.kind === 'not begun'
+  const { client, limit } = batch
+  if (client.isGone || (limit && performance.now() >= limit.deadline)) return false
+  if (kind === 'stale')
+    return isStale(parts, callAt(batch, place), bound.signature).catch(() => false)
+  return kind === 'not begun'
 }
 
 function toldOf(
-  { database }: RunningBatch,
+  { database }: BatchToRun,
   { kind, error }: Exclude<Outcome, { kind: 'rows' }>,
 ): GatewayError {
   const told = error instanceof GatewayError ? error : lostCall(error, database, kind === 'lost')

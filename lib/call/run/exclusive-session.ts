@@ -100,6 +100,7 @@ async function once<T>(
   }
   try {
     await enterMode(connection, session, 'exclusive')?.settled
+    limits.check()
     const result = await work(exclusive)
     lease.release()
     return { ...result, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }

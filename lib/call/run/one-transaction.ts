@@ -2,15 +2,20 @@ import { GatewayError } from '../../errors.ts'
 import { endsConnection, fromPostgres } from '../../postgres/errors.ts'
 import { SKIPPED, type Statement } from '../../postgres/session/query.ts'
 import type { BoundCall } from '../bind/parameters.ts'
+import type { Outcome } from './attempt.ts'
+import type { BatchResult } from './batch.ts'
+import type { CallParts } from './call-to-run.ts'
+import { bindCurrent, isStale } from './current.ts'
+import { inExclusiveSession } from './exclusive-session.ts'
 import { isReadOnlyRefusal } from './failures.ts'
 import { NATIVE_FORMATS } from './formats.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
-import { onlyReads } from './places.ts'
+import { claimsToOnlyRead } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import { type Rows, readResult } from './result.ts'
-import { BytesLeft, type RunningBatch } from './running-batch.ts'
-import { type Progress, settingsStatement } from './send-call.ts'
+import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
+import { type Progress, type SendOptions, settingsStatement } from './send-call.ts'
 import { callStatement } from './statement.ts'
 
 /** How often a batch runs again whose functions were not as they are. */
@@ -41,46 +46,71 @@ class CallFailed extends Error {
   }
 }
 
+/** What a transaction came to that was rolled back. */
+interface RolledBack {
+  place: number
+  outcome: Exclude<Outcome, { kind: 'rows' }>
+  /** A function that claims to only read would have written. */
+  mustWrite: boolean
+}
+
 /**
  * Runs the calls of a batch in one transaction. Where a function was replaced meanwhile, nothing is
  * left of it, and all of it runs again.
- * @throws {GatewayError} that of the first call that failed, with its place as `call`
- * @throws {ServerError} that of the commit
+ * @throws {GatewayError} that of the first call that failed, with its place as `call`; as of
+ *   `inExclusiveSession`
  */
-export async function inOneTransaction(batch: RunningBatch): Promise<Rows[]> {
+export async function inOneTransaction(parts: CallParts, batch: BatchToRun): Promise<BatchResult> {
   let mayWrite = false
   for (let renewals = 0; ; renewals++) {
-    try {
-      return await attempt(batch, mayWrite)
-    } catch (error) {
-      if (!(error instanceof CallFailed)) throw error
-      // One that says of itself that it only reads would have written.
-      if (isReadOnlyRefusal(error.cause) && !mayWrite) {
-        mayWrite = true
-        continue
-      }
-      const { mayRunAgain, told } = await explain(batch, error)
-      if (!mayRunAgain || renewals === MAX_RENEWALS) throw told
-      batch.room?.restart()
-    }
+    // Without one of its calls, the batch need not begin.
+    const calls = await bindAll(parts, batch)
+    const { rolledBack, ...done } = await inExclusiveSession(parts.pools, batch, (exclusive) =>
+      attempt({ ...batch, parts, exclusive }, calls, mayWrite),
+    )
+    if (!rolledBack) return done
+    batch.room?.restart()
+    const { place, outcome, mustWrite } = rolledBack
+    mayWrite ||= mustWrite
+    if (mustWrite) continue
+    const told = placed(fromPostgres(outcome.error, batch.database), place)
+    const mayRunAgain =
+      outcome.kind === 'not begun' ||
+      (outcome.kind === 'stale' &&
+        (await isStale(parts, callAt(batch, place), calls[place]!.signature).catch(() => false)))
+    if (!mayRunAgain || renewals === MAX_RENEWALS) throw told
   }
 }
 
-async function attempt(batch: RunningBatch, mayWrite: boolean): Promise<Rows[]> {
+async function bindAll(parts: CallParts, batch: BatchToRun): Promise<BoundCall[]> {
+  const bound: BoundCall[] = []
+  for (const place of batch.calls.keys()) {
+    try {
+      bound.push(await bindCurrent(parts, callAt(batch, place)))
+    } catch (error) {
+      throw placed(error, place)
+    }
+  }
+  return bound
+}
+
+async function attempt(
+  batch: RunningBatch,
+  calls: BoundCall[],
+  mayWrite: boolean,
+): Promise<{ results: Rows[]; rolledBack?: RolledBack }> {
   const { connection, session } = batch.exclusive
-  const calls: BoundCall[] = []
-  // Without one of its calls, the batch need not begin.
-  for (const place of batch.calls.keys()) calls.push(await ofCall(place, () => batch.bind(place)))
   expectLeftovers(connection, session, ...calls.map(({ signature }) => signature))
   try {
     const results = await runAll(batch, calls, mayWrite)
     const committed = session.simple('commit')
     session.flush()
     await committed
-    return results
+    return { results }
   } catch (error) {
     await session.simple('rollback').catch(() => {})
-    throw error
+    if (!(error instanceof CallFailed)) throw error
+    return { results: [], rolledBack: await explain(batch, calls, error, mayWrite) }
   }
 }
 
@@ -88,7 +118,7 @@ async function attempt(batch: RunningBatch, mayWrite: boolean): Promise<Rows[]> 
 async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean): Promise<Rows[]> {
   const { exclusive, settings, parts } = batch
   const { maxResultBytes } = parts
-  const isReadOnly = !mayWrite && calls.every((bound) => onlyReads({ mustOnlyRead: false }, bound))
+  const isReadOnly = !mayWrite && calls.every(claimsToOnlyRead)
   exclusive.onlyReads = isReadOnly
   const bytes = new BytesLeft(maxResultBytes)
   const results: Rows[] = []
@@ -154,13 +184,21 @@ async function runPipeline(
 }
 
 async function runProcedure(
-  { exclusive, parts, room }: RunningBatch,
+  { exclusive, client, database, parts, room }: RunningBatch,
   bound: BoundCall,
   place: number,
   bytes: BytesLeft,
 ): Promise<Rows> {
   const { maxResultBytes } = parts
-  const options = { bound, settings: undefined, maxResultBytes, mustOnlyRead: false, room }
+  const options: SendOptions = {
+    bound,
+    client,
+    database,
+    settings: undefined,
+    maxResultBytes,
+    mustOnlyRead: false,
+    room,
+  }
   const sent = sendProcedure(exclusive.session, options)
   exclusive.sent.push(sent.query)
   try {
@@ -178,28 +216,25 @@ async function ofCall<T>(place: number, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whether the batch may run again, as nothing is left of it, and what the caller is told else. */
+/**
+ * What the failure of a call says of the batch, of which nothing is left.
+ * @throws the error of the connection, with which went the whole batch; that of a limit
+ */
 async function explain(
-  batch: RunningBatch,
+  { exclusive, database }: RunningBatch,
+  calls: BoundCall[],
   { place, cause, sent }: CallFailed,
-): Promise<{ mayRunAgain: boolean; told: unknown }> {
-  const { exclusive, database, parts, calls } = batch
-  // With the connection went the whole batch.
-  if (endsConnection(cause)) return { mayRunAgain: false, told: cause }
+  mayWrite: boolean,
+): Promise<RolledBack> {
   const explained = exclusive.limits.explain(cause)
-  if (explained !== cause || !sent) {
-    return { mayRunAgain: false, told: placed(fromPostgres(explained, database), place) }
-  }
-  const bound = await batch.bind(place)
+  if (explained !== cause) throw placed(explained, place)
+  if (endsConnection(cause)) throw cause
+  const mustWrite = isReadOnlyRefusal(cause) && !mayWrite
+  if (mustWrite || !sent) return { place, outcome: { kind: 'refused', error: cause }, mustWrite }
+  const bound = calls[place]!
   const outcome = await outcomeOfError({ bound, database }, exclusive.session, sent, cause)
-  if (outcome.kind === 'rows') return { mayRunAgain: false, told: cause }
-  const told = placed(fromPostgres(outcome.error, database), place)
-  if (outcome.kind === 'not begun') return { mayRunAgain: true, told }
-  const isStale = outcome.kind === 'stale'
-  return {
-    mayRunAgain: isStale && (await parts.functions.stale(database, calls[place]!.name)),
-    told,
-  }
+  if (outcome.kind === 'rows') throw cause
+  return { place, outcome, mustWrite }
 }
 
 function placed(error: unknown, place: number): unknown {

@@ -14,7 +14,7 @@ export async function outcomeOfError(
   query: Progress,
   error: unknown,
 ): Promise<Outcome> {
-  if (error instanceof GatewayError) return { kind: 'refused', error }
+  if (error instanceof GatewayError) return { kind: 'refused', error: ofNoRoom(error, query) }
   if (endsConnection(error)) {
     return { kind: query.state === 'queued' ? 'not begun' : 'lost', error }
   }
@@ -33,4 +33,18 @@ export async function outcomeOfError(
       return { kind: 'refused', error: fromPostgres(error, database) }
     }
   }
+}
+
+/** The answer found no room, and the session ended with it: what has run may have been committed. */
+function ofNoRoom(error: GatewayError, { state }: Progress): GatewayError {
+  const { code, message, details, status } = error
+  if (code !== 'pool_exhausted') return error
+  const mayHaveRun = state !== 'queued'
+  const what = mayHaveRun ? 'the function may have run' : 'the function has not run'
+  return new GatewayError(
+    code,
+    `${message}; ${what}`,
+    { ...details, may_have_run: mayHaveRun },
+    status,
+  )
 }

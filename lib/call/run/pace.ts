@@ -10,6 +10,9 @@ const PROBATION = 5
 /** After one call that takes so long, the function is on probation again. Microseconds. */
 const OUTLIER_US = 20_000
 
+/** An answer of more bytes takes too long on its way for the calls behind it. */
+const QUICK_BYTES = 64 * 1024
+
 /** What a statement costs PostgreSQL beside the function itself. Microseconds. */
 const OVERHEAD_US = 30
 
@@ -39,11 +42,12 @@ export class Paces {
     return pace > 0 && pace < QUICK_US ? pace / 1000 : undefined
   }
 
-  /** Takes note of what a call took. */
-  note(database: string, { index }: Signature, ms: number): void {
+  /** Takes note of what a call took, and of the length of its answer. */
+  note(database: string, { index }: Signature, ms: number, bytes = 0): void {
     const paces = this.#of(database)
     if (!paces) return
-    paces[index] = next(paces[index] ?? 0, Math.round(ms * 1000) + OVERHEAD_US)
+    const us = bytes > QUICK_BYTES ? OUTLIER_US : Math.round(ms * 1000) + OVERHEAD_US
+    paces[index] = next(paces[index] ?? 0, us)
   }
 
   /** Takes note of a call that took too long for a shared session. */

@@ -1,5 +1,4 @@
 import type { Pools } from '../../postgres/pools.ts'
-import type { Client } from '../../postgres/waiter.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { TimeLimit } from './call-limits.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
@@ -9,8 +8,6 @@ import type { SharedCalls } from './shared-calls.ts'
 
 /** A call, bound to its function, and the server where it is to run. */
 export interface PlacedCall extends SendOptions {
-  client: Client
-  database: string
   /** Of the primary, or of a replica. */
   pools: Pools
   /** Milliseconds that it is expected to take; undefined where that is not known to be quick. */

@@ -62,13 +62,21 @@ export function mayShare({ limit }: CallToRun, { signature }: BoundCall): boolea
   return signature.kind === 'function' && isPure && isPatient
 }
 
-/** Whether a call that was lost may run again. */
+/**
+ * Whether a call that was lost may run again. That a function is STABLE says nothing of the functions
+ * that it calls, which may write.
+ */
 export function onlyReads(
   { mustOnlyRead }: Pick<CallToRun, 'mustOnlyRead'>,
   { signature }: BoundCall,
 ): boolean {
+  return signature.kind === 'function' && (mustOnlyRead || signature.verdict.reads)
+}
+
+/** Whether a function may be tried in a read-only transaction first. */
+export function claimsToOnlyRead({ signature }: BoundCall): boolean {
   if (signature.kind !== 'function') return false
-  return mustOnlyRead || signature.verdict.reads || signature.volatility !== 'volatile'
+  return signature.verdict.reads || signature.volatility !== 'volatile'
 }
 
 /**

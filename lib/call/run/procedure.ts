@@ -2,6 +2,7 @@ import { quoteIdentifier } from '../../names.ts'
 import type { Column, Query, QueryState, Row, Value } from '../../postgres/session/query.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 import type { Session } from '../../postgres/session/session.ts'
+import { clientGone } from '../../postgres/waiter.ts'
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql, variadicArguments } from '../bind/sql.ts'
 import type { Output } from '../signatures/signature.ts'
@@ -34,12 +35,14 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
 
 async function runProcedure(
   session: Session,
-  { bound, settings, maxResultBytes, room }: SendOptions,
+  { bound, client, database, settings, maxResultBytes, room }: SendOptions,
   onSent: (query: Query) => void,
 ): Promise<CallRows> {
   // Not for a transaction alone, since the procedure may have several.
   if (settings) await session.run(settingsStatement(settings, false)).result
   const values = await textsOf(session, bound)
+  // What a procedure has committed cannot be taken back.
+  if (client.isGone) throw clientGone(database)
   const statement = { text: callSql(bound), values, describe: true, isPrepared: false }
   const query = session.run(statement)
   onSent(query)

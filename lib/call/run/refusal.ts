@@ -22,8 +22,13 @@ const REFUSED = new Set(['42601', '42725', '42804', '42P18', '42846'])
 /** Where PostgreSQL looks a prepared statement up, and plans it anew (prepare.c, plancache.c). */
 const STATEMENT_ROUTINES = new Set(['FetchPreparedStatement', 'RevalidateCachedQuery'])
 
-/** Where PostgreSQL was when it read a parameter; a function of its type may stand before. */
-const PARAMETER_CONTEXT = /(?:^|\n)(?:unnamed portal|portal "\w+") parameter \$(\d+)/
+/**
+ * Where PostgreSQL was when it read a parameter (postgres.c, bind_param_error_callback): the last
+ * line, with the value where log_parameter_max_length_on_error has it. A function of its type may
+ * stand before.
+ */
+const PARAMETER_CONTEXT =
+  /(?:^|\n)(?:unnamed portal|portal "\w+") parameter \$(\d+)(?: = '(?:[^']|'')*')?$/
 
 /** What an XX000 says when the function, or the type of a parameter, was dropped just now. */
 const DROPPED_MEANWHILE = /^cache lookup failed for (?:function|type) \d+$/
@@ -47,12 +52,12 @@ export type Refusal =
  */
 export function readRefusal(call: BoundCall, query: Progress, error: ServerError): Refusal {
   const { code, where, position, routine, message } = error
-  const parameter = where && PARAMETER_CONTEXT.exec(where)?.[1]
-  if (parameter) {
-    const bound = call.parameters[Number(parameter) - 1]!
+  if (where) {
+    const parameter = query.state === 'bound' ? undefined : PARAMETER_CONTEXT.exec(where)?.[1]
+    const bound = call.parameters[Number(parameter) - 1]
+    if (!bound) return { kind: 'raised' }
     return { kind: 'unconvertible', error: conversionError(bound, error) }
   }
-  if (where) return { kind: 'raised' }
   // Whatever had begun is rolled back, but for what a procedure has committed.
   const isFunction = call.signature.kind === 'function'
   if (isFunction && DROPPED_MEANWHILE.test(message)) {

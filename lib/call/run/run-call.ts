@@ -5,7 +5,7 @@ import type { BoundCall } from '../bind/parameters.ts'
 import type { CallResult, Outcome, Place } from './attempt.ts'
 import { timeIsUp } from './call-limits.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
-import { bindCurrent } from './current.ts'
+import { bindCurrent, isStale } from './current.ts'
 import { lostCall } from './failures.ts'
 import { placeCall } from './placed-call.ts'
 import { mayShare, mayUseReplica, NEXT, type Next, onlyReads } from './places.ts'
@@ -23,7 +23,7 @@ const MAX_RENEWALS = 5
  *   connection_failed
  */
 export async function runCall(parts: CallParts, call: CallToRun): Promise<CallResult> {
-  const { database, name } = call
+  const { database } = call
   let bound = await bindCurrent(parts, call)
   let place = firstPlace(parts, call, bound)
   let renewals = 0
@@ -35,9 +35,8 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
     switch (nextOf(outcome, call, bound, place, isSecond)) {
       case 'read anew':
         renewals++
-        if (renewals > MAX_RENEWALS || !(await parts.functions.stale(database, name))) {
+        if (renewals > MAX_RENEWALS || !(await isStale(parts, call, bound.signature)))
           throw outcome.error
-        }
         bound = await bindCurrent(parts, call)
         place = firstPlace(parts, call, bound)
         break

@@ -37,7 +37,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   session.flush()
   try {
     const { rows, rowCount, tookMs } = await sent.rows
-    if (tookMs !== undefined) call.paces.note(database, signature, tookMs)
+    if (tookMs !== undefined) call.paces.note(database, signature, tookMs, rows.length)
     lease.release()
     const result = {
       rows,
@@ -47,9 +47,11 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
     }
     return { kind: 'rows', result }
   } catch (error) {
-    const outcome = await failed(call, session, sent, error, limits, entered)
-    lease.release(error)
-    return outcome
+    try {
+      return await failed(call, session, sent, error, limits, entered)
+    } finally {
+      lease.release(error)
+    }
   } finally {
     limits.end()
   }

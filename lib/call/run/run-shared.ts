@@ -1,6 +1,7 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import type { Lease } from '../../postgres/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
+import type { AnswerRoom } from './answer-room.ts'
 import type { Outcome } from './attempt.ts'
 import { isOfSharedMode } from './failures.ts'
 import { enterMode } from './mode.ts'
@@ -42,6 +43,7 @@ class SharedAttempt implements SharedCall {
   readonly #waitMs: number
   readonly #sentAt = performance.now()
   readonly #resolve: (outcome: Outcome) => void
+  #isOvertaken = false
 
   constructor(
     call: PlacedCall,
@@ -60,7 +62,7 @@ class SharedAttempt implements SharedCall {
   send(): void {
     const { connection } = this.#lease
     enterMode(connection, this.#session, 'shared')
-    const sent = sendCall(this.#session, this.#call)
+    const sent = sendCall(this.#session, { ...this.#call, room: this.#room() })
     this.#call.calls.add(connection, this)
     sent.rows.then(
       (rows) => this.#succeed(rows),
@@ -69,18 +71,37 @@ class SharedAttempt implements SharedCall {
   }
 
   overtake(): void {
+    this.#isOvertaken = true
     this.#resolve(OVERTAKEN)
+  }
+
+  /** An answer that waited for room would keep those of the other calls, or end their session. */
+  #room(): AnswerRoom | undefined {
+    const { room } = this.#call
+    if (!room) return undefined
+    const take = (bytes: number) => {
+      if (!this.#isOvertaken) room.take(bytes)
+    }
+    const admit = (bytes: number): true => {
+      take(bytes)
+      return true
+    }
+    return { admit, take, restart: () => room.restart() }
   }
 
   #succeed({ rows, rowCount, tookMs = 0 }: CallRows): void {
     const { paces, database, bound } = this.#call
-    paces.note(database, bound.signature, tookMs)
+    paces.note(database, bound.signature, tookMs, rows.length)
     const queryMs = performance.now() - this.#sentAt
     this.#end({ kind: 'rows', result: { rows, rowCount, waitMs: this.#waitMs, queryMs } })
   }
 
   async #fail(sent: SentCall, error: unknown): Promise<void> {
-    this.#end(await failed(this.#call, this.#session, sent, error), error)
+    try {
+      this.#end(await failed(this.#call, this.#session, sent, error), error)
+    } catch (unexpected) {
+      this.#end({ kind: 'refused', error: unexpected }, error)
+    }
   }
 
   #end(outcome: Outcome, error?: unknown): void {

@@ -1,11 +1,12 @@
 import { GatewayError } from '../../errors.ts'
 import type { Client } from '../../postgres/waiter.ts'
 import type { BatchCall } from '../batch-request.ts'
-import type { BoundCall } from '../bind/parameters.ts'
+import { bindCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { AnswerRoom } from './answer-room.ts'
 import type { TimeLimit } from './call-limits.ts'
 import type { CallParts } from './call-to-run.ts'
+import type { CallToBind } from './current.ts'
 import type { ExclusiveSession } from './exclusive-session.ts'
 import type { Rows } from './result.ts'
 
@@ -26,8 +27,18 @@ export interface BatchToRun {
 export interface RunningBatch extends BatchToRun {
   parts: CallParts
   exclusive: ExclusiveSession
-  /** The call at this place, bound to its function as it is now. */
-  bind(place: number): Promise<BoundCall>
+}
+
+/** The call at this place, as it is to be bound. */
+export function callAt({ calls, client, database, limit }: BatchToRun, place: number): CallToBind {
+  const { name, params } = calls[place]!
+  return {
+    client,
+    database,
+    limit,
+    name,
+    bind: (overloads) => bindCall(name, overloads, params),
+  }
 }
 
 /** How much the results of a batch may still come to, together. */

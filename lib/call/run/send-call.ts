@@ -1,5 +1,6 @@
 import type { QueryState, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
+import type { Client } from '../../postgres/waiter.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { AnswerRoom } from './answer-room.ts'
@@ -19,6 +20,8 @@ export interface SentCall {
 }
 
 export interface SendOptions {
+  client: Client
+  database: string
   bound: BoundCall
   /** Settings that the function finds with current_setting. */
   settings: SessionSettings | undefined

@@ -4,10 +4,12 @@ import type { Column, Result, Row, Statement } from '../../postgres/session/quer
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Timing } from './attempt.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
-import { bindCurrent } from './current.ts'
+import { bindCurrent, isStale } from './current.ts'
 import { type ExclusiveSession, inExclusiveSession } from './exclusive-session.ts'
+import { isReadOnlyRefusal } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
+import { claimsToOnlyRead } from './places.ts'
 import { settingsStatement } from './send-call.ts'
 import { rowsStatement } from './statement.ts'
 
@@ -39,30 +41,34 @@ const NO_TIMEOUT: Statement = {
  * the next rows, the call's own limit is for all of them.
  * @throws {GatewayError} as `runCall`; what a sink throws
  */
-export function runStream(
+export async function runStream(
   parts: CallParts,
   call: CallToRun,
   as: 'json' | 'columns',
   sink: RowSink,
 ): Promise<Timing> {
-  return inExclusiveSession(parts.pools, call, async (exclusive) => {
-    for (let renewals = 0; ; renewals++) {
-      const bound = await bindCurrent(parts, call)
-      if (bound.signature.kind === 'procedure') throw noStream(bound)
-      const stream = new Stream(parts, call, exclusive, bound, sink)
-      const retry = await stream.run(as)
-      if (!retry) return {}
-      if (renewals === MAX_RENEWALS) throw retry.error
-      if (retry.isStale && !(await parts.functions.stale(call.database, call.name))) {
-        throw retry.error
-      }
-    }
-  })
+  let mayWrite = false
+  for (let renewals = 0; ; renewals++) {
+    const bound = await bindCurrent(parts, call)
+    if (bound.signature.kind === 'procedure') throw noStream(bound)
+    const isReadOnly = !mayWrite && claimsToOnlyRead(bound)
+    const { retry, ...timing } = await inExclusiveSession(parts.pools, call, async (exclusive) => {
+      const stream = new Stream(parts, call, exclusive, bound, sink, isReadOnly)
+      return { retry: await stream.run(as) }
+    })
+    if (!retry) return timing
+    const { outcome, error } = retry
+    mayWrite ||= outcome === 'must write'
+    if (renewals === MAX_RENEWALS) throw error
+    if (outcome === 'stale' && !(await isStale(parts, call, bound.signature).catch(() => false)))
+      throw error
+  }
 }
 
 /** Why a stream has to begin anew. */
 interface Retry {
-  isStale: boolean
+  /** `must write`: of a function that claims to only read. */
+  outcome: 'stale' | 'not begun' | 'must write'
   error: unknown
 }
 
@@ -73,6 +79,7 @@ class Stream {
   readonly #exclusive: ExclusiveSession
   readonly #bound: BoundCall
   readonly #sink: RowSink
+  readonly #isReadOnly: boolean
   #hasBegun = false
 
   constructor(
@@ -81,19 +88,21 @@ class Stream {
     exclusive: ExclusiveSession,
     bound: BoundCall,
     sink: RowSink,
+    isReadOnly: boolean,
   ) {
     this.#parts = parts
     this.#call = call
     this.#exclusive = exclusive
     this.#bound = bound
     this.#sink = sink
+    this.#isReadOnly = isReadOnly
   }
 
   /** Runs it to its end; returns where it did not begin and may do so again. */
   async run(as: 'json' | 'columns'): Promise<Retry | undefined> {
     const { connection, session } = this.#exclusive
     const { signature } = this.#bound
-    const isReadOnly = signature.volatility !== 'volatile'
+    const isReadOnly = this.#isReadOnly
     this.#exclusive.onlyReads = isReadOnly
     expectLeftovers(connection, session, signature)
     const { settings } = this.#call
@@ -166,12 +175,12 @@ class Stream {
     const explained = limits.explain(error)
     if (this.#hasBegun) throw fromPostgres(explained, database)
     if (explained !== error) throw explained
+    if (this.#isReadOnly && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
     const outcome = await outcomeOfError({ bound: this.#bound, database }, session, first, error)
     if (outcome.kind === 'rows' || outcome.kind === 'refused' || outcome.kind === 'lost') {
       throw outcome.kind === 'refused' ? outcome.error : error
     }
-    if (this.#exclusive.connection.closed) throw error
-    return { isStale: outcome.kind === 'stale', error: outcome.error }
+    return { outcome: outcome.kind, error: outcome.error }
   }
 }
 

@@ -1,11 +1,12 @@
 import type { Sql } from '../../postgres/connection.ts'
 import type { Client } from '../../postgres/pools.ts'
-import { isClientGone } from '../../postgres/waiter.ts'
+import { waitForShared } from '../../postgres/waiter.ts'
 import { unknownFunction } from '../bind/no-match.ts'
 import { findStored, type Learned, type LearnParts, learn } from './learn.ts'
 import { findFunction, functionNames, type Schema, Schemas } from './schema.ts'
 import type { Signature } from './signature.ts'
 import { readState, type StoredState, writeState } from './stored-schemas.ts'
+import { TimeBudget } from './time-budget.ts'
 import { SCHEMA_VERSION } from './version.ts'
 
 /** How old what is known of a database may get before its version is compared. */
@@ -16,6 +17,9 @@ const STALE_EVERY_MS = 1000
 
 /** So often a second, at most, unknown names have the version of a database compared. */
 const LOOKS_PER_SECOND = 10
+
+/** Milliseconds of each second that may go into near misses of unknown names. */
+const SUGGESTING_MS = 100
 
 /** How often a schema is read again that was changed while it was read. */
 const MAX_READS = 3
@@ -34,7 +38,7 @@ export interface KnownFunctionsParts {
   /** CALLABLE_SCHEMAS; undefined: functions are looked for in the search path. */
   callableSchemas?: string[] | undefined
   /** Runs work in a database, in the queue of its pool. */
-  use<T>(database: string, work: (sql: Sql) => Promise<T>, options: LoadOptions): Promise<T>
+  use<T>(database: string, work: (sql: Sql) => Promise<T>): Promise<T>
   /** Runs work in the administrative database. */
   administer<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
@@ -62,12 +66,15 @@ export class KnownFunctions {
   readonly #parts: KnownFunctionsParts & LearnParts
   readonly #known = new Map<string, Known>()
   readonly #flights = new Map<string, Flight>()
+  /** Versions that are being compared, by database. */
+  readonly #comparisons = new Map<string, Promise<boolean>>()
   /** By database: the version that turned out to be another one, which the catalog may still have. */
   readonly #outdated = new Map<string, string>()
   /** `performance.now()`, by database and function. */
   readonly #staleAt = new Map<string, number>()
   /** When unknown names had the version compared in the last second, by database. */
   readonly #looks = new Map<string, number[]>()
+  readonly #suggesting = new TimeBudget(SUGGESTING_MS)
   #sweepAt = MIN_SCHEMAS
   /** Told of a database that was found to have another version: its sessions are to end. */
   onChanged: ((database: string) => void) | undefined
@@ -93,58 +100,60 @@ export class KnownFunctions {
 
   /**
    * Has the functions of a database known: by one query of the administrative database where its
-   * schema has been stored, else by reading it. Many that ask at once share one flight.
-   * @throws {GatewayError} pool_exhausted, connection_failed
+   * schema has been stored, else by reading it. Many that ask at once share one flight, which is the
+   * gateway's own: each waits for it as long as it may.
+   * @throws {GatewayError} pool_exhausted, connection_failed, query_timeout
    */
   async load(database: string, options: LoadOptions = {}): Promise<void> {
     while (!this.#known.has(database)) {
-      const flight = this.#flights.get(database)
-      if (!flight) {
-        await this.#fly(database, options)
-        return
-      }
-      await flight.done.catch((error) => {
-        // What another client did not wait for is still to be done.
-        if (!isClientGone(error)) throw error
-      })
+      const done = this.#flights.get(database)?.done ?? this.#fly(database)
+      await waitForShared(done, database, options)
     }
   }
 
   /**
    * The overloads of a function. One that is not known does not exist, unless the database has
    * changed; that is looked for a few times a second at most.
-   * @throws {GatewayError} function_not_found with near misses; as of `load`
+   * @throws {GatewayError} function_not_found, mostly with near misses; as of `load`
    */
   async get(database: string, name: string, options: LoadOptions = {}): Promise<Signature[]> {
     const found = await this.#find(database, name, options)
     if (found.length > 0) return found
-    if (this.#mayLook(database) && (await this.#hasChanged(database, options))) {
+    const mayLook = this.#mayLook(database)
+    if (mayLook && (await waitForShared(this.#compare(database), database, options))) {
       const again = await this.#find(database, name, options)
       if (again.length > 0) return again
     }
     const schema = this.schemaOf(database)
-    throw unknownFunction(name, schema ? functionNames(schema) : [])
+    throw this.#suggesting.spend(
+      () => unknownFunction(name, schema ? functionNames(schema) : []),
+      () => unknownFunction(name),
+    )
   }
 
   /**
    * PostgreSQL said that a call does not fit what is known: compares the version, at most once a
    * second for a function of a database, and reads the schema anew where it is another one.
-   * @param held what the call was made from: others may have found out already
+   * @param held one of those that the call was made from: others may have found out already
    * @returns whether what is known has changed
+   * @throws {GatewayError} as of `load`
    */
   async stale(
     database: string,
     name: string,
-    held?: Signature[],
+    held?: Signature,
     options: LoadOptions = {},
   ): Promise<boolean> {
-    const known = this.peek(database, name)
-    if (held && known && known !== held) return true
+    if (held && !this.peek(database, name)?.includes(held)) {
+      await this.load(database, options)
+      return true
+    }
     const key = `${database} ${name}`
     const now = performance.now()
-    if (now - (this.#staleAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_EVERY_MS) return false
-    this.#noteStale(key, now)
-    if (!(await this.#hasChanged(database, options))) return false
+    const isRecent = now - (this.#staleAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_EVERY_MS
+    if (!isRecent) this.#noteStale(key, now)
+    const comparison = isRecent ? this.#comparisons.get(database) : this.#compare(database)
+    if (!comparison || !(await waitForShared(comparison, database, options))) return false
     await this.load(database, options)
     return true
   }
@@ -203,16 +212,16 @@ export class KnownFunctions {
     }
   }
 
-  #fly(database: string, options: LoadOptions): Promise<void> {
+  #fly(database: string): Promise<void> {
     const flight: Flight = { done: Promise.resolve(), isOutdated: false }
     this.#flights.set(database, flight)
-    flight.done = this.#read(database, options, flight).finally(() => {
+    flight.done = this.#read(database, flight).finally(() => {
       if (this.#flights.get(database) === flight) this.#flights.delete(database)
     })
     return flight.done
   }
 
-  async #read(database: string, options: LoadOptions, flight: Flight): Promise<void> {
+  async #read(database: string, flight: Flight): Promise<void> {
     for (let reads = 1; ; reads++) {
       flight.isOutdated = false
       const found = await this.#findStored(database)
@@ -222,7 +231,7 @@ export class KnownFunctions {
         return
       }
       if (stored && reads < MAX_READS) continue
-      const learned = await learn((work) => this.#parts.use(database, work, options), this.#parts)
+      const learned = await learn((work) => this.#parts.use(database, work), this.#parts)
       if (flight.isOutdated && reads < MAX_READS) continue
       // What changes all the time is compared again with the next call.
       const at = flight.isOutdated ? Number.NEGATIVE_INFINITY : performance.now()
@@ -259,13 +268,18 @@ export class KnownFunctions {
    * Compares the version of a database; where it is another one, it is forgotten.
    * @returns whether what is known is not what it was before: another caller may have found out
    */
-  async #hasChanged(database: string, options: LoadOptions): Promise<boolean> {
+  #compare(database: string): Promise<boolean> {
+    const comparison = this.#hasChanged(database).finally(() => {
+      if (this.#comparisons.get(database) === comparison) this.#comparisons.delete(database)
+    })
+    this.#comparisons.set(database, comparison)
+    return comparison
+  }
+
+  async #hasChanged(database: string): Promise<boolean> {
     const before = this.schemaOf(database)
-    const version = await this.#parts.use(
-      database,
-      async (sql) => (await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION))[0]!.version,
-      options,
-    )
+    const read = async (sql: Sql) => (await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION))[0]!
+    const { version } = await this.#parts.use(database, read)
     return !this.check(database, version) || this.schemaOf(database) !== before
   }
 

@@ -8,7 +8,6 @@ import type { Signature } from '../../../../lib/call/signatures/signature.ts'
 import { SCHEMA_VERSION } from '../../../../lib/call/signatures/version.ts'
 import type { GatewayError } from '../../../../lib/errors.ts'
 import type { Client } from '../../../../lib/postgres/pools.ts'
-import { clientGone } from '../../../../lib/postgres/waiter.ts'
 import {
   queryDatabase,
   startTestGateway,
@@ -53,9 +52,9 @@ beforeEach(() => {
 function restarted(parts: Partial<KnownFunctionsParts> = {}): KnownFunctions {
   const { pools, catalog } = gateway.gateway
   return new KnownFunctions({
-    use: (name, work, options) => {
+    use: (name, work) => {
       asked.databases++
-      return pools.use(name, work, options)
+      return pools.use(name, work)
     },
     administer: (work) => {
       asked.administrative++
@@ -188,13 +187,15 @@ describe('a call that does not fit', () => {
 
   test('has the schema read where it is another one', async () => {
     const functions = restarted()
-    const held = await functions.get(database, 'over')
+    const [held] = await functions.get(database, 'over')
     await define("create function over(p int, q int) returns int language sql as 'select 1'")
     expect(await functions.stale(database, 'over', held)).toBe(true)
     expect(functions.peek(database, 'over')).toHaveLength(3)
     // Others that hold what was known before are told at once.
     expect(await functions.stale(database, 'over', held)).toBe(true)
-    expect(await functions.stale(database, 'over', functions.peek(database, 'over'))).toBe(false)
+    expect(await functions.stale(database, 'over', functions.peek(database, 'over')![0])).toBe(
+      false,
+    )
     await define('drop function over(int, int)')
     await sleep(1000)
     expect(await functions.stale(database, 'over')).toBe(true)
@@ -251,16 +252,13 @@ test('a client that has gone does not fail others', async () => {
       sql`update _db_gateway_databases set functions_digest = null where database = ${database}`,
   )
   const gone: Client = { isGone: false, onGone: undefined }
-  const functions = restarted({
-    use: async (name, work, { client }) => {
-      if (client === gone) throw clientGone(name)
-      return gateway.gateway.pools.use(name, work, { client })
-    },
-  })
-  const answers = await Promise.allSettled([
+  const functions = restarted()
+  const asking = [
     functions.get(database, 'get_item', { client: gone }),
     functions.get(database, 'get_item', { client: nobody }),
-  ])
+  ]
+  gone.onGone?.()
+  const answers = await Promise.allSettled(asking)
   expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
 })
 
