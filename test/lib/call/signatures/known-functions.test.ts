@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   KnownFunctions,
   type KnownFunctionsParts,
@@ -49,19 +49,29 @@ beforeEach(() => {
   asked.databases = asked.administrative = 0
 })
 
+/** `load` does not wait until the state of a database is written; the test after it has to. */
+const administering = new Set<Promise<unknown>>()
+afterEach(async () => {
+  await Promise.allSettled(administering)
+  administering.clear()
+})
+
 /** As in a gateway that was just started. */
 function restarted(parts: Partial<KnownFunctionsParts> = {}): KnownFunctions {
   const { pools, catalog } = gateway.gateway
+  const administer = parts.administer ?? ((work) => catalog.use(work))
   return new KnownFunctions({
     use: (name, work, options) => {
       asked.databases++
       return pools.use(name, work, options)
     },
+    ...parts,
     administer: (work) => {
       asked.administrative++
-      return catalog.use(work)
+      const administered = administer(work)
+      administering.add(administered)
+      return administered
     },
-    ...parts,
   })
 }
 
