@@ -185,6 +185,30 @@ describe('a name that does not exist', () => {
   })
 })
 
+test('a change is found while an older state is still written down', async () => {
+  const { catalog } = gateway.gateway
+  const [before] = await catalog.use(
+    (sql) => sql`
+      select functions_digest as digest, functions_version as version
+      from _db_gateway_databases where database = ${database}`,
+  )
+  const functions = restarted()
+  await functions.load(database)
+  for (const name of ['first_by_hand', 'second_by_hand']) {
+    await define(`create function ${name}() returns int language sql as 'select 1'`)
+    expect(await functions.get(database, name)).toMatchObject([{ name }])
+    // As long as what was read has not reached the catalog, or where that failed.
+    await Promise.all(administering)
+    await catalog.use(
+      (sql) => sql`
+        update _db_gateway_databases
+        set functions_digest = ${before!.digest}, functions_version = ${before!.version}
+        where database = ${database}`,
+    )
+  }
+  await define('drop function first_by_hand, second_by_hand')
+})
+
 describe('a call that does not fit', () => {
   test('has the version compared once a second, and no schema read (B8)', async () => {
     const functions = restarted()
