@@ -25,6 +25,7 @@ const MAX_RENEWALS = 5
 export async function runCall(parts: CallParts, call: CallToRun): Promise<CallResult> {
   const { database, name } = call
   let bound = await bindCurrent(parts, call)
+  let held = parts.functions.peek(database, name)
   let place = firstPlace(parts, call, bound)
   let renewals = 0
   let isSecond = false
@@ -35,10 +36,10 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
     switch (nextOf(outcome, call, bound, place, isSecond)) {
       case 'read anew':
         renewals++
-        if (renewals > MAX_RENEWALS || !(await parts.functions.stale(database, name))) {
-          throw outcome.error
-        }
+        if (renewals > MAX_RENEWALS) throw outcome.error
+        if (!(await parts.functions.stale(database, name, held))) throw outcome.error
         bound = await bindCurrent(parts, call)
+        held = parts.functions.peek(database, name)
         place = firstPlace(parts, call, bound)
         break
       case 'next place':

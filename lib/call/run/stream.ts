@@ -48,14 +48,15 @@ export function runStream(
   return inExclusiveSession(parts.pools, call, async (exclusive) => {
     for (let renewals = 0; ; renewals++) {
       const bound = await bindCurrent(parts, call)
+      const held = parts.functions.peek(call.database, call.name)
       if (bound.signature.kind === 'procedure') throw noStream(bound)
       const stream = new Stream(parts, call, exclusive, bound, sink)
       const retry = await stream.run(as)
       if (!retry) return {}
       if (renewals === MAX_RENEWALS) throw retry.error
-      if (retry.isStale && !(await parts.functions.stale(call.database, call.name))) {
-        throw retry.error
-      }
+      if (!retry.isStale) continue
+      const { database, name } = call
+      if (!(await parts.functions.stale(database, name, held))) throw retry.error
     }
   })
 }

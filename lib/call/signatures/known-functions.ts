@@ -142,7 +142,12 @@ export class KnownFunctions {
     options: LoadOptions = {},
   ): Promise<boolean> {
     const known = this.peek(database, name)
-    if (held && known && known !== held) return true
+    // A notification came, or a version was compared, while the call was on its way.
+    if (!known) {
+      await this.load(database, options)
+      return true
+    }
+    if (held && known !== held) return true
     const key = `${database} ${name}`
     const now = performance.now()
     if (now - (this.#staleAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_EVERY_MS) return false

@@ -220,6 +220,15 @@ describe('a call that does not fit', () => {
     expect(asked.databases).toBe(1)
   })
 
+  test('is run again where what it was made from has been forgotten meanwhile', async () => {
+    const functions = restarted()
+    await functions.get(database, 'get_item')
+    // By a notification of a deploy, between the call and PostgreSQL's word on it.
+    functions.forget(database)
+    expect(await functions.stale(database, 'get_item')).toBe(true)
+    expect(functions.peek(database, 'get_item')).toHaveLength(1)
+  })
+
   test('has the schema read where it is another one', async () => {
     const functions = restarted()
     const held = await functions.get(database, 'over')
