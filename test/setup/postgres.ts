@@ -6,6 +6,7 @@ import type {} from 'vitest'
 import type { TestProject } from 'vitest/node'
 import { layoutOf, readPasswords } from '../../lib/postgres/embedded/cluster.ts'
 import { startEmbedded } from '../../lib/postgres/embedded.ts'
+import { startMajor, type TestServer } from './majors.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -16,7 +17,10 @@ declare module 'vitest' {
   }
 }
 
-/** Provides `databaseUrl`: TEST_DATABASE_URL (and TEST_SUPERUSER_URL), or a server of its own that ends with the tests. */
+/**
+ * Provides `databaseUrl`: TEST_DATABASE_URL (and TEST_SUPERUSER_URL), or a server of its own that
+ * ends with the tests, of the major version PG_MAJOR.
+ */
 export default async function setup(
   project: TestProject,
 ): Promise<(() => Promise<void>) | undefined> {
@@ -30,12 +34,6 @@ export default async function setup(
   project.provide('databaseUrl', url)
   project.provide('superuserUrl', superuserUrl)
   return stop
-}
-
-interface TestServer {
-  url: string
-  superuserUrl: string
-  stop: () => Promise<void>
 }
 
 async function startServer(): Promise<TestServer> {
@@ -52,7 +50,10 @@ async function startServer(): Promise<TestServer> {
     rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
   }
   process.once('exit', onExit)
-  const server = await startEmbedded({ dataDir, settings }).catch(async (error) => {
+  const major = process.env.PG_MAJOR || '18'
+  const starting =
+    major === '18' ? startOwn(dataDir, settings) : startMajor(major, dataDir, settings)
+  const server = await starting.catch(async (error) => {
     await rm(dataDir, { recursive: true, force: true })
     throw error
   })
@@ -61,10 +62,13 @@ async function startServer(): Promise<TestServer> {
     process.off('exit', onExit)
     await rm(dataDir, { recursive: true, force: true })
   }
+  return { ...server, stop }
+}
+
+/** The PostgreSQL that comes with the gateway. */
+async function startOwn(dataDir: string, settings: Record<string, string>): Promise<TestServer> {
+  const { url, stop } = await startEmbedded({ dataDir, settings })
   const { postgres: password } = await readPasswords(layoutOf(dataDir))
-  const superuserUrl = server.url.replace(
-    /gateway:[^@]*@\/gateway/,
-    `postgres:${password}@/postgres`,
-  )
-  return { url: server.url, superuserUrl, stop }
+  const superuserUrl = url.replace(/gateway:[^@]*@\/gateway/, `postgres:${password}@/postgres`)
+  return { url, superuserUrl, stop }
 }

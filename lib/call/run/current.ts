@@ -10,12 +10,17 @@ const MAY_BE_STALE: unknown[] = ['function_not_found', 'invalid_request', 'metho
 /** A call, as far as it says which function it means. */
 export type CallToBind = Pick<CallToRun, 'client' | 'database' | 'name' | 'bind' | 'limit'>
 
+/** A call, and the functions of its name that it was bound to one of. */
+export interface CurrentCall extends BoundCall {
+  overloads: Signature[]
+}
+
 /**
  * Binds a call to the function as it is now; what is known of the functions is read anew where the
  * call does not fit it and it is not so any more. It may need a connection: the caller holds none.
  * @throws {GatewayError} function_not_found, invalid_request; what `call.bind` throws
  */
-export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<BoundCall> {
+export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<CurrentCall> {
   const { functions } = parts
   const { database, name, bind } = call
   for (;;) {
@@ -23,9 +28,9 @@ export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<B
     const overloads =
       known && known.length > 0 ? known : await functions.get(database, name, lookUpOf(call))
     try {
-      return await bind(overloads)
+      return Object.assign(await bind(overloads), { overloads })
     } catch (error) {
-      if (!mayBeStale(error) || !(await isStale(parts, call, overloads[0]))) throw error
+      if (!mayBeStale(error) || !(await isStale(parts, call, { overloads }))) throw error
     }
   }
 }
@@ -34,9 +39,9 @@ export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<B
 export function isStale(
   { functions }: CallParts,
   call: CallToBind,
-  held: Signature | undefined,
+  { overloads }: Pick<CurrentCall, 'overloads'>,
 ): Promise<boolean> {
-  return functions.stale(call.database, call.name, held, lookUpOf(call))
+  return functions.stale(call.database, call.name, overloads, lookUpOf(call))
 }
 
 function lookUpOf({ client, limit }: CallToBind): LoadOptions {

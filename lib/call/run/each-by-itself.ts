@@ -6,7 +6,7 @@ import type { BoundCall } from '../bind/parameters.ts'
 import type { Outcome, Timing } from './attempt.ts'
 import type { BatchResult } from './batch.ts'
 import type { CallParts } from './call-to-run.ts'
-import { bindCurrent, isStale } from './current.ts'
+import { bindCurrent, type CurrentCall, isStale } from './current.ts'
 import { inExclusiveSession } from './exclusive-session.ts'
 import { lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
@@ -29,7 +29,7 @@ interface Sent {
 /** A call of a batch that is to run. */
 interface Pending {
   place: number
-  bound: BoundCall
+  bound: CurrentCall
 }
 
 /**
@@ -169,8 +169,7 @@ async function mayRunAgain(
 ): Promise<boolean> {
   const { client, limit } = batch
   if (client.isGone || (limit && performance.now() >= limit.deadline)) return false
-  if (kind === 'stale')
-    return isStale(parts, callAt(batch, place), bound.signature).catch(() => false)
+  if (kind === 'stale') return isStale(parts, callAt(batch, place), bound).catch(() => false)
   return kind === 'not begun'
 }
 

@@ -5,7 +5,7 @@ import type { BoundCall } from '../bind/parameters.ts'
 import type { Outcome } from './attempt.ts'
 import type { BatchResult } from './batch.ts'
 import type { CallParts } from './call-to-run.ts'
-import { bindCurrent, isStale } from './current.ts'
+import { bindCurrent, type CurrentCall, isStale } from './current.ts'
 import { inExclusiveSession } from './exclusive-session.ts'
 import { isReadOnlyRefusal } from './failures.ts'
 import { NATIVE_FORMATS } from './formats.ts'
@@ -77,13 +77,13 @@ export async function inOneTransaction(parts: CallParts, batch: BatchToRun): Pro
     const mayRunAgain =
       outcome.kind === 'not begun' ||
       (outcome.kind === 'stale' &&
-        (await isStale(parts, callAt(batch, place), calls[place]!.signature).catch(() => false)))
+        (await isStale(parts, callAt(batch, place), calls[place]!).catch(() => false)))
     if (!mayRunAgain || renewals === MAX_RENEWALS) throw told
   }
 }
 
-async function bindAll(parts: CallParts, batch: BatchToRun): Promise<BoundCall[]> {
-  const bound: BoundCall[] = []
+async function bindAll(parts: CallParts, batch: BatchToRun): Promise<CurrentCall[]> {
+  const bound: CurrentCall[] = []
   for (const place of batch.calls.keys()) {
     try {
       bound.push(await bindCurrent(parts, callAt(batch, place)))

@@ -35,8 +35,7 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
     switch (nextOf(outcome, call, bound, place, isSecond)) {
       case 'read anew':
         renewals++
-        if (renewals > MAX_RENEWALS || !(await isStale(parts, call, bound.signature)))
-          throw outcome.error
+        if (renewals > MAX_RENEWALS || !(await isStale(parts, call, bound))) throw outcome.error
         bound = await bindCurrent(parts, call)
         place = firstPlace(parts, call, bound)
         break

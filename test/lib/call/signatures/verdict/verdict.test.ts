@@ -210,7 +210,7 @@ describe('a function does not only read that', () => {
     ],
     [
       'opens a cursor with it',
-      inPlpgsql('declare c cursor (n int) for select n; begin open c(n => writes());'),
+      inPlpgsql('declare c cursor (n int) for select n; begin open c(n := writes());'),
     ],
     [
       'handles with it',
