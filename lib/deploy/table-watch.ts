@@ -77,7 +77,7 @@ export class TableWatch {
     try {
       const found = await Promise.all(risks.map((risk) => findTargets(this.#sql, risk)))
       const targets = found.flat().filter((target) => this.#isAtRisk(target, file))
-      if (this.#mayLose || mayLoseData(file)) this.#asked.allow(targets)
+      if (this.#mayLose || mayLoseData(file)) this.#asked.allow(targets, this.#known)
       else await this.#refuseLoss(file, statement, targets)
     } catch (error) {
       // It points into a query of the gateway.
@@ -100,7 +100,7 @@ export class TableWatch {
     if (whole.length > 0) {
       throw dataLossError(this.#database, file, lineOf(file, statement), whole)
     }
-    this.#asked.pass(targets)
+    this.#asked.pass(targets, this.#known)
   }
 
   /**

@@ -3,6 +3,7 @@ import { type TableChange, tableName } from '../changes.ts'
 import { lineOf } from '../failure.ts'
 import type { ListedChange } from '../parser/risks.ts'
 import type { Statement } from '../parser/statement.ts'
+import type { Known } from './known.ts'
 import type { Target } from './targets.ts'
 
 /** A statement that weakens a rule for the data, and where it stands. */
@@ -35,16 +36,24 @@ export class Asked {
     }
   }
 
-  /** The statement takes away nothing: the tables have no rows, or the values stay. */
-  pass(targets: Target[]): void {
-    for (const { oid, number, isLossless } of targets) {
+  /**
+   * The statement takes away nothing: the tables have no rows, or the values stay. The same holds
+   * for the tables that inherit from them.
+   */
+  pass(targets: Target[], known: Known): void {
+    for (const { oid, number, column, isLossless } of targets) {
       this.#passed.add(isLossless ? `${oid}/${number}` : oid)
+      for (const child of known.descendants(oid)) {
+        const own = child.columns.find(({ name }) => name === column)
+        this.#passed.add(isLossless ? `${child.oid}/${own?.number}` : child.oid)
+      }
     }
   }
 
   /** The statement may take it away. */
-  allow(targets: Target[]): void {
-    this.pass(targets.filter(({ isLossless }) => isLossless))
+  allow(targets: Target[], known: Known): void {
+    const kept = targets.filter(({ isLossless }) => isLossless)
+    this.pass(kept, known)
     this.#allowed.push(...targets.filter(({ isLossless }) => !isLossless).map(changeOf))
   }
 

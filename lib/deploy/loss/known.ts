@@ -15,6 +15,12 @@ export class Known {
     return table.columns.some((column) => column.number === number)
   }
 
+  /** The tables that inherit from a table, or are its partitions, at any depth. */
+  descendants(oid: string): Table[] {
+    const children = [...this.#tables.values()].filter(({ parents }) => parents.includes(oid))
+    return children.flatMap((child) => [child, ...this.descendants(child.oid)])
+  }
+
   /** The tables that were there, with the columns that were. */
   only(tables: Table[]): Table[] {
     return tables
