@@ -52,62 +52,53 @@ export function sendTables(sql: Sql): Promise<Table[]> {
       c.relkind::text as kind,
       n.nspname as schema,
       c.relname as name,
-      coalesce(attributes.list, '[]') as columns,
       c.relpersistence = 'u' as "isUnlogged",
       c.relrowsecurity as "rowSecurity",
       c.relforcerowsecurity as "forcedRowSecurity",
-      coalesce(parents.list, '[]') as parents,
-      owner.at as owner,
-      coalesce(constraints.list, '[]') as constraints,
-      coalesce(policies.list, '[]') as policies
+      coalesce((
+        select json_agg(json_build_object(
+            'number', a.attnum,
+            'name', a.attname,
+            'type', format_type(a.atttypid, a.atttypmod),
+            'notNull', a.attnotnull,
+            'default', pg_get_expr(d.adbin, d.adrelid),
+            'generation', a.attidentity::text || a.attgenerated::text
+          ) order by a.attnum)
+        from pg_attribute a
+        left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and c.relkind <> 'S'
+      ), '[]') as columns,
+      coalesce((
+        select json_agg(inhparent::text) from pg_inherits where inhrelid = c.oid
+      ), '[]') as parents,
+      coalesce((
+        select json_agg(json_build_object(
+          'oid', oid::text, 'name', conname, 'columns', coalesce(conkey, '{}')))
+        from pg_constraint
+        where conrelid = c.oid and contype <> 'n'
+      ), '[]') as constraints,
+      coalesce((
+        select json_agg(json_build_object('oid', oid::text, 'name', polname))
+        from pg_policy
+        where polrelid = c.oid
+      ), '[]') as policies,
+      case when c.relkind = 'S' then (
+        select refobjid || '/' || refobjsubid
+        from pg_depend
+        where classid = 'pg_class'::regclass and objid = c.oid
+          and refclassid = 'pg_class'::regclass and deptype = 'a' and refobjsubid > 0
+      ) end as owner
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
-    left join (
-      select a.attrelid, json_agg(json_build_object(
-          'number', a.attnum,
-          'name', a.attname,
-          'type', format_type(a.atttypid, a.atttypmod),
-          'notNull', a.attnotnull,
-          'default', pg_get_expr(d.adbin, d.adrelid),
-          'generation', a.attidentity::text || a.attgenerated::text
-        ) order by a.attnum) as list
-      from pg_attribute a
-      join pg_class of on of.oid = a.attrelid and of.relkind in ('r', 'p', 'm', 'c')
-        and of.relnamespace <> 'pg_catalog'::regnamespace
-      left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-      where a.attnum > 0 and not a.attisdropped
-      group by a.attrelid
-    ) attributes on attributes.attrelid = c.oid
-    left join (
-      select inhrelid, json_agg(inhparent::text) as list from pg_inherits group by inhrelid
-    ) parents on parents.inhrelid = c.oid
-    left join (
-      select conrelid, json_agg(json_build_object(
-          'oid', oid::text, 'name', conname, 'columns', coalesce(conkey, '{}')
-        ) order by conname) as list
-      from pg_constraint
-      where conrelid <> 0 and contype <> 'n'
-      group by conrelid
-    ) constraints on constraints.conrelid = c.oid
-    left join (
-      select polrelid, json_agg(json_build_object(
-          'oid', oid::text, 'name', polname
-        ) order by polname) as list
-      from pg_policy
-      group by polrelid
-    ) policies on policies.polrelid = c.oid
-    left join (
-      select objid, deptype, refobjid || '/' || refobjsubid as at
-      from pg_depend
-      where classid = 'pg_class'::regclass and refclassid = 'pg_class'::regclass
-        and objsubid = 0 and refobjsubid > 0 and deptype in ('a', 'i')
-    ) owner on c.relkind = 'S' and owner.objid = c.oid
     where c.relkind in ('r', 'p', 'S', 'm', 'c')
       and c.relpersistence <> 't'
-      and (c.relkind <> 'S' or owner.deptype is distinct from 'i')
       and n.nspname not in ('pg_catalog', 'information_schema')
       and n.nspname !~ '^pg_toast'
       and c.relname !~ '^_db_gateway_'
+      and not (c.relkind = 'S' and exists (
+        select from pg_depend
+        where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'i'
+      ))
     order by n.nspname, c.relname
   `)
 }
