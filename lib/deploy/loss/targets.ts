@@ -85,7 +85,7 @@ export async function findTargets(sql: Sql, risk: RowRisk): Promise<Target[]> {
       return rows.map((row) => ({
         ...row,
         change: 'attribute_dropped',
-        from: `${risk.type}.${risk.attribute}`,
+        from: `${risk.type.replace(/"([a-z_][a-z0-9_$]*)"/g, '$1')}.${risk.attribute}`,
         to: null,
         isLossless: false,
       }))
