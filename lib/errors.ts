@@ -16,6 +16,7 @@ const STATUS_BY_CODE = {
   name_conflict: 409,
   migration_checksum_mismatch: 409,
   data_loss: 409,
+  functions_missing: 409,
   payload_too_large: 413,
   result_too_large: 413,
   unsupported_media_type: 415,

@@ -3,7 +3,7 @@ import type { ArchiveLimits, SchemaArchive } from './archive/archive.ts'
 import { readRecentArchive } from './archive/recent.ts'
 import { admitBody, mediaType, onAborted, onBodyFailed, stopBody, tooLarge } from './body.ts'
 import type { Config } from './config.ts'
-import type { DeployFlags } from './deploy/result.ts'
+import { ALLOWANCES, type Allowance, type DeployFlags } from './deploy/result.ts'
 import { GatewayError } from './errors.ts'
 import { refuseEncoding } from './http/body-encoding.ts'
 import { noRoomForBody } from './http/body-room.ts'
@@ -26,6 +26,7 @@ export const REGISTER_FIELDS = [
   'tenant_id',
   'schema',
   'file',
+  'allow',
   'force',
   'repair',
   'dry_run',
@@ -40,8 +41,8 @@ export interface SchemaFormLimits extends ArchiveLimits {
 const OVERHEAD_BYTES = 64 * 1024
 
 /**
- * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `force`,
- * `repair`, `dry_run` and `on_error`: of these, the ones that the endpoint takes.
+ * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `allow`,
+ * `force`, `repair`, `dry_run` and `on_error`: of these, the ones that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
  */
@@ -63,7 +64,7 @@ export async function readSchemaForm(
     )
   }
   const flags = {
-    force: parseFlag(fields, 'force'),
+    allow: parseAllow(fields),
     repair: parseFlag(fields, 'repair'),
     dryRun: parseFlag(fields, 'dry_run'),
   }
@@ -76,6 +77,20 @@ function parseFlag(fields: Map<string, string>, name: string): boolean {
   if (['true', '1', 'yes', 'on'].includes(value)) return true
   if (['false', '0', 'no', 'off', ''].includes(value)) return false
   throw new GatewayError('invalid_request', `${name} must be true or false; got "${value}"`)
+}
+
+/** `force` allows everything. */
+function parseAllow(fields: Map<string, string>): Set<Allowance> {
+  const words = (fields.get('allow') ?? '').split(',').map((word) => word.trim())
+  const allowed = words.filter((word) => word !== '')
+  const unknown = allowed.find((word) => !ALLOWANCES.includes(word as Allowance))
+  if (unknown !== undefined) {
+    throw new GatewayError(
+      'invalid_request',
+      `allow takes ${ALLOWANCES.join(', ')}, with commas between; got "${unknown}"`,
+    )
+  }
+  return new Set(parseFlag(fields, 'force') ? ALLOWANCES : (allowed as Allowance[]))
 }
 
 function parseOnError(value = 'stop'): 'stop' | 'continue' {

@@ -1,5 +1,5 @@
 import type { DatabaseResult } from '../deploy/fleet.ts'
-import { type DeployResult, functionsChanged } from '../deploy/result.ts'
+import { ALLOWANCES, type DeployResult, functionsChanged } from '../deploy/result.ts'
 import type { SchemaForm } from '../schema-form.ts'
 
 /** What a request did, for its entry. */
@@ -15,10 +15,11 @@ const MAX_NAMES = 50
 
 /** What /register and /migrate are asked for. */
 export function describeForm({ archive, flags }: SchemaForm): Record<string, unknown> {
-  const { force, repair, dryRun } = flags
+  const { allow, repair, dryRun } = flags
   return {
     checksum: archive.checksum,
-    ...(force && { force }),
+    ...(allow.size === ALLOWANCES.length && { force: true }),
+    ...(allow.size > 0 && { allow: [...allow] }),
     ...(repair && { repair }),
     ...(dryRun && { dry_run: true }),
   }
@@ -47,7 +48,7 @@ export function describeMigrate(results: DatabaseResult[]): Outcome {
     isUnchanged: unchanged === results.length,
     databases: results.map((one) => one.database),
     summary: {
-      databases_updated: results.length - failed.length,
+      databases_updated: results.filter((one) => one.status === 'completed').length,
       databases_unchanged: unchanged,
       databases_failed: failed.length,
       ...(failed.length > 0 && { failed: failed.slice(0, MAX_NAMES) }),

@@ -1,34 +1,18 @@
 import { quoteIdentifier } from '../names.ts'
-import type { Sql } from '../postgres/connection.ts'
-import { send } from '../postgres/pipeline.ts'
-
-/** One column of a table. `type` is as PostgreSQL writes it, with its length or precision. */
-export interface Column {
-  number: number
-  name: string
-  type: string
-  notNull: boolean
-  default: string | null
-  /** pg_attribute.attidentity and attgenerated; '' for a plain column. */
-  generation: string
-}
-
-/** One table; `oid` stays when it is renamed. */
-export interface Table {
-  oid: string
-  schema: string
-  name: string
-  columns: Column[]
-}
+import { type Column, isTable, type Rule, type Table } from './changes/tables.ts'
+import { isWidening } from './changes/widening.ts'
 
 /**
  * What a change means for what is there: `safe` for old data and old code; `data_loss` where values
- * are lost; `incompatible` where data stays but old code may fail.
+ * are lost; `incompatible` where data stays but old code may fail; `weaker` where a rule for the
+ * data is gone.
  */
-export type ChangeClass = 'safe' | 'data_loss' | 'incompatible'
+export type ChangeClass = 'safe' | 'data_loss' | 'incompatible' | 'weaker'
 
 export interface TableChange {
   oid: string
+  /** pg_attribute.attnum; null where it is about the whole table. */
+  number: number | null
   table: string
   column: string | null
   change:
@@ -42,81 +26,51 @@ export interface TableChange {
     | 'not_null_set'
     | 'not_null_dropped'
     | 'default_changed'
+    | 'table_truncated'
+    | 'rows_deleted'
+    | 'table_unlogged'
+    | 'partition_detached'
+    | 'sequence_dropped'
+    | 'materialized_view_dropped'
+    | 'attribute_dropped'
+    | 'constraint_dropped'
+    | 'policy_dropped'
+    | 'row_security_disabled'
+    | 'row_security_forced'
   class: ChangeClass
+  /** What was there: a name, a type, a default. */
   from: string | null
   to: string | null
-}
-
-/** Sends the query that reads all tables of the database but the gateway's own. */
-export function sendTables(sql: Sql): Promise<Table[]> {
-  return send(sql<Table[]>`
-    select
-      c.oid::text as oid,
-      n.nspname as schema,
-      c.relname as name,
-      coalesce(
-        json_agg(
-          json_build_object(
-            'number', a.attnum,
-            'name', a.attname,
-            'type', format_type(a.atttypid, a.atttypmod),
-            'notNull', a.attnotnull,
-            'default', pg_get_expr(d.adbin, d.adrelid),
-            'generation', a.attidentity::text || a.attgenerated::text
-          )
-          order by a.attnum
-        ) filter (where a.attnum is not null),
-        '[]'
-      ) as columns
-    from pg_class c
-    join pg_namespace n on n.oid = c.relnamespace
-    left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where c.relkind in ('r', 'p')
-      and n.nspname not in ('pg_catalog', 'information_schema')
-      and n.nspname !~ '^pg_(toast|temp)'
-      and c.relname !~ '^_db_gateway_'
-    group by c.oid, n.nspname, c.relname
-    order by n.nspname, c.relname
-  `)
-}
-
-/**
- * A number that stays the same while no table changes. It costs a fraction of reading the tables,
- * and is enough where none is expected to change.
- */
-export async function readDigest(sql: Sql): Promise<string> {
-  const [row] = await sql<[{ digest: string }]>`
-    select coalesce(sum(hashtextextended(
-        (c.oid, c.relname, c.relnamespace, a.attnum, a.attname, a.atttypid, a.atttypmod,
-          a.attnotnull, a.attisdropped, d.xmin)::text, 0
-      )), 0)::text as digest
-    from pg_class c
-    left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
-    left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-    where c.relkind in ('r', 'p')
-      and c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      and c.relname !~ '^_db_gateway_'
-  `
-  return row.digest
 }
 
 /** What became of the tables between two looks at them. */
 export function compareTables(before: Table[], after: Table[]): TableChange[] {
   const old = new Map(before.map((table) => [table.oid, table]))
-  const current = new Set(after.map((table) => table.oid))
+  const current = new Map(after.map((table) => [table.oid, table]))
   return [
-    ...before
-      .filter((table) => !current.has(table.oid))
-      .map((table) => change(table, null, 'table_dropped', 'data_loss')),
+    ...before.flatMap((table) => (current.has(table.oid) ? [] : dropped(table, current))),
     ...after.flatMap((table) => {
       const was = old.get(table.oid)
-      return was ? compareTable(was, table) : [change(table, null, 'table_created', 'safe')]
+      if (was) return compareTable(was, table)
+      return isTable(table) ? [change(table, null, 'table_created', 'safe')] : []
     }),
   ]
 }
 
+/** A composite type that is gone had no values left; a materialized view is made anew. */
+function dropped(table: Table, current: Map<string, Table>): TableChange[] {
+  if (isTable(table)) return [change(table, null, 'table_dropped', 'data_loss')]
+  if (table.kind !== 'S') return []
+  const [owner = '', number = ''] = table.owner?.split('/') ?? []
+  const isColumnThere = current.get(owner)?.columns.some((one) => one.number === Number(number))
+  // Otherwise it went with its column.
+  const isLost = table.owner === null || isColumnThere
+  return isLost ? [change(table, null, 'sequence_dropped', 'data_loss')] : []
+}
+
 function compareTable(before: Table, after: Table): TableChange[] {
+  if (after.kind === 'c') return compareAttributes(before, after)
+  if (!isTable(after)) return []
   const changes: TableChange[] = []
   if (tableName(before) !== tableName(after)) {
     changes.push(
@@ -124,17 +78,56 @@ function compareTable(before: Table, after: Table): TableChange[] {
     )
   }
   const old = new Map(before.columns.map((column) => [column.number, column]))
-  const current = new Set(after.columns.map((column) => column.number))
-  for (const column of before.columns) {
-    if (!current.has(column.number)) {
-      changes.push(change(before, column, 'column_dropped', 'data_loss', column.type))
-    }
+  for (const column of missingColumns(before, after)) {
+    changes.push(change(before, column, 'column_dropped', 'data_loss', column.type))
   }
   for (const column of after.columns) {
     const was = old.get(column.number)
     changes.push(...(was ? compareColumn(after, was, column) : [added(after, column)]))
   }
+  return [...changes, ...compareRules(before, after)]
+}
+
+/** A type of its own has a number for each attribute, as a table for each column. */
+function compareAttributes(before: Table, after: Table): TableChange[] {
+  return missingColumns(before, after).map((attribute) =>
+    change(before, attribute, 'attribute_dropped', 'data_loss', attribute.type),
+  )
+}
+
+function missingColumns(before: Table, after: Table): Column[] {
+  const current = new Set(after.columns.map(({ number }) => number))
+  return before.columns.filter(({ number }) => !current.has(number))
+}
+
+/** What holds for the table as a whole. */
+function compareRules(before: Table, after: Table): TableChange[] {
+  const changes: TableChange[] = []
+  const add = (kind: TableChange['change'], of: ChangeClass, from: string | null = null) =>
+    changes.push(change(after, null, kind, of, from))
+  if (before.parents.some((parent) => !after.parents.includes(parent))) {
+    add('partition_detached', 'data_loss')
+  }
+  if (after.isUnlogged && !before.isUnlogged) add('table_unlogged', 'data_loss')
+  if (before.rowSecurity && !after.rowSecurity) add('row_security_disabled', 'weaker')
+  if (after.forcedRowSecurity && !before.forcedRowSecurity) {
+    add('row_security_forced', 'incompatible')
+  }
+  const gone = new Set(missingColumns(before, after).map(({ number }) => number))
+  for (const constraint of before.constraints) {
+    if (isThere(constraint, after.constraints)) continue
+    const wentWithColumn = constraint.columns.some((number) => gone.has(number))
+    if (!wentWithColumn) add('constraint_dropped', 'weaker', constraint.name)
+  }
+  for (const policy of before.policies) {
+    if (!isThere(policy, after.policies)) add('policy_dropped', 'weaker', policy.name)
+  }
   return changes
+}
+
+/** Under another name, or made anew under its own: so does ALTER COLUMN TYPE. */
+function isThere(rule: Rule, rules: Rule[]): boolean {
+  return rules.some(({ oid, name }) => oid === rule.oid || name === rule.name)
 }
 
 function added(table: Table, column: Column): TableChange {
@@ -173,54 +166,6 @@ function compareColumn(table: Table, before: Column, after: Column): TableChange
   return changes
 }
 
-/** Types of which each holds every value of those before it in its row. */
-const WIDENINGS = [
-  ['smallint', 'integer', 'bigint', 'numeric'],
-  ['real', 'double precision'],
-  ['date', 'timestamp without time zone'],
-  ['date', 'timestamp with time zone'],
-  ['timestamp without time zone', 'timestamp with time zone'],
-  ['timestamp with time zone', 'timestamp without time zone'],
-  ['json', 'jsonb'],
-  ['cidr', 'inet'],
-]
-
-/** Types that a change turns into a text without losing anything. */
-const TEXT_TYPES = new Set(['text', 'character varying', 'citext'])
-
-/** Whether every value of one type is kept when its column is changed to the other. */
-export function isWidening(from: string, to: string): boolean {
-  const [fromBase, fromModifiers] = splitType(from)
-  const [toBase, toModifiers] = splitType(to)
-  if (TEXT_TYPES.has(toBase) && toModifiers.length === 0) return true
-  if (fromBase === toBase) return holds(fromBase, fromModifiers, toModifiers)
-  if (fromBase === 'character varying' && toBase === 'character varying') return false
-  return (
-    toModifiers.length === 0 &&
-    WIDENINGS.some((row) => {
-      const start = row.indexOf(fromBase)
-      return start >= 0 && row.indexOf(toBase) > start
-    })
-  )
-}
-
-/** The same type with another length or precision: is the new one at least as large? */
-function holds(base: string, from: number[], to: number[]): boolean {
-  if (to.length === 0) return true
-  if (from.length === 0) return false
-  if (base !== 'numeric') return to.every((value, i) => value >= (from[i] ?? 0))
-  const [fromPrecision = 0, fromScale = 0] = from
-  const [toPrecision = 0, toScale = 0] = to
-  return toScale >= fromScale && toPrecision - toScale >= fromPrecision - fromScale
-}
-
-/** `numeric(10,2)` is `numeric` and 10, 2; `timestamp(3) with time zone` likewise. */
-function splitType(type: string): [string, number[]] {
-  const match = /^([^()]*)(?:\(([\d,]+)\))?(.*)$/.exec(type)
-  const modifiers = match?.[2] ? match[2].split(',').map(Number) : []
-  return [`${match?.[1] ?? type}${match?.[3] ?? ''}`, modifiers]
-}
-
 function change(
   table: Table,
   column: Column | null,
@@ -231,6 +176,7 @@ function change(
 ): TableChange {
   return {
     oid: table.oid,
+    number: column?.number ?? null,
     table: tableName(table),
     column: column?.name ?? null,
     change: kind,

@@ -12,7 +12,7 @@ import {
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { dropLeftovers } from './leftovers.ts'
-import { parseScripts } from './run-file.ts'
+import { type Ask, askAbout, parseScripts } from './run-file.ts'
 import { readViewKinds, replaceableView, viewLeftovers, viewsOf } from './views.ts'
 
 /** What became of the functions and views. Functions are schema.name(types). */
@@ -34,7 +34,7 @@ interface Ledgered {
  * Brings functions and views to what the files say: runs the files that are new or changed, drops
  * what they no longer make, and what came from files that are gone. The order of the files does not
  * matter. What did not come from a file is left alone.
- * @throws {GatewayError} function_deploy_failed, view_deploy_failed
+ * @throws {GatewayError} function_deploy_failed, view_deploy_failed; data_loss
  */
 export async function deployCode(
   sql: Sql,
@@ -42,6 +42,7 @@ export async function deployCode(
   database: string,
   { files }: SchemaArchive,
   ledger: Ledger,
+  ask: Ask,
 ): Promise<CodeResult> {
   const functions = compare(files.functions, ledger.functions)
   const views = compare(files.views, ledger.views)
@@ -63,6 +64,7 @@ export async function deployCode(
   )
   const viewScripts = await parseScripts('view_deploy_failed', 'View file', views.changed)
   try {
+    await askAbout([...viewScripts, ...functionScripts], ask)
     const before = await readFunctionsBefore(sql, ledger)
     const kinds = await readViewKinds(sql, ledger)
     await sql.unsafe('set local check_function_bodies = off')

@@ -1,53 +1,87 @@
+import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
-import { quoteIdentifier } from '../names.ts'
-import type { Sql } from '../postgres/connection.ts'
-import type { Table, TableChange } from './changes.ts'
+import type { TableChange } from './changes.ts'
+import { hasDirectives } from './directives.ts'
+import { type Loss, MAX_COUNTED } from './loss/rows.ts'
 
-/** A change that loses values, and of how many rows. */
-export interface Loss extends TableChange {
-  rows: number
+/** The answer to a statement that would lose rows and was not told that it may. It has not run. */
+export function dataLossError(
+  database: string,
+  file: SchemaFile,
+  line: number,
+  losses: Loss[],
+): GatewayError {
+  const directive = ', or let the file say so in its first line: -- gateway: allow-data-loss'
+  return new GatewayError(
+    'data_loss',
+    `${file.path}, line ${line}, would lose data: ${losses.map(describe).join('; ')}`,
+    {
+      database,
+      file: file.path,
+      line,
+      losses: losses.map(toAnswer),
+      hint: `Send allow=data_loss (force=true allows everything)${hasDirectives(file) ? directive : ''}`,
+    },
+  )
 }
 
-/**
- * How many rows each loss is about. Losses of tables without rows are left out: nothing is lost.
- * The transaction that would lose them has been rolled back: `tables` are there as before.
- */
-export async function countLosses(
-  sql: Sql,
-  losses: TableChange[],
-  tables: Table[],
-): Promise<Loss[]> {
-  const counts = new Map<string, number>()
-  for (const table of tables) {
-    if (!losses.some((loss) => loss.oid === table.oid)) continue
-    const [row] = await sql.unsafe<{ rows: string }[]>(
-      `select count(*)::text as rows from ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)}`,
-    )
-    counts.set(table.oid, Number(row!.rows))
-  }
-  return losses
-    .map((loss) => ({ ...loss, rows: counts.get(loss.oid) ?? 0 }))
-    .filter((loss) => loss.rows > 0)
-}
-
-/** The answer to a deploy that would lose data and was not told that it may. */
-export function dataLossError(database: string, losses: Loss[]): GatewayError {
+/** The answer to a loss that no statement's text told of. It has been rolled back. */
+export function hiddenLossError(database: string, changes: TableChange[]): GatewayError {
+  const losses = changes.map((change) => ({ ...change, rows: null, hasMore: false }))
   return new GatewayError(
     'data_loss',
     `The deploy would lose data and was rolled back: ${losses.map(describe).join('; ')}`,
     {
       database,
-      losses: losses.map(({ oid: _, ...loss }) => loss),
+      losses: losses.map(toAnswer),
+      cause:
+        'Dynamic SQL (DO, EXECUTE, a function that is called) or a CASCADE did it, so the rows ' +
+        'could not be counted before',
       hint:
-        'Send force=true, or let the migration say so in its first line: ' +
-        '-- gateway: allow-data-loss',
+        'Write the statement out, so that it passes where there are no rows; or send ' +
+        'allow=data_loss (force=true allows everything), or let the migration say so in its ' +
+        'first line: -- gateway: allow-data-loss',
     },
   )
 }
 
-function describe({ table, column, change, from, to, rows }: Loss): string {
-  const of = `${rows} row${rows === 1 ? '' : 's'}`
-  if (change === 'table_dropped') return `table ${table} with ${of}`
-  if (change === 'column_dropped') return `column ${table}.${column} of ${of}`
-  return `${table}.${column} from ${from} to ${to} in ${of}`
+function toAnswer({ oid: _, number: __, hasMore, ...loss }: Loss): object {
+  return { ...loss, ...(hasMore && { more_rows: true }) }
+}
+
+/** What a change that loses data is about, for people. */
+export function describe(loss: TableChange & Partial<Loss>): string {
+  const { table, column, change, from, to } = loss
+  const of = rowsOf(loss)
+  switch (change) {
+    case 'table_dropped':
+      return `table ${table}${of && ` with ${of}`}`
+    case 'column_dropped':
+      return `column ${table}.${column}${of && ` of ${of}`}`
+    case 'type_changed':
+      return `${table}.${column} from ${from} to ${to}${of && ` in ${of}`}`
+    case 'attribute_dropped':
+      return column === null || of === ''
+        ? `attribute ${column ?? from} of the type ${table}`
+        : `attribute ${from} in ${table}.${column} of ${of}`
+    case 'table_truncated':
+    case 'rows_deleted':
+      return `${of || 'all rows'} of table ${table}`
+    case 'table_unlogged':
+      return `table ${table}${of && ` with ${of}`}, which a crash would empty`
+    case 'partition_detached':
+      return `partition ${table}${of && ` with ${of}`}, from the table that it is part of`
+    case 'sequence_dropped':
+      return `sequence ${table}, which has been used`
+    case 'materialized_view_dropped':
+      return `materialized view ${table}${of && ` with ${of}`}`
+    default:
+      return `${change} ${table}`
+  }
+}
+
+function rowsOf({ rows, hasMore }: Partial<Loss>): string {
+  if (rows === null || rows === undefined) return ''
+  if (hasMore) return `more than ${MAX_COUNTED} rows`
+  return `${rows} row${rows === 1 ? '' : 's'}`
 }

@@ -4,20 +4,16 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { deployCode } from './code.ts'
-import { countLosses, dataLossError } from './data-loss.ts'
-import { readDirectives } from './directives.ts'
 import { createExtensions } from './extensions.ts'
 import { countFunctions, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
+import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
+import { checkNothingMissing } from './missing.ts'
+import { runsOnlyCode } from './only-code.ts'
+import { runPending } from './pending.ts'
 import {
-  findPending,
-  migrationWarnings,
-  repairMigrations,
-  runMigrations,
-  runOutsideTransaction,
-} from './migrations.ts'
-import {
+  type Allowance,
   type DeployFlags,
   type DeployOrigin,
   type DeployResult,
@@ -27,7 +23,7 @@ import {
 } from './result.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
 import { isLockTimeout, openDeploySession } from './session.ts'
-import { ChangeFound, LossFound, TableWatch } from './table-watch.ts'
+import { TableWatch } from './table-watch.ts'
 import { deployTables, type TablesResult } from './tables.ts'
 import type { TimeLimit } from './time-limit.ts'
 import { deployTypes } from './types.ts'
@@ -56,7 +52,7 @@ const LOCK_RETRY_PAUSES_MS = [500, 1000, 2000]
  * in one transaction, so that all of it is done or nothing is. (Migrations that ask to run outside
  * of a transaction divide it there.) What came of it is written into the database's own ledger.
  * The session is not as it was afterwards: close the connection.
- * @throws {GatewayError} saying which file failed, and where; data_loss
+ * @throws {GatewayError} saying which file failed, and where; data_loss; functions_missing
  */
 export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   const started = performance.now()
@@ -78,7 +74,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
 async function deployPatiently(sql: Sql, job: Job, started: number): Promise<DeployResult> {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await deployCarefully(sql, job, started)
+      return await deployOnce(sql, job, started)
     } catch (error) {
       const pause = LOCK_RETRY_PAUSES_MS[attempt]
       if (!isLockTimeout(error) || pause === undefined) throw error
@@ -89,43 +85,7 @@ async function deployPatiently(sql: Sql, job: Job, started: number): Promise<Dep
   }
 }
 
-/**
- * Where a deploy would lose data, it is rolled back to count the rows that it is about. With none,
- * it is run again; and so it is where it changes tables and was not expected to.
- */
-async function deployCarefully(sql: Sql, job: Job, started: number): Promise<DeployResult> {
-  try {
-    return await deployOnce(sql, job, started)
-  } catch (error) {
-    if (!(error instanceof ChangeFound)) return afterLoss(sql, job, started, error)
-    await sql.unsafe('rollback')
-  }
-  try {
-    return await deployOnce(sql, job, started, true)
-  } catch (error) {
-    return afterLoss(sql, job, started, error)
-  }
-}
-
-async function afterLoss(
-  sql: Sql,
-  job: Job,
-  started: number,
-  error: unknown,
-): Promise<DeployResult> {
-  if (!(error instanceof LossFound)) throw error
-  await sql.unsafe('rollback')
-  const losses = await countLosses(sql, error.losses, error.before)
-  if (losses.length > 0) throw dataLossError(job.database, losses)
-  return deployOnce(sql, { ...job, flags: { ...job.flags, force: true } }, started, true)
-}
-
-async function deployOnce(
-  sql: Sql,
-  job: Job,
-  started: number,
-  watchClosely = false,
-): Promise<DeployResult> {
+async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployResult> {
   const { database, archive, flags } = job
   const { files } = archive
   const writer = new LedgerWriter(sql, job.ledgerKey)
@@ -141,33 +101,38 @@ async function deployOnce(
   const tablesChecksum = checksumOf(files.tables)
   const isTablesDue =
     files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
-  const changesTables = pending.length > 0 || isTablesDue || watchClosely
-  const watching = job.isNew ? 'not at all' : changesTables ? 'closely' : 'from afar'
-  const watch = await TableWatch.start(sql, watching, flags.force)
+  const allows = (what: Allowance) => job.isNew || flags.allow.has(what)
+  if (!allows('functions_missing')) await checkNothingMissing(database, archive, ledger)
+  const changesNoTable =
+    pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
+  const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
+  const watch = await TableWatch.start(sql, database, watching, flags.allow.has('data_loss'))
   if (flags.repair) {
     result.migrationsRepaired = await repairMigrations(writer, files.migrations, ledger)
   }
 
   await createExtensions(sql, database, files.extensions)
-  const types = await deployTypes(sql, database, files.types, ledger.types)
+  const types = await deployTypes(sql, database, files.types, ledger.types, watch.ask)
   if (files.types.length > 0) await writer.setTypes(files.types)
   result.typesChanged = [...types.created, ...types.changed]
 
-  await runPending(sql, writer, job, pending, watch, result)
+  await runPending(sql, writer, database, pending, watch, flags.dryRun, result)
 
   if (isTablesDue) {
     const key = `${tablesChecksum} ${await watch.fingerprint()}`
-    const tables = compared.get(key) ?? (await deployTables(sql, database, files.tables))
+    const tables = compared.get(key) ?? (await deployTables(sql, database, files.tables, watch.ask))
     rememberComparison(key, tables)
     result.tablesCreated = tables.created
     result.differences = tables.differences
     result.warnings.push(...tables.warnings)
   }
 
-  Object.assign(result, await deployCode(sql, writer, database, archive, ledger))
-  result.seedersApplied = await runSeeders(sql, writer, database, files.seeders, ledger)
-  result.tableChanges = await watch.finish()
+  Object.assign(result, await deployCode(sql, writer, database, archive, ledger, watch.ask))
+  result.seedersApplied = await runSeeders(sql, writer, database, files.seeders, ledger, watch.ask)
+  const watched = await watch.finish()
+  result.tableChanges = watched.changes
   result.warnings.push(
+    ...watched.warnings,
     ...types.warnings,
     ...migrationWarnings(files.migrations, ledger),
     ...seederWarnings(files.seeders, ledger),
@@ -205,47 +170,6 @@ function rememberComparison(key: string, tables: TablesResult): void {
   if (tables.created.length > 0) return
   if (compared.size >= MAX_COMPARED) compared.clear()
   compared.set(key, tables)
-}
-
-/** Runs the pending migrations; one that asks for no transaction divides the deploy in two. */
-async function runPending(
-  sql: Sql,
-  writer: LedgerWriter,
-  { database, flags }: Job,
-  pending: SchemaFile[],
-  watch: TableWatch,
-  result: DeployResult,
-): Promise<void> {
-  for (const group of groupByTransaction(pending)) {
-    const first = group[0]!
-    if (!readDirectives(first).noTransaction) {
-      const steps = await runMigrations(sql, writer, database, group, watch.watching === 'closely')
-      for (const { file, tables } of steps) watch.see(tables, readDirectives(file).allowDataLoss)
-      result.migrationsApplied.push(...group.map((file) => file.name))
-    } else if (flags.dryRun) {
-      result.migrationsNotRun.push(first.name)
-    } else {
-      watch.assertNothingLost()
-      await sql.unsafe('commit')
-      await runOutsideTransaction(sql, writer, database, first)
-      await sql.unsafe('begin')
-      await watch.look(true)
-      result.migrationsApplied.push(first.name)
-    }
-  }
-}
-
-/** Neighbours that share a transaction; one that runs outside of any stands alone. */
-function groupByTransaction(files: SchemaFile[]): SchemaFile[][] {
-  const groups: SchemaFile[][] = []
-  let isOpen = false
-  for (const file of files) {
-    const standsAlone = readDirectives(file).noTransaction
-    if (isOpen && !standsAlone) groups.at(-1)?.push(file)
-    else groups.push([file])
-    isOpen = !standsAlone
-  }
-  return groups
 }
 
 /** A failed deploy leaves its row too: what was tried, and why it failed. */

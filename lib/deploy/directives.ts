@@ -1,6 +1,6 @@
 import type { SchemaFile } from '../archive/archive.ts'
 
-/** What a migration asks for in its first line: `-- gateway: no-transaction, allow-data-loss`. */
+/** What a migration or a seeder asks for in its first line: `-- gateway: no-transaction, allow-data-loss`. */
 export interface Directives {
   noTransaction: boolean
   allowDataLoss: boolean
@@ -18,4 +18,14 @@ export function readDirectives(file: SchemaFile): Directives {
     allowDataLoss: words.includes('allow-data-loss'),
     unknown: words.filter((word) => !KNOWN.has(word)),
   }
+}
+
+/** Whether a file can ask for something: those that run once. */
+export function hasDirectives({ path }: SchemaFile): boolean {
+  return path.startsWith('migrations/') || path.startsWith('seeders/')
+}
+
+/** Whether a file says of itself that it may lose data. */
+export function mayLoseData(file: SchemaFile): boolean {
+  return hasDirectives(file) && readDirectives(file).allowDataLoss
 }

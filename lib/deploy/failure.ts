@@ -7,7 +7,7 @@ import {
   type PostgresError,
   postgresDetails,
 } from '../postgres/errors.ts'
-import type { Statement } from './parser/split.ts'
+import type { Statement } from './parser/statement.ts'
 
 /** A statement of a file that PostgreSQL refused. */
 export class StatementError extends Error {

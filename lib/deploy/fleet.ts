@@ -11,7 +11,7 @@ type Target = Owner & { database: string }
 /** What /migrate did to one database. */
 export interface DatabaseResult {
   database: string
-  status: 'completed' | 'failed' | 'not_started'
+  status: 'completed' | 'dry_run' | 'failed' | 'not_started'
   /** Undefined where it failed or was not started. */
   result: DeployResult | undefined
   error: GatewayError | undefined
@@ -81,7 +81,7 @@ async function migrateOne(
   const started = performance.now()
   const outcome = (result?: DeployResult, error?: GatewayError): DatabaseResult => ({
     database: entry.database,
-    status: error ? 'failed' : 'completed',
+    status: error ? 'failed' : request.flags.dryRun ? 'dry_run' : 'completed',
     result,
     error,
     executionTimeMs: Math.round(performance.now() - started),

@@ -6,6 +6,7 @@ import { asStatementError } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import type { Leftover } from './leftovers.ts'
+import { unread } from './parser/statement.ts'
 import type { Script } from './run-file.ts'
 
 /** What was there before the files ran. */
@@ -146,7 +147,7 @@ function bodyError({ file }: Script, body: string, error: unknown): unknown {
   if (!isPostgresError(error)) return error
   const start = body === '' ? -1 : file.text.indexOf(body)
   const text = start >= 0 ? body : file.text
-  const inBody = { text, offset: Math.max(start, 0), refusal: undefined, view: undefined }
+  const inBody = unread(text, Math.max(start, 0))
   const position = (error as { internal_position?: string }).internal_position
   const line = /near line (\d+)/.exec(error.where ?? error.message)?.[1]
   if (position) error.position = position

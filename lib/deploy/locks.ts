@@ -1,5 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
-import { type Table, tableName } from './changes.ts'
+import type { Table } from './changes/tables.ts'
+import { tableName } from './changes.ts'
 
 /** The strongest lock that a deploy takes on a table that was there before. */
 export interface TableLock {

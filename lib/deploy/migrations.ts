@@ -3,18 +3,11 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
-import { sendTables, type Table } from './changes.ts'
 import { readDirectives } from './directives.ts'
 import { fileFailure } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { parseScripts, type Script, sendScript } from './run-file.ts'
-
-/** The tables after a migration ran. */
-export interface MigrationStep {
-  file: SchemaFile
-  tables: Table[]
-}
+import { type Ask, parseScripts, runScripts, type Script, sendScript } from './run-file.ts'
 
 /**
  * The migrations that the database has not had, in order.
@@ -32,31 +25,37 @@ export function findPending(
 }
 
 /**
- * Runs migrations inside the open transaction, all sent in one go.
- * @returns the tables after each, where `look` says so
- * @throws {GatewayError} migration_failed
+ * Runs migrations inside the open transaction.
+ * @throws {GatewayError} migration_failed; data_loss
  */
 export async function runMigrations(
   sql: Sql,
   writer: LedgerWriter,
   database: string,
   files: SchemaFile[],
-  look: boolean,
-): Promise<MigrationStep[]> {
+  ask: Ask,
+): Promise<void> {
   const scripts = await parseScripts('migration_failed', 'Migration', files)
-  const looks: Promise<MigrationStep>[] = []
-  const sent = scripts.flatMap((script) => {
-    const queries = [...sendScript(sql, script), writer.addMigration(script.file)]
-    if (!look) return queries
-    const tables = sendTables(sql)
-    looks.push(tables.then((found) => ({ file: script.file, tables: found })))
-    return [...queries, tables]
-  })
-  // One of them fails only where an answer before it has failed, and that is what is thrown.
-  for (const step of looks) step.catch(() => {})
   try {
-    await answers(sent)
-    return await Promise.all(looks)
+    await runScripts(sql, scripts, ask, (file) => writer.addMigration(file))
+  } catch (error) {
+    throw fileFailure('migration_failed', 'Migration', database, error)
+  }
+}
+
+/**
+ * Asks about all statements of a migration that is to run outside of any transaction, so that one
+ * that is refused has not begun.
+ * @throws {GatewayError} data_loss; migration_failed
+ */
+export async function askOutsideTransaction(
+  database: string,
+  file: SchemaFile,
+  ask: Ask,
+): Promise<void> {
+  const [script] = await parseScripts('migration_failed', 'Migration', [file])
+  try {
+    for (const statement of script!.statements) await ask(file, statement)
   } catch (error) {
     throw fileFailure('migration_failed', 'Migration', database, error)
   }
@@ -65,20 +64,22 @@ export async function runMigrations(
 /**
  * Runs a migration outside of any transaction, statement by statement. The ledger shows it as begun
  * before it runs, and what became of it.
- * @throws {GatewayError} migration_failed
+ * @throws {GatewayError} migration_failed; data_loss
  */
 export async function runOutsideTransaction(
   sql: Sql,
   writer: LedgerWriter,
   database: string,
   file: SchemaFile,
+  ask: Ask,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   await writer.addMigration(file, 'begun')
   try {
-    await runOneByOne(sql, script!)
+    await runOneByOne(sql, script!, ask)
   } catch (error) {
     if (!endsConnection(error)) {
+      await sql.unsafe('rollback')
       await writer.updateMigration(file, 'begun', (error as Error).message)
     }
     throw withHint(fileFailure('migration_failed', 'Migration', database, error))
@@ -86,9 +87,24 @@ export async function runOutsideTransaction(
   await writer.updateMigration(file, 'applied')
 }
 
-async function runOneByOne(sql: Sql, { file, statements }: Script): Promise<void> {
-  for (const statement of statements)
-    await answers(sendScript(sql, { file, statements: [statement] }))
+/**
+ * A statement that may lose data has a transaction of its own, so that nothing is written between
+ * the question and the statement; DETACH PARTITION CONCURRENTLY alone cannot have one.
+ */
+async function runOneByOne(sql: Sql, { file, statements }: Script, ask: Ask): Promise<void> {
+  for (const statement of statements) {
+    const run = () => answers(sendScript(sql, { file, statements: [statement] }))
+    if (statement.risks.length === 0) {
+      await run()
+      continue
+    }
+    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
+    await sql.unsafe('begin')
+    await ask(file, statement)
+    if (!isSeparate) await run()
+    await sql.unsafe('commit')
+    if (isSeparate) await run()
+  }
 }
 
 /**
@@ -166,6 +182,10 @@ function unfinished(database: string, file: SchemaFile, error: string | null): G
 }
 
 function withHint(error: unknown): unknown {
-  if (!(error instanceof GatewayError) || error.code !== 'migration_failed') return error
-  return new GatewayError(error.code, error.message, { ...error.details, hint: WHAT_TO_DO })
+  if (!(error instanceof GatewayError)) return error
+  const { code, message, details } = error
+  if (code === 'migration_failed')
+    return new GatewayError(code, message, { ...details, hint: WHAT_TO_DO })
+  if (code !== 'data_loss') return error
+  return new GatewayError(code, message, { ...details, hint: `${WHAT_TO_DO}. ${details.hint}` })
 }

@@ -9,10 +9,17 @@ export interface DeployOrigin {
   address: string
 }
 
+/**
+ * What would be a 409 otherwise: losing data; an archive of which a part seems to be missing; one
+ * that is older than what is in place.
+ */
+export const ALLOWANCES = ['data_loss', 'functions_missing', 'older'] as const
+export type Allowance = (typeof ALLOWANCES)[number]
+
 /** What the request says of how to deploy. */
 export interface DeployFlags {
-  /** Data may be lost. */
-  force: boolean
+  /** What the deploy may do all the same. */
+  allow: ReadonlySet<Allowance>
   /** Edited migrations are taken for what was applied, without running them. */
   repair: boolean
   /** Everything is run and rolled back. */
@@ -92,7 +99,11 @@ export function toPlan(database: string, result: DeployResult, executionTimeMs: 
   }
 }
 
-/** A change as it is answered and kept: the table's oid is for the gateway alone. */
-export function withoutOid({ oid: _, ...change }: TableChange): Omit<TableChange, 'oid'> {
+/** A change as it is answered and kept: the numbers of the catalogs are for the gateway alone. */
+export function withoutOid({
+  oid: _,
+  number: __,
+  ...change
+}: TableChange): Omit<TableChange, 'oid' | 'number'> {
   return change
 }

@@ -1,10 +1,10 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { type Sent, send } from '../postgres/pipeline.ts'
+import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, lineOf } from './failure.ts'
 import { splitStatements } from './parser/parser.ts'
-import type { Statement } from './parser/split.ts'
+import type { Statement } from './parser/statement.ts'
 
 /** A file, taken apart into its statements. */
 export interface Script {
@@ -45,6 +45,43 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
   taken.set(file, statements)
   statements.catch(() => taken.delete(file))
   return statements
+}
+
+/** To be called right before a statement that may take something away: see TableWatch. */
+export type Ask = (file: SchemaFile, statement: Statement) => Promise<void>
+
+/**
+ * Runs files in order. All is sent in one go, but for statements that have to be asked about.
+ * `mark` sends what belongs behind a file.
+ * @throws {StatementError}
+ * @throws {GatewayError} data_loss
+ */
+export async function runScripts(
+  sql: Sql,
+  scripts: Script[],
+  ask: Ask,
+  mark: (file: SchemaFile) => Sent,
+): Promise<void> {
+  let sent: Sent[] = []
+  for (const { file, statements } of scripts) {
+    for (const statement of statements) {
+      if (statement.risks.some(({ kind }) => kind !== 'listed')) {
+        await answers(sent)
+        sent = []
+      }
+      await ask(file, statement)
+      sent.push(...sendScript(sql, { file, statements: [statement] }))
+    }
+    sent.push(mark(file))
+  }
+  await answers(sent)
+}
+
+/** Asks about all statements at once, where none of them makes what another one takes away. */
+export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
+  for (const { file, statements } of scripts) {
+    for (const statement of statements) await ask(file, statement)
+  }
 }
 
 /**

@@ -1,15 +1,14 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { answers } from '../postgres/pipeline.ts'
 import { fileFailure } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { parseScripts, sendScript } from './run-file.ts'
+import { type Ask, parseScripts, runScripts } from './run-file.ts'
 
 /**
  * Runs the seeders that the database has not had, in order; each once.
  * @returns the names of those it ran
- * @throws {GatewayError} seeder_failed
+ * @throws {GatewayError} seeder_failed; data_loss
  */
 export async function runSeeders(
   sql: Sql,
@@ -17,11 +16,12 @@ export async function runSeeders(
   database: string,
   files: SchemaFile[],
   ledger: Ledger,
+  ask: Ask,
 ): Promise<string[]> {
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
     try {
-      await answers([...sendScript(sql, script), writer.addSeeder(script.file)])
+      await runScripts(sql, [script], ask, (file) => writer.addSeeder(file))
     } catch (error) {
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }

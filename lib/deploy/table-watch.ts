@@ -1,100 +1,191 @@
+import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { compareTables, readDigest, sendTables, type Table, type TableChange } from './changes.ts'
-
-/** A deploy that was not told that it may would lose data. */
-export class LossFound extends Error {
-  readonly losses: TableChange[]
-  /** The tables before the deploy. */
-  readonly before: Table[]
-
-  constructor(losses: TableChange[], before: Table[]) {
-    super('The deploy would lose data')
-    this.losses = losses
-    this.before = before
-  }
-}
-
-/** Tables changed in a deploy that was not expected to change any: it has to be watched closely. */
-export class ChangeFound extends Error {}
+import { isPostgresError } from '../postgres/errors.ts'
+import { sendTables, type Table } from './changes/tables.ts'
+import { compareTables, type TableChange } from './changes.ts'
+import { dataLossError, describe, hiddenLossError } from './data-loss.ts'
+import { mayLoseData } from './directives.ts'
+import { asStatementError, lineOf } from './failure.ts'
+import { Asked } from './loss/asked.ts'
+import { Known } from './loss/known.ts'
+import { countLosses } from './loss/rows.ts'
+import { findTargets, type RowRisk, type Target } from './loss/targets.ts'
+import type { Statement } from './parser/statement.ts'
 
 /**
- * How closely a deploy is watched: `closely`, table by table; `from afar`, by a digest that tells
- * whether there was any change; `not at all` where the database is new and has nothing to lose.
+ * How a deploy is watched: `closely`; `new`, where the database has nothing to lose; `only code`,
+ * where no statement can change a table.
  */
-export type Watching = 'closely' | 'from afar' | 'not at all'
+export type Watching = 'closely' | 'new' | 'only code'
 
-/** Sees what becomes of the tables while a deploy runs. */
+/**
+ * Sees to it that a deploy loses no data. A statement whose text tells that it may is asked about
+ * before it runs; what else is lost is found by looking at the catalogs, and rolled back.
+ */
 export class TableWatch {
-  readonly watching: Watching
   /** The tables before the deploy; empty where it is not watched closely. */
   readonly before: Table[]
+  readonly #watching: Watching
   readonly #sql: Sql
-  readonly #digest: string | undefined
+  readonly #database: string
   readonly #mayLose: boolean
-  readonly #losses: TableChange[] = []
+  readonly #asked = new Asked()
+  /** What others may have put rows into. */
+  #known: Known
+  /** As of the last step that was allowed to lose data. */
+  #base: Table[]
   #last: Table[]
 
-  /** Takes a first look. `mayLose`: losses are found and allowed. */
-  static async start(sql: Sql, watching: Watching, mayLose: boolean): Promise<TableWatch> {
+  /** Takes a first look. `mayLose`: all steps may. */
+  static async start(
+    sql: Sql,
+    database: string,
+    watching: Watching,
+    mayLose: boolean,
+  ): Promise<TableWatch> {
     const before = watching === 'closely' ? await sendTables(sql) : []
-    const digest = watching === 'from afar' ? await readDigest(sql) : undefined
-    return new TableWatch(sql, watching, before, digest, mayLose)
+    return new TableWatch(sql, database, watching, mayLose, before)
   }
 
   private constructor(
     sql: Sql,
+    database: string,
     watching: Watching,
-    before: Table[],
-    digest: string | undefined,
     mayLose: boolean,
+    before: Table[],
   ) {
     this.#sql = sql
-    this.watching = watching
-    this.before = before
-    this.#last = before
-    this.#digest = digest
+    this.#database = database
+    this.#watching = watching
     this.#mayLose = mayLose
+    this.before = before
+    this.#known = new Known(before)
+    this.#base = before
+    this.#last = before
   }
 
-  /** Takes note of the tables as they are after a step, which may lose data or not. */
-  see(tables: Table[], isAllowed: boolean): void {
-    const changes = compareTables(this.#last, tables)
-    if (!isAllowed) this.#losses.push(...changes.filter((change) => change.class === 'data_loss'))
-    this.#last = tables
+  /**
+   * To be called right before a statement runs, in its transaction. Locks what it would take away,
+   * until that transaction ends.
+   * @throws {GatewayError} data_loss where that has rows, and the file may not lose any
+   * @throws {StatementError} where a lock does not come within lock_timeout
+   */
+  readonly ask = async (file: SchemaFile, statement: Statement): Promise<void> => {
+    if (this.#watching !== 'closely' || statement.risks.length === 0) return
+    this.#asked.note(file, statement)
+    const risks = statement.risks.filter((risk) => risk.kind !== 'listed') as RowRisk[]
+    try {
+      const found = await Promise.all(risks.map((risk) => findTargets(this.#sql, risk)))
+      const targets = found.flat().filter((target) => this.#isAtRisk(target, file))
+      if (this.#mayLose || mayLoseData(file)) this.#asked.allow(targets, this.#known)
+      else await this.#refuseLoss(file, statement, targets)
+    } catch (error) {
+      // It points into a query of the gateway.
+      if (isPostgresError(error)) error.position = ''
+      throw asStatementError(file, statement, error)
+    }
   }
 
-  /** Looks, after a step that may lose data or not. */
-  async look(isAllowed: boolean): Promise<void> {
-    if (this.watching === 'closely') this.see(await sendTables(this.#sql), isAllowed)
+  /** A view's file makes its materialized views anew: nothing is lost. */
+  #isAtRisk(target: Target, { path }: SchemaFile): boolean {
+    const isMadeAnew =
+      target.change === 'materialized_view_dropped' && !path.startsWith('migrations/')
+    return !isMadeAnew && this.#known.has(target.oid, target.number)
+  }
+
+  async #refuseLoss(file: SchemaFile, statement: Statement, targets: Target[]): Promise<void> {
+    const risky = targets.filter(({ isLossless }) => !isLossless)
+    const losses = risky.length > 0 ? await countLosses(this.#sql, risky) : []
+    const whole = losses.filter((loss) => !this.#known.isPartOf(loss.oid, losses))
+    if (whole.length > 0) {
+      throw dataLossError(this.#database, file, lineOf(file, statement), whole)
+    }
+    this.#asked.pass(targets, this.#known)
+  }
+
+  /**
+   * Looks at the catalogs; to be called before each commit.
+   * @throws {GatewayError} data_loss where something is gone that `ask` did not know of
+   */
+  async settle(): Promise<void> {
+    if (this.#watching !== 'closely') return
+    this.#last = await sendTables(this.#sql)
+    if (this.#mayLose) return
+    const losses = await this.#hiddenLosses()
+    if (losses.length > 0) throw hiddenLossError(this.#database, losses)
+  }
+
+  /** To be called after a step that may lose data: what is gone by now is not looked for again. */
+  async forgive(): Promise<void> {
+    if (this.#watching !== 'closely') return
+    this.#last = await sendTables(this.#sql)
+    this.#base = this.#last
+  }
+
+  /**
+   * To be called after a file that ran outside of transactions.
+   * @returns what it lost without having been asked; it cannot be undone
+   */
+  async afterCommitted(file: SchemaFile): Promise<string[]> {
+    if (this.#watching !== 'closely') return []
+    this.#last = await sendTables(this.#sql)
+    const isAllowed = this.#mayLose || mayLoseData(file)
+    const losses = isAllowed ? [] : await this.#hiddenLosses()
+    this.#known = new Known(this.#last)
+    this.#asked.clearPassed()
+    this.#base = this.#last
+    return losses.map(
+      (loss) =>
+        `${file.path}: dynamic SQL took away ${describe(loss)}; it was not asked about, and cannot be undone outside of a transaction`,
+    )
+  }
+
+  async #hiddenLosses(): Promise<TableChange[]> {
+    const changes = compareTables(this.#known.only(this.#base), this.#last)
+    const losses = changes.filter((one) => one.class === 'data_loss' && !this.#asked.hasPassed(one))
+    const hidden: TableChange[] = []
+    for (const loss of losses) {
+      const isLost = loss.change !== 'attribute_dropped' || (await this.#isStored(loss))
+      if (isLost) hidden.push(loss)
+    }
+    return hidden
+  }
+
+  /** Whether a table that was not asked about has values of the type. */
+  async #isStored({ table, column }: TableChange): Promise<boolean> {
+    const risk = { kind: 'drop attribute', type: table, attribute: column ?? '' } as const
+    const targets = await findTargets(this.#sql, risk)
+    return targets.some(({ oid, number }) => {
+      return this.#known.has(oid, number) && !this.#asked.hasPassedTable(oid)
+    })
   }
 
   /** The tables as they are now, whichever database it is: equal texts mean equal tables. */
   async fingerprint(): Promise<string> {
-    const tables = this.watching === 'closely' ? this.#last : await sendTables(this.#sql)
-    const columns = (table: Table) => table.columns.map(({ number: _, ...column }) => column)
-    return JSON.stringify(tables.map((table) => [table.schema, table.name, columns(table)]))
-  }
-
-  /** @throws {LossFound} where a step that may not has lost something */
-  assertNothingLost(): void {
-    if (this.#mayLose || this.#losses.length === 0) return
-    throw new LossFound(this.#losses, this.before)
+    const tables = await sendTables(this.#sql)
+    return JSON.stringify(
+      tables
+        .filter(({ kind }) => kind === 'r' || kind === 'p')
+        .map(({ schema, name, columns }) => [
+          schema,
+          name,
+          columns.map(({ number: _, ...column }) => column),
+        ]),
+    )
   }
 
   /**
    * Takes a last look.
-   * @returns all changes since the start
-   * @throws {LossFound}
-   * @throws {ChangeFound} where tables changed that were watched from afar
+   * @returns all changes since the start, and warnings of those that weaken the rules for the data
+   * @throws {GatewayError} data_loss as `settle`
    */
-  async finish(): Promise<TableChange[]> {
-    if (this.watching === 'not at all') return compareTables([], await sendTables(this.#sql))
-    if (this.watching === 'from afar') {
-      if ((await readDigest(this.#sql)) !== this.#digest) throw new ChangeFound()
-      return []
+  async finish(): Promise<{ changes: TableChange[]; warnings: string[] }> {
+    if (this.#watching === 'only code') return { changes: [], warnings: [] }
+    if (this.#watching === 'new') {
+      return { changes: compareTables([], await sendTables(this.#sql)), warnings: [] }
     }
-    await this.look(false)
-    this.assertNothingLost()
-    return compareTables(this.before, this.#last)
+    await this.settle()
+    const changes = this.#asked.judge(compareTables(this.before, this.#last))
+    return { changes, warnings: this.#asked.warningsOf(changes) }
   }
 }

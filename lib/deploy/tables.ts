@@ -3,7 +3,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { tableName } from './changes.ts'
 import { fileFailure, lineOf } from './failure.ts'
-import { parseScripts } from './run-file.ts'
+import { type Ask, parseScripts } from './run-file.ts'
 import { compareColumns, type Difference, sendColumns } from './tables/columns.ts'
 import { planScratch } from './tables/scratch-plan.ts'
 import { findExisting, type Placed } from './types/existing.ts'
@@ -34,6 +34,7 @@ export async function deployTables(
   sql: Sql,
   database: string,
   files: SchemaFile[],
+  ask: Ask = async () => {},
 ): Promise<TablesResult> {
   const scripts = await readSteps(await parseScripts(CODE, WHAT, files))
   try {
@@ -43,7 +44,7 @@ export async function deployTables(
     const sorted = sortByReference(readable)
 
     warnings.push(...readable.filter(hasNoTable).map(noTableWarning))
-    warnings.push(...(await createTables(sql, sorted, placed, currentSchema)))
+    warnings.push(...(await createTables(sql, sorted, placed, currentSchema, ask)))
     const compared = await compareTables(sql, sorted, placed, currentSchema)
     return {
       created: placed.filter(isMissing).map(nameOf),
@@ -111,6 +112,7 @@ async function createTables(
   files: Step[][],
   placed: Placed[],
   currentSchema: string | null,
+  ask: Ask,
 ): Promise<string[]> {
   const missing = new Set(placed.filter(isMissing).map(({ step }) => step))
   const there = new Set(placed.filter(({ existing }) => existing !== null).map(({ step }) => step))
@@ -122,13 +124,13 @@ async function createTables(
     const home = subject?.schemaname ?? currentSchema
     return existing.some(({ name, schema }) => name === subject?.relname && schema === home)
   }
+  const left = toRun.map((steps) =>
+    steps.filter((step) => !there.has(step) && !isAboutExisting(step) && !isDrop(step)),
+  )
+  for (const { file, statement } of left.flat()) await ask(file, statement)
   await runInAnyOrder(
     sql,
-    toRun.map((steps) =>
-      steps
-        .filter((step) => !there.has(step) && !isAboutExisting(step) && !isDrop(step))
-        .map((step) => asItIs(sql, step)),
-    ),
+    left.map((steps) => steps.map((step) => asItIs(sql, step))),
   )
   return toRun
     .flat()

@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, fileFailure, lineOf } from './failure.ts'
-import { parseScripts } from './run-file.ts'
+import { type Ask, parseScripts } from './run-file.ts'
 import { changeOf } from './types/change.ts'
 import { displayName, findExisting, type Placed } from './types/existing.ts'
 import { asItIs, runInAnyOrder } from './types/rounds.ts'
@@ -49,6 +49,7 @@ export async function deployTypes(
   database: string,
   files: SchemaFile[],
   known: Map<string, string>,
+  ask: Ask = async () => {},
 ): Promise<TypesResult> {
   const names = new Set(files.map((file) => file.name))
   const result: TypesResult = {
@@ -67,7 +68,7 @@ export async function deployTypes(
     const existing = types.filter(isKnown)
     for (const type of existing) checkKind(database, type)
 
-    await createTypes(sql, steps.flat(), existing)
+    await createTypes(sql, steps.flat(), existing, ask)
     result.warnings.push(...steps.flat().filter(isDrop).map(dropWarning))
     result.created = types.filter((type) => type.existing === null).map(displayName)
     const isRange = ({ kind }: KnownType) => kind === 'range type'
@@ -107,9 +108,15 @@ function withArticle(kind: string): string {
 }
 
 /** Runs everything but the declarations of what exists, and what would drop it. */
-async function createTypes(sql: Sql, steps: Step[], existing: KnownType[]): Promise<void> {
+async function createTypes(
+  sql: Sql,
+  steps: Step[],
+  existing: KnownType[],
+  ask: Ask,
+): Promise<void> {
   const passedOver = new Set(existing.map(({ step }) => step))
   const left = steps.filter((step) => !passedOver.has(step) && !isDrop(step))
+  for (const { file, statement } of left) await ask(file, statement)
   const sorted = sortByReference(left.map((step) => [step]))
   await runInAnyOrder(
     sql,

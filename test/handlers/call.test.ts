@@ -1323,7 +1323,9 @@ describe('a function that has changed', () => {
   test('by a deploy takes its new parameters at once', async () => {
     const name = uniqueName('deploys')
     const deploy = async (text: string) =>
-      gateway.register(name, await pack({ 'functions/f.pssql': text }))
+      gateway.register(name, await pack({ 'functions/f.pssql': text }), undefined, {
+        allow: 'functions_missing',
+      })
     const call = async (params: unknown) => (await gateway.call(name, 'f', params)).body
     await deploy(`create or replace function f(p_a int) returns int ${sql} $$ select p_a $$;`)
     expect(await call({ p_a: 1 })).toMatchObject({ rows: [{ f: 1 }] })

@@ -25,8 +25,9 @@ describe('a deploy that takes longer than DEPLOY_TIMEOUT_SECS', () => {
   test('is rolled back, and says which statement it was at', async () => {
     const platform = uniqueName('p')
     const database = `${platform}_main`
-    await gateway.register(platform, await pack(textFunction('motto', 'first')))
-    const { status, body } = await gateway.register(platform, await pack(SLOW))
+    const motto = textFunction('motto', 'first')
+    await gateway.register(platform, await pack(motto))
+    const { status, body } = await gateway.register(platform, await pack({ ...motto, ...SLOW }))
     expect(status).toBe(504)
     expect(body).toMatchObject({
       error: 'query_timeout',
@@ -88,12 +89,13 @@ describe('more deploys than may wait', () => {
 
   test('are told so at once, and those that wait are done', async () => {
     const platform = uniqueName('p')
-    const archive = await pack(textFunction('motto', 'here'))
+    const motto = textFunction('motto', 'here')
+    const archive = await pack(motto)
     await gateway.register(platform, archive)
     const holder = connectTo(`${platform}_main`)
     afterTest(() => holder.end())
     await holder`select pg_advisory_lock(42)`
-    const files = { 'migrations/001_waits.pssql': 'select pg_advisory_xact_lock(42);' }
+    const files = { ...motto, 'migrations/001_waits.pssql': 'select pg_advisory_xact_lock(42);' }
     const running = gateway.register(platform, await pack(files))
     await until(async () => (await sessionsRunning(`${platform}_main`, 'xact_lock')) === 1)
 

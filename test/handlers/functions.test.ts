@@ -17,12 +17,16 @@ afterAll(() => gateway.stop())
 /** A platform whose functions are deployed again and again. */
 async function newPlatform(files: Files) {
   const platform = uniqueName('f')
-  const deploy = async (next: Files) => gateway.register(platform, await pack(next))
+  const deploy = async (next: Files, flags: Record<string, string> = {}) =>
+    gateway.register(platform, await pack(next), undefined, flags)
   expect((await deploy(files)).body).toMatchObject({ status: 'ready' })
   const call = async (name: string, params: unknown = []) =>
     (await gateway.call(platform, name, params)).body
   return { platform, database: `${platform}_main`, deploy, call }
 }
+
+/** More than half of the functions are gone, and that is meant. */
+const ALLOWED = { allow: 'functions_missing' }
 
 const fn = (name: string, text: string): Files => ({ [`functions/${name}.pssql`]: text })
 
@@ -212,7 +216,7 @@ describe('a file', () => {
     expect(body).toMatchObject({ functions_deployed: 1, functions_dropped: [] })
     expect((await call('say')).rows).toEqual([{ say: 'a' }])
     // It belongs to the new file now, and goes with that.
-    const last = await deploy(textFunction('other', 'o'))
+    const last = await deploy(textFunction('other', 'o'), ALLOWED)
     expect(last.body.functions_dropped).toEqual(['public.say()'])
   })
 
@@ -225,7 +229,7 @@ describe('a file', () => {
          create procedure c() language plpgsql as $$ begin null; end $$;`,
       ),
     )
-    const { body } = await deploy(textFunction('x', 'x'))
+    const { body } = await deploy(textFunction('x', 'x'), ALLOWED)
     expect(body.functions_dropped.sort()).toEqual(['public.a()', 'public.b()', 'public.c()'])
   })
 })
@@ -240,10 +244,13 @@ test('functions that came from no file are never touched', async () => {
     database,
     'create function by_hand() returns int language sql as $$ select 8 $$',
   )
-  const { body } = await deploy({
-    'migrations/001_helper.pssql':
-      'create function helper() returns int language sql as $$ select 7 $$;',
-  })
+  const { body } = await deploy(
+    {
+      'migrations/001_helper.pssql':
+        'create function helper() returns int language sql as $$ select 7 $$;',
+    },
+    ALLOWED,
+  )
   expect(body.functions_dropped).toEqual(['public.mine()'])
   expect((await call('helper')).rows).toEqual([{ helper: 7 }])
   expect((await call('by_hand')).rows).toEqual([{ by_hand: 8 }])

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { ReadStatement } from './read.ts'
-import type { Statement } from './split.ts'
+import type { Statement } from './statement.ts'
 
 /** What the thread is asked. */
 export interface Question {

@@ -1,16 +1,7 @@
-import { parseSync } from 'libpg-query'
-import { quoteIdentifier } from '../../names.ts'
-
-/** One SQL statement of a file. */
-export interface Statement {
-  text: string
-  /** Characters of the file before it. */
-  offset: number
-  /** Why a deploy cannot run it, where that is so. */
-  refusal: string | undefined
-  /** The view that it creates, as SQL names it. */
-  view: string | undefined
-}
+import { type Node, parseSync } from 'libpg-query'
+import { sqlName, strings } from './names.ts'
+import { risksOf } from './risks.ts'
+import { type Statement, unread } from './statement.ts'
 
 const ENDS_TRANSACTION =
   'It begins or ends a transaction. A deploy is one transaction: take begin, commit, rollback and ' +
@@ -26,7 +17,7 @@ export function splitStatements(text: string): Statement[] {
   try {
     statements = (parseSync(text) as { stmts?: ParsedStatement[] }).stmts ?? []
   } catch {
-    return [{ text, offset: 0, refusal: undefined, view: undefined }]
+    return [unread(text)]
   }
   return statements.map(({ stmt, stmt_location = 0, stmt_len }) => {
     const from = unitsUntil(stmt_location)
@@ -36,9 +27,22 @@ export function splitStatements(text: string): Statement[] {
       offset: from,
       refusal: refusalOf(stmt),
       view: viewOf(stmt),
+      routine: routineOf(stmt),
+      risks: risksOf(stmt),
+      isCode: Object.keys(stmt).every((kind) => CODE.has(kind)),
     }
   })
 }
+
+/** Statements that PostgreSQL carries out without running any function. */
+const CODE = new Set([
+  'CreateFunctionStmt',
+  'AlterFunctionStmt',
+  'ViewStmt',
+  'CommentStmt',
+  'GrantStmt',
+  'DefineStmt',
+])
 
 /**
  * The parser counts bytes, JavaScript UTF-16 units. It is asked for places further and further on:
@@ -56,31 +60,26 @@ function unitCounter(text: string): (byte: number) => number {
   }
 }
 
-function refusalOf({ TransactionStmt, CopyStmt }: ParsedStatement['stmt']): string | undefined {
-  if (TransactionStmt) return ENDS_TRANSACTION
-  return CopyStmt && !CopyStmt.filename ? COPIES_FROM_CLIENT : undefined
+function refusalOf(stmt: Node): string | undefined {
+  if ('TransactionStmt' in stmt) return ENDS_TRANSACTION
+  return 'CopyStmt' in stmt && !stmt.CopyStmt.filename ? COPIES_FROM_CLIENT : undefined
 }
 
-function viewOf({ ViewStmt, CreateTableAsStmt }: ParsedStatement['stmt']): string | undefined {
-  const isMaterialized = CreateTableAsStmt?.objtype === 'OBJECT_MATVIEW'
-  const relation = ViewStmt?.view ?? (isMaterialized ? CreateTableAsStmt?.into?.rel : undefined)
-  if (!relation) return undefined
-  const { schemaname, relname } = relation
-  return (schemaname ? `${quoteIdentifier(schemaname)}.` : '') + quoteIdentifier(relname)
+function viewOf(stmt: Node): string | undefined {
+  if ('ViewStmt' in stmt) return stmt.ViewStmt.view && sqlName(stmt.ViewStmt.view)
+  if (!('CreateTableAsStmt' in stmt)) return undefined
+  const { objtype, into } = stmt.CreateTableAsStmt
+  return objtype === 'OBJECT_MATVIEW' && into?.rel ? sqlName(into.rel) : undefined
 }
 
-interface Relation {
-  schemaname?: string
-  relname: string
+function routineOf(stmt: Node): string | undefined {
+  if ('CreateFunctionStmt' in stmt) return strings(stmt.CreateFunctionStmt.funcname).at(-1)
+  if (!('DefineStmt' in stmt) || stmt.DefineStmt.kind !== 'OBJECT_AGGREGATE') return undefined
+  return strings(stmt.DefineStmt.defnames).at(-1)
 }
 
 interface ParsedStatement {
-  stmt: {
-    TransactionStmt?: object
-    CopyStmt?: { filename?: string }
-    ViewStmt?: { view: Relation }
-    CreateTableAsStmt?: { objtype: string; into?: { rel: Relation } }
-  }
+  stmt: Node
   /** Bytes; left out where 0. */
   stmt_location?: number
   /** Bytes; left out where the statement ends with the text. */

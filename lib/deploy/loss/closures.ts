@@ -1,0 +1,156 @@
+import type { Droppable } from '../parser/risks.ts'
+
+/**
+ * What DROP begins with: `root (classid, objid, objsubid)`, as in pg_depend. $1 is a JSON array of
+ * texts; $2 whether the drop cascades (of `owned`: whether the session's own roles are meant).
+ */
+export const DROP_ROOTS: Record<Droppable | 'column' | 'owned', string> = {
+  relation: `
+    root (classid, objid, objsubid) as (
+      select 'pg_class'::regclass::oid, to_regclass(name)::oid, 0
+      from json_array_elements_text($1::text::json) as name
+    ), is_cascade (yes) as (select $2::boolean)
+  `,
+  type: `
+    root (classid, objid, objsubid) as (
+      select 'pg_type'::regclass::oid, to_regtype(name)::oid, 0
+      from json_array_elements_text($1::text::json) as name
+    ), is_cascade (yes) as (select $2::boolean)
+  `,
+  schema: `
+    root (classid, objid, objsubid) as (
+      select 'pg_namespace'::regclass::oid, n.oid, 0
+      from json_array_elements_text($1::text::json) as name
+      join pg_namespace n on n.nspname = name
+    ), is_cascade (yes) as (select $2::boolean)
+  `,
+  extension: `
+    root (classid, objid, objsubid) as (
+      select 'pg_extension'::regclass::oid, e.oid, 0
+      from json_array_elements_text($1::text::json) as name
+      join pg_extension e on e.extname = name
+    ), is_cascade (yes) as (select $2::boolean)
+  `,
+  column: `
+    root (classid, objid, objsubid) as (
+      select 'pg_class'::regclass::oid, attrelid, attnum::integer
+      from pg_attribute
+      where attrelid = to_regclass($1::text::json ->> 0)
+        and attname = $1::text::json ->> 1
+        and not attisdropped
+    ), is_cascade (yes) as (select $2::boolean)
+  `,
+  owned: `
+    of_role (oid) as (
+      select oid from pg_roles
+      where rolname in (select json_array_elements_text($1::text::json))
+        or $2::boolean and rolname in (current_user, session_user)
+    ),
+    root (classid, objid, objsubid) as (
+      select 'pg_class'::regclass::oid, c.oid, 0
+      from pg_class c join of_role on of_role.oid = c.relowner
+      where c.relkind in ('r', 'p', 'S', 'm')
+      union all
+      select 'pg_namespace'::regclass::oid, n.oid, 0
+      from pg_namespace n join of_role on of_role.oid = n.nspowner
+      union all
+      select 'pg_type'::regclass::oid, t.oid, 0
+      from pg_type t join of_role on of_role.oid = t.typowner
+    ), is_cascade (yes) as (select true)
+  `,
+}
+
+/**
+ * Behind roots: what goes with them (PostgreSQL manual, "pg_depend"). Normal dependents go by
+ * CASCADE alone; what is an internal part of something takes that along, such as a view's rule its
+ * view. A sequence that belongs to a column is part of it, unless it is dropped by itself.
+ */
+export const DROP_CLOSURE = `
+  , dropped (classid, objid, objsubid) as (
+    select * from root where objid is not null
+    union
+    select next.classid, next.objid, next.objsubid
+    from dropped
+    cross join is_cascade
+    cross join lateral (
+      select d.classid, d.objid, d.objsubid
+      from pg_depend d
+      where d.refclassid = dropped.classid and d.refobjid = dropped.objid
+        and (dropped.objsubid = 0 or d.refobjsubid = dropped.objsubid)
+        and (d.deptype in ('a', 'i', 'e', 'P', 'S') or d.deptype = 'n' and is_cascade.yes)
+      union all
+      select d.refclassid, d.refobjid, d.refobjsubid
+      from pg_depend d
+      where d.classid = dropped.classid and d.objid = dropped.objid
+        and d.objsubid = dropped.objsubid and d.deptype = 'i'
+    ) as next
+  ),
+  gone (oid, number) as (
+    select part.objid, part.objsubid
+    from dropped part
+    where part.classid = 'pg_class'::regclass
+      and not exists (
+        select from dropped whole
+        where whole.classid = part.classid and whole.objid = part.objid
+          and whole.objsubid = 0 and part.objsubid > 0
+      )
+      and (
+        exists (select from root where root.classid = part.classid and root.objid = part.objid)
+        or not exists (
+          select from pg_depend d
+          join pg_class s on s.oid = d.objid and s.relkind = 'S'
+          where d.classid = part.classid and d.objid = part.objid and d.deptype in ('a', 'i')
+            and d.refclassid = part.classid and d.refobjsubid > 0
+        )
+      )
+  )
+`
+
+/** What TRUNCATE empties: with CASCADE, the tables whose foreign keys point there too. */
+export const TRUNCATED = `
+  emptied (oid) as (
+    select to_regclass(name)::oid
+    from json_array_elements_text($1::text::json) as name
+    where to_regclass(name) is not null
+    union
+    select conrelid from emptied
+    join pg_constraint on confrelid = emptied.oid and contype = 'f' and $2::boolean
+  ),
+  gone (oid, number) as (select oid, 0 from emptied)
+`
+
+/**
+ * The columns with values of a composite type ($1): by itself, in arrays, domains, ranges and other
+ * composite types; and the attribute ($2) of tables that are made of the type.
+ */
+export const STORING_ATTRIBUTE = `
+  storing (oid) as (
+    select to_regtype($1)::oid
+    union
+    select next.oid
+    from storing
+    cross join lateral (
+      select typarray from pg_type where oid = storing.oid and typarray <> 0
+      union all
+      select oid from pg_type where typbasetype = storing.oid
+      union all
+      select rngtypid from pg_range where rngsubtype = storing.oid
+      union all
+      select c.reltype
+      from pg_attribute a
+      join pg_class c on c.oid = a.attrelid and c.relkind in ('c', 'r', 'p')
+      where a.atttypid = storing.oid and not a.attisdropped
+    ) as next (oid)
+  ),
+  gone (oid, number) as (
+    select a.attrelid, a.attnum::integer
+    from pg_attribute a
+    join storing on storing.oid = a.atttypid
+    where a.attnum > 0 and not a.attisdropped
+    union
+    select a.attrelid, a.attnum::integer
+    from pg_class c
+    join pg_attribute a on a.attrelid = c.oid and a.attname = $2 and not a.attisdropped
+    where c.reloftype = to_regtype($1)
+  )
+`

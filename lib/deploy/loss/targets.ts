@@ -1,0 +1,145 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { send } from '../../postgres/pipeline.ts'
+import { isLossless, type TypeStep, withModifiers } from '../changes/widening.ts'
+import type { TableChange } from '../changes.ts'
+import type { TypeText } from '../parser/names.ts'
+import type { Risk } from '../parser/risks.ts'
+import { DROP_CLOSURE, DROP_ROOTS, STORING_ATTRIBUTE, TRUNCATED } from './closures.ts'
+
+/** What a statement would take away, as far as it exists: a relation, or one of its columns. */
+export interface Target {
+  oid: string
+  kind: 'r' | 'p' | 'S' | 'm'
+  schema: string
+  name: string
+  /** Row level security is forced, so that the owner may not see all rows. */
+  isForced: boolean
+  /** Of a materialized view. */
+  isPopulated: boolean
+  change: TableChange['change']
+  /** pg_attribute.attnum; null where it is about all of the relation. */
+  number: number | null
+  column: string | null
+  from: string | null
+  to: string | null
+  /** Of a changed type: each value stays what it is. */
+  isLossless: boolean
+}
+
+/** A risk about rows. */
+export type RowRisk = Exclude<Risk, { kind: 'listed' }>
+
+interface Row extends Omit<Target, 'change' | 'from' | 'to' | 'isLossless'> {
+  type: string | null
+}
+
+/** Behind a WITH that has `gone (oid, number)`. */
+const DESCRIBE = `
+  select c.oid::text as oid, c.relkind::text as kind, n.nspname as schema, c.relname as name,
+    c.relrowsecurity and c.relforcerowsecurity as "isForced",
+    c.relispopulated as "isPopulated",
+    nullif(gone.number, 0)::integer as number,
+    a.attname as column,
+    format_type(a.atttypid, a.atttypmod) as type
+  from gone
+  join pg_class c on c.oid = gone.oid
+  join pg_namespace n on n.oid = c.relnamespace
+  left join pg_attribute a on a.attrelid = c.oid and a.attnum = gone.number and a.attnum > 0
+  where c.relkind in ('r', 'p', 'S', 'm')
+    and c.relpersistence <> 't'
+    and c.relname !~ '^_db_gateway_'
+  order by n.nspname, c.relname, gone.number
+`
+
+const NAMED = 'gone (oid, number) as (select to_regclass($1)::oid, 0)'
+
+const COLUMN = `
+  gone (oid, number) as (
+    select attrelid, attnum
+    from pg_attribute
+    where attrelid = to_regclass($1) and attname = $2 and not attisdropped
+  )
+`
+
+/** Finds what the statement is about to take away. Nothing is locked. */
+export async function findTargets(sql: Sql, risk: RowRisk): Promise<Target[]> {
+  const find = async (cte: string, parameters: (string | boolean)[]): Promise<Row[]> => [
+    ...(await send(sql.unsafe<Row[]>(`with recursive ${cte} ${DESCRIBE}`, parameters))),
+  ]
+  switch (risk.kind) {
+    case 'drop': {
+      const closure = DROP_ROOTS[risk.what] + DROP_CLOSURE
+      return asDropped(await find(closure, [JSON.stringify(risk.names), risk.cascade]))
+    }
+    case 'drop column': {
+      const { relation, column, cascade } = risk
+      const parameters = [JSON.stringify([relation, column]), cascade]
+      return asDropped(await find(DROP_ROOTS.column + DROP_CLOSURE, parameters))
+    }
+    case 'drop owned': {
+      const parameters = [JSON.stringify(risk.roles), risk.current]
+      return asDropped(await find(DROP_ROOTS.owned + DROP_CLOSURE, parameters))
+    }
+    case 'drop attribute': {
+      const rows = await find(STORING_ATTRIBUTE, [risk.type, risk.attribute])
+      return rows.map((row) => ({
+        ...row,
+        change: 'attribute_dropped',
+        from: `${risk.type.replace(/"([a-z_][a-z0-9_$]*)"/g, '$1')}.${risk.attribute}`,
+        to: null,
+        isLossless: false,
+      }))
+    }
+    case 'change type': {
+      const [row] = await find(COLUMN, [risk.relation, risk.column])
+      return row ? asChangedType(sql, row, risk) : []
+    }
+    case 'truncate': {
+      const rows = await find(TRUNCATED, [JSON.stringify(risk.relations), risk.cascade])
+      return rows.map((row) => whole(row, 'table_truncated'))
+    }
+    case 'delete':
+      return (await find(NAMED, [risk.relation])).map((row) => whole(row, 'rows_deleted'))
+    case 'detach':
+      return (await find(NAMED, [risk.relation])).map((row) => whole(row, 'partition_detached'))
+    case 'set unlogged':
+      return (await find(NAMED, [risk.relation])).map((row) => whole(row, 'table_unlogged'))
+  }
+}
+
+function whole(row: Row, change: TableChange['change']): Target {
+  return { ...row, change, from: null, to: null, isLossless: false }
+}
+
+function asDropped(rows: Row[]): Target[] {
+  return rows.map((row) => {
+    if (row.number !== null) return { ...whole(row, 'column_dropped'), from: row.type }
+    if (row.kind === 'S') return whole(row, 'sequence_dropped')
+    return whole(row, row.kind === 'm' ? 'materialized_view_dropped' : 'table_dropped')
+  })
+}
+
+async function asChangedType(
+  sql: Sql,
+  row: Row,
+  { to, via, isComputed }: Extract<RowRisk, { kind: 'change type' }>,
+): Promise<Target[]> {
+  const texts = [...via, to]
+  const found = await sql.unsafe<{ type: string | null; isEnum: boolean }[]>(
+    `select format_type(t.oid, null) as type, coalesce(t.typtype = 'e', false) as "isEnum"
+     from json_array_elements_text($1::text::json) with ordinality as named (name, position)
+     left join pg_type t on t.oid = to_regtype(named.name)
+     order by named.position`,
+    [JSON.stringify(texts.map(({ name }) => name))],
+  )
+  const steps = found.map(({ type, isEnum }, i) => ({ type: written(type, texts[i]!), isEnum }))
+  const isKnown = steps.every((step): step is TypeStep => step.type !== null)
+  const isKept = !isComputed && isKnown && isLossless(row.type!, steps)
+  const target = steps.at(-1)?.type ?? to.name
+  return [{ ...whole(row, 'type_changed'), from: row.type, to: target, isLossless: isKept }]
+}
+
+/** Null where PostgreSQL has no such type, or its modifiers cannot be told. */
+function written(type: string | null, { modifiers }: TypeText): string | null {
+  return type === null || !modifiers ? null : withModifiers(type, modifiers)
+}

@@ -1,0 +1,31 @@
+import type { Risk } from './risks.ts'
+
+/** One SQL statement of a file. */
+export interface Statement {
+  text: string
+  /** Characters of the file before it. */
+  offset: number
+  /** Why a deploy cannot run it, where that is so. */
+  refusal: string | undefined
+  /** The view that it creates, as SQL names it. */
+  view: string | undefined
+  /** The function, procedure or aggregate that it creates, without schema and arguments. */
+  routine: string | undefined
+  /** What it may take away. */
+  risks: Risk[]
+  /** It makes or describes functions and views alone: no table changes, nothing is executed. */
+  isCode: boolean
+}
+
+/** A text of which nothing is known. */
+export function unread(text: string, offset = 0): Statement {
+  return {
+    text,
+    offset,
+    refusal: undefined,
+    view: undefined,
+    routine: undefined,
+    risks: [],
+    isCode: false,
+  }
+}
