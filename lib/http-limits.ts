@@ -77,6 +77,7 @@ export function checkHead(req: IncomingMessage): void {
   if (headers.host === undefined && req.httpVersion === '1.1') {
     throw new GatewayError('invalid_request', 'The header Host is missing')
   }
+  checkHost(req)
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
     // RFC 9112, 6.1: a transfer coding that is not understood.
@@ -87,6 +88,24 @@ export function checkHead(req: IncomingMessage): void {
     const message = 'The header Expect has something else than 100-continue'
     throw new GatewayError('invalid_request', message, {}, 417)
   }
+}
+
+/**
+ * One Host alone, and the same as of a request line with a whole URL: which of two would be meant is
+ * for nobody to guess (RFC 9112, 3.2).
+ */
+function checkHost({ rawHeaders, headers: { host }, url = '' }: IncomingMessage): void {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  if (hosts > 1) throw new GatewayError('invalid_request', 'The header Host is there twice')
+  if (url.startsWith('/') || host === undefined) return
+  const authority = /^https?:\/\/([^/?#]*)/i.exec(url)?.[1]
+  if (authority === undefined || authority.toLowerCase() === host.toLowerCase()) return
+  const message = 'The request line has the URL of another host than the header Host'
+  throw new GatewayError('invalid_request', message)
 }
 
 function limitTime(http: Server, drain: Drain, limits: HttpLimits, log: Log): void {

@@ -90,7 +90,8 @@ export function parseSession(value: Json | undefined): SessionSettings | undefin
   }
   const session = new Map<string, string>()
   for (const { key, value: setting } of membersOf(value)) {
-    const name = nameOf(key)
+    // To PostgreSQL, names of settings are the same in upper and lower case.
+    const name = nameOf(key).toLowerCase()
     if (session.has(name)) throw duplicateName('setting', name, ' in session')
     session.set(name, settingText(name, setting))
   }

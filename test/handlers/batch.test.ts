@@ -800,6 +800,9 @@ describe('in one pipeline', () => {
     const at = `127.0.0.1:${(proxy.address() as AddressInfo).port}`
     const DATABASE_URL = `postgres://${user}:${encodeURIComponent(password)}@${at}/${gateway.server.database}`
     behindProxy = await startTestGateway({ DATABASE_URL })
+    // The look for changes by hand, behind the first call, has a connection of its own.
+    await behindProxy.post('/batch', batchBody([['echo', 1]]))
+    await sleep(500)
   })
   afterAll(async () => {
     await behindProxy.stop()

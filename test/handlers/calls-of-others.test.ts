@@ -348,6 +348,14 @@ describe('timeout_ms', () => {
   })
 })
 
+test('settings of a session have one value each, in upper or lower case', async () => {
+  const session = { 'app.user_id': '7', 'App.User_Id': '8' }
+  expect(await call('ping', [], { session })).toMatchObject({
+    status: 400,
+    error: 'invalid_request',
+  })
+})
+
 test('a batch goes on behind a function that prepares statements', async () => {
   const { body } = await batch([
     { function: 'echo', params: ['1'] },

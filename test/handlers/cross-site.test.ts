@@ -33,6 +33,14 @@ const FOREIGN: [what: string, headers: Record<string, string>][] = [
   ['a name that points here', { host: 'evil.example', origin: 'http://evil.example' }],
 ]
 
+test('a request has one host, which is the same wherever it stands', async () => {
+  const two =
+    'GET /health HTTP/1.1\r\nhost: localhost\r\nHost: evil.example\r\nconnection: close\r\n\r\n'
+  expect(parseAnswer(await sendRaw(gateway.url, two)).status).toBe(400)
+  expect((await send('GET http://evil.example/health', {})).status).toBe(400)
+  expect((await send('GET http://LOCALHOST/health', {})).status).toBe(200)
+})
+
 describe('C1: what a browser sends from elsewhere is refused', () => {
   test.each(FOREIGN)('%s: a call, a form, a look, what does not exist', async (_, headers) => {
     const form = `--b\r\ncontent-disposition: form-data; name="platform"\r\n\r\n${platform}\r\n--b--\r\n`

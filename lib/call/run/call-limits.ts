@@ -12,6 +12,9 @@ const CANCEL_GRACE_MS = 1000
 /** How long after its time is up a call is answered at the latest. */
 const LAST_MS = CANCEL_GRACE_MS + 100
 
+/** The longest time of a timer of Node. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 /** The time that a call may take, from its request on. */
 export interface TimeLimit {
   /** As the caller gave it, `timeout_ms`. */
@@ -123,7 +126,7 @@ export async function withinLimit<T>(
   let timer: NodeJS.Timeout | undefined
   const timeUp = new Promise<never>((_, reject) => {
     const ms = limit.deadline + LAST_MS - performance.now()
-    timer = setTimeout(() => reject(notCancelled(limit, database)), Math.max(0, ms))
+    timer = setTimeout(() => reject(notCancelled(limit, database)), Math.min(ms, MAX_TIMER_MS))
   })
   try {
     return await Promise.race([work, timeUp])
