@@ -389,7 +389,9 @@ export class Connection {
 function otherEncoding(encoding: string): GatewayError {
   return new GatewayError(
     'query_failed',
-    `client_encoding was left set to ${encoding} in a session whose answers have to be ${ENCODING}`,
+    `client_encoding was left set to ${encoding} in a session whose answers have to be ${ENCODING}; ` +
+      'the function may have run',
+    { may_have_run: true },
   )
 }
 
