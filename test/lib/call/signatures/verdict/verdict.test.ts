@@ -98,6 +98,12 @@ describe('a function only reads that', () => {
       'uses an extension',
       `create extension citext; create extension hstore; ${inSql("select 'a'::citext = 'b', hstore('a', 'b') -> 'a'")}`,
     ],
+    [
+      'reads columns with names of functions',
+      `create table other (system text, name text, setting text);
+      create function name(int, int) returns int language sql as 'select writes()';
+      ${inSql('select o.system, o.name, (o).setting, i.id from other o, item i')}`,
+    ],
     ['makes json', inSql('select jsonb_agg(to_jsonb(i)) from item i')],
   ])('%s', async (_, definitions) => {
     expect(await verdict(definitions)).toEqual({
