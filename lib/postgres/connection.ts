@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { GatewayError } from '../errors.ts'
 import type { Budget } from './budget.ts'
 import { type Backend, sendCancel } from './cancel.ts'
 import { createDriver, type Sql } from './driver.ts'
@@ -20,6 +21,9 @@ export type { Sql }
 export type Speaks = 'sql' | 'wire'
 
 const CLOSE_TIMEOUT_MS = 5000
+
+/** Of what the gateway sends and takes. */
+const ENCODING = 'UTF8'
 
 /** A cancel may come before the query that is meant has begun. */
 const CANCEL_AGAIN_MS = 100
@@ -125,7 +129,7 @@ export class Connection {
     this.#parameters = {
       user: this.#credentials.user,
       database: options.database,
-      client_encoding: 'UTF8',
+      client_encoding: ENCODING,
       application_name: server.applicationName,
       TimeZone: 'UTC',
       DateStyle: 'ISO, MDY',
@@ -309,7 +313,11 @@ export class Connection {
 
   #openSession(): Promise<Session> {
     const session = this.#opening.then(({ socket }) => {
-      const onParameter = (name: string, value: string) => this.#onParameter(name, value)
+      // An error that it throws ends the session, and is that of all queries that are not settled.
+      const onParameter = (name: string, value: string) => {
+        this.#onParameter(name, value)
+        if (name === 'client_encoding' && value !== ENCODING) throw otherEncoding(value)
+      }
       const opened = new Session(socket, { onParameter })
       this.#session = opened
       return opened
@@ -375,6 +383,16 @@ export class Connection {
     this.#onClosed()
     this.onClosed?.()
   }
+}
+
+/** What such a session writes is not what it is taken for. */
+function otherEncoding(encoding: string): GatewayError {
+  return new GatewayError(
+    'query_failed',
+    `client_encoding was left set to ${encoding} in a session whose answers have to be ${ENCODING}; ` +
+      'the function may have run',
+    { may_have_run: true },
+  )
 }
 
 function connectionClosed(): Error {

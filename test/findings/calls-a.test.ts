@@ -221,13 +221,16 @@ test('A4: the cancel of one call does not change the answer of another', async (
 
 describe('A10: settings of a function do not change how rows are written', () => {
   const VALUES = `timestamptz '2026-01-02 03:04:05.678+00' as at, '\\x00ff'::bytea as bytes,
-    0.1::float8 + 0.2 as rough, date '2026-01-02' as day, interval '1 day 2 hours' as span`
+    0.1::float8 + 0.2 as rough, date '2026-01-02' as day, interval '1 day 2 hours' as span,
+    'é€' as word, regclass 'pg_class' as relation`
   const ROW = {
     at: '2026-01-02T03:04:05.678+00:00',
     bytes: '\\x00ff',
     rough: 0.30000000000000004,
     day: '2026-01-02',
     span: '1 day 02:00:00',
+    word: 'é€',
+    relation: 'pg_class',
   }
   const SETTINGS: Record<string, string> = {
     timezone: "'Asia/Tokyo'",
@@ -235,10 +238,14 @@ describe('A10: settings of a function do not change how rows are written', () =>
     extra_float_digits: '-15',
     datestyle: 'German',
     intervalstyle: 'iso_8601',
+    quote_all_identifiers: 'on',
+    client_encoding: 'LATIN1',
   }
 
   beforeAll(async () => {
-    const table = 'table (at timestamptz, bytes bytea, rough float8, day date, span interval)'
+    const table =
+      'table (at timestamptz, bytes bytea, rough float8, day date, span interval, word text, ' +
+      'relation regclass)'
     const functions = Object.entries(SETTINGS).map(
       ([name, value]) => `
         create function with_${name}() returns ${table} language plpgsql as $$
@@ -256,6 +263,14 @@ describe('A10: settings of a function do not change how rows are written', () =>
   describe.each(Object.keys(SETTINGS))('%s', (name) => {
     test.each([`with_${name}`, `with_local_${name}`])('%s', async (name) => {
       expect(await call(name)).toMatchObject({ status: 200, rows: [ROW] })
+      expect(await call('without')).toMatchObject({ status: 200, rows: [ROW] })
+    })
+
+    test.each([`with_${name}`, `with_local_${name}`])('%s as a stream', async (name) => {
+      const accept = 'application/x-ndjson'
+      const { body } = await gateway.post('/call', { platform, function: name }, { accept })
+      const [first] = (body as string).split('\n')
+      expect(JSON.parse(first!)).toMatchObject(ROW)
       expect(await call('without')).toMatchObject({ status: 200, rows: [ROW] })
     })
 

@@ -526,3 +526,18 @@ describe('a procedure that has changed', () => {
     expect(succeeded.length).toBeGreaterThan(20)
   })
 })
+
+test.each([
+  ['its session', ''],
+  ['its session, and commits', 'commit;'],
+])('an encoding that a procedure sets for %s ends it with an error', async (_, more) => {
+  await define(`
+    create or replace procedure latin(inout p_word text) language plpgsql as $$
+    begin set client_encoding = 'LATIN1'; p_word := 'é'; ${more} end $$`)
+  await seen('latin', ['x']).toMatchObject({
+    error: 'query_failed',
+    message: expect.stringContaining('client_encoding was left set to LATIN1'),
+    may_have_run: true,
+  })
+  expect(await rowsText('ping', '[]')).toBe('[{"ping":"pong"}]')
+})

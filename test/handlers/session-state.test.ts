@@ -200,9 +200,10 @@ describe('the next call finds nothing of', () => {
       create or replace function seeded() returns void language sql as $$ select setseed(0.5) $$;
       create or replace function dice() returns float language plpgsql as $$
       begin perform pg_sleep(0.1); return random(); end $$`)
+    const ofTransaction = await make(inPlpgsql('set local seed to 0.25; perform pg_sleep(0.1);'))
     const seen: number[] = []
-    for (let i = 0; i < 3; i++) {
-      await Promise.all([rows('seeded'), rows('seeded')])
+    for (const name of ['seeded', 'seeded', ofTransaction, ofTransaction]) {
+      await Promise.all([rows(name), rows(name)])
       const throws = await Promise.all([rows('dice'), rows('dice')])
       seen.push(...throws.map(([row]) => row.dice))
     }
@@ -352,6 +353,18 @@ test('a call that leaves nothing keeps its connection, and so does one that leav
   const before = (await both('pid')).sort()
   for (let i = 0; i < 5; i++) await both(i % 2 ? 'leave' : 'add_item')
   expect((await both('pid')).sort()).toEqual(before)
+})
+
+test.each([
+  ["current_setting('transaction_read_only')", 'off'],
+  ["current_setting('default_transaction_read_only')", 'off'],
+  ["(select setting from pg_settings where name = 'statement_timeout')", '30000'],
+  ["(select current_setting(name) from (values ('statement_timeout')) as v (name))", '30s'],
+])('a function finds the same in every session: %s', async (expression, found) => {
+  const name = `of_session_${++made}`
+  await define(`
+    create function ${name}() returns text language sql stable as $$ select ${expression} $$`)
+  for (let i = 0; i < 20; i++) expect(await rows(name)).toEqual([{ [name]: found }])
 })
 
 describe('a function that is made one that leaves something', () => {

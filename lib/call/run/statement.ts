@@ -4,7 +4,7 @@ import type { BoundCall } from '../bind/parameters.ts'
 import { argumentsOf } from '../bind/sql.ts'
 import type { Signature } from '../signatures/signature.ts'
 import type { AnswerRoom } from './answer-room.ts'
-import { NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
+import { LOCAL_FORMATS_FOR_ROWS, NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
 
 /** Bytes before those of a value in memory (PostgreSQL source, varatt.h: VARHDRSZ). */
 const VARLENA_HEADER = 4
@@ -102,5 +102,7 @@ export function isAsKnown({ identity, relation }: Signature): string {
  * of a function before it goes on with the first.
  */
 function nativeFormats({ signature }: BoundCall): string {
-  return signature.verdict.altersFormats ? NATIVE_FORMATS_FOR_ROWS : ''
+  const { altersFormats, afterwards } = signature.verdict
+  if (!altersFormats) return ''
+  return afterwards === 'keep' ? LOCAL_FORMATS_FOR_ROWS : NATIVE_FORMATS_FOR_ROWS
 }

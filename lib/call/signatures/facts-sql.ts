@@ -39,10 +39,9 @@ const FUNCTIONS = `
         join pg_proc f on f.oid = part
         where a.aggfnoid = p.oid
       `)} end,
-      -- "row.name" calls a function that takes one argument, which a row can be.
-      'isAttribute', p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1 and exists (
-        select from pg_type t where t.oid = p.proargtypes[0] and t.typtype in ('c', 'p')
-      ),
+      -- "x.name" calls any function that takes one argument: x may be a row, what a row is cast
+      -- to, or a value of another type, which the alias of a function in FROM stands for, too.
+      'isAttribute', p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1,
       'signature', s.signature
     ) as facts
     from pg_proc p
@@ -116,6 +115,12 @@ const RELATIONS = `
         from pg_constraint k
         join pg_class d on d.oid = k.conrelid
         where k.confrelid = c.oid and not (k.confdeltype in ('a', 'r') and k.confupdtype in ('a', 'r'))
+      `)},
+      'references', ${texts(`
+        select d.relname
+        from pg_constraint k
+        join pg_class d on d.oid = k.conrelid
+        where k.confrelid = c.oid and k.contype = 'f'
       `)}
     ) as facts
     from pg_class c
@@ -142,7 +147,10 @@ const HIDDEN_FUNCTIONS = texts(`
     where oid >= ${FIRST_NORMAL_OID}
     union all
     select conproc from pg_conversion where oid >= ${FIRST_NORMAL_OID}
-  ) and (p.oid >= ${FIRST_NORMAL_OID} or p.provolatile = 'v')
+  ) and (
+    p.oid >= ${FIRST_NORMAL_OID} or p.provolatile = 'v'
+    or p.proname in ('current_setting', 'pg_show_all_settings')
+  )
 `)
 
 const HIDDEN_EXPRESSIONS = texts(`
@@ -187,6 +195,8 @@ export const FACTS = `
         select distinct proname
         from pg_proc
         where oid < ${FIRST_NORMAL_OID} and provolatile = 'v'
+          -- No statement calls those, of which one is called "system".
+          and 'internal'::regtype <> all (proargtypes)
       `)},
       'hasOddStrings', current_setting('standard_conforming_strings') <> 'on'
     )::text as text

@@ -19,7 +19,7 @@ export interface FunctionFacts {
   settings: string[] | null
   /** Of an aggregate: the names of the functions that it runs. */
   parts: string[] | null
-  /** `row.name` may call it: it takes one argument, of a composite or pseudo-type. */
+  /** `x.name` may call it: one argument is enough. */
   isAttribute: boolean
   /** Null where /call does not offer it. */
   signature: SignatureFacts | null
@@ -43,6 +43,8 @@ export interface RelationFacts {
   rules: string[]
   /** What is written along with it: partitions, children, tables with cascading foreign keys. */
   dependents: string[]
+  /** What TRUNCATE … CASCADE empties along with it: tables whose foreign keys refer to it. */
+  references: string[]
 }
 
 /** Everything of a database that decides what its functions do. It has no oid and no xid in it. */

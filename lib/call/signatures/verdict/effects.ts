@@ -32,6 +32,11 @@ export function add(to: Effects, more: Effects): void {
   to.altersFormats ||= more.altersFormats
 }
 
+/** Notes that it leaves this in its session. */
+export function leave(to: Effects, what: number): void {
+  to.leaves = Math.max(to.leaves, what)
+}
+
 /** `anything`: what is left in a session by a text that does the worst that this database has. */
 export function toVerdict(effects: Effects, anything: Afterwards): Verdict {
   const { writes, handles, leaves, altersFormats } = effects
@@ -50,6 +55,8 @@ export interface Code extends Effects {
   relations: Set<string>
   /** Those that it writes. */
   written: Set<string>
+  /** Those that it truncates with CASCADE. */
+  truncated: Set<string>
   /** It defines something, so that event triggers fire. */
   defines: boolean
 }
@@ -61,6 +68,7 @@ export function noCode(): Code {
     attributes: new Set(),
     relations: new Set(),
     written: new Set(),
+    truncated: new Set(),
     defines: false,
   }
 }

@@ -6,6 +6,7 @@ import {
   codeOfFunction,
   codeOfNames,
   codeOfReading,
+  codeOfTruncating,
   codeOfWriting,
 } from './read-code.ts'
 import type { Afterwards, Verdict } from './verdict.ts'
@@ -19,6 +20,9 @@ interface Place {
 /** What runs in every call, named or not: operators, casts, domains, … */
 const HIDDEN = 'hidden'
 const EVENT_TRIGGERS = 'event triggers'
+
+/** By the first letter of a place's key. */
+const CODE_OF_RELATION = { '<': codeOfReading, '>': codeOfWriting, '!': codeOfTruncating }
 
 /**
  * A verdict of each function that has a signature, in the order of `facts.functions`. What a
@@ -115,7 +119,7 @@ class Reach {
     if (kind === '.') {
       return functions.filter((one) => one.isAttribute).map((one) => this.#codeOf(one))
     }
-    const codeOf = kind === '<' ? codeOfReading : codeOfWriting
+    const codeOf = CODE_OF_RELATION[kind as keyof typeof CODE_OF_RELATION]
     return (this.#relations.get(name) ?? []).map((one) => codeOf(one, this.#context))
   }
 
@@ -138,6 +142,7 @@ class Reach {
       for (const name of code.attributes) if (this.#functions.has(name)) next.add(`.${name}`)
       for (const name of code.relations) if (this.#relations.has(name)) next.add(`<${name}`)
       for (const name of code.written) if (this.#relations.has(name)) next.add(`>${name}`)
+      for (const name of code.truncated) if (this.#relations.has(name)) next.add(`!${name}`)
       if (code.defines) next.add(EVENT_TRIGGERS)
     }
     return { effects, next: [...next] }

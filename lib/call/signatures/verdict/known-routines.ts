@@ -48,6 +48,9 @@ const RUNS_ANYTHING = words(`
   connectby xpath_table
 `)
 
+/** They give the value of any setting, those of the session's mode too. */
+const READS_SETTINGS = words('current_setting pg_show_all_settings')
+
 const ONLY_WRITES: Effects = { ...noEffects(), writes: true }
 const LEAVES: Effects = { ...ONLY_WRITES, leaves: RESET }
 
@@ -55,6 +58,7 @@ const LEAVES: Effects = { ...ONLY_WRITES, leaves: RESET }
 export function effectsOfBuiltin(name: string, isVolatile: boolean): Effects | undefined {
   if (RUNS_ANYTHING.has(name)) return unknownEffects(ANYTHING)
   if (name === 'set_config') return { ...LEAVES, altersFormats: true }
+  if (READS_SETTINGS.has(name)) return { ...noEffects(), handles: true }
   if (READS.has(name)) return undefined
   if (WRITES.has(name) || TAKES_TRANSACTION_ID.has(name)) return ONLY_WRITES
   return isVolatile ? LEAVES : undefined

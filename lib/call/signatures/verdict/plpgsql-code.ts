@@ -1,6 +1,6 @@
 import { parsePlPgSQLSync, type ScanToken, scanSync } from 'libpg-query'
 import { ANYTHING, add, type Code, unknownEffects } from './effects.ts'
-import { type IsVolatile, noteExpression, noteStatements } from './sql-code.ts'
+import { type IsVolatile, noteAttributes, noteExpression, noteStatements } from './sql-code.ts'
 import { isTree, type Tree } from './tree.ts'
 
 /**
@@ -37,28 +37,108 @@ export function notePlPgSQL(
   code: Code,
   isVolatile: IsVolatile,
 ): void {
-  const tree = parse(definition)
+  const tokens = tokensOf(body)
+  const tree = parse(definition, body, tokens, code, isVolatile)
   noteNode(tree, code, isVolatile)
-  const tokens = scanSync(body).tokens.filter(({ tokenName }) => !/_?COMMENT$/.test(tokenName))
   noteRecords(tree, body, tokens, code, isVolatile)
   noteUnseen(tokens, code)
+}
+
+/** Without comments. */
+function tokensOf(text: string): ScanToken[] {
+  return scanSync(text).tokens.filter(({ tokenName }) => !/_?COMMENT$/.test(tokenName))
+}
+
+/** Tokens from `from` up to `to`, and what stands in their place. */
+interface Change {
+  from: number
+  to: number
+  text: string
 }
 
 /**
  * The parser knows no table, and takes `x t%rowtype` and `x t.pair%type` for variables without
  * fields: `x.a := 1` would be an error. Only calls matter here, which no type makes.
  */
-function parse(definition: string): Tree {
-  const text = definition
-    .replace(/%\s*rowtype\b/gi, '')
-    .replace(/(%\s*type)\s*(?:\[[\d\s]*\]\s*|array\b)+/gi, '$1')
+function parse(
+  definition: string,
+  body: string,
+  tokens: ScanToken[],
+  code: Code,
+  isVolatile: IsVolatile,
+): Tree {
+  const parseWith = (changes: Change[]) =>
+    parsePlPgSQLSync(withBody(definition, body, changed(body, tokens, changes))) as unknown as Tree
+  const types = copiedTypes(tokens)
   try {
-    return parsePlPgSQLSync(text) as unknown as Tree
+    return parseWith(types.map(({ change }) => change))
   } catch (error) {
     if (!/is not a known variable/.test((error as Error).message)) throw error
-    const lax = text.replace(/[\w."]+\s*%\s*type\b/gi, 'record')
-    return parsePlPgSQLSync(lax) as unknown as Tree
+    // It may be an expression with a "%", and not a type, whose names are lost.
+    for (const { names } of types) noteAttributes(names.slice(1), code, isVolatile)
+    return parseWith(types.map(({ lax }) => lax))
   }
+}
+
+/** `t%rowtype`, and `t.c%type` with the brackets of an array behind it. */
+function copiedTypes(tokens: ScanToken[]): { change: Change; lax: Change; names: string[] }[] {
+  return tokens.flatMap(({ text }, i) => {
+    const word = tokens[i + 1]?.text.toLowerCase()
+    if (text !== '%' || (word !== 'rowtype' && word !== 'type')) return []
+    if (word === 'rowtype') {
+      const change = { from: i, to: i + 2, text: ' ' }
+      return [{ change, lax: change, names: [] }]
+    }
+    const to = endOfBrackets(tokens, i + 2)
+    const change = { from: i + 2, to, text: ' ' }
+    let from = i
+    while (isWord(tokens[from - 1])) {
+      from--
+      if (tokens[from - 1]?.text !== '.') break
+      from--
+    }
+    // What is behind the dot of something else is not a name of its own.
+    if (tokens[from]?.text === '.' || from === i) return [{ change, lax: change, names: [] }]
+    const names = tokens
+      .slice(from, i)
+      .filter(isWord)
+      .map(({ tokenName, text }) => nameOf(tokenName, text))
+    return [{ change, lax: { from, to, text: ' record ' }, names }]
+  })
+}
+
+/** Behind `[]`, `[3]` and `array`, of which there may be several. */
+function endOfBrackets(tokens: ScanToken[], at: number): number {
+  for (let i = at; ; ) {
+    const next = tokens[i]?.text
+    if (next?.toLowerCase() === 'array') i++
+    else if (next === '[' && tokens[i + 1]?.text === ']') i += 2
+    else if (next === '[' && tokens[i + 2]?.text === ']') i += 3
+    else return i
+  }
+}
+
+function changed(text: string, tokens: ScanToken[], changes: Change[]): string {
+  const bytes = Buffer.from(text)
+  let result = ''
+  let at = 0
+  for (const { from, to, text } of changes) {
+    const start = tokens[from]?.start ?? bytes.length
+    result += bytes.toString('utf8', at, start) + text
+    at = Math.max(start, tokens[to - 1]!.end)
+  }
+  return result + bytes.toString('utf8', at)
+}
+
+/** The definition with another body. @throws where it does not have this one, in dollars, at its end */
+function withBody(definition: string, body: string, other: string): string {
+  if (other === body) return definition
+  const at = definition.lastIndexOf(body)
+  const quote = /\$[^$]*\$$/.exec(definition.slice(0, at))?.[0]
+  if (at < 0 || !quote || definition.slice(at + body.length).trim() !== quote) {
+    throw new Error('A body that is not quoted in dollars')
+  }
+  return definition.slice(0, at) + other + definition.slice(at + body.length)
 }
 
 function noteNode(tree: unknown, code: Code, isVolatile: IsVolatile): void {

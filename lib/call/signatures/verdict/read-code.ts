@@ -1,9 +1,16 @@
 import { parseSync } from 'libpg-query'
 import type { FunctionFacts, RelationFacts } from '../facts.ts'
-import { ANYTHING, add, type Code, noCode, unknownEffects } from './effects.ts'
+import { ANYTHING, add, type Code, leave, noCode, RESET, unknownEffects } from './effects.ts'
 import { effectsOfBuiltin, effectsOfForeign } from './known-routines.ts'
 import { notePlPgSQL } from './plpgsql-code.ts'
-import { type IsVolatile, noteExpression, noteStatements, noteTree } from './sql-code.ts'
+import { isNeverLocal } from './settings.ts'
+import {
+  type IsVolatile,
+  noteExpression,
+  noteStatements,
+  noteTree,
+  noteWrittenName,
+} from './sql-code.ts'
 import { isTree, type Tree } from './tree.ts'
 
 /** What the database says of its session. */
@@ -29,6 +36,8 @@ export function codeOfFunction(facts: FunctionFacts, context: Context): Code {
   const isOdd = context.hasOddStrings || setsOddStrings(facts)
   if (isOdd && definition.includes('\\')) return unknownCode()
   return careful(context, (code) => {
+    // Up to PostgreSQL 15.
+    if (facts.settings?.some((one) => isNeverLocal(one.split('=')[0]!))) leave(code, RESET)
     const { parameters, options, sql_body } = readDefinition(definition)
     for (const parameter of parameters ?? []) {
       noteTree(parameter.FunctionParameter?.defexpr, code, context.isVolatile)
@@ -67,13 +76,23 @@ export function codeOfWriting(
     for (const expression of defaults) noteExpression(expression, code, isVolatile)
     for (const trigger of triggers) noteTrigger(trigger, code, isVolatile)
     for (const rule of rules) noteRule(rule, code, isVolatile)
-    for (const name of dependents) code.written.add(name)
+    for (const name of dependents) noteWrittenName(name, code)
     if (query === null) return
     // What is written to a view goes to the tables of its query.
     const below = noCode()
     noteStatements(query, below, isVolatile)
-    for (const name of below.relations) code.written.add(name)
+    for (const name of below.relations) noteWrittenName(name, code)
   })
+}
+
+/** What happens beside that when it is truncated with CASCADE, whatever its foreign keys say. */
+export function codeOfTruncating({ dependents, references }: RelationFacts): Code {
+  const code = noCode()
+  for (const name of [...dependents, ...references]) {
+    code.written.add(name)
+    code.truncated.add(name)
+  }
+  return code
 }
 
 /** Of an expression that no statement names. */

@@ -1,7 +1,7 @@
 import { parseSync } from 'libpg-query'
-import { ANYTHING, add, CLOSE, type Code, RESET } from './effects.ts'
+import { ANYTHING, add, CLOSE, type Code, leave, RESET } from './effects.ts'
 import { effectsOfBuiltin } from './known-routines.ts'
-import { noteSet, noteSetConfig } from './settings.ts'
+import { noteCurrentSetting, noteSet, noteSetConfig } from './settings.ts'
 import { isTree, namesOf, type Tree } from './tree.ts'
 
 /** CURSOR_OPT_HOLD (source, parsenodes.h) */
@@ -32,7 +32,6 @@ const HARMLESS = new Set([
   'GrantStmt',
   'GrantRoleStmt',
   'VacuumStmt',
-  'ReindexStmt',
   'ClusterStmt',
   'CheckPointStmt',
 ])
@@ -93,7 +92,8 @@ function noteStatement(kind: string, stmt: Tree, code: Code): void {
     leave(code, ANYTHING)
     code.handles = code.altersFormats = true
   } else if (kind === 'LoadStmt') leave(code, CLOSE)
-  else if (!HARMLESS.has(kind)) leave(code, RESET)
+  // That of all tables: what their indexes call is not known by their names.
+  else if (!HARMLESS.has(kind) || (kind === 'VacuumStmt' && !stmt.rels)) leave(code, RESET)
   if (kind === 'DiscardStmt') code.altersFormats = true
 }
 
@@ -107,15 +107,21 @@ function noteWritten(stmt: Tree, code: Code): void {
   for (const one of rels ?? []) {
     all.push((one.VacuumRelation as { relation?: Tree } | undefined)?.relation)
   }
+  const isCascading = stmt.behavior === 'DROP_CASCADE'
   for (const one of all) {
     if (typeof one?.relname !== 'string') continue
-    code.written.add(one.relname)
-    // Its rule sets what is written.
-    if (one.relname === 'pg_settings') {
-      leave(code, RESET)
-      code.altersFormats = true
-    }
+    noteWrittenName(one.relname, code)
+    if (isCascading) code.truncated.add(one.relname)
   }
+}
+
+/** Notes that a relation is written, by its name or through what has it in its query. */
+export function noteWrittenName(name: string, code: Code): void {
+  code.written.add(name)
+  // Its rule sets what is written.
+  if (name !== 'pg_settings') return
+  leave(code, RESET)
+  code.altersFormats = true
 }
 
 /** What a node is by its members, since the parser leaves out the names of many. */
@@ -123,6 +129,8 @@ function noteNode(tree: Tree, code: Code, isVolatile: IsVolatile): void {
   const { relname, funcname, fields, indirection, intoClause, lockingClause } = tree
   if (typeof relname === 'string') {
     code.relations.add(relname)
+    // It has the settings of the mode.
+    if (relname === 'pg_settings') code.handles = true
     if (tree.relpersistence === 't' || tree.schemaname === 'pg_temp') {
       code.writes = true
       leave(code, RESET)
@@ -135,9 +143,18 @@ function noteNode(tree: Tree, code: Code, isVolatile: IsVolatile): void {
   if (lockingClause) code.writes = true
   if (Array.isArray(funcname)) noteCall(tree, namesOf(funcname), code, isVolatile)
   if (Array.isArray(fields) && fields.length > 1) {
-    for (const name of namesOf(fields.slice(1))) code.attributes.add(name)
+    noteAttributes(namesOf(fields.slice(1)), code, isVolatile)
   }
-  for (const name of namesOf(indirection)) code.attributes.add(name)
+  noteAttributes(namesOf(indirection), code, isVolatile)
+}
+
+/** Notes the names behind the dots of `x.name`, which call functions of one argument. */
+export function noteAttributes(names: string[], code: Code, isVolatile: IsVolatile): void {
+  for (const name of names) {
+    code.attributes.add(name)
+    const effects = effectsOfBuiltin(name, isVolatile(name))
+    if (effects) add(code, effects)
+  }
 }
 
 function noteCall(call: Tree, names: string[], code: Code, isVolatile: IsVolatile): void {
@@ -155,10 +172,10 @@ function noteCall(call: Tree, names: string[], code: Code, isVolatile: IsVolatil
     noteSetConfig(call, code)
     return
   }
+  if (name === 'current_setting') {
+    noteCurrentSetting(call, code)
+    return
+  }
   const effects = effectsOfBuiltin(name, isVolatile(name))
   if (effects) add(code, effects)
-}
-
-function leave(code: Code, what: number): void {
-  code.leaves = Math.max(code.leaves, what)
 }

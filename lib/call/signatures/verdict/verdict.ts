@@ -11,7 +11,11 @@ export type Afterwards =
 export interface Verdict {
   /** It only reads: it runs in a read-only transaction, and again without harm. */
   reads: boolean
-  /** It may swallow query_canceled (57014), read_only_sql_transaction (25006) or all errors. */
+  /**
+   * It may tell a shared session from another: it swallows query_canceled (57014),
+   * read_only_sql_transaction (25006) or all errors, or reads a setting of which such a session has
+   * a value of its own.
+   */
   handles: boolean
   afterwards: Afterwards
   /** It may change how values are written, for its transaction too: TimeZone, bytea_output, … */

@@ -90,6 +90,38 @@ describe('the connection is kept after a function that', () => {
         create trigger stamp before insert on other for each row execute function stamp()
       `),
     ],
+    [
+      'truncates a table with a trigger',
+      calling(`
+        create table other (id int primary key);
+        create table child (id int references other);
+        create function stamp() returns trigger language plpgsql
+          as $$ begin perform setting(); return null; end $$;
+        create trigger stamp before truncate on child for each statement execute function stamp()
+      `).replace(
+        'insert into item (name) values (null)',
+        'truncate item cascade; delete from other',
+      ),
+    ],
+    [
+      'names columns like functions of two arguments',
+      `create function name(int, int) returns text language sql as 'select setting()';
+      ${inSql('select i.id, i.name, (i).id from item i')}`,
+    ],
+    [
+      'writes through a view',
+      `create view v as select * from item; ${inSql("update v set name = 'a'")}`,
+    ],
+    [
+      'sets for its transaction in a way that PostgreSQL writes itself',
+      `create view v as select set_config('app.user', 'a', true) as a; ${inSql('select 1 from v')}`,
+    ],
+    [
+      'computes with rests in variables like keywords',
+      inPlpgsql(`declare rowtype int := 3; type int := 4; a int[]; begin
+        a[5 % type] := 7 % rowtype; a[1 % rowtype] := a[2 % type]; end;`),
+    ],
+    ['looks at what a table has', inPlpgsql('analyze item;')],
     ['takes a salt', `create extension pgcrypto; ${inSql("select gen_salt('bf')")}`],
     [
       'compares with its operators',
@@ -137,6 +169,29 @@ describe('the session is reset after a function that', () => {
     ['locks for its session', inSql('select pg_advisory_lock(1)')],
     ['prepares', inSql('prepare p as select 1')],
     ['lets statements go', inSql('deallocate all')],
+    ['seeds random numbers for its transaction', inPlpgsql('set local seed to 0.25;')],
+    [
+      'seeds random numbers for its transaction by a function',
+      inSql("select set_config('Seed', '0.25', true)"),
+    ],
+    [
+      'sets for its transaction what is not known',
+      inSql("select set_config(name, '0.25', true) from item"),
+    ],
+    [
+      'sets as a type of its own says that is called like the one for it',
+      `create schema own; create type own.bool as enum ('true');
+      create function own.no(own.bool) returns boolean language sql immutable as 'select false';
+      create cast (own.bool as boolean) with function own.no(own.bool) as implicit;
+      ${inSql("select set_config('app.leak', 'x', 'true'::own.bool)")}`,
+    ],
+    [
+      'sets what a type of its own makes of a name',
+      `create schema own; create type own.text as enum ('app.user');
+      create function own.seed(own.text) returns text language sql immutable as $$ select 'seed' $$;
+      create cast (own.text as text) with function own.seed(own.text) as implicit;
+      ${inSql("select set_config('app.user'::own.text, '0.25', true)")}`,
+    ],
     ['holds a cursor', inSql('declare c cursor with hold for select 1')],
     ['asks for the last value', inSql('select lastval()')],
     ["asks for a sequence's value", inSql("select currval('item_id_seq')")],
@@ -220,6 +275,71 @@ describe('the session is reset after a function that', () => {
         create index on item (key(name))
       `),
     ],
+    [
+      'calls one as a column of a domain over a row',
+      `create type pair as (a int); create domain good_pair as pair;
+      create function peek(good_pair) returns text language sql as 'select setting()';
+      ${inSql('select (t).peek from (select row(1)::pair as t) as s')}`,
+    ],
+    [
+      'calls one as a column that takes any number of rows',
+      `create type pair as (a int);
+      create function peek(variadic pair[]) returns text language sql as 'select setting()';
+      ${inSql('select (t).peek from (select row(1)::pair as t) as s')}`,
+    ],
+    [
+      'calls one as a column of what a row is cast to',
+      `create type pair as (a int);
+      create function number(pair) returns bigint language sql immutable as 'select ($1).a';
+      create cast (pair as bigint) with function number(pair) as implicit;
+      create function peek(bigint) returns text language sql as 'select setting()';
+      ${inSql('select (t).peek from (select row(1)::pair as t) as s')}`,
+    ],
+    [
+      'calls one as a column of a number',
+      `create function peek(int) returns text language sql as 'select setting()';
+      ${inSql('select n.peek from generate_series(1, 2) as n')}`,
+    ],
+    ["calls PostgreSQL's own as a column", inSql('select (7::bigint).pg_advisory_lock')],
+    [
+      'truncates along a table with a trigger',
+      `create table child (item int references item);
+      create table grandchild (id int);
+      alter table child add unique (item);
+      alter table grandchild add foreign key (id) references child (item);
+      create function stamp() returns trigger language plpgsql
+        as $$ begin perform setting(); return null; end $$;
+      create trigger stamp before truncate on grandchild execute function stamp();
+      ${inSql('truncate item cascade')}`,
+    ],
+    [
+      'updates the settings through views',
+      `create view v as select * from pg_settings; create view w as select * from v;
+      ${inSql("update w set setting = 'x' where name = 'app.leak'")}`,
+    ],
+    [
+      'assigns to a variable like a keyword behind a comment with a percent sign',
+      inPlpgsql(`declare rowtype text; begin
+        -- the discount is in %
+        rowtype := set_config('app.leak', 'x', false);
+        end;`),
+    ],
+    [
+      'calls one as a column of a rest',
+      `create type pair as (a int);
+      create function peek(pair) returns int language sql as 'select length(setting())';
+      ${inPlpgsql(`declare p pair; type int := 2; begin p.a := 1;
+        perform p.peek % type from (select p) as p; end;`)}`,
+    ],
+    ...[
+      ['an index', 'reindex index item_key'],
+      ['a table', 'analyze item'],
+      ['all tables', 'analyze'],
+    ].map(([what, statement]) => [
+      `computes the key of ${what}`,
+      `create function key(text) returns text immutable language sql as 'select public.setting()';
+      create index item_key on item (key(name)); ${inPlpgsql(`${statement};`)}`,
+    ]),
     ['reads a view', `create view v as select setting(); ${inSql('select 1 from v')}`],
     [
       'reads a view of a view',

@@ -228,7 +228,7 @@ const FORMATS = `
   select string_agg(setting, ',' order by name) as formats
   from pg_catalog.pg_settings
   where name in ('TimeZone', 'DateStyle', 'IntervalStyle', 'bytea_output', 'extra_float_digits',
-    'lc_monetary', 'lc_numeric', 'lc_time', 'xmlbinary', 'xmloption', 'search_path', 'client_encoding')
+    'lc_monetary', 'quote_all_identifiers', 'client_encoding')
 `
 
 /** What is left in the session, but for the last values of sequences, which are discarded. */

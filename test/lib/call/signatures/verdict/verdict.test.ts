@@ -98,6 +98,12 @@ describe('a function only reads that', () => {
       'uses an extension',
       `create extension citext; create extension hstore; ${inSql("select 'a'::citext = 'b', hstore('a', 'b') -> 'a'")}`,
     ],
+    [
+      'reads columns with names of functions',
+      `create table other (system text, name text, setting text);
+      create function name(int, int) returns int language sql as 'select writes()';
+      ${inSql('select o.system, o.name, (o).setting, i.id from other o, item i')}`,
+    ],
     ['makes json', inSql('select jsonb_agg(to_jsonb(i)) from item i')],
   ])('%s', async (_, definitions) => {
     expect(await verdict(definitions)).toEqual({
@@ -266,6 +272,46 @@ describe('errors that PostgreSQL tells with are swallowed by', () => {
   })
 })
 
+describe('what a shared session has a value of its own of is read by', () => {
+  test.each([
+    ["select current_setting('transaction_read_only')", true],
+    ["select current_setting('Default_Transaction_Read_Only', true)", true],
+    ["select pg_catalog.current_setting('statement_timeout'::text)", true],
+    ['select current_setting(name, true) from item', true],
+    ["select current_setting('statement_' || 'timeout')", true],
+    ["select ('statement_timeout'::text).current_setting", true],
+    ['select setting from pg_settings', true],
+    ['select pg_show_all_settings()', true],
+    ['show statement_timeout', false],
+    ["select current_setting('app.user')", false],
+    ["select current_setting('app.statement_timeout', true)", false],
+    ["select current_setting('app.user'::text, true)", false],
+    ["select current_setting('TimeZone')", false],
+  ])('%s: %s', async (statement, handles) => {
+    expect((await verdict(inSql(statement))).handles).toBe(handles)
+  })
+
+  test.each([
+    ['a view', 'create view v as select * from pg_settings;', 'select 1 from v'],
+    [
+      'a function that is given its name',
+      `create function g(text) returns text language sql as 'select current_setting($1)';`,
+      "select g('app.user')",
+    ],
+    [
+      'an operator',
+      'create operator ### (function = current_setting, rightarg = text);',
+      "select ### 'statement_timeout'",
+    ],
+  ])('%s', async (_, definitions, statement) => {
+    expect((await verdict(definitions + inSql(statement))).handles).toBe(true)
+  })
+
+  test('not by SHOW, which counts as writing', async () => {
+    expect((await verdict(inSql('show statement_timeout'))).reads).toBe(false)
+  })
+})
+
 describe('how values are written may be changed by', () => {
   test.each([
     ["set local timezone = 'UTC'", true],
@@ -275,7 +321,10 @@ describe('how values are written may be changed by', () => {
     ['set extra_float_digits = 0', true],
     ["set local lc_monetary = 'C'", true],
     ["set local intervalstyle = 'iso_8601'", true],
-    ['set xml option document', true],
+    ["set client_encoding = 'LATIN1'", true],
+    ["set names 'LATIN1'", true],
+    ["select set_config('client_encoding', 'LATIN1', true)", true],
+    ['set local quote_all_identifiers = on', true],
     ['reset all', true],
     ['discard all', true],
     ['reset timezone', true],
@@ -285,6 +334,9 @@ describe('how values are written may be changed by', () => {
     ["update pg_settings set setting = 'x' where name = 'TimeZone'", true],
     ["set local work_mem = '1MB'", false],
     ["set local app.timezone = 'x'", false],
+    // Values are read and made with these, not written.
+    ['set xml option document', false],
+    ["set local lc_time = 'C'", false],
     ["select set_config('app.user', 'x', true)", false],
     ['select 1', false],
   ])('%s: %s', async (statement, altersFormats) => {
