@@ -5,7 +5,7 @@ import { isCallable, SEARCHED, TYPES_KEY } from './signatures-sql.ts'
 import { SCHEMA_VERSION } from './version.ts'
 
 /** Of what is read: another one, and all that was kept is read anew. Part of every digest. */
-export const FACTS_FORMAT = 1
+export const FACTS_FORMAT = 2
 
 const TEXTS = `
   select to_json(${SEARCHED}) as searched, (

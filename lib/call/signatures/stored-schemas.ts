@@ -3,7 +3,7 @@ import type { Sql } from '../../postgres/connection.ts'
 import type { LooseSignature } from './schema.ts'
 
 /** Of what is stored, and of how verdicts are found: another one, and all are worked out anew. */
-export const STORED_FORMAT = 1
+export const STORED_FORMAT = 2
 
 /** A schema that no database refers to is removed when it is so old: its first is being recorded. */
 const UNREFERENCED = '1 hour'
