@@ -28,6 +28,7 @@ const KINDS: [ArgumentKind, type: string, category: string][] = [
   ['hstore[]', 'hstore[]', 'A'],
   ['array[]', 'ids[]', 'A'],
   ['structured', 'integer[]', 'A'],
+  ['structured', 'bytea[]', 'A'],
   ['structured', 'address', 'C'],
   ['bytea', 'bytea', 'U'],
   ['polymorphic', 'anyelement', 'P'],
@@ -38,10 +39,12 @@ const KINDS: [ArgumentKind, type: string, category: string][] = [
 const SHAPES: TypeShapes = {
   address: {
     kind: 'composite',
-    attributes: { a: 'hstore', x: 'address', y: 'text', '': 'hstore' },
+    attributes: { a: 'hstore', x: 'address', y: 'text', z: 'bytea', '': 'hstore' },
   },
   hstore: { kind: 'hstore' },
   'hstore[]': { kind: 'array', of: 'hstore' },
+  bytea: { kind: 'bytea' },
+  'bytea[]': { kind: 'array', of: 'bytea' },
 }
 
 const TEXTS = [

@@ -189,6 +189,129 @@ describe('C6: bytea', () => {
   )
 })
 
+describe('bytea within another type is read as bytea by itself', () => {
+  beforeAll(() =>
+    define(`
+      create domain key as bytea check (length(value) < 9);
+      create domain keys as bytea[];
+      create type blob as (n int, b bytea);
+      create type blobs as (bs bytea[], k key, inner_blob blob, many blob[], ks keys);
+      create function text_of_blob(p blob) returns text language sql as $$ select p::text $$;
+      create function text_of_blobs(p blobs) returns text language sql as $$ select p::text $$;
+      create function text_of_many(p blob[]) returns text language sql as $$ select p::text $$;
+      create function text_of_bytes(p bytea[]) returns text language sql stable
+        as $$ select p::text $$;
+      create function text_of_domains(p key[]) returns text language sql as $$ select p::text $$;
+      create function text_of_keys(p keys) returns text language sql as $$ select p::text $$;
+      create function text_of_lists(p keys[]) returns text language sql as $$ select p::text $$;
+      create domain blob_list as blob[];
+      create function text_of_blob_lists(p blob_list[]) returns text language sql
+        as $$ select p::text $$;
+      create function text_of_all_blobs(variadic p blob[]) returns text language sql
+        as $$ select p::text $$;
+      create procedure make_blob(p blob, inout made text) language sql as $$ select p::text $$;
+      create function text_of_all(variadic p bytea[]) returns text language sql
+        as $$ select p::text $$;
+    `),
+  )
+
+  test.each([
+    ['text_of_blob', '[{"n":1,"b":[1,2]}]', String.raw`(1,"\\x0102")`],
+    ['text_of_blob', '[{"b":[]}]', String.raw`(,"\\x")`],
+    ['text_of_blob', String.raw`[{"b":"\\x01"}]`, String.raw`(,"\\x01")`],
+    ['text_of_blob', '[{"b":"[1,2]"}]', String.raw`(,"\\x5b312c325d")`],
+    ['text_of_blob', '[{"b":null}]', '(,)'],
+    ['text_of_bytes', '[[[1,2],[3,4]]]', String.raw`{"\\x0102","\\x0304"}`],
+    [
+      'text_of_bytes',
+      String.raw`[["\\x01",[2,3],null,[]]]`,
+      String.raw`{"\\x01","\\x0203",NULL,"\\x"}`,
+    ],
+    [
+      'text_of_bytes',
+      String.raw`[[[[1],"\\x02"],[null,[3]]]]`,
+      String.raw`{{"\\x01","\\x02"},{NULL,"\\x03"}}`,
+    ],
+    ['text_of_bytes', '[[]]', '{}'],
+    ['text_of_bytes', String.raw`["{\"\\\\x01\"}"]`, String.raw`{"\\x01"}`],
+    ['text_of_domains', '[[[1,2]]]', String.raw`{"\\x0102"}`],
+    ['text_of_keys', '[[[1,2]]]', String.raw`{"\\x0102"}`],
+    [
+      'text_of_lists',
+      '[[[[1,2],[3]],[],null]]',
+      String.raw`{"{\"\\\\x0102\",\"\\\\x03\"}","{}",NULL}`,
+    ],
+    ['text_of_all', String.raw`["\\x01",[2,3]]`, String.raw`{"\\x01","\\x0203"}`],
+    ['text_of_all', '[[2,3],[4]]', String.raw`{"\\x0203","\\x04"}`],
+    ['text_of_all', '[[[2,3]]]', String.raw`{"\\x0203"}`],
+    ['text_of_all', '{"p":[[2,3]]}', String.raw`{"\\x0203"}`],
+    ['text_of_blob_lists', '[[[{"b":[1]}]]]', String.raw`{"{\"(,\\\"\\\\\\\\x01\\\")\"}"}`],
+    ['text_of_all_blobs', '[{"b":[1]}]', String.raw`{"(,\"\\\\x01\")"}`],
+    ['make_blob', '[{"b":[1]},null]', String.raw`(,"\\x01")`],
+    ['text_of_many', '[[{"b":[1]},{"n":2}]]', String.raw`{"(,\"\\\\x01\")","(2,)"}`],
+  ])('%s %s', async (name, params, text) => {
+    expect(await answerOf(name, params)).toBe(text)
+  })
+
+  test('however deep', async () => {
+    const blobs = '{"bs":[[1],[2]],"k":[3],"inner_blob":{"b":[4]},"many":[{"b":[5]}],"ks":[[6]]}'
+    await define(`create function parts_of(p blobs) returns text language sql
+      as $$ select concat_ws(' ', p.bs, p.k, (p.inner_blob).b, (p.many)[1].b, p.ks) $$`)
+    expect(await answerOf('parts_of', `[${blobs}]`)).toBe(
+      String.raw`{"\\x01","\\x02"} \x03 \x04 \x05 {"\\x06"}`,
+    )
+  })
+
+  test('in a URL, too', async () => {
+    const query = new URLSearchParams({ p: '[[1,2],"\\\\x03"]' })
+    const response = await fetch(`${gateway.url}/call/${platform}/text_of_bytes?${query}`)
+    expect(await response.text()).toContain(JSON.stringify(String.raw`{"\\x0102","\\x03"}`))
+  })
+
+  test.each([
+    ['text_of_blob', '[{"b":1}]'],
+    ['text_of_blob', '[{"b":true}]'],
+    ['text_of_blob', '[{"b":{}}]'],
+    ['text_of_blob', '[{"b":[256]}]'],
+    ['text_of_blob', '[{"b":[[1]]}]'],
+    ['text_of_bytes', '[[1,2]]'],
+    ['text_of_bytes', '[[true]]'],
+    ['text_of_bytes', '[[{}]]'],
+    ['text_of_bytes', '[[[1,"2"]]]'],
+    ['text_of_bytes', '[[["1",2]]]'],
+    ['text_of_bytes', '[["1",["2"]]]'],
+    ['text_of_bytes', '[[null,["2"]]]'],
+    ['text_of_bytes', '[[["2"],"1"]]'],
+    ['text_of_bytes', '[[[],["1"]]]'],
+    ['text_of_bytes', '[[["1"],[["2"]]]]'],
+    ['text_of_bytes', '[{}]'],
+    ['text_of_bytes', '[1]'],
+    ['text_of_domains', '[[1]]'],
+    ['text_of_keys', '[[1]]'],
+    ['text_of_lists', '[[[1]]]'],
+    ['text_of_lists', '[[[["2"],[true]]]]'],
+    ['text_of_blob_lists', '[[[{"b":1}]]]'],
+    ['text_of_all_blobs', '[{"b":1}]'],
+    ['make_blob', '[{"b":1},null]'],
+    ['text_of_all', '["1",2]'],
+    ['text_of_all', '[[2,3]]'],
+    ['text_of_many', '[[{"b":[1]},{"b":2}]]'],
+    ['text_of_blobs', '[{"bs":1}]'],
+    ['text_of_blobs', '[{"bs":[1]}]'],
+    ['text_of_blobs', '[{"bs":{}}]'],
+    ['text_of_blobs', '[{"k":1}]'],
+    ['text_of_blobs', '[{"ks":[1]}]'],
+    ['text_of_blobs', '[{"inner_blob":{"b":1}}]'],
+    ['text_of_blobs', '[{"many":[{"b":1}]}]'],
+  ])('%s %s is a 400 that names the parameter', async (name, params) => {
+    expect(await call(name, params)).toMatchObject({
+      status: 400,
+      error: 'invalid_request',
+      parameter: 'p',
+    })
+  })
+})
+
 describe('C9: session', () => {
   test.each(['db_gateway.in_transaction', 'DB_Gateway.x', '_db_gateway.x', 'db_gateway_x.y'])(
     '%s is the gateway’s own',

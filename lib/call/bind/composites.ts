@@ -1,7 +1,8 @@
 import { Children, type Json } from '../../json/json.ts'
 import { isSliceOver, STEP_BYTES, type Steps } from '../../json/slices.ts'
-import { nameOf } from '../../json/text.ts'
+import { jsonOrBytesOf, nameOf } from '../../json/text.ts'
 import type { TypeShape, TypeShapes } from '../signatures/signature.ts'
+import { bytesText, isBytes, noBytes } from './bytes.ts'
 import { hstoreText } from './hstore.ts'
 import { NoText, Output } from './text.ts'
 import { typeLabel } from './unconvertible.ts'
@@ -15,7 +16,7 @@ const MAX_HSTORE_BYTES = 1024 * 1024
 /** A type of which PostgreSQL does not make a value out of every JSON that means one. */
 interface Part {
   type: string
-  shape: Extract<TypeShape, { kind: 'composite' | 'hstore' }>
+  shape: Exclude<TypeShape, { kind: 'array' | 'domain' }>
   /** It is an array of them. */
   isArray: boolean
 }
@@ -23,8 +24,9 @@ interface Part {
 /**
  * The text `{"label":value}`, of which json_to_record makes a value of the type. The value goes on as
  * it was written, but for what PostgreSQL reads in another way than callers mean it: an object for an
- * hstore, and an array without elements for a composite, which is how PHP writes an empty object.
- * @throws {NoText} for a member that is no attribute of its composite type
+ * hstore, an array of integers for bytes, and an array without elements for a composite, which is how
+ * PHP writes an empty object.
+ * @throws {NoText} for a member that is no attribute of its composite type, and for what is no bytes
  */
 export function* recordText(
   types: TypeShapes,
@@ -37,6 +39,23 @@ export function* recordText(
   const writer = new Writer(types, output)
   yield* writer.write(type, json)
   output.add('}')
+  return output.end()
+}
+
+/**
+ * The text of a JSON array, each of whose elements is a value of the type by itself, and goes on as
+ * in recordText.
+ * @throws {NoText} as recordText
+ */
+export function* elementsText(
+  types: TypeShapes,
+  type: string,
+  array: Json,
+): Steps<string | Buffer> {
+  const part = partOf(types, type)
+  if (!part) return jsonOrBytesOf(array)
+  const output = new Output()
+  yield* new Writer(types, output).writeElements(part, array)
   return output.end()
 }
 
@@ -61,7 +80,7 @@ class Writer {
     const inner = isArray ? end - 1 : end
     const isEmpty = isArray && part !== undefined && !part.isArray && !hasElements(json)
     if (isEmpty) {
-      this.#output.add(part.shape.kind === 'hstore' ? '""' : '{}')
+      this.#output.add(emptyText(part))
       return
     }
     if (isArray) this.#output.add('[')
@@ -70,15 +89,29 @@ class Writer {
     if (isArray) this.#output.add(']')
   }
 
+  /** Writes an array of values of a type that may be arrays themselves. */
+  *writeElements(part: Part, array: Json): Steps<void> {
+    // The brackets may be another's.
+    this.#written = array.start + 1
+    this.#output.add('[')
+    const elements = new Children(array)
+    while (elements.next()) yield* this.#fit(part, elements.value)
+    this.#output.addBytes(array.bytes, this.#written, array.end - 1)
+    this.#output.add(']')
+  }
+
   /** Changes what has to be another within a value; an array is one of further dimensions. */
   *#fit(part: Part, json: Json): Steps<void> {
     if (isSliceOver(STEP_BYTES)) yield
-    if (json.kind === 'object') {
+    if (part.shape.kind === 'bytea') {
+      if (!part.isArray) yield* this.#fitBytes(json)
+      else if (json.kind === 'array') yield* this.#fitDimension(json, 1, {})
+    } else if (json.kind === 'object') {
       if (part.shape.kind === 'hstore') yield* this.#replaceByHstore(json)
       else yield* this.#fitAttributes(part.type, part.shape.attributes, json)
     } else if (json.kind === 'array') {
       if (part.isArray) yield* this.#fitElements(part, json)
-      else if (!hasElements(json)) this.#replace(json, part.shape.kind === 'hstore' ? '""' : '{}')
+      else if (!hasElements(json)) this.#replace(json, emptyText(part))
     }
   }
 
@@ -108,6 +141,33 @@ class Writer {
     }
   }
 
+  /** Null and text go on as they are. */
+  *#fitBytes(json: Json): Steps<void> {
+    if (json.kind === 'string' || json.kind === 'null') return
+    if (json.kind !== 'array') throw noBytes()
+    this.#replace(json, JSON.stringify(yield* bytesText(json)))
+  }
+
+  /**
+   * One dimension of an array of bytes. All bytes are in the last one: of an array that is behind
+   * them PostgreSQL would take the JSON text for bytes.
+   */
+  *#fitDimension(array: Json, dimension: number, last: { dimension?: number }): Steps<void> {
+    const elements = new Children(array)
+    while (elements.next()) {
+      if (isSliceOver(STEP_BYTES + elements.end - elements.start)) yield
+      const element = elements.value
+      if (element.kind === 'array' && !isBytes(element)) {
+        if (dimension >= (last.dimension ?? Infinity)) throw unevenDimensions()
+        yield* this.#fitDimension(element, dimension + 1, last)
+      } else {
+        last.dimension ??= dimension
+        if (dimension !== last.dimension) throw unevenDimensions()
+        yield* this.#fitBytes(element)
+      }
+    }
+  }
+
   *#replaceByHstore(object: Json): Steps<void> {
     if (object.end - object.start > MAX_HSTORE_BYTES) {
       throw new NoText(`an hstore within another value is longer than ${MAX_HSTORE_BYTES} bytes`)
@@ -130,10 +190,15 @@ function partOf(types: TypeShapes, type: string): Part | undefined {
   for (;;) {
     const shape = Object.hasOwn(types, name) ? types[name] : undefined
     if (!shape) return undefined
-    if (shape.kind === 'composite' || shape.kind === 'hstore') return { type: name, shape, isArray }
+    if (!('of' in shape)) return { type: name, shape, isArray }
     if (shape.kind === 'array') isArray = true
     name = shape.of
   }
+}
+
+/** What an array without elements is as one value of the type. */
+function emptyText({ shape: { kind } }: Part): string {
+  return kind === 'composite' ? '{}' : kind === 'hstore' ? '""' : '"\\\\x"'
 }
 
 function hasElements(array: Json): boolean {
@@ -147,6 +212,10 @@ function* hasObject(array: Json): Steps<boolean> {
     if (elements.value.kind === 'object') return true
   }
   return false
+}
+
+function unevenDimensions(): NoText {
+  return new NoText('arrays within it are not all of the same dimensions')
 }
 
 function noAttribute(type: string, name: string, attributes: object): NoText {

@@ -1,8 +1,9 @@
 import { Children, countOf, type Json } from '../../json/json.ts'
 import { isSliceOver, STEP_BYTES, type Steps } from '../../json/slices.ts'
-import { jsonOf, jsonOrBytesOf } from '../../json/text.ts'
+import { jsonOrBytesOf } from '../../json/text.ts'
 import type { ArgumentKind, TypeShapes } from '../signatures/signature.ts'
-import { recordText } from './composites.ts'
+import { bytesText, noBytes } from './bytes.ts'
+import { elementsText, recordText } from './composites.ts'
 import { hstoreText } from './hstore.ts'
 import type { Given } from './overloads.ts'
 import { NoText, scalarText } from './text.ts'
@@ -60,9 +61,11 @@ export function* structuredValue(
       if (!isArray) throw noBytes()
       return { form: 'text', value: yield* bytesText(value) }
     case 'json[]':
-    case 'array[]':
       if (!isArray) throw noArray()
       return { form: kind, value: jsonOrBytesOf(value) }
+    case 'array[]':
+      if (!isArray) throw noArray()
+      return { form: kind, value: yield* elementsText(types, argument.element!, value) }
     case 'hstore':
       if (isArray && countOf(value) > 0) return { form: 'text', value: jsonOrBytesOf(value) }
       if (value.end - value.start > MAX_HSTORE_BYTES) {
@@ -90,27 +93,6 @@ function* isNumbers(json: Json, dimensions = MAX_DIMENSIONS): Steps<boolean> {
     if (!(yield* isNumbers(element, dimensions - 1))) return false
   }
   return true
-}
-
-/**
- * The text of bytes that are given as an array of integers (PostgreSQL manual, "bytea Hex Format").
- * @throws {NoText} for what is no integer from 0 to 255
- */
-function* bytesText(array: Json): Steps<string | Buffer> {
-  const bytes = Buffer.alloc(countOf(array))
-  const children = new Children(array)
-  for (let i = 0; children.next(); i++) {
-    if (isSliceOver(STEP_BYTES + children.end - children.start)) yield
-    const element = children.value
-    const byte = element.kind === 'number' ? Number(jsonOf(element)) : -1
-    if (!Number.isInteger(byte) || byte < 0 || byte > 255) throw noBytes()
-    bytes[i] = byte
-  }
-  return `\\x${bytes.toString('hex')}`
-}
-
-function noBytes(): NoText {
-  return new NoText('bytes are hex text (\\x…) or an array of integers from 0 to 255')
 }
 
 function noArray(): NoText {

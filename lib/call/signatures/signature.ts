@@ -42,13 +42,14 @@ export interface Argument {
 
 /**
  * What is below the types of arguments, where they are not one value: by the type as SQL writes it
- * in a cast, all that lead to a composite type or an hstore.
+ * in a cast, all that lead to a composite type, an hstore or bytes.
  */
 export type TypeShapes = { [type: string]: TypeShape }
 
 export type TypeShape =
   | { kind: 'composite'; attributes: { [name: string]: string } }
   | { kind: 'hstore' }
+  | { kind: 'bytea' }
   /** `of`: the type of the elements, or the one below. */
   | { kind: 'array' | 'domain'; of: string }
 

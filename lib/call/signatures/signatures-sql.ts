@@ -166,6 +166,7 @@ export const SIGNATURES = `
           where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
         ))
         when t.typname = 'hstore' and t.typtype = 'b' then json_build_object('kind', 'hstore')
+        when t.oid = 'bytea'::regtype then json_build_object('kind', 'bytea')
         else json_build_object(
           'kind', case t.typtype when 'd' then 'domain' else 'array' end,
           'of', format_type(case t.typtype when 'd' then t.typbasetype else t.typelem end, -1)
@@ -176,7 +177,7 @@ export const SIGNATURES = `
     from part
     join pg_type t on t.oid = part.type
     where t.typtype in ('c', 'd') or (t.typtype = 'b' and t.typcategory = 'A')
-      or (t.typname = 'hstore' and t.typtype = 'b')
+      or (t.typname = 'hstore' and t.typtype = 'b') or t.oid = 'bytea'::regtype
     group by part.function
   ),
   signature as materialized (

@@ -19,6 +19,8 @@ const MAX_STALL_MS = 250
 const TYPES: TypeShapes = {
   'hstore[]': { kind: 'array', of: 'hstore' },
   hstore: { kind: 'hstore' },
+  'bytea[]': { kind: 'array', of: 'bytea' },
+  bytea: { kind: 'bytea' },
   'pair[]': { kind: 'array', of: 'pair' },
   pair: { kind: 'composite', attributes: { a: 'text', b: 'hstore' } },
 }
@@ -60,6 +62,9 @@ test.each<[ArgumentKind, string, string, () => string]>([
   ['scalar', 'text', 'characters', () => `"${filled('ab')}"`],
   ['scalar', 'numeric', 'digits', () => filled('7')],
   ['bytea', 'bytea', 'bytes', () => `[${filled('255,')}1]`],
+  ['structured', 'bytea[]', 'bytes', () => `[${filled('[255,1],')}[1]]`],
+  ['structured', 'bytea[]', 'one long element', () => `[[${filled('255,')}1]]`],
+  ['structured', 'bytea[]', 'texts', () => `[${filled('"\\\\x01",')}[1]]`],
   ['polymorphic', 'anyelement', 'numbers', () => `[${filled('1000000,')}1]`],
   ['structured', 'pair[]', 'objects', () => `[${filled('{"a":"xxxxxxxxxxxx"},')}{}]`],
   ['structured', 'pair[]', 'hstores', () => `[${filled('{"b":{"k":"vvvvvvvvvvvv"}},')}{}]`],

@@ -30,6 +30,8 @@ const SHAPES: TypeShapes = {
   old_address: { kind: 'domain', of: 'plain_address' },
   'old_address[]': { kind: 'array', of: 'old_address' },
   plain_address: { kind: 'composite', attributes: { city: 'text' } },
+  'bytea[]': { kind: 'array', of: 'bytea' },
+  bytea: { kind: 'bytea' },
 }
 
 /** An argument as its function declares it: `p_id integer`, or `integer` without a name. */
@@ -520,6 +522,14 @@ describe('values', () => {
     ['bytea', '"\\\\x00ff"', 'text', '\\x00ff'],
     ['bytea', '[0, 255,1e1]', 'text', '\\x00ff0a'],
     ['bytea', '[]', 'text', '\\x'],
+    ['bytea[]', '[]', 'record', '{"p_a":[]}'],
+    [
+      'bytea[]',
+      ' [ "\\\\x01" , [ 2, 3 ],null,[]] ',
+      'record',
+      String.raw`{"p_a":[ "\\x01" , "\\x0203",null,"\\x"]}`,
+    ],
+    ['bytea[]', '[[[1]],["x"]]', 'record', String.raw`{"p_a":[["\\x01"],["x"]]}`],
     ['ids[]', '[[1],[2,null]]', 'array[]', '[[1],[2,null]]'],
   ])('of %s: %s', (type, json, form, value) => {
     const [parameter] = bound(f(`p_a ${type}`), jsonOfText(`[${json}]`))
@@ -583,6 +593,11 @@ describe('values', () => {
     ['bytea', [[1]], /integers from 0 to 255/],
     ['bytea', { a: 1 }, /hex text/],
     ['bytea', 5, /hex text/],
+    ['bytea[]', [1, 2], /integers from 0 to 255/],
+    ['bytea[]', [true], /integers from 0 to 255/],
+    ['bytea[]', [[1, '2']], /integers from 0 to 255/],
+    ['bytea[]', ['1', ['2']], /not all of the same dimensions/],
+    ['bytea[]', [['1'], '2'], /not all of the same dimensions/],
     ['address', { City: 'x' }, /^address has no attribute "City"; it has city, tags, old$/],
     ['address[]', [{ city: 'x' }, { citi: 'x' }], /^address has no attribute "citi"/],
     ['address[]', [[{ citi: 'x' }]], /^address has no attribute "citi"/],

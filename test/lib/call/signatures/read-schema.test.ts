@@ -23,7 +23,7 @@ const OBJECTS = `
   create function over(a int) returns int language sql as 'select 1';
   create function over(a text) returns int language sql stable as 'select 1';
   create function types(a json, b jsonb[], c money, d money[], e hstore, f hstore[], g words[], h pair,
-    i item, j int[], k mood, l bpchar, m timestamptz, n word[], o pair[], p citext)
+    i item, j int[], k mood, l bpchar, m timestamptz, n word[], o pair[], p citext, q bytea[])
     returns setof item language sql as 'select * from item';
   create function no_names(int, text) returns void language sql as '';
   create function outs(a int, out b int, inout c text, out d pair) returns record
@@ -78,6 +78,8 @@ test('of arguments it is known which attributes and which preference their types
     'p',
   ])
   expect(shapes['public.word']).toEqual({ kind: 'domain', of: 'text' })
+  expect(shapes['bytea[]']).toEqual({ kind: 'array', of: 'bytea' })
+  expect(shapes.bytea).toEqual({ kind: 'bytea' })
   expect(byName.get('j')!.element).toBe('integer')
   expect(byName.get('m')!.preferred).toBe(true)
   expect(byName.get('a')!.preferred).toBe(false)

@@ -1,0 +1,31 @@
+import { Children, countOf, type Json } from '../../json/json.ts'
+import { isSliceOver, STEP_BYTES, type Steps } from '../../json/slices.ts'
+import { jsonOf } from '../../json/text.ts'
+import { NoText } from './text.ts'
+
+/**
+ * The text of bytes that are given as an array of integers (PostgreSQL manual, "bytea Hex Format").
+ * @throws {NoText} for what is no integer from 0 to 255
+ */
+export function* bytesText(array: Json): Steps<string> {
+  const bytes = Buffer.alloc(countOf(array))
+  const children = new Children(array)
+  for (let i = 0; children.next(); i++) {
+    if (isSliceOver(STEP_BYTES + children.end - children.start)) yield
+    const element = children.value
+    const byte = element.kind === 'number' ? Number(jsonOf(element)) : -1
+    if (!Number.isInteger(byte) || byte < 0 || byte > 255) throw noBytes()
+    bytes[i] = byte
+  }
+  return `\\x${bytes.toString('hex')}`
+}
+
+/** Whether an array within one of bytes is bytes itself: one of numbers, or without elements. */
+export function isBytes(array: Json): boolean {
+  const elements = new Children(array)
+  return !elements.next() || elements.value.kind === 'number'
+}
+
+export function noBytes(): NoText {
+  return new NoText('bytes are hex text (\\x…) or an array of integers from 0 to 255')
+}
