@@ -153,11 +153,16 @@ export class KnownFunctions {
       return true
     }
     const key = `${database} ${name}`
-    const now = performance.now()
-    const isRecent = now - (this.#staleAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_EVERY_MS
-    if (!isRecent) this.#noteStale(key, now)
-    const comparison = isRecent ? this.#comparisons.get(database) : this.#compare(database)
-    if (!comparison || !(await waitForShared(comparison, database, options))) return false
+    const underWay = this.#comparisons.get(database)
+    // It may have begun before what the call found out.
+    if (!underWay && this.#isRecentlyCompared(key)) return false
+    const isChanged =
+      (underWay && (await waitForShared(underWay, database, options))) ||
+      (await waitForShared(this.#compare(database), database, options))
+    if (!isChanged) {
+      this.#noteStale(key)
+      return false
+    }
     await this.load(database, options)
     return true
   }
@@ -274,8 +279,10 @@ export class KnownFunctions {
    * @returns whether what is known is not what it was before: another caller may have found out
    */
   #compare(database: string): Promise<boolean> {
+    const underWay = this.#comparisons.get(database)
+    if (underWay) return underWay
     const comparison = this.#hasChanged(database).finally(() => {
-      if (this.#comparisons.get(database) === comparison) this.#comparisons.delete(database)
+      this.#comparisons.delete(database)
     })
     this.#comparisons.set(database, comparison)
     return comparison
@@ -297,7 +304,13 @@ export class KnownFunctions {
     return may
   }
 
-  #noteStale(key: string, now: number): void {
+  #isRecentlyCompared(key: string): boolean {
+    const at = this.#staleAt.get(key) ?? Number.NEGATIVE_INFINITY
+    return performance.now() - at < STALE_EVERY_MS
+  }
+
+  #noteStale(key: string): void {
+    const now = performance.now()
     if (this.#staleAt.size > 10_000) {
       for (const [other, at] of this.#staleAt) {
         if (now - at > STALE_EVERY_MS) this.#staleAt.delete(other)
