@@ -25,7 +25,9 @@ const FILES: Files = {
       select case when pg_is_in_recovery() then 'standby ' else 'primary ' end || count(*)
       from notes $$;`,
   'functions/nap.pssql': `
-    create or replace function nap() returns void language sql as $$ select pg_sleep(60) $$;`,
+    create or replace function nap() returns void language sql as $$
+      -- One that writes, which is not run again on another server.
+      insert into notes values (0); select pg_sleep(60) $$;`,
 }
 const DATABASE = 'clinic_main'
 

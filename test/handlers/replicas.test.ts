@@ -448,6 +448,8 @@ describe('when the replica stops', () => {
       'it is known',
       async () => !gateway.gateway.calls.functions.isDue('clinic_main'),
     )
+    // What it has read then may be written down after that, and the sessions be renewed.
+    await sleep(2000)
     await eventually('the replica is used', () => ranOnReplica(gateway.call('clinic', 'stable')))
     const seen: boolean[] = []
     let isOver = false
