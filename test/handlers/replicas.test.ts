@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { type Answer, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
