@@ -315,6 +315,12 @@ describe('with several hosts', () => {
     })
     await pair.primary.demote(pair.standby)
     await pair.primary.start()
+    // A standby says on which timeline it is once it has a restart point there.
+    await pair.standby.query('checkpoint')
+    await eventually('it has what was written', async () => {
+      await pair.primary.query('checkpoint')
+      return (await usable()) === 'true,false'
+    })
 
     await eventually('the first one is read from', async () => (await usable()) === 'true,false')
     await eventually('what it answers is current', async () => {
