@@ -91,9 +91,10 @@ export function parseSession(value: Json | undefined): SessionSettings | undefin
   const session = new Map<string, string>()
   for (const { key, value: setting } of membersOf(value)) {
     // To PostgreSQL, names of settings are the same in upper and lower case.
-    const name = nameOf(key).toLowerCase()
+    const given = nameOf(key)
+    const name = given.toLowerCase()
     if (session.has(name)) throw duplicateName('setting', name, ' in session')
-    session.set(name, settingText(name, setting))
+    session.set(name, settingText(given, setting))
   }
   return session.size > 0 ? [...session] : undefined
 }

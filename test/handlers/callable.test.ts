@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readSchemaWithin } from '../../lib/call/signatures/read-schema.ts'
 import { readConfig } from '../../lib/config.ts'
@@ -136,6 +137,8 @@ describe('without CALLABLE_SCHEMAS', () => {
         return 'made';
       end $$
     `)
+    // Invented names came just before: unknown ones have the database asked only now and then.
+    await sleep(1100)
     const calls = [
       { function: 'make_shadow' },
       { function: 'where_am_i' },
