@@ -523,7 +523,7 @@ describe('a procedure that has changed', () => {
     expect(ascending(ran.map(({ body }) => Number(body.slice(8))))).toEqual(
       ascending([...succeeded, ...interrupted]),
     )
-    expect(succeeded.length).toBeGreaterThan(20)
+    expect(succeeded.length).toBeGreaterThan(5)
   })
 })
 

@@ -15,7 +15,7 @@ const CHECK_EVERY_MS = 5000
 /** How often at most PostgreSQL's word is taken that a function is not as it is known. */
 const STALE_EVERY_MS = 1000
 
-/** So often a second, at most, unknown names have the version of a database compared. */
+/** So often a second, at most, unknown names have the version of a database compared in vain. */
 const LOOKS_PER_SECOND = 10
 
 /** Milliseconds of each second that may go into near misses of unknown names. */
@@ -124,6 +124,8 @@ export class KnownFunctions {
     if (found.length > 0) return found
     const mayLook = this.#mayLook(database)
     if (mayLook && (await waitForShared(this.#compare(database), database, options))) {
+      // Names that were made by hand are not invented ones.
+      this.#looks.delete(database)
       const again = await this.#find(database, name, options)
       if (again.length > 0) return again
     }
