@@ -43,18 +43,6 @@ export function isQueryCanceled(error: unknown): boolean {
   return isPostgresError(error) && error.code === QUERY_CANCELED
 }
 
-/** Where PostgreSQL looks a prepared statement up and plans it anew (plancache.c, prepare.c). */
-const STATEMENT_ROUTINES = new Set(['FetchPreparedStatement', 'RevalidateCachedQuery'])
-
-/**
- * Whether a prepared statement of the gateway's own is gone from its session, or gives other columns
- * than before: nothing of the query has run. An error from within a function has a context.
- */
-export function isStatementGone(error: unknown): boolean {
-  if (!isPostgresError(error) || error.where) return false
-  return STATEMENT_ROUTINES.has(error.routine)
-}
-
 /** Whether PostgreSQL, or the way to it, is gone: the work may be done once it is back. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof GatewayError) return error.code === 'connection_failed'

@@ -5,32 +5,10 @@ import type { Droppable } from '../parser/risks.ts'
  * texts; $2 whether the drop cascades (of `owned`: whether the session's own roles are meant).
  */
 export const DROP_ROOTS: Record<Droppable | 'column' | 'owned', string> = {
-  relation: `
-    root (classid, objid, objsubid) as (
-      select 'pg_class'::regclass::oid, to_regclass(name)::oid, 0
-      from json_array_elements_text($1::text::json) as name
-    ), is_cascade (yes) as (select $2::boolean)
-  `,
-  type: `
-    root (classid, objid, objsubid) as (
-      select 'pg_type'::regclass::oid, to_regtype(name)::oid, 0
-      from json_array_elements_text($1::text::json) as name
-    ), is_cascade (yes) as (select $2::boolean)
-  `,
-  schema: `
-    root (classid, objid, objsubid) as (
-      select 'pg_namespace'::regclass::oid, n.oid, 0
-      from json_array_elements_text($1::text::json) as name
-      join pg_namespace n on n.nspname = name
-    ), is_cascade (yes) as (select $2::boolean)
-  `,
-  extension: `
-    root (classid, objid, objsubid) as (
-      select 'pg_extension'::regclass::oid, e.oid, 0
-      from json_array_elements_text($1::text::json) as name
-      join pg_extension e on e.extname = name
-    ), is_cascade (yes) as (select $2::boolean)
-  `,
+  relation: rootsNamed('pg_class', 'to_regclass(name)::oid'),
+  type: rootsNamed('pg_type', 'to_regtype(name)::oid'),
+  schema: rootsNamed('pg_namespace', 'n.oid', 'join pg_namespace n on n.nspname = name'),
+  extension: rootsNamed('pg_extension', 'e.oid', 'join pg_extension e on e.extname = name'),
   column: `
     root (classid, objid, objsubid) as (
       select 'pg_class'::regclass::oid, attrelid, attnum::integer
@@ -154,3 +132,14 @@ export const STORING_ATTRIBUTE = `
     where c.reloftype = to_regtype($1)
   )
 `
+
+/** Those of a catalog that have the names of $1; `oid` may be NULL for a name that nothing has. */
+function rootsNamed(catalog: string, oid: string, join = ''): string {
+  return `
+    root (classid, objid, objsubid) as (
+      select '${catalog}'::regclass::oid, ${oid}, 0
+      from json_array_elements_text($1::text::json) as name
+      ${join}
+    ), is_cascade (yes) as (select $2::boolean)
+  `
+}
