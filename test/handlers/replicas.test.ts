@@ -467,6 +467,12 @@ describe('when the replica stops', () => {
     await eventually('calls go on', () => seen.length > 100)
     expect(seen).not.toContain(true)
     expect((await gateway.get('/health')).body.replicas[0].lag_ms).toBeNull()
+    // Calls find out before the gateway asks it, which is when that is told.
+    await eventually('it is told', () =>
+      gateway.logged.some(
+        ({ level, message }) => level === 'warn' && message.startsWith('Replica '),
+      ),
+    )
 
     await pair.standby.start()
     await used(gateway)
