@@ -1,3 +1,4 @@
+import { type Facts, NO_FACTS } from './facts.ts'
 import type { Risk } from './risks.ts'
 
 /** One SQL statement of a file. */
@@ -15,6 +16,7 @@ export interface Statement {
   risks: Risk[]
   /** It makes or describes functions and views alone: no table changes, nothing is executed. */
   isCode: boolean
+  facts: Facts
 }
 
 /** A text of which nothing is known. */
@@ -27,5 +29,6 @@ export function unread(text: string, offset = 0): Statement {
     routine: undefined,
     risks: [],
     isCode: false,
+    facts: NO_FACTS,
   }
 }
