@@ -16,6 +16,8 @@ import { type Asker, type Owner, parseOwner } from './names.ts'
 export interface SchemaForm {
   owner: Owner
   archive: SchemaArchive
+  /** The tar.gz that it was read from. */
+  packed: Uint8Array
   flags: DeployFlags
   onError: 'stop' | 'continue'
 }
@@ -69,7 +71,8 @@ export async function readSchemaForm(
     dryRun: parseFlag(fields, 'dry_run'),
   }
   const onError = parseOnError(fields.get('on_error'))
-  return { owner, flags, onError, archive: await readRecentArchive(archive, config.archive) }
+  const read = await readRecentArchive(archive, config.archive)
+  return { owner, flags, onError, archive: read, packed: archive }
 }
 
 function parseFlag(fields: Map<string, string>, name: string): boolean {

@@ -10,6 +10,9 @@ import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
+import { goBack } from './older/go-back.ts'
+import { findSuperseding } from './older/ledger.ts'
+import type { Older } from './older/older.ts'
 import { runsOnlyCode } from './only-code.ts'
 import { runPending } from './pending.ts'
 import {
@@ -35,6 +38,8 @@ export interface Job {
   ledgerKey: string
   archive: SchemaArchive
   flags: DeployFlags
+  /** What to do where the archive is older than the one in place; undefined: that is not asked. */
+  older?: Older
   /** This very request created the database: it has nothing to lose. */
   isNew: boolean
   /** How long a statement waits for a lock, in milliseconds. */
@@ -90,11 +95,17 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
   const { files } = archive
   const writer = new LedgerWriter(sql, job.ledgerKey)
   await sql.unsafe('begin')
-  const ledger = await readLedger(sql)
+  const [ledger, superseding] = await Promise.all([
+    readLedger(sql),
+    job.older && findSuperseding(sql, archive.checksum),
+  ])
   if (ledger.archiveChecksum === archive.checksum && !flags.repair) {
     await sql.unsafe('rollback')
     return unchangedResult(countFunctions(ledger))
   }
+
+  const back = await goBack(sql, writer, job, ledger, superseding)
+  if (back) return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
 
   const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
   const pending = findPending(database, files.migrations, ledger, flags.repair)
@@ -138,8 +149,20 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     ...seederWarnings(files.seeders, ledger),
   )
 
-  if (flags.dryRun) {
-    result.locks = await readLocks(sql, watch.before)
+  if (flags.dryRun) result.locks = await readLocks(sql, watch.before)
+  return conclude(sql, writer, job, result, tablesChecksum, started)
+}
+
+/** Ends the transaction. What has changed the database is written into its ledger. */
+async function conclude(
+  sql: Sql,
+  writer: LedgerWriter,
+  job: Job,
+  result: DeployResult,
+  tablesChecksum: string | null,
+  started: number,
+): Promise<DeployResult> {
+  if (job.flags.dryRun || result.isUnchanged) {
     await sql.unsafe('rollback')
     return result
   }
@@ -147,7 +170,7 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     ...job.origin,
     ...result,
     status: 'completed',
-    archiveChecksum: archive.checksum,
+    archiveChecksum: job.archive.checksum,
     tablesChecksum,
     functionsChanged: functionsChanged(result),
     tableChanges: result.tableChanges.map(withoutOid),
