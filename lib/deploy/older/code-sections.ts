@@ -3,7 +3,7 @@ import { SECTIONS } from '../../archive/archive.ts'
 import type { Ledger } from '../ledger.ts'
 
 /** What goes back with an older archive; everything else stays as it is. */
-const CODE_SECTIONS: ReadonlySet<Section> = new Set<Section>(['functions', 'views'])
+const CODE_SECTIONS: ReadonlySet<string> = new Set(['functions', 'views', 'triggers', 'policies'])
 
 /** The archive with its code alone. */
 export function codeOf(archive: SchemaArchive): SchemaArchive {
@@ -19,7 +19,7 @@ export function without(
   paths: ReadonlySet<string>,
 ): { archive: SchemaArchive; ledger: Ledger } {
   const files = { ...archive.files }
-  for (const section of CODE_SECTIONS) {
+  for (const section of SECTIONS) {
     files[section] = files[section].filter(({ path }) => !paths.has(path))
   }
   const left = <T>(section: Section, known: Map<string, T>) =>
@@ -30,6 +30,7 @@ export function without(
       ...ledger,
       functions: left('functions', ledger.functions),
       views: left('views', ledger.views),
+      filesOf: (section) => left(section, ledger.filesOf(section)),
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
-import { quoteLiteral } from '../types/existing.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
 
 /** The archive that a database has, where another one was deployed to it before that. */
 export interface Superseding {
