@@ -26,6 +26,10 @@ export interface DeployRequest {
   origin: DeployOrigin
   /** Told when the database of the owner is created, or dropped again. */
   onDatabase?: OnDatabase
+  /** Told when it is its turn; what it throws ends it there. */
+  onTurn?: () => void
+  /** Told when there is a connection to the database: from now on the archive may be run. */
+  onOpen?: () => void
 }
 
 const INVALID_CATALOG_NAME = '3D000'
@@ -91,6 +95,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
 /** Brings the owner's database, which exists, to the archive's schema. */
 export async function update(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   return gateway.deploys.run(databaseName(request.owner), async () => {
+    request.onTurn?.()
     return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
   })
 }
@@ -107,7 +112,7 @@ async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promis
 /** One deploy, and its line in the log. */
 async function deployTo(
   gateway: Gateway,
-  { owner, archive, flags, origin }: DeployRequest,
+  { owner, archive, flags, origin, onOpen }: DeployRequest,
   isNew: boolean,
 ): Promise<DeployResult> {
   const started = performance.now()
@@ -123,6 +128,7 @@ async function deployTo(
     address: origin.address,
   })
   const lease = await leaseForDeploy(gateway, owner)
+  onOpen?.()
   try {
     if (!flags.dryRun) await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
