@@ -8,6 +8,7 @@ import {
   summarize,
 } from '../lib/deploy/fleet/results.ts'
 import { migrate } from '../lib/deploy/fleet.ts'
+import { answerInSlices } from '../lib/http/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/ndjson.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
 import { MIGRATE_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
@@ -53,7 +54,7 @@ export default defineHandler({
         execution_time_ms: Math.round(performance.now() - started),
       }
     }
-    if (!acceptsLines(req)) return run()
+    if (!acceptsLines(req)) return answerInSlices(await run())
     return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
   },
 })
