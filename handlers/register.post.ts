@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../lib/audit/audited.ts'
 import { describeForm, describeRegister } from '../lib/audit/outcomes.ts'
+import { incompatibleChanges } from '../lib/deploy/fleet/results.ts'
 import { register } from '../lib/deploy/register.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { databaseName } from '../lib/names.ts'
@@ -43,6 +44,7 @@ export default defineHandler({
       seeders_applied: result.seedersApplied.length,
       tables_created: result.tablesCreated,
       schema_validation: result.differences,
+      incompatible_changes: incompatibleChanges(result),
       checksum: form.archive.checksum,
       warnings: [...form.archive.warnings, ...result.warnings],
       ...(form.flags.dryRun && { plan: [toPlan(database, result, ms)] }),

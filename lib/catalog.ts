@@ -3,13 +3,7 @@ import { databaseName, type Owner } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
 import type { Pools } from './postgres/pools.ts'
 import { useRepeatable } from './postgres/use-repeatable.ts'
-import {
-  type NewSchema,
-  newestArchive,
-  prepareArchives,
-  readSchema,
-  writeSchema,
-} from './tenancy/archives.ts'
+import { type NewSchema, prepareArchives, readSchema, writeSchema } from './tenancy/archives.ts'
 import {
   type CatalogEntry,
   createCatalog,
@@ -21,25 +15,6 @@ import { type LookupLimits, type LookupOptions, OwnerLookups } from './tenancy/o
 
 /** Whose a database is, and as whom the gateway works in it. */
 export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
-
-/** A database with what ops want to know of it. */
-export interface DetailedEntry extends CatalogEntry {
-  /** On disk. */
-  sizeBytes: number
-  /** Of the archive that was deployed last; null before the first. */
-  schemaChecksum: string | null
-  /** ISO 8601. */
-  lastDeployedAt: string | null
-  /** Its schema is not that of the platform's newest archive. */
-  isPending: boolean
-}
-
-interface DetailedRow extends Row {
-  size: string
-  schema_checksum: string | null
-  last_deployed_at: string | null
-  pending: boolean
-}
 
 /**
  * Which database belongs to whom, in a table of the administrative database. Found entries are
@@ -134,36 +109,6 @@ export class Catalog {
     const entries = rows.map(toEntry)
     for (const entry of entries) this.note(entry)
     return entries
-  }
-
-  /** As `list`, in detail. A database that somebody dropped by hand is left out. */
-  async listInDetail(platform: string): Promise<DetailedEntry[]> {
-    const rows = await this.use(
-      (sql) => sql<DetailedRow[]>`
-        select
-          c.database,
-          c.platform,
-          c.tenant_id,
-          c.owner_role,
-          pg_database_size(d.oid)::text as size,
-          c.schema_checksum,
-          to_json(c.last_deployed_at) as last_deployed_at,
-          newest.checksum is not null
-            and newest.checksum is distinct from c.schema_checksum as pending
-        from _db_gateway_databases c
-        join pg_database d on d.datname = c.database
-        cross join (select ${newestArchive(sql, platform)} as checksum) as newest
-        where c.platform = ${platform}
-        order by c.tenant_id is not null, c.database
-      `,
-    )
-    return rows.map((row) => ({
-      ...toEntry(row),
-      sizeBytes: Number(row.size),
-      schemaChecksum: row.schema_checksum,
-      lastDeployedAt: row.last_deployed_at,
-      isPending: row.pending,
-    }))
   }
 
   /**

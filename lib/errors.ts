@@ -85,7 +85,8 @@ export class GatewayError extends Error {
   }
 }
 
-function cutTexts(value: unknown): unknown {
+/** A value of an answer without texts of more than 1 KB. */
+export function cutTexts(value: unknown): unknown {
   if (typeof value === 'string') return excerpt(value)
   if (Array.isArray(value)) return value.map(cutTexts)
   if (value instanceof GatewayError) return value.toJSON()

@@ -6,19 +6,20 @@ import { parseFlag } from '../../lib/call/request.ts'
 import {
   type DatabaseResult,
   describeResult,
-  migrate,
   plansOf,
   summarize,
-} from '../../lib/deploy/fleet.ts'
+} from '../../lib/deploy/fleet/results.ts'
+import { migrate } from '../../lib/deploy/fleet.ts'
 import { findArchive, parseChecksum } from '../../lib/deploy/older/revert.ts'
 import { GatewayError } from '../../lib/errors.ts'
+import { answerInSlices } from '../../lib/http/json-slices.ts'
 import type { Json } from '../../lib/json/json.ts'
-import { nameOf } from '../../lib/json/text.ts'
+import { jsonOf, nameOf } from '../../lib/json/text.ts'
 import { parsePlatform, parseTenantId } from '../../lib/names.ts'
 import { acceptsLines, streamLines } from '../../lib/ndjson.ts'
 import { nodeOf, originOf } from '../../lib/request.ts'
 
-const MEMBERS = ['platform', 'tenant_id', 'checksum', 'dry_run', 'on_error'] as const
+const MEMBERS = ['platform', 'tenant_id', 'checksum', 'dry_run', 'on_error', 'skip'] as const
 
 export default defineHandler({
   meta: { description: 'Takes the code of one database, or of all, back to an earlier archive' },
@@ -34,6 +35,7 @@ export default defineHandler({
     const checksum = parseChecksum(body.checksum)
     const dryRun = parseFlag('dry_run', body.dry_run)
     const onError = parseOnError(body.on_error)
+    const skip = parseSkip(body.skip)
     const { archive: limits } = gateway.config
     const use: typeof gateway.catalog.use = (work) => gateway.catalog.use(work)
 
@@ -42,7 +44,12 @@ export default defineHandler({
       const results = await audited(event, {
         action: 'revert',
         owner,
-        asked: { checksum, on_error: onError, ...(dryRun && { dry_run: true }) },
+        asked: {
+          checksum,
+          on_error: onError,
+          ...(skip.length > 0 && { skip }),
+          ...(dryRun && { dry_run: true }),
+        },
         work: async () =>
           migrate(gateway, {
             ...(await findArchive(use, owner.platform, checksum, limits)),
@@ -51,6 +58,8 @@ export default defineHandler({
             older: 'revert',
             origin: originOf(request),
             onError,
+            skip,
+            onlyFailed: false,
             onEnd: (result) => {
               ended.push(result)
               onEnd?.(result)
@@ -68,7 +77,7 @@ export default defineHandler({
         execution_time_ms: Math.round(performance.now() - started),
       }
     }
-    if (!acceptsLines(req)) return run()
+    if (!acceptsLines(req)) return answerInSlices(await run())
     return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
   },
 })
@@ -88,4 +97,11 @@ function parseOnError(value: Json | undefined): 'stop' | 'continue' {
   const text = value.kind === 'string' ? nameOf(value) : ''
   if (text === 'stop' || text === 'continue') return text
   throw new GatewayError('invalid_request', 'on_error must be "stop" or "continue"')
+}
+
+/** Names of databases, or tenant ids. */
+function parseSkip(value: Json | undefined): string[] {
+  const skip: unknown = value === undefined ? [] : JSON.parse(jsonOf(value))
+  if (Array.isArray(skip) && skip.every((one) => typeof one === 'string')) return skip
+  throw new GatewayError('invalid_request', 'skip must be an array of strings')
 }

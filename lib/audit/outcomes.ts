@@ -1,4 +1,4 @@
-import type { DatabaseResult } from '../deploy/fleet.ts'
+import type { DatabaseResult } from '../deploy/fleet/results.ts'
 import { ALLOWANCES, type DeployResult, functionsChanged } from '../deploy/result.ts'
 import type { SchemaForm } from '../schema-form.ts'
 

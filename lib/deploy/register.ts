@@ -34,6 +34,10 @@ export interface DeployRequest {
   origin: DeployOrigin
   /** Told when the database of the owner is created, or dropped again. */
   onDatabase?: OnDatabase
+  /** Told when it is its turn; what it throws ends it there. */
+  onTurn?: () => void
+  /** Told when there is a connection to the database: from now on the archive may be run. */
+  onOpen?: () => void
 }
 
 const INVALID_CATALOG_NAME = '3D000'
@@ -99,6 +103,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
 /** Brings the owner's database, which exists, to the archive's schema. */
 export async function update(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   return gateway.deploys.run(databaseName(request.owner), async () => {
+    request.onTurn?.()
     return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
   })
 }
@@ -114,7 +119,7 @@ async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promis
 /** One deploy, and its line in the log. */
 async function deployTo(
   gateway: Gateway,
-  { owner, archive, older, flags, origin }: DeployRequest,
+  { owner, archive, older, flags, origin, onOpen }: DeployRequest,
   isNew: boolean,
 ): Promise<DeployResult> {
   const started = performance.now()
@@ -130,6 +135,7 @@ async function deployTo(
     address: origin.address,
   })
   const lease = await leaseForDeploy(gateway, owner)
+  onOpen?.()
   try {
     if (!flags.dryRun && older !== 'revert')
       await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)

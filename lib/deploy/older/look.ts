@@ -1,8 +1,8 @@
+import type { Catalog } from '../../catalog.ts'
 import { concurrently } from '../../concurrently.ts'
 import type { Log } from '../../log.ts'
-import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
-import type { LeaseOptions } from '../../postgres/pools.ts'
+import type { Pools } from '../../postgres/pools.ts'
 import { type NewSchema, writeSchema } from '../../tenancy/archives.ts'
 import { readInPlace } from './ledger.ts'
 
@@ -10,6 +10,7 @@ import { readInPlace } from './ledger.ts'
 export interface Copied {
   database: string
   platform: string
+  role: string | null
   /** By the catalog. */
   schemaChecksum: string | null
   /** The database is another one than that of which the copy is: one that was restored. */
@@ -32,10 +33,8 @@ export async function lookAt(
     catalog,
     log,
   }: {
-    pools: {
-      use<T>(database: string, work: (sql: Sql) => Promise<T>, options?: LeaseOptions): Promise<T>
-    }
-    catalog: { use<T>(work: (sql: Sql) => Promise<T>): Promise<T> }
+    pools: Pick<Pools, 'use'>
+    catalog: Pick<Catalog, 'use' | 'note'>
     log: Log
   },
   databases: Copied[],
@@ -43,6 +42,7 @@ export async function lookAt(
   const silent = new Set<string>()
   await concurrently(databases, CONCURRENCY, async (one) => {
     const { database, platform } = one
+    catalog.note(one)
     try {
       const found = await pools.use(database, readInPlace).catch((error: unknown) => {
         // Nothing was ever deployed to it.
