@@ -66,6 +66,10 @@ export interface Config extends SiteRules {
   /** Undefined: HTTP without TLS. */
   tls: TlsFiles | undefined
   auditRetentionDays: number
+  /** What /register does with an archive older than the one in place. */
+  olderArchives: 'ignore' | 'deploy'
+  /** Archives of each platform that are kept for /admin/revert. */
+  keptArchives: number
   logLevel: LogLevel
 }
 
@@ -197,6 +201,8 @@ export function readConfig(env: Environment): Config {
     allowedOrigins: parsed('ALLOWED_ORIGINS', '', parseOrigins),
     allowedHosts: optional('ALLOWED_HOSTS', parseHosts),
     tls: cert && key ? { cert, key, clientCa } : undefined,
+    olderArchives: parsed('OLDER_ARCHIVES', 'ignore', olderArchives),
+    keptArchives: integer('KEPT_ARCHIVES', 20, 0, 1000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
@@ -233,6 +239,11 @@ function schemaNames(value: string): string[] {
 function bearerToken(value: string): string {
   if (/^[!-~]+$/.test(value)) return value
   throw new Error('has other characters than ASCII, or a space')
+}
+
+function olderArchives(value: string): 'ignore' | 'deploy' {
+  if (value === 'ignore' || value === 'deploy') return value
+  throw new Error(`"${value}" is not ignore or deploy`)
 }
 
 function logLevel(value: string): LogLevel {

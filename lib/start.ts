@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createListener } from './app.ts'
 import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
 import type { Config } from './config.ts'
+import { prepareLeft } from './deploy/fleet/left.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { type Listening, startListening } from './listen.ts'
 import type { Log } from './log.ts'
@@ -93,6 +94,7 @@ export async function startGateway(
     await gateway.catalog.use(prepareStoredSchemas)
     await prepareRoles(gateway)
     await gateway.audit.prepare()
+    await gateway.catalog.use(prepareLeft)
     gateway.gateways.begin()
     await gateway.listener.open()
     await gateway.gateways.join(cap)
