@@ -1,3 +1,5 @@
+import type { Made } from './makes.ts'
+import type { Reference } from './references.ts'
 import type { Risk } from './risks.ts'
 
 /** One SQL statement of a file. */
@@ -11,6 +13,14 @@ export interface Statement {
   view: string | undefined
   /** The function, procedure or aggregate that it creates, without schema and arguments. */
   routine: string | undefined
+  /** What it creates, of that which a deploy replaces. */
+  made: Made | undefined
+  /** What has to be there before it runs. */
+  needs: Reference[]
+  /** It describes what others make: GRANT, COMMENT, ALTER FUNCTION, … */
+  isDescription: boolean
+  /** The table of an index that has no name. */
+  unnamedIndexOn: string | undefined
   /** What it may take away. */
   risks: Risk[]
   /** It makes or describes functions and views alone: no table changes, nothing is executed. */
@@ -25,6 +35,10 @@ export function unread(text: string, offset = 0): Statement {
     refusal: undefined,
     view: undefined,
     routine: undefined,
+    made: undefined,
+    needs: [],
+    isDescription: false,
+    unnamedIndexOn: undefined,
     risks: [],
     isCode: false,
   }
