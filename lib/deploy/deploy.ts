@@ -3,9 +3,10 @@ import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
+import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
 import { createExtensions } from './extensions.ts'
-import { countFunctions, readLedger } from './ledger.ts'
+import { countFunctions, readKeyNumber, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
@@ -88,9 +89,9 @@ async function deployPatiently(sql: Sql, job: Job, started: number): Promise<Dep
 async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployResult> {
   const { database, archive, flags } = job
   const { files } = archive
-  const writer = new LedgerWriter(sql, job.ledgerKey)
   await sql.unsafe('begin')
   const ledger = await readLedger(sql)
+  const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
   if (ledger.archiveChecksum === archive.checksum && !flags.repair) {
     await sql.unsafe('rollback')
     return unchangedResult(countFunctions(ledger))
@@ -108,12 +109,12 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
   const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = await TableWatch.start(sql, database, watching, flags.allow.has('data_loss'))
   if (flags.repair) {
-    result.migrationsRepaired = await repairMigrations(writer, files.migrations, ledger)
+    result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
 
   await createExtensions(sql, database, files.extensions)
   const types = await deployTypes(sql, database, files.types, ledger.types, watch.ask)
-  if (files.types.length > 0) await writer.setTypes(files.types)
+  for (const file of files.types) writer.setFile('types', file)
   result.typesChanged = [...types.created, ...types.changed]
 
   await runPending(sql, writer, database, pending, watch, flags.dryRun, result)
@@ -143,18 +144,19 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     await sql.unsafe('rollback')
     return result
   }
-  await writer.addDeployment({
+  writer.addDeployment({
     ...job.origin,
     ...result,
     status: 'completed',
     archiveChecksum: archive.checksum,
     tablesChecksum,
+    catalogDigest: result.catalogDigest ?? null,
     functionsChanged: functionsChanged(result),
     tableChanges: result.tableChanges.map(withoutOid),
     error: null,
     executionTimeMs: Math.round(performance.now() - started),
   })
-  await sql.unsafe('commit')
+  await answers([writer.send(), send(sql.unsafe('commit'))])
   return result
 }
 
@@ -180,16 +182,19 @@ async function recordFailure(sql: Sql, job: Job, failure: unknown, started: numb
       : { error: 'internal_error', message: String(failure) }
   try {
     await sql.unsafe('rollback')
-    await new LedgerWriter(sql, job.ledgerKey).addDeployment({
+    const writer = new LedgerWriter(sql, job.ledgerKey, await readKeyNumber(sql))
+    writer.addDeployment({
       ...job.origin,
       ...unchangedResult(0),
       status: 'failed',
       archiveChecksum: job.archive.checksum,
       tablesChecksum: null,
+      catalogDigest: null,
       functionsChanged: 0,
       error,
       executionTimeMs: Math.round(performance.now() - started),
     })
+    await writer.send()
   } catch {
     // The failure itself is what has to be told; without a connection there is no row.
   }

@@ -52,16 +52,10 @@ export type Ask = (file: SchemaFile, statement: Statement) => Promise<void>
 
 /**
  * Runs files in order. All is sent in one go, but for statements that have to be asked about.
- * `mark` sends what belongs behind a file.
  * @throws {StatementError}
  * @throws {GatewayError} data_loss
  */
-export async function runScripts(
-  sql: Sql,
-  scripts: Script[],
-  ask: Ask,
-  mark: (file: SchemaFile) => Sent,
-): Promise<void> {
+export async function runScripts(sql: Sql, scripts: Script[], ask: Ask): Promise<void> {
   let sent: Sent[] = []
   for (const { file, statements } of scripts) {
     for (const statement of statements) {
@@ -72,7 +66,6 @@ export async function runScripts(
       await ask(file, statement)
       sent.push(...sendScript(sql, { file, statements: [statement] }))
     }
-    sent.push(mark(file))
   }
   await answers(sent)
 }

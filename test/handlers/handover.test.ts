@@ -166,7 +166,7 @@ describe('a database that was made before its platform had a role', () => {
       ]),
     )
     const kept = Object.values(others).flat()
-    const ledgers = ['accepts', 'write', 'key', 'key_pkey', '_key']
+    const ledgers = ['state', 'write', 'key', 'key_pkey', '_key']
     expect(kept.filter((name) => !/^_+db_gateway/.test(name) && !ledgers.includes(name))).toEqual(
       [],
     )

@@ -146,7 +146,7 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
 
   test('temporary tables named like the ledger’s do not come between', async () => {
     const platform = uniqueName('temp')
-    const shadows = ['migrations', 'types', 'functions', 'views', 'seeders', 'deployments']
+    const shadows = ['migrations', 'files', 'deployments']
     const files = {
       'migrations/0001_t.sql': shadows
         .map((name) => `create temp table _db_gateway_${name} (like public._db_gateway_${name});`)
@@ -160,9 +160,9 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
       await query(
         `${platform}_main`,
         `select (select count(*)::int from public._db_gateway_migrations) as migrations,
-           (select to_json(functions) from public._db_gateway_functions) as functions`,
+           (select objects from public._db_gateway_files) as objects`,
       ),
-    ).toEqual([{ migrations: 2, functions: ['public.f()'] }])
+    ).toEqual([{ migrations: 2, objects: [{ kind: 'function', name: 'public.f()' }] }])
   })
 
   test('the key of the ledger is not to be had', async () => {
