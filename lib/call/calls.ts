@@ -58,7 +58,7 @@ export class Calls {
     this.#parts = { ...options, paces, calls: new SharedCalls() }
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
-      this.#renewSessions(database)
+      this.renewSessions(database)
       options.replicas?.catchUp(database)
     }
   }
@@ -128,7 +128,8 @@ export class Calls {
     }
   }
 
-  #renewSessions(database: string): void {
+  /** Closes the sessions of a database, on replicas too: those in use once their calls have ended. */
+  renewSessions(database: string): void {
     const { pools, replicas } = this.#parts
     pools.renew(database)
     replicas?.renew(database)
@@ -148,7 +149,7 @@ export class Calls {
    */
   forget(database: string): void {
     this.functions.forget(database)
-    this.#renewSessions(database)
+    this.renewSessions(database)
   }
 
   /** The same, of all databases. */

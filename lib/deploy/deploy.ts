@@ -48,6 +48,8 @@ export interface Job {
   /** How long all of it may take. */
   limit: TimeLimit
   origin: DeployOrigin
+  /** Called in its transaction, before it commits another type of a column: see retire-sessions.ts. */
+  retire: () => Promise<void>
 }
 
 /** After a lock timeout everything is rolled back, and tried again after these pauses. */
@@ -119,6 +121,7 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
   const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = await TableWatch.start(sql, database, watching, flags.allow.has('data_loss'))
+  if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }

@@ -2,6 +2,7 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner } from '../names.ts'
+import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
@@ -19,6 +20,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
+import { retireSessions } from './retire-sessions.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
 import { TimeLimit } from './time-limit.ts'
 
@@ -149,6 +151,7 @@ async function deployTo(
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
+      retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
     })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {

@@ -11,6 +11,7 @@ import { Known } from './loss/known.ts'
 import { countLosses } from './loss/rows.ts'
 import { findTargets, type RowRisk, type Target } from './loss/targets.ts'
 import type { Statement } from './parser/statement.ts'
+import { isAnyRetyped } from './retyped.ts'
 
 /**
  * How a deploy is watched: `closely`; `new`, where the database has nothing to lose; `only code`,
@@ -35,6 +36,8 @@ export class TableWatch {
   /** As of the last step that was allowed to lose data. */
   #base: Table[]
   #last: Table[]
+  /** Called before a commit that gives a column or an attribute another type, or takes one away. */
+  onRetype: (() => Promise<void>) | undefined
 
   /** Takes a first look. `mayLose`: all steps may. */
   static async start(
@@ -110,9 +113,9 @@ export class TableWatch {
   async settle(): Promise<void> {
     if (this.#watching !== 'closely') return
     this.#last = await sendTables(this.#sql)
-    if (this.#mayLose) return
-    const losses = await this.#hiddenLosses()
+    const losses = this.#mayLose ? [] : await this.#hiddenLosses()
     if (losses.length > 0) throw hiddenLossError(this.#database, losses)
+    if (this.onRetype && isAnyRetyped(this.before, this.#last)) await this.onRetype()
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
