@@ -1,4 +1,5 @@
 import { type Node, parseSync } from 'libpg-query'
+import { hiddenIn } from './hidden.ts'
 import { sqlName, strings } from './names.ts'
 import { risksOf } from './risks.ts'
 import { type Statement, unread } from './statement.ts'
@@ -29,6 +30,7 @@ export function splitStatements(text: string): Statement[] {
       view: viewOf(stmt),
       routine: routineOf(stmt),
       risks: risksOf(stmt),
+      hidden: hiddenIn(stmt),
       isCode: Object.keys(stmt).every((kind) => CODE.has(kind)),
     }
   })
