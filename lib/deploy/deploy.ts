@@ -120,7 +120,13 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
   const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
-  const watch = await TableWatch.start(sql, database, watching, flags.allow.has('data_loss'))
+  const watch = await TableWatch.start(
+    sql,
+    database,
+    watching,
+    flags.allow.has('data_loss'),
+    flags.dryRun,
+  )
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)

@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, lineOf } from './failure.ts'
 import { splitStatements } from './parser/parser.ts'
-import type { Statement } from './parser/statement.ts'
+import { isAskedAbout, type Statement } from './parser/statement.ts'
 
 /** A file, taken apart into its statements. */
 export interface Script {
@@ -47,8 +47,14 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
   return statements
 }
 
-/** To be called right before a statement that may take something away: see TableWatch. */
-export type Ask = (file: SchemaFile, statement: Statement) => Promise<void>
+/**
+ * To be called right before a statement that may take something away: see TableWatch. What it
+ * returns is to be called right behind the statement.
+ */
+export type Ask = (
+  file: SchemaFile,
+  statement: Statement,
+) => Promise<(() => Promise<void>) | undefined>
 
 /**
  * Runs files in order. All is sent in one go, but for statements that have to be asked about.
@@ -59,12 +65,17 @@ export async function runScripts(sql: Sql, scripts: Script[], ask: Ask): Promise
   let sent: Sent[] = []
   for (const { file, statements } of scripts) {
     for (const statement of statements) {
-      if (statement.risks.some(({ kind }) => kind !== 'listed')) {
+      if (isAskedAbout(statement)) {
         await answers(sent)
         sent = []
       }
-      await ask(file, statement)
+      const check = await ask(file, statement)
       sent.push(...sendScript(sql, { file, statements: [statement] }))
+      if (check) {
+        await answers(sent)
+        sent = []
+        await check()
+      }
     }
   }
   await answers(sent)

@@ -40,7 +40,8 @@ export async function goBack(
 
   const code = codeOf(archive)
   const watching = (await runsOnlyCode(code, ledger)) ? 'only code' : 'closely'
-  const watch = await TableWatch.start(sql, database, watching, job.flags.allow.has('data_loss'))
+  const { allow, dryRun } = job.flags
+  const watch = await TableWatch.start(sql, database, watching, allow.has('data_loss'), dryRun)
   const result = await deployNamingAll(sql, code, ledger, (archive, ledger) =>
     deployCode(sql, writer, database, archive, ledger, watch.ask),
   )
