@@ -32,6 +32,10 @@ export interface DeployFlags {
 export interface DeployResult extends CodeResult {
   /** The archive was in place already. */
   isUnchanged: boolean
+  /** The archive is older than the one in place; nothing was changed. */
+  isSuperseded?: boolean
+  /** The archive is older than the one that was in place. */
+  isBack?: boolean
   migrationsApplied: string[]
   migrationsRepaired: string[]
   /** Migrations outside of a transaction: a dry run cannot run them. */
