@@ -58,16 +58,10 @@ export type Ask = (
 
 /**
  * Runs files in order. All is sent in one go, but for statements that have to be asked about.
- * `mark` sends what belongs behind a file.
  * @throws {StatementError}
  * @throws {GatewayError} data_loss
  */
-export async function runScripts(
-  sql: Sql,
-  scripts: Script[],
-  ask: Ask,
-  mark: (file: SchemaFile) => Sent,
-): Promise<void> {
+export async function runScripts(sql: Sql, scripts: Script[], ask: Ask): Promise<void> {
   let sent: Sent[] = []
   for (const { file, statements } of scripts) {
     for (const statement of statements) {
@@ -83,7 +77,6 @@ export async function runScripts(
         await check()
       }
     }
-    sent.push(mark(file))
   }
   await answers(sent)
 }

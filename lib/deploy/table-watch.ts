@@ -14,6 +14,7 @@ import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
 import type { Hidden } from './parser/hidden.ts'
 import type { Statement } from './parser/statement.ts'
 import { withoutOid } from './result.ts'
+import { isAnyRetyped } from './retyped.ts'
 
 /** To be called right behind a statement. */
 export type Check = () => Promise<void>
@@ -46,6 +47,8 @@ export class TableWatch {
   /** As of the last step that was allowed to lose data. */
   #base: Table[]
   #last: Table[]
+  /** Called before a commit that gives a column or an attribute another type, or takes one away. */
+  onRetype: (() => Promise<void>) | undefined
 
   /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
   static async start(
@@ -165,12 +168,13 @@ export class TableWatch {
     if (this.#watching !== 'closely') return
     for (const check of this.#unchecked) await check()
     this.#last = await sendTables(this.#sql)
-    if (this.#mayLose) return
-    const losses = await this.#hiddenLosses()
-    if (losses.length === 0) return
-    const counted = losses.map((change) => ({ ...change, rows: null, hasMore: false }))
-    this.#refuse({ place: null, losses: counted, isHidden: true })
-    this.#base = this.#last
+    const losses = this.#mayLose ? [] : await this.#hiddenLosses()
+    if (losses.length > 0) {
+      const counted = losses.map((change) => ({ ...change, rows: null, hasMore: false }))
+      this.#refuse({ place: null, losses: counted, isHidden: true })
+      this.#base = this.#last
+    }
+    if (this.onRetype && isAnyRetyped(this.before, this.#last)) await this.onRetype()
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
