@@ -5,6 +5,7 @@ import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type Ask, parseScripts, runScripts } from './run-file.ts'
 import { findSeeded, isTakenOver } from './seeded.ts'
+import type { DeploySession } from './session.ts'
 
 /**
  * Runs the seeders that the database has not had, in order; each once. In a database that is taken
@@ -14,6 +15,7 @@ import { findSeeded, isTakenOver } from './seeded.ts'
  */
 export async function runSeeders(
   sql: Sql,
+  session: DeploySession,
   writer: LedgerWriter,
   database: string,
   files: SchemaFile[],
@@ -27,7 +29,7 @@ export async function runSeeders(
   warnings.push(...[...seeded].map(seededWarning))
   for (const script of scripts.filter(({ file }) => !seeded.has(file))) {
     try {
-      await runScripts(sql, [script], ask)
+      await runScripts(sql, session, [script], ask)
     } catch (error) {
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }
