@@ -6,7 +6,7 @@ import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/erro
 import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
 import { createExtensions } from './extensions.ts'
-import { countFunctions, readKeyNumber, readLedger } from './ledger.ts'
+import { countFunctions, isInPlace, readKeyNumber, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
@@ -22,6 +22,7 @@ import {
   unchangedResult,
   withoutOid,
 } from './result.ts'
+import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
 import { isLockTimeout, openDeploySession } from './session.ts'
 import { TableWatch } from './table-watch.ts'
@@ -92,7 +93,7 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
   await sql.unsafe('begin')
   const ledger = await readLedger(sql)
   const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
-  if (ledger.archiveChecksum === archive.checksum && !flags.repair) {
+  if (isInPlace(ledger, archive.checksum) && !flags.repair) {
     await sql.unsafe('rollback')
     return unchangedResult(countFunctions(ledger))
   }
@@ -112,6 +113,9 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
 
+  const schemas = ledger.filesOf('schemas')
+  result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
+  for (const file of files.schemas) writer.setFile('schemas', file)
   await createExtensions(sql, database, files.extensions)
   const types = await deployTypes(sql, database, files.types, ledger.types, watch.ask)
   for (const file of files.types) writer.setFile('types', file)
@@ -128,7 +132,20 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     result.warnings.push(...tables.warnings)
   }
 
-  Object.assign(result, await deployCode(sql, writer, database, archive, ledger, watch.ask))
+  const { warnings, ...code } = await deployCode(
+    sql,
+    writer,
+    database,
+    archive,
+    ledger,
+    watch.ask,
+    {
+      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      reset: () => [],
+    },
+  )
+  Object.assign(result, code)
+  result.warnings.push(...warnings)
   result.seedersApplied = await runSeeders(sql, writer, database, files.seeders, ledger, watch.ask)
   const watched = await watch.finish()
   result.tableChanges = watched.changes
@@ -150,7 +167,6 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     status: 'completed',
     archiveChecksum: archive.checksum,
     tablesChecksum,
-    catalogDigest: result.catalogDigest ?? null,
     functionsChanged: functionsChanged(result),
     tableChanges: result.tableChanges.map(withoutOid),
     error: null,
@@ -158,6 +174,11 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
   })
   await answers([writer.send(), send(sql.unsafe('commit'))])
   return result
+}
+
+/** Whether something ran that functions may depend on. */
+function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
+  return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
 }
 
 /**
@@ -189,7 +210,6 @@ async function recordFailure(sql: Sql, job: Job, failure: unknown, started: numb
       status: 'failed',
       archiveChecksum: job.archive.checksum,
       tablesChecksum: null,
-      catalogDigest: null,
       functionsChanged: 0,
       error,
       executionTimeMs: Math.round(performance.now() - started),

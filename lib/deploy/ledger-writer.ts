@@ -4,14 +4,13 @@ import { type Sent, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import type { LedgerObject } from './ledger.ts'
 import { digestOf, keyOf } from './ledger-key.ts'
+import { CATALOG_DIGEST } from './objects/digest.ts'
 
 /** What a deploy did, as the ledger keeps it. */
 export interface DeploymentRecord {
   status: 'completed' | 'failed'
   archiveChecksum: string
   tablesChecksum: string | null
-  /** Of what the catalogs have of the archive's objects now; null where that is not known. */
-  catalogDigest: string | null
   requestId: string
   address: string
   migrationsApplied: string[]
@@ -47,6 +46,7 @@ export class LedgerWriter {
   #files: object[] = []
   #gone: object[] = []
   #deployments: object[] = []
+  #hasFailed = false
 
   /** `key` is what the keys of the ledger are derived from; `number` is that of its next write. */
   constructor(sql: Sql, key: string, number: number) {
@@ -81,11 +81,11 @@ export class LedgerWriter {
 
   /** The deploy itself. */
   addDeployment(record: DeploymentRecord): void {
+    this.#hasFailed = record.status === 'failed'
     this.#deployments.push({
       status: record.status,
       archive_checksum: record.archiveChecksum,
       tables_checksum: record.tablesChecksum,
-      catalog_digest: record.catalogDigest,
       request_id: record.requestId,
       address: record.address,
       migrations_applied: record.migrationsApplied,
@@ -112,6 +112,12 @@ export class LedgerWriter {
       files: this.#files,
       deployments: this.#deployments,
     })
+    // What the catalogs have by then is worked out in the same query.
+    const isDone = this.#deployments.length > 0 && !this.#hasFailed
+    const written = isDone
+      ? `pg_catalog.jsonb_set(${quoteLiteral(changes)}::pg_catalog.jsonb,
+          '{deployments,0,catalog_digest}', pg_catalog.to_jsonb(${CATALOG_DIGEST}))`
+      : quoteLiteral(changes)
     this.#migrations = []
     this.#renamed = []
     this.#gone = []
@@ -121,7 +127,7 @@ export class LedgerWriter {
     return send(
       this.#sql.unsafe(
         `select _db_gateway.write('${keyOf(this.#key, number)}', ` +
-          `'${digestOf(this.#key, number + 1)}', ${quoteLiteral(changes)})`,
+          `'${digestOf(this.#key, number + 1)}', ${written})`,
       ),
     )
   }
