@@ -4,18 +4,22 @@ import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
 import type { Found } from './objects/find.ts'
+import { readNames } from './objects/names.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
+import { ownSettings } from './objects/settings.ts'
 import {
   askedOfMade,
   type CodeState,
   complete,
   hashOf,
   type KnownFile,
+  keysOf,
   leftoversOf,
   readState,
 } from './objects/state.ts'
 import { type Checked, checkBodies, findAndCheck } from './objects/validate.ts'
+import type { Statement } from './parser/statement.ts'
 import { type Ask, askAbout, parseScripts, type Script } from './run-file.ts'
 
 /** What became of functions, views, triggers and policies. Functions are schema.name(types). */
@@ -86,6 +90,7 @@ export async function deployCode(
       isCheckDue || leftovers.length > 0 || state.drop.size > 0 || addsOverload(state)
     if (isThorough) await complete(sql, state)
     const after = await checkAfter(sql, state, isThorough)
+    checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough)
     for (const path of gone) writer.forgetFile(...partsOf(path))
     return resultOf(
@@ -141,22 +146,35 @@ function addsOverload({ scripts, run, keys, found }: CodeState): boolean {
   )
 }
 
+/** What there is once all has run. */
+interface After {
+  found: Found
+  /** What statements make: by now all types have their oids. */
+  keys: Map<Statement, string>
+}
+
 /** Looks at what there is now, and checks the bodies of what may have changed. */
-async function checkAfter(sql: Sql, state: CodeState, isThorough: boolean): Promise<Found> {
+async function checkAfter(sql: Sql, state: CodeState, isThorough: boolean): Promise<After> {
   const toLookAt = [...state.scripts].filter(([path]) => isThorough || state.run.has(path))
   const statements = toLookAt.flatMap(([, script]) => script.statements)
   const asked = statements.flatMap(({ made }) => (made ? [askedOfMade(made)] : []))
-  const { found, isInOrder } = await findAndCheck(sql, asked, asked)
-  if (isInOrder) return found
+  const [names, { found, isInOrder }] = await Promise.all([
+    readNames(
+      sql,
+      statements.flatMap(({ made }) => made ?? []),
+    ),
+    findAndCheck(sql, asked, asked),
+  ])
+  const keys = keysOf(statements, names)
+  if (isInOrder) return { found, keys }
   const functions = toLookAt.flatMap(([, script]) =>
     script.statements.flatMap((statement): Checked[] => {
-      const key = state.keys.get(statement)
-      const object = key === undefined ? undefined : found.byKey.get(key)
+      const object = found.byKey.get(keys.get(statement) ?? '')
       return object ? [{ script, statement, object }] : []
     }),
   )
   await checkBodies(sql, functions)
-  return found
+  return { found, keys }
 }
 
 /** An object of a file that has run. */
@@ -169,8 +187,8 @@ interface MadeObject {
 /** Notes for the ledger what the files made. */
 function write(
   writer: LedgerWriter,
-  { scripts, known, keys, found, run }: CodeState,
-  after: Found,
+  { scripts, known, keys: keysBefore, found, run }: CodeState,
+  { found: foundAfter, keys }: After,
   isThorough: boolean,
 ): MadeObject[] {
   const all: MadeObject[] = []
@@ -181,11 +199,16 @@ function write(
     const stored = new Map<string, StoredObject>()
     for (const statement of statements) {
       const key = keys.get(statement)
-      const object = key === undefined ? undefined : after.byKey.get(key)
+      const object = key === undefined ? undefined : foundAfter.byKey.get(key)
       if (key === undefined || !object) continue
-      const { kind, identity, name, digest, settings } = object
+      const { kind, identity, name, digest } = object
+      const settings = ownSettings(object.settings, statement.made?.sets ?? [])
       if (!stored.has(key)) {
-        all.push({ object, isOld: found.byKey.has(key), hasRun: run.has(path) })
+        all.push({
+          object,
+          isOld: found.byKey.has(keysBefore.get(statement)!),
+          hasRun: run.has(path),
+        })
       }
       const hash = hashOf(statement)
       stored.set(key, { kind, name: identity, bare: name, digest, settings, statement: hash })

@@ -25,6 +25,7 @@ export async function findDoomed(sql: Sql, state: CodeState): Promise<Doomed> {
   const roots = [...state.drop.values()]
   if (roots.length === 0) return NOTHING
   const [dependants] = await Promise.all([findDependants(sql, roots), complete(sql, state)])
+  state.doomed = new Set(dependants.map(oidKeyOf))
   const pathOf = (one: Dependant) => state.ours.get(oidKeyOf(one))?.path
   const isBlocking = (one: Dependant) =>
     !isPart(one) && pathOf(one) === undefined && !state.drop.has(oidKeyOf(one))

@@ -104,7 +104,10 @@ function capitalised(text: string): string {
 /**
  * @throws {GatewayError} with the code of the section, where two files make one thing
  */
-export function checkConflicts(database: string, { scripts, keys }: CodeState): void {
+export function checkConflicts(
+  database: string,
+  { scripts, keys }: Pick<CodeState, 'scripts' | 'keys'>,
+): void {
   const makers = new Map<string, string>()
   for (const [path, { file, statements }] of scripts) {
     for (const statement of statements) {

@@ -19,7 +19,7 @@ export interface LedgerObject {
   name: string
   /** Of its definition; null where it has none that is compared. */
   digest: string | null
-  /** What SET and WITH had set, as the catalogs write it. */
+  /** What the file's own SET or WITH has set, as the catalogs write it. */
   settings: string[]
   /** SHA-256 of the statement, in hex. */
   statement: string

@@ -12,9 +12,14 @@ const LISTS = new Set([
   'unix_socket_directories',
 ])
 
+/** Those that a file's own SET or WITH has set. */
+export function ownSettings(settings: string[], own: string[]): string[] {
+  return settings.filter((one) => own.includes(one.slice(0, one.indexOf('=')).toLowerCase()))
+}
+
 /**
  * The statements that put back what ALTER … SET has set by hand and a new definition would undo:
- * what is set now, was not when the file had run, and is not set by the file itself.
+ * what is set now, was not by the file as it was, and is not by the file itself.
  */
 export function settingStatements(
   { kind, identity, settings }: Pick<FoundObject, 'kind' | 'identity' | 'settings'>,
@@ -29,7 +34,7 @@ export function settingStatements(
       const at = setting.indexOf('=')
       return [setting.slice(0, at), setting.slice(at + 1)]
     })
-    .filter(([name]) => !own.includes(name))
+    .filter(([name]) => !own.includes(name.toLowerCase()))
     .map(([name, value]) => {
       if (kind === 'view' || kind === 'materialized view') {
         return `alter ${kind} ${identity} set (${quoteIdentifier(name)} = ${quoteLiteral(value)})`

@@ -4,7 +4,7 @@ import type { Made } from '../parser/makes.ts'
 import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run-file.ts'
 import { type Asked, askedOf, type Found, findObjects } from './find.ts'
-import { keyOfMade, readNames } from './names.ts'
+import { keyOfMade, type Names, readNames } from './names.ts'
 import { canReplace, classOf, type FoundObject, isKept, type KnownObject } from './object.ts'
 
 /** A file as the ledger has it. */
@@ -29,6 +29,8 @@ export interface CodeState {
   isComplete: boolean
   /** What has to be dropped before they run, by class and oid. */
   drop: Map<string, FoundObject>
+  /** What goes with that. */
+  doomed: Set<string>
   warnings: string[]
 }
 
@@ -50,10 +52,7 @@ export async function readState(
     readNames(sql, all),
     findObjects(sql, askedFor(scripts, known, isAsked)),
   ])
-  const keys = new Map<Statement, string>()
-  for (const statement of statements) {
-    if (statement.made) keys.set(statement, keyOfMade(statement.made, names))
-  }
+  const keys = keysOf(statements, names)
   const state: CodeState = {
     scripts,
     known,
@@ -63,10 +62,19 @@ export async function readState(
     isComplete: isCheckDue,
     run: new Set(changed),
     drop: new Map(),
+    doomed: new Set(),
     warnings: [],
   }
   if (isCheckDue) checkKnown(state)
   return state
+}
+
+export function keysOf(statements: Statement[], names: Names): Map<Statement, string> {
+  const keys = new Map<Statement, string>()
+  for (const statement of statements) {
+    if (statement.made) keys.set(statement, keyOfMade(statement.made, names))
+  }
+  return keys
 }
 
 /** Looks at all that there is, where that has not been done. */
@@ -162,7 +170,7 @@ export function isInPlace(state: CodeState, path: string, statement: Statement):
   if (!made) return isIndexInPlace(state, path, statement)
   if (!isKept(made.kind)) return false
   const there = state.found.byKey.get(state.keys.get(statement)!)
-  if (!there || state.drop.has(oidKey(there))) return false
+  if (!there || state.drop.has(oidKey(there)) || state.doomed.has(oidKey(there))) return false
   const before = state.ours.get(oidKey(there))?.object
   const isSame = before?.statement === hashOf(statement) && before.digest === there.digest
   return isSame && !hasNewIndex(state, path, made)
