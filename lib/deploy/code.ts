@@ -108,15 +108,10 @@ function knownFiles(ledger: Ledger): Map<string, KnownFile> {
     CODE_SECTIONS.flatMap((section) =>
       [...ledger.filesOf(section)].map(([name, { checksum, objects }]): [string, KnownFile] => [
         `${section}/${name}`,
-        { checksum, objects: objects.map(knownObject) },
+        { checksum, objects: objects as unknown as KnownObject[] },
       ]),
     ),
   )
-}
-
-/** The ledger has what SQL calls it as its name. */
-function knownObject({ name, bare, ...more }: StoredObject): KnownObject {
-  return { ...more, identity: name, ...(bare === undefined ? {} : { name: bare }) } as KnownObject
 }
 
 async function parseAll(files: SchemaArchive['files']): Promise<Map<string, Script>> {
@@ -211,7 +206,7 @@ function write(
         })
       }
       const hash = hashOf(statement)
-      stored.set(key, { kind, name: identity, bare: name, digest, settings, statement: hash })
+      stored.set(key, { kind, identity, name, digest, settings, statement: hash })
     }
     writer.setFile(partsOf(path)[0], file, [...stored.values()])
   }

@@ -1,10 +1,10 @@
 import type { Section } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { isPostgresError } from '../postgres/errors.ts'
 import { type Sent, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import type { LedgerObject } from './ledger.ts'
 import { digestOf, keyOf } from './ledger-key.ts'
-import { CATALOG_DIGEST } from './objects/digest.ts'
 
 /** What a deploy did, as the ledger keeps it. */
 export interface DeploymentRecord {
@@ -43,10 +43,10 @@ export class LedgerWriter {
   #number: number
   #migrations: object[] = []
   #renamed: object[] = []
+  #undone: object[] = []
   #files: object[] = []
   #gone: object[] = []
   #deployments: object[] = []
-  #hasFailed = false
 
   /** `key` is what the keys of the ledger are derived from; `number` is that of its next write. */
   constructor(sql: Sql, key: string, number: number) {
@@ -69,6 +69,11 @@ export class LedgerWriter {
     this.#renamed.push({ name, renamed })
   }
 
+  /** A migration that was about to run outside of a transaction, and left nothing. */
+  forgetMigration(name: string): void {
+    this.#undone.push({ name })
+  }
+
   /** A file that is in place, and what it made. */
   setFile(section: FileSection, { name, checksum }: Named, objects: LedgerObject[] = []): void {
     this.#files.push({ section, name, checksum, objects })
@@ -81,7 +86,6 @@ export class LedgerWriter {
 
   /** The deploy itself. */
   addDeployment(record: DeploymentRecord): void {
-    this.#hasFailed = record.status === 'failed'
     this.#deployments.push({
       status: record.status,
       archive_checksum: record.archiveChecksum,
@@ -102,34 +106,39 @@ export class LedgerWriter {
 
   /**
    * Sends what was collected since the last time, in a query without parameters: postgres.js would
-   * ask what they are first.
+   * ask what they are first. `digest` is an expression of SQL: the deploy's catalog digest.
    */
-  send(): Sent {
+  send(digest?: string): Sent {
     const changes = JSON.stringify({
       renamed: this.#renamed,
+      undone: this.#undone,
       migrations: lastOfEach(this.#migrations as Named[]),
       gone: this.#gone,
       files: this.#files,
       deployments: this.#deployments,
     })
-    // What the catalogs have by then is worked out in the same query.
-    const isDone = this.#deployments.length > 0 && !this.#hasFailed
-    const written = isDone
-      ? `pg_catalog.jsonb_set(${quoteLiteral(changes)}::pg_catalog.jsonb,
-          '{deployments,0,catalog_digest}', pg_catalog.to_jsonb(${CATALOG_DIGEST}))`
-      : quoteLiteral(changes)
     this.#migrations = []
     this.#renamed = []
+    this.#undone = []
     this.#gone = []
     this.#files = []
     this.#deployments = []
     const number = this.#number++
-    return send(
+    const given = `${quoteLiteral(changes)}::pg_catalog.jsonb`
+    const all = digest
+      ? `pg_catalog.jsonb_set(${given}, '{deployments,0,catalog_digest}', pg_catalog.to_jsonb((${digest})))`
+      : given
+    const query = send(
       this.#sql.unsafe(
         `select _db_gateway.write('${keyOf(this.#key, number)}', ` +
-          `'${digestOf(this.#key, number + 1)}', ${written})`,
+          `'${digestOf(this.#key, number + 1)}', ${all})`,
       ),
     )
+    return query.catch((error: unknown) => {
+      // It tells of the gateway's own function.
+      if (isPostgresError(error)) error.where = ''
+      throw error
+    })
   }
 }
 

@@ -4,6 +4,7 @@ import { fileFailure } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type Ask, parseScripts, runScripts } from './run-file.ts'
+import type { DeploySession } from './session.ts'
 
 /**
  * Runs the seeders that the database has not had, in order; each once.
@@ -12,6 +13,7 @@ import { type Ask, parseScripts, runScripts } from './run-file.ts'
  */
 export async function runSeeders(
   sql: Sql,
+  session: DeploySession,
   writer: LedgerWriter,
   database: string,
   files: SchemaFile[],
@@ -21,7 +23,7 @@ export async function runSeeders(
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
     try {
-      await runScripts(sql, [script], ask)
+      await runScripts(sql, session, [script], ask)
     } catch (error) {
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }

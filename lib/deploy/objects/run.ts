@@ -1,3 +1,4 @@
+import type { SchemaFile } from '../../archive/archive.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import { asStatementError, StatementError } from '../failure.ts'
@@ -33,7 +34,7 @@ const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01'
 const AMBIGUOUS_FUNCTION = '42725'
 
 /** Sends what makes the session as a file expects it; called behind files that may change it. */
-export type ResetSession = () => Sent[]
+export type ResetSession = (file: SchemaFile) => Sent
 
 /**
  * Runs the files of `state.run` and drops what they no longer make. First all in one go, which is
@@ -92,8 +93,8 @@ function addWhatIsInTheWay(state: CodeState, error: unknown): boolean {
   }
   if (!(error instanceof StatementError)) return false
   const { code } = error.error
-  const drop = (statement: Statement): boolean => {
-    const key = state.keys.get(statement)
+  const drop = (statement: Statement | null): boolean => {
+    const key = statement === null ? undefined : state.keys.get(statement)
     const object = key === undefined ? undefined : state.found.byKey.get(key)
     return object !== undefined && mayDrop(state, object) && addDrop(state, object)
   }
@@ -197,7 +198,7 @@ function sendFile(
     ({ isCode, isDescription, made }) => isCode || isDescription || made,
   )
   if (isPlain) return sent
-  return [...sent, ...reset(), send(sql.unsafe(BODIES_OFF))]
+  return [...sent, reset(file), send(sql.unsafe(BODIES_OFF))]
 }
 
 function withoutPosition(error: unknown): unknown {

@@ -1,4 +1,5 @@
 import { type Node, parseSync } from 'libpg-query'
+import { factsOf } from './facts.ts'
 import { madeBy, pathSetBy } from './makes.ts'
 import { sqlName, strings } from './names.ts'
 import { referencesIn } from './references.ts'
@@ -39,6 +40,7 @@ export function splitStatements(text: string): Statement[] {
       isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
+      facts: factsOf(stmt),
       isCode,
     }
   })

@@ -1,3 +1,4 @@
+import { type Facts, NO_FACTS } from './facts.ts'
 import type { Made } from './makes.ts'
 import type { Reference } from './references.ts'
 import type { Risk } from './risks.ts'
@@ -25,6 +26,7 @@ export interface Statement {
   risks: Risk[]
   /** It makes or describes functions and views alone: no table changes, nothing is executed. */
   isCode: boolean
+  facts: Facts
 }
 
 /** A text of which nothing is known. */
@@ -41,5 +43,6 @@ export function unread(text: string, offset = 0): Statement {
     unnamedIndexOn: undefined,
     risks: [],
     isCode: false,
+    facts: NO_FACTS,
   }
 }
