@@ -109,11 +109,25 @@ export class Catalog {
     return entries
   }
 
+  /** Whether a platform has the database of a tenant, or with `tenantId` undefined any database. */
+  async has(platform: string, tenantId: string | null | undefined): Promise<boolean> {
+    const [found] = await this.use(
+      (sql) => sql`
+        select from _db_gateway_databases
+        where platform = ${platform}
+          ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
+        limit 1
+      `,
+    )
+    return found !== undefined
+  }
+
   /**
    * As `recordDeploy`, for a schema that was in place already: a gateway that was killed right
    * after its deploy has not written it down.
+   * @returns whether it was not known
    */
-  async confirmDeploy(owner: Owner, checksum: string): Promise<void> {
+  async confirmDeploy(owner: Owner, checksum: string): Promise<boolean> {
     const database = databaseName(owner)
     const [known] = await this.use(
       (sql) => sql`
@@ -121,7 +135,9 @@ export class Catalog {
         where database = ${database} and schema_checksum = ${checksum}
       `,
     )
-    if (!known) await this.recordDeploy(owner, checksum)
+    if (known) return false
+    await this.recordDeploy(owner, checksum)
+    return true
   }
 
   /**

@@ -4,6 +4,7 @@ import { StreamSlots } from './call/run/stream-slots.ts'
 import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
+import { Deployments } from './deploy/deployments/deployments.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import { Gateways } from './gateways.ts'
@@ -43,6 +44,8 @@ export interface Gateway {
   gateways: Gateways
   /** The connection on which they tell each other of changes. */
   listener: Listener
+  /** Who deployed what when, of all databases. */
+  deployments: Deployments
   /** Deploys wait here for their turn, by database. */
   deploys: KeyedQueue
   /** Registers that run, by owner and archive. */
@@ -165,6 +168,12 @@ export function createGateway(
     }),
     gateways,
     listener,
+    deployments: new Deployments({
+      use: (work) => catalog.use(work),
+      useDatabase: (database, work) => useRepeatable(pools, database, work),
+      log,
+      retentionDays: config.auditRetentionDays,
+    }),
     deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),
     registering: new Map(),
     routeCounters: [],

@@ -1,11 +1,14 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
+import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
+import type { LogFields } from '../log.ts'
 import { databaseName, type Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
+import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
 import { findInPlace } from './ledger.ts'
 import {
@@ -127,6 +130,11 @@ async function deployTo(
     request_id: origin.requestId,
     address: origin.address,
   })
+  const record = (ended: Pick<EndedDeploy, 'result' | 'error'>) => {
+    const executionTimeMs = Math.round(performance.now() - started)
+    const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
+    return gateway.deployments.record({ ...about, ...ended })
+  }
   const lease = await leaseForDeploy(gateway, owner)
   onOpen?.()
   try {
@@ -141,7 +149,9 @@ async function deployTo(
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
     })
+    const recorded = flags.dryRun || result.isUnchanged || record({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
+    await recorded
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired.join(' ') || undefined,
@@ -155,9 +165,12 @@ async function deployTo(
   } catch (error) {
     if (!flags.dryRun) gateway.calls.forget(database)
     gateway.log.warn(`${what} failed: ${describeOwner(owner)}`, {
-      cause: (error as Error).message,
+      ...describeFailure(error),
       ...fields(),
     })
+    const recorded = flags.dryRun || record({ error })
+    // A PostgreSQL that is away does not take the row just now.
+    if (!isConnectionLost(error)) await recorded
     throw error
   } finally {
     if (!flags.dryRun) {
@@ -167,6 +180,14 @@ async function deployTo(
     // Nobody waits for the session's end, which takes some milliseconds.
     lease.discard().catch(() => {})
   }
+}
+
+/** For the log: what PostgreSQL said, and where. */
+function describeFailure(error: unknown): LogFields {
+  if (!(error instanceof GatewayError)) return { cause: (error as Error).message }
+  const { code, message, details } = error
+  const { cause = message, sqlstate, file, line } = details
+  return { error: code, cause, sqlstate, file, line }
 }
 
 /** Undefined where it fails: the first call reads them then. */
@@ -202,7 +223,9 @@ async function findUnchanged(
       { waitMs: DEPLOY_WAIT_MS },
     )
     if (functionsDeployed === undefined) return undefined
-    if (!flags.dryRun) await gateway.catalog.confirmDeploy(owner, archive.checksum)
+    // A gateway that was killed right after its deploy has written nothing down.
+    const isNews = !flags.dryRun && (await gateway.catalog.confirmDeploy(owner, archive.checksum))
+    if (isNews) await gateway.deployments.copyLedger(owner)
     // Another gateway may have deployed it just now.
     gateway.replicas?.catchUp(database)
     return unchangedResult(functionsDeployed)
