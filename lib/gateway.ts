@@ -13,6 +13,7 @@ import { ByteBudget } from './http/byte-budget.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
+import { isShortage } from './postgres/errors.ts'
 import { Listener } from './postgres/listener.ts'
 import { Pools } from './postgres/pools.ts'
 import { probe } from './postgres/probe.ts'
@@ -174,7 +175,11 @@ export function createGateway(
       log,
       retentionDays: config.auditRetentionDays,
     }),
-    deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),
+    deploys: new KeyedQueue({
+      concurrency: deploys,
+      maxWaiting: config.maxWaitingDeploys,
+      isWorthAlone: isShortage,
+    }),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),

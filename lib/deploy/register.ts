@@ -56,12 +56,12 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   const inPlace = await findUnchanged(gateway, request)
   if (inPlace) return inPlace
 
-  // Containers that start together send the same: the first one's deploy is that of all.
+  // Containers that start together send the same: the first one's deploy is that of all, and so is
+  // its failure. Who comes after that tries again.
   const isPlain = flags.allow.size === 0 && !flags.repair && !flags.dryRun
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
-  const first = await running?.catch(() => undefined)
-  if (first) return unchangedResult(first.functionsDeployed)
+  if (running) return unchangedResult((await running).functionsDeployed)
 
   const deploying = registerAlone(gateway, request)
   if (!isPlain) return deploying
