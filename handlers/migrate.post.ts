@@ -36,6 +36,7 @@ export default defineHandler({
         work: () =>
           migrate(gateway, {
             ...form,
+            older: 'deploy',
             origin: originOf(request),
             onEnd: (result) => {
               ended.push(result)

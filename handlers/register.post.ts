@@ -25,6 +25,7 @@ export default defineHandler({
       work: (note) =>
         register(gateway, {
           ...form,
+          older: form.flags.allow.has('older') ? 'deploy' : config.olderArchives,
           origin: originOf(request),
           onDatabase: (change) => note({ [`database_${change}`]: true }),
         }),
@@ -34,6 +35,7 @@ export default defineHandler({
     return {
       status: form.flags.dryRun ? 'dry_run' : 'ready',
       database,
+      ...(result.isSuperseded && { superseded: true }),
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired,
       functions_deployed: result.functionsDeployed,

@@ -3,6 +3,7 @@ import { databaseName, type Owner } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
 import type { Pools } from './postgres/pools.ts'
 import { useRepeatable } from './postgres/use-repeatable.ts'
+import { type NewSchema, prepareArchives, readSchema, writeSchema } from './tenancy/archives.ts'
 import {
   type CatalogEntry,
   createCatalog,
@@ -40,6 +41,7 @@ export class Catalog {
   /** Creates the catalog's tables where they do not exist. */
   async prepare(): Promise<void> {
     await this.#pools.use(this.#admin, createCatalog)
+    await this.#pools.use(this.#admin, prepareArchives)
   }
 
   /**
@@ -123,46 +125,33 @@ export class Catalog {
   }
 
   /**
-   * As `recordDeploy`, for a schema that was in place already: a gateway that was killed right
-   * after its deploy has not written it down.
-   * @returns whether it was not known
+   * Writes down that a database was found to have an archive, where the catalog does not say so: a
+   * gateway that was killed right after its deploy has not, nor has who restored a database.
+   * @returns whether the archive is kept, or was; and whether the catalog did not say so
    */
-  async confirmDeploy(owner: Owner, checksum: string): Promise<boolean> {
-    const database = databaseName(owner)
-    const [known] = await this.use(
-      (sql) => sql`
-        select from _db_gateway_databases
-        where database = ${database} and schema_checksum = ${checksum}
-      `,
-    )
-    if (known) return false
-    await this.recordDeploy(owner, checksum)
-    return true
+  async confirmDeploy(
+    owner: Owner,
+    checksum: string,
+  ): Promise<{ isKept: boolean; isNews: boolean }> {
+    const schema = { database: databaseName(owner), platform: owner.platform, checksum }
+    const known = await this.use((sql) => readSchema(sql, schema))
+    if (known.isWritten) return { isKept: known.isKept, isNews: false }
+    const isKept = await this.use((sql) => writeSchema(sql, { ...schema, how: 'seen' }))
+    return { isKept, isNews: true }
   }
 
   /**
-   * Writes down which schema a database has now: a copy of what its own ledger says, for an
-   * overview. `functions`: what its functions are known by, where that was read after the deploy.
+   * Writes down which archive a database has from now on: a copy of what its own ledger says, for
+   * an overview.
+   * @returns whether the archive is kept
    */
   async recordDeploy(
     owner: Owner,
-    checksum: string,
-    functions?: { digest: string; version: string },
-  ): Promise<void> {
-    const database = databaseName(owner)
-    await this.use(
-      (sql) => sql`
-        with archive as (
-          insert into _db_gateway_archives (platform, checksum)
-          values (${owner.platform}, ${checksum})
-          on conflict do nothing
-        )
-        update _db_gateway_databases
-        set schema_checksum = ${checksum}, last_deployed_at = now(),
-          functions_digest = ${functions?.digest ?? null},
-          functions_version = ${functions?.version ?? null}
-        where database = ${database}
-      `,
+    schema: Omit<NewSchema, 'database' | 'platform'>,
+  ): Promise<boolean> {
+    const { platform } = owner
+    return this.use((sql) =>
+      writeSchema(sql, { ...schema, database: databaseName(owner), platform }),
     )
   }
 

@@ -17,6 +17,7 @@ const STATUS_BY_CODE = {
   migration_checksum_mismatch: 409,
   data_loss: 409,
   functions_missing: 409,
+  revert_refused: 409,
   payload_too_large: 413,
   result_too_large: 413,
   unsupported_media_type: 415,

@@ -16,6 +16,8 @@ import { type Asker, type Owner, parseOwner } from './names.ts'
 export interface SchemaForm {
   owner: Owner
   archive: SchemaArchive
+  /** The tar.gz that it was read from. */
+  packed: Uint8Array
   flags: DeployFlags
   onError: 'stop' | 'continue'
   /** Of a /migrate to all databases: names of those, or tenant ids, that are left out. */
@@ -81,13 +83,15 @@ export async function readSchemaForm(
       'skip and only are of a /migrate to all databases: leave tenant_id out',
     )
   }
+  const read = await readRecentArchive(archive, config.archive)
   return {
     owner,
     flags,
     onError,
     skip,
     onlyFailed,
-    archive: await readRecentArchive(archive, config.archive),
+    archive: read,
+    packed: archive,
   }
 }
 

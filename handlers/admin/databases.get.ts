@@ -1,4 +1,5 @@
 import { defineHandler, getQuery } from 'h3'
+import { lookAt } from '../../lib/deploy/older/look.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
 import { databaseName, parsePlatform } from '../../lib/names.ts'
 import { parseCount, parseSwitch, parseText } from '../../lib/page-query.ts'
@@ -23,12 +24,17 @@ export default defineHandler({
     const platform = parsePlatform(request, query.platform)
     const limit = parseCount('limit', query.limit, MAX_LIMIT)
     const hasSizes = parseSwitch('sizes', query.sizes, true)
+    const refresh = parseSwitch('refresh', query.refresh, false)
     const main = databaseName({ platform, tenantId: null })
     const readBatch = async (page: DatabasePage) => {
-      const entries = await gateway.catalog.use((sql) => readDatabases(sql, page, main))
+      const read = () => gateway.catalog.use((sql) => readDatabases(sql, page, main))
+      let entries = await read()
+      const toAsk = entries.filter((one) => one.isStale || (refresh && !one.isMissing))
+      const silent = await lookAt(gateway, toAsk)
+      if (toAsk.length > 0) entries = await read()
       const names = entries.map(({ database }) => database)
       const sizes = hasSizes ? await gateway.catalog.use((sql) => readSizes(sql, names)) : undefined
-      return entries.map((entry) => describe(entry, sizes))
+      return entries.map((entry) => describe(entry, sizes, silent.has(entry.database)))
     }
 
     const databases = []
@@ -50,7 +56,11 @@ export default defineHandler({
   },
 })
 
-function describe(entry: ListedDatabase, sizes: Map<string, number> | undefined) {
+function describe(
+  entry: ListedDatabase,
+  sizes: Map<string, number> | undefined,
+  isSilent: boolean,
+) {
   const bytes = sizes?.get(entry.database) ?? 0
   return {
     name: entry.database,
@@ -59,7 +69,8 @@ function describe(entry: ListedDatabase, sizes: Map<string, number> | undefined)
     ...(sizes && { size_mb: Math.round(bytes / MEGABYTE), size_bytes: bytes }),
     schema_checksum: entry.schemaChecksum,
     last_deployed_at: entry.lastDeployedAt,
-    pending: entry.isPending,
+    // Of one that does not answer, what was known may not be so any more.
+    pending: isSilent ? null : entry.isPending,
     missing: entry.isMissing,
   }
 }

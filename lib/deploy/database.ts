@@ -13,7 +13,7 @@ export type OnDatabase = (change: 'created' | 'dropped') => void
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
-/** template1 is being copied by somebody who does not share it: object_in_use. */
+/** BASE_TEMPLATE has sessions: object_in_use. In template0, the default, there can be none. */
 const OBJECT_IN_USE = '55006'
 const INSUFFICIENT_PRIVILEGE = '42501'
 
@@ -40,7 +40,7 @@ export async function ensureDatabase<T>(
     if (exists && entry) return undefined
     if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
     if (!exists) {
-      await createDatabase(admin, name)
+      await createDatabase(admin, name, gateway.config.baseTemplate)
       onDatabase('created')
     }
     let isKept = exists
@@ -120,10 +120,11 @@ async function databaseExists(admin: Sql, name: string): Promise<boolean> {
 }
 
 /** `create database` runs outside of transactions, so its name cannot be a parameter. */
-async function createDatabase(admin: Sql, name: string): Promise<void> {
+async function createDatabase(admin: Sql, name: string, template: string): Promise<void> {
+  const create = `create database ${quoteIdentifier(name)} template ${quoteIdentifier(template)}`
   for (let attempt = 1; ; attempt++) {
     try {
-      await admin.unsafe(`create database ${quoteIdentifier(name)}`)
+      await admin.unsafe(create)
       return
     } catch (error) {
       const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE

@@ -4,6 +4,7 @@ import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import type { LogFields } from '../log.ts'
 import { databaseName, type Owner } from '../names.ts'
+import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
@@ -11,6 +12,10 @@ import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
 import { findInPlace } from './ledger.ts'
+import { findSuperseding } from './older/ledger.ts'
+import type { Older } from './older/older.ts'
+import { confirm, record } from './older/record.ts'
+import { supersededResult } from './older/superseded.ts'
 import {
   type DeployFlags,
   type DeployOrigin,
@@ -18,6 +23,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
+import { retireSessions } from './retire-sessions.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
 import { TimeLimit } from './time-limit.ts'
 
@@ -25,6 +31,10 @@ import { TimeLimit } from './time-limit.ts'
 export interface DeployRequest {
   owner: Owner
   archive: SchemaArchive
+  /** The tar.gz that it was read from. */
+  packed: Uint8Array
+  /** Where the archive is older than the one in place. */
+  older: Older['how']
   flags: DeployFlags
   origin: DeployOrigin
   /** Told when the database of the owner is created, or dropped again. */
@@ -61,7 +71,10 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   const isPlain = flags.allow.size === 0 && !flags.repair && !flags.dryRun
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
-  if (running) return unchangedResult((await running).functionsDeployed)
+  if (running) {
+    const first = await running
+    return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
+  }
 
   const deploying = registerAlone(gateway, request)
   if (!isPlain) return deploying
@@ -89,7 +102,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) {
-      await gateway.catalog.recordDeploy(owner, request.archive.checksum, result.functions)
+      await record(gateway, request, result)
     }
     return result
   })
@@ -106,8 +119,7 @@ export async function update(gateway: Gateway, request: DeployRequest): Promise<
 async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   const result = await deployTo(gateway, request, false)
   if (!request.flags.dryRun) {
-    const { owner, archive } = request
-    await gateway.catalog.recordDeploy(owner, archive.checksum, result.functions)
+    await record(gateway, request, result)
   }
   return result
 }
@@ -115,7 +127,7 @@ async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promis
 /** One deploy, and its line in the log. */
 async function deployTo(
   gateway: Gateway,
-  { owner, archive, flags, origin, onOpen }: DeployRequest,
+  { owner, archive, older, flags, origin, onOpen }: DeployRequest,
   isNew: boolean,
 ): Promise<DeployResult> {
   const started = performance.now()
@@ -130,7 +142,7 @@ async function deployTo(
     request_id: origin.requestId,
     address: origin.address,
   })
-  const record = (ended: Pick<EndedDeploy, 'result' | 'error'>) => {
+  const note = (ended: Pick<EndedDeploy, 'result' | 'error'>) => {
     const executionTimeMs = Math.round(performance.now() - started)
     const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
     return gateway.deployments.record({ ...about, ...ended })
@@ -138,18 +150,21 @@ async function deployTo(
   const lease = await leaseForDeploy(gateway, owner)
   onOpen?.()
   try {
-    if (!flags.dryRun) await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
+    if (!flags.dryRun && older !== 'revert')
+      await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
       ledgerKey: gateway.secret.ledgerKeyOf(database),
       archive,
+      older: { how: older, owner },
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
+      retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
     })
-    const recorded = flags.dryRun || result.isUnchanged || record({ result })
+    const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
     await recorded
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
@@ -168,7 +183,7 @@ async function deployTo(
       ...describeFailure(error),
       ...fields(),
     })
-    const recorded = flags.dryRun || record({ error })
+    const recorded = flags.dryRun || note({ error })
     // A PostgreSQL that is away does not take the row just now.
     if (!isConnectionLost(error)) await recorded
     throw error
@@ -211,24 +226,32 @@ async function learnFunctions(
 /** The result where the archive is in place already; undefined where there is work to do. */
 async function findUnchanged(
   gateway: Gateway,
-  { owner, archive, flags }: DeployRequest,
+  request: DeployRequest,
 ): Promise<DeployResult | undefined> {
+  const { owner, archive, older, flags } = request
   if (flags.repair) return undefined
   const database = await gateway.catalog.findOwn(owner)
   if (database === undefined || !isHandedOver(gateway, owner)) return undefined
   try {
-    const functionsDeployed = await gateway.pools.use(
+    const found = await gateway.pools.use(
       database,
-      (sql) => findInPlace(sql, archive.checksum),
+      async (sql) => {
+        const functionsDeployed = await findInPlace(sql, archive.checksum)
+        if (functionsDeployed !== undefined) return { functionsDeployed }
+        const superseding =
+          older === 'ignore' ? await findSuperseding(sql, archive.checksum) : undefined
+        return superseding && { superseding }
+      },
       { waitMs: DEPLOY_WAIT_MS },
     )
-    if (functionsDeployed === undefined) return undefined
+    if (!found) return undefined
+    if (found.superseding) return supersededResult(owner, archive.checksum, found.superseding)
     // A gateway that was killed right after its deploy has written nothing down.
-    const isNews = !flags.dryRun && (await gateway.catalog.confirmDeploy(owner, archive.checksum))
+    const isNews = !flags.dryRun && (await confirm(gateway, request))
     if (isNews) await gateway.deployments.copyLedger(owner)
     // Another gateway may have deployed it just now.
     gateway.replicas?.catchUp(database)
-    return unchangedResult(functionsDeployed)
+    return unchangedResult(found.functionsDeployed)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)

@@ -1,4 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
+import { newestArchive } from './archives.ts'
 import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
 
 /** A database with what ops want to know of it. */
@@ -11,6 +12,8 @@ export interface ListedDatabase extends CatalogEntry {
   lastDeployedAt: string | null
   /** Its schema is not that of the platform's newest archive. */
   isPending: boolean
+  /** The database is another one than that of which the catalog says this: it was restored. */
+  isStale: boolean
 }
 
 /** A part of the databases of a platform: the main one comes first, then the tenants by name. */
@@ -26,6 +29,7 @@ interface ListedRow extends Row {
   schema_checksum: string | null
   last_deployed_at: string | null
   pending: boolean
+  is_stale: boolean
 }
 
 /** Reads a page. `main`: the name that the platform's main database has. */
@@ -36,12 +40,7 @@ export async function readDatabases(
 ): Promise<ListedDatabase[]> {
   const isAfterTenant = after !== undefined && after !== main
   const rows = await sql<ListedRow[]>`
-    with newest as (
-      select checksum from _db_gateway_archives
-      where platform = ${platform}
-      order by first_deployed_at desc
-      limit 1
-    )
+    with newest as (select ${newestArchive(sql, platform)} as checksum)
     select
       c.database,
       c.platform,
@@ -50,9 +49,11 @@ export async function readDatabases(
       d.oid is null as is_missing,
       c.schema_checksum,
       to_json(c.last_deployed_at) as last_deployed_at,
-      exists (select from newest)
-        and c.schema_checksum is distinct from (select checksum from newest) as pending
-    from _db_gateway_databases c
+      newest.checksum is not null
+        and c.schema_checksum is distinct from newest.checksum as pending,
+      d.oid is distinct from c.seen_oid as is_stale
+    from newest
+    cross join _db_gateway_databases c
     left join pg_database d on d.datname = c.database
     where c.platform = ${platform}
       ${after === undefined ? sql`` : sql`and c.tenant_id is not null`}
@@ -66,6 +67,7 @@ export async function readDatabases(
     schemaChecksum: row.schema_checksum,
     lastDeployedAt: row.last_deployed_at,
     isPending: row.pending,
+    isStale: !row.is_missing && row.is_stale,
   }))
 }
 
