@@ -40,6 +40,9 @@ export interface CodeResult {
 const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
 
 /** What a deploy knows before it turns to the code. */
+/** What a deploy of code says: what became of it, and of what it warns. */
+export type CodeDeployed = CodeResult & { warnings: string[] }
+
 export interface CodeHints {
   /** The catalogs may not be as the last deploy left them. */
   isCheckDue: boolean
@@ -62,7 +65,7 @@ export async function deployCode(
   ledger: Ledger,
   ask: Ask,
   { isCheckDue, reset }: CodeHints,
-): Promise<CodeResult & { warnings: string[] }> {
+): Promise<CodeDeployed> {
   const known = knownFiles(ledger)
   const all = CODE_SECTIONS.flatMap((section) => files[section])
   const changed = new Set(
