@@ -84,26 +84,35 @@ export class Calls {
 
   /** The same, with parameters from a URL. */
   get(target: CallTarget, name: string, params: UrlParameters): Promise<CallResult> {
-    const bind = async (overloads: Signature[]) => {
-      const signature = checkOnlyReads(chooseByNames(name, overloads, params))
-      return bindTexts(signature, params)
-    }
-    const { client, database, limit, room } = target
-    const call = { client, database, limit, room, name, bind, settings: undefined, primary: false }
-    return this.#run({ ...call, mustOnlyRead: true })
+    return this.#run(toGet(target, name, params))
   }
 
   /** Runs a function and hands its rows on as they come, in its turn among other streams. */
-  async stream(
+  stream(
     target: CallTarget,
     request: CallRequest,
     as: 'json' | 'columns',
     sink: RowSink,
   ): Promise<Timing> {
-    const { client, database, limit } = target
+    return this.#stream(toRun(target, request), as, sink)
+  }
+
+  /** The same, as `get`. */
+  streamGet(
+    target: CallTarget,
+    name: string,
+    params: UrlParameters,
+    as: 'json' | 'columns',
+    sink: RowSink,
+  ): Promise<Timing> {
+    return this.#stream(toGet(target, name, params), as, sink)
+  }
+
+  async #stream(call: CallToRun, as: 'json' | 'columns', sink: RowSink): Promise<Timing> {
+    const { client, database, limit } = call
     const release = await this.#streams.take(database, client, limit?.deadline)
     try {
-      return await runStream(this.#parts, toRun(target, request), as, sink)
+      return await runStream(this.#parts, call, as, sink)
     } finally {
       release()
       this.#byHand.noticeCall(database)
@@ -164,4 +173,17 @@ function toRun({ client, database, limit, room }: CallTarget, request: CallReque
     primary,
     mustOnlyRead: false,
   }
+}
+
+function toGet(
+  { client, database, limit, room }: CallTarget,
+  name: string,
+  params: UrlParameters,
+): CallToRun {
+  const bind = async (overloads: Signature[]) => {
+    const signature = checkOnlyReads(chooseByNames(name, overloads, params))
+    return bindTexts(signature, params)
+  }
+  const call = { client, database, limit, room, name, bind, settings: undefined, primary: false }
+  return { ...call, mustOnlyRead: true }
 }
