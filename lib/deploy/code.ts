@@ -225,7 +225,7 @@ function resultOf(
   { known, scripts, run, warnings }: CodeState,
   made: MadeObject[],
   dropped: FoundObject[],
-): CodeResult & { warnings: string[] } {
+): CodeDeployed {
   const ran = made.filter(({ hasRun }) => hasRun)
   const routines = ran.filter(({ object }) => classOf(object.kind) === 'routine')
   const isView = ({ kind }: FoundObject) => kind === 'view' || kind === 'materialized view'
@@ -254,7 +254,7 @@ function countRoutines(objects: KnownObject[]): number {
   return objects.filter(({ kind }) => classOf(kind) === 'routine').length
 }
 
-function nothingDone(known: Map<string, KnownFile>): CodeResult & { warnings: string[] } {
+function nothingDone(known: Map<string, KnownFile>): CodeDeployed {
   return {
     functionsDeployed: countRoutines([...known.values()].flatMap(({ objects }) => objects)),
     functionsCreated: [],
