@@ -7,6 +7,7 @@ import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import { installUntrusted } from './extensions.ts'
+import { isInOrder, orderOf } from './in-order.ts'
 import { findInPlace } from './ledger.ts'
 import {
   type DeployFlags,
@@ -122,12 +123,12 @@ async function deployTo(
     request_id: origin.requestId,
     address: origin.address,
   })
-  const lease = await leaseForDeploy(gateway, owner)
+  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   try {
     if (!flags.dryRun) await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
-      ledgerKey: gateway.secret.ledgerKeyOf(database),
+      ledgerKey,
       archive,
       flags,
       isNew,
@@ -190,12 +191,12 @@ async function findUnchanged(
   const database = await gateway.catalog.findOwn(owner)
   if (database === undefined || !isHandedOver(gateway, owner)) return undefined
   try {
-    const functionsDeployed = await gateway.pools.use(
+    const [functionsDeployed, isFit] = await gateway.pools.use(
       database,
-      (sql) => findInPlace(sql, archive.checksum),
+      (sql) => Promise.all([findInPlace(sql, archive.checksum), isInOrder(sql, orderOf(gateway))]),
       { waitMs: DEPLOY_WAIT_MS },
     )
-    if (functionsDeployed === undefined) return undefined
+    if (functionsDeployed === undefined || !isFit) return undefined
     if (!flags.dryRun) await gateway.catalog.confirmDeploy(owner, archive.checksum)
     // Another gateway may have deployed it just now.
     gateway.replicas?.catchUp(database)
