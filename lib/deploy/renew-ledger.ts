@@ -150,7 +150,9 @@ async function copyRows(sql: Sql): Promise<boolean> {
 async function dropSchema(sql: Sql, database: string): Promise<void> {
   const objects = await sql<{ schema: string; type: string; name: string; identity: string }[]>`
     select n.nspname as schema, o.type, o.identity,
-      o.type || ' ' || substr(o.identity, length(quote_ident(n.nspname)) + 2) as name
+      o.type || ' ' || replace(
+        substr(o.identity, length(quote_ident(n.nspname)) + 2), 'pg_catalog.', ''
+      ) as name
     from pg_namespace n
     join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid
       and d.deptype = 'n'

@@ -512,6 +512,56 @@ describe('F2: what a platform planted while it shared the gateway’s role', () 
   })
 })
 
+test('F2: a ledger of the first version is taken over by a handover, too', async () => {
+  const url = await adminUrl()
+  const platform = uniqueName('p')
+  const database = `${platform}_main`
+  const files = {
+    ...WHO,
+    'types/mood.sql': `create type mood as enum ('good')`,
+    'migrations/0001_t.sql': 'create table t (id int)',
+    'seeders/t.sql': 'insert into t values (1)',
+  }
+  const shared = await start({ DATABASE_URL: url, ISOLATION: 'shared' })
+  expect((await shared.register(platform, await pack(files))).status).toBe(200)
+  await shared.stop()
+  await query(
+    database,
+    `create table old as select section, name as file, checksum from _db_gateway_files;
+     drop view _db_gateway_seeders;
+     drop table _db_gateway_files;
+     drop schema _db_gateway cascade;
+     create table _db_gateway_types as select file, checksum, now() as deployed_at from old where section = 'types';
+     create table _db_gateway_functions as select file, checksum, '{public.who()}'::text[] as functions from old where section = 'functions';
+     create table _db_gateway_views (file text primary key, checksum text, views text[]);
+     create table _db_gateway_seeders as select file, checksum, now() as applied_at from old where section = 'seeders';
+     drop table old;
+     create schema _db_gateway;
+     create table _db_gateway.key (is_only boolean primary key default true, digest bytea not null);
+     insert into _db_gateway.key (digest) values ('');
+     create function _db_gateway.accepts(the_key text, the_version integer) returns boolean
+       language sql security definer as 'select true';
+     create function _db_gateway.write(the_key text, kind text, rows jsonb) returns void
+       language sql security definer as ''`,
+  )
+  const gateway = await start({ DATABASE_URL: url })
+  const more = { ...files, 'migrations/0002_u.sql': 'create table u (id int)' }
+  const { body } = await gateway.register(platform, await pack(more))
+  expect(body, JSON.stringify(body)).toMatchObject({
+    status: 'ready',
+    migrations_applied: 1,
+    functions_changed: 0,
+    seeders_applied: 0,
+  })
+  expect(
+    await query(
+      database,
+      `select relname from pg_class where relname like '%\\_old%' or relname = '_db_gateway_types'
+       union all select nspname from pg_namespace where nspname like '%\\_old%'`,
+    ),
+  ).toHaveLength(0)
+})
+
 const ownerOf = (database: string) =>
   `select pg_get_userbyid(datdba) as owner, datacl::text as acl
    from pg_database where datname = '${database}'`
