@@ -11,6 +11,7 @@ import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
+import { isInOrder, orderOf } from './in-order.ts'
 import { findInPlace } from './ledger.ts'
 import { findSuperseding } from './older/ledger.ts'
 import type { Older } from './older/older.ts'
@@ -147,14 +148,14 @@ async function deployTo(
     const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
     return gateway.deployments.record({ ...about, ...ended })
   }
-  const lease = await leaseForDeploy(gateway, owner)
+  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   onOpen?.()
   try {
     if (!flags.dryRun && older !== 'revert')
       await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
-      ledgerKey: gateway.secret.ledgerKeyOf(database),
+      ledgerKey,
       archive,
       older: { how: older, owner },
       flags,
@@ -236,10 +237,13 @@ async function findUnchanged(
     const found = await gateway.pools.use(
       database,
       async (sql) => {
-        const functionsDeployed = await findInPlace(sql, archive.checksum)
+        const [functionsDeployed, superseding, isFit] = await Promise.all([
+          findInPlace(sql, archive.checksum),
+          older === 'ignore' ? findSuperseding(sql, archive.checksum) : undefined,
+          isInOrder(sql, orderOf(gateway)),
+        ])
+        if (!isFit) return undefined
         if (functionsDeployed !== undefined) return { functionsDeployed }
-        const superseding =
-          older === 'ignore' ? await findSuperseding(sql, archive.checksum) : undefined
         return superseding && { superseding }
       },
       { waitMs: DEPLOY_WAIT_MS },
