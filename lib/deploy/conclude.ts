@@ -4,6 +4,7 @@ import { answers, send } from '../postgres/pipeline.ts'
 import type { Job } from './job.ts'
 import { readKeyNumber } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
+import { CATALOG_DIGEST } from './objects/digest.ts'
 import { type DeployResult, functionsChanged, unchangedResult, withoutOid } from './result.ts'
 
 /** Ends the transaction. What has changed the database is written into its ledger. */
@@ -25,13 +26,12 @@ export async function conclude(
     status: 'completed',
     archiveChecksum: job.archive.checksum,
     tablesChecksum,
-    catalogDigest: result.catalogDigest ?? null,
     functionsChanged: functionsChanged(result),
     tableChanges: result.tableChanges.map(withoutOid),
     error: null,
     executionTimeMs: Math.round(performance.now() - started),
   })
-  await answers([writer.send(), send(sql.unsafe('commit'))])
+  await answers([writer.send(CATALOG_DIGEST), send(sql.unsafe('commit'))])
   return result
 }
 
@@ -55,7 +55,6 @@ export async function recordFailure(
       status: 'failed',
       archiveChecksum: job.archive.checksum,
       tablesChecksum: null,
-      catalogDigest: null,
       functionsChanged: 0,
       error,
       executionTimeMs: Math.round(performance.now() - started),

@@ -10,7 +10,7 @@ import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions } from './extensions.ts'
 import { lineOf } from './failure.ts'
 import type { Job } from './job.ts'
-import { countFunctions, readLedger } from './ledger.ts'
+import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
@@ -21,6 +21,8 @@ import { runsOnlyCode } from './only-code.ts'
 import { runPending, sendCommit } from './pending.ts'
 import { planMigrations } from './plan.ts'
 import { type Allowance, type DeployResult, unchangedResult } from './result.ts'
+import { sendEnd } from './run-file.ts'
+import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
 import { type DeploySession, openDeploySession } from './session.ts'
 import { TableWatch } from './table-watch.ts'
@@ -89,12 +91,13 @@ async function deployOnce(
   ])
   const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
   const isAsked = flags.repair || flags.retry
-  if (ledger.archiveChecksum === archive.checksum && !isAsked) {
+  if (isInPlace(ledger, archive.checksum) && !isAsked) {
     await sql.unsafe('rollback')
     return unchangedResult(countFunctions(ledger))
   }
 
-  const back = await goBack(sql, writer, job, ledger, superseding)
+  const reset = (file: SchemaFile) => sendEnd(sql, session, file)
+  const back = await goBack(sql, writer, job, ledger, superseding, reset)
   if (back) return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
 
   const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
@@ -129,6 +132,9 @@ async function deployOnce(
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
 
+  const schemas = ledger.filesOf('schemas')
+  result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
+  for (const file of files.schemas) writer.setFile('schemas', file)
   await createExtensions(sql, database, files.extensions)
   const commit = async () => {
     await watch.settle()
@@ -202,7 +208,20 @@ async function deployOnce(
     result.warnings.push(...tables.warnings)
   }
 
-  Object.assign(result, await deployCode(sql, writer, database, archive, ledger, watch.ask))
+  const { warnings, ...code } = await deployCode(
+    sql,
+    writer,
+    database,
+    archive,
+    ledger,
+    watch.ask,
+    {
+      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      reset,
+    },
+  )
+  Object.assign(result, code)
+  result.warnings.push(...warnings)
   result.seedersApplied = await runSeeders(
     sql,
     session,
@@ -211,6 +230,7 @@ async function deployOnce(
     files.seeders,
     ledger,
     watch.ask,
+    result.warnings,
   )
   const watched = await watch.finish()
   result.tableChanges = watched.changes
@@ -223,6 +243,11 @@ async function deployOnce(
 
   if (flags.dryRun) result.locks = await readLocks(sql, watch.before)
   return conclude(sql, writer, job, result, tablesChecksum, started)
+}
+
+/** Whether something ran that functions may depend on. */
+function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
+  return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
 }
 
 function isNamed(name: string): (displayed: string) => boolean {

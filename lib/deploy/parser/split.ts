@@ -41,8 +41,8 @@ export function splitStatements(text: string): Statement[] {
       isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
-      facts: factsOf(stmt),
       hidden: hiddenIn(stmt),
+      facts: factsOf(stmt),
       isCode,
     }
   })
