@@ -120,7 +120,9 @@ export class Catalog {
     const schema = { database: databaseName(owner), platform: owner.platform, checksum }
     const known = await this.use((sql) => readSchema(sql, schema))
     if (known.isWritten) return known.isKept
-    return this.use((sql) => writeSchema(sql, { ...schema, how: 'seen' }))
+    return this.use((sql) =>
+      writeSchema(sql, { ...schema, how: { seen: true, instead: known.instead } }),
+    )
   }
 
   /**

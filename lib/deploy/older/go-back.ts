@@ -43,6 +43,7 @@ export async function goBack(
   const watching = isCode ? 'only code' : 'closely'
   const { allow, dryRun } = job.flags
   const watch = await TableWatch.start(sql, database, watching, allow.has('data_loss'), dryRun)
+  if (!dryRun) watch.onRetype = job.retire
   const result = await deployNamingAll(sql, archive, ledger, (archive, ledger) =>
     deployCode(sql, writer, database, archive, ledger, watch.ask),
   )
@@ -57,12 +58,12 @@ export async function goBack(
   }
 }
 
-/** Says what stays, since it may not be what was expected. */
+/** Says what stays. */
 function backWarning({ archive: { files } }: Job, ledger: Ledger): string {
   const names = new Set(files.migrations.map(({ name }) => name))
   const later = [...ledger.migrations.keys()].filter((name) => !names.has(name))
   const warning =
-    'This archive is older than the one that was in place: functions, views and triggers went back; tables, types, policies and rows stay as they are'
+    'Of this archive, functions, views and triggers alone were deployed, since it was deployed before the one that was in place; tables, types, policies and rows stay as they are'
   return later.length === 0
     ? warning
     : `${warning}, with the migrations that it does not have: ${later.join(', ')}`
