@@ -192,7 +192,7 @@ export function readConfig(env: Environment): Config {
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
     callableSchemas: optional('CALLABLE_SCHEMAS', schemaNames),
-    lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
+    lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 30),
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     maxWaitingDeploys: integer('MAX_WAITING_DEPLOYS', 1000, 0, 1_000_000),

@@ -83,11 +83,11 @@ export async function deployCode(
     await validateBodies(sql, functionScripts, made)
     for (const file of functions.changed) {
       const own = made.filter((one) => one.file === file.name)
-      const objects = own.map(({ identity }) => ({ kind: 'function', name: identity }))
+      const objects = own.map(({ identity }) => ({ kind: 'function', identity }))
       writer.setFile('functions', file, objects)
     }
     for (const script of viewScripts) {
-      const objects = viewsOf(script).map((name) => ({ kind: 'view', name }))
+      const objects = viewsOf(script).map((identity) => ({ kind: 'view', identity }))
       writer.setFile('views', script.file, objects)
     }
     for (const name of functions.gone) writer.forgetFile('functions', name)

@@ -9,6 +9,9 @@ import { createLedger } from './ledger-tables.ts'
 /** A deploy waits for it, and is not repeated so easily. */
 const WAIT_MS = 60_000
 
+/** All that comes behind it waits as long. */
+const MAX_LOCK_WAIT_MS = 5_000
+
 /**
  * Runs `work` in a platform's database as the gateway's own role. What the platform has made there,
  * or has set for the database, must not come into it: names are found in pg_catalog alone.
@@ -25,7 +28,7 @@ export async function asGateway<T>(
       set role none;
       set search_path = pg_catalog, pg_temp;
       set default_transaction_read_only = off;
-      set lock_timeout = ${config.lockTimeoutMs};
+      set lock_timeout = ${Math.min(config.lockTimeoutMs, MAX_LOCK_WAIT_MS)};
     `)
     return await work(connection.sql)
   } catch (error) {

@@ -11,7 +11,7 @@ export interface LedgerObject {
   /** function, view, … */
   kind: string
   /** As SQL names it: of a function schema.name(types). */
-  name: string
+  identity: string
   [more: string]: unknown
 }
 
@@ -86,7 +86,7 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
   }
   const filesOf = (section: FileSection) => sections.get(section) ?? new Map<string, LedgerFile>()
   const namesOf = ({ objects }: LedgerFile, kinds: string[]) =>
-    objects.filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name)
+    objects.filter(({ kind }) => kinds.includes(kind)).map(({ identity }) => identity)
   const mapped = <T>(section: FileSection, to: (file: LedgerFile) => T) =>
     new Map([...filesOf(section)].map(([name, file]) => [name, to(file)]))
   return {

@@ -64,7 +64,7 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   if (inPlace) return inPlace
 
   // Containers that start together send the same: the first one's deploy is that of all.
-  const isPlain = flags.allow.size === 0 && !flags.repair && !flags.dryRun
+  const isPlain = flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
   const first = await running?.catch(() => undefined)

@@ -22,6 +22,8 @@ export interface DeployFlags {
   allow: ReadonlySet<Allowance>
   /** Edited migrations are taken for what was applied, without running them. */
   repair: boolean
+  /** A migration outside of a transaction that was begun and not finished runs again. */
+  retry?: boolean
   /** Everything is run and rolled back. */
   dryRun: boolean
 }

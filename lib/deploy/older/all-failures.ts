@@ -3,7 +3,7 @@ import { type ErrorDetails, GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import type { CodeResult } from '../code.ts'
 import type { Ledger } from '../ledger.ts'
-import { isLockTimeout } from '../session.ts'
+import { isLockError } from '../tries.ts'
 import { codeOf } from './code-sections.ts'
 
 /** More files that fail are not looked for. */
@@ -37,7 +37,7 @@ export async function deployNamingAll(
       const path = failingFile(error)
       if (path === undefined || failed.has(path)) {
         // Another error than that of a file says nothing of the files that failed before.
-        throw failed.size > 0 && !isLockTimeout(error) ? summarize([...failed.values()]) : error
+        throw failed.size > 0 && !isLockError(error) ? summarize([...failed.values()]) : error
       }
       failed.set(path, error as GatewayError)
       if (failed.size >= MAX_FAILURES) throw summarize([...failed.values()])
@@ -49,7 +49,7 @@ export async function deployNamingAll(
 /** The path of the file that is at fault; undefined where none is. */
 function failingFile(error: unknown): string | undefined {
   const isOfFile =
-    error instanceof GatewayError && error.status === UNPROCESSABLE && !isLockTimeout(error)
+    error instanceof GatewayError && error.status === UNPROCESSABLE && !isLockError(error)
   return isOfFile ? error.details.file : undefined
 }
 
