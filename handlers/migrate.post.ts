@@ -8,6 +8,7 @@ import {
   plansOf,
   summarize,
 } from '../lib/deploy/fleet.ts'
+import { withProof } from '../lib/deploy/templates/proof.ts'
 import { acceptsLines, streamLines } from '../lib/ndjson.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
 import { MIGRATE_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
@@ -23,19 +24,24 @@ export default defineHandler({
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []
+      let newTenants: string[] = []
       const results = await audited(event, {
         action: 'migrate',
         owner: form.owner,
         asked: { ...describeForm(form), on_error: form.onError },
-        work: () =>
-          migrate(gateway, {
+        work: async () => {
+          const asked = {
             ...form,
             origin: originOf(request),
-            onEnd: (result) => {
+            onEnd: (result: DatabaseResult) => {
               ended.push(result)
               onEnd?.(result)
             },
-          }),
+          }
+          const proven = await withProof(gateway, asked, true, () => migrate(gateway, asked))
+          newTenants = proven.warnings
+          return proven.value
+        },
         describe: () => describeMigrate(ended),
       })
       const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
@@ -43,7 +49,7 @@ export default defineHandler({
         status: form.flags.dryRun ? 'dry_run' : 'completed',
         ...summarize(results),
         checksum: form.archive.checksum,
-        warnings: [...form.archive.warnings, ...new Set(warnings)],
+        warnings: [...form.archive.warnings, ...new Set(warnings), ...newTenants],
         ...(form.flags.dryRun && { plan: plansOf(results) }),
         execution_time_ms: Math.round(performance.now() - started),
       }

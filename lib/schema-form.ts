@@ -30,6 +30,7 @@ export const REGISTER_FIELDS = [
   'force',
   'repair',
   'dry_run',
+  'strict',
 ] as const
 export const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error'] as const
 
@@ -42,7 +43,7 @@ const OVERHEAD_BYTES = 64 * 1024
 
 /**
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `allow`,
- * `force`, `repair`, `dry_run` and `on_error`: of these, the ones that the endpoint takes.
+ * `force`, `repair`, `dry_run`, `strict` and `on_error`: of these, the ones that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
  */
@@ -67,6 +68,7 @@ export async function readSchemaForm(
     allow: parseAllow(fields),
     repair: parseFlag(fields, 'repair'),
     dryRun: parseFlag(fields, 'dry_run'),
+    strict: parseFlag(fields, 'strict'),
   }
   const onError = parseOnError(fields.get('on_error'))
   return { owner, flags, onError, archive: await readRecentArchive(archive, config.archive) }

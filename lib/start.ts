@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createListener } from './app.ts'
 import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
 import type { Config } from './config.ts'
+import { prepareTemplates } from './deploy/templates/table.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { type Listening, startListening } from './listen.ts'
 import type { Log } from './log.ts'
@@ -91,6 +92,7 @@ export async function startGateway(
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
     await gateway.catalog.use(prepareStoredSchemas)
+    await gateway.catalog.use(prepareTemplates)
     await prepareRoles(gateway)
     await gateway.audit.prepare()
     gateway.gateways.begin()
