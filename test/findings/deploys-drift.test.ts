@@ -69,7 +69,7 @@ describe.each([['template'], ['main']])('compared with the %s', (kind) => {
       await queryDatabase(`${platform}_${tenant}`, 'drop index item_name')
     await queryDatabase(
       `${platform}_c`,
-      `alter table item alter name type varchar(20), alter mood set default 'bad', drop price, add size int;
+      `alter table item alter name set default 'y', alter mood set default 'bad', drop price, add size int;
        alter type mood add value 'odd';
        drop table part;
        create table extra (id int primary key);
