@@ -4,11 +4,12 @@ import { describeForm, describeMigrate } from '../lib/audit/outcomes.ts'
 import {
   type DatabaseResult,
   describeResult,
-  migrate,
   plansOf,
   summarize,
-} from '../lib/deploy/fleet.ts'
+} from '../lib/deploy/fleet/results.ts'
+import { migrate } from '../lib/deploy/fleet.ts'
 import { withProof } from '../lib/deploy/templates/proof.ts'
+import { answerInSlices } from '../lib/http/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/ndjson.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
 import { MIGRATE_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
@@ -28,10 +29,16 @@ export default defineHandler({
       const results = await audited(event, {
         action: 'migrate',
         owner: form.owner,
-        asked: { ...describeForm(form), on_error: form.onError },
+        asked: {
+          ...describeForm(form),
+          on_error: form.onError,
+          ...(form.skip.length > 0 && { skip: form.skip }),
+          ...(form.onlyFailed && { only: 'failed' }),
+        },
         work: async () => {
           const asked = {
             ...form,
+            older: 'deploy' as const,
             origin: originOf(request),
             onEnd: (result: DatabaseResult) => {
               ended.push(result)
@@ -54,7 +61,7 @@ export default defineHandler({
         execution_time_ms: Math.round(performance.now() - started),
       }
     }
-    if (!acceptsLines(req)) return run()
+    if (!acceptsLines(req)) return answerInSlices(await run())
     return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
   },
 })

@@ -7,6 +7,9 @@ import { parseFunctionName, parseOwner } from './names.ts'
 import { parseQuery } from './query-string.ts'
 import { nodeOf } from './request.ts'
 
+/** To be kept by the client alone, and asked for anew each time. */
+const CACHING = ['cache-control', 'private, no-cache', 'vary', 'accept-encoding']
+
 /**
  * Answers GET /call/{platform}/{tenant}/{function}: the rows, or 304 where the client has them
  * already.
@@ -26,12 +29,10 @@ export async function answerGet(event: H3Event): Promise<void> {
     const target = { client, database, limit: undefined, room: new ResponseRoom(event) }
     const result = await gateway.calls.get(target, name, params)
     const etag = weakEtag(result.rows)
-    res.setHeader('etag', etag)
-    // To be kept by the client alone, and asked for anew each time.
-    res.setHeader('cache-control', 'private, no-cache')
-    res.setHeader('vary', 'accept-encoding')
-    if (isNoneMatch(req.headers['if-none-match'], etag)) await answerRows(event, result)
-    else res.writeHead(304, { 'x-request-id': request.id }).end()
+    // In one array with all others: Node takes headers that are set one by one three times as long.
+    const more = ['etag', etag, ...CACHING]
+    if (isNoneMatch(req.headers['if-none-match'], etag)) await answerRows(event, result, more)
+    else res.writeHead(304, ['x-request-id', request.id, ...more]).end()
   } catch (error) {
     const isOther = error instanceof GatewayError && error.code === 'method_not_allowed'
     // Of this function, there is nothing that a GET or any other method would give.

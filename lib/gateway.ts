@@ -6,7 +6,7 @@ import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
-import { Gateways } from './gateways.ts'
+import { Gateways, LOCK_CLASS } from './gateways.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import type { Log } from './log.ts'
@@ -19,7 +19,10 @@ import { Replicas } from './postgres/replicas.ts'
 import { describeHost, type Server } from './postgres/server.ts'
 import { useRepeatable } from './postgres/use-repeatable.ts'
 import { Roles } from './roles.ts'
-import { Secret } from './secret.ts'
+import type { Secret } from './secret.ts'
+import type { OpenCatalog } from './tenancy/open-catalog.ts'
+import { SecretChange } from './tenancy/secret-change.ts'
+import type { Secrets } from './tenancy/secrets.ts'
 
 /** The parts of a gateway, put together once. */
 export interface Gateway {
@@ -33,7 +36,13 @@ export interface Gateway {
   catalog: Catalog
   /** Of the platforms. */
   roles: Roles
-  secret: Secret
+  /** The secret in force. */
+  readonly secret: Secret
+  /** It, and the other one while it is being changed. */
+  secrets: Secrets
+  secretChange: SecretChange
+  /** Tells this catalog from the others of the server. */
+  catalogId: string
   audit: AuditTrail
   /** MAX_BUFFERED_BYTES: of request bodies, and of answers that are not sent yet. */
   buffered: ByteBudget
@@ -57,16 +66,15 @@ export interface Gateway {
 const CONNECTIONS_PER_DEPLOY = 2
 
 /**
- * Puts the parts together; nothing is connected yet. Without a secret the platforms have no roles of
- * their own.
+ * Puts the parts together; nothing is connected yet. `server.database` is where the open catalog is.
  */
 export function createGateway(
   config: Config,
   server: Server,
   log: Log,
-  secret: Secret | undefined,
+  { id: catalogId, secrets }: OpenCatalog,
 ): Gateway {
-  const roles = new Roles(secret)
+  const roles = new Roles({ secrets, isolation: config.isolation, catalog: catalogId })
   const credentialsOf = (database: string) => {
     if (database === server.database) return undefined
     const holder = catalog.holderOf(database)
@@ -109,6 +117,7 @@ export function createGateway(
     prepare: async (sql) => {
       await prepareNotifications(sql)
       await gateways.prepare(sql)
+      await secretChange.tell(sql)
     },
     onNotification: (payload) => onNotification(gateway, payload),
     onLost: () => {
@@ -126,6 +135,13 @@ export function createGateway(
       replicas?.setCapacity(connections)
     },
   })
+  const secretChange = new SecretChange({
+    secrets,
+    log,
+    use: (work) => catalog.use(work),
+    setPasswords: (sql, secret) => roles.setPasswords(sql, secret),
+    gatewaysLockClass: LOCK_CLASS,
+  })
   const functions = new KnownFunctions({
     callableSchemas: config.callableSchemas,
     use: (database, work) => useRepeatable(pools, database, work),
@@ -139,7 +155,12 @@ export function createGateway(
     replicas,
     catalog,
     roles,
-    secret: secret ?? new Secret(''),
+    get secret() {
+      return secrets.current
+    },
+    secrets,
+    secretChange,
+    catalogId,
     audit: new AuditTrail({
       use: (work) => catalog.use(work),
       log,

@@ -1,4 +1,4 @@
-import type { DatabaseResult } from '../deploy/fleet.ts'
+import type { DatabaseResult } from '../deploy/fleet/results.ts'
 import { ALLOWANCES, type DeployResult, functionsChanged } from '../deploy/result.ts'
 import type { SchemaForm } from '../schema-form.ts'
 
@@ -29,9 +29,11 @@ export function describeForm({ archive, flags }: SchemaForm): Record<string, unk
 /** What /register did; undefined: it failed. */
 export function describeRegister(result: DeployResult | undefined): Outcome {
   if (!result) return {}
+  if (result.isSuperseded) return { isUnchanged: true, summary: { superseded: true } }
   if (result.isUnchanged) return { isUnchanged: true, summary: { unchanged: true } }
   return {
     summary: {
+      ...(result.isBack && { older: true }),
       migrations_applied: result.migrationsApplied.length,
       functions_changed: functionsChanged(result),
       functions_dropped: result.functionsDropped.length,

@@ -58,7 +58,7 @@ export class Calls {
     this.#parts = { ...options, paces, calls: new SharedCalls() }
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
-      this.#renewSessions(database)
+      this.renewSessions(database)
       options.replicas?.catchUp(database)
     }
   }
@@ -84,13 +84,20 @@ export class Calls {
 
   /** The same, with parameters from a URL. */
   get(target: CallTarget, name: string, params: UrlParameters): Promise<CallResult> {
-    const bind = async (overloads: Signature[]) => {
-      const signature = checkOnlyReads(chooseByNames(name, overloads, params))
-      return bindTexts(signature, params)
-    }
     const { client, database, limit, room } = target
-    const call = { client, database, limit, room, name, bind, settings: undefined, primary: false }
-    return this.#run({ ...call, mustOnlyRead: true })
+    return this.#run({
+      client,
+      database,
+      limit,
+      room,
+      name,
+      bind(overloads) {
+        return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)
+      },
+      settings: undefined,
+      primary: false,
+      mustOnlyRead: true,
+    })
   }
 
   /** Runs a function and hands its rows on as they come, in its turn among other streams. */
@@ -121,7 +128,8 @@ export class Calls {
     }
   }
 
-  #renewSessions(database: string): void {
+  /** Closes the sessions of a database, on replicas too: those in use once their calls have ended. */
+  renewSessions(database: string): void {
     const { pools, replicas } = this.#parts
     pools.renew(database)
     replicas?.renew(database)
@@ -141,7 +149,7 @@ export class Calls {
    */
   forget(database: string): void {
     this.functions.forget(database)
-    this.#renewSessions(database)
+    this.renewSessions(database)
   }
 
   /** The same, of all databases. */
@@ -156,7 +164,10 @@ function toRun({ client, database, limit, room }: CallTarget, request: CallReque
     client,
     database,
     name,
-    bind: (overloads) => bindCall(name, overloads, params),
+    // A method: what compiles TypeScript names each arrow function, for 0.5 µs of each call.
+    bind(overloads) {
+      return bindCall(name, overloads, params)
+    },
     settings,
     limit,
     room,

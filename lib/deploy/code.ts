@@ -67,10 +67,13 @@ export async function deployCode(
     await askAbout([...viewScripts, ...functionScripts], ask)
     const before = await readFunctionsBefore(sql, ledger)
     const kinds = await readViewKinds(sql, ledger)
-    await sql.unsafe('set local check_function_bodies = off')
+    await sql.unsafe(`
+      set local check_function_bodies = off;
+      create temp table _db_gateway_made (file pg_catalog.text) on commit drop
+    `)
     await runInAnyOrder(sql, [
-      ...viewScripts.map((script) => replaceableView(writer, script, ledger, kinds)),
-      ...functionScripts.map((script) => replaceableFunction(writer, script, ledger)),
+      ...viewScripts.map((script) => replaceableView(script, ledger, kinds)),
+      ...functionScripts.map((script) => replaceableFunction(sql, script, ledger)),
     ])
     const made = await readMade(sql, before)
     const rerun = new Set([...functions.changed.map((file) => file.name), ...functions.gone])
@@ -78,13 +81,17 @@ export async function deployCode(
     const oldViews = viewLeftovers(ledger, viewScripts, views.gone, kinds)
     await dropLeftovers(sql, database, [...oldFunctions, ...oldViews])
     await validateBodies(sql, functionScripts, made)
-    await writer.setFunctions(
-      functions.changed.map(({ name }) => ({
-        file: name,
-        functions: made.filter(({ file }) => file === name).map(({ identity }) => identity),
-      })),
-    )
-    await writer.forgetFiles(functions.gone, views.gone)
+    for (const file of functions.changed) {
+      const own = made.filter((one) => one.file === file.name)
+      const objects = own.map(({ identity }) => ({ kind: 'function', name: identity }))
+      writer.setFile('functions', file, objects)
+    }
+    for (const script of viewScripts) {
+      const objects = viewsOf(script).map((name) => ({ kind: 'view', name }))
+      writer.setFile('views', script.file, objects)
+    }
+    for (const name of functions.gone) writer.forgetFile('functions', name)
+    for (const name of views.gone) writer.forgetFile('views', name)
 
     const identities = (existed: boolean) =>
       made.filter((one) => before.oids.has(one.oid) === existed).map((one) => one.identity)

@@ -20,7 +20,7 @@ interface Copied<T> {
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
-/** template1 is being copied by somebody who does not share it: object_in_use. */
+/** BASE_TEMPLATE has sessions: object_in_use. In template0, the default, there can be none. */
 const OBJECT_IN_USE = '55006'
 const INSUFFICIENT_PRIVILEGE = '42501'
 
@@ -49,7 +49,7 @@ export async function ensureDatabase<T>(
     if (exists && entry) return undefined
     if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
     const copied = exists || !keep ? undefined : await copy(admin)
-    if (!exists && !copied) await createDatabase(admin, name)
+    if (!exists && !copied) await createDatabase(admin, name, gateway.config.baseTemplate)
     if (!exists) onDatabase('created')
     let isKept = exists
     try {
@@ -128,10 +128,11 @@ async function databaseExists(admin: Sql, name: string): Promise<boolean> {
 }
 
 /** `create database` runs outside of transactions, so its name cannot be a parameter. */
-export async function createDatabase(admin: Sql, name: string): Promise<void> {
+export async function createDatabase(admin: Sql, name: string, template: string): Promise<void> {
+  const create = `create database ${quoteIdentifier(name)} template ${quoteIdentifier(template)}`
   for (let attempt = 1; ; attempt++) {
     try {
-      await admin.unsafe(`create database ${quoteIdentifier(name)}`)
+      await admin.unsafe(create)
       return
     } catch (error) {
       const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE

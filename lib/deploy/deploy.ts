@@ -3,13 +3,17 @@ import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
+import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
 import { createExtensions } from './extensions.ts'
-import { countFunctions, readLedger } from './ledger.ts'
+import { countFunctions, readKeyNumber, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
+import { goBack } from './older/go-back.ts'
+import { findSuperseding } from './older/ledger.ts'
+import type { Older } from './older/older.ts'
 import { runsOnlyCode } from './only-code.ts'
 import { runPending } from './pending.ts'
 import {
@@ -35,6 +39,8 @@ export interface Job {
   ledgerKey: string
   archive: SchemaArchive
   flags: DeployFlags
+  /** What to do where the archive is older than the one in place; undefined: that is not asked. */
+  older?: Older
   /** This very request created the database: it has nothing to lose. */
   isNew: boolean
   /** How long a statement waits for a lock, in milliseconds. */
@@ -42,6 +48,8 @@ export interface Job {
   /** How long all of it may take. */
   limit: TimeLimit
   origin: DeployOrigin
+  /** Called in its transaction, before it commits another type of a column: see retire-sessions.ts. */
+  retire: () => Promise<void>
 }
 
 /** After a lock timeout everything is rolled back, and tried again after these pauses. */
@@ -88,13 +96,19 @@ async function deployPatiently(sql: Sql, job: Job, started: number): Promise<Dep
 async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployResult> {
   const { database, archive, flags } = job
   const { files } = archive
-  const writer = new LedgerWriter(sql, job.ledgerKey)
   await sql.unsafe('begin')
-  const ledger = await readLedger(sql)
+  const [ledger, superseding] = await Promise.all([
+    readLedger(sql),
+    job.older && findSuperseding(sql, archive.checksum),
+  ])
+  const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
   if (ledger.archiveChecksum === archive.checksum && !flags.repair) {
     await sql.unsafe('rollback')
     return unchangedResult(countFunctions(ledger))
   }
+
+  const back = await goBack(sql, writer, job, ledger, superseding)
+  if (back) return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
 
   const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
   const pending = findPending(database, files.migrations, ledger, flags.repair)
@@ -106,14 +120,21 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
   const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
-  const watch = await TableWatch.start(sql, database, watching, flags.allow.has('data_loss'))
+  const watch = await TableWatch.start(
+    sql,
+    database,
+    watching,
+    flags.allow.has('data_loss'),
+    flags.dryRun,
+  )
+  if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
-    result.migrationsRepaired = await repairMigrations(writer, files.migrations, ledger)
+    result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
 
   await createExtensions(sql, database, files.extensions)
   const types = await deployTypes(sql, database, files.types, ledger.types, watch.ask)
-  if (files.types.length > 0) await writer.setTypes(files.types)
+  for (const file of files.types) writer.setFile('types', file)
   result.typesChanged = [...types.created, ...types.changed]
 
   await runPending(sql, writer, database, pending, watch, flags.dryRun, result)
@@ -138,23 +159,36 @@ async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployRe
     ...seederWarnings(files.seeders, ledger),
   )
 
-  if (flags.dryRun) {
-    result.locks = await readLocks(sql, watch.before)
+  if (flags.dryRun) result.locks = await readLocks(sql, watch.before)
+  return conclude(sql, writer, job, result, tablesChecksum, started)
+}
+
+/** Ends the transaction. What has changed the database is written into its ledger. */
+async function conclude(
+  sql: Sql,
+  writer: LedgerWriter,
+  job: Job,
+  result: DeployResult,
+  tablesChecksum: string | null,
+  started: number,
+): Promise<DeployResult> {
+  if (job.flags.dryRun || result.isUnchanged) {
     await sql.unsafe('rollback')
     return result
   }
-  await writer.addDeployment({
+  writer.addDeployment({
     ...job.origin,
     ...result,
     status: 'completed',
-    archiveChecksum: archive.checksum,
+    archiveChecksum: job.archive.checksum,
     tablesChecksum,
+    catalogDigest: result.catalogDigest ?? null,
     functionsChanged: functionsChanged(result),
     tableChanges: result.tableChanges.map(withoutOid),
     error: null,
     executionTimeMs: Math.round(performance.now() - started),
   })
-  await sql.unsafe('commit')
+  await answers([writer.send(), send(sql.unsafe('commit'))])
   return result
 }
 
@@ -180,16 +214,19 @@ async function recordFailure(sql: Sql, job: Job, failure: unknown, started: numb
       : { error: 'internal_error', message: String(failure) }
   try {
     await sql.unsafe('rollback')
-    await new LedgerWriter(sql, job.ledgerKey).addDeployment({
+    const writer = new LedgerWriter(sql, job.ledgerKey, await readKeyNumber(sql))
+    writer.addDeployment({
       ...job.origin,
       ...unchangedResult(0),
       status: 'failed',
       archiveChecksum: job.archive.checksum,
       tablesChecksum: null,
+      catalogDigest: null,
       functionsChanged: 0,
       error,
       executionTimeMs: Math.round(performance.now() - started),
     })
+    await writer.send()
   } catch {
     // The failure itself is what has to be told; without a connection there is no row.
   }

@@ -1,10 +1,10 @@
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
 import type { Replaceable } from './any-order.ts'
 import { asStatementError } from './failure.ts'
 import type { Ledger } from './ledger.ts'
-import type { LedgerWriter } from './ledger-writer.ts'
 import type { Leftover } from './leftovers.ts'
 import { unread } from './parser/statement.ts'
 import type { Script } from './run-file.ts'
@@ -26,15 +26,16 @@ export interface MadeFunction {
 }
 
 /** A changed function file, to be run. */
-export function replaceableFunction(
-  writer: LedgerWriter,
-  script: Script,
-  ledger: Ledger,
-): Replaceable {
+export function replaceableFunction(sql: Sql, script: Script, ledger: Ledger): Replaceable {
   const made = ledger.functions.get(script.file.name)?.functions ?? []
   return {
     script,
-    mark: () => writer.setFunctionFile(script.file),
+    mark: () =>
+      send(
+        sql.unsafe(
+          `insert into pg_temp._db_gateway_made values (${quoteLiteral(script.file.name)})`,
+        ),
+      ),
     drops: made.map((identity) => `drop routine if exists ${identity}`),
   }
 }
@@ -73,8 +74,8 @@ export async function readMade(sql: Sql, before: FunctionsBefore): Promise<MadeF
       p.oid::text as oid,
       (
         select f.file
-        from public._db_gateway_functions f
-        where f.deployed_at = now() and f.cmin::text::bigint > p.cmin::text::bigint
+        from pg_temp._db_gateway_made f
+        where f.cmin::text::bigint > p.cmin::text::bigint
         order by f.cmin::text::bigint
         limit 1
       ) as file,

@@ -37,10 +37,11 @@ export async function runMigrations(
 ): Promise<void> {
   const scripts = await parseScripts('migration_failed', 'Migration', files)
   try {
-    await runScripts(sql, scripts, ask, (file) => writer.addMigration(file))
+    await runScripts(sql, scripts, ask)
   } catch (error) {
     throw fileFailure('migration_failed', 'Migration', database, error)
   }
+  for (const file of files) writer.setMigration(file)
 }
 
 /**
@@ -74,17 +75,18 @@ export async function runOutsideTransaction(
   ask: Ask,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
-  await writer.addMigration(file, 'begun')
   try {
     await runOneByOne(sql, script!, ask)
   } catch (error) {
     if (!endsConnection(error)) {
       await sql.unsafe('rollback')
-      await writer.updateMigration(file, 'begun', (error as Error).message)
+      writer.setMigration(file, 'begun', (error as Error).message)
+      await writer.send()
     }
     throw withHint(fileFailure('migration_failed', 'Migration', database, error))
   }
-  await writer.updateMigration(file, 'applied')
+  writer.setMigration(file)
+  await writer.send()
 }
 
 /**
@@ -111,16 +113,16 @@ async function runOneByOne(sql: Sql, { file, statements }: Script, ask: Ask): Pr
  * Takes the files as they are now for what was applied, without running them.
  * @returns their names
  */
-export async function repairMigrations(
+export function repairMigrations(
   writer: LedgerWriter,
   files: SchemaFile[],
   ledger: Ledger,
-): Promise<string[]> {
+): string[] {
   const differing = files.filter((file) => {
     const applied = ledger.migrations.get(file.name)
     return applied && (applied.checksum !== file.checksum || applied.status !== 'applied')
   })
-  await answers(differing.map((file) => writer.updateMigration(file, 'applied')))
+  for (const file of differing) writer.setMigration(file)
   return differing.map((file) => file.name)
 }
 

@@ -1,5 +1,6 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { answers, send } from '../postgres/pipeline.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { askOutsideTransaction, runMigrations, runOutsideTransaction } from './migrations.ts'
@@ -29,7 +30,8 @@ export async function runPending(
         continue
       }
       await watch.settle()
-      await sql.unsafe('commit')
+      writer.setMigration(first, 'begun')
+      await answers([writer.send(), send(sql.unsafe('commit'))])
       await runOutsideTransaction(sql, writer, database, first, ask)
       await sql.unsafe('begin')
       result.warnings.push(...(await watch.afterCommitted(first)))

@@ -2,12 +2,17 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner } from '../names.ts'
+import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import { installUntrusted } from './extensions.ts'
 import { findInPlace } from './ledger.ts'
+import { findSuperseding } from './older/ledger.ts'
+import type { Older } from './older/older.ts'
+import { confirm, record } from './older/record.ts'
+import { supersededResult } from './older/superseded.ts'
 import {
   type DeployFlags,
   type DeployOrigin,
@@ -15,6 +20,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
+import { retireSessions } from './retire-sessions.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
 import { copyTemplate } from './templates/copy.ts'
 import { withProof } from './templates/proof.ts'
@@ -24,10 +30,18 @@ import { TimeLimit } from './time-limit.ts'
 export interface DeployRequest {
   owner: Owner
   archive: SchemaArchive
+  /** The tar.gz that it was read from. */
+  packed: Uint8Array
+  /** Where the archive is older than the one in place. */
+  older: Older['how']
   flags: DeployFlags
   origin: DeployOrigin
   /** Told when the database of the owner is created, or dropped again. */
   onDatabase?: OnDatabase
+  /** Told when it is its turn; what it throws ends it there. */
+  onTurn?: () => void
+  /** Told when there is a connection to the database: from now on the archive may be run. */
+  onOpen?: () => void
 }
 
 const INVALID_CATALOG_NAME = '3D000'
@@ -87,7 +101,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) {
-      await gateway.catalog.recordDeploy(owner, request.archive.checksum, result.functions)
+      await record(gateway, request, result)
     }
     return result
   })
@@ -96,6 +110,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
 /** Brings the owner's database, which exists, to the archive's schema. */
 export async function update(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   return gateway.deploys.run(databaseName(request.owner), async () => {
+    request.onTurn?.()
     return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
   })
 }
@@ -103,8 +118,7 @@ export async function update(gateway: Gateway, request: DeployRequest): Promise<
 async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   const result = await deployTo(gateway, request, false)
   if (!request.flags.dryRun) {
-    const { owner, archive } = request
-    await gateway.catalog.recordDeploy(owner, archive.checksum, result.functions)
+    await record(gateway, request, result)
   }
   return result
 }
@@ -112,7 +126,7 @@ async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promis
 /** One deploy, and its line in the log. */
 async function deployTo(
   gateway: Gateway,
-  { owner, archive, flags, origin }: DeployRequest,
+  { owner, archive, older, flags, origin, onOpen }: DeployRequest,
   isNew: boolean,
 ): Promise<DeployResult> {
   const started = performance.now()
@@ -128,17 +142,21 @@ async function deployTo(
     address: origin.address,
   })
   const lease = await leaseForDeploy(gateway, owner)
+  onOpen?.()
   try {
-    if (!flags.dryRun) await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
+    if (!flags.dryRun && older !== 'revert')
+      await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
       ledgerKey: gateway.secret.ledgerKeyOf(database),
       archive,
+      older: { how: older, owner },
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
+      retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
     })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
@@ -189,22 +207,30 @@ async function learnFunctions(
 /** The result where the archive is in place already; undefined where there is work to do. */
 async function findUnchanged(
   gateway: Gateway,
-  { owner, archive, flags }: DeployRequest,
+  request: DeployRequest,
 ): Promise<DeployResult | undefined> {
+  const { owner, archive, older, flags } = request
   if (flags.repair) return undefined
   const database = await gateway.catalog.findOwn(owner)
   if (database === undefined || !isHandedOver(gateway, owner)) return undefined
   try {
-    const functionsDeployed = await gateway.pools.use(
+    const found = await gateway.pools.use(
       database,
-      (sql) => findInPlace(sql, archive.checksum),
+      async (sql) => {
+        const functionsDeployed = await findInPlace(sql, archive.checksum)
+        if (functionsDeployed !== undefined) return { functionsDeployed }
+        const superseding =
+          older === 'ignore' ? await findSuperseding(sql, archive.checksum) : undefined
+        return superseding && { superseding }
+      },
       { waitMs: DEPLOY_WAIT_MS },
     )
-    if (functionsDeployed === undefined) return undefined
-    if (!flags.dryRun) await gateway.catalog.confirmDeploy(owner, archive.checksum)
+    if (!found) return undefined
+    if (found.superseding) return supersededResult(owner, archive.checksum, found.superseding)
+    if (!flags.dryRun) await confirm(gateway, request)
     // Another gateway may have deployed it just now.
     gateway.replicas?.catchUp(database)
-    return unchangedResult(functionsDeployed)
+    return unchangedResult(found.functionsDeployed)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)

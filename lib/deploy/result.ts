@@ -32,6 +32,10 @@ export interface DeployFlags {
 export interface DeployResult extends CodeResult {
   /** The archive was in place already. */
   isUnchanged: boolean
+  /** The archive is older than the one in place; nothing was changed. */
+  isSuperseded?: boolean
+  /** The archive is older than the one that was in place. */
+  isBack?: boolean
   migrationsApplied: string[]
   migrationsRepaired: string[]
   /** Migrations outside of a transaction: a dry run cannot run them. */
@@ -47,6 +51,8 @@ export interface DeployResult extends CodeResult {
   /** Of a dry run: the strongest lock on each table that the deploy would touch. */
   locks: TableLock[]
   warnings: string[]
+  /** Of what the catalogs have of the archive's objects now; undefined where it was not read. */
+  catalogDigest?: string
 }
 
 /** The result of a deploy that finds the archive in place. */

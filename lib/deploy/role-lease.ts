@@ -18,12 +18,13 @@ export async function leaseForDeploy(gateway: Gateway, owner: Owner): Promise<Le
   const makeReady = () => pools.use(gateway.server.database, (sql) => handOver(gateway, sql, owner))
   if (!isHandedOver(gateway, owner)) await makeReady()
   for (let attempt = 1; ; attempt++) {
-    const lease = await pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
+    let lease: Lease | undefined
     try {
+      lease = await pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
       if (await acceptsKey(lease.sql, secret.ledgerKeyOf(database))) return lease
       lease.release()
     } catch (error) {
-      lease.release(error)
+      lease?.release(error)
       if (!isLogInRefused(error) || attempt > 1) throw fromPostgres(error, database)
       roles.doubt(owner.platform)
     }

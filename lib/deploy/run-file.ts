@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, lineOf } from './failure.ts'
 import { splitStatements } from './parser/parser.ts'
-import type { Statement } from './parser/statement.ts'
+import { isAskedAbout, type Statement } from './parser/statement.ts'
 
 /** A file, taken apart into its statements. */
 export interface Script {
@@ -47,32 +47,36 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
   return statements
 }
 
-/** To be called right before a statement that may take something away: see TableWatch. */
-export type Ask = (file: SchemaFile, statement: Statement) => Promise<void>
+/**
+ * To be called right before a statement that may take something away: see TableWatch. What it
+ * returns is to be called right behind the statement.
+ */
+export type Ask = (
+  file: SchemaFile,
+  statement: Statement,
+) => Promise<(() => Promise<void>) | undefined>
 
 /**
  * Runs files in order. All is sent in one go, but for statements that have to be asked about.
- * `mark` sends what belongs behind a file.
  * @throws {StatementError}
  * @throws {GatewayError} data_loss
  */
-export async function runScripts(
-  sql: Sql,
-  scripts: Script[],
-  ask: Ask,
-  mark: (file: SchemaFile) => Sent,
-): Promise<void> {
+export async function runScripts(sql: Sql, scripts: Script[], ask: Ask): Promise<void> {
   let sent: Sent[] = []
   for (const { file, statements } of scripts) {
     for (const statement of statements) {
-      if (statement.risks.some(({ kind }) => kind !== 'listed')) {
+      if (isAskedAbout(statement)) {
         await answers(sent)
         sent = []
       }
-      await ask(file, statement)
+      const check = await ask(file, statement)
       sent.push(...sendScript(sql, { file, statements: [statement] }))
+      if (check) {
+        await answers(sent)
+        sent = []
+        await check()
+      }
     }
-    sent.push(mark(file))
   }
   await answers(sent)
 }

@@ -21,11 +21,12 @@ export async function runSeeders(
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
     try {
-      await runScripts(sql, [script], ask, (file) => writer.addSeeder(file))
+      await runScripts(sql, [script], ask)
     } catch (error) {
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }
   }
+  for (const file of pending) writer.setFile('seeders', file)
   return pending.map((file) => file.name)
 }
 

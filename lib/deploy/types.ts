@@ -49,7 +49,7 @@ export async function deployTypes(
   database: string,
   files: SchemaFile[],
   known: Map<string, string>,
-  ask: Ask = async () => {},
+  ask: Ask = async () => undefined,
 ): Promise<TypesResult> {
   const names = new Set(files.map((file) => file.name))
   const result: TypesResult = {

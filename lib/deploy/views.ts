@@ -1,13 +1,11 @@
 import type { Sql } from '../postgres/connection.ts'
 import type { Replaceable } from './any-order.ts'
 import type { Ledger } from './ledger.ts'
-import type { LedgerWriter } from './ledger-writer.ts'
 import type { Leftover } from './leftovers.ts'
 import type { Script } from './run-file.ts'
 
 /** A changed view file, to be run. */
 export function replaceableView(
-  writer: LedgerWriter,
   script: Script,
   ledger: Ledger,
   kinds: Map<string, string>,
@@ -15,7 +13,7 @@ export function replaceableView(
   const made = ledger.views.get(script.file.name)?.views ?? []
   return {
     script,
-    mark: () => writer.setViewFile(script.file, viewsOf(script)),
+    mark: () => Promise.resolve(),
     // The last one first: it may be made from those before it.
     drops: made.toReversed().map((view) => dropStatement(view, kinds.get(view))),
   }

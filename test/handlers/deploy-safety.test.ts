@@ -484,7 +484,7 @@ describe('the common case', () => {
     await holder.unsafe(`
       begin;
       select pg_advisory_lock(hashtext('_db_gateway_deploy'));
-      lock table _db_gateway_migrations, _db_gateway_functions, patients in exclusive mode;
+      lock table _db_gateway_migrations, _db_gateway_files, patients in exclusive mode;
     `)
     const { body } = await gateway.register(platform, await pack(files))
     expect(body).toMatchObject({ status: 'ready', functions_changed: 0, functions_deployed: 40 })

@@ -3,6 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { endsConnection } from '../../postgres/errors.ts'
 import { resetSession } from '../../postgres/reset.ts'
 import type { BoundCall } from '../bind/parameters.ts'
+import { hasVerdict } from '../signatures/verdict/verdict.ts'
 import type { Outcome, Timing } from './attempt.ts'
 import type { BatchResult } from './batch.ts'
 import type { CallParts } from './call-to-run.ts'
@@ -138,6 +139,8 @@ async function runInOrder(
   session.flush()
   const outcomes: Outcome[] = []
   for (const one of running) outcomes.push(await outcomeOf(batch, one))
+  // Each is sent again by itself, or says that it was rolled back.
+  if (outcomes.some(({ kind }) => kind === 'rolled back')) return outcomes
   const lost = outcomes.find(({ kind }) => kind === 'lost' || kind === 'not begun')
   // Without an answer to any of them, the work as a whole was lost.
   const isLost = outcomes.every((one) => one.kind !== 'rows' && endsConnection(one.error))
@@ -160,7 +163,7 @@ async function outcomeOf(
   }
 }
 
-/** Whether a call did not begin, and is worth another try. */
+/** Whether nothing is left of a call, and it is worth another try. */
 async function mayRunAgain(
   parts: CallParts,
   batch: BatchToRun,
@@ -170,14 +173,18 @@ async function mayRunAgain(
   const { client, limit } = batch
   if (client.isGone || (limit && performance.now() >= limit.deadline)) return false
   if (kind === 'stale') return isStale(parts, callAt(batch, place), bound).catch(() => false)
-  return kind === 'not begun'
+  const isKnown = kind === 'rolled back' && hasVerdict(bound.signature.verdict)
+  return kind === 'not begun' || isKnown
 }
 
 function toldOf(
   { database }: BatchToRun,
   { kind, error }: Exclude<Outcome, { kind: 'rows' }>,
 ): GatewayError {
-  const told = error instanceof GatewayError ? error : lostCall(error, database, kind === 'lost')
+  const told =
+    error instanceof GatewayError
+      ? error
+      : lostCall(error, database, kind === 'lost', kind === 'rolled back')
   if (told instanceof GatewayError) return told
   throw told
 }

@@ -16,7 +16,8 @@ export async function outcomeOfError(
 ): Promise<Outcome> {
   if (error instanceof GatewayError) return { kind: 'refused', error: ofNoRoom(error, query) }
   if (endsConnection(error)) {
-    return { kind: query.state === 'queued' ? 'not begun' : 'lost', error }
+    if (!query.mayHaveBegun) return { kind: 'not begun', error }
+    return { kind: query.wasCutOff ? 'rolled back' : 'lost', error }
   }
   if (!(error instanceof ServerError)) return { kind: 'refused', error }
   const refusal = readRefusal(bound, query, error)

@@ -14,16 +14,19 @@ export type Next =
   | 'once more'
   /** The same for a function that changes nothing. All others may have run: the answer says so. */
   | 'once more if it only reads'
+  /** The same for a function that has a verdict: all that it does is rolled back with its transaction. */
+  | 'once more if it has a verdict'
 
 /**
  * What follows each outcome in each place. So a function runs twice only where nothing is left of
- * the first time: it certainly did not begin, was rolled back in a read-only session, or only reads.
+ * the first time: it certainly did not begin, was rolled back, or only reads.
  */
 export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
   replica: {
     rows: 'answer',
     stale: 'next place',
     'not begun': 'next place',
+    'rolled back': 'next place',
     lost: 'next place',
     refused: 'answer',
   },
@@ -31,6 +34,7 @@ export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
     rows: 'answer',
     stale: 'read anew',
     'not begun': 'next place',
+    'rolled back': 'next place',
     lost: 'next place',
     refused: 'answer',
   },
@@ -38,6 +42,7 @@ export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
     rows: 'answer',
     stale: 'read anew',
     'not begun': 'once more',
+    'rolled back': 'once more if it has a verdict',
     lost: 'once more if it only reads',
     refused: 'answer',
   },

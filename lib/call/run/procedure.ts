@@ -29,6 +29,11 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
       get state(): QueryState {
         return progress.query?.state ?? 'queued'
       },
+      get mayHaveBegun(): boolean {
+        return progress.query?.mayHaveBegun ?? false
+      },
+      // What it has committed stays.
+      wasCutOff: false,
     },
   }
 }

@@ -2,6 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import { isWorthAnotherConnection, untilAnother } from '../../postgres/again.ts'
 import { endsConnection } from '../../postgres/errors.ts'
 import type { BoundCall } from '../bind/parameters.ts'
+import { hasVerdict } from '../signatures/verdict/verdict.ts'
 import type { CallResult, Outcome, Place } from './attempt.ts'
 import { timeIsUp } from './call-limits.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
@@ -87,7 +88,10 @@ function nextOf(
 ): Next {
   const next = NEXT[place][kind]
   if (next === 'answer' || next === 'read anew' || next === 'next place') return next
-  const isSafe = next === 'once more' || onlyReads(call, bound)
+  const isSafe =
+    next === 'once more' ||
+    onlyReads(call, bound) ||
+    (next === 'once more if it has a verdict' && hasVerdict(bound.signature.verdict))
   const mayRepeat = isSafe && !isSecond && !call.client.isGone
   // A statement that is gone from its session has ended no connection.
   const isWorthIt = !endsConnection(error) || isWorthAnotherConnection(error)
@@ -97,5 +101,5 @@ function nextOf(
 /** What the caller is told when nothing else is tried. */
 function toldOf({ kind, error }: Exclude<Outcome, { kind: 'rows' }>, database: string): unknown {
   if (error instanceof GatewayError) return error
-  return lostCall(error, database, kind === 'lost')
+  return lostCall(error, database, kind === 'lost', kind === 'rolled back')
 }

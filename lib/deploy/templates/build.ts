@@ -138,11 +138,7 @@ async function runFiles(
 ): Promise<DeployResult> {
   // It is in the way where a gateway was killed.
   await admin.unsafe(`drop database if exists ${quoteIdentifier(database)}`)
-  if (from === null) await createDatabase(admin, database)
-  else {
-    const names = `${quoteIdentifier(database)} template ${quoteIdentifier(from)}`
-    await admin.unsafe(`create database ${names}`)
-  }
+  await createDatabase(admin, database, from ?? gateway.config.baseTemplate)
   const owner: Owner = { platform, tenantId: null, database }
   await handOver(gateway, admin, owner)
   const lease = await leaseForDeploy(gateway, owner)
@@ -157,6 +153,8 @@ async function runFiles(
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
+      // No call has a session in it.
+      retire: async () => {},
     })
     await lease.sql.unsafe('reset all; reset role')
     result.functions = await gateway.calls.functions.learn(lease.sql, database)
