@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
-import type { SchemaArchive } from '../../archive/archive.ts'
+import { type SchemaArchive, SECTIONS } from '../../archive/archive.ts'
+import { CODE_SECTIONS } from '../older/code-sections.ts'
 
 /** What databases of the gateway's own are called: no platform's may be. */
 const RESERVED = '_db_gateway'
-
-/** Folders whose files are replaced as a whole: a template can be brought up to date with them. */
-const CODE = new Set(['functions', 'views', 'triggers', 'policies'])
 
 /**
  * The name of the template of a platform's archive. Gateways with the same administrative database
@@ -24,9 +22,9 @@ export function isReserved(database: string): boolean {
 /** Tells archives apart whose templates differ in more than code. */
 export function baseOf({ files }: SchemaArchive): string {
   const hash = createHash('sha256')
-  for (const [section, list] of Object.entries(files).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-    if (CODE.has(section)) continue
-    for (const { path, checksum } of list) hash.update(`${path}\0${checksum}\0`)
+  for (const section of SECTIONS.toSorted()) {
+    if (CODE_SECTIONS.has(section)) continue
+    for (const { path, checksum } of files[section]) hash.update(`${path}\0${checksum}\0`)
   }
   return hash.digest('hex')
 }
