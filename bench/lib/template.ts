@@ -58,7 +58,7 @@ async function untilReady(rig: Rig): Promise<void> {
 }
 
 /** A table a migration, with an index and a column that says when; functions in two languages. */
-function platformFiles(): Files {
+export function platformFiles(): Files {
   const files: Files = {}
   for (let i = 1; i <= MIGRATIONS; i++) {
     const name = `table_${i}`

@@ -39,11 +39,16 @@ export async function asGateway<T>(
  * Sees to it that the owner's database has its ledger, and that the platform's role, which is
  * created where it is missing, has everything else in it: the first time for a new database, and
  * for one that was made before there was such a role. `admin` is a connection to the administrative
- * database.
+ * database. `also` is done in the same transaction in the owner's database, as the gateway's role.
  * @returns the role; null where platforms share the gateway's
  * @throws {GatewayError} name_conflict
  */
-export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Promise<string | null> {
+export async function handOver(
+  gateway: Gateway,
+  admin: Sql,
+  owner: Owner,
+  also: (sql: Sql) => Promise<void> = async () => {},
+): Promise<string | null> {
   const database = databaseName(owner)
   const role = await gateway.roles.ensure(admin, owner.platform)
   await asGateway(gateway, database, async (sql) => {
@@ -52,6 +57,7 @@ export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Prom
     if (role !== null) await takePublic(sql, role)
     await createLedger(sql, gateway.secret.ledgerKeyOf(database), role)
     if (role !== null) await giveAway(sql, database, role)
+    await also(sql)
     await sql.unsafe('commit')
   })
   await setRole(admin, owner, role)

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { templateName } from '../../lib/deploy/templates/names.ts'
 import {
   connectTo,
+  databaseUrlOf,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -9,7 +10,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
-import { until } from '../helpers/process.ts'
+import { startProcess, until } from '../helpers/process.ts'
 
 // Every release proves that a new tenant can be made; new tenants are copies of that proof.
 
@@ -335,5 +336,97 @@ test('without templates nothing is built, and strict is refused', async () => {
     expect(rows).toEqual([])
   } finally {
     await other.stop()
+  }
+})
+
+describe('several gateways', () => {
+  const url = () => databaseUrlOf(gateway.server.database)
+
+  test('build one template of an archive, and make copies of it at the same time', async () => {
+    const other = await startTestGateway({ TEMPLATES: 'on', DATABASE_URL: url() })
+    try {
+      const platform = uniqueName('tpl')
+      const first = await pack(BASE)
+      await gateway.register(platform, first)
+      await settled(platform, 1)
+      await gateway.register(platform, first, 'north')
+      const next = await pack({
+        ...BASE,
+        'migrations/002_next.pssql': 'create table next (id int);',
+      })
+      const answers = await Promise.all([
+        gateway.register(platform, next),
+        other.register(platform, next, 'north'),
+      ])
+      for (const { body } of answers) expect(body).toMatchObject({ status: 'ready', warnings: [] })
+      const [, template] = await settled(platform, 2)
+      const tenants = ['a', 'b', 'c', 'd', 'e', 'f']
+      const made = await Promise.all(
+        tenants.map((tenant, i) => (i % 2 ? gateway : other).register(platform, next, tenant)),
+      )
+      for (const { body } of made)
+        expect(body).toMatchObject({ status: 'ready', migrations_applied: 2 })
+      for (const tenant of tenants) {
+        expect(await oids(`${platform}_${tenant}`)).toEqual(await oids(template.database))
+      }
+    } finally {
+      await other.stop()
+    }
+  })
+
+  test('one that is killed while it builds leaves nothing that the next one cannot clear', async () => {
+    const killed = await startProcess({ DATABASE_URL: url() })
+    const platform = uniqueName('tpl')
+    const admin = (text: string) => queryDatabase('postgres', text, { asGateway: true })
+    await killed.register(platform, BASE)
+    await settled(platform, 1)
+    await queryDatabase(`${platform}_main`, `insert into item (name) values ('x')`)
+    // Slow in the template alone, and no more when the role is gone.
+    const slow = `select pg_sleep(60) from pg_roles
+      where rolname = 'slow_${platform}' and not exists (select from item);`
+    const files = { ...BASE, 'migrations/002_slow.pssql': slow }
+    await admin(`create role slow_${platform}`)
+    killed.register(platform, files).catch(() => {})
+    await until(async () => {
+      const sleeping = await admin(
+        `select from pg_stat_activity where datname like '\\_db\\_gateway%' and wait_event = 'PgSleep'`,
+      )
+      return sleeping.length > 0
+    })
+    killed.kill('SIGKILL')
+    await killed.exit
+    await admin(`drop role slow_${platform}`)
+    expect((await templatesOf(platform)).map(({ state }) => state)).toEqual(['ready', 'unfinished'])
+    const { body } = await gateway.migrate(platform, await pack(files))
+    expect(body).toMatchObject({ status: 'completed', warnings: [] })
+    const rows = await settled(platform, 2)
+    expect(rows.map(({ state, is_there }) => [state, is_there])).toEqual([
+      ['ready', true],
+      ['ready', true],
+    ])
+  })
+})
+
+test('platforms that share the role of the gateway have templates too', async () => {
+  const shared = await startTestGateway({ TEMPLATES: 'on', ISOLATION: 'shared' })
+  try {
+    const platform = uniqueName('tpl')
+    const archive = await pack(BASE)
+    await shared.register(platform, archive)
+    const find = () =>
+      queryDatabase(
+        shared.server.database,
+        `select database from _db_gateway_templates where state = 'ready'`,
+        { asGateway: true },
+      )
+    await until(async () => (await find()).length === 1)
+    const [{ database }] = await find()
+    expect((await shared.register(platform, archive, 'north')).body.status).toBe('ready')
+    expect(await oids(`${platform}_north`)).toEqual(await oids(database))
+    expect((await shared.call(platform, 'motto', [], 'north')).body.rows).toEqual([
+      { motto: 'first' },
+    ])
+  } finally {
+    await shared.stop()
   }
 })

@@ -3,7 +3,12 @@ import { SECTIONS } from '../../archive/archive.ts'
 import type { Ledger } from '../ledger.ts'
 
 /** What goes back with an older archive; everything else stays as it is. */
-export const CODE_SECTIONS: ReadonlySet<string> = new Set(['functions', 'views', 'triggers', 'policies'])
+export const CODE_SECTIONS: ReadonlySet<string> = new Set([
+  'functions',
+  'views',
+  'triggers',
+  'policies',
+])
 
 /** The archive with its code alone. */
 export function codeOf(archive: SchemaArchive): SchemaArchive {

@@ -137,7 +137,7 @@ async function runFiles(
   from: string | null,
 ): Promise<DeployResult> {
   // It is in the way where a gateway was killed.
-  await admin.unsafe(`drop database if exists ${quoteIdentifier(database)}`)
+  await dropDatabase(gateway, admin, database)
   await createDatabase(admin, database, from ?? gateway.config.baseTemplate)
   const owner: Owner = { platform, tenantId: null, database }
   await handOver(gateway, admin, owner)

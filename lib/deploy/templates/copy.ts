@@ -5,7 +5,7 @@ import type { Gateway } from '../../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { dropDatabase } from '../database.ts'
-import { asGateway, handOver } from '../handover.ts'
+import { handOver } from '../handover.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
 import { readTemplate } from './table.ts'
@@ -45,8 +45,12 @@ export async function copyTemplate(
   try {
     await createCopy(admin, database, from)
     const hasSettings = await copySettings(admin, from, database)
-    const role = await handOver(gateway, admin, owner)
-    const version = await finish(gateway, database, origin, started)
+    let version = ''
+    const role = await handOver(gateway, admin, owner, async (sql) => {
+      await writeDeployment(sql, origin, started)
+      const [row] = await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION)
+      version = row!.version
+    })
     const { functions } = template.result!
     gateway.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
       database,
@@ -134,32 +138,25 @@ function quoteLiteral(text: string): string {
   return `E'${text.replace(/[\\']/g, '\\$&')}'`
 }
 
-/**
- * The copy's ledger says of its deploy when it was, and who asked for it.
- * @returns the version of its functions
- */
-async function finish(
-  gateway: Gateway,
-  database: string,
+/** The copy's ledger says of its deploy when it was, and who asked for it. */
+async function writeDeployment(
+  sql: Sql,
   { requestId, address }: DeployOrigin,
   started: number,
-): Promise<string> {
-  return asGateway(gateway, database, async (sql) => {
-    const [row] = await sql<{ version: string }[]>`
-      with last as (
-        select max(id) as id from public._db_gateway_deployments where status = 'completed'
-      ),
-      others as (
-        delete from public._db_gateway_deployments d using last where d.id <> last.id
-      ),
-      own as (
-        update public._db_gateway_deployments d
-        set deployed_at = now(), request_id = ${requestId}, address = ${address},
-          execution_time_ms = ${Math.round(performance.now() - started)}
-        from last where d.id = last.id
-      )
-      update public._db_gateway_migrations set applied_at = now()
-    `.then(() => sql.unsafe<{ version: string }[]>(SCHEMA_VERSION))
-    return row!.version
-  })
+): Promise<void> {
+  await sql`
+    with last as (
+      select max(id) as id from public._db_gateway_deployments where status = 'completed'
+    ),
+    others as (
+      delete from public._db_gateway_deployments d using last where d.id <> last.id
+    ),
+    own as (
+      update public._db_gateway_deployments d
+      set deployed_at = now(), request_id = ${requestId}, address = ${address},
+        execution_time_ms = ${Math.round(performance.now() - started)}
+      from last where d.id = last.id
+    )
+    update public._db_gateway_migrations set applied_at = now()
+  `
 }
