@@ -37,7 +37,8 @@ export interface CodeResult {
 }
 
 /** The sections whose files are run again when they change. */
-const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
+/** The sections that a deploy replaces. */
+export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
 
 /** What a deploy knows before it turns to the code. */
 /** What a deploy of code says: what became of it, and of what it warns. */

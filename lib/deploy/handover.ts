@@ -48,12 +48,17 @@ export async function asGateway<T>(
  * created where it is missing, has everything else in it: the first time for a new database, and
  * for one that was made before there was such a role, or was restored. The ledger is made anew where
  * others may have worked in it as the gateway. `admin` is a connection to the administrative
- * database.
+ * database. `also` is done in the same transaction in the owner's database, as the gateway's role.
  * @returns the role; null where platforms share the gateway's
  * @throws {GatewayError} name_conflict where the database, or what goes by the names of the ledger,
  *   is not the gateway's to hand over
  */
-export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Promise<string | null> {
+export async function handOver(
+  gateway: Gateway,
+  admin: Sql,
+  owner: Owner,
+  also: (sql: Sql) => Promise<void> = async () => {},
+): Promise<string | null> {
   const database = databaseName(owner)
   const role = await gateway.roles.ensure(admin, owner.platform)
   if (role !== null) await checkMayTake(admin, database, role)
@@ -75,6 +80,7 @@ export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Prom
     }
     await carryOver(sql)
     await markCatalog(sql, gateway.catalogId)
+    await also(sql)
     await sql.unsafe('commit')
   })
   await setRole(admin, owner, role)

@@ -26,6 +26,8 @@ import {
 } from './result.ts'
 import { retireSessions } from './retire-sessions.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
+import { copyTemplate } from './templates/copy.ts'
+import { withProof } from './templates/proof.ts'
 import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
@@ -69,7 +71,8 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
 
   // Containers that start together send the same: the first one's deploy is that of all, and so is
   // its failure. Who comes after that tries again.
-  const isPlain = flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun
+  const isPlain =
+    flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
   if (running) {
@@ -77,7 +80,9 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
     return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
   }
 
-  const deploying = registerAlone(gateway, request)
+  const deploying = withProof(gateway, request, false, () => registerAlone(gateway, request)).then(
+    ({ value, warnings }) => ({ ...value, warnings: [...value.warnings, ...warnings] }),
+  )
   if (!isPlain) return deploying
   gateway.registering.set(key, deploying)
   try {
@@ -100,6 +105,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
       deployFirst,
       !flags.dryRun,
       request.onDatabase,
+      (admin) => copyTemplate(gateway, admin, request),
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) {
