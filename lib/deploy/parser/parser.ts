@@ -1,11 +1,12 @@
 import { Worker } from 'node:worker_threads'
+import type { BodyNames } from './body-names.ts'
 import type { ReadStatement } from './read.ts'
 import type { Statement } from './statement.ts'
 
 /** What the thread is asked. */
 export interface Question {
   id: number
-  task: 'split' | 'read'
+  task: 'split' | 'read' | 'body names'
   text: string
 }
 
@@ -42,6 +43,11 @@ export function splitStatements(text: string): Promise<Statement[]> {
 /** What PostgreSQL's own parser says of one statement. */
 export function readStatement(text: string): Promise<ReadStatement> {
   return ask('read', text) as Promise<ReadStatement>
+}
+
+/** What the body of a CREATE FUNCTION in PL/pgSQL names. */
+export function bodyNamesIn(text: string): Promise<BodyNames> {
+  return ask('body names', text) as Promise<BodyNames>
 }
 
 function ask(task: Question['task'], text: string): Promise<unknown> {
