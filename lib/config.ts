@@ -46,6 +46,8 @@ export interface Config extends SiteRules {
   lockTimeoutMs: number
   /** Of all of a deploy to one database. */
   deployTimeoutMs: number
+  /** Whether each archive of a platform has a template database. */
+  templates: boolean
   /** Databases that are deployed to at once. */
   migrateConcurrency: number
   /** Deploys that wait for that. */
@@ -72,6 +74,10 @@ export interface Config extends SiteRules {
   /** Undefined: HTTP without TLS. */
   tls: TlsFiles | undefined
   auditRetentionDays: number
+  /** What /register does with an archive older than the one in place. */
+  olderArchives: 'ignore' | 'deploy'
+  /** Archives of each platform that are kept for /admin/revert. */
+  keptArchives: number
   logLevel: LogLevel
 }
 
@@ -188,8 +194,9 @@ export function readConfig(env: Environment): Config {
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
     callableSchemas: optional('CALLABLE_SCHEMAS', schemaNames),
-    lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
+    lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 30),
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
+    templates: parsed('TEMPLATES', 'on', onOrOff),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     maxWaitingDeploys: integer('MAX_WAITING_DEPLOYS', 1000, 0, 1_000_000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
@@ -212,6 +219,8 @@ export function readConfig(env: Environment): Config {
     allowedOrigins: parsed('ALLOWED_ORIGINS', '', parseOrigins),
     allowedHosts: optional('ALLOWED_HOSTS', parseHosts),
     tls: cert && key ? { cert, key, clientCa } : undefined,
+    olderArchives: parsed('OLDER_ARCHIVES', 'ignore', olderArchives),
+    keptArchives: integer('KEPT_ARCHIVES', 20, 0, 1000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
@@ -225,6 +234,11 @@ function secretText(value: string): string {
   throw new Error(
     `has ${value.length} characters and needs ${MIN_SECRET_LENGTH}, such as of "openssl rand -hex 32"`,
   )
+}
+
+function onOrOff(value: string): boolean {
+  if (value === 'on' || value === 'off') return value === 'on'
+  throw new Error(`"${value}" is not on or off`)
 }
 
 /** `shared-role` is how /health names it. */
@@ -260,6 +274,11 @@ function schemaNames(value: string): string[] {
 function bearerToken(value: string): string {
   if (/^[!-~]+$/.test(value)) return value
   throw new Error('has other characters than ASCII, or a space')
+}
+
+function olderArchives(value: string): 'ignore' | 'deploy' {
+  if (value === 'ignore' || value === 'deploy') return value
+  throw new Error(`"${value}" is not ignore or deploy`)
 }
 
 function logLevel(value: string): LogLevel {

@@ -20,6 +20,9 @@ const WAIT_MS = 60_000
 /** Between two looks at the lock that a deploy holds. */
 const DEPLOY_POLL_MS = 50
 
+/** All that comes behind it waits as long. */
+const MAX_LOCK_WAIT_MS = 5_000
+
 /**
  * Runs `work` in a platform's database as the gateway's own role. What the platform has made there,
  * or has set for the database, must not come into it: names are found in pg_catalog alone.
@@ -36,7 +39,7 @@ export async function asGateway<T>(
       set role none;
       set search_path = pg_catalog, pg_temp;
       set default_transaction_read_only = off;
-      set lock_timeout = ${config.lockTimeoutMs};
+      set lock_timeout = ${Math.min(config.lockTimeoutMs, MAX_LOCK_WAIT_MS)};
     `)
     return await work(connection.sql)
   } catch (error) {
@@ -51,12 +54,17 @@ export async function asGateway<T>(
  * created where it is missing, has everything else in it: the first time for a new database, and
  * for one that was made before there was such a role, or was restored. The ledger is made anew where
  * others may have worked in it as the gateway. `admin` is a connection to the administrative
- * database.
+ * database. `also` is done in the same transaction in the owner's database, as the gateway's role.
  * @returns the role; null where platforms share the gateway's
  * @throws {GatewayError} name_conflict where the database, or what goes by the names of the ledger,
  *   is not the gateway's to hand over
  */
-export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Promise<string | null> {
+export async function handOver(
+  gateway: Gateway,
+  admin: Sql,
+  owner: Owner,
+  also: (sql: Sql) => Promise<void> = async () => {},
+): Promise<string | null> {
   const database = databaseName(owner)
   const role = await gateway.roles.ensure(admin, owner.platform)
   if (role !== null) await checkMayTake(admin, database, role)
@@ -75,7 +83,9 @@ export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Prom
       await closeLedger(sql, role)
       await giveAway(sql, database, role, previous)
     }
-    await sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}; commit`)
+    await sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}`)
+    await also(sql)
+    await sql.unsafe('commit')
   })
   await setRole(admin, owner, role)
   gateway.catalog.note({ database, platform: owner.platform, role })

@@ -28,13 +28,14 @@ export async function leaseForDeploy(gateway: Gateway, owner: Owner): Promise<De
   const makeReady = () => pools.use(gateway.server.database, (sql) => handOver(gateway, sql, owner))
   if (!isHandedOver(gateway, owner)) await makeReady()
   for (let attempt = 1; ; attempt++) {
-    const lease = await pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
+    let lease: Lease | undefined
     try {
+      lease = await pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
       const ledgerKey = await findKey(gateway, lease.sql, database)
       if (ledgerKey !== undefined) return { lease, ledgerKey }
       lease.release()
     } catch (error) {
-      lease.release(error)
+      lease?.release(error)
       const isRefused = isLogInRefused(error)
       if (!(isRefused || isShutOut(error)) || attempt > 1) throw fromPostgres(error, database)
       if (isRefused) roles.doubt(owner.platform)

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
 import type { Budget } from './budget.ts'
+import { joinCalls } from './call-sessions.ts'
 import { type Backend, sendCancel } from './cancel.ts'
 import { createDriver, type Sql } from './driver.ts'
 import { directRoute, type Route } from './route.ts'
@@ -81,6 +82,8 @@ export class Connection {
   mode: 'shared' | 'exclusive' = 'exclusive'
   /** It is closed, rather than used again, when it is given back. */
   isSpent = false
+  /** The database has changed, or is about to: it is spent, and its session may be ended. */
+  isRetired = false
   /** Something may be left in its session that the next call must not find. */
   needsReset = false
   /** Told of what NOTIFY says, where it listens. */
@@ -337,17 +340,19 @@ export class Connection {
   }
 
   #openSession(): Promise<Session> {
-    const session = this.#opening.then(({ socket }) => {
+    const session = this.#opening.then(async ({ socket }) => {
       // An error that it throws ends the session, and is that of all queries that are not settled.
       const onParameter = (name: string, value: string) => {
         this.#onParameter(name, value)
         if (name === 'client_encoding' && value !== ENCODING) throw otherEncoding(value)
       }
       const opened = new Session(socket, { onParameter })
+      await joinCalls(opened, this.database, this.#connectTimeoutMs)
       this.#session = opened
       return opened
     })
-    session.catch(() => {})
+    // Before anybody who waits for it is told.
+    session.catch(() => this.destroy())
     return session
   }
 
