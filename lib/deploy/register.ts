@@ -11,6 +11,7 @@ import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
+import { isInOrder, orderOf } from './in-order.ts'
 import { findInPlace } from './ledger.ts'
 import { findSuperseding } from './older/ledger.ts'
 import type { Older } from './older/older.ts'
@@ -25,6 +26,8 @@ import {
 } from './result.ts'
 import { retireSessions } from './retire-sessions.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
+import { copyTemplate } from './templates/copy.ts'
+import { withProof } from './templates/proof.ts'
 import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
@@ -68,7 +71,8 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
 
   // Containers that start together send the same: the first one's deploy is that of all, and so is
   // its failure. Who comes after that tries again.
-  const isPlain = flags.allow.size === 0 && !flags.repair && !flags.dryRun
+  const isPlain =
+    flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
   if (running) {
@@ -76,7 +80,9 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
     return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
   }
 
-  const deploying = registerAlone(gateway, request)
+  const deploying = withProof(gateway, request, false, () => registerAlone(gateway, request)).then(
+    ({ value, warnings }) => ({ ...value, warnings: [...value.warnings, ...warnings] }),
+  )
   if (!isPlain) return deploying
   gateway.registering.set(key, deploying)
   try {
@@ -99,6 +105,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
       deployFirst,
       !flags.dryRun,
       request.onDatabase,
+      (admin) => copyTemplate(gateway, admin, request),
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) {
@@ -147,14 +154,14 @@ async function deployTo(
     const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
     return gateway.deployments.record({ ...about, ...ended })
   }
-  const lease = await leaseForDeploy(gateway, owner)
+  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   onOpen?.()
   try {
     if (!flags.dryRun && older !== 'revert')
       await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
-      ledgerKey: gateway.secret.ledgerKeyOf(database),
+      ledgerKey,
       archive,
       older: { how: older, owner },
       flags,
@@ -236,10 +243,13 @@ async function findUnchanged(
     const found = await gateway.pools.use(
       database,
       async (sql) => {
-        const functionsDeployed = await findInPlace(sql, archive.checksum)
+        const [functionsDeployed, superseding, isFit] = await Promise.all([
+          findInPlace(sql, archive.checksum),
+          older === 'ignore' ? findSuperseding(sql, archive.checksum) : undefined,
+          isInOrder(sql, orderOf(gateway)),
+        ])
+        if (!isFit) return undefined
         if (functionsDeployed !== undefined) return { functionsDeployed }
-        const superseding =
-          older === 'ignore' ? await findSuperseding(sql, archive.checksum) : undefined
         return superseding && { superseding }
       },
       { waitMs: DEPLOY_WAIT_MS },

@@ -13,7 +13,7 @@ import { snapshot } from '../helpers/snapshot.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
-  gateway = await startTestGateway({ LOCK_TIMEOUT_SECS: '1' })
+  gateway = await startTestGateway({ LOCK_TIMEOUT_SECS: '4' })
 })
 afterAll(() => gateway.stop())
 
