@@ -5,7 +5,8 @@ import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
-import { asGateway, handOver } from './handover.ts'
+import { checkAdoptable } from './adoption.ts'
+import { handOver } from './handover.ts'
 
 /** Told of a database that was created, or dropped again. */
 export type OnDatabase = (change: 'created' | 'dropped') => void
@@ -20,8 +21,8 @@ const INSUFFICIENT_PRIVILEGE = '42501'
 /**
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
- * database is dropped again. One that is there already, but in no catalog, is taken over where it is empty or has the
- * ledger of a gateway.
+ * database is dropped again. One that is there already, but not in the catalog, is taken over where it
+ * is empty or has the ledger of a gateway, and is of no other catalog.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
  */
@@ -38,7 +39,7 @@ export async function ensureDatabase<T>(
     if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
     const exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
-    if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
+    if (exists) await checkAdoptable(gateway, admin, name)
     if (!exists) {
       await createDatabase(admin, name, gateway.config.baseTemplate)
       onDatabase('created')
@@ -154,38 +155,10 @@ async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise
   }
 }
 
-/** Whether a database that no catalog knows may be taken: nobody else's things are in it. */
-async function isAdoptable(gateway: Gateway, name: string): Promise<boolean> {
-  const [row] = await asGateway(
-    gateway,
-    name,
-    (sql) => sql<{ adoptable: boolean }[]>`
-      select to_regclass('public._db_gateway_migrations') is not null
-        or not exists (
-          select from pg_class
-          where relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-            and relnamespace::regnamespace::text not like 'pg\\_toast%'
-          union all
-          select from pg_proc
-          where pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-        ) as adoptable
-    `,
-  )
-  return row?.adoptable ?? false
-}
-
 function nameConflict(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
     `${describeOwner(owner)} would have the database ${name}, which belongs to another platform or tenant`,
-    { database: name },
-  )
-}
-
-function notOurs(name: string): GatewayError {
-  return new GatewayError(
-    'name_conflict',
-    `There is a database ${name} on the server that the gateway did not make`,
     { database: name },
   )
 }

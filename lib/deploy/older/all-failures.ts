@@ -1,7 +1,7 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { type ErrorDetails, GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
-import type { CodeResult } from '../code.ts'
+import type { CodeDeployed } from '../code.ts'
 import type { Ledger } from '../ledger.ts'
 import { isLockError } from '../tries.ts'
 import { codeOf } from './code-sections.ts'
@@ -23,8 +23,8 @@ export async function deployNamingAll(
   sql: Sql,
   archive: SchemaArchive,
   ledger: Ledger,
-  run: (archive: SchemaArchive, ledger: Ledger) => Promise<CodeResult>,
-): Promise<CodeResult> {
+  run: (archive: SchemaArchive, ledger: Ledger) => Promise<CodeDeployed>,
+): Promise<CodeDeployed> {
   const failed = new Map<string, GatewayError>()
   for (;;) {
     const rest = codeOf(archive, ledger, new Set(failed.keys()))

@@ -4,6 +4,7 @@ import { deployCode } from '../code.ts'
 import type { Job } from '../deploy.ts'
 import type { Ledger } from '../ledger.ts'
 import type { LedgerWriter } from '../ledger-writer.ts'
+import type { ResetSession } from '../objects/run.ts'
 import { runsOnlyCode } from '../only-code.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
 import { TableWatch } from '../table-watch.ts'
@@ -25,6 +26,7 @@ export async function goBack(
   job: Job,
   ledger: Ledger,
   superseding: Superseding | undefined,
+  reset: ResetSession,
 ): Promise<DeployResult | undefined> {
   const { archive, database, older } = job
   if (!older || (older.how !== 'revert' && !superseding)) return undefined
@@ -45,7 +47,7 @@ export async function goBack(
   const watch = await TableWatch.start(sql, database, watching, allow.has('data_loss'), dryRun)
   if (!dryRun) watch.onRetype = job.retire
   const result = await deployNamingAll(sql, archive, ledger, (archive, ledger) =>
-    deployCode(sql, writer, database, archive, ledger, watch.ask),
+    deployCode(sql, writer, database, archive, ledger, watch.ask, { isCheckDue: true, reset }),
   )
   const { changes, warnings } = await watch.finish()
   return {
@@ -54,7 +56,7 @@ export async function goBack(
     isUnchanged: false,
     isBack: true,
     tableChanges: changes,
-    warnings: [...warnings, backWarning(job, ledger)],
+    warnings: [...result.warnings, ...warnings, backWarning(job, ledger)],
   }
 }
 
