@@ -54,10 +54,10 @@ export default defineHandler({
       const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
       return {
         status: form.flags.dryRun ? 'dry_run' : 'completed',
-        ...summarize(results),
+        ...(await summarize(results)),
         checksum: form.archive.checksum,
         warnings: [...form.archive.warnings, ...new Set(warnings), ...newTenants],
-        ...(form.flags.dryRun && { plan: plansOf(results) }),
+        ...(form.flags.dryRun && { plan: await plansOf(results) }),
         execution_time_ms: Math.round(performance.now() - started),
       }
     }

@@ -194,7 +194,7 @@ export function readConfig(env: Environment): Config {
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
     callableSchemas: optional('CALLABLE_SCHEMAS', schemaNames),
-    lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 5),
+    lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 30),
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
     templates: parsed('TEMPLATES', 'on', onOrOff),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),

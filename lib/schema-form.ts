@@ -35,6 +35,7 @@ export const REGISTER_FIELDS = [
   'allow',
   'force',
   'repair',
+  'retry',
   'dry_run',
   'strict',
 ] as const
@@ -49,8 +50,8 @@ const OVERHEAD_BYTES = 64 * 1024
 
 /**
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `allow`,
- * `force`, `repair`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones that the
- * endpoint takes.
+ * `force`, `repair`, `retry`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones
+ * that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
  */
@@ -74,6 +75,7 @@ export async function readSchemaForm(
   const flags = {
     allow: parseAllow(fields),
     repair: parseFlag(fields, 'repair'),
+    retry: parseFlag(fields, 'retry'),
     dryRun: parseFlag(fields, 'dry_run'),
     strict: parseFlag(fields, 'strict'),
   }

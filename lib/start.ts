@@ -95,6 +95,7 @@ export async function startGateway(
     await prepareIsolation(gateway)
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareLeft)
+    await gateway.deployments.prepare()
     gateway.gateways.begin()
     await gateway.listener.open()
     await gateway.gateways.join(cap)

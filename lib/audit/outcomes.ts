@@ -15,12 +15,13 @@ const MAX_NAMES = 50
 
 /** What /register and /migrate are asked for. */
 export function describeForm({ archive, flags }: SchemaForm): Record<string, unknown> {
-  const { allow, repair, dryRun, strict } = flags
+  const { allow, repair, retry, dryRun, strict } = flags
   return {
     checksum: archive.checksum,
     ...(allow.size === ALLOWANCES.length && { force: true }),
     ...(allow.size > 0 && { allow: [...allow] }),
     ...(repair && { repair }),
+    ...(retry && { retry }),
     ...(dryRun && { dry_run: true }),
     ...(strict && { strict }),
   }

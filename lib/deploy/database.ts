@@ -5,7 +5,8 @@ import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
-import { asGateway, handOver } from './handover.ts'
+import { checkAdoptable } from './adoption.ts'
+import { handOver } from './handover.ts'
 import { isReserved } from './templates/names.ts'
 
 /** Told of a database that was created, or dropped again. */
@@ -27,8 +28,9 @@ const INSUFFICIENT_PRIVILEGE = '42501'
 /**
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
- * database is dropped again. One that is there already, but in no catalog, is taken over where it is empty or has the
- * ledger of a gateway. `copy` may make a new one that needs no more, instead.
+ * database is dropped again. One that is there already, but not in the catalog, is taken over where it
+ * is empty or has the ledger of a gateway, and is of no other catalog. `copy` may make a new one that
+ * needs no more, instead.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
  */
@@ -47,7 +49,7 @@ export async function ensureDatabase<T>(
     if (isReserved(name)) throw reserved(owner, name)
     const exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
-    if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
+    if (exists) await checkAdoptable(gateway, admin, name)
     const copied = exists || !keep ? undefined : await copy(admin)
     if (!exists && !copied) await createDatabase(admin, name, gateway.config.baseTemplate)
     if (!exists) onDatabase('created')
@@ -162,26 +164,6 @@ export async function dropDatabase(gateway: Gateway, admin: Sql, name: string): 
   }
 }
 
-/** Whether a database that no catalog knows may be taken: nobody else's things are in it. */
-async function isAdoptable(gateway: Gateway, name: string): Promise<boolean> {
-  const [row] = await asGateway(
-    gateway,
-    name,
-    (sql) => sql<{ adoptable: boolean }[]>`
-      select to_regclass('public._db_gateway_migrations') is not null
-        or not exists (
-          select from pg_class
-          where relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-            and relnamespace::regnamespace::text not like 'pg\\_toast%'
-          union all
-          select from pg_proc
-          where pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-        ) as adoptable
-    `,
-  )
-  return row?.adoptable ?? false
-}
-
 function nameConflict(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
@@ -194,14 +176,6 @@ function reserved(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
     `${describeOwner(owner)} would have the database ${name}, which is a name of the gateway's own`,
-    { database: name },
-  )
-}
-
-function notOurs(name: string): GatewayError {
-  return new GatewayError(
-    'name_conflict',
-    `There is a database ${name} on the server that the gateway did not make`,
     { database: name },
   )
 }

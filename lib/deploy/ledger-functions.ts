@@ -40,6 +40,10 @@ export const LEDGER_FUNCTIONS = `
     from jsonb_to_recordset(changes -> 'renamed') as r (name text, renamed text)
     where m.migration_file = r.name;
 
+    delete from public._db_gateway_migrations m
+    using jsonb_to_recordset(changes -> 'undone') as r (name text)
+    where m.migration_file = r.name and m.status = 'begun';
+
     insert into public._db_gateway_migrations as m (migration_file, checksum, status, error)
     select name, checksum, status, error
     from jsonb_to_recordset(changes -> 'migrations')

@@ -25,7 +25,7 @@ const TABLES = `
     section text not null,
     name text not null,
     checksum text not null,
-    -- what the file made: {"kind": "function", "name": "schema.name(types)"}
+    -- what the file made: {"kind": "function", "identity": "schema.name(types)"}
     objects jsonb not null default '[]',
     deployed_at timestamptz not null default now(),
     primary key (section, name)
@@ -66,11 +66,11 @@ const CARRY_OVER = `
       select * from (values
         ('types', $x$'[]'$x$),
         ('functions', $x$coalesce((
-          select jsonb_agg(jsonb_build_object('kind', 'function', 'name', made))
+          select jsonb_agg(jsonb_build_object('kind', 'function', 'identity', made))
           from unnest(functions) made
         ), '[]')$x$),
         ('views', $x$coalesce((
-          select jsonb_agg(jsonb_build_object('kind', 'view', 'name', made))
+          select jsonb_agg(jsonb_build_object('kind', 'view', 'identity', made))
           from unnest(views) made
         ), '[]')$x$),
         ('seeders', $x$'[]'$x$)

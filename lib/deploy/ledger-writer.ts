@@ -1,5 +1,6 @@
 import type { Section } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { isPostgresError } from '../postgres/errors.ts'
 import { type Sent, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import type { LedgerObject } from './ledger.ts'
@@ -10,8 +11,6 @@ export interface DeploymentRecord {
   status: 'completed' | 'failed'
   archiveChecksum: string
   tablesChecksum: string | null
-  /** Of what the catalogs have of the archive's objects now; null where that is not known. */
-  catalogDigest: string | null
   requestId: string
   address: string
   migrationsApplied: string[]
@@ -44,6 +43,7 @@ export class LedgerWriter {
   #number: number
   #migrations: object[] = []
   #renamed: object[] = []
+  #undone: object[] = []
   #files: object[] = []
   #gone: object[] = []
   #deployments: object[] = []
@@ -69,6 +69,11 @@ export class LedgerWriter {
     this.#renamed.push({ name, renamed })
   }
 
+  /** A migration that was about to run outside of a transaction, and left nothing. */
+  forgetMigration(name: string): void {
+    this.#undone.push({ name })
+  }
+
   /** A file that is in place, and what it made. */
   setFile(section: FileSection, { name, checksum }: Named, objects: LedgerObject[] = []): void {
     this.#files.push({ section, name, checksum, objects })
@@ -85,7 +90,6 @@ export class LedgerWriter {
       status: record.status,
       archive_checksum: record.archiveChecksum,
       tables_checksum: record.tablesChecksum,
-      catalog_digest: record.catalogDigest,
       request_id: record.requestId,
       address: record.address,
       migrations_applied: record.migrationsApplied,
@@ -102,11 +106,12 @@ export class LedgerWriter {
 
   /**
    * Sends what was collected since the last time, in a query without parameters: postgres.js would
-   * ask what they are first.
+   * ask what they are first. `digest` is an expression of SQL: the deploy's catalog digest.
    */
-  send(): Sent {
+  send(digest?: string): Sent {
     const changes = JSON.stringify({
       renamed: this.#renamed,
+      undone: this.#undone,
       migrations: lastOfEach(this.#migrations as Named[]),
       gone: this.#gone,
       files: this.#files,
@@ -114,16 +119,26 @@ export class LedgerWriter {
     })
     this.#migrations = []
     this.#renamed = []
+    this.#undone = []
     this.#gone = []
     this.#files = []
     this.#deployments = []
     const number = this.#number++
-    return send(
+    const given = `${quoteLiteral(changes)}::pg_catalog.jsonb`
+    const all = digest
+      ? `pg_catalog.jsonb_set(${given}, '{deployments,0,catalog_digest}', pg_catalog.to_jsonb((${digest})))`
+      : given
+    const query = send(
       this.#sql.unsafe(
         `select _db_gateway.write('${keyOf(this.#key, number)}', ` +
-          `'${digestOf(this.#key, number + 1)}', ${quoteLiteral(changes)})`,
+          `'${digestOf(this.#key, number + 1)}', ${all})`,
       ),
     )
+    return query.catch((error: unknown) => {
+      // It tells of the gateway's own function.
+      if (isPostgresError(error)) error.where = ''
+      throw error
+    })
   }
 }
 

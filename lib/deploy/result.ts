@@ -22,6 +22,8 @@ export interface DeployFlags {
   allow: ReadonlySet<Allowance>
   /** Edited migrations are taken for what was applied, without running them. */
   repair: boolean
+  /** A migration outside of a transaction that was begun and not finished runs again. */
+  retry?: boolean
   /** Everything is run and rolled back. */
   dryRun: boolean
   /** A new tenant has to be possible with the archive before anything is touched. */
@@ -71,6 +73,8 @@ export function unchangedResult(functionsDeployed: number): DeployResult {
     functionsDropped: [],
     viewsChanged: [],
     viewsDropped: [],
+    othersChanged: [],
+    othersDropped: [],
     seedersApplied: [],
     tableChanges: [],
     locks: [],
@@ -97,6 +101,7 @@ export function toPlan(database: string, result: DeployResult, executionTimeMs: 
       drop: result.functionsDropped,
     },
     views: { change: result.viewsChanged, drop: result.viewsDropped },
+    others: { change: result.othersChanged, drop: result.othersDropped },
     tables_created: result.tablesCreated,
     table_changes: result.tableChanges.map(withoutOid),
     schema_validation: result.differences,

@@ -184,6 +184,14 @@ export class TableWatch {
     this.#base = this.#last
   }
 
+  /** To be called after a commit: from now on others may write into what the deploy has made or asked about. */
+  committed(): void {
+    this.#unchecked.clear()
+    this.#known = new Known(this.#last)
+    this.#asked.clearPassed()
+    this.#base = this.#last
+  }
+
   /**
    * To be called after a file that ran outside of transactions.
    * @returns what it lost without having been asked; it cannot be undone
@@ -193,10 +201,7 @@ export class TableWatch {
     this.#last = await sendTables(this.#sql)
     const isAllowed = this.#mayLose || mayLoseData(file)
     const losses = isAllowed ? [] : await this.#hiddenLosses()
-    this.#unchecked.clear()
-    this.#known = new Known(this.#last)
-    this.#asked.clearPassed()
-    this.#base = this.#last
+    this.committed()
     return losses.map(
       (loss) =>
         `${file.path}: dynamic SQL took away ${describe(loss)}; it was not asked about, and cannot be undone outside of a transaction`,

@@ -87,7 +87,7 @@ export const READ_STATE = `
       from pg_proc where pronamespace = 'public'::regnamespace
     ) as functions,
     array(
-      select regexp_replace(o ->> 'name', '^public\\.(\\w+)\\(.*$', '\\1')
+      select regexp_replace(o ->> 'identity', '^public\\.(\\w+)\\(.*$', '\\1')
       from _db_gateway_files, jsonb_array_elements(objects) as o
       where section = 'functions' order by 1
     ) as "ledgerFunctions",

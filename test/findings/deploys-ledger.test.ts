@@ -40,10 +40,10 @@ const FIRST_VERSION = `
   insert into public._db_gateway_types
     select name, checksum from public._db_gateway_files where section = 'types';
   insert into public._db_gateway_functions
-    select name, checksum, array(select o ->> 'name' from jsonb_array_elements(objects) o)
+    select name, checksum, array(select o ->> 'identity' from jsonb_array_elements(objects) o)
     from public._db_gateway_files where section = 'functions';
   insert into public._db_gateway_views
-    select name, checksum, array(select o ->> 'name' from jsonb_array_elements(objects) o)
+    select name, checksum, array(select o ->> 'identity' from jsonb_array_elements(objects) o)
     from public._db_gateway_files where section = 'views';
   insert into public._db_gateway_seeders
     select name, checksum from public._db_gateway_files where section = 'seeders';
@@ -74,11 +74,11 @@ test('the tables of the first version are carried over: nothing runs again', asy
     {
       section: 'functions',
       name: 'motto.pssql',
-      objects: [{ kind: 'function', name: 'public.motto()' }],
+      objects: [{ kind: 'function', identity: 'public.motto()' }],
     },
     { section: 'seeders', name: 'item.pssql', objects: [] },
     { section: 'types', name: 'mood.pssql', objects: [] },
-    { section: 'views', name: 'items.pssql', objects: [{ kind: 'view', name: '"items"' }] },
+    { section: 'views', name: 'items.pssql', objects: [{ kind: 'view', identity: '"items"' }] },
   ])
   // What is gone from the archive goes from the database: the ledger knows where it came from.
   const { 'functions/motto.pssql': _, ...less } = more

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Json, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 import { lossesOf, newPlatform, next, type Platform } from '../helpers/loss.ts'
-import type { Files } from '../helpers/platforms.ts'
+import { type Files, textFunction } from '../helpers/platforms.ts'
 import { snapshot } from '../helpers/snapshot.ts'
 
 // A9: which statements are asked about, and how all of them are told.
@@ -128,5 +128,39 @@ describe('a dry run', () => {
       'data_loss rows_deleted part',
       'data_loss table_dropped halved',
     ])
+  })
+})
+
+describe('A7: an archive', () => {
+  test.each(['tables/box.pssql', 'seeders/001_box.pssql'])(
+    'without %s is refused',
+    async (path) => {
+      const { deploy } = await newPlatform(gateway, {
+        ...BASE,
+        'tables/box.pssql': 'create table box (id int);',
+        'seeders/001_box.pssql': 'insert into box values (1);',
+      })
+      const answer = await deploy({ [path]: undefined })
+      expect([answer.status, answer.body.error]).toEqual([409, 'functions_missing'])
+      expect(answer.body.sections).toEqual([path.split('/')[0]])
+      const allowed = await deploy({ [path]: undefined }, { allow: 'functions_missing' })
+      expect(allowed.body).toMatchObject({ status: 'ready' })
+    },
+  )
+
+  test('may rename the one function that it has, or both', async () => {
+    const functions = (...names: string[]) => ({
+      'functions/all.pssql': names
+        .flatMap((name) => Object.values(textFunction(name, name)))
+        .join('\n'),
+    })
+    const { deploy } = await newPlatform(gateway, { ...BASE, ...functions('a') })
+    expect((await deploy(functions('b'))).body).toMatchObject({ status: 'ready' })
+    expect((await deploy(functions('c', 'd'))).body).toMatchObject({ status: 'ready' })
+    expect((await deploy(functions('e', 'f'))).body).toMatchObject({ status: 'ready' })
+    expect((await deploy(functions('g', 'h', 'i'))).body).toMatchObject({ status: 'ready' })
+    const answer = await deploy(functions('j', 'k', 'l'))
+    expect([answer.status, answer.body.functions]).toEqual([409, ['g', 'h', 'i']])
+    expect((await deploy(functions('g'))).body).toMatchObject({ error: 'functions_missing' })
   })
 })

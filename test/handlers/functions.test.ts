@@ -44,7 +44,7 @@ test('the ledger knows which file made which function', async () => {
   })
   const rows = await queryDatabase(
     database,
-    `select name as file, jsonb_path_query_array(objects, '$.name') as functions
+    `select name as file, jsonb_path_query_array(objects, '$.identity') as functions
      from _db_gateway_files where section = 'functions' order by name`,
   )
   expect(rows.map((row) => [row.file, row.functions.sort()])).toEqual([

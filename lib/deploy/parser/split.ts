@@ -1,4 +1,5 @@
 import { type Node, parseSync } from 'libpg-query'
+import { factsOf } from './facts.ts'
 import { hiddenIn } from './hidden.ts'
 import { madeBy, pathSetBy } from './makes.ts'
 import { sqlName, strings } from './names.ts'
@@ -41,6 +42,7 @@ export function splitStatements(text: string): Statement[] {
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
       hidden: hiddenIn(stmt),
+      facts: factsOf(stmt),
       isCode,
     }
   })

@@ -1,3 +1,4 @@
+import { type Facts, NO_FACTS } from './facts.ts'
 import type { Hidden } from './hidden.ts'
 import type { Made } from './makes.ts'
 import type { Reference } from './references.ts'
@@ -28,6 +29,7 @@ export interface Statement {
   hidden: Hidden | undefined
   /** It makes or describes functions and views alone: no table changes, nothing is executed. */
   isCode: boolean
+  facts: Facts
 }
 
 /** A text of which nothing is known. */
@@ -45,6 +47,7 @@ export function unread(text: string, offset = 0): Statement {
     risks: [],
     hidden: undefined,
     isCode: false,
+    facts: NO_FACTS,
   }
 }
 

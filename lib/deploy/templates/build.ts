@@ -141,14 +141,14 @@ async function runFiles(
   await createDatabase(admin, database, from ?? gateway.config.baseTemplate)
   const owner: Owner = { platform, tenantId: null, database }
   await handOver(gateway, admin, owner)
-  const lease = await leaseForDeploy(gateway, owner)
+  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   try {
     await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
-      ledgerKey: gateway.secret.ledgerKeyOf(database),
+      ledgerKey,
       archive,
-      flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
+      flags: { allow: new Set(), repair: false, retry: false, dryRun: false, strict: false },
       isNew: true,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),

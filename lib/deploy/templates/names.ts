@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type SchemaArchive, SECTIONS } from '../../archive/archive.ts'
-import { CODE_SECTIONS } from '../older/code-sections.ts'
+import { CODE_SECTIONS } from '../code.ts'
 
 /** What databases of the gateway's own are called: no platform's may be. */
 const RESERVED = '_db_gateway'
@@ -23,7 +23,7 @@ export function isReserved(database: string): boolean {
 export function baseOf({ files }: SchemaArchive): string {
   const hash = createHash('sha256')
   for (const section of SECTIONS.toSorted()) {
-    if (CODE_SECTIONS.has(section)) continue
+    if ((CODE_SECTIONS as readonly string[]).includes(section)) continue
     for (const { path, checksum } of files[section]) hash.update(`${path}\0${checksum}\0`)
   }
   return hash.digest('hex')
