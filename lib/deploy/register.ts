@@ -16,7 +16,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
-import { retireSessions } from './retire-sessions.ts'
+import { Retirement } from './retirement.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
 import { TimeLimit } from './time-limit.ts'
 
@@ -125,6 +125,7 @@ async function deployTo(
     address: origin.address,
   })
   const lease = await leaseForDeploy(gateway, owner)
+  const retirement = new Retirement(database, gateway.replicas?.all() ?? [])
   try {
     if (!flags.dryRun) await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
@@ -136,7 +137,7 @@ async function deployTo(
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
-      retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
+      retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
     })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
@@ -162,7 +163,13 @@ async function deployTo(
       gateway.replicas?.catchUp(database)
     }
     // Nobody waits for the session's end, which takes some milliseconds.
-    lease.discard().catch(() => {})
+    retirement
+      .end(lease.sql)
+      .then(
+        () => lease.discard(),
+        () => lease.discard(),
+      )
+      .catch(() => {})
   }
 }
 
