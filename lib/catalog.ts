@@ -111,16 +111,34 @@ export class Catalog {
     return entries
   }
 
+  /** Whether a platform has the database of a tenant, or with `tenantId` undefined any database. */
+  async has(platform: string, tenantId: string | null | undefined): Promise<boolean> {
+    const [found] = await this.use(
+      (sql) => sql`
+        select from _db_gateway_databases
+        where platform = ${platform}
+          ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
+        limit 1
+      `,
+    )
+    return found !== undefined
+  }
+
   /**
    * Writes down that a database was found to have an archive, where the catalog does not say so: a
    * gateway that was killed right after its deploy has not, nor has who restored a database.
-   * @returns whether the archive is kept, or was
+   * @returns whether the archive is kept, or was; and whether the catalog did not say so
    */
-  async confirmDeploy(owner: Owner, checksum: string): Promise<boolean> {
+  async confirmDeploy(
+    owner: Owner,
+    checksum: string,
+  ): Promise<{ isKept: boolean; isNews: boolean }> {
     const schema = { database: databaseName(owner), platform: owner.platform, checksum }
     const known = await this.use((sql) => readSchema(sql, schema))
-    if (known.isWritten) return known.isKept
-    return this.use((sql) => writeSchema(sql, { ...schema, how: 'seen' }))
+    if (known.isWritten) return { isKept: known.isKept, isNews: false }
+    const how = { seen: true as const, instead: known.instead }
+    const isKept = await this.use((sql) => writeSchema(sql, { ...schema, how }))
+    return { isKept, isNews: true }
   }
 
   /**

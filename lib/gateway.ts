@@ -4,6 +4,7 @@ import { StreamSlots } from './call/run/stream-slots.ts'
 import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
+import { Deployments } from './deploy/deployments/deployments.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
 import { Gateways, LOCK_CLASS } from './gateways.ts'
@@ -12,6 +13,7 @@ import { ByteBudget } from './http/byte-budget.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
+import { isShortage } from './postgres/errors.ts'
 import { Listener } from './postgres/listener.ts'
 import { Pools } from './postgres/pools.ts'
 import { probe } from './postgres/probe.ts'
@@ -52,6 +54,8 @@ export interface Gateway {
   gateways: Gateways
   /** The connection on which they tell each other of changes. */
   listener: Listener
+  /** Who deployed what when, of all databases. */
+  deployments: Deployments
   /** Deploys wait here for their turn, by database. */
   deploys: KeyedQueue
   /** Registers that run, by owner and archive. */
@@ -186,7 +190,17 @@ export function createGateway(
     }),
     gateways,
     listener,
-    deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),
+    deployments: new Deployments({
+      use: (work) => catalog.use(work),
+      useDatabase: (database, work) => useRepeatable(pools, database, work),
+      log,
+      retentionDays: config.auditRetentionDays,
+    }),
+    deploys: new KeyedQueue({
+      concurrency: deploys,
+      maxWaiting: config.maxWaitingDeploys,
+      isWorthAlone: isShortage,
+    }),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),

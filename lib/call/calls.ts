@@ -84,33 +84,35 @@ export class Calls {
 
   /** The same, with parameters from a URL. */
   get(target: CallTarget, name: string, params: UrlParameters): Promise<CallResult> {
-    const { client, database, limit, room } = target
-    return this.#run({
-      client,
-      database,
-      limit,
-      room,
-      name,
-      bind(overloads) {
-        return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)
-      },
-      settings: undefined,
-      primary: false,
-      mustOnlyRead: true,
-    })
+    return this.#run(toGet(target, name, params))
   }
 
   /** Runs a function and hands its rows on as they come, in its turn among other streams. */
-  async stream(
+  stream(
     target: CallTarget,
     request: CallRequest,
     as: 'json' | 'columns',
     sink: RowSink,
   ): Promise<Timing> {
-    const { client, database, limit } = target
+    return this.#stream(toRun(target, request), as, sink)
+  }
+
+  /** The same, as `get`. */
+  streamGet(
+    target: CallTarget,
+    name: string,
+    params: UrlParameters,
+    as: 'json' | 'columns',
+    sink: RowSink,
+  ): Promise<Timing> {
+    return this.#stream(toGet(target, name, params), as, sink)
+  }
+
+  async #stream(call: CallToRun, as: 'json' | 'columns', sink: RowSink): Promise<Timing> {
+    const { client, database, limit } = call
     const release = await this.#streams.take(database, client, limit?.deadline)
     try {
-      return await runStream(this.#parts, toRun(target, request), as, sink)
+      return await runStream(this.#parts, call, as, sink)
     } finally {
       release()
       this.#byHand.noticeCall(database)
@@ -173,5 +175,25 @@ function toRun({ client, database, limit, room }: CallTarget, request: CallReque
     room,
     primary,
     mustOnlyRead: false,
+  }
+}
+
+function toGet(
+  { client, database, limit, room }: CallTarget,
+  name: string,
+  params: UrlParameters,
+): CallToRun {
+  return {
+    client,
+    database,
+    limit,
+    room,
+    name,
+    bind(overloads) {
+      return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)
+    },
+    settings: undefined,
+    primary: false,
+    mustOnlyRead: true,
   }
 }

@@ -8,11 +8,12 @@ import { deployCode } from './code.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions } from './extensions.ts'
 import { lineOf } from './failure.ts'
-import { countFunctions, readKeyNumber, readLedger } from './ledger.ts'
+import { countFunctions, isInPlace, readKeyNumber, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
+import { CATALOG_DIGEST } from './objects/digest.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
 import type { Older } from './older/older.ts'
@@ -28,6 +29,8 @@ import {
   unchangedResult,
   withoutOid,
 } from './result.ts'
+import { sendEnd } from './run-file.ts'
+import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
 import { type DeploySession, openDeploySession } from './session.ts'
 import { TableWatch } from './table-watch.ts'
@@ -118,12 +121,13 @@ async function deployOnce(
   ])
   const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
   const isAsked = flags.repair || flags.retry
-  if (ledger.archiveChecksum === archive.checksum && !isAsked) {
+  if (isInPlace(ledger, archive.checksum) && !isAsked) {
     await sql.unsafe('rollback')
     return unchangedResult(countFunctions(ledger))
   }
 
-  const back = await goBack(sql, writer, job, ledger, superseding)
+  const reset = (file: SchemaFile) => sendEnd(sql, session, file)
+  const back = await goBack(sql, writer, job, ledger, superseding, reset)
   if (back) return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
 
   const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
@@ -158,6 +162,9 @@ async function deployOnce(
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
 
+  const schemas = ledger.filesOf('schemas')
+  result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
+  for (const file of files.schemas) writer.setFile('schemas', file)
   await createExtensions(sql, database, files.extensions)
   const commit = async () => {
     await watch.settle()
@@ -233,7 +240,20 @@ async function deployOnce(
     result.warnings.push(...tables.warnings)
   }
 
-  Object.assign(result, await deployCode(sql, writer, database, archive, ledger, watch.ask))
+  const { warnings, ...code } = await deployCode(
+    sql,
+    writer,
+    database,
+    archive,
+    ledger,
+    watch.ask,
+    {
+      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      reset,
+    },
+  )
+  Object.assign(result, code)
+  result.warnings.push(...warnings)
   result.seedersApplied = await runSeeders(
     sql,
     session,
@@ -276,14 +296,18 @@ async function conclude(
     status: 'completed',
     archiveChecksum: job.archive.checksum,
     tablesChecksum,
-    catalogDigest: result.catalogDigest ?? null,
     functionsChanged: functionsChanged(result),
     tableChanges: result.tableChanges.map(withoutOid),
     error: null,
     executionTimeMs: Math.round(performance.now() - started),
   })
-  await answers([writer.send(), send(sql.unsafe('commit'))])
+  await answers([writer.send(CATALOG_DIGEST), send(sql.unsafe('commit'))])
   return result
+}
+
+/** Whether something ran that functions may depend on. */
+function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
+  return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
 }
 
 function isNamed(name: string): (displayed: string) => boolean {
@@ -330,7 +354,6 @@ async function recordFailure(sql: Sql, job: Job, failure: unknown, started: numb
       status: 'failed',
       archiveChecksum: job.archive.checksum,
       tablesChecksum: null,
-      catalogDigest: null,
       functionsChanged: 0,
       error,
       executionTimeMs: Math.round(performance.now() - started),

@@ -1,6 +1,7 @@
 import { concurrently } from '../concurrently.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
+import { mapInSlices } from '../in-slices.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
 import { type DatabaseResult, failureOf, unreached, untouched } from './fleet/results.ts'
 import { findUnreachable, selectTargets, type Target } from './fleet/targets.ts'
@@ -47,7 +48,7 @@ export async function migrate(gateway: Gateway, request: FleetRequest): Promise<
       : (ended.get(database) ?? untouched(database, 'not_started')),
   )
   if (isKept) await writeDown(gateway, request, ordered)
-  const failure = failureOf(ordered)
+  const failure = await failureOf(ordered)
   if (failure) throw failure
   return ordered
 }
@@ -79,7 +80,7 @@ async function migrateAll(
 
   const names = targets.map(({ database }) => database)
   const closed = await gateway.catalog.use((sql) => findUnreachable(sql, names))
-  for (const [database, error] of closed) end(unreached(database, error))
+  await mapInSlices([...closed], ([database, error]) => end(unreached(database, error)))
   const open = targets.filter(({ database }) => !closed.has(database))
   let next = 0
   for (let isCanary = false; next < open.length && !isCanary && mayStart(); next++) {

@@ -11,8 +11,6 @@ export interface DeploymentRecord {
   status: 'completed' | 'failed'
   archiveChecksum: string
   tablesChecksum: string | null
-  /** Of what the catalogs have of the archive's objects now; null where that is not known. */
-  catalogDigest: string | null
   requestId: string
   address: string
   migrationsApplied: string[]
@@ -92,7 +90,6 @@ export class LedgerWriter {
       status: record.status,
       archive_checksum: record.archiveChecksum,
       tables_checksum: record.tablesChecksum,
-      catalog_digest: record.catalogDigest,
       request_id: record.requestId,
       address: record.address,
       migrations_applied: record.migrationsApplied,

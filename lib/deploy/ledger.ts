@@ -2,6 +2,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { digestOf, LEDGER_VERSION } from './ledger-key.ts'
 import type { FileSection } from './ledger-writer.ts'
+import { CATALOG_DIGEST } from './objects/digest.ts'
 
 /** SQLSTATEs: no such schema, no such function, and not allowed to look. */
 const NOT_PREPARED = new Set(['3F000', '42883', '42501'])
@@ -35,6 +36,8 @@ export interface Ledger {
   tablesChecksum: string | null
   /** Of what the catalogs had of the archive's objects after that deploy. */
   catalogDigest: string | null
+  /** What the catalogs have of them now. */
+  currentDigest: string
   /** The number of the key that the next write takes. */
   keyNumber: number
   migrations: Map<string, LedgerMigration>
@@ -71,6 +74,7 @@ interface LedgerRow {
   archive_checksum: string | null
   tables_checksum: string | null
   catalog_digest: string | null
+  current_digest: string
   number: string
   migrations: [string, LedgerMigration][]
   files: [FileSection, string, LedgerFile][]
@@ -93,6 +97,7 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
     archiveChecksum: row.archive_checksum,
     tablesChecksum: row.tables_checksum,
     catalogDigest: row.catalog_digest,
+    currentDigest: row.current_digest,
     keyNumber: Number(row.number),
     migrations: new Map(row.migrations),
     filesOf,
@@ -114,6 +119,7 @@ const READ = `
     last.archive_checksum,
     last.tables_checksum,
     last.catalog_digest,
+    ${CATALOG_DIGEST} as current_digest,
     (select number::pg_catalog.text from _db_gateway.state()) as number,
     (select coalesce(json_agg(json_build_array(
         migration_file,
@@ -133,18 +139,33 @@ const READ = `
 `
 
 /**
- * How many functions are in place, where the archive with this checksum was the last one deployed;
- * undefined where it was not. One round trip, since it has no parameters to describe; no lock.
+ * Whether the archive with this checksum was the last one deployed, and what it made is as it was
+ * then. The first version of the ledger does not tell, and is believed.
+ */
+export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
+  const { catalogDigest, currentDigest } = ledger
+  const isAsLeft = catalogDigest === null || catalogDigest === currentDigest
+  return ledger.archiveChecksum === archiveChecksum && isAsLeft
+}
+
+/**
+ * How many functions are in place, where the archive with this checksum was the last one deployed
+ * and what it made is as it was then; undefined where not. One round trip, since it has no
+ * parameters to describe; no lock.
  */
 export async function findInPlace(sql: Sql, archiveChecksum: string): Promise<number | undefined> {
-  const [last] = await sql.unsafe<{ archive_checksum: string; functions_deployed: number }[]>(`
-    select archive_checksum, functions_deployed
+  const [last] = await sql.unsafe<
+    { archive_checksum: string; functions_deployed: number; is_as_left: boolean }[]
+  >(`
+    select archive_checksum, functions_deployed,
+      catalog_digest is null or catalog_digest = ${CATALOG_DIGEST} as is_as_left
     from public._db_gateway_deployments
     where status = 'completed'
     order by id desc
     limit 1
   `)
-  return last?.archive_checksum === archiveChecksum ? last.functions_deployed : undefined
+  const isThere = last?.archive_checksum === archiveChecksum && last.is_as_left
+  return isThere ? last.functions_deployed : undefined
 }
 
 /** How many functions the files made. */

@@ -1,13 +1,17 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
+import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
+import type { LogFields } from '../log.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
+import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
+import { isInOrder, orderOf } from './in-order.ts'
 import { findInPlace } from './ledger.ts'
 import { findSuperseding } from './older/ledger.ts'
 import type { Older } from './older/older.ts'
@@ -22,6 +26,8 @@ import {
 } from './result.ts'
 import { retireSessions } from './retire-sessions.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
+import { copyTemplate } from './templates/copy.ts'
+import { withProof } from './templates/proof.ts'
 import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
@@ -63,14 +69,20 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   const inPlace = await findUnchanged(gateway, request)
   if (inPlace) return inPlace
 
-  // Containers that start together send the same: the first one's deploy is that of all.
-  const isPlain = flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun
+  // Containers that start together send the same: the first one's deploy is that of all, and so is
+  // its failure. Who comes after that tries again.
+  const isPlain =
+    flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
-  const first = await running?.catch(() => undefined)
-  if (first) return unchangedResult(first.functionsDeployed)
+  if (running) {
+    const first = await running
+    return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
+  }
 
-  const deploying = registerAlone(gateway, request)
+  const deploying = withProof(gateway, request, false, () => registerAlone(gateway, request)).then(
+    ({ value, warnings }) => ({ ...value, warnings: [...value.warnings, ...warnings] }),
+  )
   if (!isPlain) return deploying
   gateway.registering.set(key, deploying)
   try {
@@ -93,6 +105,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
       deployFirst,
       !flags.dryRun,
       request.onDatabase,
+      (admin) => copyTemplate(gateway, admin, request),
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) {
@@ -136,14 +149,19 @@ async function deployTo(
     request_id: origin.requestId,
     address: origin.address,
   })
-  const lease = await leaseForDeploy(gateway, owner)
+  const note = (ended: Pick<EndedDeploy, 'result' | 'error'>) => {
+    const executionTimeMs = Math.round(performance.now() - started)
+    const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
+    return gateway.deployments.record({ ...about, ...ended })
+  }
+  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   onOpen?.()
   try {
     if (!flags.dryRun && older !== 'revert')
       await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
-      ledgerKey: gateway.secret.ledgerKeyOf(database),
+      ledgerKey,
       archive,
       older: { how: older, owner },
       flags,
@@ -153,7 +171,9 @@ async function deployTo(
       origin,
       retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
     })
+    const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
+    await recorded
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired.join(' ') || undefined,
@@ -167,9 +187,12 @@ async function deployTo(
   } catch (error) {
     if (!flags.dryRun) gateway.calls.forget(database)
     gateway.log.warn(`${what} failed: ${describeOwner(owner)}`, {
-      cause: (error as Error).message,
+      ...describeFailure(error),
       ...fields(),
     })
+    const recorded = flags.dryRun || note({ error })
+    // A PostgreSQL that is away does not take the row just now.
+    if (!isConnectionLost(error)) await recorded
     throw error
   } finally {
     if (!flags.dryRun) {
@@ -179,6 +202,14 @@ async function deployTo(
     // Nobody waits for the session's end, which takes some milliseconds.
     lease.discard().catch(() => {})
   }
+}
+
+/** For the log: what PostgreSQL said, and where. */
+function describeFailure(error: unknown): LogFields {
+  if (!(error instanceof GatewayError)) return { cause: (error as Error).message }
+  const { code, message, details } = error
+  const { cause = message, sqlstate, file, line } = details
+  return { error: code, cause, sqlstate, file, line }
 }
 
 /** Undefined where it fails: the first call reads them then. */
@@ -212,17 +243,22 @@ async function findUnchanged(
     const found = await gateway.pools.use(
       database,
       async (sql) => {
-        const functionsDeployed = await findInPlace(sql, archive.checksum)
+        const [functionsDeployed, superseding, isFit] = await Promise.all([
+          findInPlace(sql, archive.checksum),
+          older === 'ignore' ? findSuperseding(sql, archive.checksum) : undefined,
+          isInOrder(sql, orderOf(gateway)),
+        ])
+        if (!isFit) return undefined
         if (functionsDeployed !== undefined) return { functionsDeployed }
-        const superseding =
-          older === 'ignore' ? await findSuperseding(sql, archive.checksum) : undefined
         return superseding && { superseding }
       },
       { waitMs: DEPLOY_WAIT_MS },
     )
     if (!found) return undefined
     if (found.superseding) return supersededResult(owner, archive.checksum, found.superseding)
-    if (!flags.dryRun) await confirm(gateway, request)
+    // A gateway that was killed right after its deploy has written nothing down.
+    const isNews = !flags.dryRun && (await confirm(gateway, request))
+    if (isNews) await gateway.deployments.copyLedger(owner)
     // Another gateway may have deployed it just now.
     gateway.replicas?.catchUp(database)
     return unchangedResult(found.functionsDeployed)

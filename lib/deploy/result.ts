@@ -26,6 +26,8 @@ export interface DeployFlags {
   retry?: boolean
   /** Everything is run and rolled back. */
   dryRun: boolean
+  /** A new tenant has to be possible with the archive before anything is touched. */
+  strict: boolean
 }
 
 /** What a deploy did to one database, or with `dryRun` would do. */
@@ -71,6 +73,8 @@ export function unchangedResult(functionsDeployed: number): DeployResult {
     functionsDropped: [],
     viewsChanged: [],
     viewsDropped: [],
+    othersChanged: [],
+    othersDropped: [],
     seedersApplied: [],
     tableChanges: [],
     locks: [],
@@ -97,6 +101,7 @@ export function toPlan(database: string, result: DeployResult, executionTimeMs: 
       drop: result.functionsDropped,
     },
     views: { change: result.viewsChanged, drop: result.viewsDropped },
+    others: { change: result.othersChanged, drop: result.othersDropped },
     tables_created: result.tablesCreated,
     table_changes: result.tableChanges.map(withoutOid),
     schema_validation: result.differences,

@@ -1,9 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { HTTPResponse } from 'h3'
 import { cutTexts, GatewayError } from '../errors.ts'
-
-/** Elements of an array that are written in one turn of the event loop. */
-const SLICE = 100
+import { mapInSlices, SLICE } from '../in-slices.ts'
 
 /** Whether an object has an array of which JSON is better written in slices. */
 export function isLong(value: object): boolean {
@@ -40,13 +37,8 @@ async function sliced(value: object, prepare: (value: unknown) => unknown): Prom
 }
 
 async function arrayText(values: unknown[], prepare: (value: unknown) => unknown): Promise<string> {
-  const parts: string[] = []
-  for (let start = 0; start < values.length; start += SLICE) {
-    if (start > 0) await nextTurn()
-    const slice = values.slice(start, start + SLICE)
-    parts.push(slice.map((one) => textOf(prepare(one)) ?? 'null').join(','))
-  }
-  return `[${parts.join(',')}]`
+  const texts = await mapInSlices(values, (one) => textOf(prepare(one)) ?? 'null')
+  return `[${texts.join(',')}]`
 }
 
 /** Undefined for what is no JSON, whatever its types say. */

@@ -82,6 +82,8 @@ export class Connection {
   mode: 'shared' | 'exclusive' = 'exclusive'
   /** It is closed, rather than used again, when it is given back. */
   isSpent = false
+  /** The database has changed, or is about to: it is spent, and its session may be ended. */
+  isRetired = false
   /** Something may be left in its session that the next call must not find. */
   needsReset = false
   /** Told of what NOTIFY says, where it listens. */

@@ -56,6 +56,12 @@ export function isConnectionLost(error: unknown): boolean {
   return isNetworkError(error)
 }
 
+/** Whether PostgreSQL was short of memory, disk, connections or the like (class 53), as others use it. */
+export function isShortage(error: unknown): boolean {
+  const sqlstate = error instanceof GatewayError ? error.details.sqlstate : undefined
+  return (sqlstate ?? (isPostgresError(error) ? error.code : '')).startsWith('53')
+}
+
 /** Whether the connection cannot be used any more after this error of a query on it. */
 export function endsConnection(error: unknown): boolean {
   return isPostgresError(error)

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Sql } from '../postgres/connection.ts'
 import { Secret } from '../secret.ts'
 import {
@@ -80,11 +79,17 @@ const SECRET_IS_MISSING = `GATEWAY_SECRET is not set, and the catalog was made w
 
 const SECRET_IS_ANOTHER = `GATEWAY_SECRET is not the secret of this catalog: set the one that the other gateways have; to change it, set that one as GATEWAY_SECRET_PREVIOUS beside it. ${RECOVERY}`
 
-/** 256 bits, for the gateway's role alone to read. */
+/**
+ * PostgreSQL makes it up, of 244 random bits, since its log may have what a statement brings. The
+ * gateway's role alone can read it.
+ */
 async function makeUp(sql: Sql): Promise<Secret> {
-  const text = randomBytes(32).toString('hex')
-  await sql`insert into _db_gateway_secret (secret) values (${text})`
-  return new Secret(text)
+  const [row] = await sql<{ secret: string }[]>`
+    insert into _db_gateway_secret (secret)
+    select replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '')
+    returning secret
+  `
+  return new Secret(row!.secret)
 }
 
 /**

@@ -375,3 +375,377 @@ describe('an older gateway', () => {
     ])
   })
 })
+
+/** Two gateways, one after the other, on the same catalog. */
+async function shareThenHandOver(
+  plant: (database: string) => Promise<unknown>,
+): Promise<{ answer: Json; database: string; gateway: TestGateway; platform: string }> {
+  const url = await adminUrl()
+  const platform = uniqueName('p')
+  const database = `${platform}_main`
+  const files: Record<string, string> = {
+    ...WHO,
+    'migrations/0001_t.sql': 'create table t (id int); insert into t values (1)',
+  }
+  const shared = await start({ DATABASE_URL: url, ISOLATION: 'shared' })
+  expect((await shared.register(platform, await pack(files))).status).toBe(200)
+  await plant(database)
+  await shared.stop()
+  const gateway = await start({ DATABASE_URL: url })
+  files['migrations/0002_u.sql'] = 'create table u (id int)'
+  const answer = await gateway.register(platform, await pack(files))
+  return { answer, database, gateway, platform }
+}
+
+describe('F2: what a platform planted while it shared the gateway’s role', () => {
+  test.each([
+    [
+      '_db_gateway.backdoor()',
+      `create function _db_gateway.backdoor() returns text language sql security definer
+       as 'select current_user::text'`,
+    ],
+    [
+      'trigger trap on public._db_gateway_deployments',
+      `create function trap() returns trigger language plpgsql security definer
+         as $$ begin return new; end $$;
+       create trigger trap before insert on _db_gateway_deployments
+         for each row execute function trap()`,
+    ],
+    [
+      'trigger late on public._db_gateway_migrations',
+      `create function late() returns trigger language plpgsql as $$ begin return null; end $$;
+       create constraint trigger late after insert on _db_gateway_migrations
+         deferrable initially deferred for each row execute function late()`,
+    ],
+    [
+      'rule also on public._db_gateway_files',
+      'create rule also as on insert to _db_gateway_files do also delete from t',
+    ],
+    [
+      'row level security of public._db_gateway_files',
+      'alter table _db_gateway_files enable row level security, force row level security',
+    ],
+    [
+      'inheritance of public._db_gateway_files',
+      'create table child () inherits (_db_gateway_files)',
+    ],
+    [
+      'foreign key r_name_fkey of public.r',
+      'create table r (name text references _db_gateway_migrations (migration_file))',
+    ],
+    ['view public.v', 'create view v as select * from _db_gateway_migrations'],
+    ['_db_gateway.hidden', 'create table _db_gateway.hidden (id int)'],
+  ])('%s: the handover is refused and names it, until it is dropped', async (what, plant) => {
+    const { answer, database, platform, gateway } = await shareThenHandOver((name) =>
+      query(name, plant),
+    )
+    expect([answer.status, answer.body.error], JSON.stringify(answer.body)).toEqual([
+      409,
+      'name_conflict',
+    ])
+    expect(answer.body.message).toContain(what)
+    expect(await query('postgres', ownerOf(database))).toMatchObject([
+      { owner: gateway.server.user },
+    ])
+    expect(platform).toBeTruthy()
+  })
+
+  test('the ledger is made anew: other bodies, rights and default privileges do not stay, its rows do', async () => {
+    const other = uniqueName('other')
+    await query('postgres', `create role ${other}; grant ${other} to current_user`)
+    cleanups.push(() => query('postgres', `drop role ${other}`))
+    const { answer, database, gateway, platform } = await shareThenHandOver(async (name) => {
+      cleanups.push(() => query(name, `drop owned by ${other}`))
+      await query(
+        name,
+        `create or replace function _db_gateway.write(the_key text, next_digest text, changes jsonb)
+           returns void language sql security definer as 'create table pwned (who text)';
+         grant all on all tables in schema public to ${other}, public;
+         grant all on schema _db_gateway to ${other};
+         alter default privileges grant all on tables to ${other}, public;
+         alter default privileges grant all on functions to ${other};
+         update _db_gateway.key set number = -1000`,
+      )
+    })
+    expect(answer.body, JSON.stringify(answer.body)).toMatchObject({
+      status: 'ready',
+      migrations_applied: 1,
+    })
+    expect(await who(gateway, platform)).toBe(`gw_${platform}`)
+    expect(await query(database, `select to_regclass('public.pwned') as found`)).toMatchObject([
+      { found: null },
+    ])
+    expect(
+      await query(
+        database,
+        `select migration_file, status from public._db_gateway_migrations order by id`,
+      ),
+    ).toMatchObject([
+      { migration_file: '0001_t.sql', status: 'applied' },
+      { migration_file: '0002_u.sql', status: 'applied' },
+    ])
+    const [rights] = await query(
+      database,
+      `select has_table_privilege('${other}', 'public._db_gateway_migrations', 'insert, update, delete, trigger') as writes,
+         has_table_privilege('public', 'public._db_gateway_migrations', 'select') as public_reads,
+         has_schema_privilege('${other}', '_db_gateway', 'usage') as enters,
+         has_table_privilege('${other}', '_db_gateway.key', 'select') as reads_key,
+         (select number > 1000000000 from _db_gateway.key) as counts_on`,
+    )
+    expect(rights).toEqual({
+      writes: false,
+      public_reads: false,
+      enters: false,
+      reads_key: false,
+      counts_on: true,
+    })
+    const more = await pack({
+      ...WHO,
+      'migrations/0001_t.sql': 'create table t (id int); insert into t values (1)',
+      'migrations/0002_u.sql': 'create table u (id int)',
+      'migrations/0003_v.sql': 'create table v (id int)',
+    })
+    expect((await gateway.register(platform, more)).body).toMatchObject({
+      status: 'ready',
+      migrations_applied: 1,
+    })
+  })
+})
+
+test('F2: a ledger of the first version is taken over by a handover, too', async () => {
+  const url = await adminUrl()
+  const platform = uniqueName('p')
+  const database = `${platform}_main`
+  const files = {
+    ...WHO,
+    'types/mood.sql': `create type mood as enum ('good')`,
+    'migrations/0001_t.sql': 'create table t (id int)',
+    'seeders/t.sql': 'insert into t values (1)',
+  }
+  const shared = await start({ DATABASE_URL: url, ISOLATION: 'shared' })
+  expect((await shared.register(platform, await pack(files))).status).toBe(200)
+  await shared.stop()
+  await query(
+    database,
+    `create table old as select section, name as file, checksum from _db_gateway_files;
+     drop view _db_gateway_seeders;
+     drop table _db_gateway_files;
+     drop schema _db_gateway cascade;
+     create table _db_gateway_types as select file, checksum, now() as deployed_at from old where section = 'types';
+     create table _db_gateway_functions as select file, checksum, '{public.who()}'::text[] as functions from old where section = 'functions';
+     create table _db_gateway_views (file text primary key, checksum text, views text[]);
+     create table _db_gateway_seeders as select file, checksum, now() as applied_at from old where section = 'seeders';
+     drop table old;
+     create schema _db_gateway;
+     create table _db_gateway.key (is_only boolean primary key default true, digest bytea not null);
+     insert into _db_gateway.key (digest) values ('');
+     create function _db_gateway.accepts(the_key text, the_version integer) returns boolean
+       language sql security definer as 'select true';
+     create function _db_gateway.write(the_key text, kind text, rows jsonb) returns void
+       language sql security definer as ''`,
+  )
+  const gateway = await start({ DATABASE_URL: url })
+  const more = { ...files, 'migrations/0002_u.sql': 'create table u (id int)' }
+  const { body } = await gateway.register(platform, await pack(more))
+  expect(body, JSON.stringify(body)).toMatchObject({
+    status: 'ready',
+    migrations_applied: 1,
+    functions_changed: 0,
+    seeders_applied: 0,
+  })
+  expect(
+    await query(
+      database,
+      `select relname from pg_class where relname like '%\\_old%' or relname = '_db_gateway_types'
+       union all select nspname from pg_namespace where nspname like '%\\_old%'`,
+    ),
+  ).toHaveLength(0)
+})
+
+const ownerOf = (database: string) =>
+  `select pg_get_userbyid(datdba) as owner, datacl::text as acl
+   from pg_database where datname = '${database}'`
+
+describe('F5: databases that the catalog does not know', () => {
+  test('one of another gateway’s catalog is not adopted', async () => {
+    const [one, two] = [
+      await start({ DATABASE_URL: await adminUrl() }),
+      await start({ DATABASE_URL: await adminUrl() }),
+    ]
+    const platform = uniqueName('p')
+    const archive = await pack(WHO)
+    expect((await one.register(platform, archive)).status).toBe(200)
+    const { status, body } = await two.register(platform, archive)
+    expect([status, body.error]).toEqual([409, 'name_conflict'])
+    expect(body.message).toBe(
+      `The database ${platform}_main belongs to the catalog of another gateway`,
+    )
+    expect((await one.register(platform, archive)).status).toBe(200)
+    expect(await who(one, platform)).toBe(`gw_${platform}`)
+  })
+
+  test('nor where both share the gateway’s role', async () => {
+    const env = { ISOLATION: 'shared' }
+    const [one, two] = [
+      await start({ ...env, DATABASE_URL: await adminUrl() }),
+      await start({ ...env, DATABASE_URL: await adminUrl() }),
+    ]
+    const platform = uniqueName('p')
+    const archive = await pack(WHO)
+    expect((await one.register(platform, archive)).status).toBe(200)
+    expect((await two.register(platform, archive)).body).toMatchObject({ error: 'name_conflict' })
+  })
+
+  test('one whose catalog is no more is adopted once its owner says so', async () => {
+    const lost = await adminUrl()
+    const platform = uniqueName('p')
+    const database = `${platform}_main`
+    const before = await start({ DATABASE_URL: lost })
+    const files = { ...WHO, 'migrations/0001_t.sql': 'create table t (id int)' }
+    await before.register(platform, await pack(files))
+    await before.stop()
+    await query(parseDatabaseUrl(lost).database, 'delete from _db_gateway_databases')
+    const gateway = await start({ DATABASE_URL: await adminUrl() })
+    const refused = await gateway.register(platform, await pack(files))
+    expect(refused.body.hint).toContain('comment on schema _db_gateway is null')
+    await query(database, 'comment on schema _db_gateway is null')
+    await query('postgres', `comment on role "gw_${platform}" is 'Database Gateway'`)
+    const { body } = await gateway.register(platform, await pack(files))
+    expect(body, JSON.stringify(body)).toMatchObject({ status: 'ready', migrations_applied: 0 })
+    expect(await who(gateway, platform)).toBe(`gw_${platform}`)
+  })
+})
+
+describe('C11: databases of the newer original gateways', () => {
+  test('are taken over: what they recorded as applied does not run again', async () => {
+    const gateway = await start({ DATABASE_URL: await adminUrl() })
+    const platform = uniqueName('p')
+    const database = `${platform}_main`
+    await query('postgres', `create database ${database} template template0`)
+    await query(
+      database,
+      `create table _stonescriptdb_gateway_migrations (
+         id serial primary key, migration_file text not null unique, checksum text not null,
+         applied_at timestamptz default now());
+       create table _stonescriptdb_gateway_functions (id serial primary key, name text);
+       create table t (id int);
+       insert into t values (1);
+       insert into _stonescriptdb_gateway_migrations (migration_file, checksum)
+       values ('0001_t.sql', 'of the text without comments')`,
+    )
+    const files = {
+      ...WHO,
+      'migrations/0001_t.sql': 'create table t (id int);',
+      'migrations/0002_u.sql': 'create table u (id int);',
+    }
+    const { body } = await gateway.register(platform, await pack(files))
+    expect(body, JSON.stringify(body)).toMatchObject({ status: 'ready', migrations_applied: 1 })
+    expect(
+      await query(database, 'select * from public._stonescriptdb_gateway_migrations'),
+    ).toHaveLength(1)
+    expect(await who(gateway, platform)).toBe(`gw_${platform}`)
+  })
+})
+
+describe('F8: a restored database', () => {
+  test.each(['an unchanged /register', 'a deploy'])('is mended by %s', async (how) => {
+    const url = await adminUrl()
+    const gateway = await start({ DATABASE_URL: url })
+    const platform = uniqueName('p')
+    const database = `${platform}_main`
+    const files: Record<string, string> = {
+      ...WHO,
+      'migrations/0001_t.sql': 'create table t (id int)',
+    }
+    await gateway.register(platform, await pack(files))
+    // As pg_restore --no-owner does it, as the gateway's role.
+    await query('postgres', `alter database ${database} owner to current_user`)
+    await query('postgres', `grant connect, temporary on database ${database} to public`)
+    await query(database, 'alter table public.t owner to current_user')
+    await query(database, 'alter function public.who() owner to current_user')
+    if (how === 'a deploy') files['migrations/0002_u.sql'] = 'create table u (id int)'
+    expect((await gateway.register(platform, await pack(files))).body).toMatchObject({
+      status: 'ready',
+    })
+    const [row] = await query('postgres', ownerOf(database))
+    expect(row).toEqual({
+      owner: `gw_${platform}`,
+      acl: `{"gw_${platform}=CTc/gw_${platform}"}`.replaceAll('"', ''),
+    })
+    expect(
+      await query(
+        database,
+        `select relowner::regrole::text as owner from pg_class where relname = 't'`,
+      ),
+    ).toMatchObject([{ owner: `gw_${platform}` }])
+  })
+
+  test('the rights of PUBLIC alone are mended, too', async () => {
+    const gateway = await start({ DATABASE_URL: await adminUrl() })
+    const platform = uniqueName('p')
+    await gateway.register(platform, await pack(WHO))
+    await query('postgres', `grant connect on database ${platform}_main to public`)
+    expect((await gateway.register(platform, await pack(WHO))).status).toBe(200)
+    const [row] = await query('postgres', ownerOf(`${platform}_main`))
+    expect(row.acl).toBe(`{gw_${platform}=CTc/gw_${platform}}`)
+  })
+
+  test.runIf(inject('superuserUrl'))('one of a superuser is told with what to run', async () => {
+    const gateway = await start({ DATABASE_URL: await adminUrl() })
+    const platform = uniqueName('p')
+    const database = `${platform}_main`
+    await gateway.register(platform, await pack(WHO))
+    const asSuperuser = (text: string) => query('postgres', text, inject('superuserUrl'))
+    await asSuperuser(`alter database ${database} owner to postgres`)
+    const refused = await gateway.register(platform, await pack(WHO))
+    expect([refused.status, refused.body.error]).toEqual([409, 'name_conflict'])
+    const [statement] = /alter database [^,]* owner to "\w+"/.exec(refused.body.hint)!
+    await asSuperuser(statement!)
+    expect((await gateway.register(platform, await pack(WHO))).status).toBe(200)
+    expect(await query('postgres', ownerOf(database))).toMatchObject([{ owner: `gw_${platform}` }])
+  })
+
+  test.runIf(inject('superuserUrl'))(
+    'one of a superuser is mended by a gateway that is one',
+    async () => {
+      const url = await adminUrl(inject('superuserUrl')!)
+      const gateway = await start({ DATABASE_URL: url })
+      const platform = uniqueName('p')
+      const database = `${platform}_main`
+      await gateway.register(
+        platform,
+        await pack({ ...WHO, 'migrations/0001_t.sql': 'create table t (id int)' }),
+      )
+      const root = uniqueName('root')
+      const asSuperuser = (where: string, text: string) =>
+        query(where, text, inject('superuserUrl'))
+      await asSuperuser('postgres', `create role ${root} superuser`)
+      cleanups.splice(-2, 0, () => asSuperuser('postgres', `drop role ${root}`))
+      await asSuperuser('postgres', `alter database ${database} owner to ${root}`)
+      for (const what of [
+        'table public.t',
+        'function public.who()',
+        'table public._db_gateway_migrations',
+        'table public._db_gateway_files',
+        'schema _db_gateway',
+        'table _db_gateway.key',
+        'function _db_gateway.state()',
+      ]) {
+        await asSuperuser(database, `alter ${what} owner to ${root}`)
+      }
+      const files = {
+        ...WHO,
+        'migrations/0001_t.sql': 'create table t (id int)',
+        'migrations/0002_u.sql': 'create table u (id int)',
+      }
+      const { body } = await gateway.register(platform, await pack(files))
+      expect(body, JSON.stringify(body)).toMatchObject({ status: 'ready', migrations_applied: 1 })
+      const owned = await asSuperuser(
+        database,
+        `select relname from pg_class where relowner = '${root}'::regrole
+       union all select proname from pg_proc where proowner = '${root}'::regrole`,
+      )
+      expect(owned).toHaveLength(0)
+    },
+  )
+})

@@ -2,14 +2,13 @@ import { GatewayError } from '../../errors.ts'
 import { isWorthAnotherConnection, untilAnother } from '../../postgres/again.ts'
 import { endsConnection } from '../../postgres/errors.ts'
 import type { BoundCall } from '../bind/parameters.ts'
-import { hasVerdict } from '../signatures/verdict/verdict.ts'
 import type { CallResult, Outcome, Place } from './attempt.ts'
 import { timeIsUp } from './call-limits.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 import { bindCurrent, isStale } from './current.ts'
 import { lostCall } from './failures.ts'
 import { placeCall } from './placed-call.ts'
-import { mayShare, mayUseReplica, NEXT, type Next, onlyReads } from './places.ts'
+import { mayRepeatRetired, mayShare, mayUseReplica, NEXT, type Next, onlyReads } from './places.ts'
 import { runExclusive } from './run-exclusive.ts'
 import { runOnReplica } from './run-on-replica.ts'
 import { runShared } from './run-shared.ts'
@@ -80,18 +79,16 @@ function attempt(
 }
 
 function nextOf(
-  { kind, error }: Exclude<Outcome, { kind: 'rows' }>,
+  outcome: Exclude<Outcome, { kind: 'rows' }>,
   call: CallToRun,
   bound: BoundCall,
   place: Place,
   isSecond: boolean,
 ): Next {
+  const { kind, error } = outcome
   const next = NEXT[place][kind]
   if (next === 'answer' || next === 'read anew' || next === 'next place') return next
-  const isSafe =
-    next === 'once more' ||
-    onlyReads(call, bound) ||
-    (next === 'once more if it has a verdict' && hasVerdict(bound.signature.verdict))
+  const isSafe = next === 'once more' || onlyReads(call, bound) || mayRepeatRetired(outcome, bound)
   const mayRepeat = isSafe && !isSecond && !call.client.isGone
   // A statement that is gone from its session has ended no connection.
   const isWorthIt = !endsConnection(error) || isWorthAnotherConnection(error)

@@ -60,7 +60,7 @@ export async function runStream(
     const { outcome, error } = retry
     mayWrite ||= outcome === 'must write'
     if (renewals === MAX_RENEWALS) throw error
-    if (outcome === 'stale' && !(await isStale(parts, call, bound).catch(() => false))) throw error
+    if (outcome === 'stale' && !(await isStale(parts, call, bound))) throw error
   }
 }
 
@@ -174,7 +174,8 @@ class Stream {
     const explained = limits.explain(error)
     if (this.#hasBegun) throw fromPostgres(explained, database)
     if (explained !== error) throw explained
-    if (this.#isReadOnly && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
+    const mayWrite = this.#isReadOnly && !this.#call.mustOnlyRead
+    if (mayWrite && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
     const outcome = await outcomeOfError({ bound: this.#bound, database }, session, first, error)
     if (outcome.kind === 'stale' || outcome.kind === 'not begun') {
       return { outcome: outcome.kind, error: outcome.error }

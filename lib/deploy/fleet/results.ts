@@ -1,4 +1,5 @@
 import { type ErrorDetails, GatewayError } from '../../errors.ts'
+import { mapInSlices } from '../../in-slices.ts'
 import { type DeployResult, functionsChanged, toPlan, withoutOid } from '../result.ts'
 
 /** What /migrate did to one database. */
@@ -29,7 +30,7 @@ export function unreached(
 }
 
 /** The fields of /migrate's answer that tell what was done. */
-export function summarize(results: DatabaseResult[]) {
+export async function summarize(results: DatabaseResult[]) {
   const migrations = new Set<string>()
   let functions = 0
   for (const { result } of results) {
@@ -40,7 +41,7 @@ export function summarize(results: DatabaseResult[]) {
     databases_updated: namesOf(results, 'completed'),
     migrations_applied: migrations.size,
     functions_updated: functions,
-    results: results.map(describeResult),
+    results: await mapInSlices(results, describeResult),
     skipped: namesOf(results, 'skipped'),
   }
 }
@@ -68,10 +69,11 @@ export function incompatibleChanges(result: DeployResult) {
 }
 
 /** The plan of each database of a dry run. */
-export function plansOf(results: DatabaseResult[]) {
-  return results.flatMap(({ database, result, executionTimeMs }) =>
+export async function plansOf(results: DatabaseResult[]) {
+  const plans = await mapInSlices(results, ({ database, result, executionTimeMs }) =>
     result ? [toPlan(database, result, executionTimeMs)] : [],
   )
+  return plans.flat()
 }
 
 /**
@@ -79,13 +81,13 @@ export function plansOf(results: DatabaseResult[]) {
  * where it did. What failed in a database goes before databases that could not be reached, and these
  * before databases that were not started. Different failures are migration_failed.
  */
-export function failureOf(results: DatabaseResult[]): GatewayError | undefined {
+export async function failureOf(results: DatabaseResult[]): Promise<GatewayError | undefined> {
   const failed = results.filter((one) => one.status === 'failed')
   const notStarted = namesOf(results, 'not_started')
   if (failed.length === 0 && notStarted.length === 0) return undefined
   const details = {
-    ...summarize(results),
-    failed: failed.map(({ database, error }) => ({ ...error?.toJSON(), database })),
+    ...(await summarize(results)),
+    failed: await mapInSlices(failed, ({ database, error }) => ({ ...error?.toJSON(), database })),
     not_started: notStarted,
   }
   const broken = failed.filter((one) => one.isReached)

@@ -35,11 +35,15 @@ export async function record(
   if (!isKept) await keep(books, deployed)
 }
 
-/** Writes down that an archive is in place, and keeps it, where that was not done. */
-export async function confirm(books: Books, deployed: Deployed): Promise<void> {
+/**
+ * Writes down that an archive is in place, and keeps it, where that was not done.
+ * @returns whether it was not written down
+ */
+export async function confirm(books: Books, deployed: Deployed): Promise<boolean> {
   const { owner, archive } = deployed
-  const isKept = await books.catalog.confirmDeploy(owner, archive.checksum)
+  const { isKept, isNews } = await books.catalog.confirmDeploy(owner, archive.checksum)
   if (!isKept && books.config.keptArchives > 0) await keep(books, deployed)
+  return isNews
 }
 
 /** An archive that cannot be kept is no reason to call a deploy failed that is done. */

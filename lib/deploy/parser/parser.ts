@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import type { FileValues } from './evaluated.ts'
 import type { Hidden } from './hidden.ts'
 import type { ReadStatement } from './read.ts'
 import type { Statement } from './statement.ts'
@@ -6,7 +7,7 @@ import type { Statement } from './statement.ts'
 /** What the thread is asked. */
 export interface Question {
   id: number
-  task: 'split' | 'read' | 'routine'
+  task: 'split' | 'read' | 'routine' | 'values'
   text: string
 }
 
@@ -43,6 +44,11 @@ export function splitStatements(text: string): Promise<Statement[]> {
 /** What PostgreSQL's own parser says of one statement. */
 export function readStatement(text: string): Promise<ReadStatement> {
   return ask('read', text) as Promise<ReadStatement>
+}
+
+/** What a file evaluates when it runs. */
+export function readValues(text: string): Promise<FileValues> {
+  return ask('values', text) as Promise<FileValues>
 }
 
 /** What a function does besides answering; `definition` is its CREATE FUNCTION. */

@@ -1,6 +1,7 @@
 // A thread of its own: see parser.ts.
 import { parentPort } from 'node:worker_threads'
 import { loadModule } from 'libpg-query'
+import { valuesOf } from './evaluated.ts'
 import { hiddenInRoutine } from './hidden.ts'
 import type { Answer, Question } from './parser.ts'
 import { readStatement } from './read.ts'
@@ -12,6 +13,7 @@ const TASKS: Record<Question['task'], (text: string) => unknown> = {
   split: splitStatements,
   read: readStatement,
   routine: hiddenInRoutine,
+  values: valuesOf,
 }
 
 parentPort!.on('message', ({ id, task, text }: Question) => {
