@@ -54,7 +54,7 @@ export default defineHandler({
           migrate(gateway, {
             ...(await findArchive(use, owner.platform, checksum, limits)),
             owner,
-            flags: { allow: new Set(), repair: false, dryRun },
+            flags: { allow: new Set(), repair: false, strict: false, dryRun },
             older: 'revert',
             origin: originOf(request),
             onError,
@@ -70,10 +70,10 @@ export default defineHandler({
       const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
       return {
         status: dryRun ? 'dry_run' : 'completed',
-        ...summarize(results),
+        ...(await summarize(results)),
         checksum,
         warnings: [...new Set(warnings)],
-        ...(dryRun && { plan: plansOf(results) }),
+        ...(dryRun && { plan: await plansOf(results) }),
         execution_time_ms: Math.round(performance.now() - started),
       }
     }

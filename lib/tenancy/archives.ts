@@ -75,9 +75,10 @@ export interface NewSchema {
   checksum: string | null
   /**
    * `deployed`: just now. `back`: just now, and it is older than the one before it, so that those
-   * that came after it are left. `seen`: the database was found to have it.
+   * that came after it are left. `seen`: the database was found to have it; the catalog is not
+   * changed where it does not say `instead` any more, since a deploy has come between.
    */
-  how: 'deployed' | 'back' | 'seen'
+  how: 'deployed' | 'back' | { seen: true; instead: string | null }
   /** What its functions are known by, where that was read after the deploy. */
   functions?: { digest: string; version: string } | undefined
   /** ISO 8601; undefined: now. */
@@ -90,17 +91,18 @@ export interface NewSchema {
  */
 export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean> {
   const { database, platform, checksum, how, functions, deployedAt = null } = schema
+  const seen = typeof how === 'object' ? how : undefined
   const [row] = await sql<{ is_kept: boolean }[]>`
     with kept as (
       select from _db_gateway_archives
       where platform = ${platform} and checksum = ${checksum}::text and packed is not null
     ), archive as (
-      insert into _db_gateway_archives as a (platform, checksum, last_deployed_at)
-      select ${platform}, ${checksum}::text, now()
+      insert into _db_gateway_archives (platform, checksum, first_deployed_at, last_deployed_at)
+      select ${platform}, ${checksum}::text, coalesce(${deployedAt}::timestamptz, now()), now()
       where ${checksum}::text is not null
       on conflict (platform, checksum)
         do update set last_deployed_at = now(), left_at = null
-        where ${how !== 'seen'}
+        where ${!seen}
     ), later as (
       update _db_gateway_archives
       set left_at = now()
@@ -119,6 +121,7 @@ export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean>
         functions_version = ${functions?.version ?? null},
         seen_oid = (select oid from pg_database where datname = ${database})
       where database = ${database}
+        and (${!seen} or schema_checksum is not distinct from ${seen?.instead ?? null}::text)
     )
     select exists (select from kept) as is_kept
   `
@@ -126,28 +129,34 @@ export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean>
 }
 
 /**
- * What the catalog knows of an archive that a database is found to have: whether that stands in
- * it, and whether the archive was ever kept, or came before any was.
+ * What the catalog knows of an archive that a database is found to have: whether that stands in it,
+ * or which archive `instead`; and whether the archive is kept, or has been.
  */
 export async function readSchema(
   sql: Sql,
   { database, platform, checksum }: { database: string; platform: string; checksum: string },
-): Promise<{ isWritten: boolean; isKept: boolean }> {
-  const [row] = await sql<{ is_written: boolean; is_kept: boolean }[]>`
+): Promise<{ isWritten: boolean; instead: string | null; isKept: boolean }> {
+  const [row] = await sql<{ is_current: boolean; checksum: string | null; is_kept: boolean }[]>`
     select
-      exists (
-        select from _db_gateway_databases c
-        join pg_database d on d.datname = c.database and d.oid = c.seen_oid
-        where c.database = ${database} and c.schema_checksum = ${checksum}
-      ) as is_written,
+      d.oid is not distinct from c.seen_oid as is_current,
+      c.schema_checksum as checksum,
       -- One that was deployed lately and is not kept any more has had its time.
       exists (
         select from _db_gateway_archives
         where platform = ${platform} and checksum = ${checksum}
           and (packed is not null or last_deployed_at is not null)
       ) as is_kept
+    from _db_gateway_databases c
+    left join pg_database d on d.datname = c.database
+    where c.database = ${database}
   `
-  return { isWritten: row!.is_written, isKept: row!.is_kept }
+  // Without a row, whoever takes the database out of the catalog has come between.
+  const {
+    is_current: isCurrent = true,
+    checksum: written = checksum,
+    is_kept: isKept = true,
+  } = row ?? {}
+  return { isWritten: isCurrent && written === checksum, instead: written, isKept }
 }
 
 /**
@@ -199,11 +208,14 @@ export async function listArchives(sql: Sql, platform: string): Promise<KnownArc
       to_json(first_deployed_at) as first_deployed_at,
       to_json(last_deployed_at) as last_deployed_at,
       length(packed) as size_bytes,
-      (
-        select count(*)::integer from _db_gateway_databases d
-        where d.platform = a.platform and d.schema_checksum = a.checksum
-      ) as databases
+      coalesce(n.databases, 0) as databases
     from _db_gateway_archives a
+    left join (
+      select schema_checksum, count(*)::integer as databases
+      from _db_gateway_databases
+      where platform = ${platform}
+      group by schema_checksum
+    ) as n on n.schema_checksum = a.checksum
     where platform = ${platform}
     order by a.first_deployed_at desc
   `

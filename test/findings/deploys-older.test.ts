@@ -186,7 +186,7 @@ describe('A6: an old container that starts again', () => {
     const { name, first } = await newPlatform()
     const answer = await gateway.migrate(name, first)
     expect(answer.body).toMatchObject({ status: 'completed', functions_updated: 2 })
-    expect(warningsOf(answer)).toContain('older than')
+    expect(warningsOf(answer)).toContain('stay as they are')
     expect(await said(name, 'motto')).toBe('first')
   })
 

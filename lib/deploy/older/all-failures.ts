@@ -4,7 +4,7 @@ import type { Sql } from '../../postgres/connection.ts'
 import type { CodeDeployed } from '../code.ts'
 import type { Ledger } from '../ledger.ts'
 import { isLockError } from '../tries.ts'
-import { without } from './code-sections.ts'
+import { codeOf } from './code-sections.ts'
 
 /** More files that fail are not looked for. */
 const MAX_FAILURES = 20
@@ -15,7 +15,7 @@ const UNPROCESSABLE = 422
 type Failure = Pick<ErrorDetails, 'file' | 'line' | 'cause' | 'source'>
 
 /**
- * Runs a deploy of code. Where a file fails, the others are tried too, so that the error names all
+ * Runs a deploy of the archive's code. Where a file fails, the others are tried too, so that the error names all
  * that do not fit the database.
  * @throws {GatewayError} as `run`, with `failures` beside what the first one says
  */
@@ -27,7 +27,7 @@ export async function deployNamingAll(
 ): Promise<CodeDeployed> {
   const failed = new Map<string, GatewayError>()
   for (;;) {
-    const rest = without(archive, ledger, new Set(failed.keys()))
+    const rest = codeOf(archive, ledger, new Set(failed.keys()))
     await sql.unsafe('savepoint the_code')
     try {
       const result = await run(rest.archive, rest.ledger)

@@ -2,28 +2,30 @@ import type { SchemaArchive, Section } from '../../archive/archive.ts'
 import { SECTIONS } from '../../archive/archive.ts'
 import type { Ledger } from '../ledger.ts'
 
-/** What goes back with an older archive; everything else stays as it is. */
-const CODE_SECTIONS: ReadonlySet<string> = new Set(['functions', 'views', 'triggers', 'policies'])
+/**
+ * What goes back with an older archive; everything else stays as it is. Policies do: they guard the
+ * rows of tables.
+ */
+const CODE_SECTIONS: ReadonlySet<string> = new Set(['functions', 'views', 'triggers'])
 
-/** The archive with its code alone. */
-export function codeOf(archive: SchemaArchive): SchemaArchive {
-  const files = { ...archive.files }
-  for (const section of SECTIONS) if (!CODE_SECTIONS.has(section)) files[section] = []
-  return { ...archive, files }
-}
-
-/** An archive, and the ledger that it is compared with, without some files, which then are nobody's. */
-export function without(
+/**
+ * The code of an archive, and the ledger that it is compared with, without some files: these, and
+ * policies, are nobody's then, and stay.
+ */
+export function codeOf(
   archive: SchemaArchive,
   ledger: Ledger,
-  paths: ReadonlySet<string>,
+  paths: ReadonlySet<string> = new Set(),
 ): { archive: SchemaArchive; ledger: Ledger } {
   const files = { ...archive.files }
   for (const section of SECTIONS) {
-    files[section] = files[section].filter(({ path }) => !paths.has(path))
+    const isCode = CODE_SECTIONS.has(section)
+    files[section] = isCode ? files[section].filter(({ path }) => !paths.has(path)) : []
   }
   const left = <T>(section: Section, known: Map<string, T>) =>
-    new Map([...known].filter(([name]) => !paths.has(`${section}/${name}`)))
+    new Map(
+      [...known].filter(([name]) => section !== 'policies' && !paths.has(`${section}/${name}`)),
+    )
   return {
     archive: { ...archive, files },
     ledger: {
@@ -42,7 +44,8 @@ export function lackingFiles({ files }: SchemaArchive, ledger: Ledger): string[]
     ({ name, checksum, rawChecksum }) =>
       !ledger.migrations.has(name) && !checksums.has(checksum) && !checksums.has(rawChecksum),
   )
-  const types = files.types.filter(({ name }) => !ledger.types.has(name))
-  const seeders = files.seeders.filter(({ name }) => !ledger.seeders.has(name))
-  return [...migrations, ...types, ...seeders].map(({ path }) => path)
+  const others = (['schemas', 'types', 'seeders'] as const).flatMap((section) =>
+    files[section].filter(({ name }) => !ledger.filesOf(section).has(name)),
+  )
+  return [...migrations, ...others].map(({ path }) => path)
 }

@@ -15,8 +15,8 @@ import { supersededResult } from './superseded.ts'
 
 /**
  * Deals with an archive whose code alone is deployed: one that is older than the archive in place,
- * and one to which the database is to be reverted. Functions, views, triggers and policies become
- * what they were; types, tables and what is in them stay as they are.
+ * and one to which the database is to be reverted. Functions, views and triggers become what they
+ * were; everything else stays as it is.
  * @returns undefined where the archive is to be deployed as a whole
  * @throws {GatewayError} revert_refused; function_deploy_failed and the like, with all `failures`
  */
@@ -40,11 +40,13 @@ export async function goBack(
     throw refuse(job, lacking)
   }
 
-  const code = codeOf(archive)
-  const watching = (await runsOnlyCode(code, ledger)) ? 'only code' : 'closely'
+  const code = codeOf(archive, ledger)
+  const isCode = await runsOnlyCode(code.archive, code.ledger)
+  const watching = isCode ? 'only code' : 'closely'
   const { allow, dryRun } = job.flags
   const watch = await TableWatch.start(sql, database, watching, allow.has('data_loss'), dryRun)
-  const result = await deployNamingAll(sql, code, ledger, (archive, ledger) =>
+  if (!dryRun) watch.onRetype = job.retire
+  const result = await deployNamingAll(sql, archive, ledger, (archive, ledger) =>
     deployCode(sql, writer, database, archive, ledger, watch.ask, { isCheckDue: true, reset }),
   )
   const { changes, warnings } = await watch.finish()
@@ -58,12 +60,12 @@ export async function goBack(
   }
 }
 
-/** Says what stays, since it may not be what was expected. */
+/** Says what stays. */
 function backWarning({ archive: { files } }: Job, ledger: Ledger): string {
   const names = new Set(files.migrations.map(({ name }) => name))
   const later = [...ledger.migrations.keys()].filter((name) => !names.has(name))
   const warning =
-    'This archive is older than the one that was in place: functions, views, triggers and policies went back, types, tables and rows stay as they are'
+    'Of this archive, functions, views and triggers alone were deployed, since it was deployed before the one that was in place; tables, types, policies and rows stay as they are'
   return later.length === 0
     ? warning
     : `${warning}, with the migrations that it does not have: ${later.join(', ')}`

@@ -55,7 +55,7 @@ export async function lookAt(
         database,
         platform,
         checksum,
-        how: 'seen',
+        how: { seen: true, instead: one.schemaChecksum },
         deployedAt: found?.deployedAt,
       }
       await catalog.use((sql) => writeSchema(sql, schema))
