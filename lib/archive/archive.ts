@@ -57,15 +57,10 @@ export async function readArchive(
 }
 
 async function sortIntoSections(placed: PlacedFile[]): Promise<Record<Section, SchemaFile[]>> {
-  const files: Record<Section, SchemaFile[]> = {
-    extensions: [],
-    types: [],
-    tables: [],
-    migrations: [],
-    functions: [],
-    views: [],
-    seeders: [],
-  }
+  const files = Object.fromEntries(SECTIONS.map((section) => [section, []])) as unknown as Record<
+    Section,
+    SchemaFile[]
+  >
   let bytes = 0
   for (const { section, path, data } of placed) {
     // Decoding takes some milliseconds a mebibyte; other requests must not wait for all of it.

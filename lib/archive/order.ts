@@ -4,18 +4,30 @@ export function compareText(a: string, b: string): number {
 }
 
 /**
- * Compares migrations by their leading number, of any length, then by name: `9_b` before `10_a`.
- * A name without a number comes after all that have one.
+ * Compares migrations by their numbers, of any length and wherever they stand in the path, and by
+ * the text between them: `9_b` before `10_a`, `V2` before `V10`, `r2/1` before `r10/1`. A name
+ * without a number comes after all that have one.
  */
 export function compareMigrations(a: string, b: string): number {
-  const [numberA, numberB] = [leadingDigits(a), leadingDigits(b)]
-  if (numberA === undefined || numberB === undefined) {
-    return Number(numberA === undefined) - Number(numberB === undefined) || compareText(a, b)
+  const [partsA, partsB] = [partsOf(a), partsOf(b)]
+  const hasNumber = (parts: string[]) => parts.length > 1
+  if (hasNumber(partsA) !== hasNumber(partsB)) return hasNumber(partsA) ? -1 : 1
+  const length = Math.min(partsA.length, partsB.length)
+  for (let i = 0; i < length; i++) {
+    const order =
+      i % 2 === 0 ? compareText(partsA[i]!, partsB[i]!) : compareDigits(partsA[i]!, partsB[i]!)
+    if (order !== 0) return order
   }
-  return numberA.length - numberB.length || compareText(numberA, numberB) || compareText(a, b)
+  return partsA.length - partsB.length || compareText(a, b)
 }
 
-/** Without leading zeros, so that the longer one is the greater number. */
-function leadingDigits(name: string): string | undefined {
-  return /^\d+/.exec(name)?.[0].replace(/^0+/, '')
+/** Text and digits by turns, beginning with text, which may be empty. */
+function partsOf(name: string): string[] {
+  return name.split(/(\d+)/)
+}
+
+/** Without leading zeros the longer one is the greater number. */
+function compareDigits(a: string, b: string): number {
+  const [numberA, numberB] = [a.replace(/^0+/, ''), b.replace(/^0+/, '')]
+  return numberA.length - numberB.length || compareText(numberA, numberB)
 }

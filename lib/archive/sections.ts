@@ -1,11 +1,17 @@
-/** The folders of a schema, in the order in which a deploy takes them. */
+/**
+ * The folders of a schema, in the order in which a deploy takes them; functions and views go
+ * together.
+ */
 export const SECTIONS = [
+  'schemas',
   'extensions',
   'types',
-  'tables',
   'migrations',
+  'tables',
   'functions',
   'views',
+  'triggers',
+  'policies',
   'seeders',
 ] as const
 

@@ -166,7 +166,10 @@ function toRun({ client, database, limit, room }: CallTarget, request: CallReque
     client,
     database,
     name,
-    bind: (overloads) => bindCall(name, overloads, params),
+    // A method: what compiles TypeScript names each arrow function, for 0.5 µs of each call.
+    bind(overloads) {
+      return bindCall(name, overloads, params)
+    },
     settings,
     limit,
     room,
@@ -180,10 +183,17 @@ function toGet(
   name: string,
   params: UrlParameters,
 ): CallToRun {
-  const bind = async (overloads: Signature[]) => {
-    const signature = checkOnlyReads(chooseByNames(name, overloads, params))
-    return bindTexts(signature, params)
+  return {
+    client,
+    database,
+    limit,
+    room,
+    name,
+    bind(overloads) {
+      return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)
+    },
+    settings: undefined,
+    primary: false,
+    mustOnlyRead: true,
   }
-  const call = { client, database, limit, room, name, bind, settings: undefined, primary: false }
-  return { ...call, mustOnlyRead: true }
 }

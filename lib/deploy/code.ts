@@ -1,21 +1,29 @@
-import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
+import type { SchemaArchive } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { runInAnyOrder } from './any-order.ts'
-import { fileFailure, StatementError } from './failure.ts'
-import {
-  functionLeftovers,
-  readFunctionsBefore,
-  readMade,
-  replaceableFunction,
-  validateBodies,
-} from './functions.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { dropLeftovers } from './leftovers.ts'
-import { type Ask, askAbout, parseScripts } from './run-file.ts'
-import { readViewKinds, replaceableView, viewLeftovers, viewsOf } from './views.ts'
+import { missingNames } from './objects/body-names.ts'
+import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
+import type { Found } from './objects/find.ts'
+import { readNames } from './objects/names.ts'
+import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
+import { type ResetSession, runCode } from './objects/run.ts'
+import { ownSettings } from './objects/settings.ts'
+import {
+  askedOfMade,
+  type CodeState,
+  complete,
+  hashOf,
+  type KnownFile,
+  keysOf,
+  leftoversOf,
+  readState,
+} from './objects/state.ts'
+import { type Checked, checkBodies, findAndCheck } from './objects/validate.ts'
+import type { Statement } from './parser/statement.ts'
+import { type Ask, askAbout, parseScripts, type Script } from './run-file.ts'
 
-/** What became of the functions and views. Functions are schema.name(types). */
+/** What became of functions, views, triggers and policies. Functions are schema.name(types). */
 export interface CodeResult {
   /** How many functions of the archive are in place now. */
   functionsDeployed: number
@@ -24,17 +32,32 @@ export interface CodeResult {
   functionsDropped: string[]
   viewsChanged: string[]
   viewsDropped: string[]
+  /** Triggers, policies, types, casts, … : `trigger t on public.orders`. */
+  othersChanged: string[]
+  othersDropped: string[]
 }
 
-interface Ledgered {
-  checksum: string
+/** The sections whose files are run again when they change. */
+/** The sections that a deploy replaces. */
+export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
+
+/** What a deploy knows before it turns to the code. */
+/** What a deploy of code says: what became of it, and of what it warns. */
+export type CodeDeployed = CodeResult & { warnings: string[] }
+
+export interface CodeHints {
+  /** The catalogs may not be as the last deploy left them. */
+  isCheckDue: boolean
+  reset: ResetSession
 }
 
 /**
- * Brings functions and views to what the files say: runs the files that are new or changed, drops
- * what they no longer make, and what came from files that are gone. The order of the files does not
- * matter. What did not come from a file is left alone.
- * @throws {GatewayError} function_deploy_failed, view_deploy_failed; data_loss
+ * Brings functions, views, triggers and policies to what the files say: runs the files that are new
+ * or changed, and those whose objects are missing or not as they left them; drops what they no
+ * longer make, and what came from files that are gone. The order of the files does not matter. What
+ * did not come from a file is left alone.
+ * @throws {GatewayError} function_deploy_failed, view_deploy_failed, trigger_deploy_failed,
+ *   policy_deploy_failed; data_loss
  */
 export async function deployCode(
   sql: Sql,
@@ -43,84 +66,211 @@ export async function deployCode(
   { files }: SchemaArchive,
   ledger: Ledger,
   ask: Ask,
-): Promise<CodeResult> {
-  const functions = compare(files.functions, ledger.functions)
-  const views = compare(files.views, ledger.views)
-  const unchanged = countFunctions(ledger, functions.unchanged)
-  const result: CodeResult = {
-    functionsDeployed: unchanged,
+  { isCheckDue, reset }: CodeHints,
+): Promise<CodeDeployed> {
+  const known = knownFiles(ledger)
+  const all = CODE_SECTIONS.flatMap((section) => files[section])
+  const changed = new Set(
+    all.filter((file) => known.get(file.path)?.checksum !== file.checksum).map(({ path }) => path),
+  )
+  const paths = new Set(all.map(({ path }) => path))
+  const gone = [...known.keys()].filter((path) => !paths.has(path))
+  const isSame = changed.size === 0 && gone.length === 0
+  if (isSame && !isCheckDue) return nothingDone(known)
+
+  try {
+    const scripts = await parseAll(files)
+    const state = await readState(sql, scripts, known, changed, isCheckDue)
+    checkConflicts(database, state)
+    if (!isSame || state.run.size > 0) addDescriptions(state)
+    const asked = new Set(state.run)
+    await askAbout(
+      [...asked].map((path) => scripts.get(path)!),
+      ask,
+    )
+    if (state.run.size > 0 || gone.length > 0) await runCode(sql, database, state, reset)
+    const leftovers = leftoversOf(state)
+
+    const isThorough =
+      isCheckDue || leftovers.length > 0 || state.drop.size > 0 || addsOverload(state)
+    if (isThorough) await complete(sql, state)
+    const after = await checkAfter(sql, state, isThorough)
+    checkConflicts(database, { scripts, keys: after.keys })
+    const objects = write(writer, state, after, isThorough)
+    for (const path of gone) writer.forgetFile(...partsOf(path))
+    return resultOf(
+      state,
+      objects,
+      leftovers.map(({ object }) => object),
+    )
+  } catch (error) {
+    throw codeFailure(database, error)
+  }
+}
+
+function knownFiles(ledger: Ledger): Map<string, KnownFile> {
+  return new Map(
+    CODE_SECTIONS.flatMap((section) =>
+      [...ledger.filesOf(section)].map(([name, { checksum, objects }]): [string, KnownFile] => [
+        `${section}/${name}`,
+        { checksum, objects: objects as unknown as KnownObject[] },
+      ]),
+    ),
+  )
+}
+
+async function parseAll(files: SchemaArchive['files']): Promise<Map<string, Script>> {
+  const scripts = await Promise.all(
+    CODE_SECTIONS.map((section) => parseScripts(...sectionOf(`${section}/`), files[section])),
+  )
+  return new Map(scripts.flat().map((script) => [script.file.path, script]))
+}
+
+/** Files of grants and comments alone are about what the others make: they run after any change. */
+function addDescriptions({ scripts, run }: CodeState): void {
+  for (const [path, { statements }] of scripts) {
+    const isDescription = statements.every((statement) => statement.isDescription)
+    if (statements.length > 0 && isDescription) run.add(path)
+  }
+}
+
+/** Calls that stand in unchanged files may mean another function now. */
+function addsOverload({ scripts, run, keys, found }: CodeState): boolean {
+  const names = new Set([...found.byKey.values()].map(({ name }) => name))
+  return [...run].some((path) =>
+    scripts.get(path)!.statements.some((statement) => {
+      const { made } = statement
+      const isNew = made && !found.byKey.has(keys.get(statement)!)
+      return isNew && classOf(made.kind) === 'routine' && names.has(made.name)
+    }),
+  )
+}
+
+/** What there is once all has run. */
+interface After {
+  found: Found
+  /** What statements make: by now all types have their oids. */
+  keys: Map<Statement, string>
+}
+
+/** Looks at what there is now, and checks the bodies of what may have changed. */
+async function checkAfter(sql: Sql, state: CodeState, isThorough: boolean): Promise<After> {
+  const toLookAt = [...state.scripts].filter(([path]) => isThorough || state.run.has(path))
+  const statements = toLookAt.flatMap(([, script]) => script.statements)
+  const asked = statements.flatMap(({ made }) => (made ? [askedOfMade(made)] : []))
+  const [names, { found, isInOrder }, missing] = await Promise.all([
+    readNames(
+      sql,
+      statements.flatMap(({ made }) => made ?? []),
+    ),
+    findAndCheck(sql, asked, asked),
+    missingNames(
+      sql,
+      toLookAt.map(([, script]) => script),
+    ),
+  ])
+  state.warnings.push(...missing)
+  const keys = keysOf(statements, names)
+  if (isInOrder) return { found, keys }
+  const functions = toLookAt.flatMap(([, script]) =>
+    script.statements.flatMap((statement): Checked[] => {
+      const object = found.byKey.get(keys.get(statement) ?? '')
+      return object ? [{ script, statement, object }] : []
+    }),
+  )
+  await checkBodies(sql, functions)
+  return { found, keys }
+}
+
+/** An object of a file that has run. */
+interface MadeObject {
+  object: FoundObject
+  isOld: boolean
+  hasRun: boolean
+}
+
+/** Notes for the ledger what the files made. */
+function write(
+  writer: LedgerWriter,
+  { scripts, known, keys: keysBefore, found, run }: CodeState,
+  { found: foundAfter, keys }: After,
+  isThorough: boolean,
+): MadeObject[] {
+  const all: MadeObject[] = []
+  for (const [path, { file, statements }] of scripts) {
+    // The first version of the ledger does not tell how what it has was.
+    const isOld = known.get(path)?.objects.some(({ digest }) => digest === undefined)
+    if (!run.has(path) && !(isThorough && isOld)) continue
+    const stored = new Map<string, StoredObject>()
+    for (const statement of statements) {
+      const key = keys.get(statement)
+      const object = key === undefined ? undefined : foundAfter.byKey.get(key)
+      if (key === undefined || !object) continue
+      const { kind, identity, name, digest } = object
+      const settings = ownSettings(object.settings, statement.made?.sets ?? [])
+      if (!stored.has(key)) {
+        all.push({
+          object,
+          isOld: found.byKey.has(keysBefore.get(statement)!),
+          hasRun: run.has(path),
+        })
+      }
+      const hash = hashOf(statement)
+      stored.set(key, { kind, identity, name, digest, settings, statement: hash })
+    }
+    writer.setFile(partsOf(path)[0], file, [...stored.values()])
+  }
+  return all
+}
+
+function partsOf(path: string): [section: (typeof CODE_SECTIONS)[number], name: string] {
+  const at = path.indexOf('/')
+  return [path.slice(0, at) as (typeof CODE_SECTIONS)[number], path.slice(at + 1)]
+}
+
+function resultOf(
+  { known, scripts, run, warnings }: CodeState,
+  made: MadeObject[],
+  dropped: FoundObject[],
+): CodeDeployed {
+  const ran = made.filter(({ hasRun }) => hasRun)
+  const routines = ran.filter(({ object }) => classOf(object.kind) === 'routine')
+  const isView = ({ kind }: FoundObject) => kind === 'view' || kind === 'materialized view'
+  const isOther = (object: FoundObject) =>
+    classOf(object.kind) !== 'routine' && !isView(object) && object.kind !== 'index'
+  const described = ({ kind, identity }: FoundObject) => `${kind} ${identity}`
+  const identityOf = ({ identity }: FoundObject) => identity
+  const objects = ran.map(({ object }) => object)
+  const unchanged = [...known]
+    .filter(([path]) => scripts.has(path) && !run.has(path))
+    .flatMap(([, file]) => file.objects)
+  return {
+    functionsDeployed: routines.length + countRoutines(unchanged),
+    functionsCreated: routines.filter(({ isOld }) => !isOld).map(({ object }) => object.identity),
+    functionsReplaced: routines.filter(({ isOld }) => isOld).map(({ object }) => object.identity),
+    functionsDropped: dropped.filter(({ kind }) => classOf(kind) === 'routine').map(identityOf),
+    viewsChanged: objects.filter(isView).map(identityOf),
+    viewsDropped: dropped.filter(isView).map(identityOf),
+    othersChanged: objects.filter(isOther).map(described),
+    othersDropped: dropped.filter(isOther).map(described),
+    warnings,
+  }
+}
+
+function countRoutines(objects: KnownObject[]): number {
+  return objects.filter(({ kind }) => classOf(kind) === 'routine').length
+}
+
+function nothingDone(known: Map<string, KnownFile>): CodeDeployed {
+  return {
+    functionsDeployed: countRoutines([...known.values()].flatMap(({ objects }) => objects)),
     functionsCreated: [],
     functionsReplaced: [],
     functionsDropped: [],
     viewsChanged: [],
     viewsDropped: [],
+    othersChanged: [],
+    othersDropped: [],
+    warnings: [],
   }
-  if (functions.isSame && views.isSame) return result
-
-  const functionScripts = await parseScripts(
-    'function_deploy_failed',
-    'Function file',
-    functions.changed,
-  )
-  const viewScripts = await parseScripts('view_deploy_failed', 'View file', views.changed)
-  try {
-    await askAbout([...viewScripts, ...functionScripts], ask)
-    const before = await readFunctionsBefore(sql, ledger)
-    const kinds = await readViewKinds(sql, ledger)
-    await sql.unsafe('set local check_function_bodies = off')
-    await runInAnyOrder(sql, [
-      ...viewScripts.map((script) => replaceableView(writer, script, ledger, kinds)),
-      ...functionScripts.map((script) => replaceableFunction(writer, script, ledger)),
-    ])
-    const made = await readMade(sql, before)
-    const rerun = new Set([...functions.changed.map((file) => file.name), ...functions.gone])
-    const oldFunctions = functionLeftovers(before, made, rerun)
-    const oldViews = viewLeftovers(ledger, viewScripts, views.gone, kinds)
-    await dropLeftovers(sql, database, [...oldFunctions, ...oldViews])
-    await validateBodies(sql, functionScripts, made)
-    await writer.setFunctions(
-      functions.changed.map(({ name }) => ({
-        file: name,
-        functions: made.filter(({ file }) => file === name).map(({ identity }) => identity),
-      })),
-    )
-    await writer.forgetFiles(functions.gone, views.gone)
-
-    const identities = (existed: boolean) =>
-      made.filter((one) => before.oids.has(one.oid) === existed).map((one) => one.identity)
-    result.functionsCreated = identities(false)
-    result.functionsReplaced = identities(true)
-    result.functionsDropped = oldFunctions.map((leftover) => leftover.name)
-    result.functionsDeployed = unchanged + made.length
-    result.viewsChanged = viewScripts.flatMap(viewsOf)
-    result.viewsDropped = oldViews.map((leftover) => leftover.name)
-    return result
-  } catch (error) {
-    const isView = error instanceof StatementError && error.file.path.startsWith('views/')
-    throw isView
-      ? fileFailure('view_deploy_failed', 'View file', database, error)
-      : fileFailure('function_deploy_failed', 'Function file', database, error)
-  }
-}
-
-/** The files against what the ledger has of them. */
-function compare(files: SchemaFile[], ledgered: Map<string, Ledgered>) {
-  const changed = files.filter((file) => ledgered.get(file.name)?.checksum !== file.checksum)
-  const names = new Set(files.map((file) => file.name))
-  const gone = [...ledgered.keys()].filter((name) => !names.has(name))
-  const rerun = new Set(changed.map((file) => file.name))
-  return {
-    changed,
-    gone,
-    unchanged: new Set([...names].filter((name) => !rerun.has(name))),
-    isSame: changed.length === 0 && gone.length === 0,
-  }
-}
-
-function countFunctions(ledger: Ledger, files: Set<string>): number {
-  let count = 0
-  for (const [name, { functions }] of ledger.functions) {
-    if (files.has(name)) count += functions.length
-  }
-  return count
 }

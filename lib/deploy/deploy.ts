@@ -1,53 +1,33 @@
 import { createHash } from 'node:crypto'
-import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
-import { GatewayError } from '../errors.ts'
+import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
+import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
+import { deployTablesOnce } from './compared.ts'
+import { conclude, recordFailure } from './conclude.ts'
+import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions } from './extensions.ts'
-import { countFunctions, readLedger } from './ledger.ts'
+import { lineOf } from './failure.ts'
+import type { Job } from './job.ts'
+import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
+import { goBack } from './older/go-back.ts'
+import { findSuperseding } from './older/ledger.ts'
 import { runsOnlyCode } from './only-code.ts'
-import { runPending } from './pending.ts'
-import {
-  type Allowance,
-  type DeployFlags,
-  type DeployOrigin,
-  type DeployResult,
-  functionsChanged,
-  unchangedResult,
-  withoutOid,
-} from './result.ts'
+import { runPending, sendCommit } from './pending.ts'
+import { planMigrations } from './plan.ts'
+import { type Allowance, type DeployResult, unchangedResult } from './result.ts'
+import { sendEnd } from './run-file.ts'
+import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
-import { isLockTimeout, openDeploySession } from './session.ts'
+import { type DeploySession, openDeploySession } from './session.ts'
 import { TableWatch } from './table-watch.ts'
-import { deployTables, type TablesResult } from './tables.ts'
-import type { TimeLimit } from './time-limit.ts'
-import { deployTypes } from './types.ts'
-
-/** One archive to bring into one database. */
-export interface Job {
-  database: string
-  /** What its ledger takes. */
-  ledgerKey: string
-  archive: SchemaArchive
-  flags: DeployFlags
-  /** This very request created the database: it has nothing to lose. */
-  isNew: boolean
-  /** How long a statement waits for a lock, in milliseconds. */
-  lockTimeoutMs: number
-  /** How long all of it may take. */
-  limit: TimeLimit
-  origin: DeployOrigin
-  /** Called in its transaction, before it commits another type of a column: see retire-sessions.ts. */
-  retire: () => Promise<void>
-}
-
-/** After a lock timeout everything is rolled back, and tried again after these pauses. */
-const LOCK_RETRY_PAUSES_MS = [500, 1000, 2000]
+import { lockWaitMs, patiently } from './tries.ts'
+import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
 
 /**
  * Brings a database to the archive's schema, under a lock that lets one deploy at a time into it:
@@ -58,13 +38,26 @@ const LOCK_RETRY_PAUSES_MS = [500, 1000, 2000]
  */
 export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   const started = performance.now()
+  const attempt: Attempt = {
+    session: { lockTimeoutMs: 0, checksClient: false },
+    done: [],
+    result: undefined,
+  }
   try {
     return await job.limit.over(async () => {
-      await openDeploySession(sql, job.lockTimeoutMs, job.limit)
-      return deployPatiently(sql, job, started)
+      attempt.session = await openDeploySession(sql, lockWaitMs(), job.limit)
+      const undo = () => sql.unsafe('rollback')
+      return patiently(job.lockTimeoutMs, job.limit, undo, () =>
+        deployOnce(sql, attempt, job, started),
+      )
     })
   } catch (error) {
     const failure = fromPostgres(error, job.database)
+    if (job.flags.dryRun && attempt.result && isUnsafeEnumUse(failure)) {
+      await sql.unsafe('rollback')
+      attempt.result.warnings.push(uncheckedUse(failure))
+      return attempt.result
+    }
     const isLost = endsConnection(error) || isConnectionLost(failure)
     const isKept = !job.flags.dryRun && !job.isNew && !isLost
     if (isKept) await recordFailure(sql, job, failure, started)
@@ -72,130 +65,204 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   }
 }
 
-/** A migration that waits for a lock must not hold up all live traffic behind it for long. */
-async function deployPatiently(sql: Sql, job: Job, started: number): Promise<DeployResult> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await deployOnce(sql, job, started)
-    } catch (error) {
-      const pause = LOCK_RETRY_PAUSES_MS[attempt]
-      if (!isLockTimeout(error) || pause === undefined) throw error
-      await sql.unsafe('rollback')
-      await new Promise((resolve) => setTimeout(resolve, pause))
-      job.limit.check()
-    }
-  }
+/** What the tries of one deploy share. */
+interface Attempt {
+  session: DeploySession
+  /** Migrations that are committed. */
+  done: string[]
+  /** Of the last try, as far as it came. */
+  result: DeployResult | undefined
 }
 
-async function deployOnce(sql: Sql, job: Job, started: number): Promise<DeployResult> {
-  const { database, archive, flags } = job
+/** One try. */
+async function deployOnce(
+  sql: Sql,
+  attempt: Attempt,
+  job: Job,
+  started: number,
+): Promise<DeployResult> {
+  const { database, archive, flags, isNew } = job
   const { files } = archive
-  const writer = new LedgerWriter(sql, job.ledgerKey)
-  await sql.unsafe('begin')
-  const ledger = await readLedger(sql)
-  if (ledger.archiveChecksum === archive.checksum && !flags.repair) {
+  const { session } = attempt
+  const [, ledger, superseding] = await Promise.all([
+    send(sql.unsafe('begin')),
+    readLedger(sql),
+    job.older && findSuperseding(sql, archive.checksum),
+  ])
+  const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
+  const isAsked = flags.repair || flags.retry
+  if (isInPlace(ledger, archive.checksum) && !isAsked) {
     await sql.unsafe('rollback')
     return unchangedResult(countFunctions(ledger))
   }
 
+  const reset = (file: SchemaFile) => sendEnd(sql, session, file)
+  const back = await goBack(sql, writer, job, ledger, superseding, reset)
+  if (back) return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
+
   const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
-  const pending = findPending(database, files.migrations, ledger, flags.repair)
+  result.migrationsApplied.push(...attempt.done)
+  attempt.result = result
+  const found = findPending(database, files.migrations, ledger, flags)
+  const pending = found.files
+  for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
   const isTablesDue =
     files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
-  const allows = (what: Allowance) => job.isNew || flags.allow.has(what)
+  const allows = (what: Allowance) => isNew || flags.allow.has(what)
   if (!allows('functions_missing')) await checkNothingMissing(database, archive, ledger)
+  const migrations = await planMigrations(sql, job, ledger, pending)
+  if (!flags.dryRun && migrations.enums.ahead.length > 0) {
+    await sql.unsafe('rollback')
+    await addAhead(sql, database, migrations.enums)
+    await sql.unsafe('begin')
+  }
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
-  const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
-  const watch = await TableWatch.start(sql, database, watching, flags.allow.has('data_loss'))
+  const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
+  const watch = await TableWatch.start(
+    sql,
+    database,
+    watching,
+    flags.allow.has('data_loss'),
+    flags.dryRun,
+  )
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
-    result.migrationsRepaired = await repairMigrations(writer, files.migrations, ledger)
+    result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
 
+  const schemas = ledger.filesOf('schemas')
+  result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
+  for (const file of files.schemas) writer.setFile('schemas', file)
   await createExtensions(sql, database, files.extensions)
-  const types = await deployTypes(sql, database, files.types, ledger.types, watch.ask)
-  if (files.types.length > 0) await writer.setTypes(files.types)
-  result.typesChanged = [...types.created, ...types.changed]
+  const commit = async () => {
+    await watch.settle()
+    await answers([writer.send(), ...sendCommit(sql)])
+  }
+  const types = await deployTypes(
+    sql,
+    database,
+    migrations.types.before,
+    ledger.types,
+    watch.ask,
+    !flags.dryRun && !isNew,
+  )
+  if (types.newValues.length > 0) {
+    await addValues(sql, types.newValues)
+    return deployOnce(sql, attempt, job, started)
+  }
+  noteTypes(result, writer, types, migrations.types.before)
+  // What has been added to an enum can be used then.
+  if (isNew && !flags.dryRun && pending.length > 0) await commit()
 
-  await runPending(sql, writer, database, pending, watch, flags.dryRun, result)
+  const { needs } = migrations
+  const made = (name: string) => needs.tables.has(name) || types.created.some(isNamed(name))
+  await runPending(
+    {
+      ...job,
+      sql,
+      session,
+      writer,
+      watch,
+      enums: migrations.enums,
+      needs,
+      isDryRun: flags.dryRun,
+      onCommitted: () => {
+        attempt.done = [...result.migrationsApplied]
+      },
+      passing: {
+        mayPass: ({ facts }) =>
+          made(facts.alters) || (facts.kind === 'RenameStmt' && facts.makes.some(made)),
+        onPassed: (file, statement) =>
+          result.warnings.push(
+            `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/ or types/ has made it as it is after that`,
+          ),
+      },
+    },
+    migrations.scripts,
+    result,
+  )
+  if (migrations.types.after.length > 0) {
+    const later = await deployTypes(
+      sql,
+      database,
+      migrations.types.after,
+      ledger.types,
+      watch.ask,
+      !flags.dryRun,
+    )
+    if (later.newValues.length > 0) {
+      await watch.settle()
+      await answers([writer.send(), send(sql.unsafe('commit'))])
+      await addValues(sql, later.newValues, false)
+      await sql.unsafe('begin')
+    }
+    noteTypes(result, writer, later, migrations.types.after)
+  }
 
   if (isTablesDue) {
-    const key = `${tablesChecksum} ${await watch.fingerprint()}`
-    const tables = compared.get(key) ?? (await deployTables(sql, database, files.tables, watch.ask))
-    rememberComparison(key, tables)
-    result.tablesCreated = tables.created
+    const tables = await deployTablesOnce(sql, database, files.tables, tablesChecksum, watch)
+    result.tablesCreated = [...needs.tables, ...tables.created]
     result.differences = tables.differences
     result.warnings.push(...tables.warnings)
   }
 
-  Object.assign(result, await deployCode(sql, writer, database, archive, ledger, watch.ask))
-  result.seedersApplied = await runSeeders(sql, writer, database, files.seeders, ledger, watch.ask)
+  const { warnings, ...code } = await deployCode(
+    sql,
+    writer,
+    database,
+    archive,
+    ledger,
+    watch.ask,
+    {
+      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      reset,
+    },
+  )
+  Object.assign(result, code)
+  result.warnings.push(...warnings)
+  result.seedersApplied = await runSeeders(
+    sql,
+    session,
+    writer,
+    database,
+    files.seeders,
+    ledger,
+    watch.ask,
+    result.warnings,
+  )
   const watched = await watch.finish()
   result.tableChanges = watched.changes
   result.warnings.push(
     ...watched.warnings,
-    ...types.warnings,
-    ...migrationWarnings(files.migrations, ledger),
+    ...typeWarnings(files.types, ledger.types),
+    ...migrationWarnings(files.migrations, ledger, found),
     ...seederWarnings(files.seeders, ledger),
   )
 
-  if (flags.dryRun) {
-    result.locks = await readLocks(sql, watch.before)
-    await sql.unsafe('rollback')
-    return result
-  }
-  await writer.addDeployment({
-    ...job.origin,
-    ...result,
-    status: 'completed',
-    archiveChecksum: archive.checksum,
-    tablesChecksum,
-    functionsChanged: functionsChanged(result),
-    tableChanges: result.tableChanges.map(withoutOid),
-    error: null,
-    executionTimeMs: Math.round(performance.now() - started),
-  })
-  await sql.unsafe('commit')
-  return result
+  if (flags.dryRun) result.locks = await readLocks(sql, watch.before)
+  return conclude(sql, writer, job, result, tablesChecksum, started)
 }
 
-/**
- * What comparing declarations with tables came to. The databases of a fleet have the same tables,
- * and PostgreSQL works longer for this than for the rest of most deploys.
- */
-const compared = new Map<string, TablesResult>()
-const MAX_COMPARED = 100
-
-function rememberComparison(key: string, tables: TablesResult): void {
-  // Where tables had to be created, the next database has to have that done too.
-  if (tables.created.length > 0) return
-  if (compared.size >= MAX_COMPARED) compared.clear()
-  compared.set(key, tables)
+/** Whether something ran that functions may depend on. */
+function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
+  return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
 }
 
-/** A failed deploy leaves its row too: what was tried, and why it failed. */
-async function recordFailure(sql: Sql, job: Job, failure: unknown, started: number): Promise<void> {
-  const error =
-    failure instanceof GatewayError
-      ? failure.toJSON()
-      : { error: 'internal_error', message: String(failure) }
-  try {
-    await sql.unsafe('rollback')
-    await new LedgerWriter(sql, job.ledgerKey).addDeployment({
-      ...job.origin,
-      ...unchangedResult(0),
-      status: 'failed',
-      archiveChecksum: job.archive.checksum,
-      tablesChecksum: null,
-      functionsChanged: 0,
-      error,
-      executionTimeMs: Math.round(performance.now() - started),
-    })
-  } catch {
-    // The failure itself is what has to be told; without a connection there is no row.
-  }
+function isNamed(name: string): (displayed: string) => boolean {
+  return (displayed) => displayed === name || displayed.endsWith(`.${name}`)
+}
+
+function noteTypes(
+  result: DeployResult,
+  writer: LedgerWriter,
+  types: TypesResult,
+  files: SchemaFile[],
+): void {
+  for (const file of files) writer.setFile('types', file)
+  result.typesChanged.push(...types.created, ...types.changed)
+  result.warnings.push(...types.warnings)
 }
 
 function checksumOf(files: SchemaFile[]): string {

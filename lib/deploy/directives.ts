@@ -1,23 +1,41 @@
 import type { SchemaFile } from '../archive/archive.ts'
 
-/** What a migration or a seeder asks for in its first line: `-- gateway: no-transaction, allow-data-loss`. */
+/** What a migration or a seeder asks for: `-- gateway: no-transaction, allow-data-loss`. */
 export interface Directives {
   noTransaction: boolean
   allowDataLoss: boolean
   /** Words that mean nothing here. */
   unknown: string[]
+  /** A directive behind the first statement, where it means nothing. */
+  isLate: boolean
 }
 
 const KNOWN = new Set(['no-transaction', 'allow-data-loss'])
 
-export function readDirectives(file: SchemaFile): Directives {
-  const line = /^--\s*gateway:(.*)/.exec(file.text)?.[1] ?? ''
-  const words = line.split(/[\s,]+/).filter((word) => word !== '')
+const LINE = /^[ \t]*--[ \t]*gateway[ \t]*:(.*)$/gim
+
+/** dbmate and goose say it in their own words. */
+const OTHERS_NO_TRANSACTION =
+  /^[ \t]*--[ \t]*(?:migrate:up\b.*\btransaction[ \t]*:[ \t]*false\b|\+goose no transaction\b)/im
+
+/** What a file says in the comments before its first statement, upper or lower case. */
+export function readDirectives({ text }: SchemaFile): Directives {
+  const head = headOf(text)
+  const words = [...head.matchAll(LINE)]
+    .flatMap(([, list = '']) => list.toLowerCase().split(/[\s,]+/))
+    .filter((word) => word !== '')
+    .map((word) => word.replaceAll('_', '-'))
   return {
-    noTransaction: words.includes('no-transaction'),
+    noTransaction: words.includes('no-transaction') || OTHERS_NO_TRANSACTION.test(head),
     allowDataLoss: words.includes('allow-data-loss'),
     unknown: words.filter((word) => !KNOWN.has(word)),
+    isLate: text.slice(head.length).match(LINE) !== null,
   }
+}
+
+/** The comments and blank lines that a file begins with, whatever comes before its first statement. */
+function headOf(text: string): string {
+  return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0] ?? ''
 }
 
 /** Whether a file can ask for something: those that run once. */

@@ -13,10 +13,11 @@ import type { Statement } from './parser/statement.ts'
 export class StatementError extends Error {
   override readonly name = 'StatementError'
   readonly file: SchemaFile
-  readonly statement: Statement
+  /** Null where it is not known which one. */
+  readonly statement: Statement | null
   readonly error: PostgresError
 
-  constructor(file: SchemaFile, statement: Statement, error: PostgresError) {
+  constructor(file: SchemaFile, statement: Statement | null, error: PostgresError) {
     super(error.message)
     this.file = file
     this.statement = statement
@@ -42,11 +43,13 @@ export function fileFailure(
     ...postgresDetails(error.error),
     file: file.path,
     ...place(file, error),
+    ...hintFor(error),
   })
 }
 
 /** Where PostgreSQL points to; the start of the statement where it points to nothing. */
 function place(file: SchemaFile, { statement, error }: StatementError): ErrorDetails {
+  if (statement === null) return {}
   const position = Number(error.position)
   const offset =
     position > 0
@@ -61,6 +64,29 @@ function place(file: SchemaFile, { statement, error }: StatementError): ErrorDet
   const indent = file.text.slice(lineStart, offset).replace(/[^\t]/g, ' ')
   return { line, source, caret: `${indent}^` }
 }
+
+/** What to do where PostgreSQL's own words do not tell. */
+function hintFor({ statement, error }: StatementError): ErrorDetails {
+  if (error.hint) return {}
+  if (error.code === ACTIVE_SQL_TRANSACTION) {
+    return {
+      hint: 'Let the migration run outside of a transaction: -- gateway: no-transaction in its first line',
+    }
+  }
+  if (statement?.facts.setsOwner && OWNER_ERRORS.has(error.code)) {
+    return {
+      hint:
+        'Take OWNER TO out (pg_dump --no-owner leaves it out): what a deploy makes belongs to the ' +
+        "platform's role",
+    }
+  }
+  return {}
+}
+
+const ACTIVE_SQL_TRANSACTION = '25001'
+
+/** There is no such role, or the platform's role may not give anything to it. */
+const OWNER_ERRORS = new Set(['42704', '42501'])
 
 /** The line of the file on which the statement starts. */
 export function lineOf(file: SchemaFile, statement: Statement): number {
@@ -85,6 +111,10 @@ function leadingBlank(text: string): number {
 }
 
 /** Marks errors of PostgreSQL with the statement that they are about. */
-export function asStatementError(file: SchemaFile, statement: Statement, error: unknown): unknown {
+export function asStatementError(
+  file: SchemaFile,
+  statement: Statement | null,
+  error: unknown,
+): unknown {
   return isPostgresError(error) ? new StatementError(file, statement, error) : error
 }

@@ -1,9 +1,8 @@
 import { GatewayError } from '../errors.ts'
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-
-/** Of the function by which the ledger is written; another version is not the same function. */
-export const LEDGER_VERSION = 1
+import { LEDGER_FUNCTIONS } from './ledger-functions.ts'
+import { digestOf } from './ledger-key.ts'
 
 /**
  * The gateway's tables in each platform database. `_db_gateway_migrations` is named and laid out
@@ -21,29 +20,15 @@ const TABLES = `
     add column if not exists status text not null default 'applied',
     add column if not exists error text;
 
-  create table if not exists public._db_gateway_types (
-    file text primary key,
+  create table if not exists public._db_gateway_files (
+    -- types, functions, views, seeders, …: every section but migrations
+    section text not null,
+    name text not null,
     checksum text not null,
-    deployed_at timestamptz not null default now()
-  );
-  create table if not exists public._db_gateway_functions (
-    file text primary key,
-    checksum text not null,
-    -- schema.name(types) of each function that the file made
-    functions text[] not null default '{}',
-    deployed_at timestamptz not null default now()
-  );
-  create table if not exists public._db_gateway_views (
-    file text primary key,
-    checksum text not null,
-    -- the views that the file made, as SQL names them
-    views text[] not null default '{}',
-    deployed_at timestamptz not null default now()
-  );
-  create table if not exists public._db_gateway_seeders (
-    file text primary key,
-    checksum text not null,
-    applied_at timestamptz not null default now()
+    -- what the file made: {"kind": "function", "identity": "schema.name(types)"}
+    objects jsonb not null default '[]',
+    deployed_at timestamptz not null default now(),
+    primary key (section, name)
   );
   create table if not exists public._db_gateway_deployments (
     id bigserial primary key,
@@ -63,103 +48,71 @@ const TABLES = `
     error jsonb,
     execution_time_ms integer not null
   );
+  alter table public._db_gateway_deployments
+    -- of what the catalogs had of the archive's objects when the deploy ended
+    add column if not exists catalog_digest text;
 `
 
 /**
- * A deploy runs as the platform's role, in one transaction with its rows in the ledger, and that
- * role may not write them. So they go through a function of the gateway's, which asks for a key
- * that only the gateway has. It is a parameter, which no view of PostgreSQL shows, of a query that
- * is not prepared: a script could put a query of its own in the place of one that is.
+ * Takes over what a gateway with the first version of the ledger wrote, a table a section. It may
+ * still be running: the view has it fail, and roll back, where it would run a seeder again.
  */
-const FUNCTIONS = `
-  create schema if not exists _db_gateway;
-  create table if not exists _db_gateway.key (
-    is_only boolean primary key default true check (is_only),
-    digest bytea not null
-  );
-
-  create or replace function _db_gateway.accepts(the_key text, the_version integer)
-  returns boolean language sql stable security definer set search_path = pg_catalog, pg_temp
-  as $function$
-    select the_version = ${LEDGER_VERSION} and exists (
-      select from _db_gateway.key where digest = sha256(convert_to(the_key, 'UTF8'))
-    )
-  $function$;
-
-  create or replace function _db_gateway.write(the_key text, kind text, rows jsonb)
-  returns void language plpgsql security definer set search_path = pg_catalog, pg_temp
-  as $function$
-  #variable_conflict use_column
+const CARRY_OVER = `
+  do $carry$
+  declare
+    old record;
   begin
-    if not _db_gateway.accepts(the_key, ${LEDGER_VERSION}) then
-      raise insufficient_privilege using message = 'The ledger is the gateway''s to write';
-    end if;
-    case kind
-      when 'new migrations' then
-        insert into public._db_gateway_migrations (migration_file, checksum, status)
-        select migration_file, checksum, status
-        from jsonb_to_recordset(rows) as r (migration_file text, checksum text, status text);
-      when 'migrations' then
-        update public._db_gateway_migrations m
-        set checksum = r.checksum, status = r.status, error = r.error
-        from jsonb_to_recordset(rows)
-          as r (migration_file text, checksum text, status text, error text)
-        where m.migration_file = r.migration_file;
-      when 'types' then
-        insert into public._db_gateway_types as t (file, checksum)
-        select file, checksum from jsonb_to_recordset(rows) as r (file text, checksum text)
-        on conflict (file) do update set checksum = excluded.checksum, deployed_at = now()
-        where t.checksum <> excluded.checksum;
-      when 'function files' then
-        insert into public._db_gateway_functions (file, checksum)
-        select file, checksum from jsonb_to_recordset(rows) as r (file text, checksum text)
-        on conflict (file) do update set checksum = excluded.checksum, deployed_at = now();
-      when 'functions' then
-        update public._db_gateway_functions f
-        set functions = r.functions
-        from jsonb_to_recordset(rows) as r (file text, functions text[])
-        where f.file = r.file;
-      when 'view files' then
-        insert into public._db_gateway_views (file, checksum, views)
-        select file, checksum, views
-        from jsonb_to_recordset(rows) as r (file text, checksum text, views text[])
-        on conflict (file) do update
-          set checksum = excluded.checksum, views = excluded.views, deployed_at = now();
-      when 'seeders' then
-        insert into public._db_gateway_seeders (file, checksum)
-        select file, checksum from jsonb_to_recordset(rows) as r (file text, checksum text);
-      when 'functions gone' then
-        delete from public._db_gateway_functions
-        where file in (select r.file from jsonb_to_recordset(rows) as r (file text));
-      when 'views gone' then
-        delete from public._db_gateway_views
-        where file in (select r.file from jsonb_to_recordset(rows) as r (file text));
-      when 'deployments' then
-        insert into public._db_gateway_deployments (
-          status, archive_checksum, tables_checksum, request_id, address, migrations_applied,
-          migrations_repaired, functions_deployed, functions_changed, functions_dropped,
-          seeders_applied, table_changes, error, execution_time_ms
-        )
-        select
-          status, archive_checksum, tables_checksum, request_id, address, migrations_applied,
-          migrations_repaired, functions_deployed, functions_changed, functions_dropped,
-          seeders_applied, table_changes, error, execution_time_ms
-        from jsonb_populate_recordset(null::public._db_gateway_deployments, rows);
-    end case;
-  end $function$;
+    for old in
+      select * from (values
+        ('types', $x$'[]'$x$),
+        ('functions', $x$coalesce((
+          select jsonb_agg(jsonb_build_object('kind', 'function', 'identity', made))
+          from unnest(functions) made
+        ), '[]')$x$),
+        ('views', $x$coalesce((
+          select jsonb_agg(jsonb_build_object('kind', 'view', 'identity', made))
+          from unnest(views) made
+        ), '[]')$x$),
+        ('seeders', $x$'[]'$x$)
+      ) as v (section, objects)
+      join pg_class c on c.relname = '_db_gateway_' || v.section and c.relkind = 'r'
+        and c.relnamespace = 'public'::regnamespace
+    loop
+      execute format(
+        'insert into public._db_gateway_files (section, name, checksum, objects)
+         select %L, file, checksum, %s from public._db_gateway_%s
+         on conflict (section, name)
+         do update set checksum = excluded.checksum, objects = excluded.objects',
+        old.section, old.objects, old.section
+      );
+      execute format('drop table public._db_gateway_%s', old.section);
+    end loop;
+  end $carry$;
 
-  revoke execute on all functions in schema _db_gateway from public;
+  create or replace view public._db_gateway_seeders as
+    select name as file, checksum, deployed_at as applied_at
+    from public._db_gateway_files where section = 'seeders';
 `
 
 /**
- * Creates the ledger, or what is missing of it, as the gateway's role. From now on it takes this
- * key, and `role` may read it.
+ * Creates the ledger, or what is missing of it, as the gateway's role. From now on it takes the keys
+ * that are derived from this one, and `role` may read it.
  * @throws {GatewayError} name_conflict where somebody else has made something that goes by the
  *   ledger's names
  */
 export async function createLedger(sql: Sql, key: string, role: string | null): Promise<void> {
+  await sql.unsafe('create schema if not exists _db_gateway')
+  await checkOwners(sql)
   await sql.unsafe(TABLES)
-  await sql.unsafe(FUNCTIONS)
+  await sql.unsafe(CARRY_OVER)
+  await sql.unsafe(LEDGER_FUNCTIONS)
+  await checkOwners(sql)
+  await setKey(sql, key)
+  if (role !== null) await sql.unsafe(grants(quoteIdentifier(role)))
+}
+
+/** Before anything of it runs, and after: the platform may be making something at this moment. */
+async function checkOwners(sql: Sql): Promise<void> {
   const [foreign] = await sql<{ name: string }[]>`
     select oid::regclass::text as name
     from pg_class
@@ -171,18 +124,26 @@ export async function createLedger(sql: Sql, key: string, role: string | null): 
     where nspname = '_db_gateway' and pg_get_userbyid(nspowner) <> current_user
   `
   if (foreign) throw notOurs(foreign.name)
-  await sql`
-    insert into _db_gateway.key (digest) values (sha256(convert_to(${key}, 'UTF8')))
-    on conflict (is_only) do update set digest = excluded.digest
-    where key.digest <> excluded.digest
+}
+
+/** A key that the ledger takes already stays. */
+async function setKey(sql: Sql, key: string): Promise<void> {
+  const [row] = await sql<{ number: string; digest: string }[]>`
+    select number::text, encode(digest, 'hex') as digest from _db_gateway.key
   `
-  if (role !== null) await sql.unsafe(grants(quoteIdentifier(role)))
+  const number = Number(row?.number ?? -1)
+  if (row && row.digest === digestOf(key, number)) return
+  await sql`
+    insert into _db_gateway.key (number, digest)
+    values (${number + 1}, decode(${digestOf(key, number + 1)}, 'hex'))
+    on conflict (is_only) do update set number = excluded.number, digest = excluded.digest
+  `
 }
 
 function grants(role: string): string {
   const tables = [...TABLES.matchAll(/create table if not exists (\S+)/g)].map(([, name]) => name)
   return `
-    grant select on ${tables.join(', ')} to ${role};
+    grant select on ${tables.join(', ')}, public._db_gateway_seeders to ${role};
     grant usage on schema _db_gateway to ${role};
     grant execute on all functions in schema _db_gateway to ${role};
   `

@@ -1,7 +1,10 @@
-import type { SchemaFile } from '../archive/archive.ts'
+import type { Section } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
-import { answers, type Sent, send } from '../postgres/pipeline.ts'
+import { type Sent, send } from '../postgres/pipeline.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
+import type { LedgerObject } from './ledger.ts'
+import { digestOf, keyOf } from './ledger-key.ts'
 
 /** What a deploy did, as the ledger keeps it. */
 export interface DeploymentRecord {
@@ -21,103 +24,125 @@ export interface DeploymentRecord {
   executionTimeMs: number
 }
 
-/** Writes the ledger of one database, on the connection of a deploy and within its transaction. */
+/** A file as the ledger knows it. */
+interface Named {
+  name: string
+  checksum: string
+}
+
+/** Every section but migrations, which have a table of their own. */
+export type FileSection = Exclude<Section, 'migrations'>
+
+/**
+ * Collects what is to be written into the ledger of one database, and writes it in one query, on the
+ * connection of a deploy and within its transaction.
+ */
 export class LedgerWriter {
   readonly #sql: Sql
   readonly #key: string
+  #number: number
+  #migrations: object[] = []
+  #renamed: object[] = []
+  #undone: object[] = []
+  #files: object[] = []
+  #gone: object[] = []
+  #deployments: object[] = []
 
-  /** `key` is what the ledger takes. */
-  constructor(sql: Sql, key: string) {
+  /** `key` is what the keys of the ledger are derived from; `number` is that of its next write. */
+  constructor(sql: Sql, key: string, number: number) {
     this.#sql = sql
     this.#key = key
+    this.#number = number
   }
 
-  /** Sends the row of a migration that ran, or that is about to run outside of a transaction. */
-  addMigration(file: SchemaFile, status: 'applied' | 'begun' = 'applied'): Sent {
-    const { name, checksum } = file
-    return this.#write('new migrations', [{ migration_file: name, checksum, status }])
-  }
-
-  /** Sends what is now known of a migration that the ledger has. */
-  updateMigration(
-    { name, checksum }: SchemaFile,
-    status: 'applied' | 'begun',
+  /** What is known of a migration now: that it ran, or is about to outside of a transaction. */
+  setMigration(
+    { name, checksum }: Named,
+    status: 'applied' | 'begun' = 'applied',
     error: string | null = null,
-  ): Sent {
-    return this.#write('migrations', [{ migration_file: name, checksum, status, error }])
+  ): void {
+    this.#migrations.push({ name, checksum, status, error })
   }
 
-  /** Sends the row of a seeder that ran. */
-  addSeeder(file: SchemaFile): Sent {
-    return this.#write('seeders', fileRows([file]))
+  /** A migration that the ledger has under another name. */
+  renameMigration(name: string, renamed: string): void {
+    this.#renamed.push({ name, renamed })
   }
 
-  /** Sends the rows of the type files that are in place. */
-  setTypes(files: SchemaFile[]): Sent {
-    return this.#write('types', fileRows(files))
+  /** A migration that was about to run outside of a transaction, and left nothing. */
+  forgetMigration(name: string): void {
+    this.#undone.push({ name })
   }
 
-  /** Sends the row of a function file that ran; which functions it made is written down later. */
-  setFunctionFile(file: SchemaFile): Sent {
-    return this.#write('function files', fileRows([file]))
+  /** A file that is in place, and what it made. */
+  setFile(section: FileSection, { name, checksum }: Named, objects: LedgerObject[] = []): void {
+    this.#files.push({ section, name, checksum, objects })
   }
 
-  /** Writes down which functions the files made: schema.name(types), by file name. */
-  setFunctions(made: { file: string; functions: string[] }[]): Sent {
-    return this.#write('functions', made)
+  /** A file that the archive does not have any more. */
+  forgetFile(section: FileSection, name: string): void {
+    this.#gone.push({ section, name })
   }
 
-  /** Sends the row of a view file that ran. */
-  setViewFile({ name, checksum }: SchemaFile, views: string[]): Sent {
-    return this.#write('view files', [{ file: name, checksum, views }])
+  /** The deploy itself. */
+  addDeployment(record: DeploymentRecord): void {
+    this.#deployments.push({
+      status: record.status,
+      archive_checksum: record.archiveChecksum,
+      tables_checksum: record.tablesChecksum,
+      request_id: record.requestId,
+      address: record.address,
+      migrations_applied: record.migrationsApplied,
+      migrations_repaired: record.migrationsRepaired,
+      functions_deployed: record.functionsDeployed,
+      functions_changed: record.functionsChanged,
+      functions_dropped: record.functionsDropped,
+      seeders_applied: record.seedersApplied,
+      table_changes: record.tableChanges,
+      error: record.error,
+      execution_time_ms: record.executionTimeMs,
+    })
   }
 
-  /** Deletes the rows of files that the archive does not have any more. */
-  async forgetFiles(functions: string[], views: string[]): Promise<void> {
-    const rows = (files: string[]) => files.map((file) => ({ file }))
-    if (functions.length + views.length === 0) return
-    await answers([
-      this.#write('functions gone', rows(functions)),
-      this.#write('views gone', rows(views)),
-    ])
-  }
-
-  /** Sends the row of a deploy. */
-  addDeployment(record: DeploymentRecord): Sent {
-    return this.#write('deployments', [
-      {
-        status: record.status,
-        archive_checksum: record.archiveChecksum,
-        tables_checksum: record.tablesChecksum,
-        request_id: record.requestId,
-        address: record.address,
-        migrations_applied: record.migrationsApplied,
-        migrations_repaired: record.migrationsRepaired,
-        functions_deployed: record.functionsDeployed,
-        functions_changed: record.functionsChanged,
-        functions_dropped: record.functionsDropped,
-        seeders_applied: record.seedersApplied,
-        table_changes: record.tableChanges,
-        error: record.error,
-        execution_time_ms: record.executionTimeMs,
-      },
-    ])
-  }
-
-  /** Queries of `unsafe` are not prepared, as the key demands: see FUNCTIONS of the tables. */
-  #write(kind: string, rows: object[]): Sent {
-    const query = this.#sql.unsafe(
-      'select _db_gateway.write($1::pg_catalog.text, $2::pg_catalog.text, $3::pg_catalog.jsonb)',
-      [this.#key, kind, JSON.stringify(rows)],
+  /**
+   * Sends what was collected since the last time, in a query without parameters: postgres.js would
+   * ask what they are first. `digest` is an expression of SQL: the deploy's catalog digest.
+   */
+  send(digest?: string): Sent {
+    const changes = JSON.stringify({
+      renamed: this.#renamed,
+      undone: this.#undone,
+      migrations: lastOfEach(this.#migrations as Named[]),
+      gone: this.#gone,
+      files: this.#files,
+      deployments: this.#deployments,
+    })
+    this.#migrations = []
+    this.#renamed = []
+    this.#undone = []
+    this.#gone = []
+    this.#files = []
+    this.#deployments = []
+    const number = this.#number++
+    const given = `${quoteLiteral(changes)}::pg_catalog.jsonb`
+    const all = digest
+      ? `pg_catalog.jsonb_set(${given}, '{deployments,0,catalog_digest}', pg_catalog.to_jsonb((${digest})))`
+      : given
+    const query = send(
+      this.#sql.unsafe(
+        `select _db_gateway.write('${keyOf(this.#key, number)}', ` +
+          `'${digestOf(this.#key, number + 1)}', ${all})`,
+      ),
     )
-    return send(query).catch((error: unknown) => {
-      // A script can have PostgreSQL tell in there what the parameters were.
+    return query.catch((error: unknown) => {
+      // It tells of the gateway's own function.
       if (isPostgresError(error)) error.where = ''
       throw error
     })
   }
 }
 
-function fileRows(files: SchemaFile[]): object[] {
-  return files.map(({ name, checksum }) => ({ file: name, checksum }))
+/** A row is inserted or updated once a query. */
+function lastOfEach(migrations: Named[]): Named[] {
+  return [...new Map(migrations.map((one) => [one.name, one])).values()]
 }

@@ -1,99 +1,171 @@
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
-import { LEDGER_VERSION } from './ledger-tables.ts'
+import { digestOf, LEDGER_VERSION } from './ledger-key.ts'
+import type { FileSection } from './ledger-writer.ts'
+import { CATALOG_DIGEST } from './objects/digest.ts'
 
 /** SQLSTATEs: no such schema, no such function, and not allowed to look. */
 const NOT_PREPARED = new Set(['3F000', '42883', '42501'])
+
+/** Something that a file made, as the ledger keeps it. */
+export interface LedgerObject {
+  /** function, view, … */
+  kind: string
+  /** As SQL names it: of a function schema.name(types). */
+  identity: string
+  [more: string]: unknown
+}
+
+/** A file that the database has had. */
+export interface LedgerFile {
+  checksum: string
+  objects: LedgerObject[]
+}
+
+/** A migration that the database has had, or that was begun outside of a transaction. */
+export interface LedgerMigration {
+  checksum: string
+  status: 'applied' | 'begun'
+  error: string | null
+}
 
 /** What a database says of itself: which files it has had, by file name. */
 export interface Ledger {
   /** Of the deploy that was the last to succeed; null before the first. */
   archiveChecksum: string | null
   tablesChecksum: string | null
-  migrations: Map<string, { checksum: string; status: 'applied' | 'begun'; error: string | null }>
+  /** Of what the catalogs had of the archive's objects after that deploy. */
+  catalogDigest: string | null
+  /** What the catalogs have of them now. */
+  currentDigest: string
+  /** The number of the key that the next write takes. */
+  keyNumber: number
+  migrations: Map<string, LedgerMigration>
   types: Map<string, string>
   functions: Map<string, { checksum: string; functions: string[] }>
   views: Map<string, { checksum: string; views: string[] }>
   seeders: Map<string, string>
+  /** The files of a section. */
+  filesOf(section: FileSection): Map<string, LedgerFile>
 }
 
 /** Whether the ledger is there, in this version, and takes this key. */
 export async function acceptsKey(sql: Sql, key: string): Promise<boolean> {
   try {
-    const [row] = await sql.unsafe<[{ accepted: boolean }]>(
-      'select _db_gateway.accepts($1::pg_catalog.text, $2::integer) as accepted',
-      [key, LEDGER_VERSION],
+    const [row] = await sql.unsafe<{ version: number; number: string; digest: string }[]>(
+      'select version, number::pg_catalog.text as number, digest from _db_gateway.state()',
     )
-    return row.accepted
+    return row?.version === LEDGER_VERSION && row.digest === digestOf(key, Number(row.number))
   } catch (error) {
     if (isPostgresError(error) && NOT_PREPARED.has(error.code)) return false
     throw error
   }
 }
 
+/** The number of the key that the ledger's next write takes. */
+export async function readKeyNumber(sql: Sql): Promise<number> {
+  const [row] = await sql.unsafe<[{ number: string }]>(
+    'select number::pg_catalog.text as number from _db_gateway.state()',
+  )
+  return Number(row.number)
+}
+
 interface LedgerRow {
   archive_checksum: string | null
   tables_checksum: string | null
-  migrations: [string, { checksum: string; status: 'applied' | 'begun'; error: string | null }][]
-  types: [string, string][]
-  functions: [string, { checksum: string; functions: string[] }][]
-  views: [string, { checksum: string; views: string[] }][]
-  seeders: [string, string][]
+  catalog_digest: string | null
+  current_digest: string
+  number: string
+  migrations: [string, LedgerMigration][]
+  files: [FileSection, string, LedgerFile][]
 }
 
-/** Reads the ledger; its tables exist. */
+/** Reads the ledger; its tables exist. One round trip, since it has no parameters to describe. */
 export async function readLedger(sql: Sql): Promise<Ledger> {
-  const [row] = await sql<[LedgerRow]>`
-    select
-      last.archive_checksum,
-      last.tables_checksum,
-      (select coalesce(json_agg(json_build_array(
-          migration_file,
-          json_build_object('checksum', checksum, 'status', status, 'error', error)
-        )), '[]') from public._db_gateway_migrations) as migrations,
-      (select coalesce(json_agg(json_build_array(file, checksum)), '[]')
-        from public._db_gateway_types) as types,
-      (select coalesce(json_agg(json_build_array(
-          file, json_build_object('checksum', checksum, 'functions', functions)
-        )), '[]') from public._db_gateway_functions) as functions,
-      (select coalesce(json_agg(json_build_array(
-          file, json_build_object('checksum', checksum, 'views', views)
-        )), '[]') from public._db_gateway_views) as views,
-      (select coalesce(json_agg(json_build_array(file, checksum)), '[]')
-        from public._db_gateway_seeders) as seeders
-    from (values (1)) as always
-    left join (
-      select archive_checksum, tables_checksum
-      from public._db_gateway_deployments
-      where status = 'completed'
-      order by id desc
-      limit 1
-    ) as last on true
-  `
+  const [row] = await sql.unsafe<[LedgerRow]>(READ)
+  const sections = new Map<FileSection, Map<string, LedgerFile>>()
+  for (const [section, name, file] of row.files) {
+    const files = sections.get(section) ?? new Map<string, LedgerFile>()
+    sections.set(section, files.set(name, file))
+  }
+  const filesOf = (section: FileSection) => sections.get(section) ?? new Map<string, LedgerFile>()
+  const namesOf = ({ objects }: LedgerFile, kinds: string[]) =>
+    objects.filter(({ kind }) => kinds.includes(kind)).map(({ identity }) => identity)
+  const mapped = <T>(section: FileSection, to: (file: LedgerFile) => T) =>
+    new Map([...filesOf(section)].map(([name, file]) => [name, to(file)]))
   return {
     archiveChecksum: row.archive_checksum,
     tablesChecksum: row.tables_checksum,
+    catalogDigest: row.catalog_digest,
+    currentDigest: row.current_digest,
+    keyNumber: Number(row.number),
     migrations: new Map(row.migrations),
-    types: new Map(row.types),
-    functions: new Map(row.functions),
-    views: new Map(row.views),
-    seeders: new Map(row.seeders),
+    filesOf,
+    types: mapped('types', ({ checksum }) => checksum),
+    functions: mapped('functions', (file) => ({
+      checksum: file.checksum,
+      functions: namesOf(file, ['function', 'procedure', 'aggregate']),
+    })),
+    views: mapped('views', (file) => ({
+      checksum: file.checksum,
+      views: namesOf(file, ['view', 'materialized view']),
+    })),
+    seeders: mapped('seeders', ({ checksum }) => checksum),
   }
 }
 
+const READ = `
+  select
+    last.archive_checksum,
+    last.tables_checksum,
+    last.catalog_digest,
+    ${CATALOG_DIGEST} as current_digest,
+    (select number::pg_catalog.text from _db_gateway.state()) as number,
+    (select coalesce(json_agg(json_build_array(
+        migration_file,
+        json_build_object('checksum', checksum, 'status', status, 'error', error)
+      )), '[]') from public._db_gateway_migrations) as migrations,
+    (select coalesce(json_agg(json_build_array(
+        section, name, json_build_object('checksum', checksum, 'objects', objects)
+      )), '[]') from public._db_gateway_files) as files
+  from (values (1)) as always
+  left join (
+    select archive_checksum, tables_checksum, catalog_digest
+    from public._db_gateway_deployments
+    where status = 'completed'
+    order by id desc
+    limit 1
+  ) as last on true
+`
+
 /**
- * How many functions are in place, where the archive with this checksum was the last one deployed;
- * undefined where it was not. One round trip, since it has no parameters to describe; no lock.
+ * Whether the archive with this checksum was the last one deployed, and what it made is as it was
+ * then. The first version of the ledger does not tell, and is believed.
+ */
+export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
+  const { catalogDigest, currentDigest } = ledger
+  const isAsLeft = catalogDigest === null || catalogDigest === currentDigest
+  return ledger.archiveChecksum === archiveChecksum && isAsLeft
+}
+
+/**
+ * How many functions are in place, where the archive with this checksum was the last one deployed
+ * and what it made is as it was then; undefined where not. One round trip, since it has no
+ * parameters to describe; no lock.
  */
 export async function findInPlace(sql: Sql, archiveChecksum: string): Promise<number | undefined> {
-  const [last] = await sql.unsafe<{ archive_checksum: string; functions_deployed: number }[]>(`
-    select archive_checksum, functions_deployed
+  const [last] = await sql.unsafe<
+    { archive_checksum: string; functions_deployed: number; is_as_left: boolean }[]
+  >(`
+    select archive_checksum, functions_deployed,
+      catalog_digest is null or catalog_digest = ${CATALOG_DIGEST} as is_as_left
     from public._db_gateway_deployments
     where status = 'completed'
     order by id desc
     limit 1
   `)
-  return last?.archive_checksum === archiveChecksum ? last.functions_deployed : undefined
+  const isThere = last?.archive_checksum === archiveChecksum && last.is_as_left
+  return isThere ? last.functions_deployed : undefined
 }
 
 /** How many functions the files made. */

@@ -1,16 +1,22 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
-import type { Sql } from '../postgres/connection.ts'
-import { endsConnection } from '../postgres/errors.ts'
-import { answers } from '../postgres/pipeline.ts'
 import { readDirectives } from './directives.ts'
-import { fileFailure } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { type Ask, parseScripts, runScripts, type Script, sendScript } from './run-file.ts'
+import { FOREIGN_CHECKSUM } from './original-ledger.ts'
+import { unfinished } from './outside.ts'
+import type { DeployFlags } from './result.ts'
+
+/** The migrations that the database has not had, in order. */
+export interface Pending {
+  files: SchemaFile[]
+  /** Those that it has had under another name: the old one, by the new one. */
+  renamed: Map<string, string>
+}
 
 /**
- * The migrations that the database has not had, in order.
+ * The migrations that the database has not had. The same text under another name is the same
+ * migration. What leads back is none (`x.down.sql`, and `down.sql` beside `up.sql`).
  * @throws {GatewayError} migration_checksum_mismatch where an applied one has been edited since;
  *   migration_failed where one outside a transaction has not come to its end
  */
@@ -18,140 +24,142 @@ export function findPending(
   database: string,
   files: SchemaFile[],
   ledger: Ledger,
-  repair: boolean,
-): SchemaFile[] {
-  if (!repair) for (const file of files) checkApplied(database, file, ledger)
-  return files.filter((file) => !ledger.migrations.has(file.name))
+  flags: Pick<DeployFlags, 'repair' | 'retry'>,
+): Pending {
+  if (!flags.repair) for (const file of files) checkApplied(database, file, ledger, flags.retry)
+  const names = new Set(files.map(({ name }) => name))
+  const unclaimed = new Map<string, string[]>()
+  for (const [name, { checksum, status }] of ledger.migrations) {
+    if (names.has(name) || status !== 'applied') continue
+    unclaimed.set(checksum, [...(unclaimed.get(checksum) ?? []), name])
+  }
+  const renamed = new Map<string, string>()
+  const pending = files.filter((file) => {
+    if (isWayBack(file, names)) return false
+    const known = ledger.migrations.get(file.name)
+    if (known) return known.status === 'begun' && !flags.repair
+    const before = unclaimed.get(file.checksum)?.shift() ?? unclaimed.get(file.rawChecksum)?.shift()
+    if (before !== undefined) renamed.set(file.name, before)
+    return before === undefined
+  })
+  return { files: pending, renamed }
 }
 
-/**
- * Runs migrations inside the open transaction.
- * @throws {GatewayError} migration_failed; data_loss
- */
-export async function runMigrations(
-  sql: Sql,
-  writer: LedgerWriter,
-  database: string,
-  files: SchemaFile[],
-  ask: Ask,
-): Promise<void> {
-  const scripts = await parseScripts('migration_failed', 'Migration', files)
-  try {
-    await runScripts(sql, scripts, ask, (file) => writer.addMigration(file))
-  } catch (error) {
-    throw fileFailure('migration_failed', 'Migration', database, error)
-  }
-}
-
-/**
- * Asks about all statements of a migration that is to run outside of any transaction, so that one
- * that is refused has not begun.
- * @throws {GatewayError} data_loss; migration_failed
- */
-export async function askOutsideTransaction(
-  database: string,
-  file: SchemaFile,
-  ask: Ask,
-): Promise<void> {
-  const [script] = await parseScripts('migration_failed', 'Migration', [file])
-  try {
-    for (const statement of script!.statements) await ask(file, statement)
-  } catch (error) {
-    throw fileFailure('migration_failed', 'Migration', database, error)
-  }
-}
-
-/**
- * Runs a migration outside of any transaction, statement by statement. The ledger shows it as begun
- * before it runs, and what became of it.
- * @throws {GatewayError} migration_failed; data_loss
- */
-export async function runOutsideTransaction(
-  sql: Sql,
-  writer: LedgerWriter,
-  database: string,
-  file: SchemaFile,
-  ask: Ask,
-): Promise<void> {
-  const [script] = await parseScripts('migration_failed', 'Migration', [file])
-  await writer.addMigration(file, 'begun')
-  try {
-    await runOneByOne(sql, script!, ask)
-  } catch (error) {
-    if (!endsConnection(error)) {
-      await sql.unsafe('rollback')
-      await writer.updateMigration(file, 'begun', (error as Error).message)
-    }
-    throw withHint(fileFailure('migration_failed', 'Migration', database, error))
-  }
-  await writer.updateMigration(file, 'applied')
-}
-
-/**
- * A statement that may lose data has a transaction of its own, so that nothing is written between
- * the question and the statement; DETACH PARTITION CONCURRENTLY alone cannot have one.
- */
-async function runOneByOne(sql: Sql, { file, statements }: Script, ask: Ask): Promise<void> {
-  for (const statement of statements) {
-    const run = () => answers(sendScript(sql, { file, statements: [statement] }))
-    if (statement.risks.length === 0) {
-      await run()
-      continue
-    }
-    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
-    await sql.unsafe('begin')
-    await ask(file, statement)
-    if (!isSeparate) await run()
-    await sql.unsafe('commit')
-    if (isSeparate) await run()
-  }
+/** golang-migrate's and Diesel's names of files that undo a migration. */
+function isWayBack({ name }: SchemaFile, names: Set<string>): boolean {
+  if (/\.down\.[^./]+$/i.test(name)) return true
+  return /(^|\/)down\.[^./]+$/i.test(name) && names.has(name.replace(/down(\.[^./]+)$/i, 'up$1'))
 }
 
 /**
  * Takes the files as they are now for what was applied, without running them.
  * @returns their names
  */
-export async function repairMigrations(
+export function repairMigrations(
   writer: LedgerWriter,
   files: SchemaFile[],
   ledger: Ledger,
-): Promise<string[]> {
+): string[] {
   const differing = files.filter((file) => {
     const applied = ledger.migrations.get(file.name)
     return applied && (applied.checksum !== file.checksum || applied.status !== 'applied')
   })
-  await answers(differing.map((file) => writer.updateMigration(file, 'applied')))
+  for (const file of differing) writer.setMigration(file)
   return differing.map((file) => file.name)
 }
 
 /** Names what is unusual about the migrations, for people. */
-export function migrationWarnings(files: SchemaFile[], ledger: Ledger): string[] {
-  const warnings = files.flatMap((file) =>
-    readDirectives(file).unknown.map(
-      (word) => `Migration ${file.name}: "-- gateway: ${word}" means nothing`,
-    ),
-  )
-  const names = new Set(files.map((file) => file.name))
+export function migrationWarnings(
+  files: SchemaFile[],
+  ledger: Ledger,
+  { files: pending, renamed }: Pending,
+): string[] {
+  const warnings = files.flatMap(directiveWarnings)
+  const names = new Set([...files.map((file) => file.name), ...renamed.values()])
   const unknown = [...ledger.migrations.keys()].filter((name) => !names.has(name))
   if (unknown.length > 0) {
     warnings.push(`Applied migrations that the archive does not have: ${unknown.join(', ')}`)
   }
-  const lastApplied = files.findLastIndex((file) => ledger.migrations.has(file.name))
-  const late = files.slice(0, lastApplied + 1).filter((file) => !ledger.migrations.has(file.name))
+  const isApplied = ({ name }: SchemaFile) => ledger.migrations.has(name) || renamed.has(name)
+  const lastApplied = files.findLastIndex(isApplied)
+  const late = pending.filter((file) => files.indexOf(file) < lastApplied)
   if (late.length > 0) {
     warnings.push(
       `Migrations that sort before applied ones were run after them: ${late.map((file) => file.name).join(', ')}`,
     )
   }
+  for (const [name, before] of renamed) {
+    warnings.push(
+      `Migration ${name} was applied as ${before}, with the same text; it did not run again`,
+    )
+  }
+  return [...warnings, ...orderWarnings(files, pending)]
+}
+
+function directiveWarnings(file: SchemaFile): string[] {
+  const { unknown, isLate } = readDirectives(file)
+  const warnings = unknown.map(
+    (word) => `Migration ${file.name}: "-- gateway: ${word}" means nothing`,
+  )
+  if (isLate) {
+    warnings.push(
+      `Migration ${file.name}: a line "-- gateway: …" behind the first statement means nothing`,
+    )
+  }
   return warnings
 }
 
-function checkApplied(database: string, file: SchemaFile, ledger: Ledger): void {
+/** Of migrations that ran just now: where the order is not told by their numbers. */
+function orderWarnings(files: SchemaFile[], pending: SchemaFile[]): string[] {
+  const byNumber = new Map<string | undefined, SchemaFile[]>()
+  for (const file of files) {
+    const number = numberOf(file.name)
+    byNumber.set(number, [...(byNumber.get(number) ?? []), file])
+  }
+  const warnings: string[] = []
+  for (const [number, same] of byNumber) {
+    const ran = same.filter((file) => pending.includes(file))
+    if (ran.length === 0) continue
+    if (number === undefined) {
+      warnings.push(
+        `Migrations without a number run after all others: ${ran.map(({ name }) => name).join(', ')}`,
+      )
+    } else if (same.length > 1) {
+      warnings.push(
+        `Migrations that have one number run in the order of their names: ${same.map(({ name }) => name).join(', ')}`,
+      )
+    }
+  }
+  return warnings
+}
+
+/** The folder, and what the file's name has up to the end of its number or date. */
+function numberOf(name: string): string | undefined {
+  if (/\.down\.[^./]+$/i.test(name)) return name
+  const [, folder = '', prefix = '', number] =
+    /^(.*\/)?([^\d/]*)(\d+(?:[-_.]\d+)*)[^/]*$/.exec(name) ?? []
+  if (number !== undefined) return `${folder}${prefix}${number.replace(/^0+/, '')}`
+  return /\d/.test(name) ? name : undefined
+}
+
+function checkApplied(
+  database: string,
+  file: SchemaFile,
+  ledger: Ledger,
+  retry: boolean | undefined,
+): void {
   const applied = ledger.migrations.get(file.name)
   if (!applied) return
-  if (applied.status === 'begun') throw unfinished(database, file, applied.error)
-  // The original gateway took the checksum of the bytes, whatever the line ends.
-  if (applied.checksum === file.checksum || applied.checksum === file.rawChecksum) return
+  // What an original gateway applied is applied: it took the checksum of the bytes, or of a text
+  // that it had normalised.
+  if (applied.checksum.startsWith(FOREIGN_CHECKSUM)) return
+  const isSame = applied.checksum === file.checksum || applied.checksum === file.rawChecksum
+  if (applied.status === 'begun') {
+    if (isSame && !retry) throw unfinished(database, file, applied.error)
+    return
+  }
+  // Newer ones took other checksums, of a text that was changed first.
+  if (isSame || applied.checksum.startsWith(FOREIGN_CHECKSUM)) return
   throw new GatewayError(
     'migration_checksum_mismatch',
     `Migration ${file.name} has been edited since it was applied`,
@@ -165,27 +173,4 @@ function checkApplied(database: string, file: SchemaFile, ledger: Ledger): void 
         'was applied, without running it',
     },
   )
-}
-
-const WHAT_TO_DO =
-  'It runs outside a transaction, so part of it may be done. Look at what it left behind (such as ' +
-  'an invalid index), finish it by hand and send repair=true to have it taken as applied; or undo ' +
-  'it and delete its row from _db_gateway_migrations to have it run again'
-
-function unfinished(database: string, file: SchemaFile, error: string | null): GatewayError {
-  return new GatewayError('migration_failed', `Migration ${file.name} was begun and not finished`, {
-    database,
-    file: file.path,
-    cause: error ?? 'The gateway or PostgreSQL was stopped while it ran',
-    hint: WHAT_TO_DO,
-  })
-}
-
-function withHint(error: unknown): unknown {
-  if (!(error instanceof GatewayError)) return error
-  const { code, message, details } = error
-  if (code === 'migration_failed')
-    return new GatewayError(code, message, { ...details, hint: WHAT_TO_DO })
-  if (code !== 'data_loss') return error
-  return new GatewayError(code, message, { ...details, hint: `${WHAT_TO_DO}. ${details.hint}` })
 }

@@ -3,20 +3,22 @@ import type { Ledger } from './ledger.ts'
 import { parseScripts } from './run-file.ts'
 
 /**
- * Whether all that a deploy without pending migrations has to run makes functions and views alone:
- * no statement of it can change a table.
+ * Whether all that a deploy without pending migrations has to run makes functions, views and
+ * triggers alone: no statement of it can change a table. Policies count among the rules of a table,
+ * whose loss is told.
  */
 export async function runsOnlyCode({ files }: SchemaArchive, ledger: Ledger): Promise<boolean> {
-  const isOther = (known: Map<string, string>) => (file: SchemaFile) =>
-    known.get(file.name) !== file.checksum
+  const changedIn = (
+    section: 'schemas' | 'types' | 'functions' | 'views' | 'triggers' | 'policies',
+  ) =>
+    files[section].filter(
+      ({ name, checksum }) => ledger.filesOf(section).get(name)?.checksum !== checksum,
+    )
   const isNew = ({ name }: SchemaFile) => !ledger.seeders.has(name)
-  if (files.types.some(isOther(ledger.types)) || files.seeders.some(isNew)) return false
-  const changed = [
-    ...files.functions.filter(
-      ({ name, checksum }) => ledger.functions.get(name)?.checksum !== checksum,
-    ),
-    ...files.views.filter(({ name, checksum }) => ledger.views.get(name)?.checksum !== checksum),
-  ]
+  if (changedIn('schemas').length > 0 || changedIn('types').length > 0) return false
+  if (changedIn('policies').length > 0 || files.seeders.some(isNew)) return false
+  if (ledger.filesOf('policies').size > files.policies.length) return false
+  const changed = [...changedIn('functions'), ...changedIn('views'), ...changedIn('triggers')]
   const scripts = await parseScripts('function_deploy_failed', 'File', changed)
   return scripts.every(({ statements }) => statements.every(({ isCode }) => isCode))
 }

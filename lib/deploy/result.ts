@@ -22,14 +22,22 @@ export interface DeployFlags {
   allow: ReadonlySet<Allowance>
   /** Edited migrations are taken for what was applied, without running them. */
   repair: boolean
+  /** A migration outside of a transaction that was begun and not finished runs again. */
+  retry?: boolean
   /** Everything is run and rolled back. */
   dryRun: boolean
+  /** A new tenant has to be possible with the archive before anything is touched. */
+  strict: boolean
 }
 
 /** What a deploy did to one database, or with `dryRun` would do. */
 export interface DeployResult extends CodeResult {
   /** The archive was in place already. */
   isUnchanged: boolean
+  /** The archive is older than the one in place; nothing was changed. */
+  isSuperseded?: boolean
+  /** The archive is older than the one that was in place. */
+  isBack?: boolean
   migrationsApplied: string[]
   migrationsRepaired: string[]
   /** Migrations outside of a transaction: a dry run cannot run them. */
@@ -45,6 +53,8 @@ export interface DeployResult extends CodeResult {
   /** Of a dry run: the strongest lock on each table that the deploy would touch. */
   locks: TableLock[]
   warnings: string[]
+  /** Of what the catalogs have of the archive's objects now; undefined where it was not read. */
+  catalogDigest?: string
 }
 
 /** The result of a deploy that finds the archive in place. */
@@ -63,6 +73,8 @@ export function unchangedResult(functionsDeployed: number): DeployResult {
     functionsDropped: [],
     viewsChanged: [],
     viewsDropped: [],
+    othersChanged: [],
+    othersDropped: [],
     seedersApplied: [],
     tableChanges: [],
     locks: [],
@@ -89,6 +101,7 @@ export function toPlan(database: string, result: DeployResult, executionTimeMs: 
       drop: result.functionsDropped,
     },
     views: { change: result.viewsChanged, drop: result.viewsDropped },
+    others: { change: result.othersChanged, drop: result.othersDropped },
     tables_created: result.tablesCreated,
     table_changes: result.tableChanges.map(withoutOid),
     schema_validation: result.differences,

@@ -1,10 +1,13 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { isPostgresError } from '../postgres/errors.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
-import { asStatementError, lineOf } from './failure.ts'
+import { asStatementError, lineOf, StatementError } from './failure.ts'
 import { splitStatements } from './parser/parser.ts'
-import type { Statement } from './parser/statement.ts'
+import { isAskedAbout, type Statement } from './parser/statement.ts'
+import { CHECK_CONSTRAINTS, type DeploySession, resetFor } from './session.ts'
+import { psqlRefusal, runnableText } from './sql-text.ts'
 
 /** A file, taken apart into its statements. */
 export interface Script {
@@ -24,15 +27,35 @@ export async function parseScripts(
   return Promise.all(
     files.map(async (file) => {
       const statements = await statementsOf(file)
-      const refused = statements.find((statement) => statement.refusal)
+      const refused = findRefused(file, statements)
       if (!refused) return { file, statements }
       throw new GatewayError(code, `${what} ${file.name} failed`, {
         cause: refused.refusal,
         file: file.path,
-        line: lineOf(file, refused),
+        line: refused.line,
       })
     }),
   )
+}
+
+function findRefused(
+  file: SchemaFile,
+  statements: Statement[],
+): { refusal: string; line: number } | undefined {
+  for (const statement of statements) {
+    if (statement.refusal) return { refusal: statement.refusal, line: lineOf(file, statement) }
+    const psql = statement.facts.kind === '' && psqlRefusal(statement.text)
+    if (psql) {
+      const text = statement.text.slice(psql.offset)
+      return { refusal: psql.refusal, line: lineOf(file, { ...statement, ...psql, text }) }
+    }
+  }
+  return undefined
+}
+
+/** Takes files apart, whatever is in them. */
+export async function readScripts(files: SchemaFile[]): Promise<Script[]> {
+  return Promise.all(files.map(async (file) => ({ file, statements: await statementsOf(file) })))
 }
 
 /** An archive goes to many databases; its files are taken apart once. */
@@ -41,40 +64,108 @@ const taken = new WeakMap<SchemaFile, Promise<Statement[]>>()
 function statementsOf(file: SchemaFile): Promise<Statement[]> {
   const known = taken.get(file)
   if (known) return known
-  const statements = splitStatements(file.text)
+  const statements = splitStatements(runnableText(file))
   taken.set(file, statements)
   statements.catch(() => taken.delete(file))
   return statements
 }
 
-/** To be called right before a statement that may take something away: see TableWatch. */
-export type Ask = (file: SchemaFile, statement: Statement) => Promise<void>
+/**
+ * To be called right before a statement that may take something away: see TableWatch. What it
+ * returns is to be called right behind the statement.
+ */
+export type Ask = (
+  file: SchemaFile,
+  statement: Statement,
+) => Promise<(() => Promise<void>) | undefined>
+
+/** Statements of migrations that may find their work done. */
+export interface Passing {
+  /** The table or the type that it is about was made in its present state by this deploy. */
+  mayPass(statement: Statement): boolean
+  /** Told of one that was passed over. */
+  onPassed(file: SchemaFile, statement: Statement): void
+}
+
+/** Its work is done: there is such a column, table, index, type or value; or there is no such any more. */
+const DONE_ALREADY = new Set([
+  '42701',
+  '42P07',
+  '42710',
+  '42723',
+  '22023',
+  '42703',
+  '42704',
+  '42P01',
+])
 
 /**
- * Runs files in order. All is sent in one go, but for statements that have to be asked about.
- * `mark` sends what belongs behind a file.
+ * Runs files in order, each with the same session, and leaves that behind. All is sent in one go, but for statements that
+ * have to be asked about.
  * @throws {StatementError}
  * @throws {GatewayError} data_loss
  */
 export async function runScripts(
   sql: Sql,
+  session: DeploySession,
   scripts: Script[],
   ask: Ask,
-  mark: (file: SchemaFile) => Sent,
+  passing?: Passing,
 ): Promise<void> {
   let sent: Sent[] = []
-  for (const { file, statements } of scripts) {
+  for (const script of scripts) {
+    const { file, statements } = script
     for (const statement of statements) {
-      if (statement.risks.some(({ kind }) => kind !== 'listed')) {
+      if (isAskedAbout(statement)) {
         await answers(sent)
         sent = []
       }
-      await ask(file, statement)
-      sent.push(...sendScript(sql, { file, statements: [statement] }))
+      const check = await ask(file, statement)
+      if (passing?.mayPass(statement)) {
+        await answers(sent)
+        sent = []
+        await runOrPass(sql, file, statement, passing)
+      } else sent.push(...sendScript(sql, { file, statements: [statement] }))
+      if (check) {
+        await answers(sent)
+        sent = []
+        await check()
+      }
     }
-    sent.push(mark(file))
+    sent.push(sendEnd(sql, session, file))
   }
   await answers(sent)
+}
+
+async function runOrPass(
+  sql: Sql,
+  file: SchemaFile,
+  statement: Statement,
+  passing: Passing,
+): Promise<void> {
+  try {
+    await answers([
+      send(sql.unsafe('savepoint passing')),
+      ...sendScript(sql, { file, statements: [statement] }),
+      send(sql.unsafe('release savepoint passing')),
+    ])
+  } catch (error) {
+    const isDone = error instanceof StatementError && DONE_ALREADY.has(error.error.code)
+    if (!isDone) throw error
+    await sql.unsafe('rollback to savepoint passing; release savepoint passing')
+    passing.onPassed(file, statement)
+  }
+}
+
+/**
+ * Sends what ends a file in a transaction: the check of constraints that wait, whose error is the
+ * file's, and what makes the session the same for the next one.
+ */
+export function sendEnd(sql: Sql, session: DeploySession, file: SchemaFile): Sent {
+  return send(sql.unsafe(CHECK_CONSTRAINTS + resetFor(session))).catch((error: unknown) => {
+    if (isPostgresError(error)) error.position = ''
+    throw asStatementError(file, null, error)
+  })
 }
 
 /** Asks about all statements at once, where none of them makes what another one takes away. */
@@ -91,10 +182,13 @@ export function sendScript(sql: Sql, { file, statements }: Script): Sent[] {
   return statements.map((statement) => {
     // Only a text that the parser gave up on holds several statements. The extended protocol
     // runs one alone, so no commit hides behind a syntax error.
-    const isWhole = statement.text.length === file.text.length && statements.length === 1
-    const extended = { simple: false } as object
-    return send(sql.unsafe(statement.text, [], isWhole ? extended : {})).catch((error) => {
-      throw asStatementError(file, statement, error)
-    })
+    const isUnread = statement.facts.kind === ''
+    const query = sql.unsafe(statement.text, [], isUnread ? ({ simple: false } as object) : {})
+    // No row is kept in memory.
+    return query
+      .forEach(() => {})
+      .catch((error: unknown) => {
+        throw asStatementError(file, statement, error)
+      })
   })
 }

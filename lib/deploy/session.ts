@@ -1,12 +1,16 @@
-import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { isPostgresError } from '../postgres/errors.ts'
 import type { TimeLimit } from './time-limit.ts'
-
-const LOCK_NOT_AVAILABLE = '55P03'
 
 /** Between two looks at a lock that another gateway holds. */
 const POLL_MS = 50
+
+/** What a deploy's session is like at the start of each file. */
+export interface DeploySession {
+  /** How long a statement waits for a lock, in milliseconds. */
+  lockTimeoutMs: number
+  /** PostgreSQL looks whether the gateway is still there while it works. Not every platform can. */
+  checksClient: boolean
+}
 
 /**
  * Makes a connection fit for a deploy and takes the lock that lets one deploy at a time into the
@@ -17,33 +21,72 @@ export async function openDeploySession(
   sql: Sql,
   lockTimeoutMs: number,
   limit: TimeLimit,
-): Promise<void> {
-  await Promise.all([
-    sql`
-      select pg_catalog.set_config('statement_timeout', '0', false),
-        pg_catalog.set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, false)
-    `,
-    // Where the gateway dies, its deploy ends too instead of holding the lock until its statement
-    // is through. Not every platform has it.
-    sql.unsafe("set client_connection_check_interval = '2s'").catch(() => {}),
-  ])
+): Promise<DeploySession> {
+  // Where the gateway dies, its deploy ends too instead of holding the lock until its statement
+  // is through.
+  const checking = sql.unsafe("set client_connection_check_interval = '2s'").then(
+    () => true,
+    () => false,
+  )
+  const settings = sql.unsafe(`
+    set statement_timeout = 0;
+    set lock_timeout = ${lockTimeoutMs};
+  `)
+  let isLocked = await tryLock(sql)
+  const [checksClient] = await Promise.all([checking, settings])
   // Looking again and again, since a session that waits inside PostgreSQL has a snapshot, and a
   // `create index concurrently` of the deploy that it waits for would wait for that in turn.
-  for (;;) {
-    const [row] = await sql<{ locked: boolean }[]>`
-      select pg_catalog.pg_try_advisory_lock(
-        pg_catalog.hashtext('_db_gateway_deploy')
-      ) as locked
-    `
-    if (row!.locked) return
+  while (!isLocked) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     limit.check()
+    isLocked = await tryLock(sql)
   }
+  return { lockTimeoutMs, checksClient }
 }
 
-/** Whether a statement gave up after `lock_timeout`: some other transaction held the lock. */
-export function isLockTimeout(error: unknown): boolean {
-  return error instanceof GatewayError
-    ? error.details.sqlstate === LOCK_NOT_AVAILABLE
-    : isPostgresError(error) && error.code === LOCK_NOT_AVAILABLE
+async function tryLock(sql: Sql): Promise<boolean> {
+  const [row] = await sql.unsafe<{ locked: boolean }[]>(`
+    select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy')) as locked
+  `)
+  return row!.locked
 }
+
+/**
+ * Statements that make the session what it was when the deploy began, whatever a file has left in
+ * it: settings, role, search path, cursors, temporary objects. (`discard all` cannot be run in a
+ * transaction, and would release the deploy's lock.) To be sent as one simple query.
+ */
+export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string {
+  return `
+    set session authorization default;
+    reset role;
+    reset all;
+    set statement_timeout = 0;
+    set lock_timeout = ${lockTimeoutMs};
+    ${checksClient ? "set client_connection_check_interval = '2s';" : ''}
+    close all;
+    discard temp;
+    discard sequences;
+  `
+}
+
+/**
+ * Statements that have all constraints checked that wait for the commit, as the file's own commit
+ * would have had; those that are declared to wait then wait again. To be sent as one simple query.
+ */
+export const CHECK_CONSTRAINTS = `
+  set constraints all immediate;
+  do $check$
+  declare
+    names pg_catalog.text;
+  begin
+    select pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')
+    into names
+    from pg_catalog.pg_constraint c
+    join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.connamespace
+    where c.condeferred;
+    if names is not null then
+      execute pg_catalog.format('set constraints %s deferred', names);
+    end if;
+  end $check$;
+`

@@ -17,6 +17,8 @@ export interface TypesResult {
   created: string[]
   changed: string[]
   warnings: string[]
+  /** Values of enums that are to be committed before they can be used; they have not been added. */
+  newValues: string[]
 }
 
 /** A type that exists and that a file declares. */
@@ -42,6 +44,7 @@ const NEW_TYPE_HINT =
  *
  * A value that is added to an enum cannot be used before the deploy has committed (PostgreSQL
  * manual, "ALTER TYPE").
+ * `leavesNewValues`: it tells of the values that enums lack, and adds none.
  * @throws {GatewayError} type_deploy_failed
  */
 export async function deployTypes(
@@ -49,15 +52,14 @@ export async function deployTypes(
   database: string,
   files: SchemaFile[],
   known: Map<string, string>,
-  ask: Ask = async () => {},
+  ask: Ask = async () => undefined,
+  leavesNewValues = false,
 ): Promise<TypesResult> {
-  const names = new Set(files.map((file) => file.name))
   const result: TypesResult = {
     created: [],
     changed: [],
-    warnings: [...known.keys()]
-      .filter((name) => !names.has(name))
-      .map((name) => `types/${name} is gone; its types stay`),
+    newValues: [],
+    warnings: [],
   }
   const changed = files.filter((file) => known.get(file.name) !== file.checksum)
   if (changed.length === 0) return result
@@ -74,11 +76,28 @@ export async function deployTypes(
     const isRange = ({ kind }: KnownType) => kind === 'range type'
     result.warnings.push(...existing.filter(isRange).map(rangeWarning))
     const comparable = existing.filter((type) => !isRange(type))
-    result.changed = await alterTypes(sql, database, comparable)
+    Object.assign(result, await alterTypes(sql, database, comparable, leavesNewValues))
     return result
   } catch (error) {
     throw fileFailure(CODE, WHAT, database, error)
   }
+}
+
+/** Names the files that are gone. */
+export function typeWarnings(files: SchemaFile[], known: Map<string, string>): string[] {
+  const names = new Set(files.map((file) => file.name))
+  return [...known.keys()]
+    .filter((name) => !names.has(name))
+    .map((name) => `types/${name} is gone; its types stay`)
+}
+
+/**
+ * Adds values to enums, each in a transaction of its own, so that they can be used: what is open is
+ * rolled back first, unless it is closed already.
+ */
+export async function addValues(sql: Sql, statements: string[], isOpen = true): Promise<void> {
+  if (isOpen) await sql.unsafe('rollback')
+  await answers(statements.map((text) => send(sql.unsafe(text))))
 }
 
 function isType({ kind }: Placed): boolean {
@@ -124,9 +143,14 @@ async function createTypes(
   )
 }
 
-/** Alters the types that differ from their files, and returns their names. */
-async function alterTypes(sql: Sql, database: string, types: KnownType[]): Promise<string[]> {
-  if (types.length === 0) return []
+/** Alters the types that differ from their files. */
+async function alterTypes(
+  sql: Sql,
+  database: string,
+  types: KnownType[],
+  leavesNewValues: boolean,
+): Promise<Pick<TypesResult, 'changed' | 'newValues'>> {
+  if (types.length === 0) return { changed: [], newValues: [] }
   const scratch = scratchSchemas(types.map(({ schema }) => schema))
   const states = await readStates(sql, types, scratch)
 
@@ -137,12 +161,16 @@ async function alterTypes(sql: Sql, database: string, types: KnownType[]): Promi
     if ('refusal' in change) throw cannotChange(database, type.step, change.refusal)
     return change.statements.length > 0 ? [{ type, statements: change.statements }] : []
   })
+  const isLeft = ({ type }: { type: KnownType }) => leavesNewValues && type.kind === 'enum'
   await answers(
-    changes.flatMap(({ type, statements }) =>
-      statements.map((text) => sendAlter(sql, type.step, text)),
-    ),
+    changes
+      .filter((change) => !isLeft(change))
+      .flatMap(({ type, statements }) => statements.map((text) => sendAlter(sql, type.step, text))),
   )
-  return changes.map(({ type }) => displayName(type))
+  return {
+    changed: changes.map(({ type }) => displayName(type)),
+    newValues: changes.filter(isLeft).flatMap(({ statements }) => statements),
+  }
 }
 
 /** The types as they are, and as they would be if their files created them now. */

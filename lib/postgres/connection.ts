@@ -23,6 +23,9 @@ export type Speaks = 'sql' | 'wire'
 
 const CLOSE_TIMEOUT_MS = 5000
 
+/** The SQLSTATE of a log-in whose password is refused. */
+const INVALID_PASSWORD = '28P01'
+
 /** Of what the gateway sends and takes. */
 const ENCODING = 'UTF8'
 
@@ -274,13 +277,7 @@ export class Connection {
   async #open(timeoutMs: number): Promise<Opened> {
     const giveUpAt = performance.now() + timeoutMs
     try {
-      const { socket, server, patienceMs = timeoutMs } = await this.#route.open(timeoutMs)
-      this.#socket = socket
-      this.#server = server
-      // An error may come while nothing reads; what reads then is told.
-      socket.on('error', () => {})
-      const left = giveUpAt - performance.now()
-      const greeting = await this.#logIn(socket, Math.min(patienceMs, left))
+      const { socket, greeting } = await this.#openAsEither(timeoutMs, giveUpAt)
       socket.once('close', () => {
         this.#markClosed()
         this.#endDriver()
@@ -296,10 +293,38 @@ export class Connection {
     }
   }
 
-  async #logIn(socket: Socket, withinMs: number): Promise<Greeting> {
+  /** A role has one password, and while the secret is being changed there are two that it may be. */
+  async #openAsEither(timeoutMs: number, giveUpAt: number): Promise<Opened> {
+    const { other, onOther } = this.#credentials
+    try {
+      return await this.#openAs(this.#credentials, timeoutMs, giveUpAt)
+    } catch (error) {
+      if (!other || (error as { code?: string }).code !== INVALID_PASSWORD) throw error
+      const opened = await this.#openAs(other, timeoutMs, giveUpAt)
+      onOther?.()
+      return opened
+    }
+  }
+
+  async #openAs(credentials: Credentials, timeoutMs: number, giveUpAt: number): Promise<Opened> {
+    const {
+      socket,
+      server,
+      patienceMs = timeoutMs,
+    } = await this.#route.open(Math.max(1, giveUpAt - performance.now()))
+    this.#socket = socket
+    this.#server = server
+    // An error may come while nothing reads; what reads then is told.
+    socket.on('error', () => {})
+    const left = giveUpAt - performance.now()
+    const greeting = await this.#logIn(socket, credentials, Math.min(patienceMs, left))
+    return { socket, greeting }
+  }
+
+  async #logIn(socket: Socket, credentials: Credentials, withinMs: number): Promise<Greeting> {
     const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
     try {
-      const greeting = await logIn(socket, this.#credentials, this.#parameters)
+      const greeting = await logIn(socket, credentials, this.#parameters)
       if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
       for (const [parameter, value] of greeting.parameters) {
         const refusal = this.#route.refusal(this.#server!, parameter, value)

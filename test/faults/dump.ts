@@ -82,8 +82,8 @@ const VOLATILE = `'{
   id, applied_at, deployed_at, request_id, address, execution_time_ms, table_changes
 }'::text[]`
 
-const SORTED_FUNCTIONS = `
-  jsonb_build_object('functions', array(select name from unnest(functions) as name order by 1))
+const SORTED_OBJECTS = `
+  jsonb_build_object('objects', array(select o from jsonb_array_elements(objects) as o order by 1))
 `
 
 /** Reads the rows of these tables, as `name` and `rows`. */
@@ -91,10 +91,10 @@ export function contentsOf(tables: string[]): string {
   return tables
     .map((name) => {
       const isLedger = name.startsWith('_db_gateway_')
-      const isOfFunctions = name === '_db_gateway_functions'
+      const isOfFiles = name === '_db_gateway_files'
       const row =
         (isLedger ? `to_jsonb(t) - ${VOLATILE}` : 'to_jsonb(t)') +
-        (isOfFunctions ? ` || ${SORTED_FUNCTIONS}` : '')
+        (isOfFiles ? ` || ${SORTED_OBJECTS}` : '')
       const filter = name === '_db_gateway_deployments' ? `where status = 'completed'` : ''
       return `
         select '${name}' as name, json_agg(${row} order by (${row})::text) as rows

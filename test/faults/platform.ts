@@ -87,13 +87,14 @@ export const READ_STATE = `
       from pg_proc where pronamespace = 'public'::regnamespace
     ) as functions,
     array(
-      select regexp_replace(name, '^public\\.(\\w+)\\(.*$', '\\1')
-      from _db_gateway_functions, unnest(functions) as name order by 1
+      select regexp_replace(o ->> 'identity', '^public\\.(\\w+)\\(.*$', '\\1')
+      from _db_gateway_files, jsonb_array_elements(objects) as o
+      where section = 'functions' order by 1
     ) as "ledgerFunctions",
     (select version from version) as view,
     enum_range(null::stage)::text[] as stages,
     array(select name from people order by id) as people,
-    array(select file from _db_gateway_seeders order by 1) as seeders
+    array(select name from _db_gateway_files where section = 'seeders' order by 1) as seeders
 `
 
 function versions(last: number): number[] {

@@ -44,7 +44,8 @@ test('the ledger knows which file made which function', async () => {
   })
   const rows = await queryDatabase(
     database,
-    'select file, functions from _db_gateway_functions order by file',
+    `select name as file, jsonb_path_query_array(objects, '$.identity') as functions
+     from _db_gateway_files where section = 'functions' order by name`,
   )
   expect(rows.map((row) => [row.file, row.functions.sort()])).toEqual([
     ['alpha.pssql', ['public.alpha()']],

@@ -61,6 +61,7 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   ['drops the other role', 'drop role {other_role}', NOT_ALLOWED],
   ['sets something for the other role', `alter role {other_role} set search_path = 'x'`],
   ['reads the passwords', 'select rolpassword from pg_authid'],
+  ['says that its role is no gateway’s', `comment on role {own_role} is 'mine'`],
 
   // Other databases
   ['creates a database', 'create database attack'],
@@ -81,7 +82,7 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   ['writes the ledger', `insert into public._db_gateway_migrations values (9, 'x', 'x')`],
   ['changes the ledger', `update public._db_gateway_migrations set checksum = 'x'`],
   ['deletes from the ledger', 'delete from public._db_gateway_deployments'],
-  ['empties the ledger', 'truncate public._db_gateway_functions'],
+  ['empties the ledger', 'truncate public._db_gateway_files'],
   ['drops the ledger', 'drop table public._db_gateway_migrations'],
   ['drops the ledger with its schema', 'drop schema public cascade'],
   ['renames the ledger', 'alter table public._db_gateway_migrations rename to old'],
@@ -92,26 +93,26 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   ],
   [
     'hangs a trigger on the ledger',
-    `create trigger t before insert on public._db_gateway_seeders
+    `create trigger t before insert on public._db_gateway_files
        for each row execute function suppress_redundant_updates_trigger()`,
   ],
   [
     'hangs a rule on the ledger',
-    'create rule r as on insert to public._db_gateway_types do nothing',
+    'create rule r as on insert to public._db_gateway_files do nothing',
   ],
-  ['indexes the ledger', 'create index on public._db_gateway_types ((1 / 0))'],
-  ['refers to the ledger', 'create table r (f text references public._db_gateway_types)'],
+  ['indexes the ledger', 'create index on public._db_gateway_files ((1 / 0))'],
+  ['refers to the ledger', 'create table r (f text references public._db_gateway_files)'],
   ['reads the key of the ledger', 'select * from _db_gateway.key'],
   ['changes the key of the ledger', `insert into _db_gateway.key (digest) values ('x')`],
-  ['writes by the function', `select _db_gateway.write('guessed', 'seeders', '[]')`],
+  ['writes by the function', `select _db_gateway.write('guessed', '00', '{}')`],
   ['drops the function that writes', 'drop function _db_gateway.write'],
   [
-    'replaces the function that asks for the key',
-    `create or replace function _db_gateway.accepts(text, integer) returns boolean
-       language sql as 'select true'`,
+    'replaces the function that tells of the key',
+    `create or replace function _db_gateway.state() returns void language sql as ''`,
   ],
   ['makes something in the schema', 'create table _db_gateway.own (id int)'],
   ['drops the schema of the function', 'drop schema _db_gateway cascade'],
+  ['says that the ledger is another catalog’s', `comment on schema _db_gateway is 'mine'`],
 ]
 
 const ATTEMPT = `

@@ -287,8 +287,8 @@ describe('where postgresql/ is', () => {
   test('without a section in it: refused, telling what was found and what is expected', async () => {
     const error = await refusalOf(tarGz(tarFile('postgresql/procedures/a.sql')))
     expect(error.message).toBe(
-      'No section folder inside postgresql/: found "procedures/", expected extensions, types, ' +
-        'tables, migrations, functions, views, seeders',
+      'No section folder inside postgresql/: found "procedures/", expected schemas, extensions, ' +
+        'types, migrations, tables, functions, views, triggers, policies, seeders',
     )
   })
 
@@ -347,7 +347,7 @@ describe('what is ignored', () => {
     )
     expect(allPaths(archive)).toEqual(['functions/a.sql'])
     expect(archive.warnings).toEqual([
-      expect.stringMatching(/^Ignored the folder "Functions\/": not one of extensions, types/),
+      expect.stringMatching(/^Ignored the folder "Functions\/": not one of schemas, extensions/),
       'Ignored "stray.sql": not in a section folder',
     ])
   })

@@ -24,7 +24,7 @@ export interface SendOptions {
   /** Settings that the function finds with current_setting. */
   settings: SessionSettings | undefined
   maxResultBytes: number
-  /** PostgreSQL refuses all that writes, in whatever mode the session is. */
+  /** PostgreSQL refuses all that writes, though the session may write. */
   mustOnlyRead: boolean
   room: AnswerRoom | undefined
 }

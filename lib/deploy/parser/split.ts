@@ -1,5 +1,10 @@
 import { type Node, parseSync } from 'libpg-query'
+import { factsOf } from './facts.ts'
+import { hiddenIn } from './hidden.ts'
+import { madeBy, pathSetBy } from './makes.ts'
 import { sqlName, strings } from './names.ts'
+import { refusalOfOwn } from './own.ts'
+import { referencesIn } from './references.ts'
 import { risksOf } from './risks.ts'
 import { type Statement, unread } from './statement.ts'
 
@@ -19,7 +24,11 @@ export function splitStatements(text: string): Statement[] {
   } catch {
     return [unread(text)]
   }
+  let path: string[] | null = null
   return statements.map(({ stmt, stmt_location = 0, stmt_len }) => {
+    const pathSet = pathSetBy(stmt)
+    if (pathSet !== undefined) path = pathSet
+    const isCode = Object.keys(stmt).every((kind) => CODE.has(kind))
     const from = unitsUntil(stmt_location)
     const to = stmt_len ? unitsUntil(stmt_location + stmt_len) : text.length
     return {
@@ -28,8 +37,14 @@ export function splitStatements(text: string): Statement[] {
       refusal: refusalOf(stmt),
       view: viewOf(stmt),
       routine: routineOf(stmt),
+      made: madeBy(stmt, path),
+      needs: isCode || 'CreatePolicyStmt' in stmt || isView(stmt) ? referencesIn(stmt) : [],
+      isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
+      unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
-      isCode: Object.keys(stmt).every((kind) => CODE.has(kind)),
+      hidden: hiddenIn(stmt),
+      facts: factsOf(stmt),
+      isCode,
     }
   })
 }
@@ -42,7 +57,32 @@ const CODE = new Set([
   'CommentStmt',
   'GrantStmt',
   'DefineStmt',
+  'CreateTrigStmt',
+  'CreateCastStmt',
+  'CompositeTypeStmt',
+  'CreateEnumStmt',
+  'SecLabelStmt',
+  'AlterOwnerStmt',
 ])
+
+/** Statements that are about what others make. */
+const DESCRIBES = new Set([
+  'AlterFunctionStmt',
+  'AlterDefaultPrivilegesStmt',
+  'AlterOwnerStmt',
+  'CommentStmt',
+  'GrantStmt',
+  'SecLabelStmt',
+])
+
+function isView(stmt: Node): boolean {
+  return 'CreateTableAsStmt' in stmt
+}
+
+function unnamedIndexOn(stmt: Node): string | undefined {
+  if (!('IndexStmt' in stmt) || stmt.IndexStmt.idxname || !stmt.IndexStmt.relation) return undefined
+  return sqlName(stmt.IndexStmt.relation)
+}
 
 /**
  * The parser counts bytes, JavaScript UTF-16 units. It is asked for places further and further on:
@@ -62,7 +102,8 @@ function unitCounter(text: string): (byte: number) => number {
 
 function refusalOf(stmt: Node): string | undefined {
   if ('TransactionStmt' in stmt) return ENDS_TRANSACTION
-  return 'CopyStmt' in stmt && !stmt.CopyStmt.filename ? COPIES_FROM_CLIENT : undefined
+  if ('CopyStmt' in stmt && !stmt.CopyStmt.filename) return COPIES_FROM_CLIENT
+  return refusalOfOwn(stmt)
 }
 
 function viewOf(stmt: Node): string | undefined {

@@ -1,3 +1,7 @@
+import { type Facts, NO_FACTS } from './facts.ts'
+import type { Hidden } from './hidden.ts'
+import type { Made } from './makes.ts'
+import type { Reference } from './references.ts'
 import type { Risk } from './risks.ts'
 
 /** One SQL statement of a file. */
@@ -11,10 +15,21 @@ export interface Statement {
   view: string | undefined
   /** The function, procedure or aggregate that it creates, without schema and arguments. */
   routine: string | undefined
+  /** What it creates, of that which a deploy replaces. */
+  made: Made | undefined
+  /** What has to be there before it runs. */
+  needs: Reference[]
+  /** It describes what others make: GRANT, COMMENT, ALTER FUNCTION, … */
+  isDescription: boolean
+  /** The table of an index that has no name. */
+  unnamedIndexOn: string | undefined
   /** What it may take away. */
   risks: Risk[]
+  /** What runs behind it, where that is something else than what it says. */
+  hidden: Hidden | undefined
   /** It makes or describes functions and views alone: no table changes, nothing is executed. */
   isCode: boolean
+  facts: Facts
 }
 
 /** A text of which nothing is known. */
@@ -25,7 +40,18 @@ export function unread(text: string, offset = 0): Statement {
     refusal: undefined,
     view: undefined,
     routine: undefined,
+    made: undefined,
+    needs: [],
+    isDescription: false,
+    unnamedIndexOn: undefined,
     risks: [],
+    hidden: undefined,
     isCode: false,
+    facts: NO_FACTS,
   }
+}
+
+/** Whether a deploy looks into the database before it runs the statement. */
+export function isAskedAbout({ risks, hidden }: Statement): boolean {
+  return hidden !== undefined || risks.some(({ kind }) => kind !== 'listed')
 }

@@ -1,6 +1,6 @@
 import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
-import { quoteLiteral } from '../types/existing.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import { withoutScratch } from '../types/scratch.ts'
 
 /** One column, as PostgreSQL's catalogs have it. */

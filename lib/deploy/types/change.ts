@@ -1,5 +1,6 @@
 import { quoteIdentifier } from '../../names.ts'
-import { displayName, quoteLiteral } from './existing.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { displayName } from './existing.ts'
 import type { TypeState } from './state.ts'
 import type { TypeKind } from './syntax.ts'
 

@@ -1,6 +1,7 @@
 import { quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import type { Declaration, Step } from './syntax.ts'
 
 /** A declaration, and what the database has of that name. */
@@ -65,12 +66,6 @@ export async function findExisting(
     return { ...step.declares!, step, schema, existing }
   })
   return { placed, currentSchema: rows[0]!.current }
-}
-
-/** An SQL string, quoted as PostgreSQL's own quote_literal() does. */
-export function quoteLiteral(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''")}'`
-  return text.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted
 }
 
 /** schema.name for people, quoted where SQL needs it. */

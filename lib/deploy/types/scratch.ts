@@ -1,8 +1,8 @@
 import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError, type PostgresError } from '../../postgres/errors.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import { asStatementError } from '../failure.ts'
-import { quoteLiteral } from './existing.ts'
 import { mayWorkLater, runInRounds, type Task } from './rounds.ts'
 import { type Mention, mentionsIn, type Step } from './syntax.ts'
 

@@ -1,6 +1,6 @@
 import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
-import { quoteLiteral } from './existing.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
 
 /** What PostgreSQL's catalogs say of one type. */
 export interface TypeState {

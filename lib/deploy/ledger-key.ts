@@ -1,0 +1,14 @@
+import { createHash, createHmac } from 'node:crypto'
+
+/** Of the functions of the ledger; another version has others. */
+export const LEDGER_VERSION = 2
+
+/** The key of a ledger's write with this number. Each is good for one write. */
+export function keyOf(key: string, number: number): string {
+  return createHmac('sha256', key).update(`write ${number}`).digest('base64url')
+}
+
+/** What the database has of a key that is still good: SHA-256, in hex. */
+export function digestOf(key: string, number: number): string {
+  return createHash('sha256').update(keyOf(key, number)).digest('hex')
+}

@@ -1,0 +1,179 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { answers, send } from '../postgres/pipeline.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
+import { StatementError } from './failure.ts'
+import { parseScripts, type Script, sendScript } from './run-file.ts'
+import { isLockError } from './tries.ts'
+
+/** What is made ahead of the migrations that name it. */
+export interface Needs {
+  /** Whether something of it is still missing that the migration names. */
+  isNeededBy(file: SchemaFile): boolean
+  /** Makes what the migrations name, as far as that goes yet; tables that no migration makes first. */
+  provideFor(files: SchemaFile[]): Promise<void>
+  /** The tables that were made, by name alone. */
+  tables: Set<string>
+}
+
+/** A file of tables/ or functions/ that the database has not had. */
+interface Item {
+  script: Script
+  /** What it makes, by name alone. */
+  names: string[]
+  isTable: boolean
+}
+
+/**
+ * Finds what pending migrations may need of tables/ and functions/: declared tables that do not
+ * exist and that no migration of the archive makes; new functions. (Their bodies are checked at the
+ * end of the deploy.) Only functions that can be made a second time are made ahead.
+ */
+export async function findNeeds(
+  sql: Sql,
+  { tables, functions }: { tables: SchemaFile[]; functions: SchemaFile[] },
+  migrations: Script[],
+  isDeployed: (file: SchemaFile) => boolean,
+): Promise<Needs> {
+  const made = new Set(migrations.flatMap(madeBy))
+  const tableItems = (await parseScripts('table_deploy_failed', 'Table file', tables))
+    .map((script) => tableItem(script))
+    .filter(({ names }) => names.length > 0 && !names.some((name) => made.has(name)))
+  const there = await findRelations(
+    sql,
+    tableItems.flatMap(({ names }) => names),
+  )
+  const newFunctions = functions.filter((file) => !isDeployed(file))
+  const functionItems = (
+    await parseScripts('function_deploy_failed', 'Function file', newFunctions)
+  ).flatMap(functionItem)
+  const waiting = new Set([
+    ...tableItems.filter(({ names }) => !names.some((name) => there.has(name))),
+    ...functionItems,
+  ])
+  return needsFrom(sql, waiting)
+}
+
+function needsFrom(sql: Sql, waiting: Set<Item>): Needs {
+  const tables = new Set<string>()
+  let isFirst = true
+  const wantedBy = (files: SchemaFile[]) => {
+    const wanted = new Set([...waiting].filter(({ isTable }) => isTable && isFirst))
+    const words = new Set(files.flatMap(({ text }) => wordsOf(text)))
+    for (const item of wanted) for (const word of textWords(item)) words.add(word)
+    for (let size = -1; size !== wanted.size; ) {
+      size = wanted.size
+      for (const item of waiting) {
+        if (wanted.has(item) || !item.names.some((name) => words.has(name))) continue
+        wanted.add(item)
+        for (const word of textWords(item)) words.add(word)
+      }
+    }
+    return wanted
+  }
+  return {
+    tables,
+    isNeededBy: (file) => wantedBy([file]).size > 0,
+    provideFor: async (files) => {
+      const wanted = inOrder(wantedBy(files))
+      isFirst = false
+      for (const item of await make(sql, wanted)) {
+        waiting.delete(item)
+        if (item.isTable) for (const name of item.names) tables.add(name)
+      }
+    },
+  }
+}
+
+/** Functions first where a table names one of them. */
+function inOrder(items: Set<Item>): Item[] {
+  const tables = [...items].filter(({ isTable }) => isTable)
+  const functions = [...items].filter(({ isTable }) => !isTable)
+  const named = new Set(tables.flatMap(textWords))
+  const isFirst = ({ names }: Item) => names.some((name) => named.has(name))
+  return [...functions.filter(isFirst), ...tables, ...functions.filter((item) => !isFirst(item))]
+}
+
+/** @returns those that could be made; the others lack something, and leave nothing */
+async function make(sql: Sql, items: Item[]): Promise<Item[]> {
+  if (items.length === 0) return []
+  if (await tryAll(sql, items)) return items
+  const made = new Set<Item>()
+  for (let size = -1; size !== made.size; ) {
+    size = made.size
+    for (const item of items) if (!made.has(item) && (await tryAll(sql, [item]))) made.add(item)
+  }
+  return [...made]
+}
+
+async function tryAll(sql: Sql, items: Item[]): Promise<boolean> {
+  try {
+    await answers([
+      send(sql.unsafe('savepoint ahead; set local check_function_bodies = off')),
+      ...items.flatMap(({ script }) => sendScript(sql, script)),
+      send(sql.unsafe('set local check_function_bodies = on; release savepoint ahead')),
+    ])
+    return true
+  } catch (error) {
+    if (!(error instanceof StatementError) || isLockError(error)) throw error
+    await sql.unsafe('rollback to savepoint ahead; release savepoint ahead')
+    return false
+  }
+}
+
+/** What is dropped is nothing of a table's that is not there. */
+function tableItem({ file, statements }: Script): Item {
+  const kept = statements.filter(({ facts }) => facts.kind !== 'DropStmt')
+  const script = { file, statements: kept }
+  return { script, names: kept.flatMap(tablesOf), isTable: true }
+}
+
+const TABLES = new Set(['CreateStmt', 'CreateForeignTableStmt'])
+
+function tablesOf({ facts }: Script['statements'][number]): string[] {
+  return TABLES.has(facts.kind) ? facts.makes : []
+}
+
+const REPEATABLE = new Set(['CreateFunctionStmt', 'CommentStmt', 'GrantStmt'])
+
+function functionItem(script: Script): Item[] {
+  const { statements } = script
+  const canRepeat = statements.every(
+    ({ facts }) =>
+      REPEATABLE.has(facts.kind) && (facts.isReplacing || facts.kind !== 'CreateFunctionStmt'),
+  )
+  const names = statements.flatMap(({ routine }) => routine ?? [])
+  return canRepeat && names.length > 0 ? [{ script, names, isTable: false }] : []
+}
+
+/** The tables and types that a migration makes. */
+function madeBy({ statements }: Script): string[] {
+  return statements.flatMap(({ facts }) => facts.makes)
+}
+
+const words = new WeakMap<SchemaFile, string[]>()
+
+function textWords({ script }: Item): string[] {
+  const { file } = script
+  const known = words.get(file) ?? wordsOf(file.text)
+  words.set(file, known)
+  return known
+}
+
+/** Everything that may be a name. */
+function wordsOf(text: string): string[] {
+  const found = text.match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []
+  return [...found, ...found.map((word) => word.toLowerCase())]
+}
+
+/** Those of the names that the search path leads to something by. */
+async function findRelations(sql: Sql, names: string[]): Promise<Set<string>> {
+  if (names.length === 0) return new Set()
+  const rows = await sql.unsafe<{ name: string }[]>(`
+    select name
+    from json_array_elements_text(${quoteLiteral(JSON.stringify(names))}::json) name
+    where to_regclass(quote_ident(name)) is not null
+      or exists (select from pg_class where relname = name and relkind in ('r', 'p', 'f'))
+  `)
+  return new Set(rows.map(({ name }) => name))
+}

@@ -1,0 +1,165 @@
+/**
+ * SQL for what would go with objects (`root`, a literal of a JSON array of `{catalog, oid}`), and
+ * with what depends on them, whatever depth: one row each, with `what` it is. What is part of
+ * a table (a default, a check, an index, a trigger, a policy) has in `restore` how it is put back.
+ * What depends on such a part is not followed.
+ */
+export function dependantsSql(roots: string): string {
+  return `
+    with recursive gone (classid, objid) as (
+      select r.catalog::regclass::oid, r.oid
+      from json_to_recordset(${roots}::json) as r (catalog text, oid oid)
+      union
+      select next.classid, next.objid
+      from gone g
+      cross join lateral (
+        select d.classid, d.objid
+        from pg_depend d
+        where d.refclassid = g.classid and d.refobjid = g.objid
+          and (
+            g.classid in (
+              'pg_proc'::regclass, 'pg_type'::regclass, 'pg_rewrite'::regclass,
+              'pg_operator'::regclass, 'pg_cast'::regclass
+            )
+            or g.classid = 'pg_class'::regclass
+              and exists (select from pg_class c where c.oid = g.objid and c.relkind in ('v', 'm', 'c'))
+          )
+        union all
+        select 'pg_class'::regclass::oid, r.ev_class
+        from pg_rewrite r
+        where g.classid = 'pg_rewrite'::regclass and r.oid = g.objid and r.rulename = '_RETURN'
+      ) as next
+    )
+    ${PARTS.map(({ text }) => text).join(' union all ')}
+  `
+}
+
+const NAME = "format('%I.%I', n.nspname, c.relname)"
+
+function part(what: string, catalog: string, columns: string, from: string): { text: string } {
+  return {
+    text: `
+      select '${what}' as what, g.objid::text as oid,
+        pg_describe_object(g.classid, g.objid, 0) as description, ${columns}
+      from gone g ${from}
+      where g.classid = '${catalog}'::regclass
+    `,
+  }
+}
+
+const comment = (catalog: string, kind: string, name: string) => `
+  || coalesce((
+    select format('; comment on ${kind} is %L', ${name}, d.description)
+    from pg_description d
+    where d.objoid = g.objid and d.classoid = '${catalog}'::regclass and d.objsubid = 0
+  ), '')
+`
+
+/** SQL for the name of a part of a table, as comments give it. */
+const onTable = (name: string) => `format('%I on ', ${name}) || ${NAME}`
+
+const PARTS = [
+  part('routine', 'pg_proc', 'null::text as "drop", null::text as restore', ''),
+  part(
+    'type',
+    'pg_type',
+    'null, null',
+    `join pg_type t on t.oid = g.objid and t.typelem = 0
+       and not exists (select from pg_class c where c.oid = t.typrelid and c.relkind <> 'c')
+       and t.typtype <> 'm'`,
+  ),
+  part('operator', 'pg_operator', 'null, null', ''),
+  part('cast', 'pg_cast', 'null, null', ''),
+  {
+    text: `
+      select case when c.relkind in ('v', 'm') then 'relation'
+          when c.relkind in ('i', 'I') then 'index' else 'other' end,
+        g.objid::text, pg_describe_object(g.classid, g.objid, 0),
+        case when c.relkind in ('i', 'I') then 'drop index if exists ' || ${NAME} end,
+        case when c.relkind in ('i', 'I') then pg_get_indexdef(c.oid)
+          ${comment('pg_class', 'index %s', NAME)} end
+      from gone g
+      join pg_class c on c.oid = g.objid
+      join pg_namespace n on n.oid = c.relnamespace
+      where g.classid = 'pg_class'::regclass and c.relkind not in ('c', 't') and not c.relispartition
+        and not exists (
+          select from pg_constraint k where k.conindid = c.oid and c.relkind in ('i', 'I')
+        )
+    `,
+  },
+  part(
+    'default',
+    'pg_attrdef',
+    `case when a.attgenerated = ''
+       then format('alter table %s alter column %I drop default', ${NAME}, a.attname) end,
+     case when a.attgenerated = '' then format(
+       'alter table %s alter column %I set default %s',
+       ${NAME}, a.attname, pg_get_expr(f.adbin, f.adrelid)
+     ) end`,
+    `join pg_attrdef f on f.oid = g.objid
+     join pg_class c on c.oid = f.adrelid
+     join pg_namespace n on n.oid = c.relnamespace
+     join pg_attribute a on a.attrelid = f.adrelid and a.attnum = f.adnum`,
+  ),
+  part(
+    'constraint',
+    'pg_constraint',
+    `case when k.contype = 'c'
+       then format('alter table %s drop constraint if exists %I', ${NAME}, k.conname) end,
+     case when k.contype = 'c'
+       then format('alter table %s add constraint %I %s', ${NAME}, k.conname, pg_get_constraintdef(k.oid))
+         ${comment('pg_constraint', 'constraint %s', onTable('k.conname'))} end`,
+    `join pg_constraint k on k.oid = g.objid and (k.conislocal or k.conrelid = 0)
+     left join pg_class c on c.oid = k.conrelid
+     left join pg_namespace n on n.oid = c.relnamespace`,
+  ),
+  part(
+    'trigger',
+    'pg_trigger',
+    `format('drop trigger if exists %I on %s', t.tgname, ${NAME}),
+     pg_get_triggerdef(t.oid)
+       || case t.tgenabled
+         when 'D' then format('; alter table %s disable trigger %I', ${NAME}, t.tgname)
+         when 'A' then format('; alter table %s enable always trigger %I', ${NAME}, t.tgname)
+         when 'R' then format('; alter table %s enable replica trigger %I', ${NAME}, t.tgname)
+         else '' end
+       ${comment('pg_trigger', 'trigger %s', onTable('t.tgname'))}`,
+    `join pg_trigger t on t.oid = g.objid and not t.tgisinternal and t.tgparentid = 0
+     join pg_class c on c.oid = t.tgrelid
+     join pg_namespace n on n.oid = c.relnamespace`,
+  ),
+  part(
+    'policy',
+    'pg_policy',
+    `format('drop policy if exists %I on %s', p.polname, ${NAME}),
+     format(
+       'create policy %I on %s as %s for %s to %s%s%s', p.polname, ${NAME},
+       case when p.polpermissive then 'permissive' else 'restrictive' end,
+       case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update'
+         when 'd' then 'delete' else 'all' end,
+       (
+         select string_agg(coalesce(quote_ident(r.rolname), 'public'), ', ')
+         from unnest(p.polroles) role (oid) left join pg_roles r on r.oid = role.oid
+       ),
+       ' using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+       ' with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'
+     ) ${comment('pg_policy', 'policy %s', onTable('p.polname'))}`,
+    `join pg_policy p on p.oid = g.objid
+     join pg_class c on c.oid = p.polrelid
+     join pg_namespace n on n.oid = c.relnamespace`,
+  ),
+  {
+    text: `
+      select 'other', g.objid::text, pg_describe_object(g.classid, g.objid, 0), null, null
+      from gone g
+      where g.classid not in (
+          'pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass, 'pg_cast'::regclass,
+          'pg_class'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
+          'pg_trigger'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass
+        )
+        or g.classid = 'pg_rewrite'::regclass and not exists (
+          select from pg_rewrite r where r.oid = g.objid and r.rulename = '_RETURN'
+        )
+    `,
+  },
+]

@@ -1,0 +1,39 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { dependantsSql } from './dependants-sql.ts'
+import { classOf, type FoundObject, type ObjectClass } from './object.ts'
+
+/** The system catalog of each class of objects. */
+export const CATALOGS: Record<ObjectClass, string> = {
+  routine: 'pg_proc',
+  relation: 'pg_class',
+  type: 'pg_type',
+  trigger: 'pg_trigger',
+  policy: 'pg_policy',
+  cast: 'pg_cast',
+  operator: 'pg_operator',
+}
+
+/** An object that goes with others when they are dropped. */
+export interface Dependant {
+  what: ObjectClass | 'index' | 'default' | 'constraint' | 'other'
+  oid: string
+  /** As PostgreSQL describes it: `view sizes`. */
+  description: string
+  /** Of a part of a table: the statements that take it off and put it back. */
+  drop: string | null
+  restore: string | null
+}
+
+/** The objects themselves, and all that depends on them. */
+export async function findDependants(sql: Sql, roots: FoundObject[]): Promise<Dependant[]> {
+  const list = roots.map(({ kind, oid }) => ({ catalog: CATALOGS[classOf(kind)], oid }))
+  const text = dependantsSql(quoteLiteral(JSON.stringify(list)))
+  return [...(await send(sql.unsafe<Dependant[]>(text)))]
+}
+
+/** The object's place in `Found.byOid`. */
+export function oidKeyOf({ what, oid }: Dependant): string {
+  return `${what === 'index' ? 'relation' : what} ${oid}`
+}

@@ -1,0 +1,84 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { foundSql } from './found-sql.ts'
+import { keyOfFound } from './names.ts'
+import { classOf, type FoundObject, type KnownObject, type ObjectClass } from './object.ts'
+
+/** The name of an object, whatever its schema and types. */
+export interface Asked {
+  class: ObjectClass
+  name: string
+}
+
+/** Objects of a database, to be looked up in several ways. */
+export interface Found {
+  byKey: Map<string, FoundObject>
+  byOid: Map<string, FoundObject>
+  /** The object that a ledger has, if it is still there. */
+  of(known: KnownObject): FoundObject | undefined
+}
+
+interface Row {
+  objects: (Omit<FoundObject, 'identity' | 'oldIdentity'> & { label: string })[]
+  types: [oid: string, name: string, oldName: string][]
+}
+
+/** Finds all objects with these names: one query, whatever their number. */
+export async function findObjects(sql: Sql, asked: Asked[]): Promise<Found> {
+  const distinct = new Map(asked.map((one) => [`${one.class} ${one.name}`, one]))
+  const text = foundSql(quoteLiteral(JSON.stringify([...distinct.values()])))
+  const [row] = await send(sql.unsafe<[Row]>(text))
+  return indexed(row)
+}
+
+/** What to ask for to find an object that a ledger has. */
+export function askedOf({ kind, identity, name }: KnownObject): Asked {
+  return { class: classOf(kind), name: name ?? nameIn(identity) }
+}
+
+const PART = '"(?:[^"]|"")*"|[^".(]+'
+const NAME = new RegExp(`^(?:(?:${PART})\\.)?(${PART})(?:\\(|$)`)
+
+/** The name in `schema.name(types)` or `"view"`. */
+function nameIn(identity: string): string {
+  const name = NAME.exec(identity)?.[1] ?? identity
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name
+}
+
+function indexed({ objects, types }: Row): Found {
+  const names = new Map(types.map(([oid, name]) => [oid, name]))
+  const oldNames = new Map(types.map(([oid, , name]) => [oid, name]))
+  const all = objects.map(({ label, ...object }): FoundObject => {
+    const identity = (of: Map<string, string>) => identityOf(object.kind, label, object.types, of)
+    return { ...object, identity: identity(names), oldIdentity: identity(oldNames) }
+  })
+  const byIdentity = new Map<string, FoundObject>()
+  for (const object of all) {
+    byIdentity.set(`${classOf(object.kind)} ${object.oldIdentity}`, object)
+    // The first version has a view as its file writes it.
+    if (classOf(object.kind) === 'relation') {
+      const quote = (part: string) => `"${part.replaceAll('"', '""')}"`
+      if (object.schema === 'public') byIdentity.set(`relation ${quote(object.name)}`, object)
+      byIdentity.set(`relation ${quote(object.schema)}.${quote(object.name)}`, object)
+    }
+  }
+  for (const object of all) byIdentity.set(`${classOf(object.kind)} ${object.identity}`, object)
+  return {
+    byKey: new Map(all.map((object) => [keyOfFound(object), object])),
+    byOid: new Map(all.map((object) => [`${classOf(object.kind)} ${object.oid}`, object])),
+    of: ({ kind, identity }) => byIdentity.get(`${classOf(kind)} ${identity}`),
+  }
+}
+
+function identityOf(
+  kind: FoundObject['kind'],
+  label: string,
+  types: string,
+  names: Map<string, string>,
+): string {
+  const list = types === '' ? [] : types.split(' ').map((oid) => names.get(oid) ?? 'none')
+  if (kind === 'cast') return `(${list.join(' as ')})`
+  const hasTypes = classOf(kind) === 'routine' || kind === 'operator'
+  return hasTypes ? `${label}(${list.join(', ')})` : label
+}

@@ -1,0 +1,124 @@
+import { quoteIdentifier } from '../../names.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { CATALOGS } from './dependants.ts'
+import { keepSql } from './keep-sql.ts'
+import { classOf, dropStatement, type FoundObject, type ObjectClass } from './object.ts'
+
+interface Grant {
+  /** Null: PUBLIC. */
+  grantee: string | null
+  privilege: string
+  grantable: boolean
+  column: string | null
+}
+
+interface Note {
+  column: string | null
+  text: string
+}
+
+/** What people have put on an object beside its definition. */
+export interface Kept {
+  catalog: string
+  oid: string
+  /** Null where it is the role of the deploy. */
+  owner: string | null
+  hasGrants: boolean
+  grants: Grant[]
+  columnGrants: Grant[]
+  comments: Note[]
+  labels: (Note & { provider: string })[]
+  /** Of a trigger: pg_trigger.tgenabled. */
+  enabled: string | null
+  /** Whom ALTER DEFAULT PRIVILEGES gives something of what is made anew. */
+  defaultGrantees: string[]
+}
+
+/** Reads what has to be put back once the objects are made anew: by class and oid. */
+export async function readKept(sql: Sql, objects: FoundObject[]): Promise<Map<string, Kept>> {
+  const asked = objects.map(({ kind, oid }) => ({ catalog: CATALOGS[classOf(kind)], oid }))
+  const rows = await send(sql.unsafe<Kept[]>(keepSql(quoteLiteral(JSON.stringify(asked)))))
+  const classes = Object.entries(CATALOGS) as [ObjectClass, string][]
+  const classByCatalog = new Map(classes.map(([name, catalog]) => [catalog, name]))
+  return new Map(rows.map((row) => [`${classByCatalog.get(row.catalog)} ${row.oid}`, row]))
+}
+
+/** The statements that put it back, on an object that has been made anew just now. */
+export function keepStatements(
+  object: Pick<FoundObject, 'kind' | 'identity'>,
+  kept: Kept,
+): string[] {
+  const { kind, identity } = object
+  const statements: string[] = []
+  const target = grantTarget(kind)
+  if (target !== null && (kept.hasGrants || kept.defaultGrantees.length > 0)) {
+    const on = `on ${target} ${identity}`
+    if (kept.hasGrants) {
+      const others = kept.defaultGrantees.map(quoteIdentifier)
+      statements.push(`revoke all ${on} from ${['public', 'current_user', ...others].join(', ')}`)
+      statements.push(...kept.grants.map((grant) => grantStatement(grant, on)))
+    } else {
+      const others = kept.defaultGrantees.map(quoteIdentifier)
+      statements.push(`revoke all ${on} from ${others.join(', ')}`)
+    }
+    statements.push(...kept.columnGrants.map((grant) => grantStatement(grant, on)))
+  } else if (target !== null) {
+    statements.push(
+      ...kept.columnGrants.map((grant) => grantStatement(grant, `on ${target} ${identity}`)),
+    )
+  }
+  // As in `drop function …`: the object's kind and name.
+  const named = dropStatement(object).replace('drop ', '').replace('if exists ', '')
+  const place = (column: string | null) =>
+    column === null ? named : `column ${identity}.${quoteIdentifier(column)}`
+  for (const { column, text } of kept.comments) {
+    statements.push(`comment on ${place(column)} is ${quoteLiteral(text)}`)
+  }
+  for (const { column, provider, text } of kept.labels) {
+    const by = quoteIdentifier(provider)
+    statements.push(`security label for ${by} on ${place(column)} is ${quoteLiteral(text)}`)
+  }
+  if (kind === 'trigger' && kept.enabled !== null && ENABLED[kept.enabled]) {
+    const [trigger, table] = splitTrigger(identity)
+    statements.push(`alter table ${table} ${ENABLED[kept.enabled]} trigger ${trigger}`)
+  }
+  // Last, since the deploy's role may do less with what is another's.
+  if (kept.owner !== null) statements.push(`alter ${named} owner to ${quoteIdentifier(kept.owner)}`)
+  return statements
+}
+
+const ENABLED: Record<string, string> = {
+  D: 'disable',
+  A: 'enable always',
+  R: 'enable replica',
+}
+
+function splitTrigger(identity: string): [string, string] {
+  const at = /^("(?:[^"]|"")*"|[^ ]+) on (.*)$/s.exec(identity)
+  return [at?.[1] ?? identity, at?.[2] ?? '']
+}
+
+function grantTarget(kind: FoundObject['kind']): string | null {
+  switch (kind) {
+    case 'function':
+    case 'aggregate':
+      return 'function'
+    case 'procedure':
+      return 'procedure'
+    case 'view':
+    case 'materialized view':
+      return 'table'
+    case 'type':
+      return 'type'
+    default:
+      return null
+  }
+}
+
+function grantStatement({ grantee, privilege, grantable, column }: Grant, on: string): string {
+  const to = grantee === null ? 'public' : quoteIdentifier(grantee)
+  const what = column === null ? privilege : `${privilege} (${quoteIdentifier(column)})`
+  return `grant ${what} ${on} to ${to}${grantable ? ' with grant option' : ''}`
+}

@@ -1,0 +1,251 @@
+import type { SchemaFile } from '../../archive/archive.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { answers, type Sent, send } from '../../postgres/pipeline.ts'
+import { asStatementError, StatementError } from '../failure.ts'
+import type { Statement } from '../parser/statement.ts'
+import { type Script, sendScript } from '../run-file.ts'
+import type { Doomed } from './doomed.ts'
+import { findDoomed } from './doomed.ts'
+import { asObjectError, blockedError, ObjectError } from './failures.ts'
+import { keepStatements } from './keep.ts'
+import { dropStatement } from './object.ts'
+import { inOrder } from './order.ts'
+import { settingStatements } from './settings.ts'
+import {
+  addDrop,
+  type CodeState,
+  isInPlace,
+  leftoversOf,
+  mayDrop,
+  oidKey,
+  planDrops,
+} from './state.ts'
+
+/** It refers to something that a later file makes. */
+const NOT_THERE_YET = new Set(['42883', '42704', '42P01', '42703'])
+
+/**
+ * It exists and PostgreSQL cannot replace it: another return type or other parameter names, other
+ * columns, created without "or replace".
+ */
+const CANNOT_REPLACE = new Set(['42P13', '42P16', '42723', '42P07', '42809', '42710'])
+
+const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01'
+const AMBIGUOUS_FUNCTION = '42725'
+
+/** Sends what makes the session as a file expects it; called behind files that may change it. */
+export type ResetSession = (file: SchemaFile) => Sent
+
+/**
+ * Runs the files of `state.run` and drops what they no longer make. First all in one go, which is
+ * how it nearly always ends. What turns out to stand in the way is dropped before, together with
+ * what depends on it, and the files that made that run too, until all is through.
+ * @returns the dropped leftovers
+ * @throws {StatementError} @throws {ObjectError}
+ * @throws {GatewayError} where something is in the way that no file made
+ */
+export async function runCode(
+  sql: Sql,
+  database: string,
+  state: CodeState,
+  reset: ResetSession,
+): Promise<void> {
+  let replaced = 0
+  let isOneByOne = false
+  for (;;) {
+    planDrops(state)
+    const doomed = await findDoomed(sql, state)
+    if (doomed.blocking) {
+      throw blockedError(database, state, doomed.blocking.root, doomed.blocking.dependant)
+    }
+    // What was added may have more that has no OR REPLACE.
+    const before = state.drop.size
+    planDrops(state)
+    if (state.drop.size > before) continue
+    try {
+      if (isOneByOne) await runOneByOne(sql, state, doomed, reset)
+      else await runAtOnce(sql, state, doomed, reset)
+      return
+    } catch (error) {
+      await sql.unsafe('rollback to savepoint code; release savepoint code')
+      const errors = error instanceof AggregateError ? error.errors : [error]
+      const wasAdded = errors.map((one) => addWhatIsInTheWay(state, one)).includes(true)
+      if (wasAdded) {
+        // One by one they tell of all that is in the way.
+        if (++replaced > 1) isOneByOne = true
+      } else if (!isOneByOne && errors.some((one) => codeOf(one, NOT_THERE_YET))) {
+        isOneByOne = true
+      } else {
+        throw errors.find((one) => !codeOf(one, NOT_THERE_YET)) ?? errors[0]
+      }
+    }
+  }
+}
+
+/** @returns whether that brings the next try further */
+function addWhatIsInTheWay(state: CodeState, error: unknown): boolean {
+  const addLeftovers = () =>
+    leftoversOf(state)
+      .map(({ object }) => addDrop(state, object))
+      .includes(true)
+  if (error instanceof ObjectError) {
+    return error.error.code === DEPENDENT_OBJECTS_STILL_EXIST && addLeftovers()
+  }
+  if (!(error instanceof StatementError)) return false
+  const { code } = error.error
+  const drop = (statement: Statement | null): boolean => {
+    const key = statement === null ? undefined : state.keys.get(statement)
+    const object = key === undefined ? undefined : state.found.byKey.get(key)
+    return object !== undefined && mayDrop(state, object) && addDrop(state, object)
+  }
+  if (CANNOT_REPLACE.has(code)) return drop(error.statement) || addLeftovers()
+  if (code === AMBIGUOUS_FUNCTION) return addLeftovers()
+  if (code !== DEPENDENT_OBJECTS_STILL_EXIST) return false
+  // The file's own DROP.
+  const { statements } = state.scripts.get(error.file.path) ?? { statements: [] }
+  return statements.map(drop).includes(true) || addLeftovers()
+}
+
+function codeOf(error: unknown, codes: Set<string>): boolean {
+  return error instanceof StatementError && codes.has(error.error.code)
+}
+
+async function runAtOnce(
+  sql: Sql,
+  state: CodeState,
+  doomed: Doomed,
+  reset: ResetSession,
+): Promise<void> {
+  await answers([
+    ...opening(sql, doomed),
+    ...filesOf(state).flatMap((script) => sendFile(sql, state, doomed, script, reset)),
+    ...ending(sql, state, doomed),
+  ])
+}
+
+/**
+ * Runs each file behind a savepoint, in as many rounds as bring any of them further.
+ * @throws {AggregateError} with the errors of all files that are stuck
+ */
+async function runOneByOne(
+  sql: Sql,
+  state: CodeState,
+  doomed: Doomed,
+  reset: ResetSession,
+): Promise<void> {
+  await answers(opening(sql, doomed))
+  let pending = filesOf(state)
+  while (pending.length > 0) {
+    const stuck: Script[] = []
+    const errors: unknown[] = []
+    for (const script of pending) {
+      try {
+        await answers([
+          send(sql.unsafe('savepoint one_file')),
+          ...sendFile(sql, state, doomed, script, reset),
+          send(sql.unsafe('release savepoint one_file')),
+        ])
+      } catch (error) {
+        if (!(error instanceof StatementError)) throw error
+        await sql.unsafe('rollback to savepoint one_file; release savepoint one_file')
+        stuck.push(script)
+        errors.push(error)
+      }
+    }
+    if (stuck.length === pending.length) throw new AggregateError(errors)
+    pending = stuck
+  }
+  await answers(ending(sql, state, doomed))
+}
+
+function filesOf({ run, scripts }: CodeState): Script[] {
+  return inOrder([...scripts].filter(([path]) => run.has(path)).map(([, script]) => script))
+}
+
+/** Bodies are checked at the end, when all is there. */
+const BODIES_OFF = 'set local check_function_bodies = off'
+
+function opening(sql: Sql, { drops }: Doomed): Sent[] {
+  return [
+    send(sql.unsafe(`savepoint code; ${BODIES_OFF}`)),
+    ...(drops.length > 0 ? [send(sql.unsafe(drops.join('; ')))] : []),
+  ]
+}
+
+/** Sends a file; right behind each statement what was on the object before. */
+function sendFile(
+  sql: Sql,
+  state: CodeState,
+  doomed: Doomed,
+  script: Script,
+  reset: ResetSession,
+): Sent[] {
+  const { file, statements } = script
+  const sent = statements.flatMap((statement) => {
+    if (isInPlace(state, file.path, statement)) return []
+    const [first] = sendScript(sql, { file, statements: [statement] })
+    const behind = whatWasOn(state, doomed, statement)
+    return [
+      first!,
+      ...behind.map((text) =>
+        send(sql.unsafe(text)).catch((error) => {
+          throw asStatementError(file, statement, withoutPosition(error))
+        }),
+      ),
+    ]
+  })
+  const isPlain = statements.every(
+    ({ isCode, isDescription, made }) => isCode || isDescription || made,
+  )
+  if (isPlain) return sent
+  return [...sent, reset(file), send(sql.unsafe(BODIES_OFF))]
+}
+
+function withoutPosition(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null && 'position' in error) error.position = ''
+  return error
+}
+
+function whatWasOn(state: CodeState, { kept }: Doomed, statement: Statement): string[] {
+  const { made } = statement
+  const object = made && state.found.byKey.get(state.keys.get(statement)!)
+  if (!object) return []
+  const now = { ...object, kind: made.kind }
+  const before = state.ours.get(oidKey(object))?.object
+  const settings = settingStatements(now, before?.settings, made.sets)
+  const notes = kept.get(oidKey(object))
+  return notes ? [...settings, ...keepStatements(now, notes)] : settings
+}
+
+/** Drops what is left over and puts parts of tables back. */
+function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
+  const left = leftoversOf(state).filter(({ object }) => !state.drop.has(oidKey(object)))
+  return [
+    ...left.toSorted(byKind).map(({ object, path }) =>
+      send(sql.unsafe(dropStatement(object))).catch((error) => {
+        const what = `${object.kind} ${object.identity} cannot be dropped`
+        throw asObjectError(path, what.charAt(0).toUpperCase() + what.slice(1), error)
+      }),
+    ),
+    ...parts.map(({ description, restore }) =>
+      send(sql.unsafe(restore!)).catch((error) => {
+        const root = [...state.drop.values()][0]
+        const path = [...state.run][0] ?? ''
+        const what = `${description} needs what the archive no longer makes (${root?.identity})`
+        throw asObjectError(path, what, error)
+      }),
+    ),
+    send(sql.unsafe('release savepoint code')),
+  ]
+}
+
+const KINDS = ['policy', 'trigger', 'index', 'view', 'materialized view', 'cast', 'operator']
+
+/** What depends on others first, as far as kinds tell. */
+function byKind(
+  { object: a }: { object: { kind: string; oid: string } },
+  { object: b }: { object: { kind: string; oid: string } },
+): number {
+  const rank = ({ kind }: { kind: string }) => (KINDS.includes(kind) ? KINDS.indexOf(kind) : 9)
+  return rank(a) - rank(b) || Number(b.oid) - Number(a.oid)
+}

@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto'
+import type { Sql } from '../../postgres/connection.ts'
+import type { Made } from '../parser/makes.ts'
+import type { Statement } from '../parser/statement.ts'
+import type { Script } from '../run-file.ts'
+import { type Asked, askedOf, type Found, findObjects } from './find.ts'
+import { keyOfMade, type Names, readNames } from './names.ts'
+import { canReplace, classOf, type FoundObject, isKept, type KnownObject } from './object.ts'
+
+/** A file as the ledger has it. */
+export interface KnownFile {
+  checksum: string
+  objects: KnownObject[]
+}
+
+/** What a deploy of functions, views, triggers and policies has to do. Files go by their paths. */
+export interface CodeState {
+  scripts: Map<string, Script>
+  known: Map<string, KnownFile>
+  /** What each statement makes. */
+  keys: Map<Statement, string>
+  /** What there is, of the files that run and those that are gone, before anything runs. */
+  found: Found
+  /** The files to run. */
+  run: Set<string>
+  /** What of it the ledger has, and which file made it; by class and oid. */
+  ours: Map<string, { path: string; object: KnownObject }>
+  /** `found` has what all files make, and all that the ledger has. */
+  isComplete: boolean
+  /** What has to be dropped before they run, by class and oid. */
+  drop: Map<string, FoundObject>
+  /** What goes with that. */
+  doomed: Set<string>
+  warnings: string[]
+}
+
+/**
+ * Looks at what there is. With `isCheckDue` everything that the ledger has is looked for; files of
+ * which something is missing, or is not as they left it, are to be run too.
+ */
+export async function readState(
+  sql: Sql,
+  scripts: Map<string, Script>,
+  known: Map<string, KnownFile>,
+  changed: Set<string>,
+  isCheckDue: boolean,
+): Promise<CodeState> {
+  const statements = [...scripts.values()].flatMap((script) => script.statements)
+  const all = statements.flatMap(({ made }) => made ?? [])
+  const isAsked = (path: string) => isCheckDue || changed.has(path) || !scripts.has(path)
+  const [names, found] = await Promise.all([
+    readNames(sql, all),
+    findObjects(sql, askedFor(scripts, known, isAsked)),
+  ])
+  const keys = keysOf(statements, names)
+  const state: CodeState = {
+    scripts,
+    known,
+    keys,
+    found,
+    ours: oursOf(known, found),
+    isComplete: isCheckDue,
+    run: new Set(changed),
+    drop: new Map(),
+    doomed: new Set(),
+    warnings: [],
+  }
+  if (isCheckDue) checkKnown(state)
+  return state
+}
+
+export function keysOf(statements: Statement[], names: Names): Map<Statement, string> {
+  const keys = new Map<Statement, string>()
+  for (const statement of statements) {
+    if (statement.made) keys.set(statement, keyOfMade(statement.made, names))
+  }
+  return keys
+}
+
+/** Looks at all that there is, where that has not been done. */
+export async function complete(sql: Sql, state: CodeState): Promise<void> {
+  if (state.isComplete) return
+  state.found = await findObjects(
+    sql,
+    askedFor(state.scripts, state.known, () => true),
+  )
+  state.ours = oursOf(state.known, state.found)
+  state.isComplete = true
+}
+
+function oursOf(known: Map<string, KnownFile>, found: Found): CodeState['ours'] {
+  const ours: CodeState['ours'] = new Map()
+  for (const [path, { objects }] of known) {
+    for (const one of objects) {
+      const object = found.of(one)
+      if (object) ours.set(oidKey(object), { path, object: one })
+    }
+  }
+  return ours
+}
+
+function askedFor(
+  scripts: Map<string, Script>,
+  known: Map<string, KnownFile>,
+  isAsked: (path: string) => boolean,
+): Asked[] {
+  const made = [...scripts].flatMap(([path, { statements }]) =>
+    isAsked(path) ? statements.flatMap((statement) => statement.made ?? []) : [],
+  )
+  const objects = [...known].flatMap(([path, file]) => (isAsked(path) ? file.objects : []))
+  return [...made.map(askedOfMade), ...objects.map(askedOf)]
+}
+
+/** What to ask for to find what a statement makes. */
+export function askedOfMade({ kind, name }: Made): Asked {
+  return { class: classOf(kind), name }
+}
+
+function checkKnown({ scripts, known, found, run, warnings }: CodeState): void {
+  for (const [path, file] of known) {
+    if (!scripts.has(path) || run.has(path)) continue
+    for (const object of file.objects) {
+      const current = found.of(object)
+      const isAsLeft = !object.digest || current?.digest === object.digest
+      if (current && isAsLeft) continue
+      run.add(path)
+      const what = current ? 'is not as the file left it' : 'is gone'
+      warnings.push(`${path}: ${object.kind} ${object.identity} ${what}; it has been made again`)
+    }
+  }
+}
+
+/** Adds what PostgreSQL certainly cannot replace: it has no OR REPLACE. */
+export function planDrops(state: CodeState): void {
+  for (const path of state.run) {
+    for (const statement of state.scripts.get(path)?.statements ?? []) {
+      const { made } = statement
+      const there = made && state.found.byKey.get(state.keys.get(statement)!)
+      if (!there || canReplace(made) || isInPlace(state, path, statement)) continue
+      if (mayDrop(state, there)) addDrop(state, there)
+    }
+  }
+}
+
+export function addDrop(state: CodeState, object: FoundObject): boolean {
+  const key = oidKey(object)
+  if (state.drop.has(key)) return false
+  state.drop.set(key, object)
+  return true
+}
+
+export function oidKey({ kind, oid }: FoundObject): string {
+  return `${classOf(kind)} ${oid}`
+}
+
+/**
+ * What no file made is left alone; but triggers and policies hold nothing, and are taken over from
+ * migrations by the files that declare them.
+ */
+export function mayDrop(state: CodeState, object: FoundObject): boolean {
+  return object.kind === 'trigger' || object.kind === 'policy' || state.ours.has(oidKey(object))
+}
+
+/**
+ * What cannot be replaced and would be the same again stays: a type that tables use, the rows of a
+ * materialized view.
+ */
+export function isInPlace(state: CodeState, path: string, statement: Statement): boolean {
+  const { made } = statement
+  if (!made) return isIndexInPlace(state, path, statement)
+  if (!isKept(made.kind)) return false
+  const there = state.found.byKey.get(state.keys.get(statement)!)
+  if (!there || state.drop.has(oidKey(there)) || state.doomed.has(oidKey(there))) return false
+  const before = state.ours.get(oidKey(there))?.object
+  const isSame = before?.statement === hashOf(statement) && before.digest === there.digest
+  return isSame && !hasNewIndex(state, path, made)
+}
+
+/** An index without a name is made with the materialized view that it is on. */
+function isIndexInPlace(state: CodeState, path: string, { unnamedIndexOn }: Statement): boolean {
+  if (unnamedIndexOn === undefined) return false
+  const { statements } = state.scripts.get(path)!
+  const view = statements.find(({ view }) => view === unnamedIndexOn)
+  return view !== undefined && isInPlace(state, path, view)
+}
+
+/** Its old ones could not be told from others, so the view is made anew with them. */
+function hasNewIndex({ scripts, known }: CodeState, path: string, made: Made): boolean {
+  if (made.kind !== 'materialized view') return false
+  const { file, statements } = scripts.get(path)!
+  const hasUnnamed = statements.some(({ unnamedIndexOn }) => unnamedIndexOn !== undefined)
+  return hasUnnamed && known.get(path)?.checksum !== file.checksum
+}
+
+export function hashOf({ text }: Statement): string {
+  return createHash('sha256').update(text.trim()).digest('hex')
+}
+
+/** Something that a file made and none makes any more. */
+export interface Leftover {
+  object: FoundObject
+  path: string
+}
+
+/** What files made before and none makes any more, but for what is dropped in any case. */
+export function leftoversOf(state: CodeState): Leftover[] {
+  const made = new Set(state.keys.values())
+  const kept = new Set([...made].flatMap((key) => state.found.byKey.get(key) ?? []))
+  const seen = new Set<FoundObject>()
+  return [...state.known].flatMap(([path, { objects }]) => {
+    if (state.scripts.has(path) && !state.run.has(path)) return []
+    return objects.flatMap((one) => {
+      const object = state.found.of(one)
+      if (!object || kept.has(object) || seen.has(object)) return []
+      seen.add(object)
+      return [{ object, path }]
+    })
+  })
+}

@@ -1,0 +1,104 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
+import { type Sent, send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { asStatementError } from '../failure.ts'
+import { type Statement, unread } from '../parser/statement.ts'
+import type { Script } from '../run-file.ts'
+import { type Asked, type Found, findObjects } from './find.ts'
+import { classOf, type FoundObject } from './object.ts'
+
+/** The validators of the languages that every server has. */
+const VALIDATORS = ['plpgsql_validator', 'fmgr_sql_validator', 'fmgr_internal_validator']
+
+/** A function whose body is to be checked, and where it stands. */
+export interface Checked {
+  script: Script
+  statement: Statement
+  object: FoundObject
+}
+
+/**
+ * Finds objects, and has the languages check the bodies of all functions with such names, now that
+ * everything is there that they refer to: in one round trip.
+ * @returns also whether all were in order
+ */
+export async function findAndCheck(
+  sql: Sql,
+  asked: Asked[],
+  toCheck: Asked[],
+): Promise<{ found: Found; isInOrder: boolean }> {
+  const names = toCheck.filter((one) => one.class === 'routine').map(({ name }) => name)
+  const list = quoteLiteral(JSON.stringify([...new Set(names)]))
+  const checks: Sent[] =
+    names.length === 0
+      ? []
+      : [
+          send(sql.unsafe('savepoint bodies; set local check_function_bodies = on')),
+          ...VALIDATORS.map((validator) => send(sql.unsafe(checkSql(validator, list)))),
+        ]
+  const finding = findObjects(sql, asked)
+  const results = await Promise.allSettled(checks)
+  const isInOrder = results.every(({ status }) => status === 'fulfilled')
+  if (isInOrder) return { found: await finding, isInOrder }
+  await finding.catch(() => {})
+  await sql.unsafe('rollback to savepoint bodies')
+  return { found: await findObjects(sql, asked), isInOrder }
+}
+
+/** (PostgreSQL manual, "CREATE LANGUAGE": a validator takes the function's oid.) */
+function checkSql(validator: string, names: string): string {
+  return `
+    select count(pg_catalog.${validator}(p.oid))
+    from pg_proc p
+    join pg_namespace n on n.oid = p.pronamespace
+    join pg_language l on l.oid = p.prolang
+    where p.proname in (select json_array_elements_text(${names}::json))
+      and l.lanvalidator = to_regproc('pg_catalog.${validator}')
+      and p.prokind <> 'a' and n.nspname not in ('pg_catalog', 'information_schema', '_db_gateway')
+  `
+}
+
+/**
+ * Checks bodies one by one.
+ * @throws {AggregateError} of StatementErrors with the places in the files
+ */
+export async function checkBodies(sql: Sql, functions: Checked[]): Promise<void> {
+  const errors: unknown[] = []
+  const sent = functions.flatMap((checked): Sent[] => {
+    const { validator, oid, kind } = checked.object
+    if (classOf(kind) !== 'routine' || validator === null) return []
+    return [
+      send(sql.unsafe('savepoint body; set local check_function_bodies = on')),
+      send(sql.unsafe(`select ${validator}(${oid})`)).catch((error: unknown) => {
+        errors.push(bodyError(checked, error))
+      }),
+      send(sql.unsafe('rollback to savepoint body; release savepoint body')),
+    ]
+  })
+  await Promise.all(sent)
+  if (errors.length > 0) throw new AggregateError(errors)
+}
+
+/** PostgreSQL counts from the start of the body; the file's line is what helps. */
+function bodyError({ script: { file }, statement, object }: Checked, error: unknown): unknown {
+  if (!isPostgresError(error)) return error
+  const body = object.body ?? ''
+  const start = body === '' ? -1 : file.text.indexOf(body, statement.offset)
+  const text = start >= 0 ? body : file.text
+  const inBody = unread(text, Math.max(start, 0))
+  const position = (error as { internal_position?: string }).internal_position
+  const line = /near line (\d+)/.exec(error.where ?? error.message)?.[1]
+  if (position) error.position = position
+  else if (line) error.position = String(positionOfLine(text, Number(line)))
+  else return asStatementError(file, statement, error)
+  return asStatementError(file, inBody, error)
+}
+
+/** The first character of a line that is not blank, as PostgreSQL counts characters. */
+function positionOfLine(text: string, line: number): number {
+  const lines = text.split('\n')
+  const before = lines.slice(0, line - 1).reduce((sum, one) => sum + [...one].length + 1, 0)
+  const indent = /^[ \t]*/.exec(lines[line - 1] ?? '')?.[0].length ?? 0
+  return before + indent + 1
+}

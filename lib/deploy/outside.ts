@@ -1,0 +1,170 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { endsConnection, isPostgresError } from '../postgres/errors.ts'
+import { answers } from '../postgres/pipeline.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
+import { asStatementError, fileFailure } from './failure.ts'
+import type { LedgerWriter } from './ledger-writer.ts'
+import type { Statement } from './parser/statement.ts'
+import { type Ask, parseScripts, type Script, sendScript } from './run-file.ts'
+import { type DeploySession, resetFor } from './session.ts'
+import type { TimeLimit } from './time-limit.ts'
+import { patiently } from './tries.ts'
+
+/** How statements outside of a transaction wait for locks. */
+export interface Patience {
+  session: DeploySession
+  lockTimeoutMs: number
+  limit: TimeLimit
+}
+
+/**
+ * Reads a migration that is to run outside of any transaction, and asks about all its statements,
+ * so that one that is refused, or has a slip in its text, has not begun.
+ * @throws {GatewayError} data_loss; migration_failed
+ */
+export async function prepareOutside(
+  sql: Sql,
+  database: string,
+  file: SchemaFile,
+  ask: Ask,
+): Promise<void> {
+  const [script] = await parseScripts('migration_failed', 'Migration', [file])
+  try {
+    for (const statement of script!.statements) {
+      if (statement.facts.kind === '') await checkSyntax(sql, file, statement)
+      await ask(file, statement)
+    }
+  } catch (error) {
+    throw fileFailure('migration_failed', 'Migration', database, error)
+  }
+}
+
+const STOP = "do $$ begin raise sqlstate 'GWSTP'; end $$; "
+
+/**
+ * Has PostgreSQL read a text that the parser gave up on: all statements of a simple query are read
+ * before the first one is run, which here ends it.
+ */
+async function checkSyntax(sql: Sql, file: SchemaFile, statement: Statement): Promise<void> {
+  await sql.unsafe('savepoint reading')
+  try {
+    await sql.unsafe(STOP + statement.text)
+  } catch (error) {
+    if (!isPostgresError(error)) throw error
+    if (error.code !== 'GWSTP') {
+      const position = Number(error.position) - STOP.length
+      error.position = position > 0 ? String(position) : ''
+      throw asStatementError(file, statement, error)
+    }
+  }
+  await sql.unsafe('rollback to savepoint reading; release savepoint reading')
+}
+
+/**
+ * Runs a migration outside of any transaction, statement by statement. The ledger shows it as begun
+ * before it runs, and what became of it.
+ * @throws {GatewayError} migration_failed; data_loss
+ */
+export async function runOutside(
+  sql: Sql,
+  writer: LedgerWriter,
+  database: string,
+  file: SchemaFile,
+  ask: Ask,
+  patience: Patience,
+): Promise<void> {
+  const [script] = await parseScripts('migration_failed', 'Migration', [file])
+  const progress = { done: 0 }
+  try {
+    await runOneByOne(sql, script!, ask, patience, progress)
+    await sql.unsafe(resetFor(patience.session))
+  } catch (error) {
+    const hasBegun = progress.done > 0 || endsConnection(error)
+    if (!endsConnection(error)) {
+      await sql.unsafe('rollback')
+      if (hasBegun) writer.setMigration(file, 'begun', (error as Error).message)
+      else writer.forgetMigration(file.name)
+      await writer.send()
+    }
+    const failure = fileFailure('migration_failed', 'Migration', database, error)
+    throw hasBegun ? withHint(failure, progress.done, script!.statements.length) : failure
+  }
+  writer.setMigration(file)
+  await writer.send()
+}
+
+/**
+ * A statement that may lose data has a transaction of its own, so that nothing is written between
+ * the question and the statement; DETACH PARTITION CONCURRENTLY alone cannot have one.
+ */
+async function runOneByOne(
+  sql: Sql,
+  { file, statements }: Script,
+  ask: Ask,
+  { session, lockTimeoutMs, limit }: Patience,
+  progress: { done: number },
+): Promise<void> {
+  for (const statement of statements) {
+    const run = () => runOne(sql, session, { file, statements: [statement] })
+    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
+    const undo = () => sql.unsafe('rollback')
+    await patiently(lockTimeoutMs, limit, undo, async () => {
+      if (statement.risks.length === 0) return run()
+      await sql.unsafe('begin')
+      const check = await ask(file, statement)
+      if (!isSeparate) await run()
+      await check?.()
+      await sql.unsafe('commit')
+      if (isSeparate) await run()
+    })
+    progress.done++
+  }
+}
+
+/**
+ * CONCURRENTLY waits for all transactions that are older, which is what it is for: lock_timeout would
+ * cut it. What an earlier try has left of an index would be in its way.
+ */
+async function runOne(sql: Sql, session: DeploySession, script: Script): Promise<void> {
+  const { isConcurrent, index } = script.statements[0]!.facts
+  if (!isConcurrent) return answers(sendScript(sql, script))
+  await sql.unsafe('set lock_timeout = 0')
+  if (index !== undefined) await dropInvalid(sql, index)
+  await answers(sendScript(sql, script))
+  await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
+}
+
+async function dropInvalid(sql: Sql, index: string): Promise<void> {
+  const [row] = await sql.unsafe(`
+    select from pg_catalog.pg_index
+    where indexrelid = pg_catalog.to_regclass(${quoteLiteral(index)}) and not indisvalid
+  `)
+  if (row) await sql.unsafe(`drop index concurrently ${index}`)
+}
+
+const WHAT_TO_DO =
+  'Correct the file, or the data that it met, and send it again with retry=true (an edited file ' +
+  'needs none): it runs from its first statement, so write the statements that have run so that ' +
+  'they can run twice (IF NOT EXISTS). Or finish it by a later migration and send repair=true to ' +
+  'have it taken as applied'
+
+/** The answer for a migration that was begun by an earlier deploy, and is the same still. */
+export function unfinished(database: string, file: SchemaFile, error: string | null): GatewayError {
+  return new GatewayError('migration_failed', `Migration ${file.name} was begun and not finished`, {
+    database,
+    file: file.path,
+    cause: error ?? 'The gateway or PostgreSQL was stopped while it ran',
+    hint: WHAT_TO_DO,
+  })
+}
+
+function withHint(error: unknown, done: number, count: number): unknown {
+  if (!(error instanceof GatewayError)) return error
+  const { code, message, details } = error
+  if (code !== 'migration_failed' && code !== 'data_loss') return error
+  const told = `${done} of its ${count} statements have run, outside of any transaction. ${WHAT_TO_DO}`
+  const hint = details.hint ? `${told}. ${details.hint}` : told
+  return new GatewayError(code, message, { ...details, hint })
+}

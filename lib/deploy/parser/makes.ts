@@ -1,0 +1,208 @@
+import type {
+  CreateFunctionStmt,
+  DefineStmt,
+  FunctionParameter,
+  Node,
+  RangeVar,
+  TypeName,
+} from 'libpg-query'
+import { sqlName, strings, typeOf } from './names.ts'
+
+/** The kinds of objects that a deploy replaces. */
+export type MadeKind =
+  | 'function'
+  | 'procedure'
+  | 'aggregate'
+  | 'view'
+  | 'materialized view'
+  | 'index'
+  | 'type'
+  | 'trigger'
+  | 'policy'
+  | 'cast'
+  | 'operator'
+
+/** A type that a statement names: by its name, or as that of a column (`t.c%type`). */
+export type NamedType = string | { relation: string; column: string }
+
+/** What a statement creates, as its syntax tree tells. */
+export interface Made {
+  kind: MadeKind
+  /** As written; null where the search path decides. */
+  schema: string | null
+  /** Without quotes; of a cast ''. */
+  name: string
+  /**
+   * Of functions and the like their input types, as to_regtype takes them; of casts and operators
+   * those of both sides, null where there is none. Empty of all others.
+   */
+  types: (NamedType | null)[]
+  /** The table of a trigger, a policy or an index, as to_regclass takes it. */
+  relation: string | null
+  /** It says OR REPLACE. */
+  replaces: boolean
+  /** What its own SET or WITH sets. */
+  sets: string[]
+  /** Of a function, in lower case. */
+  language: string | null
+  /** The search path that the file has set by then. */
+  path: string[] | null
+}
+
+/** What a statement creates; undefined where that is nothing that a deploy replaces. */
+export function madeBy(stmt: Node, path: string[] | null): Made | undefined {
+  const made = partsOf(stmt)
+  if (!made) return undefined
+  return {
+    schema: null,
+    types: [],
+    relation: null,
+    replaces: false,
+    sets: [],
+    language: null,
+    path,
+    ...made,
+  }
+}
+
+type Parts = Pick<Made, 'kind' | 'name'> & Partial<Made>
+
+function partsOf(stmt: Node): Parts | undefined {
+  if ('CreateFunctionStmt' in stmt) return routine(stmt.CreateFunctionStmt)
+  if ('DefineStmt' in stmt) return defined(stmt.DefineStmt)
+  if ('ViewStmt' in stmt) {
+    const { view, replace = false, options } = stmt.ViewStmt
+    return relation('view', view, { replaces: replace, sets: optionNames(options) })
+  }
+  if ('CreateTableAsStmt' in stmt) {
+    const { objtype, into } = stmt.CreateTableAsStmt
+    if (objtype !== 'OBJECT_MATVIEW') return undefined
+    return relation('materialized view', into?.rel, { sets: optionNames(into?.options) })
+  }
+  if ('IndexStmt' in stmt) {
+    const { idxname, relation: on } = stmt.IndexStmt
+    if (!idxname || !on) return undefined
+    return { kind: 'index', schema: on.schemaname ?? null, name: idxname, relation: sqlName(on) }
+  }
+  if ('CreateTrigStmt' in stmt) {
+    const { trigname = '', relation: on, replace = false } = stmt.CreateTrigStmt
+    return on && { kind: 'trigger', name: trigname, relation: sqlName(on), replaces: replace }
+  }
+  if ('CreatePolicyStmt' in stmt) {
+    const { policy_name = '', table } = stmt.CreatePolicyStmt
+    return table && { kind: 'policy', name: policy_name, relation: sqlName(table) }
+  }
+  if ('CreateCastStmt' in stmt) {
+    const { sourcetype, targettype } = stmt.CreateCastStmt
+    return { kind: 'cast', name: '', types: [sourcetype, targettype].map(namedOrNull) }
+  }
+  return typeMade(stmt)
+}
+
+function routine(stmt: CreateFunctionStmt): Parts {
+  const { is_procedure, funcname, replace = false, parameters, options = [] } = stmt
+  const language = options.flatMap((one) =>
+    'DefElem' in one && one.DefElem.defname === 'language' ? strings([one.DefElem.arg!]) : [],
+  )[0]
+  return {
+    kind: is_procedure ? 'procedure' : 'function',
+    ...qualified(funcname),
+    types: inputTypes(parameters),
+    replaces: replace,
+    sets: settingNames(options),
+    language: (language ?? 'sql').toLowerCase(),
+  }
+}
+
+function inputTypes(parameters: Node[] | undefined): NamedType[] {
+  return (parameters ?? []).flatMap((one) => {
+    if (!('FunctionParameter' in one)) return []
+    const { mode, argType }: FunctionParameter = one.FunctionParameter
+    const isInput = mode !== 'FUNC_PARAM_OUT' && mode !== 'FUNC_PARAM_TABLE'
+    return isInput && argType ? [named(argType)] : []
+  })
+}
+
+function defined(stmt: DefineStmt): Parts | undefined {
+  const { kind, defnames, definition, args, oldstyle, replace = false } = stmt
+  const option = (name: string) =>
+    definition?.flatMap((one) =>
+      'DefElem' in one && one.DefElem.defname?.toLowerCase() === name ? [one.DefElem.arg] : [],
+    )[0]
+  const typeOption = (name: string) => {
+    const arg = option(name)
+    return arg && 'TypeName' in arg ? named(arg.TypeName) : null
+  }
+  switch (kind) {
+    case 'OBJECT_AGGREGATE': {
+      const list = args?.[0]
+      const base = oldstyle ? typeOption('basetype') : null
+      const types = list && 'List' in list ? inputTypes(list.List.items) : base ? [base] : []
+      return { kind: 'aggregate', ...qualified(defnames), types, replaces: replace }
+    }
+    case 'OBJECT_OPERATOR': {
+      const types = [typeOption('leftarg'), typeOption('rightarg')]
+      return { kind: 'operator', ...qualified(defnames), types }
+    }
+    case 'OBJECT_TYPE':
+      return { kind: 'type', ...qualified(defnames) }
+    default:
+      return undefined
+  }
+}
+
+function typeMade(stmt: Node): Parts | undefined {
+  if ('CompositeTypeStmt' in stmt) return relation('type', stmt.CompositeTypeStmt.typevar)
+  const names =
+    ('CreateEnumStmt' in stmt && stmt.CreateEnumStmt.typeName) ||
+    ('CreateDomainStmt' in stmt && stmt.CreateDomainStmt.domainname) ||
+    ('CreateRangeStmt' in stmt && stmt.CreateRangeStmt.typeName)
+  return names ? { kind: 'type', ...qualified(names) } : undefined
+}
+
+function relation(
+  kind: MadeKind,
+  at: RangeVar | undefined,
+  more: Partial<Made> = {},
+): Parts | undefined {
+  const isTemporary = at?.relpersistence === 't' || at?.schemaname === 'pg_temp'
+  if (!at?.relname || isTemporary) return undefined
+  return { kind, schema: at.schemaname ?? null, name: at.relname, ...more }
+}
+
+function qualified(names: Node[] | undefined): { schema: string | null; name: string } {
+  const [name = '', schema = null] = strings(names).reverse()
+  return { schema, name }
+}
+
+function named(type: TypeName): NamedType {
+  if (!type.pct_type) return typeOf(type).name
+  const [column = '', table = '', schema] = strings(type.names).reverse()
+  return { relation: sqlName({ relname: table, schemaname: schema }), column }
+}
+
+function namedOrNull(type: TypeName | undefined): NamedType | null {
+  return type ? named(type) : null
+}
+
+function settingNames(options: Node[]): string[] {
+  return options.flatMap((one) => {
+    if (!('DefElem' in one) || one.DefElem.defname !== 'set') return []
+    const { arg } = one.DefElem
+    return arg && 'VariableSetStmt' in arg ? (arg.VariableSetStmt.name?.toLowerCase() ?? []) : []
+  })
+}
+
+function optionNames(options: Node[] | undefined): string[] {
+  return (options ?? []).flatMap((one) => ('DefElem' in one ? (one.DefElem.defname ?? []) : []))
+}
+
+/** The search path that a statement sets for those behind it; undefined where it sets none. */
+export function pathSetBy(stmt: Node): string[] | null | undefined {
+  if (!('VariableSetStmt' in stmt)) return undefined
+  const { name, kind, args = [] } = stmt.VariableSetStmt
+  if (kind === 'VAR_RESET_ALL') return null
+  if (name?.toLowerCase() !== 'search_path') return undefined
+  if (kind !== 'VAR_SET_VALUE') return null
+  return args.flatMap((arg) => ('A_Const' in arg ? (arg.A_Const.sval?.sval ?? '') : []))
+}
