@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import type { Files } from '../../helpers/platforms.ts'
+import { type Fn, filesOf, type Model, triggerOf } from './files.ts'
 
 /** A step of a release: what is done, and to which of the things there are. */
 export interface Step {
@@ -45,40 +46,7 @@ export const histories: fc.Arbitrary<Step[][]> = fc.array(
   { minLength: 2, maxLength: 5 },
 )
 
-interface Column {
-  name: string
-  type: string
-  isEnum: boolean
-}
-interface Table {
-  name: string
-  columns: Column[]
-  trigger: 'none' | 'file' | 'migration'
-}
-interface Fn {
-  name: string
-  table: string
-  kind: 'insert' | 'rows' | 'count' | 'calls' | 'atomic'
-  version: number
-  parameter: string
-  result: 'bigint' | 'integer' | 'text'
-  folder: string
-  grants: string[]
-  comment: string
-}
-interface View {
-  name: string
-  table: string
-  /** A view on the view. */
-  above: boolean
-  extra: number
-}
-
-interface State {
-  tables: Table[]
-  enums: Map<string, string[]>
-  functions: Fn[]
-  views: View[]
+interface State extends Model {
   /** Statements of the release's migration. */
   statements: string[]
   count: number
@@ -222,80 +190,5 @@ function apply(state: State, { what, a, b }: Step): void {
       if (fn && b % 2 === 0) fn.comment = `comment ${n}`
       else if (table) statements.push(`comment on table ${table.name} is 'comment ${n}'`)
       return
-  }
-}
-
-function triggerOf({ name }: Table): string {
-  return `create trigger tr_${name} before insert on ${name} for each row execute function tf_${name}()`
-}
-
-/** All but the migrations. */
-function filesOf({ tables, enums, functions, views }: State): Files {
-  const files: Files = {}
-  for (const [name, values] of enums) {
-    files[`types/${name}.pssql`] =
-      `create type ${name} as enum (${values.map((one) => `'${one}'`).join(', ')});`
-  }
-  for (const table of tables) {
-    if (table.trigger === 'none') continue
-    files[`functions/tf_${table.name}.pssql`] =
-      `create or replace function tf_${table.name}() returns trigger language plpgsql as $$
-begin new.${table.columns[1]!.name} := 7; return new; end $$;`
-    if (table.trigger === 'file') {
-      files[`triggers/${table.name}.pssql`] = `${triggerOf(table)};`
-    }
-  }
-  for (const view of views) {
-    const { columns } = tables.find(({ name }) => name === view.table)!
-    const list = columns
-      .map(({ name }) => name)
-      .concat(Array.from({ length: view.extra }, (_, i) => `${i} as x${i}`))
-    files[`views/${view.name}.pssql`] =
-      `create or replace view ${view.name} as select ${list.join(', ')} from ${view.table};`
-    if (view.above) {
-      files[`views/a_${view.name}.pssql`] =
-        `create or replace view a_${view.name} as select id from ${view.name} where id > 0;`
-    }
-  }
-  for (const fn of functions) {
-    const signature = `${fn.name}(integer)`
-    const described = [
-      ...fn.grants.map((grant) =>
-        grant.startsWith('revoke')
-          ? `${grant} ${signature} from public`
-          : `${grant} ${signature} to public`,
-      ),
-      ...(fn.comment ? [`comment on function ${signature} is '${fn.comment}'`] : []),
-    ]
-    files[`functions/${fn.folder}${fn.name}.pssql`] = [
-      functionText(fn, functions, tables),
-      ...described,
-    ]
-      .map((text) => `${text};\n`)
-      .join('')
-  }
-  return files
-}
-
-function functionText(fn: Fn, functions: Fn[], tables: Table[]): string {
-  const { name, table, kind, version, parameter, result } = fn
-  const column = tables.find((one) => one.name === table)!.columns[1]!.name
-  const head = `create or replace function ${name}(${parameter} integer) returns`
-  switch (kind) {
-    case 'insert':
-      return `${head} ${result} language sql as $$
-insert into ${table} (id, ${column}) values (${parameter} + ${version}, ${version}) on conflict (id) do update set ${column} = ${version} returning id::${result} $$`
-    case 'rows':
-      return `${head} setof ${table} language sql as $$ select * from ${table} where id >= ${parameter} - ${version} order by id $$`
-    case 'count':
-      return `${head} ${result} language plpgsql as $$
-begin return (select count(${column}) + ${version} + ${parameter} from ${table}); end $$`
-    case 'atomic':
-      return `${head} ${result} language sql begin atomic; select (max(id) + ${parameter} + ${version})::${result} from ${table}; end`
-    case 'calls': {
-      const other = functions.find((one) => one.kind === 'count')
-      return `${head} ${result} language plpgsql as $$
-begin return ${other ? `${other.name}(${parameter})` : version}; end $$`
-    }
   }
 }
