@@ -8,6 +8,7 @@ import {
   summarize,
 } from '../lib/deploy/fleet/results.ts'
 import { migrate } from '../lib/deploy/fleet.ts'
+import { withProof } from '../lib/deploy/templates/proof.ts'
 import { answerInSlices } from '../lib/http/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/ndjson.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
@@ -24,6 +25,7 @@ export default defineHandler({
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []
+      let newTenants: string[] = []
       const results = await audited(event, {
         action: 'migrate',
         owner: form.owner,
@@ -33,16 +35,20 @@ export default defineHandler({
           ...(form.skip.length > 0 && { skip: form.skip }),
           ...(form.onlyFailed && { only: 'failed' }),
         },
-        work: () =>
-          migrate(gateway, {
+        work: async () => {
+          const asked = {
             ...form,
-            older: 'deploy',
+            older: 'deploy' as const,
             origin: originOf(request),
-            onEnd: (result) => {
+            onEnd: (result: DatabaseResult) => {
               ended.push(result)
               onEnd?.(result)
             },
-          }),
+          }
+          const proven = await withProof(gateway, asked, true, () => migrate(gateway, asked))
+          newTenants = proven.warnings
+          return proven.value
+        },
         describe: () => describeMigrate(ended),
       })
       const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
@@ -50,7 +56,7 @@ export default defineHandler({
         status: form.flags.dryRun ? 'dry_run' : 'completed',
         ...(await summarize(results)),
         checksum: form.archive.checksum,
-        warnings: [...form.archive.warnings, ...new Set(warnings)],
+        warnings: [...form.archive.warnings, ...new Set(warnings), ...newTenants],
         ...(form.flags.dryRun && { plan: await plansOf(results) }),
         execution_time_ms: Math.round(performance.now() - started),
       }

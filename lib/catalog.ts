@@ -136,9 +136,8 @@ export class Catalog {
     const schema = { database: databaseName(owner), platform: owner.platform, checksum }
     const known = await this.use((sql) => readSchema(sql, schema))
     if (known.isWritten) return { isKept: known.isKept, isNews: false }
-    const isKept = await this.use((sql) =>
-      writeSchema(sql, { ...schema, how: { seen: true, instead: known.instead } }),
-    )
+    const how = { seen: true as const, instead: known.instead }
+    const isKept = await this.use((sql) => writeSchema(sql, { ...schema, how }))
     return { isKept, isNews: true }
   }
 

@@ -46,6 +46,8 @@ export interface Config extends SiteRules {
   lockTimeoutMs: number
   /** Of all of a deploy to one database. */
   deployTimeoutMs: number
+  /** Whether each archive of a platform has a template database. */
+  templates: boolean
   /** Databases that are deployed to at once. */
   migrateConcurrency: number
   /** Deploys that wait for that. */
@@ -194,6 +196,7 @@ export function readConfig(env: Environment): Config {
     callableSchemas: optional('CALLABLE_SCHEMAS', schemaNames),
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 30),
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
+    templates: parsed('TEMPLATES', 'on', onOrOff),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     maxWaitingDeploys: integer('MAX_WAITING_DEPLOYS', 1000, 0, 1_000_000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
@@ -231,6 +234,11 @@ function secretText(value: string): string {
   throw new Error(
     `has ${value.length} characters and needs ${MIN_SECRET_LENGTH}, such as of "openssl rand -hex 32"`,
   )
+}
+
+function onOrOff(value: string): boolean {
+  if (value === 'on' || value === 'off') return value === 'on'
+  throw new Error(`"${value}" is not on or off`)
 }
 
 /** `shared-role` is how /health names it. */

@@ -31,6 +31,7 @@ const STATUS_BY_CODE = {
   schema_deploy_failed: 422,
   seeder_failed: 422,
   extension_install_failed: 422,
+  new_tenants_fail: 422,
   query_failed: 500,
   internal_error: 500,
   pool_exhausted: 503,

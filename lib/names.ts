@@ -7,6 +7,8 @@ import type { RequestContext } from './request.ts'
 export interface Owner {
   platform: string
   tenantId: string | null
+  /** Where it is another one than these two name, such as a template. */
+  database?: string
 }
 
 /** The longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1). */
@@ -108,10 +110,12 @@ export function parseFunctionName(value: Given): string {
 
 /**
  * The name of the owner's database: `{platform}_main` or `{platform}_{tenant_id}`, in lower case,
- * `-` as `_`. Several owners can write one name; the catalog says whose it is.
+ * `-` as `_`; `database` where the owner has one. Several owners can write one name; the catalog
+ * says whose it is.
  * @throws {GatewayError} invalid_request where PostgreSQL would cut the name
  */
-export function databaseName({ platform, tenantId }: Owner): string {
+export function databaseName({ platform, tenantId, database }: Owner): string {
+  if (database !== undefined) return database
   const name = databaseSuffix(`${platform}_${tenantId ?? 'main'}`)
   if (name.length <= MAX_IDENTIFIER_BYTES) return name
   throw new GatewayError(

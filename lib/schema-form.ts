@@ -37,6 +37,7 @@ export const REGISTER_FIELDS = [
   'repair',
   'retry',
   'dry_run',
+  'strict',
 ] as const
 export const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only'] as const
 
@@ -49,7 +50,8 @@ const OVERHEAD_BYTES = 64 * 1024
 
 /**
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `allow`,
- * `force`, `repair`, `retry`, `dry_run`, `on_error`, `skip` and `only`: of these, the ones that the endpoint takes.
+ * `force`, `repair`, `retry`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones
+ * that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
  */
@@ -75,6 +77,7 @@ export async function readSchemaForm(
     repair: parseFlag(fields, 'repair'),
     retry: parseFlag(fields, 'retry'),
     dryRun: parseFlag(fields, 'dry_run'),
+    strict: parseFlag(fields, 'strict'),
   }
   const onError = parseOnError(fields.get('on_error'))
   const skip = parseWords(fields.get('skip'))

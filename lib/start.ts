@@ -3,6 +3,7 @@ import { createListener } from './app.ts'
 import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
 import type { Config } from './config.ts'
 import { prepareLeft } from './deploy/fleet/left.ts'
+import { prepareTemplates } from './deploy/templates/table.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { type Listening, startListening } from './listen.ts'
 import type { Log } from './log.ts'
@@ -90,6 +91,7 @@ export async function startGateway(
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
     await gateway.catalog.use(prepareStoredSchemas)
+    await gateway.catalog.use(prepareTemplates)
     await prepareIsolation(gateway)
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareLeft)

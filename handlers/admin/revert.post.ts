@@ -54,7 +54,7 @@ export default defineHandler({
           migrate(gateway, {
             ...(await findArchive(use, owner.platform, checksum, limits)),
             owner,
-            flags: { allow: new Set(), repair: false, dryRun },
+            flags: { allow: new Set(), repair: false, strict: false, dryRun },
             older: 'revert',
             origin: originOf(request),
             onError,

@@ -15,7 +15,7 @@ const MAX_NAMES = 50
 
 /** What /register and /migrate are asked for. */
 export function describeForm({ archive, flags }: SchemaForm): Record<string, unknown> {
-  const { allow, repair, retry, dryRun } = flags
+  const { allow, repair, retry, dryRun, strict } = flags
   return {
     checksum: archive.checksum,
     ...(allow.size === ALLOWANCES.length && { force: true }),
@@ -23,6 +23,7 @@ export function describeForm({ archive, flags }: SchemaForm): Record<string, unk
     ...(repair && { repair }),
     ...(retry && { retry }),
     ...(dryRun && { dry_run: true }),
+    ...(strict && { strict }),
   }
 }
 

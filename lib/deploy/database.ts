@@ -7,9 +7,16 @@ import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
+import { isReserved } from './templates/names.ts'
 
 /** Told of a database that was created, or dropped again. */
 export type OnDatabase = (change: 'created' | 'dropped') => void
+
+/** A database that is made and handed over. */
+interface Copied<T> {
+  result: T
+  role: string | null
+}
 
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
@@ -22,7 +29,8 @@ const INSUFFICIENT_PRIVILEGE = '42501'
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
  * database is dropped again. One that is there already, but not in the catalog, is taken over where it
- * is empty or has the ledger of a gateway, and is of no other catalog.
+ * is empty or has the ledger of a gateway, and is of no other catalog. `copy` may make a new one that
+ * needs no more, instead.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
  */
@@ -32,22 +40,23 @@ export async function ensureDatabase<T>(
   prepare: (isNew: boolean) => Promise<T>,
   keep: boolean,
   onDatabase: OnDatabase = () => {},
+  copy: (admin: Sql) => Promise<Copied<T> | undefined> = async () => undefined,
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(gateway, name, async (admin) => {
     const entry = await readEntry(admin, owner)
     if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
+    if (isReserved(name)) throw reserved(owner, name)
     const exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
     if (exists) await checkAdoptable(gateway, admin, name)
-    if (!exists) {
-      await createDatabase(admin, name, gateway.config.baseTemplate)
-      onDatabase('created')
-    }
+    const copied = exists || !keep ? undefined : await copy(admin)
+    if (!exists && !copied) await createDatabase(admin, name, gateway.config.baseTemplate)
+    if (!exists) onDatabase('created')
     let isKept = exists
     try {
-      const role = await handOver(gateway, admin, owner)
-      const result = await prepare(!exists)
+      const role = copied ? copied.role : await handOver(gateway, admin, owner)
+      const result = copied ? copied.result : await prepare(!exists)
       if (keep && !entry) {
         await addEntry(admin, owner, role)
         // Before its own notification comes: the client that created it may call at once.
@@ -88,7 +97,7 @@ export async function createTenant(
  * Runs `work` while no other gateway creates or drops the database of that name. The lock is the
  * session's: it is gone with the connection, whatever happens.
  */
-async function withDatabaseLock<T>(
+export async function withDatabaseLock<T>(
   gateway: Gateway,
   name: string,
   work: (admin: Sql) => Promise<T>,
@@ -121,7 +130,7 @@ async function databaseExists(admin: Sql, name: string): Promise<boolean> {
 }
 
 /** `create database` runs outside of transactions, so its name cannot be a parameter. */
-async function createDatabase(admin: Sql, name: string, template: string): Promise<void> {
+export async function createDatabase(admin: Sql, name: string, template: string): Promise<void> {
   const create = `create database ${quoteIdentifier(name)} template ${quoteIdentifier(template)}`
   for (let attempt = 1; ; attempt++) {
     try {
@@ -135,7 +144,7 @@ async function createDatabase(admin: Sql, name: string, template: string): Promi
   }
 }
 
-async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise<void> {
+export async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise<void> {
   try {
     await gateway.pools.closeDatabase(name)
     const drop = `drop database if exists ${quoteIdentifier(name)}`
@@ -159,6 +168,14 @@ function nameConflict(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
     `${describeOwner(owner)} would have the database ${name}, which belongs to another platform or tenant`,
+    { database: name },
+  )
+}
+
+function reserved(owner: Owner, name: string): GatewayError {
+  return new GatewayError(
+    'name_conflict',
+    `${describeOwner(owner)} would have the database ${name}, which is a name of the gateway's own`,
     { database: name },
   )
 }

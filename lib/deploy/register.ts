@@ -24,8 +24,10 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
-import { retireSessions } from './retire-sessions.ts'
+import { Retirement } from './retirement.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
+import { copyTemplate } from './templates/copy.ts'
+import { withProof } from './templates/proof.ts'
 import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
@@ -69,7 +71,8 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
 
   // Containers that start together send the same: the first one's deploy is that of all, and so is
   // its failure. Who comes after that tries again.
-  const isPlain = flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun
+  const isPlain =
+    flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
   if (running) {
@@ -77,7 +80,9 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
     return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
   }
 
-  const deploying = registerAlone(gateway, request)
+  const deploying = withProof(gateway, request, false, () => registerAlone(gateway, request)).then(
+    ({ value, warnings }) => ({ ...value, warnings: [...value.warnings, ...warnings] }),
+  )
   if (!isPlain) return deploying
   gateway.registering.set(key, deploying)
   try {
@@ -100,6 +105,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
       deployFirst,
       !flags.dryRun,
       request.onDatabase,
+      (admin) => copyTemplate(gateway, admin, request),
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) {
@@ -150,6 +156,7 @@ async function deployTo(
   }
   const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   onOpen?.()
+  const retirement = new Retirement(database, gateway.replicas?.all() ?? [])
   try {
     if (!flags.dryRun && older !== 'revert')
       await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
@@ -163,7 +170,7 @@ async function deployTo(
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
-      retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
+      retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
@@ -194,7 +201,13 @@ async function deployTo(
       gateway.replicas?.catchUp(database)
     }
     // Nobody waits for the session's end, which takes some milliseconds.
-    lease.discard().catch(() => {})
+    retirement
+      .end(lease.sql)
+      .then(
+        () => lease.discard(),
+        () => lease.discard(),
+      )
+      .catch(() => {})
   }
 }
 

@@ -26,6 +26,8 @@ export interface DeployFlags {
   retry?: boolean
   /** Everything is run and rolled back. */
   dryRun: boolean
+  /** A new tenant has to be possible with the archive before anything is touched. */
+  strict: boolean
 }
 
 /** What a deploy did to one database, or with `dryRun` would do. */

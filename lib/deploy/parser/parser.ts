@@ -1,4 +1,6 @@
 import { Worker } from 'node:worker_threads'
+import type { BodyNames } from './body-names.ts'
+import type { FileValues } from './evaluated.ts'
 import type { Hidden } from './hidden.ts'
 import type { ReadStatement } from './read.ts'
 import type { Statement } from './statement.ts'
@@ -6,7 +8,7 @@ import type { Statement } from './statement.ts'
 /** What the thread is asked. */
 export interface Question {
   id: number
-  task: 'split' | 'read' | 'routine'
+  task: 'split' | 'read' | 'routine' | 'values' | 'body names'
   text: string
 }
 
@@ -45,9 +47,19 @@ export function readStatement(text: string): Promise<ReadStatement> {
   return ask('read', text) as Promise<ReadStatement>
 }
 
+/** What a file evaluates when it runs. */
+export function readValues(text: string): Promise<FileValues> {
+  return ask('values', text) as Promise<FileValues>
+}
+
 /** What a function does besides answering; `definition` is its CREATE FUNCTION. */
 export function readRoutine(definition: string): Promise<Hidden> {
   return ask('routine', definition) as Promise<Hidden>
+}
+
+/** What the body of a CREATE FUNCTION in PL/pgSQL names. */
+export function bodyNamesIn(text: string): Promise<BodyNames> {
+  return ask('body names', text) as Promise<BodyNames>
 }
 
 function ask(task: Question['task'], text: string): Promise<unknown> {

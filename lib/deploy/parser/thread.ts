@@ -1,6 +1,8 @@
 // A thread of its own: see parser.ts.
 import { parentPort } from 'node:worker_threads'
 import { loadModule } from 'libpg-query'
+import { bodyNamesIn } from './body-names.ts'
+import { valuesOf } from './evaluated.ts'
 import { hiddenInRoutine } from './hidden.ts'
 import type { Answer, Question } from './parser.ts'
 import { readStatement } from './read.ts'
@@ -12,6 +14,8 @@ const TASKS: Record<Question['task'], (text: string) => unknown> = {
   split: splitStatements,
   read: readStatement,
   routine: hiddenInRoutine,
+  values: valuesOf,
+  'body names': bodyNamesIn,
 }
 
 parentPort!.on('message', ({ id, task, text }: Question) => {
