@@ -1,63 +1,33 @@
 import { createHash } from 'node:crypto'
-import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
-import { GatewayError } from '../errors.ts'
+import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
+import { deployTablesOnce } from './compared.ts'
+import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions } from './extensions.ts'
 import { lineOf } from './failure.ts'
-import { countFunctions, isInPlace, readKeyNumber, readLedger } from './ledger.ts'
+import type { Job } from './job.ts'
+import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
-import { CATALOG_DIGEST } from './objects/digest.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
-import type { Older } from './older/older.ts'
 import { runsOnlyCode } from './only-code.ts'
 import { runPending, sendCommit } from './pending.ts'
 import { planMigrations } from './plan.ts'
-import {
-  type Allowance,
-  type DeployFlags,
-  type DeployOrigin,
-  type DeployResult,
-  functionsChanged,
-  unchangedResult,
-  withoutOid,
-} from './result.ts'
+import { type Allowance, type DeployResult, unchangedResult } from './result.ts'
 import { sendEnd } from './run-file.ts'
 import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
 import { type DeploySession, openDeploySession } from './session.ts'
 import { TableWatch } from './table-watch.ts'
-import { deployTables, type TablesResult } from './tables.ts'
-import type { TimeLimit } from './time-limit.ts'
 import { lockWaitMs, patiently } from './tries.ts'
 import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
-
-/** One archive to bring into one database. */
-export interface Job {
-  database: string
-  /** What its ledger takes. */
-  ledgerKey: string
-  archive: SchemaArchive
-  flags: DeployFlags
-  /** What to do where the archive is older than the one in place; undefined: that is not asked. */
-  older?: Older
-  /** This very request created the database: it has nothing to lose. */
-  isNew: boolean
-  /** How long the deploy is tried again where it does not get a lock, in milliseconds. */
-  lockTimeoutMs: number
-  /** How long all of it may take. */
-  limit: TimeLimit
-  origin: DeployOrigin
-  /** Called in its transaction, before it commits another type of a column: see retire-sessions.ts. */
-  retire: () => Promise<void>
-}
 
 /**
  * Brings a database to the archive's schema, under a lock that lets one deploy at a time into it:
@@ -149,7 +119,7 @@ async function deployOnce(
   }
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
-  const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
+  const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = await TableWatch.start(
     sql,
     database,
@@ -232,9 +202,7 @@ async function deployOnce(
   }
 
   if (isTablesDue) {
-    const key = `${tablesChecksum} ${await watch.fingerprint()}`
-    const tables = compared.get(key) ?? (await deployTables(sql, database, files.tables, watch.ask))
-    rememberComparison(key, tables)
+    const tables = await deployTablesOnce(sql, database, files.tables, tablesChecksum, watch)
     result.tablesCreated = [...needs.tables, ...tables.created]
     result.differences = tables.differences
     result.warnings.push(...tables.warnings)
@@ -277,34 +245,6 @@ async function deployOnce(
   return conclude(sql, writer, job, result, tablesChecksum, started)
 }
 
-/** Ends the transaction. What has changed the database is written into its ledger. */
-async function conclude(
-  sql: Sql,
-  writer: LedgerWriter,
-  job: Job,
-  result: DeployResult,
-  tablesChecksum: string | null,
-  started: number,
-): Promise<DeployResult> {
-  if (job.flags.dryRun || result.isUnchanged) {
-    await sql.unsafe('rollback')
-    return result
-  }
-  writer.addDeployment({
-    ...job.origin,
-    ...result,
-    status: 'completed',
-    archiveChecksum: job.archive.checksum,
-    tablesChecksum,
-    functionsChanged: functionsChanged(result),
-    tableChanges: result.tableChanges.map(withoutOid),
-    error: null,
-    executionTimeMs: Math.round(performance.now() - started),
-  })
-  await answers([writer.send(CATALOG_DIGEST), send(sql.unsafe('commit'))])
-  return result
-}
-
 /** Whether something ran that functions may depend on. */
 function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
   return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
@@ -323,45 +263,6 @@ function noteTypes(
   for (const file of files) writer.setFile('types', file)
   result.typesChanged.push(...types.created, ...types.changed)
   result.warnings.push(...types.warnings)
-}
-
-/**
- * What comparing declarations with tables came to. The databases of a fleet have the same tables,
- * and PostgreSQL works longer for this than for the rest of most deploys.
- */
-const compared = new Map<string, TablesResult>()
-const MAX_COMPARED = 100
-
-function rememberComparison(key: string, tables: TablesResult): void {
-  // Where tables had to be created, the next database has to have that done too.
-  if (tables.created.length > 0) return
-  if (compared.size >= MAX_COMPARED) compared.clear()
-  compared.set(key, tables)
-}
-
-/** A failed deploy leaves its row too: what was tried, and why it failed. */
-async function recordFailure(sql: Sql, job: Job, failure: unknown, started: number): Promise<void> {
-  const error =
-    failure instanceof GatewayError
-      ? failure.toJSON()
-      : { error: 'internal_error', message: String(failure) }
-  try {
-    await sql.unsafe('rollback')
-    const writer = new LedgerWriter(sql, job.ledgerKey, await readKeyNumber(sql))
-    writer.addDeployment({
-      ...job.origin,
-      ...unchangedResult(0),
-      status: 'failed',
-      archiveChecksum: job.archive.checksum,
-      tablesChecksum: null,
-      functionsChanged: 0,
-      error,
-      executionTimeMs: Math.round(performance.now() - started),
-    })
-    await writer.send()
-  } catch {
-    // The failure itself is what has to be told; without a connection there is no row.
-  }
 }
 
 function checksumOf(files: SchemaFile[]): string {

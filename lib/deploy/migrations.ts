@@ -150,7 +150,9 @@ function checkApplied(
 ): void {
   const applied = ledger.migrations.get(file.name)
   if (!applied) return
-  // The original gateway took the checksum of the bytes, whatever the line ends.
+  // What an original gateway applied is applied: it took the checksum of the bytes, or of a text
+  // that it had normalised.
+  if (applied.checksum.startsWith(FOREIGN_CHECKSUM)) return
   const isSame = applied.checksum === file.checksum || applied.checksum === file.rawChecksum
   if (applied.status === 'begun') {
     if (isSame && !retry) throw unfinished(database, file, applied.error)

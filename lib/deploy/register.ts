@@ -24,7 +24,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
-import { retireSessions } from './retire-sessions.ts'
+import { Retirement } from './retirement.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
 import { copyTemplate } from './templates/copy.ts'
 import { withProof } from './templates/proof.ts'
@@ -156,6 +156,7 @@ async function deployTo(
   }
   const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   onOpen?.()
+  const retirement = new Retirement(database, gateway.replicas?.all() ?? [])
   try {
     if (!flags.dryRun && older !== 'revert')
       await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
@@ -169,7 +170,7 @@ async function deployTo(
       lockTimeoutMs: gateway.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
-      retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
+      retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
@@ -200,7 +201,13 @@ async function deployTo(
       gateway.replicas?.catchUp(database)
     }
     // Nobody waits for the session's end, which takes some milliseconds.
-    lease.discard().catch(() => {})
+    retirement
+      .end(lease.sql)
+      .then(
+        () => lease.discard(),
+        () => lease.discard(),
+      )
+      .catch(() => {})
   }
 }
 
