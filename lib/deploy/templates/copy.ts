@@ -51,11 +51,20 @@ export async function copyTemplate(
       const [row] = await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION)
       version = row!.version
     })
+    const executionTimeMs = Math.round(performance.now() - started)
+    await gateway.deployments.record({
+      owner,
+      archiveChecksum: archive.checksum,
+      origin,
+      isNew: true,
+      result: template.result!,
+      executionTimeMs,
+    })
     const { functions } = template.result!
     gateway.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
       database,
       checksum: archive.checksum,
-      ms: Math.round(performance.now() - started),
+      ms: executionTimeMs,
       request_id: origin.requestId,
       address: origin.address,
     })
