@@ -181,7 +181,7 @@ function note(tree: unknown, to: Evaluated, writes?: string[]): void {
     if (key === 'SQLValueFunction') to.calls.push(...likeFunction(op as string))
     if (typeof relname === 'string') to.reads.push(relname)
     // As a date it is another one each day, and trees do not tell whether it is one.
-    if (typeof sval === 'string' && NOW.test(sval)) to.calls.push('now')
+    if (key === 'sval' && typeof sval === 'string' && NOW.test(sval)) to.calls.push('now')
     const { relation } = value as { relation?: { relname?: string } }
     if (writes && WRITING.has(key) && relation?.relname) writes.push(relation.relname)
   })
@@ -207,6 +207,8 @@ const STATEMENT = 0
 
 /** A DO block in PL/pgSQL without dynamic SQL is as clear as its statements. */
 function noteDo(text: string, values: FileValues): void {
+  const { body, language } = doOptions(text)
+  if (language !== 'plpgsql') values.unknown ??= `a block in ${language}`
   const block = parsePlPgSQLSync(text) as unknown
   let isDynamic = false
   visit(block, (key, value) => {
@@ -217,7 +219,6 @@ function noteDo(text: string, values: FileValues): void {
     }
   })
   if (isDynamic) values.unknown ??= 'dynamic SQL'
-  const body = doBody(text)
   const { tokens } = scanSync(body)
   for (const [i, { text }] of tokens.entries()) {
     if (tokens[i + 1]?.text === '(') values.calls.push(text.toLowerCase().replaceAll('"', ''))
@@ -228,13 +229,12 @@ function noteDo(text: string, values: FileValues): void {
   }
 }
 
-/** What stands in the quotes of a DO. */
-function doBody(text: string): string {
-  const [statement] = parseSync(text).stmts ?? []
-  let body = ''
-  visit(statement, (key, value) => {
-    if (key !== 'DefElem' || value.defname !== 'as') return
-    body = strings([value.arg] as Parameters<typeof strings>[0]).join('')
+/** What stands in the quotes of a DO, and in which language. */
+function doOptions(text: string): { body: string; language: string } {
+  const options = { as: '', language: 'plpgsql' }
+  visit(parseSync(text).stmts?.[0], (key, { defname, arg }) => {
+    if (key !== 'DefElem' || (defname !== 'as' && defname !== 'language')) return
+    options[defname] = strings([arg] as Parameters<typeof strings>[0]).join('')
   })
-  return body
+  return { body: options.as, language: options.language.toLowerCase() }
 }
