@@ -16,6 +16,7 @@ import {
 } from './lib/psql.ts'
 import { type Rig, withRig } from './lib/rig.ts'
 import { digits, table, times } from './lib/table.ts'
+import { describeTemplate, describeTemplateAim, measureTemplate } from './lib/template.ts'
 
 const HELP = `Deploys the example clinic to many databases, by a gateway and by a loop of psql.
 
@@ -168,7 +169,10 @@ async function run(options: Options, stopping: AbortController): Promise<void> {
     return measureOne(rig, phases, archives.base, repeat)
   })
   say(`\n${describeOne(single, repeat)}`)
-  say(`\nAims\n${[...describeAims(rounds), describePercentAim(single)].join('\n')}`)
+  const tenant = await measureTemplate(stopping, repeat)
+  say(`\n${describeTemplate(tenant)}`)
+  const aims = [...describeAims(rounds), describePercentAim(single), describeTemplateAim(tenant)]
+  say(`\nAims\n${aims.join('\n')}`)
 }
 
 function phasesOf({ base }: Clinic): Phase[] {

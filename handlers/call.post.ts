@@ -7,8 +7,9 @@ export default defineHandler({
   meta: { description: 'Run a function in the database of a platform or a tenant' },
   async handler(event) {
     const { call, target } = await readCall(event)
-    const stream = streamTypeOf(event)
-    if (stream) return answerStream(event, target, call, stream)
-    return answerRows(event, await event.context.gateway.calls.run(target, call))
+    const { calls } = event.context.gateway
+    const type = streamTypeOf(event)
+    if (type) return answerStream(event, type, (as, sink) => calls.stream(target, call, as, sink))
+    return answerRows(event, await calls.run(target, call))
   },
 })

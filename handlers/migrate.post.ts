@@ -4,10 +4,12 @@ import { describeForm, describeMigrate } from '../lib/audit/outcomes.ts'
 import {
   type DatabaseResult,
   describeResult,
-  migrate,
   plansOf,
   summarize,
-} from '../lib/deploy/fleet.ts'
+} from '../lib/deploy/fleet/results.ts'
+import { migrate } from '../lib/deploy/fleet.ts'
+import { withProof } from '../lib/deploy/templates/proof.ts'
+import { answerInSlices } from '../lib/http/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/ndjson.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
 import { MIGRATE_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
@@ -23,32 +25,43 @@ export default defineHandler({
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []
+      let newTenants: string[] = []
       const results = await audited(event, {
         action: 'migrate',
         owner: form.owner,
-        asked: { ...describeForm(form), on_error: form.onError },
-        work: () =>
-          migrate(gateway, {
+        asked: {
+          ...describeForm(form),
+          on_error: form.onError,
+          ...(form.skip.length > 0 && { skip: form.skip }),
+          ...(form.onlyFailed && { only: 'failed' }),
+        },
+        work: async () => {
+          const asked = {
             ...form,
+            older: 'deploy' as const,
             origin: originOf(request),
-            onEnd: (result) => {
+            onEnd: (result: DatabaseResult) => {
               ended.push(result)
               onEnd?.(result)
             },
-          }),
+          }
+          const proven = await withProof(gateway, asked, true, () => migrate(gateway, asked))
+          newTenants = proven.warnings
+          return proven.value
+        },
         describe: () => describeMigrate(ended),
       })
       const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
       return {
         status: form.flags.dryRun ? 'dry_run' : 'completed',
-        ...summarize(results),
+        ...(await summarize(results)),
         checksum: form.archive.checksum,
-        warnings: [...form.archive.warnings, ...new Set(warnings)],
-        ...(form.flags.dryRun && { plan: plansOf(results) }),
+        warnings: [...form.archive.warnings, ...new Set(warnings), ...newTenants],
+        ...(form.flags.dryRun && { plan: await plansOf(results) }),
         execution_time_ms: Math.round(performance.now() - started),
       }
     }
-    if (!acceptsLines(req)) return run()
+    if (!acceptsLines(req)) return answerInSlices(await run())
     return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
   },
 })

@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../lib/audit/audited.ts'
 import { describeForm, describeRegister } from '../lib/audit/outcomes.ts'
+import { incompatibleChanges } from '../lib/deploy/fleet/results.ts'
 import { register } from '../lib/deploy/register.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { databaseName } from '../lib/names.ts'
@@ -24,6 +25,7 @@ export default defineHandler({
       work: (note) =>
         register(gateway, {
           ...form,
+          older: form.flags.allow.has('older') ? 'deploy' : config.olderArchives,
           origin: originOf(request),
           onDatabase: (change) => note({ [`database_${change}`]: true }),
         }),
@@ -33,6 +35,7 @@ export default defineHandler({
     return {
       status: form.flags.dryRun ? 'dry_run' : 'ready',
       database,
+      ...(result.isSuperseded && { superseded: true }),
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired,
       functions_deployed: result.functionsDeployed,
@@ -41,6 +44,7 @@ export default defineHandler({
       seeders_applied: result.seedersApplied.length,
       tables_created: result.tablesCreated,
       schema_validation: result.differences,
+      incompatible_changes: incompatibleChanges(result),
       checksum: form.archive.checksum,
       warnings: [...form.archive.warnings, ...result.warnings],
       ...(form.flags.dryRun && { plan: [toPlan(database, result, ms)] }),

@@ -2,9 +2,8 @@ import type { ServerResponse } from 'node:http'
 import type { Writable } from 'node:stream'
 import type { H3Event } from 'h3'
 import { preferred } from './accept.ts'
-import type { CallTarget } from './call/calls.ts'
 import { csvHeader, csvLines } from './call/csv.ts'
-import type { CallRequest } from './call/request.ts'
+import type { Timing } from './call/run/attempt.ts'
 import type { RowSink } from './call/run/stream.ts'
 import { chooseEncoding, createEncoder } from './compress.ts'
 import { GatewayError } from './errors.ts'
@@ -29,20 +28,19 @@ export function streamTypeOf(event: H3Event): StreamType | undefined {
  * Answers with the rows of a call as they come, at the client's pace. The head goes out with the
  * first rows, so that what fails before them is an error as any other; what fails behind them ends
  * the answer before its end, with the error as the last line of JSON lines.
- * @throws {GatewayError} as `Calls.run`, as long as nothing went out
+ * @throws {GatewayError} what `stream` throws, as long as nothing went out
  */
 export async function answerStream(
   event: H3Event,
-  target: CallTarget,
-  call: CallRequest,
   type: StreamType,
+  stream: (as: 'json' | 'columns', sink: RowSink) => Promise<Timing>,
 ): Promise<void> {
   const { gateway, request } = event.context
   const { res } = nodeOf(event)
   const body = new StreamBody(event, type, gateway.config.statementTimeoutMs)
   const as = type === 'text/csv' ? 'columns' : 'json'
   try {
-    await gateway.calls.stream(target, call, as, body)
+    await stream(as, body)
     body.end()
   } catch (error) {
     if (!res.headersSent) throw error

@@ -14,9 +14,14 @@ const HEAD = '{"rows":'
 
 /**
  * Answers with the rows of a call, on Node's own response: the rows stay the bytes that PostgreSQL
- * rendered, and h3's way to the socket costs as much as the call.
+ * rendered, and h3's way to the socket costs as much as the call. `more`: names and values of further
+ * headers.
  */
-export function answerRows(event: H3Event, result: CallResult): void | Promise<void> {
+export function answerRows(
+  event: H3Event,
+  result: CallResult,
+  more: string[] = [],
+): void | Promise<void> {
   const { res } = nodeOf(event)
   noteTiming(event, result)
   const { rows, rowCount } = result
@@ -25,11 +30,12 @@ export function answerRows(event: H3Event, result: CallResult): void | Promise<v
   const encoding = encodingFor(event, rows.length)
   if (encoding) {
     const body = Buffer.concat([Buffer.from(HEAD), rows, Buffer.from(tail)])
-    return answerCompressed(event, encoding, body, result, totalMs)
+    return answerCompressed(event, encoding, body, result, totalMs, more)
   }
   const length = HEAD.length + rows.length + tail.length
   countAnswer(event.context.gateway.buffered, res, length)
-  res.writeHead(200, headers(event, length, result, totalMs))
+  const head = headers(event, length, result, totalMs)
+  res.writeHead(200, more.length > 0 ? [...head, ...more] : head)
   if (rows.length <= MAX_TEXT_BYTES) {
     // Each byte a character: not decoded, and encoded to what it was.
     res.end(HEAD + rows.toString('latin1') + tail, 'latin1')
@@ -75,6 +81,7 @@ async function answerCompressed(
   body: Buffer,
   timing: Timing,
   totalMs: number,
+  more: string[] = [],
 ): Promise<void> {
   const { res } = nodeOf(event)
   const { buffered } = event.context.gateway
@@ -82,7 +89,8 @@ async function answerCompressed(
   const bytes = await compress(encoding, body)
   countAnswer(buffered, res, bytes.length)
   const head = headers(event, bytes.length, timing, totalMs)
-  res.writeHead(200, [...head, 'content-encoding', encoding, 'vary', 'accept, accept-encoding'])
+  const vary = more.includes('vary') ? [] : ['vary', 'accept, accept-encoding']
+  res.writeHead(200, [...head, ...more, 'content-encoding', encoding, ...vary])
   res.end(bytes)
 }
 

@@ -58,6 +58,9 @@ export function createListener(gateway: Gateway, routes: Route[]): RequestListen
   }
 }
 
+/** What OPTIONS takes for the server as a whole (RFC 9110, 9.3.7). */
+const SERVER = '*'
+
 type GuardedRoute = Pick<Route, 'method' | 'path' | 'handler'>
 
 function createApp(gateway: Gateway, routes: GuardedRoute[]): H3 {
@@ -68,7 +71,11 @@ function createApp(gateway: Gateway, routes: GuardedRoute[]): H3 {
   }
   const methodsOf = createMethodFinder(routes)
   const others = counterOf(gateway, '', OTHERS)
-  const answerOthers = (event: H3Event) => otherRequest(event, methodsOf(event.url.pathname))
+  const answerOthers = (event: H3Event) => {
+    const { method, url } = nodeOf(event).req
+    const isOfServer = method === 'OPTIONS' && url === SERVER
+    return otherRequest(event, methodsOf(isOfServer ? SERVER : event.url.pathname))
+  }
   app.all(OTHERS, guard(gateway.config, 'network', others, answerOthers))
   app.all(OTHERS_OF_ADMIN, guard(gateway.config, 'admin', others, answerOthers))
   return app
@@ -128,7 +135,7 @@ function counterOf(gateway: Gateway, method: string, path: string): RouteCounter
   return counter
 }
 
-/** The methods that a path takes, of all the routes that it fits. */
+/** The methods that a path takes, of all the routes that it fits; of all routes for SERVER. */
 function createMethodFinder(routes: GuardedRoute[]): (pathname: string) => string[] {
   const patterns = routes.map(({ method, path }) => {
     const pattern = path.replace(/\/\*\*:\w+$/, '(?:/.*)?').replaceAll(/:\w+/g, '[^/]+')
@@ -138,6 +145,7 @@ function createMethodFinder(routes: GuardedRoute[]): (pathname: string) => strin
     }
   })
   return (pathname) => {
+    if (pathname === SERVER) return [...new Set(patterns.flatMap(({ methods }) => methods))]
     const fitting = patterns.filter(({ pattern }) => pattern.test(pathname))
     return [...new Set(fitting.flatMap(({ methods }) => methods))]
   }

@@ -22,13 +22,19 @@ export async function readJsonObject<Name extends string>(
   event: H3Event,
   members: readonly Name[],
 ): Promise<Fields<Name>> {
-  const bytes = await readJsonBytes(event)
+  const bytes = withoutMark(await readJsonBytes(event))
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
   const scanned = scanJson(bytes)
   const body = scanned instanceof Promise ? await scanned : scanned
   if (body.kind === 'object') return fieldsOf(body, members)
   throw new GatewayError('invalid_request', 'The body is not a JSON object')
+}
+
+/** RFC 8259, 8.1: a reader may pass a byte order mark over. */
+function withoutMark(bytes: Buffer): Buffer {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+  return hasMark ? bytes.subarray(3) : bytes
 }
 
 /**

@@ -3,6 +3,7 @@ import { databaseName, type Owner } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
 import type { Pools } from './postgres/pools.ts'
 import { useRepeatable } from './postgres/use-repeatable.ts'
+import { type NewSchema, prepareArchives, readSchema, writeSchema } from './tenancy/archives.ts'
 import {
   type CatalogEntry,
   createCatalog,
@@ -14,25 +15,6 @@ import { type LookupLimits, type LookupOptions, OwnerLookups } from './tenancy/o
 
 /** Whose a database is, and as whom the gateway works in it. */
 export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
-
-/** A database with what ops want to know of it. */
-export interface DetailedEntry extends CatalogEntry {
-  /** On disk. */
-  sizeBytes: number
-  /** Of the archive that was deployed last; null before the first. */
-  schemaChecksum: string | null
-  /** ISO 8601. */
-  lastDeployedAt: string | null
-  /** Its schema is not that of the platform's newest archive. */
-  isPending: boolean
-}
-
-interface DetailedRow extends Row {
-  size: string
-  schema_checksum: string | null
-  last_deployed_at: string | null
-  pending: boolean
-}
 
 /**
  * Which database belongs to whom, in a table of the administrative database. Found entries are
@@ -59,6 +41,7 @@ export class Catalog {
   /** Creates the catalog's tables where they do not exist. */
   async prepare(): Promise<void> {
     await this.#pools.use(this.#admin, createCatalog)
+    await this.#pools.use(this.#admin, prepareArchives)
   }
 
   /**
@@ -128,80 +111,48 @@ export class Catalog {
     return entries
   }
 
-  /** As `list`, in detail. A database that somebody dropped by hand is left out. */
-  async listInDetail(platform: string): Promise<DetailedEntry[]> {
-    const rows = await this.use(
-      (sql) => sql<DetailedRow[]>`
-        select
-          c.database,
-          c.platform,
-          c.tenant_id,
-          c.owner_role,
-          pg_database_size(d.oid)::text as size,
-          c.schema_checksum,
-          to_json(c.last_deployed_at) as last_deployed_at,
-          newest.checksum is not null
-            and newest.checksum is distinct from c.schema_checksum as pending
-        from _db_gateway_databases c
-        join pg_database d on d.datname = c.database
-        left join lateral (
-          select checksum
-          from _db_gateway_archives a
-          where a.platform = c.platform
-          order by first_deployed_at desc
-          limit 1
-        ) as newest on true
-        where c.platform = ${platform}
-        order by c.tenant_id is not null, c.database
-      `,
-    )
-    return rows.map((row) => ({
-      ...toEntry(row),
-      sizeBytes: Number(row.size),
-      schemaChecksum: row.schema_checksum,
-      lastDeployedAt: row.last_deployed_at,
-      isPending: row.pending,
-    }))
-  }
-
-  /**
-   * As `recordDeploy`, for a schema that was in place already: a gateway that was killed right
-   * after its deploy has not written it down.
-   */
-  async confirmDeploy(owner: Owner, checksum: string): Promise<void> {
-    const database = databaseName(owner)
-    const [known] = await this.use(
+  /** Whether a platform has the database of a tenant, or with `tenantId` undefined any database. */
+  async has(platform: string, tenantId: string | null | undefined): Promise<boolean> {
+    const [found] = await this.use(
       (sql) => sql`
         select from _db_gateway_databases
-        where database = ${database} and schema_checksum = ${checksum}
+        where platform = ${platform}
+          ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
+        limit 1
       `,
     )
-    if (!known) await this.recordDeploy(owner, checksum)
+    return found !== undefined
   }
 
   /**
-   * Writes down which schema a database has now: a copy of what its own ledger says, for an
-   * overview. `functions`: what its functions are known by, where that was read after the deploy.
+   * Writes down that a database was found to have an archive, where the catalog does not say so: a
+   * gateway that was killed right after its deploy has not, nor has who restored a database.
+   * @returns whether the archive is kept, or was; and whether the catalog did not say so
+   */
+  async confirmDeploy(
+    owner: Owner,
+    checksum: string,
+  ): Promise<{ isKept: boolean; isNews: boolean }> {
+    const schema = { database: databaseName(owner), platform: owner.platform, checksum }
+    const known = await this.use((sql) => readSchema(sql, schema))
+    if (known.isWritten) return { isKept: known.isKept, isNews: false }
+    const how = { seen: true as const, instead: known.instead }
+    const isKept = await this.use((sql) => writeSchema(sql, { ...schema, how }))
+    return { isKept, isNews: true }
+  }
+
+  /**
+   * Writes down which archive a database has from now on: a copy of what its own ledger says, for
+   * an overview.
+   * @returns whether the archive is kept
    */
   async recordDeploy(
     owner: Owner,
-    checksum: string,
-    functions?: { digest: string; version: string },
-  ): Promise<void> {
-    const database = databaseName(owner)
-    await this.use(
-      (sql) => sql`
-        with archive as (
-          insert into _db_gateway_archives (platform, checksum)
-          values (${owner.platform}, ${checksum})
-          on conflict do nothing
-        )
-        update _db_gateway_databases
-        set schema_checksum = ${checksum}, last_deployed_at = now(),
-          functions_digest = ${functions?.digest ?? null},
-          functions_version = ${functions?.version ?? null}
-        where database = ${database}
-      `,
+    schema: Omit<NewSchema, 'database' | 'platform'>,
+  ): Promise<boolean> {
+    const { platform } = owner
+    return this.use((sql) =>
+      writeSchema(sql, { ...schema, database: databaseName(owner), platform }),
     )
   }
 

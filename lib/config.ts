@@ -6,6 +6,7 @@ import { type Network, parseNetworks } from './networks.ts'
 import { type PlatformNetworks, parsePlatformNetworks } from './platform-networks.ts'
 import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/server.ts'
 import type { SchemaFormLimits } from './schema-form.ts'
+import type { Isolation } from './tenancy/isolation.ts'
 import type { TlsFiles } from './tls.ts'
 
 /** Log levels, most severe first. */
@@ -20,8 +21,13 @@ export interface Config extends SiteRules {
   readServers: Server[]
   readMaxLagMs: number
   dataDir: string
-  /** GATEWAY_SECRET; undefined: one that is kept in `dataDir`, or none with DATABASE_URL. */
+  /** GATEWAY_SECRET; undefined: one that the gateway makes and keeps. */
   secret: string | undefined
+  /** GATEWAY_SECRET_PREVIOUS: the one that `secret` takes the place of. */
+  previousSecret: string | undefined
+  isolation: Isolation
+  /** What new databases are copied from. */
+  baseTemplate: string
   host: string
   port: number
   maxConnectionsPerPool: number
@@ -40,6 +46,8 @@ export interface Config extends SiteRules {
   lockTimeoutMs: number
   /** Of all of a deploy to one database. */
   deployTimeoutMs: number
+  /** Whether each archive of a platform has a template database. */
+  templates: boolean
   /** Databases that are deployed to at once. */
   migrateConcurrency: number
   /** Deploys that wait for that. */
@@ -66,6 +74,10 @@ export interface Config extends SiteRules {
   /** Undefined: HTTP without TLS. */
   tls: TlsFiles | undefined
   auditRetentionDays: number
+  /** What /register does with an archive older than the one in place. */
+  olderArchives: 'ignore' | 'deploy'
+  /** Archives of each platform that are kept for /admin/revert. */
+  keptArchives: number
   logLevel: LogLevel
 }
 
@@ -96,7 +108,13 @@ export function readEnvironment(folder: string, env: Environment = process.env):
 }
 
 /** Settings that are secret, or have a password in them. */
-const SECRETS = ['DATABASE_URL', 'DATABASE_READ_URLS', 'ADMIN_TOKEN', 'GATEWAY_SECRET']
+const SECRETS = [
+  'DATABASE_URL',
+  'DATABASE_READ_URLS',
+  'ADMIN_TOKEN',
+  'GATEWAY_SECRET',
+  'GATEWAY_SECRET_PREVIOUS',
+]
 
 /**
  * Takes the secrets out of the environment once they were read: what Node.js tells of a process
@@ -160,6 +178,9 @@ export function readConfig(env: Environment): Config {
     readMaxLagMs: seconds('DATABASE_READ_MAX_LAG_SECS', 5),
     dataDir: resolve(text('DATA_DIR') ?? 'data'),
     secret: optional('GATEWAY_SECRET', secretText),
+    previousSecret: optional('GATEWAY_SECRET_PREVIOUS', secretText),
+    isolation: parsed('ISOLATION', 'platform-roles', isolation),
+    baseTemplate: parsed('BASE_TEMPLATE', 'template0', databaseText),
     host: parsed('GATEWAY_HOST', '127.0.0.1', hostName),
     port: integer('GATEWAY_PORT', 9000, 0, 65_535),
     maxConnectionsPerPool: integer('MAX_CONNECTIONS_PER_POOL', 10, 2, 100_000),
@@ -175,6 +196,7 @@ export function readConfig(env: Environment): Config {
     callableSchemas: optional('CALLABLE_SCHEMAS', schemaNames),
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 30),
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
+    templates: parsed('TEMPLATES', 'on', onOrOff),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
     maxWaitingDeploys: integer('MAX_WAITING_DEPLOYS', 1000, 0, 1_000_000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
@@ -197,6 +219,8 @@ export function readConfig(env: Environment): Config {
     allowedOrigins: parsed('ALLOWED_ORIGINS', '', parseOrigins),
     allowedHosts: optional('ALLOWED_HOSTS', parseHosts),
     tls: cert && key ? { cert, key, clientCa } : undefined,
+    olderArchives: parsed('OLDER_ARCHIVES', 'ignore', olderArchives),
+    keptArchives: integer('KEPT_ARCHIVES', 20, 0, 1000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
@@ -210,6 +234,23 @@ function secretText(value: string): string {
   throw new Error(
     `has ${value.length} characters and needs ${MIN_SECRET_LENGTH}, such as of "openssl rand -hex 32"`,
   )
+}
+
+function onOrOff(value: string): boolean {
+  if (value === 'on' || value === 'off') return value === 'on'
+  throw new Error(`"${value}" is not on or off`)
+}
+
+/** `shared-role` is how /health names it. */
+function isolation(value: string): Isolation {
+  if (value === 'platform-roles') return 'platform-roles'
+  if (value === 'shared' || value === 'shared-role') return 'shared-role'
+  throw new Error(`"${value}" is not one of platform-roles, shared`)
+}
+
+function databaseText(value: string): string {
+  if (Buffer.byteLength(value) <= 63) return value
+  throw new Error(`"${value}" is longer than the 63 bytes of a database's name`)
 }
 
 function hostName(value: string): string {
@@ -233,6 +274,11 @@ function schemaNames(value: string): string[] {
 function bearerToken(value: string): string {
   if (/^[!-~]+$/.test(value)) return value
   throw new Error('has other characters than ASCII, or a space')
+}
+
+function olderArchives(value: string): 'ignore' | 'deploy' {
+  if (value === 'ignore' || value === 'deploy') return value
+  throw new Error(`"${value}" is not ignore or deploy`)
 }
 
 function logLevel(value: string): LogLevel {

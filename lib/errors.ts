@@ -17,6 +17,7 @@ const STATUS_BY_CODE = {
   migration_checksum_mismatch: 409,
   data_loss: 409,
   functions_missing: 409,
+  revert_refused: 409,
   payload_too_large: 413,
   result_too_large: 413,
   unsupported_media_type: 415,
@@ -30,6 +31,7 @@ const STATUS_BY_CODE = {
   schema_deploy_failed: 422,
   seeder_failed: 422,
   extension_install_failed: 422,
+  new_tenants_fail: 422,
   query_failed: 500,
   internal_error: 500,
   pool_exhausted: 503,
@@ -87,7 +89,8 @@ export class GatewayError extends Error {
   }
 }
 
-function cutTexts(value: unknown): unknown {
+/** A value of an answer without texts of more than 1 KB. */
+export function cutTexts(value: unknown): unknown {
   if (typeof value === 'string') return excerpt(value)
   if (Array.isArray(value)) return value.map(cutTexts)
   if (value instanceof GatewayError) return value.toJSON()

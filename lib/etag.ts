@@ -1,11 +1,11 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** An entity-tag (RFC 9110, 8.8.3), with its opaque part as the one group. */
 const ENTITY_TAG = /(?:W\/)?("[\x21\x23-\x7e\x80-\xff]*")/g
 
 /** A weak entity-tag of what has these bytes: it may be answered with another time, say. */
 export function weakEtag(bytes: Uint8Array): string {
-  return `W/"${createHash('sha1').update(bytes).digest('base64url')}"`
+  return `W/"${hash('sha1', bytes, 'base64url')}"`
 }
 
 /**

@@ -4,14 +4,17 @@ import { StreamSlots } from './call/run/stream-slots.ts'
 import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Catalog } from './catalog.ts'
 import type { Config } from './config.ts'
+import { Deployments } from './deploy/deployments/deployments.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
-import { Gateways } from './gateways.ts'
+import { KnownTemplates } from './deploy/templates/known-templates.ts'
+import { Gateways, LOCK_CLASS } from './gateways.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
+import { isShortage } from './postgres/errors.ts'
 import { Listener } from './postgres/listener.ts'
 import { Pools } from './postgres/pools.ts'
 import { probe } from './postgres/probe.ts'
@@ -19,7 +22,10 @@ import { Replicas } from './postgres/replicas.ts'
 import { describeHost, type Server } from './postgres/server.ts'
 import { useRepeatable } from './postgres/use-repeatable.ts'
 import { Roles } from './roles.ts'
-import { Secret } from './secret.ts'
+import type { Secret } from './secret.ts'
+import type { OpenCatalog } from './tenancy/open-catalog.ts'
+import { SecretChange } from './tenancy/secret-change.ts'
+import type { Secrets } from './tenancy/secrets.ts'
 
 /** The parts of a gateway, put together once. */
 export interface Gateway {
@@ -33,7 +39,13 @@ export interface Gateway {
   catalog: Catalog
   /** Of the platforms. */
   roles: Roles
-  secret: Secret
+  /** The secret in force. */
+  readonly secret: Secret
+  /** It, and the other one while it is being changed. */
+  secrets: Secrets
+  secretChange: SecretChange
+  /** Tells this catalog from the others of the server. */
+  catalogId: string
   audit: AuditTrail
   /** MAX_BUFFERED_BYTES: of request bodies, and of answers that are not sent yet. */
   buffered: ByteBudget
@@ -43,8 +55,11 @@ export interface Gateway {
   gateways: Gateways
   /** The connection on which they tell each other of changes. */
   listener: Listener
+  /** Who deployed what when, of all databases. */
+  deployments: Deployments
   /** Deploys wait here for their turn, by database. */
   deploys: KeyedQueue
+  templates: KnownTemplates
   /** Registers that run, by owner and archive. */
   registering: Map<string, Promise<DeployResult>>
   /** One for each route, and one for all that is none. */
@@ -57,16 +72,15 @@ export interface Gateway {
 const CONNECTIONS_PER_DEPLOY = 2
 
 /**
- * Puts the parts together; nothing is connected yet. Without a secret the platforms have no roles of
- * their own.
+ * Puts the parts together; nothing is connected yet. `server.database` is where the open catalog is.
  */
 export function createGateway(
   config: Config,
   server: Server,
   log: Log,
-  secret: Secret | undefined,
+  { id: catalogId, secrets }: OpenCatalog,
 ): Gateway {
-  const roles = new Roles(secret)
+  const roles = new Roles({ secrets, isolation: config.isolation, catalog: catalogId })
   const credentialsOf = (database: string) => {
     if (database === server.database) return undefined
     const holder = catalog.holderOf(database)
@@ -109,6 +123,7 @@ export function createGateway(
     prepare: async (sql) => {
       await prepareNotifications(sql)
       await gateways.prepare(sql)
+      await secretChange.tell(sql)
     },
     onNotification: (payload) => onNotification(gateway, payload),
     onLost: () => {
@@ -126,6 +141,13 @@ export function createGateway(
       replicas?.setCapacity(connections)
     },
   })
+  const secretChange = new SecretChange({
+    secrets,
+    log,
+    use: (work) => catalog.use(work),
+    setPasswords: (sql, secret) => roles.setPasswords(sql, secret),
+    gatewaysLockClass: LOCK_CLASS,
+  })
   const functions = new KnownFunctions({
     callableSchemas: config.callableSchemas,
     use: (database, work) => useRepeatable(pools, database, work),
@@ -139,7 +161,12 @@ export function createGateway(
     replicas,
     catalog,
     roles,
-    secret: secret ?? new Secret(''),
+    get secret() {
+      return secrets.current
+    },
+    secrets,
+    secretChange,
+    catalogId,
     audit: new AuditTrail({
       use: (work) => catalog.use(work),
       log,
@@ -165,7 +192,18 @@ export function createGateway(
     }),
     gateways,
     listener,
-    deploys: new KeyedQueue(deploys, config.maxWaitingDeploys),
+    deployments: new Deployments({
+      use: (work) => catalog.use(work),
+      useDatabase: (database, work) => useRepeatable(pools, database, work),
+      log,
+      retentionDays: config.auditRetentionDays,
+    }),
+    deploys: new KeyedQueue({
+      concurrency: deploys,
+      maxWaiting: config.maxWaitingDeploys,
+      isWorthAlone: isShortage,
+    }),
+    templates: new KnownTemplates(),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),

@@ -2,6 +2,7 @@ import { randomInt, randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from './log.ts'
+import { LOCK_CLASS } from './postgres/call-sessions.ts'
 import type { Sql } from './postgres/connection.ts'
 import type { Listener } from './postgres/listener.ts'
 import { divide, type Share, SMALLEST_SHARE } from './shares.ts'
@@ -54,8 +55,8 @@ const SPREAD_MS = 100
 /** The others have had the time to see that one is dead, and to give up what they have too many. */
 const JOIN_LIMIT_MS = 30_000
 
-/** Class of the advisory locks of this table: "dbgw". Key 0 is the table's, all others a session's. */
-export const LOCK_CLASS = 0x64626777
+/** Of the advisory locks of this table. Key 0 is the table's, all others a session's. */
+export { LOCK_CLASS }
 
 /** Sent to the others when what they may have open may have changed. */
 export const GATEWAYS_CHANGED = 'gateways'

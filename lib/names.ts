@@ -7,6 +7,8 @@ import type { RequestContext } from './request.ts'
 export interface Owner {
   platform: string
   tenantId: string | null
+  /** Where it is another one than these two name, such as a template. */
+  database?: string
 }
 
 /** The longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1). */
@@ -41,16 +43,28 @@ export function parsePlatform(request: Asker, value: Given): string {
 }
 
 /**
- * Whose database a request names. An absent, empty or `null` tenant id means the main one.
+ * Whose database a request names. An absent or null tenant id means the main one; in a form or a URL,
+ * which have no null, so do an empty one and the text `null`. In JSON these are a client's mistake,
+ * and must not have a tenant's call answered from the main database.
  * @throws {GatewayError} invalid_request naming the field, platform_isolation_violation
  */
 export function parseOwner(request: Asker, platform: Given, tenantId: Given): Owner {
   const tenant = textOf('tenant_id', tenantId)
+  const isNone = tenant === '' || tenant === 'null'
+  if (isNone && isJsonString(tenantId)) {
+    throw new GatewayError(
+      'invalid_request',
+      `tenant_id is ${JSON.stringify(tenant)}: leave it out, or send null, to mean the main database`,
+    )
+  }
   return {
     platform: parsePlatform(request, platform),
-    // Shell and PHP clients send the text "null" in a form.
-    tenantId: tenant === '' || tenant === 'null' ? null : parseTenantId(tenant),
+    tenantId: isNone ? null : parseTenantId(tenant),
   }
+}
+
+function isJsonString(value: Given): boolean {
+  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'string'
 }
 
 /** @throws {GatewayError} invalid_request naming the field */
@@ -96,10 +110,12 @@ export function parseFunctionName(value: Given): string {
 
 /**
  * The name of the owner's database: `{platform}_main` or `{platform}_{tenant_id}`, in lower case,
- * `-` as `_`. Several owners can write one name; the catalog says whose it is.
+ * `-` as `_`; `database` where the owner has one. Several owners can write one name; the catalog
+ * says whose it is.
  * @throws {GatewayError} invalid_request where PostgreSQL would cut the name
  */
-export function databaseName({ platform, tenantId }: Owner): string {
+export function databaseName({ platform, tenantId, database }: Owner): string {
+  if (database !== undefined) return database
   const name = databaseSuffix(`${platform}_${tenantId ?? 'main'}`)
   if (name.length <= MAX_IDENTIFIER_BYTES) return name
   throw new GatewayError(

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { HTTPResponse } from 'h3'
 import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
+import { jsonInSlices } from './http/json-slices.ts'
 
 const MEDIA_TYPE = 'application/x-ndjson'
 
@@ -26,14 +27,16 @@ export function streamLines(
   let isOpen = true
   const stream = new ReadableStream<Uint8Array>({
     async start(controller) {
-      const write = (line: object) => {
-        if (isOpen) controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`))
+      const send = (line: string) => {
+        if (isOpen) controller.enqueue(encoder.encode(`${line}\n`))
       }
+      const write = (line: object) => send(JSON.stringify(line))
+      const writeLong = async (line: object) => send(await jsonInSlices(line))
       const heartbeat = setInterval(() => write({ status: 'running' }), HEARTBEAT_MS)
       try {
-        write(await work(write))
+        await writeLong(await work(write))
       } catch (error) {
-        write(toGatewayError(gateway, error))
+        await writeLong(toGatewayError(gateway, error))
       } finally {
         clearInterval(heartbeat)
         if (isOpen) controller.close()

@@ -8,7 +8,8 @@ export const CHANNEL = '_db_gateway'
 
 /** A row of the catalog that has changed: the payload of a notification. */
 interface CatalogChange {
-  change: 'INSERT' | 'UPDATE' | 'DELETE'
+  /** RETIRE: of no row, and a gateway says it; sessions for calls of the database are to end. */
+  change: 'INSERT' | 'UPDATE' | 'DELETE' | 'RETIRE'
   database: string
   platform: string
   tenant_id: string | null
@@ -66,6 +67,10 @@ export function onNotification(gateway: Gateway, payload: string): void {
   }
   const entry = parse(payload)
   if (!entry) return
+  if (entry.change === 'RETIRE') {
+    retire(gateway, entry.database)
+    return
+  }
   gateway.calls.forget(entry.database)
   gateway.replicas?.catchUp(entry.database)
   const owner: Owner = { platform: entry.platform, tenantId: entry.tenant_id }
@@ -75,6 +80,25 @@ export function onNotification(gateway: Gateway, payload: string): void {
   gateway.catalog.forget(owner, entry.database)
   // From the catalog, not from what somebody said.
   if (isHandedOver) gateway.catalog.findOwn(owner).catch(() => {})
+}
+
+/**
+ * Has all gateways close the sessions for calls of a database: this one at once, the others when they
+ * hear of it.
+ */
+export function tellToRetire(gateway: Gateway, database: string): void {
+  retire(gateway, database)
+  const payload = JSON.stringify({ change: 'RETIRE', database })
+  gateway.catalog
+    .use((sql) => sql`select pg_notify(${CHANNEL}, ${payload})`)
+    .catch((error) =>
+      gateway.log.debug(`The other gateways were not told to retire sessions: ${error.message}`),
+    )
+}
+
+function retire({ calls, replicas }: Gateway, database: string): void {
+  calls.renewSessions(database)
+  replicas?.hold(database)
 }
 
 /** Nothing was heard for a while: all may have changed. */

@@ -16,8 +16,14 @@ import { type Asker, type Owner, parseOwner } from './names.ts'
 export interface SchemaForm {
   owner: Owner
   archive: SchemaArchive
+  /** The tar.gz that it was read from. */
+  packed: Uint8Array
   flags: DeployFlags
   onError: 'stop' | 'continue'
+  /** Of a /migrate to all databases: names of those, or tenant ids, that are left out. */
+  skip: string[]
+  /** Only databases that the last /migrate of this archive did not bring to it. */
+  onlyFailed: boolean
 }
 
 /** The fields of the form that /register takes, and of that of /migrate. */
@@ -31,8 +37,9 @@ export const REGISTER_FIELDS = [
   'repair',
   'retry',
   'dry_run',
+  'strict',
 ] as const
-export const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error'] as const
+export const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only'] as const
 
 export interface SchemaFormLimits extends ArchiveLimits {
   maxArchiveBytes: number
@@ -43,7 +50,8 @@ const OVERHEAD_BYTES = 64 * 1024
 
 /**
  * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `allow`,
- * `force`, `repair`, `retry`, `dry_run` and `on_error`: of these, the ones that the endpoint takes.
+ * `force`, `repair`, `retry`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones
+ * that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
  */
@@ -69,9 +77,27 @@ export async function readSchemaForm(
     repair: parseFlag(fields, 'repair'),
     retry: parseFlag(fields, 'retry'),
     dryRun: parseFlag(fields, 'dry_run'),
+    strict: parseFlag(fields, 'strict'),
   }
   const onError = parseOnError(fields.get('on_error'))
-  return { owner, flags, onError, archive: await readRecentArchive(archive, config.archive) }
+  const skip = parseWords(fields.get('skip'))
+  const onlyFailed = parseOnly(fields.get('only'))
+  if (owner.tenantId !== null && (skip.length > 0 || onlyFailed)) {
+    throw new GatewayError(
+      'invalid_request',
+      'skip and only are of a /migrate to all databases: leave tenant_id out',
+    )
+  }
+  const read = await readRecentArchive(archive, config.archive)
+  return {
+    owner,
+    flags,
+    onError,
+    skip,
+    onlyFailed,
+    archive: read,
+    packed: archive,
+  }
 }
 
 function parseFlag(fields: Map<string, string>, name: string): boolean {
@@ -83,8 +109,7 @@ function parseFlag(fields: Map<string, string>, name: string): boolean {
 
 /** `force` allows everything. */
 function parseAllow(fields: Map<string, string>): Set<Allowance> {
-  const words = (fields.get('allow') ?? '').split(',').map((word) => word.trim())
-  const allowed = words.filter((word) => word !== '')
+  const allowed = parseWords(fields.get('allow'))
   const unknown = allowed.find((word) => !ALLOWANCES.includes(word as Allowance))
   if (unknown !== undefined) {
     throw new GatewayError(
@@ -93,6 +118,16 @@ function parseAllow(fields: Map<string, string>): Set<Allowance> {
     )
   }
   return new Set(parseFlag(fields, 'force') ? ALLOWANCES : (allowed as Allowance[]))
+}
+
+function parseWords(value = ''): string[] {
+  const words = value.split(',').map((word) => word.trim())
+  return words.filter((word) => word !== '')
+}
+
+function parseOnly(value = ''): boolean {
+  if (value === 'failed' || value === '') return value === 'failed'
+  throw new GatewayError('invalid_request', `only must be failed; got "${value}"`)
 }
 
 function parseOnError(value = 'stop'): 'stop' | 'continue' {

@@ -35,31 +35,50 @@ export class Secret {
   }
 }
 
+/** The secret of a data folder. */
+export interface OwnSecret {
+  secret: Secret
+  /** This start has made it up: there was none, or somebody has removed it. */
+  isNew: boolean
+}
+
 /** The secret in the data folder of an embedded PostgreSQL; the first start makes it up. */
-export async function readOwnSecret(dataDir: string): Promise<Secret> {
+export async function readOwnSecret(dataDir: string): Promise<OwnSecret> {
   const path = join(dataDir, FILE)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const found = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  let isNew = false
+  const found = await readFile(path, 'utf8').catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
-    return makeUp(path)
+    isNew = await makeUp(path)
+    return readFile(path, 'utf8')
   })
   const text = found.trim()
-  if (text.length >= 32) return new Secret(text)
+  if (text.length >= 32) return { secret: new Secret(text), isNew }
   throw new Error(
     `${path} is damaged: restore it, or remove it to have the roles of all platforms get new passwords`,
   )
 }
 
-/** Whole or not at all, and the first one stays. */
-async function makeUp(path: string): Promise<string> {
+/** As `readOwnSecret`; undefined where the folder has none. */
+export async function findOwnSecret(dataDir: string): Promise<Secret | undefined> {
+  const text = await readFile(join(dataDir, FILE), 'utf8').catch(() => '')
+  return text.trim().length >= 32 ? new Secret(text.trim()) : undefined
+}
+
+/** Whole or not at all, and the first one stays: false where that is another one. */
+async function makeUp(path: string): Promise<boolean> {
   const draft = `${path}.${randomBytes(8).toString('hex')}`
   const file = await open(draft, 'wx', 0o600)
   await file.writeFile(`${randomBytes(32).toString('hex')}\n`)
   await file.sync()
   await file.close()
-  await link(draft, path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
+  const isFirst = await link(draft, path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+      return false
+    },
+  )
   await rm(draft)
-  return readFile(path, 'utf8')
+  return isFirst
 }

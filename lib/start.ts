@@ -2,15 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createListener } from './app.ts'
 import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
 import type { Config } from './config.ts'
+import { prepareLeft } from './deploy/fleet/left.ts'
+import { prepareTemplates } from './deploy/templates/table.ts'
 import { createGateway, type Gateway } from './gateway.ts'
 import { type Listening, startListening } from './listen.ts'
 import type { Log } from './log.ts'
+import { openServer } from './open-server.ts'
 import { readServerRoom, usableConnections } from './postgres/capacity.ts'
 import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
-import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
-import { readOwnSecret, Secret } from './secret.ts'
+import { prepareIsolation } from './tenancy/prepare-isolation.ts'
 import { loadTls, logFailure, readTls, renewTls } from './tls.ts'
 
 export interface StartOptions {
@@ -32,11 +34,8 @@ export interface RunningGateway {
   stop(): Promise<void>
 }
 
-const RETRY_EVERY_MS = 2000
-
 /** A PostgreSQL that does not answer at the end finds out by itself. */
 const LEAVE_LIMIT_MS = 2000
-const OLDEST_POSTGRES = 15
 
 /** Of the embedded PostgreSQL, for its own reserve and for a person's look. */
 const SPARE_CONNECTIONS = 20
@@ -60,6 +59,7 @@ export async function startGateway(
   let listening: Listening | undefined
   const stop = async () => {
     if (gateway) gateway.health.isDraining = true
+    gateway?.secretChange.stop()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
     // A deploy goes on when its client has gone away.
@@ -86,16 +86,20 @@ export async function startGateway(
       })
     }
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
-    gateway = createGateway(config, server, log, await readSecret(config))
-    const version = await waitForPostgres(gateway, signal)
+    const { version, home, catalog } = await openServer(config, server, log, signal)
+    gateway = createGateway(config, home, log, catalog)
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
     await gateway.catalog.use(prepareStoredSchemas)
-    await prepareRoles(gateway)
+    await gateway.catalog.use(prepareTemplates)
+    await prepareIsolation(gateway)
     await gateway.audit.prepare()
+    await gateway.catalog.use(prepareLeft)
+    await gateway.deployments.prepare()
     gateway.gateways.begin()
     await gateway.listener.open()
     await gateway.gateways.join(cap)
+    gateway.secretChange.start()
     gateway.replicas?.start()
     listening = await startListening(
       createListener(gateway, routes),
@@ -107,7 +111,7 @@ export async function startGateway(
     log.info(`Listening on ${listening.url}`, {
       socket: socket === undefined ? undefined : 'passed',
       postgres: version,
-      server: embedded ? `embedded in ${config.dataDir}` : describeServer(server),
+      server: embedded ? `embedded in ${config.dataDir}` : describeServer(home),
       routes: routes.length,
     })
     return { gateway, url: listening.url, reload: () => renewTls(config.tls, listening, log), stop }
@@ -115,22 +119,6 @@ export async function startGateway(
     await stop()
     throw error
   }
-}
-
-/** Of an embedded PostgreSQL, its data folder has one. */
-async function readSecret({ secret, server, dataDir }: Config): Promise<Secret | undefined> {
-  if (secret !== undefined) return new Secret(secret)
-  return server ? undefined : readOwnSecret(dataDir)
-}
-
-/** Where the platforms cannot have roles of their own, everybody is to know. */
-async function prepareRoles({ pools, roles, server, log }: Gateway): Promise<void> {
-  const reason = await pools.use(server.database, (sql) => roles.prepare(sql))
-  if (reason === undefined) return
-  log.warn(
-    `The functions of all platforms run as the gateway's own role, and can reach all databases: ${reason}`,
-    { isolation: roles.isolation },
-  )
 }
 
 /**
@@ -151,46 +139,4 @@ async function fitCapacity({ pools, server, config, log }: Gateway): Promise<num
     },
   )
   return usable
-}
-
-/** PostgreSQL's version, once it answers. */
-async function waitForPostgres(
-  { pools, server, config, log }: Gateway,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const giveUpAt = performance.now() + config.startTimeoutMs
-  for (;;) {
-    try {
-      return await pools.use(server.database, async (sql) => {
-        const [row] = await sql<{ server_version: string }[]>`show server_version`
-        return checkVersion(row!.server_version)
-      })
-    } catch (error) {
-      const { message, code = message } = error as NodeJS.ErrnoException
-      const where = `PostgreSQL at ${describeServer(server)}`
-      if (!isWorthWaiting(error)) throw new Error(`${where}: ${message}`)
-      if (performance.now() > giveUpAt) throw new Error(`${where} does not answer (${code})`)
-      const left = Math.ceil((giveUpAt - performance.now()) / 1000)
-      log.warn(`${where} does not answer (${code}); trying again for ${left} s`)
-      await sleep(RETRY_EVERY_MS, undefined, { signal })
-    }
-  }
-}
-
-/**
- * A wrong password, database or certificate stays wrong; a server that starts or restarts comes.
- * Of the errors that are not PostgreSQL's, those of a server that is not there yet are the
- * system's, such as ECONNREFUSED, and two of the driver's; all others are about TLS.
- */
-function isWorthWaiting(error: unknown): boolean {
-  if (!isConnectionLost(error)) return false
-  const { code } = error as { code: string }
-  return isPostgresError(error)
-    ? !code.startsWith('28')
-    : /^(E(?!RR_|PROTO)|CONNECTION_CLOSED|CONNECT_TIMEOUT|NOT_PRIMARY$)/.test(code)
-}
-
-function checkVersion(version: string): string {
-  if (Number.parseInt(version, 10) >= OLDEST_POSTGRES) return version
-  throw new Error(`version ${version} is too old; the gateway needs ${OLDEST_POSTGRES} or newer`)
 }

@@ -51,10 +51,13 @@ const FILES: Files = {
     create or replace function add_note(p_id integer) returns table (id integer) language sql as $$
       insert into notes (item_id) values (p_id) returning item_id
     $$;`,
-  'functions/fail.pssql': `
-    create or replace function fail(p_id integer) returns integer language plpgsql as $$
+  'functions/check_item.pssql': `
+    create or replace function check_item(p_id integer, out id integer) language plpgsql as $$
     begin
-      raise exception 'item % is not for sale', p_id;
+      if p_id < 0 then
+        raise exception 'item % is not for sale', p_id;
+      end if;
+      id := p_id;
     end $$;`,
   'functions/wait_for.pssql': `
     create or replace function wait_for(p_seconds double precision)

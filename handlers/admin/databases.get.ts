@@ -1,27 +1,76 @@
 import { defineHandler, getQuery } from 'h3'
-import { parsePlatform } from '../../lib/names.ts'
+import { lookAt } from '../../lib/deploy/older/look.ts'
+import { answerInSlices } from '../../lib/http/json-slices.ts'
+import { databaseName, parsePlatform } from '../../lib/names.ts'
+import { parseCount, parseSwitch, parseText } from '../../lib/page-query.ts'
+import {
+  type DatabasePage,
+  type ListedDatabase,
+  readDatabases,
+  readSizes,
+} from '../../lib/tenancy/database-list.ts'
 
 const MEGABYTE = 1024 * 1024
+const MAX_LIMIT = 1000
+
+/** Databases that one query reads, so that none of them takes long. */
+const BATCH = 250
 
 export default defineHandler({
-  meta: { description: 'The databases of a platform: their sizes, and which are behind' },
+  meta: { description: 'The databases of a platform: their sizes, which are behind, or missing' },
   async handler(event) {
     const { gateway, request } = event.context
-    const platform = parsePlatform(request, getQuery(event).platform)
-    const entries = await gateway.catalog.listInDetail(platform)
-    return {
-      platform,
-      databases: entries.map((entry) => ({
-        name: entry.database,
-        type: entry.tenantId === null ? 'main' : 'tenant',
-        tenant_id: entry.tenantId,
-        size_mb: Math.round(entry.sizeBytes / MEGABYTE),
-        size_bytes: entry.sizeBytes,
-        schema_checksum: entry.schemaChecksum,
-        last_deployed_at: entry.lastDeployedAt,
-        pending: entry.isPending,
-      })),
-      count: entries.length,
+    const query = getQuery(event)
+    const platform = parsePlatform(request, query.platform)
+    const limit = parseCount('limit', query.limit, MAX_LIMIT)
+    const hasSizes = parseSwitch('sizes', query.sizes, true)
+    const refresh = parseSwitch('refresh', query.refresh, false)
+    const main = databaseName({ platform, tenantId: null })
+    const readBatch = async (page: DatabasePage) => {
+      const read = () => gateway.catalog.use((sql) => readDatabases(sql, page, main))
+      let entries = await read()
+      const toAsk = entries.filter((one) => one.isStale || (refresh && !one.isMissing))
+      const silent = await lookAt(gateway, toAsk)
+      if (toAsk.length > 0) entries = await read()
+      const names = entries.map(({ database }) => database)
+      const sizes = hasSizes ? await gateway.catalog.use((sql) => readSizes(sql, names)) : undefined
+      return entries.map((entry) => describe(entry, sizes, silent.has(entry.database)))
     }
+
+    const databases = []
+    let after = parseText('after', query.after)
+    let isMore = true
+    while (isMore && databases.length < (limit ?? Infinity)) {
+      const size = Math.min(BATCH, (limit ?? Infinity) - databases.length)
+      const batch = await readBatch({ platform, after, limit: size })
+      databases.push(...batch)
+      after = batch.at(-1)?.name
+      isMore = batch.length === size
+    }
+    return answerInSlices({
+      platform,
+      databases,
+      count: databases.length,
+      ...(limit !== undefined && { next_after: isMore ? after : null }),
+    })
   },
 })
+
+function describe(
+  entry: ListedDatabase,
+  sizes: Map<string, number> | undefined,
+  isSilent: boolean,
+) {
+  const bytes = sizes?.get(entry.database) ?? 0
+  return {
+    name: entry.database,
+    type: entry.tenantId === null ? 'main' : 'tenant',
+    tenant_id: entry.tenantId,
+    ...(sizes && { size_mb: Math.round(bytes / MEGABYTE), size_bytes: bytes }),
+    schema_checksum: entry.schemaChecksum,
+    last_deployed_at: entry.lastDeployedAt,
+    // Of one that does not answer, what was known may not be so any more.
+    pending: isSilent ? null : entry.isPending,
+    missing: entry.isMissing,
+  }
+}

@@ -3,7 +3,13 @@ import type { IncomingMessage } from 'node:http'
 import type { RequestContext } from '../request.ts'
 
 /** What is written down: requests that change something, and those that were not let through. */
-export type AuditAction = 'register' | 'migrate' | 'create_tenant' | 'refused'
+export type AuditAction =
+  | 'register'
+  | 'migrate'
+  | 'revert'
+  | 'create_tenant'
+  | 'forget_database'
+  | 'refused'
 
 /** One row of the audit trail, by the names of its columns. Times are ISO 8601. */
 export interface AuditEntry {

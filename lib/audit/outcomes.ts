@@ -1,4 +1,4 @@
-import type { DatabaseResult } from '../deploy/fleet.ts'
+import type { DatabaseResult } from '../deploy/fleet/results.ts'
 import { ALLOWANCES, type DeployResult, functionsChanged } from '../deploy/result.ts'
 import type { SchemaForm } from '../schema-form.ts'
 
@@ -15,7 +15,7 @@ const MAX_NAMES = 50
 
 /** What /register and /migrate are asked for. */
 export function describeForm({ archive, flags }: SchemaForm): Record<string, unknown> {
-  const { allow, repair, retry, dryRun } = flags
+  const { allow, repair, retry, dryRun, strict } = flags
   return {
     checksum: archive.checksum,
     ...(allow.size === ALLOWANCES.length && { force: true }),
@@ -23,15 +23,18 @@ export function describeForm({ archive, flags }: SchemaForm): Record<string, unk
     ...(repair && { repair }),
     ...(retry && { retry }),
     ...(dryRun && { dry_run: true }),
+    ...(strict && { strict }),
   }
 }
 
 /** What /register did; undefined: it failed. */
 export function describeRegister(result: DeployResult | undefined): Outcome {
   if (!result) return {}
+  if (result.isSuperseded) return { isUnchanged: true, summary: { superseded: true } }
   if (result.isUnchanged) return { isUnchanged: true, summary: { unchanged: true } }
   return {
     summary: {
+      ...(result.isBack && { older: true }),
       migrations_applied: result.migrationsApplied.length,
       functions_changed: functionsChanged(result),
       functions_dropped: result.functionsDropped.length,

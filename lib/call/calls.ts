@@ -58,7 +58,7 @@ export class Calls {
     this.#parts = { ...options, paces, calls: new SharedCalls() }
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
-      this.#renewSessions(database)
+      this.renewSessions(database)
       options.replicas?.catchUp(database)
     }
   }
@@ -84,26 +84,35 @@ export class Calls {
 
   /** The same, with parameters from a URL. */
   get(target: CallTarget, name: string, params: UrlParameters): Promise<CallResult> {
-    const bind = async (overloads: Signature[]) => {
-      const signature = checkOnlyReads(chooseByNames(name, overloads, params))
-      return bindTexts(signature, params)
-    }
-    const { client, database, limit, room } = target
-    const call = { client, database, limit, room, name, bind, settings: undefined, primary: false }
-    return this.#run({ ...call, mustOnlyRead: true })
+    return this.#run(toGet(target, name, params))
   }
 
   /** Runs a function and hands its rows on as they come, in its turn among other streams. */
-  async stream(
+  stream(
     target: CallTarget,
     request: CallRequest,
     as: 'json' | 'columns',
     sink: RowSink,
   ): Promise<Timing> {
-    const { client, database, limit } = target
+    return this.#stream(toRun(target, request), as, sink)
+  }
+
+  /** The same, as `get`. */
+  streamGet(
+    target: CallTarget,
+    name: string,
+    params: UrlParameters,
+    as: 'json' | 'columns',
+    sink: RowSink,
+  ): Promise<Timing> {
+    return this.#stream(toGet(target, name, params), as, sink)
+  }
+
+  async #stream(call: CallToRun, as: 'json' | 'columns', sink: RowSink): Promise<Timing> {
+    const { client, database, limit } = call
     const release = await this.#streams.take(database, client, limit?.deadline)
     try {
-      return await runStream(this.#parts, toRun(target, request), as, sink)
+      return await runStream(this.#parts, call, as, sink)
     } finally {
       release()
       this.#byHand.noticeCall(database)
@@ -121,7 +130,8 @@ export class Calls {
     }
   }
 
-  #renewSessions(database: string): void {
+  /** Closes the sessions of a database, on replicas too: those in use once their calls have ended. */
+  renewSessions(database: string): void {
     const { pools, replicas } = this.#parts
     pools.renew(database)
     replicas?.renew(database)
@@ -141,7 +151,7 @@ export class Calls {
    */
   forget(database: string): void {
     this.functions.forget(database)
-    this.#renewSessions(database)
+    this.renewSessions(database)
   }
 
   /** The same, of all databases. */
@@ -156,11 +166,34 @@ function toRun({ client, database, limit, room }: CallTarget, request: CallReque
     client,
     database,
     name,
-    bind: (overloads) => bindCall(name, overloads, params),
+    // A method: what compiles TypeScript names each arrow function, for 0.5 µs of each call.
+    bind(overloads) {
+      return bindCall(name, overloads, params)
+    },
     settings,
     limit,
     room,
     primary,
     mustOnlyRead: false,
+  }
+}
+
+function toGet(
+  { client, database, limit, room }: CallTarget,
+  name: string,
+  params: UrlParameters,
+): CallToRun {
+  return {
+    client,
+    database,
+    limit,
+    room,
+    name,
+    bind(overloads) {
+      return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)
+    },
+    settings: undefined,
+    primary: false,
+    mustOnlyRead: true,
   }
 }

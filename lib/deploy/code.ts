@@ -39,9 +39,13 @@ export interface CodeResult {
 }
 
 /** The sections whose files are run again when they change. */
-const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
+/** The sections that a deploy replaces. */
+export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
 
 /** What a deploy knows before it turns to the code. */
+/** What a deploy of code says: what became of it, and of what it warns. */
+export type CodeDeployed = CodeResult & { warnings: string[] }
+
 export interface CodeHints {
   /** The catalogs may not be as the last deploy left them. */
   isCheckDue: boolean
@@ -64,7 +68,7 @@ export async function deployCode(
   ledger: Ledger,
   ask: Ask,
   { isCheckDue, reset }: CodeHints,
-): Promise<CodeResult & { warnings: string[] }> {
+): Promise<CodeDeployed> {
   const known = knownFiles(ledger)
   const all = CODE_SECTIONS.flatMap((section) => files[section])
   const changed = new Set(
@@ -241,7 +245,7 @@ function resultOf(
   { known, scripts, run, warnings }: CodeState,
   made: MadeObject[],
   dropped: FoundObject[],
-): CodeResult & { warnings: string[] } {
+): CodeDeployed {
   const ran = made.filter(({ hasRun }) => hasRun)
   const routines = ran.filter(({ object }) => classOf(object.kind) === 'routine')
   const isView = ({ kind }: FoundObject) => kind === 'view' || kind === 'materialized view'
@@ -270,7 +274,7 @@ function countRoutines(objects: KnownObject[]): number {
   return objects.filter(({ kind }) => classOf(kind) === 'routine').length
 }
 
-function nothingDone(known: Map<string, KnownFile>): CodeResult & { warnings: string[] } {
+function nothingDone(known: Map<string, KnownFile>): CodeDeployed {
   return {
     functionsDeployed: countRoutines([...known.values()].flatMap(({ objects }) => objects)),
     functionsCreated: [],

@@ -4,49 +4,64 @@ import type { TableChange } from './changes.ts'
 import { hasDirectives } from './directives.ts'
 import { type Loss, MAX_COUNTED } from './loss/rows.ts'
 
-/** The answer to a statement that would lose rows and was not told that it may. It has not run. */
+/** A statement that would lose rows and may not, or the catalogs' word that something is gone. */
+export interface Refusal {
+  /** Null where no statement is known to have done it. */
+  place: { file: SchemaFile; line: number } | null
+  losses: Loss[]
+  /** The text of the statement did not tell: it has run. */
+  isHidden: boolean
+}
+
+const ALLOW = 'send allow=data_loss (force=true allows everything)'
+
+const HIDDEN =
+  'Dynamic SQL (DO, EXECUTE, a function that is called) or a CASCADE did it: what stands in the ' +
+  'text of no statement is found behind it, and rolled back'
+
+const WRITE_OUT = 'Write the statement out, so that it passes where there are no rows; or '
+
+/** The answer to statements that would lose rows. All is rolled back. `more`: further fields. */
 export function dataLossError(
   database: string,
-  file: SchemaFile,
-  line: number,
-  losses: Loss[],
+  refusals: [Refusal, ...Refusal[]],
+  more: object = {},
 ): GatewayError {
-  const directive = ', or let the file say so in its first line: -- gateway: allow-data-loss'
+  const [first] = refusals
+  const said = refusals.map(sentence)
+  const isHidden = refusals.some((one) => one.isHidden)
+  const mayAsk = refusals.some(({ place }) => place && hasDirectives(place.file))
+  const directive = mayAsk
+    ? ', or let the file say so before its first statement: -- gateway: allow-data-loss'
+    : ''
+  const hint = `${isHidden ? WRITE_OUT : ''}${ALLOW}${directive}`
   return new GatewayError(
     'data_loss',
-    `${file.path}, line ${line}, would lose data: ${losses.map(describe).join('; ')}`,
+    said.length === 1 ? said[0]! : `${said.length} statements would lose data. ${said.join('. ')}`,
     {
       database,
-      file: file.path,
-      line,
-      losses: losses.map(toAnswer),
-      hint: `Send allow=data_loss (force=true allows everything)${hasDirectives(file) ? directive : ''}`,
+      ...(first.place && { file: first.place.file.path, line: first.place.line }),
+      losses: refusals.flatMap(toAnswers),
+      ...(isHidden && { cause: HIDDEN }),
+      hint: hint[0]!.toUpperCase() + hint.slice(1),
+      ...more,
     },
   )
 }
 
-/** The answer to a loss that no statement's text told of. It has been rolled back. */
-export function hiddenLossError(database: string, changes: TableChange[]): GatewayError {
-  const losses = changes.map((change) => ({ ...change, rows: null, hasMore: false }))
-  return new GatewayError(
-    'data_loss',
-    `The deploy would lose data and was rolled back: ${losses.map(describe).join('; ')}`,
-    {
-      database,
-      losses: losses.map(toAnswer),
-      cause:
-        'Dynamic SQL (DO, EXECUTE, a function that is called) or a CASCADE did it, so the rows ' +
-        'could not be counted before',
-      hint:
-        'Write the statement out, so that it passes where there are no rows; or send ' +
-        'allow=data_loss (force=true allows everything), or let the migration say so in its ' +
-        'first line: -- gateway: allow-data-loss',
-    },
-  )
+function sentence({ place, losses, isHidden }: Refusal): string {
+  const what = losses.map(describe).join('; ')
+  if (!place) return `The deploy would lose data and was rolled back: ${what}`
+  const where = `${place.file.path}, line ${place.line}`
+  return isHidden ? `${where}, loses data: ${what}` : `${where}, would lose data: ${what}`
 }
 
-function toAnswer({ oid: _, number: __, hasMore, ...loss }: Loss): object {
-  return { ...loss, ...(hasMore && { more_rows: true }) }
+function toAnswers({ place, losses }: Refusal): object[] {
+  return losses.map(({ oid: _, number: __, hasMore, ...loss }) => ({
+    ...loss,
+    ...(hasMore && { more_rows: true }),
+    ...(place && { file: place.file.path, line: place.line }),
+  }))
 }
 
 /** What a change that loses data is about, for people. */

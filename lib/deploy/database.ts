@@ -5,23 +5,32 @@ import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
-import { asGateway, handOver } from './handover.ts'
+import { checkAdoptable } from './adoption.ts'
+import { handOver } from './handover.ts'
+import { isReserved } from './templates/names.ts'
 
 /** Told of a database that was created, or dropped again. */
 export type OnDatabase = (change: 'created' | 'dropped') => void
 
+/** A database that is made and handed over. */
+interface Copied<T> {
+  result: T
+  role: string | null
+}
+
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
-/** template1 is being copied by somebody who does not share it: object_in_use. */
+/** BASE_TEMPLATE has sessions: object_in_use. In template0, the default, there can be none. */
 const OBJECT_IN_USE = '55006'
 const INSUFFICIENT_PRIVILEGE = '42501'
 
 /**
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
- * database is dropped again. One that is there already, but in no catalog, is taken over where it is empty or has the
- * ledger of a gateway.
+ * database is dropped again. One that is there already, but not in the catalog, is taken over where it
+ * is empty or has the ledger of a gateway, and is of no other catalog. `copy` may make a new one that
+ * needs no more, instead.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
  */
@@ -31,22 +40,23 @@ export async function ensureDatabase<T>(
   prepare: (isNew: boolean) => Promise<T>,
   keep: boolean,
   onDatabase: OnDatabase = () => {},
+  copy: (admin: Sql) => Promise<Copied<T> | undefined> = async () => undefined,
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(gateway, name, async (admin) => {
     const entry = await readEntry(admin, owner)
     if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
+    if (isReserved(name)) throw reserved(owner, name)
     const exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
-    if (exists && !(await isAdoptable(gateway, name))) throw notOurs(name)
-    if (!exists) {
-      await createDatabase(admin, name)
-      onDatabase('created')
-    }
+    if (exists) await checkAdoptable(gateway, admin, name)
+    const copied = exists || !keep ? undefined : await copy(admin)
+    if (!exists && !copied) await createDatabase(admin, name, gateway.config.baseTemplate)
+    if (!exists) onDatabase('created')
     let isKept = exists
     try {
-      const role = await handOver(gateway, admin, owner)
-      const result = await prepare(!exists)
+      const role = copied ? copied.role : await handOver(gateway, admin, owner)
+      const result = copied ? copied.result : await prepare(!exists)
       if (keep && !entry) {
         await addEntry(admin, owner, role)
         // Before its own notification comes: the client that created it may call at once.
@@ -87,7 +97,7 @@ export async function createTenant(
  * Runs `work` while no other gateway creates or drops the database of that name. The lock is the
  * session's: it is gone with the connection, whatever happens.
  */
-async function withDatabaseLock<T>(
+export async function withDatabaseLock<T>(
   gateway: Gateway,
   name: string,
   work: (admin: Sql) => Promise<T>,
@@ -120,10 +130,11 @@ async function databaseExists(admin: Sql, name: string): Promise<boolean> {
 }
 
 /** `create database` runs outside of transactions, so its name cannot be a parameter. */
-async function createDatabase(admin: Sql, name: string): Promise<void> {
+export async function createDatabase(admin: Sql, name: string, template: string): Promise<void> {
+  const create = `create database ${quoteIdentifier(name)} template ${quoteIdentifier(template)}`
   for (let attempt = 1; ; attempt++) {
     try {
-      await admin.unsafe(`create database ${quoteIdentifier(name)}`)
+      await admin.unsafe(create)
       return
     } catch (error) {
       const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE
@@ -133,7 +144,7 @@ async function createDatabase(admin: Sql, name: string): Promise<void> {
   }
 }
 
-async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise<void> {
+export async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise<void> {
   try {
     await gateway.pools.closeDatabase(name)
     const drop = `drop database if exists ${quoteIdentifier(name)}`
@@ -153,26 +164,6 @@ async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise
   }
 }
 
-/** Whether a database that no catalog knows may be taken: nobody else's things are in it. */
-async function isAdoptable(gateway: Gateway, name: string): Promise<boolean> {
-  const [row] = await asGateway(
-    gateway,
-    name,
-    (sql) => sql<{ adoptable: boolean }[]>`
-      select to_regclass('public._db_gateway_migrations') is not null
-        or not exists (
-          select from pg_class
-          where relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-            and relnamespace::regnamespace::text not like 'pg\\_toast%'
-          union all
-          select from pg_proc
-          where pronamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-        ) as adoptable
-    `,
-  )
-  return row?.adoptable ?? false
-}
-
 function nameConflict(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
@@ -181,10 +172,10 @@ function nameConflict(owner: Owner, name: string): GatewayError {
   )
 }
 
-function notOurs(name: string): GatewayError {
+function reserved(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `There is a database ${name} on the server that the gateway did not make`,
+    `${describeOwner(owner)} would have the database ${name}, which is a name of the gateway's own`,
     { database: name },
   )
 }

@@ -1,167 +1,173 @@
 import { concurrently } from '../concurrently.ts'
-import { type ErrorDetails, GatewayError } from '../errors.ts'
+import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
-import type { Owner } from '../names.ts'
+import { mapInSlices } from '../in-slices.ts'
+import { beginLeft, reduceLeft } from './fleet/left.ts'
+import { type DatabaseResult, failureOf, unreached, untouched } from './fleet/results.ts'
+import { findUnreachable, selectTargets, type Target } from './fleet/targets.ts'
 import { type DeployRequest, update } from './register.ts'
-import { type DeployResult, functionsChanged, toPlan } from './result.ts'
-
-/** One database to be brought to the schema. */
-type Target = Owner & { database: string }
-
-/** What /migrate did to one database. */
-export interface DatabaseResult {
-  database: string
-  status: 'completed' | 'dry_run' | 'failed' | 'not_started'
-  /** Undefined where it failed or was not started. */
-  result: DeployResult | undefined
-  error: GatewayError | undefined
-  executionTimeMs: number
-}
 
 export interface FleetRequest extends DeployRequest {
   /** What a failure means for databases that have not been started. */
   onError: 'stop' | 'continue'
+  /** Names of databases or tenant ids that are left out. */
+  skip: string[]
+  /** Those alone that the last /migrate of this archive did not bring to it. */
+  onlyFailed: boolean
   /** Told of each database as it ends. */
   onEnd?: (result: DatabaseResult) => void
 }
 
+/** Thrown by a database's turn where it is not to begin any more. */
+const NOT_STARTED = Symbol('not started')
+
 /**
  * Brings databases that exist to the archive's schema: the owner's, or with `owner.tenantId` null
- * every database of the platform. The main one comes first, then one tenant as a canary; if either
- * fails nothing else is started. Then the rest, MIGRATE_CONCURRENCY at a time. Databases that are
- * done stay done, one that failed is as it was.
+ * every database of the platform. The main one comes first, then tenants one at a time until one was
+ * reached, as a canary; if either fails nothing else is started. Then the rest,
+ * MIGRATE_CONCURRENCY at a time. Databases that are done stay done, one that failed is as it was. A
+ * database that cannot be reached fails, and stops nobody: unless PostgreSQL itself is away. When the
+ * gateway stops, nothing new is started.
  * @throws {GatewayError} database_not_found; where any failed, an error with the `results` of all
  */
 export async function migrate(gateway: Gateway, request: FleetRequest): Promise<DatabaseResult[]> {
-  const [main, canary, ...rest] = await targets(gateway, request)
-  const results: DatabaseResult[] = []
-  const run = async (entry: Target) => {
-    const result = await migrateOne(gateway, request, entry)
-    results.push(result)
-    request.onEnd?.(result)
+  const { owner, archive, older, flags, onlyFailed } = request
+  const selection = { ...request, archiveChecksum: archive.checksum }
+  const { targets, skipped } = await selectTargets(gateway.catalog, selection)
+  const isKept = owner.tenantId === null && !flags.dryRun && older !== 'revert'
+  const asked = targets.filter(({ database }) => !skipped.has(database))
+  if (isKept && !onlyFailed) {
+    const names = asked.map(({ database }) => database)
+    await gateway.catalog.use((sql) => beginLeft(sql, owner.platform, archive.checksum, names))
   }
 
-  await run(main!)
-  if (canary && !hasFailed(results)) await run(canary)
-  if (!hasFailed(results)) {
-    await concurrently(rest, gateway.config.migrateConcurrency, async (entry) => {
-      if (request.onError === 'continue' || !hasFailed(results)) await run(entry)
-    })
-  }
-
-  const entries = [main!, ...(canary ? [canary] : []), ...rest]
-  const ordered = entries.map(
-    ({ database }) => results.find((one) => one.database === database) ?? notStarted(database),
+  const ended = await migrateAll(gateway, request, asked)
+  const ordered = targets.map(({ database }) =>
+    skipped.has(database)
+      ? untouched(database, 'skipped')
+      : (ended.get(database) ?? untouched(database, 'not_started')),
   )
-  if (hasFailed(results)) throw failure(ordered)
+  if (isKept) await writeDown(gateway, request, ordered)
+  const failure = await failureOf(ordered)
+  if (failure) throw failure
   return ordered
 }
 
-function hasFailed(results: DatabaseResult[]): boolean {
-  return results.some((result) => result.status === 'failed')
-}
-
-async function targets(gateway: Gateway, { owner }: DeployRequest): Promise<Target[]> {
-  if (owner.tenantId !== null) {
-    return [{ ...owner, database: await gateway.catalog.find(owner, { anew: true }) }]
+/** What became of the databases that were started, and of those that cannot be reached. */
+async function migrateAll(
+  gateway: Gateway,
+  request: FleetRequest,
+  targets: Target[],
+): Promise<Map<string, DatabaseResult>> {
+  const results = new Map<string, DatabaseResult>()
+  let hasFailed = false
+  let isProven = false
+  const mayStart = () => {
+    const goesOn = !hasFailed || (isProven && request.onError === 'continue')
+    return goesOn && !gateway.health.isDraining
   }
-  const entries = await gateway.catalog.list(owner.platform)
-  if (entries.length > 0) return entries
-  throw new GatewayError(
-    'database_not_found',
-    `Platform ${owner.platform} has no database; POST /register creates it`,
-  )
+  const end = (result: DatabaseResult) => {
+    results.set(result.database, result)
+    if (result.status === 'failed' && result.isReached) hasFailed = true
+    request.onEnd?.(result)
+    return result
+  }
+  const run = async (target: Target) => {
+    if (!mayStart()) return undefined
+    const result = await migrateOne(gateway, request, target, mayStart)
+    return result && end(result)
+  }
+
+  const names = targets.map(({ database }) => database)
+  const closed = await gateway.catalog.use((sql) => findUnreachable(sql, names))
+  await mapInSlices([...closed], ([database, error]) => end(unreached(database, error)))
+  const open = targets.filter(({ database }) => !closed.has(database))
+  let next = 0
+  for (let isCanary = false; next < open.length && !isCanary && mayStart(); next++) {
+    const target = open[next]!
+    const result = await run(target)
+    isCanary = target.tenantId !== null && result?.isReached === true
+  }
+  isProven = !hasFailed
+  await concurrently(open.slice(next), gateway.config.migrateConcurrency, async (target) => {
+    await run(target)
+  })
+  return results
 }
 
+/** Undefined where it was not started: it waited for its turn, and is not to begin any more. */
 async function migrateOne(
   gateway: Gateway,
   request: FleetRequest,
-  entry: Target,
-): Promise<DatabaseResult> {
+  target: Target,
+  mayStart: () => boolean,
+): Promise<DatabaseResult | undefined> {
+  const { database } = target
   const started = performance.now()
-  const outcome = (result?: DeployResult, error?: GatewayError): DatabaseResult => ({
-    database: entry.database,
-    status: error ? 'failed' : request.flags.dryRun ? 'dry_run' : 'completed',
-    result,
-    error,
-    executionTimeMs: Math.round(performance.now() - started),
-  })
+  const elapsed = () => Math.round(performance.now() - started)
+  let isReached = false
   try {
-    return outcome(await update(gateway, { ...request, owner: entry }))
-  } catch (error) {
-    if (error instanceof GatewayError) return outcome(undefined, error)
-    gateway.log.error('Deploy failed', {
-      database: entry.database,
-      request_id: request.origin.requestId,
-      error: (error as Error).stack,
+    const result = await update(gateway, {
+      ...request,
+      owner: target,
+      onTurn: () => {
+        if (!mayStart()) throw NOT_STARTED
+      },
+      onOpen: () => {
+        isReached = true
+      },
     })
-    return outcome(undefined, new GatewayError('internal_error', 'The log says what went wrong'))
+    const status = request.flags.dryRun ? 'dry_run' : 'completed'
+    return { database, status, result, isReached: true, executionTimeMs: elapsed() }
+  } catch (error) {
+    if (error === NOT_STARTED) return undefined
+    const failure = toGatewayError(gateway, request, database, error)
+    if (isReached) {
+      return { database, status: 'failed', error: failure, isReached, executionTimeMs: elapsed() }
+    }
+    return whyUnreached(gateway, unreached(database, failure, elapsed()))
   }
 }
 
-function notStarted(database: string): DatabaseResult {
-  return {
+/** Where PostgreSQL itself is away, it is not for the database that it was not reached. */
+async function whyUnreached(gateway: Gateway, result: DatabaseResult): Promise<DatabaseResult> {
+  const { database } = result
+  try {
+    const closed = await gateway.catalog.use((sql) => findUnreachable(sql, [database]))
+    return { ...result, error: closed.get(database) ?? result.error }
+  } catch {
+    return { ...result, isReached: true }
+  }
+}
+
+function toGatewayError(
+  { log }: Gateway,
+  { origin }: FleetRequest,
+  database: string,
+  error: unknown,
+): GatewayError {
+  if (error instanceof GatewayError) return error
+  log.error('Deploy failed', {
     database,
-    status: 'not_started',
-    result: undefined,
-    error: undefined,
-    executionTimeMs: 0,
-  }
+    request_id: origin.requestId,
+    error: (error as Error).stack,
+  })
+  return new GatewayError('internal_error', 'The log says what went wrong')
 }
 
-/** The first failure, with what became of all databases. Different failures are migration_failed. */
-function failure(results: DatabaseResult[]): GatewayError {
-  const failed = results.filter((result) => result.status === 'failed')
-  const first = failed[0]!.error!
-  const isOneKind = failed.every(({ error }) => error?.code === first.code)
-  const details: ErrorDetails = {
-    ...first.details,
-    database: failed[0]!.database,
-    ...summarize(results),
-    failed: failed.map(({ database, error }) => ({ ...error?.toJSON(), database })),
-    not_started: results
-      .filter((result) => result.status === 'not_started')
-      .map((result) => result.database),
+/** What only=failed goes by. Where it cannot be written, more than what is left stays there. */
+async function writeDown(
+  { catalog, log }: Gateway,
+  { owner, archive }: FleetRequest,
+  results: DatabaseResult[],
+): Promise<void> {
+  const done = results.filter((one) => one.status === 'completed').map((one) => one.database)
+  try {
+    await catalog.use((sql) => reduceLeft(sql, owner.platform, archive.checksum, done))
+  } catch (error) {
+    log.warn('What a /migrate has left to do could not be written down', {
+      platform: owner.platform,
+      cause: (error as Error).message,
+    })
   }
-  return isOneKind
-    ? new GatewayError(first.code, first.message, details, first.status)
-    : new GatewayError('migration_failed', first.message, details)
-}
-
-/** The fields of /migrate's answer that tell what was done. */
-export function summarize(results: DatabaseResult[]) {
-  const done = results.flatMap(({ result }) => result ?? [])
-  return {
-    databases_updated: results
-      .filter((result) => result.status === 'completed')
-      .map((result) => result.database),
-    migrations_applied: new Set(done.flatMap((result) => result.migrationsApplied)).size,
-    functions_updated: Math.max(0, ...done.map((result) => result.functionsDeployed)),
-    results: results.map(describeResult),
-  }
-}
-
-/** One database of /migrate's answer. */
-export function describeResult({
-  database,
-  status,
-  result,
-  error,
-  executionTimeMs,
-}: DatabaseResult) {
-  return {
-    database,
-    status,
-    migrations_applied: result?.migrationsApplied.length ?? 0,
-    functions_changed: result ? functionsChanged(result) : 0,
-    execution_time_ms: executionTimeMs,
-    error: error ?? null,
-  }
-}
-
-/** The plan of each database of a dry run. */
-export function plansOf(results: DatabaseResult[]) {
-  return results.flatMap(({ database, result, executionTimeMs }) =>
-    result ? [toPlan(database, result, executionTimeMs)] : [],
-  )
 }

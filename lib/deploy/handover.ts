@@ -1,13 +1,24 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres } from '../postgres/errors.ts'
 import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { setRole } from '../tenancy/catalog-table.ts'
+import { markCatalog } from './catalog-mark.ts'
+import { closeLedger } from './close-ledger.ts'
 import { createLedger } from './ledger-tables.ts'
+import { CARRY_OVER_ORIGINAL } from './original-ledger.ts'
+import { renewLedger } from './renew-ledger.ts'
+import { checkMayTake, takeDatabase } from './take-database.ts'
 
 /** A deploy waits for it, and is not repeated so easily. */
 const WAIT_MS = 60_000
+
+/** Between two looks at the lock that a deploy holds. */
+const DEPLOY_POLL_MS = 50
 
 /** All that comes behind it waits as long. */
 const MAX_LOCK_WAIT_MS = 5_000
@@ -41,20 +52,39 @@ export async function asGateway<T>(
 /**
  * Sees to it that the owner's database has its ledger, and that the platform's role, which is
  * created where it is missing, has everything else in it: the first time for a new database, and
- * for one that was made before there was such a role. `admin` is a connection to the administrative
- * database.
+ * for one that was made before there was such a role, or was restored. The ledger is made anew where
+ * others may have worked in it as the gateway. `admin` is a connection to the administrative
+ * database. `also` is done in the same transaction in the owner's database, as the gateway's role.
  * @returns the role; null where platforms share the gateway's
- * @throws {GatewayError} name_conflict
+ * @throws {GatewayError} name_conflict where the database, or what goes by the names of the ledger,
+ *   is not the gateway's to hand over
  */
-export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Promise<string | null> {
+export async function handOver(
+  gateway: Gateway,
+  admin: Sql,
+  owner: Owner,
+  also: (sql: Sql) => Promise<void> = async () => {},
+): Promise<string | null> {
   const database = databaseName(owner)
   const role = await gateway.roles.ensure(admin, owner.platform)
+  if (role !== null) await checkMayTake(admin, database, role)
   await asGateway(gateway, database, async (sql) => {
-    await sql.unsafe('begin')
-    await sql`select pg_advisory_xact_lock(hashtext('_db_gateway_handover'))`
-    if (role !== null) await takePublic(sql, role)
-    await createLedger(sql, gateway.secret.ledgerKeyOf(database), role)
-    if (role !== null) await giveAway(sql, database, role)
+    await begin(sql, database, gateway.config.deployTimeoutMs)
+    const make = () => createLedger(sql, gateway.secret.ledgerKeyOf(database), role)
+    if (role === null) {
+      await make()
+    } else {
+      const { previous, mark } = await takeDatabase(sql, database, role)
+      await takePublic(sql, role)
+      if (previous !== role) await renewLedger(sql, database, 'all', make)
+      // A handover by a gateway of before has left what was planted.
+      else if (mark === null) await renewLedger(sql, database, 'functions', make)
+      else await make()
+      await closeLedger(sql, role)
+      await giveAway(sql, database, role, previous)
+    }
+    await sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}`)
+    await also(sql)
     await sql.unsafe('commit')
   })
   await setRole(admin, owner, role)
@@ -62,23 +92,40 @@ export async function handOver(gateway: Gateway, admin: Sql, owner: Owner): Prom
   return role
 }
 
+/** Nobody deploys to the database until the connection is closed: its ledger is about to be another. */
+async function begin(sql: Sql, database: string, limitMs: number): Promise<void> {
+  const giveUpAt = performance.now() + limitMs
+  for (;;) {
+    const [row] = await sql.unsafe<{ locked: boolean }[]>(
+      `select pg_try_advisory_lock(hashtext('_db_gateway_deploy')) as locked`,
+    )
+    if (row!.locked) break
+    if (performance.now() > giveUpAt) {
+      throw new GatewayError('query_timeout', `A deploy to ${database} has not ended`, { database })
+    }
+    await sleep(DEPLOY_POLL_MS)
+  }
+  await sql.unsafe('begin')
+}
+
 /** Who owns a schema may drop all that is in it, and the ledger is in `public`. */
 async function takePublic(sql: Sql, role: string): Promise<void> {
-  await sql.unsafe('create schema if not exists public')
-  const [row] = await sql<{ is_own: boolean }[]>`
-    select pg_get_userbyid(nspowner) = current_user as is_own
-    from pg_namespace where nspname = 'public'
-  `
-  if (!row!.is_own) await sql.unsafe('alter schema public owner to current_user')
   await sql.unsafe(`
+    do $do$ begin
+      if to_regnamespace('public') is null then
+        create schema public;
+      elsif (select nspowner from pg_namespace where nspname = 'public') <> current_user::regrole then
+        alter schema public owner to current_user;
+      end if;
+    end $do$;
     grant usage, create on schema public to ${quoteIdentifier(role)} with grant option
   `)
 }
 
-/** The database, and what the gateway's role has made in it while there was no other. */
-async function giveAway(sql: Sql, database: string, role: string): Promise<void> {
+/** The database, and what the gateway's role, or who owned it before, has made in it. */
+async function giveAway(sql: Sql, database: string, role: string, previous: string): Promise<void> {
   const [name, db] = [quoteIdentifier(role), quoteIdentifier(database)]
-  const objects = await readOwnObjects(sql)
+  const objects = await readObjectsOf(sql, previous === role ? null : previous)
   const statements = [
     // First: who gets a schema must be allowed to create one.
     `alter database ${db} owner to ${name}`,
@@ -89,13 +136,16 @@ async function giveAway(sql: Sql, database: string, role: string): Promise<void>
 }
 
 /**
- * Everything that has an owner by itself, and this one: not the columns' sequences, row types and
+ * Everything that has an owner by itself, and the gateway's role or this one for it: not the columns' sequences, row types and
  * arrays, which go with what they belong to, nor what is an extension's. (`reassign owned` would
  * give away the gateway's other databases too.) Schemas come first: who gets what is in one has to
  * have it.
  */
-async function readOwnObjects(sql: Sql): Promise<{ type: string; identity: string }[]> {
-  return sql`
+async function readObjectsOf(
+  sql: Sql,
+  other: string | null,
+): Promise<{ type: string; identity: string }[]> {
+  return sql.unsafe(`
     with owned (classid, objid, owner, namespace) as (
       select 'pg_namespace'::regclass, oid, nspowner, oid from pg_namespace
       union all
@@ -142,7 +192,7 @@ async function readOwnObjects(sql: Sql): Promise<{ type: string; identity: strin
     from owned
     cross join pg_identify_object(owned.classid, owned.objid, 0) o
     left join pg_class c on classid = 'pg_class'::regclass and c.oid = objid
-    where owner = current_user::regrole
+    where owner in (current_user::regrole, (select oid from pg_roles where rolname = ${quoteLiteral(other ?? '')}))
       and objid >= ${FIRST_NORMAL_OID}
       and namespace <> '_db_gateway'::regnamespace
       and (owned.classid <> 'pg_namespace'::regclass or objid <> 'public'::regnamespace)
@@ -152,5 +202,5 @@ async function readOwnObjects(sql: Sql): Promise<{ type: string; identity: strin
         where d.classid = owned.classid and d.objid = owned.objid and d.deptype = 'e'
       )
     order by classid <> 'pg_namespace'::regclass
-  `
+  `)
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { SchemaArchive } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Ledger } from './ledger.ts'
@@ -9,19 +10,27 @@ const HINT =
   'Look for a folder that is missing or misspelt. Where it is meant, send ' +
   'allow=functions_missing (force=true allows everything)'
 
+const SECTIONS = ['types', 'migrations', 'tables', 'views', 'functions', 'seeders'] as const
+
+/** Renaming as few as these is no sign of a mistake, however large a part of all they are. */
+const MAX_RENAMED = 2
+
 /**
  * Checks that the archive is not one of which a part was left out by mistake: what came from files
- * that are gone is dropped.
+ * that are gone is dropped, and new databases would lack it.
  * @throws {GatewayError} functions_missing where a section is gone that is in place, or, by name,
- *   more than half of the functions that files made
+ *   more than half of the functions that files made; but for at most two for which as many new ones
+ *   come
  */
 export async function checkNothingMissing(
   database: string,
   archive: SchemaArchive,
   ledger: Ledger,
 ): Promise<void> {
-  const sections = (['types', 'migrations', 'views', 'functions'] as const).filter(
-    (section) => ledger[section].size > 0 && archive.files[section].length === 0,
+  const isInPlace = (section: (typeof SECTIONS)[number]) =>
+    section === 'tables' ? hadTables(ledger) : ledger[section].size > 0
+  const sections = SECTIONS.filter(
+    (section) => archive.files[section].length === 0 && isInPlace(section),
   )
   if (sections.length > 0) {
     const folders = sections.map((section) => `${section}/`).join(', ')
@@ -36,11 +45,20 @@ export async function checkNothingMissing(
   const kept = await namesMade(archive, ledger)
   const missing = [...names].filter((name) => !kept.has(name)).sort()
   if (missing.length * 2 <= names.size) return
+  const added = [...kept].filter((name) => !names.has(name)).length
+  if (missing.length <= Math.min(added, MAX_RENAMED)) return
   throw new GatewayError(
     'functions_missing',
     `The archive lacks ${missing.length} of the ${names.size} functions that its files made before`,
     { database, functions: missing.slice(0, MAX_NAMES), hint: HINT },
   )
+}
+
+/** What the checksum of no files is. */
+const NO_FILES = createHash('sha256').digest('hex')
+
+function hadTables({ tablesChecksum }: Ledger): boolean {
+  return tablesChecksum !== null && tablesChecksum !== NO_FILES
 }
 
 /** The names of the functions that there will be, whatever their schemas and arguments. */

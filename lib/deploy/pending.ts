@@ -98,6 +98,7 @@ async function runTogether(run: PendingRun, group: Script[]): Promise<void> {
   if (isDryRun || !isToCommit) return
   if (!isLosing) await watch.settle()
   await answers([writer.send(), ...sendCommit(sql)])
+  watch.committed()
 }
 
 /**

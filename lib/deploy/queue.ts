@@ -1,46 +1,59 @@
 import { GatewayError } from '../errors.ts'
 
+export interface QueueOptions {
+  /** How many may run at once just now, of all keys; at least one always may. */
+  concurrency: () => number
+  /** How many may wait. */
+  maxWaiting: number
+  /** Whether work that failed so is done once more, when nothing else runs. */
+  isWorthAlone?: (error: unknown) => boolean
+}
+
+/** One that waits for its turn. */
+interface Waiter {
+  isAlone: boolean
+  start: () => void
+}
+
 /**
  * Lets one piece of work at a time through for each key, and so many at once altogether; the rest
  * wait in order. Waiting costs no connection.
  */
 export class KeyedQueue {
-  readonly #concurrency: () => number
+  readonly #options: QueueOptions
   readonly #tails = new Map<string, Promise<unknown>>()
-  readonly #waiting: (() => void)[] = []
-  readonly #maxWaiting: number
+  readonly #waiting: Waiter[] = []
   #running = 0
+  /** The one that runs wants nothing beside it. */
+  #isAlone = false
   /** Those that run and those that wait. */
   #all = 0
 
-  /**
-   * `concurrency`: how many may run at once just now, of all keys; at least one always may.
-   * `maxWaiting`: how many may wait.
-   */
-  constructor(concurrency: () => number, maxWaiting: number) {
-    this.#concurrency = concurrency
-    this.#maxWaiting = maxWaiting
+  constructor(options: QueueOptions) {
+    this.#options = options
   }
 
   /**
-   * Runs `work` when those of the same key that came before have ended.
+   * Runs `work` when those of the same key that came before have ended; where it fails for want of
+   * something that others use, once more behind those who wait, alone.
    * @throws {GatewayError} pool_exhausted at once, where it would have to wait and too many do
    */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const mustWait = this.#tails.has(key) || !this.#hasRoom
-    if (mustWait && this.#all - this.#running >= this.#maxWaiting) {
-      const most = `${this.#maxWaiting} deploys wait for their turn (MAX_WAITING_DEPLOYS)`
+    const { maxWaiting, isWorthAlone } = this.#options
+    const mustWait = this.#tails.has(key) || this.#waiting.length > 0 || !this.#hasRoom
+    if (mustWait && this.#all - this.#running >= maxWaiting) {
+      const most = `${maxWaiting} deploys wait for their turn (MAX_WAITING_DEPLOYS)`
       throw new GatewayError('pool_exhausted', most)
     }
     this.#all++
     const before = this.#tails.get(key)
     const mine = (async () => {
-      await before?.catch(() => {})
-      await this.#enter()
+      if (before) await before.catch(() => {})
       try {
-        return await work()
-      } finally {
-        this.#leave()
+        return await this.#turn(work, false)
+      } catch (error) {
+        if (!isWorthAlone?.(error)) throw error
+        return this.#turn(work, true)
       }
     })()
     this.#tails.set(key, mine)
@@ -57,21 +70,32 @@ export class KeyedQueue {
     while (this.#tails.size > 0) await Promise.allSettled(this.#tails.values())
   }
 
-  async #enter(): Promise<void> {
-    if (this.#hasRoom) this.#running++
-    // The one who lets it in counts it.
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  async #turn<T>(work: () => Promise<T>, isAlone: boolean): Promise<T> {
+    await new Promise<void>((start) => {
+      this.#waiting.push({ isAlone, start })
+      this.#admit()
+    })
+    try {
+      return await work()
+    } finally {
+      this.#running--
+      this.#isAlone = false
+      this.#admit()
+    }
   }
 
-  #leave(): void {
-    this.#running--
-    while (this.#waiting.length > 0 && this.#hasRoom) {
+  /** Starts those whose turn it is, in order: nobody overtakes one that waits to be alone. */
+  #admit(): void {
+    for (let first = this.#waiting[0]; first; first = this.#waiting[0]) {
+      if (first.isAlone ? this.#running > 0 : !this.#hasRoom) return
+      this.#waiting.shift()
       this.#running++
-      this.#waiting.shift()?.()
+      this.#isAlone = first.isAlone
+      first.start()
     }
   }
 
   get #hasRoom(): boolean {
-    return this.#running < Math.max(1, this.#concurrency())
+    return !this.#isAlone && this.#running < Math.max(1, this.#options.concurrency())
   }
 }

@@ -1,13 +1,23 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import { describeOwner } from '../catalog.ts'
+import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
+import type { LogFields } from '../log.ts'
 import { databaseName, type Owner } from '../names.ts'
+import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
+import { send } from '../postgres/pipeline.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
+import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
+import { isInOrder, orderOf } from './in-order.ts'
 import { findInPlace } from './ledger.ts'
+import { findSuperseding } from './older/ledger.ts'
+import type { Older } from './older/older.ts'
+import { confirm, record } from './older/record.ts'
+import { supersededResult } from './older/superseded.ts'
 import {
   type DeployFlags,
   type DeployOrigin,
@@ -15,17 +25,28 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
+import { Retirement } from './retirement.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
+import { copyTemplate } from './templates/copy.ts'
+import { withProof } from './templates/proof.ts'
 import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
 export interface DeployRequest {
   owner: Owner
   archive: SchemaArchive
+  /** The tar.gz that it was read from. */
+  packed: Uint8Array
+  /** Where the archive is older than the one in place. */
+  older: Older['how']
   flags: DeployFlags
   origin: DeployOrigin
   /** Told when the database of the owner is created, or dropped again. */
   onDatabase?: OnDatabase
+  /** Told when it is its turn; what it throws ends it there. */
+  onTurn?: () => void
+  /** Told when there is a connection to the database: from now on the archive may be run. */
+  onOpen?: () => void
 }
 
 const INVALID_CATALOG_NAME = '3D000'
@@ -49,14 +70,20 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   const inPlace = await findUnchanged(gateway, request)
   if (inPlace) return inPlace
 
-  // Containers that start together send the same: the first one's deploy is that of all.
-  const isPlain = flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun
+  // Containers that start together send the same: the first one's deploy is that of all, and so is
+  // its failure. Who comes after that tries again.
+  const isPlain =
+    flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
   const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
-  const first = await running?.catch(() => undefined)
-  if (first) return unchangedResult(first.functionsDeployed)
+  if (running) {
+    const first = await running
+    return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
+  }
 
-  const deploying = registerAlone(gateway, request)
+  const deploying = withProof(gateway, request, false, () => registerAlone(gateway, request)).then(
+    ({ value, warnings }) => ({ ...value, warnings: [...value.warnings, ...warnings] }),
+  )
   if (!isPlain) return deploying
   gateway.registering.set(key, deploying)
   try {
@@ -79,10 +106,11 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
       deployFirst,
       !flags.dryRun,
       request.onDatabase,
+      (admin) => copyTemplate(gateway, admin, request),
     )
     if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
     if (!flags.dryRun) {
-      await gateway.catalog.recordDeploy(owner, request.archive.checksum, result.functions)
+      await record(gateway, request, result)
     }
     return result
   })
@@ -91,6 +119,7 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
 /** Brings the owner's database, which exists, to the archive's schema. */
 export async function update(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   return gateway.deploys.run(databaseName(request.owner), async () => {
+    request.onTurn?.()
     return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
   })
 }
@@ -98,8 +127,7 @@ export async function update(gateway: Gateway, request: DeployRequest): Promise<
 async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   const result = await deployTo(gateway, request, false)
   if (!request.flags.dryRun) {
-    const { owner, archive } = request
-    await gateway.catalog.recordDeploy(owner, archive.checksum, result.functions)
+    await record(gateway, request, result)
   }
   return result
 }
@@ -107,7 +135,7 @@ async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promis
 /** One deploy, and its line in the log. */
 async function deployTo(
   gateway: Gateway,
-  { owner, archive, flags, origin }: DeployRequest,
+  { owner, archive, older, flags, origin, onOpen }: DeployRequest,
   isNew: boolean,
 ): Promise<DeployResult> {
   const started = performance.now()
@@ -122,20 +150,35 @@ async function deployTo(
     request_id: origin.requestId,
     address: origin.address,
   })
-  const lease = await leaseForDeploy(gateway, owner)
+  const note = (ended: Pick<EndedDeploy, 'result' | 'error'>) => {
+    const executionTimeMs = Math.round(performance.now() - started)
+    const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
+    return gateway.deployments.record({ ...about, ...ended })
+  }
+  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
+  onOpen?.()
+  const retirement = new Retirement(database, gateway.replicas?.all() ?? [])
   try {
-    if (!flags.dryRun) await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
+    if (!flags.dryRun && older !== 'revert')
+      await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
-      ledgerKey: gateway.secret.ledgerKeyOf(database),
+      ledgerKey,
       archive,
+      older: { how: older, owner },
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
+      listen: (heard) => {
+        lease.connection.onNotice = heard
+      },
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
+      retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
     })
+    const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
+    await recorded
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired.join(' ') || undefined,
@@ -149,9 +192,12 @@ async function deployTo(
   } catch (error) {
     if (!flags.dryRun) gateway.calls.forget(database)
     gateway.log.warn(`${what} failed: ${describeOwner(owner)}`, {
-      cause: (error as Error).message,
+      ...describeFailure(error),
       ...fields(),
     })
+    const recorded = flags.dryRun || note({ error })
+    // A PostgreSQL that is away does not take the row just now.
+    if (!isConnectionLost(error)) await recorded
     throw error
   } finally {
     if (!flags.dryRun) {
@@ -159,8 +205,22 @@ async function deployTo(
       gateway.replicas?.catchUp(database)
     }
     // Nobody waits for the session's end, which takes some milliseconds.
-    lease.discard().catch(() => {})
+    retirement
+      .end(lease.sql)
+      .then(
+        () => lease.discard(),
+        () => lease.discard(),
+      )
+      .catch(() => {})
   }
+}
+
+/** For the log: what PostgreSQL said, and where. */
+function describeFailure(error: unknown): LogFields {
+  if (!(error instanceof GatewayError)) return { cause: (error as Error).message }
+  const { code, message, details } = error
+  const { cause = message, sqlstate, file, line } = details
+  return { error: code, cause, sqlstate, file, line }
 }
 
 /** Undefined where it fails: the first call reads them then. */
@@ -171,8 +231,9 @@ async function learnFunctions(
 ): Promise<DeployResult['functions']> {
   try {
     // The deploy's own session is not as that of a call.
-    await sql.unsafe('reset all; reset role')
-    return await gateway.calls.functions.learn(sql, database)
+    const reset = send(sql.unsafe('reset all; reset role'))
+    const [learned] = await Promise.all([gateway.calls.functions.learn(sql, database), reset])
+    return learned
   } catch (error) {
     gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
       cause: (error as Error).message,
@@ -184,22 +245,35 @@ async function learnFunctions(
 /** The result where the archive is in place already; undefined where there is work to do. */
 async function findUnchanged(
   gateway: Gateway,
-  { owner, archive, flags }: DeployRequest,
+  request: DeployRequest,
 ): Promise<DeployResult | undefined> {
+  const { owner, archive, older, flags } = request
   if (flags.repair) return undefined
   const database = await gateway.catalog.findOwn(owner)
   if (database === undefined || !isHandedOver(gateway, owner)) return undefined
   try {
-    const functionsDeployed = await gateway.pools.use(
+    const found = await gateway.pools.use(
       database,
-      (sql) => findInPlace(sql, archive.checksum),
+      async (sql) => {
+        const [functionsDeployed, superseding, isFit] = await Promise.all([
+          findInPlace(sql, archive.checksum),
+          older === 'ignore' ? findSuperseding(sql, archive.checksum) : undefined,
+          isInOrder(sql, orderOf(gateway)),
+        ])
+        if (!isFit) return undefined
+        if (functionsDeployed !== undefined) return { functionsDeployed }
+        return superseding && { superseding }
+      },
       { waitMs: DEPLOY_WAIT_MS },
     )
-    if (functionsDeployed === undefined) return undefined
-    if (!flags.dryRun) await gateway.catalog.confirmDeploy(owner, archive.checksum)
+    if (!found) return undefined
+    if (found.superseding) return supersededResult(owner, archive.checksum, found.superseding)
+    // A gateway that was killed right after its deploy has written nothing down.
+    const isNews = !flags.dryRun && (await confirm(gateway, request))
+    if (isNews) await gateway.deployments.copyLedger(owner)
     // Another gateway may have deployed it just now.
     gateway.replicas?.catchUp(database)
-    return unchangedResult(functionsDeployed)
+    return unchangedResult(found.functionsDeployed)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)

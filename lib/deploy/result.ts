@@ -26,12 +26,18 @@ export interface DeployFlags {
   retry?: boolean
   /** Everything is run and rolled back. */
   dryRun: boolean
+  /** A new tenant has to be possible with the archive before anything is touched. */
+  strict: boolean
 }
 
 /** What a deploy did to one database, or with `dryRun` would do. */
 export interface DeployResult extends CodeResult {
   /** The archive was in place already. */
   isUnchanged: boolean
+  /** The archive is older than the one in place; nothing was changed. */
+  isSuperseded?: boolean
+  /** The archive is older than the one that was in place. */
+  isBack?: boolean
   migrationsApplied: string[]
   migrationsRepaired: string[]
   /** Migrations outside of a transaction: a dry run cannot run them. */

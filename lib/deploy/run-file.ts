@@ -5,7 +5,7 @@ import { isPostgresError } from '../postgres/errors.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, lineOf, StatementError } from './failure.ts'
 import { splitStatements } from './parser/parser.ts'
-import type { Statement } from './parser/statement.ts'
+import { isAskedAbout, type Statement } from './parser/statement.ts'
 import { CHECK_CONSTRAINTS, type DeploySession, resetFor } from './session.ts'
 import { psqlRefusal, runnableText } from './sql-text.ts'
 
@@ -46,7 +46,8 @@ function findRefused(
     if (statement.refusal) return { refusal: statement.refusal, line: lineOf(file, statement) }
     const psql = statement.facts.kind === '' && psqlRefusal(statement.text)
     if (psql) {
-      return { refusal: psql.refusal, line: lineOf(file, { ...statement, ...psql }) }
+      const text = statement.text.slice(psql.offset)
+      return { refusal: psql.refusal, line: lineOf(file, { ...statement, ...psql, text }) }
     }
   }
   return undefined
@@ -69,8 +70,14 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
   return statements
 }
 
-/** To be called right before a statement that may take something away: see TableWatch. */
-export type Ask = (file: SchemaFile, statement: Statement) => Promise<void>
+/**
+ * To be called right before a statement that may take something away: see TableWatch. What it
+ * returns is to be called right behind the statement.
+ */
+export type Ask = (
+  file: SchemaFile,
+  statement: Statement,
+) => Promise<(() => Promise<void>) | undefined>
 
 /** Statements of migrations that may find their work done. */
 export interface Passing {
@@ -109,16 +116,21 @@ export async function runScripts(
   for (const script of scripts) {
     const { file, statements } = script
     for (const statement of statements) {
-      if (statement.risks.some(({ kind }) => kind !== 'listed')) {
+      if (isAskedAbout(statement)) {
         await answers(sent)
         sent = []
       }
-      await ask(file, statement)
+      const check = await ask(file, statement)
       if (passing?.mayPass(statement)) {
         await answers(sent)
         sent = []
         await runOrPass(sql, file, statement, passing)
       } else sent.push(...sendScript(sql, { file, statements: [statement] }))
+      if (check) {
+        await answers(sent)
+        sent = []
+        await check()
+      }
     }
     sent.push(sendEnd(sql, session, file))
   }

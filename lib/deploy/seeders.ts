@@ -4,11 +4,13 @@ import { fileFailure } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type Ask, parseScripts, runScripts } from './run-file.ts'
+import { findSeeded, isTakenOver } from './seeded.ts'
 import type { DeploySession } from './session.ts'
 
 /**
- * Runs the seeders that the database has not had, in order; each once.
- * @returns the names of those it ran
+ * Runs the seeders that the database has not had, in order; each once. In a database that is taken
+ * over from the original gateway, those that have run there are written down alone.
+ * @returns the names of those it ran; a line for each of the others is added to `warnings`
  * @throws {GatewayError} seeder_failed; data_loss
  */
 export async function runSeeders(
@@ -19,9 +21,13 @@ export async function runSeeders(
   files: SchemaFile[],
   ledger: Ledger,
   ask: Ask,
+  warnings: string[],
 ): Promise<string[]> {
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
-  for (const script of await parseScripts('seeder_failed', 'Seeder', pending)) {
+  const scripts = await parseScripts('seeder_failed', 'Seeder', pending)
+  const seeded = isTakenOver(ledger) ? await findSeeded(sql, scripts) : new Set<SchemaFile>()
+  warnings.push(...[...seeded].map(seededWarning))
+  for (const script of scripts.filter(({ file }) => !seeded.has(file))) {
     try {
       await runScripts(sql, session, [script], ask)
     } catch (error) {
@@ -29,7 +35,11 @@ export async function runSeeders(
     }
   }
   for (const file of pending) writer.setFile('seeders', file)
-  return pending.map((file) => file.name)
+  return pending.filter((file) => !seeded.has(file)).map((file) => file.name)
+}
+
+function seededWarning({ path }: SchemaFile): string {
+  return `${path} counts as run, since the original gateway managed the database: its tables have rows, or it tells of none`
 }
 
 /** Names the seeders that have been edited since they ran: they do not run again. */

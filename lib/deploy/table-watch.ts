@@ -3,14 +3,21 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { sendTables, type Table } from './changes/tables.ts'
 import { compareTables, type TableChange } from './changes.ts'
-import { dataLossError, describe, hiddenLossError } from './data-loss.ts'
-import { mayLoseData } from './directives.ts'
+import { dataLossError, describe, type Refusal } from './data-loss.ts'
+import { mayLoseData, readDirectives } from './directives.ts'
 import { asStatementError, lineOf } from './failure.ts'
 import { Asked } from './loss/asked.ts'
+import { lookBehind, lossesBehind } from './loss/behind.ts'
 import { Known } from './loss/known.ts'
 import { countLosses } from './loss/rows.ts'
-import { findTargets, type RowRisk, type Target } from './loss/targets.ts'
+import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
+import type { Hidden } from './parser/hidden.ts'
 import type { Statement } from './parser/statement.ts'
+import { withoutOid } from './result.ts'
+import { isAnyRetyped } from './retyped.ts'
+
+/** To be called right behind a statement. */
+export type Check = () => Promise<void>
 
 /**
  * How a deploy is watched: `closely`; `new`, where the database has nothing to lose; `only code`,
@@ -29,22 +36,30 @@ export class TableWatch {
   readonly #sql: Sql
   readonly #database: string
   readonly #mayLose: boolean
+  readonly #isDryRun: boolean
   readonly #asked = new Asked()
+  /** Behind statements that have not been looked at since. */
+  readonly #unchecked = new Set<Check>()
+  /** Of a dry run. */
+  readonly #refusals: Refusal[] = []
   /** What others may have put rows into. */
   #known: Known
   /** As of the last step that was allowed to lose data. */
   #base: Table[]
   #last: Table[]
+  /** Called before a commit that gives a column or an attribute another type, or takes one away. */
+  onRetype: (() => Promise<void>) | undefined
 
-  /** Takes a first look. `mayLose`: all steps may. */
+  /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
   static async start(
     sql: Sql,
     database: string,
     watching: Watching,
     mayLose: boolean,
+    isDryRun: boolean,
   ): Promise<TableWatch> {
     const before = watching === 'closely' ? await sendTables(sql) : []
-    return new TableWatch(sql, database, watching, mayLose, before)
+    return new TableWatch(sql, database, watching, mayLose, isDryRun, before)
   }
 
   private constructor(
@@ -52,12 +67,14 @@ export class TableWatch {
     database: string,
     watching: Watching,
     mayLose: boolean,
+    isDryRun: boolean,
     before: Table[],
   ) {
     this.#sql = sql
     this.#database = database
     this.#watching = watching
     this.#mayLose = mayLose
+    this.#isDryRun = isDryRun
     this.before = before
     this.#known = new Known(before)
     this.#base = before
@@ -67,18 +84,28 @@ export class TableWatch {
   /**
    * To be called right before a statement runs, in its transaction. Locks what it would take away,
    * until that transaction ends.
+   * @returns what is to be called right behind it, where what it does stands in other texts than
+   *   its own; `settle` does so otherwise
    * @throws {GatewayError} data_loss where that has rows, and the file may not lose any
    * @throws {StatementError} where a lock does not come within lock_timeout
    */
-  readonly ask = async (file: SchemaFile, statement: Statement): Promise<void> => {
-    if (this.#watching !== 'closely' || statement.risks.length === 0) return
+  readonly ask = async (file: SchemaFile, statement: Statement): Promise<Check | undefined> => {
+    const { risks, hidden } = statement
+    if (this.#watching !== 'closely') return undefined
     this.#asked.note(file, statement)
-    const risks = statement.risks.filter((risk) => risk.kind !== 'listed') as RowRisk[]
+    const mayLose = this.#mayLose || mayLoseData(file)
+    const isWithin = !readDirectives(file).noTransaction
     try {
-      const found = await Promise.all(risks.map((risk) => findTargets(this.#sql, risk)))
+      const found = await Promise.all(
+        risks.filter(isAboutRows).map((risk) => findTargets(this.#sql, risk)),
+      )
       const targets = found.flat().filter((target) => this.#isAtRisk(target, file))
-      if (this.#mayLose || mayLoseData(file)) this.#asked.allow(targets, this.#known)
+      if (this.#isDryRun && !isWithin) this.#asked.foresee(targets)
+      if (mayLose) this.#asked.allow(targets, this.#known)
       else await this.#refuseLoss(file, statement, targets)
+      return hidden && isWithin && !mayLose
+        ? await this.#askBehind(file, statement, hidden)
+        : undefined
     } catch (error) {
       // It points into a query of the gateway.
       if (isPostgresError(error)) error.position = ''
@@ -88,9 +115,10 @@ export class TableWatch {
 
   /** A view's file makes its materialized views anew: nothing is lost. */
   #isAtRisk(target: Target, { path }: SchemaFile): boolean {
-    const isMadeAnew =
-      target.change === 'materialized_view_dropped' && !path.startsWith('migrations/')
-    return !isMadeAnew && this.#known.has(target.oid, target.number)
+    const isMadeAnew = target.change === 'materialized_view_dropped' && path.startsWith('views/')
+    if (isMadeAnew) return false
+    if (target.kind === 'v') return target.bases.some((oid) => this.#known.has(oid, null))
+    return this.#known.has(target.oid, target.number)
   }
 
   async #refuseLoss(file: SchemaFile, statement: Statement, targets: Target[]): Promise<void> {
@@ -98,9 +126,38 @@ export class TableWatch {
     const losses = risky.length > 0 ? await countLosses(this.#sql, risky) : []
     const whole = losses.filter((loss) => !this.#known.isPartOf(loss.oid, losses))
     if (whole.length > 0) {
-      throw dataLossError(this.#database, file, lineOf(file, statement), whole)
+      this.#refuse({ place: placeOf(file, statement), losses: whole, isHidden: false })
+      this.#asked.allow(targets, this.#known)
     }
     this.#asked.pass(targets, this.#known)
+  }
+
+  async #askBehind(
+    file: SchemaFile,
+    statement: Statement,
+    hidden: Hidden,
+  ): Promise<Check | undefined> {
+    const isAtRisk = (target: Target) => this.#isAtRisk(target, file)
+    const prepared = await lookBehind(this.#sql, hidden, this.#known.tables(), isAtRisk)
+    if (!prepared) return undefined
+    this.#asked.pass(prepared.empty, this.#known)
+    this.#asked.passTables(prepared.locked)
+    const check = async () => {
+      this.#unchecked.delete(check)
+      this.#last = await sendTables(this.#sql)
+      const losses = await lossesBehind(this.#sql, prepared, await this.#hiddenLosses())
+      if (losses.length === 0) return
+      this.#refuse({ place: placeOf(file, statement), losses, isHidden: true })
+      this.#base = this.#last
+    }
+    this.#unchecked.add(check)
+    return check
+  }
+
+  /** A dry run goes on, so that it can tell of everything. */
+  #refuse(refusal: Refusal): void {
+    if (!this.#isDryRun) throw dataLossError(this.#database, [refusal])
+    this.#refusals.push(refusal)
   }
 
   /**
@@ -109,16 +166,29 @@ export class TableWatch {
    */
   async settle(): Promise<void> {
     if (this.#watching !== 'closely') return
+    for (const check of this.#unchecked) await check()
     this.#last = await sendTables(this.#sql)
-    if (this.#mayLose) return
-    const losses = await this.#hiddenLosses()
-    if (losses.length > 0) throw hiddenLossError(this.#database, losses)
+    const losses = this.#mayLose ? [] : await this.#hiddenLosses()
+    if (losses.length > 0) {
+      const counted = losses.map((change) => ({ ...change, rows: null, hasMore: false }))
+      this.#refuse({ place: null, losses: counted, isHidden: true })
+      this.#base = this.#last
+    }
+    if (this.onRetype && isAnyRetyped(this.before, this.#last)) await this.onRetype()
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
   async forgive(): Promise<void> {
     if (this.#watching !== 'closely') return
     this.#last = await sendTables(this.#sql)
+    this.#base = this.#last
+  }
+
+  /** To be called after a commit: from now on others may write into what the deploy has made or asked about. */
+  committed(): void {
+    this.#unchecked.clear()
+    this.#known = new Known(this.#last)
+    this.#asked.clearPassed()
     this.#base = this.#last
   }
 
@@ -131,9 +201,7 @@ export class TableWatch {
     this.#last = await sendTables(this.#sql)
     const isAllowed = this.#mayLose || mayLoseData(file)
     const losses = isAllowed ? [] : await this.#hiddenLosses()
-    this.#known = new Known(this.#last)
-    this.#asked.clearPassed()
-    this.#base = this.#last
+    this.committed()
     return losses.map(
       (loss) =>
         `${file.path}: dynamic SQL took away ${describe(loss)}; it was not asked about, and cannot be undone outside of a transaction`,
@@ -186,6 +254,15 @@ export class TableWatch {
     }
     await this.settle()
     const changes = this.#asked.judge(compareTables(this.before, this.#last))
+    const [first, ...others] = this.#refusals
+    if (first) {
+      const more = { table_changes: changes.map(withoutOid) }
+      throw dataLossError(this.#database, [first, ...others], more)
+    }
     return { changes, warnings: this.#asked.warningsOf(changes) }
   }
+}
+
+function placeOf(file: SchemaFile, statement: Statement): Refusal['place'] {
+  return { file, line: lineOf(file, statement) }
 }

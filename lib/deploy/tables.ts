@@ -34,7 +34,7 @@ export async function deployTables(
   sql: Sql,
   database: string,
   files: SchemaFile[],
-  ask: Ask = async () => {},
+  ask: Ask = async () => undefined,
 ): Promise<TablesResult> {
   const scripts = await readSteps(await parseScripts(CODE, WHAT, files))
   try {

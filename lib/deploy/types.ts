@@ -52,7 +52,7 @@ export async function deployTypes(
   database: string,
   files: SchemaFile[],
   known: Map<string, string>,
-  ask: Ask = async () => {},
+  ask: Ask = async () => undefined,
   leavesNewValues = false,
 ): Promise<TypesResult> {
   const result: TypesResult = {

@@ -3,6 +3,7 @@ import { noteRefused } from '../audit/refused.ts'
 import { GatewayError, retryAfter } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { nodeOf } from '../request.ts'
+import { isLong, jsonInSlices } from './json-slices.ts'
 
 /**
  * Answers with an error on Node's own response, as a success is answered. Where the head of an
@@ -11,15 +12,22 @@ import { nodeOf } from '../request.ts'
 export function answerError(event: H3Event, cause: unknown): void {
   const { gateway, request } = event.context
   const error = toGatewayError(gateway.log, cause, request.id)
-  try {
-    writeError(event, error)
-  } catch (failure) {
+  const fail = (failure: unknown) => {
     logFailure(gateway.log, failure, request.id)
     nodeOf(event).res.destroy()
   }
+  try {
+    if (!isLong(error)) writeError(event, error, JSON.stringify(error))
+    else
+      jsonInSlices(error)
+        .then((body) => writeError(event, error, body))
+        .catch(fail)
+  } catch (failure) {
+    fail(failure)
+  }
 }
 
-function writeError(event: H3Event, error: GatewayError): void {
+function writeError(event: H3Event, error: GatewayError, body: string): void {
   const { gateway, request } = event.context
   const { req, res } = nodeOf(event)
   noteRefused(gateway.audit, request, req, error)
@@ -29,7 +37,6 @@ function writeError(event: H3Event, error: GatewayError): void {
     if (!res.writableEnded) res.destroy()
     return
   }
-  const body = JSON.stringify(error)
   const head = [
     'content-type',
     'application/json; charset=utf-8',

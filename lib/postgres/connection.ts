@@ -3,8 +3,9 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
 import type { Budget } from './budget.ts'
+import { joinCalls } from './call-sessions.ts'
 import { type Backend, sendCancel } from './cancel.ts'
-import { createDriver, type Sql } from './driver.ts'
+import { createDriver, type Notice, type Sql } from './driver.ts'
 import { directRoute, type Route } from './route.ts'
 import type { Credentials, Server } from './server.ts'
 import { handOver } from './session/hand-over.ts'
@@ -21,6 +22,9 @@ export type { Sql }
 export type Speaks = 'sql' | 'wire'
 
 const CLOSE_TIMEOUT_MS = 5000
+
+/** The SQLSTATE of a log-in whose password is refused. */
+const INVALID_PASSWORD = '28P01'
 
 /** Of what the gateway sends and takes. */
 const ENCODING = 'UTF8'
@@ -78,10 +82,14 @@ export class Connection {
   mode: 'shared' | 'exclusive' = 'exclusive'
   /** It is closed, rather than used again, when it is given back. */
   isSpent = false
+  /** The database has changed, or is about to: it is spent, and its session may be ended. */
+  isRetired = false
   /** Something may be left in its session that the next call must not find. */
   needsReset = false
   /** Told of what NOTIFY says, where it listens. */
   onNotification: ((channel: string, payload: string) => void) | undefined
+  /** Told of what PostgreSQL says beside its answers. */
+  onNotice: ((notice: Notice) => void) | undefined
   /** Told when it is closed, for whatever reason. */
   onClosed: (() => void) | undefined
   readonly #driver: Sql | undefined
@@ -271,13 +279,7 @@ export class Connection {
   async #open(timeoutMs: number): Promise<Opened> {
     const giveUpAt = performance.now() + timeoutMs
     try {
-      const { socket, server, patienceMs = timeoutMs } = await this.#route.open(timeoutMs)
-      this.#socket = socket
-      this.#server = server
-      // An error may come while nothing reads; what reads then is told.
-      socket.on('error', () => {})
-      const left = giveUpAt - performance.now()
-      const greeting = await this.#logIn(socket, Math.min(patienceMs, left))
+      const { socket, greeting } = await this.#openAsEither(timeoutMs, giveUpAt)
       socket.once('close', () => {
         this.#markClosed()
         this.#endDriver()
@@ -293,10 +295,38 @@ export class Connection {
     }
   }
 
-  async #logIn(socket: Socket, withinMs: number): Promise<Greeting> {
+  /** A role has one password, and while the secret is being changed there are two that it may be. */
+  async #openAsEither(timeoutMs: number, giveUpAt: number): Promise<Opened> {
+    const { other, onOther } = this.#credentials
+    try {
+      return await this.#openAs(this.#credentials, timeoutMs, giveUpAt)
+    } catch (error) {
+      if (!other || (error as { code?: string }).code !== INVALID_PASSWORD) throw error
+      const opened = await this.#openAs(other, timeoutMs, giveUpAt)
+      onOther?.()
+      return opened
+    }
+  }
+
+  async #openAs(credentials: Credentials, timeoutMs: number, giveUpAt: number): Promise<Opened> {
+    const {
+      socket,
+      server,
+      patienceMs = timeoutMs,
+    } = await this.#route.open(Math.max(1, giveUpAt - performance.now()))
+    this.#socket = socket
+    this.#server = server
+    // An error may come while nothing reads; what reads then is told.
+    socket.on('error', () => {})
+    const left = giveUpAt - performance.now()
+    const greeting = await this.#logIn(socket, credentials, Math.min(patienceMs, left))
+    return { socket, greeting }
+  }
+
+  async #logIn(socket: Socket, credentials: Credentials, withinMs: number): Promise<Greeting> {
     const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
     try {
-      const greeting = await logIn(socket, this.#credentials, this.#parameters)
+      const greeting = await logIn(socket, credentials, this.#parameters)
       if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
       for (const [parameter, value] of greeting.parameters) {
         const refusal = this.#route.refusal(this.#server!, parameter, value)
@@ -312,17 +342,19 @@ export class Connection {
   }
 
   #openSession(): Promise<Session> {
-    const session = this.#opening.then(({ socket }) => {
+    const session = this.#opening.then(async ({ socket }) => {
       // An error that it throws ends the session, and is that of all queries that are not settled.
       const onParameter = (name: string, value: string) => {
         this.#onParameter(name, value)
         if (name === 'client_encoding' && value !== ENCODING) throw otherEncoding(value)
       }
       const opened = new Session(socket, { onParameter })
+      await joinCalls(opened, this.database, this.#connectTimeoutMs)
       this.#session = opened
       return opened
     })
-    session.catch(() => {})
+    // Before anybody who waits for it is told.
+    session.catch(() => this.destroy())
     return session
   }
 
@@ -338,6 +370,7 @@ export class Connection {
         if (this.#isReadOnly) this.isSpent = true
       },
       onNotification: (channel, payload) => this.onNotification?.(channel, payload),
+      onNotice: (notice) => this.onNotice?.(notice),
     })
   }
 

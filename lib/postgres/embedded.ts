@@ -13,6 +13,7 @@ import {
   readPasswords,
 } from './embedded/cluster.ts'
 import { errorCode } from './embedded/files.ts'
+import { lockSettings } from './embedded/locks.ts'
 import { endOrphans } from './embedded/orphans.ts'
 import { releaseOwnership, takeOwnership } from './embedded/owner.ts'
 import {
@@ -208,7 +209,8 @@ async function provideCluster(plan: Plan, options: EmbeddedOptions): Promise<voi
 async function runServer(plan: Plan, options: EmbeddedOptions): Promise<Server> {
   const { layout, binaries, version, user, socketDir } = plan
   options.onProgress?.(`Starting PostgreSQL ${version} …`)
-  const args = asArgs({ ...serverSettings(socketDir), ...options.settings })
+  const settings = { ...serverSettings(socketDir), ...options.settings }
+  const args = asArgs({ ...lockSettings(Number(settings.max_connections)), ...settings })
   // In a process group of its own: Ctrl-C in a terminal is for the gateway, which first finishes
   // what it has begun and then stops the server.
   const program = startAs(user, binaries.postgres, ['-D', layout.cluster, ...args], true)

@@ -20,9 +20,13 @@ const STATUS_BY_CLASS: Record<string, number> = { '22': 400, '53': 503 }
 
 const QUERY_CANCELED = '57014'
 const INVALID_CATALOG_NAME = '3D000'
+const TOO_MANY_CONNECTIONS = '53300'
 
-/** The server ends or refuses the connection: it stops, starts, or has none to give. */
-const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300'])
+/**
+ * The server ends or refuses the connection: it stops, starts, has none to give, or the database
+ * allows none.
+ */
+const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '55000'])
 
 /** Of these, those that end a connection which is open: a shutdown, a crash, a dropped database. */
 const ENDED = new Set(['57P01', '57P02', '57P05'])
@@ -51,6 +55,16 @@ export function isConnectionLost(error: unknown): boolean {
     return endsConnection(error) && (NO_CONNECTION.has(error.code) || /^(08|28)/.test(error.code))
   }
   return isNetworkError(error)
+}
+
+/**
+ * Whether PostgreSQL was short of memory, disk or the like (class 53), which others use, too. That it
+ * takes no connection is no reason to wait until others are done.
+ */
+export function isShortage(error: unknown): boolean {
+  const sqlstate = error instanceof GatewayError ? error.details.sqlstate : undefined
+  const code = sqlstate ?? (isPostgresError(error) ? error.code : '')
+  return code.startsWith('53') && code !== TOO_MANY_CONNECTIONS
 }
 
 /** Whether the connection cannot be used any more after this error of a query on it. */

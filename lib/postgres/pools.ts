@@ -252,7 +252,10 @@ export class Pools {
   renew(database: string): void {
     const pool = this.#pools.get(database)
     if (!pool) return
-    for (const connection of pool.connections) connection.isSpent = true
+    for (const connection of pool.connections) {
+      connection.isSpent = true
+      connection.isRetired = true
+    }
     for (const connection of [...pool.idle]) this.#retire(connection)
   }
 

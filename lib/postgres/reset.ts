@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { quoteIdentifier } from '../names.ts'
+import { RELEASE_LOCKS } from './call-sessions.ts'
 import type { Connection } from './connection.ts'
 import type { Session } from './session/session.ts'
 
@@ -40,7 +41,7 @@ async function reset(session: Session): Promise<void> {
     discard temp;
     discard sequences;
     select
-      pg_catalog.pg_advisory_unlock_all(),
+      ${RELEASE_LOCKS},
       pg_catalog.setseed(${randomSeed()}),
       (
         select pg_catalog.json_agg(s.name)
@@ -51,7 +52,8 @@ async function reset(session: Session): Promise<void> {
   `)
   session.flush()
   const results = await resetting
-  const [, , fromSql, ofSession] = results.at(-1)!.rows[0]!
+  const [wasPresent, , , , fromSql, ofSession] = results.at(-1)!.rows[0]!
+  if (wasPresent!.toString() !== 't') throw new Error('A deploy may have passed the session over')
   if (fromSql) {
     const names = JSON.parse(fromSql.toString()) as string[]
     await session.simple(names.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))

@@ -20,6 +20,10 @@ export interface Host {
 export interface Credentials {
   user: string
   password: string
+  /** The same role with another password, which is tried where this one is refused. */
+  other?: Credentials
+  /** Told where the other one was let in. */
+  onOther?: () => void
 }
 
 /** A PostgreSQL server and the role that the gateway is there. */

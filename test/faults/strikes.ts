@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
+import { LOCK_CLASS } from '../../lib/gateways.ts'
 import type { MortalGateway } from './gateway.ts'
 import type { MortalPostgres } from './postgres.ts'
 import type { Random } from './random.ts'
@@ -75,7 +76,10 @@ async function deployingBackends(watch: postgres.Sql, applicationName: string): 
   const rows = await watch<{ pid: number }[]>`
     select pid from pg_stat_activity a
     where application_name = ${applicationName} and xact_start is not null
-      and exists (select from pg_locks l where l.pid = a.pid and locktype = 'advisory')
+      and exists (
+        select from pg_locks l
+        where l.pid = a.pid and locktype = 'advisory' and classid <> ${LOCK_CLASS}
+      )
   `
   return rows.map(({ pid }) => pid)
 }

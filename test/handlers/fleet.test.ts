@@ -241,8 +241,11 @@ describe('ops see', () => {
     const [main] = (await list()).databases
     expect(main.schema_checksum).toBe(body.checksum)
     expect(Date.parse(main.last_deployed_at)).toBeGreaterThan(Date.now() - 60_000)
-    // An older container does not make its archive the newest one.
-    await gateway.register(platform, await pack(V1))
+    // An older container changes nothing, and going back does not make its archive the newest one.
+    const { body: older } = await gateway.register(platform, await pack(V1))
+    expect(older).toMatchObject({ status: 'ready', superseded: true })
+    expect((await pending())[0]).toEqual([`${platform}_main`, false])
+    await gateway.register(platform, await pack(V1), undefined, { allow: 'older' })
     expect((await pending())[0]).toEqual([`${platform}_main`, true])
   })
 

@@ -61,6 +61,7 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   ['drops the other role', 'drop role {other_role}', NOT_ALLOWED],
   ['sets something for the other role', `alter role {other_role} set search_path = 'x'`],
   ['reads the passwords', 'select rolpassword from pg_authid'],
+  ['says that its role is no gateway’s', `comment on role {own_role} is 'mine'`],
 
   // Other databases
   ['creates a database', 'create database attack'],
@@ -111,6 +112,7 @@ const ATTACKS: [name: string, statement: string, sqlstate?: string][] = [
   ],
   ['makes something in the schema', 'create table _db_gateway.own (id int)'],
   ['drops the schema of the function', 'drop schema _db_gateway cascade'],
+  ['says that the ledger is another catalog’s', `comment on schema _db_gateway is 'mine'`],
 ]
 
 const ATTEMPT = `

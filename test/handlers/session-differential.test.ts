@@ -58,7 +58,7 @@ const LOOK = `
       'cursors', (select jsonb_agg(name) from pg_cursors where is_holdable),
       'listens', (select jsonb_agg(channel) from pg_listening_channels() as channel),
       'locks', (
-        select jsonb_agg(objid) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
+        select jsonb_agg(objid) from pg_locks where locktype = 'advisory' and classid <> 1684170615 and pid = pg_backend_pid()
       ),
       'isolation', current_setting('transaction_isolation'),
       'deferrable', current_setting('transaction_deferrable'),

@@ -48,7 +48,7 @@ const FILES = {
         'listens', (select jsonb_agg(channel) from pg_listening_channels() as channel),
         'locks', (
           select jsonb_agg(objid) from pg_locks
-          where locktype = 'advisory' and pid = pg_backend_pid()
+          where locktype = 'advisory' and classid <> 1684170615 and pid = pg_backend_pid()
         ),
         'prepared', (select jsonb_agg(name) from pg_prepared_statements where from_sql),
         'cursors', (select jsonb_agg(name) from pg_cursors where is_holdable)

@@ -125,8 +125,12 @@ export async function dropAdminDatabase(url: string): Promise<void> {
     database,
     'select database, owner_role from _db_gateway_databases',
   ).catch(() => [])
+  const templates = await query(database, 'select database from _db_gateway_templates').catch(
+    () => [],
+  )
   const home = parseDatabaseUrl(inject('databaseUrl')).database
-  for (const name of [...rows.map((row) => row.database), database]) {
+  const names = [...templates, ...rows].map((row) => row.database)
+  for (const name of [...names, database]) {
     // A role that is no superuser may not end autovacuum, as "force" would have to.
     await query(home, `drop database if exists "${name}" with (force)`).catch(() =>
       query(home, `drop database if exists "${name}"`),
@@ -156,6 +160,8 @@ export async function startTestGateway(
   const config = readConfig({
     GATEWAY_PORT: '0',
     GATEWAY_SECRET: TEST_SECRET,
+    // They are built with every archive, and most tests are about something else.
+    TEMPLATES: process.env.TEST_TEMPLATES || 'off',
     ...env,
     DATABASE_URL: url,
   })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { readConfig } from '../../lib/config.ts'
-import { readOwnSecret, Secret } from '../../lib/secret.ts'
+import { findOwnSecret, readOwnSecret, Secret } from '../../lib/secret.ts'
 
 const TEXT = 'a secret of thirty-two characters'
 
@@ -32,11 +32,15 @@ describe('the secret of an embedded PostgreSQL', () => {
 
   test('is made up once, for nobody else to read', async () => {
     const secrets = await Promise.all([1, 2, 3].map(() => readOwnSecret(folder)))
-    expect(new Set(secrets.map(({ fingerprint }) => fingerprint)).size).toBe(1)
+    expect(new Set(secrets.map(({ secret }) => secret.fingerprint)).size).toBe(1)
+    expect(secrets.filter(({ isNew }) => isNew)).toHaveLength(1)
     const file = join(folder, 'gateway-secret')
     expect((await stat(file)).mode & 0o777).toBe(0o600)
     expect((await readFile(file, 'utf8')).trim()).toMatch(/^[0-9a-f]{64}$/)
-    expect((await readOwnSecret(folder)).fingerprint).toBe(secrets[0]!.fingerprint)
+    const again = await readOwnSecret(folder)
+    expect(again.secret.fingerprint).toBe(secrets[0]!.secret.fingerprint)
+    expect(again.isNew).toBe(false)
+    expect((await findOwnSecret(folder))?.fingerprint).toBe(again.secret.fingerprint)
   })
 
   test('is refused where its file is damaged', async () => {

@@ -25,6 +25,8 @@ export function chooseByNames(
   signatures: Signature[],
   params: UrlParameters,
 ): Signature {
+  // Whether it takes them, `bindTexts` says.
+  if (signatures.length === 1) return signatures[0]!
   const values = [...params.keys()].map((key): [string, string] => [key, 'null'])
   return runNow(chooseOverload(name, signatures, objectOf(values))).signature
 }
@@ -46,9 +48,11 @@ export function bindTexts(
     if (name === null || !texts) return argument
     const json = jsonOfTexts(argument, texts)
     values.push([name, json])
-    const isText = json.startsWith('"') && kind !== 'polymorphic'
+    const isText = json.startsWith('"') && kind !== 'polymorphic' && kind !== 'scalar'
     return isText ? { ...argument, kind: 'scalar' as const } : argument
   })
+  const isSame = args.every((argument, i) => argument === signature.arguments[i])
+  if (isSame) return bindCall(signature.name, [signature], objectOf(values))
   const bound = bindCall(signature.name, [{ ...signature, arguments: args }], objectOf(values))
   const restored = (call: BoundCall) => ofSignature(call, signature)
   return bound instanceof Promise ? bound.then(restored) : restored(bound)

@@ -20,6 +20,8 @@ export type Outcome =
   | { kind: 'stale'; error: GatewayError }
   /** Nothing of it is left: it did not begin, or was rolled back in a read-only session. */
   | { kind: 'not begun'; error: unknown }
+  /** PostgreSQL ended the session while it ran, and rolled it back; `isRetired`: for a deploy. */
+  | { kind: 'rolled back'; error: unknown; isRetired: boolean }
   /** The connection was lost while it may have run. */
   | { kind: 'lost'; error: unknown }
   /** The caller is told the error. */

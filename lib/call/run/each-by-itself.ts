@@ -11,6 +11,7 @@ import { inExclusiveSession } from './exclusive-session.ts'
 import { lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
+import { mayRepeatRetired } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import type { Rows } from './result.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
@@ -62,13 +63,14 @@ export async function eachByItself(parts: CallParts, batch: BatchToRun): Promise
     places = []
     for (const [i, { place, bound }] of pending.entries()) {
       const outcome = outcomes[i]!
-      if (outcome.kind === 'rows') results[place] = outcome.result
-      else if (
-        round <= MAX_ROUNDS &&
-        (await mayRunAgain(parts, batch, { place, bound }, outcome))
-      ) {
-        places.push(place)
-      } else results[place] = toldOf(batch, outcome)
+      if (outcome.kind === 'rows') {
+        results[place] = outcome.result
+        continue
+      }
+      const next =
+        round <= MAX_ROUNDS && (await mayRunAgain(parts, batch, { place, bound }, outcome))
+      if (next === true) places.push(place)
+      else results[place] = next || toldOf(batch, outcome)
     }
   }
   return { results, ...timing }
@@ -138,6 +140,8 @@ async function runInOrder(
   session.flush()
   const outcomes: Outcome[] = []
   for (const one of running) outcomes.push(await outcomeOf(batch, one))
+  // Each is sent again by itself, or says that it was rolled back.
+  if (outcomes.some(({ kind }) => kind === 'rolled back')) return outcomes
   const lost = outcomes.find(({ kind }) => kind === 'lost' || kind === 'not begun')
   // Without an answer to any of them, the work as a whole was lost.
   const isLost = outcomes.every((one) => one.kind !== 'rows' && endsConnection(one.error))
@@ -156,28 +160,40 @@ async function outcomeOf(
   } catch (error) {
     const explained = exclusive.limits.explain(error)
     if (explained !== error) return { kind: 'refused', error: explained }
-    return outcomeOfError({ bound, database }, exclusive.session, sent.query, error)
+    const { session, connection } = exclusive
+    return outcomeOfError({ bound, database }, session, sent.query, error, connection.isRetired)
   }
 }
 
-/** Whether a call did not begin, and is worth another try. */
+/**
+ * Whether nothing is left of a call, and it is worth another try; the error that it is to have where
+ * that cannot be found out.
+ */
 async function mayRunAgain(
   parts: CallParts,
   batch: BatchToRun,
   { place, bound }: Pending,
-  { kind }: Outcome,
-): Promise<boolean> {
+  outcome: Outcome,
+): Promise<boolean | GatewayError> {
   const { client, limit } = batch
   if (client.isGone || (limit && performance.now() >= limit.deadline)) return false
-  if (kind === 'stale') return isStale(parts, callAt(batch, place), bound).catch(() => false)
-  return kind === 'not begun'
+  if (outcome.kind === 'stale') {
+    return isStale(parts, callAt(batch, place), bound).catch((error) => {
+      if (error instanceof GatewayError) return error
+      throw error
+    })
+  }
+  return outcome.kind === 'not begun' || mayRepeatRetired(outcome, bound)
 }
 
 function toldOf(
   { database }: BatchToRun,
   { kind, error }: Exclude<Outcome, { kind: 'rows' }>,
 ): GatewayError {
-  const told = error instanceof GatewayError ? error : lostCall(error, database, kind === 'lost')
+  const told =
+    error instanceof GatewayError
+      ? error
+      : lostCall(error, database, kind === 'lost', kind === 'rolled back')
   if (told instanceof GatewayError) return told
   throw told
 }

@@ -16,10 +16,16 @@ export function isReadOnlyRefusal(error: unknown): boolean {
 }
 
 /** What the caller is told of a call whose connection was lost, or could not be opened. */
-export function lostCall(error: unknown, database: string, mayHaveRun: boolean): unknown {
+export function lostCall(
+  error: unknown,
+  database: string,
+  mayHaveRun: boolean,
+  isRolledBack = false,
+): unknown {
   const told = fromPostgres(error, database)
   if (!(told instanceof GatewayError) || told.code !== 'connection_failed') return told
-  const what = mayHaveRun ? 'the function may have run' : 'the function has not run'
+  const notRun = isRolledBack ? 'the function was rolled back' : 'the function has not run'
+  const what = mayHaveRun ? 'the function may have run' : notRun
   return new GatewayError(told.code, `${told.message}; ${what}`, {
     ...told.details,
     may_have_run: mayHaveRun,

@@ -76,8 +76,7 @@ export async function inOneTransaction(parts: CallParts, batch: BatchToRun): Pro
     const told = placed(fromPostgres(outcome.error, batch.database), place)
     const mayRunAgain =
       outcome.kind === 'not begun' ||
-      (outcome.kind === 'stale' &&
-        (await isStale(parts, callAt(batch, place), calls[place]!).catch(() => false)))
+      (outcome.kind === 'stale' && (await isStale(parts, callAt(batch, place), calls[place]!)))
     if (!mayRunAgain || renewals === MAX_RENEWALS) throw told
   }
 }

@@ -7,16 +7,21 @@ import type { PlacedCall } from './placed-call.ts'
 import { failedRecord, readRefusal } from './refusal.ts'
 import type { Progress } from './send-call.ts'
 
-/** What a call came to that failed with this error, wherever it ran. */
+/**
+ * What a call came to that failed with this error, wherever it ran. `isRetired`: its session was told
+ * to end, as that of its connection.
+ */
 export async function outcomeOfError(
   { bound, database }: Pick<PlacedCall, 'bound' | 'database'>,
   session: Session,
   query: Progress,
   error: unknown,
+  isRetired = false,
 ): Promise<Outcome> {
   if (error instanceof GatewayError) return { kind: 'refused', error: ofNoRoom(error, query) }
   if (endsConnection(error)) {
-    return { kind: query.state === 'queued' ? 'not begun' : 'lost', error }
+    if (!query.mayHaveBegun) return { kind: 'not begun', error }
+    return query.wasCutOff ? { kind: 'rolled back', error, isRetired } : { kind: 'lost', error }
   }
   if (!(error instanceof ServerError)) return { kind: 'refused', error }
   const refusal = readRefusal(bound, query, error)

@@ -1,7 +1,8 @@
 import { GatewayError } from '../../errors.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Signature } from '../signatures/signature.ts'
-import type { OutcomeKind, Place } from './attempt.ts'
+import { hasVerdict } from '../signatures/verdict/verdict.ts'
+import type { Outcome, OutcomeKind, Place } from './attempt.ts'
 import type { CallToRun } from './call-to-run.ts'
 
 /** What follows an outcome. */
@@ -14,16 +15,19 @@ export type Next =
   | 'once more'
   /** The same for a function that changes nothing. All others may have run: the answer says so. */
   | 'once more if it only reads'
+  /** The same where a deploy has cut it as well: see `mayRepeatRetired`. */
+  | 'once more if it only reads, or a deploy has cut it'
 
 /**
  * What follows each outcome in each place. So a function runs twice only where nothing is left of
- * the first time: it certainly did not begin, was rolled back in a read-only session, or only reads.
+ * the first time: it certainly did not begin, was rolled back, or only reads.
  */
 export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
   replica: {
     rows: 'answer',
     stale: 'next place',
     'not begun': 'next place',
+    'rolled back': 'next place',
     lost: 'next place',
     refused: 'answer',
   },
@@ -31,6 +35,7 @@ export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
     rows: 'answer',
     stale: 'read anew',
     'not begun': 'next place',
+    'rolled back': 'next place',
     lost: 'next place',
     refused: 'answer',
   },
@@ -38,6 +43,7 @@ export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
     rows: 'answer',
     stale: 'read anew',
     'not begun': 'once more',
+    'rolled back': 'once more if it only reads, or a deploy has cut it',
     lost: 'once more if it only reads',
     refused: 'answer',
   },
@@ -71,6 +77,14 @@ export function onlyReads(
   { signature }: BoundCall,
 ): boolean {
   return signature.kind === 'function' && (mustOnlyRead || signature.verdict.reads)
+}
+
+/**
+ * Whether a call may run again that a deploy has cut. It has to have a verdict: all that such a function
+ * does is rolled back with its transaction. Whoever else ends a session may want the function to end.
+ */
+export function mayRepeatRetired(outcome: Outcome, { signature }: BoundCall): boolean {
+  return outcome.kind === 'rolled back' && outcome.isRetired && hasVerdict(signature.verdict)
 }
 
 /** Whether a function may be tried in a read-only transaction first. */

@@ -1,10 +1,18 @@
 import { quoteIdentifier } from '../../names.ts'
-import type { Column, Query, QueryState, Row, Value } from '../../postgres/session/query.ts'
+import type {
+  Column,
+  Query,
+  QueryState,
+  Row,
+  Statement,
+  Value,
+} from '../../postgres/session/query.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import { clientGone } from '../../postgres/waiter.ts'
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql, variadicArguments } from '../bind/sql.ts'
+import { FORMATS } from '../formats.ts'
 import type { Output } from '../signatures/signature.ts'
 import type { AnswerRoom } from './answer-room.ts'
 import { NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
@@ -12,6 +20,22 @@ import { conversionError } from './refusal.ts'
 import { type CallRows, NO_ROWS, tooLarge } from './result.ts'
 import { type SendOptions, type SentCall, settingsStatement } from './send-call.ts'
 import { isAsKnown } from './statement.ts'
+
+const FORMAT_NAMES = Object.keys(FORMATS)
+
+const READ_FORMATS: Statement = {
+  text: `select ${FORMAT_NAMES.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}`,
+  values: [],
+  // Nothing may fail behind the procedure, which may have deallocated all statements.
+  isPrepared: false,
+}
+
+/** Its values are what READ_FORMATS gave. */
+const SET_FORMATS: Statement = {
+  text: `select ${FORMAT_NAMES.map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, true)`).join(', ')}`,
+  values: [],
+  isPrepared: false,
+}
 
 /**
  * Runs a procedure by CALL, in no transaction but its own, so that it can commit. Its one row are
@@ -29,6 +53,11 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
       get state(): QueryState {
         return progress.query?.state ?? 'queued'
       },
+      get mayHaveBegun(): boolean {
+        return progress.query?.mayHaveBegun ?? false
+      },
+      // What it has committed stays.
+      wasCutOff: false,
     },
   }
 }
@@ -44,24 +73,34 @@ async function runProcedure(
   // What a procedure has committed cannot be taken back.
   if (client.isGone) throw clientGone(database)
   const statement = { text: callSql(bound), values, describe: true, isPrepared: false }
-  const query = session.run(statement)
+  // Behind the same Sync, it sees what the procedure has set for its last transaction.
+  const [query, formats] = session.pipeline([statement, READ_FORMATS]) as [Query, Query]
   onSent(query)
   session.flush()
-  const { rows, columns } = await query.result
+  const [{ rows, columns }, written] = await Promise.all([query.result, formats.result])
   const [row] = rows
   if (!row || !columns) return { rows: NO_ROWS, rowCount: 0, tookMs: undefined }
-  return render(session, bound.signature.outputs, row, columns, maxResultBytes, room)
+  const { outputs } = bound.signature
+  const texts = { row, columns, formats: written.rows[0]! }
+  return render(session, outputs, texts, maxResultBytes, room)
+}
+
+/** The columns of a procedure as texts, and the settings with which they were written. */
+interface Written {
+  row: Row
+  columns: Column[]
+  /** In the order of FORMATS. */
+  formats: Row
 }
 
 /**
- * Makes JSON of the texts. They are read with the settings that the procedure has left, with which
- * they were written, and rendered with those of the contract.
+ * Makes JSON of the texts. They are read with the settings with which they were written, and rendered
+ * with those of the contract.
  */
 async function render(
   session: Session,
   outputs: Output[],
-  row: Row,
-  columns: Column[],
+  { row, columns, formats }: Written,
   maxBytes: number,
   room: AnswerRoom | undefined,
 ): Promise<CallRows> {
@@ -71,9 +110,13 @@ async function render(
     `select json_agg(r.*) from (select ${fields.join(', ')} offset 0) as r` +
     NATIVE_FORMATS_FOR_ROWS
   const admit = room && ((bytes: number) => room.admit(bytes))
-  const query = session.run({ text, values: row, isPrepared: false, admit })
+  const queries = session.pipeline([
+    { ...SET_FORMATS, values: formats },
+    { text, values: row, isPrepared: false, admit },
+  ])
   session.flush()
-  const [[rows]] = (await query.result).rows as [[Buffer]]
+  const [, result] = await Promise.all(queries.map(({ result }) => result))
+  const [[rows]] = result!.rows as [[Buffer]]
   if (rows.length > maxBytes) throw tooLarge(maxBytes)
   return { rows, rowCount: 1, tookMs: undefined }
 }

@@ -8,7 +8,7 @@ import type { CallParts, CallToRun } from './call-to-run.ts'
 import { bindCurrent, isStale } from './current.ts'
 import { lostCall } from './failures.ts'
 import { placeCall } from './placed-call.ts'
-import { mayShare, mayUseReplica, NEXT, type Next, onlyReads } from './places.ts'
+import { mayRepeatRetired, mayShare, mayUseReplica, NEXT, type Next, onlyReads } from './places.ts'
 import { runExclusive } from './run-exclusive.ts'
 import { runOnReplica } from './run-on-replica.ts'
 import { runShared } from './run-shared.ts'
@@ -79,15 +79,16 @@ function attempt(
 }
 
 function nextOf(
-  { kind, error }: Exclude<Outcome, { kind: 'rows' }>,
+  outcome: Exclude<Outcome, { kind: 'rows' }>,
   call: CallToRun,
   bound: BoundCall,
   place: Place,
   isSecond: boolean,
 ): Next {
+  const { kind, error } = outcome
   const next = NEXT[place][kind]
   if (next === 'answer' || next === 'read anew' || next === 'next place') return next
-  const isSafe = next === 'once more' || onlyReads(call, bound)
+  const isSafe = next === 'once more' || onlyReads(call, bound) || mayRepeatRetired(outcome, bound)
   const mayRepeat = isSafe && !isSecond && !call.client.isGone
   // A statement that is gone from its session has ended no connection.
   const isWorthIt = !endsConnection(error) || isWorthAnotherConnection(error)
@@ -97,5 +98,5 @@ function nextOf(
 /** What the caller is told when nothing else is tried. */
 function toldOf({ kind, error }: Exclude<Outcome, { kind: 'rows' }>, database: string): unknown {
   if (error instanceof GatewayError) return error
-  return lostCall(error, database, kind === 'lost')
+  return lostCall(error, database, kind === 'lost', kind === 'rolled back')
 }

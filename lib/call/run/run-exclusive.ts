@@ -48,7 +48,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
     return { kind: 'rows', result }
   } catch (error) {
     try {
-      return await failed(call, session, sent, error, limits, entered)
+      return await failed(call, session, sent, error, limits, entered, connection.isRetired)
     } finally {
       lease.release(error)
     }
@@ -64,10 +64,11 @@ async function failed(
   error: unknown,
   limits: CallLimits,
   entered: ModeSwitch | undefined,
+  isRetired: boolean,
 ): Promise<Outcome> {
   const explained = limits.explain(error)
   if (explained !== error) return { kind: 'refused', error: explained }
   // The shared mode could not be left: what is read-only has been rolled back.
   if (entered?.hasFailed && isOfSharedMode(error)) return { kind: 'not begun', error }
-  return outcomeOfError(call, session, sent.query, error)
+  return outcomeOfError(call, session, sent.query, error, isRetired)
 }

@@ -36,7 +36,7 @@ export async function runShared(call: PlacedCall): Promise<Outcome> {
 }
 
 /** A call in its shared session. It gives the session back when its own answer has come. */
-class SharedAttempt implements SharedCall {
+class SharedAttempt implements SharedCall, AnswerRoom {
   readonly #call: PlacedCall
   readonly #lease: Lease
   readonly #session: Session
@@ -62,7 +62,9 @@ class SharedAttempt implements SharedCall {
   send(): void {
     const { connection } = this.#lease
     enterMode(connection, this.#session, 'shared')
-    const sent = sendCall(this.#session, { ...this.#call, room: this.#room() })
+    // The session itself only reads.
+    const options = { ...this.#call, mustOnlyRead: false, room: this.#call.room && this }
+    const sent = sendCall(this.#session, options)
     this.#call.calls.add(connection, this)
     sent.rows.then(
       (rows) => this.#succeed(rows),
@@ -76,17 +78,17 @@ class SharedAttempt implements SharedCall {
   }
 
   /** An answer that waited for room would keep those of the other calls, or end their session. */
-  #room(): AnswerRoom | undefined {
-    const { room } = this.#call
-    if (!room) return undefined
-    const take = (bytes: number) => {
-      if (!this.#isOvertaken) room.take(bytes)
-    }
-    const admit = (bytes: number): true => {
-      take(bytes)
-      return true
-    }
-    return { admit, take, restart: () => room.restart() }
+  admit(bytes: number): true {
+    this.take(bytes)
+    return true
+  }
+
+  take(bytes: number): void {
+    if (!this.#isOvertaken) this.#call.room?.take(bytes)
+  }
+
+  restart(): void {
+    this.#call.room?.restart()
   }
 
   #succeed({ rows, rowCount, tookMs = 0 }: CallRows): void {

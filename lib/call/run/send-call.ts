@@ -1,4 +1,4 @@
-import type { QueryState, Statement } from '../../postgres/session/query.ts'
+import type { Query, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Client } from '../../postgres/waiter.ts'
 import type { BoundCall } from '../bind/parameters.ts'
@@ -8,9 +8,7 @@ import { type CallRows, readResult } from './result.ts'
 import { callStatement } from './statement.ts'
 
 /** How far a query has come. */
-export interface Progress {
-  readonly state: QueryState
-}
+export type Progress = Pick<Query, 'state' | 'mayHaveBegun' | 'wasCutOff'>
 
 /** A call on its way. */
 export interface SentCall {
@@ -26,7 +24,7 @@ export interface SendOptions {
   /** Settings that the function finds with current_setting. */
   settings: SessionSettings | undefined
   maxResultBytes: number
-  /** PostgreSQL refuses all that writes, in whatever mode the session is. */
+  /** PostgreSQL refuses all that writes, though the session may write. */
   mustOnlyRead: boolean
   room: AnswerRoom | undefined
 }

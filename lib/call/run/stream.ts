@@ -10,7 +10,7 @@ import { isReadOnlyRefusal } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import { claimsToOnlyRead } from './places.ts'
-import { settingsStatement } from './send-call.ts'
+import { type Progress, settingsStatement } from './send-call.ts'
 import { rowsStatement } from './statement.ts'
 
 /** Takes the rows of a stream. */
@@ -60,7 +60,7 @@ export async function runStream(
     const { outcome, error } = retry
     mayWrite ||= outcome === 'must write'
     if (renewals === MAX_RENEWALS) throw error
-    if (outcome === 'stale' && !(await isStale(parts, call, bound).catch(() => false))) throw error
+    if (outcome === 'stale' && !(await isStale(parts, call, bound))) throw error
   }
 }
 
@@ -169,17 +169,18 @@ class Stream {
   }
 
   /** With rows on their way, nothing is tried again. */
-  async #failed(error: unknown, first: { state: 'queued' | 'sent' | 'bound' }): Promise<Retry> {
+  async #failed(error: unknown, first: Progress): Promise<Retry> {
     const { limits, session, database } = this.#exclusive
     const explained = limits.explain(error)
     if (this.#hasBegun) throw fromPostgres(explained, database)
     if (explained !== error) throw explained
-    if (this.#isReadOnly && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
+    const mayWrite = this.#isReadOnly && !this.#call.mustOnlyRead
+    if (mayWrite && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
     const outcome = await outcomeOfError({ bound: this.#bound, database }, session, first, error)
-    if (outcome.kind === 'rows' || outcome.kind === 'refused' || outcome.kind === 'lost') {
-      throw outcome.kind === 'refused' ? outcome.error : error
+    if (outcome.kind === 'stale' || outcome.kind === 'not begun') {
+      return { outcome: outcome.kind, error: outcome.error }
     }
-    return { outcome: outcome.kind, error: outcome.error }
+    throw outcome.kind === 'refused' ? outcome.error : error
   }
 }
 

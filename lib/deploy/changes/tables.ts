@@ -29,6 +29,8 @@ export interface Table {
   schema: string
   name: string
   columns: Column[]
+  /** The oids of the columns' types, by their numbers: `type` is a name, which another may have. */
+  types: { [number: string]: string }
   isUnlogged: boolean
   rowSecurity: boolean
   forcedRowSecurity: boolean
@@ -68,6 +70,11 @@ export function sendTables(sql: Sql): Promise<Table[]> {
         left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and c.relkind <> 'S'
       ), '[]') as columns,
+      coalesce((
+        select json_object_agg(attnum, atttypid::text)
+        from pg_attribute
+        where attrelid = c.oid and attnum > 0 and not attisdropped and c.relkind <> 'S'
+      ), '{}') as types,
       coalesce((
         select json_agg(inhparent::text) from pg_inherits where inhrelid = c.oid
       ), '[]') as parents,

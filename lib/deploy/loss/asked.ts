@@ -21,6 +21,7 @@ export class Asked {
   readonly #notes: Note[] = []
   /** Losses that were allowed, and that the catalogs do not show. */
   readonly #allowed: TableChange[] = []
+  readonly #foreseen: TableChange[] = []
 
   /** Remembers where a statement stands whose change is listed in the end. */
   note(file: SchemaFile, statement: Statement): void {
@@ -50,6 +51,22 @@ export class Asked {
     }
   }
 
+  /** Tables that are empty, and locked. */
+  passTables(oids: string[]): void {
+    for (const oid of oids) this.#passed.add(oid)
+  }
+
+  /**
+   * The statements, of a file that a dry run cannot run, would do this: no catalog will show it.
+   */
+  foresee(targets: Target[]): void {
+    const changes = targets.map((target) => ({
+      ...changeOf(target),
+      ...(target.isLossless && { class: 'safe' as const }),
+    }))
+    this.#foreseen.push(...changes)
+  }
+
   /** The statement may take it away. */
   allow(targets: Target[], known: Known): void {
     const kept = targets.filter(({ isLossless }) => isLossless)
@@ -75,7 +92,9 @@ export class Asked {
     const isSame = (one: TableChange) => (other: TableChange) =>
       one.oid === other.oid && one.number === other.number && one.change === other.change
     const hidden = this.#allowed.filter((one, i) => {
-      const isShown = changes.some(isSame(one)) || this.#allowed.findIndex(isSame(one)) < i
+      const isShown =
+        [...changes, ...this.#foreseen].some(isSame(one)) ||
+        this.#allowed.findIndex(isSame(one)) < i
       return !isShown && UNSEEN.has(one.change)
     })
     const judged = changes.map((one): TableChange => {
@@ -83,7 +102,7 @@ export class Asked {
       if (this.#allowed.some(isSame(one))) return { ...one, class: 'data_loss' }
       return this.#passed.has(`${one.oid}/${one.number}`) ? { ...one, class: 'safe' } : one
     })
-    return [...judged, ...hidden]
+    return [...judged, ...hidden, ...this.#foreseen]
   }
 
   /** One for each rule that is gone, with its place where a statement tells of it. */

@@ -9,6 +9,30 @@ export const DROP_ROOTS: Record<Droppable | 'column' | 'owned', string> = {
   type: rootsNamed('pg_type', 'to_regtype(name)::oid'),
   schema: rootsNamed('pg_namespace', 'n.oid', 'join pg_namespace n on n.nspname = name'),
   extension: rootsNamed('pg_extension', 'e.oid', 'join pg_extension e on e.extname = name'),
+  routine: `
+    root (classid, objid, objsubid) as (
+      select 'pg_proc'::regclass::oid, p.oid, 0
+      from json_array_elements_text($1::text::json) as text
+      cross join lateral (
+        select text::json ->> 'schema' as schema, text::json ->> 'name' as name,
+          text::json -> 'args' as args
+      ) as named
+      join pg_proc p on p.proname = named.name
+        and case
+          when named.schema is null then pg_function_is_visible(p.oid)
+          else p.pronamespace = (select oid from pg_namespace where nspname = named.schema)
+        end
+        and (
+          json_typeof(named.args) = 'null'
+          or p.proargtypes::text = coalesce((
+            select string_agg(coalesce(to_regtype(type)::oid, 0)::text, ' ' order by position)
+            from json_array_elements_text(
+              case json_typeof(named.args) when 'array' then named.args end
+            ) with ordinality as arg (type, position)
+          ), '')
+        )
+    ), is_cascade (yes) as (select $2::boolean)
+  `,
   column: `
     root (classid, objid, objsubid) as (
       select 'pg_class'::regclass::oid, attrelid, attnum::integer
@@ -81,6 +105,24 @@ export const DROP_CLOSURE = `
             and d.refclassid = part.classid and d.refobjsubid > 0
         )
       )
+  )
+`
+
+/**
+ * What DELETE is about ($1); of a view, the tables that it reads are `bases`, which PostgreSQL locks
+ * together with it.
+ */
+export const DELETED = `
+  gone (oid, number) as (select to_regclass($1)::oid, 0),
+  base (oid) as (
+    select oid from gone
+    union
+    select d.refobjid
+    from base
+    join pg_class v on v.oid = base.oid and v.relkind = 'v'
+    join pg_rewrite r on r.ev_class = base.oid
+    join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+      and d.refclassid = 'pg_class'::regclass
   )
 `
 

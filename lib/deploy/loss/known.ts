@@ -15,6 +15,11 @@ export class Known {
     return table.columns.some((column) => column.number === number)
   }
 
+  /** The oids of all plain tables. */
+  tables(): string[] {
+    return [...this.#tables.values()].flatMap(({ oid, kind }) => (kind === 'r' ? oid : []))
+  }
+
   /** The tables that inherit from a table, or are its partitions, at any depth. */
   descendants(oid: string): Table[] {
     const children = [...this.#tables.values()].filter(({ parents }) => parents.includes(oid))

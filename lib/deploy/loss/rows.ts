@@ -49,7 +49,7 @@ export async function countLosses(sql: Sql, targets: Target[]): Promise<Loss[]> 
  */
 async function countRows(sql: Sql, targets: Target[]): Promise<Map<string, number>> {
   const relations = [...new Map(targets.map((target) => [target.oid, target])).values()]
-  const tables = relations.filter(({ kind }) => kind === 'r' || kind === 'p')
+  const tables = relations.filter(({ kind }) => kind === 'r' || kind === 'p' || kind === 'v')
   const forced = tables.filter(({ isForced }) => isForced)
   const alter = (action: string) =>
     forced.map((table) =>

@@ -4,12 +4,13 @@ import { isLossless, type TypeStep, withModifiers } from '../changes/widening.ts
 import type { TableChange } from '../changes.ts'
 import type { TypeText } from '../parser/names.ts'
 import type { Risk } from '../parser/risks.ts'
-import { DROP_CLOSURE, DROP_ROOTS, STORING_ATTRIBUTE, TRUNCATED } from './closures.ts'
+import { DELETED, DROP_CLOSURE, DROP_ROOTS, STORING_ATTRIBUTE, TRUNCATED } from './closures.ts'
 
 /** What a statement would take away, as far as it exists: a relation, or one of its columns. */
 export interface Target {
   oid: string
-  kind: 'r' | 'p' | 'S' | 'm'
+  /** pg_class.relkind: table, partitioned table, sequence, materialized view; view. */
+  kind: 'r' | 'p' | 'S' | 'm' | 'v'
   schema: string
   name: string
   /** Row level security is forced, so that the owner may not see all rows. */
@@ -22,6 +23,8 @@ export interface Target {
   column: string | null
   from: string | null
   to: string | null
+  /** Of a view: the oids of the tables that it reads. */
+  bases: string[]
   /** Of a changed type: each value stays what it is. */
   isLossless: boolean
 }
@@ -29,27 +32,35 @@ export interface Target {
 /** A risk about rows. */
 export type RowRisk = Exclude<Risk, { kind: 'listed' }>
 
-interface Row extends Omit<Target, 'change' | 'from' | 'to' | 'isLossless'> {
+export function isAboutRows(risk: Risk): risk is RowRisk {
+  return risk.kind !== 'listed'
+}
+
+interface Row extends Omit<Target, 'change' | 'from' | 'to' | 'bases' | 'isLossless'> {
   type: string | null
 }
 
 /** Behind a WITH that has `gone (oid, number)`. */
-const DESCRIBE = `
-  select c.oid::text as oid, c.relkind::text as kind, n.nspname as schema, c.relname as name,
-    c.relrowsecurity and c.relforcerowsecurity as "isForced",
-    c.relispopulated as "isPopulated",
-    nullif(gone.number, 0)::integer as number,
-    a.attname as column,
-    format_type(a.atttypid, a.atttypmod) as type
-  from gone
-  join pg_class c on c.oid = gone.oid
-  join pg_namespace n on n.oid = c.relnamespace
-  left join pg_attribute a on a.attrelid = c.oid and a.attnum = gone.number and a.attnum > 0
-  where c.relkind in ('r', 'p', 'S', 'm')
-    and c.relpersistence <> 't'
-    and c.relname !~ '^_db_gateway_'
-  order by n.nspname, c.relname, gone.number
-`
+const DESCRIBE = describe(['r', 'p', 'S', 'm'])
+
+function describe(kinds: Target['kind'][], more = ''): string {
+  return `
+    select c.oid::text as oid, c.relkind::text as kind, n.nspname as schema, c.relname as name,
+      c.relrowsecurity and c.relforcerowsecurity as "isForced",
+      c.relispopulated as "isPopulated",
+      nullif(gone.number, 0)::integer as number,
+      a.attname as column,
+      format_type(a.atttypid, a.atttypmod) as type${more}
+    from gone
+    join pg_class c on c.oid = gone.oid
+    join pg_namespace n on n.oid = c.relnamespace
+    left join pg_attribute a on a.attrelid = c.oid and a.attnum = gone.number and a.attnum > 0
+    where c.relkind in (${kinds.map((kind) => `'${kind}'`).join(', ')})
+      and c.relpersistence <> 't'
+      and c.relname !~ '^_db_gateway_'
+    order by n.nspname, c.relname, gone.number
+  `
+}
 
 const NAMED = 'gone (oid, number) as (select to_regclass($1)::oid, 0)'
 
@@ -87,6 +98,7 @@ export async function findTargets(sql: Sql, risk: RowRisk): Promise<Target[]> {
         change: 'attribute_dropped',
         from: `${risk.type.replace(/"([a-z_][a-z0-9_$]*)"/g, '$1')}.${risk.attribute}`,
         to: null,
+        bases: [],
         isLossless: false,
       }))
     }
@@ -99,7 +111,7 @@ export async function findTargets(sql: Sql, risk: RowRisk): Promise<Target[]> {
       return rows.map((row) => whole(row, 'table_truncated'))
     }
     case 'delete':
-      return (await find(NAMED, [risk.relation])).map((row) => whole(row, 'rows_deleted'))
+      return findDeleted(sql, risk.relation)
     case 'detach':
       return (await find(NAMED, [risk.relation])).map((row) => whole(row, 'partition_detached'))
     case 'set unlogged':
@@ -107,8 +119,17 @@ export async function findTargets(sql: Sql, risk: RowRisk): Promise<Target[]> {
   }
 }
 
+async function findDeleted(sql: Sql, relation: string): Promise<Target[]> {
+  const bases = `, (select coalesce(json_agg(oid::text), '[]') from base) as bases`
+  const rows = await sql.unsafe<(Row & { bases: string[] })[]>(
+    `with recursive ${DELETED} ${describe(['r', 'p', 'v'], bases)}`,
+    [relation],
+  )
+  return rows.map((row) => ({ ...whole(row, 'rows_deleted'), bases: row.bases }))
+}
+
 function whole(row: Row, change: TableChange['change']): Target {
-  return { ...row, change, from: null, to: null, isLossless: false }
+  return { ...row, change, from: null, to: null, bases: [], isLossless: false }
 }
 
 function asDropped(rows: Row[]): Target[] {

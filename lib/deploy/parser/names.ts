@@ -34,6 +34,21 @@ export function namesOf(object: Node): string[] {
   return strings([object])
 }
 
+/**
+ * A function, procedure or aggregate that a DROP names, as JSON: `schema` (null: by search_path),
+ * `name` and `args` (types for to_regtype; null where it has to be the only one of its name).
+ */
+export function routineText(object: Node): string {
+  const {
+    objname,
+    objargs = [],
+    args_unspecified,
+  } = 'ObjectWithArgs' in object ? object.ObjectWithArgs : {}
+  const [name = '', schema = null] = strings(objname).reverse()
+  const args = objargs.map((one) => ('TypeName' in one ? typeOf(one.TypeName).name : ''))
+  return JSON.stringify({ schema, name, args: args_unspecified ? null : args })
+}
+
 export function strings(nodes: Node[] | undefined): string[] {
   return (nodes ?? []).flatMap((node) => ('String' in node ? (node.String.sval ?? '') : []))
 }

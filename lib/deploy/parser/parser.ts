@@ -1,12 +1,14 @@
 import { Worker } from 'node:worker_threads'
 import type { BodyNames } from './body-names.ts'
+import type { FileValues } from './evaluated.ts'
+import type { Hidden } from './hidden.ts'
 import type { ReadStatement } from './read.ts'
 import type { Statement } from './statement.ts'
 
 /** What the thread is asked. */
 export interface Question {
   id: number
-  task: 'split' | 'read' | 'body names'
+  task: 'split' | 'read' | 'routine' | 'values' | 'body names'
   text: string
 }
 
@@ -43,6 +45,16 @@ export function splitStatements(text: string): Promise<Statement[]> {
 /** What PostgreSQL's own parser says of one statement. */
 export function readStatement(text: string): Promise<ReadStatement> {
   return ask('read', text) as Promise<ReadStatement>
+}
+
+/** What a file evaluates when it runs. */
+export function readValues(text: string): Promise<FileValues> {
+  return ask('values', text) as Promise<FileValues>
+}
+
+/** What a function does besides answering; `definition` is its CREATE FUNCTION. */
+export function readRoutine(definition: string): Promise<Hidden> {
+  return ask('routine', definition) as Promise<Hidden>
 }
 
 /** What the body of a CREATE FUNCTION in PL/pgSQL names. */

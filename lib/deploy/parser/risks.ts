@@ -1,12 +1,13 @@
 import type { AlterTableStmt, DropStmt, Node, RangeVar } from 'libpg-query'
-import { nameOf, namesOf, sqlName, type TypeText, typeOf } from './names.ts'
+import { nameOf, namesOf, routineText, sqlName, type TypeText, typeOf } from './names.ts'
+import { type DeleteRisk, risksOfQuery } from './query-risks.ts'
 
 /** Kinds of objects whose drop takes rows with it, at once or by CASCADE. */
-export type Droppable = 'relation' | 'type' | 'schema' | 'extension'
+export type Droppable = 'relation' | 'type' | 'schema' | 'extension' | 'routine'
 
 /**
  * What a statement may take away, as its syntax tree tells. Relations and types are written as SQL
- * names them, for to_regclass and to_regtype.
+ * names them, for to_regclass and to_regtype; functions as in `routineText`.
  */
 export type Risk =
   | { kind: 'drop'; what: Droppable; names: string[]; cascade: boolean }
@@ -16,7 +17,7 @@ export type Risk =
   | { kind: 'drop owned'; roles: string[]; current: boolean }
   | ({ kind: 'change type'; relation: string; column: string } & Conversion)
   | { kind: 'truncate'; relations: string[]; cascade: boolean }
-  | { kind: 'delete'; relation: string }
+  | DeleteRisk
   | { kind: 'detach'; relation: string; isConcurrent: boolean }
   | { kind: 'set unlogged'; relation: string }
   /** Loses no rows. It is listed with its place, once the catalogs show the change. */
@@ -78,6 +79,13 @@ function risksOfDrop({ objects = [], removeType, behavior }: DropStmt): Risk[] {
         : []
     case 'OBJECT_EXTENSION':
       return [{ kind: 'drop', what: 'extension', names: objects.flatMap(namesOf), cascade }]
+    case 'OBJECT_FUNCTION':
+    case 'OBJECT_PROCEDURE':
+    case 'OBJECT_ROUTINE':
+    case 'OBJECT_AGGREGATE':
+      return cascade
+        ? [{ kind: 'drop', what: 'routine', names: objects.map(routineText), cascade }]
+        : []
     case 'OBJECT_POLICY':
       return objects.map((object) => {
         const [name = '', table = ''] = namesOf(object).reverse()
@@ -163,28 +171,4 @@ function isColumn(expression: Node, column: string): boolean {
   if (!('ColumnRef' in expression)) return false
   const last = expression.ColumnRef.fields?.at(-1)
   return last !== undefined && 'String' in last && last.String.sval === column
-}
-
-/** DELETE without WHERE, in WITH too. */
-function risksOfQuery(node: Node): Risk[] {
-  const query =
-    ('DeleteStmt' in node && node.DeleteStmt) ||
-    ('InsertStmt' in node && node.InsertStmt) ||
-    ('UpdateStmt' in node && node.UpdateStmt) ||
-    ('MergeStmt' in node && node.MergeStmt) ||
-    ('SelectStmt' in node && node.SelectStmt)
-  if (!query) return []
-  const risks = (query.withClause?.ctes ?? []).flatMap((one) =>
-    'CommonTableExpr' in one && one.CommonTableExpr.ctequery
-      ? risksOfQuery(one.CommonTableExpr.ctequery)
-      : [],
-  )
-  if (!('DeleteStmt' in node) || !node.DeleteStmt.relation) return risks
-  const { relation, whereClause } = node.DeleteStmt
-  return isAlways(whereClause) ? [...risks, { kind: 'delete', relation: sqlName(relation) }] : risks
-}
-
-function isAlways(where: Node | undefined): boolean {
-  if (where === undefined) return true
-  return 'A_Const' in where && where.A_Const.boolval?.boolval === true
 }

@@ -1,7 +1,9 @@
 import { type Node, parseSync } from 'libpg-query'
 import { factsOf } from './facts.ts'
+import { hiddenIn } from './hidden.ts'
 import { madeBy, pathSetBy } from './makes.ts'
 import { sqlName, strings } from './names.ts'
+import { refusalOfOwn } from './own.ts'
 import { referencesIn } from './references.ts'
 import { risksOf } from './risks.ts'
 import { type Statement, unread } from './statement.ts'
@@ -41,6 +43,7 @@ export function splitStatements(text: string): Statement[] {
       hasStar: 'ViewStmt' in stmt && JSON.stringify(stmt).includes('"A_Star"'),
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
+      hidden: hiddenIn(stmt),
       facts: factsOf(stmt),
       isCode,
     }
@@ -100,7 +103,8 @@ function unitCounter(text: string): (byte: number) => number {
 
 function refusalOf(stmt: Node): string | undefined {
   if ('TransactionStmt' in stmt) return ENDS_TRANSACTION
-  return 'CopyStmt' in stmt && !stmt.CopyStmt.filename ? COPIES_FROM_CLIENT : undefined
+  if ('CopyStmt' in stmt && !stmt.CopyStmt.filename) return COPIES_FROM_CLIENT
+  return refusalOfOwn(stmt)
 }
 
 function viewOf(stmt: Node): string | undefined {

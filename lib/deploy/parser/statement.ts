@@ -1,4 +1,5 @@
 import { type Facts, NO_FACTS } from './facts.ts'
+import type { Hidden } from './hidden.ts'
 import type { Made } from './makes.ts'
 import type { Reference } from './references.ts'
 import type { Risk } from './risks.ts'
@@ -26,6 +27,8 @@ export interface Statement {
   unnamedIndexOn: string | undefined
   /** What it may take away. */
   risks: Risk[]
+  /** What runs behind it, where that is something else than what it says. */
+  hidden: Hidden | undefined
   /** It makes or describes functions and views alone: no table changes, nothing is executed. */
   isCode: boolean
   facts: Facts
@@ -45,7 +48,13 @@ export function unread(text: string, offset = 0): Statement {
     hasStar: false,
     unnamedIndexOn: undefined,
     risks: [],
+    hidden: undefined,
     isCode: false,
     facts: NO_FACTS,
   }
+}
+
+/** Whether a deploy looks into the database before it runs the statement. */
+export function isAskedAbout({ risks, hidden }: Statement): boolean {
+  return hidden !== undefined || risks.some(({ kind }) => kind !== 'listed')
 }

@@ -2,17 +2,21 @@
 import { parentPort } from 'node:worker_threads'
 import { loadModule } from 'libpg-query'
 import { bodyNamesIn } from './body-names.ts'
+import { valuesOf } from './evaluated.ts'
+import { hiddenInRoutine } from './hidden.ts'
 import type { Answer, Question } from './parser.ts'
 import { readStatement } from './read.ts'
 import { splitStatements } from './split.ts'
 
+await loadModule()
+
 const TASKS: Record<Question['task'], (text: string) => unknown> = {
   split: splitStatements,
   read: readStatement,
+  routine: hiddenInRoutine,
+  values: valuesOf,
   'body names': bodyNamesIn,
 }
-
-await loadModule()
 
 parentPort!.on('message', ({ id, task, text }: Question) => {
   const result = TASKS[task](text)

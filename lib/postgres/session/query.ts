@@ -78,6 +78,15 @@ export class Query {
   /** The statement that it uses by name. */
   prepared: Prepared | undefined
   answer: Result = emptyResult()
+  /**
+   * Whether it had begun, and PostgreSQL ended the session before it was complete: what its transaction
+   * did was rolled back, unless the statement has committed a part of it itself.
+   */
+  get wasCutOff(): boolean {
+    const isEnded = this.error instanceof ServerError && this.error.code === ADMIN_SHUTDOWN
+    return this.state === 'bound' && this.step <= STEP.completed && isEnded
+  }
+
   /** Of a text of several statements: those that have ended. */
   results: Result[] | undefined
   /** It has failed with this, or will once PostgreSQL is ready for the next query. */

@@ -76,7 +76,8 @@ export const LEAVINGS: Kind[] = [
            'prepared', (select count(*) from pg_prepared_statements where from_sql),
            'listens', (select count(*) from pg_listening_channels()),
            'locks', (
-             select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
+             select count(*) from pg_locks
+             where locktype = 'advisory' and classid <> 1684170615 and pid = pg_backend_pid()),
            'cursors', (select count(*) from pg_cursors where is_holdable));
        end`,
       { returns: 'table (token text, session jsonb)' },

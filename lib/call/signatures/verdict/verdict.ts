@@ -26,3 +26,8 @@ export interface Verdict {
 export function noVerdict(afterwards: Afterwards): Verdict {
   return { reads: false, handles: true, afterwards, altersFormats: true }
 }
+
+/** Whether it is known what the function may do: see `noVerdict`. */
+export function hasVerdict({ handles, altersFormats }: Verdict): boolean {
+  return !(handles && altersFormats)
+}

@@ -25,7 +25,31 @@ describe('what a statement may take away', () => {
     ],
     ['drop extension e', [{ kind: 'drop', what: 'extension', names: ['e'], cascade: false }]],
     ['drop owned by a, current_user', [{ kind: 'drop owned', roles: ['a'], current: true }]],
-    ['drop function f cascade', []],
+    ['drop function f', []],
+    [
+      'drop function f, a."F"(int, text[]) cascade',
+      [
+        {
+          kind: 'drop',
+          what: 'routine',
+          names: [
+            '{"schema":null,"name":"f","args":null}',
+            String.raw`{"schema":"a","name":"F","args":["\"pg_catalog\".\"int4\"","\"text\"[]"]}`,
+          ],
+          cascade: true,
+        },
+      ],
+    ],
+    [
+      'merge into a using b on a.x = b.x when not matched by source then delete',
+      [{ kind: 'delete', relation: '"a"' }],
+    ],
+    [
+      'merge into a using b on true when matched and true then delete',
+      [{ kind: 'delete', relation: '"a"' }],
+    ],
+    ['merge into a using b on a.x = b.x when matched then delete', []],
+    ['merge into a using b on true when matched and b.y then delete', []],
     [
       'truncate only a, b.c cascade',
       [{ kind: 'truncate', relations: ['"a"', '"b"."c"'], cascade: true }],

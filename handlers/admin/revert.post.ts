@@ -1,0 +1,107 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { describeMigrate } from '../../lib/audit/outcomes.ts'
+import { readJsonObject } from '../../lib/body.ts'
+import { parseFlag } from '../../lib/call/request.ts'
+import {
+  type DatabaseResult,
+  describeResult,
+  plansOf,
+  summarize,
+} from '../../lib/deploy/fleet/results.ts'
+import { migrate } from '../../lib/deploy/fleet.ts'
+import { findArchive, parseChecksum } from '../../lib/deploy/older/revert.ts'
+import { GatewayError } from '../../lib/errors.ts'
+import { answerInSlices } from '../../lib/http/json-slices.ts'
+import type { Json } from '../../lib/json/json.ts'
+import { jsonOf, nameOf } from '../../lib/json/text.ts'
+import { parsePlatform, parseTenantId } from '../../lib/names.ts'
+import { acceptsLines, streamLines } from '../../lib/ndjson.ts'
+import { nodeOf, originOf } from '../../lib/request.ts'
+
+const MEMBERS = ['platform', 'tenant_id', 'checksum', 'dry_run', 'on_error', 'skip'] as const
+
+export default defineHandler({
+  meta: { description: 'Takes the code of one database, or of all, back to an earlier archive' },
+  async handler(event) {
+    const started = performance.now()
+    const { gateway, request } = event.context
+    const { req } = nodeOf(event)
+    const body = await readJsonObject(event, MEMBERS)
+    const owner = {
+      platform: parsePlatform(request, body.platform),
+      tenantId: parseTenant(body.tenant_id),
+    }
+    const checksum = parseChecksum(body.checksum)
+    const dryRun = parseFlag('dry_run', body.dry_run)
+    const onError = parseOnError(body.on_error)
+    const skip = parseSkip(body.skip)
+    const { archive: limits } = gateway.config
+    const use: typeof gateway.catalog.use = (work) => gateway.catalog.use(work)
+
+    const run = async (onEnd?: (result: DatabaseResult) => void) => {
+      const ended: DatabaseResult[] = []
+      const results = await audited(event, {
+        action: 'revert',
+        owner,
+        asked: {
+          checksum,
+          on_error: onError,
+          ...(skip.length > 0 && { skip }),
+          ...(dryRun && { dry_run: true }),
+        },
+        work: async () =>
+          migrate(gateway, {
+            ...(await findArchive(use, owner.platform, checksum, limits)),
+            owner,
+            flags: { allow: new Set(), repair: false, strict: false, dryRun },
+            older: 'revert',
+            origin: originOf(request),
+            onError,
+            skip,
+            onlyFailed: false,
+            onEnd: (result) => {
+              ended.push(result)
+              onEnd?.(result)
+            },
+          }),
+        describe: () => describeMigrate(ended),
+      })
+      const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
+      return {
+        status: dryRun ? 'dry_run' : 'completed',
+        ...(await summarize(results)),
+        checksum,
+        warnings: [...new Set(warnings)],
+        ...(dryRun && { plan: await plansOf(results) }),
+        execution_time_ms: Math.round(performance.now() - started),
+      }
+    }
+    if (!acceptsLines(req)) return answerInSlices(await run())
+    return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
+  },
+})
+
+/** One that is null could mean the main database, or all of them. */
+function parseTenant(value: Json | undefined): string | null {
+  if (value === undefined) return null
+  if (value.kind === 'string') return parseTenantId(value)
+  throw new GatewayError(
+    'invalid_request',
+    'tenant_id must be a string; leave it out to mean all databases of the platform',
+  )
+}
+
+function parseOnError(value: Json | undefined): 'stop' | 'continue' {
+  if (value === undefined) return 'stop'
+  const text = value.kind === 'string' ? nameOf(value) : ''
+  if (text === 'stop' || text === 'continue') return text
+  throw new GatewayError('invalid_request', 'on_error must be "stop" or "continue"')
+}
+
+/** Names of databases, or tenant ids. */
+function parseSkip(value: Json | undefined): string[] {
+  const skip: unknown = value === undefined ? [] : JSON.parse(jsonOf(value))
+  if (Array.isArray(skip) && skip.every((one) => typeof one === 'string')) return skip
+  throw new GatewayError('invalid_request', 'skip must be an array of strings')
+}

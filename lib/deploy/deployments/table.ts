@@ -1,0 +1,143 @@
+import type { Sql } from '../../postgres/connection.ts'
+
+/** One deploy to one database, as it is kept and answered. */
+export interface DeploymentRow {
+  database: string
+  tenant_id: string | null
+  /** ISO 8601. */
+  deployed_at: string
+  status: 'completed' | 'failed'
+  archive_checksum: string
+  request_id: string
+  [field: string]: unknown
+}
+
+/** A row that is written; what has no column of its own is in `deployment`. */
+export interface NewRow {
+  database: string
+  platform: string
+  tenant_id: string | null
+  /** ISO 8601; null: now. */
+  deployed_at: string | null
+  status: string
+  archive_checksum: string
+  request_id: string
+  deployment: object
+}
+
+export interface DeploymentQuery {
+  platform: string
+  /** Null: the main database; undefined: all databases. */
+  tenantId: string | null | undefined
+  /** The last id of the page before. */
+  after: number | undefined
+  limit: number
+}
+
+const CLEANUP_ROWS = 5000
+
+/** Creates the table of deployments in the administrative database where it does not exist. */
+export async function prepareTable(sql: Sql): Promise<void> {
+  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
+  await sql.unsafe(`
+    begin;
+    select pg_advisory_xact_lock(hashtext('_db_gateway_deployments'));
+    create table if not exists _db_gateway_deployments (
+      id bigint generated always as identity primary key,
+      database text not null,
+      platform text not null,
+      tenant_id text,
+      deployed_at timestamptz not null,
+      status text not null,
+      archive_checksum text not null,
+      request_id text not null,
+      deployment jsonb not null
+    );
+    create index if not exists _db_gateway_deployments_platform
+      on _db_gateway_deployments (platform, deployed_at, id);
+    create index if not exists _db_gateway_deployments_database
+      on _db_gateway_deployments (database, deployed_at, id);
+    create index if not exists _db_gateway_deployments_at on _db_gateway_deployments (deployed_at);
+    commit;
+  `)
+}
+
+/**
+ * Writes the row of a deploy.
+ * @returns whether it is the first one of its database
+ */
+export async function addRow(sql: Sql, row: NewRow): Promise<boolean> {
+  const [added] = await sql<[{ is_first: boolean }]>`
+    ${insertion(sql, [row])}
+    returning not exists (
+      select from _db_gateway_deployments where database = ${row.database}
+    ) as is_first
+  `
+  return added.is_first
+}
+
+/** Writes rows of one database, but for those that are there already. */
+export async function addMissingRows(sql: Sql, rows: NewRow[]): Promise<void> {
+  await sql`
+    ${insertion(sql, rows)}
+    where not exists (
+      select from _db_gateway_deployments d
+      where d.database = r.database and d.request_id = r.request_id
+        and d.archive_checksum = r.archive_checksum and d.status = r.status
+    )
+  `
+}
+
+function insertion(sql: Sql, rows: NewRow[]) {
+  return sql`
+    insert into _db_gateway_deployments (
+      database, platform, tenant_id, deployed_at, status, archive_checksum, request_id, deployment
+    )
+    select
+      database, platform, tenant_id, coalesce(deployed_at, now()), status, archive_checksum,
+      request_id, deployment
+    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as r (
+      database text, platform text, tenant_id text, deployed_at timestamptz, status text,
+      archive_checksum text, request_id text, deployment jsonb
+    )
+  `
+}
+
+/** A page of deployments, newest first. */
+export async function readRows(sql: Sql, query: DeploymentQuery): Promise<DeploymentRow[]> {
+  const { platform, tenantId, after, limit } = query
+  const rows = await sql<(DeploymentRow & { deployment: object })[]>`
+    select
+      database, tenant_id, id::float8 as id, to_json(deployed_at) as deployed_at, status,
+      archive_checksum, request_id, deployment
+    from _db_gateway_deployments d
+    where platform = ${platform}
+      ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
+      ${
+        after === undefined
+          ? sql``
+          : sql`and (d.deployed_at, d.id) < (
+              select deployed_at, id from _db_gateway_deployments
+              where id = ${after} and platform = ${platform}
+            )`
+      }
+    order by d.deployed_at desc, d.id desc
+    limit ${limit}
+  `
+  return rows.map(({ deployment, ...row }) => ({ ...row, ...deployment }))
+}
+
+/**
+ * Deletes some rows that are older than that.
+ * @returns whether there may be more
+ */
+export async function deleteOld(sql: Sql, days: number): Promise<boolean> {
+  const { count } = await sql`
+    delete from _db_gateway_deployments where id in (
+      select id from _db_gateway_deployments
+      where deployed_at < now() - make_interval(days => ${days}::integer)
+      limit ${CLEANUP_ROWS}
+    )
+  `
+  return count === CLEANUP_ROWS
+}

@@ -1,0 +1,146 @@
+import { concurrently } from '../../concurrently.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Gateway } from '../../gateway.ts'
+import { fromPostgres } from '../../postgres/errors.ts'
+import type { CatalogEntry } from '../../tenancy/catalog-table.ts'
+import { readTemplateFacts } from '../templates/table.ts'
+import { compareFacts, type Drift, describeDrift } from './compare.ts'
+import { type Fact, readDigest, readFacts } from './facts.ts'
+
+/** Databases that are asked at once. */
+const CONCURRENCY = 8
+
+/** What databases are compared with. */
+interface Reference {
+  kind: 'template' | 'main'
+  /** Of its archive; null where nothing was deployed. */
+  checksum: string | null
+  digest: string
+  facts: Fact[]
+}
+
+/** Databases that differ in the same way from the same reference. */
+interface Group {
+  reference: Reference['kind']
+  reference_checksum: string | null
+  count: number
+  databases: string[]
+  differences: Drift[]
+}
+
+/** What one database came to. */
+type Outcome =
+  | { database: string; reference: Reference; differences: Drift[] }
+  | { database: string; error: GatewayError }
+
+type Entry = CatalogEntry & { checksum: string | null }
+
+/**
+ * Holds every database of a platform against the template of the archive that it has; where there is
+ * none, against the newest template, and without any against the main database. One digest a
+ * database; details are read where it is another one.
+ * @throws {GatewayError} database_not_found for a platform that has none
+ */
+export async function findDrift(gateway: Gateway, platform: string) {
+  const entries = await readEntries(gateway, platform)
+  const references = await readReferences(gateway, platform, entries)
+  const outcomes: Outcome[] = []
+  await concurrently(entries, CONCURRENCY, async (entry) => {
+    outcomes.push(await compareOne(gateway, entry, references))
+  })
+  const groups = new Map<string, Group>()
+  const unreachable: { database: string; error: string; message: string }[] = []
+  let alike = 0
+  for (const outcome of outcomes.sort((a, b) => (a.database < b.database ? -1 : 1))) {
+    const { database } = outcome
+    if ('error' in outcome) {
+      const { code, message } = outcome.error
+      unreachable.push({ database, error: code, message })
+    } else if (outcome.differences.length === 0) alike++
+    else {
+      const { reference, differences } = outcome
+      const key = JSON.stringify([reference.checksum, differences])
+      const group = groups.get(key) ?? {
+        reference: reference.kind,
+        reference_checksum: reference.checksum,
+        count: 0,
+        databases: [],
+        differences,
+      }
+      group.count++
+      group.databases.push(database)
+      groups.set(key, group)
+    }
+  }
+  const sorted = [...groups.values()].sort((a, b) => b.count - a.count)
+  return {
+    platform,
+    summary: summaryOf(alike, sorted, unreachable.length),
+    count: entries.length,
+    alike,
+    groups: sorted,
+    unreachable,
+  }
+}
+
+async function readEntries({ catalog }: Gateway, platform: string): Promise<Entry[]> {
+  const entries = await catalog.list(platform)
+  if (entries.length === 0) {
+    throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
+  }
+  const rows = await catalog.use(
+    (sql) => sql<{ database: string; checksum: string | null }[]>`
+      select database, schema_checksum as checksum
+      from _db_gateway_databases where platform = ${platform}
+    `,
+  )
+  const checksums = new Map(rows.map(({ database, checksum }) => [database, checksum]))
+  return entries.map((entry) => ({ ...entry, checksum: checksums.get(entry.database) ?? null }))
+}
+
+/** The newest first; at least one. */
+async function readReferences(
+  gateway: Gateway,
+  platform: string,
+  [first]: Entry[],
+): Promise<Reference[]> {
+  const templates = await gateway.catalog.use((sql) => readTemplateFacts(sql, platform))
+  if (templates.length > 0) return templates.map((one) => ({ ...one, kind: 'template' }))
+  const { database, checksum } = first!
+  try {
+    return await gateway.pools.use(database, async (sql) => [
+      { kind: 'main', checksum, digest: await readDigest(sql), facts: await readFacts(sql) },
+    ])
+  } catch (error) {
+    throw fromPostgres(error, database)
+  }
+}
+
+async function compareOne(
+  gateway: Gateway,
+  { database, checksum }: Entry,
+  references: Reference[],
+): Promise<Outcome> {
+  const reference = references.find((one) => one.checksum === checksum) ?? references[0]!
+  try {
+    const facts = await gateway.pools.use(database, async (sql) =>
+      (await readDigest(sql)) === reference.digest ? undefined : readFacts(sql),
+    )
+    return { database, reference, differences: facts ? compareFacts(reference.facts, facts) : [] }
+  } catch (error) {
+    const failure = fromPostgres(error, database)
+    if (failure instanceof GatewayError) return { database, error: failure }
+    throw failure
+  }
+}
+
+/** "997 alike, 2 lack index public.item_name, 1 cannot be reached". */
+function summaryOf(alike: number, groups: Group[], unreachable: number): string {
+  return [
+    `${alike} alike`,
+    ...groups.map(
+      ({ count, differences }) => `${count} ${describeDrift(differences, count === 1)}`,
+    ),
+    ...(unreachable > 0 ? [`${unreachable} cannot be reached`] : []),
+  ].join('; ')
+}

@@ -1,0 +1,84 @@
+import type { Sql } from '../../postgres/connection.ts'
+
+/** How many archives of a platform are remembered. */
+const MAX_ARCHIVES = 20
+
+/** Creates the table of what each /migrate has left to do, where it does not exist. */
+export async function prepareLeft(sql: Sql): Promise<void> {
+  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
+  await sql.unsafe(`
+    begin;
+    select pg_advisory_xact_lock(hashtext('_db_gateway_left'));
+    create table if not exists _db_gateway_left (
+      platform text not null,
+      archive_checksum text not null,
+      migrated_at timestamptz not null default now(),
+      -- databases that the last /migrate of the archive to all was for, and did not bring to it
+      databases text[] not null,
+      primary key (platform, archive_checksum)
+    );
+    commit;
+  `)
+}
+
+/**
+ * Writes down that a /migrate of the archive to these databases begins. It is written before the
+ * first of them, so that a gateway that is killed leaves what it has not done.
+ */
+export async function beginLeft(
+  sql: Sql,
+  platform: string,
+  checksum: string,
+  databases: string[],
+): Promise<void> {
+  await sql`
+    with old as (
+      delete from _db_gateway_left
+      where platform = ${platform} and archive_checksum in (
+        select archive_checksum from _db_gateway_left
+        where platform = ${platform} and archive_checksum <> ${checksum}
+        order by migrated_at desc
+        offset ${MAX_ARCHIVES - 1}
+      )
+    )
+    insert into _db_gateway_left (platform, archive_checksum, databases)
+    values (${platform}, ${checksum}, ${namesIn(sql, databases)})
+    on conflict (platform, archive_checksum)
+      do update set databases = excluded.databases, migrated_at = now()
+  `
+}
+
+/** Takes out the databases that have the archive now. */
+export async function reduceLeft(
+  sql: Sql,
+  platform: string,
+  checksum: string,
+  done: string[],
+): Promise<void> {
+  await sql`
+    update _db_gateway_left
+    set databases = array(select unnest(databases) except select unnest(${namesIn(sql, done)}))
+    where platform = ${platform} and archive_checksum = ${checksum}
+  `
+}
+
+/**
+ * The databases that the last /migrate of the archive did not bring to it; undefined where none is
+ * known.
+ */
+export async function readLeft(
+  sql: Sql,
+  platform: string,
+  checksum: string,
+): Promise<Set<string> | undefined> {
+  const [row] = await sql<{ databases: string[] }[]>`
+    select to_json(databases) as databases from _db_gateway_left
+    where platform = ${platform} and archive_checksum = ${checksum}
+  `
+  return row && new Set(row.databases)
+}
+
+/** As one parameter: an array of the driver would need the types of this server. */
+function namesIn(sql: Sql, names: string[]) {
+  return sql`array(select json_array_elements_text(${JSON.stringify(names)}::text::json))`
+}

@@ -1,0 +1,126 @@
+import { quoteIdentifier } from '../../names.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { answers, send } from '../../postgres/pipeline.ts'
+import { tableName } from '../changes.ts'
+import type { Loss } from './rows.ts'
+
+interface Named {
+  oid: string
+  schema: string
+  name: string
+  isForced: boolean
+}
+
+/** What the open transaction has done to the rows of a table so far. */
+export interface Trace extends Omit<Named, 'isForced'> {
+  /** The table has not a single page. */
+  isEmpty: boolean
+  /** It has none, or PostgreSQL's statistics know of no row in it. */
+  seemsEmpty: boolean
+  /** pg_class.relfilenode: TRUNCATE gives the table another one. */
+  file: string
+  inserted: number
+  deleted: number
+}
+
+/** The traces of tables, by oid; those that are no plain table have none. */
+export async function readTraces(sql: Sql, oids: string[]): Promise<Map<string, Trace>> {
+  const rows = await sql.unsafe<Trace[]>(
+    `select c.oid::text as oid, n.nspname as schema, c.relname as name,
+       pg_relation_size(c.oid) = 0 as "isEmpty",
+       pg_relation_size(c.oid) = 0 or pg_stat_get_live_tuples(c.oid) = 0 and c.reltuples <= 0
+         as "seemsEmpty",
+       c.relfilenode::text as file,
+       pg_stat_get_xact_tuples_inserted(c.oid)::float8 as inserted,
+       pg_stat_get_xact_tuples_deleted(c.oid)::float8 as deleted
+     from json_array_elements_text($1::text::json) as known (oid)
+     join pg_class c on c.oid = known.oid::oid and c.relkind = 'r'
+     join pg_namespace n on n.oid = c.relnamespace`,
+    [JSON.stringify(oids)],
+  )
+  return new Map(rows.map((row) => [row.oid, row]))
+}
+
+/**
+ * Keeps the tables empty that are, until the transaction ends: nobody else writes into them.
+ * @returns their oids
+ * @throws {PostgresError} 55P03 where a lock does not come within lock_timeout
+ */
+export async function lockEmpty(sql: Sql, traces: Map<string, Trace>): Promise<string[]> {
+  const candidates = [...traces.values()].filter(({ seemsEmpty }) => seemsEmpty)
+  const empty = await withoutRows(sql, oidsOf(candidates), 'as they are seen')
+  if (empty.size === 0) return []
+  const names = candidates.filter(({ oid }) => empty.has(oid)).map((one) => `only ${nameOf(one)}`)
+  await sql.unsafe(`lock table ${names.join(', ')} in share mode`)
+  return [...(await withoutRows(sql, [...empty], 'as they are seen'))]
+}
+
+function oidsOf(tables: { oid: string }[]): string[] {
+  return tables.map(({ oid }) => oid)
+}
+
+/**
+ * The tables that had rows at the time of `before`, lost some in this transaction, and have none
+ * now.
+ */
+export async function emptiedSince(sql: Sql, before: Map<string, Trace>): Promise<Loss[]> {
+  const traces = await readTraces(sql, [...before.keys()])
+  const suspects = [...traces.values()].flatMap((after) => {
+    const was = before.get(after.oid)!
+    const deleted = after.deleted - was.deleted - (after.inserted - was.inserted)
+    const isTruncated = after.file !== was.file && !was.isEmpty
+    return isTruncated || deleted > 0 ? [{ ...after, isTruncated, deleted }] : []
+  })
+  const empty = await withoutRows(sql, oidsOf(suspects), 'all')
+  return suspects
+    .filter(({ oid }) => empty.has(oid))
+    .map((one) => ({
+      oid: one.oid,
+      number: null,
+      table: tableName(one),
+      column: null,
+      change: one.isTruncated ? 'table_truncated' : 'rows_deleted',
+      class: 'data_loss',
+      from: null,
+      to: null,
+      rows: one.isTruncated ? null : one.deleted,
+      hasMore: false,
+    }))
+}
+
+/**
+ * Which of the tables and views are there and have no row; rows of partitions count. `all`: rows
+ * count too that forced row level security hides; otherwise such tables are left out.
+ */
+export async function withoutRows(
+  sql: Sql,
+  oids: string[],
+  rows: 'all' | 'as they are seen',
+): Promise<Set<string>> {
+  if (oids.length === 0) return new Set()
+  const found = await sql.unsafe<Named[]>(
+    `select c.oid::text as oid, n.nspname as schema, c.relname as name,
+       c.relrowsecurity and c.relforcerowsecurity as "isForced"
+     from json_array_elements_text($1::text::json) as known (oid)
+     join pg_class c on c.oid = known.oid::oid
+     join pg_namespace n on n.oid = c.relnamespace`,
+    [JSON.stringify(oids)],
+  )
+  const tables = found.filter(({ isForced }) => rows === 'all' || !isForced)
+  if (tables.length === 0) return new Set()
+  const force = (action: string) =>
+    tables
+      .filter(({ isForced }) => isForced)
+      .map((one) => send(sql.unsafe(`alter table ${nameOf(one)} ${action} row level security`)))
+  const asked = tables.map(
+    (one) => `select '${one.oid}' as oid where not exists (select from ${nameOf(one)})`,
+  )
+  const unforced = force('no force')
+  const empty = send(sql.unsafe<{ oid: string }[]>(asked.join(' union all ')))
+  await answers([...unforced, empty, ...force('force')])
+  return new Set((await empty).map(({ oid }) => oid))
+}
+
+function nameOf({ schema, name }: { schema: string; name: string }): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
+}

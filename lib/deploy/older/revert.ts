@@ -1,0 +1,40 @@
+import type { ArchiveLimits, SchemaArchive } from '../../archive/archive.ts'
+import { readRecentArchive } from '../../archive/recent.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Json } from '../../json/json.ts'
+import { nameOf } from '../../json/text.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { listArchives, readPacked } from '../../tenancy/archives.ts'
+
+const CHECKSUM = /^[0-9a-f]{64}$/
+
+/** @throws {GatewayError} invalid_request */
+export function parseChecksum(value: Json | undefined): string {
+  const text = value?.kind === 'string' ? nameOf(value) : ''
+  if (CHECKSUM.test(text)) return text
+  throw new GatewayError(
+    'invalid_request',
+    'checksum must be that of an archive: 64 hexadecimal digits, as /register answers it',
+  )
+}
+
+/**
+ * An archive that is kept. `use` runs work in the administrative database.
+ * @throws {GatewayError} not_found, with the checksums of those that are kept
+ */
+export async function findArchive(
+  use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>,
+  platform: string,
+  checksum: string,
+  limits: ArchiveLimits,
+): Promise<{ archive: SchemaArchive; packed: Uint8Array }> {
+  const packed = await use((sql) => readPacked(sql, platform, checksum))
+  if (packed) return { archive: await readRecentArchive(packed, limits), packed }
+  const archives = await use((sql) => listArchives(sql, platform))
+  const kept = archives.filter(({ size_bytes: size }) => size !== null)
+  throw new GatewayError(
+    'not_found',
+    `No archive ${checksum} of platform ${platform} is kept (KEPT_ARCHIVES)`,
+    { archives: kept.map((one) => one.checksum) },
+  )
+}

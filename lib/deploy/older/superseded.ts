@@ -1,0 +1,28 @@
+import type { Owner } from '../../names.ts'
+import { type DeployResult, unchangedResult } from '../result.ts'
+import type { Superseding } from './ledger.ts'
+
+/** The result of a register that changes nothing, since the archive is older than what is there. */
+export function supersededResult(
+  owner: Owner,
+  checksum: string,
+  { checksum: inPlace, deployedAt, functionsDeployed }: Superseding,
+): DeployResult {
+  const { platform, tenantId } = owner
+  const form = `-F platform=${platform}${tenantId === null ? '' : ` -F tenant_id=${tenantId}`}`
+  const body = JSON.stringify({ platform, tenant_id: tenantId ?? undefined, checksum })
+  return {
+    ...unchangedResult(functionsDeployed),
+    isSuperseded: true,
+    warnings: [
+      `The archive ${short(checksum)} was deployed here before, and ${short(inPlace)} has taken its place on ${deployedAt}: nothing was changed. ` +
+        `To go back to it: curl ${form} -F allow=older -F schema=@postgresql.tar.gz …/register. ` +
+        `${tenantId === null ? 'For all databases of the platform' : 'Or without the file'}: POST /admin/revert ${body}`,
+    ],
+  }
+}
+
+/** Enough of a checksum for people. */
+export function short(checksum: string): string {
+  return checksum.slice(0, 12)
+}

@@ -1,0 +1,240 @@
+import { parsePlPgSQLSync, parseSync, scanSync } from 'libpg-query'
+import { strings } from './names.ts'
+
+/** Expressions and the relations that they read. */
+export interface Evaluated {
+  /** Names of functions; of `current_timestamp` and the like, those that do the same. */
+  calls: string[]
+  /** Names of relations, without schemas. */
+  reads: string[]
+}
+
+/** What a file evaluates when it runs, as its syntax trees tell. */
+export interface FileValues extends Evaluated {
+  /** Relations that it writes rows to. */
+  writes: string[]
+  /** What is evaluated when rows are written to a relation: defaults, triggers. */
+  onWrite: ({ relation: string } & Evaluated)[]
+  /** What is evaluated when a relation is read: views, policies. */
+  onRead: ({ relation: string } & Evaluated)[]
+  /** What of it trees do not tell; null where they tell all. */
+  unknown: string | null
+}
+
+type Tree = Record<string, unknown>
+
+/** Statements that change catalogs and evaluate nothing, or what immutable functions make. */
+const CATALOG_ONLY = words(`
+  CreateFunctionStmt AlterFunctionStmt DefineStmt CreateEnumStmt AlterEnumStmt AlterDomainStmt
+  CompositeTypeStmt CreateRangeStmt AlterTypeStmt CreateSeqStmt AlterSeqStmt DropStmt
+  RenameStmt AlterObjectSchemaStmt AlterOwnerStmt AlterDefaultPrivilegesStmt CreateCastStmt
+  CreateOpClassStmt CreateOpFamilyStmt AlterOpFamilyStmt CreateExtensionStmt
+  AlterExtensionStmt AlterExtensionContentsStmt CreateStatsStmt AlterStatsStmt
+  CreateConversionStmt CreateFdwStmt AlterFdwStmt CreateForeignServerStmt
+  AlterForeignServerStmt CreateUserMappingStmt CreateEventTrigStmt AlterEventTrigStmt
+  CreateTransformStmt CreateAmStmt CreatePublicationStmt AlterPublicationStmt ReindexStmt
+  VacuumStmt ClusterStmt CreatePLangStmt AlterObjectDependsStmt AlterOperatorStmt
+  AlterTSDictionaryStmt AlterTSConfigurationStmt AlterCollationStmt IndexStmt TruncateStmt
+  LockStmt VariableSetStmt VariableShowStmt ConstraintsSetStmt DropOwnedStmt
+`)
+
+/** Statements that are evaluated whole. */
+const EVALUATED = new Set([
+  'SelectStmt',
+  'InsertStmt',
+  'UpdateStmt',
+  'DeleteStmt',
+  'MergeStmt',
+  'CreateTableAsStmt',
+  'RefreshMatViewStmt',
+  'CreateDomainStmt',
+])
+
+const WRITING = new Set(['InsertStmt', 'UpdateStmt', 'MergeStmt'])
+
+/** Of what is shared by all databases, a copy has nothing. */
+const SHARED = new Set([
+  'OBJECT_DATABASE',
+  'OBJECT_ROLE',
+  'OBJECT_TABLESPACE',
+  'OBJECT_PARAMETER_ACL',
+])
+
+function words(text: string): Set<string> {
+  return new Set(text.trim().split(/\s+/))
+}
+
+/** Reads a file. The parser has to be loaded. */
+export function valuesOf(text: string): FileValues {
+  const values: FileValues = {
+    calls: [],
+    reads: [],
+    writes: [],
+    onWrite: [],
+    onRead: [],
+    unknown: null,
+  }
+  try {
+    noteText(text, values)
+  } catch (error) {
+    values.unknown = `a statement that the parser does not read (${(error as Error).message})`
+  }
+  return values
+}
+
+function noteText(text: string, values: FileValues): void {
+  const bytes = Buffer.from(text)
+  for (const { stmt, stmt_location = 0, stmt_len } of parseSync(text).stmts ?? []) {
+    const end = stmt_len ? stmt_location + stmt_len : bytes.length
+    const own = () => bytes.toString('utf8', stmt_location, end)
+    for (const [kind, node] of Object.entries(stmt ?? {})) {
+      noteStatement(kind, node as Tree, own, values)
+    }
+  }
+}
+
+type Note = (node: Tree, values: FileValues, text: () => string) => void
+
+const noteShared: Note = ({ objtype }, values) => {
+  if (SHARED.has(objtype as string)) values.unknown ??= 'a statement about the database itself'
+}
+
+const notePolicy: Note = ({ table, qual, with_check }, values) =>
+  addFor(values.onRead, table as Tree, evaluatedBy([qual, with_check]))
+
+/** The other statements that trees tell all about. */
+const NOTES: Record<string, Note> = {
+  CreateStmt: noteTable,
+  CreateForeignTableStmt: ({ base }, values) => noteTable(base as Tree, values),
+  AlterTableStmt: ({ relation, cmds }, values) =>
+    addFor(values.onWrite, relation as Tree, callsOf(cmds)),
+  CreateTrigStmt: ({ relation, funcname, whenClause }, values) =>
+    addFor(values.onWrite, relation as Tree, callsOf([{ funcname }, whenClause])),
+  ViewStmt: ({ view, query }, values) => {
+    addFor(values.onRead, view as Tree, evaluatedBy(query))
+    // Rows that are written to a view go to its tables.
+    addFor(values.onWrite, view as Tree, evaluatedBy(query))
+  },
+  CreatePolicyStmt: notePolicy,
+  AlterPolicyStmt: notePolicy,
+  CreateSchemaStmt: ({ schemaElts }, values, text) => {
+    for (const element of (schemaElts as Tree[] | undefined) ?? []) {
+      for (const [kind, one] of Object.entries(element)) {
+        noteStatement(kind, one as Tree, text, values)
+      }
+    }
+  },
+  CommentStmt: noteShared,
+  SecLabelStmt: noteShared,
+  GrantStmt: noteShared,
+  DoStmt: (_, values, text) => noteDo(text(), values),
+}
+
+function noteStatement(kind: string, node: Tree, text: () => string, values: FileValues): void {
+  if (CATALOG_ONLY.has(kind)) return
+  if (EVALUATED.has(kind)) {
+    note({ [kind]: node }, values, values.writes)
+    const into = (node.into as Tree | undefined)?.rel as Tree | undefined
+    if (kind === 'CreateTableAsStmt') addFor(values.onRead, into, evaluatedBy(node.query))
+  } else if (NOTES[kind]) NOTES[kind](node, values, text)
+  else values.unknown ??= `a statement of another kind (${kind.replace(/Stmt$/, '')})`
+}
+
+/** Defaults are evaluated when rows come; the bounds of a partition at once. */
+function noteTable(node: Tree, values: FileValues): void {
+  const { relation, partbound, tableElts } = node as {
+    relation: Tree
+    partbound: unknown
+    tableElts: unknown
+  }
+  note(partbound, values)
+  const defaults: unknown[] = []
+  visit(tableElts, (key, value) => {
+    if (key === 'Constraint' && value.contype === 'CONSTR_DEFAULT') defaults.push(value.raw_expr)
+  })
+  addFor(values.onWrite, relation, callsOf(defaults))
+}
+
+function addFor(to: FileValues['onRead'], relation: Tree | undefined, evaluated: Evaluated): void {
+  if (evaluated.calls.length + evaluated.reads.length === 0) return
+  to.push({ relation: String(relation?.relname), ...evaluated })
+}
+
+function evaluatedBy(tree: unknown): Evaluated {
+  const evaluated: Evaluated = { calls: [], reads: [] }
+  note(tree, evaluated)
+  return evaluated
+}
+
+/** Of what reads only the row itself; a relation that it names is the other end of a foreign key. */
+function callsOf(tree: unknown): Evaluated {
+  return { ...evaluatedBy(tree), reads: [] }
+}
+
+const NOW = /^\s*(?:now|today|tomorrow|yesterday)(?:\s+[\d:.]+)?\s*$/i
+
+/** Notes what a tree calls and reads, and with `writes` where it writes to. */
+function note(tree: unknown, to: Evaluated, writes?: string[]): void {
+  visit(tree, (key, value) => {
+    const { funcname, relname, op, sval } = value
+    if (Array.isArray(funcname)) to.calls.push(strings(funcname).at(-1) ?? '')
+    if (key === 'SQLValueFunction') to.calls.push(...likeFunction(op as string))
+    if (typeof relname === 'string') to.reads.push(relname)
+    // As a date it is another one each day, and trees do not tell whether it is one.
+    if (key === 'sval' && typeof sval === 'string' && NOW.test(sval)) to.calls.push('now')
+    const { relation } = value as { relation?: { relname?: string } }
+    if (writes && WRITING.has(key) && relation?.relname) writes.push(relation.relname)
+  })
+}
+
+/** Which function does what a key word does. */
+function likeFunction(op: string): string[] {
+  if (op === 'SVFOP_CURRENT_CATALOG') return ['current_database']
+  return /DATE|TIME/.test(op) ? ['now'] : []
+}
+
+function visit(tree: unknown, look: (key: string, value: Tree) => void, key = ''): void {
+  if (Array.isArray(tree)) {
+    for (const one of tree) visit(one, look, key)
+  } else if (typeof tree === 'object' && tree !== null) {
+    look(key, tree as Tree)
+    for (const [name, value] of Object.entries(tree)) visit(value, look, name)
+  }
+}
+
+/** RawParseMode (source, parser.h): a statement; all else are expressions and assignments. */
+const STATEMENT = 0
+
+/** A DO block in PL/pgSQL without dynamic SQL is as clear as its statements. */
+function noteDo(text: string, values: FileValues): void {
+  const { body, language } = doOptions(text)
+  if (language !== 'plpgsql') values.unknown ??= `a block in ${language}`
+  const block = parsePlPgSQLSync(text) as unknown
+  let isDynamic = false
+  visit(block, (key, value) => {
+    if (/^PLpgSQL_stmt_dyn/.test(key) || 'dynquery' in value) isDynamic = true
+    const { query, parseMode = STATEMENT } = value as { query?: string; parseMode?: number }
+    if (key === 'PLpgSQL_expr' && query !== undefined && parseMode === STATEMENT) {
+      noteText(query, values)
+    }
+  })
+  if (isDynamic) values.unknown ??= 'dynamic SQL'
+  const { tokens } = scanSync(body)
+  for (const [i, { text }] of tokens.entries()) {
+    if (tokens[i + 1]?.text === '(') values.calls.push(text.toLowerCase().replaceAll('"', ''))
+    if (/^(?:current_(?:date|time|timestamp)|localtime(?:stamp)?)$/i.test(text))
+      values.calls.push('now')
+    if (/^current_catalog$/i.test(text)) values.calls.push('current_database')
+    if (NOW.test(text.replace(/^'(.*)'$/s, '$1'))) values.calls.push('now')
+  }
+}
+
+/** What stands in the quotes of a DO, and in which language. */
+function doOptions(text: string): { body: string; language: string } {
+  const options = { as: '', language: 'plpgsql' }
+  visit(parseSync(text).stmts?.[0], (key, { defname, arg }) => {
+    if (key !== 'DefElem' || (defname !== 'as' && defname !== 'language')) return
+    options[defname] = strings([arg] as Parameters<typeof strings>[0]).join('')
+  })
+  return { body: options.as, language: options.language.toLowerCase() }
+}

@@ -1,0 +1,172 @@
+import { type Node, parsePlPgSQLSync, parseSync } from 'libpg-query'
+import { strings } from './names.ts'
+import { type Risk, risksOf } from './risks.ts'
+
+/**
+ * What runs behind a statement: the block of a DO, or the functions that it calls. Whether a part
+ * of it runs is not known before.
+ */
+export interface Hidden {
+  risks: Risk[]
+  /** It runs a text that it puts together, or cannot be read: it may do anything. */
+  runsText: boolean
+  /** Names, without schema, of the functions that it calls. */
+  calls: string[]
+}
+
+type Tree = Record<string, unknown>
+
+/** Functions of PostgreSQL that scripts call for their effect; none of them loses rows. */
+const HARMLESS = new Set(['set_config', 'setval', 'nextval', 'pg_sleep', 'pg_notify', 'now'])
+
+/** Undefined where a statement runs nothing for its effect but itself. */
+export function hiddenIn(node: Node): Hidden | undefined {
+  if ('DoStmt' in node) {
+    const options = optionsOf(node.DoStmt.args)
+    const language = options.get('language') ?? 'plpgsql'
+    const body = options.get('as') ?? ''
+    return language === 'plpgsql' ? readPlPgSQL(`do ${literal(body)}`) : readNothing()
+  }
+  const isCall = 'CallStmt' in node
+  if (!isCall && !isBareSelect(node)) return undefined
+  const calls = callsIn(node as Tree)
+  return calls.length > 0 ? { risks: [], runsText: false, calls } : undefined
+}
+
+/** What a function does; `definition` is its CREATE FUNCTION. The parser has to be loaded. */
+export function hiddenInRoutine(definition: string): Hidden {
+  try {
+    const node = parseSync(definition).stmts?.[0]?.stmt
+    if (!node || !('CreateFunctionStmt' in node)) return readNothing()
+    const { options, sql_body } = node.CreateFunctionStmt
+    const found = optionsOf(options)
+    if (found.get('language') === 'plpgsql') return readPlPgSQL(definition)
+    if (sql_body) return readNodes(nodesIn(sql_body as Tree))
+    return found.get('language') === 'sql' ? readSql(found.get('as') ?? '') : readNothing()
+  } catch {
+    return readNothing()
+  }
+}
+
+function readNothing(): Hidden {
+  return { risks: [], runsText: true, calls: [] }
+}
+
+function readPlPgSQL(text: string): Hidden {
+  try {
+    return merged(expressionsIn(parsePlPgSQLSync(text) as unknown as Tree).map(readExpression))
+  } catch {
+    return readNothing()
+  }
+}
+
+function readSql(text: string): Hidden {
+  return readNodes((parseSync(text).stmts ?? []).flatMap(({ stmt }) => stmt ?? []))
+}
+
+function readNodes(nodes: Node[]): Hidden {
+  return merged(
+    nodes.map((node) => {
+      const inner = 'DoStmt' in node ? hiddenIn(node) : undefined
+      const own = { risks: risksOf(node), runsText: false, calls: callsIn(node as Tree) }
+      return inner ? merged([own, inner]) : own
+    }),
+  )
+}
+
+interface Expression {
+  query: string
+  /** RawParseMode (source, parser.h): 0 a statement, 2 an expression, 3 and more an assignment. */
+  parseMode: number
+  isText: boolean
+}
+
+function readExpression({ query, parseMode, isText }: Expression): Hidden {
+  if (parseMode === 0) return readSql(query)
+  const value = parseMode === 2 ? query : query.slice(query.indexOf('=') + 1)
+  const node = parseSync(`select ${value}`).stmts?.[0]?.stmt
+  if (!node) return readNothing()
+  const calls = callsIn(node as unknown as Tree)
+  if (!isText) return { risks: [], runsText: false, calls }
+  const text = constantOf(node)
+  return text === undefined ? { risks: [], runsText: true, calls } : readSql(text)
+}
+
+/** All expressions of a PL/pgSQL tree; `isText` are those whose value is run. */
+function expressionsIn(tree: unknown, isText = false): Expression[] {
+  if (Array.isArray(tree)) return tree.flatMap((one) => expressionsIn(one, isText))
+  if (typeof tree !== 'object' || tree === null) return []
+  return Object.entries(tree).flatMap(([key, value]) => {
+    if (key !== 'PLpgSQL_expr') {
+      const isRun = key === 'dynquery' || (key === 'query' && isDynamic(tree as Tree))
+      return expressionsIn(value, isRun)
+    }
+    const { query = '', parseMode = 0 } = value as Partial<Expression>
+    return [{ query, parseMode, isText }]
+  })
+}
+
+/** Among the statements with a `query`, those that run it have no variables in it. */
+function isDynamic(statement: Tree): boolean {
+  const { query } = statement as { query?: { PLpgSQL_expr?: { parseMode?: number } } }
+  return query?.PLpgSQL_expr?.parseMode === 2
+}
+
+function constantOf(node: Node): string | undefined {
+  if (!('SelectStmt' in node)) return undefined
+  const [target] = node.SelectStmt.targetList ?? []
+  const value = target && 'ResTarget' in target ? target.ResTarget.val : undefined
+  return value && 'A_Const' in value ? value.A_Const.sval?.sval : undefined
+}
+
+/** SELECT of nothing but functions. */
+function isBareSelect(node: Node): boolean {
+  if (!('SelectStmt' in node)) return false
+  const { fromClause = [], op } = node.SelectStmt
+  return op === 'SETOP_NONE' && fromClause.every((one) => 'RangeFunction' in one)
+}
+
+function callsIn(tree: unknown): string[] {
+  if (Array.isArray(tree)) return tree.flatMap(callsIn)
+  if (typeof tree !== 'object' || tree === null) return []
+  return Object.entries(tree).flatMap(([key, value]) => {
+    const inner = callsIn(value)
+    if (key !== 'FuncCall' && key !== 'funccall') return inner
+    const names = strings((value as { funcname?: Node[] }).funcname)
+    const name = names.at(-1) ?? ''
+    const isOwn = names.length > 1 && names[0] === 'pg_catalog'
+    return isOwn || HARMLESS.has(name) ? inner : [name, ...inner]
+  })
+}
+
+/** The statements of a body in BEGIN ATOMIC. */
+function nodesIn(tree: unknown): Node[] {
+  if (Array.isArray(tree)) return tree.flatMap(nodesIn)
+  if (typeof tree !== 'object' || tree === null) return []
+  if ('List' in tree) return nodesIn((tree.List as { items?: unknown }).items)
+  return [tree as Node]
+}
+
+function merged(parts: Hidden[]): Hidden {
+  return {
+    risks: parts.flatMap(({ risks }) => risks),
+    runsText: parts.some(({ runsText }) => runsText),
+    calls: [...new Set(parts.flatMap(({ calls }) => calls))],
+  }
+}
+
+function optionsOf(args: Node[] | undefined): Map<string, string> {
+  return new Map(
+    (args ?? []).flatMap((one): [string, string][] => {
+      if (!('DefElem' in one)) return []
+      const { defname = '', arg } = one.DefElem
+      const texts = arg && 'List' in arg ? strings(arg.List.items) : strings(arg ? [arg] : [])
+      return [[defname, texts[0] ?? '']]
+    }),
+  )
+}
+
+/** A text as SQL writes it, whatever is in it. */
+function literal(text: string): string {
+  return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
+}

@@ -1,0 +1,195 @@
+import type { SchemaArchive } from '../../archive/archive.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Gateway } from '../../gateway.ts'
+import { type Owner, quoteIdentifier } from '../../names.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { createDatabase, dropDatabase, withDatabaseLock } from '../database.ts'
+import { deploy } from '../deploy.ts'
+import { readDigest, readFacts } from '../drift/facts.ts'
+import { installUntrusted } from '../extensions.ts'
+import { asGateway, handOver } from '../handover.ts'
+import type { DeployOrigin, DeployResult } from '../result.ts'
+import { leaseForDeploy } from '../role-lease.ts'
+import { TimeLimit } from '../time-limit.ts'
+import { findGenerated } from './generated.ts'
+import { mergeResults } from './merge-results.ts'
+import { baseOf, templateName } from './names.ts'
+import { dropSuperfluous } from './superfluous.ts'
+import {
+  beginTemplate,
+  forgetTemplate,
+  readAlike,
+  readTemplate,
+  saveTemplate,
+  type Template,
+  type TemplateFacts,
+} from './table.ts'
+
+/** What a template is made of. */
+export interface TemplateRequest {
+  platform: string
+  archive: SchemaArchive
+  origin: DeployOrigin
+}
+
+/**
+ * The template of a platform's archive; one that does not exist is built. Gateways take turns. What
+ * is left of one that was killed while it built is dropped first.
+ * @param again also where it has failed before
+ * @throws {GatewayError} where that has nothing to do with the archive's files: pool_exhausted,
+ *   connection_failed, query_timeout, …
+ */
+export async function buildTemplate(
+  gateway: Gateway,
+  request: TemplateRequest,
+  again: boolean,
+): Promise<Template> {
+  const { platform, archive } = request
+  const database = templateName(gateway.server.database, platform, archive.checksum)
+  return gateway.deploys.run(database, () =>
+    withDatabaseLock(gateway, database, async (admin) => {
+      const known = await readTemplate(admin, database)
+      if (known?.state === 'ready' || (known?.state === 'failed' && !again)) return known
+      await dropSuperfluous(gateway, admin, platform, database)
+      await beginTemplate(admin, {
+        database,
+        platform,
+        checksum: archive.checksum,
+        base: baseOf(archive),
+      })
+      return build(gateway, admin, database, request)
+    }),
+  )
+}
+
+async function build(
+  gateway: Gateway,
+  admin: Sql,
+  database: string,
+  request: TemplateRequest,
+): Promise<Template> {
+  const { platform, archive } = request
+  const base = baseOf(archive)
+  const template: Template = {
+    database,
+    platform,
+    checksum: archive.checksum,
+    base,
+    state: 'ready',
+    generates: null,
+    failure: null,
+    result: null,
+  }
+  try {
+    const alike = await readAlike(admin, platform, base)
+    template.result =
+      (alike && (await updateCopy(gateway, admin, database, request, alike))) ??
+      (await runFiles(gateway, admin, database, request, null))
+    const facts = await examine(gateway, database, template, archive)
+    await keepForGateway(gateway, admin, database)
+    await saveTemplate(admin, template, facts)
+    return template
+  } catch (error) {
+    await dropDatabase(gateway, admin, database)
+    if (!isAboutFiles(error)) {
+      await forgetTemplate(admin, database)
+      throw error
+    }
+    const { code, message, details } = error
+    const { database: _, ...rest } = details
+    const failed: Template = {
+      ...template,
+      state: 'failed',
+      failure: { code, message, details: rest },
+      result: null,
+    }
+    await saveTemplate(admin, failed)
+    return failed
+  }
+}
+
+/**
+ * Brings a copy of another template up to date, which has the same files but for code. Undefined
+ * where that does not work; there is no copy then.
+ */
+async function updateCopy(
+  gateway: Gateway,
+  admin: Sql,
+  database: string,
+  request: TemplateRequest,
+  from: Template,
+): Promise<DeployResult | undefined> {
+  try {
+    const result = await runFiles(gateway, admin, database, request, from.database)
+    return mergeResults(from.result!, result)
+  } catch {
+    await dropDatabase(gateway, admin, database)
+    return undefined
+  }
+}
+
+/** Makes the database and deploys the archive to it, as any deploy does: as the platform's role. */
+async function runFiles(
+  gateway: Gateway,
+  admin: Sql,
+  database: string,
+  { platform, archive, origin }: TemplateRequest,
+  from: string | null,
+): Promise<DeployResult> {
+  // It is in the way where a gateway was killed.
+  await dropDatabase(gateway, admin, database)
+  await createDatabase(admin, database, from ?? gateway.config.baseTemplate)
+  const owner: Owner = { platform, tenantId: null, database }
+  await handOver(gateway, admin, owner)
+  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
+  try {
+    await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
+    const result = await deploy(lease.sql, {
+      database,
+      ledgerKey,
+      archive,
+      flags: { allow: new Set(), repair: false, retry: false, dryRun: false, strict: false },
+      isNew: true,
+      lockTimeoutMs: gateway.config.lockTimeoutMs,
+      limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
+      origin,
+      // No call has a session in it.
+      retire: async () => {},
+    })
+    await lease.sql.unsafe('reset all; reset role')
+    result.functions = await gateway.calls.functions.learn(lease.sql, database)
+    return result
+  } finally {
+    gateway.calls.forget(database)
+    // A session that is still there would be in the way of copies.
+    await lease.discard()
+    await gateway.pools.closeDatabase(database)
+  }
+}
+
+/** Reads what drift compares with, and whether new databases may be copies. */
+async function examine(
+  gateway: Gateway,
+  database: string,
+  template: Template,
+  archive: SchemaArchive,
+): Promise<Pick<TemplateFacts, 'digest' | 'facts'>> {
+  return asGateway(gateway, database, async (sql) => {
+    template.generates = (await findGenerated(sql, archive)) ?? null
+    return { digest: await readDigest(sql), facts: await readFacts(sql) }
+  })
+}
+
+/** Nobody else connects from now on, so that it can be copied at any time. */
+async function keepForGateway(gateway: Gateway, admin: Sql, database: string): Promise<void> {
+  const name = quoteIdentifier(database)
+  await admin.unsafe(`
+    alter database ${name} owner to current_user;
+    revoke all on database ${name} from public
+  `)
+  await gateway.pools.closeDatabase(database)
+}
+
+function isAboutFiles(error: unknown): error is GatewayError {
+  return error instanceof GatewayError && error.status < 500 && error.details.file !== undefined
+}

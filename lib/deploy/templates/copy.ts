@@ -1,0 +1,190 @@
+import type { SchemaArchive } from '../../archive/archive.ts'
+import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
+import { describeOwner } from '../../catalog.ts'
+import type { Gateway } from '../../gateway.ts'
+import { databaseName, type Owner, quoteIdentifier } from '../../names.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
+import { dropDatabase } from '../database.ts'
+import { handOver } from '../handover.ts'
+import type { DeployOrigin, DeployResult } from '../result.ts'
+import { templateName } from './names.ts'
+import { markUnfinished, readTemplate } from './table.ts'
+
+/** What the owner's database is made of. */
+export interface CopyRequest {
+  owner: Owner
+  archive: SchemaArchive
+  origin: DeployOrigin
+}
+
+const INVALID_CATALOG_NAME = '3D000'
+
+/** A database that was made from a template. */
+export interface Copied {
+  /** What the deploy did that made the template. */
+  result: DeployResult
+  role: string | null
+}
+
+/**
+ * Makes the owner's database, which does not exist, as a copy of the archive's template. Undefined
+ * where that cannot be (there is no template, it is in use, files have to make values for each
+ * database) or did not work: nothing is left then. `admin` is a connection to the administrative
+ * database.
+ */
+export async function copyTemplate(
+  gateway: Gateway,
+  admin: Sql,
+  { owner, archive, origin }: CopyRequest,
+): Promise<Copied | undefined> {
+  if (!gateway.config.templates) return undefined
+  const from = templateName(gateway.server.database, owner.platform, archive.checksum)
+  const template = await readTemplate(admin, from)
+  if (template?.state !== 'ready') {
+    gateway.templates.unsettle(from)
+    return undefined
+  }
+  if (template.generates !== null) return undefined
+  if (await isInUse(admin, from)) return undefined
+  const started = performance.now()
+  const database = databaseName(owner)
+  try {
+    await createCopy(admin, database, from, gateway.roles.roleOf(owner.platform))
+    const hasSettings = await copySettings(admin, from, database)
+    let version = ''
+    const role = await handOver(gateway, admin, owner, async (sql) => {
+      await writeDeployment(sql, origin, started)
+      const [row] = await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION)
+      version = row!.version
+    })
+    const { functions } = template.result!
+    // A setting may be for the platform's role alone.
+    const known = functions && !hasSettings ? { digest: functions.digest, version } : undefined
+    const result = { ...template.result!, functions: known }
+    const executionTimeMs = Math.round(performance.now() - started)
+    const { checksum } = archive
+    await gateway.deployments.record({
+      owner,
+      archiveChecksum: checksum,
+      origin,
+      isNew: true,
+      result,
+      executionTimeMs,
+    })
+    gateway.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
+      platform: owner.platform,
+      tenant_id: owner.tenantId,
+      database,
+      checksum,
+      ms: executionTimeMs,
+      request_id: origin.requestId,
+      address: origin.address,
+    })
+    gateway.calls.forget(database)
+    gateway.replicas?.catchUp(database)
+    return { result, role }
+  } catch (error) {
+    gateway.log.warn(`${database} could not be copied from a template; the files run instead`, {
+      cause: (error as Error).message,
+      request_id: origin.requestId,
+    })
+    await dropDatabase(gateway, admin, database)
+    if (isPostgresError(error) && error.code === INVALID_CATALOG_NAME) {
+      // Somebody has dropped it: it is built anew.
+      await markUnfinished(admin, from)
+      gateway.templates.unsettle(from)
+    }
+    return undefined
+  }
+}
+
+/** `create database` would wait for its end for 5 s, and fail then. */
+async function isInUse(admin: Sql, database: string): Promise<boolean> {
+  const rows = await admin`
+    select from pg_stat_activity where datname = ${database} and backend_type = 'client backend'
+  `
+  return rows.length > 0
+}
+
+/** WAL_LOG, the default, was the quickest in every measurement, a file system that clones included. */
+async function createCopy(
+  admin: Sql,
+  database: string,
+  from: string,
+  role: string | null,
+): Promise<void> {
+  const owner = role === null ? '' : ` owner ${quoteIdentifier(role)}`
+  await admin.unsafe(
+    `create database ${quoteIdentifier(database)}${owner} template ${quoteIdentifier(from)}`,
+  )
+}
+
+/**
+ * What ALTER DATABASE … SET and ALTER ROLE … IN DATABASE have set for one database, for another, as
+ * `create database` does not.
+ * @returns whether there was something
+ */
+async function copySettings(admin: Sql, from: string, to: string): Promise<boolean> {
+  const rows = await admin<{ role: string | null; setting: string }[]>`
+    select r.rolname as role, unnest(s.setconfig) as setting
+    from pg_db_role_setting s
+    join pg_database d on d.oid = s.setdatabase
+    left join pg_roles r on r.oid = s.setrole
+    where d.datname = ${from}
+  `
+  const database = quoteIdentifier(to)
+  const statements = rows.map(({ role, setting }) => {
+    const what =
+      role === null
+        ? `database ${database}`
+        : `role ${quoteIdentifier(role)} in database ${database}`
+    return `alter ${what} set ${settingSql(setting)}`
+  })
+  if (statements.length > 0) await admin.unsafe(statements.join(';'))
+  return statements.length > 0
+}
+
+/** Settings whose value PostgreSQL keeps as a list of identifiers (source, GUC_LIST_QUOTE). */
+const LISTS = /^(?:search_path|temp_tablespaces|(?:local|session|shared)_preload_libraries)$/i
+
+/** `name=value`, as the catalog has it, for SET. */
+export function settingSql(setting: string): string {
+  const at = setting.indexOf('=')
+  const name = setting.slice(0, at)
+  const value = setting.slice(at + 1)
+  const parts = LISTS.test(name)
+    ? [...value.matchAll(/"((?:[^"]|"")*)"|[^,\s]+/g)].map(([word, quoted]) =>
+        quoted === undefined ? word : quoted.replaceAll('""', '"'),
+      )
+    : [value]
+  const literals = (parts.length > 0 ? parts : ['']).map(quoteLiteral)
+  return `${name.split('.').map(quoteIdentifier).join('.')} to ${literals.join(', ')}`
+}
+
+function quoteLiteral(text: string): string {
+  return `E'${text.replace(/[\\']/g, '\\$&')}'`
+}
+
+/** The copy's ledger says of its deploy when it was, and who asked for it. */
+async function writeDeployment(
+  sql: Sql,
+  { requestId, address }: DeployOrigin,
+  started: number,
+): Promise<void> {
+  await sql`
+    with last as (
+      select max(id) as id from public._db_gateway_deployments where status = 'completed'
+    ),
+    others as (
+      delete from public._db_gateway_deployments d using last where d.id <> last.id
+    ),
+    own as (
+      update public._db_gateway_deployments d
+      set deployed_at = now(), request_id = ${requestId}, address = ${address},
+        execution_time_ms = ${Math.round(performance.now() - started)}
+      from last where d.id = last.id
+    )
+    update public._db_gateway_migrations set applied_at = now()
+  `
+}

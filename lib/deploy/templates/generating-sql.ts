@@ -1,0 +1,92 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
+
+/** VOLATILE, and yet the same in each database that the same statements have made. */
+const REPEATABLE = ['nextval', 'setval', 'currval', 'lastval', 'set_config']
+
+/** STABLE functions of PostgreSQL's own that give another value each time, or in each database. */
+const PASSING = `
+  now transaction_timestamp statement_timestamp age current_database current_catalog
+  current_query txid_current txid_current_if_assigned txid_current_snapshot pg_current_xact_id
+  pg_current_xact_id_if_assigned pg_current_snapshot pg_backend_pid pg_postmaster_start_time
+  pg_conf_load_time inet_client_addr inet_client_port inet_server_addr inet_server_port
+  pg_database_size current_setting pg_my_temp_schema
+`.match(/\w+/g)!
+
+/** A default (`text`) or a trigger's function of a relation. */
+export interface StoredExpression {
+  relation: string
+  text: string | null
+  routine: string | null
+}
+
+/**
+ * Defaults and triggers of the relations of these names, and of all that have rows, as they are now;
+ * of domains that their columns have, too.
+ */
+export async function readStoredExpressions(
+  sql: Sql,
+  written: string[],
+): Promise<StoredExpression[]> {
+  return sql<StoredExpression[]>`
+    with relation as (
+      select c.oid, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where c.relkind in ('r', 'p', 'v', 'f') and c.oid >= ${FIRST_NORMAL_OID}
+        and n.nspname !~ '^(pg_|_db_gateway$)' and c.relname !~ '^_db_gateway_'
+        and not exists (
+          select from pg_depend d
+          where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
+        )
+        and (pg_relation_size(c.oid) > 0
+          or c.relname in (select json_array_elements_text(${JSON.stringify(written)}::text::json)))
+    )
+    select r.relname as relation, pg_get_expr(d.adbin, d.adrelid) as text, null as routine
+    from relation r join pg_attrdef d on d.adrelid = r.oid
+    union all
+    select r.relname, t.typdefault, null
+    from relation r
+    join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type t on t.oid = a.atttypid
+    where t.typtype = 'd' and t.typdefaultbin is not null
+    union all
+    select r.relname, null, p.proname
+    from relation r
+    join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal
+    join pg_proc p on p.oid = t.tgfoid
+  `
+}
+
+/**
+ * The first of the names that a function has which makes values: PostgreSQL's own and extensions' that
+ * are VOLATILE or tell the time; of the platform's, all that are not IMMUTABLE. Also one that an
+ * operator or a cast of the platform's own calls.
+ */
+export async function findGenerating(sql: Sql, names: string[]): Promise<string | undefined> {
+  const [row] = await sql<{ name: string }[]>`
+    with routine as (
+      select p.oid, p.proname as name, p.provolatile as volatility,
+        p.oid < ${FIRST_NORMAL_OID} or exists (
+          select from pg_depend d
+          where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'
+        ) as is_known
+      from pg_proc p
+    )
+    select name from routine
+    where (
+        name in (select json_array_elements_text(${JSON.stringify(names)}::text::json))
+        or oid in (select oprcode from pg_operator where oid >= ${FIRST_NORMAL_OID})
+        or oid in (select castfunc from pg_cast where oid >= ${FIRST_NORMAL_OID})
+      )
+      and case
+        when not is_known then volatility <> 'i'
+        when volatility = 'v'
+        then name not in (select json_array_elements_text(${JSON.stringify(REPEATABLE)}::text::json))
+        when volatility = 's'
+        then name in (select json_array_elements_text(${JSON.stringify(PASSING)}::text::json))
+        else false
+      end
+    order by name
+    limit 1
+  `
+  return row?.name
+}

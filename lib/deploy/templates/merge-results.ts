@@ -1,0 +1,35 @@
+import type { DeployResult } from '../result.ts'
+
+/**
+ * What a deploy would have done that makes all at once what two deploys made one after the other, of
+ * which the second one changed code alone.
+ */
+export function mergeResults(first: DeployResult, second: DeployResult): DeployResult {
+  return {
+    ...second,
+    isUnchanged: false,
+    migrationsApplied: first.migrationsApplied,
+    typesChanged: first.typesChanged,
+    tablesCreated: first.tablesCreated,
+    differences: second.differences ?? first.differences,
+    functionsCreated: merged(
+      first.functionsCreated,
+      second.functionsCreated,
+      second.functionsDropped,
+    ),
+    functionsReplaced: first.functionsReplaced,
+    functionsDropped: [],
+    viewsChanged: merged(first.viewsChanged, second.viewsChanged, second.viewsDropped),
+    viewsDropped: [],
+    seedersApplied: first.seedersApplied,
+    tableChanges: [],
+    warnings: [...new Set([...first.warnings, ...second.warnings])],
+  }
+}
+
+function merged(first: string[], second: string[], gone: string[]): string[] {
+  const names = new Set(first)
+  for (const name of gone) names.delete(name)
+  for (const name of second) names.add(name)
+  return [...names]
+}

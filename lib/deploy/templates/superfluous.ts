@@ -1,0 +1,34 @@
+import type { Gateway } from '../../gateway.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { dropDatabase } from '../database.ts'
+import { findSuperfluous, forgetTemplate, markUnfinished } from './table.ts'
+
+/**
+ * Drops the templates of a platform that are not to stay, but for those that a gateway works on at
+ * this moment, and but for `except`. `admin` is a connection to the administrative database.
+ */
+export async function dropSuperfluous(
+  gateway: Gateway,
+  admin: Sql,
+  platform: string,
+  except?: string,
+): Promise<void> {
+  for (const database of await findSuperfluous(admin, platform)) {
+    if (database === except) continue
+    const key = [`hashtext('_db_gateway_database')`, 'hashtext($1)'].join(', ')
+    const [row] = await admin.unsafe<{ locked: boolean }[]>(
+      `select pg_try_advisory_lock(${key}) as locked`,
+      [database],
+    )
+    if (!row!.locked) continue
+    try {
+      // Killed from here on, it is dropped the next time.
+      await markUnfinished(admin, database)
+      gateway.templates.unsettle(database)
+      await dropDatabase(gateway, admin, database)
+      await forgetTemplate(admin, database)
+    } finally {
+      await admin.unsafe(`select pg_advisory_unlock(${key})`, [database])
+    }
+  }
+}

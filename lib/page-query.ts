@@ -1,0 +1,32 @@
+import { GatewayError } from './errors.ts'
+
+/**
+ * A whole number from 1 to `max` of a query string; undefined where it is absent.
+ * @throws {GatewayError} invalid_request naming the field
+ */
+export function parseCount(name: string, value: unknown, max: number): number | undefined {
+  if (value === undefined) return undefined
+  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : 0
+  if (number >= 1 && number <= max) return number
+  throw new GatewayError('invalid_request', `${name} must be a whole number from 1 to ${max}`)
+}
+
+/**
+ * A text of a query string that is given once, and is not empty; undefined where it is absent.
+ * @throws {GatewayError} invalid_request naming the field
+ */
+export function parseText(name: string, value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  if (typeof value === 'string' && value !== '') return value
+  throw new GatewayError('invalid_request', `${name} must be given once, and not be empty`)
+}
+
+/**
+ * `true` or `false` of a query string; `fallback` where it is absent.
+ * @throws {GatewayError} invalid_request naming the field
+ */
+export function parseSwitch(name: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback
+  if (value === 'true' || value === 'false') return value === 'true'
+  throw new GatewayError('invalid_request', `${name} must be true or false`)
+}

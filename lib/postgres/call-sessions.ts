@@ -1,0 +1,74 @@
+import { GatewayError } from '../errors.ts'
+import { endsConnection, isPostgresError } from './errors.ts'
+import type { Session } from './session/session.ts'
+
+/** Class of the gateway's advisory locks of two keys: "dbgw". */
+export const LOCK_CLASS = 0x64626777
+
+/** A session for calls holds it in share mode while it is opened; a deploy that retypes closes it. */
+const GATE = `${LOCK_CLASS}, 1`
+
+/** A session for calls holds it in share mode for as long as it lives; nothing waits for it. */
+const PRESENCE = `${LOCK_CLASS}, 2`
+
+const JOIN = `
+  select
+    pg_catalog.pg_advisory_xact_lock_shared(${GATE}),
+    pg_catalog.pg_advisory_lock_shared(${PRESENCE})
+`
+
+/** Closes the gate until the end of the transaction: no session for calls is opened meanwhile. */
+export const CLOSE_GATE = `select pg_catalog.pg_advisory_xact_lock(${GATE})`
+
+/** The same, until the session ends. */
+export const KEEP_GATE_CLOSED = `select pg_catalog.pg_advisory_lock(${GATE})`
+
+/**
+ * Select items that release all advisory locks of a session but its presence, which the transaction
+ * holds meanwhile. The first is false where a function has given up the presence before.
+ */
+export const RELEASE_LOCKS = `
+  pg_catalog.pg_try_advisory_xact_lock_shared(${PRESENCE})
+    and pg_catalog.pg_advisory_unlock_shared(${PRESENCE}),
+  pg_catalog.pg_advisory_unlock_all(),
+  pg_catalog.pg_advisory_lock_shared(${PRESENCE})
+`
+
+/** A condition for rows of pg_locks: the presence of a session for calls in the current database. */
+export const IS_PRESENCE = `
+  locktype = 'advisory' and objsubid = 2 and classid = ${LOCK_CLASS} and objid = 2
+  and database = (
+    select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()
+  )
+`
+
+/**
+ * Makes a session that was opened one for calls, once no deploy keeps the gate closed. One that fails
+ * is cut.
+ * @throws {GatewayError} pool_exhausted after `limitMs`; {Error} of PostgreSQL and of the socket
+ */
+export async function joinCalls(
+  session: Session,
+  database: string,
+  limitMs: number,
+): Promise<void> {
+  const timer = setTimeout(() => session.destroy(heldUp(database, limitMs)), limitMs)
+  try {
+    const joined = session.simple(JOIN)
+    session.flush()
+    await joined
+  } catch (error) {
+    // PostgreSQL has its own limit for a statement.
+    const isOpen = isPostgresError(error) && !endsConnection(error)
+    const cause = isOpen ? heldUp(database, limitMs) : (error as Error)
+    session.destroy(cause)
+    throw cause
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function heldUp(database: string, limitMs: number): GatewayError {
+  const message = `A deploy that changes types keeps calls from ${database} for longer than ${limitMs / 1000} s`
+  return new GatewayError('pool_exhausted', message, { database })
+}

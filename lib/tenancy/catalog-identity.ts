@@ -1,0 +1,107 @@
+import type { Sql } from '../postgres/connection.ts'
+
+/**
+ * Raised with a change of the catalog that a gateway of before would do harm to: that one does not
+ * start any more. Additions that it does not see leave the number as it is.
+ */
+export const CATALOG_VERSION = 1
+
+/** What a catalog says of itself. */
+export interface CatalogIdentity {
+  /** Tells the catalogs of a server apart. */
+  id: string
+  /** Of the secret in force; null: whichever the next gateway has. */
+  fingerprint: string | null
+  /** It did not say so before: it is new, or was made by a gateway of before. */
+  isNew: boolean
+}
+
+/**
+ * Looks whether this gateway may work with the catalog of the database, if there is one. Nothing is
+ * changed.
+ * @throws {Error} where a newer gateway has changed it, or where its tables are another role's
+ */
+export async function checkCatalog(sql: Sql): Promise<void> {
+  const [foreign] = await sql<{ name: string; owner: string }[]>`
+    select c.oid::regclass::text as name, r.rolname as owner
+    from pg_class c
+    join pg_roles r on r.oid = c.relowner
+    where c.relname in ('_db_gateway_databases', '_db_gateway_catalog', '_db_gateway_secret')
+      and pg_table_is_visible(c.oid)
+      and not r.rolsuper and not pg_has_role(c.relowner, 'member')
+  `
+  if (foreign) {
+    throw new Error(
+      `The table ${foreign.name} of the catalog belongs to ${foreign.owner}: "alter table ${foreign.name} owner to current_user", or another DATABASE_URL`,
+    )
+  }
+  const [table] = await sql<{ is_there: boolean }[]>`
+    select to_regclass('_db_gateway_catalog') is not null as is_there
+  `
+  if (!table!.is_there) return
+  const [catalog] = await sql<{ version: number }[]>`select version from _db_gateway_catalog`
+  if (!catalog || catalog.version <= CATALOG_VERSION) return
+  throw new Error(
+    `A newer gateway has brought the catalog to version ${catalog.version}, and this one knows version ${CATALOG_VERSION}: start the newer one`,
+  )
+}
+
+/**
+ * Reads what the catalog says of itself, in the open transaction, until whose end no other gateway
+ * does; writes it down where that was not done yet.
+ */
+export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
+  await sql.unsafe(`
+    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+    create table if not exists _db_gateway_catalog (
+      is_only boolean primary key default true check (is_only),
+      id uuid not null default gen_random_uuid(),
+      version integer not null,
+      -- of the secret in force
+      secret_fingerprint text
+    );
+    -- the secret itself, where no setting gives it
+    create table if not exists _db_gateway_secret (
+      is_only boolean primary key default true check (is_only),
+      secret text not null
+    );
+  `)
+  await closeSecret(sql)
+  const { count: inserted } = await sql`
+    insert into _db_gateway_catalog (version) values (${CATALOG_VERSION}) on conflict do nothing
+  `
+  await sql`
+    update _db_gateway_catalog set version = ${CATALOG_VERSION} where version < ${CATALOG_VERSION}
+  `
+  const [row] = await sql<{ id: string; secret_fingerprint: string | null }[]>`
+    select id, secret_fingerprint from _db_gateway_catalog
+  `
+  return { id: row!.id, fingerprint: row!.secret_fingerprint, isNew: inserted > 0 }
+}
+
+/** Default privileges of the database may have let others read what is new in it. */
+async function closeSecret(sql: Sql): Promise<void> {
+  const grantees = await sql<{ grantee: string }[]>`
+    select distinct case acl.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end
+      as grantee
+    from pg_class c, aclexplode(c.relacl) acl
+    where c.oid = '_db_gateway_secret'::regclass and acl.grantee <> c.relowner
+  `
+  for (const { grantee } of grantees) {
+    await sql.unsafe(`revoke all on _db_gateway_secret from ${grantee} cascade`)
+  }
+}
+
+/** The secret that is kept in the catalog; undefined where there is none. */
+export async function readStoredSecret(sql: Sql): Promise<string | undefined> {
+  const [row] = await sql<{ secret: string }[]>`select secret from _db_gateway_secret`
+  return row?.secret
+}
+
+/** Writes down which secret is in force. */
+export async function setFingerprint(sql: Sql, fingerprint: string): Promise<void> {
+  await sql`
+    update _db_gateway_catalog set secret_fingerprint = ${fingerprint}
+    where secret_fingerprint is distinct from ${fingerprint}
+  `
+}

@@ -1,0 +1,36 @@
+import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { type CatalogEntry, readEntries } from './catalog-table.ts'
+
+/**
+ * Takes a database that is not on the server any more out of the catalog, under the lock that those
+ * hold who create or drop it. All gateways are told by the catalog.
+ * @throws {GatewayError} database_not_found where the catalog does not have it;
+ *   database_already_exists where it is on the server
+ */
+export async function forgetEntry(sql: Sql, { database, ...owner }: CatalogEntry): Promise<void> {
+  await sql.unsafe('begin')
+  try {
+    await sql`
+      select pg_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(${database}))
+    `
+    const [entry] = await readEntries(sql, [database])
+    if (entry?.platform !== owner.platform || entry.tenantId !== owner.tenantId) {
+      const message = `The catalog has no database ${database} of that platform and tenant`
+      throw new GatewayError('database_not_found', message, { database })
+    }
+    const [found] = await sql`select from pg_database where datname = ${database}`
+    if (found) {
+      throw new GatewayError(
+        'database_already_exists',
+        `Database ${database} is there: only one that was dropped can be forgotten`,
+        { database },
+      )
+    }
+    await sql`delete from _db_gateway_databases where database = ${database}`
+    await sql.unsafe('commit')
+  } catch (error) {
+    await sql.unsafe('rollback').catch(() => {})
+    throw error
+  }
+}
