@@ -98,7 +98,7 @@ export function tellToRetire(gateway: Gateway, database: string): void {
 
 function retire({ calls, replicas }: Gateway, database: string): void {
   calls.renewSessions(database)
-  replicas?.catchUp(database)
+  replicas?.hold(database)
 }
 
 /** Nothing was heard for a while: all may have changed. */

@@ -70,10 +70,10 @@ export default defineHandler({
       const warnings = results.flatMap(({ result }) => result?.warnings ?? [])
       return {
         status: dryRun ? 'dry_run' : 'completed',
-        ...summarize(results),
+        ...(await summarize(results)),
         checksum,
         warnings: [...new Set(warnings)],
-        ...(dryRun && { plan: plansOf(results) }),
+        ...(dryRun && { plan: await plansOf(results) }),
         execution_time_ms: Math.round(performance.now() - started),
       }
     }

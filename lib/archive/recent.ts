@@ -1,12 +1,21 @@
 import { createHash } from 'node:crypto'
 import { type ArchiveLimits, readArchive, type SchemaArchive } from './archive.ts'
 
-/** Archives that were read lately, by the checksum of their bytes; the oldest first. */
-const recent = new Map<string, Promise<SchemaArchive>>()
+/** An archive that was read lately, or is being read. */
+interface Recent {
+  archive: Promise<SchemaArchive>
+  /** Of its texts; 0 until they are read. */
+  size: number
+}
+
+/** By the checksum of their bytes; the oldest first. */
+const recent = new Map<string, Recent>()
 
 const MAX_RECENT = 16
-/** A larger one is not kept: what is kept takes a multiple of this in memory. */
+/** A larger one is not kept: what is known of a text takes up to 50 times as much memory. */
 const MAX_KEPT_BYTES = 1024 * 1024
+/** Of all that are kept. */
+const MAX_ALL_BYTES = 2 * MAX_KEPT_BYTES
 
 /**
  * As `readArchive`, once for the same bytes: many containers and tenants send the same archive, and
@@ -21,21 +30,28 @@ export function readRecentArchive(
   const checksum = createHash('sha256').update(bytes).digest('hex')
   const key = `${checksum} ${limits.maxUnpackedBytes} ${limits.maxEntries}`
   const known = recent.get(key)
-  if (known) return known
+  if (known) return known.archive
 
-  const archive = readArchive(bytes, limits)
-  recent.set(key, archive)
-  archive.then(
+  const entry: Recent = { archive: readArchive(bytes, limits), size: 0 }
+  recent.set(key, entry)
+  entry.archive.then(
     ({ files }) => {
       const texts = Object.values(files).flat()
-      const size = texts.reduce((sum, { text }) => sum + text.length, 0)
-      if (size > MAX_KEPT_BYTES) recent.delete(key)
+      entry.size = texts.reduce((sum, { text }) => sum + text.length, 0)
+      if (entry.size > MAX_KEPT_BYTES) recent.delete(key)
+      forgetOldest()
     },
     () => recent.delete(key),
   )
-  for (const oldest of recent.keys()) {
-    if (recent.size <= MAX_RECENT) break
-    recent.delete(oldest)
+  forgetOldest()
+  return entry.archive
+}
+
+function forgetOldest(): void {
+  let size = [...recent.values()].reduce((sum, one) => sum + one.size, 0)
+  for (const [key, oldest] of recent) {
+    if (recent.size <= MAX_RECENT && size <= MAX_ALL_BYTES) break
+    recent.delete(key)
+    size -= oldest.size
   }
-  return archive
 }

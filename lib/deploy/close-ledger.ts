@@ -1,13 +1,14 @@
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
 
 /**
  * Takes away what others than the ledger's owner may do with it, but for roles that may read its
  * tables, and `role`, which may execute its functions: default privileges that were set for the
  * gateway's role have a say in whatever that makes.
  */
-export async function closeLedger(sql: Sql, role: string | null): Promise<void> {
-  const grants = await sql<{ what: string; grantee: string | null; privilege: string }[]>`
+export async function closeLedger(sql: Sql, role: string): Promise<void> {
+  const grants = await sql.unsafe<{ what: string; grantee: string | null; privilege: string }[]>(`
     with ledger (what, acl, owner) as (
       select 'table ' || oid::regclass, relacl, relowner from pg_class
       where relkind in ('r', 'v') and (relnamespace = '_db_gateway'::regnamespace
@@ -28,9 +29,9 @@ export async function closeLedger(sql: Sql, role: string | null): Promise<void> 
     where a.grantee <> owner
       and not (a.grantee <> 0 and what like 'table %' and what not like '%.key'
         and a.privilege_type = 'SELECT')
-      and not (a.grantee <> 0 and pg_get_userbyid(a.grantee) = ${role}
+      and not (a.grantee <> 0 and pg_get_userbyid(a.grantee) = ${quoteLiteral(role)}
         and a.privilege_type in ('EXECUTE', 'USAGE') and what not like 'sequence %')
-  `
+  `)
   if (grants.length === 0) return
   await sql.unsafe(
     grants

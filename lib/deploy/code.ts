@@ -2,6 +2,7 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
+import { missingNames } from './objects/body-names.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
 import type { Found } from './objects/find.ts'
 import { readNames } from './objects/names.ts'
@@ -157,13 +158,18 @@ async function checkAfter(sql: Sql, state: CodeState, isThorough: boolean): Prom
   const toLookAt = [...state.scripts].filter(([path]) => isThorough || state.run.has(path))
   const statements = toLookAt.flatMap(([, script]) => script.statements)
   const asked = statements.flatMap(({ made }) => (made ? [askedOfMade(made)] : []))
-  const [names, { found, isInOrder }] = await Promise.all([
+  const [names, { found, isInOrder }, missing] = await Promise.all([
     readNames(
       sql,
       statements.flatMap(({ made }) => made ?? []),
     ),
     findAndCheck(sql, asked, asked),
+    missingNames(
+      sql,
+      toLookAt.map(([, script]) => script),
+    ),
   ])
+  state.warnings.push(...missing)
   const keys = keysOf(statements, names)
   if (isInOrder) return { found, keys }
   const functions = toLookAt.flatMap(([, script]) =>

@@ -1,63 +1,35 @@
 import { createHash } from 'node:crypto'
-import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
+import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
+import { deployTablesOnce } from './compared.ts'
+import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
-import { createExtensions } from './extensions.ts'
+import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
-import { countFunctions, isInPlace, readKeyNumber, readLedger } from './ledger.ts'
+import type { Job } from './job.ts'
+import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
-import { CATALOG_DIGEST } from './objects/digest.ts'
+import { collectWarnings } from './notices.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
-import type { Older } from './older/older.ts'
 import { runsOnlyCode } from './only-code.ts'
 import { runPending, sendCommit } from './pending.ts'
 import { planMigrations } from './plan.ts'
-import {
-  type Allowance,
-  type DeployFlags,
-  type DeployOrigin,
-  type DeployResult,
-  functionsChanged,
-  unchangedResult,
-  withoutOid,
-} from './result.ts'
+import { type Allowance, type DeployResult, unchangedResult } from './result.ts'
 import { sendEnd } from './run-file.ts'
 import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
 import { type DeploySession, openDeploySession } from './session.ts'
 import { TableWatch } from './table-watch.ts'
-import { deployTables, type TablesResult } from './tables.ts'
-import type { TimeLimit } from './time-limit.ts'
 import { lockWaitMs, patiently } from './tries.ts'
 import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
-
-/** One archive to bring into one database. */
-export interface Job {
-  database: string
-  /** What its ledger takes. */
-  ledgerKey: string
-  archive: SchemaArchive
-  flags: DeployFlags
-  /** What to do where the archive is older than the one in place; undefined: that is not asked. */
-  older?: Older
-  /** This very request created the database: it has nothing to lose. */
-  isNew: boolean
-  /** How long the deploy is tried again where it does not get a lock, in milliseconds. */
-  lockTimeoutMs: number
-  /** How long all of it may take. */
-  limit: TimeLimit
-  origin: DeployOrigin
-  /** Called in its transaction, before it commits another type of a column: see retire-sessions.ts. */
-  retire: () => Promise<void>
-}
 
 /**
  * Brings a database to the archive's schema, under a lock that lets one deploy at a time into it:
@@ -70,38 +42,72 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   const started = performance.now()
   const attempt: Attempt = {
     session: { lockTimeoutMs: 0, checksClient: false },
+    begun: undefined,
     done: [],
+    lacking: [],
     result: undefined,
   }
+  const warnings = collectWarnings()
+  job.listen?.(warnings.hear)
   try {
-    return await job.limit.over(async () => {
-      attempt.session = await openDeploySession(sql, lockWaitMs(), job.limit)
+    const result = await job.limit.over(async () => {
+      const { session, begun } = await openDeploySession(sql, lockWaitMs(), job.limit, () =>
+        begin(sql, job),
+      )
+      attempt.session = session
+      attempt.begun = begun
       const undo = () => sql.unsafe('rollback')
       return patiently(job.lockTimeoutMs, job.limit, undo, () =>
         deployOnce(sql, attempt, job, started),
       )
     })
+    result.warnings.push(...warnings.told())
+    return result
   } catch (error) {
     const failure = fromPostgres(error, job.database)
-    if (job.flags.dryRun && attempt.result && isUnsafeEnumUse(failure)) {
+    const unchecked = job.flags.dryRun && !isLostBy(error, failure) && uncheckedBy(failure, attempt)
+    if (unchecked && attempt.result) {
       await sql.unsafe('rollback')
-      attempt.result.warnings.push(uncheckedUse(failure))
+      attempt.result.warnings.push(unchecked)
       return attempt.result
     }
-    const isLost = endsConnection(error) || isConnectionLost(failure)
-    const isKept = !job.flags.dryRun && !job.isNew && !isLost
+    const isKept = !job.flags.dryRun && !job.isNew && !isLostBy(error, failure)
     if (isKept) await recordFailure(sql, job, failure, started)
     throw failure
   }
 }
 
+function isLostBy(error: unknown, failure: unknown): boolean {
+  return endsConnection(error) || isConnectionLost(failure)
+}
+
+/** Why a dry run fails where a deploy may not: what it says of that, and undefined otherwise. */
+function uncheckedBy(failure: unknown, { lacking }: Attempt): string | undefined {
+  if (isUnsafeEnumUse(failure)) return uncheckedUse(failure)
+  return failure instanceof GatewayError ? lackingExtension(failure, lacking) : undefined
+}
+
 /** What the tries of one deploy share. */
 interface Attempt {
   session: DeploySession
+  /** The beginning of the first try. */
+  begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** Extensions that a dry run does not install. */
+  lacking: string[]
   /** Of the last try, as far as it came. */
   result: DeployResult | undefined
+}
+
+/** Begins the transaction of a deploy, and reads what it has to know first: in one round trip. */
+async function begin(sql: Sql, { archive, older }: Job) {
+  const [, ledger, superseding] = await Promise.all([
+    send(sql.unsafe('begin')),
+    readLedger(sql),
+    older && findSuperseding(sql, archive.checksum),
+  ])
+  return { ledger, superseding }
 }
 
 /** One try. */
@@ -114,11 +120,8 @@ async function deployOnce(
   const { database, archive, flags, isNew } = job
   const { files } = archive
   const { session } = attempt
-  const [, ledger, superseding] = await Promise.all([
-    send(sql.unsafe('begin')),
-    readLedger(sql),
-    job.older && findSuperseding(sql, archive.checksum),
-  ])
+  const { ledger, superseding } = attempt.begun ?? (await begin(sql, job))
+  attempt.begun = undefined
   const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
   const isAsked = flags.repair || flags.retry
   if (isInPlace(ledger, archive.checksum) && !isAsked) {
@@ -149,7 +152,7 @@ async function deployOnce(
   }
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
-  const watching = job.isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
+  const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = await TableWatch.start(
     sql,
     database,
@@ -165,7 +168,9 @@ async function deployOnce(
   const schemas = ledger.filesOf('schemas')
   result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
   for (const file of files.schemas) writer.setFile('schemas', file)
-  await createExtensions(sql, database, files.extensions)
+  const extensions = await createExtensions(sql, database, files.extensions, flags.dryRun)
+  result.warnings.push(...extensions.warnings)
+  attempt.lacking = extensions.lacking
   const commit = async () => {
     await watch.settle()
     await answers([writer.send(), ...sendCommit(sql)])
@@ -232,9 +237,7 @@ async function deployOnce(
   }
 
   if (isTablesDue) {
-    const key = `${tablesChecksum} ${await watch.fingerprint()}`
-    const tables = compared.get(key) ?? (await deployTables(sql, database, files.tables, watch.ask))
-    rememberComparison(key, tables)
+    const tables = await deployTablesOnce(sql, database, files.tables, tablesChecksum, watch)
     result.tablesCreated = [...needs.tables, ...tables.created]
     result.differences = tables.differences
     result.warnings.push(...tables.warnings)
@@ -277,34 +280,6 @@ async function deployOnce(
   return conclude(sql, writer, job, result, tablesChecksum, started)
 }
 
-/** Ends the transaction. What has changed the database is written into its ledger. */
-async function conclude(
-  sql: Sql,
-  writer: LedgerWriter,
-  job: Job,
-  result: DeployResult,
-  tablesChecksum: string | null,
-  started: number,
-): Promise<DeployResult> {
-  if (job.flags.dryRun || result.isUnchanged) {
-    await sql.unsafe('rollback')
-    return result
-  }
-  writer.addDeployment({
-    ...job.origin,
-    ...result,
-    status: 'completed',
-    archiveChecksum: job.archive.checksum,
-    tablesChecksum,
-    functionsChanged: functionsChanged(result),
-    tableChanges: result.tableChanges.map(withoutOid),
-    error: null,
-    executionTimeMs: Math.round(performance.now() - started),
-  })
-  await answers([writer.send(CATALOG_DIGEST), send(sql.unsafe('commit'))])
-  return result
-}
-
 /** Whether something ran that functions may depend on. */
 function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
   return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
@@ -323,45 +298,6 @@ function noteTypes(
   for (const file of files) writer.setFile('types', file)
   result.typesChanged.push(...types.created, ...types.changed)
   result.warnings.push(...types.warnings)
-}
-
-/**
- * What comparing declarations with tables came to. The databases of a fleet have the same tables,
- * and PostgreSQL works longer for this than for the rest of most deploys.
- */
-const compared = new Map<string, TablesResult>()
-const MAX_COMPARED = 100
-
-function rememberComparison(key: string, tables: TablesResult): void {
-  // Where tables had to be created, the next database has to have that done too.
-  if (tables.created.length > 0) return
-  if (compared.size >= MAX_COMPARED) compared.clear()
-  compared.set(key, tables)
-}
-
-/** A failed deploy leaves its row too: what was tried, and why it failed. */
-async function recordFailure(sql: Sql, job: Job, failure: unknown, started: number): Promise<void> {
-  const error =
-    failure instanceof GatewayError
-      ? failure.toJSON()
-      : { error: 'internal_error', message: String(failure) }
-  try {
-    await sql.unsafe('rollback')
-    const writer = new LedgerWriter(sql, job.ledgerKey, await readKeyNumber(sql))
-    writer.addDeployment({
-      ...job.origin,
-      ...unchangedResult(0),
-      status: 'failed',
-      archiveChecksum: job.archive.checksum,
-      tablesChecksum: null,
-      functionsChanged: 0,
-      error,
-      executionTimeMs: Math.round(performance.now() - started),
-    })
-    await writer.send()
-  } catch {
-    // The failure itself is what has to be told; without a connection there is no row.
-  }
 }
 
 function checksumOf(files: SchemaFile[]): string {

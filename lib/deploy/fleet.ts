@@ -31,10 +31,10 @@ const NOT_STARTED = Symbol('not started')
  * @throws {GatewayError} database_not_found; where any failed, an error with the `results` of all
  */
 export async function migrate(gateway: Gateway, request: FleetRequest): Promise<DatabaseResult[]> {
-  const { owner, archive, flags, onlyFailed } = request
+  const { owner, archive, older, flags, onlyFailed } = request
   const selection = { ...request, archiveChecksum: archive.checksum }
   const { targets, skipped } = await selectTargets(gateway.catalog, selection)
-  const isKept = owner.tenantId === null && !flags.dryRun
+  const isKept = owner.tenantId === null && !flags.dryRun && older !== 'revert'
   const asked = targets.filter(({ database }) => !skipped.has(database))
   if (isKept && !onlyFailed) {
     const names = asked.map(({ database }) => database)

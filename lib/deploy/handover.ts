@@ -1,18 +1,24 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres } from '../postgres/errors.ts'
 import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { setRole } from '../tenancy/catalog-table.ts'
 import { markCatalog } from './catalog-mark.ts'
 import { closeLedger } from './close-ledger.ts'
 import { createLedger } from './ledger-tables.ts'
-import { carryOver } from './original-ledger.ts'
+import { CARRY_OVER_ORIGINAL } from './original-ledger.ts'
 import { renewLedger } from './renew-ledger.ts'
 import { checkMayTake, takeDatabase } from './take-database.ts'
 
 /** A deploy waits for it, and is not repeated so easily. */
 const WAIT_MS = 60_000
+
+/** Between two looks at the lock that a deploy holds. */
+const DEPLOY_POLL_MS = 50
 
 /** All that comes behind it waits as long. */
 const MAX_LOCK_WAIT_MS = 5_000
@@ -63,29 +69,43 @@ export async function handOver(
   const role = await gateway.roles.ensure(admin, owner.platform)
   if (role !== null) await checkMayTake(admin, database, role)
   await asGateway(gateway, database, async (sql) => {
-    await sql.unsafe(`
-      begin;
-      select pg_advisory_xact_lock(hashtext('_db_gateway_handover'))
-    `)
+    await begin(sql, database, gateway.config.deployTimeoutMs)
     const make = () => createLedger(sql, gateway.secret.ledgerKeyOf(database), role)
     if (role === null) {
       await make()
     } else {
-      const previous = await takeDatabase(sql, database, role)
+      const { previous, mark } = await takeDatabase(sql, database, role)
       await takePublic(sql, role)
-      if (previous === role) await make()
-      else await renewLedger(sql, database, make)
+      if (previous !== role) await renewLedger(sql, database, 'all', make)
+      // A handover by a gateway of before has left what was planted.
+      else if (mark === null) await renewLedger(sql, database, 'functions', make)
+      else await make()
       await closeLedger(sql, role)
       await giveAway(sql, database, role, previous)
     }
-    await carryOver(sql)
-    await markCatalog(sql, gateway.catalogId)
+    await sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}`)
     await also(sql)
     await sql.unsafe('commit')
   })
   await setRole(admin, owner, role)
   gateway.catalog.note({ database, platform: owner.platform, role })
   return role
+}
+
+/** Nobody deploys to the database until the connection is closed: its ledger is about to be another. */
+async function begin(sql: Sql, database: string, limitMs: number): Promise<void> {
+  const giveUpAt = performance.now() + limitMs
+  for (;;) {
+    const [row] = await sql.unsafe<{ locked: boolean }[]>(
+      `select pg_try_advisory_lock(hashtext('_db_gateway_deploy')) as locked`,
+    )
+    if (row!.locked) break
+    if (performance.now() > giveUpAt) {
+      throw new GatewayError('query_timeout', `A deploy to ${database} has not ended`, { database })
+    }
+    await sleep(DEPLOY_POLL_MS)
+  }
+  await sql.unsafe('begin')
 }
 
 /** Who owns a schema may drop all that is in it, and the ledger is in `public`. */
@@ -125,7 +145,7 @@ async function readObjectsOf(
   sql: Sql,
   other: string | null,
 ): Promise<{ type: string; identity: string }[]> {
-  return sql`
+  return sql.unsafe(`
     with owned (classid, objid, owner, namespace) as (
       select 'pg_namespace'::regclass, oid, nspowner, oid from pg_namespace
       union all
@@ -172,7 +192,7 @@ async function readObjectsOf(
     from owned
     cross join pg_identify_object(owned.classid, owned.objid, 0) o
     left join pg_class c on classid = 'pg_class'::regclass and c.oid = objid
-    where owner in (current_user::regrole, (select oid from pg_roles where rolname = ${other}))
+    where owner in (current_user::regrole, (select oid from pg_roles where rolname = ${quoteLiteral(other ?? '')}))
       and objid >= ${FIRST_NORMAL_OID}
       and namespace <> '_db_gateway'::regnamespace
       and (owned.classid <> 'pg_namespace'::regclass or objid <> 'public'::regnamespace)
@@ -182,5 +202,5 @@ async function readObjectsOf(
         where d.classid = owned.classid and d.objid = owned.objid and d.deptype = 'e'
       )
     order by classid <> 'pg_namespace'::regclass
-  `
+  `)
 }

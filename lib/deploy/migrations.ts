@@ -97,10 +97,15 @@ export function migrationWarnings(
 }
 
 function directiveWarnings(file: SchemaFile): string[] {
-  const { unknown, isLate } = readDirectives(file)
+  const { unknown, misspelt, isLate } = readDirectives(file)
   const warnings = unknown.map(
     (word) => `Migration ${file.name}: "-- gateway: ${word}" means nothing`,
   )
+  for (const line of misspelt) {
+    warnings.push(
+      `Migration ${file.name}: "${line}" means nothing; directives begin with "-- gateway:"`,
+    )
+  }
   if (isLate) {
     warnings.push(
       `Migration ${file.name}: a line "-- gateway: …" behind the first statement means nothing`,
@@ -150,7 +155,9 @@ function checkApplied(
 ): void {
   const applied = ledger.migrations.get(file.name)
   if (!applied) return
-  // The original gateway took the checksum of the bytes, whatever the line ends.
+  // What an original gateway applied is applied: it took the checksum of the bytes, or of a text
+  // that it had normalised.
+  if (applied.checksum.startsWith(FOREIGN_CHECKSUM)) return
   const isSame = applied.checksum === file.checksum || applied.checksum === file.rawChecksum
   if (applied.status === 'begun') {
     if (isSame && !retry) throw unfinished(database, file, applied.error)

@@ -1,5 +1,3 @@
-import type { Sql } from '../postgres/connection.ts'
-
 /** Before a checksum that another program worked out, whatever it is of. */
 export const FOREIGN_CHECKSUM = 'original:'
 
@@ -8,8 +6,7 @@ export const FOREIGN_CHECKSUM = 'original:'
  * stays as it is: a migration that is recorded there as applied does not run again. As the
  * gateway's role: a table that is not as they made it, and could have more than rows, is left alone.
  */
-export async function carryOver(sql: Sql): Promise<void> {
-  await sql.unsafe(`
+export const CARRY_OVER_ORIGINAL = `
     do $do$ begin
       if exists (
         select from pg_class c
@@ -29,5 +26,4 @@ export async function carryOver(sql: Sql): Promise<void> {
         on conflict (migration_file) do nothing;
       end if;
     end $do$
-  `)
-}
+  `

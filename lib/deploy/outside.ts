@@ -113,8 +113,9 @@ async function runOneByOne(
     await patiently(lockTimeoutMs, limit, undo, async () => {
       if (statement.risks.length === 0) return run()
       await sql.unsafe('begin')
-      await ask(file, statement)
+      const check = await ask(file, statement)
       if (!isSeparate) await run()
+      await check?.()
       await sql.unsafe('commit')
       if (isSeparate) await run()
     })

@@ -7,6 +7,7 @@ import { databaseName, type Owner } from '../names.ts'
 import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
+import { send } from '../postgres/pipeline.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
@@ -24,7 +25,7 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
-import { retireSessions } from './retire-sessions.ts'
+import { Retirement } from './retirement.ts'
 import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
 import { copyTemplate } from './templates/copy.ts'
 import { withProof } from './templates/proof.ts'
@@ -156,6 +157,7 @@ async function deployTo(
   }
   const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   onOpen?.()
+  const retirement = new Retirement(database, gateway.replicas?.all() ?? [])
   try {
     if (!flags.dryRun && older !== 'revert')
       await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
@@ -167,9 +169,12 @@ async function deployTo(
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
+      listen: (heard) => {
+        lease.connection.onNotice = heard
+      },
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
-      retire: () => retireSessions(lease.sql, database, () => tellToRetire(gateway, database)),
+      retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
@@ -200,7 +205,13 @@ async function deployTo(
       gateway.replicas?.catchUp(database)
     }
     // Nobody waits for the session's end, which takes some milliseconds.
-    lease.discard().catch(() => {})
+    retirement
+      .end(lease.sql)
+      .then(
+        () => lease.discard(),
+        () => lease.discard(),
+      )
+      .catch(() => {})
   }
 }
 
@@ -220,8 +231,9 @@ async function learnFunctions(
 ): Promise<DeployResult['functions']> {
   try {
     // The deploy's own session is not as that of a call.
-    await sql.unsafe('reset all; reset role')
-    return await gateway.calls.functions.learn(sql, database)
+    const reset = send(sql.unsafe('reset all; reset role'))
+    const [learned] = await Promise.all([gateway.calls.functions.learn(sql, database), reset])
+    return learned
   } catch (error) {
     gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
       cause: (error as Error).message,

@@ -14,16 +14,19 @@ const OF_BEFORE = ['function accepts(text,integer)', 'function write(text,text,j
 
 /**
  * Makes the ledger anew and takes its rows over, in the open transaction, as the gateway's role: for
- * a database in which others have worked as that role. Nothing that they made in its place stays, or
- * runs. `make` creates the ledger, or what is missing of it.
+ * a database in which others may have worked as that role. Nothing that they made in its place stays,
+ * or runs. Where `what` is `functions` its tables stay as they are: the platform may have views on
+ * them. `make` creates the ledger, or what is missing of it.
  * @throws {GatewayError} name_conflict where the ledger has what the gateway did not make
  */
 export async function renewLedger(
   sql: Sql,
   database: string,
+  what: 'all' | 'functions',
   make: () => Promise<void>,
 ): Promise<void> {
-  const old = await readOld(sql)
+  const found = await readOld(sql)
+  const old = what === 'all' ? found : { ...found, tables: [] }
   if (old.tables.length === 0 && !old.hasSchema) return make()
   const planted = await findPlanted(sql)
   if (planted.length > 0) throw plantedError(database, planted)
@@ -81,7 +84,8 @@ function moveAside({ tables, hasSchema }: Old): string {
     (table) => `alter table public.${quoteIdentifier(table)} set schema ${OLD_TABLES};`,
   )
   // The view is of the present version; of the first one, a table had its name.
-  const drop = tables.includes(LEDGER_VIEW) ? '' : `drop view if exists public.${LEDGER_VIEW};`
+  const hasView = tables.length > 0 && !tables.includes(LEDGER_VIEW)
+  const drop = hasView ? `drop view if exists public.${LEDGER_VIEW};` : ''
   const rename = hasSchema ? `alter schema _db_gateway rename to ${OLD_SCHEMA};` : ''
   return `create schema ${OLD_TABLES}; ${drop} ${moves.join('')} ${rename}`
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
-import { CLOSE_GATE, IS_PRESENCE } from '../postgres/call-sessions.ts'
+import { CLOSE_GATE, IS_PRESENCE, KEEP_GATE_CLOSED } from '../postgres/call-sessions.ts'
 import type { Sql } from '../postgres/connection.ts'
 
 /** Between two looks at the sessions that are left. */
@@ -28,6 +28,19 @@ const LOCK_NOT_AVAILABLE = '55P03'
 export async function retireSessions(sql: Sql, database: string, tell: () => void): Promise<void> {
   await sql.unsafe(CLOSE_GATE)
   tell()
+  await untilNoneIsLeft(sql, database)
+}
+
+/**
+ * The same on a replica, where the change comes when it is replayed: until the session of `sql` ends.
+ * @throws {GatewayError} as `retireSessions`
+ */
+export async function retireOnReplica(sql: Sql, database: string): Promise<void> {
+  await sql.unsafe(KEEP_GATE_CLOSED)
+  await untilNoneIsLeft(sql, database)
+}
+
+async function untilNoneIsLeft(sql: Sql, database: string): Promise<void> {
   const began = performance.now()
   for (;;) {
     const elapsed = performance.now() - began

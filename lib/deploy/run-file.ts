@@ -46,7 +46,8 @@ function findRefused(
     if (statement.refusal) return { refusal: statement.refusal, line: lineOf(file, statement) }
     const psql = statement.facts.kind === '' && psqlRefusal(statement.text)
     if (psql) {
-      return { refusal: psql.refusal, line: lineOf(file, { ...statement, ...psql }) }
+      const text = statement.text.slice(psql.offset)
+      return { refusal: psql.refusal, line: lineOf(file, { ...statement, ...psql, text }) }
     }
   }
   return undefined

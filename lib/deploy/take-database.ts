@@ -2,6 +2,12 @@ import { GatewayError } from '../errors.ts'
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 
+/** Whose a database was, before it is handed over. */
+export interface Taken {
+  previous: string
+  mark: string | null
+}
+
 /**
  * Looks whether the gateway's role may give the database to `role`. `admin` is a connection to the
  * administrative database, since it may not get into that one.
@@ -19,15 +25,16 @@ export async function checkMayTake(admin: Sql, database: string, role: string): 
 /**
  * Makes what is the gateway's own in a database belong to its role again, where somebody else has
  * restored it: the ledger, and the right to give the database to `role`.
- * @returns the name of the role that owned the database
+ * @returns which role owned the database, and what the ledger's schema says of its catalog
  */
-export async function takeDatabase(sql: Sql, database: string, role: string): Promise<string> {
-  const [row] = await sql.unsafe<{ previous: string; self: string }[]>(`
-    select pg_get_userbyid(datdba) as previous, current_user as self
+export async function takeDatabase(sql: Sql, database: string, role: string): Promise<Taken> {
+  const [row] = await sql.unsafe<{ previous: string; self: string; mark: string | null }[]>(`
+    select pg_get_userbyid(datdba) as previous, current_user as self,
+      obj_description(to_regnamespace('_db_gateway'), 'pg_namespace') as mark
     from pg_database where datname = current_database()
   `)
-  const { previous, self } = row!
-  if (previous === role || previous === self) return previous
+  const { previous, self, mark } = row!
+  if (previous === role || previous === self) return { previous, mark }
   const objects = await sql<{ type: string; identity: string }[]>`
     with own (classid, objid, owner) as (
       select 'pg_namespace'::regclass, oid, nspowner from pg_namespace where nspname = '_db_gateway'
@@ -52,7 +59,7 @@ export async function takeDatabase(sql: Sql, database: string, role: string): Pr
       ...objects.map(({ type, identity }) => `alter ${type} ${identity} owner to current_user`),
     ].join(';'),
   )
-  return previous
+  return { previous, mark }
 }
 
 function notOurs(database: string, owner: string, self: string): GatewayError {

@@ -20,6 +20,9 @@ const JOIN = `
 /** Closes the gate until the end of the transaction: no session for calls is opened meanwhile. */
 export const CLOSE_GATE = `select pg_catalog.pg_advisory_xact_lock(${GATE})`
 
+/** The same, until the session ends. */
+export const KEEP_GATE_CLOSED = `select pg_catalog.pg_advisory_lock(${GATE})`
+
 /**
  * Select items that release all advisory locks of a session but its presence, which the transaction
  * holds meanwhile. The first is false where a function has given up the presence before.

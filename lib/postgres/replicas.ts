@@ -32,6 +32,9 @@ interface Written {
 
 const ASK_EVERY_MS = 1000
 
+/** Milliseconds. A deploy that waits for calls to end has given up by then. */
+const HOLD_MS = 10_000
+
 /** So far back a lag is known, unless the limit asks for more. */
 const HISTORY_MS = 300_000
 
@@ -89,6 +92,11 @@ export class Replicas {
     return this.#replicas.filter((one) => one.isCurrent(since)).map(({ pools }) => pools)
   }
 
+  /** The connections of each replica, whether it takes calls or not. */
+  all(): Pools[] {
+    return this.#replicas.map(({ pools }) => pools)
+  }
+
   /** The connections of a replica that is current enough for this database: each in its turn. */
   pick(database: string): Pools | undefined {
     const notBefore = this.#notBefore.get(database) ?? 0
@@ -114,7 +122,12 @@ export class Replicas {
     this.#notBefore.set(database, performance.now())
   }
 
-  /** The same, for every database. */
+  /** For some seconds, or until `catchUp`, no replica gets calls to this database. */
+  hold(database: string): void {
+    this.#notBefore.set(database, performance.now() + HOLD_MS)
+  }
+
+  /** As `catchUp`, for every database. */
   catchUpAll(): void {
     this.#allNotBefore = performance.now()
   }

@@ -1,10 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { startProxy, urlThrough } from '../helpers/behind-proxy.ts'
+import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import type { FaultProxy } from '../helpers/fault-proxy.ts'
 import {
-  createAdminDatabase,
-  dropAdminDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -18,7 +15,7 @@ import { pack, textFunction } from '../helpers/platforms.ts'
 
 const platform = uniqueName('found')
 const database = `${platform}_main`
-let adminUrl: string
+let behind: BehindProxy
 let proxy: FaultProxy
 let gateway: TestGateway
 
@@ -46,19 +43,13 @@ const FUNCTIONS = `
 `
 
 beforeAll(async () => {
-  adminUrl = await createAdminDatabase()
-  proxy = await startProxy()
-  gateway = await startTestGateway({
-    DATABASE_URL: urlThrough(proxy, parseDatabaseUrl(adminUrl).database),
-  })
+  behind = await startBehindProxy()
+  gateway = behind.gateway
+  proxy = behind.proxy
   await gateway.register(platform, await pack(textFunction('ping', 'pong')))
   await queryDatabase(database, FUNCTIONS)
 })
-afterAll(async () => {
-  await gateway.stop()
-  await proxy.stop()
-  await dropAdminDatabase(adminUrl)
-})
+afterAll(() => behind.stop())
 
 const call = async (name: string, params: unknown = [], more: object = {}): Promise<Json> => {
   const { status, body } = await gateway.post('/call', {

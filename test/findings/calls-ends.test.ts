@@ -1,30 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { startProxy, urlThrough } from '../helpers/behind-proxy.ts'
+import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import type { FaultProxy } from '../helpers/fault-proxy.ts'
-import {
-  createAdminDatabase,
-  dropAdminDatabase,
-  queryDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { queryDatabase, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { parseAnswer, sendRaw } from '../helpers/raw-http.ts'
 
 const platform = uniqueName('ends')
 const database = `${platform}_main`
-let adminUrl: string
+let behind: BehindProxy
 let proxy: FaultProxy
 let gateway: TestGateway
 
 beforeAll(async () => {
-  adminUrl = await createAdminDatabase()
-  proxy = await startProxy()
-  gateway = await startTestGateway({
-    DATABASE_URL: urlThrough(proxy, parseDatabaseUrl(adminUrl).database),
-  })
+  behind = await startBehindProxy()
+  gateway = behind.gateway
+  proxy = behind.proxy
   await gateway.register(platform, await pack(textFunction('ping', 'pong')))
   await define(`
     create function many(p_count int) returns table (n int, word text) language sql stable
@@ -36,11 +26,7 @@ beforeAll(async () => {
       as $$ begin return write_note(); end $$;
   `)
 })
-afterAll(async () => {
-  await gateway.stop()
-  await proxy.stop()
-  await dropAdminDatabase(adminUrl)
-})
+afterAll(() => behind.stop())
 
 const define = (sql: string) => queryDatabase(database, sql)
 const get = (path: string, headers = {}) => gateway.get(`/call/${platform}/${path}`, headers)

@@ -512,6 +512,30 @@ describe('F2: what a platform planted while it shared the gateway’s role', () 
   })
 })
 
+test('F2: a backdoor that an earlier handover has left is found, and a view of the ledger is none', async () => {
+  const gateway = await start({ DATABASE_URL: await adminUrl() })
+  const platform = uniqueName('p')
+  const database = `${platform}_main`
+  await gateway.register(platform, await pack(WHO))
+  await queryDatabase(database, 'create view applied as select * from _db_gateway_migrations')
+  await query(
+    database,
+    `comment on schema _db_gateway is null;
+     create function _db_gateway.backdoor() returns text language sql security definer
+       as 'select current_user::text'`,
+  )
+  const refused = await gateway.register(platform, await pack(WHO))
+  expect([refused.status, refused.body.error]).toEqual([409, 'name_conflict'])
+  expect(refused.body.message).toContain('function _db_gateway.backdoor()')
+  await query(database, 'drop function _db_gateway.backdoor()')
+  const files = { ...WHO, 'migrations/0001_t.sql': 'create table t (id int)' }
+  expect((await gateway.register(platform, await pack(files))).body).toMatchObject({
+    status: 'ready',
+    migrations_applied: 1,
+  })
+  expect(await queryDatabase(database, 'select * from applied')).toHaveLength(1)
+})
+
 test('F2: a ledger of the first version is taken over by a handover, too', async () => {
   const url = await adminUrl()
   const platform = uniqueName('p')

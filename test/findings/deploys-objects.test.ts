@@ -288,7 +288,7 @@ describe('B1: what is in place is what the catalogs have', () => {
     })
     expect(status).toBe(422)
     expect(body).toMatchObject({ error: 'function_deploy_failed', sqlstate: '42703' })
-    const places = [body, ...body.failures].map(({ file, line }: Json) => [file, line])
+    const places = body.failures.map(({ file, line }: Json) => [file, line])
     expect(places.toSorted()).toEqual([
       ['functions/names.sql', 1],
       ['functions/prices.sql', 4],
@@ -591,5 +591,46 @@ describe('sections', () => {
     })
     const schema = await deploy({ 'schemas/bad.sql': 'create schema pg_bad;' })
     expect(schema.body).toMatchObject({ error: 'schema_deploy_failed', file: 'schemas/bad.sql' })
+  })
+})
+
+describe('G3: names that nobody has, in bodies of PL/pgSQL', () => {
+  const body = (text: string) =>
+    `create or replace function work(p int) returns int language plpgsql as $$\nbegin\n  ${text}\n  return 1;\nend $$;`
+  const base: Files = {
+    'migrations/001_base.sql': TABLE,
+    'functions/work.sql': body('update item\n    set price = p;'),
+  }
+
+  test('a forgotten migration, a renamed column, an unknown function: warnings with file and line', async () => {
+    const { deploy } = await newPlatform(base)
+    const renamed = await deploy({
+      'migrations/002_rename.sql': 'alter table item rename column price to cost;',
+    })
+    expect(renamed.body).toMatchObject(ready)
+    expect(renamed.body.warnings).toEqual([
+      expect.stringMatching(/^functions\/work\.sql, line 4: column price of item does not exist/),
+    ])
+    const forgotten = await deploy({
+      'functions/work.sql': body('insert into item_log values (p);\n  perform app.notify_all(p);'),
+    })
+    expect(forgotten.body.warnings).toEqual([
+      expect.stringMatching(/^functions\/work\.sql, line 3: relation item_log does not exist/),
+      expect.stringMatching(
+        /^functions\/work\.sql, line 4: function app\.notify_all does not exist/,
+      ),
+    ])
+  })
+
+  test('what is there, or is made on the way, is no warning', async () => {
+    const { deploy } = await newPlatform(base)
+    const { body: answer } = await deploy({
+      ...textFunction('motto', 'm'),
+      'functions/work.sql': body(`create temp table if not exists scratch (x int);
+        with c as (select id from item) insert into scratch select count(*) from c;
+        perform motto(), coalesce(p, 1), item.name, name(item) from item, pg_class, generate_series(1, 2);
+        insert into item (id, name) values (p, now()::text) on conflict (id) do update set name = excluded.name;`),
+    })
+    expect(answer).toMatchObject({ ...ready, warnings: [] })
   })
 })

@@ -776,9 +776,12 @@ describe('the request', () => {
     }
   })
 
-  test('without a tenant, or with an empty one, means the main database', async () => {
-    for (const tenant_id of [undefined, null, '', 'null']) {
+  test('without a tenant means the main database; an empty one is a mistake', async () => {
+    for (const tenant_id of [undefined, null]) {
       expect(await post({ platform, tenant_id, function: 'ping' })).toMatchObject({ status: 200 })
+    }
+    for (const tenant_id of ['', 'null']) {
+      expect(await post({ platform, tenant_id, function: 'ping' })).toMatchObject({ status: 400 })
     }
   })
 

@@ -340,6 +340,13 @@ describe('with several hosts', () => {
     await gateway.call('clinic', 'note', [1])
     await pair.primary.query('alter system set default_transaction_read_only = on')
     await pair.primary.query('select pg_reload_conf()')
+    // The postmaster reads it when it comes to it, and tells its sessions before it opens another one.
+    await eventually('the server is read-only', async () => {
+      const [{ value }] = await pair.primary.query(
+        `select current_setting('default_transaction_read_only') as value`,
+      )
+      return value === 'on'
+    })
     await eventually('no session is used any more', async () => {
       const { body } = await gateway.call('clinic', 'note', [2])
       return body.cause === 'NOT_PRIMARY'

@@ -1,41 +1,28 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { startProxy, urlThrough } from '../helpers/behind-proxy.ts'
+import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import type { FaultProxy, Verdict } from '../helpers/fault-proxy.ts'
-import {
-  createAdminDatabase,
-  dropAdminDatabase,
-  type Json,
-  queryDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { type Json, queryDatabase, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 
 const platform = uniqueName('lost')
 const database = `${platform}_main`
-let adminUrl: string
+let behind: BehindProxy
 let proxy: FaultProxy
 let gateway: TestGateway
 
 beforeAll(async () => {
-  adminUrl = await createAdminDatabase()
-  proxy = await startProxy()
-  gateway = await startTestGateway({
-    DATABASE_URL: urlThrough(proxy, parseDatabaseUrl(adminUrl).database),
+  behind = await startBehindProxy({
     STATEMENT_TIMEOUT_SECS: '1',
     CONNECT_TIMEOUT_SECS: '2',
   })
+  gateway = behind.gateway
+  proxy = behind.proxy
   await gateway.register(platform, await pack(textFunction('ping', 'pong')))
   await queryDatabase(database, FUNCTIONS)
 })
-afterAll(async () => {
-  await gateway.stop()
-  await proxy.stop()
-  await dropAdminDatabase(adminUrl)
-})
+afterAll(() => behind.stop())
 afterEach(() => proxy.heal())
 
 const FUNCTIONS = `
@@ -309,7 +296,7 @@ describe('afterwards', () => {
   test('a database that was dropped and created again under its connections works', async () => {
     const tenant = 'again'
     const again = `${platform}_${tenant}`
-    const home = parseDatabaseUrl(adminUrl).database
+    const home = parseDatabaseUrl(behind.adminUrl).database
     const archive = await pack(textFunction('ping', 'pong'))
     const ping = () => gateway.call(platform, 'ping', [], tenant)
     await gateway.register(platform, archive, tenant)

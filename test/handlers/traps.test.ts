@@ -162,7 +162,7 @@ describe.each(SERVERS)('where the gateway is %s', (_, server) => {
         `select (select count(*)::int from public._db_gateway_migrations) as migrations,
            (select objects from public._db_gateway_files) as objects`,
       ),
-    ).toEqual([{ migrations: 2, objects: [{ kind: 'function', identity: 'public.f()' }] }])
+    ).toMatchObject([{ migrations: 2, objects: [{ kind: 'function', identity: 'public.f()' }] }])
   })
 
   test('the key of the ledger is not to be had', async () => {

@@ -2,6 +2,37 @@ import type { NetConnectOpts } from 'node:net'
 import { inject } from 'vitest'
 import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
 import { FaultProxy } from './fault-proxy.ts'
+import {
+  createAdminDatabase,
+  dropAdminDatabase,
+  startTestGateway,
+  type TestGateway,
+} from './gateway.ts'
+
+/** A gateway, and the proxy between it and the server of the tests. */
+export interface BehindProxy {
+  gateway: TestGateway
+  proxy: FaultProxy
+  /** Of the administrative database, past the proxy. */
+  adminUrl: string
+  stop(): Promise<void>
+}
+
+/** Starts a gateway that reaches the server of the tests by way of a proxy. */
+export async function startBehindProxy(
+  settings: Record<string, string> = {},
+): Promise<BehindProxy> {
+  const adminUrl = await createAdminDatabase()
+  const proxy = await startProxy()
+  const url = urlThrough(proxy, parseDatabaseUrl(adminUrl).database)
+  const gateway = await startTestGateway({ DATABASE_URL: url, ...settings })
+  const stop = async () => {
+    await gateway.stop()
+    await proxy.stop()
+    await dropAdminDatabase(adminUrl)
+  }
+  return { gateway, proxy, adminUrl, stop }
+}
 
 /** A proxy in front of the server of the tests. */
 export function startProxy(): Promise<FaultProxy> {

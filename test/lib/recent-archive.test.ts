@@ -43,4 +43,17 @@ describe('an archive that comes again', () => {
     }
     expect(await readRecentArchive(bytes, LIMITS)).not.toBe(first)
   })
+
+  test('is forgotten where all that are kept come to much (D6)', async () => {
+    const large = (i: number) =>
+      pack({ 'seeders/large.sql': `select ${i}, '${'x'.repeat(900_000)}'` })
+    const small = await pack({ 'functions/small.sql': 'select 1' })
+    const first = await readRecentArchive(await large(1), LIMITS)
+    await readRecentArchive(await large(2), LIMITS)
+    const last = await readRecentArchive(await large(3), LIMITS)
+    const kept = await readRecentArchive(small, LIMITS)
+    expect(await readRecentArchive(await large(3), LIMITS)).toBe(last)
+    expect(await readRecentArchive(small, LIMITS)).toBe(kept)
+    expect(await readRecentArchive(await large(1), LIMITS)).not.toBe(first)
+  })
 })

@@ -81,7 +81,7 @@ const PARTS = [
       from gone g
       join pg_class c on c.oid = g.objid
       join pg_namespace n on n.oid = c.relnamespace
-      where g.classid = 'pg_class'::regclass and c.relkind <> 'c' and not c.relispartition
+      where g.classid = 'pg_class'::regclass and c.relkind not in ('c', 't') and not c.relispartition
         and not exists (
           select from pg_constraint k where k.conindid = c.oid and c.relkind in ('i', 'I')
         )

@@ -26,8 +26,10 @@ export function keepSql(asked: string): string {
           select json_agg(json_build_object(
             'grantee', g.rolname, 'privilege', x.privilege_type, 'grantable', x.is_grantable,
             'column', null
-          ))
-          from aclexplode(o.acl) x left join pg_roles g on g.oid = x.grantee
+          ) order by x.position)
+          from aclexplode(o.acl) with ordinality
+            as x (grantor, grantee, privilege_type, is_grantable, position)
+          left join pg_roles g on g.oid = x.grantee
         ), '[]'
       ) as grants,
       o.acl is not null as "hasGrants",
@@ -35,8 +37,10 @@ export function keepSql(asked: string): string {
         select coalesce(json_agg(json_build_object(
           'grantee', g.rolname, 'privilege', x.privilege_type, 'grantable', x.is_grantable,
           'column', t.attname
-        )), '[]')
-        from pg_attribute t cross join aclexplode(t.attacl) x
+        ) order by t.attnum, x.position), '[]')
+        from pg_attribute t
+        cross join aclexplode(t.attacl) with ordinality
+          as x (grantor, grantee, privilege_type, is_grantable, position)
         left join pg_roles g on g.oid = x.grantee
         where a.classid = 'pg_class'::regclass and t.attrelid = a.oid
       ) as "columnGrants",

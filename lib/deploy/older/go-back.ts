@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { deployCode } from '../code.ts'
-import type { Job } from '../deploy.ts'
+import type { Job } from '../job.ts'
 import type { Ledger } from '../ledger.ts'
 import type { LedgerWriter } from '../ledger-writer.ts'
 import type { ResetSession } from '../objects/run.ts'

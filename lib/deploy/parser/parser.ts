@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import type { BodyNames } from './body-names.ts'
 import type { FileValues } from './evaluated.ts'
 import type { Hidden } from './hidden.ts'
 import type { ReadStatement } from './read.ts'
@@ -7,7 +8,7 @@ import type { Statement } from './statement.ts'
 /** What the thread is asked. */
 export interface Question {
   id: number
-  task: 'split' | 'read' | 'routine' | 'values'
+  task: 'split' | 'read' | 'routine' | 'values' | 'body names'
   text: string
 }
 
@@ -54,6 +55,11 @@ export function readValues(text: string): Promise<FileValues> {
 /** What a function does besides answering; `definition` is its CREATE FUNCTION. */
 export function readRoutine(definition: string): Promise<Hidden> {
   return ask('routine', definition) as Promise<Hidden>
+}
+
+/** What the body of a CREATE FUNCTION in PL/pgSQL names. */
+export function bodyNamesIn(text: string): Promise<BodyNames> {
+  return ask('body names', text) as Promise<BodyNames>
 }
 
 function ask(task: Question['task'], text: string): Promise<unknown> {

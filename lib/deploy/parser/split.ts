@@ -3,6 +3,7 @@ import { factsOf } from './facts.ts'
 import { hiddenIn } from './hidden.ts'
 import { madeBy, pathSetBy } from './makes.ts'
 import { sqlName, strings } from './names.ts'
+import { refusalOfOwn } from './own.ts'
 import { referencesIn } from './references.ts'
 import { risksOf } from './risks.ts'
 import { type Statement, unread } from './statement.ts'
@@ -101,7 +102,8 @@ function unitCounter(text: string): (byte: number) => number {
 
 function refusalOf(stmt: Node): string | undefined {
   if ('TransactionStmt' in stmt) return ENDS_TRANSACTION
-  return 'CopyStmt' in stmt && !stmt.CopyStmt.filename ? COPIES_FROM_CLIENT : undefined
+  if ('CopyStmt' in stmt && !stmt.CopyStmt.filename) return COPIES_FROM_CLIENT
+  return refusalOfOwn(stmt)
 }
 
 function viewOf(stmt: Node): string | undefined {

@@ -1,6 +1,7 @@
 // A thread of its own: see parser.ts.
 import { parentPort } from 'node:worker_threads'
 import { loadModule } from 'libpg-query'
+import { bodyNamesIn } from './body-names.ts'
 import { valuesOf } from './evaluated.ts'
 import { hiddenInRoutine } from './hidden.ts'
 import type { Answer, Question } from './parser.ts'
@@ -14,6 +15,7 @@ const TASKS: Record<Question['task'], (text: string) => unknown> = {
   read: readStatement,
   routine: hiddenInRoutine,
   values: valuesOf,
+  'body names': bodyNamesIn,
 }
 
 parentPort!.on('message', ({ id, task, text }: Question) => {

@@ -1,0 +1,51 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { send } from '../postgres/pipeline.ts'
+import type { TableWatch } from './table-watch.ts'
+import { deployTables, type TablesResult } from './tables.ts'
+
+/**
+ * What comparing declarations with tables came to. The databases of a fleet have the same tables,
+ * and PostgreSQL works longer for this than for the rest of most deploys.
+ */
+const compared = new Map<string, TablesResult>()
+const MAX_COMPARED = 100
+
+/**
+ * As `deployTables`, but remembers what came of it for databases that have the same tables.
+ * `checksum` is that of the files.
+ * @throws {GatewayError} table_deploy_failed
+ */
+export async function deployTablesOnce(
+  sql: Sql,
+  database: string,
+  files: SchemaFile[],
+  checksum: string,
+  watch: TableWatch,
+): Promise<TablesResult> {
+  const [tables, others] = await Promise.all([watch.fingerprint(), readOthers(sql)])
+  const key = `${checksum} ${tables} ${others}`
+  const known = compared.get(key)
+  if (known) return known
+  const result = await deployTables(sql, database, files, watch.ask)
+  // Where tables had to be created, the next database has to have that done too.
+  if (result.created.length > 0) return result
+  if (compared.size >= MAX_COMPARED) compared.clear()
+  compared.set(key, result)
+  return result
+}
+
+/** What else may have the name of a declared table. */
+async function readOthers(sql: Sql): Promise<string> {
+  const [row] = await send(
+    sql.unsafe<{ names: string | null }[]>(`
+      select string_agg(relkind::text || relnamespace::regnamespace::text || '.' || relname, ' '
+        order by relnamespace::regnamespace::text, relname) as names
+      from pg_class
+      where relkind in ('f', 'v', 'm', 'S', 'i', 'I', 'c')
+        and relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        and relnamespace::regnamespace::text not like 'pg\\_t%'
+    `),
+  )
+  return row?.names ?? ''
+}

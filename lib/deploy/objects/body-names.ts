@@ -1,0 +1,118 @@
+import type { Sql } from '../../postgres/connection.ts'
+import { send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import type { BodyName, BodyNames } from '../parser/body-names.ts'
+import { bodyNamesIn } from '../parser/parser.ts'
+import type { Statement } from '../parser/statement.ts'
+import type { Script } from '../run-file.ts'
+
+/** The names in the bodies of some files. */
+interface NamedInFile extends BodyName {
+  script: Script
+  statement: Statement
+}
+
+/** An archive goes to many databases; its bodies are read once. */
+const read = new WeakMap<Statement, Promise<BodyNames>>()
+
+function namesOf(statement: Statement): Promise<BodyNames> {
+  const known = read.get(statement) ?? bodyNamesIn(statement.text)
+  read.set(statement, known)
+  known.catch(() => read.delete(statement))
+  return known
+}
+
+const MAX_WARNINGS = 20
+
+/**
+ * What bodies in PL/pgSQL name and nobody has: PostgreSQL looks at that when the function runs. One
+ * round trip; a name without a schema may be that of anything in any schema.
+ * @returns warnings, with file and line
+ */
+export async function missingNames(sql: Sql, scripts: Script[]): Promise<string[]> {
+  const found: NamedInFile[] = []
+  const makes = new Set<string>()
+  await Promise.all(
+    scripts.flatMap((script) =>
+      script.statements.map(async (statement) => {
+        if (statement.made?.language !== 'plpgsql') return
+        const body = await namesOf(statement)
+        for (const name of body.makes) makes.add(name)
+        for (const name of body.names) found.push({ ...name, script, statement })
+      }),
+    ),
+  )
+  const asked = found.filter(({ kind, name }) => kind === 'function' || !makes.has(name))
+  const distinct = new Map(asked.map((name) => [keyOf(name), name]))
+  if (distinct.size === 0) return []
+  const missing = await findMissing(sql, [...distinct.values()])
+  const warnings = asked.filter((name) => missing.has(keyOf(name))).map(warningOf)
+  const rest = warnings.length - MAX_WARNINGS
+  const all = [...new Set(warnings)].toSorted()
+  return rest > 0 ? [...all.slice(0, MAX_WARNINGS), `and ${rest} more of such warnings`] : all
+}
+
+function keyOf({ kind, schema, name, column }: BodyName): string {
+  return JSON.stringify([kind, schema, name, column])
+}
+
+/** A relation may be a type as well: `f(row)` is written like a function of its column. */
+async function findMissing(sql: Sql, names: BodyName[]): Promise<Set<string>> {
+  const list = names.map(({ kind, schema, name, column }) => ({ kind, schema, name, column }))
+  const rows = await send(
+    sql.unsafe<Pick<BodyName, 'kind' | 'schema' | 'name' | 'column'>[]>(`
+      with named as materialized (
+        select *
+        from json_to_recordset(${quoteLiteral(JSON.stringify(list))}::json)
+          as n (kind text, schema text, name text, "column" text)
+      ),
+      relations as materialized (
+        select c.oid, c.relname::text as name, n.nspname::text as schema
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relname in (select name from named where kind <> 'function')
+          and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+      ),
+      functions as materialized (
+        select distinct p.proname::text as name, n.nspname::text as schema
+        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where p.proname in (select name from named where kind = 'function')
+      ),
+      others as materialized (
+        select typname::text as name from pg_type
+        where typname in (select name from named where kind = 'function')
+        union all
+        select attname from pg_attribute
+        where attname in (select name from named where kind = 'function')
+      )
+      select kind, schema, name, "column" from named w
+      where case kind
+        when 'relation' then not exists (
+          select from relations r
+          where r.name = w.name and r.schema = coalesce(w.schema, r.schema)
+        )
+        when 'column' then exists (
+            select from relations r
+            where r.name = w.name and r.schema = coalesce(w.schema, r.schema)
+          ) and not exists (
+            select from relations r
+            join pg_attribute a on a.attrelid = r.oid and a.attname = w."column"
+            where r.name = w.name and r.schema = coalesce(w.schema, r.schema)
+              and not a.attisdropped
+          )
+        else not exists (
+            select from functions f
+            where f.name = w.name and f.schema = coalesce(w.schema, f.schema)
+          ) and not exists (select from others o where o.name = w.name)
+      end
+    `),
+  )
+  return new Set(rows.map((row) => keyOf({ ...row, line: 0 })))
+}
+
+function warningOf({ kind, schema, name, column, line, script, statement }: NamedInFile): string {
+  const { file } = script
+  const before = file.text.slice(0, statement.offset).split('\n').length
+  const whole = schema === null ? name : `${schema}.${name}`
+  const what = kind === 'column' ? `column ${column} of ${whole}` : `${kind} ${whole}`
+  return `${file.path}, line ${before + line}: ${what} does not exist; the function fails when it comes there`
+}

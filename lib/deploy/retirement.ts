@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { isConnectionLost } from '../postgres/errors.ts'
+import type { Lease } from '../postgres/lease.ts'
+import type { Pools } from '../postgres/pools.ts'
+import { retireOnReplica, retireSessions } from './retire-sessions.ts'
+
+/** How long a connection to a replica is waited for: one that does not answer runs no calls. */
+const REPLICA_WAIT_MS = 1000
+
+/** Between two looks whether a replica has replayed the deploy. */
+const REPLAYED_EVERY_MS = 50
+
+/** A replica that has not replayed the deploy by then runs calls again: nothing waits for ever. */
+const REPLAYED_WITHIN_MS = 10_000
+
+/** The sessions for calls of one database, around the commit of a deploy that must not meet them. */
+export class Retirement {
+  readonly #database: string
+  readonly #replicas: Pools[]
+  readonly #leases: Lease[] = []
+
+  constructor(database: string, replicas: Pools[]) {
+    this.#database = database
+    this.#replicas = replicas
+  }
+
+  /**
+   * Ends them on the primary and on all replicas, and keeps new ones from being opened. `sql` and
+   * `tell` as of `retireSessions`.
+   * @throws {GatewayError} as `retireSessions`
+   */
+  async begin(sql: Sql, tell: () => void): Promise<void> {
+    // Of a try that was rolled back.
+    await Promise.all(this.#leases.splice(0).map((lease) => lease.discard()))
+    const onReplicas = this.#replicas.map((pools) => this.#retireOn(pools))
+    await Promise.all([retireSessions(sql, this.#database, tell), ...onReplicas])
+  }
+
+  /**
+   * Lets new ones be opened on each replica that has replayed what was written until now. To be called
+   * when the deploy has ended; `sql` is of its session, or another one on the primary.
+   */
+  async end(sql: Sql): Promise<void> {
+    const leases = this.#leases.splice(0)
+    if (leases.length === 0) return
+    const [row] = await sql<{ position: string }[]>`
+      select pg_catalog.pg_current_wal_insert_lsn()::text as position
+    `.catch(() => [])
+    await Promise.all(
+      leases.map(async (lease) => {
+        if (row) await untilReplayed(lease.sql, row.position).catch(() => {})
+        await lease.discard()
+      }),
+    )
+  }
+
+  async #retireOn(pools: Pools): Promise<void> {
+    try {
+      const lease = await pools.lease(this.#database, { waitMs: REPLICA_WAIT_MS })
+      this.#leases.push(lease)
+      await retireOnReplica(lease.sql, this.#database)
+    } catch (error) {
+      // A replica that cannot be reached runs no calls.
+      const isOfReplica = isConnectionLost(error) || isFull(error)
+      if (!isOfReplica) throw error
+    }
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof GatewayError && error.details.sqlstate === undefined
+}
+
+async function untilReplayed(sql: Sql, position: string): Promise<void> {
+  const giveUpAt = performance.now() + REPLAYED_WITHIN_MS
+  while (performance.now() < giveUpAt) {
+    const [row] = await sql<{ replayed: boolean | null }[]>`
+      select pg_catalog.pg_last_wal_replay_lsn() >= ${position}::pg_catalog.pg_lsn as replayed
+    `
+    if (row!.replayed !== false) return
+    await sleep(REPLAYED_EVERY_MS)
+  }
+}
