@@ -7,6 +7,7 @@ import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { dropDatabase } from '../database.ts'
 import { handOver } from '../handover.ts'
+import { CATALOG_DIGEST } from '../objects/digest.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
 import { markUnfinished, readTemplate } from './table.ts'
@@ -166,14 +167,18 @@ function quoteLiteral(text: string): string {
   return `E'${text.replace(/[\\']/g, '\\$&')}'`
 }
 
-/** The copy's ledger says of its deploy when it was, and who asked for it. */
+/**
+ * The copy's ledger says of its deploy when it was, and who asked for it; and how the catalogs are now,
+ * which the handover has touched.
+ */
 async function writeDeployment(
   sql: Sql,
   { requestId, address }: DeployOrigin,
   started: number,
 ): Promise<void> {
-  await sql`
-    with last as (
+  const ms = Math.round(performance.now() - started)
+  await sql.unsafe(
+    `with last as (
       select max(id) as id from public._db_gateway_deployments where status = 'completed'
     ),
     others as (
@@ -181,10 +186,11 @@ async function writeDeployment(
     ),
     own as (
       update public._db_gateway_deployments d
-      set deployed_at = now(), request_id = ${requestId}, address = ${address},
-        execution_time_ms = ${Math.round(performance.now() - started)}
+      set deployed_at = now(), request_id = $1, address = $2, execution_time_ms = $3::integer,
+        catalog_digest = case when catalog_digest is not null then ${CATALOG_DIGEST} end
       from last where d.id = last.id
     )
-    update public._db_gateway_migrations set applied_at = now()
-  `
+    update public._db_gateway_migrations set applied_at = now()`,
+    [requestId, address, ms],
+  )
 }
