@@ -141,6 +141,41 @@ describe('A6: an old container that starts again', () => {
     expect((await gateway.register(name, third)).body).toMatchObject({ migrations_applied: 1 })
   })
 
+  test('triggers go back, policies stay, and functions that go back keep their rights', async () => {
+    const trigger = (text: string): Files => ({
+      'functions/note.pssql': `create or replace function note() returns trigger language plpgsql as
+        $$ begin new.name := '${text}'; return new; end $$;`,
+      'triggers/note.pssql': `create trigger note_${text} before insert on item
+        for each row execute function note();`,
+    })
+    const policy = (text: string): Files => ({
+      'policies/item.pssql': `create policy ${text} on item using (name is not null);`,
+      'migrations/001_base.pssql': `create table item (id int primary key, name text);
+        alter table item enable row level security;`,
+    })
+    const { name, database, first } = await newPlatform(
+      { ...FIRST, ...policy('open'), ...trigger('first') },
+      { ...FIRST, ...policy('closed'), ...trigger('second') },
+    )
+    await queryDatabase(database, 'revoke execute on function motto() from public')
+    const answer = await gateway.register(name, first, undefined, { allow: 'older' })
+    expect(answer.body).toMatchObject({ status: 'ready' })
+    await queryDatabase(database, "insert into item values (1, 'x')")
+    const [row] = await queryDatabase(
+      database,
+      `select (select name from item) as name,
+         (select string_agg(tgname, ' ') from pg_trigger where tgname like 'note%') as triggers,
+         (select string_agg(polname, ' ') from pg_policy) as policies,
+         has_function_privilege('public', 'motto()', 'execute') as open`,
+    )
+    expect(row).toEqual({
+      name: 'first',
+      triggers: 'note_first',
+      policies: 'closed',
+      open: false,
+    })
+  })
+
   test('an older archive that has far fewer functions is not taken for a mistake', async () => {
     const many = Object.assign({}, ...[1, 2, 3, 4, 5].map((n) => textFunction(`many_${n}`, 'm')))
     const { name, first } = await newPlatform(FIRST, { ...SECOND, ...many })

@@ -51,11 +51,12 @@ export function codeFailure(database: string, error: unknown): unknown {
 
 const MAX_FAILURES = 20
 
-/** The first one, and the places of the others. */
+/** The first one, and the places of all. */
 function severalFailures(database: string, errors: unknown[]): unknown {
-  const [first, ...rest] = errors.map((error) => codeFailure(database, error))
-  if (!(first instanceof GatewayError) || rest.length === 0) return first
-  const failures = rest.slice(0, MAX_FAILURES).flatMap((one) => {
+  const all = errors.map((error) => codeFailure(database, error))
+  const [first] = all
+  if (!(first instanceof GatewayError) || all.length === 1) return first
+  const failures = all.slice(0, MAX_FAILURES).flatMap((one) => {
     if (!(one instanceof GatewayError)) return []
     const { file, line, cause } = one.details
     return [{ file, line, cause }]

@@ -12,11 +12,11 @@ const MAX_FAILURES = 20
 const UNPROCESSABLE = 422
 
 /** What does not go back: as the details of its error. */
-type Failure = Pick<ErrorDetails, 'file' | 'line' | 'cause' | 'source'>
+type Failure = Pick<ErrorDetails, 'file' | 'line' | 'cause'>
 
 /**
- * Runs a deploy of the archive's code. Where a file fails, the others are tried too, so that the error names all
- * that do not fit the database.
+ * Runs a deploy of the archive's code. Where a file fails, the others are tried too, so that the
+ * error names all that do not fit the database.
  * @throws {GatewayError} as `run`, with `failures` beside what the first one says
  */
 export async function deployNamingAll(
@@ -25,47 +25,52 @@ export async function deployNamingAll(
   ledger: Ledger,
   run: (archive: SchemaArchive, ledger: Ledger) => Promise<CodeDeployed>,
 ): Promise<CodeDeployed> {
-  const failed = new Map<string, GatewayError>()
+  const failures: Failure[] = []
+  let first: GatewayError | undefined
+  let rest = codeOf(archive, ledger)
   for (;;) {
-    const rest = codeOf(archive, ledger, new Set(failed.keys()))
     await sql.unsafe('savepoint the_code')
-    try {
-      const result = await run(rest.archive, rest.ledger)
-      if (failed.size > 0) throw summarize([...failed.values()])
+    const result = await run(rest.archive, rest.ledger).catch((error: unknown) => {
+      // Another error than that of a file says nothing of the files that failed before.
+      if (isOfFile(error)) return error
+      throw first && !isLockError(error) ? describe(first, failures) : error
+    })
+    if (!(result instanceof GatewayError)) {
+      if (first) throw describe(first, failures)
       return result
-    } catch (error) {
-      const path = failingFile(error)
-      if (path === undefined || failed.has(path)) {
-        // Another error than that of a file says nothing of the files that failed before.
-        throw failed.size > 0 && !isLockError(error) ? summarize([...failed.values()]) : error
-      }
-      failed.set(path, error as GatewayError)
-      if (failed.size >= MAX_FAILURES) throw summarize([...failed.values()])
-      await sql.unsafe('rollback to savepoint the_code')
     }
+    first ??= result
+    const known = new Set(failures.map(({ file }) => file!))
+    const found = failuresOf(result)
+    failures.push(...found)
+    const isNew = found.some(({ file }) => !known.has(file!))
+    if (!isNew || failures.length >= MAX_FAILURES) throw describe(first, failures)
+    for (const { file } of found) known.add(file!)
+    rest = codeOf(archive, ledger, known)
+    await sql.unsafe('rollback to savepoint the_code')
   }
 }
 
-/** The path of the file that is at fault; undefined where none is. */
-function failingFile(error: unknown): string | undefined {
-  const isOfFile =
-    error instanceof GatewayError && error.status === UNPROCESSABLE && !isLockError(error)
-  return isOfFile ? error.details.file : undefined
+/** Whether a file is at fault. */
+function isOfFile(error: unknown): error is GatewayError {
+  return (
+    error instanceof GatewayError &&
+    error.status === UNPROCESSABLE &&
+    error.details.file !== undefined &&
+    !isLockError(error)
+  )
 }
 
-function summarize(errors: GatewayError[]): GatewayError {
-  const [first] = errors as [GatewayError]
-  const failures = errors.flatMap(
-    ({ details }) => (details.failures as Failure[] | undefined) ?? [failureOf(details)],
-  )
-  const files = errors.map(({ details }) => details.file).join(', ')
+function failuresOf({ details }: GatewayError): Failure[] {
+  const { file, line, cause, failures } = details
+  return (failures as Failure[] | undefined) ?? [{ file, line, cause } as Failure]
+}
+
+function describe(first: GatewayError, failures: Failure[]): GatewayError {
+  const files = [...new Set(failures.map(({ file }) => file))].join(', ')
   return new GatewayError(first.code, `What does not fit the database as it is: ${files}`, {
     ...first.details,
     failures,
-    hint: 'The tables stay as they are. Write a new version of these files that fits them, and deploy that',
+    hint: 'The tables stay as they are. Deploy a new version of these files that fits them',
   })
-}
-
-function failureOf({ file, line, cause, source }: ErrorDetails): Failure {
-  return { file, line, cause, source } as Failure
 }
