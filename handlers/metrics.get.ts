@@ -15,7 +15,7 @@ export default defineHandler({
       ...poolMetrics(pools.report()),
       ...gatewayMetrics(gateways.alive()),
     ]
-    return new HTTPResponse(`${renderMetrics(own)}\n${await renderProcessMetrics()}`, {
+    return new HTTPResponse(`${await renderMetrics(own)}\n${await renderProcessMetrics()}`, {
       headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' },
     })
   },

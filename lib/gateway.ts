@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import { Deployments } from './deploy/deployments/deployments.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import type { DeployResult } from './deploy/result.ts'
+import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Gateways, LOCK_CLASS } from './gateways.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
@@ -58,6 +59,7 @@ export interface Gateway {
   deployments: Deployments
   /** Deploys wait here for their turn, by database. */
   deploys: KeyedQueue
+  templates: KnownTemplates
   /** Registers that run, by owner and archive. */
   registering: Map<string, Promise<DeployResult>>
   /** One for each route, and one for all that is none. */
@@ -201,6 +203,7 @@ export function createGateway(
       maxWaiting: config.maxWaitingDeploys,
       isWorthAlone: isShortage,
     }),
+    templates: new KnownTemplates(),
     registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),

@@ -10,8 +10,10 @@ import type { Log } from './log.ts'
 import { openServer } from './open-server.ts'
 import { readServerRoom, usableConnections } from './postgres/capacity.ts'
 import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
+import { Pools } from './postgres/pools.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
+import { closeMaintenance } from './tenancy/closed-databases.ts'
 import { prepareIsolation } from './tenancy/prepare-isolation.ts'
 import { loadTls, logFailure, readTls, renewTls } from './tls.ts'
 
@@ -85,6 +87,7 @@ export async function startGateway(
         },
       })
     }
+    if (embedded) await closeOwnServer(embedded, config)
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
     const { version, home, catalog } = await openServer(config, server, log, signal)
     gateway = createGateway(config, home, log, catalog)
@@ -119,6 +122,17 @@ export async function startGateway(
     await stop()
     throw error
   }
+}
+
+/**
+ * Nobody but the platforms' roles and the gateway is on it, so that there is nobody to be asked. Where
+ * somebody has changed the superuser's password, the log says later what is open.
+ */
+async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config): Promise<void> {
+  const server = parseDatabaseUrl(superuserUrl)
+  const pools = new Pools(server, config)
+  await pools.use(server.database, closeMaintenance).catch(() => {})
+  await pools.end()
 }
 
 /**

@@ -1,11 +1,12 @@
 import { defineHandler } from 'h3'
+import { answerInSlices } from '../../lib/http/json-slices.ts'
 
 export default defineHandler({
   meta: { description: 'The connections to each database, and who waits for one' },
   handler(event) {
     const { gateway } = event.context
     const { pools, permits, totals } = gateway.pools.report()
-    return {
+    return answerInSlices({
       pools: pools.map(({ platform = null, oldestWaitMs, ...pool }) => ({
         ...pool,
         platform,
@@ -15,6 +16,6 @@ export default defineHandler({
       permits,
       totals,
       gateways: gateway.gateways.alive(),
-    }
+    })
   },
 })

@@ -2,11 +2,12 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { missingNames } from './objects/body-names.ts'
+import { missingNames, nameWarnings, readBodies } from './objects/body-names.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
 import type { Found } from './objects/find.ts'
 import { readNames } from './objects/names.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
+import { checkWithExtension, findChecker } from './objects/plpgsql-check.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
 import { ownSettings } from './objects/settings.ts'
 import {
@@ -80,7 +81,8 @@ export async function deployCode(
 
   try {
     const scripts = await parseAll(files)
-    const state = await readState(sql, scripts, known, changed, isCheckDue)
+    const toRun = new Set([...changed, ...viewsWithStar(scripts)])
+    const state = await readState(sql, scripts, known, toRun, isCheckDue)
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
     const asked = new Set(state.run)
@@ -126,6 +128,16 @@ async function parseAll(files: SchemaArchive['files']): Promise<Map<string, Scri
   return new Map(scripts.flat().map((script) => [script.file.path, script]))
 }
 
+/**
+ * Views with `select *` have the columns that their sources had when they were made. They are made
+ * again after each change, as a new database would have them.
+ */
+function viewsWithStar(scripts: Map<string, Script>): string[] {
+  return [...scripts]
+    .filter(([, { statements }]) => statements.some((one) => one.hasStar && one.made?.replaces))
+    .map(([path]) => path)
+}
+
 /** Files of grants and comments alone are about what the others make: they run after any change. */
 function addDescriptions({ scripts, run }: CodeState): void {
   for (const [path, { statements }] of scripts) {
@@ -158,27 +170,28 @@ async function checkAfter(sql: Sql, state: CodeState, isThorough: boolean): Prom
   const toLookAt = [...state.scripts].filter(([path]) => isThorough || state.run.has(path))
   const statements = toLookAt.flatMap(([, script]) => script.statements)
   const asked = statements.flatMap(({ made }) => (made ? [askedOfMade(made)] : []))
-  const [names, { found, isInOrder }, missing] = await Promise.all([
+  const bodies = await readBodies(toLookAt.map(([, script]) => script))
+  const [names, missing, checker, { found, isInOrder }] = await Promise.all([
     readNames(
       sql,
       statements.flatMap(({ made }) => made ?? []),
     ),
+    missingNames(sql, bodies),
+    findChecker(sql),
     findAndCheck(sql, asked, asked),
-    missingNames(
-      sql,
-      toLookAt.map(([, script]) => script),
-    ),
   ])
-  state.warnings.push(...missing)
   const keys = keysOf(statements, names)
-  if (isInOrder) return { found, keys }
   const functions = toLookAt.flatMap(([, script]) =>
     script.statements.flatMap((statement): Checked[] => {
       const object = found.byKey.get(keys.get(statement) ?? '')
       return object ? [{ script, statement, object }] : []
     }),
   )
-  await checkBodies(sql, functions)
+  if (!isInOrder) await checkBodies(sql, functions)
+  const findings =
+    checker === undefined ? undefined : await checkWithExtension(sql, checker, functions)
+  const named = nameWarnings(missing, findings?.checked ?? new Set())
+  state.warnings.push(...(findings?.warnings ?? []), ...named)
   return { found, keys }
 }
 

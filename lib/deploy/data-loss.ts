@@ -32,7 +32,7 @@ export function dataLossError(
   const isHidden = refusals.some((one) => one.isHidden)
   const mayAsk = refusals.some(({ place }) => place && hasDirectives(place.file))
   const directive = mayAsk
-    ? ', or let the file say so in its first line: -- gateway: allow-data-loss'
+    ? ', or let the file say so before its first statement: -- gateway: allow-data-loss'
     : ''
   const hint = `${isHidden ? WRITE_OUT : ''}${ALLOW}${directive}`
   return new GatewayError(

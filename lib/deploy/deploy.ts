@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { SchemaFile } from '../archive/archive.ts'
+import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
@@ -7,7 +8,7 @@ import { deployCode } from './code.ts'
 import { deployTablesOnce } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
-import { createExtensions } from './extensions.ts'
+import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
 import type { Job } from './job.ts'
 import { countFunctions, isInPlace, readLedger } from './ledger.ts'
@@ -15,6 +16,7 @@ import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
+import { collectWarnings } from './notices.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
 import { runsOnlyCode } from './only-code.ts'
@@ -40,38 +42,72 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   const started = performance.now()
   const attempt: Attempt = {
     session: { lockTimeoutMs: 0, checksClient: false },
+    begun: undefined,
     done: [],
+    lacking: [],
     result: undefined,
   }
+  const warnings = collectWarnings()
+  job.listen?.(warnings.hear)
   try {
-    return await job.limit.over(async () => {
-      attempt.session = await openDeploySession(sql, lockWaitMs(), job.limit)
+    const result = await job.limit.over(async () => {
+      const { session, begun } = await openDeploySession(sql, lockWaitMs(), job.limit, () =>
+        begin(sql, job),
+      )
+      attempt.session = session
+      attempt.begun = begun
       const undo = () => sql.unsafe('rollback')
       return patiently(job.lockTimeoutMs, job.limit, undo, () =>
         deployOnce(sql, attempt, job, started),
       )
     })
+    result.warnings.push(...warnings.told())
+    return result
   } catch (error) {
     const failure = fromPostgres(error, job.database)
-    if (job.flags.dryRun && attempt.result && isUnsafeEnumUse(failure)) {
+    const unchecked = job.flags.dryRun && !isLostBy(error, failure) && uncheckedBy(failure, attempt)
+    if (unchecked && attempt.result) {
       await sql.unsafe('rollback')
-      attempt.result.warnings.push(uncheckedUse(failure))
+      attempt.result.warnings.push(unchecked)
       return attempt.result
     }
-    const isLost = endsConnection(error) || isConnectionLost(failure)
-    const isKept = !job.flags.dryRun && !job.isNew && !isLost
+    const isKept = !job.flags.dryRun && !job.isNew && !isLostBy(error, failure)
     if (isKept) await recordFailure(sql, job, failure, started)
     throw failure
   }
 }
 
+function isLostBy(error: unknown, failure: unknown): boolean {
+  return endsConnection(error) || isConnectionLost(failure)
+}
+
+/** Why a dry run fails where a deploy may not: what it says of that, and undefined otherwise. */
+function uncheckedBy(failure: unknown, { lacking }: Attempt): string | undefined {
+  if (isUnsafeEnumUse(failure)) return uncheckedUse(failure)
+  return failure instanceof GatewayError ? lackingExtension(failure, lacking) : undefined
+}
+
 /** What the tries of one deploy share. */
 interface Attempt {
   session: DeploySession
+  /** The beginning of the first try. */
+  begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** Extensions that a dry run does not install. */
+  lacking: string[]
   /** Of the last try, as far as it came. */
   result: DeployResult | undefined
+}
+
+/** Begins the transaction of a deploy, and reads what it has to know first: in one round trip. */
+async function begin(sql: Sql, { archive, older }: Job) {
+  const [, ledger, superseding] = await Promise.all([
+    send(sql.unsafe('begin')),
+    readLedger(sql),
+    older && findSuperseding(sql, archive.checksum),
+  ])
+  return { ledger, superseding }
 }
 
 /** One try. */
@@ -84,11 +120,8 @@ async function deployOnce(
   const { database, archive, flags, isNew } = job
   const { files } = archive
   const { session } = attempt
-  const [, ledger, superseding] = await Promise.all([
-    send(sql.unsafe('begin')),
-    readLedger(sql),
-    job.older && findSuperseding(sql, archive.checksum),
-  ])
+  const { ledger, superseding } = attempt.begun ?? (await begin(sql, job))
+  attempt.begun = undefined
   const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
   const isAsked = flags.repair || flags.retry
   if (isInPlace(ledger, archive.checksum) && !isAsked) {
@@ -135,7 +168,9 @@ async function deployOnce(
   const schemas = ledger.filesOf('schemas')
   result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
   for (const file of files.schemas) writer.setFile('schemas', file)
-  await createExtensions(sql, database, files.extensions)
+  const extensions = await createExtensions(sql, database, files.extensions, flags.dryRun)
+  result.warnings.push(...extensions.warnings)
+  attempt.lacking = extensions.lacking
   const commit = async () => {
     await watch.settle()
     await answers([writer.send(), ...sendCommit(sql)])

@@ -6,6 +6,8 @@ export interface Directives {
   allowDataLoss: boolean
   /** Words that mean nothing here. */
   unknown: string[]
+  /** Lines that look like a directive, and are none. */
+  misspelt: string[]
   /** A directive behind the first statement, where it means nothing. */
   isLate: boolean
 }
@@ -13,6 +15,9 @@ export interface Directives {
 const KNOWN = new Set(['no-transaction', 'allow-data-loss'])
 
 const LINE = /^[ \t]*--[ \t]*gateway[ \t]*:(.*)$/gim
+
+const LOOKALIKE =
+  /^[ \t]*--(?![ \t]*gateway[ \t]*:)[^\n:]*:?[ \t]*(?:no[-_]transaction|allow[-_]data[-_]loss)[ \t]*$/gim
 
 /** dbmate and goose say it in their own words. */
 const OTHERS_NO_TRANSACTION =
@@ -29,6 +34,7 @@ export function readDirectives({ text }: SchemaFile): Directives {
     noTransaction: words.includes('no-transaction') || OTHERS_NO_TRANSACTION.test(head),
     allowDataLoss: words.includes('allow-data-loss'),
     unknown: words.filter((word) => !KNOWN.has(word)),
+    misspelt: [...head.matchAll(LOOKALIKE)].map(([line]) => line.trim()),
     isLate: text.slice(head.length).match(LINE) !== null,
   }
 }

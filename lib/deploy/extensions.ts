@@ -9,6 +9,7 @@ import {
   isPostgresError,
   postgresDetails,
 } from '../postgres/errors.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { asGateway } from './handover.ts'
 
 interface WantedExtension {
@@ -18,28 +19,114 @@ interface WantedExtension {
   schema: string | undefined
 }
 
+/** What became of the extensions. */
+export interface ExtensionsResult {
+  warnings: string[]
+  /** Those that only the gateway's role can create, which a dry run does not. */
+  lacking: string[]
+}
+
 /**
  * Creates the extensions that are not there: one a file, named by the file; `-- version:` and
- * `-- schema:` comments say which version, and where.
+ * `-- schema:` comments say which version, and where. One that has another version is updated.
  * @throws {GatewayError} extension_not_available, extension_install_failed
  */
 export async function createExtensions(
   sql: Sql,
   database: string,
   files: SchemaFile[],
-): Promise<void> {
-  if (files.length === 0) return
+  isDryRun: boolean,
+): Promise<ExtensionsResult> {
+  const result: ExtensionsResult = { warnings: [], lacking: [] }
+  if (files.length === 0) return result
   const wanted = files.map(readExtension)
-  const names = JSON.stringify(wanted.map((extension) => extension.name))
-  const rows = await sql<{ name: string; installed: boolean }[]>`
-    select name, installed_version is not null as installed
-    from pg_available_extensions
-    where name in (select json_array_elements_text(${names}::json))
-  `
+  const found = await findInstalled(sql, wanted)
+  const untrusted = isDryRun ? await findUntrusted(sql, wanted) : []
   for (const extension of wanted) {
-    const found = rows.find((row) => row.name === extension.name)
-    if (!found) throw notAvailable(database, extension)
-    if (!found.installed) await createExtension(sql, database, extension)
+    const { name, version, schema, file } = extension
+    const there = found.get(name)
+    if (hasText(file)) {
+      result.warnings.push(
+        `${file.path}: only comments count in an extension's file; its statements were not run`,
+      )
+    }
+    if (!there) throw notAvailable(database, extension)
+    if (there.version === null) {
+      const isForGateway = untrusted.includes(extension) && !there.isSuperuser
+      if (isForGateway) result.lacking.push(name)
+      else await createExtension(sql, database, extension)
+      continue
+    }
+    if (version !== undefined && version !== there.version) {
+      await updateExtension(sql, database, extension)
+    }
+    if (schema !== undefined && schema !== there.schema) {
+      result.warnings.push(
+        `${file.path} wants the schema ${schema}; the extension is in ${there.schema} and stays there`,
+      )
+    }
+  }
+  if (result.lacking.length > 0) {
+    result.warnings.push(
+      `A deploy would have the gateway's role install ${result.lacking.join(', ')}; a dry run does not`,
+    )
+  }
+  return result
+}
+
+/** Something is not there that may be of an extension. */
+const MAY_BE_LACKING = new Set(['42704', '42883', '42P01', '3F000', '42703'])
+
+/** What a dry run says where it failed for want of an extension that it does not install. */
+export function lackingExtension({ details }: GatewayError, lacking: string[]): string | undefined {
+  if (lacking.length === 0 || !MAY_BE_LACKING.has(String(details.sqlstate))) return undefined
+  const place = details.line === undefined ? details.file : `${details.file}, line ${details.line},`
+  return (
+    `${place} may need ${lacking.join(', ')}: a dry run can check neither it nor what comes ` +
+    `behind it (${details.cause})`
+  )
+}
+
+/** The installed version and schema of those that the server has; null where not installed. */
+async function findInstalled(sql: Sql, wanted: WantedExtension[]) {
+  const names = JSON.stringify(wanted.map((extension) => extension.name))
+  const rows = await sql.unsafe<
+    { name: string; version: string | null; schema: string | null; superuser: string }[]
+  >(`
+    select a.name, e.extversion as version, e.extnamespace::regnamespace::text as schema,
+      current_setting('is_superuser') as superuser
+    from pg_available_extensions a
+    left join pg_extension e on e.extname = a.name
+    where a.name in (select json_array_elements_text(${quoteLiteral(names)}::json))
+  `)
+  return new Map(
+    rows.map(({ name, version, schema, superuser }) => [
+      name,
+      { version, schema, isSuperuser: superuser === 'on' },
+    ]),
+  )
+}
+
+/** Anything but comments. */
+function hasText({ text }: SchemaFile): boolean {
+  return text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, '').trim() !== ''
+}
+
+async function updateExtension(
+  sql: Sql,
+  database: string,
+  { file, name, version }: WantedExtension,
+): Promise<void> {
+  try {
+    const to = quoteIdentifier(version!)
+    await sql.unsafe(`alter extension ${quoteIdentifier(name)} update to ${to}`)
+  } catch (error) {
+    if (!isPostgresError(error) || isConnectionLost(error)) throw fromPostgres(error, database)
+    throw new GatewayError('extension_install_failed', `Extension ${name} cannot be updated`, {
+      database,
+      ...postgresDetails(error),
+      file: file.path,
+    })
   }
 }
 

@@ -70,7 +70,7 @@ function hintFor({ statement, error }: StatementError): ErrorDetails {
   if (error.hint) return {}
   if (error.code === ACTIVE_SQL_TRANSACTION) {
     return {
-      hint: 'Let the migration run outside of a transaction: -- gateway: no-transaction in its first line',
+      hint: 'Let the migration run outside of a transaction: -- gateway: no-transaction before its first statement',
     }
   }
   if (statement?.facts.setsOwner && OWNER_ERRORS.has(error.code)) {

@@ -1,5 +1,6 @@
 import type { Gateway } from '../gateway.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { markOf } from './catalog-mark.ts'
 
@@ -19,13 +20,10 @@ export function orderOf({ roles, server, catalogId }: Gateway): Order {
 
 /**
  * Whether the database is in order: the platform's role owns it, and nothing that is the gateway's;
- * nothing is open to PUBLIC, and nothing left to the gateway's role; its catalog is this one. Where it
- * is not, it was restored, or the platform has let others in. As the platform's role.
+ * nothing is open to PUBLIC; its catalog is this one. Where it is not, it was restored, or the platform
+ * has let others in. As the platform's role; three rows are read, by index.
  */
-export async function isInOrder(
-  sql: Sql,
-  { hasRoles, gateway, catalogId }: Order,
-): Promise<boolean> {
+export async function isInOrder(sql: Sql, { hasRoles, catalogId }: Order): Promise<boolean> {
   if (!hasRoles) return true
   const [row] = await sql.unsafe<{ is_in_order: boolean }[]>(`
     select
@@ -47,24 +45,35 @@ export async function isInOrder(
               and n.nspname = '_db_gateway'
           )
         from pg_catalog.pg_namespace n where n.nspname in ('public', '_db_gateway')
-      )
-      and not exists (
-        select from pg_catalog.pg_class c
-        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        where c.oid >= 16384 and c.relkind in ('r', 'p', 'v', 'm', 'f')
-          and n.nspname not in ('_db_gateway', 'information_schema') and n.nspname !~ '^pg_'
-          and (
-            c.relname !~ '^_db_gateway_'
-              and pg_catalog.pg_get_userbyid(c.relowner) = ${quoteLiteral(gateway)}
-            or c.relname = '_db_gateway_migrations' and n.nspname = 'public'
-              and pg_catalog.pg_get_userbyid(c.relowner) = session_user
-          )
-          and not exists (
-            select from pg_catalog.pg_depend e
-            where e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-              and e.objid = c.oid and e.deptype = 'e'
-          )
       ) as is_in_order
   `)
   return row?.is_in_order ?? false
+}
+
+/**
+ * Whether the tables and views in the database are whose they have to be: nothing but the ledger is
+ * the gateway's, and that is not the platform's. Reads all of them.
+ */
+export async function areTablesInOrder(sql: Sql, { hasRoles, gateway }: Order): Promise<boolean> {
+  if (!hasRoles) return true
+  const [foreign] = await sql.unsafe(`
+    select from pg_catalog.pg_class c
+    where c.oid >= ${FIRST_NORMAL_OID} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and case c.relowner
+        when (select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(gateway)})
+          then c.relname !~ '^_db_gateway_'
+            and c.relnamespace <> pg_catalog.to_regnamespace('_db_gateway')
+            and c.relnamespace <> pg_catalog.to_regnamespace('pg_catalog')
+        when (select oid from pg_catalog.pg_roles where rolname = session_user)
+          then c.oid = pg_catalog.to_regclass('public._db_gateway_migrations')
+        else false
+      end
+      and not exists (
+        select from pg_catalog.pg_depend e
+        where e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+          and e.objid = c.oid and e.deptype = 'e'
+      )
+    limit 1
+  `)
+  return foreign === undefined
 }

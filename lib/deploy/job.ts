@@ -1,4 +1,5 @@
 import type { SchemaArchive } from '../archive/archive.ts'
+import type { Notice } from '../postgres/driver.ts'
 import type { Older } from './older/older.ts'
 import type { DeployFlags, DeployOrigin } from './result.ts'
 import type { TimeLimit } from './time-limit.ts'
@@ -19,6 +20,8 @@ export interface Job {
   /** How long all of it may take. */
   limit: TimeLimit
   origin: DeployOrigin
+  /** Has PostgreSQL's notices told to `heard` from now on. */
+  listen?: (heard: (notice: Notice) => void) => void
   /** Called in its transaction, before it commits another type of a column: see retire-sessions.ts. */
   retire: () => Promise<void>
 }

@@ -97,10 +97,15 @@ export function migrationWarnings(
 }
 
 function directiveWarnings(file: SchemaFile): string[] {
-  const { unknown, isLate } = readDirectives(file)
+  const { unknown, misspelt, isLate } = readDirectives(file)
   const warnings = unknown.map(
     (word) => `Migration ${file.name}: "-- gateway: ${word}" means nothing`,
   )
+  for (const line of misspelt) {
+    warnings.push(
+      `Migration ${file.name}: "${line}" means nothing; directives begin with "-- gateway:"`,
+    )
+  }
   if (isLate) {
     warnings.push(
       `Migration ${file.name}: a line "-- gateway: …" behind the first statement means nothing`,

@@ -2,7 +2,7 @@ import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { StatementError } from './failure.ts'
+import { fileFailure, StatementError } from './failure.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { isLockError } from './tries.ts'
 
@@ -28,9 +28,11 @@ interface Item {
  * Finds what pending migrations may need of tables/ and functions/: declared tables that do not
  * exist and that no migration of the archive makes; new functions. (Their bodies are checked at the
  * end of the deploy.) Only functions that can be made a second time are made ahead.
+ * @throws {GatewayError} with the section's code where a file has a statement that no deploy can run
  */
 export async function findNeeds(
   sql: Sql,
+  database: string,
   { tables, functions }: { tables: SchemaFile[]; functions: SchemaFile[] },
   migrations: Script[],
   isDeployed: (file: SchemaFile) => boolean,
@@ -51,10 +53,10 @@ export async function findNeeds(
     ...tableItems.filter(({ names }) => !names.some((name) => there.has(name))),
     ...functionItems,
   ])
-  return needsFrom(sql, waiting)
+  return needsFrom(sql, database, waiting)
 }
 
-function needsFrom(sql: Sql, waiting: Set<Item>): Needs {
+function needsFrom(sql: Sql, database: string, waiting: Set<Item>): Needs {
   const tables = new Set<string>()
   let isFirst = true
   const wantedBy = (files: SchemaFile[]) => {
@@ -77,7 +79,7 @@ function needsFrom(sql: Sql, waiting: Set<Item>): Needs {
     provideFor: async (files) => {
       const wanted = inOrder(wantedBy(files))
       isFirst = false
-      for (const item of await make(sql, wanted)) {
+      for (const item of await make(sql, database, wanted)) {
         waiting.delete(item)
         if (item.isTable) for (const name of item.names) tables.add(name)
       }
@@ -95,18 +97,19 @@ function inOrder(items: Set<Item>): Item[] {
 }
 
 /** @returns those that could be made; the others lack something, and leave nothing */
-async function make(sql: Sql, items: Item[]): Promise<Item[]> {
+async function make(sql: Sql, database: string, items: Item[]): Promise<Item[]> {
   if (items.length === 0) return []
-  if (await tryAll(sql, items)) return items
+  if (await tryAll(sql, database, items)) return items
   const made = new Set<Item>()
   for (let size = -1; size !== made.size; ) {
     size = made.size
-    for (const item of items) if (!made.has(item) && (await tryAll(sql, [item]))) made.add(item)
+    for (const item of items)
+      if (!made.has(item) && (await tryAll(sql, database, [item]))) made.add(item)
   }
   return [...made]
 }
 
-async function tryAll(sql: Sql, items: Item[]): Promise<boolean> {
+async function tryAll(sql: Sql, database: string, items: Item[]): Promise<boolean> {
   try {
     await answers([
       send(sql.unsafe('savepoint ahead; set local check_function_bodies = off')),
@@ -115,7 +118,9 @@ async function tryAll(sql: Sql, items: Item[]): Promise<boolean> {
     ])
     return true
   } catch (error) {
-    if (!(error instanceof StatementError) || isLockError(error)) throw error
+    if (!(error instanceof StatementError) || isLockError(error)) {
+      throw fileFailure('migration_failed', 'What migrations need of', database, error)
+    }
     await sql.unsafe('rollback to savepoint ahead; release savepoint ahead')
     return false
   }

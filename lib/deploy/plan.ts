@@ -27,10 +27,11 @@ const NOTHING: Needs = {
  */
 export async function planMigrations(
   sql: Sql,
-  { archive: { files }, isNew }: { archive: SchemaArchive; isNew: boolean },
+  { database, archive, isNew }: { database: string; archive: SchemaArchive; isNew: boolean },
   ledger: Ledger,
   pending: SchemaFile[],
 ): Promise<MigrationPlan> {
+  const { files } = archive
   if (pending.length === 0) {
     return {
       scripts: [],
@@ -49,6 +50,6 @@ export async function planMigrations(
   const isDeployed = (section: 'types' | 'functions') => (file: SchemaFile) =>
     ledger.filesOf(section).has(file.name)
   const types = await orderTypes(files.types, scripts, archived, isDeployed('types'), isNew)
-  const needs = await findNeeds(sql, files, archived, isDeployed('functions'))
+  const needs = await findNeeds(sql, database, files, archived, isDeployed('functions'))
   return { scripts, enums, types, needs }
 }

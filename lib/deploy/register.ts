@@ -7,6 +7,7 @@ import { databaseName, type Owner } from '../names.ts'
 import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
+import { send } from '../postgres/pipeline.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
@@ -168,6 +169,9 @@ async function deployTo(
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,
+      listen: (heard) => {
+        lease.connection.onNotice = heard
+      },
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
       retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
@@ -227,8 +231,9 @@ async function learnFunctions(
 ): Promise<DeployResult['functions']> {
   try {
     // The deploy's own session is not as that of a call.
-    await sql.unsafe('reset all; reset role')
-    return await gateway.calls.functions.learn(sql, database)
+    const reset = send(sql.unsafe('reset all; reset role'))
+    const [learned] = await Promise.all([gateway.calls.functions.learn(sql, database), reset])
+    return learned
   } catch (error) {
     gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
       cause: (error as Error).message,

@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
 import { handOver } from './handover.ts'
-import { isInOrder, orderOf } from './in-order.ts'
+import { areTablesInOrder, isInOrder, orderOf } from './in-order.ts'
 import { acceptsKey } from './ledger.ts'
 
 /** A deploy waits longer for a connection than a call does: it is not repeated so easily. */
@@ -48,11 +48,13 @@ export async function leaseForDeploy(gateway: Gateway, owner: Owner): Promise<De
 /** The key that the ledger takes; undefined where it takes none, or the database is not in order. */
 async function findKey(gateway: Gateway, sql: Sql, database: string): Promise<string | undefined> {
   const keys = gateway.secrets.all().map((secret) => secret.ledgerKeyOf(database))
-  const [isFit, ...accepted] = await Promise.all([
-    isInOrder(sql, orderOf(gateway)),
+  const order = orderOf(gateway)
+  const [isFit, areFit, ...accepted] = await Promise.all([
+    isInOrder(sql, order),
+    areTablesInOrder(sql, order),
     ...keys.map((key) => acceptsKey(sql, key)),
   ])
-  return isFit ? keys.find((_, i) => accepted[i]) : undefined
+  return isFit && areFit ? keys.find((_, i) => accepted[i]) : undefined
 }
 
 /** Whether the database is that of whom it is to be, as far as is known here. */

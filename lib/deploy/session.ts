@@ -1,4 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
+import { send } from '../postgres/pipeline.ts'
 import type { TimeLimit } from './time-limit.ts'
 
 /** Between two looks at a lock that another gateway holds. */
@@ -15,39 +16,50 @@ export interface DeploySession {
 /**
  * Makes a connection fit for a deploy and takes the lock that lets one deploy at a time into the
  * database, whatever gateway it comes from. Both last as long as the connection. The platform may
- * have functions of the same names, which would have this wait for ever.
+ * have functions of the same names, which would have this wait for ever. `begin` begins a
+ * transaction and reads; it is sent right behind the question for the lock, and again where that is
+ * not to be had yet.
  */
-export async function openDeploySession(
+export async function openDeploySession<T>(
   sql: Sql,
   lockTimeoutMs: number,
   limit: TimeLimit,
-): Promise<DeploySession> {
+  begin: () => Promise<T>,
+): Promise<{ session: DeploySession; begun: T }> {
   // Where the gateway dies, its deploy ends too instead of holding the lock until its statement
   // is through.
-  const checking = sql.unsafe("set client_connection_check_interval = '2s'").then(
+  const checking = send(sql.unsafe("set client_connection_check_interval = '2s'")).then(
     () => true,
     () => false,
   )
-  const settings = sql.unsafe(`
-    set statement_timeout = 0;
-    set lock_timeout = ${lockTimeoutMs};
-  `)
-  let isLocked = await tryLock(sql)
-  const [checksClient] = await Promise.all([checking, settings])
+  const opening = [
+    send(sql.unsafe(`set statement_timeout = 0; set lock_timeout = ${lockTimeoutMs}`)),
+    tryLock(sql),
+  ] as const
+  const beginning = begin()
+  const [[, isLocked], checksClient, begun] = await Promise.all([
+    Promise.all(opening),
+    checking,
+    beginning,
+  ])
+  const session = { lockTimeoutMs, checksClient }
+  if (isLocked) return { session, begun }
+  await sql.unsafe('rollback')
   // Looking again and again, since a session that waits inside PostgreSQL has a snapshot, and a
   // `create index concurrently` of the deploy that it waits for would wait for that in turn.
-  while (!isLocked) {
+  do {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     limit.check()
-    isLocked = await tryLock(sql)
-  }
-  return { lockTimeoutMs, checksClient }
+  } while (!(await tryLock(sql)))
+  return { session, begun: await begin() }
 }
 
 async function tryLock(sql: Sql): Promise<boolean> {
-  const [row] = await sql.unsafe<{ locked: boolean }[]>(`
-    select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy')) as locked
-  `)
+  const [row] = await send(
+    sql.unsafe<{ locked: boolean }[]>(`
+      select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy')) as locked
+    `),
+  )
   return row!.locked
 }
 

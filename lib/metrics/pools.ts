@@ -3,15 +3,15 @@ import type { Metric, Sample } from './text.ts'
 
 /** The connections to PostgreSQL: what is now, and what has been since the start. */
 export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
-  const each = (read: (pool: PoolReport) => number): Sample[] =>
-    pools.map((pool) => ({ labels: labelsOf(pool), value: read(pool) }))
-  const gauge = (name: string, help: string, samples: Sample[]): Metric => ({
+  const each = (read: (pool: PoolReport) => number): Iterable<Sample> =>
+    lazily(pools, (pool) => [{ labels: labelsOf(pool), value: read(pool) }])
+  const gauge = (name: string, help: string, samples: Iterable<Sample>): Metric => ({
     name: `db_gateway_${name}`,
     help,
     type: 'gauge',
     samples,
   })
-  const counter = (name: string, help: string, samples: Sample[]): Metric => ({
+  const counter = (name: string, help: string, samples: Iterable<Sample>): Metric => ({
     ...gauge(name, help, samples),
     type: 'counter',
   })
@@ -35,7 +35,7 @@ export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
     gauge(
       'pool_connections',
       'Open connections to a database.',
-      pools.flatMap((pool) => [
+      lazily(pools, (pool) => [
         { labels: { ...labelsOf(pool), state: 'busy' }, value: pool.busy },
         { labels: { ...labelsOf(pool), state: 'idle' }, value: pool.idle },
       ]),
@@ -71,6 +71,14 @@ export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
       each(({ exhausted }) => exhausted),
     ),
   ]
+}
+
+/** The samples of each pool, as they are asked for. */
+function* lazily(
+  pools: PoolReport[],
+  samplesOf: (pool: PoolReport) => Sample[],
+): Generator<Sample, void, undefined> {
+  for (const pool of pools) yield* samplesOf(pool)
 }
 
 function labelsOf({ database, platform }: PoolReport): Sample['labels'] {

@@ -1,9 +1,13 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { SLICE } from '../in-slices.ts'
+
 /** One metric and what it is now. */
 export interface Metric {
   name: string
   help: string
   type: 'counter' | 'gauge' | 'histogram'
-  samples: Sample[]
+  /** Made as they are read: there are some for each database. */
+  samples: Iterable<Sample>
 }
 
 export interface Sample {
@@ -16,16 +20,21 @@ export interface Sample {
 /**
  * Metrics in Prometheus' text format, version 0.0.4
  * (https://prometheus.io/docs/instrumenting/exposition_formats). Labels that are undefined are
- * left out.
+ * left out. Some samples are written in each turn of the event loop, so that those of 10,000 databases
+ * do not hold it up.
  */
-export function renderMetrics(metrics: Metric[]): string {
-  return metrics.map(renderMetric).join('\n')
+export async function renderMetrics(metrics: Metric[]): Promise<string> {
+  const texts: string[] = []
+  for (const metric of metrics) texts.push(await renderMetric(metric))
+  return texts.join('\n')
 }
 
-function renderMetric({ name, help, type, samples }: Metric): string {
-  const lines = samples.map(
-    ({ suffix = '', labels, value }) => `${name}${suffix}${renderLabels(labels)} ${value}\n`,
-  )
+async function renderMetric({ name, help, type, samples }: Metric): Promise<string> {
+  const lines: string[] = []
+  for (const { suffix = '', labels, value } of samples) {
+    lines.push(`${name}${suffix}${renderLabels(labels)} ${value}\n`)
+    if (lines.length % SLICE === 0) await nextTurn()
+  }
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }
 

@@ -5,7 +5,7 @@ import { GatewayError } from '../errors.ts'
 import type { Budget } from './budget.ts'
 import { joinCalls } from './call-sessions.ts'
 import { type Backend, sendCancel } from './cancel.ts'
-import { createDriver, type Sql } from './driver.ts'
+import { createDriver, type Notice, type Sql } from './driver.ts'
 import { directRoute, type Route } from './route.ts'
 import type { Credentials, Server } from './server.ts'
 import { handOver } from './session/hand-over.ts'
@@ -88,6 +88,8 @@ export class Connection {
   needsReset = false
   /** Told of what NOTIFY says, where it listens. */
   onNotification: ((channel: string, payload: string) => void) | undefined
+  /** Told of what PostgreSQL says beside its answers. */
+  onNotice: ((notice: Notice) => void) | undefined
   /** Told when it is closed, for whatever reason. */
   onClosed: (() => void) | undefined
   readonly #driver: Sql | undefined
@@ -368,6 +370,7 @@ export class Connection {
         if (this.#isReadOnly) this.isSpent = true
       },
       onNotification: (channel, payload) => this.onNotification?.(channel, payload),
+      onNotice: (notice) => this.onNotice?.(notice),
     })
   }
 

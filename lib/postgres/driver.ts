@@ -20,6 +20,14 @@ function textType(to: number, from: number[], parse: (text: string) => unknown) 
   return { to, from, serialize: String, parse }
 }
 
+/** What PostgreSQL says beside its answers. */
+export interface Notice {
+  /** WARNING, NOTICE, …, whatever the language of the messages. */
+  severity: string
+  code: string
+  message: string
+}
+
 export interface DriverOptions {
   server: Server
   credentials: Credentials
@@ -30,6 +38,7 @@ export interface DriverOptions {
   /** The server reports a parameter of the session; an error that it throws is the first query's. */
   onParameter: (name: string, value: string) => void
   onNotification: (channel: string, payload: string) => void
+  onNotice: (notice: Notice) => void
 }
 
 /** A client of postgres.js for one connection, whose socket it is given. */
@@ -44,10 +53,12 @@ export function createDriver({ server, credentials, database, ...options }: Driv
     max: 1,
     ssl: false,
     fetch_types: false,
+    // A deploy sends all that it can; its default is 100.
+    ...{ max_pipeline: 10_000 },
     idle_timeout: 0,
     max_lifetime: 0,
     connect_timeout: Math.ceil(options.connectTimeoutMs / 1000),
-    onnotice: () => {},
+    onnotice: (notice) => options.onNotice(notice as unknown as Notice),
     onparameter: options.onParameter,
     types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
     // Options of postgres.js that its types do not list.

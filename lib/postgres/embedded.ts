@@ -29,6 +29,8 @@ import { Server, type ServerExit } from './embedded/server.ts'
 export interface EmbeddedPostgres {
   /** Connection string of the gateway's own (non-superuser) role. */
   url: string
+  /** Connection string of the superuser. */
+  superuserUrl: string
   /** Such as `18.4`. */
   version: string
   pid: number
@@ -83,7 +85,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   try {
     await becomeOwner(plan, options)
     await provideCluster(plan, options)
-    const { gateway: password } = await readPasswords(plan.layout)
+    const passwords = await readPasswords(plan.layout)
     const server = await runServer(plan, options)
     server.ended.then(async (exit) => {
       if (server.stopping) return
@@ -91,7 +93,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
       options.onExit?.(exit)
     })
     return {
-      url: connectionString(password, plan.socketDir),
+      url: connectionString('gateway', passwords.gateway, plan.socketDir),
+      superuserUrl: connectionString('postgres', passwords.postgres, plan.socketDir),
       version: plan.version,
       pid: server.pid,
       stop: () => server.stop().then(release),
@@ -220,9 +223,9 @@ async function runServer(plan: Plan, options: EmbeddedOptions): Promise<Server> 
 }
 
 // As libpq has it for a socket, https://www.postgresql.org/docs/18/libpq-connect.html
-function connectionString(password: string, socketDir: string): string {
+function connectionString(role: string, password: string, socketDir: string): string {
   const host = encodeURIComponent(socketDir).replaceAll('%2F', '/')
-  return `postgres://gateway:${password}@/gateway?host=${host}&port=${PORT}`
+  return `postgres://${role}:${password}@/${role}?host=${host}&port=${PORT}`
 }
 
 function serverSettings(socketDir: string): Record<string, string> {

@@ -20,6 +20,7 @@ const STATUS_BY_CLASS: Record<string, number> = { '22': 400, '53': 503 }
 
 const QUERY_CANCELED = '57014'
 const INVALID_CATALOG_NAME = '3D000'
+const TOO_MANY_CONNECTIONS = '53300'
 
 /**
  * The server ends or refuses the connection: it stops, starts, has none to give, or the database
@@ -56,10 +57,14 @@ export function isConnectionLost(error: unknown): boolean {
   return isNetworkError(error)
 }
 
-/** Whether PostgreSQL was short of memory, disk, connections or the like (class 53), as others use it. */
+/**
+ * Whether PostgreSQL was short of memory, disk or the like (class 53), which others use, too. That it
+ * takes no connection is no reason to wait until others are done.
+ */
 export function isShortage(error: unknown): boolean {
   const sqlstate = error instanceof GatewayError ? error.details.sqlstate : undefined
-  return (sqlstate ?? (isPostgresError(error) ? error.code : '')).startsWith('53')
+  const code = sqlstate ?? (isPostgresError(error) ? error.code : '')
+  return code.startsWith('53') && code !== TOO_MANY_CONNECTIONS
 }
 
 /** Whether the connection cannot be used any more after this error of a query on it. */

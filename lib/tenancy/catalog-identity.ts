@@ -49,6 +49,7 @@ export async function checkCatalog(sql: Sql): Promise<void> {
 /**
  * Reads what the catalog says of itself, in the open transaction, until whose end no other gateway
  * does; writes it down where that was not done yet.
+ * @throws {Error} where it is a copy of another one on the same server
  */
 export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
   await sql.unsafe(`
@@ -58,8 +59,14 @@ export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
       id uuid not null default gen_random_uuid(),
       version integer not null,
       -- of the secret in force
-      secret_fingerprint text
+      secret_fingerprint text,
+      -- the server and the database that it is in, to tell a copy of it
+      server text,
+      home oid
     );
+    alter table _db_gateway_catalog
+      add column if not exists server text,
+      add column if not exists home oid;
     -- the secret itself, where no setting gives it
     create table if not exists _db_gateway_secret (
       is_only boolean primary key default true check (is_only),
@@ -73,10 +80,45 @@ export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
   await sql`
     update _db_gateway_catalog set version = ${CATALOG_VERSION} where version < ${CATALOG_VERSION}
   `
+  await settle(sql)
   const [row] = await sql<{ id: string; secret_fingerprint: string | null }[]>`
     select id, secret_fingerprint from _db_gateway_catalog
   `
   return { id: row!.id, fingerprint: row!.secret_fingerprint, isNew: inserted > 0 }
+}
+
+/**
+ * Writes down where the catalog is. A dump that was restored on another server goes on there; one
+ * beside the catalog that it is of would have two of them work with the same databases and roles.
+ * Which server it is, some let superusers alone ask.
+ * @throws {Error} where it is a copy of a catalog that is still there
+ */
+async function settle(sql: Sql): Promise<void> {
+  const [right] = await sql<{ may_ask: boolean }[]>`
+    select has_function_privilege('pg_control_system()', 'execute') as may_ask
+  `
+  if (!right!.may_ask) return
+  const [original] = await sql<{ name: string }[]>`
+    select d.datname as name
+    from _db_gateway_catalog c
+    join pg_database d on d.oid = c.home
+    where c.server = (select system_identifier::text from pg_control_system())
+      and d.datname <> current_database()
+  `
+  if (original) {
+    throw new Error(
+      `The catalog is a copy of the one in the database ${original.name} on the same server, whose databases and roles it would take: let DATABASE_URL name that one; to have the copy in its place, drop that one, or run "update _db_gateway_catalog set home = null" in the copy and use it alone`,
+    )
+  }
+  await sql`
+    update _db_gateway_catalog c set server = here.server, home = here.home
+    from (
+      select system_identifier::text as server,
+        (select oid from pg_database where datname = current_database()) as home
+      from pg_control_system()
+    ) as here
+    where (c.server, c.home) is distinct from (here.server, here.home)
+  `
 }
 
 /** Default privileges of the database may have let others read what is new in it. */

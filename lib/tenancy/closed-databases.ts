@@ -32,6 +32,11 @@ export async function closeDatabases(sql: Sql): Promise<string[]> {
   return left
 }
 
+/** Closes what every server comes with, as a superuser of one that is the gateway's alone. */
+export async function closeMaintenance(sql: Sql): Promise<void> {
+  for (const name of ['postgres', 'template1']) await revokeConnect(sql, name)
+}
+
 /** It may be dropped meanwhile, or be closed by another gateway. */
 async function revokeConnect(sql: Sql, name: string): Promise<void> {
   await sql.unsafe(revokeStatement(name)).catch((error: { code?: string }) => {

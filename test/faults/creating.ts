@@ -127,10 +127,12 @@ export class Newcomers {
     }
   }
 
-  /** Databases of the server that are in no catalog and of which no test knows. */
+  /** Databases of the server that are in no catalog, no templates, and of which no test knows. */
   async #strangers(): Promise<string[]> {
     const { postgres } = this.#world
-    const known = await postgres.query('select database from _db_gateway_databases')
+    const known = await postgres.query(
+      'select database from _db_gateway_databases union all select database from _db_gateway_templates',
+    )
     const own = new Set(['postgres', 'gateway', 'template0', 'template1'])
     for (const { database } of known) own.add(database)
     return [...(await existingDatabases(postgres))].filter((name) => !own.has(name))

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import postgres from 'postgres'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
@@ -28,10 +30,13 @@ const FILES: Files = {
 }
 
 let pair: ReplicationPair
+/** A session on the replica, which would not outlive a crash of another one. */
+let witness: postgres.Sql
 const gateways: TestGateway[] = []
 
 beforeAll(async () => {
   pair = await startReplication()
+  witness = postgres({ ...parseDatabaseUrl(await pair.standby.url('witness')), max: 1 })
   for (let i = 0; i < 2; i++) {
     const gateway = await startTestGateway({
       DATABASE_URL: await pair.primary.url(`gateway ${i}`),
@@ -43,6 +48,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(async () => {
   for (const gateway of gateways) await gateway.stop()
+  await witness?.end()
   await pair?.end()
 })
 
@@ -50,6 +56,8 @@ test.each(['mkcn', 'slow_mkcn'])(
   'A7: calls of %s on a replica',
   { timeout: 90_000 },
   async (name) => {
+    const witnessPid = async () => (await witness`select pg_backend_pid() as pid`)[0]!.pid
+    const pid = await witnessPid()
     const wrong: unknown[] = []
     let onReplica = 0
     let isOver = false
@@ -80,5 +88,6 @@ test.each(['mkcn', 'slow_mkcn'])(
       await Promise.all(loops)
     }
     expect(wrong).toEqual([])
+    expect(await witnessPid()).toBe(pid)
   },
 )

@@ -7,6 +7,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { eventually } from '../helpers/process.ts'
 
 // What is known of deploys that were done: /admin/deployments, and the log.
 
@@ -94,6 +95,31 @@ describe('C9, D6: /admin/deployments', () => {
         error: { error: 'migration_failed', line: 2, cause: 'column "nothing" does not exist' },
       },
     ])
+  })
+
+  test('a tenant that was copied from a template is there', async () => {
+    const proving = await startTestGateway({ TEMPLATES: 'on' })
+    try {
+      const platform = uniqueName('past')
+      const archive = await pack(textFunction('f', 'one'))
+      await proving.register(platform, archive)
+      await eventually('its template is ready', async () => {
+        const rows = await queryDatabase(
+          proving.server.database,
+          `select from _db_gateway_templates
+           where platform = '${platform}' and state = 'ready' and deployed_at is not null`,
+          { asGateway: true },
+        )
+        return rows.length > 0
+      })
+      await proving.register(platform, archive, 'a')
+      const copied = proving.logged.some(({ message }) => message.endsWith('from a template'))
+      const { body } = await proving.get(`/admin/deployments?platform=${platform}`)
+      expect([copied, databasesOf(body)]).toEqual([true, [`${platform}_a`, `${platform}_main`]])
+      expect(body.deployments[0]).toMatchObject({ status: 'completed', functions_deployed: 1 })
+    } finally {
+      await proving.stop()
+    }
   })
 
   test('what a gateway that kept no copies has deployed comes with the next deploy', async () => {

@@ -277,6 +277,25 @@ describe('F6: a catalog has one secret', () => {
     expect(await failure({ DATABASE_URL: url, GATEWAY_SECRET: '' })).toMatch(/not set/)
   })
 
+  test('a copy of a catalog beside it is told from it', async () => {
+    const url = await adminUrl()
+    const { database } = parseDatabaseUrl(url)
+    const first = await start({ DATABASE_URL: url })
+    await first.stop()
+    const copy = uniqueName('copy')
+    await query('postgres', `create database ${copy} template ${database}`)
+    cleanups.push(() => query('postgres', `drop database if exists ${copy}`))
+    const copied = { DATABASE_URL: databaseUrlOf(copy) }
+    expect(await failure(copied)).toContain(
+      `The catalog is a copy of the one in the database ${database} on the same server`,
+    )
+    await query('postgres', `alter database ${database} rename to ${database}_x`)
+    expect(await failure({ DATABASE_URL: databaseUrlOf(`${database}_x`) })).toBe('started')
+    await query('postgres', `alter database ${database}_x rename to ${database}`)
+    await query(copy, 'update _db_gateway_catalog set home = null')
+    expect(await failure(copied)).toBe('started')
+  })
+
   test('two catalogs on one server never touch each other’s roles', async () => {
     const [one, two] = [
       await start({ DATABASE_URL: await adminUrl() }),
@@ -702,6 +721,20 @@ describe('F8: a restored database', () => {
         `select relowner::regrole::text as owner from pg_class where relname = 't'`,
       ),
     ).toMatchObject([{ owner: `gw_${platform}` }])
+  })
+
+  test('tables that are left to the gateway’s role are mended by a deploy, wherever the rest is right', async () => {
+    const gateway = await start({ DATABASE_URL: await adminUrl() })
+    const platform = uniqueName('p')
+    const database = `${platform}_main`
+    const files = { ...WHO, 'migrations/0001_t.sql': 'create table t (id int)' }
+    await gateway.register(platform, await pack(files))
+    await query(database, 'alter table public.t owner to current_user')
+    const more = { ...files, 'migrations/0002_u.sql': 'alter table t add column u int' }
+    expect((await gateway.register(platform, await pack(more))).body).toMatchObject({
+      status: 'ready',
+      migrations_applied: 1,
+    })
   })
 
   test('the rights of PUBLIC alone are mended, too', async () => {

@@ -68,21 +68,14 @@ test('the tables of the first version are carried over: nothing runs again', asy
   expect(await asGateway(database, 'select * from item')).toHaveLength(1)
   const rows = await asGateway(
     database,
-    `select section, name, objects from public._db_gateway_files order by section`,
+    `select section, name, jsonb_path_query_array(objects, '$.identity') as made
+     from public._db_gateway_files order by section`,
   )
-  expect(rows).toMatchObject([
-    {
-      section: 'functions',
-      name: 'motto.pssql',
-      objects: [{ kind: 'function', identity: 'public.motto()' }],
-    },
-    { section: 'seeders', name: 'item.pssql', objects: [] },
-    { section: 'types', name: 'mood.pssql', objects: [] },
-    {
-      section: 'views',
-      name: 'items.pssql',
-      objects: [{ kind: 'view', identity: expect.stringMatching(/items/) }],
-    },
+  expect(rows).toEqual([
+    { section: 'functions', name: 'motto.pssql', made: ['public.motto()'] },
+    { section: 'seeders', name: 'item.pssql', made: [] },
+    { section: 'types', name: 'mood.pssql', made: [] },
+    { section: 'views', name: 'items.pssql', made: ['public.items'] },
   ])
   // What is gone from the archive goes from the database: the ledger knows where it came from.
   const { 'functions/motto.pssql': _, ...less } = more

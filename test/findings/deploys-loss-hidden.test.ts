@@ -18,6 +18,9 @@ beforeAll(async () => {
 })
 afterAll(() => gateway.stop())
 
+/** Until a deploy has come to a statement. */
+const SOON = { timeout: 20_000 }
+
 const BASE: Files = {
   'migrations/001_base.pssql': `
     create table item (id int primary key, name text);
@@ -102,9 +105,9 @@ describe('A9: behind a statement', () => {
 
   test('nobody writes into what was empty before it is dropped', async () => {
     const { database, deploy } = await newPlatform(gateway, BASE)
-    const text = block("perform pg_sleep(1.5); execute format('drop table %I', 'spare');")
+    const text = block("perform pg_sleep(3); execute format('drop table %I', 'spare');")
     const deploying = deploy(next(`${text};`))
-    await expect.poll(() => sessionsRunning(database, 'pg_sleep(1.5)')).toBe(1)
+    await expect.poll(() => sessionsRunning(database, 'pg_sleep(3)'), SOON).toBe(1)
     await expect(queryDatabase(database, 'insert into spare values (1)')).rejects.toThrow(
       'relation "spare" does not exist',
     )

@@ -20,6 +20,9 @@ beforeAll(async () => {
 })
 afterAll(() => gateway.stop())
 
+/** Until a deploy has come to a statement. */
+const SOON = { timeout: 20_000 }
+
 const BASE: Files = {
   'migrations/001_base.pssql': `
     create table item (
@@ -119,8 +122,8 @@ describe('A1: outside of a transaction', () => {
 
   test('rows that come meanwhile are found, and both ways out are named', async () => {
     const { database, deploy } = await newPlatform()
-    const deploying = deploy(outside('select pg_sleep(1.5);\ndrop table spare;'))
-    await expect.poll(() => sessionsRunning(database, 'pg_sleep(1.5)')).toBe(1)
+    const deploying = deploy(outside('select pg_sleep(3);\ndrop table spare;'))
+    await expect.poll(() => sessionsRunning(database, 'pg_sleep(3)'), SOON).toBe(1)
     await queryDatabase(database, 'insert into spare values (1)')
     const answer = await deploying
     expect(lossesOf(answer)).toEqual([['table_dropped', 'spare', null, 1]])
@@ -175,17 +178,17 @@ test('A2: rows that forced row level security hides are seen, and it is put back
 describe('A3: rows that are written during the deploy', () => {
   test('before the statement are found', async () => {
     const { database, deploy } = await newPlatform()
-    const deploying = deploy(next('select pg_sleep(1.5); drop table spare;'))
-    await expect.poll(() => sessionsRunning(database, 'pg_sleep(1.5)')).toBe(1)
+    const deploying = deploy(next('select pg_sleep(3); drop table spare;'))
+    await expect.poll(() => sessionsRunning(database, 'pg_sleep(3)'), SOON).toBe(1)
     await queryDatabase(database, 'insert into spare values (1)')
     expect(lossesOf(await deploying)).toEqual([['table_dropped', 'spare', null, 1]])
   })
 
   test('after the first look at them are not lost: nothing runs again behind it', async () => {
     const { database, deploy } = await newPlatform()
-    const deploying = deploy(next('select pg_sleep(1.5); drop table spare;'))
-    await expect.poll(() => sessionsRunning(database, 'pg_sleep(1.5)')).toBe(1)
-    await new Promise((resolve) => setTimeout(resolve, 1800))
+    const deploying = deploy(next('select pg_sleep(3); drop table spare;'))
+    await expect.poll(() => sessionsRunning(database, 'pg_sleep(3)'), SOON).toBe(1)
+    await new Promise((resolve) => setTimeout(resolve, 3300))
     const isWritten = await queryDatabase(database, 'insert into spare values (1)').then(
       () => true,
       () => false,
@@ -197,9 +200,9 @@ describe('A3: rows that are written during the deploy', () => {
   test('behind the statement wait for the end of the deploy', async () => {
     const { database, deploy } = await newPlatform()
     const deploying = deploy(
-      next('alter table spare drop column id, add column other int; select pg_sleep(1.5);'),
+      next('alter table spare drop column id, add column other int; select pg_sleep(3);'),
     )
-    await expect.poll(() => sessionsRunning(database, 'pg_sleep(1.5)')).toBe(1)
+    await expect.poll(() => sessionsRunning(database, 'pg_sleep(3)'), SOON).toBe(1)
     await expect(queryDatabase(database, 'insert into spare (id) values (1)')).rejects.toThrow(
       'column "id" of relation "spare" does not exist',
     )
@@ -441,9 +444,9 @@ describe('D8: nothing runs twice', () => {
   test('where another session makes a temporary table meanwhile', async () => {
     const { database, deploy } = await newPlatform()
     const other = connectTo(database)
-    const odd = { 'functions/odd.pssql': "select nextval('runs'), pg_sleep(1.5);" }
+    const odd = { 'functions/odd.pssql': "select nextval('runs'), pg_sleep(3);" }
     const deploying = deploy(odd)
-    await expect.poll(() => sessionsRunning(database, 'pg_sleep(1.5)')).toBe(1)
+    await expect.poll(() => sessionsRunning(database, 'pg_sleep(3)'), SOON).toBe(1)
     await other.unsafe('create temp table passing (a int)')
     expect((await deploying).body).toMatchObject({ status: 'ready' })
     expect(await runs(database)).toBe('1')

@@ -1,5 +1,7 @@
 import { request } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { poolMetrics } from '../../lib/metrics/pools.ts'
+import { renderMetrics } from '../../lib/metrics/text.ts'
 import {
   type Json,
   queryDatabase,
@@ -130,4 +132,23 @@ test('and in lines, as each ends', async () => {
   expect(lines.length).toBeGreaterThanOrEqual(TENANTS + 2)
   expect(JSON.parse(lines.at(-1)!)).toMatchObject({ error: 'connection_failed' })
   expect(turn).toBeLessThan(MAX_TURN_MS)
+})
+
+test('/metrics writes what is counted of each', async () => {
+  const counted = { opened: 1, closed: 1, evicted: 0, exhausted: 0 }
+  const pools = Array.from({ length: TENANTS }, (_, i) => ({
+    ...counted,
+    database: `${platform}_t${i}`,
+    platform,
+    open: 0,
+    busy: 0,
+    idle: 0,
+    waiting: 0,
+    oldestWaitMs: 0,
+  }))
+  const report = { pools, permits: { held: 1, capacity: 2 }, totals: counted }
+  const writing = renderMetrics(poolMetrics(report))
+  expect(await longestTurn(writing)).toBeLessThan(MAX_TURN_MS)
+  const lines = (await writing).split('\n')
+  expect(lines.filter((line) => line.includes(`database="${platform}_t7"`))).toHaveLength(8)
 })

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { startEmbedded } from '../../lib/postgres/embedded.ts'
 import {
   createAdminDatabase,
@@ -24,6 +24,9 @@ import {
 } from '../helpers/process.ts'
 
 // Deploys that fail together, get in each other's way, or are stopped.
+
+// Hundreds of tables, and several processes.
+vi.setConfig({ testTimeout: 180_000 })
 
 const GOOD: Files = textFunction('f', 'one')
 
@@ -84,7 +87,7 @@ describe('C10: many tables, many deploys at once', () => {
     const gateway = await startTestGateway({ DATABASE_URL: url, MAX_TOTAL_CONNECTIONS: '30' })
     afterTest(() => gateway.stop())
     const platform = uniqueName('big')
-    const tables = Array.from({ length: 500 }, (_, i) => `create table t${i} (id int primary key);`)
+    const tables = Array.from({ length: 400 }, (_, i) => `create table t${i} (id int primary key);`)
     const archive = await pack({
       ...GOOD,
       'migrations/001_tables.sql': `${tables.join('\n')}\nselect pg_sleep(2);`,

@@ -113,6 +113,14 @@ describe('a new platform', () => {
     )
     expect(deployments).toHaveLength(2)
     expect(deployments[0].request_id).toBe(tenant.headers.get('x-request-id'))
+    const listed = await gateway.get(`/admin/deployments?platform=${platform}`)
+    expect(
+      listed.body.deployments.map(({ database, request_id }: Json) => [database, request_id]),
+    ).toEqual([
+      [`${platform}_north`, expect.any(String)],
+      [`${platform}_north`, tenant.headers.get('x-request-id')],
+      [`${platform}_main`, first.headers.get('x-request-id')],
+    ])
     const [owners] = await queryDatabase(
       `${platform}_north`,
       `select pg_get_userbyid(datdba) as db, pg_get_userbyid(relowner) as item,
@@ -275,15 +283,25 @@ describe('what is in the way', () => {
     await admin(`drop database ${template.database}`)
     const { body } = await gateway.register(platform, archive, 'north')
     expect(body).toMatchObject({ status: 'ready', migrations_applied: 1 })
-    // As a gateway leaves it that is killed while it builds.
+    await until(async () => {
+      const [row] = await templatesOf(platform)
+      return row.state === 'ready' && row.is_there
+    })
+    // As a gateway leaves it that is killed while it builds, with what was built by then.
     await queryDatabase(
       gateway.server.database,
       `update _db_gateway_templates set state = 'unfinished' where platform = '${platform}'`,
       { asGateway: true },
     )
+    await admin(`drop database ${template.database}`)
     await admin(`create database ${template.database}`)
-    await gateway.migrate(platform, archive)
+    const other = await startTestGateway({
+      TEMPLATES: 'on',
+      DATABASE_URL: databaseUrlOf(gateway.server.database),
+    })
+    await other.migrate(platform, archive)
     const [rebuilt] = await settled(platform, 1)
+    await other.stop()
     expect(rebuilt).toMatchObject({ database: template.database, state: 'ready' })
     await gateway.register(platform, archive, 'south')
     expect(await oids(`${platform}_south`)).toEqual(await oids(template.database))

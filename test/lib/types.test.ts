@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
 import type { SchemaFile } from '../../lib/archive/archive.ts'
-import { deployTypes } from '../../lib/deploy/types.ts'
+import { deployTypes, typeWarnings } from '../../lib/deploy/types.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { Connection, type Sql } from '../../lib/postgres/connection.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
@@ -185,6 +185,7 @@ describe('a file', () => {
     expect(await deploy(files(`'a', 'b'`))).toEqual({
       created: [],
       changed: ['public.status'],
+      newValues: [],
       warnings: [
         'types/a.pssql, line 1: a DROP was passed over; types stay, since data may use them',
       ],
@@ -195,8 +196,10 @@ describe('a file', () => {
   test('that is gone leaves its types, and a warning', async () => {
     const files = { 'status.pssql': `create type status as enum ('open')` }
     await deploy(files)
-    const { warnings } = await deploy({}, files)
-    expect(warnings).toEqual(['types/status.pssql is gone; its types stay'])
+    await deploy({}, files)
+    expect(typeWarnings([], checksums(files))).toEqual([
+      'types/status.pssql is gone; its types stay',
+    ])
     expect(await labels('status')).toEqual(['open'])
   })
 })
@@ -439,6 +442,7 @@ test('a range type is created, and not compared later', async () => {
   expect(await deploy(file('timetz'))).toEqual({
     created: [],
     changed: [],
+    newValues: [],
     warnings: ['range type public.hours exists and cannot be changed; it was not compared'],
   })
 })

@@ -3,6 +3,7 @@ import type { Client } from '../../postgres/pools.ts'
 import { waitForShared } from '../../postgres/waiter.ts'
 import { unknownFunction } from '../bind/no-match.ts'
 import { findStored, type Learned, type LearnParts, learn } from './learn.ts'
+import { LookLimits } from './look-limits.ts'
 import { findFunction, functionNames, type Schema, Schemas } from './schema.ts'
 import type { Signature } from './signature.ts'
 import { readState, type StoredState, writeState } from './stored-schemas.ts'
@@ -11,12 +12,6 @@ import { SCHEMA_VERSION } from './version.ts'
 
 /** How old what is known of a database may get before its version is compared. */
 const CHECK_EVERY_MS = 5000
-
-/** How often at most PostgreSQL's word is taken that a function is not as it is known. */
-const STALE_EVERY_MS = 1000
-
-/** So often a second, at most, unknown names have the version of a database compared in vain. */
-const LOOKS_PER_SECOND = 10
 
 /** Milliseconds of each second that may go into near misses of unknown names. */
 const SUGGESTING_MS = 100
@@ -73,10 +68,7 @@ export class KnownFunctions {
    * may still have any earlier one, since nothing waits for a state to be written there.
    */
   readonly #seen = new Map<string, string>()
-  /** `performance.now()`, by database and function. */
-  readonly #staleAt = new Map<string, number>()
-  /** When unknown names had the version compared in the last second, by database. */
-  readonly #looks = new Map<string, number[]>()
+  readonly #limits = new LookLimits()
   readonly #suggesting = new TimeBudget(SUGGESTING_MS)
   #sweepAt = MIN_SCHEMAS
   /** Told of a database that was found to have another version: its sessions are to end. */
@@ -122,10 +114,10 @@ export class KnownFunctions {
   async get(database: string, name: string, options: LoadOptions = {}): Promise<Signature[]> {
     const found = await this.#find(database, name, options)
     if (found.length > 0) return found
-    const mayLook = this.#mayLook(database)
+    const mayLook = this.#limits.takeLook(database)
     if (mayLook && (await waitForShared(this.#compare(database), database, options))) {
       // Names that were made by hand are not invented ones.
-      this.#looks.delete(database)
+      this.#limits.forgetLooks(database)
       const again = await this.#find(database, name, options)
       if (again.length > 0) return again
     }
@@ -154,15 +146,14 @@ export class KnownFunctions {
       await this.load(database, options)
       return true
     }
-    const key = `${database} ${name}`
     const underWay = this.#comparisons.get(database)
     // It may have begun before what the call found out.
-    if (!underWay && this.#isRecentlyCompared(key)) return false
+    if (!underWay && this.#limits.isRecentlyStale(database, name)) return false
     const isChanged =
       (underWay && (await waitForShared(underWay, database, options))) ||
       (await waitForShared(this.#compare(database), database, options))
     if (!isChanged) {
-      this.#noteStale(key)
+      this.#limits.noteStale(database, name)
       return false
     }
     await this.load(database, options)
@@ -295,30 +286,6 @@ export class KnownFunctions {
     const read = async (sql: Sql) => (await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION))[0]!
     const { version } = await this.#parts.use(database, read)
     return !this.check(database, version) || this.schemaOf(database) !== before
-  }
-
-  #mayLook(database: string): boolean {
-    const now = performance.now()
-    const looks = (this.#looks.get(database) ?? []).filter((at) => now - at < 1000)
-    const may = looks.length < LOOKS_PER_SECOND
-    if (may) looks.push(now)
-    this.#looks.set(database, looks)
-    return may
-  }
-
-  #isRecentlyCompared(key: string): boolean {
-    const at = this.#staleAt.get(key) ?? Number.NEGATIVE_INFINITY
-    return performance.now() - at < STALE_EVERY_MS
-  }
-
-  #noteStale(key: string): void {
-    const now = performance.now()
-    if (this.#staleAt.size > 10_000) {
-      for (const [other, at] of this.#staleAt) {
-        if (now - at > STALE_EVERY_MS) this.#staleAt.delete(other)
-      }
-    }
-    this.#staleAt.set(key, now)
   }
 }
 

@@ -24,12 +24,11 @@ function namesOf(statement: Statement): Promise<BodyNames> {
 
 const MAX_WARNINGS = 20
 
-/**
- * What bodies in PL/pgSQL name and nobody has: PostgreSQL looks at that when the function runs. One
- * round trip; a name without a schema may be that of anything in any schema.
- * @returns warnings, with file and line
- */
-export async function missingNames(sql: Sql, scripts: Script[]): Promise<string[]> {
+/** What the bodies of some files name, but for what they make themselves. */
+export type NamesInBodies = NamedInFile[]
+
+/** Reads the bodies in PL/pgSQL. */
+export async function readBodies(scripts: Script[]): Promise<NamesInBodies> {
   const found: NamedInFile[] = []
   const makes = new Set<string>()
   await Promise.all(
@@ -42,13 +41,25 @@ export async function missingNames(sql: Sql, scripts: Script[]): Promise<string[
       }),
     ),
   )
-  const asked = found.filter(({ kind, name }) => kind === 'function' || !makes.has(name))
-  const distinct = new Map(asked.map((name) => [keyOf(name), name]))
+  return found.filter(({ kind, name }) => kind === 'function' || !makes.has(name))
+}
+
+/**
+ * Those of the names that nobody has: PostgreSQL looks at them when the function runs. One round trip;
+ * a name without a schema may be that of anything in any schema.
+ */
+export async function missingNames(sql: Sql, names: NamesInBodies): Promise<NamesInBodies> {
+  const distinct = new Map(names.map((name) => [keyOf(name), name]))
   if (distinct.size === 0) return []
   const missing = await findMissing(sql, [...distinct.values()])
-  const warnings = asked.filter((name) => missing.has(keyOf(name))).map(warningOf)
-  const rest = warnings.length - MAX_WARNINGS
-  const all = [...new Set(warnings)].toSorted()
+  return names.filter((name) => missing.has(keyOf(name)))
+}
+
+/** Warnings of names that nobody has, with file and line; not of functions that `checked` has. */
+export function nameWarnings(missing: NamesInBodies, checked: Set<Statement>): string[] {
+  const left = missing.filter(({ statement }) => !checked.has(statement))
+  const all = [...new Set(left.map(warningOf))].toSorted()
+  const rest = all.length - MAX_WARNINGS
   return rest > 0 ? [...all.slice(0, MAX_WARNINGS), `and ${rest} more of such warnings`] : all
 }
 

@@ -76,7 +76,10 @@ const PARTS = [
           when c.relkind in ('i', 'I') then 'index' else 'other' end,
         g.objid::text, pg_describe_object(g.classid, g.objid, 0),
         case when c.relkind in ('i', 'I') then 'drop index if exists ' || ${NAME} end,
-        case when c.relkind in ('i', 'I') then pg_get_indexdef(c.oid)
+        case when c.relkind in ('i', 'I') then regexp_replace(
+            -- The file of a materialized view may have made it again, where it has no name there.
+            pg_get_indexdef(c.oid), '^CREATE (UNIQUE )?INDEX ', 'CREATE \\1INDEX IF NOT EXISTS '
+          )
           ${comment('pg_class', 'index %s', NAME)} end
       from gone g
       join pg_class c on c.oid = g.objid
@@ -104,9 +107,9 @@ const PARTS = [
   part(
     'constraint',
     'pg_constraint',
-    `case when k.contype = 'c'
+    `case when k.contype = 'c' and k.conrelid <> 0
        then format('alter table %s drop constraint if exists %I', ${NAME}, k.conname) end,
-     case when k.contype = 'c'
+     case when k.contype = 'c' and k.conrelid <> 0
        then format('alter table %s add constraint %I %s', ${NAME}, k.conname, pg_get_constraintdef(k.oid))
          ${comment('pg_constraint', 'constraint %s', onTable('k.conname'))} end`,
     `join pg_constraint k on k.oid = g.objid and (k.conislocal or k.conrelid = 0)

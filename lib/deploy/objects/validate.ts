@@ -29,21 +29,18 @@ export async function findAndCheck(
   toCheck: Asked[],
 ): Promise<{ found: Found; isInOrder: boolean }> {
   const names = toCheck.filter((one) => one.class === 'routine').map(({ name }) => name)
-  const list = quoteLiteral(JSON.stringify([...new Set(names)]))
-  const checks: Sent[] =
-    names.length === 0
-      ? []
-      : [
-          send(sql.unsafe('savepoint bodies; set local check_function_bodies = on')),
-          ...VALIDATORS.map((validator) => send(sql.unsafe(checkSql(validator, list)))),
-        ]
   const finding = findObjects(sql, asked)
+  if (names.length === 0) return { found: await finding, isInOrder: true }
+  // Last of what is sent together: what comes behind an error fails too.
+  const list = quoteLiteral(JSON.stringify([...new Set(names)]))
+  const checks = [
+    send(sql.unsafe('savepoint bodies; set local check_function_bodies = on')),
+    ...VALIDATORS.map((validator) => send(sql.unsafe(checkSql(validator, list)))),
+  ]
   const results = await Promise.allSettled(checks)
   const isInOrder = results.every(({ status }) => status === 'fulfilled')
-  if (isInOrder) return { found: await finding, isInOrder }
-  await finding.catch(() => {})
-  await sql.unsafe('rollback to savepoint bodies')
-  return { found: await findObjects(sql, asked), isInOrder }
+  if (!isInOrder) await sql.unsafe('rollback to savepoint bodies')
+  return { found: await finding, isInOrder }
 }
 
 /** (PostgreSQL manual, "CREATE LANGUAGE": a validator takes the function's oid.) */
@@ -69,7 +66,9 @@ export async function checkBodies(sql: Sql, functions: Checked[]): Promise<void>
     const { validator, oid, kind } = checked.object
     if (classOf(kind) !== 'routine' || validator === null) return []
     return [
-      send(sql.unsafe('savepoint body; set local check_function_bodies = on')),
+      send(
+        sql.unsafe(`savepoint body; set local check_function_bodies = on${ownSettings(checked)}`),
+      ),
       send(sql.unsafe(`select ${validator}(${oid})`)).catch((error: unknown) => {
         errors.push(bodyError(checked, error))
       }),
@@ -78,6 +77,16 @@ export async function checkBodies(sql: Sql, functions: Checked[]): Promise<void>
   })
   await Promise.all(sent)
   if (errors.length > 0) throw new AggregateError(errors)
+}
+
+/** What the function's own SET sets: a validator does not know of it. */
+function ownSettings({ object: { settings } }: Checked): string {
+  const texts = settings.map((setting) => {
+    const at = setting.indexOf('=')
+    const [name, value] = [setting.slice(0, at), setting.slice(at + 1)].map(quoteLiteral)
+    return `; select pg_catalog.set_config(${name}, ${value}, true)`
+  })
+  return texts.join('')
 }
 
 /** PostgreSQL counts from the start of the body; the file's line is what helps. */

@@ -40,6 +40,7 @@ export function splitStatements(text: string): Statement[] {
       made: madeBy(stmt, path),
       needs: isCode || 'CreatePolicyStmt' in stmt || isView(stmt) ? referencesIn(stmt) : [],
       isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
+      hasStar: 'ViewStmt' in stmt && JSON.stringify(stmt).includes('"A_Star"'),
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
       hidden: hiddenIn(stmt),

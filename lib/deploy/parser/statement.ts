@@ -21,6 +21,8 @@ export interface Statement {
   needs: Reference[]
   /** It describes what others make: GRANT, COMMENT, ALTER FUNCTION, … */
   isDescription: boolean
+  /** It creates a view whose columns are those that its sources have when it runs: `select *`. */
+  hasStar: boolean
   /** The table of an index that has no name. */
   unnamedIndexOn: string | undefined
   /** What it may take away. */
@@ -43,6 +45,7 @@ export function unread(text: string, offset = 0): Statement {
     made: undefined,
     needs: [],
     isDescription: false,
+    hasStar: false,
     unnamedIndexOn: undefined,
     risks: [],
     hidden: undefined,

@@ -4,11 +4,13 @@ import { describeOwner } from '../../catalog.ts'
 import type { Gateway } from '../../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
 import { dropDatabase } from '../database.ts'
 import { handOver } from '../handover.ts'
+import { CATALOG_DIGEST } from '../objects/digest.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
-import { readTemplate } from './table.ts'
+import { markUnfinished, readTemplate } from './table.ts'
 
 /** What the owner's database is made of. */
 export interface CopyRequest {
@@ -16,6 +18,8 @@ export interface CopyRequest {
   archive: SchemaArchive
   origin: DeployOrigin
 }
+
+const INVALID_CATALOG_NAME = '3D000'
 
 /** A database that was made from a template. */
 export interface Copied {
@@ -38,12 +42,16 @@ export async function copyTemplate(
   if (!gateway.config.templates) return undefined
   const from = templateName(gateway.server.database, owner.platform, archive.checksum)
   const template = await readTemplate(admin, from)
-  if (template?.state !== 'ready' || template.generates !== null) return undefined
+  if (template?.state !== 'ready') {
+    gateway.templates.unsettle(from)
+    return undefined
+  }
+  if (template.generates !== null) return undefined
   if (await isInUse(admin, from)) return undefined
   const started = performance.now()
   const database = databaseName(owner)
   try {
-    await createCopy(admin, database, from)
+    await createCopy(admin, database, from, gateway.roles.roleOf(owner.platform))
     const hasSettings = await copySettings(admin, from, database)
     let version = ''
     const role = await handOver(gateway, admin, owner, async (sql) => {
@@ -52,27 +60,42 @@ export async function copyTemplate(
       version = row!.version
     })
     const { functions } = template.result!
+    // A setting may be for the platform's role alone.
+    const known = functions && !hasSettings ? { digest: functions.digest, version } : undefined
+    const result = { ...template.result!, functions: known }
+    const executionTimeMs = Math.round(performance.now() - started)
+    const { checksum } = archive
+    await gateway.deployments.record({
+      owner,
+      archiveChecksum: checksum,
+      origin,
+      isNew: true,
+      result,
+      executionTimeMs,
+    })
     gateway.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
+      platform: owner.platform,
+      tenant_id: owner.tenantId,
       database,
-      checksum: archive.checksum,
-      ms: Math.round(performance.now() - started),
+      checksum,
+      ms: executionTimeMs,
       request_id: origin.requestId,
       address: origin.address,
     })
-    return {
-      result: {
-        ...template.result!,
-        // A setting may be for the platform's role alone.
-        functions: functions && !hasSettings ? { digest: functions.digest, version } : undefined,
-      },
-      role,
-    }
+    gateway.calls.forget(database)
+    gateway.replicas?.catchUp(database)
+    return { result, role }
   } catch (error) {
     gateway.log.warn(`${database} could not be copied from a template; the files run instead`, {
       cause: (error as Error).message,
       request_id: origin.requestId,
     })
     await dropDatabase(gateway, admin, database)
+    if (isPostgresError(error) && error.code === INVALID_CATALOG_NAME) {
+      // Somebody has dropped it: it is built anew.
+      await markUnfinished(admin, from)
+      gateway.templates.unsettle(from)
+    }
     return undefined
   }
 }
@@ -86,9 +109,15 @@ async function isInUse(admin: Sql, database: string): Promise<boolean> {
 }
 
 /** WAL_LOG, the default, was the quickest in every measurement, a file system that clones included. */
-async function createCopy(admin: Sql, database: string, from: string): Promise<void> {
+async function createCopy(
+  admin: Sql,
+  database: string,
+  from: string,
+  role: string | null,
+): Promise<void> {
+  const owner = role === null ? '' : ` owner ${quoteIdentifier(role)}`
   await admin.unsafe(
-    `create database ${quoteIdentifier(database)} template ${quoteIdentifier(from)}`,
+    `create database ${quoteIdentifier(database)}${owner} template ${quoteIdentifier(from)}`,
   )
 }
 
@@ -138,14 +167,18 @@ function quoteLiteral(text: string): string {
   return `E'${text.replace(/[\\']/g, '\\$&')}'`
 }
 
-/** The copy's ledger says of its deploy when it was, and who asked for it. */
+/**
+ * The copy's ledger says of its deploy when it was, and who asked for it; and how the catalogs are now,
+ * which the handover has touched.
+ */
 async function writeDeployment(
   sql: Sql,
   { requestId, address }: DeployOrigin,
   started: number,
 ): Promise<void> {
-  await sql`
-    with last as (
+  const ms = Math.round(performance.now() - started)
+  await sql.unsafe(
+    `with last as (
       select max(id) as id from public._db_gateway_deployments where status = 'completed'
     ),
     others as (
@@ -153,10 +186,11 @@ async function writeDeployment(
     ),
     own as (
       update public._db_gateway_deployments d
-      set deployed_at = now(), request_id = ${requestId}, address = ${address},
-        execution_time_ms = ${Math.round(performance.now() - started)}
+      set deployed_at = now(), request_id = $1, address = $2, execution_time_ms = $3::integer,
+        catalog_digest = case when catalog_digest is not null then ${CATALOG_DIGEST} end
       from last where d.id = last.id
     )
-    update public._db_gateway_migrations set applied_at = now()
-  `
+    update public._db_gateway_migrations set applied_at = now()`,
+    [requestId, address, ms],
+  )
 }

@@ -53,7 +53,10 @@ export async function withProof<T>(
   if (flags.dryRun) return { value: await work(), warnings: [] }
 
   const makesDatabase = !isFleet && (await gateway.catalog.findOwn(owner)) === undefined
-  const isDue = !makesDatabase && (isFleet || (await isFirst(gateway, request)))
+  const isDue =
+    !makesDatabase &&
+    !gateway.templates.isSettled(nameOf(gateway, request)) &&
+    (isFleet || (await isFirst(gateway, request)))
   const proof = isDue ? outcome(gateway, request, isFleet) : undefined
   const value = await work()
   const warnings = makesDatabase ? [] : await answerOf(gateway, request, proof)
@@ -62,19 +65,22 @@ export async function withProof<T>(
 }
 
 /** Whether the archive has been in place nowhere, and has no template. */
-async function isFirst({ catalog, server }: Gateway, request: ProofRequest): Promise<boolean> {
-  const { platform } = request.owner
-  const { checksum } = request.archive
-  return catalog.use(async (sql) => {
-    const known = await readTemplate(sql, templateName(server.database, platform, checksum))
+async function isFirst(gateway: Gateway, request: ProofRequest): Promise<boolean> {
+  return gateway.catalog.use(async (sql) => {
+    const known = await readTemplate(sql, nameOf(gateway, request))
     if (known && known.state !== 'unfinished') return false
-    return !(await wasDeployed(sql, platform, checksum))
+    return !(await wasDeployed(sql, request.owner.platform, request.archive.checksum))
   })
+}
+
+function nameOf({ server }: Gateway, { owner, archive }: ProofRequest): string {
+  return templateName(server.database, owner.platform, archive.checksum)
 }
 
 function build(gateway: Gateway, request: ProofRequest, again: boolean): Promise<Template> {
   const { archive, origin, owner } = request
-  return buildTemplate(gateway, { platform: owner.platform, archive, origin }, again)
+  const work = () => buildTemplate(gateway, { platform: owner.platform, archive, origin }, again)
+  return gateway.templates.share(`${again ? 'again' : 'once'} ${nameOf(gateway, request)}`, work)
 }
 
 /** What there is to say of new tenants; undefined: nothing. */
@@ -110,34 +116,39 @@ async function answerOf(
   return warning === undefined ? [] : [warning]
 }
 
-async function knownFailure(
-  { catalog, server }: Gateway,
-  { owner: { platform }, archive: { checksum } }: ProofRequest,
-): Promise<string | undefined> {
-  const known = await catalog.use((sql) =>
-    readTemplate(sql, templateName(server.database, platform, checksum)),
-  )
+async function knownFailure(gateway: Gateway, request: ProofRequest): Promise<string | undefined> {
+  const name = nameOf(gateway, request)
+  if (gateway.templates.isSettled(name)) return undefined
+  const known = await gateway.catalog.use((sql) => readTemplate(sql, name))
   return known?.failure ? warningOf(known.failure) : undefined
 }
 
 /** After a deploy: the archive's template stays, and older ones go. Nobody waits for that. */
-function keep(gateway: Gateway, request: ProofRequest, proof: Promise<unknown> | undefined): void {
+function keep(
+  gateway: Gateway,
+  request: ProofRequest,
+  proof: Promise<string | undefined> | undefined,
+): void {
   const { platform } = request.owner
-  const name = templateName(gateway.server.database, platform, request.archive.checksum)
+  const name = nameOf(gateway, request)
+  const { templates, deploys, pools, server, log } = gateway
+  if (templates.isSettled(name)) return
   const work = async () => {
-    await (proof ?? build(gateway, request, false))
-    await gateway.deploys.run(`templates of ${platform}`, () =>
-      gateway.pools.use(gateway.server.database, async (sql) => {
+    await proof
+    const { state } = await build(gateway, request, false)
+    await deploys.run(`templates of ${platform}`, () =>
+      pools.use(server.database, async (sql) => {
         await markDeployed(sql, name)
         await dropSuperfluous(gateway, sql, platform)
       }),
     )
+    if (state === 'ready') templates.settle(name)
   }
-  work().catch((error: Error) =>
-    gateway.log.warn(`The templates of ${platform} could not be looked after`, {
-      cause: error.message,
-    }),
-  )
+  templates
+    .share(`keep ${name}`, work)
+    .catch((error: Error) =>
+      log.warn(`The templates of ${platform} could not be looked after`, { cause: error.message }),
+    )
 }
 
 type Failure = NonNullable<Template['failure']>

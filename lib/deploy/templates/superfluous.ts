@@ -24,6 +24,7 @@ export async function dropSuperfluous(
     try {
       // Killed from here on, it is dropped the next time.
       await markUnfinished(admin, database)
+      gateway.templates.unsettle(database)
       await dropDatabase(gateway, admin, database)
       await forgetTemplate(admin, database)
     } finally {

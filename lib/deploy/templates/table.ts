@@ -56,7 +56,7 @@ export async function prepareTemplates(sql: Sql): Promise<void> {
       digest text,
       facts jsonb,
       built_at timestamptz not null default now(),
-      -- when its archive was first in place somewhere
+      -- when its archive was put in place somewhere
       deployed_at timestamptz,
       unique (platform, checksum)
     );
@@ -142,7 +142,7 @@ export async function forgetTemplate(sql: Sql, database: string): Promise<void> 
 export async function markDeployed(sql: Sql, database: string): Promise<void> {
   await sql`
     update _db_gateway_templates set deployed_at = now()
-    where database = ${database} and deployed_at is null
+    where database = ${database}
   `
 }
 

@@ -1,0 +1,69 @@
+import { quoteIdentifier } from '../../names.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
+import { send } from '../../postgres/pipeline.ts'
+import type { Statement } from '../parser/statement.ts'
+import type { Checked } from './validate.ts'
+
+const CHECKER = 'plpgsql_check_function_tb'
+
+/** The schema that has the extension plpgsql_check; undefined where the database does not have it. */
+export async function findChecker(sql: Sql): Promise<string | undefined> {
+  const [row] = await send(
+    sql.unsafe<{ schema: string }[]>(`
+      select n.nspname as schema
+      from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+      where p.proname = '${CHECKER}'
+      limit 1
+    `),
+  )
+  return row?.schema
+}
+
+/** What the extension says of functions. */
+export interface Findings {
+  warnings: string[]
+  /** Those that it has looked at; a trigger's function it could only check with its table. */
+  checked: Set<Statement>
+}
+
+/** Has plpgsql_check look for what would fail at run time. Where it fails itself, nothing is said. */
+export async function checkWithExtension(
+  sql: Sql,
+  schema: string,
+  functions: Checked[],
+): Promise<Findings> {
+  const byOid = new Map(functions.map((one) => [one.object.oid, one]))
+  const checker = `${quoteIdentifier(schema)}.${CHECKER}`
+  try {
+    await sql.unsafe('savepoint checker')
+    const rows = await sql.unsafe<{ oid: string; line: number | null; message: string | null }[]>(`
+      select p.oid::text as oid, found.lineno as line, found.message
+      from pg_proc p
+      join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
+      left join lateral ${checker}(
+        p.oid::regprocedure, fatal_errors => false, other_warnings => false, extra_warnings => false
+      ) as found on found.level = 'error'
+      where p.oid = any ('{${[...byOid.keys()].join(',')}}'::oid[])
+        and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+    `)
+    await sql.unsafe('release savepoint checker')
+    const checked = new Set(rows.map(({ oid }) => byOid.get(oid)!.statement))
+    const warnings = rows.flatMap(({ oid, line, message }) =>
+      message === null ? [] : warningOf(byOid.get(oid)!, line ?? 1, message),
+    )
+    return { warnings: [...new Set(warnings)], checked }
+  } catch (error) {
+    if (!isPostgresError(error)) throw error
+    await sql.unsafe('rollback to savepoint checker; release savepoint checker')
+    return { warnings: [], checked: new Set() }
+  }
+}
+
+/** Lines count from the start of the body. */
+function warningOf({ script, statement, object }: Checked, line: number, message: string): string {
+  const { file } = script
+  const at = object.body ? file.text.indexOf(object.body, statement.offset) : -1
+  const start = file.text.slice(0, Math.max(at, statement.offset)).split('\n').length
+  return `${file.path}, line ${start + line - 1}: ${message}`
+}
