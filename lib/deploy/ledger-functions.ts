@@ -66,12 +66,12 @@ export const LEDGER_FUNCTIONS = `
     insert into public._db_gateway_deployments (
       status, archive_checksum, tables_checksum, catalog_digest, request_id, address,
       migrations_applied, migrations_repaired, functions_deployed, functions_changed,
-      functions_dropped, seeders_applied, table_changes, error, execution_time_ms
+      functions_dropped, seeders_applied, table_changes, only_code, error, execution_time_ms
     )
     select
       status, archive_checksum, tables_checksum, catalog_digest, request_id, address,
       migrations_applied, migrations_repaired, functions_deployed, functions_changed,
-      functions_dropped, seeders_applied, table_changes, error, execution_time_ms
+      functions_dropped, seeders_applied, table_changes, only_code, error, execution_time_ms
     from jsonb_populate_recordset(
       null::public._db_gateway_deployments, changes -> 'deployments'
     );

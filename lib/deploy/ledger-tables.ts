@@ -50,7 +50,9 @@ const TABLES = `
   );
   alter table public._db_gateway_deployments
     -- of what the catalogs had of the archive's objects when the deploy ended
-    add column if not exists catalog_digest text;
+    add column if not exists catalog_digest text,
+    -- nothing of the archive but functions, views and triggers was deployed
+    add column if not exists only_code boolean;
 `
 
 /**

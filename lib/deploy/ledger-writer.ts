@@ -20,6 +20,8 @@ export interface DeploymentRecord {
   functionsDropped: string[]
   seedersApplied: string[]
   tableChanges: object[]
+  /** Nothing of the archive but its code was deployed. */
+  isBack?: boolean
   error: object | null
   executionTimeMs: number
 }
@@ -99,6 +101,7 @@ export class LedgerWriter {
       functions_dropped: record.functionsDropped,
       seeders_applied: record.seedersApplied,
       table_changes: record.tableChanges,
+      only_code: record.isBack ?? false,
       error: record.error,
       execution_time_ms: record.executionTimeMs,
     })

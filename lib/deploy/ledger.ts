@@ -36,6 +36,8 @@ export interface Ledger {
   tablesChecksum: string | null
   /** Of what the catalogs had of the archive's objects after that deploy. */
   catalogDigest: string | null
+  /** Nothing of that archive but functions, views and triggers was deployed then. */
+  isOnlyCode: boolean
   /** What the catalogs have of them now. */
   currentDigest: string
   /** The number of the key that the next write takes. */
@@ -74,6 +76,7 @@ interface LedgerRow {
   archive_checksum: string | null
   tables_checksum: string | null
   catalog_digest: string | null
+  only_code: boolean | null
   current_digest: string
   number: string
   migrations: [string, LedgerMigration][]
@@ -97,6 +100,7 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
     archiveChecksum: row.archive_checksum,
     tablesChecksum: row.tables_checksum,
     catalogDigest: row.catalog_digest,
+    isOnlyCode: row.only_code ?? false,
     currentDigest: row.current_digest,
     keyNumber: Number(row.number),
     migrations: new Map(row.migrations),
@@ -119,6 +123,7 @@ const READ = `
     last.archive_checksum,
     last.tables_checksum,
     last.catalog_digest,
+    last.only_code,
     ${CATALOG_DIGEST} as current_digest,
     (select number::pg_catalog.text from _db_gateway.state()) as number,
     (select coalesce(json_agg(json_build_array(
@@ -130,7 +135,7 @@ const READ = `
       )), '[]') from public._db_gateway_files) as files
   from (values (1)) as always
   left join (
-    select archive_checksum, tables_checksum, catalog_digest
+    select archive_checksum, tables_checksum, catalog_digest, only_code
     from public._db_gateway_deployments
     where status = 'completed'
     order by id desc

@@ -36,7 +36,7 @@ export interface DeployResult extends CodeResult {
   isUnchanged: boolean
   /** The archive is older than the one in place; nothing was changed. */
   isSuperseded?: boolean
-  /** The archive is older than the one that was in place. */
+  /** The archive is older than the one that was in place: its code alone was deployed. */
   isBack?: boolean
   migrationsApplied: string[]
   migrationsRepaired: string[]

@@ -141,6 +141,29 @@ describe('A6: an old container that starts again', () => {
     expect((await gateway.register(name, third)).body).toMatchObject({ migrations_applied: 1 })
   })
 
+  test('what was replaced by hand after that is made again, and nothing else of the archive runs', async () => {
+    const { name, database, first } = await newPlatform()
+    await gateway.register(name, first, undefined, { allow: 'older' })
+    await queryDatabase(
+      database,
+      "create or replace function motto() returns text language sql as $$ select 'by hand' $$",
+    )
+    const answer = await gateway.register(name, first)
+    expect(answer.body).toMatchObject({ status: 'ready', functions_changed: 1 })
+    expect(answer.body).not.toHaveProperty('superseded')
+    expect(await said(name, 'motto')).toBe('first')
+    const rows = await queryDatabase(
+      database,
+      'select only_code from _db_gateway_deployments order by id',
+    )
+    expect(rows.map((row) => row.only_code)).toEqual([false, false, true, true])
+    const [{ states }] = await queryDatabase(
+      database,
+      'select enum_range(null::state)::text as states',
+    )
+    expect(states).toBe('{new,done}')
+  })
+
   test('triggers go back, policies stay, and functions that go back keep their rights', async () => {
     const trigger = (text: string): Files => ({
       'functions/note.pssql': `create or replace function note() returns trigger language plpgsql as

@@ -29,7 +29,11 @@ export async function goBack(
   reset: ResetSession,
 ): Promise<DeployResult | undefined> {
   const { archive, database, older } = job
-  if (!older || (older.how !== 'revert' && !superseding)) return undefined
+  if (!older) return undefined
+  // In place by its code alone, as an earlier deploy left it; what was replaced by hand is made again.
+  const isOnlyCode = ledger.archiveChecksum === archive.checksum && ledger.isOnlyCode
+  const isWanted = older.how === 'revert' && ledger.archiveChecksum !== archive.checksum
+  if (!superseding && !isOnlyCode && !isWanted) return undefined
   if (superseding && older.how === 'ignore') {
     return supersededResult(older.owner, archive.checksum, superseding)
   }
