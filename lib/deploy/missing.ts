@@ -10,7 +10,16 @@ const HINT =
   'Look for a folder that is missing or misspelt. Where it is meant, send ' +
   'allow=functions_missing (force=true allows everything)'
 
-const SECTIONS = ['types', 'migrations', 'tables', 'views', 'functions', 'seeders'] as const
+const SECTIONS = [
+  'types',
+  'migrations',
+  'tables',
+  'functions',
+  'views',
+  'triggers',
+  'policies',
+  'seeders',
+] as const
 
 /** Renaming as few as these is no sign of a mistake, however large a part of all they are. */
 const MAX_RENAMED = 2
@@ -27,8 +36,10 @@ export async function checkNothingMissing(
   archive: SchemaArchive,
   ledger: Ledger,
 ): Promise<void> {
-  const isInPlace = (section: (typeof SECTIONS)[number]) =>
-    section === 'tables' ? hadTables(ledger) : ledger[section].size > 0
+  const isInPlace = (section: (typeof SECTIONS)[number]) => {
+    if (section === 'tables') return hadTables(ledger)
+    return (section === 'migrations' ? ledger.migrations : ledger.filesOf(section)).size > 0
+  }
   const sections = SECTIONS.filter(
     (section) => archive.files[section].length === 0 && isInPlace(section),
   )

@@ -132,12 +132,13 @@ describe('a dry run', () => {
 })
 
 describe('A7: an archive', () => {
-  test.each(['tables/box.pssql', 'seeders/001_box.pssql'])(
+  test.each(['tables/box.pssql', 'policies/box.pssql', 'seeders/001_box.pssql'])(
     'without %s is refused',
     async (path) => {
       const { deploy } = await newPlatform(gateway, {
         ...BASE,
         'tables/box.pssql': 'create table box (id int);',
+        'policies/box.pssql': 'create policy seen on box for select using (true);',
         'seeders/001_box.pssql': 'insert into box values (1);',
       })
       const answer = await deploy({ [path]: undefined })

@@ -548,10 +548,14 @@ describe('sections', () => {
       await query(`select pg_get_triggerdef(oid) as t from pg_trigger where tgname = 'stamp'`),
     ).toEqual([{ t: expect.stringContaining('INSERT OR UPDATE') }])
     expect(await query('select polcmd from pg_policy')).toEqual([{ polcmd: 'r' }])
-    const plan = (await deploy({ 'triggers/item.sql': undefined }, { dry_run: 'true' })).body
+    const allow = 'functions_missing'
+    const plan = (await deploy({ 'triggers/item.sql': undefined }, { dry_run: 'true', allow })).body
       .plan[0]
     expect(plan.others.drop).toEqual(['trigger stamp on app.item'])
-    const gone = await deploy({ 'triggers/item.sql': undefined, 'policies/item.sql': undefined })
+    const gone = await deploy(
+      { 'triggers/item.sql': undefined, 'policies/item.sql': undefined },
+      { allow },
+    )
     expect(gone.body.warnings.join()).toMatch(/policy/)
     expect(await query(`select from pg_trigger where tgname = 'stamp'`)).toEqual([])
     expect(await query('select from pg_policy')).toEqual([])
