@@ -13,7 +13,6 @@ import { ownSettings } from './objects/settings.ts'
 import {
   askedOfMade,
   type CodeState,
-  complete,
   hashOf,
   type KnownFile,
   keysOf,
@@ -22,7 +21,7 @@ import {
 } from './objects/state.ts'
 import { type Checked, checkBodies, findAndCheck } from './objects/validate.ts'
 import type { Statement } from './parser/statement.ts'
-import { type Ask, askAbout, parseScripts, type Script } from './run-file.ts'
+import { type Ask, parseScripts, type Script } from './run-file.ts'
 
 /** What became of functions, views, triggers and policies. Functions are schema.name(types). */
 export interface CodeResult {
@@ -85,17 +84,11 @@ export async function deployCode(
     const state = await readState(sql, scripts, known, toRun, isCheckDue)
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
-    const asked = new Set(state.run)
-    await askAbout(
-      [...asked].map((path) => scripts.get(path)!),
-      ask,
-    )
-    if (state.run.size > 0 || gone.length > 0) await runCode(sql, database, state, reset)
+    if (state.run.size > 0 || gone.length > 0) await runCode(sql, database, state, reset, ask)
     const leftovers = leftoversOf(state)
 
     const isThorough =
       isCheckDue || leftovers.length > 0 || state.drop.size > 0 || addsOverload(state)
-    if (isThorough) await complete(sql, state)
     const after = await checkAfter(sql, state, isThorough)
     checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough)

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { send } from '../postgres/pipeline.ts'
@@ -48,4 +49,10 @@ async function readOthers(sql: Sql): Promise<string> {
     `),
   )
   return row?.names ?? ''
+}
+
+/** SHA-256 over the files of a section, in hex. */
+export function checksumOf(files: SchemaFile[]): string {
+  const lines = files.map(({ path, checksum }) => `${path} ${checksum}\n`)
+  return createHash('sha256').update(lines.join('')).digest('hex')
 }

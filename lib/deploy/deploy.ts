@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto'
 import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
-import { deployTablesOnce } from './compared.ts'
+import { checksumOf, deployTablesOnce } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
@@ -192,7 +191,8 @@ async function deployOnce(
   if (isNew && !flags.dryRun && pending.length > 0) await commit()
 
   const { needs } = migrations
-  const made = (name: string) => needs.tables.has(name) || types.created.some(isNamed(name))
+  const made = (name: string) =>
+    needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
   await runPending(
     {
       ...job,
@@ -285,10 +285,6 @@ function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: Depl
   return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
 }
 
-function isNamed(name: string): (displayed: string) => boolean {
-  return (displayed) => displayed === name || displayed.endsWith(`.${name}`)
-}
-
 function noteTypes(
   result: DeployResult,
   writer: LedgerWriter,
@@ -298,9 +294,4 @@ function noteTypes(
   for (const file of files) writer.setFile('types', file)
   result.typesChanged.push(...types.created, ...types.changed)
   result.warnings.push(...types.warnings)
-}
-
-function checksumOf(files: SchemaFile[]): string {
-  const lines = files.map(({ path, checksum }) => `${path} ${checksum}\n`)
-  return createHash('sha256').update(lines.join('')).digest('hex')
 }

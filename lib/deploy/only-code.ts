@@ -1,5 +1,6 @@
 import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
 import type { Ledger } from './ledger.ts'
+import type { Statement } from './parser/statement.ts'
 import { parseScripts } from './run-file.ts'
 
 /**
@@ -18,7 +19,19 @@ export async function runsOnlyCode({ files }: SchemaArchive, ledger: Ledger): Pr
   if (changedIn('schemas').length > 0 || changedIn('types').length > 0) return false
   if (changedIn('policies').length > 0 || files.seeders.some(isNew)) return false
   if (ledger.filesOf('policies').size > files.policies.length) return false
-  const changed = [...changedIn('functions'), ...changedIn('views'), ...changedIn('triggers')]
-  const scripts = await parseScripts('function_deploy_failed', 'File', changed)
-  return scripts.every(({ statements }) => statements.every(({ isCode }) => isCode))
+  const changed = new Set([
+    ...changedIn('functions'),
+    ...changedIn('views'),
+    ...changedIn('triggers'),
+  ])
+  const all = [...files.functions, ...files.views, ...files.triggers]
+  const scripts = await parseScripts('function_deploy_failed', 'File', all)
+  return scripts.every(({ file, statements }) =>
+    statements.every((one) => one.isCode || (!changed.has(file) && makesAgain(one))),
+  )
+}
+
+/** What an unchanged file has may run too, where what it made is dropped and made again. */
+function makesAgain({ made, unnamedIndexOn, isDescription }: Statement): boolean {
+  return made !== undefined || unnamedIndexOn !== undefined || isDescription
 }

@@ -100,8 +100,8 @@ const DONE_ALREADY = new Set([
 ])
 
 /**
- * Runs files in order, each with the same session, and leaves that behind. All is sent in one go, but for statements that
- * have to be asked about.
+ * Runs files in order, each with the same session, and leaves that behind. All is sent in one go,
+ * but for statements that have to be asked about.
  * @throws {StatementError}
  * @throws {GatewayError} data_loss
  */

@@ -417,10 +417,17 @@ test('C6: a function whose new columns look like another’s arguments', async (
   const { deploy, call } = await newPlatform({
     'functions/list.sql': `create or replace function list_members(p_limit int, p_offset int) ${sql('select 1')}`,
   })
-  const { body } = await deploy({
+  const next = {
     'functions/list.sql':
       'create or replace function list_members(p_limit int) returns table (o_id int) language sql as $$ select 5 $$;',
+  }
+  const { plan } = (await deploy(next, { dry_run: 'true' })).body
+  expect(plan[0].functions).toEqual({
+    create: ['public.list_members(integer)'],
+    change: [],
+    drop: ['public.list_members(integer, integer)'],
   })
+  const { body } = await deploy(next)
   expect(body).toMatchObject({
     ...ready,
     functions_dropped: ['public.list_members(integer, integer)'],
@@ -722,4 +729,19 @@ test('an unchanged view with select * has the columns that a new database would 
     { view: 'a', names: 'id c b' },
     { view: 'b', names: 'id b c' },
   ])
+})
+
+test('a file that runs again since what it made was in the way is asked before it loses rows', async () => {
+  const { deploy, query } = await newPlatform({
+    'migrations/001_base.sql': 'create table cache (id int);',
+    'functions/base.sql': `create or replace function base() ${sql('select 1')}`,
+    'functions/caller.sql':
+      'truncate cache; create or replace function caller() returns int language sql begin atomic select base(); end;',
+  })
+  await query('insert into cache values (1)')
+  const { status, body } = await deploy({
+    'functions/base.sql': `create or replace function base() ${sql('select 1::bigint', 'bigint')}`,
+  })
+  expect([status, body.error, body.file]).toEqual([409, 'data_loss', 'functions/caller.sql'])
+  expect(await query('select id from cache')).toEqual([{ id: 1 }])
 })

@@ -3,7 +3,7 @@ import type { Sql } from '../../postgres/connection.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import { asStatementError, StatementError } from '../failure.ts'
 import type { Statement } from '../parser/statement.ts'
-import { type Script, sendScript } from '../run-file.ts'
+import { type Ask, askAbout, type Script, sendScript } from '../run-file.ts'
 import type { Doomed } from './doomed.ts'
 import { findDoomed } from './doomed.ts'
 import { asObjectError, blockedError, ObjectError } from './failures.ts'
@@ -49,7 +49,9 @@ export async function runCode(
   database: string,
   state: CodeState,
   reset: ResetSession,
+  ask: Ask,
 ): Promise<void> {
+  const asked = new Set<string>()
   let replaced = 0
   let isOneByOne = false
   for (;;) {
@@ -62,6 +64,10 @@ export async function runCode(
     const before = state.drop.size
     planDrops(state)
     if (state.drop.size > before) continue
+    for (const path of [...state.run].filter((path) => !asked.has(path))) {
+      asked.add(path)
+      await askAbout([state.scripts.get(path)!], ask)
+    }
     try {
       if (isOneByOne) await runOneByOne(sql, state, doomed, reset)
       else await runAtOnce(sql, state, doomed, reset)

@@ -108,7 +108,7 @@ async function isInUse(admin: Sql, database: string): Promise<boolean> {
   return rows.length > 0
 }
 
-/** WAL_LOG, the default, was the quickest in every measurement, a file system that clones included. */
+/** WAL_LOG, the default, was the quickest in most measurements, with one file system or another. */
 async function createCopy(
   admin: Sql,
   database: string,
