@@ -14,7 +14,7 @@ const MAX_COMPARED = 100
 
 /**
  * As `deployTables`, but remembers what came of it for databases that have the same tables.
- * `checksum` is that of the files.
+ * `checksum` is that of the files, `print` what the database has, where that has been read.
  * @throws {GatewayError} table_deploy_failed
  */
 export async function deployTablesOnce(
@@ -23,9 +23,9 @@ export async function deployTablesOnce(
   files: SchemaFile[],
   checksum: string,
   watch: TableWatch,
+  print: Promise<string> = fingerprint(sql, watch),
 ): Promise<TablesResult> {
-  const [tables, others] = await Promise.all([watch.fingerprint(), readOthers(sql)])
-  const key = `${checksum} ${tables} ${others}`
+  const key = `${checksum} ${await print}`
   const known = compared.get(key)
   if (known) return known
   const result = await deployTables(sql, database, files, watch.ask)
@@ -34,6 +34,12 @@ export async function deployTablesOnce(
   if (compared.size >= MAX_COMPARED) compared.clear()
   compared.set(key, result)
   return result
+}
+
+/** All relations as they are now: equal texts mean equal tables, and nothing else in their place. */
+export async function fingerprint(sql: Sql, watch: TableWatch): Promise<string> {
+  const [tables, others] = await Promise.all([watch.fingerprint(), readOthers(sql)])
+  return `${tables} ${others}`
 }
 
 /** What else may have the name of a declared table. */

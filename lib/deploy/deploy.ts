@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode } from './code.ts'
-import { checksumOf, deployTablesOnce } from './compared.ts'
+import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
@@ -191,6 +191,7 @@ async function deployOnce(
   if (isNew && !flags.dryRun && pending.length > 0) await commit()
 
   const { needs } = migrations
+  let print: Promise<string> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
   await runPending(
@@ -203,6 +204,10 @@ async function deployOnce(
       enums: migrations.enums,
       needs,
       isDryRun: flags.dryRun,
+      sendLast: async () => {
+        if (isTablesDue && migrations.types.after.length === 0) print = fingerprint(sql, watch)
+        return print
+      },
       onCommitted: () => {
         attempt.done = [...result.migrationsApplied]
       },
@@ -237,7 +242,7 @@ async function deployOnce(
   }
 
   if (isTablesDue) {
-    const tables = await deployTablesOnce(sql, database, files.tables, tablesChecksum, watch)
+    const tables = await deployTablesOnce(sql, database, files.tables, tablesChecksum, watch, print)
     result.tablesCreated = [...needs.tables, ...tables.created]
     result.differences = tables.differences
     result.warnings.push(...tables.warnings)

@@ -30,6 +30,8 @@ export interface PendingRun {
   /** What a migration names is made before it. */
   needs: Needs
   passing: Passing
+  /** Sends what is read once the last migration has run: no round trip of its own. */
+  sendLast: () => Sent
   /** Told when all that `result` has by now is committed. */
   onCommitted: () => void
 }
@@ -54,7 +56,7 @@ export async function runPending(
     } else if (run.isNew && !run.isDryRun && !mayPass(run, group)) {
       await runAndCommitEach(run, group)
     } else {
-      await runTogether(run, group)
+      await runTogether(run, group, scripts.at(-1) === group.at(-1))
     }
     result.migrationsApplied.push(...files.map(({ name }) => name))
     if (isCommitted(run, first!, files.at(-1)!)) run.onCommitted()
@@ -86,12 +88,15 @@ async function runFirstOutside(
   return true
 }
 
-async function runTogether(run: PendingRun, group: Script[]): Promise<void> {
+async function runTogether(run: PendingRun, group: Script[], isLast: boolean): Promise<void> {
+  const sendLast = isLast ? run.sendLast : undefined
   const { sql, session, writer, watch, isDryRun, enums } = run
   const { file: last } = group.at(-1)!
   const isLosing = mayLoseData(last)
   if (isLosing) await watch.settle()
-  await inFiles(run, () => runScripts(sql, session, toRun(run, group), watch.ask, run.passing))
+  await inFiles(run, () =>
+    runScripts(sql, session, toRun(run, group), watch.ask, run.passing, sendLast),
+  )
   for (const { file } of group) writer.setMigration(file)
   if (isLosing) await watch.forgive()
   const isToCommit = run.isNew || enums.commitAfter.has(last)

@@ -101,7 +101,7 @@ const DONE_ALREADY = new Set([
 
 /**
  * Runs files in order, each with the same session, and leaves that behind. All is sent in one go,
- * but for statements that have to be asked about.
+ * but for statements that have to be asked about. `sendLast` sends what is to go out behind them.
  * @throws {StatementError}
  * @throws {GatewayError} data_loss
  */
@@ -111,6 +111,7 @@ export async function runScripts(
   scripts: Script[],
   ask: Ask,
   passing?: Passing,
+  sendLast?: () => Sent,
 ): Promise<void> {
   let sent: Sent[] = []
   for (const script of scripts) {
@@ -134,6 +135,7 @@ export async function runScripts(
     }
     sent.push(sendEnd(sql, session, file))
   }
+  if (sendLast) sent.push(sendLast())
   await answers(sent)
 }
 
