@@ -6,6 +6,9 @@ import type { Sql } from '../postgres/connection.ts'
 /** Between two looks at the sessions that are left. */
 const LOOK_EVERY_MS = 20
 
+/** The other gateways hear of it in that time: a call that is cut then runs again by itself. */
+const TELLING_MS = 100
+
 /** Gateways close their idle sessions by themselves in that time, but for one that does not hear. */
 const IDLE_GRACE_MS = 300
 
@@ -44,7 +47,7 @@ async function untilNoneIsLeft(sql: Sql, database: string): Promise<void> {
   const began = performance.now()
   for (;;) {
     const elapsed = performance.now() - began
-    const rest = await endSessions(sql, elapsed > IDLE_GRACE_MS, elapsed > PATIENCE_MS)
+    const rest = await endSessions(sql, elapsed)
     if (rest === 0) return
     if (elapsed > GIVE_UP_MS) throw stuck(database, rest)
     await sleep(LOOK_EVERY_MS)
@@ -56,13 +59,16 @@ async function untilNoneIsLeft(sql: Sql, database: string): Promise<void> {
  * time is up.
  * @returns how many there were
  */
-async function endSessions(sql: Sql, idle: boolean, all: boolean): Promise<number> {
+async function endSessions(sql: Sql, elapsed: number): Promise<number> {
+  const heard = elapsed > TELLING_MS
+  const idle = elapsed > IDLE_GRACE_MS
+  const all = elapsed > PATIENCE_MS
   const [row] = await sql.unsafe<{ rest: number }[]>(`
     select count(*)::int as rest, count(
       case when (
         ${all}
         or (${idle} and a.state = 'idle')
-        or pg_catalog.pg_backend_pid() = any(pg_catalog.pg_blocking_pids(l.pid))
+        or ${heard} and pg_catalog.pg_backend_pid() = any(pg_catalog.pg_blocking_pids(l.pid))
       ) and pg_catalog.pg_has_role(a.usesysid, 'usage')
       then pg_catalog.pg_terminate_backend(l.pid) end
     ) as ended

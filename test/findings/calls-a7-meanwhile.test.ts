@@ -189,9 +189,14 @@ describe('A7: calls while a deploy gives another type', () => {
     } finally {
       expect(Object.keys(tally(await reads.stop()))).toEqual(['1(1,1)'])
       const answers = await writes.stop()
-      expect(Object.keys(tally(answers))).toEqual(['(1,1)'])
       const counts = await written()
-      for (const { params } of answers) expect(counts[params[0]]).toBe(1)
+      for (const { params, answer } of answers) {
+        const { status, body } = answer
+        // On a gateway that had not heard of it yet, a call that was cut does not run again.
+        if (status === 503) expect(body).toMatchObject({ may_have_run: false, sqlstate: '57P01' })
+        else expect([status, body.rows]).toEqual([200, [{ note_part: '(1,1)' }]])
+        expect(counts[params[0]]).toBe(status === 503 ? undefined : 1)
+      }
     }
   })
 
