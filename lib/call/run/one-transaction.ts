@@ -11,7 +11,7 @@ import { isReadOnlyRefusal } from './failures.ts'
 import { NATIVE_FORMATS } from './formats.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
-import { claimsToOnlyRead } from './places.ts'
+import { claimsToOnlyRead, isUndoneByRollback } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import { type Rows, readResult } from './result.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
@@ -100,8 +100,11 @@ async function attempt(
 ): Promise<{ results: Rows[]; rolledBack?: RolledBack }> {
   const { connection, session } = batch.exclusive
   expectLeftovers(connection, session, ...calls.map(({ signature }) => signature))
+  batch.exclusive.mayRepeat = calls.every(isUndoneByRollback)
+  batch.exclusive.isUncommitted = true
   try {
     const results = await runAll(batch, calls, mayWrite)
+    batch.exclusive.isUncommitted = false
     const committed = session.simple('commit')
     session.flush()
     await committed
