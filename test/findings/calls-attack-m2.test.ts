@@ -21,6 +21,14 @@ const FILES: Files = {
   'functions/notes.pssql': `
     create function note(p_body text) returns text language plpgsql as $$
       begin insert into note values (p_body); return p_body; end $$;
+    create function gives_up() returns int language plpgsql as $$
+      begin
+        perform pg_advisory_unlock_all();
+        return (
+          select count(*) from pg_locks
+          where locktype = 'advisory' and classid = ${LOCK_CLASS} and objid = 2 and pid = pg_backend_pid()
+        );
+      end $$;
     create function slow_note(p_body text, p_seconds float8) returns text language plpgsql as $$
       begin insert into note values (p_body); perform pg_sleep(p_seconds); return p_body; end $$;`,
 }
@@ -132,4 +140,19 @@ test('a transaction that a deploy cuts runs again', async () => {
   expect(deploy).toMatchObject({ status: 200 })
   expect(await batch).toMatchObject({ status: 200 })
   expect(await notes()).toEqual(['a', 'b'])
+})
+
+test('a function that gives up its locks is present until it ends', async () => {
+  const { platform } = await newPlatform()
+  const { body } = await gateway.call(platform, 'gives_up')
+  expect(body).toMatchObject({ rows: [{ gives_up: 1 }] })
+  const batch = await gateway.post('/batch', {
+    platform,
+    transaction: true,
+    calls: [{ function: 'gives_up' }, { function: 'gives_up' }],
+  })
+  expect(batch.body.results).toMatchObject([
+    { rows: [{ gives_up: 1 }] },
+    { rows: [{ gives_up: 1 }] },
+  ])
 })
