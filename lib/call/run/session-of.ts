@@ -20,7 +20,12 @@ interface Asked {
  */
 export async function sessionOf(lease: Lease, asked: Asked): Promise<Session | Unopened> {
   const { client, database, limit } = asked
-  const opening = Promise.resolve(lease.session)
+  const { session: opening } = lease
+  if (!(opening instanceof Promise)) {
+    if (!client.isGone) return opening
+    lease.release()
+    return { kind: 'refused', error: clientGone(database) }
+  }
   try {
     const session = await withinTime(opening, limit)
     if (session && !client.isGone) {
