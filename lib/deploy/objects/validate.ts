@@ -19,28 +19,32 @@ export interface Checked {
 }
 
 /**
- * Finds objects, and has the languages check the bodies of all functions with such names, now that
- * everything is there that they refer to: in one round trip.
- * @returns also whether all were in order
+ * Sends what finds objects, and has the languages check the bodies of all functions with such names,
+ * now that everything is there that they refer to. Nothing is to be sent behind it before the answer.
+ * @returns what waits for the answer, and tells also whether all were in order; to be called where
+ *   what was sent before that went well
  */
-export async function findAndCheck(
+export function sendFindAndCheck(
   sql: Sql,
   asked: Asked[],
   toCheck: Asked[],
-): Promise<{ found: Found; isInOrder: boolean }> {
+): () => Promise<{ found: Found; isInOrder: boolean }> {
   const names = toCheck.filter((one) => one.class === 'routine').map(({ name }) => name)
   const finding = findObjects(sql, asked)
-  if (names.length === 0) return { found: await finding, isInOrder: true }
+  finding.catch(() => {})
+  if (names.length === 0) return async () => ({ found: await finding, isInOrder: true })
   // Last of what is sent together: what comes behind an error fails too.
   const list = quoteLiteral(JSON.stringify([...new Set(names)]))
-  const checks = [
+  const checks = Promise.allSettled([
     send(sql.unsafe('savepoint bodies; set local check_function_bodies = on')),
     ...VALIDATORS.map((validator) => send(sql.unsafe(checkSql(validator, list)))),
-  ]
-  const results = await Promise.allSettled(checks)
-  const isInOrder = results.every(({ status }) => status === 'fulfilled')
-  if (!isInOrder) await sql.unsafe('rollback to savepoint bodies')
-  return { found: await finding, isInOrder }
+  ])
+  return async () => {
+    const results = await checks
+    const isInOrder = results.every(({ status }) => status === 'fulfilled')
+    if (!isInOrder) await sql.unsafe('rollback to savepoint bodies')
+    return { found: await finding, isInOrder }
+  }
 }
 
 /** (PostgreSQL manual, "CREATE LANGUAGE": a validator takes the function's oid.) */
