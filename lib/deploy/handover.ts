@@ -219,6 +219,10 @@ function objectsOf(other: string | null): string {
     where owner in (current_user::regrole, (select oid from pg_roles where rolname = ${quoteLiteral(other ?? '')}))
       and objid >= ${FIRST_NORMAL_OID}
       and namespace <> '_db_gateway'::regnamespace
+      -- Temporary objects end with their sessions.
+      and not exists (
+        select from pg_namespace t where t.oid = namespace and t.nspname ~ '^pg_(toast_)?temp_'
+      )
       and (owned.classid <> 'pg_namespace'::regclass or objid <> 'public'::regnamespace)
       and (c.relname is null or c.relname not like '\\_db\\_gateway\\_%')
       and not exists (

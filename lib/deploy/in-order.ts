@@ -64,6 +64,7 @@ export async function areTablesInOrder(sql: Sql, { hasRoles, gateway }: Order): 
   const [foreign] = await sql.unsafe(`
     select from pg_catalog.pg_class c
     where c.oid >= ${FIRST_NORMAL_OID} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and c.relpersistence <> 't'
       and case c.relowner
         when (select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(gateway)})
           then c.relname !~ '^_db_gateway_'
