@@ -12,7 +12,7 @@ import { Known } from './loss/known.ts'
 import { countLosses } from './loss/rows.ts'
 import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
 import type { Hidden } from './parser/hidden.ts'
-import type { Statement } from './parser/statement.ts'
+import { isAskedAbout, type Statement } from './parser/statement.ts'
 import { withoutOid } from './result.ts'
 import { isAnyRetyped } from './retyped.ts'
 
@@ -30,8 +30,10 @@ export type Watching = 'closely' | 'new' | 'only code'
  * before it runs; what else is lost is found by looking at the catalogs, and rolled back.
  */
 export class TableWatch {
-  /** The tables before the deploy; empty where it is not watched closely. */
-  readonly before: Table[]
+  /** The first look, which is sent at once and waited for where it is needed. */
+  readonly #looking: Promise<void>
+  /** Tables that were read once all had run. */
+  #ahead: Promise<Table[]> | undefined
   readonly #watching: Watching
   readonly #sql: Sql
   readonly #database: string
@@ -43,42 +45,37 @@ export class TableWatch {
   /** Of a dry run. */
   readonly #refusals: Refusal[] = []
   /** What others may have put rows into. */
-  #known: Known
+  #known = new Known([])
+  #before: Table[] = []
   /** As of the last step that was allowed to lose data. */
-  #base: Table[]
-  #last: Table[]
+  #base: Table[] = []
+  #last: Table[] = []
   /** Called before a commit that gives a column or an attribute another type, or takes one away. */
   onRetype: (() => Promise<void>) | undefined
 
   /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
-  static async start(
-    sql: Sql,
-    database: string,
-    watching: Watching,
-    mayLose: boolean,
-    isDryRun: boolean,
-  ): Promise<TableWatch> {
-    const before = watching === 'closely' ? await sendTables(sql) : []
-    return new TableWatch(sql, database, watching, mayLose, isDryRun, before)
-  }
-
-  private constructor(
-    sql: Sql,
-    database: string,
-    watching: Watching,
-    mayLose: boolean,
-    isDryRun: boolean,
-    before: Table[],
-  ) {
+  constructor(sql: Sql, database: string, watching: Watching, mayLose: boolean, isDryRun: boolean) {
     this.#sql = sql
     this.#database = database
     this.#watching = watching
     this.#mayLose = mayLose
     this.#isDryRun = isDryRun
-    this.before = before
+    this.#looking = watching === 'closely' ? this.#look() : Promise.resolve()
+    // Whoever waits for it is told.
+    this.#looking.catch(() => {})
+  }
+
+  async #look(): Promise<void> {
+    const before = await sendTables(this.#sql)
+    this.#before = before
     this.#known = new Known(before)
     this.#base = before
     this.#last = before
+  }
+
+  /** The tables before the deploy, once that is known; empty where it is not watched closely. */
+  get before(): Table[] {
+    return this.#before
   }
 
   /**
@@ -93,6 +90,8 @@ export class TableWatch {
     const { risks, hidden } = statement
     if (this.#watching !== 'closely') return undefined
     this.#asked.note(file, statement)
+    if (!isAskedAbout(statement)) return undefined
+    await this.#looking
     const mayLose = this.#mayLose || mayLoseData(file)
     const isWithin = !readDirectives(file).noTransaction
     try {
@@ -166,20 +165,37 @@ export class TableWatch {
    */
   async settle(): Promise<void> {
     if (this.#watching !== 'closely') return
+    await this.#looking
+    const ahead = this.#unchecked.size === 0 ? this.#ahead : undefined
+    this.#ahead = undefined
     for (const check of this.#unchecked) await check()
-    this.#last = await sendTables(this.#sql)
+    this.#last = await (ahead ?? sendTables(this.#sql))
     const losses = this.#mayLose ? [] : await this.#hiddenLosses()
     if (losses.length > 0) {
       const counted = losses.map((change) => ({ ...change, rows: null, hasMore: false }))
       this.#refuse({ place: null, losses: counted, isHidden: true })
       this.#base = this.#last
     }
-    if (this.onRetype && isAnyRetyped(this.before, this.#last)) await this.onRetype()
+    if (this.onRetype && isAnyRetyped(this.#before, this.#last)) await this.onRetype()
+  }
+
+  /**
+   * Sends what `finish` reads, behind the last statement, without waiting for its answer.
+   * @returns what is to be called where all before that went well, and nothing more runs
+   */
+  readonly sendLast = (): (() => void) => {
+    if (this.#watching === 'only code') return () => {}
+    const ahead = sendTables(this.#sql)
+    ahead.catch(() => {})
+    return () => {
+      this.#ahead = ahead
+    }
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
   async forgive(): Promise<void> {
     if (this.#watching !== 'closely') return
+    await this.#looking
     this.#last = await sendTables(this.#sql)
     this.#base = this.#last
   }
@@ -198,6 +214,7 @@ export class TableWatch {
    */
   async afterCommitted(file: SchemaFile): Promise<string[]> {
     if (this.#watching !== 'closely') return []
+    await this.#looking
     this.#last = await sendTables(this.#sql)
     const isAllowed = this.#mayLose || mayLoseData(file)
     const losses = isAllowed ? [] : await this.#hiddenLosses()
@@ -250,10 +267,11 @@ export class TableWatch {
   async finish(): Promise<{ changes: TableChange[]; warnings: string[] }> {
     if (this.#watching === 'only code') return { changes: [], warnings: [] }
     if (this.#watching === 'new') {
-      return { changes: compareTables([], await sendTables(this.#sql)), warnings: [] }
+      const tables = await (this.#ahead ?? sendTables(this.#sql))
+      return { changes: compareTables([], tables), warnings: [] }
     }
     await this.settle()
-    const changes = this.#asked.judge(compareTables(this.before, this.#last))
+    const changes = this.#asked.judge(compareTables(this.#before, this.#last))
     const [first, ...others] = this.#refusals
     if (first) {
       const more = { table_changes: changes.map(withoutOid) }
