@@ -6,6 +6,7 @@ import { compareTables, type TableChange } from './changes.ts'
 import { dataLossError, describe, type Refusal } from './data-loss.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
 import { asStatementError, lineOf } from './failure.ts'
+import type { Job } from './job.ts'
 import { Asked } from './loss/asked.ts'
 import { lookBehind, lossesBehind } from './loss/behind.ts'
 import { Known } from './loss/known.ts'
@@ -47,8 +48,15 @@ export class TableWatch {
   /** As of the last step that was allowed to lose data. */
   #base: Table[]
   #last: Table[]
-  /** Called before a commit that gives a column or an attribute another type, or takes one away. */
-  onRetype: (() => Promise<void>) | undefined
+  /** As of the last commit: what sessions for calls have planned with. */
+  #served: Table[]
+  /** To be called behind the next commit. */
+  #reopen: (() => void) | undefined
+  /**
+   * Called right before a commit that gives a column or an attribute another type, or takes one away;
+   * what it returns is called right behind that commit.
+   */
+  onRetype: Job['retire'] | undefined
 
   /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
   static async start(
@@ -79,6 +87,7 @@ export class TableWatch {
     this.#known = new Known(before)
     this.#base = before
     this.#last = before
+    this.#served = before
   }
 
   /**
@@ -161,7 +170,8 @@ export class TableWatch {
   }
 
   /**
-   * Looks at the catalogs; to be called before each commit.
+   * Looks at the catalogs for what is lost; to be called before each commit, and before a step that may
+   * lose data.
    * @throws {GatewayError} data_loss where something is gone that `ask` did not know of
    */
   async settle(): Promise<void> {
@@ -174,7 +184,34 @@ export class TableWatch {
       this.#refuse({ place: null, losses: counted, isHidden: true })
       this.#base = this.#last
     }
-    if (this.onRetype && isAnyRetyped(this.before, this.#last)) await this.onRetype()
+  }
+
+  /** Whether `retire` may have to do something. */
+  get retires(): boolean {
+    return this.onRetype !== undefined && this.#watching === 'closely'
+  }
+
+  /**
+   * To be called right before each commit, and at no other time: calls wait from then on. The last look
+   * has to be of now, as that of `settle` and `forgive`.
+   * @throws {GatewayError} as `retireSessions`
+   */
+  async retire(): Promise<void> {
+    if (!isAnyRetyped(this.#served, this.#last)) return
+    this.#reopen = await this.onRetype?.()
+  }
+
+  /** `retire` of what runs outside of the transactions of the deploy. */
+  async lookAndRetire(): Promise<void> {
+    this.#last = await sendTables(this.#sql)
+    await this.retire()
+  }
+
+  /** To be called after each commit of such. */
+  served(): void {
+    this.#served = this.#last
+    this.#reopen?.()
+    this.#reopen = undefined
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
@@ -186,6 +223,7 @@ export class TableWatch {
 
   /** To be called after a commit: from now on others may write into what the deploy has made or asked about. */
   committed(): void {
+    this.served()
     this.#unchecked.clear()
     this.#known = new Known(this.#last)
     this.#asked.clearPassed()
@@ -243,9 +281,9 @@ export class TableWatch {
   }
 
   /**
-   * Takes a last look.
+   * Takes a last look, right before the last commit.
    * @returns all changes since the start, and warnings of those that weaken the rules for the data
-   * @throws {GatewayError} data_loss as `settle`
+   * @throws {GatewayError} data_loss as `settle`; as `retire`
    */
   async finish(): Promise<{ changes: TableChange[]; warnings: string[] }> {
     if (this.#watching === 'only code') return { changes: [], warnings: [] }
@@ -259,6 +297,7 @@ export class TableWatch {
       const more = { table_changes: changes.map(withoutOid) }
       throw dataLossError(this.#database, [first, ...others], more)
     }
+    await this.retire()
     return { changes, warnings: this.#asked.warningsOf(changes) }
   }
 }
