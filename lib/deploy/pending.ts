@@ -84,7 +84,7 @@ async function runFirstOutside(
   writer.setMigration(file, 'begun')
   await answers([writer.send(), send(sql.unsafe('commit'))])
   watch.served()
-  await runOutside(sql, writer, database, file, watch.ask, { session, lockTimeoutMs, limit })
+  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit })
   await sql.unsafe('begin')
   result.warnings.push(...(await watch.afterCommitted(file)))
   return true

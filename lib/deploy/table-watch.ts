@@ -15,7 +15,7 @@ import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
 import type { Hidden } from './parser/hidden.ts'
 import type { Statement } from './parser/statement.ts'
 import { withoutOid } from './result.ts'
-import { isAnyRetyped } from './retyped.ts'
+import { Served } from './retyped.ts'
 
 /** To be called right behind a statement. */
 export type Check = () => Promise<void>
@@ -48,14 +48,8 @@ export class TableWatch {
   /** As of the last step that was allowed to lose data. */
   #base: Table[]
   #last: Table[]
-  /** As of the last commit: what sessions for calls have planned with. */
-  #served: Table[]
-  /** To be called behind the next commit. */
-  #reopen: (() => void) | undefined
-  /**
-   * Called right before a commit that gives a column or an attribute another type, or takes one away;
-   * what it returns is called right behind that commit.
-   */
+  readonly #served: Served
+  /** Called right before a commit that gives a column or an attribute another type, or takes one away. */
   onRetype: Job['retire'] | undefined
 
   /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
@@ -87,7 +81,7 @@ export class TableWatch {
     this.#known = new Known(before)
     this.#base = before
     this.#last = before
-    this.#served = before
+    this.#served = new Served(before)
   }
 
   /**
@@ -197,21 +191,19 @@ export class TableWatch {
    * @throws {GatewayError} as `retireSessions`
    */
   async retire(): Promise<void> {
-    if (!isAnyRetyped(this.#served, this.#last)) return
-    this.#reopen = await this.onRetype?.()
+    await this.#served.retire(this.#last, this.onRetype)
   }
 
   /** `retire` of what runs outside of the transactions of the deploy. */
   async lookAndRetire(): Promise<void> {
+    if (!this.retires) return
     this.#last = await sendTables(this.#sql)
     await this.retire()
   }
 
   /** To be called after each commit of such. */
   served(): void {
-    this.#served = this.#last
-    this.#reopen?.()
-    this.#reopen = undefined
+    this.#served.move(this.#last)
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */

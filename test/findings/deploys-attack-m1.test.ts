@@ -31,6 +31,7 @@ const FILES: Files = {
         return v_run;
       end $$;`,
 }
+const OUTSIDE = '-- gateway: no-transaction\n'
 const LOSES = '-- gateway: allow-data-loss\n'
 
 let adminUrl: string
@@ -116,5 +117,32 @@ describe('Attack 3.7: a file that may lose data and adds a value to an enum', ()
       alter type mood add value 'b';
       ${retype()}`
     expect(await isCommittedBesideCall(file, 'select pg_sleep(2);')).toBe(false)
+  })
+})
+
+describe('Attack 3.5: a file that runs outside of transactions', () => {
+  test('retypes beside no call', async () => {
+    const file = `${OUTSIDE}${LOSES}${retype()}\nselect 1;`
+    expect(await isCommittedBesideCall(file, 'select pg_sleep(2);')).toBe(false)
+  })
+
+  test('by dynamic SQL, neither', async () => {
+    const file = `${OUTSIDE}do $$ begin execute '${retype()}'; end $$;`
+    expect(await isCommittedBesideCall(file, 'select pg_sleep(2);')).toBe(false)
+  })
+
+  test('runs what cannot be in a transaction, and what ends its own', async () => {
+    const answer = await release(
+      `create procedure in_parts() language plpgsql as $$
+       begin insert into part (id) values (1); commit; insert into part (id) values (2); end $$;`,
+      `${OUTSIDE}vacuum part;
+       call in_parts();
+       do $$ begin insert into part (id) values (3); commit; end $$;
+       create index concurrently part_n on part (n);
+       update part set n = id;`,
+    )
+    expect(answer).toMatchObject({ status: 200 })
+    const rows = await queryDatabase(database, 'select id, n::int as n from part order by id')
+    expect(rows).toEqual([1, 2, 3].map((id) => ({ id, n: id })))
   })
 })
