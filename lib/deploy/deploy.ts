@@ -234,7 +234,9 @@ async function deployOnce(
     )
     if (later.newValues.length > 0) {
       await watch.settle()
+      await watch.retire()
       await answers([writer.send(), send(sql.unsafe('commit'))])
+      watch.committed()
       await addValues(sql, later.newValues, false)
       await sql.unsafe('begin')
     }

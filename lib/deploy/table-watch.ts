@@ -6,6 +6,7 @@ import { compareTables, type TableChange } from './changes.ts'
 import { dataLossError, describe, type Refusal } from './data-loss.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
 import { asStatementError, lineOf } from './failure.ts'
+import type { Job } from './job.ts'
 import { Asked } from './loss/asked.ts'
 import { lookBehind, lossesBehind } from './loss/behind.ts'
 import { Known } from './loss/known.ts'
@@ -14,7 +15,7 @@ import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
 import type { Hidden } from './parser/hidden.ts'
 import { isAskedAbout, type Statement } from './parser/statement.ts'
 import { withoutOid } from './result.ts'
-import { isAnyRetyped } from './retyped.ts'
+import { Served } from './retyped.ts'
 
 /** To be called right behind a statement. */
 export type Check = () => Promise<void>
@@ -50,8 +51,9 @@ export class TableWatch {
   /** As of the last step that was allowed to lose data. */
   #base: Table[] = []
   #last: Table[] = []
-  /** Called before a commit that gives a column or an attribute another type, or takes one away. */
-  onRetype: (() => Promise<void>) | undefined
+  #served = new Served([])
+  /** Called right before a commit that gives a column or an attribute another type, or takes one away. */
+  onRetype: Job['retire'] | undefined
 
   /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
   constructor(sql: Sql, database: string, watching: Watching, mayLose: boolean, isDryRun: boolean) {
@@ -71,6 +73,7 @@ export class TableWatch {
     this.#known = new Known(before)
     this.#base = before
     this.#last = before
+    this.#served = new Served(before)
   }
 
   /** The tables before the deploy, once that is known; empty where it is not watched closely. */
@@ -160,7 +163,8 @@ export class TableWatch {
   }
 
   /**
-   * Looks at the catalogs; to be called before each commit.
+   * Looks at the catalogs for what is lost; to be called before each commit, and before a step that may
+   * lose data.
    * @throws {GatewayError} data_loss where something is gone that `ask` did not know of
    */
   async settle(): Promise<void> {
@@ -176,7 +180,6 @@ export class TableWatch {
       this.#refuse({ place: null, losses: counted, isHidden: true })
       this.#base = this.#last
     }
-    if (this.onRetype && isAnyRetyped(this.#before, this.#last)) await this.onRetype()
   }
 
   /**
@@ -192,6 +195,33 @@ export class TableWatch {
     }
   }
 
+  /** Whether `retire` may have to do something. */
+  get retires(): boolean {
+    return this.onRetype !== undefined && this.#watching === 'closely'
+  }
+
+  /**
+   * To be called right before each commit, and at no other time: calls wait from then on. The last look
+   * has to be of now, as that of `settle` and `forgive`.
+   * @throws {GatewayError} as `retireSessions`
+   */
+  async retire(): Promise<void> {
+    await this.#served.retire(this.#last, this.onRetype)
+  }
+
+  /** `retire` of what runs outside of the transactions of the deploy. */
+  async lookAndRetire(): Promise<void> {
+    if (!this.retires) return
+    await this.#looking
+    this.#last = await sendTables(this.#sql)
+    await this.retire()
+  }
+
+  /** To be called after each commit of such. */
+  served(): void {
+    this.#served.move(this.#last)
+  }
+
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
   async forgive(): Promise<void> {
     if (this.#watching !== 'closely') return
@@ -202,6 +232,7 @@ export class TableWatch {
 
   /** To be called after a commit: from now on others may write into what the deploy has made or asked about. */
   committed(): void {
+    this.served()
     this.#unchecked.clear()
     this.#known = new Known(this.#last)
     this.#asked.clearPassed()
@@ -260,9 +291,9 @@ export class TableWatch {
   }
 
   /**
-   * Takes a last look.
+   * Takes a last look, right before the last commit.
    * @returns all changes since the start, and warnings of those that weaken the rules for the data
-   * @throws {GatewayError} data_loss as `settle`
+   * @throws {GatewayError} data_loss as `settle`; as `retire`
    */
   async finish(): Promise<{ changes: TableChange[]; warnings: string[] }> {
     if (this.#watching === 'only code') return { changes: [], warnings: [] }
@@ -277,6 +308,7 @@ export class TableWatch {
       const more = { table_changes: changes.map(withoutOid) }
       throw dataLossError(this.#database, [first, ...others], more)
     }
+    await this.retire()
     return { changes, warnings: this.#asked.warningsOf(changes) }
   }
 }
