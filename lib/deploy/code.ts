@@ -19,6 +19,7 @@ import {
   leftoversOf,
   readState,
 } from './objects/state.ts'
+import { otherStatements } from './objects/taken-over.ts'
 import { type Checked, checkBodies, findAndCheck } from './objects/validate.ts'
 import type { Statement } from './parser/statement.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
@@ -49,6 +50,8 @@ export interface CodeHints {
   /** The catalogs may not be as the last deploy left them. */
   isCheckDue: boolean
   reset: ResetSession
+  /** How what files have made was before the deploy ran anything; undefined: nothing else ran. */
+  versions?: ReadonlyMap<string, string> | undefined
 }
 
 /**
@@ -63,11 +66,12 @@ export async function deployCode(
   sql: Sql,
   writer: LedgerWriter,
   database: string,
-  { files }: SchemaArchive,
+  archive: SchemaArchive,
   ledger: Ledger,
   ask: Ask,
-  { isCheckDue, reset }: CodeHints,
+  { isCheckDue, reset, versions }: CodeHints,
 ): Promise<CodeDeployed> {
+  const { files } = archive
   const known = knownFiles(ledger)
   const all = CODE_SECTIONS.flatMap((section) => files[section])
   const changed = new Set(
@@ -81,7 +85,10 @@ export async function deployCode(
   try {
     const scripts = await parseAll(files)
     const toRun = new Set([...changed, ...viewsWithStar(scripts)])
-    const state = await readState(sql, scripts, known, toRun, isCheckDue)
+    const mayLeave = gone.length > 0 || [...changed].some((path) => known.has(path))
+    const statements = mayLeave ? await otherStatements(archive, ledger) : []
+    const taken = { versions, statements }
+    const state = await readState(sql, scripts, known, toRun, isCheckDue, taken)
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
     if (state.run.size > 0 || gone.length > 0) await runCode(sql, database, state, reset, ask)
@@ -103,7 +110,8 @@ export async function deployCode(
   }
 }
 
-function knownFiles(ledger: Ledger): Map<string, KnownFile> {
+/** What the ledger has of the sections of code, by path. */
+export function knownFiles(ledger: Ledger): Map<string, KnownFile> {
   return new Map(
     CODE_SECTIONS.flatMap((section) =>
       [...ledger.filesOf(section)].map(([name, { checksum, objects }]): [string, KnownFile] => [

@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
-import { deployCode } from './code.ts'
+import { CODE_SECTIONS, deployCode, knownFiles } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
@@ -16,6 +16,7 @@ import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
 import { collectWarnings } from './notices.ts'
+import { readVersions } from './objects/taken-over.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
 import { runsOnlyCode } from './only-code.ts'
@@ -43,6 +44,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     session: { lockTimeoutMs: 0, checksClient: false },
     begun: undefined,
     done: [],
+    versions: undefined,
     lacking: [],
     result: undefined,
   }
@@ -93,6 +95,8 @@ interface Attempt {
   begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** How what files of code have made was before the first try. */
+  versions: Map<string, string> | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
   /** Of the last try, as far as it came. */
@@ -139,6 +143,8 @@ async function deployOnce(
   const pending = found.files
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
+  // By somebody else, or by a deploy that has not come to its end.
+  const isTouched = ledger.catalogDigest !== ledger.currentDigest || ledger.committedSince.size > 0
   const isTablesDue =
     files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
   const allows = (what: Allowance) => isNew || flags.allow.has(what)
@@ -152,13 +158,12 @@ async function deployOnce(
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
   const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
-  const watch = await TableWatch.start(
-    sql,
-    database,
-    watching,
-    flags.allow.has('data_loss'),
-    flags.dryRun,
-  )
+  const sources = CODE_SECTIONS.flatMap((section) => files[section])
+  const [watch, versions] = await Promise.all([
+    TableWatch.start(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun),
+    attempt.versions ?? (watching === 'closely' && readVersions(sql, sources, knownFiles(ledger))),
+  ])
+  attempt.versions = versions || undefined
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
@@ -256,8 +261,9 @@ async function deployOnce(
     ledger,
     watch.ask,
     {
-      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      isCheckDue: isTouched || mayHaveChanged(result),
       reset,
+      versions: attempt.versions,
     },
   )
   Object.assign(result, code)
