@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
-import { deployCode, planCode, sendState } from './code.ts'
+import { CODE_SECTIONS, deployCode, knownFiles, planCode, sendState } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
@@ -17,6 +17,7 @@ import { findPending, migrationWarnings, repairMigrations } from './migrations.t
 import { checkNothingMissing } from './missing.ts'
 import { collectWarnings } from './notices.ts'
 import type { CodeState } from './objects/state.ts'
+import { readVersions } from './objects/taken-over.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
 import { runsOnlyCode } from './only-code.ts'
@@ -44,6 +45,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     session: { lockTimeoutMs: 0, checksClient: false },
     begun: undefined,
     done: [],
+    versions: undefined,
     lacking: [],
     result: undefined,
   }
@@ -94,6 +96,8 @@ interface Attempt {
   begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** How what files of code have made was before the first try. */
+  versions: Promise<Map<string, string>> | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
   /** Of the last try, as far as it came. */
@@ -140,6 +144,8 @@ async function deployOnce(
   const pending = found.files
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
+  // By somebody else, or by a deploy that has not come to its end.
+  const isTouched = ledger.catalogDigest !== ledger.currentDigest || ledger.committedSince.size > 0
   const isTablesDue =
     files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
   const allows = (what: Allowance) => isNew || flags.allow.has(what)
@@ -154,6 +160,12 @@ async function deployOnce(
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
   const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
+  if (watching === 'closely' && !attempt.versions) {
+    const sources = CODE_SECTIONS.flatMap((section) => files[section])
+    attempt.versions = readVersions(sql, sources, knownFiles(ledger))
+    // Whoever waits for it is told.
+    attempt.versions.catch(() => {})
+  }
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
@@ -205,7 +217,7 @@ async function deployOnce(
       sendLast: async () => {
         if (migrations.types.after.length > 0) return
         if (isTablesDue) print = fingerprint(sql, watch)
-        if (codePlan) codeState = sendState(sql, codePlan)
+        if (codePlan) codeState = sendState(sql, codePlan, await attempt.versions)
         await Promise.all([print, codeState])
       },
       onCommitted: () => {
@@ -260,10 +272,11 @@ async function deployOnce(
     ledger,
     watch.ask,
     {
-      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      isCheckDue: isTouched || mayHaveChanged(result),
       reset,
       state: codeState,
       sendBehind: isSeeded ? watch.sendLast : undefined,
+      versions: await attempt.versions,
     },
   )
   Object.assign(result, code)
