@@ -15,6 +15,7 @@ import {
   addDrop,
   type CodeState,
   isInPlace,
+  type Leftover,
   leftoversOf,
   mayDrop,
   oidKey,
@@ -235,17 +236,34 @@ function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
     ),
     ...parts.map(({ description, restore }) =>
       send(sql.unsafe(restore!)).catch((error) => {
-        const root = [...state.drop.values()][0]
-        const path = [...state.run][0] ?? ''
-        const what = `${description} needs what the archive no longer makes (${root?.identity})`
-        throw asObjectError(path, what, error)
+        const gone = goneFor(state, restore!)
+        if (!gone) throw asObjectError([...state.run][0] ?? '', `${description} failed`, error)
+        const { path, object } = gone
+        const what = `${description} needs what the archive no longer makes (${object.identity})`
+        const hint = `Keep ${object.kind} ${object.identity} (${path} made it), or change ${description} in a migration`
+        throw asObjectError(path, what, error, hint)
       }),
     ),
     send(sql.unsafe('release savepoint code')),
   ]
 }
 
-const KINDS = ['policy', 'trigger', 'index', 'view', 'materialized view', 'cast', 'operator']
+/** What is gone that a statement needs: by its name, since PostgreSQL tells no more. */
+function goneFor(state: CodeState, restore: string): Leftover | undefined {
+  const gone = leftoversOf(state).filter(({ object }) => state.drop.has(oidKey(object)))
+  return gone.find(({ object }) => restore.includes(object.name)) ?? gone[0]
+}
+
+const KINDS = [
+  'rule',
+  'policy',
+  'trigger',
+  'index',
+  'view',
+  'materialized view',
+  'cast',
+  'operator',
+]
 
 /** What depends on others first, as far as kinds tell. */
 function byKind(
