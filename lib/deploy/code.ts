@@ -9,6 +9,7 @@ import { readNames } from './objects/names.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
 import { checkWithExtension, findChecker } from './objects/plpgsql-check.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
+import type { SetBefore } from './objects/set-before.ts'
 import { ownSettings } from './objects/settings.ts'
 import {
   askedOfMade,
@@ -49,6 +50,8 @@ export interface CodeHints {
   /** The catalogs may not be as the last deploy left them. */
   isCheckDue: boolean
   reset: ResetSession
+  /** What people had put on objects that migrations have dropped. */
+  setBefore?: SetBefore | undefined
 }
 
 /**
@@ -66,7 +69,7 @@ export async function deployCode(
   { files }: SchemaArchive,
   ledger: Ledger,
   ask: Ask,
-  { isCheckDue, reset }: CodeHints,
+  { isCheckDue, reset, setBefore }: CodeHints,
 ): Promise<CodeDeployed> {
   const known = knownFiles(ledger)
   const all = CODE_SECTIONS.flatMap((section) => files[section])
@@ -82,6 +85,7 @@ export async function deployCode(
     const scripts = await parseAll(files)
     const toRun = new Set([...changed, ...viewsWithStar(scripts)])
     const state = await readState(sql, scripts, known, toRun, isCheckDue)
+    state.setBefore = setBefore
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
     if (state.run.size > 0 || gone.length > 0) await runCode(sql, database, state, reset, ask)
@@ -101,6 +105,11 @@ export async function deployCode(
   } catch (error) {
     throw codeFailure(database, error)
   }
+}
+
+/** All that files of code have made, as the ledger has it. */
+export function knownObjects(ledger: Ledger): KnownObject[] {
+  return [...knownFiles(ledger).values()].flatMap(({ objects }) => objects)
 }
 
 function knownFiles(ledger: Ledger): Map<string, KnownFile> {

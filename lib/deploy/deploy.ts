@@ -3,12 +3,13 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
-import { deployCode } from './code.ts'
+import { deployCode, knownObjects } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
+import { WayForMigrations } from './in-the-way.ts'
 import type { Job } from './job.ts'
 import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
@@ -44,6 +45,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     begun: undefined,
     done: [],
     lacking: [],
+    way: new WayForMigrations(),
     result: undefined,
   }
   const warnings = collectWarnings()
@@ -95,6 +97,7 @@ interface Attempt {
   done: string[]
   /** Extensions that a dry run does not install. */
   lacking: string[]
+  way: WayForMigrations
   /** Of the last try, as far as it came. */
   result: DeployResult | undefined
 }
@@ -194,7 +197,8 @@ async function deployOnce(
   let print: Promise<string> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
-  await runPending(
+  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(ledger))
+  const run = runPending(
     {
       ...job,
       sql,
@@ -223,6 +227,7 @@ async function deployOnce(
     migrations.scripts,
     result,
   )
+  if (!(await attempt.way.lets(sql, run))) return deployOnce(sql, attempt, job, started)
   if (migrations.types.after.length > 0) {
     const later = await deployTypes(
       sql,
@@ -258,6 +263,7 @@ async function deployOnce(
     {
       isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
       reset,
+      setBefore: attempt.way.setBefore,
     },
   )
   Object.assign(result, code)

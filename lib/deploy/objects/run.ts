@@ -10,6 +10,7 @@ import { asObjectError, blockedError, ObjectError } from './failures.ts'
 import { keepStatements } from './keep.ts'
 import { dropStatement } from './object.ts'
 import { inOrder } from './order.ts'
+import { putBack } from './set-before.ts'
 import { settingStatements } from './settings.ts'
 import {
   addDrop,
@@ -215,8 +216,13 @@ function withoutPosition(error: unknown): unknown {
 
 function whatWasOn(state: CodeState, { kept }: Doomed, statement: Statement): string[] {
   const { made } = statement
-  const object = made && state.found.byKey.get(state.keys.get(statement)!)
-  if (!object) return []
+  if (!made) return []
+  const key = state.keys.get(statement)!
+  const object = state.found.byKey.get(key)
+  if (!object) {
+    const gone = state.setBefore?.get(key)
+    return gone ? putBack(gone, made) : []
+  }
   const now = { ...object, kind: made.kind }
   const before = state.ours.get(oidKey(object))?.object
   const settings = settingStatements(now, before?.settings, made.sets)

@@ -13,6 +13,7 @@ import {
   isOnTable,
   type KnownObject,
 } from './object.ts'
+import type { SetBefore } from './set-before.ts'
 
 /** A file as the ledger has it. */
 export interface KnownFile {
@@ -39,6 +40,8 @@ export interface CodeState {
   /** What goes with that. */
   doomed: Set<string>
   warnings: string[]
+  /** What people had put on objects that are not there any more. */
+  setBefore?: SetBefore | undefined
 }
 
 /**
