@@ -6,6 +6,7 @@ import { type After, prepareAfter } from './objects/after.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
+import type { SetBefore } from './objects/set-before.ts'
 import { ownSettings } from './objects/settings.ts'
 import { type CodeState, hashOf, type KnownFile, leftoversOf, readState } from './objects/state.ts'
 import { otherStatements } from './objects/taken-over.ts'
@@ -43,6 +44,8 @@ export interface CodeHints {
   sendBehind?: (() => () => void) | undefined
   /** How what files have made was before the deploy ran anything; undefined: nothing else ran. */
   versions?: ReadonlyMap<string, string> | undefined
+  /** What people had put on objects that migrations have dropped. */
+  setBefore?: SetBefore | undefined
 }
 
 /** The files that a deploy of code looks at, and those of them that run whatever there is. */
@@ -73,7 +76,7 @@ export async function deployCode(
   archive: SchemaArchive,
   ledger: Ledger,
   ask: Ask,
-  { isCheckDue, reset, versions, state: asked, sendBehind = () => () => {} }: CodeHints,
+  { isCheckDue, reset, versions, setBefore, state: asked, sendBehind = () => () => {} }: CodeHints,
 ): Promise<CodeDeployed> {
   const isAlike = isSameCode(archive, ledger)
   if (isAlike && !isCheckDue) return nothingDone(knownFiles(ledger))
@@ -82,6 +85,7 @@ export async function deployCode(
     const { scripts, known, toRun, gone, isSame, others } = await planCode(archive, ledger)
     const taken = { versions, statements: others }
     const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
+    state.setBefore = setBefore
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
     const prepare = () => prepareAfter(sql, state, isCheckDue, sendBehind)
@@ -144,6 +148,11 @@ export function sendState(
   // Whoever waits for it is told.
   reading.catch(() => {})
   return reading
+}
+
+/** All that files of code have made, as the ledger has it. */
+export function knownObjects(ledger: Ledger): KnownObject[] {
+  return [...knownFiles(ledger).values()].flatMap(({ objects }) => objects)
 }
 
 /** What the ledger has of the sections of code, by path. */

@@ -3,12 +3,13 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
-import { CODE_SECTIONS, deployCode, knownFiles, planCode, sendState } from './code.ts'
+import { CODE_SECTIONS, deployCode, knownFiles, knownObjects, planCode, sendState } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
+import { WayForMigrations } from './in-the-way.ts'
 import type { Job } from './job.ts'
 import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
@@ -47,6 +48,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     done: [],
     versions: undefined,
     lacking: [],
+    way: new WayForMigrations(),
     result: undefined,
   }
   const warnings = collectWarnings()
@@ -100,6 +102,7 @@ interface Attempt {
   versions: Promise<Map<string, string>> | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
+  way: WayForMigrations
   /** Of the last try, as far as it came. */
   result: DeployResult | undefined
 }
@@ -204,7 +207,8 @@ async function deployOnce(
   let codeState: Promise<CodeState> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
-  await runPending(
+  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(ledger))
+  const run = runPending(
     {
       ...job,
       sql,
@@ -235,6 +239,7 @@ async function deployOnce(
     migrations.scripts,
     result,
   )
+  if (!(await attempt.way.lets(sql, run))) return deployOnce(sql, attempt, job, started)
   if (migrations.types.after.length > 0) {
     const later = await deployTypes(
       sql,
@@ -277,6 +282,7 @@ async function deployOnce(
       state: codeState,
       sendBehind: isSeeded ? watch.sendLast : undefined,
       versions: await attempt.versions,
+      setBefore: attempt.way.setBefore,
     },
   )
   Object.assign(result, code)
