@@ -6,9 +6,11 @@ import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { asStatementError, fileFailure } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
+import { type Behind, readBehind } from './loss/routines.ts'
 import type { Statement } from './parser/statement.ts'
-import { type Ask, parseScripts, type Script, sendScript } from './run-file.ts'
+import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { type DeploySession, resetFor } from './session.ts'
+import type { TableWatch } from './table-watch.ts'
 import type { TimeLimit } from './time-limit.ts'
 import { patiently } from './tries.ts'
 
@@ -19,6 +21,9 @@ export interface Patience {
   limit: TimeLimit
 }
 
+/** What a migration outside of any transaction uses of a TableWatch. */
+export type Watch = Pick<TableWatch, 'ask' | 'askBefore' | 'committed' | 'mayLose' | 'settle'>
+
 /**
  * Reads a migration that is to run outside of any transaction, and asks about all its statements,
  * so that one that is refused, or has a slip in its text, has not begun.
@@ -28,13 +33,14 @@ export async function prepareOutside(
   sql: Sql,
   database: string,
   file: SchemaFile,
-  ask: Ask,
+  { ask }: Pick<Watch, 'ask'>,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   try {
     for (const statement of script!.statements) {
       if (statement.facts.kind === '') await checkSyntax(sql, file, statement)
-      await ask(file, statement)
+      // What runs behind it may need what the statements before it make.
+      await ask(file, { ...statement, hidden: undefined })
     }
   } catch (error) {
     throw fileFailure('migration_failed', 'Migration', database, error)
@@ -72,13 +78,13 @@ export async function runOutside(
   writer: LedgerWriter,
   database: string,
   file: SchemaFile,
-  ask: Ask,
+  watch: Watch,
   patience: Patience,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   const progress = { done: 0 }
   try {
-    await runOneByOne(sql, script!, ask, patience, progress)
+    await runOneByOne(sql, script!, watch, patience, progress)
     await sql.unsafe(resetFor(patience.session))
   } catch (error) {
     const hasBegun = progress.done > 0 || endsConnection(error)
@@ -97,30 +103,79 @@ export async function runOutside(
 
 /**
  * A statement that may lose data has a transaction of its own, so that nothing is written between
- * the question and the statement; DETACH PARTITION CONCURRENTLY alone cannot have one.
+ * the question and the statement, and what it turns out to lose is rolled back. What commits by
+ * itself runs once, whatever lock it does not get: its first part would run again.
  */
 async function runOneByOne(
   sql: Sql,
   { file, statements }: Script,
-  ask: Ask,
+  watch: Watch,
   { session, lockTimeoutMs, limit }: Patience,
   progress: { done: number },
 ): Promise<void> {
+  const mayLose = watch.mayLose(file)
   for (const statement of statements) {
     const run = () => runOne(sql, session, { file, statements: [statement] })
-    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
     const undo = () => sql.unsafe('rollback')
-    await patiently(lockTimeoutMs, limit, undo, async () => {
-      if (statement.risks.length === 0) return run()
-      await sql.unsafe('begin')
-      const check = await ask(file, statement)
-      if (!isSeparate) await run()
-      await check?.()
-      await sql.unsafe('commit')
-      if (isSeparate) await run()
-    })
+    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
+    const behind = statement.hidden && (await readBehind(sql, statement.hidden))
+    if (behind?.commits) {
+      if (!mayLose) await askBefore(sql, file, statement, watch, behind)
+      await sql.unsafe(`set lock_timeout = ${lockTimeoutMs}`)
+      await run()
+      await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
+    } else {
+      await patiently(lockTimeoutMs, limit, undo, async () => {
+        if (!isSeparate && !needsTransaction(statement, mayLose)) return run()
+        await sql.unsafe('begin')
+        watch.committed()
+        const check = await watch.ask(file, statement)
+        if (!isSeparate) await run()
+        await check?.()
+        if (!isSeparate && !mayLose) await watch.settle()
+        await sql.unsafe('commit')
+        if (isSeparate) await run()
+      })
+    }
     progress.done++
   }
+}
+
+/** The kinds of statements that may take rows away, by what runs behind them too. */
+const MAY_LOSE = new Set([
+  'AlterTableStmt',
+  'CallStmt',
+  'CreateTableAsStmt',
+  'DeleteStmt',
+  'DoStmt',
+  'DropOwnedStmt',
+  'DropStmt',
+  'ExecuteStmt',
+  'ExplainStmt',
+  'InsertStmt',
+  'MergeStmt',
+  'SelectStmt',
+  'TruncateStmt',
+  'UpdateStmt',
+])
+
+function needsTransaction({ risks, facts, hidden }: Statement, mayLose: boolean): boolean {
+  if (facts.isConcurrent) return false
+  return risks.length > 0 || hidden !== undefined || (!mayLose && MAY_LOSE.has(facts.kind))
+}
+
+/** Asks about what commits by itself: nothing of it can be undone. */
+async function askBefore(
+  sql: Sql,
+  file: SchemaFile,
+  statement: Statement,
+  watch: Watch,
+  behind: Behind,
+): Promise<void> {
+  await sql.unsafe('begin')
+  watch.committed()
+  await watch.askBefore(file, statement, behind)
+  await sql.unsafe('rollback')
 }
 
 /**

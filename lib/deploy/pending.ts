@@ -74,7 +74,7 @@ async function runFirstOutside(
   file: SchemaFile,
   result: DeployResult,
 ): Promise<boolean> {
-  await prepareOutside(sql, database, file, watch.ask)
+  await prepareOutside(sql, database, file, watch)
   if (isDryRun) {
     result.migrationsNotRun.push(file.name)
     return false
@@ -82,7 +82,7 @@ async function runFirstOutside(
   await watch.settle()
   writer.setMigration(file, 'begun')
   await answers([writer.send(), send(sql.unsafe('commit'))])
-  await runOutside(sql, writer, database, file, watch.ask, { session, lockTimeoutMs, limit })
+  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit })
   await sql.unsafe('begin')
   result.warnings.push(...(await watch.afterCommitted(file)))
   return true

@@ -3,12 +3,14 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { sendTables, type Table } from './changes/tables.ts'
 import { compareTables, type TableChange } from './changes.ts'
-import { dataLossError, describe, type Refusal } from './data-loss.ts'
+import { dataLossError, describe, type Place, type Refusal, untoldError } from './data-loss.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
 import { asStatementError, lineOf } from './failure.ts'
 import { Asked } from './loss/asked.ts'
 import { lookBehind, lossesBehind } from './loss/behind.ts'
+import { Emptied } from './loss/emptied.ts'
 import { Known } from './loss/known.ts'
+import { type Behind, readBehind } from './loss/routines.ts'
 import { countLosses } from './loss/rows.ts'
 import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
 import type { Hidden } from './parser/hidden.ts'
@@ -38,6 +40,7 @@ export class TableWatch {
   readonly #mayLose: boolean
   readonly #isDryRun: boolean
   readonly #asked = new Asked()
+  readonly #emptied: Emptied
   /** Behind statements that have not been looked at since. */
   readonly #unchecked = new Set<Check>()
   /** Of a dry run. */
@@ -58,8 +61,10 @@ export class TableWatch {
     mayLose: boolean,
     isDryRun: boolean,
   ): Promise<TableWatch> {
-    const before = watching === 'closely' ? await sendTables(sql) : []
-    return new TableWatch(sql, database, watching, mayLose, isDryRun, before)
+    const emptied = new Emptied()
+    const reading = watching === 'closely' ? sendTables(sql) : []
+    if (watching === 'closely') emptied.begin(sql)
+    return new TableWatch(sql, database, watching, mayLose, isDryRun, await reading, emptied)
   }
 
   private constructor(
@@ -69,7 +74,9 @@ export class TableWatch {
     mayLose: boolean,
     isDryRun: boolean,
     before: Table[],
+    emptied: Emptied,
   ) {
+    this.#emptied = emptied
     this.#sql = sql
     this.#database = database
     this.#watching = watching
@@ -93,6 +100,8 @@ export class TableWatch {
     const { risks, hidden } = statement
     if (this.#watching !== 'closely') return undefined
     this.#asked.note(file, statement)
+    this.#emptied.expect(statement.facts.deletes)
+    if (mayLoseData(file)) this.#emptied.allow()
     const mayLose = this.#mayLose || mayLoseData(file)
     const isWithin = !readDirectives(file).noTransaction
     try {
@@ -103,14 +112,29 @@ export class TableWatch {
       if (this.#isDryRun && !isWithin) this.#asked.foresee(targets)
       if (mayLose) this.#asked.allow(targets, this.#known)
       else await this.#refuseLoss(file, statement, targets)
-      return hidden && isWithin && !mayLose
-        ? await this.#askBehind(file, statement, hidden)
-        : undefined
+      return hidden && !mayLose ? await this.#askBehind(file, statement, hidden) : undefined
     } catch (error) {
       // It points into a query of the gateway.
       if (isPostgresError(error)) error.position = ''
       throw asStatementError(file, statement, error)
     }
+  }
+
+  /** Whether all that the file does may lose data. */
+  mayLose(file: SchemaFile): boolean {
+    return this.#watching !== 'closely' || this.#mayLose || mayLoseData(file)
+  }
+
+  /**
+   * As `ask`, of a statement whose effect stands elsewhere and cannot be rolled back.
+   * @throws {GatewayError} data_loss where it may take away rows, or may do anything
+   */
+  async askBefore(file: SchemaFile, statement: Statement, behind: Behind): Promise<void> {
+    const place = placeOf(file, statement)
+    const found = await lookBehind(this.#sql, behind, [], (one) => this.#isAtRisk(one, file))
+    const losses = found?.losses ?? []
+    if (losses.length > 0) this.#refuse({ place, losses, isHidden: false })
+    if (behind.runsText) throw untoldError(this.#database, place)
   }
 
   /** A view's file makes its materialized views anew: nothing is lost. */
@@ -137,8 +161,11 @@ export class TableWatch {
     statement: Statement,
     hidden: Hidden,
   ): Promise<Check | undefined> {
-    const isAtRisk = (target: Target) => this.#isAtRisk(target, file)
-    const prepared = await lookBehind(this.#sql, hidden, this.#known.tables(), isAtRisk)
+    const behind = await readBehind(this.#sql, hidden)
+    this.#emptied.expect(behind.deletes)
+    const prepared = await lookBehind(this.#sql, behind, this.#known.tables(), (one) =>
+      this.#isAtRisk(one, file),
+    )
     if (!prepared) return undefined
     this.#asked.pass(prepared.empty, this.#known)
     this.#asked.passTables(prepared.locked)
@@ -158,6 +185,7 @@ export class TableWatch {
   #refuse(refusal: Refusal): void {
     if (!this.#isDryRun) throw dataLossError(this.#database, [refusal])
     this.#refusals.push(refusal)
+    this.#emptied.tell(refusal.losses)
   }
 
   /**
@@ -167,11 +195,18 @@ export class TableWatch {
   async settle(): Promise<void> {
     if (this.#watching !== 'closely') return
     for (const check of this.#unchecked) await check()
-    this.#last = await sendTables(this.#sql)
-    const losses = this.#mayLose ? [] : await this.#hiddenLosses()
+    const [last, emptied] = await Promise.all([
+      sendTables(this.#sql),
+      this.#mayLose ? [] : this.#emptied.find(this.#sql, this.#known),
+    ])
+    this.#last = last
+    const gone = this.#mayLose ? [] : await this.#hiddenLosses()
+    const losses = [
+      ...gone.map((change) => ({ ...change, rows: null, hasMore: false })),
+      ...emptied.filter(({ oid }) => !this.#asked.hasPassedTable(oid)),
+    ]
     if (losses.length > 0) {
-      const counted = losses.map((change) => ({ ...change, rows: null, hasMore: false }))
-      this.#refuse({ place: null, losses: counted, isHidden: true })
+      this.#refuse({ place: null, losses, isHidden: true })
       this.#base = this.#last
     }
     if (this.onRetype && isAnyRetyped(this.before, this.#last)) await this.onRetype()
@@ -182,14 +217,16 @@ export class TableWatch {
     if (this.#watching !== 'closely') return
     this.#last = await sendTables(this.#sql)
     this.#base = this.#last
+    this.#emptied.begin(this.#sql)
   }
 
-  /** To be called after a commit: from now on others may write into what the deploy has made or asked about. */
+  /** To be called after a commit, when the next transaction has begun: from now on others may write into what the deploy has made or asked about. */
   committed(): void {
     this.#unchecked.clear()
     this.#known = new Known(this.#last)
     this.#asked.clearPassed()
     this.#base = this.#last
+    if (this.#watching === 'closely') this.#emptied.begin(this.#sql)
   }
 
   /**
@@ -263,6 +300,6 @@ export class TableWatch {
   }
 }
 
-function placeOf(file: SchemaFile, statement: Statement): Refusal['place'] {
+function placeOf(file: SchemaFile, statement: Statement): Place {
   return { file, line: lineOf(file, statement) }
 }
