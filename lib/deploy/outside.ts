@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, isPostgresError } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { asStatementError, fileFailure } from './failure.ts'
+import { asStatementError, fileFailure, StatementError } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type Behind, readBehind } from './loss/routines.ts'
 import type { Statement } from './parser/statement.ts'
@@ -22,7 +22,18 @@ export interface Patience {
 }
 
 /** What a migration outside of any transaction uses of a TableWatch. */
-export type Watch = Pick<TableWatch, 'ask' | 'askBefore' | 'committed' | 'mayLose' | 'settle'>
+export type Watch = Pick<
+  TableWatch,
+  | 'ask'
+  | 'askBefore'
+  | 'committed'
+  | 'lookAndRetire'
+  | 'mayLose'
+  | 'retire'
+  | 'retires'
+  | 'served'
+  | 'settle'
+>
 
 /**
  * Reads a migration that is to run outside of any transaction, and asks about all its statements,
@@ -101,10 +112,15 @@ export async function runOutside(
   await writer.send()
 }
 
+/** Of a statement that has to run outside of any transaction, or that ends its own. */
+const NEEDS_NO_TRANSACTION = new Set(['25001', '2D000'])
+
 /**
- * A statement that may lose data has a transaction of its own, so that nothing is written between
- * the question and the statement, and what it turns out to lose is rolled back. What commits by
- * itself runs once, whatever lock it does not get: its first part would run again.
+ * Each statement has a transaction of its own, where PostgreSQL lets it: nothing is written between
+ * the question whether it loses data and the statement, what it turns out to lose is rolled back, and
+ * no call runs when it commits another type of a column. What PostgreSQL lets run outside alone has its
+ * calls ended once it is through. What commits by itself runs once, whatever lock it does not get: its
+ * first part would run again.
  */
 async function runOneByOne(
   sql: Sql,
@@ -118,50 +134,68 @@ async function runOneByOne(
     const run = () => runOne(sql, session, { file, statements: [statement] })
     const undo = () => sql.unsafe('rollback')
     const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
+    const hold = async (work: () => Promise<void>, isAllowed = mayLose) => {
+      await sql.unsafe('begin')
+      watch.committed()
+      await work()
+      if (isAllowed) await watch.lookAndRetire()
+      else {
+        await watch.settle()
+        await watch.retire()
+      }
+      await sql.unsafe('commit')
+      watch.served()
+    }
     const behind = statement.hidden && (await readBehind(sql, statement.hidden))
     if (behind?.commits) {
       if (!mayLose) await askBefore(sql, file, statement, watch, behind)
       await sql.unsafe(`set lock_timeout = ${lockTimeoutMs}`)
       await run()
       await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
-    } else {
-      await patiently(lockTimeoutMs, limit, undo, async () => {
-        if (!isSeparate && !needsTransaction(statement, mayLose)) return run()
-        await sql.unsafe('begin')
-        watch.committed()
-        const check = await watch.ask(file, statement)
-        if (!isSeparate) await run()
-        await check?.()
-        if (!isSeparate && !mayLose) await watch.settle()
-        await sql.unsafe('commit')
-        if (isSeparate) await run()
-      })
+      await hold(async () => {}, true)
+      progress.done++
+      continue
     }
+    await patiently(lockTimeoutMs, limit, undo, async () => {
+      const isAsked = statement.risks.length > 0 || (statement.hidden !== undefined && !mayLose)
+      if (isAsked) {
+        await hold(async () => {
+          const check = await watch.ask(file, statement)
+          if (!isSeparate) await run()
+          await check?.()
+        }, isSeparate || mayLose)
+        if (isSeparate) await run()
+      } else if (!watch.retires || statement.isCode || statement.facts.isConcurrent) {
+        await run()
+      } else {
+        const work = async () => {
+          await watch.ask(file, statement)
+          await run()
+        }
+        if (await runHeld(hold, work, undo)) return
+        await run()
+        await hold(async () => {}, true)
+      }
+    })
     progress.done++
   }
 }
 
-/** The kinds of statements that may take rows away, by what runs behind them too. */
-const MAY_LOSE = new Set([
-  'AlterTableStmt',
-  'CallStmt',
-  'CreateTableAsStmt',
-  'DeleteStmt',
-  'DoStmt',
-  'DropOwnedStmt',
-  'DropStmt',
-  'ExecuteStmt',
-  'ExplainStmt',
-  'InsertStmt',
-  'MergeStmt',
-  'SelectStmt',
-  'TruncateStmt',
-  'UpdateStmt',
-])
-
-function needsTransaction({ risks, facts, hidden }: Statement, mayLose: boolean): boolean {
-  if (facts.isConcurrent) return false
-  return risks.length > 0 || hidden !== undefined || (!mayLose && MAY_LOSE.has(facts.kind))
+/** @returns false where PostgreSQL does not let it run in a transaction: nothing is left of it then */
+async function runHeld(
+  hold: (work: () => Promise<void>) => Promise<void>,
+  run: () => Promise<void>,
+  undo: () => Promise<unknown>,
+): Promise<boolean> {
+  try {
+    await hold(run)
+    return true
+  } catch (error) {
+    const isLet = !(error instanceof StatementError) || !NEEDS_NO_TRANSACTION.has(error.error.code)
+    if (isLet) throw error
+    await undo()
+    return false
+  }
 }
 
 /** Asks about what commits by itself: nothing of it can be undone. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'vitest'
-import { LOCK_CLASS } from '../../lib/gateways.ts'
 import type { Content } from './databases.ts'
 import type { Reply } from './gateway.ts'
+import { IS_OF_DEPLOY } from './locks.ts'
 import { stateOf } from './platform.ts'
 import type { Kind, World } from './strikes.ts'
 import type { Outcome } from './tally.ts'
@@ -49,15 +49,15 @@ export function expectAlive({ gateway }: World): void {
 }
 
 /**
- * Nothing is left of deploys that were killed: no backend of an earlier gateway, no lock but the one
- * by which gateways know each other, no open transaction. What the gateway counts as its connections is what PostgreSQL has of them.
+ * Nothing is left of deploys that were killed: no backend of an earlier gateway, no lock of
+ * a deploy, no open transaction. What the gateway counts as its connections is what PostgreSQL has of them.
  */
 export async function expectNothingLeft({ gateway, postgres }: World): Promise<void> {
   const look = async () => {
     const [left] = await postgres.query(`
       select
         (select count(*)::integer from pg_locks
-          where locktype = 'advisory' and classid <> ${LOCK_CLASS}) as locks,
+          where ${IS_OF_DEPLOY}) as locks,
         (select count(*)::integer from pg_prepared_xacts) as prepared,
         count(*) filter (where application_name <> '${gateway.applicationName}')::integer as strays,
         count(*) filter (where state <> 'idle')::integer as busy,

@@ -12,6 +12,8 @@ import { emptiedSince, TRACE, type Trace, withoutRows } from './traces.ts'
 export class Emptied {
   /** Of the transaction that is open; undefined: nothing is looked for. */
   #before: Promise<Map<string, Trace>> | undefined
+  /** Read once all had run. */
+  #ahead: Promise<Map<string, Trace>> | undefined
   /** Tables and views, by name alone, from which a statement deletes rows under a condition. */
   readonly #conditional = new Set<string>()
   readonly #told = new Set<string>()
@@ -30,6 +32,15 @@ export class Emptied {
     this.#before = undefined
   }
 
+  /** As that of TableWatch, for `find`. */
+  sendLast(sql: Sql): () => void {
+    const ahead = readAllTraces(sql)
+    ahead.catch(() => {})
+    return () => {
+      this.#ahead = ahead
+    }
+  }
+
   /** A condition says which rows go: all of them is what it says, then. */
   expect(names: string[]): void {
     for (const name of names) this.#conditional.add(name)
@@ -42,8 +53,10 @@ export class Emptied {
 
   /** The tables that have lost all their rows. A partition counts where its table has none left. */
   async find(sql: Sql, known: Known): Promise<Loss[]> {
+    const ahead = this.#ahead
+    this.#ahead = undefined
     if (!this.#before) return []
-    const [before, now] = await Promise.all([this.#before, readAllTraces(sql)])
+    const [before, now] = await Promise.all([this.#before, ahead ?? readAllTraces(sql)])
     const emptied = await emptiedSince(sql, before, now)
     const found = emptied.filter(({ oid }) => !this.#told.has(oid))
     if (found.length === 0) return []
