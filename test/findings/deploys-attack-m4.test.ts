@@ -151,3 +151,35 @@ test('attack 1, 3: what commits by itself does not run twice', async () => {
   expect((await deploying).body).toMatchObject({ status: 'ready' })
   expect(await queryDatabase(database, 'select distinct n from t')).toEqual([{ n: 1 }])
 })
+
+describe('attack 2, S2 and S3: a migration that adds a value to an enum and uses it', () => {
+  const one: Files = {
+    'migrations/001.sql': `
+      create type st as enum ('a', 'b');
+      create table j (s st default 'a', id int);
+      insert into j values ('a', 1), ('b', 2);
+    `,
+  }
+  const more = {
+    'migrations/002.sql': `
+      alter type st add value 'c';
+      update j set s = 'c' where id = 1;
+      alter table j alter s set default 'c';
+    `,
+  }
+
+  test('deploys to a database that has the type, after a dry run that says what it cannot check', async () => {
+    const { deploy } = await newPlatform(gateway, one)
+    const dry = await deploy(more, { dry_run: 'true' })
+    expect(dry.body).toMatchObject({ status: 'dry_run' })
+    expect(dry.body.warnings.join()).toContain('a dry run can check neither it')
+    expect((await deploy(more)).body).toMatchObject({ status: 'ready', warnings: [] })
+  })
+
+  test('deploys to a new database too, and to one that lags behind', async () => {
+    const { database } = await newPlatform(gateway, { ...one, ...more })
+    expect(await queryDatabase(database, 'select s from j where id = 1')).toEqual([{ s: 'c' }])
+    const lagging = await newPlatform(gateway, { 'migrations/000.sql': 'create table x (id int);' })
+    expect((await lagging.deploy({ ...one, ...more })).body).toMatchObject({ status: 'ready' })
+  })
+})
