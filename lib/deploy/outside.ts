@@ -6,8 +6,9 @@ import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { asStatementError, fileFailure, StatementError } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
+import { type Behind, readBehind } from './loss/routines.ts'
 import type { Statement } from './parser/statement.ts'
-import { type Ask, parseScripts, type Script, sendScript } from './run-file.ts'
+import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { type DeploySession, resetFor } from './session.ts'
 import type { TableWatch } from './table-watch.ts'
 import type { TimeLimit } from './time-limit.ts'
@@ -20,6 +21,20 @@ export interface Patience {
   limit: TimeLimit
 }
 
+/** What a migration outside of any transaction uses of a TableWatch. */
+export type Watch = Pick<
+  TableWatch,
+  | 'ask'
+  | 'askBefore'
+  | 'committed'
+  | 'lookAndRetire'
+  | 'mayLose'
+  | 'retire'
+  | 'retires'
+  | 'served'
+  | 'settle'
+>
+
 /**
  * Reads a migration that is to run outside of any transaction, and asks about all its statements,
  * so that one that is refused, or has a slip in its text, has not begun.
@@ -29,13 +44,14 @@ export async function prepareOutside(
   sql: Sql,
   database: string,
   file: SchemaFile,
-  ask: Ask,
+  { ask }: Pick<Watch, 'ask'>,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   try {
     for (const statement of script!.statements) {
       if (statement.facts.kind === '') await checkSyntax(sql, file, statement)
-      await ask(file, statement)
+      // What runs behind it may need what the statements before it make.
+      await ask(file, { ...statement, hidden: undefined })
     }
   } catch (error) {
     throw fileFailure('migration_failed', 'Migration', database, error)
@@ -73,7 +89,7 @@ export async function runOutside(
   writer: LedgerWriter,
   database: string,
   file: SchemaFile,
-  watch: TableWatch,
+  watch: Watch,
   patience: Patience,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
@@ -101,40 +117,64 @@ const NEEDS_NO_TRANSACTION = new Set(['25001', '2D000'])
 
 /**
  * Each statement has a transaction of its own, where PostgreSQL lets it: nothing is written between
- * the question whether it loses data and the statement, and no call runs when it commits another type
- * of a column. What PostgreSQL lets run outside alone has its calls ended once it is through.
+ * the question whether it loses data and the statement, what it turns out to lose is rolled back, and
+ * no call runs when it commits another type of a column. What PostgreSQL lets run outside alone has its
+ * calls ended once it is through. What commits by itself runs once, whatever lock it does not get: its
+ * first part would run again.
  */
 async function runOneByOne(
   sql: Sql,
   { file, statements }: Script,
-  watch: TableWatch,
+  watch: Watch,
   { session, lockTimeoutMs, limit }: Patience,
   progress: { done: number },
 ): Promise<void> {
+  const mayLose = watch.mayLose(file)
   for (const statement of statements) {
     const run = () => runOne(sql, session, { file, statements: [statement] })
-    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
     const undo = () => sql.unsafe('rollback')
-    const hold = async (work: () => Promise<void>) => {
+    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
+    const hold = async (work: () => Promise<void>, isAllowed = mayLose) => {
       await sql.unsafe('begin')
+      watch.committed()
       await work()
-      await watch.lookAndRetire()
+      if (isAllowed) await watch.lookAndRetire()
+      else {
+        await watch.settle()
+        await watch.retire()
+      }
       await sql.unsafe('commit')
       watch.served()
     }
+    const behind = statement.hidden && (await readBehind(sql, statement.hidden))
+    if (behind?.commits) {
+      if (!mayLose) await askBefore(sql, file, statement, watch, behind)
+      await sql.unsafe(`set lock_timeout = ${lockTimeoutMs}`)
+      await run()
+      await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
+      await hold(async () => {}, true)
+      progress.done++
+      continue
+    }
     await patiently(lockTimeoutMs, limit, undo, async () => {
-      if (statement.risks.length > 0) {
+      const isAsked = statement.risks.length > 0 || (statement.hidden !== undefined && !mayLose)
+      if (isAsked) {
         await hold(async () => {
           const check = await watch.ask(file, statement)
           if (!isSeparate) await run()
           await check?.()
-        })
+        }, isSeparate || mayLose)
         if (isSeparate) await run()
       } else if (!watch.retires || statement.isCode || statement.facts.isConcurrent) {
         await run()
-      } else if (!(await runHeld(hold, run, undo))) {
+      } else {
+        const work = async () => {
+          await watch.ask(file, statement)
+          await run()
+        }
+        if (await runHeld(hold, work, undo)) return
         await run()
-        await hold(async () => {})
+        await hold(async () => {}, true)
       }
     })
     progress.done++
@@ -156,6 +196,20 @@ async function runHeld(
     await undo()
     return false
   }
+}
+
+/** Asks about what commits by itself: nothing of it can be undone. */
+async function askBefore(
+  sql: Sql,
+  file: SchemaFile,
+  statement: Statement,
+  watch: Watch,
+  behind: Behind,
+): Promise<void> {
+  await sql.unsafe('begin')
+  watch.committed()
+  await watch.askBefore(file, statement, behind)
+  await sql.unsafe('rollback')
 }
 
 /**

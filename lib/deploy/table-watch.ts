@@ -3,13 +3,15 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { sendTables, type Table } from './changes/tables.ts'
 import { compareTables, type TableChange } from './changes.ts'
-import { dataLossError, describe, type Refusal } from './data-loss.ts'
+import { dataLossError, describe, type Place, type Refusal, untoldError } from './data-loss.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
 import { asStatementError, lineOf } from './failure.ts'
 import type { Job } from './job.ts'
 import { Asked } from './loss/asked.ts'
 import { lookBehind, lossesBehind } from './loss/behind.ts'
+import { Emptied } from './loss/emptied.ts'
 import { Known } from './loss/known.ts'
+import { type Behind, readBehind } from './loss/routines.ts'
 import { countLosses } from './loss/rows.ts'
 import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
 import type { Hidden } from './parser/hidden.ts'
@@ -41,6 +43,7 @@ export class TableWatch {
   readonly #mayLose: boolean
   readonly #isDryRun: boolean
   readonly #asked = new Asked()
+  readonly #emptied = new Emptied()
   /** Behind statements that have not been looked at since. */
   readonly #unchecked = new Set<Check>()
   /** Of a dry run. */
@@ -68,7 +71,9 @@ export class TableWatch {
   }
 
   async #look(): Promise<void> {
-    const before = await sendTables(this.#sql)
+    const reading = sendTables(this.#sql)
+    this.#emptied.begin(this.#sql)
+    const before = await reading
     this.#before = before
     this.#known = new Known(before)
     this.#base = before
@@ -93,6 +98,8 @@ export class TableWatch {
     const { risks, hidden } = statement
     if (this.#watching !== 'closely') return undefined
     this.#asked.note(file, statement)
+    this.#emptied.expect(statement.facts.deletes)
+    if (mayLoseData(file)) this.#emptied.allow()
     if (!isAskedAbout(statement)) return undefined
     await this.#looking
     const mayLose = this.#mayLose || mayLoseData(file)
@@ -105,14 +112,29 @@ export class TableWatch {
       if (this.#isDryRun && !isWithin) this.#asked.foresee(targets)
       if (mayLose) this.#asked.allow(targets, this.#known)
       else await this.#refuseLoss(file, statement, targets)
-      return hidden && isWithin && !mayLose
-        ? await this.#askBehind(file, statement, hidden)
-        : undefined
+      return hidden && !mayLose ? await this.#askBehind(file, statement, hidden) : undefined
     } catch (error) {
       // It points into a query of the gateway.
       if (isPostgresError(error)) error.position = ''
       throw asStatementError(file, statement, error)
     }
+  }
+
+  /** Whether all that the file does may lose data. */
+  mayLose(file: SchemaFile): boolean {
+    return this.#watching !== 'closely' || this.#mayLose || mayLoseData(file)
+  }
+
+  /**
+   * As `ask`, of a statement whose effect stands elsewhere and cannot be rolled back.
+   * @throws {GatewayError} data_loss where it may take away rows, or may do anything
+   */
+  async askBefore(file: SchemaFile, statement: Statement, behind: Behind): Promise<void> {
+    const place = placeOf(file, statement)
+    const found = await lookBehind(this.#sql, behind, [], (one) => this.#isAtRisk(one, file))
+    const losses = found?.losses ?? []
+    if (losses.length > 0) this.#refuse({ place, losses, isHidden: false })
+    if (behind.runsText) throw untoldError(this.#database, place)
   }
 
   /** A view's file makes its materialized views anew: nothing is lost. */
@@ -139,8 +161,11 @@ export class TableWatch {
     statement: Statement,
     hidden: Hidden,
   ): Promise<Check | undefined> {
-    const isAtRisk = (target: Target) => this.#isAtRisk(target, file)
-    const prepared = await lookBehind(this.#sql, hidden, this.#known.tables(), isAtRisk)
+    const behind = await readBehind(this.#sql, hidden)
+    this.#emptied.expect(behind.deletes)
+    const prepared = await lookBehind(this.#sql, behind, this.#known.tables(), (one) =>
+      this.#isAtRisk(one, file),
+    )
     if (!prepared) return undefined
     this.#asked.pass(prepared.empty, this.#known)
     this.#asked.passTables(prepared.locked)
@@ -160,6 +185,7 @@ export class TableWatch {
   #refuse(refusal: Refusal): void {
     if (!this.#isDryRun) throw dataLossError(this.#database, [refusal])
     this.#refusals.push(refusal)
+    this.#emptied.tell(refusal.losses)
   }
 
   /**
@@ -173,11 +199,18 @@ export class TableWatch {
     const ahead = this.#unchecked.size === 0 ? this.#ahead : undefined
     this.#ahead = undefined
     for (const check of this.#unchecked) await check()
-    this.#last = await (ahead ?? sendTables(this.#sql))
-    const losses = this.#mayLose ? [] : await this.#hiddenLosses()
+    const [last, emptied] = await Promise.all([
+      ahead ?? sendTables(this.#sql),
+      this.#mayLose ? [] : this.#emptied.find(this.#sql, this.#known),
+    ])
+    this.#last = last
+    const gone = this.#mayLose ? [] : await this.#hiddenLosses()
+    const losses = [
+      ...gone.map((change) => ({ ...change, rows: null, hasMore: false })),
+      ...emptied.filter(({ oid }) => !this.#asked.hasPassedTable(oid)),
+    ]
     if (losses.length > 0) {
-      const counted = losses.map((change) => ({ ...change, rows: null, hasMore: false }))
-      this.#refuse({ place: null, losses: counted, isHidden: true })
+      this.#refuse({ place: null, losses, isHidden: true })
       this.#base = this.#last
     }
   }
@@ -190,8 +223,10 @@ export class TableWatch {
     if (this.#watching === 'only code') return () => {}
     const ahead = sendTables(this.#sql)
     ahead.catch(() => {})
+    const use = this.#watching === 'closely' ? this.#emptied.sendLast(this.#sql) : () => {}
     return () => {
       this.#ahead = ahead
+      use()
     }
   }
 
@@ -228,15 +263,17 @@ export class TableWatch {
     await this.#looking
     this.#last = await sendTables(this.#sql)
     this.#base = this.#last
+    this.#emptied.begin(this.#sql)
   }
 
-  /** To be called after a commit: from now on others may write into what the deploy has made or asked about. */
+  /** To be called after a commit, when the next transaction has begun: from now on others may write into what the deploy has made or asked about. */
   committed(): void {
     this.served()
     this.#unchecked.clear()
     this.#known = new Known(this.#last)
     this.#asked.clearPassed()
     this.#base = this.#last
+    if (this.#watching === 'closely') this.#emptied.begin(this.#sql)
   }
 
   /**
@@ -313,6 +350,6 @@ export class TableWatch {
   }
 }
 
-function placeOf(file: SchemaFile, statement: Statement): Refusal['place'] {
+function placeOf(file: SchemaFile, statement: Statement): Place {
   return { file, line: lineOf(file, statement) }
 }
