@@ -4,11 +4,12 @@ import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, isPostgresError } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { asStatementError, fileFailure } from './failure.ts'
+import { asStatementError, fileFailure, StatementError } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import type { Statement } from './parser/statement.ts'
 import { type Ask, parseScripts, type Script, sendScript } from './run-file.ts'
 import { type DeploySession, resetFor } from './session.ts'
+import type { TableWatch } from './table-watch.ts'
 import type { TimeLimit } from './time-limit.ts'
 import { patiently } from './tries.ts'
 
@@ -72,13 +73,13 @@ export async function runOutside(
   writer: LedgerWriter,
   database: string,
   file: SchemaFile,
-  ask: Ask,
+  watch: TableWatch,
   patience: Patience,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   const progress = { done: 0 }
   try {
-    await runOneByOne(sql, script!, ask, patience, progress)
+    await runOneByOne(sql, script!, watch, patience, progress)
     await sql.unsafe(resetFor(patience.session))
   } catch (error) {
     const hasBegun = progress.done > 0 || endsConnection(error)
@@ -95,14 +96,18 @@ export async function runOutside(
   await writer.send()
 }
 
+/** Of a statement that has to run outside of any transaction, or that ends its own. */
+const NEEDS_NO_TRANSACTION = new Set(['25001', '2D000'])
+
 /**
- * A statement that may lose data has a transaction of its own, so that nothing is written between
- * the question and the statement; DETACH PARTITION CONCURRENTLY alone cannot have one.
+ * Each statement has a transaction of its own, where PostgreSQL lets it: nothing is written between
+ * the question whether it loses data and the statement, and no call runs when it commits another type
+ * of a column. What PostgreSQL lets run outside alone has its calls ended once it is through.
  */
 async function runOneByOne(
   sql: Sql,
   { file, statements }: Script,
-  ask: Ask,
+  watch: TableWatch,
   { session, lockTimeoutMs, limit }: Patience,
   progress: { done: number },
 ): Promise<void> {
@@ -110,16 +115,46 @@ async function runOneByOne(
     const run = () => runOne(sql, session, { file, statements: [statement] })
     const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
     const undo = () => sql.unsafe('rollback')
-    await patiently(lockTimeoutMs, limit, undo, async () => {
-      if (statement.risks.length === 0) return run()
+    const hold = async (work: () => Promise<void>) => {
       await sql.unsafe('begin')
-      const check = await ask(file, statement)
-      if (!isSeparate) await run()
-      await check?.()
+      await work()
+      await watch.lookAndRetire()
       await sql.unsafe('commit')
-      if (isSeparate) await run()
+      watch.served()
+    }
+    await patiently(lockTimeoutMs, limit, undo, async () => {
+      if (statement.risks.length > 0) {
+        await hold(async () => {
+          const check = await watch.ask(file, statement)
+          if (!isSeparate) await run()
+          await check?.()
+        })
+        if (isSeparate) await run()
+      } else if (!watch.retires || statement.isCode || statement.facts.isConcurrent) {
+        await run()
+      } else if (!(await runHeld(hold, run, undo))) {
+        await run()
+        await hold(async () => {})
+      }
     })
     progress.done++
+  }
+}
+
+/** @returns false where PostgreSQL does not let it run in a transaction: nothing is left of it then */
+async function runHeld(
+  hold: (work: () => Promise<void>) => Promise<void>,
+  run: () => Promise<void>,
+  undo: () => Promise<unknown>,
+): Promise<boolean> {
+  try {
+    await hold(run)
+    return true
+  } catch (error) {
+    const isLet = !(error instanceof StatementError) || !NEEDS_NO_TRANSACTION.has(error.error.code)
+    if (isLet) throw error
+    await undo()
+    return false
   }
 }
 

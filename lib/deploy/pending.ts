@@ -80,9 +80,11 @@ async function runFirstOutside(
     return false
   }
   await watch.settle()
+  await watch.retire()
   writer.setMigration(file, 'begun')
   await answers([writer.send(), send(sql.unsafe('commit'))])
-  await runOutside(sql, writer, database, file, watch.ask, { session, lockTimeoutMs, limit })
+  watch.served()
+  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit })
   await sql.unsafe('begin')
   result.warnings.push(...(await watch.afterCommitted(file)))
   return true
@@ -102,6 +104,7 @@ async function runTogether(run: PendingRun, group: Script[], isLast: boolean): P
   const isToCommit = run.isNew || enums.commitAfter.has(last)
   if (isDryRun || !isToCommit) return
   if (!isLosing) await watch.settle()
+  await watch.retire()
   await answers([writer.send(), ...sendCommit(sql)])
   watch.committed()
 }
