@@ -17,6 +17,7 @@ import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
 import { collectWarnings } from './notices.ts'
+import { withoutDrops } from './objects/seeders-drop.ts'
 import type { CodeState } from './objects/state.ts'
 import { readVersions } from './objects/taken-over.ts'
 import { goBack } from './older/go-back.ts'
@@ -287,16 +288,9 @@ async function deployOnce(
   )
   Object.assign(result, code)
   result.warnings.push(...warnings)
-  result.seedersApplied = await runSeeders(
-    sql,
-    session,
-    writer,
-    database,
-    files.seeders,
-    ledger,
-    watch.ask,
-    result.warnings,
-  )
+  const seed = () =>
+    runSeeders(sql, session, writer, database, files.seeders, ledger, watch.ask, result.warnings)
+  result.seedersApplied = await withoutDrops(sql, database, archive, ledger, seed)
   const watched = await watch.finish()
   result.tableChanges = watched.changes
   result.warnings.push(

@@ -89,3 +89,29 @@ describe('A13: tenants do not share what a function has made which is gone by th
     else expect(generates).toBe(why)
   })
 })
+
+describe('A15: what a seeder drops of what files make', () => {
+  test('is an error that names both, and nothing is changed; what comes back is none', async () => {
+    const platform = uniqueName('drops')
+    const deploy = async (files: Files) => gateway.register(platform, await pack(files))
+    const files: Files = { ...textFunction('a', 'a'), ...textFunction('b', 'b') }
+    const [first, second] = Object.keys(files)
+    expect((await deploy(files)).body).toMatchObject({ status: 'ready', functions_deployed: 2 })
+    for (const text of ['drop function b();', 'do $$ begin drop function b(); end $$;']) {
+      const refused = await deploy({ ...files, 'seeders/s.sql': text })
+      expect(refused.status).toBe(422)
+      expect(refused.body).toMatchObject({
+        error: 'seeder_failed',
+        file: 'seeders/s.sql',
+        cause: `function public.b() is gone behind the seeders, and ${second} makes it`,
+      })
+    }
+    expect(first).not.toBe(second)
+    expect((await gateway.call(platform, 'b')).body.rows).toEqual([{ b: 'b' }])
+    const again = `drop function b(); ${files[second!]}`
+    expect((await deploy({ ...files, 'seeders/s.sql': again })).body).toMatchObject({
+      status: 'ready',
+      seeders_applied: 1,
+    })
+  })
+})
