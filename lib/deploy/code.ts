@@ -5,6 +5,7 @@ import type { LedgerWriter } from './ledger-writer.ts'
 import { missingNames, nameWarnings, readBodies } from './objects/body-names.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
 import type { Found } from './objects/find.ts'
+import { findLost, mayDropOthers } from './objects/lost.ts'
 import { readNames } from './objects/names.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
 import { checkWithExtension, findChecker } from './objects/plpgsql-check.ts'
@@ -95,8 +96,23 @@ export async function deployCode(
     const leftovers = leftoversOf(state)
 
     const isThorough =
-      isCheckDue || leftovers.length > 0 || state.drop.size > 0 || addsOverload(state)
-    const after = await checkAfter(sql, state, isThorough)
+      isCheckDue ||
+      mayDropOthers(state) ||
+      leftovers.length > 0 ||
+      state.drop.size > 0 ||
+      addsOverload(state)
+    let after = await checkAfter(sql, state, isThorough)
+    const lost = isThorough ? findLost(state, after.found) : new Set<string>()
+    if (lost.size > 0) {
+      const nothing = { versions: undefined, statements: [] }
+      const again = await readState(sql, scripts, state.known, lost, false, nothing)
+      await runCode(sql, database, again, reset, ask)
+      for (const path of again.run) {
+        state.run.add(path)
+        state.warnings.push(`${path}: another file dropped what it makes; it has been made again`)
+      }
+      after = await checkAfter(sql, state, true)
+    }
     checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough)
     for (const path of gone) writer.forgetFile(...partsOf(path))

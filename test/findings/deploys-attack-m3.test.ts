@@ -130,6 +130,42 @@ describe('2: what a failed deploy has committed', () => {
   })
 })
 
+describe('15, 16: what a file drops of what others make', () => {
+  test('15: another file runs again', async () => {
+    const { deploy, call } = platform()
+    const files: Files = {
+      'functions/a.sql': textFunction('a'),
+      'functions/b.sql': textFunction('b'),
+    }
+    await deploy(files)
+    const next = {
+      ...files,
+      'functions/a.sql': `drop function if exists b(); ${textFunction('a')}`,
+    }
+    expect(await deploy(next)).toMatchObject({ http: 200, functions_deployed: 2 })
+    expect([await call('a'), await call('b')]).toEqual([200, 200])
+  })
+
+  test('16: what goes with a CASCADE is made again', async () => {
+    const { deploy, query, call } = platform()
+    const head = 'drop function if exists x() cascade;'
+    const files: Files = {
+      'migrations/001.sql': 'create table t (id text);',
+      'functions/x.sql': head + textFunction('x'),
+      'views/v.sql': 'create or replace view v as select x() as x;',
+      'functions/at.sql':
+        'create or replace function at_x() returns text language sql begin atomic select x(); end;',
+      'policies/p.sql': 'create policy p on t using (id = x());',
+    }
+    expect((await deploy(files)).http).toBe(200)
+    const next = { ...files, 'functions/x.sql': head + textFunction('x', `select 'y'::text`) }
+    expect(await deploy(next)).toMatchObject({ http: 200 })
+    expect(await query('select x from v')).toEqual([{ x: 'y' }])
+    expect(await query('select polname from pg_policy')).toEqual([{ polname: 'p' }])
+    expect(await call('at_x')).toBe(200)
+  })
+})
+
 describe('7: tables and types that are gone are made again', () => {
   const FILES: Files = {
     'types/pair.sql': 'create type pair as (a int, b int);',
