@@ -3,12 +3,13 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
-import { CODE_SECTIONS, deployCode, knownFiles } from './code.ts'
+import { CODE_SECTIONS, deployCode, knownFiles, knownObjects, planCode, sendState } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
+import { WayForMigrations } from './in-the-way.ts'
 import type { Job } from './job.ts'
 import { countFunctions, isInPlace, isTouched, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
@@ -16,6 +17,7 @@ import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
 import { collectWarnings } from './notices.ts'
+import type { CodeState } from './objects/state.ts'
 import { readVersions } from './objects/taken-over.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
@@ -46,6 +48,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     done: [],
     versions: undefined,
     lacking: [],
+    way: new WayForMigrations(),
     result: undefined,
   }
   const warnings = collectWarnings()
@@ -96,9 +99,10 @@ interface Attempt {
   /** Migrations that are committed. */
   done: string[]
   /** How what files of code have made was before the first try. */
-  versions: Map<string, string> | undefined
+  versions: Promise<Map<string, string>> | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
+  way: WayForMigrations
   /** Of the last try, as far as it came. */
   result: DeployResult | undefined
 }
@@ -161,12 +165,13 @@ async function deployOnce(
   const changesNoTable =
     pending.length === 0 && !isTablesDue && isSameTypes && (await runsOnlyCode(archive, ledger))
   const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
-  const sources = CODE_SECTIONS.flatMap((section) => files[section])
-  const [watch, versions] = await Promise.all([
-    TableWatch.start(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun),
-    attempt.versions ?? (watching === 'closely' && readVersions(sql, sources, knownFiles(ledger))),
-  ])
-  attempt.versions = versions || undefined
+  const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
+  if (watching === 'closely' && !attempt.versions) {
+    const sources = CODE_SECTIONS.flatMap((section) => files[section])
+    attempt.versions = readVersions(sql, sources, knownFiles(ledger))
+    // Whoever waits for it is told.
+    attempt.versions.catch(() => {})
+  }
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
@@ -200,9 +205,13 @@ async function deployOnce(
 
   const { needs } = migrations
   let print: Promise<string> | undefined
+  // Where it fails, it fails again when it is the code's turn.
+  const codePlan = pending.length > 0 && (await planCode(archive, ledger).catch(() => undefined))
+  let codeState: Promise<CodeState> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
-  await runPending(
+  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(ledger))
+  const run = runPending(
     {
       ...job,
       sql,
@@ -213,8 +222,10 @@ async function deployOnce(
       needs,
       isDryRun: flags.dryRun,
       sendLast: async () => {
-        if (isTablesDue && migrations.types.after.length === 0) print = fingerprint(sql, watch)
-        return print
+        if (migrations.types.after.length > 0) return
+        if (isTablesDue) print = fingerprint(sql, watch)
+        if (codePlan) codeState = sendState(sql, codePlan, await attempt.versions)
+        await Promise.all([print, codeState])
       },
       onCommitted: () => {
         attempt.done = [...result.migrationsApplied]
@@ -231,6 +242,7 @@ async function deployOnce(
     migrations.scripts,
     result,
   )
+  if (!(await attempt.way.lets(sql, run))) return deployOnce(sql, attempt, job, started)
   if (migrations.types.after.length > 0) {
     const later = await deployTypes(
       sql,
@@ -242,7 +254,9 @@ async function deployOnce(
     )
     if (later.newValues.length > 0) {
       await watch.settle()
+      await watch.retire()
       await answers([writer.send(), send(sql.unsafe('commit'))])
+      watch.committed()
       await addValues(sql, later.newValues, false)
       await sql.unsafe('begin')
     }
@@ -252,10 +266,12 @@ async function deployOnce(
   if (isTablesDue) {
     const tables = await deployTablesOnce(sql, database, files.tables, tablesChecksum, watch, print)
     result.tablesCreated = [...needs.tables, ...tables.created]
+    if (tables.created.length > 0) codeState = undefined
     result.differences = tables.differences
     result.warnings.push(...tables.warnings)
   }
 
+  const isSeeded = files.seeders.every(({ name }) => ledger.seeders.has(name))
   const { warnings, ...code } = await deployCode(
     sql,
     writer,
@@ -266,7 +282,10 @@ async function deployOnce(
     {
       isCheckDue: isTouched(ledger) || mayHaveChanged(result),
       reset,
-      versions: attempt.versions,
+      state: codeState,
+      sendBehind: isSeeded ? watch.sendLast : undefined,
+      versions: await attempt.versions,
+      setBefore: attempt.way.setBefore,
     },
   )
   Object.assign(result, code)

@@ -169,24 +169,21 @@ export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
   return ledger.archiveChecksum === archiveChecksum && isAsLeft
 }
 
-/**
- * How many functions are in place, where the archive with this checksum was the last one deployed
- * and what it made is as it was then; undefined where not. One round trip, since it has no
- * parameters to describe; no lock.
- */
-export async function findInPlace(sql: Sql, archiveChecksum: string): Promise<number | undefined> {
-  const [last] = await sql.unsafe<
-    { archive_checksum: string; functions_deployed: number; is_as_left: boolean }[]
-  >(`
-    select archive_checksum, functions_deployed,
-      catalog_digest is null or catalog_digest = ${CATALOG_DIGEST} as is_as_left
-    from public._db_gateway_deployments
-    where status = 'completed'
-    order by id desc
-    limit 1
-  `)
-  const isThere = last?.archive_checksum === archiveChecksum && last.is_as_left
-  return isThere ? last.functions_deployed : undefined
+/** What the last deploy left, and whether what it made is as it was then. No lock. */
+export const LAST_DEPLOY = `
+  select archive_checksum, functions_deployed,
+    catalog_digest is null or catalog_digest = ${CATALOG_DIGEST} as is_as_left
+  from public._db_gateway_deployments
+  where status = 'completed'
+  order by id desc
+  limit 1
+`
+
+/** A row of LAST_DEPLOY. */
+export interface LastDeploy {
+  archive_checksum: string
+  functions_deployed: number
+  is_as_left: boolean
 }
 
 /** How many functions the files made. */

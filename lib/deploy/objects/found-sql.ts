@@ -86,6 +86,18 @@ const POLICIES = `
   where p.polname in (select a.name from asked a where a.class = 'policy')
 `
 
+const RULES = `
+  select
+    'rule', r.oid, n.nspname, r.rulename, '{}'::oid[], r.ev_class,
+    format('%I on %I.%I', r.rulename, n.nspname, c.relname),
+    md5(pg_get_ruledef(r.oid)), null, null, null
+  from pg_rewrite r
+  join pg_class c on c.oid = r.ev_class
+  join pg_namespace n on n.oid = c.relnamespace
+  where r.rulename in (select a.name from asked a where a.class = 'rule')
+    and r.rulename <> '_RETURN'
+`
+
 const CASTS = `
   select
     'cast', k.oid, '', '', array[k.castsource, k.casttarget], null, '',
@@ -116,7 +128,7 @@ export function foundSql(asked: string): string {
       select class, name from json_to_recordset(${asked}::json) as a (class text, name text)
     ),
     found as materialized (
-      ${[ROUTINES, RELATIONS, TYPES, TRIGGERS, POLICIES, CASTS, OPERATORS].join(' union all ')}
+      ${[ROUTINES, RELATIONS, TYPES, TRIGGERS, POLICIES, RULES, CASTS, OPERATORS].join(' union all ')}
     )
     select
       (

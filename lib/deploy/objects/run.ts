@@ -10,11 +10,13 @@ import { asObjectError, blockedError, ObjectError } from './failures.ts'
 import { keepStatements } from './keep.ts'
 import { dropStatement } from './object.ts'
 import { inOrder } from './order.ts'
+import { putBack } from './set-before.ts'
 import { settingStatements } from './settings.ts'
 import {
   addDrop,
   type CodeState,
   isInPlace,
+  type Leftover,
   leftoversOf,
   mayDrop,
   oidKey,
@@ -39,18 +41,20 @@ export type ResetSession = (file: SchemaFile) => Sent
 /**
  * Runs the files of `state.run` and drops what they no longer make. First all in one go, which is
  * how it nearly always ends. What turns out to stand in the way is dropped before, together with
- * what depends on it, and the files that made that run too, until all is through.
- * @returns the dropped leftovers
+ * what depends on it, and the files that made that run too, until all is through. `prepare` gives
+ * what sends the questions that come behind, in the same go.
+ * @returns what that gave; undefined where they were not sent
  * @throws {StatementError} @throws {ObjectError}
  * @throws {GatewayError} where something is in the way that no file made
  */
-export async function runCode(
+export async function runCode<T>(
   sql: Sql,
   database: string,
   state: CodeState,
   reset: ResetSession,
   ask: Ask,
-): Promise<void> {
+  prepare: () => Promise<() => T>,
+): Promise<T | undefined> {
   const asked = new Set<string>()
   let replaced = 0
   let isOneByOne = false
@@ -69,9 +73,9 @@ export async function runCode(
       await askAbout([state.scripts.get(path)!], ask)
     }
     try {
-      if (isOneByOne) await runOneByOne(sql, state, doomed, reset)
-      else await runAtOnce(sql, state, doomed, reset)
-      return
+      if (!isOneByOne) return await runAtOnce(sql, state, doomed, reset, await prepare())
+      await runOneByOne(sql, state, doomed, reset)
+      return undefined
     } catch (error) {
       await sql.unsafe('rollback to savepoint code; release savepoint code')
       const errors = error instanceof AggregateError ? error.errors : [error]
@@ -116,17 +120,21 @@ function codeOf(error: unknown, codes: Set<string>): boolean {
   return error instanceof StatementError && codes.has(error.error.code)
 }
 
-async function runAtOnce(
+async function runAtOnce<T>(
   sql: Sql,
   state: CodeState,
   doomed: Doomed,
   reset: ResetSession,
-): Promise<void> {
-  await answers([
+  sendBehind: () => T,
+): Promise<T> {
+  const sent = [
     ...opening(sql, doomed),
     ...filesOf(state).flatMap((script) => sendFile(sql, state, doomed, script, reset)),
     ...ending(sql, state, doomed),
-  ])
+  ]
+  const behind = sendBehind()
+  await answers(sent)
+  return behind
 }
 
 /**
@@ -214,8 +222,13 @@ function withoutPosition(error: unknown): unknown {
 
 function whatWasOn(state: CodeState, { kept }: Doomed, statement: Statement): string[] {
   const { made } = statement
-  const object = made && state.found.byKey.get(state.keys.get(statement)!)
-  if (!object) return []
+  if (!made) return []
+  const key = state.keys.get(statement)!
+  const object = state.found.byKey.get(key)
+  if (!object) {
+    const gone = state.setBefore?.get(key)
+    return gone ? putBack(gone, made) : []
+  }
   const now = { ...object, kind: made.kind }
   const before = state.ours.get(oidKey(object))?.object
   const settings = settingStatements(now, before?.settings, made.sets)
@@ -235,17 +248,34 @@ function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
     ),
     ...parts.map(({ description, restore }) =>
       send(sql.unsafe(restore!)).catch((error) => {
-        const root = [...state.drop.values()][0]
-        const path = [...state.run][0] ?? ''
-        const what = `${description} needs what the archive no longer makes (${root?.identity})`
-        throw asObjectError(path, what, error)
+        const gone = goneFor(state, restore!)
+        if (!gone) throw asObjectError([...state.run][0] ?? '', `${description} failed`, error)
+        const { path, object } = gone
+        const what = `${description} needs what the archive no longer makes (${object.identity})`
+        const hint = `Keep ${object.kind} ${object.identity} (${path} made it), or change ${description} in a migration`
+        throw asObjectError(path, what, error, hint)
       }),
     ),
     send(sql.unsafe('release savepoint code')),
   ]
 }
 
-const KINDS = ['policy', 'trigger', 'index', 'view', 'materialized view', 'cast', 'operator']
+/** What is gone that a statement needs: by its name, since PostgreSQL tells no more. */
+function goneFor(state: CodeState, restore: string): Leftover | undefined {
+  const gone = leftoversOf(state).filter(({ object }) => state.drop.has(oidKey(object)))
+  return gone.find(({ object }) => restore.includes(object.name)) ?? gone[0]
+}
+
+const KINDS = [
+  'rule',
+  'policy',
+  'trigger',
+  'index',
+  'view',
+  'materialized view',
+  'cast',
+  'operator',
+]
 
 /** What depends on others first, as far as kinds tell. */
 function byKind(

@@ -5,7 +5,15 @@ import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run-file.ts'
 import { type Asked, askedOf, type Found, findObjects } from './find.ts'
 import { keyOfMade, type Names, readNames } from './names.ts'
-import { canReplace, classOf, type FoundObject, isKept, type KnownObject } from './object.ts'
+import {
+  canReplace,
+  classOf,
+  type FoundObject,
+  isKept,
+  isOnTable,
+  type KnownObject,
+} from './object.ts'
+import type { SetBefore } from './set-before.ts'
 import { type TakenOver, withoutTakenOver } from './taken-over.ts'
 
 /** A file as the ledger has it. */
@@ -33,6 +41,8 @@ export interface CodeState {
   /** What goes with that. */
   doomed: Set<string>
   warnings: string[]
+  /** What people had put on objects that are not there any more. */
+  setBefore?: SetBefore | undefined
 }
 
 /**
@@ -168,11 +178,11 @@ export function oidKey({ kind, oid }: FoundObject): string {
 }
 
 /**
- * What no file made is left alone; but triggers and policies hold nothing, and are taken over from
- * migrations by the files that declare them.
+ * What no file made is left alone; but triggers, policies and rules hold nothing, and are taken over
+ * from migrations by the files that declare them.
  */
 export function mayDrop(state: CodeState, object: FoundObject): boolean {
-  return object.kind === 'trigger' || object.kind === 'policy' || state.ours.has(oidKey(object))
+  return isOnTable(object.kind) || state.ours.has(oidKey(object))
 }
 
 /**
