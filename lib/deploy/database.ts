@@ -6,7 +6,6 @@ import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
 import { checkAdoptable } from './adoption.ts'
-import { isHalfMade, markHalfMade, unmarkHalfMade } from './half-made.ts'
 import { handOver } from './handover.ts'
 import { isReserved } from './templates/names.ts'
 
@@ -31,8 +30,7 @@ const DUPLICATE_DATABASE = '42P04'
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
  * database is dropped again. One that is there already, but not in the catalog, is taken over where it
- * is empty or has the ledger of a gateway, and is of no other catalog; what a killed gateway has left
- * half made counts as new. `copy` may make a new one that
+ * is empty or has the ledger of a gateway, and is of no other catalog. `copy` may make a new one that
  * needs no more, instead.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
@@ -54,19 +52,13 @@ export async function ensureDatabase<T>(
     if (exists && entry) return undefined
     if (exists) await checkAdoptable(gateway, admin, name)
     const copied = exists || !keep ? undefined : await copy(admin)
-    const isMadeHere = !exists && !copied
-    if (isMadeHere) {
-      await createDatabase(admin, name, gateway.config.baseTemplate)
-      await markHalfMade(admin, name)
-    }
-    const isNew = isMadeHere || (exists && (await isHalfMade(admin, name)))
+    if (!exists && !copied) await createDatabase(admin, name, gateway.config.baseTemplate)
     if (!exists) onDatabase('created')
     let isKept = exists
     try {
       const role = copied ? copied.role : await handOver(gateway, admin, owner)
-      const result = copied ? copied.result : await prepare(isNew)
+      const result = copied ? copied.result : await prepare(!exists)
       if (keep && !entry) {
-        if (isNew) await unmarkHalfMade(admin, name)
         await addEntry(admin, owner, role)
         // Before its own notification comes: the client that created it may call at once.
         gateway.catalog.forget(owner)
