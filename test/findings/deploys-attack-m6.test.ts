@@ -36,3 +36,29 @@ describe('attack 1, 12: no two platforms have one role', () => {
     expect(new Set(roles).size).toBe(2)
   })
 })
+
+describe('attack 1, 17: an old container does no harm to a tenant that was born with the new archive', () => {
+  test('the archive that came to the platform first is older there, too', async () => {
+    const platform = uniqueName('born')
+    const first = await pack({
+      'migrations/001_t.sql': 'create table t (id int);',
+      ...textFunction('motto', 'first'),
+    })
+    const second = await pack({
+      'migrations/001_t.sql': 'create table t (id int);',
+      ...textFunction('motto', 'second'),
+      ...textFunction('more', 'm'),
+    })
+    expect((await gateway.register(platform, first)).status).toBe(200)
+    expect((await gateway.register(platform, second, 'young')).status).toBe(200)
+    const late = await gateway.register(platform, first, 'young')
+    expect(late).toMatchObject({ status: 200, body: { superseded: true } })
+    expect((await gateway.call(platform, 'more', [], 'young')).status).toBe(200)
+    // What came last is deployed to what has the first.
+    expect((await gateway.register(platform, second)).body).not.toHaveProperty('superseded', true)
+    const asked = await gateway.register(platform, first, 'young', { allow: 'older' })
+    expect(asked.status).toBe(200)
+    const { body } = await gateway.call(platform, 'motto', [], 'young')
+    expect(body.rows).toEqual([{ motto: 'first' }])
+  })
+})
