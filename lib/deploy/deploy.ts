@@ -9,6 +9,7 @@ import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
+import { hasNothing } from './has-nothing.ts'
 import type { Job } from './job.ts'
 import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
@@ -44,6 +45,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     session: { lockTimeoutMs: 0, checksClient: false },
     begun: undefined,
     done: [],
+    isFirst: undefined,
     lacking: [],
     result: undefined,
   }
@@ -94,6 +96,8 @@ interface Attempt {
   begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** There was nothing in the database before the first try: nobody has anything to lose. */
+  isFirst: boolean | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
   /** Of the last try, as far as it came. */
@@ -152,7 +156,8 @@ async function deployOnce(
   }
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
-  const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
+  attempt.isFirst ??= isNew || (await hasNothing(sql, ledger))
+  const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {

@@ -62,3 +62,42 @@ describe('attack 1, 17: an old container does no harm to a tenant that was born 
     expect(body.rows).toEqual([{ motto: 'first' }])
   })
 })
+
+describe('attack 1, 8: a database in which nothing was is never asked', () => {
+  test.each([
+    ['a no-transaction file', '-- gateway: no-transaction\ncreate index on t (id);'],
+    ['a new enum value', "alter type st add value 'b'; create index on t (id);"],
+  ])('create-tenant, then a release with %s before a drop', async (_, middle) => {
+    const platform = uniqueName('empty')
+    const created = await gateway.post('/admin/create-tenant', { platform, tenant_id: 'a' })
+    expect(created.status).toBe(201)
+    const archive = await pack({
+      'migrations/001_t.sql':
+        "create table t (id int); create type st as enum ('a'); insert into t values (1);",
+      'migrations/002_i.sql': middle,
+      'migrations/003_d.sql': 'drop table t;',
+    })
+    expect(await gateway.register(platform, archive, 'a')).toMatchObject({ status: 200 })
+  })
+
+  test('what somebody put there is asked about', async () => {
+    const platform = uniqueName('filled')
+    await gateway.post('/admin/create-tenant', { platform, tenant_id: 'a' })
+    await queryDatabase(`${platform}_a`, 'create table own (id int)')
+    await queryDatabase(`${platform}_a`, 'insert into own values (1)')
+    const archive = await pack({ 'migrations/001_d.sql': 'drop table own;' })
+    expect(await gateway.register(platform, archive, 'a')).toMatchObject({
+      status: 409,
+      body: { error: 'data_loss' },
+    })
+  })
+
+  test('S26: the plan of a new database is of the archive alone', async () => {
+    const archive = await pack({ 'migrations/001_t.sql': 'create table t (id int);' })
+    const { body } = await gateway.register(uniqueName('plan'), archive, undefined, {
+      dry_run: 'true',
+    })
+    expect(JSON.stringify(body)).toContain('table_created')
+    expect(JSON.stringify(body)).not.toContain('_db_gateway')
+  })
+})
