@@ -5,7 +5,7 @@ import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/erro
 import { answers, send } from '../postgres/pipeline.ts'
 import { deployCode, planCode, sendState } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
-import { conclude, recordFailure } from './conclude.ts'
+import { conclude, recordFailure, withCommitted } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
@@ -73,9 +73,10 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
       attempt.result.warnings.push(unchecked)
       return attempt.result
     }
+    const told = withCommitted(failure, job, attempt.done)
     const isKept = !job.flags.dryRun && !job.isNew && !isLostBy(error, failure)
-    if (isKept) await recordFailure(sql, job, failure, started)
-    throw failure
+    if (isKept) await recordFailure(sql, job, told, attempt.done, started)
+    throw told
   }
 }
 
@@ -240,6 +241,7 @@ async function deployOnce(
     if (later.newValues.length > 0) {
       await watch.settle()
       await answers([writer.send(), send(sql.unsafe('commit'))])
+      attempt.done = [...result.migrationsApplied]
       await addValues(sql, later.newValues, false)
       await sql.unsafe('begin')
     }

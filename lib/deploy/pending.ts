@@ -70,7 +70,17 @@ function isCommitted({ isNew, isDryRun, enums }: PendingRun, first: SchemaFile, 
 
 /** @returns whether it ran */
 async function runFirstOutside(
-  { sql, session, writer, database, watch, lockTimeoutMs, limit, isDryRun }: PendingRun,
+  {
+    sql,
+    session,
+    writer,
+    database,
+    watch,
+    lockTimeoutMs,
+    limit,
+    isDryRun,
+    onCommitted,
+  }: PendingRun,
   file: SchemaFile,
   result: DeployResult,
 ): Promise<boolean> {
@@ -82,6 +92,7 @@ async function runFirstOutside(
   await watch.settle()
   writer.setMigration(file, 'begun')
   await answers([writer.send(), send(sql.unsafe('commit'))])
+  onCommitted()
   await runOutside(sql, writer, database, file, watch.ask, { session, lockTimeoutMs, limit })
   await sql.unsafe('begin')
   result.warnings.push(...(await watch.afterCommitted(file)))

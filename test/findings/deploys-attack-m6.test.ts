@@ -101,3 +101,40 @@ describe('attack 1, 8: a database in which nothing was is never asked', () => {
     expect(JSON.stringify(body)).not.toContain('_db_gateway')
   })
 })
+
+describe('attack 1, 14: a deploy that fails says which migrations are committed', () => {
+  test('in its answer, and in its row', async () => {
+    const platform = uniqueName('partly')
+    const files = { 'migrations/001_t.sql': 'create table t (id int);' }
+    expect((await gateway.register(platform, await pack(files))).status).toBe(200)
+    const archive = await pack({
+      ...files,
+      'migrations/002_a.sql': 'create table a (id int);',
+      'migrations/003_n.sql': '-- gateway: no-transaction\ncreate table n (id int);',
+      'migrations/004_e.sql': 'selekt;',
+    })
+    const failed = await gateway.register(platform, archive)
+    expect(failed).toMatchObject({
+      status: 422,
+      body: { file: 'migrations/004_e.sql', migrations_committed: ['002_a.sql', '003_n.sql'] },
+    })
+    const [row] = await queryDatabase(
+      `${platform}_main`,
+      'select status, migrations_applied from _db_gateway_deployments order by id desc limit 1',
+    )
+    expect(row).toEqual({ status: 'failed', migrations_applied: ['002_a.sql', '003_n.sql'] })
+  })
+
+  test('what is committed ahead of a no-transaction file that fails itself, too', async () => {
+    const platform = uniqueName('partly')
+    const code = textFunction('m', 'm')
+    expect((await gateway.register(platform, await pack(code))).status).toBe(200)
+    const archive = await pack({
+      ...code,
+      'migrations/001_a.sql': 'create table a (id int);',
+      'migrations/002_n.sql': '-- gateway: no-transaction\nselect 1/0;',
+    })
+    const failed = await gateway.register(platform, archive)
+    expect(failed.body).toMatchObject({ migrations_committed: ['001_a.sql'] })
+  })
+})
