@@ -138,3 +138,43 @@ describe('attack 1, 14: a deploy that fails says which migrations are committed'
     expect(failed.body).toMatchObject({ migrations_committed: ['001_a.sql'] })
   })
 })
+
+describe('attack 1, smaller: what a migration leaves of its session', () => {
+  test('deallocate all is refused, with its line', async () => {
+    const archive = await pack({
+      'migrations/001_d.sql': 'create table t (id int);\ndeallocate all;',
+    })
+    const { status, body } = await gateway.register(uniqueName('dealloc'), archive)
+    expect({ status, file: body.file, line: body.line }).toEqual({
+      status: 422,
+      file: 'migrations/001_d.sql',
+      line: 2,
+    })
+    expect(body.cause).toContain('DEALLOCATE ALL')
+  })
+
+  test.each(['set transaction read only;', 'set transaction_read_only = on;'])(
+    '%s is named where it stands (S24)',
+    async (text) => {
+      const archive = await pack({
+        'migrations/001_r.sql': `create table t (id int); ${text}`,
+        'migrations/002_t.sql': 'create table u (id int);',
+        ...textFunction('motto', 'm'),
+      })
+      const { status, body } = await gateway.register(uniqueName('ro'), archive)
+      expect({ status, file: body.file }).toEqual({ status: 422, file: 'migrations/001_r.sql' })
+      expect(body.cause).toContain('read-only')
+      expect(body.hint).toContain('SET TRANSACTION')
+    },
+  )
+
+  test('the hint of an isolation level does not send out of the transaction (S24)', async () => {
+    const archive = await pack({
+      'migrations/001_r.sql':
+        'create table t (id int); set transaction isolation level serializable;',
+    })
+    const { status, body } = await gateway.register(uniqueName('iso'), archive)
+    expect(status).toBe(422)
+    expect(body.hint).not.toContain('no-transaction')
+  })
+})
