@@ -178,3 +178,35 @@ describe('attack 1, smaller: what a migration leaves of its session', () => {
     expect(body.hint).not.toContain('no-transaction')
   })
 })
+
+describe('attack 1, smaller: failed rows', () => {
+  test('are kept to a bound, and looked past by index', async () => {
+    const platform = uniqueName('rows')
+    const good = { 'migrations/001_t.sql': 'create table t (id int);' }
+    expect((await gateway.register(platform, await pack(good))).status).toBe(200)
+    const database = `${platform}_main`
+    await queryDatabase(
+      database,
+      `insert into _db_gateway_deployments
+         (status, archive_checksum, request_id, address, execution_time_ms)
+       select 'failed', 'x', i::text, '', 0 from generate_series(1, 3000) i`,
+      { asGateway: true },
+    )
+    const bad = await pack({ ...good, 'migrations/002_b.sql': 'selekt;' })
+    expect((await gateway.register(platform, bad)).status).toBe(422)
+    const [rows] = await queryDatabase(
+      database,
+      `select count(*) filter (where status = 'failed')::int as failed,
+         count(*) filter (where status = 'completed')::int as completed,
+         max(id) filter (where status = 'failed') = max(id) as has_last
+       from _db_gateway_deployments`,
+    )
+    expect(rows).toEqual({ failed: 1000, completed: 1, has_last: true })
+    const [index] = await queryDatabase(
+      database,
+      `select indexdef from pg_indexes
+       where tablename = '_db_gateway_deployments' and indexdef like '%(status, id)'`,
+    )
+    expect(index).toBeDefined()
+  })
+})
