@@ -210,3 +210,37 @@ describe('attack 1, smaller: failed rows', () => {
     expect(index).toBeDefined()
   })
 })
+
+describe('attack 2, S15: files that undo a migration never run', () => {
+  test.each([
+    ['sqitch', { 'deploy/a.sql': 1, 'revert/a.sql': 0, 'verify/a.sql': 0 }],
+    ['Flyway', { 'V1__a.sql': 1, 'U1__a.sql': 0, 'V2.1__b.sql': 1, 'U2.1__b.sql': 0 }],
+    ['a folder', { '001_a.sql': 1, 'rollback/001_a.sql': 0, 'undo/001.sql': 0 }],
+    ['a suffix', { '001_a.sql': 1, '001_a_rollback.sql': 0, '001_a.undo.sql': 0 }],
+    ['up and down folders', { 'up/001_a.sql': 1, 'down/001_a.sql': 0 }],
+  ])('%s', async (_, kinds) => {
+    const platform = uniqueName('undo')
+    const files = Object.entries(kinds).map(([name, isUp], number) => [
+      `migrations/${name}`,
+      isUp ? `create table t${number} (id int);` : 'select 1/0;',
+    ])
+    const { status, body } = await gateway.register(platform, await pack(Object.fromEntries(files)))
+    expect(status).toBe(200)
+    const ups = Object.entries(kinds).filter(([, isUp]) => isUp)
+    expect(body.migrations_applied).toBe(ups.length)
+    for (const [name, isUp] of Object.entries(kinds)) {
+      if (!isUp) expect(body.warnings.join()).toContain(name)
+    }
+  })
+
+  test('what only sounds alike runs', async () => {
+    const archive = await pack({
+      'migrations/001_a.sql': 'create table a (id int);',
+      'migrations/002_rollback.sql': 'create table b (id int);',
+      'migrations/verify/003_c.sql': 'create table c (id int);',
+      'migrations/U_turn.sql': 'create table d (id int);',
+    })
+    const { body } = await gateway.register(uniqueName('alike'), archive)
+    expect(body.migrations_applied).toBe(4)
+  })
+})
