@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, isPostgresError } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { asStatementError, fileFailure } from './failure.ts'
+import { asStatementError, fileFailure, StatementError } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import type { Statement } from './parser/statement.ts'
 import { type Ask, parseScripts, type Script, sendScript } from './run-file.ts'
@@ -132,8 +132,18 @@ async function runOne(sql: Sql, session: DeploySession, script: Script): Promise
   if (!isConcurrent) return answers(sendScript(sql, script))
   await sql.unsafe('set lock_timeout = 0')
   if (index !== undefined) await dropInvalid(sql, index)
-  await answers(sendScript(sql, script))
+  try {
+    await answers(sendScript(sql, script))
+  } catch (error) {
+    // It would cost every write, and may refuse rows as if it were valid.
+    if (index !== undefined && !isLost(error)) await dropInvalid(sql, index).catch(() => {})
+    throw error
+  }
   await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
+}
+
+function isLost(error: unknown): boolean {
+  return endsConnection(error instanceof StatementError ? error.error : error)
 }
 
 async function dropInvalid(sql: Sql, index: string): Promise<void> {

@@ -244,3 +244,22 @@ describe('attack 2, S15: files that undo a migration never run', () => {
     expect(body.migrations_applied).toBe(4)
   })
 })
+
+describe('attack 2, S17: a concurrent index that fails', () => {
+  test('leaves nothing invalid behind', async () => {
+    const platform = uniqueName('cic')
+    const files = {
+      'migrations/001_t.sql': 'create table t (i int); insert into t values (1), (1);',
+    }
+    expect((await gateway.register(platform, await pack(files))).status).toBe(200)
+    const archive = await pack({
+      ...files,
+      'migrations/002_u.sql':
+        '-- gateway: no-transaction\ncreate unique index concurrently u on t (i);',
+    })
+    const failed = await gateway.register(platform, archive)
+    expect(failed).toMatchObject({ status: 422, body: { sqlstate: '23505' } })
+    const [row] = await queryDatabase(`${platform}_main`, "select to_regclass('u') as u")
+    expect(row).toEqual({ u: null })
+  })
+})
