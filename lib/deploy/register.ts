@@ -187,7 +187,10 @@ async function deployTo(
       },
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
-      retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
+      retire: async () => {
+        await retirement.begin(lease.sql, () => tellToRetire(gateway, database))
+        return () => void retirement.end(lease.sql).catch(() => {})
+      },
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
