@@ -99,7 +99,7 @@ export function sendTables(sql: Sql): Promise<Table[]> {
     join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'S', 'm', 'c')
       and c.relpersistence <> 't'
-      and n.nspname not in ('pg_catalog', 'information_schema')
+      and n.nspname not in ('pg_catalog', 'information_schema', '_db_gateway')
       and n.nspname !~ '^pg_toast'
       and c.relname !~ '^_db_gateway_'
       and not (c.relkind = 'S' and exists (

@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { deployCode } from '../code.ts'
 import type { Job } from '../job.ts'
-import type { Ledger } from '../ledger.ts'
+import { countFunctions, type Ledger } from '../ledger.ts'
 import type { LedgerWriter } from '../ledger-writer.ts'
 import type { ResetSession } from '../objects/run.ts'
 import { runsOnlyCode } from '../only-code.ts'
@@ -10,7 +10,7 @@ import { type DeployResult, unchangedResult } from '../result.ts'
 import { TableWatch } from '../table-watch.ts'
 import { deployNamingAll } from './all-failures.ts'
 import { codeOf, lackingFiles } from './code-sections.ts'
-import type { Superseding } from './ledger.ts'
+import { readInPlace, type Superseding } from './ledger.ts'
 import { supersededResult } from './superseded.ts'
 
 /**
@@ -30,6 +30,8 @@ export async function goBack(
 ): Promise<DeployResult | undefined> {
   const { archive, database, older } = job
   if (!older) return undefined
+  if (older.how === 'ignore' && !superseding)
+    superseding = await supersededElsewhere(sql, job, ledger)
   // In place by its code alone, as an earlier deploy left it; what was replaced by hand is made again.
   const isOnlyCode = ledger.archiveChecksum === archive.checksum && ledger.isOnlyCode
   const isWanted = older.how === 'revert' && ledger.archiveChecksum !== archive.checksum
@@ -66,6 +68,22 @@ export async function goBack(
     tableChanges: changes,
     warnings: [...result.warnings, ...warnings, backWarning(job, ledger)],
   }
+}
+
+/**
+ * What is in place, where the database has never had the archive, but the platform had it first: one
+ * that was born with the newer archive.
+ */
+async function supersededElsewhere(
+  sql: Sql,
+  { archive, older }: Job,
+  ledger: Ledger,
+): Promise<Superseding | undefined> {
+  const { archiveChecksum } = ledger
+  if (archiveChecksum === null || archiveChecksum === archive.checksum) return undefined
+  if (!(await older?.isBefore(archiveChecksum))) return undefined
+  const inPlace = await readInPlace(sql)
+  return inPlace && { ...inPlace, functionsDeployed: countFunctions(ledger) }
 }
 
 /** Says what stays. */

@@ -12,6 +12,8 @@ const ENDS_TRANSACTION =
   'It begins or ends a transaction. A deploy is one transaction: take begin, commit, rollback and ' +
   'savepoint out of the file'
 
+const DEALLOCATES_ALL =
+  "DEALLOCATE ALL would take the gateway's own prepared statements too; name the one that is meant"
 const COPIES_FROM_CLIENT =
   'COPY from stdin or to stdout needs a client that sends or takes the data; write INSERT'
 
@@ -103,6 +105,7 @@ function unitCounter(text: string): (byte: number) => number {
 
 function refusalOf(stmt: Node): string | undefined {
   if ('TransactionStmt' in stmt) return ENDS_TRANSACTION
+  if ('DeallocateStmt' in stmt && !stmt.DeallocateStmt.name) return DEALLOCATES_ALL
   if ('CopyStmt' in stmt && !stmt.CopyStmt.filename) return COPIES_FROM_CLIENT
   return refusalOfOwn(stmt)
 }
