@@ -83,7 +83,7 @@ export async function deployCode(
 
   try {
     const scripts = await parseAll(files)
-    const toRun = new Set([...changed, ...viewsWithStar(scripts)])
+    const toRun = new Set([...changed, ...takingColumns(scripts, isCheckDue)])
     const state = await readState(sql, scripts, known, toRun, isCheckDue)
     state.setBefore = setBefore
     checkConflicts(database, state)
@@ -131,13 +131,14 @@ async function parseAll(files: SchemaArchive['files']): Promise<Map<string, Scri
 }
 
 /**
- * Views with `select *` have the columns that their sources had when they were made. They are made
- * again after each change, as a new database would have them.
+ * Views with `select *` have the columns that their sources had when they were made; functions with
+ * such a body, or with `t.c%type`, likewise. They are made again after each change (functions, where
+ * tables may have changed), as a new database would have them.
  */
-function viewsWithStar(scripts: Map<string, Script>): string[] {
-  return [...scripts]
-    .filter(([, { statements }]) => statements.some((one) => one.hasStar && one.made?.replaces))
-    .map(([path]) => path)
+function takingColumns(scripts: Map<string, Script>, isCheckDue: boolean): string[] {
+  const isDue = ({ takesColumns, made }: Statement) =>
+    takesColumns && made?.replaces && (made.kind === 'view' || isCheckDue)
+  return [...scripts].filter(([, { statements }]) => statements.some(isDue)).map(([path]) => path)
 }
 
 /** Files of grants and comments alone are about what the others make: they run after any change. */

@@ -301,3 +301,27 @@ describe('S4, S5: views in the way of a migration', () => {
     expect(await query('select * from by_hand')).toEqual([])
   })
 })
+
+describe('S20, S21: functions that take the columns of tables', () => {
+  test('they run again once a migration has changed those', async () => {
+    const { deploy, query } = await newPlatform({
+      'migrations/001.sql': 'create table t (id int, j numeric(10, 2));',
+      'functions/g.sql':
+        'create or replace function g(p t.j%type) returns t.j%type language plpgsql as $$ begin return p; end $$;',
+      'functions/rows.sql':
+        'create or replace function rows() returns setof t language sql stable begin atomic select * from t; end;',
+    })
+    const { body } = await deploy({
+      'migrations/002.sql': 'alter table t add z int default 5; insert into t values (1, 2);',
+    })
+    expect(body).toMatchObject(ready)
+    expect(await query('select id, z from rows()')).toEqual([{ id: 1, z: 5 }])
+    const { body: retyped } = await deploy({
+      'functions/rows.sql': undefined,
+      'migrations/003.sql': 'alter table t alter j type text;',
+    })
+    expect(retyped).toMatchObject(ready)
+    const found = `select pg_get_function_arguments(oid) as types from pg_proc where proname = 'g'`
+    expect(await query(found)).toEqual([{ types: 'p text' }])
+  })
+})
