@@ -325,3 +325,18 @@ describe('S20, S21: functions that take the columns of tables', () => {
     expect(await query(found)).toEqual([{ types: 'p text' }])
   })
 })
+
+describe('S11: a function that a migration makes and functions/ has too', () => {
+  const returns = (text: string) => `returns int language sql as $$ select ${text} $$;`
+
+  test('the migration makes it, and the file replaces it; others are made ahead still', async () => {
+    const { query } = await newPlatform({
+      'migrations/001.sql': `create function mf() ${returns('1')}
+        create table t (i int default mf(), j int default other(), k int default mf(3));`,
+      'functions/mf.sql': `create or replace function mf() ${returns('2')}`,
+      'functions/mf1.sql': `create or replace function mf(a int) ${returns('a')}`,
+      'functions/other.sql': `create or replace function other() ${returns('5')}`,
+    })
+    expect(await query('insert into t default values returning *')).toEqual([{ i: 2, j: 5, k: 3 }])
+  })
+})
