@@ -9,6 +9,7 @@ export default defineConfig({
     fileParallelism: false,
     // The first database that is not as it should be ends the run.
     bail: 1,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     disableConsoleIntercept: true,
   },

@@ -4,6 +4,7 @@ import { inspect, parseArgs } from 'node:util'
 import { type Clinic, pack, pathsIn, readClinic } from './lib/clinic.ts'
 import { endedCpu, ownCpu } from './lib/cpu.ts'
 import { type Expected, migrate, register } from './lib/gateway.ts'
+import { withLatency } from './lib/latency.ts'
 import { forEach, type Measured, measure, median } from './lib/measure.ts'
 import {
   assertAlike,
@@ -14,7 +15,7 @@ import {
   STEPS,
   type Step,
 } from './lib/psql.ts'
-import { type Rig, withRig } from './lib/rig.ts'
+import { type Rig, withGateway, withPostgres } from './lib/rig.ts'
 import { digits, table, times } from './lib/table.ts'
 import { describeTemplate, describeTemplateAim, measureTemplate } from './lib/template.ts'
 
@@ -25,6 +26,7 @@ npm run bench:deploy -- [options]
   --tenants 1,50,200   how many databases; a table for each
   --concurrency 8      MIGRATE_CONCURRENCY, and how many psql processes at once in the last column
   --repeat 9           how often the times of one database are taken, for their median
+  --latency 0          how far away PostgreSQL is, in milliseconds there and back, for gateway and psql
   --psql /path/psql    the psql to use; without it the newest that is installed
   --no-psql            the gateway alone
   --no-tables          leaves tables/ out of the archive: psql does not compare them either
@@ -35,6 +37,7 @@ interface Options {
   tenants: number[]
   concurrency: number
   repeat: number
+  latency: number
   psql: string | undefined
   noPsql: boolean
   noTables: boolean
@@ -110,6 +113,7 @@ function readOptions(): Options | undefined {
         tenants: { type: 'string', default: '1,50,200' },
         concurrency: { type: 'string', default: '8' },
         repeat: { type: 'string', default: '9' },
+        latency: { type: 'string', default: '0' },
         psql: { type: 'string' },
         'no-psql': { type: 'boolean', default: false },
         'no-tables': { type: 'boolean', default: false },
@@ -124,6 +128,7 @@ function readOptions(): Options | undefined {
       tenants: values.tenants.split(',').map((text) => wholeNumber('--tenants', text)),
       concurrency: wholeNumber('--concurrency', values.concurrency),
       repeat: wholeNumber('--repeat', values.repeat),
+      latency: values.latency === '0' ? 0 : wholeNumber('--latency', values.latency),
       psql: values.psql,
       noPsql: values['no-psql'],
       noTables: values['no-tables'],
@@ -142,7 +147,7 @@ function wholeNumber(name: string, text: string): number {
 }
 
 async function run(options: Options, stopping: AbortController): Promise<void> {
-  const { tenants, concurrency, repeat } = options
+  const { tenants, concurrency, repeat, latency } = options
   const psql = options.noPsql ? undefined : await findPsql(options.psql)
   const clinic = await readClinic(!options.noTables)
   const archives: Archives = {
@@ -155,7 +160,7 @@ async function run(options: Options, stopping: AbortController): Promise<void> {
 
   const rounds: Round[] = []
   for (const count of tenants) {
-    const rows = await withRig(settings(concurrency), stopping, async (rig) => {
+    const rows = await withRig(settings(concurrency), latency, stopping, async (rig) => {
       const loop = psql && (await prepareLoop(rig, psql, clinic))
       await warmUp(rig, phases, archives, loop)
       return measureRound(rig, phases, archives, loop, count, concurrency)
@@ -164,7 +169,7 @@ async function run(options: Options, stopping: AbortController): Promise<void> {
     say(`\n${describeRound(rounds.at(-1)!, concurrency)}`)
   }
 
-  const single = await withRig(settings(concurrency), stopping, async (rig) => {
+  const single = await withRig(settings(concurrency), latency, stopping, async (rig) => {
     await warmUp(rig, phases, archives, undefined)
     return measureOne(rig, phases, archives.base, repeat)
   })
@@ -173,6 +178,18 @@ async function run(options: Options, stopping: AbortController): Promise<void> {
   say(`\n${describeTemplate(tenant)}`)
   const aims = [...describeAims(rounds), describePercentAim(single), describeTemplateAim(tenant)]
   say(`\nAims\n${aims.join('\n')}`)
+}
+
+/** PostgreSQL, so far away, and a gateway before it. */
+function withRig<T>(
+  env: Record<string, string>,
+  latency: number,
+  stopping: AbortController,
+  work: (rig: Rig) => Promise<T>,
+): Promise<T> {
+  return withPostgres(stopping, (rig) =>
+    withLatency(rig, latency, (near) => withGateway(near, env, work)),
+  )
 }
 
 function phasesOf({ base }: Clinic): Phase[] {
@@ -332,14 +349,15 @@ async function measureOne(
   }
 }
 
-function describeRun({ concurrency, noTables }: Options, psql: Psql | undefined): string {
+function describeRun({ concurrency, noTables, latency }: Options, psql: Psql | undefined): string {
   const where = `${availableParallelism()} cores, Node ${process.versions.node}`
   const tables = noTables ? 'without tables/' : 'with tables/, which it compares'
   const gateway = `The gateway (MIGRATE_CONCURRENCY=${concurrency}), ${tables}.
   /register: a request for each database, ${concurrency} at once
   /migrate: one request`
-  if (!psql) return `${where}, no psql.\n${gateway}`
-  return `${where}, ${psql.version} (${psql.program}).
+  const far = latency > 0 ? `, PostgreSQL ${latency} ms away` : ''
+  if (!psql) return `${where}${far}, no psql.\n${gateway}`
+  return `${where}${far}, ${psql.version} (${psql.program}).
 ${gateway}
 The loop, one database after the other, and ${concurrency} at once. Each in one transaction, without checks of
 function bodies, of lost data, and of tables.

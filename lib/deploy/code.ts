@@ -2,25 +2,14 @@ import type { SchemaArchive } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { missingNames, nameWarnings, readBodies } from './objects/body-names.ts'
+import { type After, prepareAfter } from './objects/after.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
-import type { Found } from './objects/find.ts'
-import { readNames } from './objects/names.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
-import { checkWithExtension, findChecker } from './objects/plpgsql-check.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
 import type { SetBefore } from './objects/set-before.ts'
 import { ownSettings } from './objects/settings.ts'
-import {
-  askedOfMade,
-  type CodeState,
-  hashOf,
-  type KnownFile,
-  keysOf,
-  leftoversOf,
-  readState,
-} from './objects/state.ts'
-import { type Checked, checkBodies, findAndCheck } from './objects/validate.ts'
+import { type CodeState, hashOf, type KnownFile, leftoversOf, readState } from './objects/state.ts'
+import { otherStatements } from './objects/taken-over.ts'
 import type { Statement } from './parser/statement.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
 
@@ -38,20 +27,38 @@ export interface CodeResult {
   othersDropped: string[]
 }
 
-/** The sections whose files are run again when they change. */
 /** The sections that a deploy replaces. */
 export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
 
-/** What a deploy knows before it turns to the code. */
 /** What a deploy of code says: what became of it, and of what it warns. */
 export type CodeDeployed = CodeResult & { warnings: string[] }
 
+/** What a deploy knows before it turns to the code. */
 export interface CodeHints {
   /** The catalogs may not be as the last deploy left them. */
   isCheckDue: boolean
   reset: ResetSession
+  /** The state, where it has been asked for already. */
+  state?: Promise<CodeState> | undefined
+  /** Sends what comes behind the code; what it gives is called where the code went well. */
+  sendBehind?: (() => () => void) | undefined
+  /** How what files have made was before the deploy ran anything; undefined: nothing else ran. */
+  versions?: ReadonlyMap<string, string> | undefined
   /** What people had put on objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
+}
+
+/** The files that a deploy of code looks at, and those of them that run whatever there is. */
+export interface CodePlan {
+  scripts: Map<string, Script>
+  known: Map<string, KnownFile>
+  toRun: Set<string>
+  /** The paths of files that the archive does not have any more. */
+  gone: string[]
+  /** Nothing has changed. */
+  isSame: boolean
+  /** Of other sections, where they may have taken something over. */
+  others: Statement[]
 }
 
 /**
@@ -66,34 +73,33 @@ export async function deployCode(
   sql: Sql,
   writer: LedgerWriter,
   database: string,
-  { files }: SchemaArchive,
+  archive: SchemaArchive,
   ledger: Ledger,
   ask: Ask,
-  { isCheckDue, reset, setBefore }: CodeHints,
+  { isCheckDue, reset, versions, setBefore, state: asked, sendBehind = () => () => {} }: CodeHints,
 ): Promise<CodeDeployed> {
-  const known = knownFiles(ledger)
-  const all = CODE_SECTIONS.flatMap((section) => files[section])
-  const changed = new Set(
-    all.filter((file) => known.get(file.path)?.checksum !== file.checksum).map(({ path }) => path),
-  )
-  const paths = new Set(all.map(({ path }) => path))
-  const gone = [...known.keys()].filter((path) => !paths.has(path))
-  const isSame = changed.size === 0 && gone.length === 0
-  if (isSame && !isCheckDue) return nothingDone(known)
+  const isAlike = isSameCode(archive, ledger)
+  if (isAlike && !isCheckDue) return nothingDone(knownFiles(ledger))
 
   try {
-    const scripts = await parseAll(files)
-    const toRun = new Set([...changed, ...takingColumns(scripts, isCheckDue)])
-    const state = await readState(sql, scripts, known, toRun, isCheckDue)
+    const { scripts, known, toRun, gone, isSame, others } = await planCode(
+      archive,
+      ledger,
+      isCheckDue,
+    )
+    const taken = { versions, statements: others }
+    const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
     state.setBefore = setBefore
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
-    if (state.run.size > 0 || gone.length > 0) await runCode(sql, database, state, reset, ask)
+    const prepare = () => prepareAfter(sql, state, isCheckDue, sendBehind)
+    const sent =
+      state.run.size > 0 || gone.length > 0
+        ? await runCode(sql, database, state, reset, ask, prepare)
+        : undefined
     const leftovers = leftoversOf(state)
-
-    const isThorough =
-      isCheckDue || leftovers.length > 0 || state.drop.size > 0 || addsOverload(state)
-    const after = await checkAfter(sql, state, isThorough)
+    const { isThorough, finish } = sent ?? (await prepare())()
+    const after = await finish()
     checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough)
     for (const path of gone) writer.forgetFile(...partsOf(path))
@@ -107,12 +113,58 @@ export async function deployCode(
   }
 }
 
+function changedIn({ files }: SchemaArchive, known: Map<string, KnownFile>) {
+  const all = CODE_SECTIONS.flatMap((section) => files[section])
+  const changed = new Set(
+    all.filter((file) => known.get(file.path)?.checksum !== file.checksum).map(({ path }) => path),
+  )
+  const paths = new Set(all.map(({ path }) => path))
+  const gone = [...known.keys()].filter((path) => !paths.has(path))
+  return { changed, gone, isSame: changed.size === 0 && gone.length === 0 }
+}
+
+function isSameCode(archive: SchemaArchive, ledger: Ledger): boolean {
+  return changedIn(archive, knownFiles(ledger)).isSame
+}
+
+/**
+ * Works out what a deploy of code has to do, as far as its files and the ledger tell.
+ * @throws {GatewayError} where a file has a statement that no deploy can run
+ */
+export async function planCode(
+  archive: SchemaArchive,
+  ledger: Ledger,
+  isCheckDue: boolean,
+): Promise<CodePlan> {
+  const known = knownFiles(ledger)
+  const { changed, gone, isSame } = changedIn(archive, known)
+  const scripts = await parseAll(archive.files)
+  const toRun = new Set([...changed, ...takingColumns(scripts, isCheckDue)])
+  const mayLeave = gone.length > 0 || [...changed].some((path) => known.has(path))
+  const others = mayLeave ? await otherStatements(archive, ledger) : []
+  return { scripts, known, toRun, gone, isSame, others }
+}
+
+/** Sends the questions for the state of which `deployCode` makes the next, checking all of it. */
+export function sendState(
+  sql: Sql,
+  { scripts, known, toRun, others }: CodePlan,
+  versions: CodeHints['versions'],
+): Promise<CodeState> {
+  const taken = { versions, statements: others }
+  const reading = readState(sql, scripts, known, toRun, true, taken)
+  // Whoever waits for it is told.
+  reading.catch(() => {})
+  return reading
+}
+
 /** All that files of code have made, as the ledger has it. */
 export function knownObjects(ledger: Ledger): KnownObject[] {
   return [...knownFiles(ledger).values()].flatMap(({ objects }) => objects)
 }
 
-function knownFiles(ledger: Ledger): Map<string, KnownFile> {
+/** What the ledger has of the sections of code, by path. */
+export function knownFiles(ledger: Ledger): Map<string, KnownFile> {
   return new Map(
     CODE_SECTIONS.flatMap((section) =>
       [...ledger.filesOf(section)].map(([name, { checksum, objects }]): [string, KnownFile] => [
@@ -147,55 +199,6 @@ function addDescriptions({ scripts, run }: CodeState): void {
     const isDescription = statements.every((statement) => statement.isDescription)
     if (statements.length > 0 && isDescription) run.add(path)
   }
-}
-
-/** Calls that stand in unchanged files may mean another function now. */
-function addsOverload({ scripts, run, keys, found }: CodeState): boolean {
-  const names = new Set([...found.byKey.values()].map(({ name }) => name))
-  return [...run].some((path) =>
-    scripts.get(path)!.statements.some((statement) => {
-      const { made } = statement
-      const isNew = made && !found.byKey.has(keys.get(statement)!)
-      return isNew && classOf(made.kind) === 'routine' && names.has(made.name)
-    }),
-  )
-}
-
-/** What there is once all has run. */
-interface After {
-  found: Found
-  /** What statements make: by now all types have their oids. */
-  keys: Map<Statement, string>
-}
-
-/** Looks at what there is now, and checks the bodies of what may have changed. */
-async function checkAfter(sql: Sql, state: CodeState, isThorough: boolean): Promise<After> {
-  const toLookAt = [...state.scripts].filter(([path]) => isThorough || state.run.has(path))
-  const statements = toLookAt.flatMap(([, script]) => script.statements)
-  const asked = statements.flatMap(({ made }) => (made ? [askedOfMade(made)] : []))
-  const bodies = await readBodies(toLookAt.map(([, script]) => script))
-  const [names, missing, checker, { found, isInOrder }] = await Promise.all([
-    readNames(
-      sql,
-      statements.flatMap(({ made }) => made ?? []),
-    ),
-    missingNames(sql, bodies),
-    findChecker(sql),
-    findAndCheck(sql, asked, asked),
-  ])
-  const keys = keysOf(statements, names)
-  const functions = toLookAt.flatMap(([, script]) =>
-    script.statements.flatMap((statement): Checked[] => {
-      const object = found.byKey.get(keys.get(statement) ?? '')
-      return object ? [{ script, statement, object }] : []
-    }),
-  )
-  if (!isInOrder) await checkBodies(sql, functions)
-  const findings =
-    checker === undefined ? undefined : await checkWithExtension(sql, checker, functions)
-  const named = nameWarnings(missing, findings?.checked ?? new Set())
-  state.warnings.push(...(findings?.warnings ?? []), ...named)
-  return { found, keys }
 }
 
 /** An object of a file that has run. */

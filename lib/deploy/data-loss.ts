@@ -4,10 +4,16 @@ import type { TableChange } from './changes.ts'
 import { hasDirectives } from './directives.ts'
 import { type Loss, MAX_COUNTED } from './loss/rows.ts'
 
+/** Where a statement stands. */
+export interface Place {
+  file: SchemaFile
+  line: number
+}
+
 /** A statement that would lose rows and may not, or the catalogs' word that something is gone. */
 export interface Refusal {
   /** Null where no statement is known to have done it. */
-  place: { file: SchemaFile; line: number } | null
+  place: Place | null
   losses: Loss[]
   /** The text of the statement did not tell: it has run. */
   isHidden: boolean
@@ -16,8 +22,8 @@ export interface Refusal {
 const ALLOW = 'send allow=data_loss (force=true allows everything)'
 
 const HIDDEN =
-  'Dynamic SQL (DO, EXECUTE, a function that is called) or a CASCADE did it: what stands in the ' +
-  'text of no statement is found behind it, and rolled back'
+  'Dynamic SQL (DO, EXECUTE, a function that is called), a trigger, a rule or a CASCADE did it: what ' +
+  'stands in the text of no statement is found behind it, and rolled back'
 
 const WRITE_OUT = 'Write the statement out, so that it passes where there are no rows; or '
 
@@ -45,6 +51,22 @@ export function dataLossError(
       ...(isHidden && { cause: HIDDEN }),
       hint: hint[0]!.toUpperCase() + hint.slice(1),
       ...more,
+    },
+  )
+}
+
+/** The answer to what commits by itself, and may take away anything. */
+export function untoldError(database: string, { file, line }: Place): GatewayError {
+  return new GatewayError(
+    'data_loss',
+    `${file.path}, line ${line}: it commits by itself, so nothing of it can be undone, and it runs ` +
+      'a text that it puts together, so what it takes away is not known before',
+    {
+      database,
+      file: file.path,
+      line,
+      losses: [],
+      hint: 'Where it may lose data, let the file say so before its first statement: -- gateway: allow-data-loss',
     },
   )
 }

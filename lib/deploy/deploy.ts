@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
-import { deployCode, knownObjects } from './code.ts'
+import { CODE_SECTIONS, deployCode, knownFiles, knownObjects, planCode, sendState } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
@@ -17,6 +17,8 @@ import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
 import { collectWarnings } from './notices.ts'
+import type { CodeState } from './objects/state.ts'
+import { readVersions } from './objects/taken-over.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
 import { runsOnlyCode } from './only-code.ts'
@@ -44,6 +46,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     session: { lockTimeoutMs: 0, checksClient: false },
     begun: undefined,
     done: [],
+    versions: undefined,
     lacking: [],
     way: new WayForMigrations(),
     result: undefined,
@@ -95,6 +98,8 @@ interface Attempt {
   begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** How what files of code have made was before the first try. */
+  versions: Promise<Map<string, string>> | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
   way: WayForMigrations
@@ -142,6 +147,8 @@ async function deployOnce(
   const pending = found.files
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
+  // By somebody else, or by a deploy that has not come to its end.
+  const isTouched = ledger.catalogDigest !== ledger.currentDigest || ledger.committedSince.size > 0
   const isTablesDue =
     files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
   const allows = (what: Allowance) => isNew || flags.allow.has(what)
@@ -155,13 +162,13 @@ async function deployOnce(
   const changesNoTable =
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
   const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
-  const watch = await TableWatch.start(
-    sql,
-    database,
-    watching,
-    flags.allow.has('data_loss'),
-    flags.dryRun,
-  )
+  const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
+  if (watching === 'closely' && !attempt.versions) {
+    const sources = CODE_SECTIONS.flatMap((section) => files[section])
+    attempt.versions = readVersions(sql, sources, knownFiles(ledger))
+    // Whoever waits for it is told.
+    attempt.versions.catch(() => {})
+  }
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
@@ -195,6 +202,10 @@ async function deployOnce(
 
   const { needs } = migrations
   let print: Promise<string> | undefined
+  // Where it fails, it fails again when it is the code's turn.
+  const codePlan =
+    pending.length > 0 && (await planCode(archive, ledger, true).catch(() => undefined))
+  let codeState: Promise<CodeState> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
   if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(ledger))
@@ -209,8 +220,10 @@ async function deployOnce(
       needs,
       isDryRun: flags.dryRun,
       sendLast: async () => {
-        if (isTablesDue && migrations.types.after.length === 0) print = fingerprint(sql, watch)
-        return print
+        if (migrations.types.after.length > 0) return
+        if (isTablesDue) print = fingerprint(sql, watch)
+        if (codePlan) codeState = sendState(sql, codePlan, await attempt.versions)
+        await Promise.all([print, codeState])
       },
       onCommitted: () => {
         attempt.done = [...result.migrationsApplied]
@@ -239,7 +252,9 @@ async function deployOnce(
     )
     if (later.newValues.length > 0) {
       await watch.settle()
+      await watch.retire()
       await answers([writer.send(), send(sql.unsafe('commit'))])
+      watch.committed()
       await addValues(sql, later.newValues, false)
       await sql.unsafe('begin')
     }
@@ -249,10 +264,12 @@ async function deployOnce(
   if (isTablesDue) {
     const tables = await deployTablesOnce(sql, database, files.tables, tablesChecksum, watch, print)
     result.tablesCreated = [...needs.tables, ...tables.created]
+    if (tables.created.length > 0) codeState = undefined
     result.differences = tables.differences
     result.warnings.push(...tables.warnings)
   }
 
+  const isSeeded = files.seeders.every(({ name }) => ledger.seeders.has(name))
   const { warnings, ...code } = await deployCode(
     sql,
     writer,
@@ -261,8 +278,11 @@ async function deployOnce(
     ledger,
     watch.ask,
     {
-      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      isCheckDue: isTouched || mayHaveChanged(result),
       reset,
+      state: codeState,
+      sendBehind: isSeeded ? watch.sendLast : undefined,
+      versions: await attempt.versions,
       setBefore: attempt.way.setBefore,
     },
   )

@@ -18,15 +18,26 @@ export interface EnumPlan {
   passedOver: Set<Statement>
   /** Migrations behind which the deploy has to commit. */
   commitAfter: Set<SchemaFile>
+  /** To be committed right before a migration: one before it may make or rename the type. */
+  before: Map<SchemaFile, Script>
 }
 
-/** Works out where the new values of pending migrations are committed. */
+/** A plan of no values. */
+export function noEnumPlan(): EnumPlan {
+  return { ahead: [], passedOver: new Set(), commitAfter: new Set(), before: new Map() }
+}
+
+/**
+ * Works out where the new values of pending migrations are committed. A dry run cannot commit them:
+ * it adds them in their place, where PostgreSQL says which use it does not allow.
+ */
 export async function planEnumValues(
   sql: Sql,
   scripts: Script[],
   isInTransaction: (script: Script) => boolean,
+  isDryRun: boolean,
 ): Promise<EnumPlan> {
-  const plan: EnumPlan = { ahead: [], passedOver: new Set(), commitAfter: new Set() }
+  const plan = noEnumPlan()
   const added = scripts
     .filter(isInTransaction)
     .flatMap(({ file, statements }) =>
@@ -40,12 +51,19 @@ export async function planEnumValues(
   for (const { file, statement } of added) {
     const { type, label } = statement.facts.enumChange!
     const known = labels.get(type)
-    if (known === undefined || isTouchedBefore(scripts, statement)) {
+    const own = scripts.filter((script) => script.file === file)
+    if (isTouchedBefore(own, statement)) {
       plan.commitAfter.add(file)
       continue
     }
-    plan.passedOver.add(statement)
-    if (!known.has(label)) plan.ahead.push({ file, statements: [statement] })
+    if (known === undefined || isTouchedBefore(scripts, statement)) {
+      if (isDryRun) continue
+      const others = plan.before.get(file)?.statements ?? []
+      plan.before.set(file, { file, statements: [...others, statement] })
+      continue
+    }
+    if (known.has(label) || !isDryRun) plan.passedOver.add(statement)
+    if (!known.has(label) && !isDryRun) plan.ahead.push({ file, statements: [statement] })
     known.add(label)
   }
   return plan
@@ -55,12 +73,39 @@ export async function planEnumValues(
  * Adds the values, each in a transaction of its own; none may be open.
  * @throws {GatewayError} migration_failed
  */
-export async function addAhead(sql: Sql, database: string, { ahead }: EnumPlan): Promise<void> {
+export async function addAhead(
+  sql: Sql,
+  database: string,
+  { ahead }: Pick<EnumPlan, 'ahead'>,
+): Promise<void> {
   try {
     await answers(ahead.flatMap((script) => sendScript(sql, script)))
   } catch (error) {
     throw fileFailure('migration_failed', 'Migration', database, error)
   }
+}
+
+/**
+ * Adds the values that a migration needs by its beginning, as far as their types are there by then;
+ * no transaction may be open. They are passed over in their place.
+ * @throws {GatewayError} migration_failed
+ */
+export async function addBefore(
+  sql: Sql,
+  database: string,
+  plan: EnumPlan,
+  file: SchemaFile,
+): Promise<void> {
+  const statements = plan.before.get(file)?.statements ?? []
+  const types = statements.map(({ facts }) => facts.enumChange!.type)
+  const labels = await readLabels(sql, types)
+  const added = statements.filter(({ facts }) => labels.has(facts.enumChange!.type))
+  const missing = added.filter(({ facts }) => {
+    const { type, label } = facts.enumChange!
+    return !labels.get(type)!.has(label)
+  })
+  await addAhead(sql, database, { ahead: missing.map((one) => ({ file, statements: [one] })) })
+  for (const statement of added) plan.passedOver.add(statement)
 }
 
 function isAddition({ facts }: Statement): boolean {

@@ -5,14 +5,15 @@ import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres } from '../postgres/errors.ts'
 import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
+import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { setRole } from '../tenancy/catalog-table.ts'
 import { markCatalog } from './catalog-mark.ts'
 import { closeLedger } from './close-ledger.ts'
 import { createLedger } from './ledger-tables.ts'
 import { CARRY_OVER_ORIGINAL } from './original-ledger.ts'
-import { renewLedger } from './renew-ledger.ts'
-import { checkMayTake, takeDatabase } from './take-database.ts'
+import { type Old, readOld, renewLedger } from './renew-ledger.ts'
+import { checkMayTake, type Owned, readOwner, takeDatabase } from './take-database.ts'
 
 /** A deploy waits for it, and is not repeated so easily. */
 const WAIT_MS = 60_000
@@ -35,13 +36,14 @@ export async function asGateway<T>(
 ): Promise<T> {
   const connection = await pools.keep(database, WAIT_MS)
   try {
-    await connection.sql.unsafe(`
+    const setting = connection.sql.unsafe(`
       set role none;
       set search_path = pg_catalog, pg_temp;
       set default_transaction_read_only = off;
       set lock_timeout = ${Math.min(config.lockTimeoutMs, MAX_LOCK_WAIT_MS)};
     `)
-    return await work(connection.sql)
+    const [, result] = await Promise.all([send(setting), work(connection.sql)])
+    return result
   } catch (error) {
     throw fromPostgres(error, database)
   } finally {
@@ -69,21 +71,25 @@ export async function handOver(
   const role = await gateway.roles.ensure(admin, owner.platform)
   if (role !== null) await checkMayTake(admin, database, role)
   await asGateway(gateway, database, async (sql) => {
-    await begin(sql, database, gateway.config.deployTimeoutMs)
+    const { owned, old } = await begin(sql, database, gateway.config.deployTimeoutMs)
     const make = () => createLedger(sql, gateway.secret.ledgerKeyOf(database), role)
+    // What needs no answer is sent behind what does.
+    const sent: Sent[] = []
     if (role === null) {
-      await make()
+      sent.push(make())
     } else {
-      const { previous, mark } = await takeDatabase(sql, database, role)
-      await takePublic(sql, role)
-      if (previous !== role) await renewLedger(sql, database, 'all', make)
+      const { previous, mark } = owned
+      await takeDatabase(sql, database, role, owned)
+      sent.push(takePublic(sql, role))
+      if (previous !== role) sent.push(renewLedger(sql, database, 'all', old, make))
       // A handover by a gateway of before has left what was planted.
-      else if (mark === null) await renewLedger(sql, database, 'functions', make)
-      else await make()
-      await closeLedger(sql, role)
-      await giveAway(sql, database, role, previous)
+      else if (mark === null) sent.push(renewLedger(sql, database, 'functions', old, make))
+      else sent.push(make())
+      if (old.hasSchema || old.tables.length > 0) await answers(sent.splice(0))
+      sent.push(closeLedger(sql, role), giveAway(sql, database, role, previous))
     }
-    await sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}`)
+    sent.push(send(sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}`)))
+    await answers(sent)
     await also(sql)
     await sql.unsafe('commit')
   })
@@ -92,25 +98,39 @@ export async function handOver(
   return role
 }
 
-/** Nobody deploys to the database until the connection is closed: its ledger is about to be another. */
-async function begin(sql: Sql, database: string, limitMs: number): Promise<void> {
+/**
+ * Begins a transaction, and reads what there is. Nobody deploys to the database until the connection is
+ * closed: its ledger is about to be another.
+ */
+async function begin(
+  sql: Sql,
+  database: string,
+  limitMs: number,
+): Promise<{ owned: Owned; old: Old }> {
   const giveUpAt = performance.now() + limitMs
   for (;;) {
-    const [row] = await sql.unsafe<{ locked: boolean }[]>(
-      `select pg_try_advisory_lock(hashtext('_db_gateway_deploy')) as locked`,
-    )
-    if (row!.locked) break
+    const [[row], , owned, old] = await Promise.all([
+      send(
+        sql.unsafe<[{ locked: boolean }]>(
+          `select pg_try_advisory_lock(hashtext('_db_gateway_deploy')) as locked`,
+        ),
+      ),
+      send(sql.unsafe('begin')),
+      readOwner(sql),
+      readOld(sql),
+    ])
+    if (row.locked) return { owned, old }
+    await sql.unsafe('rollback')
     if (performance.now() > giveUpAt) {
       throw new GatewayError('query_timeout', `A deploy to ${database} has not ended`, { database })
     }
     await sleep(DEPLOY_POLL_MS)
   }
-  await sql.unsafe('begin')
 }
 
 /** Who owns a schema may drop all that is in it, and the ledger is in `public`. */
 async function takePublic(sql: Sql, role: string): Promise<void> {
-  await sql.unsafe(`
+  const query = sql.unsafe(`
     do $do$ begin
       if to_regnamespace('public') is null then
         create schema public;
@@ -120,32 +140,36 @@ async function takePublic(sql: Sql, role: string): Promise<void> {
     end $do$;
     grant usage, create on schema public to ${quoteIdentifier(role)} with grant option
   `)
+  await send(query)
 }
 
 /** The database, and what the gateway's role, or who owned it before, has made in it. */
 async function giveAway(sql: Sql, database: string, role: string, previous: string): Promise<void> {
   const [name, db] = [quoteIdentifier(role), quoteIdentifier(database)]
-  const objects = await readObjectsOf(sql, previous === role ? null : previous)
-  const statements = [
-    // First: who gets a schema must be allowed to create one.
-    `alter database ${db} owner to ${name}`,
-    `revoke all on database ${db} from public`,
-    ...objects.map(({ type, identity }) => `alter ${type} ${identity} owner to ${name}`),
-  ]
-  await sql.unsafe(statements.join(';'))
+  // First: who gets a schema must be allowed to create one.
+  const query = sql.unsafe(`
+    alter database ${db} owner to ${name};
+    revoke all on database ${db} from public;
+    do $give$
+    declare
+      one record;
+    begin
+      for one in ${objectsOf(previous === role ? null : previous)} loop
+        execute format('alter %s %s owner to %s', one.type, one.identity, ${quoteLiteral(name)});
+      end loop;
+    end $give$
+  `)
+  await send(query)
 }
 
 /**
- * Everything that has an owner by itself, and the gateway's role or this one for it: not the columns' sequences, row types and
- * arrays, which go with what they belong to, nor what is an extension's. (`reassign owned` would
- * give away the gateway's other databases too.) Schemas come first: who gets what is in one has to
- * have it.
+ * SQL for everything that has an owner by itself, and the gateway's role or this one for it: not the
+ * columns' sequences, row types and arrays, which go with what they belong to, nor what is an
+ * extension's. (`reassign owned` would give away the gateway's other databases too.) Schemas come
+ * first: who gets what is in one has to have it.
  */
-async function readObjectsOf(
-  sql: Sql,
-  other: string | null,
-): Promise<{ type: string; identity: string }[]> {
-  return sql.unsafe(`
+function objectsOf(other: string | null): string {
+  return `
     with owned (classid, objid, owner, namespace) as (
       select 'pg_namespace'::regclass, oid, nspowner, oid from pg_namespace
       union all
@@ -206,5 +230,5 @@ async function readObjectsOf(
         where d.classid = owned.classid and d.objid = owned.objid and d.deptype = 'e'
       )
     order by classid <> 'pg_namespace'::regclass
-  `)
+  `
 }

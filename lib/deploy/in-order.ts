@@ -23,9 +23,15 @@ export function orderOf({ roles, server, catalogId }: Gateway): Order {
  * nothing is open to PUBLIC; its catalog is this one. Where it is not, it was restored, or the platform
  * has let others in. As the platform's role; three rows are read, by index.
  */
-export async function isInOrder(sql: Sql, { hasRoles, catalogId }: Order): Promise<boolean> {
-  if (!hasRoles) return true
-  const [row] = await sql.unsafe<{ is_in_order: boolean }[]>(`
+export async function isInOrder(sql: Sql, order: Order): Promise<boolean> {
+  const [row] = await sql.unsafe<{ is_in_order: boolean }[]>(inOrderSql(order))
+  return row?.is_in_order ?? false
+}
+
+/** SQL for the answer to `isInOrder`. */
+export function inOrderSql({ hasRoles, catalogId }: Order): string {
+  if (!hasRoles) return 'select true as is_in_order'
+  return `
     select
       exists (
         select from pg_catalog.pg_database d
@@ -46,8 +52,7 @@ export async function isInOrder(sql: Sql, { hasRoles, catalogId }: Order): Promi
           )
         from pg_catalog.pg_namespace n where n.nspname in ('public', '_db_gateway')
       ) as is_in_order
-  `)
-  return row?.is_in_order ?? false
+  `
 }
 
 /**

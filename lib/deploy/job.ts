@@ -22,6 +22,9 @@ export interface Job {
   origin: DeployOrigin
   /** Has PostgreSQL's notices told to `heard` from now on. */
   listen?: (heard: (notice: Notice) => void) => void
-  /** Called in its transaction, before it commits another type of a column: see retire-sessions.ts. */
-  retire: () => Promise<void>
+  /**
+   * Called in its transaction, right before it commits another type of a column: see retire-sessions.ts.
+   * What it returns is called right behind the commit.
+   */
+  retire: () => Promise<() => void>
 }

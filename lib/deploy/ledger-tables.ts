@@ -1,6 +1,8 @@
 import { GatewayError } from '../errors.ts'
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { isPostgresError } from '../postgres/errors.ts'
+import { send } from '../postgres/pipeline.ts'
 import { LEDGER_FUNCTIONS } from './ledger-functions.ts'
 import { digestOf } from './ledger-key.ts'
 
@@ -96,49 +98,69 @@ const CARRY_OVER = `
     from public._db_gateway_files where section = 'seeders';
 `
 
+/** The SQLSTATE with which CHECK_OWNERS says that something is not the gateway's; of no other meaning. */
+const NOT_OURS = 'DG001'
+
+/** Before anything of it runs, and after: the platform may be making something at this moment. */
+const CHECK_OWNERS = `
+  do $check$
+  declare
+    foreign_name text := (
+      select oid::regclass::text
+      from pg_class
+      where (relname like '\\_db\\_gateway\\_%' and relnamespace = 'public'::regnamespace
+          or relnamespace = '_db_gateway'::regnamespace)
+        and pg_get_userbyid(relowner) <> current_user
+      union all
+      select '_db_gateway' from pg_namespace
+      where nspname = '_db_gateway' and pg_get_userbyid(nspowner) <> current_user
+      limit 1
+    );
+  begin
+    if foreign_name is not null then
+      raise exception using errcode = '${NOT_OURS}', message = foreign_name;
+    end if;
+  end $check$;
+`
+
 /**
  * Creates the ledger, or what is missing of it, as the gateway's role. From now on it takes the keys
- * that are derived from this one, and `role` may read it.
+ * that are derived from this one, and `role` may read it. One query; two more where it has another key.
  * @throws {GatewayError} name_conflict where somebody else has made something that goes by the
  *   ledger's names
  */
 export async function createLedger(sql: Sql, key: string, role: string | null): Promise<void> {
-  await sql.unsafe('create schema if not exists _db_gateway')
-  await checkOwners(sql)
-  await sql.unsafe(TABLES)
-  await sql.unsafe(CARRY_OVER)
-  await sql.unsafe(LEDGER_FUNCTIONS)
-  await checkOwners(sql)
-  await setKey(sql, key)
-  if (role !== null) await sql.unsafe(grants(quoteIdentifier(role)))
-}
-
-/** Before anything of it runs, and after: the platform may be making something at this moment. */
-async function checkOwners(sql: Sql): Promise<void> {
-  const [foreign] = await sql<{ name: string }[]>`
-    select oid::regclass::text as name
-    from pg_class
-    where (relname like '\\_db\\_gateway\\_%' and relnamespace = 'public'::regnamespace
-        or relnamespace = '_db_gateway'::regnamespace)
-      and pg_get_userbyid(relowner) <> current_user
-    union all
-    select '_db_gateway' from pg_namespace
-    where nspname = '_db_gateway' and pg_get_userbyid(nspowner) <> current_user
-  `
-  if (foreign) throw notOurs(foreign.name)
+  try {
+    const results: unknown = await send(
+      sql.unsafe(`
+        create schema if not exists _db_gateway;
+        ${CHECK_OWNERS} ${TABLES} ${CARRY_OVER} ${LEDGER_FUNCTIONS} ${CHECK_OWNERS}
+        insert into _db_gateway.key (number, digest)
+        values (0, decode('${digestOf(key, 0)}', 'hex'))
+        on conflict (is_only) do nothing;
+        ${role === null ? '' : grants(quoteIdentifier(role))}
+        select number::text, encode(digest, 'hex') as digest from _db_gateway.key
+      `),
+    )
+    const [row] = (results as { number: string; digest: string }[][]).at(-1)!
+    await setKey(sql, key, row!)
+  } catch (error) {
+    const isForeign = isPostgresError(error) && error.code === NOT_OURS
+    throw isForeign ? notOurs(error.message) : error
+  }
 }
 
 /** A key that the ledger takes already stays. */
-async function setKey(sql: Sql, key: string): Promise<void> {
-  const [row] = await sql<{ number: string; digest: string }[]>`
-    select number::text, encode(digest, 'hex') as digest from _db_gateway.key
-  `
-  const number = Number(row?.number ?? -1)
-  if (row && row.digest === digestOf(key, number)) return
+async function setKey(
+  sql: Sql,
+  key: string,
+  row: { number: string; digest: string },
+): Promise<void> {
+  const number = Number(row.number)
+  if (row.digest === digestOf(key, number)) return
   await sql`
-    insert into _db_gateway.key (number, digest)
-    values (${number + 1}, decode(${digestOf(key, number + 1)}, 'hex'))
-    on conflict (is_only) do update set number = excluded.number, digest = excluded.digest
+    update _db_gateway.key
+    set number = ${number + 1}, digest = decode(${digestOf(key, number + 1)}, 'hex')
   `
 }
 

@@ -36,6 +36,8 @@ export interface Ledger {
   tablesChecksum: string | null
   /** Of what the catalogs had of the archive's objects after that deploy. */
   catalogDigest: string | null
+  /** Migrations or files that a deploy has committed since then, which did not come to its end. */
+  committedSince: Set<string>
   /** Nothing of that archive but functions, views and triggers was deployed then. */
   isOnlyCode: boolean
   /** What the catalogs have of them now. */
@@ -77,6 +79,7 @@ interface LedgerRow {
   tables_checksum: string | null
   catalog_digest: string | null
   only_code: boolean | null
+  committed_since: string[]
   current_digest: string
   number: string
   migrations: [string, LedgerMigration][]
@@ -100,6 +103,7 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
     archiveChecksum: row.archive_checksum,
     tablesChecksum: row.tables_checksum,
     catalogDigest: row.catalog_digest,
+    committedSince: new Set(row.committed_since),
     isOnlyCode: row.only_code ?? false,
     currentDigest: row.current_digest,
     keyNumber: Number(row.number),
@@ -132,10 +136,17 @@ const READ = `
       )), '[]') from public._db_gateway_migrations) as migrations,
     (select coalesce(json_agg(json_build_array(
         section, name, json_build_object('checksum', checksum, 'objects', objects)
-      )), '[]') from public._db_gateway_files) as files
+      )), '[]') from public._db_gateway_files) as files,
+    (select coalesce(json_agg(path), '[]') from (
+        select 'migrations/' || migration_file as path from public._db_gateway_migrations
+        where applied_at > last.deployed_at
+        union all
+        select section || '/' || name from public._db_gateway_files
+        where deployed_at > last.deployed_at
+      ) as since) as committed_since
   from (values (1)) as always
   left join (
-    select archive_checksum, tables_checksum, catalog_digest, only_code
+    select archive_checksum, tables_checksum, catalog_digest, only_code, deployed_at
     from public._db_gateway_deployments
     where status = 'completed'
     order by id desc
@@ -153,24 +164,21 @@ export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
   return ledger.archiveChecksum === archiveChecksum && isAsLeft
 }
 
-/**
- * How many functions are in place, where the archive with this checksum was the last one deployed
- * and what it made is as it was then; undefined where not. One round trip, since it has no
- * parameters to describe; no lock.
- */
-export async function findInPlace(sql: Sql, archiveChecksum: string): Promise<number | undefined> {
-  const [last] = await sql.unsafe<
-    { archive_checksum: string; functions_deployed: number; is_as_left: boolean }[]
-  >(`
-    select archive_checksum, functions_deployed,
-      catalog_digest is null or catalog_digest = ${CATALOG_DIGEST} as is_as_left
-    from public._db_gateway_deployments
-    where status = 'completed'
-    order by id desc
-    limit 1
-  `)
-  const isThere = last?.archive_checksum === archiveChecksum && last.is_as_left
-  return isThere ? last.functions_deployed : undefined
+/** What the last deploy left, and whether what it made is as it was then. No lock. */
+export const LAST_DEPLOY = `
+  select archive_checksum, functions_deployed,
+    catalog_digest is null or catalog_digest = ${CATALOG_DIGEST} as is_as_left
+  from public._db_gateway_deployments
+  where status = 'completed'
+  order by id desc
+  limit 1
+`
+
+/** A row of LAST_DEPLOY. */
+export interface LastDeploy {
+  archive_checksum: string
+  functions_deployed: number
+  is_as_left: boolean
 }
 
 /** How many functions the files made. */

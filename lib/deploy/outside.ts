@@ -4,11 +4,13 @@ import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, isPostgresError } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { asStatementError, fileFailure } from './failure.ts'
+import { asStatementError, fileFailure, StatementError } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
+import { type Behind, readBehind } from './loss/routines.ts'
 import type { Statement } from './parser/statement.ts'
-import { type Ask, parseScripts, type Script, sendScript } from './run-file.ts'
+import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { type DeploySession, resetFor } from './session.ts'
+import type { TableWatch } from './table-watch.ts'
 import type { TimeLimit } from './time-limit.ts'
 import { patiently } from './tries.ts'
 
@@ -19,6 +21,20 @@ export interface Patience {
   limit: TimeLimit
 }
 
+/** What a migration outside of any transaction uses of a TableWatch. */
+export type Watch = Pick<
+  TableWatch,
+  | 'ask'
+  | 'askBefore'
+  | 'committed'
+  | 'lookAndRetire'
+  | 'mayLose'
+  | 'retire'
+  | 'retires'
+  | 'served'
+  | 'settle'
+>
+
 /**
  * Reads a migration that is to run outside of any transaction, and asks about all its statements,
  * so that one that is refused, or has a slip in its text, has not begun.
@@ -28,13 +44,14 @@ export async function prepareOutside(
   sql: Sql,
   database: string,
   file: SchemaFile,
-  ask: Ask,
+  { ask }: Pick<Watch, 'ask'>,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   try {
     for (const statement of script!.statements) {
       if (statement.facts.kind === '') await checkSyntax(sql, file, statement)
-      await ask(file, statement)
+      // What runs behind it may need what the statements before it make.
+      await ask(file, { ...statement, hidden: undefined })
     }
   } catch (error) {
     throw fileFailure('migration_failed', 'Migration', database, error)
@@ -72,13 +89,13 @@ export async function runOutside(
   writer: LedgerWriter,
   database: string,
   file: SchemaFile,
-  ask: Ask,
+  watch: Watch,
   patience: Patience,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   const progress = { done: 0 }
   try {
-    await runOneByOne(sql, script!, ask, patience, progress)
+    await runOneByOne(sql, script!, watch, patience, progress)
     await sql.unsafe(resetFor(patience.session))
   } catch (error) {
     const hasBegun = progress.done > 0 || endsConnection(error)
@@ -95,32 +112,104 @@ export async function runOutside(
   await writer.send()
 }
 
+/** Of a statement that has to run outside of any transaction, or that ends its own. */
+const NEEDS_NO_TRANSACTION = new Set(['25001', '2D000'])
+
 /**
- * A statement that may lose data has a transaction of its own, so that nothing is written between
- * the question and the statement; DETACH PARTITION CONCURRENTLY alone cannot have one.
+ * Each statement has a transaction of its own, where PostgreSQL lets it: nothing is written between
+ * the question whether it loses data and the statement, what it turns out to lose is rolled back, and
+ * no call runs when it commits another type of a column. What PostgreSQL lets run outside alone has its
+ * calls ended once it is through. What commits by itself runs once, whatever lock it does not get: its
+ * first part would run again.
  */
 async function runOneByOne(
   sql: Sql,
   { file, statements }: Script,
-  ask: Ask,
+  watch: Watch,
   { session, lockTimeoutMs, limit }: Patience,
   progress: { done: number },
 ): Promise<void> {
+  const mayLose = watch.mayLose(file)
   for (const statement of statements) {
     const run = () => runOne(sql, session, { file, statements: [statement] })
-    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
     const undo = () => sql.unsafe('rollback')
-    await patiently(lockTimeoutMs, limit, undo, async () => {
-      if (statement.risks.length === 0) return run()
+    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
+    const hold = async (work: () => Promise<void>, isAllowed = mayLose) => {
       await sql.unsafe('begin')
-      const check = await ask(file, statement)
-      if (!isSeparate) await run()
-      await check?.()
+      watch.committed()
+      await work()
+      if (isAllowed) await watch.lookAndRetire()
+      else {
+        await watch.settle()
+        await watch.retire()
+      }
       await sql.unsafe('commit')
-      if (isSeparate) await run()
+      watch.served()
+    }
+    const behind = statement.hidden && (await readBehind(sql, statement.hidden))
+    if (behind?.commits) {
+      if (!mayLose) await askBefore(sql, file, statement, watch, behind)
+      await sql.unsafe(`set lock_timeout = ${lockTimeoutMs}`)
+      await run()
+      await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
+      await hold(async () => {}, true)
+      progress.done++
+      continue
+    }
+    await patiently(lockTimeoutMs, limit, undo, async () => {
+      const isAsked = statement.risks.length > 0 || (statement.hidden !== undefined && !mayLose)
+      if (isAsked) {
+        await hold(async () => {
+          const check = await watch.ask(file, statement)
+          if (!isSeparate) await run()
+          await check?.()
+        }, isSeparate || mayLose)
+        if (isSeparate) await run()
+      } else if (!watch.retires || statement.isCode || statement.facts.isConcurrent) {
+        await run()
+      } else {
+        const work = async () => {
+          await watch.ask(file, statement)
+          await run()
+        }
+        if (await runHeld(hold, work, undo)) return
+        await run()
+        await hold(async () => {}, true)
+      }
     })
     progress.done++
   }
+}
+
+/** @returns false where PostgreSQL does not let it run in a transaction: nothing is left of it then */
+async function runHeld(
+  hold: (work: () => Promise<void>) => Promise<void>,
+  run: () => Promise<void>,
+  undo: () => Promise<unknown>,
+): Promise<boolean> {
+  try {
+    await hold(run)
+    return true
+  } catch (error) {
+    const isLet = !(error instanceof StatementError) || !NEEDS_NO_TRANSACTION.has(error.error.code)
+    if (isLet) throw error
+    await undo()
+    return false
+  }
+}
+
+/** Asks about what commits by itself: nothing of it can be undone. */
+async function askBefore(
+  sql: Sql,
+  file: SchemaFile,
+  statement: Statement,
+  watch: Watch,
+  behind: Behind,
+): Promise<void> {
+  await sql.unsafe('begin')
+  watch.committed()
+  await watch.askBefore(file, statement, behind)
+  await sql.unsafe('rollback')
 }
 
 /**

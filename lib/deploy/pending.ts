@@ -2,7 +2,7 @@ import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
-import type { EnumPlan } from './enum-values.ts'
+import { addBefore, type EnumPlan } from './enum-values.ts'
 import { fileFailure } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import type { Needs } from './needs.ts'
@@ -50,6 +50,7 @@ export async function runPending(
   for (const group of groupBySession(run, scripts)) {
     const files = group.map(({ file }) => file)
     const [first] = files
+    if (run.enums.before.has(first!)) await commitBefore(run, first!)
     if (run.needs.isNeededBy(first!)) await run.needs.provideFor(files)
     if (readDirectives(first!).noTransaction) {
       if (!(await runFirstOutside(run, first!, result))) continue
@@ -63,6 +64,18 @@ export async function runPending(
   }
 }
 
+/** Commits what has run, so that values of enums are there when the migration begins. */
+async function commitBefore(run: PendingRun, file: SchemaFile): Promise<void> {
+  const { sql, writer, watch, database, enums } = run
+  await watch.settle()
+  await watch.retire()
+  await answers([writer.send(), send(sql.unsafe('commit'))])
+  run.onCommitted()
+  await addBefore(sql, database, enums, file)
+  await sql.unsafe('begin')
+  watch.committed()
+}
+
 function isCommitted({ isNew, isDryRun, enums }: PendingRun, first: SchemaFile, last: SchemaFile) {
   if (isDryRun) return false
   return isNew || readDirectives(first).noTransaction || enums.commitAfter.has(last)
@@ -74,15 +87,17 @@ async function runFirstOutside(
   file: SchemaFile,
   result: DeployResult,
 ): Promise<boolean> {
-  await prepareOutside(sql, database, file, watch.ask)
+  await prepareOutside(sql, database, file, watch)
   if (isDryRun) {
     result.migrationsNotRun.push(file.name)
     return false
   }
   await watch.settle()
+  await watch.retire()
   writer.setMigration(file, 'begun')
   await answers([writer.send(), send(sql.unsafe('commit'))])
-  await runOutside(sql, writer, database, file, watch.ask, { session, lockTimeoutMs, limit })
+  watch.served()
+  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit })
   await sql.unsafe('begin')
   result.warnings.push(...(await watch.afterCommitted(file)))
   return true
@@ -102,6 +117,7 @@ async function runTogether(run: PendingRun, group: Script[], isLast: boolean): P
   const isToCommit = run.isNew || enums.commitAfter.has(last)
   if (isDryRun || !isToCommit) return
   if (!isLosing) await watch.settle()
+  await watch.retire()
   await answers([writer.send(), ...sendCommit(sql)])
   watch.committed()
 }
@@ -161,7 +177,8 @@ function groupBySession(run: PendingRun, scripts: Script[]): Script[][] {
     const { file } = script
     const standsAlone = readDirectives(file).noTransaction || mayLoseData(file)
     const isAlike = mayPass(run, [script]) === mayPass(run, groups.at(-1) ?? [])
-    if (isOpen && isAlike && !standsAlone && !needs.isNeededBy(file)) groups.at(-1)?.push(script)
+    if (isOpen && isAlike && !standsAlone && !needs.isNeededBy(file) && !enums.before.has(file))
+      groups.at(-1)?.push(script)
     else groups.push([script])
     isOpen = !standsAlone && !enums.commitAfter.has(file)
   }

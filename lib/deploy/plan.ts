@@ -1,7 +1,8 @@
-import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
+import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { readDirectives } from './directives.ts'
-import { type EnumPlan, planEnumValues } from './enum-values.ts'
+import { type EnumPlan, noEnumPlan, planEnumValues } from './enum-values.ts'
+import type { Job } from './job.ts'
 import type { Ledger } from './ledger.ts'
 import { findNeeds, type Needs } from './needs.ts'
 import { parseScripts, readScripts, type Script } from './run-file.ts'
@@ -27,7 +28,7 @@ const NOTHING: Needs = {
  */
 export async function planMigrations(
   sql: Sql,
-  { database, archive, isNew }: { database: string; archive: SchemaArchive; isNew: boolean },
+  { database, archive, isNew, flags }: Pick<Job, 'database' | 'archive' | 'isNew' | 'flags'>,
   ledger: Ledger,
   pending: SchemaFile[],
 ): Promise<MigrationPlan> {
@@ -35,7 +36,7 @@ export async function planMigrations(
   if (pending.length === 0) {
     return {
       scripts: [],
-      enums: { ahead: [], passedOver: new Set(), commitAfter: new Set() },
+      enums: noEnumPlan(),
       types: { before: files.types, after: [], names: new Map() },
       needs: NOTHING,
     }
@@ -44,9 +45,7 @@ export async function planMigrations(
   const isDeclaring = files.tables.length + files.types.length > 0
   const archived = isDeclaring ? await readScripts(files.migrations) : scripts
   const isInTransaction = ({ file }: Script) => !readDirectives(file).noTransaction
-  const enums = isNew
-    ? { ahead: [], passedOver: new Set<never>(), commitAfter: new Set<never>() }
-    : await planEnumValues(sql, scripts, isInTransaction)
+  const enums = await planEnumValues(sql, scripts, isInTransaction, flags.dryRun)
   const isDeployed = (section: 'types' | 'functions') => (file: SchemaFile) =>
     ledger.filesOf(section).has(file.name)
   const types = await orderTypes(files.types, scripts, archived, isDeployed('types'), isNew)

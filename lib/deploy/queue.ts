@@ -35,10 +35,11 @@ export class KeyedQueue {
 
   /**
    * Runs `work` when those of the same key that came before have ended; where it fails for want of
-   * something that others use, once more behind those who wait, alone.
+   * something that others use, once more behind those who wait, alone. `work` is told whether another
+   * one of the same key has ended since this was called, or it runs once more.
    * @throws {GatewayError} pool_exhausted at once, where it would have to wait and too many do
    */
-  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+  async run<T>(key: string, work: (isBehind: boolean) => Promise<T>): Promise<T> {
     const { maxWaiting, isWorthAlone } = this.#options
     const mustWait = this.#tails.has(key) || this.#waiting.length > 0 || !this.#hasRoom
     if (mustWait && this.#all - this.#running >= maxWaiting) {
@@ -50,10 +51,10 @@ export class KeyedQueue {
     const mine = (async () => {
       if (before) await before.catch(() => {})
       try {
-        return await this.#turn(work, false)
+        return await this.#turn(() => work(before !== undefined), false)
       } catch (error) {
         if (!isWorthAlone?.(error)) throw error
-        return this.#turn(work, true)
+        return this.#turn(() => work(true), true)
       }
     })()
     this.#tails.set(key, mine)

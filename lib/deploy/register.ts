@@ -12,9 +12,8 @@ import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
-import { isInOrder, orderOf } from './in-order.ts'
-import { findInPlace } from './ledger.ts'
-import { findSuperseding } from './older/ledger.ts'
+import { orderOf } from './in-order.ts'
+import { lookInPlace } from './look-in-place.ts'
 import type { Older } from './older/older.ts'
 import { confirm, record } from './older/record.ts'
 import { supersededResult } from './older/superseded.ts'
@@ -95,9 +94,10 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
 
 async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
   const { owner, flags } = request
-  return gateway.deploys.run(databaseName(owner), async () => {
+  const wasKnown = gateway.catalog.holderOf(databaseName(owner)) !== undefined
+  return gateway.deploys.run(databaseName(owner), async (isBehind) => {
     // Those that came at the same moment find the work of the first done.
-    const unchanged = await findUnchanged(gateway, request)
+    const unchanged = isBehind ? await findUnchanged(gateway, request) : undefined
     if (unchanged) return unchanged
     const deployFirst = (isNew: boolean) => deployTo(gateway, request, isNew)
     const result = await ensureDatabase(
@@ -108,7 +108,11 @@ async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<
       request.onDatabase,
       (admin) => copyTemplate(gateway, admin, request),
     )
-    if (!result) return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
+    if (!result) {
+      // Another gateway may have created it meanwhile.
+      const inPlace = wasKnown ? undefined : await findUnchanged(gateway, request)
+      return inPlace ?? deployAndRecord(gateway, request)
+    }
     if (!flags.dryRun) {
       await record(gateway, request, result)
     }
@@ -174,7 +178,10 @@ async function deployTo(
       },
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
-      retire: () => retirement.begin(lease.sql, () => tellToRetire(gateway, database)),
+      retire: async () => {
+        await retirement.begin(lease.sql, () => tellToRetire(gateway, database))
+        return () => void retirement.end(lease.sql).catch(() => {})
+      },
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
@@ -254,26 +261,21 @@ async function findUnchanged(
   try {
     const found = await gateway.pools.use(
       database,
-      async (sql) => {
-        const [functionsDeployed, superseding, isFit] = await Promise.all([
-          findInPlace(sql, archive.checksum),
-          older === 'ignore' ? findSuperseding(sql, archive.checksum) : undefined,
-          isInOrder(sql, orderOf(gateway)),
-        ])
-        if (!isFit) return undefined
-        if (functionsDeployed !== undefined) return { functionsDeployed }
-        return superseding && { superseding }
-      },
+      (sql) => lookInPlace(sql, archive.checksum, orderOf(gateway)),
       { waitMs: DEPLOY_WAIT_MS },
     )
     if (!found) return undefined
-    if (found.superseding) return supersededResult(owner, archive.checksum, found.superseding)
+    const { functionsDeployed, superseding } = found
+    if (functionsDeployed === undefined) {
+      if (older !== 'ignore' || !superseding) return undefined
+      return supersededResult(owner, archive.checksum, superseding)
+    }
     // A gateway that was killed right after its deploy has written nothing down.
     const isNews = !flags.dryRun && (await confirm(gateway, request))
     if (isNews) await gateway.deployments.copyLedger(owner)
     // Another gateway may have deployed it just now.
     gateway.replicas?.catchUp(database)
-    return unchangedResult(found.functionsDeployed)
+    return unchangedResult(functionsDeployed)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)

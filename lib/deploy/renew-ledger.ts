@@ -1,6 +1,7 @@
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import { send } from '../postgres/pipeline.ts'
 import { findPlanted, LEDGER_VIEW, plantedError } from './planted.ts'
 
 /** Where the old ledger is until its rows are read: the functions, and the tables. */
@@ -16,16 +17,16 @@ const OF_BEFORE = ['function accepts(text,integer)', 'function write(text,text,j
  * Makes the ledger anew and takes its rows over, in the open transaction, as the gateway's role: for
  * a database in which others may have worked as that role. Nothing that they made in its place stays,
  * or runs. Where `what` is `functions` its tables stay as they are: the platform may have views on
- * them. `make` creates the ledger, or what is missing of it.
+ * them. `found` is what there is. `make` creates the ledger, or what is missing of it.
  * @throws {GatewayError} name_conflict where the ledger has what the gateway did not make
  */
 export async function renewLedger(
   sql: Sql,
   database: string,
   what: 'all' | 'functions',
+  found: Old,
   make: () => Promise<void>,
 ): Promise<void> {
-  const found = await readOld(sql)
   const old = what === 'all' ? found : { ...found, tables: [] }
   if (old.tables.length === 0 && !old.hasSchema) return make()
   const planted = await findPlanted(sql)
@@ -45,7 +46,8 @@ export async function renewLedger(
   }
 }
 
-interface Old {
+/** What there is of a ledger. */
+export interface Old {
   /** Those of the ledger in `public`. */
   tables: string[]
   hasSchema: boolean
@@ -53,8 +55,9 @@ interface Old {
   hasNumber: boolean
 }
 
-async function readOld(sql: Sql): Promise<Old> {
-  const [row] = await sql.unsafe<{ tables: string[]; has_schema: boolean; has_number: boolean }[]>(`
+/** Reads what there is of a ledger: sent at once. */
+export async function readOld(sql: Sql): Promise<Old> {
+  const query = sql.unsafe<{ tables: string[]; has_schema: boolean; has_number: boolean }[]>(`
     select
       (
         select coalesce(json_agg(relname order by relname), '[]') from pg_class
@@ -70,6 +73,7 @@ async function readOld(sql: Sql): Promise<Old> {
           and a.attname = 'number' and a.atttypid = 'int8'::regtype
       ) as has_number
   `)
+  const [row] = await send(query)
   const { tables, has_schema, has_number } = row!
   return { tables, hasSchema: has_schema, hasNumber: has_number }
 }

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
-import type { Sql } from '../postgres/connection.ts'
+import type { Connection, Sql } from '../postgres/connection.ts'
 import { isConnectionLost } from '../postgres/errors.ts'
-import type { Lease } from '../postgres/lease.ts'
 import type { Pools } from '../postgres/pools.ts'
 import { retireOnReplica, retireSessions } from './retire-sessions.ts'
 
-/** How long a connection to a replica is waited for: one that does not answer runs no calls. */
+/** How long a connection to a replica is waited for. */
 const REPLICA_WAIT_MS = 1000
+
+/** A replica that has answered nothing for so long, its lag neither, runs no calls. */
+const SILENT_MS = 5000
 
 /** Between two looks whether a replica has replayed the deploy. */
 const REPLAYED_EVERY_MS = 50
@@ -19,7 +21,8 @@ const REPLAYED_WITHIN_MS = 10_000
 export class Retirement {
   readonly #database: string
   readonly #replicas: Pools[]
-  readonly #leases: Lease[] = []
+  #kept: Connection[] = []
+  #tries = 0
 
   constructor(database: string, replicas: Pools[]) {
     this.#database = database
@@ -33,8 +36,8 @@ export class Retirement {
    */
   async begin(sql: Sql, tell: () => void): Promise<void> {
     // Of a try that was rolled back.
-    await Promise.all(this.#leases.splice(0).map((lease) => lease.discard()))
-    const onReplicas = this.#replicas.map((pools) => this.#retireOn(pools))
+    await Promise.all(this.#takeKept().map((connection) => connection.close()))
+    const onReplicas = this.#replicas.map((pools) => this.#retireOn(pools, this.#tries))
     await Promise.all([retireSessions(sql, this.#database, tell), ...onReplicas])
   }
 
@@ -43,28 +46,40 @@ export class Retirement {
    * when the deploy has ended; `sql` is of its session, or another one on the primary.
    */
   async end(sql: Sql): Promise<void> {
-    const leases = this.#leases.splice(0)
-    if (leases.length === 0) return
+    const kept = this.#takeKept()
+    if (kept.length === 0) return
     const [row] = await sql<{ position: string }[]>`
       select pg_catalog.pg_current_wal_insert_lsn()::text as position
     `.catch(() => [])
     await Promise.all(
-      leases.map(async (lease) => {
-        if (row) await untilReplayed(lease.sql, row.position).catch(() => {})
-        await lease.discard()
+      kept.map(async (connection) => {
+        if (row) await untilReplayed(connection.sql, row.position).catch(() => {})
+        await connection.close()
       }),
     )
   }
 
-  async #retireOn(pools: Pools): Promise<void> {
+  #takeKept(): Connection[] {
+    this.#tries++
+    const kept = this.#kept
+    this.#kept = []
+    return kept
+  }
+
+  async #retireOn(pools: Pools, attempt: number): Promise<void> {
     try {
-      const lease = await pools.lease(this.#database, { waitMs: REPLICA_WAIT_MS })
-      this.#leases.push(lease)
-      await retireOnReplica(lease.sql, this.#database)
+      // Beside its pool, which may be full of calls.
+      const connection = await pools.keep(this.#database, REPLICA_WAIT_MS, 'caller')
+      if (attempt !== this.#tries) {
+        // The deploy has failed elsewhere meanwhile.
+        await connection.close()
+        return
+      }
+      this.#kept.push(connection)
+      await retireOnReplica(connection.sql, this.#database)
     } catch (error) {
-      // A replica that cannot be reached runs no calls.
-      const isOfReplica = isConnectionLost(error) || isFull(error)
-      if (!isOfReplica) throw error
+      const isSilent = isFull(error) && pools.sinceLastAnswer() > SILENT_MS
+      if (!isSilent && !isConnectionLost(error)) throw error
     }
   }
 }

@@ -3,18 +3,21 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { sendTables, type Table } from './changes/tables.ts'
 import { compareTables, type TableChange } from './changes.ts'
-import { dataLossError, describe, type Refusal } from './data-loss.ts'
+import { dataLossError, describe, type Place, type Refusal, untoldError } from './data-loss.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
 import { asStatementError, lineOf } from './failure.ts'
+import type { Job } from './job.ts'
 import { Asked } from './loss/asked.ts'
 import { lookBehind, lossesBehind } from './loss/behind.ts'
+import { Emptied } from './loss/emptied.ts'
 import { Known } from './loss/known.ts'
+import { type Behind, readBehind } from './loss/routines.ts'
 import { countLosses } from './loss/rows.ts'
 import { findTargets, isAboutRows, type Target } from './loss/targets.ts'
 import type { Hidden } from './parser/hidden.ts'
-import type { Statement } from './parser/statement.ts'
+import { isAskedAbout, type Statement } from './parser/statement.ts'
 import { withoutOid } from './result.ts'
-import { isAnyRetyped } from './retyped.ts'
+import { Served } from './retyped.ts'
 
 /** To be called right behind a statement. */
 export type Check = () => Promise<void>
@@ -30,55 +33,57 @@ export type Watching = 'closely' | 'new' | 'only code'
  * before it runs; what else is lost is found by looking at the catalogs, and rolled back.
  */
 export class TableWatch {
-  /** The tables before the deploy; empty where it is not watched closely. */
-  readonly before: Table[]
+  /** The first look, which is sent at once and waited for where it is needed. */
+  readonly #looking: Promise<void>
+  /** Tables that were read once all had run. */
+  #ahead: Promise<Table[]> | undefined
   readonly #watching: Watching
   readonly #sql: Sql
   readonly #database: string
   readonly #mayLose: boolean
   readonly #isDryRun: boolean
   readonly #asked = new Asked()
+  readonly #emptied = new Emptied()
   /** Behind statements that have not been looked at since. */
   readonly #unchecked = new Set<Check>()
   /** Of a dry run. */
   readonly #refusals: Refusal[] = []
   /** What others may have put rows into. */
-  #known: Known
+  #known = new Known([])
+  #before: Table[] = []
   /** As of the last step that was allowed to lose data. */
-  #base: Table[]
-  #last: Table[]
-  /** Called before a commit that gives a column or an attribute another type, or takes one away. */
-  onRetype: (() => Promise<void>) | undefined
+  #base: Table[] = []
+  #last: Table[] = []
+  #served = new Served([])
+  /** Called right before a commit that gives a column or an attribute another type, or takes one away. */
+  onRetype: Job['retire'] | undefined
 
   /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
-  static async start(
-    sql: Sql,
-    database: string,
-    watching: Watching,
-    mayLose: boolean,
-    isDryRun: boolean,
-  ): Promise<TableWatch> {
-    const before = watching === 'closely' ? await sendTables(sql) : []
-    return new TableWatch(sql, database, watching, mayLose, isDryRun, before)
-  }
-
-  private constructor(
-    sql: Sql,
-    database: string,
-    watching: Watching,
-    mayLose: boolean,
-    isDryRun: boolean,
-    before: Table[],
-  ) {
+  constructor(sql: Sql, database: string, watching: Watching, mayLose: boolean, isDryRun: boolean) {
     this.#sql = sql
     this.#database = database
     this.#watching = watching
     this.#mayLose = mayLose
     this.#isDryRun = isDryRun
-    this.before = before
+    this.#looking = watching === 'closely' ? this.#look() : Promise.resolve()
+    // Whoever waits for it is told.
+    this.#looking.catch(() => {})
+  }
+
+  async #look(): Promise<void> {
+    const reading = sendTables(this.#sql)
+    this.#emptied.begin(this.#sql)
+    const before = await reading
+    this.#before = before
     this.#known = new Known(before)
     this.#base = before
     this.#last = before
+    this.#served = new Served(before)
+  }
+
+  /** The tables before the deploy, once that is known; empty where it is not watched closely. */
+  get before(): Table[] {
+    return this.#before
   }
 
   /**
@@ -93,6 +98,10 @@ export class TableWatch {
     const { risks, hidden } = statement
     if (this.#watching !== 'closely') return undefined
     this.#asked.note(file, statement)
+    this.#emptied.expect(statement.facts.deletes)
+    if (mayLoseData(file)) this.#emptied.allow()
+    if (!isAskedAbout(statement)) return undefined
+    await this.#looking
     const mayLose = this.#mayLose || mayLoseData(file)
     const isWithin = !readDirectives(file).noTransaction
     try {
@@ -103,14 +112,29 @@ export class TableWatch {
       if (this.#isDryRun && !isWithin) this.#asked.foresee(targets)
       if (mayLose) this.#asked.allow(targets, this.#known)
       else await this.#refuseLoss(file, statement, targets)
-      return hidden && isWithin && !mayLose
-        ? await this.#askBehind(file, statement, hidden)
-        : undefined
+      return hidden && !mayLose ? await this.#askBehind(file, statement, hidden) : undefined
     } catch (error) {
       // It points into a query of the gateway.
       if (isPostgresError(error)) error.position = ''
       throw asStatementError(file, statement, error)
     }
+  }
+
+  /** Whether all that the file does may lose data. */
+  mayLose(file: SchemaFile): boolean {
+    return this.#watching !== 'closely' || this.#mayLose || mayLoseData(file)
+  }
+
+  /**
+   * As `ask`, of a statement whose effect stands elsewhere and cannot be rolled back.
+   * @throws {GatewayError} data_loss where it may take away rows, or may do anything
+   */
+  async askBefore(file: SchemaFile, statement: Statement, behind: Behind): Promise<void> {
+    const place = placeOf(file, statement)
+    const found = await lookBehind(this.#sql, behind, [], (one) => this.#isAtRisk(one, file))
+    const losses = found?.losses ?? []
+    if (losses.length > 0) this.#refuse({ place, losses, isHidden: false })
+    if (behind.runsText) throw untoldError(this.#database, place)
   }
 
   /** A view's file makes its materialized views anew: nothing is lost. */
@@ -137,8 +161,11 @@ export class TableWatch {
     statement: Statement,
     hidden: Hidden,
   ): Promise<Check | undefined> {
-    const isAtRisk = (target: Target) => this.#isAtRisk(target, file)
-    const prepared = await lookBehind(this.#sql, hidden, this.#known.tables(), isAtRisk)
+    const behind = await readBehind(this.#sql, hidden)
+    this.#emptied.expect(behind.deletes)
+    const prepared = await lookBehind(this.#sql, behind, this.#known.tables(), (one) =>
+      this.#isAtRisk(one, file),
+    )
     if (!prepared) return undefined
     this.#asked.pass(prepared.empty, this.#known)
     this.#asked.passTables(prepared.locked)
@@ -158,38 +185,95 @@ export class TableWatch {
   #refuse(refusal: Refusal): void {
     if (!this.#isDryRun) throw dataLossError(this.#database, [refusal])
     this.#refusals.push(refusal)
+    this.#emptied.tell(refusal.losses)
   }
 
   /**
-   * Looks at the catalogs; to be called before each commit.
+   * Looks at the catalogs for what is lost; to be called before each commit, and before a step that may
+   * lose data.
    * @throws {GatewayError} data_loss where something is gone that `ask` did not know of
    */
   async settle(): Promise<void> {
     if (this.#watching !== 'closely') return
+    await this.#looking
+    const ahead = this.#unchecked.size === 0 ? this.#ahead : undefined
+    this.#ahead = undefined
     for (const check of this.#unchecked) await check()
-    this.#last = await sendTables(this.#sql)
-    const losses = this.#mayLose ? [] : await this.#hiddenLosses()
+    const [last, emptied] = await Promise.all([
+      ahead ?? sendTables(this.#sql),
+      this.#mayLose ? [] : this.#emptied.find(this.#sql, this.#known),
+    ])
+    this.#last = last
+    const gone = this.#mayLose ? [] : await this.#hiddenLosses()
+    const losses = [
+      ...gone.map((change) => ({ ...change, rows: null, hasMore: false })),
+      ...emptied.filter(({ oid }) => !this.#asked.hasPassedTable(oid)),
+    ]
     if (losses.length > 0) {
-      const counted = losses.map((change) => ({ ...change, rows: null, hasMore: false }))
-      this.#refuse({ place: null, losses: counted, isHidden: true })
+      this.#refuse({ place: null, losses, isHidden: true })
       this.#base = this.#last
     }
-    if (this.onRetype && isAnyRetyped(this.before, this.#last)) await this.onRetype()
+  }
+
+  /**
+   * Sends what `finish` reads, behind the last statement, without waiting for its answer.
+   * @returns what is to be called where all before that went well, and nothing more runs
+   */
+  readonly sendLast = (): (() => void) => {
+    if (this.#watching === 'only code') return () => {}
+    const ahead = sendTables(this.#sql)
+    ahead.catch(() => {})
+    const use = this.#watching === 'closely' ? this.#emptied.sendLast(this.#sql) : () => {}
+    return () => {
+      this.#ahead = ahead
+      use()
+    }
+  }
+
+  /** Whether `retire` may have to do something. */
+  get retires(): boolean {
+    return this.onRetype !== undefined && this.#watching === 'closely'
+  }
+
+  /**
+   * To be called right before each commit, and at no other time: calls wait from then on. The last look
+   * has to be of now, as that of `settle` and `forgive`.
+   * @throws {GatewayError} as `retireSessions`
+   */
+  async retire(): Promise<void> {
+    await this.#served.retire(this.#last, this.onRetype)
+  }
+
+  /** `retire` of what runs outside of the transactions of the deploy. */
+  async lookAndRetire(): Promise<void> {
+    if (!this.retires) return
+    await this.#looking
+    this.#last = await sendTables(this.#sql)
+    await this.retire()
+  }
+
+  /** To be called after each commit of such. */
+  served(): void {
+    this.#served.move(this.#last)
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
   async forgive(): Promise<void> {
     if (this.#watching !== 'closely') return
+    await this.#looking
     this.#last = await sendTables(this.#sql)
     this.#base = this.#last
+    this.#emptied.begin(this.#sql)
   }
 
-  /** To be called after a commit: from now on others may write into what the deploy has made or asked about. */
+  /** To be called after a commit, when the next transaction has begun: from now on others may write into what the deploy has made or asked about. */
   committed(): void {
+    this.served()
     this.#unchecked.clear()
     this.#known = new Known(this.#last)
     this.#asked.clearPassed()
     this.#base = this.#last
+    if (this.#watching === 'closely') this.#emptied.begin(this.#sql)
   }
 
   /**
@@ -198,6 +282,7 @@ export class TableWatch {
    */
   async afterCommitted(file: SchemaFile): Promise<string[]> {
     if (this.#watching !== 'closely') return []
+    await this.#looking
     this.#last = await sendTables(this.#sql)
     const isAllowed = this.#mayLose || mayLoseData(file)
     const losses = isAllowed ? [] : await this.#hiddenLosses()
@@ -243,26 +328,28 @@ export class TableWatch {
   }
 
   /**
-   * Takes a last look.
+   * Takes a last look, right before the last commit.
    * @returns all changes since the start, and warnings of those that weaken the rules for the data
-   * @throws {GatewayError} data_loss as `settle`
+   * @throws {GatewayError} data_loss as `settle`; as `retire`
    */
   async finish(): Promise<{ changes: TableChange[]; warnings: string[] }> {
     if (this.#watching === 'only code') return { changes: [], warnings: [] }
     if (this.#watching === 'new') {
-      return { changes: compareTables([], await sendTables(this.#sql)), warnings: [] }
+      const tables = await (this.#ahead ?? sendTables(this.#sql))
+      return { changes: compareTables([], tables), warnings: [] }
     }
     await this.settle()
-    const changes = this.#asked.judge(compareTables(this.before, this.#last))
+    const changes = this.#asked.judge(compareTables(this.#before, this.#last))
     const [first, ...others] = this.#refusals
     if (first) {
       const more = { table_changes: changes.map(withoutOid) }
       throw dataLossError(this.#database, [first, ...others], more)
     }
+    await this.retire()
     return { changes, warnings: this.#asked.warningsOf(changes) }
   }
 }
 
-function placeOf(file: SchemaFile, statement: Statement): Refusal['place'] {
+function placeOf(file: SchemaFile, statement: Statement): Place {
   return { file, line: lineOf(file, statement) }
 }

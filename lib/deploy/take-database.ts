@@ -1,10 +1,12 @@
 import { GatewayError } from '../errors.ts'
 import { quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { send } from '../postgres/pipeline.ts'
 
-/** Whose a database was, before it is handed over. */
-export interface Taken {
+/** Whose a database is, before it is handed over, and what the ledger's schema says of its catalog. */
+export interface Owned {
   previous: string
+  self: string
   mark: string | null
 }
 
@@ -22,19 +24,29 @@ export async function checkMayTake(admin: Sql, database: string, role: string): 
   if (row && row.owner !== role && !row.may) throw notOurs(database, row.owner, row.self)
 }
 
+/** Reads whose a database is: sent at once. */
+export async function readOwner(sql: Sql): Promise<Owned> {
+  const [row] = await send(
+    sql.unsafe<[Owned]>(`
+      select pg_get_userbyid(datdba) as previous, current_user as self,
+        obj_description(to_regnamespace('_db_gateway'), 'pg_namespace') as mark
+      from pg_database where datname = current_database()
+    `),
+  )
+  return row
+}
+
 /**
  * Makes what is the gateway's own in a database belong to its role again, where somebody else has
  * restored it: the ledger, and the right to give the database to `role`.
- * @returns which role owned the database, and what the ledger's schema says of its catalog
  */
-export async function takeDatabase(sql: Sql, database: string, role: string): Promise<Taken> {
-  const [row] = await sql.unsafe<{ previous: string; self: string; mark: string | null }[]>(`
-    select pg_get_userbyid(datdba) as previous, current_user as self,
-      obj_description(to_regnamespace('_db_gateway'), 'pg_namespace') as mark
-    from pg_database where datname = current_database()
-  `)
-  const { previous, self, mark } = row!
-  if (previous === role || previous === self) return { previous, mark }
+export async function takeDatabase(
+  sql: Sql,
+  database: string,
+  role: string,
+  { previous, self }: Owned,
+): Promise<void> {
+  if (previous === role || previous === self) return
   const objects = await sql<{ type: string; identity: string }[]>`
     with own (classid, objid, owner) as (
       select 'pg_namespace'::regclass, oid, nspowner from pg_namespace where nspname = '_db_gateway'
@@ -59,7 +71,6 @@ export async function takeDatabase(sql: Sql, database: string, role: string): Pr
       ...objects.map(({ type, identity }) => `alter ${type} ${identity} owner to current_user`),
     ].join(';'),
   )
-  return { previous, mark }
 }
 
 function notOurs(database: string, owner: string, self: string): GatewayError {

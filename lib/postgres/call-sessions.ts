@@ -11,6 +11,9 @@ const GATE = `${LOCK_CLASS}, 1`
 /** A session for calls holds it in share mode for as long as it lives; nothing waits for it. */
 const PRESENCE = `${LOCK_CLASS}, 2`
 
+/** Presence that a function cannot give up: until its transaction ends. */
+export const STAY_PRESENT = `select pg_catalog.pg_advisory_xact_lock_shared(${PRESENCE})`
+
 const JOIN = `
   select
     pg_catalog.pg_advisory_xact_lock_shared(${GATE}),

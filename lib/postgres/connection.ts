@@ -96,6 +96,8 @@ export class Connection {
   #session: Session | Promise<Session> | undefined
   /** The driver has the socket, or is to have none. */
   #isTaken = false
+  /** The driver has been given its first query, which is an empty one. */
+  #isBegun = false
   #closed = false
   #isCancelling = false
   /** Ends the pause between two cancels; and whether the next is to have none. */
@@ -157,6 +159,14 @@ export class Connection {
   /** The driver's client, of a connection for the gateway's own SQL. */
   get sql(): Sql {
     if (!this.#driver) throw new Error('A connection for calls has no driver')
+    if (!this.#isBegun) {
+      this.#isBegun = true
+      // What has come for it by then is sent in one go: see handOver.
+      this.#driver
+        .unsafe('')
+        .execute()
+        .catch(() => {})
+    }
     return this.#driver
   }
 
@@ -271,7 +281,7 @@ export class Connection {
 
   /** The answer to an empty query costs PostgreSQL next to nothing. */
   async #askNothing(): Promise<unknown> {
-    if (this.#driver) return this.#driver.unsafe('')
+    if (this.#driver) return this.sql.unsafe('')
     const session = await this.session
     return session.simple('')
   }
@@ -376,10 +386,11 @@ export class Connection {
 
   /** A socket for the driver: one that fails where there is none. */
   async #giveSocket(): Promise<Duplex> {
-    if (this.#isTaken) return failedSocket(connectionClosed())
+    const isFirst = !this.#isTaken
     this.#isTaken = true
     try {
       const { socket, greeting } = await this.#opening
+      if (!isFirst) return failedSocket(connectionClosed())
       if (socket.destroyed) return failedSocket(connectionClosed())
       socket.once('error', () => this.#endDriver())
       handOver(socket, greeting)

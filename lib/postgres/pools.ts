@@ -238,12 +238,18 @@ export class Pools {
   }
 
   /**
-   * Opens a connection of the gateway's own role that is kept, such as one that listens. It holds a
-   * permit and counts under the limit of no database; who keeps it closes it, after `end` too.
+   * Opens a connection that is kept, such as one that listens: of the gateway's own role, or of the
+   * role that calls have. It holds a permit and counts under the limit of no database; who keeps it
+   * closes it, after `end` too.
    * @throws {GatewayError} pool_exhausted when no permit becomes free within `waitMs`
    */
-  async keep(database: string, waitMs?: number): Promise<Connection> {
-    const pool = this.#newPool(database, () => undefined)
+  async keep(
+    database: string,
+    waitMs?: number,
+    as: 'gateway' | 'caller' = 'gateway',
+  ): Promise<Connection> {
+    const credentials = () => (as === 'caller' ? this.#credentialsOf(database) : undefined)
+    const pool = this.#newPool(database, credentials)
     this.#kept.add(pool)
     return (await this.#wait(pool, 'sql', { waitMs })).connection
   }

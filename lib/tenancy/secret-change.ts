@@ -16,7 +16,7 @@ export interface SecretChangeOptions {
 }
 
 /** Class of the advisory locks that say which secrets a gateway knows: "dbgs". */
-const LOCK_CLASS = 0x64626773
+export const LOCK_CLASS = 0x64626773
 
 const LOOK_EVERY_MS = 2000
 

@@ -5,6 +5,7 @@ import type { Random } from './random.ts'
 export type CallOutcome =
   | 'right'
   | 'may have run'
+  | 'rolled back'
   | 'has not run'
   | 'no connection'
   | 'timeout'
@@ -162,6 +163,8 @@ function outcomeOfError({ status, error, message, may_have_run }: Json): CallOut
   // It says nothing of a run where not even the database was found: there is none.
   if (may_have_run === undefined && !/function/.test(message)) return 'has not run'
   if (may_have_run === true && message.endsWith('the function may have run')) return 'may have run'
+  if (may_have_run === false && message.endsWith('the function was rolled back'))
+    return 'rolled back'
   if (may_have_run === false && message.endsWith('the function has not run')) return 'has not run'
   return 'wrong'
 }

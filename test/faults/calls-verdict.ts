@@ -75,9 +75,9 @@ const COLUMNS: [title: string, value: (line: Line) => string | number][] = [
   ['calls', ({ verdict }) => verdict.calls],
   ...(['right', 'may have run'] as const).map(countOf),
   ['(did)', ({ verdict }) => verdict.mayHaveAndDid],
-  ...(['has not run', 'no connection', 'timeout', 'allowed', 'lost', 'wrong'] as const).map(
-    countOf,
-  ),
+  ...(
+    ['rolled back', 'has not run', 'no connection', 'timeout', 'allowed', 'lost', 'wrong'] as const
+  ).map(countOf),
   ['back after', ({ backMs }) => `${Math.round(backMs)} ms`],
   ['permits', ({ connections }) => connections],
   ['RSS', ({ rss }) => rss.map((mebibytes) => Math.round(mebibytes)).join(' → ')],

@@ -55,11 +55,14 @@ export const DUMP = `
     ),
     'types', (
       select json_agg(array[
-          t.oid::regtype::text, typtype::text, typowner::regrole::text,
-          (select string_agg(enumlabel, ',' order by enumsortorder) from pg_enum
-            where enumtypid = t.oid)
+          t.oid::regtype::text, typtype::text, typowner::regrole::text
         ] order by t.oid::regtype::text)
       from pg_type t join spaces on spaces.oid = typnamespace
+    ),
+    'enums', (
+      select json_agg(array[enumtypid::regtype::text, enumlabel]
+        order by enumtypid::regtype::text, enumsortorder)
+      from pg_enum
     ),
     'triggers', (
       select json_agg(pg_get_triggerdef(oid) order by pg_get_triggerdef(oid)) from pg_trigger
@@ -82,6 +85,9 @@ const VOLATILE = `'{
   id, applied_at, deployed_at, request_id, address, execution_time_ms, table_changes
 }'::text[]`
 
+/** A digest is of transaction ids: all that can be the same is that there is one. */
+const HAS_DIGEST = `jsonb_build_object('catalog_digest', catalog_digest is not null)`
+
 const SORTED_OBJECTS = `
   jsonb_build_object('objects', array(select o from jsonb_array_elements(objects) as o order by 1))
 `
@@ -92,10 +98,12 @@ export function contentsOf(tables: string[]): string {
     .map((name) => {
       const isLedger = name.startsWith('_db_gateway_')
       const isOfFiles = name === '_db_gateway_files'
+      const isOfDeployments = name === '_db_gateway_deployments'
       const row =
         (isLedger ? `to_jsonb(t) - ${VOLATILE}` : 'to_jsonb(t)') +
-        (isOfFiles ? ` || ${SORTED_OBJECTS}` : '')
-      const filter = name === '_db_gateway_deployments' ? `where status = 'completed'` : ''
+        (isOfFiles ? ` || ${SORTED_OBJECTS}` : '') +
+        (isOfDeployments ? ` || ${HAS_DIGEST}` : '')
+      const filter = isOfDeployments ? `where status = 'completed'` : ''
       return `
         select '${name}' as name, json_agg(${row} order by (${row})::text) as rows
         from ${name} as t ${filter}`

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
-import { LOCK_CLASS } from '../../lib/gateways.ts'
 import type { MortalGateway } from './gateway.ts'
+import { IS_OF_DEPLOY } from './locks.ts'
 import type { MortalPostgres } from './postgres.ts'
 import type { Random } from './random.ts'
 
@@ -78,7 +78,7 @@ async function deployingBackends(watch: postgres.Sql, applicationName: string): 
     where application_name = ${applicationName} and xact_start is not null
       and exists (
         select from pg_locks l
-        where l.pid = a.pid and locktype = 'advisory' and classid <> ${LOCK_CLASS}
+        where l.pid = a.pid and ${watch.unsafe(IS_OF_DEPLOY)}
       )
   `
   return rows.map(({ pid }) => pid)

@@ -20,7 +20,7 @@ const FILES: Files = {
       end $$;
     create function slow_mkcn() returns table (pair text, replica bool) language plpgsql stable as $$
       begin
-        for i in 1..100 loop
+        for i in 1..150 loop
           perform pg_sleep(0.01);
           pair := (row('t', 1)::pair).n::text || (row('t', 1)::pair)::text;
         end loop;
@@ -41,6 +41,8 @@ beforeAll(async () => {
     const gateway = await startTestGateway({
       DATABASE_URL: await pair.primary.url(`gateway ${i}`),
       DATABASE_READ_URLS: await pair.standby.url(`gateway ${i}`),
+      // Less than the calls that run: the deploy finds the pools of the replica full.
+      MAX_CONNECTIONS_PER_POOL: '2',
     })
     gateways.push(gateway)
   }

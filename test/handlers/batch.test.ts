@@ -642,7 +642,7 @@ describe('timeout_ms', () => {
       const session = { 'app.user_id': user }
       for (let round = 0; round < 20; round++) {
         const ids = Array.from({ length: size }, newId)
-        const { results } = await batch(
+        const { error, results = ids.map(() => ({ error })) } = await batch(
           ids.map((id) => ['note_by_user', id]),
           { session, timeout_ms: leastMs + round },
         )

@@ -246,10 +246,10 @@ describe('while the functions of a database are not known', () => {
       )
       return row.n
     }
-    const left = askAndLeave('/batch', { calls: [{ function: 'hold', params: [8000] }] }, 1500)
-    await expect.poll(running, { timeout: 1400 }).toBe(1)
+    const left = askAndLeave('/batch', { calls: [{ function: 'hold', params: [20_000] }] }, 5000)
+    await expect.poll(running, { timeout: 4900 }).toBe(1)
     await left
-    await expect.poll(running, { timeout: 3000 }).toBe(0)
+    await expect.poll(running, { timeout: 5000 }).toBe(0)
   })
 
   test('invented names have few questions asked', async () => {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { attack } from '../helpers/attacker.ts'
 import {
+  connectTo,
   createAdminDatabase,
   dropAdminDatabase,
   queryDatabase,
@@ -12,6 +13,10 @@ import { clinicFiles, pack } from '../helpers/platforms.ts'
 
 const WHO = {
   'functions/who.sql': `create function who() returns text language sql as 'select current_user::text'`,
+}
+
+const MORE = {
+  'functions/more.sql': `create function more() returns int language sql as 'select 1'`,
 }
 
 /** One of each kind of thing that has an owner. */
@@ -190,6 +195,34 @@ describe('a database that was made before its platform had a role', () => {
       expect((await gateway.call(platform, 'who')).body.rows).toEqual([{ who: `gw_${platform}` }])
     })
     expect((await ownersOf(database))[`gw_${platform}`]).toContain('later')
+  })
+
+  test('what is temporary in another session of the gateway’s role is left to that session', async () => {
+    const other = uniqueName('p')
+    await withGateway({ ISOLATION: 'shared' }, async (shared) => {
+      await shared.register(other, await pack(WHO))
+    })
+    const session = connectTo(`${other}_main`)
+    await session.unsafe(`
+      create temp table t (id serial, n int generated always as identity);
+      create temp view v as select * from t;
+      create temp sequence s;
+      create type pg_temp.mood as enum ('good');
+      create function pg_temp.f() returns int language sql as 'select 1';
+    `)
+    try {
+      await withGateway({}, async (gateway) => {
+        for (const files of [WHO, { ...WHO, ...MORE }]) {
+          const { status, body } = await gateway.register(other, await pack(files))
+          expect(status, JSON.stringify(body)).toBe(200)
+        }
+      })
+      expect(await session`select pg_temp.f() as one, count(*)::int as rows from v`).toEqual([
+        { one: 1, rows: 0 },
+      ])
+    } finally {
+      await session.end()
+    }
   })
 
   test('another gateway goes over to the role as soon as it hears of it', async () => {

@@ -13,7 +13,7 @@ const CANCEL_GRACE_MS = 1000
 const LAST_MS = CANCEL_GRACE_MS + 100
 
 /** The longest time of a timer of Node. */
-const MAX_TIMER_MS = 2 ** 31 - 1
+export const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** The time that a call may take, from its request on. */
 export interface TimeLimit {
@@ -96,6 +96,15 @@ export function timeIsUp({ timeoutMs }: TimeLimit, database: string): GatewayErr
     'query_timeout',
     `The function was cancelled after ${timeoutMs} ms (timeout_ms)`,
     { database },
+  )
+}
+
+/** That of one whose time was up before its session was open. */
+export function timeUpBefore({ timeoutMs }: TimeLimit, database: string): GatewayError {
+  return new GatewayError(
+    'query_timeout',
+    `The function could not begin within ${timeoutMs} ms (timeout_ms); it has not run`,
+    { database, may_have_run: false },
   )
 }
 

@@ -5,11 +5,12 @@ import { endsConnection, fromPostgres } from '../../postgres/errors.ts'
 import type { Pools } from '../../postgres/pools.ts'
 import type { QueryState } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import { type Client, clientGone } from '../../postgres/waiter.ts'
+import type { Client } from '../../postgres/waiter.ts'
 import type { Timing } from './attempt.ts'
 import { CallLimits, type TimeLimit } from './call-limits.ts'
 import { lostCall } from './failures.ts'
 import { enterMode } from './mode.ts'
+import { sessionOf } from './session-of.ts'
 
 /** A session that does one piece of work of several statements, and nothing else meanwhile. */
 export interface ExclusiveSession {
@@ -21,6 +22,10 @@ export interface ExclusiveSession {
   sent: { state: QueryState }[]
   /** The work says so where all that it sends changes nothing. */
   onlyReads: boolean
+  /** The work says so while it is in a transaction: without its commit, nothing of it is left. */
+  isUncommitted: boolean
+  /** All that it does is rolled back with its transaction. */
+  mayRepeat: boolean
 }
 
 /** For whom the work is done, and in which database. */
@@ -55,15 +60,24 @@ export async function inExclusiveSession<T>(
   }
 }
 
+/** What became of work whose connection was lost. */
+interface Fate {
+  mayHaveRun?: boolean
+  isRolledBack?: boolean
+  /** It may run again. */
+  isSafe: boolean
+}
+
 /** Work whose connection was lost, or could not be opened. */
 class LostWork extends Error {
   readonly mayRunAgain: boolean
   readonly told: unknown
 
-  constructor(cause: unknown, { database }: ExclusiveWork, mayHaveRun: boolean, isSafe: boolean) {
+  constructor(cause: unknown, { database }: ExclusiveWork, fate: Fate) {
     super('The connection was lost', { cause })
+    const { mayHaveRun = false, isRolledBack = false, isSafe } = fate
     this.mayRunAgain = isSafe && isWorthAnotherConnection(cause)
-    this.told = lostCall(cause, database, mayHaveRun)
+    this.told = lostCall(cause, database, mayHaveRun, isRolledBack)
   }
 }
 
@@ -77,16 +91,10 @@ async function once<T>(
   const askedAt = performance.now()
   const lease = await pools.leaseSession(database, { client, fresh, deadline: limit?.deadline })
   const { connection } = lease
-  let session: Session
-  try {
-    session = await lease.session
-  } catch (error) {
-    lease.release(error)
-    throw new LostWork(error, asked, false, !client.isGone)
-  }
-  if (client.isGone) {
-    lease.release()
-    throw clientGone(database)
+  const session = await sessionOf(lease, asked)
+  if ('kind' in session) {
+    const { kind, error } = session
+    throw kind === 'refused' ? error : new LostWork(error, asked, { isSafe: !client.isGone })
   }
   const limits = new CallLimits(client, connection, limit)
   const leasedAt = performance.now()
@@ -97,6 +105,8 @@ async function once<T>(
     limits,
     sent: [],
     onlyReads: false,
+    isUncommitted: false,
+    mayRepeat: false,
   }
   try {
     await enterMode(connection, session, 'exclusive')?.settled
@@ -113,12 +123,16 @@ async function once<T>(
 }
 
 function failureOf(error: unknown, asked: ExclusiveWork, exclusive: ExclusiveSession): unknown {
-  const { limits, sent, onlyReads } = exclusive
+  const { limits, sent, onlyReads, isUncommitted, mayRepeat, connection } = exclusive
   const explained = limits.explain(error)
   if (explained instanceof GatewayError || !endsConnection(error)) {
     return fromPostgres(explained, asked.database)
   }
-  const mayHaveRun = sent.some(({ state }) => state !== 'queued')
-  const isSafe = (!mayHaveRun || onlyReads) && !limits.isOver
-  return new LostWork(error, asked, mayHaveRun, isSafe)
+  const hasBegun = sent.some(({ state }) => state !== 'queued')
+  const isRetired = isUncommitted && mayRepeat && connection.isRetired
+  return new LostWork(error, asked, {
+    mayHaveRun: hasBegun && !isUncommitted,
+    isRolledBack: hasBegun && isUncommitted,
+    isSafe: (!hasBegun || onlyReads || isRetired) && !limits.isOver,
+  })
 }

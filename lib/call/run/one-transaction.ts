@@ -11,11 +11,11 @@ import { isReadOnlyRefusal } from './failures.ts'
 import { NATIVE_FORMATS } from './formats.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
-import { claimsToOnlyRead } from './places.ts'
+import { claimsToOnlyRead, isUndoneByRollback } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import { type Rows, readResult } from './result.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
-import { type Progress, type SendOptions, settingsStatement } from './send-call.ts'
+import { KEEP_PRESENCE, type Progress, type SendOptions, settingsStatement } from './send-call.ts'
 import { callStatement } from './statement.ts'
 
 /** How often a batch runs again whose functions were not as they are. */
@@ -100,8 +100,11 @@ async function attempt(
 ): Promise<{ results: Rows[]; rolledBack?: RolledBack }> {
   const { connection, session } = batch.exclusive
   expectLeftovers(connection, session, ...calls.map(({ signature }) => signature))
+  batch.exclusive.mayRepeat = calls.every(isUndoneByRollback)
+  batch.exclusive.isUncommitted = true
   try {
     const results = await runAll(batch, calls, mayWrite)
+    batch.exclusive.isUncommitted = false
     const committed = session.simple('commit')
     session.flush()
     await committed
@@ -122,6 +125,7 @@ async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean
   const bytes = new BytesLeft(maxResultBytes)
   const results: Rows[] = []
   let before: Statement[] = [BEGIN[isReadOnly ? 'read only' : '']]
+  if (calls.some(mayLeave)) before.push(KEEP_PRESENCE)
   if (settings) before.push(settingsStatement(settings, true))
   for (let first = 0; first < calls.length; ) {
     let end = calls.findIndex(({ signature }, i) => i >= first && signature.kind === 'procedure')
@@ -137,6 +141,10 @@ async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean
     first = end + 1
   }
   return results
+}
+
+function mayLeave({ signature }: BoundCall): boolean {
+  return signature.verdict.afterwards !== 'keep'
 }
 
 /** Runs functions under one Sync. */

@@ -83,8 +83,13 @@ export function onlyReads(
  * Whether a call may run again that a deploy has cut. It has to have a verdict: all that such a function
  * does is rolled back with its transaction. Whoever else ends a session may want the function to end.
  */
-export function mayRepeatRetired(outcome: Outcome, { signature }: BoundCall): boolean {
-  return outcome.kind === 'rolled back' && outcome.isRetired && hasVerdict(signature.verdict)
+export function mayRepeatRetired(outcome: Outcome, bound: BoundCall): boolean {
+  return outcome.kind === 'rolled back' && outcome.isRetired && isUndoneByRollback(bound)
+}
+
+/** Whether all that a function does is rolled back with its transaction, as far as is known. */
+export function isUndoneByRollback({ signature }: BoundCall): boolean {
+  return signature.kind === 'function' && hasVerdict(signature.verdict)
 }
 
 /** Whether a function may be tried in a read-only transaction first. */

@@ -87,6 +87,8 @@ function nextOf(
 ): Next {
   const { kind, error } = outcome
   const next = NEXT[place][kind]
+  // Such as that a deploy keeps sessions from being opened: it would be so once more.
+  if (kind === 'not begun' && error instanceof GatewayError) return 'answer'
   if (next === 'answer' || next === 'read anew' || next === 'next place') return next
   const isSafe = next === 'once more' || onlyReads(call, bound) || mayRepeatRetired(outcome, bound)
   const mayRepeat = isSafe && !isSecond && !call.client.isGone

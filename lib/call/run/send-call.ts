@@ -1,3 +1,4 @@
+import { STAY_PRESENT } from '../../postgres/call-sessions.ts'
 import type { Query, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Client } from '../../postgres/waiter.ts'
@@ -29,6 +30,9 @@ export interface SendOptions {
   room: AnswerRoom | undefined
 }
 
+/** See lib/postgres/call-sessions.ts. */
+export const KEEP_PRESENCE: Statement = { text: STAY_PRESENT, values: [] }
+
 const SET_READ_ONLY: Statement = {
   text: "select pg_catalog.set_config('transaction_read_only', 'on', true)",
   values: [],
@@ -41,11 +45,14 @@ const SET_READ_ONLY: Statement = {
 export function sendCall(session: Session, options: SendOptions): SentCall {
   const { bound, settings, maxResultBytes, mustOnlyRead, room } = options
   const statement = callStatement(bound, maxResultBytes, room)
-  if (!settings && !mustOnlyRead) {
+  // It may release all locks of its session, and a deploy would take it for gone.
+  const mayLeave = bound.signature.verdict.afterwards !== 'keep'
+  if (!settings && !mustOnlyRead && !mayLeave) {
     const query = session.run(statement)
     return { query, rows: query.result.then((result) => readResult(result, maxResultBytes)) }
   }
   const before: Statement[] = []
+  if (mayLeave) before.push(KEEP_PRESENCE)
   if (mustOnlyRead) before.push(SET_READ_ONLY)
   if (settings) before.push(settingsStatement(settings, true))
   const queries = session.pipeline([...before, statement])

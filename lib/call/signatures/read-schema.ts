@@ -1,4 +1,6 @@
 import type { Sql } from '../../postgres/connection.ts'
+import { send } from '../../postgres/pipeline.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import { functionKey, type ReadSchema, type SchemaFacts } from './facts.ts'
 import { CANONICAL_SETTINGS, FACTS } from './facts-sql.ts'
 import { isCallable, SEARCHED, TYPES_KEY } from './signatures-sql.ts'
@@ -37,50 +39,90 @@ export interface ReadOptions {
   known?: Iterable<string>
 }
 
+/** Where functions are searched for in nearly all databases. */
+const USUALLY_SEARCHED = ['public']
+
 /**
  * Reads everything of a database that decides what its functions do. The search path is that of a
- * new session, whatever it is in this one. Two round trips, in a transaction that only reads.
+ * new session, whatever it is in this one. One round trip, in a transaction that only reads; two where
+ * functions are searched for elsewhere than in `public`.
  */
 export async function readSchema(sql: Sql, options: ReadOptions = {}): Promise<ReadSchema> {
-  await sql.unsafe(`
-    begin isolation level repeatable read read only;
-    set local search_path to default
-  `)
-  try {
-    return await readSchemaWithin(sql, options)
-  } finally {
+  const read = await readOnce(sql, options, options.callableSchemas ?? USUALLY_SEARCHED)
+  if ('schema' in read) return read.schema
+  const again = await readOnce(sql, options, read.searched)
+  if ('schema' in again) return again.schema
+  throw new Error('The search path of the database changes')
+}
+
+async function readOnce(sql: Sql, options: ReadOptions, searched: string[]): Promise<Reading> {
+  const [, reading] = await Promise.all([
+    send(
+      sql.unsafe(`
+        begin isolation level repeatable read read only;
+        set local search_path to default
+      `),
+    ),
+    sendReading(sql, options, searched),
     // Nothing was written: after an error too, it only ends.
-    await sql.unsafe('commit')
-  }
+    send(sql.unsafe('commit')),
+  ])
+  return reading
 }
 
 /** The same within the caller's transaction, whose settings are others afterwards. */
-export async function readSchemaWithin(
-  sql: Sql,
-  { callableSchemas, known = [] }: ReadOptions = {},
-): Promise<ReadSchema> {
+export async function readSchemaWithin(sql: Sql, options: ReadOptions = {}): Promise<ReadSchema> {
+  const { callableSchemas } = options
   const schemas = callableSchemas?.join() ?? null
-  const [[version], [names]] = await Promise.all([
-    sql.unsafe<{ version: string }[]>(SCHEMA_VERSION),
-    sql.unsafe<TextsRow[]>(TEXTS, [schemas]),
+  const [row] = await sql.unsafe<TextsRow[]>(withValues(TEXTS, [schemas]))
+  const read = await sendReading(sql, options, row!.searched)
+  if ('schema' in read) return read.schema
+  throw new Error('The search path of the transaction changes')
+}
+
+/** What was read; or where functions are searched for, where that was not known. */
+type Reading = { schema: ReadSchema } | { searched: string[] }
+
+/** Sends all at once: nothing has parameters, which postgres.js would have described first. */
+async function sendReading(
+  sql: Sql,
+  { callableSchemas, known = [] }: ReadOptions,
+  guessed: string[],
+): Promise<Reading> {
+  const schemas = callableSchemas?.join() ?? null
+  const [[version], [names], , [row]] = await Promise.all([
+    send(sql.unsafe<{ version: string }[]>(SCHEMA_VERSION)),
+    send(sql.unsafe<TextsRow[]>(withValues(TEXTS, [schemas]))),
+    send(sql.unsafe(CANONICAL_SETTINGS)),
+    send(
+      sql.unsafe<FactsRow[]>(
+        withValues(FACTS, [
+          guessed.join(),
+          `${schemas !== null}`,
+          [...known].join(),
+          JSON.stringify([FACTS_FORMAT, callableSchemas ?? null, guessed]),
+        ]),
+      ),
+    ),
   ])
   const { searched, texts } = names!
-  const [, [row]] = await Promise.all([
-    sql.unsafe(CANONICAL_SETTINGS),
-    sql.unsafe<FactsRow[]>(FACTS, [
-      searched.join(),
-      schemas !== null,
-      [...known].join(),
-      JSON.stringify([FACTS_FORMAT, callableSchemas ?? null, searched]),
-    ]),
-  ])
+  if (JSON.stringify(searched) !== JSON.stringify(guessed)) return { searched }
   const { digest, facts } = row!
   return {
-    digest,
-    version: version!.version,
-    facts: facts === null ? undefined : (JSON.parse(facts) as SchemaFacts),
-    texts: new Map(
-      texts.map(([schema, name, types, text]) => [functionKey({ schema, name, types }), text]),
-    ),
+    schema: {
+      digest,
+      version: version!.version,
+      facts: facts === null ? undefined : (JSON.parse(facts) as SchemaFacts),
+      texts: new Map(
+        texts.map(([schema, name, types, text]) => [functionKey({ schema, name, types }), text]),
+      ),
+    },
   }
+}
+
+function withValues(text: string, values: (string | null)[]): string {
+  return text.replace(/\$([1-9])/g, (_, number: string) => {
+    const value = values[Number(number) - 1]
+    return value === null || value === undefined ? 'null' : quoteLiteral(value)
+  })
 }

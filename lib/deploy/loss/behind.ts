@@ -1,7 +1,6 @@
 import type { Sql } from '../../postgres/connection.ts'
 import type { TableChange } from '../changes.ts'
-import type { Hidden } from '../parser/hidden.ts'
-import { readBehind } from './routines.ts'
+import type { Behind } from './routines.ts'
 import { countLosses, type Loss } from './rows.ts'
 import { findTargets, type Target } from './targets.ts'
 import { emptiedSince, lockEmpty, readTraces, type Trace, withoutRows } from './traces.ts'
@@ -19,18 +18,17 @@ export interface Prepared {
 }
 
 /**
- * Looks into a DO block, or into the functions that a statement calls. Undefined where nothing of
- * it can lose rows. `isAtRisk`: whether something of others can be lost there; `tables`: the oids
+ * Looks for what a DO block, or the functions that a statement calls, may take away. Undefined where
+ * nothing of it can lose rows. `isAtRisk`: whether something of others can be lost there; `tables`: the oids
  * of all such tables.
  * @throws {PostgresError} 55P03 where a lock does not come within lock_timeout
  */
 export async function lookBehind(
   sql: Sql,
-  hidden: Hidden,
+  behind: Behind,
   tables: string[],
   isAtRisk: (target: Target) => boolean,
 ): Promise<Prepared | undefined> {
-  const behind = await readBehind(sql, hidden)
   if (!behind.runsText && behind.risks.length === 0) return undefined
   const found = await Promise.all(behind.risks.map((risk) => findTargets(sql, risk)))
   const targets = found.flat().filter(isAtRisk)

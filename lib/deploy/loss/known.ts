@@ -20,6 +20,11 @@ export class Known {
     return [...this.#tables.values()].flatMap(({ oid, kind }) => (kind === 'r' ? oid : []))
   }
 
+  /** The oids of what a table inherits from, or is a partition of. */
+  parentsOf(oid: string): string[] {
+    return this.#tables.get(oid)?.parents ?? []
+  }
+
   /** The tables that inherit from a table, or are its partitions, at any depth. */
   descendants(oid: string): Table[] {
     const children = [...this.#tables.values()].filter(({ parents }) => parents.includes(oid))
@@ -38,7 +43,6 @@ export class Known {
 
   /** Whether the rows of a table count among those of another one in the list, as its partition. */
   isPartOf(oid: string, list: { oid: string }[]): boolean {
-    const parents = this.#tables.get(oid)?.parents ?? []
-    return parents.some((parent) => list.some((one) => one.oid === parent))
+    return this.parentsOf(oid).some((parent) => list.some((one) => one.oid === parent))
   }
 }

@@ -8,6 +8,10 @@ export interface Behind {
   risks: RowRisk[]
   /** It may do anything. */
   runsText: boolean
+  /** The tables, by name alone, from which it deletes rows under a condition. */
+  deletes: string[]
+  /** It commits or rolls back by itself, so that it cannot run in a transaction. */
+  commits: boolean
 }
 
 /** More functions than that are not read: what they do counts as unknown. */
@@ -22,7 +26,7 @@ export async function readBehind(sql: Sql, hidden: Hidden): Promise<Behind> {
     const routines = await definitionsOf(sql, calls)
     const unread = routines.filter(({ oid }) => !seen.has(oid))
     for (const { oid } of unread) seen.add(oid)
-    if (seen.size > MAX_ROUTINES) return { risks: [], runsText: true }
+    if (seen.size > MAX_ROUTINES) return { risks: [], runsText: true, deletes: [], commits: false }
     const read = await Promise.all(unread.map(({ definition }) => readRoutine(definition)))
     found.push(...read)
     calls = read.flatMap((one) => one.calls)
@@ -30,6 +34,8 @@ export async function readBehind(sql: Sql, hidden: Hidden): Promise<Behind> {
   return {
     risks: found.flatMap(({ risks }) => risks).filter(isAboutRows),
     runsText: found.some(({ runsText }) => runsText),
+    deletes: found.flatMap(({ deletes }) => deletes),
+    commits: found.some(({ commits }) => commits),
   }
 }
 

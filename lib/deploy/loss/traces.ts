@@ -23,16 +23,21 @@ export interface Trace extends Omit<Named, 'isForced'> {
   deleted: number
 }
 
+/** What is read of `pg_class c` and its `pg_namespace n`. */
+export const TRACE = `
+  c.oid::text as oid, n.nspname as schema, c.relname as name,
+  pg_relation_size(c.oid) = 0 as "isEmpty",
+  pg_relation_size(c.oid) = 0 or pg_stat_get_live_tuples(c.oid) = 0 and c.reltuples <= 0
+    as "seemsEmpty",
+  c.relfilenode::text as file,
+  pg_stat_get_xact_tuples_inserted(c.oid)::float8 as inserted,
+  pg_stat_get_xact_tuples_deleted(c.oid)::float8 as deleted
+`
+
 /** The traces of tables, by oid; those that are no plain table have none. */
 export async function readTraces(sql: Sql, oids: string[]): Promise<Map<string, Trace>> {
   const rows = await sql.unsafe<Trace[]>(
-    `select c.oid::text as oid, n.nspname as schema, c.relname as name,
-       pg_relation_size(c.oid) = 0 as "isEmpty",
-       pg_relation_size(c.oid) = 0 or pg_stat_get_live_tuples(c.oid) = 0 and c.reltuples <= 0
-         as "seemsEmpty",
-       c.relfilenode::text as file,
-       pg_stat_get_xact_tuples_inserted(c.oid)::float8 as inserted,
-       pg_stat_get_xact_tuples_deleted(c.oid)::float8 as deleted
+    `select ${TRACE}
      from json_array_elements_text($1::text::json) as known (oid)
      join pg_class c on c.oid = known.oid::oid and c.relkind = 'r'
      join pg_namespace n on n.oid = c.relnamespace`,
@@ -61,12 +66,17 @@ function oidsOf(tables: { oid: string }[]): string[] {
 
 /**
  * The tables that had rows at the time of `before`, lost some in this transaction, and have none
- * now.
+ * now. `traces`: as they are now, where they have been read.
  */
-export async function emptiedSince(sql: Sql, before: Map<string, Trace>): Promise<Loss[]> {
-  const traces = await readTraces(sql, [...before.keys()])
-  const suspects = [...traces.values()].flatMap((after) => {
-    const was = before.get(after.oid)!
+export async function emptiedSince(
+  sql: Sql,
+  before: Map<string, Trace>,
+  traces?: Map<string, Trace>,
+): Promise<Loss[]> {
+  const now = traces ?? (await readTraces(sql, [...before.keys()]))
+  const suspects = [...now.values()].flatMap((after) => {
+    const was = before.get(after.oid)
+    if (!was) return []
     const deleted = after.deleted - was.deleted - (after.inserted - was.inserted)
     const isTruncated = after.file !== was.file && !was.isEmpty
     return isTruncated || deleted > 0 ? [{ ...after, isTruncated, deleted }] : []

@@ -33,6 +33,8 @@ export type KnownObject = Pick<LedgerObject, 'kind' | 'identity'> & Partial<Ledg
 export interface FoundObject {
   kind: MadeKind
   oid: string
+  /** Another one when it has been made again or changed, within a transaction too. */
+  version: string
   schema: string
   name: string
   /** The oids of its types, with spaces between. */

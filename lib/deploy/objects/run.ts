@@ -41,18 +41,20 @@ export type ResetSession = (file: SchemaFile) => Sent
 /**
  * Runs the files of `state.run` and drops what they no longer make. First all in one go, which is
  * how it nearly always ends. What turns out to stand in the way is dropped before, together with
- * what depends on it, and the files that made that run too, until all is through.
- * @returns the dropped leftovers
+ * what depends on it, and the files that made that run too, until all is through. `prepare` gives
+ * what sends the questions that come behind, in the same go.
+ * @returns what that gave; undefined where they were not sent
  * @throws {StatementError} @throws {ObjectError}
  * @throws {GatewayError} where something is in the way that no file made
  */
-export async function runCode(
+export async function runCode<T>(
   sql: Sql,
   database: string,
   state: CodeState,
   reset: ResetSession,
   ask: Ask,
-): Promise<void> {
+  prepare: () => Promise<() => T>,
+): Promise<T | undefined> {
   const asked = new Set<string>()
   let replaced = 0
   let isOneByOne = false
@@ -71,9 +73,9 @@ export async function runCode(
       await askAbout([state.scripts.get(path)!], ask)
     }
     try {
-      if (isOneByOne) await runOneByOne(sql, state, doomed, reset)
-      else await runAtOnce(sql, state, doomed, reset)
-      return
+      if (!isOneByOne) return await runAtOnce(sql, state, doomed, reset, await prepare())
+      await runOneByOne(sql, state, doomed, reset)
+      return undefined
     } catch (error) {
       await sql.unsafe('rollback to savepoint code; release savepoint code')
       const errors = error instanceof AggregateError ? error.errors : [error]
@@ -118,17 +120,21 @@ function codeOf(error: unknown, codes: Set<string>): boolean {
   return error instanceof StatementError && codes.has(error.error.code)
 }
 
-async function runAtOnce(
+async function runAtOnce<T>(
   sql: Sql,
   state: CodeState,
   doomed: Doomed,
   reset: ResetSession,
-): Promise<void> {
-  await answers([
+  sendBehind: () => T,
+): Promise<T> {
+  const sent = [
     ...opening(sql, doomed),
     ...filesOf(state).flatMap((script) => sendFile(sql, state, doomed, script, reset)),
     ...ending(sql, state, doomed),
-  ])
+  ]
+  const behind = sendBehind()
+  await answers(sent)
+  return behind
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   type KnownObject,
 } from './object.ts'
 import type { SetBefore } from './set-before.ts'
+import { type TakenOver, withoutTakenOver } from './taken-over.ts'
 
 /** A file as the ledger has it. */
 export interface KnownFile {
@@ -54,26 +55,30 @@ export async function readState(
   known: Map<string, KnownFile>,
   changed: Set<string>,
   isCheckDue: boolean,
+  taken: TakenOver,
 ): Promise<CodeState> {
   const statements = [...scripts.values()].flatMap((script) => script.statements)
-  const all = statements.flatMap(({ made }) => made ?? [])
+  const all = [...statements, ...taken.statements].flatMap(({ made }) => made ?? [])
   const isAsked = (path: string) => isCheckDue || changed.has(path) || !scripts.has(path)
   const [names, found] = await Promise.all([
     readNames(sql, all),
     findObjects(sql, askedFor(scripts, known, isAsked)),
   ])
   const keys = keysOf(statements, names)
+  const others = new Set(keysOf(taken.statements, names).values())
+  const mayLeave = (path: string) => changed.has(path) || !scripts.has(path)
+  const left = withoutTakenOver(known, found, mayLeave, taken, new Set(keys.values()), others)
   const state: CodeState = {
     scripts,
-    known,
+    known: left.known,
     keys,
     found,
-    ours: oursOf(known, found),
+    ours: oursOf(left.known, found),
     isComplete: isCheckDue,
     run: new Set(changed),
     drop: new Map(),
     doomed: new Set(),
-    warnings: [],
+    warnings: left.warnings,
   }
   if (isCheckDue) checkKnown(state)
   return state

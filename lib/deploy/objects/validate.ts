@@ -19,39 +19,48 @@ export interface Checked {
 }
 
 /**
- * Finds objects, and has the languages check the bodies of all functions with such names, now that
- * everything is there that they refer to: in one round trip.
- * @returns also whether all were in order
+ * Sends what finds objects, and has the languages check the bodies of all functions with such names,
+ * now that everything is there that they refer to. Nothing is to be sent behind it before the answer.
+ * @returns what waits for the answer, and tells also whether all were in order; to be called where
+ *   what was sent before that went well
  */
-export async function findAndCheck(
+export function sendFindAndCheck(
   sql: Sql,
   asked: Asked[],
   toCheck: Asked[],
-): Promise<{ found: Found; isInOrder: boolean }> {
+): () => Promise<{ found: Found; isInOrder: boolean }> {
   const names = toCheck.filter((one) => one.class === 'routine').map(({ name }) => name)
   const finding = findObjects(sql, asked)
-  if (names.length === 0) return { found: await finding, isInOrder: true }
+  finding.catch(() => {})
+  if (names.length === 0) return async () => ({ found: await finding, isInOrder: true })
   // Last of what is sent together: what comes behind an error fails too.
   const list = quoteLiteral(JSON.stringify([...new Set(names)]))
-  const checks = [
+  const checks = Promise.allSettled([
     send(sql.unsafe('savepoint bodies; set local check_function_bodies = on')),
-    ...VALIDATORS.map((validator) => send(sql.unsafe(checkSql(validator, list)))),
-  ]
-  const results = await Promise.allSettled(checks)
-  const isInOrder = results.every(({ status }) => status === 'fulfilled')
-  if (!isInOrder) await sql.unsafe('rollback to savepoint bodies')
-  return { found: await finding, isInOrder }
+    send(sql.unsafe(checkSql(list))),
+  ])
+  return async () => {
+    const results = await checks
+    const isInOrder = results.every(({ status }) => status === 'fulfilled')
+    if (!isInOrder) await sql.unsafe('rollback to savepoint bodies')
+    return { found: await finding, isInOrder }
+  }
 }
 
-/** (PostgreSQL manual, "CREATE LANGUAGE": a validator takes the function's oid.) */
-function checkSql(validator: string, names: string): string {
+/**
+ * Functions are found by index: PostgreSQL has thousands of its own. (PostgreSQL manual, "CREATE
+ * LANGUAGE": a validator takes the function's oid.)
+ */
+function checkSql(names: string): string {
+  const cases = VALIDATORS.map(
+    (validator) => `when to_regproc('pg_catalog.${validator}') then pg_catalog.${validator}(p.oid)`,
+  )
   return `
-    select count(pg_catalog.${validator}(p.oid))
+    select count(case l.lanvalidator ${cases.join(' ')} end)
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
     join pg_language l on l.oid = p.prolang
-    where p.proname in (select json_array_elements_text(${names}::json))
-      and l.lanvalidator = to_regproc('pg_catalog.${validator}')
+    where p.proname = any (array(select name::name from json_array_elements_text(${names}::json) name))
       and p.prokind <> 'a' and n.nspname not in ('pg_catalog', 'information_schema', '_db_gateway')
   `
 }

@@ -48,10 +48,14 @@ export async function goBack(
   const isCode = await runsOnlyCode(code.archive, code.ledger)
   const watching = isCode ? 'only code' : 'closely'
   const { allow, dryRun } = job.flags
-  const watch = await TableWatch.start(sql, database, watching, allow.has('data_loss'), dryRun)
+  const watch = new TableWatch(sql, database, watching, allow.has('data_loss'), dryRun)
   if (!dryRun) watch.onRetype = job.retire
   const result = await deployNamingAll(sql, archive, ledger, (archive, ledger) =>
-    deployCode(sql, writer, database, archive, ledger, watch.ask, { isCheckDue: true, reset }),
+    deployCode(sql, writer, database, archive, ledger, watch.ask, {
+      isCheckDue: true,
+      reset,
+      sendBehind: watch.sendLast,
+    }),
   )
   const { changes, warnings } = await watch.finish()
   return {

@@ -11,7 +11,8 @@ export interface Superseding {
   functionsDeployed: number
 }
 
-interface Row {
+/** A row of `supersedingSql`. */
+export interface SupersedingRow {
   archive_checksum: string
   deployed_at: string
   functions_deployed: number
@@ -26,23 +27,30 @@ export async function findSuperseding(
   sql: Sql,
   checksum: string,
 ): Promise<Superseding | undefined> {
+  const [row] = await send(sql.unsafe<SupersedingRow[]>(supersedingSql(checksum)))
+  return supersedingOf(row)
+}
+
+/** SQL for a row that has what has superseded the archive with this checksum, if anything. */
+export function supersedingSql(checksum: string): string {
   const literal = quoteLiteral(checksum)
-  const [row] = await send(
-    sql.unsafe<Row[]>(`
-      select archive_checksum, to_json(deployed_at) as deployed_at, functions_deployed
-      from (
-        select *
-        from public._db_gateway_deployments
-        where status = 'completed'
-        order by id desc
-        limit 1
-      ) as last
-      where archive_checksum <> ${literal} and exists (
-        select from public._db_gateway_deployments
-        where status = 'completed' and archive_checksum = ${literal}
-      )
-    `),
-  )
+  return `
+    select archive_checksum, to_json(deployed_at) as deployed_at, functions_deployed
+    from (
+      select *
+      from public._db_gateway_deployments
+      where status = 'completed'
+      order by id desc
+      limit 1
+    ) as last
+    where archive_checksum <> ${literal} and exists (
+      select from public._db_gateway_deployments
+      where status = 'completed' and archive_checksum = ${literal}
+    )
+  `
+}
+
+export function supersedingOf(row: SupersedingRow | undefined): Superseding | undefined {
   return (
     row && {
       checksum: row.archive_checksum,

@@ -1,5 +1,6 @@
 import type { Node } from 'libpg-query'
 import { namesOf, sqlName, strings } from './names.ts'
+import { deletesSome } from './query-risks.ts'
 
 /** A value that ALTER TYPE adds to an enum, or to which it renames another. */
 export interface EnumChange {
@@ -30,6 +31,8 @@ export interface Facts {
   /** CREATE OR REPLACE of a function. */
   isReplacing: boolean
   setsOwner: boolean
+  /** The tables and views, by name alone, from which it deletes rows under a condition. */
+  deletes: string[]
 }
 
 /** What is known of a text that the parser gave up on. */
@@ -43,6 +46,7 @@ export const NO_FACTS: Facts = {
   index: undefined,
   isReplacing: false,
   setsOwner: false,
+  deletes: [],
 }
 
 /** The facts of one statement. */
@@ -57,6 +61,7 @@ export function factsOf(node: Node): Facts {
     ...concurrencyOf(node),
     isReplacing: 'CreateFunctionStmt' in node && node.CreateFunctionStmt.replace === true,
     setsOwner: setsOwner(node),
+    deletes: deletesSome(node),
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Node, parsePlPgSQLSync, parseSync } from 'libpg-query'
 import { strings } from './names.ts'
+import { deletesSome } from './query-risks.ts'
 import { type Risk, risksOf } from './risks.ts'
 
 /**
@@ -12,7 +13,13 @@ export interface Hidden {
   runsText: boolean
   /** Names, without schema, of the functions that it calls. */
   calls: string[]
+  /** The tables, by name alone, from which it deletes rows under a condition. */
+  deletes: string[]
+  /** It commits or rolls back by itself, so that it cannot run in a transaction. */
+  commits: boolean
 }
+
+const NOTHING: Hidden = { risks: [], runsText: false, calls: [], deletes: [], commits: false }
 
 type Tree = Record<string, unknown>
 
@@ -27,10 +34,9 @@ export function hiddenIn(node: Node): Hidden | undefined {
     const body = options.get('as') ?? ''
     return language === 'plpgsql' ? readPlPgSQL(`do ${literal(body)}`) : readNothing()
   }
-  const isCall = 'CallStmt' in node
-  if (!isCall && !isBareSelect(node)) return undefined
+  if (!('CallStmt' in node) && !('SelectStmt' in node)) return undefined
   const calls = callsIn(node as Tree)
-  return calls.length > 0 ? { risks: [], runsText: false, calls } : undefined
+  return calls.length > 0 ? { ...NOTHING, calls } : undefined
 }
 
 /** What a function does; `definition` is its CREATE FUNCTION. The parser has to be loaded. */
@@ -49,16 +55,20 @@ export function hiddenInRoutine(definition: string): Hidden {
 }
 
 function readNothing(): Hidden {
-  return { risks: [], runsText: true, calls: [] }
+  return { ...NOTHING, runsText: true }
 }
 
 function readPlPgSQL(text: string): Hidden {
   try {
-    return merged(expressionsIn(parsePlPgSQLSync(text) as unknown as Tree).map(readExpression))
+    const tree = parsePlPgSQLSync(text) as unknown as Tree
+    const commits = COMMITS.test(JSON.stringify(tree))
+    return merged([{ ...NOTHING, commits }, ...expressionsIn(tree).map(readExpression)])
   } catch {
     return readNothing()
   }
 }
+
+const COMMITS = /"PLpgSQL_stmt_(?:commit|rollback)"/
 
 function readSql(text: string): Hidden {
   return readNodes((parseSync(text).stmts ?? []).flatMap(({ stmt }) => stmt ?? []))
@@ -68,7 +78,8 @@ function readNodes(nodes: Node[]): Hidden {
   return merged(
     nodes.map((node) => {
       const inner = 'DoStmt' in node ? hiddenIn(node) : undefined
-      const own = { risks: risksOf(node), runsText: false, calls: callsIn(node as Tree) }
+      const calls = callsIn(node as Tree)
+      const own = { ...NOTHING, risks: risksOf(node), calls, deletes: deletesSome(node) }
       return inner ? merged([own, inner]) : own
     }),
   )
@@ -87,9 +98,9 @@ function readExpression({ query, parseMode, isText }: Expression): Hidden {
   const node = parseSync(`select ${value}`).stmts?.[0]?.stmt
   if (!node) return readNothing()
   const calls = callsIn(node as unknown as Tree)
-  if (!isText) return { risks: [], runsText: false, calls }
+  if (!isText) return { ...NOTHING, calls }
   const text = constantOf(node)
-  return text === undefined ? { risks: [], runsText: true, calls } : readSql(text)
+  return text === undefined ? { ...NOTHING, runsText: true, calls } : readSql(text)
 }
 
 /** All expressions of a PL/pgSQL tree; `isText` are those whose value is run. */
@@ -119,13 +130,6 @@ function constantOf(node: Node): string | undefined {
   return value && 'A_Const' in value ? value.A_Const.sval?.sval : undefined
 }
 
-/** SELECT of nothing but functions. */
-function isBareSelect(node: Node): boolean {
-  if (!('SelectStmt' in node)) return false
-  const { fromClause = [], op } = node.SelectStmt
-  return op === 'SETOP_NONE' && fromClause.every((one) => 'RangeFunction' in one)
-}
-
 function callsIn(tree: unknown): string[] {
   if (Array.isArray(tree)) return tree.flatMap(callsIn)
   if (typeof tree !== 'object' || tree === null) return []
@@ -152,6 +156,8 @@ function merged(parts: Hidden[]): Hidden {
     risks: parts.flatMap(({ risks }) => risks),
     runsText: parts.some(({ runsText }) => runsText),
     calls: [...new Set(parts.flatMap(({ calls }) => calls))],
+    deletes: parts.flatMap(({ deletes }) => deletes),
+    commits: parts.some(({ commits }) => commits),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { MergeStmt, Node } from 'libpg-query'
+import type { DeleteStmt, ExplainStmt, MergeStmt, Node, RangeVar } from 'libpg-query'
 import { sqlName } from './names.ts'
 
 /** All rows of a table, or of what a view shows, may be deleted. */
@@ -8,8 +8,37 @@ export interface DeleteRisk {
   relation: string
 }
 
-/** DELETE without a condition, and MERGE that deletes without one; in WITH too. */
+/** A DELETE, or a MERGE that deletes. */
+interface Deletion {
+  relation: RangeVar
+  /** It has no condition that a row could fail. */
+  isOfAll: boolean
+}
+
+/**
+ * DELETE without a condition, and MERGE that deletes without one; in WITH too, and in what PREPARE,
+ * EXPLAIN ANALYZE and CREATE TABLE AS run.
+ */
 export function risksOfQuery(node: Node): DeleteRisk[] {
+  return deletionsIn(node)
+    .filter(({ isOfAll }) => isOfAll)
+    .map(({ relation }) => ({ kind: 'delete', relation: sqlName(relation) }))
+}
+
+/** The tables and views, by name alone, from which it deletes rows under a condition. */
+export function deletesSome(node: Node): string[] {
+  return deletionsIn(node).flatMap(({ relation, isOfAll }) =>
+    isOfAll ? [] : (relation.relname ?? []),
+  )
+}
+
+function deletionsIn(node: Node | undefined): Deletion[] {
+  if (!node) return []
+  if ('PrepareStmt' in node) return deletionsIn(node.PrepareStmt.query)
+  if ('CreateTableAsStmt' in node) return deletionsIn(node.CreateTableAsStmt.query)
+  if ('ExplainStmt' in node) {
+    return isAnalyzing(node.ExplainStmt) ? deletionsIn(node.ExplainStmt.query) : []
+  }
   const query =
     ('DeleteStmt' in node && node.DeleteStmt) ||
     ('InsertStmt' in node && node.InsertStmt) ||
@@ -17,40 +46,47 @@ export function risksOfQuery(node: Node): DeleteRisk[] {
     ('MergeStmt' in node && node.MergeStmt) ||
     ('SelectStmt' in node && node.SelectStmt)
   if (!query) return []
-  const risks = (query.withClause?.ctes ?? []).flatMap((one) =>
-    'CommonTableExpr' in one && one.CommonTableExpr.ctequery
-      ? risksOfQuery(one.CommonTableExpr.ctequery)
-      : [],
+  const found = (query.withClause?.ctes ?? []).flatMap((one) =>
+    'CommonTableExpr' in one ? deletionsIn(one.CommonTableExpr.ctequery) : [],
   )
-  if ('DeleteStmt' in node) {
-    const { relation, whereClause } = node.DeleteStmt
-    if (relation && isAlways(whereClause)) {
-      risks.push({ kind: 'delete', relation: sqlName(relation) })
-    }
-  }
-  if ('MergeStmt' in node) {
-    const { relation } = node.MergeStmt
-    if (relation && deletesAlways(node.MergeStmt)) {
-      risks.push({ kind: 'delete', relation: sqlName(relation) })
-    }
-  }
-  return risks
+  if ('InsertStmt' in node) found.push(...deletionsIn(node.InsertStmt.selectStmt))
+  if ('DeleteStmt' in node) found.push(...deletionOf(node.DeleteStmt))
+  if ('MergeStmt' in node) found.push(...mergeDeletionOf(node.MergeStmt))
+  return found
+}
+
+function isAnalyzing({ options = [] }: ExplainStmt): boolean {
+  return options.some((one) => 'DefElem' in one && one.DefElem.defname === 'analyze')
+}
+
+function deletionOf({ relation, whereClause }: DeleteStmt): Deletion[] {
+  return relation ? [{ relation, isOfAll: isAlways(whereClause) }] : []
 }
 
 /**
- * Whether a clause that has no condition of its own deletes: rows that the source lacks, or those
- * that match where all of them do.
+ * A clause that has no condition of its own deletes rows that the source lacks, or those that match,
+ * where all of them do.
  */
-function deletesAlways({ mergeWhenClauses = [], joinCondition }: MergeStmt): boolean {
-  return mergeWhenClauses.some((one) => {
-    if (!('MergeWhenClause' in one)) return false
-    const { commandType, matchKind, condition } = one.MergeWhenClause
-    if (commandType !== 'CMD_DELETE' || !isAlways(condition)) return false
+function mergeDeletionOf({ relation, mergeWhenClauses = [], joinCondition }: MergeStmt) {
+  const clauses = mergeWhenClauses.flatMap((one) =>
+    'MergeWhenClause' in one && one.MergeWhenClause.commandType === 'CMD_DELETE'
+      ? [one.MergeWhenClause]
+      : [],
+  )
+  if (!relation || clauses.length === 0) return []
+  const isOfAll = clauses.some(({ matchKind, condition }) => {
+    if (!isAlways(condition)) return false
     return matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE' || isAlways(joinCondition)
   })
+  return [{ relation, isOfAll }]
 }
 
+/** Whether no row makes a difference: `true`, `1 = 1`. */
 function isAlways(where: Node | undefined): boolean {
   if (where === undefined) return true
-  return 'A_Const' in where && where.A_Const.boolval?.boolval === true
+  if ('A_Const' in where) return where.A_Const.boolval?.boolval === true
+  return !VARIES.test(JSON.stringify(where))
 }
+
+/** What a condition may have that differs from row to row, or from time to time. */
+const VARIES = /"(?:ColumnRef|FuncCall|SubLink|ParamRef|SQLValueFunction|CurrentOfExpr)"/

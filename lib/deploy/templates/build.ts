@@ -154,7 +154,7 @@ async function runFiles(
       limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
       origin,
       // No call has a session in it.
-      retire: async () => {},
+      retire: async () => () => {},
     })
     await lease.sql.unsafe('reset all; reset role')
     result.functions = await gateway.calls.functions.learn(lease.sql, database)

@@ -7,6 +7,8 @@ const found = (more: Partial<Hidden>): Hidden => ({
   risks: [],
   runsText: false,
   calls: [],
+  deletes: [],
+  commits: false,
   ...more,
 })
 const deletes = { kind: 'delete', relation: '"t"' } as const
@@ -14,7 +16,14 @@ const anything = found({ runsText: true })
 
 test.each<[string, Hidden | undefined]>([
   ['select 1', undefined],
-  ['select f(a) from t', undefined],
+  ['select count(*) from t where a = 1', found({ calls: ['count'] })],
+  ['select f(a) from t', found({ calls: ['f'] })],
+  ['select 1 union all select f()', found({ calls: ['f'] })],
+  ['with a as (select f()) select * from a', found({ calls: ['f'] })],
+  [
+    'do $$ begin delete from t where a = 1; commit; end $$',
+    found({ deletes: ['t'], commits: true }),
+  ],
   ["select setval('s', 1), pg_catalog.now()", undefined],
   ['create function f() returns void language sql as $$ delete from t $$', undefined],
   ['select f(g(1))', found({ calls: ['f', 'g'] })],

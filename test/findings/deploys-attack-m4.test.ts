@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  becomePlatform,
+  connectTo,
+  queryDatabase,
+  startTestGateway,
+  type TestGateway,
+} from '../helpers/gateway.ts'
+import { lossesOf, newPlatform, next, type Platform } from '../helpers/loss.ts'
+import type { Files } from '../helpers/platforms.ts'
+
+let gateway: TestGateway
+beforeAll(async () => {
+  gateway = await startTestGateway({ LOCK_TIMEOUT_SECS: '5' })
+})
+afterAll(() => gateway.stop())
+
+const BASE: Files = {
+  'migrations/001_base.sql': `
+    create table t (id int, d text);
+    insert into t select i, i::text from generate_series(1, 5) i;
+    create table log (n int);
+    create table cleared (n int);
+    create table ruled (n int);
+    create rule clear as on insert to ruled do also delete from t;
+    create function clear() returns trigger language plpgsql as $$ begin truncate t; return new; end $$;
+    create trigger clear after insert on cleared for each row execute function clear();
+    create function purge() returns int language plpgsql as $$ begin delete from t; return 1; end $$;
+    create procedure purge_all() language plpgsql as $$ begin delete from t; commit; end $$;
+    create procedure run(text text) language plpgsql as $$ begin execute text; commit; end $$;
+    create collation co from "C";
+    create table worded (a int, b text collate co);
+    insert into worded values (1, 'x');
+    create table expiring (id int primary key);
+    insert into expiring values (1);
+    create table child (id int references expiring on delete cascade);
+    insert into child values (1);
+    create table part (d int) partition by range (d);
+    create table part_1 partition of part for values from (0) to (10);
+    create table part_2 partition of part default;
+    insert into part values (1), (50);
+  `,
+}
+
+const GONE = [['rows_deleted', 't', null, 5]]
+const OUTSIDE = '-- gateway: no-transaction\n'
+
+describe('attack 1, 4: rows that anything deletes are asked about', () => {
+  let platform: Platform
+  beforeAll(async () => {
+    platform = await newPlatform(gateway, BASE)
+  })
+
+  test.each([
+    'prepare p as delete from t; execute p;',
+    'explain analyze delete from t;',
+    'create table x as with d as (delete from t returning *) select * from d;',
+    'insert into log select purge();',
+    'select purge() union all select 1;',
+    'select purge() from (values (1)) v;',
+    'with a as materialized (select purge()) select * from a;',
+    'insert into ruled values (1);',
+    'delete from t where 1 = 1;',
+  ])('%s', async (text) => {
+    expect(lossesOf(await platform.deploy(next(text)))).toEqual(GONE)
+    expect(await queryDatabase(platform.database, 'select from t')).toHaveLength(5)
+  })
+
+  test('a trigger that truncates', async () => {
+    const answer = await platform.deploy(next('insert into cleared values (1);'))
+    expect(lossesOf(answer)).toEqual([['table_truncated', 't', null, null]])
+  })
+
+  test.each([
+    'delete from expiring where id < 7;',
+    'do $$ begin delete from expiring where id < 7; end $$;',
+    'delete from part where d < 10;',
+    'update part set d = 11 where d = 1;',
+    'alter table worded alter column a type text; alter table worded add column c float default random();',
+    "do $$ begin insert into log values (1); execute 'delete from log'; end $$;",
+  ])('a condition says which rows go: %s', async (text) => {
+    const { body } = await platform.deploy(next(text), { dry_run: 'true' })
+    expect(body).toMatchObject({ status: 'dry_run' })
+  })
+
+  test('it may lose them where the file says so', async () => {
+    const { deploy } = await newPlatform(gateway, BASE)
+    const text = '-- gateway: allow-data-loss\ninsert into cleared values (1);'
+    expect((await deploy(next(text))).body).toMatchObject({ status: 'ready' })
+  })
+})
+
+describe('attack 1, 9: outside of a transaction too', () => {
+  let platform: Platform
+  beforeAll(async () => {
+    platform = await newPlatform(gateway, BASE)
+  })
+
+  test.each([
+    ['do $$ begin truncate t; end $$;', [['table_truncated', 't', null, 5]]],
+    ['select purge();', GONE],
+    ['insert into log select purge();', GONE],
+    ['call purge_all();', GONE],
+    [
+      "do $$ begin execute 'drop rule clear on ruled; drop table t'; end $$;",
+      [['table_dropped', 't', null, 5]],
+    ],
+    ['drop collation co cascade;', [['column_dropped', 'worded', 'b', null]]],
+  ])('%s', async (text, losses) => {
+    const answer = await platform.deploy(next(OUTSIDE + text))
+    expect(lossesOf(answer)).toEqual(losses)
+    expect(await queryDatabase(platform.database, 'select b from worded, t')).toHaveLength(5)
+  })
+
+  test('what commits by itself and may do anything needs leave', async () => {
+    const call = "call run('delete from t');"
+    const refused = await platform.deploy(next(OUTSIDE + call))
+    expect(lossesOf(refused)).toEqual([])
+    expect(refused.body).toMatchObject({ file: 'migrations/002_next.pssql', line: 2 })
+    const { deploy } = await newPlatform(gateway, BASE)
+    const allowed = await deploy(next(`-- gateway: no-transaction, allow-data-loss\n${call}`))
+    expect(allowed.body).toMatchObject({ status: 'ready' })
+  })
+})
+
+test('attack 1, 3: what commits by itself does not run twice', async () => {
+  const { database, deploy } = await newPlatform(gateway, {
+    'migrations/001.sql': `
+      create table t (id int primary key, n int default 0);
+      insert into t select generate_series(1, 3);
+      create procedure fill() language plpgsql as $$ begin
+        for i in 1..3 loop update t set n = n + 1 where id = i; commit; end loop;
+      end $$;
+    `,
+  })
+  const holder = connectTo(database)
+  await becomePlatform(holder)
+  await holder.unsafe('begin; update t set n = n where id = 3')
+  const deploying = deploy({ 'migrations/002.sql': `${OUTSIDE}call fill();` })
+  await expect
+    .poll(
+      () => queryDatabase(database, "select from pg_stat_activity where wait_event_type = 'Lock'"),
+      {
+        timeout: 20_000,
+      },
+    )
+    .toHaveLength(1)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  await holder.unsafe('rollback')
+  await holder.end()
+  expect((await deploying).body).toMatchObject({ status: 'ready' })
+  expect(await queryDatabase(database, 'select distinct n from t')).toEqual([{ n: 1 }])
+})
+
+describe('attack 2, S2 and S3: a migration that adds a value to an enum and uses it', () => {
+  const one: Files = {
+    'migrations/001.sql': `
+      create type st as enum ('a', 'b');
+      create table j (s st default 'a', id int);
+      insert into j values ('a', 1), ('b', 2);
+    `,
+  }
+  const more = {
+    'migrations/002.sql': `
+      alter type st add value 'c';
+      update j set s = 'c' where id = 1;
+      alter table j alter s set default 'c';
+    `,
+  }
+
+  test('deploys to a database that has the type, after a dry run that says what it cannot check', async () => {
+    const { deploy } = await newPlatform(gateway, one)
+    const dry = await deploy(more, { dry_run: 'true' })
+    expect(dry.body).toMatchObject({ status: 'dry_run' })
+    expect(dry.body.warnings.join()).toContain('a dry run can check neither it')
+    expect((await deploy(more)).body).toMatchObject({ status: 'ready', warnings: [] })
+  })
+
+  test('deploys to a new database too, and to one that lags behind', async () => {
+    const { database } = await newPlatform(gateway, { ...one, ...more })
+    expect(await queryDatabase(database, 'select s from j where id = 1')).toEqual([{ s: 'c' }])
+    const lagging = await newPlatform(gateway, { 'migrations/000.sql': 'create table x (id int);' })
+    expect((await lagging.deploy({ ...one, ...more })).body).toMatchObject({ status: 'ready' })
+  })
+})
