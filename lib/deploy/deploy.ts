@@ -213,7 +213,8 @@ async function deployOnce(
   const { needs } = migrations
   let print: Promise<string> | undefined
   // Where it fails, it fails again when it is the code's turn.
-  const codePlan = pending.length > 0 && (await planCode(archive, ledger).catch(() => undefined))
+  const codePlan =
+    pending.length > 0 && (await planCode(archive, ledger, true).catch(() => undefined))
   let codeState: Promise<CodeState> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))

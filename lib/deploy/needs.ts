@@ -3,6 +3,8 @@ import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { fileFailure, StatementError } from './failure.ts'
+import type { Made } from './parser/makes.ts'
+import type { Statement } from './parser/statement.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { isLockError } from './tries.ts'
 
@@ -46,9 +48,12 @@ export async function findNeeds(
     tableItems.flatMap(({ names }) => names),
   )
   const newFunctions = functions.filter((file) => !isDeployed(file))
+  const isMadeInTime = madeInTime(newFunctions.length > 0 ? migrations : [])
   const functionItems = (
     await parseScripts('function_deploy_failed', 'Function file', newFunctions)
-  ).flatMap(functionItem)
+  )
+    .filter(({ statements }) => !statements.some(isMadeInTime))
+    .flatMap(functionItem)
   const waiting = new Set([
     ...tableItems.filter(({ names }) => !names.some((name) => there.has(name))),
     ...functionItems,
@@ -149,6 +154,23 @@ function functionItem(script: Script): Item[] {
   )
   const names = statements.flatMap(({ routine }) => routine ?? [])
   return canRepeat && names.length > 0 ? [{ script, names, isTable: false }] : []
+}
+
+/** The first migration that names the function makes it: made ahead, it would be there already. */
+function madeInTime(migrations: Script[]): (statement: Statement) => boolean {
+  const all = migrations.map(({ file, statements }) => ({
+    words: new Set(wordsOf(file.text)),
+    made: new Set(statements.flatMap(({ made }) => (made ? [textOf(made)] : []))),
+  }))
+  return ({ routine, made }) => {
+    if (routine === undefined || !made) return false
+    const first = all.find(({ words }) => words.has(routine))
+    return first?.made.has(textOf(made)) ?? false
+  }
+}
+
+function textOf({ kind, name, types }: Made): string {
+  return JSON.stringify([kind, name, types])
 }
 
 /** The tables and types that a migration makes. */

@@ -42,7 +42,7 @@ export function splitStatements(text: string): Statement[] {
       made: madeBy(stmt, path),
       needs: isCode || needsTable(stmt) || isView(stmt) ? referencesIn(stmt) : [],
       isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
-      hasStar: 'ViewStmt' in stmt && JSON.stringify(stmt).includes('"A_Star"'),
+      takesColumns: takesColumns(stmt),
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
       hidden: hiddenIn(stmt),
@@ -129,6 +129,13 @@ interface ParsedStatement {
   stmt_location?: number
   /** Bytes; left out where the statement ends with the text. */
   stmt_len?: number
+}
+
+function takesColumns(stmt: Node): boolean {
+  if ('ViewStmt' in stmt) return JSON.stringify(stmt).includes('"A_Star"')
+  if (!('CreateFunctionStmt' in stmt)) return false
+  const text = JSON.stringify(stmt)
+  return text.includes('"A_Star"') || text.includes('"pct_type":true')
 }
 
 function needsTable(stmt: Node): boolean {
