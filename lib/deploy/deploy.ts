@@ -138,6 +138,7 @@ async function deployOnce(
   attempt.result = result
   const found = findPending(database, files.migrations, ledger, flags)
   const pending = found.files
+  result.migrationsPending = pending.map(({ name }) => name)
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
   const isTablesDue =
