@@ -233,3 +233,22 @@ test('attack 2, S8: deploys run without JIT, calls with what the database says',
   const { body } = await gateway.call(name, 'f', [])
   expect(JSON.stringify(body.rows)).toContain(own.jit)
 })
+
+describe('attack 2, S11: a function that a migration and functions/ make', () => {
+  const file = {
+    'functions/mf.sql':
+      'create or replace function mf() returns int language sql as $$ select 2 $$;',
+  }
+
+  test.each([
+    "create function mf() returns int language sql as 'select 1'; create table t (i int default mf());",
+    "drop function if exists mf(); create function mf() returns int language sql as 'select 1';",
+    `create function a() returns int language plpgsql as $$ begin return mf(); end $$;
+     create function mf() returns int language sql as 'select 1';`,
+    'create table t (i int default mf());',
+  ])('%s', async (text) => {
+    const { name } = await newPlatform(gateway, { 'migrations/001.sql': text, ...file })
+    const { body } = await gateway.call(name, 'mf', [])
+    expect(JSON.stringify(body.rows)).toContain('2')
+  })
+})
