@@ -6,8 +6,11 @@ import { type After, prepareAfter } from './objects/after.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
+import type { SetBefore } from './objects/set-before.ts'
 import { ownSettings } from './objects/settings.ts'
 import { type CodeState, hashOf, type KnownFile, leftoversOf, readState } from './objects/state.ts'
+import { otherStatements } from './objects/taken-over.ts'
+import type { Statement } from './parser/statement.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
 
 /** What became of functions, views, triggers and policies. Functions are schema.name(types). */
@@ -39,6 +42,10 @@ export interface CodeHints {
   state?: Promise<CodeState> | undefined
   /** Sends what comes behind the code; what it gives is called where the code went well. */
   sendBehind?: (() => () => void) | undefined
+  /** How what files have made was before the deploy ran anything; undefined: nothing else ran. */
+  versions?: ReadonlyMap<string, string> | undefined
+  /** What people had put on objects that migrations have dropped. */
+  setBefore?: SetBefore | undefined
 }
 
 /** The files that a deploy of code looks at, and those of them that run whatever there is. */
@@ -50,6 +57,8 @@ export interface CodePlan {
   gone: string[]
   /** Nothing has changed. */
   isSame: boolean
+  /** Of other sections, where they may have taken something over. */
+  others: Statement[]
 }
 
 /**
@@ -67,14 +76,16 @@ export async function deployCode(
   archive: SchemaArchive,
   ledger: Ledger,
   ask: Ask,
-  { isCheckDue, reset, state: asked, sendBehind = () => () => {} }: CodeHints,
+  { isCheckDue, reset, versions, setBefore, state: asked, sendBehind = () => () => {} }: CodeHints,
 ): Promise<CodeDeployed> {
   const isAlike = isSameCode(archive, ledger)
   if (isAlike && !isCheckDue) return nothingDone(knownFiles(ledger))
 
   try {
-    const { scripts, known, toRun, gone, isSame } = await planCode(archive, ledger)
-    const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue))
+    const { scripts, known, toRun, gone, isSame, others } = await planCode(archive, ledger)
+    const taken = { versions, statements: others }
+    const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
+    state.setBefore = setBefore
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
     const prepare = () => prepareAfter(sql, state, isCheckDue, sendBehind)
@@ -120,18 +131,32 @@ export async function planCode(archive: SchemaArchive, ledger: Ledger): Promise<
   const known = knownFiles(ledger)
   const { changed, gone, isSame } = changedIn(archive, known)
   const scripts = await parseAll(archive.files)
-  return { scripts, known, toRun: new Set([...changed, ...viewsWithStar(scripts)]), gone, isSame }
+  const toRun = new Set([...changed, ...viewsWithStar(scripts)])
+  const mayLeave = gone.length > 0 || [...changed].some((path) => known.has(path))
+  const others = mayLeave ? await otherStatements(archive, ledger) : []
+  return { scripts, known, toRun, gone, isSame, others }
 }
 
 /** Sends the questions for the state of which `deployCode` makes the next, checking all of it. */
-export function sendState(sql: Sql, { scripts, known, toRun }: CodePlan): Promise<CodeState> {
-  const reading = readState(sql, scripts, known, toRun, true)
+export function sendState(
+  sql: Sql,
+  { scripts, known, toRun, others }: CodePlan,
+  versions: CodeHints['versions'],
+): Promise<CodeState> {
+  const taken = { versions, statements: others }
+  const reading = readState(sql, scripts, known, toRun, true, taken)
   // Whoever waits for it is told.
   reading.catch(() => {})
   return reading
 }
 
-function knownFiles(ledger: Ledger): Map<string, KnownFile> {
+/** All that files of code have made, as the ledger has it. */
+export function knownObjects(ledger: Ledger): KnownObject[] {
+  return [...knownFiles(ledger).values()].flatMap(({ objects }) => objects)
+}
+
+/** What the ledger has of the sections of code, by path. */
+export function knownFiles(ledger: Ledger): Map<string, KnownFile> {
   return new Map(
     CODE_SECTIONS.flatMap((section) =>
       [...ledger.filesOf(section)].map(([name, { checksum, objects }]): [string, KnownFile] => [

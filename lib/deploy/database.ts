@@ -24,6 +24,7 @@ const CREATE_ATTEMPTS = 5
 /** BASE_TEMPLATE has sessions: object_in_use. In template0, the default, there can be none. */
 const OBJECT_IN_USE = '55006'
 const INSUFFICIENT_PRIVILEGE = '42501'
+const DUPLICATE_DATABASE = '42P04'
 
 /**
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
@@ -129,7 +130,10 @@ async function databaseExists(admin: Sql, name: string): Promise<boolean> {
   return false
 }
 
-/** `create database` runs outside of transactions, so its name cannot be a parameter. */
+/**
+ * `create database` runs outside of transactions, so its name cannot be a parameter.
+ * @throws {GatewayError} name_conflict where somebody else has made it meanwhile
+ */
 export async function createDatabase(admin: Sql, name: string, template: string): Promise<void> {
   const create = `create database ${quoteIdentifier(name)} template ${quoteIdentifier(template)}`
   for (let attempt = 1; ; attempt++) {
@@ -137,6 +141,7 @@ export async function createDatabase(admin: Sql, name: string, template: string)
       await admin.unsafe(create)
       return
     } catch (error) {
+      if (isPostgresError(error) && error.code === DUPLICATE_DATABASE) throw madeMeanwhile(name)
       const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE
       if (!isBusy || attempt === CREATE_ATTEMPTS) throw error
       await new Promise((resolve) => setTimeout(resolve, 200 * attempt))
@@ -169,6 +174,14 @@ function nameConflict(owner: Owner, name: string): GatewayError {
     'name_conflict',
     `${describeOwner(owner)} would have the database ${name}, which belongs to another platform or tenant`,
     { database: name },
+  )
+}
+
+function madeMeanwhile(name: string): GatewayError {
+  return new GatewayError(
+    'name_conflict',
+    `The database ${name} was made by somebody else just now; nothing was done to it`,
+    { database: name, hint: 'Drop or rename it where it is not meant, and send the request again' },
   )
 }
 

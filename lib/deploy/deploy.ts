@@ -3,12 +3,13 @@ import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import { answers, send } from '../postgres/pipeline.ts'
-import { deployCode, planCode, sendState } from './code.ts'
+import { CODE_SECTIONS, deployCode, knownFiles, knownObjects, planCode, sendState } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude, recordFailure } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
+import { WayForMigrations } from './in-the-way.ts'
 import type { Job } from './job.ts'
 import { countFunctions, isInPlace, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
@@ -17,6 +18,7 @@ import { findPending, migrationWarnings, repairMigrations } from './migrations.t
 import { checkNothingMissing } from './missing.ts'
 import { collectWarnings } from './notices.ts'
 import type { CodeState } from './objects/state.ts'
+import { readVersions } from './objects/taken-over.ts'
 import { goBack } from './older/go-back.ts'
 import { findSuperseding } from './older/ledger.ts'
 import { runsOnlyCode } from './only-code.ts'
@@ -44,7 +46,9 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     session: { lockTimeoutMs: 0, checksClient: false },
     begun: undefined,
     done: [],
+    versions: undefined,
     lacking: [],
+    way: new WayForMigrations(),
     result: undefined,
   }
   const warnings = collectWarnings()
@@ -94,8 +98,11 @@ interface Attempt {
   begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** How what files of code have made was before the first try. */
+  versions: Promise<Map<string, string>> | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
+  way: WayForMigrations
   /** Of the last try, as far as it came. */
   result: DeployResult | undefined
 }
@@ -141,6 +148,8 @@ async function deployOnce(
   result.migrationsPending = pending.map(({ name }) => name)
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
+  // By somebody else, or by a deploy that has not come to its end.
+  const isTouched = ledger.catalogDigest !== ledger.currentDigest || ledger.committedSince.size > 0
   const isTablesDue =
     files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
   const allows = (what: Allowance) => isNew || flags.allow.has(what)
@@ -155,6 +164,12 @@ async function deployOnce(
     pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
   const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
+  if (watching === 'closely' && !attempt.versions) {
+    const sources = CODE_SECTIONS.flatMap((section) => files[section])
+    attempt.versions = readVersions(sql, sources, knownFiles(ledger))
+    // Whoever waits for it is told.
+    attempt.versions.catch(() => {})
+  }
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
@@ -193,7 +208,8 @@ async function deployOnce(
   let codeState: Promise<CodeState> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
-  await runPending(
+  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(ledger))
+  const run = runPending(
     {
       ...job,
       sql,
@@ -206,7 +222,7 @@ async function deployOnce(
       sendLast: async () => {
         if (migrations.types.after.length > 0) return
         if (isTablesDue) print = fingerprint(sql, watch)
-        if (codePlan) codeState = sendState(sql, codePlan)
+        if (codePlan) codeState = sendState(sql, codePlan, await attempt.versions)
         await Promise.all([print, codeState])
       },
       onCommitted: () => {
@@ -226,6 +242,7 @@ async function deployOnce(
     migrations.scripts,
     result,
   )
+  if (!(await attempt.way.lets(sql, run))) return deployOnce(sql, attempt, job, started)
   if (migrations.types.after.length > 0) {
     const later = await deployTypes(
       sql,
@@ -263,10 +280,12 @@ async function deployOnce(
     ledger,
     watch.ask,
     {
-      isCheckDue: ledger.catalogDigest !== ledger.currentDigest || mayHaveChanged(result),
+      isCheckDue: isTouched || mayHaveChanged(result),
       reset,
       state: codeState,
       sendBehind: isSeeded ? watch.sendLast : undefined,
+      versions: await attempt.versions,
+      setBefore: attempt.way.setBefore,
     },
   )
   Object.assign(result, code)

@@ -36,6 +36,8 @@ export interface Ledger {
   tablesChecksum: string | null
   /** Of what the catalogs had of the archive's objects after that deploy. */
   catalogDigest: string | null
+  /** Migrations or files that a deploy has committed since then, which did not come to its end. */
+  committedSince: Set<string>
   /** Nothing of that archive but functions, views and triggers was deployed then. */
   isOnlyCode: boolean
   /** What the catalogs have of them now. */
@@ -77,6 +79,7 @@ interface LedgerRow {
   tables_checksum: string | null
   catalog_digest: string | null
   only_code: boolean | null
+  committed_since: string[]
   current_digest: string
   number: string
   migrations: [string, LedgerMigration][]
@@ -100,6 +103,7 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
     archiveChecksum: row.archive_checksum,
     tablesChecksum: row.tables_checksum,
     catalogDigest: row.catalog_digest,
+    committedSince: new Set(row.committed_since),
     isOnlyCode: row.only_code ?? false,
     currentDigest: row.current_digest,
     keyNumber: Number(row.number),
@@ -132,10 +136,17 @@ const READ = `
       )), '[]') from public._db_gateway_migrations) as migrations,
     (select coalesce(json_agg(json_build_array(
         section, name, json_build_object('checksum', checksum, 'objects', objects)
-      )), '[]') from public._db_gateway_files) as files
+      )), '[]') from public._db_gateway_files) as files,
+    (select coalesce(json_agg(path), '[]') from (
+        select 'migrations/' || migration_file as path from public._db_gateway_migrations
+        where applied_at > last.deployed_at
+        union all
+        select section || '/' || name from public._db_gateway_files
+        where deployed_at > last.deployed_at
+      ) as since) as committed_since
   from (values (1)) as always
   left join (
-    select archive_checksum, tables_checksum, catalog_digest, only_code
+    select archive_checksum, tables_checksum, catalog_digest, only_code, deployed_at
     from public._db_gateway_deployments
     where status = 'completed'
     order by id desc

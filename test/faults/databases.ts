@@ -2,11 +2,27 @@ import type postgres from 'postgres'
 import { concurrently } from '../../lib/concurrently.ts'
 import type { Json } from '../helpers/gateway.ts'
 import { contentsOf, DUMP, TABLES } from './dump.ts'
-import { type PlatformState, READ_STATE } from './platform.ts'
+import { BEGUN_STATE, type PlatformState, READ_STATE } from './platform.ts'
 import type { MortalPostgres } from './postgres.ts'
 
 /** What was found in a database. */
-export type Content = { state: PlatformState; dump: Json } | 'absent' | 'empty'
+export type Content = Deployed | Begun | 'absent' | 'empty'
+
+export interface Deployed {
+  state: PlatformState
+  dump: Json
+}
+
+/** A new database whose first deploy has committed some migrations, and nothing else. */
+export interface Begun {
+  begun: BegunState
+}
+
+/** The part of `PlatformState` that migrations make. */
+export type BegunState = Pick<
+  PlatformState,
+  'migrations' | 'journal' | 'steps' | 'columns' | 'tables'
+>
 
 const AT_ONCE = 6
 
@@ -33,6 +49,10 @@ export class Reader {
     const sql = this.#connections.get(database) ?? this.#server.connect(database)
     this.#connections.set(database, sql)
     if (await isEmpty(sql)) return 'empty'
+    if (await isBegun(sql)) {
+      const [begun] = await sql.unsafe<[BegunState]>(BEGUN_STATE)
+      return { begun: { ...begun } }
+    }
     const [state] = await sql.unsafe<[PlatformState]>(READ_STATE)
     return { state: { ...state }, dump: await readDump(sql) }
   }
@@ -68,6 +88,15 @@ async function isEmpty(sql: postgres.Sql): Promise<boolean> {
     )::integer as objects
   `
   return row.objects === 0
+}
+
+/** Whether migrations have run in it, and no deploy was completed. */
+async function isBegun(sql: postgres.Sql): Promise<boolean> {
+  const [row] = await sql<[{ begun: boolean }]>`
+    select exists (select from _db_gateway_migrations)
+      and not exists (select from _db_gateway_deployments where status = 'completed') as begun
+  `
+  return row.begun
 }
 
 export async function existingDatabases(server: MortalPostgres): Promise<Set<string>> {

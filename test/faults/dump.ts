@@ -55,11 +55,14 @@ export const DUMP = `
     ),
     'types', (
       select json_agg(array[
-          t.oid::regtype::text, typtype::text, typowner::regrole::text,
-          (select string_agg(enumlabel, ',' order by enumsortorder) from pg_enum
-            where enumtypid = t.oid)
+          t.oid::regtype::text, typtype::text, typowner::regrole::text
         ] order by t.oid::regtype::text)
       from pg_type t join spaces on spaces.oid = typnamespace
+    ),
+    'enums', (
+      select json_agg(array[enumtypid::regtype::text, enumlabel]
+        order by enumtypid::regtype::text, enumsortorder)
+      from pg_enum
     ),
     'triggers', (
       select json_agg(pg_get_triggerdef(oid) order by pg_get_triggerdef(oid)) from pg_trigger

@@ -7,6 +7,7 @@ import {
   expectNothingLeft,
   expectSame,
   expectWhole,
+  isDeployed,
   outcomeAfter,
   outcomeOf,
   repeat,
@@ -18,8 +19,11 @@ import { type Kind, recover, strike, type World } from './strikes.ts'
 import type { Tally } from './tally.ts'
 
 /** The same database without faults, at two versions. */
-export interface Step {
+export interface Step extends Versions {
   version: number
+}
+
+interface Versions {
   before: Content
   after: Content
 }
@@ -117,12 +121,12 @@ export class Fleet {
   }
 
   /** Which version each database has; it has nothing of any other. */
-  async #findVersions({ before, after }: Step): Promise<Map<string, Found>> {
+  async #findVersions({ before, after }: Versions): Promise<Map<string, Found>> {
     const found = new Map<string, Found>()
     for (const [database, content] of await this.#reader.readAll(this.#databases)) {
       expectWhole(database, content)
       const isBefore = migrationsIn(content) === migrationsIn(before)
-      expectSame(database, content, isBefore ? before : after)
+      expectSame(database, content, isBefore ? asBefore(content, { before, after }) : after)
       found.set(database, isBefore ? 'before' : 'after')
     }
     return found
@@ -169,6 +173,20 @@ function expectTrue(reply: Reply, found: Map<string, Found>): void {
   }
 }
 
+/** As before, but for new values of an enum, where it has them: they are committed ahead of all. */
+function asBefore(content: Content, { before, after }: Versions): Content {
+  const isAhead = migrationsIn(content) < valuesIn(content)
+  if (!isAhead || !isDeployed(before) || !isDeployed(after)) return before
+  return {
+    state: { ...before.state, stages: after.state.stages },
+    dump: { ...before.dump, enums: after.dump.enums },
+  }
+}
+
 function migrationsIn(content: Content): number {
-  return typeof content === 'string' ? 0 : content.state.migrations.length
+  return isDeployed(content) ? content.state.migrations.length : 0
+}
+
+function valuesIn(content: Content): number {
+  return isDeployed(content) ? content.state.stages.length : 0
 }

@@ -71,9 +71,7 @@ export function stateOf(version: number): PlatformState {
   }
 }
 
-/** Reads a `PlatformState` from a database that has had any version. */
-export const READ_STATE = `
-  select
+const MADE_BY_MIGRATIONS = `
     array(select migration_file from _db_gateway_migrations order by 1) as migrations,
     array(select version from journal order by version) as journal,
     (select steps from counter) as steps,
@@ -81,7 +79,16 @@ export const READ_STATE = `
       select attname::text from pg_attribute
       where attrelid = 'wide'::regclass and attnum > 1 and not attisdropped order by 1
     ) as columns,
-    array(select relname::text from pg_class where relname ~ '^step_\\d+$' order by 1) as tables,
+    array(select relname::text from pg_class where relname ~ '^step_\\d+$' order by 1) as tables
+`
+
+/** Reads what migrations have made, one at least. */
+export const BEGUN_STATE = `select ${MADE_BY_MIGRATIONS}`
+
+/** Reads a `PlatformState` from a database that has had any version. */
+export const READ_STATE = `
+  select
+    ${MADE_BY_MIGRATIONS},
     (
       select json_object_agg(proname, substring(prosrc from 'version (\\d+)')::integer)
       from pg_proc where pronamespace = 'public'::regnamespace

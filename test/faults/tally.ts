@@ -4,7 +4,7 @@ import { KINDS, type Kind } from './strikes.ts'
 export type Outcome = 'right' | 'error' | 'cut'
 
 /** How a database was found after a kill. */
-export type Found = 'before' | 'after' | 'absent' | 'empty' | 'created'
+export type Found = 'before' | 'after' | 'absent' | 'empty' | 'begun' | 'created'
 
 type Requests = 'migrate' | 'register' | 'call'
 
@@ -61,7 +61,7 @@ export class Tally {
       line('/call meanwhile', outcomes('call')),
       'databases after a kill',
       line('that were migrated', found('before', 'after')),
-      line('that were created', found('absent', 'empty', 'created')),
+      line('that were created', found('absent', 'empty', 'begun', 'created')),
       'longest',
       ...[...this.#longest].map(([what, ms]) => line(what, `${Math.round(ms)} ms`)),
     ].join('\n')

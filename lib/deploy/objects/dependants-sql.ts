@@ -1,7 +1,7 @@
 /**
  * SQL for what would go with objects (`root`, a literal of a JSON array of `{catalog, oid}`), and
  * with what depends on them, whatever depth: one row each, with `what` it is. What is part of
- * a table (a default, a check, an index, a trigger, a policy) has in `restore` how it is put back.
+ * a table (a default, a check, an index, a trigger, a policy, a rule) has in `restore` how it is put back.
  * What depends on such a part is not followed.
  */
 export function dependantsSql(roots: string): string {
@@ -58,6 +58,51 @@ const comment = (catalog: string, kind: string, name: string) => `
 /** SQL for the name of a part of a table, as comments give it. */
 const onTable = (name: string) => `format('%I on ', ${name}) || ${NAME}`
 
+/**
+ * SQL for the statements that make an index again. Of a partitioned table PostgreSQL tells that of
+ * the table ONLY: the indexes of the partitions follow, and are attached from the leaves up.
+ */
+const INDEX = `(
+  select string_agg(part.made, '; ' order by part.level)
+    || coalesce(string_agg('; ' || part.attached, '' order by part.level desc), '')
+  from (
+    select tree.level,
+      -- The file of a materialized view may have made it again, where it has no name there.
+      regexp_replace(
+        pg_get_indexdef(i.oid), '^CREATE (UNIQUE )?INDEX ', 'CREATE \\1INDEX IF NOT EXISTS '
+      )
+        || case when x.indisclustered
+          then format('; alter table %s cluster on %I', x.indrelid::regclass, i.relname) else '' end
+        || coalesce((
+          select string_agg(format(
+            '; alter index %I.%I alter column %s set statistics %s',
+            s.nspname, i.relname, a.attnum, a.attstattarget
+          ), '')
+          from pg_attribute a where a.attrelid = i.oid and a.attstattarget >= 0
+        ), '')
+        || coalesce((
+          select format('; comment on index %I.%I is %L', s.nspname, i.relname, d.description)
+          from pg_description d
+          where d.objoid = i.oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
+        ), '') as made,
+      (
+        select format(
+          'alter index %I.%I attach partition %I.%I', ps.nspname, p.relname, s.nspname, i.relname
+        )
+        from pg_class p join pg_namespace ps on ps.oid = p.relnamespace
+        where p.oid = tree.parentrelid
+      ) as attached
+    from (
+      select c.oid as relid, null::oid as parentrelid, 0 as level where c.relkind = 'i'
+      union all
+      select relid::oid, parentrelid::oid, level from pg_partition_tree(c.oid) where c.relkind = 'I'
+    ) as tree
+    join pg_class i on i.oid = tree.relid
+    join pg_namespace s on s.oid = i.relnamespace
+    join pg_index x on x.indexrelid = i.oid
+  ) as part
+)`
+
 const PARTS = [
   part('routine', 'pg_proc', 'null::text as "drop", null::text as restore', ''),
   part(
@@ -76,11 +121,7 @@ const PARTS = [
           when c.relkind in ('i', 'I') then 'index' else 'other' end,
         g.objid::text, pg_describe_object(g.classid, g.objid, 0),
         case when c.relkind in ('i', 'I') then 'drop index if exists ' || ${NAME} end,
-        case when c.relkind in ('i', 'I') then regexp_replace(
-            -- The file of a materialized view may have made it again, where it has no name there.
-            pg_get_indexdef(c.oid), '^CREATE (UNIQUE )?INDEX ', 'CREATE \\1INDEX IF NOT EXISTS '
-          )
-          ${comment('pg_class', 'index %s', NAME)} end
+        case when c.relkind in ('i', 'I') then ${INDEX} end
       from gone g
       join pg_class c on c.oid = g.objid
       join pg_namespace n on n.oid = c.relnamespace
@@ -94,9 +135,9 @@ const PARTS = [
     'default',
     'pg_attrdef',
     `case when a.attgenerated = ''
-       then format('alter table %s alter column %I drop default', ${NAME}, a.attname) end,
+       then format('alter table only %s alter column %I drop default', ${NAME}, a.attname) end,
      case when a.attgenerated = '' then format(
-       'alter table %s alter column %I set default %s',
+       'alter table only %s alter column %I set default %s',
        ${NAME}, a.attname, pg_get_expr(f.adbin, f.adrelid)
      ) end`,
     `join pg_attrdef f on f.oid = g.objid
@@ -116,6 +157,27 @@ const PARTS = [
      left join pg_class c on c.oid = k.conrelid
      left join pg_namespace n on n.oid = c.relnamespace`,
   ),
+  // Of an exclusion constraint it is the index that uses a function.
+  {
+    text: `
+      select 'constraint', k.oid::text, pg_describe_object('pg_constraint'::regclass, k.oid, 0),
+        format('alter table %s drop constraint if exists %I', ${NAME}, k.conname),
+        format('alter table %s add constraint %I %s', ${NAME}, k.conname, pg_get_constraintdef(k.oid))
+          || case when x.indisclustered
+            then format('; alter table %s cluster on %I', ${NAME}, k.conname) else '' end
+          || coalesce((
+            select format('; comment on constraint %I on %s is %L', k.conname, ${NAME}, d.description)
+            from pg_description d
+            where d.objoid = k.oid and d.classoid = 'pg_constraint'::regclass
+          ), '')
+      from gone g
+      join pg_constraint k on k.conindid = g.objid and k.contype = 'x' and k.conparentid = 0
+      join pg_index x on x.indexrelid = g.objid
+      join pg_class c on c.oid = k.conrelid
+      join pg_namespace n on n.oid = c.relnamespace
+      where g.classid = 'pg_class'::regclass
+    `,
+  },
   part(
     'trigger',
     'pg_trigger',
@@ -151,6 +213,21 @@ const PARTS = [
      join pg_class c on c.oid = p.polrelid
      join pg_namespace n on n.oid = c.relnamespace`,
   ),
+  part(
+    'rule',
+    'pg_rewrite',
+    `format('drop rule if exists %I on %s', r.rulename, ${NAME}),
+     pg_get_ruledef(r.oid)
+       || case r.ev_enabled
+         when 'D' then format('; alter table %s disable rule %I', ${NAME}, r.rulename)
+         when 'A' then format('; alter table %s enable always rule %I', ${NAME}, r.rulename)
+         when 'R' then format('; alter table %s enable replica rule %I', ${NAME}, r.rulename)
+         else '' end
+       ${comment('pg_rewrite', 'rule %s', onTable('r.rulename'))}`,
+    `join pg_rewrite r on r.oid = g.objid and r.rulename <> '_RETURN'
+     join pg_class c on c.oid = r.ev_class
+     join pg_namespace n on n.oid = c.relnamespace`,
+  ),
   {
     text: `
       select 'other', g.objid::text, pg_describe_object(g.classid, g.objid, 0), null, null
@@ -159,9 +236,6 @@ const PARTS = [
           'pg_proc'::regclass, 'pg_type'::regclass, 'pg_operator'::regclass, 'pg_cast'::regclass,
           'pg_class'::regclass, 'pg_attrdef'::regclass, 'pg_constraint'::regclass,
           'pg_trigger'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass
-        )
-        or g.classid = 'pg_rewrite'::regclass and not exists (
-          select from pg_rewrite r where r.oid = g.objid and r.rulename = '_RETURN'
         )
     `,
   },

@@ -11,6 +11,7 @@ export const CATALOGS: Record<ObjectClass, string> = {
   type: 'pg_type',
   trigger: 'pg_trigger',
   policy: 'pg_policy',
+  rule: 'pg_rewrite',
   cast: 'pg_cast',
   operator: 'pg_operator',
 }

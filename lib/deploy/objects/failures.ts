@@ -11,17 +11,20 @@ export class ObjectError extends Error {
   readonly path: string
   readonly what: string
   readonly error: PostgresError
+  /** What to do, where PostgreSQL's own words do not tell. */
+  readonly hint: string | undefined
 
-  constructor(path: string, what: string, error: PostgresError) {
+  constructor(path: string, what: string, error: PostgresError, hint?: string) {
     super(error.message)
     this.path = path
     this.what = what
     this.error = error
+    this.hint = hint
   }
 }
 
-export function asObjectError(path: string, what: string, error: unknown): unknown {
-  return isPostgresError(error) ? new ObjectError(path, what, error) : error
+export function asObjectError(path: string, what: string, error: unknown, hint?: string): unknown {
+  return isPostgresError(error) ? new ObjectError(path, what, error, hint) : error
 }
 
 const SECTIONS: Record<string, [ErrorCode, string]> = {
@@ -41,8 +44,9 @@ export function codeFailure(database: string, error: unknown): unknown {
   if (error instanceof AggregateError) return severalFailures(database, error.errors)
   if (error instanceof ObjectError) {
     const [code] = sectionOf(error.path)
-    const { path, what } = error
-    return new GatewayError(code, what, { database, ...postgresDetails(error.error), file: path })
+    const { path, what, hint } = error
+    const details = postgresDetails(error.error)
+    return new GatewayError(code, what, { database, ...details, file: path, ...(hint && { hint }) })
   }
   const path = error instanceof StatementError ? error.file.path : ''
   const [code, what] = sectionOf(path)
@@ -64,13 +68,21 @@ function severalFailures(database: string, errors: unknown[]): unknown {
   return new GatewayError(first.code, first.message, { ...first.details, failures })
 }
 
+/** What a file of the archive can make, and what holds no rows. */
+const FILED = new Set<Dependant['what']>(['routine', 'relation', 'operator', 'cast'])
+
 /** What depends on an object that has to be dropped comes from no file. */
 export function blockedError(
   database: string,
   state: CodeState,
   root: FoundObject,
-  { description }: Dependant,
+  dependant: Dependant,
 ): GatewayError {
+  // Other defaults are put back; a column cannot be made generated again.
+  const isGenerated = dependant.what === 'default'
+  const description = isGenerated
+    ? dependant.description.replace('default value for', 'generated')
+    : dependant.description
   const place = placeOf(state, root)
   const [code] = sectionOf(place.file)
   const what = `${root.kind} ${root.identity}`
@@ -78,8 +90,17 @@ export function blockedError(
     database,
     cause: `${description} depends on it`,
     sqlstate: '2BP01',
-    detail: `${description} depends on ${what}, and no file of functions/, views/, triggers/ or policies/ makes it`,
-    hint: `Move ${description} into a file of the archive, or drop it before (in a migration, or by hand)`,
+    ...(isGenerated
+      ? {
+          detail: `${description} depends on ${what}, and PostgreSQL can take its expression off, but not put it back`,
+          hint: `Keep the ${what} as it is (its parameters and their names, its result); or give the new one another name, and make the column anew with it in a migration: alter table … drop column …, add column … generated always as (…) stored`,
+        }
+      : {
+          detail: `${description} depends on ${what}, and no file of functions/, views/, triggers/ or policies/ makes it`,
+          hint: FILED.has(dependant.what)
+            ? `Move ${description} into a file of the archive, or drop it before (in a migration, or by hand); or keep the ${what} as it is (its parameters and their names, its result)`
+            : `Keep the ${what} as it is (its parameters and their names, its result), or give the new one another name`,
+        }),
     ...place,
   })
 }

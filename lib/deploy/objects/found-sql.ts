@@ -19,7 +19,8 @@ const ROUTINES = `
     p.proconfig as settings,
     case when p.prokind <> 'a' and l.lanvalidator <> 0 then l.lanvalidator::regproc::text end
       as validator,
-    case when p.prokind <> 'a' then p.prosrc end as body
+    case when p.prokind <> 'a' then p.prosrc end as body,
+    p.xmin::text as version
   from pg_proc p
   join pg_namespace n on n.oid = p.pronamespace
   join pg_language l on l.oid = p.prolang
@@ -32,7 +33,9 @@ const RELATIONS = `
     case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'index' end, c.oid,
     n.nspname, c.relname, '{}'::oid[], i.indrelid, format('%I.%I', n.nspname, c.relname),
     md5(case when i.indexrelid is null then pg_get_viewdef(c.oid) else pg_get_indexdef(c.oid) end),
-    c.reloptions, null, null
+    c.reloptions, null, null,
+    -- Its own row changes when it is filled or built anew.
+    coalesce((select max(r.xmin::text) from pg_rewrite r where r.ev_class = c.oid), i.xmin::text)
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_index i on i.indexrelid = c.oid
@@ -44,7 +47,7 @@ const RELATIONS = `
 const TYPES = `
   select
     'type', t.oid, n.nspname, t.typname, '{}'::oid[], null,
-    format('%I.%I', n.nspname, t.typname), null, null, null, null
+    format('%I.%I', n.nspname, t.typname), null, null, null, null, t.xmin::text
   from pg_type t
   join pg_namespace n on n.oid = t.typnamespace
   left join pg_class c on c.oid = t.typrelid
@@ -57,7 +60,7 @@ const TRIGGERS = `
   select
     'trigger', t.oid, n.nspname, t.tgname, '{}'::oid[], t.tgrelid,
     format('%I on %I.%I', t.tgname, n.nspname, c.relname),
-    md5(pg_get_triggerdef(t.oid)), null, null, null
+    md5(pg_get_triggerdef(t.oid)), null, null, null, t.xmin::text
   from pg_trigger t
   join pg_class c on c.oid = t.tgrelid
   join pg_namespace n on n.oid = c.relnamespace
@@ -76,17 +79,30 @@ const POLICIES = `
         select string_agg(coalesce(r.rolname, 'public'), ',' order by r.rolname)
         from unnest(p.polroles) role (oid) left join pg_roles r on r.oid = role.oid
       )
-    )), null, null, null
+    )), null, null, null, p.xmin::text
   from pg_policy p
   join pg_class c on c.oid = p.polrelid
   join pg_namespace n on n.oid = c.relnamespace
   where p.polname in (select a.name from asked a where a.class = 'policy')
 `
 
+const RULES = `
+  select
+    'rule', r.oid, n.nspname, r.rulename, '{}'::oid[], r.ev_class,
+    format('%I on %I.%I', r.rulename, n.nspname, c.relname),
+    md5(pg_get_ruledef(r.oid)), null, null, null
+  from pg_rewrite r
+  join pg_class c on c.oid = r.ev_class
+  join pg_namespace n on n.oid = c.relnamespace
+  where r.rulename in (select a.name from asked a where a.class = 'rule')
+    and r.rulename <> '_RETURN'
+`
+
 const CASTS = `
   select
     'cast', k.oid, '', '', array[k.castsource, k.casttarget], null, '',
-    md5(concat_ws(' ', k.castcontext, k.castmethod, k.castfunc::regproc::text)), null, null, null
+    md5(concat_ws(' ', k.castcontext, k.castmethod, k.castfunc::regproc::text)), null, null, null,
+    k.xmin::text
   from pg_cast k
   where k.oid >= 16384 and exists (select from asked a where a.class = 'cast')
 `
@@ -94,7 +110,8 @@ const CASTS = `
 const OPERATORS = `
   select
     'operator', o.oid, n.nspname, o.oprname, array[o.oprleft, o.oprright], null,
-    format('%I.%s', n.nspname, o.oprname), md5(o.oprcode::text), null, null, null
+    format('%I.%s', n.nspname, o.oprname), md5(o.oprcode::text), null, null, null,
+    o.xmin::text
   from pg_operator o
   join pg_namespace n on n.oid = o.oprnamespace
   where o.oprname in (select a.name from asked a where a.class = 'operator') and o.oid >= 16384
@@ -111,7 +128,7 @@ export function foundSql(asked: string): string {
       select class, name from json_to_recordset(${asked}::json) as a (class text, name text)
     ),
     found as materialized (
-      ${[ROUTINES, RELATIONS, TYPES, TRIGGERS, POLICIES, CASTS, OPERATORS].join(' union all ')}
+      ${[ROUTINES, RELATIONS, TYPES, TRIGGERS, POLICIES, RULES, CASTS, OPERATORS].join(' union all ')}
     )
     select
       (
@@ -119,7 +136,7 @@ export function foundSql(asked: string): string {
           'kind', f.kind, 'oid', f.oid::text, 'schema', f.schema, 'name', f.name,
           'types', array_to_string(f.types, ' '), 'relation', f.relation::text, 'label', f.label,
           'digest', f.digest, 'settings', coalesce(f.settings, '{}'), 'validator', f.validator,
-          'body', f.body
+          'body', f.body, 'version', f.version
         )), '[]')
         from found f
       ) as objects,

@@ -65,6 +65,9 @@ export function keepSql(asked: string): string {
       (
         select g.tgenabled from pg_trigger g
         where a.classid = 'pg_trigger'::regclass and g.oid = a.oid
+        union all
+        select r.ev_enabled from pg_rewrite r
+        where a.classid = 'pg_rewrite'::regclass and r.oid = a.oid
       ) as enabled,
       (
         select coalesce(json_agg(distinct g.rolname), '[]')

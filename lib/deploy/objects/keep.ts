@@ -30,7 +30,7 @@ export interface Kept {
   columnGrants: Grant[]
   comments: Note[]
   labels: (Note & { provider: string })[]
-  /** Of a trigger: pg_trigger.tgenabled. */
+  /** Of a trigger or a rule: pg_trigger.tgenabled, pg_rewrite.ev_enabled. */
   enabled: string | null
   /** Whom ALTER DEFAULT PRIVILEGES gives something of what is made anew. */
   defaultGrantees: string[]
@@ -63,10 +63,12 @@ export function keepStatements(
       const others = kept.defaultGrantees.map(quoteIdentifier)
       statements.push(`revoke all ${on} from ${others.join(', ')}`)
     }
-    statements.push(...kept.columnGrants.map((grant) => grantStatement(grant, on)))
+    statements.push(...kept.columnGrants.map((grant) => ifThere(grantStatement(grant, on))))
   } else if (target !== null) {
     statements.push(
-      ...kept.columnGrants.map((grant) => grantStatement(grant, `on ${target} ${identity}`)),
+      ...kept.columnGrants.map((grant) =>
+        ifThere(grantStatement(grant, `on ${target} ${identity}`)),
+      ),
     )
   }
   // As in `drop function …`: the object's kind and name.
@@ -74,19 +76,26 @@ export function keepStatements(
   const place = (column: string | null) =>
     column === null ? named : `column ${identity}.${quoteIdentifier(column)}`
   for (const { column, text } of kept.comments) {
-    statements.push(`comment on ${place(column)} is ${quoteLiteral(text)}`)
+    const statement = `comment on ${place(column)} is ${quoteLiteral(text)}`
+    statements.push(column === null ? statement : ifThere(statement))
   }
   for (const { column, provider, text } of kept.labels) {
     const by = quoteIdentifier(provider)
-    statements.push(`security label for ${by} on ${place(column)} is ${quoteLiteral(text)}`)
+    const statement = `security label for ${by} on ${place(column)} is ${quoteLiteral(text)}`
+    statements.push(column === null ? statement : ifThere(statement))
   }
-  if (kind === 'trigger' && kept.enabled !== null && ENABLED[kept.enabled]) {
-    const [trigger, table] = splitTrigger(identity)
-    statements.push(`alter table ${table} ${ENABLED[kept.enabled]} trigger ${trigger}`)
+  if ((kind === 'trigger' || kind === 'rule') && kept.enabled !== null && ENABLED[kept.enabled]) {
+    const [name, table] = splitOn(identity)
+    statements.push(`alter table ${table} ${ENABLED[kept.enabled]} ${kind} ${name}`)
   }
   // Last, since the deploy's role may do less with what is another's.
   if (kept.owner !== null) statements.push(`alter ${named} owner to ${quoteIdentifier(kept.owner)}`)
   return statements
+}
+
+/** What was on a column goes with it. */
+function ifThere(statement: string): string {
+  return `do ${quoteLiteral(`begin ${statement}; exception when undefined_column then null; end`)}`
 }
 
 const ENABLED: Record<string, string> = {
@@ -95,7 +104,7 @@ const ENABLED: Record<string, string> = {
   R: 'enable replica',
 }
 
-function splitTrigger(identity: string): [string, string] {
+function splitOn(identity: string): [string, string] {
   const at = /^("(?:[^"]|"")*"|[^ ]+) on (.*)$/s.exec(identity)
   return [at?.[1] ?? identity, at?.[2] ?? '']
 }

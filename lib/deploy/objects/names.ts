@@ -3,7 +3,7 @@ import { send } from '../../postgres/pipeline.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import type { Made, NamedType } from '../parser/makes.ts'
 import { nameOf, sqlName } from '../parser/names.ts'
-import { classOf, type FoundObject } from './object.ts'
+import { classOf, type FoundObject, isOnTable } from './object.ts'
 
 /** What names of files mean in a database, as far as they mean anything. */
 export interface Names {
@@ -79,7 +79,7 @@ function known(values: Record<string, string | null>): [string, string][] {
 export function keyOfMade(made: Made, names: Names): string {
   const { kind, name } = made
   const types = made.types.map((type) => typeKey(type, made, names)).join(' ')
-  if (kind === 'trigger' || kind === 'policy') {
+  if (isOnTable(kind)) {
     const table = made.relation!
     const found = withPath(table, made).flatMap((one) => names.relations.get(one) ?? [])[0]
     return `${kind} ${found ?? table} ${name}`
@@ -90,7 +90,7 @@ export function keyOfMade(made: Made, names: Names): string {
 
 /** The same of an object that is there. */
 export function keyOfFound({ kind, schema, name, types, relation }: FoundObject): string {
-  if (kind === 'trigger' || kind === 'policy') return `${kind} ${relation} ${name}`
+  if (isOnTable(kind)) return `${kind} ${relation} ${name}`
   return `${classOf(kind)} ${JSON.stringify([kind === 'cast' ? '' : schema, name])} ${types}`
 }
 

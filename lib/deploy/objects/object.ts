@@ -7,6 +7,7 @@ export type ObjectClass =
   | 'type'
   | 'trigger'
   | 'policy'
+  | 'rule'
   | 'cast'
   | 'operator'
 
@@ -32,6 +33,8 @@ export type KnownObject = Pick<LedgerObject, 'kind' | 'identity'> & Partial<Ledg
 export interface FoundObject {
   kind: MadeKind
   oid: string
+  /** Another one when it has been made again or changed, within a transaction too. */
+  version: string
   schema: string
   name: string
   /** The oids of its types, with spaces between. */
@@ -58,6 +61,7 @@ const CLASSES: Record<MadeKind, ObjectClass> = {
   type: 'type',
   trigger: 'trigger',
   policy: 'policy',
+  rule: 'rule',
   cast: 'cast',
   operator: 'operator',
 }
@@ -83,6 +87,11 @@ export function canReplace({ kind, replaces }: Made): boolean {
 /** Made anew only where its statement is another one: what it holds, or what uses it, stays. */
 export function isKept(kind: MadeKind): boolean {
   return NEVER_REPLACED.has(kind)
+}
+
+/** It is named with its table, holds nothing, and goes with the table. */
+export function isOnTable(kind: MadeKind): boolean {
+  return kind === 'trigger' || kind === 'policy' || kind === 'rule'
 }
 
 /** The statement that drops an object and, with `cascade`, what depends on it. */

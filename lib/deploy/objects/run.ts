@@ -10,11 +10,13 @@ import { asObjectError, blockedError, ObjectError } from './failures.ts'
 import { keepStatements } from './keep.ts'
 import { dropStatement } from './object.ts'
 import { inOrder } from './order.ts'
+import { putBack } from './set-before.ts'
 import { settingStatements } from './settings.ts'
 import {
   addDrop,
   type CodeState,
   isInPlace,
+  type Leftover,
   leftoversOf,
   mayDrop,
   oidKey,
@@ -220,8 +222,13 @@ function withoutPosition(error: unknown): unknown {
 
 function whatWasOn(state: CodeState, { kept }: Doomed, statement: Statement): string[] {
   const { made } = statement
-  const object = made && state.found.byKey.get(state.keys.get(statement)!)
-  if (!object) return []
+  if (!made) return []
+  const key = state.keys.get(statement)!
+  const object = state.found.byKey.get(key)
+  if (!object) {
+    const gone = state.setBefore?.get(key)
+    return gone ? putBack(gone, made) : []
+  }
   const now = { ...object, kind: made.kind }
   const before = state.ours.get(oidKey(object))?.object
   const settings = settingStatements(now, before?.settings, made.sets)
@@ -241,17 +248,34 @@ function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
     ),
     ...parts.map(({ description, restore }) =>
       send(sql.unsafe(restore!)).catch((error) => {
-        const root = [...state.drop.values()][0]
-        const path = [...state.run][0] ?? ''
-        const what = `${description} needs what the archive no longer makes (${root?.identity})`
-        throw asObjectError(path, what, error)
+        const gone = goneFor(state, restore!)
+        if (!gone) throw asObjectError([...state.run][0] ?? '', `${description} failed`, error)
+        const { path, object } = gone
+        const what = `${description} needs what the archive no longer makes (${object.identity})`
+        const hint = `Keep ${object.kind} ${object.identity} (${path} made it), or change ${description} in a migration`
+        throw asObjectError(path, what, error, hint)
       }),
     ),
     send(sql.unsafe('release savepoint code')),
   ]
 }
 
-const KINDS = ['policy', 'trigger', 'index', 'view', 'materialized view', 'cast', 'operator']
+/** What is gone that a statement needs: by its name, since PostgreSQL tells no more. */
+function goneFor(state: CodeState, restore: string): Leftover | undefined {
+  const gone = leftoversOf(state).filter(({ object }) => state.drop.has(oidKey(object)))
+  return gone.find(({ object }) => restore.includes(object.name)) ?? gone[0]
+}
+
+const KINDS = [
+  'rule',
+  'policy',
+  'trigger',
+  'index',
+  'view',
+  'materialized view',
+  'cast',
+  'operator',
+]
 
 /** What depends on others first, as far as kinds tell. */
 function byKind(

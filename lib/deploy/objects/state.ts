@@ -5,7 +5,16 @@ import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run-file.ts'
 import { type Asked, askedOf, type Found, findObjects } from './find.ts'
 import { keyOfMade, type Names, readNames } from './names.ts'
-import { canReplace, classOf, type FoundObject, isKept, type KnownObject } from './object.ts'
+import {
+  canReplace,
+  classOf,
+  type FoundObject,
+  isKept,
+  isOnTable,
+  type KnownObject,
+} from './object.ts'
+import type { SetBefore } from './set-before.ts'
+import { type TakenOver, withoutTakenOver } from './taken-over.ts'
 
 /** A file as the ledger has it. */
 export interface KnownFile {
@@ -32,6 +41,8 @@ export interface CodeState {
   /** What goes with that. */
   doomed: Set<string>
   warnings: string[]
+  /** What people had put on objects that are not there any more. */
+  setBefore?: SetBefore | undefined
 }
 
 /**
@@ -44,26 +55,30 @@ export async function readState(
   known: Map<string, KnownFile>,
   changed: Set<string>,
   isCheckDue: boolean,
+  taken: TakenOver,
 ): Promise<CodeState> {
   const statements = [...scripts.values()].flatMap((script) => script.statements)
-  const all = statements.flatMap(({ made }) => made ?? [])
+  const all = [...statements, ...taken.statements].flatMap(({ made }) => made ?? [])
   const isAsked = (path: string) => isCheckDue || changed.has(path) || !scripts.has(path)
   const [names, found] = await Promise.all([
     readNames(sql, all),
     findObjects(sql, askedFor(scripts, known, isAsked)),
   ])
   const keys = keysOf(statements, names)
+  const others = new Set(keysOf(taken.statements, names).values())
+  const mayLeave = (path: string) => changed.has(path) || !scripts.has(path)
+  const left = withoutTakenOver(known, found, mayLeave, taken, new Set(keys.values()), others)
   const state: CodeState = {
     scripts,
-    known,
+    known: left.known,
     keys,
     found,
-    ours: oursOf(known, found),
+    ours: oursOf(left.known, found),
     isComplete: isCheckDue,
     run: new Set(changed),
     drop: new Map(),
     doomed: new Set(),
-    warnings: [],
+    warnings: left.warnings,
   }
   if (isCheckDue) checkKnown(state)
   return state
@@ -154,11 +169,11 @@ export function oidKey({ kind, oid }: FoundObject): string {
 }
 
 /**
- * What no file made is left alone; but triggers and policies hold nothing, and are taken over from
- * migrations by the files that declare them.
+ * What no file made is left alone; but triggers, policies and rules hold nothing, and are taken over
+ * from migrations by the files that declare them.
  */
 export function mayDrop(state: CodeState, object: FoundObject): boolean {
-  return object.kind === 'trigger' || object.kind === 'policy' || state.ours.has(oidKey(object))
+  return isOnTable(object.kind) || state.ours.has(oidKey(object))
 }
 
 /**

@@ -19,6 +19,7 @@ export type MadeKind =
   | 'type'
   | 'trigger'
   | 'policy'
+  | 'rule'
   | 'cast'
   | 'operator'
 
@@ -37,7 +38,7 @@ export interface Made {
    * those of both sides, null where there is none. Empty of all others.
    */
   types: (NamedType | null)[]
-  /** The table of a trigger, a policy or an index, as to_regclass takes it. */
+  /** The table of a trigger, a policy, a rule or an index, as to_regclass takes it. */
   relation: string | null
   /** It says OR REPLACE. */
   replaces: boolean
@@ -91,6 +92,11 @@ function partsOf(stmt: Node): Parts | undefined {
   if ('CreatePolicyStmt' in stmt) {
     const { policy_name = '', table } = stmt.CreatePolicyStmt
     return table && { kind: 'policy', name: policy_name, relation: sqlName(table) }
+  }
+  if ('RuleStmt' in stmt) {
+    const { rulename = '', relation: on, replace = false } = stmt.RuleStmt
+    if (!on || rulename === '_RETURN') return undefined
+    return { kind: 'rule', name: rulename, relation: sqlName(on), replaces: replace }
   }
   if ('CreateCastStmt' in stmt) {
     const { sourcetype, targettype } = stmt.CreateCastStmt

@@ -40,7 +40,7 @@ export function splitStatements(text: string): Statement[] {
       view: viewOf(stmt),
       routine: routineOf(stmt),
       made: madeBy(stmt, path),
-      needs: isCode || 'CreatePolicyStmt' in stmt || isView(stmt) ? referencesIn(stmt) : [],
+      needs: isCode || needsTable(stmt) || isView(stmt) ? referencesIn(stmt) : [],
       isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
       hasStar: 'ViewStmt' in stmt && JSON.stringify(stmt).includes('"A_Star"'),
       unnamedIndexOn: unnamedIndexOn(stmt),
@@ -128,4 +128,8 @@ interface ParsedStatement {
   stmt_location?: number
   /** Bytes; left out where the statement ends with the text. */
   stmt_len?: number
+}
+
+function needsTable(stmt: Node): boolean {
+  return 'CreatePolicyStmt' in stmt || 'RuleStmt' in stmt
 }

@@ -50,8 +50,10 @@ export async function copyTemplate(
   if (await isInUse(admin, from)) return undefined
   const started = performance.now()
   const database = databaseName(owner)
+  let isCreated = false
   try {
     await createCopy(admin, database, from, gateway.roles.roleOf(owner.platform))
+    isCreated = true
     const hasSettings = await copySettings(admin, from, database)
     let version = ''
     const role = await handOver(gateway, admin, owner, async (sql) => {
@@ -90,7 +92,8 @@ export async function copyTemplate(
       cause: (error as Error).message,
       request_id: origin.requestId,
     })
-    await dropDatabase(gateway, admin, database)
+    // What somebody else has made meanwhile is not the gateway's to drop.
+    if (isCreated) await dropDatabase(gateway, admin, database)
     if (isPostgresError(error) && error.code === INVALID_CATALOG_NAME) {
       // Somebody has dropped it: it is built anew.
       await markUnfinished(admin, from)
