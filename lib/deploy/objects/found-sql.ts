@@ -90,7 +90,7 @@ const RULES = `
   select
     'rule', r.oid, n.nspname, r.rulename, '{}'::oid[], r.ev_class,
     format('%I on %I.%I', r.rulename, n.nspname, c.relname),
-    md5(pg_get_ruledef(r.oid)), null, null, null
+    md5(pg_get_ruledef(r.oid)), null, null, null, r.xmin::text
   from pg_rewrite r
   join pg_class c on c.oid = r.ev_class
   join pg_namespace n on n.oid = c.relnamespace
