@@ -151,6 +151,7 @@ async function deployOnce(
   attempt.result = result
   const found = findPending(database, files.migrations, ledger, flags)
   const pending = found.files
+  result.migrationsPending = pending.map(({ name }) => name)
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
   const isTablesDue =
@@ -239,11 +240,13 @@ async function deployOnce(
         attempt.done = [...result.migrationsApplied]
       },
       passing: {
-        mayPass: ({ facts }) =>
-          made(facts.alters) || (facts.kind === 'RenameStmt' && facts.makes.some(made)),
+        mayPass: ({ facts, routine }) =>
+          (routine !== undefined && needs.functions.has(routine)) ||
+          made(facts.alters) ||
+          (facts.kind === 'RenameStmt' && facts.makes.some(made)),
         onPassed: (file, statement) =>
           result.warnings.push(
-            `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/ or types/ has made it as it is after that`,
+            `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/, types/ or functions/ has made it as it is after that`,
           ),
       },
     },

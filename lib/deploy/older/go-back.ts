@@ -89,7 +89,11 @@ async function supersededElsewhere(
 /** Says what stays. */
 function backWarning({ archive: { files } }: Job, ledger: Ledger): string {
   const names = new Set(files.migrations.map(({ name }) => name))
-  const later = [...ledger.migrations.keys()].filter((name) => !names.has(name))
+  // The same text under another name is the same migration.
+  const texts = new Set(files.migrations.flatMap((file) => [file.checksum, file.rawChecksum]))
+  const later = [...ledger.migrations]
+    .filter(([name, { checksum }]) => !names.has(name) && !texts.has(checksum))
+    .map(([name]) => name)
   const warning =
     'Of this archive, functions, views and triggers alone were deployed, since it was deployed before the one that was in place; tables, types, policies and rows stay as they are'
   return later.length === 0

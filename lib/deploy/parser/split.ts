@@ -19,6 +19,8 @@ const COPIES_FROM_CLIENT =
 
 /** Splits a file into its statements. The parser has to be loaded. */
 export function splitStatements(text: string): Statement[] {
+  // The parser gives up on it.
+  if (text.trim() === '') return []
   const unitsUntil = unitCounter(text)
   let statements: ParsedStatement[]
   try {
