@@ -1,16 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
 import {
   type Answer,
   createAdminDatabase,
   dropAdminDatabase,
   queryDatabase,
+  schemaForm,
   sessionsRunning,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
-import { until } from '../helpers/process.ts'
+import { startProcess, until } from '../helpers/process.ts'
 
 // Deploys that give a type or a column another type while calls run: when calls are kept waiting, and
 // that no such change is committed beside a call.
@@ -75,6 +77,15 @@ function callFor(seconds: number): Promise<Answer> {
 }
 
 const isRunning = async (text: string) => (await sessionsRunning(database, text)) > 0
+const CLOSED_GATES = `
+  select from pg_locks
+  where locktype = 'advisory' and classid = ${LOCK_CLASS} and objid = 1 and mode = 'ExclusiveLock' and granted
+    and database = (select oid from pg_database where datname = current_database())`
+
+async function isGateClosed(): Promise<boolean> {
+  return (await queryDatabase(database, CLOSED_GATES, { asGateway: true })).length > 0
+}
+
 const callRuns = () => isRunning('/* sleep_and_count */')
 
 /** The columns of relations, as another session sees them. */
@@ -144,5 +155,28 @@ describe('Attack 3.5: a file that runs outside of transactions', () => {
     expect(answer).toMatchObject({ status: 200 })
     const rows = await queryDatabase(database, 'select id, n::int as n from part order by id')
     expect(rows).toEqual([1, 2, 3].map((id) => ({ id, n: id })))
+  })
+})
+
+describe('Attack 3.6: a gateway that is stopped while it keeps calls waiting', () => {
+  test('does so for some seconds: PostgreSQL rolls its deploy back', { timeout: 60_000 }, async () => {
+    const stopped = await startProcess({ DATABASE_URL: adminUrl, TEMPLATES: 'off' })
+    const url = await stopped.url()
+    const call = callFor(4)
+    await until(callRuns)
+    addMigration(retype())
+    const body = schemaForm(platform, await pack(FILES))
+    const deploy = fetch(`${url}/migrate`, { method: 'POST', body }).catch(() => {})
+    await until(isGateClosed)
+    stopped.kill('SIGSTOP')
+    try {
+      expect(await call).toMatchObject({ status: 200 })
+      expect(await gateways[1]!.call(platform, 'one')).toMatchObject({ status: 200 })
+      expect(await isGateClosed()).toBe(false)
+    } finally {
+      stopped.kill('SIGKILL')
+      await deploy
+    }
+    expect(await release()).toMatchObject({ status: 200 })
   })
 })
