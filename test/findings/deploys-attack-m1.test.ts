@@ -159,7 +159,9 @@ describe('Attack 3.5: a file that runs outside of transactions', () => {
 })
 
 describe('Attack 3.6: a gateway that is stopped while it keeps calls waiting', () => {
-  test('does so for some seconds: PostgreSQL rolls its deploy back', { timeout: 60_000 }, async () => {
+  test('does so for some seconds: PostgreSQL rolls its deploy back', {
+    timeout: 60_000,
+  }, async () => {
     const stopped = await startProcess({ DATABASE_URL: adminUrl, TEMPLATES: 'off' })
     const url = await stopped.url()
     const call = callFor(4)
@@ -178,5 +180,44 @@ describe('Attack 3.6: a gateway that is stopped while it keeps calls waiting', (
       await deploy
     }
     expect(await release()).toMatchObject({ status: 200 })
+  })
+})
+
+describe('Attack 3.11: another precision, or another collation', () => {
+  test.each([
+    'alter table part alter n type numeric(10, 2);',
+    'alter table part alter k type text collate "C";',
+  ])('%s is committed beside no call', async (sql) => {
+    expect(await isCommittedBesideCall(sql)).toBe(false)
+  })
+})
+
+describe('Attack 3.10: one call beside several changes', () => {
+  const runs = async () =>
+    (
+      await queryDatabase(database, 'select last_value::int - (not is_called)::int as n from runs')
+    )[0].n
+
+  test('is cut by none of the commits behind the one that retypes', async () => {
+    const before = await columns()
+    const deploy = release(retype(), `${OUTSIDE}vacuum part;`, 'select pg_sleep(1);')
+    await until(async () => (await columns()) !== before)
+    const count = await runs()
+    const call = callFor(3.5)
+    expect(await deploy).toMatchObject({ status: 200 })
+    const rows = [{ sleep_and_count: count + 1 }]
+    expect(await call).toMatchObject({ status: 200, body: { rows } })
+  })
+
+  test('runs again as often as deploys cut it', { timeout: 60_000 }, async () => {
+    const before = await runs()
+    const call = callFor(4)
+    await until(callRuns)
+    for (const _ of [1, 2]) {
+      expect(await release(retype())).toMatchObject({ status: 200 })
+      await until(callRuns)
+    }
+    const rows = [{ sleep_and_count: before + 3 }]
+    expect(await call).toMatchObject({ status: 200, body: { rows } })
   })
 })
