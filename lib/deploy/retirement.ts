@@ -37,7 +37,7 @@ export class Retirement {
    * `tell` as of `retireSessions`.
    * @throws {GatewayError} as `retireSessions`
    */
-  async begin(sql: Sql, tell: () => void): Promise<void> {
+  async begin(sql: Sql, tell: () => Promise<void>): Promise<void> {
     // Of a try that was rolled back.
     await Promise.all(this.#takeKept().map((connection) => connection.close()))
     const onReplicas = this.#replicas.map((pools) => this.#retireOn(pools, this.#tries))
