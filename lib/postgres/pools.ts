@@ -63,7 +63,7 @@ const LIFETIME_JITTER = 0.25
 const FRESH_MS = 5000
 
 /** So long a connection that has closed is told what the open ones are told. */
-const GONE_MS = 1000
+const GONE_MS = 2000
 
 /** Who does not answer that in time is gone. */
 const CHECK_LIMIT_MS = 2000

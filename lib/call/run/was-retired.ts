@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Connection } from '../../postgres/connection.ts'
 
 /** A gateway hears of a deploy at most so much later than PostgreSQL ends a session for it. */
-const HEARS_WITHIN_MS = 500
+const HEARS_WITHIN_MS = 1000
 
 const LOOK_EVERY_MS = 10
 
