@@ -15,8 +15,6 @@ export interface Pool {
   /** What its connections count for: the narrowest first. */
   budgets: Budget[]
   connections: Set<Connection>
-  /** Those that have closed a moment ago: what is told of the pool may be why. */
-  gone: Set<Connection>
   /** Last in, first out: the rest grow old and go. */
   idle: Connection[]
   /** Those that quick calls share just now. */

@@ -62,9 +62,6 @@ const LIFETIME_JITTER = 0.25
 /** A connection that was idle for longer is asked first whether it is still there. */
 const FRESH_MS = 5000
 
-/** So long a connection that has closed is told what the open ones are told. */
-const GONE_MS = 2000
-
 /** Who does not answer that in time is gone. */
 const CHECK_LIMIT_MS = 2000
 
@@ -261,7 +258,7 @@ export class Pools {
   renew(database: string): void {
     const pool = this.#pools.get(database)
     if (!pool) return
-    for (const connection of [...pool.connections, ...pool.gone]) {
+    for (const connection of pool.connections) {
       connection.isSpent = true
       connection.isRetired = true
     }
@@ -319,7 +316,6 @@ export class Pools {
       credentials,
       budgets: this.#budgetsOf(platform),
       connections: new Set(),
-      gone: new Set(),
       idle: [],
       shared: [],
       waiters: new Set(),
@@ -504,8 +500,6 @@ export class Pools {
 
   #closed(pool: Pool, connection: Connection): void {
     pool.connections.delete(connection)
-    pool.gone.add(connection)
-    setTimeout(() => pool.gone.delete(connection), GONE_MS).unref()
     this.#count(pool, 'closed')
     this.#forgetIdle(connection)
     const isLost = !pool.budgets.some(({ closing }) => closing.has(connection))

@@ -221,18 +221,3 @@ describe('Attack 3.10: one call beside several changes', () => {
     expect(await call).toMatchObject({ status: 200, body: { rows } })
   })
 })
-
-describe('Attack 3.4: a call that is cut before its gateway hears of the deploy', () => {
-  test('runs again', async () => {
-    const call = callFor(1)
-    await until(callRuns)
-    const cut = `select pg_terminate_backend(pid) from pg_stat_activity
-      where datname = '${database}' and state = 'active' and query like '%/* sleep_and_count */%'
-        and pid <> pg_backend_pid()`
-    await queryDatabase(database, cut, { asGateway: true })
-    const admin = /([^/?]+)(?:\?|$)/.exec(adminUrl)![1]!
-    const payload = JSON.stringify({ change: 'RETIRE', database })
-    await queryDatabase(admin, `select pg_notify('_db_gateway', '${payload}')`, { asGateway: true })
-    expect(await call).toMatchObject({ status: 200 })
-  })
-})

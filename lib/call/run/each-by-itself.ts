@@ -16,7 +16,6 @@ import { sendProcedure } from './procedure.ts'
 import type { Rows } from './result.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
 import { type SentCall, sendCall } from './send-call.ts'
-import { wasRetired } from './was-retired.ts'
 
 /** How often calls that did not begin are sent again. */
 const MAX_ROUNDS = 5
@@ -162,9 +161,7 @@ async function outcomeOf(
     const explained = exclusive.limits.explain(error)
     if (explained !== error) return { kind: 'refused', error: explained }
     const { session, connection } = exclusive
-    return outcomeOfError({ bound, database }, session, sent.query, error, () =>
-      wasRetired(connection),
-    )
+    return outcomeOfError({ bound, database }, session, sent.query, error, connection.isRetired)
   }
 }
 

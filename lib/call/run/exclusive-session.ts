@@ -11,7 +11,6 @@ import { CallLimits, type TimeLimit } from './call-limits.ts'
 import { lostCall } from './failures.ts'
 import { enterMode } from './mode.ts'
 import { sessionOf } from './session-of.ts'
-import { wasRetired } from './was-retired.ts'
 
 /** A session that does one piece of work of several statements, and nothing else meanwhile. */
 export interface ExclusiveSession {
@@ -116,8 +115,6 @@ async function once<T>(
     lease.release()
     return { ...result, waitMs: leasedAt - askedAt, queryMs: performance.now() - leasedAt }
   } catch (error) {
-    const mayBeRetired = exclusive.isUncommitted && exclusive.mayRepeat && endsConnection(error)
-    if (mayBeRetired) await wasRetired(connection)
     lease.release(error)
     throw failureOf(error, asked, exclusive)
   } finally {

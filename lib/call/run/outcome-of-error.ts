@@ -8,21 +8,20 @@ import { failedRecord, readRefusal } from './refusal.ts'
 import type { Progress } from './send-call.ts'
 
 /**
- * What a call came to that failed with this error, wherever it ran. `wasRetired`: whether its session
- * was told to end; see `wasRetired`.
+ * What a call came to that failed with this error, wherever it ran. `isRetired`: its session was told
+ * to end, as that of its connection.
  */
 export async function outcomeOfError(
   { bound, database }: Pick<PlacedCall, 'bound' | 'database'>,
   session: Session,
   query: Progress,
   error: unknown,
-  wasRetired: () => Promise<boolean> = async () => false,
+  isRetired = false,
 ): Promise<Outcome> {
   if (error instanceof GatewayError) return { kind: 'refused', error: ofNoRoom(error, query) }
   if (endsConnection(error)) {
     if (!query.mayHaveBegun) return { kind: 'not begun', error }
-    if (!query.wasCutOff) return { kind: 'lost', error }
-    return { kind: 'rolled back', error, isRetired: await wasRetired() }
+    return query.wasCutOff ? { kind: 'rolled back', error, isRetired } : { kind: 'lost', error }
   }
   if (!(error instanceof ServerError)) return { kind: 'refused', error }
   const refusal = readRefusal(bound, query, error)

@@ -1,4 +1,3 @@
-import type { Connection } from '../../postgres/connection.ts'
 import type { Lease } from '../../postgres/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Outcome } from './attempt.ts'
@@ -11,7 +10,6 @@ import type { PlacedCall } from './placed-call.ts'
 import { sendProcedure } from './procedure.ts'
 import { type SentCall, sendCall } from './send-call.ts'
 import { sessionOf } from './session-of.ts'
-import { wasRetired } from './was-retired.ts'
 
 /**
  * Runs a call in a session that nothing else uses meanwhile. It is cancelled when its time is up or
@@ -50,7 +48,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
     return { kind: 'rows', result }
   } catch (error) {
     try {
-      return await failed(call, session, sent, error, limits, entered, connection)
+      return await failed(call, session, sent, error, limits, entered, connection.isRetired)
     } finally {
       lease.release(error)
     }
@@ -66,11 +64,11 @@ async function failed(
   error: unknown,
   limits: CallLimits,
   entered: ModeSwitch | undefined,
-  connection: Connection,
+  isRetired: boolean,
 ): Promise<Outcome> {
   const explained = limits.explain(error)
   if (explained !== error) return { kind: 'refused', error: explained }
   // The shared mode could not be left: what is read-only has been rolled back.
   if (entered?.hasFailed && isOfSharedMode(error)) return { kind: 'not begun', error }
-  return outcomeOfError(call, session, sent.query, error, () => wasRetired(connection))
+  return outcomeOfError(call, session, sent.query, error, isRetired)
 }
