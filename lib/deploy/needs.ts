@@ -3,8 +3,6 @@ import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { fileFailure, StatementError } from './failure.ts'
-import type { Made } from './parser/makes.ts'
-import type { Statement } from './parser/statement.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { isLockError } from './tries.ts'
 
