@@ -4,6 +4,7 @@ import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type After, prepareAfter } from './objects/after.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
+import { findLost } from './objects/lost.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
 import type { SetBefore } from './objects/set-before.ts'
@@ -95,7 +96,18 @@ export async function deployCode(
         : undefined
     const leftovers = leftoversOf(state)
     const { isThorough, finish } = sent ?? (await prepare())()
-    const after = await finish()
+    let after = await finish()
+    const lost = isThorough ? findLost(state, after.found) : new Set<string>()
+    if (lost.size > 0) {
+      const nothing = { versions: undefined, statements: [] }
+      const again = await readState(sql, scripts, state.known, lost, false, nothing)
+      await runCode(sql, database, again, reset, ask, async () => () => undefined)
+      for (const path of again.run) {
+        state.run.add(path)
+        state.warnings.push(`${path}: another file dropped what it makes; it has been made again`)
+      }
+      after = await (await prepare())().finish()
+    }
     checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough)
     for (const path of gone) writer.forgetFile(...partsOf(path))

@@ -12,12 +12,13 @@ import { lineOf } from './failure.ts'
 import { hasNothing } from './has-nothing.ts'
 import { WayForMigrations } from './in-the-way.ts'
 import type { Job } from './job.ts'
-import { countFunctions, isInPlace, readLedger } from './ledger.ts'
+import { countFunctions, isInPlace, isTouched, readLedger } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
 import { findPending, migrationWarnings, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
 import { collectWarnings } from './notices.ts'
+import { withoutDrops } from './objects/seeders-drop.ts'
 import type { CodeState } from './objects/state.ts'
 import { readVersions } from './objects/taken-over.ts'
 import { goBack } from './older/go-back.ts'
@@ -32,7 +33,7 @@ import { runSeeders, seederWarnings } from './seeders.ts'
 import { type DeploySession, openDeploySession } from './session.ts'
 import { TableWatch } from './table-watch.ts'
 import { lockWaitMs, patiently } from './tries.ts'
-import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
+import { addValues, deployTypes, type TypesResult, typeWarnings, withoutMissing } from './types.ts'
 
 /**
  * Brings a database to the archive's schema, under a lock that lets one deploy at a time into it:
@@ -152,10 +153,9 @@ async function deployOnce(
   const pending = found.files
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
-  // By somebody else, or by a deploy that has not come to its end.
-  const isTouched = ledger.catalogDigest !== ledger.currentDigest || ledger.committedSince.size > 0
   const isTablesDue =
-    files.tables.length > 0 && (tablesChecksum !== ledger.tablesChecksum || pending.length > 0)
+    files.tables.length > 0 &&
+    (tablesChecksum !== ledger.tablesChecksum || pending.length > 0 || isTouched(ledger))
   const allows = (what: Allowance) => isNew || flags.allow.has(what)
   if (!allows('functions_missing')) await checkNothingMissing(database, archive, ledger)
   const migrations = await planMigrations(sql, job, ledger, pending)
@@ -164,8 +164,12 @@ async function deployOnce(
     await addAhead(sql, database, migrations.enums)
     await sql.unsafe('begin')
   }
+  const knownTypes = isTouched(ledger)
+    ? await withoutMissing(sql, migrations.types.before, ledger.types)
+    : ledger.types
+  const isSameTypes = knownTypes.size === ledger.types.size
   const changesNoTable =
-    pending.length === 0 && !isTablesDue && (await runsOnlyCode(archive, ledger))
+    pending.length === 0 && !isTablesDue && isSameTypes && (await runsOnlyCode(archive, ledger))
   attempt.isFirst ??= isNew || (await hasNothing(sql, ledger))
   const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
@@ -194,7 +198,7 @@ async function deployOnce(
     sql,
     database,
     migrations.types.before,
-    ledger.types,
+    knownTypes,
     watch.ask,
     !flags.dryRun && !isNew,
   )
@@ -284,7 +288,7 @@ async function deployOnce(
     ledger,
     watch.ask,
     {
-      isCheckDue: isTouched || mayHaveChanged(result),
+      isCheckDue: isTouched(ledger) || mayHaveChanged(result),
       reset,
       state: codeState,
       sendBehind: isSeeded ? watch.sendLast : undefined,
@@ -294,16 +298,9 @@ async function deployOnce(
   )
   Object.assign(result, code)
   result.warnings.push(...warnings)
-  result.seedersApplied = await runSeeders(
-    sql,
-    session,
-    writer,
-    database,
-    files.seeders,
-    ledger,
-    watch.ask,
-    result.warnings,
-  )
+  const seed = () =>
+    runSeeders(sql, session, writer, database, files.seeders, ledger, watch.ask, result.warnings)
+  result.seedersApplied = await withoutDrops(sql, database, archive, ledger, seed)
   const watched = await watch.finish()
   result.tableChanges = watched.changes
   result.warnings.push(

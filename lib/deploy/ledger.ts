@@ -154,6 +154,11 @@ const READ = `
   ) as last on true
 `
 
+/** Whether somebody else, or a deploy that has not come to its end, has been there since the last one. */
+export function isTouched({ catalogDigest, currentDigest, committedSince }: Ledger): boolean {
+  return catalogDigest !== currentDigest || committedSince.size > 0
+}
+
 /**
  * Whether the archive with this checksum was the last one deployed, and what it made is as it was
  * then. The first version of the ledger does not tell, and is believed.

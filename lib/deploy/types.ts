@@ -4,7 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { asStatementError, fileFailure, lineOf } from './failure.ts'
-import { type Ask, parseScripts } from './run-file.ts'
+import { type Ask, parseScripts, readScripts } from './run-file.ts'
 import { changeOf } from './types/change.ts'
 import { displayName, findExisting, type Placed } from './types/existing.ts'
 import { asItIs, runInAnyOrder } from './types/rounds.ts'
@@ -81,6 +81,20 @@ export async function deployTypes(
   } catch (error) {
     throw fileFailure(CODE, WHAT, database, error)
   }
+}
+
+/** What is known of the files, but for those of which a type is not there any more. */
+export async function withoutMissing(
+  sql: Sql,
+  files: SchemaFile[],
+  known: Map<string, string>,
+): Promise<Map<string, string>> {
+  const unchanged = files.filter(({ name, checksum }) => known.get(name) === checksum)
+  if (unchanged.length === 0) return known
+  const { placed } = await findExisting(sql, await readSteps(await readScripts(unchanged)))
+  const lacking = placed.filter((type) => isType(type) && type.existing === null)
+  const names = new Set(lacking.map(({ step }) => step.file.name))
+  return new Map([...known].filter(([name]) => !names.has(name)))
 }
 
 /** Names the files that are gone. */

@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isHalfMade, markHalfMade } from '../../lib/deploy/half-made.ts'
 import {
+  connectTo,
+  createAdminDatabase,
+  dropAdminDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -7,6 +11,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
+import { until } from '../helpers/process.ts'
 
 // What moves from one section of an archive to another, what a failed deploy has left behind, and
 // whether the state of a database or a checksum decides what is made.
@@ -125,6 +130,42 @@ describe('2: what a failed deploy has committed', () => {
   })
 })
 
+describe('15, 16: what a file drops of what others make', () => {
+  test('15: another file runs again', async () => {
+    const { deploy, call } = platform()
+    const files: Files = {
+      'functions/a.sql': textFunction('a'),
+      'functions/b.sql': textFunction('b'),
+    }
+    await deploy(files)
+    const next = {
+      ...files,
+      'functions/a.sql': `drop function if exists b(); ${textFunction('a')}`,
+    }
+    expect(await deploy(next)).toMatchObject({ http: 200, functions_deployed: 2 })
+    expect([await call('a'), await call('b')]).toEqual([200, 200])
+  })
+
+  test('16: what goes with a CASCADE is made again', async () => {
+    const { deploy, query, call } = platform()
+    const head = 'drop function if exists x() cascade;'
+    const files: Files = {
+      'migrations/001.sql': 'create table t (id text);',
+      'functions/x.sql': head + textFunction('x'),
+      'views/v.sql': 'create or replace view v as select x() as x;',
+      'functions/at.sql':
+        'create or replace function at_x() returns text language sql begin atomic select x(); end;',
+      'policies/p.sql': 'create policy p on t using (id = x());',
+    }
+    expect((await deploy(files)).http).toBe(200)
+    const next = { ...files, 'functions/x.sql': head + textFunction('x', `select 'y'::text`) }
+    expect(await deploy(next)).toMatchObject({ http: 200 })
+    expect(await query('select x from v')).toEqual([{ x: 'y' }])
+    expect(await query('select polname from pg_policy')).toEqual([{ polname: 'p' }])
+    expect(await call('at_x')).toBe(200)
+  })
+})
+
 describe('7: tables and types that are gone are made again', () => {
   const FILES: Files = {
     'types/pair.sql': 'create type pair as (a int, b int);',
@@ -144,7 +185,112 @@ describe('7: tables and types that are gone are made again', () => {
     const { deploy, query } = platform()
     await deploy(FILES)
     await query('drop table u; drop type pair; drop type mood')
-    expect(await deploy(next)).toMatchObject({ http: 200, tables_created: ['public.u'] })
+    expect(await deploy(next)).toMatchObject({ http: 200, tables_created: ['u'] })
     expect(await query(there)).toEqual([{ u: true, pair: true, mood: true }])
   })
+})
+
+describe('10, 11: templates', () => {
+  let copying: TestGateway
+  beforeAll(async () => {
+    copying = await startTestGateway({ TEMPLATES: 'on' })
+  })
+  afterAll(() => copying.stop())
+
+  const admin = (text: string): Promise<Json[]> =>
+    queryDatabase(copying.server.database, text, { asGateway: true })
+  const settled = (name: string, count: number) =>
+    until(async () => {
+      const rows = await admin(
+        `select from _db_gateway_templates where platform = '${name}' and state <> 'unfinished'`,
+      )
+      return rows.length >= count
+    })
+
+  test('10: a database that somebody else makes meanwhile is not dropped', async () => {
+    const name = uniqueName('meanwhile')
+    const archive = await pack({ 'functions/f.sql': textFunction('f') })
+    await copying.register(name, archive)
+    await settled(name, 1)
+    const lock = connectTo(copying.server.database)
+    await lock.unsafe('begin; lock table _db_gateway_templates in access exclusive mode')
+    const registering = copying.register(name, archive, 'theirs')
+    await until(async () => {
+      const rows = await admin(
+        `select from pg_locks where not granted and relation = '_db_gateway_templates'::regclass`,
+      )
+      return rows.length > 0
+    })
+    await admin(`create database ${name}_theirs`)
+    await queryDatabase(`${name}_theirs`, 'create table precious (id int)', { asGateway: true })
+    await lock.unsafe('commit')
+    await lock.end()
+    const { status, body } = await registering
+    expect({ status, error: body.error }).toEqual({ status: 409, error: 'name_conflict' })
+    await queryDatabase(`${name}_theirs`, 'select from precious', { asGateway: true })
+    await admin(`drop database ${name}_theirs with (force)`)
+  })
+
+  test('11: code that migrations name is proven from nothing', async () => {
+    const name = uniqueName('proven')
+    const norm = (body: string) =>
+      `create or replace function norm(x text) returns text language sql immutable as $$ select ${body} $$;`
+    const files: Files = {
+      'migrations/001.sql': 'create table t (id int, c text);',
+      'migrations/002.sql': `insert into t select 1, outer_norm('A');`,
+      'functions/outer.sql':
+        'create or replace function outer_norm(x text) returns text language plpgsql immutable as $$ begin return norm(x); end $$;',
+      'functions/norm.sql': norm('lower(x)'),
+      'functions/f.sql': textFunction('f'),
+      'functions/g.sql': textFunction('g'),
+    }
+    await copying.register(name, await pack(files))
+    await settled(name, 1)
+    const changed = await pack({ ...files, 'functions/norm.sql': norm(`upper(x) || '!'`) })
+    await copying.migrate(name, changed)
+    await copying.register(name, changed, 'two')
+    expect(await queryDatabase(`${name}_two`, 'select c from t')).toEqual([{ c: 'A!' }])
+    const gone = await copying.migrate(
+      name,
+      await pack(without(files, 'functions/norm.sql', 'functions/outer.sql')),
+    )
+    expect(JSON.stringify(gone.body)).toContain('new_tenants_fail: migrations/002.sql')
+  })
+})
+
+describe('8: what a killed gateway has left half made', () => {
+  test('counts as new, as long as nobody has had it', async () => {
+    const url = await createAdminDatabase()
+    const first = await startTestGateway({ DATABASE_URL: url })
+    const admin = connectTo(first.server.database)
+    const name = uniqueName('half')
+    const database = `${name}_main`
+    const files: Files = {
+      'migrations/001.sql': 'create table t (id int); insert into t values (1);',
+      'migrations/002.sql': 'select pg_sleep(1);',
+      'functions/f.sql': textFunction('f'),
+    }
+    const deploying = pack(files).then((archive) => first.register(name, archive))
+    await until(() => isHalfMade(admin, database))
+    expect((await deploying).status).toBe(200)
+    expect(await isHalfMade(admin, database)).toBe(false)
+    await first.stop()
+    await admin`delete from _db_gateway_databases where database = ${database}`
+    await queryDatabase(database, 'delete from _db_gateway_deployments', { asGateway: true })
+
+    const second = await startTestGateway({ DATABASE_URL: url })
+    const next = await pack({
+      ...files,
+      'migrations/003.sql': 'drop table t; create table u (id int);',
+    })
+    // Without the mark it is somebody's.
+    expect((await second.register(name, next)).body).toMatchObject({ error: 'data_loss' })
+    await markHalfMade(admin, database)
+    const answer = await second.register(name, next)
+    expect(answer.body).toMatchObject({ status: 'ready', migrations_applied: 1 })
+    expect(await isHalfMade(admin, database)).toBe(false)
+    await second.stop()
+    await admin.end()
+    await dropAdminDatabase(url)
+  }, 60_000)
 })

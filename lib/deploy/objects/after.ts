@@ -3,6 +3,7 @@ import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run-file.ts'
 import { missingNames, type NamesInBodies, nameWarnings, readBodies } from './body-names.ts'
 import type { Found } from './find.ts'
+import { mayDropOthers } from './lost.ts'
 import { type Names, readNames } from './names.ts'
 import { classOf } from './object.ts'
 import { checkWithExtension, findChecker } from './plpgsql-check.ts'
@@ -33,7 +34,11 @@ export async function prepareAfter(
   sendBehind: () => () => void,
 ): Promise<() => LookingAfter> {
   const isThorough =
-    isCheckDue || leftoversOf(state).length > 0 || state.drop.size > 0 || addsOverload(state)
+    isCheckDue ||
+    mayDropOthers(state) ||
+    leftoversOf(state).length > 0 ||
+    state.drop.size > 0 ||
+    addsOverload(state)
   const toLookAt = [...state.scripts].filter(([path]) => isThorough || state.run.has(path))
   const statements = toLookAt.flatMap(([, script]) => script.statements)
   const made = statements.flatMap((statement) => statement.made ?? [])

@@ -151,10 +151,19 @@ export function planDrops(state: CodeState): void {
     for (const statement of state.scripts.get(path)?.statements ?? []) {
       const { made } = statement
       const there = made && state.found.byKey.get(state.keys.get(statement)!)
-      if (!there || canReplace(made) || isInPlace(state, path, statement)) continue
+      if (!there || (canReplace(made) && !isDroppedByFile(state, path, made))) continue
+      if (isInPlace(state, path, statement)) continue
       if (mayDrop(state, there)) addDrop(state, there)
     }
   }
+}
+
+/** A CASCADE of the file's own would take what others have made with it, and nothing would bring it back. */
+function isDroppedByFile({ scripts }: CodeState, path: string, { name }: Made): boolean {
+  return scripts.get(path)!.statements.some(({ facts, text }) => {
+    const isCascade = facts.kind === 'DropStmt' && /\bcascade\b/i.test(text)
+    return isCascade && text.toLowerCase().includes(name.toLowerCase())
+  })
 }
 
 export function addDrop(state: CodeState, object: FoundObject): boolean {

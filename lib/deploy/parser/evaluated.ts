@@ -17,6 +17,8 @@ export interface FileValues extends Evaluated {
   onWrite: ({ relation: string } & Evaluated)[]
   /** What is evaluated when a relation is read: views, policies. */
   onRead: ({ relation: string } & Evaluated)[]
+  /** Names of functions that it makes, changes or renames, and that are not IMMUTABLE then. */
+  makes: string[]
   /** What of it trees do not tell; null where they tell all. */
   unknown: string | null
 }
@@ -25,13 +27,13 @@ type Tree = Record<string, unknown>
 
 /** Statements that change catalogs and evaluate nothing, or what immutable functions make. */
 const CATALOG_ONLY = words(`
-  CreateFunctionStmt AlterFunctionStmt DefineStmt CreateEnumStmt AlterEnumStmt AlterDomainStmt
-  CompositeTypeStmt CreateRangeStmt AlterTypeStmt CreateSeqStmt AlterSeqStmt DropStmt
-  RenameStmt AlterObjectSchemaStmt AlterOwnerStmt AlterDefaultPrivilegesStmt CreateCastStmt
+  CreateEnumStmt AlterEnumStmt
+  CompositeTypeStmt CreateRangeStmt AlterTypeStmt CreateSeqStmt AlterSeqStmt
+  AlterObjectSchemaStmt AlterOwnerStmt AlterDefaultPrivilegesStmt
   CreateOpClassStmt CreateOpFamilyStmt AlterOpFamilyStmt CreateExtensionStmt
   AlterExtensionStmt AlterExtensionContentsStmt CreateStatsStmt AlterStatsStmt
   CreateConversionStmt CreateFdwStmt AlterFdwStmt CreateForeignServerStmt
-  AlterForeignServerStmt CreateUserMappingStmt CreateEventTrigStmt AlterEventTrigStmt
+  AlterForeignServerStmt CreateUserMappingStmt AlterEventTrigStmt
   CreateTransformStmt CreateAmStmt CreatePublicationStmt AlterPublicationStmt ReindexStmt
   VacuumStmt ClusterStmt CreatePLangStmt AlterObjectDependsStmt AlterOperatorStmt
   AlterTSDictionaryStmt AlterTSConfigurationStmt AlterCollationStmt IndexStmt TruncateStmt
@@ -48,6 +50,8 @@ const EVALUATED = new Set([
   'CreateTableAsStmt',
   'RefreshMatViewStmt',
   'CreateDomainStmt',
+  'AlterDomainStmt',
+  'CreateEventTrigStmt',
 ])
 
 const WRITING = new Set(['InsertStmt', 'UpdateStmt', 'MergeStmt'])
@@ -72,6 +76,7 @@ export function valuesOf(text: string): FileValues {
     writes: [],
     onWrite: [],
     onRead: [],
+    makes: [],
     unknown: null,
   }
   try {
@@ -102,6 +107,51 @@ const noteShared: Note = ({ objtype }, values) => {
 const notePolicy: Note = ({ table, qual, with_check }, values) =>
   addFor(values.onRead, table as Tree, evaluatedBy([qual, with_check]))
 
+/** A function may be another one, or gone, by the time that the database is looked at. */
+const noteRoutine: Note = ({ funcname, options }, values) => noteMade(funcname, options, values)
+
+const noteChangedRoutine: Note = ({ func, actions }, values) => {
+  const setsVolatility = optionsOf(actions).has('volatility')
+  if (setsVolatility) noteMade((func as Tree).objname, actions, values)
+}
+
+const noteRenamed: Note = ({ renameType, newname }, values) => {
+  if (ROUTINES.has(renameType as string)) values.makes.push(newname as string)
+}
+
+/** What an extension had made is not to be told from what has never been there. */
+const noteDrop: Note = ({ removeType }, values) => {
+  if (removeType === 'OBJECT_EXTENSION') values.unknown ??= 'DROP EXTENSION'
+}
+
+const ROUTINES = new Set(['OBJECT_FUNCTION', 'OBJECT_PROCEDURE', 'OBJECT_ROUTINE'])
+
+function noteMade(name: unknown, options: unknown, values: FileValues): void {
+  if (optionsOf(options).get('volatility') === 'immutable') return
+  values.makes.push(namesIn(name).at(-1) ?? '')
+}
+
+function optionsOf(options: unknown): Map<string, string | undefined> {
+  return new Map(
+    ((options as { DefElem?: Tree }[] | undefined) ?? []).flatMap(({ DefElem }) =>
+      DefElem ? [[DefElem.defname as string, namesIn([DefElem.arg])[0]]] : [],
+    ),
+  )
+}
+
+function namesIn(list: unknown): string[] {
+  return strings(list as Parameters<typeof strings>[0])
+}
+
+/** An operator, a cast or an aggregate calls its functions unseen, and may be dropped with them. */
+const noteUnseen: Note = ({ kind, definition, func }, values) => {
+  if (func !== undefined) values.calls.push(namesIn((func as Tree).objname).at(-1) ?? '')
+  if (kind !== 'OBJECT_OPERATOR' && kind !== 'OBJECT_AGGREGATE') return
+  visit(definition, (key, { names }) => {
+    if (key === 'TypeName' && Array.isArray(names)) values.calls.push(namesIn(names).at(-1) ?? '')
+  })
+}
+
 /** The other statements that trees tell all about. */
 const NOTES: Record<string, Note> = {
   CreateStmt: noteTable,
@@ -128,6 +178,12 @@ const NOTES: Record<string, Note> = {
   SecLabelStmt: noteShared,
   GrantStmt: noteShared,
   DoStmt: (_, values, text) => noteDo(text(), values),
+  CreateFunctionStmt: noteRoutine,
+  AlterFunctionStmt: noteChangedRoutine,
+  RenameStmt: noteRenamed,
+  DropStmt: noteDrop,
+  DefineStmt: noteUnseen,
+  CreateCastStmt: noteUnseen,
 }
 
 function noteStatement(kind: string, node: Tree, text: () => string, values: FileValues): void {

@@ -8,12 +8,14 @@ import { deploy } from '../deploy.ts'
 import { readDigest, readFacts } from '../drift/facts.ts'
 import { installUntrusted } from '../extensions.ts'
 import { asGateway, handOver } from '../handover.ts'
+import { readLedger } from '../ledger.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { leaseForDeploy } from '../role-lease.ts'
 import { TimeLimit } from '../time-limit.ts'
 import { findGenerated } from './generated.ts'
 import { mergeResults } from './merge-results.ts'
 import { baseOf, templateName } from './names.ts'
+import { findUnproven } from './proven.ts'
 import { dropSuperfluous } from './superfluous.ts'
 import {
   beginTemplate,
@@ -110,7 +112,7 @@ async function build(
 
 /**
  * Brings a copy of another template up to date, which has the same files but for code. Undefined
- * where that does not work; there is no copy then.
+ * where that does not work, or where a new database may come out otherwise; there is no copy then.
  */
 async function updateCopy(
   gateway: Gateway,
@@ -143,6 +145,10 @@ async function runFiles(
   await handOver(gateway, admin, owner)
   const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   try {
+    if (from !== null) {
+      const unproven = await findUnproven(archive, await readLedger(lease.sql))
+      if (unproven) throw new Error(`${unproven} has to run from nothing`)
+    }
     await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,

@@ -2,7 +2,7 @@ import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import type { Evaluated, FileValues } from '../parser/evaluated.ts'
 import { readValues } from '../parser/parser.ts'
-import { findGenerating, readStoredExpressions } from './generating-sql.ts'
+import { findGenerating, findUnknown, readStoredExpressions } from './generating-sql.ts'
 
 /** By name: where a function is called. */
 type Calls = Map<string, string>
@@ -10,7 +10,8 @@ type Calls = Map<string, string>
 /**
  * Why each new database has to run the archive's files itself: a statement of theirs, or what it sets
  * off (a default or a trigger of a table that rows go into, a view that it reads), makes another value
- * each time or in each database, or trees do not tell. Undefined where copies of one database are as
+ * each time or in each database, or trees do not tell. A function that the files make and that is not
+ * IMMUTABLE then counts whatever it is in the end, and so does one that is not there by then. Undefined where copies of one database are as
  * good. `sql` is of a database in which the files have run.
  */
 export async function findGenerated(
@@ -34,7 +35,10 @@ export async function findGenerated(
     if (text === null) continue
     for (const name of (await readValues(`select ${text}`)).calls) add(calls, name, where)
   }
-  const found = await findGenerating(sql, [...calls.keys()])
+  const makes = new Set(all.flatMap((values) => values.makes))
+  const names = [...calls.keys()]
+  const made = names.find((name) => makes.has(name))
+  const found = made ?? (await findGenerating(sql, names)) ?? (await findUnknown(sql, names))
   return found && `${calls.get(found) ?? 'an operator or a cast'}: ${found}()`
 }
 

@@ -90,3 +90,24 @@ export async function findGenerating(sql: Sql, names: string[]): Promise<string 
   `
   return row?.name
 }
+
+/** Words of PL/pgSQL, besides SQL's, that may stand before a bracket. */
+const PLPGSQL_WORDS = ['assert', 'elseif', 'elsif', 'foreach', 'loop', 'perform', 'raise', 'while']
+
+/**
+ * The first of the names that nothing has which may stand before a bracket: no function, type or
+ * relation. It was there when the files ran.
+ */
+export async function findUnknown(sql: Sql, names: string[]): Promise<string | undefined> {
+  const asked = names.filter((name) => /^[\p{L}_]/u.test(name) && !PLPGSQL_WORDS.includes(name))
+  const [row] = await sql<{ name: string }[]>`
+    select name from json_array_elements_text(${JSON.stringify(asked)}::text::json) as name
+    where name not in (select word from pg_get_keywords())
+      and not exists (select from pg_proc where proname = name)
+      and not exists (select from pg_type where typname = name)
+      and not exists (select from pg_class where relname = name)
+    order by name
+    limit 1
+  `
+  return row?.name
+}

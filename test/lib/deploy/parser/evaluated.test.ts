@@ -27,6 +27,30 @@ test.each([
   expect(await valuesOf(text)).toMatchObject({ calls, unknown: null })
 })
 
+test.each([
+  [`create function f() returns int language sql as 'select 1'`, ['f'], []],
+  [`create or replace function s.f() returns int language sql stable as 'select 1'`, ['f'], []],
+  [`create procedure p() language sql as ''`, ['p'], []],
+  [`create function f() returns int language sql immutable as 'select 1'`, [], []],
+  [
+    `alter function s.f() volatile; alter function g() immutable; alter function h() strict`,
+    ['f'],
+    [],
+  ],
+  [`alter function f() rename to g; alter table t rename to u`, ['g'], []],
+  [`do $$ begin create function f() returns int language sql as 'select 1'; end $$`, ['f'], ['f']],
+  [
+    `create operator ||| (leftarg = int, rightarg = int, function = s.f)`,
+    [],
+    ['int4', 'int4', 'f'],
+  ],
+  [`create aggregate a (int) (sfunc = s.f, stype = s.t)`, [], ['f', 't']],
+  [`create cast (int as tok) with function s.f(int)`, [], ['f']],
+  [`alter domain d set default f()`, [], ['f']],
+])('%s makes %j and may call %j', async (text, makes, calls) => {
+  expect(await readValues(text)).toMatchObject({ makes, calls, unknown: null })
+})
+
 test('what a relation sets off is told apart from what a statement does', async () => {
   const values = await valuesOf(`
     create table t (id int default f(), at timestamptz default now() check (at > g()), other int references u);
@@ -58,6 +82,7 @@ test.each([
   [`do $$ begin execute 'select 1'; end $$`],
   [`do language plperl $$ 1 $$`],
   [`create role r`],
+  [`drop extension pgcrypto`],
   [`alter database d set x = 1`],
   [`comment on database d is 'x'`],
   [`create rule r as on insert to t do also select 1`],

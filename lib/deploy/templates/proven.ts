@@ -1,0 +1,87 @@
+import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
+import { CODE_SECTIONS, knownFiles } from '../code.ts'
+import type { Ledger } from '../ledger.ts'
+import type { KnownObject } from '../objects/object.ts'
+import { readScripts } from '../run-file.ts'
+
+/**
+ * The first file of code by which a new database may come out otherwise than a copy of a database that
+ * has the archive's files but for code: it has changed, or is gone, and what else the archive has names
+ * what it makes, by functions and views that it names or directly. Of triggers and policies that is so
+ * where seeders name their table: when migrations run there are none yet. `ledger` is that of the copy,
+ * before the archive is deployed to it. Words are all that is compared: what names nothing costs the
+ * time of a template that is built from nothing.
+ */
+export async function findUnproven(
+  { files }: SchemaArchive,
+  ledger: Ledger,
+): Promise<string | undefined> {
+  const known = knownFiles(ledger)
+  const all = CODE_SECTIONS.flatMap((section) => files[section])
+  const present = new Set(all.map(({ path }) => path))
+  const items: Item[] = [...known].flatMap(([path, { objects }]) =>
+    present.has(path) ? [] : [{ path, isChanged: true, makes: namesOf(path, objects), words: [] }],
+  )
+  for (const { file, statements } of await readScripts(all)) {
+    const before = known.get(file.path)
+    const made = statements.flatMap(({ made }) => made ?? [])
+    const tables = made.flatMap(({ relation }) => wordsOf(relation ?? ''))
+    const makes = isOfTables(file.path) ? tables : made.map(({ name }) => name)
+    items.push({
+      path: file.path,
+      isChanged: before?.checksum !== file.checksum,
+      makes: [...makes, ...namesOf(file.path, before?.objects ?? [])],
+      words: wordsOf(file.text),
+    })
+  }
+  const wordsIn = (list: SchemaFile[]) => new Set(list.flatMap(({ text }) => wordsOf(text)))
+  const seeded = wordsIn(files.seeders)
+  const reached = wordsIn([
+    ...files.migrations,
+    ...files.tables,
+    ...files.types,
+    ...files.seeders,
+    ...files.schemas,
+  ])
+  const waiting = new Set(items)
+  for (let size = -1; size !== waiting.size; ) {
+    size = waiting.size
+    for (const item of waiting) {
+      const words = isOfTables(item.path) ? seeded : reached
+      if (!item.makes.some((name) => words.has(name))) continue
+      if (item.isChanged) return item.path
+      waiting.delete(item)
+      for (const word of item.words) {
+        reached.add(word)
+        seeded.add(word)
+      }
+    }
+  }
+  return undefined
+}
+
+interface Item {
+  path: string
+  isChanged: boolean
+  /** By name alone; of triggers and policies what their tables are called. */
+  makes: string[]
+  words: string[]
+}
+
+function isOfTables(path: string): boolean {
+  return path.startsWith('triggers/') || path.startsWith('policies/')
+}
+
+/** What the ledger has: `schema.name(types)`, `t on public.orders`. */
+function namesOf(path: string, objects: KnownObject[]): string[] {
+  return objects.flatMap(({ identity, name }) => {
+    if (isOfTables(path)) return wordsOf(identity.slice(identity.lastIndexOf(' on ') + 4))
+    return name === undefined ? wordsOf(identity) : [name]
+  })
+}
+
+/** Everything that may be a name. */
+function wordsOf(text: string): string[] {
+  const found = text.match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []
+  return [...found, ...found.map((word) => word.toLowerCase())]
+}
