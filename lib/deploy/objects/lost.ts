@@ -1,3 +1,4 @@
+import type { Statement } from '../parser/statement.ts'
 import type { Found } from './find.ts'
 import type { CodeState } from './state.ts'
 
@@ -17,4 +18,32 @@ export function findLost({ scripts, known, run }: CodeState, found: Found): Set<
       scripts.has(path) && !run.has(path) && objects.some((object) => !found.of(object)),
   )
   return new Set(lost.map(([path]) => path))
+}
+
+/**
+ * Of the files that ran those that made something which another one, behind them, has dropped: a
+ * DROP there names it. (What a file drops itself is its own.)
+ */
+export function findDropped(
+  { scripts, run }: CodeState,
+  { found, keys }: { found: Found; keys: ReadonlyMap<Statement, string> },
+): Set<string> {
+  const drops = [...run].flatMap((path) =>
+    scripts
+      .get(path)!
+      .statements.filter(({ facts }) => facts.kind === 'DropStmt')
+      .map(({ text }) => ({ path, text: text.toLowerCase() })),
+  )
+  const isDropped = (path: string, statement: Statement) => {
+    const key = keys.get(statement)
+    const name = statement.made?.name.toLowerCase()
+    if (key === undefined || !name || found.byKey.has(key)) return false
+    const naming = drops.filter(({ text }) => text.includes(name))
+    return naming.length > 0 && naming.every((drop) => drop.path !== path)
+  }
+  return new Set(
+    [...run].filter((path) =>
+      scripts.get(path)!.statements.some((statement) => isDropped(path, statement)),
+    ),
+  )
 }
