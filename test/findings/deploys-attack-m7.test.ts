@@ -133,3 +133,17 @@ test('A15: what a file drops of one that runs in the same deploy is made again',
   expect((await gateway.call(platform, 'b')).body.rows).toEqual([{ b: 'b' }])
   expect(await deploy(files)).toMatchObject({ functions_deployed: 2, warnings: [] })
 })
+
+test('A15: files that drop what each other make are refused', async () => {
+  const create = (name: string, other: string) =>
+    `drop function if exists ${other}();
+     create or replace function ${name}() returns text language sql as $$ select 'x' $$;`
+  const files: Files = {
+    'functions/a.sql': create('a', 'b'),
+    'functions/b.sql': create('b', 'a'),
+  }
+  expect((await gateway.register(uniqueName('drops'), await pack(files))).body).toMatchObject({
+    error: 'function_deploy_failed',
+    cause: 'another file drops it each time that it is made',
+  })
+})

@@ -1,4 +1,6 @@
+import { GatewayError } from '../../errors.ts'
 import type { Statement } from '../parser/statement.ts'
+import { sectionOf } from './failures.ts'
 import type { Found } from './find.ts'
 import type { CodeState } from './state.ts'
 
@@ -38,7 +40,7 @@ export function findDropped(
     const key = keys.get(statement)
     const name = statement.made?.name.toLowerCase()
     if (key === undefined || !name || found.byKey.has(key)) return false
-    const naming = drops.filter(({ text }) => text.includes(name))
+    const naming = drops.filter(({ text }) => hasWord(text, name))
     return naming.length > 0 && naming.every((drop) => drop.path !== path)
   }
   return new Set(
@@ -46,4 +48,28 @@ export function findDropped(
       scripts.get(path)!.statements.some((statement) => isDropped(path, statement)),
     ),
   )
+}
+
+function hasWord(text: string, word: string): boolean {
+  return text.split(/[^\p{L}\p{N}_$]+/u).includes(word) || text.includes(`"${word}"`)
+}
+
+/**
+ * To be called once what was dropped has been made again.
+ * @throws {GatewayError} with the code of the section, where files drop what each other make
+ */
+export function checkAllThere(
+  database: string,
+  state: CodeState,
+  after: Parameters<typeof findDropped>[1],
+): void {
+  const [path] = [...findDropped(state, after), ...findLost(state, after.found)]
+  if (path === undefined) return
+  const [code, what] = sectionOf(path)
+  throw new GatewayError(code, `${what} ${path} does not leave what it makes`, {
+    database,
+    cause: 'another file drops it each time that it is made',
+    file: path,
+    hint: 'Take the DROP of what this file makes out of the other file',
+  })
 }
