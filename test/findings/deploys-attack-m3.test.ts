@@ -1,9 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { isHalfMade, markHalfMade } from '../../lib/deploy/half-made.ts'
 import {
   connectTo,
-  createAdminDatabase,
-  dropAdminDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -256,41 +253,4 @@ describe('10, 11: templates', () => {
     )
     expect(JSON.stringify(gone.body)).toContain('new_tenants_fail: migrations/002.sql')
   })
-})
-
-describe('8: what a killed gateway has left half made', () => {
-  test('counts as new, as long as nobody has had it', async () => {
-    const url = await createAdminDatabase()
-    const first = await startTestGateway({ DATABASE_URL: url })
-    const admin = connectTo(first.server.database)
-    const name = uniqueName('half')
-    const database = `${name}_main`
-    const files: Files = {
-      'migrations/001.sql': 'create table t (id int); insert into t values (1);',
-      'migrations/002.sql': 'select pg_sleep(1);',
-      'functions/f.sql': textFunction('f'),
-    }
-    const deploying = pack(files).then((archive) => first.register(name, archive))
-    await until(() => isHalfMade(admin, database))
-    expect((await deploying).status).toBe(200)
-    expect(await isHalfMade(admin, database)).toBe(false)
-    await first.stop()
-    await admin`delete from _db_gateway_databases where database = ${database}`
-    await queryDatabase(database, 'delete from _db_gateway_deployments', { asGateway: true })
-
-    const second = await startTestGateway({ DATABASE_URL: url })
-    const next = await pack({
-      ...files,
-      'migrations/003.sql': 'drop table t; create table u (id int);',
-    })
-    // Without the mark it is somebody's.
-    expect((await second.register(name, next)).body).toMatchObject({ error: 'data_loss' })
-    await markHalfMade(admin, database)
-    const answer = await second.register(name, next)
-    expect(answer.body).toMatchObject({ status: 'ready', migrations_applied: 1 })
-    expect(await isHalfMade(admin, database)).toBe(false)
-    await second.stop()
-    await admin.end()
-    await dropAdminDatabase(url)
-  }, 60_000)
 })
