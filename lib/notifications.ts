@@ -84,12 +84,12 @@ export function onNotification(gateway: Gateway, payload: string): void {
 
 /**
  * Has all gateways close the sessions for calls of a database: this one at once, the others when they
- * hear of it.
+ * hear of it. Resolves once PostgreSQL tells them; it does not fail.
  */
-export function tellToRetire(gateway: Gateway, database: string): void {
+export async function tellToRetire(gateway: Gateway, database: string): Promise<void> {
   retire(gateway, database)
   const payload = JSON.stringify({ change: 'RETIRE', database })
-  gateway.catalog
+  await gateway.catalog
     .use((sql) => sql`select pg_notify(${CHANNEL}, ${payload})`)
     .catch((error) =>
       gateway.log.debug(`The other gateways were not told to retire sessions: ${error.message}`),

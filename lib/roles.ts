@@ -112,6 +112,7 @@ export class Roles {
     await sql.unsafe('begin')
     try {
       await sql`select pg_advisory_xact_lock(hashtext('_db_gateway_roles'), hashtext(${role}))`
+      await this.#checkAlone(sql, role, platform)
       await this.#create(sql, role)
       await sql.unsafe('commit')
     } catch (error) {
@@ -159,6 +160,15 @@ export class Roles {
     if (!is_there) await sql.unsafe(`grant ${quoteIdentifier(role)} to current_user`)
   }
 
+  /** A gateway of before could give two platforms one role. */
+  async #checkAlone(sql: Sql, role: string, platform: string): Promise<void> {
+    const [other] = await sql<{ platform: string }[]>`
+      select platform from _db_gateway_databases
+      where owner_role = ${role} and platform <> ${platform} limit 1
+    `
+    if (other) throw notOurs(role, `is that of the platform ${other.platform}`)
+  }
+
   /** A gateway of before did not say of which catalog its roles are: those that this one has are its. */
   async #checkOwn(sql: Sql, role: string, isPlain: boolean, mark?: RoleMark): Promise<void> {
     if (!mark || !isPlain) throw notOurs(role, 'the gateway did not make')
@@ -189,10 +199,15 @@ async function setPassword(
   `)
 }
 
-/** `gw_` and the platform as it is written; one that is too long ends in a hash of it. */
+/**
+ * `gw_` and the platform as it is written; one that is too long ends in a hash of it, and so does one
+ * that would look like that.
+ */
 function roleName(platform: string): string {
   const name = PREFIX + platform
-  if (name.length <= MAX_IDENTIFIER_BYTES) return name
+  const isLong = name.length > MAX_IDENTIFIER_BYTES
+  const looksLong = name.length === MAX_IDENTIFIER_BYTES && /_[0-9a-f]{16}$/.test(name)
+  if (!isLong && !looksLong) return name
   const hash = createHash('sha256').update(platform).digest('hex').slice(0, 16)
   return `${name.slice(0, MAX_IDENTIFIER_BYTES - hash.length - 1)}_${hash}`
 }

@@ -83,7 +83,11 @@ export async function deployCode(
   if (isAlike && !isCheckDue) return nothingDone(knownFiles(ledger))
 
   try {
-    const { scripts, known, toRun, gone, isSame, others } = await planCode(archive, ledger)
+    const { scripts, known, toRun, gone, isSame, others } = await planCode(
+      archive,
+      ledger,
+      isCheckDue,
+    )
     const taken = { versions, statements: others }
     const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
     state.setBefore = setBefore
@@ -141,11 +145,15 @@ function isSameCode(archive: SchemaArchive, ledger: Ledger): boolean {
  * Works out what a deploy of code has to do, as far as its files and the ledger tell.
  * @throws {GatewayError} where a file has a statement that no deploy can run
  */
-export async function planCode(archive: SchemaArchive, ledger: Ledger): Promise<CodePlan> {
+export async function planCode(
+  archive: SchemaArchive,
+  ledger: Ledger,
+  isCheckDue: boolean,
+): Promise<CodePlan> {
   const known = knownFiles(ledger)
   const { changed, gone, isSame } = changedIn(archive, known)
   const scripts = await parseAll(archive.files)
-  const toRun = new Set([...changed, ...viewsWithStar(scripts)])
+  const toRun = new Set([...changed, ...takingColumns(scripts, isCheckDue)])
   const mayLeave = gone.length > 0 || [...changed].some((path) => known.has(path))
   const others = mayLeave ? await otherStatements(archive, ledger) : []
   return { scripts, known, toRun, gone, isSame, others }
@@ -189,13 +197,14 @@ async function parseAll(files: SchemaArchive['files']): Promise<Map<string, Scri
 }
 
 /**
- * Views with `select *` have the columns that their sources had when they were made. They are made
- * again after each change, as a new database would have them.
+ * Views with `select *` have the columns that their sources had when they were made; functions with
+ * such a body, or with `t.c%type`, likewise. They are made again after each change (functions, where
+ * tables may have changed), as a new database would have them.
  */
-function viewsWithStar(scripts: Map<string, Script>): string[] {
-  return [...scripts]
-    .filter(([, { statements }]) => statements.some((one) => one.hasStar && one.made?.replaces))
-    .map(([path]) => path)
+function takingColumns(scripts: Map<string, Script>, isCheckDue: boolean): string[] {
+  const isDue = ({ takesColumns, made }: Statement) =>
+    takesColumns && made?.replaces && (made.kind === 'view' || isCheckDue)
+  return [...scripts].filter(([, { statements }]) => statements.some(isDue)).map(([path]) => path)
 }
 
 /** Files of grants and comments alone are about what the others make: they run after any change. */

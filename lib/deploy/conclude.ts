@@ -35,11 +35,19 @@ export async function conclude(
   return result
 }
 
-/** A failed deploy leaves its row too: what was tried, and why it failed. */
+/** The answer of a failed deploy, with the migrations that are committed all the same. */
+export function withCommitted(failure: unknown, { isNew }: Job, committed: string[]): unknown {
+  if (isNew || committed.length === 0 || !(failure instanceof GatewayError)) return failure
+  const { code, message, details, status } = failure
+  return new GatewayError(code, message, { ...details, migrations_committed: committed }, status)
+}
+
+/** A failed deploy leaves its row too: what was tried, what is committed, and why it failed. */
 export async function recordFailure(
   sql: Sql,
   job: Job,
   failure: unknown,
+  committed: string[],
   started: number,
 ): Promise<void> {
   const error =
@@ -52,6 +60,7 @@ export async function recordFailure(
     writer.addDeployment({
       ...job.origin,
       ...unchangedResult(0),
+      migrationsApplied: committed,
       status: 'failed',
       archiveChecksum: job.archive.checksum,
       tablesChecksum: null,

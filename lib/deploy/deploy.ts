@@ -5,10 +5,11 @@ import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/erro
 import { answers, send } from '../postgres/pipeline.ts'
 import { CODE_SECTIONS, deployCode, knownFiles, knownObjects, planCode, sendState } from './code.ts'
 import { checksumOf, deployTablesOnce, fingerprint } from './compared.ts'
-import { conclude, recordFailure } from './conclude.ts'
+import { conclude, recordFailure, withCommitted } from './conclude.ts'
 import { addAhead, isUnsafeEnumUse, uncheckedUse } from './enum-values.ts'
 import { createExtensions, lackingExtension } from './extensions.ts'
 import { lineOf } from './failure.ts'
+import { hasNothing } from './has-nothing.ts'
 import { WayForMigrations } from './in-the-way.ts'
 import type { Job } from './job.ts'
 import { countFunctions, isInPlace, isTouched, readLedger } from './ledger.ts'
@@ -47,6 +48,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     session: { lockTimeoutMs: 0, checksClient: false },
     begun: undefined,
     done: [],
+    isFirst: undefined,
     versions: undefined,
     lacking: [],
     way: new WayForMigrations(),
@@ -76,9 +78,10 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
       attempt.result.warnings.push(unchecked)
       return attempt.result
     }
+    const told = withCommitted(failure, job, attempt.done)
     const isKept = !job.flags.dryRun && !job.isNew && !isLostBy(error, failure)
-    if (isKept) await recordFailure(sql, job, failure, started)
-    throw failure
+    if (isKept) await recordFailure(sql, job, told, attempt.done, started)
+    throw told
   }
 }
 
@@ -99,6 +102,8 @@ interface Attempt {
   begun: Awaited<ReturnType<typeof begin>> | undefined
   /** Migrations that are committed. */
   done: string[]
+  /** There was nothing in the database before the first try: nobody has anything to lose. */
+  isFirst: boolean | undefined
   /** How what files of code have made was before the first try. */
   versions: Promise<Map<string, string>> | undefined
   /** Extensions that a dry run does not install. */
@@ -146,6 +151,7 @@ async function deployOnce(
   attempt.result = result
   const found = findPending(database, files.migrations, ledger, flags)
   const pending = found.files
+  result.migrationsPending = pending.map(({ name }) => name)
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
   const tablesChecksum = checksumOf(files.tables)
   const isTablesDue =
@@ -165,7 +171,8 @@ async function deployOnce(
   const isSameTypes = knownTypes.size === ledger.types.size
   const changesNoTable =
     pending.length === 0 && !isTablesDue && isSameTypes && (await runsOnlyCode(archive, ledger))
-  const watching = isNew ? 'new' : changesNoTable ? 'only code' : 'closely'
+  attempt.isFirst ??= isNew || (await hasNothing(sql, ledger))
+  const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
   const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
   if (watching === 'closely' && !attempt.versions) {
     const sources = CODE_SECTIONS.flatMap((section) => files[section])
@@ -207,7 +214,8 @@ async function deployOnce(
   const { needs } = migrations
   let print: Promise<string> | undefined
   // Where it fails, it fails again when it is the code's turn.
-  const codePlan = pending.length > 0 && (await planCode(archive, ledger).catch(() => undefined))
+  const codePlan =
+    pending.length > 0 && (await planCode(archive, ledger, true).catch(() => undefined))
   let codeState: Promise<CodeState> | undefined
   const made = (name: string) =>
     needs.tables.has(name) || types.created.some((one) => one === name || one.endsWith(`.${name}`))
@@ -232,11 +240,13 @@ async function deployOnce(
         attempt.done = [...result.migrationsApplied]
       },
       passing: {
-        mayPass: ({ facts }) =>
-          made(facts.alters) || (facts.kind === 'RenameStmt' && facts.makes.some(made)),
+        mayPass: ({ facts, routine }) =>
+          (routine !== undefined && needs.functions.has(routine)) ||
+          made(facts.alters) ||
+          (facts.kind === 'RenameStmt' && facts.makes.some(made)),
         onPassed: (file, statement) =>
           result.warnings.push(
-            `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/ or types/ has made it as it is after that`,
+            `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/, types/ or functions/ has made it as it is after that`,
           ),
       },
     },
@@ -257,6 +267,7 @@ async function deployOnce(
       await watch.settle()
       await watch.retire()
       await answers([writer.send(), send(sql.unsafe('commit'))])
+      attempt.done = [...result.migrationsApplied]
       watch.committed()
       await addValues(sql, later.newValues, false)
       await sql.unsafe('begin')

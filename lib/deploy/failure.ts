@@ -68,6 +68,11 @@ function place(file: SchemaFile, { statement, error }: StatementError): ErrorDet
 /** What to do where PostgreSQL's own words do not tell. */
 function hintFor({ statement, error }: StatementError): ErrorDetails {
   if (error.hint) return {}
+  if (error.code === ACTIVE_SQL_TRANSACTION && statement?.facts.kind === 'VariableSetStmt') {
+    return {
+      hint: 'Take SET TRANSACTION out: the transaction is that of the whole deploy, which has begun',
+    }
+  }
   if (error.code === ACTIVE_SQL_TRANSACTION) {
     return {
       hint: 'Let the migration run outside of a transaction: -- gateway: no-transaction before its first statement',

@@ -1,5 +1,8 @@
 import { LEDGER_VERSION } from './ledger-key.ts'
 
+/** Rows of failed deploys that a database keeps: a container that fails tries again and again. */
+const KEPT_FAILURES = 1000
+
 /**
  * A deploy runs as the platform's role, in one transaction with its rows in the ledger, and that
  * role may not write them. So they go through a function of the gateway's, which asks for a key
@@ -75,6 +78,14 @@ export const LEDGER_FUNCTIONS = `
     from jsonb_populate_recordset(
       null::public._db_gateway_deployments, changes -> 'deployments'
     );
+
+    if changes -> 'deployments' @> '[{"status": "failed"}]' then
+      delete from public._db_gateway_deployments
+      where status = 'failed' and id <= (
+        select id from public._db_gateway_deployments
+        where status = 'failed' order by id desc offset ${KEPT_FAILURES} limit 1
+      );
+    end if;
   end $function$;
 
   revoke execute on all functions in schema _db_gateway from public;

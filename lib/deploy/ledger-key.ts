@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 
 /** Of the functions of the ledger; another version has others. */
-export const LEDGER_VERSION = 2
+export const LEDGER_VERSION = 3
 
 /** The key of a ledger's write with this number. Each is good for one write. */
 export function keyOf(key: string, number: number): string {

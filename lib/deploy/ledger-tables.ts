@@ -55,6 +55,9 @@ const TABLES = `
     add column if not exists catalog_digest text,
     -- nothing of the archive but functions, views and triggers was deployed
     add column if not exists only_code boolean;
+  -- the last one that succeeded, however many have failed since
+  create index if not exists _db_gateway_deployments_status
+    on public._db_gateway_deployments (status, id);
 `
 
 /**

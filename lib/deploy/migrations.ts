@@ -6,6 +6,7 @@ import type { LedgerWriter } from './ledger-writer.ts'
 import { FOREIGN_CHECKSUM } from './original-ledger.ts'
 import { unfinished } from './outside.ts'
 import type { DeployFlags } from './result.ts'
+import { isWayBack, wayBackWarnings } from './way-back.ts'
 
 /** The migrations that the database has not had, in order. */
 export interface Pending {
@@ -16,7 +17,7 @@ export interface Pending {
 
 /**
  * The migrations that the database has not had. The same text under another name is the same
- * migration. What leads back is none (`x.down.sql`, and `down.sql` beside `up.sql`).
+ * migration. What leads back is none: see way-back.ts.
  * @throws {GatewayError} migration_checksum_mismatch where an applied one has been edited since;
  *   migration_failed where one outside a transaction has not come to its end
  */
@@ -43,12 +44,6 @@ export function findPending(
     return before === undefined
   })
   return { files: pending, renamed }
-}
-
-/** golang-migrate's and Diesel's names of files that undo a migration. */
-function isWayBack({ name }: SchemaFile, names: Set<string>): boolean {
-  if (/\.down\.[^./]+$/i.test(name)) return true
-  return /(^|\/)down\.[^./]+$/i.test(name) && names.has(name.replace(/down(\.[^./]+)$/i, 'up$1'))
 }
 
 /**
@@ -93,7 +88,11 @@ export function migrationWarnings(
       `Migration ${name} was applied as ${before}, with the same text; it did not run again`,
     )
   }
-  return [...warnings, ...orderWarnings(files, pending)]
+  return [
+    ...warnings,
+    ...wayBackWarnings(files, ledger.migrations),
+    ...orderWarnings(files, pending),
+  ]
 }
 
 function directiveWarnings(file: SchemaFile): string[] {

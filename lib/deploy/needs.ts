@@ -14,6 +14,8 @@ export interface Needs {
   provideFor(files: SchemaFile[]): Promise<void>
   /** The tables that were made, by name alone. */
   tables: Set<string>
+  /** The functions that were made, by name alone. */
+  functions: Set<string>
 }
 
 /** A file of tables/ or functions/ that the database has not had. */
@@ -35,6 +37,7 @@ export async function findNeeds(
   database: string,
   { tables, functions }: { tables: SchemaFile[]; functions: SchemaFile[] },
   migrations: Script[],
+  pending: Script[],
   isDeployed: (file: SchemaFile) => boolean,
 ): Promise<Needs> {
   const made = new Set(migrations.flatMap(madeBy))
@@ -46,9 +49,12 @@ export async function findNeeds(
     tableItems.flatMap(({ names }) => names),
   )
   const newFunctions = functions.filter((file) => !isDeployed(file))
+  const own = new Set(ownFunctions(pending))
   const functionItems = (
     await parseScripts('function_deploy_failed', 'Function file', newFunctions)
-  ).flatMap(functionItem)
+  )
+    .flatMap(functionItem)
+    .filter(({ names }) => !names.every((name) => own.has(name)))
   const waiting = new Set([
     ...tableItems.filter(({ names }) => !names.some((name) => there.has(name))),
     ...functionItems,
@@ -58,6 +64,7 @@ export async function findNeeds(
 
 function needsFrom(sql: Sql, database: string, waiting: Set<Item>): Needs {
   const tables = new Set<string>()
+  const functions = new Set<string>()
   let isFirst = true
   const wantedBy = (files: SchemaFile[]) => {
     const wanted = new Set([...waiting].filter(({ isTable }) => isTable && isFirst))
@@ -75,13 +82,14 @@ function needsFrom(sql: Sql, database: string, waiting: Set<Item>): Needs {
   }
   return {
     tables,
+    functions,
     isNeededBy: (file) => wantedBy([file]).size > 0,
     provideFor: async (files) => {
       const wanted = inOrder(wantedBy(files))
       isFirst = false
       for (const item of await make(sql, database, wanted)) {
         waiting.delete(item)
-        if (item.isTable) for (const name of item.names) tables.add(name)
+        for (const name of item.names) (item.isTable ? tables : functions).add(name)
       }
     },
   }
@@ -149,6 +157,19 @@ function functionItem(script: Script): Item[] {
   )
   const names = statements.flatMap(({ routine }) => routine ?? [])
   return canRepeat && names.length > 0 ? [{ script, names, isTable: false }] : []
+}
+
+/** The functions, by name alone, that the migrations create before anything else of theirs names them. */
+function ownFunctions(scripts: Script[]): string[] {
+  const named = new Set<string>()
+  return scripts
+    .flatMap(({ statements }) => statements)
+    .flatMap(({ routine, facts, text }) => {
+      const isOwn = routine !== undefined && !named.has(routine)
+      // What makes sure that there is none needs none.
+      if (facts.kind !== 'DropStmt') for (const word of wordsOf(text)) named.add(word)
+      return isOwn ? routine : []
+    })
 }
 
 /** The tables and types that a migration makes. */

@@ -221,8 +221,18 @@ async function runOne(sql: Sql, session: DeploySession, script: Script): Promise
   if (!isConcurrent) return answers(sendScript(sql, script))
   await sql.unsafe('set lock_timeout = 0')
   if (index !== undefined) await dropInvalid(sql, index)
-  await answers(sendScript(sql, script))
+  try {
+    await answers(sendScript(sql, script))
+  } catch (error) {
+    // It would cost every write, and may refuse rows as if it were valid.
+    if (index !== undefined && !isLost(error)) await dropInvalid(sql, index).catch(() => {})
+    throw error
+  }
   await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
+}
+
+function isLost(error: unknown): boolean {
+  return endsConnection(error instanceof StatementError ? error.error : error)
 }
 
 async function dropInvalid(sql: Sql, index: string): Promise<void> {

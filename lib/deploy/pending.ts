@@ -83,7 +83,17 @@ function isCommitted({ isNew, isDryRun, enums }: PendingRun, first: SchemaFile, 
 
 /** @returns whether it ran */
 async function runFirstOutside(
-  { sql, session, writer, database, watch, lockTimeoutMs, limit, isDryRun }: PendingRun,
+  {
+    sql,
+    session,
+    writer,
+    database,
+    watch,
+    lockTimeoutMs,
+    limit,
+    isDryRun,
+    onCommitted,
+  }: PendingRun,
   file: SchemaFile,
   result: DeployResult,
 ): Promise<boolean> {
@@ -96,6 +106,7 @@ async function runFirstOutside(
   await watch.retire()
   writer.setMigration(file, 'begun')
   await answers([writer.send(), send(sql.unsafe('commit'))])
+  onCommitted()
   watch.served()
   await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit })
   await sql.unsafe('begin')

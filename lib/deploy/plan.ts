@@ -20,6 +20,7 @@ const NOTHING: Needs = {
   isNeededBy: () => false,
   provideFor: async () => {},
   tables: new Set(),
+  functions: new Set(),
 }
 
 /**
@@ -49,6 +50,6 @@ export async function planMigrations(
   const isDeployed = (section: 'types' | 'functions') => (file: SchemaFile) =>
     ledger.filesOf(section).has(file.name)
   const types = await orderTypes(files.types, scripts, archived, isDeployed('types'), isNew)
-  const needs = await findNeeds(sql, database, files, archived, isDeployed('functions'))
+  const needs = await findNeeds(sql, database, files, archived, scripts, isDeployed('functions'))
   return { scripts, enums, types, needs }
 }

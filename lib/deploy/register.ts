@@ -8,6 +8,7 @@ import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import { send } from '../postgres/pipeline.ts'
+import { isOlderArchive } from '../tenancy/archives.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
@@ -169,7 +170,15 @@ async function deployTo(
       database,
       ledgerKey,
       archive,
-      older: { how: older, owner },
+      older: {
+        how: older,
+        owner,
+        isBefore: (than) => {
+          const { checksum } = archive
+          const pair = { platform: owner.platform, checksum, than }
+          return gateway.catalog.use((admin) => isOlderArchive(admin, pair))
+        },
+      },
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,

@@ -42,6 +42,8 @@ export interface DeployResult extends CodeResult {
   migrationsRepaired: string[]
   /** Migrations outside of a transaction: a dry run cannot run them. */
   migrationsNotRun: string[]
+  /** In the order of the deploy. */
+  migrationsPending: string[]
   typesChanged: string[]
   tablesCreated: string[]
   /** Declaration against database; null where there was no reason to look. */
@@ -64,6 +66,7 @@ export function unchangedResult(functionsDeployed: number): DeployResult {
     migrationsApplied: [],
     migrationsRepaired: [],
     migrationsNotRun: [],
+    migrationsPending: [],
     typesChanged: [],
     tablesCreated: [],
     differences: null,
@@ -89,9 +92,10 @@ export function functionsChanged(result: DeployResult): number {
 
 /** The plan of a dry run, as it is answered. */
 export function toPlan(database: string, result: DeployResult, executionTimeMs: number) {
+  const seen = new Set([...result.migrationsApplied, ...result.migrationsNotRun])
   return {
     database,
-    pending_migrations: [...result.migrationsApplied, ...result.migrationsNotRun],
+    pending_migrations: result.migrationsPending.filter((name) => seen.has(name)),
     migrations_not_run: result.migrationsNotRun,
     migrations_repaired: result.migrationsRepaired,
     types: result.typesChanged,

@@ -6,7 +6,10 @@ import type { Sql } from '../postgres/connection.ts'
 /** Between two looks at the sessions that are left. */
 const LOOK_EVERY_MS = 20
 
-/** The other gateways hear of it in that time: a call that is cut then runs again by itself. */
+/** Telling the gateways takes no longer, or nobody is told. */
+const TELL_WITHIN_MS = 1000
+
+/** The other gateways hear of it in that time once they are told: a call that is cut then runs again by itself. */
 const TELLING_MS = 100
 
 /** Gateways close their idle sessions by themselves in that time, but for one that does not hear. */
@@ -28,9 +31,13 @@ const LOCK_NOT_AVAILABLE = '55P03'
  * 2 s.
  * @throws {GatewayError} pool_exhausted, as a lock timeout, where a session does not end
  */
-export async function retireSessions(sql: Sql, database: string, tell: () => void): Promise<void> {
+export async function retireSessions(
+  sql: Sql,
+  database: string,
+  tell: () => Promise<void>,
+): Promise<void> {
   await sql.unsafe(CLOSE_GATE)
-  tell()
+  await Promise.race([tell(), sleep(TELL_WITHIN_MS, undefined, { ref: false })])
   await untilNoneIsLeft(sql, database)
 }
 

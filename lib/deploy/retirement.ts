@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
+import { SPEAK_EVERY_MS } from '../postgres/call-sessions.ts'
 import type { Connection, Sql } from '../postgres/connection.ts'
 import { isConnectionLost } from '../postgres/errors.ts'
 import type { Pools } from '../postgres/pools.ts'
@@ -23,6 +24,8 @@ export class Retirement {
   readonly #replicas: Pools[]
   #kept: Connection[] = []
   #tries = 0
+  /** Speaks on the kept connections. */
+  #speaker: NodeJS.Timeout | undefined
 
   constructor(database: string, replicas: Pools[]) {
     this.#database = database
@@ -34,11 +37,20 @@ export class Retirement {
    * `tell` as of `retireSessions`.
    * @throws {GatewayError} as `retireSessions`
    */
-  async begin(sql: Sql, tell: () => void): Promise<void> {
+  async begin(sql: Sql, tell: () => Promise<void>): Promise<void> {
     // Of a try that was rolled back.
     await Promise.all(this.#takeKept().map((connection) => connection.close()))
     const onReplicas = this.#replicas.map((pools) => this.#retireOn(pools, this.#tries))
-    await Promise.all([retireSessions(sql, this.#database, tell), ...onReplicas])
+    // PostgreSQL opens the gate of one that is silent: stopped, or cut off from the network.
+    const speaker = setInterval(() => speak(sql), SPEAK_EVERY_MS)
+    this.#speaker = setInterval(() => {
+      for (const connection of this.#kept) speak(connection.sql)
+    }, SPEAK_EVERY_MS)
+    try {
+      await Promise.all([retireSessions(sql, this.#database, tell), ...onReplicas])
+    } finally {
+      clearInterval(speaker)
+    }
   }
 
   /**
@@ -61,6 +73,7 @@ export class Retirement {
 
   #takeKept(): Connection[] {
     this.#tries++
+    clearInterval(this.#speaker)
     const kept = this.#kept
     this.#kept = []
     return kept
@@ -82,6 +95,10 @@ export class Retirement {
       if (!isSilent && !isConnectionLost(error)) throw error
     }
   }
+}
+
+function speak(sql: Sql): void {
+  sql.unsafe('select 1').catch(() => {})
 }
 
 function isFull(error: unknown): boolean {

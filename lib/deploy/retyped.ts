@@ -26,7 +26,7 @@ export class Served {
 }
 
 /**
- * Whether a table or a composite type that stayed has a column of another type, or has lost one: what
+ * Whether a table or a composite type that stayed has a column of another type, precision or collation, or has lost one: what
  * sessions have planned with its row type must not be used any more.
  */
 function isAnyRetyped(before: Table[], after: Table[]): boolean {

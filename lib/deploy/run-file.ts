@@ -92,7 +92,7 @@ export interface Passing {
   onPassed(file: SchemaFile, statement: Statement): void
 }
 
-/** Its work is done: there is such a column, table, index, type or value; or there is no such any more. */
+/** Its work is done: there is such a column, table, index, type, function or value; or there is no such any more. */
 const DONE_ALREADY = new Set([
   '42701',
   '42P07',
@@ -102,6 +102,7 @@ const DONE_ALREADY = new Set([
   '42703',
   '42704',
   '42P01',
+  '42P13',
 ])
 
 /**

@@ -83,10 +83,26 @@ export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string
 }
 
 /**
+ * A statement that fails where a file has left the transaction read-only, which nothing takes back:
+ * the next file would be blamed for it.
+ */
+const CHECK_WRITABLE = `
+  do $check$
+  begin
+    if pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' then
+      raise read_only_sql_transaction using
+        message = 'the file leaves the transaction read-only',
+        hint = 'Take SET TRANSACTION (or transaction_read_only) out: the transaction is that of the whole deploy';
+    end if;
+  end $check$;
+`
+
+/**
  * Statements that have all constraints checked that wait for the commit, as the file's own commit
  * would have had; those that are declared to wait then wait again. To be sent as one simple query.
  */
 export const CHECK_CONSTRAINTS = `
+  ${CHECK_WRITABLE}
   set constraints all immediate;
   do $check$
   declare

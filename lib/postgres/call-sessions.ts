@@ -20,11 +20,23 @@ const JOIN = `
     pg_catalog.pg_advisory_lock_shared(${PRESENCE})
 `
 
+/** Who keeps the gate closed and says nothing for so long is cut off by PostgreSQL, which opens it. */
+const SILENCE_MS = 5000
+
+/** Who keeps the gate closed says something every so often, in milliseconds. */
+export const SPEAK_EVERY_MS = 1000
+
 /** Closes the gate until the end of the transaction: no session for calls is opened meanwhile. */
-export const CLOSE_GATE = `select pg_catalog.pg_advisory_xact_lock(${GATE})`
+export const CLOSE_GATE = `
+  set local idle_in_transaction_session_timeout = ${SILENCE_MS};
+  select pg_catalog.pg_advisory_xact_lock(${GATE})
+`
 
 /** The same, until the session ends. */
-export const KEEP_GATE_CLOSED = `select pg_catalog.pg_advisory_lock(${GATE})`
+export const KEEP_GATE_CLOSED = `
+  set idle_session_timeout = ${SILENCE_MS};
+  select pg_catalog.pg_advisory_lock(${GATE})
+`
 
 /**
  * Select items that release all advisory locks of a session but its presence, which the transaction

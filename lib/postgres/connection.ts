@@ -147,6 +147,8 @@ export class Connection {
       bytea_output: 'hex',
       extra_float_digits: 1,
       statement_timeout: options.statementTimeoutMs,
+      // Compiling takes seconds for queries of the catalogs that take milliseconds. Calls keep it.
+      ...(this.speaks === 'sql' && { jit: 'off' }),
       ...KEEPALIVES,
     }
     this.#opening = this.#open(options.connectTimeoutMs)

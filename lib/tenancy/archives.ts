@@ -67,6 +67,23 @@ export function newestArchive(sql: Sql, platform: string) {
   )`
 }
 
+/**
+ * Whether an archive came to the platform before another one did, which no database was taken back
+ * from; false where the catalog does not know both.
+ */
+export async function isOlderArchive(
+  sql: Sql,
+  { platform, checksum, than }: { platform: string; checksum: string; than: string },
+): Promise<boolean> {
+  const [row] = await sql`
+    select from _db_gateway_archives a
+    join _db_gateway_archives b using (platform)
+    where platform = ${platform} and a.checksum = ${checksum} and b.checksum = ${than}
+      and a.first_deployed_at < b.first_deployed_at and b.left_at is null
+  `
+  return row !== undefined
+}
+
 /** Which archive a database has. */
 export interface NewSchema {
   database: string

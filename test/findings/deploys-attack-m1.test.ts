@@ -1,16 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
 import {
   type Answer,
   createAdminDatabase,
   dropAdminDatabase,
   queryDatabase,
+  schemaForm,
   sessionsRunning,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
-import { until } from '../helpers/process.ts'
+import { startProcess, until } from '../helpers/process.ts'
 
 // Deploys that give a type or a column another type while calls run: when calls are kept waiting, and
 // that no such change is committed beside a call.
@@ -75,6 +77,15 @@ function callFor(seconds: number): Promise<Answer> {
 }
 
 const isRunning = async (text: string) => (await sessionsRunning(database, text)) > 0
+const CLOSED_GATES = `
+  select from pg_locks
+  where locktype = 'advisory' and classid = ${LOCK_CLASS} and objid = 1 and mode = 'ExclusiveLock' and granted
+    and database = (select oid from pg_database where datname = current_database())`
+
+async function isGateClosed(): Promise<boolean> {
+  return (await queryDatabase(database, CLOSED_GATES, { asGateway: true })).length > 0
+}
+
 const callRuns = () => isRunning('/* sleep_and_count */')
 
 /** The columns of relations, as another session sees them. */
@@ -144,5 +155,69 @@ describe('Attack 3.5: a file that runs outside of transactions', () => {
     expect(answer).toMatchObject({ status: 200 })
     const rows = await queryDatabase(database, 'select id, n::int as n from part order by id')
     expect(rows).toEqual([1, 2, 3].map((id) => ({ id, n: id })))
+  })
+})
+
+describe('Attack 3.6: a gateway that is stopped while it keeps calls waiting', () => {
+  test('does so for some seconds: PostgreSQL rolls its deploy back', {
+    timeout: 60_000,
+  }, async () => {
+    const stopped = await startProcess({ DATABASE_URL: adminUrl, TEMPLATES: 'off' })
+    const url = await stopped.url()
+    const call = callFor(4)
+    await until(callRuns)
+    addMigration(retype())
+    const body = schemaForm(platform, await pack(FILES))
+    const deploy = fetch(`${url}/migrate`, { method: 'POST', body }).catch(() => {})
+    await until(isGateClosed)
+    stopped.kill('SIGSTOP')
+    try {
+      expect(await call).toMatchObject({ status: 200 })
+      await until(async () => !(await isGateClosed()))
+      expect(await gateways[1]!.call(platform, 'one')).toMatchObject({ status: 200 })
+    } finally {
+      stopped.kill('SIGKILL')
+      await deploy
+    }
+    expect(await release()).toMatchObject({ status: 200 })
+  })
+})
+
+describe('Attack 3.11: another precision, or another collation', () => {
+  test.each([
+    'alter table part alter n type numeric(10, 2);',
+    'alter table part alter k type text collate "C";',
+  ])('%s is committed beside no call', async (sql) => {
+    expect(await isCommittedBesideCall(LOSES + sql)).toBe(false)
+  })
+})
+
+describe('Attack 3.10: one call beside several changes', () => {
+  const runs = async () =>
+    (
+      await queryDatabase(database, 'select last_value::int - (not is_called)::int as n from runs')
+    )[0].n
+
+  test('is cut by none of the commits behind the one that retypes', async () => {
+    const before = await columns()
+    const deploy = release(retype(), `${OUTSIDE}vacuum part;`, 'select pg_sleep(1);')
+    await until(async () => (await columns()) !== before)
+    const count = await runs()
+    const call = callFor(3.5)
+    expect(await deploy).toMatchObject({ status: 200 })
+    const rows = [{ sleep_and_count: count + 1 }]
+    expect(await call).toMatchObject({ status: 200, body: { rows } })
+  })
+
+  test('runs again as often as deploys cut it', { timeout: 60_000 }, async () => {
+    const before = await runs()
+    const call = callFor(4)
+    await until(callRuns)
+    for (const _ of [1, 2]) {
+      expect(await release(retype())).toMatchObject({ status: 200 })
+      await until(callRuns)
+    }
+    const rows = [{ sleep_and_count: before + 3 }]
+    expect(await call).toMatchObject({ status: 200, body: { rows } })
   })
 })

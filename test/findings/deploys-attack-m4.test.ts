@@ -183,3 +183,72 @@ describe('attack 2, S2 and S3: a migration that adds a value to an enum and uses
     expect((await lagging.deploy({ ...one, ...more })).body).toMatchObject({ status: 'ready' })
   })
 })
+
+test('attack 2, S1: an empty file of tables/ declares nothing', async () => {
+  const { deploy } = await newPlatform(gateway, {
+    'migrations/001.sql': 'create table t (id int);',
+  })
+  const { body } = await deploy({ 'tables/t.sql': '' })
+  expect(body).toMatchObject({ status: 'ready', warnings: [] })
+})
+
+test('attack 2, S7: a plan has the migrations in their order', async () => {
+  const { deploy } = await newPlatform(gateway, {
+    'migrations/001.sql': 'create table t (id int);',
+  })
+  const more = {
+    'migrations/005_index.sql': `${OUTSIDE}create index concurrently i on t (id);`,
+    'migrations/006_age.sql': 'alter table t add age int;',
+  }
+  const { body } = await deploy(more, { dry_run: 'true' })
+  expect(body.plan[0]?.pending_migrations ?? body.plan.pending_migrations).toEqual([
+    '005_index.sql',
+    '006_age.sql',
+  ])
+})
+
+test('attack 2, S6: a migration that was renamed is one that the older archive has', async () => {
+  const text = 'create table t (id int);'
+  const f = 'create or replace function f() returns int language sql as $$ select 1 $$;'
+  const { deploy } = await newPlatform(gateway, {
+    'migrations/001.sql': text,
+    'functions/f.sql': f,
+  })
+  const moved = { 'migrations/001.sql': undefined, 'migrations/2024/001.sql': text }
+  expect((await deploy({ ...moved, 'functions/f.sql': f.replace('1 $', '2 $') })).status).toBe(200)
+  const back = await deploy({}, { allow: 'older' })
+  expect(back.status).toBe(200)
+  expect(back.body.warnings.join()).toContain('rows stay as they are')
+  expect(back.body.warnings.join()).not.toContain('2024/001.sql')
+})
+
+test('attack 2, S8: deploys run without JIT, calls with what the database says', async () => {
+  const { name, database } = await newPlatform(gateway, {
+    'migrations/001.sql': "create table t as select current_setting('jit') as jit;",
+    'functions/f.sql':
+      "create or replace function f() returns text language sql as $$ select current_setting('jit') $$;",
+  })
+  expect(await queryDatabase(database, 'select jit from t')).toEqual([{ jit: 'off' }])
+  const [own] = await queryDatabase(database, 'show jit')
+  const { body } = await gateway.call(name, 'f', [])
+  expect(JSON.stringify(body.rows)).toContain(own.jit)
+})
+
+describe('attack 2, S11: a function that a migration and functions/ make', () => {
+  const file = {
+    'functions/mf.sql':
+      'create or replace function mf() returns int language sql as $$ select 2 $$;',
+  }
+
+  test.each([
+    "create function mf() returns int language sql as 'select 1'; create table t (i int default mf());",
+    "drop function if exists mf(); create function mf() returns int language sql as 'select 1';",
+    `create function a() returns int language plpgsql as $$ begin return mf(); end $$;
+     create function mf() returns int language sql as 'select 1';`,
+    'create table t (i int default mf());',
+  ])('%s', async (text) => {
+    const { name } = await newPlatform(gateway, { 'migrations/001.sql': text, ...file })
+    const { body } = await gateway.call(name, 'mf', [])
+    expect(JSON.stringify(body.rows)).toContain('2')
+  })
+})

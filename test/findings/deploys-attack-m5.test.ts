@@ -301,3 +301,42 @@ describe('S4, S5: views in the way of a migration', () => {
     expect(await query('select * from by_hand')).toEqual([])
   })
 })
+
+describe('S20, S21: functions that take the columns of tables', () => {
+  test('they run again once a migration has changed those', async () => {
+    const { deploy, query } = await newPlatform({
+      'migrations/001.sql': 'create table t (id int, j numeric(10, 2));',
+      'functions/g.sql':
+        'create or replace function g(p t.j%type) returns t.j%type language plpgsql as $$ begin return p; end $$;',
+      'functions/rows.sql':
+        'create or replace function rows() returns setof t language sql stable begin atomic select * from t; end;',
+    })
+    const { body } = await deploy({
+      'migrations/002.sql': 'alter table t add z int default 5; insert into t values (1, 2);',
+    })
+    expect(body).toMatchObject(ready)
+    expect(await query('select id, z from rows()')).toEqual([{ id: 1, z: 5 }])
+    const { body: retyped } = await deploy({
+      'functions/rows.sql': undefined,
+      'migrations/003.sql': 'alter table t alter j type text;',
+    })
+    expect(retyped).toMatchObject(ready)
+    const found = `select pg_get_function_arguments(oid) as types from pg_proc where proname = 'g'`
+    expect(await query(found)).toEqual([{ types: 'p text' }])
+  })
+})
+
+describe('S11: a function that a migration makes and functions/ has too', () => {
+  const returns = (text: string) => `returns int language sql as $$ select ${text} $$;`
+
+  test('the migration makes it, and the file replaces it; others are made ahead still', async () => {
+    const { query } = await newPlatform({
+      'migrations/001.sql': `create function mf() ${returns('1')}
+        create table t (i int default mf(), j int default other(), k int default mf(3));`,
+      'functions/mf.sql': `create or replace function mf() ${returns('2')}`,
+      'functions/mf1.sql': `create or replace function mf(a int) ${returns('a')}`,
+      'functions/other.sql': `create or replace function other() ${returns('5')}`,
+    })
+    expect(await query('insert into t default values returning *')).toEqual([{ i: 2, j: 5, k: 3 }])
+  })
+})

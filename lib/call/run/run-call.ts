@@ -13,6 +13,9 @@ import { runExclusive } from './run-exclusive.ts'
 import { runOnReplica } from './run-on-replica.ts'
 import { runShared } from './run-shared.ts'
 
+/** How often deploys may cut one call, beside what else has it run again. */
+const MAX_CUTS = 10
+
 /** How often functions may be replaced while one call is on its way. */
 const MAX_RENEWALS = 5
 
@@ -28,8 +31,9 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
   let place = firstPlace(parts, call, bound)
   let renewals = 0
   let isSecond = false
+  let cuts = 0
   for (;;) {
-    const outcome = await attempt(parts, call, bound, place, isSecond)
+    const outcome = await attempt(parts, call, bound, place, isSecond || cuts > 0)
     if (outcome.kind === 'rows') return outcome.result
     call.room?.restart()
     switch (nextOf(outcome, call, bound, place, isSecond)) {
@@ -43,7 +47,9 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
         place = place === 'replica' ? onPrimary(parts, call, bound) : 'exclusive'
         break
       case 'once more':
-        isSecond = true
+        // Another deploy may cut it again.
+        if (mayRepeatRetired(outcome, bound) && cuts < MAX_CUTS) cuts++
+        else isSecond = true
         if (endsConnection(outcome.error)) await untilAnother(outcome.error)
         break
       default:
@@ -67,7 +73,7 @@ function attempt(
   call: CallToRun,
   bound: BoundCall,
   place: Place,
-  isSecond: boolean,
+  fresh: boolean,
 ): Promise<Outcome> {
   const { database, limit } = call
   if (limit && performance.now() >= limit.deadline) {
@@ -75,7 +81,7 @@ function attempt(
   }
   if (place === 'replica') return runOnReplica(parts, call, bound)
   const placed = placeCall(parts, call, bound, parts.pools)
-  return place === 'shared' ? runShared(placed) : runExclusive(placed, isSecond)
+  return place === 'shared' ? runShared(placed) : runExclusive(placed, fresh)
 }
 
 function nextOf(

@@ -29,7 +29,10 @@ export interface Table {
   schema: string
   name: string
   columns: Column[]
-  /** The oids of the columns' types, by their numbers: `type` is a name, which another may have. */
+  /**
+   * The types of the columns by their numbers, with modifier and collation, as PostgreSQL goes by them:
+   * `oid/typmod/collation`. `type` is a name, which another may have.
+   */
   types: { [number: string]: string }
   isUnlogged: boolean
   rowSecurity: boolean
@@ -71,7 +74,7 @@ export function sendTables(sql: Sql): Promise<Table[]> {
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and c.relkind <> 'S'
       ), '[]') as columns,
       coalesce((
-        select json_object_agg(attnum, atttypid::text)
+        select json_object_agg(attnum, atttypid || '/' || atttypmod || '/' || attcollation)
         from pg_attribute
         where attrelid = c.oid and attnum > 0 and not attisdropped and c.relkind <> 'S'
       ), '{}') as types,
@@ -99,7 +102,7 @@ export function sendTables(sql: Sql): Promise<Table[]> {
     join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'S', 'm', 'c')
       and c.relpersistence <> 't'
-      and n.nspname not in ('pg_catalog', 'information_schema')
+      and n.nspname not in ('pg_catalog', 'information_schema', '_db_gateway')
       and n.nspname !~ '^pg_toast'
       and c.relname !~ '^_db_gateway_'
       and not (c.relkind = 'S' and exists (

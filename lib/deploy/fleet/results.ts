@@ -90,7 +90,7 @@ export async function failureOf(results: DatabaseResult[]): Promise<GatewayError
     failed: await mapInSlices(failed, ({ database, error }) => ({ ...error?.toJSON(), database })),
     not_started: notStarted,
   }
-  const broken = failed.filter((one) => one.isReached)
+  const broken = failed.filter((one) => one.isReached || one.error?.code === 'name_conflict')
   if (broken.length > 0) return firstOf(broken, details)
   if (failed.length > 0 && results.length === 1) return firstOf(failed, details)
   const count = (some: number) => `${some} of ${results.length} databases`

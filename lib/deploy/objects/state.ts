@@ -66,7 +66,8 @@ export async function readState(
   ])
   const keys = keysOf(statements, names)
   const others = new Set(keysOf(taken.statements, names).values())
-  const mayLeave = (path: string) => changed.has(path) || !scripts.has(path)
+  // A file that has not changed leaves nothing to others, though it may run again.
+  const mayLeave = (path: string) => known.get(path)?.checksum !== scripts.get(path)?.file.checksum
   const left = withoutTakenOver(known, found, mayLeave, taken, new Set(keys.values()), others)
   const state: CodeState = {
     scripts,

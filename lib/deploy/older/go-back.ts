@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { deployCode } from '../code.ts'
 import type { Job } from '../job.ts'
-import type { Ledger } from '../ledger.ts'
+import { countFunctions, type Ledger } from '../ledger.ts'
 import type { LedgerWriter } from '../ledger-writer.ts'
 import type { ResetSession } from '../objects/run.ts'
 import { runsOnlyCode } from '../only-code.ts'
@@ -10,7 +10,7 @@ import { type DeployResult, unchangedResult } from '../result.ts'
 import { TableWatch } from '../table-watch.ts'
 import { deployNamingAll } from './all-failures.ts'
 import { codeOf, lackingFiles } from './code-sections.ts'
-import type { Superseding } from './ledger.ts'
+import { readInPlace, type Superseding } from './ledger.ts'
 import { supersededResult } from './superseded.ts'
 
 /**
@@ -30,6 +30,8 @@ export async function goBack(
 ): Promise<DeployResult | undefined> {
   const { archive, database, older } = job
   if (!older) return undefined
+  if (older.how === 'ignore' && !superseding)
+    superseding = await supersededElsewhere(sql, job, ledger)
   // In place by its code alone, as an earlier deploy left it; what was replaced by hand is made again.
   const isOnlyCode = ledger.archiveChecksum === archive.checksum && ledger.isOnlyCode
   const isWanted = older.how === 'revert' && ledger.archiveChecksum !== archive.checksum
@@ -68,10 +70,30 @@ export async function goBack(
   }
 }
 
+/**
+ * What is in place, where the database has never had the archive, but the platform had it first: one
+ * that was born with the newer archive.
+ */
+async function supersededElsewhere(
+  sql: Sql,
+  { archive, older }: Job,
+  ledger: Ledger,
+): Promise<Superseding | undefined> {
+  const { archiveChecksum } = ledger
+  if (archiveChecksum === null || archiveChecksum === archive.checksum) return undefined
+  if (!(await older?.isBefore(archiveChecksum))) return undefined
+  const inPlace = await readInPlace(sql)
+  return inPlace && { ...inPlace, functionsDeployed: countFunctions(ledger) }
+}
+
 /** Says what stays. */
 function backWarning({ archive: { files } }: Job, ledger: Ledger): string {
   const names = new Set(files.migrations.map(({ name }) => name))
-  const later = [...ledger.migrations.keys()].filter((name) => !names.has(name))
+  // The same text under another name is the same migration.
+  const texts = new Set(files.migrations.flatMap((file) => [file.checksum, file.rawChecksum]))
+  const later = [...ledger.migrations]
+    .filter(([name, { checksum }]) => !names.has(name) && !texts.has(checksum))
+    .map(([name]) => name)
   const warning =
     'Of this archive, functions, views and triggers alone were deployed, since it was deployed before the one that was in place; tables, types, policies and rows stay as they are'
   return later.length === 0

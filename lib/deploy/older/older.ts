@@ -9,4 +9,6 @@ export interface Older {
   how: 'ignore' | 'deploy' | 'revert'
   /** Whose database it is, for what the warnings tell to do. */
   owner: Owner
+  /** Whether the archive came to the platform before the one with this checksum, by the catalog. */
+  isBefore(checksum: string): Promise<boolean>
 }

@@ -12,11 +12,15 @@ const ENDS_TRANSACTION =
   'It begins or ends a transaction. A deploy is one transaction: take begin, commit, rollback and ' +
   'savepoint out of the file'
 
+const DEALLOCATES_ALL =
+  "DEALLOCATE ALL would take the gateway's own prepared statements too; name the one that is meant"
 const COPIES_FROM_CLIENT =
   'COPY from stdin or to stdout needs a client that sends or takes the data; write INSERT'
 
 /** Splits a file into its statements. The parser has to be loaded. */
 export function splitStatements(text: string): Statement[] {
+  // The parser gives up on it.
+  if (text.trim() === '') return []
   const unitsUntil = unitCounter(text)
   let statements: ParsedStatement[]
   try {
@@ -40,7 +44,7 @@ export function splitStatements(text: string): Statement[] {
       made: madeBy(stmt, path),
       needs: isCode || needsTable(stmt) || isView(stmt) ? referencesIn(stmt) : [],
       isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
-      hasStar: 'ViewStmt' in stmt && JSON.stringify(stmt).includes('"A_Star"'),
+      takesColumns: takesColumns(stmt),
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
       hidden: hiddenIn(stmt),
@@ -103,6 +107,7 @@ function unitCounter(text: string): (byte: number) => number {
 
 function refusalOf(stmt: Node): string | undefined {
   if ('TransactionStmt' in stmt) return ENDS_TRANSACTION
+  if ('DeallocateStmt' in stmt && !stmt.DeallocateStmt.name) return DEALLOCATES_ALL
   if ('CopyStmt' in stmt && !stmt.CopyStmt.filename) return COPIES_FROM_CLIENT
   return refusalOfOwn(stmt)
 }
@@ -126,6 +131,13 @@ interface ParsedStatement {
   stmt_location?: number
   /** Bytes; left out where the statement ends with the text. */
   stmt_len?: number
+}
+
+function takesColumns(stmt: Node): boolean {
+  if ('ViewStmt' in stmt) return JSON.stringify(stmt).includes('"A_Star"')
+  if (!('CreateFunctionStmt' in stmt)) return false
+  const text = JSON.stringify(stmt)
+  return text.includes('"A_Star"') || text.includes('"pct_type":true')
 }
 
 function needsTable(stmt: Node): boolean {

@@ -21,8 +21,11 @@ export interface Statement {
   needs: Reference[]
   /** It describes what others make: GRANT, COMMENT, ALTER FUNCTION, … */
   isDescription: boolean
-  /** It creates a view whose columns are those that its sources have when it runs: `select *`. */
-  hasStar: boolean
+  /**
+   * It creates what has the columns, or their types, that tables have when it runs: a view or an
+   * atomic body with `select *`, a signature with `t.c%type`.
+   */
+  takesColumns: boolean
   /** The table of an index that has no name. */
   unnamedIndexOn: string | undefined
   /** What it may take away. */
@@ -45,7 +48,7 @@ export function unread(text: string, offset = 0): Statement {
     made: undefined,
     needs: [],
     isDescription: false,
-    hasStar: false,
+    takesColumns: false,
     unnamedIndexOn: undefined,
     risks: [],
     hidden: undefined,

@@ -51,7 +51,12 @@ export async function runStorm(options: StormOptions): Promise<void> {
     const disturb = { ...common, databases: names, connect, deployEveryMs }
     work.push(deployOnAndOn(disturb), changeByHand(disturb), endBackends(disturb))
   }
-  await Promise.all(work)
+  await Promise.all(work).catch((error) => {
+    console.error(
+      `The last lines of the gateway:\n${gateway.process.lines().slice(-20).join('\n')}`,
+    )
+    throw error
+  })
   const took = (performance.now() - started) / 1000
 
   const miscounts: Miscount[] = []
