@@ -4,7 +4,7 @@ import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type After, prepareAfter } from './objects/after.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
-import { findLost } from './objects/lost.ts'
+import { checkAllThere, findDropped, findLost } from './objects/lost.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
 import { type ResetSession, runCode } from './objects/run.ts'
 import type { SetBefore } from './objects/set-before.ts'
@@ -101,7 +101,8 @@ export async function deployCode(
     const leftovers = leftoversOf(state)
     const { isThorough, finish } = sent ?? (await prepare())()
     let after = await finish()
-    const lost = isThorough ? findLost(state, after.found) : new Set<string>()
+    const lost = new Set(findDropped(state, after))
+    if (isThorough) for (const path of findLost(state, after.found)) lost.add(path)
     if (lost.size > 0) {
       const nothing = { versions: undefined, statements: [] }
       const again = await readState(sql, scripts, state.known, lost, false, nothing)
@@ -111,6 +112,7 @@ export async function deployCode(
         state.warnings.push(`${path}: another file dropped what it makes; it has been made again`)
       }
       after = await (await prepare())().finish()
+      checkAllThere(database, state, after)
     }
     checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough)

@@ -115,3 +115,35 @@ describe('A15: what a seeder drops of what files make', () => {
     })
   })
 })
+
+test('A15: what a file drops of one that runs in the same deploy is made again', async () => {
+  const platform = uniqueName('drops')
+  const deploy = async (files: Files) => (await gateway.register(platform, await pack(files))).body
+  const files: Files = {
+    'functions/b.sql': `create or replace function b() returns text language sql as $$ select 'b' $$;`,
+    'functions/z.sql': `drop function if exists b();
+      create function helper() returns int language sql as $$ select 1 $$; drop function helper();
+      create or replace function z() returns text language sql as $$ select 'z' $$;`,
+  }
+  expect(await deploy(files)).toMatchObject({
+    status: 'ready',
+    functions_deployed: 2,
+    warnings: ['functions/b.sql: another file dropped what it makes; it has been made again'],
+  })
+  expect((await gateway.call(platform, 'b')).body.rows).toEqual([{ b: 'b' }])
+  expect(await deploy(files)).toMatchObject({ functions_deployed: 2, warnings: [] })
+})
+
+test('A15: files that drop what each other make are refused', async () => {
+  const create = (name: string, other: string) =>
+    `drop function if exists ${other}();
+     create or replace function ${name}() returns text language sql as $$ select 'x' $$;`
+  const files: Files = {
+    'functions/a.sql': create('a', 'b'),
+    'functions/b.sql': create('b', 'a'),
+  }
+  expect((await gateway.register(uniqueName('drops'), await pack(files))).body).toMatchObject({
+    error: 'function_deploy_failed',
+    cause: 'another file drops it each time that it is made',
+  })
+})
