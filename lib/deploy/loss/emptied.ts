@@ -3,7 +3,7 @@ import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Known } from './known.ts'
 import type { Loss } from './rows.ts'
-import { emptiedSince, TRACE, type Trace, withoutRows } from './traces.ts'
+import { emptiedSince, KNOWS_NO_ROW, TRACE, type Trace, withoutRows } from './traces.ts'
 
 /**
  * Finds the tables that a transaction has emptied, whatever did it: a trigger, a rule, a function in
@@ -101,13 +101,13 @@ export class Emptied {
 }
 
 /**
- * Of all plain tables of the platform. Those that PostgreSQL's statistics know of no row in count as
+ * Of all plain tables of the platform, without waiting for a lock on any. Those that PostgreSQL's statistics know of no row in count as
  * empty: a table that is rewritten gets another file too.
  */
 async function readAllTraces(sql: Sql): Promise<Map<string, Trace>> {
   const rows = await send(
     sql.unsafe<Trace[]>(`
-      select ${TRACE}
+      select ${TRACE}, ${KNOWS_NO_ROW} as "seemsEmpty"
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
       where c.relkind = 'r' and c.relpersistence <> 't' and c.oid >= ${FIRST_NORMAL_OID}

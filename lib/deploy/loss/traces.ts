@@ -23,12 +23,12 @@ export interface Trace extends Omit<Named, 'isForced'> {
   deleted: number
 }
 
-/** What is read of `pg_class c` and its `pg_namespace n`. */
+/** SQL: PostgreSQL's statistics know of no row in `pg_class c`. It takes no lock. */
+export const KNOWS_NO_ROW = 'pg_stat_get_live_tuples(c.oid) = 0 and c.reltuples <= 0'
+
+/** What is read of `pg_class c` and its `pg_namespace n`, without a lock. */
 export const TRACE = `
   c.oid::text as oid, n.nspname as schema, c.relname as name,
-  pg_relation_size(c.oid) = 0 as "isEmpty",
-  pg_relation_size(c.oid) = 0 or pg_stat_get_live_tuples(c.oid) = 0 and c.reltuples <= 0
-    as "seemsEmpty",
   c.relfilenode::text as file,
   pg_stat_get_xact_tuples_inserted(c.oid)::float8 as inserted,
   pg_stat_get_xact_tuples_deleted(c.oid)::float8 as deleted
@@ -37,7 +37,9 @@ export const TRACE = `
 /** The traces of tables, by oid; those that are no plain table have none. */
 export async function readTraces(sql: Sql, oids: string[]): Promise<Map<string, Trace>> {
   const rows = await sql.unsafe<Trace[]>(
-    `select ${TRACE}
+    `select ${TRACE},
+       pg_relation_size(c.oid) = 0 as "isEmpty",
+       pg_relation_size(c.oid) = 0 or ${KNOWS_NO_ROW} as "seemsEmpty"
      from json_array_elements_text($1::text::json) as known (oid)
      join pg_class c on c.oid = known.oid::oid and c.relkind = 'r'
      join pg_namespace n on n.oid = c.relnamespace`,
