@@ -209,7 +209,8 @@ async function deployOnce(
   }
   noteTypes(result, writer, types, migrations.types.before)
   // What has been added to an enum can be used then.
-  if (isNew && !flags.dryRun && pending.length > 0) await commit()
+  const isAnyBefore = migrations.types.before.length + files.schemas.length > 0
+  if (isNew && !flags.dryRun && pending.length > 0 && isAnyBefore) await commit()
 
   const { needs } = migrations
   let print: Promise<string> | undefined

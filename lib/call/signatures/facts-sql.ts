@@ -172,7 +172,9 @@ export const CANONICAL_SETTINGS = `
   from (values
     ('search_path', 'pg_catalog'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'),
     ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1'),
-    ('lc_monetary', 'C'), ('quote_all_identifiers', 'off'), ('xmloption', 'content')
+    ('lc_monetary', 'C'), ('quote_all_identifiers', 'off'), ('xmloption', 'content'),
+    -- Estimates for the catalogs are far too high: compiling would take longer than running.
+    ('jit', 'off')
   ) as canonical (name, value)
 `
 

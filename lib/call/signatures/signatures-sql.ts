@@ -1,12 +1,17 @@
 /** The schemas in which /call looks, in this order: those of CALLABLE_SCHEMAS, `$1`, or the search path. */
 export const SEARCHED = `coalesce(string_to_array($1::text, ',')::name[], current_schemas(false))`
 
-/** Where `p` is the pg_proc, and `n` its pg_namespace: what tells it from others of its name. */
+/**
+ * Where `p` is the pg_proc, and `n` its pg_namespace: what tells it from others of its name. The types
+ * are found one by one: of a join, PostgreSQL would read all types for each function.
+ */
 export const TYPES_KEY = `(
-  select coalesce(string_agg(format('%I.%I', tn.nspname, t.typname), ',' order by a.place), '')
+  select coalesce(string_agg((
+    select format('%I.%I', tn.nspname, t.typname)
+    from pg_type t join pg_namespace tn on tn.oid = t.typnamespace
+    where t.oid = a.type
+  ), ',' order by a.place), '')
   from unnest(p.proargtypes) with ordinality as a (type, place)
-  join pg_type t on t.oid = a.type
-  join pg_namespace tn on tn.oid = t.typnamespace
 )`
 
 /**
