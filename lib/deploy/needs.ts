@@ -3,6 +3,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { fileFailure, StatementError } from './failure.ts'
+import type { Made } from './parser/makes.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { isLockError } from './tries.ts'
 
@@ -49,12 +50,12 @@ export async function findNeeds(
     tableItems.flatMap(({ names }) => names),
   )
   const newFunctions = functions.filter((file) => !isDeployed(file))
-  const own = new Set(ownFunctions(pending))
+  const own = ownFunctions(pending)
   const functionItems = (
     await parseScripts('function_deploy_failed', 'Function file', newFunctions)
   )
     .flatMap(functionItem)
-    .filter(({ names }) => !names.every((name) => own.has(name)))
+    .filter(({ script }) => !script.statements.every(({ made }) => made && own.has(textOf(made))))
   const waiting = new Set([
     ...tableItems.filter(({ names }) => !names.some((name) => there.has(name))),
     ...functionItems,
@@ -159,17 +160,20 @@ function functionItem(script: Script): Item[] {
   return canRepeat && names.length > 0 ? [{ script, names, isTable: false }] : []
 }
 
-/** The functions, by name alone, that the migrations create before anything else of theirs names them. */
-function ownFunctions(scripts: Script[]): string[] {
+/** The functions that the migrations create before anything else of theirs names them. */
+function ownFunctions(scripts: Script[]): Set<string> {
   const named = new Set<string>()
-  return scripts
-    .flatMap(({ statements }) => statements)
-    .flatMap(({ routine, facts, text }) => {
-      const isOwn = routine !== undefined && !named.has(routine)
-      // What makes sure that there is none needs none.
-      if (facts.kind !== 'DropStmt') for (const word of wordsOf(text)) named.add(word)
-      return isOwn ? routine : []
-    })
+  const own = new Set<string>()
+  for (const { routine, made, facts, text } of scripts.flatMap(({ statements }) => statements)) {
+    if (routine !== undefined && made && !named.has(routine)) own.add(textOf(made))
+    // What makes sure that there is none needs none.
+    if (facts.kind !== 'DropStmt') for (const word of wordsOf(text)) named.add(word)
+  }
+  return own
+}
+
+function textOf({ kind, name, types }: Made): string {
+  return JSON.stringify([kind, name, types])
 }
 
 /** The tables and types that a migration makes. */
