@@ -10,7 +10,7 @@ import { type ResetSession, runCode } from './objects/run.ts'
 import type { SetBefore } from './objects/set-before.ts'
 import { ownSettings } from './objects/settings.ts'
 import { type CodeState, hashOf, type KnownFile, leftoversOf, readState } from './objects/state.ts'
-import { otherStatements } from './objects/taken-over.ts'
+import { otherStatements, type TakenOver } from './objects/taken-over.ts'
 import type { Statement } from './parser/statement.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
 
@@ -44,7 +44,7 @@ export interface CodeHints {
   /** Sends what comes behind the code; what it gives is called where the code went well. */
   sendBehind?: (() => () => void) | undefined
   /** How what files have made was before the deploy ran anything; undefined: nothing else ran. */
-  versions?: ReadonlyMap<string, string> | undefined
+  versions?: TakenOver['versions']
   /** What people had put on objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
 }

@@ -234,7 +234,7 @@ async function deployOnce(
       sendLast: async () => {
         if (migrations.types.after.length > 0) return
         if (isTablesDue) print = fingerprint(sql, watch)
-        if (codePlan) codeState = sendState(sql, codePlan, await attempt.versions)
+        if (codePlan) codeState = sendState(sql, codePlan, attempt.versions)
         await Promise.all([print, codeState])
       },
       onCommitted: () => {
@@ -297,7 +297,7 @@ async function deployOnce(
       reset,
       state: codeState,
       sendBehind: isSeeded ? watch.sendLast : undefined,
-      versions: await attempt.versions,
+      versions: attempt.versions,
       setBefore: attempt.way.setBefore,
     },
   )

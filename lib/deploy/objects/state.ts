@@ -68,7 +68,9 @@ export async function readState(
   const others = new Set(keysOf(taken.statements, names).values())
   // A file that has not changed leaves nothing to others, though it may run again.
   const mayLeave = (path: string) => known.get(path)?.checksum !== scripts.get(path)?.file.checksum
-  const left = withoutTakenOver(known, found, mayLeave, taken, new Set(keys.values()), others)
+  const made = new Set(keys.values())
+  const versions = await taken.versions
+  const left = withoutTakenOver(known, found, mayLeave, versions, made, others)
   const state: CodeState = {
     scripts,
     known: left.known,

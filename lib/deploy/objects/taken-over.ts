@@ -7,10 +7,13 @@ import { askedOf, type Found, findObjects } from './find.ts'
 import { classOf, type FoundObject, type KnownObject } from './object.ts'
 import type { KnownFile } from './state.ts'
 
+/** By class and oid; undefined: nothing ran. */
+export type Versions = ReadonlyMap<string, string> | undefined
+
 /** What tells that something which a file of code made belongs to another section by now. */
 export interface TakenOver {
-  /** How what such files made was before the deploy ran anything, by class and oid; undefined: nothing ran. */
-  versions: ReadonlyMap<string, string> | undefined
+  /** How what such files made was before the deploy ran anything. */
+  versions: Versions | Promise<Versions>
   /** Statements of other sections that may make it. */
   statements: Statement[]
 }
@@ -57,7 +60,7 @@ export function withoutTakenOver(
   known: ReadonlyMap<string, KnownFile>,
   found: Found,
   mayLeave: (path: string) => boolean,
-  { versions }: TakenOver,
+  versions: Versions,
   kept: ReadonlySet<string>,
   others: ReadonlySet<string>,
 ): { known: Map<string, KnownFile>; warnings: string[] } {
