@@ -9,7 +9,7 @@ import {
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
 
-// What the attack found about the parts of tables, the views and the rules that stand in the way.
+// Parts of tables, views and rules that stand in the way of a deploy.
 
 let gateway: TestGateway
 const ROLE = uniqueName('reader')
@@ -46,7 +46,7 @@ async function newPlatform(base: Files): Promise<Platform> {
 
 const ready = { status: 'ready' }
 
-describe('S10: parts of partitioned tables', () => {
+describe('parts of partitioned tables', () => {
   const k = (name: string) =>
     `create or replace function k(${name} int) returns int language sql immutable as $$ select ${name} $$;`
   const indexes = `
@@ -86,7 +86,7 @@ describe('S10: parts of partitioned tables', () => {
     await expect(query('insert into m values (1, 1)')).rejects.toThrow(/duplicate key/)
   })
 
-  test('S18: an exclusion constraint and what is set on an index come back', async () => {
+  test('an exclusion constraint and what is set on an index come back', async () => {
     const { deploy, query } = await newPlatform({
       'functions/k.sql': k('v'),
       'migrations/001.sql': `create table t (id int primary key, a int); insert into t values (1, 1);
@@ -104,7 +104,7 @@ describe('S10: parts of partitioned tables', () => {
     await expect(query('insert into t values (2, 1)')).rejects.toThrow(/conflicting key/)
   })
 
-  test('S19: a partition key, a domain and a statistics object: keep the function', async () => {
+  test('a partition key, a domain and a statistics object: keep the function', async () => {
     const { deploy } = await newPlatform({
       'functions/k.sql': k('v'),
       'migrations/001.sql': 'create table p (a int) partition by range (k(a));',
@@ -134,7 +134,7 @@ describe('S10: parts of partitioned tables', () => {
   })
 })
 
-describe('S12: rules are made by files', () => {
+describe('rules are made by files', () => {
   const base = {
     'migrations/001.sql': 'create table t (id int primary key, a text, b int);',
     'views/v.sql': 'create or replace view v as select * from t;',
@@ -195,8 +195,8 @@ describe('S12: rules are made by files', () => {
   })
 })
 
-describe('S13, S14: what the archive cannot have is told with a way out', () => {
-  test('S13: a generated column', async () => {
+describe('what the archive cannot have is told with a way out', () => {
+  test('a generated column', async () => {
     const slug = (name: string) =>
       `create or replace function slug(${name} text) returns text language sql immutable as $$ select ${name} $$;`
     const { deploy } = await newPlatform({
@@ -221,7 +221,7 @@ describe('S13, S14: what the archive cannot have is told with a way out', () => 
     expect(after).toMatchObject(ready)
   })
 
-  test('S14: what is gone is named with its own file', async () => {
+  test('what is gone is named with its own file', async () => {
     const { deploy } = await newPlatform({
       'migrations/001.sql': `create function mf() returns int language sql as 'select 1';
         create table t (i int default mf());`,
@@ -241,7 +241,7 @@ describe('S13, S14: what the archive cannot have is told with a way out', () => 
   })
 })
 
-describe('S4, S5: views in the way of a migration', () => {
+describe('views in the way of a migration', () => {
   const base = {
     'migrations/001.sql': 'create table t (id int primary key, a text, b int);',
     'views/z.sql': 'create view item_summary as select id, a, max(b) as m from t group by id;',
@@ -260,7 +260,7 @@ describe('S4, S5: views in the way of a migration', () => {
   }
   const acl = `select proacl::text as acl from pg_proc where proname = 'summaries'`
 
-  test('S5: what people have set stays on what a migration drops', async () => {
+  test('what people have set stays on what a migration drops', async () => {
     const platform = await newPlatform(base)
     const { deploy, query } = platform
     const before = await byHand(platform)
@@ -290,7 +290,7 @@ describe('S4, S5: views in the way of a migration', () => {
     expect(await query(kept)).toEqual(before)
   })
 
-  test('S4: a view that no file makes stays, and the error says what to write', async () => {
+  test('a view that no file makes stays, and the error says what to write', async () => {
     const { deploy, query } = await newPlatform(base)
     await query('create view by_hand as select * from item_summary')
     const { status, body } = await deploy({
@@ -302,7 +302,7 @@ describe('S4, S5: views in the way of a migration', () => {
   })
 })
 
-describe('S20, S21: functions that take the columns of tables', () => {
+describe('functions that take the columns of tables', () => {
   test('they run again once a migration has changed those', async () => {
     const { deploy, query } = await newPlatform({
       'migrations/001.sql': 'create table t (id int, j numeric(10, 2));',
@@ -326,7 +326,7 @@ describe('S20, S21: functions that take the columns of tables', () => {
   })
 })
 
-describe('S11: a function that a migration makes and functions/ has too', () => {
+describe('a function that a migration makes and functions/ has too', () => {
   const returns = (text: string) => `returns int language sql as $$ select ${text} $$;`
 
   test('the migration makes it, and the file replaces it; others are made ahead still', async () => {

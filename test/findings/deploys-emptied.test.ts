@@ -45,7 +45,7 @@ const BASE: Files = {
 const GONE = [['rows_deleted', 't', null, 5]]
 const OUTSIDE = '-- gateway: no-transaction\n'
 
-describe('attack 1, 4: rows that anything deletes are asked about', () => {
+describe('rows that anything deletes are asked about', () => {
   let platform: Platform
   beforeAll(async () => {
     platform = await newPlatform(gateway, BASE)
@@ -90,7 +90,7 @@ describe('attack 1, 4: rows that anything deletes are asked about', () => {
   })
 })
 
-describe('attack 1, 9: outside of a transaction too', () => {
+describe('outside of a transaction too', () => {
   let platform: Platform
   beforeAll(async () => {
     platform = await newPlatform(gateway, BASE)
@@ -123,7 +123,7 @@ describe('attack 1, 9: outside of a transaction too', () => {
   })
 })
 
-test('attack 1, 3: what commits by itself does not run twice', async () => {
+test('what commits by itself does not run twice', async () => {
   const { database, deploy } = await newPlatform(gateway, {
     'migrations/001.sql': `
       create table t (id int primary key, n int default 0);
@@ -152,7 +152,7 @@ test('attack 1, 3: what commits by itself does not run twice', async () => {
   expect(await queryDatabase(database, 'select distinct n from t')).toEqual([{ n: 1 }])
 })
 
-describe('attack 2, S2 and S3: a migration that adds a value to an enum and uses it', () => {
+describe('a migration that adds a value to an enum and uses it', () => {
   const one: Files = {
     'migrations/001.sql': `
       create type st as enum ('a', 'b');
@@ -184,7 +184,7 @@ describe('attack 2, S2 and S3: a migration that adds a value to an enum and uses
   })
 })
 
-test('attack 2, S1: an empty file of tables/ declares nothing', async () => {
+test('an empty file of tables/ declares nothing', async () => {
   const { deploy } = await newPlatform(gateway, {
     'migrations/001.sql': 'create table t (id int);',
   })
@@ -192,7 +192,7 @@ test('attack 2, S1: an empty file of tables/ declares nothing', async () => {
   expect(body).toMatchObject({ status: 'ready', warnings: [] })
 })
 
-test('attack 2, S7: a plan has the migrations in their order', async () => {
+test('a plan has the migrations in their order', async () => {
   const { deploy } = await newPlatform(gateway, {
     'migrations/001.sql': 'create table t (id int);',
   })
@@ -207,7 +207,7 @@ test('attack 2, S7: a plan has the migrations in their order', async () => {
   ])
 })
 
-test('attack 2, S6: a migration that was renamed is one that the older archive has', async () => {
+test('a migration that was renamed is one that the older archive has', async () => {
   const text = 'create table t (id int);'
   const f = 'create or replace function f() returns int language sql as $$ select 1 $$;'
   const { deploy } = await newPlatform(gateway, {
@@ -222,7 +222,7 @@ test('attack 2, S6: a migration that was renamed is one that the older archive h
   expect(back.body.warnings.join()).not.toContain('2024/001.sql')
 })
 
-test('attack 2, S8: deploys run without JIT, calls with what the database says', async () => {
+test('deploys run without JIT, calls with what the database says', async () => {
   const { name, database } = await newPlatform(gateway, {
     'migrations/001.sql': "create table t as select current_setting('jit') as jit;",
     'functions/f.sql':
@@ -234,7 +234,7 @@ test('attack 2, S8: deploys run without JIT, calls with what the database says',
   expect(JSON.stringify(body.rows)).toContain(own.jit)
 })
 
-describe('attack 2, S11: a function that a migration and functions/ make', () => {
+describe('a function that a migration and functions/ make', () => {
   const file = {
     'functions/mf.sql':
       'create or replace function mf() returns int language sql as $$ select 2 $$;',

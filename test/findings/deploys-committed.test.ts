@@ -24,7 +24,7 @@ const rolesOf = async (platforms: string[]) => {
   return rows.map(({ owner_role }) => owner_role)
 }
 
-describe('attack 1, 12: no two platforms have one role', () => {
+describe('no two platforms have one role', () => {
   test('a platform that is named as the role of a long one is', async () => {
     const long = uniqueName('long').padEnd(61, 'x')
     const hash = createHash('sha256').update(long).digest('hex').slice(0, 16)
@@ -37,7 +37,7 @@ describe('attack 1, 12: no two platforms have one role', () => {
   })
 })
 
-describe('attack 1, 17: an old container does no harm to a tenant that was born with the new archive', () => {
+describe('an old container does no harm to a tenant that was born with the new archive', () => {
   test('the archive that came to the platform first is older there, too', async () => {
     const platform = uniqueName('born')
     const first = await pack({
@@ -63,7 +63,7 @@ describe('attack 1, 17: an old container does no harm to a tenant that was born 
   })
 })
 
-describe('attack 1, 8: a database in which nothing was is never asked', () => {
+describe('a database in which nothing was is never asked', () => {
   test.each([
     ['a no-transaction file', '-- gateway: no-transaction\ncreate index on t (id);'],
     ['a new enum value', "alter type st add value 'b'; create index on t (id);"],
@@ -102,7 +102,7 @@ describe('attack 1, 8: a database in which nothing was is never asked', () => {
   })
 })
 
-describe('attack 1, 14: a deploy that fails says which migrations are committed', () => {
+describe('a deploy that fails says which migrations are committed', () => {
   test('in its answer, and in its row', async () => {
     const platform = uniqueName('partly')
     const files = { 'migrations/001_t.sql': 'create table t (id int);' }
@@ -139,7 +139,7 @@ describe('attack 1, 14: a deploy that fails says which migrations are committed'
   })
 })
 
-describe('attack 1, smaller: what a migration leaves of its session', () => {
+describe('what a migration leaves of its session', () => {
   test('deallocate all is refused, with its line', async () => {
     const archive = await pack({
       'migrations/001_d.sql': 'create table t (id int);\ndeallocate all;',
@@ -179,7 +179,7 @@ describe('attack 1, smaller: what a migration leaves of its session', () => {
   })
 })
 
-describe('attack 1, smaller: failed rows', () => {
+describe('failed rows', () => {
   test('are kept to a bound, and looked past by index', async () => {
     const platform = uniqueName('rows')
     const good = { 'migrations/001_t.sql': 'create table t (id int);' }
@@ -211,7 +211,7 @@ describe('attack 1, smaller: failed rows', () => {
   })
 })
 
-describe('attack 2, S15: files that undo a migration never run', () => {
+describe('files that undo a migration never run', () => {
   test.each([
     ['sqitch', { 'deploy/a.sql': 1, 'revert/a.sql': 0, 'verify/a.sql': 0 }],
     ['Flyway', { 'V1__a.sql': 1, 'U1__a.sql': 0, 'V2.1__b.sql': 1, 'U2.1__b.sql': 0 }],
@@ -245,7 +245,7 @@ describe('attack 2, S15: files that undo a migration never run', () => {
   })
 })
 
-describe('attack 2, S17: a concurrent index that fails', () => {
+describe('a concurrent index that fails', () => {
   test('leaves nothing invalid behind', async () => {
     const platform = uniqueName('cic')
     const files = {

@@ -111,7 +111,7 @@ async function isCommittedBesideCall(...texts: string[]): Promise<boolean> {
   return isBeside
 }
 
-describe('Attack 3.1: while later files of a deploy run', () => {
+describe('while later files of a deploy run', () => {
   test('calls are not kept waiting', async () => {
     const deploy = release(retype(), `${LOSES}select pg_sleep(3);`)
     await until(() => isRunning('select pg_sleep(3)'))
@@ -121,7 +121,7 @@ describe('Attack 3.1: while later files of a deploy run', () => {
   })
 })
 
-describe('Attack 3.7: a file that may lose data and adds a value to an enum', () => {
+describe('a file that may lose data and adds a value to an enum', () => {
   test('is committed beside no call where it retypes', async () => {
     const file = `${LOSES}
       create type mood as enum ('a');
@@ -131,7 +131,7 @@ describe('Attack 3.7: a file that may lose data and adds a value to an enum', ()
   })
 })
 
-describe('Attack 3.5: a file that runs outside of transactions', () => {
+describe('a file that runs outside of transactions', () => {
   test('retypes beside no call', async () => {
     const file = `${OUTSIDE}${LOSES}${retype()}\nselect 1;`
     expect(await isCommittedBesideCall(file, 'select pg_sleep(2);')).toBe(false)
@@ -158,7 +158,7 @@ describe('Attack 3.5: a file that runs outside of transactions', () => {
   })
 })
 
-describe('Attack 3.6: a gateway that is stopped while it keeps calls waiting', () => {
+describe('a gateway that is stopped while it keeps calls waiting', () => {
   test('does so for some seconds: PostgreSQL rolls its deploy back', {
     timeout: 60_000,
   }, async () => {
@@ -183,7 +183,7 @@ describe('Attack 3.6: a gateway that is stopped while it keeps calls waiting', (
   })
 })
 
-describe('Attack 3.11: another precision, or another collation', () => {
+describe('another precision, or another collation', () => {
   test.each([
     'alter table part alter n type numeric(10, 2);',
     'alter table part alter k type text collate "C";',
@@ -192,7 +192,7 @@ describe('Attack 3.11: another precision, or another collation', () => {
   })
 })
 
-describe('Attack 3.10: one call beside several changes', () => {
+describe('one call beside several changes', () => {
   const runs = async () =>
     (
       await queryDatabase(database, 'select last_value::int - (not is_called)::int as n from runs')
