@@ -281,7 +281,7 @@ describe('views in the way of a migration', () => {
       'alter table t drop constraint t_pkey; alter table t add primary key (id);',
     ],
     ['dropped and made again', 'alter table t drop b; alter table t add b int;'],
-  ])('S4: a table is %s below a view of the archive', async (_, text) => {
+  ])('a table is %s below a view of the archive', async (_, text) => {
     const platform = await newPlatform(base)
     const { deploy, query } = platform
     const before = await byHand(platform)
