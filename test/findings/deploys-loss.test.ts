@@ -145,7 +145,7 @@ describe('A1: outside of a transaction', () => {
   test('what dynamic SQL takes away is asked about', async () => {
     const { deploy } = await newPlatform()
     const answer = await deploy(outside("do $$ begin execute 'drop table part'; end $$;"))
-    expect(lossesOf(answer)).toEqual([['table_dropped', 'part', null, 1]])
+    expect(lossesOf(answer)).toEqual([['table_dropped', 'part', null, 2]])
   })
 })
 
