@@ -63,7 +63,7 @@ function schemaFiles(files: Files): SchemaFile[] {
     path: `tables/${name}`,
     name,
     text,
-    checksum: '',
+    checksum: text,
     rawChecksum: '',
   }))
 }
