@@ -2,6 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { usableConnections } from '../../lib/postgres/capacity.ts'
 import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 
+const warningsOfConnections = ({ logged }: TestGateway) =>
+  logged.filter(
+    ({ level, message }) => level === 'warn' && String(message).includes('MAX_TOTAL_CONNECTIONS'),
+  )
+
 describe('a server with fewer connections than MAX_TOTAL_CONNECTIONS', () => {
   let gateway: TestGateway
   beforeAll(async () => {
@@ -18,7 +23,7 @@ describe('a server with fewer connections than MAX_TOTAL_CONNECTIONS', () => {
     )
     const usable = server.max - server.reserved
     expect(gateway.gateway.pools.report().permits.capacity).toBe(usable)
-    expect(gateway.logged.filter(({ level }) => level === 'warn')).toMatchObject([
+    expect(warningsOfConnections(gateway)).toMatchObject([
       {
         message: `MAX_TOTAL_CONNECTIONS is 100000, and PostgreSQL has ${usable} for the gateway: it opens at most ${usable}`,
         max_connections: server.max,
@@ -31,7 +36,7 @@ describe('a server with fewer connections than MAX_TOTAL_CONNECTIONS', () => {
 test('a server that has enough is not mentioned', async () => {
   const gateway = await startTestGateway({ MAX_TOTAL_CONNECTIONS: '20' })
   expect(gateway.gateway.pools.report().permits.capacity).toBe(20)
-  expect(gateway.logged.filter(({ level }) => level === 'warn')).toEqual([])
+  expect(warningsOfConnections(gateway)).toEqual([])
   await gateway.stop()
 })
 

@@ -25,9 +25,19 @@ async function logInAt(at: Server, database = server.database): Promise<string> 
 describe('a role with a password', () => {
   const role = uniqueName('role')
   beforeAll(async () => {
-    await queryDatabase(server.database, `create role ${role} login password 'the first é one'`)
+    // A gateway takes CONNECT from PUBLIC in its administrative database.
+    await queryDatabase(
+      server.database,
+      `create role ${role} login password 'the first é one';
+       grant connect on database "${server.database}" to ${role}`,
+    )
   })
-  afterAll(() => queryDatabase(server.database, `drop role ${role}`))
+  afterAll(async () => {
+    await queryDatabase(
+      server.database,
+      `revoke connect on database "${server.database}" from ${role}; drop role ${role}`,
+    )
+  })
 
   const at = { ...server, user: role, password: 'the first é one' }
 
