@@ -2,6 +2,7 @@ import type { Gateway } from './gateway.ts'
 import { GATEWAYS_CHANGED } from './gateways.ts'
 import type { Owner } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
+import { createTables } from './postgres/create-tables.ts'
 
 /** What the gateways tell each other, in the administrative database. */
 export const CHANNEL = '_db_gateway'
@@ -21,9 +22,9 @@ interface CatalogChange {
  * hand too, has changed its row.
  */
 export async function prepareNotifications(sql: Sql): Promise<void> {
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+  await createTables(
+    sql,
+    `
     do $do$
     begin
       create or replace function _db_gateway_notify() returns trigger language plpgsql as $function$
@@ -54,9 +55,9 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
       create trigger _db_gateway_notify
         after insert or update or delete on _db_gateway_databases
         for each row execute function _db_gateway_notify();
-    end $do$;
-    commit;
-  `)
+    end $do$
+  `,
+  )
 }
 
 /** Forgets what is not so any more. */

@@ -1,4 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
+import { createTables } from '../postgres/create-tables.ts'
 import type { AuditEntry } from './entry.ts'
 
 /** One entry as it is read. */
@@ -12,14 +13,14 @@ export interface AuditQuery {
   limit: number
 }
 
-const CLEANUP_ROWS = 5000
+/** Rows and their time, for `deleteOld`. */
+export const AGE = { table: '_db_gateway_audit', column: 'at' }
 
 /** Creates the table of the audit trail where it does not exist. */
 export async function prepareTable(sql: Sql): Promise<void> {
-  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_audit'));
+  await createTables(
+    sql,
+    `
     create table if not exists _db_gateway_audit (
       id bigint generated always as identity primary key,
       key uuid not null unique,
@@ -43,9 +44,9 @@ export async function prepareTable(sql: Sql): Promise<void> {
       last_at timestamptz
     );
     create index if not exists _db_gateway_audit_platform on _db_gateway_audit (platform, id);
-    create index if not exists _db_gateway_audit_at on _db_gateway_audit (at);
-    commit;
-  `)
+    create index if not exists _db_gateway_audit_at on _db_gateway_audit (at)
+  `,
+  )
 }
 
 /** Writes entries; one that is there already gets what has become known since. */
@@ -96,19 +97,4 @@ export async function readEntries(
     ) as e
   `
   return rows.map(({ entry }) => entry)
-}
-
-/**
- * Deletes some entries that are older than that.
- * @returns whether there may be more
- */
-export async function deleteOld(sql: Sql, days: number): Promise<boolean> {
-  const { count } = await sql`
-    delete from _db_gateway_audit where id in (
-      select id from _db_gateway_audit
-      where at < now() - make_interval(days => ${days}::integer)
-      limit ${CLEANUP_ROWS}
-    )
-  `
-  return count === CLEANUP_ROWS
 }

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { deleteOld } from '../postgres/delete-old.ts'
 import type { AuditEntry } from './entry.ts'
 import { Refusals } from './refusals.ts'
 import {
+  AGE,
   type AuditQuery,
   type AuditRow,
-  deleteOld,
   prepareTable,
   readEntries,
   writeEntries,
@@ -145,7 +146,7 @@ export class AuditTrail {
     const { use, retentionDays, log } = this.#options
     try {
       let isMore = true
-      while (isMore && !this.#ended) isMore = await use((sql) => deleteOld(sql, retentionDays))
+      while (isMore && !this.#ended) isMore = await use((sql) => deleteOld(sql, AGE, retentionDays))
     } catch (error) {
       if (!this.#ended) log.warn(`The audit trail is not cleaned up: ${(error as Error).message}`)
     }

@@ -1,4 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
+import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 
 /** One archive of a platform. Times are ISO 8601. */
 export interface KnownArchive {
@@ -22,9 +23,9 @@ export interface KnownArchive {
  */
 export async function prepareArchives(sql: Sql): Promise<void> {
   // Only what is missing: adding a column locks the table, even one that is there.
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+  await createTables(
+    sql,
+    `
     do $do$ begin
       if not exists (
         select from pg_attribute
@@ -37,15 +38,10 @@ export async function prepareArchives(sql: Sql): Promise<void> {
         -- It is compressed already.
         alter table _db_gateway_archives alter column packed set storage external;
       end if;
-      if not exists (
-        select from pg_attribute
-        where attrelid = '_db_gateway_databases'::regclass and attname = 'seen_oid'
-      ) then
-        alter table _db_gateway_databases add column seen_oid oid;
-      end if;
     end $do$;
-    commit;
-  `)
+    ${addMissingColumn('_db_gateway_databases', 'seen_oid', 'oid')}
+  `,
+  )
 }
 
 /**

@@ -64,9 +64,6 @@ export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
       server text,
       home oid
     );
-    alter table _db_gateway_catalog
-      add column if not exists server text,
-      add column if not exists home oid;
     -- the secret itself, where no setting gives it
     create table if not exists _db_gateway_secret (
       is_only boolean primary key default true check (is_only),

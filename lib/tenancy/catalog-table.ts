@@ -1,5 +1,6 @@
 import { databaseName, type Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 
 /** One database of the catalog. */
 export interface CatalogEntry extends Owner {
@@ -18,10 +19,9 @@ export interface Row {
 
 /** Creates the catalog's tables where they do not exist. */
 export async function createCatalog(sql: Sql): Promise<void> {
-  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+  await createTables(
+    sql,
+    `
     create table if not exists _db_gateway_databases (
       database text primary key,
       platform text not null,
@@ -42,9 +42,9 @@ export async function createCatalog(sql: Sql): Promise<void> {
       checksum text not null,
       first_deployed_at timestamptz not null default now(),
       primary key (platform, checksum)
-    );
-    commit;
-  `)
+    )
+  `,
+  )
 }
 
 /** The entries that have these names, in no order. */
@@ -68,19 +68,6 @@ export async function addEntry(sql: Sql, owner: Owner, role: string | null): Pro
   await sql`
     insert into _db_gateway_databases (database, platform, tenant_id, owner_role)
     values (${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${role})
-  `
-}
-
-/** Only where it is missing: adding a column locks the table, even one that is there. */
-function addMissingColumn(table: string, column: string, type: string): string {
-  return `
-    do $do$ begin
-      if not exists (
-        select from pg_attribute where attrelid = '${table}'::regclass and attname = '${column}'
-      ) then
-        alter table ${table} add column ${column} ${type};
-      end if;
-    end $do$
   `
 }
 

@@ -1,5 +1,6 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Sql } from '../../postgres/connection.ts'
+import { createTables } from '../../postgres/create-tables.ts'
 import type { LooseSignature } from './schema.ts'
 
 /** Of what is stored, and of how verdicts are found: another one, and all are worked out anew. */
@@ -21,18 +22,18 @@ interface Stored {
 
 /** Creates the table of schemas in the administrative database. */
 export async function prepareStoredSchemas(sql: Sql): Promise<void> {
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+  await createTables(
+    sql,
+    `
     create table if not exists _db_gateway_function_schemas (
       digest text primary key,
       format_version integer not null,
       -- JSON, compressed by gzip.
       functions bytea not null,
       created_at timestamptz not null default now()
-    );
-    commit;
-  `)
+    )
+  `,
+  )
 }
 
 /** What the catalog says of a database; undefined where it does not. */

@@ -2,14 +2,15 @@ import { GatewayError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { databaseName, type Owner } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
+import { deleteOld } from '../../postgres/delete-old.ts'
 import { readHistory } from '../history.ts'
 import { type DeployOrigin, type DeployResult, functionsChanged, withoutOid } from '../result.ts'
 import {
+  AGE,
   addMissingRows,
   addRow,
   type DeploymentQuery,
   type DeploymentRow,
-  deleteOld,
   type NewRow,
   prepareTable,
   readRows,
@@ -119,7 +120,7 @@ export class Deployments {
     const { use, log, retentionDays } = this.#options
     this.#cleanedAt = performance.now()
     try {
-      while (await use((sql) => deleteOld(sql, retentionDays)));
+      while (await use((sql) => deleteOld(sql, AGE, retentionDays)));
     } catch (error) {
       log.debug(`Old deployments are not deleted: ${(error as Error).message}`)
     }

@@ -1,4 +1,5 @@
 import type { Sql } from '../../postgres/connection.ts'
+import { createTables } from '../../postgres/create-tables.ts'
 
 /** One deploy to one database, as it is kept and answered. */
 export interface DeploymentRow {
@@ -34,14 +35,14 @@ export interface DeploymentQuery {
   limit: number
 }
 
-const CLEANUP_ROWS = 5000
+/** Rows and their time, for `deleteOld`. */
+export const AGE = { table: '_db_gateway_deployments', column: 'deployed_at' }
 
 /** Creates the table of deployments in the administrative database where it does not exist. */
 export async function prepareTable(sql: Sql): Promise<void> {
-  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_deployments'));
+  await createTables(
+    sql,
+    `
     create table if not exists _db_gateway_deployments (
       id bigint generated always as identity primary key,
       database text not null,
@@ -57,9 +58,9 @@ export async function prepareTable(sql: Sql): Promise<void> {
       on _db_gateway_deployments (platform, deployed_at, id);
     create index if not exists _db_gateway_deployments_database
       on _db_gateway_deployments (database, deployed_at, id);
-    create index if not exists _db_gateway_deployments_at on _db_gateway_deployments (deployed_at);
-    commit;
-  `)
+    create index if not exists _db_gateway_deployments_at on _db_gateway_deployments (deployed_at)
+  `,
+  )
 }
 
 /**
@@ -125,19 +126,4 @@ export async function readRows(sql: Sql, query: DeploymentQuery): Promise<Deploy
     limit ${limit}
   `
   return rows.map(({ deployment, ...row }) => ({ ...row, ...deployment }))
-}
-
-/**
- * Deletes some rows that are older than that.
- * @returns whether there may be more
- */
-export async function deleteOld(sql: Sql, days: number): Promise<boolean> {
-  const { count } = await sql`
-    delete from _db_gateway_deployments where id in (
-      select id from _db_gateway_deployments
-      where deployed_at < now() - make_interval(days => ${days}::integer)
-      limit ${CLEANUP_ROWS}
-    )
-  `
-  return count === CLEANUP_ROWS
 }

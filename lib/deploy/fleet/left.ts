@@ -1,14 +1,14 @@
 import type { Sql } from '../../postgres/connection.ts'
+import { createTables } from '../../postgres/create-tables.ts'
 
 /** How many archives of a platform are remembered. */
 const MAX_ARCHIVES = 20
 
 /** Creates the table of what each /migrate has left to do, where it does not exist. */
 export async function prepareLeft(sql: Sql): Promise<void> {
-  // The lock: "if not exists" does not keep two gateways that start at once from colliding.
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_left'));
+  await createTables(
+    sql,
+    `
     create table if not exists _db_gateway_left (
       platform text not null,
       archive_checksum text not null,
@@ -16,9 +16,9 @@ export async function prepareLeft(sql: Sql): Promise<void> {
       -- databases that the last /migrate of the archive to all was for, and did not bring to it
       databases text[] not null,
       primary key (platform, archive_checksum)
-    );
-    commit;
-  `)
+    )
+  `,
+  )
 }
 
 /**

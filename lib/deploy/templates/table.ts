@@ -1,5 +1,6 @@
 import type { ErrorCode, ErrorDetails } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
+import { createTables } from '../../postgres/create-tables.ts'
 import type { Fact } from '../drift/facts.ts'
 import type { DeployResult } from '../result.ts'
 
@@ -41,9 +42,9 @@ const COLUMNS = 'database, platform, checksum, base, state, generates, failure, 
 
 /** Creates the table of templates in the administrative database. */
 export async function prepareTemplates(sql: Sql): Promise<void> {
-  await sql.unsafe(`
-    begin;
-    select pg_advisory_xact_lock(hashtext('_db_gateway_databases'));
+  await createTables(
+    sql,
+    `
     create table if not exists _db_gateway_templates (
       database text primary key,
       platform text not null,
@@ -59,9 +60,9 @@ export async function prepareTemplates(sql: Sql): Promise<void> {
       -- when its archive was put in place somewhere
       deployed_at timestamptz,
       unique (platform, checksum)
-    );
-    commit;
-  `)
+    )
+  `,
+  )
 }
 
 export async function readTemplate(sql: Sql, database: string): Promise<Template | undefined> {
