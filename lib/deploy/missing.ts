@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { SchemaArchive } from '../archive/archive.ts'
+import { SECTIONS as ALL_SECTIONS, type Section } from '../archive/sections.ts'
 import { GatewayError } from '../errors.ts'
 import type { Ledger } from './ledger.ts'
 import { parseScripts } from './run-file.ts'
@@ -10,16 +11,11 @@ const HINT =
   'Look for a folder that is missing or misspelt. Where it is meant, send ' +
   'allow=functions_missing (force=true allows everything)'
 
-const SECTIONS = [
-  'types',
-  'migrations',
-  'tables',
-  'functions',
-  'views',
-  'triggers',
-  'policies',
-  'seeders',
-] as const
+/** What comes from the others stays where their files are gone. */
+const SECTIONS = ALL_SECTIONS.filter(
+  (section): section is Exclude<Section, 'schemas' | 'extensions'> =>
+    section !== 'schemas' && section !== 'extensions',
+)
 
 /** Renaming as few as these is no sign of a mistake, however large a part of all they are. */
 const MAX_RENAMED = 2

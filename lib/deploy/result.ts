@@ -55,8 +55,6 @@ export interface DeployResult extends CodeResult {
   /** Of a dry run: the strongest lock on each table that the deploy would touch. */
   locks: TableLock[]
   warnings: string[]
-  /** Of what the catalogs have of the archive's objects now; undefined where it was not read. */
-  catalogDigest?: string
 }
 
 /** The result of a deploy that finds the archive in place. */
