@@ -1,5 +1,6 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { type CodeDeployed, unchangedCode } from './code-result.ts'
 import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type After, prepareAfter } from './objects/after.ts'
@@ -14,25 +15,8 @@ import { otherStatements, type TakenOver } from './objects/taken-over.ts'
 import type { Statement } from './parser/statement.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
 
-/** What became of functions, views, triggers and policies. Functions are schema.name(types). */
-export interface CodeResult {
-  /** How many functions of the archive are in place now. */
-  functionsDeployed: number
-  functionsCreated: string[]
-  functionsReplaced: string[]
-  functionsDropped: string[]
-  viewsChanged: string[]
-  viewsDropped: string[]
-  /** Triggers, policies, types, casts, … : `trigger t on public.orders`. */
-  othersChanged: string[]
-  othersDropped: string[]
-}
-
 /** The sections that a deploy replaces. */
 export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
-
-/** What a deploy of code says: what became of it, and of what it warns. */
-export type CodeDeployed = CodeResult & { warnings: string[] }
 
 /** What a deploy knows before it turns to the code. */
 export interface CodeHints {
@@ -80,7 +64,7 @@ export async function deployCode(
   { isCheckDue, reset, versions, setBefore, state: asked, sendBehind = () => () => {} }: CodeHints,
 ): Promise<CodeDeployed> {
   const isAlike = isSameCode(archive, ledger)
-  if (isAlike && !isCheckDue) return nothingDone(knownFiles(ledger))
+  if (isAlike && !isCheckDue) return unchangedCode(countRoutines(knownObjects(ledger)))
 
   try {
     const { scripts, known, toRun, gone, isSame, others } = await planCode(
@@ -292,18 +276,4 @@ function resultOf(
 
 function countRoutines(objects: KnownObject[]): number {
   return objects.filter(({ kind }) => classOf(kind) === 'routine').length
-}
-
-function nothingDone(known: Map<string, KnownFile>): CodeDeployed {
-  return {
-    functionsDeployed: countRoutines([...known.values()].flatMap(({ objects }) => objects)),
-    functionsCreated: [],
-    functionsReplaced: [],
-    functionsDropped: [],
-    viewsChanged: [],
-    viewsDropped: [],
-    othersChanged: [],
-    othersDropped: [],
-    warnings: [],
-  }
 }

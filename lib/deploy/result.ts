@@ -1,5 +1,5 @@
 import type { TableChange } from './changes.ts'
-import type { CodeResult } from './code.ts'
+import { type CodeResult, unchangedCode } from './code-result.ts'
 import type { TableLock } from './locks.ts'
 import type { Difference } from './tables.ts'
 
@@ -68,18 +68,10 @@ export function unchangedResult(functionsDeployed: number): DeployResult {
     typesChanged: [],
     tablesCreated: [],
     differences: null,
-    functionsDeployed,
-    functionsCreated: [],
-    functionsReplaced: [],
-    functionsDropped: [],
-    viewsChanged: [],
-    viewsDropped: [],
-    othersChanged: [],
-    othersDropped: [],
+    ...unchangedCode(functionsDeployed),
     seedersApplied: [],
     tableChanges: [],
     locks: [],
-    warnings: [],
   }
 }
 

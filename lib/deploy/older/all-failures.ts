@@ -1,7 +1,7 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { type ErrorDetails, GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
-import type { CodeDeployed } from '../code.ts'
+import type { CodeDeployed } from '../code-result.ts'
 import type { Ledger } from '../ledger.ts'
 import { isLockError } from '../tries.ts'
 import { codeOf } from './code-sections.ts'
