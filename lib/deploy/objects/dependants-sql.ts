@@ -55,6 +55,15 @@ const comment = (catalog: string, kind: string, name: string) => `
   ), '')
 `
 
+/** SQL for the statement that has a trigger or a rule fire when it did; nothing where that is as usual. */
+const firing = (kind: 'trigger' | 'rule', state: string, name: string) => `
+  || case ${state}
+    when 'D' then format('; alter table %s disable ${kind} %I', ${NAME}, ${name})
+    when 'A' then format('; alter table %s enable always ${kind} %I', ${NAME}, ${name})
+    when 'R' then format('; alter table %s enable replica ${kind} %I', ${NAME}, ${name})
+    else '' end
+`
+
 /** SQL for the name of a part of a table, as comments give it. */
 const onTable = (name: string) => `format('%I on ', ${name}) || ${NAME}`
 
@@ -183,11 +192,7 @@ const PARTS = [
     'pg_trigger',
     `format('drop trigger if exists %I on %s', t.tgname, ${NAME}),
      pg_get_triggerdef(t.oid)
-       || case t.tgenabled
-         when 'D' then format('; alter table %s disable trigger %I', ${NAME}, t.tgname)
-         when 'A' then format('; alter table %s enable always trigger %I', ${NAME}, t.tgname)
-         when 'R' then format('; alter table %s enable replica trigger %I', ${NAME}, t.tgname)
-         else '' end
+       ${firing('trigger', 't.tgenabled', 't.tgname')}
        ${comment('pg_trigger', 'trigger %s', onTable('t.tgname'))}`,
     `join pg_trigger t on t.oid = g.objid and not t.tgisinternal and t.tgparentid = 0
      join pg_class c on c.oid = t.tgrelid
@@ -218,11 +223,7 @@ const PARTS = [
     'pg_rewrite',
     `format('drop rule if exists %I on %s', r.rulename, ${NAME}),
      pg_get_ruledef(r.oid)
-       || case r.ev_enabled
-         when 'D' then format('; alter table %s disable rule %I', ${NAME}, r.rulename)
-         when 'A' then format('; alter table %s enable always rule %I', ${NAME}, r.rulename)
-         when 'R' then format('; alter table %s enable replica rule %I', ${NAME}, r.rulename)
-         else '' end
+       ${firing('rule', 'r.ev_enabled', 'r.rulename')}
        ${comment('pg_rewrite', 'rule %s', onTable('r.rulename'))}`,
     `join pg_rewrite r on r.oid = g.objid and r.rulename <> '_RETURN'
      join pg_class c on c.oid = r.ev_class
