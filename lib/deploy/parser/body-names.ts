@@ -1,5 +1,6 @@
 import { type Node, parsePlPgSQLSync, parseSync } from 'libpg-query'
 import { strings } from './names.ts'
+import { optionsOf } from './options.ts'
 
 /** A name that the body of a PL/pgSQL function has of something in the database. */
 export interface BodyName {
@@ -49,12 +50,7 @@ export function bodyNamesIn(text: string): BodyNames {
 function bodyOf(text: string): string | undefined {
   const stmt = parseSync(text).stmts?.[0]?.stmt
   if (!stmt || !('CreateFunctionStmt' in stmt)) return undefined
-  for (const option of stmt.CreateFunctionStmt.options ?? []) {
-    if (!('DefElem' in option) || option.DefElem.defname !== 'as') continue
-    const { arg } = option.DefElem
-    return arg && 'List' in arg ? strings(arg.List.items)[0] : undefined
-  }
-  return undefined
+  return optionsOf(stmt.CreateFunctionStmt.options).get('as')
 }
 
 /** The parser knows no table: a variable of a row's type is a record to it. */

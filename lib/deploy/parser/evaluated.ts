@@ -1,5 +1,6 @@
-import { parsePlPgSQLSync, parseSync, scanSync } from 'libpg-query'
+import { type Node, parsePlPgSQLSync, parseSync, scanSync } from 'libpg-query'
 import { strings } from './names.ts'
+import { optionsOf } from './options.ts'
 
 /** Expressions and the relations that they read. */
 export interface Evaluated {
@@ -111,7 +112,7 @@ const notePolicy: Note = ({ table, qual, with_check }, values) =>
 const noteRoutine: Note = ({ funcname, options }, values) => noteMade(funcname, options, values)
 
 const noteChangedRoutine: Note = ({ func, actions }, values) => {
-  const setsVolatility = optionsOf(actions).has('volatility')
+  const setsVolatility = optionsOf(actions as Node[]).has('volatility')
   if (setsVolatility) noteMade((func as Tree).objname, actions, values)
 }
 
@@ -127,16 +128,8 @@ const noteDrop: Note = ({ removeType }, values) => {
 const ROUTINES = new Set(['OBJECT_FUNCTION', 'OBJECT_PROCEDURE', 'OBJECT_ROUTINE'])
 
 function noteMade(name: unknown, options: unknown, values: FileValues): void {
-  if (optionsOf(options).get('volatility') === 'immutable') return
+  if (optionsOf(options as Node[] | undefined).get('volatility') === 'immutable') return
   values.makes.push(namesIn(name).at(-1) ?? '')
-}
-
-function optionsOf(options: unknown): Map<string, string | undefined> {
-  return new Map(
-    ((options as { DefElem?: Tree }[] | undefined) ?? []).flatMap(({ DefElem }) =>
-      DefElem ? [[DefElem.defname as string, namesIn([DefElem.arg])[0]]] : [],
-    ),
-  )
 }
 
 function namesIn(list: unknown): string[] {
@@ -177,7 +170,7 @@ const NOTES: Record<string, Note> = {
   CommentStmt: noteShared,
   SecLabelStmt: noteShared,
   GrantStmt: noteShared,
-  DoStmt: (_, values, text) => noteDo(text(), values),
+  DoStmt: ({ args }, values, text) => noteDo(optionsOf(args as Node[]), text(), values),
   CreateFunctionStmt: noteRoutine,
   AlterFunctionStmt: noteChangedRoutine,
   RenameStmt: noteRenamed,
@@ -262,8 +255,8 @@ function visit(tree: unknown, look: (key: string, value: Tree) => void, key = ''
 const STATEMENT = 0
 
 /** A DO block in PL/pgSQL without dynamic SQL is as clear as its statements. */
-function noteDo(text: string, values: FileValues): void {
-  const { body, language } = doOptions(text)
+function noteDo(options: Map<string, string>, text: string, values: FileValues): void {
+  const language = (options.get('language') ?? 'plpgsql').toLowerCase()
   if (language !== 'plpgsql') values.unknown ??= `a block in ${language}`
   const block = parsePlPgSQLSync(text) as unknown
   let isDynamic = false
@@ -275,7 +268,7 @@ function noteDo(text: string, values: FileValues): void {
     }
   })
   if (isDynamic) values.unknown ??= 'dynamic SQL'
-  const { tokens } = scanSync(body)
+  const { tokens } = scanSync(options.get('as') ?? '')
   for (const [i, { text }] of tokens.entries()) {
     if (tokens[i + 1]?.text === '(') values.calls.push(text.toLowerCase().replaceAll('"', ''))
     if (/^(?:current_(?:date|time|timestamp)|localtime(?:stamp)?)$/i.test(text))
@@ -283,14 +276,4 @@ function noteDo(text: string, values: FileValues): void {
     if (/^current_catalog$/i.test(text)) values.calls.push('current_database')
     if (NOW.test(text.replace(/^'(.*)'$/s, '$1'))) values.calls.push('now')
   }
-}
-
-/** What stands in the quotes of a DO, and in which language. */
-function doOptions(text: string): { body: string; language: string } {
-  const options = { as: '', language: 'plpgsql' }
-  visit(parseSync(text).stmts?.[0], (key, { defname, arg }) => {
-    if (key !== 'DefElem' || (defname !== 'as' && defname !== 'language')) return
-    options[defname] = strings([arg] as Parameters<typeof strings>[0]).join('')
-  })
-  return { body: options.as, language: options.language.toLowerCase() }
 }

@@ -1,5 +1,6 @@
 import { type Node, parsePlPgSQLSync, parseSync } from 'libpg-query'
 import { strings } from './names.ts'
+import { optionsOf } from './options.ts'
 import { deletesSome } from './query-risks.ts'
 import { type Risk, risksOf } from './risks.ts'
 
@@ -159,17 +160,6 @@ function merged(parts: Hidden[]): Hidden {
     deletes: parts.flatMap(({ deletes }) => deletes),
     commits: parts.some(({ commits }) => commits),
   }
-}
-
-function optionsOf(args: Node[] | undefined): Map<string, string> {
-  return new Map(
-    (args ?? []).flatMap((one): [string, string][] => {
-      if (!('DefElem' in one)) return []
-      const { defname = '', arg } = one.DefElem
-      const texts = arg && 'List' in arg ? strings(arg.List.items) : strings(arg ? [arg] : [])
-      return [[defname, texts[0] ?? '']]
-    }),
-  )
 }
 
 /** A text as SQL writes it, whatever is in it. */

@@ -7,6 +7,7 @@ import type {
   TypeName,
 } from 'libpg-query'
 import { sqlName, strings, typeOf } from './names.ts'
+import { optionsOf } from './options.ts'
 
 /** The kinds of objects that a deploy replaces. */
 export type MadeKind =
@@ -107,9 +108,7 @@ function partsOf(stmt: Node): Parts | undefined {
 
 function routine(stmt: CreateFunctionStmt): Parts {
   const { is_procedure, funcname, replace = false, parameters, options = [] } = stmt
-  const language = options.flatMap((one) =>
-    'DefElem' in one && one.DefElem.defname === 'language' ? strings([one.DefElem.arg!]) : [],
-  )[0]
+  const language = optionsOf(options).get('language')
   return {
     kind: is_procedure ? 'procedure' : 'function',
     ...qualified(funcname),
