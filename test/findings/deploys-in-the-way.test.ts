@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
-  type Answer,
-  type Json,
   queryDatabase,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
-import { type Files, pack } from '../helpers/platforms.ts'
+import type { Files } from '../helpers/platforms.ts'
+import { newPlatform as newPlatformOf, type Platform } from '../helpers/releases.ts'
 
 // Parts of tables, views and rules that stand in the way of a deploy.
 
@@ -22,27 +21,7 @@ afterAll(async () => {
   await queryDatabase('postgres', `drop role ${ROLE}`, { asGateway: true })
 })
 
-interface Platform {
-  /** With these files instead; without those that are undefined. */
-  deploy(more: Record<string, string | undefined>, flags?: Record<string, string>): Promise<Answer>
-  query(text: string): Promise<Json[]>
-}
-
-async function newPlatform(base: Files): Promise<Platform> {
-  const name = uniqueName('m5')
-  let files: Record<string, string | undefined> = base
-  const platform: Platform = {
-    deploy: async (more, flags = {}) => {
-      files = { ...files, ...more }
-      const left = Object.entries(files).filter(([, text]) => text !== undefined)
-      return gateway.register(name, await pack(Object.fromEntries(left) as Files), undefined, flags)
-    },
-    query: async (text) => [...(await queryDatabase(`${name}_main`, text))],
-  }
-  const { body } = await platform.deploy({})
-  expect(body).toMatchObject({ status: 'ready' })
-  return platform
-}
+const newPlatform = (base: Files) => newPlatformOf(gateway, base)
 
 const ready = { status: 'ready' }
 

@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
-  type Answer,
   connectTo,
   type Json,
   queryDatabase,
   sessionsRunning,
   startTestGateway,
   type TestGateway,
-  uniqueName,
 } from '../helpers/gateway.ts'
+import { lossesOf, newPlatform as newPlatformOf, next, type Platform } from '../helpers/loss.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
 import { snapshot } from '../helpers/snapshot.ts'
 
@@ -74,36 +73,9 @@ const BASE: Files = {
   ...textFunction('motto', 'first'),
 }
 
-interface Platform {
-  name: string
-  database: string
-  /** With these files more; without those that are undefined. */
-  deploy(more: Record<string, string | undefined>, flags?: Record<string, string>): Promise<Answer>
-}
+const newPlatform = (base: Files = BASE) => newPlatformOf(gateway, base)
 
-async function newPlatform(base: Files = BASE): Promise<Platform> {
-  const name = uniqueName('loss')
-  const { body } = await gateway.register(name, await pack(base))
-  expect(body).toMatchObject({ status: 'ready' })
-  return {
-    name,
-    database: `${name}_main`,
-    deploy: async (more, flags = {}) => {
-      const files = Object.entries({ ...base, ...more }).filter(([, text]) => text !== undefined)
-      const archive = await pack(Object.fromEntries(files) as Files)
-      return gateway.register(name, archive, undefined, flags)
-    },
-  }
-}
-
-const next = (text: string): Files => ({ 'migrations/002_next.pssql': text })
 const outside = (text: string) => next(`-- gateway: no-transaction\n${text}`)
-
-/** What an answer of 409 says that would be lost. */
-function lossesOf({ status, body }: Answer): Json[] {
-  expect([status, body.error]).toEqual([409, 'data_loss'])
-  return body.losses.map(({ change, table, column, rows }: Json) => [change, table, column, rows])
-}
 
 describe('A1: outside of a transaction', () => {
   test('what would lose rows is refused before anything of the file runs', async () => {

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
-  type Answer,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -8,6 +7,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
+import { newPlatform as newPlatformOf } from '../helpers/releases.ts'
 
 // Functions, views, triggers and policies that the first design lost, did not notice or could not
 // replace.
@@ -23,41 +23,7 @@ afterAll(async () => {
   await queryDatabase('postgres', `drop role ${ROLE}`, { asGateway: true })
 })
 
-interface Platform {
-  name: string
-  database: string
-  /** With these files instead; without those that are undefined. */
-  deploy(more: Record<string, string | undefined>, flags?: Record<string, string>): Promise<Answer>
-  call(name: string, params?: unknown): Promise<Json>
-  query(text: string): Promise<Json[]>
-}
-
-async function newPlatform(base: Files): Promise<Platform> {
-  const name = uniqueName('obj')
-  let files: Record<string, string | undefined> = base
-  const database = `${name}_main`
-  const platform: Platform = {
-    name,
-    database,
-    deploy: async (more, flags = {}) => {
-      const next = { ...files, ...more }
-      const left = Object.entries(next).filter(([, text]) => text !== undefined)
-      const answer = await gateway.register(
-        name,
-        await pack(Object.fromEntries(left) as Files),
-        undefined,
-        flags,
-      )
-      if (answer.status === 200 && flags.dry_run !== 'true') files = next
-      return answer
-    },
-    call: async (fn, params = []) => (await gateway.call(name, fn, params)).body,
-    query: async (text) => [...(await queryDatabase(database, text))],
-  }
-  const { body } = await platform.deploy({})
-  expect(body).toMatchObject({ status: 'ready' })
-  return platform
-}
+const newPlatform = (base: Files) => newPlatformOf(gateway, base)
 
 const ready = { status: 'ready' }
 const sql = (text: string, returns = 'int') => `returns ${returns} language sql as $$ ${text} $$;`
