@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { send } from '../postgres/pipeline.ts'
-import type { TableWatch } from './table-watch.ts'
+import { sendTables } from './changes/tables.ts'
+import type { Ask } from './run-file.ts'
 import { deployTables, type TablesResult } from './tables.ts'
 
 /**
@@ -22,13 +23,13 @@ export async function deployTablesOnce(
   database: string,
   files: SchemaFile[],
   checksum: string,
-  watch: TableWatch,
-  print: Promise<string> = fingerprint(sql, watch),
+  ask: Ask,
+  print: Promise<string> = fingerprint(sql),
 ): Promise<TablesResult> {
   const key = `${checksum} ${await print}`
   const known = compared.get(key)
   if (known) return known
-  const result = await deployTables(sql, database, files, watch.ask)
+  const result = await deployTables(sql, database, files, ask)
   // Where tables had to be created, the next database has to have that done too.
   if (result.created.length > 0) return result
   if (compared.size >= MAX_COMPARED) compared.clear()
@@ -36,10 +37,20 @@ export async function deployTablesOnce(
   return result
 }
 
-/** All relations as they are now: equal texts mean equal tables, and nothing else in their place. */
-export async function fingerprint(sql: Sql, watch: TableWatch): Promise<string> {
-  const [tables, others] = await Promise.all([watch.fingerprint(), readOthers(sql)])
-  return `${tables} ${others}`
+/**
+ * All relations as they are now, whichever database it is: equal texts mean equal tables, and nothing
+ * else in their place.
+ */
+export async function fingerprint(sql: Sql): Promise<string> {
+  const [all, others] = await Promise.all([sendTables(sql), readOthers(sql)])
+  const tables = all
+    .filter(({ kind }) => kind === 'r' || kind === 'p')
+    .map(({ schema, name, columns }) => [
+      schema,
+      name,
+      columns.map(({ number: _, ...column }) => column),
+    ])
+  return `${JSON.stringify(tables)} ${others}`
 }
 
 /** What else may have the name of a declared table. */

@@ -14,21 +14,21 @@ const IN_THE_WAY = new Set(['0A000', '2BP01'])
  * it and made again by their files, with what people have put on them.
  */
 export class WayForMigrations {
-  private before: SetBefore | undefined
-  private readonly dropped = new Set<string>()
-  private pending: SchemaFile[] = []
-  private known: KnownObject[] = []
+  #before: SetBefore | undefined
+  readonly #dropped = new Set<string>()
+  #pending: SchemaFile[] = []
+  #known: KnownObject[] = []
 
   /** Takes off what was in the way at the try before; reads what pending migrations may drop. */
   async prepare(sql: Sql, pending: SchemaFile[], known: KnownObject[]): Promise<void> {
-    this.pending = pending
-    this.known = known
+    this.#pending = pending
+    this.#known = known
     const isDue = pending.some(({ text }) => /\bdrop\b/i.test(text))
-    if (isDue && !this.before) this.before = await readSetBefore(sql, known)
-    const all = [...(this.before?.values() ?? [])].map(({ object }) => object)
+    if (isDue && !this.#before) this.#before = await readSetBefore(sql, known)
+    const all = [...(this.#before?.values() ?? [])].map(({ object }) => object)
     await dropAll(
       sql,
-      all.filter(({ identity }) => this.dropped.has(identity)),
+      all.filter(({ identity }) => this.#dropped.has(identity)),
     )
   }
 
@@ -42,21 +42,21 @@ export class WayForMigrations {
       await run
       return true
     } catch (error) {
-      if (await this.clear(sql, error)) return false
+      if (await this.#clear(sql, error)) return false
       throw error
     }
   }
 
-  private async clear(sql: Sql, failure: unknown): Promise<boolean> {
+  async #clear(sql: Sql, failure: unknown): Promise<boolean> {
     if (!(failure instanceof GatewayError) || failure.code !== 'migration_failed') return false
     const { sqlstate, cause, file: path } = failure.details as ErrorDetails & { file?: string }
-    const file = this.pending.find((one) => one.path === path)
+    const file = this.#pending.find((one) => one.path === path)
     if (!IN_THE_WAY.has(String(sqlstate)) || !file || readDirectives(file).noTransaction) {
       return false
     }
     await sql.unsafe('rollback')
-    this.before ??= await readSetBefore(sql, this.known)
-    const { objects, blocked } = await findInTheWay(sql, this.before, String(cause))
+    this.#before ??= await readSetBefore(sql, this.#known)
+    const { objects, blocked } = await findInTheWay(sql, this.#before, String(cause))
     if (blocked) {
       const { kind, identity } = blocked.object
       throw new GatewayError(failure.code, failure.message, {
@@ -64,13 +64,13 @@ export class WayForMigrations {
         hint: `Write "drop ${kind} if exists ${identity} cascade;" before it: the files of the archive make again what they have made. No file makes ${blocked.by}, which goes too: make it again behind it, or move it into a file before`,
       })
     }
-    const added = objects.filter(({ identity }) => !this.dropped.has(identity))
-    for (const { identity } of added) this.dropped.add(identity)
+    const added = objects.filter(({ identity }) => !this.#dropped.has(identity))
+    for (const { identity } of added) this.#dropped.add(identity)
     return added.length > 0
   }
 
   /** What people had put on what the files made; undefined where nothing may be lost. */
   get setBefore(): SetBefore | undefined {
-    return this.before
+    return this.#before
   }
 }

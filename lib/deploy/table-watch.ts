@@ -313,20 +313,6 @@ export class TableWatch {
     })
   }
 
-  /** The tables as they are now, whichever database it is: equal texts mean equal tables. */
-  async fingerprint(): Promise<string> {
-    const tables = await sendTables(this.#sql)
-    return JSON.stringify(
-      tables
-        .filter(({ kind }) => kind === 'r' || kind === 'p')
-        .map(({ schema, name, columns }) => [
-          schema,
-          name,
-          columns.map(({ number: _, ...column }) => column),
-        ]),
-    )
-  }
-
   /**
    * Takes a last look, right before the last commit.
    * @returns all changes since the start, and warnings of those that weaken the rules for the data

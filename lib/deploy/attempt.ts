@@ -1,0 +1,138 @@
+import type { Sql } from '../postgres/connection.ts'
+import { send } from '../postgres/pipeline.ts'
+import { CODE_SECTIONS, knownFiles } from './code.ts'
+import { checksumOf } from './compared.ts'
+import { addAhead } from './enum-values.ts'
+import { hasNothing } from './has-nothing.ts'
+import type { WayForMigrations } from './in-the-way.ts'
+import type { Job } from './job.ts'
+import { isTouched, type Ledger, readLedger } from './ledger.ts'
+import type { LedgerWriter } from './ledger-writer.ts'
+import { findPending, type Pending, repairMigrations } from './migrations.ts'
+import { checkNothingMissing } from './missing.ts'
+import type { CodeState } from './objects/state.ts'
+import { readVersions } from './objects/taken-over.ts'
+import { findSuperseding } from './older/ledger.ts'
+import { runsOnlyCode } from './only-code.ts'
+import { type MigrationPlan, planMigrations } from './plan.ts'
+import { type DeployResult, unchangedResult } from './result.ts'
+import type { DeploySession } from './session.ts'
+import { TableWatch } from './table-watch.ts'
+import { withoutMissing } from './types.ts'
+
+/** What the tries of one deploy share. */
+export interface Attempt {
+  session: DeploySession
+  /** The beginning of the first try. */
+  begun: Awaited<ReturnType<typeof begin>> | undefined
+  /** Migrations that are committed. */
+  done: string[]
+  /** There was nothing in the database before the first try: nobody has anything to lose. */
+  isFirst: boolean | undefined
+  /** How what files of code have made was before the first try. */
+  versions: Promise<Map<string, string>> | undefined
+  /** Extensions that a dry run does not install. */
+  lacking: string[]
+  way: WayForMigrations
+  /** Of the last try, as far as it came. */
+  result: DeployResult | undefined
+}
+
+/** One try, when it is known what there is to do. */
+export interface Try {
+  sql: Sql
+  job: Job
+  attempt: Attempt
+  ledger: Ledger
+  writer: LedgerWriter
+  watch: TableWatch
+  found: Pending
+  migrations: MigrationPlan
+  /** Files of types/ that are in place, with their checksums. */
+  knownTypes: Map<string, string>
+  /** What types/ has made before the migrations. */
+  typesCreated: string[]
+  tablesChecksum: string
+  isTablesDue: boolean
+  result: DeployResult
+  /** What is asked behind the last migration, without a round trip of its own. */
+  print: Promise<string> | undefined
+  codeState: Promise<CodeState> | undefined
+}
+
+/** Begins the transaction of a deploy, and reads what it has to know first: in one round trip. */
+export async function begin(sql: Sql, { archive, older }: Job) {
+  const [, ledger, superseding] = await Promise.all([
+    send(sql.unsafe('begin')),
+    readLedger(sql),
+    older && findSuperseding(sql, archive.checksum),
+  ])
+  return { ledger, superseding }
+}
+
+/** Works out what there is to do, and begins to watch the tables. */
+export async function planTry(
+  sql: Sql,
+  attempt: Attempt,
+  job: Job,
+  ledger: Ledger,
+  writer: LedgerWriter,
+): Promise<Try> {
+  const { database, archive, flags, isNew } = job
+  const { files } = archive
+  const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
+  result.migrationsApplied.push(...attempt.done)
+  attempt.result = result
+  const found = findPending(database, files.migrations, ledger, flags)
+  const pending = found.files
+  result.migrationsPending = pending.map(({ name }) => name)
+  for (const [name, before] of found.renamed) writer.renameMigration(before, name)
+  const tablesChecksum = checksumOf(files.tables)
+  const isTablesDue =
+    files.tables.length > 0 &&
+    (tablesChecksum !== ledger.tablesChecksum || pending.length > 0 || isTouched(ledger))
+  const mayLack = isNew || flags.allow.has('functions_missing')
+  if (!mayLack) await checkNothingMissing(database, archive, ledger)
+  const migrations = await planMigrations(sql, job, ledger, pending)
+  if (!flags.dryRun && migrations.enums.ahead.length > 0) {
+    await sql.unsafe('rollback')
+    await addAhead(sql, database, migrations.enums)
+    await sql.unsafe('begin')
+  }
+  const knownTypes = isTouched(ledger)
+    ? await withoutMissing(sql, migrations.types.before, ledger.types)
+    : ledger.types
+  const isSameTypes = knownTypes.size === ledger.types.size
+  const changesNoTable =
+    pending.length === 0 && !isTablesDue && isSameTypes && (await runsOnlyCode(archive, ledger))
+  attempt.isFirst ??= isNew || (await hasNothing(sql, ledger))
+  const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
+  const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
+  if (watching === 'closely' && !attempt.versions) {
+    const sources = CODE_SECTIONS.flatMap((section) => files[section])
+    attempt.versions = readVersions(sql, sources, knownFiles(ledger))
+    // Whoever waits for it is told.
+    attempt.versions.catch(() => {})
+  }
+  if (!flags.dryRun) watch.onRetype = job.retire
+  if (flags.repair) {
+    result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
+  }
+  return {
+    sql,
+    job,
+    attempt,
+    ledger,
+    writer,
+    watch,
+    found,
+    migrations,
+    knownTypes,
+    typesCreated: [],
+    tablesChecksum,
+    isTablesDue,
+    result,
+    print: undefined,
+    codeState: undefined,
+  }
+}
