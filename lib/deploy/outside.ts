@@ -129,66 +129,85 @@ async function runOneByOne(
   { session, lockTimeoutMs, limit }: Patience,
   progress: { done: number },
 ): Promise<void> {
-  const mayLose = watch.mayLose(file)
+  const undo = () => sql.unsafe('rollback')
   for (const statement of statements) {
     const run = () => runOne(sql, session, { file, statements: [statement] })
-    const undo = () => sql.unsafe('rollback')
-    const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
-    const hold = async (work: () => Promise<void>, isAllowed = mayLose) => {
-      await sql.unsafe('begin')
-      watch.committed()
-      await work()
-      if (isAllowed) await watch.lookAndRetire()
-      else {
-        await watch.settle()
-        await watch.retire()
-      }
-      await sql.unsafe('commit')
-      watch.served()
-    }
+    const one: Single = { sql, watch, file, statement, mayLose: watch.mayLose(file), run }
     const behind = statement.hidden && (await readBehind(sql, statement.hidden))
     if (behind?.commits) {
-      if (!mayLose) await askBefore(sql, file, statement, watch, behind)
+      if (!one.mayLose) await askBefore(sql, file, statement, watch, behind)
       await sql.unsafe(`set lock_timeout = ${lockTimeoutMs}`)
       await run()
       await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
-      await hold(async () => {}, true)
-      progress.done++
-      continue
+      await endCalls(one)
+    } else {
+      await patiently(lockTimeoutMs, limit, undo, () => runWatched(one, undo))
     }
-    await patiently(lockTimeoutMs, limit, undo, async () => {
-      const isAsked = statement.risks.length > 0 || (statement.hidden !== undefined && !mayLose)
-      if (isAsked) {
-        await hold(async () => {
-          const check = await watch.ask(file, statement)
-          if (!isSeparate) await run()
-          await check?.()
-        }, isSeparate || mayLose)
-        if (isSeparate) await run()
-      } else if (!watch.retires || statement.isCode || statement.facts.isConcurrent) {
-        await run()
-      } else {
-        const work = async () => {
-          await watch.ask(file, statement)
-          await run()
-        }
-        if (await runHeld(hold, work, undo)) return
-        await run()
-        await hold(async () => {}, true)
-      }
-    })
     progress.done++
   }
 }
 
+/** One statement of a migration that runs outside of any transaction. */
+interface Single {
+  sql: Sql
+  watch: Watch
+  file: SchemaFile
+  statement: Statement
+  mayLose: boolean
+  run: () => Promise<void>
+}
+
+/** Runs a statement that may be tried again. */
+async function runWatched(one: Single, undo: () => Promise<unknown>): Promise<void> {
+  const { watch, file, statement, mayLose, run } = one
+  const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
+  const isAsked = statement.risks.length > 0 || (statement.hidden !== undefined && !mayLose)
+  if (isAsked) {
+    await inTransaction(one, isSeparate || mayLose, async () => {
+      const check = await watch.ask(file, statement)
+      if (!isSeparate) await run()
+      await check?.()
+    })
+    if (isSeparate) await run()
+    return
+  }
+  if (!watch.retires || statement.isCode || statement.facts.isConcurrent) return run()
+  const work = async () => {
+    await watch.ask(file, statement)
+    await run()
+  }
+  if (await runHeld(() => inTransaction(one, mayLose, work), undo)) return
+  await run()
+  await endCalls(one)
+}
+
+/** Commits `work`, with no call beside it. Unless that is allowed, it is looked at for what it loses. */
+async function inTransaction(
+  { sql, watch }: Single,
+  mayLose: boolean,
+  work: () => Promise<void>,
+): Promise<void> {
+  await sql.unsafe('begin')
+  watch.committed()
+  await work()
+  if (mayLose) await watch.lookAndRetire()
+  else {
+    await watch.settle()
+    await watch.retire()
+  }
+  await sql.unsafe('commit')
+  watch.served()
+}
+
+/** Behind a statement that has committed by itself. */
+function endCalls(one: Single): Promise<void> {
+  return inTransaction(one, true, async () => {})
+}
+
 /** @returns false where PostgreSQL does not let it run in a transaction: nothing is left of it then */
-async function runHeld(
-  hold: (work: () => Promise<void>) => Promise<void>,
-  run: () => Promise<void>,
-  undo: () => Promise<unknown>,
-): Promise<boolean> {
+async function runHeld(work: () => Promise<void>, undo: () => Promise<unknown>): Promise<boolean> {
   try {
-    await hold(run)
+    await work()
     return true
   } catch (error) {
     const isLet = !(error instanceof StatementError) || !NEEDS_NO_TRANSACTION.has(error.error.code)
