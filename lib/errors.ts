@@ -89,6 +89,12 @@ export class GatewayError extends Error {
   }
 }
 
+/** An error of any kind, as a deployment has it. */
+export function describeError(error: unknown): Record<string, unknown> {
+  if (error instanceof GatewayError) return error.toJSON()
+  return { error: 'internal_error', message: String(error) }
+}
+
 /** A value of an answer without texts of more than 1 KB. */
 export function cutTexts(value: unknown): unknown {
   if (typeof value === 'string') return excerpt(value)

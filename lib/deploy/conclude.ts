@@ -1,4 +1,4 @@
-import { GatewayError } from '../errors.ts'
+import { describeError, GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import type { Job } from './job.ts'
@@ -50,10 +50,6 @@ export async function recordFailure(
   committed: string[],
   started: number,
 ): Promise<void> {
-  const error =
-    failure instanceof GatewayError
-      ? failure.toJSON()
-      : { error: 'internal_error', message: String(failure) }
   try {
     await sql.unsafe('rollback')
     const writer = new LedgerWriter(sql, job.ledgerKey, await readKeyNumber(sql))
@@ -65,7 +61,7 @@ export async function recordFailure(
       archiveChecksum: job.archive.checksum,
       tablesChecksum: null,
       functionsChanged: 0,
-      error,
+      error: describeError(failure),
       executionTimeMs: Math.round(performance.now() - started),
     })
     await writer.send()

@@ -4,6 +4,7 @@ import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
+import { INSUFFICIENT_PRIVILEGE } from '../postgres/sqlstates.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
@@ -23,7 +24,6 @@ const CREATE_ATTEMPTS = 5
 
 /** BASE_TEMPLATE has sessions: object_in_use. In template0, the default, there can be none. */
 const OBJECT_IN_USE = '55006'
-const INSUFFICIENT_PRIVILEGE = '42501'
 const DUPLICATE_DATABASE = '42P04'
 
 /**

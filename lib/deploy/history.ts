@@ -1,5 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import { UNDEFINED_TABLE } from '../postgres/sqlstates.ts'
 
 /** One deploy as a database's own ledger keeps it. */
 export interface HistoryRow {
@@ -10,8 +11,6 @@ export interface HistoryRow {
   request_id: string
   [field: string]: unknown
 }
-
-const UNDEFINED_TABLE = '42P01'
 
 /** The last deploys of a platform's database, newest first; those that failed too. */
 export async function readHistory(sql: Sql, limit: number): Promise<HistoryRow[]> {

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import type { SchemaArchive } from '../archive/archive.ts'
 import { SECTIONS as ALL_SECTIONS, type Section } from '../archive/sections.ts'
 import { GatewayError } from '../errors.ts'
+import { checksumOf } from './compared.ts'
 import type { Ledger } from './ledger.ts'
 import { parseScripts } from './run-file.ts'
 
@@ -62,7 +62,7 @@ export async function checkNothingMissing(
 }
 
 /** What the checksum of no files is. */
-const NO_FILES = createHash('sha256').digest('hex')
+const NO_FILES = checksumOf([])
 
 function hadTables({ tablesChecksum }: Ledger): boolean {
   return tablesChecksum !== null && tablesChecksum !== NO_FILES

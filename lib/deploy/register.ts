@@ -8,6 +8,12 @@ import { tellToRetire } from '../notifications.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import { send } from '../postgres/pipeline.ts'
+import {
+  INSUFFICIENT_PRIVILEGE,
+  INVALID_CATALOG_NAME,
+  UNDEFINED_COLUMN,
+  UNDEFINED_TABLE,
+} from '../postgres/sqlstates.ts'
 import { isOlderArchive } from '../tenancy/archives.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
@@ -49,10 +55,6 @@ export interface DeployRequest {
   onOpen?: () => void
 }
 
-const INVALID_CATALOG_NAME = '3D000'
-const UNDEFINED_TABLE = '42P01'
-const UNDEFINED_COLUMN = '42703'
-const INSUFFICIENT_PRIVILEGE = '42501'
 const NOT_IN_PLACE = new Set([
   INVALID_CATALOG_NAME,
   UNDEFINED_TABLE,

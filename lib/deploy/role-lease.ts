@@ -3,14 +3,13 @@ import { databaseName, type Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { endsConnection, fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import type { Lease } from '../postgres/lease.ts'
+import { INSUFFICIENT_PRIVILEGE } from '../postgres/sqlstates.ts'
 import { handOver } from './handover.ts'
 import { areTablesInOrder, isInOrder, orderOf } from './in-order.ts'
 import { acceptsKey } from './ledger.ts'
 
 /** A deploy waits longer for a connection than a call does: it is not repeated so easily. */
 export const DEPLOY_WAIT_MS = 60_000
-
-const INSUFFICIENT_PRIVILEGE = '42501'
 
 /** A connection for a deploy, and what the keys of its ledger are derived from. */
 export interface DeployLease {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { StatementError } from './failure.ts'
@@ -46,7 +47,7 @@ export async function patiently<T>(
       if (!isLockError(error)) throw error
       if (performance.now() + pause > until) throw withHint(error, totalMs)
       await undo()
-      await new Promise((resolve) => setTimeout(resolve, pause))
+      await sleep(pause)
       limit.check()
     }
   }

@@ -2,6 +2,7 @@ import postgres from 'postgres'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
 import { excerpt } from '../excerpt.ts'
 import { ServerError } from './session/server-error.ts'
+import { INVALID_CATALOG_NAME } from './sqlstates.ts'
 
 /** SQLSTATEs whose error is a client's, by their status; everything else is 500. */
 const STATUS_BY_SQLSTATE: Record<string, number> = {
@@ -19,7 +20,6 @@ const STATUS_BY_SQLSTATE: Record<string, number> = {
 const STATUS_BY_CLASS: Record<string, number> = { '22': 400, '53': 503 }
 
 const QUERY_CANCELED = '57014'
-const INVALID_CATALOG_NAME = '3D000'
 const TOO_MANY_CONNECTIONS = '53300'
 
 /**

@@ -1,4 +1,4 @@
-import { GatewayError } from '../../errors.ts'
+import { describeError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { databaseName, type Owner } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
@@ -152,9 +152,4 @@ function rowOf({ owner, archiveChecksum, origin, result, error, executionTimeMs 
     request_id: origin.requestId,
     deployment,
   } satisfies NewRow
-}
-
-function describeError(error: unknown): object {
-  if (error instanceof GatewayError) return error.toJSON()
-  return { error: 'internal_error', message: String(error) }
 }

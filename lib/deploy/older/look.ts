@@ -3,6 +3,7 @@ import { concurrently } from '../../concurrently.ts'
 import type { Log } from '../../log.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Pools } from '../../postgres/pools.ts'
+import { UNDEFINED_TABLE } from '../../postgres/sqlstates.ts'
 import { type NewSchema, writeSchema } from '../../tenancy/archives.ts'
 import { readInPlace } from './ledger.ts'
 
@@ -19,8 +20,6 @@ export interface Copied {
 
 /** Databases that are asked at once. */
 const CONCURRENCY = 8
-
-const UNDEFINED_TABLE = '42P01'
 
 /**
  * Reads in the databases' own ledgers which archive they have, and mends the catalog where it says

@@ -5,6 +5,7 @@ import type { Gateway } from '../../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
+import { INVALID_CATALOG_NAME } from '../../postgres/sqlstates.ts'
 import { dropDatabase } from '../database.ts'
 import { handOver } from '../handover.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
@@ -18,8 +19,6 @@ export interface CopyRequest {
   archive: SchemaArchive
   origin: DeployOrigin
 }
-
-const INVALID_CATALOG_NAME = '3D000'
 
 /** A database that was made from a template. */
 export interface Copied {

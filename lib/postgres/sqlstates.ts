@@ -1,0 +1,6 @@
+// PostgreSQL manual, "PostgreSQL Error Codes". Those that several files know by name.
+
+export const INVALID_CATALOG_NAME = '3D000'
+export const INSUFFICIENT_PRIVILEGE = '42501'
+export const UNDEFINED_COLUMN = '42703'
+export const UNDEFINED_TABLE = '42P01'
