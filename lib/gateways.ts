@@ -109,7 +109,7 @@ export class Gateways {
     `)
   }
 
-  /** Before the kept connection is opened: until it has joined, a gateway has that one only. */
+  /** Before the first connection is opened: until it has joined, a gateway has one only. */
   begin(): void {
     this.#options.onShare(this.#share)
   }

@@ -14,7 +14,7 @@ import { Pools } from './postgres/pools.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
 import { closeMaintenance } from './tenancy/closed-databases.ts'
-import { prepareIsolation } from './tenancy/prepare-isolation.ts'
+import { checkLogIn, prepareIsolation } from './tenancy/prepare-isolation.ts'
 import { loadTls, logFailure, readTls, renewTls } from './tls.ts'
 
 export interface StartOptions {
@@ -91,6 +91,7 @@ export async function startGateway(
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
     const { version, home, catalog } = await openServer(config, server, log, signal)
     gateway = createGateway(config, home, log, catalog)
+    gateway.gateways.begin()
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()
     await gateway.catalog.use(prepareStoredSchemas)
@@ -99,9 +100,9 @@ export async function startGateway(
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareLeft)
     await gateway.deployments.prepare()
-    gateway.gateways.begin()
     await gateway.listener.open()
     await gateway.gateways.join(cap)
+    await checkLogIn(gateway)
     gateway.secretChange.start()
     gateway.replicas?.start()
     listening = await startListening(
@@ -137,13 +138,12 @@ async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config
 
 /**
  * Where the server has fewer connections than the gateway may open, it opens fewer.
- * @returns how many it may open
+ * @returns how many it may open when it is alone
  */
 async function fitCapacity({ pools, server, config, log }: Gateway): Promise<number> {
   const room = await pools.use(server.database, readServerRoom)
   const usable = usableConnections(room)
   if (usable >= config.maxTotalConnections) return config.maxTotalConnections
-  pools.setCapacity(usable)
   log.warn(
     `MAX_TOTAL_CONNECTIONS is ${config.maxTotalConnections}, and PostgreSQL has ${usable} for the gateway: it opens at most ${usable}`,
     {

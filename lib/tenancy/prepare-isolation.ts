@@ -21,7 +21,6 @@ export interface IsolationParts {
 /**
  * Sees to what keeps the platforms apart on this server: their roles' passwords, and who may connect
  * where. What the gateway may not mend, or was asked not to, is in the log.
- * @throws {Error} with one line, where PostgreSQL lets no platform's role in
  */
 export async function prepareIsolation(parts: IsolationParts): Promise<void> {
   const { pools, server, roles, log } = parts
@@ -41,7 +40,6 @@ export async function prepareIsolation(parts: IsolationParts): Promise<void> {
     }
     tellOpen(await closeDatabases(sql), log)
     await tellShared(sql, log)
-    await checkLogIn(sql, parts)
   })
 }
 
@@ -67,12 +65,21 @@ async function tellShared(sql: Sql, log: Log): Promise<void> {
   )
 }
 
-async function checkLogIn(sql: Sql, { config, server, roles, catalogId }: IsolationParts) {
-  const refusal = await tryLogIn(
-    sql,
-    catalogId,
-    (role) => roles.credentialsOf(role),
-    (database, credentials) => logIn(config, server, database, credentials),
+/**
+ * Sees to it that PostgreSQL lets the platforms' roles in. It takes a second connection, which a gateway
+ * has once it has its share of them.
+ * @throws {Error} with one line, where it lets none in
+ */
+export async function checkLogIn(parts: IsolationParts): Promise<void> {
+  const { config, pools, server, roles, catalogId } = parts
+  if (roles.isolation === 'shared-role') return
+  const refusal = await pools.use(server.database, (sql) =>
+    tryLogIn(
+      sql,
+      catalogId,
+      (role) => roles.credentialsOf(role),
+      (database, credentials) => logIn(config, server, database, credentials),
+    ),
   )
   if (refusal === undefined) return
   throw new Error(
