@@ -28,8 +28,8 @@ export function isLockError(error: unknown): boolean {
 }
 
 /**
- * Does the work again after a lock error, for `totalMs` in all: `undo` leaves nothing of the try
- * before.
+ * Does the work again after a lock error, for `totalMs` from the first one on: what ran before that was
+ * no waiting. `undo` leaves nothing of the try before.
  * @throws {GatewayError} query_timeout; what `work` throws
  */
 export async function patiently<T>(
@@ -38,13 +38,14 @@ export async function patiently<T>(
   undo: () => Promise<unknown>,
   work: () => Promise<T>,
 ): Promise<T> {
-  const until = performance.now() + totalMs
+  let until: number | undefined
   for (;;) {
     try {
       return await work()
     } catch (error) {
       const pause = between(MIN_PAUSE_MS, MAX_PAUSE_MS)
       if (!isLockError(error)) throw error
+      until ??= performance.now() + totalMs
       if (performance.now() + pause > until) throw withHint(error, totalMs)
       await undo()
       await sleep(pause)

@@ -33,6 +33,13 @@ const PARAMETER_CONTEXT =
 /** What an XX000 says when the function, or the type of a parameter, was dropped just now. */
 const DROPPED_MEANWHILE = /^cache lookup failed for (?:function|type) \d+$/
 
+/**
+ * What CALL says, with no context, of a procedure that was dropped between its plan and its first
+ * statement (functioncmds.c, ExecuteCallStmt; aclchk.c).
+ */
+const PROCEDURE_DROPPED =
+  /^(?:cache lookup failed for function \d+|function with OID \d+ does not exist)$/
+
 /** What the error of a call's statement says of the call. */
 export type Refusal =
   /** The statement does not fit the database: what is known of the function is not so. */
@@ -59,8 +66,8 @@ export function readRefusal(call: BoundCall, query: Progress, error: ServerError
     return { kind: 'unconvertible', error: conversionError(bound, error) }
   }
   // Whatever had begun is rolled back, but for what a procedure has committed.
-  const isFunction = call.signature.kind === 'function'
-  if (isFunction && DROPPED_MEANWHILE.test(message)) {
+  const dropped = call.signature.kind === 'function' ? DROPPED_MEANWHILE : PROCEDURE_DROPPED
+  if (dropped.test(message)) {
     return { kind: 'stale', error: beingReplaced(call) }
   }
   if (query.state === 'bound') return { kind: 'raised' }
