@@ -505,7 +505,9 @@ describe('a procedure that has changed', () => {
         } else if (/PL\/pgSQL function flicker\(.*return type$/.test(body.context)) {
           interrupted.push(n)
         } else {
-          refused.add(`${status} ${body.error} ${body.context}${status === 404 ? '' : ` ${body.sqlstate} ${body.message} ${JSON.stringify(body)}`}`)
+          refused.add(
+            `${status} ${body.error} ${body.context}${status === 404 ? '' : ` ${body.sqlstate} ${body.message} ${JSON.stringify(body)}`}`,
+          )
         }
       }
     })
