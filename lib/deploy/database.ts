@@ -1,4 +1,5 @@
 import { describeOwner, isSameOwner } from '../catalog.ts'
+import type { Config } from '../config.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
@@ -52,7 +53,7 @@ export async function ensureDatabase<T>(
     if (exists && entry) return undefined
     if (exists) await checkAdoptable(gateway, admin, name)
     const copied = exists || !keep ? undefined : await copy(admin)
-    if (!exists && !copied) await createDatabase(admin, name, gateway.config.baseTemplate)
+    if (!exists && !copied) await createDatabase(admin, name, gateway.config)
     if (!exists) onDatabase('created')
     let isKept = exists
     try {
@@ -134,8 +135,13 @@ async function databaseExists(admin: Sql, name: string): Promise<boolean> {
  * `create database` runs outside of transactions, so its name cannot be a parameter.
  * @throws {GatewayError} name_conflict where somebody else has made it meanwhile
  */
-export async function createDatabase(admin: Sql, name: string, template: string): Promise<void> {
-  const create = `create database ${quoteIdentifier(name)} template ${quoteIdentifier(template)}`
+export async function createDatabase(
+  admin: Sql,
+  name: string,
+  { baseTemplate, databaseCopy }: Pick<Config, 'baseTemplate' | 'databaseCopy'>,
+): Promise<void> {
+  const template = quoteIdentifier(baseTemplate)
+  const create = `create database ${quoteIdentifier(name)} template ${template} strategy ${databaseCopy}`
   for (let attempt = 1; ; attempt++) {
     try {
       await admin.unsafe(create)

@@ -17,6 +17,14 @@ test('new databases come from template0 unless BASE_TEMPLATE says otherwise', ()
   expect(() => readConfig({ BASE_TEMPLATE: 'x'.repeat(64) })).toThrow(/^BASE_TEMPLATE: .*63 bytes/)
 })
 
+test('DATABASE_COPY is a strategy of CREATE DATABASE', () => {
+  expect(readConfig({}).databaseCopy).toBe('wal_log')
+  expect(readConfig({ DATABASE_COPY: 'file_copy' }).databaseCopy).toBe('file_copy')
+  expect(() => readConfig({ DATABASE_COPY: 'clone' })).toThrow(
+    'DATABASE_COPY: "clone" is not one of wal_log, file_copy',
+  )
+})
+
 test('GATEWAY_SECRET_PREVIOUS is as long as a secret; an error does not tell it', () => {
   expect(readConfig({}).previousSecret).toBeUndefined()
   expect(() => readConfig({ GATEWAY_SECRET_PREVIOUS: 'hunter2' })).toThrow(

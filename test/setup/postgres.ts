@@ -43,6 +43,8 @@ async function startServer(): Promise<TestServer> {
     synchronous_commit: 'off',
     full_page_writes: 'off',
     max_connections: '300',
+    checkpoint_timeout: '1h',
+    max_wal_size: '8GB',
   }
   // Vitest exits at once when it is interrupted, without the teardown; the server is told to stop
   // by then, but works in this folder a moment longer.

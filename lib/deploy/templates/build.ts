@@ -140,7 +140,8 @@ async function runFiles(
 ): Promise<DeployResult> {
   // It is in the way where a gateway was killed.
   await dropDatabase(gateway, admin, database)
-  await createDatabase(admin, database, from ?? gateway.config.baseTemplate)
+  const { baseTemplate, databaseCopy } = gateway.config
+  await createDatabase(admin, database, { baseTemplate: from ?? baseTemplate, databaseCopy })
   const owner: Owner = { platform, tenantId: null, database }
   await handOver(gateway, admin, owner)
   const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)

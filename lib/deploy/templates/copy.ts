@@ -1,6 +1,7 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
 import { describeOwner } from '../../catalog.ts'
+import type { DatabaseCopy } from '../../config.ts'
 import type { Gateway } from '../../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
@@ -51,7 +52,8 @@ export async function copyTemplate(
   const database = databaseName(owner)
   let isCreated = false
   try {
-    await createCopy(admin, database, from, gateway.roles.roleOf(owner.platform))
+    const as = gateway.roles.roleOf(owner.platform)
+    await createCopy(admin, database, from, as, gateway.config.databaseCopy)
     isCreated = true
     const hasSettings = await copySettings(admin, from, database)
     let version = ''
@@ -110,16 +112,16 @@ async function isInUse(admin: Sql, database: string): Promise<boolean> {
   return rows.length > 0
 }
 
-/** WAL_LOG, the default, was the quickest in most measurements, with one file system or another. */
 async function createCopy(
   admin: Sql,
   database: string,
   from: string,
   role: string | null,
+  strategy: DatabaseCopy,
 ): Promise<void> {
   const owner = role === null ? '' : ` owner ${quoteIdentifier(role)}`
   await admin.unsafe(
-    `create database ${quoteIdentifier(database)}${owner} template ${quoteIdentifier(from)}`,
+    `create database ${quoteIdentifier(database)}${owner} template ${quoteIdentifier(from)} strategy ${strategy}`,
   )
 }
 
