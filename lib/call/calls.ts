@@ -9,7 +9,6 @@ import type { CallRequest } from './request.ts'
 import type { AnswerRoom } from './run/answer-room.ts'
 import type { CallResult, Timing } from './run/attempt.ts'
 import { type BatchResult, runBatch } from './run/batch.ts'
-import { type TimeLimit, withinLimit } from './run/call-limits.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
 import { Paces } from './run/pace.ts'
 import { checkOnlyReads } from './run/places.ts'
@@ -17,6 +16,7 @@ import { runCall } from './run/run-call.ts'
 import { SharedCalls } from './run/shared-calls.ts'
 import { type RowSink, runStream } from './run/stream.ts'
 import type { StreamSlots } from './run/stream-slots.ts'
+import { type TimeLimit, withinLimit } from './run/time-limit.ts'
 import type { KnownFunctions } from './signatures/known-functions.ts'
 import type { Signature } from './signatures/signature.ts'
 
@@ -112,7 +112,8 @@ export class Calls {
     const { client, database, limit } = call
     const release = await this.#streams.take(database, client, limit?.deadline)
     try {
-      return await runStream(this.#parts, call, as, sink)
+      const work = () => runStream(this.#parts, call, as, sink)
+      return await withinLimit(limit, database, work, 'stream')
     } finally {
       release()
       this.#byHand.noticeCall(database)
@@ -124,7 +125,7 @@ export class Calls {
     const { calls, isTransaction, session: settings } = request
     try {
       const batch = { ...target, calls, isTransaction, settings }
-      return await withinLimit(target.limit, target.database, runBatch(this.#parts, batch))
+      return await withinLimit(target.limit, target.database, () => runBatch(this.#parts, batch))
     } finally {
       this.#byHand.noticeCall(target.database)
     }
@@ -139,7 +140,7 @@ export class Calls {
 
   async #run(call: CallToRun): Promise<CallResult> {
     try {
-      return await withinLimit(call.limit, call.database, runCall(this.#parts, call))
+      return await withinLimit(call.limit, call.database, () => runCall(this.#parts, call))
     } finally {
       this.#byHand.noticeCall(call.database)
     }

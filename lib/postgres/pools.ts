@@ -10,7 +10,14 @@ import { type PoolsReport, reportOf } from './pool-report.ts'
 import { resetSession } from './reset.ts'
 import type { Credentials, Server } from './server.ts'
 import { cutSilentSessions } from './silence.ts'
-import { type Client, clientGone, enqueue, queueFull } from './waiter.ts'
+import {
+  type Client,
+  clientGone,
+  enqueue,
+  notAliveYet,
+  queueFull,
+  waitForShared,
+} from './waiter.ts'
 
 export type { Client }
 
@@ -369,21 +376,27 @@ export class Pools {
   ): Promise<Lease> {
     const { client, deadline, waitMs = this.#limits.poolWaitTimeoutMs } = options
     const askedAt = performance.now()
-    const isAlive = await connection.answers(CHECK_LIMIT_MS)
-    if (!isAlive) {
-      connection.destroy()
-      for (const other of [...pool.idle]) if (!isFresh(other, performance.now())) other.destroy()
-    }
-    if (client?.isGone) {
-      this.#release(pool, connection)
-      throw clientGone(pool.database)
-    }
+    const asked = this.#isAlive(pool, connection)
+    const isAlive = await waitForShared(asked, pool.database, options, notAliveYet).catch(
+      (error) => {
+        // The next one finds it alive.
+        asked.then((answers) => answers && this.#release(pool, connection))
+        throw error
+      },
+    )
     if (isAlive) return grant(pool, connection, expectedMs)
     const left = waitMs - (performance.now() - askedAt)
     // The pool has been let go if that was its last connection.
     const anew = this.#pool(pool.database)
     const again = { client, deadline, waitMs: Math.max(0, left) }
     return this.#wait(anew, connection.speaks, again, expectedMs)
+  }
+
+  async #isAlive(pool: Pool, connection: Connection): Promise<boolean> {
+    if (await connection.answers(CHECK_LIMIT_MS)) return true
+    connection.destroy()
+    for (const other of [...pool.idle]) if (!isFresh(other, performance.now())) other.destroy()
+    return false
   }
 
   #wait(pool: Pool, speaks: Speaks, options: LeaseOptions, expectedMs?: number): Promise<Lease> {

@@ -85,13 +85,14 @@ export function clientGone(database: string): GatewayError {
 
 /**
  * Waits for what others wait for as well, no longer than this one may.
- * @throws {GatewayError} pool_exhausted when its client goes away; query_timeout at its deadline; what
+ * @throws {GatewayError} pool_exhausted when its client goes away; query_timeout `timeUp` at its deadline; what
  *   `shared` rejects with
  */
 export function waitForShared<T>(
   shared: Promise<T>,
   database: string,
   { client, deadline }: Partial<Pick<WaiterOptions, 'client' | 'deadline'>>,
+  timeUp: (database: string) => GatewayError = notKnownYet,
 ): Promise<T> {
   if (!client && deadline === undefined) return shared
   return new Promise((resolve, reject) => {
@@ -106,7 +107,7 @@ export function waitForShared<T>(
     }
     if (deadline !== undefined) {
       const ms = Math.max(0, deadline - performance.now())
-      timer = setTimeout(() => leave(notKnownYet(database)), ms)
+      timer = setTimeout(() => leave(timeUp(database)), ms)
     }
     if (client) client.onGone = () => leave(clientGone(database))
     shared.then(resolve, reject).finally(settle)
@@ -117,7 +118,16 @@ function notKnownYet(database: string): GatewayError {
   return new GatewayError(
     'query_timeout',
     `What ${database} has was not known within the call's own time (timeout_ms)`,
-    { database },
+    { database, may_have_run: false },
+  )
+}
+
+/** A connection that was idle for long did not show in time that it is alive. */
+export function notAliveYet(database: string): GatewayError {
+  return new GatewayError(
+    'query_timeout',
+    `No connection to ${database} answered within the call's own time (timeout_ms)`,
+    { database, may_have_run: false },
   )
 }
 
@@ -153,6 +163,6 @@ export function waitLimit(
     return { ms: waitMs, error: () => new GatewayError('pool_exhausted', message, { database }) }
   }
   const message = tell(`the call's own time (timeout_ms)`)
-  const error = () => new GatewayError('query_timeout', message, { database })
+  const error = () => new GatewayError('query_timeout', message, { database, may_have_run: false })
   return { ms: Math.max(0, left), error }
 }

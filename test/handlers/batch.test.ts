@@ -684,7 +684,7 @@ describe('timeout_ms', () => {
     )
     expect(results).toMatchObject([
       { error: 'query_timeout', message: expect.stringContaining('200 ms') },
-      { error: 'query_timeout', message: expect.stringContaining('did not run') },
+      { error: 'query_timeout', message: expect.stringContaining('has not run') },
     ])
     expect(await kept([id])).toEqual([])
   })

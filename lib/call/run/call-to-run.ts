@@ -6,9 +6,9 @@ import type { SessionSettings } from '../request.ts'
 import type { KnownFunctions } from '../signatures/known-functions.ts'
 import type { Signature } from '../signatures/signature.ts'
 import type { AnswerRoom } from './answer-room.ts'
-import type { TimeLimit } from './call-limits.ts'
 import type { Paces } from './pace.ts'
 import type { SharedCalls } from './shared-calls.ts'
+import type { TimeLimit } from './time-limit.ts'
 
 /** What calls need of the gateway. */
 export interface CallParts {

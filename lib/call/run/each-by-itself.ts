@@ -36,6 +36,7 @@ interface Pending {
 /**
  * Runs the calls of a batch in their order, none of which touches another: sent one right behind
  * the other, but for those that may leave something in the session, which is reset before the next.
+ * With a time limit, each is sent when those before it have ended.
  * One that did not begin, since its function is not as it was, runs when all others have.
  * @throws {GatewayError} where there was no session, or it was lost before the first answer
  */
@@ -102,7 +103,7 @@ async function runInOrder(
   pending: Pending[],
   bytes: BytesLeft,
 ): Promise<Outcome[]> {
-  const { exclusive, client, database, settings, parts, room } = batch
+  const { exclusive, client, database, limit, settings, parts, room } = batch
   const { connection, session, limits } = exclusive
   const running: (Sent | { error: unknown })[] = []
   const nextBegins = () => connection.cancelNext()
@@ -110,14 +111,16 @@ async function runInOrder(
   for (const { bound } of pending) {
     try {
       const isLeaving = bound.signature.verdict.afterwards !== 'keep'
-      if (isLeaving) await settled()
-      if (limits.isOver) throw notRun()
+      // What is sent ahead would begin behind the deadline, where the one before it is cancelled.
+      if (isLeaving || limit) await settled()
+      limits.check()
       expectLeftovers(connection, session, bound.signature)
       const { maxResultBytes } = parts
       const options = {
         bound,
         client,
         database,
+        limit,
         settings,
         maxResultBytes,
         mustOnlyRead: false,
@@ -196,8 +199,4 @@ function toldOf(
       : lostCall(error, database, kind === 'lost', kind === 'rolled back')
   if (told instanceof GatewayError) return told
   throw told
-}
-
-function notRun(): GatewayError {
-  return new GatewayError('query_timeout', 'The function did not run: the time was up (timeout_ms)')
 }

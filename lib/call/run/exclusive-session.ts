@@ -5,12 +5,12 @@ import { endsConnection, fromPostgres } from '../../postgres/errors.ts'
 import type { Pools } from '../../postgres/pools.ts'
 import type { QueryState } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import type { Client } from '../../postgres/waiter.ts'
 import type { Timing } from './attempt.ts'
-import { CallLimits, type TimeLimit } from './call-limits.ts'
+import { CallLimits } from './call-limits.ts'
 import { lostCall } from './failures.ts'
 import { enterMode } from './mode.ts'
 import { sessionOf } from './session-of.ts'
+import type { Asked } from './time-limit.ts'
 
 /** A session that does one piece of work of several statements, and nothing else meanwhile. */
 export interface ExclusiveSession {
@@ -28,13 +28,6 @@ export interface ExclusiveSession {
   mayRepeat: boolean
 }
 
-/** For whom the work is done, and in which database. */
-export interface ExclusiveWork {
-  client: Client
-  database: string
-  limit: TimeLimit | undefined
-}
-
 /**
  * Does a piece of work in a session of its own, which is given back whatever happens. It is cancelled
  * when its time is up or its client has gone away. Where the connection is lost, it is done once more
@@ -43,7 +36,7 @@ export interface ExclusiveWork {
  */
 export async function inExclusiveSession<T>(
   pools: Pools,
-  asked: ExclusiveWork,
+  asked: Asked,
   work: (exclusive: ExclusiveSession) => Promise<T>,
 ): Promise<T & Timing> {
   try {
@@ -73,7 +66,7 @@ class LostWork extends Error {
   readonly mayRunAgain: boolean
   readonly told: unknown
 
-  constructor(cause: unknown, { database }: ExclusiveWork, fate: Fate) {
+  constructor(cause: unknown, { database }: Asked, fate: Fate) {
     super('The connection was lost', { cause })
     const { mayHaveRun = false, isRolledBack = false, isSafe } = fate
     this.mayRunAgain = isSafe && isWorthAnotherConnection(cause)
@@ -83,7 +76,7 @@ class LostWork extends Error {
 
 async function once<T>(
   pools: Pools,
-  asked: ExclusiveWork,
+  asked: Asked,
   work: (exclusive: ExclusiveSession) => Promise<T>,
   fresh: boolean,
 ): Promise<T & Timing> {
@@ -96,7 +89,7 @@ async function once<T>(
     const { kind, error } = session
     throw kind === 'refused' ? error : new LostWork(error, asked, { isSafe: !client.isGone })
   }
-  const limits = new CallLimits(client, connection, limit)
+  const limits = new CallLimits(asked, connection)
   const leasedAt = performance.now()
   const exclusive: ExclusiveSession = {
     database,
@@ -122,7 +115,7 @@ async function once<T>(
   }
 }
 
-function failureOf(error: unknown, asked: ExclusiveWork, exclusive: ExclusiveSession): unknown {
+function failureOf(error: unknown, asked: Asked, exclusive: ExclusiveSession): unknown {
   const { limits, sent, onlyReads, isUncommitted, mayRepeat, connection } = exclusive
   const explained = limits.explain(error)
   if (explained instanceof GatewayError || !endsConnection(error)) {

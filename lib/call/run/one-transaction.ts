@@ -17,6 +17,7 @@ import { type Rows, readResult } from './result.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
 import { KEEP_PRESENCE, type Progress, type SendOptions, settingsStatement } from './send-call.ts'
 import { callStatement } from './statement.ts'
+import { checkMayGoOn } from './time-limit.ts'
 
 /** How often a batch runs again whose functions were not as they are. */
 const MAX_RENEWALS = 5
@@ -104,6 +105,7 @@ async function attempt(
   batch.exclusive.isUncommitted = true
   try {
     const results = await runAll(batch, calls, mayWrite)
+    checkMayGoOn(batch)
     batch.exclusive.isUncommitted = false
     const committed = session.simple('commit')
     session.flush()
@@ -130,6 +132,7 @@ async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean
   for (let first = 0; first < calls.length; ) {
     let end = calls.findIndex(({ signature }, i) => i >= first && signature.kind === 'procedure')
     if (end < 0) end = calls.length
+    if (first > 0) checkMayGoOn(batch)
     if (end > first || before.length > 0) {
       results.push(...(await runPipeline(batch, before, calls.slice(first, end), first, bytes)))
       before = []
@@ -191,7 +194,7 @@ async function runPipeline(
 }
 
 async function runProcedure(
-  { exclusive, client, database, parts, room }: RunningBatch,
+  { exclusive, client, database, limit, parts, room }: RunningBatch,
   bound: BoundCall,
   place: number,
   bytes: BytesLeft,
@@ -201,6 +204,7 @@ async function runProcedure(
     bound,
     client,
     database,
+    limit,
     settings: undefined,
     maxResultBytes,
     mustOnlyRead: false,

@@ -1,6 +1,5 @@
 import type { Pools } from '../../postgres/pools.ts'
 import type { BoundCall } from '../bind/parameters.ts'
-import type { TimeLimit } from './call-limits.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 import type { Paces } from './pace.ts'
 import type { SendOptions } from './send-call.ts'
@@ -12,7 +11,6 @@ export interface PlacedCall extends SendOptions {
   pools: Pools
   /** Milliseconds that it is expected to take; undefined where that is not known to be quick. */
   expectedMs: number | undefined
-  limit: TimeLimit | undefined
   calls: SharedCalls
   paces: Paces
 }

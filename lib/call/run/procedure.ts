@@ -9,7 +9,6 @@ import type {
 } from '../../postgres/session/query.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import { clientGone } from '../../postgres/waiter.ts'
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql, variadicArguments } from '../bind/sql.ts'
 import { FORMATS } from '../formats.ts'
@@ -20,6 +19,7 @@ import { conversionError } from './refusal.ts'
 import { type CallRows, NO_ROWS, tooLarge } from './result.ts'
 import { type SendOptions, type SentCall, settingsStatement } from './send-call.ts'
 import { isAsKnown } from './statement.ts'
+import { checkMayBegin } from './time-limit.ts'
 
 const FORMAT_NAMES = Object.keys(FORMATS)
 
@@ -64,14 +64,15 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
 
 async function runProcedure(
   session: Session,
-  { bound, client, database, settings, maxResultBytes, room }: SendOptions,
+  options: SendOptions,
   onSent: (query: Query) => void,
 ): Promise<CallRows> {
+  const { bound, settings, maxResultBytes, room } = options
   // Not for a transaction alone, since the procedure may have several.
   if (settings) await session.run(settingsStatement(settings, false)).result
   const values = await textsOf(session, bound)
   // What a procedure has committed cannot be taken back.
-  if (client.isGone) throw clientGone(database)
+  checkMayBegin(options)
   const statement = { text: callSql(bound), values, describe: true, isPrepared: false }
   // Behind the same Sync, it sees what the procedure has set for its last transaction.
   const [query, formats] = session.pipeline([statement, READ_FORMATS]) as [Query, Query]

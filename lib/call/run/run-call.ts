@@ -3,7 +3,6 @@ import { isWorthAnotherConnection, untilAnother } from '../../postgres/again.ts'
 import { endsConnection } from '../../postgres/errors.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { CallResult, Outcome, Place } from './attempt.ts'
-import { timeIsUp } from './call-limits.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 import { bindCurrent, isStale } from './current.ts'
 import { lostCall } from './failures.ts'
@@ -75,10 +74,6 @@ function attempt(
   place: Place,
   fresh: boolean,
 ): Promise<Outcome> {
-  const { database, limit } = call
-  if (limit && performance.now() >= limit.deadline) {
-    return Promise.resolve({ kind: 'refused', error: timeIsUp(limit, database) })
-  }
   if (place === 'replica') return runOnReplica(parts, call, bound)
   const placed = placeCall(parts, call, bound, parts.pools)
   return place === 'shared' ? runShared(placed) : runExclusive(placed, fresh)

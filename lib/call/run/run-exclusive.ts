@@ -24,10 +24,11 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   } catch (error) {
     return { kind: 'refused', error }
   }
-  const session = await sessionOf(lease, call)
+  const opened = sessionOf(lease, call)
+  const session = opened instanceof Promise ? await opened : opened
   if ('kind' in session) return session
   const { connection } = lease
-  const limits = new CallLimits(client, connection, limit)
+  const limits = new CallLimits(call, connection)
   const leasedAt = performance.now()
   const entered = enterMode(connection, session, 'exclusive')
   expectLeftovers(connection, session, call.bound.signature)

@@ -26,9 +26,8 @@ export async function runShared(call: PlacedCall): Promise<Outcome> {
   } catch (error) {
     return { kind: 'refused', error }
   }
-  // Without a turn of the microtasks where it is open, as it mostly is.
-  const { session: open } = lease
-  const session = open instanceof Promise || client.isGone ? await sessionOf(lease, call) : open
+  const opened = sessionOf(lease, call)
+  const session = opened instanceof Promise ? await opened : opened
   if ('kind' in session) return session
   return new Promise((resolve) => {
     new SharedAttempt(call, lease, session, askedAt, resolve).send()

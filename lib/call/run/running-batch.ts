@@ -4,11 +4,11 @@ import type { BatchCall } from '../batch-request.ts'
 import { bindCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { AnswerRoom } from './answer-room.ts'
-import type { TimeLimit } from './call-limits.ts'
 import type { CallParts } from './call-to-run.ts'
 import type { CallToBind } from './current.ts'
 import type { ExclusiveSession } from './exclusive-session.ts'
 import type { Rows } from './result.ts'
+import type { TimeLimit } from './time-limit.ts'
 
 /** Calls that are to run one behind the other. */
 export interface BatchToRun {

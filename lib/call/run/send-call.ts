@@ -1,12 +1,12 @@
 import { STAY_PRESENT } from '../../postgres/call-sessions.ts'
 import type { Query, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import type { Client } from '../../postgres/waiter.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { AnswerRoom } from './answer-room.ts'
 import { type CallRows, readResult } from './result.ts'
 import { callStatement } from './statement.ts'
+import type { Asked } from './time-limit.ts'
 
 /** How far a query has come. */
 export type Progress = Pick<Query, 'state' | 'mayHaveBegun' | 'wasCutOff'>
@@ -18,9 +18,7 @@ export interface SentCall {
   query: Progress
 }
 
-export interface SendOptions {
-  client: Client
-  database: string
+export interface SendOptions extends Asked {
   bound: BoundCall
   /** Settings that the function finds with current_setting. */
   settings: SessionSettings | undefined

@@ -1,37 +1,38 @@
 import type { Lease } from '../../postgres/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import { type Client, clientGone } from '../../postgres/waiter.ts'
 import type { Outcome } from './attempt.ts'
-import { MAX_TIMER_MS, type TimeLimit, timeUpBefore } from './call-limits.ts'
+import { type Asked, checkMayBegin, MAX_TIMER_MS, type TimeLimit } from './time-limit.ts'
 
 /** What an attempt came to without a session. */
 export type Unopened = Extract<Outcome, { kind: 'not begun' | 'refused' }>
 
-/** For whom a session is opened, and until when. */
-interface Asked {
-  client: Client
-  database: string
-  limit: TimeLimit | undefined
+/**
+ * The session of a lease, once it is open: at once, without a turn of the microtasks, where it is. Or
+ * what the attempt came to, and the lease has ended: it could not be opened, the time of the call was
+ * up, or the client has gone meanwhile. What is sent is sent in the same turn, or behind another look.
+ */
+export function sessionOf(
+  lease: Lease,
+  asked: Asked,
+): Session | Unopened | Promise<Session | Unopened> {
+  const { session } = lease
+  if (session instanceof Promise) return onceOpen(lease, session, asked)
+  const refused = refusal(asked)
+  if (!refused) return session
+  lease.release()
+  return refused
 }
 
-/**
- * The session of a lease, once it is open; or what the attempt came to, and the lease has ended: it
- * could not be opened, the time of the call was up, or the client has gone meanwhile.
- */
-export async function sessionOf(lease: Lease, asked: Asked): Promise<Session | Unopened> {
-  const { client, database, limit } = asked
-  const { session: opening } = lease
-  if (!(opening instanceof Promise)) {
-    if (!client.isGone) return opening
-    lease.release()
-    return { kind: 'refused', error: clientGone(database) }
-  }
+async function onceOpen(
+  lease: Lease,
+  opening: Promise<Session>,
+  asked: Asked,
+): Promise<Session | Unopened> {
+  let refused: Unopened | undefined
   try {
-    const session = await withinTime(opening, limit)
-    if (session && !client.isGone) {
-      // Nothing is sent whose answer nobody waits for.
-      if (!limit || performance.now() < limit.deadline) return session
-    }
+    const session = await withinTime(opening, asked.limit)
+    refused = refusal(asked)
+    if (session && !refused) return session
   } catch (error) {
     lease.release(error)
     return { kind: 'not begun', error }
@@ -41,8 +42,16 @@ export async function sessionOf(lease: Lease, asked: Asked): Promise<Session | U
     () => lease.release(),
     (error) => lease.release(error),
   )
-  const error = client.isGone ? clientGone(database) : timeUpBefore(limit!, database)
-  return { kind: 'refused', error }
+  return refused!
+}
+
+function refusal(asked: Asked): Unopened | undefined {
+  try {
+    checkMayBegin(asked)
+    return undefined
+  } catch (error) {
+    return { kind: 'refused', error }
+  }
 }
 
 /** Undefined where it is not there when the time is up. */
@@ -54,7 +63,10 @@ async function withinTime(
   let timer: NodeJS.Timeout | undefined
   const timeUp = new Promise<undefined>((resolve) => {
     const ms = Math.min(Math.max(0, limit.deadline - performance.now()), MAX_TIMER_MS)
-    timer = setTimeout(() => resolve(undefined), ms)
+    timer = setTimeout(() => {
+      limit.isOver = true
+      resolve(undefined)
+    }, ms)
   })
   try {
     return await Promise.race([opening, timeUp])
