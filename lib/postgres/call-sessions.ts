@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import { endsConnection, isPostgresError } from './errors.ts'
+import { endsConnection, isPostgresError, type PostgresError, postgresDetails } from './errors.ts'
 import type { Session } from './session/session.ts'
 
 /** Class of the gateway's advisory locks of two keys: "dbgw". */
@@ -14,7 +14,13 @@ const PRESENCE = `${LOCK_CLASS}, 2`
 /** Presence that a function cannot give up: until its transaction ends. */
 export const STAY_PRESENT = `select pg_catalog.pg_advisory_xact_lock_shared(${PRESENCE})`
 
+/** The caller has a limit of its own; none of the server's, the role's or the database's is meant. */
 const JOIN = `
+  set local statement_timeout = 0;
+  set local lock_timeout = 0;
+  select pg_catalog.set_config(s.name, '0', true)
+  from (values ('transaction_timeout')) s (name)
+  where pg_catalog.current_setting(s.name, true) is not null;
   select
     pg_catalog.pg_advisory_xact_lock_shared(${GATE}),
     pg_catalog.pg_advisory_lock_shared(${PRESENCE})
@@ -60,7 +66,8 @@ export const IS_PRESENCE = `
 /**
  * Makes a session that was opened one for calls, once no deploy keeps the gate closed. One that fails
  * is cut.
- * @throws {GatewayError} pool_exhausted after `limitMs`; {Error} of PostgreSQL and of the socket
+ * @throws {GatewayError} pool_exhausted after `limitMs`, connection_failed for what PostgreSQL refuses;
+ *   {Error} of a connection that was lost
  */
 export async function joinCalls(
   session: Session,
@@ -73,14 +80,18 @@ export async function joinCalls(
     session.flush()
     await joined
   } catch (error) {
-    // PostgreSQL has its own limit for a statement.
-    const isOpen = isPostgresError(error) && !endsConnection(error)
-    const cause = isOpen ? heldUp(database, limitMs) : (error as Error)
+    const isRefused = isPostgresError(error) && !endsConnection(error)
+    const cause = isRefused ? notJoined(database, error) : (error as Error)
     session.destroy(cause)
     throw cause
   } finally {
     clearTimeout(timer)
   }
+}
+
+function notJoined(database: string, error: PostgresError): GatewayError {
+  const message = `PostgreSQL opens no session for calls of ${database}`
+  return new GatewayError('connection_failed', message, { database, ...postgresDetails(error) })
 }
 
 function heldUp(database: string, limitMs: number): GatewayError {

@@ -100,6 +100,6 @@ function nextOf(
 
 /** What the caller is told when nothing else is tried. */
 function toldOf({ kind, error }: Exclude<Outcome, { kind: 'rows' }>, database: string): unknown {
-  if (error instanceof GatewayError) return error
+  if (error instanceof GatewayError && kind !== 'not begun') return error
   return lostCall(error, database, kind === 'lost', kind === 'rolled back')
 }
