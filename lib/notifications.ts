@@ -98,7 +98,7 @@ export async function tellToRetire(gateway: Gateway, database: string): Promise<
 }
 
 function retire({ calls, replicas }: Gateway, database: string): void {
-  calls.renewSessions(database)
+  calls.retireSessions(database)
   replicas?.hold(database)
 }
 

@@ -138,6 +138,13 @@ export class Calls {
     replicas?.renew(database)
   }
 
+  /** The same, for a deploy that ends those that do not end by themselves: a call that it cuts runs again. */
+  retireSessions(database: string): void {
+    const { pools, replicas } = this.#parts
+    pools.retire(database)
+    replicas?.retire(database)
+  }
+
   async #run(call: CallToRun): Promise<CallResult> {
     try {
       return await withinLimit(call.limit, call.database, () => runCall(this.#parts, call))

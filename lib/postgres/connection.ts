@@ -32,6 +32,9 @@ const ENCODING = 'UTF8'
 /** A cancel may come before the query that is meant has begun. */
 const CANCEL_AGAIN_MS = 100
 
+/** A deploy that says so has ended the session by then, or given up. */
+const RETIREMENT_MS = 10_000
+
 /**
  * In seconds: the server notices, too, that the way to the gateway is gone. Until then it keeps the
  * connection, which is none of the gateway's any more; by itself it would for two hours.
@@ -82,8 +85,8 @@ export class Connection {
   mode: 'shared' | 'exclusive' = 'exclusive'
   /** It is closed, rather than used again, when it is given back. */
   isSpent = false
-  /** The database has changed, or is about to: it is spent, and its session may be ended. */
-  isRetired = false
+  /** `performance.now()` when a deploy last said that it ends the session unless it ends by itself. */
+  retiredAt = Number.NEGATIVE_INFINITY
   /** Something may be left in its session that the next call must not find. */
   needsReset = false
   /** Told of what NOTIFY says, where it listens. */
@@ -198,6 +201,11 @@ export class Connection {
     if (!(this.#session instanceof Session)) return false
     const isLockedOut = this.#isReadOnly && this.mode === 'exclusive'
     return this.#session.transactionStatus !== 'I' || isLockedOut
+  }
+
+  /** Whether it is a deploy that ends the session where somebody does. */
+  get isRetired(): boolean {
+    return performance.now() - this.retiredAt < RETIREMENT_MS
   }
 
   /** The host that it leads to; undefined while it is being opened. */

@@ -265,11 +265,17 @@ export class Pools {
   renew(database: string): void {
     const pool = this.#pools.get(database)
     if (!pool) return
-    for (const connection of pool.connections) {
-      connection.isSpent = true
-      connection.isRetired = true
-    }
+    for (const connection of pool.connections) connection.isSpent = true
     for (const connection of [...pool.idle]) this.#retire(connection)
+  }
+
+  /** The same, for a deploy that ends the sessions that do not end by themselves. */
+  retire(database: string): void {
+    const now = performance.now()
+    for (const connection of this.#pools.get(database)?.connections ?? []) {
+      connection.retiredAt = now
+    }
+    this.renew(database)
   }
 
   /** Closes every connection to a database and lets its pool go, before the database is dropped. */

@@ -137,6 +137,11 @@ export class Replicas {
     for (const replica of this.#replicas) replica.pools.renew(database)
   }
 
+  /** As `retire` of `Pools`, on each of them. */
+  retire(database: string): void {
+    for (const replica of this.#replicas) replica.pools.retire(database)
+  }
+
   /** From now on at most so many connections are open to each replica. */
   setCapacity(connections: number): void {
     for (const replica of this.#replicas) replica.setCapacity(connections)

@@ -57,6 +57,15 @@ async function closeGate(database: string): Promise<() => Promise<void>> {
   return () => sql.end()
 }
 
+/** As an administrator does. */
+const endSlowNotes = (database: string) =>
+  queryDatabase(
+    database,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and query like '/* slow_note */%' and pid <> pg_backend_pid()`,
+    { asGateway: true },
+  )
+
 const callNote = (platform: string, body: string) =>
   gateway.post('/call', { platform, function: 'note', params: [body], timeout_ms: 300 })
 
@@ -107,18 +116,39 @@ test('a transaction that is cut before its commit was rolled back, and the answe
     ],
   })
   await until(async () => (await sessionsRunning(database, '/* slow_note */')) > 0)
-  await queryDatabase(
-    database,
-    `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and query like '/* slow_note */%' and pid <> pg_backend_pid()`,
-    { asGateway: true },
-  )
+  await endSlowNotes(database)
   expect(await batch).toMatchObject({
     status: 503,
     body: { may_have_run: false, message: expect.stringContaining('rolled back') },
   })
   expect(await notes()).toEqual([])
 })
+
+test.each([
+  ['/call', (call: object) => call],
+  ['/batch', (call: object) => ({ calls: [call], transaction: true })],
+  ['/batch', (call: object) => ({ calls: [call] })],
+])(
+  '%s: what an administrator ends does not run again, though a deploy has renewed the sessions',
+  async (path, bodyOf) => {
+    const { platform, database, notes } = await newPlatform()
+    const call = { function: 'slow_note', params: ['a', 20] }
+    const answer = gateway.post(path, { platform, ...bodyOf(call) })
+    await until(async () => (await sessionsRunning(database, '/* slow_note */')) > 0)
+    const other = 'create function other() returns int language sql as $$ select 1 $$;'
+    const deploy = await gateway.migrate(
+      platform,
+      await pack({ ...FILES, 'functions/other.pssql': other }),
+    )
+    expect(deploy).toMatchObject({ status: 200 })
+    await endSlowNotes(database)
+    const { status, body } = await answer
+    const told = body.results?.[0] ?? { status, ...body }
+    expect(told).toMatchObject({ status: 503, message: expect.stringContaining('rolled back') })
+    expect(told.may_have_run).toBe(false)
+    expect(await notes()).toEqual([])
+  },
+)
 
 test('a transaction that a deploy cuts runs again', async () => {
   const { platform, database, notes } = await newPlatform()
