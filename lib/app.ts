@@ -13,6 +13,7 @@ import { GatewayError } from './errors.ts'
 import type { Gateway } from './gateway.ts'
 import { answerError, logFailure } from './http/answer-error.ts'
 import { guard } from './http/guard.ts'
+import { withoutQuery } from './http/no-query.ts'
 import { createEvent } from './http/request-event.ts'
 import { RouteTable } from './http/route-table.ts'
 import { RouteCounter } from './metrics/requests.ts'
@@ -36,7 +37,12 @@ export function createListener(gateway: Gateway, routes: Route[]): RequestListen
   const guarded = routes.map(({ method, path, access, handler }) => ({
     method,
     path,
-    handler: guard(gateway.config, access, counterOf(gateway, method, path), handler),
+    handler: guard(
+      gateway.config,
+      access,
+      counterOf(gateway, method, path),
+      method === 'GET' ? handler : withoutQuery(handler),
+    ),
   }))
   const table = new RouteTable(guarded, [OTHERS, OTHERS_OF_ADMIN])
   const app = createApp(gateway, guarded)

@@ -30,6 +30,14 @@ beforeAll(async () => {
       as $$ begin perform write_note(p_id); end $$;
     create function many(p_count int) returns table (n int) language sql stable
       as $$ select generate_series(1, p_count) $$;
+    create function cities_of(p_addresses address[]) returns text[] language sql immutable
+      as $$ select array_agg(coalesce(a.city, '-')) from unnest(p_addresses) a $$;
+    create function texts_of(p_texts text[]) returns text language sql immutable
+      as $$ select array_to_string(p_texts, '|', 'null') $$;
+    create function limited(p_id int, p_limit int default 10) returns int language sql immutable
+      as $$ select p_id + p_limit $$;
+    create function of_tenant(tenant_id text) returns text language sql immutable
+      as $$ select tenant_id $$;
     create procedure proceed() language sql as $$ select 1 $$;
   `)
   await queryDatabase(
@@ -75,6 +83,54 @@ describe('GET /call/{platform}/{function}', () => {
   test('takes a composite as JSON', async () => {
     const address = encodeURIComponent('{"street":"Main","city":"Ulm"}')
     expect((await get(`city_of?p_address=${address}`)).body.rows).toEqual([{ city_of: 'Ulm' }])
+  })
+
+  test.each([
+    ['p_addresses={"city":"Ulm"}', ['Ulm']],
+    ['p_addresses={"city":"Ulm"}&p_addresses={ "city":"Bonn"}', ['Ulm', 'Bonn']],
+    [
+      'p_addresses=(Main,Ulm)&p_addresses={"city":"Bonn"}&p_addresses&p_addresses={}',
+      ['Ulm', 'Bonn', '-', '-'],
+    ],
+    ['p_addresses=[{"city":"Ulm"},{"city":"Bonn"}]', ['Ulm', 'Bonn']],
+    ['p_addresses={"(Main,Ulm)","(Side,Bonn)"}', ['Ulm', 'Bonn']],
+    ['p_addresses=(Main,Ulm)', ['Ulm']],
+    ['p_addresses={}', null],
+  ])('takes an array of composites: %s', async (query, cities) => {
+    const path = `cities_of?${query.replace(/=([^&]*)/g, (_, text) => `=${encodeURIComponent(text)}`)}`
+    expect((await get(path)).body.rows).toEqual([{ cities_of: cities }])
+  })
+
+  test('tells what is wrong with an element, and leaves texts as they are', async () => {
+    const wrong = await get(
+      `cities_of?p_addresses=${encodeURIComponent('{"town":"Ulm"}')}&p_addresses={}`,
+    )
+    expect(wrong).toMatchObject({ status: 400, body: { parameter: 'p_addresses' } })
+    expect(wrong.body.message).toContain('no attribute "town"')
+    const json = encodeURIComponent('{"a":1}')
+    expect((await get(`texts_of?p_texts=${json}&p_texts=b`)).body.rows).toEqual([
+      { texts_of: '{"a":1}|b' },
+    ])
+  })
+
+  test('refuses what the function does not take, and names it', async () => {
+    const { status, body } = await get('limited?p_id=1&p_limits=2')
+    expect(status).toBe(404)
+    expect(body).toMatchObject({ error: 'function_not_found', suggestions: ['p_limit'] })
+    expect(body.message).toContain('takes parameters named p_id, p_limits')
+    for (const query of ['q=1', 'p_text[]=1', 'P_TEXT=1', 'p_text=1&timeout_ms=5']) {
+      const answer = await get(`same?${query}`)
+      expect(answer.status).toBe(404)
+      const names = query.replaceAll(/=[^&]*/g, '').replace('&', ', ')
+      expect(answer.body.message).toContain(`takes parameters named ${names}`)
+    }
+  })
+
+  test('a tenant in the query does not mean the main database', async () => {
+    const { status, body } = await get('same?tenant_id=north')
+    expect([status, body.error]).toEqual([404, 'function_not_found'])
+    expect(body.hint).toContain('/call/{platform}/{tenant}/{function}')
+    expect((await get('of_tenant?tenant_id=north')).body.rows).toEqual([{ of_tenant: 'north' }])
   })
 
   test('refuses a function that may write: 405, which says what to do', async () => {

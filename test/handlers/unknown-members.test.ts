@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { queryDatabase, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import {
+  queryDatabase,
+  schemaForm,
+  startTestGateway,
+  type TestGateway,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 
 /** findings/CALL.md, C2: what an endpoint does not read may say whose database is meant. */
@@ -45,6 +50,28 @@ describe('What an endpoint does not know is refused', () => {
           'timeout_ms, session',
       ),
     )
+  })
+
+  test.each([
+    ['/call', { platform, function: 'ping' }],
+    ['/batch', { platform, calls: [{ function: 'ping' }] }],
+    ['/admin/create-tenant', { platform, tenant_id: 'in_query' }],
+  ])('POST %s with a query', async (path, body) => {
+    const { status, body: told } = await gateway.post(`${path}?tenant_id=globex`, body)
+    expect([status, told]).toEqual(
+      refused(
+        `POST ${path} takes no query, but has "?tenant_id=globex": its fields stand in the body`,
+      ),
+    )
+    expect((await gateway.post(`${path}?`, body)).status).toBeLessThan(300)
+  })
+
+  test('a form with a query', async () => {
+    const { url } = gateway
+    const form = schemaForm(platform, archive)
+    const response = await fetch(`${url}/register?tenant_id=globex`, { method: 'POST', body: form })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ error: 'invalid_request' })
   })
 
   test('POST /admin/create-tenant makes nothing', async () => {

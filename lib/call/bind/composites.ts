@@ -183,6 +183,12 @@ class Writer {
   }
 }
 
+/** Whether a type is an array of composites or hstores: a JSON object is one of its elements. */
+export function hasObjects(types: TypeShapes, type: string): boolean {
+  const part = partOf(types, type)
+  return part?.isArray === true && part.shape.kind !== 'bytea'
+}
+
 /** Undefined for a type of which PostgreSQL does as callers mean it. */
 function partOf(types: TypeShapes, type: string): Part | undefined {
   let isArray = false

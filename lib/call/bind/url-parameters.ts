@@ -3,6 +3,8 @@ import type { Json } from '../../json/json.ts'
 import { scanNow } from '../../json/scan.ts'
 import { runNow } from '../../json/slices.ts'
 import type { Argument, Signature } from '../signatures/signature.ts'
+import { hasObjects } from './composites.ts'
+import { noOverload } from './no-match.ts'
 import { chooseOverload } from './overloads.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { unconvertible } from './unconvertible.ts'
@@ -12,6 +14,8 @@ import { unconvertible } from './unconvertible.ts'
  * NULL.
  */
 export type UrlParameters = Map<string, (string | null)[]>
+
+const NULL = scanNow(Buffer.from('null'))
 
 const ANY_ARRAYS = ['anyarray', 'anycompatiblearray']
 
@@ -35,7 +39,8 @@ export function chooseByNames(
  * Binds the texts to the arguments of a function that takes them. A text is what PostgreSQL reads
  * as the declared type. Arrays and composites may be JSON, too; and an array may be its elements,
  * one by one.
- * @throws {GatewayError} invalid_request naming the parameter
+ * @throws {GatewayError} function_not_found naming what it does not take; invalid_request naming the
+ *   parameter
  */
 export function bindTexts(
   signature: Signature,
@@ -46,16 +51,28 @@ export function bindTexts(
     const { name, kind } = argument
     const texts = name === null ? undefined : params.get(name)
     if (name === null || !texts) return argument
-    const json = jsonOfTexts(argument, texts)
+    const json = jsonOfTexts(signature, argument, texts)
     values.push([name, json])
     const isText = json.startsWith('"') && kind !== 'polymorphic' && kind !== 'scalar'
     return isText ? { ...argument, kind: 'scalar' as const } : argument
   })
+  if (values.length < params.size) throw notTaken(signature, params)
   const isSame = args.every((argument, i) => argument === signature.arguments[i])
   if (isSame) return bindCall(signature.name, [signature], objectOf(values))
   const bound = bindCall(signature.name, [{ ...signature, arguments: args }], objectOf(values))
   const restored = (call: BoundCall) => ofSignature(call, signature)
   return bound instanceof Promise ? bound.then(restored) : restored(bound)
+}
+
+/** In the path, a tenant is whose database is meant; in the query it is an argument as any other. */
+const TENANT = 'tenant_id'
+
+function notTaken(signature: Signature, params: UrlParameters): GatewayError {
+  const names = new Map([...params.keys()].map((name) => [name, NULL]))
+  const error = noOverload([signature], names)
+  if (!params.has(TENANT) || signature.arguments.some(({ name }) => name === TENANT)) return error
+  const hint = 'The tenant stands in the path: GET /call/{platform}/{tenant}/{function}'
+  return new GatewayError(error.code, error.message, { ...error.details, hint })
 }
 
 /** What is known of a function is known of its own signature and arguments. */
@@ -73,7 +90,7 @@ function objectOf(members: [name: string, json: string][]): Json {
   return scanNow(Buffer.from(`{${texts.join(',')}}`))
 }
 
-function jsonOfTexts(argument: Argument, texts: (string | null)[]): string {
+function jsonOfTexts({ types }: Signature, argument: Argument, texts: (string | null)[]): string {
   const { type, kind, category } = argument
   const name = argument.name ?? ''
   const [text = ''] = texts
@@ -81,6 +98,9 @@ function jsonOfTexts(argument: Argument, texts: (string | null)[]): string {
   if (category === 'A' || ANY_ARRAYS.includes(type)) {
     if (texts.length === 1 && text?.startsWith('[')) return checkedJson(argument, text)
     if (kind === 'polymorphic') return JSON.stringify(texts)
+    if (hasObjects(types, type) && texts.some((text) => isElement(text, texts.length))) {
+      return `[${texts.map((text) => elementJson(argument, text)).join(',')}]`
+    }
     return JSON.stringify(texts.length === 1 && text?.startsWith('{') ? text : arrayText(texts))
   }
   if (texts.length > 1) {
@@ -89,6 +109,20 @@ function jsonOfTexts(argument: Argument, texts: (string | null)[]): string {
   const mayBeObject = kind === 'structured' || kind === 'hstore'
   const isObject = mayBeObject && text?.startsWith('{')
   return isObject ? checkedJson(argument, text!) : JSON.stringify(text)
+}
+
+/** What a literal of an array cannot begin with: a quoted element ends at a comma or at the brace. */
+const OBJECT = /^\{\s*"(?:[^"\\]|\\.)*"\s*:/s
+
+/** Whether a text is a JSON object, as an element of an array that is given in so many texts. */
+function isElement(text: string | null, count: number): boolean {
+  if (text === null) return false
+  return count > 1 ? text.startsWith('{') : OBJECT.test(text)
+}
+
+/** One element of an array of composites or hstores, as a parameter of that type would be read. */
+function elementJson(argument: Argument, text: string | null): string {
+  return text?.startsWith('{') ? checkedJson(argument, text) : JSON.stringify(text)
 }
 
 function checkedJson({ name, type }: Argument, text: string): string {
