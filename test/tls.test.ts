@@ -56,7 +56,7 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
         { platform, function: 'many', params: [n] },
       )
     // One that ends its half of the connection behind its request.
-    const body = JSON.stringify({ platform, function: 'many', params: [1] })
+    const asked = JSON.stringify({ platform, function: 'many', params: [1] })
     const head = `POST /call HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n`
     const { hostname, port } = new URL(gateway.url)
     const options = { host: hostname, port: Number(port), allowHalfOpen: true, ...trusting() }
@@ -66,7 +66,7 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
       text += bytes
     })
     half.once('end', () => half.end())
-    half.end(`${head}content-length: ${body.length}\r\n\r\n${body}`)
+    half.end(`${head}content-length: ${asked.length}\r\n\r\n${asked}`)
     await closed(half)
     expect(text).toContain('"rows":[{"many":1}]')
 

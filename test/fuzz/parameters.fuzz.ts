@@ -117,7 +117,13 @@ const signatures: fc.Arbitrary<Signature> = fc
       relation: null,
       identity: 'f()',
       text: 'f()',
-      verdict: { reads: false, handles: false, afterwards: 'keep', altersFormats: false },
+      verdict: {
+        reads: false,
+        handles: false,
+        afterwards: 'keep',
+        altersFormats: false,
+        commits: false,
+      },
     }
   })
 

@@ -256,6 +256,79 @@ describe('its transactions', () => {
   })
 })
 
+describe('an error behind which something may be committed', () => {
+  beforeAll(() =>
+    define(`
+      create procedure commit_first(p_body text, p_seconds float8 default 0, p_error text default null)
+      language plpgsql as $$
+      begin
+        insert into note values (p_body);
+        commit;
+        perform pg_sleep(p_seconds);
+        if p_error is not null then raise exception '%', p_error; end if;
+        insert into note values (p_body || ' more');
+      end $$;
+      create procedure calls_one(p_body text) language plpgsql as $$
+      begin call commit_first(p_body, 0, 'no'); end $$;
+      create procedure raises(p_body text) language plpgsql as $$
+      begin insert into note values (p_body); raise exception 'no'; end $$;
+      create procedure sleeps(p_body text) language plpgsql as $$
+      begin insert into note values (p_body); perform pg_sleep(5); end $$;
+      create table paid (id int primary key,
+        of int references paid deferrable initially deferred);
+      create procedure pays_nobody() language sql as $$ insert into paid values (1, 7) $$;
+      create function writes_much(p_body text) returns text language plpgsql as $$
+      begin insert into note values (p_body); return repeat('x', 200000); end $$;
+      create function reads_much() returns text language sql as $$ select repeat('x', 200000) $$;
+    `),
+  )
+  const post = (body: Json, path = '/call') => gateway.post(path, { platform, ...body })
+
+  test('says so: the procedure is cancelled', async () => {
+    const call = { function: 'commit_first', params: ['cancelled', 5] }
+    const { status, body } = await post({ ...call, timeout_ms: 200 })
+    expect({ status, ...body }).toMatchObject({ status: 504, may_have_run: true })
+    const batch = await post({ calls: [call], timeout_ms: 200 }, '/batch')
+    expect(batch.body.results).toMatchObject([{ status: 504, may_have_run: true }])
+    expect(await noted('cancelled')).toBe(2)
+  })
+
+  test('says so: the procedure, or one that it calls, raises it', async () => {
+    const told = { status: 400, cause: 'no', may_have_run: true }
+    expect(await failure('commit_first', ['raised', 0, 'no'])).toMatchObject(told)
+    expect(await failure('calls_one', ['raised'])).toMatchObject(told)
+    const calls = [{ function: 'commit_first', params: ['raised', 0, 'no'] }]
+    expect((await post({ calls }, '/batch')).body.results).toMatchObject([told])
+    expect(await noted('raised')).toBe(3)
+  })
+
+  test('says so: the rows of a function that has written are too many', async () => {
+    const told = { status: 413, error: 'result_too_large', may_have_run: true }
+    expect(await failure('writes_much', ['much'])).toMatchObject(told)
+    const calls = [{ function: 'writes_much', params: ['much'] }]
+    expect((await post({ calls }, '/batch')).body.results).toMatchObject([told])
+    expect(await noted('much')).toBe(2)
+    expect(await failure('reads_much')).not.toHaveProperty('may_have_run')
+  })
+
+  test('is another one where all was rolled back', async () => {
+    for (const [name, ...params] of [
+      ['raises', 'never'],
+      ['commit_first', 'never', 'x'],
+      ['pays_nobody'],
+    ]) {
+      expect(await failure(name!, params)).not.toHaveProperty('may_have_run')
+    }
+    const slow = await post({ function: 'sleeps', params: ['never'], timeout_ms: 200 })
+    expect(slow.body.error).toBe('query_timeout')
+    expect(slow.body).not.toHaveProperty('may_have_run')
+    const calls = [{ function: 'writes_much', params: ['never'] }]
+    const { body } = await post({ calls, transaction: true }, '/batch')
+    expect(body).not.toHaveProperty('may_have_run')
+    expect(await noted('never')).toBe(0)
+  })
+})
+
 describe('its parameters', () => {
   test('are taken apart like those of a function', async () => {
     await define(`

@@ -6,6 +6,7 @@ import type { BoundCall } from '../bind/parameters.ts'
 import type { Outcome, Timing } from './attempt.ts'
 import type { BatchResult } from './batch.ts'
 import type { CallParts } from './call-to-run.ts'
+import { withCommitted } from './committed.ts'
 import { bindCurrent, type CurrentCall, isStale } from './current.ts'
 import { inExclusiveSession } from './exclusive-session.ts'
 import { lostCall } from './failures.ts'
@@ -161,10 +162,14 @@ async function outcomeOf(
   try {
     return { kind: 'rows', result: { ...(await rows), waitMs: 0, queryMs: 0 } }
   } catch (error) {
-    const explained = exclusive.limits.explain(error)
-    if (explained !== error) return { kind: 'refused', error: explained }
-    const { session, connection } = exclusive
-    return outcomeOfError({ bound, database }, session, sent.query, error, connection.isRetired)
+    const { session, connection, limits } = exclusive
+    const { query } = sent
+    const explained = limits.explain(error)
+    const outcome: Outcome =
+      explained !== error
+        ? { kind: 'refused', error: explained }
+        : await outcomeOfError({ bound, database }, session, query, error, connection.isRetired)
+    return withCommitted(outcome, bound, query)
   }
 }
 

@@ -43,21 +43,30 @@ const SET_FORMATS: Statement = {
  * Settings are left to the session, which is reset afterwards.
  */
 export function sendProcedure(session: Session, options: SendOptions): SentCall {
-  const progress: { query: Query | undefined } = { query: undefined }
-  const rows = runProcedure(session, options, (query) => {
-    progress.query = query
+  let query: Query | undefined
+  /** The last behind the same Sync: an error of the commit is its error. */
+  let last: Query | undefined
+  const rows = runProcedure(session, options, (...sent) => {
+    query = sent[0]
+    last = sent[1]
   })
   return {
     rows,
     query: {
       get state(): QueryState {
-        return progress.query?.state ?? 'queued'
+        return query?.state ?? 'queued'
       },
       get mayHaveBegun(): boolean {
-        return progress.query?.mayHaveBegun ?? false
+        return query?.mayHaveBegun ?? false
       },
       // What it has committed stays.
       wasCutOff: false,
+      get isSettled(): boolean {
+        return last?.isSettled ?? false
+      },
+      get error(): Error | undefined {
+        return query?.error ?? last?.error
+      },
     },
   }
 }
@@ -65,7 +74,7 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
 async function runProcedure(
   session: Session,
   options: SendOptions,
-  onSent: (query: Query) => void,
+  onSent: (query: Query, last: Query) => void,
 ): Promise<CallRows> {
   const { bound, settings, maxResultBytes, room } = options
   // Not for a transaction alone, since the procedure may have several.
@@ -76,7 +85,7 @@ async function runProcedure(
   const statement = { text: callSql(bound), values, describe: true, isPrepared: false }
   // Behind the same Sync, it sees what the procedure has set for its last transaction.
   const [query, formats] = session.pipeline([statement, READ_FORMATS]) as [Query, Query]
-  onSent(query)
+  onSent(query, formats)
   session.flush()
   const [{ rows, columns }, written] = await Promise.all([query.result, formats.result])
   const [row] = rows

@@ -2,6 +2,7 @@ import type { Lease } from '../../postgres/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Outcome } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
+import { withCommitted } from './committed.ts'
 import { isOfSharedMode } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { enterMode, type ModeSwitch } from './mode.ts'
@@ -68,8 +69,11 @@ async function failed(
   isRetired: boolean,
 ): Promise<Outcome> {
   const explained = limits.explain(error)
-  if (explained !== error) return { kind: 'refused', error: explained }
+  if (explained !== error) {
+    return withCommitted({ kind: 'refused', error: explained }, call.bound, sent.query)
+  }
   // The shared mode could not be left: what is read-only has been rolled back.
   if (entered?.hasFailed && isOfSharedMode(error)) return { kind: 'not begun', error }
-  return outcomeOfError(call, session, sent.query, error, isRetired)
+  const outcome = await outcomeOfError(call, session, sent.query, error, isRetired)
+  return withCommitted(outcome, call.bound, sent.query)
 }

@@ -9,7 +9,7 @@ import { callStatement } from './statement.ts'
 import type { Asked } from './time-limit.ts'
 
 /** How far a query has come. */
-export type Progress = Pick<Query, 'state' | 'mayHaveBegun' | 'wasCutOff'>
+export type Progress = Pick<Query, 'state' | 'mayHaveBegun' | 'wasCutOff' | 'isSettled' | 'error'>
 
 /** A call on its way. */
 export interface SentCall {

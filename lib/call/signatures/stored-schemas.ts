@@ -4,7 +4,7 @@ import { createTables } from '../../postgres/create-tables.ts'
 import type { LooseSignature } from './schema.ts'
 
 /** Of what is stored, and of how verdicts are found: another one, and all are worked out anew. */
-export const STORED_FORMAT = 2
+export const STORED_FORMAT = 3
 
 /** A schema that no database refers to is removed when it is so old: its first is being recorded. */
 const UNREFERENCED = '1 hour'

@@ -14,15 +14,16 @@ export interface Effects {
   handles: boolean
   leaves: number
   altersFormats: boolean
+  commits: boolean
 }
 
 export function noEffects(): Effects {
-  return { writes: false, handles: false, leaves: NOTHING, altersFormats: false }
+  return { writes: false, handles: false, leaves: NOTHING, altersFormats: false, commits: false }
 }
 
 /** Of code that nothing is known of, which leaves `leaves`. */
 export function unknownEffects(leaves: number): Effects {
-  return { writes: true, handles: true, leaves, altersFormats: true }
+  return { writes: true, handles: true, leaves, altersFormats: true, commits: true }
 }
 
 export function add(to: Effects, more: Effects): void {
@@ -30,6 +31,7 @@ export function add(to: Effects, more: Effects): void {
   to.handles ||= more.handles
   to.leaves = Math.max(to.leaves, more.leaves)
   to.altersFormats ||= more.altersFormats
+  to.commits ||= more.commits
 }
 
 /** Notes that it leaves this in its session. */
@@ -39,10 +41,11 @@ export function leave(to: Effects, what: number): void {
 
 /** `anything`: what is left in a session by a text that does the worst that this database has. */
 export function toVerdict(effects: Effects, anything: Afterwards): Verdict {
-  const { writes, handles, leaves, altersFormats } = effects
+  const { writes, handles, leaves, altersFormats, commits } = effects
   if (leaves === ANYTHING) return noVerdict(anything)
   const afterwards = leaves === CLOSE ? 'close' : leaves === RESET ? 'reset' : 'keep'
-  return { reads: !writes && afterwards === 'keep', handles, afterwards, altersFormats }
+  const reads = !writes && afterwards === 'keep'
+  return { reads, handles, afterwards, altersFormats, commits }
 }
 
 /** A piece of code: what it does by itself, and whom it names. */

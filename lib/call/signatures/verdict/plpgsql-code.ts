@@ -150,7 +150,8 @@ function noteNode(tree: unknown, code: Code, isVolatile: IsVolatile): void {
   for (const [key, value] of Object.entries(tree)) {
     if (key === 'PLpgSQL_expr') noteQuery(value as Query, code, isVolatile)
     else if (RUNS_TEXT.test(key) || key === 'dynquery') add(code, unknownEffects(ANYTHING))
-    else if (key === 'PLpgSQL_stmt_commit' || key === 'PLpgSQL_stmt_rollback') code.writes = true
+    else if (key === 'PLpgSQL_stmt_rollback') code.writes = true
+    else if (key === 'PLpgSQL_stmt_commit') code.writes = code.commits = true
     else if (key === 'PLpgSQL_condition') {
       const { condname } = value as { condname?: string }
       if (condname === undefined || HANDLES.has(condname.toLowerCase())) code.handles = true

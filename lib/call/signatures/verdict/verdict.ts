@@ -20,11 +20,13 @@ export interface Verdict {
   afterwards: Afterwards
   /** It may change how values are written, for its transaction too: TimeZone, bytea_output, … */
   altersFormats: boolean
+  /** As a procedure, it may commit what it has done before it ends. */
+  commits: boolean
 }
 
 /** Of a function that may do anything: dynamic SQL, another language, a body that does not parse. */
 export function noVerdict(afterwards: Afterwards): Verdict {
-  return { reads: false, handles: true, afterwards, altersFormats: true }
+  return { reads: false, handles: true, afterwards, altersFormats: true, commits: true }
 }
 
 /** Whether it is known what the function may do: see `noVerdict`. */

@@ -47,7 +47,13 @@ function signature(kind: ArgumentKind, type: string): Signature {
     relation: null,
     identity: 'f(…)',
     text: `f(p ${type})`,
-    verdict: { reads: false, handles: false, afterwards: 'keep', altersFormats: false },
+    verdict: {
+      reads: false,
+      handles: false,
+      afterwards: 'keep',
+      altersFormats: false,
+      commits: false,
+    },
   }
 }
 

@@ -89,7 +89,13 @@ function f(...declarations: string[]): Signature {
     relation: null,
     identity: 'f(…)',
     text: `f(${declarations.join(', ')})`,
-    verdict: { reads: false, handles: false, afterwards: 'keep', altersFormats: false },
+    verdict: {
+      reads: false,
+      handles: false,
+      afterwards: 'keep',
+      altersFormats: false,
+      commits: false,
+    },
   }
 }
 

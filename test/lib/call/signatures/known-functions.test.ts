@@ -92,7 +92,13 @@ describe('a gateway that was started again', () => {
         relation: 'public.item',
         identity: 'public.get_item(integer)',
         text: 'get_item(p_id integer)',
-        verdict: { reads: true, handles: false, afterwards: 'keep', altersFormats: false },
+        verdict: {
+          reads: true,
+          handles: false,
+          afterwards: 'keep',
+          altersFormats: false,
+          commits: false,
+        },
       },
     ])
     expect(functions.peek(database, 'add_item')).toMatchObject([

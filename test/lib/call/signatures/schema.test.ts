@@ -36,7 +36,13 @@ function signature(name: string, more: Partial<LooseSignature> = {}): LooseSigna
     relation: null,
     identity: `public.${name}(integer, text)`,
     text: `${name}(p_id integer, p_name text DEFAULT NULL::text)`,
-    verdict: { reads: true, handles: false, afterwards: 'keep', altersFormats: false },
+    verdict: {
+      reads: true,
+      handles: false,
+      afterwards: 'keep',
+      altersFormats: false,
+      commits: false,
+    },
     ...more,
   }
 }

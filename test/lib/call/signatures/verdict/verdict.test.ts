@@ -111,6 +111,7 @@ describe('a function only reads that', () => {
       handles: false,
       afterwards: 'keep',
       altersFormats: false,
+      commits: false,
     })
   })
 })

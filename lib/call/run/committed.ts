@@ -1,0 +1,23 @@
+import { GatewayError } from '../../errors.ts'
+import type { BoundCall } from '../bind/parameters.ts'
+import type { Outcome } from './attempt.ts'
+import type { Progress } from './send-call.ts'
+
+/**
+ * The outcome of a call in no transaction but its own. An error says `may_have_run` where something of
+ * the call may be committed nevertheless: a procedure has gone on behind a COMMIT, or the function has
+ * ended, and its rows are too many.
+ */
+export function withCommitted(outcome: Outcome, call: BoundCall, query: Progress): Outcome {
+  if (outcome.kind !== 'refused' || !(outcome.error instanceof GatewayError)) return outcome
+  if (!mayBeCommitted(call, query)) return outcome
+  const { code, message, details, status } = outcome.error
+  const told = new GatewayError(code, message, { ...details, may_have_run: true }, status)
+  return { kind: 'refused', error: told }
+}
+
+function mayBeCommitted({ signature }: BoundCall, query: Progress): boolean {
+  const { kind, verdict } = signature
+  if (query.isSettled && !query.error) return !verdict.reads
+  return kind === 'procedure' && verdict.commits && query.mayHaveBegun
+}
