@@ -44,6 +44,12 @@ beforeAll(async () => {
   expect(await gateway.register(platform, await pack(FILES), 'idle')).toMatchObject({ status: 200 })
   expect(await gateway.call(platform, 'note', ['warm'], 'idle')).toMatchObject({ status: 200 })
   expect(await gateway.call(platform, 'note', ['warm'])).toMatchObject({ status: 200 })
+  for (const [name, ...params] of [
+    ['pause', 0],
+    ['outlasts_cancels', 'warm', 0],
+  ]) {
+    await gateway.call(platform, String(name), params)
+  }
   warmAt = performance.now()
 })
 afterAll(() => behind.stop())
@@ -93,8 +99,8 @@ test.each([150, 1500])('a body that comes %i ms after its head: nothing runs', a
 })
 
 test('a call of a batch that comes behind the deadline does not run', async () => {
-  const run = (...calls: Json[]) => gateway.post('/batch', { platform, timeout_ms: 300, calls })
-  const pause = { function: 'pause', params: [0.25] }
+  const run = (...calls: Json[]) => gateway.post('/batch', { platform, timeout_ms: 900, calls })
+  const pause = { function: 'pause', params: [0.6] }
   const { status, body } = await run(pause, pause, { function: 'note', params: ['behind'] })
   expect(status).toBe(200)
   expect(body.results).toMatchObject([
@@ -103,19 +109,22 @@ test('a call of a batch that comes behind the deadline does not run', async () =
     { status: 504, ...NOT_RUN },
   ])
   const { body: swallowed } = await run(
-    { function: 'outlasts_cancels', params: ['swallows', 0.7] },
+    { function: 'outlasts_cancels', params: ['swallows', 1.4] },
     { function: 'note', params: ['behind'] },
   )
   expect(swallowed.results[1]).toMatchObject({ status: 504, ...NOT_RUN })
   expect(await notes()).not.toContain('behind')
 })
 
-test('a transaction is not committed behind the deadline', async () => {
+test.each([
+  ['uncommitted', 1.2],
+  ['uncommitted, and cut', 4],
+])('a transaction is not committed behind the deadline: %s', async (body, seconds) => {
   const answer = await gateway.post('/batch', {
     platform,
-    timeout_ms: 300,
+    timeout_ms: 600,
     transaction: true,
-    calls: [{ function: 'outlasts_cancels', params: ['uncommitted', 0.7] }],
+    calls: [{ function: 'outlasts_cancels', params: [body, seconds] }],
   })
   expect(answer).toMatchObject({
     status: 504,

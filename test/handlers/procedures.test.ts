@@ -286,9 +286,11 @@ describe('an error behind which something may be committed', () => {
 
   test('says so: the procedure is cancelled', async () => {
     const call = { function: 'commit_first', params: ['cancelled', 5] }
-    const { status, body } = await post({ ...call, timeout_ms: 200 })
+    // Known from then on.
+    await rows('commit_first', ['warm'])
+    const { status, body } = await post({ ...call, timeout_ms: 700 })
     expect({ status, ...body }).toMatchObject({ status: 504, may_have_run: true })
-    const batch = await post({ calls: [call], timeout_ms: 200 }, '/batch')
+    const batch = await post({ calls: [call], timeout_ms: 700 }, '/batch')
     expect(batch.body.results).toMatchObject([{ status: 504, may_have_run: true }])
     expect(await noted('cancelled')).toBe(2)
   })
@@ -319,7 +321,7 @@ describe('an error behind which something may be committed', () => {
     ]) {
       expect(await failure(name!, params)).not.toHaveProperty('may_have_run')
     }
-    const slow = await post({ function: 'sleeps', params: ['never'], timeout_ms: 200 })
+    const slow = await post({ function: 'sleeps', params: ['never'], timeout_ms: 700 })
     expect(slow.body.error).toBe('query_timeout')
     expect(slow.body).not.toHaveProperty('may_have_run')
     const calls = [{ function: 'writes_much', params: ['never'] }]

@@ -7,6 +7,7 @@ import {
   isOver,
   notCancelled,
   timeIsUp,
+  timeUpWithin,
 } from './time-limit.ts'
 
 /** SQLSTATE of what stands behind a statement that failed in its transaction. */
@@ -50,12 +51,16 @@ export class CallLimits {
     checkMayBegin(this.#asked)
   }
 
-  /** What the caller is told of an error, which may be of the limits' own making. */
-  explain(error: unknown): unknown {
+  /**
+   * What the caller is told of an error, which may be of the limits' own making. `isUncommitted`: without
+   * its commit, nothing is left of what was sent.
+   */
+  explain(error: unknown, isUncommitted = false): unknown {
     const { limit, database } = this.#asked
     if (!this.isTimeUp || !limit) return error
     if (isCancelled(error)) return timeIsUp(limit, database)
-    return endsConnection(error) ? notCancelled(limit, database) : error
+    if (!endsConnection(error)) return error
+    return isUncommitted ? timeUpWithin(limit, database) : notCancelled(limit, database)
   }
 
   /** To be called when there is nothing left to cancel. */

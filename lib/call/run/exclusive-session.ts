@@ -117,7 +117,7 @@ async function once<T>(
 
 function failureOf(error: unknown, asked: Asked, exclusive: ExclusiveSession): unknown {
   const { limits, sent, onlyReads, isUncommitted, mayRepeat, connection } = exclusive
-  const explained = limits.explain(error)
+  const explained = limits.explain(error, isUncommitted)
   if (explained instanceof GatewayError || !endsConnection(error)) {
     return fromPostgres(explained, asked.database)
   }

@@ -237,7 +237,7 @@ async function explain(
   { place, cause, sent }: CallFailed,
   mayWrite: boolean,
 ): Promise<RolledBack> {
-  const explained = exclusive.limits.explain(cause)
+  const explained = exclusive.limits.explain(cause, exclusive.isUncommitted)
   if (explained !== cause) throw placed(explained, place)
   if (endsConnection(cause)) throw cause
   const mustWrite = isReadOnlyRefusal(cause) && !mayWrite

@@ -88,7 +88,7 @@ export function timeUpBefore({ timeoutMs }: TimeLimit, database: string): Gatewa
 }
 
 /** That of a transaction that was not committed by then. */
-function timeUpWithin({ timeoutMs }: TimeLimit, database: string): GatewayError {
+export function timeUpWithin({ timeoutMs }: TimeLimit, database: string): GatewayError {
   return new GatewayError(
     'query_timeout',
     `The calls did not end within ${timeoutMs} ms (timeout_ms); they were rolled back`,
