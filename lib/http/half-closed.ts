@@ -28,7 +28,7 @@ function probe(socket: Socket, drain: Drain, pauseMs: number): void {
   const answer = drain.currentAnswerOf(socket)
   if (!answer || socket.destroyed) return
   if (answer.req.httpVersion === '1.0') {
-    socket.destroy()
+    if (!answer.writableEnded) socket.destroy()
     return
   }
   // What it is sent of an answer that has begun shows the same.

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import { type Json, queryDatabase, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
@@ -28,7 +28,13 @@ const FILES: Files = {
           end;
         end loop;
         return p_body;
-      end $$;`,
+      end $$;
+    create function takes_long(p_text text) returns bool language plpgsql as $$
+      begin perform pg_sleep(5); return true; end $$;
+    create domain slow_text as text check (takes_long(value));
+    create type slow_pair as (a slow_text, b int);
+    create procedure note_pair(p_pair slow_pair) language plpgsql as $$
+      begin insert into note values ('pair'); end $$;`,
 }
 
 const platform = uniqueName('deadline')
@@ -86,51 +92,76 @@ function withLateBody(path: string, body: object, lateMs: number, accept = '*/*'
   })
 }
 
-test.each([150, 1500])('a body that comes %i ms after its head: nothing runs', async (lateMs) => {
-  const call = { function: 'note', params: ['late'] }
-  const answers = await Promise.all([
-    withLateBody('/call', call, lateMs),
-    withLateBody('/call', call, lateMs, 'application/x-ndjson'),
-    withLateBody('/batch', { calls: [call] }, lateMs),
-    withLateBody('/batch', { calls: [call], transaction: true }, lateMs),
-  ])
-  for (const answer of answers) expect(answer).toMatchObject({ status: 504, body: NOT_RUN })
-  expect(await notes()).not.toContain('late')
-})
+describe.concurrent('Behind its deadline', () => {
+  test.each([150, 1500])('a body that comes %i ms after its head: nothing runs', async (lateMs) => {
+    const call = { function: 'note', params: ['late'] }
+    const answers = await Promise.all([
+      withLateBody('/call', call, lateMs),
+      withLateBody('/call', call, lateMs, 'application/x-ndjson'),
+      withLateBody('/batch', { calls: [call] }, lateMs),
+      withLateBody('/batch', { calls: [call], transaction: true }, lateMs),
+    ])
+    for (const answer of answers) expect(answer).toMatchObject({ status: 504, body: NOT_RUN })
+    expect(await notes()).not.toContain('late')
+  })
 
-test('a call of a batch that comes behind the deadline does not run', async () => {
-  const run = (...calls: Json[]) => gateway.post('/batch', { platform, timeout_ms: 900, calls })
-  const pause = { function: 'pause', params: [0.6] }
-  const { status, body } = await run(pause, pause, { function: 'note', params: ['behind'] })
-  expect(status).toBe(200)
-  expect(body.results).toMatchObject([
-    { row_count: 1 },
-    { status: 504, error: 'query_timeout' },
-    { status: 504, ...NOT_RUN },
-  ])
-  const { body: swallowed } = await run(
-    { function: 'outlasts_cancels', params: ['swallows', 1.4] },
-    { function: 'note', params: ['behind'] },
+  test('a call of a batch that comes behind the deadline does not run', async () => {
+    const run = (...calls: Json[]) => gateway.post('/batch', { platform, timeout_ms: 900, calls })
+    const pause = { function: 'pause', params: [0.6] }
+    const { status, body } = await run(pause, pause, { function: 'note', params: ['behind'] })
+    expect(status).toBe(200)
+    expect(body.results).toMatchObject([
+      { row_count: 1 },
+      { status: 504, error: 'query_timeout' },
+      { status: 504, ...NOT_RUN },
+    ])
+    const { body: swallowed } = await run(
+      { function: 'outlasts_cancels', params: ['swallows', 1.4] },
+      { function: 'note', params: ['behind'] },
+    )
+    expect(swallowed.results[1]).toMatchObject({ status: 504, ...NOT_RUN })
+    expect(await notes()).not.toContain('behind')
+  })
+
+  test.each([
+    ['uncommitted', 1.2],
+    ['uncommitted, and cut', 4],
+  ])('a transaction is not committed behind the deadline: %s', async (body, seconds) => {
+    const answer = await gateway.post('/batch', {
+      platform,
+      timeout_ms: 600,
+      transaction: true,
+      calls: [{ function: 'outlasts_cancels', params: [body, seconds] }],
+    })
+    expect(answer).toMatchObject({
+      status: 504,
+      body: { may_have_run: false, message: expect.stringContaining('rolled back') },
+    })
+    expect(await notes()).not.toContain('uncommitted')
+  })
+
+  test('a stream ends at the deadline, and nothing of it is committed', async () => {
+    const body = {
+      platform,
+      function: 'outlasts_cancels',
+      params: ['streamed', 1.2],
+      timeout_ms: 600,
+    }
+    const answer = await gateway.post('/call', body, { accept: 'text/csv' })
+    expect(answer).toMatchObject({ status: 504, body: { may_have_run: false } })
+    expect(await notes()).not.toContain('streamed')
+  })
+
+  test.each([undefined, { 'app.user': 'anna' }])(
+    'a procedure whose parameters take longer than its time is not called: session %j',
+    async (session) => {
+      const params = [{ a: 'x', b: 1 }]
+      const call = { platform, function: 'note_pair', params, timeout_ms: 700 }
+      const answer = await gateway.post('/call', { ...call, session })
+      expect(answer).toMatchObject({ status: 504, body: NOT_RUN })
+      expect(await notes()).not.toContain('pair')
+    },
   )
-  expect(swallowed.results[1]).toMatchObject({ status: 504, ...NOT_RUN })
-  expect(await notes()).not.toContain('behind')
-})
-
-test.each([
-  ['uncommitted', 1.2],
-  ['uncommitted, and cut', 4],
-])('a transaction is not committed behind the deadline: %s', async (body, seconds) => {
-  const answer = await gateway.post('/batch', {
-    platform,
-    timeout_ms: 600,
-    transaction: true,
-    calls: [{ function: 'outlasts_cancels', params: [body, seconds] }],
-  })
-  expect(answer).toMatchObject({
-    status: 504,
-    body: { may_have_run: false, message: expect.stringContaining('rolled back') },
-  })
-  expect(await notes()).not.toContain('uncommitted')
 })
 
 test('a connection that is asked first answers behind the deadline: the call is not sent', async () => {

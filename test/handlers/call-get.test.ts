@@ -36,6 +36,8 @@ beforeAll(async () => {
       as $$ select array_to_string(p_texts, '|', 'null') $$;
     create function limited(p_id int, p_limit int default 10) returns int language sql immutable
       as $$ select p_id + p_limit $$;
+    create function either(p_a int) returns int language sql immutable as $$ select p_a $$;
+    create function either(p_b text) returns text language sql immutable as $$ select p_b $$;
     create function of_tenant(tenant_id text) returns text language sql immutable
       as $$ select tenant_id $$;
     create procedure proceed() language sql as $$ select 1 $$;
@@ -118,10 +120,10 @@ describe('GET /call/{platform}/{function}', () => {
     expect(status).toBe(404)
     expect(body).toMatchObject({ error: 'function_not_found', suggestions: ['p_limit'] })
     expect(body.message).toContain('takes parameters named p_id, p_limits')
-    for (const query of ['q=1', 'p_text[]=1', 'P_TEXT=1', 'p_text=1&timeout_ms=5']) {
+    for (const query of ['q=1', 'p_text[]=1', 'P_TEXT=1', 'p_text=1&timeout_ms=5', '=1']) {
       const answer = await get(`same?${query}`)
       expect(answer.status).toBe(404)
-      const names = query.replaceAll(/=[^&]*/g, '').replace('&', ', ')
+      const names = query.replaceAll(/=[^&]*/g, '').replace('&', ', ') || '""'
       expect(answer.body.message).toContain(`takes parameters named ${names}`)
     }
   })
@@ -130,6 +132,7 @@ describe('GET /call/{platform}/{function}', () => {
     const { status, body } = await get('same?tenant_id=north')
     expect([status, body.error]).toEqual([404, 'function_not_found'])
     expect(body.hint).toContain('/call/{platform}/{tenant}/{function}')
+    expect((await get('either?p_a=1&tenant_id=north')).body.hint).toBe(body.hint)
     expect((await get('of_tenant?tenant_id=north')).body.rows).toEqual([{ of_tenant: 'north' }])
   })
 

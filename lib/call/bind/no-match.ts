@@ -61,7 +61,7 @@ function nearParameters(signatures: Signature[], names: string[]): string[] {
 
 function given(values: Values): string {
   if (Array.isArray(values)) return `${values.length} parameter${values.length === 1 ? '' : 's'}`
-  const names = [...values.keys()]
+  const names = [...values.keys()].map((name) => name || '""')
   const shown = names.slice(0, MAX_NAMES).join(', ') || '(none)'
   return `parameters named ${shown}${names.length > MAX_NAMES ? ', …' : ''}`
 }

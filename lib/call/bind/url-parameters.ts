@@ -32,7 +32,11 @@ export function chooseByNames(
   // Whether it takes them, `bindTexts` says.
   if (signatures.length === 1) return signatures[0]!
   const values = [...params.keys()].map((key): [string, string] => [key, 'null'])
-  return runNow(chooseOverload(name, signatures, objectOf(values))).signature
+  try {
+    return runNow(chooseOverload(name, signatures, objectOf(values))).signature
+  } catch (error) {
+    throw error instanceof GatewayError ? withHint(error, signatures, params) : error
+  }
 }
 
 /**
@@ -69,8 +73,16 @@ const TENANT = 'tenant_id'
 
 function notTaken(signature: Signature, params: UrlParameters): GatewayError {
   const names = new Map([...params.keys()].map((name) => [name, NULL]))
-  const error = noOverload([signature], names)
-  if (!params.has(TENANT) || signature.arguments.some(({ name }) => name === TENANT)) return error
+  return withHint(noOverload([signature], names), [signature], params)
+}
+
+function withHint(
+  error: GatewayError,
+  signatures: Signature[],
+  params: UrlParameters,
+): GatewayError {
+  const args = signatures.flatMap((signature) => signature.arguments)
+  if (!params.has(TENANT) || args.some(({ name }) => name === TENANT)) return error
   const hint = 'The tenant stands in the path: GET /call/{platform}/{tenant}/{function}'
   return new GatewayError(error.code, error.message, { ...error.details, hint })
 }

@@ -4,9 +4,11 @@ import {
   type Asked,
   CANCEL_GRACE_MS,
   checkMayBegin,
+  checkMayGoOn,
   isOver,
   notCancelled,
   timeIsUp,
+  timeUpBefore,
   timeUpWithin,
 } from './time-limit.ts'
 
@@ -52,15 +54,22 @@ export class CallLimits {
   }
 
   /**
-   * What the caller is told of an error, which may be of the limits' own making. `isUncommitted`: without
-   * its commit, nothing is left of what was sent.
+   * What the caller is told of an error, which may be of the limits' own making. `left`: what may be left
+   * of the work. `nothing`: it was not sent; `uncommitted`: nothing, without its commit.
    */
-  explain(error: unknown, isUncommitted = false): unknown {
+  explain(error: unknown, left: 'anything' | 'nothing' | 'uncommitted' = 'anything'): unknown {
     const { limit, database } = this.#asked
     if (!this.isTimeUp || !limit) return error
-    if (isCancelled(error)) return timeIsUp(limit, database)
-    if (!endsConnection(error)) return error
-    return isUncommitted ? timeUpWithin(limit, database) : notCancelled(limit, database)
+    const wasCancelled = isCancelled(error)
+    if (!wasCancelled && !endsConnection(error)) return error
+    if (left === 'nothing') return timeUpBefore(limit, database)
+    if (wasCancelled) return timeIsUp(limit, database)
+    return left === 'uncommitted' ? timeUpWithin(limit, database) : notCancelled(limit, database)
+  }
+
+  /** As `checkMayGoOn`: the same behind the beginning of a transaction, which is rolled back then. */
+  checkGoesOn(): void {
+    checkMayGoOn(this.#asked)
   }
 
   /** To be called when there is nothing left to cancel. */

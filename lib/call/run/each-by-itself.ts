@@ -6,12 +6,11 @@ import type { BoundCall } from '../bind/parameters.ts'
 import type { Outcome, Timing } from './attempt.ts'
 import type { BatchResult } from './batch.ts'
 import type { CallParts } from './call-to-run.ts'
-import { withCommitted } from './committed.ts'
 import { bindCurrent, type CurrentCall, isStale } from './current.ts'
 import { inExclusiveSession } from './exclusive-session.ts'
 import { lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
-import { outcomeOfError } from './outcome-of-error.ts'
+import { outcomeWithinLimits } from './outcome-within-limits.ts'
 import { mayRepeatRetired } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import type { Rows } from './result.ts'
@@ -154,7 +153,7 @@ async function runInOrder(
 }
 
 async function outcomeOf(
-  { exclusive, database }: RunningBatch,
+  { exclusive }: RunningBatch,
   one: Sent | { error: unknown },
 ): Promise<Outcome> {
   if ('error' in one) return { kind: 'refused', error: one.error }
@@ -162,14 +161,7 @@ async function outcomeOf(
   try {
     return { kind: 'rows', result: { ...(await rows), waitMs: 0, queryMs: 0 } }
   } catch (error) {
-    const { session, connection, limits } = exclusive
-    const { query } = sent
-    const explained = limits.explain(error)
-    const outcome: Outcome =
-      explained !== error
-        ? { kind: 'refused', error: explained }
-        : await outcomeOfError({ bound, database }, session, query, error, connection.isRetired)
-    return withCommitted(outcome, bound, query)
+    return outcomeWithinLimits(exclusive, bound, sent, error)
   }
 }
 

@@ -117,7 +117,7 @@ async function once<T>(
 
 function failureOf(error: unknown, asked: Asked, exclusive: ExclusiveSession): unknown {
   const { limits, sent, onlyReads, isUncommitted, mayRepeat, connection } = exclusive
-  const explained = limits.explain(error, isUncommitted)
+  const explained = limits.explain(error, isUncommitted ? 'uncommitted' : 'anything')
   if (explained instanceof GatewayError || !endsConnection(error)) {
     return fromPostgres(explained, asked.database)
   }

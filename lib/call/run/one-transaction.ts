@@ -17,7 +17,6 @@ import { type Rows, readResult } from './result.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
 import { KEEP_PRESENCE, type Progress, type SendOptions, settingsStatement } from './send-call.ts'
 import { callStatement } from './statement.ts'
-import { checkMayGoOn } from './time-limit.ts'
 
 /** How often a batch runs again whose functions were not as they are. */
 const MAX_RENEWALS = 5
@@ -105,7 +104,7 @@ async function attempt(
   batch.exclusive.isUncommitted = true
   try {
     const results = await runAll(batch, calls, mayWrite)
-    checkMayGoOn(batch)
+    batch.exclusive.limits.checkGoesOn()
     batch.exclusive.isUncommitted = false
     const committed = session.simple('commit')
     session.flush()
@@ -132,7 +131,7 @@ async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean
   for (let first = 0; first < calls.length; ) {
     let end = calls.findIndex(({ signature }, i) => i >= first && signature.kind === 'procedure')
     if (end < 0) end = calls.length
-    if (first > 0) checkMayGoOn(batch)
+    if (first > 0) batch.exclusive.limits.checkGoesOn()
     if (end > first || before.length > 0) {
       results.push(...(await runPipeline(batch, before, calls.slice(first, end), first, bytes)))
       before = []
@@ -237,7 +236,7 @@ async function explain(
   { place, cause, sent }: CallFailed,
   mayWrite: boolean,
 ): Promise<RolledBack> {
-  const explained = exclusive.limits.explain(cause, exclusive.isUncommitted)
+  const explained = exclusive.limits.explain(cause, 'uncommitted')
   if (explained !== cause) throw placed(explained, place)
   if (endsConnection(cause)) throw cause
   const mustWrite = isReadOnlyRefusal(cause) && !mayWrite

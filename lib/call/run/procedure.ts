@@ -1,4 +1,5 @@
 import { quoteIdentifier } from '../../names.ts'
+import { isQueryCanceled } from '../../postgres/errors.ts'
 import type {
   Column,
   Query,
@@ -145,7 +146,8 @@ async function textsOf(session: Session, { parameters }: BoundCall): Promise<Val
       session.flush()
       texts.push((await query.result).rows[0]![0]!)
     } catch (error) {
-      throw error instanceof ServerError ? conversionError(parameter, error) : error
+      if (!(error instanceof ServerError) || isQueryCanceled(error)) throw error
+      throw conversionError(parameter, error)
     }
   }
   return texts

@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts'
-import { postgresDetails } from '../../postgres/errors.ts'
+import { isQueryCanceled, postgresDetails } from '../../postgres/errors.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
@@ -62,7 +62,8 @@ export function readRefusal(call: BoundCall, query: Progress, error: ServerError
   if (where) {
     const parameter = query.state === 'bound' ? undefined : PARAMETER_CONTEXT.exec(where)?.[1]
     const bound = call.parameters[Number(parameter) - 1]
-    if (!bound) return { kind: 'raised' }
+    // A time limit that hits while a value is read says nothing of the value.
+    if (!bound || isQueryCanceled(error)) return { kind: 'raised' }
     return { kind: 'unconvertible', error: conversionError(bound, error) }
   }
   // Whatever had begun is rolled back, but for what a procedure has committed.
@@ -102,8 +103,8 @@ export async function failedRecord(
     try {
       await session.run({ text, values: [parameter.value], isPrepared: false }).result
     } catch (error) {
-      if (error instanceof ServerError) return conversionError(parameter, error)
-      throw error
+      if (!(error instanceof ServerError) || isQueryCanceled(error)) throw error
+      return conversionError(parameter, error)
     }
   }
   return undefined

@@ -1,15 +1,13 @@
 import type { Lease } from '../../postgres/lease.ts'
-import type { Session } from '../../postgres/session/session.ts'
 import type { Outcome } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
-import { withCommitted } from './committed.ts'
 import { isOfSharedMode } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { enterMode, type ModeSwitch } from './mode.ts'
-import { outcomeOfError } from './outcome-of-error.ts'
+import { outcomeWithinLimits } from './outcome-within-limits.ts'
 import type { PlacedCall } from './placed-call.ts'
 import { sendProcedure } from './procedure.ts'
-import { type SentCall, sendCall } from './send-call.ts'
+import { sendCall } from './send-call.ts'
 import { sessionOf } from './session-of.ts'
 
 /**
@@ -50,7 +48,10 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
     return { kind: 'rows', result }
   } catch (error) {
     try {
-      return await failed(call, session, sent, error, limits, entered, connection.isRetired)
+      const isUnexplained = limits.explain(error) === error
+      if (isUnexplained && isOfModeBefore(entered, error)) return { kind: 'not begun', error }
+      const within = { database, connection, session, limits }
+      return await outcomeWithinLimits(within, call.bound, sent, error)
     } finally {
       lease.release(error)
     }
@@ -59,21 +60,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   }
 }
 
-async function failed(
-  call: PlacedCall,
-  session: Session,
-  sent: SentCall,
-  error: unknown,
-  limits: CallLimits,
-  entered: ModeSwitch | undefined,
-  isRetired: boolean,
-): Promise<Outcome> {
-  const explained = limits.explain(error)
-  if (explained !== error) {
-    return withCommitted({ kind: 'refused', error: explained }, call.bound, sent.query)
-  }
-  // The shared mode could not be left: what is read-only has been rolled back.
-  if (entered?.hasFailed && isOfSharedMode(error)) return { kind: 'not begun', error }
-  const outcome = await outcomeOfError(call, session, sent.query, error, isRetired)
-  return withCommitted(outcome, call.bound, sent.query)
+/** The shared mode could not be left: what is read-only has been rolled back. */
+function isOfModeBefore(entered: ModeSwitch | undefined, error: unknown): boolean {
+  return entered?.hasFailed === true && isOfSharedMode(error)
 }

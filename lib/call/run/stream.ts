@@ -99,7 +99,7 @@ class Stream {
 
   /** Runs it to its end; returns where it did not begin and may do so again. */
   async run(as: 'json' | 'columns'): Promise<Retry | undefined> {
-    const { connection, session } = this.#exclusive
+    const { connection, session, limits } = this.#exclusive
     const { signature } = this.#bound
     const isReadOnly = this.#isReadOnly
     this.#exclusive.onlyReads = isReadOnly
@@ -118,14 +118,17 @@ class Stream {
     try {
       await Promise.all(opened.map(({ result }) => result))
       let batch = await this.#within(cursor.first.result)
-      this.#begin(batch.columns ?? [])
       for (;;) {
+        limits.checkGoesOn()
+        this.#begin(batch.columns ?? [])
         if (batch.rows.length > 0) await this.#sink.write(batch.rows)
         if (!batch.isSuspended) break
+        limits.checkGoesOn()
         const query = cursor.next(nextBatch(batch.rows))
         session.flush()
         batch = await this.#within(query.result)
       }
+      limits.checkGoesOn()
       const commit = session.run({ text: 'commit', values: [] })
       session.flush()
       await commit.result

@@ -113,7 +113,7 @@ export class Query {
     if (this.error instanceof ServerError) {
       return this.error.severity !== 'ERROR' && this.error.code !== ADMIN_SHUTDOWN
     }
-    return !this.error || !('code' in this.error) || this.error.code !== SKIPPED
+    return !isSkipped(this.error)
   }
 
   /** Of a text of several statements: one has ended, and none has begun behind it. */
@@ -160,6 +160,11 @@ export const DROPPED = 'DROPPED'
 /** Errors without a stack: they are normal answers. */
 export function skipped(): Error {
   return bare('An earlier statement of the pipeline failed', SKIPPED)
+}
+
+/** Whether a query has failed since PostgreSQL passed it over. */
+export function isSkipped(error: Error | undefined): boolean {
+  return error !== undefined && 'code' in error && error.code === SKIPPED
 }
 
 export function dropped(): Error {
