@@ -151,7 +151,7 @@ describe('a client that goes away', () => {
   })
 
   test('leaves the queue for a connection', async () => {
-    const busy = Array.from({ length: 10 }, () => call('slow', [1]))
+    const busy = Array.from({ length: 10 }, () => call('slow', [2.5]))
     await until(async () => (await running('slow')) === 10)
     const id = newId()
     const body = JSON.stringify({ platform, function: 'note', params: [id] })
