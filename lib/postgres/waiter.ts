@@ -110,7 +110,8 @@ export function waitForShared<T>(
       timer = setTimeout(() => leave(timeUp(database)), ms)
     }
     if (client) client.onGone = () => leave(clientGone(database))
-    shared.then(resolve, reject).finally(settle)
+    // Before who waits goes on, and has another `onGone`.
+    shared.finally(settle).then(resolve, reject)
   })
 }
 
