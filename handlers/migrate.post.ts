@@ -12,7 +12,7 @@ import { withProof } from '../lib/deploy/templates/proof.ts'
 import { answerInSlices } from '../lib/http/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/ndjson.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
-import { MIGRATE_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
+import { MIGRATE_FORM, readSchemaForm } from '../lib/schema-form.ts'
 
 export default defineHandler({
   meta: { description: 'Hot update: deploy a schema to one database of a platform, or to all' },
@@ -21,7 +21,8 @@ export default defineHandler({
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
     const { config, buffered } = gateway
-    const form = await readSchemaForm(req, res, request, MIGRATE_FIELDS, config, buffered)
+    const read = await readSchemaForm(req, res, request, MIGRATE_FORM, config, buffered)
+    const form = { ...read, owner: await gateway.catalog.resolve(read.owner) }
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []

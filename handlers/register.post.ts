@@ -6,7 +6,7 @@ import { register } from '../lib/deploy/register.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { databaseName } from '../lib/names.ts'
 import { nodeOf, originOf } from '../lib/request.ts'
-import { REGISTER_FIELDS, readSchemaForm } from '../lib/schema-form.ts'
+import { REGISTER_FORM, readSchemaForm } from '../lib/schema-form.ts'
 
 export default defineHandler({
   meta: { description: 'A container starts: create its database, deploy its schema' },
@@ -15,7 +15,8 @@ export default defineHandler({
     const { gateway, request } = event.context
     const { req, res } = nodeOf(event)
     const { config, buffered } = gateway
-    const form = await readSchemaForm(req, res, request, REGISTER_FIELDS, config, buffered)
+    const asked = await readSchemaForm(req, res, request, REGISTER_FORM, config, buffered)
+    const form = { ...asked, owner: await gateway.catalog.resolve(asked.owner) }
     const database = databaseName(form.owner)
     request.database = database
     const result = await audited(event, {

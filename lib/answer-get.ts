@@ -4,7 +4,8 @@ import { answerStream, streamTypeOf } from './answer-stream.ts'
 import { GatewayError } from './errors.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
 import { ResponseRoom } from './http/answer-room.ts'
-import { parseFunctionName, parseOwner } from './names.ts'
+import { parseFunctionName } from './names.ts'
+import { parseNamedOwner } from './owners.ts'
 import { parseQuery } from './query-string.ts'
 import { nodeOf } from './request.ts'
 
@@ -12,14 +13,15 @@ import { nodeOf } from './request.ts'
 const CACHE_CONTROL = 'private, no-cache'
 
 /**
- * Answers GET /call/{platform}/{tenant}/{function}: the rows, or 304 where the client has them
+ * Answers GET /call/{platform}/{tenant}/{function}, or /{schema}/{uuid}/ in the place of the tenant: the rows, or 304 where the client has them
  * already. A stream has no ETag: its rows are not known before they go out.
  */
 export async function answerGet(event: H3Event): Promise<void> {
   const { gateway, request } = event.context
   const { req, res } = nodeOf(event)
   const path = getRouterParams(event, { decode: true })
-  const owner = parseOwner(request, path.platform, path.tenant)
+  const { platform, tenant: tenant_id, schema: schema_name, uuid } = path
+  const owner = parseNamedOwner(request, { platform, tenant_id, schema_name, uuid })
   const name = parseFunctionName(path.function)
   request.function = name
   const params = parseQuery(req.url ?? '')

@@ -1,5 +1,5 @@
 import { GatewayError } from './errors.ts'
-import { databaseName, type Owner } from './names.ts'
+import { databaseName, type Owner, sanitize } from './names.ts'
 import type { Sql } from './postgres/connection.ts'
 import type { Pools } from './postgres/pools.ts'
 import { useRepeatable } from './postgres/use-repeatable.ts'
@@ -11,7 +11,11 @@ import {
   readEntries,
   toEntry,
 } from './tenancy/catalog-table.ts'
+import { FoundOwners } from './tenancy/found-owners.ts'
+import { describeOwner, isSameOwner, ownerKey } from './tenancy/owner-identity.ts'
 import { type LookupLimits, type LookupOptions, OwnerLookups } from './tenancy/owner-lookups.ts'
+
+export { describeOwner, isSameOwner }
 
 /** Whose a database is, and as whom the gateway works in it. */
 export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
@@ -24,7 +28,7 @@ export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
 export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
-  readonly #found = new Map<string, string>()
+  readonly #found = new FoundOwners()
   readonly #lookups: OwnerLookups
   /** By database, also of those that are gone: what is under way there still asks. */
   readonly #holders = new Map<string, Holder>()
@@ -49,7 +53,7 @@ export class Catalog {
    * not known, PostgreSQL says so, whatever is remembered.
    */
   async findOwn(owner: Owner): Promise<string | undefined> {
-    const found = this.#found.get(key(owner))
+    const found = this.#found.get(ownerKey(owner))
     if (found !== undefined) return found
     const entry = await this.#read(owner, databaseName(owner), { anew: true })
     return entry && isSameOwner(entry, owner) ? entry.database : undefined
@@ -62,7 +66,21 @@ export class Catalog {
    *   that of another platform's database; as `OwnerLookups.find`
    */
   find(owner: Owner, options: LookupOptions = {}): string | Promise<string> {
-    return this.#found.get(key(owner)) ?? this.#find(owner, options)
+    return this.#found.get(ownerKey(owner)) ?? this.#find(owner, options)
+  }
+
+  /**
+   * The owner that has the database which is meant: of a tenant of a schema that has none, the
+   * platform's tenant of before; with `anySpelling`, the tenant whose id gives the same name. Where the
+   * catalog has none of these, the owner that was asked for. PostgreSQL is asked, whatever is
+   * remembered.
+   */
+  async resolve(owner: Owner, { anySpelling = false } = {}): Promise<Owner> {
+    if (owner.tenantId === null || (owner.schema === null && !anySpelling)) return owner
+    const entry = await this.#read(owner, databaseName(owner), { anew: true })
+    if (entry && isSameOwner(entry, owner)) return owner
+    const former = await this.#findTenant(owner, { anew: true })
+    return former ? { platform: former.platform, tenantId: former.tenantId, schema: null } : owner
   }
 
   /** Whose database it is; undefined where it was not asked for yet. */
@@ -81,10 +99,17 @@ export class Catalog {
   async #find(owner: Owner, options: LookupOptions): Promise<string> {
     const database = databaseName(owner)
     const entry = await this.#read(owner, database, options)
+    if (entry && isSameOwner(entry, owner)) return database
+    const isOfTenant = owner.schema !== null && owner.tenantId !== null
+    const former = isOfTenant ? await this.#findTenant(owner, options) : undefined
+    if (former) {
+      const isRemembered = this.#lookups.isAbsent(database) && this.#lookups.remembers(former)
+      if (isRemembered) this.#found.setOther(ownerKey(owner), former.database)
+      return former.database
+    }
     if (!entry) {
       throw notFound(`${describeOwner(owner)} has no database; POST /register creates it`, database)
     }
-    if (isSameOwner(entry, owner)) return database
     if (entry.platform !== owner.platform) {
       throw new GatewayError(
         'platform_isolation_violation',
@@ -96,14 +121,18 @@ export class Catalog {
     throw notFound(message, database)
   }
 
-  /** The databases of a platform: main first, then the tenants by name. */
-  async list(platform: string): Promise<CatalogEntry[]> {
+  /**
+   * The databases of a platform: main first, then the tenants by name. With `schema`, those of the
+   * schema alone, to `main` of which the platform's main database belongs; null: those of no schema.
+   */
+  async list(platform: string, schema?: string | null): Promise<CatalogEntry[]> {
     const rows = await this.use(
       (sql) => sql<Row[]>`
-        select database, platform, tenant_id, owner_role
+        select database, platform, tenant_id, schema_name, owner_role
         from _db_gateway_databases
         where platform = ${platform}
-        order by tenant_id is not null, database
+          ${schema === undefined ? sql`` : sql`and ${isOfSchema(sql, schema)}`}
+        order by tenant_id is not null, schema_name is not null, database
       `,
     )
     const entries = rows.map(toEntry)
@@ -111,13 +140,17 @@ export class Catalog {
     return entries
   }
 
-  /** Whether a platform has the database of a tenant, or with `tenantId` undefined any database. */
-  async has(platform: string, tenantId: string | null | undefined): Promise<boolean> {
+  /** Whether a platform has such a database: of this schema and tenant, where those are given. */
+  async has(
+    platform: string,
+    { tenantId, schema }: { [part in 'tenantId' | 'schema']?: string | null | undefined } = {},
+  ): Promise<boolean> {
     const [found] = await this.use(
       (sql) => sql`
         select from _db_gateway_databases
         where platform = ${platform}
           ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
+          ${schema === undefined ? sql`` : sql`and schema_name is not distinct from ${schema}`}
         limit 1
       `,
     )
@@ -165,6 +198,22 @@ export class Catalog {
     return useRepeatable(this.#pools, this.#admin, work)
   }
 
+  /** The tenant of no schema whose id gives the same name as the owner's, however it is spelled. */
+  async #findTenant(
+    { platform, tenantId }: Owner,
+    options: LookupOptions,
+  ): Promise<CatalogEntry | undefined> {
+    const name = databaseName({ platform, tenantId, schema: null })
+    const entry = await this.#lookups.find(name, options)
+    const isIt =
+      entry?.platform === platform &&
+      entry.schema === null &&
+      entry.tenantId !== null &&
+      sanitize(entry.tenantId) === sanitize(tenantId!)
+    if (isIt) this.note(entry)
+    return isIt ? entry : undefined
+  }
+
   /** The entry that has the name of the owner's database. */
   async #read(
     owner: Owner,
@@ -175,7 +224,7 @@ export class Catalog {
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.note(entry)
     // Not where it was forgotten while it was read.
-    if (this.#lookups.remembers(entry)) this.#found.set(key(owner), database)
+    if (this.#lookups.remembers(entry)) this.#found.set(ownerKey(owner), database)
     return entry
   }
 
@@ -192,23 +241,17 @@ export class Catalog {
 
   /** Forgets what is remembered of an owner, and of the name of its database. */
   forget(owner: Owner, database: string = databaseName(owner)): void {
-    this.#found.delete(key(owner))
+    this.#found.delete(ownerKey(owner), database)
     this.#lookups.forget(database)
   }
 }
 
+/** A part of a query: whether a row of the catalog is of the schema, or of none. */
+function isOfSchema(sql: Sql, schema: string | null) {
+  const isMain = sql`(schema_name = 'main' or coalesce(schema_name, tenant_id) is null)`
+  return schema === 'main' ? isMain : sql`schema_name is not distinct from ${schema}`
+}
+
 function notFound(message: string, database: string): GatewayError {
   return new GatewayError('database_not_found', message, { database })
-}
-
-export function isSameOwner(a: Owner, b: Owner): boolean {
-  return a.platform === b.platform && a.tenantId === b.tenantId
-}
-
-export function describeOwner({ platform, tenantId }: Owner): string {
-  return tenantId === null ? `Platform ${platform}` : `Tenant ${tenantId} of platform ${platform}`
-}
-
-function key({ platform, tenantId }: Owner): string {
-  return tenantId === null ? platform : `${platform}/${tenantId}`
 }

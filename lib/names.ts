@@ -3,10 +3,15 @@ import type { Json } from './json/json.ts'
 import { jsonOf, nameOf } from './json/text.ts'
 import type { RequestContext } from './request.ts'
 
-/** Whose database it is: a platform's main one (`tenantId` null) or that of a tenant. */
+/**
+ * Whose database it is: a platform's main one (`tenantId` null) or that of a tenant; with a `schema`,
+ * the schema's base database (`tenantId` null) or that of its tenant.
+ */
 export interface Owner {
   platform: string
   tenantId: string | null
+  /** Null: a database that is named by the platform and the tenant alone. */
+  schema: string | null
   /** Where it is another one than these two name, such as a template. */
   database?: string
 }
@@ -18,7 +23,7 @@ const ID = /^[A-Za-z0-9_-]{1,63}$/
 const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
 /** A name in a request: a value of its JSON, or the texts of its URL or form. */
-type Given = Json | string | string[] | null | undefined
+export type Given = Json | string | string[] | null | undefined
 
 /** More of a name that is refused is not repeated. */
 const MAX_SHOWN = 80
@@ -60,6 +65,7 @@ export function parseOwner(request: Asker, platform: Given, tenantId: Given): Ow
   return {
     platform: parsePlatform(request, platform),
     tenantId: isNone ? null : parseTenantId(tenant),
+    schema: null,
   }
 }
 
@@ -110,17 +116,20 @@ export function parseFunctionName(value: Given): string {
 
 /**
  * The name of the owner's database: `{platform}_main` or `{platform}_{tenant_id}`, in lower case,
- * `-` as `_`; `database` where the owner has one. Several owners can write one name; the catalog
- * says whose it is.
+ * `-` as `_`; with a schema `{platform}_{schema}` or `{platform}_{schema}_{tenant}`, sanitised;
+ * `database` where the owner has one. Several owners can write one name; the catalog says whose it is.
  * @throws {GatewayError} invalid_request where PostgreSQL would cut the name
  */
-export function databaseName({ platform, tenantId, database }: Owner): string {
+export function databaseName({ platform, tenantId, schema, database }: Owner): string {
   if (database !== undefined) return database
-  const name = databaseSuffix(`${platform}_${tenantId ?? 'main'}`)
+  const name =
+    schema === null
+      ? databaseSuffix(`${platform}_${tenantId ?? 'main'}`)
+      : sanitize(`${platform}_${schema}${tenantId === null ? '' : `_${tenantId}`}`)
   if (name.length <= MAX_IDENTIFIER_BYTES) return name
   throw new GatewayError(
     'invalid_request',
-    `platform and tenant_id give the database name "${name}", which has ${name.length} bytes; ` +
+    `platform and ${schema === null ? 'tenant_id' : 'schema_name and uuid'} give the database name "${name}", which has ${name.length} bytes; ` +
       `PostgreSQL allows ${MAX_IDENTIFIER_BYTES}`,
   )
 }
@@ -139,8 +148,25 @@ function databaseSuffix(id: string): string {
   return id.toLowerCase().replaceAll('-', '_')
 }
 
-/** '' where it is absent or null. */
-function textOf(field: string, value: Given): string {
+const SANITIZED = /^[a-z0-9](?:[a-z0-9_]*[a-z0-9])?$/
+
+/**
+ * A text as a part of a database's name: lower case, `_` for every other character than a letter, a
+ * digit and `_`, none at both ends. '' where nothing is left.
+ */
+export function sanitize(text: string): string {
+  if (SANITIZED.test(text)) return text
+  return text
+    .replaceAll(/[^A-Za-z0-9_]/gu, '_')
+    .replaceAll(/^_+|_+$/g, '')
+    .toLowerCase()
+}
+
+/**
+ * The text of a name in a request; '' where it is absent or null.
+ * @throws {GatewayError} invalid_request naming the field
+ */
+export function textOf(field: string, value: Given): string {
   if (value === undefined || value === null) return ''
   if (typeof value === 'string') return value
   if (Array.isArray(value)) {

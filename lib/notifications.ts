@@ -14,6 +14,8 @@ interface CatalogChange {
   database: string
   platform: string
   tenant_id: string | null
+  /** Undefined: the trigger is that of a gateway of before. */
+  schema_name?: string | null
   owner_role: string | null
 }
 
@@ -42,6 +44,7 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'database', entry.database,
           'platform', entry.platform,
           'tenant_id', entry.tenant_id,
+          'schema_name', entry.schema_name,
           'owner_role', entry.owner_role
         )::text);
         return null;
@@ -74,10 +77,12 @@ export function onNotification(gateway: Gateway, payload: string): void {
   }
   gateway.calls.forget(entry.database)
   gateway.replicas?.catchUp(entry.database)
-  const owner: Owner = { platform: entry.platform, tenantId: entry.tenant_id }
+  const { platform, tenant_id: tenantId, schema_name: schema = null } = entry
+  const owner: Owner = { platform, tenantId, schema }
   const known = gateway.catalog.holderOf(entry.database)
   const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
   if (entry.change === 'UPDATE' && !isHandedOver) return
+  if (entry.schema_name === undefined) gateway.catalog.forgetAll()
   gateway.catalog.forget(owner, entry.database)
   // From the catalog, not from what somebody said.
   if (isHandedOver) gateway.catalog.findOwn(owner).catch(() => {})

@@ -10,7 +10,8 @@ import { noRoomForBody } from './http/body-room.ts'
 import type { ByteBudget } from './http/byte-budget.ts'
 import { checkNames } from './known-names.ts'
 import { type Form, readForm } from './multipart.ts'
-import { type Asker, type Owner, parseOwner } from './names.ts'
+import type { Asker, Owner } from './names.ts'
+import { parseNamedOwner, parseScope } from './owners.ts'
 
 /** What /register and /migrate are sent. */
 export interface SchemaForm {
@@ -27,7 +28,7 @@ export interface SchemaForm {
 }
 
 /** The fields of the form that /register takes, and of that of /migrate. */
-export const REGISTER_FIELDS = [
+const REGISTER_FIELDS = [
   'platform',
   'tenant_id',
   'schema',
@@ -38,8 +39,18 @@ export const REGISTER_FIELDS = [
   'retry',
   'dry_run',
   'strict',
+  'schema_name',
+  'uuid',
 ] as const
-export const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only'] as const
+const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only'] as const
+
+/** What an endpoint takes: its fields, and how it reads whose databases are meant. */
+export interface FormOf {
+  fields: readonly string[]
+  parseOwner: typeof parseNamedOwner
+}
+export const REGISTER_FORM: FormOf = { fields: REGISTER_FIELDS, parseOwner: parseNamedOwner }
+export const MIGRATE_FORM: FormOf = { fields: MIGRATE_FIELDS, parseOwner: parseScope }
 
 export interface SchemaFormLimits extends ArchiveLimits {
   maxArchiveBytes: number
@@ -49,8 +60,8 @@ export interface SchemaFormLimits extends ArchiveLimits {
 const OVERHEAD_BYTES = 64 * 1024
 
 /**
- * Reads the multipart form `platform`, `tenant_id`, `schema` (or `file`), and the optional `allow`,
- * `force`, `repair`, `retry`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones
+ * Reads the multipart form `platform`, `tenant_id` (or `schema_name` and `uuid`), `schema` (or `file`),
+ * and the optional `allow`, `force`, `repair`, `retry`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones
  * that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
  *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
@@ -59,13 +70,13 @@ export async function readSchemaForm(
   req: IncomingMessage,
   res: ServerResponse,
   request: Asker,
-  names: readonly string[],
+  { fields: names, parseOwner }: FormOf,
   config: Config,
   budget: ByteBudget,
 ): Promise<SchemaForm> {
   const { fields, fileNames, archive } = await readBody(req, res, config, budget)
   checkNames('form field', [...fields.keys(), ...fileNames], names)
-  const owner = parseOwner(request, fields.get('platform'), fields.get('tenant_id'))
+  const owner = parseOwner(request, Object.fromEntries(fields))
   if (!archive) {
     throw new GatewayError(
       'invalid_request',
@@ -85,7 +96,7 @@ export async function readSchemaForm(
   if (owner.tenantId !== null && (skip.length > 0 || onlyFailed)) {
     throw new GatewayError(
       'invalid_request',
-      'skip and only are of a /migrate to all databases: leave tenant_id out',
+      `skip and only are of a /migrate to all databases: leave ${owner.schema === null ? 'tenant_id' : 'uuid'} out`,
     )
   }
   const read = await readRecentArchive(archive, config.archive)

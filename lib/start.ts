@@ -14,7 +14,9 @@ import { Pools } from './postgres/pools.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/server.ts'
 import { loadRoutes } from './routes.ts'
 import { closeMaintenance } from './tenancy/closed-databases.ts'
+import { preparePlatforms } from './tenancy/platforms.ts'
 import { checkLogIn, prepareIsolation } from './tenancy/prepare-isolation.ts'
+import { prepareStored } from './tenancy/stored-schemas.ts'
 import { loadTls, logFailure, readTls, renewTls } from './tls.ts'
 
 export interface StartOptions {
@@ -96,6 +98,8 @@ export async function startGateway(
     await gateway.catalog.prepare()
     await gateway.catalog.use(prepareStoredSchemas)
     await gateway.catalog.use(prepareTemplates)
+    await gateway.catalog.use(preparePlatforms)
+    await gateway.catalog.use(prepareStored)
     await prepareIsolation(gateway)
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareLeft)

@@ -12,6 +12,7 @@ export default defineHandler({
     const owner = {
       platform: parsePlatform(request, body.platform),
       tenantId: parseTenantId(body.tenant_id),
+      schema: null,
     }
     const database = databaseName(owner)
     request.database = database

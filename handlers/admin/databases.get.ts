@@ -25,7 +25,7 @@ export default defineHandler({
     const limit = parseCount('limit', query.limit, MAX_LIMIT)
     const hasSizes = parseSwitch('sizes', query.sizes, true)
     const refresh = parseSwitch('refresh', query.refresh, false)
-    const main = databaseName({ platform, tenantId: null })
+    const main = databaseName({ platform, tenantId: null, schema: null })
     const readBatch = async (page: DatabasePage) => {
       const read = () => gateway.catalog.use((sql) => readDatabases(sql, page, main))
       let entries = await read()
@@ -64,8 +64,9 @@ function describe(
   const bytes = sizes?.get(entry.database) ?? 0
   return {
     name: entry.database,
-    type: entry.tenantId === null ? 'main' : 'tenant',
+    type: entry.tenantId !== null ? 'tenant' : entry.schema === null ? 'main' : 'base',
     tenant_id: entry.tenantId,
+    ...(entry.schema !== null && { schema_name: entry.schema }),
     ...(sizes && { size_mb: Math.round(bytes / MEGABYTE), size_bytes: bytes }),
     schema_checksum: entry.schemaChecksum,
     last_deployed_at: entry.lastDeployedAt,

@@ -1,7 +1,8 @@
 import { defineHandler, getQuery } from 'h3'
 import { GatewayError } from '../../lib/errors.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
-import { parseOwner } from '../../lib/names.ts'
+import type { Owner } from '../../lib/names.ts'
+import { type GivenOwner, OWNER_MEMBERS, parseNamedOwner } from '../../lib/owners.ts'
 import { parseCount } from '../../lib/page-query.ts'
 
 const DEFAULT_LIMIT = 50
@@ -12,13 +13,16 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const query = getQuery(event)
-    const { platform, tenantId: owner } = parseOwner(request, query.platform, query.tenant_id)
+    const { catalog } = gateway
+    const owner = await catalog.resolve(parseNamedOwner(request, query as GivenOwner))
+    const { platform } = owner
     // Absent is every database of the platform; empty or null is the main one, as elsewhere.
-    const tenantId = query.tenant_id === undefined ? undefined : owner
+    const isOne = OWNER_MEMBERS.some((name) => name !== 'platform' && query[name] !== undefined)
+    const { tenantId, schema } = isOne ? owner : ({} as Partial<Owner>)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const after = parseCount('after', query.after, Number.MAX_SAFE_INTEGER)
-    const deployments = await gateway.deployments.read({ platform, tenantId, after, limit })
-    if (deployments.length === 0 && !(await gateway.catalog.has(platform, tenantId))) {
+    const deployments = await gateway.deployments.read({ platform, tenantId, schema, after, limit })
+    if (deployments.length === 0 && !(await catalog.has(platform, { tenantId, schema }))) {
       throw new GatewayError('database_not_found', `Platform ${platform} has no such database`)
     }
     return answerInSlices({

@@ -15,11 +15,11 @@ import { GatewayError } from '../../lib/errors.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
 import type { Json } from '../../lib/json/json.ts'
 import { jsonOf, nameOf } from '../../lib/json/text.ts'
-import { parsePlatform, parseTenantId } from '../../lib/names.ts'
 import { acceptsLines, streamLines } from '../../lib/ndjson.ts'
+import { OWNER_MEMBERS, parseScope } from '../../lib/owners.ts'
 import { nodeOf, originOf } from '../../lib/request.ts'
 
-const MEMBERS = ['platform', 'tenant_id', 'checksum', 'dry_run', 'on_error', 'skip'] as const
+const MEMBERS = [...OWNER_MEMBERS, 'checksum', 'dry_run', 'on_error', 'skip'] as const
 
 export default defineHandler({
   meta: { description: 'Takes the code of one database, or of all, back to an earlier archive' },
@@ -28,10 +28,8 @@ export default defineHandler({
     const { gateway, request } = event.context
     const { req } = nodeOf(event)
     const body = await readJsonObject(event, MEMBERS)
-    const owner = {
-      platform: parsePlatform(request, body.platform),
-      tenantId: parseTenant(body.tenant_id),
-    }
+    refuseNull(body.tenant_id)
+    const owner = await gateway.catalog.resolve(parseScope(request, body))
     const checksum = parseChecksum(body.checksum)
     const dryRun = parseFlag('dry_run', body.dry_run)
     const onError = parseOnError(body.on_error)
@@ -83,9 +81,8 @@ export default defineHandler({
 })
 
 /** One that is null could mean the main database, or all of them. */
-function parseTenant(value: Json | undefined): string | null {
-  if (value === undefined) return null
-  if (value.kind === 'string') return parseTenantId(value)
+function refuseNull(value: Json | undefined): void {
+  if (value === undefined || value.kind === 'string') return
   throw new GatewayError(
     'invalid_request',
     'tenant_id must be a string; leave it out to mean all databases of the platform',

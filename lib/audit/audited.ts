@@ -28,6 +28,7 @@ export async function audited<T>(event: H3Event, what: Audited<T>): Promise<T> {
   request.isAudited = true
   const entry = newEntry(what.action, request, nodeOf(event).req)
   entry.tenant_id = what.owner.tenantId
+  entry.schema_name = what.owner.schema
   entry.summary = { ...what.asked }
   audit.note(entry)
   try {

@@ -23,6 +23,8 @@ export interface AuditEntry {
   path: string
   platform: string | null
   tenant_id: string | null
+  /** Absent, when it is read: none. */
+  schema_name?: string | null
   /** The first MAX_DATABASES that it was about. */
   databases: string[]
   /** Of the client, behind the trusted proxies. */
@@ -63,6 +65,7 @@ export function newEntry(
     path: bounded((req.url ?? '').split('?', 1)[0]!, MAX_PATH_LENGTH),
     platform: request.platform ?? null,
     tenant_id: null,
+    schema_name: null,
     databases: request.database === undefined ? [] : [request.database],
     address: request.address ?? null,
     peer: req.socket.remoteAddress ?? null,

@@ -1,5 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
-import { createTables } from '../postgres/create-tables.ts'
+import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 import type { AuditEntry } from './entry.ts'
 
 /** One entry as it is read. */
@@ -43,6 +43,7 @@ export async function prepareTable(sql: Sql): Promise<void> {
       requests bigint not null,
       last_at timestamptz
     );
+    ${addMissingColumn('_db_gateway_audit', 'schema_name', 'text')};
     create index if not exists _db_gateway_audit_platform on _db_gateway_audit (platform, id);
     create index if not exists _db_gateway_audit_at on _db_gateway_audit (at)
   `,
@@ -53,15 +54,15 @@ export async function prepareTable(sql: Sql): Promise<void> {
 export async function writeEntries(sql: Sql, entries: AuditEntry[]): Promise<void> {
   await sql`
     insert into _db_gateway_audit (
-      key, at, action, method, path, platform, tenant_id, databases, address, peer,
+      key, at, action, method, path, platform, tenant_id, schema_name, databases, address, peer,
       forwarded_for, forwarded, request_id, status, error, duration_ms, summary, requests, last_at
     )
     select
-      key, at, action, method, path, platform, tenant_id, databases, address, peer,
+      key, at, action, method, path, platform, tenant_id, schema_name, databases, address, peer,
       forwarded_for, forwarded, request_id, status, error, duration_ms, summary, requests, last_at
     from jsonb_to_recordset(${JSON.stringify(entries)}::text::jsonb) as entry (
       key uuid, at timestamptz, action text, method text, path text, platform text, tenant_id text,
-      databases text[], address text, peer text, forwarded_for text, forwarded text,
+      schema_name text, databases text[], address text, peer text, forwarded_for text, forwarded text,
       request_id text, status integer, error text, duration_ms integer, summary jsonb,
       requests bigint, last_at timestamptz
     )
@@ -85,7 +86,7 @@ export async function readEntries(
     select to_json(e) as entry
     from (
       select
-        id, at, action, method, path, platform, tenant_id, databases, address, peer,
+        id, at, action, method, path, platform, tenant_id, schema_name, databases, address, peer,
         forwarded_for, forwarded, request_id, status, error, duration_ms, summary, requests,
         last_at
       from _db_gateway_audit
@@ -96,5 +97,7 @@ export async function readEntries(
       limit ${limit}
     ) as e
   `
-  return rows.map(({ entry }) => entry)
+  return rows.map(({ entry: { schema_name, ...entry } }) =>
+    schema_name ? { ...entry, schema_name } : entry,
+  )
 }

@@ -32,11 +32,21 @@ export const BATCH_MEMBERS = [
   'transaction',
   'timeout_ms',
   'session',
+  'schema_name',
+  'uuid',
 ] as const
 const CALL_MEMBERS = ['function', 'params'] as const
 
 /** Members of the batch that nobody should think of as a call's own. */
-const MEMBERS_OF_BATCH = ['platform', 'tenant_id', 'session', 'timeout_ms', 'transaction'] as const
+const MEMBERS_OF_BATCH = [
+  'platform',
+  'tenant_id',
+  'schema_name',
+  'uuid',
+  'session',
+  'timeout_ms',
+  'transaction',
+] as const
 
 /**
  * The fields of a batch in a request's body.

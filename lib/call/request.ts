@@ -28,6 +28,8 @@ export const CALL_MEMBERS = [
   'timeout_ms',
   'session',
   'primary',
+  'schema_name',
+  'uuid',
 ] as const
 
 export type SessionSettings = [name: string, value: string][]

@@ -2,6 +2,7 @@ import { concurrently } from '../concurrently.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { mapInSlices } from '../in-slices.ts'
+import { ownerKey } from '../tenancy/owner-identity.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
 import { type DatabaseResult, failureOf, unreached, untouched } from './fleet/results.ts'
 import { findUnreachable, selectTargets, type Target } from './fleet/targets.ts'
@@ -23,8 +24,8 @@ const NOT_STARTED = Symbol('not started')
 
 /**
  * Brings databases that exist to the archive's schema: the owner's, or with `owner.tenantId` null
- * every database of the platform. The main one comes first, then tenants one at a time until one was
- * reached, as a canary; if either fails nothing else is started. Then the rest,
+ * every database of the platform, or of its schema. The main one comes first, then tenants one at a
+ * time until one was reached, as a canary; if either fails nothing else is started. Then the rest,
  * MIGRATE_CONCURRENCY at a time. Databases that are done stay done, one that failed is as it was. A
  * database that cannot be reached fails, and stops nobody: unless PostgreSQL itself is away. When the
  * gateway stops, nothing new is started.
@@ -38,7 +39,7 @@ export async function migrate(gateway: Gateway, request: FleetRequest): Promise<
   const asked = targets.filter(({ database }) => !skipped.has(database))
   if (isKept && !onlyFailed) {
     const names = asked.map(({ database }) => database)
-    await gateway.catalog.use((sql) => beginLeft(sql, owner.platform, archive.checksum, names))
+    await gateway.catalog.use((sql) => beginLeft(sql, ownerKey(owner), archive.checksum, names))
   }
 
   const ended = await migrateAll(gateway, request, asked)
@@ -163,7 +164,7 @@ async function writeDown(
 ): Promise<void> {
   const done = results.filter((one) => one.status === 'completed').map((one) => one.database)
   try {
-    await catalog.use((sql) => reduceLeft(sql, owner.platform, archive.checksum, done))
+    await catalog.use((sql) => reduceLeft(sql, ownerKey(owner), archive.checksum, done))
   } catch (error) {
     log.warn('What a /migrate has left to do could not be written down', {
       platform: owner.platform,

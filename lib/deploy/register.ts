@@ -15,6 +15,7 @@ import {
   UNDEFINED_TABLE,
 } from '../postgres/sqlstates.ts'
 import { isOlderArchive } from '../tenancy/archives.ts'
+import { ownerFields, ownerKey } from '../tenancy/owner-identity.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
@@ -76,7 +77,7 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   // its failure. Who comes after that tries again.
   const isPlain =
     flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
-  const key = `${owner.platform}/${owner.tenantId ?? ''} ${request.archive.checksum}`
+  const key = `${ownerKey(owner)} ${request.archive.checksum}`
   const running = isPlain ? gateway.registering.get(key) : undefined
   if (running) {
     const first = await running
@@ -149,8 +150,7 @@ async function deployTo(
   const database = databaseName(owner)
   const what = flags.dryRun ? 'Dry run' : 'Deploy'
   const fields = () => ({
-    platform: owner.platform,
-    tenant_id: owner.tenantId,
+    ...ownerFields(owner),
     database,
     checksum: archive.checksum,
     ms: Math.round(performance.now() - started),

@@ -5,7 +5,8 @@ import type { CallTarget } from '../call/calls.ts'
 import { CALL_MEMBERS, type CallRequest, parseCall } from '../call/request.ts'
 import { timeLimit } from '../call/run/time-limit.ts'
 import type { Json } from '../json/json.ts'
-import { type Owner, parseOwner } from '../names.ts'
+import type { Owner } from '../names.ts'
+import { type OWNER_MEMBERS, parseNamedOwner } from '../owners.ts'
 import { ResponseRoom } from './answer-room.ts'
 
 /**
@@ -35,8 +36,8 @@ export async function readBatch(
   return { batch, target: await targetOf(event, owner, batch.timeoutMs) }
 }
 
-function ownerOf(event: H3Event, body: { platform?: Json; tenant_id?: Json }): Owner {
-  return parseOwner(event.context.request, body.platform, body.tenant_id)
+function ownerOf(event: H3Event, body: { [name in (typeof OWNER_MEMBERS)[number]]?: Json }): Owner {
+  return parseNamedOwner(event.context.request, body)
 }
 
 /** At once where the database is known. */

@@ -17,6 +17,7 @@ export interface KnownArchive {
  * Adds what the catalog knows of archives beside that they were deployed:
  * - `packed`: the tar.gz, of the last KEPT_ARCHIVES of a platform.
  * - `left_at`: a database was taken back from it to an older one.
+ * - `schema_name`: of the database that had it first; null: that has no schema.
  * - `seen_oid` of a database: whose ledger the copy in the catalog was taken from.
  *
  * The catalog's tables exist.
@@ -39,18 +40,20 @@ export async function prepareArchives(sql: Sql): Promise<void> {
         alter table _db_gateway_archives alter column packed set storage external;
       end if;
     end $do$;
+    ${addMissingColumn('_db_gateway_archives', 'schema_name', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'seen_oid', 'oid')}
   `,
   )
 }
 
 /**
- * A part of a query, in parentheses: the checksum of the platform's newest archive, which is the one
- * that came last. One that a database was taken back from counts only while some database has it.
+ * A part of a query, in parentheses: the checksum of the newest archive of each of the platform's
+ * schemas (`schema_name` null: of its databases without one), which is the one that came last. One that
+ * a database was taken back from counts only while some database has it.
  */
-export function newestArchive(sql: Sql, platform: string) {
+export function newestArchives(sql: Sql, platform: string) {
   return sql`(
-    select a.checksum
+    select distinct on (a.schema_name) a.schema_name, a.checksum
     from _db_gateway_archives a
     where a.platform = ${platform} and (
       a.left_at is null or exists (
@@ -58,8 +61,7 @@ export function newestArchive(sql: Sql, platform: string) {
         where d.platform = a.platform and d.schema_checksum = a.checksum
       )
     )
-    order by a.first_deployed_at desc
-    limit 1
+    order by a.schema_name, a.first_deployed_at desc
   )`
 }
 
@@ -106,12 +108,17 @@ export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean>
   const { database, platform, checksum, how, functions, deployedAt = null } = schema
   const seen = typeof how === 'object' ? how : undefined
   const [row] = await sql<{ is_kept: boolean }[]>`
-    with kept as (
+    with own as (
+      select schema_name from _db_gateway_databases where database = ${database}
+    ), kept as (
       select from _db_gateway_archives
       where platform = ${platform} and checksum = ${checksum}::text and packed is not null
     ), archive as (
-      insert into _db_gateway_archives (platform, checksum, first_deployed_at, last_deployed_at)
-      select ${platform}, ${checksum}::text, coalesce(${deployedAt}::timestamptz, now()), now()
+      insert into _db_gateway_archives (
+        platform, checksum, first_deployed_at, last_deployed_at, schema_name
+      )
+      select ${platform}, ${checksum}::text, coalesce(${deployedAt}::timestamptz, now()), now(),
+        (select schema_name from own)
       where ${checksum}::text is not null
       on conflict (platform, checksum)
         do update set last_deployed_at = now(), left_at = null
@@ -120,6 +127,7 @@ export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean>
       update _db_gateway_archives
       set left_at = now()
       where ${how === 'back'} and platform = ${platform} and left_at is null
+        and schema_name is not distinct from (select schema_name from own)
         and first_deployed_at > (
           select first_deployed_at from _db_gateway_archives
           where platform = ${platform} and checksum = ${checksum}::text

@@ -4,7 +4,13 @@ import type { Sql } from '../postgres/connection.ts'
  * Raised with a change of the catalog that a gateway of before would do harm to: that one does not
  * start any more. Additions that it does not see leave the number as it is.
  */
-export const CATALOG_VERSION = 1
+const CATALOG_VERSION = 2
+
+/** Of a new catalog. */
+const FIRST_VERSION = 1
+
+/** Of a catalog with databases of schemas: a gateway of before would take them for those of tenants. */
+const SCHEMAS_VERSION = 2
 
 /** What a catalog says of itself. */
 export interface CatalogIdentity {
@@ -70,12 +76,9 @@ export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
       secret text not null
     );
   `)
-  await closeSecret(sql)
+  await closeTable(sql, '_db_gateway_secret')
   const { count: inserted } = await sql`
-    insert into _db_gateway_catalog (version) values (${CATALOG_VERSION}) on conflict do nothing
-  `
-  await sql`
-    update _db_gateway_catalog set version = ${CATALOG_VERSION} where version < ${CATALOG_VERSION}
+    insert into _db_gateway_catalog (version) values (${FIRST_VERSION}) on conflict do nothing
   `
   await settle(sql)
   const [row] = await sql<{ id: string; secret_fingerprint: string | null }[]>`
@@ -118,16 +121,19 @@ async function settle(sql: Sql): Promise<void> {
   `
 }
 
-/** Default privileges of the database may have let others read what is new in it. */
-async function closeSecret(sql: Sql): Promise<void> {
+/**
+ * Leaves a table of the catalog to its owner alone: default privileges of the database may have let
+ * others read what is new in it.
+ */
+export async function closeTable(sql: Sql, table: string): Promise<void> {
   const grantees = await sql<{ grantee: string }[]>`
     select distinct case acl.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(acl.grantee)) end
       as grantee
     from pg_class c, aclexplode(c.relacl) acl
-    where c.oid = '_db_gateway_secret'::regclass and acl.grantee <> c.relowner
+    where c.oid = ${table}::regclass and acl.grantee <> c.relowner
   `
   for (const { grantee } of grantees) {
-    await sql.unsafe(`revoke all on _db_gateway_secret from ${grantee} cascade`)
+    await sql.unsafe(`revoke all on ${table} from ${grantee} cascade`)
   }
 }
 
@@ -135,6 +141,13 @@ async function closeSecret(sql: Sql): Promise<void> {
 export async function readStoredSecret(sql: Sql): Promise<string | undefined> {
   const [row] = await sql<{ secret: string }[]>`select secret from _db_gateway_secret`
   return row?.secret
+}
+
+/** Writes down that the catalog has databases of schemas. */
+export async function noteSchemas(sql: Sql): Promise<void> {
+  await sql`
+    update _db_gateway_catalog set version = ${SCHEMAS_VERSION} where version < ${SCHEMAS_VERSION}
+  `
 }
 
 /** Writes down which secret is in force. */

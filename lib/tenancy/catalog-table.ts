@@ -1,6 +1,7 @@
 import { databaseName, type Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
+import { noteSchemas } from './catalog-identity.ts'
 
 /** One database of the catalog. */
 export interface CatalogEntry extends Owner {
@@ -14,6 +15,7 @@ export interface Row {
   database: string
   platform: string
   tenant_id: string | null
+  schema_name: string | null
   owner_role: string | null
 }
 
@@ -32,11 +34,27 @@ export async function createCatalog(sql: Sql): Promise<void> {
       owner_role text,
       functions_digest text,
       functions_version text,
-      unique nulls not distinct (platform, tenant_id)
+      -- null: named by the platform and the tenant alone
+      schema_name text,
+      -- the name of the stored schema that was deployed last
+      stored_schema text,
+      unique nulls not distinct (platform, schema_name, tenant_id)
     );
     ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'functions_digest', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'functions_version', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'stored_schema', 'text')};
+    do $do$ begin
+      if not exists (
+        select from pg_attribute
+        where attrelid = '_db_gateway_databases'::regclass and attname = 'schema_name'
+      ) then
+        alter table _db_gateway_databases
+          add column schema_name text,
+          drop constraint if exists _db_gateway_databases_platform_tenant_id_key,
+          add unique nulls not distinct (platform, schema_name, tenant_id);
+      end if;
+    end $do$;
     create table if not exists _db_gateway_archives (
       platform text not null,
       checksum text not null,
@@ -50,7 +68,7 @@ export async function createCatalog(sql: Sql): Promise<void> {
 /** The entries that have these names, in no order. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<CatalogEntry[]> {
   const rows = await sql<Row[]>`
-    select database, platform, tenant_id, owner_role
+    select database, platform, tenant_id, schema_name, owner_role
     from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
   `
@@ -66,8 +84,19 @@ export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | 
 /** Writes down that the database is the owner's. `sql` is of the administrative database. */
 export async function addEntry(sql: Sql, owner: Owner, role: string | null): Promise<void> {
   await sql`
-    insert into _db_gateway_databases (database, platform, tenant_id, owner_role)
-    values (${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${role})
+    insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role)
+    values (
+      ${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${owner.schema}, ${role}
+    )
+  `
+  if (owner.schema !== null) await noteSchemas(sql)
+}
+
+/** Writes down which stored schema was deployed to a database. */
+export async function setStoredSchema(sql: Sql, database: string, name: string): Promise<void> {
+  await sql`
+    update _db_gateway_databases set stored_schema = ${name}
+    where database = ${database} and stored_schema is distinct from ${name}
   `
 }
 
@@ -81,6 +110,6 @@ export async function setRole(sql: Sql, owner: Owner, role: string | null): Prom
 
 /** The entry of a row. */
 export function toEntry(row: Row): CatalogEntry {
-  const { database, platform, tenant_id: tenantId, owner_role: role } = row
-  return { database, platform, tenantId, role }
+  const { database, platform, tenant_id: tenantId, schema_name: schema, owner_role: role } = row
+  return { database, platform, tenantId, schema, role }
 }

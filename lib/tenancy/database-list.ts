@@ -1,5 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
-import { newestArchive } from './archives.ts'
+import { newestArchives } from './archives.ts'
 import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
 
 /** A database with what ops want to know of it. */
@@ -10,13 +10,13 @@ export interface ListedDatabase extends CatalogEntry {
   schemaChecksum: string | null
   /** ISO 8601. */
   lastDeployedAt: string | null
-  /** Its schema is not that of the platform's newest archive. */
+  /** Its schema is not that of the newest archive of the platform, or of its schema. */
   isPending: boolean
   /** The database is another one than that of which the catalog says this: it was restored. */
   isStale: boolean
 }
 
-/** A part of the databases of a platform: the main one comes first, then the tenants by name. */
+/** A part of the databases of a platform: the main one comes first, then the others by name. */
 export interface DatabasePage {
   platform: string
   /** The last database of the page before; undefined: the first page. */
@@ -40,11 +40,12 @@ export async function readDatabases(
 ): Promise<ListedDatabase[]> {
   const isAfterTenant = after !== undefined && after !== main
   const rows = await sql<ListedRow[]>`
-    with newest as (select ${newestArchive(sql, platform)} as checksum)
+    with newest as ${newestArchives(sql, platform)}
     select
       c.database,
       c.platform,
       c.tenant_id,
+      c.schema_name,
       c.owner_role,
       d.oid is null as is_missing,
       c.schema_checksum,
@@ -52,13 +53,13 @@ export async function readDatabases(
       newest.checksum is not null
         and c.schema_checksum is distinct from newest.checksum as pending,
       d.oid is distinct from c.seen_oid as is_stale
-    from newest
-    cross join _db_gateway_databases c
+    from _db_gateway_databases c
+    left join newest on newest.schema_name is not distinct from c.schema_name
     left join pg_database d on d.datname = c.database
     where c.platform = ${platform}
-      ${after === undefined ? sql`` : sql`and c.tenant_id is not null`}
+      ${after === undefined ? sql`` : sql`and coalesce(c.tenant_id, c.schema_name) is not null`}
       ${isAfterTenant ? sql`and c.database > ${after}` : sql``}
-    order by c.tenant_id is not null, c.database
+    order by coalesce(c.tenant_id, c.schema_name) is not null, c.database
     limit ${limit}
   `
   return rows.map((row) => ({

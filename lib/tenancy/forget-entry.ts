@@ -1,6 +1,8 @@
 import { GatewayError } from '../errors.ts'
+import { databaseName, type Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { type CatalogEntry, readEntries } from './catalog-table.ts'
+import { readEntries } from './catalog-table.ts'
+import { isSameOwner } from './owner-identity.ts'
 
 /**
  * Takes a database that is not on the server any more out of the catalog, under the lock that those
@@ -8,14 +10,15 @@ import { type CatalogEntry, readEntries } from './catalog-table.ts'
  * @throws {GatewayError} database_not_found where the catalog does not have it;
  *   database_already_exists where it is on the server
  */
-export async function forgetEntry(sql: Sql, { database, ...owner }: CatalogEntry): Promise<void> {
+export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
+  const database = databaseName(owner)
   await sql.unsafe('begin')
   try {
     await sql`
       select pg_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(${database}))
     `
     const [entry] = await readEntries(sql, [database])
-    if (entry?.platform !== owner.platform || entry.tenantId !== owner.tenantId) {
+    if (!entry || !isSameOwner(entry, owner)) {
       const message = `The catalog has no database ${database} of that platform and tenant`
       throw new GatewayError('database_not_found', message, { database })
     }

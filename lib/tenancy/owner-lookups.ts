@@ -85,6 +85,11 @@ export class OwnerLookups {
     return this.#remembered.get(entry.database) === entry
   }
 
+  /** Whether it is remembered that no database has this name. */
+  isAbsent(database: string): boolean {
+    return this.#remembered.get(database) === null
+  }
+
   /** Forgets a name: what is being read about it now is not remembered either. */
   forget(database: string): void {
     this.#remembered.delete(database)

@@ -78,7 +78,7 @@ describe('B15: a client that has gone starts nothing', () => {
   test('where it leaves while the signature is read', async () => {
     const fresh = await startTestGateway({ DATABASE_URL: url })
     try {
-      await fresh.gateway.catalog.find({ platform, tenantId: null })
+      await fresh.gateway.catalog.find({ platform, tenantId: null, schema: null })
       const { calls } = fresh.gateway
       const client = {
         get isGone() {

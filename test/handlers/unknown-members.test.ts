@@ -22,17 +22,16 @@ afterAll(() => gateway.stop())
 const refused = (message: string) => [400, { error: 'invalid_request', message }]
 
 describe('What an endpoint does not know is refused', () => {
-  test('POST /call with the routing of another generation of clients', async () => {
+  test('POST /call with the routing of another endpoint', async () => {
     const { status, body } = await gateway.post('/call', {
       platform,
-      schema_name: 'tenant',
-      uuid: 'globex',
+      database_id: 'globex',
       function: 'ping',
     })
     expect([status, body]).toEqual(
       refused(
-        'Unknown member "schema_name": this endpoint takes platform, tenant_id, function, params, ' +
-          'timeout_ms, session, primary',
+        'Unknown member "database_id": this endpoint takes platform, tenant_id, function, params, ' +
+          'timeout_ms, session, primary, schema_name, uuid',
       ),
     )
   })
@@ -47,7 +46,7 @@ describe('What an endpoint does not know is refused', () => {
     expect([inBatch.status, inBatch.body]).toEqual(
       refused(
         'Unknown member "tenant": this endpoint takes platform, tenant_id, calls, transaction, ' +
-          'timeout_ms, session',
+          'timeout_ms, session, schema_name, uuid',
       ),
     )
   })

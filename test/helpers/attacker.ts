@@ -24,7 +24,7 @@ export function connectAs(platform: string, database: string, url: string): post
 
 /** Runs a statement as a platform's role, on a connection of its own to the platform's database. */
 export async function attack(platform: string, statement: string, url: string): Promise<Outcome> {
-  const database = databaseName({ platform, tenantId: null })
+  const database = databaseName({ platform, tenantId: null, schema: null })
   const sql = connectAs(platform, database, url)
   try {
     return JSON.stringify(await sql.unsafe(statement))

@@ -5,22 +5,30 @@ import { jsonOfText } from '../helpers/json.ts'
 
 describe('the name of a database', () => {
   test.each([
-    [{ platform: 'myapp', tenantId: null }, 'myapp_main'],
-    [{ platform: 'MyApp', tenantId: 'Clinic-001' }, 'myapp_clinic_001'],
-    [{ platform: 'a-b', tenantId: 'c' }, 'a_b_c'],
+    [{ platform: 'myapp', tenantId: null, schema: null }, 'myapp_main'],
+    [{ platform: 'MyApp', tenantId: 'Clinic-001', schema: null }, 'myapp_clinic_001'],
+    [{ platform: 'a-b', tenantId: 'c', schema: null }, 'a_b_c'],
   ])('of %j is %s', (owner, name) => {
     expect(databaseName(owner)).toBe(name)
   })
 
   test('of 63 bytes is the longest', () => {
-    expect(databaseName({ platform: 'p'.repeat(58), tenantId: null })).toHaveLength(63)
-    expect(() => databaseName({ platform: 'p'.repeat(59), tenantId: null })).toThrow('64 bytes')
+    expect(databaseName({ platform: 'p'.repeat(58), tenantId: null, schema: null })).toHaveLength(
+      63,
+    )
+    expect(() => databaseName({ platform: 'p'.repeat(59), tenantId: null, schema: null })).toThrow(
+      '64 bytes',
+    )
   })
 })
 
 describe('what a request says', () => {
   test.each([undefined, null, '', 'null'])('tenant_id %j means the main database', (tenantId) => {
-    expect(parseOwner(newAsker(), 'p', tenantId)).toEqual({ platform: 'p', tenantId: null })
+    expect(parseOwner(newAsker(), 'p', tenantId)).toEqual({
+      platform: 'p',
+      tenantId: null,
+      schema: null,
+    })
   })
 
   test.each(['main', 'MAIN', 'a b', 'ä', 'a.b', 'x'.repeat(64)])(
@@ -52,6 +60,7 @@ describe('what a request says', () => {
     expect(parseOwner(newAsker(), jsonOfText('"\\u0070"'), jsonOfText('null'))).toEqual({
       platform: 'p',
       tenantId: null,
+      schema: null,
     })
     expect(() => parseFunctionName(jsonOfText('7'))).toThrow('function must be a string; got 7')
   })

@@ -1,10 +1,12 @@
 import type { Sql } from '../../postgres/connection.ts'
-import { createTables } from '../../postgres/create-tables.ts'
+import { addMissingColumn, createTables } from '../../postgres/create-tables.ts'
 
 /** One deploy to one database, as it is kept and answered. */
 export interface DeploymentRow {
   database: string
   tenant_id: string | null
+  /** Absent: its database has no schema. */
+  schema_name?: string | null
   /** ISO 8601. */
   deployed_at: string
   status: 'completed' | 'failed'
@@ -18,6 +20,7 @@ export interface NewRow {
   database: string
   platform: string
   tenant_id: string | null
+  schema_name: string | null
   /** ISO 8601; null: now. */
   deployed_at: string | null
   status: string
@@ -28,8 +31,10 @@ export interface NewRow {
 
 export interface DeploymentQuery {
   platform: string
-  /** Null: the main database; undefined: all databases. */
+  /** Null: the main database, or a schema's base database; undefined: all databases. */
   tenantId: string | null | undefined
+  /** Null: databases of no schema; undefined: all databases. */
+  schema: string | null | undefined
   /** The last id of the page before. */
   after: number | undefined
   limit: number
@@ -54,6 +59,7 @@ export async function prepareTable(sql: Sql): Promise<void> {
       request_id text not null,
       deployment jsonb not null
     );
+    ${addMissingColumn('_db_gateway_deployments', 'schema_name', 'text')};
     create index if not exists _db_gateway_deployments_platform
       on _db_gateway_deployments (platform, deployed_at, id);
     create index if not exists _db_gateway_deployments_database
@@ -92,28 +98,30 @@ export async function addMissingRows(sql: Sql, rows: NewRow[]): Promise<void> {
 function insertion(sql: Sql, rows: NewRow[]) {
   return sql`
     insert into _db_gateway_deployments (
-      database, platform, tenant_id, deployed_at, status, archive_checksum, request_id, deployment
+      database, platform, tenant_id, schema_name, deployed_at, status, archive_checksum, request_id,
+      deployment
     )
     select
-      database, platform, tenant_id, coalesce(deployed_at, now()), status, archive_checksum,
-      request_id, deployment
+      database, platform, tenant_id, schema_name, coalesce(deployed_at, now()), status,
+      archive_checksum, request_id, deployment
     from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as r (
-      database text, platform text, tenant_id text, deployed_at timestamptz, status text,
-      archive_checksum text, request_id text, deployment jsonb
+      database text, platform text, tenant_id text, schema_name text, deployed_at timestamptz,
+      status text, archive_checksum text, request_id text, deployment jsonb
     )
   `
 }
 
 /** A page of deployments, newest first. */
 export async function readRows(sql: Sql, query: DeploymentQuery): Promise<DeploymentRow[]> {
-  const { platform, tenantId, after, limit } = query
+  const { platform, tenantId, schema, after, limit } = query
   const rows = await sql<(DeploymentRow & { deployment: object })[]>`
     select
-      database, tenant_id, id::float8 as id, to_json(deployed_at) as deployed_at, status,
+      database, tenant_id, schema_name, id::float8 as id, to_json(deployed_at) as deployed_at, status,
       archive_checksum, request_id, deployment
     from _db_gateway_deployments d
     where platform = ${platform}
       ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
+      ${schema === undefined ? sql`` : sql`and schema_name is not distinct from ${schema}`}
       ${
         after === undefined
           ? sql``
@@ -125,5 +133,11 @@ export async function readRows(sql: Sql, query: DeploymentQuery): Promise<Deploy
     order by d.deployed_at desc, d.id desc
     limit ${limit}
   `
-  return rows.map(({ deployment, ...row }) => ({ ...row, ...deployment }))
+  return rows.map(({ deployment, schema_name, database, tenant_id, ...row }) => ({
+    database,
+    tenant_id,
+    ...(schema_name && { schema_name }),
+    ...row,
+    ...deployment,
+  }))
 }

@@ -10,6 +10,7 @@ export async function prepareLeft(sql: Sql): Promise<void> {
     sql,
     `
     create table if not exists _db_gateway_left (
+      -- the platform, or the key of its schema (ownerKey)
       platform text not null,
       archive_checksum text not null,
       migrated_at timestamptz not null default now(),

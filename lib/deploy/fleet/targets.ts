@@ -1,7 +1,8 @@
-import type { Catalog } from '../../catalog.ts'
+import { type Catalog, describeOwner } from '../../catalog.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Owner } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
+import { ownerKey } from '../../tenancy/owner-identity.ts'
 import { readLeft } from './left.ts'
 
 /** One database to be brought to the schema. */
@@ -34,7 +35,7 @@ export async function selectTargets(
   const all = await listTargets(catalog, owner)
   const skipped = findSkipped(all, owner.platform, skip)
   if (!onlyFailed) return { targets: all, skipped }
-  const left = await catalog.use((sql) => readLeft(sql, owner.platform, archiveChecksum))
+  const left = await catalog.use((sql) => readLeft(sql, ownerKey(owner), archiveChecksum))
   if (!left) {
     throw new GatewayError(
       'invalid_request',
@@ -48,11 +49,11 @@ async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {
   if (owner.tenantId !== null) {
     return [{ ...owner, database: await catalog.find(owner, { anew: true }) }]
   }
-  const entries = await catalog.list(owner.platform)
+  const entries = await catalog.list(owner.platform, owner.schema)
   if (entries.length > 0) return entries
   throw new GatewayError(
     'database_not_found',
-    `Platform ${owner.platform} has no database; POST /register creates it`,
+    `${describeOwner(owner)} has no database; POST /register creates it`,
   )
 }
 

@@ -8,9 +8,15 @@ export function supersededResult(
   checksum: string,
   { checksum: inPlace, deployedAt, functionsDeployed }: Superseding,
 ): DeployResult {
-  const { platform, tenantId } = owner
-  const form = `-F platform=${platform}${tenantId === null ? '' : ` -F tenant_id=${tenantId}`}`
-  const body = JSON.stringify({ platform, tenant_id: tenantId ?? undefined, checksum })
+  const { platform, tenantId, schema } = owner
+  const named =
+    schema === null
+      ? { platform, tenant_id: tenantId ?? undefined }
+      : { platform, schema_name: schema, uuid: tenantId ?? undefined }
+  const form = Object.entries(named)
+    .flatMap(([field, value]) => (value === undefined ? [] : `-F ${field}=${value}`))
+    .join(' ')
+  const body = JSON.stringify({ ...named, checksum })
   return {
     ...unchangedResult(functionsDeployed),
     isSuperseded: true,

@@ -142,7 +142,7 @@ async function runFiles(
   await dropDatabase(gateway, admin, database)
   const { baseTemplate, databaseCopy } = gateway.config
   await createDatabase(admin, database, { baseTemplate: from ?? baseTemplate, databaseCopy })
-  const owner: Owner = { platform, tenantId: null, database }
+  const owner: Owner = { platform, tenantId: null, schema: null, database }
   await handOver(gateway, admin, owner)
   const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
   try {

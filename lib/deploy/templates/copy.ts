@@ -7,6 +7,7 @@ import { databaseName, type Owner, quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { INVALID_CATALOG_NAME } from '../../postgres/sqlstates.ts'
+import { ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabase } from '../database.ts'
 import { handOver } from '../handover.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
@@ -77,8 +78,7 @@ export async function copyTemplate(
       executionTimeMs,
     })
     gateway.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
-      platform: owner.platform,
-      tenant_id: owner.tenantId,
+      ...ownerFields(owner),
       database,
       checksum,
       ms: executionTimeMs,

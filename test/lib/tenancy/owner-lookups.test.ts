@@ -62,7 +62,7 @@ const soon = (ms = 50) => new Promise((resolve) => setTimeout(resolve, ms))
 
 describe('a name', () => {
   test('that many ask for at once is one query, and none while it is remembered', async () => {
-    await addEntry(sql, { platform: 'shop', tenantId: null }, null)
+    await addEntry(sql, { platform: 'shop', tenantId: null, schema: null }, null)
     const lookups = newLookups()
     const found = await Promise.all(Array.from({ length: 500 }, () => lookups.find('shop_main')))
     expect(new Set(found).size).toBe(1)
@@ -70,6 +70,7 @@ describe('a name', () => {
       database: 'shop_main',
       platform: 'shop',
       tenantId: null,
+      schema: null,
       role: null,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])
@@ -81,7 +82,7 @@ describe('a name', () => {
     const lookups = newLookups()
     for (let i = 0; i < 3; i++) expect(await lookups.find('later_main')).toBeUndefined()
     expect(queries).toHaveLength(1)
-    await addEntry(sql, { platform: 'later', tenantId: null }, null)
+    await addEntry(sql, { platform: 'later', tenantId: null, schema: null }, null)
     lookups.forget('others_main')
     expect(await lookups.find('later_main')).toBeUndefined()
     lookups.forget('later_main')

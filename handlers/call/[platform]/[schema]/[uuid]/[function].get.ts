@@ -1,0 +1,9 @@
+import { defineHandler } from 'h3'
+import { answerGet } from '../../../../../lib/answer-get.ts'
+
+export default defineHandler({
+  meta: {
+    description: 'Run a function that changes nothing, in the database of a tenant of a schema',
+  },
+  handler: answerGet,
+})

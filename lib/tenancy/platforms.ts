@@ -1,0 +1,110 @@
+import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/connection.ts'
+import { createTables } from '../postgres/create-tables.ts'
+import { closeTable } from './catalog-identity.ts'
+
+/** A platform with what it has. */
+export interface ListedPlatform {
+  name: string
+  /** Stored ones. */
+  schemas: number
+  databases: number
+}
+
+/** Creates the table of registered platforms, which the gateway's role alone can read. */
+export async function preparePlatforms(sql: Sql): Promise<void> {
+  await createTables(
+    sql,
+    `
+    create table if not exists _db_gateway_platforms (
+      name text primary key,
+      -- null: it was never registered
+      registered_at timestamptz,
+      -- null: it was never asked for
+      token text
+    )
+  `,
+  )
+  await closeTable(sql, '_db_gateway_platforms')
+}
+
+/**
+ * Writes a platform down.
+ * @returns false where that was done before
+ */
+export async function registerPlatform(sql: Sql, name: string): Promise<boolean> {
+  const { count } = await sql`
+    insert into _db_gateway_platforms (name, registered_at) values (${name}, now())
+    on conflict (name) do update set registered_at = now()
+    where _db_gateway_platforms.registered_at is null
+  `
+  return count > 0
+}
+
+/** Whether a platform was registered, or has a database or a stored schema. */
+export async function isKnownPlatform(sql: Sql, name: string): Promise<boolean> {
+  const [row] = await sql<[{ is_known: boolean }]>`
+    select exists (select from _db_gateway_platforms where name = ${name} and registered_at is not null)
+      or exists (select from _db_gateway_databases where platform = ${name})
+      or exists (select from _db_gateway_schemas where platform = ${name}) as is_known
+  `
+  return row.is_known
+}
+
+/**
+ * As `isKnownPlatform`.
+ * @throws {GatewayError} `code` where it is not known
+ */
+export async function checkPlatform(
+  sql: Sql,
+  name: string,
+  code: 'not_found' | 'invalid_request' = 'not_found',
+): Promise<void> {
+  if (await isKnownPlatform(sql, name)) return
+  throw new GatewayError(
+    code,
+    `Platform ${name} is not known: POST /platform/register or POST /register makes it so`,
+  )
+}
+
+/** All platforms, by name. */
+export async function listPlatforms(sql: Sql): Promise<ListedPlatform[]> {
+  return sql<ListedPlatform[]>`
+    with d as (
+      select platform, count(*)::integer as n from _db_gateway_databases group by platform
+    ), s as (
+      select platform, count(*)::integer as n from _db_gateway_schemas group by platform
+    ), names as (
+      select name from _db_gateway_platforms where registered_at is not null
+      union select platform from d
+      union select platform from s
+    )
+    select names.name, coalesce(s.n, 0) as schemas, coalesce(d.n, 0) as databases
+    from names
+    left join d on d.platform = names.name
+    left join s on s.platform = names.name
+    order by names.name
+  `
+}
+
+/**
+ * The token of a platform, which is made up the first time: by PostgreSQL, since its log may have what
+ * a statement brings.
+ */
+export async function giveToken(sql: Sql, name: string): Promise<string> {
+  const [row] = await sql<[{ token: string }]>`
+    insert into _db_gateway_platforms as p (name, token)
+    values (${name}, 'ssdb_pt_' || replace(gen_random_uuid()::text, '-', ''))
+    on conflict (name) do update set token = coalesce(p.token, excluded.token)
+    returning token
+  `
+  return row.token
+}
+
+/** The token of a platform; undefined where it has none. */
+export async function readToken(sql: Sql, name: string): Promise<string | undefined> {
+  const [row] = await sql<{ token: string | null }[]>`
+    select token from _db_gateway_platforms where name = ${name}
+  `
+  return row?.token ?? undefined
+}

@@ -1,0 +1,217 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  createAdminDatabase,
+  dropAdminDatabase,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { pack } from '../helpers/platforms.ts'
+
+/** Databases that are named by a schema and a uuid, beside those of tenants: two gateways. */
+const UUID = '0B5D6A3E-8f1c-4d6e-9f57-0a4c3b2d1e0f'
+const FOLDED = UUID.toLowerCase().replaceAll('-', '_')
+
+let url: string
+let gateway: TestGateway
+let other: TestGateway
+
+beforeAll(async () => {
+  url = await createAdminDatabase()
+  gateway = await startTestGateway({ DATABASE_URL: url })
+  other = await startTestGateway({ DATABASE_URL: url })
+})
+afterAll(async () => {
+  await gateway.stop()
+  await other.stop()
+  await dropAdminDatabase(url)
+})
+
+const archive = (text: string) =>
+  pack({
+    'functions/ping.pssql': `create or replace function ping() returns text stable language sql as $$ select '${text}' $$;`,
+  })
+
+/** What ping says in a database; the error where there is none. */
+async function ping(at: TestGateway, platform: string, owner: object): Promise<string> {
+  const { body } = await at.post('/call', { platform, ...owner, function: 'ping' })
+  return body.rows?.[0].ping ?? body.error
+}
+
+describe('a platform with databases of every kind', () => {
+  const platform = uniqueName('kinds')
+
+  beforeAll(async () => {
+    const tenants = [
+      [undefined, {}, 'main'],
+      ['t-1', {}, 'tenant t-1'],
+      [undefined, { schema_name: 'hr' }, 'base of hr'],
+      [undefined, { schema_name: 'hr', uuid: UUID }, 'hr of the uuid'],
+      [undefined, { schema_name: 'main', uuid: UUID }, 'main of the uuid'],
+    ] as const
+    for (const [tenant, owner, text] of tenants) {
+      const { body } = await gateway.register(platform, await archive(text), tenant, { ...owner })
+      expect(body.status).toBe('ready')
+    }
+  })
+
+  test('has each called by its own name, at every gateway', async () => {
+    for (const at of [gateway, other]) {
+      expect(await ping(at, platform, {})).toBe('main')
+      expect(await ping(at, platform, { tenant_id: 't-1' })).toBe('tenant t-1')
+      expect(await ping(at, platform, { schema_name: 'main' })).toBe('main')
+      expect(await ping(at, platform, { schema_name: 'hr', uuid: null })).toBe('base of hr')
+      for (const uuid of [UUID, FOLDED, UUID.toLowerCase()]) {
+        expect(await ping(at, platform, { schema_name: 'hr', uuid })).toBe('hr of the uuid')
+        expect(await ping(at, platform, { schema_name: 'main', uuid })).toBe('main of the uuid')
+      }
+      expect(await ping(at, platform, { schema_name: 'hr', uuid: 'nobody' })).toBe(
+        'database_not_found',
+      )
+      // What names a database of a schema is no tenant.
+      expect(await ping(at, platform, { tenant_id: 'hr' })).toBe('database_not_found')
+      expect(await ping(at, platform, { tenant_id: `hr_${FOLDED}` })).toBe('database_not_found')
+    }
+  })
+
+  test('answers batches and GET for them', async () => {
+    const { body } = await gateway.post('/batch', {
+      platform,
+      schema_name: 'hr',
+      uuid: UUID,
+      calls: [{ function: 'ping' }],
+    })
+    expect(body.results[0].rows).toEqual([{ ping: 'hr of the uuid' }])
+    for (const [path, text] of [
+      [`hr/${UUID}`, 'hr of the uuid'],
+      ['hr/main', 'base of hr'],
+      ['t-1', 'tenant t-1'],
+    ]) {
+      const answer = await gateway.get(`/call/${platform}/${path}/ping`)
+      expect([answer.status, answer.body.rows]).toEqual([200, [{ ping: text }]])
+    }
+  })
+
+  test('lists them, and what was deployed to them', async () => {
+    const { body } = await gateway.get(`/admin/databases?platform=${platform}`)
+    const listed = body.databases.map(({ name, type, tenant_id, schema_name, pending }: never) => [
+      name,
+      type,
+      tenant_id,
+      schema_name,
+      pending,
+    ])
+    expect(listed).toEqual([
+      [`${platform}_main`, 'main', null, undefined, true],
+      [`${platform}_hr`, 'base', null, 'hr', true],
+      [`${platform}_hr_${FOLDED}`, 'tenant', FOLDED, 'hr', false],
+      [`${platform}_main_${FOLDED}`, 'tenant', FOLDED, 'main', false],
+      [`${platform}_t_1`, 'tenant', 't-1', undefined, false],
+    ])
+    const pages: string[] = []
+    for (let after = ''; ; ) {
+      const page = await gateway.get(
+        `/admin/databases?platform=${platform}&limit=2&sizes=false${after}`,
+      )
+      pages.push(...page.body.databases.map((one: { name: string }) => one.name))
+      if (page.body.next_after === null) break
+      after = `&after=${page.body.next_after}`
+    }
+    expect(pages).toEqual(listed.map(([name]: string[]) => name))
+
+    const deployments = async (query: string) => {
+      const answer = await gateway.get(`/admin/deployments?platform=${platform}${query}`)
+      return answer.body.deployments.map((one: { database: string }) => one.database)
+    }
+    expect(await deployments('')).toHaveLength(5)
+    expect(await deployments(`&schema_name=hr&uuid=${UUID}`)).toEqual([`${platform}_hr_${FOLDED}`])
+    expect(await deployments('&schema_name=hr')).toEqual([`${platform}_hr`])
+    expect(await deployments('&tenant_id=')).toEqual([`${platform}_main`])
+    const audit = await gateway.get(`/admin/audit?platform=${platform}&limit=1`)
+    expect(audit.body.entries[0]).toMatchObject({ tenant_id: FOLDED, schema_name: 'main' })
+  })
+
+  test('migrates those of one schema, or those of none', async () => {
+    const migrate = async (flags: Record<string, string>) => {
+      const { body } = await gateway.migrate(platform, await archive('2'), undefined, flags)
+      return body.databases_updated ?? body
+    }
+    expect(await migrate({ schema_name: 'hr' })).toEqual([
+      `${platform}_hr`,
+      `${platform}_hr_${FOLDED}`,
+    ])
+    expect(await ping(other, platform, { schema_name: 'hr' })).toBe('2')
+    expect(await migrate({})).toEqual([`${platform}_main`, `${platform}_t_1`])
+    expect(await migrate({ schema_name: 'main' })).toEqual([
+      `${platform}_main`,
+      `${platform}_main_${FOLDED}`,
+    ])
+    expect(await migrate({ schema_name: 'crm' })).toMatchObject({
+      error: 'database_not_found',
+      message: `Schema crm of platform ${platform} has no database; POST /register creates it`,
+    })
+  })
+
+  test('refuses a name that another kind of owner has', async () => {
+    const { status, body } = await gateway.register(platform, await archive('x'), 'hr')
+    expect([status, body.error]).toEqual([409, 'name_conflict'])
+    const back = await gateway.register(platform, await archive('x'), undefined, {
+      schema_name: 't',
+      uuid: '1',
+    })
+    expect([back.status, back.body.error]).toEqual([409, 'name_conflict'])
+  })
+
+  test('can forget one that was dropped', async () => {
+    const database = `${platform}_hr_${FOLDED}`
+    await gateway.gateway.pools.closeDatabase(database)
+    await gateway.query('postgres', `drop database ${database} with (force)`)
+    const owner = { platform, schema_name: 'hr', uuid: UUID }
+    const { status, body } = await gateway.post('/admin/forget-database', owner)
+    expect([status, body]).toEqual([
+      200,
+      { status: 'forgotten', database, platform, tenant_id: FOLDED, schema_name: 'hr' },
+    ])
+    await expect.poll(() => ping(other, platform, owner)).toBe('database_not_found')
+  })
+})
+
+describe('a tenant of a schema that has no database', () => {
+  const platform = uniqueName('comes')
+  const owner = { schema_name: 'hr', uuid: UUID }
+
+  beforeAll(async () => {
+    await gateway.register(platform, await archive('of before'), UUID)
+    await gateway.register(platform, await archive('base of hr'), undefined, { schema_name: 'hr' })
+  })
+
+  test('has the database of the tenant of before', async () => {
+    for (const at of [gateway, other]) {
+      for (const uuid of [UUID, FOLDED, UUID]) {
+        expect(await ping(at, platform, { ...owner, uuid })).toBe('of before')
+      }
+    }
+    const { body } = await other.register(platform, await archive('anew'), undefined, owner)
+    expect(body.database).toBe(`${platform}_${FOLDED}`)
+    expect(await ping(gateway, platform, { tenant_id: UUID })).toBe('anew')
+    expect(await ping(gateway, platform, owner)).toBe('anew')
+    // A tenant_id has one spelling.
+    expect(await ping(gateway, platform, { tenant_id: FOLDED })).toBe('database_not_found')
+  })
+
+  test('has its own where there is one, at once and at every gateway', async () => {
+    const row = `'${platform}_hr_${FOLDED}', '${platform}', '${FOLDED}', 'hr', 'gw_${platform}'`
+    await gateway.query('postgres', `create database ${platform}_hr_${FOLDED}`)
+    await gateway.gateway.catalog.use((sql) =>
+      sql.unsafe(`insert into _db_gateway_databases
+        (database, platform, tenant_id, schema_name, owner_role) values (${row})`),
+    )
+    for (const at of [gateway, other]) {
+      await expect.poll(() => ping(at, platform, owner)).not.toBe('anew')
+    }
+    const { body } = await other.register(platform, await archive('its own'), undefined, owner)
+    expect(body.database).toBe(`${platform}_hr_${FOLDED}`)
+    for (const at of [gateway, other]) expect(await ping(at, platform, owner)).toBe('its own')
+    expect(await ping(gateway, platform, { tenant_id: UUID })).toBe('anew')
+  })
+})
