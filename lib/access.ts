@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { GatewayError } from './errors.ts'
 import { forwardedForAddress, nodeAddress, parseForwarded, parseForwardedFor } from './forwarded.ts'
 import { isInNetworks, type Network, parseAddress } from './networks.ts'
-import type { Access, RequestContext } from './request.ts'
+import type { Access, RequestContext, TokenKind } from './request.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 
@@ -73,7 +73,7 @@ export function isAllowedAddress(address: Address | undefined, allowed: Network[
 }
 
 /**
- * Lets a request through to an endpoint, or not.
+ * Lets a request through to an endpoint, or not. With the token `platform` the handler asks for it.
  * @throws {GatewayError} unauthorized: 403 for the address, 401 for the admin token
  */
 export function checkAccess(
@@ -81,6 +81,7 @@ export function checkAccess(
   request: RequestContext,
   authorization: string | undefined,
   { adminNetworks, adminToken }: Pick<Config, 'adminNetworks' | 'adminToken'>,
+  token: TokenKind = 'admin',
 ): void {
   if (access === 'public') return
   if (!(access === 'admin' ? request.isAdmin : request.isAllowed)) {
@@ -90,7 +91,8 @@ export function checkAccess(
       request.problem ?? `The address ${request.address ?? '(unknown)'} is not in ${networks}`,
     )
   }
-  if (access === 'admin' && adminToken !== undefined && !isBearer(authorization, adminToken)) {
+  if (access !== 'admin' || token === 'platform' || adminToken === undefined) return
+  if (!isSameToken(bearerOf(authorization) ?? '', adminToken)) {
     throw new GatewayError(
       'unauthorized',
       'This endpoint needs "Authorization: Bearer" with the admin token',
@@ -100,9 +102,13 @@ export function checkAccess(
   }
 }
 
+/** The token that a request bears; undefined where it bears none. */
+export function bearerOf(authorization: string | undefined): string | undefined {
+  return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+}
+
 /** Compares in a time that does not depend on how much of the token is right. */
-function isBearer(authorization: string | undefined, token: string): boolean {
-  const given = /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? ''
+export function isSameToken(given: string, token: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(token))
 }

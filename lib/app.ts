@@ -34,12 +34,12 @@ const OTHERS_OF_ADMIN = '/admin/**'
  * answer on Node's response itself; a value that it returns is answered by h3.
  */
 export function createListener(gateway: Gateway, routes: Route[]): RequestListener {
-  const guarded = routes.map(({ method, path, access, handler }) => ({
+  const guarded = routes.map(({ method, path, access, token, handler }) => ({
     method,
     path,
     handler: guard(
       gateway.config,
-      access,
+      { access, token },
       counterOf(gateway, method, path),
       method === 'GET' ? handler : withoutQuery(handler),
     ),
@@ -82,8 +82,8 @@ function createApp(gateway: Gateway, routes: GuardedRoute[]): H3 {
     const isOfServer = method === 'OPTIONS' && url === SERVER
     return otherRequest(event, methodsOf(isOfServer ? SERVER : event.url.pathname))
   }
-  app.all(OTHERS, guard(gateway.config, 'network', others, answerOthers))
-  app.all(OTHERS_OF_ADMIN, guard(gateway.config, 'admin', others, answerOthers))
+  app.all(OTHERS, guard(gateway.config, { access: 'network' }, others, answerOthers))
+  app.all(OTHERS_OF_ADMIN, guard(gateway.config, { access: 'admin' }, others, answerOthers))
   return app
 }
 

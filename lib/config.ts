@@ -79,6 +79,8 @@ export interface Config extends SiteRules {
   /** Undefined: no platform is bound to addresses. */
   platformNetworks: PlatformNetworks | undefined
   adminToken: string | undefined
+  /** Whether /v2/* and the creation of databases need a token where ADMIN_TOKEN asks for none. */
+  platformTokens: 'optional' | 'required'
   /** Undefined: HTTP without TLS. */
   tls: TlsFiles | undefined
   auditRetentionDays: number
@@ -225,6 +227,7 @@ export function readConfig(env: Environment): Config {
     adminNetworks: optional('ADMIN_NETWORKS', parseNetworks),
     platformNetworks: optional('PLATFORM_NETWORKS', parsePlatformNetworks),
     adminToken: optional('ADMIN_TOKEN', bearerToken),
+    platformTokens: parsed('PLATFORM_TOKENS', 'optional', optionalOrRequired),
     allowedOrigins: parsed('ALLOWED_ORIGINS', '', parseOrigins),
     allowedHosts: optional('ALLOWED_HOSTS', parseHosts),
     tls: cert && key ? { cert, key, clientCa } : undefined,
@@ -288,6 +291,11 @@ function schemaNames(value: string): string[] {
 function bearerToken(value: string): string {
   if (/^[!-~]+$/.test(value)) return value
   throw new Error('has other characters than ASCII, or a space')
+}
+
+function optionalOrRequired(value: string): 'optional' | 'required' {
+  if (value === 'optional' || value === 'required') return value
+  throw new Error(`"${value}" is not optional or required`)
 }
 
 function olderArchives(value: string): 'ignore' | 'deploy' {

@@ -56,9 +56,16 @@ declare module 'h3' {
 /** Who may call an endpoint. Everything below `admin/` is `admin`, whatever it says. */
 export type Access = 'network' | 'admin' | 'public'
 
+/**
+ * Which token an endpoint of the access `admin` takes: the admin token; or that of the platform which it
+ * is about, too, for which its handler asks `authorizePlatformToken`.
+ */
+export type TokenKind = 'admin' | 'platform'
+
 /** What a handler says of itself in `defineHandler({ meta })`. */
 export interface HandlerMeta {
   access?: Access
+  token?: TokenKind
   description?: string
 }
 

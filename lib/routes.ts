@@ -3,7 +3,7 @@ import { METHODS as NODE_METHODS } from 'node:http'
 import { join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { EventHandler } from 'h3'
-import type { Access, HandlerMeta } from './request.ts'
+import type { Access, HandlerMeta, TokenKind } from './request.ts'
 
 /** One endpoint: a file below handlers/. */
 export interface Route {
@@ -11,6 +11,7 @@ export interface Route {
   /** As h3 writes it: `/thing/:id`. */
   path: string
   access: Access
+  token?: TokenKind | undefined
   handler: EventHandler
 }
 
@@ -53,7 +54,7 @@ async function loadRoute(folder: string, file: string): Promise<Route> {
       `handlers/${file}: meta.access is "${access}"; it is network, admin or public`,
     )
   }
-  return { method, path, access, handler }
+  return { method, path, access, token: meta?.token ?? 'admin', handler }
 }
 
 function parseRoute(file: string): { method: string; path: string } {

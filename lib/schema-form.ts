@@ -74,7 +74,7 @@ export async function readSchemaForm(
   config: Config,
   budget: ByteBudget,
 ): Promise<SchemaForm> {
-  const { fields, fileNames, archive } = await readBody(req, res, config, budget)
+  const { fields, fileNames, archive } = await readArchiveForm(req, res, config, budget)
   checkNames('form field', [...fields.keys(), ...fileNames], names)
   const owner = parseOwner(request, Object.fromEntries(fields))
   if (!archive) {
@@ -146,7 +146,12 @@ function parseOnError(value = 'stop'): 'stop' | 'continue' {
   throw new GatewayError('invalid_request', `on_error must be stop or continue; got "${value}"`)
 }
 
-async function readBody(
+/**
+ * Reads a multipart form with an archive in it.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request, pool_exhausted for
+ *   want of room
+ */
+export async function readArchiveForm(
   req: IncomingMessage,
   res: ServerResponse,
   { archive: { maxArchiveBytes } }: Config,

@@ -116,10 +116,12 @@ describe('who is where', () => {
 describe('every endpoint', () => {
   /** Those that name no platform, or those of all. */
   const WITHOUT_PLATFORM = [
+    'GET /admin/platforms',
     'GET /admin/pools',
     'GET /health',
     'GET /live',
     'GET /metrics',
+    'GET /platforms',
     'GET /ready',
   ]
   let gateway: TestGateway
@@ -138,12 +140,18 @@ describe('every endpoint', () => {
     const query = method === 'GET' ? '?platform=myapp' : ''
     const call = { function: 'ping' }
     const more = path === '/batch' ? { calls: [call] } : path === '/call' ? call : {}
-    const json = JSON.stringify({ platform: 'myapp', tenant_id: 'x', ...more })
-    const asJson = new Request(url + query, {
-      method,
-      ...(method !== 'GET' && { body: json, headers: { 'content-type': 'application/json' } }),
-    })
-    const answer = await send(asJson, localAddress)
+    const owners = [{ tenant_id: 'x' }, { schema_name: 'x', uuid: 'x' }, {}]
+    let answer = ''
+    for (const owner of method === 'GET' ? [{}] : owners) {
+      const json = JSON.stringify({ platform: 'myapp', ...owner, ...more })
+      const asJson = new Request(url + query, {
+        method,
+        ...(method !== 'GET' && { body: json, headers: { 'content-type': 'application/json' } }),
+      })
+      answer = await send(asJson, localAddress)
+      // The endpoint takes other members.
+      if (!answer.startsWith('400')) break
+    }
     if (!answer.startsWith('415')) return answer
     return send(new Request(url, { method, body: schemaForm('myapp', archive, 'x') }), localAddress)
   }

@@ -9,6 +9,10 @@ export type AuditAction =
   | 'revert'
   | 'create_tenant'
   | 'forget_database'
+  | 'register_platform'
+  | 'store_schema'
+  | 'create_database'
+  | 'platform_token'
   | 'refused'
 
 /** One row of the audit trail, by the names of its columns. Times are ISO 8601. */

@@ -141,7 +141,7 @@ async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promis
 }
 
 /** One deploy, and its line in the log. */
-async function deployTo(
+export async function deployTo(
   gateway: Gateway,
   { owner, archive, older, flags, origin, onOpen }: DeployRequest,
   isNew: boolean,

@@ -4,13 +4,13 @@ import type { Config } from '../config.ts'
 import { GatewayError } from '../errors.ts'
 import { checkHead } from '../http-limits.ts'
 import type { RouteCounter } from '../metrics/requests.ts'
-import { type Access, nodeOf } from '../request.ts'
+import { type Access, nodeOf, type TokenKind } from '../request.ts'
 import { crossSiteProblem } from './cross-site.ts'
 
 /** A handler that is asked only for requests that may have it. */
 export function guard(
   config: Config,
-  access: Access,
+  { access, token = 'admin' }: { access: Access; token?: TokenKind | undefined },
   counter: RouteCounter,
   handler: EventHandler,
 ): EventHandler {
@@ -20,7 +20,7 @@ export function guard(
     request.counter = counter
     request.access = access
     checkHead(req)
-    checkAccess(access, request, req.headers.authorization, config)
+    checkAccess(access, request, req.headers.authorization, config, token)
     const problem = crossSiteProblem(req.headers, request.isLoopback, config)
     if (problem !== undefined) {
       // Probes use names of all kinds: they are answered, and learn as much as strangers.

@@ -1,3 +1,4 @@
+import type { SchemaArchive } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { createTables } from '../postgres/create-tables.ts'
@@ -15,6 +16,16 @@ export interface StoredSchema extends Sections {
   name: string
   /** Of the archive, as /register answers it. */
   checksum: string
+}
+
+/** Which sections an archive has. */
+export function sectionsOf({ files }: Pick<SchemaArchive, 'files'>): Sections {
+  return {
+    has_tables: files.tables.length > 0,
+    has_functions: files.functions.length > 0,
+    has_migrations: files.migrations.length > 0,
+    has_seeders: files.seeders.length > 0,
+  }
 }
 
 /** Creates the table of stored schemas in the administrative database. */

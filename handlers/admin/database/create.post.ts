@@ -1,0 +1,71 @@
+import { defineHandler } from 'h3'
+import { readRecentArchive } from '../../../lib/archive/recent.ts'
+import { audited } from '../../../lib/audit/audited.ts'
+import { describeRegister } from '../../../lib/audit/outcomes.ts'
+import { readJsonObject } from '../../../lib/body.ts'
+import { createWithSchema } from '../../../lib/deploy/create.ts'
+import { databaseName } from '../../../lib/names.ts'
+import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/owners.ts'
+import { originOf } from '../../../lib/request.ts'
+import { setStoredSchema } from '../../../lib/tenancy/catalog-table.ts'
+import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
+import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
+import { readStored } from '../../../lib/tenancy/stored-schemas.ts'
+
+export default defineHandler({
+  meta: {
+    access: 'admin',
+    token: 'platform',
+    description: 'Create a database with a stored schema: of schema_name and uuid, or database_id',
+  },
+  async handler(event) {
+    const started = performance.now()
+    const { gateway, request } = event.context
+    const { catalog, config } = gateway
+    const body = await readJsonObject(event, STORED_OWNER_MEMBERS)
+    const { owner: asked, schemaName } = parseStoredOwner(request, body)
+    const { platform } = asked
+    await authorizePlatformToken(event, platform)
+    const owner = await catalog.resolve(asked, { anySpelling: true })
+    const database = databaseName(owner)
+    request.database = database
+    const { result, archive } = await audited(event, {
+      action: 'create_database',
+      owner,
+      asked: { stored_schema: schemaName },
+      work: async (note) => {
+        const packed = await catalog.use(async (sql) => {
+          await checkPlatform(sql, platform, 'invalid_request')
+          return readStored(sql, platform, schemaName)
+        })
+        const archive = await readRecentArchive(packed, config.archive)
+        const result = await createWithSchema(gateway, {
+          owner,
+          archive,
+          packed,
+          older: 'deploy',
+          flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
+          origin: originOf(request),
+          onDatabase: (change) => note({ [`database_${change}`]: true }),
+        })
+        await catalog.use((sql) => setStoredSchema(sql, database, schemaName))
+        return { result, archive }
+      },
+      describe: (done) => describeRegister(done?.result),
+    })
+    return {
+      status: 'created',
+      platform,
+      schema_name: schemaName,
+      database_name: database,
+      extensions_installed: archive.files.extensions.length,
+      types_deployed: result.typesChanged.length,
+      tables_created: result.tablesCreated.length,
+      functions_deployed: result.functionsDeployed,
+      seeders: [],
+      checksum: archive.checksum,
+      warnings: [...archive.warnings, ...result.warnings],
+      execution_time_ms: Math.round(performance.now() - started),
+    }
+  },
+})

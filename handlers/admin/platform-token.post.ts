@@ -1,0 +1,24 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { readJsonObject } from '../../lib/body.ts'
+import { parsePlatform } from '../../lib/names.ts'
+import { checkPlatform, giveToken } from '../../lib/tenancy/platforms.ts'
+
+export default defineHandler({
+  meta: { description: 'The token of a platform, which is made up the first time' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event, ['platform'])
+    const platform = parsePlatform(request, body.platform)
+    const token = await audited(event, {
+      action: 'platform_token',
+      owner: { platform, tenantId: null, schema: null },
+      work: () =>
+        gateway.catalog.use(async (sql) => {
+          await checkPlatform(sql, platform)
+          return giveToken(sql, platform)
+        }),
+    })
+    return { platform, token }
+  },
+})

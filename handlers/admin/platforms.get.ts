@@ -1,0 +1,15 @@
+import { defineHandler } from 'h3'
+import { listPlatforms } from '../../lib/tenancy/platforms.ts'
+
+export default defineHandler({
+  meta: {
+    access: 'admin',
+    description: 'The platforms that the address may name, and how many databases each has',
+  },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const all = await gateway.catalog.use(listPlatforms)
+    const platforms = all.filter(({ name }) => request.mayName?.(name) ?? true)
+    return { platforms, count: platforms.length }
+  },
+})

@@ -1,0 +1,1 @@
+export { default } from '../admin/database/create.post.ts'

@@ -1,0 +1,21 @@
+import { defineHandler, getQuery, getRouterParams } from 'h3'
+import { answerInSlices } from '../../../lib/http/json-slices.ts'
+import { parsePlatform, sanitize } from '../../../lib/names.ts'
+import { parseText } from '../../../lib/page-query.ts'
+import { listPlatformDatabases } from '../../../lib/tenancy/platform-databases.ts'
+import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
+
+export default defineHandler({
+  meta: { description: 'The databases of a platform, or those of one of its schemas' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
+    const name = parseText('schema', getQuery(event).schema || undefined)
+    const schema = name === undefined ? undefined : { name, sanitized: sanitize(name) }
+    const databases = await gateway.catalog.use(async (sql) => {
+      await checkPlatform(sql, platform)
+      return listPlatformDatabases(sql, platform, schema)
+    })
+    return answerInSlices({ platform, databases, count: databases.length })
+  },
+})

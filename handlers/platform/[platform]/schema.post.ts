@@ -1,0 +1,54 @@
+import { defineHandler, getRouterParams } from 'h3'
+import { readRecentArchive } from '../../../lib/archive/recent.ts'
+import { audited } from '../../../lib/audit/audited.ts'
+import { GatewayError } from '../../../lib/errors.ts'
+import { checkNames } from '../../../lib/known-names.ts'
+import { parsePlatform } from '../../../lib/names.ts'
+import { parseSchemaName } from '../../../lib/owners.ts'
+import { nodeOf } from '../../../lib/request.ts'
+import { readArchiveForm } from '../../../lib/schema-form.ts'
+import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
+import { sectionsOf, storeSchema } from '../../../lib/tenancy/stored-schemas.ts'
+
+const FIELDS = ['schema_name', 'name', 'schema', 'file'] as const
+
+export default defineHandler({
+  meta: { description: 'Store a schema under a name, from which databases are created' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const { catalog, config, buffered } = gateway
+    const { req, res } = nodeOf(event)
+    const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
+    await catalog.use((sql) => checkPlatform(sql, platform))
+    const { fields, fileNames, archive: packed } = await readArchiveForm(req, res, config, buffered)
+    checkNames('form field', [...fields.keys(), ...fileNames], FIELDS)
+    const name = parseSchemaName(fields.get('schema_name') ?? fields.get('name'))
+    if (fields.get('name') !== undefined && fields.get('name') !== name) {
+      throw new GatewayError('invalid_request', 'schema_name and name are both given, and differ')
+    }
+    if (!packed) {
+      throw new GatewayError(
+        'invalid_request',
+        'schema is missing: the tar.gz of the postgresql folder, as a file',
+      )
+    }
+    const archive = await readRecentArchive(packed, config.archive)
+    const { checksum } = archive
+    const sections = sectionsOf(archive)
+    await audited(event, {
+      action: 'store_schema',
+      owner: { platform, tenantId: null, schema: null },
+      asked: { stored_schema: name, checksum },
+      work: () =>
+        catalog.use((sql) => storeSchema(sql, platform, { name, checksum, packed, ...sections })),
+    })
+    return {
+      status: 'registered',
+      platform,
+      schema_name: name,
+      ...sections,
+      checksum,
+      warnings: archive.warnings,
+    }
+  },
+})

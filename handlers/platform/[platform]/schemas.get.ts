@@ -1,0 +1,17 @@
+import { defineHandler, getRouterParams } from 'h3'
+import { parsePlatform } from '../../../lib/names.ts'
+import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
+import { listStored } from '../../../lib/tenancy/stored-schemas.ts'
+
+export default defineHandler({
+  meta: { description: 'The schemas that are stored for a platform' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
+    const schemas = await gateway.catalog.use(async (sql) => {
+      await checkPlatform(sql, platform)
+      return listStored(sql, platform)
+    })
+    return { platform, schemas, count: schemas.length }
+  },
+})

@@ -1,0 +1,46 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { readJsonObject } from '../../lib/body.ts'
+import { GatewayError } from '../../lib/errors.ts'
+import { parsePlatform, textOf } from '../../lib/names.ts'
+import { registerPlatform } from '../../lib/tenancy/platforms.ts'
+
+export default defineHandler({
+  meta: { description: 'Make a platform known, so that schemas can be stored for it' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event, ['platform', 'db_user', 'db_password'])
+    const platform = parsePlatform(request, body.platform)
+    const given = [textOf('db_user', body.db_user), textOf('db_password', body.db_password)]
+    const hasCredentials = given.every((text) => text !== '')
+    if (!hasCredentials && given.some((text) => text !== '')) {
+      throw new GatewayError(
+        'invalid_request',
+        'db_user and db_password come together, or not at all',
+      )
+    }
+    await audited(event, {
+      action: 'register_platform',
+      owner: { platform, tenantId: null, schema: null },
+      work: async () => {
+        if (await gateway.catalog.use((sql) => registerPlatform(sql, platform))) return
+        throw new GatewayError(
+          'platform_already_registered',
+          `Platform ${platform} is registered already`,
+        )
+      },
+    })
+    const role = gateway.roles.roleOf(platform)
+    return {
+      status: 'registered',
+      platform,
+      message: `Platform registered. POST /platform/${platform}/schema stores a schema.`,
+      has_dedicated_credentials: role !== null,
+      ...(hasCredentials && {
+        warnings: [
+          `db_user and db_password are not used: the gateway works as ${role === null ? 'its own role (ISOLATION=shared)' : `the role ${role}, whose password it keeps`}`,
+        ],
+      }),
+    }
+  },
+})

@@ -1,0 +1,60 @@
+import { describeOwner } from '../catalog.ts'
+import { GatewayError } from '../errors.ts'
+import type { Gateway } from '../gateway.ts'
+import { databaseName } from '../names.ts'
+import { ensureDatabase } from './database.ts'
+import { record } from './older/record.ts'
+import { type DeployRequest, deployTo } from './register.ts'
+import type { DeployResult } from './result.ts'
+import { copyTemplate } from './templates/copy.ts'
+import { withProof } from './templates/proof.ts'
+
+/**
+ * Creates the owner's database with the archive's schema, by its template where there is one. It is
+ * dropped again where that fails.
+ * @throws {GatewayError} database_already_exists, the only 409; database_name_collision where the name is
+ *   another's; what a deploy throws
+ */
+export async function createWithSchema(
+  gateway: Gateway,
+  request: DeployRequest,
+): Promise<DeployResult> {
+  try {
+    const { value, warnings } = await withProof(gateway, request, false, () =>
+      createAlone(gateway, request),
+    )
+    return { ...value, warnings: [...value.warnings, ...warnings] }
+  } catch (error) {
+    throw asCreationError(error)
+  }
+}
+
+async function createAlone(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+  const { owner, onDatabase } = request
+  const database = databaseName(owner)
+  return gateway.deploys.run(database, async () => {
+    const result = await ensureDatabase(
+      gateway,
+      owner,
+      (isNew) => deployTo(gateway, request, isNew),
+      true,
+      onDatabase,
+      (admin) => copyTemplate(gateway, admin, request),
+    )
+    if (!result) {
+      const message = `${describeOwner(owner)} already has the database ${database}`
+      throw new GatewayError('database_already_exists', message, { database })
+    }
+    await record(gateway, request, result)
+    return result
+  })
+}
+
+/** Clients take every 409 for a database that is there. */
+function asCreationError(error: unknown): unknown {
+  if (!(error instanceof GatewayError) || error.status !== 409) return error
+  const { code, message, details } = error
+  if (code === 'database_already_exists') return error
+  if (code === 'name_conflict') return new GatewayError('database_name_collision', message, details)
+  return new GatewayError(code, message, details, 422)
+}
