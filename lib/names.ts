@@ -139,9 +139,9 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** What the names of all databases of a platform begin with; other platforms' may, too. */
+/** What is the same for platforms that can write the same names of databases. */
 export function databasePrefix(platform: string): string {
-  return databaseSuffix(platform)
+  return sanitize(platform) || databaseSuffix(platform)
 }
 
 function databaseSuffix(id: string): string {

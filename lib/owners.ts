@@ -111,6 +111,7 @@ export function parseSchemaName(value: Given, field = 'schema_name'): string {
 /** `main` without a uuid is the platform's main database. */
 function parseSchemaOwner(request: Asker, given: GivenOwner): Owner {
   const platform = parsePlatform(request, given.platform)
+  partOf('platform', platform)
   const schema = sanitize(parseSchemaName(given.schema_name))
   const tenantId = isBase('uuid', given.uuid) ? null : partOf('uuid', textOf('uuid', given.uuid))
   const owner = { platform, tenantId, schema: schema === BASE && tenantId === null ? null : schema }

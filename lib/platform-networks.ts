@@ -4,7 +4,7 @@ import { isInNetworks, type Network, parseNetworks } from './networks.ts'
 
 /**
  * The networks whose addresses alone may name a platform, by what the names of its databases begin
- * with: `my-app` and `My_App` write the same names, so that what binds one binds the other.
+ * with: `my-app`, `My_App` and `_my_app` write the same names, so that what binds one binds the others.
  */
 export type PlatformNetworks = Map<string, Network[]>
 

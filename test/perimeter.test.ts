@@ -67,6 +67,7 @@ describe('who is where', () => {
     // The same names of databases, written differently.
     ['call my_app new', ['404 database_not_found', platform, address, platform, address]],
     ['call My-App new', ['404 database_not_found', platform, address, platform, address]],
+    ['call _my-app_ new', ['404 database_not_found', platform, address, platform, address]],
   ])(
     '%s, for one who is bound, another, an admin, loopback, a stranger',
     async (what, expected) => {

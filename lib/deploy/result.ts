@@ -30,6 +30,14 @@ export interface DeployFlags {
   strict: boolean
 }
 
+/** What seeders did to a table, in rows. */
+export interface SeededTable {
+  table: string
+  inserted: number
+  /** Of VALUES lists: those that were there. */
+  skipped: number
+}
+
 /** What a deploy did to one database, or with `dryRun` would do. */
 export interface DeployResult extends CodeResult {
   /** The archive was in place already. */
@@ -49,6 +57,8 @@ export interface DeployResult extends CodeResult {
   /** Declaration against database; null where there was no reason to look. */
   differences: Difference[] | null
   seedersApplied: string[]
+  /** What the seeders did; undefined of a deploy of before. */
+  seeded?: SeededTable[]
   tableChanges: TableChange[]
   /** What the functions are known by, where that was read after the commit. */
   functions?: { digest: string; version: string } | undefined

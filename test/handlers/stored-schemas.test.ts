@@ -8,6 +8,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { storeSchema } from '../helpers/stored.ts'
 
 /** Platforms, their stored schemas and what is created from them: two gateways on one catalog. */
 let url: string
@@ -25,22 +26,12 @@ afterAll(async () => {
   await dropAdminDatabase(url)
 })
 
-/** Sends the form of POST /platform/{platform}/schema. */
-async function store(
+const store = (
   platform: string,
   archive: Uint8Array,
   fields: Record<string, string>,
-  file = 'schema',
-): Promise<Answer> {
-  const form = new FormData()
-  for (const [name, value] of Object.entries(fields)) form.set(name, value)
-  form.set(file, new Blob([archive as Uint8Array<ArrayBuffer>]), 'postgresql.tar.gz')
-  const response = await fetch(`${gateway.url}/platform/${platform}/schema`, {
-    method: 'POST',
-    body: form,
-  })
-  return { status: response.status, headers: response.headers, body: await response.json() }
-}
+  file?: string,
+) => storeSchema(gateway, platform, archive, fields, file)
 
 const files = (text: string) => ({
   'tables/thing.pgsql': 'create table thing (id int primary key);',
@@ -305,74 +296,5 @@ describe('POST /admin/database/create', () => {
     const body = { platform, schema_name: 'hr', uuid: 'a' }
     const answers = await Promise.all([create(gateway, body), create(other, body)])
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 409])
-  })
-})
-
-describe('a platform’s token', () => {
-  const bearing = (token: string) => ({ authorization: `Bearer ${token}` })
-  let guarded: TestGateway
-  let required: TestGateway
-
-  beforeAll(async () => {
-    guarded = await startTestGateway({ DATABASE_URL: url, ADMIN_TOKEN: 'of-the-admin' })
-    required = await startTestGateway({ DATABASE_URL: url, PLATFORM_TOKENS: 'required' })
-  })
-  afterAll(async () => {
-    await guarded.stop()
-    await required.stop()
-  })
-
-  test('is the same each time it is asked for, with the admin token', async () => {
-    const platform = await newPlatform([])
-    const refused = await guarded.post('/admin/platform-token', { platform })
-    expect(brief(refused)).toEqual([401, 'unauthorized'])
-    const admin = bearing('of-the-admin')
-    const { status, body } = await guarded.post('/admin/platform-token', { platform }, admin)
-    expect([status, body]).toEqual([
-      200,
-      { platform, token: expect.stringMatching(/^ssdb_pt_[0-9a-f]{32}$/) },
-    ])
-    const again = await gateway.post('/admin/platform-token', { platform })
-    expect(again.body).toEqual(body)
-    const others = await gateway.post('/admin/platform-token', { platform: await newPlatform([]) })
-    expect(others.body.token).not.toBe(body.token)
-    // It is no admin token.
-    const list = await guarded.get('/admin/platforms', bearing(body.token))
-    expect(brief(list)).toEqual([401, 'unauthorized'])
-  })
-
-  test.each(['/admin/database/create', '/database/create'])('opens %s', async (path) => {
-    const platform = await newPlatform(['hr'])
-    const { token } = (await gateway.post('/admin/platform-token', { platform })).body
-    const foreign = await newPlatform([])
-    const { token: other } = (await gateway.post('/admin/platform-token', { platform: foreign }))
-      .body
-    const body = { platform, schema_name: 'hr', uuid: 'a' }
-    for (const [at, name] of [
-      [guarded, 'guarded'],
-      [required, 'required'],
-    ] as const) {
-      const none = await at.post(path, body)
-      expect([name, ...brief(none)]).toEqual([name, 401, 'unauthorized'])
-      for (const wrong of [other, 'ssdb_pt_x', 'x']) {
-        const refused = await at.post(path, body, bearing(wrong))
-        expect([name, ...brief(refused)]).toEqual([name, 403, 'unauthorized'])
-      }
-    }
-    expect((await guarded.post(path, body, bearing(token))).status).toBe(200)
-    expect((await required.post(path, body, bearing(token))).status).toBe(409)
-    expect((await guarded.post(path, body, bearing('of-the-admin'))).status).toBe(409)
-    // Where nothing asks for a token, any is taken.
-    expect((await gateway.post(path, body, bearing('x'))).status).toBe(409)
-  })
-
-  test('can be read by the gateway’s role alone', async () => {
-    const [row] = await gateway.query(
-      gateway.server.database,
-      `select relacl::text as acl, pg_get_userbyid(relowner) = current_user as own from pg_class
-       where relname = '_db_gateway_platforms'`,
-    )
-    expect(row.own).toBe(true)
-    expect(row.acl ?? '').not.toMatch(/[{,]=/)
   })
 })

@@ -62,7 +62,7 @@ export default defineHandler({
       types_deployed: result.typesChanged.length,
       tables_created: result.tablesCreated.length,
       functions_deployed: result.functionsDeployed,
-      seeders: [],
+      seeders: result.seeded ?? [],
       checksum: archive.checksum,
       warnings: [...archive.warnings, ...result.warnings],
       execution_time_ms: Math.round(performance.now() - started),
