@@ -18,6 +18,8 @@ interface Node {
 
 const ROOT = 'postgresql'
 const SQL_FILE = /\.(pssql|pgsql|psql|sql)$/i
+/** The name of such a file says all; the original gateway took texts too. */
+const EXTENSION_FILE = /^extensions\/.*\.txt$/i
 
 /**
  * Finds `postgresql/` (at the top, below one other folder, or left out) and the SQL files of its
@@ -42,7 +44,7 @@ export function placeFiles(entries: TarEntry[]): { files: PlacedFile[]; warnings
     } else if (!isSection(section)) {
       warnings.add(`Ignored the folder ${quote(`${section}/`)}: not one of ${SECTIONS.join(', ')}`)
     } else if (!node.isFolder) {
-      if (SQL_FILE.test(path)) {
+      if (SQL_FILE.test(path) || EXTENSION_FILE.test(path)) {
         if (files.has(path)) warnings.add(`${quote(path)} comes twice: the last one counts`)
         files.set(path, { section, path, data: node.data })
       } else {

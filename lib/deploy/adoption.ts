@@ -4,6 +4,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { readMark } from '../tenancy/role-mark.ts'
 import { markOf } from './catalog-mark.ts'
 import { asGateway } from './handover.ts'
+import { IS_OF_ORIGINAL } from './original-ledger.ts'
 
 /**
  * Looks whether a database that this catalog does not know may be taken: it is empty, or has the
@@ -43,7 +44,7 @@ async function readFound(sql: Sql): Promise<Found> {
   const [row] = await sql<Found[]>`
     select
       to_regclass('public._db_gateway_migrations') is not null
-        or to_regclass('public._stonescriptdb_gateway_migrations') is not null as has_ledger,
+        or ${sql.unsafe(IS_OF_ORIGINAL)} as has_ledger,
       not exists (
         select from pg_class
         where relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)

@@ -87,6 +87,7 @@ export async function planTry(
   const pending = found.files
   result.migrationsPending = pending.map(({ name }) => name)
   for (const [name, before] of found.renamed) writer.renameMigration(before, name)
+  for (const file of found.taken) writer.setMigration(file)
   const tablesChecksum = checksumOf(files.tables)
   const isTablesDue =
     files.tables.length > 0 &&

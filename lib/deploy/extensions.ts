@@ -45,7 +45,7 @@ export async function createExtensions(
   for (const extension of wanted) {
     const { name, version, schema, file } = extension
     const there = found.get(name)
-    if (hasText(file)) {
+    if (hasText(extension)) {
       result.warnings.push(
         `${file.path}: only comments count in an extension's file; its statements were not run`,
       )
@@ -107,10 +107,14 @@ async function findInstalled(sql: Sql, wanted: WantedExtension[]) {
   )
 }
 
-/** Anything but comments. */
-function hasText({ text }: SchemaFile): boolean {
-  return text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, '').trim() !== ''
+/** Anything but comments, and the statement that the gateway runs in its place. */
+function hasText({ file, name }: WantedExtension): boolean {
+  const text = file.text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, '')
+  const [, created = ''] = CREATE.exec(text) ?? []
+  return text.trim() !== '' && created.replaceAll('"', '').toLowerCase() !== name
 }
+
+const CREATE = /^\s*create\s+extension\s+(?:if\s+not\s+exists\s+)?("[^"]+"|\w+)\s*;?\s*$/i
 
 async function updateExtension(
   sql: Sql,
@@ -171,12 +175,16 @@ async function findUntrusted(sql: Sql, wanted: WantedExtension[]): Promise<Wante
   return wanted.filter(({ name }) => names.has(name))
 }
 
+/** Extensions that people know by another name than PostgreSQL. */
+const OTHER_NAMES: Record<string, string> = { pgvector: 'vector' }
+
 function readExtension(file: SchemaFile): WantedExtension {
   const comment = (name: string) =>
     new RegExp(`^--\\s*${name}:\\s*(\\S+)\\s*$`, 'm').exec(file.text)?.[1]
+  const name = file.name.replace(/^.*\//, '').replace(/\.[^.]*$/, '')
   return {
     file,
-    name: file.name.replace(/^.*\//, '').replace(/\.[^.]*$/, ''),
+    name: OTHER_NAMES[name] ?? name,
     version: comment('version'),
     schema: comment('schema'),
   }

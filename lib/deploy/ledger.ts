@@ -3,6 +3,7 @@ import { isPostgresError } from '../postgres/errors.ts'
 import { digestOf, LEDGER_VERSION } from './ledger-key.ts'
 import type { FileSection } from './ledger-writer.ts'
 import { CATALOG_DIGEST } from './objects/digest.ts'
+import { IS_OF_ORIGINAL } from './original-ledger.ts'
 
 /** SQLSTATEs: no such schema, no such function, and not allowed to look. */
 const NOT_PREPARED = new Set(['3F000', '42883', '42501'])
@@ -40,6 +41,8 @@ export interface Ledger {
   committedSince: Set<string>
   /** Nothing of that archive but functions, views and triggers was deployed then. */
   isOnlyCode: boolean
+  /** An original gateway has managed the database, and none of ours has deployed to it yet. */
+  isTakenOver: boolean
   /** What the catalogs have of them now. */
   currentDigest: string
   /** The number of the key that the next write takes. */
@@ -79,6 +82,7 @@ interface LedgerRow {
   tables_checksum: string | null
   catalog_digest: string | null
   only_code: boolean | null
+  is_of_original: boolean
   committed_since: string[]
   current_digest: string
   number: string
@@ -99,8 +103,10 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
     objects.filter(({ kind }) => kinds.includes(kind)).map(({ identity }) => identity)
   const mapped = <T>(section: FileSection, to: (file: LedgerFile) => T) =>
     new Map([...filesOf(section)].map(([name, file]) => [name, to(file)]))
+  const isFirst = row.archive_checksum === null && !sections.has('seeders')
   return {
     archiveChecksum: row.archive_checksum,
+    isTakenOver: isFirst && (row.is_of_original || row.migrations.length > 0),
     tablesChecksum: row.tables_checksum,
     catalogDigest: row.catalog_digest,
     committedSince: new Set(row.committed_since),
@@ -128,6 +134,7 @@ const READ = `
     last.tables_checksum,
     last.catalog_digest,
     last.only_code,
+    ${IS_OF_ORIGINAL} as is_of_original,
     ${CATALOG_DIGEST} as current_digest,
     (select number::pg_catalog.text from _db_gateway.state()) as number,
     (select coalesce(json_agg(json_build_array(

@@ -3,7 +3,7 @@ import { GatewayError } from '../errors.ts'
 import { readDirectives } from './directives.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { FOREIGN_CHECKSUM } from './original-ledger.ts'
+import { FOREIGN_CHECKSUM, nameInOriginal } from './original-ledger.ts'
 import { unfinished } from './outside.ts'
 import type { DeployFlags } from './result.ts'
 import { isWayBack, wayBackWarnings } from './way-back.ts'
@@ -13,6 +13,8 @@ export interface Pending {
   files: SchemaFile[]
   /** Those that it has had under another name: the old one, by the new one. */
   renamed: Map<string, string>
+  /** Those that an original gateway has applied: from now on they have the ledger's own checksums. */
+  taken: SchemaFile[]
 }
 
 /**
@@ -34,16 +36,29 @@ export function findPending(
     if (names.has(name) || status !== 'applied') continue
     unclaimed.set(checksum, [...(unclaimed.get(checksum) ?? []), name])
   }
+  const foreign = new Map<string, string>()
+  for (const [name, { checksum }] of ledger.migrations) {
+    if (!names.has(name)) foreign.set(name, checksum)
+  }
   const renamed = new Map<string, string>()
   const pending = files.filter((file) => {
     if (isWayBack(file, names)) return false
     const known = ledger.migrations.get(file.name)
     if (known) return known.status === 'begun' && !flags.repair
-    const before = unclaimed.get(file.checksum)?.shift() ?? unclaimed.get(file.rawChecksum)?.shift()
-    if (before !== undefined) renamed.set(file.name, before)
+    const before =
+      unclaimed.get(file.checksum)?.shift() ??
+      unclaimed.get(file.rawChecksum)?.shift() ??
+      nameInOriginal(file, foreign)
+    if (before !== undefined) {
+      renamed.set(file.name, before)
+      foreign.delete(before)
+    }
     return before === undefined
   })
-  return { files: pending, renamed }
+  const isForeign = (name: string) =>
+    ledger.migrations.get(name)?.checksum.startsWith(FOREIGN_CHECKSUM) === true
+  const taken = files.filter(({ name }) => isForeign(name) || isForeign(renamed.get(name) ?? ''))
+  return { files: pending, renamed, taken }
 }
 
 /**
@@ -84,9 +99,7 @@ export function migrationWarnings(
     )
   }
   for (const [name, before] of renamed) {
-    warnings.push(
-      `Migration ${name} was applied as ${before}, with the same text; it did not run again`,
-    )
+    warnings.push(`Migration ${name} was applied as ${before}; it did not run again`)
   }
   return [
     ...warnings,
@@ -162,8 +175,7 @@ function checkApplied(
     if (isSame && !retry) throw unfinished(database, file, applied.error)
     return
   }
-  // Newer ones took other checksums, of a text that was changed first.
-  if (isSame || applied.checksum.startsWith(FOREIGN_CHECKSUM)) return
+  if (isSame) return
   throw new GatewayError(
     'migration_checksum_mismatch',
     `Migration ${file.name} has been edited since it was applied`,

@@ -29,8 +29,9 @@ interface Item {
 
 /**
  * Finds what pending migrations may need of tables/ and functions/: declared tables that do not
- * exist and that no migration of the archive makes; new functions. (Their bodies are checked at the
- * end of the deploy.) Only functions that can be made a second time are made ahead.
+ * exist and that no migration of the archive makes; functions of files that the database has not had
+ * as they are. (Their bodies are checked at the end of the deploy.) Only functions that can be made a
+ * second time are made ahead.
  * @throws {GatewayError} with the section's code where a file has a statement that no deploy can run
  */
 export async function findNeeds(
@@ -39,7 +40,7 @@ export async function findNeeds(
   { tables, functions }: { tables: SchemaFile[]; functions: SchemaFile[] },
   migrations: Script[],
   pending: Script[],
-  isDeployed: (file: SchemaFile) => boolean,
+  isInPlace: (file: SchemaFile) => boolean,
 ): Promise<Needs> {
   const made = new Set(migrations.flatMap(madeBy))
   const tableItems = (await parseScripts('table_deploy_failed', 'Table file', tables))
@@ -49,7 +50,7 @@ export async function findNeeds(
     sql,
     tableItems.flatMap(({ names }) => names),
   )
-  const newFunctions = functions.filter((file) => !isDeployed(file))
+  const newFunctions = functions.filter((file) => !isInPlace(file))
   const own = ownFunctions(pending)
   const functionItems = (
     await parseScripts('function_deploy_failed', 'Function file', newFunctions)
@@ -148,13 +149,15 @@ function tablesOf({ facts }: Script['statements'][number]): string[] {
   return TABLES.has(facts.kind) ? facts.makes : []
 }
 
-const REPEATABLE = new Set(['CreateFunctionStmt', 'CommentStmt', 'GrantStmt'])
+const REPEATABLE = new Set(['CreateFunctionStmt', 'CommentStmt', 'GrantStmt', 'DropStmt'])
 
 function functionItem(script: Script): Item[] {
   const { statements } = script
+  const drops = statements.some(({ facts }) => facts.kind === 'DropStmt')
   const canRepeat = statements.every(
     ({ facts }) =>
-      REPEATABLE.has(facts.kind) && (facts.isReplacing || facts.kind !== 'CreateFunctionStmt'),
+      REPEATABLE.has(facts.kind) &&
+      (facts.isReplacing || drops || facts.kind !== 'CreateFunctionStmt'),
   )
   const names = statements.flatMap(({ routine }) => routine ?? [])
   return canRepeat && names.length > 0 ? [{ script, names, isTable: false }] : []

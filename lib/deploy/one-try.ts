@@ -3,6 +3,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { type Attempt, begin, planTry, type Try } from './attempt.ts'
 import { deployCode, knownObjects, planCode, sendState } from './code.ts'
+import { CREATE_HELPERS, callHelpers, DROP_HELPERS, isDone } from './column-helpers.ts'
 import { deployTablesOnce, fingerprint } from './compared.ts'
 import { conclude } from './conclude.ts'
 import { createExtensions } from './extensions.ts'
@@ -102,6 +103,8 @@ async function runMigrations(all: Try): Promise<boolean> {
   const codePlan =
     pending.length > 0 && (await planCode(archive, ledger, true).catch(() => undefined))
   if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(ledger))
+  const hasHelpers = callHelpers(pending)
+  if (hasHelpers) await sql.unsafe(CREATE_HELPERS)
   const run = runPending(
     {
       ...job,
@@ -126,18 +129,26 @@ async function runMigrations(all: Try): Promise<boolean> {
     migrations.scripts,
     result,
   )
-  return attempt.way.lets(sql, run)
+  const mayGoOn = await attempt.way.lets(sql, run)
+  if (mayGoOn && hasHelpers) await sql.unsafe(DROP_HELPERS)
+  return mayGoOn
 }
 
 /** Which statements of migrations may find their work done. */
-function passingOf({ migrations: { needs }, typesCreated, result }: Try): Passing {
+function passingOf({ sql, ledger, migrations: { needs }, typesCreated, result }: Try): Passing {
+  // The original gateway made new databases of tables/, and wrote down no migration of them.
+  const isTaken = ledger.isTakenOver && ledger.migrations.size === 0
   const made = (name: string) =>
-    needs.tables.has(name) || typesCreated.some((one) => one === name || one.endsWith(`.${name}`))
+    (isTaken && name !== '') ||
+    needs.tables.has(name) ||
+    typesCreated.some((one) => one === name || one.endsWith(`.${name}`))
   return {
     mayPass: ({ facts, routine }) =>
       (routine !== undefined && needs.functions.has(routine)) ||
       made(facts.alters) ||
+      made(facts.helper?.table ?? '') ||
       (facts.kind === 'RenameStmt' && facts.makes.some(made)),
+    isDone: async ({ facts: { helper } }) => helper !== undefined && (await isDone(sql, helper)),
     onPassed: (file, statement) =>
       result.warnings.push(
         `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/, types/ or functions/ has made it as it is after that`,

@@ -47,9 +47,10 @@ export async function planMigrations(
   const archived = isDeclaring ? await readScripts(files.migrations) : scripts
   const isInTransaction = ({ file }: Script) => !readDirectives(file).noTransaction
   const enums = await planEnumValues(sql, scripts, isInTransaction, flags.dryRun)
-  const isDeployed = (section: 'types' | 'functions') => (file: SchemaFile) =>
-    ledger.filesOf(section).has(file.name)
-  const types = await orderTypes(files.types, scripts, archived, isDeployed('types'), isNew)
-  const needs = await findNeeds(sql, database, files, archived, scripts, isDeployed('functions'))
+  const isDeployed = ({ name }: SchemaFile) => ledger.types.has(name)
+  const types = await orderTypes(files.types, scripts, archived, isDeployed, isNew)
+  const isInPlace = ({ name, checksum }: SchemaFile) =>
+    ledger.functions.get(name)?.checksum === checksum
+  const needs = await findNeeds(sql, database, files, archived, scripts, isInPlace)
   return { scripts, enums, types, needs }
 }

@@ -88,6 +88,8 @@ export type Ask = (
 export interface Passing {
   /** The table or the type that it is about was made in its present state by this deploy. */
   mayPass(statement: Statement): boolean
+  /** Whether such a statement has nothing to do, where that can be told before. */
+  isDone(statement: Statement): Promise<boolean>
   /** Told of one that was passed over. */
   onPassed(file: SchemaFile, statement: Statement): void
 }
@@ -151,6 +153,7 @@ async function runOrPass(
   statement: Statement,
   passing: Passing,
 ): Promise<void> {
+  if (await passing.isDone(statement)) return passing.onPassed(file, statement)
   try {
     await answers([
       send(sql.unsafe('savepoint passing')),

@@ -1,16 +1,10 @@
 import type { Node } from 'libpg-query'
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
-import type { Ledger } from './ledger.ts'
 import { withoutRows } from './loss/traces.ts'
 import { sqlName } from './parser/names.ts'
 import { readStatement } from './parser/parser.ts'
 import type { Script } from './run-file.ts'
-
-/** Whether the database was managed by the original gateway, which has not written down seeders. */
-export function isTakenOver({ archiveChecksum, migrations, seeders }: Ledger): boolean {
-  return archiveChecksum === null && migrations.size > 0 && seeders.size === 0
-}
 
 /**
  * The seeders that count as run in a database that is taken over: all but those that insert into

@@ -4,7 +4,7 @@ import { fileFailure } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type Ask, parseScripts, runScripts } from './run-file.ts'
-import { findSeeded, isTakenOver } from './seeded.ts'
+import { findSeeded } from './seeded.ts'
 import type { DeploySession } from './session.ts'
 
 /**
@@ -25,7 +25,7 @@ export async function runSeeders(
 ): Promise<string[]> {
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   const scripts = await parseScripts('seeder_failed', 'Seeder', pending)
-  const seeded = isTakenOver(ledger) ? await findSeeded(sql, scripts) : new Set<SchemaFile>()
+  const seeded = ledger.isTakenOver ? await findSeeded(sql, scripts) : new Set<SchemaFile>()
   warnings.push(...[...seeded].map(seededWarning))
   for (const script of scripts.filter(({ file }) => !seeded.has(file))) {
     try {

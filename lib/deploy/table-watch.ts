@@ -3,6 +3,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { sendTables, type Table } from './changes/tables.ts'
 import { compareTables, type TableChange } from './changes.ts'
+import { findColumn } from './column-helpers.ts'
 import { dataLossError, describe, type Place, type Refusal, untoldError } from './data-loss.ts'
 import { mayLoseData, readDirectives } from './directives.ts'
 import { asStatementError, lineOf } from './failure.ts'
@@ -109,6 +110,7 @@ export class TableWatch {
         risks.filter(isAboutRows).map((risk) => findTargets(this.#sql, risk)),
       )
       const targets = found.flat().filter((target) => this.#isAtRisk(target, file))
+      await this.#passColumn(statement)
       if (this.#isDryRun && !isWithin) this.#asked.foresee(targets)
       if (mayLose) this.#asked.allow(targets, this.#known)
       else await this.#refuseLoss(file, statement, targets)
@@ -118,6 +120,12 @@ export class TableWatch {
       if (isPostgresError(error)) error.position = ''
       throw asStatementError(file, statement, error)
     }
+  }
+
+  /** The column that a helper is called for is meant to go. */
+  async #passColumn({ facts: { helper } }: Statement): Promise<void> {
+    const column = helper && (await findColumn(this.#sql, helper))
+    if (column) this.#asked.passColumn(column.oid, column.number, helper.column, this.#known)
   }
 
   /** Whether all that the file does may lose data. */

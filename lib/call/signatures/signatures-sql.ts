@@ -17,7 +17,7 @@ export const TYPES_KEY = `(
 /**
  * Of a pg_proc `p` in a pg_namespace `n`: a plain function or a procedure, found in the schemas where
  * /call looks. Never what cannot be called in SQL (a trigger's, one with internal arguments, a
- * handler), the gateway's own, or one in a schema of temporary tables. One of PostgreSQL or of an
+ * handler), the gateway's own or the original gateway's, or one in a schema of temporary tables. One of PostgreSQL or of an
  * extension only where its schema was named, by `isNamed`; `public` is named for other reasons.
  */
 export function isCallable(searched: string, isNamed: string): string {
@@ -31,6 +31,7 @@ export function isCallable(searched: string, isNamed: string): string {
     and p.provariadic <> '"any"'::regtype
     and 'internal'::regtype <> all (p.proargtypes)
     and not starts_with(p.proname::text, '_db_gateway')
+    and not starts_with(p.proname::text, '_stonescriptdb_gateway_')
     and n.nspname = any (${searched})
     and n.nspname !~ '^(_db_gateway|pg_(toast_)?temp_)'
     and (

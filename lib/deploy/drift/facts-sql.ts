@@ -10,7 +10,7 @@ const fullName = (schema: string, name: string) => `format('%I.%I', ${schema}, $
 
 /**
  * SQL for the objects of a schema: kind, name, parent, definition. Has no parameters; with
- * `search_path = pg_catalog`. Left out: what is the gateway's own, what belongs to an extension, and
+ * `search_path = pg_catalog`. Left out: what is the gateway's own or the original gateway's, what belongs to an extension, and
  * NOT NULL constraints, which the columns show.
  */
 export const FACTS = `
@@ -31,7 +31,10 @@ export const FACTS = `
     from pg_class c
     join own n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c')
-      and (n.nspname <> 'public' or c.relname not like '\\_db\\_gateway\\_%')
+      and (
+        n.nspname <> 'public'
+        or c.relname not like all (array['\\_db\\_gateway\\_%', '\\_stonescriptdb\\_gateway\\_%'])
+      )
       and not exists (
         select from member m where m.classid = 'pg_class'::regclass and m.objid = c.oid
       )
@@ -41,7 +44,7 @@ export const FACTS = `
       as full_name
     from pg_proc p
     join own n on n.oid = p.pronamespace
-    where not exists (
+    where not starts_with(p.proname::text, '_stonescriptdb_gateway_') and not exists (
       select from member m where m.classid = 'pg_proc'::regclass and m.objid = p.oid
     )
   )

@@ -51,6 +51,15 @@ export class Asked {
     }
   }
 
+  /** The column may go, or get another type. The same holds for the tables that inherit it. */
+  passColumn(oid: string, number: number, name: string, known: Known): void {
+    this.#passed.add(`${oid}/${number}`)
+    for (const child of known.descendants(oid)) {
+      const own = child.columns.find((column) => column.name === name)
+      if (own) this.#passed.add(`${child.oid}/${own.number}`)
+    }
+  }
+
   /** Tables that are empty, and locked. */
   passTables(oids: string[]): void {
     for (const oid of oids) this.#passed.add(oid)

@@ -1,4 +1,5 @@
 import type { Node } from 'libpg-query'
+import { type ColumnHelper, columnHelperIn } from './column-helper.ts'
 import { namesOf, sqlName, strings } from './names.ts'
 import { deletesSome } from './query-risks.ts'
 
@@ -33,6 +34,8 @@ export interface Facts {
   setsOwner: boolean
   /** The tables and views, by name alone, from which it deletes rows under a condition. */
   deletes: string[]
+  /** The helper of the original gateway that it calls. */
+  helper: ColumnHelper | undefined
 }
 
 /** What is known of a text that the parser gave up on. */
@@ -47,6 +50,7 @@ export const NO_FACTS: Facts = {
   isReplacing: false,
   setsOwner: false,
   deletes: [],
+  helper: undefined,
 }
 
 /** The facts of one statement. */
@@ -62,6 +66,7 @@ export function factsOf(node: Node): Facts {
     isReplacing: 'CreateFunctionStmt' in node && node.CreateFunctionStmt.replace === true,
     setsOwner: setsOwner(node),
     deletes: deletesSome(node),
+    helper: columnHelperIn(node),
   }
 }
 
