@@ -83,6 +83,8 @@ export interface Config extends SiteRules {
   platformTokens: 'optional' | 'required'
   /** Undefined: HTTP without TLS. */
   tls: TlsFiles | undefined
+  /** How long a request that starts a job waits for its end. */
+  jobAnswerMs: number
   auditRetentionDays: number
   /** What /register does with an archive older than the one in place. */
   olderArchives: 'ignore' | 'deploy'
@@ -209,6 +211,7 @@ export function readConfig(env: Environment): Config {
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
     templates: parsed('TEMPLATES', 'on', onOrOff),
     migrateConcurrency: integer('MIGRATE_CONCURRENCY', 8, 1, 1000),
+    jobAnswerMs: seconds('MIGRATE_ALL_ANSWER_SECS', 240),
     maxWaitingDeploys: integer('MAX_WAITING_DEPLOYS', 1000, 0, 1_000_000),
     shutdownTimeoutMs: seconds('SHUTDOWN_TIMEOUT_SECS', 30, 0),
     requestTimeoutMs: seconds('REQUEST_TIMEOUT_SECS', 60),

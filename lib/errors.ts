@@ -19,6 +19,7 @@ const STATUS_BY_CODE = {
   data_loss: 409,
   functions_missing: 409,
   revert_refused: 409,
+  migration_running: 409,
   payload_too_large: 413,
   result_too_large: 413,
   unsupported_media_type: 415,

@@ -11,6 +11,7 @@ import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Gateways, LOCK_CLASS } from './gateways.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
+import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { CHANNEL, forgetAll, onNotification, prepareNotifications } from './notifications.ts'
@@ -59,6 +60,8 @@ export interface Gateway {
   deployments: Deployments
   /** Deploys wait here for their turn, by database. */
   deploys: KeyedQueue
+  /** What goes over many databases and may take longer than its request. */
+  jobs: Jobs
   templates: KnownTemplates
   /** Registers that run, by owner and archive. */
   registering: Map<string, Promise<DeployResult>>
@@ -203,6 +206,7 @@ export function createGateway(
       maxWaiting: config.maxWaitingDeploys,
       isWorthAlone: isShortage,
     }),
+    jobs: new Jobs({ use: (work) => catalog.use(work), log, gateway: gateways.id }),
     templates: new KnownTemplates(),
     registering: new Map(),
     routeCounters: [],

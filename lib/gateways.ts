@@ -58,6 +58,18 @@ const JOIN_LIMIT_MS = 30_000
 /** Of the advisory locks of this table. Key 0 is the table's, all others a session's. */
 export { LOCK_CLASS }
 
+/**
+ * SQL: whether the gateway with this id, an expression, is seen to live: its session that listens is
+ * there.
+ */
+export const isAlive = (id: string) => `exists (
+    select from _db_gateway_gateways g
+    join pg_locks l on l.objid = g.lock::oid
+    where g.id = ${id} and l.locktype = 'advisory' and l.classid = ${LOCK_CLASS}::bigint::oid
+      and l.database = (select oid from pg_database where datname = current_database())
+      and l.objsubid = 2 and l.granted
+  )`
+
 /** Sent to the others when what they may have open may have changed. */
 export const GATEWAYS_CHANGED = 'gateways'
 
@@ -86,6 +98,11 @@ export class Gateways {
   constructor(channel: string, options: GatewaysOptions) {
     this.#channel = channel
     this.#options = options
+  }
+
+  /** Of this gateway, for as long as it runs. */
+  get id(): string {
+    return this.#id
   }
 
   /** Prepares the session of the connection that is kept. */

@@ -5,6 +5,7 @@ import type { Config } from './config.ts'
 import { prepareLeft } from './deploy/fleet/left.ts'
 import { prepareTemplates } from './deploy/templates/table.ts'
 import { createGateway, type Gateway } from './gateway.ts'
+import { prepareJobs } from './jobs/table.ts'
 import { type Listening, startListening } from './listen.ts'
 import type { Log } from './log.ts'
 import { openServer } from './open-server.ts'
@@ -68,7 +69,8 @@ export async function startGateway(
     await listening?.close(config.shutdownTimeoutMs)
     // A deploy goes on when its client has gone away.
     const left = Math.max(0, giveUpAt - performance.now())
-    await Promise.race([gateway?.deploys.drained(), sleep(left, undefined, { ref: false })])
+    const drained = Promise.all([gateway?.deploys.drained(), gateway?.jobs.drained()])
+    await Promise.race([drained, sleep(left, undefined, { ref: false })])
     await gateway?.audit.end(LEAVE_LIMIT_MS)
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
@@ -103,6 +105,7 @@ export async function startGateway(
     await prepareIsolation(gateway)
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareLeft)
+    await gateway.catalog.use(prepareJobs)
     await gateway.deployments.prepare()
     await gateway.listener.open()
     await gateway.gateways.join(cap)

@@ -6,6 +6,7 @@ import { addAhead } from './enum-values.ts'
 import { hasNothing } from './has-nothing.ts'
 import type { WayForMigrations } from './in-the-way.ts'
 import type { Job } from './job.ts'
+import { type CodeLedger, keepCode } from './keep-code.ts'
 import { isTouched, type Ledger, readLedger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { findPending, type Pending, repairMigrations } from './migrations.ts'
@@ -17,7 +18,7 @@ import { runsOnlyCode } from './only-code.ts'
 import { type MigrationPlan, planMigrations } from './plan.ts'
 import { type DeployResult, unchangedResult } from './result.ts'
 import type { DeploySession } from './session.ts'
-import { TableWatch } from './table-watch.ts'
+import { NO_LOSSES, TableWatch } from './table-watch.ts'
 import { withoutMissing } from './types.ts'
 
 /** What the tries of one deploy share. */
@@ -44,6 +45,8 @@ export interface Try {
   job: Job
   attempt: Attempt
   ledger: Ledger
+  /** The ledger as far as code goes. */
+  code: CodeLedger
   writer: LedgerWriter
   watch: TableWatch
   found: Pending
@@ -92,7 +95,8 @@ export async function planTry(
   const isTablesDue =
     files.tables.length > 0 &&
     (tablesChecksum !== ledger.tablesChecksum || pending.length > 0 || isTouched(ledger))
-  const mayLack = isNew || flags.allow.has('functions_missing')
+  const code = flags.keepsCode ? await keepCode(ledger, archive) : { ledger, kept: new Map() }
+  const mayLack = isNew || flags.keepsCode || flags.allow.has('functions_missing')
   if (!mayLack) await checkNothingMissing(database, archive, ledger)
   const migrations = await planMigrations(sql, job, ledger, pending)
   if (!flags.dryRun && migrations.enums.ahead.length > 0) {
@@ -108,7 +112,8 @@ export async function planTry(
     pending.length === 0 && !isTablesDue && isSameTypes && (await runsOnlyCode(archive, ledger))
   attempt.isFirst ??= isNew || (await hasNothing(sql, ledger))
   const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
-  const watch = new TableWatch(sql, database, watching, flags.allow.has('data_loss'), flags.dryRun)
+  const losses = flags.allow.has('data_loss') ? 'all' : (flags.losses ?? NO_LOSSES)
+  const watch = new TableWatch(sql, database, watching, losses, flags.dryRun)
   if (watching === 'closely' && !attempt.versions) {
     const sources = CODE_SECTIONS.flatMap((section) => files[section])
     attempt.versions = readVersions(sql, sources, knownFiles(ledger))
@@ -124,6 +129,7 @@ export async function planTry(
     job,
     attempt,
     ledger,
+    code,
     writer,
     watch,
     found,

@@ -31,6 +31,8 @@ export interface CodeHints {
   versions?: TakenOver['versions']
   /** What people had put on objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
+  /** Functions that stay, though no file makes them any more: the ledger goes on to have them. */
+  kept?: ReadonlyMap<string, StoredObject[]> | undefined
 }
 
 /** The files that a deploy of code looks at, and those of them that run whatever there is. */
@@ -61,8 +63,10 @@ export async function deployCode(
   archive: SchemaArchive,
   ledger: Ledger,
   ask: Ask,
-  { isCheckDue, reset, versions, setBefore, state: asked, sendBehind = () => () => {} }: CodeHints,
+  hints: CodeHints,
 ): Promise<CodeDeployed> {
+  const { isCheckDue, reset, versions, setBefore, state: asked, kept } = hints
+  const { sendBehind = () => () => {} } = hints
   const isAlike = isSameCode(archive, ledger)
   if (isAlike && !isCheckDue) return unchangedCode(countRoutines(knownObjects(ledger)))
 
@@ -99,7 +103,7 @@ export async function deployCode(
       checkAllThere(database, state, after)
     }
     checkConflicts(database, { scripts, keys: after.keys })
-    const objects = write(writer, state, after, isThorough)
+    const objects = write(writer, state, after, isThorough, kept)
     for (const path of gone) writer.forgetFile(...partsOf(path))
     return resultOf(
       state,
@@ -212,6 +216,7 @@ function write(
   { scripts, known, keys: keysBefore, found, run }: CodeState,
   { found: foundAfter, keys }: After,
   isThorough: boolean,
+  kept: CodeHints['kept'],
 ): MadeObject[] {
   const all: MadeObject[] = []
   for (const [path, { file, statements }] of scripts) {
@@ -235,7 +240,7 @@ function write(
       const hash = hashOf(statement)
       stored.set(key, { kind, identity, name, digest, settings, statement: hash })
     }
-    writer.setFile(partsOf(path)[0], file, [...stored.values()])
+    writer.setFile(partsOf(path)[0], file, [...stored.values(), ...(kept?.get(path) ?? [])])
   }
   return all
 }

@@ -178,6 +178,11 @@ async function findUntrusted(sql: Sql, wanted: WantedExtension[]): Promise<Wante
 /** Extensions that people know by another name than PostgreSQL. */
 const OTHER_NAMES: Record<string, string> = { pgvector: 'vector' }
 
+/** The names by which PostgreSQL knows the extensions of these files. */
+export function extensionNames(files: SchemaFile[]): string[] {
+  return files.map((file) => readExtension(file).name)
+}
+
 function readExtension(file: SchemaFile): WantedExtension {
   const comment = (name: string) =>
     new RegExp(`^--\\s*${name}:\\s*(\\S+)\\s*$`, 'm').exec(file.text)?.[1]

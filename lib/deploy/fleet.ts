@@ -42,7 +42,7 @@ export async function migrate(gateway: Gateway, request: FleetRequest): Promise<
     await gateway.catalog.use((sql) => beginLeft(sql, ownerKey(owner), archive.checksum, names))
   }
 
-  const ended = await migrateAll(gateway, request, asked)
+  const ended = await migrateTargets(gateway, request, asked)
   const ordered = targets.map(({ database }) =>
     skipped.has(database)
       ? untouched(database, 'skipped')
@@ -54,10 +54,13 @@ export async function migrate(gateway: Gateway, request: FleetRequest): Promise<
   return ordered
 }
 
-/** What became of the databases that were started, and of those that cannot be reached. */
-async function migrateAll(
+/**
+ * Brings these databases, in this order, to the archive's schema, as `migrate`.
+ * @returns what became of those that were started, and of those that cannot be reached
+ */
+export async function migrateTargets(
   gateway: Gateway,
-  request: FleetRequest,
+  request: Omit<FleetRequest, 'skip' | 'onlyFailed'>,
   targets: Target[],
 ): Promise<Map<string, DatabaseResult>> {
   const results = new Map<string, DatabaseResult>()
@@ -99,7 +102,7 @@ async function migrateAll(
 /** Undefined where it was not started: it waited for its turn, and is not to begin any more. */
 async function migrateOne(
   gateway: Gateway,
-  request: FleetRequest,
+  request: DeployRequest,
   target: Target,
   mayStart: () => boolean,
 ): Promise<DatabaseResult | undefined> {
@@ -143,7 +146,7 @@ async function whyUnreached(gateway: Gateway, result: DatabaseResult): Promise<D
 
 function toGatewayError(
   { log }: Gateway,
-  { origin }: FleetRequest,
+  { origin }: DeployRequest,
   database: string,
   error: unknown,
 ): GatewayError {

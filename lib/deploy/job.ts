@@ -12,7 +12,7 @@ export interface Job {
   archive: SchemaArchive
   flags: DeployFlags
   /** What to do where the archive is older than the one in place; undefined: that is not asked. */
-  older?: Older
+  older?: Older | undefined
   /** This very request created the database: it has nothing to lose. */
   isNew: boolean
   /** How long the deploy is tried again where it does not get a lock, in milliseconds. */

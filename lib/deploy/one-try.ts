@@ -9,6 +9,7 @@ import { conclude } from './conclude.ts'
 import { createExtensions } from './extensions.ts'
 import { lineOf } from './failure.ts'
 import type { Job } from './job.ts'
+import { keptWarnings } from './keep-code.ts'
 import { countFunctions, isInPlace, isTouched } from './ledger.ts'
 import { LedgerWriter } from './ledger-writer.ts'
 import { readLocks } from './locks.ts'
@@ -95,14 +96,14 @@ async function deployBase(all: Try): Promise<boolean> {
 
 /** @returns false where something is in their way that another try takes off before */
 async function runMigrations(all: Try): Promise<boolean> {
-  const { sql, job, attempt, ledger, writer, watch, found, migrations, isTablesDue, result } = all
+  const { sql, job, attempt, code, writer, watch, found, migrations, isTablesDue, result } = all
   const { archive, flags, isNew } = job
   const { enums, needs } = migrations
   const pending = found.files
   // Where it fails, it fails again when it is the code's turn.
   const codePlan =
-    pending.length > 0 && (await planCode(archive, ledger, true).catch(() => undefined))
-  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(ledger))
+    pending.length > 0 && (await planCode(archive, code.ledger, true).catch(() => undefined))
+  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(code.ledger))
   const hasHelpers = callHelpers(pending)
   if (hasHelpers) await sql.unsafe(CREATE_HELPERS)
   const run = runPending(
@@ -188,7 +189,7 @@ async function deployDeclared(all: Try): Promise<void> {
 }
 
 async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
-  const { sql, job, attempt, ledger, writer, watch, codeState, result } = all
+  const { sql, job, attempt, ledger, code: before, writer, watch, codeState, result } = all
   const { database, archive } = job
   const isSeeded = archive.files.seeders.every(({ name }) => ledger.seeders.has(name))
   const hints = {
@@ -198,9 +199,11 @@ async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
     sendBehind: isSeeded ? watch.sendLast : undefined,
     versions: attempt.versions,
     setBefore: attempt.way.setBefore,
+    kept: before.kept,
   }
-  const code = await deployCode(sql, writer, database, archive, ledger, watch.ask, hints)
-  Object.assign(result, code, { warnings: [...result.warnings, ...code.warnings] })
+  const code = await deployCode(sql, writer, database, archive, before.ledger, watch.ask, hints)
+  const warnings = [...code.warnings, ...(await keptWarnings(sql, before))]
+  Object.assign(result, code, { warnings: [...result.warnings, ...warnings] })
 }
 
 async function seed({ sql, job, attempt, ledger, writer, watch, result }: Try): Promise<void> {
@@ -209,7 +212,9 @@ async function seed({ sql, job, attempt, ledger, writer, watch, result }: Try): 
   const { session } = attempt
   const run = () =>
     runSeeders(sql, session, writer, database, seeders, ledger, watch.ask, result.warnings)
-  result.seedersApplied = await withoutDrops(sql, database, archive, ledger, run)
+  const { applied, seeded } = await withoutDrops(sql, database, archive, ledger, run)
+  result.seedersApplied = applied
+  result.seeded = seeded
 }
 
 function lastWarnings({ job, ledger, found }: Try): string[] {

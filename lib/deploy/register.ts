@@ -44,8 +44,8 @@ export interface DeployRequest {
   archive: SchemaArchive
   /** The tar.gz that it was read from. */
   packed: Uint8Array
-  /** Where the archive is older than the one in place. */
-  older: Older['how']
+  /** Where the archive is older than the one in place; `whole`: that is no matter. */
+  older: Older['how'] | 'whole'
   flags: DeployFlags
   origin: DeployOrigin
   /** Told when the database of the owner is created, or dropped again. */
@@ -172,15 +172,18 @@ export async function deployTo(
       database,
       ledgerKey,
       archive,
-      older: {
-        how: older,
-        owner,
-        isBefore: (than) => {
-          const { checksum } = archive
-          const pair = { platform: owner.platform, checksum, than }
-          return gateway.catalog.use((admin) => isOlderArchive(admin, pair))
-        },
-      },
+      older:
+        older === 'whole'
+          ? undefined
+          : {
+              how: older,
+              owner,
+              isBefore: (than) => {
+                const { checksum } = archive
+                const pair = { platform: owner.platform, checksum, than }
+                return gateway.catalog.use((admin) => isOlderArchive(admin, pair))
+              },
+            },
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,

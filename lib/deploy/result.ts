@@ -20,6 +20,10 @@ export type Allowance = (typeof ALLOWANCES)[number]
 export interface DeployFlags {
   /** What the deploy may do all the same. */
   allow: ReadonlySet<Allowance>
+  /** Losses that are allowed where `allow` has not all of them. */
+  losses?: ReadonlySet<TableChange['change']>
+  /** Functions, and what came from files that are gone, stay. Nothing counts as missing. */
+  keepsCode?: boolean
   /** Edited migrations are taken for what was applied, without running them. */
   repair: boolean
   /** A migration outside of a transaction that was begun and not finished runs again. */

@@ -107,6 +107,9 @@ const DONE_ALREADY = new Set([
   '42P13',
 ])
 
+/** Told how many rows a statement has inserted, updated, deleted or given. */
+export type OnRows = (statement: Statement, rows: number) => void
+
 /**
  * Runs files in order, each with the same session, and leaves that behind. All is sent in one go,
  * but for statements that have to be asked about. `sendLast` sends what is to go out behind them.
@@ -120,6 +123,7 @@ export async function runScripts(
   ask: Ask,
   passing?: Passing,
   sendLast?: () => Sent,
+  onRows?: OnRows,
 ): Promise<void> {
   let sent: Sent[] = []
   for (const script of scripts) {
@@ -134,7 +138,7 @@ export async function runScripts(
         await answers(sent)
         sent = []
         await runOrPass(sql, file, statement, passing)
-      } else sent.push(...sendScript(sql, { file, statements: [statement] }))
+      } else sent.push(...sendScript(sql, { file, statements: [statement] }, onRows))
       if (check) {
         await answers(sent)
         sent = []
@@ -189,7 +193,7 @@ export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
 /**
  * Sends all statements of a file; they fail with a StatementError. Wait for them with `answers`.
  */
-export function sendScript(sql: Sql, { file, statements }: Script): Sent[] {
+export function sendScript(sql: Sql, { file, statements }: Script, onRows?: OnRows): Sent[] {
   return statements.map((statement) => {
     // Only a text that the parser gave up on holds several statements. The extended protocol
     // runs one alone, so no commit hides behind a syntax error.
@@ -198,6 +202,7 @@ export function sendScript(sql: Sql, { file, statements }: Script): Sent[] {
     // No row is kept in memory.
     return query
       .forEach(() => {})
+      .then((result) => onRows?.(statement, (result as { count?: number | null }).count ?? 0))
       .catch((error: unknown) => {
         throw asStatementError(file, statement, error)
       })

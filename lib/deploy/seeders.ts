@@ -3,14 +3,17 @@ import type { Sql } from '../postgres/connection.ts'
 import { fileFailure } from './failure.ts'
 import type { Ledger } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
+import type { SeededTable } from './result.ts'
 import { type Ask, parseScripts, runScripts } from './run-file.ts'
 import { findSeeded } from './seeded.ts'
+import { readSeeds, SeedCount } from './seeds.ts'
 import type { DeploySession } from './session.ts'
 
 /**
  * Runs the seeders that the database has not had, in order; each once. In a database that is taken
  * over from the original gateway, those that have run there are written down alone.
- * @returns the names of those it ran; a line for each of the others is added to `warnings`
+ * @returns the names of those it ran, and what they did; a line for each of the others is added to
+ *   `warnings`
  * @throws {GatewayError} seeder_failed; data_loss
  */
 export async function runSeeders(
@@ -22,22 +25,23 @@ export async function runSeeders(
   ledger: Ledger,
   ask: Ask,
   warnings: string[],
-): Promise<string[]> {
+): Promise<{ applied: string[]; seeded: SeededTable[] }> {
   const pending = files.filter((file) => !ledger.seeders.has(file.name))
   const scripts = await parseScripts('seeder_failed', 'Seeder', pending)
   const seeded = ledger.isTakenOver ? await findSeeded(sql, scripts) : new Set<SchemaFile>()
   warnings.push(...[...seeded].map(seededWarning))
+  const count = new SeedCount(await readSeeds(scripts))
   for (const script of scripts.filter(({ file }) => !seeded.has(file))) {
     try {
-      await runScripts(sql, session, [script], ask)
+      await runScripts(sql, session, [script], ask, undefined, undefined, count.onRows)
     } catch (error) {
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }
   }
   for (const file of pending) writer.setFile('seeders', file)
-  return pending.filter((file) => !seeded.has(file)).map((file) => file.name)
+  const applied = pending.filter((file) => !seeded.has(file)).map((file) => file.name)
+  return { applied, seeded: count.tables() }
 }
-
 function seededWarning({ path }: SchemaFile): string {
   return `${path} counts as run, since the original gateway managed the database: its tables have rows, or it tells of none`
 }

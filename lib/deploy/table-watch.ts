@@ -29,6 +29,11 @@ export type Check = () => Promise<void>
  */
 export type Watching = 'closely' | 'new' | 'only code'
 
+/** Losses that a deploy may cause. */
+export type Losses = 'all' | ReadonlySet<TableChange['change']>
+
+export const NO_LOSSES: ReadonlySet<TableChange['change']> = new Set()
+
 /**
  * Sees to it that a deploy loses no data. A statement whose text tells that it may is asked about
  * before it runs; what else is lost is found by looking at the catalogs, and rolled back.
@@ -42,6 +47,8 @@ export class TableWatch {
   readonly #sql: Sql
   readonly #database: string
   readonly #mayLose: boolean
+  /** What may be lost all the same. */
+  readonly #allowed: ReadonlySet<TableChange['change']>
   readonly #isDryRun: boolean
   readonly #asked = new Asked()
   readonly #emptied = new Emptied()
@@ -59,12 +66,13 @@ export class TableWatch {
   /** Called right before a commit that gives a column or an attribute another type, or takes one away. */
   onRetype: Job['retire'] | undefined
 
-  /** Takes a first look. `mayLose`: all steps may; `isDryRun`: losses are told at the end, together. */
-  constructor(sql: Sql, database: string, watching: Watching, mayLose: boolean, isDryRun: boolean) {
+  /** Takes a first look. `losses`: what is allowed; `isDryRun`: losses are told at the end, together. */
+  constructor(sql: Sql, database: string, watching: Watching, losses: Losses, isDryRun: boolean) {
     this.#sql = sql
     this.#database = database
     this.#watching = watching
-    this.#mayLose = mayLose
+    this.#mayLose = losses === 'all'
+    this.#allowed = losses === 'all' ? NO_LOSSES : losses
     this.#isDryRun = isDryRun
     this.#looking = watching === 'closely' ? this.#look() : Promise.resolve()
     // Whoever waits for it is told.
@@ -113,7 +121,7 @@ export class TableWatch {
       await this.#passColumn(statement)
       if (this.#isDryRun && !isWithin) this.#asked.foresee(targets)
       if (mayLose) this.#asked.allow(targets, this.#known)
-      else await this.#refuseLoss(file, statement, targets)
+      else await this.#judge(file, statement, targets)
       return hidden && !mayLose ? await this.#askBehind(file, statement, hidden) : undefined
     } catch (error) {
       // It points into a query of the gateway.
@@ -139,7 +147,8 @@ export class TableWatch {
    */
   async askBefore(file: SchemaFile, statement: Statement, behind: Behind): Promise<void> {
     const place = placeOf(file, statement)
-    const found = await lookBehind(this.#sql, behind, [], (one) => this.#isAtRisk(one, file))
+    const isAtRisk = (one: Target) => !this.#allowed.has(one.change) && this.#isAtRisk(one, file)
+    const found = await lookBehind(this.#sql, behind, [], isAtRisk)
     const losses = found?.losses ?? []
     if (losses.length > 0) this.#refuse({ place, losses, isHidden: false })
     if (behind.runsText) throw untoldError(this.#database, place)
@@ -151,6 +160,14 @@ export class TableWatch {
     if (isMadeAnew) return false
     if (target.kind === 'v') return target.bases.some((oid) => this.#known.has(oid, null))
     return this.#known.has(target.oid, target.number)
+  }
+
+  /** Allows what is allowed, and refuses the rest where it has rows. */
+  async #judge(file: SchemaFile, statement: Statement, targets: Target[]): Promise<void> {
+    const isAllowed = ({ change }: Target) => this.#allowed.has(change)
+    this.#asked.allow(targets.filter(isAllowed), this.#known)
+    const others = targets.filter((one) => !isAllowed(one))
+    await this.#refuseLoss(file, statement, others)
   }
 
   async #refuseLoss(file: SchemaFile, statement: Statement, targets: Target[]): Promise<void> {
@@ -171,9 +188,8 @@ export class TableWatch {
   ): Promise<Check | undefined> {
     const behind = await readBehind(this.#sql, hidden)
     this.#emptied.expect(behind.deletes)
-    const prepared = await lookBehind(this.#sql, behind, this.#known.tables(), (one) =>
-      this.#isAtRisk(one, file),
-    )
+    const isAtRisk = (one: Target) => !this.#allowed.has(one.change) && this.#isAtRisk(one, file)
+    const prepared = await lookBehind(this.#sql, behind, this.#known.tables(), isAtRisk)
     if (!prepared) return undefined
     this.#asked.pass(prepared.empty, this.#known)
     this.#asked.passTables(prepared.locked)
@@ -303,7 +319,10 @@ export class TableWatch {
 
   async #hiddenLosses(): Promise<TableChange[]> {
     const changes = compareTables(this.#known.only(this.#base), this.#last)
-    const losses = changes.filter((one) => one.class === 'data_loss' && !this.#asked.hasPassed(one))
+    const losses = changes.filter(
+      (one) =>
+        one.class === 'data_loss' && !this.#allowed.has(one.change) && !this.#asked.hasPassed(one),
+    )
     const hidden: TableChange[] = []
     for (const loss of losses) {
       const isLost = loss.change !== 'attribute_dropped' || (await this.#isStored(loss))

@@ -1,4 +1,5 @@
 import type { Answer, TestGateway } from './gateway.ts'
+import { type Files, pack } from './platforms.ts'
 
 /** Sends the form of POST /platform/{platform}/schema; `file` is the field that has the archive. */
 export async function storeSchema(
@@ -14,4 +15,16 @@ export async function storeSchema(
   const url = `${gateway.url}/platform/${platform}/schema`
   const response = await fetch(url, { method: 'POST', body: form })
   return { status: response.status, headers: response.headers, body: await response.json() }
+}
+
+/** Stores files for a platform under a name. */
+export async function store(
+  gateway: TestGateway,
+  platform: string,
+  name: string,
+  files: Files,
+): Promise<void> {
+  const fields = { schema_name: name }
+  const { status, body } = await storeSchema(gateway, platform, await pack(files), fields)
+  if (status !== 200) throw new Error(`The schema was not stored: ${JSON.stringify(body)}`)
 }

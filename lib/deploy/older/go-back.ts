@@ -7,7 +7,7 @@ import type { LedgerWriter } from '../ledger-writer.ts'
 import type { ResetSession } from '../objects/run.ts'
 import { runsOnlyCode } from '../only-code.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
-import { TableWatch } from '../table-watch.ts'
+import { NO_LOSSES, TableWatch } from '../table-watch.ts'
 import { deployNamingAll } from './all-failures.ts'
 import { codeOf, lackingFiles } from './code-sections.ts'
 import { readInPlace, type Superseding } from './ledger.ts'
@@ -50,7 +50,13 @@ export async function goBack(
   const isCode = await runsOnlyCode(code.archive, code.ledger)
   const watching = isCode ? 'only code' : 'closely'
   const { allow, dryRun } = job.flags
-  const watch = new TableWatch(sql, database, watching, allow.has('data_loss'), dryRun)
+  const watch = new TableWatch(
+    sql,
+    database,
+    watching,
+    allow.has('data_loss') ? 'all' : NO_LOSSES,
+    dryRun,
+  )
   if (!dryRun) watch.onRetype = job.retire
   const result = await deployNamingAll(sql, archive, ledger, (archive, ledger) =>
     deployCode(sql, writer, database, archive, ledger, watch.ask, {

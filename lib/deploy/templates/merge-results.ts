@@ -22,6 +22,7 @@ export function mergeResults(first: DeployResult, second: DeployResult): DeployR
     viewsChanged: merged(first.viewsChanged, second.viewsChanged, second.viewsDropped),
     viewsDropped: [],
     seedersApplied: first.seedersApplied,
+    ...(first.seeded && { seeded: first.seeded }),
     tableChanges: [],
     warnings: [...new Set([...first.warnings, ...second.warnings])],
   }

@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { readJsonObject } from '../../lib/body.ts'
+import { findTenants, migrateTenants } from '../../lib/deploy/original/migrate-all.ts'
+import {
+  describeV2,
+  parseV2Options,
+  readStoredArchive,
+  V2_MEMBERS,
+} from '../../lib/deploy/original/request.ts'
+import { answerInSlices } from '../../lib/http/json-slices.ts'
+import { describeJob } from '../../lib/jobs/answer.ts'
+import { parsePlatform, sanitize } from '../../lib/names.ts'
+import { parseSchemaName } from '../../lib/owners.ts'
+import { originOf } from '../../lib/request.ts'
+
+const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
+
+export default defineHandler({
+  meta: { description: 'Bring all tenants of a stored schema to it; a job where that takes long' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const { catalog, config, jobs } = gateway
+    const body = await readJsonObject(event, MEMBERS)
+    const platform = parsePlatform(request, body.platform)
+    const schemaName = parseSchemaName(body.schema_name)
+    const options = parseV2Options(body)
+    const stored = await readStoredArchive(gateway, platform, schemaName)
+    const targets = await catalog.use((sql) => findTenants(sql, platform, schemaName))
+    if (targets.length === 0) return describeNone(platform, schemaName)
+
+    const fleet = { ...stored, platform, schemaName, options, origin: originOf(request) }
+    const row = await audited(event, {
+      action: 'migrate',
+      owner: { platform, tenantId: null, schema: sanitize(schemaName) },
+      asked: describeV2(options, schemaName, stored.archive.checksum),
+      work: async (note) => {
+        const scope = { platform, schemaName, total: targets.length }
+        const job = await jobs.start(scope, (onResult) =>
+          migrateTenants(gateway, fleet, targets, onResult),
+        )
+        note({ job_id: job.id })
+        const isLate = sleep(config.jobAnswerMs, true, { ref: false })
+        if (await Promise.race([job.ended, isLate])) event.res.status = 202
+        const row = (await jobs.read(job.id))!
+        note({ job_status: row.status })
+        return row
+      },
+    })
+    const answer = describeJob(row)
+    if (event.res.status !== 202) return answerInSlices(answer)
+    const { job_id, total_databases } = answer
+    return { job_id, status: 'queued', total_databases }
+  },
+})
+
+function describeNone(platform: string, schemaName: string) {
+  return {
+    status: 'completed',
+    platform,
+    schema_name: schemaName,
+    total_databases: 0,
+    succeeded: 0,
+    failed: 0,
+    results: [],
+    schema_validation: null,
+    warnings: [],
+    execution_time_ms: 0,
+  }
+}

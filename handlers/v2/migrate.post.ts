@@ -1,0 +1,63 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { describeRegister } from '../../lib/audit/outcomes.ts'
+import { readJsonObject } from '../../lib/body.ts'
+import { toV2Changes } from '../../lib/deploy/original/changes.ts'
+import { migrateStored } from '../../lib/deploy/original/migrate.ts'
+import {
+  describeV2,
+  parseV2Options,
+  readStoredArchive,
+  V2_MEMBERS,
+} from '../../lib/deploy/original/request.ts'
+import { functionsChanged } from '../../lib/deploy/result.ts'
+import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../lib/owners.ts'
+import { originOf } from '../../lib/request.ts'
+
+const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
+
+export default defineHandler({
+  meta: { description: 'Bring one database to a stored schema; drops no function' },
+  async handler(event) {
+    const started = performance.now()
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event, MEMBERS)
+    const { owner: asked, schemaName } = parseStoredOwner(request, body)
+    const options = parseV2Options(body)
+    const { platform } = asked
+    const stored = await readStoredArchive(gateway, platform, schemaName)
+    const owner = await gateway.catalog.resolve(asked, { anySpelling: true })
+    const database = await gateway.catalog.find(owner, { anew: true })
+    request.database = database
+    const { result, verification, seeders, warnings } = await audited(event, {
+      action: 'migrate',
+      owner,
+      asked: describeV2(options, schemaName, stored.archive.checksum),
+      work: () =>
+        migrateStored(gateway, {
+          ...stored,
+          owner,
+          schemaName,
+          options,
+          origin: originOf(request),
+        }),
+      describe: (done) => describeRegister(done?.result),
+    })
+    return {
+      status: verification?.passed === false ? 'completed_with_warnings' : 'completed',
+      platform,
+      schema_name: schemaName,
+      databases_updated: [database],
+      migrations_applied: result.migrationsApplied.length,
+      tables_created: result.tablesCreated.length,
+      functions_updated: result.functionsDeployed,
+      functions_changed: functionsChanged(result),
+      seeder_validations: seeders,
+      schema_validation: toV2Changes(result.tableChanges),
+      verification,
+      checksum: stored.archive.checksum,
+      warnings,
+      execution_time_ms: Math.round(performance.now() - started),
+    }
+  },
+})

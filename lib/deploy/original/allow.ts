@@ -1,0 +1,53 @@
+import { GatewayError } from '../../errors.ts'
+import type { TableChange } from '../changes.ts'
+
+type Change = TableChange['change']
+
+/**
+ * The losses that the original gateway's clients can allow, and what they are here. A column that is
+ * or becomes NOT NULL loses nothing, so that it is never refused.
+ */
+const LOSSES = {
+  drop_table: ['table_dropped', 'materialized_view_dropped'],
+  drop_column: ['column_dropped', 'attribute_dropped'],
+  modify_column_type: ['type_changed'],
+  add_not_null_column: [],
+  set_not_null: [],
+} as const satisfies Record<string, Change[]>
+
+/** The words that `allow` takes in /v2/*. */
+export const LOSS_WORDS = Object.keys(LOSSES) as (keyof typeof LOSSES)[]
+
+/**
+ * The losses that these words allow.
+ * @throws {GatewayError} invalid_request naming a word that is none
+ */
+export function parseLosses(words: string[]): Set<Change> {
+  return new Set(
+    words.flatMap((word): readonly Change[] => {
+      if (word in LOSSES) return LOSSES[word as keyof typeof LOSSES]
+      throw new GatewayError(
+        'invalid_request',
+        `allow takes ${LOSS_WORDS.join(', ')}; got ${JSON.stringify(word.slice(0, 80))}`,
+      )
+    }),
+  )
+}
+
+/** The error as it is told to clients of /v2/*: a loss that was refused says what allows it there. */
+export function withAllowHint(error: GatewayError): GatewayError {
+  const { code, message, details, status } = error
+  if (code !== 'data_loss') return error
+  const changes = ((details.losses ?? []) as { change: Change }[]).map(({ change }) => change)
+  const words = LOSS_WORDS.filter((word) =>
+    changes.some((change) => (LOSSES[word] as readonly Change[]).includes(change)),
+  )
+  const isAll = changes.every((change) =>
+    words.some((word) => (LOSSES[word] as readonly Change[]).includes(change)),
+  )
+  const hint =
+    isAll && words.length > 0
+      ? `Send "allow": ${JSON.stringify(words)}; "force": true allows all losses`
+      : 'Send "force": true, which allows all losses'
+  return new GatewayError(code, message, { ...details, hint }, status)
+}

@@ -1,0 +1,132 @@
+import type { SchemaArchive } from '../../archive/archive.ts'
+import type { Gateway } from '../../gateway.ts'
+import type { JobEnd, JobResult } from '../../jobs/jobs.ts'
+import { sanitize } from '../../names.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { type Row, setStoredSchema, toEntry } from '../../tenancy/catalog-table.ts'
+import { type DatabaseResult, untouched } from '../fleet/results.ts'
+import type { Target } from '../fleet/targets.ts'
+import { migrateTargets } from '../fleet.ts'
+import type { DeployOrigin } from '../result.ts'
+import { withProof } from '../templates/proof.ts'
+import { withAllowHint } from './allow.ts'
+import { mergeV2Changes, toV2Changes, type V2Changes } from './changes.ts'
+import type { V2Options } from './request.ts'
+
+/** A stored schema for all tenants that have it. */
+export interface StoredFleet {
+  platform: string
+  schemaName: string
+  archive: SchemaArchive
+  packed: Uint8Array
+  options: V2Options
+  origin: DeployOrigin
+}
+
+/**
+ * The tenants that a stored schema is for: those that are named with it, and of those that are named by
+ * the platform alone, those to which it was deployed last. Where no database of the platform has
+ * anything to do with a stored schema yet, all tenants.
+ */
+export async function findTenants(
+  sql: Sql,
+  platform: string,
+  schemaName: string,
+): Promise<Target[]> {
+  const rows = await sql<Row[]>`
+    with own as (select * from _db_gateway_databases where platform = ${platform})
+    select database, platform, tenant_id, schema_name, owner_role
+    from own
+    where tenant_id is not null and (
+      schema_name = ${sanitize(schemaName)}
+      or schema_name is null and (
+        stored_schema = ${schemaName}
+        or not exists (select from own where coalesce(schema_name, stored_schema) is not null)
+      )
+    )
+    order by database
+  `
+  return rows.map(toEntry)
+}
+
+/** One database of /v2/migrate-all's answer. */
+interface TenantResult extends JobResult {
+  migrations_applied: number
+  tables_created: number
+  functions_updated: number
+  /** For people. */
+  error: string | null
+  /** As of a request to this database alone. */
+  failure: object | null
+}
+
+/**
+ * Brings the tenants to the stored schema; the first that can be reached is a canary. Each is told of
+ * as it ends.
+ */
+export async function migrateTenants(
+  gateway: Gateway,
+  fleet: StoredFleet,
+  targets: Target[],
+  onResult: (result: JobResult) => void,
+): Promise<JobEnd> {
+  const { platform, schemaName, options, archive } = fleet
+  const changes = new Map<string, V2Changes>()
+  const warnings = new Set(archive.warnings)
+  const counts = { completed: 0, failed: 0, skipped: 0 }
+  const tell = (one: DatabaseResult) => {
+    const told = describeTenant(one)
+    counts[told.status]++
+    onResult(told)
+    if (!one.result) return
+    for (const warning of one.result.warnings) warnings.add(warning)
+    const own = toV2Changes(one.result.tableChanges)
+    changes.set(JSON.stringify(own), own)
+  }
+  const noted: Promise<unknown>[] = []
+  const request = {
+    ...fleet,
+    owner: { platform, tenantId: null, schema: sanitize(schemaName) },
+    older: 'whole' as const,
+    flags: options.flags,
+    onError: 'continue' as const,
+    onEnd: (one: DatabaseResult) => {
+      tell(one)
+      if (one.status !== 'completed') return
+      noted.push(gateway.catalog.use((sql) => setStoredSchema(sql, one.database, schemaName)))
+    },
+  }
+  const { value: ended, warnings: newTenants } = await withProof(gateway, request, true, () =>
+    migrateTargets(gateway, request, targets),
+  )
+  for (const warning of newTenants) warnings.add(warning)
+  await Promise.allSettled(noted)
+  const left = targets.filter(({ database }) => !ended.has(database))
+  for (const { database } of left) tell(untouched(database, 'not_started'))
+  const isStopped = left.length > 0 && gateway.health.isDraining
+  return {
+    status: isStopped ? 'interrupted' : statusOf(counts),
+    summary: {
+      schema_validation: mergeV2Changes([...changes.values()]),
+      warnings: [...warnings],
+    },
+  }
+}
+
+function statusOf({ completed, failed, skipped }: Record<JobResult['status'], number>) {
+  if (failed + skipped === 0) return 'completed'
+  return completed === 0 ? 'failed' : 'partial'
+}
+
+function describeTenant({ database, status, result, error }: DatabaseResult): TenantResult {
+  const told = error && withAllowHint(error)
+  return {
+    database,
+    status: status === 'completed' || status === 'failed' ? status : 'skipped',
+    migrations_applied: result?.migrationsApplied.length ?? 0,
+    tables_created: result?.tablesCreated.length ?? 0,
+    functions_updated: result?.functionsDeployed ?? 0,
+    error: told ? [told.message, told.details.cause].filter(Boolean).join(': ') : null,
+    failure: told ?? null,
+  }
+}

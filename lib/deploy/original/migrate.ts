@@ -1,0 +1,55 @@
+import type { SchemaArchive } from '../../archive/archive.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Gateway } from '../../gateway.ts'
+import { databaseName, type Owner } from '../../names.ts'
+import { setStoredSchema } from '../../tenancy/catalog-table.ts'
+import { update } from '../register.ts'
+import type { DeployOrigin, DeployResult } from '../result.ts'
+import { withProof } from '../templates/proof.ts'
+import { withAllowHint } from './allow.ts'
+import type { V2Options } from './request.ts'
+import { type SeederValidation, type Verification, verify } from './verify.ts'
+
+/** A stored schema for one database. */
+export interface StoredDeploy {
+  owner: Owner
+  schemaName: string
+  archive: SchemaArchive
+  packed: Uint8Array
+  options: V2Options
+  origin: DeployOrigin
+}
+
+/** What became of it. */
+export interface StoredDeployed {
+  result: DeployResult
+  /** Null where the request asks for none. */
+  verification: Verification | null
+  seeders: SeederValidation[]
+  warnings: string[]
+}
+
+/**
+ * Brings the owner's database, which exists, to a stored schema, and looks whether all is there.
+ * @throws {GatewayError} as `update`; data_loss with the words of `allow` in its hint
+ */
+export async function migrateStored(
+  gateway: Gateway,
+  request: StoredDeploy,
+): Promise<StoredDeployed> {
+  const { owner, schemaName, archive, options } = request
+  const database = databaseName(owner)
+  const deploy = { ...request, older: 'whole' as const, flags: options.flags }
+  const { value: result, warnings } = await withProof(gateway, deploy, true, () =>
+    update(gateway, deploy).catch((error) => {
+      throw error instanceof GatewayError ? withAllowHint(error) : error
+    }),
+  )
+  await gateway.catalog.use((sql) => setStoredSchema(sql, database, schemaName))
+  const all = [...archive.warnings, ...result.warnings, ...warnings]
+  if (options.skipVerification) return { result, verification: null, seeders: [], warnings: all }
+  const verified = await gateway.pools.use(database, (sql) =>
+    verify(sql, archive, result.differences),
+  )
+  return { result, ...verified, warnings: all }
+}

@@ -1,0 +1,83 @@
+import type { SchemaArchive } from '../../archive/archive.ts'
+import { readRecentArchive } from '../../archive/recent.ts'
+import { parseFlag } from '../../call/request.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Gateway } from '../../gateway.ts'
+import type { Fields } from '../../json/fields.ts'
+import type { Json } from '../../json/json.ts'
+import { jsonOf } from '../../json/text.ts'
+import { checkPlatform } from '../../tenancy/platforms.ts'
+import { readStored } from '../../tenancy/stored-schemas.ts'
+import { ALLOWANCES, type DeployFlags } from '../result.ts'
+import { parseLosses } from './allow.ts'
+
+/** The members of a request of /v2/*, beside those that say whose database it is about. */
+export const V2_MEMBERS = ['force', 'allow', 'skip_verification', 'cross_db_link'] as const
+
+/** How a request of /v2/* is to be carried out. */
+export interface V2Options {
+  flags: DeployFlags
+  /** The words of `allow`, for the audit trail. */
+  allow: string[]
+  force: boolean
+  skipVerification: boolean
+}
+
+/** @throws {GatewayError} invalid_request naming the member */
+export function parseV2Options(body: Fields<(typeof V2_MEMBERS)[number]>): V2Options {
+  const { cross_db_link: link } = body
+  if (link !== undefined && link.kind !== 'null') {
+    throw new GatewayError(
+      'invalid_request',
+      'cross_db_link is not supported: the databases of a platform are kept apart. Leave it out',
+    )
+  }
+  const force = parseFlag('force', body.force)
+  const allow = parseWords(body.allow)
+  return {
+    force,
+    allow,
+    skipVerification: parseFlag('skip_verification', body.skip_verification),
+    flags: {
+      allow: new Set(force ? ALLOWANCES : []),
+      losses: parseLosses(allow),
+      keepsCode: true,
+      repair: false,
+      dryRun: false,
+      strict: false,
+    },
+  }
+}
+
+function parseWords(value: Json | undefined): string[] {
+  if (value === undefined || value.kind === 'null') return []
+  const words: unknown = JSON.parse(jsonOf(value))
+  if (Array.isArray(words) && words.every((word) => typeof word === 'string')) return words
+  throw new GatewayError('invalid_request', 'allow must be an array of strings')
+}
+
+/**
+ * The archive that a platform has stored under a name.
+ * @throws {GatewayError} invalid_request where there is no such platform or schema
+ */
+export async function readStoredArchive(
+  { catalog, config }: Pick<Gateway, 'catalog' | 'config'>,
+  platform: string,
+  schemaName: string,
+): Promise<{ archive: SchemaArchive; packed: Buffer }> {
+  const packed = await catalog.use(async (sql) => {
+    await checkPlatform(sql, platform, 'invalid_request')
+    return readStored(sql, platform, schemaName)
+  })
+  return { packed, archive: await readRecentArchive(packed, config.archive) }
+}
+
+/** What the audit trail has of the request. */
+export function describeV2({ allow, force }: V2Options, schemaName: string, checksum: string) {
+  return {
+    stored_schema: schemaName,
+    checksum,
+    ...(force && { force: true }),
+    ...(allow.length > 0 && { allow }),
+  }
+}

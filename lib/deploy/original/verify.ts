@@ -1,0 +1,152 @@
+import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
+import type { Sql } from '../../postgres/connection.ts'
+import { extensionNames } from '../extensions.ts'
+import { readScripts } from '../run-file.ts'
+import { readSeeds, type Seed } from '../seeds.ts'
+import type { Difference } from '../tables.ts'
+
+/** Rows that seeders insert into a table, and rows that it has (at most MAX_COUNTED are counted). */
+export interface SeederValidation {
+  table: string
+  expected: number
+  found: number
+}
+
+/** Whether what an archive declares is there, as /v2/* tells. */
+export interface Verification {
+  passed: boolean
+  extensions_verified: boolean
+  types_verified: boolean
+  tables_verified: boolean
+  seeders_verified: boolean
+  /** A line for each thing that is not as it should be; null where all is. */
+  error_log: string | null
+}
+
+/** The least that a table is counted to. */
+const MAX_COUNTED = 10_000
+
+/**
+ * Looks in a database whether the extensions, types, tables and seeded rows of an archive are there.
+ * `differences`: how its tables differ from their declarations, by its deploy.
+ */
+export async function verify(
+  sql: Sql,
+  { files }: SchemaArchive,
+  differences: Difference[] | null,
+): Promise<{ verification: Verification; seeders: SeederValidation[] }> {
+  const extensions = extensionNames(files.extensions)
+  const [types, tables, seeds] = await Promise.all([
+    madeBy(files.types),
+    madeBy(files.tables),
+    readScripts(files.seeders).then(readSeeds),
+  ])
+  const lacking = await findLacking(sql, extensions, types, tables)
+  const seeders = await countSeeded(sql, seeds)
+  const lines = {
+    extensions: lacking.extensions.map((name) => `extension ${name} is not installed`),
+    types: lacking.types.map((name) => `type ${name} does not exist`),
+    tables: [
+      ...lacking.tables.map((name) => `table ${name} does not exist`),
+      // Another archive may have added columns.
+      ...(differences ?? []).filter(({ kind }) => kind !== 'extra_column').map(describe),
+    ],
+    seeders: seeders
+      .filter(({ expected, found }) => found < expected)
+      .map(({ table, expected, found }) => `${table} has ${found} of ${expected} seeded rows`),
+  }
+  const all = Object.values(lines).flat()
+  const verification = {
+    passed: all.length === 0,
+    extensions_verified: lines.extensions.length === 0,
+    types_verified: lines.types.length === 0,
+    tables_verified: lines.tables.length === 0,
+    seeders_verified: lines.seeders.length === 0,
+    error_log: all.length === 0 ? null : all.join('\n'),
+  }
+  return { verification, seeders }
+}
+
+async function madeBy(files: SchemaFile[]): Promise<string[]> {
+  const scripts = await readScripts(files)
+  return scripts.flatMap(({ statements }) =>
+    statements.flatMap(({ facts }) => (MAKES.has(facts.kind) ? facts.makes : [])),
+  )
+}
+
+const MAKES = new Set([
+  'CreateStmt',
+  'CreateForeignTableStmt',
+  'CreateEnumStmt',
+  'CreateDomainStmt',
+  'CreateRangeStmt',
+  'CompositeTypeStmt',
+])
+
+interface Lacking {
+  extensions: string[]
+  types: string[]
+  tables: string[]
+}
+
+/** Names count in whatever schema they are. A table's row type is a type too. */
+async function findLacking(
+  sql: Sql,
+  extensions: string[],
+  types: string[],
+  tables: string[],
+): Promise<Lacking> {
+  const [row] = await sql<[Lacking]>`
+    select
+      (select coalesce(json_agg(name), '[]') from ${namesIn(sql, extensions)}
+        where not exists (select from pg_extension where extname = name)) as extensions,
+      (select coalesce(json_agg(name), '[]') from ${namesIn(sql, types)}
+        where not exists (select from pg_type where typname = name)) as types,
+      (select coalesce(json_agg(name), '[]') from ${namesIn(sql, tables)}
+        where not exists (
+          select from pg_class where relname = name and relkind in ('r', 'p', 'f')
+        )) as tables
+  `
+  return row
+}
+
+function namesIn(sql: Sql, names: string[]) {
+  return sql`json_array_elements_text(${JSON.stringify(names)}::text::json) as n (name)`
+}
+
+async function countSeeded(sql: Sql, seeds: Seed[]): Promise<SeederValidation[]> {
+  const rows = new Map<string, Set<string>>()
+  for (const seed of seeds) {
+    const known = rows.get(seed.table) ?? new Set()
+    rows.set(seed.table, new Set([...known, ...seed.rows]))
+  }
+  const nameOf = new Map(seeds.map(({ table, name }) => [table, name]))
+  const tables = [...rows].filter(([, { size }]) => size > 0)
+  const there = await sql<{ name: string }[]>`
+    select name from ${namesIn(
+      sql,
+      tables.map(([table]) => table),
+    )} where to_regclass(name) is not null
+  `
+  const isThere = new Set(there.map(({ name }) => name))
+  return Promise.all(
+    tables.map(async ([table, { size: expected }]) => {
+      const found = isThere.has(table) ? await countRows(sql, table, expected) : 0
+      return { table: nameOf.get(table)!, expected, found }
+    }),
+  )
+}
+
+/** `table` is quoted. */
+async function countRows(sql: Sql, table: string, expected: number): Promise<number> {
+  const limit = Math.max(expected, MAX_COUNTED)
+  const [row] = await sql.unsafe<[{ rows: number }]>(
+    `select count(*)::int as rows from (select from ${table} limit ${limit}) as counted`,
+  )
+  return row.rows
+}
+
+function describe({ table, column, kind, declared, actual }: Difference): string {
+  const what = column === null ? table : `${table}.${column}`
+  return `${what}: ${kind}, declared ${declared ?? 'not at all'}, found ${actual ?? 'nothing'}`
+}

@@ -1,0 +1,284 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  type Answer,
+  queryDatabase,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { type Files, pack, textFunction } from '../helpers/platforms.ts'
+import { store } from '../helpers/stored.ts'
+
+let gateway: TestGateway
+
+beforeAll(async () => {
+  gateway = await startTestGateway()
+})
+
+afterAll(() => gateway.stop())
+
+const BASE: Files = {
+  'tables/notes.pgsql': 'create table notes (id integer primary key, text text, old text);',
+  'seeders/notes.pgsql': `insert into notes (id, text) values (1, 'one'), (2, 'two');`,
+  ...textFunction('ping', 'of before'),
+}
+
+/** A platform with one database of a stored schema. */
+interface Shop {
+  platform: string
+  database: string
+  /** Stores the archive and migrates to it. */
+  migrate(files: Files, members?: object): Promise<Answer>
+  call(name: string): Promise<Answer>
+}
+
+async function newShop(base: Files = BASE): Promise<Shop> {
+  const platform = uniqueName('shop')
+  const ids = { schema_name: 'Tenant-db', uuid: '6F-1a' }
+  const { body } = await gateway.register(platform, await pack(base), undefined, ids)
+  expect(body).toMatchObject({ status: 'ready', database: `${platform}_tenant_db_6f_1a` })
+  return {
+    platform,
+    database: body.database,
+    migrate: async (files, members = {}) => {
+      await store(gateway, platform, ids.schema_name, files)
+      return gateway.post('/v2/migrate', { platform, ...ids, uuid: '6f_1A', ...members })
+    },
+    call: (name) => gateway.post('/call', { platform, ...ids, function: name, params: [] }),
+  }
+}
+
+describe('POST /v2/migrate', () => {
+  it('brings a database to the stored schema and tells what it has', async () => {
+    const shop = await newShop()
+    const { status, body } = await shop.migrate({
+      ...BASE,
+      ...textFunction('ping', 'pong'),
+      'tables/more.pgsql': 'create table more (id integer);',
+      'types/mood.pgsql': `create type mood as enum ('good');`,
+      'extensions/pgcrypto.sql': '',
+      'migrations/001_more.pgsql':
+        'alter table notes add column more integer; alter table notes alter text set not null;',
+      'seeders/more.pgsql': 'insert into more values (1), (2), (3);',
+    })
+    expect({ status, body }).toEqual({
+      status: 200,
+      body: {
+        status: 'completed_with_warnings',
+        platform: shop.platform,
+        schema_name: 'Tenant-db',
+        databases_updated: [shop.database],
+        migrations_applied: 1,
+        tables_created: 1,
+        functions_updated: 1,
+        functions_changed: 1,
+        seeder_validations: [
+          { table: 'more', expected: 3, found: 3 },
+          { table: 'notes', expected: 2, found: 2 },
+        ],
+        schema_validation: {
+          safe_changes: [
+            expect.objectContaining({ table: 'more', change_type: 'CreateTable' }),
+            {
+              table: 'notes',
+              change_type: 'AddColumn',
+              column: 'more',
+              from_type: null,
+              to_type: 'integer',
+              compatibility: 'safe',
+              reason: null,
+            },
+          ],
+          dataloss_changes: [],
+          incompatible_changes: [
+            expect.objectContaining({ change_type: 'SetNotNull', column: 'text' }),
+          ],
+        },
+        verification: {
+          passed: false,
+          extensions_verified: true,
+          types_verified: true,
+          tables_verified: false,
+          seeders_verified: true,
+          error_log: 'notes.text: nullability, declared null, found not null',
+        },
+        checksum: expect.any(String),
+        warnings: [],
+        execution_time_ms: expect.any(Number),
+      },
+    })
+    expect((await shop.call('ping')).body.rows).toEqual([{ ping: 'pong' }])
+  })
+
+  it('says what is lacking, also where the archive is in place; or does not look', async () => {
+    const shop = await newShop()
+    await queryDatabase(shop.database, 'delete from notes where id = 2')
+    const { body } = await shop.migrate(BASE)
+    expect(body).toMatchObject({
+      status: 'completed_with_warnings',
+      migrations_applied: 0,
+      seeder_validations: [{ table: 'notes', expected: 2, found: 1 }],
+      verification: { seeders_verified: false, error_log: 'notes has 1 of 2 seeded rows' },
+    })
+    expect((await shop.migrate(BASE, { skip_verification: true })).body).toMatchObject({
+      status: 'completed',
+      seeder_validations: [],
+      verification: null,
+    })
+  })
+
+  it('drops no function: a vendor’s are deployed with the own ones, and then the own alone', async () => {
+    const vendor = {
+      ...textFunction('vendor_one', '1'),
+      'functions/shared.pssql': `${Object.values(textFunction('shared', 'vendor'))} ${Object.values(textFunction('vendor_two', '2'))}`,
+      'views/vendor.sql': 'create view vendor as select 1 as one;',
+    }
+    const own = { ...BASE, ...textFunction('shared', 'own') }
+    const shop = await newShop()
+    expect((await shop.migrate({ ...own, ...vendor })).body).toMatchObject({ warnings: [] })
+    for (const round of ['first', 'second']) {
+      const { status, body } = await shop.migrate({ ...own, ...textFunction('round', round) })
+      expect({ status, body }).toMatchObject({
+        status: 200,
+        body: {
+          status: 'completed',
+          warnings: [
+            'Functions that are in no file of the archive any more stay: public.vendor_one(), public.vendor_two()',
+          ],
+        },
+      })
+      expect((await shop.call('vendor_one')).body.rows).toEqual([{ vendor_one: '1' }])
+      expect((await shop.call('vendor_two')).body.rows).toEqual([{ vendor_two: '2' }])
+      expect((await shop.call('shared')).body.rows).toEqual([{ shared: 'own' }])
+      expect(await queryDatabase(shop.database, 'select one from vendor')).toEqual([{ one: 1 }])
+    }
+    const { body } = await shop.migrate({ ...own, ...vendor })
+    expect(body.warnings).toEqual([
+      'Functions that are in no file of the archive any more stay: public.round()',
+    ])
+  })
+
+  it('replaces a function that gets another signature', async () => {
+    const add = (type: string) => ({
+      'functions/add.pgsql': `create or replace function add(a ${type}) returns ${type} language sql as 'select a'`,
+    })
+    const shop = await newShop({ ...BASE, ...add('integer') })
+    expect((await shop.migrate({ ...BASE, ...add('bigint') })).body).toMatchObject({ warnings: [] })
+    const [row] = await queryDatabase(
+      shop.database,
+      `select string_agg(pg_get_function_arguments(oid), ';') as all from pg_proc where proname = 'add'`,
+    )
+    expect(row).toEqual({ all: 'a bigint' })
+  })
+
+  it.each([
+    ['alter table notes drop column old', 'drop_column', 'DropColumn'],
+    ['drop table notes', 'drop_table', 'DropTable'],
+    ['alter table notes alter column id type smallint', 'modify_column_type', 'ModifyColumnType'],
+    [
+      "do $$ begin execute 'alter table notes drop column old'; end $$",
+      'drop_column',
+      'DropColumn',
+    ],
+  ])('asks about %s, which allow=["%s"] allows', async (statement, word, change) => {
+    const { 'seeders/notes.pgsql': _, ...files } = BASE
+    const shop = await newShop()
+    const next = { ...files, 'migrations/001_less.pgsql': statement }
+    const others = ['drop_table', 'drop_column', 'modify_column_type', 'set_not_null']
+    const allow = others.filter((other) => other !== word)
+    expect(await shop.migrate(next, { allow })).toMatchObject({
+      status: 409,
+      body: {
+        error: 'data_loss',
+        hint: `Send "allow": ["${word}"]; "force": true allows all losses`,
+      },
+    })
+    const { status, body } = await shop.migrate(next, { allow: [word] })
+    expect(status).toBe(200)
+    expect(body.schema_validation.dataloss_changes).toMatchObject([{ change_type: change }])
+  })
+
+  it('needs force for other losses', async () => {
+    const shop = await newShop()
+    const next = { ...BASE, 'migrations/001_none.pgsql': 'truncate notes' }
+    const allow = ['drop_table', 'drop_column', 'modify_column_type']
+    expect(await shop.migrate(next, { allow })).toMatchObject({
+      status: 409,
+      body: { error: 'data_loss', hint: 'Send "force": true, which allows all losses' },
+    })
+    expect(await shop.migrate(next, { force: true })).toMatchObject({ status: 200 })
+  })
+
+  it('deploys an archive of before as a whole', async () => {
+    const shop = await newShop()
+    await shop.migrate({ ...BASE, ...textFunction('ping', 'newer') })
+    const { body } = await shop.migrate({
+      ...BASE,
+      'tables/late.sql': 'create table late (id int)',
+    })
+    expect(body).toMatchObject({ tables_created: 1, warnings: [] })
+    expect((await shop.migrate(BASE)).body).toMatchObject({ status: 'completed', warnings: [] })
+    expect((await shop.call('ping')).body.rows).toEqual([{ ping: 'of before' }])
+  })
+
+  it('takes database_id for a tenant of before, beside which schema_name says the archive', async () => {
+    const platform = uniqueName('shop')
+    await gateway.register(platform, await pack(BASE), 'Store-1')
+    await store(gateway, platform, 'v1.0', { ...BASE, ...textFunction('ping', 'pong') })
+    const ask = { platform, schema_name: 'v1.0', database_id: 'store_1' }
+    expect((await gateway.post('/v2/migrate', ask)).body).toMatchObject({
+      status: 'completed',
+      schema_name: 'v1.0',
+      databases_updated: [`${platform}_store_1`],
+    })
+    expect((await gateway.call(platform, 'ping', [], 'Store-1')).body.rows).toEqual([
+      { ping: 'pong' },
+    ])
+  })
+
+  it('refuses what it cannot do', async () => {
+    const { platform } = await newShop()
+    await store(gateway, platform, 'tenant_db', BASE)
+    const ask = async (members: object) => {
+      const { status, body } = await gateway.post('/v2/migrate', { platform, ...members })
+      return [status, body.error, body.message] as const
+    }
+    const known = { schema_name: 'tenant_db', uuid: '6f_1a' }
+    expect(await ask({ ...known, uuid: 'nobody' })).toEqual([
+      404,
+      'database_not_found',
+      expect.any(String),
+    ])
+    expect(await ask({ ...known, schema_name: 'other' })).toEqual([
+      400,
+      'invalid_request',
+      `Platform ${platform} has no stored schema "other"; it has tenant_db`,
+    ])
+    expect(await ask({ ...known, platform: 'nobody' })).toEqual([
+      400,
+      'invalid_request',
+      expect.any(String),
+    ])
+    expect(await ask({ uuid: '6f_1a' })).toEqual([400, 'invalid_request', expect.any(String)])
+    expect(await ask({ ...known, allow: ['drop_all'] })).toEqual([
+      400,
+      'invalid_request',
+      'allow takes drop_table, drop_column, modify_column_type, add_not_null_column, set_not_null; got "drop_all"',
+    ])
+    expect(await ask({ ...known, allow: 'drop_table' })).toEqual([
+      400,
+      'invalid_request',
+      expect.any(String),
+    ])
+    expect(await ask({ ...known, cross_db_link: { a: 1 } })).toEqual([
+      400,
+      'invalid_request',
+      'cross_db_link is not supported: the databases of a platform are kept apart. Leave it out',
+    ])
+    expect(await ask({ ...known, tenant_id: 'x' })).toEqual([
+      400,
+      'invalid_request',
+      'Unknown member "tenant_id": this endpoint takes platform, schema_name, uuid, database_id, force, allow, skip_verification, cross_db_link',
+    ])
+  })
+})
