@@ -124,6 +124,8 @@ describe('every endpoint', () => {
     'GET /metrics',
     'GET /platforms',
     'GET /ready',
+    // That of the job, which is looked up first.
+    'GET /v2/migrate-all/:job_id',
   ]
   let gateway: TestGateway
   let routes: Route[]

@@ -14,6 +14,7 @@ import { describeJob } from '../../lib/jobs/answer.ts'
 import { parsePlatform, sanitize } from '../../lib/names.ts'
 import { parseSchemaName } from '../../lib/owners.ts'
 import { originOf } from '../../lib/request.ts'
+import { authorizePlatformToken } from '../../lib/tenancy/platform-token.ts'
 
 const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
 
@@ -24,6 +25,7 @@ export default defineHandler({
     const { catalog, config, jobs } = gateway
     const body = await readJsonObject(event, MEMBERS)
     const platform = parsePlatform(request, body.platform)
+    await authorizePlatformToken(event, platform, { isOptional: true })
     const schemaName = parseSchemaName(body.schema_name)
     const options = parseV2Options(body)
     const stored = await readStoredArchive(gateway, platform, schemaName)

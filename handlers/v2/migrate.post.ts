@@ -13,6 +13,7 @@ import {
 import { functionsChanged } from '../../lib/deploy/result.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../lib/owners.ts'
 import { originOf } from '../../lib/request.ts'
+import { authorizePlatformToken } from '../../lib/tenancy/platform-token.ts'
 
 const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
 
@@ -25,6 +26,7 @@ export default defineHandler({
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const options = parseV2Options(body)
     const { platform } = asked
+    await authorizePlatformToken(event, platform, { isOptional: true })
     const stored = await readStoredArchive(gateway, platform, schemaName)
     const owner = await gateway.catalog.resolve(asked, { anySpelling: true })
     const database = await gateway.catalog.find(owner, { anew: true })

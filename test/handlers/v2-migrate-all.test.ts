@@ -23,7 +23,7 @@ beforeAll(async () => {
   url = await createAdminDatabase()
   const settings = { DATABASE_URL: url, MIGRATE_ALL_ANSWER_SECS: '1' }
   one = await startTestGateway({ ...settings, MIGRATE_ALL_ANSWER_SECS: '60' })
-  other = await startTestGateway(settings)
+  other = await startTestGateway({ ...settings, PLATFORM_NETWORKS: 'bound=127.0.0.2' })
 })
 
 afterAll(async () => {
@@ -248,6 +248,20 @@ describe('POST /v2/migrate-all', () => {
     await release()
     await stopped
     expect(await statusOf(one, body.job_id)).toMatchObject({ status: 'interrupted', succeeded: 1 })
+  })
+
+  it('is told to those alone who may name its platform', async () => {
+    const id = randomUUID()
+    await one.query(
+      one.server.database,
+      `insert into _db_gateway_jobs (id, platform, schema_name, gateway, status, total)
+       values ('${id}', 'bound', '${SCHEMA}', gen_random_uuid(), 'completed', 1)`,
+    )
+    expect(await other.get(`/v2/migrate-all/${id}`)).toMatchObject({
+      status: 403,
+      body: { error: 'platform_isolation_violation' },
+    })
+    expect(await statusOf(one, id)).toMatchObject({ status: 'completed', platform: 'bound' })
   })
 
   it('knows no other job', async () => {

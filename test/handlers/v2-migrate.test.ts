@@ -282,3 +282,28 @@ describe('POST /v2/migrate', () => {
     ])
   })
 })
+
+describe('tokens of /v2/*', () => {
+  const admin = { authorization: 'Bearer the-admin' }
+
+  it.each([
+    ['optional', 400],
+    ['required', 401],
+  ])('are %s', async (tokens, without) => {
+    const guarded = await startTestGateway({ ADMIN_TOKEN: 'the-admin', PLATFORM_TOKENS: tokens })
+    const platform = uniqueName('shop')
+    await guarded.post('/platform/register', { platform }, admin)
+    const given = await guarded.post('/admin/platform-token', { platform }, admin)
+    const own = { authorization: `Bearer ${given.body.token}` }
+    for (const path of ['/v2/migrate', '/v2/migrate-all']) {
+      const ask = (headers: Record<string, string>) =>
+        guarded.post(path, { platform, schema_name: 'tenant_db' }, headers)
+      expect((await ask({})).status).toBe(without)
+      expect((await ask({ authorization: 'Bearer another' })).status).toBe(403)
+      // No such schema.
+      expect((await ask(admin)).status).toBe(400)
+      expect((await ask(own)).status).toBe(400)
+    }
+    await guarded.stop()
+  })
+})

@@ -3,6 +3,7 @@ import { GatewayError } from '../../../lib/errors.ts'
 import { answerInSlices } from '../../../lib/http/json-slices.ts'
 import { describeJob } from '../../../lib/jobs/answer.ts'
 import { parsePlatform } from '../../../lib/names.ts'
+import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
 
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
@@ -13,7 +14,8 @@ export default defineHandler({
     const { job_id: id = '' } = event.context.params ?? {}
     const row = UUID.test(id) ? await gateway.jobs.read(id) : undefined
     if (!row) throw new GatewayError('not_found', `There is no job ${id.slice(0, 80)}`)
-    parsePlatform(request, row.platform)
+    const platform = parsePlatform(request, row.platform)
+    await authorizePlatformToken(event, platform, { isOptional: true })
     return answerInSlices(describeJob(row))
   },
 })
