@@ -79,6 +79,7 @@ export async function deployCode(
     const taken = { versions, statements: others }
     const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
     state.setBefore = setBefore
+    state.isTakenOver = ledger.isTakenOver
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
     const prepare = () => prepareAfter(sql, state, isCheckDue, sendBehind)

@@ -26,7 +26,11 @@ export const CARRY_OVER_ORIGINAL = `
         insert into public._db_gateway_migrations (migration_file, checksum, applied_at)
         select migration_file, '${FOREIGN_CHECKSUM}' || checksum, applied_at
         from only public._stonescriptdb_gateway_migrations
-        on conflict (migration_file) do nothing;
+        -- 1.0 wrote its own table before, maybe with the checksum of an older text.
+        on conflict (migration_file) do update set checksum = excluded.checksum
+          where not exists (
+            select from public._db_gateway_deployments where status = 'completed'
+          );
       end if;
     end $do$
   `

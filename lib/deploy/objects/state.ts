@@ -43,6 +43,8 @@ export interface CodeState {
   warnings: string[]
   /** What people had put on objects that are not there any more. */
   setBefore?: SetBefore | undefined
+  /** An original gateway has made the functions from files: they may be replaced too. */
+  isTakenOver?: boolean
 }
 
 /**
@@ -185,6 +187,7 @@ export function oidKey({ kind, oid }: FoundObject): string {
  * from migrations by the files that declare them.
  */
 export function mayDrop(state: CodeState, object: FoundObject): boolean {
+  if (state.isTakenOver && classOf(object.kind) === 'routine') return true
   return isOnTable(object.kind) || state.ours.has(oidKey(object))
 }
 

@@ -100,6 +100,21 @@ describe('databases of the original gateways', () => {
     await expectTwoProducts(platform)
   })
 
+  it('goes by the newer of two ledgers', async () => {
+    const files = await shopFiles('1.0')
+    const names = ['001_products.pssql', '002_price.pssql']
+    const all = (checksum: string) => Object.fromEntries(names.map((name) => [name, checksum]))
+    const platform = await originalDatabase(
+      files,
+      ['migrations', 'functions', 'seeders'],
+      recorded('_db_gateway_migrations', all('of an older text')) +
+        recorded('_stonescriptdb_gateway_migrations', all('of a newer text')),
+    )
+    const { status, body } = await deploy(platform, files)
+    expect({ status, body }).toMatchObject({ status: 200, body: { migrations_applied: 0 } })
+    await expectTwoProducts(platform)
+  })
+
   it.each([
     ['1.1, with checksums of bytes', sha256],
     ['2.x, with checksums of a normalised text', normalised],
@@ -163,8 +178,16 @@ describe('databases of the original gateways', () => {
       ['types', 'tables', 'functions', 'seeders', 'views'],
       TRACKING,
     )
+    await queryDatabase(
+      `${platform}_main`,
+      `drop function list_products();
+       create function list_products() returns table (o_id integer) language sql as 'select 1'`,
+    )
     const { status, body } = await deploy(platform, {
       ...files,
+      'functions/catalog/list_products.pgsql': files[
+        'functions/catalog/list_products.pgsql'
+      ]!.replace(/^DROP.*$/m, ''),
       'migrations/005_price.pgsql': 'ALTER TABLE products ADD COLUMN price NUMERIC(10, 2);',
     })
     expect({ status, body }).toMatchObject({
@@ -177,6 +200,7 @@ describe('databases of the original gateways', () => {
       },
     })
     await expectTwoProducts(platform)
+    await gateway.register(platform, await pack(files))
     await gateway.register(platform, await pack(files), 'north')
     const { body: drift } = await gateway.get(`/admin/drift?platform=${platform}`)
     expect(drift).toMatchObject({ count: 2, alike: 2 })
