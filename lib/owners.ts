@@ -39,7 +39,7 @@ const BASE = 'main'
  */
 export function parseNamedOwner(request: Asker, given: GivenOwner): Owner {
   const { platform, tenant_id: tenantId, schema_name: schemaName, uuid } = given
-  if (isNone(schemaName) && isNone(uuid)) return parseOwner(request, platform, tenantId)
+  if (isNone(uuid) && isAbsent(schemaName)) return parseOwner(request, platform, tenantId)
   if (!isNone(tenantId)) {
     throw new GatewayError(
       'invalid_request',
@@ -56,7 +56,7 @@ export function parseNamedOwner(request: Asker, given: GivenOwner): Owner {
  */
 export function parseScope(request: Asker, given: GivenOwner): Owner {
   const owner = parseNamedOwner(request, given)
-  if (owner.tenantId !== null || isNone(given.schema_name)) return owner
+  if (owner.tenantId !== null || isAbsent(given.schema_name)) return owner
   return { ...owner, schema: sanitize(parseSchemaName(given.schema_name)) }
 }
 
@@ -147,6 +147,11 @@ function isBase(field: string, value: Given): boolean {
 /** Absent, null, or ''. */
 function isNone(value: Given): boolean {
   return value === undefined || value === null || isNull(value) || isEmpty(value)
+}
+
+/** Absent or null; an empty text in a form or a URL, but not in JSON, where it is a client's mistake. */
+function isAbsent(value: Given): boolean {
+  return isNone(value) && (typeof value !== 'object' || value === null || isNull(value))
 }
 
 function isNull(value: NonNullable<Given>): boolean {

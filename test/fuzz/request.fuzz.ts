@@ -10,6 +10,7 @@ import { isNoneMatch } from '../../lib/etag.ts'
 import { fieldsOf } from '../../lib/json/fields.ts'
 import { databaseName, parseFunctionName, parseOwner } from '../../lib/names.ts'
 import { parseNetworks } from '../../lib/networks.ts'
+import { parseStoredOwner } from '../../lib/owners.ts'
 import { parseDatabaseUrl, parseDatabaseUrls } from '../../lib/postgres/server.ts'
 import { parseQuery } from '../../lib/query-string.ts'
 import { jsonOfValue } from '../helpers/json.ts'
@@ -55,6 +56,21 @@ describe('names', () => {
     const asker = { address: undefined, mayName: () => true, platform: undefined }
     const name = databaseName(parseOwner(asker, platform, tenant))
     if (!/^[a-z0-9_]{3,63}$/.test(name)) throw new Error(`It gave the name ${name}`)
+  })
+  const parts = mutatedTexts([
+    'HR.Core',
+    'main',
+    'v1.0',
+    '3f2504e0-4f89-41d3-9A0C-0305e82c3301',
+    '_',
+  ])
+  fuzz('schemas and their tenants', fc.tuple(ids, parts, parts), ([platform, schema_name, id]) => {
+    const asker = { address: undefined, mayName: () => true, platform: undefined }
+    for (const ids of [{ uuid: id }, { uuid: id.toUpperCase() }, { database_id: id }]) {
+      const { owner } = parseStoredOwner(asker, { platform, schema_name, ...ids })
+      const name = databaseName(owner)
+      if (!/^[a-z0-9_]{3,63}$/.test(name)) throw new Error(`It gave the name ${name}`)
+    }
   })
 })
 

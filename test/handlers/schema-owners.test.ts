@@ -215,3 +215,26 @@ describe('a tenant of a schema that has no database', () => {
     expect(await ping(gateway, platform, { tenant_id: UUID })).toBe('anew')
   })
 })
+
+test('The databases of each schema are compared with each other alone', async () => {
+  const platform = uniqueName('drifts')
+  const deploys = [
+    [{}, 'main'],
+    [{ schema_name: 'hr' }, 'of hr'],
+    [{ schema_name: 'hr', uuid: 'a' }, 'of hr'],
+    [{ schema_name: 'crm', uuid: 'a' }, 'of crm'],
+    [{ schema_name: 'crm', uuid: 'b' }, 'of crm'],
+  ] as const
+  for (const [owner, text] of deploys) {
+    await gateway.register(platform, await archive(text), undefined, { ...owner })
+  }
+  const drift = async () => (await gateway.get(`/admin/drift?platform=${platform}`)).body
+  expect((await drift()).summary).toBe('5 alike')
+  await gateway.query(`${platform}_crm_b`, 'create table more (id int)')
+  expect(await drift()).toMatchObject({
+    alike: 4,
+    groups: [{ count: 1, databases: [`${platform}_crm_b`] }],
+  })
+  const { body } = await gateway.get(`/admin/databases?platform=${platform}&sizes=false`)
+  expect(body.databases.map(({ pending }: { pending: boolean }) => pending)).not.toContain(true)
+})

@@ -52,6 +52,7 @@ describe('schema_name and uuid', () => {
     [{ schema_name: 'hr', tenant_id: 't' }, 'tenant_id and schema_name are both given'],
     [{ uuid: 'u', tenant_id: 't' }, 'tenant_id and uuid are both given'],
     [{ uuid: 'u' }, 'schema_name is missing'],
+    [{ schema_name: jsonOfValue('') }, 'schema_name is missing'],
     [{ schema_name: '__', uuid: 'u' }, 'schema_name must be'],
     [{ schema_name: 'a/b', uuid: 'u' }, 'schema_name must be'],
     [{ schema_name: 'hr', uuid: '--' }, 'uuid has no letter and no digit'],

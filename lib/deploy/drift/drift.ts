@@ -15,6 +15,7 @@ interface Reference {
   kind: 'template' | 'main'
   /** Of its archive; null where nothing was deployed. */
   checksum: string | null
+  schema: string | null
   digest: string
   facts: Fact[]
 }
@@ -37,8 +38,8 @@ type Entry = CatalogEntry & { checksum: string | null }
 
 /**
  * Holds every database of a platform against the template of the archive that it has; where there is
- * none, against the newest template, and without any against the main database. One digest a
- * database; details are read where it is another one.
+ * none, against the newest template of its schema, and without any against the main database, or the
+ * schema's first. One digest a database; details are read where it is another one.
  * @throws {GatewayError} database_not_found for a platform that has none
  */
 export async function findDrift(gateway: Gateway, platform: string) {
@@ -98,19 +99,33 @@ async function readEntries({ catalog }: Gateway, platform: string): Promise<Entr
   return entries.map((entry) => ({ ...entry, checksum: checksums.get(entry.database) ?? null }))
 }
 
-/** The newest first; at least one. */
+/** The newest first; at least one for each schema. */
 async function readReferences(
   gateway: Gateway,
   platform: string,
-  [first]: Entry[],
+  entries: Entry[],
 ): Promise<Reference[]> {
   const templates = await gateway.catalog.use((sql) => readTemplateFacts(sql, platform))
-  if (templates.length > 0) return templates.map((one) => ({ ...one, kind: 'template' }))
-  const { database, checksum } = first!
+  const references: Reference[] = templates.map((one) => ({ ...one, kind: 'template' }))
+  for (const entry of entries) {
+    if (references.some(({ schema }) => schema === entry.schema)) continue
+    references.push(await readReference(gateway, entry))
+  }
+  return references
+}
+
+async function readReference(
+  gateway: Gateway,
+  { database, checksum, schema }: Entry,
+): Promise<Reference> {
   try {
-    return await gateway.pools.use(database, async (sql) => [
-      { kind: 'main', checksum, digest: await readDigest(sql), facts: await readFacts(sql) },
-    ])
+    return await gateway.pools.use(database, async (sql) => ({
+      kind: 'main',
+      checksum,
+      schema,
+      digest: await readDigest(sql),
+      facts: await readFacts(sql),
+    }))
   } catch (error) {
     throw fromPostgres(error, database)
   }
@@ -118,10 +133,12 @@ async function readReferences(
 
 async function compareOne(
   gateway: Gateway,
-  { database, checksum }: Entry,
+  { database, checksum, schema }: Entry,
   references: Reference[],
 ): Promise<Outcome> {
-  const reference = references.find((one) => one.checksum === checksum) ?? references[0]!
+  const reference =
+    references.find((one) => one.checksum === checksum) ??
+    references.find((one) => one.schema === schema)!
   try {
     const facts = await gateway.pools.use(database, async (sql) =>
       (await readDigest(sql)) === reference.digest ? undefined : readFacts(sql),

@@ -30,12 +30,14 @@ export interface Template {
 /** What a template has, as drift compares it. */
 export interface TemplateFacts {
   checksum: string
+  /** Of the database that had its archive first; null: none. */
+  schema: string | null
   builtAt: string
   digest: string
   facts: Fact[]
 }
 
-/** So many templates of a platform stay: of the archives that were deployed last. */
+/** So many templates of a schema of a platform stay: of the archives that were deployed last. */
 const KEPT = 2
 
 const COLUMNS = 'database, platform, checksum, base, state, generates, failure, result'
@@ -149,20 +151,28 @@ export async function markDeployed(sql: Sql, database: string): Promise<void> {
 
 /**
  * The templates of a platform that are to go: unfinished ones, and all but those of the archives that
- * were deployed last and the newest that was not deployed yet.
+ * were deployed last and the newest that was not deployed yet, each of its schemas by itself, and of the
+ * archives that are stored under a name.
  */
 export async function findSuperfluous(sql: Sql, platform: string): Promise<string[]> {
   const rows = await sql<{ database: string }[]>`
     select database
     from (
-      select database, state, deployed_at is null as is_new,
+      select t.database, t.state, t.deployed_at is null as is_new,
+        exists (
+          select from _db_gateway_schemas s
+          where s.platform = t.platform and s.checksum = t.checksum
+        ) as is_stored,
         row_number() over (
-          partition by deployed_at is null, state = 'failed' order by coalesce(deployed_at, built_at) desc
+          partition by t.deployed_at is null, t.state = 'failed', a.schema_name
+          order by coalesce(t.deployed_at, t.built_at) desc
         ) as place
-      from _db_gateway_templates
-      where platform = ${platform}
+      from _db_gateway_templates t
+      left join _db_gateway_archives a on a.platform = t.platform and a.checksum = t.checksum
+      where t.platform = ${platform}
     ) as ranked
-    where state = 'unfinished' or place > case when is_new then 1 else ${KEPT}::bigint end
+    where state = 'unfinished'
+      or not is_stored and place > case when is_new then 1 else ${KEPT}::bigint end
   `
   return rows.map(({ database }) => database)
 }
@@ -175,9 +185,10 @@ export async function markUnfinished(sql: Sql, database: string): Promise<void> 
 /** What the templates of a platform have, the one of the newest archive first. */
 export async function readTemplateFacts(sql: Sql, platform: string): Promise<TemplateFacts[]> {
   return sql<TemplateFacts[]>`
-    select checksum, to_json(built_at) as "builtAt", digest, facts
-    from _db_gateway_templates
-    where platform = ${platform} and state = 'ready'
-    order by deployed_at desc nulls last, built_at desc
+    select t.checksum, a.schema_name as schema, to_json(t.built_at) as "builtAt", t.digest, t.facts
+    from _db_gateway_templates t
+    left join _db_gateway_archives a on a.platform = t.platform and a.checksum = t.checksum
+    where t.platform = ${platform} and t.state = 'ready'
+    order by t.deployed_at desc nulls last, t.built_at desc
   `
 }

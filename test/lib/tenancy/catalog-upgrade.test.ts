@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  createAdminDatabase,
+  dropAdminDatabase,
+  queryDatabase,
+  startTestGateway,
+  uniqueName,
+} from '../../helpers/gateway.ts'
+import { pack, textFunction } from '../../helpers/platforms.ts'
+
+let url: string
+beforeAll(async () => {
+  url = await createAdminDatabase()
+})
+afterAll(() => dropAdminDatabase(url))
+
+test('A catalog of before gets what schemas need, and its version rises with the first of them', async () => {
+  const platform = uniqueName('before')
+  const archive = await pack(textFunction('ping', 'pong'))
+  const old = await startTestGateway({ DATABASE_URL: url })
+  const { database } = old.server
+  const query = (text: string) => queryDatabase(database, text, { asGateway: true })
+  await old.register(platform, archive)
+  await old.stop()
+  await query(`
+    alter table _db_gateway_databases
+      drop constraint _db_gateway_databases_platform_schema_name_tenant_id_key,
+      drop column schema_name,
+      drop column stored_schema,
+      add unique nulls not distinct (platform, tenant_id);
+    alter table _db_gateway_archives drop column schema_name;
+    alter table _db_gateway_deployments drop column schema_name;
+    alter table _db_gateway_audit drop column schema_name;
+    drop table _db_gateway_platforms, _db_gateway_schemas;
+  `)
+  const version = async () => (await query('select version from _db_gateway_catalog'))[0].version
+
+  const gateway = await startTestGateway({ DATABASE_URL: url })
+  try {
+    expect((await gateway.call(platform, 'ping')).body.rows).toEqual([{ ping: 'pong' }])
+    expect(await version()).toBe(1)
+    const owner = { schema_name: 'hr' }
+    const { body } = await gateway.register(platform, archive, undefined, owner)
+    expect(body).toMatchObject({ status: 'ready', database: `${platform}_hr` })
+    expect(await version()).toBe(2)
+  } finally {
+    await gateway.stop()
+  }
+})
