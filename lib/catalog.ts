@@ -72,12 +72,14 @@ export class Catalog {
   /**
    * The owner that has the database which is meant: of a tenant of a schema that has none, the
    * platform's tenant of before; with `anySpelling`, the tenant whose id gives the same name. Where the
-   * catalog has none of these, the owner that was asked for. PostgreSQL is asked, whatever is
-   * remembered.
+   * catalog has none of these, the owner that was asked for. Where the owner's own database is not known,
+   * PostgreSQL says so, whatever is remembered.
    */
   async resolve(owner: Owner, { anySpelling = false } = {}): Promise<Owner> {
     if (owner.tenantId === null || (owner.schema === null && !anySpelling)) return owner
-    const entry = await this.#read(owner, databaseName(owner), { anew: true })
+    const database = databaseName(owner)
+    if (this.#found.get(ownerKey(owner)) === database) return owner
+    const entry = await this.#read(owner, database, { anew: true })
     if (entry && isSameOwner(entry, owner)) return owner
     const former = await this.#findTenant(owner, { anew: true })
     return former ? { platform: former.platform, tenantId: former.tenantId, schema: null } : owner

@@ -156,10 +156,8 @@ const SANITIZED = /^[a-z0-9](?:[a-z0-9_]*[a-z0-9])?$/
  */
 export function sanitize(text: string): string {
   if (SANITIZED.test(text)) return text
-  return text
-    .replaceAll(/[^A-Za-z0-9_]/gu, '_')
-    .replaceAll(/^_+|_+$/g, '')
-    .toLowerCase()
+  const name = text.replaceAll(/[^A-Za-z0-9_]/gu, '_').toLowerCase()
+  return name.startsWith('_') || name.endsWith('_') ? name.replaceAll(/^_+|_+$/g, '') : name
 }
 
 /**

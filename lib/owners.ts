@@ -1,7 +1,6 @@
 import { GatewayError } from './errors.ts'
 import {
   type Asker,
-  databaseName,
   type Given,
   isId,
   type Owner,
@@ -89,7 +88,6 @@ export function parseStoredOwner(request: Asker, given: GivenOwner): StoredOwner
     tenantId: parseDatabaseId(databaseId),
     schema: null,
   }
-  databaseName(owner)
   return { owner, schemaName }
 }
 
@@ -100,8 +98,11 @@ export function parseStoredOwner(request: Asker, given: GivenOwner): StoredOwner
 export function parseSchemaName(value: Given, field = 'schema_name'): string {
   const text = textOf(field, value)
   if (text === '') throw new GatewayError('invalid_request', `${field} is missing`)
-  const isPlain = text.length <= MAX_SCHEMA_NAME && !/[\p{Cc}\p{Cs}/\\]/u.test(text)
-  if (isPlain && sanitize(text) !== '') return text
+  const isShort = text.length <= MAX_SCHEMA_NAME
+  const sanitized = isShort ? sanitize(text) : ''
+  // Most are: then there is nothing else in it.
+  if (sanitized === text) return text
+  if (sanitized !== '' && !/[\p{Cc}\p{Cs}/\\]/u.test(text)) return text
   throw new GatewayError(
     'invalid_request',
     `${field} must be 1 to ${MAX_SCHEMA_NAME} characters, with a letter or a digit, without slashes and control characters; got ${JSON.stringify(text.slice(0, MAX_SHOWN))}`,
@@ -113,31 +114,30 @@ function parseSchemaOwner(request: Asker, given: GivenOwner): Owner {
   const platform = parsePlatform(request, given.platform)
   partOf('platform', platform)
   const schema = sanitize(parseSchemaName(given.schema_name))
-  const tenantId = isBase('uuid', given.uuid) ? null : partOf('uuid', textOf('uuid', given.uuid))
-  const owner = { platform, tenantId, schema: schema === BASE && tenantId === null ? null : schema }
-  databaseName(owner)
-  return owner
+  const tenantId = parseTenant('uuid', given.uuid)?.sanitized ?? null
+  return { platform, tenantId, schema: schema === BASE && tenantId === null ? null : schema }
 }
 
 /** As it is spelled where that gives the same name: a tenant_id has to be spelled so. */
 function parseDatabaseId(value: Given): string | null {
-  if (isBase('database_id', value)) return null
-  const text = textOf('database_id', value)
-  const sanitized = partOf('database_id', text)
+  const tenant = parseTenant('database_id', value)
+  if (tenant === null) return null
+  const { text, sanitized } = tenant
   const isSame = isId(text) && text.toLowerCase().replaceAll('-', '_') === sanitized
   return isSame ? text : sanitized
 }
 
 /**
- * Absent, null, '' or "main"; in a form or a URL, which have no null, the text `null` too. In JSON that
- * is a client's mistake.
+ * The id of a tenant; null, the base database, where it is absent, null, '' or "main"; in a form or a
+ * URL, which have no null, the text `null` too. In JSON that is a client's mistake.
  */
-function isBase(field: string, value: Given): boolean {
-  if (isNone(value)) return true
-  if (!isText(value)) return false
+function parseTenant(field: string, value: Given): { text: string; sanitized: string } | null {
   const text = textOf(field, value)
-  if (text !== 'null') return sanitize(text) === BASE
-  if (typeof value === 'string') return true
+  if (text === '') return null
+  const sanitized = partOf(field, text)
+  if (sanitized === BASE) return null
+  if (text !== 'null') return { text, sanitized }
+  if (typeof value === 'string') return null
   throw new GatewayError(
     'invalid_request',
     `${field} is "null": leave it out, or send null, to mean the base database`,
@@ -159,12 +159,9 @@ function isNull(value: NonNullable<Given>): boolean {
 }
 
 function isEmpty(value: NonNullable<Given>): boolean {
-  return isText(value) && textOf('', value) === ''
-}
-
-function isText(value: Given): boolean {
-  if (typeof value !== 'object' || value === null) return typeof value === 'string'
-  return 'kind' in value && value.kind === 'string'
+  if (typeof value !== 'object' || !('kind' in value)) return value === ''
+  // Of JSON, with its quotation marks.
+  return value.kind === 'string' && value.end - value.start === 2
 }
 
 function partOf(field: string, text: string): string {

@@ -95,8 +95,24 @@ export async function listStored(sql: Sql, platform: string): Promise<StoredSche
 }
 
 /**
- * The tar.gz that is stored under a name.
+ * The checksum of the archive that is stored under a name.
  * @throws {GatewayError} invalid_request, which names those that the platform has
+ */
+export async function readStoredChecksum(
+  sql: Sql,
+  platform: string,
+  name: string,
+): Promise<string> {
+  const [row] = await sql<{ checksum: string }[]>`
+    select checksum from _db_gateway_schemas where platform = ${platform} and name = ${name}
+  `
+  if (row) return row.checksum
+  throw await unknownSchema(sql, platform, name)
+}
+
+/**
+ * The tar.gz that is stored under a name.
+ * @throws {GatewayError} as of `readStoredChecksum`
  */
 export async function readStored(sql: Sql, platform: string, name: string): Promise<Buffer> {
   const [row] = await sql<{ packed: string }[]>`
@@ -104,8 +120,12 @@ export async function readStored(sql: Sql, platform: string, name: string): Prom
     where platform = ${platform} and name = ${name}
   `
   if (row) return Buffer.from(row.packed, 'base64')
+  throw await unknownSchema(sql, platform, name)
+}
+
+async function unknownSchema(sql: Sql, platform: string, name: string): Promise<GatewayError> {
   const names = (await listStored(sql, platform)).map((one) => one.name)
-  throw new GatewayError(
+  return new GatewayError(
     'invalid_request',
     names.length === 0
       ? `Platform ${platform} has no stored schema: POST /platform/${platform}/schema stores one`

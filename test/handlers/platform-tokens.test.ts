@@ -60,6 +60,10 @@ describe('a platform’s token', () => {
     expect(again.body).toEqual(body)
     const others = await gateway.post('/admin/platform-token', { platform: await newPlatform([]) })
     expect(others.body.token).not.toBe(body.token)
+    for (const at of [guarded, gateway]) expect(JSON.stringify(at.logged)).not.toContain('ssdb_pt_')
+    const audit = await gateway.get(`/admin/audit?platform=${platform}`)
+    expect(audit.body.entries[0].action).toBe('platform_token')
+    expect(JSON.stringify(audit.body)).not.toContain('ssdb_pt_')
     // It is no admin token.
     const list = await guarded.get('/admin/platforms', bearing(body.token))
     expect(brief(list)).toEqual([401, 'unauthorized'])

@@ -61,7 +61,7 @@ describe('schema_name and uuid', () => {
     [{ schema_name: jsonOfValue(7) }, 'schema_name must be a string; got 7'],
     [{ schema_name: 'hr', uuid: 'x'.repeat(60) }, 'schema_name and uuid give the database name'],
   ])('%j is refused', (given, message) => {
-    expect(() => parseNamedOwner(newAsker(), { platform: 'p', ...given })).toThrow(message)
+    expect(() => nameOf({ platform: 'p', ...given })).toThrow(message)
   })
 
   test('null as a text is the base in a form or a URL', () => {
@@ -109,6 +109,6 @@ describe('database_id, beside which schema_name is a stored schema', () => {
     [{ database_id: 'x'.repeat(70) }, 'give the database name'],
   ])('%j is refused', (given, message) => {
     const all = { platform: 'p', schema_name: 'v1.0', ...given }
-    expect(() => parseStoredOwner(newAsker(), all)).toThrow(message)
+    expect(() => storedName(all)).toThrow(message)
   })
 })

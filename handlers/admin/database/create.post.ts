@@ -1,5 +1,4 @@
 import { defineHandler } from 'h3'
-import { readRecentArchive } from '../../../lib/archive/recent.ts'
 import { audited } from '../../../lib/audit/audited.ts'
 import { describeRegister } from '../../../lib/audit/outcomes.ts'
 import { readJsonObject } from '../../../lib/body.ts'
@@ -10,7 +9,7 @@ import { originOf } from '../../../lib/request.ts'
 import { setStoredSchema } from '../../../lib/tenancy/catalog-table.ts'
 import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
 import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
-import { readStored } from '../../../lib/tenancy/stored-schemas.ts'
+import { loadStored } from '../../../lib/tenancy/stored-archives.ts'
 
 export default defineHandler({
   meta: {
@@ -34,22 +33,19 @@ export default defineHandler({
       owner,
       asked: { stored_schema: schemaName },
       work: async (note) => {
-        const packed = await catalog.use(async (sql) => {
-          await checkPlatform(sql, platform, 'invalid_request')
-          return readStored(sql, platform, schemaName)
-        })
-        const archive = await readRecentArchive(packed, config.archive)
+        const use: typeof catalog.use = (run) => catalog.use(run)
+        await use((sql) => checkPlatform(sql, platform, 'invalid_request'))
+        const stored = await loadStored(use, platform, schemaName, config.archive)
         const result = await createWithSchema(gateway, {
           owner,
-          archive,
-          packed,
+          ...stored,
           older: 'deploy',
           flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
           origin: originOf(request),
           onDatabase: (change) => note({ [`database_${change}`]: true }),
         })
         await catalog.use((sql) => setStoredSchema(sql, database, schemaName))
-        return { result, archive }
+        return { result, archive: stored.archive }
       },
       describe: (done) => describeRegister(done?.result),
     })
