@@ -7,6 +7,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
+import { eventually } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
 let gateway: TestGateway
@@ -280,6 +281,34 @@ describe('POST /v2/migrate', () => {
       'invalid_request',
       'Unknown member "tenant_id": this endpoint takes platform, schema_name, uuid, database_id, force, allow, skip_verification, cross_db_link',
     ])
+  })
+})
+
+describe('POST /admin/database/create', () => {
+  it('tells what seeders inserted, from files and from a template', async () => {
+    const templated = await startTestGateway({ TEMPLATES: 'on' })
+    const platform = uniqueName('shop')
+    await templated.post('/platform/register', { platform })
+    await store(templated, platform, 'tenant', {
+      ...BASE,
+      'seeders/roles.pgsql': `insert into notes (id) values (1), (2), (3) on conflict do nothing;
+        insert into notes (id) select g from generate_series(10, 14) g;`,
+      'tables/notes.pgsql': 'create table notes (id integer primary key, text text);',
+    })
+    let tenants = 0
+    await eventually('a copy of the template', async () => {
+      const uuid = `t${++tenants}`
+      const ask = { platform, schema_name: 'tenant', uuid }
+      const { status, body } = await templated.post('/admin/database/create', ask)
+      expect({ status, body }).toMatchObject({
+        status: 200,
+        body: { seeders: [{ table: 'notes', inserted: 2 + 1 + 5, skipped: 2 }] },
+      })
+      return (
+        templated.logged.some(({ message }) => message.endsWith('from a template')) || undefined
+      )
+    })
+    await templated.stop()
   })
 })
 
