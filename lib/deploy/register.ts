@@ -14,7 +14,6 @@ import {
   UNDEFINED_COLUMN,
   UNDEFINED_TABLE,
 } from '../postgres/sqlstates.ts'
-import { isOlderArchive } from '../tenancy/archives.ts'
 import { ownerFields, ownerKey } from '../tenancy/owner-identity.ts'
 import { ensureDatabase, type OnDatabase } from './database.ts'
 import { deploy } from './deploy.ts'
@@ -22,7 +21,7 @@ import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
 import { orderOf } from './in-order.ts'
 import { lookInPlace } from './look-in-place.ts'
-import type { Older } from './older/older.ts'
+import { type Older, olderOf } from './older/older.ts'
 import { confirm, record } from './older/record.ts'
 import { supersededResult } from './older/superseded.ts'
 import {
@@ -173,17 +172,7 @@ export async function deployTo(
       ledgerKey,
       archive,
       older:
-        older === 'whole'
-          ? undefined
-          : {
-              how: older,
-              owner,
-              isBefore: (than) => {
-                const { checksum } = archive
-                const pair = { platform: owner.platform, checksum, than }
-                return gateway.catalog.use((admin) => isOlderArchive(admin, pair))
-              },
-            },
+        older === 'whole' ? undefined : olderOf(gateway.catalog, owner, archive.checksum, older),
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,

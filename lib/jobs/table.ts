@@ -106,7 +106,7 @@ export async function openJob(sql: Sql, job: NewJob): Promise<string> {
   }
   await sql`
     delete from _db_gateway_jobs
-    where platform = ${platform} and number <= (
+    where platform = ${platform} and status not in ('queued', 'running') and number <= (
       select number from _db_gateway_jobs where platform = ${platform}
       order by number desc offset ${KEPT_JOBS} limit 1
     )
