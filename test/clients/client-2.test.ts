@@ -53,3 +53,29 @@ test('each tenant is called by its tenant_id', async () => {
   client.tenantId = 'nobody'
   await expect(client.callFunction('list_things')).rejects.toThrow('HTTP 404')
 })
+
+test('a release goes to one database, and then to those that are left', async () => {
+  await client.uploadSchema(await release(2), 'v1.1')
+  for (const id of ['main', UUIDS[0]!.replaceAll('-', '_')]) {
+    const migrated = await client.migrate2('v1.1', id)
+    expect(migrated).toMatchObject({
+      status: 'completed',
+      schema_name: 'v1.1',
+      migrations_applied: 1,
+      functions_updated: 3,
+      verification: { passed: true },
+    })
+    expect(migrated.databases_updated).toHaveLength(1)
+  }
+  expect(await client.migrateAll2('v1.1')).toMatchObject({
+    status: 'completed',
+    total_databases: 10,
+    succeeded: 10,
+    failed: 0,
+  })
+  for (const tenant of [null, ...UUIDS]) {
+    client.tenantId = tenant
+    expect(await client.callFunction('release')).toEqual([{ release: 2 }])
+  }
+  await expect(client.migrate2('v1.1', 'nobody')).rejects.toThrow('HTTP 404: database_not_found')
+})

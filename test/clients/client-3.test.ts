@@ -46,3 +46,19 @@ test('each tenant is called by its uuid, in between the base database', async ()
   client.setTenantId('nobody')
   await expect(client.callFunction('list_things')).rejects.toThrow('HTTP 404: database_not_found')
 })
+
+test('a release goes to all tenants, without a token, and to the base database', async () => {
+  for (const name of ['main', 'tenant']) await client.uploadSchema(await release(2), name)
+  const one = await client.migrate2('tenant', UUIDS[0]!)
+  expect([one.status, one.migrations_applied]).toEqual(['completed', 1])
+  const all = await client.migrateAll2('tenant')
+  expect([all.status, all.total_databases, all.succeeded]).toEqual(['completed', 10, 10])
+  client.setTenantId(null)
+  expect(await client.callFunction('release')).toEqual([{ release: 1 }])
+  const main = await client.migrate2('main', null)
+  expect(main.databases_updated).toEqual([`${client.platform}_main`])
+  for (const uuid of [null, ...UUIDS]) {
+    client.setTenantId(uuid)
+    expect(await client.callFunction('release')).toEqual([{ release: 2 }])
+  }
+})

@@ -11,7 +11,7 @@ let client: Client3
 const platform = uniqueName('php')
 
 beforeAll(async () => {
-  world = await startWorld({ PLATFORM_TOKENS: 'required' })
+  world = await startWorld({ PLATFORM_TOKENS: 'required', MIGRATE_ALL_ANSWER_SECS: '1' })
   commands = new Commands({ url: world.url, platform })
   client = new Client3(world.url, platform)
 })
@@ -67,5 +67,17 @@ test('containers call every tenant', async () => {
     client.setTenantId(uuid)
     await client.callFunction('add_thing', [uuid, 0])
     expect(await client.callFunction('list_things')).toHaveLength(2)
+  }
+})
+
+test('migrate-main and migrate-all-tenants, which asks for its job', async () => {
+  for (const name of ['main', 'tenant']) await commands.uploadSchema(name, await release(2))
+  expect((await commands.migrateDatabase('main', {})).attempt).toBe(1)
+  const job = await commands.migrateAll('tenant')
+  // The tenant that no schema names is one of this schema, since there is no other.
+  expect([job.status, job.total_databases, job.succeeded]).toEqual(['completed', 11, 11])
+  for (const uuid of [null, ...UUIDS]) {
+    client.setTenantId(uuid)
+    expect(await client.callFunction('release')).toEqual([{ release: 2 }])
   }
 })

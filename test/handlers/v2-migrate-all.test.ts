@@ -178,7 +178,7 @@ describe('POST /v2/migrate-all', () => {
     })
   })
 
-  it('takes tenants of before, while no database of the platform has a stored schema', async () => {
+  it('takes tenants that no schema names to every release, while no other schema names tenants', async () => {
     const platform = uniqueName('fleet')
     await one.register(platform, await pack(BASE))
     await one.register(platform, await pack(BASE), 'north')
@@ -186,9 +186,12 @@ describe('POST /v2/migrate-all', () => {
     await store(one, platform, 'v2', { ...BASE, ...textFunction('ping', 'v2') })
     const first = await start(one, platform, { schema_name: 'v1' })
     expect(first.body.results).toMatchObject([{ database: `${platform}_north` }])
-    expect((await start(one, platform, { schema_name: 'v2' })).body.total_databases).toBe(0)
-    expect((await start(one, platform, { schema_name: 'v1' })).body.total_databases).toBe(1)
-    expect((await one.call(platform, 'ping', [], 'north')).body.rows).toEqual([{ ping: 'v1' }])
+    const second = await start(one, platform, { schema_name: 'v2' })
+    expect(second.body.results).toMatchObject([{ database: `${platform}_north` }])
+    expect((await one.call(platform, 'ping', [], 'north')).body.rows).toEqual([{ ping: 'v2' }])
+    await one.register(platform, await pack(BASE), undefined, { schema_name: 'crm', uuid: 'x' })
+    expect((await start(one, platform, { schema_name: 'v1' })).body.total_databases).toBe(0)
+    expect((await start(one, platform, { schema_name: 'v2' })).body.total_databases).toBe(1)
   })
 
   it('is a job where it takes long: any gateway tells of it, and no second one begins', async () => {

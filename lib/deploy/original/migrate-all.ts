@@ -25,8 +25,8 @@ export interface StoredFleet {
 
 /**
  * The tenants that a stored schema is for: those that are named with it, and of those that are named by
- * the platform alone, those to which it was deployed last. Where no database of the platform has
- * anything to do with a stored schema yet, all tenants.
+ * the platform alone, those to which it was deployed last; all of these where no tenant is named with
+ * another schema, since the name of a stored schema is that of a release then ("v1.1", "latest").
  */
 export async function findTenants(
   sql: Sql,
@@ -41,7 +41,9 @@ export async function findTenants(
       schema_name = ${sanitize(schemaName)}
       or schema_name is null and (
         stored_schema = ${schemaName}
-        or not exists (select from own where coalesce(schema_name, stored_schema) is not null)
+        or not exists (
+          select from own where tenant_id is not null and schema_name <> ${sanitize(schemaName)}
+        )
       )
     )
     order by database
