@@ -279,6 +279,10 @@ describe('POST /admin/database/create', () => {
       'Unknown member "tenant_id": this endpoint takes platform, schema_name, uuid, database_id',
     )
     expect(await refused({ platform, schema_name: 'hr', uuid: 7 })).toContain('must be a string')
+    const long = { platform, schema_name: 'hr', uuid: 'x'.repeat(60) }
+    expect(await refused(long)).toContain('PostgreSQL allows 63')
+    const call = await gateway.post('/call', { ...long, function: 'ping' })
+    expect(brief(call)).toEqual([400, 'invalid_request'])
   })
 
   test('leaves nothing where the schema fails', async () => {
