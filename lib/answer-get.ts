@@ -1,11 +1,13 @@
 import { getRouterParams, type H3Event } from 'h3'
 import { answerRows } from './answer.ts'
 import { answerStream, streamTypeOf } from './answer-stream.ts'
+import type { NumericFormat } from './call/request.ts'
 import { GatewayError } from './errors.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
 import { ResponseRoom } from './http/answer-room.ts'
 import { parseFunctionName } from './names.ts'
 import { parseNamedOwner } from './owners.ts'
+import { preferenceOf } from './prefer.ts'
 import { parseQuery } from './query-string.ts'
 import { nodeOf } from './request.ts'
 
@@ -31,13 +33,17 @@ export async function answerGet(event: H3Event): Promise<void> {
     const { client } = request
     const target = { client, database, limit: undefined, room: new ResponseRoom(event) }
     const type = streamTypeOf(event)
+    const numeric = numericOf(req.headers.prefer)
+    const call = { name, params, numeric }
     if (type) {
       res.setHeader('cache-control', CACHE_CONTROL)
+      res.setHeader('vary', 'prefer')
+      if (numeric) res.setHeader('preference-applied', `numeric=${numeric}`)
       return await answerStream(event, type, (as, sink) =>
-        gateway.calls.streamGet(target, name, params, as, sink),
+        gateway.calls.streamGet(target, call, as, sink),
       )
     }
-    const result = await gateway.calls.get(target, name, params)
+    const result = await gateway.calls.get(target, call)
     const etag = weakEtag(result.rows)
     // In one array with all others: Node takes headers that are set one by one three times as long.
     const caching = [
@@ -46,8 +52,9 @@ export async function answerGet(event: H3Event): Promise<void> {
       'cache-control',
       CACHE_CONTROL,
       'vary',
-      'accept, accept-encoding',
+      'accept, accept-encoding, prefer',
     ]
+    if (numeric) caching.push('preference-applied', `numeric=${numeric}`)
     if (isNoneMatch(req.headers['if-none-match'], etag)) await answerRows(event, result, caching)
     else res.writeHead(304, ['x-request-id', request.id, ...caching]).end()
   } catch (error) {
@@ -56,4 +63,10 @@ export async function answerGet(event: H3Event): Promise<void> {
     if (isOther) res.setHeader('allow', 'OPTIONS')
     throw error
   }
+}
+
+/** `numeric` in the Prefer header; other preferences, and values that do not exist, are ignored. */
+function numericOf(header: string | string[] | undefined): NumericFormat | undefined {
+  const value = preferenceOf(header, 'numeric')
+  return value === 'string' || value === 'number' ? value : undefined
 }

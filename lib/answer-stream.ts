@@ -86,7 +86,7 @@ class StreamBody implements RowSink {
       'content-type': `${this.#type}; ${charset}`,
       'x-request-id': request.id,
       'server-timing': `first;dur=${ms}`,
-      vary: 'accept, accept-encoding',
+      vary: ['accept, accept-encoding', res.getHeader('vary') ?? []].flat().join(', '),
       ...(encoding && { 'content-encoding': encoding }),
     })
     if (encoding) {

@@ -1,6 +1,24 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import type { NumericFormat } from './call/request.ts'
+import {
+  bearerToken,
+  type DatabaseCopy,
+  databaseCopy,
+  databaseText,
+  hostName,
+  isolation,
+  type LogLevel,
+  logLevel,
+  numericFormat,
+  olderArchives,
+  onOrOff,
+  optionalOrRequired,
+  rustLogLevel,
+  schemaNames,
+  secretText,
+} from './config/values.ts'
 import { parseHosts, parseOrigins, type SiteRules } from './http/cross-site.ts'
 import { type Network, parseNetworks } from './networks.ts'
 import { type PlatformNetworks, parsePlatformNetworks } from './platform-networks.ts'
@@ -8,16 +26,6 @@ import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/ser
 import type { SchemaFormLimits } from './schema-form.ts'
 import type { Isolation } from './tenancy/isolation.ts'
 import type { TlsFiles } from './tls.ts'
-
-/** Log levels, most severe first. */
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
-
-/**
- * Strategies of CREATE DATABASE. The default, wal_log, was the quickest in most measurements, with one
- * file system or another, where the server syncs its files.
- */
-export type DatabaseCopy = 'wal_log' | 'file_copy'
 
 /** Every setting, parsed and checked. Durations are milliseconds, sizes are bytes. */
 export interface Config extends SiteRules {
@@ -51,6 +59,8 @@ export interface Config extends SiteRules {
   statementTimeoutMs: number
   /** Where /call looks for functions; undefined: in the search path of the database. */
   callableSchemas: string[] | undefined
+  /** How numeric and bigint are written where a call does not say it. */
+  numericFormat: NumericFormat
   lockTimeoutMs: number
   /** Of all of a deploy to one database. */
   deployTimeoutMs: number
@@ -207,6 +217,7 @@ export function readConfig(env: Environment): Config {
     startTimeoutMs: seconds('START_TIMEOUT_SECS', 60, 0),
     statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30),
     callableSchemas: optional('CALLABLE_SCHEMAS', schemaNames),
+    numericFormat: parsed('NUMERIC_FORMAT', 'number', numericFormat),
     lockTimeoutMs: seconds('LOCK_TIMEOUT_SECS', 30),
     deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800),
     templates: parsed('TEMPLATES', 'on', onOrOff),
@@ -239,85 +250,4 @@ export function readConfig(env: Environment): Config {
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
-}
-
-const MIN_SECRET_LENGTH = 32
-
-/** Its error does not repeat it. */
-function secretText(value: string): string {
-  if (value.length >= MIN_SECRET_LENGTH) return value
-  throw new Error(
-    `has ${value.length} characters and needs ${MIN_SECRET_LENGTH}, such as of "openssl rand -hex 32"`,
-  )
-}
-
-function onOrOff(value: string): boolean {
-  if (value === 'on' || value === 'off') return value === 'on'
-  throw new Error(`"${value}" is not on or off`)
-}
-
-/** `shared-role` is how /health names it. */
-function isolation(value: string): Isolation {
-  if (value === 'platform-roles') return 'platform-roles'
-  if (value === 'shared' || value === 'shared-role') return 'shared-role'
-  throw new Error(`"${value}" is not one of platform-roles, shared`)
-}
-
-function databaseCopy(value: string): DatabaseCopy {
-  if (value === 'wal_log' || value === 'file_copy') return value
-  throw new Error(`"${value}" is not one of wal_log, file_copy`)
-}
-
-function databaseText(value: string): string {
-  if (Buffer.byteLength(value) <= 63) return value
-  throw new Error(`"${value}" is longer than the 63 bytes of a database's name`)
-}
-
-function hostName(value: string): string {
-  if (/^[\w.:-]{1,253}$/.test(value)) return value
-  throw new Error(`"${value}" is not a host name or an address`)
-}
-
-/** What is no place for a platform's functions: those of each session, and the gateway's own. */
-const NO_CALLABLE_SCHEMA = /^(?:_db_gateway|pg_temp|pg_toast)/
-
-function schemaNames(value: string): string[] {
-  return value.split(',').map((part) => {
-    const name = part.trim()
-    if (!/^[^\s"',]{1,63}$/.test(name)) throw new Error(`"${name}" is not the name of a schema`)
-    if (NO_CALLABLE_SCHEMA.test(name)) throw new Error(`functions in ${name} cannot be called`)
-    return name
-  })
-}
-
-/** No header could bear another one. The message does not tell what it is. */
-function bearerToken(value: string): string {
-  if (/^[!-~]+$/.test(value)) return value
-  throw new Error('has other characters than ASCII, or a space')
-}
-
-function optionalOrRequired(value: string): 'optional' | 'required' {
-  if (value === 'optional' || value === 'required') return value
-  throw new Error(`"${value}" is not optional or required`)
-}
-
-function olderArchives(value: string): 'ignore' | 'deploy' {
-  if (value === 'ignore' || value === 'deploy') return value
-  throw new Error(`"${value}" is not ignore or deploy`)
-}
-
-function logLevel(value: string): LogLevel {
-  const level = LOG_LEVELS.find((known) => known === value.toLowerCase())
-  if (level) return level
-  throw new Error(`"${value}" is not one of ${LOG_LEVELS.join(', ')}`)
-}
-
-/**
- * RUST_LOG is a list of levels and target=level pairs; the level that stands alone is the general
- * one (https://docs.rs/env_logger, "Enabling logging").
- */
-function rustLogLevel(value: string): LogLevel {
-  const parts = value.split(',').map((part) => part.trim())
-  const general = parts.find((part) => !part.includes('=')) ?? parts[0]?.split('=')[1] ?? ''
-  return logLevel(general)
 }

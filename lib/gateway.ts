@@ -186,6 +186,7 @@ export function createGateway(
       functions,
       maxResultBytes: config.maxResultBytes,
       statementTimeoutMs: config.statementTimeoutMs,
+      numericFormat: config.numericFormat,
       streams: new StreamSlots({
         maxPerDatabase: half(Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)),
         maxTotal: () => half(pools.capacity),

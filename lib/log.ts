@@ -1,6 +1,6 @@
 import { type ConsolaReporter, createConsola, LogLevels, type LogObject } from 'consola'
 import { colors } from 'consola/utils'
-import type { LogLevel } from './config.ts'
+import type { LogLevel } from './config/values.ts'
 
 /** What a line is about, beside its message: `{ status: 200, ms: 5 }`. */
 export type LogFields = { [name: string]: string | number | boolean | null | undefined }

@@ -3,7 +3,14 @@ import { type Fields, fieldsOf } from '../json/fields.ts'
 import { countOf, elementsOf, type Json } from '../json/json.ts'
 import { parseFunctionName } from '../names.ts'
 import { parseParameters } from './bind/parameters.ts'
-import { parseFlag, parseSession, parseTimeout, type SessionSettings } from './request.ts'
+import {
+  type NumericFormat,
+  parseFlag,
+  parseNumeric,
+  parseSession,
+  parseTimeout,
+  type SessionSettings,
+} from './request.ts'
 
 /** One call of a batch. */
 export interface BatchCall {
@@ -20,6 +27,8 @@ export interface BatchRequest {
   timeoutMs: number | undefined
   /** Settings that every call finds. */
   session: SessionSettings | undefined
+  /** How numeric and bigint are written in all results; undefined: as NUMERIC_FORMAT says. */
+  numeric: NumericFormat | undefined
 }
 
 const MAX_CALLS = 100
@@ -34,6 +43,7 @@ export const BATCH_MEMBERS = [
   'session',
   'schema_name',
   'uuid',
+  'numeric',
 ] as const
 const CALL_MEMBERS = ['function', 'params'] as const
 
@@ -46,6 +56,7 @@ const MEMBERS_OF_BATCH = [
   'session',
   'timeout_ms',
   'transaction',
+  'numeric',
 ] as const
 
 /**
@@ -58,6 +69,7 @@ export function parseBatch(body: Fields<(typeof BATCH_MEMBERS)[number]>): BatchR
     isTransaction: parseFlag('transaction', body.transaction),
     timeoutMs: parseTimeout(body.timeout_ms),
     session: parseSession(body.session),
+    numeric: parseNumeric(body.numeric),
   }
 }
 

@@ -5,7 +5,7 @@ import type { BatchRequest } from './batch-request.ts'
 import { bindCall } from './bind/parameters.ts'
 import { bindTexts, chooseByNames, type UrlParameters } from './bind/url-parameters.ts'
 import { ChangesByHand } from './changes-by-hand.ts'
-import type { CallRequest } from './request.ts'
+import type { CallRequest, NumericFormat } from './request.ts'
 import type { AnswerRoom } from './run/answer-room.ts'
 import type { CallResult, Timing } from './run/attempt.ts'
 import { type BatchResult, runBatch } from './run/batch.ts'
@@ -27,6 +27,8 @@ export interface CallsOptions {
   functions: KnownFunctions
   maxResultBytes: number
   statementTimeoutMs: number
+  /** Of calls that do not say how they want numeric and bigint. */
+  numericFormat: NumericFormat
   streams: StreamSlots
 }
 
@@ -40,6 +42,14 @@ export interface CallTarget {
   room?: AnswerRoom | undefined
 }
 
+/** A call whose parameters are from a URL. */
+export interface UrlCall {
+  name: string
+  params: UrlParameters
+  /** Undefined: as NUMERIC_FORMAT says. */
+  numeric: NumericFormat | undefined
+}
+
 /**
  * Calls of functions. All verbs throw GatewayError: function_not_found, invalid_request for a value
  * that does not convert, query_failed and query_timeout for what the function raised,
@@ -50,10 +60,12 @@ export class Calls {
   readonly #parts: CallParts
   readonly #byHand: ChangesByHand
   readonly #streams: StreamSlots
+  readonly #numericFormat: NumericFormat
 
   constructor(options: CallsOptions) {
     this.functions = options.functions
     this.#streams = options.streams
+    this.#numericFormat = options.numericFormat
     const paces = new Paces((database) => options.functions.schemaOf(database))
     this.#parts = { ...options, paces, calls: new SharedCalls() }
     this.#byHand = new ChangesByHand(options.functions, options.pools)
@@ -65,7 +77,7 @@ export class Calls {
 
   /** Runs a function and gives its rows. */
   run(target: CallTarget, request: CallRequest): Promise<CallResult> {
-    return this.#run(toRun(target, request))
+    return this.#run(this.#toRun(target, request))
   }
 
   /**
@@ -73,7 +85,7 @@ export class Calls {
    * @throws {GatewayError} method_not_allowed for one that is VOLATILE
    */
   query(target: CallTarget, request: CallRequest): Promise<CallResult> {
-    const call = toRun(target, request)
+    const call = this.#toRun(target, request)
     const bind = async (overloads: Signature[]) => {
       const bound = await call.bind(overloads)
       checkOnlyReads(bound.signature)
@@ -83,8 +95,8 @@ export class Calls {
   }
 
   /** The same, with parameters from a URL. */
-  get(target: CallTarget, name: string, params: UrlParameters): Promise<CallResult> {
-    return this.#run(toGet(target, name, params))
+  get(target: CallTarget, request: UrlCall): Promise<CallResult> {
+    return this.#run(this.#toGet(target, request))
   }
 
   /** Runs a function and hands its rows on as they come, in its turn among other streams. */
@@ -94,18 +106,17 @@ export class Calls {
     as: 'json' | 'columns',
     sink: RowSink,
   ): Promise<Timing> {
-    return this.#stream(toRun(target, request), as, sink)
+    return this.#stream(this.#toRun(target, request), as, sink)
   }
 
   /** The same, as `get`. */
   streamGet(
     target: CallTarget,
-    name: string,
-    params: UrlParameters,
+    request: UrlCall,
     as: 'json' | 'columns',
     sink: RowSink,
   ): Promise<Timing> {
-    return this.#stream(toGet(target, name, params), as, sink)
+    return this.#stream(this.#toGet(target, request), as, sink)
   }
 
   async #stream(call: CallToRun, as: 'json' | 'columns', sink: RowSink): Promise<Timing> {
@@ -123,8 +134,9 @@ export class Calls {
   /** Runs several functions, all or nothing, or each by itself. */
   async batch(target: CallTarget, request: BatchRequest): Promise<BatchResult> {
     const { calls, isTransaction, session: settings } = request
+    const numbersAsText = this.#isText(request.numeric)
     try {
-      const batch = { ...target, calls, isTransaction, settings }
+      const batch = { ...target, calls, isTransaction, settings, numbersAsText }
       return await withinLimit(target.limit, target.database, () => runBatch(this.#parts, batch))
     } finally {
       this.#byHand.noticeCall(target.database)
@@ -166,42 +178,45 @@ export class Calls {
   forgetAll(): void {
     this.functions.forgetAll()
   }
-}
 
-function toRun({ client, database, limit, room }: CallTarget, request: CallRequest): CallToRun {
-  const { name, params, session: settings, primary } = request
-  return {
-    client,
-    database,
-    name,
-    // A method: what compiles TypeScript names each arrow function, for 0.5 µs of each call.
-    bind(overloads) {
-      return bindCall(name, overloads, params)
-    },
-    settings,
-    limit,
-    room,
-    primary,
-    mustOnlyRead: false,
+  #toRun({ client, database, limit, room }: CallTarget, request: CallRequest): CallToRun {
+    const { name, params, session: settings, primary, numeric } = request
+    return {
+      client,
+      database,
+      name,
+      // A method: what compiles TypeScript names each arrow function, for 0.5 µs of each call.
+      bind(overloads) {
+        return bindCall(name, overloads, params)
+      },
+      numbersAsText: this.#isText(numeric),
+      settings,
+      limit,
+      room,
+      primary,
+      mustOnlyRead: false,
+    }
   }
-}
 
-function toGet(
-  { client, database, limit, room }: CallTarget,
-  name: string,
-  params: UrlParameters,
-): CallToRun {
-  return {
-    client,
-    database,
-    limit,
-    room,
-    name,
-    bind(overloads) {
-      return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)
-    },
-    settings: undefined,
-    primary: false,
-    mustOnlyRead: true,
+  #toGet({ client, database, limit, room }: CallTarget, request: UrlCall): CallToRun {
+    const { name, params, numeric } = request
+    return {
+      client,
+      database,
+      limit,
+      room,
+      name,
+      bind(overloads) {
+        return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)
+      },
+      numbersAsText: this.#isText(numeric),
+      settings: undefined,
+      primary: false,
+      mustOnlyRead: true,
+    }
+  }
+
+  #isText(asked: NumericFormat | undefined): boolean {
+    return (asked ?? this.#numericFormat) === 'string'
   }
 }

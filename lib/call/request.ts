@@ -17,7 +17,12 @@ export interface CallRequest {
   session: SessionSettings | undefined
   /** It has to see what was written just now: no replica will do. */
   primary: boolean
+  /** How numeric and bigint are written; undefined: as NUMERIC_FORMAT says. */
+  numeric: NumericFormat | undefined
 }
+
+/** As JSON numbers, or as JSON strings for clients whose numbers are doubles. */
+export type NumericFormat = 'number' | 'string'
 
 /** The members of a request that calls one function. */
 export const CALL_MEMBERS = [
@@ -30,6 +35,7 @@ export const CALL_MEMBERS = [
   'primary',
   'schema_name',
   'uuid',
+  'numeric',
 ] as const
 
 export type SessionSettings = [name: string, value: string][]
@@ -57,6 +63,7 @@ export function parseCall(body: Fields<(typeof CALL_MEMBERS)[number]>): CallRequ
     timeoutMs: parseTimeout(body.timeout_ms),
     session: parseSession(body.session),
     primary: parseFlag('primary', body.primary),
+    numeric: parseNumeric(body.numeric),
   }
 }
 
@@ -79,6 +86,17 @@ export function parseFlag(field: string, value: Json | undefined): boolean {
   if (value === undefined || value.kind === 'null') return false
   if (value.kind === 'boolean') return jsonOf(value) === 'true'
   throw new GatewayError('invalid_request', `${field} must be true or false`)
+}
+
+/**
+ * Absent and null are undefined.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseNumeric(value: Json | undefined): NumericFormat | undefined {
+  if (value === undefined || value.kind === 'null') return undefined
+  const text = value.kind === 'string' ? nameOf(value) : undefined
+  if (text === 'number' || text === 'string') return text
+  throw new GatewayError('invalid_request', 'numeric must be "number" or "string"')
 }
 
 /** @throws {GatewayError} invalid_request naming the setting */

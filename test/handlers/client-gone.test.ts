@@ -92,6 +92,7 @@ describe('B15: a client that has gone starts nothing', () => {
         timeoutMs: undefined,
         session: undefined,
         primary: false,
+        numeric: undefined,
       }
       const target = { client, database, limit: undefined }
       await expect(calls.run(target, call)).rejects.toMatchObject({

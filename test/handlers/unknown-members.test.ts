@@ -31,7 +31,7 @@ describe('What an endpoint does not know is refused', () => {
     expect([status, body]).toEqual(
       refused(
         'Unknown member "database_id": this endpoint takes platform, tenant_id, function, params, ' +
-          'timeout_ms, session, primary, schema_name, uuid',
+          'timeout_ms, session, primary, schema_name, uuid, numeric',
       ),
     )
   })
@@ -46,7 +46,7 @@ describe('What an endpoint does not know is refused', () => {
     expect([inBatch.status, inBatch.body]).toEqual(
       refused(
         'Unknown member "tenant": this endpoint takes platform, tenant_id, calls, transaction, ' +
-          'timeout_ms, session, schema_name, uuid',
+          'timeout_ms, session, schema_name, uuid, numeric',
       ),
     )
   })

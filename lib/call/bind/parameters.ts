@@ -48,6 +48,8 @@ export interface BoundParameter extends ValueText {
 export interface BoundCall {
   signature: Signature
   parameters: BoundParameter[]
+  /** Whether numeric and bigint of its rows are written as JSON strings; no unless given. */
+  numbersAsText?: boolean
 }
 
 /**

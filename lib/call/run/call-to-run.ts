@@ -28,6 +28,8 @@ export interface CallToRun {
   name: string
   /** Chooses the function among its overloads, and binds its arguments. */
   bind: (overloads: Signature[]) => BoundCall | Promise<BoundCall>
+  /** Whether numeric and bigint of its rows are written as JSON strings. */
+  numbersAsText: boolean
   /** Settings that the function finds; they end with its transaction. */
   settings: SessionSettings | undefined
   limit: TimeLimit | undefined

@@ -8,7 +8,10 @@ import type { CallParts, CallToRun } from './call-to-run.ts'
 const MAY_BE_STALE: unknown[] = ['function_not_found', 'invalid_request', 'method_not_allowed']
 
 /** A call, as far as it says which function it means. */
-export type CallToBind = Pick<CallToRun, 'client' | 'database' | 'name' | 'bind' | 'limit'>
+export type CallToBind = Pick<
+  CallToRun,
+  'client' | 'database' | 'name' | 'bind' | 'limit' | 'numbersAsText'
+>
 
 /** A call, and the functions of its name that it was bound to one of. */
 export interface CurrentCall extends BoundCall {
@@ -22,13 +25,13 @@ export interface CurrentCall extends BoundCall {
  */
 export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<CurrentCall> {
   const { functions } = parts
-  const { database, name, bind } = call
+  const { database, name, bind, numbersAsText } = call
   for (;;) {
     const known = functions.peek(database, name)
     const overloads =
       known && known.length > 0 ? known : await functions.get(database, name, lookUpOf(call))
     try {
-      return Object.assign(await bind(overloads), { overloads })
+      return Object.assign(await bind(overloads), { overloads, numbersAsText })
     } catch (error) {
       if (!mayBeStale(error) || !(await isStale(parts, call, { overloads }))) throw error
     }

@@ -10,13 +10,14 @@ import { inExclusiveSession } from './exclusive-session.ts'
 import { isReadOnlyRefusal } from './failures.ts'
 import { NATIVE_FORMATS } from './formats.ts'
 import { expectLeftovers } from './leftovers.ts'
+import { numbersAsText } from './numbers-as-text.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import { claimsToOnlyRead, isUndoneByRollback } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import { type Rows, readResult } from './result.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
 import { KEEP_PRESENCE, type Progress, type SendOptions, settingsStatement } from './send-call.ts'
-import { callStatement } from './statement.ts'
+import { callStatement, columnsOfCall } from './statement.ts'
 
 /** How often a batch runs again whose functions were not as they are. */
 const MAX_RENEWALS = 5
@@ -179,11 +180,13 @@ async function runPipeline(
   for (const [i, at] of places.entries()) {
     const outcome = settled[at]!
     if (outcome.status === 'rejected') break
-    results.push(
-      await ofCall(first + i, async () =>
-        bytes.take(readResult(outcome.value, parts.maxResultBytes)),
-      ),
-    )
+    const rows = await ofCall(first + i, async () => {
+      const read = readResult(outcome.value, parts.maxResultBytes)
+      // A transaction that has failed answers nothing more.
+      const columns = failedAt < 0 ? columnsOfCall(outcome.value) : undefined
+      return bytes.take(await numbersAsText(session, columns, read))
+    })
+    results.push(rows)
   }
   if (failedAt < 0) return results
   const { reason } = settled[failedAt] as PromiseRejectedResult

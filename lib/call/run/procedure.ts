@@ -16,6 +16,7 @@ import { FORMATS } from '../formats.ts'
 import type { Output } from '../signatures/signature.ts'
 import type { AnswerRoom } from './answer-room.ts'
 import { NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
+import { numbersAsText } from './numbers-as-text.ts'
 import { conversionError } from './refusal.ts'
 import { type CallRows, NO_ROWS, tooLarge } from './result.ts'
 import { type SendOptions, type SentCall, settingsStatement } from './send-call.ts'
@@ -93,7 +94,8 @@ async function runProcedure(
   if (!row || !columns) return { rows: NO_ROWS, rowCount: 0, tookMs: undefined }
   const { outputs } = bound.signature
   const texts = { row, columns, formats: written.rows[0]! }
-  return render(session, outputs, texts, maxResultBytes, room)
+  const rendered = await render(session, outputs, texts, maxResultBytes, room)
+  return numbersAsText(session, bound.numbersAsText ? columns : undefined, rendered)
 }
 
 /** The columns of a procedure as texts, and the settings with which they were written. */

@@ -19,6 +19,8 @@ export interface BatchToRun {
   isTransaction: boolean
   /** Settings that every call finds. */
   settings: SessionSettings | undefined
+  /** Of all results. */
+  numbersAsText: boolean
   limit: TimeLimit | undefined
   room?: AnswerRoom | undefined
 }
@@ -30,7 +32,8 @@ export interface RunningBatch extends BatchToRun {
 }
 
 /** The call at this place, as it is to be bound. */
-export function callAt({ calls, client, database, limit }: BatchToRun, place: number): CallToBind {
+export function callAt(batch: BatchToRun, place: number): CallToBind {
+  const { calls, client, database, limit, numbersAsText } = batch
   const { name, params } = calls[place]!
   return {
     client,
@@ -38,6 +41,7 @@ export function callAt({ calls, client, database, limit }: BatchToRun, place: nu
     limit,
     name,
     bind: (overloads) => bindCall(name, overloads, params),
+    numbersAsText,
   }
 }
 

@@ -1,11 +1,12 @@
 import { STAY_PRESENT } from '../../postgres/call-sessions.ts'
-import type { Query, Statement } from '../../postgres/session/query.ts'
+import type { Query, Result, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { AnswerRoom } from './answer-room.ts'
+import { numbersAsText } from './numbers-as-text.ts'
 import { type CallRows, readResult } from './result.ts'
-import { callStatement } from './statement.ts'
+import { callStatement, columnsOfCall } from './statement.ts'
 import type { Asked } from './time-limit.ts'
 
 /** How far a query has come. */
@@ -43,11 +44,15 @@ const SET_READ_ONLY: Statement = {
 export function sendCall(session: Session, options: SendOptions): SentCall {
   const { bound, settings, maxResultBytes, mustOnlyRead, room } = options
   const statement = callStatement(bound, maxResultBytes, room)
+  const read = (result: Result): CallRows | Promise<CallRows> => {
+    const rows = readResult(result, maxResultBytes)
+    return bound.numbersAsText ? numbersAsText(session, columnsOfCall(result), rows) : rows
+  }
   // It may release all locks of its session, and a deploy would take it for gone.
   const mayLeave = bound.signature.verdict.afterwards !== 'keep'
   if (!settings && !mustOnlyRead && !mayLeave) {
     const query = session.run(statement)
-    return { query, rows: query.result.then((result) => readResult(result, maxResultBytes)) }
+    return { query, rows: query.result.then(read) }
   }
   const before: Statement[] = []
   if (mayLeave) before.push(KEEP_PRESENCE)
@@ -56,7 +61,7 @@ export function sendCall(session: Session, options: SendOptions): SentCall {
   const queries = session.pipeline([...before, statement])
   // The first that fails rejects first; those behind it were skipped.
   const results = Promise.all(queries.map(({ result }) => result))
-  const rows = results.then((all) => readResult(all.at(-1)!, maxResultBytes))
+  const rows = results.then((all) => read(all.at(-1)!))
   return { query: queries.at(-1)!, rows }
 }
 

@@ -1,5 +1,5 @@
 import { quoteIdentifier } from '../../names.ts'
-import type { Statement, Value } from '../../postgres/session/query.ts'
+import type { Column, Result, Statement, Value } from '../../postgres/session/query.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import { argumentsOf } from '../bind/sql.ts'
 import type { Signature } from '../signatures/signature.ts'
@@ -26,33 +26,68 @@ const textsOf = new WeakMap<Signature, Map<string, string>>()
 export function callStatement(call: BoundCall, maxBytes: number, room?: AnswerRoom): Statement {
   // Not json_agg(r): that is a column named r, where there is one. Not octet_length: as text, JSON
   // is written out and read again.
-  const text = textOf(
-    call,
-    'call',
-    () =>
-      `select case when pg_column_size(rows) <= ${maxBytes + VARLENA_HEADER} then rows end as rows, ` +
-      'row_count, clock_timestamp() - statement_timestamp() as took ' +
-      `from (select json_agg(r.*) as rows, count(*) as row_count from ${source(call)} as r` +
-      `${nativeFormats(call)}) as result`,
-  )
-  return { text, values: valuesOf(call), admit: room && ((bytes) => room.admit(bytes)) }
+  const text = textOf(call, 'call', () => {
+    const { before, rows, columns, beside } = rowsOf(call)
+    return (
+      `${before}select ` +
+      `case when pg_column_size(result.rows) <= ${maxBytes + VARLENA_HEADER} then result.rows end ` +
+      `as rows, result.row_count, clock_timestamp() - statement_timestamp() as took${columns} ` +
+      `from (select json_agg(r.*) as rows, count(*) as row_count from ${rows} as r` +
+      `${nativeFormats(call)}) as result${beside}`
+    )
+  })
+  return {
+    text,
+    values: valuesOf(call),
+    describe: call.numbersAsText ?? false,
+    admit: room && ((bytes) => room.admit(bytes)),
+  }
 }
+
+/** The columns of what a call gave, behind those of its statement; undefined where nothing asks. */
+export function columnsOfCall({ columns }: Result): Column[] | undefined {
+  return columns?.slice(CALL_COLUMNS)
+}
+
+/** rows, row_count, took. */
+const CALL_COLUMNS = 3
 
 /** The statement of a call whose rows come one by one: each as one JSON object, or in its columns. */
 export function rowsStatement(call: BoundCall, as: 'json' | 'columns'): Statement {
-  const columns = as === 'json' ? 'row_to_json(r.*) as row' : 'r.*'
-  const text = textOf(
-    call,
-    as,
-    () => `select ${columns} from ${source(call)} as r${nativeFormats(call)}`,
-  )
+  const text = textOf(call, as, () => {
+    if (as === 'columns') return `select r.* from ${source(call)} as r${nativeFormats(call)}`
+    const { before, rows, columns, beside } = rowsOf(call)
+    const row = `row_to_json(r.*) as row${columns}`
+    return `${before}select ${row} from ${rows} as r${nativeFormats(call)}${beside}`
+  })
   return { text, values: valuesOf(call) }
 }
 
+/**
+ * The rows of a call, for a `from`. Where numbers are wanted as text, the statement has the columns of
+ * the rows beside its own: all null, but PostgreSQL describes them with the types that it has found
+ * itself, those of polymorphic results, too.
+ */
+function rowsOf(call: BoundCall): {
+  before: string
+  rows: string
+  columns: string
+  beside: string
+} {
+  if (!call.numbersAsText) return { before: '', rows: source(call), columns: '', beside: '' }
+  return {
+    before: `with given as materialized ${source(call)} `,
+    rows: 'given',
+    columns: ', described.*',
+    beside: ' left join (select * from given limit 0) as described on true',
+  }
+}
+
 /** The text, which is written once for each function and form of its parameters. */
-function textOf({ signature, parameters }: BoundCall, kind: string, write: () => string): string {
+function textOf(call: BoundCall, kind: string, write: () => string): string {
+  const { signature, parameters, numbersAsText } = call
   const { isPolymorphic } = signature
-  let form = kind
+  let form = numbersAsText ? `${kind} as text` : kind
   for (const { named, label, form: one, type } of parameters) {
     form += named ? `\0${one}=${label}` : `\0${one}`
     if (isPolymorphic) form += `:${type}`

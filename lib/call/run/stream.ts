@@ -8,6 +8,7 @@ import { bindCurrent, isStale } from './current.ts'
 import { type ExclusiveSession, inExclusiveSession } from './exclusive-session.ts'
 import { isReadOnlyRefusal } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
+import { numbersOfRowsAsText } from './numbers-as-text.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import { claimsToOnlyRead } from './places.ts'
 import { type Progress, settingsStatement } from './send-call.ts'
@@ -118,10 +119,15 @@ class Stream {
     try {
       await Promise.all(opened.map(({ result }) => result))
       let batch = await this.#within(cursor.first.result)
+      const columns = batch.columns ?? []
+      // Behind the one that the rows are in come those of the call. CSV is text in any case.
+      const isAsked = this.#bound.numbersAsText && as === 'json'
+      const asAsked = (rows: Row[]) =>
+        isAsked ? numbersOfRowsAsText(session, columns.slice(1), rows) : rows
       for (;;) {
         limits.checkGoesOn()
-        this.#begin(batch.columns ?? [])
-        if (batch.rows.length > 0) await this.#sink.write(batch.rows)
+        this.#begin(columns)
+        if (batch.rows.length > 0) await this.#sink.write(await asAsked(batch.rows))
         if (!batch.isSuspended) break
         limits.checkGoesOn()
         const query = cursor.next(nextBatch(batch.rows))

@@ -1,7 +1,7 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
 import { describeOwner } from '../../catalog.ts'
-import type { DatabaseCopy } from '../../config.ts'
+import type { DatabaseCopy } from '../../config/values.ts'
 import type { Gateway } from '../../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'

@@ -1,0 +1,95 @@
+import { Children, type Json, kindOf } from '../../json/json.ts'
+import {
+  isSliceOver,
+  runInSlices,
+  runNow,
+  SLICE_BYTES,
+  STEP_BYTES,
+  type Steps,
+} from '../../json/slices.ts'
+import type { Column, Row } from '../../postgres/session/query.ts'
+import type { Session } from '../../postgres/session/session.ts'
+import { type Shape, shapesOf } from './number-shapes.ts'
+import type { Rows } from './result.ts'
+
+/**
+ * Rows of which numeric and bigint are JSON strings, wherever their types have them: columns, arrays,
+ * composite types, domains. What is in json, jsonb or an anonymous record stays as it is: the types
+ * within are not known. `columns`: of the rows, in their order; undefined: all stays.
+ */
+export async function numbersAsText<T extends Rows>(
+  session: Session,
+  columns: Column[] | undefined,
+  result: T,
+): Promise<T> {
+  if (!columns || result.rowCount === 0) return result
+  const members = await shapesOf(session, columns)
+  if (members.every((shape) => shape === undefined)) return result
+  return { ...result, rows: await quoted(result.rows, { each: { members } }) }
+}
+
+/** The same, of rows that are one JSON object each, in the first of their fields. */
+export async function numbersOfRowsAsText(
+  session: Session,
+  columns: Column[],
+  rows: Row[],
+): Promise<Row[]> {
+  const members = await shapesOf(session, columns)
+  if (members.every((shape) => shape === undefined)) return rows
+  const written: Row[] = []
+  for (const [json] of rows) written.push([json ? await quoted(json, { members }) : null])
+  return written
+}
+
+const QUOTE = 0x22
+
+/** Puts quotes around the numbers of a shape: at once where the JSON is short. */
+async function quoted(bytes: Buffer, shape: Shape): Promise<Buffer> {
+  const places: number[] = []
+  const steps = find(places, jsonAt(bytes, 0, bytes.length), shape)
+  if (bytes.length <= SLICE_BYTES) runNow(steps)
+  else await runInSlices(steps)
+  if (places.length === 0) return bytes
+  const written = Buffer.allocUnsafe(bytes.length + places.length)
+  let from = 0
+  let at = 0
+  for (const place of places) {
+    at += bytes.copy(written, at, from, place)
+    written[at++] = QUOTE
+    from = place
+  }
+  bytes.copy(written, at, from)
+  return written
+}
+
+/** Finds where the numbers of a shape start and end, in their order. */
+function* find(places: number[], json: Json, shape: Shape): Steps<void> {
+  if (shape === undefined || json.kind === 'null') return
+  if (shape === 'number') {
+    // NaN and Infinity are strings.
+    if (json.kind === 'number') places.push(json.start, json.end)
+    return
+  }
+  const { bytes } = json
+  const children = new Children(json)
+  for (let i = 0; children.next(); i++) {
+    const { start, end } = children
+    if (isSliceOver(STEP_BYTES)) yield
+    const child = 'members' in shape ? shape.members[i] : dimension(shape, bytes[start]!)
+    if (child === undefined) continue
+    if (child === 'number') {
+      if (kindOf(bytes[start]!) === 'number') places.push(start, end)
+    } else {
+      yield* find(places, jsonAt(bytes, start, end), child)
+    }
+  }
+}
+
+/** Of an element: a further dimension of the array is of the same shape. */
+function dimension(array: { each: Shape }, first: number): Shape {
+  return kindOf(first) === 'array' ? array : array.each
+}
+
+function jsonAt(bytes: Buffer, start: number, end: number): Json {
+  return { bytes, start, end, kind: kindOf(bytes[start]!), long: undefined }
+}

@@ -1,0 +1,100 @@
+import type { NumericFormat } from '../call/request.ts'
+import type { Isolation } from '../tenancy/isolation.ts'
+
+// What the values of settings may be. All of these throw an Error that says what the value is not.
+
+/**
+ * Strategies of CREATE DATABASE. The default, wal_log, was the quickest in most measurements, with one
+ * file system or another, where the server syncs its files.
+ */
+export type DatabaseCopy = 'wal_log' | 'file_copy'
+
+/** Log levels, most severe first. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const MIN_SECRET_LENGTH = 32
+
+/** Its error does not repeat it. */
+export function secretText(value: string): string {
+  if (value.length >= MIN_SECRET_LENGTH) return value
+  throw new Error(
+    `has ${value.length} characters and needs ${MIN_SECRET_LENGTH}, such as of "openssl rand -hex 32"`,
+  )
+}
+
+export function onOrOff(value: string): boolean {
+  if (value === 'on' || value === 'off') return value === 'on'
+  throw new Error(`"${value}" is not on or off`)
+}
+
+/** `shared-role` is how /health names it. */
+export function isolation(value: string): Isolation {
+  if (value === 'platform-roles') return 'platform-roles'
+  if (value === 'shared' || value === 'shared-role') return 'shared-role'
+  throw new Error(`"${value}" is not one of platform-roles, shared`)
+}
+
+export function databaseCopy(value: string): DatabaseCopy {
+  if (value === 'wal_log' || value === 'file_copy') return value
+  throw new Error(`"${value}" is not one of wal_log, file_copy`)
+}
+
+export function databaseText(value: string): string {
+  if (Buffer.byteLength(value) <= 63) return value
+  throw new Error(`"${value}" is longer than the 63 bytes of a database's name`)
+}
+
+export function hostName(value: string): string {
+  if (/^[\w.:-]{1,253}$/.test(value)) return value
+  throw new Error(`"${value}" is not a host name or an address`)
+}
+
+/** What is no place for a platform's functions: those of each session, and the gateway's own. */
+const NO_CALLABLE_SCHEMA = /^(?:_db_gateway|pg_temp|pg_toast)/
+
+export function schemaNames(value: string): string[] {
+  return value.split(',').map((part) => {
+    const name = part.trim()
+    if (!/^[^\s"',]{1,63}$/.test(name)) throw new Error(`"${name}" is not the name of a schema`)
+    if (NO_CALLABLE_SCHEMA.test(name)) throw new Error(`functions in ${name} cannot be called`)
+    return name
+  })
+}
+
+/** No header could bear another one. The message does not tell what it is. */
+export function bearerToken(value: string): string {
+  if (/^[!-~]+$/.test(value)) return value
+  throw new Error('has other characters than ASCII, or a space')
+}
+
+export function optionalOrRequired(value: string): 'optional' | 'required' {
+  if (value === 'optional' || value === 'required') return value
+  throw new Error(`"${value}" is not optional or required`)
+}
+
+export function olderArchives(value: string): 'ignore' | 'deploy' {
+  if (value === 'ignore' || value === 'deploy') return value
+  throw new Error(`"${value}" is not ignore or deploy`)
+}
+
+export function numericFormat(value: string): NumericFormat {
+  if (value === 'number' || value === 'string') return value
+  throw new Error(`"${value}" is not number or string`)
+}
+
+export function logLevel(value: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === value.toLowerCase())
+  if (level) return level
+  throw new Error(`"${value}" is not one of ${LOG_LEVELS.join(', ')}`)
+}
+
+/**
+ * RUST_LOG is a list of levels and target=level pairs; the level that stands alone is the general
+ * one (https://docs.rs/env_logger, "Enabling logging").
+ */
+export function rustLogLevel(value: string): LogLevel {
+  const parts = value.split(',').map((part) => part.trim())
+  const general = parts.find((part) => !part.includes('=')) ?? parts[0]?.split('=')[1] ?? ''
+  return logLevel(general)
+}
