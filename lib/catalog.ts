@@ -12,7 +12,7 @@ import {
   toEntry,
 } from './tenancy/catalog-table.ts'
 import { FoundOwners } from './tenancy/found-owners.ts'
-import { describeOwner, isSameOwner, ownerKey } from './tenancy/owner-identity.ts'
+import { describeOwner, describeTaken, isSameOwner, ownerKey } from './tenancy/owner-identity.ts'
 import { type LookupLimits, type LookupOptions, OwnerLookups } from './tenancy/owner-lookups.ts'
 
 export { describeOwner, isSameOwner }
@@ -112,15 +112,9 @@ export class Catalog {
     if (!entry) {
       throw notFound(`${describeOwner(owner)} has no database; POST /register creates it`, database)
     }
-    if (entry.platform !== owner.platform) {
-      throw new GatewayError(
-        'platform_isolation_violation',
-        `Database ${database} belongs to another platform`,
-        { database },
-      )
-    }
-    const message = `${describeOwner(owner)} has no database, and POST /register would refuse it: the name ${database} is taken by ${describeOwner(entry)}`
-    throw notFound(message, database)
+    const message = describeTaken(owner, database, entry)
+    if (entry.platform === owner.platform) throw notFound(message, database)
+    throw new GatewayError('platform_isolation_violation', message, { database })
   }
 
   /**

@@ -7,6 +7,7 @@ import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { INSUFFICIENT_PRIVILEGE } from '../postgres/sqlstates.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
+import { describeTaken } from '../tenancy/owner-identity.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
 import { isReserved } from './templates/names.ts'
@@ -47,7 +48,7 @@ export async function ensureDatabase<T>(
   const name = databaseName(owner)
   return withDatabaseLock(gateway, name, async (admin) => {
     const entry = await readEntry(admin, owner)
-    if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name)
+    if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
     const exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
@@ -175,12 +176,8 @@ export async function dropDatabase(gateway: Gateway, admin: Sql, name: string): 
   }
 }
 
-function nameConflict(owner: Owner, name: string): GatewayError {
-  return new GatewayError(
-    'name_conflict',
-    `${describeOwner(owner)} would have the database ${name}, which belongs to another platform or tenant`,
-    { database: name },
-  )
+function nameConflict(owner: Owner, name: string, holder: Owner): GatewayError {
+  return new GatewayError('name_conflict', describeTaken(owner, name, holder), { database: name })
 }
 
 function madeMeanwhile(name: string): GatewayError {

@@ -1,4 +1,4 @@
-import type { Owner } from '../names.ts'
+import { databasePrefix, type Owner } from '../names.ts'
 
 /** Whether two name the same database. */
 export function isSameOwner(a: Owner, b: Owner): boolean {
@@ -18,6 +18,25 @@ export function describeOwner({ platform, tenantId, schema }: Owner): string {
   }
   const where = `chema ${schema} of platform ${platform}`
   return tenantId === null ? `S${where}` : `Tenant ${tenantId} of s${where}`
+}
+
+/**
+ * Why an owner does not have the database of its name: `holder` has it. Of another platform no more is
+ * told than that, unless it is the same one in another spelling.
+ */
+export function describeTaken(owner: Owner, database: string, holder: Owner): string {
+  const isPlatform = databasePrefix(owner.platform) === databasePrefix(holder.platform)
+  const [first, ...rest] = describeOwner(holder)
+  const whose = isPlatform ? `${first!.toLowerCase()}${rest.join('')}` : 'another platform'
+  return `${describeOwner(owner)} has no database: the name ${database} is taken by ${whose}${isPlatform ? spelling(owner, holder) : ''}`
+}
+
+function spelling(owner: Owner, holder: Owner): string {
+  if (owner.platform !== holder.platform) {
+    return ` (platform is spelled ${JSON.stringify(holder.platform)})`
+  }
+  const areTenants = owner.schema === null && holder.schema === null && owner.tenantId !== null
+  return areTenants ? ` (tenant_id is spelled ${JSON.stringify(holder.tenantId)})` : ''
 }
 
 /** The fields that say in a log whose database it is. */

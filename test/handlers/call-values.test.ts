@@ -446,8 +446,8 @@ describe('C14: names', () => {
     expect(status).toBe(404)
     expect(body.error).toBe('database_not_found')
     expect(body.message).toBe(
-      `Tenant Berlin of platform ${platform} has no database, and POST /register would refuse it: ` +
-        `the name ${database.replace('main', 'berlin')} is taken by Tenant berlin of platform ${platform}`,
+      `Tenant Berlin of platform ${platform} has no database: the name ${database.replace('main', 'berlin')} ` +
+        `is taken by tenant berlin of platform ${platform} (tenant_id is spelled "berlin")`,
     )
   })
 })

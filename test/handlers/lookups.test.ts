@@ -114,10 +114,32 @@ describe('requests for tenants that are not there', () => {
     const { status, body } = await ping('Berlin')
     expect({ status, error: body.error }).toEqual({ status: 404, error: 'database_not_found' })
     expect(body.message).toBe(
-      'Tenant Berlin of platform look has no database, and POST /register would refuse it: ' +
-        'the name look_berlin is taken by Tenant berlin of platform look',
+      'Tenant Berlin of platform look has no database: the name look_berlin is taken by ' +
+        'tenant berlin of platform look (tenant_id is spelled "berlin")',
     )
     const refused = await gateway.register('look', await pack({}), 'Berlin')
     expect(refused.body.error).toMatch(/name_conflict|schema_extraction_failed/)
+    const again = await gateway.post('/admin/create-tenant', {
+      platform: 'look',
+      tenant_id: 'Berlin',
+    })
+    expect([again.status, again.body.message]).toEqual([409, body.message])
+  })
+
+  test('one of a platform in another spelling is told that, of another platform no more', async () => {
+    const create = (platform: string, tenant_id: string) =>
+      gateway.post('/admin/create-tenant', { platform, tenant_id })
+    await create('look', 'a_b')
+    const spelled = await create('Look', 'a_b')
+    const message =
+      'Tenant a_b of platform Look has no database: the name look_a_b is taken by ' +
+      'tenant a_b of platform look (platform is spelled "look")'
+    expect([spelled.status, spelled.body.message]).toEqual([409, message])
+    const call = { platform: 'Look', tenant_id: 'a_b', function: 'ping' }
+    const called = await gateway.post('/call', call)
+    expect([called.status, called.body.message]).toEqual([403, message])
+    expect((await create('look_a', 'b')).body.message).toBe(
+      'Tenant b of platform look_a has no database: the name look_a_b is taken by another platform',
+    )
   })
 })
