@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { NumericFormat } from './call/request.ts'
+import { nearMisses } from './config/near-misses.ts'
+import { DATABASE_PARTS, serverOfParts, warnOfOriginal } from './config/original.ts'
 import {
   bearerToken,
   type DatabaseCopy,
@@ -101,6 +103,8 @@ export interface Config extends SiteRules {
   /** Archives of each platform that are kept for /admin/revert. */
   keptArchives: number
   logLevel: LogLevel
+  /** Of settings that have no effect, or that probably are slips: a line each. */
+  warnings: string[]
 }
 
 /** A setting that does not parse. The message is one line that names the setting. */
@@ -133,6 +137,7 @@ export function readEnvironment(folder: string, env: Environment = process.env):
 const SECRETS = [
   'DATABASE_URL',
   'DATABASE_READ_URLS',
+  'DB_PASSWORD',
   'ADMIN_TOKEN',
   'GATEWAY_SECRET',
   'GATEWAY_SECRET_PREVIOUS',
@@ -151,7 +156,11 @@ export function forgetSecrets(env: Environment): void {
  * @throws {ConfigError} naming the first setting that does not parse
  */
 export function readConfig(env: Environment): Config {
-  const text = (name: string) => env[name]?.trim() || undefined
+  const known = new Set<string>()
+  const text = (name: string) => {
+    known.add(name)
+    return env[name]?.trim() || undefined
+  }
 
   const integer = (name: string, fallback: number, min: number, max: number) => {
     const value = text(name)
@@ -178,10 +187,27 @@ export function readConfig(env: Environment): Config {
   const optional = <T>(name: string, parse: (value: string) => T): T | undefined =>
     text(name) === undefined ? undefined : parsed(name, '', parse)
 
-  const server = optional('DATABASE_URL', parseDatabaseUrl)
+  const serverInParts = () => {
+    const port = text('DB_PORT') === undefined ? undefined : integer('DB_PORT', 0, 1, 65_535)
+    const [host, database, user] = [text('DB_HOST'), text('DB_NAME'), text('DB_USER')]
+    // Spaces around the password are a part of it.
+    const parts = { host, port, database, user, password: env.DB_PASSWORD }
+    return parsed('DB_HOST', '', () => serverOfParts(parts))
+  }
+
+  const url = optional('DATABASE_URL', parseDatabaseUrl)
+  const isInParts = DATABASE_PARTS.filter((name) => text(name) !== undefined).length > 0
+  const server = url ?? (isInParts ? serverInParts() : undefined)
   const readServers = parsed('DATABASE_READ_URLS', '', parseDatabaseUrls)
   if (readServers.length > 0 && !server) {
     throw new ConfigError('DATABASE_READ_URLS: needs DATABASE_URL, whose replicas they are')
+  }
+  const adminIps = optional('ALLOWED_ADMIN_IPS', parseNetworks)
+  if (adminIps && !server) {
+    throw new ConfigError(
+      'ALLOWED_ADMIN_IPS: is of the original gateway, whose PostgreSQL has to be named: set ' +
+        'DATABASE_URL or DB_HOST; for an embedded PostgreSQL, write ADMIN_NETWORKS',
+    )
   }
   const maxTotalConnections = integer('MAX_TOTAL_CONNECTIONS', 200, 4, 100_000)
 
@@ -194,7 +220,7 @@ export function readConfig(env: Environment): Config {
   if (cert && !key) throw new ConfigError('TLS_CERT_FILE: needs TLS_KEY_FILE, its key')
   if (clientCa && !cert) throw new ConfigError('TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE')
 
-  return {
+  const config: Omit<Config, 'warnings'> = {
     server,
     readServers,
     readMaxLagMs: seconds('DATABASE_READ_MAX_LAG_SECS', 5),
@@ -238,7 +264,7 @@ export function readConfig(env: Environment): Config {
     },
     allowedNetworks: parsed('ALLOWED_NETWORKS', '127.0.0.0/8,10.0.1.0/24', parseNetworks),
     trustedProxies: parsed('TRUSTED_PROXIES', '', parseNetworks),
-    adminNetworks: optional('ADMIN_NETWORKS', parseNetworks),
+    adminNetworks: optional('ADMIN_NETWORKS', parseNetworks) ?? adminIps,
     platformNetworks: optional('PLATFORM_NETWORKS', parsePlatformNetworks),
     adminToken: optional('ADMIN_TOKEN', bearerToken),
     platformTokens: parsed('PLATFORM_TOKENS', 'optional', optionalOrRequired),
@@ -250,4 +276,14 @@ export function readConfig(env: Environment): Config {
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
+  const original = warnOfOriginal((name) => text(name) !== undefined, server !== undefined)
+  const warnings = original ? [original] : []
+  const set = Object.keys(env).filter((name) => env[name]?.trim())
+  for (const { name, meant } of nearMisses(set, known)) {
+    // It would start an empty PostgreSQL.
+    const isServer = meant === 'DATABASE_URL' || DATABASE_PARTS.some((part) => part === meant)
+    if (isServer && !server) throw new ConfigError(`${name}: is no setting; is ${meant} meant?`)
+    warnings.push(`${name} is no setting: is ${meant} meant?`)
+  }
+  return { ...config, warnings }
 }

@@ -55,3 +55,8 @@ export function isInNetworks(address: ipaddr.IPv4 | ipaddr.IPv6, networks: Netwo
     ([network, bits]) => network.kind() === address.kind() && address.match(network, bits),
   )
 }
+
+/** A list as `parseNetworks` reads it. */
+export function describeNetworks(networks: Network[]): string {
+  return networks.map(([address, bits]) => `${address}/${bits}`).join(',')
+}

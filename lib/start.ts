@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import packageJson from '../package.json' with { type: 'json' }
 import { createListener } from './app.ts'
 import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
 import type { Config } from './config.ts'
@@ -8,6 +9,7 @@ import { createGateway, type Gateway } from './gateway.ts'
 import { prepareJobs } from './jobs/table.ts'
 import { type Listening, startListening } from './listen.ts'
 import type { Log } from './log.ts'
+import { describeNetworks } from './networks.ts'
 import { openServer } from './open-server.ts'
 import { readServerRoom, usableConnections } from './postgres/capacity.ts'
 import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
@@ -56,6 +58,7 @@ export async function startGateway(
   handlersFolder: string,
   { signal, socket, onPostgresExit }: StartOptions = {},
 ): Promise<RunningGateway> {
+  for (const warning of config.warnings) log.warn(warning)
   const routes = await loadRoutes(handlersFolder)
   // Now, rather than after PostgreSQL was waited for.
   if (config.tls) readTls(config.tls)
@@ -124,11 +127,25 @@ export async function startGateway(
       postgres: version,
       server: embedded ? `embedded in ${config.dataDir}` : describeServer(home),
       routes: routes.length,
+      ...describeAccess(config),
     })
     return { gateway, url: listening.url, reload: () => renewTls(config.tls, listening, log), stop }
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+/** What operators look for first: the version, and who may do what. */
+function describeAccess(config: Config) {
+  const { isolation, allowedNetworks, adminNetworks, platformNetworks, adminToken } = config
+  return {
+    version: packageJson.version,
+    isolation,
+    networks: describeNetworks(allowedNetworks),
+    admin_networks: adminNetworks && describeNetworks(adminNetworks),
+    platform_networks: platformNetworks?.size,
+    admin_token: adminToken === undefined ? 'none' : 'set',
   }
 }
 

@@ -55,19 +55,24 @@ export function parseDatabaseUrl(text: string): Server {
       text,
     )
   if (!match?.groups) {
-    throw new Error('is not a postgres://user:password@host:port/database URI')
+    const hint = /^postgres(ql)?:.*[#@]/s.test(text) ? `; ${ENCODED}` : ''
+    throw new Error(`is not a postgres://user:password@host:port/database URI${hint}`)
   }
 
   // What looks like the port is half of a password then, and not to be told.
   if (match.groups.database?.includes('@')) {
-    throw new Error('has an "@" behind the host: a "/" or "?" in a password is written %2F or %3F')
+    throw new Error(`has an "@" behind the host: ${ENCODED}`)
+  }
+  if (match.groups.host?.includes('@') || match.groups.more?.includes('@')) {
+    throw new Error(`has two "@": ${ENCODED}`)
   }
 
   const part = (name: string) => decode(match.groups?.[name] ?? '')
   const query = new URLSearchParams(match.groups.query ?? '')
   for (const name of query.keys()) {
     if (QUERY_PARAMETERS.has(name)) continue
-    throw new Error(`has an unknown parameter${told(name)}`)
+    const hint = match.groups.query?.includes('@') ? `; ${ENCODED}` : ''
+    throw new Error(`has an unknown parameter${told(name)}${hint}`)
   }
 
   const named = `${match.groups.host}:${match.groups.port ?? ''}${match.groups.more ?? ''}`
@@ -87,6 +92,9 @@ export function parseDatabaseUrl(text: string): Server {
     key: pemFile('sslkey', query.get('sslkey')),
   }
 }
+
+const ENCODED =
+  'in a password, "@" is written %40, "/" %2F, "?" %3F, "#" %23, "%" %25 (DB_PASSWORD takes it as it is)'
 
 const QUERY_PARAMETERS = new Set(
   'host port user password dbname sslmode sslrootcert sslcert sslkey application_name target_session_attrs'.split(
@@ -164,7 +172,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new Error('has a percent sign that does not start an escape')
+    throw new Error(`has a percent sign that does not start an escape; ${ENCODED}`)
   }
 }
 
@@ -172,7 +180,7 @@ function portNumber(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
   if (port >= 1 && port <= 65_535) return port
   // Not the text: where an "@" is missing, it is the password.
-  throw new Error('has a port that is not a number from 1 to 65535')
+  throw new Error(`has a port that is not a number from 1 to 65535; ${ENCODED}`)
 }
 
 function sslMode(text: string): SslMode {

@@ -1,0 +1,49 @@
+import { parseDatabaseUrl, type Server } from '../postgres/server.ts'
+
+/** The settings of the original gateway that say which PostgreSQL is meant, where DATABASE_URL does not. */
+export const DATABASE_PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'] as const
+
+/** What the original takes where one of the others is given. */
+const DEFAULTS = { host: 'localhost', port: 5432, database: 'postgres', user: 'gateway_user' }
+
+/** The PostgreSQL in parts, none of which is encoded; absent ones have the original's default. */
+export interface DatabaseParts {
+  host: string | undefined
+  port: number | undefined
+  database: string | undefined
+  user: string | undefined
+  password: string | undefined
+}
+
+/**
+ * The server that the parts name.
+ * @throws {Error} saying what does not parse
+ */
+export function serverOfParts(parts: DatabaseParts): Server {
+  const encode = encodeURIComponent
+  const { host = DEFAULTS.host, port = DEFAULTS.port, password = '' } = parts
+  const { database = DEFAULTS.database, user = DEFAULTS.user } = parts
+  return parseDatabaseUrl(
+    `postgres://${encode(user)}:${encode(password)}@/${encode(database)}?host=${encode(host)}&port=${port}`,
+  )
+}
+
+/** One line of those that mean nothing here; undefined where there are none. */
+export function warnOfOriginal(
+  isSet: (name: string) => boolean,
+  hasServer: boolean,
+): string | undefined {
+  const told = []
+  const parts = DATABASE_PARTS.filter(isSet)
+  if (isSet('DATABASE_URL') && parts.length > 0) {
+    told.push(`${parts.join(', ')} (DATABASE_URL is set)`)
+  }
+  if (isSet('ALLOWED_ADMIN_IPS') && isSet('ADMIN_NETWORKS')) {
+    told.push('ALLOWED_ADMIN_IPS (ADMIN_NETWORKS is set)')
+  }
+  if (isSet('LOG_DIR')) told.push('LOG_DIR (the log goes to standard output)')
+  if (isSet('DATA_DIR') && hasServer) {
+    told.push('DATA_DIR (for an embedded PostgreSQL alone; stored schemas are in PostgreSQL)')
+  }
+  return told.length > 0 ? `Settings without effect: ${told.join(', ')}` : undefined
+}
