@@ -13,6 +13,15 @@ import { IS_OF_ORIGINAL } from './original-ledger.ts'
  * @throws {GatewayError} name_conflict where it may not
  */
 export async function checkAdoptable(gateway: Gateway, admin: Sql, name: string): Promise<void> {
+  const found = await readUnclaimed(gateway, admin, name)
+  if (!found.has_ledger && !found.is_empty) throw notOurs(name)
+}
+
+/**
+ * What there is in a database that no catalog has.
+ * @throws {GatewayError} name_conflict where another catalog has it, or the gateway may not look
+ */
+export async function readUnclaimed(gateway: Gateway, admin: Sql, name: string): Promise<Found> {
   const [owner] = await admin<{ comment: string | null }[]>`
     select shobj_description(datdba, 'pg_authid') as comment from pg_database where datname = ${name}
   `
@@ -30,10 +39,10 @@ export async function checkAdoptable(gateway: Gateway, admin: Sql, name: string)
   })
   const isOurs = found.mark === null || found.mark === markOf(gateway.catalogId)
   if (!isOurs) throw ofAnother(name)
-  if (!found.has_ledger && !found.is_empty) throw notOurs(name)
+  return found
 }
 
-interface Found {
+export interface Found {
   has_ledger: boolean
   is_empty: boolean
   /** What the ledger's schema says of its catalog. */

@@ -4,7 +4,6 @@ import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres } from '../postgres/errors.ts'
-import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
 import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { setRole } from '../tenancy/catalog-table.ts'
@@ -12,6 +11,7 @@ import { markCatalog } from './catalog-mark.ts'
 import { closeLedger } from './close-ledger.ts'
 import { createLedger } from './ledger-tables.ts'
 import { CARRY_OVER_ORIGINAL } from './original-ledger.ts'
+import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
 import { type Old, readOld, renewLedger } from './renew-ledger.ts'
 import { checkMayTake, type Owned, readOwner, takeDatabase } from './take-database.ts'
 
@@ -154,81 +154,10 @@ async function giveAway(sql: Sql, database: string, role: string, previous: stri
     declare
       one record;
     begin
-      for one in ${objectsOf(previous === role ? null : previous)} loop
+      for one in ${ownedObjects(ofGatewayOr(previous === role ? null : previous))} loop
         execute format('alter %s %s owner to %s', one.type, one.identity, ${quoteLiteral(name)});
       end loop;
     end $give$
   `)
   await send(query)
-}
-
-/**
- * SQL for everything that has an owner by itself, and the gateway's role or this one for it: not the
- * columns' sequences, row types and arrays, which go with what they belong to, nor what is an
- * extension's. (`reassign owned` would give away the gateway's other databases too.) Schemas come
- * first: who gets what is in one has to have it.
- */
-function objectsOf(other: string | null): string {
-  return `
-    with owned (classid, objid, owner, namespace) as (
-      select 'pg_namespace'::regclass, oid, nspowner, oid from pg_namespace
-      union all
-      select 'pg_class'::regclass, oid, relowner, relnamespace from pg_class c
-      where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
-        and not (relkind = 'S' and exists (
-          select from pg_depend d
-          where d.classid = 'pg_class'::regclass and d.objid = c.oid
-            and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-        ))
-      union all
-      select 'pg_proc'::regclass, oid, proowner, pronamespace from pg_proc
-      union all
-      select 'pg_type'::regclass, t.oid, typowner, typnamespace from pg_type t
-      where typtype <> 'm'
-        and not exists (select from pg_type e where e.typarray = t.oid)
-        and not exists (select from pg_class c where c.oid = t.typrelid and c.relkind <> 'c')
-      union all
-      select 'pg_operator'::regclass, oid, oprowner, oprnamespace from pg_operator
-      union all
-      select 'pg_opclass'::regclass, oid, opcowner, opcnamespace from pg_opclass
-      union all
-      select 'pg_opfamily'::regclass, oid, opfowner, opfnamespace from pg_opfamily
-      union all
-      select 'pg_collation'::regclass, oid, collowner, collnamespace from pg_collation
-      union all
-      select 'pg_conversion'::regclass, oid, conowner, connamespace from pg_conversion
-      union all
-      select 'pg_ts_dict'::regclass, oid, dictowner, dictnamespace from pg_ts_dict
-      union all
-      select 'pg_ts_config'::regclass, oid, cfgowner, cfgnamespace from pg_ts_config
-      union all
-      select 'pg_statistic_ext'::regclass, oid, stxowner, stxnamespace from pg_statistic_ext
-      union all
-      select 'pg_foreign_server'::regclass, oid, srvowner, 0 from pg_foreign_server
-      union all
-      select 'pg_publication'::regclass, oid, pubowner, 0 from pg_publication
-      union all
-      select 'pg_largeobject'::regclass, oid, lomowner, 0 from pg_largeobject_metadata
-    )
-    select
-      case o.type when 'statistics object' then 'statistics' else o.type end as type,
-      o.identity
-    from owned
-    cross join pg_identify_object(owned.classid, owned.objid, 0) o
-    left join pg_class c on classid = 'pg_class'::regclass and c.oid = objid
-    where owner in (current_user::regrole, (select oid from pg_roles where rolname = ${quoteLiteral(other ?? '')}))
-      and objid >= ${FIRST_NORMAL_OID}
-      and namespace <> '_db_gateway'::regnamespace
-      -- Temporary objects end with their sessions.
-      and not exists (
-        select from pg_namespace t where t.oid = namespace and t.nspname ~ '^pg_(toast_)?temp_'
-      )
-      and (owned.classid <> 'pg_namespace'::regclass or objid <> 'public'::regnamespace)
-      and (c.relname is null or c.relname not like '\\_db\\_gateway\\_%')
-      and not exists (
-        select from pg_depend d
-        where d.classid = owned.classid and d.objid = owned.objid and d.deptype = 'e'
-      )
-    order by classid <> 'pg_namespace'::regclass
-  `
 }

@@ -1,0 +1,58 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { readJsonObject } from '../../lib/body.ts'
+import { parseFlag } from '../../lib/call/request.ts'
+import { parseDatabaseName, parseMigrationNames } from '../../lib/deploy/adopt/members.ts'
+import { type Adopted, adopt } from '../../lib/deploy/adopt.ts'
+import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/owners.ts'
+import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
+
+const MEMBERS = [...OWNER_MEMBERS, 'database', 'migrations', 'dry_run'] as const
+
+export default defineHandler({
+  meta: { description: 'Take a database that is there already into the catalog' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event, MEMBERS)
+    const owner = parseNamedOwner(request, body)
+    const database = parseDatabaseName(body.database)
+    const migrations = parseMigrationNames(body.migrations)
+    const dryRun = parseFlag('dry_run', body.dry_run)
+    request.database = database
+    const adopted = await audited(event, {
+      action: 'adopt',
+      owner,
+      asked: { database, ...(dryRun && { dry_run: true }) },
+      work: () =>
+        gateway.deploys.run(database, () =>
+          adopt(gateway, { owner, database, migrations, dryRun }),
+        ),
+      describe: (result) => ({
+        databases: [database],
+        isUnchanged: dryRun,
+        ...(result && { summary: { ledger: result.ledger, migrations: result.migrations.length } }),
+      }),
+    })
+    return {
+      status: dryRun ? 'dry_run' : 'adopted',
+      database,
+      ...ownerFields(owner),
+      ...describe(adopted),
+    }
+  },
+})
+
+function describe({ ledger, migrations, previousOwner, role, toHandOver, hasTables }: Adopted) {
+  const isBare = migrations.length === 0 && hasTables
+  return {
+    ledger,
+    migrations_recorded: migrations,
+    owner: { from: previousOwner, to: role ?? previousOwner },
+    objects_handed_over: toHandOver,
+    warnings: isBare
+      ? [
+          'No migration is recorded as applied: the next /register runs all of them. Name those that are in place in "migrations"',
+        ]
+      : [],
+  }
+}

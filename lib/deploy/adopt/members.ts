@@ -1,0 +1,41 @@
+import { GatewayError } from '../../errors.ts'
+import { elementsOf, type Json } from '../../json/json.ts'
+import { nameOf } from '../../json/text.ts'
+import { textOf } from '../../names.ts'
+
+/**
+ * The name of a database, as it is.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseDatabaseName(value: Json | undefined): string {
+  const name = textOf('database', value)
+  if (name === '') throw new GatewayError('invalid_request', 'database is missing')
+  if (Buffer.byteLength(name) <= MAX_DATABASE_BYTES && isName(name)) return name
+  throw new GatewayError('invalid_request', 'database is not the name of a database')
+}
+
+/** NAMEDATALEN - 1. */
+const MAX_DATABASE_BYTES = 63
+
+/** Files of one archive. */
+const MAX_NAMES = 10_000
+
+/**
+ * Names of files of migrations; absent and null are none.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseMigrationNames(value: Json | undefined): string[] {
+  if (value === undefined || value.kind === 'null') return []
+  const elements = value.kind === 'array' ? elementsOf(value) : undefined
+  const areNames = elements?.every((one) => one.kind === 'string' && isName(nameOf(one)))
+  if (elements && areNames && elements.length <= MAX_NAMES)
+    return [...new Set(elements.map(nameOf))]
+  throw new GatewayError(
+    'invalid_request',
+    'migrations must be an array of names of files, such as "001_people.pssql"',
+  )
+}
+
+function isName(text: string): boolean {
+  return /^[^\p{Cc}\p{Cs}]{1,255}$/u.test(text)
+}
