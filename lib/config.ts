@@ -276,7 +276,7 @@ export function readConfig(env: Environment): Config {
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
-  const original = warnOfOriginal((name) => text(name) !== undefined, server !== undefined)
+  const original = warnOfOriginal((name) => text(name) !== undefined)
   const warnings = original ? [original] : []
   const set = Object.keys(env).filter((name) => env[name]?.trim())
   for (const { name, meant } of nearMisses(set, known)) {

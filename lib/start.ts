@@ -138,14 +138,15 @@ export async function startGateway(
 
 /** What operators look for first: the version, and who may do what. */
 function describeAccess(config: Config) {
-  const { isolation, allowedNetworks, adminNetworks, platformNetworks, adminToken } = config
+  const { isolation, allowedNetworks, adminNetworks, platformNetworks } = config
   return {
     version: packageJson.version,
     isolation,
     networks: describeNetworks(allowedNetworks),
     admin_networks: adminNetworks && describeNetworks(adminNetworks),
     platform_networks: platformNetworks?.size,
-    admin_token: adminToken === undefined ? 'none' : 'set',
+    admin_token: config.adminToken === undefined ? 'none' : 'set',
+    platform_tokens: config.platformTokens,
   }
 }
 

@@ -1,4 +1,4 @@
-/** So many letters may be wrong, missing, too many or swapped. */
+/** So many letters may be wrong, missing, too many or swapped; never the first: SSL_CERT_FILE is another one. */
 const MAX_DISTANCE = 2
 
 /** Shorter names are near too much that other programs have. */
@@ -30,7 +30,8 @@ function nearest(name: string, known: ReadonlySet<string>): string | undefined {
   let best: string | undefined
   let bestDistance = MAX_DISTANCE + 1
   for (const one of known) {
-    if (one.length < MIN_LENGTH || Math.abs(one.length - name.length) > MAX_DISTANCE) continue
+    if (one.length < MIN_LENGTH || one[0] !== name[0]) continue
+    if (Math.abs(one.length - name.length) > MAX_DISTANCE) continue
     const distance = distanceOf(name, one)
     if (distance >= bestDistance) continue
     best = one

@@ -29,10 +29,7 @@ export function serverOfParts(parts: DatabaseParts): Server {
 }
 
 /** One line of those that mean nothing here; undefined where there are none. */
-export function warnOfOriginal(
-  isSet: (name: string) => boolean,
-  hasServer: boolean,
-): string | undefined {
+export function warnOfOriginal(isSet: (name: string) => boolean): string | undefined {
   const told = []
   const parts = DATABASE_PARTS.filter(isSet)
   if (isSet('DATABASE_URL') && parts.length > 0) {
@@ -42,8 +39,5 @@ export function warnOfOriginal(
     told.push('ALLOWED_ADMIN_IPS (ADMIN_NETWORKS is set)')
   }
   if (isSet('LOG_DIR')) told.push('LOG_DIR (the log goes to standard output)')
-  if (isSet('DATA_DIR') && hasServer) {
-    told.push('DATA_DIR (for an embedded PostgreSQL alone; stored schemas are in PostgreSQL)')
-  }
   return told.length > 0 ? `Settings without effect: ${told.join(', ')}` : undefined
 }
