@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { forgetSecrets, readConfig, readEnvironment } from './lib/config.ts'
+import { forgetSecrets } from './lib/config/secrets.ts'
+import { readConfig, readEnvironment } from './lib/config.ts'
 import { createLog, type Log } from './lib/log.ts'
 import { takePassedSocket } from './lib/passed-socket.ts'
 import { type RunningGateway, startGateway } from './lib/start.ts'

@@ -3,7 +3,13 @@ import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { NumericFormat } from './call/request.ts'
 import { nearMisses } from './config/near-misses.ts'
-import { DATABASE_PARTS, serverOfParts, warnOfOriginal } from './config/original.ts'
+import {
+  DATABASE_PARTS,
+  serverOfParts,
+  settingOfOriginal,
+  warnOfOriginal,
+} from './config/original.ts'
+import type { Environment } from './config/secrets.ts'
 import {
   bearerToken,
   type DatabaseCopy,
@@ -112,8 +118,6 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
-type Environment = Record<string, string | undefined>
-
 const MEBIBYTE = 1024 * 1024
 const GIBIBYTE = 1024 * MEBIBYTE
 const LARGEST_TIMER_SECONDS = Math.floor((2 ** 31 - 1) / 1000)
@@ -131,24 +135,6 @@ export function readEnvironment(folder: string, env: Environment = process.env):
     throw new ConfigError(`.env cannot be read: ${(error as Error).message}`)
   }
   return { ...parseEnv(text), ...env }
-}
-
-/** Settings that are secret, or have a password in them. */
-const SECRETS = [
-  'DATABASE_URL',
-  'DATABASE_READ_URLS',
-  'DB_PASSWORD',
-  'ADMIN_TOKEN',
-  'GATEWAY_SECRET',
-  'GATEWAY_SECRET_PREVIOUS',
-]
-
-/**
- * Takes the secrets out of the environment once they were read: what Node.js tells of a process
- * that crashes has the whole environment in it, and so have the processes that it starts.
- */
-export function forgetSecrets(env: Environment): void {
-  for (const name of SECRETS) delete env[name]
 }
 
 /**
@@ -203,10 +189,11 @@ export function readConfig(env: Environment): Config {
     throw new ConfigError('DATABASE_READ_URLS: needs DATABASE_URL, whose replicas they are')
   }
   const adminIps = optional('ALLOWED_ADMIN_IPS', parseNetworks)
-  if (adminIps && !server) {
+  const original = server ? undefined : settingOfOriginal(text)
+  if (original) {
     throw new ConfigError(
-      'ALLOWED_ADMIN_IPS: is of the original gateway, whose PostgreSQL has to be named: set ' +
-        'DATABASE_URL or DB_HOST; for an embedded PostgreSQL, write ADMIN_NETWORKS',
+      `${original}: is of the original gateway, whose PostgreSQL has to be named: set DATABASE_URL or ` +
+        'DB_HOST; an embedded PostgreSQL starts without it',
     )
   }
   const maxTotalConnections = integer('MAX_TOTAL_CONNECTIONS', 200, 4, 100_000)
@@ -276,8 +263,8 @@ export function readConfig(env: Environment): Config {
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }
-  const original = warnOfOriginal((name) => text(name) !== undefined)
-  const warnings = original ? [original] : []
+  const useless = warnOfOriginal((name) => text(name) !== undefined)
+  const warnings = useless ? [useless] : []
   const set = Object.keys(env).filter((name) => env[name]?.trim())
   for (const { name, meant } of nearMisses(set, known)) {
     // It would start an empty PostgreSQL.

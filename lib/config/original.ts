@@ -28,6 +28,18 @@ export function serverOfParts(parts: DatabaseParts): Server {
   )
 }
 
+/** How the original is called in its folders and in its log. */
+const ORIGINAL = /stonescriptdb.gateway/
+
+/**
+ * The setting that only the original has, or that is the original's by what it says; undefined where
+ * there is none. Where nothing names a PostgreSQL, the original took one that was there.
+ */
+export function settingOfOriginal(of: (name: string) => string | undefined): string | undefined {
+  if (of('ALLOWED_ADMIN_IPS') !== undefined) return 'ALLOWED_ADMIN_IPS'
+  return ['DATA_DIR', 'LOG_DIR', 'RUST_LOG'].find((name) => ORIGINAL.test(of(name) ?? ''))
+}
+
 /** One line of those that mean nothing here; undefined where there are none. */
 export function warnOfOriginal(isSet: (name: string) => boolean): string | undefined {
   const told = []

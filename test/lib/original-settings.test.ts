@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ConfigError, forgetSecrets, readConfig } from '../../lib/config.ts'
+import { forgetSecrets } from '../../lib/config/secrets.ts'
+import { ConfigError, readConfig } from '../../lib/config.ts'
 import { describeServer, parseDatabaseUrl } from '../../lib/postgres/server.ts'
 import { databaseUrlOf, startTestGateway } from '../helpers/gateway.ts'
 import { eventually } from '../helpers/process.ts'
@@ -70,11 +71,24 @@ describe('ALLOWED_ADMIN_IPS', () => {
     const both = readConfig({ ...env, ADMIN_NETWORKS: '10.0.2.0/24' })
     expect(both.adminNetworks).toEqual(readConfig({ ADMIN_NETWORKS: '10.0.2.0/24' }).adminNetworks)
   })
+})
 
-  test('starts no empty PostgreSQL where none is named', () => {
-    const read = () => readConfig({ ALLOWED_ADMIN_IPS: '10.0.1.0/24' })
+describe('what is of the original starts no empty PostgreSQL where none is named', () => {
+  test.each([
+    ['ALLOWED_ADMIN_IPS', '10.0.1.0/24'],
+    ['DATA_DIR', '/opt/stonescriptdb-gateway/data'],
+    ['LOG_DIR', '/var/log/stonescriptdb-gateway'],
+    ['RUST_LOG', 'info,stonescriptdb_gateway=debug'],
+  ])('%s=%s', (name, value) => {
+    const read = () => readConfig({ [name]: value })
     expect(read).toThrow(ConfigError)
-    expect(read).toThrow(/^ALLOWED_ADMIN_IPS: .*set DATABASE_URL or DB_HOST/)
+    expect(read).toThrow(new RegExp(`^${name}: .*set DATABASE_URL or DB_HOST`))
+    expect(readConfig({ [name]: value, DB_HOST: 'one' }).server?.host).toBe('one')
+  })
+
+  test('others of these names do', () => {
+    const env = { DATA_DIR: '/var/lib/db-gateway', LOG_DIR: '/var/log/others', RUST_LOG: 'debug' }
+    expect(readConfig(env).server).toBeUndefined()
   })
 })
 
