@@ -145,6 +145,10 @@ test('the way from the original gateway, and back', async () => {
     { status: 'registered', schema_name: 'latest' },
   ])
 
+  expect(await next(/v2\/migrate/)).toMatchObject([
+    { status: expect.stringMatching(/^completed/), migrations_applied: 0 },
+  ])
+
   await next(/insert into _stonescriptdb_gateway_migrations/)
   expect(
     await asGateway(
