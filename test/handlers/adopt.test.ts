@@ -166,6 +166,25 @@ describe('a database of the original', () => {
   })
 })
 
+test('where platforms share the gateway’s role, the database stays with its owner', async () => {
+  const shared = await startTestGateway({ ISOLATION: 'shared' })
+  const platform = uniqueName('ad')
+  try {
+    const database = await make(`${platform}_main`, SCHEMA, ledger('_db_gateway_migrations'))
+    const self = shared.server.user
+    const { status, body } = await adopt({ platform, database }, shared)
+    expect([status, body]).toMatchObject([
+      200,
+      { status: 'adopted', owner: { from: self, to: self }, objects_handed_over: 0 },
+    ])
+    expect((await shared.register(platform, await pack(FILES))).body.migrations_applied).toBe(0)
+    const { rows } = (await shared.call(platform, 'people_all')).body
+    expect(rows).toEqual([{ id: 1, name: 'Ada' }])
+  } finally {
+    await shared.stop()
+  }
+})
+
 describe('a database without a ledger', () => {
   test('is taken with the migrations that are told to be in place', async () => {
     const platform = uniqueName('ad')
