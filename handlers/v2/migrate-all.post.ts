@@ -29,8 +29,9 @@ export default defineHandler({
     const schemaName = parseSchemaName(body.schema_name)
     const options = parseV2Options(body)
     const stored = await readStoredArchive(gateway, platform, schemaName)
-    const targets = await catalog.use((sql) => findTenants(sql, platform, schemaName))
-    if (targets.length === 0) return describeNone(platform, schemaName)
+    const tenants = await catalog.use((sql) => findTenants(sql, platform, schemaName))
+    const total = tenants.targets.length
+    if (total === 0) return describeNone(platform, schemaName, tenants.warnings)
 
     const fleet = { ...stored, platform, schemaName, options, origin: originOf(request) }
     const row = await audited(event, {
@@ -38,9 +39,9 @@ export default defineHandler({
       owner: { platform, tenantId: null, schema: sanitize(schemaName) },
       asked: describeV2(options, schemaName, stored.archive.checksum),
       work: async (note) => {
-        const scope = { platform, schemaName, total: targets.length }
+        const scope = { platform, schemaName, total }
         const job = await jobs.start(scope, (onResult) =>
-          migrateTenants(gateway, fleet, targets, onResult),
+          migrateTenants(gateway, fleet, tenants, onResult),
         )
         note({ job_id: job.id })
         const isLate = sleep(config.jobAnswerMs, true, { ref: false })
@@ -58,7 +59,7 @@ export default defineHandler({
   },
 })
 
-function describeNone(platform: string, schemaName: string) {
+function describeNone(platform: string, schemaName: string, warnings: string[]) {
   return {
     status: 'completed',
     platform,
@@ -68,7 +69,7 @@ function describeNone(platform: string, schemaName: string) {
     failed: 0,
     results: [],
     schema_validation: null,
-    warnings: [],
+    warnings,
     execution_time_ms: 0,
   }
 }

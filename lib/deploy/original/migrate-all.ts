@@ -23,32 +23,50 @@ export interface StoredFleet {
   origin: DeployOrigin
 }
 
+/** Which tenants a stored schema is for. */
+export interface Tenants {
+  targets: Target[]
+  /** Of those that are left out, what people may not expect. */
+  warnings: string[]
+}
+
+/** Names in a warning. */
+const MAX_NAMES = 20
+
 /**
  * The tenants that a stored schema is for: those that are named with it, and of those that are named by
- * the platform alone, those to which it was deployed last; all of these where no tenant is named with
- * another schema, since the name of a stored schema is that of a release then ("v1.1", "latest").
+ * the platform alone, those to which it was deployed last, or nothing yet; all of these where no tenant
+ * is named with a schema, since the name of a stored schema is that of a release then ("v1.1", "latest").
  */
 export async function findTenants(
   sql: Sql,
   platform: string,
   schemaName: string,
-): Promise<Target[]> {
-  const rows = await sql<Row[]>`
+): Promise<Tenants> {
+  const rows = await sql<(Row & { is_meant: boolean })[]>`
     with own as (select * from _db_gateway_databases where platform = ${platform})
-    select database, platform, tenant_id, schema_name, owner_role
+    select database, platform, tenant_id, schema_name, owner_role,
+      schema_name is not null
+      or coalesce(stored_schema = ${schemaName}, schema_checksum is null)
+      or not exists (select from own where tenant_id is not null and schema_name is not null)
+        as is_meant
     from own
-    where tenant_id is not null and (
-      schema_name = ${sanitize(schemaName)}
-      or schema_name is null and (
-        stored_schema = ${schemaName}
-        or not exists (
-          select from own where tenant_id is not null and schema_name <> ${sanitize(schemaName)}
-        )
-      )
-    )
+    where tenant_id is not null
+      and coalesce(schema_name, ${sanitize(schemaName)}) = ${sanitize(schemaName)}
     order by database
   `
-  return rows.map(toEntry)
+  const left = rows.filter((row) => !row.is_meant).map(({ database }) => database)
+  const rest = left.length - MAX_NAMES
+  const names = left.slice(0, MAX_NAMES).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
+  return {
+    targets: rows.filter((row) => row.is_meant).map(toEntry),
+    warnings:
+      left.length === 0
+        ? []
+        : [
+            `Left out, since another archive was deployed there: ${names}. POST /v2/migrate with database_id brings them to this one`,
+          ],
+  }
 }
 
 /** One database of /v2/migrate-all's answer. */
@@ -69,12 +87,12 @@ interface TenantResult extends JobResult {
 export async function migrateTenants(
   gateway: Gateway,
   fleet: StoredFleet,
-  targets: Target[],
+  { targets, warnings: told }: Tenants,
   onResult: (result: JobResult) => void,
 ): Promise<JobEnd> {
   const { platform, schemaName, options, archive } = fleet
   const changes = new Map<string, V2Changes>()
-  const warnings = new Set(archive.warnings)
+  const warnings = new Set([...archive.warnings, ...told])
   const counts = { completed: 0, failed: 0, skipped: 0 }
   const tell = (one: DatabaseResult) => {
     const told = describeTenant(one)
