@@ -7,9 +7,11 @@ import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { INSUFFICIENT_PRIVILEGE } from '../postgres/sqlstates.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
+import { beginCreation, forgetCreation } from '../tenancy/creations.ts'
 import { describeTaken } from '../tenancy/owner-identity.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
+import { isLeftOver } from './left-over.ts'
 import { isReserved } from './templates/names.ts'
 
 /** Told of a database that was created, or dropped again. */
@@ -31,8 +33,9 @@ const DUPLICATE_DATABASE = '42P04'
 /**
  * Sees to it that the owner's database exists. One that does not is created and, before anybody
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
- * database is dropped again. One that is there already, but not in the catalog, is taken over where it
- * is empty or has the ledger of a gateway, and is of no other catalog. `copy` may make a new one that
+ * database is dropped again. One that is there already, but not in the catalog, is made anew where a
+ * killed gateway has left it, and taken over where it is empty or has the ledger of a gateway, and is
+ * of no other catalog. `copy` may make a new one that
  * needs no more, instead.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
@@ -50,11 +53,20 @@ export async function ensureDatabase<T>(
     const entry = await readEntry(admin, owner)
     if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
-    const exists = await databaseExists(admin, name)
+    let exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
-    if (exists) await checkAdoptable(gateway, admin, name)
+    if (exists) {
+      await checkAdoptable(gateway, admin, name)
+      if (await isLeftOver(gateway, admin, name)) {
+        await dropDatabase(gateway, admin, name)
+        exists = await databaseExists(admin, name)
+      }
+    }
     const copied = exists || !keep ? undefined : await copy(admin)
-    if (!exists && !copied) await createDatabase(admin, name, gateway.config)
+    if (!exists && !copied) {
+      await createDatabase(admin, name, gateway.config)
+      await beginCreation(admin, name)
+    }
     if (!exists) onDatabase('created')
     let isKept = exists
     try {
@@ -70,6 +82,7 @@ export async function ensureDatabase<T>(
     } finally {
       if (!isKept) {
         await dropDatabase(gateway, admin, name)
+        await forgetCreation(admin, name)
         onDatabase('dropped')
       }
     }
@@ -77,8 +90,8 @@ export async function ensureDatabase<T>(
 }
 
 /**
- * Creates an empty database for the owner. One that is in no catalog is taken over as above: a
- * gateway that is killed while it creates one leaves that.
+ * Creates an empty database for the owner. One that is in no catalog is made anew, or taken over, as
+ * above.
  * @throws {GatewayError} database_already_exists, name_conflict
  */
 export async function createTenant(

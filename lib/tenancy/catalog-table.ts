@@ -2,6 +2,7 @@ import { databaseName, type Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 import { noteSchemas } from './catalog-identity.ts'
+import { CREATIONS } from './creations.ts'
 
 /** One database of the catalog. */
 export interface CatalogEntry extends Owner {
@@ -60,7 +61,8 @@ export async function createCatalog(sql: Sql): Promise<void> {
       checksum text not null,
       first_deployed_at timestamptz not null default now(),
       primary key (platform, checksum)
-    )
+    );
+    ${CREATIONS}
   `,
   )
 }
@@ -81,9 +83,12 @@ export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | 
   return entry
 }
 
-/** Writes down that the database is the owner's. `sql` is of the administrative database. */
+/** Writes down that the database is the owner's, and made. `sql` is of the administrative database. */
 export async function addEntry(sql: Sql, owner: Owner, role: string | null): Promise<void> {
   await sql`
+    with made as (
+      delete from _db_gateway_creations where database = ${databaseName(owner)}
+    )
     insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role)
     values (
       ${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${owner.schema}, ${role}
