@@ -1,11 +1,13 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { type ErrorCode, type ErrorDetails, GatewayError } from '../errors.ts'
 import {
+  endsConnection,
   fromPostgres,
   isConnectionLost,
   isPostgresError,
   type PostgresError,
   postgresDetails,
+  whatBecame,
 } from '../postgres/errors.ts'
 import type { Statement } from './parser/statement.ts'
 
@@ -36,15 +38,32 @@ export function fileFailure(
   error: unknown,
 ): unknown {
   if (!(error instanceof StatementError)) return fromPostgres(error, database)
-  if (isConnectionLost(error.error)) return fromPostgres(error.error, database)
   const { file } = error
-  return new GatewayError(code, `${what} ${file.name} failed`, {
+  const details = {
     database,
     ...postgresDetails(error.error),
     file: file.path,
     ...place(file, error),
     ...hintFor(error),
-  })
+  }
+  if (isConnectionLost(error.error) && !endsSessions(file)) {
+    return new GatewayError(
+      'connection_failed',
+      `${whatBecame(error.error)} in ${what.toLowerCase()} ${file.name}`,
+      details,
+    )
+  }
+  return new GatewayError(code, `${what} ${file.name} failed`, details)
+}
+
+/** Whether the end of the session is the file's own doing: it would be so the next time, too. */
+function endsSessions({ text }: SchemaFile): boolean {
+  return /pg_terminate_backend/i.test(text)
+}
+
+/** Whether nothing can be asked any more: the statement, or the server, has ended the session. */
+export function isEndOfSession(error: unknown): boolean {
+  return endsConnection(error instanceof StatementError ? error.error : error)
 }
 
 /** Where PostgreSQL points to; the start of the statement where it points to nothing. */

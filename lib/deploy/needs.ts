@@ -2,7 +2,7 @@ import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { answers, send } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { fileFailure, StatementError } from './failure.ts'
+import { fileFailure, isEndOfSession, StatementError } from './failure.ts'
 import type { Made } from './parser/makes.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { isLockError } from './tries.ts'
@@ -128,7 +128,7 @@ async function tryAll(sql: Sql, database: string, items: Item[]): Promise<boolea
     ])
     return true
   } catch (error) {
-    if (!(error instanceof StatementError) || isLockError(error)) {
+    if (!(error instanceof StatementError) || isLockError(error) || isEndOfSession(error)) {
       throw fileFailure('migration_failed', 'What migrations need of', database, error)
     }
     await sql.unsafe('rollback to savepoint ahead; release savepoint ahead')

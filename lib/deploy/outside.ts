@@ -1,10 +1,10 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { endsConnection, isPostgresError } from '../postgres/errors.ts'
+import { isPostgresError } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { asStatementError, fileFailure, StatementError } from './failure.ts'
+import { asStatementError, fileFailure, isEndOfSession, StatementError } from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type Behind, readBehind } from './loss/routines.ts'
 import type { Statement } from './parser/statement.ts'
@@ -98,8 +98,9 @@ export async function runOutside(
     await runOneByOne(sql, script!, watch, patience, progress)
     await sql.unsafe(resetFor(patience.session))
   } catch (error) {
-    const hasBegun = progress.done > 0 || endsConnection(error)
-    if (!endsConnection(error)) {
+    const isEnd = isEndOfSession(error)
+    const hasBegun = progress.done > 0 || isEnd
+    if (!isEnd) {
       await sql.unsafe('rollback')
       if (hasBegun) writer.setMigration(file, 'begun', (error as Error).message)
       else writer.forgetMigration(file.name)
@@ -244,14 +245,10 @@ async function runOne(sql: Sql, session: DeploySession, script: Script): Promise
     await answers(sendScript(sql, script))
   } catch (error) {
     // It would cost every write, and may refuse rows as if it were valid.
-    if (index !== undefined && !isLost(error)) await dropInvalid(sql, index).catch(() => {})
+    if (index !== undefined && !isEndOfSession(error)) await dropInvalid(sql, index).catch(() => {})
     throw error
   }
   await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
-}
-
-function isLost(error: unknown): boolean {
-  return endsConnection(error instanceof StatementError ? error.error : error)
 }
 
 async function dropInvalid(sql: Sql, index: string): Promise<void> {

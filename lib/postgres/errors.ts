@@ -149,7 +149,7 @@ export function sqlstateStatus(sqlstate: string): number {
 }
 
 /** Of a connection that PostgreSQL says something of: it ends one that is open, or takes none. */
-function whatBecame({ code }: PostgresError): string {
+export function whatBecame({ code }: PostgresError): string {
   return ENDED.has(code) ? 'PostgreSQL ended the connection' : 'PostgreSQL refuses the connection'
 }
 

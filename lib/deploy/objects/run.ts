@@ -1,7 +1,7 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
-import { asStatementError, StatementError } from '../failure.ts'
+import { asStatementError, isEndOfSession, StatementError } from '../failure.ts'
 import type { Statement } from '../parser/statement.ts'
 import { type Ask, askAbout, type Script, sendScript } from '../run-file.ts'
 import type { Doomed } from './doomed.ts'
@@ -77,6 +77,7 @@ export async function runCode<T>(
       await runOneByOne(sql, state, doomed, reset)
       return undefined
     } catch (error) {
+      if (isEndOfSession(error)) throw error
       await sql.unsafe('rollback to savepoint code; release savepoint code')
       const errors = error instanceof AggregateError ? error.errors : [error]
       const wasAdded = errors.map((one) => addWhatIsInTheWay(state, one)).includes(true)
@@ -160,7 +161,7 @@ async function runOneByOne(
           send(sql.unsafe('release savepoint one_file')),
         ])
       } catch (error) {
-        if (!(error instanceof StatementError)) throw error
+        if (!(error instanceof StatementError) || isEndOfSession(error)) throw error
         await sql.unsafe('rollback to savepoint one_file; release savepoint one_file')
         stuck.push(script)
         errors.push(error)

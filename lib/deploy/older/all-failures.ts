@@ -47,7 +47,10 @@ export async function deployNamingAll(
     if (!isNew || failures.length >= MAX_FAILURES) throw describe(first, failures)
     for (const { file } of found) known.add(file!)
     rest = codeOf(archive, ledger, known)
-    await sql.unsafe('rollback to savepoint the_code')
+    await sql.unsafe('rollback to savepoint the_code').catch(() => {
+      // It has ended the session.
+      throw result
+    })
   }
 }
 

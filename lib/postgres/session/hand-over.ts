@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { passLastWords } from './last-words.ts'
 import type { Greeting } from './log-in.ts'
 
 /** An empty query, and its answer: EmptyQueryResponse and ReadyForQuery, outside of a transaction. */
@@ -18,6 +19,7 @@ export function handOver(socket: Socket, greeting: Greeting): void {
     const bytes = chunk as Buffer
     // The start-up message has no type; its length comes first.
     const behind = isGreeted ? bytes : bytes.subarray(bytes.readInt32BE(0))
+    if (!isGreeted) passLastWords(socket)
     isGreeted = true
     if (behind.length === 0) return true
     socket.write = write
