@@ -5,6 +5,7 @@ import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { fileFailure, isEndOfSession, StatementError } from './failure.ts'
 import type { Made } from './parser/makes.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
+import { cutLateKeys, sendLateKey } from './tables/late-keys.ts'
 import { isLockError } from './tries.ts'
 
 /** What is made ahead of the migrations that name it. */
@@ -116,14 +117,26 @@ async function make(sql: Sql, database: string, items: Item[]): Promise<Item[]> 
     for (const item of items)
       if (!made.has(item) && (await tryAll(sql, database, [item]))) made.add(item)
   }
+  const circle = items.filter((item) => item.isTable && !made.has(item))
+  if (circle.length > 1 && (await tryAll(sql, database, circle, true))) {
+    for (const item of circle) made.add(item)
+  }
   return [...made]
 }
 
-async function tryAll(sql: Sql, database: string, items: Item[]): Promise<boolean> {
+async function tryAll(
+  sql: Sql,
+  database: string,
+  items: Item[],
+  isCircle = false,
+): Promise<boolean> {
+  const all = items.map(({ script }) => script)
+  const { scripts, late } = isCircle ? await cutLateKeys(all) : { scripts: all, late: [] }
   try {
     await answers([
       send(sql.unsafe('savepoint ahead; set local check_function_bodies = off')),
-      ...items.flatMap(({ script }) => sendScript(sql, script)),
+      ...scripts.flatMap((script) => sendScript(sql, script)),
+      ...late.map((key) => sendLateKey(sql, key)),
       send(sql.unsafe('set local check_function_bodies = on; release savepoint ahead')),
     ])
     return true

@@ -5,6 +5,7 @@ import { tableName } from './changes.ts'
 import { fileFailure, lineOf } from './failure.ts'
 import { type Ask, parseScripts } from './run-file.ts'
 import { compareColumns, type Difference, sendColumns } from './tables/columns.ts'
+import { cutLateKeys, type LateKey, sendLateKey } from './tables/late-keys.ts'
 import { planScratch } from './tables/scratch-plan.ts'
 import { findExisting, type Placed } from './types/existing.ts'
 import { asItIs, runInAnyOrder } from './types/rounds.ts'
@@ -40,11 +41,11 @@ export async function deployTables(
   try {
     const warnings = await checkUnread(sql, scripts)
     const readable = scripts.filter((steps) => steps.every((step) => step.node))
-    const { placed, currentSchema } = await findExisting(sql, readable)
-    const sorted = sortByReference(readable)
+    const { sorted, late } = await inOrder(readable)
+    const { placed, currentSchema } = await findExisting(sql, sorted.toSorted(byPlace(files)))
 
     warnings.push(...readable.filter(hasNoTable).map(noTableWarning))
-    warnings.push(...(await createTables(sql, sorted, placed, currentSchema, ask)))
+    warnings.push(...(await createTables(sql, sorted, late, placed, currentSchema, ask)))
     const compared = await compareTables(sql, sorted, placed, currentSchema)
     return {
       created: placed.filter(isMissing).map(nameOf),
@@ -54,6 +55,23 @@ export async function deployTables(
   } catch (error) {
     throw fileFailure(CODE, WHAT, database, error)
   }
+}
+
+function byPlace(files: SchemaFile[]): (a: Step[], b: Step[]) => number {
+  return ([a], [b]) => files.indexOf(a!.file) - files.indexOf(b!.file)
+}
+
+/** Behind what they refer to; foreign keys that close a circle come last, by themselves. */
+async function inOrder(files: Step[][]): Promise<{ sorted: Step[][]; late: LateKey[] }> {
+  const sorted = sortByReference(files).filter((steps) => steps.length > 0)
+  const cut = await cutLateKeys(
+    sorted.map((steps) => ({
+      file: steps[0]!.file,
+      statements: steps.map(({ statement }) => statement),
+    })),
+  )
+  if (cut.late.length === 0) return { sorted, late: [] }
+  return { sorted: await readSteps(cut.scripts), late: cut.late }
 }
 
 /**
@@ -110,6 +128,7 @@ function nameOf({ schema, name }: Placed): string {
 async function createTables(
   sql: Sql,
   files: Step[][],
+  late: LateKey[],
   placed: Placed[],
   currentSchema: string | null,
   ask: Ask,
@@ -128,10 +147,12 @@ async function createTables(
     steps.filter((step) => !there.has(step) && !isAboutExisting(step) && !isDrop(step)),
   )
   for (const { file, statement } of left.flat()) await ask(file, statement)
-  await runInAnyOrder(
-    sql,
-    left.map((steps) => steps.map((step) => asItIs(sql, step))),
-  )
+  const run = new Set(left.flat().map(({ statement }) => statement))
+  const keys = late.filter(({ table }) => run.has(table))
+  await runInAnyOrder(sql, [
+    ...left.map((steps) => steps.map((step) => asItIs(sql, step))),
+    ...keys.map((key) => [() => sendLateKey(sql, key)]),
+  ])
   return toRun
     .flat()
     .filter(isDrop)

@@ -156,13 +156,14 @@ describe('a declared table that does not exist', () => {
       'a.pssql': `create table a (id int primary key, a_id int references a, b_id int);
                   alter table a add foreign key (b_id) references b;`,
       'b.pssql': 'create table b (id int primary key, a_id int references a);',
-      'c.pssql': `create table c (d_id int references public.d, n int default next());`,
-      'd.pssql': `create table d (id int primary key);
+      'c.pssql': 'create table c (n int default next());',
+      'd.pssql': `create table d (id int primary key, e_id int references public.e);
                   create function next() returns int language sql as $$ select 1 $$;`,
+      'e.pssql': 'create table e (id int primary key);',
     })
     expect(rounds()).toBeGreaterThan(0)
-    expect(result.created).toEqual(['a', 'b', 'c', 'd'])
-    expect(await tables()).toEqual(['a', 'b', 'c', 'd'])
+    expect(result.created).toEqual(['a', 'b', 'c', 'd', 'e'])
+    expect(await tables()).toEqual(['a', 'b', 'c', 'd', 'e'])
     expect(await deploy({ 'a.pssql': 'create table a (id int, a_id int, b_id int)' })).toEqual({
       created: [],
       differences: [
