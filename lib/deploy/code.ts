@@ -10,6 +10,7 @@ import { classOf, type FoundObject, type KnownObject } from './objects/object.ts
 import { type ResetSession, runCode } from './objects/run.ts'
 import type { SetBefore } from './objects/set-before.ts'
 import { ownSettings } from './objects/settings.ts'
+import { dropMaterialized, findOtherColumns, type OtherColumns } from './objects/star-views.ts'
 import { type CodeState, hashOf, type KnownFile, leftoversOf, readState } from './objects/state.ts'
 import { otherStatements, type TakenOver } from './objects/taken-over.ts'
 import type { Statement } from './parser/statement.ts'
@@ -17,6 +18,9 @@ import { type Ask, parseScripts, type Script } from './run-file.ts'
 
 /** The sections that a deploy replaces. */
 export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
+
+/** Views on views: each round takes the columns of the one before. */
+const MAX_ROUNDS = 10
 
 /** What a deploy knows before it turns to the code. */
 export interface CodeHints {
@@ -92,16 +96,27 @@ export async function deployCode(
     let after = await finish()
     const lost = new Set(findDropped(state, after))
     if (isThorough) for (const path of findLost(state, after.found)) lost.add(path)
-    if (lost.size > 0) {
+    const runAgain = async (paths: Set<string>, others: OtherColumns[], why: string) => {
       const nothing = { versions: undefined, statements: [] }
-      const again = await readState(sql, scripts, state.known, lost, false, nothing)
+      const again = await readState(sql, scripts, state.known, paths, false, nothing)
+      again.replacing = new Set(others.map(({ path }) => path))
+      dropMaterialized(again, others)
       await runCode(sql, database, again, reset, ask, async () => () => undefined)
       for (const path of again.run) {
         state.run.add(path)
-        state.warnings.push(`${path}: another file dropped what it makes; it has been made again`)
+        state.warnings.push(`${path}: ${why}; it has been made again`)
       }
       after = await (await prepare())().finish()
+    }
+    if (lost.size > 0) {
+      await runAgain(lost, [], 'another file dropped what it makes')
       checkAllThere(database, state, after)
+    }
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const others = await findOtherColumns(sql, scripts)
+      if (others.length === 0) break
+      const paths = new Set(others.map(({ path }) => path))
+      await runAgain(paths, others, 'what it selects from has other columns now')
     }
     checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough, kept)

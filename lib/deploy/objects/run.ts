@@ -12,10 +12,12 @@ import { dropStatement } from './object.ts'
 import { inOrder } from './order.ts'
 import { putBack } from './set-before.ts'
 import { settingStatements } from './settings.ts'
+import { sendReplacing } from './star-views.ts'
 import {
   addDrop,
   type CodeState,
   isInPlace,
+  isReplacing,
   type Leftover,
   leftoversOf,
   mayDrop,
@@ -198,7 +200,11 @@ function sendFile(
   const { file, statements } = script
   const sent = statements.flatMap((statement) => {
     if (isInPlace(state, file.path, statement)) return []
-    const [first] = sendScript(sql, { file, statements: [statement] })
+    const { made } = statement
+    const isWidened = made && isReplacing(state, file.path, made)
+    const [first] = isWidened
+      ? [sendReplacing(sql, script, statement)]
+      : sendScript(sql, { file, statements: [statement] })
     const behind = whatWasOn(state, doomed, statement)
     return [
       first!,

@@ -36,6 +36,8 @@ export interface CodeState {
   ours: Map<string, { path: string; object: KnownObject }>
   /** `found` has what all files make, and all that the ledger has. */
   isComplete: boolean
+  /** Of these, unchanged ones that run for new columns: their CREATE VIEW is to replace. */
+  replacing: Set<string>
   /** What has to be dropped before they run, by class and oid. */
   drop: Map<string, FoundObject>
   /** What goes with that. */
@@ -81,6 +83,7 @@ export async function readState(
     ours: oursOf(left.known, found),
     isComplete: isCheckDue,
     run: new Set(changed),
+    replacing: new Set(),
     drop: new Map(),
     doomed: new Set(),
     warnings: left.warnings,
@@ -157,10 +160,16 @@ export function planDrops(state: CodeState): void {
       const { made } = statement
       const there = made && state.found.byKey.get(state.keys.get(statement)!)
       if (!there || (canReplace(made) && !isDroppedByFile(state, path, made))) continue
+      if (isReplacing(state, path, made)) continue
       if (isInPlace(state, path, statement)) continue
       if (mayDrop(state, there)) addDrop(state, there)
     }
   }
+}
+
+/** Whether a CREATE VIEW runs as CREATE OR REPLACE VIEW. */
+export function isReplacing({ replacing }: CodeState, path: string, made: Made): boolean {
+  return made.kind === 'view' && !made.replaces && replacing.has(path)
 }
 
 /** A CASCADE of the file's own would take what others have made with it, and nothing would bring it back. */

@@ -6,6 +6,7 @@ import { sqlName, strings } from './names.ts'
 import { refusalOfOwn } from './own.ts'
 import { referencesIn } from './references.ts'
 import { risksOf } from './risks.ts'
+import { starQueryOf } from './star-query.ts'
 import { type Statement, unread } from './statement.ts'
 
 const ENDS_TRANSACTION =
@@ -45,6 +46,7 @@ export function splitStatements(text: string): Statement[] {
       needs: isCode || needsTable(stmt) || isView(stmt) ? referencesIn(stmt) : [],
       isDescription: Object.keys(stmt).every((kind) => DESCRIBES.has(kind)),
       takesColumns: takesColumns(stmt),
+      starQuery: starQueryOf(stmt, text.slice(from, to)),
       unnamedIndexOn: unnamedIndexOn(stmt),
       risks: risksOf(stmt),
       hidden: hiddenIn(stmt),

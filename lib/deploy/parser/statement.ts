@@ -3,6 +3,7 @@ import type { Hidden } from './hidden.ts'
 import type { Made } from './makes.ts'
 import type { Reference } from './references.ts'
 import type { Risk } from './risks.ts'
+import type { StarQuery } from './star-query.ts'
 
 /** One SQL statement of a file. */
 export interface Statement {
@@ -26,6 +27,8 @@ export interface Statement {
    * atomic body with `select *`, a signature with `t.c%type`.
    */
   takesColumns: boolean
+  /** Of a view that keeps the columns that its `*` had when it was made. */
+  starQuery: StarQuery | undefined
   /** The table of an index that has no name. */
   unnamedIndexOn: string | undefined
   /** What it may take away. */
@@ -49,6 +52,7 @@ export function unread(text: string, offset = 0): Statement {
     needs: [],
     isDescription: false,
     takesColumns: false,
+    starQuery: undefined,
     unnamedIndexOn: undefined,
     risks: [],
     hidden: undefined,
