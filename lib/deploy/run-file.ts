@@ -6,6 +6,7 @@ import { answers, type Sent, send } from '../postgres/pipeline.ts'
 import { Recent } from '../recent.ts'
 import { asStatementError, lineOf, StatementError } from './failure.ts'
 import { splitStatements } from './parser/parser.ts'
+import { followRenames } from './parser/renames.ts'
 import { isAskedAbout, type Statement } from './parser/statement.ts'
 import { CHECK_CONSTRAINTS, type DeploySession, resetFor } from './session.ts'
 import { psqlRefusal, runnableText } from './sql-text.ts'
@@ -62,6 +63,9 @@ export async function readScripts(files: SchemaFile[]): Promise<Script[]> {
   return Promise.all(files.map(async (file) => ({ file, statements: await statementsOf(file) })))
 }
 
+/** What a deploy replaces; a migration makes what it makes under the first name. */
+const IS_CODE = /^(?:functions|views|triggers|policies)\//
+
 /** An archive goes to many databases, and most files of the next one are the same. */
 const taken = new Recent<Promise<Statement[]>>(MAX_TAKEN)
 
@@ -69,7 +73,9 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
   const key = `${file.path} ${file.checksum}`
   const known = taken.get(key)
   if (known) return known
-  const statements = splitStatements(runnableText(file))
+  const statements = splitStatements(runnableText(file)).then((all) =>
+    IS_CODE.test(file.path) ? followRenames(all) : all,
+  )
   taken.set(key, statements, file.text.length)
   statements.catch(() => taken.delete(key))
   return statements

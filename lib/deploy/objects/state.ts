@@ -207,7 +207,8 @@ export function mayDrop(state: CodeState, object: FoundObject): boolean {
 export function isInPlace(state: CodeState, path: string, statement: Statement): boolean {
   const { made } = statement
   if (!made) return isIndexInPlace(state, path, statement)
-  if (!isKept(made.kind)) return false
+  // What it renames has been made again just before.
+  if (!isKept(made.kind) || statement.facts.rename) return false
   const there = state.found.byKey.get(state.keys.get(statement)!)
   if (!there || state.drop.has(oidKey(there)) || state.doomed.has(oidKey(there))) return false
   const before = state.ours.get(oidKey(there))?.object

@@ -102,7 +102,9 @@ function ownSettings({ object: { settings } }: Checked): string {
 function bodyError({ script: { file }, statement, object }: Checked, error: unknown): unknown {
   if (!isPostgresError(error)) return error
   const body = object.body ?? ''
-  const start = body === '' ? -1 : file.text.indexOf(body, statement.offset)
+  // What has made it may stand before what names it.
+  const from = statement.facts.rename ? 0 : statement.offset
+  const start = body === '' ? -1 : file.text.indexOf(body, from)
   const text = start >= 0 ? body : file.text
   const inBody = unread(text, Math.max(start, 0))
   const position = (error as { internal_position?: string }).internal_position

@@ -2,6 +2,7 @@ import type { Node } from 'libpg-query'
 import { type ColumnHelper, columnHelperIn } from './column-helper.ts'
 import { namesOf, sqlName, strings } from './names.ts'
 import { deletesSome } from './query-risks.ts'
+import { type Rename, renameOf } from './renames.ts'
 
 /** A value that ALTER TYPE adds to an enum, or to which it renames another. */
 export interface EnumChange {
@@ -25,6 +26,7 @@ export interface Facts {
   /** The types that it renames or drops, by name alone. */
   unmakes: string[]
   enumChange: EnumChange | undefined
+  rename: Rename | undefined
   /** It runs CONCURRENTLY. */
   isConcurrent: boolean
   /** The index that it creates concurrently, as SQL names it. */
@@ -45,6 +47,7 @@ export const NO_FACTS: Facts = {
   alters: '',
   unmakes: [],
   enumChange: undefined,
+  rename: undefined,
   isConcurrent: false,
   index: undefined,
   isReplacing: false,
@@ -62,6 +65,7 @@ export function factsOf(node: Node): Facts {
     alters: altersOf(node),
     unmakes: unmakesOf(node),
     enumChange: enumChangeOf(node),
+    rename: renameOf(node),
     ...concurrencyOf(node),
     isReplacing: 'CreateFunctionStmt' in node && node.CreateFunctionStmt.replace === true,
     setsOwner: setsOwner(node),

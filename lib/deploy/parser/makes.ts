@@ -4,6 +4,7 @@ import type {
   FunctionParameter,
   Node,
   RangeVar,
+  SelectStmt,
   TypeName,
 } from 'libpg-query'
 import { sqlName, strings, typeOf } from './names.ts'
@@ -204,10 +205,30 @@ function optionNames(options: Node[] | undefined): string[] {
 
 /** The search path that a statement sets for those behind it; undefined where it sets none. */
 export function pathSetBy(stmt: Node): string[] | null | undefined {
+  if ('SelectStmt' in stmt) return pathConfigured(stmt.SelectStmt)
   if (!('VariableSetStmt' in stmt)) return undefined
   const { name, kind, args = [] } = stmt.VariableSetStmt
   if (kind === 'VAR_RESET_ALL') return null
   if (name?.toLowerCase() !== 'search_path') return undefined
   if (kind !== 'VAR_SET_VALUE') return null
   return args.flatMap((arg) => ('A_Const' in arg ? (arg.A_Const.sval?.sval ?? '') : []))
+}
+
+/** `select set_config('search_path', 'app, public', …)`, as at the head of each dump. */
+function pathConfigured({ targetList = [] }: SelectStmt): string[] | undefined {
+  for (const target of targetList) {
+    const value = 'ResTarget' in target ? target.ResTarget.val : undefined
+    if (!value || !('FuncCall' in value)) continue
+    const { funcname, args = [] } = value.FuncCall
+    const [name, list] = args.map((arg) => ('A_Const' in arg ? arg.A_Const.sval : undefined))
+    const isPath = strings(funcname).at(-1) === 'set_config' && name?.sval === 'search_path'
+    if (isPath && list) return pathIn(list.sval ?? '')
+  }
+  return undefined
+}
+
+function pathIn(list: string): string[] {
+  return [...list.matchAll(/"((?:[^"]|"")*)"|[^,\s]+/g)].map(([word, quoted]) =>
+    quoted === undefined ? word.toLowerCase() : quoted.replaceAll('""', '"'),
+  )
 }

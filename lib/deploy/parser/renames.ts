@@ -1,0 +1,99 @@
+import type { Node, RangeVar } from 'libpg-query'
+import type { MadeKind } from './makes.ts'
+import { namesOf, sqlName, strings, typeOf } from './names.ts'
+import type { Statement } from './statement.ts'
+
+/** ALTER … RENAME TO, or SET SCHEMA, of something that a deploy replaces. */
+export interface Rename {
+  kinds: MadeKind[]
+  /** Null where the search path decides. */
+  schema: string | null
+  name: string
+  /** Of functions and the like; null where it has to be the only one of its name. */
+  types: string[] | null
+  /** The table of a trigger, a policy or a rule. */
+  relation: string | null
+  to: { name: string } | { schema: string }
+}
+
+const ROUTINES: MadeKind[] = ['function', 'procedure', 'aggregate']
+const RELATIONS: MadeKind[] = ['view', 'materialized view', 'index']
+
+const KINDS: Record<string, MadeKind[]> = {
+  OBJECT_FUNCTION: ROUTINES,
+  OBJECT_PROCEDURE: ROUTINES,
+  OBJECT_AGGREGATE: ROUTINES,
+  OBJECT_ROUTINE: ROUTINES,
+  OBJECT_VIEW: RELATIONS,
+  OBJECT_MATVIEW: RELATIONS,
+  OBJECT_INDEX: RELATIONS,
+  OBJECT_TABLE: RELATIONS,
+  OBJECT_TYPE: ['type'],
+  OBJECT_DOMAIN: ['type'],
+  OBJECT_TRIGGER: ['trigger'],
+  OBJECT_POLICY: ['policy'],
+  OBJECT_RULE: ['rule'],
+}
+
+/** The rename that a statement is; undefined where it is none. */
+export function renameOf(node: Node): Rename | undefined {
+  if ('RenameStmt' in node) {
+    const { renameType = '', relation, object, subname, newname = '' } = node.RenameStmt
+    return found(renameType, relation, object, subname, { name: newname })
+  }
+  if (!('AlterObjectSchemaStmt' in node)) return undefined
+  const { objectType = '', relation, object, newschema = '' } = node.AlterObjectSchemaStmt
+  return found(objectType, relation, object, undefined, { schema: newschema })
+}
+
+function found(
+  type: string,
+  relation: RangeVar | undefined,
+  object: Node | undefined,
+  subname: string | undefined,
+  to: Rename['to'],
+): Rename | undefined {
+  const kinds = KINDS[type]
+  if (!kinds) return undefined
+  const nothing = { kinds, schema: null, types: null, relation: null, to }
+  if (relation && subname) return { ...nothing, name: subname, relation: sqlName(relation) }
+  if (relation) {
+    return { ...nothing, schema: relation.schemaname ?? null, name: relation.relname ?? '' }
+  }
+  if (!object) return undefined
+  if (!('ObjectWithArgs' in object)) {
+    const [name = '', schema = null] = namesOf(object).reverse()
+    return { ...nothing, schema, name }
+  }
+  const { objname, objargs = [], args_unspecified } = object.ObjectWithArgs
+  const [name = '', schema = null] = strings(objname).reverse()
+  const args = objargs.map((one) => ('TypeName' in one ? typeOf(one.TypeName).name : ''))
+  return { ...nothing, schema, name, types: args_unspecified ? null : args }
+}
+
+/**
+ * Has a file make what it gives another name or schema under the last one of these: a statement that
+ * renames something which a statement before it makes is what makes it.
+ */
+export function followRenames(statements: Statement[]): Statement[] {
+  if (!statements.some(({ facts }) => facts.rename)) return statements
+  const all = statements.map((statement) => ({ ...statement }))
+  for (const [i, statement] of all.entries()) {
+    const { rename } = statement.facts
+    const maker = rename && all.slice(0, i).findLast((one) => isOf(rename, one))
+    if (!maker?.made) continue
+    // Its own name is taken, or not, whatever a file says: another one comes in its place.
+    statement.made = { ...maker.made, ...rename!.to, replaces: false, language: null }
+    maker.made = undefined
+  }
+  return all
+}
+
+function isOf({ kinds, schema, name, types, relation }: Rename, { made }: Statement): boolean {
+  if (!made || !kinds.includes(made.kind) || made.name !== name) return false
+  const isSchema = schema === null || made.schema === null || schema === made.schema
+  const isTable = relation === null || relation === made.relation
+  return (
+    isSchema && isTable && (types === null || JSON.stringify(types) === JSON.stringify(made.types))
+  )
+}
