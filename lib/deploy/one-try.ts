@@ -45,10 +45,12 @@ export async function deployOnce(
   }
   const reset = (file: SchemaFile) => sendEnd(sql, attempt.session, file)
   const back = await goBack(sql, writer, job, ledger, superseding, reset)
-  if (back) return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
+  if (typeof back === 'object')
+    return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
 
   const all = await planTry(sql, attempt, job, ledger, writer)
   const { result, watch } = all
+  if (back) result.warnings.push(back)
   const mayGoOn = (await deployBase(all)) && (await runMigrations(all))
   if (!mayGoOn) return deployOnce(sql, attempt, job, started)
   await deployLaterTypes(all)

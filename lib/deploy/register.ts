@@ -172,7 +172,9 @@ export async function deployTo(
       ledgerKey,
       archive,
       older:
-        older === 'whole' ? undefined : olderOf(gateway.catalog, owner, archive.checksum, older),
+        older === 'whole'
+          ? undefined
+          : olderOf(gateway.catalog, origin, owner, archive.checksum, older),
       flags,
       isNew,
       lockTimeoutMs: gateway.config.lockTimeoutMs,

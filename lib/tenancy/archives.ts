@@ -66,20 +66,24 @@ export function newestArchives(sql: Sql, platform: string) {
 }
 
 /**
- * Whether an archive came to the platform before another one did, which no database was taken back
- * from; false where the catalog does not know both.
+ * How an archive stands to another one of its platform: it came `before` that one; so it did, but a
+ * database has `left` that one for it, or for one between them; `not` so, or the catalog does not know both.
  */
-export async function isOlderArchive(
+export type Standing = 'before' | 'left' | 'not'
+
+/** How an archive stands to the one with the checksum `than`. */
+export async function readStanding(
   sql: Sql,
   { platform, checksum, than }: { platform: string; checksum: string; than: string },
-): Promise<boolean> {
-  const [row] = await sql`
-    select from _db_gateway_archives a
+): Promise<Standing> {
+  const [row] = await sql<{ is_left: boolean }[]>`
+    select b.left_at is not null as is_left from _db_gateway_archives a
     join _db_gateway_archives b using (platform)
     where platform = ${platform} and a.checksum = ${checksum} and b.checksum = ${than}
-      and a.first_deployed_at < b.first_deployed_at and b.left_at is null
+      and a.first_deployed_at < b.first_deployed_at
   `
-  return row !== undefined
+  if (!row) return 'not'
+  return row.is_left ? 'left' : 'before'
 }
 
 /** Which archive a database has. */

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
+import type { Standing } from '../../tenancy/archives.ts'
 import { deployCode } from '../code.ts'
 import type { Job } from '../job.ts'
 import { countFunctions, type Ledger } from '../ledger.ts'
@@ -11,13 +12,17 @@ import { NO_LOSSES, TableWatch } from '../table-watch.ts'
 import { deployNamingAll } from './all-failures.ts'
 import { codeOf, lackingFiles } from './code-sections.ts'
 import { readInPlace, type Superseding } from './ledger.ts'
-import { supersededResult } from './superseded.ts'
+import { short, supersededResult } from './superseded.ts'
+
+/** Files that a warning names. */
+const MAX_NAMED = 5
 
 /**
  * Deals with an archive whose code alone is deployed: one that is older than the archive in place,
  * and one to which the database is to be reverted. Functions, views and triggers become what they
  * were; everything else stays as it is.
- * @returns undefined where the archive is to be deployed as a whole
+ * @returns undefined where the archive is to be deployed as a whole; a warning, where it is all the
+ *   same, since the database has not had all of it
  * @throws {GatewayError} revert_refused; function_deploy_failed and the like, with all `failures`
  */
 export async function goBack(
@@ -27,22 +32,23 @@ export async function goBack(
   ledger: Ledger,
   superseding: Superseding | undefined,
   reset: ResetSession,
-): Promise<DeployResult | undefined> {
+): Promise<DeployResult | string | undefined> {
   const { archive, database, older } = job
   if (!older) return undefined
-  if (older.how === 'ignore' && !superseding)
-    superseding = await supersededElsewhere(sql, job, ledger)
+  const standing = superseding ? 'before' : await standingIn(job, ledger)
+  if (older.how === 'ignore' && !superseding && standing === 'before')
+    superseding = await supersededElsewhere(sql, ledger)
   // In place by its code alone, as an earlier deploy left it; what was replaced by hand is made again.
   const isOnlyCode = ledger.archiveChecksum === archive.checksum && ledger.isOnlyCode
   const isWanted = older.how === 'revert' && ledger.archiveChecksum !== archive.checksum
-  if (!superseding && !isOnlyCode && !isWanted) return undefined
+  if (standing === 'not' && !isOnlyCode && !isWanted) return undefined
   if (superseding && older.how === 'ignore') {
     return supersededResult(older.owner, archive.checksum, superseding)
   }
   const lacking = lackingFiles(archive, ledger)
   if (lacking.length > 0) {
-    // A row of the ledger that was deleted by hand is to have its migration run again.
-    if (older.how !== 'revert') return undefined
+    // Or a row of the ledger that was deleted by hand is to have its migration run again.
+    if (older.how !== 'revert') return wholeWarning(ledger, lacking)
     throw refuse(job, lacking)
   }
 
@@ -76,20 +82,25 @@ export async function goBack(
   }
 }
 
-/**
- * What is in place, where the database has never had the archive, but the platform had it first: one
- * that was born with the newer archive.
- */
-async function supersededElsewhere(
-  sql: Sql,
-  { archive, older }: Job,
-  ledger: Ledger,
-): Promise<Superseding | undefined> {
+/** How the archive stands to what is in place, where the database itself has never had it. */
+async function standingIn({ archive, older }: Job, ledger: Ledger): Promise<Standing> {
   const { archiveChecksum } = ledger
-  if (archiveChecksum === null || archiveChecksum === archive.checksum) return undefined
-  if (!(await older?.isBefore(archiveChecksum))) return undefined
+  if (!older || archiveChecksum === null || archiveChecksum === archive.checksum) return 'not'
+  return older.standingTo(archiveChecksum)
+}
+
+/** What is in place of an archive that the platform had first: the database was born with it. */
+async function supersededElsewhere(sql: Sql, ledger: Ledger): Promise<Superseding | undefined> {
   const inPlace = await readInPlace(sql)
   return inPlace && { ...inPlace, functionsDeployed: countFunctions(ledger) }
+}
+
+/** Says that it is no way back. */
+function wholeWarning({ archiveChecksum }: Ledger, lacking: string[]): string {
+  const files = lacking.slice(0, MAX_NAMED).join(', ')
+  const rest = lacking.length - MAX_NAMED
+  const more = rest > 0 ? ` and ${rest} more` : ''
+  return `The archive is older than ${short(archiveChecksum ?? '')}, which was in place, and all of it was deployed, since the database has not had ${files}${more}`
 }
 
 /** Says what stays. */
@@ -101,7 +112,7 @@ function backWarning({ archive: { files } }: Job, ledger: Ledger): string {
     .filter(([name, { checksum }]) => !names.has(name) && !texts.has(checksum))
     .map(([name]) => name)
   const warning =
-    'Of this archive, functions, views and triggers alone were deployed, since it was deployed before the one that was in place; tables, types, policies and rows stay as they are'
+    'Of this archive, functions, views and triggers alone were deployed, since it is older than the one that was in place; tables, types, policies and rows stay as they are'
   return later.length === 0
     ? warning
     : `${warning}, with the migrations that it does not have: ${later.join(', ')}`

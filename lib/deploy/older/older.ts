@@ -1,6 +1,8 @@
 import type { Catalog } from '../../catalog.ts'
 import type { Owner } from '../../names.ts'
-import { isOlderArchive } from '../../tenancy/archives.ts'
+import type { Standing } from '../../tenancy/archives.ts'
+import type { DeployOrigin } from '../result.ts'
+import { standingOf } from './standing.ts'
 
 /** How a deploy deals with an archive that is older than the one in place. */
 export interface Older {
@@ -11,18 +13,20 @@ export interface Older {
   how: 'ignore' | 'deploy' | 'revert'
   /** Whose database it is, for what the warnings tell to do. */
   owner: Owner
-  /** Whether the archive came to the platform before the one with this checksum, by the catalog. */
-  isBefore(checksum: string): Promise<boolean>
+  /** How the archive stands to the one with this checksum, by the catalog. */
+  standingTo(checksum: string): Promise<Standing>
 }
 
-/** How a deploy to the owner's database deals with an archive, which has this checksum. */
+/**
+ * How a deploy to the owner's database deals with an archive, which has this checksum. `origin` is that
+ * of the request.
+ */
 export function olderOf(
   catalog: Pick<Catalog, 'use'>,
+  origin: DeployOrigin,
   owner: Owner,
   checksum: string,
   how: Older['how'],
 ): Older {
-  const isBefore = (than: string) =>
-    catalog.use((admin) => isOlderArchive(admin, { platform: owner.platform, checksum, than }))
-  return { how, owner, isBefore }
+  return { how, owner, standingTo: standingOf(catalog, origin, owner.platform, checksum) }
 }
