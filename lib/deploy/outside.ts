@@ -9,7 +9,7 @@ import type { LedgerWriter } from './ledger-writer.ts'
 import { type Behind, readBehind } from './loss/routines.ts'
 import type { Statement } from './parser/statement.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
-import { type DeploySession, resetFor } from './session.ts'
+import { type DeploySession, LOCK_AGAIN, resetFor } from './session.ts'
 import type { TableWatch } from './table-watch.ts'
 import type { TimeLimit } from './time-limit.ts'
 import { patiently } from './tries.ts'
@@ -145,7 +145,17 @@ async function runOneByOne(
       await patiently(lockTimeoutMs, limit, undo, () => runWatched(one, undo))
     }
     progress.done++
+    if (RUNS_FUNCTIONS.has(statement.facts.kind)) await lockAgain(sql, file, statement)
   }
+}
+
+/** What may give up the lock of the deploy. */
+const RUNS_FUNCTIONS = new Set(['SelectStmt', 'DoStmt', 'CallStmt'])
+
+async function lockAgain(sql: Sql, file: SchemaFile, statement: Statement): Promise<void> {
+  await sql.unsafe(LOCK_AGAIN).catch((error: unknown) => {
+    throw asStatementError(file, statement, error)
+  })
 }
 
 /** One statement of a migration that runs outside of any transaction. */

@@ -2,6 +2,23 @@ import type { Sql } from '../postgres/connection.ts'
 import { send } from '../postgres/pipeline.ts'
 import type { TimeLimit } from './time-limit.ts'
 
+const TRY_LOCK = "pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy'))"
+
+/**
+ * A statement that takes the deploy's lock again, since a file may have given up all that its session
+ * has. Where another deploy has it by then, the file is at fault.
+ */
+export const LOCK_AGAIN = `
+  do $lock$
+  begin
+    if not ${TRY_LOCK} then
+      raise object_not_in_prerequisite_state using
+        message = 'the file gives up the lock of the deploy, and another deploy has taken it',
+        hint = 'Take pg_advisory_unlock_all() out, and unlock what the file has locked by its key';
+    end if;
+  end $lock$;
+`
+
 /** Between two looks at a lock that another gateway holds. */
 const POLL_MS = 50
 
@@ -57,7 +74,7 @@ export async function openDeploySession<T>(
 async function tryLock(sql: Sql): Promise<boolean> {
   const [row] = await send(
     sql.unsafe<{ locked: boolean }[]>(`
-      select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy')) as locked
+      select ${TRY_LOCK} as locked
     `),
   )
   return row!.locked
@@ -72,6 +89,7 @@ export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string
   return `
     set session authorization default;
     reset role;
+    ${LOCK_AGAIN}
     reset all;
     set statement_timeout = 0;
     set lock_timeout = ${lockTimeoutMs};
