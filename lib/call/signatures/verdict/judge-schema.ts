@@ -17,6 +17,13 @@ interface Place {
   next: string[]
 }
 
+/** What functions do by themselves, by their places in the schema: as far as it is known. */
+interface Codes {
+  known: (Code | undefined)[]
+  /** Told of those that were read. */
+  onRead(place: number, code: Code): void
+}
+
 /** What runs in every call, named or not: operators, casts, domains, … */
 const HIDDEN = 'hidden'
 const EVENT_TRIGGERS = 'event triggers'
@@ -29,8 +36,12 @@ const CODE_OF_RELATION = { '<': codeOfReading, '>': codeOfWriting, '!': codeOfTr
  * function reaches is followed by names, whatever schema they are in, so that it is rather too much
  * than too little. The parser has to be loaded; after `onBroken` it is not to be used again.
  */
-export function judgeSchema(facts: SchemaFacts, onBroken: () => void = () => {}): Verdict[] {
-  const reach = new Reach(facts, onBroken)
+export function judgeSchema(
+  facts: SchemaFacts,
+  onBroken: () => void = () => {},
+  codes: Codes = { known: [], onRead: () => {} },
+): Verdict[] {
+  const reach = new Reach(facts, onBroken, codes)
   const anything = worstOf(facts)
   return facts.functions
     .filter(({ signature }) => signature !== null)
@@ -54,11 +65,19 @@ class Reach {
   readonly #functions: Map<string, FunctionFacts[]>
   readonly #relations: Map<string, RelationFacts[]>
   readonly #codes = new Map<FunctionFacts, Code>()
+  readonly #unread = new Map<FunctionFacts, number>()
+  readonly #onRead: Codes['onRead']
   readonly #places = new Map<string, Place>()
   #hidden: Effects | undefined
 
-  constructor(facts: SchemaFacts, onBroken: () => void) {
+  constructor(facts: SchemaFacts, onBroken: () => void, { known, onRead }: Codes) {
     this.#facts = facts
+    this.#onRead = onRead
+    for (const [place, one] of facts.functions.entries()) {
+      const code = known[place]
+      if (code) this.#codes.set(one, code)
+      else this.#unread.set(one, place)
+    }
     const volatile = new Set(facts.volatileBuiltins)
     this.#context = {
       isVolatile: (name) => volatile.has(name),
@@ -128,6 +147,7 @@ class Reach {
     if (!code) {
       code = codeOfFunction(facts, this.#context)
       this.#codes.set(facts, code)
+      this.#onRead(this.#unread.get(facts)!, code)
     }
     return code
   }

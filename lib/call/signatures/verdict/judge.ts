@@ -1,23 +1,29 @@
 import { Worker } from 'node:worker_threads'
 import type { SchemaFacts } from '../facts.ts'
+import type { Code } from './effects.ts'
+import { keepCodes, type PartlyJudged, withKnownCodes } from './known-codes.ts'
 import type { Verdict } from './verdict.ts'
 
 /** What the thread is asked. */
 export interface Question {
   id: number
   facts: SchemaFacts
+  /** What is known of its functions. */
+  codes: (Code | undefined)[]
 }
 
 /** What it answers. */
 export interface Answer {
   id: number
   verdicts: Verdict[]
+  /** What it has found out of functions, by their places. */
+  codes: [number, Code][]
   /** The parser is not to be used again. */
   isBroken: boolean
 }
 
 interface Waiter {
-  facts: SchemaFacts
+  asked: PartlyJudged
   resolve(verdicts: Verdict[]): void
   reject(error: Error): void
 }
@@ -42,18 +48,25 @@ export function judge(facts: SchemaFacts): Promise<Verdict[]> {
   thread ??= startThread()
   const id = ++lastId
   return new Promise((resolve, reject) => {
-    waiting.set(id, { facts, resolve, reject })
-    thread!.postMessage({ id, facts } satisfies Question)
+    const asked = withKnownCodes(facts)
+    waiting.set(id, { asked, resolve, reject })
+    ask(thread!, id, asked)
   })
+}
+
+function ask(worker: Worker, id: number, { facts, codes }: PartlyJudged): void {
+  worker.postMessage({ id, facts, codes } satisfies Question)
 }
 
 /** It does not keep the process from ending. One that has failed is started again when needed. */
 function startThread(): Worker {
   const worker = new Worker(THREAD, { execArgv: [] })
   worker.unref()
-  worker.on('message', ({ id, verdicts, isBroken }: Answer) => {
-    waiting.get(id)?.resolve(verdicts)
+  worker.on('message', ({ id, verdicts, codes, isBroken }: Answer) => {
+    const waiter = waiting.get(id)
     waiting.delete(id)
+    if (waiter && !isBroken) keepCodes(waiter.asked, codes)
+    waiter?.resolve(verdicts)
     if (isBroken) replace(worker)
     else if (waiting.size === 0) idle = setTimeout(() => end(worker), IDLE_MS).unref()
   })
@@ -74,7 +87,7 @@ function replace(worker: Worker): void {
   thread = undefined
   if (waiting.size === 0) return
   thread = startThread()
-  for (const [id, { facts }] of waiting) thread.postMessage({ id, facts } satisfies Question)
+  for (const [id, { asked }] of waiting) ask(thread, id, asked)
 }
 
 function end(worker: Worker): void {
