@@ -2,8 +2,8 @@ import type { Socket } from 'node:net'
 import { ERROR_RESPONSE } from './protocol.ts'
 import { readServerError, type ServerError } from './server-error.ts'
 
-/** What the server has said before it closed is there already, and is read at once. */
-const READ_MS = 1000
+/** What the server has said before it closed is there already, and is read at once; in milliseconds. */
+const READ_MS = 5000
 
 /**
  * Has queries of postgres.js fail with what PostgreSQL said when it ended the session, rather than
@@ -28,7 +28,8 @@ export function passLastWords(socket: Socket): void {
     if (failed) return socket
     failed = error
     socket.once('end', () => end(failed))
-    setTimeout(() => end(failed), READ_MS).unref()
+    // A busy event loop comes to its timers before it reads.
+    setTimeout(() => setImmediate(() => end(failed)), READ_MS).unref()
     return socket
   }
 }
