@@ -1,3 +1,5 @@
+import type { Look } from './job.ts'
+
 /** What became of functions, views, triggers and policies. Functions are schema.name(types). */
 export interface CodeResult {
   /** How many functions of the archive are in place now. */
@@ -13,7 +15,11 @@ export interface CodeResult {
 }
 
 /** What a deploy of code says: what became of it, and of what it warns. */
-export type CodeDeployed = CodeResult & { warnings: string[] }
+export type CodeDeployed = CodeResult & {
+  warnings: string[]
+  /** What the catalogs were known by behind the code. */
+  look?: Look | undefined
+}
 
 /** The result where nothing had to be done. */
 export function unchangedCode(functionsDeployed: number): CodeDeployed {

@@ -1,6 +1,7 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { type CodeDeployed, unchangedCode } from './code-result.ts'
+import type { Job } from './job.ts'
 import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type After, prepareAfter } from './objects/after.ts'
@@ -33,6 +34,7 @@ export interface CodeHints {
   sendBehind?: (() => () => void) | undefined
   /** How what files have made was before the deploy ran anything; undefined: nothing else ran. */
   versions?: TakenOver['versions']
+  look?: Job['look']
   /** What people had put on objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
   /** Functions that stay, though no file makes them any more: the ledger goes on to have them. */
@@ -69,7 +71,7 @@ export async function deployCode(
   ask: Ask,
   hints: CodeHints,
 ): Promise<CodeDeployed> {
-  const { isCheckDue, reset, versions, setBefore, state: asked, kept } = hints
+  const { isCheckDue, reset, versions, setBefore, state: asked, look, kept } = hints
   const { sendBehind = () => () => {} } = hints
   const isAlike = isSameCode(archive, ledger)
   if (isAlike && !isCheckDue) return unchangedCode(countRoutines(knownObjects(ledger)))
@@ -86,7 +88,7 @@ export async function deployCode(
     state.isTakenOver = ledger.isTakenOver
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
-    const prepare = () => prepareAfter(sql, state, isCheckDue, sendBehind)
+    const prepare = () => prepareAfter(sql, state, isCheckDue, sendBehind, look)
     const sent =
       state.run.size > 0 || gone.length > 0
         ? await runCode(sql, database, state, reset, ask, prepare)
@@ -121,11 +123,8 @@ export async function deployCode(
     checkConflicts(database, { scripts, keys: after.keys })
     const objects = write(writer, state, after, isThorough, kept)
     for (const path of gone) writer.forgetFile(...partsOf(path))
-    return resultOf(
-      state,
-      objects,
-      leftovers.map(({ object }) => object),
-    )
+    const dropped = leftovers.map(({ object }) => object)
+    return { ...resultOf(state, objects, dropped), look: after.look }
   } catch (error) {
     throw codeFailure(database, error)
   }

@@ -1,8 +1,17 @@
 import type { SchemaArchive } from '../archive/archive.ts'
+import type { Sql } from '../postgres/connection.ts'
 import type { Notice } from '../postgres/driver.ts'
 import type { Older } from './older/older.ts'
 import type { DeployFlags, DeployOrigin } from './result.ts'
 import type { TimeLimit } from './time-limit.ts'
+
+/** What the catalogs of a database are known by. */
+export interface Look {
+  /** Equal in databases that have the same objects. */
+  print: string
+  /** Another one when anything has changed in this database. */
+  version: string
+}
 
 /** One archive to bring into one database. */
 export interface Job {
@@ -27,4 +36,6 @@ export interface Job {
    * What it returns is called right behind the commit.
    */
   retire: () => Promise<() => void>
+  /** Sends a look at the catalogs as they are in the transaction. */
+  look?: (sql: Sql) => Promise<Look>
 }

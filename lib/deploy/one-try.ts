@@ -200,6 +200,7 @@ async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
     state: codeState,
     sendBehind: isSeeded ? watch.sendLast : undefined,
     versions: attempt.versions,
+    look: job.look,
     setBefore: attempt.way.setBefore,
     kept: before.kept,
   }
@@ -217,6 +218,7 @@ async function seed({ sql, job, attempt, ledger, writer, watch, result }: Try): 
   const { applied, seeded } = await withoutDrops(sql, database, archive, ledger, run)
   result.seedersApplied = applied
   result.seeded = seeded
+  if (applied.length > 0) result.look = undefined
 }
 
 function lastWarnings({ job, ledger, found }: Try): string[] {

@@ -5,9 +5,7 @@ import type { Gateway } from '../gateway.ts'
 import type { LogFields } from '../log.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { tellToRetire } from '../notifications.ts'
-import type { Sql } from '../postgres/connection.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
-import { send } from '../postgres/pipeline.ts'
 import {
   INSUFFICIENT_PRIVILEGE,
   INVALID_CATALOG_NAME,
@@ -20,6 +18,7 @@ import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
 import { installUntrusted } from './extensions.ts'
 import { orderOf } from './in-order.ts'
+import { learnFunctions } from './learn-functions.ts'
 import { lookInPlace } from './look-in-place.ts'
 import { type Older, olderOf } from './older/older.ts'
 import { confirm, record } from './older/record.ts'
@@ -187,9 +186,10 @@ export async function deployTo(
         await retirement.begin(lease.sql, () => tellToRetire(gateway, database))
         return () => void retirement.end(lease.sql).catch(() => {})
       },
+      look: (sql) => gateway.calls.functions.look(sql),
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
-    if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database)
+    if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database, result)
     await recorded
     gateway.log.info(`${what}: ${describeOwner(owner)}`, {
       migrations_applied: result.migrationsApplied.length,
@@ -233,25 +233,6 @@ function describeFailure(error: unknown): LogFields {
   const { code, message, details } = error
   const { cause = message, sqlstate, file, line } = details
   return { error: code, cause, sqlstate, file, line }
-}
-
-/** Undefined where it fails: the first call reads them then. */
-async function learnFunctions(
-  gateway: Gateway,
-  sql: Sql,
-  database: string,
-): Promise<DeployResult['functions']> {
-  try {
-    // The deploy's own session is not as that of a call.
-    const reset = send(sql.unsafe('reset all; reset role'))
-    const [learned] = await Promise.all([gateway.calls.functions.learn(sql, database), reset])
-    return learned
-  } catch (error) {
-    gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
-      cause: (error as Error).message,
-    })
-    return undefined
-  }
 }
 
 /** The result where the archive is in place already; undefined where there is work to do. */

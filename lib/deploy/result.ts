@@ -1,5 +1,6 @@
 import type { TableChange } from './changes.ts'
 import { type CodeResult, unchangedCode } from './code-result.ts'
+import type { Look } from './job.ts'
 import type { TableLock } from './locks.ts'
 import type { Difference } from './tables.ts'
 
@@ -64,6 +65,8 @@ export interface DeployResult extends CodeResult {
   /** What the seeders did; undefined of a deploy of before. */
   seeded?: SeededTable[]
   tableChanges: TableChange[]
+  /** What the catalogs are known by, where nothing has changed them since. */
+  look?: Look | undefined
   /** What the functions are known by, where that was read after the commit. */
   functions?: { digest: string; version: string } | undefined
   /** Of a dry run: the strongest lock on each table that the deploy would touch. */

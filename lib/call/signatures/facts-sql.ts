@@ -44,7 +44,12 @@ const FUNCTIONS = `
       'isAttribute', p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1,
       'signature', s.signature
     ) as facts
-    from pg_proc p
+    from (
+      -- PostgreSQL has thousands of its own, and would find their types first.
+      select p.* from pg_proc p
+      where p.oid >= ${FIRST_NORMAL_OID} or p.oid in (select function from signature)
+      offset 0
+    ) as p
     join pg_namespace n on n.oid = p.pronamespace
     join pg_language l on l.oid = p.prolang
     cross join lateral ${TYPES_KEY} as k (types)
@@ -168,7 +173,7 @@ const HIDDEN_EXPRESSIONS = texts(`
 
 /** Of the session in which facts are read, so that they are written alike in all databases. */
 export const CANONICAL_SETTINGS = `
-  select set_config(name, value, true)
+  select pg_catalog.set_config(name, value, true)
   from (values
     ('search_path', 'pg_catalog'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'),
     ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1'),

@@ -1,8 +1,10 @@
 import type { Sql } from '../../postgres/connection.ts'
 import type { Client } from '../../postgres/pools.ts'
 import { waitForShared } from '../../postgres/waiter.ts'
+import { Recent } from '../../recent.ts'
 import { unknownFunction } from '../bind/no-match.ts'
 import { findStored, type Learned, type LearnParts, learn } from './learn.ts'
+import { type Look, sendLook } from './look.ts'
 import { LookLimits } from './look-limits.ts'
 import { findFunction, functionNames, type Schema, Schemas } from './schema.ts'
 import type { Signature } from './signature.ts'
@@ -18,6 +20,8 @@ const SUGGESTING_MS = 100
 
 /** How often a schema is read again that was changed while it was read. */
 const MAX_READS = 3
+
+const MAX_PRINTS = 1000
 
 /** More schemas than this are known, and those of no known database are forgotten. */
 const MIN_SCHEMAS = 64
@@ -79,6 +83,7 @@ export class KnownFunctions {
       ...parts,
       callableSchemas: parts.callableSchemas,
       schemas: new Schemas(),
+      prints: new Recent(MAX_PRINTS),
     }
   }
 
@@ -182,13 +187,17 @@ export class KnownFunctions {
     return known !== undefined && performance.now() - known.checkedAt > CHECK_EVERY_MS
   }
 
+  /** For `learn`. */
+  readonly look = sendLook
+
   /**
-   * Learns what a database has after a deploy. `sql` is of a session in the state of a new one.
+   * Learns what a database has after a deploy. `sql` is of a session in the state of a new one. `look`
+   * was taken behind the last change; with it a schema is read once for all databases that have it.
    * @returns what the catalog is to write down
    */
-  async learn(sql: Sql, database: string): Promise<StoredState> {
+  async learn(sql: Sql, database: string, look?: Look): Promise<StoredState> {
     this.forget(database)
-    const learned = await learn((work) => work(sql), this.#parts)
+    const learned = await learn((work) => work(sql), this.#parts, look)
     this.#remember(database, learned, performance.now())
     const { digest, version } = learned
     return { digest, version }

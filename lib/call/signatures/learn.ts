@@ -1,5 +1,7 @@
 import type { Sql } from '../../postgres/connection.ts'
+import type { Recent } from '../../recent.ts'
 import { functionKey, type ReadSchema } from './facts.ts'
+import type { Look } from './look.ts'
 import { type ReadOptions, readSchema } from './read-schema.ts'
 import type { LooseSignature, Schema, Schemas } from './schema.ts'
 import { readStoredSchema, type StoredState, storeSchema } from './stored-schemas.ts'
@@ -15,6 +17,8 @@ export interface Learned extends StoredState {
 export interface LearnParts {
   schemas: Schemas
   callableSchemas: string[] | undefined
+  /** The digests of schemas by the prints of databases that have them. */
+  prints: Recent<string>
   /** Runs work in the administrative database. */
   administer<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
@@ -24,9 +28,27 @@ export type UseSession = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
 
 /**
  * Reads the schema of a database. One whose digest is known nowhere is judged, which takes about a
- * millisecond a function, and stored.
+ * millisecond a function, and stored. With a `look` at a database whose print is known nothing is
+ * read, since one with the same print has been learned.
  */
-export async function learn(use: UseSession, parts: LearnParts): Promise<Learned> {
+export async function learn(use: UseSession, parts: LearnParts, look?: Look): Promise<Learned> {
+  const seen = look && (await findPrinted(parts, look))
+  if (seen) return seen
+  const learned = await learnAnew(use, parts)
+  // What was read is what was looked at.
+  if (look?.version === learned.version) parts.prints.set(look.print, learned.digest, 1)
+  return learned
+}
+
+async function findPrinted(parts: LearnParts, look: Look): Promise<Learned | undefined> {
+  const digest = parts.prints.get(look.print)
+  const schema = digest === undefined ? undefined : await findStored(parts, digest)
+  return typeof schema === 'object'
+    ? { digest: schema.digest, version: look.version, schema }
+    : undefined
+}
+
+async function learnAnew(use: UseSession, parts: LearnParts): Promise<Learned> {
   const { schemas, callableSchemas, administer } = parts
   const known = schemas.digests().slice(-MAX_TOLD)
   const readNow = (options: ReadOptions) => use((sql) => readSchema(sql, options))

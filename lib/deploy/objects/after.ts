@@ -1,8 +1,9 @@
 import type { Sql } from '../../postgres/connection.ts'
-import type { Statement } from '../parser/statement.ts'
+import type { Job, Look } from '../job.ts'
 import type { Script } from '../run-file.ts'
 import { missingNames, type NamesInBodies, nameWarnings, readBodies } from './body-names.ts'
 import type { Found } from './find.ts'
+import { findSeen, keepSeen, keyOf, mayBeKnown, type Seen } from './known-after.ts'
 import { mayDropOthers } from './lost.ts'
 import { type Names, readNames } from './names.ts'
 import { classOf } from './object.ts'
@@ -11,10 +12,9 @@ import { askedOfMade, type CodeState, keysOf, leftoversOf } from './state.ts'
 import { type Checked, checkBodies, sendFindAndCheck } from './validate.ts'
 
 /** What there is once all has run. */
-export interface After {
-  found: Found
-  /** What statements make: by now all types have their oids. */
-  keys: Map<Statement, string>
+export type After = Pick<Seen, 'found' | 'keys'> & {
+  /** What the catalogs were known by then. */
+  look?: Look | undefined
 }
 
 /** A look at what there is now that is under way. */
@@ -23,15 +23,27 @@ export interface LookingAfter {
   finish: () => Promise<After>
 }
 
+/** What is looked at. */
+interface Asking {
+  sql: Sql
+  scripts: Script[]
+  bodies: NamesInBodies
+  /** Stands for the files. */
+  files: string
+  look: Job['look']
+}
+
 /**
  * Gets ready to look at what there is once all has run, and to check the bodies of what may have
- * changed. What it gives sends the questions.
+ * changed. What it gives sends the questions. Where the same files have been looked at in another
+ * database, the first question is whether this one has become the same, which tells all the others.
  */
 export async function prepareAfter(
   sql: Sql,
   state: CodeState,
   isCheckDue: boolean,
   sendBehind: () => () => void,
+  look: Job['look'],
 ): Promise<() => LookingAfter> {
   const isThorough =
     isCheckDue ||
@@ -39,24 +51,59 @@ export async function prepareAfter(
     leftoversOf(state).length > 0 ||
     state.drop.size > 0 ||
     addsOverload(state)
-  const toLookAt = [...state.scripts].filter(([path]) => isThorough || state.run.has(path))
-  const statements = toLookAt.flatMap(([, script]) => script.statements)
-  const made = statements.flatMap((statement) => statement.made ?? [])
-  const asked = made.map(askedOfMade)
-  const bodies = await readBodies(toLookAt.map(([, script]) => script))
+  const scripts = [...state.scripts]
+    .filter(([path]) => isThorough || state.run.has(path))
+    .map(([, script]) => script)
+  const files = keyOf(scripts)
+  const asking = { sql, scripts, bodies: await readBodies(scripts), files, look }
   return () => {
     const behindIt = sendBehind()
-    const reading = Promise.all([readNames(sql, made), missingNames(sql, bodies), findChecker(sql)])
-    // Whoever waits for it is told.
-    reading.catch(() => {})
-    const checked = sendFindAndCheck(sql, asked, asked)
+    const looking = look && mayBeKnown(files) ? sendShortLook(asking, look) : sendWholeLook(asking)
     const finish = async () => {
-      const { found, isInOrder } = await checked()
-      const [names, missing, checker] = await reading
+      const { warnings, ...after } = await looking()
       behindIt()
-      return checkAfter(sql, state, toLookAt, { found, isInOrder, names, missing, checker })
+      state.warnings.push(...warnings)
+      return after
     }
     return { isThorough, finish }
+  }
+}
+
+/** Sends the question whether the database is as another one that was looked at. */
+function sendShortLook(
+  asking: Asking,
+  look: NonNullable<Job['look']>,
+): () => Promise<Seen & { look?: Look }> {
+  const { sql, files, scripts } = asking
+  const looking = look(sql)
+  // Whoever waits for it is told.
+  looking.catch(() => {})
+  return async () => {
+    const seen = await looking
+    const known = findSeen(files, seen.print, scripts)
+    return known ? { ...known, look: seen } : sendWholeLook(asking)()
+  }
+}
+
+function sendWholeLook(asking: Asking): () => Promise<Seen & { look?: Look }> {
+  const { sql, scripts, bodies, files, look } = asking
+  const made = scripts.flatMap(({ statements }) => statements.flatMap((one) => one.made ?? []))
+  const asked = made.map(askedOfMade)
+  const reading = Promise.all([
+    readNames(sql, made),
+    missingNames(sql, bodies),
+    findChecker(sql),
+    look?.(sql),
+  ])
+  // Whoever waits for it is told.
+  reading.catch(() => {})
+  const checked = sendFindAndCheck(sql, asked, asked)
+  return async () => {
+    const { found, isInOrder } = await checked()
+    const [names, missing, checker, looked] = await reading
+    const seen = await checkAfter(sql, scripts, { found, isInOrder, names, missing, checker })
+    if (looked) keepSeen(files, looked.print, seen)
+    return { ...seen, ...(looked && { look: looked }) }
   }
 }
 
@@ -71,13 +118,14 @@ interface Answers {
 
 async function checkAfter(
   sql: Sql,
-  state: CodeState,
-  toLookAt: [string, Script][],
+  scripts: Script[],
   { found, isInOrder, names, missing, checker }: Answers,
-): Promise<After> {
-  const statements = toLookAt.flatMap(([, script]) => script.statements)
-  const keys = keysOf(statements, names)
-  const functions = toLookAt.flatMap(([, script]) =>
+): Promise<Seen> {
+  const keys = keysOf(
+    scripts.flatMap(({ statements }) => statements),
+    names,
+  )
+  const functions = scripts.flatMap((script) =>
     script.statements.flatMap((statement): Checked[] => {
       const object = found.byKey.get(keys.get(statement) ?? '')
       return object ? [{ script, statement, object }] : []
@@ -87,8 +135,7 @@ async function checkAfter(
   const findings =
     checker === undefined ? undefined : await checkWithExtension(sql, checker, functions)
   const named = nameWarnings(missing, findings?.checked ?? new Set())
-  state.warnings.push(...(findings?.warnings ?? []), ...named)
-  return { found, keys }
+  return { found, keys, warnings: [...(findings?.warnings ?? []), ...named] }
 }
 
 /** Calls that stand in unchanged files may mean another function now. */
