@@ -9,6 +9,8 @@ import { classOf, type FoundObject, type KnownObject, type ObjectClass } from '.
 export interface Asked {
   class: ObjectClass
   name: string
+  /** With digest and body, where it is a routine: they take PostgreSQL most of the time. */
+  whole?: boolean
 }
 
 /** Objects of a database, to be looked up in several ways. */
@@ -26,8 +28,13 @@ interface Row {
 
 /** Finds all objects with these names: one query, whatever their number. */
 export async function findObjects(sql: Sql, asked: Asked[]): Promise<Found> {
-  const distinct = new Map(asked.map((one) => [`${one.class} ${one.name}`, one]))
-  const text = foundSql(quoteLiteral(JSON.stringify([...distinct.values()])))
+  const distinct = new Map<string, Asked>()
+  for (const one of asked) {
+    const key = `${one.class} ${one.name}`
+    if (one.whole || !distinct.has(key)) distinct.set(key, one)
+  }
+  const classes = new Set(asked.map((one) => one.class))
+  const text = foundSql(quoteLiteral(JSON.stringify([...distinct.values()])), classes)
   const [row] = await send(sql.unsafe<[Row]>(text))
   return indexed(row)
 }

@@ -1,10 +1,29 @@
-/** Behind `asked (class, name)`. One row an object, of any schema but PostgreSQL's own. */
+import type { ObjectClass } from './object.ts'
+
+/** Says what the columns are. */
+const NOTHING = `
+  select
+    null::text, null::oid, null::text, null::text, null::oid[], null::oid, null::text, null::text,
+    null::text[], null::text, null::text, null::text
+  where false
+`
+
+/**
+ * The names of a class, as an array: of what the catalogs have in their thousands, PostgreSQL finds the few
+ * by index then.
+ */
+const names = (of: ObjectClass, condition = 'true') =>
+  `any (array(select a.name::name from asked a where a.class = '${of}' and ${condition}))`
+
+const WHOLE_ROUTINES = names('routine', 'a.whole')
+
+/** Behind `asked (class, name, whole)`. One row an object, of any schema but PostgreSQL's own. */
 const ROUTINES = `
   select
     case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as kind,
     p.oid, n.nspname::text as schema, p.proname::text as name, p.proargtypes::oid[] as types,
     null::oid as relation, format('%I.%I', n.nspname, p.proname) as label,
-    md5(concat_ws(
+    case when p.proname = ${WHOLE_ROUTINES} then md5(concat_ws(
       E'\\x01', p.prosrc, p.probin, pg_get_function_sqlbody(p.oid), l.lanname,
       pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), p.provolatile, p.proisstrict,
       p.prosecdef, p.proleakproof, p.proparallel, p.procost, p.prorows, p.prokind,
@@ -15,16 +34,16 @@ const ROUTINES = `
         )
         from pg_aggregate a where a.aggfnoid = p.oid
       )
-    )) as digest,
+    )) end as digest,
     p.proconfig as settings,
     case when p.prokind <> 'a' and l.lanvalidator <> 0 then l.lanvalidator::regproc::text end
       as validator,
-    case when p.prokind <> 'a' then p.prosrc end as body,
+    case when p.prokind <> 'a' and p.proname = ${WHOLE_ROUTINES} then p.prosrc end as body,
     p.xmin::text as version
   from pg_proc p
   join pg_namespace n on n.oid = p.pronamespace
   join pg_language l on l.oid = p.prolang
-  where p.proname in (select a.name from asked a where a.class = 'routine')
+  where p.proname = ${names('routine')}
     and n.nspname not in ('pg_catalog', 'information_schema')
 `
 
@@ -39,7 +58,7 @@ const RELATIONS = `
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_index i on i.indexrelid = c.oid
-  where c.relname in (select a.name from asked a where a.class = 'relation')
+  where c.relname = ${names('relation')}
     and c.relkind in ('v', 'm', 'i', 'I')
     and n.nspname not in ('pg_catalog', 'information_schema')
 `
@@ -51,7 +70,7 @@ const TYPES = `
   from pg_type t
   join pg_namespace n on n.oid = t.typnamespace
   left join pg_class c on c.oid = t.typrelid
-  where t.typname in (select a.name from asked a where a.class = 'type')
+  where t.typname = ${names('type')}
     and (t.typrelid = 0 or c.relkind = 'c')
     and n.nspname not in ('pg_catalog', 'information_schema')
 `
@@ -64,7 +83,7 @@ const TRIGGERS = `
   from pg_trigger t
   join pg_class c on c.oid = t.tgrelid
   join pg_namespace n on n.oid = c.relnamespace
-  where t.tgname in (select a.name from asked a where a.class = 'trigger')
+  where t.tgname = ${names('trigger')}
     and not t.tgisinternal and t.tgparentid = 0
 `
 
@@ -83,7 +102,7 @@ const POLICIES = `
   from pg_policy p
   join pg_class c on c.oid = p.polrelid
   join pg_namespace n on n.oid = c.relnamespace
-  where p.polname in (select a.name from asked a where a.class = 'policy')
+  where p.polname = ${names('policy')}
 `
 
 const RULES = `
@@ -94,7 +113,7 @@ const RULES = `
   from pg_rewrite r
   join pg_class c on c.oid = r.ev_class
   join pg_namespace n on n.oid = c.relnamespace
-  where r.rulename in (select a.name from asked a where a.class = 'rule')
+  where r.rulename = ${names('rule')}
     and r.rulename <> '_RETURN'
 `
 
@@ -114,21 +133,38 @@ const OPERATORS = `
     o.xmin::text
   from pg_operator o
   join pg_namespace n on n.oid = o.oprnamespace
-  where o.oprname in (select a.name from asked a where a.class = 'operator') and o.oid >= 16384
+  where o.oprname = ${names('operator')} and o.oid >= 16384
 `
 
+const BY_CLASS: Record<ObjectClass, string> = {
+  routine: ROUTINES,
+  relation: RELATIONS,
+  type: TYPES,
+  trigger: TRIGGERS,
+  policy: POLICIES,
+  rule: RULES,
+  cast: CASTS,
+  operator: OPERATORS,
+}
+
 /**
- * SQL for all objects with the names of `asked`, a JSON array of `{class, name}` as a literal: one
- * row with `objects`, and of all their types `[oid, name, old name]`. Names of types have their
- * schema, whatever the search path, but for PostgreSQL's own.
+ * SQL for all objects with the names of `asked`, a JSON array of `{class, name, whole}` as a literal, in
+ * which there are these classes: one row with `objects`, and of all their types `[oid, name, old name]`.
+ * Names of types have their schema, whatever the search path, but for PostgreSQL's own. A routine that
+ * is not asked for as a whole has no digest and no body.
  */
-export function foundSql(asked: string): string {
+export function foundSql(asked: string, classes: ReadonlySet<ObjectClass>): string {
+  // Other catalogs are not planned for.
+  const arms = Object.entries(BY_CLASS).filter(([name]) => classes.has(name as ObjectClass))
   return `
     with asked as materialized (
-      select class, name from json_to_recordset(${asked}::json) as a (class text, name text)
+      select class, name, coalesce(whole, false) as whole
+      from json_to_recordset(${asked}::json) as a (class text, name text, whole boolean)
     ),
-    found as materialized (
-      ${[ROUTINES, RELATIONS, TYPES, TRIGGERS, POLICIES, RULES, CASTS, OPERATORS].join(' union all ')}
+    found (
+      kind, oid, schema, name, types, relation, label, digest, settings, validator, body, version
+    ) as materialized (
+      ${[NOTHING, ...arms.map(([, text]) => text)].join(' union all ')}
     )
     select
       (

@@ -44,6 +44,7 @@ export interface FoundObject {
   identity: string
   /** The identity as the first version of the ledger wrote it. */
   oldIdentity: string
+  /** Null of a routine, too, that was not asked for as a whole. */
   digest: string | null
   settings: string[]
   /** Of a function: what checks its body, as SQL names it. */

@@ -66,7 +66,10 @@ export async function readState(
   const isAsked = (path: string) => isCheckDue || changed.has(path) || !scripts.has(path)
   const [names, found] = await Promise.all([
     readNames(sql, all),
-    findObjects(sql, askedFor(scripts, known, isAsked)),
+    findObjects(
+      sql,
+      askedFor(scripts, known, isAsked, (path) => isCheckDue && !changed.has(path)),
+    ),
   ])
   const keys = keysOf(statements, names)
   const others = new Set(keysOf(taken.statements, names).values())
@@ -126,12 +129,15 @@ function askedFor(
   scripts: Map<string, Script>,
   known: Map<string, KnownFile>,
   isAsked: (path: string) => boolean,
+  isCompared: (path: string) => boolean = () => false,
 ): Asked[] {
   const made = [...scripts].flatMap(([path, { statements }]) =>
     isAsked(path) ? statements.flatMap((statement) => statement.made ?? []) : [],
   )
-  const objects = [...known].flatMap(([path, file]) => (isAsked(path) ? file.objects : []))
-  return [...made.map(askedOfMade), ...objects.map(askedOf)]
+  const objects = [...known].flatMap(([path, file]) =>
+    isAsked(path) ? file.objects.map((one) => ({ ...askedOf(one), whole: isCompared(path) })) : [],
+  )
+  return [...made.map(askedOfMade), ...objects]
 }
 
 /** What to ask for to find what a statement makes. */

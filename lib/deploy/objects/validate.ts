@@ -30,7 +30,10 @@ export function sendFindAndCheck(
   toCheck: Asked[],
 ): () => Promise<{ found: Found; isInOrder: boolean }> {
   const names = toCheck.filter((one) => one.class === 'routine').map(({ name }) => name)
-  const finding = findObjects(sql, asked)
+  const finding = findObjects(
+    sql,
+    asked.map((one) => ({ ...one, whole: true })),
+  )
   finding.catch(() => {})
   if (names.length === 0) return async () => ({ found: await finding, isInOrder: true })
   // Last of what is sent together: what comes behind an error fails too.
