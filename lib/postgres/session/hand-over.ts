@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { joinWrites } from './joined-writes.ts'
 import { passLastWords } from './last-words.ts'
 import type { Greeting } from './log-in.ts'
 
@@ -13,6 +14,7 @@ const EMPTY_ANSWER = Buffer.from([0x49, 0, 0, 0, 4, 0x5a, 0, 0, 0, 5, 0x49])
  * is answered here: it takes no round trip.
  */
 export function handOver(socket: Socket, greeting: Greeting): void {
+  joinWrites(socket)
   const { write } = socket
   let isGreeted = false
   socket.write = (chunk: Uint8Array | string, ...more: unknown[]): boolean => {
