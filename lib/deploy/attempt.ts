@@ -1,6 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
 import { send } from '../postgres/pipeline.ts'
-import { CODE_SECTIONS, knownFiles } from './code.ts'
 import { checksumOf } from './compared.ts'
 import { addAhead } from './enum-values.ts'
 import { hasNothing } from './has-nothing.ts'
@@ -12,7 +11,6 @@ import type { LedgerWriter } from './ledger-writer.ts'
 import { findPending, type Pending, repairMigrations } from './migrations.ts'
 import { checkNothingMissing } from './missing.ts'
 import type { CodeState } from './objects/state.ts'
-import { readVersions } from './objects/taken-over.ts'
 import { findSuperseding } from './older/ledger.ts'
 import { runsOnlyCode } from './only-code.ts'
 import { type MigrationPlan, planMigrations } from './plan.ts'
@@ -30,8 +28,8 @@ export interface Attempt {
   done: string[]
   /** There was nothing in the database before the first try: nobody has anything to lose. */
   isFirst: boolean | undefined
-  /** How what files of code have made was before the first try. */
-  versions: Promise<Map<string, string>> | undefined
+  /** The transaction id that was to come next before the first try. */
+  since: bigint | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
   way: WayForMigrations
@@ -114,12 +112,7 @@ export async function planTry(
   const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
   const losses = flags.allow.has('data_loss') ? 'all' : (flags.losses ?? NO_LOSSES)
   const watch = new TableWatch(sql, database, watching, losses, flags.dryRun)
-  if (watching === 'closely' && !attempt.versions) {
-    const sources = CODE_SECTIONS.flatMap((section) => files[section])
-    attempt.versions = readVersions(sql, sources, knownFiles(ledger))
-    // Whoever waits for it is told.
-    attempt.versions.catch(() => {})
-  }
+  if (watching === 'closely') attempt.since ??= ledger.nextXid
   if (!flags.dryRun) watch.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)

@@ -4,7 +4,7 @@ import { type CodeDeployed, unchangedCode } from './code-result.ts'
 import type { Job } from './job.ts'
 import type { Ledger, LedgerObject as StoredObject } from './ledger.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
-import { type After, prepareAfter } from './objects/after.ts'
+import { type After, prepareAfter, type SendBehind } from './objects/after.ts'
 import { checkConflicts, codeFailure, sectionOf } from './objects/failures.ts'
 import { checkAllThere, findDropped, findLost } from './objects/lost.ts'
 import { classOf, type FoundObject, type KnownObject } from './objects/object.ts'
@@ -30,10 +30,9 @@ export interface CodeHints {
   reset: ResetSession
   /** The state, where it has been asked for already. */
   state?: Promise<CodeState> | undefined
-  /** Sends what comes behind the code; what it gives is called where the code went well. */
-  sendBehind?: (() => () => void) | undefined
-  /** How what files have made was before the deploy ran anything; undefined: nothing else ran. */
-  versions?: TakenOver['versions']
+  sendBehind?: SendBehind | undefined
+  /** As in TakenOver. */
+  since?: TakenOver['since']
   look?: Job['look']
   /** What people had put on objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
@@ -71,7 +70,7 @@ export async function deployCode(
   ask: Ask,
   hints: CodeHints,
 ): Promise<CodeDeployed> {
-  const { isCheckDue, reset, versions, setBefore, state: asked, look, kept } = hints
+  const { isCheckDue, reset, since, setBefore, state: asked, look, kept } = hints
   const { sendBehind = () => () => {} } = hints
   const isAlike = isSameCode(archive, ledger)
   if (isAlike && !isCheckDue) return unchangedCode(countRoutines(knownObjects(ledger)))
@@ -82,7 +81,7 @@ export async function deployCode(
       ledger,
       isCheckDue,
     )
-    const taken = { versions, statements: others }
+    const taken = { since, statements: others }
     const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
     state.setBefore = setBefore
     state.isTakenOver = ledger.isTakenOver
@@ -99,7 +98,7 @@ export async function deployCode(
     const lost = new Set(findDropped(state, after))
     if (isThorough) for (const path of findLost(state, after.found)) lost.add(path)
     const runAgain = async (paths: Set<string>, others: OtherColumns[], why: string) => {
-      const nothing = { versions: undefined, statements: [] }
+      const nothing = { since: undefined, statements: [] }
       const again = await readState(sql, scripts, state.known, paths, false, nothing)
       again.replacing = new Set(others.map(({ path }) => path))
       dropMaterialized(again, others)
@@ -166,9 +165,9 @@ export async function planCode(
 export function sendState(
   sql: Sql,
   { scripts, known, toRun, others }: CodePlan,
-  versions: CodeHints['versions'],
+  since: CodeHints['since'],
 ): Promise<CodeState> {
-  const taken = { versions, statements: others }
+  const taken = { since, statements: others }
   const reading = readState(sql, scripts, known, toRun, true, taken)
   // Whoever waits for it is told.
   reading.catch(() => {})

@@ -27,7 +27,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     begun: undefined,
     done: [],
     isFirst: undefined,
-    versions: undefined,
+    since: undefined,
     lacking: [],
     way: new WayForMigrations(),
     result: undefined,

@@ -45,6 +45,8 @@ export interface Ledger {
   isTakenOver: boolean
   /** What the catalogs have of them now. */
   currentDigest: string
+  /** The transaction id that the server was to give next. */
+  nextXid: bigint
   /** The number of the key that the next write takes. */
   keyNumber: number
   migrations: Map<string, LedgerMigration>
@@ -85,6 +87,7 @@ interface LedgerRow {
   is_of_original: boolean
   committed_since: string[]
   current_digest: string
+  next_xid: string
   number: string
   migrations: [string, LedgerMigration][]
   files: [FileSection, string, LedgerFile][]
@@ -112,6 +115,7 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
     committedSince: new Set(row.committed_since),
     isOnlyCode: row.only_code ?? false,
     currentDigest: row.current_digest,
+    nextXid: BigInt(row.next_xid),
     keyNumber: Number(row.number),
     migrations: new Map(row.migrations),
     filesOf,
@@ -136,6 +140,7 @@ const READ = `
     last.only_code,
     ${IS_OF_ORIGINAL} as is_of_original,
     ${CATALOG_DIGEST} as current_digest,
+    pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text as next_xid,
     (select number::pg_catalog.text from _db_gateway.state()) as number,
     (select coalesce(json_agg(json_build_array(
         migration_file,

@@ -120,8 +120,8 @@ async function runMigrations(all: Try): Promise<boolean> {
       isDryRun: flags.dryRun,
       sendLast: async () => {
         if (migrations.types.after.length > 0) return
-        if (isTablesDue) all.print = fingerprint(sql)
-        if (codePlan) all.codeState = sendState(sql, codePlan, attempt.versions)
+        if (isTablesDue) all.print = fingerprint(sql, watch.sendTables())
+        if (codePlan) all.codeState = sendState(sql, codePlan, attempt.since)
         await Promise.all([all.print, all.codeState])
       },
       onCommitted: () => {
@@ -185,7 +185,10 @@ async function deployDeclared(all: Try): Promise<void> {
   const { tables: files } = job.archive.files
   const tables = await deployTablesOnce(sql, job.database, files, tablesChecksum, watch.ask, print)
   result.tablesCreated = [...migrations.needs.tables, ...tables.created]
-  if (tables.created.length > 0) all.codeState = undefined
+  if (tables.created.length > 0) {
+    all.codeState = undefined
+    watch.forgetTables()
+  }
   result.differences = tables.differences
   result.warnings.push(...tables.warnings)
 }
@@ -199,7 +202,7 @@ async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
     reset,
     state: codeState,
     sendBehind: isSeeded ? watch.sendLast : undefined,
-    versions: attempt.versions,
+    since: attempt.since,
     look: job.look,
     setBefore: attempt.way.setBefore,
     kept: before.kept,

@@ -43,6 +43,8 @@ export class TableWatch {
   readonly #looking: Promise<void>
   /** Tables that were read once all had run. */
   #ahead: Promise<Table[]> | undefined
+  /** Tables that were read once the migrations had run, where no table has been made since. */
+  #behindMigrations: Promise<Table[]> | undefined
   readonly #watching: Watching
   readonly #sql: Sql
   readonly #database: string
@@ -241,17 +243,29 @@ export class TableWatch {
 
   /**
    * Sends what `finish` reads, behind the last statement, without waiting for its answer.
+   * @param isCodeAlone since the migrations nothing but functions and views was made
    * @returns what is to be called where all before that went well, and nothing more runs
    */
-  readonly sendLast = (): (() => void) => {
+  readonly sendLast = (isCodeAlone = false): (() => void) => {
     if (this.#watching === 'only code') return () => {}
-    const ahead = sendTables(this.#sql)
+    const ahead = (isCodeAlone && this.#behindMigrations) || sendTables(this.#sql)
     ahead.catch(() => {})
     const use = this.#watching === 'closely' ? this.#emptied.sendLast(this.#sql) : () => {}
     return () => {
       this.#ahead = ahead
       use()
     }
+  }
+
+  /** Sends the question for the tables, behind the last migration. */
+  sendTables(): Promise<Table[]> {
+    this.#behindMigrations = sendTables(this.#sql)
+    return this.#behindMigrations
+  }
+
+  /** A table has been made since. */
+  forgetTables(): void {
+    this.#behindMigrations = undefined
   }
 
   /** Whether `retire` may have to do something. */

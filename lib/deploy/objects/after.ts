@@ -23,6 +23,12 @@ export interface LookingAfter {
   finish: () => Promise<After>
 }
 
+/**
+ * Sends what comes behind the code, of which it is told whether that changed no table; what it gives is
+ * called where the code went well.
+ */
+export type SendBehind = (isCodeAlone: boolean) => () => void
+
 /** What is looked at. */
 interface Asking {
   sql: Sql
@@ -42,7 +48,7 @@ export async function prepareAfter(
   sql: Sql,
   state: CodeState,
   isCheckDue: boolean,
-  sendBehind: () => () => void,
+  sendBehind: SendBehind,
   look: Job['look'],
 ): Promise<() => LookingAfter> {
   const isThorough =
@@ -57,7 +63,7 @@ export async function prepareAfter(
   const files = keyOf(scripts)
   const asking = { sql, scripts, bodies: await readBodies(scripts), files, look }
   return () => {
-    const behindIt = sendBehind()
+    const behindIt = sendBehind(makesCodeAlone(state))
     const looking = look && mayBeKnown(files) ? sendShortLook(asking, look) : sendWholeLook(asking)
     const finish = async () => {
       const { warnings, ...after } = await looking()
@@ -136,6 +142,15 @@ async function checkAfter(
     checker === undefined ? undefined : await checkWithExtension(sql, checker, functions)
   const named = nameWarnings(missing, findings?.checked ?? new Set())
   return { found, keys, warnings: [...(findings?.warnings ?? []), ...named] }
+}
+
+/** No statement that runs changes a table, and nothing is dropped that a table may need. */
+function makesCodeAlone(state: CodeState): boolean {
+  const { scripts, run, drop } = state
+  const isCode = [...run].every((path) =>
+    scripts.get(path)!.statements.every((statement) => statement.isCode),
+  )
+  return isCode && drop.size === 0 && leftoversOf(state).length === 0
 }
 
 /** Calls that stand in unchanged files may mean another function now. */

@@ -54,7 +54,9 @@ const RELATIONS = `
     md5(case when i.indexrelid is null then pg_get_viewdef(c.oid) else pg_get_indexdef(c.oid) end),
     c.reloptions, null, null,
     -- Its own row changes when it is filled or built anew.
-    coalesce((select max(r.xmin::text) from pg_rewrite r where r.ev_class = c.oid), i.xmin::text)
+    coalesce(
+      (select string_agg(r.xmin::text, ' ') from pg_rewrite r where r.ev_class = c.oid), i.xmin::text
+    )
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_index i on i.indexrelid = c.oid

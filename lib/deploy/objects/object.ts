@@ -33,7 +33,7 @@ export type KnownObject = Pick<LedgerObject, 'kind' | 'identity'> & Partial<Ledg
 export interface FoundObject {
   kind: MadeKind
   oid: string
-  /** Another one when it has been made again or changed, within a transaction too. */
+  /** The ids of the transactions, or parts of them, that made or changed it, with spaces between. */
   version: string
   schema: string
   name: string

@@ -76,8 +76,7 @@ export async function readState(
   // A file that has not changed leaves nothing to others, though it may run again.
   const mayLeave = (path: string) => known.get(path)?.checksum !== scripts.get(path)?.file.checksum
   const made = new Set(keys.values())
-  const versions = await taken.versions
-  const left = withoutTakenOver(known, found, mayLeave, versions, made, others)
+  const left = withoutTakenOver(known, found, mayLeave, taken.since, made, others)
   const state: CodeState = {
     scripts,
     known: left.known,
