@@ -17,6 +17,7 @@ import { type MigrationPlan, planMigrations } from './plan.ts'
 import { type DeployResult, unchangedResult } from './result.ts'
 import type { DeploySession } from './session.ts'
 import { NO_LOSSES, TableWatch } from './table-watch.ts'
+import type { Declared } from './tables.ts'
 import { withoutMissing } from './types.ts'
 
 /** What the tries of one deploy share. */
@@ -58,6 +59,7 @@ export interface Try {
   result: DeployResult
   /** What is asked behind the last migration, without a round trip of its own. */
   print: Promise<string> | undefined
+  declared: Declared | undefined
   codeState: Promise<CodeState> | undefined
 }
 
@@ -133,6 +135,7 @@ export async function planTry(
     isTablesDue,
     result,
     print: undefined,
+    declared: undefined,
     codeState: undefined,
   }
 }

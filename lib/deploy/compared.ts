@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import type { SchemaFile } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { send } from '../postgres/pipeline.ts'
+import { Recent } from '../recent.ts'
 import { sendTables } from './changes/tables.ts'
 import type { Ask } from './run-file.ts'
-import { deployTables, type TablesResult } from './tables.ts'
+import { type Declared, deployTables, type TablesResult } from './tables.ts'
 
 /**
  * What comparing declarations with tables came to. The databases of a fleet have the same tables,
@@ -13,9 +14,23 @@ import { deployTables, type TablesResult } from './tables.ts'
 const compared = new Map<string, TablesResult>()
 const MAX_COMPARED = 100
 
+/** What has been compared behind which migrations, in some database. */
+const behind = new Recent<true>(MAX_COMPARED)
+
+/**
+ * Whether these files have been compared in some database in which the same migrations had run just before;
+ * notes that they are by now.
+ */
+export function wasCompared(checksum: string, migrations: SchemaFile[]): boolean {
+  const key = `${checksum} ${checksumOf(migrations)}`
+  const isKnown = behind.get(key) ?? false
+  behind.set(key, true, 1)
+  return isKnown
+}
+
 /**
  * As `deployTables`, but remembers what came of it for databases that have the same tables.
- * `checksum` is that of the files, `print` what the database has, where that has been read.
+ * `checksum` is that of the files, `print` what the database has, where that has been read, as `declared`.
  * @throws {GatewayError} table_deploy_failed
  */
 export async function deployTablesOnce(
@@ -25,11 +40,12 @@ export async function deployTablesOnce(
   checksum: string,
   ask: Ask,
   print: Promise<string> = fingerprint(sql),
+  declared?: Declared,
 ): Promise<TablesResult> {
   const key = `${checksum} ${await print}`
   const known = compared.get(key)
   if (known) return known
-  const result = await deployTables(sql, database, files, ask)
+  const result = await deployTables(sql, database, files, ask, declared)
   // Where tables had to be created, the next database has to have that done too.
   if (result.created.length > 0) return result
   if (compared.size >= MAX_COMPARED) compared.clear()

@@ -11,10 +11,13 @@ export async function learnFunctions(
   { look }: DeployResult,
 ): Promise<DeployResult['functions']> {
   try {
-    // The deploy's own session is not as that of a call.
-    const reset = send(sql.unsafe('reset all; reset role'))
-    const [learned] = await Promise.all([gateway.calls.functions.learn(sql, database, look), reset])
-    return learned
+    const use = async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
+      // The deploy's own session is not as that of a call.
+      const reset = send(sql.unsafe('reset all; reset role'))
+      const [result] = await Promise.all([work(sql), reset])
+      return result
+    }
+    return await gateway.calls.functions.learn(use, database, look)
   } catch (error) {
     gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
       cause: (error as Error).message,

@@ -4,7 +4,7 @@ import { answers, send } from '../postgres/pipeline.ts'
 import { type Attempt, begin, planTry, type Try } from './attempt.ts'
 import { deployCode, knownObjects, planCode, sendState } from './code.ts'
 import { CREATE_HELPERS, callHelpers, DROP_HELPERS, isDone } from './column-helpers.ts'
-import { deployTablesOnce, fingerprint } from './compared.ts'
+import { deployTablesOnce, fingerprint, wasCompared } from './compared.ts'
 import { conclude } from './conclude.ts'
 import { createExtensions } from './extensions.ts'
 import { lineOf } from './failure.ts'
@@ -22,6 +22,7 @@ import { type DeployResult, unchangedResult } from './result.ts'
 import { type Passing, sendEnd } from './run-file.ts'
 import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
+import { readDeclared, sendExisting } from './tables.ts'
 import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
 
 /**
@@ -105,6 +106,10 @@ async function runMigrations(all: Try): Promise<boolean> {
   // Where it fails, it fails again when it is the code's turn.
   const codePlan =
     pending.length > 0 && (await planCode(archive, code.ledger, true).catch(() => undefined))
+  // Likewise. What came of it in one database holds for others that have the same tables then.
+  const mayCompare = pending.length > 0 && isTablesDue
+  const isToCompare = mayCompare && !wasCompared(all.tablesChecksum, pending)
+  if (isToCompare) all.declared = await readDeclared(archive.files.tables).catch(() => undefined)
   if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(code.ledger))
   const hasHelpers = callHelpers(pending)
   if (hasHelpers) await sql.unsafe(CREATE_HELPERS)
@@ -121,8 +126,9 @@ async function runMigrations(all: Try): Promise<boolean> {
       sendLast: async () => {
         if (migrations.types.after.length > 0) return
         if (isTablesDue) all.print = fingerprint(sql, watch.sendTables())
+        if (all.declared) sendExisting(sql, all.declared)
         if (codePlan) all.codeState = sendState(sql, codePlan, attempt.since)
-        await Promise.all([all.print, all.codeState])
+        await Promise.all([all.print, all.declared?.existing, all.codeState])
       },
       onCommitted: () => {
         attempt.done = [...result.migrationsApplied]
@@ -183,7 +189,15 @@ async function deployDeclared(all: Try): Promise<void> {
   const { sql, job, watch, migrations, tablesChecksum, isTablesDue, print, result } = all
   if (!isTablesDue) return
   const { tables: files } = job.archive.files
-  const tables = await deployTablesOnce(sql, job.database, files, tablesChecksum, watch.ask, print)
+  const tables = await deployTablesOnce(
+    sql,
+    job.database,
+    files,
+    tablesChecksum,
+    watch.ask,
+    print,
+    all.declared,
+  )
   result.tablesCreated = [...migrations.needs.tables, ...tables.created]
   if (tables.created.length > 0) {
     all.codeState = undefined

@@ -24,6 +24,37 @@ export interface TablesResult {
 const CODE = 'table_deploy_failed'
 const WHAT = 'Table file'
 
+/** Declarations, taken apart, and the question what is there of them, once it has been sent. */
+export interface Declared {
+  scripts: Step[][]
+  /** Those of them that the parser reads. */
+  readable: Step[][]
+  /** The same, each behind what it refers to, but for keys that close a circle. */
+  sorted: Step[][]
+  late: LateKey[]
+  existing?: ReturnType<typeof findExisting>
+}
+
+/** @throws {GatewayError} table_deploy_failed where a file has a statement that no deploy can run */
+export async function readDeclared(files: SchemaFile[]): Promise<Declared> {
+  const scripts = await readSteps(await parseScripts(CODE, WHAT, files))
+  const readable = scripts.filter((steps) => steps.every((step) => step.node))
+  return { scripts, readable, ...(await inOrder(readable)) }
+}
+
+/** Asks what is there, ahead of `deployTables`. */
+export function sendExisting(sql: Sql, declared: Declared): void {
+  declared.existing = askExisting(sql, declared)
+  // Whoever waits for it is told.
+  declared.existing.catch(() => {})
+}
+
+/** In the order of the files. */
+function askExisting(sql: Sql, { scripts, sorted }: Declared): ReturnType<typeof findExisting> {
+  const files = scripts.flatMap(([step]) => (step ? [step.file] : []))
+  return findExisting(sql, sorted.toSorted(byPlace(files)))
+}
+
 /**
  * Holds the database against the files, each of which declares one or several tables. Files with a
  * table that does not exist are run, whatever order they need, but for what is about tables that
@@ -36,13 +67,14 @@ export async function deployTables(
   database: string,
   files: SchemaFile[],
   ask: Ask = async () => undefined,
+  asked?: Declared,
 ): Promise<TablesResult> {
-  const scripts = await readSteps(await parseScripts(CODE, WHAT, files))
+  const declared = asked ?? (await readDeclared(files))
+  const { scripts } = declared
   try {
     const warnings = await checkUnread(sql, scripts)
-    const readable = scripts.filter((steps) => steps.every((step) => step.node))
-    const { sorted, late } = await inOrder(readable)
-    const { placed, currentSchema } = await findExisting(sql, sorted.toSorted(byPlace(files)))
+    const { readable, sorted, late } = declared
+    const { placed, currentSchema } = await (declared.existing ?? askExisting(sql, declared))
 
     warnings.push(...readable.filter(hasNoTable).map(noTableWarning))
     warnings.push(...(await createTables(sql, sorted, late, placed, currentSchema, ask)))

@@ -3,7 +3,7 @@ import type { Client } from '../../postgres/pools.ts'
 import { waitForShared } from '../../postgres/waiter.ts'
 import { Recent } from '../../recent.ts'
 import { unknownFunction } from '../bind/no-match.ts'
-import { findStored, type Learned, type LearnParts, learn } from './learn.ts'
+import { findStored, type Learned, type LearnParts, learn, type UseSession } from './learn.ts'
 import { type Look, sendLook } from './look.ts'
 import { LookLimits } from './look-limits.ts'
 import { findFunction, functionNames, type Schema, Schemas } from './schema.ts'
@@ -191,13 +191,13 @@ export class KnownFunctions {
   readonly look = sendLook
 
   /**
-   * Learns what a database has after a deploy. `sql` is of a session in the state of a new one. `look`
+   * Learns what a database has after a deploy, on a session in the state of a new one. `look`
    * was taken behind the last change; with it a schema is read once for all databases that have it.
    * @returns what the catalog is to write down
    */
-  async learn(sql: Sql, database: string, look?: Look): Promise<StoredState> {
+  async learn(use: UseSession, database: string, look?: Look): Promise<StoredState> {
     this.forget(database)
-    const learned = await learn((work) => work(sql), this.#parts, look)
+    const learned = await learn(use, this.#parts, look)
     this.#remember(database, learned, performance.now())
     const { digest, version } = learned
     return { digest, version }

@@ -164,7 +164,7 @@ async function runFiles(
       retire: async () => () => {},
     })
     await lease.sql.unsafe('reset all; reset role')
-    result.functions = await gateway.calls.functions.learn(lease.sql, database)
+    result.functions = await gateway.calls.functions.learn((work) => work(lease.sql), database)
     return result
   } finally {
     gateway.calls.forget(database)
