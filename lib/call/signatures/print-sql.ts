@@ -15,6 +15,7 @@ interface Source {
   from: string
 }
 
+// 403 is btree, whose classes of PostgreSQL's own have no options.
 const SOURCES: Record<string, Source> = {
   function: {
     columns: `
@@ -76,10 +77,10 @@ const SOURCES: Record<string, Source> = {
       x.indexrelid::regclass, x.indrelid::regclass, x.indisunique, x.indnullsnotdistinct,
       x.indisprimary, x.indisexclusion, x.indimmediate, x.indisvalid, x.indnkeyatts, x.indkey,
       x.indoption, x.indcollation::oid[]::regcollation[],
-      case when ${FIRST_NORMAL_OID} <= any (x.indclass) then pg_get_indexdef(x.indexrelid)
-        else x.indclass::text
+      case when i.relam <> '403' or ${FIRST_NORMAL_OID} <= any (x.indclass)
+        then pg_get_indexdef(x.indexrelid) else x.indclass::text
       end,
-      pg_get_expr(x.indexprs, x.indrelid), pg_get_expr(x.indpred, x.indrelid), i.relam`,
+      pg_get_expr(x.indexprs, x.indrelid), pg_get_expr(x.indpred, x.indrelid)`,
     from: `pg_index x join pg_class i on i.oid = x.indexrelid
       where ${own('x.indexrelid')} and i.relpersistence <> 't'
         and i.relnamespace <> 'pg_toast'::regnamespace`,
@@ -189,7 +190,9 @@ const SOURCES: Record<string, Source> = {
       )`,
   },
   session: {
-    columns: `session_user, current_setting('server_version_num')`,
+    columns: `
+      session_user, current_setting('server_version_num'),
+      current_setting('standard_conforming_strings')`,
     from: '(values (1)) as x',
   },
 }
