@@ -12,10 +12,11 @@ export async function withLatency<T, R extends PostgresRig>(
   work: (rig: R) => Promise<T>,
 ): Promise<T> {
   if (latencyMs === 0) return work(rig)
-  const { host, port } = parseDatabaseUrl(rig.databaseUrl)
+  const { host, port, user, password, database } = parseDatabaseUrl(rig.databaseUrl)
+  const place = host.startsWith('/') ? { path: `${host}/.s.PGSQL.${port}` } : { host, port }
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
-    const upstream = connect({ host, port })
+    const upstream = connect(place)
     for (const socket of [client, upstream]) {
       sockets.add(socket)
       socket.setNoDelay(true)
@@ -28,11 +29,10 @@ export async function withLatency<T, R extends PostgresRig>(
     upstream.on('close', () => setTimeout(() => client.destroy(), latencyMs))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const url = new URL(rig.databaseUrl)
-  url.hostname = '127.0.0.1'
-  url.port = `${(server.address() as AddressInfo).port}`
+  const own = (server.address() as AddressInfo).port
+  const databaseUrl = `postgres://${user}:${encodeURIComponent(password)}@127.0.0.1:${own}/${database}?sslmode=disable`
   try {
-    return await work({ ...rig, databaseUrl: url.href })
+    return await work({ ...rig, databaseUrl })
   } finally {
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => server.close(resolve))
