@@ -66,11 +66,11 @@ export async function areTablesInOrder(sql: Sql, { hasRoles, gateway }: Order): 
     where c.oid >= ${FIRST_NORMAL_OID} and c.relkind in ('r', 'p', 'v', 'm', 'f')
       and c.relpersistence <> 't'
       and case c.relowner
-        when (select oid from pg_catalog.pg_roles where rolname = ${quoteLiteral(gateway)})
+        when pg_catalog.to_regrole(pg_catalog.quote_ident(${quoteLiteral(gateway)}))
           then c.relname !~ '^_db_gateway_'
             and c.relnamespace <> pg_catalog.to_regnamespace('_db_gateway')
             and c.relnamespace <> pg_catalog.to_regnamespace('pg_catalog')
-        when (select oid from pg_catalog.pg_roles where rolname = session_user)
+        when pg_catalog.to_regrole(pg_catalog.quote_ident(session_user::pg_catalog.text))
           then c.oid = pg_catalog.to_regclass('public._db_gateway_migrations')
         else false
       end

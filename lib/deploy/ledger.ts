@@ -1,5 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { digestOf, LEDGER_VERSION } from './ledger-key.ts'
 import type { FileSection } from './ledger-writer.ts'
 import { CATALOG_DIGEST } from './objects/digest.ts'
@@ -181,21 +182,29 @@ export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
   return ledger.archiveChecksum === archiveChecksum && isAsLeft
 }
 
-/** What the last deploy left, and whether what it made is as it was then. No lock. */
-export const LAST_DEPLOY = `
-  select archive_checksum, functions_deployed,
-    catalog_digest is null or catalog_digest = ${CATALOG_DIGEST} as is_as_left
-  from public._db_gateway_deployments
-  where status = 'completed'
-  order by id desc
-  limit 1
-`
+/**
+ * SQL for what the last deploy left, and whether what it made is as it was then, if that is this archive:
+ * nothing else is worth looking at. No lock.
+ */
+export function lastDeploySql(archiveChecksum: string): string {
+  return `
+    select archive_checksum, functions_deployed,
+      case when archive_checksum = ${quoteLiteral(archiveChecksum)} then
+        catalog_digest is null or catalog_digest = ${CATALOG_DIGEST}
+      end as is_as_left
+    from public._db_gateway_deployments
+    where status = 'completed'
+    order by id desc
+    limit 1
+  `
+}
 
-/** A row of LAST_DEPLOY. */
+/** A row of it. */
 export interface LastDeploy {
   archive_checksum: string
   functions_deployed: number
-  is_as_left: boolean
+  /** Null where it is another archive. */
+  is_as_left: boolean | null
 }
 
 /** How many functions the files made. */

@@ -1,6 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
 import { inOrderSql, type Order } from './in-order.ts'
-import { LAST_DEPLOY, type LastDeploy } from './ledger.ts'
+import { type LastDeploy, lastDeploySql } from './ledger.ts'
 import {
   type Superseding,
   type SupersedingRow,
@@ -27,7 +27,7 @@ export async function lookInPlace(
   checksum: string,
   order: Order,
 ): Promise<InPlace | undefined> {
-  const texts = [inOrderSql(order), LAST_DEPLOY, supersedingSql(checksum)]
+  const texts = [inOrderSql(order), lastDeploySql(checksum), supersedingSql(checksum)]
   const results: unknown = await sql.unsafe(texts.join(';'))
   const [[fit], [last], [row]] = results as [
     { is_in_order: boolean }[],
