@@ -187,7 +187,6 @@ export class KnownFunctions {
     return known !== undefined && performance.now() - known.checkedAt > CHECK_EVERY_MS
   }
 
-  /** For `learn`. */
   readonly look = sendLook
 
   /**
