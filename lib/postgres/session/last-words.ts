@@ -8,31 +8,30 @@ const READ_MS = 5000
 /**
  * Has queries of postgres.js fail with what PostgreSQL said when it ended the session, rather than
  * with CONNECTION_CLOSED or EPIPE: the driver forgets an error behind which no ReadyForQuery comes, and
- * Node.js reads nothing more once a write has failed. To be called when the driver reads the socket.
+ * a stream of Node.js gives nothing more once a write has failed, so that such a failure waits until
+ * all is read. To be called when the driver reads the socket.
  */
 export function passLastWords(socket: Socket): void {
-  const { destroy } = socket
   let failed: Error | undefined
-  const end = (error?: Error): Socket => {
-    socket.destroy = destroy
-    return socket.destroy(error)
-  }
   socket.on('data', (chunk: Buffer) => {
     const said = lastWordsIn(chunk)
     // Behind the driver's own listener.
-    if (said) process.nextTick(() => end(said))
+    if (said) process.nextTick(() => socket.destroy(said))
   })
-  socket.destroy = (error?: Error): Socket => {
-    const isWrite = (error as NodeJS.ErrnoException | undefined)?.syscall === 'write'
-    if (!isWrite) return end(error)
-    if (failed) return socket
+  const fail = (error: Error) => {
+    if (failed) return
     failed = error
-    socket.once('end', () => end(failed))
+    socket.once('end', () => socket.destroy(error))
     // A busy event loop comes to its timers before it reads.
-    setTimeout(() => setImmediate(() => end(failed)), READ_MS).unref()
-    return socket
+    setTimeout(() => setImmediate(() => socket.destroy(error)), READ_MS).unref()
   }
+  const whenDone = (done: Done) => (error?: Error | null) => (error ? fail(error) : done(error))
+  const { _write: write, _writev: writev } = socket
+  socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, whenDone(done))
+  if (writev) socket._writev = (chunks, done) => writev.call(socket, chunks, whenDone(done))
 }
+
+type Done = (error?: Error | null) => void
 
 const FATAL = /^(?:FATAL|PANIC)$/
 
