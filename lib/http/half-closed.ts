@@ -4,7 +4,7 @@ import { Server as TlsServer } from 'node:tls'
 import type { Drain } from '../drain.ts'
 
 /** Milliseconds between the first two probes; each further pause is twice as long, up to the longest. */
-const FIRST_PAUSE_MS = 100
+const FIRST_PAUSE_MS = 5
 const LONGEST_PAUSE_MS = 10_000
 
 /**

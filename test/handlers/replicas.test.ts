@@ -313,7 +313,9 @@ describe('a replica that is behind', () => {
 
     expect(await counted()).toBe(before + 1)
     expect(await ranOnReplica(gateway.call('clinic', 'stable'))).toBe(false)
-    expect((await gateway.get('/health')).body.replicas[0].lag_ms).toBeGreaterThanOrEqual(1000)
+    await eventually('it is told how far it is behind', async () => {
+      return (await gateway.get('/health')).body.replicas[0].lag_ms >= 1000
+    })
     expect(gateway.logged).toContainEqual(
       expect.objectContaining({
         level: 'warn',
