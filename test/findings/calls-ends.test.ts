@@ -126,7 +126,7 @@ describe('GET /call', () => {
     expect(csv.headers.get('content-type')).toBe('text/csv; charset=utf-8; header=present')
     expect(csv.body).toBe('n,word\n1,"a ""word"""\n')
     for (const { headers } of [lines, csv, await get('many?p_count=1')]) {
-      expect(headers.get('vary')).toBe('accept, accept-encoding')
+      expect(headers.get('vary')).toBe('accept, accept-encoding, prefer')
       expect(headers.get('cache-control')).toBe('private, no-cache')
     }
   })
