@@ -2,6 +2,7 @@ import { describeOwner } from '../catalog.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName } from '../names.ts'
+import { isSpelledAlike } from '../tenancy/owner-identity.ts'
 import { ensureDatabase } from './database.ts'
 import { record } from './older/record.ts'
 import { type DeployRequest, deployTo } from './register.ts'
@@ -40,6 +41,8 @@ async function createAlone(gateway: Gateway, request: DeployRequest): Promise<De
       true,
       onDatabase,
       (admin) => copyTemplate(gateway, admin, request),
+      // Another spelling may have come between the look at the catalog and the lock.
+      isSpelledAlike,
     )
     if (!result) {
       const message = `${describeOwner(owner)} already has the database ${database}`

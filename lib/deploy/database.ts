@@ -35,8 +35,8 @@ const DUPLICATE_DATABASE = '42P04'
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
  * database is dropped again. One that is there already, but not in the catalog, is made anew where a
  * killed gateway has left it, and taken over where it is empty or has the ledger of a gateway, and is
- * of no other catalog. `copy` may make a new one that
- * needs no more, instead.
+ * of no other catalog. `copy` may make a new one that needs no more, instead. `isOwn` says whether an
+ * entry of the name is the owner's.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
  */
@@ -47,11 +47,12 @@ export async function ensureDatabase<T>(
   keep: boolean,
   onDatabase: OnDatabase = () => {},
   copy: (admin: Sql) => Promise<Copied<T> | undefined> = async () => undefined,
+  isOwn: (entry: Owner, owner: Owner) => boolean = isSameOwner,
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(gateway, name, async (admin) => {
     const entry = await readEntry(admin, owner)
-    if (entry && !isSameOwner(entry, owner)) throw nameConflict(owner, name, entry)
+    if (entry && !isOwn(entry, owner)) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
     let exists = await databaseExists(admin, name)
     if (exists && entry) return undefined

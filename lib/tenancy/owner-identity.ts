@@ -1,8 +1,15 @@
-import { databasePrefix, type Owner } from '../names.ts'
+import { databasePrefix, type Owner, sanitize } from '../names.ts'
 
 /** Whether two name the same database. */
 export function isSameOwner(a: Owner, b: Owner): boolean {
   return a.platform === b.platform && a.tenantId === b.tenantId && a.schema === b.schema
+}
+
+/** Whether two name the same database where the spellings of a tenant's id are one tenant. */
+export function isSpelledAlike(a: Owner, b: Owner): boolean {
+  if (a.tenantId === null || b.tenantId === null) return isSameOwner(a, b)
+  const [left, right] = [sanitize(a.tenantId), sanitize(b.tenantId)]
+  return left === right && isSameOwner({ ...a, tenantId: left }, { ...b, tenantId: right })
 }
 
 /** An owner as a key: no two have the same. */

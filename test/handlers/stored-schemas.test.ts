@@ -301,4 +301,18 @@ describe('POST /admin/database/create', () => {
     const answers = await Promise.all([create(gateway, body), create(other, body)])
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 409])
   })
+
+  test('takes spellings that are sent at once for one tenant', async () => {
+    const platform = await newPlatform(['v1.0'])
+    const answers = await Promise.all(
+      ['Org-1', 'org_1', 'ORG-1'].map((database_id, index) =>
+        create(index === 1 ? other : gateway, { platform, schema_name: 'v1.0', database_id }),
+      ),
+    )
+    expect(answers.map(brief).sort()).toEqual([
+      [200, 'created'],
+      [409, 'database_already_exists'],
+      [409, 'database_already_exists'],
+    ])
+  })
 })
