@@ -266,6 +266,9 @@ describe('POST /v2/migrate', () => {
       'invalid_request',
       'allow takes drop_table, drop_column, modify_column_type, add_not_null_column, set_not_null; got "drop_all"',
     ])
+    for (const word of ['constructor', 'toString', '__proto__']) {
+      expect((await ask({ ...known, allow: [word] })).slice(0, 2)).toEqual([400, 'invalid_request'])
+    }
     expect(await ask({ ...known, allow: 'drop_table' })).toEqual([
       400,
       'invalid_request',

@@ -25,7 +25,7 @@ export const LOSS_WORDS = Object.keys(LOSSES) as (keyof typeof LOSSES)[]
 export function parseLosses(words: string[]): Set<Change> {
   return new Set(
     words.flatMap((word): readonly Change[] => {
-      if (word in LOSSES) return LOSSES[word as keyof typeof LOSSES]
+      if (Object.hasOwn(LOSSES, word)) return LOSSES[word as keyof typeof LOSSES]
       throw new GatewayError(
         'invalid_request',
         `allow takes ${LOSS_WORDS.join(', ')}; got ${JSON.stringify(word.slice(0, 80))}`,
