@@ -7,13 +7,19 @@ import { type NewSchema, prepareArchives, readSchema, writeSchema } from './tena
 import {
   type CatalogEntry,
   createCatalog,
-  type Row,
+  listEntries,
+  type NamedEntry,
   readEntries,
-  toEntry,
+  setStoredSchema,
 } from './tenancy/catalog-table.ts'
 import { FoundOwners } from './tenancy/found-owners.ts'
 import { describeOwner, describeTaken, isSameOwner, ownerKey } from './tenancy/owner-identity.ts'
 import { type LookupLimits, type LookupOptions, OwnerLookups } from './tenancy/owner-lookups.ts'
+import {
+  isTenantOf,
+  type PlatformSchemas,
+  readPlatformSchemas,
+} from './tenancy/platform-schemas.ts'
 
 export { describeOwner, isSameOwner }
 
@@ -29,9 +35,12 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new FoundOwners()
-  readonly #lookups: OwnerLookups
+  readonly #lookups: OwnerLookups<NamedEntry>
+  readonly #schemas: OwnerLookups<PlatformSchemas>
   /** By database, also of those that are gone: what is under way there still asks. */
   readonly #holders = new Map<string, Holder>()
+  /** The gateway does not hear of changes. */
+  #isDeaf = false
   /** Told of a database in which somebody else works from now on. */
   onHandover: ((database: string) => void) | undefined
 
@@ -39,7 +48,16 @@ export class Catalog {
   constructor(pools: Pools, admin: string, limits: LookupLimits) {
     this.#pools = pools
     this.#admin = admin
-    this.#lookups = new OwnerLookups((names) => this.use((sql) => readEntries(sql, names)), limits)
+    this.#lookups = new OwnerLookups(
+      (names) => this.use((sql) => readEntries(sql, names)),
+      ({ database }) => database,
+      limits,
+    )
+    this.#schemas = new OwnerLookups(
+      (platforms) => this.use((sql) => readPlatformSchemas(sql, platforms)),
+      ({ platform }) => platform,
+      limits,
+    )
   }
 
   /** Creates the catalog's tables where they do not exist. */
@@ -71,7 +89,7 @@ export class Catalog {
 
   /**
    * The owner that has the database which is meant: of a tenant of a schema that has none, the
-   * platform's tenant of before; with `anySpelling`, the tenant whose id gives the same name. Where the
+   * platform's tenant of before, where that may be it (`isTenantOf`); with `anySpelling`, the tenant whose id gives the same name. Where the
    * catalog has none of these, the owner that was asked for. Where the owner's own database is not known,
    * PostgreSQL says so, whatever is remembered.
    */
@@ -82,7 +100,9 @@ export class Catalog {
     const entry = await this.#read(owner, database, { anew: true })
     if (entry && isSameOwner(entry, owner)) return owner
     const former = await this.#findTenant(owner, { anew: true })
-    return former ? { platform: former.platform, tenantId: former.tenantId, schema: null } : owner
+    return former
+      ? { platform: owner.platform, tenantId: former.entry.tenantId, schema: null }
+      : owner
   }
 
   /** Whose database it is; undefined where it was not asked for yet. */
@@ -103,11 +123,12 @@ export class Catalog {
     const entry = await this.#read(owner, database, options)
     if (entry && isSameOwner(entry, owner)) return database
     const isOfTenant = owner.schema !== null && owner.tenantId !== null
-    const former = isOfTenant ? await this.#findTenant(owner, options) : undefined
+    const anew = this.#isDeaf || options.anew === true
+    const former = isOfTenant ? await this.#findTenant(owner, { ...options, anew }) : undefined
     if (former) {
-      const isRemembered = this.#lookups.isAbsent(database) && this.#lookups.remembers(former)
-      if (isRemembered) this.#found.setOther(ownerKey(owner), former.database)
-      return former.database
+      const isRemembered = this.#lookups.isAbsent(database) && former.isRemembered()
+      if (isRemembered) this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
+      return former.entry.database
     }
     if (!entry) {
       throw notFound(`${describeOwner(owner)} has no database; POST /register creates it`, database)
@@ -122,16 +143,7 @@ export class Catalog {
    * schema alone, to `main` of which the platform's main database belongs; null: those of no schema.
    */
   async list(platform: string, schema?: string | null): Promise<CatalogEntry[]> {
-    const rows = await this.use(
-      (sql) => sql<Row[]>`
-        select database, platform, tenant_id, schema_name, owner_role
-        from _db_gateway_databases
-        where platform = ${platform}
-          ${schema === undefined ? sql`` : sql`and ${isOfSchema(sql, schema)}`}
-        order by tenant_id is not null, schema_name is not null, database
-      `,
-    )
-    const entries = rows.map(toEntry)
+    const entries = await this.use((sql) => listEntries(sql, platform, schema))
     for (const entry of entries) this.note(entry)
     return entries
   }
@@ -185,6 +197,14 @@ export class Catalog {
     )
   }
 
+  /** Writes down which stored schema was deployed to a database of a platform. */
+  async recordStored(platform: string, database: string, name: string): Promise<void> {
+    const isNews = await this.use((sql) => setStoredSchema(sql, database, name))
+    if (!isNews) return
+    this.#lookups.forget(database)
+    this.#forgetOthers(platform)
+  }
+
   /**
    * Runs `work` in the administrative database. Whatever it does may be done twice: it is, where its
    * connection is lost.
@@ -194,11 +214,14 @@ export class Catalog {
     return useRepeatable(this.#pools, this.#admin, work)
   }
 
-  /** The tenant of no schema whose id gives the same name as the owner's, however it is spelled. */
+  /**
+   * The tenant of no schema whose id gives the same name as the owner's, however it is spelled; of an
+   * owner of a schema, where it may be that one. `isRemembered`: whether all that says so still is.
+   */
   async #findTenant(
-    { platform, tenantId }: Owner,
+    { platform, tenantId, schema }: Owner,
     options: LookupOptions,
-  ): Promise<CatalogEntry | undefined> {
+  ): Promise<{ entry: CatalogEntry; isRemembered: () => boolean } | undefined> {
     const name = databaseName({ platform, tenantId, schema: null })
     const entry = await this.#lookups.find(name, options)
     const isIt =
@@ -206,8 +229,14 @@ export class Catalog {
       entry.schema === null &&
       entry.tenantId !== null &&
       sanitize(entry.tenantId) === sanitize(tenantId!)
-    if (isIt) this.note(entry)
-    return isIt ? entry : undefined
+    if (!isIt) return undefined
+    this.note(entry)
+    const isEntryRemembered = () => this.#lookups.remembers(entry)
+    if (schema === null) return { entry, isRemembered: isEntryRemembered }
+    const schemas = await this.#schemas.find(platform, options)
+    if (!schemas || !isTenantOf(schema, entry.storedSchema, schemas)) return undefined
+    const isRemembered = () => isEntryRemembered() && this.#schemas.remembers(schemas)
+    return { entry, isRemembered }
   }
 
   /** The entry that has the name of the owner's database. */
@@ -226,26 +255,35 @@ export class Catalog {
 
   /** Forgets what is remembered of all: much may have changed unseen. */
   forgetAll(): void {
+    this.#isDeaf = false
     this.#found.clear()
     this.#lookups.forgetAll()
+    this.#schemas.forgetAll()
   }
 
-  /** The gateway does not hear of changes: until `forgetAll`, no absence is remembered. */
+  /**
+   * The gateway does not hear of changes: until `forgetAll`, no more is remembered of what is absent,
+   * and of who is answered from databases of others.
+   */
   onSilence(): void {
+    this.#isDeaf = true
     this.#lookups.stopRememberingAbsence()
   }
 
-  /** Forgets what is remembered of an owner, and of the name of its database. */
+  /**
+   * Forgets what is remembered of an owner, of the name of its database, and of tenants of its platform
+   * who are answered from databases of others: each database counts in whether they are.
+   */
   forget(owner: Owner, database: string = databaseName(owner)): void {
-    this.#found.delete(ownerKey(owner), database)
+    this.#found.delete(ownerKey(owner))
     this.#lookups.forget(database)
+    this.#forgetOthers(owner.platform)
   }
-}
 
-/** A part of a query: whether a row of the catalog is of the schema, or of none. */
-function isOfSchema(sql: Sql, schema: string | null) {
-  const isMain = sql`(schema_name = 'main' or coalesce(schema_name, tenant_id) is null)`
-  return schema === 'main' ? isMain : sql`schema_name is not distinct from ${schema}`
+  #forgetOthers(platform: string): void {
+    this.#found.deleteOthers(platform)
+    this.#schemas.forget(platform)
+  }
 }
 
 function notFound(message: string, database: string): GatewayError {

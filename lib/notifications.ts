@@ -17,6 +17,8 @@ interface CatalogChange {
   /** Undefined: the trigger is that of a gateway of before. */
   schema_name?: string | null
   owner_role: string | null
+  /** Whether another stored schema was deployed. Undefined: the trigger is that of a gateway of before. */
+  is_renamed?: boolean
 }
 
 /**
@@ -45,7 +47,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'platform', entry.platform,
           'tenant_id', entry.tenant_id,
           'schema_name', entry.schema_name,
-          'owner_role', entry.owner_role
+          'owner_role', entry.owner_role,
+          'is_renamed', case when tg_op = 'UPDATE' then old.stored_schema is distinct from new.stored_schema end
         )::text);
         return null;
       end $function$;
@@ -81,7 +84,8 @@ export function onNotification(gateway: Gateway, payload: string): void {
   const owner: Owner = { platform, tenantId, schema }
   const known = gateway.catalog.holderOf(entry.database)
   const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
-  if (entry.change === 'UPDATE' && !isHandedOver) return
+  const isRenamed = entry.is_renamed ?? true
+  if (entry.change === 'UPDATE' && !isHandedOver && !isRenamed) return
   if (entry.schema_name === undefined) gateway.catalog.forgetAll()
   gateway.catalog.forget(owner, entry.database)
   // From the catalog, not from what somebody said.

@@ -11,6 +11,11 @@ export interface CatalogEntry extends Owner {
   role: string | null
 }
 
+/** A database of the catalog, with the name of the stored schema that was deployed last. */
+export interface NamedEntry extends CatalogEntry {
+  storedSchema: string | null
+}
+
 /** A row of the catalog's table. */
 export interface Row {
   database: string
@@ -68,13 +73,35 @@ export async function createCatalog(sql: Sql): Promise<void> {
 }
 
 /** The entries that have these names, in no order. */
-export async function readEntries(sql: Sql, databases: string[]): Promise<CatalogEntry[]> {
-  const rows = await sql<Row[]>`
-    select database, platform, tenant_id, schema_name, owner_role
+export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
+  const rows = await sql<(Row & { stored_schema: string | null })[]>`
+    select database, platform, tenant_id, schema_name, owner_role, stored_schema
     from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
   `
+  return rows.map((row) => ({ ...toEntry(row), storedSchema: row.stored_schema }))
+}
+
+/** The entries of a platform in their order, as of `Catalog.list`. */
+export async function listEntries(
+  sql: Sql,
+  platform: string,
+  schema?: string | null,
+): Promise<CatalogEntry[]> {
+  const rows = await sql<Row[]>`
+    select database, platform, tenant_id, schema_name, owner_role
+    from _db_gateway_databases
+    where platform = ${platform}
+      ${schema === undefined ? sql`` : sql`and ${isOfSchema(sql, schema)}`}
+    order by tenant_id is not null, schema_name is not null, database
+  `
   return rows.map(toEntry)
+}
+
+/** A part of a query: whether a row of the catalog is of the schema, or of none. */
+function isOfSchema(sql: Sql, schema: string | null) {
+  const isMain = sql`(schema_name = 'main' or coalesce(schema_name, tenant_id) is null)`
+  return schema === 'main' ? isMain : sql`schema_name is not distinct from ${schema}`
 }
 
 /** The entry that has the name of the owner's database, whoever owns it. */
@@ -97,12 +124,16 @@ export async function addEntry(sql: Sql, owner: Owner, role: string | null): Pro
   if (owner.schema !== null) await noteSchemas(sql)
 }
 
-/** Writes down which stored schema was deployed to a database. */
-export async function setStoredSchema(sql: Sql, database: string, name: string): Promise<void> {
-  await sql`
+/**
+ * Writes down which stored schema was deployed to a database.
+ * @returns whether that is another one than before
+ */
+export async function setStoredSchema(sql: Sql, database: string, name: string): Promise<boolean> {
+  const { count } = await sql`
     update _db_gateway_databases set stored_schema = ${name}
     where database = ${database} and stored_schema is distinct from ${name}
   `
+  return count > 0
 }
 
 /** Writes down whose role has the owner's database now; nothing where it has no entry yet. */

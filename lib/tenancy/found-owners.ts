@@ -3,12 +3,12 @@ const MAX_OTHERS = 16
 
 /**
  * Which database an owner has, as far as that is remembered. An owner of a schema may be answered from
- * the database of another owner, for as long as that one has it.
+ * the database of another owner of the platform, for as long as that one has it.
  */
 export class FoundOwners {
   readonly #databases = new Map<string, string>()
-  /** By database, the keys of other owners than its own. */
-  readonly #others = new Map<string, Set<string>>()
+  /** By platform and database, the keys of other owners than its own. */
+  readonly #others = new Map<string, Map<string, Set<string>>>()
 
   /** `key`: as of `ownerKey`. */
   get(key: string): string | undefined {
@@ -19,19 +19,26 @@ export class FoundOwners {
     this.#databases.set(key, database)
   }
 
-  /** The same, of an owner to whom the database does not belong. */
-  setOther(key: string, database: string): void {
-    const others = this.#others.get(database) ?? new Set()
+  /** The same, of an owner of the platform to whom the database does not belong. */
+  setOther(platform: string, key: string, database: string): void {
+    const ofPlatform = this.#others.get(platform) ?? new Map<string, Set<string>>()
+    const others = ofPlatform.get(database) ?? new Set()
     if (others.size >= MAX_OTHERS && !others.has(key)) return
-    this.#others.set(database, others.add(key))
+    this.#others.set(platform, ofPlatform.set(database, others.add(key)))
     this.#databases.set(key, database)
   }
 
-  /** Forgets an owner, and all who were answered from the database. */
-  delete(key: string, database: string): void {
+  /** Forgets an owner. */
+  delete(key: string): void {
     this.#databases.delete(key)
-    for (const other of this.#others.get(database) ?? []) this.#databases.delete(other)
-    this.#others.delete(database)
+  }
+
+  /** Forgets all owners of a platform who were answered from databases of others. */
+  deleteOthers(platform: string): void {
+    for (const others of this.#others.get(platform)?.values() ?? []) {
+      for (const key of others) this.#databases.delete(key)
+    }
+    this.#others.delete(platform)
   }
 
   clear(): void {

@@ -1,6 +1,5 @@
 import { GatewayError } from '../errors.ts'
 import { type Client, clientGone, waitLimit } from '../postgres/waiter.ts'
-import type { CatalogEntry } from './catalog-table.ts'
 
 /** How a look-up waits. */
 export interface LookupOptions {
@@ -19,15 +18,15 @@ export interface LookupLimits {
   waitMs: number
 }
 
-interface Waiter {
-  resolve: (entry: CatalogEntry | undefined) => void
+interface Waiter<Entry> {
+  resolve: (entry: Entry | undefined) => void
   reject: (error: unknown) => void
 }
 
 /** One name that is asked for, and who waits for the answer. */
-interface Flight {
+interface Flight<Entry> {
   database: string
-  waiters: Set<Waiter>
+  waiters: Set<Waiter<Entry>>
 }
 
 /** Queries under way at once. */
@@ -40,25 +39,31 @@ const MAX_NAMES = 1000
 const MAX_REMEMBERED = 10_000
 
 /**
- * Looks names of databases up in the catalog. Look-ups of one name share one answer; names that
+ * Looks names, of databases or platforms, up in the catalog. Look-ups of one name share one answer; names that
  * wait go into one query. What was found is remembered until `forget`, that there is no such
- * database too.
+ * name too.
  */
-export class OwnerLookups {
-  readonly #read: (databases: string[]) => Promise<CatalogEntry[]>
+export class OwnerLookups<Entry> {
+  readonly #read: (names: string[]) => Promise<Entry[]>
+  readonly #nameOf: (entry: Entry) => string
   readonly #limits: LookupLimits
   /** Null: there is no such database. The one that was used longest ago comes first. */
-  readonly #remembered = new Map<string, CatalogEntry | null>()
+  readonly #remembered = new Map<string, Entry | null>()
   /** Those whose answer may be remembered, and may be shared with who comes next. */
-  readonly #flights = new Map<string, Flight>()
+  readonly #flights = new Map<string, Flight<Entry>>()
   /** Those of them that are not sent yet. */
-  readonly #unsent = new Set<Flight>()
+  readonly #unsent = new Set<Flight<Entry>>()
   #queries = 0
   #isDeaf = false
 
-  /** `read` gives the entries of the catalog that have these names. */
-  constructor(read: (databases: string[]) => Promise<CatalogEntry[]>, limits: LookupLimits) {
+  /** `read` gives the entries that have these names, `nameOf` the name of one. */
+  constructor(
+    read: (names: string[]) => Promise<Entry[]>,
+    nameOf: (entry: Entry) => string,
+    limits: LookupLimits,
+  ) {
     this.#read = read
+    this.#nameOf = nameOf
     this.#limits = limits
   }
 
@@ -67,7 +72,7 @@ export class OwnerLookups {
    * @throws {GatewayError} pool_exhausted where too many wait, nothing comes within `waitMs`, or the
    *   client goes away; query_timeout at the deadline; what `read` throws
    */
-  async find(database: string, options: LookupOptions = {}): Promise<CatalogEntry | undefined> {
+  async find(database: string, options: LookupOptions = {}): Promise<Entry | undefined> {
     if (options.anew) this.forget(database)
     const known = this.#remembered.get(database)
     if (known !== undefined) {
@@ -81,8 +86,8 @@ export class OwnerLookups {
   }
 
   /** Whether the entry, which `find` gave, is remembered. */
-  remembers(entry: CatalogEntry): boolean {
-    return this.#remembered.get(entry.database) === entry
+  remembers(entry: Entry): boolean {
+    return this.#remembered.get(this.#nameOf(entry)) === entry
   }
 
   /** Whether it is remembered that no database has this name. */
@@ -111,17 +116,17 @@ export class OwnerLookups {
     this.#isDeaf = true
   }
 
-  #newFlight(database: string, client: Client | undefined): Flight {
+  #newFlight(database: string, client: Client | undefined): Flight<Entry> {
     if (client && this.#unsent.size >= this.#limits.maxWaiting) {
       throw tooMany(`${this.#unsent.size} databases wait to be looked up already`, database)
     }
-    const flight = { database, waiters: new Set<Waiter>() }
+    const flight = { database, waiters: new Set<Waiter<Entry>>() }
     this.#flights.set(database, flight)
     this.#unsent.add(flight)
     return flight
   }
 
-  #join(flight: Flight, { client, deadline }: LookupOptions): Promise<CatalogEntry | undefined> {
+  #join(flight: Flight<Entry>, { client, deadline }: LookupOptions): Promise<Entry | undefined> {
     const { database, waiters } = flight
     const { maxWaiting, waitMs } = this.#limits
     if (client && waiters.size >= maxWaiting) {
@@ -138,7 +143,7 @@ export class OwnerLookups {
         if (client) client.onGone = undefined
         waiters.delete(waiter)
       }
-      const waiter: Waiter = {
+      const waiter: Waiter<Entry> = {
         resolve: (entry) => {
           settle()
           resolve(entry)
@@ -172,10 +177,10 @@ export class OwnerLookups {
   }
 
   /** Never throws: the waiters are told. */
-  async #ask(flights: Flight[]): Promise<void> {
+  async #ask(flights: Flight<Entry>[]): Promise<void> {
     try {
       const entries = await this.#read(flights.map(({ database }) => database))
-      const byName = new Map(entries.map((entry) => [entry.database, entry]))
+      const byName = new Map(entries.map((entry) => [this.#nameOf(entry), entry]))
       for (const flight of flights) {
         const entry = byName.get(flight.database)
         const mayRemember = this.#endFlight(flight) && (entry || !this.#isDeaf)
@@ -191,12 +196,12 @@ export class OwnerLookups {
   }
 
   /** False where its name was forgotten since it was sent. */
-  #endFlight(flight: Flight): boolean {
+  #endFlight(flight: Flight<Entry>): boolean {
     if (this.#flights.get(flight.database) !== flight) return false
     return this.#flights.delete(flight.database)
   }
 
-  #remember(database: string, entry: CatalogEntry | null): void {
+  #remember(database: string, entry: Entry | null): void {
     this.#remembered.delete(database)
     this.#remembered.set(database, entry)
     if (this.#remembered.size <= MAX_REMEMBERED) return

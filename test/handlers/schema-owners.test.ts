@@ -6,7 +6,8 @@ import {
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
-import { pack } from '../helpers/platforms.ts'
+import { pack, textFunction } from '../helpers/platforms.ts'
+import { store } from '../helpers/stored.ts'
 
 /** Databases that are named by a schema and a uuid, beside those of tenants: two gateways. */
 const UUID = '0B5D6A3E-8f1c-4d6e-9f57-0a4c3b2d1e0f'
@@ -213,6 +214,83 @@ describe('a tenant of a schema that has no database', () => {
     expect(body.database).toBe(`${platform}_hr_${FOLDED}`)
     for (const at of [gateway, other]) expect(await ping(at, platform, owner)).toBe('its own')
     expect(await ping(gateway, platform, { tenant_id: UUID })).toBe('anew')
+  })
+})
+
+describe('a tenant of before is not that of a schema', () => {
+  const create = async (platform: string, owner: object) => {
+    const { status, body } = await other.post('/admin/database/create', { platform, ...owner })
+    return [status, body.database_name ?? body.error]
+  }
+  /** A platform with these stored schemas, whose ping says which it is. */
+  const newPlatform = async (schemas: string[]) => {
+    const platform = uniqueName('sides')
+    await gateway.post('/platform/register', { platform })
+    for (const name of schemas) await store(gateway, platform, name, textFunction('ping', name))
+    return platform
+  }
+
+  test('where other tenants have that schema, and this one another', async () => {
+    const platform = await newPlatform(['clinic', 'lab'])
+    await create(platform, { schema_name: 'clinic', database_id: '001' })
+    const [clinic, lab] = ['clinic', 'lab'].map((schema_name) => ({ schema_name, uuid: '001' }))
+    for (const at of [gateway, other]) {
+      expect(await ping(at, platform, clinic!)).toBe('clinic')
+      // Nothing tells the name of a release from that of a schema yet.
+      expect(await ping(at, platform, lab!)).toBe('clinic')
+    }
+    await create(platform, { schema_name: 'lab', database_id: '002' })
+    for (const at of [gateway, other]) {
+      await expect.poll(() => ping(at, platform, lab!)).toBe('database_not_found')
+      expect(await ping(at, platform, clinic!)).toBe('clinic')
+      expect(await ping(at, platform, { ...lab, uuid: '002' })).toBe('lab')
+    }
+    const migrated = await gateway.post('/v2/migrate', { platform, ...lab, force: true })
+    expect([migrated.status, migrated.body.error]).toEqual([404, 'database_not_found'])
+    expect(await create(platform, lab!)).toEqual([200, `${platform}_lab_001`])
+    for (const at of [gateway, other]) {
+      expect(await ping(at, platform, lab!)).toBe('lab')
+      expect(await ping(at, platform, { tenant_id: '001' })).toBe('clinic')
+      // A database is named with lab from now on.
+      await expect.poll(() => ping(at, platform, clinic!)).toBe('database_not_found')
+    }
+  })
+
+  test('where another schema names databases, for as long as it does', async () => {
+    const platform = await newPlatform(['clinic'])
+    await gateway.register(platform, await archive('of before'), '1')
+    const [clinic, lab] = ['clinic', 'lab'].map((schema_name) => ({ schema_name, uuid: '1' }))
+    for (const at of [gateway, other]) expect(await ping(at, platform, lab!)).toBe('of before')
+    await create(platform, { schema_name: 'clinic', uuid: 'c1' })
+    for (const at of [gateway, other]) {
+      await expect.poll(() => ping(at, platform, lab!)).toBe('database_not_found')
+      expect(await ping(at, platform, clinic!)).toBe('of before')
+    }
+    const database = `${platform}_clinic_c1`
+    await gateway.gateway.pools.closeDatabase(database)
+    await gateway.query('postgres', `drop database ${database} with (force)`)
+    const gone = { platform, schema_name: 'clinic', uuid: 'c1' }
+    expect((await other.post('/admin/forget-database', gone)).status).toBe(200)
+    for (const at of [gateway, other]) {
+      await expect.poll(() => ping(at, platform, lab!)).toBe('of before')
+    }
+  })
+
+  test('as long as tenants have no stored schema of that name, they are of releases', async () => {
+    const platform = await newPlatform(['v1.0', 'v1.1', 'clinic'])
+    for (const database_id of ['1', '2']) {
+      await create(platform, { schema_name: 'v1.0', database_id })
+    }
+    const clinic = { schema_name: 'clinic', uuid: '1' }
+    expect(await ping(other, platform, clinic)).toBe('v1.0')
+    const ask = { platform, schema_name: 'v1.1', database_id: '1' }
+    expect((await gateway.post('/v2/migrate', ask)).status).toBe(200)
+    expect(await ping(other, platform, clinic)).toBe('v1.1')
+    await gateway.post('/v2/migrate', { platform, schema_name: 'clinic', database_id: '2' })
+    for (const at of [gateway, other]) {
+      await expect.poll(() => ping(at, platform, clinic)).toBe('database_not_found')
+    }
+    expect(await ping(other, platform, { ...clinic, uuid: '2' })).toBe('clinic')
   })
 })
 

@@ -6,7 +6,6 @@ import { createWithSchema } from '../../../lib/deploy/create.ts'
 import { databaseName } from '../../../lib/names.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/owners.ts'
 import { originOf } from '../../../lib/request.ts'
-import { setStoredSchema } from '../../../lib/tenancy/catalog-table.ts'
 import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
 import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
 import { loadStored } from '../../../lib/tenancy/stored-archives.ts'
@@ -44,7 +43,7 @@ export default defineHandler({
           origin: originOf(request),
           onDatabase: (change) => note({ [`database_${change}`]: true }),
         })
-        await catalog.use((sql) => setStoredSchema(sql, database, schemaName))
+        await catalog.recordStored(platform, database, schemaName)
         return { result, archive: stored.archive }
       },
       describe: (done) => describeRegister(done?.result),

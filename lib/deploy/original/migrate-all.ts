@@ -3,7 +3,7 @@ import type { Gateway } from '../../gateway.ts'
 import type { JobEnd, JobResult } from '../../jobs/jobs.ts'
 import { sanitize } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
-import { type Row, setStoredSchema, toEntry } from '../../tenancy/catalog-table.ts'
+import { type Row, toEntry } from '../../tenancy/catalog-table.ts'
 import { type DatabaseResult, untouched } from '../fleet/results.ts'
 import type { Target } from '../fleet/targets.ts'
 import { migrateTargets } from '../fleet.ts'
@@ -113,7 +113,7 @@ export async function migrateTenants(
     onEnd: (one: DatabaseResult) => {
       tell(one)
       if (one.status !== 'completed') return
-      noted.push(gateway.catalog.use((sql) => setStoredSchema(sql, one.database, schemaName)))
+      noted.push(gateway.catalog.recordStored(platform, one.database, schemaName))
     },
   }
   const { value: ended, warnings: newTenants } = await withProof(gateway, request, true, () =>

@@ -2,7 +2,6 @@ import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Gateway } from '../../gateway.ts'
 import { databaseName, type Owner } from '../../names.ts'
-import { setStoredSchema } from '../../tenancy/catalog-table.ts'
 import { update } from '../register.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { withProof } from '../templates/proof.ts'
@@ -45,7 +44,7 @@ export async function migrateStored(
       throw error instanceof GatewayError ? withAllowHint(error) : error
     }),
   )
-  await gateway.catalog.use((sql) => setStoredSchema(sql, database, schemaName))
+  await gateway.catalog.recordStored(owner.platform, database, schemaName)
   const all = [...archive.warnings, ...result.warnings, ...warnings]
   if (options.skipVerification) return { result, verification: null, seeders: [], warnings: all }
   const verified = await gateway.pools.use(database, (sql) =>

@@ -1,7 +1,12 @@
 import type postgres from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Client } from '../../../lib/postgres/pools.ts'
-import { addEntry, createCatalog, readEntries } from '../../../lib/tenancy/catalog-table.ts'
+import {
+  addEntry,
+  createCatalog,
+  type NamedEntry,
+  readEntries,
+} from '../../../lib/tenancy/catalog-table.ts'
 import {
   type LookupLimits,
   type LookupOptions,
@@ -10,6 +15,7 @@ import {
 import { connectTo, queryDatabase, uniqueName } from '../../helpers/gateway.ts'
 
 const LIMITS: LookupLimits = { maxWaiting: 50, waitMs: 10_000 }
+const nameOf = ({ database }: NamedEntry) => database
 const name = uniqueName('lookups')
 let sql: postgres.Sql
 
@@ -31,12 +37,12 @@ beforeEach(() => {
   queries = []
 })
 
-function newLookups(limits: Partial<LookupLimits> = {}): OwnerLookups {
+function newLookups(limits: Partial<LookupLimits> = {}): OwnerLookups<NamedEntry> {
   const read = (names: string[]) => {
     queries.push(names)
     return readEntries(sql, names)
   }
-  return new OwnerLookups(read, { ...LIMITS, ...limits })
+  return new OwnerLookups(read, nameOf, { ...LIMITS, ...limits })
 }
 
 /** Holds all look-ups up while `work` runs. */
@@ -72,6 +78,7 @@ describe('a name', () => {
       tenantId: null,
       schema: null,
       role: null,
+      storedSchema: null,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])
     expect(await lookups.find('shop_main', { anew: true })).toEqual(found[0])
@@ -195,6 +202,7 @@ describe('one that waits', () => {
     let isBroken = true
     const lookups = new OwnerLookups(
       async (names) => (isBroken ? sql`select 1/0` : readEntries(sql, names)) as never,
+      nameOf,
       LIMITS,
     )
     expect(await code(lookups.find('broken_main'))).toBe('22012')
