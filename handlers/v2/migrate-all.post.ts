@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/body.ts'
-import { findTenants, migrateTenants } from '../../lib/deploy/original/migrate-all.ts'
+import { migrateTenants } from '../../lib/deploy/original/migrate-all.ts'
 import {
   describeV2,
   parseV2Options,
   readStoredArchive,
   V2_MEMBERS,
 } from '../../lib/deploy/original/request.ts'
+import { findTenants } from '../../lib/deploy/original/tenants.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
 import { describeJob } from '../../lib/jobs/answer.ts'
 import { parsePlatform, sanitize } from '../../lib/names.ts'
@@ -29,7 +30,13 @@ export default defineHandler({
     const schemaName = parseSchemaName(body.schema_name)
     const options = parseV2Options(body)
     const stored = await readStoredArchive(gateway, platform, schemaName)
-    const tenants = await catalog.use((sql) => findTenants(sql, platform, schemaName))
+    const tenants = await findTenants({
+      platform,
+      schemaName,
+      archive: stored.archive,
+      limits: config.archive,
+      use: (work) => catalog.use(work),
+    })
     const total = tenants.targets.length
     if (total === 0) return describeNone(platform, schemaName, tenants.warnings)
 

@@ -178,7 +178,7 @@ describe('POST /v2/migrate-all', () => {
     })
   })
 
-  it('takes tenants that no schema names to every release, while no schema names tenants', async () => {
+  it('takes tenants that no schema names to releases, while no database is named with that of one', async () => {
     const platform = uniqueName('fleet')
     await one.register(platform, await pack(BASE))
     await one.register(platform, await pack(BASE), 'north')

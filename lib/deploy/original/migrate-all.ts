@@ -2,16 +2,14 @@ import type { SchemaArchive } from '../../archive/archive.ts'
 import type { Gateway } from '../../gateway.ts'
 import type { JobEnd, JobResult } from '../../jobs/jobs.ts'
 import { sanitize } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
-import { type Row, toEntry } from '../../tenancy/catalog-table.ts'
 import { type DatabaseResult, untouched } from '../fleet/results.ts'
-import type { Target } from '../fleet/targets.ts'
 import { migrateTargets } from '../fleet.ts'
 import type { DeployOrigin } from '../result.ts'
 import { withProof } from '../templates/proof.ts'
 import { withAllowHint } from './allow.ts'
 import { mergeV2Changes, toV2Changes, type V2Changes } from './changes.ts'
 import type { V2Options } from './request.ts'
+import type { Tenants } from './tenants.ts'
 
 /** A stored schema for all tenants that have it. */
 export interface StoredFleet {
@@ -21,52 +19,6 @@ export interface StoredFleet {
   packed: Uint8Array
   options: V2Options
   origin: DeployOrigin
-}
-
-/** Which tenants a stored schema is for. */
-export interface Tenants {
-  targets: Target[]
-  /** Of those that are left out, what people may not expect. */
-  warnings: string[]
-}
-
-/** Names in a warning. */
-const MAX_NAMES = 20
-
-/**
- * The tenants that a stored schema is for: those that are named with it, and of those that are named by
- * the platform alone, those to which it was deployed last, or nothing yet; all of these where no tenant
- * is named with a schema, since the name of a stored schema is that of a release then ("v1.1", "latest").
- */
-export async function findTenants(
-  sql: Sql,
-  platform: string,
-  schemaName: string,
-): Promise<Tenants> {
-  const rows = await sql<(Row & { is_meant: boolean })[]>`
-    with own as (select * from _db_gateway_databases where platform = ${platform})
-    select database, platform, tenant_id, schema_name, owner_role,
-      schema_name is not null
-      or coalesce(stored_schema = ${schemaName}, schema_checksum is null)
-      or not exists (select from own where tenant_id is not null and schema_name is not null)
-        as is_meant
-    from own
-    where tenant_id is not null
-      and coalesce(schema_name, ${sanitize(schemaName)}) = ${sanitize(schemaName)}
-    order by database
-  `
-  const left = rows.filter((row) => !row.is_meant).map(({ database }) => database)
-  const rest = left.length - MAX_NAMES
-  const names = left.slice(0, MAX_NAMES).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
-  return {
-    targets: rows.filter((row) => row.is_meant).map(toEntry),
-    warnings:
-      left.length === 0
-        ? []
-        : [
-            `Left out, since another archive was deployed there: ${names}. POST /v2/migrate with database_id brings them to this one`,
-          ],
-  }
 }
 
 /** One database of /v2/migrate-all's answer. */
