@@ -234,7 +234,7 @@ export class Catalog {
     const isEntryRemembered = () => this.#lookups.remembers(entry)
     if (schema === null) return { entry, isRemembered: isEntryRemembered }
     const schemas = await this.#schemas.find(platform, options)
-    if (!schemas || !isTenantOf(schema, entry.storedSchema, schemas)) return undefined
+    if (!schemas || !isTenantOf(schema, entry.storedSchemas, schemas)) return undefined
     const isRemembered = () => isEntryRemembered() && this.#schemas.remembers(schemas)
     return { entry, isRemembered }
   }

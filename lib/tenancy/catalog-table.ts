@@ -11,9 +11,10 @@ export interface CatalogEntry extends Owner {
   role: string | null
 }
 
-/** A database of the catalog, with the name of the stored schema that was deployed last. */
+/** A database of the catalog, with what was deployed to it. */
 export interface NamedEntry extends CatalogEntry {
-  storedSchema: string | null
+  /** The names of the stored schemas; the one that was deployed last comes first. */
+  storedSchemas: string[]
 }
 
 /** A row of the catalog's table. */
@@ -44,12 +45,15 @@ export async function createCatalog(sql: Sql): Promise<void> {
       schema_name text,
       -- the name of the stored schema that was deployed last
       stored_schema text,
+      -- the names of those before it
+      stored_before text[],
       unique nulls not distinct (platform, schema_name, tenant_id)
     );
     ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'functions_digest', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'functions_version', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'stored_schema', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'stored_before', 'text[]')};
     do $do$ begin
       if not exists (
         select from pg_attribute
@@ -74,12 +78,13 @@ export async function createCatalog(sql: Sql): Promise<void> {
 
 /** The entries that have these names, in no order. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
-  const rows = await sql<(Row & { stored_schema: string | null })[]>`
-    select database, platform, tenant_id, schema_name, owner_role, stored_schema
+  const rows = await sql<(Row & { stored: string[] })[]>`
+    select database, platform, tenant_id, schema_name, owner_role,
+      to_json(array_remove(stored_schema || coalesce(stored_before, '{}'), null)) as stored
     from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
   `
-  return rows.map((row) => ({ ...toEntry(row), storedSchema: row.stored_schema }))
+  return rows.map((row) => ({ ...toEntry(row), storedSchemas: row.stored }))
 }
 
 /** The entries of a platform in their order, as of `Catalog.list`. */
@@ -124,13 +129,20 @@ export async function addEntry(sql: Sql, owner: Owner, role: string | null): Pro
   if (owner.schema !== null) await noteSchemas(sql)
 }
 
+/** Names of stored schemas that a database had before: more tell nothing new. */
+const MAX_BEFORE = 20
+
 /**
  * Writes down which stored schema was deployed to a database.
  * @returns whether that is another one than before
  */
 export async function setStoredSchema(sql: Sql, database: string, name: string): Promise<boolean> {
   const { count } = await sql`
-    update _db_gateway_databases set stored_schema = ${name}
+    update _db_gateway_databases
+    set stored_schema = ${name},
+      stored_before = (
+        array_remove(array_prepend(stored_schema, array_remove(stored_before, stored_schema)), null)
+      )[:${MAX_BEFORE}]
     where database = ${database} and stored_schema is distinct from ${name}
   `
   return count > 0

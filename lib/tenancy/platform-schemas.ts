@@ -6,8 +6,11 @@ export interface PlatformSchemas {
   platform: string
   /** The schemas that databases are named with. */
   named: string[]
-  /** The stored schemas that were deployed last to tenants that no schema names, sanitised. */
-  deployed: Set<string>
+  /**
+   * Of tenants that no schema names: by the stored schema that was deployed last, sanitised, the names of
+   * those that they had before it.
+   */
+  before: Map<string, Set<string>>
 }
 
 /** What the catalog says of the schemas of these platforms, in no order. */
@@ -15,12 +18,12 @@ export async function readPlatformSchemas(
   sql: Sql,
   platforms: string[],
 ): Promise<PlatformSchemas[]> {
-  const rows = await sql<{ platform: string; named: string[]; deployed: string[] }[]>`
+  const rows = await sql<{ platform: string; named: string[]; deployed: [string, string[]][] }[]>`
     select platform,
       coalesce(json_agg(distinct schema_name) filter (where schema_name is not null), '[]')
         as named,
       coalesce(
-        json_agg(distinct stored_schema) filter (
+        jsonb_agg(distinct jsonb_build_array(stored_schema, coalesce(stored_before, '{}'))) filter (
           where stored_schema is not null and schema_name is null and tenant_id is not null
         ),
         '[]'
@@ -29,19 +32,37 @@ export async function readPlatformSchemas(
     where platform = any (array(select json_array_elements_text(${JSON.stringify(platforms)}::text::json)))
     group by platform
   `
-  return rows.map(({ deployed, ...row }) => ({ ...row, deployed: new Set(deployed.map(sanitize)) }))
+  return rows.map(({ platform, named, deployed }) => ({
+    platform,
+    named,
+    before: collectBefore(deployed),
+  }))
+}
+
+function collectBefore(deployed: [string, string[]][]): PlatformSchemas['before'] {
+  const all: PlatformSchemas['before'] = new Map()
+  for (const [name, before] of deployed) {
+    const known = all.get(sanitize(name)) ?? new Set()
+    for (const one of before) known.add(one)
+    all.set(sanitize(name), known)
+  }
+  return all
 }
 
 /**
  * Whether a tenant that no schema names may be the one that is meant by its id in a schema. Where another
  * schema names databases, one id can be of several tenants. Where the tenant has another stored schema,
- * its name is that of a release only as long as no other tenant has the schema that is asked for.
+ * the two are releases of one thing as long as no tenant has the one that is asked for, or where one
+ * that has it had before what this tenant has, or had.
  */
 export function isTenantOf(
   schema: string,
-  storedSchema: string | null,
-  { named, deployed }: Pick<PlatformSchemas, 'named' | 'deployed'>,
+  storedSchemas: string[],
+  { named, before }: PlatformSchemas,
 ): boolean {
   if (named.some((name) => name !== schema)) return false
-  return storedSchema === null || sanitize(storedSchema) === schema || !deployed.has(schema)
+  const [last] = storedSchemas
+  if (last === undefined || sanitize(last) === schema) return true
+  const known = before.get(schema)
+  return known === undefined || storedSchemas.some((name) => known.has(name))
 }

@@ -27,6 +27,7 @@ test('A catalog of before gets what schemas need, and its version rises with the
       drop constraint _db_gateway_databases_platform_schema_name_tenant_id_key,
       drop column schema_name,
       drop column stored_schema,
+      drop column stored_before,
       add unique nulls not distinct (platform, tenant_id);
     alter table _db_gateway_archives drop column schema_name;
     alter table _db_gateway_deployments drop column schema_name;

@@ -78,7 +78,7 @@ describe('a name', () => {
       tenantId: null,
       schema: null,
       role: null,
-      storedSchema: null,
+      storedSchemas: [],
     })
     expect(await lookups.find('shop_main')).toBe(found[0])
     expect(await lookups.find('shop_main', { anew: true })).toEqual(found[0])
