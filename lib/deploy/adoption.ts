@@ -12,9 +12,10 @@ import { IS_OF_ORIGINAL } from './original-ledger.ts'
  * database.
  * @throws {GatewayError} name_conflict where it may not
  */
-export async function checkAdoptable(gateway: Gateway, admin: Sql, name: string): Promise<void> {
+export async function checkAdoptable(gateway: Gateway, admin: Sql, name: string): Promise<Found> {
   const found = await readUnclaimed(gateway, admin, name)
   if (!found.has_ledger && !found.is_empty) throw notOurs(name)
+  return found
 }
 
 /**

@@ -8,6 +8,7 @@ import { fromPostgres, isPostgresError } from '../postgres/errors.ts'
 import { INSUFFICIENT_PRIVILEGE } from '../postgres/sqlstates.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
 import { beginCreation, forgetCreation } from '../tenancy/creations.ts'
+import { checkNameOwner } from '../tenancy/name-owner.ts'
 import { describeTaken } from '../tenancy/owner-identity.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
@@ -57,11 +58,12 @@ export async function ensureDatabase<T>(
     let exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
     if (exists) {
-      await checkAdoptable(gateway, admin, name)
+      const { is_empty: isEmpty } = await checkAdoptable(gateway, admin, name)
       if (await isLeftOver(gateway, admin, name)) {
         await dropDatabase(gateway, admin, name)
         exists = await databaseExists(admin, name)
       }
+      if (exists && !isEmpty) await checkNameOwner(admin, owner.platform, name)
     }
     const copied = exists || !keep ? undefined : await copy(admin)
     if (!exists && !copied) {

@@ -10,6 +10,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack } from '../helpers/platforms.ts'
+import { store } from '../helpers/stored.ts'
 
 const MIGRATIONS = {
   'migrations/001_people.pssql': 'create table people (id int primary key, name text);',
@@ -337,4 +338,21 @@ describe('is refused', () => {
     const number = await adopt({ platform: 'p', database: 7 })
     expect([number.status, number.body.message]).toEqual([400, 'database must be a string; got 7'])
   })
+})
+
+test('A database of the original is not taken by a platform with a shorter name', async () => {
+  const short = uniqueName('my')
+  const long = `${short}_app`
+  const database = await make(`${long}_main`, SCHEMA, ledger('_stonescriptdb_gateway_migrations'))
+  for (const platform of [short, long]) await gateway.post('/platform/register', { platform })
+  await store(gateway, short, 'app_main', FILES)
+  const asked = { platform: short, schema_name: 'app_main' }
+  const created = await other.post('/admin/database/create', asked)
+  expect([created.status, created.body.error]).toEqual([422, 'database_name_collision'])
+  expect(created.body.hint).toContain('/admin/adopt')
+  const registered = await gateway.register(short, await pack(FILES), 'app_main')
+  expect([registered.status, registered.body.error]).toEqual([409, 'name_conflict'])
+  expect(await ownerOf(database)).toBe(gateway.server.user)
+  const own = await gateway.register(long, await pack(FILES))
+  expect([own.status, own.body.database]).toEqual([200, database])
 })
