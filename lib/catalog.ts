@@ -263,10 +263,11 @@ export class Catalog {
 
   /**
    * The gateway does not hear of changes: until `forgetAll`, no more is remembered of what is absent,
-   * and of who is answered from databases of others.
+   * and nothing of who is answered from databases of others.
    */
   onSilence(): void {
     this.#isDeaf = true
+    this.#found.clear()
     this.#lookups.stopRememberingAbsence()
   }
 

@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
 import {
+  connectTo,
   createAdminDatabase,
   dropAdminDatabase,
+  queryDatabase,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { afterTest } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
 /** Databases that are named by a schema and a uuid, beside those of tenants: two gateways. */
@@ -298,6 +302,31 @@ describe('a tenant of before is not that of a schema', () => {
     expect((await gateway.post('/v2/migrate', { platform, ...clinic })).status).toBe(200)
     expect(await ping(other, platform, clinic)).toBe('clinic')
   })
+})
+
+test('A database of a schema that comes while a gateway hears nothing has its calls', async () => {
+  const platform = uniqueName('deaf')
+  const owner = { schema_name: 'hr', uuid: 'a' }
+  await gateway.register(platform, await archive('of before'), 'a')
+  for (const _ of [1, 2]) expect(await ping(other, platform, owner)).toBe('of before')
+  const admin = connectTo(gateway.server.database)
+  afterTest(() => admin.end())
+  // No gateway listens again before it has that lock.
+  await admin`select pg_advisory_lock(${LOCK_CLASS}, 0)`
+  const ended = await admin`
+    select pg_terminate_backend(l.pid)
+    from pg_locks l join _db_gateway_gateways g on l.objid = g.lock::oid
+    where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS}::bigint::oid and l.granted`
+  expect(ended).toHaveLength(2)
+  await gateway.query('postgres', `create database ${platform}_hr_a owner gw_${platform}`)
+  await queryDatabase(
+    `${platform}_hr_a`,
+    `create function ping() returns text stable language sql as $$ select 'its own'::text $$`,
+  )
+  await admin`insert into _db_gateway_databases
+    (database, platform, tenant_id, schema_name, owner_role)
+    values (${`${platform}_hr_a`}, ${platform}, 'a', 'hr', ${`gw_${platform}`})`
+  await expect.poll(() => ping(other, platform, owner)).toBe('its own')
 })
 
 test('The databases of each schema are compared with each other alone', async () => {
