@@ -57,7 +57,9 @@ export default defineHandler({
         note({ job_status: row.status })
         return row
       },
-      describe: (row) => ({ databases: (row?.results ?? []).map(({ database }) => database) }),
+      describe: (row) => ({
+        databases: row ? tenants.targets.map(({ database }) => database) : [],
+      }),
     })
     const answer = describeJob(row)
     if (event.res.status !== 202) return answerInSlices(answer)

@@ -211,6 +211,15 @@ describe('POST /v2/migrate-all', () => {
       status: 202,
       body: { job_id: expect.any(String), status: 'queued', total_databases: 2 },
     })
+    const { entries } = (await one.get(`/admin/audit?platform=${platform}&limit=1`)).body
+    expect(entries).toMatchObject([
+      {
+        action: 'migrate',
+        status: 202,
+        databases: ['a', 'b'].map((uuid) => `${platform}_${SCHEMA}_${uuid}`),
+        summary: { job_id: body.job_id, job_status: 'running' },
+      },
+    ])
     expect(await start(one, platform)).toMatchObject({
       status: 409,
       body: { error: 'migration_running', job_id: body.job_id },
