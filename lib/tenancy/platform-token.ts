@@ -7,8 +7,8 @@ import { readToken } from './platforms.ts'
 /**
  * Lets a request through to a platform's databases that bears the admin token or the platform's own.
  * Where neither ADMIN_TOKEN nor PLATFORM_TOKENS=required is set, every request is let through. With
- * `isOptional` one that bears none is, too, unless PLATFORM_TOKENS is `required`.
- * @throws {GatewayError} unauthorized: 401 without a token, 403 with another one
+ * `isOptional` one without Authorization is, too, unless PLATFORM_TOKENS is `required`.
+ * @throws {GatewayError} unauthorized: 401 without Authorization, 403 with anything but the tokens
  */
 export async function authorizePlatformToken(
   event: H3Event,
@@ -19,8 +19,8 @@ export async function authorizePlatformToken(
   const { adminToken, platformTokens } = config
   const isRequired = platformTokens === 'required'
   if (adminToken === undefined && !isRequired) return
-  const bearer = bearerOf(nodeOf(event).req.headers.authorization)
-  if (bearer === undefined) {
+  const { authorization } = nodeOf(event).req.headers
+  if (authorization === undefined) {
     if (isOptional && !isRequired) return
     throw new GatewayError(
       'unauthorized',
@@ -28,6 +28,10 @@ export async function authorizePlatformToken(
       {},
       401,
     )
+  }
+  const bearer = bearerOf(authorization)
+  if (bearer === undefined) {
+    throw new GatewayError('unauthorized', 'The header Authorization is not "Bearer <token>"')
   }
   if (adminToken !== undefined && isSameToken(bearer, adminToken)) return
   const token = await catalog.use((sql) => readToken(sql, platform))

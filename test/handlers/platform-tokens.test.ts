@@ -94,6 +94,26 @@ describe('a platform’s token', () => {
     expect((await gateway.post(path, body, bearing('x'))).status).toBe(409)
   })
 
+  test('is optional for /v2/*, but what is no bearer is a wrong one', async () => {
+    const platform = await newPlatform(['hr'])
+    const body = { platform, schema_name: 'hr' }
+    const asks = (headers = {}) => guarded.post('/v2/migrate-all', body, headers)
+    expect((await asks()).status).toBe(200)
+    expect((await asks(bearing('of-the-admin'))).status).toBe(200)
+    for (const authorization of [
+      'Bearer wrong',
+      'Bearer of-the-admin more',
+      'Bearer\tof-the-admin',
+      'bearer',
+      'Basic YTpi',
+      'of-the-admin',
+      '',
+    ]) {
+      const refused = await asks({ authorization })
+      expect([authorization, ...brief(refused)]).toEqual([authorization, 403, 'unauthorized'])
+    }
+  })
+
   test('can be read by the gateway’s role alone', async () => {
     const [row] = await gateway.query(
       gateway.server.database,
