@@ -14,7 +14,7 @@ export default defineHandler({
       query.platform === undefined ? undefined : parsePlatform(request, query.platform)
     const limit = parseNumber('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const before = parseNumber('before', query.before, Number.MAX_SAFE_INTEGER)
-    const entries = await gateway.audit.read({ platform, before, limit })
+    const entries = await gateway.audit.read({ platform, mayName: request.mayName, before, limit })
     return {
       entries,
       count: entries.length,

@@ -8,6 +8,8 @@ export type AuditRow = Omit<AuditEntry, 'key'> & { id: number }
 export interface AuditQuery {
   /** Undefined: of all platforms, and of none. */
   platform: string | undefined
+  /** Entries of other platforms are left out; undefined: of none. */
+  mayName?: ((platform: string) => boolean) | undefined
   /** Entries with a smaller id. */
   before: number | undefined
   limit: number
@@ -80,8 +82,9 @@ export async function writeEntries(sql: Sql, entries: AuditEntry[]): Promise<voi
 /** Entries, newest first. */
 export async function readEntries(
   sql: Sql,
-  { platform, before, limit }: AuditQuery,
+  { platform, mayName, before, limit }: AuditQuery,
 ): Promise<AuditRow[]> {
+  const hidden = mayName && (await readPlatforms(sql)).filter((name) => !mayName(name))
   const rows = await sql<{ entry: AuditRow }[]>`
     select to_json(e) as entry
     from (
@@ -92,6 +95,7 @@ export async function readEntries(
       from _db_gateway_audit
       where true
         ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
+        ${hidden === undefined ? sql`` : sql`and not coalesce(${JSON.stringify(hidden)}::text::jsonb ? platform, false)`}
         ${before === undefined ? sql`` : sql`and id < ${before}`}
       order by id desc
       limit ${limit}
@@ -100,4 +104,18 @@ export async function readEntries(
   return rows.map(({ entry: { schema_name, ...entry } }) =>
     schema_name ? { ...entry, schema_name } : entry,
   )
+}
+
+/** The platforms of all entries: one look at the index for each. */
+async function readPlatforms(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ platform: string }[]>`
+    with recursive named as (
+      select min(platform) as platform from _db_gateway_audit
+      union all
+      select (select min(a.platform) from _db_gateway_audit a where a.platform > n.platform)
+      from named n where n.platform is not null
+    )
+    select platform from named where platform is not null
+  `
+  return rows.map((row) => row.platform)
 }

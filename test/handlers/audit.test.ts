@@ -11,7 +11,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
-import { eventually } from '../helpers/process.ts'
+import { afterTest, eventually } from '../helpers/process.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
@@ -161,6 +161,33 @@ describe('GET /admin/audit', () => {
     }
     const { body } = await gateway.get('/admin/audit?limit=2')
     expect(body.entries.map((entry: Json) => entry.platform)).toEqual(platforms.toReversed())
+  })
+
+  test('without a platform: those alone that the address may name', async () => {
+    const bound = uniqueName('bound')
+    const open = uniqueName('open')
+    const guarded = await startTestGateway({
+      TRUSTED_PROXIES: '127.0.0.1',
+      ALLOWED_NETWORKS: '10.0.0.0/8',
+      PLATFORM_NETWORKS: `${bound}=10.9.9.9`,
+    })
+    afterTest(() => guarded.stop())
+    const from = (address: string) => ({ 'x-forwarded-for': address })
+    for (const platform of [open, bound, bound.toUpperCase()]) {
+      await guarded.post('/admin/create-tenant', { platform, tenant_id: 't' }, from('10.9.9.9'))
+    }
+    const path = `/admin/audit?platform=${bound}`
+    expect((await guarded.get(path, from('10.0.0.1'))).status).toBe(403)
+    const { body } = await guarded.get('/admin/audit?limit=1', from('10.0.0.1'))
+    expect(body.entries.map((entry: Json) => entry.platform)).toEqual([open])
+    expect(body.next_before).toBe(body.entries[0].id)
+    const all = await guarded.get('/admin/audit', from('10.9.9.9'))
+    expect(all.body.entries.map((entry: Json) => entry.platform)).toEqual([
+      bound,
+      bound.toUpperCase(),
+      bound,
+      open,
+    ])
   })
 
   test.each([
