@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { SchemaFile } from '../archive/archive.ts'
 
 /** Before a checksum that another program worked out, whatever it is of. */
@@ -42,31 +41,21 @@ export const IS_OF_ORIGINAL = `(
   )`
 
 /**
- * The migration that an original gateway applied under another name: one with the same text, by the
- * checksum of its bytes or of the text that it had normalised; or one whose name differs in the
- * extension alone. `applied` are the checksums by name.
+ * The migration that an original gateway applied under another name: one whose name differs in the
+ * extension alone, or one with the checksum of the same bytes. A checksum of 2.x says nothing under
+ * another name: it is of a text in lower case, literals too, so that different migrations have the
+ * same. `applied` are the checksums by name.
  */
 export function nameInOriginal(
   file: SchemaFile,
   applied: ReadonlyMap<string, string>,
 ): string | undefined {
   const foreign = [...applied].filter(([, checksum]) => checksum.startsWith(FOREIGN_CHECKSUM))
-  if (foreign.length === 0) return undefined
-  const checksums = new Set(
-    [file.rawChecksum, file.checksum, normalisedChecksum(file.text)].map(
-      (checksum) => FOREIGN_CHECKSUM + checksum,
-    ),
-  )
-  const isSame = ([name, checksum]: [string, string]) =>
-    checksums.has(checksum) || stemOf(name) === stemOf(file.name)
-  return foreign.find(isSame)?.[0]
-}
-
-/** Of the text without comments, in lower case, each run of blanks one space (2.x). */
-function normalisedChecksum(text: string): string {
-  const bare = text.replace(/\/\*[\s\S]*?\*\/|--[^\n]*/g, ' ')
-  const normalised = bare.replace(/\s+/g, ' ').trim().toLowerCase()
-  return createHash('sha256').update(normalised).digest('hex')
+  const checksums = [file.rawChecksum, file.checksum].map((checksum) => FOREIGN_CHECKSUM + checksum)
+  const before =
+    foreign.find(([name]) => stemOf(name) === stemOf(file.name)) ??
+    foreign.find(([, checksum]) => checksums.includes(checksum))
+  return before?.[0]
 }
 
 function stemOf(name: string): string {
