@@ -1,5 +1,6 @@
 import type { Sql } from '../postgres/connection.ts'
 import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
+import { CREATE_ARCHIVE_ORDER } from './archive-order.ts'
 
 /** One archive of a platform. Times are ISO 8601. */
 export interface KnownArchive {
@@ -16,7 +17,7 @@ export interface KnownArchive {
 /**
  * Adds what the catalog knows of archives beside that they were deployed:
  * - `packed`: the tar.gz, of the last KEPT_ARCHIVES of a platform.
- * - `left_at`: a database was taken back from it to an older one.
+ * - `left_at`: of gateways of before; see `archive-order.ts`.
  * - `schema_name`: of the database that had it first; null: that has no schema.
  * - `seen_oid` of a database: whose ledger the copy in the catalog was taken from.
  *
@@ -41,49 +42,10 @@ export async function prepareArchives(sql: Sql): Promise<void> {
       end if;
     end $do$;
     ${addMissingColumn('_db_gateway_archives', 'schema_name', 'text')};
-    ${addMissingColumn('_db_gateway_databases', 'seen_oid', 'oid')}
+    ${addMissingColumn('_db_gateway_databases', 'seen_oid', 'oid')};
+    ${CREATE_ARCHIVE_ORDER}
   `,
   )
-}
-
-/**
- * A part of a query, in parentheses: the checksum of the newest archive of each of the platform's
- * schemas (`schema_name` null: of its databases without one), which is the one that came last. One that
- * a database was taken back from counts only while some database has it.
- */
-export function newestArchives(sql: Sql, platform: string) {
-  return sql`(
-    select distinct on (a.schema_name) a.schema_name, a.checksum
-    from _db_gateway_archives a
-    where a.platform = ${platform} and (
-      a.left_at is null or exists (
-        select from _db_gateway_databases d
-        where d.platform = a.platform and d.schema_checksum = a.checksum
-      )
-    )
-    order by a.schema_name, a.first_deployed_at desc
-  )`
-}
-
-/**
- * How an archive stands to another one of its platform: it came `before` that one; so it did, but a
- * database has `left` that one for it, or for one between them; `not` so, or the catalog does not know both.
- */
-export type Standing = 'before' | 'left' | 'not'
-
-/** How an archive stands to the one with the checksum `than`. */
-export async function readStanding(
-  sql: Sql,
-  { platform, checksum, than }: { platform: string; checksum: string; than: string },
-): Promise<Standing> {
-  const [row] = await sql<{ is_left: boolean }[]>`
-    select b.left_at is not null as is_left from _db_gateway_archives a
-    join _db_gateway_archives b using (platform)
-    where platform = ${platform} and a.checksum = ${checksum} and b.checksum = ${than}
-      and a.first_deployed_at < b.first_deployed_at
-  `
-  if (!row) return 'not'
-  return row.is_left ? 'left' : 'before'
 }
 
 /** Which archive a database has. */
@@ -125,17 +87,24 @@ export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean>
         (select schema_name from own)
       where ${checksum}::text is not null
       on conflict (platform, checksum)
-        do update set last_deployed_at = now(), left_at = null
+        do update set last_deployed_at = now()
+        where ${!seen}
+    ), in_order as (
+      insert into _db_gateway_schema_archives (platform, schema_name, checksum, first_deployed_at)
+      select ${platform}, schema_name, ${checksum}::text, coalesce(${deployedAt}::timestamptz, now())
+      from own
+      where ${checksum}::text is not null
+      on conflict (platform, schema_name, checksum)
+        do update set left_at = null
         where ${!seen}
     ), later as (
-      update _db_gateway_archives
+      update _db_gateway_schema_archives l
       set left_at = now()
-      where ${how === 'back'} and platform = ${platform} and left_at is null
-        and schema_name is not distinct from (select schema_name from own)
-        and first_deployed_at > (
-          select first_deployed_at from _db_gateway_archives
-          where platform = ${platform} and checksum = ${checksum}::text
-        )
+      from _db_gateway_schema_archives a
+      join own on own.schema_name is not distinct from a.schema_name
+      where ${how === 'back'} and a.platform = ${platform} and a.checksum = ${checksum}::text
+        and l.platform = a.platform and l.schema_name is not distinct from a.schema_name
+        and l.first_deployed_at > a.first_deployed_at and l.left_at is null
     ), copy as (
       update _db_gateway_databases
       set schema_checksum = ${checksum}::text,
@@ -161,10 +130,17 @@ export async function readSchema(
   sql: Sql,
   { database, platform, checksum }: { database: string; platform: string; checksum: string },
 ): Promise<{ isWritten: boolean; instead: string | null; isKept: boolean }> {
-  const [row] = await sql<{ is_current: boolean; checksum: string | null; is_kept: boolean }[]>`
+  const [row] = await sql<
+    { is_current: boolean; checksum: string | null; is_in_order: boolean; is_kept: boolean }[]
+  >`
     select
       d.oid is not distinct from c.seen_oid as is_current,
       c.schema_checksum as checksum,
+      exists (
+        select from _db_gateway_schema_archives a
+        where a.platform = c.platform and a.schema_name is not distinct from c.schema_name
+          and a.checksum = ${checksum}
+      ) as is_in_order,
       -- One that was deployed lately and is not kept any more has had its time.
       exists (
         select from _db_gateway_archives
@@ -179,9 +155,10 @@ export async function readSchema(
   const {
     is_current: isCurrent = true,
     checksum: written = checksum,
+    is_in_order: isInOrder = true,
     is_kept: isKept = true,
   } = row ?? {}
-  return { isWritten: isCurrent && written === checksum, instead: written, isKept }
+  return { isWritten: isCurrent && isInOrder && written === checksum, instead: written, isKept }
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Sql } from '../postgres/connection.ts'
-import { newestArchives } from './archives.ts'
+import { newestArchives } from './archive-order.ts'
 import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
 
 /** A database with what ops want to know of it. */

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
-import type { Standing } from '../../tenancy/archives.ts'
+import type { Standing } from '../../tenancy/archive-order.ts'
 import { deployCode } from '../code.ts'
 import type { Job } from '../job.ts'
 import { countFunctions, type Ledger } from '../ledger.ts'

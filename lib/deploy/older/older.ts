@@ -1,6 +1,6 @@
 import type { Catalog } from '../../catalog.ts'
 import type { Owner } from '../../names.ts'
-import type { Standing } from '../../tenancy/archives.ts'
+import type { Standing } from '../../tenancy/archive-order.ts'
 import type { DeployOrigin } from '../result.ts'
 import { standingOf } from './standing.ts'
 
@@ -13,7 +13,7 @@ export interface Older {
   how: 'ignore' | 'deploy' | 'revert'
   /** Whose database it is, for what the warnings tell to do. */
   owner: Owner
-  /** How the archive stands to the one with this checksum, by the catalog. */
+  /** How the archive stands to the one with this checksum, in the owner's schema, by the catalog. */
   standingTo(checksum: string): Promise<Standing>
 }
 
@@ -28,5 +28,5 @@ export function olderOf(
   checksum: string,
   how: Older['how'],
 ): Older {
-  return { how, owner, standingTo: standingOf(catalog, origin, owner.platform, checksum) }
+  return { how, owner, standingTo: standingOf(catalog, origin, owner, checksum) }
 }

@@ -168,11 +168,14 @@ export async function findSuperfluous(sql: Sql, platform: string): Promise<strin
           order by coalesce(t.deployed_at, t.built_at) desc
         ) as place
       from _db_gateway_templates t
-      left join _db_gateway_archives a on a.platform = t.platform and a.checksum = t.checksum
+      left join _db_gateway_schema_archives a on a.platform = t.platform and a.checksum = t.checksum
       where t.platform = ${platform}
     ) as ranked
-    where state = 'unfinished'
+    group by database
+    having bool_and(
+      state = 'unfinished'
       or not is_stored and place > case when is_new then 1 else ${KEPT}::bigint end
+    )
   `
   return rows.map(({ database }) => database)
 }
