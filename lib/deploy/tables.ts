@@ -107,6 +107,28 @@ async function inOrder(files: Step[][]): Promise<{ sorted: Step[][]; late: LateK
 }
 
 /**
+ * How the tables that exist differ from the files that declare them. To be asked in a transaction,
+ * which is as it was afterwards.
+ * @throws {GatewayError} table_deploy_failed where a declaration cannot be run
+ */
+export async function compareDeclared(
+  sql: Sql,
+  database: string,
+  files: SchemaFile[],
+): Promise<Difference[]> {
+  const scripts = await readSteps(await parseScripts(CODE, WHAT, files))
+  const readable = scripts.filter((steps) => steps.every((step) => step.node))
+  try {
+    const { placed, currentSchema } = await findExisting(sql, readable)
+    const sorted = sortByReference(readable)
+    const { differences } = await compareTables(sql, sorted, placed, currentSchema)
+    return [...placed.filter(isOther).map(otherKind), ...differences]
+  } catch (error) {
+    throw fileFailure(CODE, WHAT, database, error)
+  }
+}
+
+/**
  * Has PostgreSQL say what is wrong with texts that the parser gave up on. One that it takes is of a
  * newer PostgreSQL than the parser.
  */

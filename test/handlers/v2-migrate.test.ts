@@ -111,6 +111,32 @@ describe('POST /v2/migrate', () => {
     expect((await shop.call('ping')).body.rows).toEqual([{ ping: 'pong' }])
   })
 
+  it('says how tables differ each time, also where the archive is in place', async () => {
+    const shop = await newShop()
+    const narrower = {
+      ...BASE,
+      'tables/notes.pgsql':
+        'create table notes (id integer primary key, text varchar(20), old text, parent integer references notes);',
+    }
+    await queryDatabase(shop.database, 'alter table notes drop column old')
+    for (const files of [BASE, BASE, narrower, narrower]) {
+      const { body } = await shop.migrate(files)
+      const lines = ['notes.old: missing_column, declared text, found nothing']
+      if (files === narrower) {
+        lines.push('notes.parent: missing_column, declared integer, found nothing')
+        lines.push('notes.text: type, declared character varying(20), found text')
+      }
+      expect(body).toMatchObject({
+        status: 'completed_with_warnings',
+        verification: { passed: false, tables_verified: false, seeders_verified: true },
+      })
+      expect(body.verification.error_log.split('\n').sort()).toEqual(lines)
+    }
+    await queryDatabase(shop.database, 'alter table notes add column old text')
+    const { body } = await shop.migrate(BASE)
+    expect(body).toMatchObject({ status: 'completed', verification: { passed: true } })
+  })
+
   it('says what is lacking, also where the archive is in place; or does not look', async () => {
     const shop = await newShop()
     await queryDatabase(shop.database, 'delete from notes where id = 2')

@@ -47,8 +47,6 @@ export async function migrateStored(
   await gateway.catalog.recordStored(owner.platform, database, schemaName)
   const all = [...archive.warnings, ...result.warnings, ...warnings]
   if (options.skipVerification) return { result, verification: null, seeders: [], warnings: all }
-  const verified = await gateway.pools.use(database, (sql) =>
-    verify(sql, archive, result.differences),
-  )
+  const verified = await gateway.pools.use(database, (sql) => verify(sql, database, archive))
   return { result, ...verified, warnings: all }
 }

@@ -1,9 +1,10 @@
 import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
+import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import { extensionNames } from '../extensions.ts'
 import { readScripts } from '../run-file.ts'
 import { readSeeds, type Seed } from '../seeds.ts'
-import type { Difference } from '../tables.ts'
+import { compareDeclared, type Difference } from '../tables.ts'
 
 /** Rows that seeders insert into a table, and rows that it has (at most MAX_COUNTED are counted). */
 export interface SeederValidation {
@@ -23,17 +24,20 @@ export interface Verification {
   error_log: string | null
 }
 
+/** How long the comparison of tables waits for a lock, in milliseconds. */
+const LOCK_TIMEOUT_MS = 2_000
+
 /** The least that a table is counted to. */
 const MAX_COUNTED = 10_000
 
 /**
- * Looks in a database whether the extensions, types, tables and seeded rows of an archive are there.
- * `differences`: how its tables differ from their declarations, by its deploy.
+ * Looks in a database whether the extensions, types, tables and seeded rows of an archive are there,
+ * and whether the tables have the columns that are declared.
  */
 export async function verify(
   sql: Sql,
+  database: string,
   { files }: SchemaArchive,
-  differences: Difference[] | null,
 ): Promise<{ verification: Verification; seeders: SeederValidation[] }> {
   const extensions = extensionNames(files.extensions)
   const [types, tables, seeds] = await Promise.all([
@@ -43,14 +47,11 @@ export async function verify(
   ])
   const lacking = await findLacking(sql, extensions, types, tables)
   const seeders = await countSeeded(sql, seeds)
+  const columns = await findWrongColumns(sql, database, files.tables)
   const lines = {
     extensions: lacking.extensions.map((name) => `extension ${name} is not installed`),
     types: lacking.types.map((name) => `type ${name} does not exist`),
-    tables: [
-      ...lacking.tables.map((name) => `table ${name} does not exist`),
-      // Another archive may have added columns.
-      ...(differences ?? []).filter(({ kind }) => kind !== 'extra_column').map(describe),
-    ],
+    tables: [...lacking.tables.map((name) => `table ${name} does not exist`), ...columns],
     seeders: seeders
       .filter(({ expected, found }) => found < expected)
       .map(({ table, expected, found }) => `${table} has ${found} of ${expected} seeded rows`),
@@ -65,6 +66,27 @@ export async function verify(
     error_log: all.length === 0 ? null : all.join('\n'),
   }
   return { verification, seeders }
+}
+
+/** A line for each column that is not as declared, or one that says why they could not be compared. */
+async function findWrongColumns(
+  sql: Sql,
+  database: string,
+  tables: SchemaFile[],
+): Promise<string[]> {
+  if (tables.length === 0) return []
+  await sql.unsafe(`begin; set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
+  try {
+    const differences = await compareDeclared(sql, database, tables)
+    // Another archive may have added columns.
+    return differences.filter(({ kind }) => kind !== 'extra_column').map(describe)
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error
+    const { cause } = error.details
+    return [`tables could not be compared: ${error.message}${cause ? `: ${cause}` : ''}`]
+  } finally {
+    await sql.unsafe('rollback')
+  }
 }
 
 async function madeBy(files: SchemaFile[]): Promise<string[]> {
