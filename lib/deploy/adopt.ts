@@ -9,7 +9,7 @@ import { type FoundDatabase, lookAt } from './adopt/look.ts'
 import { readUnclaimed } from './adoption.ts'
 import { withDatabaseLock } from './database.ts'
 import { asGateway, handOver } from './handover.ts'
-import { FOREIGN_CHECKSUM } from './original-ledger.ts'
+import { FOREIGN_CHECKSUM, MARK_TAKEN_OVER } from './original-ledger.ts'
 import { checkMayTake } from './take-database.ts'
 import { isReserved } from './templates/names.ts'
 
@@ -45,7 +45,7 @@ export async function adopt(gateway: Gateway, request: AdoptRequest): Promise<Ad
   const { owner, database, dryRun } = request
   return withDatabaseLock(gateway, database, async (admin) => {
     await checkDatabase(gateway, admin, request)
-    await readUnclaimed(gateway, admin, database)
+    const { has_ledger: hasLedger } = await readUnclaimed(gateway, admin, database)
     const role = gateway.roles.roleOf(owner.platform)
     if (role !== null) await checkMayTake(admin, database, role)
     const found = await asGateway(gateway, database, (sql) => lookAt(sql, role))
@@ -59,7 +59,10 @@ export async function adopt(gateway: Gateway, request: AdoptRequest): Promise<Ad
     }
     const migrations = found.recorded.length > 0 ? found.recorded : request.migrations
     if (dryRun) return { ...found, role, migrations }
-    await handOver(gateway, admin, owner, (sql) => recordMigrations(sql, request.migrations))
+    await handOver(gateway, admin, owner, async (sql) => {
+      await recordMigrations(sql, request.migrations)
+      if (!hasLedger && found.hasTables) await sql.unsafe(MARK_TAKEN_OVER)
+    })
     await addEntry(admin, owner, role)
     // Before its own notification comes: the next request has to see it.
     gateway.catalog.forget(owner)

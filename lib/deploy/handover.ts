@@ -10,7 +10,7 @@ import { setRole } from '../tenancy/catalog-table.ts'
 import { markCatalog } from './catalog-mark.ts'
 import { closeLedger } from './close-ledger.ts'
 import { createLedger } from './ledger-tables.ts'
-import { CARRY_OVER_ORIGINAL } from './original-ledger.ts'
+import { CARRY_OVER_ORIGINAL, isLedgerOfFirst, MARK_TAKEN_OVER } from './original-ledger.ts'
 import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
 import { type Old, readOld, renewLedger } from './renew-ledger.ts'
 import { checkMayTake, type Owned, readOwner, takeDatabase } from './take-database.ts'
@@ -89,6 +89,7 @@ export async function handOver(
       sent.push(closeLedger(sql, role), giveAway(sql, database, role, previous))
     }
     sent.push(send(sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}`)))
+    if (isLedgerOfFirst(old)) sent.push(send(sql.unsafe(MARK_TAKEN_OVER)))
     await answers(sent)
     await also(sql)
     await sql.unsafe('commit')

@@ -4,7 +4,7 @@ import { quoteLiteral } from '../postgres/quote-literal.ts'
 import { digestOf, LEDGER_VERSION } from './ledger-key.ts'
 import type { FileSection } from './ledger-writer.ts'
 import { CATALOG_DIGEST } from './objects/digest.ts'
-import { IS_OF_ORIGINAL } from './original-ledger.ts'
+import { IS_MARKED, IS_OF_ORIGINAL } from './original-ledger.ts'
 
 /** SQLSTATEs: no such schema, no such function, and not allowed to look. */
 const NOT_PREPARED = new Set(['3F000', '42883', '42501'])
@@ -42,8 +42,10 @@ export interface Ledger {
   committedSince: Set<string>
   /** Nothing of that archive but functions, views and triggers was deployed then. */
   isOnlyCode: boolean
-  /** An original gateway has managed the database, and none of ours has deployed to it yet. */
+  /** The database was there before the gateway, which has not deployed to it yet. */
   isTakenOver: boolean
+  /** It is, and an original gateway since 1.1 has managed it. */
+  isOfOriginal: boolean
   /** What the catalogs have of them now. */
   currentDigest: string
   /** The transaction id that the server was to give next. */
@@ -86,6 +88,7 @@ interface LedgerRow {
   catalog_digest: string | null
   only_code: boolean | null
   is_of_original: boolean
+  is_marked: boolean
   committed_since: string[]
   current_digest: string
   next_xid: string
@@ -110,7 +113,8 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
   const isFirst = row.archive_checksum === null && !sections.has('seeders')
   return {
     archiveChecksum: row.archive_checksum,
-    isTakenOver: isFirst && (row.is_of_original || row.migrations.length > 0),
+    isTakenOver: isFirst && (row.is_of_original || row.is_marked),
+    isOfOriginal: isFirst && row.is_of_original,
     tablesChecksum: row.tables_checksum,
     catalogDigest: row.catalog_digest,
     committedSince: new Set(row.committed_since),
@@ -140,6 +144,7 @@ const READ = `
     last.catalog_digest,
     last.only_code,
     ${IS_OF_ORIGINAL} as is_of_original,
+    ${IS_MARKED} as is_marked,
     ${CATALOG_DIGEST} as current_digest,
     pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text as next_xid,
     (select number::pg_catalog.text from _db_gateway.state()) as number,

@@ -48,7 +48,7 @@ export function findPending(
     const before =
       unclaimed.get(file.checksum)?.shift() ??
       unclaimed.get(file.rawChecksum)?.shift() ??
-      nameInOriginal(file, foreign)
+      nameInOriginal(file, foreign, files)
     if (before !== undefined) {
       renamed.set(file.name, before)
       foreign.delete(before)

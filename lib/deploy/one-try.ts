@@ -146,7 +146,7 @@ async function runMigrations(all: Try): Promise<boolean> {
 /** Which statements of migrations may find their work done. */
 function passingOf({ sql, ledger, migrations: { needs }, typesCreated, result }: Try): Passing {
   // The original gateway made new databases of tables/, and wrote down no migration of them.
-  const isTaken = ledger.isTakenOver && ledger.migrations.size === 0
+  const isTaken = ledger.isOfOriginal && ledger.migrations.size === 0
   const made = (name: string) =>
     (isTaken && name !== '') ||
     needs.tables.has(name) ||

@@ -34,6 +34,30 @@ export const CARRY_OVER_ORIGINAL = `
     end $do$
   `
 
+/** Of a row in `_db_gateway_files` that is no file: the database was there before the gateway. */
+const TAKEN_OVER = 'taken_over'
+
+/** SQL that writes down that what is in the database was there before the gateway's first deploy. */
+export const MARK_TAKEN_OVER = `
+    insert into public._db_gateway_files (section, name, checksum)
+    values ('${TAKEN_OVER}', 'database', '') on conflict do nothing
+  `
+
+/** SQL: whether MARK_TAKEN_OVER has been run in the database, whose ledger is there. */
+export const IS_MARKED = `exists (
+    select from public._db_gateway_files where section = '${TAKEN_OVER}'
+  )`
+
+/** Whether tables of these names, and nothing else of a gateway, are a ledger of 1.0. */
+export function isLedgerOfFirst({ tables, hasSchema }: Ledgers): boolean {
+  return !hasSchema && tables.length === 1 && tables[0] === '_db_gateway_migrations'
+}
+
+interface Ledgers {
+  tables: readonly string[]
+  hasSchema: boolean
+}
+
 /** SQL: whether an original gateway since 1.1 has managed the database. */
 export const IS_OF_ORIGINAL = `(
     to_regclass('public._stonescriptdb_gateway_migrations') is not null
@@ -42,22 +66,32 @@ export const IS_OF_ORIGINAL = `(
 
 /**
  * The migration that an original gateway applied under another name: one whose name differs in the
- * extension alone, or one with the checksum of the same bytes. A checksum of 2.x says nothing under
- * another name: it is of a text in lower case, literals too, so that different migrations have the
- * same. `applied` are the checksums by name.
+ * extension alone, or in a folder where no other file has its name, or one with the checksum of the
+ * same bytes. A checksum of 2.x says nothing under another name: it is of a text in lower case,
+ * literals too, so that different migrations have the same. `applied` are the checksums by name,
+ * `files` all migrations of the archive.
  */
 export function nameInOriginal(
   file: SchemaFile,
   applied: ReadonlyMap<string, string>,
+  files: readonly SchemaFile[],
 ): string | undefined {
   const foreign = [...applied].filter(([, checksum]) => checksum.startsWith(FOREIGN_CHECKSUM))
   const checksums = [file.rawChecksum, file.checksum].map((checksum) => FOREIGN_CHECKSUM + checksum)
+  const stem = stemOf(file.name)
+  const base = baseOf(stem)
+  const isOnly = files.filter(({ name }) => baseOf(stemOf(name)) === base).length === 1
   const before =
-    foreign.find(([name]) => stemOf(name) === stemOf(file.name)) ??
+    foreign.find(([name]) => stemOf(name) === stem) ??
+    (isOnly ? foreign.find(([name]) => stemOf(name) === base) : undefined) ??
     foreign.find(([, checksum]) => checksums.includes(checksum))
   return before?.[0]
 }
 
 function stemOf(name: string): string {
   return name.replace(/\.[^./]+$/, '')
+}
+
+function baseOf(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1)
 }

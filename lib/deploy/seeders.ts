@@ -10,8 +10,8 @@ import { readSeeds, SeedCount } from './seeds.ts'
 import type { DeploySession } from './session.ts'
 
 /**
- * Runs the seeders that the database has not had, in order; each once. In a database that is taken
- * over from the original gateway, those that have run there are written down alone.
+ * Runs the seeders that the database has not had, in order; each once. In a database that was there
+ * before the gateway, those that have run there are written down alone.
  * @returns the names of those it ran, and what they did; a line for each of the others is added to
  *   `warnings`
  * @throws {GatewayError} seeder_failed; data_loss
@@ -43,7 +43,7 @@ export async function runSeeders(
   return { applied, seeded: count.tables() }
 }
 function seededWarning({ path }: SchemaFile): string {
-  return `${path} counts as run, since the original gateway managed the database: its tables have rows, or it tells of none`
+  return `${path} counts as run, since the database was there before this gateway: its tables have rows, or it tells of none`
 }
 
 /** Names the seeders that have been edited since they ran: they do not run again. */

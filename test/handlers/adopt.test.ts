@@ -198,7 +198,9 @@ describe('a database without a ledger', () => {
     ])
     const registered = await gateway.register(platform, await pack(FILES))
     expect([registered.status, registered.body.migrations_applied]).toEqual([200, 0])
+    // Nor has the seeder run again.
     expect((await gateway.call(platform, 'people_all')).body.rows).toEqual([{ id: 1, name: 'Ada' }])
+    expect(registered.body.warnings.join()).toContain('seeders/people.pssql counts as run')
   })
 
   test('says that all of them will run where none is told', async () => {

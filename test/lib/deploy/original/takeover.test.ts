@@ -191,6 +191,68 @@ describe('databases of the original gateways', () => {
     expect(rows.map(({ name }) => name).sort()).toEqual(['A', 'a'])
   })
 
+  it('takes over one of 1.0 that has recorded no migration: its seeders do not run again', async () => {
+    const files: Files = {
+      'tables/roles.pssql': 'create table roles (name text)',
+      'seeders/roles.pssql': "insert into roles values ('admin')",
+    }
+    const empty = `create table _db_gateway_migrations ${LEDGER}`
+    const platform = await originalDatabase(files, ['tables', 'seeders'], empty)
+    const { body } = await deploy(platform, files)
+    expect(body).toMatchObject({ status: 'ready', seeders_applied: 0 })
+    expect(body.warnings.join()).toContain('seeders/roles.pssql counts as run')
+    const rows = await queryDatabase(`${platform}_main`, 'select name from roles')
+    expect(rows).toEqual([{ name: 'admin' }])
+  })
+
+  it('takes no first deploy that failed halfway for one of the original: its seeders run', async () => {
+    const platform = uniqueName('half')
+    await gateway.post('/admin/create-tenant', { platform, tenant_id: 't' })
+    const files: Files = {
+      'migrations/001_roles.sql':
+        "create table roles (name text); insert into roles values ('own')",
+      'migrations/002_index.sql':
+        '-- gateway: no-transaction\ncreate index concurrently on roles (name)',
+      'seeders/roles.sql': "insert into roles values ('admin')",
+      'functions/count_roles.sql':
+        'create function count_roles() returns bigint language sql as $$ select nope $$',
+    }
+    const register = async (archive: Files) =>
+      (await gateway.register(platform, await pack(archive), 't')).body
+    expect(await register(files)).toMatchObject({ error: 'function_deploy_failed' })
+    const mended = files['functions/count_roles.sql']!.replace('nope', 'count(*) from roles')
+    const body = await register({ ...files, 'functions/count_roles.sql': mended })
+    expect(body).toMatchObject({ status: 'ready', migrations_applied: 0, seeders_applied: 1 })
+    expect((await gateway.call(platform, 'count_roles', [], 't')).body.rows).toEqual([
+      { count_roles: 2 },
+    ])
+  })
+
+  it('knows a migration of a folder that was recorded without it, unless two have its name', async () => {
+    const files: Files = {
+      'migrations/core/001_roles.pgsql':
+        "create table if not exists roles (name text); insert into roles values ('a')",
+      'migrations/core/002_more.pgsql': "insert into roles values ('b')",
+      'migrations/late/002_more.pgsql': "insert into roles values ('c')",
+    }
+    const platform = await originalDatabase(
+      files,
+      ['migrations/core'],
+      TRACKING +
+        recorded('_stonescriptdb_gateway_migrations', {
+          '001_roles.pgsql': 'of before',
+          '002_more.pgsql': 'of before',
+        }),
+    )
+    const { body } = await deploy(platform, files)
+    expect(body).toMatchObject({ status: 'ready', migrations_applied: 2 })
+    expect(body.warnings.join('\n')).toContain(
+      'core/001_roles.pgsql was applied as 001_roles.pgsql',
+    )
+    const rows = await queryDatabase(`${platform}_main`, 'select name from roles')
+    expect(rows.map(({ name }) => name).sort()).toEqual(['a', 'b', 'b', 'c'])
+  })
+
   it('takes over one of 3.x that was made of tables/: its migrations find their work done', async () => {
     const files = await shopFiles('3.x')
     const platform = await originalDatabase(
