@@ -50,7 +50,7 @@ export default defineHandler({
         },
         work: async () =>
           migrate(gateway, {
-            ...(await findArchive(use, owner.platform, checksum, limits)),
+            ...(await findArchive(use, owner, checksum, limits)),
             owner,
             flags: { allow: new Set(), repair: false, strict: false, dryRun },
             older: 'revert',

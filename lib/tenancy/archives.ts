@@ -1,3 +1,4 @@
+import type { Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 import { CREATE_ARCHIVE_ORDER } from './archive-order.ts'
@@ -16,7 +17,7 @@ export interface KnownArchive {
 
 /**
  * Adds what the catalog knows of archives beside that they were deployed:
- * - `packed`: the tar.gz, of the last KEPT_ARCHIVES of a platform.
+ * - `packed`: the tar.gz, of the last KEPT_ARCHIVES of each schema of a platform.
  * - `left_at`: of gateways of before; see `archive-order.ts`.
  * - `schema_name`: of the database that had it first; null: that has no schema.
  * - `seen_oid` of a database: whose ledger the copy in the catalog was taken from.
@@ -162,8 +163,8 @@ export async function readSchema(
 }
 
 /**
- * Keeps the tar.gz of an archive that the catalog knows, and those of the last `most` of the
- * platform, by when they were deployed last.
+ * Keeps the tar.gz of an archive that the catalog knows, and those of the last `most` of each schema
+ * of the platform, by when they were deployed last.
  */
 export async function keepArchive(
   sql: Sql,
@@ -181,25 +182,51 @@ export async function keepArchive(
   await sql`
     update _db_gateway_archives a set packed = null
     where a.platform = ${platform} and a.packed is not null and a.checksum not in (
-      select checksum from _db_gateway_archives
-      where platform = ${platform} and packed is not null
-      order by coalesce(last_deployed_at, first_deployed_at) desc
-      limit ${most}
+      select checksum
+      from (
+        select k.checksum, row_number() over (
+            partition by s.schema_name
+            order by coalesce(k.last_deployed_at, k.first_deployed_at) desc
+          ) as place
+        from _db_gateway_archives k
+        join _db_gateway_schema_archives s on s.platform = k.platform and s.checksum = k.checksum
+        where k.platform = ${platform} and k.packed is not null
+      ) as ranked
+      where place <= ${most}::bigint
     )
   `
 }
 
-/** The tar.gz of an archive; undefined where it is not kept. */
+/** A schema of a platform; null: what its databases without one have. */
+type PlatformSchema = Pick<Owner, 'platform' | 'schema'>
+
+/** The tar.gz of an archive; undefined where it is not kept, or no database of the schema has had it. */
 export async function readPacked(
   sql: Sql,
-  platform: string,
+  { platform, schema }: PlatformSchema,
   checksum: string,
 ): Promise<Buffer | undefined> {
   const [row] = await sql<{ packed: string | null }[]>`
-    select encode(packed, 'base64') as packed from _db_gateway_archives
+    select encode(packed, 'base64') as packed
+    from _db_gateway_archives
+    join _db_gateway_schema_archives s using (platform, checksum)
     where platform = ${platform} and checksum = ${checksum}
+      and s.schema_name is not distinct from ${schema}
   `
   return row?.packed ? Buffer.from(row.packed, 'base64') : undefined
+}
+
+/** The checksums of the archives that are kept for a schema, the one that came last first. */
+export async function listKept(sql: Sql, { platform, schema }: PlatformSchema): Promise<string[]> {
+  const rows = await sql<{ checksum: string }[]>`
+    select checksum
+    from _db_gateway_archives a
+    join _db_gateway_schema_archives s using (platform, checksum)
+    where platform = ${platform} and s.schema_name is not distinct from ${schema}
+      and a.packed is not null
+    order by s.first_deployed_at desc
+  `
+  return rows.map(({ checksum }) => checksum)
 }
 
 /** The archives of a platform, the one that came last first. */

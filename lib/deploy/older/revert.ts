@@ -3,8 +3,9 @@ import { readRecentArchive } from '../../archive/recent.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Json } from '../../json/json.ts'
 import { nameOf } from '../../json/text.ts'
+import type { Owner } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
-import { listArchives, readPacked } from '../../tenancy/archives.ts'
+import { listKept, readPacked } from '../../tenancy/archives.ts'
 
 const CHECKSUM = /^[0-9a-f]{64}$/
 
@@ -19,22 +20,25 @@ export function parseChecksum(value: Json | undefined): string {
 }
 
 /**
- * An archive that is kept. `use` runs work in the administrative database.
+ * An archive that is kept, and that a database of the owner's schema has had. `use` runs work in the administrative database.
  * @throws {GatewayError} not_found, with the checksums of those that are kept
  */
 export async function findArchive(
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>,
-  platform: string,
+  owner: Pick<Owner, 'platform' | 'schema'>,
   checksum: string,
   limits: ArchiveLimits,
 ): Promise<{ archive: SchemaArchive; packed: Uint8Array }> {
-  const packed = await use((sql) => readPacked(sql, platform, checksum))
+  const packed = await use((sql) => readPacked(sql, owner, checksum))
   if (packed) return { archive: await readRecentArchive(packed, limits), packed }
-  const archives = await use((sql) => listArchives(sql, platform))
-  const kept = archives.filter(({ size_bytes: size }) => size !== null)
+  const { platform, schema } = owner
+  const whose =
+    schema === null ? `platform ${platform}` : `schema ${schema} of platform ${platform}`
   throw new GatewayError(
     'not_found',
-    `No archive ${checksum} of platform ${platform} is kept (KEPT_ARCHIVES)`,
-    { archives: kept.map((one) => one.checksum) },
+    `No archive ${checksum} of ${whose} is kept (KEPT_ARCHIVES)`,
+    {
+      archives: await use((sql) => listKept(sql, owner)),
+    },
   )
 }

@@ -18,7 +18,7 @@ const platform = uniqueName('order')
 
 beforeAll(async () => {
   url = await createAdminDatabase()
-  gateway = await startTestGateway({ DATABASE_URL: url })
+  gateway = await startTestGateway({ DATABASE_URL: url, KEPT_ARCHIVES: '2' })
   x = await pack(textFunction('motto', 'X'))
   y = await pack(textFunction('motto', 'Y'))
 })
@@ -77,4 +77,22 @@ test('A catalog of before, which knew of one schema an archive, has the order of
   await queryDatabase(database, 'drop table _db_gateway_schema_archives', { asGateway: true })
   gateway = await startTestGateway({ DATABASE_URL: url })
   await expectOrders('2')
+})
+
+test('Archives are kept for each schema, which goes back to its own alone', async () => {
+  const [a, b, ...releases] = await Promise.all(
+    ['a', 'b', 'c', 'd', 'e'].map((text) => pack(textFunction('motto', text))),
+  )
+  const [first, second] = [await deploy('books', a!), await deploy('books', b!)]
+  let release: Json
+  for (const one of releases) release = await deploy('shops', one)
+  const revert = (checksum: string) =>
+    gateway.post('/admin/revert', { platform, schema_name: 'books', checksum })
+  expect(await revert(release.checksum)).toMatchObject({
+    status: 404,
+    body: { error: 'not_found', archives: [second.checksum, first.checksum] },
+  })
+  expect(await mottoOf({ schema_name: 'books' })).toBe('b')
+  expect(await revert(first.checksum)).toMatchObject({ status: 200 })
+  expect(await mottoOf({ schema_name: 'books' })).toBe('a')
 })
