@@ -23,6 +23,7 @@ export async function answerGet(event: H3Event): Promise<void> {
   const { req, res } = nodeOf(event)
   const path = getRouterParams(event, { decode: true })
   const { platform, tenant: tenant_id, schema: schema_name, uuid } = path
+  checkPath({ tenant: tenant_id, schema: schema_name, uuid })
   const owner = parseNamedOwner(request, { platform, tenant_id, schema_name, uuid })
   const name = parseFunctionName(path.function)
   request.function = name
@@ -62,6 +63,20 @@ export async function answerGet(event: H3Event): Promise<void> {
     // Of this function, there is nothing that a GET or any other method would give.
     if (isOther) res.setHeader('allow', 'OPTIONS')
     throw error
+  }
+}
+
+/**
+ * A part of a path that a client had no value for must not mean another database.
+ * @throws {GatewayError} invalid_request naming the part
+ */
+function checkPath(parts: Record<string, string | undefined>): void {
+  for (const [name, value] of Object.entries(parts)) {
+    if (value !== 'null') continue
+    throw new GatewayError(
+      'invalid_request',
+      `The path has "null" for its {${name}}: GET /call/{platform}/{function} is the main database, and uuid main the base of a schema`,
+    )
   }
 }
 

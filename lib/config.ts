@@ -5,6 +5,7 @@ import type { NumericFormat } from './call/request.ts'
 import { nearMisses } from './config/near-misses.ts'
 import {
   DATABASE_PARTS,
+  foreignServer,
   serverOfParts,
   settingOfOriginal,
   warnOfOriginal,
@@ -271,6 +272,13 @@ export function readConfig(env: Environment): Config {
     const isServer = meant === 'DATABASE_URL' || DATABASE_PARTS.some((part) => part === meant)
     if (isServer && !server) throw new ConfigError(`${name}: is no setting; is ${meant} meant?`)
     warnings.push(`${name} is no setting: is ${meant} meant?`)
+  }
+  // Without a host, the parts would mean one on this machine.
+  const foreign = url || text('DB_HOST') ? undefined : foreignServer(set, known)
+  if (foreign) {
+    throw new ConfigError(
+      `${foreign}: is no setting of the gateway; set DATABASE_URL to the PostgreSQL that it names, or unset it`,
+    )
   }
   return { ...config, warnings }
 }

@@ -28,7 +28,7 @@ export function unknownName(
 ): GatewayError {
   return new GatewayError(
     'invalid_request',
-    `Unknown ${what} "${shown(name)}": ${place} takes ${known.join(', ')}`,
+    `Unknown ${what} "${shown(name)}": ${place} takes ${known.join(', ') || 'none'}`,
   )
 }
 

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { tooLarge } from './body.ts'
 import { GatewayError } from './errors.ts'
+import { duplicateName } from './known-names.ts'
 
 /** The fields of a form, and the archive in it. */
 export interface Form {
@@ -20,7 +21,8 @@ const MAX_HEADER_BYTES_OF_PART = 8 * 1024
 const ARCHIVE_FIELDS = new Set(['schema', 'file'])
 
 /**
- * Reads a body of multipart/form-data (RFC 7578), with an archive of at most `maxBytes` bytes.
+ * Reads a body of multipart/form-data (RFC 7578), with an archive of at most `maxBytes` bytes. Each
+ * name may be there once: which of two is meant cannot be told.
  * @throws {GatewayError} invalid_request, payload_too_large
  */
 export function readForm(body: Readable, contentType: string, maxBytes: number): Promise<Form> {
@@ -36,13 +38,20 @@ export function readForm(body: Readable, contentType: string, maxBytes: number):
       if (name === undefined) return fail(unnamed())
       if (name.length > MAX_FIELD_NAME) fail(tooLong(`A field's name`, MAX_FIELD_NAME))
       else if (valueTruncated) fail(tooLong(name, MAX_FIELD_BYTES))
+      else if (isThere(form, name)) fail(duplicateName('form field', name))
       form.fields.set(name, value)
     })
     parser.on('file', (name, stream) => {
+      const isArchive = ARCHIVE_FIELDS.has(name)
+      if (isThere(form, name)) fail(duplicateName('form field', name))
+      else if (isArchive && form.fileNames.some((one) => ARCHIVE_FIELDS.has(one))) {
+        fail(
+          new GatewayError('invalid_request', 'schema and file are both given: send one of them'),
+        )
+      }
       form.fileNames.push(name)
       const chunks: Buffer[] = []
-      const isArchive = ARCHIVE_FIELDS.has(name) && form.archive === undefined
-      stream.on('data', (chunk: Buffer) => isArchive && chunks.push(chunk))
+      stream.on('data', (chunk: Buffer) => isArchive && !error && chunks.push(chunk))
       // The form ends within the file: without a listener that would end the process.
       stream.on('error', (cause) => fail(notMultipart(cause)))
       stream.on('limit', () => fail(tooLarge(maxBytes)))
@@ -83,6 +92,10 @@ function newParser(contentType: string, maxBytes: number): BusboyInstance {
   } catch (error) {
     throw notMultipart(error)
   }
+}
+
+function isThere({ fields, fileNames }: Form, name: string): boolean {
+  return fields.has(name) || fileNames.includes(name)
 }
 
 function unnamed(): GatewayError {

@@ -1,4 +1,21 @@
+import { getQuery, type H3Event } from 'h3'
 import { GatewayError } from './errors.ts'
+import { checkNames } from './known-names.ts'
+import { parseQuery } from './query-string.ts'
+import { nodeOf } from './request.ts'
+
+/**
+ * The query of a request, with these names and no others: a filter that is not read would give all
+ * there is.
+ * @throws {GatewayError} invalid_request naming the first that is unknown, and those that exist
+ */
+export function readQuery(
+  event: H3Event,
+  names: readonly string[],
+): Record<string, string | string[] | undefined> {
+  checkNames('query parameter', parseQuery(nodeOf(event).req.url ?? '').keys(), names)
+  return getQuery(event)
+}
 
 /**
  * A whole number from 1 to `max` of a query string; undefined where it is absent.

@@ -1,12 +1,13 @@
-import { defineHandler, getQuery } from 'h3'
+import { defineHandler } from 'h3'
 import { parsePlatform } from '../../lib/names.ts'
+import { readQuery } from '../../lib/page-query.ts'
 import { listArchives } from '../../lib/tenancy/archives.ts'
 
 export default defineHandler({
   meta: { description: 'The archives of a platform, newest first, and which of them are kept' },
   async handler(event) {
     const { gateway, request } = event.context
-    const platform = parsePlatform(request, getQuery(event).platform)
+    const platform = parsePlatform(request, readQuery(event, ['platform']).platform)
     const archives = await gateway.catalog.use((sql) => listArchives(sql, platform))
     return { platform, archives, count: archives.length }
   },

@@ -1,6 +1,7 @@
-import { defineHandler, getQuery } from 'h3'
+import { defineHandler } from 'h3'
 import { GatewayError } from '../../lib/errors.ts'
 import { parsePlatform } from '../../lib/names.ts'
+import { readQuery } from '../../lib/page-query.ts'
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
@@ -9,7 +10,7 @@ export default defineHandler({
   meta: { description: 'Who changed or deployed what, and who was refused, newest first' },
   async handler(event) {
     const { gateway, request } = event.context
-    const query = getQuery(event)
+    const query = readQuery(event, ['platform', 'limit', 'before'])
     const platform =
       query.platform === undefined ? undefined : parsePlatform(request, query.platform)
     const limit = parseNumber('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT

@@ -1,8 +1,8 @@
-import { defineHandler, getQuery } from 'h3'
+import { defineHandler } from 'h3'
 import { lookAt } from '../../lib/deploy/older/look.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
 import { databaseName, parsePlatform } from '../../lib/names.ts'
-import { parseCount, parseSwitch, parseText } from '../../lib/page-query.ts'
+import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/page-query.ts'
 import {
   type DatabasePage,
   type ListedDatabase,
@@ -10,6 +10,7 @@ import {
   readSizes,
 } from '../../lib/tenancy/database-list.ts'
 
+const QUERY = ['platform', 'limit', 'after', 'sizes', 'refresh'] as const
 const MEGABYTE = 1024 * 1024
 const MAX_LIMIT = 1000
 
@@ -20,7 +21,7 @@ export default defineHandler({
   meta: { description: 'The databases of a platform: their sizes, which are behind, or missing' },
   async handler(event) {
     const { gateway, request } = event.context
-    const query = getQuery(event)
+    const query = readQuery(event, QUERY)
     const platform = parsePlatform(request, query.platform)
     const limit = parseCount('limit', query.limit, MAX_LIMIT)
     const hasSizes = parseSwitch('sizes', query.sizes, true)

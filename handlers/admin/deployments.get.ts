@@ -1,10 +1,11 @@
-import { defineHandler, getQuery } from 'h3'
+import { defineHandler } from 'h3'
 import { GatewayError } from '../../lib/errors.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
 import type { Owner } from '../../lib/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNamedOwner } from '../../lib/owners.ts'
-import { parseCount } from '../../lib/page-query.ts'
+import { parseCount, readQuery } from '../../lib/page-query.ts'
 
+const QUERY = [...OWNER_MEMBERS, 'limit', 'after'] as const
 const DEFAULT_LIMIT = 50
 const MAX_LIMIT = 1000
 
@@ -12,7 +13,7 @@ export default defineHandler({
   meta: { description: 'The last deploys of a platform, newest first, with what failed' },
   async handler(event) {
     const { gateway, request } = event.context
-    const query = getQuery(event)
+    const query = readQuery(event, QUERY)
     const { catalog } = gateway
     const owner = await catalog.resolve(parseNamedOwner(request, query as GivenOwner))
     const { platform } = owner

@@ -1,10 +1,12 @@
 import { defineHandler } from 'h3'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
+import { readQuery } from '../../lib/page-query.ts'
 
 export default defineHandler({
   meta: { description: 'The connections to each database, and who waits for one' },
   handler(event) {
     const { gateway } = event.context
+    readQuery(event, [])
     const { pools, permits, totals } = gateway.pools.report()
     return answerInSlices({
       pools: pools.map(({ platform = null, oldestWaitMs, ...pool }) => ({

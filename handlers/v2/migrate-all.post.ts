@@ -11,7 +11,7 @@ import {
 } from '../../lib/deploy/original/request.ts'
 import { findTenants } from '../../lib/deploy/original/tenants.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
-import { describeJob } from '../../lib/jobs/answer.ts'
+import { describeAccepted, describeJob } from '../../lib/jobs/answer.ts'
 import { parsePlatform, sanitize } from '../../lib/names.ts'
 import { parseSchemaName } from '../../lib/owners.ts'
 import { originOf } from '../../lib/request.ts'
@@ -61,10 +61,9 @@ export default defineHandler({
         databases: row ? tenants.targets.map(({ database }) => database) : [],
       }),
     })
-    const answer = describeJob(row)
-    if (event.res.status !== 202) return answerInSlices(answer)
-    const { job_id, total_databases } = answer
-    return { job_id, status: 'queued', total_databases }
+    // Its gateway is being stopped: clients take a 200 for done, and ask for the job after a 202.
+    if (row.status === 'interrupted') event.res.status = 202
+    return event.res.status === 202 ? describeAccepted(row) : answerInSlices(describeJob(row))
   },
 })
 

@@ -53,3 +53,12 @@ export function warnOfOriginal(isSet: (name: string) => boolean): string | undef
   if (isSet('LOG_DIR')) told.push('LOG_DIR (the log goes to standard output)')
   return told.length > 0 ? `Settings without effect: ${told.join(', ')}` : undefined
 }
+
+/** What other programs call the host or the URL of a PostgreSQL, in whole names. */
+const FOREIGN_SERVER =
+  /^(DB|DATABASE|PG|POSTGRES|POSTGRESQL)_?(HOST|HOSTNAME|HOSTADDR|SERVER|ADDR|ADDRESS|URL|URI|DSN|CONNECTION_STRING)$/
+
+/** The first of the names that names a PostgreSQL in other words than the gateway's. */
+export function foreignServer(names: string[], known: ReadonlySet<string>): string | undefined {
+  return names.find((name) => FOREIGN_SERVER.test(name) && !known.has(name))
+}

@@ -18,3 +18,12 @@ export function describeJob({ id, total, results, summary, execution_time_ms, ..
     execution_time_ms,
   }
 }
+
+/** A job that goes on behind its answer, or that another start has to go on with. */
+export function describeAccepted({ id, status, total }: JobRow) {
+  return {
+    job_id: id,
+    status: status === 'interrupted' ? status : 'queued',
+    total_databases: total,
+  }
+}

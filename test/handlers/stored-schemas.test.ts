@@ -150,7 +150,11 @@ describe('POST /platform/{platform}/schema', () => {
 
   test.each([
     [{}, 'schema', 'schema_name is missing'],
-    [{ schema_name: 'a', name: 'b' }, 'schema', 'schema_name and name are both given, and differ'],
+    [
+      { schema_name: 'a', name: 'b' },
+      'schema',
+      'schema_name and name are both given: send one of them',
+    ],
     [{ schema_name: 'a' }, 'archive', 'Unknown form field "archive"'],
     [{ schema_name: 'a', platform: 'x' }, 'schema', 'Unknown form field "platform"'],
     [{ schema_name: '../a' }, 'schema', 'schema_name must be'],

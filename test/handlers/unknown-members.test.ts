@@ -110,4 +110,99 @@ describe('What an endpoint does not know is refused', () => {
     expect(response.status).toBe(400)
     expect(await response.text()).toContain('Unknown form field \\"extra\\"')
   })
+
+  test.each([
+    ['/admin/databases?platform=members&tenant_id=q', 'tenant_id', 'platform, limit, after'],
+    ['/admin/deployments?platform=members&database_id=q', 'database_id', 'platform, tenant_id'],
+    ['/admin/audit?tenant_id=q', 'tenant_id', 'platform, limit, before'],
+    ['/admin/archives?platform=members&tenant_id=q', 'tenant_id', 'platform'],
+    ['/admin/drift?platform=members&tenant_id=q', 'tenant_id', 'platform'],
+    ['/platform/members/databases?schema_name=a', 'schema_name', 'schema'],
+    ['/platform/members/schemas?schema=a', 'schema', 'none'],
+    ['/admin/platforms?name=a', 'name', 'none'],
+    ['/platforms?name=a', 'name', 'none'],
+    ['/admin/pools?platform=a', 'platform', 'none'],
+    ['/v2/migrate-all/x?platform=a', 'platform', 'none'],
+  ])('GET %s', async (path, name, names) => {
+    const { status, body } = await gateway.get(path)
+    expect([status, body.error]).toEqual([400, 'invalid_request'])
+    const told = `Unknown query parameter "${name}": this endpoint takes ${names}`
+    expect(body.message).toContain(told)
+  })
+
+  test.each(['/health', '/live', '/ready', '/metrics'])('but for a probe of %s', async (path) => {
+    expect((await fetch(`${gateway.url}${path}?probe=1`)).status).toBe(200)
+  })
+
+  test.each([
+    ['null', '{tenant}'],
+    ['tenant/null', '{uuid}'],
+    ['null/7', '{schema}'],
+  ])('GET /call/members/%s/ping, of a client without a value', async (path, part) => {
+    const { status, body } = await gateway.get(`/call/members/${path}/ping`)
+    expect([status, body.error]).toEqual([400, 'invalid_request'])
+    expect(body.message).toContain(`The path has "null" for its ${part}`)
+  })
+})
+
+describe('A form field that is given twice is refused', () => {
+  const file = () => new Blob([Buffer.from(archive)])
+
+  test.each([
+    [
+      '/register',
+      [
+        ['platform', platform],
+        ['platform', 'q'],
+        ['schema', ''],
+      ],
+      'Duplicate form field "platform"',
+    ],
+    [
+      '/register',
+      [
+        ['platform', platform],
+        ['schema', ''],
+        ['schema', ''],
+      ],
+      'Duplicate form field "schema"',
+    ],
+    [
+      '/migrate',
+      [
+        ['platform', platform],
+        ['schema', ''],
+        ['file', ''],
+      ],
+      'schema and file are both given: send one of them',
+    ],
+    [
+      `/platform/${platform}/schema`,
+      [
+        ['schema_name', 'a'],
+        ['schema_name', 'b'],
+        ['schema', ''],
+      ],
+      'Duplicate form field "schema_name"',
+    ],
+    [
+      `/platform/${platform}/schema`,
+      [
+        ['schema_name', 'a'],
+        ['name', 'a'],
+        ['schema', ''],
+      ],
+      'schema_name and name are both given: send one of them',
+    ],
+  ] as [string, [string, string][], string][])('POST %s with %j', async (path, parts, message) => {
+    await gateway.post('/platform/register', { platform })
+    const form = new FormData()
+    for (const [name, value] of parts) {
+      if (value === '') form.append(name, file(), 'a.tar.gz')
+      else form.append(name, value)
+    }
+    const response = await fetch(`${gateway.url}${path}`, { method: 'POST', body: form })
+    const body = await response.json()
+    expect([response.status, body]).toEqual(refused(message))
+  })
 })

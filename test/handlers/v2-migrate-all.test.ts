@@ -270,6 +270,28 @@ describe('POST /v2/migrate-all', () => {
     expect(await statusOf(one, body.job_id)).toMatchObject({ status: 'interrupted', succeeded: 1 })
   })
 
+  it('answers 202 where its gateway is stopped before the answer', async () => {
+    const platform = await newPlatform(['a', 'b'])
+    await store(one, platform, SCHEMA, WAITING)
+    const release = await lockIn(`${platform}_${SCHEMA}_a`)
+    const third = await startTestGateway({ DATABASE_URL: url, MIGRATE_ALL_ANSWER_SECS: '60' })
+    const asked = start(third, platform)
+    await eventually('the start', async () => {
+      const rows = await one.query(
+        one.server.database,
+        `select id from _db_gateway_jobs where platform = '${platform}' and status = 'running'`,
+      )
+      return rows.length > 0 ? rows : undefined
+    })
+    const stopped = third.stop()
+    await release()
+    const { status, body } = await asked
+    await stopped
+    const expected = { job_id: expect.any(String), status: 'interrupted', total_databases: 2 }
+    expect({ status, body }).toEqual({ status: 202, body: expected })
+    expect(await statusOf(one, body.job_id)).toMatchObject({ status: 'interrupted' })
+  })
+
   it('is told to those alone who may name its platform', async () => {
     const id = randomUUID()
     await one.query(

@@ -115,12 +115,22 @@ describe('a setting that is nearly one of ours', () => {
     },
   )
 
+  test.each('DB_HOSTNAME DATABASE_HOST DB_URL PGHOST POSTGRES_HOST POSTGRES_URL PG_URL'.split(' '))(
+    '%s, which names a PostgreSQL in other words, starts none on this machine',
+    (name) => {
+      const told = new RegExp(`^${name}: is no setting of the gateway; set DATABASE_URL`)
+      expect(() => readConfig({ [name]: 'db1' })).toThrow(told)
+      expect(() => readConfig({ [name]: 'db1', DB_USER: 'u' })).toThrow(told)
+      expect(readConfig({ [name]: 'db1', DB_HOST: 'one' }).server?.host).toBe('one')
+    },
+  )
+
   test('is none that every process has, nor those of others', () => {
     const names =
       'PATH HOME HOSTNAME HOST PORT USER LANG LC_ALL TZ TERM SHELL PWD OLDPWD SHLVL LOGNAME MAIL EDITOR ' +
       'NODE_ENV NODE_OPTIONS NODE_PATH NODE_EXTRA_CA_CERTS LISTEN_FDS LISTEN_PID NOTIFY_SOCKET INVOCATION_ID ' +
       'JOURNAL_STREAM XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS SSH_CONNECTION SSH_CLIENT SUDO_USER TMPDIR ' +
-      'PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB ' +
+      'PGPORT PGUSER PGPASSWORD PGDATABASE POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB ' +
       'KUBERNETES_SERVICE_HOST KUBERNETES_PORT HTTP_PROXY HTTPS_PROXY NO_PROXY RUST_BACKTRACE DEBUG CI ' +
       'npm_config_loglevel npm_package_name _ LOG_FORMAT APP_SECRET SSL_CERT_FILE SSL_CERT_DIR NODE_HOST TLS_KEY DATA LOG'
     const env = Object.fromEntries(names.split(' ').map((name) => [name, '1']))

@@ -1,7 +1,7 @@
-import { defineHandler, getQuery, getRouterParams } from 'h3'
+import { defineHandler, getRouterParams } from 'h3'
 import { answerInSlices } from '../../../lib/http/json-slices.ts'
 import { parsePlatform, sanitize } from '../../../lib/names.ts'
-import { parseText } from '../../../lib/page-query.ts'
+import { parseText, readQuery } from '../../../lib/page-query.ts'
 import { listPlatformDatabases } from '../../../lib/tenancy/platform-databases.ts'
 import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
 
@@ -10,7 +10,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
-    const name = parseText('schema', getQuery(event).schema || undefined)
+    const name = parseText('schema', readQuery(event, ['schema']).schema || undefined)
     const schema = name === undefined ? undefined : { name, sanitized: sanitize(name) }
     const databases = await gateway.catalog.use(async (sql) => {
       await checkPlatform(sql, platform)

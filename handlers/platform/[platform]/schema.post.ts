@@ -22,10 +22,13 @@ export default defineHandler({
     await catalog.use((sql) => checkPlatform(sql, platform))
     const { fields, fileNames, archive: packed } = await readArchiveForm(req, res, config, buffered)
     checkNames('form field', [...fields.keys(), ...fileNames], FIELDS)
-    const name = parseSchemaName(fields.get('schema_name') ?? fields.get('name'))
-    if (fields.get('name') !== undefined && fields.get('name') !== name) {
-      throw new GatewayError('invalid_request', 'schema_name and name are both given, and differ')
+    if (fields.has('schema_name') && fields.has('name')) {
+      throw new GatewayError(
+        'invalid_request',
+        'schema_name and name are both given: send one of them',
+      )
     }
+    const name = parseSchemaName(fields.get('schema_name') ?? fields.get('name'))
     if (!packed) {
       throw new GatewayError(
         'invalid_request',

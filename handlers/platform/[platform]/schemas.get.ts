@@ -1,5 +1,6 @@
 import { defineHandler, getRouterParams } from 'h3'
 import { parsePlatform } from '../../../lib/names.ts'
+import { readQuery } from '../../../lib/page-query.ts'
 import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
 import { listStored } from '../../../lib/tenancy/stored-schemas.ts'
 
@@ -7,6 +8,7 @@ export default defineHandler({
   meta: { description: 'The schemas that are stored for a platform' },
   async handler(event) {
     const { gateway, request } = event.context
+    readQuery(event, [])
     const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
     const schemas = await gateway.catalog.use(async (sql) => {
       await checkPlatform(sql, platform)

@@ -3,6 +3,7 @@ import { GatewayError } from '../../../lib/errors.ts'
 import { answerInSlices } from '../../../lib/http/json-slices.ts'
 import { describeJob } from '../../../lib/jobs/answer.ts'
 import { parsePlatform } from '../../../lib/names.ts'
+import { readQuery } from '../../../lib/page-query.ts'
 import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
 
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
@@ -11,6 +12,7 @@ export default defineHandler({
   meta: { description: 'How far a job of /v2/migrate-all has come; any gateway answers' },
   async handler(event) {
     const { gateway, request } = event.context
+    readQuery(event, [])
     const { job_id: id = '' } = event.context.params ?? {}
     const row = UUID.test(id) ? await gateway.jobs.read(id) : undefined
     if (!row) throw new GatewayError('not_found', `There is no job ${id.slice(0, 80)}`)
