@@ -3,6 +3,7 @@ import type { BoundCall } from '../bind/parameters.ts'
 import type { LoadOptions } from '../signatures/known-functions.ts'
 import type { Signature } from '../signatures/signature.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
+import { lostCall } from './failures.ts'
 
 /** Errors of a call that may fit the functions as they are by now. */
 const MAY_BE_STALE: unknown[] = ['function_not_found', 'invalid_request', 'method_not_allowed']
@@ -28,13 +29,22 @@ export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<C
   const { database, name, bind, numbersAsText } = call
   for (;;) {
     const known = functions.peek(database, name)
-    const overloads =
-      known && known.length > 0 ? known : await functions.get(database, name, lookUpOf(call))
+    const overloads = known && known.length > 0 ? known : await lookUp(functions, call)
     try {
       return Object.assign(await bind(overloads), { overloads, numbersAsText })
     } catch (error) {
       if (!mayBeStale(error) || !(await isStale(parts, call, { overloads }))) throw error
     }
+  }
+}
+
+/** @throws {GatewayError} connection_failed, which says that the function has not run */
+async function lookUp(functions: CallParts['functions'], call: CallToBind): Promise<Signature[]> {
+  const { database, name } = call
+  try {
+    return await functions.get(database, name, lookUpOf(call))
+  } catch (error) {
+    throw lostCall(error, database, false)
   }
 }
 

@@ -75,7 +75,7 @@ async function lookForArchives(scope: StoredScope): Promise<(row: TenantRow) => 
   const { platform, archive, limits, use } = scope
   const stored = new Set((await use((sql) => listStored(sql, platform))).map(({ name }) => name))
   const readKept = async (checksum: string) => {
-    const packed = await use((sql) => readPacked(sql, platform, checksum))
+    const packed = await use((sql) => readPacked(sql, { platform, schema: null }, checksum))
     return packed && readRecentArchive(packed, limits)
   }
   const known = new Map<string, Promise<boolean>>()
