@@ -8,8 +8,8 @@ export default defineHandler({
   meta: { description: 'The schemas that are stored for a platform' },
   async handler(event) {
     const { gateway, request } = event.context
-    readQuery(event, [])
     const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
+    readQuery(event, [])
     const schemas = await gateway.catalog.use(async (sql) => {
       await checkPlatform(sql, platform)
       return listStored(sql, platform)
