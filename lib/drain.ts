@@ -5,9 +5,9 @@ import { type Socket, Server as SocketServer } from 'node:net'
 /** A connection of a client. */
 interface Client {
   socket: Socket
-  /** Answers that are not out yet, in the order of their requests. */
-  running: Set<ServerResponse>
-  /** That of the last request. */
+  /** Requests whose answers are not out yet. */
+  running: number
+  /** The last of them. */
   answer: ServerResponse | undefined
   bytesRead: number
   /** `performance.now()` when something last came or went. */
@@ -72,13 +72,7 @@ export class Drain {
   /** The answer that a connection waits for: the last of them; undefined: none. */
   answerOf(socket: Socket): ServerResponse | undefined {
     const client = this.#clients.get(socket)
-    return client && client.running.size > 0 ? client.answer : undefined
-  }
-
-  /** The answer that is the next to go out on a connection; undefined: none is waited for. */
-  currentAnswerOf(socket: Socket): ServerResponse | undefined {
-    for (const answer of this.#clients.get(socket)?.running ?? []) return answer
-    return undefined
+    return client && client.running > 0 ? client.answer : undefined
   }
 
   /** Accepts nothing more; resolves when all connections are closed, after `limitMs` by force. */
@@ -88,7 +82,7 @@ export class Drain {
     for (const client of this.#clients.values()) {
       // Who has connected and not asked yet is about to.
       if (!client.answer) client.lastSeen = now
-      else if (client.running.size > 0) announceClose(client.answer)
+      else if (client.running > 0) announceClose(client.answer)
     }
     const look = setInterval(() => {
       // What has come by now is read before that is called, and makes its connection a busy one.
@@ -109,13 +103,7 @@ export class Drain {
 
   #add(socket: Socket): void {
     const lastSeen = performance.now()
-    this.#clients.set(socket, {
-      socket,
-      running: new Set(),
-      answer: undefined,
-      bytesRead: 0,
-      lastSeen,
-    })
+    this.#clients.set(socket, { socket, running: 0, answer: undefined, bytesRead: 0, lastSeen })
     socket.once('close', () => this.#clients.delete(socket))
   }
 
@@ -129,14 +117,14 @@ export class Drain {
     if (!client) return
     if (this.#isClosing) {
       // It came behind another one that is not answered yet, which then is not the last.
-      if (client.running.size > 0 && !client.answer?.headersSent)
+      if (client.running > 0 && !client.answer?.headersSent)
         client.answer?.removeHeader('connection')
       announceClose(res)
     }
-    client.running.add(res)
+    client.running++
     client.answer = res
     res.on('close', () => {
-      client.running.delete(res)
+      client.running--
       client.lastSeen = performance.now()
     })
   }
@@ -149,7 +137,7 @@ export class Drain {
         client.bytesRead = bytesRead
         client.lastSeen = now
       }
-      if (client.running.size === 0 && now - client.lastSeen > QUIET_MS) client.socket.destroy()
+      if (client.running === 0 && now - client.lastSeen > QUIET_MS) client.socket.destroy()
     }
   }
 }

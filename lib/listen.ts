@@ -3,7 +3,6 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, ListenOptions } from 'node:net'
 import { listen } from 'listhen'
 import { Drain } from './drain.ts'
-import { answerHalfClosed } from './http/half-closed.ts'
 import { type HttpLimits, limitClients } from './http-limits.ts'
 import type { Log } from './log.ts'
 import type { Tls } from './tls.ts'
@@ -61,7 +60,6 @@ export async function startListening(
       : await listenOnAddress(drain, on, secured)
   drain.watch(http)
   limitClients(http, drain, limits, log)
-  answerHalfClosed(http, drain)
   http.keepAliveTimeout = KEEP_ALIVE_MS
   // A body that must not be sent is refused before it is sent: see admitBody.
   http.on('checkContinue', drain.listener)

@@ -55,21 +55,6 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
         { method: 'POST', headers: { accept }, ...trusting() },
         { platform, function: 'many', params: [n] },
       )
-    // One that ends its half of the connection behind its request.
-    const asked = JSON.stringify({ platform, function: 'many', params: [1] })
-    const head = `POST /call HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n`
-    const { hostname, port } = new URL(gateway.url)
-    const options = { host: hostname, port: Number(port), allowHalfOpen: true, ...trusting() }
-    const half = connect(options)
-    let text = ''
-    half.on('data', (bytes) => {
-      text += bytes
-    })
-    half.once('end', () => half.end())
-    half.end(`${head}content-length: ${asked.length}\r\n\r\n${asked}`)
-    await closed(half)
-    expect(text).toContain('"rows":[{"many":1}]')
-
     expect(await call(2)).toMatchObject({
       status: 200,
       body: { rows: [{ many: 1 }, { many: 2 }], row_count: 2 },

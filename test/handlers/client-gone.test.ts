@@ -4,15 +4,14 @@ import {
   connectTo,
   createAdminDatabase,
   dropAdminDatabase,
-  sessionsRunning,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { jsonOfValue } from '../helpers/json.ts'
 import { pack } from '../helpers/platforms.ts'
-import { eventually, until } from '../helpers/process.ts'
-import { openRaw, parseAnswer } from '../helpers/raw-http.ts'
+import { eventually } from '../helpers/process.ts'
+import { openRaw } from '../helpers/raw-http.ts'
 
 describe('B15: a client that has gone starts nothing', () => {
   let url: string
@@ -105,60 +104,4 @@ describe('B15: a client that has gone starts nothing', () => {
       await fresh.stop()
     }
   })
-})
-
-describe('A client that ends its half of the connection', () => {
-  let gateway: TestGateway
-  const platform = uniqueName('half')
-  const database = `${platform}_main`
-  beforeAll(async () => {
-    gateway = await startTestGateway()
-    const archive = await pack({
-      'functions/slow.pssql': `
-        create function slow(p_seconds float8) returns integer language plpgsql
-        as $$ begin perform pg_sleep(p_seconds); return 1; end $$;`,
-    })
-    expect(await gateway.register(platform, archive)).toMatchObject({ status: 200 })
-  })
-  afterAll(() => gateway?.stop())
-
-  function request(seconds: number, version = '1.1', cut = 0): string {
-    const body = JSON.stringify({ platform, function: 'slow', params: [seconds] })
-    const head = `POST /call HTTP/${version}\r\nhost: localhost\r\ncontent-type: application/json\r\n`
-    return `${head}content-length: ${body.length + cut}\r\n\r\n${body}`
-  }
-  const isRunning = async () => (await sessionsRunning(database, '/* slow */')) > 0
-  /** What comes behind the interim answers, which mean nothing. */
-  const final = (text: string) => text.replaceAll('HTTP/1.1 100 Continue\r\n\r\n', '')
-
-  test.each([0.01, 0.7])('gets the answer to a call of %d s', async (seconds) => {
-    const { socket, closed } = await openRaw(gateway.url)
-    socket.end(request(seconds))
-    const { status, body } = parseAnswer(final(await closed))
-    expect(status).toBe(200)
-    expect(JSON.parse(body).rows).toEqual([{ slow: 1 }])
-  })
-
-  test('gets the answers to all that it has asked', async () => {
-    const { socket, closed } = await openRaw(gateway.url)
-    socket.end(request(0.3) + request(0.2) + request(0.01))
-    expect(final(await closed).match(/HTTP\/1\.1 200 OK/g)).toHaveLength(3)
-  })
-
-  test('without having sent all of its request is told so', async () => {
-    const { socket, closed } = await openRaw(gateway.url)
-    socket.end(request(0.01, '1.1', 5))
-    expect(parseAnswer(await closed).status).toBe(400)
-  })
-
-  test.each(['1.1', '1.0'])(
-    'and the other one, too, has its call cancelled: HTTP/%s',
-    async (version) => {
-      const { socket } = await openRaw(gateway.url)
-      socket.write(request(20, version))
-      await until(isRunning)
-      socket.destroy()
-      await until(async () => !(await isRunning()))
-    },
-  )
 })
