@@ -267,7 +267,8 @@ export class Catalog {
    */
   onSilence(): void {
     this.#isDeaf = true
-    this.#found.clear()
+    // An owner's own database stays its own; one that went says so by itself.
+    this.#found.clearOthers()
     this.#lookups.stopRememberingAbsence()
   }
 

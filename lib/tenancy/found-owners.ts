@@ -41,6 +41,11 @@ export class FoundOwners {
     this.#others.delete(platform)
   }
 
+  /** Forgets all who were answered from the database of another owner. */
+  clearOthers(): void {
+    for (const platform of [...this.#others.keys()]) this.deleteOthers(platform)
+  }
+
   clear(): void {
     this.#databases.clear()
     this.#others.clear()
