@@ -86,8 +86,14 @@ async function killWhenRunning(text: string): Promise<void> {
 async function withoutConnections(): Promise<void> {
   // What it remembers of functions and databases stays.
   await call('note', [newId()])
-  const { pools } = gateway.gateway
+  const { pools, listener } = gateway.gateway
   const { capacity } = pools
+  // What is opened later would have the cuts of the next call: the listener that the test before has cut,
+  // and the look for changes by hand, which a call may begin.
+  await eventually('the gateway listens', () => listener.use(async () => true).catch(() => false))
+  await eventually('nothing is under way', () =>
+    pools.report().pools.every(({ busy, waiting }) => busy + waiting === 0),
+  )
   pools.setCapacity(1)
   await eventually('the gateway has one connection', () => connections() === 1)
   pools.setCapacity(capacity)
