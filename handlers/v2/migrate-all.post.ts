@@ -3,12 +3,7 @@ import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/body.ts'
 import { migrateTenants } from '../../lib/deploy/original/migrate-all.ts'
-import {
-  describeV2,
-  parseV2Options,
-  readStoredArchive,
-  V2_MEMBERS,
-} from '../../lib/deploy/original/request.ts'
+import { describeV2, parseV2Options, V2_MEMBERS } from '../../lib/deploy/original/request.ts'
 import { findTenants } from '../../lib/deploy/original/tenants.ts'
 import { answerInSlices } from '../../lib/http/json-slices.ts'
 import { describeAccepted, describeJob } from '../../lib/jobs/answer.ts'
@@ -16,6 +11,7 @@ import { parsePlatform, sanitize } from '../../lib/names.ts'
 import { parseSchemaName } from '../../lib/owners.ts'
 import { originOf } from '../../lib/request.ts'
 import { authorizePlatformToken } from '../../lib/tenancy/platform-token.ts'
+import { loadStored } from '../../lib/tenancy/stored-archives.ts'
 
 const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
 
@@ -29,13 +25,13 @@ export default defineHandler({
     await authorizePlatformToken(event, platform, { isOptional: true })
     const schemaName = parseSchemaName(body.schema_name)
     const options = parseV2Options(body)
-    const stored = await readStoredArchive(gateway, platform, schemaName)
+    const stored = await loadStored(catalog, platform, schemaName, config.archive)
     const tenants = await findTenants({
       platform,
       schemaName,
       archive: stored.archive,
       limits: config.archive,
-      use: (work) => catalog.use(work),
+      catalog,
     })
     const total = tenants.targets.length
     if (total === 0) return describeNone(platform, schemaName, tenants.warnings)

@@ -4,16 +4,12 @@ import { describeRegister } from '../../lib/audit/outcomes.ts'
 import { readJsonObject } from '../../lib/body.ts'
 import { toV2Changes } from '../../lib/deploy/original/changes.ts'
 import { migrateStored } from '../../lib/deploy/original/migrate.ts'
-import {
-  describeV2,
-  parseV2Options,
-  readStoredArchive,
-  V2_MEMBERS,
-} from '../../lib/deploy/original/request.ts'
+import { describeV2, parseV2Options, V2_MEMBERS } from '../../lib/deploy/original/request.ts'
 import { functionsChanged } from '../../lib/deploy/result.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../lib/owners.ts'
 import { originOf } from '../../lib/request.ts'
 import { authorizePlatformToken } from '../../lib/tenancy/platform-token.ts'
+import { loadStored } from '../../lib/tenancy/stored-archives.ts'
 
 const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
 
@@ -22,14 +18,15 @@ export default defineHandler({
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context
+    const { catalog, config } = gateway
     const body = await readJsonObject(event, MEMBERS)
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const options = parseV2Options(body)
     const { platform } = asked
     await authorizePlatformToken(event, platform, { isOptional: true })
-    const stored = await readStoredArchive(gateway, platform, schemaName)
-    const owner = await gateway.catalog.resolve(asked, { anySpelling: true })
-    const database = await gateway.catalog.find(owner, { anew: true })
+    const stored = await loadStored(catalog, platform, schemaName, config.archive)
+    const owner = await catalog.resolve(asked, { anySpelling: true })
+    const database = await catalog.find(owner, { anew: true })
     request.database = database
     const { result, verification, seeders, warnings } = await audited(event, {
       action: 'migrate',

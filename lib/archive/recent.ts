@@ -35,9 +35,8 @@ export function readRecentArchive(
   const entry: Recent = { archive: readArchive(bytes, limits), size: 0 }
   recent.set(key, entry)
   entry.archive.then(
-    ({ files }) => {
-      const texts = Object.values(files).flat()
-      entry.size = texts.reduce((sum, { text }) => sum + text.length, 0)
+    (archive) => {
+      entry.size = textSize(archive)
       if (entry.size > MAX_KEPT_BYTES) recent.delete(key)
       forgetOldest()
     },
@@ -45,6 +44,13 @@ export function readRecentArchive(
   )
   forgetOldest()
   return entry.archive
+}
+
+/** Characters in all files of an archive. */
+export function textSize({ files }: SchemaArchive): number {
+  return Object.values(files)
+    .flat()
+    .reduce((sum, { text }) => sum + text.length, 0)
 }
 
 function forgetOldest(): void {

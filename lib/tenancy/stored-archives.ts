@@ -1,7 +1,8 @@
 import type { ArchiveLimits, SchemaArchive } from '../archive/archive.ts'
-import { readRecentArchive } from '../archive/recent.ts'
+import { readRecentArchive, textSize } from '../archive/recent.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { Recent } from '../recent.ts'
+import { checkPlatform } from './platforms.ts'
 import { readStored, readStoredChecksum } from './stored-schemas.ts'
 
 /** An archive that is stored for a platform. */
@@ -11,34 +12,45 @@ export interface LoadedSchema {
   packed: Uint8Array
 }
 
-/** Of the tar.gz files that are kept; a larger one is shared by those alone who ask while it is read. */
+/**
+ * Of the tar.gz files that are kept, and their texts, which may be a thousand times as much; a larger one
+ * is shared by those alone who ask while it is read.
+ */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024
 
 const loaded = new Recent<Promise<LoadedSchema>>(MAX_KEPT_BYTES)
 
-type Use = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
+/** Runs work in the administrative database. */
+export interface CatalogAccess {
+  use<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+}
 
 /**
  * The archive that is stored for a platform under a name, read once for many tenants that are created
- * together. `use` runs work in the administrative database.
- * @throws {GatewayError} as of `readStored`; schema_extraction_failed
+ * together.
+ * @throws {GatewayError} invalid_request where there is no such platform or schema;
+ *   schema_extraction_failed
  */
 export async function loadStored(
-  use: Use,
+  catalog: CatalogAccess,
   platform: string,
   name: string,
   limits: ArchiveLimits,
 ): Promise<LoadedSchema> {
-  const checksum = await use((sql) => readStoredChecksum(sql, platform, name))
+  const checksum = await catalog.use(async (sql) => {
+    await checkPlatform(sql, platform, 'invalid_request')
+    return readStoredChecksum(sql, platform, name)
+  })
   const key = JSON.stringify([platform, name, checksum, limits])
   const known = loaded.get(key)
   if (known) return known
-  const loading = load(use, platform, name, limits)
+  const loading = load(catalog, platform, name, limits)
   loaded.set(key, loading, 0)
   loading.then(
     ({ archive, packed }) => {
       // Another one may have taken its place between the two queries.
-      if (archive.checksum === checksum) loaded.set(key, loading, packed.length)
+      const size = packed.length + textSize(archive)
+      if (archive.checksum === checksum) loaded.set(key, loading, size)
       else loaded.delete(key)
     },
     () => loaded.delete(key),
@@ -47,11 +59,11 @@ export async function loadStored(
 }
 
 async function load(
-  use: Use,
+  catalog: CatalogAccess,
   platform: string,
   name: string,
   limits: ArchiveLimits,
 ): Promise<LoadedSchema> {
-  const packed = await use((sql) => readStored(sql, platform, name))
+  const packed = await catalog.use((sql) => readStored(sql, platform, name))
   return { archive: await readRecentArchive(packed, limits), packed }
 }

@@ -7,7 +7,6 @@ import { databaseName } from '../../../lib/names.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/owners.ts'
 import { originOf } from '../../../lib/request.ts'
 import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
-import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
 import { loadStored } from '../../../lib/tenancy/stored-archives.ts'
 
 export default defineHandler({
@@ -32,9 +31,7 @@ export default defineHandler({
       owner,
       asked: { stored_schema: schemaName },
       work: async (note) => {
-        const use: typeof catalog.use = (run) => catalog.use(run)
-        await use((sql) => checkPlatform(sql, platform, 'invalid_request'))
-        const stored = await loadStored(use, platform, schemaName, config.archive)
+        const stored = await loadStored(catalog, platform, schemaName, config.archive)
         const result = await createWithSchema(gateway, {
           owner,
           ...stored,

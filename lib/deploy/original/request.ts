@@ -1,13 +1,8 @@
-import type { SchemaArchive } from '../../archive/archive.ts'
-import { readRecentArchive } from '../../archive/recent.ts'
 import { parseFlag } from '../../call/request.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import type { Fields } from '../../json/fields.ts'
 import type { Json } from '../../json/json.ts'
 import { jsonOf } from '../../json/text.ts'
-import { checkPlatform } from '../../tenancy/platforms.ts'
-import { readStored } from '../../tenancy/stored-schemas.ts'
 import { ALLOWANCES, type DeployFlags } from '../result.ts'
 import { parseLosses } from './allow.ts'
 
@@ -54,22 +49,6 @@ function parseWords(value: Json | undefined): string[] {
   const words: unknown = JSON.parse(jsonOf(value))
   if (Array.isArray(words) && words.every((word) => typeof word === 'string')) return words
   throw new GatewayError('invalid_request', 'allow must be an array of strings')
-}
-
-/**
- * The archive that a platform has stored under a name.
- * @throws {GatewayError} invalid_request where there is no such platform or schema
- */
-export async function readStoredArchive(
-  { catalog, config }: Pick<Gateway, 'catalog' | 'config'>,
-  platform: string,
-  schemaName: string,
-): Promise<{ archive: SchemaArchive; packed: Buffer }> {
-  const packed = await catalog.use(async (sql) => {
-    await checkPlatform(sql, platform, 'invalid_request')
-    return readStored(sql, platform, schemaName)
-  })
-  return { packed, archive: await readRecentArchive(packed, config.archive) }
 }
 
 /** What the audit trail has of the request. */

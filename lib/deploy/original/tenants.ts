@@ -2,10 +2,10 @@ import type { ArchiveLimits, SchemaArchive } from '../../archive/archive.ts'
 import { readRecentArchive } from '../../archive/recent.ts'
 import { GatewayError } from '../../errors.ts'
 import { sanitize } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
+import { someOf } from '../../shown.ts'
 import { readPacked } from '../../tenancy/archives.ts'
 import { type Row, toEntry } from '../../tenancy/catalog-table.ts'
-import { loadStored } from '../../tenancy/stored-archives.ts'
+import { type CatalogAccess, loadStored } from '../../tenancy/stored-archives.ts'
 import { listStored } from '../../tenancy/stored-schemas.ts'
 import type { Target } from '../fleet/targets.ts'
 import { carriesOn } from './carries-on.ts'
@@ -16,8 +16,7 @@ export interface StoredScope {
   schemaName: string
   archive: SchemaArchive
   limits: ArchiveLimits
-  /** Runs work in the administrative database. */
-  use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
+  catalog: CatalogAccess
 }
 
 /** Which tenants a stored schema is for. */
@@ -43,9 +42,9 @@ const MAX_NAMES = 1000
  * archive it carries on.
  */
 export async function findTenants(scope: StoredScope): Promise<Tenants> {
-  const { platform, schemaName, use } = scope
+  const { platform, schemaName, catalog } = scope
   const schema = sanitize(schemaName)
-  const rows = await use(
+  const rows = await catalog.use(
     (sql) => sql<TenantRow[]>`
       select database, platform, tenant_id, schema_name, owner_role, schema_checksum, stored_schema
       from _db_gateway_databases
@@ -72,10 +71,12 @@ function isNamed({ schema_name, stored_schema, schema_checksum }: TenantRow, sch
 
 /** What says whether the archive carries on the one that a tenant has; each of those is read once. */
 async function lookForArchives(scope: StoredScope): Promise<(row: TenantRow) => Promise<boolean>> {
-  const { platform, archive, limits, use } = scope
-  const stored = new Set((await use((sql) => listStored(sql, platform))).map(({ name }) => name))
+  const { platform, archive, limits, catalog } = scope
+  const stored = new Set(
+    (await catalog.use((sql) => listStored(sql, platform))).map(({ name }) => name),
+  )
   const readKept = async (checksum: string) => {
-    const packed = await use((sql) => readPacked(sql, { platform, schema: null }, checksum))
+    const packed = await catalog.use((sql) => readPacked(sql, { platform, schema: null }, checksum))
     return packed && readRecentArchive(packed, limits)
   }
   const known = new Map<string, Promise<boolean>>()
@@ -85,7 +86,7 @@ async function lookForArchives(scope: StoredScope): Promise<(row: TenantRow) => 
     const isKnown =
       known.get(key) ??
       isAfter(archive, async () => {
-        if (isStored) return (await loadStored(use, platform, name, limits)).archive
+        if (isStored) return (await loadStored(catalog, platform, name, limits)).archive
         return checksum === null ? undefined : readKept(checksum)
       })
     known.set(key, isKnown)
@@ -108,7 +109,5 @@ async function isAfter(
 }
 
 function warnOf(left: string[]): string {
-  const rest = left.length - MAX_NAMES
-  const names = left.slice(0, MAX_NAMES).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
-  return `Left out, since another archive was deployed there: ${names}. POST /v2/migrate with database_id brings them to this one`
+  return `Left out, since another archive was deployed there: ${someOf(left, MAX_NAMES)}. POST /v2/migrate with database_id brings them to this one`
 }
