@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   type Answer,
-  createAdminDatabase,
-  dropAdminDatabase,
   type Json,
   queryDatabase,
   sessionsRunning,
-  startTestGateway,
-  type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
@@ -67,21 +64,12 @@ const FILES: Files = {
       end $$;`,
 }
 
-let adminUrl: string
-let gateways: TestGateway[]
+const { gateway, other } = await startTwoGateways()
+const gateways = [gateway, other]
 let releases = 1
 
 beforeAll(async () => {
-  adminUrl = await createAdminDatabase()
-  gateways = [
-    await startTestGateway({ DATABASE_URL: adminUrl }),
-    await startTestGateway({ DATABASE_URL: adminUrl }),
-  ]
-  expect(await gateways[0]!.register(platform, await pack(FILES))).toMatchObject({ status: 200 })
-})
-afterAll(async () => {
-  for (const gateway of gateways) await gateway.stop()
-  await dropAdminDatabase(adminUrl)
+  expect(await gateway.register(platform, await pack(FILES))).toMatchObject({ status: 200 })
 })
 
 /** Deploys one more migration. */

@@ -1,14 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
+import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   type Answer,
-  createAdminDatabase,
-  dropAdminDatabase,
   queryDatabase,
   schemaForm,
   sessionsRunning,
-  startTestGateway,
-  type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
@@ -36,21 +33,12 @@ const FILES: Files = {
 const OUTSIDE = '-- gateway: no-transaction\n'
 const LOSES = '-- gateway: allow-data-loss\n'
 
-let adminUrl: string
-let gateways: TestGateway[]
+const { url: adminUrl, gateway, other } = await startTwoGateways()
+const gateways = [gateway, other]
 let migrations = 1
 
 beforeAll(async () => {
-  adminUrl = await createAdminDatabase()
-  gateways = [
-    await startTestGateway({ DATABASE_URL: adminUrl }),
-    await startTestGateway({ DATABASE_URL: adminUrl }),
-  ]
-  expect(await gateways[0]!.register(platform, await pack(FILES))).toMatchObject({ status: 200 })
-})
-afterAll(async () => {
-  for (const gateway of gateways) await gateway.stop()
-  await dropAdminDatabase(adminUrl)
+  expect(await gateway.register(platform, await pack(FILES))).toMatchObject({ status: 200 })
 })
 
 function addMigration(text: string): void {

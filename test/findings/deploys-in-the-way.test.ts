@@ -1,25 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  queryDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { createReader } from '../helpers/for-file.ts'
+import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 import type { Files } from '../helpers/platforms.ts'
 import { newPlatform as newPlatformOf, type Platform } from '../helpers/releases.ts'
 
 // Parts of tables, views and rules that stand in the way of a deploy.
 
+const ROLE = await createReader()
 let gateway: TestGateway
-const ROLE = uniqueName('reader')
 beforeAll(async () => {
   gateway = await startTestGateway()
-  await queryDatabase('postgres', `create role ${ROLE}`, { asGateway: true })
 })
-afterAll(async () => {
-  await gateway.stop()
-  await queryDatabase('postgres', `drop role ${ROLE}`, { asGateway: true })
-})
+afterAll(() => gateway.stop())
 
 const newPlatform = (base: Files) => newPlatformOf(gateway, base)
 

@@ -1,32 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  createAdminDatabase,
-  dropAdminDatabase,
-  type Json,
-  queryDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { describe, expect, test } from 'vitest'
+import { startTwoGateways } from '../helpers/for-file.ts'
+import { type Json, queryDatabase, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 
 // Databases that were dropped by hand, and lists of many databases.
 
-let url: string
-let gateway: TestGateway
-/** Another gateway on the same catalog. */
-let other: TestGateway
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  gateway = await startTestGateway({ DATABASE_URL: url })
-  other = await startTestGateway({ DATABASE_URL: url })
-})
-afterAll(async () => {
-  await gateway.stop()
-  await other.stop()
-  await dropAdminDatabase(url)
-})
+const { gateway, other } = await startTwoGateways()
 
 async function newPlatform(tenants: string[]) {
   const platform = uniqueName('gone')

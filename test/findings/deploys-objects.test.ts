@@ -1,27 +1,18 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  type Json,
-  queryDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { createReader } from '../helpers/for-file.ts'
+import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
 import { newPlatform as newPlatformOf } from '../helpers/releases.ts'
 
 // Functions, views, triggers and policies that the first design lost, did not notice or could not
 // replace.
 
+const ROLE = await createReader()
 let gateway: TestGateway
-const ROLE = uniqueName('reader')
 beforeAll(async () => {
   gateway = await startTestGateway()
-  await queryDatabase('postgres', `create role ${ROLE}`, { asGateway: true })
 })
-afterAll(async () => {
-  await gateway.stop()
-  await queryDatabase('postgres', `drop role ${ROLE}`, { asGateway: true })
-})
+afterAll(() => gateway.stop())
 
 const newPlatform = (base: Files) => newPlatformOf(gateway, base)
 

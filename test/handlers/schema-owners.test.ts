@@ -1,14 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
-import {
-  connectTo,
-  createAdminDatabase,
-  dropAdminDatabase,
-  queryDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { startTwoGateways } from '../helpers/for-file.ts'
+import { connectTo, queryDatabase, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { afterTest } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
@@ -17,20 +10,7 @@ import { store } from '../helpers/stored.ts'
 const UUID = '0B5D6A3E-8f1c-4d6e-9f57-0a4c3b2d1e0f'
 const FOLDED = UUID.toLowerCase().replaceAll('-', '_')
 
-let url: string
-let gateway: TestGateway
-let other: TestGateway
-
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  gateway = await startTestGateway({ DATABASE_URL: url })
-  other = await startTestGateway({ DATABASE_URL: url })
-})
-afterAll(async () => {
-  await gateway.stop()
-  await other.stop()
-  await dropAdminDatabase(url)
-})
+const { gateway, other } = await startTwoGateways()
 
 const archive = (text: string) =>
   pack({

@@ -1,30 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  type Answer,
-  createAdminDatabase,
-  dropAdminDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { describe, expect, test } from 'vitest'
+import { startTwoGateways } from '../helpers/for-file.ts'
+import { type Answer, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { storeSchema } from '../helpers/stored.ts'
 
 /** Platforms, their stored schemas and what is created from them: two gateways on one catalog. */
-let url: string
-let gateway: TestGateway
-let other: TestGateway
-
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  gateway = await startTestGateway({ DATABASE_URL: url })
-  other = await startTestGateway({ DATABASE_URL: url })
-})
-afterAll(async () => {
-  await gateway.stop()
-  await other.stop()
-  await dropAdminDatabase(url)
-})
+const { gateway, other } = await startTwoGateways()
 
 const store = (
   platform: string,

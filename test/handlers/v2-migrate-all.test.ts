@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   type Answer,
   connectTo,
-  createAdminDatabase,
-  dropAdminDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -15,21 +14,14 @@ import { type Files, pack, textFunction } from '../helpers/platforms.ts'
 import { afterTest, eventually } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
-let url: string
-let one: TestGateway
-let other: TestGateway
-
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  const settings = { DATABASE_URL: url, MIGRATE_ALL_ANSWER_SECS: '1' }
-  one = await startTestGateway({ ...settings, MIGRATE_ALL_ANSWER_SECS: '60' })
-  other = await startTestGateway({ ...settings, PLATFORM_NETWORKS: 'bound=127.0.0.2' })
-})
-
-afterAll(async () => {
-  await Promise.all([one.stop(), other.stop()])
-  await dropAdminDatabase(url)
-})
+const {
+  url,
+  gateway: one,
+  other,
+} = await startTwoGateways(
+  { MIGRATE_ALL_ANSWER_SECS: '60' },
+  { MIGRATE_ALL_ANSWER_SECS: '1', PLATFORM_NETWORKS: 'bound=127.0.0.2' },
+)
 
 const SCHEMA = 'tenant_db'
 const BASE: Files = {

@@ -1,27 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  createAdminDatabase,
-  dropAdminDatabase,
-  type Json,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
 import { store } from '../helpers/stored.ts'
 
-let url: string
 let one: TestGateway
 
 beforeAll(async () => {
-  url = await createAdminDatabase()
-  one = await startTestGateway({ DATABASE_URL: url })
+  one = await startTestGateway()
 })
 
-afterAll(async () => {
-  await one.stop()
-  await dropAdminDatabase(url)
-})
+afterAll(() => one.stop())
 
 const BASE: Files = {
   'tables/notes.sql': 'create table notes (id integer);',

@@ -1,14 +1,8 @@
 import type { Sql } from 'postgres'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Look, sendLook } from '../../../../lib/call/signatures/look.ts'
-import { parseDatabaseUrl } from '../../../../lib/postgres/server.ts'
-import {
-  connectTo,
-  createAdminDatabase,
-  dropAdminDatabase,
-  queryDatabase,
-  uniqueName,
-} from '../../../helpers/gateway.ts'
+import { databaseWith } from '../../../helpers/for-file.ts'
+import { connectTo, queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
 
 const OBJECTS = `
   create extension hstore; create extension citext;
@@ -32,19 +26,7 @@ const OBJECTS = `
   create schema other;
 `
 
-let url: string
-let database: string
-let sql: Sql
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  database = parseDatabaseUrl(url).database
-  sql = connectTo(database)
-  await sql.unsafe(OBJECTS)
-})
-afterAll(async () => {
-  await sql.end()
-  await dropAdminDatabase(url)
-})
+const { database, sql } = await databaseWith(OBJECTS)
 
 async function lookAt(on: Sql, change = ''): Promise<Look> {
   await on.unsafe('begin')

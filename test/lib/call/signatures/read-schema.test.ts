@@ -1,15 +1,8 @@
-import type { Sql } from 'postgres'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { SchemaFacts } from '../../../../lib/call/signatures/facts.ts'
 import { readSchema } from '../../../../lib/call/signatures/read-schema.ts'
-import { parseDatabaseUrl } from '../../../../lib/postgres/server.ts'
-import {
-  connectTo,
-  createAdminDatabase,
-  dropAdminDatabase,
-  queryDatabase,
-  uniqueName,
-} from '../../../helpers/gateway.ts'
+import { databaseWith } from '../../../helpers/for-file.ts'
+import { connectTo, queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
 
 const OBJECTS = `
   create extension hstore; create extension citext;
@@ -46,20 +39,7 @@ const OBJECTS = `
   .replace(/create function internals.*\n/, '')
   .replace(/language sql begin/, 'begin')
 
-let url: string
-let sql: Sql
-let database: string
-
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  database = parseDatabaseUrl(url).database
-  sql = connectTo(database)
-  await sql.unsafe(OBJECTS)
-})
-afterAll(async () => {
-  await sql.end()
-  await dropAdminDatabase(url)
-})
+const { database, sql } = await databaseWith(OBJECTS)
 
 const signaturesIn = ({ functions }: SchemaFacts) =>
   functions.flatMap(({ signature }) => signature ?? [])
