@@ -1,7 +1,5 @@
 import { GatewayError } from './errors.ts'
-
-/** More of a name is not repeated. */
-const MAX_SHOWN = 80
+import { shown } from './shown.ts'
 
 /**
  * Refuses names that are not known: a field that is not read may be the one that says whose database
@@ -35,8 +33,4 @@ export function unknownName(
 /** The error of a name that is given twice; `place`: ` in …`, or nothing. */
 export function duplicateName(what: string, name: string, place = ''): GatewayError {
   return new GatewayError('invalid_request', `Duplicate ${what} "${shown(name)}"${place}`)
-}
-
-function shown(name: string): string {
-  return name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name
 }

@@ -2,6 +2,7 @@ import { GatewayError } from './errors.ts'
 import type { Json } from './json/json.ts'
 import { jsonOf, nameOf } from './json/text.ts'
 import type { RequestContext } from './request.ts'
+import { MAX_SHOWN, shown } from './shown.ts'
 
 /**
  * Whose database it is: a platform's main one (`tenantId` null) or that of a tenant; with a `schema`,
@@ -24,9 +25,6 @@ const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
 /** A name in a request: a value of its JSON, or the texts of its URL or form. */
 export type Given = Json | string | string[] | null | undefined
-
-/** More of a name that is refused is not repeated. */
-const MAX_SHOWN = 80
 
 /** What a request may name, and has named: the part of it that matters here. */
 export type Asker = Pick<RequestContext, 'address' | 'mayName' | 'platform'>
@@ -175,8 +173,4 @@ export function textOf(field: string, value: Given): string {
   const { start, end } = value
   const beginning = jsonOf({ ...value, kind: 'number', end: Math.min(end, start + 4 * MAX_SHOWN) })
   throw new GatewayError('invalid_request', `${field} must be a string; got ${shown(beginning)}`)
-}
-
-function shown(text: string): string {
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
 }

@@ -1,4 +1,5 @@
 import { type ErrorDetails, GatewayError } from '../errors.ts'
+import { someOf } from '../shown.ts'
 
 /** The error of an archive that is not taken: `schema_extraction_failed`, HTTP 400. */
 export function refusal(message: string, details?: ErrorDetails): GatewayError {
@@ -15,7 +16,5 @@ export function quote(name: string): string {
 
 /** The first few of `names`, quoted, and how many more there are. */
 export function quoteSome(names: string[], shown = 5): string {
-  const rest = names.length - shown
-  const list = names.slice(0, shown).map(quote).join(', ')
-  return rest > 0 ? `${list} and ${rest} more` : list
+  return someOf(names, shown, quote)
 }

@@ -23,9 +23,19 @@ export function secretText(value: string): string {
   )
 }
 
+/** One of the words. */
+function choice<T extends string>(words: T[], told = words.join(' or ')): (value: string) => T {
+  return (value) => {
+    const word = words.find((one) => one === value)
+    if (word !== undefined) return word
+    throw new Error(`"${value}" is not ${told}`)
+  }
+}
+
+const switchWord = choice(['on', 'off'])
+
 export function onOrOff(value: string): boolean {
-  if (value === 'on' || value === 'off') return value === 'on'
-  throw new Error(`"${value}" is not on or off`)
+  return switchWord(value) === 'on'
 }
 
 /** `shared-role` is how /health names it. */
@@ -35,10 +45,10 @@ export function isolation(value: string): Isolation {
   throw new Error(`"${value}" is not one of platform-roles, shared`)
 }
 
-export function databaseCopy(value: string): DatabaseCopy {
-  if (value === 'wal_log' || value === 'file_copy') return value
-  throw new Error(`"${value}" is not one of wal_log, file_copy`)
-}
+export const databaseCopy = choice<DatabaseCopy>(
+  ['wal_log', 'file_copy'],
+  'one of wal_log, file_copy',
+)
 
 export function databaseText(value: string): string {
   if (Buffer.byteLength(value) <= 63) return value
@@ -68,20 +78,11 @@ export function bearerToken(value: string): string {
   throw new Error('has other characters than ASCII, or a space')
 }
 
-export function optionalOrRequired(value: string): 'optional' | 'required' {
-  if (value === 'optional' || value === 'required') return value
-  throw new Error(`"${value}" is not optional or required`)
-}
+export const optionalOrRequired = choice(['optional', 'required'])
 
-export function olderArchives(value: string): 'ignore' | 'deploy' {
-  if (value === 'ignore' || value === 'deploy') return value
-  throw new Error(`"${value}" is not ignore or deploy`)
-}
+export const olderArchives = choice(['ignore', 'deploy'])
 
-export function numericFormat(value: string): NumericFormat {
-  if (value === 'number' || value === 'string') return value
-  throw new Error(`"${value}" is not number or string`)
-}
+export const numericFormat = choice<NumericFormat>(['number', 'string'])
 
 export function logLevel(value: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === value.toLowerCase())

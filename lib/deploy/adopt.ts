@@ -4,7 +4,7 @@ import type { Gateway } from '../gateway.ts'
 import { databaseName, type Owner, quoteIdentifier } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
 import { addEntry, readEntries } from '../tenancy/catalog-table.ts'
-import { describeOwner, describeTaken } from '../tenancy/owner-identity.ts'
+import { alreadyThere, describeOwner, describeTaken } from '../tenancy/owner-identity.ts'
 import { type FoundDatabase, lookAt } from './adopt/look.ts'
 import { readUnclaimed } from './adoption.ts'
 import { withDatabaseLock } from './database.ts'
@@ -77,10 +77,7 @@ async function checkDatabase(
   { owner, database }: AdoptRequest,
 ): Promise<void> {
   const [entry] = await readEntries(admin, [database])
-  if (entry && isSameOwner(entry, owner)) {
-    const message = `${describeOwner(owner)} already has the database ${database}`
-    throw new GatewayError('database_already_exists', message, { database })
-  }
+  if (entry && isSameOwner(entry, owner)) throw alreadyThere(owner, database)
   if (entry) {
     throw new GatewayError('name_conflict', describeTaken(owner, database, entry), { database })
   }

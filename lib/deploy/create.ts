@@ -1,8 +1,7 @@
-import { describeOwner } from '../catalog.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import { databaseName } from '../names.ts'
-import { isSpelledAlike } from '../tenancy/owner-identity.ts'
+import { alreadyThere, isSpelledAlike } from '../tenancy/owner-identity.ts'
 import { ensureDatabase } from './database.ts'
 import { record } from './older/record.ts'
 import { type DeployRequest, deployTo } from './register.ts'
@@ -44,10 +43,7 @@ async function createAlone(gateway: Gateway, request: DeployRequest): Promise<De
       // Another spelling may have come between the look at the catalog and the lock.
       isSpelledAlike,
     )
-    if (!result) {
-      const message = `${describeOwner(owner)} already has the database ${database}`
-      throw new GatewayError('database_already_exists', message, { database })
-    }
+    if (!result) throw alreadyThere(owner, database)
     await record(gateway, request, result)
     return result
   })

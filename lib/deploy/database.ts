@@ -9,7 +9,7 @@ import { INSUFFICIENT_PRIVILEGE } from '../postgres/sqlstates.ts'
 import { addEntry, readEntry } from '../tenancy/catalog-table.ts'
 import { beginCreation, forgetCreation } from '../tenancy/creations.ts'
 import { checkNameOwner } from '../tenancy/name-owner.ts'
-import { describeTaken } from '../tenancy/owner-identity.ts'
+import { alreadyThere, describeTaken } from '../tenancy/owner-identity.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
 import { isLeftOver } from './left-over.ts'
@@ -105,11 +105,7 @@ export async function createTenant(
   const name = databaseName(owner)
   const isCreated = await ensureDatabase(gateway, owner, async () => true, true, onDatabase)
   if (isCreated) return name
-  throw new GatewayError(
-    'database_already_exists',
-    `${describeOwner(owner)} already has the database ${name}`,
-    { database: name },
-  )
+  throw alreadyThere(owner, name)
 }
 
 /**

@@ -28,6 +28,16 @@ export class StatementError extends Error {
 }
 
 /**
+ * Has the place of an error count without what the gateway has put before, or into, the statement's own
+ * text; there is none where it points into that.
+ * @param added how many characters
+ */
+export function withoutAdded(error: PostgresError, added: number): void {
+  const position = Number(error.position) - added
+  error.position = position > 0 ? String(position) : ''
+}
+
+/**
  * The answer for a file that failed: what PostgreSQL said, the file, the line, and that line with
  * a caret under the place. Errors that are not about the file's SQL stay what they are.
  */

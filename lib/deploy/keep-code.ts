@@ -1,5 +1,6 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import type { Sql } from '../postgres/connection.ts'
+import { someOf } from '../shown.ts'
 import { CODE_SECTIONS } from './code.ts'
 import type { Ledger, LedgerFile, LedgerObject } from './ledger.ts'
 import { askedOf, findObjects } from './objects/find.ts'
@@ -57,7 +58,5 @@ export async function keptWarnings(sql: Sql, { kept }: CodeLedger): Promise<stri
   const found = await findObjects(sql, objects.map(askedOf))
   const names = objects.flatMap((one) => found.of(one)?.identity ?? []).sort()
   if (names.length === 0) return []
-  const rest = names.length - MAX_NAMES
-  const shown = names.slice(0, MAX_NAMES).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
-  return [`Functions that are in no file of the archive any more stay: ${shown}`]
+  return [`Functions that are in no file of the archive any more stay: ${someOf(names, MAX_NAMES)}`]
 }

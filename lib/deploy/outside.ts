@@ -4,7 +4,13 @@ import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
 import { answers } from '../postgres/pipeline.ts'
 import { quoteLiteral } from '../postgres/quote-literal.ts'
-import { asStatementError, fileFailure, isEndOfSession, StatementError } from './failure.ts'
+import {
+  asStatementError,
+  fileFailure,
+  isEndOfSession,
+  StatementError,
+  withoutAdded,
+} from './failure.ts'
 import type { LedgerWriter } from './ledger-writer.ts'
 import { type Behind, readBehind } from './loss/routines.ts'
 import type { Statement } from './parser/statement.ts'
@@ -71,8 +77,7 @@ async function checkSyntax(sql: Sql, file: SchemaFile, statement: Statement): Pr
   } catch (error) {
     if (!isPostgresError(error)) throw error
     if (error.code !== 'GWSTP') {
-      const position = Number(error.position) - STOP.length
-      error.position = position > 0 ? String(position) : ''
+      withoutAdded(error, STOP.length)
       throw asStatementError(file, statement, error)
     }
   }

@@ -6,6 +6,25 @@ export function ofGatewayOr(other: string | null): string {
   return `owner in (current_user::regrole, (select oid from pg_roles where rolname = ${quoteLiteral(other ?? '')}))`
 }
 
+/** Catalogs all of whose rows count: the column of the owner, and of the schema, where there is one. */
+const PLAIN = [
+  ['pg_operator', 'oprowner', 'oprnamespace'],
+  ['pg_opclass', 'opcowner', 'opcnamespace'],
+  ['pg_opfamily', 'opfowner', 'opfnamespace'],
+  ['pg_collation', 'collowner', 'collnamespace'],
+  ['pg_conversion', 'conowner', 'connamespace'],
+  ['pg_ts_dict', 'dictowner', 'dictnamespace'],
+  ['pg_ts_config', 'cfgowner', 'cfgnamespace'],
+  ['pg_statistic_ext', 'stxowner', 'stxnamespace'],
+  ['pg_foreign_server', 'srvowner', '0'],
+  ['pg_publication', 'pubowner', '0'],
+]
+  .map(
+    ([catalog, owner, schema]) =>
+      `select '${catalog}'::regclass, oid, ${owner}, ${schema} from ${catalog} union all`,
+  )
+  .join('\n      ')
+
 /**
  * SQL for everything that has an owner by itself, of whose `owner`, an oid, the condition holds: not the
  * columns' sequences, row types and arrays, which go with what they belong to, nor what is an
@@ -32,26 +51,7 @@ export function ownedObjects(condition: string): string {
         and not exists (select from pg_type e where e.typarray = t.oid)
         and not exists (select from pg_class c where c.oid = t.typrelid and c.relkind <> 'c')
       union all
-      select 'pg_operator'::regclass, oid, oprowner, oprnamespace from pg_operator
-      union all
-      select 'pg_opclass'::regclass, oid, opcowner, opcnamespace from pg_opclass
-      union all
-      select 'pg_opfamily'::regclass, oid, opfowner, opfnamespace from pg_opfamily
-      union all
-      select 'pg_collation'::regclass, oid, collowner, collnamespace from pg_collation
-      union all
-      select 'pg_conversion'::regclass, oid, conowner, connamespace from pg_conversion
-      union all
-      select 'pg_ts_dict'::regclass, oid, dictowner, dictnamespace from pg_ts_dict
-      union all
-      select 'pg_ts_config'::regclass, oid, cfgowner, cfgnamespace from pg_ts_config
-      union all
-      select 'pg_statistic_ext'::regclass, oid, stxowner, stxnamespace from pg_statistic_ext
-      union all
-      select 'pg_foreign_server'::regclass, oid, srvowner, 0 from pg_foreign_server
-      union all
-      select 'pg_publication'::regclass, oid, pubowner, 0 from pg_publication
-      union all
+      ${PLAIN}
       select 'pg_largeobject'::regclass, oid, lomowner, 0 from pg_largeobject_metadata
     )
     select

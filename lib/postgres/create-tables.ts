@@ -16,12 +16,17 @@ export async function createTables(sql: Sql, statements: string): Promise<void> 
 
 /** SQL that adds a column where it is missing: adding one locks the table, even one that is there. */
 export function addMissingColumn(table: string, column: string, type: string): string {
+  return whereMissing(table, column, `alter table ${table} add column ${column} ${type}`)
+}
+
+/** SQL of statements that run where a table lacks a column. */
+export function whereMissing(table: string, column: string, statements: string): string {
   return `
     do $do$ begin
       if not exists (
         select from pg_attribute where attrelid = '${table}'::regclass and attname = '${column}'
       ) then
-        alter table ${table} add column ${column} ${type};
+        ${statements};
       end if;
     end $do$
   `

@@ -1,6 +1,6 @@
 import type { Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
+import { addMissingColumn, createTables, whereMissing } from '../postgres/create-tables.ts'
 import { CREATE_ARCHIVE_ORDER } from './archive-order.ts'
 
 /** One archive of a platform. Times are ISO 8601. */
@@ -29,19 +29,16 @@ export async function prepareArchives(sql: Sql): Promise<void> {
   await createTables(
     sql,
     `
-    do $do$ begin
-      if not exists (
-        select from pg_attribute
-        where attrelid = '_db_gateway_archives'::regclass and attname = 'packed'
-      ) then
-        alter table _db_gateway_archives
-          add column last_deployed_at timestamptz,
-          add column left_at timestamptz,
-          add column packed bytea;
-        -- It is compressed already.
-        alter table _db_gateway_archives alter column packed set storage external;
-      end if;
-    end $do$;
+    ${whereMissing(
+      '_db_gateway_archives',
+      'packed',
+      `alter table _db_gateway_archives
+        add column last_deployed_at timestamptz,
+        add column left_at timestamptz,
+        add column packed bytea;
+      -- It is compressed already.
+      alter table _db_gateway_archives alter column packed set storage external`,
+    )};
     ${addMissingColumn('_db_gateway_archives', 'schema_name', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'seen_oid', 'oid')};
     ${CREATE_ARCHIVE_ORDER}

@@ -1,6 +1,6 @@
 import { databaseName, type Owner } from '../names.ts'
 import type { Sql } from '../postgres/connection.ts'
-import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
+import { addMissingColumn, createTables, whereMissing } from '../postgres/create-tables.ts'
 import { noteSchemas } from './catalog-identity.ts'
 import { CREATIONS } from './creations.ts'
 
@@ -54,17 +54,14 @@ export async function createCatalog(sql: Sql): Promise<void> {
     ${addMissingColumn('_db_gateway_databases', 'functions_version', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'stored_schema', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'stored_before', 'text[]')};
-    do $do$ begin
-      if not exists (
-        select from pg_attribute
-        where attrelid = '_db_gateway_databases'::regclass and attname = 'schema_name'
-      ) then
-        alter table _db_gateway_databases
-          add column schema_name text,
-          drop constraint if exists _db_gateway_databases_platform_tenant_id_key,
-          add unique nulls not distinct (platform, schema_name, tenant_id);
-      end if;
-    end $do$;
+    ${whereMissing(
+      '_db_gateway_databases',
+      'schema_name',
+      `alter table _db_gateway_databases
+        add column schema_name text,
+        drop constraint if exists _db_gateway_databases_platform_tenant_id_key,
+        add unique nulls not distinct (platform, schema_name, tenant_id)`,
+    )};
     create table if not exists _db_gateway_archives (
       platform text not null,
       checksum text not null,

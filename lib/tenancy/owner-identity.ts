@@ -1,3 +1,4 @@
+import { GatewayError } from '../errors.ts'
 import { databasePrefix, type Owner, sanitize } from '../names.ts'
 
 /** Whether two name the same database. */
@@ -25,6 +26,15 @@ export function describeOwner({ platform, tenantId, schema }: Owner): string {
   }
   const where = `chema ${schema} of platform ${platform}`
   return tenantId === null ? `S${where}` : `Tenant ${tenantId} of s${where}`
+}
+
+/** The error of who would make a database that the owner has. */
+export function alreadyThere(owner: Owner, database: string): GatewayError {
+  return new GatewayError(
+    'database_already_exists',
+    `${describeOwner(owner)} already has the database ${database}`,
+    { database },
+  )
 }
 
 /**

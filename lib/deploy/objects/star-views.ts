@@ -2,7 +2,7 @@ import type { Row, RowList } from 'postgres'
 import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { asStatementError, StatementError } from '../failure.ts'
+import { asStatementError, StatementError, withoutAdded } from '../failure.ts'
 import type { Statement } from '../parser/statement.ts'
 import { type Script, sendScript } from '../run-file.ts'
 import { findObjects } from './find.ts'
@@ -102,8 +102,7 @@ export async function sendReplacing(
     return await sendScript(sql, { file, statements: [{ ...statement, text }] })[0]
   } catch (error) {
     if (!(error instanceof StatementError)) throw error
-    const position = Number(error.error.position) - OR_REPLACE.length
-    error.error.position = position > 0 ? String(position) : ''
+    withoutAdded(error.error, OR_REPLACE.length)
     throw asStatementError(file, statement, error.error)
   }
 }

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/connection.ts'
+import { someOf } from '../../shown.ts'
 import type { Standing } from '../../tenancy/archive-order.ts'
 import { deployCode } from '../code.ts'
 import type { Job } from '../job.ts'
@@ -97,10 +98,8 @@ async function supersededElsewhere(sql: Sql, ledger: Ledger): Promise<Supersedin
 
 /** Says that it is no way back. */
 function wholeWarning({ archiveChecksum }: Ledger, lacking: string[]): string {
-  const files = lacking.slice(0, MAX_NAMED).join(', ')
-  const rest = lacking.length - MAX_NAMED
-  const more = rest > 0 ? ` and ${rest} more` : ''
-  return `The archive is older than ${short(archiveChecksum ?? '')}, which was in place, and all of it was deployed, since the database has not had ${files}${more}`
+  const files = someOf(lacking, MAX_NAMED)
+  return `The archive is older than ${short(archiveChecksum ?? '')}, which was in place, and all of it was deployed, since the database has not had ${files}`
 }
 
 /** Says what stays. */

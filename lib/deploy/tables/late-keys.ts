@@ -2,7 +2,7 @@ import type { Constraint, CreateStmt } from 'libpg-query'
 import { quoteIdentifier } from '../../names.ts'
 import type { Sql } from '../../postgres/connection.ts'
 import type { Sent } from '../../postgres/pipeline.ts'
-import { StatementError } from '../failure.ts'
+import { StatementError, withoutAdded } from '../failure.ts'
 import { NO_FACTS } from '../parser/facts.ts'
 import { sqlName } from '../parser/names.ts'
 import { readStatement } from '../parser/parser.ts'
@@ -55,10 +55,7 @@ export async function cutLateKeys(
 /** Sends one of them; an error points into its file. */
 export function sendLateKey(sql: Sql, { script, lead }: LateKey): Sent {
   return sendScript(sql, script)[0]!.catch((error: unknown) => {
-    if (error instanceof StatementError) {
-      const position = Number(error.error.position) - lead
-      error.error.position = position > 0 ? String(position) : ''
-    }
+    if (error instanceof StatementError) withoutAdded(error.error, lead)
     throw error
   })
 }
