@@ -1,13 +1,29 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** The files that take longest, each a minute or more, longest first. */
+const LONG = ['replicas', 'server', 'gateways', 'storm', 'session-differential', 'restart']
+
+/** Long files begin first, so that none runs alone at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const place = LONG.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`))
+      return place === -1 ? LONG.length : place
+    }
+    return (await super.sort(files)).sort((one, other) => rank(one) - rank(other))
+  }
+}
 
 export default defineConfig({
   test: {
     // The fuzz tests too, with few cases: see vitest.fuzz.config.ts.
     include: ['test/**/*.test.ts', 'test/fuzz/**/*.fuzz.ts'],
     globalSetup: 'test/setup/postgres.ts',
-    // Much of what the tests do is waiting, so that even two cores take two files at once.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
+    // Much of what the tests do is waiting, so that two cores take three files at once.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

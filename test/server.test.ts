@@ -1,16 +1,7 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  chmod,
-  chown,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { chmod, chown, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, connect as openConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -115,9 +106,8 @@ describe('with an embedded PostgreSQL', () => {
 
   /** The process id of the PostgreSQL server that works in DATA_DIR. */
   async function postgresPid(): Promise<number | undefined> {
-    const files = await readdir(dataDir, { recursive: true })
-    const file = files.find((name) => name.endsWith('postmaster.pid'))
-    return file ? Number.parseInt(await readFile(join(dataDir, file), 'utf8'), 10) : undefined
+    const file = join(dataDir, 'postgres/data/postmaster.pid')
+    return existsSync(file) ? Number.parseInt(await readFile(file, 'utf8'), 10) : undefined
   }
 
   it('creates DATA_DIR, answers, and on SIGTERM ends with exit code 0 and its PostgreSQL', async () => {

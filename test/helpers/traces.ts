@@ -21,24 +21,29 @@ export function tracesOf(secrets: string[], text: string | Buffer): string[] {
   return secrets.filter((secret) => formsOf(secret).some((form) => text.includes(form)))
 }
 
-/** The files below a folder, or the file at that path, that tell a secret: path and mode. */
+/** The files below a folder that tell a secret: path and mode. */
 export async function filesWithTraces(
   secrets: string[],
   folder: string,
 ): Promise<{ path: string; mode: number }[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const found: { path: string; mode: number }[] = []
-  for (const entry of entries.filter((one) => one.isFile())) {
-    const path = join(entry.parentPath, entry.name)
-    const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      // The server at work drops databases.
-      if (error.code === 'ENOENT') return undefined
-      throw error
-    })
+  for (const path of await filesBelow(folder)) {
+    const bytes = await readFile(path).catch(nothingIfGone(undefined))
     if (!bytes || tracesOf(secrets, bytes).length === 0) continue
     found.push({ path, mode: (await stat(path)).mode & 0o777 })
   }
   return found
+}
+
+/** Folder by folder, since the server at work drops databases meanwhile. */
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(nothingIfGone([]))
+  const paths = entries.map((entry) => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return filesBelow(path)
+    return entry.isFile() ? [path] : []
+  })
+  return (await Promise.all(paths)).flat()
 }
 
 /**
