@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { forgetSecrets } from './lib/config/secrets.ts'
 import { readConfig, readEnvironment } from './lib/config.ts'
+import { takePassedSocket } from './lib/http/listener/passed-socket.ts'
 import { createLog, type Log } from './lib/log.ts'
-import { takePassedSocket } from './lib/passed-socket.ts'
 import { type RunningGateway, startGateway } from './lib/start.ts'
 
 let log: Log = createLog('info')

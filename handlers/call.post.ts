@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
-import { answerRows } from '../lib/answer.ts'
-import { answerStream, streamTypeOf } from '../lib/answer-stream.ts'
-import { readCall } from '../lib/http/read-call.ts'
+import { answerRows } from '../lib/http/answer/answer.ts'
+import { answerStream, streamTypeOf } from '../lib/http/answer/answer-stream.ts'
+import { readCall } from '../lib/http/body/read-call.ts'
 
 export default defineHandler({
   meta: { description: 'Run a function in the database of a platform or a tenant' },

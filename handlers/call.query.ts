@@ -1,8 +1,8 @@
 import { defineHandler } from 'h3'
-import { answerRows } from '../lib/answer.ts'
 import { GatewayError } from '../lib/errors.ts'
-import { readCall } from '../lib/http/read-call.ts'
-import { nodeOf } from '../lib/request.ts'
+import { answerRows } from '../lib/http/answer/answer.ts'
+import { readCall } from '../lib/http/body/read-call.ts'
+import { nodeOf } from '../lib/http/request.ts'
 
 export default defineHandler({
   meta: { description: 'Run a function that changes nothing (RFC 10008), with the body of POST' },

@@ -9,10 +9,10 @@ import {
 } from '../lib/deploy/fleet/results.ts'
 import { migrate } from '../lib/deploy/fleet.ts'
 import { withProof } from '../lib/deploy/templates/proof.ts'
-import { answerInSlices } from '../lib/http/json-slices.ts'
-import { acceptsLines, streamLines } from '../lib/ndjson.ts'
-import { nodeOf, originOf } from '../lib/request.ts'
-import { MIGRATE_FORM, readSchemaForm } from '../lib/schema-form.ts'
+import { answerInSlices } from '../lib/http/answer/json-slices.ts'
+import { acceptsLines, streamLines } from '../lib/http/answer/ndjson.ts'
+import { MIGRATE_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
+import { nodeOf, originOf } from '../lib/http/request.ts'
 
 export default defineHandler({
   meta: { description: 'Hot update: deploy a schema to one database of a platform, or to all' },

@@ -4,9 +4,9 @@ import { describeForm, describeRegister } from '../lib/audit/outcomes.ts'
 import { incompatibleChanges } from '../lib/deploy/fleet/results.ts'
 import { register } from '../lib/deploy/register.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
-import { databaseName } from '../lib/names.ts'
-import { nodeOf, originOf } from '../lib/request.ts'
-import { REGISTER_FORM, readSchemaForm } from '../lib/schema-form.ts'
+import { REGISTER_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
+import { nodeOf, originOf } from '../lib/http/request.ts'
+import { databaseName } from '../lib/tenancy/names.ts'
 
 export default defineHandler({
   meta: { description: 'A container starts: create its database, deploy its schema' },

@@ -28,13 +28,13 @@ import {
   schemaNames,
   secretText,
 } from './config/values.ts'
-import { parseHosts, parseOrigins, type SiteRules } from './http/cross-site.ts'
-import { type Network, parseNetworks } from './networks.ts'
-import { type PlatformNetworks, parsePlatformNetworks } from './platform-networks.ts'
-import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/server.ts'
-import type { SchemaFormLimits } from './schema-form.ts'
-import type { Isolation } from './tenancy/isolation.ts'
-import type { TlsFiles } from './tls.ts'
+import { parseHosts, parseOrigins, type SiteRules } from './http/access/cross-site.ts'
+import { type Network, parseNetworks } from './http/access/networks.ts'
+import { type PlatformNetworks, parsePlatformNetworks } from './http/access/platform-networks.ts'
+import type { SchemaFormLimits } from './http/body/schema-form.ts'
+import type { TlsFiles } from './http/listener/tls.ts'
+import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/hosts/server.ts'
+import type { Isolation } from './tenancy/roles/isolation.ts'
 
 /** Every setting, parsed and checked. Durations are milliseconds, sizes are bytes. */
 export interface Config extends SiteRules {

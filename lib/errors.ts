@@ -1,4 +1,4 @@
-import { excerpt } from './excerpt.ts'
+import { excerpt } from './common/excerpt.ts'
 
 /** The status of each error code of the HTTP contract. */
 const STATUS_BY_CODE = {

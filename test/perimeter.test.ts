@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadRoutes, type Route } from '../lib/routes.ts'
+import { loadRoutes, type Route } from '../lib/http/routes.ts'
 import { PROJECT, schemaForm, startTestGateway, type TestGateway } from './helpers/gateway.ts'
 import { pack, textFunction } from './helpers/platforms.ts'
 

@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadRoutes } from '../lib/routes.ts'
+import { loadRoutes } from '../lib/http/routes.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EmbeddedPostgres, startEmbedded } from '../lib/postgres/embedded.ts'
-import { parseDatabaseUrl } from '../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../lib/postgres/hosts/server.ts'
 import { schemaForm, uniqueName } from './helpers/gateway.ts'
 import { type Files, pack, textFunction } from './helpers/platforms.ts'
 import {

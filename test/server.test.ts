@@ -10,7 +10,7 @@ import { promisify, stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { processStart } from '../lib/postgres/embedded/processes.ts'
 import { type EmbeddedPostgres, startEmbedded } from '../lib/postgres/embedded.ts'
-import { parseDatabaseUrl } from '../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../lib/postgres/hosts/server.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import type { Rig } from './rig.ts'
 
 /** How many connections of the gateway PostgreSQL had open while it was looked. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { layoutOf, readPasswords } from '../../lib/postgres/embedded/cluster.ts'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import type { PostgresRig } from './rig.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import type { Files } from './clinic.ts'
 import { forEach } from './measure.ts'
 import { itemFiles, PLATFORM, registerPlatform } from './platform.ts'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { type EmbeddedPostgres, startEmbedded } from '../../lib/postgres/embedded.ts'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { freePort } from '../lib/rig.ts'
 
 /** What the gateway's connections are called in pg_stat_activity. */

@@ -1,11 +1,11 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { readJsonObject } from '../../lib/body.ts'
 import { parseFlag } from '../../lib/call/request.ts'
 import { parseDatabaseName, parseMigrationNames } from '../../lib/deploy/adopt/members.ts'
 import { type Adopted, adopt } from '../../lib/deploy/adopt.ts'
-import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/owners.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
+import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
 const MEMBERS = [...OWNER_MEMBERS, 'database', 'migrations', 'dry_run'] as const
 

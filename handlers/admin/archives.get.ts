@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
-import { parsePlatform } from '../../lib/names.ts'
-import { readQuery } from '../../lib/page-query.ts'
-import { listArchives } from '../../lib/tenancy/archives.ts'
+import { readQuery } from '../../lib/http/body/page-query.ts'
+import { parsePlatform } from '../../lib/tenancy/names.ts'
+import { listArchives } from '../../lib/tenancy/schemas/archives.ts'
 
 export default defineHandler({
   meta: { description: 'The archives of a platform, newest first, and which of them are kept' },

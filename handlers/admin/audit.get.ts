@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
 import { GatewayError } from '../../lib/errors.ts'
-import { parsePlatform } from '../../lib/names.ts'
-import { readQuery } from '../../lib/page-query.ts'
+import { readQuery } from '../../lib/http/body/page-query.ts'
+import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000

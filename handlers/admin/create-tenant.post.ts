@@ -1,8 +1,8 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { readJsonObject } from '../../lib/body.ts'
-import { createTenant } from '../../lib/deploy/database.ts'
-import { databaseName, parsePlatform, parseTenantId } from '../../lib/names.ts'
+import { createTenant } from '../../lib/deploy/database/database.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { databaseName, parsePlatform, parseTenantId } from '../../lib/tenancy/names.ts'
 
 export default defineHandler({
   meta: { description: 'Create the empty database of a new tenant' },

@@ -1,14 +1,14 @@
 import { defineHandler } from 'h3'
 import { lookAt } from '../../lib/deploy/older/look.ts'
-import { answerInSlices } from '../../lib/http/json-slices.ts'
-import { databaseName, parsePlatform } from '../../lib/names.ts'
-import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/page-query.ts'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/http/body/page-query.ts'
 import {
   type DatabasePage,
   type ListedDatabase,
   readDatabases,
   readSizes,
-} from '../../lib/tenancy/database-list.ts'
+} from '../../lib/tenancy/catalog/database-list.ts'
+import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
 
 const QUERY = ['platform', 'limit', 'after', 'sizes', 'refresh'] as const
 const MEGABYTE = 1024 * 1024

@@ -1,9 +1,9 @@
 import { defineHandler } from 'h3'
 import { GatewayError } from '../../lib/errors.ts'
-import { answerInSlices } from '../../lib/http/json-slices.ts'
-import type { Owner } from '../../lib/names.ts'
-import { type GivenOwner, OWNER_MEMBERS, parseNamedOwner } from '../../lib/owners.ts'
-import { parseCount, readQuery } from '../../lib/page-query.ts'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { parseCount, readQuery } from '../../lib/http/body/page-query.ts'
+import type { Owner } from '../../lib/tenancy/names.ts'
+import { type GivenOwner, OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
 const QUERY = [...OWNER_MEMBERS, 'limit', 'after'] as const
 const DEFAULT_LIMIT = 50

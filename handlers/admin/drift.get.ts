@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
 import { findDrift } from '../../lib/deploy/drift/drift.ts'
-import { parsePlatform } from '../../lib/names.ts'
-import { readQuery } from '../../lib/page-query.ts'
+import { readQuery } from '../../lib/http/body/page-query.ts'
+import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 export default defineHandler({
   meta: { description: 'What the databases of a platform have other than its template' },

@@ -1,10 +1,10 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { readJsonObject } from '../../lib/body.ts'
-import { databaseName } from '../../lib/names.ts'
-import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/owners.ts'
-import { forgetEntry } from '../../lib/tenancy/forget-entry.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { forgetEntry } from '../../lib/tenancy/catalog/forget-entry.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
+import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
 export default defineHandler({
   meta: { description: 'Take a database that was dropped by hand out of the catalog' },

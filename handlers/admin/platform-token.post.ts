@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { readJsonObject } from '../../lib/body.ts'
-import { parsePlatform } from '../../lib/names.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { parsePlatform } from '../../lib/tenancy/names.ts'
 import { checkPlatform, giveToken } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({

@@ -1,5 +1,5 @@
 import { defineHandler } from 'h3'
-import { readQuery } from '../../lib/page-query.ts'
+import { readQuery } from '../../lib/http/body/page-query.ts'
 import { listPlatforms } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({

@@ -1,6 +1,6 @@
 import { defineHandler } from 'h3'
-import { answerInSlices } from '../../lib/http/json-slices.ts'
-import { readQuery } from '../../lib/page-query.ts'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { readQuery } from '../../lib/http/body/page-query.ts'
 
 export default defineHandler({
   meta: { description: 'The connections to each database, and who waits for one' },

@@ -1,7 +1,6 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { describeMigrate } from '../../lib/audit/outcomes.ts'
-import { readJsonObject } from '../../lib/body.ts'
 import { parseFlag } from '../../lib/call/request.ts'
 import {
   type DatabaseResult,
@@ -12,12 +11,13 @@ import {
 import { migrate } from '../../lib/deploy/fleet.ts'
 import { findArchive, parseChecksum } from '../../lib/deploy/older/revert.ts'
 import { GatewayError } from '../../lib/errors.ts'
-import { answerInSlices } from '../../lib/http/json-slices.ts'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { nodeOf, originOf } from '../../lib/http/request.ts'
 import type { Json } from '../../lib/json/json.ts'
 import { jsonOf, nameOf } from '../../lib/json/text.ts'
-import { acceptsLines, streamLines } from '../../lib/ndjson.ts'
-import { OWNER_MEMBERS, parseScope } from '../../lib/owners.ts'
-import { nodeOf, originOf } from '../../lib/request.ts'
+import { OWNER_MEMBERS, parseScope } from '../../lib/tenancy/owners.ts'
 
 const MEMBERS = [...OWNER_MEMBERS, 'checksum', 'dry_run', 'on_error', 'skip'] as const
 

@@ -1,8 +1,8 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { readJsonObject } from '../../lib/body.ts'
 import { GatewayError } from '../../lib/errors.ts'
-import { parsePlatform, textOf } from '../../lib/names.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { parsePlatform, textOf } from '../../lib/tenancy/names.ts'
 import { registerPlatform } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({

@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { readJsonObject } from '../../lib/body.ts'
 import { migrateTenants } from '../../lib/deploy/original/migrate-all.ts'
 import { describeV2, parseV2Options, V2_MEMBERS } from '../../lib/deploy/original/request.ts'
 import { findTenants } from '../../lib/deploy/original/tenants.ts'
-import { answerInSlices } from '../../lib/http/json-slices.ts'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { originOf } from '../../lib/http/request.ts'
 import { describeAccepted, describeJob } from '../../lib/jobs/answer.ts'
-import { parsePlatform, sanitize } from '../../lib/names.ts'
-import { parseSchemaName } from '../../lib/owners.ts'
-import { originOf } from '../../lib/request.ts'
+import { parsePlatform, sanitize } from '../../lib/tenancy/names.ts'
+import { parseSchemaName } from '../../lib/tenancy/owners.ts'
 import { authorizePlatformToken } from '../../lib/tenancy/platform-token.ts'
-import { loadStored } from '../../lib/tenancy/stored-archives.ts'
+import { loadStored } from '../../lib/tenancy/schemas/stored-archives.ts'
 
 const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
 

@@ -1,5 +1,5 @@
+import { someOf } from '../common/shown.ts'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
-import { someOf } from '../shown.ts'
 
 /** The error of an archive that is not taken: `schema_extraction_failed`, HTTP 400. */
 export function refusal(message: string, details?: ErrorDetails): GatewayError {

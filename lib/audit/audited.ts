@@ -1,7 +1,7 @@
 import type { H3Event } from 'h3'
 import { GatewayError } from '../errors.ts'
-import type { Owner } from '../names.ts'
-import { nodeOf } from '../request.ts'
+import { nodeOf } from '../http/request.ts'
+import type { Owner } from '../tenancy/names.ts'
 import { type AuditAction, type AuditEntry, endEntry, MAX_DATABASES, newEntry } from './entry.ts'
 import type { Outcome } from './outcomes.ts'
 

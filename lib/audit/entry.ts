@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { RequestContext } from '../request.ts'
+import type { RequestContext } from '../http/request.ts'
 
 /** What is written down: requests that change something, and those that were not let through. */
 export type AuditAction =

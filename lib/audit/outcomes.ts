@@ -1,6 +1,6 @@
 import type { DatabaseResult } from '../deploy/fleet/results.ts'
 import { ALLOWANCES, type DeployResult, functionsChanged } from '../deploy/result.ts'
-import type { SchemaForm } from '../schema-form.ts'
+import type { SchemaForm } from '../http/body/schema-form.ts'
 
 /** What a request did, for its entry. */
 export interface Outcome {

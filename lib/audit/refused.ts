@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { GatewayError } from '../errors.ts'
-import type { RequestContext } from '../request.ts'
+import type { RequestContext } from '../http/request.ts'
 import { endEntry, newEntry } from './entry.ts'
 import type { AuditTrail } from './trail.ts'
 

@@ -1,5 +1,5 @@
-import type { Sql } from '../postgres/connection.ts'
 import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import type { AuditEntry } from './entry.ts'
 
 /** One entry as it is read. */

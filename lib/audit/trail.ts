@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { Sql } from '../postgres/connection.ts'
 import { deleteOld } from '../postgres/delete-old.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import type { AuditEntry } from './entry.ts'
 import { Refusals } from './refusals.ts'
 import {

@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { type Fields, fieldsOf } from '../json/fields.ts'
 import { countOf, elementsOf, type Json } from '../json/json.ts'
-import { parseFunctionName } from '../names.ts'
+import { parseFunctionName } from '../tenancy/names.ts'
 import { parseParameters } from './bind/parameters.ts'
 import {
   type NumericFormat,

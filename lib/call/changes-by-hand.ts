@@ -1,4 +1,4 @@
-import type { Pools } from '../postgres/pools.ts'
+import type { Pools } from '../postgres/pools/pools.ts'
 import { enterMode } from './run/mode.ts'
 import type { KnownFunctions } from './signatures/known-functions.ts'
 import { SCHEMA_VERSION } from './signatures/version.ts'

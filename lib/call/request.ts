@@ -1,9 +1,9 @@
 import { GatewayError } from '../errors.ts'
+import { duplicateName } from '../http/known-names.ts'
 import type { Fields } from '../json/fields.ts'
 import { countOf, type Json, membersOf } from '../json/json.ts'
 import { jsonOf, nameOf, stringOf } from '../json/text.ts'
-import { duplicateName } from '../known-names.ts'
-import { parseFunctionName } from '../names.ts'
+import { parseFunctionName } from '../tenancy/names.ts'
 import { parseParameters } from './bind/parameters.ts'
 
 /** What a caller asks for: a function, its parameters, and how it is to be run. */

@@ -1,4 +1,4 @@
-import { parseDatabaseUrl, type Server } from '../postgres/server.ts'
+import { parseDatabaseUrl, type Server } from '../postgres/hosts/server.ts'
 
 /** The settings of the original gateway that say which PostgreSQL is meant, where DATABASE_URL does not. */
 export const DATABASE_PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'] as const

@@ -1,5 +1,5 @@
 import type { NumericFormat } from '../call/request.ts'
-import type { Isolation } from '../tenancy/isolation.ts'
+import type { Isolation } from '../tenancy/roles/isolation.ts'
 
 // What the values of settings may be. All of these throw an Error that says what the value is not.
 

@@ -1,5 +1,5 @@
-import type { Sql } from '../postgres/connection.ts'
 import { isPostgresError } from '../postgres/errors.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import { UNDEFINED_TABLE } from '../postgres/sqlstates.ts'
 
 /** One deploy as a database's own ledger keeps it. */

@@ -1,9 +1,9 @@
 import type { SchemaArchive } from '../archive/archive.ts'
-import type { Sql } from '../postgres/connection.ts'
 import type { Notice } from '../postgres/driver.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import type { Older } from './older/older.ts'
 import type { DeployFlags, DeployOrigin } from './result.ts'
-import type { TimeLimit } from './time-limit.ts'
+import type { TimeLimit } from './run/time-limit.ts'
 
 /** What the catalogs of a database are known by. */
 export interface Look {

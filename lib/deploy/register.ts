@@ -1,10 +1,8 @@
 import type { SchemaArchive } from '../archive/archive.ts'
-import { describeOwner } from '../catalog.ts'
+import { tellToRetire } from '../cluster/notifications.ts'
 import { GatewayError } from '../errors.ts'
 import type { Gateway } from '../gateway.ts'
 import type { LogFields } from '../log.ts'
-import { databaseName, type Owner } from '../names.ts'
-import { tellToRetire } from '../notifications.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import {
   INSUFFICIENT_PRIVILEGE,
@@ -12,17 +10,23 @@ import {
   UNDEFINED_COLUMN,
   UNDEFINED_TABLE,
 } from '../postgres/sqlstates.ts'
+import { describeOwner } from '../tenancy/catalog/catalog.ts'
+import { databaseName, type Owner } from '../tenancy/names.ts'
 import { ownerFields, ownerKey } from '../tenancy/owner-identity.ts'
-import { ensureDatabase, type OnDatabase } from './database.ts'
+import { ensureDatabase, type OnDatabase } from './database/database.ts'
+import { orderOf } from './database/in-order.ts'
+import {
+  DEPLOY_WAIT_MS,
+  isHandedOver,
+  isLogInRefused,
+  leaseForDeploy,
+} from './database/role-lease.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
-import { installUntrusted } from './extensions.ts'
-import { orderOf } from './in-order.ts'
-import { learnFunctions } from './learn-functions.ts'
-import { lookInPlace } from './look-in-place.ts'
 import { type Older, olderOf } from './older/older.ts'
 import { confirm, record } from './older/record.ts'
 import { supersededResult } from './older/superseded.ts'
+import { lookInPlace } from './plan/look-in-place.ts'
 import {
   type DeployFlags,
   type DeployOrigin,
@@ -30,11 +34,12 @@ import {
   functionsChanged,
   unchangedResult,
 } from './result.ts'
-import { Retirement } from './retirement.ts'
-import { DEPLOY_WAIT_MS, isHandedOver, isLogInRefused, leaseForDeploy } from './role-lease.ts'
+import { installUntrusted } from './run/extensions.ts'
+import { learnFunctions } from './run/learn-functions.ts'
+import { TimeLimit } from './run/time-limit.ts'
+import { Retirement } from './sessions/retirement.ts'
 import { copyTemplate } from './templates/copy.ts'
 import { withProof } from './templates/proof.ts'
-import { TimeLimit } from './time-limit.ts'
 
 /** A schema for the database of an owner, as a request asks for it. */
 export interface DeployRequest {

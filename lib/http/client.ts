@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/waiter.ts'
+import type { Client } from '../postgres/pools/waiter.ts'
 
 /**
  * The client of one request. A plain object: an AbortSignal with a listener costs 5 µs a request,

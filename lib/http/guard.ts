@@ -1,11 +1,11 @@
 import type { EventHandler } from 'h3'
-import { checkAccess } from '../access.ts'
 import type { Config } from '../config.ts'
 import { GatewayError } from '../errors.ts'
-import { checkHead } from '../http-limits.ts'
 import type { RouteCounter } from '../metrics/requests.ts'
-import { type Access, nodeOf, type TokenKind } from '../request.ts'
-import { crossSiteProblem } from './cross-site.ts'
+import { checkAccess } from './access/access.ts'
+import { crossSiteProblem } from './access/cross-site.ts'
+import { checkHead } from './listener/http-limits.ts'
+import { type Access, nodeOf, type TokenKind } from './request.ts'
 
 /** A handler that is asked only for requests that may have it. */
 export function guard(

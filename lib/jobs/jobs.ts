@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { Sql } from '../postgres/connection.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import {
   beatJob,
   endJob,

@@ -1,6 +1,6 @@
-import { isAlive } from '../gateways.ts'
-import type { Sql } from '../postgres/connection.ts'
+import { isAlive } from '../cluster/gateways.ts'
 import { createTables } from '../postgres/create-tables.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 
 /** What a job is about. */
 export interface JobScope {

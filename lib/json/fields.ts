@@ -1,4 +1,4 @@
-import { duplicateName, unknownName } from '../known-names.ts'
+import { duplicateName, unknownName } from '../http/known-names.ts'
 import { Children, type Json } from './json.ts'
 import { nameOf } from './text.ts'
 

@@ -1,4 +1,4 @@
-import type { GatewayStatus } from '../gateways.ts'
+import type { GatewayStatus } from '../cluster/gateways.ts'
 import type { Metric } from './text.ts'
 
 /** The gateways that share this PostgreSQL, and what each may have of its connections. */

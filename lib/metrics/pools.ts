@@ -1,4 +1,4 @@
-import type { PoolReport, PoolsReport } from '../postgres/pool-report.ts'
+import type { PoolReport, PoolsReport } from '../postgres/pools/pool-report.ts'
 import type { Metric, Sample } from './text.ts'
 
 /** The connections to PostgreSQL: what is now, and what has been since the start. */

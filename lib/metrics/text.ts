@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { SLICE } from '../in-slices.ts'
+import { SLICE } from '../common/in-slices.ts'
 
 /** One metric and what it is now. */
 export interface Metric {

@@ -1,4 +1,4 @@
-import type { Server } from './server.ts'
+import type { Server } from './hosts/server.ts'
 import { openSocket } from './session/socket.ts'
 
 /** A server process and the secret that lets one cancel what it runs (BackendKeyData). */

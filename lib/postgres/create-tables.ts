@@ -1,4 +1,4 @@
-import type { Sql } from './connection.ts'
+import type { Sql } from './pools/connection.ts'
 
 /**
  * Runs statements that create or alter the gateway's tables in the administrative database where that

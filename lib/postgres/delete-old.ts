@@ -1,4 +1,4 @@
-import type { Sql } from './connection.ts'
+import type { Sql } from './pools/connection.ts'
 
 const ROWS_AT_ONCE = 5000
 

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import postgres from 'postgres'
-import type { Credentials, Server } from './server.ts'
+import type { Credentials, Server } from './hosts/server.ts'
 
 /** A postgres.js client. Here it always stands for one connection. */
 export type Sql = postgres.Sql

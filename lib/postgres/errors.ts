@@ -1,6 +1,6 @@
 import postgres from 'postgres'
+import { excerpt } from '../common/excerpt.ts'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
-import { excerpt } from '../excerpt.ts'
 import { ServerError } from './session/server-error.ts'
 import { INVALID_CATALOG_NAME } from './sqlstates.ts'
 

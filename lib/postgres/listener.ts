@@ -1,6 +1,6 @@
-import { quoteIdentifier } from '../names.ts'
-import type { Connection, Sql } from './connection.ts'
-import type { Pools } from './pools.ts'
+import { quoteIdentifier } from '../tenancy/names.ts'
+import type { Connection, Sql } from './pools/connection.ts'
+import type { Pools } from './pools/pools.ts'
 
 export interface ListenerOptions {
   database: string

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
-import { databasePrefix } from '../names.ts'
-import type { Sql } from '../postgres/connection.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+import { databasePrefix } from './names.ts'
 import { listPlatforms } from './platforms.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import { databasePrefix, type Owner, sanitize } from '../names.ts'
+import { databasePrefix, type Owner, sanitize } from './names.ts'
 
 /** Whether two name the same database. */
 export function isSameOwner(a: Owner, b: Owner): boolean {

@@ -1,4 +1,4 @@
-import type { Sql } from '../postgres/connection.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 
 /** A database of a platform, as those who deploy stored schemas name it. */
 export interface PlatformDatabase {

@@ -1,7 +1,7 @@
 import type { H3Event } from 'h3'
-import { bearerOf, isSameToken } from '../access.ts'
 import { GatewayError } from '../errors.ts'
-import { nodeOf } from '../request.ts'
+import { bearerOf, isSameToken } from '../http/access/access.ts'
+import { nodeOf } from '../http/request.ts'
 import { readToken } from './platforms.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts'
-import type { Sql } from '../postgres/connection.ts'
 import { createTables } from '../postgres/create-tables.ts'
-import { closeTable } from './catalog-identity.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+import { closeTable } from './catalog/catalog-identity.ts'
 
 /** A platform with what it has. */
 export interface ListedPlatform {

@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { concurrently } from '../../lib/concurrently.ts'
+import { concurrently } from '../../lib/common/concurrently.ts'
 import type { Json } from '../helpers/gateway.ts'
 import { contentsOf, DUMP, TABLES } from './dump.ts'
 import { BEGUN_STATE, type PlatformState, READ_STATE } from './platform.ts'

@@ -1,5 +1,5 @@
-import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
-import { LOCK_CLASS as SECRETS_LOCK_CLASS } from '../../lib/tenancy/secret-change.ts'
+import { LOCK_CLASS } from '../../lib/postgres/pools/call-sessions.ts'
+import { LOCK_CLASS as SECRETS_LOCK_CLASS } from '../../lib/tenancy/secrets/secret-change.ts'
 
 /**
  * A condition for rows of pg_locks: an advisory lock of a deploy. All others are held for as long as

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'

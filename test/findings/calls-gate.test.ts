@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
+import { LOCK_CLASS } from '../../lib/postgres/pools/call-sessions.ts'
 import {
   connectTo,
   queryDatabase,

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { LOCK_CLASS } from '../../lib/postgres/call-sessions.ts'
+import { LOCK_CLASS } from '../../lib/postgres/pools/call-sessions.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   type Answer,

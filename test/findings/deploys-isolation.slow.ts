@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { Secret } from '../../lib/secret.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { Secret } from '../../lib/tenancy/secrets/secret.ts'
 import { connectAs } from '../helpers/attacker.ts'
 import {
   createAdminDatabase,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { digestOf, keyOf } from '../../lib/deploy/ledger-key.ts'
-import { Secret } from '../../lib/secret.ts'
+import { digestOf, keyOf } from '../../lib/deploy/ledger/key.ts'
+import { Secret } from '../../lib/tenancy/secrets/secret.ts'
 import {
   queryDatabase,
   startTestGateway,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { keyOf } from '../../lib/deploy/ledger-key.ts'
+import { keyOf } from '../../lib/deploy/ledger/key.ts'
 import { layoutOf, readPasswords } from '../../lib/postgres/embedded/cluster.ts'
 import { type EmbeddedPostgres, startEmbedded } from '../../lib/postgres/embedded.ts'
-import { Secret } from '../../lib/secret.ts'
+import { Secret } from '../../lib/tenancy/secrets/secret.ts'
 import {
   databaseUrlOf,
   queryDatabase,

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import fc from 'fast-check'
 import { describe } from 'vitest'
-import { readForm } from '../../lib/multipart.ts'
+import { readForm } from '../../lib/http/body/multipart.ts'
 import { fuzz } from './fuzz.ts'
 import { mutatedBytes, mutatedTexts } from './mutations.ts'
 

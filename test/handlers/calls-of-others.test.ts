@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startProxy, urlThrough } from '../helpers/behind-proxy.ts'
 import type { FaultProxy } from '../helpers/fault-proxy.ts'
 import {

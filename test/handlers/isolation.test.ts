@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { attack, connectAs, SERVERS } from '../helpers/attacker.ts'
 import {
   createAdminDatabase,

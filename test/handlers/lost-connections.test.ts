@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import type { FaultProxy, Verdict } from '../helpers/fault-proxy.ts'
 import { type Json, queryDatabase, type TestGateway, uniqueName } from '../helpers/gateway.ts'

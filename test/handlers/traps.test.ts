@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { Secret } from '../../lib/secret.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { Secret } from '../../lib/tenancy/secrets/secret.ts'
 import { attack, SERVERS } from '../helpers/attacker.ts'
 import {
   createAdminDatabase,

@@ -1,4 +1,4 @@
-import type { Asker } from '../../lib/names.ts'
+import type { Asker } from '../../lib/tenancy/names.ts'
 
 /** A request that may name every platform, and has named none yet. */
 export function newAsker(): Asker {

@@ -1,8 +1,8 @@
 import postgres from 'postgres'
 import { inject } from 'vitest'
-import { databaseName } from '../../lib/names.ts'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
-import { Secret } from '../../lib/secret.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { Secret } from '../../lib/tenancy/secrets/secret.ts'
 import { TEST_SECRET } from './gateway.ts'
 
 /** The test server as the gateway may see it: by whom, and its URI. */

@@ -1,6 +1,6 @@
 import type { NetConnectOpts } from 'node:net'
 import { inject } from 'vitest'
-import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl, type Server } from '../../lib/postgres/hosts/server.ts'
 import { FaultProxy } from './fault-proxy.ts'
 import {
   createAdminDatabase,

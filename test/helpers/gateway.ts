@@ -4,7 +4,7 @@ import postgres from 'postgres'
 import { inject } from 'vitest'
 import { readConfig } from '../../lib/config.ts'
 import { createLog } from '../../lib/log.ts'
-import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl, type Server } from '../../lib/postgres/hosts/server.ts'
 import { type RunningGateway, startGateway } from '../../lib/start.ts'
 
 export const PROJECT = join(import.meta.dirname, '../..')

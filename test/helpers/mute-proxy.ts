@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import type { Server } from '../../lib/postgres/server.ts'
+import type { Server } from '../../lib/postgres/hosts/server.ts'
 
 export interface MuteProxy {
   /** On 127.0.0.1. */

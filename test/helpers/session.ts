@@ -1,5 +1,5 @@
 import { inject } from 'vitest'
-import { parseDatabaseUrl, type Server } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl, type Server } from '../../lib/postgres/hosts/server.ts'
 import { type Greeting, logIn } from '../../lib/postgres/session/log-in.ts'
 import type { Row } from '../../lib/postgres/session/query.ts'
 import { Session, type SessionOptions } from '../../lib/postgres/session/session.ts'

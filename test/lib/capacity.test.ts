@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { usableConnections } from '../../lib/postgres/capacity.ts'
+import { usableConnections } from '../../lib/postgres/pools/capacity.ts'
 import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 
 const warningsOfConnections = ({ logged }: TestGateway) =>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { forgetSecrets } from '../../lib/config/secrets.ts'
 import { ConfigError, readConfig } from '../../lib/config.ts'
-import { describeServer, parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { describeServer, parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { databaseUrlOf, startTestGateway } from '../helpers/gateway.ts'
 import { eventually } from '../helpers/process.ts'
 

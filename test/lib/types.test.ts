@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
 import type { SchemaFile } from '../../lib/archive/archive.ts'
-import { deployTypes, typeWarnings } from '../../lib/deploy/types.ts'
+import { deployTypes, typeWarnings } from '../../lib/deploy/run/types.ts'
 import { GatewayError } from '../../lib/errors.ts'
-import { Connection, type Sql } from '../../lib/postgres/connection.ts'
-import { parseDatabaseUrl } from '../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { Connection, type Sql } from '../../lib/postgres/pools/connection.ts'
 import { type Json, queryDatabase, uniqueName } from '../helpers/gateway.ts'
 import type { Files } from '../helpers/platforms.ts'
 

@@ -1,13 +1,13 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../../lib/audit/audited.ts'
 import { describeRegister } from '../../../lib/audit/outcomes.ts'
-import { readJsonObject } from '../../../lib/body.ts'
 import { createWithSchema } from '../../../lib/deploy/create.ts'
-import { databaseName } from '../../../lib/names.ts'
-import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/owners.ts'
-import { originOf } from '../../../lib/request.ts'
+import { readJsonObject } from '../../../lib/http/body/body.ts'
+import { originOf } from '../../../lib/http/request.ts'
+import { databaseName } from '../../../lib/tenancy/names.ts'
+import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/tenancy/owners.ts'
 import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
-import { loadStored } from '../../../lib/tenancy/stored-archives.ts'
+import { loadStored } from '../../../lib/tenancy/schemas/stored-archives.ts'
 
 export default defineHandler({
   meta: {

@@ -1,7 +1,7 @@
 import { defineHandler, getRouterParams } from 'h3'
-import { answerInSlices } from '../../../lib/http/json-slices.ts'
-import { parsePlatform, sanitize } from '../../../lib/names.ts'
-import { parseText, readQuery } from '../../../lib/page-query.ts'
+import { answerInSlices } from '../../../lib/http/answer/json-slices.ts'
+import { parseText, readQuery } from '../../../lib/http/body/page-query.ts'
+import { parsePlatform, sanitize } from '../../../lib/tenancy/names.ts'
 import { listPlatformDatabases } from '../../../lib/tenancy/platform-databases.ts'
 import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
 

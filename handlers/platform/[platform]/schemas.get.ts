@@ -1,8 +1,8 @@
 import { defineHandler, getRouterParams } from 'h3'
-import { parsePlatform } from '../../../lib/names.ts'
-import { readQuery } from '../../../lib/page-query.ts'
+import { readQuery } from '../../../lib/http/body/page-query.ts'
+import { parsePlatform } from '../../../lib/tenancy/names.ts'
 import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
-import { listStored } from '../../../lib/tenancy/stored-schemas.ts'
+import { listStored } from '../../../lib/tenancy/schemas/stored-schemas.ts'
 
 export default defineHandler({
   meta: { description: 'The schemas that are stored for a platform' },

@@ -1,5 +1,5 @@
-import type { Connection } from '../../postgres/connection.ts'
 import { endsConnection, isPostgresError, isQueryCanceled } from '../../postgres/errors.ts'
+import type { Connection } from '../../postgres/pools/connection.ts'
 import {
   type Asked,
   CANCEL_GRACE_MS,

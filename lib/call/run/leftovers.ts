@@ -1,4 +1,4 @@
-import type { Connection } from '../../postgres/connection.ts'
+import type { Connection } from '../../postgres/pools/connection.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Signature } from '../signatures/signature.ts'
 

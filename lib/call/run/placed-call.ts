@@ -1,4 +1,4 @@
-import type { Pools } from '../../postgres/pools.ts'
+import type { Pools } from '../../postgres/pools/pools.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 import type { Paces } from './pace.ts'

@@ -1,4 +1,3 @@
-import { quoteIdentifier } from '../../names.ts'
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import type {
   Column,
@@ -10,6 +9,7 @@ import type {
 } from '../../postgres/session/query.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 import type { Session } from '../../postgres/session/session.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql, variadicArguments } from '../bind/sql.ts'
 import { FORMATS } from '../formats.ts'

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
-import { isWorthAnotherConnection, untilAnother } from '../../postgres/again.ts'
 import { endsConnection } from '../../postgres/errors.ts'
+import { isWorthAnotherConnection, untilAnother } from '../../postgres/hosts/again.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { CallResult, Outcome, Place } from './attempt.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'

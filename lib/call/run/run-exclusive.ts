@@ -1,4 +1,4 @@
-import type { Lease } from '../../postgres/lease.ts'
+import type { Lease } from '../../postgres/pools/lease.ts'
 import type { Outcome } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
 import { isOfSharedMode } from './failures.ts'

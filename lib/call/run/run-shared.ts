@@ -1,5 +1,5 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
-import type { Lease } from '../../postgres/lease.ts'
+import type { Lease } from '../../postgres/pools/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { AnswerRoom } from './answer-room.ts'
 import type { Outcome } from './attempt.ts'

@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts'
-import type { Client } from '../../postgres/waiter.ts'
+import type { Client } from '../../postgres/pools/waiter.ts'
 import type { BatchCall } from '../batch-request.ts'
 import { bindCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'

@@ -1,4 +1,4 @@
-import { STAY_PRESENT } from '../../postgres/call-sessions.ts'
+import { STAY_PRESENT } from '../../postgres/pools/call-sessions.ts'
 import type { Query, Result, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { BoundCall } from '../bind/parameters.ts'
@@ -29,7 +29,7 @@ export interface SendOptions extends Asked {
   room: AnswerRoom | undefined
 }
 
-/** See lib/postgres/call-sessions.ts. */
+/** See lib/postgres/pools/call-sessions.ts. */
 export const KEEP_PRESENCE: Statement = { text: STAY_PRESENT, values: [] }
 
 const SET_READ_ONLY: Statement = {

@@ -1,4 +1,4 @@
-import type { Lease } from '../../postgres/lease.ts'
+import type { Lease } from '../../postgres/pools/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Outcome } from './attempt.ts'
 import { type Asked, checkMayBegin, MAX_TIMER_MS, type TimeLimit } from './time-limit.ts'

@@ -1,5 +1,5 @@
-import type { Connection } from '../../postgres/connection.ts'
-import { STUCK_MS } from '../../postgres/pool.ts'
+import type { Connection } from '../../postgres/pools/connection.ts'
+import { STUCK_MS } from '../../postgres/pools/pool.ts'
 
 /** Milliseconds between two looks at the shared sessions. */
 const LOOK_EVERY_MS = 5

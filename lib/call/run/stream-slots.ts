@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts'
-import { type Client, clientGone, waitLimit } from '../../postgres/waiter.ts'
+import { type Client, clientGone, waitLimit } from '../../postgres/pools/waiter.ts'
 
 export interface StreamLimits {
   /** Streams of one database that run at once. */

@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts'
-import { type Client, clientGone } from '../../postgres/waiter.ts'
+import { type Client, clientGone } from '../../postgres/pools/waiter.ts'
 
 /** How long PostgreSQL may take to answer what it was told to cancel. */
 export const CANCEL_GRACE_MS = 1000

@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
-import type { Recent } from '../../recent.ts'
+import type { Recent } from '../../common/recent.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { functionKey, type ReadSchema } from './facts.ts'
 import type { Look } from './look.ts'
 import { type ReadOptions, readSchema } from './read-schema.ts'

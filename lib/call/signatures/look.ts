@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { CANONICAL_SETTINGS } from './facts-sql.ts'
 import { PRINT } from './print-sql.ts'
 import { SCHEMA_VERSION } from './version.ts'

@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import { functionKey, type ReadSchema, type SchemaFacts } from './facts.ts'
 import { CANONICAL_SETTINGS, FACTS } from './facts-sql.ts'

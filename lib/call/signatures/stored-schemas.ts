@@ -1,6 +1,6 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
-import type { Sql } from '../../postgres/connection.ts'
 import { createTables } from '../../postgres/create-tables.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import type { LooseSignature } from './schema.ts'
 
 /** Of what is stored, and of how verdicts are found: another one, and all are worked out anew. */

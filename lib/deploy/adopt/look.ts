@@ -1,6 +1,6 @@
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { ofGatewayOr, ownedObjects } from '../owned-objects.ts'
+import { ofGatewayOr, ownedObjects } from '../database/owned-objects.ts'
 
 /** Something in a database that has an owner by itself. */
 export interface OwnedObject {

@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { elementsOf, type Json } from '../../json/json.ts'
 import { nameOf } from '../../json/text.ts'
-import { textOf } from '../../names.ts'
+import { textOf } from '../../tenancy/names.ts'
 
 /**
  * The name of a database, as it is.

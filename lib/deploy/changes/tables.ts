@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 
 /** One column of a table. `type` is as PostgreSQL writes it, with its length or precision. */
 export interface Column {

@@ -1,8 +1,8 @@
 import { describeError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
-import { databaseName, type Owner } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
 import { deleteOld } from '../../postgres/delete-old.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { readHistory } from '../history.ts'
 import { type DeployOrigin, type DeployResult, functionsChanged, withoutOid } from '../result.ts'
 import {

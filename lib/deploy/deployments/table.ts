@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { addMissingColumn, createTables } from '../../postgres/create-tables.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 
 /** One deploy to one database, as it is kept and answered. */
 export interface DeploymentRow {

@@ -1,4 +1,4 @@
-import { excerpt } from '../../excerpt.ts'
+import { excerpt } from '../../common/excerpt.ts'
 import type { Fact } from './facts.ts'
 
 /** So many differences are put into words. */

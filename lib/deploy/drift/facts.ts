@@ -1,4 +1,4 @@
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { FACTS } from './facts-sql.ts'
 
 /** One object of a schema; `parent` is the table that it is part of. */

@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { createTables } from '../../postgres/create-tables.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 
 /** How many archives of a platform are remembered. */
 const MAX_ARCHIVES = 20

@@ -1,5 +1,5 @@
+import { mapInSlices } from '../../common/in-slices.ts'
 import { type ErrorDetails, GatewayError } from '../../errors.ts'
-import { mapInSlices } from '../../in-slices.ts'
 import { type DeployResult, functionsChanged, toPlan, withoutOid } from '../result.ts'
 
 /** What /migrate did to one database. */

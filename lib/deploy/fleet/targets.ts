@@ -1,7 +1,7 @@
-import { type Catalog, describeOwner } from '../../catalog.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Owner } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { type Catalog, describeOwner } from '../../tenancy/catalog/catalog.ts'
+import type { Owner } from '../../tenancy/names.ts'
 import { ownerKey } from '../../tenancy/owner-identity.ts'
 import { readLeft } from './left.ts'
 

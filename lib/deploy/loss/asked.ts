@@ -1,5 +1,5 @@
 import type { SchemaFile } from '../../archive/archive.ts'
-import { type TableChange, tableName } from '../changes.ts'
+import { type TableChange, tableName } from '../changes/changes.ts'
 import { lineOf } from '../failure.ts'
 import type { ListedChange } from '../parser/risks.ts'
 import type { Statement } from '../parser/statement.ts'

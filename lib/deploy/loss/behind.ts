@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
-import type { TableChange } from '../changes.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { TableChange } from '../changes/changes.ts'
 import type { Behind } from './routines.ts'
 import { countLosses, type Loss } from './rows.ts'
 import { findTargets, type Target } from './targets.ts'

@@ -1,6 +1,6 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Known } from './known.ts'
 import type { Loss } from './rows.ts'
 import { emptiedSince, KNOWS_NO_ROW, TRACE, type Trace, withoutRows } from './traces.ts'

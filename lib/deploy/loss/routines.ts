@@ -1,4 +1,4 @@
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Hidden } from '../parser/hidden.ts'
 import { readRoutine } from '../parser/parser.ts'
 import { isAboutRows, type RowRisk } from './targets.ts'

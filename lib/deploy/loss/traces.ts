@@ -1,7 +1,7 @@
-import { quoteIdentifier } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
 import { answers, send } from '../../postgres/pipeline.ts'
-import { tableName } from '../changes.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
+import { tableName } from '../changes/changes.ts'
 import type { Loss } from './rows.ts'
 
 interface Named {

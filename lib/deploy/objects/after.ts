@@ -1,6 +1,6 @@
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Job, Look } from '../job.ts'
-import type { Script } from '../run-file.ts'
+import type { Script } from '../run/run-file.ts'
 import { missingNames, type NamesInBodies, nameWarnings, readBodies } from './body-names.ts'
 import type { Found } from './find.ts'
 import { findSeen, keepSeen, keyOf, mayBeKnown, type Seen } from './known-after.ts'

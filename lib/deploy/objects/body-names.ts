@@ -1,10 +1,10 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import type { BodyName, BodyNames } from '../parser/body-names.ts'
 import { bodyNamesIn } from '../parser/parser.ts'
 import type { Statement } from '../parser/statement.ts'
-import type { Script } from '../run-file.ts'
+import type { Script } from '../run/run-file.ts'
 
 /** The names in the bodies of some files. */
 interface NamedInFile extends BodyName {

@@ -1,4 +1,4 @@
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { type Dependant, findDependants, oidKeyOf } from './dependants.ts'
 import { type Kept, readKept } from './keep.ts'
 import { dropStatement, type FoundObject } from './object.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { Recent } from '../../recent.ts'
+import { Recent } from '../../common/recent.ts'
 import type { Statement } from '../parser/statement.ts'
-import type { Script } from '../run-file.ts'
+import type { Script } from '../run/run-file.ts'
 import type { Found } from './find.ts'
 
 /** What there is once all has run, and what was said of the bodies. */

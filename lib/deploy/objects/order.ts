@@ -1,5 +1,5 @@
 import { type Reference, referenceTo } from '../parser/references.ts'
-import type { Script } from '../run-file.ts'
+import type { Script } from '../run/run-file.ts'
 
 /**
  * Puts files behind those that make what they need, as far as that goes; otherwise they stay in

@@ -1,7 +1,7 @@
-import { quoteIdentifier } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
 import type { Statement } from '../parser/statement.ts'
 import type { Checked } from './validate.ts'
 

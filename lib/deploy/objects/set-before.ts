@@ -1,4 +1,4 @@
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { findDependants, oidKeyOf } from './dependants.ts'
 import { askedOf, findObjects } from './find.ts'
 import { type Kept, keepStatements, readKept } from './keep.ts'

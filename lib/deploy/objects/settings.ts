@@ -1,5 +1,5 @@
-import { quoteIdentifier } from '../../names.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
 import type { FoundObject } from './object.ts'
 
 /** Settings whose values are lists of names, quoted as they have to be (GUC_LIST_QUOTE). */

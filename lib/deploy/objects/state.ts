@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Made } from '../parser/makes.ts'
 import type { Statement } from '../parser/statement.ts'
-import type { Script } from '../run-file.ts'
+import type { Script } from '../run/run-file.ts'
 import { type Asked, askedOf, type Found, findObjects } from './find.ts'
 import { keyOfMade, type Names, readNames } from './names.ts'
 import {

@@ -1,10 +1,10 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { type Sent, send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import { asStatementError } from '../failure.ts'
 import { type Statement, unread } from '../parser/statement.ts'
-import type { Script } from '../run-file.ts'
+import type { Script } from '../run/run-file.ts'
 import { type Asked, type Found, findObjects } from './find.ts'
 import { classOf, type FoundObject } from './object.ts'
 

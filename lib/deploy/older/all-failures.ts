@@ -1,9 +1,9 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { type ErrorDetails, GatewayError } from '../../errors.ts'
-import type { Sql } from '../../postgres/connection.ts'
-import type { CodeDeployed } from '../code-result.ts'
-import type { Ledger } from '../ledger.ts'
-import { isLockError } from '../tries.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { CodeDeployed } from '../run/code-result.ts'
+import { isLockError } from '../run/tries.ts'
 import { codeOf } from './code-sections.ts'
 
 /** More files that fail are not looked for. */

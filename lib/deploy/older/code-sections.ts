@@ -1,6 +1,6 @@
 import type { SchemaArchive, Section } from '../../archive/archive.ts'
 import { SECTIONS } from '../../archive/archive.ts'
-import type { Ledger } from '../ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 
 /**
  * What goes back with an older archive; everything else stays as it is. Policies do: they guard the

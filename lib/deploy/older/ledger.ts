@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
 
 /** The archive that a database has, where another one was deployed to it before that. */

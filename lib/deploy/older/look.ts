@@ -1,10 +1,10 @@
-import type { Catalog } from '../../catalog.ts'
-import { concurrently } from '../../concurrently.ts'
+import { concurrently } from '../../common/concurrently.ts'
 import type { Log } from '../../log.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
-import type { Pools } from '../../postgres/pools.ts'
+import type { Pools } from '../../postgres/pools/pools.ts'
 import { UNDEFINED_TABLE } from '../../postgres/sqlstates.ts'
-import { type NewSchema, writeSchema } from '../../tenancy/archives.ts'
+import type { Catalog } from '../../tenancy/catalog/catalog.ts'
+import { type NewSchema, writeSchema } from '../../tenancy/schemas/archives.ts'
 import { readInPlace } from './ledger.ts'
 
 /** A database of which the catalog has a copy of what its ledger says. */

@@ -1,6 +1,6 @@
-import type { Catalog } from '../../catalog.ts'
-import type { Owner } from '../../names.ts'
-import type { Standing } from '../../tenancy/archive-order.ts'
+import type { Catalog } from '../../tenancy/catalog/catalog.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import type { Standing } from '../../tenancy/schemas/archive-order.ts'
 import type { DeployOrigin } from '../result.ts'
 import { standingOf } from './standing.ts'
 

@@ -1,8 +1,8 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
-import type { Catalog } from '../../catalog.ts'
 import type { Log } from '../../log.ts'
-import type { Owner } from '../../names.ts'
-import { keepArchive } from '../../tenancy/archives.ts'
+import type { Catalog } from '../../tenancy/catalog/catalog.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { keepArchive } from '../../tenancy/schemas/archives.ts'
 import type { DeployResult } from '../result.ts'
 
 /** What writes down which database has which archive, and keeps the archives. */

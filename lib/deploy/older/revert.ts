@@ -3,9 +3,9 @@ import { readRecentArchive } from '../../archive/recent.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Json } from '../../json/json.ts'
 import { nameOf } from '../../json/text.ts'
-import type { Owner } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
-import { listKept, readPacked } from '../../tenancy/archives.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { listKept, readPacked } from '../../tenancy/schemas/archives.ts'
 
 const CHECKSUM = /^[0-9a-f]{64}$/
 

@@ -1,6 +1,6 @@
-import type { Catalog } from '../../catalog.ts'
-import type { Owner } from '../../names.ts'
-import { readStanding, type Standing } from '../../tenancy/archive-order.ts'
+import type { Catalog } from '../../tenancy/catalog/catalog.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { readStanding, type Standing } from '../../tenancy/schemas/archive-order.ts'
 import type { DeployOrigin } from '../result.ts'
 
 /** By request: all databases of a fleet have the same answer, whatever the first of them change. */

@@ -1,4 +1,4 @@
-import type { Owner } from '../../names.ts'
+import type { Owner } from '../../tenancy/names.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
 import type { Superseding } from './ledger.ts'
 

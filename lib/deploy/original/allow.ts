@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts'
-import type { TableChange } from '../changes.ts'
+import type { TableChange } from '../changes/changes.ts'
 
 type Change = TableChange['change']
 

@@ -1,4 +1,4 @@
-import type { TableChange } from '../changes.ts'
+import type { TableChange } from '../changes/changes.ts'
 
 /** A change of a table as /v2/* tells of it. */
 export interface V2Change {

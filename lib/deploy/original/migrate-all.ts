@@ -1,7 +1,7 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import type { Gateway } from '../../gateway.ts'
 import type { JobEnd, JobResult } from '../../jobs/jobs.ts'
-import { sanitize } from '../../names.ts'
+import { sanitize } from '../../tenancy/names.ts'
 import { type DatabaseResult, untouched } from '../fleet/results.ts'
 import { migrateTargets } from '../fleet.ts'
 import type { DeployOrigin } from '../result.ts'

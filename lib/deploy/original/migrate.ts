@@ -1,7 +1,7 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Gateway } from '../../gateway.ts'
-import { databaseName, type Owner } from '../../names.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { update } from '../register.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { withProof } from '../templates/proof.ts'

@@ -1,10 +1,10 @@
 import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Sql } from '../../postgres/connection.ts'
-import { extensionNames } from '../extensions.ts'
-import { readScripts } from '../run-file.ts'
-import { readSeeds, type Seed } from '../seeds.ts'
-import { compareDeclared, type Difference } from '../tables.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { readSeeds, type Seed } from '../plan/seeds.ts'
+import { extensionNames } from '../run/extensions.ts'
+import { readScripts } from '../run/run-file.ts'
+import { compareDeclared, type Difference } from '../run/tables.ts'
 
 /** Rows that seeders insert into a table, and rows that it has (at most MAX_COUNTED are counted). */
 export interface SeederValidation {

@@ -1,14 +1,14 @@
 import type { Constraint, CreateStmt } from 'libpg-query'
-import { quoteIdentifier } from '../../names.ts'
-import type { Sql } from '../../postgres/connection.ts'
 import type { Sent } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
 import { StatementError, withoutAdded } from '../failure.ts'
 import { NO_FACTS } from '../parser/facts.ts'
 import { sqlName } from '../parser/names.ts'
 import { readStatement } from '../parser/parser.ts'
 import type { Token } from '../parser/read.ts'
 import { type Statement, unread } from '../parser/statement.ts'
-import { type Script, sendScript } from '../run-file.ts'
+import { type Script, sendScript } from '../run/run-file.ts'
 
 /** A foreign key that a CREATE TABLE has, as an ALTER TABLE. */
 export interface LateKey {

@@ -1,5 +1,5 @@
 import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
-import type { Sql } from '../../postgres/connection.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Evaluated, FileValues } from '../parser/evaluated.ts'
 import { readValues } from '../parser/parser.ts'
 import { findGenerating, findUnknown, readStoredExpressions } from './generating-sql.ts'

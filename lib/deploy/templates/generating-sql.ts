@@ -1,5 +1,5 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 
 /** VOLATILE, and yet the same in each database that the same statements have made. */
 const REPEATABLE = ['nextval', 'setval', 'currval', 'lastval', 'set_config']

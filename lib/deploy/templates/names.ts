@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type SchemaArchive, SECTIONS } from '../../archive/archive.ts'
-import { CODE_SECTIONS } from '../code.ts'
+import { CODE_SECTIONS } from '../run/code.ts'
 
 /** What databases of the gateway's own are called: no platform's may be. */
 const RESERVED = '_db_gateway'

@@ -1,8 +1,8 @@
 import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
-import { CODE_SECTIONS, knownFiles } from '../code.ts'
-import type { Ledger } from '../ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import type { KnownObject } from '../objects/object.ts'
-import { readScripts } from '../run-file.ts'
+import { CODE_SECTIONS, knownFiles } from '../run/code.ts'
+import { readScripts } from '../run/run-file.ts'
 
 /**
  * The first file of code by which a new database may come out otherwise than a copy of a database that

@@ -1,6 +1,6 @@
 import type { Gateway } from '../../gateway.ts'
-import type { Sql } from '../../postgres/connection.ts'
-import { dropDatabase } from '../database.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { dropDatabase } from '../database/database.ts'
 import { findSuperfluous, forgetTemplate, markUnfinished } from './table.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { ErrorCode, ErrorDetails } from '../../errors.ts'
-import type { Sql } from '../../postgres/connection.ts'
 import { createTables } from '../../postgres/create-tables.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Fact } from '../drift/facts.ts'
 import type { DeployResult } from '../result.ts'
 

@@ -1,5 +1,5 @@
-import { quoteIdentifier } from '../../names.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
 import { displayName } from './existing.ts'
 import type { TypeState } from './state.ts'
 import type { TypeKind } from './syntax.ts'

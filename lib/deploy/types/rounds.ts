@@ -1,7 +1,7 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { StatementError } from '../failure.ts'
-import { sendScript } from '../run-file.ts'
+import { sendScript } from '../run/run-file.ts'
 import type { Step } from './syntax.ts'
 
 /** Sends one statement; it fails with a StatementError. */

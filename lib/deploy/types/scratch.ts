@@ -1,6 +1,6 @@
-import type { Sql } from '../../postgres/connection.ts'
 import { isPostgresError, type PostgresError } from '../../postgres/errors.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote-literal.ts'
 import { asStatementError } from '../failure.ts'
 import { mayWorkLater, runInRounds, type Task } from './rounds.ts'

@@ -3,7 +3,7 @@ import type { SchemaFile } from '../../archive/archive.ts'
 import { readStatement } from '../parser/parser.ts'
 import type { Token } from '../parser/read.ts'
 import type { Statement } from '../parser/statement.ts'
-import type { Script } from '../run-file.ts'
+import type { Script } from '../run/run-file.ts'
 
 /** A statement of a file, and what PostgreSQL's parser says of it. */
 export interface Step {

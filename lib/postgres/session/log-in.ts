@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import type { Credentials } from '../server.ts'
+import type { Credentials } from '../hosts/server.ts'
 import { readParameter } from './fields.ts'
 import * as protocol from './protocol.ts'
 import { type KnownKeys, notScram, Scram } from './scram.ts'

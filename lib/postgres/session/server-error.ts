@@ -1,4 +1,4 @@
-import { excerptOf } from '../../excerpt.ts'
+import { excerptOf } from '../../common/excerpt.ts'
 import { protocolViolation } from './protocol.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { connect, isIP, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
-import type { Server, SslMode } from '../server.ts'
+import type { Server, SslMode } from '../hosts/server.ts'
 
 const KEEPALIVE_AFTER_MS = 30_000
 

@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { getQuery, getRequestHeader, getRouterParams, H3Event, isEvent, readBody } from 'h3'
 import { expect, test } from 'vitest'
+import { nodeOf } from '../../../lib/http/request.ts'
 import { createEvent } from '../../../lib/http/request-event.ts'
-import { nodeOf } from '../../../lib/request.ts'
 import { afterTest } from '../../helpers/process.ts'
 
 /** Has a request made into an event, and looks at it. */

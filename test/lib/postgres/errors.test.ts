@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { excerpt } from '../../../lib/excerpt.ts'
+import { excerpt } from '../../../lib/common/excerpt.ts'
 import {
   endsConnection,
   fromPostgres,
@@ -8,7 +8,7 @@ import {
   isQueryCanceled,
   postgresDetails,
 } from '../../../lib/postgres/errors.ts'
-import { parseDatabaseUrl } from '../../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
 import type { Session } from '../../../lib/postgres/session/session.ts'
 import { connectTo } from '../../helpers/gateway.ts'
 import { openSession } from '../../helpers/session.ts'

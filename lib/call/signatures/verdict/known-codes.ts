@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { Recent } from '../../../recent.ts'
+import { Recent } from '../../../common/recent.ts'
 import type { FunctionFacts, SchemaFacts } from '../facts.ts'
 import type { Code } from './effects.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type StreamLimits, StreamSlots } from '../../../../lib/call/run/stream-slots.ts'
-import type { Client } from '../../../../lib/postgres/pools.ts'
+import type { Client } from '../../../../lib/postgres/pools/pools.ts'
 
 const LIMITS: StreamLimits = {
   maxPerDatabase: 2,

@@ -7,7 +7,7 @@ import {
 import type { Signature } from '../../../../lib/call/signatures/signature.ts'
 import { SCHEMA_VERSION } from '../../../../lib/call/signatures/version.ts'
 import type { GatewayError } from '../../../../lib/errors.ts'
-import type { Client } from '../../../../lib/postgres/pools.ts'
+import type { Client } from '../../../../lib/postgres/pools/pools.ts'
 import {
   queryDatabase,
   startTestGateway,

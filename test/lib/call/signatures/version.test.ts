@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SCHEMA_VERSION } from '../../../../lib/call/signatures/version.ts'
-import { parseDatabaseUrl } from '../../../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../../../lib/postgres/hosts/server.ts'
 import { connectTo, createAdminDatabase, dropAdminDatabase } from '../../../helpers/gateway.ts'
 import { verdictOf } from '../../../helpers/verdicts.ts'
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { sendCancel } from '../../../../lib/postgres/cancel.ts'
-import { parseDatabaseUrl } from '../../../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../../../lib/postgres/hosts/server.ts'
 import type { Session } from '../../../../lib/postgres/session/session.ts'
 import { openSession, texts } from '../../../helpers/session.ts'
 

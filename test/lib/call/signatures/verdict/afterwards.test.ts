@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../../../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../../../../lib/postgres/hosts/server.ts'
 import { connectTo, createAdminDatabase, dropAdminDatabase } from '../../../../helpers/gateway.ts'
 import { verdictOf } from '../../../../helpers/verdicts.ts'
 

@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Verdict } from '../../../../../lib/call/signatures/verdict/verdict.ts'
-import { parseDatabaseUrl } from '../../../../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../../../../lib/postgres/hosts/server.ts'
 import { connectTo, createAdminDatabase, dropAdminDatabase } from '../../../../helpers/gateway.ts'
 import { verdictsOf } from '../../../../helpers/verdicts.ts'
 

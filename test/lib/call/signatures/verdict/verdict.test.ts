@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readSchemaWithin } from '../../../../../lib/call/signatures/read-schema.ts'
 import { judge } from '../../../../../lib/call/signatures/verdict/judge.ts'
 import type { Verdict } from '../../../../../lib/call/signatures/verdict/verdict.ts'
-import { parseDatabaseUrl } from '../../../../../lib/postgres/server.ts'
+import { parseDatabaseUrl } from '../../../../../lib/postgres/hosts/server.ts'
 import { connectTo, createAdminDatabase, dropAdminDatabase } from '../../../../helpers/gateway.ts'
 import { verdictOf } from '../../../../helpers/verdicts.ts'
 

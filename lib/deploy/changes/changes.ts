@@ -1,0 +1,194 @@
+import { quoteIdentifier } from '../../tenancy/names.ts'
+import { type Column, isTable, type Rule, type Table } from './tables.ts'
+import { isWidening } from './widening.ts'
+
+/**
+ * What a change means for what is there: `safe` for old data and old code; `data_loss` where values
+ * are lost; `incompatible` where data stays but old code may fail; `weaker` where a rule for the
+ * data is gone.
+ */
+export type ChangeClass = 'safe' | 'data_loss' | 'incompatible' | 'weaker'
+
+export interface TableChange {
+  oid: string
+  /** pg_attribute.attnum; null where it is about the whole table. */
+  number: number | null
+  table: string
+  column: string | null
+  change:
+    | 'table_created'
+    | 'table_dropped'
+    | 'table_renamed'
+    | 'column_added'
+    | 'column_dropped'
+    | 'column_renamed'
+    | 'type_changed'
+    | 'not_null_set'
+    | 'not_null_dropped'
+    | 'default_changed'
+    | 'table_truncated'
+    | 'rows_deleted'
+    | 'table_unlogged'
+    | 'partition_detached'
+    | 'sequence_dropped'
+    | 'materialized_view_dropped'
+    | 'attribute_dropped'
+    | 'constraint_dropped'
+    | 'policy_dropped'
+    | 'row_security_disabled'
+    | 'row_security_forced'
+  class: ChangeClass
+  /** What was there: a name, a type, a default. */
+  from: string | null
+  to: string | null
+}
+
+/** What became of the tables between two looks at them. */
+export function compareTables(before: Table[], after: Table[]): TableChange[] {
+  const old = new Map(before.map((table) => [table.oid, table]))
+  const current = new Map(after.map((table) => [table.oid, table]))
+  return [
+    ...before.flatMap((table) => (current.has(table.oid) ? [] : dropped(table, current))),
+    ...after.flatMap((table) => {
+      const was = old.get(table.oid)
+      if (was) return compareTable(was, table)
+      return isTable(table) ? [change(table, null, 'table_created', 'safe')] : []
+    }),
+  ]
+}
+
+/** A composite type that is gone had no values left; a materialized view is made anew. */
+function dropped(table: Table, current: Map<string, Table>): TableChange[] {
+  if (isTable(table)) return [change(table, null, 'table_dropped', 'data_loss')]
+  if (table.kind !== 'S') return []
+  const [owner = '', number = ''] = table.owner?.split('/') ?? []
+  const isColumnThere = current.get(owner)?.columns.some((one) => one.number === Number(number))
+  // Otherwise it went with its column.
+  const isLost = table.owner === null || isColumnThere
+  return isLost ? [change(table, null, 'sequence_dropped', 'data_loss')] : []
+}
+
+function compareTable(before: Table, after: Table): TableChange[] {
+  if (after.kind === 'c') return compareAttributes(before, after)
+  if (!isTable(after)) return []
+  const changes: TableChange[] = []
+  if (tableName(before) !== tableName(after)) {
+    changes.push(
+      change(after, null, 'table_renamed', 'incompatible', tableName(before), tableName(after)),
+    )
+  }
+  const old = new Map(before.columns.map((column) => [column.number, column]))
+  for (const column of missingColumns(before, after)) {
+    changes.push(change(before, column, 'column_dropped', 'data_loss', column.type))
+  }
+  for (const column of after.columns) {
+    const was = old.get(column.number)
+    changes.push(...(was ? compareColumn(after, was, column) : [added(after, column)]))
+  }
+  return [...changes, ...compareRules(before, after)]
+}
+
+/** A type of its own has a number for each attribute, as a table for each column. */
+function compareAttributes(before: Table, after: Table): TableChange[] {
+  return missingColumns(before, after).map((attribute) =>
+    change(before, attribute, 'attribute_dropped', 'data_loss', attribute.type),
+  )
+}
+
+function missingColumns(before: Table, after: Table): Column[] {
+  const current = new Set(after.columns.map(({ number }) => number))
+  return before.columns.filter(({ number }) => !current.has(number))
+}
+
+/** What holds for the table as a whole. */
+function compareRules(before: Table, after: Table): TableChange[] {
+  const changes: TableChange[] = []
+  const add = (kind: TableChange['change'], of: ChangeClass, from: string | null = null) =>
+    changes.push(change(after, null, kind, of, from))
+  if (before.parents.some((parent) => !after.parents.includes(parent))) {
+    add('partition_detached', 'data_loss')
+  }
+  if (after.isUnlogged && !before.isUnlogged) add('table_unlogged', 'data_loss')
+  if (before.rowSecurity && !after.rowSecurity) add('row_security_disabled', 'weaker')
+  if (after.forcedRowSecurity && !before.forcedRowSecurity) {
+    add('row_security_forced', 'incompatible')
+  }
+  const gone = new Set(missingColumns(before, after).map(({ number }) => number))
+  for (const constraint of before.constraints) {
+    if (isThere(constraint, after.constraints)) continue
+    const wentWithColumn = constraint.columns.some((number) => gone.has(number))
+    if (!wentWithColumn) add('constraint_dropped', 'weaker', constraint.name)
+  }
+  for (const policy of before.policies) {
+    if (!isThere(policy, after.policies)) add('policy_dropped', 'weaker', policy.name)
+  }
+  return changes
+}
+
+/** Under another name, or made anew under its own: so does ALTER COLUMN TYPE. */
+function isThere(rule: Rule, rules: Rule[]): boolean {
+  return rules.some(({ oid, name }) => oid === rule.oid || name === rule.name)
+}
+
+function added(table: Table, column: Column): TableChange {
+  // Old code does not fill it.
+  const isRequired = column.notNull && column.default === null
+  return change(
+    table,
+    column,
+    'column_added',
+    isRequired ? 'incompatible' : 'safe',
+    null,
+    column.type,
+  )
+}
+
+function compareColumn(table: Table, before: Column, after: Column): TableChange[] {
+  const changes: TableChange[] = []
+  if (before.name !== after.name) {
+    changes.push(change(table, after, 'column_renamed', 'incompatible', before.name, after.name))
+  }
+  if (before.type !== after.type) {
+    const kind = isWidening(before.type, after.type) ? 'safe' : 'data_loss'
+    changes.push(change(table, after, 'type_changed', kind, before.type, after.type))
+  }
+  if (before.notNull !== after.notNull) {
+    changes.push(
+      after.notNull
+        ? change(table, after, 'not_null_set', 'incompatible')
+        : change(table, after, 'not_null_dropped', 'safe'),
+    )
+  }
+  if (before.default !== after.default) {
+    const kind = after.default === null && after.notNull ? 'incompatible' : 'safe'
+    changes.push(change(table, after, 'default_changed', kind, before.default, after.default))
+  }
+  return changes
+}
+
+function change(
+  table: Table,
+  column: Column | null,
+  kind: TableChange['change'],
+  changeClass: ChangeClass,
+  from: string | null = null,
+  to: string | null = null,
+): TableChange {
+  return {
+    oid: table.oid,
+    number: column?.number ?? null,
+    table: tableName(table),
+    column: column?.name ?? null,
+    change: kind,
+    class: changeClass,
+    from,
+    to,
+  }
+}
+
+/** As SQL writes it. */
+export function tableName({ schema, name }: { schema: string; name: string }): string {
+  const plain = /^[a-z_][a-z0-9_$]*$/
+  const quote = (part: string) => (plain.test(part) ? part : quoteIdentifier(part))
+  return schema === 'public' ? quote(name) : `${quote(schema)}.${quote(name)}`
+}

@@ -1,0 +1,85 @@
+import type { Gateway } from '../../gateway.ts'
+import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { markOf } from '../ledger/catalog-mark.ts'
+
+/** What a database is to be like. */
+export interface Order {
+  /** Whether each platform has a role of its own, as which `sql` has logged in. */
+  hasRoles: boolean
+  /** The gateway's role. */
+  gateway: string
+  catalogId: string
+}
+
+/** What the gateway's databases are to be like. */
+export function orderOf({ roles, server, catalogId }: Gateway): Order {
+  return { hasRoles: roles.isolation === 'platform-roles', gateway: server.user, catalogId }
+}
+
+/**
+ * Whether the database is in order: the platform's role owns it, and nothing that is the gateway's;
+ * nothing is open to PUBLIC; its catalog is this one. Where it is not, it was restored, or the platform
+ * has let others in. As the platform's role; three rows are read, by index.
+ */
+export async function isInOrder(sql: Sql, order: Order): Promise<boolean> {
+  const [row] = await sql.unsafe<{ is_in_order: boolean }[]>(inOrderSql(order))
+  return row?.is_in_order ?? false
+}
+
+/** SQL for the answer to `isInOrder`. */
+export function inOrderSql({ hasRoles, catalogId }: Order): string {
+  if (!hasRoles) return 'select true as is_in_order'
+  return `
+    select
+      exists (
+        select from pg_catalog.pg_database d
+        where d.datname = pg_catalog.current_database()
+          and pg_catalog.pg_get_userbyid(d.datdba) = session_user
+          and not exists (
+            select from pg_catalog.aclexplode(
+              coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))
+            ) a where a.grantee = 0
+          )
+      )
+      and (
+        select pg_catalog.count(*) = 2
+          and pg_catalog.bool_and(pg_catalog.pg_get_userbyid(n.nspowner) <> session_user)
+          and pg_catalog.bool_or(
+            pg_catalog.obj_description(n.oid, 'pg_namespace') = ${quoteLiteral(markOf(catalogId))}
+              and n.nspname = '_db_gateway'
+          )
+        from pg_catalog.pg_namespace n where n.nspname in ('public', '_db_gateway')
+      ) as is_in_order
+  `
+}
+
+/**
+ * Whether the tables and views in the database are whose they have to be: nothing but the ledger is
+ * the gateway's, and that is not the platform's. Reads all of them.
+ */
+export async function areTablesInOrder(sql: Sql, { hasRoles, gateway }: Order): Promise<boolean> {
+  if (!hasRoles) return true
+  const [foreign] = await sql.unsafe(`
+    select from pg_catalog.pg_class c
+    where c.oid >= ${FIRST_NORMAL_OID} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and c.relpersistence <> 't'
+      and case c.relowner
+        when pg_catalog.to_regrole(pg_catalog.quote_ident(${quoteLiteral(gateway)}))
+          then c.relname !~ '^_db_gateway_'
+            and c.relnamespace <> pg_catalog.to_regnamespace('_db_gateway')
+            and c.relnamespace <> pg_catalog.to_regnamespace('pg_catalog')
+        when pg_catalog.to_regrole(pg_catalog.quote_ident(session_user::pg_catalog.text))
+          then c.oid = pg_catalog.to_regclass('public._db_gateway_migrations')
+        else false
+      end
+      and not exists (
+        select from pg_catalog.pg_depend e
+        where e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+          and e.objid = c.oid and e.deptype = 'e'
+      )
+    limit 1
+  `)
+  return foreign === undefined
+}

@@ -1,0 +1,79 @@
+import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+
+/** A condition for `ownedObjects`: what the gateway's role owns, or this one. */
+export function ofGatewayOr(other: string | null): string {
+  return `owner in (current_user::regrole, (select oid from pg_roles where rolname = ${quoteLiteral(other ?? '')}))`
+}
+
+/** Catalogs all of whose rows count: the column of the owner, and of the schema, where there is one. */
+const PLAIN = [
+  ['pg_operator', 'oprowner', 'oprnamespace'],
+  ['pg_opclass', 'opcowner', 'opcnamespace'],
+  ['pg_opfamily', 'opfowner', 'opfnamespace'],
+  ['pg_collation', 'collowner', 'collnamespace'],
+  ['pg_conversion', 'conowner', 'connamespace'],
+  ['pg_ts_dict', 'dictowner', 'dictnamespace'],
+  ['pg_ts_config', 'cfgowner', 'cfgnamespace'],
+  ['pg_statistic_ext', 'stxowner', 'stxnamespace'],
+  ['pg_foreign_server', 'srvowner', '0'],
+  ['pg_publication', 'pubowner', '0'],
+]
+  .map(
+    ([catalog, owner, schema]) =>
+      `select '${catalog}'::regclass, oid, ${owner}, ${schema} from ${catalog} union all`,
+  )
+  .join('\n      ')
+
+/**
+ * SQL for everything that has an owner by itself, of whose `owner`, an oid, the condition holds: not the
+ * columns' sequences, row types and arrays, which go with what they belong to, nor what is an
+ * extension's. (`reassign owned` would give away the gateway's other databases too.) Schemas come
+ * first: who gets what is in one has to have it.
+ */
+export function ownedObjects(condition: string): string {
+  return `
+    with owned (classid, objid, owner, namespace) as (
+      select 'pg_namespace'::regclass, oid, nspowner, oid from pg_namespace
+      union all
+      select 'pg_class'::regclass, oid, relowner, relnamespace from pg_class c
+      where relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+        and not (relkind = 'S' and exists (
+          select from pg_depend d
+          where d.classid = 'pg_class'::regclass and d.objid = c.oid
+            and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+        ))
+      union all
+      select 'pg_proc'::regclass, oid, proowner, pronamespace from pg_proc
+      union all
+      select 'pg_type'::regclass, t.oid, typowner, typnamespace from pg_type t
+      where typtype <> 'm'
+        and not exists (select from pg_type e where e.typarray = t.oid)
+        and not exists (select from pg_class c where c.oid = t.typrelid and c.relkind <> 'c')
+      union all
+      ${PLAIN}
+      select 'pg_largeobject'::regclass, oid, lomowner, 0 from pg_largeobject_metadata
+    )
+    select
+      case o.type when 'statistics object' then 'statistics' else o.type end as type,
+      o.identity,
+      pg_get_userbyid(owner) as owner
+    from owned
+    cross join pg_identify_object(owned.classid, owned.objid, 0) o
+    left join pg_class c on classid = 'pg_class'::regclass and c.oid = objid
+    where ${condition}
+      and objid >= ${FIRST_NORMAL_OID}
+      and namespace is distinct from to_regnamespace('_db_gateway')
+      -- Temporary objects end with their sessions.
+      and not exists (
+        select from pg_namespace t where t.oid = namespace and t.nspname ~ '^pg_(toast_)?temp_'
+      )
+      and (owned.classid <> 'pg_namespace'::regclass or objid <> 'public'::regnamespace)
+      and (c.relname is null or c.relname not like '\\_db\\_gateway\\_%')
+      and not exists (
+        select from pg_depend d
+        where d.classid = owned.classid and d.objid = owned.objid and d.deptype = 'e'
+      )
+    order by classid <> 'pg_namespace'::regclass
+  `
+}

@@ -1,0 +1,63 @@
+import { GatewayError } from '../../errors.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+
+/** The only view among the names of the ledger. */
+export const LEDGER_VIEW = '_db_gateway_seeders'
+
+/**
+ * What somebody has added to the ledger's tables in `public` while he worked as the role of their
+ * owner, as text: what would run there, or would be in the way of making them anew. Event triggers,
+ * which run whatever is made, count among it.
+ */
+export async function findPlanted(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ what: string }[]>`
+    with ledger as (
+      select oid, relname, relkind, relrowsecurity or relforcerowsecurity as has_security
+      from pg_class
+      where relnamespace = 'public'::regnamespace and relname like '\\_db\\_gateway\\_%'
+        and relkind not in ('i', 'S')
+    )
+    select format('trigger %I on %s', t.tgname, l.oid::regclass) as what
+    from pg_trigger t join ledger l on l.oid = t.tgrelid where not t.tgisinternal
+    union all
+    select format('rule %I on %s', r.rulename, l.oid::regclass)
+    from pg_rewrite r join ledger l on l.oid = r.ev_class where r.rulename <> '_RETURN'
+    union all
+    select format('row level security of %s', oid::regclass) from ledger where has_security
+    union all
+    select format('inheritance of %s', l.oid::regclass)
+    from pg_inherits i join ledger l on l.oid in (i.inhrelid, i.inhparent)
+    union all
+    select format('column %I of %s', a.attname, l.oid::regclass)
+    from ledger l
+    join pg_attribute a on a.attrelid = l.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type t on t.oid = a.atttypid
+    where l.relkind = 'r' and t.typnamespace <> 'pg_catalog'::regnamespace
+    union all
+    select format('foreign key %I of %s', c.conname, c.conrelid::regclass)
+    from pg_constraint c join ledger l on l.oid = c.confrelid where c.contype = 'f'
+    union all
+    select format('%s, which is no table', oid::regclass) from ledger
+    where relkind <> 'r' and not (relkind = 'v' and relname = ${LEDGER_VIEW})
+    union all
+    select format('event trigger %I', evtname) from pg_event_trigger e
+    where not exists (
+      select from pg_depend d
+      where d.classid = 'pg_event_trigger'::regclass and d.objid = e.oid and d.deptype = 'e'
+    )
+    order by what
+  `
+  return rows.map(({ what }) => what)
+}
+
+/** The error of a handover that would take over what is not the gateway's. */
+export function plantedError(database: string, what: string[]): GatewayError {
+  return new GatewayError(
+    'name_conflict',
+    `Database ${database} cannot be handed over to the role of its platform: what goes by the gateway's own names has additions that the gateway did not make (${what.join('; ')})`,
+    {
+      database,
+      hint: 'Look who made them, and drop them as the role of the gateway or a superuser; then deploy again',
+    },
+  )
+}

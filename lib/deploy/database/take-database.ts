@@ -1,0 +1,85 @@
+import { GatewayError } from '../../errors.ts'
+import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
+
+/** Whose a database is, before it is handed over, and what the ledger's schema says of its catalog. */
+export interface Owned {
+  previous: string
+  self: string
+  mark: string | null
+}
+
+/**
+ * Looks whether the gateway's role may give the database to `role`. `admin` is a connection to the
+ * administrative database, since it may not get into that one.
+ * @throws {GatewayError} name_conflict where it may not
+ */
+export async function checkMayTake(admin: Sql, database: string, role: string): Promise<void> {
+  const [row] = await admin<{ owner: string; self: string; may: boolean }[]>`
+    select pg_get_userbyid(datdba) as owner, current_user as self,
+      pg_has_role(datdba, 'usage') as may
+    from pg_database where datname = ${database}
+  `
+  if (row && row.owner !== role && !row.may) throw notOurs(database, row.owner, row.self)
+}
+
+/** Reads whose a database is: sent at once. */
+export async function readOwner(sql: Sql): Promise<Owned> {
+  const [row] = await send(
+    sql.unsafe<[Owned]>(`
+      select pg_get_userbyid(datdba) as previous, current_user as self,
+        obj_description(to_regnamespace('_db_gateway'), 'pg_namespace') as mark
+      from pg_database where datname = current_database()
+    `),
+  )
+  return row
+}
+
+/**
+ * Makes what is the gateway's own in a database belong to its role again, where somebody else has
+ * restored it: the ledger, and the right to give the database to `role`.
+ */
+export async function takeDatabase(
+  sql: Sql,
+  database: string,
+  role: string,
+  { previous, self }: Owned,
+): Promise<void> {
+  if (previous === role || previous === self) return
+  const objects = await sql<{ type: string; identity: string }[]>`
+    with own (classid, objid, owner) as (
+      select 'pg_namespace'::regclass, oid, nspowner from pg_namespace where nspname = '_db_gateway'
+      union all
+      select 'pg_class'::regclass, oid, relowner from pg_class
+      where relkind in ('r', 'v') and (relnamespace::regnamespace::text = '_db_gateway'
+        or relnamespace::regnamespace::text = 'public' and relname like '\\_db\\_gateway\\_%')
+      union all
+      select 'pg_proc'::regclass, oid, proowner from pg_proc
+      where pronamespace::regnamespace::text = '_db_gateway'
+    )
+    select o.type, o.identity
+    from own
+    cross join pg_identify_object(own.classid, own.objid, 0) o
+    where pg_get_userbyid(owner) = ${previous}
+    order by own.classid <> 'pg_namespace'::regclass
+  `
+  const name = quoteIdentifier(database)
+  await sql.unsafe(
+    [
+      `alter database ${name} owner to current_user`,
+      ...objects.map(({ type, identity }) => `alter ${type} ${identity} owner to current_user`),
+    ].join(';'),
+  )
+}
+
+function notOurs(database: string, owner: string, self: string): GatewayError {
+  return new GatewayError(
+    'name_conflict',
+    `Database ${database} belongs to the role ${owner}, and the gateway's role ${self} may not take it over`,
+    {
+      database,
+      hint: `Run "alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(self)}" as a superuser; where its tables belong to ${owner} too, restore it as ${self} (pg_restore --no-owner)`,
+    },
+  )
+}

@@ -1,0 +1,220 @@
+import { isPostgresError } from '../../postgres/errors.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { CATALOG_DIGEST } from '../objects/digest.ts'
+import { digestOf, LEDGER_VERSION } from './key.ts'
+import { IS_MARKED, IS_OF_ORIGINAL } from './original.ts'
+import type { FileSection } from './writer.ts'
+
+/** SQLSTATEs: no such schema, no such function, and not allowed to look. */
+const NOT_PREPARED = new Set(['3F000', '42883', '42501'])
+
+/** Something that a file made, as the ledger keeps it. */
+export interface LedgerObject {
+  /** function, view, … */
+  kind: string
+  /** As SQL names it: of a function schema.name(types). */
+  identity: string
+  [more: string]: unknown
+}
+
+/** A file that the database has had. */
+export interface LedgerFile {
+  checksum: string
+  objects: LedgerObject[]
+}
+
+/** A migration that the database has had, or that was begun outside of a transaction. */
+export interface LedgerMigration {
+  checksum: string
+  status: 'applied' | 'begun'
+  error: string | null
+}
+
+/** What a database says of itself: which files it has had, by file name. */
+export interface Ledger {
+  /** Of the deploy that was the last to succeed; null before the first. */
+  archiveChecksum: string | null
+  tablesChecksum: string | null
+  /** Of what the catalogs had of the archive's objects after that deploy. */
+  catalogDigest: string | null
+  /** Migrations or files that a deploy has committed since then, which did not come to its end. */
+  committedSince: Set<string>
+  /** Nothing of that archive but functions, views and triggers was deployed then. */
+  isOnlyCode: boolean
+  /** The database was there before the gateway, which has not deployed to it yet. */
+  isTakenOver: boolean
+  /** It is, and an original gateway since 1.1 has managed it. */
+  isOfOriginal: boolean
+  /** What the catalogs have of them now. */
+  currentDigest: string
+  /** The transaction id that the server was to give next. */
+  nextXid: bigint
+  /** The number of the key that the next write takes. */
+  keyNumber: number
+  migrations: Map<string, LedgerMigration>
+  types: Map<string, string>
+  functions: Map<string, { checksum: string; functions: string[] }>
+  views: Map<string, { checksum: string; views: string[] }>
+  seeders: Map<string, string>
+  /** The files of a section. */
+  filesOf(section: FileSection): Map<string, LedgerFile>
+}
+
+/** Whether the ledger is there, in this version, and takes this key. */
+export async function acceptsKey(sql: Sql, key: string): Promise<boolean> {
+  try {
+    const [row] = await sql.unsafe<{ version: number; number: string; digest: string }[]>(
+      'select version, number::pg_catalog.text as number, digest from _db_gateway.state()',
+    )
+    return row?.version === LEDGER_VERSION && row.digest === digestOf(key, Number(row.number))
+  } catch (error) {
+    if (isPostgresError(error) && NOT_PREPARED.has(error.code)) return false
+    throw error
+  }
+}
+
+/** The number of the key that the ledger's next write takes. */
+export async function readKeyNumber(sql: Sql): Promise<number> {
+  const [row] = await sql.unsafe<[{ number: string }]>(
+    'select number::pg_catalog.text as number from _db_gateway.state()',
+  )
+  return Number(row.number)
+}
+
+interface LedgerRow {
+  archive_checksum: string | null
+  tables_checksum: string | null
+  catalog_digest: string | null
+  only_code: boolean | null
+  is_of_original: boolean
+  is_marked: boolean
+  committed_since: string[]
+  current_digest: string
+  next_xid: string
+  number: string
+  migrations: [string, LedgerMigration][]
+  files: [FileSection, string, LedgerFile][]
+}
+
+/** Reads the ledger; its tables exist. One round trip, since it has no parameters to describe. */
+export async function readLedger(sql: Sql): Promise<Ledger> {
+  const [row] = await sql.unsafe<[LedgerRow]>(READ)
+  const sections = new Map<FileSection, Map<string, LedgerFile>>()
+  for (const [section, name, file] of row.files) {
+    const files = sections.get(section) ?? new Map<string, LedgerFile>()
+    sections.set(section, files.set(name, file))
+  }
+  const filesOf = (section: FileSection) => sections.get(section) ?? new Map<string, LedgerFile>()
+  const namesOf = ({ objects }: LedgerFile, kinds: string[]) =>
+    objects.filter(({ kind }) => kinds.includes(kind)).map(({ identity }) => identity)
+  const mapped = <T>(section: FileSection, to: (file: LedgerFile) => T) =>
+    new Map([...filesOf(section)].map(([name, file]) => [name, to(file)]))
+  const isFirst = row.archive_checksum === null && !sections.has('seeders')
+  return {
+    archiveChecksum: row.archive_checksum,
+    isTakenOver: isFirst && (row.is_of_original || row.is_marked),
+    isOfOriginal: isFirst && row.is_of_original,
+    tablesChecksum: row.tables_checksum,
+    catalogDigest: row.catalog_digest,
+    committedSince: new Set(row.committed_since),
+    isOnlyCode: row.only_code ?? false,
+    currentDigest: row.current_digest,
+    nextXid: BigInt(row.next_xid),
+    keyNumber: Number(row.number),
+    migrations: new Map(row.migrations),
+    filesOf,
+    types: mapped('types', ({ checksum }) => checksum),
+    functions: mapped('functions', (file) => ({
+      checksum: file.checksum,
+      functions: namesOf(file, ['function', 'procedure', 'aggregate']),
+    })),
+    views: mapped('views', (file) => ({
+      checksum: file.checksum,
+      views: namesOf(file, ['view', 'materialized view']),
+    })),
+    seeders: mapped('seeders', ({ checksum }) => checksum),
+  }
+}
+
+const READ = `
+  select
+    last.archive_checksum,
+    last.tables_checksum,
+    last.catalog_digest,
+    last.only_code,
+    ${IS_OF_ORIGINAL} as is_of_original,
+    ${IS_MARKED} as is_marked,
+    ${CATALOG_DIGEST} as current_digest,
+    pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text as next_xid,
+    (select number::pg_catalog.text from _db_gateway.state()) as number,
+    (select coalesce(json_agg(json_build_array(
+        migration_file,
+        json_build_object('checksum', checksum, 'status', status, 'error', error)
+      )), '[]') from public._db_gateway_migrations) as migrations,
+    (select coalesce(json_agg(json_build_array(
+        section, name, json_build_object('checksum', checksum, 'objects', objects)
+      )), '[]') from public._db_gateway_files) as files,
+    (select coalesce(json_agg(path), '[]') from (
+        select 'migrations/' || migration_file as path from public._db_gateway_migrations
+        where applied_at > last.deployed_at
+        union all
+        select section || '/' || name from public._db_gateway_files
+        where deployed_at > last.deployed_at
+      ) as since) as committed_since
+  from (values (1)) as always
+  left join (
+    select archive_checksum, tables_checksum, catalog_digest, only_code, deployed_at
+    from public._db_gateway_deployments
+    where status = 'completed'
+    order by id desc
+    limit 1
+  ) as last on true
+`
+
+/** Whether somebody else, or a deploy that has not come to its end, has been there since the last one. */
+export function isTouched({ catalogDigest, currentDigest, committedSince }: Ledger): boolean {
+  return catalogDigest !== currentDigest || committedSince.size > 0
+}
+
+/**
+ * Whether the archive with this checksum was the last one deployed, and what it made is as it was
+ * then. The first version of the ledger does not tell, and is believed.
+ */
+export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
+  const { catalogDigest, currentDigest } = ledger
+  const isAsLeft = catalogDigest === null || catalogDigest === currentDigest
+  return ledger.archiveChecksum === archiveChecksum && isAsLeft
+}
+
+/**
+ * SQL for what the last deploy left, and whether what it made is as it was then, if that is this archive:
+ * nothing else is worth looking at. No lock.
+ */
+export function lastDeploySql(archiveChecksum: string): string {
+  return `
+    select archive_checksum, functions_deployed,
+      case when archive_checksum = ${quoteLiteral(archiveChecksum)} then
+        catalog_digest is null or catalog_digest = ${CATALOG_DIGEST}
+      end as is_as_left
+    from public._db_gateway_deployments
+    where status = 'completed'
+    order by id desc
+    limit 1
+  `
+}
+
+/** A row of it. */
+export interface LastDeploy {
+  archive_checksum: string
+  functions_deployed: number
+  /** Null where it is another archive. */
+  is_as_left: boolean | null
+}
+
+/** How many functions the files made. */
+export function countFunctions({ functions }: Ledger): number {
+  let count = 0
+  for (const file of functions.values()) count += file.functions.length
+  return count
+}

@@ -1,0 +1,186 @@
+import { isPostgresError } from '../../postgres/errors.ts'
+import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
+import { findPlanted, LEDGER_VIEW, plantedError } from '../database/planted.ts'
+
+/** Where the old ledger is until its rows are read: the functions, and the tables. */
+const OLD_SCHEMA = '_db_gateway_old'
+const OLD_TABLES = '_db_gateway_old_tables'
+
+const DEPENDENT_OBJECTS = '2BP01'
+
+/** Names of the first version of the ledger's schema that the present one has not. */
+const OF_BEFORE = ['function accepts(text,integer)', 'function write(text,text,jsonb)']
+
+/**
+ * Makes the ledger anew and takes its rows over, in the open transaction, as the gateway's role: for
+ * a database in which others may have worked as that role. Nothing that they made in its place stays,
+ * or runs. Where `what` is `functions` its tables stay as they are: the platform may have views on
+ * them. `found` is what there is. `make` creates the ledger, or what is missing of it.
+ * @throws {GatewayError} name_conflict where the ledger has what the gateway did not make
+ */
+export async function renewLedger(
+  sql: Sql,
+  database: string,
+  what: 'all' | 'functions',
+  found: Old,
+  make: () => Promise<void>,
+): Promise<void> {
+  const old = what === 'all' ? found : { ...found, tables: [] }
+  if (old.tables.length === 0 && !old.hasSchema) return make()
+  const planted = await findPlanted(sql)
+  if (planted.length > 0) throw plantedError(database, planted)
+  const number = old.hasNumber ? await readNumber(sql) : '0'
+  try {
+    await sql.unsafe(moveAside(old))
+    await prepareKey(sql, number)
+    await make()
+    if (old.tables.length > 0 && (await copyRows(sql))) await make()
+    if (old.hasSchema) await dropSchema(sql, database)
+    const drops = old.tables.map((table) => `drop table ${inOld(table)};`)
+    await sql.unsafe(`${drops.join('')} drop schema ${OLD_TABLES}`)
+  } catch (error) {
+    if (!isPostgresError(error) || error.code !== DEPENDENT_OBJECTS) throw error
+    throw plantedError(database, (error.detail ?? error.message).split('\n'))
+  }
+}
+
+/** What there is of a ledger. */
+export interface Old {
+  /** Those of the ledger in `public`. */
+  tables: string[]
+  hasSchema: boolean
+  /** The keys of its writes are counted. */
+  hasNumber: boolean
+}
+
+/** Reads what there is of a ledger: sent at once. */
+export async function readOld(sql: Sql): Promise<Old> {
+  const query = sql.unsafe<{ tables: string[]; has_schema: boolean; has_number: boolean }[]>(`
+    select
+      (
+        select coalesce(json_agg(relname order by relname), '[]') from pg_class
+        where relnamespace = (select oid from pg_namespace where nspname = 'public')
+          and relname like '\\_db\\_gateway\\_%' and relkind = 'r'
+      ) as tables,
+      exists (select from pg_namespace where nspname = '_db_gateway') as has_schema,
+      exists (
+        select from pg_attribute a
+        join pg_class c on c.oid = a.attrelid
+        join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = '_db_gateway' and c.relname = 'key' and c.relkind = 'r'
+          and a.attname = 'number' and a.atttypid = 'int8'::regtype
+      ) as has_number
+  `)
+  const [row] = await send(query)
+  const { tables, has_schema, has_number } = row!
+  return { tables, hasSchema: has_schema, hasNumber: has_number }
+}
+
+async function readNumber(sql: Sql): Promise<string> {
+  const [key] = await sql<{ number: string }[]>`select number::text from only _db_gateway.key`
+  return key?.number ?? '0'
+}
+
+function moveAside({ tables, hasSchema }: Old): string {
+  const moves = tables.map(
+    (table) => `alter table public.${quoteIdentifier(table)} set schema ${OLD_TABLES};`,
+  )
+  // The view is of the present version; of the first one, a table had its name.
+  const hasView = tables.length > 0 && !tables.includes(LEDGER_VIEW)
+  const drop = hasView ? `drop view if exists public.${LEDGER_VIEW};` : ''
+  const rename = hasSchema ? `alter schema _db_gateway rename to ${OLD_SCHEMA};` : ''
+  return `create schema ${OLD_TABLES}; ${drop} ${moves.join('')} ${rename}`
+}
+
+/**
+ * Each key is good once, and a log may have those with lower numbers. The number of before may have
+ * been set back: seconds since 1970 are more than there were writes.
+ */
+async function prepareKey(sql: Sql, number: string): Promise<void> {
+  await sql.unsafe(`
+    create schema _db_gateway;
+    create table _db_gateway.key (
+      is_only boolean primary key default true check (is_only),
+      number bigint not null,
+      digest bytea not null
+    );
+  `)
+  await sql`
+    insert into _db_gateway.key (number, digest)
+    values (greatest(${number}::bigint, extract(epoch from clock_timestamp())::bigint), '')
+  `
+}
+
+/**
+ * Copies the rows, of columns that both have. A table of an older version, which `make` takes over
+ * by itself, is made in `public` again, with nothing but its rows.
+ * @returns whether there is such a table
+ */
+async function copyRows(sql: Sql): Promise<boolean> {
+  const rows = await sql<
+    { name: string; columns: string | null; has_id: boolean; kind: string | null }[]
+  >`
+    select old.relname as name, new.relkind as kind, (
+        select string_agg(quote_ident(a.attname), ', ')
+        from pg_attribute a
+        join pg_attribute b on b.attrelid = new.oid and b.attname = a.attname
+          and b.atttypid = a.atttypid and b.attnum > 0
+        where a.attrelid = old.oid and a.attnum > 0
+      ) as columns,
+      exists (
+        select from pg_attribute b where b.attrelid = new.oid and b.attname = 'id'
+      ) as has_id
+    from pg_class old
+    left join pg_class new
+      on new.relname = old.relname and new.relnamespace = 'public'::regnamespace
+    where old.relnamespace = (select oid from pg_namespace where nspname = ${OLD_TABLES})
+      and old.relkind = 'r'
+  `
+  const statements = rows.map(({ name, columns, has_id, kind }) => {
+    const table = `public.${quoteIdentifier(name)}`
+    if (kind !== 'r') {
+      const drop = kind === 'v' ? `drop view ${table};` : ''
+      return `${drop} create table ${table} as select * from only ${inOld(name)};`
+    }
+    const next = `select setval(pg_get_serial_sequence('${table}', 'id'), max(id)) from ${table}`
+    return `
+      insert into ${table} (${columns}) select ${columns} from only ${inOld(name)};
+      ${has_id ? `${next} having max(id) is not null;` : ''}
+    `
+  })
+  await sql.unsafe(statements.join(''))
+  return rows.some(({ kind }) => kind !== 'r')
+}
+
+/** Drops the old schema, of which nothing but what the gateway has made there may be left. */
+async function dropSchema(sql: Sql, database: string): Promise<void> {
+  const objects = await sql<{ schema: string; type: string; name: string; identity: string }[]>`
+    select n.nspname as schema, o.type, o.identity,
+      o.type || ' ' || replace(
+        substr(o.identity, length(quote_ident(n.nspname)) + 2), 'pg_catalog.', ''
+      ) as name
+    from pg_namespace n
+    join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid = n.oid
+      and d.deptype = 'n'
+    cross join pg_identify_object(d.classid, d.objid, 0) o
+    where n.nspname in ('_db_gateway', ${OLD_SCHEMA})
+  `
+  const known = new Set(OF_BEFORE)
+  for (const { schema, name } of objects) if (schema === '_db_gateway') known.add(name)
+  const old = objects.filter(({ schema }) => schema === OLD_SCHEMA)
+  const foreign = old.filter(({ name }) => !known.has(name))
+  if (foreign.length > 0) {
+    throw plantedError(
+      database,
+      foreign.map(({ type, identity }) => `${type} ${identity.replace(OLD_SCHEMA, '_db_gateway')}`),
+    )
+  }
+  const drops = old.map(({ type, identity }) => `drop ${type} ${identity};`)
+  await sql.unsafe(`${drops.join('')} drop schema ${OLD_SCHEMA};`)
+}
+
+function inOld(table: string): string {
+  return `${OLD_TABLES}.${quoteIdentifier(table)}`
+}

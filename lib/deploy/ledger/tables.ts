@@ -1,0 +1,184 @@
+import { GatewayError } from '../../errors.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
+import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../tenancy/names.ts'
+import { LEDGER_FUNCTIONS } from './functions.ts'
+import { digestOf } from './key.ts'
+
+/**
+ * The gateway's tables in each platform database. `_db_gateway_migrations` is named and laid out
+ * as the original gateway did, with further columns, so that databases it managed carry over.
+ */
+const TABLES = `
+  create table if not exists public._db_gateway_migrations (
+    id serial primary key,
+    migration_file text not null unique,
+    checksum text not null,
+    applied_at timestamptz default now()
+  );
+  alter table public._db_gateway_migrations
+    -- applied; begun: it runs outside a transaction, and has not come to its end
+    add column if not exists status text not null default 'applied',
+    add column if not exists error text;
+
+  create table if not exists public._db_gateway_files (
+    -- types, functions, views, seeders, …: every section but migrations
+    section text not null,
+    name text not null,
+    checksum text not null,
+    -- what the file made: {"kind": "function", "identity": "schema.name(types)"}
+    objects jsonb not null default '[]',
+    deployed_at timestamptz not null default now(),
+    primary key (section, name)
+  );
+  create table if not exists public._db_gateway_deployments (
+    id bigserial primary key,
+    deployed_at timestamptz not null default now(),
+    status text not null,
+    archive_checksum text not null,
+    tables_checksum text,
+    request_id text not null,
+    address text not null,
+    migrations_applied text[] not null default '{}',
+    migrations_repaired text[] not null default '{}',
+    functions_deployed integer not null default 0,
+    functions_changed integer not null default 0,
+    functions_dropped text[] not null default '{}',
+    seeders_applied text[] not null default '{}',
+    table_changes jsonb not null default '[]',
+    error jsonb,
+    execution_time_ms integer not null
+  );
+  alter table public._db_gateway_deployments
+    -- of what the catalogs had of the archive's objects when the deploy ended
+    add column if not exists catalog_digest text,
+    -- nothing of the archive but functions, views and triggers was deployed
+    add column if not exists only_code boolean;
+  -- the last one that succeeded, however many have failed since
+  create index if not exists _db_gateway_deployments_status
+    on public._db_gateway_deployments (status, id);
+`
+
+/**
+ * Takes over what a gateway with the first version of the ledger wrote, a table a section. It may
+ * still be running: the view has it fail, and roll back, where it would run a seeder again.
+ */
+const CARRY_OVER = `
+  do $carry$
+  declare
+    old record;
+  begin
+    for old in
+      select * from (values
+        ('types', $x$'[]'$x$),
+        ('functions', $x$coalesce((
+          select jsonb_agg(jsonb_build_object('kind', 'function', 'identity', made))
+          from unnest(functions) made
+        ), '[]')$x$),
+        ('views', $x$coalesce((
+          select jsonb_agg(jsonb_build_object('kind', 'view', 'identity', made))
+          from unnest(views) made
+        ), '[]')$x$),
+        ('seeders', $x$'[]'$x$)
+      ) as v (section, objects)
+      join pg_class c on c.relname = '_db_gateway_' || v.section and c.relkind = 'r'
+        and c.relnamespace = 'public'::regnamespace
+    loop
+      execute format(
+        'insert into public._db_gateway_files (section, name, checksum, objects)
+         select %L, file, checksum, %s from public._db_gateway_%s
+         on conflict (section, name)
+         do update set checksum = excluded.checksum, objects = excluded.objects',
+        old.section, old.objects, old.section
+      );
+      execute format('drop table public._db_gateway_%s', old.section);
+    end loop;
+  end $carry$;
+
+  create or replace view public._db_gateway_seeders as
+    select name as file, checksum, deployed_at as applied_at
+    from public._db_gateway_files where section = 'seeders';
+`
+
+/** The SQLSTATE with which CHECK_OWNERS says that something is not the gateway's; of no other meaning. */
+const NOT_OURS = 'DG001'
+
+/** Before anything of it runs, and after: the platform may be making something at this moment. */
+const CHECK_OWNERS = `
+  do $check$
+  declare
+    foreign_name text := (
+      select oid::regclass::text
+      from pg_class
+      where (relname like '\\_db\\_gateway\\_%' and relnamespace = 'public'::regnamespace
+          or relnamespace = '_db_gateway'::regnamespace)
+        and pg_get_userbyid(relowner) <> current_user
+      union all
+      select '_db_gateway' from pg_namespace
+      where nspname = '_db_gateway' and pg_get_userbyid(nspowner) <> current_user
+      limit 1
+    );
+  begin
+    if foreign_name is not null then
+      raise exception using errcode = '${NOT_OURS}', message = foreign_name;
+    end if;
+  end $check$;
+`
+
+/**
+ * Creates the ledger, or what is missing of it, as the gateway's role. From now on it takes the keys
+ * that are derived from this one, and `role` may read it. One query; two more where it has another key.
+ * @throws {GatewayError} name_conflict where somebody else has made something that goes by the
+ *   ledger's names
+ */
+export async function createLedger(sql: Sql, key: string, role: string | null): Promise<void> {
+  try {
+    const results: unknown = await send(
+      sql.unsafe(`
+        create schema if not exists _db_gateway;
+        ${CHECK_OWNERS} ${TABLES} ${CARRY_OVER} ${LEDGER_FUNCTIONS} ${CHECK_OWNERS}
+        insert into _db_gateway.key (number, digest)
+        values (0, decode('${digestOf(key, 0)}', 'hex'))
+        on conflict (is_only) do nothing;
+        ${role === null ? '' : grants(quoteIdentifier(role))}
+        select number::text, encode(digest, 'hex') as digest from _db_gateway.key
+      `),
+    )
+    const [row] = (results as { number: string; digest: string }[][]).at(-1)!
+    await setKey(sql, key, row!)
+  } catch (error) {
+    const isForeign = isPostgresError(error) && error.code === NOT_OURS
+    throw isForeign ? notOurs(error.message) : error
+  }
+}
+
+/** A key that the ledger takes already stays. */
+async function setKey(
+  sql: Sql,
+  key: string,
+  row: { number: string; digest: string },
+): Promise<void> {
+  const number = Number(row.number)
+  if (row.digest === digestOf(key, number)) return
+  await sql`
+    update _db_gateway.key
+    set number = ${number + 1}, digest = decode(${digestOf(key, number + 1)}, 'hex')
+  `
+}
+
+function grants(role: string): string {
+  const tables = [...TABLES.matchAll(/create table if not exists (\S+)/g)].map(([, name]) => name)
+  return `
+    grant select on ${tables.join(', ')}, public._db_gateway_seeders to ${role};
+    grant usage on schema _db_gateway to ${role};
+    grant execute on all functions in schema _db_gateway to ${role};
+  `
+}
+
+function notOurs(name: string): GatewayError {
+  return new GatewayError(
+    'name_conflict',
+    `${name} has a name of the gateway's own, and does not belong to its role`,
+  )
+}

@@ -1,0 +1,141 @@
+import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Job } from '../job.ts'
+import { hasNothing } from '../ledger/has-nothing.ts'
+import { isTouched, type Ledger, readLedger } from '../ledger/ledger.ts'
+import type { LedgerWriter } from '../ledger/writer.ts'
+import { NO_LOSSES, TableWatch } from '../loss/table-watch.ts'
+import type { CodeState } from '../objects/state.ts'
+import { findSuperseding } from '../older/ledger.ts'
+import { addAhead } from '../plan/enum-values.ts'
+import type { WayForMigrations } from '../plan/in-the-way.ts'
+import { type CodeLedger, keepCode } from '../plan/keep-code.ts'
+import { findPending, type Pending, repairMigrations } from '../plan/migrations.ts'
+import { checkNothingMissing } from '../plan/missing.ts'
+import { runsOnlyCode } from '../plan/only-code.ts'
+import { type MigrationPlan, planMigrations } from '../plan/plan.ts'
+import { type DeployResult, unchangedResult } from '../result.ts'
+import { checksumOf } from './compared.ts'
+import type { DeploySession } from './session.ts'
+import type { Declared } from './tables.ts'
+import { withoutMissing } from './types.ts'
+
+/** What the tries of one deploy share. */
+export interface Attempt {
+  session: DeploySession
+  /** The beginning of the first try. */
+  begun: Awaited<ReturnType<typeof begin>> | undefined
+  /** Migrations that are committed. */
+  done: string[]
+  /** There was nothing in the database before the first try: nobody has anything to lose. */
+  isFirst: boolean | undefined
+  /** The transaction id that was to come next before the first try. */
+  since: bigint | undefined
+  /** Extensions that a dry run does not install. */
+  lacking: string[]
+  way: WayForMigrations
+  /** Of the last try, as far as it came. */
+  result: DeployResult | undefined
+}
+
+/** One try, when it is known what there is to do. */
+export interface Try {
+  sql: Sql
+  job: Job
+  attempt: Attempt
+  ledger: Ledger
+  /** The ledger as far as code goes. */
+  code: CodeLedger
+  writer: LedgerWriter
+  watch: TableWatch
+  found: Pending
+  migrations: MigrationPlan
+  /** Files of types/ that are in place, with their checksums. */
+  knownTypes: Map<string, string>
+  /** What types/ has made before the migrations. */
+  typesCreated: string[]
+  tablesChecksum: string
+  isTablesDue: boolean
+  result: DeployResult
+  /** What is asked behind the last migration, without a round trip of its own. */
+  print: Promise<string> | undefined
+  declared: Declared | undefined
+  codeState: Promise<CodeState> | undefined
+}
+
+/** Begins the transaction of a deploy, and reads what it has to know first: in one round trip. */
+export async function begin(sql: Sql, { archive, older }: Job) {
+  const [, ledger, superseding] = await Promise.all([
+    send(sql.unsafe('begin')),
+    readLedger(sql),
+    older && findSuperseding(sql, archive.checksum),
+  ])
+  return { ledger, superseding }
+}
+
+/** Works out what there is to do, and begins to watch the tables. */
+export async function planTry(
+  sql: Sql,
+  attempt: Attempt,
+  job: Job,
+  ledger: Ledger,
+  writer: LedgerWriter,
+): Promise<Try> {
+  const { database, archive, flags, isNew } = job
+  const { files } = archive
+  const result: DeployResult = { ...unchangedResult(0), isUnchanged: false }
+  result.migrationsApplied.push(...attempt.done)
+  attempt.result = result
+  const found = findPending(database, files.migrations, ledger, flags)
+  const pending = found.files
+  result.migrationsPending = pending.map(({ name }) => name)
+  for (const [name, before] of found.renamed) writer.renameMigration(before, name)
+  for (const file of found.taken) writer.setMigration(file)
+  const tablesChecksum = checksumOf(files.tables)
+  const isTablesDue =
+    files.tables.length > 0 &&
+    (tablesChecksum !== ledger.tablesChecksum || pending.length > 0 || isTouched(ledger))
+  const code = flags.keepsCode ? await keepCode(ledger, archive) : { ledger, kept: new Map() }
+  const mayLack = isNew || flags.keepsCode || flags.allow.has('functions_missing')
+  if (!mayLack) await checkNothingMissing(database, archive, ledger)
+  const migrations = await planMigrations(sql, job, ledger, pending)
+  if (!flags.dryRun && migrations.enums.ahead.length > 0) {
+    await sql.unsafe('rollback')
+    await addAhead(sql, database, migrations.enums)
+    await sql.unsafe('begin')
+  }
+  const knownTypes = isTouched(ledger)
+    ? await withoutMissing(sql, migrations.types.before, ledger.types)
+    : ledger.types
+  const isSameTypes = knownTypes.size === ledger.types.size
+  const changesNoTable =
+    pending.length === 0 && !isTablesDue && isSameTypes && (await runsOnlyCode(archive, ledger))
+  attempt.isFirst ??= isNew || (await hasNothing(sql, ledger))
+  const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
+  const losses = flags.allow.has('data_loss') ? 'all' : (flags.losses ?? NO_LOSSES)
+  const watch = new TableWatch(sql, database, watching, losses, flags.dryRun)
+  if (watching === 'closely') attempt.since ??= ledger.nextXid
+  if (!flags.dryRun) watch.onRetype = job.retire
+  if (flags.repair) {
+    result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
+  }
+  return {
+    sql,
+    job,
+    attempt,
+    ledger,
+    code,
+    writer,
+    watch,
+    found,
+    migrations,
+    knownTypes,
+    typesCreated: [],
+    tablesChecksum,
+    isTablesDue,
+    result,
+    print: undefined,
+    declared: undefined,
+    codeState: undefined,
+  }
+}

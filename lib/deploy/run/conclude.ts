@@ -1,0 +1,71 @@
+import { describeError, GatewayError } from '../../errors.ts'
+import { answers, send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Job } from '../job.ts'
+import { readKeyNumber } from '../ledger/ledger.ts'
+import { LedgerWriter } from '../ledger/writer.ts'
+import { CATALOG_DIGEST } from '../objects/digest.ts'
+import { type DeployResult, functionsChanged, unchangedResult, withoutOid } from '../result.ts'
+
+/** Ends the transaction. What has changed the database is written into its ledger. */
+export async function conclude(
+  sql: Sql,
+  writer: LedgerWriter,
+  job: Job,
+  result: DeployResult,
+  tablesChecksum: string | null,
+  started: number,
+): Promise<DeployResult> {
+  if (job.flags.dryRun || result.isUnchanged) {
+    await sql.unsafe('rollback')
+    return result
+  }
+  writer.addDeployment({
+    ...job.origin,
+    ...result,
+    status: 'completed',
+    archiveChecksum: job.archive.checksum,
+    tablesChecksum,
+    functionsChanged: functionsChanged(result),
+    tableChanges: result.tableChanges.map(withoutOid),
+    error: null,
+    executionTimeMs: Math.round(performance.now() - started),
+  })
+  await answers([writer.send(CATALOG_DIGEST), send(sql.unsafe('commit'))])
+  return result
+}
+
+/** The answer of a failed deploy, with the migrations that are committed all the same. */
+export function withCommitted(failure: unknown, { isNew }: Job, committed: string[]): unknown {
+  if (isNew || committed.length === 0 || !(failure instanceof GatewayError)) return failure
+  const { code, message, details, status } = failure
+  return new GatewayError(code, message, { ...details, migrations_committed: committed }, status)
+}
+
+/** A failed deploy leaves its row too: what was tried, what is committed, and why it failed. */
+export async function recordFailure(
+  sql: Sql,
+  job: Job,
+  failure: unknown,
+  committed: string[],
+  started: number,
+): Promise<void> {
+  try {
+    await sql.unsafe('rollback')
+    const writer = new LedgerWriter(sql, job.ledgerKey, await readKeyNumber(sql))
+    writer.addDeployment({
+      ...job.origin,
+      ...unchangedResult(0),
+      migrationsApplied: committed,
+      status: 'failed',
+      archiveChecksum: job.archive.checksum,
+      tablesChecksum: null,
+      functionsChanged: 0,
+      error: describeError(failure),
+      executionTimeMs: Math.round(performance.now() - started),
+    })
+    await writer.send()
+  } catch {
+    // The failure itself is what has to be told; without a connection there is no row.
+  }
+}

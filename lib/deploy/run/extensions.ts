@@ -1,0 +1,231 @@
+import type { SchemaFile } from '../../archive/archive.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Gateway } from '../../gateway.ts'
+import {
+  fromPostgres,
+  isConnectionLost,
+  isPostgresError,
+  postgresDetails,
+} from '../../postgres/errors.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { databaseName, type Owner, quoteIdentifier } from '../../tenancy/names.ts'
+import { asGateway } from '../database/handover.ts'
+
+interface WantedExtension {
+  file: SchemaFile
+  name: string
+  version: string | undefined
+  schema: string | undefined
+}
+
+/** What became of the extensions. */
+export interface ExtensionsResult {
+  warnings: string[]
+  /** Those that only the gateway's role can create, which a dry run does not. */
+  lacking: string[]
+}
+
+/**
+ * Creates the extensions that are not there: one a file, named by the file; `-- version:` and
+ * `-- schema:` comments say which version, and where. One that has another version is updated.
+ * @throws {GatewayError} extension_not_available, extension_install_failed
+ */
+export async function createExtensions(
+  sql: Sql,
+  database: string,
+  files: SchemaFile[],
+  isDryRun: boolean,
+): Promise<ExtensionsResult> {
+  const result: ExtensionsResult = { warnings: [], lacking: [] }
+  if (files.length === 0) return result
+  const wanted = files.map(readExtension)
+  const found = await findInstalled(sql, wanted)
+  const untrusted = isDryRun ? await findUntrusted(sql, wanted) : []
+  for (const extension of wanted) {
+    const { name, version, schema, file } = extension
+    const there = found.get(name)
+    if (hasText(extension)) {
+      result.warnings.push(
+        `${file.path}: only comments count in an extension's file; its statements were not run`,
+      )
+    }
+    if (!there) throw notAvailable(database, extension)
+    if (there.version === null) {
+      const isForGateway = untrusted.includes(extension) && !there.isSuperuser
+      if (isForGateway) result.lacking.push(name)
+      else await createExtension(sql, database, extension)
+      continue
+    }
+    if (version !== undefined && version !== there.version) {
+      await updateExtension(sql, database, extension)
+    }
+    if (schema !== undefined && schema !== there.schema) {
+      result.warnings.push(
+        `${file.path} wants the schema ${schema}; the extension is in ${there.schema} and stays there`,
+      )
+    }
+  }
+  if (result.lacking.length > 0) {
+    result.warnings.push(
+      `A deploy would have the gateway's role install ${result.lacking.join(', ')}; a dry run does not`,
+    )
+  }
+  return result
+}
+
+/** Something is not there that may be of an extension. */
+const MAY_BE_LACKING = new Set(['42704', '42883', '42P01', '3F000', '42703'])
+
+/** What a dry run says where it failed for want of an extension that it does not install. */
+export function lackingExtension({ details }: GatewayError, lacking: string[]): string | undefined {
+  if (lacking.length === 0 || !MAY_BE_LACKING.has(String(details.sqlstate))) return undefined
+  const place = details.line === undefined ? details.file : `${details.file}, line ${details.line},`
+  return (
+    `${place} may need ${lacking.join(', ')}: a dry run can check neither it nor what comes ` +
+    `behind it (${details.cause})`
+  )
+}
+
+/** The installed version and schema of those that the server has; null where not installed. */
+async function findInstalled(sql: Sql, wanted: WantedExtension[]) {
+  const names = JSON.stringify(wanted.map((extension) => extension.name))
+  const rows = await sql.unsafe<
+    { name: string; version: string | null; schema: string | null; superuser: string }[]
+  >(`
+    select a.name, e.extversion as version, e.extnamespace::regnamespace::text as schema,
+      current_setting('is_superuser') as superuser
+    from pg_available_extensions a
+    left join pg_extension e on e.extname = a.name
+    where a.name in (select json_array_elements_text(${quoteLiteral(names)}::json))
+  `)
+  return new Map(
+    rows.map(({ name, version, schema, superuser }) => [
+      name,
+      { version, schema, isSuperuser: superuser === 'on' },
+    ]),
+  )
+}
+
+/** Anything but comments, and the statement that the gateway runs in its place. */
+function hasText({ file, name }: WantedExtension): boolean {
+  const text = file.text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, '')
+  const [, created = ''] = CREATE.exec(text) ?? []
+  return text.trim() !== '' && created.replaceAll('"', '').toLowerCase() !== name
+}
+
+const CREATE = /^\s*create\s+extension\s+(?:if\s+not\s+exists\s+)?("[^"]+"|\w+)\s*;?\s*$/i
+
+async function updateExtension(
+  sql: Sql,
+  database: string,
+  { file, name, version }: WantedExtension,
+): Promise<void> {
+  try {
+    const to = quoteIdentifier(version!)
+    await sql.unsafe(`alter extension ${quoteIdentifier(name)} update to ${to}`)
+  } catch (error) {
+    if (!isPostgresError(error) || isConnectionLost(error)) throw fromPostgres(error, database)
+    throw new GatewayError('extension_install_failed', `Extension ${name} cannot be updated`, {
+      database,
+      ...postgresDetails(error),
+      file: file.path,
+    })
+  }
+}
+
+/**
+ * Of the files, installs those whose extension is missing and is not for the owner of a database to
+ * create: as the gateway's role, where the platform has another one. It stays, whatever becomes of
+ * the deploy. `sql` is the deploy's.
+ * @throws {GatewayError} extension_install_failed
+ */
+export async function installUntrusted(
+  gateway: Gateway,
+  sql: Sql,
+  owner: Owner,
+  files: SchemaFile[],
+): Promise<void> {
+  const role = gateway.roles.roleOf(owner.platform)
+  if (role === null || files.length === 0) return
+  const untrusted = await findUntrusted(sql, files.map(readExtension))
+  if (untrusted.length === 0) return
+  const database = databaseName(owner)
+  await asGateway(gateway, database, async (own) => {
+    for (const extension of untrusted) {
+      // Without a schema it would go where names are found, which is none of the platform's.
+      const { schema = 'public' } = extension
+      await createExtension(own, database, { ...extension, schema }, role)
+    }
+  })
+}
+
+/** PostgreSQL manual, "Extension Control Files", `superuser` and `trusted`. */
+async function findUntrusted(sql: Sql, wanted: WantedExtension[]): Promise<WantedExtension[]> {
+  const list = wanted.map(({ name, version }) => ({ name, version }))
+  const rows = await sql<{ name: string }[]>`
+    select e.name
+    from json_to_recordset(${JSON.stringify(list)}::json) as wanted (name text, version text)
+    join pg_available_extensions e using (name)
+    join pg_available_extension_versions v
+      on v.name = e.name and v.version = coalesce(wanted.version, e.default_version)
+    where e.installed_version is null and v.superuser and not v.trusted
+  `
+  const names = new Set(rows.map(({ name }) => name))
+  return wanted.filter(({ name }) => names.has(name))
+}
+
+/** Extensions that people know by another name than PostgreSQL. */
+const OTHER_NAMES: Record<string, string> = { pgvector: 'vector' }
+
+/** The names by which PostgreSQL knows the extensions of these files. */
+export function extensionNames(files: SchemaFile[]): string[] {
+  return files.map((file) => readExtension(file).name)
+}
+
+function readExtension(file: SchemaFile): WantedExtension {
+  const comment = (name: string) =>
+    new RegExp(`^--\\s*${name}:\\s*(\\S+)\\s*$`, 'm').exec(file.text)?.[1]
+  const name = file.name.replace(/^.*\//, '').replace(/\.[^.]*$/, '')
+  return {
+    file,
+    name: OTHER_NAMES[name] ?? name,
+    version: comment('version'),
+    schema: comment('schema'),
+  }
+}
+
+async function createExtension(
+  sql: Sql,
+  database: string,
+  { file, name, version, schema }: WantedExtension,
+  schemaOwner?: string,
+): Promise<void> {
+  const authorization = schemaOwner ? ` authorization ${quoteIdentifier(schemaOwner)}` : ''
+  try {
+    if (schema) {
+      await sql.unsafe(`create schema if not exists ${quoteIdentifier(schema)}${authorization}`)
+    }
+    await sql.unsafe(
+      `create extension ${quoteIdentifier(name)}` +
+        (schema ? ` schema ${quoteIdentifier(schema)}` : '') +
+        (version ? ` version ${quoteIdentifier(version)}` : '') +
+        ' cascade',
+    )
+  } catch (error) {
+    if (!isPostgresError(error) || isConnectionLost(error)) throw fromPostgres(error, database)
+    throw new GatewayError('extension_install_failed', `Extension ${name} cannot be installed`, {
+      database,
+      ...postgresDetails(error),
+      file: file.path,
+    })
+  }
+}
+
+function notAvailable(database: string, { file, name }: WantedExtension): GatewayError {
+  return new GatewayError(
+    'extension_not_available',
+    `The PostgreSQL server does not have the extension ${name}`,
+    { database, file: file.path },
+  )
+}

@@ -1,0 +1,27 @@
+import type { Gateway } from '../../gateway.ts'
+import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { DeployResult } from '../result.ts'
+
+/** Has what functions do known after a deploy. Undefined where it fails: the first call reads it then. */
+export async function learnFunctions(
+  gateway: Gateway,
+  sql: Sql,
+  database: string,
+  { look }: DeployResult,
+): Promise<DeployResult['functions']> {
+  try {
+    const use = async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
+      // The deploy's own session is not as that of a call.
+      const reset = send(sql.unsafe('reset all; reset role'))
+      const [result] = await Promise.all([work(sql), reset])
+      return result
+    }
+    return await gateway.calls.functions.learn(use, database, look)
+  } catch (error) {
+    gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
+      cause: (error as Error).message,
+    })
+    return undefined
+  }
+}

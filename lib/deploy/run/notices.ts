@@ -1,0 +1,20 @@
+import type { Notice } from '../../postgres/driver.ts'
+
+const MAX_WARNINGS = 20
+
+/** The gateway rolls back whether or not something is open. */
+const NO_ACTIVE_TRANSACTION = '25P01'
+
+/** Collects PostgreSQL's own warnings, for the answer of a deploy. */
+export function collectWarnings(): { hear: (notice: Notice) => void; told: () => string[] } {
+  const texts = new Set<string>()
+  let more = 0
+  return {
+    hear: ({ severity, code, message }) => {
+      if (severity !== 'WARNING' || code === NO_ACTIVE_TRANSACTION) return
+      if (texts.size < MAX_WARNINGS) texts.add(`PostgreSQL: ${message}`)
+      else if (!texts.has(`PostgreSQL: ${message}`)) more++
+    },
+    told: () => (more > 0 ? [...texts, `PostgreSQL: ${more} more warnings`] : [...texts]),
+  }
+}

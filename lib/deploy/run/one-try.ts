@@ -1,0 +1,259 @@
+import type { SchemaFile } from '../../archive/archive.ts'
+import { answers, send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { lineOf } from '../failure.ts'
+import type { Job } from '../job.ts'
+import { countFunctions, isInPlace, isTouched } from '../ledger/ledger.ts'
+import { LedgerWriter } from '../ledger/writer.ts'
+import type { ResetSession } from '../objects/run.ts'
+import { withoutDrops } from '../objects/seeders-drop.ts'
+import { goBack } from '../older/go-back.ts'
+import { keptWarnings } from '../plan/keep-code.ts'
+import { migrationWarnings } from '../plan/migrations.ts'
+import { type DeployResult, unchangedResult } from '../result.ts'
+import { type Attempt, begin, planTry, type Try } from './attempt.ts'
+import { deployCode, knownObjects, planCode, sendState } from './code.ts'
+import { CREATE_HELPERS, callHelpers, DROP_HELPERS, isDone } from './column-helpers.ts'
+import { deployTablesOnce, fingerprint, wasCompared } from './compared.ts'
+import { conclude } from './conclude.ts'
+import { createExtensions } from './extensions.ts'
+import { readLocks } from './locks.ts'
+import { runPending, sendCommit } from './pending.ts'
+import { type Passing, sendEnd } from './run-file.ts'
+import { deploySchemas } from './schemas.ts'
+import { runSeeders, seederWarnings } from './seeders.ts'
+import { readDeclared, sendExisting } from './tables.ts'
+import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
+
+/**
+ * Tries to deploy. What it finds in its way may have it begin anew.
+ * @throws {GatewayError} as `deploy`; errors of locks, for which it may be tried again
+ */
+export async function deployOnce(
+  sql: Sql,
+  attempt: Attempt,
+  job: Job,
+  started: number,
+): Promise<DeployResult> {
+  const { archive, flags } = job
+  const { ledger, superseding } = attempt.begun ?? (await begin(sql, job))
+  attempt.begun = undefined
+  const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
+  const isAsked = flags.repair || flags.retry
+  if (isInPlace(ledger, archive.checksum) && !isAsked) {
+    await sql.unsafe('rollback')
+    return unchangedResult(countFunctions(ledger))
+  }
+  const reset = (file: SchemaFile) => sendEnd(sql, attempt.session, file)
+  const back = await goBack(sql, writer, job, ledger, superseding, reset)
+  if (typeof back === 'object')
+    return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
+
+  const all = await planTry(sql, attempt, job, ledger, writer)
+  const { result, watch } = all
+  if (back) result.warnings.push(back)
+  const mayGoOn = (await deployBase(all)) && (await runMigrations(all))
+  if (!mayGoOn) return deployOnce(sql, attempt, job, started)
+  await deployLaterTypes(all)
+  await deployDeclared(all)
+  await deployAllCode(all, reset)
+  await seed(all)
+  const watched = await watch.finish()
+  result.tableChanges = watched.changes
+  result.warnings.push(...watched.warnings, ...lastWarnings(all))
+  if (flags.dryRun) result.locks = await readLocks(sql, watch.before)
+  return conclude(sql, writer, job, result, all.tablesChecksum, started)
+}
+
+/**
+ * Brings schemas, extensions and the types that come before migrations to what the files say.
+ * @returns false where new values of enums were committed: another try goes on from there
+ */
+async function deployBase(all: Try): Promise<boolean> {
+  const { sql, job, attempt, ledger, writer, watch, found, migrations, knownTypes, result } = all
+  const { database, archive, flags, isNew } = job
+  const { files } = archive
+  const schemas = ledger.filesOf('schemas')
+  result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
+  for (const file of files.schemas) writer.setFile('schemas', file)
+  const extensions = await createExtensions(sql, database, files.extensions, flags.dryRun)
+  result.warnings.push(...extensions.warnings)
+  attempt.lacking = extensions.lacking
+  const { before } = migrations.types
+  const mayCommit = !flags.dryRun && !isNew
+  const types = await deployTypes(sql, database, before, knownTypes, watch.ask, mayCommit)
+  if (types.newValues.length > 0) {
+    await addValues(sql, types.newValues)
+    return false
+  }
+  all.typesCreated = types.created
+  noteTypes(all, types, before)
+  // What has been added to an enum can be used then.
+  const isAnyBefore = before.length + files.schemas.length > 0
+  if (isNew && !flags.dryRun && found.files.length > 0 && isAnyBefore) {
+    await watch.settle()
+    await answers([writer.send(), ...sendCommit(sql)])
+  }
+  return true
+}
+
+/** @returns false where something is in their way that another try takes off before */
+async function runMigrations(all: Try): Promise<boolean> {
+  const { sql, job, attempt, code, writer, watch, found, migrations, isTablesDue, result } = all
+  const { archive, flags, isNew } = job
+  const { enums, needs } = migrations
+  const pending = found.files
+  // Where it fails, it fails again when it is the code's turn.
+  const codePlan =
+    pending.length > 0 && (await planCode(archive, code.ledger, true).catch(() => undefined))
+  // Likewise. What came of it in one database holds for others that have the same tables then.
+  const mayCompare = pending.length > 0 && isTablesDue
+  const isToCompare = mayCompare && !wasCompared(all.tablesChecksum, pending)
+  if (isToCompare) all.declared = await readDeclared(archive.files.tables).catch(() => undefined)
+  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(code.ledger))
+  const hasHelpers = callHelpers(pending)
+  if (hasHelpers) await sql.unsafe(CREATE_HELPERS)
+  const run = runPending(
+    {
+      ...job,
+      sql,
+      session: attempt.session,
+      writer,
+      watch,
+      enums,
+      needs,
+      isDryRun: flags.dryRun,
+      sendLast: async () => {
+        if (migrations.types.after.length > 0) return
+        if (isTablesDue) all.print = fingerprint(sql, watch.sendTables())
+        if (all.declared) sendExisting(sql, all.declared)
+        if (codePlan) all.codeState = sendState(sql, codePlan, attempt.since)
+        await Promise.all([all.print, all.declared?.existing, all.codeState])
+      },
+      onCommitted: () => {
+        attempt.done = [...result.migrationsApplied]
+      },
+      passing: passingOf(all),
+    },
+    migrations.scripts,
+    result,
+  )
+  const mayGoOn = await attempt.way.lets(sql, run)
+  if (mayGoOn && hasHelpers) await sql.unsafe(DROP_HELPERS)
+  return mayGoOn
+}
+
+/** Which statements of migrations may find their work done. */
+function passingOf({ sql, ledger, migrations: { needs }, typesCreated, result }: Try): Passing {
+  // The original gateway made new databases of tables/, and wrote down no migration of them.
+  const isTaken = ledger.isOfOriginal && ledger.migrations.size === 0
+  const made = (name: string) =>
+    (isTaken && name !== '') ||
+    needs.tables.has(name) ||
+    typesCreated.some((one) => one === name || one.endsWith(`.${name}`))
+  return {
+    mayPass: ({ facts, routine }) =>
+      (routine !== undefined && needs.functions.has(routine)) ||
+      made(facts.alters) ||
+      made(facts.helper?.table ?? '') ||
+      (facts.kind === 'RenameStmt' && facts.makes.some(made)),
+    isDone: async ({ facts: { helper } }) => helper !== undefined && (await isDone(sql, helper)),
+    onPassed: (file, statement) =>
+      result.warnings.push(
+        `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/, types/ or functions/ has made it as it is after that`,
+      ),
+  }
+}
+
+/** Types that the migrations make, or rename, are compared with their files behind them. */
+async function deployLaterTypes(all: Try): Promise<void> {
+  const { sql, job, attempt, ledger, writer, watch, migrations, result } = all
+  const { after } = migrations.types
+  if (after.length === 0) return
+  const mayCommit = !job.flags.dryRun
+  const types = await deployTypes(sql, job.database, after, ledger.types, watch.ask, mayCommit)
+  if (types.newValues.length > 0) {
+    await watch.settle()
+    await watch.retire()
+    await answers([writer.send(), send(sql.unsafe('commit'))])
+    attempt.done = [...result.migrationsApplied]
+    watch.committed()
+    await addValues(sql, types.newValues, false)
+    await sql.unsafe('begin')
+  }
+  noteTypes(all, types, after)
+}
+
+/** Makes the tables that are declared and missing, and compares all others. */
+async function deployDeclared(all: Try): Promise<void> {
+  const { sql, job, watch, migrations, tablesChecksum, isTablesDue, print, result } = all
+  if (!isTablesDue) return
+  const { tables: files } = job.archive.files
+  const tables = await deployTablesOnce(
+    sql,
+    job.database,
+    files,
+    tablesChecksum,
+    watch.ask,
+    print,
+    all.declared,
+  )
+  result.tablesCreated = [...migrations.needs.tables, ...tables.created]
+  if (tables.created.length > 0) {
+    all.codeState = undefined
+    watch.forgetTables()
+  }
+  result.differences = tables.differences
+  result.warnings.push(...tables.warnings)
+}
+
+async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
+  const { sql, job, attempt, ledger, code: before, writer, watch, codeState, result } = all
+  const { database, archive } = job
+  const isSeeded = archive.files.seeders.every(({ name }) => ledger.seeders.has(name))
+  const hints = {
+    isCheckDue: isTouched(ledger) || mayHaveChanged(result),
+    reset,
+    state: codeState,
+    sendBehind: isSeeded ? watch.sendLast : undefined,
+    since: attempt.since,
+    look: job.look,
+    setBefore: attempt.way.setBefore,
+    kept: before.kept,
+  }
+  const code = await deployCode(sql, writer, database, archive, before.ledger, watch.ask, hints)
+  const warnings = [...code.warnings, ...(await keptWarnings(sql, before))]
+  Object.assign(result, code, { warnings: [...result.warnings, ...warnings] })
+}
+
+async function seed({ sql, job, attempt, ledger, writer, watch, result }: Try): Promise<void> {
+  const { database, archive } = job
+  const { seeders } = archive.files
+  const { session } = attempt
+  const run = () =>
+    runSeeders(sql, session, writer, database, seeders, ledger, watch.ask, result.warnings)
+  const { applied, seeded } = await withoutDrops(sql, database, archive, ledger, run)
+  result.seedersApplied = applied
+  result.seeded = seeded
+  if (applied.length > 0) result.look = undefined
+}
+
+function lastWarnings({ job, ledger, found }: Try): string[] {
+  const { files } = job.archive
+  return [
+    ...typeWarnings(files.types, ledger.types),
+    ...migrationWarnings(files.migrations, ledger, found),
+    ...seederWarnings(files.seeders, ledger),
+  ]
+}
+
+/** Whether something ran that functions may depend on. */
+function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
+  return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
+}
+
+function noteTypes({ result, writer }: Try, types: TypesResult, files: SchemaFile[]): void {
+  for (const file of files) writer.setFile('types', file)
+  result.typesChanged.push(...types.created, ...types.changed)
+  result.warnings.push(...types.warnings)
+}

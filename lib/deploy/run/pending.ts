@@ -1,0 +1,197 @@
+import type { SchemaFile } from '../../archive/archive.ts'
+import { answers, type Sent, send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { fileFailure } from '../failure.ts'
+import type { LedgerWriter } from '../ledger/writer.ts'
+import type { TableWatch } from '../loss/table-watch.ts'
+import { mayLoseData, readDirectives } from '../plan/directives.ts'
+import { addBefore, type EnumPlan } from '../plan/enum-values.ts'
+import type { Needs } from '../plan/needs.ts'
+import type { DeployResult } from '../result.ts'
+import { prepareOutside, runOutside } from './outside.ts'
+import { type Passing, runScripts, type Script, sendEnd, sendScript } from './run-file.ts'
+import type { DeploySession } from './session.ts'
+import type { TimeLimit } from './time-limit.ts'
+
+/** What running migrations takes. */
+export interface PendingRun {
+  sql: Sql
+  session: DeploySession
+  writer: LedgerWriter
+  database: string
+  watch: TableWatch
+  /** How long a statement outside of a transaction is tried for its lock, in milliseconds. */
+  lockTimeoutMs: number
+  limit: TimeLimit
+  /** Nobody has the database yet: each migration is committed. */
+  isNew: boolean
+  isDryRun: boolean
+  enums: EnumPlan
+  /** What a migration names is made before it. */
+  needs: Needs
+  passing: Passing
+  /** Sends what is read once the last migration has run: no round trip of its own. */
+  sendLast: () => Sent
+  /** Told when all that `result` has by now is committed. */
+  onCommitted: () => void
+}
+
+/**
+ * Runs the pending migrations. One that asks for no transaction divides the deploy in two, as does
+ * one with new enum values; a new database commits each. What came of it is added to `result`.
+ * @throws {GatewayError} migration_failed; data_loss
+ */
+export async function runPending(
+  run: PendingRun,
+  scripts: Script[],
+  result: DeployResult,
+): Promise<void> {
+  await run.needs.provideFor(scripts.map(({ file }) => file))
+  for (const group of groupBySession(run, scripts)) {
+    const files = group.map(({ file }) => file)
+    const [first] = files
+    if (run.enums.before.has(first!)) await commitBefore(run, first!)
+    if (run.needs.isNeededBy(first!)) await run.needs.provideFor(files)
+    if (readDirectives(first!).noTransaction) {
+      if (!(await runFirstOutside(run, first!, result))) continue
+    } else if (run.isNew && !run.isDryRun && !mayPass(run, group)) {
+      await runAndCommitEach(run, group)
+    } else {
+      await runTogether(run, group, scripts.at(-1) === group.at(-1))
+    }
+    result.migrationsApplied.push(...files.map(({ name }) => name))
+    if (isCommitted(run, first!, files.at(-1)!)) run.onCommitted()
+  }
+}
+
+/** Commits what has run, so that values of enums are there when the migration begins. */
+async function commitBefore(run: PendingRun, file: SchemaFile): Promise<void> {
+  const { sql, writer, watch, database, enums } = run
+  await watch.settle()
+  await watch.retire()
+  await answers([writer.send(), send(sql.unsafe('commit'))])
+  run.onCommitted()
+  await addBefore(sql, database, enums, file)
+  await sql.unsafe('begin')
+  watch.committed()
+}
+
+function isCommitted({ isNew, isDryRun, enums }: PendingRun, first: SchemaFile, last: SchemaFile) {
+  if (isDryRun) return false
+  return isNew || readDirectives(first).noTransaction || enums.commitAfter.has(last)
+}
+
+/** @returns whether it ran */
+async function runFirstOutside(
+  {
+    sql,
+    session,
+    writer,
+    database,
+    watch,
+    lockTimeoutMs,
+    limit,
+    isDryRun,
+    onCommitted,
+  }: PendingRun,
+  file: SchemaFile,
+  result: DeployResult,
+): Promise<boolean> {
+  await prepareOutside(sql, database, file, watch)
+  if (isDryRun) {
+    result.migrationsNotRun.push(file.name)
+    return false
+  }
+  await watch.settle()
+  await watch.retire()
+  writer.setMigration(file, 'begun')
+  await answers([writer.send(), send(sql.unsafe('commit'))])
+  onCommitted()
+  watch.served()
+  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit })
+  await sql.unsafe('begin')
+  result.warnings.push(...(await watch.afterCommitted(file)))
+  return true
+}
+
+async function runTogether(run: PendingRun, group: Script[], isLast: boolean): Promise<void> {
+  const sendLast = isLast ? run.sendLast : undefined
+  const { sql, session, writer, watch, isDryRun, enums } = run
+  const { file: last } = group.at(-1)!
+  const isLosing = mayLoseData(last)
+  if (isLosing) await watch.settle()
+  await inFiles(run, () =>
+    runScripts(sql, session, toRun(run, group), watch.ask, run.passing, sendLast),
+  )
+  for (const { file } of group) writer.setMigration(file)
+  if (isLosing) await watch.forgive()
+  const isToCommit = run.isNew || enums.commitAfter.has(last)
+  if (isDryRun || !isToCommit) return
+  if (!isLosing) await watch.settle()
+  await watch.retire()
+  await answers([writer.send(), ...sendCommit(sql)])
+  watch.committed()
+}
+
+/**
+ * Sends all in one go. A migration's row of the ledger comes first: it fails where the migration
+ * before it was rolled back, and nothing of this one runs.
+ */
+async function runAndCommitEach(run: PendingRun, group: Script[]): Promise<void> {
+  const { sql, session, writer } = run
+  const sent: Sent[] = []
+  for (const script of toRun(run, group)) {
+    writer.setMigration(script.file)
+    sent.push(
+      writer.send(),
+      ...sendScript(sql, script),
+      sendEnd(sql, session, script.file),
+      ...sendCommit(sql),
+    )
+  }
+  await inFiles(run, () => answers(sent))
+}
+
+function mayPass({ passing }: PendingRun, group: Script[]): boolean {
+  return group.some(({ statements }) => statements.some(passing.mayPass))
+}
+
+function toRun({ enums }: PendingRun, group: Script[]): Script[] {
+  return group.map(({ file, statements }) => ({
+    file,
+    statements: statements.filter((statement) => !enums.passedOver.has(statement)),
+  }))
+}
+
+/** Sends a commit, and begins the next transaction. */
+export function sendCommit(sql: Sql): Sent[] {
+  return [send(sql.unsafe('commit')), send(sql.unsafe('begin'))]
+}
+
+async function inFiles({ database }: PendingRun, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    throw fileFailure('migration_failed', 'Migration', database, error)
+  }
+}
+
+/**
+ * Neighbours that run alike; one that runs outside of any transaction, or that may lose data, stands
+ * alone. What something has to be made for begins a group, what has to be committed ends one.
+ */
+function groupBySession(run: PendingRun, scripts: Script[]): Script[][] {
+  const { enums, needs } = run
+  const groups: Script[][] = []
+  let isOpen = false
+  for (const script of scripts) {
+    const { file } = script
+    const standsAlone = readDirectives(file).noTransaction || mayLoseData(file)
+    const isAlike = mayPass(run, [script]) === mayPass(run, groups.at(-1) ?? [])
+    if (isOpen && isAlike && !standsAlone && !needs.isNeededBy(file) && !enums.before.has(file))
+      groups.at(-1)?.push(script)
+    else groups.push([script])
+    isOpen = !standsAlone && !enums.commitAfter.has(file)
+  }
+  return groups
+}

@@ -1,0 +1,57 @@
+import type { SchemaFile } from '../../archive/archive.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { fileFailure } from '../failure.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { LedgerWriter } from '../ledger/writer.ts'
+import { readSeeds, SeedCount } from '../plan/seeds.ts'
+import type { SeededTable } from '../result.ts'
+import { type Ask, parseScripts, runScripts } from './run-file.ts'
+import { findSeeded } from './seeded.ts'
+import type { DeploySession } from './session.ts'
+
+/**
+ * Runs the seeders that the database has not had, in order; each once. In a database that was there
+ * before the gateway, those that have run there are written down alone.
+ * @returns the names of those it ran, and what they did; a line for each of the others is added to
+ *   `warnings`
+ * @throws {GatewayError} seeder_failed; data_loss
+ */
+export async function runSeeders(
+  sql: Sql,
+  session: DeploySession,
+  writer: LedgerWriter,
+  database: string,
+  files: SchemaFile[],
+  ledger: Ledger,
+  ask: Ask,
+  warnings: string[],
+): Promise<{ applied: string[]; seeded: SeededTable[] }> {
+  const pending = files.filter((file) => !ledger.seeders.has(file.name))
+  const scripts = await parseScripts('seeder_failed', 'Seeder', pending)
+  const seeded = ledger.isTakenOver ? await findSeeded(sql, scripts) : new Set<SchemaFile>()
+  warnings.push(...[...seeded].map(seededWarning))
+  const count = new SeedCount(await readSeeds(scripts))
+  for (const script of scripts.filter(({ file }) => !seeded.has(file))) {
+    try {
+      await runScripts(sql, session, [script], ask, undefined, undefined, count.onRows)
+    } catch (error) {
+      throw fileFailure('seeder_failed', 'Seeder', database, error)
+    }
+  }
+  for (const file of pending) writer.setFile('seeders', file)
+  const applied = pending.filter((file) => !seeded.has(file)).map((file) => file.name)
+  return { applied, seeded: count.tables() }
+}
+function seededWarning({ path }: SchemaFile): string {
+  return `${path} counts as run, since the database was there before this gateway: its tables have rows, or it tells of none`
+}
+
+/** Names the seeders that have been edited since they ran: they do not run again. */
+export function seederWarnings(files: SchemaFile[], ledger: Ledger): string[] {
+  return files
+    .filter((file) => {
+      const applied = ledger.seeders.get(file.name)
+      return applied !== undefined && applied !== file.checksum
+    })
+    .map((file) => `Seeder ${file.name} has been edited since it ran; it does not run again`)
+}

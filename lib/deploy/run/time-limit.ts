@@ -1,0 +1,56 @@
+import { GatewayError } from '../../errors.ts'
+import type { Connection } from '../../postgres/pools/connection.ts'
+
+/** How long all of a deploy may take on its connection, and what ends it there. */
+export class TimeLimit {
+  readonly #connection: Connection
+  readonly #limitMs: number
+  #isOver = false
+  #hasEnded = false
+  #cancelling: Promise<void> | undefined
+
+  constructor(connection: Connection, limitMs: number) {
+    this.#connection = connection
+    this.#limitMs = limitMs
+  }
+
+  /**
+   * Does the work, and has PostgreSQL cancel what it runs when the time is up: its transaction is
+   * rolled back then. Nothing is cancelled any more when this returns.
+   * @throws {GatewayError} query_timeout
+   */
+  async over<T>(work: () => Promise<T>): Promise<T> {
+    const timer = setTimeout(() => {
+      this.#isOver = true
+      this.#cancelling = this.#connection.cancelUntil(() => this.#hasEnded)
+    }, this.#limitMs)
+    try {
+      return await work()
+    } catch (error) {
+      throw this.#isOver ? this.#timeout(error) : error
+    } finally {
+      clearTimeout(timer)
+      this.#hasEnded = true
+      await this.#cancelling
+    }
+  }
+
+  /**
+   * For work that waits rather than letting PostgreSQL do it.
+   * @throws {GatewayError} query_timeout when the time is up
+   */
+  check(): void {
+    if (this.#isOver) throw this.#timeout(undefined)
+  }
+
+  #timeout(error: unknown): GatewayError {
+    if (error instanceof GatewayError && error.code === 'query_timeout') return error
+    const { file, line, source } = error instanceof GatewayError ? error.details : {}
+    const seconds = this.#limitMs / 1000
+    return new GatewayError(
+      'query_timeout',
+      `The deploy took longer than ${seconds} s and was cancelled (DEPLOY_TIMEOUT_SECS)`,
+      { database: this.#connection.database, file, line, source },
+    )
+  }
+}

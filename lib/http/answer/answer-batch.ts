@@ -1,0 +1,27 @@
+import type { H3Event } from 'h3'
+import type { BatchResult } from '../../call/run/batch.ts'
+import type { Rows } from '../../call/run/result.ts'
+import { GatewayError } from '../../errors.ts'
+import { answerJson } from './answer.ts'
+
+/** Answers with the results of a batch; as `answerRows`, the rows stay bytes. */
+export function answerBatch(event: H3Event, result: BatchResult): void | Promise<void> {
+  const totalMs = performance.now() - event.context.request.startedAt
+  return answerJson(event, batchJson(result.results, Math.round(totalMs)), result, totalMs)
+}
+
+function batchJson(results: BatchResult['results'], ms: number): Buffer {
+  const pieces: Buffer[] = []
+  for (const result of results) {
+    pieces.push(Buffer.from(pieces.length === 0 ? '{"results":[' : ','), ...resultJson(result))
+  }
+  return Buffer.concat([...pieces, Buffer.from(`],"execution_time_ms":${ms}}`)])
+}
+
+function resultJson(result: Rows | GatewayError): Buffer[] {
+  if (result instanceof GatewayError) {
+    return [Buffer.from(JSON.stringify({ status: result.status, ...result.toJSON() }))]
+  }
+  const { rows, rowCount } = result
+  return [Buffer.from('{"rows":'), rows, Buffer.from(`,"row_count":${rowCount}}`)]
+}

@@ -1,0 +1,87 @@
+import { getRouterParams, type H3Event } from 'h3'
+import type { NumericFormat } from '../../call/request.ts'
+import { GatewayError } from '../../errors.ts'
+import { parseFunctionName } from '../../tenancy/names.ts'
+import { parseNamedOwner } from '../../tenancy/owners.ts'
+import { parseQuery } from '../body/query-string.ts'
+import { nodeOf } from '../request.ts'
+import { answerRows } from './answer.ts'
+import { ResponseRoom } from './answer-room.ts'
+import { answerStream, streamTypeOf } from './answer-stream.ts'
+import { isNoneMatch, weakEtag } from './etag.ts'
+import { preferenceOf } from './prefer.ts'
+
+/** To be kept by the client alone, and asked for anew each time. */
+const CACHE_CONTROL = 'private, no-cache'
+
+/**
+ * Answers GET /call/{platform}/{tenant}/{function}, or /{schema}/{uuid}/ in the place of the tenant: the rows, or 304 where the client has them
+ * already. A stream has no ETag: its rows are not known before they go out.
+ */
+export async function answerGet(event: H3Event): Promise<void> {
+  const { gateway, request } = event.context
+  const { req, res } = nodeOf(event)
+  const path = getRouterParams(event, { decode: true })
+  const { platform, tenant: tenant_id, schema: schema_name, uuid } = path
+  checkPath({ tenant: tenant_id, schema: schema_name, uuid })
+  const owner = parseNamedOwner(request, { platform, tenant_id, schema_name, uuid })
+  const name = parseFunctionName(path.function)
+  request.function = name
+  const params = parseQuery(req.url ?? '')
+  const database = await gateway.catalog.find(owner, { client: request.client })
+  request.database = database
+  try {
+    const { client } = request
+    const target = { client, database, limit: undefined, room: new ResponseRoom(event) }
+    const type = streamTypeOf(event)
+    const numeric = numericOf(req.headers.prefer)
+    const call = { name, params, numeric }
+    if (type) {
+      res.setHeader('cache-control', CACHE_CONTROL)
+      res.setHeader('vary', 'prefer')
+      if (numeric) res.setHeader('preference-applied', `numeric=${numeric}`)
+      return await answerStream(event, type, (as, sink) =>
+        gateway.calls.streamGet(target, call, as, sink),
+      )
+    }
+    const result = await gateway.calls.get(target, call)
+    const etag = weakEtag(result.rows)
+    // In one array with all others: Node takes headers that are set one by one three times as long.
+    const caching = [
+      'etag',
+      etag,
+      'cache-control',
+      CACHE_CONTROL,
+      'vary',
+      'accept, accept-encoding, prefer',
+    ]
+    if (numeric) caching.push('preference-applied', `numeric=${numeric}`)
+    if (isNoneMatch(req.headers['if-none-match'], etag)) await answerRows(event, result, caching)
+    else res.writeHead(304, ['x-request-id', request.id, ...caching]).end()
+  } catch (error) {
+    const isOther = error instanceof GatewayError && error.code === 'method_not_allowed'
+    // Of this function, there is nothing that a GET or any other method would give.
+    if (isOther) res.setHeader('allow', 'OPTIONS')
+    throw error
+  }
+}
+
+/**
+ * A part of a path that a client had no value for must not mean another database.
+ * @throws {GatewayError} invalid_request naming the part
+ */
+function checkPath(parts: Record<string, string | undefined>): void {
+  for (const [name, value] of Object.entries(parts)) {
+    if (value !== 'null') continue
+    throw new GatewayError(
+      'invalid_request',
+      `The path has "null" for its {${name}}: GET /call/{platform}/{function} is the main database, and uuid main the base of a schema`,
+    )
+  }
+}
+
+/** `numeric` in the Prefer header; other preferences, and values that do not exist, are ignored. */
+function numericOf(header: string | string[] | undefined): NumericFormat | undefined {
+  const value = preferenceOf(header, 'numeric')
+  return value === 'string' || value === 'number' ? value : undefined
+}

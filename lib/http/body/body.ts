@@ -1,0 +1,174 @@
+import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { H3Event } from 'h3'
+import { GatewayError } from '../../errors.ts'
+import { type Fields, fieldsOf } from '../../json/fields.ts'
+import { scanJson } from '../../json/scan.ts'
+import type { ByteBudget } from '../byte-budget.ts'
+import { BODY_FAILED } from '../listener/http-limits.ts'
+import { nodeOf } from '../request.ts'
+import { decodeBody, encodingOf } from './body-encoding.ts'
+import { BodyRoom, noRoomForBody } from './body-room.ts'
+
+/** The rest of a body that is too large is read and thrown away up to this many bytes. */
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+
+/**
+ * Reads a JSON object of at most MAX_BODY_BYTES, with these members, each once, and no others. They
+ * are ranges of its bytes.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
+ */
+export async function readJsonObject<Name extends string>(
+  event: H3Event,
+  members: readonly Name[],
+): Promise<Fields<Name>> {
+  const bytes = withoutMark(await readJsonBytes(event))
+  if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
+  if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
+  const scanned = scanJson(bytes)
+  const body = scanned instanceof Promise ? await scanned : scanned
+  if (body.kind === 'object') return fieldsOf(body, members)
+  throw new GatewayError('invalid_request', 'The body is not a JSON object')
+}
+
+/** RFC 8259, 8.1: a reader may pass a byte order mark over. */
+function withoutMark(bytes: Buffer): Buffer {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+  return hasMark ? bytes.subarray(3) : bytes
+}
+
+/**
+ * Reads the bytes of a JSON body, at most MAX_BODY_BYTES, with its Content-Encoding undone. What a
+ * browser sends by itself has no JSON type, so that a missing one is refused as well.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
+ */
+export function readJsonBytes(event: H3Event): Promise<Buffer> {
+  const { maxBodyBytes } = event.context.gateway.config
+  const { req, res } = nodeOf(event)
+  const type = mediaType(req)
+  if (type !== 'application/json' && !type.endsWith('+json')) {
+    throw new GatewayError(
+      'unsupported_media_type',
+      `Content-Type is ${type || 'missing'}; send application/json`,
+    )
+  }
+  const encoding = encodingOf(req, res)
+  const budget = event.context.gateway.buffered
+  const room = admitBody(req, res, maxBodyBytes, budget)
+  const bytes = readBytes(event, maxBodyBytes, room)
+  if (!encoding) return bytes
+  return bytes.then(async (encoded) => {
+    const decoded = await decodeBody(encoded, encoding, maxBodyBytes)
+    if (!room.grow(decoded.length)) throw noRoomForBody(budget)
+    return decoded
+  })
+}
+
+/** The media type of a request's body in lower case, without parameters; '' where none is given. */
+export function mediaType(req: IncomingMessage): string {
+  return (req.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+}
+
+/**
+ * Checks the announced size, takes room for it, and lets a client go on that waits for
+ * "100 Continue".
+ * @returns the room that the body has; one that comes in chunks takes it as it grows
+ * @throws {GatewayError} payload_too_large, and pool_exhausted where there is no room in `budget`,
+ *   before anything of the body was read
+ */
+export function admitBody(
+  req: IncomingMessage,
+  res: ServerResponse,
+  maxBytes: number,
+  budget: ByteBudget,
+): BodyRoom {
+  const length = Number(req.headers['content-length'] ?? 0)
+  if (length > maxBytes) {
+    refuseBody(req, res, length - maxBytes)
+    throw tooLarge(maxBytes)
+  }
+  const room = new BodyRoom(budget, res)
+  if (!room.covers(length)) {
+    refuseBody(req, res, length)
+    throw noRoomForBody(budget)
+  }
+  if (awaitsContinue(req)) res.writeContinue()
+  return room
+}
+
+/** Reads and throws away a body that is refused, or closes the connection after the answer. */
+function refuseBody(req: IncomingMessage, res: ServerResponse, bytes: number): void {
+  if (bytes > MAX_DISCARDED_BYTES || awaitsContinue(req)) res.setHeader('connection', 'close')
+  else req.resume()
+}
+
+/** Stops reading a body in the middle; its connection is closed after the answer. */
+export function stopBody(req: IncomingMessage, res: ServerResponse): void {
+  req.pause()
+  res.setHeader('connection', 'close')
+}
+
+function readBytes(event: H3Event, maxBytes: number, room: BodyRoom): Promise<Buffer> {
+  const { gateway, request } = event.context
+  const { client } = request
+  const { req, res } = nodeOf(event)
+  const budget = gateway.buffered
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= maxBytes && room.grow(size)) {
+        chunks.push(chunk)
+        return
+      }
+      chunks.length = 0
+      if (size <= maxBytes) {
+        stopBody(req, res)
+        reject(noRoomForBody(budget))
+      } else if (size - maxBytes > MAX_DISCARDED_BYTES) {
+        stopBody(req, res)
+        reject(tooLarge(maxBytes))
+      }
+    })
+    req.on('end', () => {
+      client.onGone = undefined
+      if (size > maxBytes) reject(tooLarge(maxBytes))
+      else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+    })
+    client.onGone = () => reject(incomplete())
+    onBodyFailed(req, res, reject)
+  })
+}
+
+/** Tells when the client goes away before its request is complete. */
+export function onAborted(req: IncomingMessage, reject: (error: GatewayError) => void): void {
+  req.on('error', () => {})
+  req.once('close', () => {
+    if (!req.complete) reject(incomplete())
+  })
+}
+
+/** Tells when the body did not arrive in time, or cannot be read. */
+export function onBodyFailed(
+  req: IncomingMessage,
+  res: ServerResponse,
+  reject: (error: GatewayError) => void,
+): void {
+  req.on(BODY_FAILED, (error: GatewayError) => {
+    res.setHeader('connection', 'close')
+    reject(error)
+  })
+}
+
+function incomplete(): GatewayError {
+  return new GatewayError('invalid_request', 'The request ended before its body was complete')
+}
+
+export function tooLarge(maxBytes: number): GatewayError {
+  return new GatewayError('payload_too_large', `The body is larger than ${maxBytes} bytes`)
+}
+
+function awaitsContinue(req: IncomingMessage): boolean {
+  return req.headers.expect?.toLowerCase() === '100-continue'
+}

@@ -1,0 +1,62 @@
+import type { H3Event } from 'h3'
+import { BATCH_MEMBERS, type BatchRequest, parseBatch } from '../../call/batch-request.ts'
+import type { CallTarget } from '../../call/calls.ts'
+import { CALL_MEMBERS, type CallRequest, parseCall } from '../../call/request.ts'
+import { timeLimit } from '../../call/run/time-limit.ts'
+import type { Json } from '../../json/json.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { type OWNER_MEMBERS, parseNamedOwner } from '../../tenancy/owners.ts'
+import { ResponseRoom } from '../answer/answer-room.ts'
+import { readJsonObject } from './body.ts'
+
+/**
+ * Reads the body of a call, and finds the database that it names. Its own time limit counts from the
+ * start of the request.
+ * @throws {GatewayError} as of `readJsonObject`, `parseOwner`, `parseCall` and `Catalog.find`
+ */
+export async function readCall(event: H3Event): Promise<{ call: CallRequest; target: CallTarget }> {
+  const body = await readJsonObject(event, CALL_MEMBERS)
+  const owner = ownerOf(event, body)
+  const call = parseCall(body)
+  event.context.request.function = call.name
+  const target = targetOf(event, owner, call.timeoutMs)
+  return { call, target: target instanceof Promise ? await target : target }
+}
+
+/**
+ * The same, of a batch.
+ * @throws {GatewayError} as of `readCall`
+ */
+export async function readBatch(
+  event: H3Event,
+): Promise<{ batch: BatchRequest; target: CallTarget }> {
+  const body = await readJsonObject(event, BATCH_MEMBERS)
+  const owner = ownerOf(event, body)
+  const batch = parseBatch(body)
+  return { batch, target: await targetOf(event, owner, batch.timeoutMs) }
+}
+
+function ownerOf(event: H3Event, body: { [name in (typeof OWNER_MEMBERS)[number]]?: Json }): Owner {
+  return parseNamedOwner(event.context.request, body)
+}
+
+/** At once where the database is known. */
+function targetOf(
+  event: H3Event,
+  owner: Owner,
+  timeoutMs: number | undefined,
+): CallTarget | Promise<CallTarget> {
+  const { gateway, request } = event.context
+  const { client, startedAt } = request
+  const limit = timeLimit(timeoutMs, startedAt)
+  const found = gateway.catalog.find(owner, { client, deadline: limit?.deadline })
+  return typeof found === 'string'
+    ? targetIn(event, found, limit)
+    : found.then((database) => targetIn(event, database, limit))
+}
+
+function targetIn(event: H3Event, database: string, limit: CallTarget['limit']): CallTarget {
+  const { request } = event.context
+  request.database = database
+  return { client: request.client, database, limit, room: new ResponseRoom(event) }
+}

@@ -1,0 +1,184 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ArchiveLimits, SchemaArchive } from '../../archive/archive.ts'
+import { readRecentArchive } from '../../archive/recent.ts'
+import type { Config } from '../../config.ts'
+import { ALLOWANCES, type Allowance, type DeployFlags } from '../../deploy/result.ts'
+import { GatewayError } from '../../errors.ts'
+import type { Asker, Owner } from '../../tenancy/names.ts'
+import { parseNamedOwner, parseScope } from '../../tenancy/owners.ts'
+import type { ByteBudget } from '../byte-budget.ts'
+import { checkNames } from '../known-names.ts'
+import { admitBody, mediaType, onAborted, onBodyFailed, stopBody, tooLarge } from './body.ts'
+import { refuseEncoding } from './body-encoding.ts'
+import { noRoomForBody } from './body-room.ts'
+import { type Form, readForm } from './multipart.ts'
+
+/** What /register and /migrate are sent. */
+export interface SchemaForm {
+  owner: Owner
+  archive: SchemaArchive
+  /** The tar.gz that it was read from. */
+  packed: Uint8Array
+  flags: DeployFlags
+  onError: 'stop' | 'continue'
+  /** Of a /migrate to all databases: names of those, or tenant ids, that are left out. */
+  skip: string[]
+  /** Only databases that the last /migrate of this archive did not bring to it. */
+  onlyFailed: boolean
+}
+
+/** The fields of the form that /register takes, and of that of /migrate. */
+const REGISTER_FIELDS = [
+  'platform',
+  'tenant_id',
+  'schema',
+  'file',
+  'allow',
+  'force',
+  'repair',
+  'retry',
+  'dry_run',
+  'strict',
+  'schema_name',
+  'uuid',
+] as const
+const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only'] as const
+
+/** What an endpoint takes: its fields, and how it reads whose databases are meant. */
+export interface FormOf {
+  fields: readonly string[]
+  parseOwner: typeof parseNamedOwner
+}
+export const REGISTER_FORM: FormOf = { fields: REGISTER_FIELDS, parseOwner: parseNamedOwner }
+export const MIGRATE_FORM: FormOf = { fields: MIGRATE_FIELDS, parseOwner: parseScope }
+
+export interface SchemaFormLimits extends ArchiveLimits {
+  maxArchiveBytes: number
+}
+
+/** Room for the fields and the multipart headers around the archive. */
+const OVERHEAD_BYTES = 64 * 1024
+
+/**
+ * Reads the multipart form `platform`, `tenant_id` (or `schema_name` and `uuid`), `schema` (or `file`),
+ * and the optional `allow`, `force`, `repair`, `retry`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones
+ * that the endpoint takes.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
+ *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
+ */
+export async function readSchemaForm(
+  req: IncomingMessage,
+  res: ServerResponse,
+  request: Asker,
+  { fields: names, parseOwner }: FormOf,
+  config: Config,
+  budget: ByteBudget,
+): Promise<SchemaForm> {
+  const { fields, fileNames, archive } = await readArchiveForm(req, res, config, budget)
+  checkNames('form field', [...fields.keys(), ...fileNames], names)
+  const owner = parseOwner(request, Object.fromEntries(fields))
+  if (!archive) {
+    throw new GatewayError(
+      'invalid_request',
+      'schema is missing: the tar.gz of the postgresql folder, as a file',
+    )
+  }
+  const flags = {
+    allow: parseAllow(fields),
+    repair: parseFlag(fields, 'repair'),
+    retry: parseFlag(fields, 'retry'),
+    dryRun: parseFlag(fields, 'dry_run'),
+    strict: parseFlag(fields, 'strict'),
+  }
+  const onError = parseOnError(fields.get('on_error'))
+  const skip = parseWords(fields.get('skip'))
+  const onlyFailed = parseOnly(fields.get('only'))
+  if (owner.tenantId !== null && (skip.length > 0 || onlyFailed)) {
+    throw new GatewayError(
+      'invalid_request',
+      `skip and only are of a /migrate to all databases: leave ${owner.schema === null ? 'tenant_id' : 'uuid'} out`,
+    )
+  }
+  const read = await readRecentArchive(archive, config.archive)
+  return {
+    owner,
+    flags,
+    onError,
+    skip,
+    onlyFailed,
+    archive: read,
+    packed: archive,
+  }
+}
+
+function parseFlag(fields: Map<string, string>, name: string): boolean {
+  const value = (fields.get(name) ?? '').toLowerCase()
+  if (['true', '1', 'yes', 'on'].includes(value)) return true
+  if (['false', '0', 'no', 'off', ''].includes(value)) return false
+  throw new GatewayError('invalid_request', `${name} must be true or false; got "${value}"`)
+}
+
+/** `force` allows everything. */
+function parseAllow(fields: Map<string, string>): Set<Allowance> {
+  const allowed = parseWords(fields.get('allow'))
+  const unknown = allowed.find((word) => !ALLOWANCES.includes(word as Allowance))
+  if (unknown !== undefined) {
+    throw new GatewayError(
+      'invalid_request',
+      `allow takes ${ALLOWANCES.join(', ')}, with commas between; got "${unknown}"`,
+    )
+  }
+  return new Set(parseFlag(fields, 'force') ? ALLOWANCES : (allowed as Allowance[]))
+}
+
+function parseWords(value = ''): string[] {
+  const words = value.split(',').map((word) => word.trim())
+  return words.filter((word) => word !== '')
+}
+
+function parseOnly(value = ''): boolean {
+  if (value === 'failed' || value === '') return value === 'failed'
+  throw new GatewayError('invalid_request', `only must be failed; got "${value}"`)
+}
+
+function parseOnError(value = 'stop'): 'stop' | 'continue' {
+  if (value === 'stop' || value === 'continue') return value
+  throw new GatewayError('invalid_request', `on_error must be stop or continue; got "${value}"`)
+}
+
+/**
+ * Reads a multipart form with an archive in it.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request, pool_exhausted for
+ *   want of room
+ */
+export async function readArchiveForm(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { archive: { maxArchiveBytes } }: Config,
+  budget: ByteBudget,
+): Promise<Form> {
+  const type = mediaType(req)
+  if (type !== 'multipart/form-data') {
+    throw new GatewayError(
+      'unsupported_media_type',
+      `Content-Type is ${type || 'missing'}; send multipart/form-data`,
+    )
+  }
+  refuseEncoding(req, res)
+  const maxBytes = maxArchiveBytes + OVERHEAD_BYTES
+  const room = admitBody(req, res, maxBytes, budget)
+  return new Promise((resolve, reject) => {
+    let size = 0
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      const isTooLarge = size > maxBytes
+      if (!isTooLarge && room.grow(size)) return
+      req.unpipe()
+      stopBody(req, res)
+      reject(isTooLarge ? tooLarge(maxArchiveBytes) : noRoomForBody(budget))
+    })
+    onAborted(req, reject)
+    onBodyFailed(req, res, reject)
+    readForm(req, req.headers['content-type']!, maxArchiveBytes).then(resolve, reject)
+  })
+}

@@ -1,0 +1,109 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import type { Log } from '../../log.ts'
+import type { Listening } from './listen.ts'
+
+/** Where TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE lie. */
+export interface TlsFiles {
+  cert: string
+  key: string
+  /** Undefined: clients need no certificate. */
+  clientCa: string | undefined
+}
+
+/** What a TLS server works with, and until when its certificate is valid. */
+export interface Tls {
+  options: SecureContextOptions
+  validUntil: Date
+}
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
+
+/**
+ * Reads the files, and checks that they go together.
+ * @throws {Error} with one line that names the setting
+ */
+export function readTls(files: TlsFiles): Tls {
+  const cert = readSetting('TLS_CERT_FILE', files.cert)
+  const [certificate] = certificatesIn('TLS_CERT_FILE', files.cert, cert)
+  const key = readSetting('TLS_KEY_FILE', files.key)
+  if (!certificate!.checkPrivateKey(privateKey(files.key, key))) {
+    throw new Error(`TLS_KEY_FILE: ${files.key} is not the key of the certificate in ${files.cert}`)
+  }
+  const options: SecureContextOptions = { cert, key, minVersion: 'TLSv1.2' }
+  if (files.clientCa !== undefined) {
+    const ca = readSetting('TLS_CLIENT_CA_FILE', files.clientCa)
+    // Without one in it, OpenSSL would trust nobody, and Node.js everybody's authorities.
+    certificatesIn('TLS_CLIENT_CA_FILE', files.clientCa, ca)
+    options.ca = ca
+  }
+  try {
+    createSecureContext(options)
+  } catch (error) {
+    throw new Error(`TLS_CERT_FILE: ${files.cert} cannot be used: ${(error as Error).message}`)
+  }
+  return { options, validUntil: new Date(certificate!.validTo) }
+}
+
+/**
+ * Reads the files, and tells in the log how long the certificate is valid.
+ * @throws {Error} with one line that names the setting
+ */
+export function loadTls(files: TlsFiles, log: Log): Tls {
+  const tls = readTls(files)
+  const until = { valid_until: tls.validUntil.toISOString() }
+  if (tls.validUntil.getTime() > Date.now()) log.info('The TLS certificate is read', until)
+  else log.warn('TLS_CERT_FILE: the certificate is not valid any more', until)
+  return tls
+}
+
+/** Reads the files anew for those who connect from now on; where that fails, the log says so. */
+export function renewTls(
+  files: TlsFiles | undefined,
+  listening: Listening | undefined,
+  log: Log,
+): void {
+  try {
+    if (files) listening?.renew(loadTls(files, log))
+    else log.info('There is nothing to read anew: TLS_CERT_FILE is not set')
+  } catch (error) {
+    log.error(`${(error as Error).message}; the certificate that was read before stays`)
+  }
+}
+
+/** Whoever scans the port fails, too: nothing that the log has by default. */
+export function logFailure({ code, message }: NodeJS.ErrnoException, log: Log): void {
+  log.debug('A TLS handshake failed', { error: code ?? message })
+}
+
+function readSetting(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new Error(`${name}: ${path} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+  }
+}
+
+/** At least one. */
+function certificatesIn(name: string, path: string, text: string): X509Certificate[] {
+  try {
+    const certificates = (text.match(CERTIFICATES) ?? []).map((pem) => new X509Certificate(pem))
+    if (certificates.length > 0) return certificates
+  } catch {
+    throw new Error(`${name}: ${path} has a certificate that cannot be read`)
+  }
+  throw new Error(`${name}: ${path} has no certificate in PEM`)
+}
+
+function privateKey(path: string, text: string): KeyObject {
+  try {
+    return createPrivateKey(text)
+  } catch {
+    throw new Error(
+      text.includes('ENCRYPTED')
+        ? `TLS_KEY_FILE: ${path} is encrypted, and there is no setting for its passphrase`
+        : `TLS_KEY_FILE: ${path} has no private key in PEM`,
+    )
+  }
+}

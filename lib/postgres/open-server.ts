@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Config } from '../config.ts'
+import type { Log } from '../log.ts'
+import { findHome } from '../tenancy/catalog/home.ts'
+import { type OpenCatalog, openCatalog } from '../tenancy/catalog/open-catalog.ts'
+import { quoteIdentifier } from '../tenancy/names.ts'
+import { readGivenSecrets } from '../tenancy/secrets/given-secrets.ts'
+import { isConnectionLost, isPostgresError } from './errors.ts'
+import { describeServer, type Server } from './hosts/server.ts'
+import type { Sql } from './pools/connection.ts'
+import { Pools } from './pools/pools.ts'
+
+/** A PostgreSQL that answers, and the catalog on it. */
+export interface OpenServer {
+  version: string
+  /** The server, with the database that the catalog is in. */
+  home: Server
+  catalog: OpenCatalog
+}
+
+const RETRY_EVERY_MS = 2000
+const OLDEST_POSTGRES = 15
+
+/**
+ * Waits for PostgreSQL, finds the database of the catalog, and opens that.
+ * @throws {Error} with one line that says what is wrong
+ */
+export async function openServer(
+  config: Config,
+  server: Server,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<OpenServer> {
+  const pools = new Pools(server, config)
+  try {
+    const version = await waitForPostgres(pools, server, config, log, signal)
+    const given = await readGivenSecrets({
+      ...config,
+      ownDataDir: config.server ? undefined : config.dataDir,
+    })
+    const database = await pools.use(server.database, async (sql) => {
+      await checkRights(sql, config)
+      return findHome(sql, server.database)
+    })
+    const catalog = await pools.use(database, (sql) => openCatalog(sql, given))
+    return { version, home: { ...server, database }, catalog }
+  } finally {
+    await pools.end()
+  }
+}
+
+/** @throws {Error} where the gateway's role may not do what the settings ask for */
+async function checkRights(sql: Sql, { isolation, baseTemplate }: Config): Promise<void> {
+  const [row] = await sql<{ role: string; may_create_roles: boolean; has_template: boolean }[]>`
+    select
+      rolname as role,
+      rolsuper or rolcreaterole as may_create_roles,
+      exists (select from pg_database where datname = ${baseTemplate}) as has_template
+    from pg_roles where rolname = current_user
+  `
+  const { role, may_create_roles, has_template } = row!
+  if (!has_template) throw new Error(`BASE_TEMPLATE: there is no database ${baseTemplate}`)
+  if (isolation === 'shared-role' || may_create_roles) return
+  throw new Error(
+    `The role ${role} may not create roles, by which the platforms are kept apart: "alter role ${quoteIdentifier(role)} createrole", or ISOLATION=shared, with which the functions of all platforms run as ${role} and can reach all databases`,
+  )
+}
+
+/** PostgreSQL's version, once it answers. */
+async function waitForPostgres(
+  pools: Pools,
+  server: Server,
+  { startTimeoutMs }: Config,
+  log: Log,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const giveUpAt = performance.now() + startTimeoutMs
+  for (;;) {
+    try {
+      return await pools.use(server.database, async (sql) => {
+        const [row] = await sql<{ server_version: string }[]>`show server_version`
+        return checkVersion(row!.server_version)
+      })
+    } catch (error) {
+      const { message, code = message } = error as NodeJS.ErrnoException
+      const where = `PostgreSQL at ${describeServer(server)}`
+      if (!isWorthWaiting(error)) throw new Error(`${where}: ${message}`)
+      if (performance.now() > giveUpAt) throw new Error(`${where} does not answer (${code})`)
+      const left = Math.ceil((giveUpAt - performance.now()) / 1000)
+      log.warn(`${where} does not answer (${code}); trying again for ${left} s`)
+      await sleep(RETRY_EVERY_MS, undefined, { signal })
+    }
+  }
+}
+
+/**
+ * A wrong password, database or certificate stays wrong; a server that starts or restarts comes.
+ * Of the errors that are not PostgreSQL's, those of a server that is not there yet are the
+ * system's, such as ECONNREFUSED, and two of the driver's; all others are about TLS.
+ */
+function isWorthWaiting(error: unknown): boolean {
+  if (!isConnectionLost(error)) return false
+  const { code } = error as { code: string }
+  return isPostgresError(error)
+    ? !code.startsWith('28')
+    : /^(E(?!RR_|PROTO)|CONNECTION_CLOSED|CONNECT_TIMEOUT|NOT_PRIMARY$)/.test(code)
+}
+
+function checkVersion(version: string): string {
+  if (Number.parseInt(version, 10) >= OLDEST_POSTGRES) return version
+  throw new Error(`version ${version} is too old; the gateway needs ${OLDEST_POSTGRES} or newer`)
+}

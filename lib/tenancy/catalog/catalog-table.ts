@@ -1,0 +1,160 @@
+import { addMissingColumn, createTables, whereMissing } from '../../postgres/create-tables.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { databaseName, type Owner } from '../names.ts'
+import { noteSchemas } from './catalog-identity.ts'
+import { CREATIONS } from './creations.ts'
+
+/** One database of the catalog. */
+export interface CatalogEntry extends Owner {
+  database: string
+  /** The platform's role, which owns it; null where the gateway's own still does. */
+  role: string | null
+}
+
+/** A database of the catalog, with what was deployed to it. */
+export interface NamedEntry extends CatalogEntry {
+  /** The names of the stored schemas; the one that was deployed last comes first. */
+  storedSchemas: string[]
+}
+
+/** A row of the catalog's table. */
+export interface Row {
+  database: string
+  platform: string
+  tenant_id: string | null
+  schema_name: string | null
+  owner_role: string | null
+}
+
+/** Creates the catalog's tables where they do not exist. */
+export async function createCatalog(sql: Sql): Promise<void> {
+  await createTables(
+    sql,
+    `
+    create table if not exists _db_gateway_databases (
+      database text primary key,
+      platform text not null,
+      tenant_id text,
+      created_at timestamptz not null default now(),
+      schema_checksum text,
+      last_deployed_at timestamptz,
+      owner_role text,
+      functions_digest text,
+      functions_version text,
+      -- null: named by the platform and the tenant alone
+      schema_name text,
+      -- the name of the stored schema that was deployed last
+      stored_schema text,
+      -- the names of those before it
+      stored_before text[],
+      unique nulls not distinct (platform, schema_name, tenant_id)
+    );
+    ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'functions_digest', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'functions_version', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'stored_schema', 'text')};
+    ${addMissingColumn('_db_gateway_databases', 'stored_before', 'text[]')};
+    ${whereMissing(
+      '_db_gateway_databases',
+      'schema_name',
+      `alter table _db_gateway_databases
+        add column schema_name text,
+        drop constraint if exists _db_gateway_databases_platform_tenant_id_key,
+        add unique nulls not distinct (platform, schema_name, tenant_id)`,
+    )};
+    create table if not exists _db_gateway_archives (
+      platform text not null,
+      checksum text not null,
+      first_deployed_at timestamptz not null default now(),
+      primary key (platform, checksum)
+    );
+    ${CREATIONS}
+  `,
+  )
+}
+
+/** The entries that have these names, in no order. */
+export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
+  const rows = await sql<(Row & { stored: string[] })[]>`
+    select database, platform, tenant_id, schema_name, owner_role,
+      to_json(array_remove(stored_schema || coalesce(stored_before, '{}'), null)) as stored
+    from _db_gateway_databases
+    where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
+  `
+  return rows.map((row) => ({ ...toEntry(row), storedSchemas: row.stored }))
+}
+
+/** The entries of a platform in their order, as of `Catalog.list`. */
+export async function listEntries(
+  sql: Sql,
+  platform: string,
+  schema?: string | null,
+): Promise<CatalogEntry[]> {
+  const rows = await sql<Row[]>`
+    select database, platform, tenant_id, schema_name, owner_role
+    from _db_gateway_databases
+    where platform = ${platform}
+      ${schema === undefined ? sql`` : sql`and ${isOfSchema(sql, schema)}`}
+    order by tenant_id is not null, schema_name is not null, database
+  `
+  return rows.map(toEntry)
+}
+
+/** A part of a query: whether a row of the catalog is of the schema, or of none. */
+function isOfSchema(sql: Sql, schema: string | null) {
+  const isMain = sql`(schema_name = 'main' or coalesce(schema_name, tenant_id) is null)`
+  return schema === 'main' ? isMain : sql`schema_name is not distinct from ${schema}`
+}
+
+/** The entry that has the name of the owner's database, whoever owns it. */
+export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | undefined> {
+  const [entry] = await readEntries(sql, [databaseName(owner)])
+  return entry
+}
+
+/** Writes down that the database is the owner's, and made. `sql` is of the administrative database. */
+export async function addEntry(sql: Sql, owner: Owner, role: string | null): Promise<void> {
+  await sql`
+    with made as (
+      delete from _db_gateway_creations where database = ${databaseName(owner)}
+    )
+    insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role)
+    values (
+      ${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${owner.schema}, ${role}
+    )
+  `
+  if (owner.schema !== null) await noteSchemas(sql)
+}
+
+/** Names of stored schemas that a database had before: more tell nothing new. */
+const MAX_BEFORE = 20
+
+/**
+ * Writes down which stored schema was deployed to a database.
+ * @returns whether that is another one than before
+ */
+export async function setStoredSchema(sql: Sql, database: string, name: string): Promise<boolean> {
+  const { count } = await sql`
+    update _db_gateway_databases
+    set stored_schema = ${name},
+      stored_before = (
+        array_remove(array_prepend(stored_schema, array_remove(stored_before, stored_schema)), null)
+      )[:${MAX_BEFORE}]
+    where database = ${database} and stored_schema is distinct from ${name}
+  `
+  return count > 0
+}
+
+/** Writes down whose role has the owner's database now; nothing where it has no entry yet. */
+export async function setRole(sql: Sql, owner: Owner, role: string | null): Promise<void> {
+  await sql`
+    update _db_gateway_databases set owner_role = ${role}
+    where database = ${databaseName(owner)} and owner_role is distinct from ${role}
+  `
+}
+
+/** The entry of a row. */
+export function toEntry(row: Row): CatalogEntry {
+  const { database, platform, tenant_id: tenantId, schema_name: schema, owner_role: role } = row
+  return { database, platform, tenantId, schema, role }
+}

@@ -1,0 +1,83 @@
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { newestArchives } from '../schemas/archive-order.ts'
+import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
+
+/** A database with what ops want to know of it. */
+export interface ListedDatabase extends CatalogEntry {
+  /** It is in the catalog, and not on the server: somebody dropped it by hand. */
+  isMissing: boolean
+  /** Of the archive that was deployed last; null before the first. */
+  schemaChecksum: string | null
+  /** ISO 8601. */
+  lastDeployedAt: string | null
+  /** Its schema is not that of the newest archive of the platform, or of its schema. */
+  isPending: boolean
+  /** The database is another one than that of which the catalog says this: it was restored. */
+  isStale: boolean
+}
+
+/** A part of the databases of a platform: the main one comes first, then the others by name. */
+export interface DatabasePage {
+  platform: string
+  /** The last database of the page before; undefined: the first page. */
+  after: string | undefined
+  limit: number
+}
+
+interface ListedRow extends Row {
+  is_missing: boolean
+  schema_checksum: string | null
+  last_deployed_at: string | null
+  pending: boolean
+  is_stale: boolean
+}
+
+/** Reads a page. `main`: the name that the platform's main database has. */
+export async function readDatabases(
+  sql: Sql,
+  { platform, after, limit }: DatabasePage,
+  main: string,
+): Promise<ListedDatabase[]> {
+  const isAfterTenant = after !== undefined && after !== main
+  const rows = await sql<ListedRow[]>`
+    with newest as ${newestArchives(sql, platform)}
+    select
+      c.database,
+      c.platform,
+      c.tenant_id,
+      c.schema_name,
+      c.owner_role,
+      d.oid is null as is_missing,
+      c.schema_checksum,
+      to_json(c.last_deployed_at) as last_deployed_at,
+      newest.checksum is not null
+        and c.schema_checksum is distinct from newest.checksum as pending,
+      d.oid is distinct from c.seen_oid as is_stale
+    from _db_gateway_databases c
+    left join newest on newest.schema_name is not distinct from c.schema_name
+    left join pg_database d on d.datname = c.database
+    where c.platform = ${platform}
+      ${after === undefined ? sql`` : sql`and coalesce(c.tenant_id, c.schema_name) is not null`}
+      ${isAfterTenant ? sql`and c.database > ${after}` : sql``}
+    order by coalesce(c.tenant_id, c.schema_name) is not null, c.database
+    limit ${limit}
+  `
+  return rows.map((row) => ({
+    ...toEntry(row),
+    isMissing: row.is_missing,
+    schemaChecksum: row.schema_checksum,
+    lastDeployedAt: row.last_deployed_at,
+    isPending: row.pending,
+    isStale: !row.is_missing && row.is_stale,
+  }))
+}
+
+/** How many bytes these databases take on disk; 0 for one that is missing. It takes about 1 ms each. */
+export async function readSizes(sql: Sql, databases: string[]): Promise<Map<string, number>> {
+  const rows = await sql<{ database: string; size: string }[]>`
+    select datname as database, coalesce(pg_database_size(oid), 0)::text as size
+    from pg_database
+    where datname = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
+  `
+  return new Map(rows.map(({ database, size }) => [database, Number(size)]))
+}

@@ -1,0 +1,39 @@
+import { GatewayError } from '../../errors.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { databaseName, type Owner } from '../names.ts'
+import { isSameOwner } from '../owner-identity.ts'
+import { readEntries } from './catalog-table.ts'
+
+/**
+ * Takes a database that is not on the server any more out of the catalog, under the lock that those
+ * hold who create or drop it. All gateways are told by the catalog.
+ * @throws {GatewayError} database_not_found where the catalog does not have it;
+ *   database_already_exists where it is on the server
+ */
+export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
+  const database = databaseName(owner)
+  await sql.unsafe('begin')
+  try {
+    await sql`
+      select pg_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(${database}))
+    `
+    const [entry] = await readEntries(sql, [database])
+    if (!entry || !isSameOwner(entry, owner)) {
+      const message = `The catalog has no database ${database} of that platform and tenant`
+      throw new GatewayError('database_not_found', message, { database })
+    }
+    const [found] = await sql`select from pg_database where datname = ${database}`
+    if (found) {
+      throw new GatewayError(
+        'database_already_exists',
+        `Database ${database} is there: only one that was dropped can be forgotten`,
+        { database },
+      )
+    }
+    await sql`delete from _db_gateway_databases where database = ${database}`
+    await sql.unsafe('commit')
+  } catch (error) {
+    await sql.unsafe('rollback').catch(() => {})
+    throw error
+  }
+}

@@ -1,0 +1,65 @@
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../names.ts'
+
+/** The database that every server has, for administration; it is nobody's home. */
+const MAINTENANCE = 'postgres'
+
+/** Where the catalog is then. */
+export const OWN_DATABASE = 'db_gateway'
+
+/**
+ * The database that the catalog is in: that of DATABASE_URL, unless it is `postgres`. Then it is
+ * `db_gateway`, which is made where it is missing; a catalog that is in `postgres` already stays.
+ * `sql` is a connection to the database of DATABASE_URL.
+ * @throws {Error} with one line, where there is no such place
+ */
+export async function findHome(sql: Sql, database: string): Promise<string> {
+  const [row] = await sql<{ has_catalog: boolean; may_create: boolean; role: string }[]>`
+    select
+      to_regclass('_db_gateway_databases') is not null as has_catalog,
+      current_schema() is not null
+        and has_schema_privilege(current_schema()::text, 'create') as may_create,
+      current_user as role
+  `
+  const { has_catalog, may_create, role } = row!
+  if (has_catalog) return database
+  if (database === MAINTENANCE) {
+    await makeOwnDatabase(sql, role)
+    return OWN_DATABASE
+  }
+  if (may_create) return database
+  throw new Error(
+    `The role ${role} may not create tables in the database ${database}: "grant create on schema public to ${quoteIdentifier(role)}" there, or let DATABASE_URL end in /${MAINTENANCE}; the gateway makes a database ${OWN_DATABASE} for its catalog then`,
+  )
+}
+
+/** One gateway at a time makes it; nobody but its owner gets in. */
+async function makeOwnDatabase(sql: Sql, role: string): Promise<void> {
+  const name = quoteIdentifier(OWN_DATABASE)
+  await sql`select pg_advisory_lock(hashtext('_db_gateway_home'))`
+  try {
+    const [found] = await sql<{ owner: string; is_own: boolean }[]>`
+      select pg_get_userbyid(datdba) as owner, pg_has_role(datdba, 'usage') as is_own
+      from pg_database where datname = ${OWN_DATABASE}
+    `
+    if (found && !found.is_own) {
+      throw new Error(
+        `The database ${OWN_DATABASE} belongs to the role ${found.owner}: let DATABASE_URL name a database of ${role}'s own for the catalog`,
+      )
+    }
+    if (found) return
+    await sql.unsafe(`create database ${name} template template0`)
+    await sql.unsafe(`revoke connect, temporary on database ${name} from public`)
+  } catch (error) {
+    throw explain(error, role)
+  } finally {
+    await sql`select pg_advisory_unlock(hashtext('_db_gateway_home'))`
+  }
+}
+
+function explain(error: unknown, role: string): unknown {
+  if ((error as { code?: string }).code !== '42501') return error
+  return new Error(
+    `The role ${role} may not create databases: "alter role ${quoteIdentifier(role)} createdb"`,
+  )
+}

@@ -1,0 +1,55 @@
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../names.ts'
+
+interface OpenDatabase {
+  name: string
+  is_own: boolean
+}
+
+/**
+ * Takes CONNECT from PUBLIC, and so from the roles of the platforms, for the databases that the
+ * gateway's role owns. A superuser may own those of others too: of them only the one that `sql` is
+ * connected to, the catalog's, is closed.
+ * @returns the databases that are still open to PUBLIC, in the order of their names
+ */
+export async function closeDatabases(sql: Sql): Promise<string[]> {
+  const open = await sql<OpenDatabase[]>`
+    select d.datname as name,
+      d.datdba = r.oid and (not r.rolsuper or d.datname = current_database()) as is_own
+    from pg_database d
+    join pg_roles r on r.rolname = current_user
+    where d.datallowconn and d.datconnlimit <> -2 and exists (
+      select from aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) acl
+      where acl.grantee = 0 and acl.privilege_type = 'CONNECT'
+    )
+    order by d.datname
+  `
+  const left: string[] = []
+  for (const { name, is_own } of open) {
+    if (!is_own) left.push(name)
+    else await revokeConnect(sql, name)
+  }
+  return left
+}
+
+/** Closes what every server comes with, as a superuser of one that is the gateway's alone. */
+export async function closeMaintenance(sql: Sql): Promise<void> {
+  for (const name of ['postgres', 'template1']) await revokeConnect(sql, name)
+}
+
+/** It may be dropped meanwhile, or be closed by another gateway. */
+async function revokeConnect(sql: Sql, name: string): Promise<void> {
+  await sql.unsafe(revokeStatement(name)).catch((error: { code?: string }) => {
+    if (error.code !== UNDEFINED_DATABASE && error.code !== INTERNAL_ERROR) throw error
+  })
+}
+
+const UNDEFINED_DATABASE = '3D000'
+
+/** "tuple concurrently updated" */
+const INTERNAL_ERROR = 'XX000'
+
+/** What closes a database to PUBLIC. */
+export function revokeStatement(database: string): string {
+  return `revoke connect on database ${quoteIdentifier(database)} from public`
+}

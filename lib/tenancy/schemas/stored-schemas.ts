@@ -1,0 +1,134 @@
+import type { SchemaArchive } from '../../archive/archive.ts'
+import { GatewayError } from '../../errors.ts'
+import { createTables } from '../../postgres/create-tables.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+
+/** Which sections an archive has. */
+export interface Sections {
+  has_tables: boolean
+  has_functions: boolean
+  has_migrations: boolean
+  has_seeders: boolean
+}
+
+/** An archive that is stored for a platform under a name. */
+export interface StoredSchema extends Sections {
+  name: string
+  /** Of the archive, as /register answers it. */
+  checksum: string
+}
+
+/** Which sections an archive has. */
+export function sectionsOf({ files }: Pick<SchemaArchive, 'files'>): Sections {
+  return {
+    has_tables: files.tables.length > 0,
+    has_functions: files.functions.length > 0,
+    has_migrations: files.migrations.length > 0,
+    has_seeders: files.seeders.length > 0,
+  }
+}
+
+/** Creates the table of stored schemas in the administrative database. */
+export async function prepareStored(sql: Sql): Promise<void> {
+  await createTables(
+    sql,
+    `
+    create table if not exists _db_gateway_schemas (
+      platform text not null,
+      -- as requests write it
+      name text not null,
+      checksum text not null,
+      -- the tar.gz
+      packed bytea not null,
+      has_tables boolean not null,
+      has_functions boolean not null,
+      has_migrations boolean not null,
+      has_seeders boolean not null,
+      stored_at timestamptz not null default now(),
+      primary key (platform, name)
+    );
+    -- It is compressed already.
+    do $do$ begin
+      if (select attstorage from pg_attribute
+        where attrelid = '_db_gateway_schemas'::regclass and attname = 'packed') <> 'e'
+      then
+        alter table _db_gateway_schemas alter column packed set storage external;
+      end if;
+    end $do$
+  `,
+  )
+}
+
+/** Stores an archive, in the place of the one that has its name. */
+export async function storeSchema(
+  sql: Sql,
+  platform: string,
+  schema: StoredSchema & { packed: Uint8Array },
+): Promise<void> {
+  const packed = Buffer.from(schema.packed).toString('base64')
+  await sql`
+    insert into _db_gateway_schemas (
+      platform, name, checksum, packed, has_tables, has_functions, has_migrations, has_seeders
+    )
+    values (
+      ${platform}, ${schema.name}, ${schema.checksum}, decode(${packed}, 'base64'),
+      ${schema.has_tables}, ${schema.has_functions}, ${schema.has_migrations},
+      ${schema.has_seeders}
+    )
+    on conflict (platform, name) do update set
+      checksum = excluded.checksum,
+      packed = excluded.packed,
+      has_tables = excluded.has_tables,
+      has_functions = excluded.has_functions,
+      has_migrations = excluded.has_migrations,
+      has_seeders = excluded.has_seeders,
+      stored_at = now()
+  `
+}
+
+/** The stored schemas of a platform, by name. */
+export async function listStored(sql: Sql, platform: string): Promise<StoredSchema[]> {
+  return sql<StoredSchema[]>`
+    select name, checksum, has_tables, has_functions, has_migrations, has_seeders
+    from _db_gateway_schemas where platform = ${platform} order by name
+  `
+}
+
+/**
+ * The checksum of the archive that is stored under a name.
+ * @throws {GatewayError} invalid_request, which names those that the platform has
+ */
+export async function readStoredChecksum(
+  sql: Sql,
+  platform: string,
+  name: string,
+): Promise<string> {
+  const [row] = await sql<{ checksum: string }[]>`
+    select checksum from _db_gateway_schemas where platform = ${platform} and name = ${name}
+  `
+  if (row) return row.checksum
+  throw await unknownSchema(sql, platform, name)
+}
+
+/**
+ * The tar.gz that is stored under a name.
+ * @throws {GatewayError} as of `readStoredChecksum`
+ */
+export async function readStored(sql: Sql, platform: string, name: string): Promise<Buffer> {
+  const [row] = await sql<{ packed: string }[]>`
+    select encode(packed, 'base64') as packed from _db_gateway_schemas
+    where platform = ${platform} and name = ${name}
+  `
+  if (row) return Buffer.from(row.packed, 'base64')
+  throw await unknownSchema(sql, platform, name)
+}
+
+async function unknownSchema(sql: Sql, platform: string, name: string): Promise<GatewayError> {
+  const names = (await listStored(sql, platform)).map((one) => one.name)
+  return new GatewayError(
+    'invalid_request',
+    names.length === 0
+      ? `Platform ${platform} has no stored schema: POST /platform/${platform}/schema stores one`
+      : `Platform ${platform} has no stored schema "${name}"; it has ${names.join(', ')}`,
+  )
+}
