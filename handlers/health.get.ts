@@ -1,5 +1,5 @@
 import { defineHandler, HTTPResponse } from 'h3'
-import { reportHealth } from '../lib/postgres/health.ts'
+import { reportHealth } from '../lib/health.ts'
 
 export default defineHandler({
   meta: { access: 'public', description: 'Whether the gateway and its PostgreSQL work' },

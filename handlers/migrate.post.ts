@@ -7,8 +7,6 @@ import {
   plansOf,
   summarize,
 } from '../lib/deploy/fleet/results.ts'
-import { migrate } from '../lib/deploy/fleet.ts'
-import { withProof } from '../lib/deploy/templates/proof.ts'
 import { answerInSlices } from '../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/http/answer/ndjson.ts'
 import { MIGRATE_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
@@ -46,7 +44,7 @@ export default defineHandler({
               onEnd?.(result)
             },
           }
-          const proven = await withProof(gateway, asked, true, () => migrate(gateway, asked))
+          const proven = await gateway.deploys.migrate(asked)
           newTenants = proven.warnings
           return proven.value
         },
@@ -63,6 +61,6 @@ export default defineHandler({
       }
     }
     if (!acceptsLines(req)) return answerInSlices(await run())
-    return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
+    return streamLines(gateway.log, (write) => run((result) => write(describeResult(result))))
   },
 })

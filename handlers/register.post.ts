@@ -2,7 +2,6 @@ import { defineHandler } from 'h3'
 import { audited } from '../lib/audit/audited.ts'
 import { describeForm, describeRegister } from '../lib/audit/outcomes.ts'
 import { incompatibleChanges } from '../lib/deploy/fleet/results.ts'
-import { register } from '../lib/deploy/register.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { REGISTER_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
@@ -24,7 +23,7 @@ export default defineHandler({
       owner: form.owner,
       asked: describeForm(form),
       work: (note) =>
-        register(gateway, {
+        gateway.deploys.register({
           ...form,
           older: form.flags.allow.has('older') ? 'deploy' : config.olderArchives,
           origin: originOf(request),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
-import type { NumericFormat } from './call/request.ts'
+import type { ArchiveLimits } from './archive/archive.ts'
 import { nearMisses } from './config/near-misses.ts'
 import {
   DATABASE_PARTS,
@@ -18,7 +18,6 @@ import {
   databaseText,
   hostName,
   isolation,
-  type LogLevel,
   logLevel,
   numericFormat,
   olderArchives,
@@ -31,8 +30,9 @@ import {
 import { parseHosts, parseOrigins, type SiteRules } from './http/access/cross-site.ts'
 import { type Network, parseNetworks } from './http/access/networks.ts'
 import { type PlatformNetworks, parsePlatformNetworks } from './http/access/platform-networks.ts'
-import type { SchemaFormLimits } from './http/body/schema-form.ts'
 import type { TlsFiles } from './http/listener/tls.ts'
+import type { NumericFormat } from './json/numeric-format.ts'
+import type { LogLevel } from './log.ts'
 import { parseDatabaseUrl, parseDatabaseUrls, type Server } from './postgres/hosts/server.ts'
 import type { Isolation } from './tenancy/roles/isolation.ts'
 
@@ -90,7 +90,7 @@ export interface Config extends SiteRules {
   maxResultBytes: number
   /** Of all request bodies and all answers that are not sent yet, together. */
   maxBufferedBytes: number
-  archive: SchemaFormLimits
+  archive: ArchiveLimits & { maxArchiveBytes: number }
   allowedNetworks: Network[]
   trustedProxies: Network[]
   /** Of the access `admin`; undefined: as `allowedNetworks`. */

@@ -8,18 +8,20 @@ import {
   forgetAll,
   onNotification,
   prepareNotifications,
+  tellToRetire,
 } from './cluster/notifications.ts'
 import type { Config } from './config.ts'
 import { Deployments } from './deploy/deployments/deployments.ts'
+import { Deploys } from './deploy/deploys.ts'
 import { KeyedQueue } from './deploy/queue.ts'
-import type { DeployResult } from './deploy/result.ts'
 import { KnownTemplates } from './deploy/templates/known-templates.ts'
+import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
+import type { RequestContext } from './http/request.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { isShortage } from './postgres/errors.ts'
-import { Health } from './postgres/health.ts'
 import { probe } from './postgres/hosts/probe.ts'
 import { Replicas } from './postgres/hosts/replicas.ts'
 import { describeHost, type Server } from './postgres/hosts/server.ts'
@@ -63,17 +65,21 @@ export interface Gateway {
   listener: Listener
   /** Who deployed what when, of all databases. */
   deployments: Deployments
-  /** Deploys wait here for their turn, by database. */
-  deploys: KeyedQueue
+  deploys: Deploys
   /** What goes over many databases and may take longer than its request. */
   jobs: Jobs
-  templates: KnownTemplates
-  /** Registers that run, by owner and archive. */
-  registering: Map<string, Promise<DeployResult>>
   /** One for each route, and one for all that is none. */
   routeCounters: RouteCounter[]
   /** `performance.now()` at the start. */
   startedAt: number
+}
+
+declare module 'h3' {
+  /** What handlers find in `event.context`. */
+  interface H3EventContext {
+    gateway: Gateway
+    request: RequestContext
+  }
 }
 
 /** A deploy of a new database takes two connections: its own and one that holds the lock. */
@@ -114,7 +120,7 @@ export function createGateway(
   }
   // Half of the connections are left for calls, and one of the administrative database's for
   // everything else that asks there.
-  const deploys = () =>
+  const deploysAtOnce = () =>
     Math.min(
       config.migrateConcurrency,
       Math.floor(pools.capacity / 2 / CONNECTIONS_PER_DEPLOY),
@@ -161,6 +167,12 @@ export function createGateway(
     use: (database, work) => useRepeatable(pools, database, work),
     administer: (work) => catalog.use(work),
   })
+  const deployments = new Deployments({
+    use: (work) => catalog.use(work),
+    useDatabase: (database, work) => useRepeatable(pools, database, work),
+    log,
+    retentionDays: config.auditRetentionDays,
+  })
   const gateway: Gateway = {
     config,
     log,
@@ -201,20 +213,35 @@ export function createGateway(
     }),
     gateways,
     listener,
-    deployments: new Deployments({
-      use: (work) => catalog.use(work),
-      useDatabase: (database, work) => useRepeatable(pools, database, work),
-      log,
-      retentionDays: config.auditRetentionDays,
-    }),
-    deploys: new KeyedQueue({
-      concurrency: deploys,
-      maxWaiting: config.maxWaitingDeploys,
-      isWorthAlone: isShortage,
-    }),
+    deployments,
+    deploys: new Deploys(
+      {
+        config,
+        log,
+        server,
+        pools,
+        catalog,
+        roles,
+        secrets,
+        catalogId,
+        functions,
+        deployments,
+        queue: new KeyedQueue({
+          concurrency: deploysAtOnce,
+          maxWaiting: config.maxWaitingDeploys,
+          isWorthAlone: isShortage,
+        }),
+        templates: new KnownTemplates(),
+        registering: new Map(),
+        replicas: () => replicas?.all() ?? [],
+        forgetFunctions: (database) => gateway.calls.forget(database),
+        catchUp: (database) => replicas?.catchUp(database),
+        retireSessions: (database) => tellToRetire(gateway, database),
+        isDraining: () => gateway.health.isDraining,
+      },
+      config.archive,
+    ),
     jobs: new Jobs({ use: (work) => catalog.use(work), log, gateway: gateways.id }),
-    templates: new KnownTemplates(),
-    registering: new Map(),
     routeCounters: [],
     startedAt: performance.now(),
   }

@@ -1,6 +1,9 @@
 import { type ConsolaReporter, createConsola, LogLevels, type LogObject } from 'consola'
 import { colors } from 'consola/utils'
-import type { LogLevel } from './config/values.ts'
+
+/** Log levels, most severe first. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** What a line is about, beside its message: `{ status: 200, ms: 5 }`. */
 export type LogFields = { [name: string]: string | number | boolean | null | undefined }

@@ -2,7 +2,7 @@ import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { parseFlag } from '../../lib/call/request.ts'
 import { parseDatabaseName, parseMigrationNames } from '../../lib/deploy/adopt/members.ts'
-import { type Adopted, adopt } from '../../lib/deploy/adopt.ts'
+import type { Adopted } from '../../lib/deploy/adopt.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
@@ -23,10 +23,7 @@ export default defineHandler({
       action: 'adopt',
       owner,
       asked: { database, ...(dryRun && { dry_run: true }) },
-      work: () =>
-        gateway.deploys.run(database, () =>
-          adopt(gateway, { owner, database, migrations, dryRun }),
-        ),
+      work: () => gateway.deploys.adopt({ owner, database, migrations, dryRun }),
       describe: (result) => ({
         databases: [database],
         isUnchanged: dryRun,

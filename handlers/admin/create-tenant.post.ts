@@ -1,6 +1,5 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { createTenant } from '../../lib/deploy/database/database.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { databaseName, parsePlatform, parseTenantId } from '../../lib/tenancy/names.ts'
 
@@ -21,9 +20,7 @@ export default defineHandler({
       action: 'create_tenant',
       owner,
       work: (note) =>
-        gateway.deploys.run(database, () =>
-          createTenant(gateway, owner, (change) => note({ [`database_${change}`]: true })),
-        ),
+        gateway.deploys.createTenant(owner, (change) => note({ [`database_${change}`]: true })),
     })
     return {
       status: 'created',

@@ -1,5 +1,4 @@
 import { defineHandler } from 'h3'
-import { lookAt } from '../../lib/deploy/older/look.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/http/body/page-query.ts'
 import {
@@ -31,7 +30,7 @@ export default defineHandler({
       const read = () => gateway.catalog.use((sql) => readDatabases(sql, page, main))
       let entries = await read()
       const toAsk = entries.filter((one) => one.isStale || (refresh && !one.isMissing))
-      const silent = await lookAt(gateway, toAsk)
+      const silent = await gateway.deploys.lookAt(toAsk)
       if (toAsk.length > 0) entries = await read()
       const names = entries.map(({ database }) => database)
       const sizes = hasSizes ? await gateway.catalog.use((sql) => readSizes(sql, names)) : undefined

@@ -1,7 +1,6 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
-import { forgetEntry } from '../../lib/tenancy/catalog/forget-entry.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
@@ -17,11 +16,8 @@ export default defineHandler({
     await audited(event, {
       action: 'forget_database',
       owner,
-      work: () =>
-        gateway.deploys.run(database, () => gateway.catalog.use((sql) => forgetEntry(sql, owner))),
+      work: () => gateway.deploys.forget(owner),
     })
-    // Before its own notification comes: the next request has to see it.
-    gateway.catalog.forget(owner)
     return { status: 'forgotten', database, ...ownerFields(owner) }
   },
 })

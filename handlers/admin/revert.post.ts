@@ -8,8 +8,7 @@ import {
   plansOf,
   summarize,
 } from '../../lib/deploy/fleet/results.ts'
-import { migrate } from '../../lib/deploy/fleet.ts'
-import { findArchive, parseChecksum } from '../../lib/deploy/older/revert.ts'
+import { parseChecksum } from '../../lib/deploy/older/revert.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
@@ -34,8 +33,6 @@ export default defineHandler({
     const dryRun = parseFlag('dry_run', body.dry_run)
     const onError = parseOnError(body.on_error)
     const skip = parseSkip(body.skip)
-    const { archive: limits } = gateway.config
-    const use: typeof gateway.catalog.use = (work) => gateway.catalog.use(work)
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []
@@ -48,16 +45,14 @@ export default defineHandler({
           ...(skip.length > 0 && { skip }),
           ...(dryRun && { dry_run: true }),
         },
-        work: async () =>
-          migrate(gateway, {
-            ...(await findArchive(use, owner, checksum, limits)),
+        work: () =>
+          gateway.deploys.revert({
             owner,
-            flags: { allow: new Set(), repair: false, strict: false, dryRun },
-            older: 'revert',
+            checksum,
+            dryRun,
             origin: originOf(request),
             onError,
             skip,
-            onlyFailed: false,
             onEnd: (result) => {
               ended.push(result)
               onEnd?.(result)
@@ -76,7 +71,7 @@ export default defineHandler({
       }
     }
     if (!acceptsLines(req)) return answerInSlices(await run())
-    return streamLines(gateway, (write) => run((result) => write(describeResult(result))))
+    return streamLines(gateway.log, (write) => run((result) => write(describeResult(result))))
   },
 })
 

@@ -1,16 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { migrateTenants } from '../../lib/deploy/original/migrate-all.ts'
 import { describeV2, parseV2Options, V2_MEMBERS } from '../../lib/deploy/original/request.ts'
-import { findTenants } from '../../lib/deploy/original/tenants.ts'
+import { authorizePlatformToken } from '../../lib/http/access/platform-token.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { originOf } from '../../lib/http/request.ts'
 import { describeAccepted, describeJob } from '../../lib/jobs/answer.ts'
 import { parsePlatform, sanitize } from '../../lib/tenancy/names.ts'
 import { parseSchemaName } from '../../lib/tenancy/owners.ts'
-import { authorizePlatformToken } from '../../lib/tenancy/platform-token.ts'
 import { loadStored } from '../../lib/tenancy/schemas/stored-archives.ts'
 
 const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
@@ -26,7 +24,7 @@ export default defineHandler({
     const schemaName = parseSchemaName(body.schema_name)
     const options = parseV2Options(body)
     const stored = await loadStored(catalog, platform, schemaName, config.archive)
-    const tenants = await findTenants({
+    const tenants = await gateway.deploys.findTenants({
       platform,
       schemaName,
       archive: stored.archive,
@@ -44,7 +42,7 @@ export default defineHandler({
       work: async (note) => {
         const scope = { platform, schemaName, total }
         const job = await jobs.start(scope, (onResult) =>
-          migrateTenants(gateway, fleet, tenants, onResult),
+          gateway.deploys.migrateTenants(fleet, tenants, onResult),
         )
         note({ job_id: job.id })
         const isLate = sleep(config.jobAnswerMs, true, { ref: false })

@@ -2,13 +2,12 @@ import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { describeRegister } from '../../lib/audit/outcomes.ts'
 import { toV2Changes } from '../../lib/deploy/original/changes.ts'
-import { migrateStored } from '../../lib/deploy/original/migrate.ts'
 import { describeV2, parseV2Options, V2_MEMBERS } from '../../lib/deploy/original/request.ts'
 import { functionsChanged } from '../../lib/deploy/result.ts'
+import { authorizePlatformToken } from '../../lib/http/access/platform-token.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { originOf } from '../../lib/http/request.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../lib/tenancy/owners.ts'
-import { authorizePlatformToken } from '../../lib/tenancy/platform-token.ts'
 import { loadStored } from '../../lib/tenancy/schemas/stored-archives.ts'
 
 const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
@@ -33,7 +32,7 @@ export default defineHandler({
       owner,
       asked: describeV2(options, schemaName, stored.archive.checksum),
       work: () =>
-        migrateStored(gateway, {
+        gateway.deploys.migrateStored({
           ...stored,
           owner,
           schemaName,

@@ -1,10 +1,10 @@
 import { GatewayError } from '../errors.ts'
 import { type Fields, fieldsOf } from '../json/fields.ts'
 import { countOf, elementsOf, type Json } from '../json/json.ts'
+import type { NumericFormat } from '../json/numeric-format.ts'
 import { parseFunctionName } from '../tenancy/names.ts'
 import { parseParameters } from './bind/parameters.ts'
 import {
-  type NumericFormat,
   parseFlag,
   parseNumeric,
   parseSession,

@@ -2,6 +2,7 @@ import { GatewayError } from '../errors.ts'
 import { duplicateName } from '../http/known-names.ts'
 import type { Fields } from '../json/fields.ts'
 import { countOf, type Json, membersOf } from '../json/json.ts'
+import type { NumericFormat } from '../json/numeric-format.ts'
 import { jsonOf, nameOf, stringOf } from '../json/text.ts'
 import { parseFunctionName } from '../tenancy/names.ts'
 import { parseParameters } from './bind/parameters.ts'
@@ -20,9 +21,6 @@ export interface CallRequest {
   /** How numeric and bigint are written; undefined: as NUMERIC_FORMAT says. */
   numeric: NumericFormat | undefined
 }
-
-/** As JSON numbers, or as JSON strings for clients whose numbers are doubles. */
-export type NumericFormat = 'number' | 'string'
 
 /** The members of a request that calls one function. */
 export const CALL_MEMBERS = [

@@ -1,11 +1,27 @@
-import type { Gateway } from '../gateway.ts'
+import type { Log } from '../log.ts'
 import { createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import type { Catalog } from '../tenancy/catalog/catalog.ts'
 import type { Owner } from '../tenancy/names.ts'
 import { GATEWAYS_CHANGED } from './gateways.ts'
 
 /** What the gateways tell each other, in the administrative database. */
 export const CHANNEL = '_db_gateway'
+
+/** What has to know of changes that other gateways make. */
+export interface Informed {
+  gateways: { refresh(): void }
+  calls: {
+    forget(database: string): void
+    forgetAll(): void
+    retireSessions(database: string): void
+  }
+  replicas:
+    | { catchUp(database: string): void; catchUpAll(): void; hold(database: string): void }
+    | undefined
+  catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use'>
+  log: Log
+}
 
 /** A row of the catalog that has changed: the payload of a notification. */
 interface CatalogChange {
@@ -67,52 +83,52 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
 }
 
 /** Forgets what is not so any more. */
-export function onNotification(gateway: Gateway, payload: string): void {
+export function onNotification(informed: Informed, payload: string): void {
   if (payload === GATEWAYS_CHANGED) {
-    gateway.gateways.refresh()
+    informed.gateways.refresh()
     return
   }
   const entry = parse(payload)
   if (!entry) return
   if (entry.change === 'RETIRE') {
-    retire(gateway, entry.database)
+    retire(informed, entry.database)
     return
   }
-  gateway.calls.forget(entry.database)
-  gateway.replicas?.catchUp(entry.database)
+  informed.calls.forget(entry.database)
+  informed.replicas?.catchUp(entry.database)
   const { platform, tenant_id: tenantId, schema_name: schema = null } = entry
   const owner: Owner = { platform, tenantId, schema }
-  const known = gateway.catalog.holderOf(entry.database)
+  const known = informed.catalog.holderOf(entry.database)
   const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
   const isRenamed = entry.is_renamed ?? true
   if (entry.change === 'UPDATE' && !isHandedOver && !isRenamed) return
-  if (entry.schema_name === undefined) gateway.catalog.forgetAll()
-  gateway.catalog.forget(owner, entry.database)
+  if (entry.schema_name === undefined) informed.catalog.forgetAll()
+  informed.catalog.forget(owner, entry.database)
   // From the catalog, not from what somebody said.
-  if (isHandedOver) gateway.catalog.findOwn(owner).catch(() => {})
+  if (isHandedOver) informed.catalog.findOwn(owner).catch(() => {})
 }
 
 /**
  * Has all gateways close the sessions for calls of a database: this one at once, the others when they
  * hear of it. Resolves once PostgreSQL tells them; it does not fail.
  */
-export async function tellToRetire(gateway: Gateway, database: string): Promise<void> {
-  retire(gateway, database)
+export async function tellToRetire(informed: Informed, database: string): Promise<void> {
+  retire(informed, database)
   const payload = JSON.stringify({ change: 'RETIRE', database })
-  await gateway.catalog
+  await informed.catalog
     .use((sql) => sql`select pg_notify(${CHANNEL}, ${payload})`)
     .catch((error) =>
-      gateway.log.debug(`The other gateways were not told to retire sessions: ${error.message}`),
+      informed.log.debug(`The other gateways were not told to retire sessions: ${error.message}`),
     )
 }
 
-function retire({ calls, replicas }: Gateway, database: string): void {
+function retire({ calls, replicas }: Informed, database: string): void {
   calls.retireSessions(database)
   replicas?.hold(database)
 }
 
 /** Nothing was heard for a while: all may have changed. */
-export function forgetAll({ calls, catalog, replicas, gateways }: Gateway): void {
+export function forgetAll({ calls, catalog, replicas, gateways }: Informed): void {
   calls.forgetAll()
   catalog.forgetAll()
   replicas?.catchUpAll()

@@ -1,4 +1,5 @@
-import type { NumericFormat } from '../call/request.ts'
+import type { NumericFormat } from '../json/numeric-format.ts'
+import { LOG_LEVELS, type LogLevel } from '../log.ts'
 import type { Isolation } from '../tenancy/roles/isolation.ts'
 
 // What the values of settings may be. All of these throw an Error that says what the value is not.
@@ -8,10 +9,6 @@ import type { Isolation } from '../tenancy/roles/isolation.ts'
  * file system or another, where the server syncs its files.
  */
 export type DatabaseCopy = 'wal_log' | 'file_copy'
-
-/** Log levels, most severe first. */
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const MIN_SECRET_LENGTH = 32
 

@@ -1,9 +1,9 @@
 import { GatewayError } from '../errors.ts'
-import type { Gateway } from '../gateway.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../postgres/quote.ts'
 import { isSameOwner } from '../tenancy/catalog/catalog.ts'
 import { addEntry, readEntries } from '../tenancy/catalog/catalog-table.ts'
-import { databaseName, type Owner, quoteIdentifier } from '../tenancy/names.ts'
+import { databaseName, type Owner } from '../tenancy/names.ts'
 import { alreadyThere, describeOwner, describeTaken } from '../tenancy/owner-identity.ts'
 import { type FoundDatabase, lookAt } from './adopt/look.ts'
 import { readUnclaimed } from './database/adoption.ts'
@@ -11,6 +11,7 @@ import { withDatabaseLock } from './database/database.ts'
 import { asGateway, handOver } from './database/handover.ts'
 import { checkMayTake } from './database/take-database.ts'
 import { FOREIGN_CHECKSUM, MARK_TAKEN_OVER } from './ledger/original.ts'
+import type { DeployParts } from './parts.ts'
 import { isReserved } from './templates/names.ts'
 
 export interface AdoptRequest {
@@ -41,14 +42,14 @@ const MAX_NAMED = 10
  *   owner has it; name_conflict where it may not be taken; invalid_request where it has another name
  *   than the owner's database, or `migrations` are given beside a ledger that has some
  */
-export async function adopt(gateway: Gateway, request: AdoptRequest): Promise<Adopted> {
+export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<Adopted> {
   const { owner, database, dryRun } = request
-  return withDatabaseLock(gateway, database, async (admin) => {
-    await checkDatabase(gateway, admin, request)
-    const { has_ledger: hasLedger } = await readUnclaimed(gateway, admin, database)
-    const role = gateway.roles.roleOf(owner.platform)
+  return withDatabaseLock(parts, database, async (admin) => {
+    await checkDatabase(parts, admin, request)
+    const { has_ledger: hasLedger } = await readUnclaimed(parts, admin, database)
+    const role = parts.roles.roleOf(owner.platform)
     if (role !== null) await checkMayTake(admin, database, role)
-    const found = await asGateway(gateway, database, (sql) => lookAt(sql, role))
+    const found = await asGateway(parts, database, (sql) => lookAt(sql, role))
     checkFound(database, found)
     if (found.recorded.length > 0 && request.migrations.length > 0) {
       throw new GatewayError(
@@ -59,20 +60,20 @@ export async function adopt(gateway: Gateway, request: AdoptRequest): Promise<Ad
     }
     const migrations = found.recorded.length > 0 ? found.recorded : request.migrations
     if (dryRun) return { ...found, role, migrations }
-    await handOver(gateway, admin, owner, async (sql) => {
+    await handOver(parts, admin, owner, async (sql) => {
       await recordMigrations(sql, request.migrations)
       if (!hasLedger && found.hasTables) await sql.unsafe(MARK_TAKEN_OVER)
     })
     await addEntry(admin, owner, role)
     // Before its own notification comes: the next request has to see it.
-    gateway.catalog.forget(owner)
+    parts.catalog.forget(owner)
     return { ...found, role, migrations }
   })
 }
 
 /** What can be said without a look into the database. */
 async function checkDatabase(
-  gateway: Gateway,
+  parts: DeployParts,
   admin: Sql,
   { owner, database }: AdoptRequest,
 ): Promise<void> {
@@ -89,7 +90,7 @@ async function checkDatabase(
     const message = `There is no database ${database} on the server`
     throw new GatewayError('database_not_found', message, { database })
   }
-  const isOwn = isReserved(database) || database === gateway.server.database
+  const isOwn = isReserved(database) || database === parts.server.database
   if (isOwn) throw notForPlatforms(database, "is the gateway's own")
   if (row.is_template) throw notForPlatforms(database, 'is a template')
   if (database === 'postgres') throw notForPlatforms(database, 'is for maintenance')

@@ -1,9 +1,9 @@
 import { GatewayError } from '../errors.ts'
-import type { Gateway } from '../gateway.ts'
 import { databaseName } from '../tenancy/names.ts'
 import { alreadyThere, isSpelledAlike } from '../tenancy/owner-identity.ts'
 import { ensureDatabase } from './database/database.ts'
 import { record } from './older/record.ts'
+import type { DeployParts } from './parts.ts'
 import { type DeployRequest, deployTo } from './register.ts'
 import type { DeployResult } from './result.ts'
 import { copyTemplate } from './templates/copy.ts'
@@ -16,12 +16,12 @@ import { withProof } from './templates/proof.ts'
  *   another's; what a deploy throws
  */
 export async function createWithSchema(
-  gateway: Gateway,
+  parts: DeployParts,
   request: DeployRequest,
 ): Promise<DeployResult> {
   try {
-    const { value, warnings } = await withProof(gateway, request, false, () =>
-      createAlone(gateway, request),
+    const { value, warnings } = await withProof(parts, request, false, () =>
+      createAlone(parts, request),
     )
     return { ...value, warnings: [...value.warnings, ...warnings] }
   } catch (error) {
@@ -29,22 +29,22 @@ export async function createWithSchema(
   }
 }
 
-async function createAlone(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+async function createAlone(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   const { owner, onDatabase } = request
   const database = databaseName(owner)
-  return gateway.deploys.run(database, async () => {
+  return parts.queue.run(database, async () => {
     const result = await ensureDatabase(
-      gateway,
+      parts,
       owner,
-      (isNew) => deployTo(gateway, request, isNew),
+      (isNew) => deployTo(parts, request, isNew),
       true,
       onDatabase,
-      (admin) => copyTemplate(gateway, admin, request),
+      (admin) => copyTemplate(parts, admin, request),
       // Another spelling may have come between the look at the catalog and the lock.
       isSpelledAlike,
     )
     if (!result) throw alreadyThere(owner, database)
-    await record(gateway, request, result)
+    await record(parts, request, result)
     return result
   })
 }

@@ -1,11 +1,11 @@
 import { concurrently } from '../common/concurrently.ts'
 import { mapInSlices } from '../common/in-slices.ts'
 import { GatewayError } from '../errors.ts'
-import type { Gateway } from '../gateway.ts'
 import { ownerKey } from '../tenancy/owner-identity.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
 import { type DatabaseResult, failureOf, unreached, untouched } from './fleet/results.ts'
 import { findUnreachable, selectTargets, type Target } from './fleet/targets.ts'
+import type { DeployParts } from './parts.ts'
 import { type DeployRequest, update } from './register.ts'
 
 export interface FleetRequest extends DeployRequest {
@@ -31,24 +31,27 @@ const NOT_STARTED = Symbol('not started')
  * gateway stops, nothing new is started.
  * @throws {GatewayError} database_not_found; where any failed, an error with the `results` of all
  */
-export async function migrate(gateway: Gateway, request: FleetRequest): Promise<DatabaseResult[]> {
+export async function migrate(
+  parts: DeployParts,
+  request: FleetRequest,
+): Promise<DatabaseResult[]> {
   const { owner, archive, older, flags, onlyFailed } = request
   const selection = { ...request, archiveChecksum: archive.checksum }
-  const { targets, skipped } = await selectTargets(gateway.catalog, selection)
+  const { targets, skipped } = await selectTargets(parts.catalog, selection)
   const isKept = owner.tenantId === null && !flags.dryRun && older !== 'revert'
   const asked = targets.filter(({ database }) => !skipped.has(database))
   if (isKept && !onlyFailed) {
     const names = asked.map(({ database }) => database)
-    await gateway.catalog.use((sql) => beginLeft(sql, ownerKey(owner), archive.checksum, names))
+    await parts.catalog.use((sql) => beginLeft(sql, ownerKey(owner), archive.checksum, names))
   }
 
-  const ended = await migrateTargets(gateway, request, asked)
+  const ended = await migrateTargets(parts, request, asked)
   const ordered = targets.map(({ database }) =>
     skipped.has(database)
       ? untouched(database, 'skipped')
       : (ended.get(database) ?? untouched(database, 'not_started')),
   )
-  if (isKept) await writeDown(gateway, request, ordered)
+  if (isKept) await writeDown(parts, request, ordered)
   const failure = await failureOf(ordered)
   if (failure) throw failure
   return ordered
@@ -59,7 +62,7 @@ export async function migrate(gateway: Gateway, request: FleetRequest): Promise<
  * @returns what became of those that were started, and of those that cannot be reached
  */
 export async function migrateTargets(
-  gateway: Gateway,
+  parts: DeployParts,
   request: Omit<FleetRequest, 'skip' | 'onlyFailed'>,
   targets: Target[],
 ): Promise<Map<string, DatabaseResult>> {
@@ -68,7 +71,7 @@ export async function migrateTargets(
   let isProven = false
   const mayStart = () => {
     const goesOn = !hasFailed || (isProven && request.onError === 'continue')
-    return goesOn && !gateway.health.isDraining
+    return goesOn && !parts.isDraining()
   }
   const end = (result: DatabaseResult) => {
     results.set(result.database, result)
@@ -78,12 +81,12 @@ export async function migrateTargets(
   }
   const run = async (target: Target) => {
     if (!mayStart()) return undefined
-    const result = await migrateOne(gateway, request, target, mayStart)
+    const result = await migrateOne(parts, request, target, mayStart)
     return result && end(result)
   }
 
   const names = targets.map(({ database }) => database)
-  const closed = await gateway.catalog.use((sql) => findUnreachable(sql, names))
+  const closed = await parts.catalog.use((sql) => findUnreachable(sql, names))
   await mapInSlices([...closed], ([database, error]) => end(unreached(database, error)))
   const open = targets.filter(({ database }) => !closed.has(database))
   let next = 0
@@ -93,7 +96,7 @@ export async function migrateTargets(
     isCanary = target.tenantId !== null && result?.isReached === true
   }
   isProven = !hasFailed
-  await concurrently(open.slice(next), gateway.config.migrateConcurrency, async (target) => {
+  await concurrently(open.slice(next), parts.config.migrateConcurrency, async (target) => {
     await run(target)
   })
   return results
@@ -101,7 +104,7 @@ export async function migrateTargets(
 
 /** Undefined where it was not started: it waited for its turn, and is not to begin any more. */
 async function migrateOne(
-  gateway: Gateway,
+  parts: DeployParts,
   request: DeployRequest,
   target: Target,
   mayStart: () => boolean,
@@ -111,7 +114,7 @@ async function migrateOne(
   const elapsed = () => Math.round(performance.now() - started)
   let isReached = false
   try {
-    const result = await update(gateway, {
+    const result = await update(parts, {
       ...request,
       owner: target,
       onTurn: () => {
@@ -125,19 +128,19 @@ async function migrateOne(
     return { database, status, result, isReached: true, executionTimeMs: elapsed() }
   } catch (error) {
     if (error === NOT_STARTED) return undefined
-    const failure = toGatewayError(gateway, request, database, error)
+    const failure = toGatewayError(parts, request, database, error)
     if (isReached) {
       return { database, status: 'failed', error: failure, isReached, executionTimeMs: elapsed() }
     }
-    return whyUnreached(gateway, unreached(database, failure, elapsed()))
+    return whyUnreached(parts, unreached(database, failure, elapsed()))
   }
 }
 
 /** Where PostgreSQL itself is away, it is not for the database that it was not reached. */
-async function whyUnreached(gateway: Gateway, result: DatabaseResult): Promise<DatabaseResult> {
+async function whyUnreached(parts: DeployParts, result: DatabaseResult): Promise<DatabaseResult> {
   const { database } = result
   try {
-    const closed = await gateway.catalog.use((sql) => findUnreachable(sql, [database]))
+    const closed = await parts.catalog.use((sql) => findUnreachable(sql, [database]))
     return { ...result, error: closed.get(database) ?? result.error }
   } catch {
     return { ...result, isReached: true }
@@ -145,7 +148,7 @@ async function whyUnreached(gateway: Gateway, result: DatabaseResult): Promise<D
 }
 
 function toGatewayError(
-  { log }: Gateway,
+  { log }: DeployParts,
   { origin }: DeployRequest,
   database: string,
   error: unknown,
@@ -161,7 +164,7 @@ function toGatewayError(
 
 /** What only=failed goes by. Where it cannot be written, more than what is left stays there. */
 async function writeDown(
-  { catalog, log }: Gateway,
+  { catalog, log }: DeployParts,
   { owner, archive }: FleetRequest,
   results: DatabaseResult[],
 ): Promise<void> {

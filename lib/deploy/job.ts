@@ -1,17 +1,10 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import type { Notice } from '../postgres/driver.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import type { Look } from './look.ts'
 import type { Older } from './older/older.ts'
 import type { DeployFlags, DeployOrigin } from './result.ts'
 import type { TimeLimit } from './run/time-limit.ts'
-
-/** What the catalogs of a database are known by. */
-export interface Look {
-  /** Equal in databases that have the same objects. */
-  print: string
-  /** Another one when anything has changed in this database. */
-  version: string
-}
 
 /** One archive to bring into one database. */
 export interface Job {

@@ -1,7 +1,5 @@
 import type { SchemaArchive } from '../archive/archive.ts'
-import { tellToRetire } from '../cluster/notifications.ts'
 import { GatewayError } from '../errors.ts'
-import type { Gateway } from '../gateway.ts'
 import type { LogFields } from '../log.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import {
@@ -26,6 +24,7 @@ import type { EndedDeploy } from './deployments/deployments.ts'
 import { type Older, olderOf } from './older/older.ts'
 import { confirm, record } from './older/record.ts'
 import { supersededResult } from './older/superseded.ts'
+import type { DeployParts } from './parts.ts'
 import { lookInPlace } from './plan/look-in-place.ts'
 import {
   type DeployFlags,
@@ -71,9 +70,9 @@ const NOT_IN_PLACE = new Set([
  * One that this request created is dropped again if its first deploy fails, or was a dry run.
  * @throws {GatewayError} name_conflict, or what `deploy` throws
  */
-export async function register(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+export async function register(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   const { owner, flags } = request
-  const inPlace = await findUnchanged(gateway, request)
+  const inPlace = await findUnchanged(parts, request)
   if (inPlace) return inPlace
 
   // Containers that start together send the same: the first one's deploy is that of all, and so is
@@ -81,71 +80,71 @@ export async function register(gateway: Gateway, request: DeployRequest): Promis
   const isPlain =
     flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
   const key = `${ownerKey(owner)} ${request.archive.checksum}`
-  const running = isPlain ? gateway.registering.get(key) : undefined
+  const running = isPlain ? parts.registering.get(key) : undefined
   if (running) {
     const first = await running
     return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
   }
 
-  const deploying = withProof(gateway, request, false, () => registerAlone(gateway, request)).then(
+  const deploying = withProof(parts, request, false, () => registerAlone(parts, request)).then(
     ({ value, warnings }) => ({ ...value, warnings: [...value.warnings, ...warnings] }),
   )
   if (!isPlain) return deploying
-  gateway.registering.set(key, deploying)
+  parts.registering.set(key, deploying)
   try {
     return await deploying
   } finally {
-    if (gateway.registering.get(key) === deploying) gateway.registering.delete(key)
+    if (parts.registering.get(key) === deploying) parts.registering.delete(key)
   }
 }
 
-async function registerAlone(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
+async function registerAlone(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   const { owner, flags } = request
-  const wasKnown = gateway.catalog.holderOf(databaseName(owner)) !== undefined
-  return gateway.deploys.run(databaseName(owner), async (isBehind) => {
+  const wasKnown = parts.catalog.holderOf(databaseName(owner)) !== undefined
+  return parts.queue.run(databaseName(owner), async (isBehind) => {
     // Those that came at the same moment find the work of the first done.
-    const unchanged = isBehind ? await findUnchanged(gateway, request) : undefined
+    const unchanged = isBehind ? await findUnchanged(parts, request) : undefined
     if (unchanged) return unchanged
-    const deployFirst = (isNew: boolean) => deployTo(gateway, request, isNew)
+    const deployFirst = (isNew: boolean) => deployTo(parts, request, isNew)
     const result = await ensureDatabase(
-      gateway,
+      parts,
       owner,
       deployFirst,
       !flags.dryRun,
       request.onDatabase,
-      (admin) => copyTemplate(gateway, admin, request),
+      (admin) => copyTemplate(parts, admin, request),
     )
     if (!result) {
       // Another gateway may have created it meanwhile.
-      const inPlace = wasKnown ? undefined : await findUnchanged(gateway, request)
-      return inPlace ?? deployAndRecord(gateway, request)
+      const inPlace = wasKnown ? undefined : await findUnchanged(parts, request)
+      return inPlace ?? deployAndRecord(parts, request)
     }
     if (!flags.dryRun) {
-      await record(gateway, request, result)
+      await record(parts, request, result)
     }
     return result
   })
 }
 
 /** Brings the owner's database, which exists, to the archive's schema. */
-export async function update(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
-  return gateway.deploys.run(databaseName(request.owner), async () => {
+export async function update(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
+  return parts.queue.run(databaseName(request.owner), async () => {
     request.onTurn?.()
-    return (await findUnchanged(gateway, request)) ?? deployAndRecord(gateway, request)
+    return (await findUnchanged(parts, request)) ?? deployAndRecord(parts, request)
   })
 }
 
-async function deployAndRecord(gateway: Gateway, request: DeployRequest): Promise<DeployResult> {
-  const result = await deployTo(gateway, request, false)
+async function deployAndRecord(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
+  const result = await deployTo(parts, request, false)
   if (!request.flags.dryRun) {
-    await record(gateway, request, result)
+    await record(parts, request, result)
   }
   return result
 }
 
 /** One deploy, and its line in the log. */
 export async function deployTo(
-  gateway: Gateway,
+  parts: DeployParts,
   { owner, archive, older, flags, origin, onOpen }: DeployRequest,
   isNew: boolean,
 ): Promise<DeployResult> {
@@ -163,14 +162,14 @@ export async function deployTo(
   const note = (ended: Pick<EndedDeploy, 'result' | 'error'>) => {
     const executionTimeMs = Math.round(performance.now() - started)
     const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
-    return gateway.deployments.record({ ...about, ...ended })
+    return parts.deployments.record({ ...about, ...ended })
   }
-  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
+  const { lease, ledgerKey } = await leaseForDeploy(parts, owner)
   onOpen?.()
-  const retirement = new Retirement(database, gateway.replicas?.all() ?? [])
+  const retirement = new Retirement(database, parts.replicas())
   try {
     if (!flags.dryRun && older !== 'revert')
-      await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
+      await installUntrusted(parts, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
       ledgerKey,
@@ -178,25 +177,25 @@ export async function deployTo(
       older:
         older === 'whole'
           ? undefined
-          : olderOf(gateway.catalog, origin, owner, archive.checksum, older),
+          : olderOf(parts.catalog, origin, owner, archive.checksum, older),
       flags,
       isNew,
-      lockTimeoutMs: gateway.config.lockTimeoutMs,
+      lockTimeoutMs: parts.config.lockTimeoutMs,
       listen: (heard) => {
         lease.connection.onNotice = heard
       },
-      limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
+      limit: new TimeLimit(lease.connection, parts.config.deployTimeoutMs),
       origin,
       retire: async () => {
-        await retirement.begin(lease.sql, () => tellToRetire(gateway, database))
+        await retirement.begin(lease.sql, () => parts.retireSessions(database))
         return () => void retirement.end(lease.sql).catch(() => {})
       },
-      look: (sql) => gateway.calls.functions.look(sql),
+      look: (sql) => parts.functions.look(sql),
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
-    if (!flags.dryRun) result.functions = await learnFunctions(gateway, lease.sql, database, result)
+    if (!flags.dryRun) result.functions = await learnFunctions(parts, lease.sql, database, result)
     await recorded
-    gateway.log.info(`${what}: ${describeOwner(owner)}`, {
+    parts.log.info(`${what}: ${describeOwner(owner)}`, {
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired.join(' ') || undefined,
       functions_deployed: result.functionsDeployed,
@@ -207,8 +206,8 @@ export async function deployTo(
     })
     return result
   } catch (error) {
-    if (!flags.dryRun) gateway.calls.forget(database)
-    gateway.log.warn(`${what} failed: ${describeOwner(owner)}`, {
+    if (!flags.dryRun) parts.forgetFunctions(database)
+    parts.log.warn(`${what} failed: ${describeOwner(owner)}`, {
       ...describeFailure(error),
       ...fields(),
     })
@@ -218,8 +217,8 @@ export async function deployTo(
     throw error
   } finally {
     if (!flags.dryRun) {
-      gateway.calls.forget(database)
-      gateway.replicas?.catchUp(database)
+      parts.forgetFunctions(database)
+      parts.catchUp(database)
     }
     // Nobody waits for the session's end, which takes some milliseconds.
     retirement
@@ -242,17 +241,17 @@ function describeFailure(error: unknown): LogFields {
 
 /** The result where the archive is in place already; undefined where there is work to do. */
 async function findUnchanged(
-  gateway: Gateway,
+  parts: DeployParts,
   request: DeployRequest,
 ): Promise<DeployResult | undefined> {
   const { owner, archive, older, flags } = request
   if (flags.repair) return undefined
-  const database = await gateway.catalog.findOwn(owner)
-  if (database === undefined || !isHandedOver(gateway, owner)) return undefined
+  const database = await parts.catalog.findOwn(owner)
+  if (database === undefined || !isHandedOver(parts, owner)) return undefined
   try {
-    const found = await gateway.pools.use(
+    const found = await parts.pools.use(
       database,
-      (sql) => lookInPlace(sql, archive.checksum, orderOf(gateway)),
+      (sql) => lookInPlace(sql, archive.checksum, orderOf(parts)),
       { waitMs: DEPLOY_WAIT_MS },
     )
     if (!found) return undefined
@@ -262,14 +261,14 @@ async function findUnchanged(
       return supersededResult(owner, archive.checksum, superseding)
     }
     // A gateway that was killed right after its deploy has written nothing down.
-    const isNews = !flags.dryRun && (await confirm(gateway, request))
-    if (isNews) await gateway.deployments.copyLedger(owner)
+    const isNews = !flags.dryRun && (await confirm(parts, request))
+    if (isNews) await parts.deployments.copyLedger(owner)
     // Another gateway may have deployed it just now.
-    gateway.replicas?.catchUp(database)
+    parts.catchUp(database)
     return unchangedResult(functionsDeployed)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
-    if (code === INVALID_CATALOG_NAME) gateway.catalog.forget(owner)
+    if (code === INVALID_CATALOG_NAME) parts.catalog.forget(owner)
     // The database is gone, or has no ledger, or one of an older gateway; or its role is gone.
     const isToDo = code !== undefined && NOT_IN_PLACE.has(code)
     if (isToDo || isLogInRefused(error)) return undefined

@@ -1,8 +1,8 @@
 import type { TableChange } from './changes/changes.ts'
-import type { Look } from './job.ts'
+import type { Look } from './look.ts'
 import { type CodeResult, unchangedCode } from './run/code-result.ts'
 import type { TableLock } from './run/locks.ts'
-import type { Difference } from './run/tables.ts'
+import type { Difference } from './tables/columns.ts'
 
 /** Who asked for a deploy; it stands in the ledger. */
 export interface DeployOrigin {

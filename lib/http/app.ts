@@ -3,6 +3,7 @@ import {
   type EventHandler,
   H3,
   type H3Event,
+  type H3EventContext,
   type HTTPError,
   type HTTPMethod,
   HTTPResponse,
@@ -10,7 +11,6 @@ import {
 } from 'h3'
 import { NodeRequest, sendNodeResponse } from 'srvx/node'
 import { GatewayError } from '../errors.ts'
-import type { Gateway } from '../gateway.ts'
 import { RouteCounter } from '../metrics/requests.ts'
 import { answerError, logFailure } from './answer/answer-error.ts'
 import { withoutQuery } from './body/no-query.ts'
@@ -19,6 +19,8 @@ import { newContext, nodeOf, type RequestContext } from './request.ts'
 import { createEvent } from './request-event.ts'
 import { RouteTable } from './route-table.ts'
 import type { Route } from './routes.ts'
+
+type Gateway = H3EventContext['gateway']
 
 /** The log's status of a request whose client went away before it was answered. */
 const CLIENT_GONE = 499

@@ -2,10 +2,10 @@ import type { EventHandler } from 'h3'
 import type { Config } from '../config.ts'
 import { GatewayError } from '../errors.ts'
 import type { RouteCounter } from '../metrics/requests.ts'
-import { checkAccess } from './access/access.ts'
+import { type Access, checkAccess, type TokenKind } from './access/access.ts'
 import { crossSiteProblem } from './access/cross-site.ts'
 import { checkHead } from './listener/http-limits.ts'
-import { type Access, nodeOf, type TokenKind } from './request.ts'
+import { nodeOf } from './request.ts'
 
 /** A handler that is asked only for requests that may have it. */
 export function guard(

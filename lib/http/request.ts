@@ -4,9 +4,8 @@ import type { Socket } from 'node:net'
 import type { H3Event } from 'h3'
 import type { Config } from '../config.ts'
 import type { DeployOrigin } from '../deploy/result.ts'
-import type { Gateway } from '../gateway.ts'
 import type { RouteCounter } from '../metrics/requests.ts'
-import { findClient, isAllowedAddress } from './access/access.ts'
+import { type Access, findClient, isAllowedAddress, type TokenKind } from './access/access.ts'
 import { isInNetworks } from './access/networks.ts'
 import { mayName } from './access/platform-networks.ts'
 import { HttpClient } from './client.ts'
@@ -45,22 +44,6 @@ export interface RequestContext {
   counter: RouteCounter | undefined
   client: HttpClient
 }
-
-declare module 'h3' {
-  interface H3EventContext {
-    gateway: Gateway
-    request: RequestContext
-  }
-}
-
-/** Who may call an endpoint. Everything below `admin/` is `admin`, whatever it says. */
-export type Access = 'network' | 'admin' | 'public'
-
-/**
- * Which token an endpoint of the access `admin` takes: the admin token; or that of the platform which it
- * is about, too, for which its handler asks `authorizePlatformToken`.
- */
-export type TokenKind = 'admin' | 'platform'
 
 /** What a handler says of itself in `defineHandler({ meta })`. */
 export interface HandlerMeta {

@@ -3,7 +3,8 @@ import { METHODS as NODE_METHODS } from 'node:http'
 import { join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { EventHandler } from 'h3'
-import type { Access, HandlerMeta, TokenKind } from './request.ts'
+import type { Access, TokenKind } from './access/access.ts'
+import type { HandlerMeta } from './request.ts'
 
 /** One endpoint: a file below handlers/. */
 export interface Route {

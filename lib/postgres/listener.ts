@@ -1,6 +1,6 @@
-import { quoteIdentifier } from '../tenancy/names.ts'
 import type { Connection, Sql } from './pools/connection.ts'
 import type { Pools } from './pools/pools.ts'
+import { quoteIdentifier } from './quote.ts'
 
 export interface ListenerOptions {
   database: string

@@ -1,6 +1,5 @@
 import { MAX_SHOWN, shown } from '../common/shown.ts'
 import { GatewayError } from '../errors.ts'
-import type { RequestContext } from '../http/request.ts'
 import type { Json } from '../json/json.ts'
 import { jsonOf, nameOf } from '../json/text.ts'
 
@@ -27,7 +26,14 @@ const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 export type Given = Json | string | string[] | null | undefined
 
 /** What a request may name, and has named: the part of it that matters here. */
-export type Asker = Pick<RequestContext, 'address' | 'mayName' | 'platform'>
+export interface Asker {
+  /** Undefined where a proxy named none that is one. */
+  address: string | undefined
+  /** Whether its address may name a platform; undefined where all may name all. */
+  mayName: ((platform: string) => boolean) | undefined
+  /** For the log, as soon as it is known. */
+  platform: string | undefined
+}
 
 /**
  * The platform that a request names, if one from its address may. There is no other way to a
@@ -130,11 +136,6 @@ export function databaseName({ platform, tenantId, schema, database }: Owner): s
     `platform and ${schema === null ? 'tenant_id' : 'schema_name and uuid'} give the database name "${name}", which has ${name.length} bytes; ` +
       `PostgreSQL allows ${MAX_IDENTIFIER_BYTES}`,
   )
-}
-
-/** An SQL identifier, quoted (PostgreSQL manual, "Identifiers and Key Words"). */
-export function quoteIdentifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }
 
 /** What is the same for platforms that can write the same names of databases. */

@@ -1,12 +1,11 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../../lib/audit/audited.ts'
 import { describeRegister } from '../../../lib/audit/outcomes.ts'
-import { createWithSchema } from '../../../lib/deploy/create.ts'
+import { authorizePlatformToken } from '../../../lib/http/access/platform-token.ts'
 import { readJsonObject } from '../../../lib/http/body/body.ts'
 import { originOf } from '../../../lib/http/request.ts'
 import { databaseName } from '../../../lib/tenancy/names.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/tenancy/owners.ts'
-import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
 import { loadStored } from '../../../lib/tenancy/schemas/stored-archives.ts'
 
 export default defineHandler({
@@ -32,7 +31,7 @@ export default defineHandler({
       asked: { stored_schema: schemaName },
       work: async (note) => {
         const stored = await loadStored(catalog, platform, schemaName, config.archive)
-        const result = await createWithSchema(gateway, {
+        const result = await gateway.deploys.create({
           owner,
           ...stored,
           older: 'deploy',

@@ -1,10 +1,10 @@
 import { defineHandler } from 'h3'
 import { GatewayError } from '../../../lib/errors.ts'
+import { authorizePlatformToken } from '../../../lib/http/access/platform-token.ts'
 import { answerInSlices } from '../../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../../lib/http/body/page-query.ts'
 import { describeJob } from '../../../lib/jobs/answer.ts'
 import { parsePlatform } from '../../../lib/tenancy/names.ts'
-import { authorizePlatformToken } from '../../../lib/tenancy/platform-token.ts'
 
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 

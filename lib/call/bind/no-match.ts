@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Signature } from '../signatures/signature.ts'
+import type { Values } from './given.ts'
 import { didYouMean, nearMisses } from './near-misses.ts'
-import type { Values } from './overloads.ts'
 
 /** So many names of parameters are told, and thought about. */
 const MAX_NAMES = 20

@@ -4,28 +4,15 @@ import { scanNow } from '../../json/scan.ts'
 import type { Steps } from '../../json/slices.ts'
 import { nameOf } from '../../json/text.ts'
 import type { Argument, Signature } from '../signatures/signature.ts'
+import type { Given, Values } from './given.ts'
 import { ambiguous, noOverload, unknownFunction } from './no-match.ts'
 import { literalType } from './polymorphic.ts'
-
-/** The value of one argument. */
-export interface Given {
-  argument: Argument
-  /** How errors name it: `p_id`, or `1` for the first. */
-  label: string
-  value: Json
-  /** Whether it is written `name => …`, and whether it is the VARIADIC array. */
-  named: boolean
-  variadic: boolean
-}
 
 /** A function and the values of its arguments. */
 export interface Choice {
   signature: Signature
   given: Given[]
 }
-
-/** What a caller gives: by position, or by name. */
-export type Values = Json[] | Map<string, Json>
 
 const STRING = 'S'
 

@@ -1,7 +1,7 @@
 import { Children, type Json } from '../../json/json.ts'
 import { isSliceOver, STEP_BYTES, type Steps } from '../../json/slices.ts'
 import { jsonOf } from '../../json/text.ts'
-import type { Given } from './overloads.ts'
+import type { Given } from './given.ts'
 import { unconvertible } from './unconvertible.ts'
 
 /** Of a value or an element that fits any type: null, or what an empty array has none of. */

@@ -1,4 +1,5 @@
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+
 import type { BoundCall, BoundParameter } from './parameters.ts'
 
 /** The arguments of a call as SQL writes them, `$1` for the first value. */

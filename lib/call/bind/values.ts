@@ -4,8 +4,8 @@ import { jsonOrBytesOf } from '../../json/text.ts'
 import type { ArgumentKind, TypeShapes } from '../signatures/signature.ts'
 import { bytesText, noBytes } from './bytes.ts'
 import { elementsText, recordText } from './composites.ts'
+import type { Given } from './given.ts'
 import { hstoreText } from './hstore.ts'
-import type { Given } from './overloads.ts'
 import { NoText, scalarText } from './text.ts'
 
 /** PostgreSQL's MAXDIM. */

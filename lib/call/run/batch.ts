@@ -1,15 +1,7 @@
-import type { GatewayError } from '../../errors.ts'
-import type { Timing } from './attempt.ts'
 import type { CallParts } from './call-to-run.ts'
 import { eachByItself } from './each-by-itself.ts'
 import { inOneTransaction } from './one-transaction.ts'
-import type { Rows } from './result.ts'
-import type { BatchToRun } from './running-batch.ts'
-
-/** What each call gave, in their order. */
-export interface BatchResult extends Timing {
-  results: (Rows | GatewayError)[]
-}
+import type { BatchResult, BatchToRun } from './running-batch.ts'
 
 /**
  * Runs calls in one session, sent one right behind the other: all or nothing, or each by itself.

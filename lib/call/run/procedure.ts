@@ -1,4 +1,5 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 import type {
   Column,
   Query,
@@ -9,7 +10,7 @@ import type {
 } from '../../postgres/session/query.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql, variadicArguments } from '../bind/sql.ts'
 import { FORMATS } from '../formats.ts'

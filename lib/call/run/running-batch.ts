@@ -4,6 +4,7 @@ import type { BatchCall } from '../batch-request.ts'
 import { bindCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { AnswerRoom } from './answer-room.ts'
+import type { Timing } from './attempt.ts'
 import type { CallParts } from './call-to-run.ts'
 import type { CallToBind } from './current.ts'
 import type { ExclusiveSession } from './exclusive-session.ts'
@@ -67,4 +68,9 @@ export class BytesLeft {
     this.#left -= result.rows.length
     return result
   }
+}
+
+/** What each call gave, in their order. */
+export interface BatchResult extends Timing {
+  results: (Rows | GatewayError)[]
 }

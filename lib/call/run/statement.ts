@@ -1,5 +1,6 @@
+import { quoteIdentifier } from '../../postgres/quote.ts'
 import type { Column, Result, Statement, Value } from '../../postgres/session/query.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+
 import type { BoundCall } from '../bind/parameters.ts'
 import { argumentsOf } from '../bind/sql.ts'
 import type { Signature } from '../signatures/signature.ts'

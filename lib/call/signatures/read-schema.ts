@@ -1,6 +1,6 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { functionKey, type ReadSchema, type SchemaFacts } from './facts.ts'
 import { CANONICAL_SETTINGS, FACTS } from './facts-sql.ts'
 import { isCallable, SEARCHED, TYPES_KEY } from './signatures-sql.ts'

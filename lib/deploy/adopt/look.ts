@@ -1,5 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { ofGatewayOr, ownedObjects } from '../database/owned-objects.ts'
 
 /** Something in a database that has an owner by itself. */

@@ -1,4 +1,5 @@
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+
 import { type Column, isTable, type Rule, type Table } from './tables.ts'
 import { isWidening } from './widening.ts'
 

@@ -1,9 +1,9 @@
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { readMark } from '../../tenancy/roles/role-mark.ts'
 import { markOf } from '../ledger/catalog-mark.ts'
 import { IS_OF_ORIGINAL } from '../ledger/original.ts'
+import type { DeployParts } from '../parts.ts'
 import { asGateway } from './handover.ts'
 
 /**
@@ -12,8 +12,8 @@ import { asGateway } from './handover.ts'
  * database.
  * @throws {GatewayError} name_conflict where it may not
  */
-export async function checkAdoptable(gateway: Gateway, admin: Sql, name: string): Promise<Found> {
-  const found = await readUnclaimed(gateway, admin, name)
+export async function checkAdoptable(parts: DeployParts, admin: Sql, name: string): Promise<Found> {
+  const found = await readUnclaimed(parts, admin, name)
   if (!found.has_ledger && !found.is_empty) throw notOurs(name)
   return found
 }
@@ -22,7 +22,7 @@ export async function checkAdoptable(gateway: Gateway, admin: Sql, name: string)
  * What there is in a database that no catalog has.
  * @throws {GatewayError} name_conflict where another catalog has it, or the gateway may not look
  */
-export async function readUnclaimed(gateway: Gateway, admin: Sql, name: string): Promise<Found> {
+export async function readUnclaimed(parts: DeployParts, admin: Sql, name: string): Promise<Found> {
   const [owner] = await admin<{ comment: string | null }[]>`
     select shobj_description(datdba, 'pg_authid') as comment from pg_database where datname = ${name}
   `
@@ -30,15 +30,15 @@ export async function readUnclaimed(gateway: Gateway, admin: Sql, name: string):
   const isForeignRole =
     mark !== undefined &&
     (mark.catalog === null
-      ? mark.fingerprint !== null && !gateway.secrets.find(mark.fingerprint)
-      : mark.catalog !== gateway.catalogId)
+      ? mark.fingerprint !== null && !parts.secrets.find(mark.fingerprint)
+      : mark.catalog !== parts.catalogId)
   if (isForeignRole) throw ofAnother(name)
-  const found = await asGateway(gateway, name, readFound).catch((error) => {
+  const found = await asGateway(parts, name, readFound).catch((error) => {
     // Its owner has closed it to everybody else.
     if (error instanceof GatewayError && error.details.sqlstate === '42501') throw notOurs(name)
     throw error
   })
-  const isOurs = found.mark === null || found.mark === markOf(gateway.catalogId)
+  const isOurs = found.mark === null || found.mark === markOf(parts.catalogId)
   if (!isOurs) throw ofAnother(name)
   return found
 }

@@ -1,16 +1,17 @@
 import type { Config } from '../../config.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import { fromPostgres, isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 import { INSUFFICIENT_PRIVILEGE } from '../../postgres/sqlstates.ts'
 import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
 import { addEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { beginCreation, forgetCreation } from '../../tenancy/catalog/creations.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
-import { databaseName, type Owner, quoteIdentifier } from '../../tenancy/names.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { alreadyThere, describeTaken } from '../../tenancy/owner-identity.ts'
 import { isLeftOver } from '../ledger/left-over.ts'
+import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
@@ -42,7 +43,7 @@ const DUPLICATE_DATABASE = '42P04'
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
  */
 export async function ensureDatabase<T>(
-  gateway: Gateway,
+  parts: DeployParts,
   owner: Owner,
   prepare: (isNew: boolean) => Promise<T>,
   keep: boolean,
@@ -51,40 +52,40 @@ export async function ensureDatabase<T>(
   isOwn: (entry: Owner, owner: Owner) => boolean = isSameOwner,
 ): Promise<T | undefined> {
   const name = databaseName(owner)
-  return withDatabaseLock(gateway, name, async (admin) => {
+  return withDatabaseLock(parts, name, async (admin) => {
     const entry = await readEntry(admin, owner)
     if (entry && !isOwn(entry, owner)) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
     let exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
     if (exists) {
-      const { is_empty: isEmpty } = await checkAdoptable(gateway, admin, name)
-      if (await isLeftOver(gateway, admin, name)) {
-        await dropDatabase(gateway, admin, name)
+      const { is_empty: isEmpty } = await checkAdoptable(parts, admin, name)
+      if (await isLeftOver(parts, admin, name)) {
+        await dropDatabase(parts, admin, name)
         exists = await databaseExists(admin, name)
       }
       if (exists && !isEmpty) await checkNameOwner(admin, owner.platform, name)
     }
     const copied = exists || !keep ? undefined : await copy(admin)
     if (!exists && !copied) {
-      await createDatabase(admin, name, gateway.config)
+      await createDatabase(admin, name, parts.config)
       await beginCreation(admin, name)
     }
     if (!exists) onDatabase('created')
     let isKept = exists
     try {
-      const role = copied ? copied.role : await handOver(gateway, admin, owner)
+      const role = copied ? copied.role : await handOver(parts, admin, owner)
       const result = copied ? copied.result : await prepare(!exists)
       if (keep && !entry) {
         await addEntry(admin, owner, role)
         // Before its own notification comes: the client that created it may call at once.
-        gateway.catalog.forget(owner)
+        parts.catalog.forget(owner)
       }
       isKept ||= keep
       return result
     } finally {
       if (!isKept) {
-        await dropDatabase(gateway, admin, name)
+        await dropDatabase(parts, admin, name)
         await forgetCreation(admin, name)
         onDatabase('dropped')
       }
@@ -98,12 +99,12 @@ export async function ensureDatabase<T>(
  * @throws {GatewayError} database_already_exists, name_conflict
  */
 export async function createTenant(
-  gateway: Gateway,
+  parts: DeployParts,
   owner: Owner,
   onDatabase: OnDatabase,
 ): Promise<string> {
   const name = databaseName(owner)
-  const isCreated = await ensureDatabase(gateway, owner, async () => true, true, onDatabase)
+  const isCreated = await ensureDatabase(parts, owner, async () => true, true, onDatabase)
   if (isCreated) return name
   throw alreadyThere(owner, name)
 }
@@ -113,11 +114,11 @@ export async function createTenant(
  * session's: it is gone with the connection, whatever happens.
  */
 export async function withDatabaseLock<T>(
-  gateway: Gateway,
+  parts: DeployParts,
   name: string,
   work: (admin: Sql) => Promise<T>,
 ): Promise<T> {
-  const lease = await gateway.pools.lease(gateway.server.database, {
+  const lease = await parts.pools.lease(parts.server.database, {
     waitMs: ADMIN_WAIT_MS,
   })
   try {
@@ -168,9 +169,9 @@ export async function createDatabase(
   }
 }
 
-export async function dropDatabase(gateway: Gateway, admin: Sql, name: string): Promise<void> {
+export async function dropDatabase(parts: DeployParts, admin: Sql, name: string): Promise<void> {
   try {
-    await gateway.pools.closeDatabase(name)
+    await parts.pools.closeDatabase(name)
     const drop = `drop database if exists ${quoteIdentifier(name)}`
     // Only a superuser may end autovacuum, which with "force" would have to go; it goes by itself
     // where it is in the way of a drop without.
@@ -181,7 +182,7 @@ export async function dropDatabase(gateway: Gateway, admin: Sql, name: string): 
   } catch (error) {
     // The deploy's own outcome is what the client has to see. The empty database is taken over by
     // the next /register.
-    gateway.log.warn('A new database that is not kept could not be dropped', {
+    parts.log.warn('A new database that is not kept could not be dropped', {
       database: name,
       cause: (error as Error).message,
     })

@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import { fromPostgres } from '../../postgres/errors.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 import { setRole } from '../../tenancy/catalog/catalog-table.ts'
-import { databaseName, type Owner, quoteIdentifier } from '../../tenancy/names.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { markCatalog } from '../ledger/catalog-mark.ts'
 import { closeLedger } from '../ledger/close.ts'
 import { CARRY_OVER_ORIGINAL, isLedgerOfFirst, MARK_TAKEN_OVER } from '../ledger/original.ts'
 import { type Old, readOld, renewLedger } from '../ledger/renew.ts'
 import { createLedger } from '../ledger/tables.ts'
+import type { DeployParts } from '../parts.ts'
 import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
 import { checkMayTake, type Owned, readOwner, takeDatabase } from './take-database.ts'
 
@@ -30,7 +30,7 @@ const MAX_LOCK_WAIT_MS = 5_000
  * @throws {GatewayError} what `work` throws, and what PostgreSQL says
  */
 export async function asGateway<T>(
-  { pools, config }: Gateway,
+  { pools, config }: DeployParts,
   database: string,
   work: (sql: Sql) => Promise<T>,
 ): Promise<T> {
@@ -62,17 +62,17 @@ export async function asGateway<T>(
  *   is not the gateway's to hand over
  */
 export async function handOver(
-  gateway: Gateway,
+  parts: DeployParts,
   admin: Sql,
   owner: Owner,
   also: (sql: Sql) => Promise<void> = async () => {},
 ): Promise<string | null> {
   const database = databaseName(owner)
-  const role = await gateway.roles.ensure(admin, owner.platform)
+  const role = await parts.roles.ensure(admin, owner.platform)
   if (role !== null) await checkMayTake(admin, database, role)
-  await asGateway(gateway, database, async (sql) => {
-    const { owned, old } = await begin(sql, database, gateway.config.deployTimeoutMs)
-    const make = () => createLedger(sql, gateway.secret.ledgerKeyOf(database), role)
+  await asGateway(parts, database, async (sql) => {
+    const { owned, old } = await begin(sql, database, parts.config.deployTimeoutMs)
+    const make = () => createLedger(sql, parts.secrets.current.ledgerKeyOf(database), role)
     // What needs no answer is sent behind what does.
     const sent: Sent[] = []
     if (role === null) {
@@ -88,14 +88,14 @@ export async function handOver(
       if (old.hasSchema || old.tables.length > 0) await answers(sent.splice(0))
       sent.push(closeLedger(sql, role), giveAway(sql, database, role, previous))
     }
-    sent.push(send(sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(gateway.catalogId)}`)))
+    sent.push(send(sql.unsafe(`${CARRY_OVER_ORIGINAL}; ${markCatalog(parts.catalogId)}`)))
     if (isLedgerOfFirst(old)) sent.push(send(sql.unsafe(MARK_TAKEN_OVER)))
     await answers(sent)
     await also(sql)
     await sql.unsafe('commit')
   })
   await setRole(admin, owner, role)
-  gateway.catalog.note({ database, platform: owner.platform, role })
+  parts.catalog.note({ database, platform: owner.platform, role })
   return role
 }
 

@@ -1,8 +1,8 @@
-import type { Gateway } from '../../gateway.ts'
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { markOf } from '../ledger/catalog-mark.ts'
+import type { DeployParts } from '../parts.ts'
 
 /** What a database is to be like. */
 export interface Order {
@@ -14,7 +14,7 @@ export interface Order {
 }
 
 /** What the gateway's databases are to be like. */
-export function orderOf({ roles, server, catalogId }: Gateway): Order {
+export function orderOf({ roles, server, catalogId }: DeployParts): Order {
   return { hasRoles: roles.isolation === 'platform-roles', gateway: server.user, catalogId }
 }
 

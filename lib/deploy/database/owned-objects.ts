@@ -1,5 +1,5 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 
 /** A condition for `ownedObjects`: what the gateway's role owns, or this one. */
 export function ofGatewayOr(other: string | null): string {

@@ -1,10 +1,10 @@
-import type { Gateway } from '../../gateway.ts'
 import { endsConnection, fromPostgres, isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Lease } from '../../postgres/pools/lease.ts'
 import { INSUFFICIENT_PRIVILEGE } from '../../postgres/sqlstates.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { acceptsKey } from '../ledger/ledger.ts'
+import type { DeployParts } from '../parts.ts'
 import { handOver } from './handover.ts'
 import { areTablesInOrder, isInOrder, orderOf } from './in-order.ts'
 
@@ -21,16 +21,16 @@ export interface DeployLease {
  * A connection of the role that is to have the database, which is in order, with a ledger that takes
  * a key of the gateway's. Where anything of that is missing, the database is handed over (again) first.
  */
-export async function leaseForDeploy(gateway: Gateway, owner: Owner): Promise<DeployLease> {
-  const { pools, roles } = gateway
+export async function leaseForDeploy(parts: DeployParts, owner: Owner): Promise<DeployLease> {
+  const { pools, roles } = parts
   const database = databaseName(owner)
-  const makeReady = () => pools.use(gateway.server.database, (sql) => handOver(gateway, sql, owner))
-  if (!isHandedOver(gateway, owner)) await makeReady()
+  const makeReady = () => pools.use(parts.server.database, (sql) => handOver(parts, sql, owner))
+  if (!isHandedOver(parts, owner)) await makeReady()
   for (let attempt = 1; ; attempt++) {
     let lease: Lease | undefined
     try {
       lease = await pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
-      const ledgerKey = await findKey(gateway, lease.sql, database)
+      const ledgerKey = await findKey(parts, lease.sql, database)
       if (ledgerKey !== undefined) return { lease, ledgerKey }
       lease.release()
     } catch (error) {
@@ -45,9 +45,13 @@ export async function leaseForDeploy(gateway: Gateway, owner: Owner): Promise<De
 }
 
 /** The key that the ledger takes; undefined where it takes none, or the database is not in order. */
-async function findKey(gateway: Gateway, sql: Sql, database: string): Promise<string | undefined> {
-  const keys = gateway.secrets.all().map((secret) => secret.ledgerKeyOf(database))
-  const order = orderOf(gateway)
+async function findKey(
+  parts: DeployParts,
+  sql: Sql,
+  database: string,
+): Promise<string | undefined> {
+  const keys = parts.secrets.all().map((secret) => secret.ledgerKeyOf(database))
+  const order = orderOf(parts)
   const [isFit, areFit, ...accepted] = await Promise.all([
     isInOrder(sql, order),
     areTablesInOrder(sql, order),
@@ -57,7 +61,7 @@ async function findKey(gateway: Gateway, sql: Sql, database: string): Promise<st
 }
 
 /** Whether the database is that of whom it is to be, as far as is known here. */
-export function isHandedOver({ catalog, roles }: Gateway, owner: Owner): boolean {
+export function isHandedOver({ catalog, roles }: DeployParts, owner: Owner): boolean {
   return catalog.holderOf(databaseName(owner))?.role === roles.roleOf(owner.platform)
 }
 

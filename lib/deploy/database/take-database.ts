@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 
 /** Whose a database is, before it is handed over, and what the ledger's schema says of its catalog. */
 export interface Owned {

@@ -1,8 +1,8 @@
 import { concurrently } from '../../common/concurrently.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import { fromPostgres } from '../../postgres/errors.ts'
 import type { CatalogEntry } from '../../tenancy/catalog/catalog-table.ts'
+import type { DeployParts } from '../parts.ts'
 import { readTemplateFacts } from '../templates/table.ts'
 import { compareFacts, type Drift, describeDrift } from './compare.ts'
 import { type Fact, readDigest, readFacts } from './facts.ts'
@@ -42,12 +42,12 @@ type Entry = CatalogEntry & { checksum: string | null }
  * schema's first. One digest a database; details are read where it is another one.
  * @throws {GatewayError} database_not_found for a platform that has none
  */
-export async function findDrift(gateway: Gateway, platform: string) {
-  const entries = await readEntries(gateway, platform)
-  const references = await readReferences(gateway, platform, entries)
+export async function findDrift(parts: DeployParts, platform: string) {
+  const entries = await readEntries(parts, platform)
+  const references = await readReferences(parts, platform, entries)
   const outcomes: Outcome[] = []
   await concurrently(entries, CONCURRENCY, async (entry) => {
-    outcomes.push(await compareOne(gateway, entry, references))
+    outcomes.push(await compareOne(parts, entry, references))
   })
   const groups = new Map<string, Group>()
   const unreachable: { database: string; error: string; message: string }[] = []
@@ -84,7 +84,7 @@ export async function findDrift(gateway: Gateway, platform: string) {
   }
 }
 
-async function readEntries({ catalog }: Gateway, platform: string): Promise<Entry[]> {
+async function readEntries({ catalog }: DeployParts, platform: string): Promise<Entry[]> {
   const entries = await catalog.list(platform)
   if (entries.length === 0) {
     throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
@@ -101,25 +101,25 @@ async function readEntries({ catalog }: Gateway, platform: string): Promise<Entr
 
 /** The newest first; at least one for each schema. */
 async function readReferences(
-  gateway: Gateway,
+  parts: DeployParts,
   platform: string,
   entries: Entry[],
 ): Promise<Reference[]> {
-  const templates = await gateway.catalog.use((sql) => readTemplateFacts(sql, platform))
+  const templates = await parts.catalog.use((sql) => readTemplateFacts(sql, platform))
   const references: Reference[] = templates.map((one) => ({ ...one, kind: 'template' }))
   for (const entry of entries) {
     if (references.some(({ schema }) => schema === entry.schema)) continue
-    references.push(await readReference(gateway, entry))
+    references.push(await readReference(parts, entry))
   }
   return references
 }
 
 async function readReference(
-  gateway: Gateway,
+  parts: DeployParts,
   { database, checksum, schema }: Entry,
 ): Promise<Reference> {
   try {
-    return await gateway.pools.use(database, async (sql) => ({
+    return await parts.pools.use(database, async (sql) => ({
       kind: 'main',
       checksum,
       schema,
@@ -132,7 +132,7 @@ async function readReference(
 }
 
 async function compareOne(
-  gateway: Gateway,
+  parts: DeployParts,
   { database, checksum, schema }: Entry,
   references: Reference[],
 ): Promise<Outcome> {
@@ -140,7 +140,7 @@ async function compareOne(
     references.find((one) => one.checksum === checksum) ??
     references.find((one) => one.schema === schema)!
   try {
-    const facts = await gateway.pools.use(database, async (sql) =>
+    const facts = await parts.pools.use(database, async (sql) =>
       (await readDigest(sql)) === reference.digest ? undefined : readFacts(sql),
     )
     return { database, reference, differences: facts ? compareFacts(reference.facts, facts) : [] }

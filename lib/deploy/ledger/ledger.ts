@@ -1,13 +1,16 @@
+import type { Section } from '../../archive/archive.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
 import { digestOf, LEDGER_VERSION } from './key.ts'
 import { IS_MARKED, IS_OF_ORIGINAL } from './original.ts'
-import type { FileSection } from './writer.ts'
 
 /** SQLSTATEs: no such schema, no such function, and not allowed to look. */
 const NOT_PREPARED = new Set(['3F000', '42883', '42501'])
+
+/** Every section but migrations, which have a table of their own. */
+export type FileSection = Exclude<Section, 'migrations'>
 
 /** Something that a file made, as the ledger keeps it. */
 export interface LedgerObject {

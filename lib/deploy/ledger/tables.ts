@@ -2,7 +2,8 @@ import { GatewayError } from '../../errors.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+
 import { LEDGER_FUNCTIONS } from './functions.ts'
 import { digestOf } from './key.ts'
 

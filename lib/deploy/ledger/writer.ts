@@ -1,10 +1,9 @@
-import type { Section } from '../../archive/archive.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { digestOf, keyOf } from './key.ts'
-import type { LedgerObject } from './ledger.ts'
+import type { FileSection, LedgerObject } from './ledger.ts'
 
 /** What a deploy did, as the ledger keeps it. */
 export interface DeploymentRecord {
@@ -31,9 +30,6 @@ interface Named {
   name: string
   checksum: string
 }
-
-/** Every section but migrations, which have a table of their own. */
-export type FileSection = Exclude<Section, 'migrations'>
 
 /**
  * Collects what is to be written into the ledger of one database, and writes it in one query, on the

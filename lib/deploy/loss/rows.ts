@@ -1,6 +1,7 @@
 import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+
 import { type TableChange, tableName } from '../changes/changes.ts'
 import type { Target } from './targets.ts'
 

@@ -1,5 +1,6 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
-import type { Job, Look } from '../job.ts'
+import type { Job } from '../job.ts'
+import type { Look } from '../look.ts'
 import type { Script } from '../run/run-file.ts'
 import { missingNames, type NamesInBodies, nameWarnings, readBodies } from './body-names.ts'
 import type { Found } from './find.ts'

@@ -1,6 +1,6 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import type { BodyName, BodyNames } from '../parser/body-names.ts'
 import { bodyNamesIn } from '../parser/parser.ts'
 import type { Statement } from '../parser/statement.ts'

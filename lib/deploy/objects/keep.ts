@@ -1,7 +1,7 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
+
 import { CATALOGS } from './dependants.ts'
 import { keepSql } from './keep-sql.ts'
 import { classOf, dropStatement, type FoundObject, type ObjectClass } from './object.ts'

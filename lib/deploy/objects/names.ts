@@ -1,6 +1,6 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import type { Made, NamedType } from '../parser/makes.ts'
 import { nameOf, sqlName } from '../parser/names.ts'
 import { classOf, type FoundObject, isOnTable } from './object.ts'

@@ -103,3 +103,9 @@ export function dropStatement(
   const name = kind === 'aggregate' ? identity.replace(/\(\)$/, '(*)') : identity
   return `drop ${kind} if exists ${name}${cascade ? ' cascade' : ''}`
 }
+
+/** A file as the ledger has it. */
+export interface KnownFile {
+  checksum: string
+  objects: KnownObject[]
+}

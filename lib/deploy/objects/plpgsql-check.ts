@@ -1,7 +1,8 @@
 import { isPostgresError } from '../../postgres/errors.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+
 import type { Statement } from '../parser/statement.ts'
 import type { Checked } from './validate.ts'
 

@@ -1,5 +1,5 @@
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
+
 import type { FoundObject } from './object.ts'
 
 /** Settings whose values are lists of names, quoted as they have to be (GUC_LIST_QUOTE). */

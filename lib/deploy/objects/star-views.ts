@@ -1,7 +1,7 @@
 import type { Row, RowList } from 'postgres'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { asStatementError, StatementError, withoutAdded } from '../failure.ts'
 import type { Statement } from '../parser/statement.ts'
 import { type Script, sendScript } from '../run/run-file.ts'

@@ -5,6 +5,7 @@ import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'
 import { type Asked, askedOf, type Found, findObjects } from './find.ts'
 import { keyOfMade, type Names, readNames } from './names.ts'
+import type { KnownFile } from './object.ts'
 import {
   canReplace,
   classOf,
@@ -15,12 +16,6 @@ import {
 } from './object.ts'
 import type { SetBefore } from './set-before.ts'
 import { type TakenOver, withoutTakenOver } from './taken-over.ts'
-
-/** A file as the ledger has it. */
-export interface KnownFile {
-  checksum: string
-  objects: KnownObject[]
-}
 
 /** What a deploy of functions, views, triggers and policies has to do. Files go by their paths. */
 export interface CodeState {

@@ -3,8 +3,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Statement } from '../parser/statement.ts'
 import { readScripts } from '../run/run-file.ts'
 import type { Found } from './find.ts'
-import type { FoundObject, KnownObject } from './object.ts'
-import type { KnownFile } from './state.ts'
+import type { FoundObject, KnownFile, KnownObject } from './object.ts'
 
 /** What tells that something which a file of code made belongs to another section by now. */
 export interface TakenOver {

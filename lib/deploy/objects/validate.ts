@@ -1,7 +1,7 @@
 import { isPostgresError } from '../../postgres/errors.ts'
 import { type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { asStatementError } from '../failure.ts'
 import { type Statement, unread } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'

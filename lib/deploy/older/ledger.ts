@@ -1,6 +1,6 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 
 /** The archive that a database has, where another one was deployed to it before that. */
 export interface Superseding {

@@ -1,15 +1,15 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
-import type { Gateway } from '../../gateway.ts'
 import type { JobEnd, JobResult } from '../../jobs/jobs.ts'
 import { sanitize } from '../../tenancy/names.ts'
 import { type DatabaseResult, untouched } from '../fleet/results.ts'
 import { migrateTargets } from '../fleet.ts'
+import type { DeployParts } from '../parts.ts'
 import type { DeployOrigin } from '../result.ts'
 import { withProof } from '../templates/proof.ts'
 import { withAllowHint } from './allow.ts'
 import { mergeV2Changes, toV2Changes, type V2Changes } from './changes.ts'
 import type { V2Options } from './request.ts'
-import type { Tenants } from './tenants.ts'
+import type { StoredTargets } from './tenants.ts'
 
 /** A stored schema for all tenants that have it. */
 export interface StoredFleet {
@@ -37,9 +37,9 @@ interface TenantResult extends JobResult {
  * as it ends.
  */
 export async function migrateTenants(
-  gateway: Gateway,
+  parts: DeployParts,
   fleet: StoredFleet,
-  { targets, warnings: told }: Tenants,
+  { targets, warnings: told }: StoredTargets,
   onResult: (result: JobResult) => void,
 ): Promise<JobEnd> {
   const { platform, schemaName, options, archive } = fleet
@@ -65,17 +65,17 @@ export async function migrateTenants(
     onEnd: (one: DatabaseResult) => {
       tell(one)
       if (one.status !== 'completed') return
-      noted.push(gateway.catalog.recordStored(platform, one.database, schemaName))
+      noted.push(parts.catalog.recordStored(platform, one.database, schemaName))
     },
   }
-  const { value: ended, warnings: newTenants } = await withProof(gateway, request, true, () =>
-    migrateTargets(gateway, request, targets),
+  const { value: ended, warnings: newTenants } = await withProof(parts, request, true, () =>
+    migrateTargets(parts, request, targets),
   )
   for (const warning of newTenants) warnings.add(warning)
   await Promise.allSettled(noted)
   const left = targets.filter(({ database }) => !ended.has(database))
   for (const { database } of left) tell(untouched(database, 'not_started'))
-  const isStopped = left.length > 0 && gateway.health.isDraining
+  const isStopped = left.length > 0 && parts.isDraining()
   return {
     status: isStopped ? 'interrupted' : statusOf(counts),
     summary: {

@@ -1,7 +1,7 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
+import type { DeployParts } from '../parts.ts'
 import { update } from '../register.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { withProof } from '../templates/proof.ts'
@@ -33,20 +33,20 @@ export interface StoredDeployed {
  * @throws {GatewayError} as `update`; data_loss with the words of `allow` in its hint
  */
 export async function migrateStored(
-  gateway: Gateway,
+  parts: DeployParts,
   request: StoredDeploy,
 ): Promise<StoredDeployed> {
   const { owner, schemaName, archive, options } = request
   const database = databaseName(owner)
   const deploy = { ...request, older: 'whole' as const, flags: options.flags }
-  const { value: result, warnings } = await withProof(gateway, deploy, true, () =>
-    update(gateway, deploy).catch((error) => {
+  const { value: result, warnings } = await withProof(parts, deploy, true, () =>
+    update(parts, deploy).catch((error) => {
       throw error instanceof GatewayError ? withAllowHint(error) : error
     }),
   )
-  await gateway.catalog.recordStored(owner.platform, database, schemaName)
+  await parts.catalog.recordStored(owner.platform, database, schemaName)
   const all = [...archive.warnings, ...result.warnings, ...warnings]
   if (options.skipVerification) return { result, verification: null, seeders: [], warnings: all }
-  const verified = await gateway.pools.use(database, (sql) => verify(sql, database, archive))
+  const verified = await parts.pools.use(database, (sql) => verify(sql, database, archive))
   return { result, ...verified, warnings: all }
 }

@@ -20,7 +20,7 @@ export interface StoredScope {
 }
 
 /** Which tenants a stored schema is for. */
-export interface Tenants {
+export interface StoredTargets {
   targets: Target[]
   /** Of those that are left out, what people may not expect. */
   warnings: string[]
@@ -41,7 +41,7 @@ const MAX_NAMES = 1000
  * with it, its name may be that of a release ("v1.1", "latest"): then also those of the latter whose
  * archive it carries on.
  */
-export async function findTenants(scope: StoredScope): Promise<Tenants> {
+export async function findTenants(scope: StoredScope): Promise<StoredTargets> {
   const { platform, schemaName, catalog } = scope
   const schema = sanitize(schemaName)
   const rows = await catalog.use(

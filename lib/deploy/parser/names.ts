@@ -1,5 +1,5 @@
 import type { Node, RangeVar, TypeName } from 'libpg-query'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 
 /** A name that a statement has, with or without a schema. */
 export interface Name {

@@ -1,7 +1,6 @@
 import type { Node, RangeVar } from 'libpg-query'
 import type { MadeKind } from './makes.ts'
 import { namesOf, sqlName, strings, typeOf } from './names.ts'
-import type { Statement } from './statement.ts'
 
 /** ALTER … RENAME TO, or SET SCHEMA, of something that a deploy replaces. */
 export interface Rename {
@@ -69,31 +68,4 @@ function found(
   const [name = '', schema = null] = strings(objname).reverse()
   const args = objargs.map((one) => ('TypeName' in one ? typeOf(one.TypeName).name : ''))
   return { ...nothing, schema, name, types: args_unspecified ? null : args }
-}
-
-/**
- * Has a file make what it gives another name or schema under the last one of these: a statement that
- * renames something which a statement before it makes is what makes it.
- */
-export function followRenames(statements: Statement[]): Statement[] {
-  if (!statements.some(({ facts }) => facts.rename)) return statements
-  const all = statements.map((statement) => ({ ...statement }))
-  for (const [i, statement] of all.entries()) {
-    const { rename } = statement.facts
-    const maker = rename && all.slice(0, i).findLast((one) => isOf(rename, one))
-    if (!maker?.made) continue
-    // Its own name is taken, or not, whatever a file says: another one comes in its place.
-    statement.made = { ...maker.made, ...rename!.to, replaces: false, language: null }
-    maker.made = undefined
-  }
-  return all
-}
-
-function isOf({ kinds, schema, name, types, relation }: Rename, { made }: Statement): boolean {
-  if (!made || !kinds.includes(made.kind) || made.name !== name) return false
-  const isSchema = schema === null || made.schema === null || schema === made.schema
-  const isTable = relation === null || relation === made.relation
-  return (
-    isSchema && isTable && (types === null || JSON.stringify(types) === JSON.stringify(made.types))
-  )
 }

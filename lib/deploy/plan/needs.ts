@@ -1,7 +1,7 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { fileFailure, isEndOfSession, StatementError } from '../failure.ts'
 import type { Made } from '../parser/makes.ts'
 import { parseScripts, type Script, sendScript } from '../run/run-file.ts'

@@ -1,4 +1,4 @@
-import type { Look } from '../job.ts'
+import type { Look } from '../look.ts'
 
 /** What became of functions, views, triggers and policies. Functions are schema.name(types). */
 export interface CodeResult {

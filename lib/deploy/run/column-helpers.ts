@@ -1,8 +1,8 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
+
 import { type ColumnHelper, HELPER_PREFIX } from '../parser/column-helper.ts'
 
 /** Names without prefix, and how many texts each hands on; the last parameter is the function. */

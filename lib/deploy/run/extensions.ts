@@ -1,6 +1,5 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import {
   fromPostgres,
   isConnectionLost,
@@ -8,9 +7,10 @@ import {
   postgresDetails,
 } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { databaseName, type Owner, quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { asGateway } from '../database/handover.ts'
+import type { DeployParts } from '../parts.ts'
 
 interface WantedExtension {
   file: SchemaFile
@@ -141,17 +141,17 @@ async function updateExtension(
  * @throws {GatewayError} extension_install_failed
  */
 export async function installUntrusted(
-  gateway: Gateway,
+  parts: DeployParts,
   sql: Sql,
   owner: Owner,
   files: SchemaFile[],
 ): Promise<void> {
-  const role = gateway.roles.roleOf(owner.platform)
+  const role = parts.roles.roleOf(owner.platform)
   if (role === null || files.length === 0) return
   const untrusted = await findUntrusted(sql, files.map(readExtension))
   if (untrusted.length === 0) return
   const database = databaseName(owner)
-  await asGateway(gateway, database, async (own) => {
+  await asGateway(parts, database, async (own) => {
     for (const extension of untrusted) {
       // Without a schema it would go where names are found, which is none of the platform's.
       const { schema = 'public' } = extension

@@ -1,11 +1,11 @@
-import type { Gateway } from '../../gateway.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import type { DeployParts } from '../parts.ts'
 import type { DeployResult } from '../result.ts'
 
 /** Has what functions do known after a deploy. Undefined where it fails: the first call reads it then. */
 export async function learnFunctions(
-  gateway: Gateway,
+  parts: DeployParts,
   sql: Sql,
   database: string,
   { look }: DeployResult,
@@ -17,9 +17,9 @@ export async function learnFunctions(
       const [result] = await Promise.all([work(sql), reset])
       return result
     }
-    return await gateway.calls.functions.learn(use, database, look)
+    return await parts.functions.learn(use, database, look)
   } catch (error) {
-    gateway.log.warn(`The functions of ${database} could not be read after its deploy`, {
+    parts.log.warn(`The functions of ${database} could not be read after its deploy`, {
       cause: (error as Error).message,
     })
     return undefined

@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { answers } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import {
   asStatementError,
   fileFailure,

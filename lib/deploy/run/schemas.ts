@@ -1,7 +1,7 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { fileFailure } from '../failure.ts'
 import type { LedgerFile } from '../ledger/ledger.ts'
 import { readSteps, type Step } from '../types/syntax.ts'

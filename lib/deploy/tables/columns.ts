@@ -1,6 +1,6 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { withoutScratch } from '../types/scratch.ts'
 
 /** One column, as PostgreSQL's catalogs have it. */

@@ -1,7 +1,8 @@
 import type { Constraint, CreateStmt } from 'libpg-query'
 import type { Sent } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+
 import { StatementError, withoutAdded } from '../failure.ts'
 import { NO_FACTS } from '../parser/facts.ts'
 import { sqlName } from '../parser/names.ts'

@@ -1,14 +1,15 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { type Owner, quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+import type { Owner } from '../../tenancy/names.ts'
 import { createDatabase, dropDatabase, withDatabaseLock } from '../database/database.ts'
 import { asGateway, handOver } from '../database/handover.ts'
 import { leaseForDeploy } from '../database/role-lease.ts'
 import { deploy } from '../deploy.ts'
 import { readDigest, readFacts } from '../drift/facts.ts'
 import { readLedger } from '../ledger/ledger.ts'
+import type { DeployParts } from '../parts.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { installUntrusted } from '../run/extensions.ts'
 import { TimeLimit } from '../run/time-limit.ts'
@@ -42,30 +43,30 @@ export interface TemplateRequest {
  *   connection_failed, query_timeout, …
  */
 export async function buildTemplate(
-  gateway: Gateway,
+  parts: DeployParts,
   request: TemplateRequest,
   again: boolean,
 ): Promise<Template> {
   const { platform, archive } = request
-  const database = templateName(gateway.server.database, platform, archive.checksum)
-  return gateway.deploys.run(database, () =>
-    withDatabaseLock(gateway, database, async (admin) => {
+  const database = templateName(parts.server.database, platform, archive.checksum)
+  return parts.queue.run(database, () =>
+    withDatabaseLock(parts, database, async (admin) => {
       const known = await readTemplate(admin, database)
       if (known?.state === 'ready' || (known?.state === 'failed' && !again)) return known
-      await dropSuperfluous(gateway, admin, platform, database)
+      await dropSuperfluous(parts, admin, platform, database)
       await beginTemplate(admin, {
         database,
         platform,
         checksum: archive.checksum,
         base: baseOf(archive),
       })
-      return build(gateway, admin, database, request)
+      return build(parts, admin, database, request)
     }),
   )
 }
 
 async function build(
-  gateway: Gateway,
+  parts: DeployParts,
   admin: Sql,
   database: string,
   request: TemplateRequest,
@@ -85,14 +86,14 @@ async function build(
   try {
     const alike = await readAlike(admin, platform, base)
     template.result =
-      (alike && (await updateCopy(gateway, admin, database, request, alike))) ??
-      (await runFiles(gateway, admin, database, request, null))
-    const facts = await examine(gateway, database, template, archive)
-    await keepForGateway(gateway, admin, database)
+      (alike && (await updateCopy(parts, admin, database, request, alike))) ??
+      (await runFiles(parts, admin, database, request, null))
+    const facts = await examine(parts, database, template, archive)
+    await keepForGateway(parts, admin, database)
     await saveTemplate(admin, template, facts)
     return template
   } catch (error) {
-    await dropDatabase(gateway, admin, database)
+    await dropDatabase(parts, admin, database)
     if (!isAboutFiles(error)) {
       await forgetTemplate(admin, database)
       throw error
@@ -115,86 +116,86 @@ async function build(
  * where that does not work, or where a new database may come out otherwise; there is no copy then.
  */
 async function updateCopy(
-  gateway: Gateway,
+  parts: DeployParts,
   admin: Sql,
   database: string,
   request: TemplateRequest,
   from: Template,
 ): Promise<DeployResult | undefined> {
   try {
-    const result = await runFiles(gateway, admin, database, request, from.database)
+    const result = await runFiles(parts, admin, database, request, from.database)
     return mergeResults(from.result!, result)
   } catch {
-    await dropDatabase(gateway, admin, database)
+    await dropDatabase(parts, admin, database)
     return undefined
   }
 }
 
 /** Makes the database and deploys the archive to it, as any deploy does: as the platform's role. */
 async function runFiles(
-  gateway: Gateway,
+  parts: DeployParts,
   admin: Sql,
   database: string,
   { platform, archive, origin }: TemplateRequest,
   from: string | null,
 ): Promise<DeployResult> {
   // It is in the way where a gateway was killed.
-  await dropDatabase(gateway, admin, database)
-  const { baseTemplate, databaseCopy } = gateway.config
+  await dropDatabase(parts, admin, database)
+  const { baseTemplate, databaseCopy } = parts.config
   await createDatabase(admin, database, { baseTemplate: from ?? baseTemplate, databaseCopy })
   const owner: Owner = { platform, tenantId: null, schema: null, database }
-  await handOver(gateway, admin, owner)
-  const { lease, ledgerKey } = await leaseForDeploy(gateway, owner)
+  await handOver(parts, admin, owner)
+  const { lease, ledgerKey } = await leaseForDeploy(parts, owner)
   try {
     if (from !== null) {
       const unproven = await findUnproven(archive, await readLedger(lease.sql))
       if (unproven) throw new Error(`${unproven} has to run from nothing`)
     }
-    await installUntrusted(gateway, lease.sql, owner, archive.files.extensions)
+    await installUntrusted(parts, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
       database,
       ledgerKey,
       archive,
       flags: { allow: new Set(), repair: false, retry: false, dryRun: false, strict: false },
       isNew: true,
-      lockTimeoutMs: gateway.config.lockTimeoutMs,
-      limit: new TimeLimit(lease.connection, gateway.config.deployTimeoutMs),
+      lockTimeoutMs: parts.config.lockTimeoutMs,
+      limit: new TimeLimit(lease.connection, parts.config.deployTimeoutMs),
       origin,
       // No call has a session in it.
       retire: async () => () => {},
     })
     await lease.sql.unsafe('reset all; reset role')
-    result.functions = await gateway.calls.functions.learn((work) => work(lease.sql), database)
+    result.functions = await parts.functions.learn((work) => work(lease.sql), database)
     return result
   } finally {
-    gateway.calls.forget(database)
+    parts.forgetFunctions(database)
     // A session that is still there would be in the way of copies.
     await lease.discard()
-    await gateway.pools.closeDatabase(database)
+    await parts.pools.closeDatabase(database)
   }
 }
 
 /** Reads what drift compares with, and whether new databases may be copies. */
 async function examine(
-  gateway: Gateway,
+  parts: DeployParts,
   database: string,
   template: Template,
   archive: SchemaArchive,
 ): Promise<Pick<TemplateFacts, 'digest' | 'facts'>> {
-  return asGateway(gateway, database, async (sql) => {
+  return asGateway(parts, database, async (sql) => {
     template.generates = (await findGenerated(sql, archive)) ?? null
     return { digest: await readDigest(sql), facts: await readFacts(sql) }
   })
 }
 
 /** Nobody else connects from now on, so that it can be copied at any time. */
-async function keepForGateway(gateway: Gateway, admin: Sql, database: string): Promise<void> {
+async function keepForGateway(parts: DeployParts, admin: Sql, database: string): Promise<void> {
   const name = quoteIdentifier(database)
   await admin.unsafe(`
     alter database ${name} owner to current_user;
     revoke all on database ${name} from public
   `)
-  await gateway.pools.closeDatabase(database)
+  await parts.pools.closeDatabase(database)
 }
 
 function isAboutFiles(error: unknown): error is GatewayError {

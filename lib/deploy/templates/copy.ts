@@ -1,16 +1,17 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
 import type { DatabaseCopy } from '../../config/values.ts'
-import type { Gateway } from '../../gateway.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 import { INVALID_CATALOG_NAME } from '../../postgres/sqlstates.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
-import { databaseName, type Owner, quoteIdentifier } from '../../tenancy/names.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabase } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
+import type { DeployParts } from '../parts.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
 import { markUnfinished, readTemplate } from './table.ts'
@@ -36,15 +37,15 @@ export interface Copied {
  * database.
  */
 export async function copyTemplate(
-  gateway: Gateway,
+  parts: DeployParts,
   admin: Sql,
   { owner, archive, origin }: CopyRequest,
 ): Promise<Copied | undefined> {
-  if (!gateway.config.templates) return undefined
-  const from = templateName(gateway.server.database, owner.platform, archive.checksum)
+  if (!parts.config.templates) return undefined
+  const from = templateName(parts.server.database, owner.platform, archive.checksum)
   const template = await readTemplate(admin, from)
   if (template?.state !== 'ready') {
-    gateway.templates.unsettle(from)
+    parts.templates.unsettle(from)
     return undefined
   }
   if (template.generates !== null) return undefined
@@ -53,12 +54,12 @@ export async function copyTemplate(
   const database = databaseName(owner)
   let isCreated = false
   try {
-    const as = gateway.roles.roleOf(owner.platform)
-    await createCopy(admin, database, from, as, gateway.config.databaseCopy)
+    const as = parts.roles.roleOf(owner.platform)
+    await createCopy(admin, database, from, as, parts.config.databaseCopy)
     isCreated = true
     const hasSettings = await copySettings(admin, from, database)
     let version = ''
-    const role = await handOver(gateway, admin, owner, async (sql) => {
+    const role = await handOver(parts, admin, owner, async (sql) => {
       await writeDeployment(sql, origin, started)
       const [row] = await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION)
       version = row!.version
@@ -69,7 +70,7 @@ export async function copyTemplate(
     const result = { ...template.result!, functions: known }
     const executionTimeMs = Math.round(performance.now() - started)
     const { checksum } = archive
-    await gateway.deployments.record({
+    await parts.deployments.record({
       owner,
       archiveChecksum: checksum,
       origin,
@@ -77,7 +78,7 @@ export async function copyTemplate(
       result,
       executionTimeMs,
     })
-    gateway.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
+    parts.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
       ...ownerFields(owner),
       database,
       checksum,
@@ -85,20 +86,20 @@ export async function copyTemplate(
       request_id: origin.requestId,
       address: origin.address,
     })
-    gateway.calls.forget(database)
-    gateway.replicas?.catchUp(database)
+    parts.forgetFunctions(database)
+    parts.catchUp(database)
     return { result, role }
   } catch (error) {
-    gateway.log.warn(`${database} could not be copied from a template; the files run instead`, {
+    parts.log.warn(`${database} could not be copied from a template; the files run instead`, {
       cause: (error as Error).message,
       request_id: origin.requestId,
     })
     // What somebody else has made meanwhile is not the gateway's to drop.
-    if (isCreated) await dropDatabase(gateway, admin, database)
+    if (isCreated) await dropDatabase(parts, admin, database)
     if (isPostgresError(error) && error.code === INVALID_CATALOG_NAME) {
       // Somebody has dropped it: it is built anew.
       await markUnfinished(admin, from)
-      gateway.templates.unsettle(from)
+      parts.templates.unsettle(from)
     }
     return undefined
   }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
 import type { Owner } from '../../tenancy/names.ts'
+import type { DeployParts } from '../parts.ts'
 import type { DeployFlags, DeployOrigin } from '../result.ts'
 import { buildTemplate } from './build.ts'
 import { templateName } from './names.ts'
@@ -36,65 +36,65 @@ export interface Proven<T> {
  * @throws {GatewayError} new_tenants_fail, with `strict`; what `work` throws
  */
 export async function withProof<T>(
-  gateway: Gateway,
+  parts: DeployParts,
   request: ProofRequest,
   isFleet: boolean,
   work: () => Promise<T>,
 ): Promise<Proven<T>> {
   const { owner, flags } = request
-  if (!gateway.config.templates) {
+  if (!parts.config.templates) {
     if (flags.strict) throw new GatewayError('invalid_request', 'strict needs TEMPLATES=on')
     return { value: await work(), warnings: [] }
   }
   if (flags.strict) {
-    const { failure } = await build(gateway, request, true)
+    const { failure } = await build(parts, request, true)
     if (failure) throw newTenantsFail(failure)
   }
   if (flags.dryRun) return { value: await work(), warnings: [] }
 
-  const makesDatabase = !isFleet && (await gateway.catalog.findOwn(owner)) === undefined
+  const makesDatabase = !isFleet && (await parts.catalog.findOwn(owner)) === undefined
   const isDue =
     !makesDatabase &&
-    !gateway.templates.isSettled(nameOf(gateway, request)) &&
-    (isFleet || (await isFirst(gateway, request)))
-  const proof = isDue ? outcome(gateway, request, isFleet) : undefined
+    !parts.templates.isSettled(nameOf(parts, request)) &&
+    (isFleet || (await isFirst(parts, request)))
+  const proof = isDue ? outcome(parts, request, isFleet) : undefined
   const value = await work()
-  const warnings = makesDatabase ? [] : await answerOf(gateway, request, proof)
-  keep(gateway, request, proof)
+  const warnings = makesDatabase ? [] : await answerOf(parts, request, proof)
+  keep(parts, request, proof)
   return { value, warnings }
 }
 
 /** Whether the archive has been in place nowhere, and has no template. */
-async function isFirst(gateway: Gateway, request: ProofRequest): Promise<boolean> {
-  return gateway.catalog.use(async (sql) => {
-    const known = await readTemplate(sql, nameOf(gateway, request))
+async function isFirst(parts: DeployParts, request: ProofRequest): Promise<boolean> {
+  return parts.catalog.use(async (sql) => {
+    const known = await readTemplate(sql, nameOf(parts, request))
     if (known && known.state !== 'unfinished') return false
     return !(await wasDeployed(sql, request.owner.platform, request.archive.checksum))
   })
 }
 
-function nameOf({ server }: Gateway, { owner, archive }: ProofRequest): string {
+function nameOf({ server }: DeployParts, { owner, archive }: ProofRequest): string {
   return templateName(server.database, owner.platform, archive.checksum)
 }
 
-function build(gateway: Gateway, request: ProofRequest, again: boolean): Promise<Template> {
+function build(parts: DeployParts, request: ProofRequest, again: boolean): Promise<Template> {
   const { archive, origin, owner } = request
-  const work = () => buildTemplate(gateway, { platform: owner.platform, archive, origin }, again)
-  return gateway.templates.share(`${again ? 'again' : 'once'} ${nameOf(gateway, request)}`, work)
+  const work = () => buildTemplate(parts, { platform: owner.platform, archive, origin }, again)
+  return parts.templates.share(`${again ? 'again' : 'once'} ${nameOf(parts, request)}`, work)
 }
 
 /** What there is to say of new tenants; undefined: nothing. */
 async function outcome(
-  gateway: Gateway,
+  parts: DeployParts,
   request: ProofRequest,
   again: boolean,
 ): Promise<string | undefined> {
   try {
-    const { failure } = await build(gateway, request, again)
+    const { failure } = await build(parts, request, again)
     return failure ? warningOf(failure) : undefined
   } catch (error) {
     const { message } = error as Error
-    gateway.log.warn(`The template of ${request.owner.platform} could not be built`, {
+    parts.log.warn(`The template of ${request.owner.platform} could not be built`, {
       cause: message,
       checksum: request.archive.checksum,
     })
@@ -104,7 +104,7 @@ async function outcome(
 
 /** That of this proof, or of one before it. */
 async function answerOf(
-  gateway: Gateway,
+  parts: DeployParts,
   request: ProofRequest,
   proof: Promise<string | undefined> | undefined,
 ): Promise<string[]> {
@@ -112,34 +112,37 @@ async function answerOf(
     'Whether a new tenant can be made is not known yet: its template is still being built'
   const warning = proof
     ? await Promise.race([proof, sleep(PATIENCE_MS, late, { ref: false })])
-    : await knownFailure(gateway, request)
+    : await knownFailure(parts, request)
   return warning === undefined ? [] : [warning]
 }
 
-async function knownFailure(gateway: Gateway, request: ProofRequest): Promise<string | undefined> {
-  const name = nameOf(gateway, request)
-  if (gateway.templates.isSettled(name)) return undefined
-  const known = await gateway.catalog.use((sql) => readTemplate(sql, name))
+async function knownFailure(
+  parts: DeployParts,
+  request: ProofRequest,
+): Promise<string | undefined> {
+  const name = nameOf(parts, request)
+  if (parts.templates.isSettled(name)) return undefined
+  const known = await parts.catalog.use((sql) => readTemplate(sql, name))
   return known?.failure ? warningOf(known.failure) : undefined
 }
 
 /** After a deploy: the archive's template stays, and older ones go. Nobody waits for that. */
 function keep(
-  gateway: Gateway,
+  parts: DeployParts,
   request: ProofRequest,
   proof: Promise<string | undefined> | undefined,
 ): void {
   const { platform } = request.owner
-  const name = nameOf(gateway, request)
-  const { templates, deploys, pools, server, log } = gateway
+  const name = nameOf(parts, request)
+  const { templates, queue, pools, server, log } = parts
   if (templates.isSettled(name)) return
   const work = async () => {
     await proof
-    const { state } = await build(gateway, request, false)
-    await deploys.run(`templates of ${platform}`, () =>
+    const { state } = await build(parts, request, false)
+    await queue.run(`templates of ${platform}`, () =>
       pools.use(server.database, async (sql) => {
         await markDeployed(sql, name)
-        await dropSuperfluous(gateway, sql, platform)
+        await dropSuperfluous(parts, sql, platform)
       }),
     )
     if (state === 'ready') templates.settle(name)

@@ -1,6 +1,6 @@
-import type { Gateway } from '../../gateway.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { dropDatabase } from '../database/database.ts'
+import type { DeployParts } from '../parts.ts'
 import { findSuperfluous, forgetTemplate, markUnfinished } from './table.ts'
 
 /**
@@ -8,7 +8,7 @@ import { findSuperfluous, forgetTemplate, markUnfinished } from './table.ts'
  * this moment, and but for `except`. `admin` is a connection to the administrative database.
  */
 export async function dropSuperfluous(
-  gateway: Gateway,
+  parts: DeployParts,
   admin: Sql,
   platform: string,
   except?: string,
@@ -24,8 +24,8 @@ export async function dropSuperfluous(
     try {
       // Killed from here on, it is dropped the next time.
       await markUnfinished(admin, database)
-      gateway.templates.unsettle(database)
-      await dropDatabase(gateway, admin, database)
+      parts.templates.unsettle(database)
+      await dropDatabase(parts, admin, database)
       await forgetTemplate(admin, database)
     } finally {
       await admin.unsafe(`select pg_advisory_unlock(${key})`, [database])

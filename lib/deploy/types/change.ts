@@ -1,5 +1,5 @@
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
+
 import { displayName } from './existing.ts'
 import type { TypeState } from './state.ts'
 import type { TypeKind } from './syntax.ts'

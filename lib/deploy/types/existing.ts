@@ -1,7 +1,7 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
+
 import type { Declaration, Step } from './syntax.ts'
 
 /** A declaration, and what the database has of that name. */

@@ -1,7 +1,7 @@
 import { isPostgresError, type PostgresError } from '../../postgres/errors.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote-literal.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
 import { asStatementError } from '../failure.ts'
 import { mayWorkLater, runInRounds, type Task } from './rounds.ts'
 import { type Mention, mentionsIn, type Step } from './syntax.ts'

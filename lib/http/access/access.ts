@@ -3,11 +3,19 @@ import type { IncomingMessage } from 'node:http'
 import type ipaddr from 'ipaddr.js'
 import type { Config } from '../../config.ts'
 import { GatewayError } from '../../errors.ts'
-import type { Access, RequestContext, TokenKind } from '../request.ts'
 import { forwardedForAddress, nodeAddress, parseForwarded, parseForwardedFor } from './forwarded.ts'
 import { isInNetworks, type Network, parseAddress } from './networks.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
+
+/** Who may call an endpoint. Everything below `admin/` is `admin`, whatever it says. */
+export type Access = 'network' | 'admin' | 'public'
+
+/**
+ * Which token an endpoint of the access `admin` takes: the admin token; or that of the platform which it
+ * is about, too, for which its handler asks `authorizePlatformToken`.
+ */
+export type TokenKind = 'admin' | 'platform'
 
 /** Who asks, as far as that can be told. */
 export interface Client {
@@ -72,13 +80,22 @@ export function isAllowedAddress(address: Address | undefined, allowed: Network[
   return address !== undefined && (address.range() === 'loopback' || isInNetworks(address, allowed))
 }
 
+/** Who asks, as far as access goes. */
+interface AskedBy {
+  address: string | undefined
+  /** Why the proxies do not tell the address. */
+  problem: string | undefined
+  isAllowed: boolean
+  isAdmin: boolean
+}
+
 /**
  * Lets a request through to an endpoint, or not. With the token `platform` the handler asks for it.
  * @throws {GatewayError} unauthorized: 403 for the address, 401 for the admin token
  */
 export function checkAccess(
   access: Access,
-  request: RequestContext,
+  request: AskedBy,
   authorization: string | undefined,
   { adminNetworks, adminToken }: Pick<Config, 'adminNetworks' | 'adminToken'>,
   token: TokenKind = 'admin',

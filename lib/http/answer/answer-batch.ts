@@ -1,6 +1,6 @@
 import type { H3Event } from 'h3'
-import type { BatchResult } from '../../call/run/batch.ts'
 import type { Rows } from '../../call/run/result.ts'
+import type { BatchResult } from '../../call/run/running-batch.ts'
 import { GatewayError } from '../../errors.ts'
 import { answerJson } from './answer.ts'
 

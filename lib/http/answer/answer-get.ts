@@ -1,6 +1,6 @@
 import { getRouterParams, type H3Event } from 'h3'
-import type { NumericFormat } from '../../call/request.ts'
 import { GatewayError } from '../../errors.ts'
+import type { NumericFormat } from '../../json/numeric-format.ts'
 import { parseFunctionName } from '../../tenancy/names.ts'
 import { parseNamedOwner } from '../../tenancy/owners.ts'
 import { parseQuery } from '../body/query-string.ts'

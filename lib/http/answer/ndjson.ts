@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { HTTPResponse } from 'h3'
 import { GatewayError } from '../../errors.ts'
-import type { Gateway } from '../../gateway.ts'
+import type { Log } from '../../log.ts'
 import { jsonInSlices } from './json-slices.ts'
 
 const MEDIA_TYPE = 'application/x-ndjson'
@@ -20,7 +20,7 @@ export function acceptsLines(req: IncomingMessage): boolean {
  * away does not stop the work.
  */
 export function streamLines(
-  gateway: Gateway,
+  log: Log,
   work: (write: (line: object) => void) => Promise<object>,
 ): HTTPResponse {
   const encoder = new TextEncoder()
@@ -36,7 +36,7 @@ export function streamLines(
       try {
         await writeLong(await work(write))
       } catch (error) {
-        await writeLong(toGatewayError(gateway, error))
+        await writeLong(toGatewayError(log, error))
       } finally {
         clearInterval(heartbeat)
         if (isOpen) controller.close()
@@ -49,7 +49,7 @@ export function streamLines(
   return new HTTPResponse(stream, { headers: { 'content-type': `${MEDIA_TYPE}; charset=utf-8` } })
 }
 
-function toGatewayError({ log }: Gateway, error: unknown): GatewayError {
+function toGatewayError(log: Log, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
   log.error('Request failed', { error: (error as Error).stack ?? String(error) })
   return new GatewayError('internal_error', 'Something went wrong; the log says what')

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ArchiveLimits, SchemaArchive } from '../../archive/archive.ts'
+import type { SchemaArchive } from '../../archive/archive.ts'
 import { readRecentArchive } from '../../archive/recent.ts'
 import type { Config } from '../../config.ts'
 import { ALLOWANCES, type Allowance, type DeployFlags } from '../../deploy/result.ts'
@@ -52,10 +52,6 @@ export interface FormOf {
 export const REGISTER_FORM: FormOf = { fields: REGISTER_FIELDS, parseOwner: parseNamedOwner }
 export const MIGRATE_FORM: FormOf = { fields: MIGRATE_FIELDS, parseOwner: parseScope }
 
-export interface SchemaFormLimits extends ArchiveLimits {
-  maxArchiveBytes: number
-}
-
 /** Room for the fields and the multipart headers around the archive. */
 const OVERHEAD_BYTES = 64 * 1024
 
@@ -71,7 +67,7 @@ export async function readSchemaForm(
   res: ServerResponse,
   request: Asker,
   { fields: names, parseOwner }: FormOf,
-  config: Config,
+  config: Pick<Config, 'archive'>,
   budget: ByteBudget,
 ): Promise<SchemaForm> {
   const { fields, fileNames, archive } = await readArchiveForm(req, res, config, budget)
@@ -154,7 +150,7 @@ function parseOnError(value = 'stop'): 'stop' | 'continue' {
 export async function readArchiveForm(
   req: IncomingMessage,
   res: ServerResponse,
-  { archive: { maxArchiveBytes } }: Config,
+  { archive: { maxArchiveBytes } }: Pick<Config, 'archive'>,
   budget: ByteBudget,
 ): Promise<Form> {
   const type = mediaType(req)

@@ -2,7 +2,6 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { Log } from '../../log.ts'
-import type { Listening } from './listen.ts'
 
 /** Where TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE lie. */
 export interface TlsFiles {
@@ -61,7 +60,7 @@ export function loadTls(files: TlsFiles, log: Log): Tls {
 /** Reads the files anew for those who connect from now on; where that fails, the log says so. */
 export function renewTls(
   files: TlsFiles | undefined,
-  listening: Listening | undefined,
+  listening: { renew(tls: Tls): void } | undefined,
   log: Log,
 ): void {
   try {

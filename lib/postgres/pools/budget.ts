@@ -1,5 +1,4 @@
 import type { Connection } from './connection.ts'
-import type { Pool } from './pool.ts'
 import { Semaphore } from './semaphore.ts'
 
 /** At least so many connections may be closed and opened at once. */
@@ -8,11 +7,17 @@ const MIN_SWITCHING = 4
 /** What takes longer to open waits for something else, such as a lock on its database. */
 export const SLOW_OPENING_MS = 500
 
+/** A pool, as far as a budget is concerned. */
+interface Needy {
+  connections: { size: number }
+  waiters: { size: number }
+}
+
 /**
  * Connections that are counted together, whatever their database: all of them, or those of one
  * platform. Who of those that share it has to wait, and what gives way, is known here.
  */
-export class Budget {
+export class Budget<Pool extends Needy> {
   readonly permits: Semaphore
   /** The longest idle first. */
   readonly idle = new Set<Connection>()

@@ -10,10 +10,15 @@ import { handOver } from '../session/hand-over.ts'
 import { type Greeting, logIn } from '../session/log-in.ts'
 import { Session } from '../session/session.ts'
 import { failedSocket } from '../session/socket.ts'
-import type { Budget } from './budget.ts'
 import { joinCalls } from './call-sessions.ts'
 
 export type { Sql }
+
+/** What counts a connection: a budget. */
+export interface Counted {
+  idle: Set<Connection>
+  closing: Set<Connection>
+}
 
 /**
  * What a connection is for. `sql`: the gateway's own SQL, by postgres.js. `wire`: calls, by a
@@ -70,7 +75,7 @@ export class Connection {
   /** Milliseconds that PostgreSQL lets a statement run, unless the session says otherwise. */
   readonly statementTimeoutMs: number
   /** What it counts for. */
-  budgets: Budget[] = []
+  budgets: Counted[] = []
   /** `performance.now()` from when on it is too old to be used again. */
   expiresAt = Number.POSITIVE_INFINITY
   /** `performance.now()` since when it has been in use without a break. */

@@ -13,7 +13,7 @@ export interface Pool {
   /** The role that its next connection logs in as, where it is not the server's own. */
   credentials: () => Credentials | undefined
   /** What its connections count for: the narrowest first. */
-  budgets: Budget[]
+  budgets: Budget<Pool>[]
   connections: Set<Connection>
   /** Last in, first out: the rest grow old and go. */
   idle: Connection[]

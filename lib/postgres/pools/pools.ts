@@ -85,8 +85,8 @@ export class Pools {
   readonly #limits: PoolLimits
   readonly #platformOf: PlatformOf
   readonly #credentialsOf: CredentialsOf
-  readonly #all: Budget
-  readonly #platforms = new Map<string, Budget>()
+  readonly #all: Budget<Pool>
+  readonly #platforms = new Map<string, Budget<Pool>>()
   readonly #pools = new Map<string, Pool>()
   /** Those that `keep` opened, each in a pool of its own. */
   readonly #kept = new Set<Pool>()
@@ -347,7 +347,7 @@ export class Pools {
     return pool
   }
 
-  #budgetsOf(platform: string | undefined): Budget[] {
+  #budgetsOf(platform: string | undefined): Budget<Pool>[] {
     const { maxConnectionsPerPlatform } = this.#limits
     if (platform === undefined || maxConnectionsPerPlatform === Infinity) return [this.#all]
     let budget = this.#platforms.get(platform)
@@ -451,7 +451,7 @@ export class Pools {
   }
 
   /** Closes the connection that has been idle longest where others need its permit. */
-  #evict(budget: Budget): void {
+  #evict(budget: Budget<Pool>): void {
     const { victim } = budget
     if (!victim) {
       if (budget.starving.size > 0 && budget.idle.size > 0) this.#evictLater(budget)
@@ -462,7 +462,7 @@ export class Pools {
     this.#retire(victim)
   }
 
-  #evictLater(budget: Budget): void {
+  #evictLater(budget: Budget<Pool>): void {
     budget.retry ??= setTimeout(() => {
       budget.retry = undefined
       if (!this.#ended) this.#evict(budget)
@@ -490,7 +490,7 @@ export class Pools {
         statementTimeoutMs: this.#limits.statementTimeoutMs,
       },
       () => this.#closed(pool, connection),
-      () => this.#opened(connection),
+      () => this.#opened(pool, connection),
     )
     connection.budgets = pool.budgets
     connection.expiresAt = performance.now() + this.#lifetime()
@@ -507,11 +507,11 @@ export class Pools {
     return this.#limits.poolMaxLifetimeMs * (1 - LIFETIME_JITTER * Math.random())
   }
 
-  #opened(connection: Connection): void {
+  #opened(pool: Pool, connection: Connection): void {
     connection.busySince = performance.now()
     connection.answeredAt = connection.busySince
     this.#lastAnswerAt = connection.busySince
-    for (const budget of connection.budgets) {
+    for (const budget of pool.budgets) {
       budget.opening.delete(connection)
       this.#evict(budget)
     }
@@ -534,7 +534,7 @@ export class Pools {
   }
 
   /** Gives free permits to the pools that wait for one, one after the other. */
-  #feed(budget: Budget): void {
+  #feed(budget: Budget<Pool>): void {
     while (budget.hasRoom) {
       const pool = budget.neediest()
       if (!pool) return

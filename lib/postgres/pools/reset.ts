@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
-import { quoteIdentifier } from '../../tenancy/names.ts'
+import { quoteIdentifier } from '../quote.ts'
+
 import type { Session } from '../session/session.ts'
 import { RELEASE_LOCKS } from './call-sessions.ts'
 import type { Connection } from './connection.ts'

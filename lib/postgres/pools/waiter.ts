@@ -1,7 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Speaks } from './connection.ts'
 import type { Lease } from './lease.ts'
-import type { Pool } from './pool.ts'
 
 /** The client that a connection is for. */
 export interface Client {
@@ -9,6 +8,12 @@ export interface Client {
   readonly isGone: boolean
   /** Called once when it goes away; for one at a time, who takes it back at the end. */
   onGone: (() => void) | undefined
+}
+
+/** Those who wait for a connection to one database. */
+interface Queue {
+  database: string
+  waiters: Set<Waiter>
 }
 
 /** Someone who waits for a connection of a pool. */
@@ -39,7 +44,7 @@ export interface WaiterOptions {
  * @throws {GatewayError} pool_exhausted after `waitMs`, or when its client goes away; query_timeout
  *   at its deadline
  */
-export function enqueue(pool: Pool, options: WaiterOptions): Promise<Lease> {
+export function enqueue(pool: Queue, options: WaiterOptions): Promise<Lease> {
   const { speaks, client, expectedMs, onLeft } = options
   const { database } = pool
   const { ms, error } = waitLimit(
@@ -133,7 +138,7 @@ export function notAliveYet(database: string): GatewayError {
 }
 
 /** More calls wait than may. */
-export function queueFull({ database, waiters }: Pool): GatewayError {
+export function queueFull({ database, waiters }: Queue): GatewayError {
   return new GatewayError(
     'pool_exhausted',
     `${waiters.size} calls wait for a connection to ${database} already`,

@@ -1,5 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier } from '../names.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 
 interface OpenDatabase {
   name: string

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Credentials } from '../../postgres/hosts/server.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 import { scramVerifier } from '../../postgres/session/scram.ts'
-import { quoteIdentifier } from '../names.ts'
 
 /** Logs in and asks nothing; fails as a connection that cannot be opened does. */
 export type LogIn = (database: string, credentials: Credentials) => Promise<void>

@@ -1,10 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import {
-  databaseName,
-  parseFunctionName,
-  parseOwner,
-  quoteIdentifier,
-} from '../../../lib/tenancy/names.ts'
+import { quoteIdentifier } from '../../../lib/postgres/quote.ts'
+import { databaseName, parseFunctionName, parseOwner } from '../../../lib/tenancy/names.ts'
 import { newAsker } from '../../helpers/asker.ts'
 import { jsonOfText } from '../../helpers/json.ts'
 

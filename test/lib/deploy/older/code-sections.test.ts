@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import { readArchive, type SchemaArchive } from '../../../../lib/archive/archive.ts'
 import { ConfigError, readConfig } from '../../../../lib/config.ts'
-import type { Ledger, LedgerFile } from '../../../../lib/deploy/ledger/ledger.ts'
-import type { FileSection } from '../../../../lib/deploy/ledger/writer.ts'
+import type { FileSection, Ledger, LedgerFile } from '../../../../lib/deploy/ledger/ledger.ts'
 import { codeOf, lackingFiles } from '../../../../lib/deploy/older/code-sections.ts'
 import { type Files, pack, textFunction } from '../../../helpers/platforms.ts'
 

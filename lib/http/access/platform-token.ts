@@ -1,8 +1,8 @@
 import type { H3Event } from 'h3'
-import { GatewayError } from '../errors.ts'
-import { bearerOf, isSameToken } from '../http/access/access.ts'
-import { nodeOf } from '../http/request.ts'
-import { readToken } from './platforms.ts'
+import { GatewayError } from '../../errors.ts'
+import { readToken } from '../../tenancy/platforms.ts'
+import { nodeOf } from '../request.ts'
+import { bearerOf, isSameToken } from './access.ts'
 
 /**
  * Lets a request through to a platform's databases that bears the admin token or the platform's own.

@@ -1,8 +1,8 @@
-import packageJson from '../../package.json' with { type: 'json' }
-import type { Gateways } from '../cluster/gateways.ts'
-import type { Isolation, Roles } from '../tenancy/roles/roles.ts'
-import type { ReplicaStatus, Replicas } from './hosts/replicas.ts'
-import type { Pools } from './pools/pools.ts'
+import packageJson from '../package.json' with { type: 'json' }
+import type { Gateways } from './cluster/gateways.ts'
+import type { ReplicaStatus, Replicas } from './postgres/hosts/replicas.ts'
+import type { Pools } from './postgres/pools/pools.ts'
+import type { Isolation, Roles } from './tenancy/roles/roles.ts'
 
 /** The body of GET /health. */
 export interface HealthReport {

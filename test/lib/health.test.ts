@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { Health } from '../../../lib/postgres/health.ts'
+import { Health } from '../../lib/health.ts'
 
 /** A PostgreSQL that answered so long ago, and answers a probe as `probe` does. */
 function healthOf(since: number, probe: () => Promise<unknown>) {

@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Config } from '../config.ts'
-import type { Log } from '../log.ts'
-import { findHome } from '../tenancy/catalog/home.ts'
-import { type OpenCatalog, openCatalog } from '../tenancy/catalog/open-catalog.ts'
-import { quoteIdentifier } from '../tenancy/names.ts'
-import { readGivenSecrets } from '../tenancy/secrets/given-secrets.ts'
-import { isConnectionLost, isPostgresError } from './errors.ts'
-import { describeServer, type Server } from './hosts/server.ts'
-import type { Sql } from './pools/connection.ts'
-import { Pools } from './pools/pools.ts'
+import type { Config } from './config.ts'
+import type { Log } from './log.ts'
+import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
+import { describeServer, type Server } from './postgres/hosts/server.ts'
+import type { Sql } from './postgres/pools/connection.ts'
+import { Pools } from './postgres/pools/pools.ts'
+import { quoteIdentifier } from './postgres/quote.ts'
+import { findHome } from './tenancy/catalog/home.ts'
+import { type OpenCatalog, openCatalog } from './tenancy/catalog/open-catalog.ts'
+
+import { readGivenSecrets } from './tenancy/secrets/given-secrets.ts'
 
 /** A PostgreSQL that answers, and the catalog on it. */
 export interface OpenServer {
