@@ -1,9 +1,9 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { parseFlag } from '../../lib/call/request.ts'
 import { parseDatabaseName, parseMigrationNames } from '../../lib/deploy/adopt/members.ts'
 import type { Adopted } from '../../lib/deploy/adopt.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { parseFlag } from '../../lib/json/flag.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 

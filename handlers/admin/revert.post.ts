@@ -1,7 +1,6 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { describeMigrate } from '../../lib/audit/outcomes.ts'
-import { parseFlag } from '../../lib/call/request.ts'
 import {
   type DatabaseResult,
   describeResult,
@@ -14,6 +13,7 @@ import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { nodeOf, originOf } from '../../lib/http/request.ts'
+import { parseFlag } from '../../lib/json/flag.ts'
 import type { Json } from '../../lib/json/json.ts'
 import { jsonOf, nameOf } from '../../lib/json/text.ts'
 import { OWNER_MEMBERS, parseScope } from '../../lib/tenancy/owners.ts'

@@ -1,9 +1,11 @@
+import type { IncomingMessage } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
+import type { RequestContext } from '../http/request.ts'
 import type { Log } from '../log.ts'
 import { deleteOld } from '../postgres/delete-old.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import type { AuditEntry } from './entry.ts'
+import { type AuditEntry, endEntry, newEntry } from './entry.ts'
 import { Refusals } from './refusals.ts'
 import {
   AGE,
@@ -37,7 +39,7 @@ const PATIENCE_MS = 2000
  * written, moments later; what cannot be written goes into the log.
  */
 export class AuditTrail {
-  readonly refusals: Refusals
+  readonly #refusals: Refusals
   readonly #options: TrailOptions
   /** By key: what was not written yet, as it is now. */
   readonly #waiting = new Map<string, AuditEntry>()
@@ -48,7 +50,29 @@ export class AuditTrail {
 
   constructor(options: TrailOptions) {
     this.#options = options
-    this.refusals = new Refusals((entry) => this.note(entry))
+    this.#refusals = new Refusals((entry) => this.note(entry))
+  }
+
+  /**
+   * Counts a request that was not let through: to what is for administrators, or to another platform.
+   * Other errors are not counted.
+   */
+  noteRefused(
+    request: RequestContext,
+    req: IncomingMessage,
+    { code, status }: Pick<GatewayError, 'code' | 'status'>,
+  ): void {
+    const isRefused =
+      code === 'platform_isolation_violation' ||
+      (request.access === 'admin' && (code === 'unauthorized' || code === 'cross_site_refused'))
+    if (!isRefused || request.isAudited) return
+    const { method = '', path = '' } = request.counter ?? {}
+    const kind = [status, code, method, path, request.address, request.platform].join(' ')
+    this.#refusals.add(kind, () => {
+      const entry = newEntry('refused', request, req)
+      endEntry(entry, request, status, code)
+      return entry
+    })
   }
 
   /** Creates the table where it does not exist, and sees to it that what is too old goes. */
@@ -81,7 +105,7 @@ export class AuditTrail {
 
   /** Entries, newest first, with all that this gateway knows of by now. */
   async read(query: AuditQuery): Promise<AuditRow[]> {
-    this.refusals.flush()
+    this.#refusals.flush()
     await this.#write()
     return this.#options.use((sql) => readEntries(sql, query))
   }
@@ -89,7 +113,7 @@ export class AuditTrail {
   /** Writes what waits, and what cannot be written within that time into the log. */
   async end(limitMs: number): Promise<void> {
     clearInterval(this.#cleaner)
-    this.refusals.end()
+    this.#refusals.end()
     this.#ended = true
     await Promise.race([this.#write(), sleep(limitMs, undefined, { ref: false })])
     clearTimeout(this.#timer)

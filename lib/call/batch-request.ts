@@ -1,16 +1,11 @@
 import { GatewayError } from '../errors.ts'
 import { type Fields, fieldsOf } from '../json/fields.ts'
+import { parseFlag } from '../json/flag.ts'
 import { countOf, elementsOf, type Json } from '../json/json.ts'
 import type { NumericFormat } from '../json/numeric-format.ts'
 import { parseFunctionName } from '../tenancy/names.ts'
 import { parseParameters } from './bind/parameters.ts'
-import {
-  parseFlag,
-  parseNumeric,
-  parseSession,
-  parseTimeout,
-  type SessionSettings,
-} from './request.ts'
+import { parseNumeric, parseSession, parseTimeout, type SessionSettings } from './request.ts'
 
 /** One call of a batch. */
 export interface BatchCall {

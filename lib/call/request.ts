@@ -1,7 +1,8 @@
 import { GatewayError } from '../errors.ts'
-import { duplicateName } from '../http/known-names.ts'
 import type { Fields } from '../json/fields.ts'
+import { parseFlag } from '../json/flag.ts'
 import { countOf, type Json, membersOf } from '../json/json.ts'
+import { duplicateName } from '../json/known-names.ts'
 import type { NumericFormat } from '../json/numeric-format.ts'
 import { jsonOf, nameOf, stringOf } from '../json/text.ts'
 import { parseFunctionName } from '../tenancy/names.ts'
@@ -74,16 +75,6 @@ export function parseTimeout(value: Json | undefined): number | undefined {
   const ms = value.kind === 'number' ? Math.min(Number(jsonOf(value)), MAX_TIMEOUT_MS) : Number.NaN
   if (Number.isInteger(ms) && ms > 0) return ms
   throw new GatewayError('invalid_request', 'timeout_ms must be a whole number of milliseconds')
-}
-
-/**
- * Absent and null are false.
- * @throws {GatewayError} invalid_request naming the field
- */
-export function parseFlag(field: string, value: Json | undefined): boolean {
-  if (value === undefined || value.kind === 'null') return false
-  if (value.kind === 'boolean') return jsonOf(value) === 'true'
-  throw new GatewayError('invalid_request', `${field} must be true or false`)
 }
 
 /**

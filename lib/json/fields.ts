@@ -1,5 +1,5 @@
-import { duplicateName, unknownName } from '../http/known-names.ts'
 import { Children, type Json } from './json.ts'
+import { duplicateName, unknownName } from './known-names.ts'
 import { nameOf } from './text.ts'
 
 /** The members of an object that an endpoint takes. */

@@ -1,5 +1,5 @@
-import { duplicateName } from '../../http/known-names.ts'
 import { elementsOf, type Json, membersOf, runOf } from '../../json/json.ts'
+import { duplicateName } from '../../json/known-names.ts'
 import { scanNow } from '../../json/scan.ts'
 import type { Steps } from '../../json/slices.ts'
 import { nameOf } from '../../json/text.ts'

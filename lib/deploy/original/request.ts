@@ -1,6 +1,6 @@
-import { parseFlag } from '../../call/request.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Fields } from '../../json/fields.ts'
+import { parseFlag } from '../../json/flag.ts'
 import type { Json } from '../../json/json.ts'
 import { jsonOf } from '../../json/text.ts'
 import { ALLOWANCES, type DeployFlags } from '../result.ts'

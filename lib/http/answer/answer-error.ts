@@ -1,5 +1,4 @@
 import { type H3Event, HTTPError } from 'h3'
-import { noteRefused } from '../../audit/refused.ts'
 import { GatewayError, retryAfter } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { nodeOf } from '../request.ts'
@@ -30,7 +29,7 @@ export function answerError(event: H3Event, cause: unknown): void {
 function writeError(event: H3Event, error: GatewayError, body: string): void {
   const { gateway, request } = event.context
   const { req, res } = nodeOf(event)
-  noteRefused(gateway.audit, request, req, error)
+  gateway.audit.noteRefused(request, req, error)
   request.error = error.code
   request.sqlstate ??= error.details.sqlstate
   if (res.headersSent) {

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { GatewayError } from '../../errors.ts'
-import { duplicateName } from '../known-names.ts'
+import { duplicateName } from '../../json/known-names.ts'
 import { tooLarge } from './body.ts'
 
 /** The fields of a form, and the archive in it. */

@@ -1,6 +1,6 @@
 import { getQuery, type H3Event } from 'h3'
 import { GatewayError } from '../../errors.ts'
-import { checkNames } from '../known-names.ts'
+import { checkNames } from '../../json/known-names.ts'
 import { nodeOf } from '../request.ts'
 import { parseQuery } from './query-string.ts'
 

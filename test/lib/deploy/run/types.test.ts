@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
-import type { SchemaFile } from '../../lib/archive/archive.ts'
-import { deployTypes, typeWarnings } from '../../lib/deploy/run/types.ts'
-import { GatewayError } from '../../lib/errors.ts'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { Connection, type Sql } from '../../lib/postgres/pools/connection.ts'
-import { type Json, queryDatabase, uniqueName } from '../helpers/gateway.ts'
-import type { Files } from '../helpers/platforms.ts'
+import type { SchemaFile } from '../../../../lib/archive/archive.ts'
+import { deployTypes, typeWarnings } from '../../../../lib/deploy/run/types.ts'
+import { GatewayError } from '../../../../lib/errors.ts'
+import { parseDatabaseUrl } from '../../../../lib/postgres/hosts/server.ts'
+import { Connection, type Sql } from '../../../../lib/postgres/pools/connection.ts'
+import { type Json, queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
+import type { Files } from '../../../helpers/platforms.ts'
 
 let database: string
 let connection: Connection

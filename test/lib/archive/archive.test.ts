@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createGzip, gunzipSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { readArchive, type SchemaArchive, SECTIONS } from '../../lib/archive/archive.ts'
-import { GatewayError } from '../../lib/errors.ts'
+import { readArchive, type SchemaArchive, SECTIONS } from '../../../lib/archive/archive.ts'
+import { GatewayError } from '../../../lib/errors.ts'
 import {
   longNameEntry,
   paxEntry,
@@ -18,7 +18,7 @@ import {
   tarEntry,
   tarFile,
   tarGz,
-} from '../helpers/tar.ts'
+} from '../../helpers/tar.ts'
 
 const MIB = 1024 * 1024
 const LIMITS = { maxUnpackedBytes: 8 * MIB, maxEntries: 1000 }
@@ -687,7 +687,7 @@ describe('tar', () => {
   test('a reader that sees it otherwise: refused', async () => {
     vi.resetModules()
     vi.doMock('nanotar', () => ({ parseTar: () => [] }))
-    const { readArchive } = await import('../../lib/archive/archive.ts')
+    const { readArchive } = await import('../../../lib/archive/archive.ts')
     vi.doUnmock('nanotar')
     await expect(readArchive(tarGz(A_FILE), LIMITS)).rejects.toMatchObject({
       code: 'schema_extraction_failed',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { splitStatements } from '../../lib/deploy/parser/parser.ts'
+import { splitStatements } from '../../../../lib/deploy/parser/parser.ts'
 
 describe('the statements of a file', () => {
   test('are where they stand in the text, whatever letters come before them', async () => {

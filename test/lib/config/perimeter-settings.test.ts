@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readConfig } from '../../lib/config.ts'
+import { readConfig } from '../../../lib/config.ts'
 
 const read = (name: string, value: string) => readConfig({ [name]: value })
 

@@ -5,9 +5,9 @@ import {
   startTestGateway,
   type TestGateway,
   uniqueName,
-} from '../../helpers/gateway.ts'
-import { type Files, pack } from '../../helpers/platforms.ts'
-import { eventually } from '../../helpers/process.ts'
+} from '../../../helpers/gateway.ts'
+import { type Files, pack } from '../../../helpers/platforms.ts'
+import { eventually } from '../../../helpers/process.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {

@@ -5,8 +5,8 @@ import {
   queryDatabase,
   startTestGateway,
   uniqueName,
-} from '../../helpers/gateway.ts'
-import { pack, textFunction } from '../../helpers/platforms.ts'
+} from '../../../helpers/gateway.ts'
+import { pack, textFunction } from '../../../helpers/platforms.ts'
 
 let url: string
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig } from '../../lib/config.ts'
-import { describeServer, parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { ConfigError, readConfig } from '../../../../lib/config.ts'
+import { describeServer, parseDatabaseUrl } from '../../../../lib/postgres/hosts/server.ts'
 
 describe('DATABASE_URL with several hosts', () => {
   test.each([

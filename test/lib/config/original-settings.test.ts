@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { forgetSecrets } from '../../lib/config/secrets.ts'
-import { ConfigError, readConfig } from '../../lib/config.ts'
-import { describeServer, parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { databaseUrlOf, startTestGateway } from '../helpers/gateway.ts'
-import { eventually } from '../helpers/process.ts'
+import { forgetSecrets } from '../../../lib/config/secrets.ts'
+import { ConfigError, readConfig } from '../../../lib/config.ts'
+import { describeServer, parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import { databaseUrlOf, startTestGateway } from '../../helpers/gateway.ts'
+import { eventually } from '../../helpers/process.ts'
 
 describe('DB_HOST and its like', () => {
   test('name the PostgreSQL where DATABASE_URL does not, with a password as it is', () => {

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
-import type { SchemaFile } from '../../lib/archive/archive.ts'
-import { deployTables } from '../../lib/deploy/run/tables.ts'
-import { GatewayError } from '../../lib/errors.ts'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { Connection, type Sql } from '../../lib/postgres/pools/connection.ts'
-import { connectTo, type Json, queryDatabase, uniqueName } from '../helpers/gateway.ts'
-import { clinicFiles, type Files } from '../helpers/platforms.ts'
-import { snapshot } from '../helpers/snapshot.ts'
+import type { SchemaFile } from '../../../../lib/archive/archive.ts'
+import { deployTables } from '../../../../lib/deploy/run/tables.ts'
+import { GatewayError } from '../../../../lib/errors.ts'
+import { parseDatabaseUrl } from '../../../../lib/postgres/hosts/server.ts'
+import { Connection, type Sql } from '../../../../lib/postgres/pools/connection.ts'
+import { connectTo, type Json, queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
+import { clinicFiles, type Files } from '../../../helpers/platforms.ts'
+import { snapshot } from '../../../helpers/snapshot.ts'
 
 let database: string
 let connection: Connection

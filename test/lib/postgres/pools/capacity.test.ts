@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { usableConnections } from '../../lib/postgres/pools/capacity.ts'
-import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { usableConnections } from '../../../../lib/postgres/pools/capacity.ts'
+import { startTestGateway, type TestGateway } from '../../../helpers/gateway.ts'
 
 const warningsOfConnections = ({ logged }: TestGateway) =>
   logged.filter(

@@ -18,9 +18,9 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { processStart } from '../../lib/postgres/embedded/processes.ts'
-import { chooseServerUser, findClosedFolder, runAs } from '../../lib/postgres/embedded/run-as.ts'
-import { type EmbeddedOptions, startEmbedded } from '../../lib/postgres/embedded.ts'
+import { processStart } from '../../../lib/postgres/embedded/processes.ts'
+import { chooseServerUser, findClosedFolder, runAs } from '../../../lib/postgres/embedded/run-as.ts'
+import { type EmbeddedOptions, startEmbedded } from '../../../lib/postgres/embedded.ts'
 
 const settings = { fsync: 'off', full_page_writes: 'off' }
 const isRoot = process.getuid?.() === 0
@@ -92,7 +92,7 @@ interface Gateway {
 
 /** Another process that runs `script`, in which `start` and `dataDir` stand ready. */
 function spawnGateway(dataDir: string, script: string): Gateway {
-  const module = JSON.stringify(new URL('../../lib/postgres/embedded.ts', import.meta.url).href)
+  const module = JSON.stringify(new URL('../../../lib/postgres/embedded.ts', import.meta.url).href)
   const code = `
     import { startEmbedded } from ${module}
     const onProgress = (line) => console.log(line)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { readRecentArchive } from '../../lib/archive/recent.ts'
-import { pack } from '../helpers/platforms.ts'
+import { readRecentArchive } from '../../../lib/archive/recent.ts'
+import { pack } from '../../helpers/platforms.ts'
 
 const LIMITS = { maxUnpackedBytes: 8 * 1024 * 1024, maxEntries: 1000 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import { joinWrites } from '../../../lib/postgres/session/joined-writes.ts'
+import { joinWrites } from '../../../../lib/postgres/session/joined-writes.ts'
 
 test('what is written before the event loop goes on is one write, in its order, the end last', async () => {
   let received = ''

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import type { GatewayError } from '../../lib/errors.ts'
-import { parseDatabaseUrl, type Server } from '../../lib/postgres/hosts/server.ts'
-import type { Sql } from '../../lib/postgres/pools/connection.ts'
-import type { Lease } from '../../lib/postgres/pools/lease.ts'
-import { type PlatformOf, type PoolLimits, Pools } from '../../lib/postgres/pools/pools.ts'
-import type { Session } from '../../lib/postgres/session/session.ts'
-import { connectTo, queryDatabase, uniqueName } from '../helpers/gateway.ts'
-import { startMuteProxy } from '../helpers/mute-proxy.ts'
-import { until } from '../helpers/process.ts'
+import type { GatewayError } from '../../../../lib/errors.ts'
+import { parseDatabaseUrl, type Server } from '../../../../lib/postgres/hosts/server.ts'
+import type { Sql } from '../../../../lib/postgres/pools/connection.ts'
+import type { Lease } from '../../../../lib/postgres/pools/lease.ts'
+import { type PlatformOf, type PoolLimits, Pools } from '../../../../lib/postgres/pools/pools.ts'
+import type { Session } from '../../../../lib/postgres/session/session.ts'
+import { connectTo, queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
+import { startMuteProxy } from '../../../helpers/mute-proxy.ts'
+import { until } from '../../../helpers/process.ts'
 
 const server = parseDatabaseUrl(inject('databaseUrl'))
 const databases = Array.from({ length: 12 }, () => uniqueName('pool'))

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { readConfig } from '../../lib/config.ts'
-import { readMark, writeMark } from '../../lib/tenancy/roles/role-mark.ts'
+import { readConfig } from '../../../lib/config.ts'
+import { readMark, writeMark } from '../../../lib/tenancy/roles/role-mark.ts'
 
 test('platforms have roles of their own unless ISOLATION says otherwise', () => {
   expect(readConfig({}).isolation).toBe('platform-roles')
