@@ -1,10 +1,17 @@
 import { randomInt, randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
 import type { Listener } from '../postgres/listener.ts'
 import { LOCK_CLASS } from '../postgres/pools/call-sessions.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import {
+  beginTurn,
+  prepareTable,
+  type Row,
+  readRows,
+  removeDead,
+  writeRow,
+} from './gateways-table.ts'
 import { divide, type Share, SMALLEST_SHARE } from './shares.ts'
 
 /** A gateway on this PostgreSQL, as ops see it. */
@@ -31,20 +38,7 @@ export interface GatewaysOptions {
   onShare: (connections: number) => void
 }
 
-interface Row {
-  id: string
-  host: string
-  pid: number
-  started_at: string
-  last_heartbeat_at: string
-  cap: number
-  share: number
-}
-
 const BEAT_EVERY_MS = 5000
-
-/** By PostgreSQL's clock. One that loses its connection is gone at once, without waiting. */
-const DEAD_AFTER_SECONDS = 20
 
 /** While it has to give up more, or waits for others to. */
 const BEAT_AGAIN_MS = 250
@@ -55,20 +49,7 @@ const SPREAD_MS = 100
 /** The others have had the time to see that one is dead, and to give up what they have too many. */
 const JOIN_LIMIT_MS = 30_000
 
-/** Of the advisory locks of this table. Key 0 is the table's, all others a session's. */
 export { LOCK_CLASS }
-
-/**
- * SQL: whether the gateway with this id, an expression, is seen to live: its session that listens is
- * there.
- */
-export const isAlive = (id: string) => `exists (
-    select from _db_gateway_gateways g
-    join pg_locks l on l.objid = g.lock::oid
-    where g.id = ${id} and l.locktype = 'advisory' and l.classid = ${LOCK_CLASS}::bigint::oid
-      and l.database = (select oid from pg_database where datname = current_database())
-      and l.objsubid = 2 and l.granted
-  )`
 
 /** Sent to the others when what they may have open may have changed. */
 export const GATEWAYS_CHANGED = 'gateways'
@@ -108,22 +89,7 @@ export class Gateways {
   /** Prepares the session of the connection that is kept. */
   async prepare(sql: Sql): Promise<void> {
     this.#lock = randomInt(1, 2 ** 31 - 1)
-    await sql.unsafe(`
-      begin;
-      select pg_advisory_xact_lock(${LOCK_CLASS}, 0);
-      create unlogged table if not exists _db_gateway_gateways (
-        id uuid primary key,
-        lock integer not null,
-        host text not null,
-        pid integer not null,
-        started_at timestamptz not null,
-        last_heartbeat_at timestamptz not null,
-        cap integer not null,
-        share integer not null
-      );
-      commit;
-      select pg_advisory_lock(${LOCK_CLASS}, ${this.#lock});
-    `)
+    await prepareTable(sql, this.#lock)
   }
 
   /** Before the first connection is opened: until it has joined, a gateway has one only. */
@@ -205,60 +171,21 @@ export class Gateways {
 
   /** One gateway at a time: none takes what another one is about to. */
   async #look(sql: Sql): Promise<void> {
-    await sql.unsafe(`
-      begin;
-      set local synchronous_commit = off;
-      set local idle_in_transaction_session_timeout = '3s';
-      select pg_advisory_xact_lock(${LOCK_CLASS}, 0);
-    `)
-    const { count: removed } = await sql`
-      delete from _db_gateway_gateways
-      where id <> ${this.#id} and (
-        last_heartbeat_at < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_SECONDS}::float8)
-        or not exists (
-          select from pg_locks l
-          where l.locktype = 'advisory'
-            and l.database = (select oid from pg_database where datname = current_database())
-            and l.classid = ${LOCK_CLASS}::bigint::oid
-            and l.objid = lock::oid
-            and l.objsubid = 2
-            and l.granted
-        )
-      )
-    `
+    await beginTurn(sql)
+    const removed = await removeDead(sql, this.#id)
     const others = await readRows(sql, this.#id)
     const mine = { id: this.#id, cap: this.#cap, share: this.#share }
     const share = divide(mine, others)
     if (share.share < this.#share) this.#take(share.share)
     // What is in use is given up when it is given back.
     const written = Math.max(share.share, this.#options.held())
-    const isNew = await this.#write(sql, written)
+    const isNew = await writeRow(sql, { ...mine, lock: this.#lock, share: written })
     if (isNew || removed > 0 || written < this.#written) await this.#tell(sql)
     const all = await readRows(sql)
     await sql`commit`
     this.#written = written
     this.#take(share.share)
     this.#note(all, share)
-  }
-
-  /** True where it was not in the table. */
-  async #write(sql: Sql, share: number): Promise<boolean> {
-    const [row] = await sql<{ is_new: boolean }[]>`
-      insert into _db_gateway_gateways as g
-        (id, lock, host, pid, started_at, last_heartbeat_at, cap, share)
-      values (
-        ${this.#id}, ${this.#lock}, ${hostname()}, ${process.pid},
-        clock_timestamp() - make_interval(secs => ${process.uptime()}::float8),
-        clock_timestamp(), ${this.#cap}, ${share}
-      )
-      on conflict (id) do update set
-        lock = excluded.lock,
-        last_heartbeat_at = excluded.last_heartbeat_at,
-        cap = excluded.cap,
-        share = excluded.share
-      returning xmax = 0 as is_new
-    `
-    return row!.is_new
   }
 
   #take(share: number): void {
@@ -285,17 +212,4 @@ export class Gateways {
     if (before === rows.length || (before === 0 && rows.length === 1)) return
     log.info(`${rows.length} gateways share PostgreSQL's connections: ${target} are for this one`)
   }
-}
-
-/** Those in the table, the oldest first. */
-async function readRows(sql: Sql, but: string | null = null): Promise<Row[]> {
-  return sql<Row[]>`
-    select
-      id, host, pid, cap, share,
-      to_json(started_at) #>> '{}' as started_at,
-      to_json(last_heartbeat_at) #>> '{}' as last_heartbeat_at
-    from _db_gateway_gateways
-    where id is distinct from ${but}
-    order by _db_gateway_gateways.started_at, id
-  `
 }

@@ -1,4 +1,4 @@
-import { isAlive } from '../cluster/gateways.ts'
+import { isAlive } from '../cluster/gateways-table.ts'
 import { createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 

@@ -1,38 +1,31 @@
 import type { SchemaFile } from '../../archive/archive.ts'
-import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { compareTables, type TableChange } from '../changes/changes.ts'
 import { sendTables, type Table } from '../changes/tables.ts'
-import { asStatementError, lineOf } from '../failure.ts'
 import type { Job } from '../job.ts'
-import type { Hidden } from '../parser/hidden.ts'
 import { isAskedAbout, type Statement } from '../parser/statement.ts'
-import { mayLoseData, readDirectives } from '../plan/directives.ts'
+import { mayLoseData } from '../plan/directives.ts'
 import { withoutOid } from '../result.ts'
-import { findColumn } from '../run/column-helpers.ts'
 import { Served } from '../sessions/retyped.ts'
-import { Asked } from './asked.ts'
-import { lookBehind, lossesBehind } from './behind.ts'
-import { dataLossError, describe, type Place, type Refusal, untoldError } from './data-loss.ts'
-import { Emptied } from './emptied.ts'
+import { dataLossError, describe } from './data-loss.ts'
 import { Known } from './known.ts'
-import { type Behind, readBehind } from './routines.ts'
-import { countLosses } from './rows.ts'
-import { findTargets, isAboutRows, type Target } from './targets.ts'
-
-/** To be called right behind a statement. */
-export type Check = () => Promise<void>
+import type { Behind } from './routines.ts'
+import {
+  askBeforeEffect,
+  askBeforeStatement,
+  type Check,
+  hiddenLosses,
+  type Losses,
+  newWatched,
+  refuse,
+  type Watched,
+} from './statement-losses.ts'
 
 /**
  * How a deploy is watched: `closely`; `new`, where the database has nothing to lose; `only code`,
  * where no statement can change a table.
  */
 export type Watching = 'closely' | 'new' | 'only code'
-
-/** Losses that a deploy may cause. */
-export type Losses = 'all' | ReadonlySet<TableChange['change']>
-
-export const NO_LOSSES: ReadonlySet<TableChange['change']> = new Set()
 
 /**
  * Sees to it that a deploy loses no data. A statement whose text tells that it may is asked about
@@ -47,23 +40,8 @@ export class TableWatch {
   #behindMigrations: Promise<Table[]> | undefined
   readonly #watching: Watching
   readonly #sql: Sql
-  readonly #database: string
-  readonly #mayLose: boolean
-  /** What may be lost all the same. */
-  readonly #allowed: ReadonlySet<TableChange['change']>
-  readonly #isDryRun: boolean
-  readonly #asked = new Asked()
-  readonly #emptied = new Emptied()
-  /** Behind statements that have not been looked at since. */
-  readonly #unchecked = new Set<Check>()
-  /** Of a dry run. */
-  readonly #refusals: Refusal[] = []
-  /** What others may have put rows into. */
-  #known = new Known([])
+  readonly #watched: Watched
   #before: Table[] = []
-  /** As of the last step that was allowed to lose data. */
-  #base: Table[] = []
-  #last: Table[] = []
   #served = new Served([])
   /** Called right before a commit that gives a column or an attribute another type, or takes one away. */
   onRetype: Job['retire'] | undefined
@@ -71,11 +49,8 @@ export class TableWatch {
   /** Takes a first look. `losses`: what is allowed; `isDryRun`: losses are told at the end, together. */
   constructor(sql: Sql, database: string, watching: Watching, losses: Losses, isDryRun: boolean) {
     this.#sql = sql
-    this.#database = database
     this.#watching = watching
-    this.#mayLose = losses === 'all'
-    this.#allowed = losses === 'all' ? NO_LOSSES : losses
-    this.#isDryRun = isDryRun
+    this.#watched = newWatched(sql, database, losses, isDryRun)
     this.#looking = watching === 'closely' ? this.#look() : Promise.resolve()
     // Whoever waits for it is told.
     this.#looking.catch(() => {})
@@ -83,12 +58,12 @@ export class TableWatch {
 
   async #look(): Promise<void> {
     const reading = sendTables(this.#sql)
-    this.#emptied.begin(this.#sql)
+    this.#watched.emptied.begin(this.#sql)
     const before = await reading
     this.#before = before
-    this.#known = new Known(before)
-    this.#base = before
-    this.#last = before
+    this.#watched.known = new Known(before)
+    this.#watched.base = before
+    this.#watched.last = before
     this.#served = new Served(before)
   }
 
@@ -106,41 +81,19 @@ export class TableWatch {
    * @throws {StatementError} where a lock does not come within lock_timeout
    */
   readonly ask = async (file: SchemaFile, statement: Statement): Promise<Check | undefined> => {
-    const { risks, hidden } = statement
+    const { facts } = statement
     if (this.#watching !== 'closely') return undefined
-    this.#asked.note(file, statement)
-    this.#emptied.expect(statement.facts.deletes)
-    if (mayLoseData(file)) this.#emptied.allow()
+    this.#watched.asked.note(file, statement)
+    this.#watched.emptied.expect(facts.deletes)
+    if (mayLoseData(file)) this.#watched.emptied.allow()
     if (!isAskedAbout(statement)) return undefined
     await this.#looking
-    const mayLose = this.#mayLose || mayLoseData(file)
-    const isWithin = !readDirectives(file).noTransaction
-    try {
-      const found = await Promise.all(
-        risks.filter(isAboutRows).map((risk) => findTargets(this.#sql, risk)),
-      )
-      const targets = found.flat().filter((target) => this.#isAtRisk(target, file))
-      await this.#passColumn(statement)
-      if (this.#isDryRun && !isWithin) this.#asked.foresee(targets)
-      if (mayLose) this.#asked.allow(targets, this.#known)
-      else await this.#judge(file, statement, targets)
-      return hidden && !mayLose ? await this.#askBehind(file, statement, hidden) : undefined
-    } catch (error) {
-      // It points into a query of the gateway.
-      if (isPostgresError(error)) error.position = ''
-      throw asStatementError(file, statement, error)
-    }
-  }
-
-  /** The column that a helper is called for is meant to go. */
-  async #passColumn({ facts: { helper } }: Statement): Promise<void> {
-    const column = helper && (await findColumn(this.#sql, helper))
-    if (column) this.#asked.passColumn(column.oid, column.number, helper.column, this.#known)
+    return askBeforeStatement(this.#watched, file, statement)
   }
 
   /** Whether all that the file does may lose data. */
   mayLose(file: SchemaFile): boolean {
-    return this.#watching !== 'closely' || this.#mayLose || mayLoseData(file)
+    return this.#watching !== 'closely' || this.#watched.mayLose || mayLoseData(file)
   }
 
   /**
@@ -148,70 +101,7 @@ export class TableWatch {
    * @throws {GatewayError} data_loss where it may take away rows, or may do anything
    */
   async askBefore(file: SchemaFile, statement: Statement, behind: Behind): Promise<void> {
-    const place = placeOf(file, statement)
-    const isAtRisk = (one: Target) => !this.#allowed.has(one.change) && this.#isAtRisk(one, file)
-    const found = await lookBehind(this.#sql, behind, [], isAtRisk)
-    const losses = found?.losses ?? []
-    if (losses.length > 0) this.#refuse({ place, losses, isHidden: false })
-    if (behind.runsText) throw untoldError(this.#database, place)
-  }
-
-  /** A view's file makes its materialized views anew: nothing is lost. */
-  #isAtRisk(target: Target, { path }: SchemaFile): boolean {
-    const isMadeAnew = target.change === 'materialized_view_dropped' && path.startsWith('views/')
-    if (isMadeAnew) return false
-    if (target.kind === 'v') return target.bases.some((oid) => this.#known.has(oid, null))
-    return this.#known.has(target.oid, target.number)
-  }
-
-  /** Allows what is allowed, and refuses the rest where it has rows. */
-  async #judge(file: SchemaFile, statement: Statement, targets: Target[]): Promise<void> {
-    const isAllowed = ({ change }: Target) => this.#allowed.has(change)
-    this.#asked.allow(targets.filter(isAllowed), this.#known)
-    const others = targets.filter((one) => !isAllowed(one))
-    await this.#refuseLoss(file, statement, others)
-  }
-
-  async #refuseLoss(file: SchemaFile, statement: Statement, targets: Target[]): Promise<void> {
-    const risky = targets.filter(({ isLossless }) => !isLossless)
-    const losses = risky.length > 0 ? await countLosses(this.#sql, risky) : []
-    const whole = losses.filter((loss) => !this.#known.isPartOf(loss.oid, losses))
-    if (whole.length > 0) {
-      this.#refuse({ place: placeOf(file, statement), losses: whole, isHidden: false })
-      this.#asked.allow(targets, this.#known)
-    }
-    this.#asked.pass(targets, this.#known)
-  }
-
-  async #askBehind(
-    file: SchemaFile,
-    statement: Statement,
-    hidden: Hidden,
-  ): Promise<Check | undefined> {
-    const behind = await readBehind(this.#sql, hidden)
-    this.#emptied.expect(behind.deletes)
-    const isAtRisk = (one: Target) => !this.#allowed.has(one.change) && this.#isAtRisk(one, file)
-    const prepared = await lookBehind(this.#sql, behind, this.#known.tables(), isAtRisk)
-    if (!prepared) return undefined
-    this.#asked.pass(prepared.empty, this.#known)
-    this.#asked.passTables(prepared.locked)
-    const check = async () => {
-      this.#unchecked.delete(check)
-      this.#last = await sendTables(this.#sql)
-      const losses = await lossesBehind(this.#sql, prepared, await this.#hiddenLosses())
-      if (losses.length === 0) return
-      this.#refuse({ place: placeOf(file, statement), losses, isHidden: true })
-      this.#base = this.#last
-    }
-    this.#unchecked.add(check)
-    return check
-  }
-
-  /** A dry run goes on, so that it can tell of everything. */
-  #refuse(refusal: Refusal): void {
-    if (!this.#isDryRun) throw dataLossError(this.#database, [refusal])
-    this.#refusals.push(refusal)
-    this.#emptied.tell(refusal.losses)
+    await askBeforeEffect(this.#watched, file, statement, behind)
   }
 
   /**
@@ -222,22 +112,22 @@ export class TableWatch {
   async settle(): Promise<void> {
     if (this.#watching !== 'closely') return
     await this.#looking
-    const ahead = this.#unchecked.size === 0 ? this.#ahead : undefined
+    const ahead = this.#watched.unchecked.size === 0 ? this.#ahead : undefined
     this.#ahead = undefined
-    for (const check of this.#unchecked) await check()
+    for (const check of this.#watched.unchecked) await check()
     const [last, emptied] = await Promise.all([
       ahead ?? sendTables(this.#sql),
-      this.#mayLose ? [] : this.#emptied.find(this.#sql, this.#known),
+      this.#watched.mayLose ? [] : this.#watched.emptied.find(this.#sql, this.#watched.known),
     ])
-    this.#last = last
-    const gone = this.#mayLose ? [] : await this.#hiddenLosses()
+    this.#watched.last = last
+    const gone = this.#watched.mayLose ? [] : await hiddenLosses(this.#watched)
     const losses = [
       ...gone.map((change) => ({ ...change, rows: null, hasMore: false })),
-      ...emptied.filter(({ oid }) => !this.#asked.hasPassedTable(oid)),
+      ...emptied.filter(({ oid }) => !this.#watched.asked.hasPassedTable(oid)),
     ]
     if (losses.length > 0) {
-      this.#refuse({ place: null, losses, isHidden: true })
-      this.#base = this.#last
+      refuse(this.#watched, { place: null, losses, isHidden: true })
+      this.#watched.base = this.#watched.last
     }
   }
 
@@ -250,7 +140,7 @@ export class TableWatch {
     if (this.#watching === 'only code') return () => {}
     const ahead = (isCodeAlone && this.#behindMigrations) || sendTables(this.#sql)
     ahead.catch(() => {})
-    const use = this.#watching === 'closely' ? this.#emptied.sendLast(this.#sql) : () => {}
+    const use = this.#watching === 'closely' ? this.#watched.emptied.sendLast(this.#sql) : () => {}
     return () => {
       this.#ahead = ahead
       use()
@@ -279,39 +169,39 @@ export class TableWatch {
    * @throws {GatewayError} as `retireSessions`
    */
   async retire(): Promise<void> {
-    await this.#served.retire(this.#last, this.onRetype)
+    await this.#served.retire(this.#watched.last, this.onRetype)
   }
 
   /** `retire` of what runs outside of the transactions of the deploy. */
   async lookAndRetire(): Promise<void> {
     if (!this.retires) return
     await this.#looking
-    this.#last = await sendTables(this.#sql)
+    this.#watched.last = await sendTables(this.#sql)
     await this.retire()
   }
 
   /** To be called after each commit of such. */
   served(): void {
-    this.#served.move(this.#last)
+    this.#served.move(this.#watched.last)
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
   async forgive(): Promise<void> {
     if (this.#watching !== 'closely') return
     await this.#looking
-    this.#last = await sendTables(this.#sql)
-    this.#base = this.#last
-    this.#emptied.begin(this.#sql)
+    this.#watched.last = await sendTables(this.#sql)
+    this.#watched.base = this.#watched.last
+    this.#watched.emptied.begin(this.#sql)
   }
 
   /** To be called after a commit, when the next transaction has begun: from now on others may write into what the deploy has made or asked about. */
   committed(): void {
     this.served()
-    this.#unchecked.clear()
-    this.#known = new Known(this.#last)
-    this.#asked.clearPassed()
-    this.#base = this.#last
-    if (this.#watching === 'closely') this.#emptied.begin(this.#sql)
+    this.#watched.unchecked.clear()
+    this.#watched.known = new Known(this.#watched.last)
+    this.#watched.asked.clearPassed()
+    this.#watched.base = this.#watched.last
+    if (this.#watching === 'closely') this.#watched.emptied.begin(this.#sql)
   }
 
   /**
@@ -321,37 +211,14 @@ export class TableWatch {
   async afterCommitted(file: SchemaFile): Promise<string[]> {
     if (this.#watching !== 'closely') return []
     await this.#looking
-    this.#last = await sendTables(this.#sql)
-    const isAllowed = this.#mayLose || mayLoseData(file)
-    const losses = isAllowed ? [] : await this.#hiddenLosses()
+    this.#watched.last = await sendTables(this.#sql)
+    const isAllowed = this.#watched.mayLose || mayLoseData(file)
+    const losses = isAllowed ? [] : await hiddenLosses(this.#watched)
     this.committed()
     return losses.map(
       (loss) =>
         `${file.path}: dynamic SQL took away ${describe(loss)}; it was not asked about, and cannot be undone outside of a transaction`,
     )
-  }
-
-  async #hiddenLosses(): Promise<TableChange[]> {
-    const changes = compareTables(this.#known.only(this.#base), this.#last)
-    const losses = changes.filter(
-      (one) =>
-        one.class === 'data_loss' && !this.#allowed.has(one.change) && !this.#asked.hasPassed(one),
-    )
-    const hidden: TableChange[] = []
-    for (const loss of losses) {
-      const isLost = loss.change !== 'attribute_dropped' || (await this.#isStored(loss))
-      if (isLost) hidden.push(loss)
-    }
-    return hidden
-  }
-
-  /** Whether a table that was not asked about has values of the type. */
-  async #isStored({ table, column }: TableChange): Promise<boolean> {
-    const risk = { kind: 'drop attribute', type: table, attribute: column ?? '' } as const
-    const targets = await findTargets(this.#sql, risk)
-    return targets.some(({ oid, number }) => {
-      return this.#known.has(oid, number) && !this.#asked.hasPassedTable(oid)
-    })
   }
 
   /**
@@ -366,17 +233,13 @@ export class TableWatch {
       return { changes: compareTables([], tables), warnings: [] }
     }
     await this.settle()
-    const changes = this.#asked.judge(compareTables(this.#before, this.#last))
-    const [first, ...others] = this.#refusals
+    const changes = this.#watched.asked.judge(compareTables(this.#before, this.#watched.last))
+    const [first, ...others] = this.#watched.refusals
     if (first) {
       const more = { table_changes: changes.map(withoutOid) }
-      throw dataLossError(this.#database, [first, ...others], more)
+      throw dataLossError(this.#watched.database, [first, ...others], more)
     }
     await this.retire()
-    return { changes, warnings: this.#asked.warningsOf(changes) }
+    return { changes, warnings: this.#watched.asked.warningsOf(changes) }
   }
-}
-
-function placeOf(file: SchemaFile, statement: Statement): Place {
-  return { file, line: lineOf(file, statement) }
 }

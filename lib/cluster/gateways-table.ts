@@ -1,0 +1,111 @@
+import { hostname } from 'node:os'
+import { LOCK_CLASS } from '../postgres/pools/call-sessions.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+
+/** A row of the table of gateways. Times are ISO 8601, by PostgreSQL's clock. */
+export interface Row {
+  id: string
+  host: string
+  pid: number
+  started_at: string
+  last_heartbeat_at: string
+  cap: number
+  share: number
+}
+
+/** By PostgreSQL's clock. A gateway that loses its connection is dead at once. */
+const DEAD_AFTER_SECONDS = 20
+
+/**
+ * SQL: whether somebody holds the advisory lock of a row, whose number is the expression. Key 0 of the
+ * class is the table's, all others are sessions'.
+ */
+const isHeld = (lock: string) => `exists (
+    select from pg_locks l
+    where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS}::bigint::oid
+      and l.database = (select oid from pg_database where datname = current_database())
+      and l.objid = ${lock}::oid and l.objsubid = 2 and l.granted
+  )`
+
+/** SQL: whether the gateway with this id, an expression, lives: its session that listens is there. */
+export const isAlive = (id: string) => `exists (
+    select from _db_gateway_gateways g where g.id = ${id} and ${isHeld('g.lock')}
+  )`
+
+/** Creates the table where it does not exist, and takes the lock of a session for as long as it lasts. */
+export async function prepareTable(sql: Sql, lock: number): Promise<void> {
+  await sql.unsafe(`
+    begin;
+    select pg_advisory_xact_lock(${LOCK_CLASS}, 0);
+    create unlogged table if not exists _db_gateway_gateways (
+      id uuid primary key,
+      lock integer not null,
+      host text not null,
+      pid integer not null,
+      started_at timestamptz not null,
+      last_heartbeat_at timestamptz not null,
+      cap integer not null,
+      share integer not null
+    );
+    commit;
+    select pg_advisory_lock(${LOCK_CLASS}, ${lock});
+  `)
+}
+
+/** Begins a transaction that no other gateway's turn runs beside. */
+export async function beginTurn(sql: Sql): Promise<void> {
+  await sql.unsafe(`
+    begin;
+    set local synchronous_commit = off;
+    set local idle_in_transaction_session_timeout = '3s';
+    select pg_advisory_xact_lock(${LOCK_CLASS}, 0);
+  `)
+}
+
+/** Removes the other gateways that are dead. @returns how many */
+export async function removeDead(sql: Sql, self: string): Promise<number> {
+  const { count } = await sql`
+    delete from _db_gateway_gateways
+    where id <> ${self} and (
+      last_heartbeat_at < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_SECONDS}::float8)
+      or not ${sql.unsafe(isHeld('lock'))}
+    )
+  `
+  return count
+}
+
+/** Writes this gateway's row. @returns whether it was not in the table */
+export async function writeRow(
+  sql: Sql,
+  { id, lock, cap, share }: { id: string; lock: number; cap: number; share: number },
+): Promise<boolean> {
+  const [row] = await sql<{ is_new: boolean }[]>`
+    insert into _db_gateway_gateways as g
+      (id, lock, host, pid, started_at, last_heartbeat_at, cap, share)
+    values (
+      ${id}, ${lock}, ${hostname()}, ${process.pid},
+      clock_timestamp() - make_interval(secs => ${process.uptime()}::float8),
+      clock_timestamp(), ${cap}, ${share}
+    )
+    on conflict (id) do update set
+      lock = excluded.lock,
+      last_heartbeat_at = excluded.last_heartbeat_at,
+      cap = excluded.cap,
+      share = excluded.share
+    returning xmax = 0 as is_new
+  `
+  return row!.is_new
+}
+
+/** The rows of the table, the oldest gateway first; without that of `but`. */
+export async function readRows(sql: Sql, but: string | null = null): Promise<Row[]> {
+  return sql<Row[]>`
+    select
+      id, host, pid, cap, share,
+      to_json(started_at) #>> '{}' as started_at,
+      to_json(last_heartbeat_at) #>> '{}' as last_heartbeat_at
+    from _db_gateway_gateways
+    where id is distinct from ${but}
+    order by _db_gateway_gateways.started_at, id
+  `
+}
