@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
-import { coldFiles, functionName, measureCold } from './lib/cold.ts'
+import { coldFiles, functionName, measureCold } from './lib/call/cold.ts'
 import { withGateway, withPostgres } from './lib/rig.ts'
 import { machine, runBench } from './lib/run.ts'
-import { createTenants } from './lib/tenants.ts'
+import { createTenants } from './lib/tenants/tenants.ts'
 
 const HELP = `Calls each function of each tenant after a restart of the gateway, twice, and tells what
 the first call costs beside the second.

@@ -1,24 +1,26 @@
 import { setMaxListeners } from 'node:events'
-import { availableParallelism } from 'node:os'
 import { inspect, parseArgs } from 'node:util'
-import { describeAtOnceAim, measureAtOnce } from './lib/at-once.ts'
-import { type Clinic, pack, pathsIn, readClinic } from './lib/clinic.ts'
 import { endedCpu, ownCpu } from './lib/cpu.ts'
-import { type Expected, migrate, register } from './lib/gateway.ts'
-import { withLatency } from './lib/latency.ts'
-import { forEach, type Measured, measure, median } from './lib/measure.ts'
+import { describeAtOnceAim, measureAtOnce } from './lib/deploy/at-once.ts'
+import { type Clinic, pack, pathsIn, readClinic } from './lib/deploy/clinic.ts'
+import { migrate, register } from './lib/deploy/gateway.ts'
+import { withLatency } from './lib/deploy/latency.ts'
+import { assertAlike, findPsql, type Loop, prepareLoop } from './lib/deploy/psql.ts'
 import {
-  assertAlike,
-  findPsql,
-  type Loop,
-  type Psql,
-  prepareLoop,
-  STEPS,
-  type Step,
-} from './lib/psql.ts'
+  type Archives,
+  describeAims,
+  describeOne,
+  describePercentAims,
+  describeRound,
+  describeRun,
+  type Phase,
+  type Round,
+  type Row,
+  type Single,
+} from './lib/deploy/report.ts'
+import { describeTemplate, describeTemplateAim, measureTemplate } from './lib/deploy/template.ts'
+import { forEach, measure, median } from './lib/measure.ts'
 import { type Rig, withGateway, withPostgres } from './lib/rig.ts'
-import { digits, table, times } from './lib/table.ts'
-import { describeTemplate, describeTemplateAim, measureTemplate } from './lib/template.ts'
 
 const HELP = `Deploys the example clinic to many databases, by a gateway and by a loop of psql.
 
@@ -43,45 +45,6 @@ interface Options {
   noPsql: boolean
   noTables: boolean
 }
-
-interface Archives {
-  base: Uint8Array
-  oneFunction: Uint8Array
-  release: Uint8Array
-}
-
-/** One row: the same work done by each. */
-interface Row {
-  phase: Phase
-  gateway: Measured
-  /** One psql after the other; undefined without psql. */
-  loop: Measured | undefined
-  /** Several psql processes at once. */
-  loopAtOnce: Measured | undefined
-}
-
-interface Round {
-  tenants: number
-  rows: Row[]
-}
-
-interface Phase {
-  name: string
-  endpoint: '/register' | '/migrate'
-  archive: keyof Archives
-  step: Step
-  expected: Expected
-}
-
-/** How many times faster than the loop the gateway is meant to be, by the step. */
-const AIMS: Partial<Record<Step, number>> = { unchanged: 20, release: 2.5 }
-/** Of a release where PostgreSQL is far away. */
-const AIM_FAR = 4
-/** CPU of a release: of PostgreSQL, as a multiple of the loop's; of the gateway, milliseconds a database. */
-const AIM_SERVER_CPU = 1.5
-const AIM_CLIENT_CPU_MS = 8
-const AIM_PERCENT = 5
-const AIM_PERCENT_OPEN = 0.5
 
 const PLATFORM = 'clinic'
 
@@ -331,15 +294,6 @@ async function byLoop(
   )
 }
 
-/** Median milliseconds of one database, nothing else going on. */
-interface Single {
-  first: number
-  /** Right after the deploy, which has closed its connection. */
-  unchanged: number
-  /** With a connection that is open. */
-  again: number
-}
-
 /** What was measured of one database at a time, and of many requests at once, in seconds. */
 interface Measurement {
   single: Single
@@ -370,109 +324,6 @@ async function measureOne(
     unchanged: median(samples.map((sample) => sample.unchanged)),
     again: median(samples.map((sample) => sample.again)),
   }
-}
-
-function describeRun({ concurrency, noTables, latency }: Options, psql: Psql | undefined): string {
-  const where = `${availableParallelism()} cores, Node ${process.versions.node}`
-  const tables = noTables ? 'without tables/' : 'with tables/, which it compares'
-  const gateway = `The gateway (MIGRATE_CONCURRENCY=${concurrency}), ${tables}.
-  /register: a request for each database, ${concurrency} at once
-  /migrate: one request`
-  const far = latency > 0 ? `, PostgreSQL ${latency} ms away` : ''
-  if (!psql) return `${where}${far}, no psql.\n${gateway}`
-  return `${where}${far}, ${psql.version} (${psql.program}).
-${gateway}
-The loop, one database after the other, and ${concurrency} at once. Each in one transaction, without checks of
-function bodies, of lost data, and of tables.
-  first deploy           ${STEPS.first}
-  unchanged              ${STEPS.unchanged}
-  one function changed   ${STEPS.oneFunction}
-  one migration plus …   ${STEPS.release}`
-}
-
-function describeRound({ tenants, rows }: Round, concurrency: number): string {
-  const loops = `psql x${concurrency}`
-  const speed = (measured: Measured | undefined) => [
-    digits(measured?.seconds),
-    digits(measured && tenants / measured.seconds),
-  ]
-  const all = ({ gateway, loop, loopAtOnce }: Row) => [gateway, loop, loopAtOnce]
-  const seconds = table([
-    [countOf(tenants), 'gateway', '', 'psql', '', loops, '', 'faster than', ''],
-    ['', 's', 'db/s', 's', 'db/s', 's', 'db/s', 'psql', loops],
-    ...rows.map((row) => [
-      nameOf(row.phase),
-      ...all(row).flatMap(speed),
-      times(faster(row.loop, row.gateway)),
-      times(faster(row.loopAtOnce, row.gateway)),
-    ]),
-  ])
-  const cpu = table([
-    ['CPU seconds', 'client', '', '', 'PostgreSQL', '', ''],
-    ['', 'gateway', 'psql', loops, 'gateway', 'psql', loops],
-    ...rows.map((row) => [
-      nameOf(row.phase),
-      ...all(row).map((measured) => digits(measured?.clientCpu)),
-      ...all(row).map((measured) => digits(measured?.serverCpu)),
-    ]),
-  ])
-  return `${seconds}\n\n${cpu}`
-}
-
-function nameOf({ name, endpoint }: Phase): string {
-  return `${name} (${endpoint})`
-}
-
-function countOf(tenants: number): string {
-  return tenants === 1 ? '1 database' : `${tenants} databases`
-}
-
-function faster(other: Measured | undefined, gateway: Measured): number | undefined {
-  return other && other.seconds / gateway.seconds
-}
-
-function describeOne({ first, unchanged, again }: Single, repeat: number): string {
-  return `One database, nothing else going on, median of ${repeat}
-first deploy ${digits(first)} ms; unchanged ${digits(unchanged)} ms (${percent(unchanged, first)}); \
-unchanged again, with a connection that is open, ${digits(again)} ms (${percent(again, first)})`
-}
-
-/** The aims are for 200 databases; the largest number that was measured stands for them. */
-function describeAims(rounds: Round[], latency: number): string[] {
-  const { rows, tenants } = rounds.toSorted((a, b) => b.tenants - a.tenants)[0]!
-  const speeds = rows.flatMap(({ phase, gateway, loop }) => {
-    const aim = phase.step === 'release' && latency > 0 ? AIM_FAR : AIMS[phase.step]
-    if (aim === undefined) return []
-    const actual = faster(loop, gateway)
-    const verdict = actual === undefined ? 'not measured' : verdictOn(actual >= aim)
-    return `${nameOf(phase)} over ${countOf(tenants)} at least ${aim} times faster than the loop: ${times(actual)} ${verdict}`
-  })
-  const { phase, gateway, loop } = rows.at(-1)!
-  const clientMs = (1000 * gateway.clientCpu) / tenants
-  const serverCpu = loop && gateway.serverCpu / loop.serverCpu
-  const ofServer = serverCpu === undefined ? 'not measured' : verdictOn(serverCpu <= AIM_SERVER_CPU)
-  return [
-    ...speeds,
-    `${nameOf(phase)}, CPU of PostgreSQL at most ${AIM_SERVER_CPU} times the loop's: ${times(serverCpu)} ${ofServer}`,
-    `${nameOf(phase)}, CPU of the gateway below ${AIM_CLIENT_CPU_MS} ms a database: ${digits(clientMs)} ms ${verdictOn(clientMs < AIM_CLIENT_CPU_MS)}`,
-  ]
-}
-
-function describePercentAims({ first, unchanged, again }: Single): string[] {
-  const describe = (what: string, ms: number, aim: number) =>
-    `unchanged /register ${what} under ${aim} % of a first deploy: ${percent(ms, first)} ${verdictOn((100 * ms) / first < aim)}`
-  return [
-    describe('without a connection', unchanged, AIM_PERCENT),
-    describe('with an open one', again, AIM_PERCENT_OPEN),
-  ]
-}
-
-function verdictOn(isReached: boolean): string {
-  return isReached ? 'ok' : 'missed'
-}
-
-function percent(part: number, whole: number): string {
-  return `${((100 * part) / whole).toFixed(1)} %`
 }
 
 function say(text: string): void {

@@ -1,14 +1,14 @@
 import { parseArgs } from 'node:util'
-import { watchConnections } from './lib/cap.ts'
-import type { Distribution } from './lib/draw.ts'
+import type { Distribution } from './lib/call/draw.ts'
+import { installPeer } from './lib/call/peer.ts'
 import { median } from './lib/measure.ts'
-import { installPeer } from './lib/peer.ts'
-import { findPgbouncer, startPgbouncer } from './lib/pgbouncer.ts'
 import { type Rig, type Service, withRig } from './lib/rig.ts'
 import { machine, runBench } from './lib/run.ts'
 import { digits, table, times } from './lib/table.ts'
-import { loadTenants, type TenantLoad } from './lib/tenant-load.ts'
-import { callEach, createTenants, makeLoginsUsual } from './lib/tenants.ts'
+import { watchConnections } from './lib/tenants/cap.ts'
+import { findPgbouncer, startPgbouncer } from './lib/tenants/pgbouncer.ts'
+import { loadTenants, type TenantLoad } from './lib/tenants/tenant-load.ts'
+import { callEach, createTenants, makeLoginsUsual } from './lib/tenants/tenants.ts'
 
 const HELP = `Calls a function in a thousand databases through a gateway that may have 50 connections, and
 through PgBouncer with the same limit.

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Random } from '../lib/draw.ts'
+import type { Random } from '../lib/call/draw.ts'
 import { PLATFORM } from './platform.ts'
 import type { Answer, Tally } from './tally.ts'
 

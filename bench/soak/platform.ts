@@ -1,4 +1,4 @@
-import { type Files, pack } from '../lib/clinic.ts'
+import { type Files, pack } from '../lib/deploy/clinic.ts'
 
 /** The platform whose tenants are worked with. */
 export const PLATFORM = 'soak'

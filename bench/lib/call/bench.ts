@@ -1,7 +1,7 @@
-import { callJob, getJob, type Job, type Load, load } from '../load.ts'
-import type { Pgbench } from '../pgbench.ts'
 import type { Rig, Service } from '../rig.ts'
 import { table } from '../table.ts'
+import { callJob, getJob, type Job, type Load, load } from './load.ts'
+import type { Pgbench } from './pgbench.ts'
 import type { Summary } from './summary.ts'
 
 /** All that is measured. */

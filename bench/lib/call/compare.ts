@@ -1,7 +1,7 @@
-import type { Job, Load } from '../load.ts'
 import { median } from '../measure.ts'
 import { digits, times } from '../table.ts'
 import { type Bench, type Call, put } from './bench.ts'
+import type { Job, Load } from './load.ts'
 
 /** One round of a comparison: pgbench, gateway and peer, one after the other. */
 export interface Round {

@@ -1,7 +1,7 @@
-import type { Load } from '../load.ts'
 import { median } from '../measure.ts'
 import { digits, times } from '../table.ts'
 import { type Bench, type Call, print, put } from './bench.ts'
+import type { Load } from './load.ts'
 
 const CALL = { name: 'get_item_stable', params: '$id' }
 

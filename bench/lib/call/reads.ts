@@ -1,4 +1,3 @@
-import { VOLATILITIES } from '../platform.ts'
 import { digits } from '../table.ts'
 import { type Bench, print } from './bench.ts'
 import {
@@ -11,6 +10,7 @@ import {
   ofPgbench,
   type Round,
 } from './compare.ts'
+import { VOLATILITIES } from './platform.ts'
 
 const CLIENTS = [1, 32, 100]
 

@@ -1,8 +1,8 @@
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import type { Files } from './clinic.ts'
-import { forEach } from './measure.ts'
-import { itemFiles, PLATFORM, registerPlatform } from './platform.ts'
-import { query, type Rig } from './rig.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import { itemFiles, PLATFORM, registerPlatform } from '../call/platform.ts'
+import type { Files } from '../deploy/clinic.ts'
+import { forEach } from '../measure.ts'
+import { query, type Rig } from '../rig.ts'
 
 /** Rows of each tenant's only table. */
 export const ITEMS = 1000

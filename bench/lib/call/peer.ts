@@ -2,10 +2,10 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { freePort, type Rig, type Service, startService } from './rig.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import { freePort, type Rig, type Service, startService } from '../rig.ts'
 
-const PEER = join(import.meta.dirname, '../peer')
+const PEER = join(import.meta.dirname, '../../peer')
 
 /** Installs the packages of bench/peer where that has not been done. */
 export async function installPeer(): Promise<void> {

@@ -5,8 +5,8 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { freePort, type Rig, type Service } from './rig.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import { freePort, type Rig, type Service } from '../rig.ts'
 
 const START_TIMEOUT_MS = 10_000
 

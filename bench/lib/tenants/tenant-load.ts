@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { ownCpu, serverCpu } from './cpu.ts'
-import type { Distribution } from './draw.ts'
-import type { Rig } from './rig.ts'
+import type { Distribution } from '../call/draw.ts'
+import { ownCpu, serverCpu } from '../cpu.ts'
+import type { Rig } from '../rig.ts'
 import { sessionsSoFar } from './tenants.ts'
 
 /** What the generator of calls to many tenants does. */

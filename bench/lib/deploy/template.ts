@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { median } from '../measure.ts'
+import { query, type Rig, withRig } from '../rig.ts'
+import { digits } from '../table.ts'
 import { type Files, pack } from './clinic.ts'
 import { register } from './gateway.ts'
-import { median } from './measure.ts'
-import { query, type Rig, withRig } from './rig.ts'
-import { digits } from './table.ts'
 
 const MIGRATIONS = 50
 const FUNCTIONS = 100

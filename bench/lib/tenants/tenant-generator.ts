@@ -4,9 +4,9 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { seededRandom, tenantDraw } from './draw.ts'
-import { forEach } from './measure.ts'
-import { PLATFORM } from './platform.ts'
+import { seededRandom, tenantDraw } from '../call/draw.ts'
+import { PLATFORM } from '../call/platform.ts'
+import { forEach } from '../measure.ts'
 import type { TenantJob, TenantOutcome } from './tenant-load.ts'
 import { databaseOf, ITEMS } from './tenants.ts'
 
@@ -128,7 +128,7 @@ async function openHttp(): Promise<Call> {
 
 /** Calls through PgBouncer, on connections that all clients share, as those of an application. */
 async function openPostgres(): Promise<() => Promise<Call>> {
-  const file = join(import.meta.dirname, '../peer/pgbouncer-client.js')
+  const file = join(import.meta.dirname, '../../peer/pgbouncer-client.js')
   const { openDatabase } = (await import(pathToFileURL(file).href)) as Peer
   const count = job.distribution === 'hot' ? 1 : job.tenants
   const tenants = Array.from({ length: count }, (_, i) => i)

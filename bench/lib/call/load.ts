@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { ownCpu, serverCpu } from './cpu.ts'
+import { ownCpu, serverCpu } from '../cpu.ts'
 import { PLATFORM } from './platform.ts'
 
 /** What the generator sends. */

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import type { Rig } from './rig.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import type { Rig } from '../rig.ts'
 
 const run = promisify(execFile)
 

@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import { query, type Rig } from '../rig.ts'
 import { CHANGED_FUNCTION, type Clinic, NEW_MIGRATION, pathsIn, writeFiles } from './clinic.ts'
-import { query, type Rig } from './rig.ts'
 
 const run = promisify(execFile)
 

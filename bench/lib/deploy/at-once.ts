@@ -1,5 +1,5 @@
+import type { Rig } from '../rig.ts'
 import { register } from './gateway.ts'
-import type { Rig } from './rig.ts'
 
 /** How many containers ask at once. */
 export const REQUESTS = 1000

@@ -1,4 +1,4 @@
-import type { Rig } from './rig.ts'
+import type { Rig } from '../rig.ts'
 
 /** What a deploy of one database has to come to; anything else stops the benchmark. */
 export interface Expected {

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import type { Rig } from './rig.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import type { Rig } from '../rig.ts'
 
 /** How many connections of the gateway PostgreSQL had open while it was looked. */
 export interface OpenConnections {

@@ -1,5 +1,5 @@
-import { type Files, pack } from './clinic.ts'
-import type { Rig } from './rig.ts'
+import { type Files, pack } from '../deploy/clinic.ts'
+import type { Rig } from '../rig.ts'
 
 /** The platform whose functions are called. */
 export const PLATFORM = 'bench'

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { createTarGzip } from 'nanotar'
 
-const ROOT = join(import.meta.dirname, '../../test/fixtures/clinic/postgresql')
+const ROOT = join(import.meta.dirname, '../../../test/fixtures/clinic/postgresql')
 
 /** The files of a platform, by their path below postgresql/. */
 export type Files = Record<string, string>

@@ -1,6 +1,6 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import type { PostgresRig } from './rig.ts'
+import { parseDatabaseUrl } from '../../../lib/postgres/hosts/server.ts'
+import type { PostgresRig } from '../rig.ts'
 
 /**
  * Does work while PostgreSQL is as far away as these milliseconds there and back: the rig's URL leads

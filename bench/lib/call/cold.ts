@@ -1,9 +1,9 @@
-import type { Files } from './clinic.ts'
-import { ownCpu, residentMemory, serverCpu } from './cpu.ts'
-import { forEach, median } from './measure.ts'
+import { ownCpu, residentMemory, serverCpu } from '../cpu.ts'
+import type { Files } from '../deploy/clinic.ts'
+import { forEach, median } from '../measure.ts'
+import type { Rig } from '../rig.ts'
+import { digits, table } from '../table.ts'
 import { itemFiles, PLATFORM } from './platform.ts'
-import type { Rig } from './rig.ts'
-import { digits, table } from './table.ts'
 
 export interface ColdJob {
   tenants: number
