@@ -74,6 +74,7 @@ export async function startGateway(
     const left = Math.max(0, giveUpAt - performance.now())
     const drained = Promise.all([gateway?.deploys.drained(), gateway?.jobs.drained()])
     await Promise.race([drained, sleep(left, undefined, { ref: false })])
+    gateway?.jobs.end()
     await gateway?.audit.end(LEAVE_LIMIT_MS)
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })

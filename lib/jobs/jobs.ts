@@ -36,11 +36,14 @@ export interface JobEnd {
 /** A job that has begun. */
 export interface StartedJob {
   id: string
-  /** Settles once its end is written down, or cannot be. @throws what the work throws */
+  /** Settles once its end is written down, or the gateway ends. @throws what the work throws */
   ended: Promise<void>
 }
 
 const BEAT_EVERY_MS = 1000
+
+/** Between two tries to write an end down. */
+const MAX_PAUSE_MS = 5000
 
 /**
  * What goes over many databases, and may take longer than the request that asks for it. All of it is in
@@ -49,6 +52,7 @@ const BEAT_EVERY_MS = 1000
 export class Jobs {
   readonly #options: JobsOptions
   readonly #running = new Set<Promise<void>>()
+  readonly #ending = new AbortController()
 
   constructor(options: JobsOptions) {
     this.#options = options
@@ -82,6 +86,11 @@ export class Jobs {
     await Promise.allSettled(this.#running)
   }
 
+  /** From now on no end is written that could not be written before. */
+  end(): void {
+    this.#ending.abort()
+  }
+
   async #run(
     id: string,
     work: (onResult: (result: JobResult) => void) => Promise<JobEnd>,
@@ -110,7 +119,7 @@ export class Jobs {
     }
   }
 
-  /** A PostgreSQL that is away gets it when it is back. */
+  /** A PostgreSQL that is away, or takes no writes, gets it when it is back, however long that takes. */
   async #end(
     id: string,
     { status, summary }: JobEnd,
@@ -118,14 +127,20 @@ export class Jobs {
     left: () => number,
   ): Promise<void> {
     const { use, log } = this.#options
-    for (let attempt = 1; attempt <= 60; attempt++) {
+    const { signal } = this.#ending
+    let pause = BEAT_EVERY_MS
+    while (!signal.aborted) {
       await flush()
-      const isWritten = await use((sql) => endJob(sql, id, status, summary)).then(
-        () => left() === 0,
-        () => false,
+      const failure = await use((sql) => endJob(sql, id, status, summary)).then(
+        () => null,
+        (error: Error) => error,
       )
-      if (isWritten) return
-      await sleep(BEAT_EVERY_MS, undefined, { ref: false })
+      if (!failure && left() === 0) return
+      if (failure && pause === BEAT_EVERY_MS) {
+        log.warn(`The end of job ${id} is not written down yet: ${failure.message}`)
+      }
+      await sleep(pause, undefined, { signal, ref: false }).catch(() => {})
+      pause = Math.min(pause * 2, MAX_PAUSE_MS)
     }
     log.warn(`The end of job ${id} could not be written down`)
   }

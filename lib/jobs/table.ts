@@ -39,11 +39,20 @@ const KEPT_JOBS = 100
 /** A gateway whose connection is being opened again shows in this time that it goes on. */
 const SILENCE_SECONDS = 3
 
+/**
+ * Who runs a job and lives shows it in this time. One that does not has given the job up, or hangs: a
+ * platform waits for it no longer.
+ */
+const LONG_SILENCE_SECONDS = 60
+
 /** Nobody runs it any more. */
 const IS_LEFT = `(
     status in ('queued', 'running')
     and beat_at < clock_timestamp() - interval '${SILENCE_SECONDS} s'
-    and not ${isAlive('gateway')}
+    and (
+      beat_at < clock_timestamp() - interval '${LONG_SILENCE_SECONDS} s'
+      or not ${isAlive('gateway')}
+    )
   )`
 
 /** Creates the tables of jobs in the administrative database, where they do not exist. */

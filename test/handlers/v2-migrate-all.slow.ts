@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   connectTo,
@@ -69,6 +70,32 @@ it('a job of a gateway that is killed is interrupted, and another start does wha
   expect(again.body.results.map((result: Json) => result.migrations_applied)).toEqual([0, 1])
   expect((await statusOf(id)).status).toBe('interrupted')
 })
+
+it('a job whose end cannot be written for over a minute ends when it can', async () => {
+  const platform = uniqueName('fleet')
+  const ids = { schema_name: SCHEMA, uuid: 'a' }
+  expect((await one.register(platform, await pack(BASE), undefined, ids)).status).toBe(200)
+  await store(one, platform, SCHEMA, WAITING)
+  const holder = connectTo(`${platform}_${SCHEMA}_a`)
+  afterTest(() => holder.end())
+  await holder`select pg_advisory_lock(4242)`
+  const asked = one.post('/v2/migrate-all', { platform, schema_name: SCHEMA })
+  const rename = (from: string, to: string) =>
+    one.query(one.server.database, `alter table ${from} rename to ${to}`)
+  const isOpen = `select id::text from _db_gateway_jobs where platform = '${platform}'`
+  const [job] = await eventually('the job', async () => {
+    const rows = await one.query(one.server.database, isOpen)
+    return rows.length > 0 ? rows : undefined
+  })
+  await rename('_db_gateway_jobs', '_db_gateway_jobs_away')
+  await holder.end()
+  await sleep(66_000)
+  await rename('_db_gateway_jobs_away', '_db_gateway_jobs')
+  expect(await asked).toMatchObject({ status: 200, body: { status: 'completed', succeeded: 1 } })
+  expect(await statusOf(job!.id)).toMatchObject({ status: 'completed', succeeded: 1 })
+  const again = await one.post('/v2/migrate-all', { platform, schema_name: SCHEMA })
+  expect(again).toMatchObject({ status: 200, body: { status: 'completed', succeeded: 1 } })
+}, 120_000)
 
 async function statusOf(id: string): Promise<Json> {
   return (await one.get(`/v2/migrate-all/${id}`)).body

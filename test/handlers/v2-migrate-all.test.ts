@@ -250,6 +250,27 @@ describe('POST /v2/migrate-all', () => {
     expect(await statusOf(other, id)).toMatchObject({ status: 'interrupted' })
   })
 
+  it('is interrupted where its gateway lives, but has written nothing for a minute', async () => {
+    const platform = await newPlatform(['a'])
+    await store(one, platform, SCHEMA, { ...BASE, ...textFunction('ping', 'pong') })
+    const id = randomUUID()
+    const leave = (silent: string) =>
+      one.query(
+        one.server.database,
+        `insert into _db_gateway_jobs (id, platform, schema_name, gateway, status, total, beat_at)
+         select '${id}', '${platform}', '${SCHEMA}', g.id, 'running', 2, now()
+         from _db_gateway_gateways g limit 1
+         on conflict (id) do update set beat_at = now() - interval '${silent}'`,
+      )
+    await leave('0 s')
+    await leave('40 s')
+    expect(await statusOf(other, id)).toMatchObject({ status: 'running' })
+    expect(await start(one, platform)).toMatchObject({ status: 409, body: { job_id: id } })
+    await leave('61 s')
+    expect(await statusOf(other, id)).toMatchObject({ status: 'interrupted' })
+    expect((await start(one, platform)).body).toMatchObject({ status: 'completed', succeeded: 1 })
+  })
+
   it('ends as interrupted where its gateway is stopped', async () => {
     const platform = await newPlatform(['a', 'b'])
     await store(one, platform, SCHEMA, WAITING)
