@@ -9,6 +9,7 @@ import {
   type JobRow,
   type JobScope,
   type JobStatus,
+  type OpenJob,
   openJob,
   readJob,
 } from './table.ts'
@@ -60,7 +61,7 @@ export class Jobs {
 
   /**
    * Begins a job; `work` is given what takes each result as it comes.
-   * @throws {GatewayError} migration_running, with its `job_id`, where one of this scope is under way
+   * @throws {GatewayError} migration_running, with its `job_id`, where one of the platform is under way
    */
   async start(
     scope: JobScope & { total: number },
@@ -69,7 +70,7 @@ export class Jobs {
     const { use, gateway } = this.#options
     const id = randomUUID()
     const open = await use((sql) => openJob(sql, { ...scope, id, gateway }))
-    if (open !== id) throw isRunning(scope, open)
+    if (open.id !== id) throw isRunning(scope.platform, open)
     const ended = this.#run(id, work)
     this.#running.add(ended)
     ended.catch(() => {}).finally(() => this.#running.delete(ended))
@@ -153,7 +154,7 @@ async function beat(flush: () => Promise<void>, signal: AbortSignal): Promise<vo
   }
 }
 
-function isRunning({ platform, schemaName }: JobScope, id: string): GatewayError {
+function isRunning(platform: string, { id, schema_name: schemaName }: OpenJob): GatewayError {
   return new GatewayError(
     'migration_running',
     `A migration of all databases of ${platform} to ${schemaName} is under way`,

@@ -55,6 +55,27 @@ const IS_LEFT = `(
     )
   )`
 
+/**
+ * SQL: one job of a platform is under way at a time. Older versions let one of each stored schema be, so
+ * that there may be several.
+ */
+const ONE_OPEN_JOB = `
+    do $do$ begin
+      if to_regclass('_db_gateway_jobs_one_open') is null then
+        lock table _db_gateway_jobs in share row exclusive mode;
+        update _db_gateway_jobs j set status = 'interrupted', ended_at = beat_at
+        where status in ('queued', 'running') and exists (
+          select from _db_gateway_jobs newer
+          where newer.platform = j.platform and newer.number > j.number
+            and newer.status in ('queued', 'running')
+        );
+        create unique index _db_gateway_jobs_one_open
+          on _db_gateway_jobs (platform) where status in ('queued', 'running');
+      end if;
+      drop index if exists _db_gateway_jobs_open;
+    end $do$
+  `
+
 /** Creates the tables of jobs in the administrative database, where they do not exist. */
 export async function prepareJobs(sql: Sql): Promise<void> {
   await createTables(
@@ -74,8 +95,7 @@ export async function prepareJobs(sql: Sql): Promise<void> {
       ended_at timestamptz,
       summary jsonb
     );
-    create unique index if not exists _db_gateway_jobs_open
-      on _db_gateway_jobs (platform, schema_name) where status in ('queued', 'running');
+    ${ONE_OPEN_JOB};
     create table if not exists _db_gateway_job_results (
       job uuid not null references _db_gateway_jobs on delete cascade,
       number bigint generated always as identity,
@@ -87,16 +107,22 @@ export async function prepareJobs(sql: Sql): Promise<void> {
   )
 }
 
+/** The job of a platform that is under way. */
+export interface OpenJob {
+  id: string
+  schema_name: string
+}
+
 /**
- * Writes a job down, unless one of the same scope is under way; one that nobody runs any more is
+ * Writes a job down, unless one of the platform is under way; one that nobody runs any more is
  * `interrupted` from then on. May be done twice.
- * @returns the id of the one that is under way: this one's where it begins
+ * @returns the one that is under way: this one where it begins
  */
-export async function openJob(sql: Sql, job: NewJob): Promise<string> {
+export async function openJob(sql: Sql, job: NewJob): Promise<OpenJob> {
   const { id, platform, schemaName, gateway, total } = job
   await sql`
     update _db_gateway_jobs set status = 'interrupted', ended_at = beat_at
-    where platform = ${platform} and schema_name = ${schemaName} and ${sql.unsafe(IS_LEFT)}
+    where platform = ${platform} and ${sql.unsafe(IS_LEFT)}
   `
   const [made] = await sql`
     insert into _db_gateway_jobs (id, platform, schema_name, gateway, status, total)
@@ -105,13 +131,12 @@ export async function openJob(sql: Sql, job: NewJob): Promise<string> {
     returning id
   `
   if (!made) {
-    const [running] = await sql<{ id: string }[]>`
-      select id::text from _db_gateway_jobs
-      where platform = ${platform} and schema_name = ${schemaName}
-        and status in ('queued', 'running')
+    const [running] = await sql<OpenJob[]>`
+      select id::text, schema_name from _db_gateway_jobs
+      where platform = ${platform} and status in ('queued', 'running')
     `
     // It has ended just now.
-    return running?.id ?? openJob(sql, job)
+    return running ?? openJob(sql, job)
   }
   await sql`
     delete from _db_gateway_jobs
@@ -120,7 +145,7 @@ export async function openJob(sql: Sql, job: NewJob): Promise<string> {
       order by number desc offset ${KEPT_JOBS} limit 1
     )
   `
-  return id
+  return { id, schema_name: schemaName }
 }
 
 /** Adds results, and shows that the job goes on. May be done twice. */

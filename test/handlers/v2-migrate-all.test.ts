@@ -212,10 +212,17 @@ describe('POST /v2/migrate-all', () => {
         summary: { job_id: body.job_id, job_status: 'running' },
       },
     ])
-    expect(await start(one, platform)).toMatchObject({
-      status: 409,
-      body: { error: 'migration_running', job_id: body.job_id },
-    })
+    await store(one, platform, SCHEMA.toUpperCase(), BASE)
+    for (const schema_name of [SCHEMA, SCHEMA.toUpperCase()]) {
+      expect(await start(one, platform, { schema_name })).toMatchObject({
+        status: 409,
+        body: {
+          error: 'migration_running',
+          message: expect.stringContaining(`${platform} to ${SCHEMA} is under way`),
+          job_id: body.job_id,
+        },
+      })
+    }
     const half = await eventually('the first result', async () => {
       const job = await statusOf(one, body.job_id)
       return job.results.length === 1 ? job : undefined
@@ -303,6 +310,33 @@ describe('POST /v2/migrate-all', () => {
     const expected = { job_id: expect.any(String), status: 'interrupted', total_databases: 2 }
     expect({ status, body }).toEqual({ status: 202, body: expected })
     expect(await statusOf(one, body.job_id)).toMatchObject({ status: 'interrupted' })
+  })
+
+  it('is one of a platform, also where an older version has let several of them begin', async () => {
+    const catalog = connectTo(one.server.database)
+    afterTest(() => catalog.end())
+    const [newest, platform] = [randomUUID(), uniqueName('fleet')]
+    await catalog.unsafe(`
+      drop index _db_gateway_jobs_one_open;
+      create unique index _db_gateway_jobs_open on _db_gateway_jobs (platform, schema_name)
+        where status in ('queued', 'running');
+      insert into _db_gateway_jobs (id, platform, schema_name, gateway, status, total)
+      select id, '${platform}', name, (select id from _db_gateway_gateways limit 1), 'running', 1
+      from (values (gen_random_uuid(), 'v1'), ('${newest}'::uuid, 'v2')) of_before (id, name)
+    `)
+    const third = await startTestGateway({ DATABASE_URL: url })
+    await third.stop()
+    const rows = await catalog`
+      select schema_name, status from _db_gateway_jobs where platform = ${platform} order by number
+    `
+    expect(rows.map((row) => Object.values(row))).toEqual([
+      ['v1', 'interrupted'],
+      ['v2', 'running'],
+    ])
+    const indexes = await catalog`
+      select indexname from pg_indexes where indexname like '_db_gateway_jobs%open' order by 1
+    `
+    expect(indexes.map((row) => row.indexname)).toEqual(['_db_gateway_jobs_one_open'])
   })
 
   it('is told to those alone who may name its platform', async () => {
