@@ -109,6 +109,7 @@ export interface Config extends SiteRules {
   olderArchives: 'ignore' | 'deploy'
   /** Archives of each platform that are kept for /admin/revert. */
   keptArchives: number
+  storedSchemasPerPlatform: number
   logLevel: LogLevel
   /** Of settings that have no effect, or that probably are slips: a line each. */
   warnings: string[]
@@ -261,6 +262,7 @@ export function readConfig(env: Environment): Config {
     tls: cert && key ? { cert, key, clientCa } : undefined,
     olderArchives: parsed('OLDER_ARCHIVES', 'ignore', olderArchives),
     keptArchives: integer('KEPT_ARCHIVES', 20, 0, 1000),
+    storedSchemasPerPlatform: integer('STORED_SCHEMAS_PER_PLATFORM', 200, 1, 100_000),
     auditRetentionDays: integer('AUDIT_RETENTION_DAYS', 365, 1, 36_500),
     logLevel: optional('LOG_LEVEL', logLevel) ?? parsed('RUST_LOG', 'info', rustLogLevel),
   }

@@ -35,6 +35,7 @@ const STATUS_BY_CODE = {
   extension_install_failed: 422,
   new_tenants_fail: 422,
   database_name_collision: 422,
+  too_many_schemas: 422,
   query_failed: 500,
   internal_error: 500,
   pool_exhausted: 503,

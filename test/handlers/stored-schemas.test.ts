@@ -5,7 +5,7 @@ import { pack, textFunction } from '../helpers/platforms.ts'
 import { storeSchema } from '../helpers/stored.ts'
 
 /** Platforms, their stored schemas and what is created from them: two gateways on one catalog. */
-const { gateway, other } = await startTwoGateways()
+const { gateway, other } = await startTwoGateways({ STORED_SCHEMAS_PER_PLATFORM: '4' })
 
 const store = (
   platform: string,
@@ -160,6 +160,28 @@ describe('POST /platform/{platform}/schema', () => {
       404,
       'not_found',
     ])
+  })
+
+  test('takes so many names of a platform, also of those that come at once', async () => {
+    const platform = await newPlatform(['v1', 'v2'])
+    const archive = await pack(files('next'))
+    const names = Array.from({ length: 6 }, (_, at) => `more ${at}`)
+    const answers = await Promise.all(
+      names.map((schema_name) => store(platform, archive, { schema_name })),
+    )
+    expect(answers.map(brief).sort()).toEqual([
+      [200, 'registered'],
+      [200, 'registered'],
+      ...Array.from({ length: 4 }, () => [422, 'too_many_schemas']),
+    ])
+    expect(answers.find(({ status }) => status === 422)?.body).toMatchObject({
+      message: `Platform ${platform} has 4 stored schemas; it may have 4 (STORED_SCHEMAS_PER_PLATFORM)`,
+    })
+    expect(brief(await store(platform, archive, { schema_name: 'v1' }))).toEqual([
+      200,
+      'registered',
+    ])
+    await newPlatform(['v1'])
   })
 })
 

@@ -43,7 +43,14 @@ export default defineHandler({
       owner: { platform, tenantId: null, schema: null },
       asked: { stored_schema: name, checksum },
       work: () =>
-        catalog.use((sql) => storeSchema(sql, platform, { name, checksum, packed, ...sections })),
+        catalog.use((sql) =>
+          storeSchema(
+            sql,
+            platform,
+            { name, checksum, packed, ...sections },
+            config.storedSchemasPerPlatform,
+          ),
+        ),
     })
     return {
       status: 'registered',

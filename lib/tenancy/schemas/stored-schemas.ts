@@ -59,8 +59,48 @@ export async function prepareStored(sql: Sql): Promise<void> {
   )
 }
 
-/** Stores an archive, in the place of the one that has its name. */
+/**
+ * Stores an archive, in the place of the one that has its name.
+ * @param limit names that a platform may have
+ * @throws {GatewayError} too_many_schemas where the name would be one more
+ */
 export async function storeSchema(
+  sql: Sql,
+  platform: string,
+  schema: StoredSchema & { packed: Uint8Array },
+  limit: number,
+): Promise<void> {
+  await sql.unsafe('begin')
+  try {
+    // Names that come at once are counted one after the other.
+    await sql`
+      select pg_advisory_xact_lock(hashtext('_db_gateway_schemas'), hashtext(${platform}))
+    `
+    await checkLimit(sql, platform, schema.name, limit)
+    await writeSchema(sql, platform, schema)
+    await sql.unsafe('commit')
+  } catch (error) {
+    await sql.unsafe('rollback').catch(() => {})
+    throw error
+  }
+}
+
+async function checkLimit(sql: Sql, platform: string, name: string, limit: number): Promise<void> {
+  const [row] = await sql<[{ others: number; is_there: boolean }]>`
+    select
+      count(*) filter (where name <> ${name})::integer as others,
+      count(*) filter (where name = ${name}) > 0 as is_there
+    from _db_gateway_schemas where platform = ${platform}
+  `
+  if (row.is_there || row.others < limit) return
+  throw new GatewayError(
+    'too_many_schemas',
+    `Platform ${platform} has ${row.others} stored schemas; it may have ${limit} (STORED_SCHEMAS_PER_PLATFORM)`,
+    { hint: 'Store it under a name that is there, or raise STORED_SCHEMAS_PER_PLATFORM' },
+  )
+}
+
+async function writeSchema(
   sql: Sql,
   platform: string,
   schema: StoredSchema & { packed: Uint8Array },
