@@ -185,44 +185,67 @@ describe('POST /v2/migrate', () => {
     ])
   })
 
-  it('replaces a function that gets another signature', async () => {
-    const add = (type: string) => ({
-      'functions/add.pgsql': `create or replace function add(a ${type}) returns ${type} language sql as 'select a'`,
+  it('keeps other signatures of a function, and says so each time', async () => {
+    const get = (type: string, more = '') => ({
+      'functions/get.pgsql': `create or replace function get(a ${type}) returns ${type} language sql as 'select a'; ${more}`,
     })
-    const shop = await newShop({ ...BASE, ...add('integer') })
-    expect((await shop.migrate({ ...BASE, ...add('bigint') })).body).toMatchObject({ warnings: [] })
-    const [row] = await queryDatabase(
-      shop.database,
-      `select string_agg(pg_get_function_arguments(oid), ';') as all from pg_proc where proname = 'add'`,
-    )
-    expect(row).toEqual({ all: 'a bigint' })
+    const find = (type: string) =>
+      `create or replace function find(a ${type}) returns text language sql as 'select 1::text';`
+    const before = get('integer', find('integer'))
+    const shop = await newShop({ ...BASE, ...before })
+    const stay = [
+      'Functions that are in no file of the archive any more stay: public.find(integer), public.get(integer)',
+    ]
+    const after = { ...get('text'), 'functions/own.sql': find('text') }
+    for (const round of ['first', 'second']) {
+      const { status, body } = await shop.migrate({
+        ...BASE,
+        ...after,
+        ...textFunction('round', round),
+      })
+      expect([status, body.warnings]).toEqual([200, stay])
+      expect(await functionsIn(shop.database)).toEqual([
+        'find(integer)',
+        'find(text)',
+        'get(integer)',
+        'get(text)',
+        'ping()',
+        'round()',
+      ])
+    }
+    await queryDatabase(shop.database, 'drop function find(integer), get(integer)')
+    const dropped = await shop.migrate({ ...BASE, ...after, ...textFunction('round', 'third') })
+    expect(dropped.body.warnings).toEqual([])
+    const { body } = await shop.migrate({ ...BASE, ...before, ...textFunction('round', 'third') })
+    expect(body.warnings).toEqual([
+      expect.stringContaining('stay: public.find(text), public.get(text)'),
+    ])
   })
 
-  it.each([
-    ['alter table notes drop column old', 'drop_column', 'DropColumn'],
-    ['drop table notes', 'drop_table', 'DropTable'],
-    ['alter table notes alter column id type smallint', 'modify_column_type', 'ModifyColumnType'],
-    [
-      "do $$ begin execute 'alter table notes drop column old'; end $$",
-      'drop_column',
-      'DropColumn',
-    ],
-  ])('asks about %s, which allow=["%s"] allows', async (statement, word, change) => {
-    const { 'seeders/notes.pgsql': _, ...files } = BASE
-    const shop = await newShop()
-    const next = { ...files, 'migrations/001_less.pgsql': statement }
-    const others = ['drop_table', 'drop_column', 'modify_column_type', 'set_not_null']
-    const allow = others.filter((other) => other !== word)
-    expect(await shop.migrate(next, { allow })).toMatchObject({
-      status: 409,
+  it('says that a function with another result has taken the place of the one before', async () => {
+    const get = (type: string) => ({
+      'functions/get.pgsql': `create or replace function get(a integer) returns ${type} language sql as 'select a::${type}'`,
+    })
+    const shop = await newShop({ ...BASE, ...get('integer') })
+    expect((await shop.migrate({ ...BASE, ...get('bigint') })).body.warnings).toEqual([
+      'Function public.get(integer) has another result, or other names or defaults of arguments, now: it was dropped and made again',
+    ])
+    expect(await functionsIn(shop.database)).toEqual(['get(integer)', 'ping()'])
+  })
+
+  it('says what to do where a file means one of several signatures', async () => {
+    const get = (type: string) => ({
+      'functions/get.pgsql': `create or replace function get(a ${type}) returns ${type} language sql as 'select a'; comment on function get is 'one';`,
+    })
+    const shop = await newShop({ ...BASE, ...get('integer') })
+    const { status, body } = await shop.migrate({ ...BASE, ...get('text') })
+    expect({ status, body }).toMatchObject({
+      status: 422,
       body: {
-        error: 'data_loss',
-        hint: `Send "allow": ["${word}"]; "force": true allows all losses`,
+        error: 'function_deploy_failed',
+        hint: expect.stringContaining('stay: name the types'),
       },
     })
-    const { status, body } = await shop.migrate(next, { allow: [word] })
-    expect(status).toBe(200)
-    expect(body.schema_validation.dataloss_changes).toMatchObject([{ change_type: change }])
   })
 
   it('needs force for other losses', async () => {
@@ -365,3 +388,13 @@ describe('tokens of /v2/*', () => {
     await guarded.stop()
   })
 })
+
+/** The functions of a database's schema public, but for what is the gateway's. */
+async function functionsIn(database: string): Promise<string[]> {
+  const rows = await queryDatabase(
+    database,
+    `select oid::regprocedure::text as name from pg_proc
+     where pronamespace = 'public'::regnamespace and proname !~ '^_db_gateway' order by 1`,
+  )
+  return rows.map(({ name }) => String(name))
+}

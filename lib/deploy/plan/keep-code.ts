@@ -3,8 +3,12 @@ import { someOf } from '../../common/shown.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Ledger, LedgerFile, LedgerObject } from '../ledger/ledger.ts'
 import { askedOf, findObjects } from '../objects/find.ts'
-import { classOf, type KnownObject } from '../objects/object.ts'
+import { keyOfFound, keyOfMade, readNames } from '../objects/names.ts'
+import type { KnownObject } from '../objects/object.ts'
+import { classOf } from '../objects/object.ts'
+import { hashOf } from '../objects/state.ts'
 import { CODE_SECTIONS } from '../run/code.ts'
+import type { Script } from '../run/run-file.ts'
 import { readScripts } from '../run/run-file.ts'
 
 /** What a deploy of code goes by. */
@@ -12,37 +16,40 @@ export interface CodeLedger {
   ledger: Ledger
   /**
    * Functions that files made and that no file of the archive makes any more, by the path of the file;
-   * they stay. Empty where such functions are dropped.
+   * they stay. Undefined where such functions are dropped.
    */
-  kept: ReadonlyMap<string, LedgerObject[]>
+  kept: ReadonlyMap<string, LedgerObject[]> | undefined
 }
 
 /** Names in a warning. */
 const MAX_NAMES = 20
 
+/** A function that a file has made, of which the file does not tell that it still makes it. */
+interface Candidate {
+  path: string
+  object: LedgerObject
+}
+
 /**
  * The ledger of a deploy that drops no function: what came from files that are gone is unknown to it,
- * and so are functions of other files that go by no name of the archive. (Another signature under
- * the same name takes the place of the old one.)
+ * and so are functions that no file makes with the same signature.
  */
-export async function keepCode(ledger: Ledger, { files }: SchemaArchive): Promise<CodeLedger> {
-  const scripts = await readScripts(files.functions)
-  const names = new Set(
-    scripts.flatMap(({ statements }) => statements.flatMap(({ made }) => made?.name ?? [])),
-  )
+export async function keepCode(
+  sql: Sql,
+  ledger: Ledger,
+  { files }: SchemaArchive,
+): Promise<CodeLedger> {
+  const scripts = await readScripts(CODE_SECTIONS.flatMap((section) => files[section]))
+  const candidates = candidatesOf(ledger, scripts)
+  const { stay, isNone } = await divide(sql, candidates, scripts)
   const kept = new Map<string, LedgerObject[]>()
-  const isKept = (one: LedgerObject) => {
-    const known = one as unknown as KnownObject
-    return classOf(known.kind) === 'routine' && !names.has(askedOf(known).name)
-  }
+  for (const { path, object } of stay) kept.set(path, [...(kept.get(path) ?? []), object])
   const left = new Map<string, Map<string, LedgerFile>>()
   for (const section of CODE_SECTIONS) {
     const there = new Set(files[section].map(({ name }) => name))
     const known = new Map<string, LedgerFile>()
     for (const [name, file] of ledger.filesOf(section)) {
-      const stay = file.objects.filter(isKept)
-      if (stay.length > 0) kept.set(`${section}/${name}`, stay)
-      const objects = file.objects.filter((one) => !stay.includes(one))
+      const objects = file.objects.filter((one) => !isNone.has(one))
       if (there.has(name)) known.set(name, { ...file, objects })
     }
     left.set(section, known)
@@ -51,8 +58,58 @@ export async function keepCode(ledger: Ledger, { files }: SchemaArchive): Promis
   return { ledger: { ...ledger, filesOf }, kept }
 }
 
+/** Of a file that has not changed, what has the text of one of its statements is made by that. */
+function candidatesOf(ledger: Ledger, scripts: Script[]): Candidate[] {
+  const byPath = new Map(scripts.map((script) => [script.file.path, script]))
+  return CODE_SECTIONS.flatMap((section) =>
+    [...ledger.filesOf(section)].flatMap(([name, { checksum, objects }]) => {
+      const path = `${section}/${name}`
+      const script = byPath.get(path)
+      const routines = objects.filter(
+        ({ kind }) => classOf(kind as KnownObject['kind']) === 'routine',
+      )
+      if (script?.file.checksum !== checksum) return routines.map((object) => ({ path, object }))
+      const texts = new Set(script.statements.map(hashOf))
+      const others = routines.filter(({ statement }) => statement && !texts.has(String(statement)))
+      return others.map((object) => ({ path, object }))
+    }),
+  )
+}
+
+/**
+ * Tells functions that the archive still makes from those that `stay`; `isNone` has these, and what is
+ * not there any more.
+ */
+async function divide(
+  sql: Sql,
+  candidates: Candidate[],
+  scripts: Script[],
+): Promise<{ stay: Candidate[]; isNone: Set<LedgerObject> }> {
+  if (candidates.length === 0) return { stay: [], isNone: new Set() }
+  const asked = candidates.map(({ object }) => askedOf(object as unknown as KnownObject))
+  const candidateNames = new Set(asked.map(({ name }) => name))
+  const made = scripts.flatMap(({ statements }) =>
+    statements.flatMap(({ made }) => {
+      const isAsked = made && classOf(made.kind) === 'routine' && candidateNames.has(made.name)
+      return isAsked ? [made] : []
+    }),
+  )
+  const [names, found] = await Promise.all([readNames(sql, made), findObjects(sql, asked)])
+  const keys = new Set(made.map((one) => keyOfMade(one, names)))
+  const stay: Candidate[] = []
+  const isNone = new Set<LedgerObject>()
+  for (const candidate of candidates) {
+    const object = found.of(candidate.object as unknown as KnownObject)
+    if (object && keys.has(keyOfFound(object))) continue
+    isNone.add(candidate.object)
+    if (object) stay.push(candidate)
+  }
+  return { stay, isNone }
+}
+
 /** Names the functions that stay, of those that are still there. */
 export async function keptWarnings(sql: Sql, { kept }: CodeLedger): Promise<string[]> {
+  if (!kept) return []
   const objects = [...kept.values()].flat() as unknown as KnownObject[]
   if (objects.length === 0) return []
   const found = await findObjects(sql, objects.map(askedOf))

@@ -96,7 +96,7 @@ export async function planTry(
   const isTablesDue =
     files.tables.length > 0 &&
     (tablesChecksum !== ledger.tablesChecksum || pending.length > 0 || isTouched(ledger))
-  const code = flags.keepsCode ? await keepCode(ledger, archive) : { ledger, kept: new Map() }
+  const code = flags.keepsCode ? await keepCode(sql, ledger, archive) : { ledger, kept: undefined }
   const mayLack = isNew || flags.keepsCode || flags.allow.has('functions_missing')
   if (!mayLack) await checkNothingMissing(database, archive, ledger)
   const migrations = await planMigrations(sql, job, ledger, pending)

@@ -16,6 +16,7 @@ import { type CodeState, hashOf, leftoversOf, readState } from '../objects/state
 import { otherStatements, type TakenOver } from '../objects/taken-over.ts'
 import type { Statement } from '../parser/statement.ts'
 import { type CodeDeployed, unchangedCode } from './code-result.ts'
+import { remadeWarnings, withKeptHint } from './kept-functions.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
 
 /** The sections that a deploy replaces. */
@@ -37,7 +38,7 @@ export interface CodeHints {
   look?: Job['look']
   /** What people had put on objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
-  /** Functions that stay, though no file makes them any more: the ledger goes on to have them. */
+  /** Functions that stay, though no file makes them: the ledger goes on to have them. Undefined: they go. */
   kept?: ReadonlyMap<string, StoredObject[]> | undefined
 }
 
@@ -121,12 +122,13 @@ export async function deployCode(
       await runAgain(paths, others, 'what it selects from has other columns now')
     }
     checkConflicts(database, { scripts, keys: after.keys })
+    if (kept) state.warnings.push(...remadeWarnings(state, after))
     const objects = write(writer, state, after, isThorough, kept)
     for (const path of gone) writer.forgetFile(...partsOf(path))
     const dropped = leftovers.map(({ object }) => object)
     return { ...resultOf(state, objects, dropped), look: after.look }
   } catch (error) {
-    throw codeFailure(database, error)
+    throw kept ? withKeptHint(codeFailure(database, error)) : codeFailure(database, error)
   }
 }
 
