@@ -40,6 +40,7 @@ const STATUS_BY_CODE = {
   internal_error: 500,
   pool_exhausted: 503,
   connection_failed: 503,
+  database_in_use: 503,
   query_timeout: 504,
 } as const
 
@@ -108,7 +109,7 @@ export function cutTexts(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, cutTexts(one)]))
 }
 
-const RETRY_CODES = new Set<ErrorCode>(['pool_exhausted', 'connection_failed'])
+const RETRY_CODES = new Set<ErrorCode>(['pool_exhausted', 'connection_failed', 'database_in_use'])
 
 /** The header Retry-After, in seconds, of an error that another attempt may not meet. */
 export function retryAfter({ code }: GatewayError): string | undefined {

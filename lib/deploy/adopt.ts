@@ -8,7 +8,7 @@ import { alreadyThere, describeOwner, describeTaken } from '../tenancy/owner-ide
 import { type FoundDatabase, lookAt } from './adopt/look.ts'
 import { readUnclaimed } from './database/adoption.ts'
 import { withDatabaseLock } from './database/database.ts'
-import { asGateway, handOver } from './database/handover.ts'
+import { asGatewayUntilFree, handOver } from './database/handover.ts'
 import { checkMayTake } from './database/take-database.ts'
 import { FOREIGN_CHECKSUM, MARK_TAKEN_OVER } from './ledger/original.ts'
 import type { DeployParts } from './parts.ts'
@@ -40,7 +40,7 @@ const MAX_NAMED = 10
  * platform's role. What its ledger has recorded does not run again.
  * @throws {GatewayError} database_not_found where it is not there; database_already_exists where the
  *   owner has it; name_conflict where it may not be taken; invalid_request where it has another name
- *   than the owner's database, or `migrations` are given beside a ledger that has some
+ *   than the owner's database, or `migrations` are given beside a ledger that has some; database_in_use
  */
 export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<Adopted> {
   const { owner, database, dryRun } = request
@@ -49,7 +49,7 @@ export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<
     const { has_ledger: hasLedger } = await readUnclaimed(parts, admin, database)
     const role = parts.roles.roleOf(owner.platform)
     if (role !== null) await checkMayTake(admin, database, role)
-    const found = await asGateway(parts, database, (sql) => lookAt(sql, role))
+    const found = await asGatewayUntilFree(parts, admin, database, (sql) => lookAt(sql, role))
     checkFound(database, found)
     if (found.recorded.length > 0 && request.migrations.length > 0) {
       throw new GatewayError(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import {
+  connectTo,
   createAdminDatabase,
   databaseUrlOf,
   dropAdminDatabase,
@@ -10,6 +11,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack } from '../helpers/platforms.ts'
+import { afterTest, eventually } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
 const MIGRATIONS = {
@@ -38,7 +40,7 @@ const made: string[] = []
 beforeAll(async () => {
   const url = await createAdminDatabase()
   gateway = await startTestGateway({ DATABASE_URL: url })
-  other = await startTestGateway({ DATABASE_URL: url })
+  other = await startTestGateway({ DATABASE_URL: url, LOCK_TIMEOUT_SECS: '2' })
 })
 afterAll(async () => {
   await other.stop()
@@ -357,4 +359,60 @@ test('A database of the original is not taken by a platform with a shorter name'
   expect(await ownerOf(database)).toBe(gateway.server.user)
   const own = await gateway.register(long, await pack(FILES))
   expect([own.status, own.body.database]).toEqual([200, database])
+})
+
+describe('a database in use', () => {
+  /** Has a lock on its table until the result is called. */
+  async function holdIn(database: string): Promise<() => Promise<void>> {
+    const sql = connectTo(database)
+    await sql`set application_name = 'the original'`
+    await sql`begin`
+    await sql`select * from people`
+    const release = () => sql.end()
+    afterTest(release)
+    return release
+  }
+
+  test('is tried again until it is free', async () => {
+    const platform = uniqueName('ad')
+    const database = await make(`${platform}_north`, SCHEMA)
+    const release = await holdIn(database)
+    const asked = adopt({ platform, tenant_id: 'north', database })
+    const tries = new Set<number>()
+    await eventually('a second try', async () => {
+      for (const pid of await waitingIn(database)) tries.add(pid)
+      return tries.size > 1 || undefined
+    })
+    await release()
+    expect(await asked).toMatchObject({ status: 200, body: { status: 'adopted' } })
+    expect(await ownerOf(database)).toBe(`gw_${platform}`)
+  })
+
+  test('is 503 where it stays in use, and the answer names the sessions', async () => {
+    const platform = uniqueName('ad')
+    const database = await make(`${platform}_north`, SCHEMA)
+    await holdIn(database)
+    const { status, headers, body } = await adopt({ platform, tenant_id: 'north', database }, other)
+    expect({ status, body }).toMatchObject({
+      status: 503,
+      body: {
+        error: 'database_in_use',
+        message: expect.stringContaining('(the original)'),
+        database,
+        sessions: [{ pid: expect.any(Number), application: 'the original' }],
+      },
+    })
+    expect(headers.get('retry-after')).toBe('1')
+    expect(await ownerOf(database)).toBe(gateway.server.user)
+  })
+
+  /** Sessions that wait for a lock there. */
+  async function waitingIn(database: string): Promise<number[]> {
+    const rows = await asSuperuser(
+      'postgres',
+      `select pid from pg_stat_activity
+       where datname = '${database}' and wait_event_type = 'Lock'`,
+    )
+    return rows.map(({ pid }) => Number(pid))
+  }
 })

@@ -1,17 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import { fromPostgres } from '../../postgres/errors.ts'
-import { answers, type Sent, send } from '../../postgres/pipeline.ts'
+import type { Sent } from '../../postgres/pipeline.ts'
+import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 import { setRole } from '../../tenancy/catalog/catalog-table.ts'
-import { databaseName, type Owner } from '../../tenancy/names.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { databaseName } from '../../tenancy/names.ts'
 import { markCatalog } from '../ledger/catalog-mark.ts'
 import { closeLedger } from '../ledger/close.ts'
 import { CARRY_OVER_ORIGINAL, isLedgerOfFirst, MARK_TAKEN_OVER } from '../ledger/original.ts'
-import { type Old, readOld, renewLedger } from '../ledger/renew.ts'
+import type { Old } from '../ledger/renew.ts'
+import { readOld, renewLedger } from '../ledger/renew.ts'
 import { createLedger } from '../ledger/tables.ts'
 import type { DeployParts } from '../parts.ts'
+import { lockWaitMs } from '../run/tries.ts'
+import { untilFree } from './in-use.ts'
 import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
 import { checkMayTake, type Owned, readOwner, takeDatabase } from './take-database.ts'
 
@@ -33,6 +38,7 @@ export async function asGateway<T>(
   { pools, config }: DeployParts,
   database: string,
   work: (sql: Sql) => Promise<T>,
+  maxLockWaitMs = MAX_LOCK_WAIT_MS,
 ): Promise<T> {
   const connection = await pools.keep(database, WAIT_MS)
   try {
@@ -40,7 +46,7 @@ export async function asGateway<T>(
       set role none;
       set search_path = pg_catalog, pg_temp;
       set default_transaction_read_only = off;
-      set lock_timeout = ${Math.min(config.lockTimeoutMs, MAX_LOCK_WAIT_MS)};
+      set lock_timeout = ${Math.min(config.lockTimeoutMs, maxLockWaitMs)};
     `)
     const [, result] = await Promise.all([send(setting), work(connection.sql)])
     return result
@@ -52,14 +58,31 @@ export async function asGateway<T>(
 }
 
 /**
+ * As `asGateway`, in a database that others may be using: it is tried again, and `work` may be done
+ * several times. `admin` is a connection to the administrative database.
+ * @throws {GatewayError} database_in_use, and as `asGateway`
+ */
+export async function asGatewayUntilFree<T>(
+  parts: DeployParts,
+  admin: Sql,
+  database: string,
+  work: (sql: Sql) => Promise<T>,
+): Promise<T> {
+  return untilFree(admin, database, parts.config.lockTimeoutMs, () =>
+    asGateway(parts, database, work, lockWaitMs()),
+  )
+}
+
+/**
  * Sees to it that the owner's database has its ledger, and that the platform's role, which is
  * created where it is missing, has everything else in it: the first time for a new database, and
  * for one that was made before there was such a role, or was restored. The ledger is made anew where
  * others may have worked in it as the gateway. `admin` is a connection to the administrative
- * database. `also` is done in the same transaction in the owner's database, as the gateway's role.
+ * database. `also` is done in the same transaction in the owner's database, as the gateway's role; more than
+ * once where the transaction is tried again.
  * @returns the role; null where platforms share the gateway's
  * @throws {GatewayError} name_conflict where the database, or what goes by the names of the ledger,
- *   is not the gateway's to hand over
+ *   is not the gateway's to hand over; database_in_use
  */
 export async function handOver(
   parts: DeployParts,
@@ -70,7 +93,7 @@ export async function handOver(
   const database = databaseName(owner)
   const role = await parts.roles.ensure(admin, owner.platform)
   if (role !== null) await checkMayTake(admin, database, role)
-  await asGateway(parts, database, async (sql) => {
+  await asGatewayUntilFree(parts, admin, database, async (sql) => {
     const { owned, old } = await begin(sql, database, parts.config.deployTimeoutMs)
     const make = () => createLedger(sql, parts.secrets.current.ledgerKeyOf(database), role)
     // What needs no answer is sent behind what does.

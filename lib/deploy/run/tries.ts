@@ -34,7 +34,7 @@ export function isLockError(error: unknown): boolean {
  */
 export async function patiently<T>(
   totalMs: number,
-  limit: TimeLimit,
+  limit: Pick<TimeLimit, 'check'>,
   undo: () => Promise<unknown>,
   work: () => Promise<T>,
 ): Promise<T> {

@@ -1,0 +1,63 @@
+import { GatewayError } from '../../errors.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { isLockError, patiently } from '../run/tries.ts'
+
+/** A session that has locks on tables of a database. */
+interface Holder {
+  pid: number
+  role: string | null
+  application: string
+}
+
+/** Sessions that an answer names. */
+const MAX_SESSIONS = 10
+
+/**
+ * Does work in a database that others may be using, and does it again where it does not get a lock, for
+ * `totalMs` in all; a try that failed leaves nothing. `admin` is a connection to the administrative database.
+ * @throws {GatewayError} database_in_use, with the sessions in the way; what `work` throws
+ */
+export async function untilFree<T>(
+  admin: Sql,
+  database: string,
+  totalMs: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  const noLimit = { check: () => {} }
+  try {
+    return await patiently(totalMs, noLimit, async () => {}, work)
+  } catch (error) {
+    if (!isLockError(error)) throw error
+    throw inUse(database, totalMs, await readHolders(admin, database))
+  }
+}
+
+/** Those that have locks on what is not PostgreSQL's own. */
+async function readHolders(admin: Sql, database: string): Promise<Holder[]> {
+  return admin<Holder[]>`
+    select a.pid, a.usename::text as role, a.application_name as application
+    from pg_stat_activity a
+    where a.datname = ${database} and exists (
+      select from pg_locks l
+      where l.pid = a.pid and l.database = a.datid and l.granted
+        and l.locktype = 'relation' and l.relation >= 16384
+    )
+    order by a.pid limit ${MAX_SESSIONS}
+  `
+}
+
+function inUse(database: string, totalMs: number, sessions: Holder[]): GatewayError {
+  const named = sessions.map(({ pid, role, application }) =>
+    [`${pid}`, role && `of ${role}`, application && `(${application})`].filter(Boolean).join(' '),
+  )
+  const who = named.length > 0 ? `; with locks there now: ${named.join(', ')}` : ''
+  return new GatewayError(
+    'database_in_use',
+    `${database} is in use: no lock on all that is handed over within ${totalMs / 1000} s (LOCK_TIMEOUT_SECS)${who}`,
+    {
+      database,
+      sessions,
+      hint: 'Send it again when these sessions have ended their transactions, or end them with pg_terminate_backend(pid)',
+    },
+  )
+}
