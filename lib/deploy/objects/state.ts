@@ -147,10 +147,35 @@ function checkKnown({ scripts, known, found, run, warnings }: CodeState): void {
       const isAsLeft = !object.digest || current?.digest === object.digest
       if (current && isAsLeft) continue
       run.add(path)
-      const what = current ? 'is not as the file left it' : 'is gone'
-      warnings.push(`${path}: ${object.kind} ${object.identity} ${what}; it has been made again`)
+      warnings.push(
+        current ? againWarning(path, object, CHANGED) : againWarning(path, object, GONE),
+      )
     }
   }
+}
+
+const CHANGED = 'is not as the file left it'
+const GONE = 'is gone'
+
+function againWarning(path: string, { kind, identity }: KnownObject, what: string): string {
+  return `${path}: ${kind} ${identity} ${what}; it has been made again`
+}
+
+/**
+ * Notes what was there before the migrations ran, with what people had put on it. That it is gone is no
+ * warning then: the migrations have dropped it, or the deploy has for them.
+ */
+export function noteSetBefore(state: CodeState, setBefore: SetBefore | undefined): void {
+  state.setBefore = setBefore
+  if (!setBefore) return
+  const nameOf = ({ kind, identity }: KnownObject) => `${kind} ${identity}`
+  const before = new Set([...setBefore.values()].map(({ known }) => nameOf(known)))
+  const expected = new Set(
+    [...state.known].flatMap(([path, { objects }]) =>
+      objects.flatMap((one) => (before.has(nameOf(one)) ? againWarning(path, one, GONE) : [])),
+    ),
+  )
+  state.warnings = state.warnings.filter((warning) => !expected.has(warning))
 }
 
 /** Adds what PostgreSQL certainly cannot replace: it has no OR REPLACE. */

@@ -1,10 +1,13 @@
 import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { readSeeds, type Seed } from '../plan/seeds.ts'
+import type { Seed } from '../plan/seeds.ts'
+import { readSeeds } from '../plan/seeds.ts'
 import { extensionNames } from '../run/extensions.ts'
 import { readScripts } from '../run/run-file.ts'
-import { compareDeclared, type Difference } from '../run/tables.ts'
+import type { Difference } from '../run/tables.ts'
+import { compareDeclared } from '../run/tables.ts'
+import { lackingValues } from './enum-values.ts'
 
 /** Rows that seeders insert into a table, and rows that it has (at most MAX_COUNTED are counted). */
 export interface SeederValidation {
@@ -32,7 +35,7 @@ const MAX_COUNTED = 10_000
 
 /**
  * Looks in a database whether the extensions, types, tables and seeded rows of an archive are there,
- * and whether the tables have the columns that are declared.
+ * and whether the tables have the columns, and the enums the values, that are declared.
  */
 export async function verify(
   sql: Sql,
@@ -47,10 +50,14 @@ export async function verify(
   ])
   const lacking = await findLacking(sql, extensions, types, tables)
   const seeders = await countSeeded(sql, seeds)
+  const values = await lackingValues(sql, files.types)
   const columns = await findWrongColumns(sql, database, files.tables)
   const lines = {
     extensions: lacking.extensions.map((name) => `extension ${name} is not installed`),
-    types: lacking.types.map((name) => `type ${name} does not exist`),
+    types: [
+      ...lacking.types.map((name) => `type ${name} does not exist`),
+      ...values.map(({ name, value }) => `enum ${name} lacks the value ${value}`),
+    ],
     tables: [...lacking.tables.map((name) => `table ${name} does not exist`), ...columns],
     seeders: seeders
       .filter(({ expected, found }) => found < expected)
@@ -137,10 +144,12 @@ function namesIn(sql: Sql, names: string[]) {
 }
 
 async function countSeeded(sql: Sql, seeds: Seed[]): Promise<SeederValidation[]> {
+  // A seeder may write the schema of what another one names without.
+  const tableOf = new Map(seeds.map(({ table, name }) => [name, table]))
   const rows = new Map<string, Set<string>>()
-  for (const seed of seeds) {
-    const known = rows.get(seed.table) ?? new Set()
-    rows.set(seed.table, new Set([...known, ...seed.rows]))
+  for (const { name, rows: own } of seeds) {
+    const table = tableOf.get(name)!
+    rows.set(table, new Set([...(rows.get(table) ?? []), ...own]))
   }
   const nameOf = new Map(seeds.map(({ table, name }) => [table, name]))
   const tables = [...rows].filter(([, { size }]) => size > 0)

@@ -5,6 +5,16 @@ import type { KnownObject } from '../objects/object.ts'
 import { dropAll, findInTheWay, readSetBefore, type SetBefore } from '../objects/set-before.ts'
 import { readDirectives } from './directives.ts'
 
+/** As in `rule _RETURN on view sizes depends on column "size"`. */
+const DEPENDS =
+  /\b((?:materialized )?view) ((?:[^\s".]+|"(?:[^"]|"")*")(?:\.(?:[^\s".]+|"(?:[^"]|"")*"))?) depends on /
+
+/** The first view that PostgreSQL names as what depends on something. */
+function viewIn(words: string): { kind: string; name: string } | undefined {
+  const [, kind, name] = DEPENDS.exec(words) ?? []
+  return kind && name ? { kind, name } : undefined
+}
+
 /** A column is retyped or dropped, or a constraint, and a view needs it. */
 const IN_THE_WAY = new Set(['0A000', '2BP01'])
 
@@ -59,10 +69,13 @@ export class WayForMigrations {
     const { objects, blocked } = await findInTheWay(sql, this.#before, String(cause))
     if (blocked) {
       const { kind, identity } = blocked.object
-      throw new GatewayError(failure.code, failure.message, {
-        ...failure.details,
-        hint: `Write "drop ${kind} if exists ${identity} cascade;" before it: the files of the archive make again what they have made. No file makes ${blocked.by}, which goes too: make it again behind it, or move it into a file before`,
-      })
+      const hint = `Write "drop ${kind} if exists ${identity} cascade;" before it: the files of the archive make again what they have made. No file makes ${blocked.by}, which goes too: make it again behind it, or move it into a file before`
+      throw new GatewayError(failure.code, failure.message, { ...failure.details, hint })
+    }
+    const view = objects.length === 0 ? viewIn(String(cause)) : undefined
+    if (view) {
+      const hint = `No file of the archive makes ${view.kind} ${view.name}: write "drop ${view.kind} if exists ${view.name} cascade;" before it, and make it again behind it where it is still needed, with all that depends on it`
+      throw new GatewayError(failure.code, failure.message, { ...failure.details, hint })
     }
     const added = objects.filter(({ identity }) => !this.#dropped.has(identity))
     for (const { identity } of added) this.#dropped.add(identity)

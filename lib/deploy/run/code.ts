@@ -3,18 +3,24 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Job } from '../job.ts'
 import type { Ledger, LedgerObject as StoredObject } from '../ledger/ledger.ts'
 import type { LedgerWriter } from '../ledger/writer.ts'
-import { type After, prepareAfter, type SendBehind } from '../objects/after.ts'
+import type { After, SendBehind } from '../objects/after.ts'
+import { prepareAfter } from '../objects/after.ts'
 import { checkConflicts, codeFailure, sectionOf } from '../objects/failures.ts'
 import { checkAllThere, findDropped, findLost } from '../objects/lost.ts'
-import type { KnownFile } from '../objects/object.ts'
-import { classOf, type FoundObject, type KnownObject } from '../objects/object.ts'
-import { type ResetSession, runCode } from '../objects/run.ts'
+import type { KnownFile, KnownObject } from '../objects/object.ts'
+import type { ResetSession } from '../objects/run.ts'
+import { runCode } from '../objects/run.ts'
 import type { SetBefore } from '../objects/set-before.ts'
 import { ownSettings } from '../objects/settings.ts'
-import { dropMaterialized, findOtherColumns, type OtherColumns } from '../objects/star-views.ts'
-import { type CodeState, hashOf, leftoversOf, readState } from '../objects/state.ts'
-import { otherStatements, type TakenOver } from '../objects/taken-over.ts'
+import type { OtherColumns } from '../objects/star-views.ts'
+import { dropMaterialized, findOtherColumns } from '../objects/star-views.ts'
+import type { CodeState } from '../objects/state.ts'
+import { hashOf, leftoversOf, noteSetBefore, readState } from '../objects/state.ts'
+import type { TakenOver } from '../objects/taken-over.ts'
+import { otherStatements } from '../objects/taken-over.ts'
 import type { Statement } from '../parser/statement.ts'
+import type { MadeObject } from './code-outcome.ts'
+import { countRoutines, resultOf } from './code-outcome.ts'
 import { type CodeDeployed, unchangedCode } from './code-result.ts'
 import { remadeWarnings, withKeptHint } from './kept-functions.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
@@ -85,7 +91,7 @@ export async function deployCode(
     )
     const taken = { since, statements: others }
     const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
-    state.setBefore = setBefore
+    noteSetBefore(state, setBefore)
     state.isTakenOver = ledger.isTakenOver
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
@@ -220,13 +226,6 @@ function addDescriptions({ scripts, run }: CodeState): void {
   }
 }
 
-/** An object of a file that has run. */
-interface MadeObject {
-  object: FoundObject
-  isOld: boolean
-  hasRun: boolean
-}
-
 /** Notes for the ledger what the files made. */
 function write(
   writer: LedgerWriter,
@@ -265,37 +264,4 @@ function write(
 function partsOf(path: string): [section: (typeof CODE_SECTIONS)[number], name: string] {
   const at = path.indexOf('/')
   return [path.slice(0, at) as (typeof CODE_SECTIONS)[number], path.slice(at + 1)]
-}
-
-function resultOf(
-  { known, scripts, run, warnings }: CodeState,
-  made: MadeObject[],
-  dropped: FoundObject[],
-): CodeDeployed {
-  const ran = made.filter(({ hasRun }) => hasRun)
-  const routines = ran.filter(({ object }) => classOf(object.kind) === 'routine')
-  const isView = ({ kind }: FoundObject) => kind === 'view' || kind === 'materialized view'
-  const isOther = (object: FoundObject) =>
-    classOf(object.kind) !== 'routine' && !isView(object) && object.kind !== 'index'
-  const described = ({ kind, identity }: FoundObject) => `${kind} ${identity}`
-  const identityOf = ({ identity }: FoundObject) => identity
-  const objects = ran.map(({ object }) => object)
-  const unchanged = [...known]
-    .filter(([path]) => scripts.has(path) && !run.has(path))
-    .flatMap(([, file]) => file.objects)
-  return {
-    functionsDeployed: routines.length + countRoutines(unchanged),
-    functionsCreated: routines.filter(({ isOld }) => !isOld).map(({ object }) => object.identity),
-    functionsReplaced: routines.filter(({ isOld }) => isOld).map(({ object }) => object.identity),
-    functionsDropped: dropped.filter(({ kind }) => classOf(kind) === 'routine').map(identityOf),
-    viewsChanged: objects.filter(isView).map(identityOf),
-    viewsDropped: dropped.filter(isView).map(identityOf),
-    othersChanged: objects.filter(isOther).map(described),
-    othersDropped: dropped.filter(isOther).map(described),
-    warnings,
-  }
-}
-
-function countRoutines(objects: KnownObject[]): number {
-  return objects.filter(({ kind }) => classOf(kind) === 'routine').length
 }

@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { LedgerWriter } from '../ledger/writer.ts'
 import { readSeeds, SeedCount } from '../plan/seeds.ts'
 import type { SeededTable } from '../result.ts'
+import { sequenceWarnings } from './behind-sequences.ts'
 import { type Ask, parseScripts, runScripts } from './run-file.ts'
 import { findSeeded } from './seeded.ts'
 import type { DeploySession } from './session.ts'
@@ -12,8 +13,8 @@ import type { DeploySession } from './session.ts'
 /**
  * Runs the seeders that the database has not had, in order; each once. In a database that was there
  * before the gateway, those that have run there are written down alone.
- * @returns the names of those it ran, and what they did; a line for each of the others is added to
- *   `warnings`
+ * @returns the names of those it ran, and what they did; a line for each of the others, and for each sequence
+ *   that is behind the rows, is added to `warnings`
  * @throws {GatewayError} seeder_failed; data_loss
  */
 export async function runSeeders(
@@ -30,7 +31,8 @@ export async function runSeeders(
   const scripts = await parseScripts('seeder_failed', 'Seeder', pending)
   const seeded = ledger.isTakenOver ? await findSeeded(sql, scripts) : new Set<SchemaFile>()
   warnings.push(...[...seeded].map(seededWarning))
-  const count = new SeedCount(await readSeeds(scripts))
+  const seeds = await readSeeds(scripts)
+  const count = new SeedCount(seeds)
   for (const script of scripts.filter(({ file }) => !seeded.has(file))) {
     try {
       await runScripts(sql, session, [script], ask, undefined, undefined, count.onRows)
@@ -38,10 +40,16 @@ export async function runSeeders(
       throw fileFailure('seeder_failed', 'Seeder', database, error)
     }
   }
+  const ran = new Set(
+    scripts.flatMap(({ file, statements }) => (seeded.has(file) ? [] : statements)),
+  )
+  const tables = seeds.flatMap(({ statement, table }) => (ran.has(statement) ? table : []))
+  warnings.push(...(await sequenceWarnings(sql, [...new Set(tables)])))
   for (const file of pending) writer.setFile('seeders', file)
   const applied = pending.filter((file) => !seeded.has(file)).map((file) => file.name)
   return { applied, seeded: count.tables() }
 }
+
 function seededWarning({ path }: SchemaFile): string {
   return `${path} counts as run, since the database was there before this gateway: its tables have rows, or it tells of none`
 }
