@@ -47,6 +47,7 @@ export default defineHandler({
       schema_name: schemaName,
       databases_updated: [database],
       migrations_applied: result.migrationsApplied.length,
+      migrations_repaired: result.migrationsRepaired,
       tables_created: result.tablesCreated.length,
       functions_updated: result.functionsDeployed,
       functions_changed: functionsChanged(result),

@@ -70,6 +70,7 @@ describe('POST /v2/migrate', () => {
         schema_name: 'Tenant-db',
         databases_updated: [shop.database],
         migrations_applied: 1,
+        migrations_repaired: [],
         tables_created: 1,
         functions_updated: 1,
         functions_changed: 1,
@@ -259,6 +260,48 @@ describe('POST /v2/migrate', () => {
     expect(await shop.migrate(next, { force: true })).toMatchObject({ status: 200 })
   })
 
+  it('names retry and repair as its members, and takes them', async () => {
+    const shop = await newShop()
+    const unique = (name: string) => ({
+      ...BASE,
+      'migrations/001_out.sql': `-- gateway: no-transaction
+        create table if not exists ${name} (id integer);
+        create unique index concurrently if not exists ${name}_old on notes (old);`,
+    })
+    await queryDatabase(shop.database, `update notes set old = 'same'`)
+    const failed = await shop.migrate(unique('one'))
+    expect(failed).toMatchObject({ status: 422, body: { error: 'migration_failed' } })
+    for (const { body } of [failed, await shop.migrate(unique('one'))]) {
+      expect(body.hint).toContain('send it again with "retry": true')
+      expect(body.hint).toContain('send "repair": true')
+      expect(body.hint).not.toContain('=true')
+    }
+    await queryDatabase(shop.database, 'update notes set old = id')
+    expect((await shop.migrate(unique('one'), { retry: true })).body).toMatchObject({
+      migrations_applied: 1,
+      migrations_repaired: [],
+    })
+    const edited = await shop.migrate(unique('two'))
+    expect(edited).toMatchObject({
+      status: 409,
+      body: {
+        error: 'migration_checksum_mismatch',
+        hint: expect.stringContaining('"repair": true'),
+      },
+    })
+    const all = { platform: shop.platform, schema_name: 'Tenant-db' }
+    const { body } = await gateway.post('/v2/migrate-all', all)
+    expect(body.results).toMatchObject([{ failure: { hint: edited.body.hint } }])
+    expect((await gateway.post('/v2/migrate-all', { ...all, repair: true })).body).toMatchObject({
+      status: 'completed',
+    })
+    expect((await shop.migrate(unique('two'))).body).toMatchObject({ migrations_applied: 0 })
+    expect((await shop.migrate(unique('three'), { repair: true })).body).toMatchObject({
+      migrations_repaired: ['001_out.sql'],
+    })
+    expect(await shop.migrate(unique('three'), { repair: 'true' })).toMatchObject({ status: 400 })
+  })
+
   it('deploys an archive of before as a whole', async () => {
     const shop = await newShop()
     await shop.migrate({ ...BASE, ...textFunction('ping', 'newer') })
@@ -331,7 +374,7 @@ describe('POST /v2/migrate', () => {
     expect(await ask({ ...known, tenant_id: 'x' })).toEqual([
       400,
       'invalid_request',
-      'Unknown member "tenant_id": this endpoint takes platform, schema_name, uuid, database_id, force, allow, skip_verification, cross_db_link',
+      'Unknown member "tenant_id": this endpoint takes platform, schema_name, uuid, database_id, force, allow, retry, repair, skip_verification, cross_db_link',
     ])
   })
 })

@@ -34,20 +34,42 @@ export function parseLosses(words: string[]): Set<Change> {
   )
 }
 
-/** The error as it is told to clients of /v2/*: a loss that was refused says what allows it there. */
-export function withAllowHint(error: GatewayError): GatewayError {
+/** A field of the forms of /register and /migrate, as their hints name it. */
+const FORM_FIELD = /\b(retry|repair)=true\b/g
+
+/** The part of a hint that tells what of a migration outside of a transaction has run. */
+const STATEMENTS_DONE = /^\d+ of its \d+ statements have run.* taken as applied\. /s
+
+/**
+ * The error as it is told to clients of /v2/*: its hint names members of JSON, and those that allow a
+ * loss there.
+ */
+export function withV2Hint(error: GatewayError): GatewayError {
   const { code, message, details, status } = error
-  if (code !== 'data_loss') return error
-  const changes = ((details.losses ?? []) as { change: Change }[]).map(({ change }) => change)
+  if (details.hint === undefined) return error
+  const said = asMembers(details.hint)
+  const hint =
+    code === 'data_loss'
+      ? `${STATEMENTS_DONE.exec(said)?.[0] ?? ''}${hintOfLoss(details.losses)}`
+      : said
+  return hint === details.hint
+    ? error
+    : new GatewayError(code, message, { ...details, hint }, status)
+}
+
+function asMembers(hint: string): string {
+  return hint.replace(FORM_FIELD, '"$1": true')
+}
+
+function hintOfLoss(losses: unknown): string {
+  const changes = ((losses ?? []) as { change: Change }[]).map(({ change }) => change)
   const words = LOSS_WORDS.filter((word) =>
     changes.some((change) => (LOSSES[word] as readonly Change[]).includes(change)),
   )
   const isAll = changes.every((change) =>
     words.some((word) => (LOSSES[word] as readonly Change[]).includes(change)),
   )
-  const hint =
-    isAll && words.length > 0
-      ? `Send "allow": ${JSON.stringify(words)}; "force": true allows all losses`
-      : 'Send "force": true, which allows all losses'
-  return new GatewayError(code, message, { ...details, hint }, status)
+  return isAll && words.length > 0
+    ? `Send "allow": ${JSON.stringify(words)}; "force": true allows all losses`
+    : 'Send "force": true, which allows all losses'
 }

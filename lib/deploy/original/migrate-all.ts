@@ -6,7 +6,7 @@ import { migrateTargets } from '../fleet.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployOrigin } from '../result.ts'
 import { withProof } from '../templates/proof.ts'
-import { withAllowHint } from './allow.ts'
+import { withV2Hint } from './allow.ts'
 import { mergeV2Changes, toV2Changes, type V2Changes } from './changes.ts'
 import type { V2Options } from './request.ts'
 import type { StoredTargets } from './tenants.ts'
@@ -91,7 +91,7 @@ function statusOf({ completed, failed, skipped }: Record<JobResult['status'], nu
 }
 
 function describeTenant({ database, status, result, error }: DatabaseResult): TenantResult {
-  const told = error && withAllowHint(error)
+  const told = error && withV2Hint(error)
   return {
     database,
     status: status === 'completed' || status === 'failed' ? status : 'skipped',

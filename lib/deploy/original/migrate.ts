@@ -5,7 +5,7 @@ import type { DeployParts } from '../parts.ts'
 import { update } from '../register.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { withProof } from '../templates/proof.ts'
-import { withAllowHint } from './allow.ts'
+import { withV2Hint } from './allow.ts'
 import type { V2Options } from './request.ts'
 import { type SeederValidation, type Verification, verify } from './verify.ts'
 
@@ -41,7 +41,7 @@ export async function migrateStored(
   const deploy = { ...request, older: 'whole' as const, flags: options.flags }
   const { value: result, warnings } = await withProof(parts, deploy, true, () =>
     update(parts, deploy).catch((error) => {
-      throw error instanceof GatewayError ? withAllowHint(error) : error
+      throw error instanceof GatewayError ? withV2Hint(error) : error
     }),
   )
   await parts.catalog.recordStored(owner.platform, database, schemaName)

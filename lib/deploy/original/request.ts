@@ -7,7 +7,14 @@ import { ALLOWANCES, type DeployFlags } from '../result.ts'
 import { parseLosses } from './allow.ts'
 
 /** The members of a request of /v2/*, beside those that say whose database it is about. */
-export const V2_MEMBERS = ['force', 'allow', 'skip_verification', 'cross_db_link'] as const
+export const V2_MEMBERS = [
+  'force',
+  'allow',
+  'retry',
+  'repair',
+  'skip_verification',
+  'cross_db_link',
+] as const
 
 /** How a request of /v2/* is to be carried out. */
 export interface V2Options {
@@ -37,7 +44,8 @@ export function parseV2Options(body: Fields<(typeof V2_MEMBERS)[number]>): V2Opt
       allow: new Set(force ? ALLOWANCES : []),
       losses: parseLosses(allow),
       keepsCode: true,
-      repair: false,
+      repair: parseFlag('repair', body.repair),
+      retry: parseFlag('retry', body.retry),
       dryRun: false,
       strict: false,
     },
@@ -52,11 +60,17 @@ function parseWords(value: Json | undefined): string[] {
 }
 
 /** What the audit trail has of the request. */
-export function describeV2({ allow, force }: V2Options, schemaName: string, checksum: string) {
+export function describeV2(
+  { allow, force, flags: { retry, repair } }: V2Options,
+  schemaName: string,
+  checksum: string,
+) {
   return {
     stored_schema: schemaName,
     checksum,
     ...(force && { force: true }),
     ...(allow.length > 0 && { allow }),
+    ...(retry && { retry }),
+    ...(repair && { repair }),
   }
 }
