@@ -83,7 +83,7 @@ export async function register(parts: DeployParts, request: DeployRequest): Prom
   const running = isPlain ? parts.registering.get(key) : undefined
   if (running) {
     const first = await running
-    return first.isSuperseded ? first : unchangedResult(first.functionsDeployed)
+    return first.isSuperseded ? first : unchangedResult(first.functionsDeployed, first.standing)
   }
 
   const deploying = withProof(parts, request, false, () => registerAlone(parts, request)).then(
@@ -255,8 +255,8 @@ async function findUnchanged(
       { waitMs: DEPLOY_WAIT_MS },
     )
     if (!found) return undefined
-    const { functionsDeployed, superseding } = found
-    if (functionsDeployed === undefined) {
+    const { unchanged, superseding } = found
+    if (unchanged === undefined) {
       if (older !== 'ignore' || !superseding) return undefined
       return supersededResult(owner, archive.checksum, superseding)
     }
@@ -265,7 +265,7 @@ async function findUnchanged(
     if (isNews) await parts.deployments.copyLedger(owner)
     // Another gateway may have deployed it just now.
     parts.catchUp(database)
-    return unchangedResult(functionsDeployed)
+    return unchangedResult(unchanged.functionsDeployed, unchanged.standing)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) parts.catalog.forget(owner)

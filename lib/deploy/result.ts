@@ -72,10 +72,12 @@ export interface DeployResult extends CodeResult {
   /** Of a dry run: the strongest lock on each table that the deploy would touch. */
   locks: TableLock[]
   warnings: string[]
+  /** Of the warnings, those that hold for as long as the archive is in place. */
+  standing: string[]
 }
 
-/** The result of a deploy that finds the archive in place. */
-export function unchangedResult(functionsDeployed: number): DeployResult {
+/** The result of a deploy that finds the archive in place; it warns of what holds still. */
+export function unchangedResult(functionsDeployed: number, standing: string[] = []): DeployResult {
   return {
     isUnchanged: true,
     migrationsApplied: [],
@@ -89,6 +91,8 @@ export function unchangedResult(functionsDeployed: number): DeployResult {
     seedersApplied: [],
     tableChanges: [],
     locks: [],
+    warnings: [...standing],
+    standing,
   }
 }
 

@@ -329,6 +329,38 @@ describe('POST /v2/migrate', () => {
     ])
   })
 
+  it('warns of what lasts each time, until another archive is deployed', async () => {
+    const shop = await newShop({
+      ...BASE,
+      ...textFunction('gone', 'x'),
+      'types/mood.sql': `create type mood as enum ('good')`,
+      'migrations/001_one.sql': 'alter table notes add column one text',
+    })
+    const next = { ...BASE, 'seeders/notes.pgsql': `${BASE['seeders/notes.pgsql']} select 1;` }
+    const lasting = [
+      'Functions that are in no file of the archive any more stay: public.gone()',
+      'types/mood.sql is gone; its types stay',
+      'Applied migrations that the archive does not have: 001_one.sql',
+      'Seeder notes.pgsql has been edited since it ran; it does not run again',
+    ]
+    for (const functions_changed of [0, 0]) {
+      const { body } = await shop.migrate(next)
+      expect(body).toMatchObject({ functions_changed, warnings: lasting })
+    }
+    const all = { platform: shop.platform, schema_name: 'Tenant-db' }
+    expect((await gateway.post('/v2/migrate-all', all)).body.warnings).toEqual(lasting)
+    // A deploy of the same archive, since somebody has dropped the function by hand.
+    await queryDatabase(shop.database, 'drop function gone()')
+    for (let i = 0; i < 2; i++)
+      expect((await shop.migrate(next)).body.warnings).toEqual(lasting.slice(1))
+    const whole = {
+      ...BASE,
+      'types/mood.sql': `create type mood as enum ('good')`,
+      'migrations/001_one.sql': 'alter table notes add column one text',
+    }
+    for (let i = 0; i < 2; i++) expect((await shop.migrate(whole)).body.warnings).toEqual([])
+  })
+
   it('refuses what it cannot do', async () => {
     const { platform } = await newShop()
     await store(gateway, platform, 'tenant_db', BASE)

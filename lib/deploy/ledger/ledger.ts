@@ -3,7 +3,7 @@ import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
-import { digestOf, LEDGER_VERSION } from './key.ts'
+import { digestOf, LEDGER_VERSION, STANDING } from './key.ts'
 import { IS_MARKED, IS_OF_ORIGINAL } from './original.ts'
 
 /** SQLSTATEs: no such schema, no such function, and not allowed to look. */
@@ -43,6 +43,8 @@ export interface Ledger {
   catalogDigest: string | null
   /** Migrations or files that a deploy has committed since then, which did not come to its end. */
   committedSince: Set<string>
+  /** What that deploy warned of that holds for as long as its archive is in place. */
+  standing: string[]
   /** Nothing of that archive but functions, views and triggers was deployed then. */
   isOnlyCode: boolean
   /** The database was there before the gateway, which has not deployed to it yet. */
@@ -98,6 +100,7 @@ interface LedgerRow {
   number: string
   migrations: [string, LedgerMigration][]
   files: [FileSection, string, LedgerFile][]
+  standing: string[]
 }
 
 /** Reads the ledger; its tables exist. One round trip, since it has no parameters to describe. */
@@ -121,6 +124,7 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
     tablesChecksum: row.tables_checksum,
     catalogDigest: row.catalog_digest,
     committedSince: new Set(row.committed_since),
+    standing: row.standing,
     isOnlyCode: row.only_code ?? false,
     currentDigest: row.current_digest,
     nextXid: BigInt(row.next_xid),
@@ -140,6 +144,14 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
   }
 }
 
+/** SQL for the warnings of the deploy of this archive that hold still; a row, by its key. */
+function standingOf(checksum: string): string {
+  return `coalesce((
+    select objects from public._db_gateway_files
+    where section = '${STANDING}' and name = 'warnings' and checksum = ${checksum}
+  ), '[]')`
+}
+
 const READ = `
   select
     last.archive_checksum,
@@ -157,13 +169,15 @@ const READ = `
       )), '[]') from public._db_gateway_migrations) as migrations,
     (select coalesce(json_agg(json_build_array(
         section, name, json_build_object('checksum', checksum, 'objects', objects)
-      )), '[]') from public._db_gateway_files) as files,
+      )), '[]') from public._db_gateway_files
+      where section <> '${STANDING}') as files,
+    ${standingOf('last.archive_checksum')} as standing,
     (select coalesce(json_agg(path), '[]') from (
         select 'migrations/' || migration_file as path from public._db_gateway_migrations
         where applied_at > last.deployed_at
         union all
         select section || '/' || name from public._db_gateway_files
-        where deployed_at > last.deployed_at
+        where section <> '${STANDING}' and deployed_at > last.deployed_at
       ) as since) as committed_since
   from (values (1)) as always
   left join (
@@ -197,6 +211,7 @@ export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
 export function lastDeploySql(archiveChecksum: string): string {
   return `
     select archive_checksum, functions_deployed,
+      ${standingOf('archive_checksum')} as standing,
       case when archive_checksum = ${quoteLiteral(archiveChecksum)} then
         catalog_digest is null or catalog_digest = ${CATALOG_DIGEST}
       end as is_as_left
@@ -211,6 +226,7 @@ export function lastDeploySql(archiveChecksum: string): string {
 export interface LastDeploy {
   archive_checksum: string
   functions_deployed: number
+  standing: string[]
   /** Null where it is another archive. */
   is_as_left: boolean | null
 }

@@ -1,8 +1,9 @@
 import { isPostgresError } from '../../postgres/errors.ts'
-import { type Sent, send } from '../../postgres/pipeline.ts'
+import type { Sent } from '../../postgres/pipeline.ts'
+import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
-import { digestOf, keyOf } from './key.ts'
+import { digestOf, keyOf, STANDING } from './key.ts'
 import type { FileSection, LedgerObject } from './ledger.ts'
 
 /** What a deploy did, as the ledger keeps it. */
@@ -80,6 +81,13 @@ export class LedgerWriter {
   /** A file that the archive does not have any more. */
   forgetFile(section: FileSection, name: string): void {
     this.#gone.push({ section, name })
+  }
+
+  /** What a deploy of the archive with this checksum warns of for as long as it is in place. */
+  setStanding(checksum: string, warnings: string[]): void {
+    const row = { section: STANDING, name: 'warnings' }
+    this.#gone.push(row)
+    if (warnings.length > 0) this.#files.push({ ...row, checksum, objects: warnings })
   }
 
   /** The deploy itself. */

@@ -11,7 +11,7 @@ import {
 /** What a database says of an archive, where it is in order. */
 export interface InPlace {
   /** Where the archive was the last one deployed, and what it made is as it was then. */
-  functionsDeployed: number | undefined
+  unchanged: { functionsDeployed: number; standing: string[] } | undefined
   /** What came behind the archive, where it was deployed before. */
   superseding: Superseding | undefined
 }
@@ -37,7 +37,9 @@ export async function lookInPlace(
   if (!fit?.is_in_order) return undefined
   const isThere = last?.archive_checksum === checksum && last.is_as_left
   return {
-    functionsDeployed: isThere ? last.functions_deployed : undefined,
+    unchanged: isThere
+      ? { functionsDeployed: last.functions_deployed, standing: last.standing }
+      : undefined,
     superseding: supersedingOf(row),
   }
 }

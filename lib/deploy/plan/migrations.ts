@@ -85,11 +85,6 @@ export function migrationWarnings(
   { files: pending, renamed }: Pending,
 ): string[] {
   const warnings = files.flatMap(directiveWarnings)
-  const names = new Set([...files.map((file) => file.name), ...renamed.values()])
-  const unknown = [...ledger.migrations.keys()].filter((name) => !names.has(name))
-  if (unknown.length > 0) {
-    warnings.push(`Applied migrations that the archive does not have: ${unknown.join(', ')}`)
-  }
   const isApplied = ({ name }: SchemaFile) => ledger.migrations.has(name) || renamed.has(name)
   const lastApplied = files.findLastIndex(isApplied)
   const late = pending.filter((file) => files.indexOf(file) < lastApplied)
@@ -106,6 +101,19 @@ export function migrationWarnings(
     ...wayBackWarnings(files, ledger.migrations),
     ...orderWarnings(files, pending),
   ]
+}
+
+/** Names the migrations that are applied, and in the archive no more. */
+export function unknownMigrations(
+  files: SchemaFile[],
+  ledger: Ledger,
+  { renamed }: Pending,
+): string[] {
+  const names = new Set([...files.map((file) => file.name), ...renamed.values()])
+  const unknown = [...ledger.migrations.keys()].filter((name) => !names.has(name))
+  return unknown.length === 0
+    ? []
+    : [`Applied migrations that the archive does not have: ${unknown.join(', ')}`]
 }
 
 function directiveWarnings(file: SchemaFile): string[] {

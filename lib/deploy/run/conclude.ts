@@ -31,6 +31,7 @@ export async function conclude(
     error: null,
     executionTimeMs: Math.round(performance.now() - started),
   })
+  writer.setStanding(job.archive.checksum, result.standing)
   await answers([writer.send(CATALOG_DIGEST), send(sql.unsafe('commit'))])
   return result
 }

@@ -9,7 +9,7 @@ import type { ResetSession } from '../objects/run.ts'
 import { withoutDrops } from '../objects/seeders-drop.ts'
 import { goBack } from '../older/go-back.ts'
 import { keptWarnings } from '../plan/keep-code.ts'
-import { migrationWarnings } from '../plan/migrations.ts'
+import { migrationWarnings, unknownMigrations } from '../plan/migrations.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
 import { type Attempt, begin, planTry, type Try } from './attempt.ts'
 import { deployCode, knownObjects, planCode, sendState } from './code.ts'
@@ -42,7 +42,7 @@ export async function deployOnce(
   const isAsked = flags.repair || flags.retry
   if (isInPlace(ledger, archive.checksum) && !isAsked) {
     await sql.unsafe('rollback')
-    return unchangedResult(countFunctions(ledger))
+    return unchangedResult(countFunctions(ledger), ledger.standing)
   }
   const reset = (file: SchemaFile) => sendEnd(sql, attempt.session, file)
   const back = await goBack(sql, writer, job, ledger, superseding, reset)
@@ -60,7 +60,8 @@ export async function deployOnce(
   await seed(all)
   const watched = await watch.finish()
   result.tableChanges = watched.changes
-  result.warnings.push(...watched.warnings, ...lastWarnings(all))
+  result.standing.push(...standingWarnings(all))
+  result.warnings.push(...watched.warnings, ...lastWarnings(all), ...result.standing)
   if (flags.dryRun) result.locks = await readLocks(sql, watch.before)
   return conclude(sql, writer, job, result, all.tablesChecksum, started)
 }
@@ -222,8 +223,8 @@ async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
     kept: before.kept,
   }
   const code = await deployCode(sql, writer, database, archive, before.ledger, watch.ask, hints)
-  const warnings = [...code.warnings, ...(await keptWarnings(sql, before))]
-  Object.assign(result, code, { warnings: [...result.warnings, ...warnings] })
+  Object.assign(result, code, { warnings: [...result.warnings, ...code.warnings] })
+  result.standing.push(...(await keptWarnings(sql, before)))
 }
 
 async function seed({ sql, job, attempt, ledger, writer, watch, result }: Try): Promise<void> {
@@ -239,10 +240,15 @@ async function seed({ sql, job, attempt, ledger, writer, watch, result }: Try): 
 }
 
 function lastWarnings({ job, ledger, found }: Try): string[] {
+  return migrationWarnings(job.archive.files.migrations, ledger, found)
+}
+
+/** What holds for as long as the archive is in place. */
+function standingWarnings({ job, ledger, found }: Try): string[] {
   const { files } = job.archive
   return [
     ...typeWarnings(files.types, ledger.types),
-    ...migrationWarnings(files.migrations, ledger, found),
+    ...unknownMigrations(files.migrations, ledger, found),
     ...seederWarnings(files.seeders, ledger),
   ]
 }
