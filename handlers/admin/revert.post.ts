@@ -28,7 +28,7 @@ export default defineHandler({
     const { req } = nodeOf(event)
     const body = await readJsonObject(event, MEMBERS)
     refuseNull(body.tenant_id)
-    const owner = await gateway.catalog.resolve(parseScope(request, body))
+    const owner = await gateway.catalog.resolveScope(parseScope(request, body))
     const checksum = parseChecksum(body.checksum)
     const dryRun = parseFlag('dry_run', body.dry_run)
     const onError = parseOnError(body.on_error)

@@ -284,6 +284,59 @@ describe('a tenant of before is not that of a schema', () => {
   })
 })
 
+test('The main database is the base of the stored schemas that it had, where they have no other', async () => {
+  const platform = uniqueName('bases')
+  await gateway.post('/platform/register', { platform })
+  for (const name of ['main_db', 'Main.2', 'crm']) {
+    await store(gateway, platform, name, textFunction('ping', name))
+  }
+  const ask = async (path: string, owner: object, at = other) => {
+    const { status, body } = await at.post(path, { platform, ...owner })
+    return [status, body.database_name ?? body.databases_updated?.[0] ?? body.database]
+  }
+  const [create, migrate] = ['/admin/database/create', '/v2/migrate']
+  const main = `${platform}_main`
+  const base = { schema_name: 'main_db', uuid: null }
+  for (const at of [gateway, other]) expect(await ping(at, platform, base)).toMatch('not_found')
+  expect(await ask(create, { schema_name: 'main_db', database_id: 'main' })).toEqual([200, main])
+  for (const at of [gateway, other]) {
+    await expect.poll(() => ping(at, platform, base)).toBe('main_db')
+    for (const uuid of ['main', '']) {
+      expect(await ping(at, platform, { ...base, uuid })).toBe('main_db')
+      expect(await ask(create, { ...base, uuid }, at)).toEqual([409, main])
+    }
+    // No other schema, nor a tenant of this one.
+    expect(await ping(at, platform, { schema_name: 'crm' })).toBe('database_not_found')
+    expect(await ping(at, platform, { ...base, uuid: 'x' })).toBe('database_not_found')
+  }
+  expect(await ask(migrate, { ...base, uuid: 'main' })).toEqual([200, main])
+  // A release after it: both names are the main database's.
+  expect(await ask(migrate, { schema_name: 'Main.2', database_id: 'main' })).toEqual([200, main])
+  for (const at of [gateway, other]) {
+    for (const schema_name of ['main_db', 'Main.2', 'main_2']) {
+      expect(await ping(at, platform, { schema_name })).toBe('Main.2')
+    }
+  }
+  expect((await ask(migrate, { schema_name: 'crm' }))[0]).toBe(404)
+  // Of all databases of the schema, it is none.
+  const all = { schema_name: 'main_db' }
+  const form = await other.migrate(platform, await archive('all'), undefined, all)
+  expect(form.status).toBe(404)
+  expect(await ask(create, { schema_name: 'crm' })).toEqual([200, `${platform}_crm`])
+  expect(await ping(gateway, platform, base)).toBe('Main.2')
+  // Its own, where there is one: at every gateway.
+  expect((await ask(migrate, { schema_name: 'crm', database_id: 'main' }))[0]).toBe(200)
+  await gateway.gateway.catalog.use((sql) =>
+    sql.unsafe(`insert into _db_gateway_databases (database, platform, schema_name, owner_role)
+      values ('${platform}_main_db', '${platform}', 'main_db', 'gw_${platform}')`),
+  )
+  await gateway.query('postgres', `create database ${platform}_main_db owner gw_${platform}`)
+  for (const at of [gateway, other]) {
+    await expect.poll(() => ping(at, platform, base)).not.toBe('crm')
+    expect(await ping(at, platform, { schema_name: 'main_2' })).toBe('crm')
+  }
+})
+
 test('A database of a schema that comes while a gateway hears nothing has its calls', async () => {
   const platform = uniqueName('deaf')
   const owner = { schema_name: 'hr', uuid: 'a' }

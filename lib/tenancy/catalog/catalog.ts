@@ -6,6 +6,7 @@ import { databaseName, type Owner, sanitize } from '../names.ts'
 import { describeOwner, describeTaken, isSameOwner, ownerKey } from '../owner-identity.ts'
 import { type NewSchema, prepareArchives, readSchema, writeSchema } from '../schemas/archives.ts'
 import {
+  isBaseOf,
   isTenantOf,
   type PlatformSchemas,
   readPlatformSchemas,
@@ -88,21 +89,27 @@ export class Catalog {
   }
 
   /**
-   * The owner that has the database which is meant: of a tenant of a schema that has none, the
-   * platform's tenant of before, where that may be it (`isTenantOf`); with `anySpelling`, the tenant whose id gives the same name. Where the
-   * catalog has none of these, the owner that was asked for. Where the owner's own database is not known,
-   * PostgreSQL says so, whatever is remembered.
+   * The owner that has the database which is meant: of a schema, or a tenant of one, that has none, the
+   * platform or its tenant of before, where that may be it (`isBaseOf`, `isTenantOf`); with
+   * `anySpelling`, the tenant whose id gives the same name. Where the catalog has none of these, the
+   * owner that was asked for. Where the owner's own database is not known, PostgreSQL says so, whatever
+   * is remembered.
    */
   async resolve(owner: Owner, { anySpelling = false } = {}): Promise<Owner> {
-    if (owner.tenantId === null || (owner.schema === null && !anySpelling)) return owner
+    if (owner.schema === null && (owner.tenantId === null || !anySpelling)) return owner
     const database = databaseName(owner)
     if (this.#found.get(ownerKey(owner)) === database) return owner
     const entry = await this.#read(owner, database, { anew: true })
     if (entry && isSameOwner(entry, owner)) return owner
-    const former = await this.#findTenant(owner, { anew: true })
+    const former = await this.#findFormer(owner, entry, { anew: true })
     return former
       ? { platform: owner.platform, tenantId: former.entry.tenantId, schema: null }
       : owner
+  }
+
+  /** The same for a request that means all databases of a schema where it has no id. */
+  async resolveScope(owner: Owner): Promise<Owner> {
+    return owner.tenantId === null ? owner : this.resolve(owner)
   }
 
   /** Whose database it is; undefined where it was not asked for yet. */
@@ -122,9 +129,9 @@ export class Catalog {
     const database = databaseName(owner)
     const entry = await this.#read(owner, database, options)
     if (entry && isSameOwner(entry, owner)) return database
-    const isOfTenant = owner.schema !== null && owner.tenantId !== null
     const anew = this.#isDeaf || options.anew === true
-    const former = isOfTenant ? await this.#findTenant(owner, { ...options, anew }) : undefined
+    const former =
+      owner.schema === null ? undefined : await this.#findFormer(owner, entry, { ...options, anew })
     if (former) {
       const isRemembered = this.#lookups.isAbsent(database) && former.isRemembered()
       if (isRemembered) this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
@@ -215,23 +222,27 @@ export class Catalog {
   }
 
   /**
-   * The tenant of no schema whose id gives the same name as the owner's, however it is spelled; of an
-   * owner of a schema, where it may be that one. `isRemembered`: whether all that says so still is.
+   * The tenant of no schema whose id gives the same name as the owner's, however it is spelled, or the
+   * platform where the owner has no id; of an owner of a schema, where it may be that one. `holder` has
+   * the name of the owner's own database. `isRemembered`: whether all that says so still is.
    */
-  async #findTenant(
+  async #findFormer(
     { platform, tenantId, schema }: Owner,
+    holder: CatalogEntry | undefined,
     options: LookupOptions,
   ): Promise<{ entry: CatalogEntry; isRemembered: () => boolean } | undefined> {
     const name = databaseName({ platform, tenantId, schema: null })
     const entry = await this.#lookups.find(name, options)
-    const isIt =
-      entry?.platform === platform &&
-      entry.schema === null &&
-      entry.tenantId !== null &&
-      sanitize(entry.tenantId) === sanitize(tenantId!)
-    if (!isIt) return undefined
-    this.note(entry)
+    if (entry?.platform !== platform || entry.schema !== null) return undefined
     const isEntryRemembered = () => this.#lookups.remembers(entry)
+    if (tenantId === null || entry.tenantId === null) {
+      const isBase = schema !== null && !holder && isBaseOf(schema, entry.storedSchemas)
+      if (tenantId !== entry.tenantId || !isBase) return undefined
+      this.note(entry)
+      return { entry, isRemembered: isEntryRemembered }
+    }
+    if (sanitize(entry.tenantId) !== sanitize(tenantId)) return undefined
+    this.note(entry)
     if (schema === null) return { entry, isRemembered: isEntryRemembered }
     const schemas = await this.#schemas.find(platform, options)
     if (!schemas || !isTenantOf(schema, entry.storedSchemas, schemas)) return undefined

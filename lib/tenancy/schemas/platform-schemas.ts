@@ -50,6 +50,14 @@ function collectBefore(deployed: [string, string[]][]): PlatformSchemas['before'
 }
 
 /**
+ * Whether the platform's main database is the one that is meant by a schema without an id: one to which
+ * that stored schema was deployed, last or before.
+ */
+export function isBaseOf(schema: string, storedSchemas: string[]): boolean {
+  return storedSchemas.some((name) => sanitize(name) === schema)
+}
+
+/**
  * Whether a tenant that no schema names may be the one that is meant by its id in a schema. Where another
  * schema names databases, one id can be of several tenants. Where the tenant has another stored schema,
  * the two are releases of one thing as long as no tenant has the one that is asked for, or where one
