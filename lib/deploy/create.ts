@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import { databaseName } from '../tenancy/names.ts'
-import { alreadyThere, isSpelledAlike } from '../tenancy/owner-identity.ts'
+import { alreadyThere } from '../tenancy/owner-identity.ts'
 import { ensureDatabase } from './database/database.ts'
 import { record } from './older/record.ts'
 import type { DeployParts } from './parts.ts'
@@ -40,8 +40,8 @@ async function createAlone(parts: DeployParts, request: DeployRequest): Promise<
       true,
       onDatabase,
       (admin) => copyTemplate(parts, admin, request),
-      // Another spelling may have come between the look at the catalog and the lock.
-      isSpelledAlike,
+      // A tenant of no schema is made here by database_id alone.
+      owner.schema === null && owner.tenantId !== null ? 'database_id' : null,
     )
     if (!result) throw alreadyThere(owner, database)
     await record(parts, request, result)

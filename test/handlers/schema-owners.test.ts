@@ -12,10 +12,10 @@ const FOLDED = UUID.toLowerCase().replaceAll('-', '_')
 
 const { gateway, other } = await startTwoGateways()
 
-const archive = (text: string) =>
-  pack({
-    'functions/ping.pssql': `create or replace function ping() returns text stable language sql as $$ select '${text}' $$;`,
-  })
+const stablePing = (text: string) => ({
+  'functions/ping.pssql': `create or replace function ping() returns text stable language sql as $$ select '${text}' $$;`,
+})
+const archive = (text: string) => pack(stablePing(text))
 
 /** What ping says in a database; the error where there is none. */
 async function ping(at: TestGateway, platform: string, owner: object): Promise<string> {
@@ -334,6 +334,57 @@ test('The main database is the base of the stored schemas that it had, where the
   for (const at of [gateway, other]) {
     await expect.poll(() => ping(at, platform, base)).not.toBe('crm')
     expect(await ping(at, platform, { schema_name: 'main_2' })).toBe('crm')
+  }
+})
+
+test('A tenant that was made with database_id is found by tenant_id in each spelling', async () => {
+  const platform = uniqueName('spelled')
+  await gateway.post('/platform/register', { platform })
+  await store(gateway, platform, 'v1', stablePing('of B'))
+  await gateway.register(platform, await archive('of A'), 'Org-1')
+  const create = async (database_id: string) => {
+    const ask = { platform, schema_name: 'v1', database_id }
+    const { status, body } = await gateway.post('/admin/database/create', ask)
+    return [status, body.database_name ?? body.error]
+  }
+  const name = `${platform}_0b5d_8f1c`
+  for (const at of [gateway, other])
+    expect(await ping(at, platform, { tenant_id: '0B5D-8f1c' })).toMatch('not_found')
+  expect(await create('0b5d_8f1c')).toEqual([200, name])
+  expect(await create('ORG-1')).toEqual([409, 'database_already_exists'])
+  for (const at of [gateway, other]) {
+    for (const _ of [1, 2]) {
+      for (const tenant_id of ['0b5d-8f1c', '0b5d_8f1c', '0B5D-8F1C', '-0b5d-8f1c_']) {
+        await expect.poll(() => ping(at, platform, { tenant_id })).toBe('of B')
+      }
+      expect(await ping(at, platform, { tenant_id: 'Org-1' })).toBe('of A')
+      expect(await ping(at, platform, { tenant_id: 'org_1' })).toBe('database_not_found')
+      const { body } = await at.get(`/call/${platform}/0B5D-8f1c/ping`)
+      expect(body.rows).toEqual([{ ping: 'of B' }])
+    }
+    expect(await create('0B5D-8f1c')).toEqual([409, 'database_already_exists'])
+  }
+  // Also where it is deployed to, whatever was remembered; a tenant of A keeps its spelling.
+  for (const at of [gateway, other]) {
+    const { body } = await at.register(platform, await archive('anew'), '0B5D-8f1c')
+    expect(body).toMatchObject({ status: 'ready', database: name })
+    expect((await at.register(platform, await archive('x'), 'org_1')).status).toBe(409)
+    const migrated = await at.migrate(platform, await archive('again'), '0B5D-8F1C')
+    expect(migrated.body.databases_updated).toEqual([name])
+  }
+  const history = await other.get(`/admin/deployments?platform=${platform}&tenant_id=0B5D-8f1c`)
+  expect(history.body.count).toBe(3)
+  // Made anew with a tenant_id, it has that spelling alone.
+  await gateway.gateway.pools.closeDatabase(name)
+  await gateway.query('postgres', `drop database ${name} with (force)`)
+  const gone = { platform, tenant_id: '0B5D-8f1c' }
+  expect((await other.post('/admin/forget-database', gone)).status).toBe(200)
+  await gateway.register(platform, await archive('of A'), '0b5d-8f1c')
+  for (const at of [gateway, other]) {
+    await expect.poll(() => ping(at, platform, { tenant_id: '0b5d-8f1c' })).toBe('of A')
+    await expect
+      .poll(() => ping(at, platform, { tenant_id: '0b5d_8f1c' }))
+      .toBe('database_not_found')
   }
 })
 

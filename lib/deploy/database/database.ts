@@ -8,8 +8,9 @@ import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
 import { addEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { beginCreation, forgetCreation } from '../../tenancy/catalog/creations.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
-import { databaseName, type Owner } from '../../tenancy/names.ts'
-import { alreadyThere, describeTaken } from '../../tenancy/owner-identity.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { databaseName } from '../../tenancy/names.ts'
+import { alreadyThere, describeTaken, isSpelledAlike } from '../../tenancy/owner-identity.ts'
 import { isLeftOver } from '../ledger/left-over.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
@@ -37,8 +38,8 @@ const DUPLICATE_DATABASE = '42P04'
  * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
  * database is dropped again. One that is there already, but not in the catalog, is made anew where a
  * killed gateway has left it, and taken over where it is empty or has the ledger of a gateway, and is
- * of no other catalog. `copy` may make a new one that needs no more, instead. `isOwn` says whether an
- * entry of the name is the owner's.
+ * of no other catalog. `copy` may make a new one that needs no more, instead. With `madeBy` the
+ * spellings of the owner's id are one tenant.
  * @returns what `prepare` returned; undefined where the owner has the database already
  * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
  */
@@ -49,12 +50,14 @@ export async function ensureDatabase<T>(
   keep: boolean,
   onDatabase: OnDatabase = () => {},
   copy: (admin: Sql) => Promise<Copied<T> | undefined> = async () => undefined,
-  isOwn: (entry: Owner, owner: Owner) => boolean = isSameOwner,
+  madeBy: 'database_id' | null = null,
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(parts, name, async (admin) => {
     const entry = await readEntry(admin, owner)
-    if (entry && !isOwn(entry, owner)) throw nameConflict(owner, name, entry)
+    // Another spelling may have come between the look at the catalog and the lock.
+    const isOwn = entry && (madeBy ? isSpelledAlike : isSameOwner)(entry, owner)
+    if (entry && !isOwn) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
     let exists = await databaseExists(admin, name)
     if (exists && entry) return undefined
@@ -77,7 +80,7 @@ export async function ensureDatabase<T>(
       const role = copied ? copied.role : await handOver(parts, admin, owner)
       const result = copied ? copied.result : await prepare(!exists)
       if (keep && !entry) {
-        await addEntry(admin, owner, role)
+        await addEntry(admin, owner, role, madeBy)
         // Before its own notification comes: the client that created it may call at once.
         parts.catalog.forget(owner)
       }

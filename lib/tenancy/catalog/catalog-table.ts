@@ -15,6 +15,8 @@ export interface CatalogEntry extends Owner {
 export interface NamedEntry extends CatalogEntry {
   /** The names of the stored schemas; the one that was deployed last comes first. */
   storedSchemas: string[]
+  /** It was made by `database_id`: the spellings of its tenant's id are one tenant. */
+  isSpelledFreely: boolean
 }
 
 /** A row of the catalog's table. */
@@ -47,6 +49,8 @@ export async function createCatalog(sql: Sql): Promise<void> {
       stored_schema text,
       -- the names of those before it
       stored_before text[],
+      -- the member that gave the tenant's id: database_id; null: another one
+      made_by text,
       unique nulls not distinct (platform, schema_name, tenant_id)
     );
     ${addMissingColumn('_db_gateway_databases', 'owner_role', 'text')};
@@ -54,6 +58,7 @@ export async function createCatalog(sql: Sql): Promise<void> {
     ${addMissingColumn('_db_gateway_databases', 'functions_version', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'stored_schema', 'text')};
     ${addMissingColumn('_db_gateway_databases', 'stored_before', 'text[]')};
+    ${addMissingColumn('_db_gateway_databases', 'made_by', 'text')};
     ${whereMissing(
       '_db_gateway_databases',
       'schema_name',
@@ -75,13 +80,18 @@ export async function createCatalog(sql: Sql): Promise<void> {
 
 /** The entries that have these names, in no order. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
-  const rows = await sql<(Row & { stored: string[] })[]>`
+  const rows = await sql<(Row & { stored: string[]; is_spelled_freely: boolean })[]>`
     select database, platform, tenant_id, schema_name, owner_role,
-      to_json(array_remove(stored_schema || coalesce(stored_before, '{}'), null)) as stored
+      to_json(array_remove(stored_schema || coalesce(stored_before, '{}'), null)) as stored,
+      made_by is not distinct from 'database_id' as is_spelled_freely
     from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
   `
-  return rows.map((row) => ({ ...toEntry(row), storedSchemas: row.stored }))
+  return rows.map((row) => ({
+    ...toEntry(row),
+    storedSchemas: row.stored,
+    isSpelledFreely: row.is_spelled_freely,
+  }))
 }
 
 /** The entries of a platform in their order, as of `Catalog.list`. */
@@ -112,15 +122,24 @@ export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | 
   return entry
 }
 
-/** Writes down that the database is the owner's, and made. `sql` is of the administrative database. */
-export async function addEntry(sql: Sql, owner: Owner, role: string | null): Promise<void> {
+/**
+ * Writes down that the database is the owner's, and made; `madeBy` is the member that gave the id of a
+ * tenant of no schema, where its spellings are one. `sql` is of the administrative database.
+ */
+export async function addEntry(
+  sql: Sql,
+  owner: Owner,
+  role: string | null,
+  madeBy: 'database_id' | null = null,
+): Promise<void> {
   await sql`
     with made as (
       delete from _db_gateway_creations where database = ${databaseName(owner)}
     )
-    insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role)
+    insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role, made_by)
     values (
-      ${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${owner.schema}, ${role}
+      ${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${owner.schema}, ${role},
+      ${madeBy}
     )
   `
   if (owner.schema !== null) await noteSchemas(sql)

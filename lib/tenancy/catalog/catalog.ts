@@ -72,7 +72,7 @@ export class Catalog {
    * not known, PostgreSQL says so, whatever is remembered.
    */
   async findOwn(owner: Owner): Promise<string | undefined> {
-    const found = this.#found.get(ownerKey(owner))
+    const found = this.#found.getOwn(ownerKey(owner))
     if (found !== undefined) return found
     const entry = await this.#read(owner, databaseName(owner), { anew: true })
     return entry && isSameOwner(entry, owner) ? entry.database : undefined
@@ -90,18 +90,18 @@ export class Catalog {
 
   /**
    * The owner that has the database which is meant: of a schema, or a tenant of one, that has none, the
-   * platform or its tenant of before, where that may be it (`isBaseOf`, `isTenantOf`); with
-   * `anySpelling`, the tenant whose id gives the same name. Where the catalog has none of these, the
-   * owner that was asked for. Where the owner's own database is not known, PostgreSQL says so, whatever
-   * is remembered.
+   * platform or its tenant of before, where that may be it (`isBaseOf`, `isTenantOf`); the tenant whose
+   * id gives the same name, with `anySpelling` or where that one has any. Where the catalog has none of
+   * these, the owner that was asked for. Where the owner's own database is not known, PostgreSQL says
+   * so, whatever is remembered.
    */
   async resolve(owner: Owner, { anySpelling = false } = {}): Promise<Owner> {
-    if (owner.schema === null && (owner.tenantId === null || !anySpelling)) return owner
+    if (owner.schema === null && owner.tenantId === null) return owner
     const database = databaseName(owner)
-    if (this.#found.get(ownerKey(owner)) === database) return owner
+    if (this.#found.getOwn(ownerKey(owner)) === database) return owner
     const entry = await this.#read(owner, database, { anew: true })
     if (entry && isSameOwner(entry, owner)) return owner
-    const former = await this.#findFormer(owner, entry, { anew: true })
+    const former = await this.#findFormer(owner, entry, { anew: true, anySpelling })
     return former
       ? { platform: owner.platform, tenantId: former.entry.tenantId, schema: null }
       : owner
@@ -130,10 +130,10 @@ export class Catalog {
     const entry = await this.#read(owner, database, options)
     if (entry && isSameOwner(entry, owner)) return database
     const anew = this.#isDeaf || options.anew === true
-    const former =
-      owner.schema === null ? undefined : await this.#findFormer(owner, entry, { ...options, anew })
+    const former = await this.#findFormer(owner, entry, { ...options, anew })
     if (former) {
-      const isRemembered = this.#lookups.isAbsent(database) && former.isRemembered()
+      const isHolder = former.entry.database === database && !this.#isDeaf
+      const isRemembered = (isHolder || this.#lookups.isAbsent(database)) && former.isRemembered()
       if (isRemembered) this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
       return former.entry.database
     }
@@ -223,16 +223,19 @@ export class Catalog {
 
   /**
    * The tenant of no schema whose id gives the same name as the owner's, however it is spelled, or the
-   * platform where the owner has no id; of an owner of a schema, where it may be that one. `holder` has
-   * the name of the owner's own database. `isRemembered`: whether all that says so still is.
+   * platform where the owner has no id; of an owner of a schema, where it may be that one, of others,
+   * where its spellings are one, or with `anySpelling`. `holder` has the name of the owner's own
+   * database. `isRemembered`: whether all that says so still is.
    */
   async #findFormer(
     { platform, tenantId, schema }: Owner,
-    holder: CatalogEntry | undefined,
-    options: LookupOptions,
+    holder: NamedEntry | undefined,
+    { anySpelling = false, ...options }: LookupOptions & { anySpelling?: boolean },
   ): Promise<{ entry: CatalogEntry; isRemembered: () => boolean } | undefined> {
-    const name = databaseName({ platform, tenantId, schema: null })
-    const entry = await this.#lookups.find(name, options)
+    if (schema === null && tenantId === null) return undefined
+    const id = tenantId === null ? null : sanitize(tenantId)
+    const name = databaseName({ platform, tenantId: id, schema: null })
+    const entry = holder?.database === name ? holder : await this.#lookups.find(name, options)
     if (entry?.platform !== platform || entry.schema !== null) return undefined
     const isEntryRemembered = () => this.#lookups.remembers(entry)
     if (tenantId === null || entry.tenantId === null) {
@@ -241,7 +244,8 @@ export class Catalog {
       this.note(entry)
       return { entry, isRemembered: isEntryRemembered }
     }
-    if (sanitize(entry.tenantId) !== sanitize(tenantId)) return undefined
+    if (sanitize(entry.tenantId) !== id) return undefined
+    if (schema === null && !anySpelling && !entry.isSpelledFreely) return undefined
     this.note(entry)
     if (schema === null) return { entry, isRemembered: isEntryRemembered }
     const schemas = await this.#schemas.find(platform, options)
@@ -255,7 +259,7 @@ export class Catalog {
     owner: Owner,
     database: string,
     options?: LookupOptions,
-  ): Promise<CatalogEntry | undefined> {
+  ): Promise<NamedEntry | undefined> {
     const entry = await this.#lookups.find(database, options)
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.note(entry)

@@ -2,21 +2,27 @@
 const MAX_OTHERS = 16
 
 /**
- * Which database an owner has, as far as that is remembered. An owner of a schema may be answered from
+ * Which database an owner has, as far as that is remembered. An owner may be answered from
  * the database of another owner of the platform, for as long as that one has it.
  */
 export class FoundOwners {
-  readonly #databases = new Map<string, string>()
+  readonly #own = new Map<string, string>()
+  readonly #ofOthers = new Map<string, string>()
   /** By platform and database, the keys of other owners than its own. */
   readonly #others = new Map<string, Map<string, Set<string>>>()
 
   /** `key`: as of `ownerKey`. */
   get(key: string): string | undefined {
-    return this.#databases.get(key)
+    return this.#own.get(key) ?? this.#ofOthers.get(key)
+  }
+
+  /** Where the database is the owner's own. */
+  getOwn(key: string): string | undefined {
+    return this.#own.get(key)
   }
 
   set(key: string, database: string): void {
-    this.#databases.set(key, database)
+    this.#own.set(key, database)
   }
 
   /** The same, of an owner of the platform to whom the database does not belong. */
@@ -25,18 +31,19 @@ export class FoundOwners {
     const others = ofPlatform.get(database) ?? new Set()
     if (others.size >= MAX_OTHERS && !others.has(key)) return
     this.#others.set(platform, ofPlatform.set(database, others.add(key)))
-    this.#databases.set(key, database)
+    this.#ofOthers.set(key, database)
   }
 
   /** Forgets an owner. */
   delete(key: string): void {
-    this.#databases.delete(key)
+    this.#own.delete(key)
+    this.#ofOthers.delete(key)
   }
 
   /** Forgets all owners of a platform who were answered from databases of others. */
   deleteOthers(platform: string): void {
     for (const others of this.#others.get(platform)?.values() ?? []) {
-      for (const key of others) this.#databases.delete(key)
+      for (const key of others) this.#ofOthers.delete(key)
     }
     this.#others.delete(platform)
   }
@@ -47,7 +54,8 @@ export class FoundOwners {
   }
 
   clear(): void {
-    this.#databases.clear()
+    this.#own.clear()
+    this.#ofOthers.clear()
     this.#others.clear()
   }
 }

@@ -79,6 +79,7 @@ describe('a name', () => {
       schema: null,
       role: null,
       storedSchemas: [],
+      isSpelledFreely: false,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])
     expect(await lookups.find('shop_main', { anew: true })).toEqual(found[0])

@@ -28,6 +28,7 @@ test('A catalog of before gets what schemas need, and its version rises with the
       drop column schema_name,
       drop column stored_schema,
       drop column stored_before,
+      drop column made_by,
       add unique nulls not distinct (platform, tenant_id);
     alter table _db_gateway_archives drop column schema_name;
     alter table _db_gateway_deployments drop column schema_name;
