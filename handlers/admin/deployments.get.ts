@@ -24,7 +24,8 @@ export default defineHandler({
     const after = parseCount('after', query.after, Number.MAX_SAFE_INTEGER)
     const deployments = await gateway.deployments.read({ platform, tenantId, schema, after, limit })
     if (deployments.length === 0 && !(await catalog.has(platform, { tenantId, schema }))) {
-      throw new GatewayError('database_not_found', `Platform ${platform} has no such database`)
+      if (isOne) await catalog.find(owner, { anew: true })
+      throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
     }
     return answerInSlices({
       platform,

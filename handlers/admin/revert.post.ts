@@ -77,10 +77,10 @@ export default defineHandler({
 
 /** One that is null could mean the main database, or all of them. */
 function refuseNull(value: Json | undefined): void {
-  if (value === undefined || value.kind === 'string') return
+  if (value?.kind !== 'null') return
   throw new GatewayError(
     'invalid_request',
-    'tenant_id must be a string; leave it out to mean all databases of the platform',
+    'tenant_id must be a string; got null. Leave it out to mean all databases of the platform',
   )
 }
 

@@ -47,6 +47,7 @@ export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<
   return withDatabaseLock(parts, database, async (admin) => {
     await checkDatabase(parts, admin, request)
     const { has_ledger: hasLedger } = await readUnclaimed(parts, admin, database)
+    checkName(request)
     const role = parts.roles.roleOf(owner.platform)
     if (role !== null) await checkMayTake(admin, database, role)
     const found = await asGatewayUntilFree(parts, admin, database, (sql) => lookAt(sql, role))
@@ -95,6 +96,10 @@ async function checkDatabase(
   if (row.is_template) throw notForPlatforms(database, 'is a template')
   if (database === 'postgres') throw notForPlatforms(database, 'is for maintenance')
   if (!row.is_open) throw notForPlatforms(database, 'takes no connections')
+}
+
+/** After it is known that nobody else has it. */
+function checkName({ owner, database }: AdoptRequest): void {
   const name = databaseName(owner)
   if (name === database) return
   throw new GatewayError(

@@ -28,6 +28,15 @@ export function describeOwner({ platform, tenantId, schema }: Owner): string {
   return tenantId === null ? `S${where}` : `Tenant ${tenantId} of s${where}`
 }
 
+/** That an owner has no database, and what makes one: what clients of its kind send. */
+export function describeAbsent(owner: Owner): string {
+  const how =
+    owner.schema === null
+      ? 'POST /register or POST /admin/database/create'
+      : 'POST /admin/database/create'
+  return `${describeOwner(owner)} has no database; ${how} creates it`
+}
+
 /** The error of who would make a database that the owner has. */
 export function alreadyThere(owner: Owner, database: string): GatewayError {
   return new GatewayError(

@@ -56,7 +56,7 @@ describe('G1: a database that was dropped by hand', () => {
     })
     expect((await list()).count).toBe(1)
     expect((await gateway.migrate(platform, archive)).status).toBe(200)
-    const message = `Tenant a of platform ${platform} has no database; POST /register creates it`
+    const message = `Tenant a of platform ${platform} has no database; POST /register or POST /admin/database/create creates it`
     await eventually('the other gateway is told', async () => {
       const answer = await other.call(platform, 'f', [], 'a')
       return answer.status === 404 && answer.body.message === message

@@ -277,6 +277,9 @@ describe('is refused', () => {
       const { status, body } = await adopt({ platform, database: `${platform}_main` })
       expect([status, body.error]).toEqual([409, 'name_conflict'])
       expect(body.message).toContain('belongs to the catalog of another gateway')
+      // To rename it is no way to have it.
+      const another = await adopt({ platform, tenant_id: 'x', database: `${platform}_main` })
+      expect([another.status, another.body.message]).toEqual([409, body.message])
     } finally {
       await foreign.stop()
     }

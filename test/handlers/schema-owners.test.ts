@@ -133,7 +133,7 @@ describe('a platform with databases of every kind', () => {
     ])
     expect(await migrate({ schema_name: 'crm' })).toMatchObject({
       error: 'database_not_found',
-      message: `Schema crm of platform ${platform} has no database; POST /register creates it`,
+      message: `Schema crm of platform ${platform} has no database; POST /admin/database/create creates it`,
     })
   })
 
@@ -282,6 +282,35 @@ describe('a tenant of before is not that of a schema', () => {
     expect((await gateway.post('/v2/migrate', { platform, ...clinic })).status).toBe(200)
     expect(await ping(other, platform, clinic)).toBe('clinic')
   })
+})
+
+test('A database that is nobody’s is told in the same words everywhere', async () => {
+  const platform = uniqueName('words')
+  await gateway.register(platform, await archive('x'), 'acme')
+  const named = async (members: object) => {
+    const asked = Object.entries(members).map(([name, value]) => `&${name}=${value}`)
+    const ask = { platform, ...members }
+    const checksum = '0'.repeat(64)
+    const answers = await Promise.all([
+      gateway.post('/call', { ...ask, function: 'ping' }),
+      gateway.post('/admin/forget-database', ask),
+      gateway.get(`/admin/deployments?platform=${platform}${asked.join('')}`),
+    ])
+    const { body } = await gateway.post('/admin/revert', { ...ask, tenant_id: 5, checksum })
+    expect(body.message).toMatch('schema_name' in members ? 'both' : 'must be a string; got 5')
+    const told = answers.map(({ status, body }) => `${status} ${body.message}`)
+    expect(new Set(told).size, told.join('; ')).toBe(1)
+    return told[0]
+  }
+  expect(await named({ tenant_id: 'ACME' })).toBe(
+    `404 Tenant ACME of platform ${platform} has no database: the name ${platform}_acme is taken by tenant acme of platform ${platform} (tenant_id is spelled "acme")`,
+  )
+  expect(await named({ tenant_id: 'b' })).toBe(
+    `404 Tenant b of platform ${platform} has no database; POST /register or POST /admin/database/create creates it`,
+  )
+  expect(await named({ schema_name: 'hr', uuid: 'b' })).toBe(
+    `404 Tenant b of schema hr of platform ${platform} has no database; POST /admin/database/create creates it`,
+  )
 })
 
 test('The main database is the base of the stored schemas that it had, where they have no other', async () => {

@@ -1,8 +1,8 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { type Catalog, describeOwner } from '../../tenancy/catalog/catalog.ts'
+import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import type { Owner } from '../../tenancy/names.ts'
-import { ownerKey } from '../../tenancy/owner-identity.ts'
+import { describeAbsent, ownerKey } from '../../tenancy/owner-identity.ts'
 import { readLeft } from './left.ts'
 
 /** One database to be brought to the schema. */
@@ -51,10 +51,7 @@ async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {
   }
   const entries = await catalog.list(owner.platform, owner.schema)
   if (entries.length > 0) return entries
-  throw new GatewayError(
-    'database_not_found',
-    `${describeOwner(owner)} has no database; POST /register creates it`,
-  )
+  throw new GatewayError('database_not_found', describeAbsent(owner))
 }
 
 function findSkipped(targets: Target[], platform: string, skip: string[]): Set<string> {

@@ -3,7 +3,13 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { useRepeatable } from '../../postgres/pools/use-repeatable.ts'
 import { databaseName, type Owner, sanitize } from '../names.ts'
-import { describeOwner, describeTaken, isSameOwner, ownerKey } from '../owner-identity.ts'
+import {
+  describeAbsent,
+  describeOwner,
+  describeTaken,
+  isSameOwner,
+  ownerKey,
+} from '../owner-identity.ts'
 import { type NewSchema, prepareArchives, readSchema, writeSchema } from '../schemas/archives.ts'
 import {
   isBaseOf,
@@ -138,7 +144,7 @@ export class Catalog {
       return former.entry.database
     }
     if (!entry) {
-      throw notFound(`${describeOwner(owner)} has no database; POST /register creates it`, database)
+      throw notFound(describeAbsent(owner), database)
     }
     const message = describeTaken(owner, database, entry)
     if (entry.platform === owner.platform) throw notFound(message, database)

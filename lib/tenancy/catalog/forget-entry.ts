@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { databaseName, type Owner } from '../names.ts'
-import { isSameOwner } from '../owner-identity.ts'
+import { describeAbsent, describeTaken, isSameOwner } from '../owner-identity.ts'
 import { readEntries } from './catalog-table.ts'
 
 /**
@@ -19,7 +19,7 @@ export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
     `
     const [entry] = await readEntries(sql, [database])
     if (!entry || !isSameOwner(entry, owner)) {
-      const message = `The catalog has no database ${database} of that platform and tenant`
+      const message = entry ? describeTaken(owner, database, entry) : describeAbsent(owner)
       throw new GatewayError('database_not_found', message, { database })
     }
     const [found] = await sql`select from pg_database where datname = ${database}`
