@@ -134,6 +134,7 @@ describe('a platform with databases of every kind', () => {
     expect(await migrate({ schema_name: 'crm' })).toMatchObject({
       error: 'database_not_found',
       message: `Schema crm of platform ${platform} has no database; POST /admin/database/create creates it`,
+      hint: expect.stringContaining('POST /v2/migrate'),
     })
   })
 

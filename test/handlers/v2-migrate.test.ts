@@ -412,6 +412,22 @@ describe('POST /v2/migrate', () => {
 })
 
 describe('POST /admin/database/create', () => {
+  it('says nothing of going on where it fails: the database is gone again', async () => {
+    const platform = uniqueName('shop')
+    await gateway.post('/platform/register', { platform })
+    await store(gateway, platform, 'tenant', {
+      ...BASE,
+      'migrations/001_out.sql': `-- gateway: no-transaction
+        create table one (id integer);
+        create index concurrently two on nobody (id);`,
+    })
+    const ask = { platform, schema_name: 'tenant', uuid: 'a' }
+    for (let i = 0; i < 2; i++) {
+      const { status, body } = await gateway.post('/admin/database/create', ask)
+      expect([status, body.line, body.hint]).toEqual([422, 3, undefined])
+    }
+  })
+
   it('tells what seeders inserted, from files and from a template', async () => {
     const templated = await startTestGateway({ TEMPLATES: 'on' })
     const platform = uniqueName('shop')

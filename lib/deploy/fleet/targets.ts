@@ -20,6 +20,10 @@ export interface Selection {
   onlyFailed: boolean
 }
 
+/** Where no database is named with a schema, but it may be stored, and have been deployed to others. */
+const STORED =
+  'This is about databases that are named with the schema; POST /v2/migrate and /v2/migrate-all bring those to it to which it was deployed as a stored schema'
+
 /** What a skip calls the main database, beside its name. */
 const MAIN = 'main'
 
@@ -51,7 +55,9 @@ async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {
   }
   const entries = await catalog.list(owner.platform, owner.schema)
   if (entries.length > 0) return entries
-  throw new GatewayError('database_not_found', describeAbsent(owner))
+  throw new GatewayError('database_not_found', describeAbsent(owner), {
+    ...(owner.schema !== null && { hint: STORED }),
+  })
 }
 
 function findSkipped(targets: Target[], platform: string, skip: string[]): Set<string> {

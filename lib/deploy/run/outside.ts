@@ -86,7 +86,7 @@ async function checkSyntax(sql: Sql, file: SchemaFile, statement: Statement): Pr
 
 /**
  * Runs a migration outside of any transaction, statement by statement. The ledger shows it as begun
- * before it runs, and what became of it.
+ * before it runs, and what became of it. A new database goes where it fails: no hint for a next try.
  * @throws {GatewayError} migration_failed; data_loss
  */
 export async function runOutside(
@@ -95,7 +95,7 @@ export async function runOutside(
   database: string,
   file: SchemaFile,
   watch: Watch,
-  patience: Patience,
+  patience: Patience & { isNew: boolean },
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   const progress = { done: 0 }
@@ -112,7 +112,8 @@ export async function runOutside(
       await writer.send()
     }
     const failure = fileFailure('migration_failed', 'Migration', database, error)
-    throw hasBegun ? withHint(failure, progress.done, script!.statements.length) : failure
+    if (!hasBegun || patience.isNew) throw failure
+    throw withHint(failure, progress.done, script!.statements.length)
   }
   writer.setMigration(file)
   await writer.send()
@@ -276,9 +277,8 @@ async function dropInvalid(sql: Sql, index: string): Promise<void> {
 
 const WHAT_TO_DO =
   'Correct the file, or the data that it met, and send it again with retry=true (an edited file ' +
-  'needs none): it runs from its first statement, so write the statements that have run so that ' +
-  'they can run twice (IF NOT EXISTS). Or finish it by a later migration and send repair=true to ' +
-  'have it taken as applied'
+  'needs none): it runs from its first statement, so write those that have run so that they can ' +
+  'run twice (IF NOT EXISTS). Or end it by a later migration and send repair=true to have it taken as applied'
 
 /** The answer for a migration that was begun by an earlier deploy, and is the same still. */
 export function unfinished(database: string, file: SchemaFile, error: string | null): GatewayError {

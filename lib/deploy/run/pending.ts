@@ -93,6 +93,7 @@ async function runFirstOutside(
     limit,
     isDryRun,
     onCommitted,
+    isNew,
   }: PendingRun,
   file: SchemaFile,
   result: DeployResult,
@@ -108,7 +109,7 @@ async function runFirstOutside(
   await answers([writer.send(), send(sql.unsafe('commit'))])
   onCommitted()
   watch.served()
-  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit })
+  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit, isNew })
   await sql.unsafe('begin')
   result.warnings.push(...(await watch.afterCommitted(file)))
   return true
