@@ -3,7 +3,7 @@ import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/erro
 import type { Sql } from '../postgres/pools/connection.ts'
 import type { Job } from './job.ts'
 import { isUnsafeEnumUse, uncheckedUse } from './plan/enum-values.ts'
-import { WayForMigrations } from './plan/in-the-way.ts'
+import { MigrationObstacles } from './plan/in-the-way.ts'
 import type { DeployResult } from './result.ts'
 import { type Attempt, begin } from './run/attempt.ts'
 import { recordFailure, withCommitted } from './run/conclude.ts'
@@ -29,7 +29,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     isFirst: undefined,
     since: undefined,
     lacking: [],
-    way: new WayForMigrations(),
+    obstacles: new MigrationObstacles(),
     result: undefined,
   }
   const warnings = collectWarnings()

@@ -1,7 +1,7 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import type { Known } from './known.ts'
+import type { FilledTables } from './filled-tables.ts'
 import type { Loss } from './rows.ts'
 import { emptiedSince, KNOWS_NO_ROW, TRACE, type Trace, withoutRows } from './traces.ts'
 
@@ -32,7 +32,7 @@ export class Emptied {
     this.#before = undefined
   }
 
-  /** As that of TableWatch, for `find`. */
+  /** As that of LossGuard, for `find`. */
   sendLast(sql: Sql): () => void {
     const ahead = readAllTraces(sql)
     ahead.catch(() => {})
@@ -52,7 +52,7 @@ export class Emptied {
   }
 
   /** The tables that have lost all their rows. A partition counts where its table has none left. */
-  async find(sql: Sql, known: Known): Promise<Loss[]> {
+  async find(sql: Sql, known: FilledTables): Promise<Loss[]> {
     const ahead = this.#ahead
     this.#ahead = undefined
     if (!this.#before) return []

@@ -8,11 +8,11 @@ import type { Hidden } from '../parser/hidden.ts'
 import type { Statement } from '../parser/statement.ts'
 import { mayLoseData, readDirectives } from '../plan/directives.ts'
 import { findColumn } from '../run/column-helpers.ts'
-import { Asked } from './asked.ts'
 import { lookBehind, lossesBehind } from './behind.ts'
 import { dataLossError, type Place, type Refusal, untoldError } from './data-loss.ts'
 import { Emptied } from './emptied.ts'
-import { Known } from './known.ts'
+import { FilledTables } from './filled-tables.ts'
+import { LossAnswers } from './loss-answers.ts'
 import { type Behind, readBehind } from './routines.ts'
 import { countLosses } from './rows.ts'
 import { findTargets, isAboutRows, type Target } from './targets.ts'
@@ -26,7 +26,7 @@ export type Losses = 'all' | ReadonlySet<TableChange['change']>
 export const NO_LOSSES: ReadonlySet<TableChange['change']> = new Set()
 
 /** What a deploy that is watched closely knows of the tables. */
-export interface Watched {
+export interface GuardedTables {
   readonly sql: Sql
   readonly database: string
   /** All that the deploy does may lose data. */
@@ -34,14 +34,14 @@ export interface Watched {
   /** What may be lost all the same. */
   readonly allowed: ReadonlySet<TableChange['change']>
   readonly isDryRun: boolean
-  readonly asked: Asked
+  readonly answers: LossAnswers
   readonly emptied: Emptied
   /** Behind statements that have not been looked at since. */
   readonly unchecked: Set<Check>
   /** Of a dry run. */
   readonly refusals: Refusal[]
   /** What others may have put rows into. */
-  known: Known
+  known: FilledTables
   /** As of the last step that was allowed to lose data. */
   base: Table[]
   /** As of the last look. */
@@ -49,18 +49,23 @@ export interface Watched {
 }
 
 /** Before the first look. */
-export function newWatched(sql: Sql, database: string, losses: Losses, isDryRun: boolean): Watched {
+export function newGuardedTables(
+  sql: Sql,
+  database: string,
+  losses: Losses,
+  isDryRun: boolean,
+): GuardedTables {
   return {
     sql,
     database,
     mayLose: losses === 'all',
     allowed: losses === 'all' ? NO_LOSSES : losses,
     isDryRun,
-    asked: new Asked(),
+    answers: new LossAnswers(),
     emptied: new Emptied(),
     unchecked: new Set(),
     refusals: [],
-    known: new Known([]),
+    known: new FilledTables([]),
     base: [],
     last: [],
   }
@@ -74,23 +79,23 @@ export function newWatched(sql: Sql, database: string, losses: Losses, isDryRun:
  * @throws {StatementError} where a lock does not come within lock_timeout
  */
 export async function askBeforeStatement(
-  watched: Watched,
+  guarded: GuardedTables,
   file: SchemaFile,
   statement: Statement,
 ): Promise<Check | undefined> {
   const { risks, hidden } = statement
-  const mayLose = watched.mayLose || mayLoseData(file)
+  const mayLose = guarded.mayLose || mayLoseData(file)
   const isWithin = !readDirectives(file).noTransaction
   try {
     const found = await Promise.all(
-      risks.filter(isAboutRows).map((risk) => findTargets(watched.sql, risk)),
+      risks.filter(isAboutRows).map((risk) => findTargets(guarded.sql, risk)),
     )
-    const targets = found.flat().filter((target) => isAtRisk(watched, target, file))
-    await passColumn(watched, statement)
-    if (watched.isDryRun && !isWithin) watched.asked.foresee(targets)
-    if (mayLose) watched.asked.allow(targets, watched.known)
-    else await judge(watched, file, statement, targets)
-    return hidden && !mayLose ? await askBehind(watched, file, statement, hidden) : undefined
+    const targets = found.flat().filter((target) => isAtRisk(guarded, target, file))
+    await passColumn(guarded, statement)
+    if (guarded.isDryRun && !isWithin) guarded.answers.foresee(targets)
+    if (mayLose) guarded.answers.allow(targets, guarded.known)
+    else await judge(guarded, file, statement, targets)
+    return hidden && !mayLose ? await askBehind(guarded, file, statement, hidden) : undefined
   } catch (error) {
     // It points into a query of the gateway.
     if (isPostgresError(error)) error.position = ''
@@ -103,122 +108,122 @@ export async function askBeforeStatement(
  * @throws {GatewayError} data_loss where it may take away rows, or may do anything
  */
 export async function askBeforeEffect(
-  watched: Watched,
+  guarded: GuardedTables,
   file: SchemaFile,
   statement: Statement,
   behind: Behind,
 ): Promise<void> {
   const place = placeOf(file, statement)
   const mayBeLost = (one: Target) =>
-    !watched.allowed.has(one.change) && isAtRisk(watched, one, file)
-  const found = await lookBehind(watched.sql, behind, [], mayBeLost)
+    !guarded.allowed.has(one.change) && isAtRisk(guarded, one, file)
+  const found = await lookBehind(guarded.sql, behind, [], mayBeLost)
   const losses = found?.losses ?? []
-  if (losses.length > 0) refuse(watched, { place, losses, isHidden: false })
-  if (behind.runsText) throw untoldError(watched.database, place)
+  if (losses.length > 0) refuse(guarded, { place, losses, isHidden: false })
+  if (behind.runsText) throw untoldError(guarded.database, place)
 }
 
 /** The column that a helper is called for is meant to go. */
-async function passColumn(watched: Watched, { facts: { helper } }: Statement): Promise<void> {
-  const column = helper && (await findColumn(watched.sql, helper))
-  if (column) watched.asked.passColumn(column.oid, column.number, helper.column, watched.known)
+async function passColumn(guarded: GuardedTables, { facts: { helper } }: Statement): Promise<void> {
+  const column = helper && (await findColumn(guarded.sql, helper))
+  if (column) guarded.answers.passColumn(column.oid, column.number, helper.column, guarded.known)
 }
 
 /** A view's file makes its materialized views anew: nothing is lost. */
-function isAtRisk(watched: Watched, target: Target, { path }: SchemaFile): boolean {
+function isAtRisk(guarded: GuardedTables, target: Target, { path }: SchemaFile): boolean {
   const isMadeAnew = target.change === 'materialized_view_dropped' && path.startsWith('views/')
   if (isMadeAnew) return false
-  if (target.kind === 'v') return target.bases.some((oid) => watched.known.has(oid, null))
-  return watched.known.has(target.oid, target.number)
+  if (target.kind === 'v') return target.bases.some((oid) => guarded.known.has(oid, null))
+  return guarded.known.has(target.oid, target.number)
 }
 
 /** Allows what is allowed, and refuses the rest where it has rows. */
 async function judge(
-  watched: Watched,
+  guarded: GuardedTables,
   file: SchemaFile,
   statement: Statement,
   targets: Target[],
 ): Promise<void> {
-  const isAllowed = ({ change }: Target) => watched.allowed.has(change)
-  watched.asked.allow(targets.filter(isAllowed), watched.known)
+  const isAllowed = ({ change }: Target) => guarded.allowed.has(change)
+  guarded.answers.allow(targets.filter(isAllowed), guarded.known)
   const others = targets.filter((one) => !isAllowed(one))
-  await refuseLoss(watched, file, statement, others)
+  await refuseLoss(guarded, file, statement, others)
 }
 
 async function refuseLoss(
-  watched: Watched,
+  guarded: GuardedTables,
   file: SchemaFile,
   statement: Statement,
   targets: Target[],
 ): Promise<void> {
   const risky = targets.filter(({ isLossless }) => !isLossless)
-  const losses = risky.length > 0 ? await countLosses(watched.sql, risky) : []
-  const whole = losses.filter((loss) => !watched.known.isPartOf(loss.oid, losses))
+  const losses = risky.length > 0 ? await countLosses(guarded.sql, risky) : []
+  const whole = losses.filter((loss) => !guarded.known.isPartOf(loss.oid, losses))
   if (whole.length > 0) {
-    refuse(watched, { place: placeOf(file, statement), losses: whole, isHidden: false })
-    watched.asked.allow(targets, watched.known)
+    refuse(guarded, { place: placeOf(file, statement), losses: whole, isHidden: false })
+    guarded.answers.allow(targets, guarded.known)
   }
-  watched.asked.pass(targets, watched.known)
+  guarded.answers.pass(targets, guarded.known)
 }
 
 async function askBehind(
-  watched: Watched,
+  guarded: GuardedTables,
   file: SchemaFile,
   statement: Statement,
   hidden: Hidden,
 ): Promise<Check | undefined> {
-  const behind = await readBehind(watched.sql, hidden)
-  watched.emptied.expect(behind.deletes)
+  const behind = await readBehind(guarded.sql, hidden)
+  guarded.emptied.expect(behind.deletes)
   const mayBeLost = (one: Target) =>
-    !watched.allowed.has(one.change) && isAtRisk(watched, one, file)
-  const prepared = await lookBehind(watched.sql, behind, watched.known.tables(), mayBeLost)
+    !guarded.allowed.has(one.change) && isAtRisk(guarded, one, file)
+  const prepared = await lookBehind(guarded.sql, behind, guarded.known.tables(), mayBeLost)
   if (!prepared) return undefined
-  watched.asked.pass(prepared.empty, watched.known)
-  watched.asked.passTables(prepared.locked)
+  guarded.answers.pass(prepared.empty, guarded.known)
+  guarded.answers.passTables(prepared.locked)
   const check = async () => {
-    watched.unchecked.delete(check)
-    watched.last = await sendTables(watched.sql)
-    const losses = await lossesBehind(watched.sql, prepared, await hiddenLosses(watched))
+    guarded.unchecked.delete(check)
+    guarded.last = await sendTables(guarded.sql)
+    const losses = await lossesBehind(guarded.sql, prepared, await hiddenLosses(guarded))
     if (losses.length === 0) return
-    refuse(watched, { place: placeOf(file, statement), losses, isHidden: true })
-    watched.base = watched.last
+    refuse(guarded, { place: placeOf(file, statement), losses, isHidden: true })
+    guarded.base = guarded.last
   }
-  watched.unchecked.add(check)
+  guarded.unchecked.add(check)
   return check
 }
 
 /** A dry run goes on, so that it can tell of everything. */
-export function refuse(watched: Watched, refusal: Refusal): void {
-  if (!watched.isDryRun) throw dataLossError(watched.database, [refusal])
-  watched.refusals.push(refusal)
-  watched.emptied.tell(refusal.losses)
+export function refuse(guarded: GuardedTables, refusal: Refusal): void {
+  if (!guarded.isDryRun) throw dataLossError(guarded.database, [refusal])
+  guarded.refusals.push(refusal)
+  guarded.emptied.tell(refusal.losses)
 }
 
 /**
  * What is gone since the last step that was allowed to lose data, by the last look, and was not asked
  * about.
  */
-export async function hiddenLosses(watched: Watched): Promise<TableChange[]> {
-  const changes = compareTables(watched.known.only(watched.base), watched.last)
+export async function hiddenLosses(guarded: GuardedTables): Promise<TableChange[]> {
+  const changes = compareTables(guarded.known.only(guarded.base), guarded.last)
   const losses = changes.filter(
     (one) =>
       one.class === 'data_loss' &&
-      !watched.allowed.has(one.change) &&
-      !watched.asked.hasPassed(one),
+      !guarded.allowed.has(one.change) &&
+      !guarded.answers.hasPassed(one),
   )
   const hidden: TableChange[] = []
   for (const loss of losses) {
-    const isLost = loss.change !== 'attribute_dropped' || (await isStored(watched, loss))
+    const isLost = loss.change !== 'attribute_dropped' || (await isStored(guarded, loss))
     if (isLost) hidden.push(loss)
   }
   return hidden
 }
 
 /** Whether a table that was not asked about has values of the type. */
-async function isStored(watched: Watched, { table, column }: TableChange): Promise<boolean> {
+async function isStored(guarded: GuardedTables, { table, column }: TableChange): Promise<boolean> {
   const risk = { kind: 'drop attribute', type: table, attribute: column ?? '' } as const
-  const targets = await findTargets(watched.sql, risk)
+  const targets = await findTargets(guarded.sql, risk)
   return targets.some(({ oid, number }) => {
-    return watched.known.has(oid, number) && !watched.asked.hasPassedTable(oid)
+    return guarded.known.has(oid, number) && !guarded.answers.hasPassedTable(oid)
   })
 }
 

@@ -3,7 +3,7 @@ import type { Job } from '../job.ts'
 import type { Look } from '../look.ts'
 import type { Script } from '../run/run-file.ts'
 import { missingNames, type NamesInBodies, nameWarnings, readBodies } from './body-names.ts'
-import type { Found } from './find.ts'
+import type { FoundObjects } from './find.ts'
 import { findSeen, keepSeen, keyOf, mayBeKnown, type Seen } from './known-after.ts'
 import { mayDropOthers } from './lost.ts'
 import { type Names, readNames } from './names.ts'
@@ -116,7 +116,7 @@ function sendWholeLook(asking: Asking): () => Promise<Seen & { look?: Look }> {
 
 /** What the questions behind the code were answered. */
 interface Answers {
-  found: Found
+  found: FoundObjects
   isInOrder: boolean
   names: Names
   missing: NamesInBodies

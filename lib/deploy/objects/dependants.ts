@@ -34,7 +34,7 @@ export async function findDependants(sql: Sql, roots: FoundObject[]): Promise<De
   return [...(await send(sql.unsafe<Dependant[]>(text)))]
 }
 
-/** The object's place in `Found.byOid`. */
+/** The object's place in `FoundObjects.byOid`. */
 export function oidKeyOf({ what, oid }: Dependant): string {
   return `${what === 'index' ? 'relation' : what} ${oid}`
 }

@@ -6,7 +6,7 @@ import { keyOfFound } from './names.ts'
 import { classOf, type FoundObject, type KnownObject, type ObjectClass } from './object.ts'
 
 /** The name of an object, whatever its schema and types. */
-export interface Asked {
+export interface SoughtObject {
   class: ObjectClass
   name: string
   /** With digest and body, where it is a routine: they take PostgreSQL most of the time. */
@@ -14,7 +14,7 @@ export interface Asked {
 }
 
 /** Objects of a database, to be looked up in several ways. */
-export interface Found {
+export interface FoundObjects {
   byKey: Map<string, FoundObject>
   byOid: Map<string, FoundObject>
   /** The object that a ledger has, if it is still there. */
@@ -27,8 +27,8 @@ interface Row {
 }
 
 /** Finds all objects with these names: one query, whatever their number. */
-export async function findObjects(sql: Sql, asked: Asked[]): Promise<Found> {
-  const distinct = new Map<string, Asked>()
+export async function findObjects(sql: Sql, asked: SoughtObject[]): Promise<FoundObjects> {
+  const distinct = new Map<string, SoughtObject>()
   for (const one of asked) {
     const key = `${one.class} ${one.name}`
     if (one.whole || !distinct.has(key)) distinct.set(key, one)
@@ -40,7 +40,7 @@ export async function findObjects(sql: Sql, asked: Asked[]): Promise<Found> {
 }
 
 /** What to ask for to find an object that a ledger has. */
-export function askedOf({ kind, identity, name }: KnownObject): Asked {
+export function askedOf({ kind, identity, name }: KnownObject): SoughtObject {
   return { class: classOf(kind), name: name ?? nameIn(identity) }
 }
 
@@ -53,7 +53,7 @@ function nameIn(identity: string): string {
   return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name
 }
 
-function indexed({ objects, types }: Row): Found {
+function indexed({ objects, types }: Row): FoundObjects {
   const names = new Map(types.map(([oid, name]) => [oid, name]))
   const oldNames = new Map(types.map(([oid, , name]) => [oid, name]))
   const all = objects.map(({ label, ...object }): FoundObject => {

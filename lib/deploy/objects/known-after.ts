@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import { Recent } from '../../common/recent.ts'
 import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'
-import type { Found } from './find.ts'
+import type { FoundObjects } from './find.ts'
 
 /** What there is once all has run, and what was said of the bodies. */
 export interface Seen {
-  found: Found
+  found: FoundObjects
   /** What statements make: by now all types have their oids. */
   keys: Map<Statement, string>
   /** Of bodies that would fail when they run. */

@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Statement } from '../parser/statement.ts'
 import { sectionOf } from './failures.ts'
-import type { Found } from './find.ts'
+import type { FoundObjects } from './find.ts'
 import type { CodeState } from './state.ts'
 
 const MAY_DROP = new Set(['DropStmt', 'DoStmt', 'CallStmt', 'SelectStmt'])
@@ -14,7 +14,7 @@ export function mayDropOthers({ scripts, run }: CodeState): boolean {
 }
 
 /** The files that did not run and of which something is not there any more: another file has dropped it. */
-export function findLost({ scripts, known, run }: CodeState, found: Found): Set<string> {
+export function findLost({ scripts, known, run }: CodeState, found: FoundObjects): Set<string> {
   const lost = [...known].filter(
     ([path, { objects }]) =>
       scripts.has(path) && !run.has(path) && objects.some((object) => !found.of(object)),
@@ -28,7 +28,7 @@ export function findLost({ scripts, known, run }: CodeState, found: Found): Set<
  */
 export function findDropped(
   { scripts, run }: CodeState,
-  { found, keys }: { found: Found; keys: ReadonlyMap<Statement, string> },
+  { found, keys }: { found: FoundObjects; keys: ReadonlyMap<Statement, string> },
 ): Set<string> {
   const drops = [...run].flatMap((path) =>
     scripts

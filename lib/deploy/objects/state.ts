@@ -3,7 +3,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Made } from '../parser/makes.ts'
 import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'
-import { type Asked, askedOf, type Found, findObjects } from './find.ts'
+import { askedOf, type FoundObjects, findObjects, type SoughtObject } from './find.ts'
 import { keyOfMade, type Names, readNames } from './names.ts'
 import type { KnownFile } from './object.ts'
 import {
@@ -24,7 +24,7 @@ export interface CodeState {
   /** What each statement makes. */
   keys: Map<Statement, string>
   /** What there is, of the files that run and those that are gone, before anything runs. */
-  found: Found
+  found: FoundObjects
   /** The files to run. */
   run: Set<string>
   /** What of it the ledger has, and which file made it; by class and oid. */
@@ -108,7 +108,7 @@ export async function complete(sql: Sql, state: CodeState): Promise<void> {
   state.isComplete = true
 }
 
-function oursOf(known: Map<string, KnownFile>, found: Found): CodeState['ours'] {
+function oursOf(known: Map<string, KnownFile>, found: FoundObjects): CodeState['ours'] {
   const ours: CodeState['ours'] = new Map()
   for (const [path, { objects }] of known) {
     for (const one of objects) {
@@ -124,7 +124,7 @@ function askedFor(
   known: Map<string, KnownFile>,
   isAsked: (path: string) => boolean,
   isCompared: (path: string) => boolean = () => false,
-): Asked[] {
+): SoughtObject[] {
   const made = [...scripts].flatMap(([path, { statements }]) =>
     isAsked(path) ? statements.flatMap((statement) => statement.made ?? []) : [],
   )
@@ -135,7 +135,7 @@ function askedFor(
 }
 
 /** What to ask for to find what a statement makes. */
-export function askedOfMade({ kind, name }: Made): Asked {
+export function askedOfMade({ kind, name }: Made): SoughtObject {
   return { class: classOf(kind), name }
 }
 

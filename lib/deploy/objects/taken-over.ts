@@ -2,7 +2,7 @@ import type { SchemaArchive } from '../../archive/archive.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Statement } from '../parser/statement.ts'
 import { readScripts } from '../run/run-file.ts'
-import type { Found } from './find.ts'
+import type { FoundObjects } from './find.ts'
 import type { FoundObject, KnownFile, KnownObject } from './object.ts'
 
 /** What tells that something which a file of code made belongs to another section by now. */
@@ -50,7 +50,7 @@ export async function otherStatements(
  */
 export function withoutTakenOver(
   known: ReadonlyMap<string, KnownFile>,
-  found: Found,
+  found: FoundObjects,
   mayLeave: (path: string) => boolean,
   since: bigint | undefined,
   kept: ReadonlySet<string>,

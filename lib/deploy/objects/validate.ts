@@ -5,7 +5,7 @@ import { quoteLiteral } from '../../postgres/quote.ts'
 import { asStatementError } from '../failure.ts'
 import { type Statement, unread } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'
-import { type Asked, type Found, findObjects } from './find.ts'
+import { type FoundObjects, findObjects, type SoughtObject } from './find.ts'
 import { classOf, type FoundObject } from './object.ts'
 
 /** The validators of the languages that every server has. */
@@ -26,9 +26,9 @@ export interface Checked {
  */
 export function sendFindAndCheck(
   sql: Sql,
-  asked: Asked[],
-  toCheck: Asked[],
-): () => Promise<{ found: Found; isInOrder: boolean }> {
+  asked: SoughtObject[],
+  toCheck: SoughtObject[],
+): () => Promise<{ found: FoundObjects; isInOrder: boolean }> {
   const names = toCheck.filter((one) => one.class === 'routine').map(({ name }) => name)
   const finding = findObjects(
     sql,

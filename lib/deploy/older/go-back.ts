@@ -5,8 +5,8 @@ import type { Standing } from '../../tenancy/schemas/archive-order.ts'
 import type { Job } from '../job.ts'
 import { countFunctions, type Ledger } from '../ledger/ledger.ts'
 import type { LedgerWriter } from '../ledger/writer.ts'
+import { LossGuard } from '../loss/loss-guard.ts'
 import { NO_LOSSES } from '../loss/statement-losses.ts'
-import { TableWatch } from '../loss/table-watch.ts'
 import type { ResetSession } from '../objects/run.ts'
 import { runsOnlyCode } from '../plan/only-code.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
@@ -56,24 +56,24 @@ export async function goBack(
 
   const code = codeOf(archive, ledger)
   const isCode = await runsOnlyCode(code.archive, code.ledger)
-  const watching = isCode ? 'only code' : 'closely'
+  const mode = isCode ? 'only code' : 'closely'
   const { allow, dryRun } = job.flags
-  const watch = new TableWatch(
+  const guard = new LossGuard(
     sql,
     database,
-    watching,
+    mode,
     allow.has('data_loss') ? 'all' : NO_LOSSES,
     dryRun,
   )
-  if (!dryRun) watch.onRetype = job.retire
+  if (!dryRun) guard.onRetype = job.retire
   const result = await deployNamingAll(sql, archive, ledger, (archive, ledger) =>
-    deployCode(sql, writer, database, archive, ledger, watch.ask, {
+    deployCode(sql, writer, database, archive, ledger, guard.ask, {
       isCheckDue: true,
       reset,
-      sendBehind: watch.sendLast,
+      sendBehind: guard.sendLast,
     }),
   )
-  const { changes, warnings } = await watch.finish()
+  const { changes, warnings } = await guard.finish()
   return {
     ...unchangedResult(0),
     ...result,

@@ -23,7 +23,7 @@ const IN_THE_WAY = new Set(['0A000', '2BP01'])
  * and policies are made. In one that has them, those that a migration fails at are dropped before
  * it and made again by their files, with what people have put on them.
  */
-export class WayForMigrations {
+export class MigrationObstacles {
   #before: SetBefore | undefined
   readonly #dropped = new Set<string>()
   #pending: SchemaFile[] = []

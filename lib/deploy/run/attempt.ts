@@ -4,12 +4,12 @@ import type { Job } from '../job.ts'
 import { hasNothing } from '../ledger/has-nothing.ts'
 import { isTouched, type Ledger, readLedger } from '../ledger/ledger.ts'
 import type { LedgerWriter } from '../ledger/writer.ts'
+import { LossGuard } from '../loss/loss-guard.ts'
 import { NO_LOSSES } from '../loss/statement-losses.ts'
-import { TableWatch } from '../loss/table-watch.ts'
 import type { CodeState } from '../objects/state.ts'
 import { findSuperseding } from '../older/ledger.ts'
 import { addAhead } from '../plan/enum-values.ts'
-import type { WayForMigrations } from '../plan/in-the-way.ts'
+import type { MigrationObstacles } from '../plan/in-the-way.ts'
 import { type CodeLedger, keepCode } from '../plan/keep-code.ts'
 import { findPending, type Pending, repairMigrations } from '../plan/migrations.ts'
 import { checkNothingMissing } from '../plan/missing.ts'
@@ -34,7 +34,7 @@ export interface Attempt {
   since: bigint | undefined
   /** Extensions that a dry run does not install. */
   lacking: string[]
-  way: WayForMigrations
+  obstacles: MigrationObstacles
   /** Of the last try, as far as it came. */
   result: DeployResult | undefined
 }
@@ -48,7 +48,7 @@ export interface Try {
   /** The ledger as far as code goes. */
   code: CodeLedger
   writer: LedgerWriter
-  watch: TableWatch
+  guard: LossGuard
   found: Pending
   migrations: MigrationPlan
   /** Files of types/ that are in place, with their checksums. */
@@ -74,7 +74,7 @@ export async function begin(sql: Sql, { archive, older }: Job) {
   return { ledger, superseding }
 }
 
-/** Works out what there is to do, and begins to watch the tables. */
+/** Works out what there is to do, and begins to guard the tables. */
 export async function planTry(
   sql: Sql,
   attempt: Attempt,
@@ -112,11 +112,11 @@ export async function planTry(
   const changesNoTable =
     pending.length === 0 && !isTablesDue && isSameTypes && (await runsOnlyCode(archive, ledger))
   attempt.isFirst ??= isNew || (await hasNothing(sql, ledger))
-  const watching = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
+  const mode = attempt.isFirst ? 'new' : changesNoTable ? 'only code' : 'closely'
   const losses = flags.allow.has('data_loss') ? 'all' : (flags.losses ?? NO_LOSSES)
-  const watch = new TableWatch(sql, database, watching, losses, flags.dryRun)
-  if (watching === 'closely') attempt.since ??= ledger.nextXid
-  if (!flags.dryRun) watch.onRetype = job.retire
+  const guard = new LossGuard(sql, database, mode, losses, flags.dryRun)
+  if (mode === 'closely') attempt.since ??= ledger.nextXid
+  if (!flags.dryRun) guard.onRetype = job.retire
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
@@ -127,7 +127,7 @@ export async function planTry(
     ledger,
     code,
     writer,
-    watch,
+    guard,
     found,
     migrations,
     knownTypes,

@@ -50,7 +50,7 @@ export async function deployOnce(
     return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
 
   const all = await planTry(sql, attempt, job, ledger, writer)
-  const { result, watch } = all
+  const { result, guard } = all
   if (back) result.warnings.push(back)
   const mayGoOn = (await deployBase(all)) && (await runMigrations(all))
   if (!mayGoOn) return deployOnce(sql, attempt, job, started)
@@ -58,11 +58,11 @@ export async function deployOnce(
   await deployDeclared(all)
   await deployAllCode(all, reset)
   await seed(all)
-  const watched = await watch.finish()
+  const watched = await guard.finish()
   result.tableChanges = watched.changes
   result.standing.push(...standingWarnings(all))
   result.warnings.push(...watched.warnings, ...lastWarnings(all), ...result.standing)
-  if (flags.dryRun) result.locks = await readLocks(sql, watch.before)
+  if (flags.dryRun) result.locks = await readLocks(sql, guard.before)
   return conclude(sql, writer, job, result, all.tablesChecksum, started)
 }
 
@@ -71,18 +71,18 @@ export async function deployOnce(
  * @returns false where new values of enums were committed: another try goes on from there
  */
 async function deployBase(all: Try): Promise<boolean> {
-  const { sql, job, attempt, ledger, writer, watch, found, migrations, knownTypes, result } = all
+  const { sql, job, attempt, ledger, writer, guard, found, migrations, knownTypes, result } = all
   const { database, archive, flags, isNew } = job
   const { files } = archive
   const schemas = ledger.filesOf('schemas')
-  result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, watch.ask)))
+  result.warnings.push(...(await deploySchemas(sql, database, files.schemas, schemas, guard.ask)))
   for (const file of files.schemas) writer.setFile('schemas', file)
   const extensions = await createExtensions(sql, database, files.extensions, flags.dryRun)
   result.warnings.push(...extensions.warnings)
   attempt.lacking = extensions.lacking
   const { before } = migrations.types
   const mayCommit = !flags.dryRun && !isNew
-  const types = await deployTypes(sql, database, before, knownTypes, watch.ask, mayCommit)
+  const types = await deployTypes(sql, database, before, knownTypes, guard.ask, mayCommit)
   if (types.newValues.length > 0) {
     await addValues(sql, types.newValues)
     return false
@@ -92,7 +92,7 @@ async function deployBase(all: Try): Promise<boolean> {
   // What has been added to an enum can be used then.
   const isAnyBefore = before.length + files.schemas.length > 0
   if (isNew && !flags.dryRun && found.files.length > 0 && isAnyBefore) {
-    await watch.settle()
+    await guard.settle()
     await answers([writer.send(), ...sendCommit(sql)])
   }
   return true
@@ -100,7 +100,7 @@ async function deployBase(all: Try): Promise<boolean> {
 
 /** @returns false where something is in their way that another try takes off before */
 async function runMigrations(all: Try): Promise<boolean> {
-  const { sql, job, attempt, code, writer, watch, found, migrations, isTablesDue, result } = all
+  const { sql, job, attempt, code, writer, guard, found, migrations, isTablesDue, result } = all
   const { archive, flags, isNew } = job
   const { enums, needs } = migrations
   const pending = found.files
@@ -111,7 +111,7 @@ async function runMigrations(all: Try): Promise<boolean> {
   const mayCompare = pending.length > 0 && isTablesDue
   const isToCompare = mayCompare && !wasCompared(all.tablesChecksum, pending)
   if (isToCompare) all.declared = await readDeclared(archive.files.tables).catch(() => undefined)
-  if (!isNew) await attempt.way.prepare(sql, pending, knownObjects(code.ledger))
+  if (!isNew) await attempt.obstacles.prepare(sql, pending, knownObjects(code.ledger))
   const hasHelpers = callHelpers(pending)
   if (hasHelpers) await sql.unsafe(CREATE_HELPERS)
   const run = runPending(
@@ -120,13 +120,13 @@ async function runMigrations(all: Try): Promise<boolean> {
       sql,
       session: attempt.session,
       writer,
-      watch,
+      guard,
       enums,
       needs,
       isDryRun: flags.dryRun,
       sendLast: async () => {
         if (migrations.types.after.length > 0) return
-        if (isTablesDue) all.print = fingerprint(sql, watch.sendTables())
+        if (isTablesDue) all.print = fingerprint(sql, guard.sendTables())
         if (all.declared) sendExisting(sql, all.declared)
         if (codePlan) all.codeState = sendState(sql, codePlan, attempt.since)
         await Promise.all([all.print, all.declared?.existing, all.codeState])
@@ -139,7 +139,7 @@ async function runMigrations(all: Try): Promise<boolean> {
     migrations.scripts,
     result,
   )
-  const mayGoOn = await attempt.way.lets(sql, run)
+  const mayGoOn = await attempt.obstacles.lets(sql, run)
   if (mayGoOn && hasHelpers) await sql.unsafe(DROP_HELPERS)
   return mayGoOn
 }
@@ -168,17 +168,17 @@ function passingOf({ sql, ledger, migrations: { needs }, typesCreated, result }:
 
 /** Types that the migrations make, or rename, are compared with their files behind them. */
 async function deployLaterTypes(all: Try): Promise<void> {
-  const { sql, job, attempt, ledger, writer, watch, migrations, result } = all
+  const { sql, job, attempt, ledger, writer, guard, migrations, result } = all
   const { after } = migrations.types
   if (after.length === 0) return
   const mayCommit = !job.flags.dryRun
-  const types = await deployTypes(sql, job.database, after, ledger.types, watch.ask, mayCommit)
+  const types = await deployTypes(sql, job.database, after, ledger.types, guard.ask, mayCommit)
   if (types.newValues.length > 0) {
-    await watch.settle()
-    await watch.retire()
+    await guard.settle()
+    await guard.retire()
     await answers([writer.send(), send(sql.unsafe('commit'))])
     attempt.done = [...result.migrationsApplied]
-    watch.committed()
+    guard.committed()
     await addValues(sql, types.newValues, false)
     await sql.unsafe('begin')
   }
@@ -187,7 +187,7 @@ async function deployLaterTypes(all: Try): Promise<void> {
 
 /** Makes the tables that are declared and missing, and compares all others. */
 async function deployDeclared(all: Try): Promise<void> {
-  const { sql, job, watch, migrations, tablesChecksum, isTablesDue, print, result } = all
+  const { sql, job, guard, migrations, tablesChecksum, isTablesDue, print, result } = all
   if (!isTablesDue) return
   const { tables: files } = job.archive.files
   const tables = await deployTablesOnce(
@@ -195,44 +195,44 @@ async function deployDeclared(all: Try): Promise<void> {
     job.database,
     files,
     tablesChecksum,
-    watch.ask,
+    guard.ask,
     print,
     all.declared,
   )
   result.tablesCreated = [...migrations.needs.tables, ...tables.created]
   if (tables.created.length > 0) {
     all.codeState = undefined
-    watch.forgetTables()
+    guard.forgetTables()
   }
   result.differences = tables.differences
   result.warnings.push(...tables.warnings)
 }
 
 async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
-  const { sql, job, attempt, ledger, code: before, writer, watch, codeState, result } = all
+  const { sql, job, attempt, ledger, code: before, writer, guard, codeState, result } = all
   const { database, archive } = job
   const isSeeded = archive.files.seeders.every(({ name }) => ledger.seeders.has(name))
   const hints = {
     isCheckDue: isTouched(ledger) || mayHaveChanged(result),
     reset,
     state: codeState,
-    sendBehind: isSeeded ? watch.sendLast : undefined,
+    sendBehind: isSeeded ? guard.sendLast : undefined,
     since: attempt.since,
     look: job.look,
-    setBefore: attempt.way.setBefore,
+    setBefore: attempt.obstacles.setBefore,
     kept: before.kept,
   }
-  const code = await deployCode(sql, writer, database, archive, before.ledger, watch.ask, hints)
+  const code = await deployCode(sql, writer, database, archive, before.ledger, guard.ask, hints)
   Object.assign(result, code, { warnings: [...result.warnings, ...code.warnings] })
   result.standing.push(...(await keptWarnings(sql, before)))
 }
 
-async function seed({ sql, job, attempt, ledger, writer, watch, result }: Try): Promise<void> {
+async function seed({ sql, job, attempt, ledger, writer, guard, result }: Try): Promise<void> {
   const { database, archive } = job
   const { seeders } = archive.files
   const { session } = attempt
   const run = () =>
-    runSeeders(sql, session, writer, database, seeders, ledger, watch.ask, result.warnings)
+    runSeeders(sql, session, writer, database, seeders, ledger, guard.ask, result.warnings)
   const { applied, seeded } = await withoutDrops(sql, database, archive, ledger, run)
   result.seedersApplied = applied
   result.seeded = seeded

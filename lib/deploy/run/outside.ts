@@ -12,8 +12,8 @@ import {
   withoutAdded,
 } from '../failure.ts'
 import type { LedgerWriter } from '../ledger/writer.ts'
+import type { LossGuard } from '../loss/loss-guard.ts'
 import { type Behind, readBehind } from '../loss/routines.ts'
-import type { TableWatch } from '../loss/table-watch.ts'
 import type { Statement } from '../parser/statement.ts'
 import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { type DeploySession, LOCK_AGAIN, resetFor } from './session.ts'
@@ -27,9 +27,9 @@ export interface Patience {
   limit: TimeLimit
 }
 
-/** What a migration outside of any transaction uses of a TableWatch. */
-export type Watch = Pick<
-  TableWatch,
+/** What a migration outside of any transaction uses of a LossGuard. */
+export type Guard = Pick<
+  LossGuard,
   | 'ask'
   | 'askBefore'
   | 'committed'
@@ -50,7 +50,7 @@ export async function prepareOutside(
   sql: Sql,
   database: string,
   file: SchemaFile,
-  { ask }: Pick<Watch, 'ask'>,
+  { ask }: Pick<Guard, 'ask'>,
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   try {
@@ -94,13 +94,13 @@ export async function runOutside(
   writer: LedgerWriter,
   database: string,
   file: SchemaFile,
-  watch: Watch,
+  guard: Guard,
   patience: Patience & { isNew: boolean },
 ): Promise<void> {
   const [script] = await parseScripts('migration_failed', 'Migration', [file])
   const progress = { done: 0 }
   try {
-    await runOneByOne(sql, script!, watch, patience, progress)
+    await runOneByOne(sql, script!, guard, patience, progress)
     await sql.unsafe(resetFor(patience.session))
   } catch (error) {
     const isEnd = isEndOfSession(error)
@@ -132,17 +132,17 @@ const NEEDS_NO_TRANSACTION = new Set(['25001', '2D000'])
 async function runOneByOne(
   sql: Sql,
   { file, statements }: Script,
-  watch: Watch,
+  guard: Guard,
   { session, lockTimeoutMs, limit }: Patience,
   progress: { done: number },
 ): Promise<void> {
   const undo = () => sql.unsafe('rollback')
   for (const statement of statements) {
     const run = () => runOne(sql, session, { file, statements: [statement] })
-    const one: Single = { sql, watch, file, statement, mayLose: watch.mayLose(file), run }
+    const one: Single = { sql, guard, file, statement, mayLose: guard.mayLose(file), run }
     const behind = statement.hidden && (await readBehind(sql, statement.hidden))
     if (behind?.commits) {
-      if (!one.mayLose) await askBefore(sql, file, statement, watch, behind)
+      if (!one.mayLose) await askBefore(sql, file, statement, guard, behind)
       await sql.unsafe(`set lock_timeout = ${lockTimeoutMs}`)
       await run()
       await sql.unsafe(`set lock_timeout = ${session.lockTimeoutMs}`)
@@ -167,7 +167,7 @@ async function lockAgain(sql: Sql, file: SchemaFile, statement: Statement): Prom
 /** One statement of a migration that runs outside of any transaction. */
 interface Single {
   sql: Sql
-  watch: Watch
+  guard: Guard
   file: SchemaFile
   statement: Statement
   mayLose: boolean
@@ -176,21 +176,21 @@ interface Single {
 
 /** Runs a statement that may be tried again. */
 async function runWatched(one: Single, undo: () => Promise<unknown>): Promise<void> {
-  const { watch, file, statement, mayLose, run } = one
+  const { guard, file, statement, mayLose, run } = one
   const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
   const isAsked = statement.risks.length > 0 || (statement.hidden !== undefined && !mayLose)
   if (isAsked) {
     await inTransaction(one, isSeparate || mayLose, async () => {
-      const check = await watch.ask(file, statement)
+      const check = await guard.ask(file, statement)
       if (!isSeparate) await run()
       await check?.()
     })
     if (isSeparate) await run()
     return
   }
-  if (!watch.retires || statement.isCode || statement.facts.isConcurrent) return run()
+  if (!guard.retires || statement.isCode || statement.facts.isConcurrent) return run()
   const work = async () => {
-    await watch.ask(file, statement)
+    await guard.ask(file, statement)
     await run()
   }
   if (await runHeld(() => inTransaction(one, mayLose, work), undo)) return
@@ -200,20 +200,20 @@ async function runWatched(one: Single, undo: () => Promise<unknown>): Promise<vo
 
 /** Commits `work`, with no call beside it. Unless that is allowed, it is looked at for what it loses. */
 async function inTransaction(
-  { sql, watch }: Single,
+  { sql, guard }: Single,
   mayLose: boolean,
   work: () => Promise<void>,
 ): Promise<void> {
   await sql.unsafe('begin')
-  watch.committed()
+  guard.committed()
   await work()
-  if (mayLose) await watch.lookAndRetire()
+  if (mayLose) await guard.lookAndRetire()
   else {
-    await watch.settle()
-    await watch.retire()
+    await guard.settle()
+    await guard.retire()
   }
   await sql.unsafe('commit')
-  watch.served()
+  guard.served()
 }
 
 /** Behind a statement that has committed by itself. */
@@ -239,12 +239,12 @@ async function askBefore(
   sql: Sql,
   file: SchemaFile,
   statement: Statement,
-  watch: Watch,
+  guard: Guard,
   behind: Behind,
 ): Promise<void> {
   await sql.unsafe('begin')
-  watch.committed()
-  await watch.askBefore(file, statement, behind)
+  guard.committed()
+  await guard.askBefore(file, statement, behind)
   await sql.unsafe('rollback')
 }
 

@@ -3,7 +3,7 @@ import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { fileFailure } from '../failure.ts'
 import type { LedgerWriter } from '../ledger/writer.ts'
-import type { TableWatch } from '../loss/table-watch.ts'
+import type { LossGuard } from '../loss/loss-guard.ts'
 import { mayLoseData, readDirectives } from '../plan/directives.ts'
 import { addBefore, type EnumPlan } from '../plan/enum-values.ts'
 import type { Needs } from '../plan/needs.ts'
@@ -19,7 +19,7 @@ export interface PendingRun {
   session: DeploySession
   writer: LedgerWriter
   database: string
-  watch: TableWatch
+  guard: LossGuard
   /** How long a statement outside of a transaction is tried for its lock, in milliseconds. */
   lockTimeoutMs: number
   limit: TimeLimit
@@ -66,14 +66,14 @@ export async function runPending(
 
 /** Commits what has run, so that values of enums are there when the migration begins. */
 async function commitBefore(run: PendingRun, file: SchemaFile): Promise<void> {
-  const { sql, writer, watch, database, enums } = run
-  await watch.settle()
-  await watch.retire()
+  const { sql, writer, guard, database, enums } = run
+  await guard.settle()
+  await guard.retire()
   await answers([writer.send(), send(sql.unsafe('commit'))])
   run.onCommitted()
   await addBefore(sql, database, enums, file)
   await sql.unsafe('begin')
-  watch.committed()
+  guard.committed()
 }
 
 function isCommitted({ isNew, isDryRun, enums }: PendingRun, first: SchemaFile, last: SchemaFile) {
@@ -88,7 +88,7 @@ async function runFirstOutside(
     session,
     writer,
     database,
-    watch,
+    guard,
     lockTimeoutMs,
     limit,
     isDryRun,
@@ -98,40 +98,40 @@ async function runFirstOutside(
   file: SchemaFile,
   result: DeployResult,
 ): Promise<boolean> {
-  await prepareOutside(sql, database, file, watch)
+  await prepareOutside(sql, database, file, guard)
   if (isDryRun) {
     result.migrationsNotRun.push(file.name)
     return false
   }
-  await watch.settle()
-  await watch.retire()
+  await guard.settle()
+  await guard.retire()
   writer.setMigration(file, 'begun')
   await answers([writer.send(), send(sql.unsafe('commit'))])
   onCommitted()
-  watch.served()
-  await runOutside(sql, writer, database, file, watch, { session, lockTimeoutMs, limit, isNew })
+  guard.served()
+  await runOutside(sql, writer, database, file, guard, { session, lockTimeoutMs, limit, isNew })
   await sql.unsafe('begin')
-  result.warnings.push(...(await watch.afterCommitted(file)))
+  result.warnings.push(...(await guard.afterCommitted(file)))
   return true
 }
 
 async function runTogether(run: PendingRun, group: Script[], isLast: boolean): Promise<void> {
   const sendLast = isLast ? run.sendLast : undefined
-  const { sql, session, writer, watch, isDryRun, enums } = run
+  const { sql, session, writer, guard, isDryRun, enums } = run
   const { file: last } = group.at(-1)!
   const isLosing = mayLoseData(last)
-  if (isLosing) await watch.settle()
+  if (isLosing) await guard.settle()
   await inFiles(run, () =>
-    runScripts(sql, session, toRun(run, group), watch.ask, run.passing, sendLast),
+    runScripts(sql, session, toRun(run, group), guard.ask, run.passing, sendLast),
   )
   for (const { file } of group) writer.setMigration(file)
-  if (isLosing) await watch.forgive()
+  if (isLosing) await guard.forgive()
   const isToCommit = run.isNew || enums.commitAfter.has(last)
   if (isDryRun || !isToCommit) return
-  if (!isLosing) await watch.settle()
-  await watch.retire()
+  if (!isLosing) await guard.settle()
+  await guard.retire()
   await answers([writer.send(), ...sendCommit(sql)])
-  watch.committed()
+  guard.committed()
 }
 
 /**

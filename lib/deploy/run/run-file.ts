@@ -82,7 +82,7 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
 }
 
 /**
- * To be called right before a statement that may take something away: see TableWatch. What it
+ * To be called right before a statement that may take something away: see LossGuard. What it
  * returns is to be called right behind the statement.
  */
 export type Ask = (

@@ -2,7 +2,7 @@ import type { Table } from '../changes/tables.ts'
 import type { Job } from '../job.ts'
 
 /** What sessions for calls have planned with, and what keeps new ones from being opened. */
-export class Served {
+export class ServedTables {
   /** As of the last commit. */
   #tables: Table[]
   /** To be called behind the next commit. */

@@ -5,7 +5,7 @@ import { describeServer, type Server } from './server.ts'
 import type { WalHistory } from './wal-history.ts'
 
 /** Why a replica gets no calls; of one kind, only the first time is worth telling. */
-export interface Trouble {
+export interface ReplicaProblem {
   kind: 'silent' | 'foreign' | 'diverged' | 'behind'
   /** Such as `does not answer (ECONNREFUSED)`. */
   what: string
@@ -45,7 +45,7 @@ export class Replica {
   /** Milliseconds, when it was last asked. */
   #lagMs: number | undefined
   #replayed = 0n
-  #trouble: Trouble | undefined
+  #trouble: ReplicaProblem | undefined
   /** A call could not reach it. */
   #hasFailed = false
   #askedAt: number | undefined
@@ -72,7 +72,7 @@ export class Replica {
     return this.#trouble || this.#hasFailed ? undefined : this.#lagMs
   }
 
-  get trouble(): Trouble | undefined {
+  get trouble(): ReplicaProblem | undefined {
     return this.#trouble
   }
 
@@ -168,7 +168,7 @@ async function readPosition(sql: Sql): Promise<Position> {
   return row!
 }
 
-function foreign(isInRecovery: boolean, isSameSystem: boolean): Trouble | undefined {
+function foreign(isInRecovery: boolean, isSameSystem: boolean): ReplicaProblem | undefined {
   if (!isSameSystem)
     return { kind: 'foreign', what: 'is no replica of DATABASE_URL: another server' }
   if (isInRecovery) return undefined
@@ -179,13 +179,13 @@ function foreign(isInRecovery: boolean, isSameSystem: boolean): Trouble | undefi
  * A position on one timeline says nothing of another one: after a failover, a replica of the former
  * primary may have replayed what the new one has not.
  */
-function diverged(timeline: number, current: number): Trouble | undefined {
+function diverged(timeline: number, current: number): ReplicaProblem | undefined {
   if (timeline === current) return undefined
   const what = `is on timeline ${timeline}, and the primary is on ${current}`
   return { kind: 'diverged', what }
 }
 
-function silent(why?: string): Trouble {
+function silent(why?: string): ReplicaProblem {
   return {
     kind: 'silent',
     what: why === undefined ? 'does not answer' : `does not answer (${why})`,

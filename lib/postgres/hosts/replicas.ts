@@ -3,7 +3,7 @@ import type { Log } from '../../log.ts'
 import { isConnectionLost } from '../errors.ts'
 import type { Sql } from '../pools/connection.ts'
 import type { CredentialsOf, PoolLimits, Pools } from '../pools/pools.ts'
-import { type Primary, Replica, type Trouble } from './replica.ts'
+import { type Primary, Replica, type ReplicaProblem } from './replica.ts'
 import type { Server } from './server.ts'
 import { endOfWal, WalHistory } from './wal-history.ts'
 
@@ -57,7 +57,7 @@ export class Replicas {
   readonly #notBefore = new Map<string, number>()
   #allNotBefore = 0
   /** What the log was told of each, last. */
-  readonly #told = new Map<Replica, Trouble['kind'] | 'usable'>()
+  readonly #told = new Map<Replica, ReplicaProblem['kind'] | 'usable'>()
   #timer: NodeJS.Timeout | undefined
   #isAsking = false
   #isPrimaryMute = false
@@ -228,7 +228,7 @@ export class Replicas {
     else this.#log.info(`Replica ${replica.name} gets the calls that only read`)
   }
 
-  #behind(replica: Replica): Trouble | undefined {
+  #behind(replica: Replica): ReplicaProblem | undefined {
     const { lagMs = performance.now() - this.#history.since! } = replica
     if (lagMs <= this.#maxLagMs) return undefined
     return { kind: 'behind', what: `is ${Math.round(lagMs / 1000)} s behind` }

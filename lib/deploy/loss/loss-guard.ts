@@ -6,65 +6,65 @@ import type { Job } from '../job.ts'
 import { isAskedAbout, type Statement } from '../parser/statement.ts'
 import { mayLoseData } from '../plan/directives.ts'
 import { withoutOid } from '../result.ts'
-import { Served } from '../sessions/retyped.ts'
+import { ServedTables } from '../sessions/retyped.ts'
 import { dataLossError, describe } from './data-loss.ts'
-import { Known } from './known.ts'
+import { FilledTables } from './filled-tables.ts'
 import type { Behind } from './routines.ts'
 import {
   askBeforeEffect,
   askBeforeStatement,
   type Check,
+  type GuardedTables,
   hiddenLosses,
   type Losses,
-  newWatched,
+  newGuardedTables,
   refuse,
-  type Watched,
 } from './statement-losses.ts'
 
 /**
- * How a deploy is watched: `closely`; `new`, where the database has nothing to lose; `only code`,
+ * How a deploy is guarded: `closely`; `new`, where the database has nothing to lose; `only code`,
  * where no statement can change a table.
  */
-export type Watching = 'closely' | 'new' | 'only code'
+export type GuardMode = 'closely' | 'new' | 'only code'
 
 /**
  * Sees to it that a deploy loses no data. A statement whose text tells that it may is asked about
  * before it runs; what else is lost is found by looking at the catalogs, and rolled back.
  */
-export class TableWatch {
+export class LossGuard {
   /** The first look, which is sent at once and waited for where it is needed. */
   readonly #looking: Promise<void>
   /** Tables that were read once all had run. */
   #ahead: Promise<Table[]> | undefined
   /** Tables that were read once the migrations had run, where no table has been made since. */
   #behindMigrations: Promise<Table[]> | undefined
-  readonly #watching: Watching
+  readonly #mode: GuardMode
   readonly #sql: Sql
-  readonly #watched: Watched
+  readonly #guarded: GuardedTables
   #before: Table[] = []
-  #served = new Served([])
+  #served = new ServedTables([])
   /** Called right before a commit that gives a column or an attribute another type, or takes one away. */
   onRetype: Job['retire'] | undefined
 
   /** Takes a first look. `losses`: what is allowed; `isDryRun`: losses are told at the end, together. */
-  constructor(sql: Sql, database: string, watching: Watching, losses: Losses, isDryRun: boolean) {
+  constructor(sql: Sql, database: string, mode: GuardMode, losses: Losses, isDryRun: boolean) {
     this.#sql = sql
-    this.#watching = watching
-    this.#watched = newWatched(sql, database, losses, isDryRun)
-    this.#looking = watching === 'closely' ? this.#look() : Promise.resolve()
+    this.#mode = mode
+    this.#guarded = newGuardedTables(sql, database, losses, isDryRun)
+    this.#looking = mode === 'closely' ? this.#look() : Promise.resolve()
     // Whoever waits for it is told.
     this.#looking.catch(() => {})
   }
 
   async #look(): Promise<void> {
     const reading = sendTables(this.#sql)
-    this.#watched.emptied.begin(this.#sql)
+    this.#guarded.emptied.begin(this.#sql)
     const before = await reading
     this.#before = before
-    this.#watched.known = new Known(before)
-    this.#watched.base = before
-    this.#watched.last = before
-    this.#served = new Served(before)
+    this.#guarded.known = new FilledTables(before)
+    this.#guarded.base = before
+    this.#guarded.last = before
+    this.#served = new ServedTables(before)
   }
 
   /** The tables before the deploy, once that is known; empty where it is not watched closely. */
@@ -82,18 +82,18 @@ export class TableWatch {
    */
   readonly ask = async (file: SchemaFile, statement: Statement): Promise<Check | undefined> => {
     const { facts } = statement
-    if (this.#watching !== 'closely') return undefined
-    this.#watched.asked.note(file, statement)
-    this.#watched.emptied.expect(facts.deletes)
-    if (mayLoseData(file)) this.#watched.emptied.allow()
+    if (this.#mode !== 'closely') return undefined
+    this.#guarded.answers.note(file, statement)
+    this.#guarded.emptied.expect(facts.deletes)
+    if (mayLoseData(file)) this.#guarded.emptied.allow()
     if (!isAskedAbout(statement)) return undefined
     await this.#looking
-    return askBeforeStatement(this.#watched, file, statement)
+    return askBeforeStatement(this.#guarded, file, statement)
   }
 
   /** Whether all that the file does may lose data. */
   mayLose(file: SchemaFile): boolean {
-    return this.#watching !== 'closely' || this.#watched.mayLose || mayLoseData(file)
+    return this.#mode !== 'closely' || this.#guarded.mayLose || mayLoseData(file)
   }
 
   /**
@@ -101,7 +101,7 @@ export class TableWatch {
    * @throws {GatewayError} data_loss where it may take away rows, or may do anything
    */
   async askBefore(file: SchemaFile, statement: Statement, behind: Behind): Promise<void> {
-    await askBeforeEffect(this.#watched, file, statement, behind)
+    await askBeforeEffect(this.#guarded, file, statement, behind)
   }
 
   /**
@@ -110,24 +110,24 @@ export class TableWatch {
    * @throws {GatewayError} data_loss where something is gone that `ask` did not know of
    */
   async settle(): Promise<void> {
-    if (this.#watching !== 'closely') return
+    if (this.#mode !== 'closely') return
     await this.#looking
-    const ahead = this.#watched.unchecked.size === 0 ? this.#ahead : undefined
+    const ahead = this.#guarded.unchecked.size === 0 ? this.#ahead : undefined
     this.#ahead = undefined
-    for (const check of this.#watched.unchecked) await check()
+    for (const check of this.#guarded.unchecked) await check()
     const [last, emptied] = await Promise.all([
       ahead ?? sendTables(this.#sql),
-      this.#watched.mayLose ? [] : this.#watched.emptied.find(this.#sql, this.#watched.known),
+      this.#guarded.mayLose ? [] : this.#guarded.emptied.find(this.#sql, this.#guarded.known),
     ])
-    this.#watched.last = last
-    const gone = this.#watched.mayLose ? [] : await hiddenLosses(this.#watched)
+    this.#guarded.last = last
+    const gone = this.#guarded.mayLose ? [] : await hiddenLosses(this.#guarded)
     const losses = [
       ...gone.map((change) => ({ ...change, rows: null, hasMore: false })),
-      ...emptied.filter(({ oid }) => !this.#watched.asked.hasPassedTable(oid)),
+      ...emptied.filter(({ oid }) => !this.#guarded.answers.hasPassedTable(oid)),
     ]
     if (losses.length > 0) {
-      refuse(this.#watched, { place: null, losses, isHidden: true })
-      this.#watched.base = this.#watched.last
+      refuse(this.#guarded, { place: null, losses, isHidden: true })
+      this.#guarded.base = this.#guarded.last
     }
   }
 
@@ -137,10 +137,10 @@ export class TableWatch {
    * @returns what is to be called where all before that went well, and nothing more runs
    */
   readonly sendLast = (isCodeAlone = false): (() => void) => {
-    if (this.#watching === 'only code') return () => {}
+    if (this.#mode === 'only code') return () => {}
     const ahead = (isCodeAlone && this.#behindMigrations) || sendTables(this.#sql)
     ahead.catch(() => {})
-    const use = this.#watching === 'closely' ? this.#watched.emptied.sendLast(this.#sql) : () => {}
+    const use = this.#mode === 'closely' ? this.#guarded.emptied.sendLast(this.#sql) : () => {}
     return () => {
       this.#ahead = ahead
       use()
@@ -160,7 +160,7 @@ export class TableWatch {
 
   /** Whether `retire` may have to do something. */
   get retires(): boolean {
-    return this.onRetype !== undefined && this.#watching === 'closely'
+    return this.onRetype !== undefined && this.#mode === 'closely'
   }
 
   /**
@@ -169,39 +169,39 @@ export class TableWatch {
    * @throws {GatewayError} as `retireSessions`
    */
   async retire(): Promise<void> {
-    await this.#served.retire(this.#watched.last, this.onRetype)
+    await this.#served.retire(this.#guarded.last, this.onRetype)
   }
 
   /** `retire` of what runs outside of the transactions of the deploy. */
   async lookAndRetire(): Promise<void> {
     if (!this.retires) return
     await this.#looking
-    this.#watched.last = await sendTables(this.#sql)
+    this.#guarded.last = await sendTables(this.#sql)
     await this.retire()
   }
 
   /** To be called after each commit of such. */
   served(): void {
-    this.#served.move(this.#watched.last)
+    this.#served.move(this.#guarded.last)
   }
 
   /** To be called after a step that may lose data: what is gone by now is not looked for again. */
   async forgive(): Promise<void> {
-    if (this.#watching !== 'closely') return
+    if (this.#mode !== 'closely') return
     await this.#looking
-    this.#watched.last = await sendTables(this.#sql)
-    this.#watched.base = this.#watched.last
-    this.#watched.emptied.begin(this.#sql)
+    this.#guarded.last = await sendTables(this.#sql)
+    this.#guarded.base = this.#guarded.last
+    this.#guarded.emptied.begin(this.#sql)
   }
 
   /** To be called after a commit, when the next transaction has begun: from now on others may write into what the deploy has made or asked about. */
   committed(): void {
     this.served()
-    this.#watched.unchecked.clear()
-    this.#watched.known = new Known(this.#watched.last)
-    this.#watched.asked.clearPassed()
-    this.#watched.base = this.#watched.last
-    if (this.#watching === 'closely') this.#watched.emptied.begin(this.#sql)
+    this.#guarded.unchecked.clear()
+    this.#guarded.known = new FilledTables(this.#guarded.last)
+    this.#guarded.answers.clearPassed()
+    this.#guarded.base = this.#guarded.last
+    if (this.#mode === 'closely') this.#guarded.emptied.begin(this.#sql)
   }
 
   /**
@@ -209,11 +209,11 @@ export class TableWatch {
    * @returns what it lost without having been asked; it cannot be undone
    */
   async afterCommitted(file: SchemaFile): Promise<string[]> {
-    if (this.#watching !== 'closely') return []
+    if (this.#mode !== 'closely') return []
     await this.#looking
-    this.#watched.last = await sendTables(this.#sql)
-    const isAllowed = this.#watched.mayLose || mayLoseData(file)
-    const losses = isAllowed ? [] : await hiddenLosses(this.#watched)
+    this.#guarded.last = await sendTables(this.#sql)
+    const isAllowed = this.#guarded.mayLose || mayLoseData(file)
+    const losses = isAllowed ? [] : await hiddenLosses(this.#guarded)
     this.committed()
     return losses.map(
       (loss) =>
@@ -227,19 +227,19 @@ export class TableWatch {
    * @throws {GatewayError} data_loss as `settle`; as `retire`
    */
   async finish(): Promise<{ changes: TableChange[]; warnings: string[] }> {
-    if (this.#watching === 'only code') return { changes: [], warnings: [] }
-    if (this.#watching === 'new') {
+    if (this.#mode === 'only code') return { changes: [], warnings: [] }
+    if (this.#mode === 'new') {
       const tables = await (this.#ahead ?? sendTables(this.#sql))
       return { changes: compareTables([], tables), warnings: [] }
     }
     await this.settle()
-    const changes = this.#watched.asked.judge(compareTables(this.#before, this.#watched.last))
-    const [first, ...others] = this.#watched.refusals
+    const changes = this.#guarded.answers.judge(compareTables(this.#before, this.#guarded.last))
+    const [first, ...others] = this.#guarded.refusals
     if (first) {
       const more = { table_changes: changes.map(withoutOid) }
-      throw dataLossError(this.#watched.database, [first, ...others], more)
+      throw dataLossError(this.#guarded.database, [first, ...others], more)
     }
     await this.retire()
-    return { changes, warnings: this.#watched.asked.warningsOf(changes) }
+    return { changes, warnings: this.#guarded.answers.warningsOf(changes) }
   }
 }

@@ -3,7 +3,7 @@ import { type TableChange, tableName } from '../changes/changes.ts'
 import { lineOf } from '../failure.ts'
 import type { ListedChange } from '../parser/risks.ts'
 import type { Statement } from '../parser/statement.ts'
-import type { Known } from './known.ts'
+import type { FilledTables } from './filled-tables.ts'
 import type { Target } from './targets.ts'
 
 /** A statement that weakens a rule for the data, and where it stands. */
@@ -15,7 +15,7 @@ interface Note {
 }
 
 /** What is known of the statements that a deploy was asked about. */
-export class Asked {
+export class LossAnswers {
   /** Tables without rows, by oid, and columns whose type changes without loss, as `oid/number`. */
   readonly #passed = new Set<string>()
   readonly #notes: Note[] = []
@@ -41,7 +41,7 @@ export class Asked {
    * The statement takes away nothing: the tables have no rows, or the values stay. The same holds
    * for the tables that inherit from them.
    */
-  pass(targets: Target[], known: Known): void {
+  pass(targets: Target[], known: FilledTables): void {
     for (const { oid, number, column, isLossless } of targets) {
       this.#passed.add(isLossless ? `${oid}/${number}` : oid)
       for (const child of known.descendants(oid)) {
@@ -52,7 +52,7 @@ export class Asked {
   }
 
   /** The column may go, or get another type. The same holds for the tables that inherit it. */
-  passColumn(oid: string, number: number, name: string, known: Known): void {
+  passColumn(oid: string, number: number, name: string, known: FilledTables): void {
     this.#passed.add(`${oid}/${number}`)
     for (const child of known.descendants(oid)) {
       const own = child.columns.find((column) => column.name === name)
@@ -77,7 +77,7 @@ export class Asked {
   }
 
   /** The statement may take it away. */
-  allow(targets: Target[], known: Known): void {
+  allow(targets: Target[], known: FilledTables): void {
     const kept = targets.filter(({ isLossless }) => isLossless)
     this.pass(kept, known)
     this.#allowed.push(...targets.filter(({ isLossless }) => !isLossless).map(changeOf))

@@ -1,7 +1,7 @@
 import type { Table } from '../changes/tables.ts'
 
 /** Tables and columns that may have rows of others. What the deploy itself made has none. */
-export class Known {
+export class FilledTables {
   readonly #tables: Map<string, Table>
 
   constructor(tables: Table[]) {
