@@ -2,14 +2,21 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** The files that take longest, each a minute or more, longest first. */
-const LONG = ['replicas', 'server', 'gateways', 'storm', 'session-differential', 'restart']
+/** The files that take longest, longest first. */
+const LONG = [
+  'gateways',
+  'session-differential',
+  'storm',
+  'server/elsewhere',
+  'restart',
+  'replicas/',
+]
 
 /** Long files begin first, so that none runs alone at the end. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
-      const place = LONG.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`))
+      const place = LONG.findIndex((name) => moduleId.includes(`/${name}`))
       return place === -1 ? LONG.length : place
     }
     return (await super.sort(files)).sort((one, other) => rank(one) - rank(other))
