@@ -186,9 +186,9 @@ export class Connection {
     return this.#session
   }
 
-  /** True once it cannot be used any more. */
+  /** True once it cannot be used any more: its session may have ended a turn before its socket. */
   get closed(): boolean {
-    return this.#closed
+    return this.#closed || (this.#session instanceof Session && this.#session.isClosed)
   }
 
   /** What has come from the server so far. */

@@ -61,7 +61,9 @@ export function leave(pool: Pool, connection: Connection, expectedMs: number): b
 
 /** An idle connection that speaks so: the one that was used last. */
 export function takeIdle(pool: Pool, speaks: Connection['speaks']): Connection | undefined {
-  const at = pool.idle.findLastIndex((connection) => connection.speaks === speaks)
+  const at = pool.idle.findLastIndex(
+    (connection) => connection.speaks === speaks && !connection.closed,
+  )
   return at < 0 ? undefined : pool.idle.splice(at, 1)[0]
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import type { GatewayError } from '../../../../lib/errors.ts'
+import { GatewayError } from '../../../../lib/errors.ts'
 import { parseDatabaseUrl, type Server } from '../../../../lib/postgres/hosts/server.ts'
 import type { Sql } from '../../../../lib/postgres/pools/connection.ts'
 import type { Lease } from '../../../../lib/postgres/pools/lease.ts'
@@ -136,6 +136,32 @@ describe('a connection that is given back', () => {
       lease.release()
       await until(() => !lease.connection.needsReset)
       expect(await leasePid(pools)).toBe(pid)
+    })
+  })
+
+  test('is not used again where its session has ended, whatever error it is given back with', async () => {
+    await withPools({ maxConnectionsPerPool: 1 }, async (pools) => {
+      const database = databases[0]!
+      const error = new GatewayError('pool_exhausted', 'No room')
+      for (const told of [error, undefined]) {
+        const lease = await pools.leaseSession(database)
+        const session = await lease.session
+        const waiting = Array.from({ length: 3 }, () => pools.leaseSession(database))
+        session.destroy(error)
+        lease.release(told)
+        for (const next of waiting) {
+          const served = await next
+          expect(await ask(served, 'select 1')).toEqual(['1'])
+          served.release()
+        }
+      }
+      const lease = await pools.share(database, 0.1)
+      const beside = await pools.share(database, 0.1)
+      ;(await lease.session).destroy(error)
+      lease.release(error)
+      const next = pools.share(database, 0.1)
+      beside.release(error)
+      expect(await ask(await next, 'select 1')).toEqual(['1'])
     })
   })
 
