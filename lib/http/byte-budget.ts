@@ -1,7 +1,8 @@
 /** Bytes that grow piece by piece and may have to wait for more: those of one answer. */
 export interface Holder {
-  /** Bytes that it holds; changed by the budget alone. */
+  /** Bytes that it holds, and how often it waits for more; changed by the budget alone. */
   held: number
+  waits: number
   /** Its place in the queue: a holder with a lower number goes first. */
   readonly order: number
 }
@@ -25,7 +26,7 @@ interface Waiter {
 export class ByteBudget {
   readonly capacity: number
   #taken = 0
-  /** Bytes of all holders, and of those holders that wait. */
+  /** Bytes of all holders, and of those holders that wait: what they hold now. */
   #held = 0
   #stuck = 0
   #holders = 0
@@ -62,7 +63,7 @@ export class ByteBudget {
 
   /** A new holder, behind all others in the order. */
   newHolder(): Holder {
-    return { held: 0, order: this.#holders++ }
+    return { held: 0, waits: 0, order: this.#holders++ }
   }
 
   /** Takes more bytes for a holder: true at once, or a promise for when there is room. */
@@ -77,7 +78,7 @@ export class ByteBudget {
       const behind = this.#queue.findIndex((waiter) => waiter.holder.order > holder.order)
       const place = behind < 0 ? this.#queue.length : behind
       this.#queue.splice(place, 0, { holder, bytes, resolve, reject })
-      this.#stuck += holder.held
+      if (holder.waits++ === 0) this.#stuck += holder.held
       this.#serve()
     })
   }
@@ -100,7 +101,7 @@ export class ByteBudget {
       const index = this.#queue.findIndex((waiter) => waiter.holder === holder)
       const [waiter] = index < 0 ? [] : this.#queue.splice(index, 1)
       if (!waiter) break
-      this.#stuck -= holder.held
+      this.#endWait(holder)
       waiter.reject(error)
     }
     this.#serve()
@@ -114,6 +115,11 @@ export class ByteBudget {
     holder.held += bytes
     this.#held += bytes
     this.#taken += bytes
+    if (holder.waits > 0) this.#stuck += bytes
+  }
+
+  #endWait(holder: Holder): void {
+    if (--holder.waits === 0) this.#stuck -= holder.held
   }
 
   #serve(): void {
@@ -122,7 +128,7 @@ export class ByteBudget {
       const doAllWait = this.#held === this.#stuck
       if (!first || !(doAllWait || this.#hasRoom(first.bytes))) return
       this.#queue.shift()
-      this.#stuck -= first.holder.held
+      this.#endWait(first.holder)
       this.#grant(first.holder, first.bytes)
       first.resolve()
     }

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startProxy, urlThrough } from '../helpers/behind-proxy.ts'
 import type { FaultProxy } from '../helpers/fault-proxy.ts'
@@ -15,6 +15,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { eventually } from '../helpers/process.ts'
 
 // What one call does to another that shares something with it: a session, what is known of the
 // functions, the room for answers.
@@ -80,6 +81,11 @@ afterAll(async () => {
   await gateway?.stop()
   await proxy?.stop()
   if (adminUrl) await dropAdminDatabase(adminUrl)
+})
+
+afterEach(async () => {
+  const { buffered } = gateway.gateway
+  await eventually('the room is free again', () => buffered.taken === 0 && buffered.waiting === 0)
 })
 
 async function start(): Promise<void> {
@@ -331,6 +337,21 @@ describe('timeout_ms', () => {
     buffered.end(holder, new Error('over'))
     expect(answer).toMatchObject({ status: 504, may_have_run: true })
     expect(answer.ms).toBeLessThan(3000)
+  })
+
+  test('of a batch that ends while one of its answers waits for room leaves the room whole', async () => {
+    const { buffered } = gateway.gateway
+    const holder = buffered.newHolder()
+    buffered.take(holder, buffered.capacity - 250_000)
+    const calls = [150_000, 300_000].map((n) => ({ function: 'big', params: [n] }))
+    const { body } = await batch(calls, { transaction: false, timeout_ms: 300 })
+    expect(body.results[1]).toMatchObject({ error: 'query_timeout' })
+    buffered.end(holder, new Error('over'))
+    // Larger than all of it, which passes alone.
+    expect(await call('big', [5_000_000])).toMatchObject({ status: 200 })
+    const halves = [1, 2].map(() => ({ function: 'big', params: [2_500_000] }))
+    const both = await Promise.all([batch(halves), batch(halves)])
+    expect(both.map(({ status }) => status)).toEqual([200, 200])
   })
 
   test('holds where the network stands still', async () => {

@@ -4,6 +4,8 @@ export interface AnswerRoom {
   admit(bytes: number): true | Promise<void>
   /** Counts the next bytes, whether there is room or not. */
   take(bytes: number): void
-  /** What was admitted is dropped, and comes once more. */
-  restart(): void
+  /** Gives bytes back that were admitted or counted, and are not kept. */
+  drop(bytes: number): void
+  /** All but so many bytes are dropped, and come once more: none unless given are kept. */
+  restart(kept?: number): void
 }

@@ -105,6 +105,7 @@ async function runInOrder(
 ): Promise<Outcome[]> {
   const { exclusive, client, database, limit, settings, parts, room } = batch
   const { connection, session, limits } = exclusive
+  room?.restart(bytes.taken)
   const running: (Sent | { error: unknown })[] = []
   const nextBegins = () => connection.cancelNext()
   const settled = () => Promise.allSettled(running.map((one) => ('rows' in one ? one.rows : one)))

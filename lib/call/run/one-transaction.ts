@@ -70,7 +70,6 @@ export async function inOneTransaction(parts: CallParts, batch: BatchToRun): Pro
       attempt({ ...batch, parts, exclusive }, calls, mayWrite),
     )
     if (!rolledBack) return done
-    batch.room?.restart()
     const { place, outcome, mustWrite } = rolledBack
     mayWrite ||= mustWrite
     if (mustWrite) continue
@@ -100,6 +99,8 @@ async function attempt(
   mayWrite: boolean,
 ): Promise<{ results: Rows[]; rolledBack?: RolledBack }> {
   const { connection, session } = batch.exclusive
+  // It may be the second, behind one whose session was lost.
+  batch.room?.restart()
   expectLeftovers(connection, session, ...calls.map(({ signature }) => signature))
   batch.exclusive.mayRepeat = calls.every(isUndoneByRollback)
   batch.exclusive.isUncommitted = true

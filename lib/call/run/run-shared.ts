@@ -86,6 +86,10 @@ class SharedAttempt implements SharedCall, AnswerRoom {
     if (!this.#isOvertaken) this.#call.room?.take(bytes)
   }
 
+  drop(bytes: number): void {
+    if (!this.#isOvertaken) this.#call.room?.drop(bytes)
+  }
+
   restart(): void {
     this.#call.room?.restart()
   }

@@ -56,6 +56,11 @@ export class BytesLeft {
     this.#left = maxBytes
   }
 
+  /** Of the results that were taken. */
+  get taken(): number {
+    return this.#maxBytes - this.#left
+  }
+
   /** @throws {GatewayError} result_too_large */
   take<T extends Rows>(result: T): T {
     if (result.rows.length > this.#left) {

@@ -42,17 +42,29 @@ export class AnswerRoom {
 
   /** Counts the next bytes of the answer's rows, whether there is room or not. */
   take(bytes: number): void {
-    this.settle(this.#size + bytes)
+    this.#hold(this.#size + bytes)
   }
 
-  /** Gives all back: the rows that were admitted are dropped, and others come. */
-  restart(): void {
-    this.#size = 0
-    if (this.#holder) this.#budget.hold(this.#holder, 0)
+  /** Gives bytes back that were admitted or taken, and are not kept. */
+  drop(bytes: number): void {
+    this.#hold(this.#size - bytes)
+  }
+
+  /**
+   * Gives back all but so many bytes: the other rows that were admitted are dropped, and others come.
+   * What still waits is of a session that is gone.
+   */
+  restart(kept = 0): void {
+    if (this.#holder) this.#budget.leave(this.#holder, notWanted())
+    this.#hold(kept)
   }
 
   /** The answer is written, and has so many bytes: it holds as many, whether there is room or not. */
   settle(bytes: number): void {
+    this.restart(bytes)
+  }
+
+  #hold(bytes: number): void {
     this.#size = bytes
     const counted = bytes <= UNCOUNTED_BYTES ? 0 : bytes
     if (counted === 0 && !this.#holder) return
@@ -109,8 +121,12 @@ export class ResponseRoom {
     this.#room.take(bytes)
   }
 
-  restart(): void {
-    rooms.get(nodeOf(this.#event).res)?.restart()
+  drop(bytes: number): void {
+    rooms.get(nodeOf(this.#event).res)?.drop(bytes)
+  }
+
+  restart(kept?: number): void {
+    rooms.get(nodeOf(this.#event).res)?.restart(kept)
   }
 
   get #room(): AnswerRoom {
@@ -128,6 +144,11 @@ export function countAnswer(budget: ByteBudget, res: ServerResponse, bytes: numb
 
 function clientGone(): GatewayError {
   return new GatewayError('pool_exhausted', 'The client did not wait for its answer')
+}
+
+/** What was waited for has been given up. */
+function notWanted(): GatewayError {
+  return new GatewayError('pool_exhausted', 'The rows are not waited for any more')
 }
 
 function noRoom({ taken, capacity }: ByteBudget, waitMs: number): GatewayError {

@@ -86,6 +86,54 @@ describe('answers', () => {
     expect([second.error, third.isGranted]).toEqual([gone, true])
   })
 
+  test('one that waits twice, and holds less meanwhile, leaves nothing behind', async () => {
+    const budget = new ByteBudget(100)
+    const [a, b, c] = [budget.newHolder(), budget.newHolder(), budget.newHolder()]
+    budget.take(a, 70)
+    budget.take(b, 30)
+    const first = take(budget, b, 50)
+    budget.hold(b, 10)
+    const second = take(budget, b, 60)
+    budget.end(a, gone)
+    await settled()
+    expect([first.isGranted, second.isGranted, budget.taken]).toEqual([true, true, 120])
+    budget.end(b, gone)
+    const large = take(budget, c, 200)
+    await settled()
+    expect([large.isGranted, budget.taken]).toEqual([true, 200])
+    budget.end(c, gone)
+    expect([budget.taken, budget.waiting]).toEqual([0, 0])
+  })
+
+  test('whatever holders do, the budget is whole again when all have ended', async () => {
+    const step = fc.record({
+      who: fc.nat(3),
+      kind: fc.nat(3),
+      bytes: fc.integer({ min: 0, max: 150 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+        const budget = new ByteBudget(100)
+        const holders = [0, 1, 2, 3].map(() => budget.newHolder())
+        for (const { who, kind, bytes } of steps) {
+          const holder = holders[who]!
+          if (kind === 0) budget.hold(holder, bytes)
+          else if (kind === 1) budget.leave(holder, gone)
+          else take(budget, holder, bytes)
+          await settled()
+        }
+        for (const holder of holders) budget.end(holder, gone)
+        expect([budget.taken, budget.waiting]).toEqual([0, 0])
+        // Where nothing is held, nothing keeps one that is larger than the budget.
+        const large = take(budget, budget.newHolder(), 200)
+        const behind = take(budget, budget.newHolder(), 1)
+        await settled()
+        expect([large.isGranted, behind.isGranted]).toEqual([true, false])
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   test('whatever happens, all end, and the budget is passed by one answer at most', async () => {
     const pieces = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 6 })
     const answers = fc.array(fc.record({ pieces, delay: fc.nat(3), isCut: fc.boolean() }), {

@@ -116,3 +116,27 @@ test('an answer that is read anew gives back what it held; small ones are not co
   await sendRaw(url, 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
   expect(seen).toEqual([0, 120_000, 0, 100_000, 0])
 })
+
+test('what waits for an answer that is written, or read anew, waits no longer', async () => {
+  const budget = new ByteBudget(MEBIBYTE)
+  const errors: unknown[] = []
+  const url = await serve(async (res) => {
+    const room = answerRoomOf(budget, res, 60_000)
+    await room.admit(MEBIBYTE)
+    const other = budget.newHolder()
+    budget.hold(other, 1)
+    for (const end of [() => room.restart(100_000), () => countAnswer(budget, res, 10)]) {
+      const waiting = Promise.resolve(room.admit(MEBIBYTE)).catch((error) => errors.push(error))
+      expect(budget.waiting).toBe(1)
+      end()
+      await waiting
+      expect(budget.waiting).toBe(0)
+    }
+    budget.end(other, new Error('over'))
+    res.setHeader('connection', 'close')
+    res.end('x'.repeat(10))
+  })
+  expect(await sendRaw(url, 'GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')).toContain('200 OK')
+  expect(errors).toHaveLength(2)
+  await eventually('all is given back', () => budget.taken === 0)
+})
