@@ -1,7 +1,11 @@
+import type { Leave } from '../../postgres/session/admission.ts'
+
 /** Where the answer of a request goes: it may have to wait for room. */
 export interface AnswerRoom {
-  /** Admits the next bytes of the answer: true at once, or a promise. */
-  admit(bytes: number): true | Promise<void>
+  /** Whether `admit` is to be asked for each row, however short. */
+  readonly admitsEach?: boolean
+  /** Admits the next bytes of the answer: true at once, or a promise; or why they are not read. */
+  admit(bytes: number): Leave
   /** Counts the next bytes, whether there is room or not. */
   take(bytes: number): void
   /** Gives bytes back that were admitted or counted, and are not kept. */

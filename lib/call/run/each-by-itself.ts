@@ -41,7 +41,7 @@ interface Pending {
  * @throws {GatewayError} where there was no session, or it was lost before the first answer
  */
 export async function eachByItself(parts: CallParts, batch: BatchToRun): Promise<BatchResult> {
-  const bytes = new BytesLeft(parts.maxResultBytes)
+  const bytes = new BytesLeft(parts.maxResultBytes, batch)
   const results: (Rows | GatewayError)[] = []
   const timing: Timing = { waitMs: 0, queryMs: 0 }
   let places = [...batch.calls.keys()]
@@ -106,6 +106,7 @@ async function runInOrder(
   const { exclusive, client, database, limit, settings, parts, room } = batch
   const { connection, session, limits } = exclusive
   room?.restart(bytes.taken)
+  bytes.restart()
   const running: (Sent | { error: unknown })[] = []
   const nextBegins = () => connection.cancelNext()
   const settled = () => Promise.allSettled(running.map((one) => ('rows' in one ? one.rows : one)))
@@ -125,7 +126,7 @@ async function runInOrder(
         settings,
         maxResultBytes,
         mustOnlyRead: false,
-        room,
+        room: bytes.roomIn(room),
       }
       const send = bound.signature.kind === 'procedure' ? sendProcedure : sendCall
       const sent = send(session, options)

@@ -125,7 +125,7 @@ async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean
   const { maxResultBytes } = parts
   const isReadOnly = !mayWrite && calls.every(claimsToOnlyRead)
   exclusive.onlyReads = isReadOnly
-  const bytes = new BytesLeft(maxResultBytes)
+  const bytes = new BytesLeft(maxResultBytes, batch)
   const results: Rows[] = []
   let before: Statement[] = [BEGIN[isReadOnly ? 'read only' : '']]
   if (calls.some(mayLeave)) before.push(KEEP_PRESENCE)
@@ -165,7 +165,10 @@ async function runPipeline(
   let isPrepared = true
   for (const bound of calls) {
     places.push(statements.length)
-    statements.push({ ...callStatement(bound, parts.maxResultBytes, room), isPrepared })
+    statements.push({
+      ...callStatement(bound, parts.maxResultBytes, bytes.roomIn(room)),
+      isPrepared,
+    })
     if (bound.signature.verdict.altersFormats) statements.push(RESTORE_FORMATS)
     // It may deallocate what the session has prepared.
     if (bound.signature.verdict.afterwards !== 'keep') isPrepared = false
@@ -211,7 +214,7 @@ async function runProcedure(
     settings: undefined,
     maxResultBytes,
     mustOnlyRead: false,
-    room,
+    room: bytes.roomIn(room),
   }
   const sent = sendProcedure(exclusive.session, options)
   exclusive.sent.push(sent.query)

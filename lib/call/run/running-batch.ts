@@ -46,14 +46,28 @@ export function callAt(batch: BatchToRun, place: number): CallToBind {
   }
 }
 
+/** What a row of a call has beside its JSON, at most, in bytes. */
+const ROW_OVERHEAD = 128
+/** A row has as many columns at most (PostgreSQL source, htup_details.h: MaxTupleAttributeNumber). */
+const MAX_COLUMNS = 1664
+const NULL_BYTES = 4
+
 /** How much the results of a batch may still come to, together. */
 export class BytesLeft {
   readonly #maxBytes: number
+  readonly #isTransaction: boolean
+  readonly #overhead: number
   #left: number
+  /** The same, with what is being read. */
+  #unread: number
+  #hasRefused = false
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, { isTransaction, numbersAsText }: BatchToRun) {
     this.#maxBytes = maxBytes
+    this.#isTransaction = isTransaction
+    this.#overhead = ROW_OVERHEAD + (numbersAsText ? MAX_COLUMNS * NULL_BYTES : 0)
     this.#left = maxBytes
+    this.#unread = maxBytes
   }
 
   /** Of the results that were taken. */
@@ -61,17 +75,45 @@ export class BytesLeft {
     return this.#maxBytes - this.#left
   }
 
+  /** What is read from now on is all that comes. */
+  restart(): void {
+    this.#unread = this.#left
+  }
+
+  /** The room of one call: what is certainly too much is not read, nor what is rolled back for that. */
+  roomIn(room: AnswerRoom | undefined): AnswerRoom {
+    // Of a procedure come its texts, and then their JSON.
+    let last = 0
+    return {
+      admitsEach: true,
+      admit: (bytes) => {
+        const counted = Math.max(0, bytes - this.#overhead)
+        const mustFail = this.#hasRefused && this.#isTransaction
+        if (mustFail || counted > this.#unread + last) return this.#refuse()
+        this.#unread += last - counted
+        last = counted
+        return room?.admit(bytes) ?? true
+      },
+      take: (bytes) => room?.take(bytes),
+      drop: (bytes) => room?.drop(bytes),
+      restart: (kept) => room?.restart(kept),
+    }
+  }
+
   /** @throws {GatewayError} result_too_large */
   take<T extends Rows>(result: T): T {
-    if (result.rows.length > this.#left) {
-      throw new GatewayError(
-        'result_too_large',
-        `The rows of the batch are larger than ${this.#maxBytes} bytes together (MAX_RESULT_BYTES): ` +
-          'send fewer calls at once',
-      )
-    }
+    if (result.rows.length > this.#left) throw this.#refuse()
     this.#left -= result.rows.length
     return result
+  }
+
+  #refuse(): GatewayError {
+    this.#hasRefused = true
+    return new GatewayError(
+      'result_too_large',
+      `The rows of the batch are larger than ${this.#maxBytes} bytes together (MAX_RESULT_BYTES): ` +
+        'send fewer calls at once',
+    )
   }
 }
 

@@ -42,6 +42,7 @@ export function callStatement(call: BoundCall, maxBytes: number, room?: AnswerRo
     values: valuesOf(call),
     describe: call.numbersAsText ?? false,
     admit: room && ((bytes) => room.admit(bytes)),
+    admitsEach: room?.admitsEach,
   }
 }
 

@@ -1,12 +1,10 @@
+import { Admission, type Admit } from './admission.ts'
 import { readColumns, readParameter, readRow, readTag } from './fields.ts'
 import type { MessageHandler } from './input.ts'
 import * as protocol from './protocol.ts'
 import { type Query, STEP, skipped } from './query.ts'
 import { readServerError, type ServerError } from './server-error.ts'
 import type { Statements } from './statements.ts'
-
-/** Leave is asked for every so many bytes of an answer, and for each message that is longer. */
-const ADMITTED_BYTES = 64 * 1024
 
 /** A statement that does not exist: something deallocated it. */
 const INVALID_SQL_STATEMENT_NAME = '26000'
@@ -18,9 +16,6 @@ const REVALIDATE_CACHED_QUERY = 'RevalidateCachedQuery'
 export type TransactionStatus = 'I' | 'T' | 'E'
 
 const STATUSES: Record<number, TransactionStatus> = { 73: 'I', 84: 'T', 69: 'E' }
-
-/** Asks whether an answer may grow by so many bytes; a promise makes it wait in PostgreSQL. */
-export type Admit = (bytes: number, query: Query | undefined) => true | Promise<void>
 
 /** What the session does about answers. */
 export interface AnswersOwner {
@@ -48,12 +43,12 @@ export class Answers implements MessageHandler {
   #at = 0
   /** A query of the first pipeline failed: nothing comes until ReadyForQuery. */
   #hasFailed = false
-  /** Bytes of the answer since leave was asked for. */
-  #bytes = 0
+  readonly #admission: Admission
 
   constructor(owner: AnswersOwner, statements: Statements) {
     this.#owner = owner
     this.#statements = statements
+    this.#admission = new Admission(owner.admit)
   }
 
   /** How many queries wait for their answers. */
@@ -81,13 +76,9 @@ export class Answers implements MessageHandler {
   }
 
   announce(type: number, length: number): 'take' | 'drop' | Promise<void> {
-    if (type === protocol.DATA_ROW) {
-      this.#bytes += length
-      if (this.#bytes <= ADMITTED_BYTES) return 'take'
-      return this.#askForLeave(this.#bytes)
-    }
-    if (isUnread(type)) return 'drop'
-    return length <= ADMITTED_BYTES ? 'take' : this.#askForLeave(length)
+    const query = this.#queries[this.#at]
+    if (type === protocol.DATA_ROW) return this.#admission.ofRow(query, length)
+    return isUnread(type) ? 'drop' : this.#admission.ofOther(query, length)
   }
 
   take(type: number, bytes: Buffer, start: number, end: number): void {
@@ -147,15 +138,6 @@ export class Answers implements MessageHandler {
       default:
         throw protocol.protocolViolation(`a message of the unknown type ${type}`)
     }
-  }
-
-  #askForLeave(bytes: number): 'take' | Promise<void> {
-    this.#bytes = 0
-    const query = this.#queries[this.#at]
-    if (query) query.admittedBytes += bytes
-    const own = query?.request.kind === 'statement' ? query.request.statement.admit : undefined
-    const leave = own ? own(bytes) : (this.#owner.admit?.(bytes, query) ?? true)
-    return leave === true ? 'take' : leave
   }
 
   /** The query whose messages come, which has to be at this step. */
@@ -254,7 +236,7 @@ export class Answers implements MessageHandler {
       throw protocol.protocolViolation('it is ready before a query has ended')
     }
     this.transactionStatus = status
-    this.#bytes = 0
+    this.#admission.restart()
     this.#hasFailed = false
     const failedAt = this.#at
     let at = this.#first

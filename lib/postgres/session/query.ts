@@ -1,3 +1,4 @@
+import type { Leave } from './admission.ts'
 import { ServerError } from './server-error.ts'
 import type { Prepared } from './statements.ts'
 
@@ -18,7 +19,9 @@ export interface Statement {
   /** At most so many rows; 0, which is the default, are all. */
   maxRows?: number
   /** Asked before more of its answer is read, as `SessionOptions.admit`, in whose place it is. */
-  admit?: ((bytes: number) => true | Promise<void>) | undefined
+  admit?: ((bytes: number) => Leave) | undefined
+  /** Whether `admit` is asked for each row, however short; no unless given. */
+  admitsEach?: boolean | undefined
 }
 
 /** The fields of a row in PostgreSQL's text format, as ranges of what was read; null is SQL NULL. */
@@ -78,6 +81,8 @@ export class Query {
   /** The statement that it uses by name. */
   prepared: Prepared | undefined
   answer: Result = emptyResult()
+  /** Why rows of it were not read: it fails with this where PostgreSQL says of no other error. */
+  refusal: Error | undefined
   /**
    * Whether it had begun, and PostgreSQL ended the session before it was complete: what its transaction
    * did was rolled back, unless the statement has committed a part of it itself.
@@ -116,6 +121,15 @@ export class Query {
     return !isSkipped(this.error)
   }
 
+  /** As of its statement. */
+  get admit(): Statement['admit'] {
+    return this.request.kind === 'statement' ? this.request.statement.admit : undefined
+  }
+
+  get admitsEach(): boolean {
+    return this.request.kind === 'statement' && this.request.statement.admitsEach === true
+  }
+
   /** Of a text of several statements: one has ended, and none has begun behind it. */
   get hasEnded(): boolean {
     return this.results !== undefined && this.answer.rows.length === 0
@@ -135,6 +149,11 @@ export class Query {
       return
     }
     this.isSettled = true
+    if (this.refusal) {
+      this.result.catch(() => {})
+      this.#reject(this.refusal)
+      return
+    }
     this.#resolve(this.results?.at(-1) ?? this.answer)
   }
 

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
-import { type Admit, Answers, type TransactionStatus } from './answers.ts'
+import type { Admit } from './admission.ts'
+import { Answers, type TransactionStatus } from './answers.ts'
 import { Cursor } from './cursor.ts'
 import { Input } from './input.ts'
 import { Output } from './output.ts'
@@ -14,7 +15,7 @@ export interface SessionOptions {
   maxStatements?: number
   /**
    * Asked for every 64 KiB of an answer, and with the length of a longer message before its body
-   * is read. Nothing more is read until the promise resolves; a rejection ends the session.
+   * is read: see `Leave`.
    */
   admit?: Admit
   /** The server reports a parameter of the session (ParameterStatus). */

@@ -125,6 +125,40 @@ describe('large answers', () => {
     expect(texts((await queries[2]!.result).rows)).toEqual([['1']])
   })
 
+  test('are asked for row by row where a statement wants that, and not read where they are refused', async () => {
+    const session = await open()
+    const tooLarge = new Error('Too large')
+    const asked: number[] = []
+    const statements = [quick, statement('select 1, 22'), megabytes(1), quick].map((one) => ({
+      ...one,
+      admitsEach: true,
+      admit: (bytes: number) => {
+        asked.push(bytes)
+        return bytes > 2 ** 20 ? tooLarge : (true as const)
+      },
+    }))
+    const queries = session.pipeline(statements)
+    const results = await Promise.allSettled(queries.map(({ result }) => result))
+    expect(results.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+    ])
+    await expect(queries[2]!.result).rejects.toBe(tooLarge)
+    expect(asked).toEqual([7, 13, 2 ** 20 + 6, 7])
+    // PostgreSQL knows of no error: what was done is committed.
+    expect([queries[2]!.isSettled, queries[2]!.error]).toEqual([true, undefined])
+    expect(texts((await session.run(quick).result).rows)).toEqual([['1']])
+  })
+
+  test('that are refused fail with what PostgreSQL says instead, where it does', async () => {
+    const session = await open()
+    const rows = "select repeat('x', 100000), 1 / (2 - n) from generate_series(1, 2) as n"
+    const query = session.run({ ...statement(rows), admit: () => new Error('Too large') })
+    await expect(query.result).rejects.toMatchObject({ code: '22012' })
+  })
+
   test('that get no leave end the session', async () => {
     const session = await open({ admit: () => Promise.reject(new Error('No room')) })
     await expect(session.run(megabytes(1)).result).rejects.toThrow('No room')
