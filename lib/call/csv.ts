@@ -5,15 +5,15 @@ const SPECIAL = new Set([0x22, 0x2c, 0x0a, 0x0d])
 
 /** A line of names, as `csvLines` writes values. */
 export function csvHeader(names: string[]): Buffer {
-  return csvLines([names.map((name) => Buffer.from(name))])
+  return Buffer.concat(csvLines([names.map((name) => Buffer.from(name))]))
 }
 
 /**
  * Rows as `copy … with (format csv)` writes them (PostgreSQL manual, "COPY", "CSV Format"): null is
  * nothing, an empty text is `""`, and quotes are where a value needs them. So are they around `\.`
- * that is alone on its line, which older servers and clients take for the end of the data.
+ * that is alone on its line, which older servers and clients take for the end of the data. In pieces.
  */
-export function csvLines(rows: Row[]): Buffer {
+export function csvLines(rows: Row[]): Buffer[] {
   const pieces: Buffer[] = []
   for (const row of rows) {
     for (const [i, value] of row.entries()) {
@@ -24,7 +24,7 @@ export function csvLines(rows: Row[]): Buffer {
     }
     pieces.push(LINE_END)
   }
-  return Buffer.concat(pieces)
+  return pieces
 }
 
 const COMMA = Buffer.from(',')

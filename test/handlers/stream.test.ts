@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   type Answer,
   becomePlatform,
@@ -18,7 +18,12 @@ const database = `${platform}_main`
 let gateway: TestGateway
 
 beforeAll(async () => {
-  gateway = await startTestGateway({ MAX_RESULT_BYTES: '100000', STATEMENT_TIMEOUT_SECS: '2' })
+  gateway = await startTestGateway({
+    MAX_RESULT_BYTES: '100000',
+    STATEMENT_TIMEOUT_SECS: '2',
+    MAX_BUFFERED_BYTES: '8000000',
+    POOL_WAIT_TIMEOUT_SECS: '3',
+  })
   await gateway.register(platform, await pack(textFunction('ping', 'pong')))
   await define(`
     create table runs (id text primary key);
@@ -34,6 +39,10 @@ beforeAll(async () => {
     create function "back_slash"() returns table ("\\." text) language sql as $$ values ('\\.') $$;
     create function lines_of(p_megabytes int) returns table (chunk text) language sql
       as $$ select repeat('x', 100000) from generate_series(1, p_megabytes * 10) $$;
+    create function large(p_bytes int, p_rows int) returns table (n numeric, text text) language sql
+      as $$ select i, repeat('x', p_bytes) from generate_series(1, p_rows) i $$;
+    create function growing() returns table (n numeric, text text) language sql
+      as $$ select i, case when i <= 3000 then 'a' else repeat('x', 20000) end from generate_series(1, 3500) i $$;
     create function fail_at(p_row int) returns table (n int) language sql stable
       as $$ select 1 / (p_row - i) from generate_series(1, 100000) i $$;
     create function fail_at_once() returns setof int language plpgsql
@@ -253,6 +262,68 @@ describe('a client that reads slowly', () => {
     expect(await inTransaction()).toBe(1)
     expect((await read(response)).length).toBe(1500 * (100_000 + '{"chunk":""}\n'.length))
     await eventually('its connection is free', async () => (await inTransaction()) === 0)
+  })
+
+  test('of rows that are large holds one, which is counted', async () => {
+    const { buffered } = gateway.gateway
+    for (const [accept, start] of [
+      [NDJSON, '{"n":'],
+      ['text/csv', 'n,text\n1,xxx'],
+    ] as const) {
+      const response = await open('large', [3_000_000, 6], { accept })
+      await eventually('a row waits for the client', () => buffered.taken > 3_000_000)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+      expect(buffered.taken).toBeLessThan(3_200_000)
+      const text = (await read(response)).toString('latin1')
+      expect(text.startsWith(start)).toBe(true)
+      expect(text.split('\n').filter((line) => line.length > 3_000_000)).toHaveLength(6)
+      await eventually('nothing is held', () => buffered.taken === 0)
+    }
+  })
+
+  test('of rows that turn out large holds few at once', async () => {
+    const { buffered } = gateway.gateway
+    let most = 0
+    const hold = buffered.hold.bind(buffered)
+    const spy = vi.spyOn(buffered, 'hold').mockImplementation((holder, bytes) => {
+      hold(holder, bytes)
+      most = Math.max(most, buffered.taken)
+    })
+    for (const numeric of ['string', 'number']) {
+      const { body } = await call(NDJSON, 'growing', [], { numeric })
+      const lines = (body as string)
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line))
+      const known = (n: number) => (numeric === 'string' ? String(n) : n)
+      expect(lines.every(({ n }, i) => n === known(i + 1))).toBe(true)
+      expect(lines.filter(({ text }) => text.length === 20_000)).toHaveLength(500)
+    }
+    spy.mockRestore()
+    expect(most).toBeGreaterThan(64 * 1024)
+    expect(most).toBeLessThan(256 * 1024)
+    await eventually('nothing is held', () => buffered.taken === 0)
+  })
+
+  test('waits for room with a row that is large, and short ones need none', async () => {
+    const { buffered } = gateway.gateway
+    const holder = buffered.newHolder()
+    buffered.take(holder, buffered.capacity)
+    const inTime = call(NDJSON, 'large', [1_000_000, 2])
+    await eventually('it waits', () => buffered.waiting === 1)
+    expect(linesOf(await call(NDJSON, 'numbers', [10_000]))).toHaveLength(10_000)
+    buffered.end(holder, new Error('over'))
+    expect(linesOf(await inTime)).toHaveLength(2)
+
+    buffered.hold(holder, buffered.capacity)
+    const late = await call(NDJSON, 'note', ['no room'])
+    expect(late).toMatchObject({
+      status: 503,
+      body: { error: 'pool_exhausted', may_have_run: false },
+    })
+    expect(await define(`select * from runs where id = 'no room'`)).toEqual([])
+    buffered.end(holder, new Error('over'))
+    await eventually('nothing is held', () => buffered.taken === 0 && buffered.waiting === 0)
   })
 
   test('and goes away ends the query, and nothing of it is left', async () => {

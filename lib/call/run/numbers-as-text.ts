@@ -28,13 +28,8 @@ export async function numbersAsText<T extends Rows>(
   return { ...result, rows: await quoted(result.rows, { each: { members } }) }
 }
 
-/** The same, of rows that are one JSON object each, in the first of their fields. */
-export async function numbersOfRowsAsText(
-  session: Session,
-  columns: Column[],
-  rows: Row[],
-): Promise<Row[]> {
-  const members = await shapesOf(session, columns)
+/** The same, of rows that are one JSON object each, in the first of their fields: of these shapes. */
+export async function numbersOfRowsAsText(members: Shape[], rows: Row[]): Promise<Row[]> {
   if (members.every((shape) => shape === undefined)) return rows
   const written: Row[] = []
   for (const [json] of rows) written.push([json ? await quoted(json, { members }) : null])

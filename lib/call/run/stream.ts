@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import { fromPostgres, isQueryCanceled } from '../../postgres/errors.ts'
-import type { Column, Result, Row, Statement } from '../../postgres/session/query.ts'
+import type { Column, Query, Result, Row, Statement } from '../../postgres/session/query.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Timing } from './attempt.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
@@ -8,10 +8,12 @@ import { bindCurrent, isStale } from './current.ts'
 import { type ExclusiveSession, inExclusiveSession } from './exclusive-session.ts'
 import { isReadOnlyRefusal } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
+import { type Shape, shapesOf } from './number-shapes.ts'
 import { numbersOfRowsAsText } from './numbers-as-text.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import { claimsToOnlyRead } from './places.ts'
-import { type Progress, settingsStatement } from './send-call.ts'
+import { BATCH_BYTES, RowFlow } from './row-flow.ts'
+import { KEEP_PRESENCE, type Progress, settingsStatement } from './send-call.ts'
 import { rowsStatement } from './statement.ts'
 
 /** Takes the rows of a stream. */
@@ -22,8 +24,6 @@ export interface RowSink {
   write(rows: Row[]): Promise<void>
 }
 
-/** So many bytes at once are asked of PostgreSQL, as far as the rows before tell. */
-const BATCH_BYTES = 128 * 1024
 const FIRST_BATCH_ROWS = 16
 const MAX_BATCH_ROWS = 10_000
 
@@ -52,7 +52,7 @@ export async function runStream(
   for (let renewals = 0; ; renewals++) {
     const bound = await bindCurrent(parts, call)
     if (bound.signature.kind === 'procedure') throw noStream(bound)
-    const isReadOnly = !mayWrite && claimsToOnlyRead(bound)
+    const isReadOnly = call.mustOnlyRead || (!mayWrite && claimsToOnlyRead(bound))
     const { retry, ...timing } = await inExclusiveSession(parts.pools, call, async (exclusive) => {
       const stream = new Stream(parts, call, exclusive, bound, sink, isReadOnly)
       return { retry: await stream.run(as) }
@@ -80,6 +80,10 @@ class Stream {
   readonly #bound: BoundCall
   readonly #sink: RowSink
   readonly #isReadOnly: boolean
+  readonly #flow: RowFlow
+  #first: Query | undefined
+  /** Of the rows, where their numbers are wanted as text. */
+  #shapes: Shape[] | undefined
   #hasBegun = false
 
   constructor(
@@ -96,6 +100,7 @@ class Stream {
     this.#bound = bound
     this.#sink = sink
     this.#isReadOnly = isReadOnly
+    this.#flow = new RowFlow(call.room, (rows) => this.#write(rows))
   }
 
   /** Runs it to its end; returns where it did not begin and may do so again. */
@@ -106,33 +111,37 @@ class Stream {
     this.#exclusive.onlyReads = isReadOnly
     expectLeftovers(connection, session, signature)
     const { settings } = this.#call
-    const opening = [{ text: isReadOnly ? 'begin read only' : 'begin', values: [] }, NO_TIMEOUT]
-    if (settings) opening.push(settingsStatement(settings, true) as Statement & { values: [] })
+    const begin = { text: isReadOnly ? 'begin read only' : 'begin', values: [] }
+    const opening: Statement[] = [begin, NO_TIMEOUT]
+    if (signature.verdict.afterwards !== 'keep') opening.push(KEEP_PRESENCE)
+    if (settings) opening.push(settingsStatement(settings, true))
+    // CSV is text in any case.
+    const isAsText = this.#bound.numbersAsText && as === 'json'
     const opened = session.pipeline(opening)
     const cursor = session.open({
       ...rowsStatement(this.#bound, as),
       describe: true,
-      maxRows: FIRST_BATCH_ROWS,
+      // What the columns are has to be known before rows are delivered while others come.
+      maxRows: isAsText ? 1 : FIRST_BATCH_ROWS,
+      admit: (bytes) => this.#flow.admit(bytes),
     })
+    this.#first = cursor.first
     this.#exclusive.sent.push(cursor.first)
     session.flush()
     try {
       await Promise.all(opened.map(({ result }) => result))
-      let batch = await this.#within(cursor.first.result)
-      const columns = batch.columns ?? []
-      // Behind the one that the rows are in come those of the call. CSV is text in any case.
-      const isAsked = this.#bound.numbersAsText && as === 'json'
-      const asAsked = (rows: Row[]) =>
-        isAsked ? numbersOfRowsAsText(session, columns.slice(1), rows) : rows
+      let query = cursor.first
       for (;;) {
+        const batch = await this.#within(query)
         limits.checkGoesOn()
-        this.#begin(columns)
-        if (batch.rows.length > 0) await this.#sink.write(await asAsked(batch.rows))
+        // Behind the one that the rows are in come those of the call.
+        if (isAsText) this.#shapes ??= await shapesOf(session, this.#columns().slice(1))
+        this.#begin()
+        await this.#flow.deliver(batch.rows)
         if (!batch.isSuspended) break
         limits.checkGoesOn()
-        const query = cursor.next(nextBatch(batch.rows))
+        query = cursor.next(nextBatch(batch.rows))
         session.flush()
-        batch = await this.#within(query.result)
       }
       limits.checkGoesOn()
       const commit = session.run({ text: 'commit', values: [] })
@@ -142,28 +151,45 @@ class Stream {
     } catch (error) {
       cursor.first.result.catch(() => {})
       await session.simple('rollback').catch(() => {})
+      // What follows them comes behind the rows that are on their way.
+      await this.#flow.end()
       return this.#failed(error, cursor.first)
     }
   }
 
-  #begin(columns: Column[]): void {
+  async #write(rows: Row[]): Promise<void> {
+    this.#begin()
+    this.#exclusive.limits.checkGoesOn()
+    await this.#sink.write(this.#shapes ? await numbersOfRowsAsText(this.#shapes, rows) : rows)
+  }
+
+  #begin(): void {
     if (this.#hasBegun) return
     this.#hasBegun = true
-    this.#sink.begin(columns.map(({ name }) => name))
+    this.#sink.begin(this.#columns().map(({ name }) => name))
+  }
+
+  /** They come before the first row. */
+  #columns(): Column[] {
+    return this.#first?.answer.columns ?? []
   }
 
   /** Has PostgreSQL cancel what runs where the next rows do not come in time. */
-  async #within(rows: Promise<Result>): Promise<Result> {
+  async #within(query: Query): Promise<Result> {
+    const flow = this.#flow
+    flow.follow(query)
     const { statementTimeoutMs } = this.#parts
     const { connection, database } = this.#exclusive
     let isSettled = false
     let isTimeUp = false
     const timer = setTimeout(() => {
+      if (flow.isHeldUp) return
       isTimeUp = true
       connection.cancelUntil(() => isSettled)
     }, statementTimeoutMs)
+    flow.onResumed = () => timer.refresh()
     try {
-      return await rows
+      return await query.result
     } catch (error) {
       if (!isTimeUp || !isQueryCanceled(error)) throw error
       throw new GatewayError(
@@ -173,6 +199,7 @@ class Stream {
       )
     } finally {
       isSettled = true
+      flow.onResumed = undefined
       clearTimeout(timer)
     }
   }
@@ -180,9 +207,9 @@ class Stream {
   /** With rows on their way, nothing is tried again. */
   async #failed(error: unknown, first: Progress): Promise<Retry> {
     const { limits, session, database } = this.#exclusive
-    const explained = limits.explain(error)
+    const explained = withoutRoom(limits.explain(error))
     if (this.#hasBegun) throw fromPostgres(explained, database)
-    if (explained !== error) throw explained
+    if (explained !== error || error instanceof GatewayError) throw explained
     const mayWrite = this.#isReadOnly && !this.#call.mustOnlyRead
     if (mayWrite && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
     const outcome = await outcomeOfError({ bound: this.#bound, database }, session, first, error)
@@ -191,6 +218,14 @@ class Stream {
     }
     throw outcome.kind === 'refused' ? outcome.error : error
   }
+}
+
+/** The rows found no room, and the session ended with its transaction. */
+function withoutRoom(error: unknown): unknown {
+  if (!(error instanceof GatewayError) || error.code !== 'pool_exhausted') return error
+  const { code, message, details, status } = error
+  const told = `${message}; the function was rolled back`
+  return new GatewayError(code, told, { ...details, may_have_run: false }, status)
 }
 
 function nextBatch(rows: Row[]): number {

@@ -9,6 +9,7 @@ import type { Row } from '../../postgres/session/query.ts'
 import { nodeOf } from '../request.ts'
 import { preferred } from './accept.ts'
 import { chooseEncoding, createEncoder } from './compress.ts'
+import { joinShort } from './join-short.ts'
 import { MIN_BYTES_PER_SECOND, SlowReader } from './slow-reader.ts'
 
 const MEDIA_TYPES = ['application/json', 'application/x-ndjson', 'text/csv'] as const
@@ -101,10 +102,12 @@ class StreamBody implements RowSink {
   }
 
   async write(rows: Row[]): Promise<void> {
-    const bytes = this.#type === 'text/csv' ? csvLines(rows) : jsonLines(rows)
+    const lines = this.#type === 'text/csv' ? csvLines(rows) : jsonLines(rows)
     const step = this.#reader.sliceBytes
-    for (let at = 0; at < bytes.length; at += step) {
-      if (!this.#out.write(bytes.subarray(at, at + step))) await this.#drained()
+    for (const bytes of joinShort(lines)) {
+      for (let at = 0; at < bytes.length; at += step) {
+        if (!this.#out.write(bytes.subarray(at, at + step))) await this.#drained()
+      }
     }
   }
 
@@ -158,12 +161,12 @@ const CR = 0x0d
 const SPACE = 0x20
 
 /** Of rows with one JSON text each. A `json` may have line ends between its values. */
-function jsonLines(rows: Row[]): Buffer {
+function jsonLines(rows: Row[]): Buffer[] {
   const pieces: Buffer[] = []
   for (const [json] of rows) {
     if (json) pieces.push(onOneLine(json), LINE_END)
   }
-  return Buffer.concat(pieces)
+  return pieces
 }
 
 /** A line end within a JSON text is white space: strings have none. */

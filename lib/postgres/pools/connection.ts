@@ -196,9 +196,9 @@ export class Connection {
     return this.#socket?.bytesRead ?? 0
   }
 
-  /** Whether an answer is waited for; of a connection for calls. */
+  /** Whether PostgreSQL is waited for; of a connection for calls. */
   get isWaiting(): boolean {
-    return this.#session instanceof Session && this.#session.pending > 0
+    return this.#session instanceof Session && this.#session.isWaiting
   }
 
   /** Whether its session cannot go on as it is; to be asked while nothing runs on it. */

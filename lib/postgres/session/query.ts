@@ -54,7 +54,7 @@ export type QueryState = 'queued' | 'sent' | 'bound'
 /** What is sent for a query. */
 export type Request =
   | { kind: 'statement'; statement: Statement; portal: string }
-  | { kind: 'fetch'; portal: string; maxRows: number }
+  | { kind: 'fetch'; portal: string; maxRows: number; admit: Statement['admit'] }
   | { kind: 'close'; portal: string }
   | { kind: 'simple'; sql: string }
 
@@ -123,11 +123,20 @@ export class Query {
 
   /** As of its statement. */
   get admit(): Statement['admit'] {
-    return this.request.kind === 'statement' ? this.request.statement.admit : undefined
+    const { request } = this
+    if (request.kind === 'fetch') return request.admit
+    return request.kind === 'statement' ? request.statement.admit : undefined
   }
 
   get admitsEach(): boolean {
     return this.request.kind === 'statement' && this.request.statement.admitsEach === true
+  }
+
+  /** Takes the rows of its answer that have come so far: its result has those behind them. */
+  takeRows(): Row[] {
+    const { rows } = this.answer
+    this.answer.rows = []
+    return rows
   }
 
   /** Of a text of several statements: one has ended, and none has begun behind it. */

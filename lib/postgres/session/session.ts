@@ -77,6 +77,11 @@ export class Session {
     return this.#queued.length + this.#answers.pending
   }
 
+  /** Whether PostgreSQL has to say something next: not while its answers wait for leave to be read. */
+  get isWaiting(): boolean {
+    return this.pending > 0 && !this.#input.isWaiting
+  }
+
   /** How many statements are prepared. */
   get prepared(): number {
     return this.#statements.size

@@ -1,0 +1,19 @@
+/** A piece of so many bytes is not copied. */
+const LONG_BYTES = 16 * 1024
+
+/** The same bytes in fewer pieces: short ones that follow each other become one. */
+export function joinShort(pieces: Buffer[]): Buffer[] {
+  const joined: Buffer[] = []
+  let short: Buffer[] = []
+  for (const piece of pieces) {
+    if (piece.length < LONG_BYTES) {
+      short.push(piece)
+      continue
+    }
+    if (short.length > 0) joined.push(Buffer.concat(short))
+    short = []
+    joined.push(piece)
+  }
+  if (short.length > 0) joined.push(Buffer.concat(short))
+  return joined
+}
