@@ -54,6 +54,10 @@ beforeAll(async () => {
       $$ begin insert into runs values (p); return repeat('x', 300000); end $$;
     create function note_within(p text) returns text language plpgsql stable as
       $$ begin perform note(p); return p; end $$;
+    create function try_note(p text) returns void language plpgsql as
+      $$ begin insert into runs values (p); exception when others then null; end $$;
+    create function tries_within(p text) returns text language plpgsql stable as
+      $$ begin perform try_note(p); return p; end $$;
     create procedure note_later(p text, p_pair pair) language plpgsql as
       $$ begin insert into runs values (p); end $$;
     create function divide(p int) returns int language plpgsql as $$
@@ -296,6 +300,20 @@ describe('what may have been written', () => {
     expect(await call('note_within', ['only once'])).toMatchObject({ may_have_run: true })
     proxy.heal()
     expect(await runsOf('only once')).toBe(1)
+  })
+
+  test('is written by a function that claims to read and handles all errors, wherever it runs', async () => {
+    const params = ['tried']
+    const request = { platform, function: 'tries_within', params }
+    const calls = [{ function: 'tries_within', params }]
+    const answers = [
+      await gateway.post('/call', request),
+      await gateway.post('/call', request, { accept: 'application/x-ndjson' }),
+      await batch(calls, { transaction: true }),
+      await batch(calls, { transaction: false }),
+    ]
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    expect(await runsOf('tried')).toBe(4)
   })
 
   test('is not begun by a procedure whose client has gone meanwhile', async () => {

@@ -92,10 +92,14 @@ export function isUndoneByRollback({ signature }: BoundCall): boolean {
   return signature.kind === 'function' && hasVerdict(signature.verdict)
 }
 
-/** Whether a function may be tried in a read-only transaction first. */
+/**
+ * Whether a function may be tried in a read-only transaction first. One that may write, and handles
+ * the error with which PostgreSQL would tell, may not: what it writes would be lost without a word.
+ */
 export function claimsToOnlyRead({ signature }: BoundCall): boolean {
-  if (signature.kind !== 'function') return false
-  return signature.verdict.reads || signature.volatility !== 'volatile'
+  const { kind, verdict, volatility } = signature
+  if (kind !== 'function') return false
+  return verdict.reads || (volatility !== 'volatile' && !verdict.handles)
 }
 
 /**
