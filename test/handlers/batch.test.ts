@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import { type AddressInfo, connect, createServer, type NetConnectOpts, type Server } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   type Json,
   queryDatabase,
@@ -10,6 +10,7 @@ import {
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
+import { mostHeld } from '../helpers/most-held.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { until } from '../helpers/process.ts'
 
@@ -50,22 +51,6 @@ beforeAll(async () => {
   `)
 })
 afterAll(() => gateway.stop())
-
-/** The most bytes that answers hold while something is done. */
-async function mostHeld(work: () => Promise<unknown>): Promise<number> {
-  const { buffered } = gateway.gateway
-  let most = 0
-  const take = buffered.take.bind(buffered)
-  const spy = vi.spyOn(buffered, 'take').mockImplementation((holder, bytes) => {
-    const taken = take(holder, bytes)
-    most = Math.max(most, buffered.taken)
-    return taken
-  })
-  await work()
-  spy.mockRestore()
-  await until(() => buffered.taken === 0 && buffered.waiting === 0)
-  return most
-}
 
 /** Runs SQL in the platform's database, behind the gateway's back. */
 const define = (sql: string) => queryDatabase(database, sql)
@@ -374,7 +359,7 @@ describe('each by itself', () => {
   test('of what is over MAX_RESULT_BYTES nothing is read, however many calls there are', async () => {
     for (const more of [{ transaction: true }, {}, { numeric: 'string' }]) {
       const calls: Call[] = Array.from({ length: 30 }, () => ['wide', 70_000])
-      const most = await mostHeld(() => batch(calls, more))
+      const most = await mostHeld(gateway, () => batch(calls, more))
       expect(most).toBeGreaterThan(70_000)
       expect(most).toBeLessThan(MAX_RESULT_BYTES + 10_000)
     }
@@ -382,7 +367,7 @@ describe('each by itself', () => {
 
   test('answers that are small each are counted together', async () => {
     const calls: Call[] = Array.from({ length: 9 }, () => ['wide', 10_000])
-    expect(await mostHeld(() => batch(calls))).toBeGreaterThan(90_000)
+    expect(await mostHeld(gateway, () => batch(calls))).toBeGreaterThan(90_000)
   })
 
   test('when PostgreSQL ends the connection, those before it have their results, and those behind it run', async () => {

@@ -6,6 +6,7 @@ import {
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
+import { mostHeld } from '../helpers/most-held.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 
 const platform = uniqueName('procedures')
@@ -47,6 +48,8 @@ async function failure(name: string, params?: unknown): Promise<Json> {
   expect(body.rows).toBeUndefined()
   return { status, ...body }
 }
+
+const post = (body: Json, path = '/call') => gateway.post(path, { platform, ...body })
 
 /** The rows of the answer as they are written. */
 async function rowsText(name: string, params: string): Promise<string> {
@@ -172,6 +175,38 @@ describe('the answer of a procedure', () => {
     `)
     expect(await failure('large')).toMatchObject({ error: 'result_too_large' })
   })
+
+  test('counts as it is read, and is not read where it is larger than MAX_RESULT_BYTES', async () => {
+    await define(`
+      create procedure note_and_give(p_bytes int, out o_text text) language plpgsql as $$
+      begin
+        insert into note values ('given');
+        o_text := repeat('x', p_bytes);
+      end $$
+    `)
+    const given = (bytes: number, transaction?: boolean) => {
+      const calls = [{ function: 'note_and_give', params: [bytes] }]
+      if (transaction === undefined) return post(calls[0]!)
+      return post({ calls, transaction }, '/batch')
+    }
+    for (const transaction of [undefined, true, false]) {
+      // PostgreSQL's texts, and their JSON.
+      const most = await mostHeld(gateway, async () => {
+        expect((await given(90_000, transaction)).status).toBe(200)
+      })
+      expect(most).toBeGreaterThan(180_000)
+      let told: Json
+      const least = await mostHeld(gateway, async () => {
+        const { body } = await given(10_000_000, transaction)
+        told = body.results?.[0] ?? body
+      })
+      expect(least).toBe(0)
+      expect(told).toMatchObject({ error: 'result_too_large' })
+      expect(told.message).not.toContain('stream')
+      expect(told.may_have_run).toBe(transaction ? undefined : true)
+    }
+    expect(await noted('given')).toBe(5)
+  })
 })
 
 describe('its transactions', () => {
@@ -282,8 +317,6 @@ describe('an error behind which something may be committed', () => {
       create function reads_much() returns text language sql as $$ select repeat('x', 200000) $$;
     `),
   )
-  const post = (body: Json, path = '/call') => gateway.post(path, { platform, ...body })
-
   test('says so: the procedure is cancelled', async () => {
     const call = { function: 'commit_first', params: ['cancelled', 5] }
     // Known from then on.

@@ -1,5 +1,6 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import type { Leave } from '../../postgres/session/admission.ts'
 import type {
   Column,
   Query,
@@ -19,7 +20,7 @@ import type { AnswerRoom } from './answer-room.ts'
 import { NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
 import { numbersAsText } from './numbers-as-text.ts'
 import { conversionError } from './refusal.ts'
-import { type CallRows, NO_ROWS, tooLarge } from './result.ts'
+import { type CallRows, NO_ROWS, outputsTooLarge } from './result.ts'
 import { type SendOptions, type SentCall, settingsStatement } from './send-call.ts'
 import { isAsKnown } from './statement.ts'
 import { checkMayBegin } from './time-limit.ts'
@@ -39,6 +40,10 @@ const SET_FORMATS: Statement = {
   values: [],
   isPrepared: false,
 }
+
+/** What may be read beside one value of a row, and beside the row: formats are. At most, in bytes. */
+const FIELD_BYTES = 4
+const BESIDE_BYTES = 1024
 
 /**
  * Runs a procedure by CALL, in no transaction but its own, so that it can commit. Its one row are
@@ -85,7 +90,9 @@ async function runProcedure(
   const values = await textsOf(session, bound)
   // What a procedure has committed cannot be taken back.
   checkMayBegin(options)
-  const statement = { text: callSql(bound), values, describe: true, isPrepared: false }
+  const { outputs } = bound.signature
+  const texts = admitUpTo(maxResultBytes, outputs.length, room)
+  const statement = { text: callSql(bound), values, describe: true, isPrepared: false, ...texts }
   // Behind the same Sync, it sees what the procedure has set for its last transaction.
   const [query, formats] = session.pipeline([statement, READ_FORMATS]) as [Query, Query]
   onSent(query, formats)
@@ -93,10 +100,24 @@ async function runProcedure(
   const [{ rows, columns }, written] = await Promise.all([query.result, formats.result])
   const [row] = rows
   if (!row || !columns) return { rows: NO_ROWS, rowCount: 0, tookMs: undefined }
-  const { outputs } = bound.signature
-  const texts = { row, columns, formats: written.rows[0]! }
-  const rendered = await render(session, outputs, texts, maxResultBytes, room)
+  const given = { row, columns, formats: written.rows[0]! }
+  const rendered = await render(session, outputs, given, maxResultBytes, room)
+  room?.drop(texts.admitted())
   return numbersAsText(session, bound.numbersAsText ? columns : undefined, rendered)
+}
+
+/** Reads a row of so many values where they are no larger than `maxBytes` and there is room. */
+function admitUpTo(maxBytes: number, values: number, room: AnswerRoom | undefined) {
+  let admitted = 0
+  return {
+    admitsEach: room?.admitsEach,
+    admit: (bytes: number): Leave => {
+      if (bytes > maxBytes + BESIDE_BYTES + values * FIELD_BYTES) return outputsTooLarge(maxBytes)
+      admitted += bytes
+      return room?.admit(bytes) ?? true
+    },
+    admitted: () => admitted,
+  }
 }
 
 /** The columns of a procedure as texts, and the settings with which they were written. */
@@ -123,15 +144,15 @@ async function render(
   const text =
     `select json_agg(r.*) from (select ${fields.join(', ')} offset 0) as r` +
     NATIVE_FORMATS_FOR_ROWS
-  const admit = room && ((bytes: number) => room.admit(bytes))
+  const { admit, admitsEach } = admitUpTo(maxBytes, 1, room)
   const queries = session.pipeline([
     { ...SET_FORMATS, values: formats },
-    { text, values: row, isPrepared: false, admit },
+    { text, values: row, isPrepared: false, admit, admitsEach },
   ])
   session.flush()
   const [, result] = await Promise.all(queries.map(({ result }) => result))
   const [[rows]] = result!.rows as [[Buffer]]
-  if (rows.length > maxBytes) throw tooLarge(maxBytes)
+  if (rows.length > maxBytes) throw outputsTooLarge(maxBytes)
   return { rows, rowCount: 1, tookMs: undefined }
 }
 

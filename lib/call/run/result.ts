@@ -27,6 +27,14 @@ export function readResult({ rows: [row] }: Result, maxBytes: number): CallRows 
   return { rows: rows ?? NO_ROWS, rowCount, tookMs: milliseconds(took!) }
 }
 
+/** Of a procedure, which has no rows to stream: its INOUT and OUT parameters. */
+export function outputsTooLarge(maxBytes: number): GatewayError {
+  return new GatewayError(
+    'result_too_large',
+    `What the procedure gives is larger than ${maxBytes} bytes (MAX_RESULT_BYTES)`,
+  )
+}
+
 export function tooLarge(maxBytes: number): GatewayError {
   return new GatewayError(
     'result_too_large',
