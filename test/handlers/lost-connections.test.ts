@@ -2,7 +2,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import type { FaultProxy, Verdict } from '../helpers/fault-proxy.ts'
-import { type Json, queryDatabase, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  connectTo,
+  type Json,
+  queryDatabase,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 
@@ -38,6 +44,10 @@ const FUNCTIONS = `
     as $$ select p_id from pg_sleep(0.3) $$;
   create function look_again(p_id text) returns text language sql stable
     as $$ select p_id from pg_sleep(0.3) $$;
+  create table item (id text not null);
+  insert into item values ('a'), ('b');
+  create function items_of(p_id text) returns setof item language sql stable
+    as $$ select * from item where id = p_id $$;
   create type pair as (one int, two int);
   create function sum_of(p_pair pair) returns int language sql as $$ select (p_pair).one + (p_pair).two $$;
   create procedure note_twice(p_id text) language plpgsql as $$
@@ -235,6 +245,44 @@ describe('a call whose connection is lost after it was sent', () => {
       expect({ status, ...body }).toMatchObject(transaction ? rolledBack : MAY_HAVE_RUN)
       expect(await runsOf(id)).toBeLessThanOrEqual(transaction ? 0 : 2)
     }
+  })
+
+  test('a batch of functions that only read is run again: all of it, or what had no answer', async () => {
+    const calls = ['a', 'b', 'look lost', 'd'].map((id) => ({ function: 'look', params: [id] }))
+    const rows = calls.map(({ params: [look] }) => ({ rows: [{ look }] }))
+    for (const transaction of [false, true]) {
+      const met = once('look lost', 'forward, and cut instead of the answer')
+      const { status, body } = await gateway.post('/batch', { platform, calls, transaction })
+      expect({ status, ...body }).toMatchObject({ status: 200, results: rows })
+      expect(met()).toBe(1)
+    }
+    const some = [calls[0]!, { function: 'look_slowly', params: ['one of them'] }]
+    const [{ status, body }] = await Promise.all([
+      gateway.post('/batch', { platform, calls: some, transaction: false }),
+      killWhenRunning('look_slowly'),
+    ])
+    expect({ status, ...body }).toMatchObject({
+      status: 200,
+      results: [rows[0], { rows: [{ look_slowly: 'one of them' }] }],
+    })
+  })
+
+  test('a batch that was ended while it was planned is run again', async () => {
+    const calls = ['a', 'b'].map((id) => ({ function: 'items_of', params: [id] }))
+    const ask = () => gateway.post('/batch', { platform, calls, transaction: false })
+    await ask()
+    const sql = connectTo(database)
+    const answer = await sql.begin(async (locked) => {
+      await locked`lock table item in access exclusive mode`
+      const answer = ask()
+      await killWhenRunning('items_of')
+      return { answer }
+    })
+    await sql.end()
+    expect(await answer.answer).toMatchObject({
+      status: 200,
+      body: { results: [{ rows: [{ id: 'a' }] }, { rows: [{ id: 'b' }] }] },
+    })
   })
 
   test('when PostgreSQL says nothing any more, it is answered all the same', async () => {

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
+import { isWorthAnotherConnection } from '../../postgres/again.ts'
 import { endsConnection } from '../../postgres/errors.ts'
 import { resetSession } from '../../postgres/pools/reset.ts'
 import type { BoundCall } from '../bind/parameters.ts'
@@ -10,7 +11,7 @@ import { inExclusiveSession } from './exclusive-session.ts'
 import { lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { outcomeWithinLimits } from './outcome-within-limits.ts'
-import { mayRepeatRetired } from './places.ts'
+import { mayRepeatRetired, onlyReads } from './places.ts'
 import { sendProcedure } from './procedure.ts'
 import type { Rows } from './result.ts'
 import type { BatchResult } from './running-batch.ts'
@@ -19,6 +20,9 @@ import { type SentCall, sendCall } from './send-call.ts'
 
 /** How often calls that did not begin are sent again. */
 const MAX_ROUNDS = 5
+
+/** No call of a batch has to only read. */
+const WHATEVER_IT_SAYS = { mustOnlyRead: false }
 
 /** A call that was sent, with what becomes of it. */
 interface Sent {
@@ -105,6 +109,7 @@ async function runInOrder(
 ): Promise<Outcome[]> {
   const { exclusive, client, database, limit, settings, parts, room } = batch
   const { connection, session, limits } = exclusive
+  exclusive.onlyReads = pending.every(({ bound }) => onlyReads(WHATEVER_IT_SAYS, bound))
   room?.restart(bytes.taken)
   bytes.restart()
   const running: (Sent | { error: unknown })[] = []
@@ -185,6 +190,8 @@ async function mayRunAgain(
       throw error
     })
   }
+  const isLost = outcome.kind === 'lost' || outcome.kind === 'rolled back'
+  if (isLost && onlyReads(WHATEVER_IT_SAYS, bound)) return isWorthAnotherConnection(outcome.error)
   return outcome.kind === 'not begun' || mayRepeatRetired(outcome, bound)
 }
 

@@ -3,12 +3,12 @@ import { endsConnection, fromPostgres } from '../../postgres/errors.ts'
 import { isWorthAnotherConnection, untilAnother } from '../../postgres/hosts/again.ts'
 import type { Connection } from '../../postgres/pools/connection.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
-import type { QueryState } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Timing } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
 import { lostCall } from './failures.ts'
 import { enterMode } from './mode.ts'
+import type { Progress } from './send-call.ts'
 import { sessionOf } from './session-of.ts'
 import type { Asked } from './time-limit.ts'
 
@@ -19,7 +19,7 @@ export interface ExclusiveSession {
   session: Session
   limits: CallLimits
   /** What may have run: queries that the work adds, before they are sent. */
-  sent: { state: QueryState }[]
+  sent: Pick<Progress, 'mayHaveBegun'>[]
   /** The work says so where all that it sends changes nothing. */
   onlyReads: boolean
   /** The work says so while it is in a transaction: without its commit, nothing of it is left. */
@@ -121,7 +121,7 @@ function failureOf(error: unknown, asked: Asked, exclusive: ExclusiveSession): u
   if (explained instanceof GatewayError || !endsConnection(error)) {
     return fromPostgres(explained, asked.database)
   }
-  const hasBegun = sent.some(({ state }) => state !== 'queued')
+  const hasBegun = sent.some(({ mayHaveBegun }) => mayHaveBegun)
   const isRetired = isUncommitted && mayRepeat && connection.isRetired
   return new LostWork(error, asked, {
     mayHaveRun: hasBegun && !isUncommitted,
