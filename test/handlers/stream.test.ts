@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { IS_PRESENCE } from '../../lib/postgres/call-sessions.ts'
 import {
   type Answer,
   becomePlatform,
@@ -54,6 +55,8 @@ beforeAll(async () => {
     create function who() returns text language sql stable
       as $$ select current_setting('app.user_id', true) $$;
     create function nothing() returns void language sql as $$ select $$;
+    create function unlocks() returns setof text language plpgsql as
+      $$ begin perform pg_advisory_unlock_all(); perform pg_sleep(0.5); return next 'x'; end $$;
     create procedure proceed(inout p_n int) language plpgsql as $$ begin p_n := p_n + 1; end $$;
   `)
 })
@@ -156,6 +159,22 @@ describe('with Accept: application/x-ndjson', () => {
     const session = { 'app.user_id': 'anna' }
     expect((await call(NDJSON, 'who', [], { session })).body).toBe('{"who":"anna"}\n')
     expect(JSON.parse((await call(NDJSON, 'who')).body).who ?? '').toBe('')
+  })
+
+  test('a session stays one that a deploy sees, whatever locks the function releases', async () => {
+    const answer = call(NDJSON, 'unlocks')
+    const [{ locks }] = await eventually('it runs', async () => {
+      const rows = await queryDatabase(
+        database,
+        `select (select count(*)::int from pg_locks l where l.pid = a.pid and ${IS_PRESENCE}) as locks
+         from pg_stat_activity a
+         where a.datname = '${database}' and a.wait_event = 'PgSleep' and a.query like '%unlocks%'`,
+        { asGateway: true },
+      )
+      return rows.length > 0 && rows
+    })
+    expect(locks).toBe(1)
+    expect(linesOf(await answer)).toHaveLength(1)
   })
 
   test('a procedure is refused', async () => {
