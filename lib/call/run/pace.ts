@@ -19,6 +19,9 @@ const OVERHEAD_US = 30
 /** How much the last call counts in the average: one part in so many. */
 const WEIGHT = 16
 
+/** Of fewer databases, all stay noted. */
+const MIN_SWEPT = 1000
+
 /** The value of a function that is never to share. */
 const WRITES = -1_000_000_000
 
@@ -29,7 +32,14 @@ const WRITES = -1_000_000_000
  */
 export class Paces {
   readonly #byDatabase = new Map<string, { schema: Schema; values: Int32Array }>()
+  /** With more databases than this, those are forgotten whose schema is not known any more. */
+  #sweepAt = MIN_SWEPT
   readonly #schemaOf: (database: string) => Schema | undefined
+
+  /** Of so many databases something is noted. */
+  get size(): number {
+    return this.#byDatabase.size
+  }
 
   /** `schemaOf`: what is known of a database. With another schema its functions begin anew. */
   constructor(schemaOf: (database: string) => Schema | undefined) {
@@ -67,7 +77,16 @@ export class Paces {
     if (!schema || paces?.schema === schema) return paces?.values
     const values = new Int32Array(schema.size)
     this.#byDatabase.set(database, { schema, values })
+    if (this.#byDatabase.size > this.#sweepAt) this.#sweep()
     return values
+  }
+
+  /** Databases are dropped, and schemas replaced in those that nobody calls. */
+  #sweep(): void {
+    for (const [database, { schema }] of this.#byDatabase) {
+      if (this.#schemaOf(database) !== schema) this.#byDatabase.delete(database)
+    }
+    this.#sweepAt = Math.max(MIN_SWEPT, 2 * this.#byDatabase.size)
   }
 }
 
