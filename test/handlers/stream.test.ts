@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { IS_PRESENCE } from '../../lib/postgres/call-sessions.ts'
+import { IS_PRESENCE } from '../../lib/postgres/pools/call-sessions.ts'
 import {
   type Answer,
   becomePlatform,

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
-import { isWorthAnotherConnection } from '../../postgres/again.ts'
 import { endsConnection } from '../../postgres/errors.ts'
+import { isWorthAnotherConnection } from '../../postgres/hosts/again.ts'
 import { resetSession } from '../../postgres/pools/reset.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Outcome, Timing } from './attempt.ts'
