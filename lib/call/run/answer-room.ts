@@ -1,4 +1,4 @@
-import type { Leave } from '../../postgres/session/admission.ts'
+import type { Leave } from '../../postgres/session/query.ts'
 
 /** Where the answer of a request goes: it may have to wait for room. */
 export interface AnswerRoom {

@@ -1,8 +1,8 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
-import type { Leave } from '../../postgres/session/admission.ts'
 import type {
   Column,
+  Leave,
   Query,
   QueryState,
   Row,
@@ -11,7 +11,6 @@ import type {
 } from '../../postgres/session/query.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 import type { Session } from '../../postgres/session/session.ts'
-
 import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql, variadicArguments } from '../bind/sql.ts'
 import { FORMATS } from '../formats.ts'

@@ -1,13 +1,7 @@
-import type { Query } from './query.ts'
+import type { Leave, Query } from './query.ts'
 
 /** Leave is asked for every so many bytes of an answer, and for each message that is longer. */
 const ADMITTED_BYTES = 64 * 1024
-
-/**
- * Whether an answer may grow: at once, or when the promise resolves, until when it waits in
- * PostgreSQL. With an error it is not read, and that is the error of its query; the session goes on.
- */
-export type Leave = true | Error | Promise<void>
 
 /** Asks whether an answer may grow by so many bytes. A promise that rejects ends the session. */
 export type Admit = (bytes: number, query: Query | undefined) => Leave

@@ -1,4 +1,3 @@
-import type { Leave } from './admission.ts'
 import { ServerError } from './server-error.ts'
 import type { Prepared } from './statements.ts'
 
@@ -7,6 +6,12 @@ const ADMIN_SHUTDOWN = '57P01'
 
 /** A parameter in PostgreSQL's text format; null is SQL NULL. */
 export type Value = string | Uint8Array | null
+
+/**
+ * Whether an answer may grow: at once, or when the promise resolves, until when it waits in
+ * PostgreSQL. With an error it is not read, and that is the error of its query; the session goes on.
+ */
+export type Leave = true | Error | Promise<void>
 
 /** A statement, its parameters `$1`, `$2`, … and what is wanted of it. */
 export interface Statement {
