@@ -48,6 +48,12 @@ const FUNCTIONS = `
   insert into item values ('a'), ('b');
   create function items_of(p_id text) returns setof item language sql stable
     as $$ select * from item where id = p_id $$;
+  create function end_me() returns text language plpgsql as $$
+    begin
+      insert into runs values ('end_me');
+      perform pg_terminate_backend(pg_backend_pid()), pg_sleep(1);
+      return 'still here';
+    end $$;
   create type pair as (one int, two int);
   create function sum_of(p_pair pair) returns int language sql as $$ select (p_pair).one + (p_pair).two $$;
   create procedure note_twice(p_id text) language plpgsql as $$
@@ -73,6 +79,36 @@ async function runsOf(id: string): Promise<number> {
     `select count(*)::int as n from runs where id = '${id}'`,
   )
   return row.n
+}
+
+const NDJSON = { accept: 'application/x-ndjson' }
+
+const stream = async (name: string, params: unknown[]): Promise<Json> => {
+  const request = { platform, function: name, params }
+  const { status, headers, body } = await gateway.post('/call', request, NDJSON)
+  return typeof body === 'string' ? { status, body } : { status, headers, ...body }
+}
+
+/**
+ * The next sessions to which the gateway sends something with this text are ended before it comes to them, as
+ * those are that a shutdown meets.
+ */
+function endBefore(text: string, sessions: number): () => number {
+  let met = 0
+  proxy.inspect((bytes) => {
+    if (met === sessions || !bytes.includes(text)) return 'forward'
+    met++
+    // This alone is held up.
+    proxy.delay(300)
+    setImmediate(() => proxy.delay(0))
+    queryDatabase(
+      database,
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = '${database}' and pid <> pg_backend_pid()`,
+    )
+    return 'forward'
+  })
+  return () => met
 }
 
 /** The gateway's connections to the platform's database that run a statement like this. */
@@ -327,6 +363,57 @@ describe('a call that has certainly not begun is made once more', () => {
     proxy.cutNext(1)
     const answer = await gateway.call(uniqueName('unknown'), 'ping')
     expect(answer).toMatchObject({ status: 404, body: { error: 'database_not_found' } })
+  })
+})
+
+describe('a stream', () => {
+  test.each(['note', 'look'])(
+    '%s: begins on another session where its own is ended',
+    async (name) => {
+      expect(await stream(name, [newId()])).toMatchObject({ status: 200 })
+      const id = newId()
+      const met = endBefore(id, 1)
+      expect(await stream(name, [id])).toEqual({ status: 200, body: `{"${name}":"${id}"}\n` })
+      expect(met()).toBe(1)
+    },
+  )
+
+  test.each(['note', 'look'])(
+    '%s: is 503 where sessions are ended again and again',
+    async (name) => {
+      const id = newId()
+      const met = endBefore(id, 20)
+      const answer = await stream(name, [id])
+      expect(answer).toMatchObject({
+        status: 503,
+        error: 'connection_failed',
+        message: 'PostgreSQL ended the connection; the function has not run',
+        may_have_run: false,
+        sqlstate: '57P01',
+      })
+      expect(answer.headers.get('retry-after')).toBe('1')
+      expect(met()).toBe(2)
+    },
+  )
+
+  test('whose session ends while its function runs says that it was rolled back', async () => {
+    const rolledBack = {
+      status: 503,
+      error: 'connection_failed',
+      message: 'PostgreSQL ended the connection; the function was rolled back',
+      may_have_run: false,
+    }
+    expect(await call('end_me', [])).toMatchObject(rolledBack)
+    expect(await stream('end_me', [])).toMatchObject(rolledBack)
+    expect(await runsOf('end_me')).toBe(0)
+  })
+
+  test('that only reads begins once more where its session ends before the first rows', async () => {
+    const [answer] = await Promise.all([
+      stream('look_slowly', ['x']),
+      killWhenRunning('look_slowly'),
+    ])
+    expect(answer).toEqual({ status: 200, body: '{"look_slowly":"x"}\n' })
   })
 })
 

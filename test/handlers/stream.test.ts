@@ -72,12 +72,17 @@ const call = (accept: string, name: string, params: unknown = [], more: object =
 const linesOf = ({ body }: Answer) => (body as string).split('\n').slice(0, -1)
 
 /** Opens a stream and reads nothing of it yet. */
-async function open(name: string, params: unknown, headers = {}): Promise<IncomingMessage> {
+async function open(
+  name: string,
+  params: unknown,
+  headers = {},
+  more = {},
+): Promise<IncomingMessage> {
   const req = httpRequest(`${gateway.url}/call`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: NDJSON, ...headers },
   })
-  req.end(JSON.stringify({ platform, function: name, params }))
+  req.end(JSON.stringify({ platform, function: name, params, ...more }))
   const [response] = await once(req, 'response')
   response.pause()
   return response
@@ -93,6 +98,21 @@ async function copied(source: string): Promise<string> {
   for await (const chunk of await sql.unsafe(copy).readable()) text += chunk
   await sql.end()
   return text
+}
+
+/** The lines of a stream that has no proper end, read from so many milliseconds on. */
+async function cutLines(response: IncomingMessage, afterMs = 0): Promise<string[]> {
+  await new Promise((resolve) => setTimeout(resolve, afterMs))
+  const chunks: Buffer[] = []
+  const end = await new Promise((resolve) => {
+    response.on('data', (chunk) => chunks.push(chunk))
+    response
+      .on('end', () => resolve('whole'))
+      .on('error', () => resolve('cut'))
+      .resume()
+  })
+  expect(end).toBe('cut')
+  return Buffer.concat(chunks).toString().trim().split('\n')
 }
 
 async function read(response: IncomingMessage): Promise<Buffer> {
@@ -241,17 +261,7 @@ describe('what fails', () => {
   })
 
   test('behind the first rows, is the last line, and the answer has no proper end', async () => {
-    const response = await open('fail_at', [50_000])
-    const chunks: Buffer[] = []
-    const end = await new Promise((resolve) => {
-      response.on('data', (chunk) => chunks.push(chunk))
-      response
-        .on('end', () => resolve('whole'))
-        .on('error', () => resolve('cut'))
-        .resume()
-    })
-    const lines = Buffer.concat(chunks).toString().trim().split('\n')
-    expect(end).toBe('cut')
+    const lines = await cutLines(await open('fail_at', [50_000]))
     expect(lines.length).toBeGreaterThan(100)
     expect(JSON.parse(lines.at(-1)!)).toMatchObject({ error: 'query_failed', sqlstate: '22012' })
     expect((await call(NDJSON, 'ping')).body).toBe('{"ping":"pong"}\n')
@@ -268,6 +278,19 @@ describe('what fails', () => {
     const { status, body } = await call(NDJSON, 'slow', [10], { timeout_ms: 100 })
     expect({ status, error: body.error }).toEqual({ status: 504, error: 'query_timeout' })
     expect(body.message).toContain('timeout_ms')
+  })
+
+  test('a session that ends behind the first rows: nothing of it is left, and it says so', async () => {
+    const response = await open('note', ['ended'])
+    await define(`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = '${database}' and xact_start is not null and pid <> pg_backend_pid()`)
+    const lines = await cutLines(response)
+    expect(JSON.parse(lines.at(-1)!)).toMatchObject({
+      error: 'connection_failed',
+      message: 'PostgreSQL ended the connection; the function was rolled back',
+      may_have_run: false,
+    })
+    expect(await define(`select * from runs where id = 'ended'`)).toEqual([])
   })
 })
 

@@ -1,17 +1,17 @@
 import { GatewayError } from '../../errors.ts'
-import { fromPostgres, isQueryCanceled } from '../../postgres/errors.ts'
+import { endsConnection, fromPostgres, isQueryCanceled } from '../../postgres/errors.ts'
 import type { Column, Query, Result, Row, Statement } from '../../postgres/session/query.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Timing } from './attempt.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 import { bindCurrent, isStale } from './current.ts'
 import { type ExclusiveSession, inExclusiveSession } from './exclusive-session.ts'
-import { isReadOnlyRefusal } from './failures.ts'
+import { isReadOnlyRefusal, lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
 import { type Shape, shapesOf } from './number-shapes.ts'
 import { numbersOfRowsAsText } from './numbers-as-text.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
-import { claimsToOnlyRead } from './places.ts'
+import { claimsToOnlyRead, isUndoneByRollback } from './places.ts'
 import { BATCH_BYTES, RowFlow } from './row-flow.ts'
 import { KEEP_PRESENCE, type Progress, settingsStatement } from './send-call.ts'
 import { rowsStatement } from './statement.ts'
@@ -60,7 +60,7 @@ export async function runStream(
     if (!retry) return timing
     const { outcome, error } = retry
     mayWrite ||= outcome === 'must write'
-    if (renewals === MAX_RENEWALS) throw error
+    if (renewals === MAX_RENEWALS) throw fromPostgres(error, call.database)
     if (outcome === 'stale' && !(await isStale(parts, call, bound))) throw error
   }
 }
@@ -109,6 +109,8 @@ class Stream {
     const { signature } = this.#bound
     const isReadOnly = this.#isReadOnly
     this.#exclusive.onlyReads = isReadOnly
+    this.#exclusive.mayRepeat = isUndoneByRollback(this.#bound)
+    this.#exclusive.isUncommitted = true
     expectLeftovers(connection, session, signature)
     const { settings } = this.#call
     const begin = { text: isReadOnly ? 'begin read only' : 'begin', values: [] }
@@ -144,6 +146,7 @@ class Stream {
         session.flush()
       }
       limits.checkGoesOn()
+      this.#exclusive.isUncommitted = false
       const commit = session.run({ text: 'commit', values: [] })
       session.flush()
       await commit.result
@@ -206,10 +209,13 @@ class Stream {
 
   /** With rows on their way, nothing is tried again. */
   async #failed(error: unknown, first: Progress): Promise<Retry> {
-    const { limits, session, database } = this.#exclusive
-    const explained = withoutRoom(limits.explain(error))
-    if (this.#hasBegun) throw fromPostgres(explained, database)
+    const { limits, session, database, isUncommitted } = this.#exclusive
+    const left = isUncommitted ? 'uncommitted' : 'anything'
+    const explained = withoutRoom(limits.explain(error, left))
+    if (this.#hasBegun) throw lostCall(explained, database, !isUncommitted, isUncommitted)
     if (explained !== error || error instanceof GatewayError) throw explained
+    // Whether it may begin on another connection is for the exclusive session to say.
+    if (endsConnection(error)) throw error
     const mayWrite = this.#isReadOnly && !this.#call.mustOnlyRead
     if (mayWrite && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
     const outcome = await outcomeOfError({ bound: this.#bound, database }, session, first, error)
