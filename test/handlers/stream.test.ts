@@ -280,6 +280,17 @@ describe('what fails', () => {
     expect(body.message).toContain('timeout_ms')
   })
 
+  test('timeout_ms that is over while the client reads speaks of the function alone', async () => {
+    const response = await open('lines_of', [100], {}, { timeout_ms: 300 })
+    const lines = await cutLines(response, 600)
+    expect(JSON.parse(lines.at(-1)!)).toEqual({
+      error: 'query_timeout',
+      message: 'The function did not end within 300 ms (timeout_ms); it was rolled back',
+      database,
+      may_have_run: false,
+    })
+  })
+
   test('a session that ends behind the first rows: nothing of it is left, and it says so', async () => {
     const response = await open('note', ['ended'])
     await define(`select pg_terminate_backend(pid) from pg_stat_activity

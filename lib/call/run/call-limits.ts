@@ -7,6 +7,7 @@ import {
   checkMayGoOn,
   isOver,
   notCancelled,
+  type TransactionOf,
   timeIsUp,
   timeUpBefore,
   timeUpWithin,
@@ -28,6 +29,8 @@ export class CallLimits {
   #isEnded = false
   /** The call's own time is up. */
   isTimeUp = false
+  /** What the transaction is of, if it is in one, for the words that tell its end. */
+  transactionOf: TransactionOf = 'calls'
 
   constructor(asked: Asked, connection: Connection) {
     const { client, limit } = asked
@@ -64,12 +67,14 @@ export class CallLimits {
     if (!wasCancelled && !endsConnection(error)) return error
     if (left === 'nothing') return timeUpBefore(limit, database)
     if (wasCancelled) return timeIsUp(limit, database)
-    return left === 'uncommitted' ? timeUpWithin(limit, database) : notCancelled(limit, database)
+    return left === 'uncommitted'
+      ? timeUpWithin(limit, database, this.transactionOf)
+      : notCancelled(limit, database)
   }
 
   /** As `checkMayGoOn`: the same behind the beginning of a transaction, which is rolled back then. */
   checkGoesOn(): void {
-    checkMayGoOn(this.#asked)
+    checkMayGoOn(this.#asked, this.transactionOf)
   }
 
   /** To be called when there is nothing left to cancel. */

@@ -111,6 +111,7 @@ class Stream {
     this.#exclusive.onlyReads = isReadOnly
     this.#exclusive.mayRepeat = isUndoneByRollback(this.#bound)
     this.#exclusive.isUncommitted = true
+    limits.transactionOf = 'function'
     expectLeftovers(connection, session, signature)
     const { settings } = this.#call
     const begin = { text: isReadOnly ? 'begin read only' : 'begin', values: [] }

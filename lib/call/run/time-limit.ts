@@ -59,9 +59,9 @@ export function checkMayBegin({ client, database, limit }: Asked): void {
  * The same within a transaction, whose beginning has been sent: it is rolled back instead.
  * @throws {GatewayError} as `checkMayBegin`
  */
-export function checkMayGoOn(asked: Asked): void {
+export function checkMayGoOn(asked: Asked, of: TransactionOf): void {
   const { client, database, limit } = asked
-  if (limit && !client.isGone && isUp(limit)) throw timeUpWithin(limit, database)
+  if (limit && !client.isGone && isUp(limit)) throw timeUpWithin(limit, database, of)
   checkMayBegin(asked)
 }
 
@@ -87,11 +87,19 @@ export function timeUpBefore({ timeoutMs }: TimeLimit, database: string): Gatewa
   )
 }
 
+/** A transaction is one function's, or that of the calls of a batch. */
+export type TransactionOf = 'function' | 'calls'
+
 /** That of a transaction that was not committed by then. */
-export function timeUpWithin({ timeoutMs }: TimeLimit, database: string): GatewayError {
+export function timeUpWithin(
+  { timeoutMs }: TimeLimit,
+  database: string,
+  of: TransactionOf,
+): GatewayError {
+  const rolledBack = of === 'function' ? 'it was rolled back' : 'they were rolled back'
   return new GatewayError(
     'query_timeout',
-    `The calls did not end within ${timeoutMs} ms (timeout_ms); they were rolled back`,
+    `The ${of} did not end within ${timeoutMs} ms (timeout_ms); ${rolledBack}`,
     { database, may_have_run: false },
   )
 }
