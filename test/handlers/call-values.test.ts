@@ -246,6 +246,13 @@ describe('bytea within another type is read as bytea by itself', () => {
     ['text_of_all', '[[[2,3]]]', String.raw`{"\\x0203"}`],
     ['text_of_all', '{"p":[[2,3]]}', String.raw`{"\\x0203"}`],
     ['text_of_blob_lists', '[[[{"b":[1]}]]]', String.raw`{"{\"(,\\\"\\\\\\\\x01\\\")\"}"}`],
+    ['text_of_blob_lists', '[[[],[{}]]]', String.raw`{"{}","{\"(,)\"}"}`],
+    ['text_of_many', '[[[]]]', '{"(,)"}'],
+    ['text_of_many', '[[[],[]]]', '{"(,)","(,)"}'],
+    ['text_of_many', '[[[],null]]', '{"(,)",NULL}'],
+    ['text_of_many', '[[[[]],[{"n":1}]]]', '{{"(,)"},{"(1,)"}}'],
+    ['text_of_blobs', '[{"many":[[]]}]', '(,,,"{""(,)""}",)'],
+    ['text_of_all_blobs', '[[[]]]', '{"(,)"}'],
     ['text_of_all_blobs', '[{"b":[1]}]', String.raw`{"(,\"\\\\x01\")"}`],
     ['make_blob', '[{"b":[1]},null]', String.raw`(,"\\x01")`],
     ['text_of_many', '[[{"b":[1]},{"n":2}]]', String.raw`{"(,\"\\\\x01\")","(2,)"}`],
@@ -392,6 +399,7 @@ describe('C12, C15: composites', () => {
       ['{"id":1,"tags":"a=>1, b=>NULL"}', '{"a": "1", "b": null}', null],
       ['{"id":1,"tags":{"\\"":"\\\\","é":1.50}}', '{"\\"": "\\\\", "é": "1.50"}', null],
       ['{"id":1,"tags":[],"more":[{"a":1},[],"b=>2"]}', '{}', '[{"a": "1"},{},{"b": "2"}]'],
+      ['{"id":1,"tags":[],"more":[[]]}', '{}', '[{}]'],
     ]
     for (const [json, tags, more] of rows) {
       const { text } = await call('id_tagged', `[${json}]`)

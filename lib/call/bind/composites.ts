@@ -19,6 +19,8 @@ interface Part {
   shape: Exclude<TypeShape, { kind: 'array' | 'domain' }>
   /** It is an array of them. */
   isArray: boolean
+  /** It is an array of a domain over arrays of them. */
+  isOfArrays: boolean
 }
 
 /**
@@ -115,15 +117,18 @@ class Writer {
     }
   }
 
+  /**
+   * An element without elements of its own is an object, unless the array has further dimensions. Of
+   * an array whose elements may be arrays of any length, it is one only beside objects.
+   */
   *#fitElements(part: Part, array: Json): Steps<void> {
     const elements = new Children(array)
-    let hasObjects: boolean | undefined
+    let isObject: boolean | undefined
     while (elements.next()) {
       const element = elements.value
       if (element.kind === 'array' && !hasElements(element)) {
-        // Beside objects it is one; else it is an array of the next dimension.
-        hasObjects ??= yield* hasObject(array)
-        if (hasObjects) yield* this.#fit({ ...part, isArray: false }, element)
+        isObject ??= part.isOfArrays ? yield* hasObject(array) : !(yield* hasDimension(array))
+        if (isObject) yield* this.#fit({ ...part, isArray: false }, element)
       } else {
         yield* this.#fit(part, element)
       }
@@ -191,13 +196,13 @@ export function hasObjects(types: TypeShapes, type: string): boolean {
 
 /** Undefined for a type of which PostgreSQL does as callers mean it. */
 function partOf(types: TypeShapes, type: string): Part | undefined {
-  let isArray = false
+  let arrays = 0
   let name = type
   for (;;) {
     const shape = Object.hasOwn(types, name) ? types[name] : undefined
     if (!shape) return undefined
-    if (!('of' in shape)) return { type: name, shape, isArray }
-    if (shape.kind === 'array') isArray = true
+    if (!('of' in shape)) return { type: name, shape, isArray: arrays > 0, isOfArrays: arrays > 1 }
+    if (shape.kind === 'array') arrays++
     name = shape.of
   }
 }
@@ -211,11 +216,20 @@ function hasElements(array: Json): boolean {
   return new Children(array).next()
 }
 
-function* hasObject(array: Json): Steps<boolean> {
+function hasObject(array: Json): Steps<boolean> {
+  return hasElement(array, ({ kind }) => kind === 'object')
+}
+
+/** Whether an array has further dimensions: one of its elements is an array with elements. */
+function hasDimension(array: Json): Steps<boolean> {
+  return hasElement(array, (element) => element.kind === 'array' && hasElements(element))
+}
+
+function* hasElement(array: Json, isOne: (element: Json) => boolean): Steps<boolean> {
   const elements = new Children(array)
   while (elements.next()) {
     if (isSliceOver(STEP_BYTES)) yield
-    if (elements.value.kind === 'object') return true
+    if (isOne(elements.value)) return true
   }
   return false
 }

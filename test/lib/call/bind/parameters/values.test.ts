@@ -68,7 +68,7 @@ describe('values', () => {
       '{"p_a":{"tags":"","old":[{},{"city":"x"},{}]}}',
     ],
     ['address[]', '[[],{"tags":"a=>1"}]', 'record', '{"p_a":[{},{"tags":"a=>1"}]}'],
-    ['address[]', '[[],[]]', 'record', '{"p_a":[[],[]]}'],
+    ['address[]', '[[],[]]', 'record', '{"p_a":[{},{}]}'],
     ['bytea', '"\\\\x00ff"', 'text', '\\x00ff'],
     ['bytea', '[0, 255,1e1]', 'text', '\\x00ff0a'],
     ['bytea', '[]', 'text', '\\x'],
