@@ -7,6 +7,8 @@ import type { Client } from '../postgres/pools/waiter.ts'
 export class HttpClient implements Client {
   isGone = false
   onGone: (() => void) | undefined
+  askedAt: number | undefined
+  leasedAt: number | undefined
 
   /** The connection was closed before the answer was complete. */
   leave(): void {

@@ -124,6 +124,15 @@ export function originOf({ id, address }: RequestContext): DeployOrigin {
   return { requestId: id, address: address ?? '' }
 }
 
+/** How long a call took that failed, as far as it has come; nothing of one that asked for no session. */
+export function noteFailedTiming(request: RequestContext): void {
+  const { askedAt, leasedAt } = request.client
+  if (askedAt === undefined) return
+  const now = performance.now()
+  request.waitMs ??= (leasedAt ?? now) - askedAt
+  if (leasedAt !== undefined) request.queryMs ??= now - leasedAt
+}
+
 /** Node's own request and response below an event. */
 export function nodeOf(event: H3Event): { req: IncomingMessage; res: ServerResponse } {
   const node = event.runtime?.node

@@ -8,13 +8,17 @@ describe('C13: the line of a call in the log', () => {
   let gateway: TestGateway
   let platform: string
   beforeAll(async () => {
-    gateway = await startTestGateway()
+    gateway = await startTestGateway({ MAX_CONNECTIONS_PER_POOL: '2' })
     platform = uniqueName('line')
     await gateway.register(
       platform,
       await pack({
         'functions/all.pssql': `
           create function ping() returns text language sql stable as $$ select 'pong' $$;
+          create function wait(p_seconds float8) returns text language sql
+            as $$ select 'waited' from pg_sleep(p_seconds) $$;
+          create function fail_at(p_row int) returns setof int language sql stable
+            as $$ select 1 / (p_row - i) from generate_series(1, 100000) i $$;
           create function refuse(p_state text) returns void language plpgsql as
           $$ begin raise exception 'no' using errcode = p_state; end $$;`,
       }),
@@ -27,9 +31,15 @@ describe('C13: the line of a call in the log', () => {
     eventually('its line', () =>
       gateway.logged.find(({ request_id, path }) => request_id === id && path !== undefined),
     )
-  const call = async (id: string, name: string, params: unknown[] = []) => {
-    const body = { platform, function: name, params }
-    await gateway.post('/call', body, { 'x-request-id': id })
+  const call = async (
+    id: string,
+    name: string,
+    params: unknown[] = [],
+    more = {},
+    headers = {},
+  ) => {
+    const body = { platform, function: name, params, ...more }
+    await gateway.post('/call', body, { 'x-request-id': id, ...headers }).catch(() => {})
     return lineOf(id)
   }
 
@@ -58,6 +68,41 @@ describe('C13: the line of a call in the log', () => {
       function: 'refuse',
       error: 'query_failed',
       sqlstate,
+      wait_ms: expect.any(Number),
+      query_ms: expect.any(Number),
+    })
+  })
+
+  test('tells of a call whose time was up whether it ran or waited for its connection', async () => {
+    const ran = await call('ran', 'wait', [5], { timeout_ms: 200 })
+    expect(ran).toMatchObject({ status: 504, error: 'query_timeout' })
+    expect(ran.query_ms).toBeGreaterThan(100)
+    const running = ['first', 'second'].map((id) => call(id, 'wait', [1]))
+    const database = `${platform}_main`
+    await eventually('they run', () =>
+      gateway.gateway.pools
+        .report()
+        .pools.some((one) => one.database === database && one.busy === 2),
+    )
+    const waited = await call('third', 'wait', [1], { timeout_ms: 200 })
+    expect(waited).toMatchObject({ status: 504, error: 'query_timeout' })
+    expect(waited.wait_ms).toBeGreaterThan(100)
+    expect(waited).not.toHaveProperty('query_ms')
+    await Promise.all(running)
+  })
+
+  test('has of a stream what it has of a call, and so has the line of one that was cut', async () => {
+    const headers = { accept: 'application/x-ndjson' }
+    const times = { wait_ms: expect.any(Number), query_ms: expect.any(Number) }
+    expect(await call('stream', 'ping', [], {}, headers)).toMatchObject({ status: 200, ...times })
+    const line = await call('cut', 'fail_at', [50_000], {}, headers)
+    expect(line).toMatchObject({ function: 'fail_at', error: 'query_failed', ...times })
+    expect(gateway.logged.find(({ message }) => message === 'A stream was cut')).toMatchObject({
+      request_id: 'cut',
+      platform,
+      database: `${platform}_main`,
+      function: 'fail_at',
+      error: 'query_failed',
     })
   })
 
@@ -65,6 +110,7 @@ describe('C13: the line of a call in the log', () => {
     const line = await call('missing', 'nowhere')
     expect(line).toMatchObject({ function: 'nowhere', error: 'function_not_found', status: 404 })
     expect(line).not.toHaveProperty('sqlstate')
+    expect(line).not.toHaveProperty('wait_ms')
   })
 })
 

@@ -7,6 +7,7 @@ import type { Session } from '../../postgres/session/session.ts'
 import type { Timing } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
 import { lostCall } from './failures.ts'
+import { markAsked, markLeased } from './marks.ts'
 import { enterMode } from './mode.ts'
 import type { Progress } from './send-call.ts'
 import { sessionOf } from './session-of.ts'
@@ -81,7 +82,7 @@ async function once<T>(
   fresh: boolean,
 ): Promise<T & Timing> {
   const { client, database, limit } = asked
-  const askedAt = performance.now()
+  const askedAt = markAsked(client)
   const lease = await pools.leaseSession(database, { client, fresh, deadline: limit?.deadline })
   const { connection } = lease
   const session = await sessionOf(lease, asked)
@@ -90,7 +91,7 @@ async function once<T>(
     throw kind === 'refused' ? error : new LostWork(error, asked, { isSafe: !client.isGone })
   }
   const limits = new CallLimits(asked, connection)
-  const leasedAt = performance.now()
+  const leasedAt = markLeased(client)
   const exclusive: ExclusiveSession = {
     database,
     connection,

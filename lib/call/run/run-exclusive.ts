@@ -3,6 +3,7 @@ import type { Outcome } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
 import { isOfSharedMode } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
+import { markAsked, markLeased } from './marks.ts'
 import { enterMode, type ModeSwitch } from './mode.ts'
 import { outcomeWithinLimits } from './outcome-within-limits.ts'
 import type { PlacedCall } from './placed-call.ts'
@@ -16,7 +17,7 @@ import { sessionOf } from './session-of.ts'
  */
 export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Outcome> {
   const { pools, client, database, limit } = call
-  const askedAt = performance.now()
+  const askedAt = markAsked(client)
   let lease: Lease
   try {
     lease = await pools.leaseSession(database, { client, fresh, deadline: limit?.deadline })
@@ -28,7 +29,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   if ('kind' in session) return session
   const { connection } = lease
   const limits = new CallLimits(call, connection)
-  const leasedAt = performance.now()
+  const leasedAt = markLeased(client)
   const entered = enterMode(connection, session, 'exclusive')
   expectLeftovers(connection, session, call.bound.signature)
   const { signature } = call.bound

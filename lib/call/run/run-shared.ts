@@ -4,6 +4,7 @@ import type { Session } from '../../postgres/session/session.ts'
 import type { AnswerRoom } from './answer-room.ts'
 import type { Outcome } from './attempt.ts'
 import { isOfSharedMode } from './failures.ts'
+import { markAsked, markLeased } from './marks.ts'
 import { enterMode } from './mode.ts'
 import { outcomeOfError } from './outcome-of-error.ts'
 import type { PlacedCall } from './placed-call.ts'
@@ -18,7 +19,7 @@ const OVERTAKEN: Outcome = { kind: 'not begun', error: undefined }
 /** Runs a call in a shared session, beside other calls that only read and are quick. */
 export async function runShared(call: PlacedCall): Promise<Outcome> {
   const { pools, client, database, expectedMs = 0 } = call
-  const askedAt = performance.now()
+  const askedAt = markAsked(client)
   let lease: Lease
   try {
     const place = pools.share(database, expectedMs, { client, deadline: call.limit?.deadline })
@@ -40,7 +41,7 @@ class SharedAttempt implements SharedCall, AnswerRoom {
   readonly #lease: Lease
   readonly #session: Session
   readonly #waitMs: number
-  readonly #sentAt = performance.now()
+  readonly #sentAt: number
   readonly #resolve: (outcome: Outcome) => void
   #isOvertaken = false
 
@@ -54,6 +55,7 @@ class SharedAttempt implements SharedCall, AnswerRoom {
     this.#call = call
     this.#lease = lease
     this.#session = session
+    this.#sentAt = markLeased(call.client)
     this.#waitMs = this.#sentAt - askedAt
     this.#resolve = resolve
   }

@@ -1,7 +1,7 @@
 import { type H3Event, HTTPError } from 'h3'
 import { GatewayError, retryAfter } from '../../errors.ts'
 import type { Log } from '../../log.ts'
-import { nodeOf } from '../request.ts'
+import { nodeOf, noteFailedTiming } from '../request.ts'
 import { isLong, jsonInSlices } from './json-slices.ts'
 
 /**
@@ -30,6 +30,7 @@ function writeError(event: H3Event, error: GatewayError, body: string): void {
   const { gateway, request } = event.context
   const { req, res } = nodeOf(event)
   gateway.audit.noteRefused(request, req, error)
+  noteFailedTiming(request)
   request.error = error.code
   request.sqlstate ??= error.details.sqlstate
   if (res.headersSent) {

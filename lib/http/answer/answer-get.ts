@@ -5,7 +5,7 @@ import { parseFunctionName } from '../../tenancy/names.ts'
 import { parseNamedOwner } from '../../tenancy/owners.ts'
 import { parseQuery } from '../body/query-string.ts'
 import { nodeOf } from '../request.ts'
-import { answerRows } from './answer.ts'
+import { answerRows, noteTiming } from './answer.ts'
 import { ResponseRoom } from './answer-room.ts'
 import { answerStream, streamTypeOf } from './answer-stream.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
@@ -57,7 +57,10 @@ export async function answerGet(event: H3Event): Promise<void> {
     ]
     if (numeric) caching.push('preference-applied', `numeric=${numeric}`)
     if (isNoneMatch(req.headers['if-none-match'], etag)) await answerRows(event, result, caching)
-    else res.writeHead(304, ['x-request-id', request.id, ...caching]).end()
+    else {
+      noteTiming(event, result)
+      res.writeHead(304, ['x-request-id', request.id, ...caching]).end()
+    }
   } catch (error) {
     const isOther = error instanceof GatewayError && error.code === 'method_not_allowed'
     // Of this function, there is nothing that a GET or any other method would give.

@@ -6,8 +6,9 @@ import type { Timing } from '../../call/run/attempt.ts'
 import type { RowSink } from '../../call/run/stream.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Row } from '../../postgres/session/query.ts'
-import { nodeOf } from '../request.ts'
+import { nodeOf, noteFailedTiming } from '../request.ts'
 import { preferred } from './accept.ts'
+import { noteTiming } from './answer.ts'
 import { chooseEncoding, createEncoder } from './compress.ts'
 import { joinShort } from './join-short.ts'
 import { MIN_BYTES_PER_SECOND, SlowReader } from './slow-reader.ts'
@@ -41,14 +42,22 @@ export async function answerStream(
   const body = new StreamBody(event, type, gateway.config.statementTimeoutMs)
   const as = type === 'text/csv' ? 'columns' : 'json'
   try {
-    await stream(as, body)
+    noteTiming(event, await stream(as, body))
     body.end()
   } catch (error) {
     if (!res.headersSent) throw error
+    noteFailedTiming(request)
     // The client went away, or read nothing: the log's line of the request says that.
     if (res.destroyed) return
     const told = body.cut(error)
-    gateway.log.warn('A stream was cut', { request_id: request.id, ...told })
+    request.error = told.error
+    gateway.log.warn('A stream was cut', {
+      request_id: request.id,
+      platform: request.platform,
+      database: request.database,
+      function: request.function,
+      ...told,
+    })
   }
 }
 

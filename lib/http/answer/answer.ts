@@ -64,7 +64,7 @@ export function answerJson(
 }
 
 /** For the log. */
-function noteTiming({ context: { request } }: H3Event, { waitMs, queryMs }: Timing): void {
+export function noteTiming({ context: { request } }: H3Event, { waitMs, queryMs }: Timing): void {
   request.waitMs = waitMs
   request.queryMs = queryMs
 }

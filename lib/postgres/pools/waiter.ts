@@ -8,6 +8,9 @@ export interface Client {
   readonly isGone: boolean
   /** Called once when it goes away; for one at a time, who takes it back at the end. */
   onGone: (() => void) | undefined
+  /** `performance.now()` when a session was last asked for to run its call, and when it was there. */
+  askedAt?: number | undefined
+  leasedAt?: number | undefined
 }
 
 /** Those who wait for a connection to one database. */
