@@ -126,6 +126,14 @@ describe('what is no request', () => {
     expect(body).toContain('"status":"healthy"')
     expect(body).not.toContain('HTTP/1.1')
   })
+
+  test('nor does a body with wrong chunks behind it take its answer away', async () => {
+    const wrong = 'POST /call HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'
+    const text = await sendRaw(gateway.url, `GET /health HTTP/1.1\r\nhost: x\r\n\r\n${wrong}`)
+    const { status, body } = parseAnswer(text)
+    expect(status).toBe(200)
+    expect(body).toContain('"status":"healthy"')
+  })
 })
 
 describe('forms', () => {

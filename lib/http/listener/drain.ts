@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { Server as TlsServer } from 'node:https'
 import { type Socket, Server as SocketServer } from 'node:net'
+import { beginInTurn } from './in-turn.ts'
 
 /** A connection of a client. */
 interface Client {
@@ -29,7 +30,7 @@ const LOOK_EVERY_MS = 50
  * those that are quiet are closed.
  */
 export class Drain {
-  /** What the server has to call for each request: counts them, then calls the listener. */
+  /** What the server has to call for each request: counts them, then calls the listener in their order. */
   readonly listener: RequestListener
   readonly #clients = new Map<Socket, Client>()
   /** With TLS: the sockets of those whose handshake is not done, by the addresses and port. */
@@ -38,8 +39,9 @@ export class Drain {
 
   constructor(listener: RequestListener) {
     this.listener = (req, res) => {
-      this.#begin(req, res)
-      listener(req, res)
+      const before = this.#begin(req, res)
+      if (before) beginInTurn(req, before, () => listener(req, res))
+      else listener(req, res)
     }
   }
 
@@ -112,9 +114,11 @@ export class Drain {
     if (this.#handshakes.get(peer) === socket) this.#handshakes.delete(peer)
   }
 
-  #begin({ socket }: IncomingMessage, res: ServerResponse): void {
+  /** Returns the answer before it on its connection, where that is not out yet. */
+  #begin({ socket }: IncomingMessage, res: ServerResponse): ServerResponse | undefined {
     const client = this.#clients.get(socket)
-    if (!client) return
+    if (!client) return undefined
+    const before = client.running > 0 ? client.answer : undefined
     if (this.#isClosing) {
       // It came behind another one that is not answered yet, which then is not the last.
       if (client.running > 0 && !client.answer?.headersSent)
@@ -127,6 +131,7 @@ export class Drain {
       client.running--
       client.lastSeen = performance.now()
     })
+    return before
   }
 
   #closeQuiet(): void {

@@ -4,6 +4,7 @@ import { Server as TlsServer } from 'node:tls'
 import { GatewayError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Drain } from './drain.ts'
+import { answerBefore } from './in-turn.ts'
 import { refuseConnection } from './refuse-connection.ts'
 
 /** What clients may take of the listener. Durations are milliseconds. */
@@ -49,7 +50,12 @@ export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log
     else if (!answer) refuseConnection(socket, refusalOf(error, limits), log)
     // What came behind a request that is being answered is nothing that its answer should say.
     else if (answer.req.complete) answer.once('close', () => socket.destroy())
-    else if (!answer.req.emit(BODY_FAILED, refusalOf(error, limits))) socket.destroy()
+    else if (!answer.req.emit(BODY_FAILED, refusalOf(error, limits))) {
+      // The answers before it are whole.
+      const before = answerBefore(answer.req)
+      if (before) before.prependOnceListener('close', () => socket.destroy())
+      else socket.destroy()
+    }
   })
   http.on('connect', (_req: IncomingMessage, socket: Socket) => {
     const message = 'The gateway is no proxy: it does not take CONNECT'

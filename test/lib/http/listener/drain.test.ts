@@ -224,3 +224,63 @@ describe('a client that has not come to the end of its handshake', () => {
     await closed
   })
 })
+
+describe.each(['HTTP', 'HTTPS'])('requests that come at once on a connection of %s', (kind) => {
+  const PADDED = REQUEST.replace('\r\n\r\n', `\r\npadding: ${'x'.repeat(4000)}\r\n\r\n`)
+
+  /** A server that answers the first request when it is told to; the others at once. */
+  async function startHeld() {
+    const begun: ServerResponse[] = []
+    const server = await startServer(kind, (_, res) => {
+      if (begun.push(res) > 1) res.end('here')
+    })
+    return { begun, client: await open(server) }
+  }
+
+  it('begin one behind the other, each when the one before it is answered', async () => {
+    const waiting: ServerResponse[] = []
+    const server = await startServer(kind, (_, res) => waiting.push(res))
+    const client = await open(server)
+    client.socket.write(REQUEST + REQUEST + REQUEST)
+    for (let count = 1; count <= 3; count++) {
+      await eventually('it begins', () => waiting.length === count)
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(waiting).toHaveLength(count)
+      expect(answersOf(client).answers).toBe(count - 1)
+      waiting.at(-1)!.end('here')
+      await eventually('its answer', () => answersOf(client).answers === count)
+    }
+  })
+
+  it('do not begin when the client has gone meanwhile', async () => {
+    const { begun, client } = await startHeld()
+    client.socket.write(REQUEST + REQUEST)
+    await eventually('the first begins', () => begun.length === 1)
+    client.socket.destroy()
+    await eventually('it is noticed', () => begun[0]!.destroyed)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(begun).toHaveLength(1)
+  })
+
+  it('do not begin behind an answer that says it is the last', async () => {
+    const { begun, client } = await startHeld()
+    client.socket.write(REQUEST + REQUEST)
+    await eventually('the first begins', () => begun.length === 1)
+    begun[0]!.setHeader('connection', 'close').end('here')
+    await client.end
+    expect(answersOf(client)).toEqual({ answers: 1, last: 1 })
+    expect(begun).toHaveLength(1)
+  })
+
+  it('are not all read while the first is not answered, and all are answered', async () => {
+    const { begun, client } = await startHeld()
+    client.socket.write(REQUEST)
+    await eventually('the first begins', () => begun.length === 1)
+    const { socket } = begun[0]!.req
+    client.socket.write(PADDED.repeat(1000))
+    await eventually('no more is read', () => socket.isPaused())
+    expect(socket.bytesRead).toBeLessThan(2_000_000)
+    begun[0]!.end('here')
+    await eventually('all are answered', () => answersOf(client).answers === 1001)
+  })
+})
