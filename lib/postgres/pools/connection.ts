@@ -1,18 +1,17 @@
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GatewayError } from '../../errors.ts'
 import { type Backend, sendCancel } from '../cancel.ts'
-import { createDriver, type Notice, type Sql } from '../driver.ts'
+import type { Notice, Sql } from '../driver.ts'
 import { directRoute, type Route } from '../hosts/route.ts'
 import type { Credentials, Server } from '../hosts/server.ts'
-import { handOver } from '../session/hand-over.ts'
-import { type Greeting, logIn } from '../session/log-in.ts'
 import { Session } from '../session/session.ts'
-import { failedSocket } from '../session/socket.ts'
 import { joinCalls } from './call-sessions.ts'
+import { DriverClient } from './driver-client.ts'
+import { codeOf, type Opened, openLoggedIn } from './open-logged-in.ts'
+import { RepeatedCancels } from './repeated-cancels.ts'
+import { ENCODING, otherEncoding, type Speaks, sessionParameters } from './session-parameters.ts'
 
-export type { Sql }
+export type { Speaks, Sql }
 
 /** What counts a connection: a budget. */
 export interface Counted {
@@ -20,35 +19,10 @@ export interface Counted {
   closing: Set<Connection>
 }
 
-/**
- * What a connection is for. `sql`: the gateway's own SQL, by postgres.js. `wire`: calls, by a
- * session of the gateway's own.
- */
-export type Speaks = 'sql' | 'wire'
-
 const CLOSE_TIMEOUT_MS = 5000
-
-/** The SQLSTATE of a log-in whose password is refused. */
-const INVALID_PASSWORD = '28P01'
-
-/** Of what the gateway sends and takes. */
-const ENCODING = 'UTF8'
-
-/** A cancel may come before the query that is meant has begun. */
-const CANCEL_AGAIN_MS = 100
 
 /** A deploy that says so has ended the session by then, or given up. */
 const RETIREMENT_MS = 10_000
-
-/**
- * In seconds: the server notices, too, that the way to the gateway is gone. Until then it keeps the
- * connection, which is none of the gateway's any more; by itself it would for two hours.
- */
-const KEEPALIVES = {
-  tcp_keepalives_idle: 60,
-  tcp_keepalives_interval: 10,
-  tcp_keepalives_count: 3,
-}
 
 export interface ConnectionOptions {
   database: string
@@ -60,12 +34,6 @@ export interface ConnectionOptions {
   route?: Route
   connectTimeoutMs: number
   statementTimeoutMs: number
-}
-
-/** A socket that is logged in. */
-interface Opened {
-  socket: Socket
-  greeting: Greeting
 }
 
 /** One connection to one database, with its one socket, which is opened at once. */
@@ -100,17 +68,10 @@ export class Connection {
   onNotice: ((notice: Notice) => void) | undefined
   /** Told when it is closed, for whatever reason. */
   onClosed: (() => void) | undefined
-  readonly #driver: Sql | undefined
+  readonly #driver: DriverClient | undefined
   #session: Session | Promise<Session> | undefined
-  /** The driver has the socket, or is to have none. */
-  #isTaken = false
-  /** The driver has been given its first query, which is an empty one. */
-  #isBegun = false
   #closed = false
-  #isCancelling = false
-  /** Ends the pause between two cancels; and whether the next is to have none. */
-  #endPause: (() => void) | undefined
-  #isInHurry = false
+  readonly #cancels = new RepeatedCancels()
   /** The last that the server reported of default_transaction_read_only. */
   #isReadOnly = false
   #socket: Socket | undefined
@@ -144,40 +105,37 @@ export class Connection {
     this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
     this.#credentials = options.credentials ?? server
-    this.#parameters = {
+    this.#parameters = sessionParameters({
+      ...options,
+      applicationName: server.applicationName,
       user: this.#credentials.user,
-      database: options.database,
-      client_encoding: ENCODING,
-      application_name: server.applicationName,
-      TimeZone: 'UTC',
-      DateStyle: 'ISO, MDY',
-      IntervalStyle: 'postgres',
-      bytea_output: 'hex',
-      extra_float_digits: 1,
-      statement_timeout: options.statementTimeoutMs,
-      // Compiling takes seconds for queries of the catalogs that take milliseconds. Calls keep it.
-      ...(this.speaks === 'sql' && { jit: 'off' }),
-      ...KEEPALIVES,
-    }
+    })
     this.#opening = this.#open(options.connectTimeoutMs)
     // Each query fails with it, too.
     this.#opening.catch(() => {})
     if (this.speaks === 'wire') this.#session = this.#openSession()
-    else this.#driver = this.#openDriver(server)
+    else {
+      this.#driver = new DriverClient({
+        server,
+        credentials: this.#credentials,
+        database: this.database,
+        connectTimeoutMs: this.#connectTimeoutMs,
+        opening: this.#opening,
+        isClosed: () => this.#closed,
+        onParameter: (name, value) => {
+          this.#onParameter(name, value)
+          if (this.#isReadOnly) this.isSpent = true
+        },
+        onNotification: (channel, payload) => this.onNotification?.(channel, payload),
+        onNotice: (notice) => this.onNotice?.(notice),
+      })
+    }
   }
 
   /** The driver's client, of a connection for the gateway's own SQL. */
   get sql(): Sql {
     if (!this.#driver) throw new Error('A connection for calls has no driver')
-    if (!this.#isBegun) {
-      this.#isBegun = true
-      // What has come for it by then is sent in one go: see handOver.
-      this.#driver
-        .unsafe('')
-        .execute()
-        .catch(() => {})
-    }
-    return this.#driver
+    return this.#driver.sql
   }
 
   /** The session of a connection for calls: at once where it is open, else when it is. */
@@ -229,8 +187,7 @@ export class Connection {
         const session = await this.#session
         await session.close()
       } else {
-        if (!this.#isTaken) await this.#closeUnused()
-        await this.#driver?.end({ timeout: CLOSE_TIMEOUT_MS / 1000 })
+        await this.#driver?.close(CLOSE_TIMEOUT_MS)
       }
     } finally {
       clearTimeout(timer)
@@ -243,34 +200,18 @@ export class Connection {
    */
   async cancelUntil(isEnded: () => boolean): Promise<void> {
     this.isSpent = true
-    if (this.#isCancelling) return
-    this.#isCancelling = true
-    while (!isEnded() && !this.#closed) {
-      if (this.#backend && this.#server) {
+    await this.#cancels.until(
+      () => isEnded() || this.#closed,
+      async () => {
+        if (!this.#backend || !this.#server) return
         await sendCancel(this.#server, this.#backend, this.#connectTimeoutMs).catch(() => {})
-      }
-      await this.#pause()
-    }
-    this.#isCancelling = false
+      },
+    )
   }
 
   /** Cancels the next at once, where its queries are being cancelled and one has just ended. */
   cancelNext(): void {
-    this.#isInHurry = true
-    this.#endPause?.()
-  }
-
-  async #pause(): Promise<void> {
-    if (!this.#isInHurry) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, CANCEL_AGAIN_MS)
-        this.#endPause = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-    this.#isInHurry = false
+    this.#cancels.hurry()
   }
 
   /** Whether the server answers on it within this time; to be asked while nothing runs on it. */
@@ -291,7 +232,7 @@ export class Connection {
     if (this.#session instanceof Session) this.#session.destroy(error)
     this.#socket?.destroy(error)
     this.#markClosed()
-    this.#endDriver()
+    this.#driver?.end()
   }
 
   /** The answer to an empty query costs PostgreSQL next to nothing. */
@@ -302,12 +243,21 @@ export class Connection {
   }
 
   async #open(timeoutMs: number): Promise<Opened> {
-    const giveUpAt = performance.now() + timeoutMs
     try {
-      const { socket, greeting } = await this.#openAsEither(timeoutMs, giveUpAt)
+      const { socket, greeting } = await openLoggedIn({
+        route: this.#route,
+        credentials: this.#credentials,
+        parameters: this.#parameters,
+        timeoutMs,
+        onSocket: (socket, server) => {
+          this.#socket = socket
+          this.#server = server
+        },
+        isClosed: () => this.#closed,
+      })
       socket.once('close', () => {
         this.#markClosed()
-        this.#endDriver()
+        this.#driver?.end()
       })
       const { pid, secret } = greeting
       this.#backend = { pid, secret }
@@ -317,52 +267,6 @@ export class Connection {
       if (this.#server) this.#route.doubt(this.#server)
       this.#markClosed()
       throw Object.assign(error as Error, { code: codeOf(error) })
-    }
-  }
-
-  /** A role has one password, and while the secret is being changed there are two that it may be. */
-  async #openAsEither(timeoutMs: number, giveUpAt: number): Promise<Opened> {
-    const { other, onOther } = this.#credentials
-    try {
-      return await this.#openAs(this.#credentials, timeoutMs, giveUpAt)
-    } catch (error) {
-      if (!other || (error as { code?: string }).code !== INVALID_PASSWORD) throw error
-      const opened = await this.#openAs(other, timeoutMs, giveUpAt)
-      onOther?.()
-      return opened
-    }
-  }
-
-  async #openAs(credentials: Credentials, timeoutMs: number, giveUpAt: number): Promise<Opened> {
-    const {
-      socket,
-      server,
-      patienceMs = timeoutMs,
-    } = await this.#route.open(Math.max(1, giveUpAt - performance.now()))
-    this.#socket = socket
-    this.#server = server
-    // An error may come while nothing reads; what reads then is told.
-    socket.on('error', () => {})
-    const left = giveUpAt - performance.now()
-    const greeting = await this.#logIn(socket, credentials, Math.min(patienceMs, left))
-    return { socket, greeting }
-  }
-
-  async #logIn(socket: Socket, credentials: Credentials, withinMs: number): Promise<Greeting> {
-    const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
-    try {
-      const greeting = await logIn(socket, credentials, this.#parameters)
-      if (socket.destroyed || this.#closed) throw socket.errored ?? connectionClosed()
-      for (const [parameter, value] of greeting.parameters) {
-        const refusal = this.#route.refusal(this.#server!, parameter, value)
-        if (refusal) throw refusal
-      }
-      return greeting
-    } catch (error) {
-      socket.destroy()
-      throw error
-    } finally {
-      clearTimeout(timer)
     }
   }
 
@@ -383,57 +287,9 @@ export class Connection {
     return session
   }
 
-  #openDriver(server: Server): Sql {
-    return createDriver({
-      server,
-      credentials: this.#credentials,
-      database: this.database,
-      connectTimeoutMs: this.#connectTimeoutMs,
-      socket: () => this.#giveSocket(),
-      onParameter: (name, value) => {
-        this.#onParameter(name, value)
-        if (this.#isReadOnly) this.isSpent = true
-      },
-      onNotification: (channel, payload) => this.onNotification?.(channel, payload),
-      onNotice: (notice) => this.onNotice?.(notice),
-    })
-  }
-
-  /** A socket for the driver: one that fails where there is none. */
-  async #giveSocket(): Promise<Duplex> {
-    const isFirst = !this.#isTaken
-    this.#isTaken = true
-    try {
-      const { socket, greeting } = await this.#opening
-      if (!isFirst) return failedSocket(connectionClosed())
-      if (socket.destroyed) return failedSocket(connectionClosed())
-      socket.once('error', () => this.#endDriver())
-      handOver(socket, greeting)
-      return socket
-    } catch (error) {
-      return failedSocket(error as Error)
-    }
-  }
-
-  /** Without the driver, which has never had the socket. */
-  async #closeUnused(): Promise<void> {
-    this.#isTaken = true
-    const opened = await this.#opening.catch(() => undefined)
-    if (opened && !this.#closed) await new Session(opened.socket).close()
-  }
-
   /** The server may be made read-only while sessions are open. */
   #onParameter(name: string, value: string): void {
     if (name === 'default_transaction_read_only') this.#isReadOnly = value === 'on'
-  }
-
-  /**
-   * Has the driver refuse further queries, and fail those it still has, now that its socket is
-   * dead. postgres.js takes queries until the socket has closed, and forgets some that come after
-   * the socket's error; and where one was running, its `end` waits for that in vain.
-   */
-  #endDriver(): void {
-    this.#driver?.end({ timeout: 0 }).catch(() => {})
   }
 
   #markClosed(): void {
@@ -442,27 +298,4 @@ export class Connection {
     this.#onClosed()
     this.onClosed?.()
   }
-}
-
-/** What such a session writes is not what it is taken for. */
-function otherEncoding(encoding: string): GatewayError {
-  return new GatewayError(
-    'query_failed',
-    `client_encoding was left set to ${encoding} in a session whose answers have to be ${ENCODING}; ` +
-      'the function may have run',
-    { may_have_run: true },
-  )
-}
-
-function connectionClosed(): Error {
-  return Object.assign(new Error('The connection is closed'), { code: 'CONNECTION_CLOSED' })
-}
-
-function logInTimeout(): Error {
-  return Object.assign(new Error('The server let no session in in time'), { code: 'ETIMEDOUT' })
-}
-
-/** Everything that keeps a connection from opening has a code, as the errors of sockets have. */
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? 'CONNECTION_FAILED'
 }

@@ -1,0 +1,287 @@
+import type { Hosts } from '../hosts/hosts.ts'
+import type { Credentials, Server } from '../hosts/server.ts'
+import { Budget, SLOW_OPENING_MS } from './budget.ts'
+import { Connection, type Speaks } from './connection.ts'
+import { admit, endLease, type Supply, serve, stopStarving } from './give-back.ts'
+import { leave, type Pool } from './pool.ts'
+import { Counters, type PoolCounters } from './pool-counters.ts'
+
+export interface SupplyLimits {
+  maxConnectionsPerPool: number
+  maxTotalConnections: number
+  /** Of all databases of one platform together. */
+  maxConnectionsPerPlatform: number
+  poolIdleTimeoutMs: number
+  poolMaxLifetimeMs: number
+  connectTimeoutMs: number
+  statementTimeoutMs: number
+}
+
+/** Whose database it is; undefined where that is not known. */
+export type PlatformOf = (database: string) => string | undefined
+
+/**
+ * The role that works in a database; undefined: the server's own.
+ * @throws {GatewayError} where the owner of the database is not known
+ */
+export type CredentialsOf = (database: string) => Credentials | undefined
+
+/** So much earlier, at most, a connection is as old as it may get: not all at the same time. */
+const LIFETIME_JITTER = 0.25
+
+export interface SupplyOptions {
+  server: Server
+  hosts: Hosts
+  limits: SupplyLimits
+  platformOf: PlatformOf
+  credentialsOf: CredentialsOf
+}
+
+/**
+ * Opens and closes the connections of all pools within their budgets: gives free permits to the pools
+ * that wait for one, and closes idle connections whose permits others need.
+ */
+export class ConnectionSupply implements Supply {
+  /** The budget of all connections. */
+  readonly all: Budget<Pool>
+  readonly pools = new Map<string, Pool>()
+  /** Pools of connections that are kept open, each of one connection. */
+  readonly kept = new Set<Pool>()
+  readonly counters = new Counters()
+  isEnded = false
+  /** `performance.now()` of PostgreSQL's last answer; -Infinity after a connection was lost. */
+  lastAnswerAt = Number.NEGATIVE_INFINITY
+  readonly #server: Server
+  readonly #hosts: Hosts
+  readonly #limits: SupplyLimits
+  readonly #platformOf: PlatformOf
+  readonly #credentialsOf: CredentialsOf
+  readonly #platforms = new Map<string, Budget<Pool>>()
+
+  constructor({ server, hosts, limits, platformOf, credentialsOf }: SupplyOptions) {
+    this.#server = server
+    this.#hosts = hosts
+    this.#limits = limits
+    this.#platformOf = platformOf
+    this.#credentialsOf = credentialsOf
+    this.all = new Budget(limits.maxTotalConnections)
+  }
+
+  get isOverdrawn(): boolean {
+    return this.all.isOverdrawn
+  }
+
+  noteAnswer(now: number): void {
+    this.lastAnswerAt = now
+  }
+
+  pool(database: string): Pool {
+    let pool = this.pools.get(database)
+    if (!pool) {
+      // Before anybody waits for a connection that nobody could open.
+      this.#credentialsOf(database)
+      pool = this.newPool(database, () => this.#credentialsOf(database))
+      this.pools.set(database, pool)
+    }
+    return pool
+  }
+
+  newPool(database: string, credentials: () => Credentials | undefined): Pool {
+    const platform = this.#platformOf(database)
+    const pool: Pool = {
+      database,
+      platform,
+      credentials,
+      budgets: this.#budgetsOf(platform),
+      connections: new Set(),
+      idle: [],
+      shared: [],
+      waiters: new Set(),
+      counters: this.counters.of(database),
+      closing: false,
+      leaseEnd: {
+        release: (lease, error) => endLease(this, pool, lease, error),
+        discard: async ({ connection, expectedMs }) => {
+          connection.isSpent = true
+          if (expectedMs === undefined || leave(pool, connection, expectedMs)) {
+            await this.retire(connection)
+          }
+        },
+      },
+    }
+    return pool
+  }
+
+  #budgetsOf(platform: string | undefined): Budget<Pool>[] {
+    const { maxConnectionsPerPlatform } = this.#limits
+    if (platform === undefined || maxConnectionsPerPlatform === Infinity) return [this.all]
+    let budget = this.#platforms.get(platform)
+    if (!budget) {
+      budget = new Budget(maxConnectionsPerPlatform)
+      this.#platforms.set(platform, budget)
+    }
+    return [budget, this.all]
+  }
+
+  count(pool: Pool, what: keyof PoolCounters): void {
+    this.counters.count(pool.counters, what)
+  }
+
+  /** Opens connections for the pool's waiters; where no permit is free, sees to it that one is. */
+  grow(pool: Pool): void {
+    while (this.#growByOne(pool));
+  }
+
+  /** False where it needs no more, or has to wait for a permit. */
+  #growByOne(pool: Pool): boolean {
+    const [waiter] = pool.waiters
+    const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
+    if (!waiter || !mayGrow) {
+      stopStarving(pool)
+      // One that speaks otherwise makes room.
+      if (waiter && pool.idle.length > 0) this.retire(pool.idle[0]!)
+      admit(this, pool)
+      return false
+    }
+    const full = pool.budgets.find((budget) => !budget.hasRoom)
+    if (!full) {
+      serve(pool, this.#open(pool, waiter.speaks))
+      return true
+    }
+    for (const budget of pool.budgets) if (budget !== full) budget.starving.delete(pool)
+    full.starving.add(pool)
+    this.evict(full)
+    return false
+  }
+
+  /** Closes the connection that has been idle longest where others need its permit. */
+  evict(budget: Budget<Pool>): void {
+    const { victim } = budget
+    if (!victim) {
+      if (budget.starving.size > 0 && budget.idle.size > 0) this.#evictLater(budget)
+      return
+    }
+    const pool = this.pools.get(victim.database)
+    if (pool) this.count(pool, 'evicted')
+    this.retire(victim)
+  }
+
+  #evictLater(budget: Budget<Pool>): void {
+    budget.retry ??= setTimeout(() => {
+      budget.retry = undefined
+      if (!this.isEnded) this.evict(budget)
+    }, SLOW_OPENING_MS).unref()
+  }
+
+  /** Closes a connection that nobody uses. */
+  async retire(connection: Connection): Promise<void> {
+    this.#forgetIdle(connection)
+    // One that is closed already does not say so again.
+    if (!connection.closed) for (const budget of connection.budgets) budget.closing.add(connection)
+    await connection.close().catch(() => {})
+  }
+
+  /** With the permits that are known to be there. */
+  #open(pool: Pool, speaks: Speaks): Connection {
+    const connection = new Connection(
+      this.#server,
+      {
+        database: pool.database,
+        speaks,
+        credentials: pool.credentials(),
+        route: this.#hosts,
+        connectTimeoutMs: this.#limits.connectTimeoutMs,
+        statementTimeoutMs: this.#limits.statementTimeoutMs,
+      },
+      () => this.#closed(pool, connection),
+      () => this.#opened(pool, connection),
+    )
+    connection.budgets = pool.budgets
+    connection.expiresAt = performance.now() + this.#lifetime()
+    pool.connections.add(connection)
+    this.count(pool, 'opened')
+    for (const budget of pool.budgets) {
+      budget.permits.tryAcquire()
+      budget.opening.add(connection)
+    }
+    return connection
+  }
+
+  #lifetime(): number {
+    return this.#limits.poolMaxLifetimeMs * (1 - LIFETIME_JITTER * Math.random())
+  }
+
+  #opened(pool: Pool, connection: Connection): void {
+    connection.busySince = performance.now()
+    connection.answeredAt = connection.busySince
+    this.noteAnswer(connection.busySince)
+    for (const budget of pool.budgets) {
+      budget.opening.delete(connection)
+      this.evict(budget)
+    }
+  }
+
+  #closed(pool: Pool, connection: Connection): void {
+    pool.connections.delete(connection)
+    this.count(pool, 'closed')
+    this.#forgetIdle(connection)
+    const isLost = !pool.budgets.some(({ closing }) => closing.has(connection))
+    if (isLost) this.lastAnswerAt = Number.NEGATIVE_INFINITY
+    for (const budget of pool.budgets) {
+      budget.opening.delete(connection)
+      budget.closing.delete(connection)
+      budget.permits.release()
+    }
+    if (!this.isEnded) for (const budget of pool.budgets) this.feed(budget)
+    this.grow(pool)
+    this.settle(pool)
+  }
+
+  /** Gives free permits to the pools that wait for one, one after the other. */
+  feed(budget: Budget<Pool>): void {
+    while (budget.hasRoom) {
+      const pool = budget.neediest()
+      if (!pool) return
+      if (!this.#growByOne(pool)) budget.starving.delete(pool)
+    }
+    this.evict(budget)
+  }
+
+  /** Cuts the connections to other hosts: what is written there is not what the primary has. */
+  cutAllBut(host: Server): void {
+    for (const pool of [...this.pools.values(), ...this.kept]) {
+      for (const connection of pool.connections) {
+        if (connection.server && connection.server !== host) connection.destroy()
+      }
+    }
+  }
+
+  #forgetIdle(connection: Connection): void {
+    if (!this.all.idle.has(connection)) return
+    for (const budget of connection.budgets) budget.idle.delete(connection)
+    const idle = this.pools.get(connection.database)?.idle
+    const index = idle?.indexOf(connection) ?? -1
+    if (index >= 0) idle?.splice(index, 1)
+  }
+
+  /** Closes the connections that nobody has used for long, and those that are old. */
+  sweep(): void {
+    const now = performance.now()
+    for (const connection of this.all.idle) {
+      const isUnused = connection.idleSince <= now - this.#limits.poolIdleTimeoutMs
+      if (isUnused || connection.expiresAt <= now) this.retire(connection)
+    }
+  }
+
+  *connections(): Iterable<Connection> {
+    for (const pool of this.pools.values()) yield* pool.connections
+  }
+
+  /** Lets a pool go that has neither connections nor waiters. */
+  settle(pool: Pool): void {
+    if (pool.waiters.size === 0) stopStarving(pool)
+    if (pool.connections.size > 0 || pool.waiters.size > 0) return
+    this.kept.delete(pool)
+    if (this.pools.get(pool.database) === pool) this.pools.delete(pool.database)
+  }
+}
