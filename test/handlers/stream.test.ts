@@ -102,16 +102,14 @@ async function copied(source: string): Promise<string> {
 
 /** The lines of a stream that has no proper end, read from so many milliseconds on. */
 async function cutLines(response: IncomingMessage, afterMs = 0): Promise<string[]> {
+  const closed = new Promise((resolve) => response.once('close', resolve))
+  // Without it, Node.js takes one that is cut for whole.
+  response.on('error', () => {})
   await new Promise((resolve) => setTimeout(resolve, afterMs))
   const chunks: Buffer[] = []
-  const end = await new Promise((resolve) => {
-    response.on('data', (chunk) => chunks.push(chunk))
-    response
-      .on('end', () => resolve('whole'))
-      .on('error', () => resolve('cut'))
-      .resume()
-  })
-  expect(end).toBe('cut')
+  response.on('data', (chunk) => chunks.push(chunk)).resume()
+  await closed
+  expect(response.complete).toBe(false)
   return Buffer.concat(chunks).toString().trim().split('\n')
 }
 
@@ -281,11 +279,11 @@ describe('what fails', () => {
   })
 
   test('timeout_ms that is over while the client reads speaks of the function alone', async () => {
-    const response = await open('lines_of', [100], {}, { timeout_ms: 300 })
-    const lines = await cutLines(response, 600)
+    const response = await open('lines_of', [100], {}, { timeout_ms: 1000 })
+    const lines = await cutLines(response, 1200)
     expect(JSON.parse(lines.at(-1)!)).toEqual({
       error: 'query_timeout',
-      message: 'The function did not end within 300 ms (timeout_ms); it was rolled back',
+      message: 'The function did not end within 1000 ms (timeout_ms); it was rolled back',
       database,
       may_have_run: false,
     })
@@ -298,7 +296,8 @@ describe('what fails', () => {
     const lines = await cutLines(response)
     expect(JSON.parse(lines.at(-1)!)).toMatchObject({
       error: 'connection_failed',
-      message: 'PostgreSQL ended the connection; the function was rolled back',
+      // What it said may be behind rows that nothing reads any more.
+      message: expect.stringMatching(/; the function was rolled back$/),
       may_have_run: false,
     })
     expect(await define(`select * from runs where id = 'ended'`)).toEqual([])
