@@ -5,23 +5,30 @@ import { countLosses, type Loss } from './rows.ts'
 import { findTargets, type Target } from './targets.ts'
 import { emptiedSince, lockEmpty, readTraces, type Trace, withoutRows } from './traces.ts'
 
-/** What was found before a statement whose effect stands elsewhere: see `Hidden`. */
+/**
+ * State recorded before a statement whose effect its text does not show (DO block, function call).
+ * See `Hidden` for such statements.
+ */
 export interface Prepared {
-  /** What it may take away, without rows: locked, so that it stays empty. */
+  /**
+   * Tables and columns that the statement may take away and that have no rows; locked until commit.
+   */
   empty: Target[]
-  /** The oids of further tables that are empty and stay so. */
+  /** Oids of further tables that are empty; locked, so they stay empty. */
   locked: string[]
-  /** What it may take away that has rows. */
+  /** Tables and columns with rows that the statement may take away. */
   losses: Loss[]
-  /** Where it may do anything: what was done to each table before. */
+  /** Traces of all tables, by oid; filled only if the statement may run dynamic SQL. */
   traces: Map<string, Trace>
 }
 
 /**
- * Looks for what a DO block, or the functions that a statement calls, may take away. Undefined where
- * nothing of it can lose rows. `isAtRisk`: whether something of others can be lost there; `tables`: the oids
- * of all such tables.
- * @throws {PostgresError} 55P03 where a lock does not come within lock_timeout
+ * Looks up what a DO block, or the functions that a statement calls, may take away. Locks it until
+ * the transaction ends.
+ * @param tables oids of all tables that may have rows of other transactions
+ * @param isAtRisk returns whether the table or column may have such rows
+ * @returns undefined if the statement cannot lose rows
+ * @throws {PostgresError} 55P03 if a lock is not granted within lock_timeout
  */
 export async function lookBehind(
   sql: Sql,
@@ -46,8 +53,9 @@ export async function lookBehind(
 }
 
 /**
- * What the statement lost, once it has run; `gone` is what the catalogs show. Rows that it deleted
- * are lost where none are left of them.
+ * Returns what the statement lost; called after it has run. Deleted rows count as a loss only if
+ * the table has no rows left.
+ * @param gone losses that the catalogs show
  */
 export async function lossesBehind(
   sql: Sql,

@@ -1,8 +1,9 @@
 import type { Droppable } from '../parser/risks.ts'
 
 /**
- * What DROP begins with: `root (classid, objid, objsubid)`, as in pg_depend. $1 is a JSON array of
- * texts; $2 whether the drop cascades (of `owned`: whether the session's own roles are meant).
+ * SQL of the CTE `root (classid, objid, objsubid)`: the objects that DROP names, in the terms of
+ * pg_depend. $1 is a JSON array of texts; $2 is whether the drop cascades. For `owned` (DROP
+ * OWNED), $1 has role names, and $2 is whether current_user and session_user are among the roles.
  */
 export const DROP_ROOTS: Record<Droppable | 'column' | 'owned', string> = {
   relation: rootsNamed('pg_class', 'to_regclass(name)::oid'),
@@ -63,9 +64,10 @@ export const DROP_ROOTS: Record<Droppable | 'column' | 'owned', string> = {
 }
 
 /**
- * Behind roots: what goes with them (PostgreSQL manual, "pg_depend"). Normal dependents go by
- * CASCADE alone; what is an internal part of something takes that along, such as a view's rule its
- * view. A sequence that belongs to a column is part of it, unless it is dropped by itself.
+ * SQL that follows DROP_ROOTS: all objects that the drop removes (PostgreSQL manual, "pg_depend").
+ * Normal dependents go with CASCADE only. An internal part takes its whole along: dropping a view's
+ * rule drops the view. A sequence owned by a column counts as part of the column unless DROP names
+ * the sequence itself.
  */
 export const DROP_CLOSURE = `
   , dropped (classid, objid, objsubid) as (
@@ -109,8 +111,8 @@ export const DROP_CLOSURE = `
 `
 
 /**
- * What DELETE is about ($1); of a view, the tables that it reads are `bases`, which PostgreSQL locks
- * together with it.
+ * SQL: the relation that DELETE names ($1). For a view, `base` lists the relations that it reads;
+ * PostgreSQL locks them together with the view.
  */
 export const DELETED = `
   gone (oid, number) as (select to_regclass($1)::oid, 0),
@@ -126,7 +128,7 @@ export const DELETED = `
   )
 `
 
-/** What TRUNCATE empties: with CASCADE, the tables whose foreign keys point there too. */
+/** SQL: the tables that TRUNCATE empties; with CASCADE ($2), those that reference them as well. */
 export const TRUNCATED = `
   emptied (oid) as (
     select to_regclass(name)::oid
@@ -140,8 +142,9 @@ export const TRUNCATED = `
 `
 
 /**
- * The columns with values of a composite type ($1): by itself, in arrays, domains, ranges and other
- * composite types; and the attribute ($2) of tables that are made of the type.
+ * SQL: the columns that store values of a composite type ($1), directly or within arrays, domains,
+ * ranges and other composite types; and, in typed tables (CREATE TABLE … OF), the column of
+ * attribute $2.
  */
 export const STORING_ATTRIBUTE = `
   storing (oid) as (
@@ -175,7 +178,7 @@ export const STORING_ATTRIBUTE = `
   )
 `
 
-/** Those of a catalog that have the names of $1; `oid` may be NULL for a name that nothing has. */
+/** SQL: the rows of a catalog that have the names in $1; `oid` may be NULL for an unknown name. */
 function rootsNamed(catalog: string, oid: string, join = ''): string {
   return `
     root (classid, objid, objsubid) as (

@@ -4,30 +4,34 @@ import type { TableChange } from '../changes/changes.ts'
 import { hasDirectives } from '../plan/directives.ts'
 import { type Loss, MAX_COUNTED } from './rows.ts'
 
-/** Where a statement stands. */
+/** Position of a statement in the archive; `line` counts from 1. */
 export interface Place {
   file: SchemaFile
   line: number
 }
 
-/** A statement that would lose rows and may not, or the catalogs' word that something is gone. */
+/** A statement that would lose rows without permission, or a loss that the catalogs show. */
 export interface Refusal {
-  /** Null where no statement is known to have done it. */
+  /** Null if the loss cannot be attributed to a statement. */
   place: Place | null
   losses: Loss[]
-  /** The text of the statement did not tell: it has run. */
+  /** The statement's text did not show the loss; it was found after the statement had run. */
   isHidden: boolean
 }
 
 const ALLOW = 'send allow=data_loss (force=true allows everything)'
 
 const HIDDEN =
-  'Dynamic SQL (DO, EXECUTE, a function that is called), a trigger, a rule or a CASCADE did it: what ' +
-  'stands in the text of no statement is found behind it, and rolled back'
+  'Dynamic SQL (DO, EXECUTE, a called function), a trigger, a rule or a CASCADE lost the data: no ' +
+  'statement in the archive shows it, so it was found after it had run, and rolled back'
 
-const WRITE_OUT = 'Write the statement out, so that it passes where there are no rows; or '
+const WRITE_OUT =
+  'Write the statement itself into the file, which then passes if the table has no rows; or '
 
-/** The answer to statements that would lose rows. All is rolled back. `more`: further fields. */
+/**
+ * Returns the error for statements that would lose rows.
+ * @param more further fields of the error
+ */
 export function dataLossError(
   database: string,
   refusals: [Refusal, ...Refusal[]],
@@ -55,18 +59,18 @@ export function dataLossError(
   )
 }
 
-/** The answer to what commits by itself, and may take away anything. */
+/** Returns the error for a routine that commits by itself and runs dynamic SQL. */
 export function untoldError(database: string, { file, line }: Place): GatewayError {
   return new GatewayError(
     'data_loss',
-    `${file.path}, line ${line}: it commits by itself, so nothing of it can be undone, and it runs ` +
-      'a text that it puts together, so what it takes away is not known before',
+    `${file.path}, line ${line}: the statement commits by itself, so it cannot be rolled back, and ` +
+      'it runs dynamic SQL, so what it takes away is not known before it runs',
     {
       database,
       file: file.path,
       line,
       losses: [],
-      hint: 'Where it may lose data, let the file say so before its first statement: -- gateway: allow-data-loss',
+      hint: 'If it may lose data, let the file say so before its first statement: -- gateway: allow-data-loss',
     },
   )
 }
@@ -86,7 +90,7 @@ function toAnswers({ place, losses }: Refusal): object[] {
   }))
 }
 
-/** What a change that loses data is about, for people. */
+/** Describes a loss in words: "column item.price of 12 rows". */
 export function describe(loss: TableChange & Partial<Loss>): string {
   const { table, column, change, from, to } = loss
   const of = rowsOf(loss)

@@ -6,33 +6,35 @@ import type { Loss } from './rows.ts'
 import { emptiedSince, KNOWS_NO_ROW, TRACE, type Trace, withoutRows } from './traces.ts'
 
 /**
- * Finds the tables that a transaction has emptied, whatever did it: a trigger, a rule, a function in
- * the middle of an INSERT. PostgreSQL counts for each transaction what it does to a table.
+ * Finds the tables that a transaction has emptied by any means: a trigger, a rule, a function
+ * called by an INSERT. It uses PostgreSQL's per-transaction counters (pg_stat_get_xact_*).
  */
 export class Emptied {
-  /** Of the transaction that is open; undefined: nothing is looked for. */
+  /** Traces from the start of the open transaction; undefined if losses are not looked for. */
   #before: Promise<Map<string, Trace>> | undefined
-  /** Read once all had run. */
+  /** Traces that were read ahead, after the last statement. */
   #ahead: Promise<Map<string, Trace>> | undefined
-  /** Tables and views, by name alone, from which a statement deletes rows under a condition. */
+  /** Names (without schema) of tables and views from which a statement deletes rows with WHERE. */
   readonly #conditional = new Set<string>()
   readonly #told = new Set<string>()
 
-  /** To be called where a transaction begins, and behind a step that may empty tables. */
+  /**
+   * Starts the search: call it when a transaction begins, and after a step that may empty tables.
+   */
   begin(sql: Sql): void {
     this.#conditional.clear()
     this.#told.clear()
     this.#before = readAllTraces(sql)
-    // Where it fails, so does what is sent next.
+    // If this query fails, so does the next one in the session, which reports the error.
     this.#before.catch(() => {})
   }
 
-  /** Until `begin`: what is open may empty tables. */
+  /** Stops the search until `begin`: the open transaction may empty tables. */
   allow(): void {
     this.#before = undefined
   }
 
-  /** As that of LossGuard, for `find`. */
+  /** Sends the query for `find` ahead of time, as `LossGuard.sendLast`. */
   sendLast(sql: Sql): () => void {
     const ahead = readAllTraces(sql)
     ahead.catch(() => {})
@@ -41,17 +43,19 @@ export class Emptied {
     }
   }
 
-  /** A condition says which rows go: all of them is what it says, then. */
+  /** Excuses tables that a DELETE with WHERE empties: the condition states which rows go. */
   expect(names: string[]): void {
     for (const name of names) this.#conditional.add(name)
   }
 
-  /** It has been told of them. */
+  /** Leaves tables out of later results: their loss has been reported. */
   tell(losses: { oid: string }[]): void {
     for (const { oid } of losses) this.#told.add(oid)
   }
 
-  /** The tables that have lost all their rows. A partition counts where its table has none left. */
+  /**
+   * Returns the tables that lost all rows. A partition counts only if its parents are empty too.
+   */
   async find(sql: Sql, known: FilledTables): Promise<Loss[]> {
     const ahead = this.#ahead
     this.#ahead = undefined
@@ -69,7 +73,10 @@ export class Emptied {
     })
   }
 
-  /** With what goes with the rows: partitions, what a view shows, ON DELETE CASCADE. */
+  /**
+   * Returns the excused tables with those that lose rows along: partitions, tables that a view
+   * reads, ON DELETE CASCADE.
+   */
   async #findExpected(sql: Sql): Promise<Set<string>> {
     if (this.#conditional.size === 0) return new Set()
     const rows = await sql.unsafe<{ oid: string }[]>(
@@ -101,8 +108,9 @@ export class Emptied {
 }
 
 /**
- * Of all plain tables of the platform, without waiting for a lock on any. Those that PostgreSQL's statistics know of no row in count as
- * empty: a table that is rewritten gets another file too.
+ * Reads the traces of all plain tables of the platform without waiting for table locks. A table
+ * counts as empty if PostgreSQL's statistics know of no row in it, because a new relfilenode alone
+ * does not tell TRUNCATE from a rewrite of an empty table.
  */
 async function readAllTraces(sql: Sql): Promise<Map<string, Trace>> {
   const rows = await send(

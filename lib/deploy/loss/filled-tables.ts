@@ -1,6 +1,9 @@
 import type { Table } from '../changes/tables.ts'
 
-/** Tables and columns that may have rows of others. What the deploy itself made has none. */
+/**
+ * Tables and columns that may have rows of other transactions. Tables that the deploy itself
+ * created are not among them.
+ */
 export class FilledTables {
   readonly #tables: Map<string, Table>
 
@@ -8,30 +11,30 @@ export class FilledTables {
     this.#tables = new Map(tables.map((table) => [table.oid, table]))
   }
 
-  /** Whether the table was there, and the column where it is about one. */
+  /** Returns whether the table, and the column if `number` is given, may have such rows. */
   has(oid: string, number: number | null): boolean {
     const table = this.#tables.get(oid)
     if (!table || number === null) return table !== undefined
     return table.columns.some((column) => column.number === number)
   }
 
-  /** The oids of all plain tables. */
+  /** Returns the oids of all plain tables. */
   tables(): string[] {
     return [...this.#tables.values()].flatMap(({ oid, kind }) => (kind === 'r' ? oid : []))
   }
 
-  /** The oids of what a table inherits from, or is a partition of. */
+  /** Returns the oids of the tables that a table inherits from or is a partition of. */
   parentsOf(oid: string): string[] {
     return this.#tables.get(oid)?.parents ?? []
   }
 
-  /** The tables that inherit from a table, or are its partitions, at any depth. */
+  /** Returns the tables that inherit from a table or are its partitions, at any depth. */
   descendants(oid: string): Table[] {
     const children = [...this.#tables.values()].filter(({ parents }) => parents.includes(oid))
     return children.flatMap((child) => [child, ...this.descendants(child.oid)])
   }
 
-  /** The tables that were there, with the columns that were. */
+  /** Returns those of `tables` that may have such rows, each without its new columns. */
   only(tables: Table[]): Table[] {
     return tables
       .filter(({ oid }) => this.has(oid, null))
@@ -41,7 +44,7 @@ export class FilledTables {
       }))
   }
 
-  /** Whether the rows of a table count among those of another one in the list, as its partition. */
+  /** Returns whether the rows of a table are counted in one of `list`, its parent. */
   isPartOf(oid: string, list: { oid: string }[]): boolean {
     return this.parentsOf(oid).some((parent) => list.some((one) => one.oid === parent))
   }

@@ -6,7 +6,7 @@ import type { Statement } from '../parser/statement.ts'
 import type { FilledTables } from './filled-tables.ts'
 import type { Target } from './targets.ts'
 
-/** A statement that weakens a rule for the data, and where it stands. */
+/** A statement that weakens a rule for the data, and its position. */
 interface Note {
   change: ListedChange
   table: string
@@ -14,16 +14,16 @@ interface Note {
   place: string
 }
 
-/** What is known of the statements that a deploy was asked about. */
+/** Results of the checks of a deploy's statements: what loses nothing, and what is permitted. */
 export class LossAnswers {
-  /** Tables without rows, by oid, and columns whose type changes without loss, as `oid/number`. */
+  /** Oids of tables without rows, and `oid/number` of columns whose type changes without loss. */
   readonly #passed = new Set<string>()
   readonly #notes: Note[] = []
-  /** Losses that were allowed, and that the catalogs do not show. */
+  /** Permitted losses that the catalogs may not show. */
   readonly #allowed: TableChange[] = []
   readonly #foreseen: TableChange[] = []
 
-  /** Remembers where a statement stands whose change is listed in the end. */
+  /** Records the position of a statement whose change the deploy's warnings will list. */
   note(file: SchemaFile, statement: Statement): void {
     for (const risk of statement.risks) {
       if (risk.kind !== 'listed') continue
@@ -38,8 +38,8 @@ export class LossAnswers {
   }
 
   /**
-   * The statement takes away nothing: the tables have no rows, or the values stay. The same holds
-   * for the tables that inherit from them.
+   * Records that a statement takes nothing away: the tables have no rows, or the values stay the
+   * same. The same is recorded for the tables that inherit from them.
    */
   pass(targets: Target[], known: FilledTables): void {
     for (const { oid, number, column, isLossless } of targets) {
@@ -51,7 +51,7 @@ export class LossAnswers {
     }
   }
 
-  /** The column may go, or get another type. The same holds for the tables that inherit it. */
+  /** Permits that the column, and those that inherit it, is dropped or gets another type. */
   passColumn(oid: string, number: number, name: string, known: FilledTables): void {
     this.#passed.add(`${oid}/${number}`)
     for (const child of known.descendants(oid)) {
@@ -60,14 +60,12 @@ export class LossAnswers {
     }
   }
 
-  /** Tables that are empty, and locked. */
+  /** Records tables that are empty and locked. */
   passTables(oids: string[]): void {
     for (const oid of oids) this.#passed.add(oid)
   }
 
-  /**
-   * The statements, of a file that a dry run cannot run, would do this: no catalog will show it.
-   */
+  /** Records the changes of a statement that a dry run cannot run; no catalog will show them. */
   foresee(targets: Target[]): void {
     const changes = targets.map((target) => ({
       ...changeOf(target),
@@ -76,7 +74,7 @@ export class LossAnswers {
     this.#foreseen.push(...changes)
   }
 
-  /** The statement may take it away. */
+  /** Permits the losses of a statement. */
   allow(targets: Target[], known: FilledTables): void {
     const kept = targets.filter(({ isLossless }) => isLossless)
     this.pass(kept, known)
@@ -91,12 +89,12 @@ export class LossAnswers {
     return this.#passed.has(oid)
   }
 
-  /** After a commit others may have written into what was empty. */
+  /** Forgets the empty tables: after a commit other transactions may write to them. */
   clearPassed(): void {
     this.#passed.clear()
   }
 
-  /** The changes that the catalogs show, and those that only the statements tell of. */
+  /** Returns the changes that the catalogs show, and those that only the statements show. */
   judge(changes: TableChange[]): TableChange[] {
     const isSame = (one: TableChange) => (other: TableChange) =>
       one.oid === other.oid && one.number === other.number && one.change === other.change
@@ -114,7 +112,7 @@ export class LossAnswers {
     return [...judged, ...hidden, ...this.#foreseen]
   }
 
-  /** One for each rule that is gone, with its place where a statement tells of it. */
+  /** Returns a warning for each rule that is gone, with file and line if a statement shows it. */
   warningsOf(changes: TableChange[]): string[] {
     return changes.flatMap((one) => {
       const what = describeRule(one)
@@ -128,7 +126,7 @@ export class LossAnswers {
   }
 }
 
-/** Changes that leave the catalogs as they are. */
+/** Changes that may leave no trace in the catalogs. */
 const UNSEEN = new Set<TableChange['change']>(['table_truncated', 'rows_deleted', 'type_changed'])
 
 function changeOf({ oid, number, schema, name, column, change, from, to }: Target): TableChange {
@@ -136,7 +134,7 @@ function changeOf({ oid, number, schema, name, column, change, from, to }: Targe
   return { oid, number, table, column, change, class: 'data_loss', from, to }
 }
 
-/** `shown` is as SQL writes it, with a schema or without. */
+/** Returns whether `shown`, as SQL writes it with or without schema, ends in the name. */
 function isNamed(shown: string, name: string): boolean {
   const own = tableName({ schema: 'public', name })
   return shown === own || shown.endsWith(`.${own}`)

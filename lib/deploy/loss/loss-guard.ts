@@ -22,37 +22,41 @@ import {
 } from './statement-losses.ts'
 
 /**
- * How a deploy is guarded: `closely`; `new`, where the database has nothing to lose; `only code`,
- * where no statement can change a table.
+ * How a deploy is guarded. `closely`: every statement and the catalogs are checked; `new`: the
+ * database has no data yet; `only code`: no statement can change a table.
  */
 export type GuardMode = 'closely' | 'new' | 'only code'
 
 /**
- * Sees to it that a deploy loses no data. A statement whose text tells that it may is asked about
- * before it runs; what else is lost is found by looking at the catalogs, and rolled back.
+ * Keeps a deploy from losing data. A statement whose text shows that it may lose data is checked
+ * before it runs. Other losses are found by comparing the catalogs, and rolled back.
  */
 export class LossGuard {
-  /** The first look, which is sent at once and waited for where it is needed. */
+  /** The first read of the tables: sent by the constructor, awaited where its result is needed. */
   readonly #looking: Promise<void>
-  /** Tables that were read once all had run. */
+  /** Tables read after the last statement. */
   #ahead: Promise<Table[]> | undefined
-  /** Tables that were read once the migrations had run, where no table has been made since. */
+  /** Tables read after the last migration; undefined once another table has been created. */
   #behindMigrations: Promise<Table[]> | undefined
   readonly #mode: GuardMode
   readonly #sql: Sql
   readonly #guarded: GuardedTables
   #before: Table[] = []
   #served = new ServedTables([])
-  /** Called right before a commit that gives a column or an attribute another type, or takes one away. */
+  /** Called right before a commit that drops a column or attribute or changes its type. */
   onRetype: Job['retire'] | undefined
 
-  /** Takes a first look. `losses`: what is allowed; `isDryRun`: losses are told at the end, together. */
+  /**
+   * Sends the first read of the tables.
+   * @param losses the losses that are permitted
+   * @param isDryRun collects losses and reports them together at the end
+   */
   constructor(sql: Sql, database: string, mode: GuardMode, losses: Losses, isDryRun: boolean) {
     this.#sql = sql
     this.#mode = mode
     this.#guarded = newGuardedTables(sql, database, losses, isDryRun)
     this.#looking = mode === 'closely' ? this.#look() : Promise.resolve()
-    // Whoever waits for it is told.
+    // Each caller that awaits #looking gets the error.
     this.#looking.catch(() => {})
   }
 
@@ -67,18 +71,18 @@ export class LossGuard {
     this.#served = new ServedTables(before)
   }
 
-  /** The tables before the deploy, once that is known; empty where it is not watched closely. */
+  /** Tables before the deploy, once they have been read; always empty unless watched `closely`. */
   get before(): Table[] {
     return this.#before
   }
 
   /**
-   * To be called right before a statement runs, in its transaction. Locks what it would take away,
-   * until that transaction ends.
-   * @returns what is to be called right behind it, where what it does stands in other texts than
-   *   its own; `settle` does so otherwise
-   * @throws {GatewayError} data_loss where that has rows, and the file may not lose any
-   * @throws {StatementError} where a lock does not come within lock_timeout
+   * Checks a statement right before it runs, in its transaction. Locks the tables that it would
+   * take rows from until that transaction ends.
+   * @returns a function to call right after the statement, if its effect is not visible in its
+   *   text; otherwise `settle` does the check
+   * @throws {GatewayError} data_loss if rows would be lost and the file may not lose any
+   * @throws {StatementError} if a lock is not granted within lock_timeout
    */
   readonly ask = async (file: SchemaFile, statement: Statement): Promise<Check | undefined> => {
     const { facts } = statement
@@ -91,23 +95,23 @@ export class LossGuard {
     return askBeforeStatement(this.#guarded, file, statement)
   }
 
-  /** Whether all that the file does may lose data. */
+  /** Returns whether all statements of the file may lose data. */
   mayLose(file: SchemaFile): boolean {
     return this.#mode !== 'closely' || this.#guarded.mayLose || mayLoseData(file)
   }
 
   /**
-   * As `ask`, of a statement whose effect stands elsewhere and cannot be rolled back.
-   * @throws {GatewayError} data_loss where it may take away rows, or may do anything
+   * Checks, as `ask` does, a statement that calls other code and cannot be rolled back.
+   * @throws {GatewayError} data_loss if it may take rows away or runs dynamic SQL
    */
   async askBefore(file: SchemaFile, statement: Statement, behind: Behind): Promise<void> {
     await askBeforeEffect(this.#guarded, file, statement, behind)
   }
 
   /**
-   * Looks at the catalogs for what is lost; to be called before each commit, and before a step that may
+   * Reads the catalogs and looks for losses. Call it before each commit, and before a step that may
    * lose data.
-   * @throws {GatewayError} data_loss where something is gone that `ask` did not know of
+   * @throws {GatewayError} data_loss if something is gone that `ask` did not foresee
    */
   async settle(): Promise<void> {
     if (this.#mode !== 'closely') return
@@ -132,9 +136,9 @@ export class LossGuard {
   }
 
   /**
-   * Sends what `finish` reads, behind the last statement, without waiting for its answer.
-   * @param isCodeAlone since the migrations nothing but functions and views was made
-   * @returns what is to be called where all before that went well, and nothing more runs
+   * Sends the queries that `finish` needs, after the last statement, without waiting for them.
+   * @param isCodeAlone nothing but functions and views was created since the migrations
+   * @returns a function to call once all earlier statements have succeeded and none follows
    */
   readonly sendLast = (isCodeAlone = false): (() => void) => {
     if (this.#mode === 'only code') return () => {}
@@ -147,32 +151,32 @@ export class LossGuard {
     }
   }
 
-  /** Sends the question for the tables, behind the last migration. */
+  /** Sends the query for the tables after the last migration. */
   sendTables(): Promise<Table[]> {
     this.#behindMigrations = sendTables(this.#sql)
     return this.#behindMigrations
   }
 
-  /** A table has been made since. */
+  /** Discards that result: a table has been created since. */
   forgetTables(): void {
     this.#behindMigrations = undefined
   }
 
-  /** Whether `retire` may have to do something. */
+  /** Whether `retire` may have sessions to reset. */
   get retires(): boolean {
     return this.onRetype !== undefined && this.#mode === 'closely'
   }
 
   /**
-   * To be called right before each commit, and at no other time: calls wait from then on. The last look
-   * has to be of now, as that of `settle` and `forgive`.
+   * Makes calls wait for the commit if it changes the type of a column in use. Call it right before
+   * each commit and at no other time, after `settle` or `forgive` has read the tables.
    * @throws {GatewayError} as `retireSessions`
    */
   async retire(): Promise<void> {
     await this.#served.retire(this.#guarded.last, this.onRetype)
   }
 
-  /** `retire` of what runs outside of the transactions of the deploy. */
+  /** Reads the tables and calls `retire`, for statements outside the deploy's transactions. */
   async lookAndRetire(): Promise<void> {
     if (!this.retires) return
     await this.#looking
@@ -180,12 +184,12 @@ export class LossGuard {
     await this.retire()
   }
 
-  /** To be called after each commit of such. */
+  /** Records the committed tables; call it after each commit of such statements. */
   served(): void {
     this.#served.move(this.#guarded.last)
   }
 
-  /** To be called after a step that may lose data: what is gone by now is not looked for again. */
+  /** Accepts what is gone by now; call it after a step that may lose data. */
   async forgive(): Promise<void> {
     if (this.#mode !== 'closely') return
     await this.#looking
@@ -194,7 +198,10 @@ export class LossGuard {
     this.#guarded.emptied.begin(this.#sql)
   }
 
-  /** To be called after a commit, when the next transaction has begun: from now on others may write into what the deploy has made or asked about. */
+  /**
+   * Starts over after a commit, once the next transaction has begun: from now on other transactions
+   * may write to the tables that the deploy created or found empty.
+   */
   committed(): void {
     this.served()
     this.#guarded.unchecked.clear()
@@ -205,8 +212,8 @@ export class LossGuard {
   }
 
   /**
-   * To be called after a file that ran outside of transactions.
-   * @returns what it lost without having been asked; it cannot be undone
+   * Checks a file that ran outside of a transaction.
+   * @returns a warning for each loss that was not foreseen; it cannot be undone
    */
   async afterCommitted(file: SchemaFile): Promise<string[]> {
     if (this.#mode !== 'closely') return []
@@ -217,14 +224,15 @@ export class LossGuard {
     this.committed()
     return losses.map(
       (loss) =>
-        `${file.path}: dynamic SQL took away ${describe(loss)}; it was not asked about, and cannot be undone outside of a transaction`,
+        `${file.path}: dynamic SQL took away ${describe(loss)}; the loss was not foreseen, and cannot be undone because the file ran outside of a transaction`,
     )
   }
 
   /**
-   * Takes a last look, right before the last commit.
-   * @returns all changes since the start, and warnings of those that weaken the rules for the data
-   * @throws {GatewayError} data_loss as `settle`; as `retire`
+   * Does the last check, right before the last commit.
+   * @returns all changes since the start, and a warning for each rule for the data that was
+   *   weakened
+   * @throws {GatewayError} data_loss as `settle`; other codes as `retire`
    */
   async finish(): Promise<{ changes: TableChange[]; warnings: string[] }> {
     if (this.#mode === 'only code') return { changes: [], warnings: [] }

@@ -3,21 +3,21 @@ import type { Hidden } from '../parser/hidden.ts'
 import { readRoutine } from '../parser/parser.ts'
 import { isAboutRows, type RowRisk } from './targets.ts'
 
-/** What runs behind a statement, with the functions that it calls and those that they call. */
+/** Combined effects of a statement's DO block and of all functions that it reaches by calls. */
 export interface Behind {
   risks: RowRisk[]
-  /** It may do anything. */
+  /** Some of it runs dynamic SQL, or cannot be read: it may do anything. */
   runsText: boolean
-  /** The tables, by name alone, from which it deletes rows under a condition. */
+  /** Names (without schema) of tables from which it deletes rows with WHERE. */
   deletes: string[]
-  /** It commits or rolls back by itself, so that it cannot run in a transaction. */
+  /** Whether it commits or rolls back, so that it cannot run within a transaction. */
   commits: boolean
 }
 
-/** More functions than that are not read: what they do counts as unknown. */
+/** Limit of functions that are read per statement; beyond it the effect counts as unknown. */
 const MAX_ROUTINES = 100
 
-/** Reads the functions that a statement reaches from their definitions in the database. */
+/** Reads the functions that a statement reaches, from their definitions in the database. */
 export async function readBehind(sql: Sql, hidden: Hidden): Promise<Behind> {
   const seen = new Set<string>()
   const found = [hidden]
@@ -39,7 +39,10 @@ export async function readBehind(sql: Sql, hidden: Hidden): Promise<Behind> {
   }
 }
 
-/** All that have one of the names; those of PostgreSQL and of extensions lose no rows. */
+/**
+ * Reads all functions and procedures that have one of the names, except those of PostgreSQL and of
+ * extensions, which lose no rows.
+ */
 async function definitionsOf(
   sql: Sql,
   names: string[],

@@ -5,22 +5,19 @@ import { quoteIdentifier } from '../../postgres/quote.ts'
 import { type TableChange, tableName } from '../changes/changes.ts'
 import type { Target } from './targets.ts'
 
-/**
- * A change that loses values. `rows` has them, at most MAX_COUNTED; null where they cannot be
- * counted.
- */
+/** A change that loses values. `rows`: rows affected, at most MAX_COUNTED; null if uncountable. */
 export interface Loss extends TableChange {
   rows: number | null
-  /** There are more than that. */
+  /** More than MAX_COUNTED rows are affected. */
   hasMore: boolean
 }
 
-/** Rows are counted as far as this: beyond it the table would be locked for too long. */
+/** Rows are counted up to this limit, to keep the table's lock short. */
 export const MAX_COUNTED = 10_000
 
 /**
- * The targets that have rows, after a lock on what they are about: see `countRows`.
- * @throws {PostgresError} 55P03 where a lock does not come within lock_timeout
+ * Locks the targets and returns those that have rows, with the count (see `countRows`).
+ * @throws {PostgresError} 55P03 if a lock is not granted within lock_timeout
  */
 export async function countLosses(sql: Sql, targets: Target[]): Promise<Loss[]> {
   const rows = await countRows(sql, targets)
@@ -43,10 +40,10 @@ export async function countLosses(sql: Sql, targets: Target[]): Promise<Loss[]> 
 }
 
 /**
- * Locks what the targets are about until the transaction ends, and counts rows as far as
- * MAX_COUNTED + 1. A sequence that was used counts as one. Row level security that is forced upon
- * the owner is taken off for the count (`row_security = off` raises an error instead).
- * @returns rows, by oid
+ * Locks the targets until the transaction ends, and counts their rows up to MAX_COUNTED + 1. A
+ * sequence that was used counts as one row. Forced row level security is lifted for the count;
+ * `row_security = off` would raise an error instead.
+ * @returns row counts by oid
  */
 async function countRows(sql: Sql, targets: Target[]): Promise<Map<string, number>> {
   const relations = [...new Map(targets.map((target) => [target.oid, target])).values()]

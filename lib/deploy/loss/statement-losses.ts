@@ -17,38 +17,38 @@ import { type Behind, readBehind } from './routines.ts'
 import { countLosses } from './rows.ts'
 import { findTargets, isAboutRows, type Target } from './targets.ts'
 
-/** To be called right behind a statement. */
+/** Checks a statement's effect; called right after the statement has run. */
 export type Check = () => Promise<void>
 
-/** Losses that a deploy may cause. */
+/** Losses that a deploy may cause without being refused. */
 export type Losses = 'all' | ReadonlySet<TableChange['change']>
 
 export const NO_LOSSES: ReadonlySet<TableChange['change']> = new Set()
 
-/** What a deploy that is watched closely knows of the tables. */
+/** State of a guarded deploy: its permissions and the tables as last read. */
 export interface GuardedTables {
   readonly sql: Sql
   readonly database: string
-  /** All that the deploy does may lose data. */
+  /** Whether every statement of the deploy may lose data. */
   readonly mayLose: boolean
-  /** What may be lost all the same. */
+  /** Losses that are permitted even if `mayLose` is false. */
   readonly allowed: ReadonlySet<TableChange['change']>
   readonly isDryRun: boolean
   readonly answers: LossAnswers
   readonly emptied: Emptied
-  /** Behind statements that have not been looked at since. */
+  /** Checks of statements that have run and have not been checked since. */
   readonly unchecked: Set<Check>
-  /** Of a dry run. */
+  /** Losses collected by a dry run. */
   readonly refusals: Refusal[]
-  /** What others may have put rows into. */
+  /** Tables and columns into which other transactions may have written. */
   known: FilledTables
-  /** As of the last step that was allowed to lose data. */
+  /** Tables as of the last step that was permitted to lose data. */
   base: Table[]
-  /** As of the last look. */
+  /** Tables as last read. */
   last: Table[]
 }
 
-/** Before the first look. */
+/** Returns the state before the tables are first read. */
 export function newGuardedTables(
   sql: Sql,
   database: string,
@@ -72,11 +72,11 @@ export function newGuardedTables(
 }
 
 /**
- * Asks what a statement that may lose data would take away, right before it runs, in its transaction.
- * Locks that until the transaction ends.
- * @returns what is to be called right behind it, where what it does stands in other texts than its own
- * @throws {GatewayError} data_loss where that has rows, and the file may not lose any
- * @throws {StatementError} where a lock does not come within lock_timeout
+ * Checks a statement that may lose data right before it runs, in its transaction. Locks what it
+ * would take away until the transaction ends.
+ * @returns a function to call right after the statement, if its effect is not visible in its text
+ * @throws {GatewayError} data_loss if rows would be lost and the file may not lose any
+ * @throws {StatementError} if a lock is not granted within lock_timeout
  */
 export async function askBeforeStatement(
   guarded: GuardedTables,
@@ -97,15 +97,16 @@ export async function askBeforeStatement(
     else await judge(guarded, file, statement, targets)
     return hidden && !mayLose ? await askBehind(guarded, file, statement, hidden) : undefined
   } catch (error) {
-    // It points into a query of the gateway.
+    // The position refers to a query of the gateway, not to the file.
     if (isPostgresError(error)) error.position = ''
     throw asStatementError(file, statement, error)
   }
 }
 
 /**
- * As `askBeforeStatement`, of a statement whose effect stands elsewhere and cannot be rolled back.
- * @throws {GatewayError} data_loss where it may take away rows, or may do anything
+ * Checks, as `askBeforeStatement` does, a statement that calls other code and cannot be rolled
+ * back.
+ * @throws {GatewayError} data_loss if it may take rows away or runs dynamic SQL
  */
 export async function askBeforeEffect(
   guarded: GuardedTables,
@@ -122,13 +123,13 @@ export async function askBeforeEffect(
   if (behind.runsText) throw untoldError(guarded.database, place)
 }
 
-/** The column that a helper is called for is meant to go. */
+/** Permits the loss of the column that a helper statement names. */
 async function passColumn(guarded: GuardedTables, { facts: { helper } }: Statement): Promise<void> {
   const column = helper && (await findColumn(guarded.sql, helper))
   if (column) guarded.answers.passColumn(column.oid, column.number, helper.column, guarded.known)
 }
 
-/** A view's file makes its materialized views anew: nothing is lost. */
+/** A materialized view that a file in views/ drops is not at risk: the file creates it again. */
 function isAtRisk(guarded: GuardedTables, target: Target, { path }: SchemaFile): boolean {
   const isMadeAnew = target.change === 'materialized_view_dropped' && path.startsWith('views/')
   if (isMadeAnew) return false
@@ -136,7 +137,7 @@ function isAtRisk(guarded: GuardedTables, target: Target, { path }: SchemaFile):
   return guarded.known.has(target.oid, target.number)
 }
 
-/** Allows what is allowed, and refuses the rest where it has rows. */
+/** Permits the allowed losses, and refuses the others where rows would be lost. */
 async function judge(
   guarded: GuardedTables,
   file: SchemaFile,
@@ -191,7 +192,7 @@ async function askBehind(
   return check
 }
 
-/** A dry run goes on, so that it can tell of everything. */
+/** Throws; a dry run records the refusal instead and goes on, so that it reports all of them. */
 export function refuse(guarded: GuardedTables, refusal: Refusal): void {
   if (!guarded.isDryRun) throw dataLossError(guarded.database, [refusal])
   guarded.refusals.push(refusal)
@@ -199,8 +200,8 @@ export function refuse(guarded: GuardedTables, refusal: Refusal): void {
 }
 
 /**
- * What is gone since the last step that was allowed to lose data, by the last look, and was not asked
- * about.
+ * Returns what is missing in the tables as last read, compared with the last step that was
+ * permitted to lose data, and was neither foreseen nor allowed.
  */
 export async function hiddenLosses(guarded: GuardedTables): Promise<TableChange[]> {
   const changes = compareTables(guarded.known.only(guarded.base), guarded.last)
@@ -218,7 +219,7 @@ export async function hiddenLosses(guarded: GuardedTables): Promise<TableChange[
   return hidden
 }
 
-/** Whether a table that was not asked about has values of the type. */
+/** Returns whether a table that was not checked stores values of the type. */
 async function isStored(guarded: GuardedTables, { table, column }: TableChange): Promise<boolean> {
   const risk = { kind: 'drop attribute', type: table, attribute: column ?? '' } as const
   const targets = await findTargets(guarded.sql, risk)

@@ -6,30 +6,32 @@ import type { TypeText } from '../parser/names.ts'
 import type { Risk } from '../parser/risks.ts'
 import { DELETED, DROP_CLOSURE, DROP_ROOTS, STORING_ATTRIBUTE, TRUNCATED } from './closures.ts'
 
-/** What a statement would take away, as far as it exists: a relation, or one of its columns. */
+/** An existing relation, or one of its columns, that a statement would take away. */
 export interface Target {
   oid: string
-  /** pg_class.relkind: table, partitioned table, sequence, materialized view; view. */
+  /**
+   * pg_class.relkind: r table, p partitioned table, S sequence, m materialized view, v view.
+   */
   kind: 'r' | 'p' | 'S' | 'm' | 'v'
   schema: string
   name: string
-  /** Row level security is forced, so that the owner may not see all rows. */
+  /** Row level security is forced, so the owner may not see all rows. */
   isForced: boolean
-  /** Of a materialized view. */
+  /** pg_class.relispopulated: false for a materialized view WITH NO DATA. */
   isPopulated: boolean
   change: TableChange['change']
-  /** pg_attribute.attnum; null where it is about all of the relation. */
+  /** pg_attribute.attnum; null if the whole relation is meant. */
   number: number | null
   column: string | null
   from: string | null
   to: string | null
-  /** Of a view: the oids of the tables that it reads. */
+  /** For a view: oids of the tables that it reads. */
   bases: string[]
-  /** Of a changed type: each value stays what it is. */
+  /** For a change of type: every value stays the same. */
   isLossless: boolean
 }
 
-/** A risk about rows. */
+/** A risk of losing rows; risks of kind `listed` weaken rules instead. */
 export type RowRisk = Exclude<Risk, { kind: 'listed' }>
 
 export function isAboutRows(risk: Risk): risk is RowRisk {
@@ -40,7 +42,7 @@ interface Row extends Omit<Target, 'change' | 'from' | 'to' | 'bases' | 'isLossl
   type: string | null
 }
 
-/** Behind a WITH that has `gone (oid, number)`. */
+/** Query over the CTE `gone (oid, number)`: the relations and columns that a DROP may take away. */
 const DESCRIBE = describe(['r', 'p', 'S', 'm'])
 
 function describe(kinds: Target['kind'][], more = ''): string {
@@ -72,7 +74,7 @@ const COLUMN = `
   )
 `
 
-/** Finds what the statement is about to take away. Nothing is locked. */
+/** Finds what a statement would take away. Takes no locks on the targets. */
 export async function findTargets(sql: Sql, risk: RowRisk): Promise<Target[]> {
   const find = async (cte: string, parameters: (string | boolean)[]): Promise<Row[]> => [
     ...(await send(sql.unsafe<Row[]>(`with recursive ${cte} ${DESCRIBE}`, parameters))),
@@ -160,7 +162,7 @@ async function asChangedType(
   return [{ ...whole(row, 'type_changed'), from: row.type, to: target, isLossless: isKept }]
 }
 
-/** Null where PostgreSQL has no such type, or its modifiers cannot be told. */
+/** Returns null if PostgreSQL has no such type, or if its modifiers are unknown. */
 function written(type: string | null, { modifiers }: TypeText): string | null {
   return type === null || !modifiers ? null : withModifiers(type, modifiers)
 }

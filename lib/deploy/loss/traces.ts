@@ -12,22 +12,22 @@ interface Named {
   isForced: boolean
 }
 
-/** What the open transaction has done to the rows of a table so far. */
+/** Counters and state of a table's rows, as the open transaction has changed them so far. */
 export interface Trace extends Omit<Named, 'isForced'> {
-  /** The table has not a single page. */
+  /** The table has no pages. */
   isEmpty: boolean
-  /** It has none, or PostgreSQL's statistics know of no row in it. */
+  /** The table has no pages, or PostgreSQL's statistics know of no row in it. */
   seemsEmpty: boolean
-  /** pg_class.relfilenode: TRUNCATE gives the table another one. */
+  /** pg_class.relfilenode; TRUNCATE assigns a new one. */
   file: string
   inserted: number
   deleted: number
 }
 
-/** SQL: PostgreSQL's statistics know of no row in `pg_class c`. It takes no lock. */
+/** SQL condition on `pg_class c`: PostgreSQL's statistics know of no row. Takes no lock. */
 export const KNOWS_NO_ROW = 'pg_stat_get_live_tuples(c.oid) = 0 and c.reltuples <= 0'
 
-/** What is read of `pg_class c` and its `pg_namespace n`, without a lock. */
+/** SQL select list over `pg_class c` and its `pg_namespace n`. Takes no lock on the table. */
 export const TRACE = `
   c.oid::text as oid, n.nspname as schema, c.relname as name,
   c.relfilenode::text as file,
@@ -35,7 +35,7 @@ export const TRACE = `
   pg_stat_get_xact_tuples_deleted(c.oid)::float8 as deleted
 `
 
-/** The traces of tables, by oid; those that are no plain table have none. */
+/** Returns the traces of plain tables by oid; other relations are left out. */
 export async function readTraces(sql: Sql, oids: string[]): Promise<Map<string, Trace>> {
   const rows = await sql.unsafe<Trace[]>(
     `select ${TRACE},
@@ -50,9 +50,10 @@ export async function readTraces(sql: Sql, oids: string[]): Promise<Map<string, 
 }
 
 /**
- * Keeps the tables empty that are, until the transaction ends: nobody else writes into them.
- * @returns their oids
- * @throws {PostgresError} 55P03 where a lock does not come within lock_timeout
+ * Locks the empty tables in SHARE mode, so that no other transaction writes to them until this one
+ * ends.
+ * @returns oids of the empty tables
+ * @throws {PostgresError} 55P03 if a lock is not granted within lock_timeout
  */
 export async function lockEmpty(sql: Sql, traces: Map<string, Trace>): Promise<string[]> {
   const candidates = [...traces.values()].filter(({ seemsEmpty }) => seemsEmpty)
@@ -68,8 +69,9 @@ function oidsOf(tables: { oid: string }[]): string[] {
 }
 
 /**
- * The tables that had rows at the time of `before`, lost some in this transaction, and have none
- * now. `traces`: as they are now, where they have been read.
+ * Returns the tables that had rows when `before` was read, lost some in this transaction, and are
+ * empty now.
+ * @param traces current traces, if they have been read already
  */
 export async function emptiedSince(
   sql: Sql,
@@ -102,8 +104,9 @@ export async function emptiedSince(
 }
 
 /**
- * Which of the tables and views are there and have no row; rows of partitions count. `all`: rows
- * count too that forced row level security hides; otherwise such tables are left out.
+ * Returns which of the tables and views exist and have no rows; a parent includes its partitions.
+ * @param rows `all`: also counts rows that forced row level security hides, by lifting it for the
+ *   query; `as they are seen`: leaves such tables out
  */
 export async function withoutRows(
   sql: Sql,
