@@ -2,35 +2,42 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import { ofGatewayOr, ownedObjects } from '../database/owned-objects.ts'
 
-/** Something in a database that has an owner by itself. */
+/** An object that has an owner of its own. */
 export interface OwnedObject {
   type: string
   identity: string
   owner: string
 }
 
-/** What a database is that no catalog has. */
+/** Properties of a database that no catalog lists. */
 export interface FoundDatabase {
   /** The role that owns it. */
   previousOwner: string
-  /** The table in which migrations are recorded; null: none. */
+  /** Table that records the applied migrations; null if there is none. */
   ledger: string | null
-  /** The migrations that it has recorded as applied, in order. */
+  /** Migrations recorded as applied, in the order of their application. */
   recorded: string[]
-  /** Whether there are tables in it. */
+  /** The database has tables other than the gateway's. */
   hasTables: boolean
-  /** How many objects the platform's role will get. */
+  /** Number of objects whose owner becomes the platform's role. */
   toHandOver: number
-  /** What belongs to others than its owner, the gateway's role and the platform's. */
+  /**
+   * Objects owned by roles other than the previous owner, the gateway's role and the platform's.
+   */
   foreign: OwnedObject[]
-  /** It is the administrative database of a gateway. */
+  /** The database is the administrative database of a gateway. */
   isCatalog: boolean
 }
 
-/** The tables of ledgers: that of the gateway and the first original, and that of the later ones. */
+/**
+ * Ledger tables: that of the gateway and the first original gateway, and that of later originals.
+ */
 const LEDGERS = "'_db_gateway_migrations', '_stonescriptdb_gateway_migrations'"
 
-/** Looks at a database as the gateway's role. `role`: the platform's; null: it has none. */
+/**
+ * Examines a database as the gateway's role.
+ * @param role the platform's role; null if it has none
+ */
 export async function lookAt(sql: Sql, role: string | null): Promise<FoundDatabase> {
   const [row] = await sql<{ previous: string; has_tables: boolean; is_catalog: boolean }[]>`
     select
@@ -59,7 +66,10 @@ export async function lookAt(sql: Sql, role: string | null): Promise<FoundDataba
   }
 }
 
-/** Of tables that have nothing but rows: others could have what runs as the gateway. */
+/**
+ * Reads ledgers from plain tables only. A view or a table with row level security could run code of
+ * its owner with the rights of the gateway.
+ */
 async function readLedgers(sql: Sql): Promise<{ table: string; migrations: string[] }[]> {
   const tables = await sql.unsafe<{ table: string }[]>(`
     select c.relname as table

@@ -4,24 +4,27 @@ import { nameOf } from '../../json/text.ts'
 import { textOf } from '../../tenancy/names.ts'
 
 /**
- * The name of a database, as it is.
+ * Parses the name of an existing database; the name is not changed.
  * @throws {GatewayError} invalid_request
  */
 export function parseDatabaseName(value: Json | undefined): string {
   const name = textOf('database', value)
   if (name === '') throw new GatewayError('invalid_request', 'database is missing')
   if (Buffer.byteLength(name) <= MAX_DATABASE_BYTES && isName(name)) return name
-  throw new GatewayError('invalid_request', 'database is not the name of a database')
+  throw new GatewayError(
+    'invalid_request',
+    'database must be the name of a database, at most 63 bytes long',
+  )
 }
 
-/** NAMEDATALEN - 1. */
+/** Longest name in PostgreSQL: NAMEDATALEN - 1. */
 const MAX_DATABASE_BYTES = 63
 
-/** Files of one archive. */
+/** Limit of files in one archive. */
 const MAX_NAMES = 10_000
 
 /**
- * Names of files of migrations; absent and null are none.
+ * Parses a list of migration file names; absent and null mean none.
  * @throws {GatewayError} invalid_request
  */
 export function parseMigrationNames(value: Json | undefined): string[] {

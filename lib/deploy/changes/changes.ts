@@ -4,15 +4,15 @@ import { type Column, isTable, type Rule, type Table } from './tables.ts'
 import { isWidening } from './widening.ts'
 
 /**
- * What a change means for what is there: `safe` for old data and old code; `data_loss` where values
- * are lost; `incompatible` where data stays but old code may fail; `weaker` where a rule for the
- * data is gone.
+ * Effect of a change: `safe` for existing data and code; `data_loss` if values are lost;
+ * `incompatible` if the data stays but existing code may fail; `weaker` if a rule for the data is
+ * gone (a constraint, a policy, row level security).
  */
 export type ChangeClass = 'safe' | 'data_loss' | 'incompatible' | 'weaker'
 
 export interface TableChange {
   oid: string
-  /** pg_attribute.attnum; null where it is about the whole table. */
+  /** pg_attribute.attnum; null if the change concerns the whole table. */
   number: number | null
   table: string
   column: string | null
@@ -39,12 +39,12 @@ export interface TableChange {
     | 'row_security_disabled'
     | 'row_security_forced'
   class: ChangeClass
-  /** What was there: a name, a type, a default. */
+  /** Old name, type or default; null if the change has none. */
   from: string | null
   to: string | null
 }
 
-/** What became of the tables between two looks at them. */
+/** Returns the changes between two reads of the tables. */
 export function compareTables(before: Table[], after: Table[]): TableChange[] {
   const old = new Map(before.map((table) => [table.oid, table]))
   const current = new Map(after.map((table) => [table.oid, table]))
@@ -58,13 +58,17 @@ export function compareTables(before: Table[], after: Table[]): TableChange[] {
   ]
 }
 
-/** A composite type that is gone had no values left; a materialized view is made anew. */
+/**
+ * Returns the change for a relation that is gone. A dropped composite type is no loss: PostgreSQL
+ * drops it only once no column stores its values. Nor is a materialized view, which its file
+ * creates again.
+ */
 function dropped(table: Table, current: Map<string, Table>): TableChange[] {
   if (isTable(table)) return [change(table, null, 'table_dropped', 'data_loss')]
   if (table.kind !== 'S') return []
   const [owner = '', number = ''] = table.owner?.split('/') ?? []
   const isColumnThere = current.get(owner)?.columns.some((one) => one.number === Number(number))
-  // Otherwise it went with its column.
+  // Otherwise the sequence went with its column.
   const isLost = table.owner === null || isColumnThere
   return isLost ? [change(table, null, 'sequence_dropped', 'data_loss')] : []
 }
@@ -89,7 +93,7 @@ function compareTable(before: Table, after: Table): TableChange[] {
   return [...changes, ...compareRules(before, after)]
 }
 
-/** A type of its own has a number for each attribute, as a table for each column. */
+/** Attributes of a composite type have attribute numbers, as columns of a table have. */
 function compareAttributes(before: Table, after: Table): TableChange[] {
   return missingColumns(before, after).map((attribute) =>
     change(before, attribute, 'attribute_dropped', 'data_loss', attribute.type),
@@ -101,7 +105,7 @@ function missingColumns(before: Table, after: Table): Column[] {
   return before.columns.filter(({ number }) => !current.has(number))
 }
 
-/** What holds for the table as a whole. */
+/** Compares the properties of the table as a whole. */
 function compareRules(before: Table, after: Table): TableChange[] {
   const changes: TableChange[] = []
   const add = (kind: TableChange['change'], of: ChangeClass, from: string | null = null) =>
@@ -126,13 +130,16 @@ function compareRules(before: Table, after: Table): TableChange[] {
   return changes
 }
 
-/** Under another name, or made anew under its own: so does ALTER COLUMN TYPE. */
+/**
+ * Returns whether the rule still exists: renamed (same oid), or re-created under its name, as ALTER
+ * COLUMN TYPE does.
+ */
 function isThere(rule: Rule, rules: Rule[]): boolean {
   return rules.some(({ oid, name }) => oid === rule.oid || name === rule.name)
 }
 
 function added(table: Table, column: Column): TableChange {
-  // Old code does not fill it.
+  // INSERT statements of existing code give no value for the new column.
   const isRequired = column.notNull && column.default === null
   return change(
     table,
@@ -187,7 +194,7 @@ function change(
   }
 }
 
-/** As SQL writes it. */
+/** Returns a table's name as SQL writes it: quoted if necessary, without the schema `public`. */
 export function tableName({ schema, name }: { schema: string; name: string }): string {
   const plain = /^[a-z_][a-z0-9_$]*$/
   const quote = (part: string) => (plain.test(part) ? part : quoteIdentifier(part))

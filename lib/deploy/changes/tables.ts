@@ -1,7 +1,7 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
-/** One column of a table. `type` is as PostgreSQL writes it, with its length or precision. */
+/** A column of a table. `type` is the text of format_type, with length or precision. */
 export interface Column {
   number: number
   name: string
@@ -18,37 +18,38 @@ export interface Rule {
   name: string
 }
 
-/** A relation that keeps something; `oid` stays when it is renamed. */
+/** A relation that keeps data, or a composite type; `oid` stays the same when it is renamed. */
 export interface Table {
   oid: string
   /**
-   * pg_class.relkind: table, partitioned table, sequence, materialized view; `c`: a composite type,
-   * whose attributes are columns here.
+   * pg_class.relkind: r table, p partitioned table, S sequence, m materialized view, c composite
+   * type, whose attributes are in `columns`.
    */
   kind: 'r' | 'p' | 'S' | 'm' | 'c'
   schema: string
   name: string
   columns: Column[]
   /**
-   * The types of the columns by their numbers, with modifier and collation, as PostgreSQL goes by them:
-   * `oid/typmod/collation`. `type` is a name, which another may have.
+   * Type of each column by its number, as `oid/typmod/collation`. Unlike the name in `type`, it
+   * tells two types of the same name apart.
    */
   types: { [number: string]: string }
   isUnlogged: boolean
   rowSecurity: boolean
   forcedRowSecurity: boolean
-  /** The oids of what it inherits from, or is a partition of. */
+  /** Oids of the tables that it inherits from or is a partition of. */
   parents: string[]
-  /** Of a sequence: the table and the number of the column that it belongs to, `oid/number`. */
+  /** For a sequence: the table and number of the column that owns it, as `oid/number`. */
   owner: string | null
-  /** All but NOT NULL. */
+  /** All constraints except NOT NULL. */
   constraints: (Rule & { columns: number[] })[]
   policies: Rule[]
 }
 
 /**
- * Sends the query that reads all relations that keep something, but the gateway's own and temporary
- * ones of any session. Identity columns' sequences are left out: they are part of the column.
+ * Sends the query for all relations that keep data, and all composite types. Temporary relations
+ * and those of the gateway are left out, as are sequences of identity columns, which are part of
+ * the column.
  */
 export function sendTables(sql: Sql): Promise<Table[]> {
   return send(sql<Table[]>`
@@ -113,7 +114,9 @@ export function sendTables(sql: Sql): Promise<Table[]> {
   `)
 }
 
-/** Whether it is a table: what a deploy's list of changes is about. */
+/**
+ * Returns whether it is a table, plain or partitioned; a deploy's list of changes has only those.
+ */
 export function isTable({ kind }: Table): boolean {
   return kind === 'r' || kind === 'p'
 }

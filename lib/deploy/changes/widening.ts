@@ -1,4 +1,4 @@
-/** Types of which each holds every value of those before it in its row. */
+/** Rows of types: each type can hold every value of the types before it in its row. */
 const WIDENINGS = [
   ['smallint', 'integer', 'bigint', 'numeric'],
   ['real', 'double precision'],
@@ -10,10 +10,10 @@ const WIDENINGS = [
   ['cidr', 'inet'],
 ]
 
-/** Types that a change turns into a text without losing anything. */
+/** Types to which every other type converts without loss. */
 const TEXT_TYPES = new Set(['text', 'character varying', 'citext'])
 
-/** Whether every value of one type is kept when its column is changed to the other. */
+/** Returns whether changing a column from one type to the other keeps every value. */
 export function isWidening(from: string, to: string): boolean {
   const [fromBase, fromModifiers] = splitType(from)
   const [toBase, toModifiers] = splitType(to)
@@ -35,23 +35,23 @@ function elementOf(type: string): [string, boolean] {
   return type.endsWith('[]') ? [type.slice(0, -2), true] : [type, false]
 }
 
-/** A type with its length or precision, as PostgreSQL writes it (format_type). */
+/** Returns a type with its length or precision, as format_type writes it. */
 export function withModifiers(type: string, modifiers: number[]): string {
   if (modifiers.length === 0) return type
-  // The precision of a time stands behind its first word: timestamp(3) with time zone.
+  // The precision of a time type follows its first word: timestamp(3) with time zone.
   const end = /^time(stamp)?(?= |$)|^[^[]*/.exec(type)?.[0].length ?? type.length
   return `${type.slice(0, end)}(${modifiers.join(',')})${type.slice(end)}`
 }
 
-/** One step of a conversion. */
+/** One step in a chain of casts. */
 export interface TypeStep {
   type: string
   isEnum: boolean
 }
 
 /**
- * Whether a value that is cast from type to type stays what it is, or fails. A text becomes a value
- * of an enum only where that has the same name.
+ * Returns whether a chain of casts keeps every value or raises an error. A text casts to an enum
+ * only if the enum has a label of that text.
  */
 export function isLossless(from: string, steps: TypeStep[]): boolean {
   let last = from
@@ -62,7 +62,7 @@ export function isLossless(from: string, steps: TypeStep[]): boolean {
   })
 }
 
-/** The same type with another length or precision: is the new one at least as large? */
+/** Returns whether the same type with other modifiers is at least as large. */
 function holds(base: string, from: number[], to: number[]): boolean {
   if (to.length === 0) return true
   if (from.length === 0) return false
@@ -72,7 +72,7 @@ function holds(base: string, from: number[], to: number[]): boolean {
   return toScale >= fromScale && toPrecision - toScale >= fromPrecision - fromScale
 }
 
-/** `numeric(10,2)` is `numeric` and 10, 2; `timestamp(3) with time zone` likewise. */
+/** Splits `numeric(10,2)` into `numeric` and [10, 2]; likewise `timestamp(3) with time zone`. */
 function splitType(type: string): [string, number[]] {
   const match = /^([^()]*)(?:\(([-\d,]+)\))?(.*)$/.exec(type)
   const modifiers = match?.[2] ? match[2].split(',').map(Number) : []

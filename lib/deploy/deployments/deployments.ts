@@ -16,24 +16,24 @@ import {
   readRows,
 } from './table.ts'
 
-/** A deploy that has ended, in success or not. */
+/** A deploy that has ended, with success or failure. */
 export interface EndedDeploy {
   owner: Owner
   archiveChecksum: string
   origin: DeployOrigin
-  /** Its ledger has nothing older. */
+  /** The database is new, so its ledger has no older deploys. */
   isNew: boolean
-  /** Undefined where it failed. */
+  /** Undefined if the deploy failed. */
   result?: DeployResult | undefined
-  /** Why it failed. */
+  /** Cause of the failure. */
   error?: unknown
   executionTimeMs: number
 }
 
 interface Options {
-  /** Runs what may be done twice in the administrative database. */
+  /** Runs work in the administrative database; may run it twice, so it must be idempotent. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
-  /** Runs what may be done twice in a platform's database. */
+  /** Runs work in a platform's database; may run it twice, so it must be idempotent. */
   useDatabase: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
   retentionDays: number
@@ -41,12 +41,12 @@ interface Options {
 
 const CLEANUP_EVERY_MS = 60 * 60 * 1000
 
-/** Of one database's ledger. */
+/** Deploys that are copied from the ledger of one database. */
 const MAX_COPIED = 100
 
 /**
- * The deployments of all databases: a copy, in the administrative database, of what the ledgers of the
- * databases say, and of deploys that failed before there was a ledger.
+ * The deployments of all databases. The table in the administrative database copies the ledgers of
+ * the databases, and also has deploys that failed before the database had a ledger.
  */
 export class Deployments {
   readonly #options: Options
@@ -56,15 +56,15 @@ export class Deployments {
     this.#options = options
   }
 
-  /** Creates the table where it does not exist. */
+  /** Creates the table if it does not exist, and deletes old rows in the background. */
   async prepare(): Promise<void> {
     await this.#options.use(prepareTable)
     this.#cleanUp()
   }
 
   /**
-   * Writes down a deploy that has ended. With the first one of a database comes what its ledger has of
-   * older ones. What cannot be written is in the log: the deploy is what it is.
+   * Records a deploy that has ended. The first record of a database also copies older deploys from
+   * its ledger. A failure is logged and not thrown: it must not change the outcome of the deploy.
    */
   async record(deploy: EndedDeploy): Promise<void> {
     const { use, log } = this.#options
@@ -72,7 +72,7 @@ export class Deployments {
       const isFirst = await use((sql) => addRow(sql, rowOf(deploy)))
       if (isFirst && !deploy.isNew) await this.copyLedger(deploy.owner)
     } catch (error) {
-      log.warn('A deploy is not in /admin/deployments', {
+      log.warn('A deploy is missing from /admin/deployments', {
         database: databaseName(deploy.owner),
         request_id: deploy.origin.requestId,
         cause: (error as Error).message,
@@ -82,8 +82,9 @@ export class Deployments {
   }
 
   /**
-   * Copies the last deploys of a database's ledger that are not written down: those of a gateway that
-   * was killed before it could, or that kept no copies. What fails is in the log.
+   * Copies the last deploys in a database's ledger that are not recorded: those of a gateway that
+   * was killed before it recorded them, or of a version that kept no records. A failure is logged
+   * and not thrown.
    */
   async copyLedger(owner: Owner): Promise<void> {
     const { use, useDatabase, log } = this.#options
@@ -111,19 +112,19 @@ export class Deployments {
     }
   }
 
-  /** A page of deployments, newest first. */
+  /** Returns a page of deployments, newest first. */
   read(query: DeploymentQuery): Promise<DeploymentRow[]> {
     return this.#options.use((sql) => readRows(sql, query))
   }
 
-  /** In the background: nobody waits for it. */
+  /** Deletes rows older than `retentionDays` in the background. A failure is logged. */
   async #cleanUp(): Promise<void> {
     const { use, log, retentionDays } = this.#options
     this.#cleanedAt = performance.now()
     try {
       while (await use((sql) => deleteOld(sql, AGE, retentionDays)));
     } catch (error) {
-      log.debug(`Old deployments are not deleted: ${(error as Error).message}`)
+      log.debug(`Old deployments could not be deleted: ${(error as Error).message}`)
     }
   }
 }

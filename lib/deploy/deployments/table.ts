@@ -1,11 +1,11 @@
 import { addMissingColumn, createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
-/** One deploy to one database, as it is kept and answered. */
+/** A deploy to one database, as stored and as answered. */
 export interface DeploymentRow {
   database: string
   tenant_id: string | null
-  /** Absent: its database has no schema. */
+  /** Absent if the database has no schema. */
   schema_name?: string | null
   /** ISO 8601. */
   deployed_at: string
@@ -15,13 +15,13 @@ export interface DeploymentRow {
   [field: string]: unknown
 }
 
-/** A row that is written; what has no column of its own is in `deployment`. */
+/** A row to insert; `deployment` has the fields without a column of their own. */
 export interface NewRow {
   database: string
   platform: string
   tenant_id: string | null
   schema_name: string | null
-  /** ISO 8601; null: now. */
+  /** ISO 8601; null for the current time. */
   deployed_at: string | null
   status: string
   archive_checksum: string
@@ -31,19 +31,19 @@ export interface NewRow {
 
 export interface DeploymentQuery {
   platform: string
-  /** Null: the main database, or a schema's base database; undefined: all databases. */
+  /** Null for the main database, or a schema's base database; undefined for all databases. */
   tenantId: string | null | undefined
-  /** Null: databases of no schema; undefined: all databases. */
+  /** Null for databases without a schema; undefined for all databases. */
   schema: string | null | undefined
-  /** The last id of the page before. */
+  /** Last id of the previous page; undefined for the first page. */
   after: number | undefined
   limit: number
 }
 
-/** Rows and their time, for `deleteOld`. */
+/** Table and timestamp column, for `deleteOld`. */
 export const AGE = { table: '_db_gateway_deployments', column: 'deployed_at' }
 
-/** Creates the table of deployments in the administrative database where it does not exist. */
+/** Creates the table of deployments in the administrative database if it does not exist. */
 export async function prepareTable(sql: Sql): Promise<void> {
   await createTables(
     sql,
@@ -70,8 +70,8 @@ export async function prepareTable(sql: Sql): Promise<void> {
 }
 
 /**
- * Writes the row of a deploy.
- * @returns whether it is the first one of its database
+ * Inserts the row of a deploy.
+ * @returns whether it is the first row of its database
  */
 export async function addRow(sql: Sql, row: NewRow): Promise<boolean> {
   const [added] = await sql<[{ is_first: boolean }]>`
@@ -83,7 +83,7 @@ export async function addRow(sql: Sql, row: NewRow): Promise<boolean> {
   return added.is_first
 }
 
-/** Writes rows of one database, but for those that are there already. */
+/** Inserts those rows of one database that are not recorded yet. */
 export async function addMissingRows(sql: Sql, rows: NewRow[]): Promise<void> {
   await sql`
     ${insertion(sql, rows)}
@@ -111,7 +111,7 @@ function insertion(sql: Sql, rows: NewRow[]) {
   `
 }
 
-/** A page of deployments, newest first. */
+/** Returns a page of deployments, newest first. */
 export async function readRows(sql: Sql, query: DeploymentQuery): Promise<DeploymentRow[]> {
   const { platform, tenantId, schema, after, limit } = query
   const rows = await sql<(DeploymentRow & { deployment: object })[]>`

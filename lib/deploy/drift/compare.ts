@@ -1,24 +1,24 @@
 import { excerpt } from '../../common/excerpt.ts'
 import type { Fact } from './facts.ts'
 
-/** So many differences are put into words. */
+/** Differences that a description lists. */
 const MAX_SHOWN = 3
 
 /** How one object differs from the reference. */
 export interface Drift {
-  /** What it is: table, column, index, constraint, function, grants, … */
+  /** Kind of object: table, column, index, constraint, function, grants, … */
   object: string
   name: string
   change: 'missing' | 'extra' | 'different'
-  /** As the reference has it; null where it is extra. Functions: a hash of their definition. */
+  /** Definition in the reference; null if `extra`. For functions, a hash of the definition. */
   expected: string | null
-  /** As the database has it; null where it is missing. */
+  /** Definition in the database; null if `missing`. */
   actual: string | null
 }
 
 /**
- * What differs, in a fixed order. What is part of a table that is missing or extra itself is left
- * out.
+ * Returns the differences in a fixed order. Parts of a table that is itself missing or extra are
+ * left out.
  */
 export function compareFacts(expected: Fact[], actual: Fact[]): Drift[] {
   const wanted = new Map(expected.map((fact) => [keyOf(fact), fact]))
@@ -63,7 +63,11 @@ function keyOfDrift({ object, name, change }: Drift): string {
   return `${object} ${name} ${change}`
 }
 
-/** The first differences, for people: "lack index public.item_name, have another function f()". */
+/**
+ * Describes the first differences in words: "lack index public.item_name, have another function
+ * f()".
+ * @param isOne whether the sentence is about one database
+ */
 export function describeDrift(drifts: Drift[], isOne: boolean): string {
   const shown = drifts.slice(0, MAX_SHOWN).map(({ object, name, change }) => {
     if (change === 'missing') return `${isOne ? 'lacks' : 'lack'} ${object} ${name}`

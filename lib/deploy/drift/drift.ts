@@ -7,13 +7,13 @@ import { readTemplateFacts } from '../templates/table.ts'
 import { compareFacts, type Drift, describeDrift } from './compare.ts'
 import { type Fact, readDigest, readFacts } from './facts.ts'
 
-/** Databases that are asked at once. */
+/** Databases that are compared at the same time. */
 const CONCURRENCY = 8
 
-/** What databases are compared with. */
+/** The schema that databases are compared with. */
 interface Reference {
   kind: 'template' | 'main'
-  /** Of its archive; null where nothing was deployed. */
+  /** Checksum of its archive; null if nothing was deployed to it. */
   checksum: string | null
   schema: string | null
   digest: string
@@ -29,7 +29,7 @@ interface Group {
   differences: Drift[]
 }
 
-/** What one database came to. */
+/** Result for one database. */
 type Outcome =
   | { database: string; reference: Reference; differences: Drift[] }
   | { database: string; error: GatewayError }
@@ -37,10 +37,11 @@ type Outcome =
 type Entry = CatalogEntry & { checksum: string | null }
 
 /**
- * Holds every database of a platform against the template of the archive that it has; where there is
- * none, against the newest template of its schema, and without any against the main database, or the
- * schema's first. One digest a database; details are read where it is another one.
- * @throws {GatewayError} database_not_found for a platform that has none
+ * Compares every database of a platform with the template of the archive deployed to it. Without
+ * such a template, it compares with the newest template of the database's schema, and without any
+ * with the main database, or the schema's first. Reads one digest per database, and the definitions
+ * only if the digest differs.
+ * @throws {GatewayError} database_not_found if the platform has no database
  */
 export async function findDrift(parts: DeployParts, platform: string) {
   const entries = await readEntries(parts, platform)
@@ -99,7 +100,7 @@ async function readEntries({ catalog }: DeployParts, platform: string): Promise<
   return entries.map((entry) => ({ ...entry, checksum: checksums.get(entry.database) ?? null }))
 }
 
-/** The newest first; at least one for each schema. */
+/** Returns the references, newest first, with at least one for each schema. */
 async function readReferences(
   parts: DeployParts,
   platform: string,
@@ -151,7 +152,7 @@ async function compareOne(
   }
 }
 
-/** "997 alike, 2 lack index public.item_name, 1 cannot be reached". */
+/** Returns a summary: "997 alike; 2 lack index public.item_name; 1 cannot be reached". */
 function summaryOf(alike: number, groups: Group[], unreachable: number): string {
   return [
     `${alike} alike`,

@@ -1,4 +1,4 @@
-/** Names in an ACL, sorted; the default where there is none. */
+/** SQL: the grants in an ACL as text, sorted; the default privileges if the ACL is NULL. */
 const acl = (column: string, kind: string, owner: string) => `
   (select string_agg(format('%s=%s%s', coalesce(r.rolname, 'public'), g.privilege_type,
       case when g.is_grantable then '*' else '' end), ', '
@@ -9,9 +9,9 @@ const acl = (column: string, kind: string, owner: string) => `
 const fullName = (schema: string, name: string) => `format('%I.%I', ${schema}, ${name})`
 
 /**
- * SQL for the objects of a schema: kind, name, parent, definition. Has no parameters; with
- * `search_path = pg_catalog`. Left out: what is the gateway's own or the original gateway's, what belongs to an extension, and
- * NOT NULL constraints, which the columns show.
+ * SQL query without parameters for the objects of a database: kind, name, parent, definition.
+ * Requires `search_path = pg_catalog`. Left out: objects of the gateway, of the original gateway
+ * and of extensions, and NOT NULL constraints, which the columns show.
  */
 export const FACTS = `
   with own as materialized (

@@ -1,15 +1,15 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { FACTS } from './facts-sql.ts'
 
-/** One object of a schema; `parent` is the table that it is part of. */
+/** An object of a database; `parent` is the table that it is part of. */
 export type Fact = [kind: string, name: string, parent: string | null, definition: string]
 
-/** The longest that one database is asked for. */
+/** statement_timeout of one query, in milliseconds. */
 const LIMIT_MS = 30_000
 
 /**
- * The digest of the schema of a database: the same in all that have the same objects, without regard to
- * oids, to the order of columns and to what the gateway has there.
+ * Returns the digest of a database's objects. Databases with the same objects have the same digest;
+ * oids, the order of columns and the gateway's own objects do not count.
  */
 export async function readDigest(sql: Sql): Promise<string> {
   const [row] = await readOnly<{ digest: string }>(
@@ -21,7 +21,7 @@ export async function readDigest(sql: Sql): Promise<string> {
   return row!.digest
 }
 
-/** The objects of the schema of a database. */
+/** Returns the objects of a database. */
 export async function readFacts(sql: Sql): Promise<Fact[]> {
   const [row] = await readOnly<{ facts: Fact[] }>(
     sql,
@@ -32,8 +32,8 @@ export async function readFacts(sql: Sql): Promise<Fact[]> {
 }
 
 /**
- * Definitions are written with the names that the search path asks for, so that is the same
- * everywhere. One round trip; nothing of it is left in the session.
+ * Runs a query in a read-only transaction with a fixed search_path, so that names in definitions
+ * are qualified the same way in every database. One round trip; the session keeps no setting.
  */
 async function readOnly<T>(sql: Sql, query: string): Promise<T[]> {
   const results = (await sql.unsafe(`

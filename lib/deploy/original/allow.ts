@@ -4,8 +4,9 @@ import type { TableChange } from '../changes/changes.ts'
 type Change = TableChange['change']
 
 /**
- * The losses that the original gateway's clients can allow, and what they are here. A column that is
- * or becomes NOT NULL loses nothing, so that it is never refused.
+ * The losses that clients of the original gateway can allow, and the changes that each one permits.
+ * `add_not_null_column` and `set_not_null` are empty: those changes lose nothing and are never
+ * refused.
  */
 const LOSSES = {
   drop_table: ['table_dropped', 'materialized_view_dropped'],
@@ -15,12 +16,12 @@ const LOSSES = {
   set_not_null: [],
 } as const satisfies Record<string, Change[]>
 
-/** The words that `allow` takes in /v2/*. */
+/** The words that `allow` accepts in /v2/*. */
 export const LOSS_WORDS = Object.keys(LOSSES) as (keyof typeof LOSSES)[]
 
 /**
- * The losses that these words allow.
- * @throws {GatewayError} invalid_request naming a word that is none
+ * Returns the changes that the words of `allow` permit.
+ * @throws {GatewayError} invalid_request naming the first unknown word
  */
 export function parseLosses(words: string[]): Set<Change> {
   return new Set(
@@ -34,15 +35,15 @@ export function parseLosses(words: string[]): Set<Change> {
   )
 }
 
-/** A field of the forms of /register and /migrate, as their hints name it. */
+/** A form field of /register and /migrate in the text of a hint. */
 const FORM_FIELD = /\b(retry|repair)=true\b/g
 
-/** The part of a hint that tells what of a migration outside of a transaction has run. */
+/** The part of a hint that says which statements of a no-transaction migration have run. */
 const STATEMENTS_DONE = /^\d+ of its \d+ statements have run.* taken as applied\. /s
 
 /**
- * The error as it is told to clients of /v2/*: its hint names members of JSON, and those that allow a
- * loss there.
+ * Returns the error for clients of /v2/*: its hint names JSON members instead of form fields, and
+ * the words of `allow` in /v2/*.
  */
 export function withV2Hint(error: GatewayError): GatewayError {
   const { code, message, details, status } = error

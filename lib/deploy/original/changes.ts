@@ -1,6 +1,6 @@
 import type { TableChange } from '../changes/changes.ts'
 
-/** A change of a table as /v2/* tells of it. */
+/** A change of a table in the format of /v2/*. */
 export interface V2Change {
   table: string
   change_type: string
@@ -11,14 +11,14 @@ export interface V2Change {
   reason: string | null
 }
 
-/** What a deploy changed in the tables, in three parts. */
+/** A deploy's changes of tables, by class. */
 export interface V2Changes {
   safe_changes: V2Change[]
   dataloss_changes: V2Change[]
   incompatible_changes: V2Change[]
 }
 
-/** The original gateway's words, where it has one. */
+/** Names of changes in the original gateway; it has none for the other changes. */
 const TYPES: Partial<Record<TableChange['change'], string>> = {
   table_created: 'CreateTable',
   table_dropped: 'DropTable',
@@ -31,10 +31,12 @@ const TYPES: Partial<Record<TableChange['change'], string>> = {
 const REASONS = {
   safe: null,
   dataloss: 'Data is lost',
-  incompatible: 'Code of before may fail',
+  incompatible: 'Existing code may fail',
 }
 
-/** Divides changes by what they mean. Rules for the data that are gone are in the deploy's warnings. */
+/**
+ * Groups changes by class. Changes of class `weaker` are left out: the deploy's warnings list them.
+ */
 export function toV2Changes(changes: TableChange[]): V2Changes {
   const all = changes.flatMap(toV2Change)
   const of = (kind: V2Change['compatibility']) =>
@@ -70,7 +72,7 @@ function pascal(words: string): string {
     .join('')
 }
 
-/** The changes of several databases, each once. */
+/** Merges the changes of several databases; equal changes appear once. */
 export function mergeV2Changes(all: V2Changes[]): V2Changes {
   const each = (part: keyof V2Changes) => [
     ...new Map(all.flatMap((one) => one[part]).map((one) => [JSON.stringify(one), one])).values(),

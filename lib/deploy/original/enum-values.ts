@@ -4,16 +4,16 @@ import { nameOf, sqlName, strings } from '../parser/names.ts'
 import { readStatement } from '../parser/parser.ts'
 import { readScripts } from '../run/run-file.ts'
 
-/** A value that files declare of an enum. */
+/** An enum value that a file declares. */
 interface DeclaredValue {
-  /** As SQL names it. */
+  /** Name of the enum as SQL writes it, quoted. */
   type: string
-  /** As people write it. */
+  /** Name of the enum for messages, unquoted and without the schema `public`. */
   name: string
   value: string
 }
 
-/** The values of types/ that enums which are there do not have. */
+/** Returns the values declared in types/ that existing enums lack. */
 export async function lackingValues(sql: Sql, files: SchemaFile[]): Promise<DeclaredValue[]> {
   const declared = await declaredValues(files)
   if (declared.length === 0) return []

@@ -11,7 +11,7 @@ import { mergeV2Changes, toV2Changes, type V2Changes } from './changes.ts'
 import type { V2Options } from './request.ts'
 import type { StoredTargets } from './tenants.ts'
 
-/** A stored schema for all tenants that have it. */
+/** Request to deploy a stored schema to all of its tenants. */
 export interface StoredFleet {
   platform: string
   schemaName: string
@@ -21,20 +21,20 @@ export interface StoredFleet {
   origin: DeployOrigin
 }
 
-/** One database of /v2/migrate-all's answer. */
+/** Result for one database in the answer of /v2/migrate-all. */
 interface TenantResult extends JobResult {
   migrations_applied: number
   tables_created: number
   functions_updated: number
-  /** For people. */
+  /** Error as one line of text. */
   error: string | null
-  /** As of a request to this database alone. */
+  /** Error as a request for this database alone would return it. */
   failure: object | null
 }
 
 /**
- * Brings the tenants to the stored schema; the first that can be reached is a canary. Each is told of
- * as it ends.
+ * Deploys the stored schema to the tenants. The first tenant that can be reached is the canary.
+ * @param onResult called with the result of each database as it ends
  */
 export async function migrateTenants(
   parts: DeployParts,

@@ -9,7 +9,7 @@ import { withV2Hint } from './allow.ts'
 import type { V2Options } from './request.ts'
 import { type SeederValidation, type Verification, verify } from './verify.ts'
 
-/** A stored schema for one database. */
+/** Request to deploy a stored schema to one database. */
 export interface StoredDeploy {
   owner: Owner
   schemaName: string
@@ -19,18 +19,18 @@ export interface StoredDeploy {
   origin: DeployOrigin
 }
 
-/** What became of it. */
+/** Outcome of the deploy. */
 export interface StoredDeployed {
   result: DeployResult
-  /** Null where the request asks for none. */
+  /** Null if the request skips the verification. */
   verification: Verification | null
   seeders: SeederValidation[]
   warnings: string[]
 }
 
 /**
- * Brings the owner's database, which exists, to a stored schema, and looks whether all is there.
- * @throws {GatewayError} as `update`; data_loss with the words of `allow` in its hint
+ * Deploys a stored schema to the owner's existing database and verifies the result.
+ * @throws {GatewayError} as `update`; the hint of data_loss has the words of `allow` in /v2/*
  */
 export async function migrateStored(
   parts: DeployParts,

@@ -6,7 +6,7 @@ import { jsonOf } from '../../json/text.ts'
 import { ALLOWANCES, type DeployFlags } from '../result.ts'
 import { parseLosses } from './allow.ts'
 
-/** The members of a request of /v2/*, beside those that say whose database it is about. */
+/** Members of a /v2/* request, besides those that identify the database. */
 export const V2_MEMBERS = [
   'force',
   'allow',
@@ -16,7 +16,7 @@ export const V2_MEMBERS = [
   'cross_db_link',
 ] as const
 
-/** How a request of /v2/* is to be carried out. */
+/** Options of a /v2/* request. */
 export interface V2Options {
   flags: DeployFlags
   /** The words of `allow`, for the audit trail. */
@@ -25,7 +25,10 @@ export interface V2Options {
   skipVerification: boolean
 }
 
-/** @throws {GatewayError} invalid_request naming the member */
+/**
+ * Parses the options of a /v2/* request.
+ * @throws {GatewayError} invalid_request naming the member
+ */
 export function parseV2Options(body: Fields<(typeof V2_MEMBERS)[number]>): V2Options {
   const { cross_db_link: link } = body
   if (link !== undefined && link.kind !== 'null') {
@@ -59,7 +62,7 @@ function parseWords(value: Json | undefined): string[] {
   throw new GatewayError('invalid_request', 'allow must be an array of strings')
 }
 
-/** What the audit trail has of the request. */
+/** Returns the fields of a request for the audit trail. */
 export function describeV2(
   { allow, force, flags: { retry, repair } }: V2Options,
   schemaName: string,

@@ -10,7 +10,7 @@ import { listStored } from '../../tenancy/schemas/stored-schemas.ts'
 import type { Target } from '../fleet/targets.ts'
 import { carriesOn } from './carries-on.ts'
 
-/** A stored schema, and where the others of its platform are. */
+/** A stored schema, and access to the other stored schemas of its platform. */
 export interface StoredScope {
   platform: string
   schemaName: string
@@ -19,27 +19,27 @@ export interface StoredScope {
   catalog: CatalogAccess
 }
 
-/** Which tenants a stored schema is for. */
+/** The tenants that a stored schema applies to. */
 export interface StoredTargets {
   targets: Target[]
-  /** Of those that are left out, what people may not expect. */
+  /** Warning about databases that were left out, which the caller may not expect. */
   warnings: string[]
 }
 
-/** A tenant, and what was deployed to it last. */
+/** A tenant and its last deploy. */
 interface TenantRow extends Row {
   schema_checksum: string | null
   stored_schema: string | null
 }
 
-/** Names in a warning. */
+/** Limit of database names in a warning. */
 const MAX_NAMES = 1000
 
 /**
- * The tenants that a stored schema is for: those that are named with it, and of those that are named by
- * the platform alone, those to which it was deployed last, or nothing yet. Where no database is named
- * with it, its name may be that of a release ("v1.1", "latest"): then also those of the latter whose
- * archive it carries on.
+ * Returns the tenants that a stored schema applies to: the databases of that schema, and, of the
+ * databases without a schema, those to which it was deployed last and those without a deploy. If
+ * the platform has no database of that schema, its name may be that of a release ("v1.1",
+ * "latest"). Then tenants whose archive it carries on (see `carriesOn`) are included as well.
  */
 export async function findTenants(scope: StoredScope): Promise<StoredTargets> {
   const { platform, schemaName, catalog } = scope
@@ -69,7 +69,10 @@ function isNamed({ schema_name, stored_schema, schema_checksum }: TenantRow, sch
   return schema_name !== null || stored_schema === schemaName || isNew
 }
 
-/** What says whether the archive carries on the one that a tenant has; each of those is read once. */
+/**
+ * Returns a function that tells whether the archive carries on the one deployed to a tenant. Each
+ * distinct archive is read once.
+ */
 async function lookForArchives(scope: StoredScope): Promise<(row: TenantRow) => Promise<boolean>> {
   const { platform, archive, limits, catalog } = scope
   const stored = new Set(
@@ -94,7 +97,7 @@ async function lookForArchives(scope: StoredScope): Promise<(row: TenantRow) => 
   }
 }
 
-/** False where the other archive is not kept, or cannot be read any more. */
+/** Returns false if the other archive is not stored, or can no longer be read. */
 async function isAfter(
   archive: SchemaArchive,
   readBefore: () => Promise<SchemaArchive | undefined>,

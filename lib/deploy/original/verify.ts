@@ -9,33 +9,35 @@ import type { Difference } from '../run/tables.ts'
 import { compareDeclared } from '../run/tables.ts'
 import { lackingValues } from './enum-values.ts'
 
-/** Rows that seeders insert into a table, and rows that it has (at most MAX_COUNTED are counted). */
+/**
+ * Rows that seeders insert into a table, and rows found in it, at most MAX_COUNTED or `expected`.
+ */
 export interface SeederValidation {
   table: string
   expected: number
   found: number
 }
 
-/** Whether what an archive declares is there, as /v2/* tells. */
+/** Whether the objects that an archive declares exist, in the format of /v2/*. */
 export interface Verification {
   passed: boolean
   extensions_verified: boolean
   types_verified: boolean
   tables_verified: boolean
   seeders_verified: boolean
-  /** A line for each thing that is not as it should be; null where all is. */
+  /** One line for each difference; null if there is none. */
   error_log: string | null
 }
 
-/** How long the comparison of tables waits for a lock, in milliseconds. */
+/** lock_timeout while tables are compared, in milliseconds. */
 const LOCK_TIMEOUT_MS = 2_000
 
-/** The least that a table is counted to. */
+/** Rows of a table are counted up to this limit, or up to the expected number if that is higher. */
 const MAX_COUNTED = 10_000
 
 /**
- * Looks in a database whether the extensions, types, tables and seeded rows of an archive are there,
- * and whether the tables have the columns, and the enums the values, that are declared.
+ * Checks that the extensions, types, tables and seeded rows of an archive exist in a database, that
+ * the tables have the declared columns, and that the enums have the declared values.
  */
 export async function verify(
   sql: Sql,
@@ -75,7 +77,10 @@ export async function verify(
   return { verification, seeders }
 }
 
-/** A line for each column that is not as declared, or one that says why they could not be compared. */
+/**
+ * Returns a line for each column that differs from its declaration; a single line with the reason
+ * if the tables could not be compared.
+ */
 async function findWrongColumns(
   sql: Sql,
   database: string,
@@ -85,7 +90,7 @@ async function findWrongColumns(
   await sql.unsafe(`begin; set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
   try {
     const differences = await compareDeclared(sql, database, tables)
-    // Another archive may have added columns.
+    // Columns that a table has besides the declared ones may come from another archive.
     return differences.filter(({ kind }) => kind !== 'extra_column').map(describe)
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
@@ -118,7 +123,10 @@ interface Lacking {
   tables: string[]
 }
 
-/** Names count in whatever schema they are. A table's row type is a type too. */
+/**
+ * Finds declared objects that do not exist, by name in any schema. A table's row type counts as a
+ * type.
+ */
 async function findLacking(
   sql: Sql,
   extensions: string[],
@@ -144,7 +152,7 @@ function namesIn(sql: Sql, names: string[]) {
 }
 
 async function countSeeded(sql: Sql, seeds: Seed[]): Promise<SeederValidation[]> {
-  // A seeder may write the schema of what another one names without.
+  // One seeder may name a table with its schema, and another one without.
   const tableOf = new Map(seeds.map(({ table, name }) => [name, table]))
   const rows = new Map<string, Set<string>>()
   for (const { name, rows: own } of seeds) {
@@ -168,7 +176,7 @@ async function countSeeded(sql: Sql, seeds: Seed[]): Promise<SeederValidation[]>
   )
 }
 
-/** `table` is quoted. */
+/** Counts rows; `table` is a quoted name. */
 async function countRows(sql: Sql, table: string, expected: number): Promise<number> {
   const limit = Math.max(expected, MAX_COUNTED)
   const [row] = await sql.unsafe<[{ rows: number }]>(
