@@ -103,7 +103,7 @@ describe('A15: what a seeder drops of what files make', () => {
       expect(refused.body).toMatchObject({
         error: 'seeder_failed',
         file: 'seeders/s.sql',
-        cause: `function public.b() is gone behind the seeders, and ${second} makes it`,
+        cause: `function public.b(), which ${second} creates, is gone after the seeders ran`,
       })
     }
     expect(first).not.toBe(second)
@@ -144,6 +144,6 @@ test('A15: files that drop what each other make are refused', async () => {
   }
   expect((await gateway.register(uniqueName('drops'), await pack(files))).body).toMatchObject({
     error: 'function_deploy_failed',
-    cause: 'another file drops it each time that it is made',
+    cause: 'another file drops it each time it is created',
   })
 })

@@ -162,14 +162,15 @@ export class LossGuard {
     this.#behindMigrations = undefined
   }
 
-  /** Whether `retire` may have sessions to reset. */
+  /** Whether `retire` may have to end sessions. */
   get retires(): boolean {
     return this.onRetype !== undefined && this.#mode === 'closely'
   }
 
   /**
-   * Makes calls wait for the commit if it changes the type of a column in use. Call it right before
-   * each commit and at no other time, after `settle` or `forgive` has read the tables.
+   * Ends the sessions for calls if the commit drops a column or changes its type, because their
+   * cached plans would outlive the change. Call it right before each commit and at no other time:
+   * calls wait from then on. `settle` or `forgive` must have read the tables just before.
    * @throws {GatewayError} as `retireSessions`
    */
   async retire(): Promise<void> {
@@ -184,7 +185,7 @@ export class LossGuard {
     await this.retire()
   }
 
-  /** Records the committed tables; call it after each commit of such statements. */
+  /** Lets calls continue; call it after each commit that `lookAndRetire` preceded. */
   served(): void {
     this.#served.move(this.#guarded.last)
   }

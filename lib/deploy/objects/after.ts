@@ -12,38 +12,40 @@ import { checkWithExtension, findChecker } from './plpgsql-check.ts'
 import { askedOfMade, type CodeState, keysOf, leftoversOf } from './state.ts'
 import { type Checked, checkBodies, sendFindAndCheck } from './validate.ts'
 
-/** What there is once all has run. */
+/** Objects in the database after all files have run. */
 export type After = Pick<Seen, 'found' | 'keys'> & {
-  /** What the catalogs were known by then. */
+  /** Print and version of the catalogs at that time. */
   look?: Look | undefined
 }
 
-/** A look at what there is now that is under way. */
+/** A pending read of the objects after all files have run. */
 export interface LookingAfter {
   isThorough: boolean
   finish: () => Promise<After>
 }
 
 /**
- * Sends what comes behind the code, of which it is told whether that changed no table; what it gives is
- * called where the code went well.
+ * Sends the queries that follow the code. The function that it returns is called if the code
+ * succeeded.
+ * @param isCodeAlone whether the code changed no table
  */
 export type SendBehind = (isCodeAlone: boolean) => () => void
 
-/** What is looked at. */
+/** Input of the reads and checks that follow the code. */
 interface Asking {
   sql: Sql
   scripts: Script[]
   bodies: NamesInBodies
-  /** Stands for the files. */
+  /** Hash of the files: see `keyOf`. */
   files: string
   look: Job['look']
 }
 
 /**
- * Gets ready to look at what there is once all has run, and to check the bodies of what may have
- * changed. What it gives sends the questions. Where the same files have been looked at in another
- * database, the first question is whether this one has become the same, which tells all the others.
+ * Prepares the read of all objects after the files have run, and the check of the bodies that may
+ * be affected. The function that it returns sends the queries. If the same files have been deployed
+ * to another database, it first asks only for the print of this database: an equal print makes the
+ * other queries unnecessary.
  */
 export async function prepareAfter(
   sql: Sql,
@@ -76,14 +78,14 @@ export async function prepareAfter(
   }
 }
 
-/** Sends the question whether the database is as another one that was looked at. */
+/** Asks for the print of the database; reads everything only if no database with it is known. */
 function sendShortLook(
   asking: Asking,
   look: NonNullable<Job['look']>,
 ): () => Promise<Seen & { look?: Look }> {
   const { sql, files, scripts } = asking
   const looking = look(sql)
-  // Whoever waits for it is told.
+  // The caller that awaits `looking` gets the error.
   looking.catch(() => {})
   return async () => {
     const seen = await looking
@@ -102,7 +104,7 @@ function sendWholeLook(asking: Asking): () => Promise<Seen & { look?: Look }> {
     findChecker(sql),
     look?.(sql),
   ])
-  // Whoever waits for it is told.
+  // The caller that awaits `reading` gets the error.
   reading.catch(() => {})
   const checked = sendFindAndCheck(sql, asked, asked)
   return async () => {
@@ -114,7 +116,7 @@ function sendWholeLook(asking: Asking): () => Promise<Seen & { look?: Look }> {
   }
 }
 
-/** What the questions behind the code were answered. */
+/** Answers to the queries that follow the code. */
 interface Answers {
   found: FoundObjects
   isInOrder: boolean
@@ -145,7 +147,9 @@ async function checkAfter(
   return { found, keys, warnings: [...(findings?.warnings ?? []), ...named] }
 }
 
-/** No statement that runs changes a table, and nothing is dropped that a table may need. */
+/**
+ * Returns whether no statement that runs changes a table and nothing is dropped that one may need.
+ */
 function makesCodeAlone(state: CodeState): boolean {
   const { scripts, run, drop } = state
   const isCode = [...run].every((path) =>
@@ -154,7 +158,10 @@ function makesCodeAlone(state: CodeState): boolean {
   return isCode && drop.size === 0 && leftoversOf(state).length === 0
 }
 
-/** Calls that stand in unchanged files may mean another function now. */
+/**
+ * Returns whether a new overload of an existing routine is created. Calls in unchanged files may
+ * then resolve to it.
+ */
 function addsOverload({ scripts, run, keys, found }: CodeState): boolean {
   const names = new Set([...found.byKey.values()].map(({ name }) => name))
   return [...run].some((path) =>

@@ -6,13 +6,13 @@ import { bodyNamesIn } from '../parser/parser.ts'
 import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'
 
-/** The names in the bodies of some files. */
+/** A name in the body of a function, with its file. */
 interface NamedInFile extends BodyName {
   script: Script
   statement: Statement
 }
 
-/** An archive goes to many databases; its bodies are read once. */
+/** Names by statement: an archive goes to many databases, and its bodies are read once. */
 const read = new WeakMap<Statement, Promise<BodyNames>>()
 
 function namesOf(statement: Statement): Promise<BodyNames> {
@@ -24,10 +24,10 @@ function namesOf(statement: Statement): Promise<BodyNames> {
 
 const MAX_WARNINGS = 20
 
-/** What the bodies of some files name, but for what they make themselves. */
+/** The names that the bodies of some files use, except those that the bodies create themselves. */
 export type NamesInBodies = NamedInFile[]
 
-/** Reads the bodies in PL/pgSQL. */
+/** Reads the names in PL/pgSQL bodies. */
 export async function readBodies(scripts: Script[]): Promise<NamesInBodies> {
   const found: NamedInFile[] = []
   const makes = new Set<string>()
@@ -45,8 +45,8 @@ export async function readBodies(scripts: Script[]): Promise<NamesInBodies> {
 }
 
 /**
- * Those of the names that nobody has: PostgreSQL looks at them when the function runs. One round trip;
- * a name without a schema may be that of anything in any schema.
+ * Returns the names that do not exist in the database; PostgreSQL would report them only when the
+ * function runs. One round trip. A name without a schema matches objects in any schema.
  */
 export async function missingNames(sql: Sql, names: NamesInBodies): Promise<NamesInBodies> {
   const distinct = new Map(names.map((name) => [keyOf(name), name]))
@@ -55,19 +55,25 @@ export async function missingNames(sql: Sql, names: NamesInBodies): Promise<Name
   return names.filter((name) => missing.has(keyOf(name)))
 }
 
-/** Warnings of names that nobody has, with file and line; not of functions that `checked` has. */
+/**
+ * Returns a warning with file and line for each missing name, except in functions of `checked`,
+ * which plpgsql_check has checked.
+ */
 export function nameWarnings(missing: NamesInBodies, checked: Set<Statement>): string[] {
   const left = missing.filter(({ statement }) => !checked.has(statement))
   const all = [...new Set(left.map(warningOf))].toSorted()
   const rest = all.length - MAX_WARNINGS
-  return rest > 0 ? [...all.slice(0, MAX_WARNINGS), `and ${rest} more of such warnings`] : all
+  return rest > 0 ? [...all.slice(0, MAX_WARNINGS), `and ${rest} more warnings of this kind`] : all
 }
 
 function keyOf({ kind, schema, name, column }: BodyName): string {
   return JSON.stringify([kind, schema, name, column])
 }
 
-/** A relation may be a type as well: `f(row)` is written like a function of its column. */
+/**
+ * Looks names up in the catalogs. A name of a function may also be that of a type or column:
+ * `f(row)` is written like a function call for the column `f`.
+ */
 async function findMissing(sql: Sql, names: BodyName[]): Promise<Set<string>> {
   const list = names.map(({ kind, schema, name, column }) => ({ kind, schema, name, column }))
   const rows = await send(
@@ -125,5 +131,5 @@ function warningOf({ kind, schema, name, column, line, script, statement }: Name
   const before = file.text.slice(0, statement.offset).split('\n').length
   const whole = schema === null ? name : `${schema}.${name}`
   const what = kind === 'column' ? `column ${column} of ${whole}` : `${kind} ${whole}`
-  return `${file.path}, line ${before + line}: ${what} does not exist; the function fails when it comes there`
+  return `${file.path}, line ${before + line}: ${what} does not exist; the function fails when it reaches this line`
 }

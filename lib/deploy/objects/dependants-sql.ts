@@ -1,8 +1,9 @@
 /**
- * SQL for what would go with objects (`root`, a literal of a JSON array of `{catalog, oid}`), and
- * with what depends on them, whatever depth: one row each, with `what` it is. What is part of
- * a table (a default, a check, an index, a trigger, a policy, a rule) has in `restore` how it is put back.
- * What depends on such a part is not followed.
+ * Returns the SQL query for objects and everything that depends on them, at any depth: one row
+ * each, with its kind in `what`. For parts of a table (default, check, index, trigger, policy,
+ * rule), `restore` has the statements that create the part again. Dependants of such parts are not
+ * followed.
+ * @param roots SQL literal of a JSON array of `{catalog, oid}`
  */
 export function dependantsSql(roots: string): string {
   return `
@@ -55,7 +56,7 @@ const comment = (catalog: string, kind: string, name: string) => `
   ), '')
 `
 
-/** SQL for the statement that has a trigger or a rule fire when it did; nothing where that is as usual. */
+/** SQL for the statement that restores tgenabled or ev_enabled; empty text for the default. */
 const firing = (kind: 'trigger' | 'rule', state: string, name: string) => `
   || case ${state}
     when 'D' then format('; alter table %s disable ${kind} %I', ${NAME}, ${name})
@@ -64,19 +65,20 @@ const firing = (kind: 'trigger' | 'rule', state: string, name: string) => `
     else '' end
 `
 
-/** SQL for the name of a part of a table, as comments give it. */
+/** SQL for the name of a part of a table, in the form of COMMENT ON. */
 const onTable = (name: string) => `format('%I on ', ${name}) || ${NAME}`
 
 /**
- * SQL for the statements that make an index again. Of a partitioned table PostgreSQL tells that of
- * the table ONLY: the indexes of the partitions follow, and are attached from the leaves up.
+ * SQL for the statements that create an index again. pg_get_indexdef gives the index of a
+ * partitioned table as ON ONLY, so the indexes of the partitions are created after it, and attached
+ * from the leaves up.
  */
 const INDEX = `(
   select string_agg(part.made, '; ' order by part.level)
     || coalesce(string_agg('; ' || part.attached, '' order by part.level desc), '')
   from (
     select tree.level,
-      -- The file of a materialized view may have made it again, where it has no name there.
+      -- The file of a materialized view may have created the index again without naming it.
       regexp_replace(
         pg_get_indexdef(i.oid), '^CREATE (UNIQUE )?INDEX ', 'CREATE \\1INDEX IF NOT EXISTS '
       )
@@ -166,7 +168,7 @@ const PARTS = [
      left join pg_class c on c.oid = k.conrelid
      left join pg_namespace n on n.oid = c.relnamespace`,
   ),
-  // Of an exclusion constraint it is the index that uses a function.
+  // The function is a dependency of the exclusion constraint's index, not of the constraint.
   {
     text: `
       select 'constraint', k.oid::text, pg_describe_object('pg_constraint'::regclass, k.oid, 0),

@@ -16,25 +16,25 @@ export const CATALOGS: Record<ObjectClass, string> = {
   operator: 'pg_operator',
 }
 
-/** An object that goes with others when they are dropped. */
+/** An object that DROP … CASCADE removes together with others. */
 export interface Dependant {
   what: ObjectClass | 'index' | 'default' | 'constraint' | 'other'
   oid: string
-  /** As PostgreSQL describes it: `view sizes`. */
+  /** Text of pg_describe_object: `view sizes`. */
   description: string
-  /** Of a part of a table: the statements that take it off and put it back. */
+  /** For a part of a table: the statements that drop it and create it again. */
   drop: string | null
   restore: string | null
 }
 
-/** The objects themselves, and all that depends on them. */
+/** Returns the objects themselves and all objects that depend on them. */
 export async function findDependants(sql: Sql, roots: FoundObject[]): Promise<Dependant[]> {
   const list = roots.map(({ kind, oid }) => ({ catalog: CATALOGS[classOf(kind)], oid }))
   const text = dependantsSql(quoteLiteral(JSON.stringify(list)))
   return [...(await send(sql.unsafe<Dependant[]>(text)))]
 }
 
-/** The object's place in `FoundObjects.byOid`. */
+/** Returns the object's key in `FoundObjects.byOid`. */
 export function oidKeyOf({ what, oid }: Dependant): string {
   return `${what === 'index' ? 'relation' : what} ${oid}`
 }

@@ -3,12 +3,13 @@ import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 const OWN = `x.oid >= ${FIRST_NORMAL_OID}`
 
 /**
- * The catalogs of what a deploy replaces; of what is about a relation, that relation. Of what it makes
- * where it is not there, rows are known by their oid.
+ * Catalogs of the objects that a deploy replaces or creates. `relation`: oid of the table or view
+ * that the object belongs to. `isThereOnly`: the digest covers only whether the object exists (by
+ * its oid), because a deploy creates it only if it is missing.
  */
 const SOURCES: { from: string; relation?: string; schema?: string; isThereOnly?: boolean }[] = [
   { from: `pg_catalog.pg_proc x where ${OWN}`, schema: 'x.pronamespace' },
-  // A view is known by its rule: its own row changes with each refresh.
+  // A view is represented by its rule: the row in pg_class changes with each REFRESH.
   { from: `pg_catalog.pg_rewrite x where ${OWN}`, relation: 'x.ev_class' },
   { from: 'pg_catalog.pg_trigger x where not x.tgisinternal', relation: 'x.tgrelid' },
   { from: 'pg_catalog.pg_policy x', relation: 'x.polrelid' },
@@ -33,11 +34,11 @@ const SOURCES: { from: string; relation?: string; schema?: string; isThereOnly?:
 ]
 
 /**
- * An SQL expression, in brackets, for a text that is another one when a function, a view, a trigger,
- * a policy, a cast or an operator has been made, changed or dropped, or a table or a type been made or
- * dropped, whoever did it. Has no
- * parameters, and holds for any search path. What is temporary does not count, nor what is the
- * gateway's own. Rows are known by their xmin, so that nothing is read but a few columns.
+ * SQL expression, in parentheses, for a text that changes whenever a function, view, trigger,
+ * policy, cast or operator is created, changed or dropped, or a table or type is created or
+ * dropped, by the gateway or by hand. It has no parameters and works with any search_path.
+ * Temporary objects and the gateway's own do not count. Rows are identified by xmin, so that few
+ * columns are read.
  */
 export const CATALOG_DIGEST = `(
   select coalesce(

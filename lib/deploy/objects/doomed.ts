@@ -4,22 +4,22 @@ import { type Kept, readKept } from './keep.ts'
 import { dropStatement, type FoundObject } from './object.ts'
 import { type CodeState, complete, oidKey } from './state.ts'
 
-/** What is dropped before the files run, and what has to come back. */
+/** Objects that are dropped before the files run, and what must be restored afterwards. */
 export interface Doomed {
   drops: string[]
-  /** What people have put on what goes, by class and oid. */
+  /** Owners, grants, comments and labels of the dropped objects, by class and oid. */
   kept: Map<string, Kept>
-  /** Parts of tables, which are put back as they are. */
+  /** Parts of tables, which are created again unchanged. */
   parts: Dependant[]
-  /** What stands in the way: no file of the archive makes it. */
+  /** A dependant that prevents the drop, because no file of the archive creates it. */
   blocking: { root: FoundObject; dependant: Dependant } | undefined
 }
 
 const NOTHING: Doomed = { drops: [], kept: new Map(), parts: [], blocking: undefined }
 
 /**
- * Finds what goes with the objects that have to be dropped. The files that made it are to be run
- * too: they are added to `state.run`.
+ * Finds everything that the drops of `state.drop` take along. Adds the files that created those
+ * objects to `state.run`.
  */
 export async function findDoomed(sql: Sql, state: CodeState): Promise<Doomed> {
   const roots = [...state.drop.values()]
@@ -57,7 +57,7 @@ export async function findDoomed(sql: Sql, state: CodeState): Promise<Doomed> {
   }
 }
 
-/** It belongs to a table, and PostgreSQL tells how to make it again. */
+/** Returns whether it is a part of a table that PostgreSQL can create again from its definition. */
 function isPart({ restore }: Dependant): boolean {
   return restore !== null
 }

@@ -5,13 +5,13 @@ import type { Dependant } from './dependants.ts'
 import type { FoundObject } from './object.ts'
 import { type CodeState, oidKey } from './state.ts'
 
-/** PostgreSQL refused a statement that stands in no file. */
+/** PostgreSQL rejected a statement that the gateway generated, which is in no file. */
 export class ObjectError extends Error {
   override readonly name = 'ObjectError'
   readonly path: string
   readonly what: string
   readonly error: PostgresError
-  /** What to do, where PostgreSQL's own words do not tell. */
+  /** What to do, if PostgreSQL's own message does not say so. */
   readonly hint: string | undefined
 
   constructor(path: string, what: string, error: PostgresError, hint?: string) {
@@ -34,12 +34,12 @@ const SECTIONS: Record<string, [ErrorCode, string]> = {
   policies: ['policy_deploy_failed', 'Policy file'],
 }
 
-/** The error code of the section that a path is in, and what its files are called. */
+/** Returns the error code of the section that a path is in, and the name of its files. */
 export function sectionOf(path: string): [code: ErrorCode, what: string] {
   return SECTIONS[path.slice(0, path.indexOf('/'))] ?? SECTIONS.functions!
 }
 
-/** The answer for what failed, with the code of the section. */
+/** Converts an error in the code sections to the error of the answer. */
 export function codeFailure(database: string, error: unknown): unknown {
   if (error instanceof AggregateError) return severalFailures(database, error.errors)
   if (error instanceof ObjectError) {
@@ -55,7 +55,7 @@ export function codeFailure(database: string, error: unknown): unknown {
 
 const MAX_FAILURES = 20
 
-/** The first one, and the places of all. */
+/** Returns the first error, with file, line and cause of all of them in `failures`. */
 function severalFailures(database: string, errors: unknown[]): unknown {
   const all = errors.map((error) => codeFailure(database, error))
   const [first] = all
@@ -68,17 +68,17 @@ function severalFailures(database: string, errors: unknown[]): unknown {
   return new GatewayError(first.code, first.message, { ...first.details, failures })
 }
 
-/** What a file of the archive can make, and what holds no rows. */
+/** Kinds that a file of the archive can create and that hold no rows. */
 const FILED = new Set<Dependant['what']>(['routine', 'relation', 'operator', 'cast'])
 
-/** What depends on an object that has to be dropped comes from no file. */
+/** Returns the error for an object that must be dropped while a dependant comes from no file. */
 export function blockedError(
   database: string,
   state: CodeState,
   root: FoundObject,
   dependant: Dependant,
 ): GatewayError {
-  // Other defaults are put back; a column cannot be made generated again.
+  // Plain defaults are restored; PostgreSQL cannot make an existing column generated again.
   const isGenerated = dependant.what === 'default'
   const description = isGenerated
     ? dependant.description.replace('default value for', 'generated')
@@ -86,17 +86,17 @@ export function blockedError(
   const place = placeOf(state, root)
   const [code] = sectionOf(place.file)
   const what = `${root.kind} ${root.identity}`
-  return new GatewayError(code, `${capitalised(what)} cannot be dropped or made anew`, {
+  return new GatewayError(code, `${capitalised(what)} cannot be dropped or created again`, {
     database,
     cause: `${description} depends on it`,
     sqlstate: '2BP01',
     ...(isGenerated
       ? {
-          detail: `${description} depends on ${what}, and PostgreSQL can take its expression off, but not put it back`,
-          hint: `Keep the ${what} as it is (its parameters and their names, its result); or give the new one another name, and make the column anew with it in a migration: alter table … drop column …, add column … generated always as (…) stored`,
+          detail: `${description} depends on ${what}, and PostgreSQL can drop its expression, but not add it again`,
+          hint: `Keep the ${what} as it is (its parameters and their names, its result); or give the new one another name, and create the column again with it in a migration: alter table … drop column …, add column … generated always as (…) stored`,
         }
       : {
-          detail: `${description} depends on ${what}, and no file of functions/, views/, triggers/ or policies/ makes it`,
+          detail: `${description} depends on ${what}, and no file of functions/, views/, triggers/ or policies/ creates it`,
           hint: FILED.has(dependant.what)
             ? `Move ${description} into a file of the archive, or drop it before (in a migration, or by hand); or keep the ${what} as it is (its parameters and their names, its result)`
             : `Keep the ${what} as it is (its parameters and their names, its result), or give the new one another name`,
@@ -123,9 +123,7 @@ function capitalised(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
-/**
- * @throws {GatewayError} with the code of the section, where two files make one thing
- */
+/** @throws {GatewayError} with the code of the section, if two files create the same object */
 export function checkConflicts(
   database: string,
   { scripts, keys }: Pick<CodeState, 'scripts' | 'keys'>,
@@ -141,12 +139,12 @@ export function checkConflicts(
       const { kind, schema, name } = statement.made!
       const what = `${kind} ${schema === null ? '' : `${schema}.`}${name}`.trim()
       const [code] = sectionOf(path)
-      throw new GatewayError(code, `${other} and ${path} both make the ${what}`, {
+      throw new GatewayError(code, `${other} and ${path} both create the ${what}`, {
         database,
         file: path,
         line: lineOf(file, statement),
         files: [other, path],
-        hint: 'Take it out of one of the files',
+        hint: 'Remove it from one of the files',
       })
     }
   }

@@ -5,19 +5,19 @@ import { foundSql } from './found-sql.ts'
 import { keyOfFound } from './names.ts'
 import { classOf, type FoundObject, type KnownObject, type ObjectClass } from './object.ts'
 
-/** The name of an object, whatever its schema and types. */
+/** Class and name of objects to find, in any schema and with any parameter types. */
 export interface SoughtObject {
   class: ObjectClass
   name: string
-  /** With digest and body, where it is a routine: they take PostgreSQL most of the time. */
+  /** For routines: also read digest and body, which take most of PostgreSQL's time. */
   whole?: boolean
 }
 
-/** Objects of a database, to be looked up in several ways. */
+/** Objects of a database, with several indexes. */
 export interface FoundObjects {
   byKey: Map<string, FoundObject>
   byOid: Map<string, FoundObject>
-  /** The object that a ledger has, if it is still there. */
+  /** Returns the object that a ledger records, if it still exists. */
   of(known: KnownObject): FoundObject | undefined
 }
 
@@ -26,7 +26,7 @@ interface Row {
   types: [oid: string, name: string, oldName: string][]
 }
 
-/** Finds all objects with these names: one query, whatever their number. */
+/** Finds all objects with these names, in one query. */
 export async function findObjects(sql: Sql, asked: SoughtObject[]): Promise<FoundObjects> {
   const distinct = new Map<string, SoughtObject>()
   for (const one of asked) {
@@ -39,7 +39,7 @@ export async function findObjects(sql: Sql, asked: SoughtObject[]): Promise<Foun
   return indexed(row)
 }
 
-/** What to ask for to find an object that a ledger has. */
+/** Returns class and name of an object that a ledger records. */
 export function askedOf({ kind, identity, name }: KnownObject): SoughtObject {
   return { class: classOf(kind), name: name ?? nameIn(identity) }
 }
@@ -47,7 +47,7 @@ export function askedOf({ kind, identity, name }: KnownObject): SoughtObject {
 const PART = '"(?:[^"]|"")*"|[^".(]+'
 const NAME = new RegExp(`^(?:(?:${PART})\\.)?(${PART})(?:\\(|$)`)
 
-/** The name in `schema.name(types)` or `"view"`. */
+/** Returns the name in `schema.name(types)` or `"view"`. */
 function nameIn(identity: string): string {
   const name = NAME.exec(identity)?.[1] ?? identity
   return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name
@@ -63,7 +63,7 @@ function indexed({ objects, types }: Row): FoundObjects {
   const byIdentity = new Map<string, FoundObject>()
   for (const object of all) {
     byIdentity.set(`${classOf(object.kind)} ${object.oldIdentity}`, object)
-    // The first version has a view as its file writes it.
+    // The first version of the ledger has a view's name as the file writes it.
     if (classOf(object.kind) === 'relation') {
       const quote = (part: string) => `"${part.replaceAll('"', '""')}"`
       if (object.schema === 'public') byIdentity.set(`relation ${quote(object.name)}`, object)

@@ -1,6 +1,6 @@
 import type { ObjectClass } from './object.ts'
 
-/** Says what the columns are. */
+/** Gives the columns of the UNION their types. */
 const NOTHING = `
   select
     null::text, null::oid, null::text, null::text, null::oid[], null::oid, null::text, null::text,
@@ -9,15 +9,18 @@ const NOTHING = `
 `
 
 /**
- * The names of a class, as an array: of what the catalogs have in their thousands, PostgreSQL finds the few
- * by index then.
+ * SQL for the names of a class as an array. With an array, PostgreSQL finds the few names by index
+ * in catalogs with thousands of rows.
  */
 const names = (of: ObjectClass, condition = 'true') =>
   `any (array(select a.name::name from asked a where a.class = '${of}' and ${condition}))`
 
 const WHOLE_ROUTINES = names('routine', 'a.whole')
 
-/** Behind `asked (class, name, whole)`. One row an object, of any schema but PostgreSQL's own. */
+/**
+ * SQL queries over the CTE `asked (class, name, whole)`: one row per object, in any schema except
+ * PostgreSQL's own.
+ */
 const ROUTINES = `
   select
     case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else 'function' end as kind,
@@ -53,7 +56,7 @@ const RELATIONS = `
     n.nspname, c.relname, '{}'::oid[], i.indrelid, format('%I.%I', n.nspname, c.relname),
     md5(case when i.indexrelid is null then pg_get_viewdef(c.oid) else pg_get_indexdef(c.oid) end),
     c.reloptions, null, null,
-    -- Its own row changes when it is filled or built anew.
+    -- xmin of pg_class changes with REFRESH and REINDEX.
     coalesce(
       (select string_agg(r.xmin::text, ' ') from pg_rewrite r where r.ev_class = c.oid), i.xmin::text
     )
@@ -150,13 +153,15 @@ const BY_CLASS: Record<ObjectClass, string> = {
 }
 
 /**
- * SQL for all objects with the names of `asked`, a JSON array of `{class, name, whole}` as a literal, in
- * which there are these classes: one row with `objects`, and of all their types `[oid, name, old name]`.
- * Names of types have their schema, whatever the search path, but for PostgreSQL's own. A routine that
- * is not asked for as a whole has no digest and no body.
+ * Returns the SQL query for all objects with the given names. Its single row has `objects` and, for
+ * all types that they use, `types` as `[oid, name, old name]`. Type names have their schema
+ * whatever the search_path, except PostgreSQL's own types. Digest and body of a routine are null
+ * unless `whole` is true.
+ * @param asked SQL literal of a JSON array of `{class, name, whole}`
+ * @param classes all classes that occur in `asked`
  */
 export function foundSql(asked: string, classes: ReadonlySet<ObjectClass>): string {
-  // Other catalogs are not planned for.
+  // Queries of other catalogs are left out to save planning time.
   const arms = Object.entries(BY_CLASS).filter(([name]) => classes.has(name as ObjectClass))
   return `
     with asked as materialized (

@@ -1,6 +1,7 @@
 /**
- * SQL for what people have put on objects beside their definitions (`asked`, a literal of a JSON
- * array of `{catalog, oid}`): one row an object. PUBLIC is null among the grantees.
+ * Returns the SQL query for the properties of objects that are not part of their definitions:
+ * owner, grants, comments, security labels. One row per object; a null grantee means PUBLIC.
+ * @param asked SQL literal of a JSON array of `{catalog, oid}`
  */
 export function keepSql(asked: string): string {
   return `

@@ -7,7 +7,7 @@ import { keepSql } from './keep-sql.ts'
 import { classOf, dropStatement, type FoundObject, type ObjectClass } from './object.ts'
 
 interface Grant {
-  /** Null: PUBLIC. */
+  /** Null for PUBLIC. */
   grantee: string | null
   privilege: string
   grantable: boolean
@@ -19,24 +19,24 @@ interface Note {
   text: string
 }
 
-/** What people have put on an object beside its definition. */
+/** Properties of an object that were set by hand and are not part of its definition. */
 export interface Kept {
   catalog: string
   oid: string
-  /** Null where it is the role of the deploy. */
+  /** Null if the deploy's role owns the object. */
   owner: string | null
   hasGrants: boolean
   grants: Grant[]
   columnGrants: Grant[]
   comments: Note[]
   labels: (Note & { provider: string })[]
-  /** Of a trigger or a rule: pg_trigger.tgenabled, pg_rewrite.ev_enabled. */
+  /** For a trigger or rule: pg_trigger.tgenabled, pg_rewrite.ev_enabled. */
   enabled: string | null
-  /** Whom ALTER DEFAULT PRIVILEGES gives something of what is made anew. */
+  /** Roles to which ALTER DEFAULT PRIVILEGES grants privileges on new objects. */
   defaultGrantees: string[]
 }
 
-/** Reads what has to be put back once the objects are made anew: by class and oid. */
+/** Reads what must be restored when the objects are created again, by class and oid. */
 export async function readKept(sql: Sql, objects: FoundObject[]): Promise<Map<string, Kept>> {
   const asked = objects.map(({ kind, oid }) => ({ catalog: CATALOGS[classOf(kind)], oid }))
   const rows = await send(sql.unsafe<Kept[]>(keepSql(quoteLiteral(JSON.stringify(asked)))))
@@ -45,7 +45,7 @@ export async function readKept(sql: Sql, objects: FoundObject[]): Promise<Map<st
   return new Map(rows.map((row) => [`${classByCatalog.get(row.catalog)} ${row.oid}`, row]))
 }
 
-/** The statements that put it back, on an object that has been made anew just now. */
+/** Returns the statements that restore it on an object that has just been created again. */
 export function keepStatements(
   object: Pick<FoundObject, 'kind' | 'identity'>,
   kept: Kept,
@@ -71,7 +71,7 @@ export function keepStatements(
       ),
     )
   }
-  // As in `drop function …`: the object's kind and name.
+  // Kind and name of the object, as in `drop function …`.
   const named = dropStatement(object).replace('drop ', '').replace('if exists ', '')
   const place = (column: string | null) =>
     column === null ? named : `column ${identity}.${quoteIdentifier(column)}`
@@ -88,12 +88,12 @@ export function keepStatements(
     const [name, table] = splitOn(identity)
     statements.push(`alter table ${table} ${ENABLED[kept.enabled]} ${kind} ${name}`)
   }
-  // Last, since the deploy's role may do less with what is another's.
+  // Last, because the deploy's role may lack rights on the object once another role owns it.
   if (kept.owner !== null) statements.push(`alter ${named} owner to ${quoteIdentifier(kept.owner)}`)
   return statements
 }
 
-/** What was on a column goes with it. */
+/** Skips the statement if the column no longer exists. */
 function ifThere(statement: string): string {
   return `do ${quoteLiteral(`begin ${statement}; exception when undefined_column then null; end`)}`
 }

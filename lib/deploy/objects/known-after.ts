@@ -4,40 +4,43 @@ import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'
 import type { FoundObjects } from './find.ts'
 
-/** What there is once all has run, and what was said of the bodies. */
+/** Objects after all files have run, and the warnings about their bodies. */
 export interface Seen {
   found: FoundObjects
-  /** What statements make: by now all types have their oids. */
+  /** Key of the object that each statement creates, with the oids of all types. */
   keys: Map<Statement, string>
-  /** Of bodies that would fail when they run. */
+  /** Warnings about bodies that would fail at run time. */
   warnings: string[]
 }
 
-/** In characters: texts of bodies, for the most part. */
+/** Cache limit in characters; most of it is texts of bodies. */
 const MAX_KEPT = 8 * 1024 * 1024
 const PER_OBJECT = 500
 
 /**
- * What looking at some files' objects came to, by the files and the print of the database. In another
- * database that has the same print, the same files have made the same, of which every body is in order:
- * nothing of it is read or checked again. Its oids are those of the first one, as its keys are.
+ * Cache of results by hash of the files and print of the database. In another database with the
+ * same print, the same files have created the same objects and every body is valid, so nothing is
+ * read or checked again. The oids and keys in a cached result are those of the first database.
  */
 const seen = new Recent<Seen>(MAX_KEPT)
-/** The files of which anything is kept, or was until lately. */
+/** Hashes of files with cached results, now or until recently. */
 const asked = new Recent<true>(100)
 
-/** Stands for the files that are looked at. */
+/** Returns the hash of the files. */
 export function keyOf(scripts: Script[]): string {
   const lines = scripts.map(({ file: { path, checksum } }) => `${path} ${checksum}\n`)
   return createHash('sha256').update(lines.join('')).digest('hex')
 }
 
-/** Whether some database has been looked at for these files, so that it is worth asking for the print alone. */
+/** Returns whether a result for these files may be cached, so that asking for the print pays. */
 export function mayBeKnown(files: string): boolean {
   return asked.get(files) ?? false
 }
 
-/** What is known of a database with this print; undefined where it was not seen, or its texts were taken apart anew. */
+/**
+ * Returns the cached result for a print. Returns undefined if there is none, or if the files have
+ * been parsed again since, because its keys refer to the statements of that earlier parse.
+ */
 export function findSeen(files: string, print: string, scripts: Script[]): Seen | undefined {
   const found = seen.get(`${files} ${print}`)
   const isOfThese = scripts.every(({ statements }) =>
@@ -46,7 +49,7 @@ export function findSeen(files: string, print: string, scripts: Script[]): Seen 
   return isOfThese ? found : undefined
 }
 
-/** To be called where all bodies are in order. */
+/** Caches a result; call it only if all bodies are valid. */
 export function keepSeen(files: string, print: string, value: Seen): void {
   let size = 0
   for (const { body } of value.found.byKey.values()) size += PER_OBJECT + (body?.length ?? 0)

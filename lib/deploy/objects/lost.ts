@@ -6,14 +6,14 @@ import type { CodeState } from './state.ts'
 
 const MAY_DROP = new Set(['DropStmt', 'DoStmt', 'CallStmt', 'SelectStmt'])
 
-/** Whether a file that has run may have dropped what others make. */
+/** Returns whether a file that has run may have dropped objects of other files. */
 export function mayDropOthers({ scripts, run }: CodeState): boolean {
   return [...run].some((path) =>
     scripts.get(path)!.statements.some(({ facts }) => MAY_DROP.has(facts.kind)),
   )
 }
 
-/** The files that did not run and of which something is not there any more: another file has dropped it. */
+/** Returns the files that did not run and whose objects another file has dropped. */
 export function findLost({ scripts, known, run }: CodeState, found: FoundObjects): Set<string> {
   const lost = [...known].filter(
     ([path, { objects }]) =>
@@ -23,8 +23,8 @@ export function findLost({ scripts, known, run }: CodeState, found: FoundObjects
 }
 
 /**
- * Of the files that ran those that made something which another one, behind them, has dropped: a
- * DROP there names it. (What a file drops itself is its own.)
+ * Returns those of the files that ran whose objects a later file has dropped, with a DROP that
+ * names the object. An object that a file drops itself does not count.
  */
 export function findDropped(
   { scripts, run }: CodeState,
@@ -55,8 +55,8 @@ function hasWord(text: string, word: string): boolean {
 }
 
 /**
- * To be called once what was dropped has been made again.
- * @throws {GatewayError} with the code of the section, where files drop what each other make
+ * Checks that no object is missing; called after dropped objects have been created again.
+ * @throws {GatewayError} with the code of the section, if files drop each other's objects
  */
 export function checkAllThere(
   database: string,
@@ -66,10 +66,10 @@ export function checkAllThere(
   const [path] = [...findDropped(state, after), ...findLost(state, after.found)]
   if (path === undefined) return
   const [code, what] = sectionOf(path)
-  throw new GatewayError(code, `${what} ${path} does not leave what it makes`, {
+  throw new GatewayError(code, `${what} ${path}: an object that it creates is missing`, {
     database,
-    cause: 'another file drops it each time that it is made',
+    cause: 'another file drops it each time it is created',
     file: path,
-    hint: 'Take the DROP of what this file makes out of the other file',
+    hint: 'Remove the DROP of this object from the other file',
   })
 }

@@ -5,12 +5,12 @@ import type { Made, NamedType } from '../parser/makes.ts'
 import { nameOf, sqlName } from '../parser/names.ts'
 import { classOf, type FoundObject, isOnTable } from './object.ts'
 
-/** What names of files mean in a database, as far as they mean anything. */
+/** Schemas, types and relations of a database that the names in files refer to. */
 export interface Names {
-  /** The schema in which what has none is made. */
+  /** The schema in which objects without a schema are created. */
   current: string | null
   schemas: Set<string>
-  /** Oids, by what was asked for. */
+  /** Oids by the name that was looked up. */
   types: Map<string, string>
   relations: Map<string, string>
 }
@@ -23,7 +23,7 @@ interface Row {
   columns: Record<string, string | null> | null
 }
 
-/** Looks up all names of objects that files make: one query, whatever their number. */
+/** Looks up all names in the statements that create objects, in one query. */
 export async function readNames(sql: Sql, all: Made[]): Promise<Names> {
   const types = new Set<string>()
   const columns = new Map<string, { relation: string; column: string }>()
@@ -73,8 +73,9 @@ function known(values: Record<string, string | null>): [string, string][] {
 }
 
 /**
- * What tells an object from all others of the database. Two statements with the same key make the
- * same thing. A type that does not exist yet stands by its name.
+ * Returns a key that is unique to an object within the database: two statements with the same key
+ * create the same object. The key has the name of a type that does not exist yet in place of its
+ * oid.
  */
 export function keyOfMade(made: Made, names: Names): string {
   const { kind, name } = made
@@ -88,7 +89,7 @@ export function keyOfMade(made: Made, names: Names): string {
   return `${classOf(kind)} ${JSON.stringify([home, name])} ${types}`
 }
 
-/** The same of an object that is there. */
+/** Returns the key of an existing object. */
 export function keyOfFound({ kind, schema, name, types, relation }: FoundObject): string {
   if (isOnTable(kind)) return `${kind} ${relation} ${name}`
   return `${classOf(kind)} ${JSON.stringify([kind === 'cast' ? '' : schema, name])} ${types}`
@@ -108,7 +109,7 @@ function textOf({ relation, column }: { relation: string; column: string }): str
   return `${relation}.${column}%type`
 }
 
-/** A quoted name as it would be found along the path that the file has set, and without it. */
+/** Returns a quoted name with each schema of the file's search_path, and as it is. */
 function withPath(name: string, { path }: Made): string[] {
   if (path === null || /^"(?:[^"]|"")*"\./.test(name)) return [name]
   return [...path.map((schema) => `${sqlName(nameOf(null, schema))}.${name}`), name]

@@ -1,6 +1,6 @@
 import type { Made, MadeKind } from '../parser/makes.ts'
 
-/** Kinds that share their names. */
+/** Classes of objects that share a namespace. */
 export type ObjectClass =
   | 'routine'
   | 'relation'
@@ -11,43 +11,43 @@ export type ObjectClass =
   | 'cast'
   | 'operator'
 
-/** An object as a ledger knows it: what a file made, and how that was then. */
+/** An object in the ledger: created by a file, as it was right after that. */
 export interface LedgerObject {
   kind: MadeKind
-  /** As SQL names it where it is dropped: `public.f(integer)`, `t on public.orders`. */
+  /** Name as DROP needs it: `public.f(integer)`, `t on public.orders`. */
   identity: string
-  /** Without schema and quotes. */
+  /** Name without schema and quotes. */
   name: string
-  /** Of its definition; null where it has none that is compared. */
+  /** Digest of the definition; null for kinds whose definition is not compared. */
   digest: string | null
-  /** What the file's own SET or WITH has set, as the catalogs write it. */
+  /** Settings from the SET or WITH clause of the file, as the catalogs write them. */
   settings: string[]
   /** SHA-256 of the statement, in hex. */
   statement: string
 }
 
-/** A row of a ledger of the first version has kind and identity alone. */
+/** A ledger row; the first version of the ledger has kind and identity only. */
 export type KnownObject = Pick<LedgerObject, 'kind' | 'identity'> & Partial<LedgerObject>
 
-/** An object that a database has. */
+/** An existing object in a database. */
 export interface FoundObject {
   kind: MadeKind
   oid: string
-  /** The ids of the transactions, or parts of them, that made or changed it, with spaces between. */
+  /** The xmin of its catalog rows, separated by spaces. */
   version: string
   schema: string
   name: string
-  /** The oids of its types, with spaces between. */
+  /** Oids of its parameter types, separated by spaces. */
   types: string
-  /** The oid of its table. */
+  /** Oid of its table. */
   relation: string | null
   identity: string
-  /** The identity as the first version of the ledger wrote it. */
+  /** Identity as the first version of the ledger wrote it. */
   oldIdentity: string
-  /** Null of a routine, too, that was not asked for as a whole. */
+  /** Digest of the definition; also null for a routine found without `whole`. */
   digest: string | null
   settings: string[]
-  /** Of a function: what checks its body, as SQL names it. */
+  /** For a function: the validator of its language, as SQL names it. */
   validator: string | null
   body: string | null
 }
@@ -71,7 +71,7 @@ export function classOf(kind: MadeKind): ObjectClass {
   return CLASSES[kind]
 }
 
-/** Kinds that CREATE OR REPLACE does not know. */
+/** Kinds without CREATE OR REPLACE. */
 const NEVER_REPLACED = new Set<MadeKind>([
   'materialized view',
   'index',
@@ -85,17 +85,20 @@ export function canReplace({ kind, replaces }: Made): boolean {
   return replaces && !NEVER_REPLACED.has(kind)
 }
 
-/** Made anew only where its statement is another one: what it holds, or what uses it, stays. */
+/**
+ * Returns whether an object is created again only if its statement has changed, because it holds
+ * data or other objects use it.
+ */
 export function isKept(kind: MadeKind): boolean {
   return NEVER_REPLACED.has(kind)
 }
 
-/** It is named with its table, holds nothing, and goes with the table. */
+/** Returns whether the kind belongs to a table: its name includes the table, and it has no data. */
 export function isOnTable(kind: MadeKind): boolean {
   return kind === 'trigger' || kind === 'policy' || kind === 'rule'
 }
 
-/** The statement that drops an object and, with `cascade`, what depends on it. */
+/** Returns the statement that drops an object and, with `cascade`, its dependants. */
 export function dropStatement(
   { kind, identity }: Pick<LedgerObject, 'kind' | 'identity'>,
   cascade = false,
@@ -104,7 +107,7 @@ export function dropStatement(
   return `drop ${kind} if exists ${name}${cascade ? ' cascade' : ''}`
 }
 
-/** A file as the ledger has it. */
+/** A file in the ledger. */
 export interface KnownFile {
   checksum: string
   objects: KnownObject[]

@@ -2,8 +2,9 @@ import { type Reference, referenceTo } from '../parser/references.ts'
 import type { Script } from '../run/run-file.ts'
 
 /**
- * Puts files behind those that make what they need, as far as that goes; otherwise they stay in
- * order. Files that make nothing come last: they describe what others make.
+ * Sorts files so that each follows the files that create what it needs, as far as the dependencies
+ * are free of cycles. Otherwise the order stays the same. Files that create nothing come last: they
+ * describe objects of other files (comments, grants).
  */
 export function inOrder(scripts: Script[]): Script[] {
   const makers = new Map<Reference, Script[]>()

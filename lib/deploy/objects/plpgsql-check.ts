@@ -8,7 +8,7 @@ import type { Checked } from './validate.ts'
 
 const CHECKER = 'plpgsql_check_function_tb'
 
-/** The schema that has the extension plpgsql_check; undefined where the database does not have it. */
+/** Returns the schema of the extension plpgsql_check; undefined if it is not installed. */
 export async function findChecker(sql: Sql): Promise<string | undefined> {
   const [row] = await send(
     sql.unsafe<{ schema: string }[]>(`
@@ -21,14 +21,17 @@ export async function findChecker(sql: Sql): Promise<string | undefined> {
   return row?.schema
 }
 
-/** What the extension says of functions. */
+/** Results of plpgsql_check. */
 export interface Findings {
   warnings: string[]
-  /** Those that it has looked at; a trigger's function it could only check with its table. */
+  /** Functions that it checked. Trigger functions are not among them: they need a table. */
   checked: Set<Statement>
 }
 
-/** Has plpgsql_check look for what would fail at run time. Where it fails itself, nothing is said. */
+/**
+ * Runs plpgsql_check to find errors that would occur at run time. An error of the extension itself
+ * is ignored.
+ */
 export async function checkWithExtension(
   sql: Sql,
   schema: string,
@@ -61,7 +64,7 @@ export async function checkWithExtension(
   }
 }
 
-/** Lines count from the start of the body. */
+/** Converts a line number within the body to one of the file. */
 function warningOf({ script, statement, object }: Checked, line: number, message: string): string {
   const { file } = script
   const at = object.body ? file.text.indexOf(object.body, statement.offset) : -1

@@ -25,29 +25,32 @@ import {
   planDrops,
 } from './state.ts'
 
-/** It refers to something that a later file makes. */
+/** The statement refers to an object that a later file may create. */
 const NOT_THERE_YET = new Set(['42883', '42704', '42P01', '42703'])
 
 /**
- * It exists and PostgreSQL cannot replace it: another return type or other parameter names, other
- * columns, created without "or replace".
+ * The object exists and PostgreSQL cannot replace it: another return type, other parameter names or
+ * columns, or a statement without OR REPLACE.
  */
 const CANNOT_REPLACE = new Set(['42P13', '42P16', '42723', '42P07', '42809', '42710'])
 
 const DEPENDENT_OBJECTS_STILL_EXIST = '2BP01'
 const AMBIGUOUS_FUNCTION = '42725'
 
-/** Sends what makes the session as a file expects it; called behind files that may change it. */
+/**
+ * Sends the statements that restore the session for a file; called after files that may change it.
+ */
 export type ResetSession = (file: SchemaFile) => Sent
 
 /**
- * Runs the files of `state.run` and drops what they no longer make. First all in one go, which is
- * how it nearly always ends. What turns out to stand in the way is dropped before, together with
- * what depends on it, and the files that made that run too, until all is through. `prepare` gives
- * what sends the questions that come behind, in the same go.
- * @returns what that gave; undefined where they were not sent
+ * Runs the files of `state.run` and drops the objects that they no longer create. The first attempt
+ * sends everything at once; it nearly always succeeds. After a failure, objects that cannot be
+ * replaced are dropped first, with their dependants, and the files that created those are run too;
+ * this repeats until all files succeed.
+ * @param prepare returns the function that sends the queries to follow, in the same batch
+ * @returns the result of that function; undefined if the queries were not sent
  * @throws {StatementError} @throws {ObjectError}
- * @throws {GatewayError} where something is in the way that no file made
+ * @throws {GatewayError} if a dependant prevents a drop because no file creates it
  */
 export async function runCode<T>(
   sql: Sql,
@@ -66,7 +69,7 @@ export async function runCode<T>(
     if (doomed.blocking) {
       throw blockedError(database, state, doomed.blocking.root, doomed.blocking.dependant)
     }
-    // What was added may have more that has no OR REPLACE.
+    // The added files may create further objects that have no OR REPLACE.
     const before = state.drop.size
     planDrops(state)
     if (state.drop.size > before) continue
@@ -84,7 +87,7 @@ export async function runCode<T>(
       const errors = error instanceof AggregateError ? error.errors : [error]
       const wasAdded = errors.map((one) => addWhatIsInTheWay(state, one)).includes(true)
       if (wasAdded) {
-        // One by one they tell of all that is in the way.
+        // Running the files one by one collects all conflicts at once.
         if (++replaced > 1) isOneByOne = true
       } else if (!isOneByOne && errors.some((one) => codeOf(one, NOT_THERE_YET))) {
         isOneByOne = true
@@ -95,7 +98,7 @@ export async function runCode<T>(
   }
 }
 
-/** @returns whether that brings the next try further */
+/** @returns whether the next attempt will drop something more */
 function addWhatIsInTheWay(state: CodeState, error: unknown): boolean {
   const addLeftovers = () =>
     leftoversOf(state)
@@ -114,7 +117,7 @@ function addWhatIsInTheWay(state: CodeState, error: unknown): boolean {
   if (CANNOT_REPLACE.has(code)) return drop(error.statement) || addLeftovers()
   if (code === AMBIGUOUS_FUNCTION) return addLeftovers()
   if (code !== DEPENDENT_OBJECTS_STILL_EXIST) return false
-  // The file's own DROP.
+  // The error came from a DROP in the file itself.
   const { statements } = state.scripts.get(error.file.path) ?? { statements: [] }
   return statements.map(drop).includes(true) || addLeftovers()
 }
@@ -141,8 +144,8 @@ async function runAtOnce<T>(
 }
 
 /**
- * Runs each file behind a savepoint, in as many rounds as bring any of them further.
- * @throws {AggregateError} with the errors of all files that are stuck
+ * Runs each file under a savepoint, and the failed ones again, until a round has no success.
+ * @throws {AggregateError} with the errors of all files that still fail
  */
 async function runOneByOne(
   sql: Sql,
@@ -179,7 +182,7 @@ function filesOf({ run, scripts }: CodeState): Script[] {
   return inOrder([...scripts].filter(([path]) => run.has(path)).map(([, script]) => script))
 }
 
-/** Bodies are checked at the end, when all is there. */
+/** Bodies are checked at the end, when all objects exist. */
 const BODIES_OFF = 'set local check_function_bodies = off'
 
 function opening(sql: Sql, { drops }: Doomed): Sent[] {
@@ -189,7 +192,9 @@ function opening(sql: Sql, { drops }: Doomed): Sent[] {
   ]
 }
 
-/** Sends a file; right behind each statement what was on the object before. */
+/**
+ * Sends a file. Each statement is followed by those that restore its object's earlier properties.
+ */
 function sendFile(
   sql: Sql,
   state: CodeState,
@@ -243,7 +248,7 @@ function whatWasOn(state: CodeState, { kept }: Doomed, statement: Statement): st
   return notes ? [...settings, ...keepStatements(now, notes)] : settings
 }
 
-/** Drops what is left over and puts parts of tables back. */
+/** Drops leftover objects and restores parts of tables. */
 function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
   const left = leftoversOf(state).filter(({ object }) => !state.drop.has(oidKey(object)))
   return [
@@ -258,8 +263,8 @@ function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
         const gone = goneFor(state, restore!)
         if (!gone) throw asObjectError([...state.run][0] ?? '', `${description} failed`, error)
         const { path, object } = gone
-        const what = `${description} needs what the archive no longer makes (${object.identity})`
-        const hint = `Keep ${object.kind} ${object.identity} (${path} made it), or change ${description} in a migration`
+        const what = `${description} needs ${object.identity}, which the archive no longer creates`
+        const hint = `Keep ${object.kind} ${object.identity} (from ${path}), or change ${description} in a migration`
         throw asObjectError(path, what, error, hint)
       }),
     ),
@@ -267,7 +272,10 @@ function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
   ]
 }
 
-/** What is gone that a statement needs: by its name, since PostgreSQL tells no more. */
+/**
+ * Returns the dropped object that a statement needs. It is found by name, since PostgreSQL's error
+ * does not identify it.
+ */
 function goneFor(state: CodeState, restore: string): Leftover | undefined {
   const gone = leftoversOf(state).filter(({ object }) => state.drop.has(oidKey(object)))
   return gone.find(({ object }) => restore.includes(object.name)) ?? gone[0]
@@ -284,7 +292,7 @@ const KINDS = [
   'operator',
 ]
 
-/** What depends on others first, as far as kinds tell. */
+/** Compares so that dependants come first, as far as kinds show that. */
 function byKind(
   { object: a }: { object: { kind: string; oid: string } },
   { object: b }: { object: { kind: string; oid: string } },

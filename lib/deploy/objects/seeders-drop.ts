@@ -7,12 +7,13 @@ import { findObjects } from './find.ts'
 import { readNames } from './names.ts'
 import { askedOfMade, keysOf } from './state.ts'
 
-/** Statements behind which a DROP may stand. */
+/** Kinds of statements that may drop objects. */
 const MAY_DROP = new Set(['DropStmt', 'DoStmt', 'CallStmt', 'SelectStmt'])
 
 /**
- * Runs seeders, and sees to it that what files of code make is there behind them: those have run, and
- * would count as in place. Asks nothing where no seeder that is to run may drop anything.
+ * Runs seeders, and checks afterwards that they dropped no object of the code files. Those files
+ * have already run and would count as in place. Sends no query if no pending seeder may drop
+ * anything.
  * @throws {GatewayError} seeder_failed
  */
 export async function withoutDrops<T>(
@@ -59,10 +60,10 @@ function dropped(
   path: string,
 ): GatewayError {
   const { file } = seeders.find(({ file }) => file.text.includes(name)) ?? seeders[0]!
-  return new GatewayError('seeder_failed', `Seeder ${file.name} drops what a file makes`, {
+  return new GatewayError('seeder_failed', `Seeder ${file.name} drops an object of another file`, {
     database,
-    cause: `${what} is gone behind the seeders, and ${path} makes it`,
+    cause: `${what}, which ${path} creates, is gone after the seeders ran`,
     file: file.path,
-    hint: `Take the DROP out of the seeder, or take ${what} out of ${path}`,
+    hint: `Remove the DROP from the seeder, or ${what} from ${path}`,
   })
 }

@@ -6,17 +6,20 @@ import { keyOfFound } from './names.ts'
 import { classOf, dropStatement, type FoundObject, type KnownObject } from './object.ts'
 import { settingStatements } from './settings.ts'
 
-/** An object of a file before the migrations run, and what people have put on it. */
+/** An object of a file before the migrations run, with its properties that were set by hand. */
 interface Before {
   object: FoundObject
   known: KnownObject
   kept: Kept | undefined
 }
 
-/** By their keys, as statements have them: what migrations may drop and the files make again. */
+/**
+ * Such objects by the key of the statement that creates them. Migrations may drop them, and the
+ * files create them again.
+ */
 export type SetBefore = Map<string, Before>
 
-/** Reads what people have put on the objects of the files. */
+/** Reads the properties of the files' objects that were set by hand. */
 export async function readSetBefore(sql: Sql, known: KnownObject[]): Promise<SetBefore> {
   if (known.length === 0) return new Map()
   const found = await findObjects(sql, known.map(askedOf))
@@ -33,7 +36,9 @@ export async function readSetBefore(sql: Sql, known: KnownObject[]): Promise<Set
   )
 }
 
-/** The statements that put it back on what a file has made again. */
+/**
+ * Returns the statements that restore those properties after a file has created the object again.
+ */
 export function putBack(
   { object, known, kept }: Before,
   made: { kind: FoundObject['kind']; sets: string[] },
@@ -43,15 +48,15 @@ export function putBack(
   return kept ? [...settings, ...keepStatements(now, kept)] : settings
 }
 
-/** What of the files a migration has met in its way. */
+/** The objects of files that prevent a migration. */
 export interface InTheWay {
-  /** They can go: the files make them again, with all that goes with them. */
+  /** Objects that can be dropped: files create them and all their dependants again. */
   objects: FoundObject[]
-  /** With one of them something goes that no file makes. */
+  /** An object that cannot be dropped, and its dependant that no file creates. */
   blocked: { object: FoundObject; by: string } | undefined
 }
 
-/** Finds the objects of files that PostgreSQL's words name. */
+/** Finds the objects of files that are named in PostgreSQL's error. */
 export async function findInTheWay(sql: Sql, before: SetBefore, words: string): Promise<InTheWay> {
   const all = [...before.values()].map(({ object }) => object)
   const ours = new Set(all.map(oidKey))
@@ -65,13 +70,13 @@ export async function findInTheWay(sql: Sql, before: SetBefore, words: string): 
   return { objects, blocked: undefined }
 }
 
-/** Drops them with what depends on them. */
+/** Drops the objects and their dependants. */
 export async function dropAll(sql: Sql, objects: FoundObject[]): Promise<void> {
   if (objects.length === 0) return
   await sql.unsafe(objects.map((object) => dropStatement(object, true)).join('; '))
 }
 
-/** As in `view public.sizes`, `rule _RETURN on view sizes`, `policy mine on table t`. */
+/** Matches `view public.sizes`, `rule _RETURN on view sizes`, `policy mine on table t`. */
 function names(words: string, { kind, name }: FoundObject): boolean {
   const quoted = name.replaceAll('"', '""').replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   return new RegExp(`${kind} (?:[^ ]+\\.)?"?${quoted}"?(?![\\w$])`, 'u').test(words)

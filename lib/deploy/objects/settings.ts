@@ -2,7 +2,7 @@ import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 
 import type { FoundObject } from './object.ts'
 
-/** Settings whose values are lists of names, quoted as they have to be (GUC_LIST_QUOTE). */
+/** Settings whose values are lists of names, already quoted (GUC_LIST_QUOTE in PostgreSQL). */
 const LISTS = new Set([
   'local_preload_libraries',
   'search_path',
@@ -12,21 +12,22 @@ const LISTS = new Set([
   'unix_socket_directories',
 ])
 
-/** Those that a file's own SET or WITH has set. */
+/** Returns the settings that come from the SET or WITH clause of the file. */
 export function ownSettings(settings: string[], own: string[]): string[] {
   return settings.filter((one) => own.includes(one.slice(0, one.indexOf('=')).toLowerCase()))
 }
 
 /**
- * The statements that put back what ALTER … SET has set by hand and a new definition would undo:
- * what is set now, was not by the file as it was, and is not by the file itself.
+ * Returns the statements that restore settings made by hand with ALTER … SET, which a new
+ * definition would reset: those that are set now, but neither by the file's previous text nor by
+ * the new one.
  */
 export function settingStatements(
   { kind, identity, settings }: Pick<FoundObject, 'kind' | 'identity' | 'settings'>,
   before: string[] | undefined,
   own: string[],
 ): string[] {
-  // The first version of the ledger does not tell.
+  // The first version of the ledger has no settings.
   if (before === undefined) return []
   return settings
     .filter((setting) => !before.includes(setting))

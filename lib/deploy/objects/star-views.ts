@@ -10,16 +10,16 @@ import { readNames } from './names.ts'
 import type { FoundObject } from './object.ts'
 import { addDrop, askedOfMade, type CodeState, keysOf, mayDrop } from './state.ts'
 
-/** A view that its file would make with other columns now. */
+/** A view that would have other columns if its file ran now. */
 export interface OtherColumns {
   path: string
   object: FoundObject
 }
 
 /**
- * The views without OR REPLACE, and the materialized views, that say `*` and would have other columns
- * if they were made now: a table has gained one, or another view has. PostgreSQL is asked, in one round
- * trip; what cannot be asked stays as it is.
+ * Finds views with `*` that would have other columns if they were created now, because a table or
+ * another view has gained one: materialized views, and views without OR REPLACE. PostgreSQL
+ * resolves the columns, in one round trip. Views whose query cannot be run are left out.
  */
 export async function findOtherColumns(
   sql: Sql,
@@ -51,7 +51,7 @@ export async function findOtherColumns(
   return there.filter(({ object, wanted }) => wanted.join('\0') !== actual.get(object.oid))
 }
 
-/** What the columns of the statement's query are called; undefined where it cannot be read. */
+/** Returns the column names of the statement's query; undefined if PostgreSQL rejects it. */
 async function askColumns(sql: Sql, { starQuery, made }: Statement): Promise<string[] | undefined> {
   const { text, aliases } = starQuery!
   const path = made?.path
@@ -79,7 +79,7 @@ async function readColumns(sql: Sql, oids: string[]): Promise<Map<string, string
   return new Map(rows.map(({ oid, names }) => [oid, names.join('\0')]))
 }
 
-/** PostgreSQL cannot replace a materialized view: it is dropped, and made again. */
+/** Adds materialized views to the drops, since PostgreSQL cannot replace them. */
 export function dropMaterialized(state: CodeState, others: OtherColumns[]): void {
   for (const { object } of others) {
     if (object.kind !== 'materialized view' || !mayDrop(state, object)) continue
@@ -87,7 +87,7 @@ export function dropMaterialized(state: CodeState, others: OtherColumns[]): void
   }
 }
 
-/** What CREATE VIEW becomes where only columns are to be added: what depends on the view stays. */
+/** Added to CREATE VIEW if only new columns are appended, so that the view's dependants stay. */
 const OR_REPLACE = ' or replace'
 const CREATE = /^((?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*create)(?=\s)/i
 

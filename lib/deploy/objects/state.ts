@@ -17,36 +17,38 @@ import {
 import type { SetBefore } from './set-before.ts'
 import { type TakenOver, withoutTakenOver } from './taken-over.ts'
 
-/** What a deploy of functions, views, triggers and policies has to do. Files go by their paths. */
+/** What a deploy of functions, views, triggers and policies has to do. Keys of files are paths. */
 export interface CodeState {
   scripts: Map<string, Script>
   known: Map<string, KnownFile>
-  /** What each statement makes. */
+  /** Key of the object that each statement creates. */
   keys: Map<Statement, string>
-  /** What there is, of the files that run and those that are gone, before anything runs. */
+  /** Existing objects before the code runs, of the files that run and of those that are gone. */
   found: FoundObjects
-  /** The files to run. */
+  /** Files to run. */
   run: Set<string>
-  /** What of it the ledger has, and which file made it; by class and oid. */
+  /**
+   * Existing objects that the ledger records, with the file that created each; by class and oid.
+   */
   ours: Map<string, { path: string; object: KnownObject }>
-  /** `found` has what all files make, and all that the ledger has. */
+  /** `found` covers all files and the whole ledger. */
   isComplete: boolean
-  /** Of these, unchanged ones that run for new columns: their CREATE VIEW is to replace. */
+  /** Unchanged files in `run` whose views gain columns: their CREATE VIEW gets OR REPLACE. */
   replacing: Set<string>
-  /** What has to be dropped before they run, by class and oid. */
+  /** Objects to drop before the files run, by class and oid. */
   drop: Map<string, FoundObject>
-  /** What goes with that. */
+  /** Keys of all objects that those drops take along. */
   doomed: Set<string>
   warnings: string[]
-  /** What people had put on objects that are not there any more. */
+  /** Properties set by hand on objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
-  /** An original gateway has made the functions from files: they may be replaced too. */
+  /** An original gateway created the functions from files; they may be replaced as well. */
   isTakenOver?: boolean
 }
 
 /**
- * Looks at what there is. With `isCheckDue` everything that the ledger has is looked for; files of
- * which something is missing, or is not as they left it, are to be run too.
+ * Reads the existing objects. With `isCheckDue`, it looks for every object in the ledger, and adds
+ * files to `run` if one of their objects is missing or differs from what the file created.
  */
 export async function readState(
   sql: Sql,
@@ -68,7 +70,7 @@ export async function readState(
   ])
   const keys = keysOf(statements, names)
   const others = new Set(keysOf(taken.statements, names).values())
-  // A file that has not changed leaves nothing to others, though it may run again.
+  // An unchanged file still creates its objects, even if it runs again.
   const mayLeave = (path: string) => known.get(path)?.checksum !== scripts.get(path)?.file.checksum
   const made = new Set(keys.values())
   const left = withoutTakenOver(known, found, mayLeave, taken.since, made, others)
@@ -97,7 +99,7 @@ export function keysOf(statements: Statement[], names: Names): Map<Statement, st
   return keys
 }
 
-/** Looks at all that there is, where that has not been done. */
+/** Reads all objects of files and ledger, unless that has been done. */
 export async function complete(sql: Sql, state: CodeState): Promise<void> {
   if (state.isComplete) return
   state.found = await findObjects(
@@ -134,7 +136,7 @@ function askedFor(
   return [...made.map(askedOfMade), ...objects]
 }
 
-/** What to ask for to find what a statement makes. */
+/** Returns class and name of the object that a statement creates. */
 export function askedOfMade({ kind, name }: Made): SoughtObject {
   return { class: classOf(kind), name }
 }
@@ -162,8 +164,8 @@ function againWarning(path: string, { kind, identity }: KnownObject, what: strin
 }
 
 /**
- * Notes what was there before the migrations ran, with what people had put on it. That it is gone is no
- * warning then: the migrations have dropped it, or the deploy has for them.
+ * Records the objects that existed before the migrations ran, and removes the warnings that they
+ * are gone: the migrations dropped them, or the deploy did so for the migrations.
  */
 export function noteSetBefore(state: CodeState, setBefore: SetBefore | undefined): void {
   state.setBefore = setBefore
@@ -178,7 +180,7 @@ export function noteSetBefore(state: CodeState, setBefore: SetBefore | undefined
   state.warnings = state.warnings.filter((warning) => !expected.has(warning))
 }
 
-/** Adds what PostgreSQL certainly cannot replace: it has no OR REPLACE. */
+/** Adds the objects that PostgreSQL cannot replace to the drops: those without OR REPLACE. */
 export function planDrops(state: CodeState): void {
   for (const path of state.run) {
     for (const statement of state.scripts.get(path)?.statements ?? []) {
@@ -192,12 +194,15 @@ export function planDrops(state: CodeState): void {
   }
 }
 
-/** Whether a CREATE VIEW runs as CREATE OR REPLACE VIEW. */
+/** Returns whether a CREATE VIEW runs as CREATE OR REPLACE VIEW. */
 export function isReplacing({ replacing }: CodeState, path: string, made: Made): boolean {
   return made.kind === 'view' && !made.replaces && replacing.has(path)
 }
 
-/** A CASCADE of the file's own would take what others have made with it, and nothing would bring it back. */
+/**
+ * Returns whether the file itself drops the object with CASCADE. That would also drop objects of
+ * other files, and nothing would create them again.
+ */
 function isDroppedByFile({ scripts }: CodeState, path: string, { name }: Made): boolean {
   return scripts.get(path)!.statements.some(({ facts, text }) => {
     const isCascade = facts.kind === 'DropStmt' && /\bcascade\b/i.test(text)
@@ -217,8 +222,9 @@ export function oidKey({ kind, oid }: FoundObject): string {
 }
 
 /**
- * What no file made is left alone; but triggers, policies and rules hold nothing, and are taken over
- * from migrations by the files that declare them.
+ * Returns whether the deploy may drop an object: only if a file created it. Exceptions are
+ * triggers, policies and rules, which hold no data: a file that declares one takes it over from a
+ * migration.
  */
 export function mayDrop(state: CodeState, object: FoundObject): boolean {
   if (state.isTakenOver && classOf(object.kind) === 'routine') return true
@@ -226,13 +232,13 @@ export function mayDrop(state: CodeState, object: FoundObject): boolean {
 }
 
 /**
- * What cannot be replaced and would be the same again stays: a type that tables use, the rows of a
- * materialized view.
+ * Returns whether an object that cannot be replaced stays because its statement is unchanged: a
+ * type that tables use, a materialized view with its rows.
  */
 export function isInPlace(state: CodeState, path: string, statement: Statement): boolean {
   const { made } = statement
   if (!made) return isIndexInPlace(state, path, statement)
-  // What it renames has been made again just before.
+  // The object that this statement renames has just been created again.
   if (!isKept(made.kind) || statement.facts.rename) return false
   const there = state.found.byKey.get(state.keys.get(statement)!)
   if (!there || state.drop.has(oidKey(there)) || state.doomed.has(oidKey(there))) return false
@@ -241,7 +247,7 @@ export function isInPlace(state: CodeState, path: string, statement: Statement):
   return isSame && !hasNewIndex(state, path, made)
 }
 
-/** An index without a name is made with the materialized view that it is on. */
+/** An index without a name stays together with its materialized view. */
 function isIndexInPlace(state: CodeState, path: string, { unnamedIndexOn }: Statement): boolean {
   if (unnamedIndexOn === undefined) return false
   const { statements } = state.scripts.get(path)!
@@ -249,7 +255,10 @@ function isIndexInPlace(state: CodeState, path: string, { unnamedIndexOn }: Stat
   return view !== undefined && isInPlace(state, path, view)
 }
 
-/** Its old ones could not be told from others, so the view is made anew with them. */
+/**
+ * A changed file with unnamed indexes has its materialized view created again, because its old
+ * indexes cannot be told from others.
+ */
 function hasNewIndex({ scripts, known }: CodeState, path: string, made: Made): boolean {
   if (made.kind !== 'materialized view') return false
   const { file, statements } = scripts.get(path)!
@@ -261,13 +270,16 @@ export function hashOf({ text }: Statement): string {
   return createHash('sha256').update(text.trim()).digest('hex')
 }
 
-/** Something that a file made and none makes any more. */
+/** An object that a file created and that no file creates any more. */
 export interface Leftover {
   object: FoundObject
   path: string
 }
 
-/** What files made before and none makes any more, but for what is dropped in any case. */
+/**
+ * Returns the objects that files created before and none creates any more. Files that neither run
+ * nor are gone are skipped.
+ */
 export function leftoversOf(state: CodeState): Leftover[] {
   const made = new Set(state.keys.values())
   const kept = new Set([...made].flatMap((key) => state.found.byKey.get(key) ?? []))

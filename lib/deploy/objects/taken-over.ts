@@ -5,19 +5,19 @@ import { readScripts } from '../run/run-file.ts'
 import type { FoundObjects } from './find.ts'
 import type { FoundObject, KnownFile, KnownObject } from './object.ts'
 
-/** What tells that something which a file of code made belongs to another section by now. */
+/** Evidence that an object created by a code file now belongs to another section of the archive. */
 export interface TakenOver {
-  /** The transaction id that the server was to give next when the deploy began; undefined: nothing ran. */
+  /** Next transaction id of the server when the deploy began; undefined if nothing ran before. */
   since: bigint | undefined
-  /** Statements of other sections that may make it. */
+  /** Statements of other sections that may create the object. */
   statements: Statement[]
 }
 
 const XIDS = 1n << 32n
 
 /**
- * Whether an object has been made or changed since then. Transaction ids go round in 32 bits; what is older than
- * half of that has none any more.
+ * Returns whether an object was created or changed since then. Transaction ids wrap around at 32
+ * bits, and ids more than half of that back are frozen.
  */
 function isTouched({ version }: FoundObject, since: bigint): boolean {
   return version.split(' ').some((xid) => {
@@ -26,10 +26,13 @@ function isTouched({ version }: FoundObject, since: bigint): boolean {
   })
 }
 
-/** Those below stand for what is older than any transaction (source, transam.h: FirstNormalTransactionId). */
+/** Lower ids are reserved, among them FrozenTransactionId (source: access/transam.h). */
 const FIRST_NORMAL_XID = 3n
 
-/** The statements of types/, tables/ and of migrations that a deploy before this one committed and did not end. */
+/**
+ * Returns the statements of types/ and tables/, and of migrations that an earlier deploy committed
+ * before it was interrupted.
+ */
 export async function otherStatements(
   { files }: SchemaArchive,
   { committedSince }: Ledger,
@@ -40,13 +43,14 @@ export async function otherStatements(
 }
 
 /**
- * What the ledger has, without what no file of code makes any more and another section does, or a
- * step of this deploy has made or changed: that is nobody's to drop.
- * @param mayLeave whether the file is gone or has changed
- * @param since as in TakenOver
- * @param kept what files of code make
- * @param others what other sections make
- * @returns the rest, and warnings of what stays
+ * Removes from the ledger's objects those that no code file creates any more and that belong to
+ * another section: another section creates them, or a step of this deploy has created or changed
+ * them. Such objects must not be dropped.
+ * @param mayLeave whether a file is gone or has changed
+ * @param since see TakenOver
+ * @param kept keys of the objects that code files create
+ * @param others keys of the objects that other sections create
+ * @returns the rest of the ledger, and a warning for each object that stays
  */
 export function withoutTakenOver(
   known: ReadonlyMap<string, KnownFile>,
@@ -67,7 +71,7 @@ export function withoutTakenOver(
     const isOfThisDeploy = since !== undefined && isTouched(object, since)
     if (!isOfThisDeploy && !otherObjects.has(object)) return false
     warnings.push(
-      `${path} does not make ${one.kind} ${one.identity} any more; it stays, since a migration, types/ or tables/ has made or changed it`,
+      `${path} no longer creates ${one.kind} ${one.identity}; it stays, because a migration, types/ or tables/ has created or changed it`,
     )
     return true
   }

@@ -8,10 +8,10 @@ import type { Script } from '../run/run-file.ts'
 import { type FoundObjects, findObjects, type SoughtObject } from './find.ts'
 import { classOf, type FoundObject } from './object.ts'
 
-/** The validators of the languages that every server has. */
+/** Validators of the languages that every server has. */
 const VALIDATORS = ['plpgsql_validator', 'fmgr_sql_validator', 'fmgr_internal_validator']
 
-/** A function whose body is to be checked, and where it stands. */
+/** A function whose body is to be checked, with its position. */
 export interface Checked {
   script: Script
   statement: Statement
@@ -19,10 +19,11 @@ export interface Checked {
 }
 
 /**
- * Sends what finds objects, and has the languages check the bodies of all functions with such names,
- * now that everything is there that they refer to. Nothing is to be sent behind it before the answer.
- * @returns what waits for the answer, and tells also whether all were in order; to be called where
- *   what was sent before that went well
+ * Sends the queries that find objects, and that run the language validators on the bodies of all
+ * functions with the given names, once everything that they refer to exists. Send nothing more
+ * before the answer has arrived.
+ * @returns a function that awaits the answer and says whether all bodies are valid; call it only if
+ *   all earlier statements succeeded
  */
 export function sendFindAndCheck(
   sql: Sql,
@@ -36,7 +37,7 @@ export function sendFindAndCheck(
   )
   finding.catch(() => {})
   if (names.length === 0) return async () => ({ found: await finding, isInOrder: true })
-  // Last of what is sent together: what comes behind an error fails too.
+  // Sent last, because every later statement in the batch fails after an error.
   const list = quoteLiteral(JSON.stringify([...new Set(names)]))
   const checks = Promise.allSettled([
     send(sql.unsafe('savepoint bodies; set local check_function_bodies = on')),
@@ -51,8 +52,8 @@ export function sendFindAndCheck(
 }
 
 /**
- * Functions are found by index: PostgreSQL has thousands of its own. (PostgreSQL manual, "CREATE
- * LANGUAGE": a validator takes the function's oid.)
+ * Returns the query that runs the validators (PostgreSQL manual, "CREATE LANGUAGE": a validator
+ * takes the function's oid). The array of names lets PostgreSQL use the index on pg_proc.
  */
 function checkSql(names: string): string {
   const cases = VALIDATORS.map(
@@ -70,7 +71,7 @@ function checkSql(names: string): string {
 
 /**
  * Checks bodies one by one.
- * @throws {AggregateError} of StatementErrors with the places in the files
+ * @throws {AggregateError} of StatementErrors with positions in the files
  */
 export async function checkBodies(sql: Sql, functions: Checked[]): Promise<void> {
   const errors: unknown[] = []
@@ -91,7 +92,7 @@ export async function checkBodies(sql: Sql, functions: Checked[]): Promise<void>
   if (errors.length > 0) throw new AggregateError(errors)
 }
 
-/** What the function's own SET sets: a validator does not know of it. */
+/** Returns the statements for the function's own SET clauses, which a validator ignores. */
 function ownSettings({ object: { settings } }: Checked): string {
   const texts = settings.map((setting) => {
     const at = setting.indexOf('=')
@@ -101,11 +102,11 @@ function ownSettings({ object: { settings } }: Checked): string {
   return texts.join('')
 }
 
-/** PostgreSQL counts from the start of the body; the file's line is what helps. */
+/** Converts the position within the body, which PostgreSQL reports, to one of the file. */
 function bodyError({ script: { file }, statement, object }: Checked, error: unknown): unknown {
   if (!isPostgresError(error)) return error
   const body = object.body ?? ''
-  // What has made it may stand before what names it.
+  // An ALTER … RENAME may follow the statement that created the function.
   const from = statement.facts.rename ? 0 : statement.offset
   const start = body === '' ? -1 : file.text.indexOf(body, from)
   const text = start >= 0 ? body : file.text
@@ -118,7 +119,7 @@ function bodyError({ script: { file }, statement, object }: Checked, error: unkn
   return asStatementError(file, inBody, error)
 }
 
-/** The first character of a line that is not blank, as PostgreSQL counts characters. */
+/** Returns the position (in characters, from 1) of a line's first character that is not blank. */
 function positionOfLine(text: string, line: number): number {
   const lines = text.split('\n')
   const before = lines.slice(0, line - 1).reduce((sum, one) => sum + [...one].length + 1, 0)
