@@ -59,7 +59,7 @@ const CODE_ALONE = {
     status: 'ready',
     functions_dropped: ['public.more()'],
     warnings: [
-      'Of this archive, functions, views and triggers alone were deployed, since it is older than the one that was in place; tables, types, policies and rows stay as they are, with the migrations that it does not have: 002_note.sql',
+      'Only functions, views and triggers of this archive were deployed, because it is older than the one that was in place; tables, types, policies and rows stay as they are, and so do the migrations that it does not have: 002_note.sql',
     ],
   },
 }
@@ -101,7 +101,7 @@ describe('a tenant that was born with the newer archive', () => {
     })
     expect(answer).toMatchObject({ status: 200, body: { migrations_applied: 1 } })
     expect(answer.body.warnings.join()).toMatch(
-      /^The archive is older than [0-9a-f]{12}, which was in place, and all of it was deployed, since the database has not had migrations\/000_own.sql/,
+      /^The archive is older than [0-9a-f]{12}, which was in place, and all of it was deployed, because the database never had migrations\/000_own.sql/,
     )
   })
 })

@@ -6,18 +6,18 @@ import type { CodeDeployed } from '../run/code-result.ts'
 import { isLockError } from '../run/tries.ts'
 import { codeOf } from './code-sections.ts'
 
-/** More files that fail are not looked for. */
+/** Failing files after which the search stops. */
 const MAX_FAILURES = 20
 
 const UNPROCESSABLE = 422
 
-/** What does not go back: as the details of its error. */
+/** A file that does not fit the database, in the terms of error details. */
 type Failure = Pick<ErrorDetails, 'file' | 'line' | 'cause'>
 
 /**
- * Runs a deploy of the archive's code. Where a file fails, the others are tried too, so that the
- * error names all that do not fit the database.
- * @throws {GatewayError} as `run`, with `failures` beside what the first one says
+ * Deploys the archive's code. If a file fails, the others are tried as well, so that the error
+ * lists all files that do not fit the database.
+ * @throws {GatewayError} the first error of `run`, with `failures` added
  */
 export async function deployNamingAll(
   sql: Sql,
@@ -31,7 +31,7 @@ export async function deployNamingAll(
   for (;;) {
     await sql.unsafe('savepoint the_code')
     const result = await run(rest.archive, rest.ledger).catch((error: unknown) => {
-      // Another error than that of a file says nothing of the files that failed before.
+      // Other errors tell nothing about the files that failed before.
       if (isOfFile(error)) return error
       throw first && !isLockError(error) ? describe(first, failures) : error
     })
@@ -48,13 +48,13 @@ export async function deployNamingAll(
     for (const { file } of found) known.add(file!)
     rest = codeOf(archive, ledger, known)
     await sql.unsafe('rollback to savepoint the_code').catch(() => {
-      // It has ended the session.
+      // The error has ended the session.
       throw result
     })
   }
 }
 
-/** Whether a file is at fault. */
+/** Returns whether the error is caused by a file. */
 function isOfFile(error: unknown): error is GatewayError {
   return (
     error instanceof GatewayError &&
@@ -71,7 +71,7 @@ function failuresOf({ details }: GatewayError): Failure[] {
 
 function describe(first: GatewayError, failures: Failure[]): GatewayError {
   const files = [...new Set(failures.map(({ file }) => file))].join(', ')
-  return new GatewayError(first.code, `What does not fit the database as it is: ${files}`, {
+  return new GatewayError(first.code, `These files do not fit the database as it is: ${files}`, {
     ...first.details,
     failures,
     hint: 'The tables stay as they are. Deploy a new version of these files that fits them',

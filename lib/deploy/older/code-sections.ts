@@ -3,14 +3,14 @@ import { SECTIONS } from '../../archive/archive.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 
 /**
- * What goes back with an older archive; everything else stays as it is. Policies do: they guard the
- * rows of tables.
+ * Sections that are deployed from an older archive; all others stay as they are. Policies are not
+ * among them, because they guard rows.
  */
 const CODE_SECTIONS: ReadonlySet<string> = new Set(['functions', 'views', 'triggers'])
 
 /**
- * The code of an archive, and the ledger that it is compared with, without some files: these, and
- * policies, are nobody's then, and stay.
+ * Returns the code of an archive, and the ledger to compare it with, both without the files in
+ * `paths` and without policies. A deploy with them neither changes nor drops the objects of those.
  */
 export function codeOf(
   archive: SchemaArchive,
@@ -37,7 +37,7 @@ export function codeOf(
   }
 }
 
-/** Files of the archive that the database has not had: what its code needs may not be there. */
+/** Returns the files of the archive never deployed to the database; its code may depend on them. */
 export function lackingFiles({ files }: SchemaArchive, ledger: Ledger): string[] {
   const checksums = new Set([...ledger.migrations.values()].map(({ checksum }) => checksum))
   const migrations = files.migrations.filter(

@@ -16,15 +16,15 @@ import { codeOf, lackingFiles } from './code-sections.ts'
 import { readInPlace, type Superseding } from './ledger.ts'
 import { short, supersededResult } from './superseded.ts'
 
-/** Files that a warning names. */
+/** Limit of files in a warning. */
 const MAX_NAMED = 5
 
 /**
- * Deals with an archive whose code alone is deployed: one that is older than the archive in place,
- * and one to which the database is to be reverted. Functions, views and triggers become what they
- * were; everything else stays as it is.
- * @returns undefined where the archive is to be deployed as a whole; a warning, where it is all the
- *   same, since the database has not had all of it
+ * Deploys the code of an archive that is older than the archive in place, or to which the database
+ * is to be reverted. Functions, views and triggers change to those of the archive; everything else
+ * stays as it is.
+ * @returns the result; undefined if the archive must be deployed as a whole; a warning text if it
+ *   must be deployed as a whole although it is older, because the database never had all of it
  * @throws {GatewayError} revert_refused; function_deploy_failed and the like, with all `failures`
  */
 export async function goBack(
@@ -40,7 +40,8 @@ export async function goBack(
   const standing = superseding ? 'before' : await standingIn(job, ledger)
   if (older.how === 'ignore' && !superseding && standing === 'before')
     superseding = await supersededElsewhere(sql, ledger)
-  // In place by its code alone, as an earlier deploy left it; what was replaced by hand is made again.
+  // An earlier deploy put only the code of this archive in place; objects changed by hand are
+  // restored.
   const isOnlyCode = ledger.archiveChecksum === archive.checksum && ledger.isOnlyCode
   const isWanted = older.how === 'revert' && ledger.archiveChecksum !== archive.checksum
   if (standing === 'not' && !isOnlyCode && !isWanted) return undefined
@@ -49,7 +50,7 @@ export async function goBack(
   }
   const lacking = lackingFiles(archive, ledger)
   if (lacking.length > 0) {
-    // Or a row of the ledger that was deleted by hand is to have its migration run again.
+    // A missing ledger row may also have been deleted by hand, to run its migration again.
     if (older.how !== 'revert') return wholeWarning(ledger, lacking)
     throw refuse(job, lacking)
   }
@@ -84,44 +85,49 @@ export async function goBack(
   }
 }
 
-/** How the archive stands to what is in place, where the database itself has never had it. */
+/**
+ * Returns the order of the archive and the one in place, if this database never had the archive.
+ */
 async function standingIn({ archive, older }: Job, ledger: Ledger): Promise<Standing> {
   const { archiveChecksum } = ledger
   if (!older || archiveChecksum === null || archiveChecksum === archive.checksum) return 'not'
   return older.standingTo(archiveChecksum)
 }
 
-/** What is in place of an archive that the platform had first: the database was born with it. */
+/**
+ * Returns the archive in place for a database that was created with it, after the platform had had
+ * the older one.
+ */
 async function supersededElsewhere(sql: Sql, ledger: Ledger): Promise<Superseding | undefined> {
   const inPlace = await readInPlace(sql)
   return inPlace && { ...inPlace, functionsDeployed: countFunctions(ledger) }
 }
 
-/** Says that it is no way back. */
+/** Returns the warning that the older archive was deployed as a whole. */
 function wholeWarning({ archiveChecksum }: Ledger, lacking: string[]): string {
   const files = someOf(lacking, MAX_NAMED)
-  return `The archive is older than ${short(archiveChecksum ?? '')}, which was in place, and all of it was deployed, since the database has not had ${files}`
+  return `The archive is older than ${short(archiveChecksum ?? '')}, which was in place, and all of it was deployed, because the database never had ${files}`
 }
 
-/** Says what stays. */
+/** Returns the warning that lists what stays. */
 function backWarning({ archive: { files } }: Job, ledger: Ledger): string {
   const names = new Set(files.migrations.map(({ name }) => name))
-  // The same text under another name is the same migration.
+  // A migration with the same text under another name counts as the same.
   const texts = new Set(files.migrations.flatMap((file) => [file.checksum, file.rawChecksum]))
   const later = [...ledger.migrations]
     .filter(([name, { checksum }]) => !names.has(name) && !texts.has(checksum))
     .map(([name]) => name)
   const warning =
-    'Of this archive, functions, views and triggers alone were deployed, since it is older than the one that was in place; tables, types, policies and rows stay as they are'
+    'Only functions, views and triggers of this archive were deployed, because it is older than the one that was in place; tables, types, policies and rows stay as they are'
   return later.length === 0
     ? warning
-    : `${warning}, with the migrations that it does not have: ${later.join(', ')}`
+    : `${warning}, and so do the migrations that it does not have: ${later.join(', ')}`
 }
 
 function refuse({ database }: Job, lacking: string[]): GatewayError {
   return new GatewayError(
     'revert_refused',
-    `The database has not had all of the archive, so that this is no way back: ${lacking.join(', ')}`,
+    `The database never had all of the archive, so it cannot go back to it; it lacks ${lacking.join(', ')}`,
     { database, files: lacking, hint: 'POST /migrate deploys an archive as a whole' },
   )
 }

@@ -2,11 +2,11 @@ import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 
-/** The archive that a database has, where another one was deployed to it before that. */
+/** The archive in place in a database to which another archive was deployed before. */
 export interface Superseding {
-  /** Of the archive in place. */
+  /** Checksum of the archive in place. */
   checksum: string
-  /** ISO 8601. */
+  /** Time of its deploy, ISO 8601. */
   deployedAt: string
   functionsDeployed: number
 }
@@ -19,9 +19,9 @@ export interface SupersedingRow {
 }
 
 /**
- * What has superseded the archive with this checksum in a database; undefined where the archive is
- * in place, or was never deployed. From the database's own ledger. One round trip, since it has no
- * parameters to describe.
+ * Returns the archive that superseded the given one, by the database's own ledger. Undefined if the
+ * given archive is in place or was never deployed. One round trip: without parameters, the query
+ * needs no separate describe step.
  */
 export async function findSuperseding(
   sql: Sql,
@@ -31,7 +31,7 @@ export async function findSuperseding(
   return supersedingOf(row)
 }
 
-/** SQL for a row that has what has superseded the archive with this checksum, if anything. */
+/** Returns the SQL query for the archive that superseded the given one; it has at most one row. */
 export function supersedingSql(checksum: string): string {
   const literal = quoteLiteral(checksum)
   return `
@@ -60,7 +60,7 @@ export function supersedingOf(row: SupersedingRow | undefined): Superseding | un
   )
 }
 
-/** The archive in place and when it came (ISO 8601), by a database's own ledger. */
+/** Returns the archive in place and the time of its deploy (ISO 8601), by the database's ledger. */
 export async function readInPlace(
   sql: Sql,
 ): Promise<{ checksum: string; deployedAt: string } | undefined> {

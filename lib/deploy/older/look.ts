@@ -7,24 +7,24 @@ import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import { type NewSchema, writeSchema } from '../../tenancy/schemas/archives.ts'
 import { readInPlace } from './ledger.ts'
 
-/** A database of which the catalog has a copy of what its ledger says. */
+/** A database with the catalog's copy of its ledger. */
 export interface Copied {
   database: string
   platform: string
   role: string | null
-  /** By the catalog. */
+  /** Checksum of the archive in place, by the catalog. */
   schemaChecksum: string | null
-  /** The database is another one than that of which the copy is: one that was restored. */
+  /** The copy belongs to another database of this name: the database has been restored. */
   isStale: boolean
 }
 
-/** Databases that are asked at once. */
+/** Databases that are read at the same time. */
 const CONCURRENCY = 8
 
 /**
- * Reads in the databases' own ledgers which archive they have, and mends the catalog where it says
- * something else.
- * @returns the databases that could not be asked
+ * Reads from the databases' own ledgers which archive is in place, and corrects the catalog where
+ * it differs.
+ * @returns the databases that could not be read
  */
 export async function lookAt(
   {
@@ -44,7 +44,7 @@ export async function lookAt(
     catalog.note(one)
     try {
       const found = await pools.use(database, readInPlace).catch((error: unknown) => {
-        // Nothing was ever deployed to it.
+        // Without a ledger, nothing was ever deployed to the database.
         if (isPostgresError(error) && error.code === UNDEFINED_TABLE) return undefined
         throw error
       })
@@ -60,7 +60,7 @@ export async function lookAt(
       await catalog.use((sql) => writeSchema(sql, schema))
     } catch (error) {
       silent.add(database)
-      log.warn('A database could not be asked which archive it has', {
+      log.warn('The archive in place could not be read from the ledger of a database', {
         database,
         cause: (error as Error).message,
       })

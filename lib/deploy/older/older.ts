@@ -4,22 +4,23 @@ import type { Standing } from '../../tenancy/schemas/archive-order.ts'
 import type { DeployOrigin } from '../result.ts'
 import { standingOf } from './standing.ts'
 
-/** How a deploy deals with an archive that is older than the one in place. */
+/** How a deploy treats an archive that is older than the one in place. */
 export interface Older {
   /**
-   * `ignore`: nothing is changed. `deploy`: its code is deployed. `revert`: the code of any archive
-   * is deployed, of which the database has had the rest.
+   * `ignore`: changes nothing. `deploy`: deploys its code only. `revert`: deploys the code of any
+   * archive, also a newer one, that the database has had.
    */
   how: 'ignore' | 'deploy' | 'revert'
-  /** Whose database it is, for what the warnings tell to do. */
+  /** Owner of the database, for the commands in warnings. */
   owner: Owner
-  /** How the archive stands to the one with this checksum, in the owner's schema, by the catalog. */
+  /** Returns the order of the archive and another one in the owner's schema, by the catalog. */
   standingTo(checksum: string): Promise<Standing>
 }
 
 /**
- * How a deploy to the owner's database deals with an archive, which has this checksum. `origin` is that
- * of the request.
+ * Returns how a deploy to the owner's database treats an archive.
+ * @param origin origin of the request
+ * @param checksum checksum of the archive
  */
 export function olderOf(
   catalog: Pick<Catalog, 'use'>,

@@ -5,22 +5,22 @@ import type { Owner } from '../../tenancy/names.ts'
 import { keepArchive } from '../../tenancy/schemas/archives.ts'
 import type { DeployResult } from '../result.ts'
 
-/** What writes down which database has which archive, and keeps the archives. */
+/** The catalog, which records the archive in place of each database and stores archives. */
 interface Books {
   catalog: Catalog
   config: { keptArchives: number }
   log: Log
 }
 
-/** An archive that an owner's database has now. */
+/** An archive that is now in place in the owner's database. */
 interface Deployed {
   owner: Owner
   archive: SchemaArchive
-  /** The tar.gz that it was read from. */
+  /** The tar.gz file of the archive. */
   packed: Uint8Array
 }
 
-/** Writes down what a deploy has changed, if anything, and keeps its archive. */
+/** Records the changes of a deploy in the catalog, and stores its archive. */
 export async function record(
   books: Books,
   deployed: Deployed,
@@ -36,8 +36,8 @@ export async function record(
 }
 
 /**
- * Writes down that an archive is in place, and keeps it, where that was not done.
- * @returns whether it was not written down
+ * Records that an archive is in place, and stores it, unless that was done before.
+ * @returns whether it was not recorded before
  */
 export async function confirm(books: Books, deployed: Deployed): Promise<boolean> {
   const { owner, archive } = deployed
@@ -46,7 +46,9 @@ export async function confirm(books: Books, deployed: Deployed): Promise<boolean
   return isNews
 }
 
-/** An archive that cannot be kept is no reason to call a deploy failed that is done. */
+/**
+ * Stores an archive. A failure is logged and not thrown, because the deploy itself has succeeded.
+ */
 async function keep({ catalog, config, log }: Books, deployed: Deployed): Promise<void> {
   const { owner, archive, packed } = deployed
   const { platform } = owner
@@ -56,7 +58,7 @@ async function keep({ catalog, config, log }: Books, deployed: Deployed): Promis
       keepArchive(sql, { platform, checksum, packed }, config.keptArchives),
     )
   } catch (error) {
-    log.warn('An archive could not be kept for /admin/revert', {
+    log.warn('An archive could not be stored for /admin/revert', {
       platform,
       checksum,
       cause: (error as Error).message,

@@ -9,19 +9,23 @@ import { listKept, readPacked } from '../../tenancy/schemas/archives.ts'
 
 const CHECKSUM = /^[0-9a-f]{64}$/
 
-/** @throws {GatewayError} invalid_request */
+/**
+ * Parses the checksum of an archive.
+ * @throws {GatewayError} invalid_request
+ */
 export function parseChecksum(value: Json | undefined): string {
   const text = value?.kind === 'string' ? nameOf(value) : ''
   if (CHECKSUM.test(text)) return text
   throw new GatewayError(
     'invalid_request',
-    'checksum must be that of an archive: 64 hexadecimal digits, as /register answers it',
+    'checksum must be the checksum of an archive: 64 hexadecimal digits, as /register returns it',
   )
 }
 
 /**
- * An archive that is kept, and that a database of the owner's schema has had. `use` runs work in the administrative database.
- * @throws {GatewayError} not_found, with the checksums of those that are kept
+ * Returns a stored archive that a database of the owner's schema has had.
+ * @param use runs work in the administrative database
+ * @throws {GatewayError} not_found, with the checksums of the stored archives
  */
 export async function findArchive(
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>,

@@ -3,10 +3,16 @@ import type { Owner } from '../../tenancy/names.ts'
 import { readStanding, type Standing } from '../../tenancy/schemas/archive-order.ts'
 import type { DeployOrigin } from '../result.ts'
 
-/** By request: all databases of a fleet have the same answer, whatever the first of them change. */
+/**
+ * Answers by request. All databases of a fleet get the same answer, although the deploys to the
+ * first ones change the catalog.
+ */
 const asked = new WeakMap<DeployOrigin, Map<string, Promise<Standing>>>()
 
-/** What tells how an archive stands to others of the owner's schema, once for all databases of a request. */
+/**
+ * Returns a function that tells the order of an archive and other archives of the owner's schema.
+ * It reads each answer once per request.
+ */
 export function standingOf(
   catalog: Pick<Catalog, 'use'>,
   origin: DeployOrigin,

@@ -2,7 +2,7 @@ import type { Owner } from '../../tenancy/names.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
 import type { Superseding } from './ledger.ts'
 
-/** The result of a register that changes nothing, since the archive is older than what is there. */
+/** Returns the result of a /register that changes nothing because its archive is superseded. */
 export function supersededResult(
   owner: Owner,
   checksum: string,
@@ -21,14 +21,14 @@ export function supersededResult(
     ...unchangedResult(functionsDeployed),
     isSuperseded: true,
     warnings: [
-      `The archive ${short(checksum)} was deployed here before, and ${short(inPlace)} has taken its place on ${deployedAt}: nothing was changed. ` +
+      `The archive ${short(checksum)} was deployed here before, and ${short(inPlace)} took its place on ${deployedAt}: nothing was changed. ` +
         `To go back to it: curl ${form} -F allow=older -F schema=@postgresql.tar.gz …/register. ` +
         `${tenantId === null ? 'For all databases of the platform' : 'Or without the file'}: POST /admin/revert ${body}`,
     ],
   }
 }
 
-/** Enough of a checksum for people. */
+/** Returns the first 12 digits of a checksum, for messages. */
 export function short(checksum: string): string {
   return checksum.slice(0, 12)
 }

@@ -2,35 +2,35 @@ import { type Node, parsePlPgSQLSync, parseSync } from 'libpg-query'
 import { strings } from './names.ts'
 import { optionsOf } from './options.ts'
 
-/** A name that the body of a PL/pgSQL function has of something in the database. */
+/** A name of a database object in the body of a PL/pgSQL function. */
 export interface BodyName {
   kind: 'relation' | 'function' | 'column'
-  /** As written; null where it has none. */
+  /** Schema as written; null if the name has none. */
   schema: string | null
-  /** Of a column, its table. */
+  /** Name of the relation or function; for a column, its table. */
   name: string
   column: string | null
-  /** Line breaks of the statement's text before it. */
+  /** Number of line breaks before it in the text of the statement. */
   line: number
 }
 
-/** What a body names. */
+/** All names in a body. */
 export interface BodyNames {
   names: BodyName[]
-  /** Relations that it makes itself, by name alone: temporary tables. */
+  /** Names (without schema) of the relations that the body creates, such as temporary tables. */
   makes: string[]
 }
 
 const NOTHING: BodyNames = { names: [], makes: [] }
 
-/** RawParseMode (source, parser.h): an expression; assignments whose target has one to three names. */
+/** RawParseMode (source: parser/parser.h): 2 is an expression, 3 to 5 are assignments. */
 const EXPRESSION = 2
 const ASSIGNMENTS = new Set([3, 4, 5])
 
 /**
- * What the body of CREATE FUNCTION names: relations that are read or written, functions that are
- * called, columns that INSERT and UPDATE write. Dynamic SQL is not read, nor what does not parse.
- * The parser has to be loaded.
+ * Returns the names in the body of a CREATE FUNCTION: relations that it reads or writes, functions
+ * that it calls, columns that INSERT and UPDATE write. Dynamic SQL and text that does not parse are
+ * skipped. The parser must be loaded.
  */
 export function bodyNamesIn(text: string): BodyNames {
   try {
@@ -53,7 +53,7 @@ function bodyOf(text: string): string | undefined {
   return optionsOf(stmt.CreateFunctionStmt.options).get('as')
 }
 
-/** The parser knows no table: a variable of a row's type is a record to it. */
+/** Parses a body. The parser knows no tables, so row types are replaced by `record`. */
 function parseBody(text: string): unknown {
   const parse = (type: string) =>
     parsePlPgSQLSync(text.replace(/[\w."]+%row\s*type\b/gi, type).replace(/%type\b/gi, ''))
@@ -105,7 +105,7 @@ function noteQuery({ query, parseMode = 0 }: Query, line: number, result: BodyNa
   )
 }
 
-/** What stands before an assignment's sign: its line breaks alone. */
+/** Replaces the target of an assignment with blanks; its line breaks stay. */
 function keepBreaks(target: string): string {
   return target.replace(/[^\n]/g, ' ')
 }

@@ -2,19 +2,18 @@ import type { Node } from 'libpg-query'
 import { strings } from './names.ts'
 
 /**
- * A call of one of the original gateway's helpers, each of which has a function of the platform's
- * change one column.
+ * A call of a helper function of the original gateway that changes, renames or drops one column.
  */
 export interface ColumnHelper {
   kind: 'change type' | 'rename' | 'drop'
-  /** As the statement writes it: a name, or schema.name. */
+  /** Table as the statement writes it: a name, or schema.name. */
   table: string
   column: string
-  /** The new type, or the new name; null of a drop. */
+  /** The new type or the new name; null for a drop. */
   to: string | null
 }
 
-/** What the names of the original gateway's functions begin with. */
+/** Prefix of the original gateway's functions. */
 export const HELPER_PREFIX = '_stonescriptdb_gateway_'
 
 const KINDS: Record<string, [ColumnHelper['kind'], parameters: number]> = {
@@ -23,7 +22,7 @@ const KINDS: Record<string, [ColumnHelper['kind'], parameters: number]> = {
   [`${HELPER_PREFIX}drop_column`]: ['drop', 3],
 }
 
-/** The helper that a statement is a call of, where that is all it does; undefined otherwise. */
+/** Returns the helper that a statement calls, if it does nothing else; undefined otherwise. */
 export function columnHelperIn(node: Node): ColumnHelper | undefined {
   if (!('SelectStmt' in node)) return undefined
   const { targetList = [], fromClause } = node.SelectStmt

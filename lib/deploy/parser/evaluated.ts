@@ -2,31 +2,31 @@ import { type Node, parsePlPgSQLSync, parseSync, scanSync } from 'libpg-query'
 import { strings } from './names.ts'
 import { optionsOf } from './options.ts'
 
-/** Expressions and the relations that they read. */
+/** Functions that expressions call, and relations that they read. */
 export interface Evaluated {
-  /** Names of functions; of `current_timestamp` and the like, those that do the same. */
+  /** Names of functions; for `current_timestamp` and the like, of the equivalent function. */
   calls: string[]
   /** Names of relations, without schemas. */
   reads: string[]
 }
 
-/** What a file evaluates when it runs, as its syntax trees tell. */
+/** What a file evaluates when it runs, as its syntax trees show. */
 export interface FileValues extends Evaluated {
-  /** Relations that it writes rows to. */
+  /** Relations into which it writes rows. */
   writes: string[]
-  /** What is evaluated when rows are written to a relation: defaults, triggers. */
+  /** Expressions evaluated when rows are written to a relation: defaults, triggers. */
   onWrite: ({ relation: string } & Evaluated)[]
-  /** What is evaluated when a relation is read: views, policies. */
+  /** Expressions evaluated when a relation is read: views, policies. */
   onRead: ({ relation: string } & Evaluated)[]
-  /** Names of functions that it makes, changes or renames, and that are not IMMUTABLE then. */
+  /** Functions that it creates, alters or renames and that are not IMMUTABLE afterwards. */
   makes: string[]
-  /** What of it trees do not tell; null where they tell all. */
+  /** Description of the part that its syntax trees do not show; null if there is none. */
   unknown: string | null
 }
 
 type Tree = Record<string, unknown>
 
-/** Statements that change catalogs and evaluate nothing, or what immutable functions make. */
+/** Statements that change catalogs and evaluate nothing, or only immutable expressions. */
 const CATALOG_ONLY = words(`
   CreateEnumStmt AlterEnumStmt
   CompositeTypeStmt CreateRangeStmt AlterTypeStmt CreateSeqStmt AlterSeqStmt
@@ -41,7 +41,7 @@ const CATALOG_ONLY = words(`
   LockStmt VariableSetStmt VariableShowStmt ConstraintsSetStmt DropOwnedStmt
 `)
 
-/** Statements that are evaluated whole. */
+/** Statements of which every expression is evaluated at once. */
 const EVALUATED = new Set([
   'SelectStmt',
   'InsertStmt',
@@ -57,7 +57,9 @@ const EVALUATED = new Set([
 
 const WRITING = new Set(['InsertStmt', 'UpdateStmt', 'MergeStmt'])
 
-/** Of what is shared by all databases, a copy has nothing. */
+/**
+ * Kinds of objects outside the database, whose properties CREATE DATABASE … TEMPLATE does not copy.
+ */
 const SHARED = new Set([
   'OBJECT_DATABASE',
   'OBJECT_ROLE',
@@ -69,7 +71,7 @@ function words(text: string): Set<string> {
   return new Set(text.trim().split(/\s+/))
 }
 
-/** Reads a file. The parser has to be loaded. */
+/** Reads a file. The parser must be loaded. */
 export function valuesOf(text: string): FileValues {
   const values: FileValues = {
     calls: [],
@@ -83,7 +85,7 @@ export function valuesOf(text: string): FileValues {
   try {
     noteText(text, values)
   } catch (error) {
-    values.unknown = `a statement that the parser does not read (${(error as Error).message})`
+    values.unknown = `a statement that the parser cannot read (${(error as Error).message})`
   }
   return values
 }
@@ -108,7 +110,7 @@ const noteShared: Note = ({ objtype }, values) => {
 const notePolicy: Note = ({ table, qual, with_check }, values) =>
   addFor(values.onRead, table as Tree, evaluatedBy([qual, with_check]))
 
-/** A function may be another one, or gone, by the time that the database is looked at. */
+/** A later statement may replace or drop the function before the database is examined. */
 const noteRoutine: Note = ({ funcname, options }, values) => noteMade(funcname, options, values)
 
 const noteChangedRoutine: Note = ({ func, actions }, values) => {
@@ -120,7 +122,7 @@ const noteRenamed: Note = ({ renameType, newname }, values) => {
   if (ROUTINES.has(renameType as string)) values.makes.push(newname as string)
 }
 
-/** What an extension had made is not to be told from what has never been there. */
+/** After DROP EXTENSION, the extension's functions look as if they had never existed. */
 const noteDrop: Note = ({ removeType }, values) => {
   if (removeType === 'OBJECT_EXTENSION') values.unknown ??= 'DROP EXTENSION'
 }
@@ -136,7 +138,7 @@ function namesIn(list: unknown): string[] {
   return strings(list as Parameters<typeof strings>[0])
 }
 
-/** An operator, a cast or an aggregate calls its functions unseen, and may be dropped with them. */
+/** An operator, cast or aggregate calls its functions implicitly, and may be dropped with them. */
 const noteUnseen: Note = ({ kind, definition, func }, values) => {
   if (func !== undefined) values.calls.push(namesIn((func as Tree).objname).at(-1) ?? '')
   if (kind !== 'OBJECT_OPERATOR' && kind !== 'OBJECT_AGGREGATE') return
@@ -145,7 +147,7 @@ const noteUnseen: Note = ({ kind, definition, func }, values) => {
   })
 }
 
-/** The other statements that trees tell all about. */
+/** Handlers of the other statements that syntax trees describe completely. */
 const NOTES: Record<string, Note> = {
   CreateStmt: noteTable,
   CreateForeignTableStmt: ({ base }, values) => noteTable(base as Tree, values),
@@ -155,7 +157,7 @@ const NOTES: Record<string, Note> = {
     addFor(values.onWrite, relation as Tree, callsOf([{ funcname }, whenClause])),
   ViewStmt: ({ view, query }, values) => {
     addFor(values.onRead, view as Tree, evaluatedBy(query))
-    // Rows that are written to a view go to its tables.
+    // Rows written to a view go to the tables that it reads.
     addFor(values.onWrite, view as Tree, evaluatedBy(query))
   },
   CreatePolicyStmt: notePolicy,
@@ -189,7 +191,7 @@ function noteStatement(kind: string, node: Tree, text: () => string, values: Fil
   else values.unknown ??= `a statement of another kind (${kind.replace(/Stmt$/, '')})`
 }
 
-/** Defaults are evaluated when rows come; the bounds of a partition at once. */
+/** Records defaults, which are evaluated on INSERT, and partition bounds, evaluated at once. */
 function noteTable(node: Tree, values: FileValues): void {
   const { relation, partbound, tableElts } = node as {
     relation: Tree
@@ -215,28 +217,31 @@ function evaluatedBy(tree: unknown): Evaluated {
   return evaluated
 }
 
-/** Of what reads only the row itself; a relation that it names is the other end of a foreign key. */
+/**
+ * Returns the functions that an expression over a single row calls. Relations in it are left out:
+ * they are only the targets of foreign keys.
+ */
 function callsOf(tree: unknown): Evaluated {
   return { ...evaluatedBy(tree), reads: [] }
 }
 
 const NOW = /^\s*(?:now|today|tomorrow|yesterday)(?:\s+[\d:.]+)?\s*$/i
 
-/** Notes what a tree calls and reads, and with `writes` where it writes to. */
+/** Records what a tree calls and reads, and with `writes` the relations that it writes to. */
 function note(tree: unknown, to: Evaluated, writes?: string[]): void {
   visit(tree, (key, value) => {
     const { funcname, relname, op, sval } = value
     if (Array.isArray(funcname)) to.calls.push(strings(funcname).at(-1) ?? '')
     if (key === 'SQLValueFunction') to.calls.push(...likeFunction(op as string))
     if (typeof relname === 'string') to.reads.push(relname)
-    // As a date it is another one each day, and trees do not tell whether it is one.
+    // As a date or time, such a literal changes daily; a syntax tree does not show its type.
     if (key === 'sval' && typeof sval === 'string' && NOW.test(sval)) to.calls.push('now')
     const { relation } = value as { relation?: { relname?: string } }
     if (writes && WRITING.has(key) && relation?.relname) writes.push(relation.relname)
   })
 }
 
-/** Which function does what a key word does. */
+/** Returns the function that is equivalent to an SQL keyword. */
 function likeFunction(op: string): string[] {
   if (op === 'SVFOP_CURRENT_CATALOG') return ['current_database']
   return /DATE|TIME/.test(op) ? ['now'] : []
@@ -251,10 +256,12 @@ function visit(tree: unknown, look: (key: string, value: Tree) => void, key = ''
   }
 }
 
-/** RawParseMode (source, parser.h): a statement; all else are expressions and assignments. */
+/**
+ * RawParseMode (source: parser/parser.h): 0 is a statement; others are expressions, assignments.
+ */
 const STATEMENT = 0
 
-/** A DO block in PL/pgSQL without dynamic SQL is as clear as its statements. */
+/** Reads a DO block in PL/pgSQL through its statements; dynamic SQL makes its effect unknown. */
 function noteDo(options: Map<string, string>, text: string, values: FileValues): void {
   const language = (options.get('language') ?? 'plpgsql').toLowerCase()
   if (language !== 'plpgsql') values.unknown ??= `a block in ${language}`

@@ -4,43 +4,43 @@ import { namesOf, sqlName, strings } from './names.ts'
 import { deletesSome } from './query-risks.ts'
 import { type Rename, renameOf } from './renames.ts'
 
-/** A value that ALTER TYPE adds to an enum, or to which it renames another. */
+/** A value that ALTER TYPE adds to an enum or renames. */
 export interface EnumChange {
-  /** As SQL names it. */
+  /** Type as SQL names it, quoted. */
   type: string
-  /** The type's name alone. */
+  /** Name of the type without schema. */
   name: string
   label: string
-  /** The value that gets this name; null where it is a new one. */
+  /** Previous name of the value; null if the value is new. */
   renamed: string | null
 }
 
-/** What a deploy has to know of a statement beside what it may take away. */
+/** Facts about a statement that a deploy needs, besides the risk of losing data. */
 export interface Facts {
-  /** The kind of the syntax tree's node, such as SelectStmt; empty where the text was not read. */
+  /** Kind of the syntax tree's node, such as SelectStmt; empty if the text could not be parsed. */
   kind: string
-  /** The tables and types that it makes, or that get a new name, by that name alone. */
+  /** Names (without schema) of the tables and types that it creates or gives a new name. */
   makes: string[]
-  /** The table or type that it alters, by name alone; '' where it alters none. */
+  /** Name (without schema) of the table or type that it alters; '' if there is none. */
   alters: string
-  /** The types that it renames or drops, by name alone. */
+  /** Names (without schema) of the types that it renames or drops. */
   unmakes: string[]
   enumChange: EnumChange | undefined
   rename: Rename | undefined
-  /** It runs CONCURRENTLY. */
+  /** Whether it runs CONCURRENTLY. */
   isConcurrent: boolean
   /** The index that it creates concurrently, as SQL names it. */
   index: string | undefined
-  /** CREATE OR REPLACE of a function. */
+  /** Whether it is CREATE OR REPLACE of a function or procedure. */
   isReplacing: boolean
   setsOwner: boolean
-  /** The tables and views, by name alone, from which it deletes rows under a condition. */
+  /** Names (without schema) of tables and views from which it deletes rows with WHERE. */
   deletes: string[]
   /** The helper of the original gateway that it calls. */
   helper: ColumnHelper | undefined
 }
 
-/** What is known of a text that the parser gave up on. */
+/** Facts about a text that could not be parsed. */
 export const NO_FACTS: Facts = {
   kind: '',
   makes: [],
@@ -56,7 +56,7 @@ export const NO_FACTS: Facts = {
   helper: undefined,
 }
 
-/** The facts of one statement. */
+/** Returns the facts about one statement. */
 export function factsOf(node: Node): Facts {
   return {
     ...NO_FACTS,

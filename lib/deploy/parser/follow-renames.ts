@@ -2,8 +2,8 @@ import type { Rename } from './renames.ts'
 import type { Statement } from './statement.ts'
 
 /**
- * Has a file make what it gives another name or schema under the last one of these: a statement that
- * renames something which a statement before it makes is what makes it.
+ * Attributes an object that a file creates and then renames or moves to another schema to the
+ * statement that renames it last, under its final name.
  */
 export function followRenames(statements: Statement[]): Statement[] {
   if (!statements.some(({ facts }) => facts.rename)) return statements
@@ -12,7 +12,7 @@ export function followRenames(statements: Statement[]): Statement[] {
     const { rename } = statement.facts
     const maker = rename && all.slice(0, i).findLast((one) => isOf(rename, one))
     if (!maker?.made) continue
-    // Its own name is taken, or not, whatever a file says: another one comes in its place.
+    // Renaming onto an existing name fails even with OR REPLACE, so the final name never replaces.
     statement.made = { ...maker.made, ...rename!.to, replaces: false, language: null }
     maker.made = undefined
   }

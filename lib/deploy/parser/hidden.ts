@@ -5,18 +5,18 @@ import { deletesSome } from './query-risks.ts'
 import { type Risk, risksOf } from './risks.ts'
 
 /**
- * What runs behind a statement: the block of a DO, or the functions that it calls. Whether a part
- * of it runs is not known before.
+ * Code that a statement runs and does not contain as SQL: a DO block, or the functions that it
+ * calls. Which parts of it run is unknown beforehand.
  */
 export interface Hidden {
   risks: Risk[]
-  /** It runs a text that it puts together, or cannot be read: it may do anything. */
+  /** It runs dynamic SQL, or cannot be parsed: it may do anything. */
   runsText: boolean
-  /** Names, without schema, of the functions that it calls. */
+  /** Names (without schema) of the functions that it calls. */
   calls: string[]
-  /** The tables, by name alone, from which it deletes rows under a condition. */
+  /** Names (without schema) of tables from which it deletes rows with WHERE. */
   deletes: string[]
-  /** It commits or rolls back by itself, so that it cannot run in a transaction. */
+  /** Whether it commits or rolls back, so that it cannot run within a transaction. */
   commits: boolean
 }
 
@@ -24,10 +24,10 @@ const NOTHING: Hidden = { risks: [], runsText: false, calls: [], deletes: [], co
 
 type Tree = Record<string, unknown>
 
-/** Functions of PostgreSQL that scripts call for their effect; none of them loses rows. */
+/** Functions of PostgreSQL that scripts call for their effect and that lose no rows. */
 const HARMLESS = new Set(['set_config', 'setval', 'nextval', 'pg_sleep', 'pg_notify', 'now'])
 
-/** Undefined where a statement runs nothing for its effect but itself. */
+/** Returns the code behind a statement; undefined if there is none. */
 export function hiddenIn(node: Node): Hidden | undefined {
   if ('DoStmt' in node) {
     const options = optionsOf(node.DoStmt.args)
@@ -40,7 +40,10 @@ export function hiddenIn(node: Node): Hidden | undefined {
   return calls.length > 0 ? { ...NOTHING, calls } : undefined
 }
 
-/** What a function does; `definition` is its CREATE FUNCTION. The parser has to be loaded. */
+/**
+ * Reads what a function does. The parser must be loaded.
+ * @param definition its CREATE FUNCTION statement
+ */
 export function hiddenInRoutine(definition: string): Hidden {
   try {
     const node = parseSync(definition).stmts?.[0]?.stmt
@@ -88,7 +91,9 @@ function readNodes(nodes: Node[]): Hidden {
 
 interface Expression {
   query: string
-  /** RawParseMode (source, parser.h): 0 a statement, 2 an expression, 3 and more an assignment. */
+  /**
+   * RawParseMode (source: parser/parser.h): 0 a statement, 2 an expression, from 3 an assignment.
+   */
   parseMode: number
   isText: boolean
 }
@@ -104,7 +109,7 @@ function readExpression({ query, parseMode, isText }: Expression): Hidden {
   return text === undefined ? { ...NOTHING, runsText: true, calls } : readSql(text)
 }
 
-/** All expressions of a PL/pgSQL tree; `isText` are those whose value is run. */
+/** Returns all expressions of a PL/pgSQL tree; `isText` marks those whose value is run as SQL. */
 function expressionsIn(tree: unknown, isText = false): Expression[] {
   if (Array.isArray(tree)) return tree.flatMap((one) => expressionsIn(one, isText))
   if (typeof tree !== 'object' || tree === null) return []
@@ -118,7 +123,7 @@ function expressionsIn(tree: unknown, isText = false): Expression[] {
   })
 }
 
-/** Among the statements with a `query`, those that run it have no variables in it. */
+/** Returns whether `query` is an expression that yields SQL text, rather than a statement. */
 function isDynamic(statement: Tree): boolean {
   const { query } = statement as { query?: { PLpgSQL_expr?: { parseMode?: number } } }
   return query?.PLpgSQL_expr?.parseMode === 2
@@ -144,7 +149,7 @@ function callsIn(tree: unknown): string[] {
   })
 }
 
-/** The statements of a body in BEGIN ATOMIC. */
+/** Returns the statements of a BEGIN ATOMIC body. */
 function nodesIn(tree: unknown): Node[] {
   if (Array.isArray(tree)) return tree.flatMap(nodesIn)
   if (typeof tree !== 'object' || tree === null) return []
@@ -162,7 +167,7 @@ function merged(parts: Hidden[]): Hidden {
   }
 }
 
-/** A text as SQL writes it, whatever is in it. */
+/** Returns a text as an SQL literal. */
 function literal(text: string): string {
   return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 }

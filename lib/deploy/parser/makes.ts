@@ -10,7 +10,7 @@ import type {
 import { sqlName, strings, typeOf } from './names.ts'
 import { optionsOf } from './options.ts'
 
-/** The kinds of objects that a deploy replaces. */
+/** Kinds of objects that a deploy replaces. */
 export type MadeKind =
   | 'function'
   | 'procedure'
@@ -25,34 +25,34 @@ export type MadeKind =
   | 'cast'
   | 'operator'
 
-/** A type that a statement names: by its name, or as that of a column (`t.c%type`). */
+/** A type in a statement: its name, or the column whose type it is (`t.c%type`). */
 export type NamedType = string | { relation: string; column: string }
 
-/** What a statement creates, as its syntax tree tells. */
+/** The object that a statement creates, as its syntax tree shows. */
 export interface Made {
   kind: MadeKind
-  /** As written; null where the search path decides. */
+  /** Schema as written; null if the search_path decides. */
   schema: string | null
-  /** Without quotes; of a cast ''. */
+  /** Name without quotes; '' for a cast. */
   name: string
   /**
-   * Of functions and the like their input types, as to_regtype takes them; of casts and operators
-   * those of both sides, null where there is none. Empty of all others.
+   * Types in the form of to_regtype: input types of a routine; both sides of a cast or operator,
+   * null for a missing side; empty for other kinds.
    */
   types: (NamedType | null)[]
-  /** The table of a trigger, a policy, a rule or an index, as to_regclass takes it. */
+  /** Table of a trigger, policy, rule or index, in the form of to_regclass. */
   relation: string | null
-  /** It says OR REPLACE. */
+  /** Whether the statement has OR REPLACE. */
   replaces: boolean
-  /** What its own SET or WITH sets. */
+  /** Names of the settings in its SET or WITH clause. */
   sets: string[]
-  /** Of a function, in lower case. */
+  /** Language of a function, in lower case. */
   language: string | null
-  /** The search path that the file has set by then. */
+  /** The search_path that the file has set before it; null if it has set none. */
   path: string[] | null
 }
 
-/** What a statement creates; undefined where that is nothing that a deploy replaces. */
+/** Returns the object that a statement creates; undefined if it is of no kind that is replaced. */
 export function madeBy(stmt: Node, path: string[] | null): Made | undefined {
   const made = partsOf(stmt)
   if (!made) return undefined
@@ -203,7 +203,10 @@ function optionNames(options: Node[] | undefined): string[] {
   return (options ?? []).flatMap((one) => ('DefElem' in one ? (one.DefElem.defname ?? []) : []))
 }
 
-/** The search path that a statement sets for those behind it; undefined where it sets none. */
+/**
+ * Returns the search_path that a statement sets for later ones: null if it resets it, undefined if
+ * it does not set it.
+ */
 export function pathSetBy(stmt: Node): string[] | null | undefined {
   if ('SelectStmt' in stmt) return pathConfigured(stmt.SelectStmt)
   if (!('VariableSetStmt' in stmt)) return undefined
@@ -214,7 +217,7 @@ export function pathSetBy(stmt: Node): string[] | null | undefined {
   return args.flatMap((arg) => ('A_Const' in arg ? (arg.A_Const.sval?.sval ?? '') : []))
 }
 
-/** `select set_config('search_path', 'app, public', …)`, as at the head of each dump. */
+/** Reads `select set_config('search_path', 'app, public', …)`, as at the top of a pg_dump. */
 function pathConfigured({ targetList = [] }: SelectStmt): string[] | undefined {
   for (const target of targetList) {
     const value = 'ResTarget' in target ? target.ResTarget.val : undefined

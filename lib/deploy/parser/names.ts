@@ -1,33 +1,33 @@
 import type { Node, RangeVar, TypeName } from 'libpg-query'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 
-/** A name that a statement has, with or without a schema. */
+/** A name in a statement, with or without a schema. */
 export interface Name {
   schemaname?: string
   relname?: string
 }
 
-/** A type that a statement names. */
+/** A type in a statement. */
 export interface TypeText {
-  /** As SQL writes it, without length or precision: what to_regtype takes. */
+  /** Quoted name without length or precision, in the form of to_regtype. */
   name: string
-  /** Length, or precision and scale; undefined where they are something else (`interval year`). */
+  /** Length, or precision and scale; undefined for other modifiers (`interval year`). */
   modifiers: number[] | undefined
 }
 
-/** INTERVAL_FULL_RANGE (timestamp.h): an interval with a precision alone. */
+/** INTERVAL_FULL_RANGE (source: utils/timestamp.h): an interval with a precision only. */
 const ALL_FIELDS = 0x7fff
 
 export function nameOf(schema: string | null, name: string): Name {
   return schema === null ? { relname: name } : { schemaname: schema, relname: name }
 }
 
-/** As SQL writes the name. */
+/** Returns the quoted name, with its schema if there is one. */
 export function sqlName({ schemaname, relname = '' }: Name | RangeVar): string {
   return (schemaname ? `${quoteIdentifier(schemaname)}.` : '') + quoteIdentifier(relname)
 }
 
-/** The parts of an object's name in a DROP. */
+/** Returns the parts of an object's name in a DROP. */
 export function namesOf(object: Node): string[] {
   if ('List' in object) return strings(object.List.items)
   if ('TypeName' in object) return strings(object.TypeName.names)
@@ -35,8 +35,9 @@ export function namesOf(object: Node): string[] {
 }
 
 /**
- * A function, procedure or aggregate that a DROP names, as JSON: `schema` (null: by search_path),
- * `name` and `args` (types for to_regtype; null where it has to be the only one of its name).
+ * Returns a function, procedure or aggregate in a DROP as JSON: `schema` (null for search_path),
+ * `name` and `args` (types in the form of to_regtype; null if the statement gives none, so that the
+ * name must be unique).
  */
 export function routineText(object: Node): string {
   const {

@@ -2,8 +2,8 @@ import type { Node } from 'libpg-query'
 import { strings } from './names.ts'
 
 /**
- * The options of CREATE FUNCTION, ALTER FUNCTION or DO, by name, as far as they are texts: of the body,
- * which may be a list, the first one; '' for one that is no text.
+ * Returns the options of CREATE FUNCTION, ALTER FUNCTION or DO as texts by name. For a body given
+ * as a list, it returns the first text; for an option that is no text, ''.
  */
 export function optionsOf(options: Node[] | undefined): Map<string, string> {
   return new Map(

@@ -2,10 +2,10 @@ import type { Node, RangeVar } from 'libpg-query'
 import { strings } from './names.ts'
 
 const REFUSAL =
-  "It makes something of the gateway's own, which is in every database by itself. Leave it out " +
+  'The statement creates an object of the gateway, which every database already has. Leave it out ' +
   "(pg_dump --exclude-schema=_db_gateway --exclude-table='_db_gateway_*')"
 
-/** Why a statement cannot be run that makes what the gateway itself makes, such as a dump's. */
+/** Returns why a statement is refused that creates an object of the gateway, as in a pg_dump. */
 export function refusalOfOwn(node: Node): string | undefined {
   if ('CreateSchemaStmt' in node) {
     return node.CreateSchemaStmt.schemaname === '_db_gateway' ? REFUSAL : undefined

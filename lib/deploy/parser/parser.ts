@@ -5,14 +5,14 @@ import type { Hidden } from './hidden.ts'
 import type { ReadStatement } from './read.ts'
 import type { Statement } from './statement.ts'
 
-/** What the thread is asked. */
+/** A request to the parser thread. */
 export interface Question {
   id: number
   task: 'split' | 'read' | 'routine' | 'values' | 'body names'
   text: string
 }
 
-/** What the thread answers. */
+/** An answer of the parser thread. */
 export interface Answer {
   id: number
   result: unknown
@@ -26,38 +26,41 @@ interface Waiter {
 const THREAD = new URL('./start-thread.mjs', import.meta.url)
 
 /**
- * PostgreSQL's parser is WebAssembly with a memory of its own. In the main thread that memory would
- * keep V8 marking all the time, and every tenth object of a call alive through many collections;
- * and a large file would hold up all calls.
+ * Worker thread with PostgreSQL's parser, which is WebAssembly with a memory of its own. In the
+ * main thread that memory would keep V8 marking permanently and keep a tenth of the objects of
+ * calls alive through many collections. A large file would also block all calls while it is parsed.
  */
 let thread: Worker | undefined
 const waiting = new Map<number, Waiter>()
 let lastId = 0
 
 /**
- * The statements of a file, split by PostgreSQL's own parser. A text that it cannot parse is one
- * statement: the server then says what is wrong with it, and where.
+ * Splits a file into statements with PostgreSQL's own parser. A text that it cannot parse is one
+ * statement, so that the server reports the syntax error and its position.
  */
 export function splitStatements(text: string): Promise<Statement[]> {
   return ask('split', text) as Promise<Statement[]>
 }
 
-/** What PostgreSQL's own parser says of one statement. */
+/** Parses one statement with PostgreSQL's own parser. */
 export function readStatement(text: string): Promise<ReadStatement> {
   return ask('read', text) as Promise<ReadStatement>
 }
 
-/** What a file evaluates when it runs. */
+/** Returns what a file evaluates when it runs. */
 export function readValues(text: string): Promise<FileValues> {
   return ask('values', text) as Promise<FileValues>
 }
 
-/** What a function does besides answering; `definition` is its CREATE FUNCTION. */
+/**
+ * Returns the effects of a function besides its result.
+ * @param definition its CREATE FUNCTION statement
+ */
 export function readRoutine(definition: string): Promise<Hidden> {
   return ask('routine', definition) as Promise<Hidden>
 }
 
-/** What the body of a CREATE FUNCTION in PL/pgSQL names. */
+/** Returns the names in the body of a CREATE FUNCTION in PL/pgSQL. */
 export function bodyNamesIn(text: string): Promise<BodyNames> {
   return ask('body names', text) as Promise<BodyNames>
 }
@@ -71,7 +74,7 @@ function ask(task: Question['task'], text: string): Promise<unknown> {
   })
 }
 
-/** It does not keep the process from ending. One that has failed is started again when needed. */
+/** Starts the thread. It does not keep the process alive; after a failure it is started again. */
 function startThread(): Worker {
   const worker = new Worker(THREAD, { execArgv: [] })
   worker.unref()

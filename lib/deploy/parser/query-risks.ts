@@ -1,23 +1,23 @@
 import type { DeleteStmt, ExplainStmt, MergeStmt, Node, RangeVar } from 'libpg-query'
 import { sqlName } from './names.ts'
 
-/** All rows of a table, or of what a view shows, may be deleted. */
+/** All rows of a table, or all rows that a view shows, may be deleted. */
 export interface DeleteRisk {
   kind: 'delete'
-  /** As SQL names it, for to_regclass. */
+  /** Quoted name in the form of to_regclass. */
   relation: string
 }
 
 /** A DELETE, or a MERGE that deletes. */
 interface Deletion {
   relation: RangeVar
-  /** It has no condition that a row could fail. */
+  /** Whether it has no condition that depends on the row. */
   isOfAll: boolean
 }
 
 /**
- * DELETE without a condition, and MERGE that deletes without one; in WITH too, and in what PREPARE,
- * EXPLAIN ANALYZE and CREATE TABLE AS run.
+ * Returns DELETE and deleting MERGE statements without a condition, also those in WITH, PREPARE,
+ * EXPLAIN ANALYZE and CREATE TABLE AS.
  */
 export function risksOfQuery(node: Node): DeleteRisk[] {
   return deletionsIn(node)
@@ -25,7 +25,9 @@ export function risksOfQuery(node: Node): DeleteRisk[] {
     .map(({ relation }) => ({ kind: 'delete', relation: sqlName(relation) }))
 }
 
-/** The tables and views, by name alone, from which it deletes rows under a condition. */
+/**
+ * Returns the names (without schema) of tables and views from which rows are deleted with WHERE.
+ */
 export function deletesSome(node: Node): string[] {
   return deletionsIn(node).flatMap(({ relation, isOfAll }) =>
     isOfAll ? [] : (relation.relname ?? []),
@@ -64,8 +66,8 @@ function deletionOf({ relation, whereClause }: DeleteStmt): Deletion[] {
 }
 
 /**
- * A clause that has no condition of its own deletes rows that the source lacks, or those that match,
- * where all of them do.
+ * Returns the deletion of a MERGE. A clause without a condition of its own may delete all rows if
+ * it is NOT MATCHED BY SOURCE, or if the join condition is always true.
  */
 function mergeDeletionOf({ relation, mergeWhenClauses = [], joinCondition }: MergeStmt) {
   const clauses = mergeWhenClauses.flatMap((one) =>
@@ -81,12 +83,12 @@ function mergeDeletionOf({ relation, mergeWhenClauses = [], joinCondition }: Mer
   return [{ relation, isOfAll }]
 }
 
-/** Whether no row makes a difference: `true`, `1 = 1`. */
+/** Returns whether a condition is the same for every row: `true`, `1 = 1`. */
 function isAlways(where: Node | undefined): boolean {
   if (where === undefined) return true
   if ('A_Const' in where) return where.A_Const.boolval?.boolval === true
   return !VARIES.test(JSON.stringify(where))
 }
 
-/** What a condition may have that differs from row to row, or from time to time. */
+/** Nodes in a condition whose value may differ between rows or over time. */
 const VARIES = /"(?:ColumnRef|FuncCall|SubLink|ParamRef|SQLValueFunction|CurrentOfExpr)"/

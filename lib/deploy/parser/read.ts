@@ -1,20 +1,20 @@
 import { type Node, parseSync, scanSync } from 'libpg-query'
 
-/** Where a word of a statement is, in bytes of its text. */
+/** Position of a token, in bytes of the statement's text. */
 export interface Token {
   start: number
   end: number
 }
 
-/** What PostgreSQL's parser says of one statement. */
+/** A statement as PostgreSQL's parser reads it. */
 export interface ReadStatement {
-  /** Undefined where the parser gave up on it. */
+  /** Undefined if the text could not be parsed. */
   node: Node | undefined
-  /** All but comments. */
+  /** All tokens except comments. */
   tokens: Token[]
 }
 
-/** Reads one statement. The parser has to be loaded. */
+/** Reads one statement. The parser must be loaded. */
 export function readStatement(text: string): ReadStatement {
   try {
     const node = parseSync(text).stmts?.[0]?.stmt

@@ -3,13 +3,13 @@ import type { Made } from './makes.ts'
 import { strings } from './names.ts'
 
 /**
- * What has to be there before a statement runs, and what it makes: a name behind `r:` (a relation or
- * a type), `f:` (a function) or `o:` (an operator). Schemas and arguments are left out, so that it
- * may name more than is meant. Bodies in quotes are not read: they are checked when all is there.
+ * A dependency between statements: a name after `r:` (relation or type), `f:` (function) or `o:`
+ * (operator). Schemas and arguments are left out, so it may match more objects than meant. Quoted
+ * bodies are not read: they are checked once all objects exist.
  */
 export type Reference = string
 
-/** What the statement needs. */
+/** Returns the references that a statement depends on. */
 export function referencesIn(stmt: Node): Reference[] {
   const found = new Set<Reference>()
   // CREATE AGGREGATE and CREATE OPERATOR write the names of functions as types.
@@ -36,7 +36,7 @@ export function referencesIn(stmt: Node): Reference[] {
   return [...found]
 }
 
-/** What others name when they need it; undefined where nothing does. */
+/** Returns the reference by which statements depend on an object; undefined if none can. */
 export function referenceTo({ kind, name }: Made): Reference | undefined {
   switch (kind) {
     case 'function':

@@ -2,15 +2,15 @@ import type { Node, RangeVar } from 'libpg-query'
 import type { MadeKind } from './makes.ts'
 import { namesOf, sqlName, strings, typeOf } from './names.ts'
 
-/** ALTER … RENAME TO, or SET SCHEMA, of something that a deploy replaces. */
+/** ALTER … RENAME TO, or SET SCHEMA, of an object that a deploy replaces. */
 export interface Rename {
   kinds: MadeKind[]
-  /** Null where the search path decides. */
+  /** Null if the search_path decides. */
   schema: string | null
   name: string
-  /** Of functions and the like; null where it has to be the only one of its name. */
+  /** Types of a routine; null if the statement gives none, so that the name must be unique. */
   types: string[] | null
-  /** The table of a trigger, a policy or a rule. */
+  /** Table of a trigger, policy or rule. */
   relation: string | null
   to: { name: string } | { schema: string }
 }
@@ -34,7 +34,7 @@ const KINDS: Record<string, MadeKind[]> = {
   OBJECT_RULE: ['rule'],
 }
 
-/** The rename that a statement is; undefined where it is none. */
+/** Returns the rename that a statement does; undefined if it is none. */
 export function renameOf(node: Node): Rename | undefined {
   if ('RenameStmt' in node) {
     const { renameType = '', relation, object, subname, newname = '' } = node.RenameStmt

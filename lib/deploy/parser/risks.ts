@@ -2,25 +2,25 @@ import type { AlterTableStmt, DropStmt, Node, RangeVar } from 'libpg-query'
 import { nameOf, namesOf, routineText, sqlName, type TypeText, typeOf } from './names.ts'
 import { type DeleteRisk, risksOfQuery } from './query-risks.ts'
 
-/** Kinds of objects whose drop takes rows with it, at once or by CASCADE. */
+/** Kinds of objects whose drop may remove rows, directly or by CASCADE. */
 export type Droppable = 'relation' | 'type' | 'schema' | 'extension' | 'routine'
 
 /**
- * What a statement may take away, as its syntax tree tells. Relations and types are written as SQL
- * names them, for to_regclass and to_regtype; functions as in `routineText`.
+ * What a statement may take away, as its syntax tree shows. Names of relations and types are in the
+ * form of to_regclass and to_regtype; names of functions in that of `routineText`.
  */
 export type Risk =
   | { kind: 'drop'; what: Droppable; names: string[]; cascade: boolean }
   | { kind: 'drop column'; relation: string; column: string; cascade: boolean }
   | { kind: 'drop attribute'; type: string; attribute: string }
-  /** `roles`: by name; `current`: those of the session. */
+  /** `roles`: names; `current`: also current_user and session_user. */
   | { kind: 'drop owned'; roles: string[]; current: boolean }
   | ({ kind: 'change type'; relation: string; column: string } & Conversion)
   | { kind: 'truncate'; relations: string[]; cascade: boolean }
   | DeleteRisk
   | { kind: 'detach'; relation: string; isConcurrent: boolean }
   | { kind: 'set unlogged'; relation: string }
-  /** Loses no rows. It is listed with its place, once the catalogs show the change. */
+  /** Loses no rows; reported with its position if the catalogs show the change. */
   | { kind: 'listed'; change: ListedChange; table: string; name: string | null }
 
 export type ListedChange =
@@ -29,16 +29,16 @@ export type ListedChange =
   | 'row_security_disabled'
   | 'row_security_forced'
 
-/** How ALTER COLUMN TYPE makes the new values. */
+/** How ALTER COLUMN TYPE computes the new values. */
 export interface Conversion {
   to: TypeText
-  /** The casts of USING, the innermost first. */
+  /** Casts in USING, innermost first. */
   via: TypeText[]
-  /** USING does more than cast the column. */
+  /** Whether USING does more than cast the column. */
   isComputed: boolean
 }
 
-/** What a statement may take away; a function that it creates is not looked into. */
+/** Returns what a statement may take away. Bodies of functions that it creates are not read. */
 export function risksOf(node: Node): Risk[] {
   if ('DropStmt' in node) return risksOfDrop(node.DropStmt)
   if ('AlterTableStmt' in node) return risksOfAlter(node.AlterTableStmt)

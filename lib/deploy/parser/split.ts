@@ -10,17 +10,17 @@ import { starQueryOf } from './star-query.ts'
 import { type Statement, unread } from './statement.ts'
 
 const ENDS_TRANSACTION =
-  'It begins or ends a transaction. A deploy is one transaction: take begin, commit, rollback and ' +
-  'savepoint out of the file'
+  'The statement begins or ends a transaction. A deploy is one transaction: remove begin, commit, ' +
+  'rollback and savepoint from the file'
 
 const DEALLOCATES_ALL =
-  "DEALLOCATE ALL would take the gateway's own prepared statements too; name the one that is meant"
+  "DEALLOCATE ALL would remove the gateway's prepared statements as well; name the one to remove"
 const COPIES_FROM_CLIENT =
-  'COPY from stdin or to stdout needs a client that sends or takes the data; write INSERT'
+  'COPY from stdin or to stdout needs a client that sends or receives the data; use INSERT instead'
 
-/** Splits a file into its statements. The parser has to be loaded. */
+/** Splits a file into its statements. The parser must be loaded. */
 export function splitStatements(text: string): Statement[] {
-  // The parser gives up on it.
+  // The parser fails on an empty text.
   if (text.trim() === '') return []
   const unitsUntil = unitCounter(text)
   let statements: ParsedStatement[]
@@ -56,7 +56,7 @@ export function splitStatements(text: string): Statement[] {
   })
 }
 
-/** Statements that PostgreSQL carries out without running any function. */
+/** Statements that PostgreSQL executes without running any function. */
 const CODE = new Set([
   'CreateFunctionStmt',
   'AlterFunctionStmt',
@@ -72,7 +72,7 @@ const CODE = new Set([
   'AlterOwnerStmt',
 ])
 
-/** Statements that are about what others make. */
+/** Statements that describe objects created by other statements. */
 const DESCRIBES = new Set([
   'AlterFunctionStmt',
   'AlterDefaultPrivilegesStmt',
@@ -92,8 +92,9 @@ function unnamedIndexOn(stmt: Node): string | undefined {
 }
 
 /**
- * The parser counts bytes, JavaScript UTF-16 units. It is asked for places further and further on:
- * counting each from the start of a file with many statements would take minutes.
+ * Returns a function that converts byte offsets, which the parser reports, to UTF-16 offsets.
+ * Ascending offsets are counted from the previous one; counting each from the start would take
+ * minutes for a file with many statements.
  */
 function unitCounter(text: string): (byte: number) => number {
   const bytes = Buffer.from(text)
@@ -129,9 +130,9 @@ function routineOf(stmt: Node): string | undefined {
 
 interface ParsedStatement {
   stmt: Node
-  /** Bytes; left out where 0. */
+  /** Offset in bytes; absent if 0. */
   stmt_location?: number
-  /** Bytes; left out where the statement ends with the text. */
+  /** Length in bytes; absent if the statement extends to the end of the text. */
   stmt_len?: number
 }
 

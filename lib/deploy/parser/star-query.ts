@@ -1,16 +1,17 @@
 import { type Node, scanSync } from 'libpg-query'
 import { strings } from './names.ts'
 
-/** The query of a view that says `*`. */
+/** The query of a view that selects `*`. */
 export interface StarQuery {
   text: string
-  /** What the statement itself calls the first columns. */
+  /** Column names that the statement itself gives, for the first columns. */
   aliases: string[]
 }
 
 /**
- * The query of a CREATE VIEW without OR REPLACE, or of a CREATE MATERIALIZED VIEW, that says `*`: such
- * a view keeps the columns that it was made with. `text` is the statement.
+ * Returns the query of a CREATE VIEW without OR REPLACE, or of a CREATE MATERIALIZED VIEW, that
+ * selects `*`. Such a view keeps the columns that it was created with.
+ * @param text text of the statement
  */
 export function starQueryOf(node: Node, text: string): StarQuery | undefined {
   const aliases = aliasesOf(node)
@@ -23,7 +24,7 @@ export function starQueryOf(node: Node, text: string): StarQuery | undefined {
   let depth = 0
   let from = 0
   for (; from < words.length; from++) {
-    // Of such a view the query names the view itself.
+    // The query of a recursive view refers to the view itself.
     if (is(from, 'recursive')) return undefined
     if (is(from, '(')) depth++
     if (is(from, ')')) depth--

@@ -1,4 +1,4 @@
-// JavaScript, since tsx is a loader of the main thread alone: it is asked for by hand here.
+// Plain JavaScript: tsx registers its loader in the main thread only, so it is called here.
 import { tsImport } from 'tsx/esm/api'
 
 await tsImport('./thread.ts', import.meta.url)

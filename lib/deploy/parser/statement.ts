@@ -8,39 +8,39 @@ import type { StarQuery } from './star-query.ts'
 /** One SQL statement of a file. */
 export interface Statement {
   text: string
-  /** Characters of the file before it. */
+  /** Offset in the file, in UTF-16 units. */
   offset: number
-  /** Why a deploy cannot run it, where that is so. */
+  /** Reason why a deploy cannot run it; undefined if it can. */
   refusal: string | undefined
-  /** The view that it creates, as SQL names it. */
+  /** View that it creates, as SQL names it. */
   view: string | undefined
-  /** The function, procedure or aggregate that it creates, without schema and arguments. */
+  /** Function, procedure or aggregate that it creates, without schema and arguments. */
   routine: string | undefined
-  /** What it creates, of that which a deploy replaces. */
+  /** Object that it creates, if a deploy replaces objects of that kind. */
   made: Made | undefined
-  /** What has to be there before it runs. */
+  /** References to objects that must exist before it runs. */
   needs: Reference[]
-  /** It describes what others make: GRANT, COMMENT, ALTER FUNCTION, … */
+  /** It describes objects of other statements: GRANT, COMMENT, ALTER FUNCTION, … */
   isDescription: boolean
   /**
-   * It creates what has the columns, or their types, that tables have when it runs: a view or an
-   * atomic body with `select *`, a signature with `t.c%type`.
+   * The object that it creates copies columns or their types from tables at creation: a view or a
+   * BEGIN ATOMIC body with `select *`, a signature with `t.c%type`.
    */
   takesColumns: boolean
-  /** Of a view that keeps the columns that its `*` had when it was made. */
+  /** Query of a view whose `*` was expanded when it was created. */
   starQuery: StarQuery | undefined
-  /** The table of an index that has no name. */
+  /** Table of an index without a name. */
   unnamedIndexOn: string | undefined
-  /** What it may take away. */
+  /** Data that it may take away. */
   risks: Risk[]
-  /** What runs behind it, where that is something else than what it says. */
+  /** Code that it runs and does not contain as SQL. */
   hidden: Hidden | undefined
-  /** It makes or describes functions and views alone: no table changes, nothing is executed. */
+  /** It only creates or describes functions and views: no table changes, no function runs. */
   isCode: boolean
   facts: Facts
 }
 
-/** A text of which nothing is known. */
+/** Returns a statement for a text that was not parsed. */
 export function unread(text: string, offset = 0): Statement {
   return {
     text,
@@ -61,7 +61,7 @@ export function unread(text: string, offset = 0): Statement {
   }
 }
 
-/** Whether a deploy looks into the database before it runs the statement. */
+/** Returns whether a deploy queries the database before it runs the statement. */
 export function isAskedAbout({ risks, hidden }: Statement): boolean {
   return hidden !== undefined || risks.some(({ kind }) => kind !== 'listed')
 }

@@ -1,4 +1,4 @@
-// A thread of its own: see parser.ts.
+// Runs in a worker thread: see parser.ts.
 import { parentPort } from 'node:worker_threads'
 import { loadModule } from 'libpg-query'
 import { bodyNamesIn } from './body-names.ts'

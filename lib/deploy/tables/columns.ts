@@ -3,21 +3,21 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import { withoutScratch } from '../types/scratch.ts'
 
-/** One column, as PostgreSQL's catalogs have it. */
+/** A column as PostgreSQL's catalogs describe it. */
 export interface Column {
   schema: string
   table: string
   name: string
-  /** With its length or precision, and its collation where that is another than the type's. */
+  /** Type with length or precision, and with a collation that differs from the type's default. */
   type: string
   isNotNull: boolean
-  /** Its default; of a generated or identity column, how it is generated. */
+  /** Default expression; for a generated or identity column, its generation clause. */
   default: string | null
-  /** How `default` names a sequence that belongs to the column (serial). */
+  /** Literal by which `default` names a sequence that the column owns (serial). */
   ownSequence: string | null
 }
 
-/** A place where a table is not what its file declares. */
+/** A difference between a table and the declaration in its file. */
 export interface Difference {
   table: string
   column: string | null
@@ -26,7 +26,7 @@ export interface Difference {
   actual: string | null
 }
 
-/** Sends the query that reads the columns of these tables; of those that exist. */
+/** Sends the query for the columns of those tables that exist. */
 export function sendColumns(
   sql: Sql,
   tables: { schema: string; name: string }[],
@@ -77,7 +77,7 @@ export function sendColumns(
   )
 }
 
-/** What is different, column by column; their order does not count, since none can be moved. */
+/** Compares columns by name. Their order does not count, because PostgreSQL cannot change it. */
 export function compareColumns(table: string, declared: Column[], actual: Column[]): Difference[] {
   return [
     ...declared.flatMap((column) => {
@@ -100,7 +100,7 @@ function compareColumn(table: string, declared: Column, actual: Column): Differe
   }
   compare('type', typeOf)
   compare('nullability', ({ isNotNull }) => (isNotNull ? 'not null' : 'null'))
-  // A sequence that belongs to its column may have any name.
+  // A sequence that the column owns may have any name.
   if (withoutSequence(declared) !== withoutSequence(actual)) compare('default', defaultOf)
   return differences
 }

@@ -11,19 +11,19 @@ import type { Token } from '../parser/read.ts'
 import { type Statement, unread } from '../parser/statement.ts'
 import { type Script, sendScript } from '../run/run-file.ts'
 
-/** A foreign key that a CREATE TABLE has, as an ALTER TABLE. */
+/** A foreign key that was taken out of a CREATE TABLE, as an ALTER TABLE. */
 export interface LateKey {
   script: Script
-  /** The CREATE TABLE without it. */
+  /** The CREATE TABLE without the key. */
   table: Statement
-  /** Characters of the ALTER TABLE before what stands in the file. */
+  /** Characters that the ALTER TABLE has before the text of the file. */
   lead: number
 }
 
 /**
- * Takes foreign keys to tables that a later statement makes out of their CREATE TABLE, so that tables
- * can refer to each other. What stays of a text has its places. A key within whose text the column goes
- * on (COLLATE) stays where it is.
+ * Takes foreign keys to tables of later statements out of their CREATE TABLE, so that tables can
+ * refer to each other. Blanks replace the key, so that positions stay the same. A key stays in
+ * place if its column continues after it (COLLATE).
  */
 export async function cutLateKeys(
   scripts: Script[],
@@ -53,7 +53,7 @@ export async function cutLateKeys(
   return { scripts: left, late }
 }
 
-/** Sends one of them; an error points into its file. */
+/** Sends a late key; the position of an error refers to its file. */
 export function sendLateKey(sql: Sql, { script, lead }: LateKey): Sent {
   return sendScript(sql, script)[0]!.catch((error: unknown) => {
     if (error instanceof StatementError) withoutAdded(error.error, lead)
@@ -96,14 +96,14 @@ async function cutFrom(table: Statement, isLate: (name: string) => boolean): Pro
 
 /** A foreign key of a CREATE TABLE. */
 interface Key {
-  /** The table that it refers to, by name alone. */
+  /** Name (without schema) of the table that it refers to. */
   to: string
   name: string | undefined
-  /** Bytes of the text before it. */
+  /** Offset in the statement, in bytes. */
   location: number
-  /** Its column; undefined where it stands by itself. */
+  /** Its column; undefined for a table constraint. */
   column: string | undefined
-  /** Where the column's other constraints are. */
+  /** Offsets of the column's other constraints, in bytes. */
   beside: Set<number>
 }
 
@@ -120,7 +120,7 @@ function keysOf({ tableElts = [] }: CreateStmt): Key[] {
 function keyOf(one: Constraint, column: string | undefined, all: Constraint[]): Key[] {
   const { contype, pktable, conname, location = 0 } = one
   if (contype !== 'CONSTR_FOREIGN' || !pktable?.relname) return []
-  // DEFERRABLE and the like belong to the one before them.
+  // DEFERRABLE and the like belong to the preceding constraint.
   const others = all.filter(({ contype }) => !contype?.startsWith('CONSTR_ATTR_'))
   const beside = new Set(others.map(({ location = 0 }) => location))
   return [{ to: pktable.relname, name: conname, location, column, beside }]
@@ -132,9 +132,9 @@ interface Place {
 }
 
 interface KeyText extends Place {
-  /** What stands before its text in an ALTER TABLE. */
+  /** Text to put before the key in an ALTER TABLE. */
   added: string
-  /** What goes from the CREATE TABLE: with a comma, where it stands by itself. */
+  /** Parts to blank in the CREATE TABLE; for a table constraint, with a comma. */
   blanks: Place[]
 }
 

@@ -3,28 +3,29 @@ import type { Placed } from '../types/existing.ts'
 import { scratchSchemas } from '../types/scratch.ts'
 import { type Mention, type Step, subjectOf } from '../types/syntax.ts'
 
-/** Something of a file that exists, or that goes into a scratch schema. */
+/** A declaration with a known schema, of an existing object or one for a scratch schema. */
 interface Located extends Placed {
   schema: string
 }
 
-/** What to run in scratch schemas to see the columns that files declare. */
+/** Statements to run in scratch schemas to learn the columns that files declare. */
 export interface ScratchPlan {
   files: Step[][]
-  /** The tables that can be compared then. */
+  /** Tables that can be compared afterwards. */
   tables: Located[]
-  /** The tables that cannot. */
+  /** Tables that cannot be compared. */
   skipped: Located[]
-  /** The scratch schema for each schema. */
+  /** Scratch schema by schema. */
   schemas: Map<string, string>
-  /** The scratch schema for a name; undefined where the name stays. */
+  /** Returns the scratch schema for a name; undefined if the name stays as it is. */
   schemaOf: (mention: Mention) => string | undefined
 }
 
 /**
- * Picks the statements that make the columns of tables that exist, and the types and sequences for
- * them that do not exist. What they refer to among each other goes into the scratch schemas too: a
- * foreign key to a real table would wait for those who write to it. `files` are sorted by reference.
+ * Selects the statements that declare columns of existing tables, and those that create missing
+ * types and sequences for them. References among them are moved to the scratch schemas as well: a
+ * foreign key to a real table would wait for its writers.
+ * @param files statements of each file, sorted by reference
  */
 export function planScratch(
   files: Step[][],
@@ -62,7 +63,7 @@ export function planScratch(
     schemaOf: ({ what, schema, name }) => {
       const home = schema ?? currentSchema
       if (home === null) return undefined
-      // PostgreSQL itself puts it beside its table where it has no schema.
+      // PostgreSQL creates a sequence without a schema next to its table.
       if (what === 'own sequence') return schema === null ? undefined : schemas.get(home)
       return moved.has(key(what !== 'relation', schema, name)) ? schemas.get(home) : undefined
     },
@@ -82,7 +83,7 @@ function isType({ kind }: Placed): boolean {
   return kind !== 'table' && kind !== 'sequence'
 }
 
-/** The table of which the statement creates a partition. */
+/** Returns the table of which the statement creates a partition. */
 function partitioned(node: Node | undefined): RangeVar | undefined {
   if (!node || !('CreateStmt' in node) || !node.CreateStmt.partbound) return undefined
   const [parent] = node.CreateStmt.inhRelations ?? []
@@ -104,10 +105,10 @@ const COLUMN_COMMANDS = new Set([
   'AT_AddInherit',
 ])
 
-/** A primary key makes columns NOT NULL; foreign keys of other tables need unique ones. */
+/** PRIMARY KEY makes columns NOT NULL; foreign keys of other tables require unique columns. */
 const COLUMN_CONSTRAINTS = new Set(['CONSTR_PRIMARY', 'CONSTR_UNIQUE', 'CONSTR_NOTNULL'])
 
-/** The table whose columns the statement changes, or makes fit for foreign keys. */
+/** Returns the table whose columns a statement changes or makes referenceable by foreign keys. */
 function columnChange(node: Node | undefined): RangeVar | undefined {
   if (!node) return undefined
   if ('IndexStmt' in node) {

@@ -28,7 +28,7 @@ import {
   type TemplateFacts,
 } from './table.ts'
 
-/** What a template is made of. */
+/** Input of a template. */
 export interface TemplateRequest {
   platform: string
   archive: SchemaArchive
@@ -36,10 +36,10 @@ export interface TemplateRequest {
 }
 
 /**
- * The template of a platform's archive; one that does not exist is built. Gateways take turns. What
- * is left of one that was killed while it built is dropped first.
- * @param again also where it has failed before
- * @throws {GatewayError} where that has nothing to do with the archive's files: pool_exhausted,
+ * Returns the template of a platform's archive, and builds it if it does not exist. A lock keeps
+ * gateways from building it at the same time. First drops what an interrupted build has left.
+ * @param again tries again if it has failed before
+ * @throws {GatewayError} for errors that the archive's files did not cause: pool_exhausted,
  *   connection_failed, query_timeout, …
  */
 export async function buildTemplate(
@@ -112,8 +112,8 @@ async function build(
 }
 
 /**
- * Brings a copy of another template up to date, which has the same files but for code. Undefined
- * where that does not work, or where a new database may come out otherwise; there is no copy then.
+ * Copies a template whose files differ in code only, and deploys the archive to the copy. Returns
+ * undefined, and drops the copy, if that fails or if the result could differ from a new database.
  */
 async function updateCopy(
   parts: DeployParts,
@@ -131,7 +131,9 @@ async function updateCopy(
   }
 }
 
-/** Makes the database and deploys the archive to it, as any deploy does: as the platform's role. */
+/**
+ * Creates the database and deploys the archive to it as the platform's role, as any deploy does.
+ */
 async function runFiles(
   parts: DeployParts,
   admin: Sql,
@@ -139,7 +141,7 @@ async function runFiles(
   { platform, archive, origin }: TemplateRequest,
   from: string | null,
 ): Promise<DeployResult> {
-  // It is in the way where a gateway was killed.
+  // A killed gateway may have left it.
   await dropDatabase(parts, admin, database)
   const { baseTemplate, databaseCopy } = parts.config
   await createDatabase(admin, database, { baseTemplate: from ?? baseTemplate, databaseCopy })
@@ -149,7 +151,7 @@ async function runFiles(
   try {
     if (from !== null) {
       const unproven = await findUnproven(archive, await readLedger(lease.sql))
-      if (unproven) throw new Error(`${unproven} has to run from nothing`)
+      if (unproven) throw new Error(`${unproven} must run in a new database`)
     }
     await installUntrusted(parts, lease.sql, owner, archive.files.extensions)
     const result = await deploy(lease.sql, {
@@ -161,7 +163,7 @@ async function runFiles(
       lockTimeoutMs: parts.config.lockTimeoutMs,
       limit: new TimeLimit(lease.connection, parts.config.deployTimeoutMs),
       origin,
-      // No call has a session in it.
+      // No session for calls exists in a template.
       retire: async () => () => {},
     })
     await lease.sql.unsafe('reset all; reset role')
@@ -169,13 +171,15 @@ async function runFiles(
     return result
   } finally {
     parts.forgetFunctions(database)
-    // A session that is still there would be in the way of copies.
+    // CREATE DATABASE fails while its template has another session.
     await lease.discard()
     await parts.pools.closeDatabase(database)
   }
 }
 
-/** Reads what drift compares with, and whether new databases may be copies. */
+/**
+ * Reads the facts for drift, and finds out whether new databases can be copied from the template.
+ */
 async function examine(
   parts: DeployParts,
   database: string,
@@ -188,7 +192,7 @@ async function examine(
   })
 }
 
-/** Nobody else connects from now on, so that it can be copied at any time. */
+/** Prevents connections of other roles, so that the template can be copied at any time. */
 async function keepForGateway(parts: DeployParts, admin: Sql, database: string): Promise<void> {
   const name = quoteIdentifier(database)
   await admin.unsafe(`

@@ -16,25 +16,25 @@ import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
 import { markUnfinished, readTemplate } from './table.ts'
 
-/** What the owner's database is made of. */
+/** Request to create the owner's database. */
 export interface CopyRequest {
   owner: Owner
   archive: SchemaArchive
   origin: DeployOrigin
 }
 
-/** A database that was made from a template. */
+/** A database that was created from a template. */
 export interface Copied {
-  /** What the deploy did that made the template. */
+  /** Result of the deploy that built the template. */
   result: DeployResult
   role: string | null
 }
 
 /**
- * Makes the owner's database, which does not exist, as a copy of the archive's template. Undefined
- * where that cannot be (there is no template, it is in use, files have to make values for each
- * database) or did not work: nothing is left then. `admin` is a connection to the administrative
- * database.
+ * Creates the owner's database as a copy of the archive's template. Returns undefined, and leaves
+ * no database, if there is no template, if it is in use, if files must generate values for each
+ * database, or if the copy fails.
+ * @param admin session in the administrative database
  */
 export async function copyTemplate(
   parts: DeployParts,
@@ -65,7 +65,7 @@ export async function copyTemplate(
       version = row!.version
     })
     const { functions } = template.result!
-    // A setting may be for the platform's role alone.
+    // A setting may apply to the platform's role only, so what was learned without it may not hold.
     const known = functions && !hasSettings ? { digest: functions.digest, version } : undefined
     const result = { ...template.result!, functions: known }
     const executionTimeMs = Math.round(performance.now() - started)
@@ -94,10 +94,10 @@ export async function copyTemplate(
       cause: (error as Error).message,
       request_id: origin.requestId,
     })
-    // What somebody else has made meanwhile is not the gateway's to drop.
+    // If CREATE DATABASE failed, a database of that name is not the gateway's to drop.
     if (isCreated) await dropDatabase(parts, admin, database)
     if (isPostgresError(error) && error.code === INVALID_CATALOG_NAME) {
-      // Somebody has dropped it: it is built anew.
+      // The template was dropped by hand; it is built again.
       await markUnfinished(admin, from)
       parts.templates.unsettle(from)
     }
@@ -105,7 +105,9 @@ export async function copyTemplate(
   }
 }
 
-/** `create database` would wait for its end for 5 s, and fail then. */
+/**
+ * Returns whether the template has sessions: CREATE DATABASE would wait 5 s for them, then fail.
+ */
 async function isInUse(admin: Sql, database: string): Promise<boolean> {
   const rows = await admin`
     select from pg_stat_activity where datname = ${database} and backend_type = 'client backend'
@@ -127,9 +129,9 @@ async function createCopy(
 }
 
 /**
- * What ALTER DATABASE … SET and ALTER ROLE … IN DATABASE have set for one database, for another, as
- * `create database` does not.
- * @returns whether there was something
+ * Copies the settings of ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET, which CREATE
+ * DATABASE does not copy.
+ * @returns whether there were any
  */
 async function copySettings(admin: Sql, from: string, to: string): Promise<boolean> {
   const rows = await admin<{ role: string | null; setting: string }[]>`
@@ -151,10 +153,10 @@ async function copySettings(admin: Sql, from: string, to: string): Promise<boole
   return statements.length > 0
 }
 
-/** Settings whose value PostgreSQL keeps as a list of identifiers (source, GUC_LIST_QUOTE). */
+/** Settings whose value PostgreSQL stores as a list of identifiers (source: GUC_LIST_QUOTE). */
 const LISTS = /^(?:search_path|temp_tablespaces|(?:local|session|shared)_preload_libraries)$/i
 
-/** `name=value`, as the catalog has it, for SET. */
+/** Converts `name=value`, as in pg_db_role_setting, to the syntax of SET. */
 export function settingSql(setting: string): string {
   const at = setting.indexOf('=')
   const name = setting.slice(0, at)
@@ -173,8 +175,8 @@ function quoteLiteral(text: string): string {
 }
 
 /**
- * The copy's ledger says of its deploy when it was, and who asked for it; and how the catalogs are now,
- * which the handover has touched.
+ * Rewrites the ledger of the copy: its only deploy has the time and origin of this request, and the
+ * digest of the catalogs as they are after the handover.
  */
 async function writeDeployment(
   sql: Sql,

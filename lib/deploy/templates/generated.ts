@@ -4,15 +4,17 @@ import type { Evaluated, FileValues } from '../parser/evaluated.ts'
 import { readValues } from '../parser/parser.ts'
 import { findGenerating, findUnknown, readStoredExpressions } from './generating-sql.ts'
 
-/** By name: where a function is called. */
+/** Name of each called function, with the place of the call. */
 type Calls = Map<string, string>
 
 /**
- * Why each new database has to run the archive's files itself: a statement of theirs, or what it sets
- * off (a default or a trigger of a table that rows go into, a view that it reads), makes another value
- * each time or in each database, or trees do not tell. A function that the files make and that is not
- * IMMUTABLE then counts whatever it is in the end, and so does one that is not there by then. Undefined where copies of one database are as
- * good. `sql` is of a database in which the files have run.
+ * Returns why each new database must run the archive's files itself; undefined if a copy of a
+ * database is equivalent. That is so if a statement generates a different value each time or in
+ * each database. It may do so itself or by what it triggers: a default or trigger of a table into
+ * which it writes, a view that it reads. Statements that syntax trees do not fully describe count
+ * as well, as do functions that the files create without IMMUTABLE, and functions that no longer
+ * exist.
+ * @param sql session in a database in which the files have run
  */
 export async function findGenerated(
   sql: Sql,
@@ -21,7 +23,7 @@ export async function findGenerated(
   const calls: Calls = new Map()
   const all: FileValues[] = []
   for (const file of Object.values(files).flat()) {
-    // PostgreSQL runs an extension's script; that of the file is not SQL of its own.
+    // These files name an extension; they are not run as SQL.
     if (file.path.startsWith('extensions/')) continue
     const values = await valuesOfFile(file)
     if (values.unknown !== null) return `${file.path}: ${values.unknown}`
@@ -39,12 +41,12 @@ export async function findGenerated(
   const names = [...calls.keys()]
   const made = names.find((name) => makes.has(name))
   const found = made ?? (await findGenerating(sql, names)) ?? (await findUnknown(sql, names))
-  return found && `${calls.get(found) ?? 'an operator or a cast'}: ${found}()`
+  return found && `${calls.get(found) ?? 'an operator or cast'}: ${found}()`
 }
 
 /**
- * Adds to `calls` what the relations set off that the files read and write.
- * @returns those that are written
+ * Adds to `calls` the functions that reads and writes of the files' relations trigger.
+ * @returns the relations that are written
  */
 function follow(all: FileValues[], calls: Calls): Set<string> {
   const reads = new Set(all.flatMap((values) => values.reads))
@@ -53,11 +55,11 @@ function follow(all: FileValues[], calls: Calls): Set<string> {
   const onWrite = all.flatMap((values) => values.onWrite)
   for (let size = -1; size !== reads.size + writes.size; ) {
     size = reads.size + writes.size
-    for (const one of onRead) if (reads.has(one.relation)) note(one, 'what it is made of', reads)
+    for (const one of onRead) if (reads.has(one.relation)) note(one, 'its query or policy', reads)
     for (const one of onWrite) {
       if (!writes.has(one.relation)) continue
       note(one, 'a default or trigger', reads)
-      // It is a view, perhaps, and the rows go on to what it reads.
+      // A view passes the rows on to the tables that it reads.
       for (const relation of one.reads) writes.add(relation)
     }
   }
@@ -73,7 +75,7 @@ function add(calls: Calls, name: string, where: string): void {
   if (!calls.has(name)) calls.set(name, where)
 }
 
-/** An archive may be asked about again. */
+/** Results by file, because an archive may be examined several times. */
 const known = new WeakMap<SchemaFile, Promise<FileValues>>()
 
 function valuesOfFile(file: SchemaFile): Promise<FileValues> {

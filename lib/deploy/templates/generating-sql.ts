@@ -1,10 +1,10 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
-/** VOLATILE, and yet the same in each database that the same statements have made. */
+/** VOLATILE functions that yield the same in every database created by the same statements. */
 const REPEATABLE = ['nextval', 'setval', 'currval', 'lastval', 'set_config']
 
-/** STABLE functions of PostgreSQL's own that give another value each time, or in each database. */
+/** STABLE functions of PostgreSQL whose value depends on the time, the session or the database. */
 const PASSING = `
   now transaction_timestamp statement_timestamp age current_database current_catalog
   current_query txid_current txid_current_if_assigned txid_current_snapshot pg_current_xact_id
@@ -13,7 +13,7 @@ const PASSING = `
   pg_database_size current_setting pg_my_temp_schema
 `.match(/\w+/g)!
 
-/** A default (`text`) or a trigger's function of a relation. */
+/** A default (`text`) or the function of a trigger (`routine`) of a relation. */
 export interface StoredExpression {
   relation: string
   text: string | null
@@ -21,8 +21,8 @@ export interface StoredExpression {
 }
 
 /**
- * Defaults and triggers of the relations of these names, and of all that have rows, as they are now;
- * of domains that their columns have, too.
+ * Reads the defaults and triggers of the named relations and of all relations with rows, and the
+ * defaults of domains that their columns use.
  */
 export async function readStoredExpressions(
   sql: Sql,
@@ -57,9 +57,9 @@ export async function readStoredExpressions(
 }
 
 /**
- * The first of the names that a function has which makes values: PostgreSQL's own and extensions' that
- * are VOLATILE or tell the time; of the platform's, all that are not IMMUTABLE. Also one that an
- * operator or a cast of the platform's own calls.
+ * Returns the first name of a function that generates values: of PostgreSQL and of extensions,
+ * those that are VOLATILE or depend on time or database; of the platform, all that are not
+ * IMMUTABLE. Functions of the platform's operators and casts are checked as well.
  */
 export async function findGenerating(sql: Sql, names: string[]): Promise<string | undefined> {
   const [row] = await sql<{ name: string }[]>`
@@ -91,12 +91,12 @@ export async function findGenerating(sql: Sql, names: string[]): Promise<string 
   return row?.name
 }
 
-/** Words of PL/pgSQL, besides SQL's, that may stand before a bracket. */
+/** Keywords of PL/pgSQL, beside those of SQL, that may precede a parenthesis. */
 const PLPGSQL_WORDS = ['assert', 'elseif', 'elsif', 'foreach', 'loop', 'perform', 'raise', 'while']
 
 /**
- * The first of the names that nothing has which may stand before a bracket: no function, type or
- * relation. It was there when the files ran.
+ * Returns the first name followed by a parenthesis that is no function, type or relation. It
+ * existed when the files ran, and has been dropped since.
  */
 export async function findUnknown(sql: Sql, names: string[]): Promise<string | undefined> {
   const asked = names.filter((name) => /^[\p{L}_]/u.test(name) && !PLPGSQL_WORDS.includes(name))

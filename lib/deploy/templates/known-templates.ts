@@ -1,9 +1,9 @@
-/** What one gateway knows of templates while it runs, by their names; it can lose all of it. */
+/** Cache of the templates' states in one gateway; it can be lost at any time. */
 export class KnownTemplates {
   readonly #building = new Map<string, Promise<unknown>>()
   readonly #settled = new Set<string>()
 
-  /** Does the work, or waits for that of the same name and kind that is under way. */
+  /** Runs the work, or waits for work with the same key that is in progress. */
   share<T>(key: string, work: () => Promise<T>): Promise<T> {
     const running = this.#building.get(key) as Promise<T> | undefined
     if (running) return running
@@ -12,7 +12,10 @@ export class KnownTemplates {
     return building
   }
 
-  /** Whether there is nothing to do for it: it is ready, its archive is deployed, older ones are gone. */
+  /**
+   * Returns whether the template is ready, its archive recorded as deployed, and older ones
+   * dropped.
+   */
   isSettled(name: string): boolean {
     return this.#settled.has(name)
   }

@@ -1,8 +1,8 @@
 import type { DeployResult } from '../result.ts'
 
 /**
- * What a deploy would have done that makes all at once what two deploys made one after the other, of
- * which the second one changed code alone.
+ * Merges the results of two consecutive deploys into that of a single deploy. The second one must
+ * have changed code only.
  */
 export function mergeResults(first: DeployResult, second: DeployResult): DeployResult {
   return {

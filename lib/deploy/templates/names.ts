@@ -2,24 +2,25 @@ import { createHash } from 'node:crypto'
 import { type SchemaArchive, SECTIONS } from '../../archive/archive.ts'
 import { CODE_SECTIONS } from '../run/code.ts'
 
-/** What databases of the gateway's own are called: no platform's may be. */
+/** Prefix of the gateway's own databases; no platform's database may have it. */
 const RESERVED = '_db_gateway'
 
 /**
- * The name of the template of a platform's archive. Gateways with the same administrative database
- * (`admin`) have the same; those with another one on the same server do not.
+ * Returns the name of the template of a platform's archive.
+ * @param admin administrative database; gateways that share it share templates, and others on the
+ *   same server do not
  */
 export function templateName(admin: string, platform: string, checksum: string): string {
   const hash = createHash('sha256').update([admin, platform, checksum].join('\0')).digest('hex')
   return `${RESERVED}_template_${hash.slice(0, 20)}`
 }
 
-/** Whether the name is one of the gateway's own. */
+/** Returns whether the name is reserved for the gateway's own databases. */
 export function isReserved(database: string): boolean {
   return database.startsWith(RESERVED)
 }
 
-/** Tells archives apart whose templates differ in more than code. */
+/** Returns a hash of all files except code; archives with the same hash differ in code only. */
 export function baseOf({ files }: SchemaArchive): string {
   const hash = createHash('sha256')
   for (const section of SECTIONS.toSorted()) {

@@ -9,10 +9,10 @@ import { templateName } from './names.ts'
 import { dropSuperfluous } from './superfluous.ts'
 import { markDeployed, readTemplate, type Template, wasDeployed } from './table.ts'
 
-/** An answer waits so much longer than the deploy itself takes, in milliseconds. */
+/** Time that an answer waits for the proof after the deploy has ended, in milliseconds. */
 const PATIENCE_MS = 30_000
 
-/** A deploy, as far as it matters for the template of its archive. */
+/** The properties of a deploy that matter for the template of its archive. */
 export interface ProofRequest {
   owner: Owner
   archive: SchemaArchive
@@ -20,20 +20,20 @@ export interface ProofRequest {
   origin: DeployOrigin
 }
 
-/** What came of work, with what there is to say of new tenants. */
+/** The result of the work, and warnings about new tenants. */
 export interface Proven<T> {
   value: T
   warnings: string[]
 }
 
 /**
- * Runs a deploy of `request.archive`. Beside it, the first time that the archive comes for the
- * platform, its template is built: a new tenant from nothing. Where that fails, the deploy is done
- * all the same and a warning says why; with `strict` it comes first, and nothing else is done. A
- * database that the deploy makes itself is proof enough; its template is built afterwards, and nobody
- * waits for it.
- * @param isFleet many databases that exist: what has failed before is tried again
- * @throws {GatewayError} new_tenants_fail, with `strict`; what `work` throws
+ * Runs a deploy of `request.archive`. The first time that the platform deploys the archive, also
+ * builds its template at the same time, to prove that a new tenant can be created from nothing. If
+ * that fails, the deploy goes on and a warning says why. With `strict`, the proof runs first, and
+ * its failure prevents the deploy. A deploy that creates a database is proof enough; the template
+ * is then built afterwards in the background.
+ * @param isFleet the deploy is for many existing databases: a failed proof is repeated
+ * @throws {GatewayError} new_tenants_fail, with `strict`; errors of `work`
  */
 export async function withProof<T>(
   parts: DeployParts,
@@ -64,7 +64,7 @@ export async function withProof<T>(
   return { value, warnings }
 }
 
-/** Whether the archive has been in place nowhere, and has no template. */
+/** Returns whether the archive was never deployed to the platform and has no template. */
 async function isFirst(parts: DeployParts, request: ProofRequest): Promise<boolean> {
   return parts.catalog.use(async (sql) => {
     const known = await readTemplate(sql, nameOf(parts, request))
@@ -83,7 +83,7 @@ function build(parts: DeployParts, request: ProofRequest, again: boolean): Promi
   return parts.templates.share(`${again ? 'again' : 'once'} ${nameOf(parts, request)}`, work)
 }
 
-/** What there is to say of new tenants; undefined: nothing. */
+/** Builds the template and returns the warning about new tenants; undefined if there is none. */
 async function outcome(
   parts: DeployParts,
   request: ProofRequest,
@@ -98,18 +98,18 @@ async function outcome(
       cause: message,
       checksum: request.archive.checksum,
     })
-    return `Whether a new tenant can be made is not known: its template could not be built (${message})`
+    return `It is not known whether a new tenant can be created: the template could not be built (${message})`
   }
 }
 
-/** That of this proof, or of one before it. */
+/** Returns the warning of this proof, or of an earlier one. */
 async function answerOf(
   parts: DeployParts,
   request: ProofRequest,
   proof: Promise<string | undefined> | undefined,
 ): Promise<string[]> {
   const late =
-    'Whether a new tenant can be made is not known yet: its template is still being built'
+    'It is not yet known whether a new tenant can be created: the template is still being built'
   const warning = proof
     ? await Promise.race([proof, sleep(PATIENCE_MS, late, { ref: false })])
     : await knownFailure(parts, request)
@@ -126,7 +126,9 @@ async function knownFailure(
   return known?.failure ? warningOf(known.failure) : undefined
 }
 
-/** After a deploy: the archive's template stays, and older ones go. Nobody waits for that. */
+/**
+ * After a deploy, marks the archive's template as deployed and drops older ones, in the background.
+ */
 function keep(
   parts: DeployParts,
   request: ProofRequest,
@@ -150,7 +152,7 @@ function keep(
   templates
     .share(`keep ${name}`, work)
     .catch((error: Error) =>
-      log.warn(`The templates of ${platform} could not be looked after`, { cause: error.message }),
+      log.warn(`The templates of ${platform} could not be cleaned up`, { cause: error.message }),
     )
 }
 
@@ -165,7 +167,7 @@ function warningOf({ message, details }: Failure): string {
 function newTenantsFail({ code, message, details }: Failure): GatewayError {
   return new GatewayError(
     'new_tenants_fail',
-    `No new tenant can be made with this archive, so nothing was deployed: ${message}`,
+    `No new tenant can be created with this archive, so nothing was deployed: ${message}`,
     { ...details, failed: code },
   )
 }

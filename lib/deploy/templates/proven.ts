@@ -5,12 +5,12 @@ import { CODE_SECTIONS, knownFiles } from '../run/code.ts'
 import { readScripts } from '../run/run-file.ts'
 
 /**
- * The first file of code by which a new database may come out otherwise than a copy of a database that
- * has the archive's files but for code: it has changed, or is gone, and what else the archive has names
- * what it makes, by functions and views that it names or directly. Of triggers and policies that is so
- * where seeders name their table: when migrations run there are none yet. `ledger` is that of the copy,
- * before the archive is deployed to it. Words are all that is compared: what names nothing costs the
- * time of a template that is built from nothing.
+ * Returns the first code file that makes an updated copy unreliable: a new database could differ
+ * from a copy of one with the same files except code. That is a file that has changed or is gone
+ * and whose objects the other files of the archive use, directly or through functions and views.
+ * Triggers and policies count only if seeders name their table, because migrations run before they
+ * exist. Uses are found by comparing words, so a coincidence only costs a build from nothing.
+ * @param ledger ledger of the copy, before the archive is deployed to it
  */
 export async function findUnproven(
   { files }: SchemaArchive,
@@ -63,7 +63,7 @@ export async function findUnproven(
 interface Item {
   path: string
   isChanged: boolean
-  /** By name alone; of triggers and policies what their tables are called. */
+  /** Names without schema; for triggers and policies, the names of their tables. */
   makes: string[]
   words: string[]
 }
@@ -72,7 +72,7 @@ function isOfTables(path: string): boolean {
   return path.startsWith('triggers/') || path.startsWith('policies/')
 }
 
-/** What the ledger has: `schema.name(types)`, `t on public.orders`. */
+/** Returns the names in ledger entries: `schema.name(types)`, `t on public.orders`. */
 function namesOf(path: string, objects: KnownObject[]): string[] {
   return objects.flatMap(({ identity, name }) => {
     if (isOfTables(path)) return wordsOf(identity.slice(identity.lastIndexOf(' on ') + 4))
@@ -80,7 +80,7 @@ function namesOf(path: string, objects: KnownObject[]): string[] {
   })
 }
 
-/** Everything that may be a name. */
+/** Returns every word that may be a name, also in lower case. */
 function wordsOf(text: string): string[] {
   const found = text.match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []
   return [...found, ...found.map((word) => word.toLowerCase())]

@@ -4,8 +4,9 @@ import type { DeployParts } from '../parts.ts'
 import { findSuperfluous, forgetTemplate, markUnfinished } from './table.ts'
 
 /**
- * Drops the templates of a platform that are not to stay, but for those that a gateway works on at
- * this moment, and but for `except`. `admin` is a connection to the administrative database.
+ * Drops the superfluous templates of a platform, except `except` and those that a gateway is
+ * working on.
+ * @param admin session in the administrative database
  */
 export async function dropSuperfluous(
   parts: DeployParts,
@@ -22,7 +23,7 @@ export async function dropSuperfluous(
     )
     if (!row!.locked) continue
     try {
-      // Killed from here on, it is dropped the next time.
+      // If the gateway is killed after this, the next call drops the template.
       await markUnfinished(admin, database)
       parts.templates.unsettle(database)
       await dropDatabase(parts, admin, database)

@@ -4,45 +4,45 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Fact } from '../drift/facts.ts'
 import type { DeployResult } from '../result.ts'
 
-/** Why a new tenant cannot be made with an archive. */
+/** Reason why a new tenant cannot be created with an archive. */
 export interface TemplateFailure {
   code: ErrorCode
   message: string
   details: ErrorDetails
 }
 
-/** What is known of the template of an archive. */
+/** The template of an archive, as recorded. */
 export interface Template {
   database: string
   platform: string
   checksum: string
   /** See `baseOf`. */
   base: string
-  /** `unfinished`: it was begun, or its drop was; whoever finds it so drops it. */
+  /** `unfinished`: a build or a drop was begun and has not ended; the next cleanup drops it. */
   state: 'unfinished' | 'ready' | 'failed'
-  /** Why new databases are not copied from it; null: they are. */
+  /** Reason why new databases are not copied from it; null if they are. */
   generates: string | null
   failure: TemplateFailure | null
-  /** What the deploy did that made it. */
+  /** Result of the deploy that built it. */
   result: DeployResult | null
 }
 
-/** What a template has, as drift compares it. */
+/** Objects of a template, for the drift report. */
 export interface TemplateFacts {
   checksum: string
-  /** Of the database that had its archive first; null: none. */
+  /** Schema of the first database to which its archive was deployed; null if that has none. */
   schema: string | null
   builtAt: string
   digest: string
   facts: Fact[]
 }
 
-/** So many templates of a schema of a platform stay: of the archives that were deployed last. */
+/** Templates that are kept per schema of a platform: those of the archives deployed last. */
 const KEPT = 2
 
 const COLUMNS = 'database, platform, checksum, base, state, generates, failure, result'
 
-/** Creates the table of templates in the administrative database. */
+/** Creates the table of templates in the administrative database if it does not exist. */
 export async function prepareTemplates(sql: Sql): Promise<void> {
   await createTables(
     sql,
@@ -59,7 +59,7 @@ export async function prepareTemplates(sql: Sql): Promise<void> {
       digest text,
       facts jsonb,
       built_at timestamptz not null default now(),
-      -- when its archive was put in place somewhere
+      -- time of the last deploy of its archive to a database
       deployed_at timestamptz,
       unique (platform, checksum)
     )
@@ -75,7 +75,7 @@ export async function readTemplate(sql: Sql, database: string): Promise<Template
   return row
 }
 
-/** The newest template that has all but the code of this one. */
+/** Returns the newest ready template whose archive differs in code only. */
 export async function readAlike(
   sql: Sql,
   platform: string,
@@ -90,7 +90,7 @@ export async function readAlike(
   return row
 }
 
-/** Whether the archive has been deployed to a database of the platform. */
+/** Returns whether the archive was deployed to a database of the platform. */
 export async function wasDeployed(sql: Sql, platform: string, checksum: string): Promise<boolean> {
   const rows = await sql`
     select from _db_gateway_archives where platform = ${platform} and checksum = ${checksum}
@@ -98,7 +98,7 @@ export async function wasDeployed(sql: Sql, platform: string, checksum: string):
   return rows.length > 0
 }
 
-/** Writes down that the database is about to be made; it is `unfinished` until it is saved. */
+/** Records that a template is about to be built; it is `unfinished` until `saveTemplate`. */
 export async function beginTemplate(
   sql: Sql,
   {
@@ -117,7 +117,7 @@ export async function beginTemplate(
   `
 }
 
-/** Writes down what became of it. */
+/** Records the outcome of a build. */
 export async function saveTemplate(
   sql: Sql,
   { database, state, generates, failure, result }: Template,
@@ -133,7 +133,7 @@ export async function saveTemplate(
   `
 }
 
-/** Once the database is gone: one that could not be dropped is `unfinished` until it can. */
+/** Deletes the record if the database is gone; otherwise it stays until the drop succeeds. */
 export async function forgetTemplate(sql: Sql, database: string): Promise<void> {
   await sql`
     delete from _db_gateway_templates
@@ -141,7 +141,7 @@ export async function forgetTemplate(sql: Sql, database: string): Promise<void> 
   `
 }
 
-/** Marks it as that of an archive that is in place somewhere. */
+/** Records that the template's archive was deployed to a database. */
 export async function markDeployed(sql: Sql, database: string): Promise<void> {
   await sql`
     update _db_gateway_templates set deployed_at = now()
@@ -150,9 +150,9 @@ export async function markDeployed(sql: Sql, database: string): Promise<void> {
 }
 
 /**
- * The templates of a platform that are to go: unfinished ones, and all but those of the archives that
- * were deployed last and the newest that was not deployed yet, each of its schemas by itself, and of the
- * archives that are stored under a name.
+ * Returns the templates of a platform that can be dropped: all unfinished ones, and all others
+ * except, for each schema, those of the archives deployed last and the newest not deployed yet.
+ * Templates of archives stored under a name are kept as well.
  */
 export async function findSuperfluous(sql: Sql, platform: string): Promise<string[]> {
   const rows = await sql<{ database: string }[]>`
@@ -180,12 +180,12 @@ export async function findSuperfluous(sql: Sql, platform: string): Promise<strin
   return rows.map(({ database }) => database)
 }
 
-/** Writes down that it is being dropped. */
+/** Records that the template is being dropped. */
 export async function markUnfinished(sql: Sql, database: string): Promise<void> {
   await sql`update _db_gateway_templates set state = 'unfinished' where database = ${database}`
 }
 
-/** What the templates of a platform have, the one of the newest archive first. */
+/** Returns the objects of a platform's templates, that of the archive deployed last first. */
 export async function readTemplateFacts(sql: Sql, platform: string): Promise<TemplateFacts[]> {
   return sql<TemplateFacts[]>`
     select t.checksum, a.schema_name as schema, to_json(t.built_at) as "builtAt", t.digest, t.facts

@@ -4,10 +4,10 @@ import { displayName } from './existing.ts'
 import type { TypeState } from './state.ts'
 import type { TypeKind } from './syntax.ts'
 
-/** How a type becomes what its file says; or why it cannot. */
+/** The statements that change a type to its declaration, or the reason why that is impossible. */
 export type Change = { statements: string[] } | { refusal: string }
 
-/** Compares a type as it is with what its file declares. */
+/** Compares an existing type with the declaration in its file. */
 export function changeOf(kind: TypeKind, actual: TypeState, declared: TypeState): Change {
   const change = compare(kind, actual, declared)
   if ('statements' in change) return change
@@ -20,7 +20,7 @@ function compare(kind: TypeKind, actual: TypeState, declared: TypeState): Change
   return changeOfDomain(actual, declared)
 }
 
-/** PostgreSQL adds values to an enum, at any place; it neither removes nor moves them. */
+/** PostgreSQL can add values to an enum at any position; it can neither remove nor move them. */
 function changeOfEnum(actual: TypeState, declared: TypeState): Change {
   const removed = actual.labels.filter((label) => !declared.labels.includes(label))
   if (removed.length > 0) {
@@ -46,8 +46,8 @@ function changeOfEnum(actual: TypeState, declared: TypeState): Change {
 }
 
 /**
- * Attributes are added at the end alone: rows that exist, and code that writes `row(…)`, go by the
- * order; what is removed or retyped may hold data.
+ * Attributes can only be added at the end: existing rows, and code with `row(…)`, depend on their
+ * order. Removed or retyped attributes may hold data.
  */
 function changeOfComposite(actual: TypeState, declared: TypeState): Change {
   const names = declared.attributes.map(({ name }) => name)
@@ -55,7 +55,7 @@ function changeOfComposite(actual: TypeState, declared: TypeState): Change {
   if (removed.length > 0) {
     const gone = list(removed.map(({ name }) => name))
     return {
-      refusal: `the file does not have ${gone} any more; attributes are neither removed nor renamed`,
+      refusal: `the file no longer has ${gone}; attributes are neither removed nor renamed`,
     }
   }
   for (const [i, { name, type }] of actual.attributes.entries()) {
@@ -68,7 +68,7 @@ function changeOfComposite(actual: TypeState, declared: TypeState): Change {
     const here = declared.attributes[i]?.name
     if (here !== name) {
       return {
-        refusal: `"${here}" stands in the place of "${name}"; attributes keep their order and new ones come last`,
+        refusal: `the file has "${here}" in the place of "${name}"; attributes keep their order and new ones come last`,
       }
     }
   }
@@ -81,11 +81,11 @@ function changeOfComposite(actual: TypeState, declared: TypeState): Change {
   }
 }
 
-/** PostgreSQL changes everything of a domain but the type that it is over. */
+/** PostgreSQL can change everything about a domain except its base type. */
 function changeOfDomain(actual: TypeState, declared: TypeState): Change {
   if (actual.base !== declared.base) {
     return {
-      refusal: `it is over ${actual.base}, and PostgreSQL cannot put it over ${declared.base}`,
+      refusal: `its base type is ${actual.base}, and PostgreSQL cannot change it to ${declared.base}`,
     }
   }
   const alter = `alter domain ${sqlName(actual)}`

@@ -4,18 +4,18 @@ import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 
 import type { Declaration, Step } from './syntax.ts'
 
-/** A declaration, and what the database has of that name. */
+/** A declaration, and the existing object of that name. */
 export interface Placed extends Declaration {
   step: Step
-  /** Its own, or the one in which PostgreSQL creates what has none; null where there is no such. */
+  /** Declared schema, or the one in which PostgreSQL would create it; null if there is none. */
   schema: string | null
-  /** The kind of what is there, as a Declaration's or another one's; null where nothing is. */
+  /** Kind of the existing object; null if there is none. */
   existing: string | null
 }
 
 /**
- * Looks up where each declaration of the files goes, and what is there. PostgreSQL creates what has
- * no schema in the first one of the search path, whatever the others hold (PostgreSQL manual, "The
+ * Looks up the schema of each declaration and the existing object of that name. PostgreSQL creates
+ * objects without a schema in the first existing schema of the search_path (PostgreSQL manual, "The
  * Schema Search Path").
  */
 export async function findExisting(
@@ -68,7 +68,7 @@ export async function findExisting(
   return { placed, currentSchema: rows[0]!.current }
 }
 
-/** schema.name for people, quoted where SQL needs it. */
+/** Returns schema.name for messages, quoted only where SQL requires it. */
 export function displayName({ schema, name }: { schema: string | null; name: string }): string {
   const quote = (part: string) => (/^[a-z_][a-z0-9_$]*$/.test(part) ? part : quoteIdentifier(part))
   return schema === null ? quote(name) : `${quote(schema)}.${quote(name)}`

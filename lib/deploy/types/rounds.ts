@@ -4,20 +4,20 @@ import { StatementError } from '../failure.ts'
 import { sendScript } from '../run/run-file.ts'
 import type { Step } from './syntax.ts'
 
-/** Sends one statement; it fails with a StatementError. */
+/** Sends one statement; rejects with a StatementError. */
 export type Task = () => Sent
 
-/** It refers to something that a later statement of another file makes. */
+/** The statement refers to an object that a later file may create. */
 const NOT_THERE_YET = new Set(['42P01', '42704', '42883', '42703', '42830', '3F000'])
 
-/** Sends a statement as it stands in its file. */
+/** Returns a task that sends a statement unchanged. */
 export function asItIs(sql: Sql, { file, statement }: Step): Task {
   return () => sendScript(sql, { file, statements: [statement] })[0]!
 }
 
 /**
- * Runs the statements of files, whatever order the files need; within a file they stay in order.
- * First all in one go; where that fails, see `runInRounds`.
+ * Runs the statements of files in an order that satisfies their dependencies; within a file the
+ * order stays the same. Sends everything at once first, and falls back to `runInRounds`.
  * @throws {StatementError}
  */
 export async function runInAnyOrder(sql: Sql, files: Task[][]): Promise<void> {
@@ -37,9 +37,9 @@ export async function runInAnyOrder(sql: Sql, files: Task[][]): Promise<void> {
 }
 
 /**
- * Runs each file up to the first statement that lacks something, and goes on from there in the next
- * round, until all are through or a round brings none of them further.
- * @throws {StatementError} of the first file that is stuck
+ * Runs each file up to the first statement that lacks an object, and continues there in the next
+ * round, until all files are done or a round makes no progress.
+ * @throws {StatementError} of the first file that made no progress
  */
 export async function runInRounds(sql: Sql, files: Task[][]): Promise<void> {
   let pending = files
@@ -77,7 +77,7 @@ async function runUntilStuck(sql: Sql, tasks: Task[]): Promise<{ done: number; e
   return { done: tasks.length, error: undefined }
 }
 
-/** Whether a statement lacks something that may be there once others have run. */
+/** Returns whether a statement lacks an object that other statements may still create. */
 export function mayWorkLater(error: unknown): boolean {
   return error instanceof StatementError && NOT_THERE_YET.has(error.error.code)
 }

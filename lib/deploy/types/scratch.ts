@@ -6,25 +6,25 @@ import { asStatementError } from '../failure.ts'
 import { mayWorkLater, runInRounds, type Task } from './rounds.ts'
 import { type Mention, mentionsIn, type Step } from './syntax.ts'
 
-/** The schema in which declarations are tried out; with a number where they go to several. */
+/** Schema in which declarations are tried out; numbered if several schemas are needed. */
 const SCRATCH = '_db_gateway_scratch'
 const SCRATCH_PREFIX = new RegExp(`${SCRATCH}(_\\d+)?\\.`, 'g')
 
-/** A scratch schema for each of the schemas. */
+/** Returns a scratch schema for each schema. */
 export function scratchSchemas(schemas: Iterable<string>): Map<string, string> {
   const names = [...new Set(schemas)]
   return new Map(names.map((name, i) => [name, i === 0 ? SCRATCH : `${SCRATCH}_${i + 1}`]))
 }
 
-/** What PostgreSQL says of something in a scratch schema, as if it were not there. */
+/** Removes the names of scratch schemas from a text of PostgreSQL. */
 export function withoutScratch(text: string): string {
   return text.replace(SCRATCH_PREFIX, '')
 }
 
 /**
- * Runs statements in scratch schemas, reads what they made, and rolls all of it back; the search
- * path is then what it was. While it lasts the scratch schemas stand at its end: what exists is
- * found first. All in one round trip, unless the statements need another order.
+ * Runs statements in scratch schemas, reads what they created, and rolls everything back, including
+ * the search_path. Meanwhile the scratch schemas are last in the search_path, so that existing
+ * objects are found first. One round trip, unless the statements need another order.
  * @throws {StatementError}
  */
 export async function inScratch<T>(
@@ -68,8 +68,9 @@ function sendOpening(sql: Sql, schemas: string[]): Sent[] {
 }
 
 /**
- * Sends a statement with names put into other schemas: `schemaOf` says into which, undefined leaves
- * a name as it is. Errors point to the place in the statement as it stands in its file.
+ * Returns a task that sends a statement with names moved to other schemas. Positions in errors
+ * refer to the statement as its file has it.
+ * @param schemaOf returns the new schema of a name; undefined leaves the name as it is
  */
 export function moved(
   sql: Sql,
@@ -84,7 +85,7 @@ export function moved(
     })
 }
 
-/** A change to a text. Positions and lengths count characters, as PostgreSQL does. */
+/** A replacement in a text. Positions and lengths are in characters, as in PostgreSQL's errors. */
 interface Edit {
   position: number
   removed: number

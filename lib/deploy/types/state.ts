@@ -2,23 +2,23 @@ import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 
-/** What PostgreSQL's catalogs say of one type. */
+/** A type as PostgreSQL's catalogs describe it. */
 export interface TypeState {
   schema: string
   name: string
-  /** Of an enum, in order. */
+  /** Labels of an enum, in order. */
   labels: string[]
-  /** Of a composite type, in order. */
+  /** Attributes of a composite type, in order. */
   attributes: { name: string; type: string }[]
-  /** The type that a domain is over. */
+  /** Base type of a domain. */
   base: string | null
-  /** Of a domain, as are the rest. */
+  /** Default of a domain; this and the following fields apply to domains only. */
   default: string | null
   isNotNull: boolean
   checks: { name: string; definition: string }[]
 }
 
-/** Sends the query that reads the types of these names; those that exist. */
+/** Sends the query for those of the named types that exist. */
 export function sendTypeStates(
   sql: Sql,
   names: { schema: string; name: string }[],

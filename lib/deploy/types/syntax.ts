@@ -5,39 +5,39 @@ import type { Token } from '../parser/read.ts'
 import type { Statement } from '../parser/statement.ts'
 import type { Script } from '../run/run-file.ts'
 
-/** A statement of a file, and what PostgreSQL's parser says of it. */
+/** A statement of a file with its syntax tree. */
 export interface Step {
   file: SchemaFile
   statement: Statement
-  /** Undefined where the parser gave up on it. */
+  /** Undefined if the text could not be parsed. */
   node: Node | undefined
   tokens: Token[]
   declares: Declaration | undefined
 }
 
-/** The kinds of types that files declare, as people call them. */
+/** Kinds of types that files declare, as messages name them. */
 export type TypeKind = 'enum' | 'composite type' | 'domain' | 'range type'
 
-/** Something that a statement creates. A name without a schema has `schema` null. */
+/** An object that a statement creates; `schema` is null if the statement names none. */
 export interface Declaration {
   kind: TypeKind | 'table' | 'sequence'
   schema: string | null
   name: string
 }
 
-/** A place in a statement's text that names something. */
+/** An occurrence of a name in a statement's text. */
 export interface Mention {
   /** `itself`: the type that the statement creates; `own sequence`: that of an identity column. */
   what: 'relation' | 'type' | 'itself' | 'own sequence'
   schema: string | null
   name: string
-  /** Bytes of the text before the name. */
+  /** Offset of the name, in bytes. */
   start: number
-  /** Bytes of the text before the end of its schema; `start` where it has none. */
+  /** Offset of the end of its schema, in bytes; `start` if it has none. */
   schemaEnd: number
 }
 
-/** The statements of each file, as PostgreSQL's parser reads them. */
+/** Parses the statements of each file. */
 export function readSteps(scripts: Script[]): Promise<Step[][]> {
   return Promise.all(
     scripts.map(({ file, statements }) =>
@@ -46,7 +46,7 @@ export function readSteps(scripts: Script[]): Promise<Step[][]> {
   )
 }
 
-/** An archive goes to many databases; its statements are read once. */
+/** Parsed statements. An archive goes to many databases, and its statements are parsed once. */
 const read = new WeakMap<Statement, Promise<Step>>()
 
 function stepOf(file: SchemaFile, statement: Statement): Promise<Step> {
@@ -64,7 +64,7 @@ function stepOf(file: SchemaFile, statement: Statement): Promise<Step> {
   return step
 }
 
-/** What the statement creates, if it is a type, a table that stays, or a sequence. */
+/** Returns the type, permanent table or sequence that a statement creates. */
 function declarationOf(node: Node): Declaration | undefined {
   if ('CreateEnumStmt' in node) return named('enum', node.CreateEnumStmt.typeName)
   if ('CreateDomainStmt' in node) return named('domain', node.CreateDomainStmt.domainname)
@@ -92,7 +92,7 @@ function stringsOf(names: Node[] | undefined): string[] {
   return (names ?? []).map((name) => ('String' in name ? (name.String.sval ?? '') : ''))
 }
 
-/** The table that a statement is about: that of an index, a trigger, an `alter table`, … */
+/** Returns the table that a statement is about: of an index, a trigger, an ALTER TABLE, … */
 export function subjectOf(node: Node): RangeVar | undefined {
   const [body] = Object.values(node) as { relation?: RangeVar; table?: RangeVar }[]
   return body?.relation ?? body?.table
@@ -101,8 +101,8 @@ export function subjectOf(node: Node): RangeVar | undefined {
 const SEQUENCE_OPTIONS = new Set(['sequence_name', 'owned_by'])
 
 /**
- * The places in a statement that name a relation or a type; those of the type that it creates and
- * of the sequences that belong to its identity columns included.
+ * Returns the names of relations and types in a statement, including the type that it creates and
+ * the sequences that its identity columns own.
  */
 export function mentionsIn({ node, tokens, declares }: Step): Mention[] {
   const mention = (
@@ -119,14 +119,14 @@ export function mentionsIn({ node, tokens, declares }: Step): Mention[] {
   const found: Mention[] = []
   for (const [key, object] of objectsIn(node)) {
     const { relname, schemaname, catalogname, location = 0, names, typemod, defname, arg } = object
-    // A composite type's own name looks like a relation's.
+    // The name of a composite type appears as a relation in the tree.
     if (relname && key !== 'typevar' && !catalogname) {
       found.push(mention('relation', [relname, schemaname], location))
     }
     if (names && typemod !== undefined) {
       found.push(mention('type', stringsOf(names).reverse(), location))
     }
-    // SEQUENCE NAME name, OWNED BY name.column: the location is that of the first word.
+    // For SEQUENCE NAME name and OWNED BY name.column, the location is that of the first word.
     if (defname && SEQUENCE_OPTIONS.has(defname) && arg && 'List' in arg) {
       const index = tokens.findIndex((token) => token.start === location)
       const start = tokens[index + 2]?.start
@@ -137,14 +137,14 @@ export function mentionsIn({ node, tokens, declares }: Step): Mention[] {
     }
   }
   if (declares && declares.kind !== 'table' && declares.kind !== 'sequence') {
-    // CREATE TYPE name, CREATE DOMAIN name: the parser tells no location of it.
+    // CREATE TYPE name, CREATE DOMAIN name: the tree has no location of the name.
     const start = tokens[2]?.start ?? 0
     found.push(mention('itself', [declares.name, declares.schema], start))
   }
   return found
 }
 
-/** What the nodes have in them that name something (RangeVar, TypeName, DefElem). */
+/** Fields of nodes that contain names (RangeVar, TypeName, DefElem). */
 interface AnyNode {
   relname?: string
   schemaname?: string
@@ -174,14 +174,15 @@ const DROPPED = new Set<string | undefined>([
   'OBJECT_SEQUENCE',
 ])
 
-/** Whether the statement drops what a Declaration makes. */
+/** Returns whether the statement drops an object of a declared kind. */
 export function isDrop({ node }: Step): boolean {
   return node !== undefined && 'DropStmt' in node && DROPPED.has(node.DropStmt.removeType)
 }
 
 /**
- * Puts groups of statements behind those that make what they refer to, as far as that goes: types
- * behind types, tables behind the tables of their foreign keys. Otherwise they stay in order.
+ * Sorts groups of statements so that each follows the groups that create what it refers to, as far
+ * as there are no cycles: types after types, tables after the tables of their foreign keys.
+ * Otherwise the order stays the same.
  */
 export function sortByReference(groups: Step[][]): Step[][] {
   const makers = new Map<string, Step[]>()
