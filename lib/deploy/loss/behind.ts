@@ -6,8 +6,8 @@ import { findTargets, type Target } from './targets.ts'
 import { emptiedSince, lockEmpty, readTraces, type Trace, withoutRows } from './traces.ts'
 
 /**
- * State recorded before a statement whose effect its text does not show (DO block, function call).
- * See `Hidden` for such statements.
+ * State recorded before a statement that runs code which its text does not show: a DO block, or the
+ * functions that it calls (see `Hidden`).
  */
 export interface Prepared {
   /**

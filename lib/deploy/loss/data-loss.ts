@@ -23,7 +23,7 @@ const ALLOW = 'send allow=data_loss (force=true allows everything)'
 
 const HIDDEN =
   'Dynamic SQL (DO, EXECUTE, a called function), a trigger, a rule or a CASCADE lost the data: no ' +
-  'statement in the archive shows it, so it was found after it had run, and rolled back'
+  'statement in the archive shows it. The gateway found it afterwards and rolled the deploy back'
 
 const WRITE_OUT =
   'Write the statement itself into the file, which then passes if the table has no rows; or '
@@ -59,7 +59,7 @@ export function dataLossError(
   )
 }
 
-/** Returns the error for a routine that commits by itself and runs dynamic SQL. */
+/** Returns the error for a statement that commits by itself and runs dynamic SQL. */
 export function untoldError(database: string, { file, line }: Place): GatewayError {
   return new GatewayError(
     'data_loss',

@@ -12,7 +12,7 @@ import { emptiedSince, KNOWS_NO_ROW, TRACE, type Trace, withoutRows } from './tr
 export class Emptied {
   /** Traces from the start of the open transaction; undefined if losses are not looked for. */
   #before: Promise<Map<string, Trace>> | undefined
-  /** Traces that were read ahead, after the last statement. */
+  /** Traces read right after the last statement, for `find`; see `sendLast`. */
   #ahead: Promise<Map<string, Trace>> | undefined
   /** Names (without schema) of tables and views from which a statement deletes rows with WHERE. */
   readonly #conditional = new Set<string>()

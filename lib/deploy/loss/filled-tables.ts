@@ -11,7 +11,7 @@ export class FilledTables {
     this.#tables = new Map(tables.map((table) => [table.oid, table]))
   }
 
-  /** Returns whether the table, and the column if `number` is given, may have such rows. */
+  /** Returns whether the table, and the column if `number` is given, may have rows of others. */
   has(oid: string, number: number | null): boolean {
     const table = this.#tables.get(oid)
     if (!table || number === null) return table !== undefined
@@ -34,7 +34,7 @@ export class FilledTables {
     return children.flatMap((child) => [child, ...this.descendants(child.oid)])
   }
 
-  /** Returns those of `tables` that may have such rows, each without its new columns. */
+  /** Returns those of `tables` that may have rows of others, each without its new columns. */
   only(tables: Table[]): Table[] {
     return tables
       .filter(({ oid }) => this.has(oid, null))

@@ -18,9 +18,10 @@ const MAX_KEPT = 8 * 1024 * 1024
 const PER_OBJECT = 500
 
 /**
- * Cache of results by hash of the files and print of the database. In another database with the
- * same print, the same files have created the same objects and every body is valid, so nothing is
- * read or checked again. The oids and keys in a cached result are those of the first database.
+ * Cache of results by hash of the files and print of the database (see `Look`: databases with the
+ * same objects have the same print). In another database with the same print, the same files have
+ * created the same objects and every body is valid, so nothing is read or checked again. The oids
+ * and keys in a cached result are those of the first database.
  */
 const seen = new Recent<Seen>(MAX_KEPT)
 /** Hashes of files with cached results, now or until recently. */
@@ -32,7 +33,7 @@ export function keyOf(scripts: Script[]): string {
   return createHash('sha256').update(lines.join('')).digest('hex')
 }
 
-/** Returns whether a result for these files may be cached, so that asking for the print pays. */
+/** Returns whether a result for these files may be cached, so that the print is worth a query. */
 export function mayBeKnown(files: string): boolean {
   return asked.get(files) ?? false
 }

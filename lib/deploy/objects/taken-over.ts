@@ -7,7 +7,7 @@ import type { FoundObject, KnownFile, KnownObject } from './object.ts'
 
 /** Evidence that an object created by a code file now belongs to another section of the archive. */
 export interface TakenOver {
-  /** Next transaction id of the server when the deploy began; undefined if nothing ran before. */
+  /** Next transaction id of the server when the deploy began; undefined if no other step ran. */
   since: bigint | undefined
   /** Statements of other sections that may create the object. */
   statements: Statement[]

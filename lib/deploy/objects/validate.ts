@@ -19,9 +19,9 @@ export interface Checked {
 }
 
 /**
- * Sends the queries that find objects, and that run the language validators on the bodies of all
- * functions with the given names, once everything that they refer to exists. Send nothing more
- * before the answer has arrived.
+ * Sends two queries: one finds objects, the other runs the language validators on the bodies of all
+ * functions with the given names. Call it once everything that the bodies refer to exists, and send
+ * nothing more before the answer has arrived.
  * @returns a function that awaits the answer and says whether all bodies are valid; call it only if
  *   all earlier statements succeeded
  */

@@ -37,7 +37,10 @@ export function codeOf(
   }
 }
 
-/** Returns the files of the archive never deployed to the database; its code may depend on them. */
+/**
+ * Returns the migrations, schemas, types and seeders of the archive that the database never had. The
+ * archive's code may depend on them.
+ */
 export function lackingFiles({ files }: SchemaArchive, ledger: Ledger): string[] {
   const checksums = new Set([...ledger.migrations.values()].map(({ checksum }) => checksum))
   const migrations = files.migrations.filter(

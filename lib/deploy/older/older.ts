@@ -8,7 +8,7 @@ import { standingOf } from './standing.ts'
 export interface Older {
   /**
    * `ignore`: changes nothing. `deploy`: deploys its code only. `revert`: deploys the code of any
-   * archive, also a newer one, that the database has had.
+   * archive whose migrations, schemas, types and seeders the database has had.
    */
   how: 'ignore' | 'deploy' | 'revert'
   /** Owner of the database, for the commands in warnings. */

@@ -41,7 +41,7 @@ const CATALOG_ONLY = words(`
   LockStmt VariableSetStmt VariableShowStmt ConstraintsSetStmt DropOwnedStmt
 `)
 
-/** Statements of which every expression is evaluated at once. */
+/** Statements that evaluate all of their expressions when they run. */
 const EVALUATED = new Set([
   'SelectStmt',
   'InsertStmt',
