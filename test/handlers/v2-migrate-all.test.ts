@@ -188,7 +188,7 @@ describe('POST /v2/migrate-all', () => {
     const left = `${platform}_east. POST /v2/migrate with database_id brings them to this one`
     expect(third.body).toMatchObject({
       total_databases: 3,
-      warnings: [`Left out, since another archive was deployed there: ${left}`],
+      warnings: [`Left out, because another archive was deployed there: ${left}`],
     })
     const databases = third.body.results.map((result: Json) => result.database)
     expect(databases.sort()).toEqual(['north', 'v2_x', 'west'].map((id) => `${platform}_${id}`))

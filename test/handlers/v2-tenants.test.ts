@@ -29,7 +29,7 @@ describe('/v2/migrate-all of tenants that no schema names', () => {
     return { names, warnings: body.warnings }
   }
   const left = (platform: string, ...ids: string[]) => [
-    `Left out, since another archive was deployed there: ${ids.map((id) => `${platform}_${id}`).join(', ')}. POST /v2/migrate with database_id brings them to this one`,
+    `Left out, because another archive was deployed there: ${ids.map((id) => `${platform}_${id}`).join(', ')}. POST /v2/migrate with database_id brings them to this one`,
   ]
 
   it('takes those whose archive it carries on, beside databases of another schema', async () => {

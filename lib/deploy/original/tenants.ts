@@ -112,5 +112,5 @@ async function isAfter(
 }
 
 function warnOf(left: string[]): string {
-  return `Left out, since another archive was deployed there: ${someOf(left, MAX_NAMES)}. POST /v2/migrate with database_id brings them to this one`
+  return `Left out, because another archive was deployed there: ${someOf(left, MAX_NAMES)}. POST /v2/migrate with database_id brings them to this one`
 }
