@@ -59,9 +59,9 @@ export function compareTables(before: Table[], after: Table[]): TableChange[] {
 }
 
 /**
- * Returns the change for a relation that is gone. A dropped composite type is no loss: PostgreSQL
- * drops it only once no column stores its values. Nor is a materialized view, which its file
- * creates again.
+ * Returns the change for a relation that is gone. A dropped composite type is no loss of its own:
+ * columns that stored its values have been dropped and are reported. Nor is a materialized view,
+ * which its file creates again.
  */
 function dropped(table: Table, current: Map<string, Table>): TableChange[] {
   if (isTable(table)) return [change(table, null, 'table_dropped', 'data_loss')]

@@ -185,7 +185,7 @@ export class LossGuard {
     await this.retire()
   }
 
-  /** Lets calls continue; call it after each commit that `lookAndRetire` preceded. */
+  /** Lets calls continue; call it after a commit, unless `committed` is called, which does so too. */
   served(): void {
     this.#served.move(this.#guarded.last)
   }
