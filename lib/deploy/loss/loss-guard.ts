@@ -185,7 +185,7 @@ export class LossGuard {
     await this.retire()
   }
 
-  /** Lets calls continue; call it after a commit, unless `committed` is called, which does so too. */
+  /** Lets calls continue. Call it after each commit after which `committed` is not called. */
   served(): void {
     this.#served.move(this.#guarded.last)
   }

@@ -38,8 +38,8 @@ export function codeOf(
 }
 
 /**
- * Returns the migrations, schemas, types and seeders of the archive that the database never had. The
- * archive's code may depend on them.
+ * Returns the migrations, schemas, types and seeders of the archive that the database never had.
+ * The archive's code may depend on them.
  */
 export function lackingFiles({ files }: SchemaArchive, ledger: Ledger): string[] {
   const checksums = new Set([...ledger.migrations.values()].map(({ checksum }) => checksum))
