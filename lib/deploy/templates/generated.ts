@@ -11,9 +11,9 @@ type Calls = Map<string, string>
  * Returns why each new database must run the archive's files itself; undefined if a copy of a
  * database that has run them is equivalent. The reason is a statement that generates a different
  * value each time or in each database, or something that it triggers: a default or trigger of a
- * table into which it writes, a view that it reads. Further reasons are statements that syntax trees
- * do not fully describe, functions that the files create without IMMUTABLE, and functions that no
- * longer exist.
+ * table into which it writes, a view that it reads. Further reasons are statements that syntax
+ * trees do not fully describe, functions that the files create without IMMUTABLE, and functions
+ * that no longer exist.
  * @param sql session in a database in which the files have run
  */
 export async function findGenerated(
