@@ -39,18 +39,18 @@ describe('a composite type', () => {
   })
 
   test.each([
-    ['removed', 'street text', 'the file does not have "city" any more'],
-    ['renamed', 'street text, town varchar(40)', 'the file does not have "city" any more'],
+    ['removed', 'street text', 'the file no longer has "city"'],
+    ['renamed', 'street text, town varchar(40)', 'the file no longer has "city"'],
     [
       'retyped',
       'street text, city varchar(50)',
       'the attribute "city" is character varying(40) and would become character varying(50)',
     ],
-    ['reordered', 'city varchar(40), street text', '"city" stands in the place of "street"'],
+    ['reordered', 'city varchar(40), street text', 'the file has "city" in the place of "street"'],
     [
       'added before others',
       'street text, zip text, city varchar(40)',
-      '"zip" stands in the place of "city"',
+      'the file has "zip" in the place of "city"',
     ],
   ])('cannot have an attribute %s', async (_, attributesNow, cause) => {
     await deploy(old)
@@ -127,7 +127,7 @@ describe('a domain', () => {
     await deploy(email(''))
     expect(await failure({ 'email.pssql': 'create domain email as varchar(9)' })).toMatchObject({
       cause:
-        'domain public.email: it is over text, and PostgreSQL cannot put it over character varying(9)',
+        'domain public.email: its base type is text, and PostgreSQL cannot change it to character varying(9)',
       hint: expect.stringContaining('new type'),
     })
   })
