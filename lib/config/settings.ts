@@ -1,0 +1,62 @@
+import type { Setting, SettingGroup } from './setting.ts'
+import { optional } from './setting.ts'
+import { ACCESS, ADMIN_NETWORKS, ALLOWED_ADMIN_IPS } from './settings/access.ts'
+import { ARCHIVE, HTTP, LOG_LEVEL, TLS } from './settings/http.ts'
+import { DATABASE_URL, DATABASE_PARTS as PARTS, SERVER } from './settings/server.ts'
+import { CALLS, CONNECTIONS, DEPLOYS } from './settings/work.ts'
+import { rustLogLevel } from './values.ts'
+
+export { ADMIN_NETWORKS, ALLOWED_ADMIN_IPS, ARCHIVE, DATABASE_URL, LOG_LEVEL, PARTS, TLS }
+
+/** Read where LOG_LEVEL is not set, as the original gateway does. */
+export const RUST_LOG = optional('RUST_LOG', 'level, or target=level pairs', rustLogLevel, {
+  example: 'info',
+  about: "The original gateway's name for LOG_LEVEL: the level that stands alone is taken.",
+  edge: 'Not read where LOG_LEVEL is set.',
+})
+
+export const LOG_DIR = optional('LOG_DIR', 'path', (text) => text, {
+  example: '/var/log/db-gateway',
+  about: 'Of the original gateway. Without effect: the log goes to standard output.',
+  edge: 'The start logs a warning.',
+})
+
+/** The settings that are each one value of `Config`, by the name of the value. */
+export const PLAIN = {
+  ...SERVER,
+  ...CALLS,
+  ...DEPLOYS,
+  ...CONNECTIONS,
+  ...HTTP,
+  ...ACCESS,
+} satisfies SettingGroup
+
+/** A chapter of docs/settings.md and .env.example. */
+export interface SettingSection {
+  title: string
+  settings: Setting<unknown>[]
+}
+
+const section = (title: string, ...groups: SettingGroup[]): SettingSection => ({
+  title,
+  settings: groups.flatMap((group) => Object.values(group)),
+})
+
+/** Every setting, in the order of the documents. */
+export const SECTIONS: SettingSection[] = [
+  section('PostgreSQL', { DATABASE_URL }, SERVER),
+  section('Connections to PostgreSQL', CONNECTIONS),
+  section('Calls', CALLS),
+  section('Deploys', DEPLOYS),
+  section('HTTP', HTTP, ARCHIVE),
+  section('Who may send requests', ACCESS, { ADMIN_NETWORKS }),
+  section('TLS', TLS),
+  section('Log', { LOG_LEVEL }),
+  section('Names of the original gateway', PARTS, {
+    ALLOWED_ADMIN_IPS,
+    RUST_LOG,
+    LOG_DIR,
+  }),
+]
+
+export const ALL_SETTINGS = SECTIONS.flatMap(({ settings }) => settings)

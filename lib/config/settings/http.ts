@@ -1,0 +1,101 @@
+import { bytes, integer, optional, seconds, word } from '../setting.ts'
+import { hostName, logLevel } from '../values.ts'
+
+const path = (text: string) => text
+
+const MEBIBYTE = 1024 * 1024
+
+export const HTTP = {
+  host: word('GATEWAY_HOST', 'host name or address', '127.0.0.1', hostName, {
+    about: 'The address to listen on.',
+    edge: '`0.0.0.0` is every IPv4 address of the machine, `::` every address. Ignored with a socket that systemd passes.',
+  }),
+  port: integer('GATEWAY_PORT', 9000, [0, 65_535], {
+    about: 'The port to listen on.',
+    edge: '0 is any free port. Ignored with a socket that systemd passes.',
+  }),
+  shutdownTimeoutMs: seconds(
+    'SHUTDOWN_TIMEOUT_SECS',
+    30,
+    {
+      about: 'How long running requests may take after SIGTERM.',
+      edge: '0 cuts them at once.',
+    },
+    0,
+  ),
+  requestTimeoutMs: seconds('REQUEST_TIMEOUT_SECS', 60, {
+    about: 'How long a request may take to arrive, head and body.',
+    edge: 'After that: 408 `invalid_request`. The head alone may take at most 20 s.',
+  }),
+  sendTimeoutMs: seconds('SEND_TIMEOUT_SECS', 60, {
+    about: 'How long a client may read nothing of its answer.',
+    edge: 'After that the connection is cut.',
+  }),
+  maxHttpConnections: integer('MAX_HTTP_CONNECTIONS', 10_000, [1, 1_000_000], {
+    about: 'The open connections of clients. Each takes a file descriptor.',
+    edge: 'One more is 503 `pool_exhausted`.',
+  }),
+  maxBodyBytes: bytes('MAX_BODY_BYTES', 16, {
+    about: 'The size of a JSON body, before and after it is decompressed.',
+    edge: 'More is 413 `payload_too_large`.',
+  }),
+  maxResultBytes: bytes('MAX_RESULT_BYTES', 64, {
+    about: 'The size of the rows of a call or a batch, as JSON.',
+    edge: 'More is 413 `result_too_large`. Streams have no such limit.',
+  }),
+  maxBufferedBytes: bytes(
+    'MAX_BUFFERED_BYTES',
+    256,
+    {
+      about:
+        'The size of all request bodies, and of all answers that their clients have not taken yet, together. Bodies get the first half. Bodies below 16 KiB and answers below 64 KiB are not counted.',
+      edge: 'One more body is 503 `pool_exhausted` before it is read. A body or an answer that is larger than the limit passes alone.',
+    },
+    [MEBIBYTE, 1024 * 1024 * MEBIBYTE],
+  ),
+}
+
+export const ARCHIVE = {
+  maxArchiveBytes: bytes('MAX_ARCHIVE_BYTES', 16, {
+    about: 'The size of an archive as it is sent.',
+    edge: 'More is 413 `payload_too_large`.',
+  }),
+  maxUnpackedBytes: bytes('MAX_UNPACKED_BYTES', 64, {
+    about: 'The size of an archive unpacked. Archives are unpacked in memory.',
+    edge: 'More is 400 `schema_extraction_failed`.',
+  }),
+  maxEntries: integer('MAX_ARCHIVE_ENTRIES', 10_000, [1, 10_000_000], {
+    about: 'The files and folders in an archive.',
+    edge: 'More is 400 `schema_extraction_failed`.',
+  }),
+}
+
+export const TLS = {
+  cert: optional('TLS_CERT_FILE', 'path', path, {
+    none: 'HTTP without TLS',
+    example: '/etc/db-gateway/tls.crt',
+    about:
+      'The certificate in PEM, with those between it and the root. With it the port speaks HTTPS alone, TLS 1.2 and newer.',
+    edge: 'Needs TLS_KEY_FILE. SIGHUP reads the files again; where they cannot be used, the previous ones stay and the log says why.',
+  }),
+  key: optional('TLS_KEY_FILE', 'path', path, {
+    example: '/etc/db-gateway/tls.key',
+    about: 'The key of the certificate, in PEM.',
+    edge: 'Needs TLS_CERT_FILE.',
+  }),
+  clientCa: optional('TLS_CLIENT_CA_FILE', 'path', path, {
+    none: 'clients need no certificate',
+    example: '/etc/db-gateway/clients.crt',
+    about: 'Authorities in PEM, one of which has signed the certificate of the client.',
+    edge: 'Needs TLS_CERT_FILE. A client without a certificate gets no answer, not even from /health.',
+  }),
+}
+
+const LEVELS = '`error`, `warn`, `info`, `debug` or `trace`'
+
+export const LOG_LEVEL = optional('LOG_LEVEL', LEVELS, logLevel, {
+  none: '`info`',
+  example: 'info',
+  about: 'The least severe entries that are logged.',
+  edge: 'RUST_LOG is read where LOG_LEVEL is not set.',
+})
