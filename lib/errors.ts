@@ -1,51 +1,114 @@
 import { excerpt } from './common/excerpt.ts'
 
-/** The status of each error code of the HTTP contract. */
-const STATUS_BY_CODE = {
-  invalid_request: 400,
-  schema_extraction_failed: 400,
-  extension_not_available: 400,
-  unauthorized: 403,
-  platform_isolation_violation: 403,
-  cross_site_refused: 403,
-  database_not_found: 404,
-  function_not_found: 404,
-  not_found: 404,
-  method_not_allowed: 405,
-  database_already_exists: 409,
-  name_conflict: 409,
-  platform_already_registered: 409,
-  migration_checksum_mismatch: 409,
-  data_loss: 409,
-  functions_missing: 409,
-  revert_refused: 409,
-  migration_running: 409,
-  payload_too_large: 413,
-  result_too_large: 413,
-  unsupported_media_type: 415,
-  migration_failed: 422,
-  type_deploy_failed: 422,
-  table_deploy_failed: 422,
-  function_deploy_failed: 422,
-  view_deploy_failed: 422,
-  trigger_deploy_failed: 422,
-  policy_deploy_failed: 422,
-  schema_deploy_failed: 422,
-  seeder_failed: 422,
-  extension_install_failed: 422,
-  new_tenants_fail: 422,
-  database_name_collision: 422,
-  too_many_schemas: 422,
-  query_failed: 500,
-  internal_error: 500,
-  pool_exhausted: 503,
-  connection_failed: 503,
-  database_in_use: 503,
-  query_timeout: 504,
-} as const
+/** An error code of the HTTP contract: its status, and what it means, for docs/errors.md. */
+export const CODES = {
+  invalid_request: [
+    400,
+    'The request is malformed: a field is missing, unknown, given twice or of the wrong type. 408: it took too long to arrive; 417: an `Expect` header; 431: its head is too large; 501: a `Transfer-Encoding` other than chunked.',
+  ],
+  schema_extraction_failed: [400, 'The archive cannot be read, or exceeds a limit.'],
+  extension_not_available: [
+    400,
+    'The PostgreSQL server does not have an extension that the archive requires.',
+  ],
+  unauthorized: [
+    403,
+    "The client's address may not use this endpoint, or the platform's token is wrong. 401: a token is missing, or the admin token is wrong.",
+  ],
+  platform_isolation_violation: [
+    403,
+    "The client's address may not name the platform, or the database belongs to another platform.",
+  ],
+  cross_site_refused: [
+    403,
+    "A browser sends the request from another site, or for a host name that is not the gateway's.",
+  ],
+  database_not_found: [
+    404,
+    'The platform or the tenant has no database, or its database was dropped.',
+  ],
+  function_not_found: [404, 'The database has no function of that name that can be called.'],
+  not_found: [404, 'The endpoint, the platform, the archive or the job does not exist.'],
+  method_not_allowed: [
+    405,
+    'The endpoint, or the function, does not take this HTTP method. `Allow` lists those that it takes.',
+  ],
+  database_already_exists: [409, 'The database exists already.'],
+  name_conflict: [
+    409,
+    "The name of a database or a role is taken by something that is not the platform's.",
+  ],
+  platform_already_registered: [409, 'The platform is registered already.'],
+  migration_checksum_mismatch: [409, 'A migration was edited after it was applied.'],
+  data_loss: [409, 'The deploy would lose data, and `allow=data_loss` is not given.'],
+  functions_missing: [
+    409,
+    'The archive lacks functions that its files made before, and `allow=functions_missing` is not given.',
+  ],
+  revert_refused: [409, 'The database has not had all of the archive that it is to go back to.'],
+  migration_running: [
+    409,
+    'A migration of all databases to this schema is in progress. `job_id` names it.',
+  ],
+  payload_too_large: [
+    413,
+    'The body is larger than MAX_BODY_BYTES, or the archive than MAX_ARCHIVE_BYTES.',
+  ],
+  result_too_large: [413, 'The rows are larger than MAX_RESULT_BYTES.'],
+  unsupported_media_type: [
+    415,
+    'The `Content-Type` or the `Content-Encoding` is not one that the endpoint takes.',
+  ],
+  migration_failed: [422, 'A migration fails.'],
+  type_deploy_failed: [422, 'A file of types/ fails.'],
+  table_deploy_failed: [422, 'A file of tables/ fails.'],
+  function_deploy_failed: [
+    422,
+    'A file of functions/ fails, or the body of a function is wrong. `failures` lists all of them.',
+  ],
+  view_deploy_failed: [422, 'A file of views/ fails.'],
+  trigger_deploy_failed: [422, 'A file of triggers/ fails.'],
+  policy_deploy_failed: [422, 'A file of policies/ fails.'],
+  schema_deploy_failed: [422, 'A file of schemas/ fails.'],
+  seeder_failed: [422, 'A seeder fails.'],
+  extension_install_failed: [422, 'An extension cannot be created or updated.'],
+  new_tenants_fail: [
+    422,
+    'No new tenant can be created with the archive, and `strict=true` is given.',
+  ],
+  database_name_collision: [
+    422,
+    "/admin/database/create: the name of the database is taken by something that is not the platform's.",
+  ],
+  too_many_schemas: [
+    422,
+    'The platform has STORED_SCHEMAS_PER_PLATFORM stored schemas, and this name is a new one.',
+  ],
+  query_failed: [
+    500,
+    'The function raises an error. The status follows its SQLSTATE: 400, 403, 409, 503, or that of `PTxyz`.',
+  ],
+  internal_error: [500, 'The gateway has a fault. The log describes it under the request id.'],
+  pool_exhausted: [
+    503,
+    'A limit of the gateway is reached: connections, waiting calls or deploys, buffered bytes. `Retry-After` says when to try again.',
+  ],
+  connection_failed: [
+    503,
+    'PostgreSQL cannot be reached, or the connection broke. `Retry-After` says when to try again, and `may_have_run` whether the call may have run.',
+  ],
+  database_in_use: [
+    503,
+    'Other sessions use the tables of the database. `sessions` lists them, and `Retry-After` says when to try again.',
+  ],
+  query_timeout: [
+    504,
+    'The call or the deploy took longer than its limit. `may_have_run` says whether the call may have run.',
+  ],
+} as const satisfies Record<string, readonly [status: number, meaning: string]>
 
 /** A code of the HTTP contract, as it stands in an answer's `error`. */
-export type ErrorCode = keyof typeof STATUS_BY_CODE
+export type ErrorCode = keyof typeof CODES
 
 /** What an error answer may carry beside `error` and `message`. */
 export interface ErrorDetails {
@@ -75,7 +138,7 @@ export class GatewayError extends Error {
     code: ErrorCode,
     message: string,
     details: ErrorDetails = {},
-    status: number = STATUS_BY_CODE[code],
+    status: number = CODES[code][0],
   ) {
     const { stackTraceLimit } = Error
     Error.stackTraceLimit = 0

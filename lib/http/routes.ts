@@ -13,6 +13,8 @@ export interface Route {
   path: string
   access: Access
   token?: TokenKind | undefined
+  /** What it does, in a sentence, for docs/endpoints.md. */
+  description?: string
   handler: EventHandler
 }
 
@@ -55,7 +57,8 @@ async function loadRoute(folder: string, file: string): Promise<Route> {
       `handlers/${file}: meta.access is "${access}"; it is network, admin or public`,
     )
   }
-  return { method, path, access, token: meta?.token ?? 'admin', handler }
+  const { token = 'admin', description } = meta ?? {}
+  return { method, path, access, token, description, handler }
 }
 
 function parseRoute(file: string): { method: string; path: string } {

@@ -5,5 +5,5 @@ export default defineHandler({
   meta: {
     description: 'Run a function that changes nothing, in the database of a tenant of a schema',
   },
-  handler: answerGet,
+  handler: (event) => answerGet(event),
 })
