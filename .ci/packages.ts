@@ -10,11 +10,17 @@ interface LockedPackage {
   /** It comes within another package, whose integrity is its own. */
   inBundle?: boolean
   link?: boolean
+  dev?: boolean
+  optional?: boolean
+  devOptional?: boolean
 }
 
 export interface Lock {
   packages: Record<string, LockedPackage>
 }
+
+/** What `npm ci --omit=dev --omit=optional` may install. */
+const MOST_PACKAGES = 60
 
 /**
  * Packages with a script that npm would run when they are installed, and how they work without:
@@ -33,7 +39,7 @@ const INSTALL_SCRIPTS: Record<string, string> = {
 
 /**
  * What is wrong with the packages of a lock file, a line for each: an install script that nobody
- * has looked at, or code that is not the same for everybody who installs it.
+ * has looked at, code that is not the same for everybody who installs it, or too many packages.
  */
 export function packageProblems(lock: Lock, npmrc: string): string[] {
   const problems = Object.entries(lock.packages).flatMap(([path, locked]) => {
@@ -43,7 +49,20 @@ export function packageProblems(lock: Lock, npmrc: string): string[] {
   if (!/^ignore-scripts *= *true$/m.test(npmrc)) {
     problems.push('.npmrc does not say ignore-scripts=true')
   }
+  const count = productionPackages(lock).length
+  if (count > MOST_PACKAGES) {
+    problems.push(
+      `${count} packages are installed without those of development; ${MOST_PACKAGES} is the limit`,
+    )
+  }
   return problems
+}
+
+/** The paths of the packages that `npm ci --omit=dev --omit=optional` installs. */
+export function productionPackages(lock: Lock): string[] {
+  return Object.entries(lock.packages)
+    .filter(([path, { dev, optional, devOptional }]) => path && !dev && !optional && !devOptional)
+    .map(([path]) => path)
 }
 
 function problemsOf(name: string, locked: LockedPackage): string[] {
@@ -62,7 +81,9 @@ function problemsOf(name: string, locked: LockedPackage): string[] {
 
 if (import.meta.filename === process.argv[1]) {
   const read = (name: string) => readFileSync(join(import.meta.dirname, '..', name), 'utf8')
-  const problems = packageProblems(JSON.parse(read('package-lock.json')), read('.npmrc'))
+  const lock: Lock = JSON.parse(read('package-lock.json'))
+  const problems = packageProblems(lock, read('.npmrc'))
   for (const problem of problems) console.error(problem)
+  console.log(`packages: ${productionPackages(lock).length} without those of development`)
   process.exitCode = problems.length > 0 ? 1 : 0
 }

@@ -42,6 +42,22 @@ describe('the packages', () => {
     expect(packageProblems(lockOf(name, locked), NPMRC)).toEqual([])
   })
 
+  test('more than 60 that are installed without those of development are refused', () => {
+    const lockWith = (count: number, more = {}): Lock => ({
+      packages: Object.fromEntries(
+        Array.from({ length: count }, (_, i) => [
+          `node_modules/p${i}`,
+          { integrity: HASH, ...more },
+        ]),
+      ),
+    })
+    expect(packageProblems(lockWith(60), NPMRC)).toEqual([])
+    expect(packageProblems(lockWith(61), NPMRC)).toEqual([expect.stringMatching(/^61 packages/)])
+    for (const kind of ['dev', 'optional', 'devOptional']) {
+      expect(packageProblems(lockWith(100, { [kind]: true }), NPMRC)).toEqual([])
+    }
+  })
+
   test('scripts that npm would run are refused', () => {
     expect(packageProblems({ packages: {} }, '# ignore-scripts=true\n')).toHaveLength(1)
   })
