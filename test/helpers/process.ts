@@ -56,7 +56,7 @@ const PATIENCE_MS = 30_000
 /** `node` with these arguments is what `npm start` runs, in whatever folder. */
 export const GATEWAY_ARGUMENTS = [
   '--import',
-  pathToFileURL(join(PROJECT, 'node_modules/tsx/dist/loader.mjs')).href,
+  pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href,
   join(PROJECT, 'server.ts'),
 ]
 

@@ -1,4 +1,5 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
+import { startThreadBeside } from '../../common/thread.ts'
 import type { BodyNames } from './body-names.ts'
 import type { FileValues } from './evaluated.ts'
 import type { Hidden } from './hidden.ts'
@@ -22,8 +23,6 @@ interface Waiter {
   resolve(result: unknown): void
   reject(error: Error): void
 }
-
-const THREAD = new URL('./start-thread.mjs', import.meta.url)
 
 /**
  * Worker thread with PostgreSQL's parser, which is WebAssembly with a memory of its own. In the
@@ -76,7 +75,7 @@ function ask(task: Question['task'], text: string): Promise<unknown> {
 
 /** Starts the thread. It does not keep the process alive; after a failure it is started again. */
 function startThread(): Worker {
-  const worker = new Worker(THREAD, { execArgv: [] })
+  const worker = startThreadBeside(import.meta.url)
   worker.unref()
   worker.on('message', ({ id, result }: Answer) => {
     waiting.get(id)?.resolve(result)

@@ -1,4 +1,5 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
+import { startThreadBeside } from '../../../common/thread.ts'
 import type { SchemaFacts } from '../facts.ts'
 import type { Code } from './effects.ts'
 import { keepCodes, type PartlyJudged, withKnownCodes } from './known-codes.ts'
@@ -27,8 +28,6 @@ interface Waiter {
   resolve(verdicts: Verdict[]): void
   reject(error: Error): void
 }
-
-const THREAD = new URL('./start-thread.mjs', import.meta.url)
 
 /** A thread that was not asked for so long ends: it holds some 50 MB. */
 const IDLE_MS = 30_000
@@ -60,7 +59,7 @@ function ask(worker: Worker, id: number, { facts, codes }: PartlyJudged): void {
 
 /** It does not keep the process from ending. One that has failed is started again when needed. */
 function startThread(): Worker {
-  const worker = new Worker(THREAD, { execArgv: [] })
+  const worker = startThreadBeside(import.meta.url)
   worker.unref()
   worker.on('message', ({ id, verdicts, codes, isBroken }: Answer) => {
     const waiter = waiting.get(id)
