@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import type { Setting } from '../lib/config/setting.ts'
 import { SECTIONS, type SettingSection } from '../lib/config/settings.ts'
 import { CODES } from '../lib/errors.ts'
@@ -161,7 +162,8 @@ export async function updateDocuments(folder: string, write: boolean): Promise<s
 }
 
 if (import.meta.filename === process.argv[1]) {
-  const isCheck = process.argv.includes('--check')
+  const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
+  const isCheck = values.check
   const outdated = await updateDocuments(PROJECT, !isCheck)
   for (const path of outdated) {
     console.log(isCheck ? `${path} differs from the code: npm run docs` : `${path} written`)
