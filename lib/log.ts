@@ -14,7 +14,7 @@ export interface Log {
   info(message: string, fields?: LogFields): void
   debug(message: string, fields?: LogFields): void
   trace(message: string, fields?: LogFields): void
-  /** A line for a request, at level info, or warn from status 500 on: at a tenth of the cost. */
+  /** A line for a request, at level info, or warn from status 500 on: at a quarter of the cost. */
   request(line: RequestLine): void
 }
 
