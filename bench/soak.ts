@@ -111,7 +111,7 @@ async function startGateway(
 ): Promise<Service> {
   const port = await freePort()
   const imports = [
-    join(PROJECT, 'node_modules/tsx/dist/loader.mjs'),
+    join(PROJECT, 'scripts/typescript.mjs'),
     join(import.meta.dirname, 'soak/probe.ts'),
   ].flatMap((file) => ['--import', pathToFileURL(file).href])
   return startService(

@@ -124,7 +124,7 @@ export async function startGateway(
   { folder, databaseUrl, stopping }: PostgresRig,
   env: Record<string, string>,
 ): Promise<Service> {
-  const loader = pathToFileURL(join(PROJECT, 'node_modules/tsx/dist/loader.mjs')).href
+  const loader = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
   const port = await freePort()
   return startService(
     ['--max-semi-space-size=64', '--import', loader, join(PROJECT, 'server.ts')],
