@@ -37,6 +37,8 @@ export async function startPagesServer(): Promise<PagesServer> {
         GATEWAY_SECRET: TEST_SECRET,
         GATEWAY_PORT: '0',
         DATABASE_COPY: 'file_copy',
+        // They take most of the time, and no answer on the pages is about them.
+        TEMPLATES: 'off',
       })
       const log = createLog('error', { write: () => {} })
       const gateway = await startGateway(config, log, join(PROJECT, 'handlers'))
