@@ -1,23 +1,22 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   createAdminDatabase,
   dropAdminDatabase,
-  PROJECT,
   queryDatabase,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
+import { readValues } from './answers.ts'
+import { type Block, blocksOf, readPage } from './page.ts'
+import { outputOf } from './run-page.ts'
 
 // Everything that the page says to run is run, in its order, but for pg_dump and what a superuser does.
 
-const run = promisify(execFile)
 const platform = uniqueName('clinic')
 
 const SCHEMA: Files = {
@@ -35,25 +34,17 @@ let folder: string
 let url: string
 let blocks: Block[]
 
-interface Block {
-  language: string
-  text: string
-}
-
 beforeAll(async () => {
   url = await createAdminDatabase()
   gateway = await startTestGateway({ DATABASE_URL: url, TEMPLATES: 'on' })
   folder = await mkdtemp(join(tmpdir(), 'from-the-original-'))
-  const page = await readFile(join(PROJECT, 'docs/from-the-original.md'), 'utf8')
+  const page = await readPage('docs/from-the-original.md')
   const text = page
     .replaceAll('clinic', platform)
     .replaceAll('localhost:9001', new URL(gateway.url).host)
     .replaceAll('gateway_user', gateway.server.user)
     .replaceAll('-- in db_gateway,', `-- in ${gateway.server.database},`)
-  blocks = [...text.matchAll(/^```(sql|bash)\n(.*?)^```$/gms)].map(([, language, text]) => ({
-    language: language!,
-    text: text!,
-  }))
+  blocks = blocksOf(text)
   for (const name of ['main', 'north']) await makeOriginal(`${platform}_${name}`)
 })
 afterAll(async () => {
@@ -95,12 +86,7 @@ async function next(beginning: RegExp): Promise<any[]> {
     for (const { format } of rows) await asGateway(database!, format)
     return rows
   }
-  const answers = []
-  for (const command of block.text.replaceAll('\\\n', '').trim().split('\n')) {
-    const { stdout } = await run('bash', ['-c', command], { cwd: folder })
-    answers.push(JSON.parse(stdout))
-  }
-  return answers
+  return readValues((await outputOf(block, folder, process.env))!)
 }
 
 const pass = (beginning: RegExp) => expect(blocks.shift()!.text).toMatch(beginning)

@@ -10,6 +10,8 @@ export interface Block {
   line: number
   /** The reason in `<!-- not run: reason -->` above the block. */
   notRun: string | undefined
+  /** The program in `<!-- needs: program -->` above the block, without which it is not run. */
+  needs: string | undefined
 }
 
 /** The text of a page, whose path is relative to the project. */
@@ -19,9 +21,12 @@ export function readPage(path: string): Promise<string> {
 
 /** The fenced blocks of a page, in order. */
 export function blocksOf(page: string): Block[] {
-  const found = page.matchAll(/(?:^<!-- not run: (.+?) -->\n+)?^```(\w+)\n(.*?)^```$/gms)
-  return [...found].map(({ 0: all, 1: notRun, 2: language, 3: text, index }) => {
-    const before = page.slice(0, index + all.indexOf('```'))
-    return { language: language!, text: text!, line: before.split('\n').length, notRun }
-  })
+  const found = page.matchAll(/(?:^<!-- (not run|needs): (.+?) -->\n+)?^```(\w+)\n(.*?)^```$/gms)
+  return [...found].map(({ 0: all, 1: mark, 2: said, 3: language, 4: text, index }) => ({
+    language: language!,
+    text: text!,
+    line: page.slice(0, index + all.indexOf('```')).split('\n').length,
+    notRun: mark === 'not run' ? said : undefined,
+    needs: mark === 'needs' ? said : undefined,
+  }))
 }

@@ -27,9 +27,7 @@ export async function runBlocks(
 ): Promise<number> {
   let ran = 0
   for (const [index, block] of blocks.entries()) {
-    const command = COMMANDS[block.language]
-    if (command === undefined || block.notRun !== undefined) continue
-    const output = await run(command, block, folder, env)
+    const output = await outputOf(block, folder, env)
     if (output === undefined) continue
     ran += 1
     const shown = blocks[index + 1]
@@ -38,6 +36,31 @@ export async function runBlocks(
     if (shown?.language === 'text') compareText(shown, output)
   }
   return ran
+}
+
+/**
+ * Runs one block and gives what it writes; undefined where it is not to be run, or where the program
+ * that it needs is not installed.
+ *
+ * @throws with the line of the page where the block fails
+ */
+export async function outputOf(
+  block: Block,
+  folder: string,
+  env: NodeJS.ProcessEnv,
+): Promise<string | undefined> {
+  const command = COMMANDS[block.language]
+  if (command === undefined || block.notRun !== undefined) return undefined
+  if (block.needs !== undefined && !(await isInstalled(block.needs, env))) return undefined
+  return run(command, block, folder, env)
+}
+
+function isInstalled(program: string, env: NodeJS.ProcessEnv): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(program, ['--version'], { env, stdio: 'ignore' })
+    child.once('error', () => resolve(false))
+    child.once('close', (code) => resolve(code === 0))
+  })
 }
 
 function compareJson({ text, line }: Block, output: string): void {
