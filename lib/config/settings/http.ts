@@ -40,7 +40,8 @@ export const HTTP = {
     edge: 'More is 413 `payload_too_large`.',
   }),
   maxResultBytes: bytes('MAX_RESULT_BYTES', 64, {
-    about: 'The size of the rows of a call or a batch, as JSON.',
+    about:
+      'The size of the rows of a call or a batch, as JSON, and of what a procedure gives, as text.',
     edge: 'More is 413 `result_too_large`. Streams have no such limit.',
   }),
   maxBufferedBytes: bytes(
