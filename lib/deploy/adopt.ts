@@ -16,31 +16,34 @@ import { isReserved } from './templates/names.ts'
 
 export interface AdoptRequest {
   owner: Owner
-  /** The database that is there. */
+  /** Name of the existing database. */
   database: string
-  /** Names of migrations that are in place in a database that has no ledger of them. */
+  /**
+   * File names of migrations to record as applied, for a database that has no record of migrations.
+   */
   migrations: string[]
-  /** Nothing is done. */
+  /** Checks only; changes nothing. */
   dryRun: boolean
 }
 
-/** What was taken, or would be. */
+/** A database that was adopted, or that a dry run would adopt. */
 export interface Adopted extends FoundDatabase {
-  /** The platform's role; null where platforms share the gateway's. */
+  /** Role of the platform; null where platforms share the gateway's role. */
   role: string | null
-  /** Migrations that do not run again, in order. */
+  /** Names of the migrations that count as applied and will not run again, in order. */
   migrations: string[]
 }
 
-/** More of them are counted only. */
+/** Objects that an error names; further ones are only counted. */
 const MAX_NAMED = 10
 
 /**
- * Takes a database that is there already into the catalog, as the owner's, and hands it over to the
- * platform's role. What its ledger has recorded does not run again.
- * @throws {GatewayError} database_not_found where it is not there; database_already_exists where the
- *   owner has it; name_conflict where it may not be taken; invalid_request where it has another name
- *   than the owner's database, or `migrations` are given beside a ledger that has some; database_in_use
+ * Enters an existing database into the catalog as the owner's and hands it over to the platform's
+ * role. Migrations that its ledger records as applied do not run again.
+ * @throws {GatewayError} database_not_found if the database does not exist; database_already_exists
+ *   if the owner has it already; name_conflict if it may not be taken; invalid_request if its name
+ *   differs from the name of the owner's database, or if `migrations` are given for a database that
+ *   records some; database_in_use
  */
 export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<Adopted> {
   const { owner, database, dryRun } = request
@@ -55,7 +58,7 @@ export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<
     if (found.recorded.length > 0 && request.migrations.length > 0) {
       throw new GatewayError(
         'invalid_request',
-        `migrations are for a database without a record of them; ${database} has one in ${found.ledger}`,
+        `The member migrations is for a database without recorded migrations; ${database} records them in ${found.ledger}`,
         { database },
       )
     }
@@ -66,13 +69,13 @@ export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<
       if (!hasLedger && found.hasTables) await sql.unsafe(MARK_TAKEN_OVER)
     })
     await addEntry(admin, owner, role)
-    // Before its own notification comes: the next request has to see it.
+    // Drops the cache entry now, since the catalog's notification may come after the next request.
     parts.catalog.forget(owner)
     return { ...found, role, migrations }
   })
 }
 
-/** What can be said without a look into the database. */
+/** Makes the checks that need no connection to the database. */
 async function checkDatabase(
   parts: DeployParts,
   admin: Sql,
@@ -88,26 +91,28 @@ async function checkDatabase(
     from pg_database where datname = ${database}
   `
   if (!row) {
-    const message = `There is no database ${database} on the server`
+    const message = `Database ${database} does not exist`
     throw new GatewayError('database_not_found', message, { database })
   }
   const isOwn = isReserved(database) || database === parts.server.database
-  if (isOwn) throw notForPlatforms(database, "is the gateway's own")
+  if (isOwn) throw notForPlatforms(database, 'belongs to the gateway')
   if (row.is_template) throw notForPlatforms(database, 'is a template')
-  if (database === 'postgres') throw notForPlatforms(database, 'is for maintenance')
-  if (!row.is_open) throw notForPlatforms(database, 'takes no connections')
+  if (database === 'postgres') throw notForPlatforms(database, 'is the maintenance database')
+  if (!row.is_open) throw notForPlatforms(database, 'does not accept connections')
 }
 
-/** After it is known that nobody else has it. */
+/**
+ * Checks the name. Runs after `checkDatabase`, so that an error about another owner comes first.
+ */
 function checkName({ owner, database }: AdoptRequest): void {
   const name = databaseName(owner)
   if (name === database) return
   throw new GatewayError(
     'invalid_request',
-    `${describeOwner(owner)} has the database ${name}: ${database} has another name`,
+    `${describeOwner(owner)} has the database name ${name}; ${database} cannot be adopted under another name`,
     {
       database,
-      hint: `Where it is meant, run "alter database ${quoteIdentifier(database)} rename to ${quoteIdentifier(name)}", and adopt ${name}`,
+      hint: `If this is the database you mean, run "alter database ${quoteIdentifier(database)} rename to ${quoteIdentifier(name)}", then adopt ${name}`,
     },
   )
 }
@@ -121,20 +126,20 @@ function checkFound(database: string, { isCatalog, foreign }: FoundDatabase): vo
   const more = foreign.length > MAX_NAMED ? `, and ${foreign.length - MAX_NAMED} more` : ''
   throw new GatewayError(
     'name_conflict',
-    `Not all in ${database} belongs to the owner of the database: ${named.join(', ')}${more}`,
+    `Database ${database} has objects that do not belong to its owner: ${named.join(', ')}${more}`,
     {
       database,
-      hint: 'Run "alter … owner to …" for each of them as a superuser, or for all of a role "reassign owned by … to …" in this database',
+      hint: 'Run "alter … owner to …" for each object as a superuser, or "reassign owned by … to …" in this database for all objects of a role',
     },
   )
 }
 
 function notForPlatforms(database: string, why: string): GatewayError {
-  const message = `The database ${database} ${why}: it cannot be a platform's`
+  const message = `Database ${database} ${why} and cannot belong to a platform`
   return new GatewayError('name_conflict', message, { database })
 }
 
-/** They count as applied, whatever their text is. */
+/** Records migrations as applied. The checksum is one that `checkApplied` never compares. */
 async function recordMigrations(sql: Sql, names: string[]): Promise<void> {
   if (names.length === 0) return
   await sql`

@@ -10,10 +10,10 @@ import { copyTemplate } from './templates/copy.ts'
 import { withProof } from './templates/proof.ts'
 
 /**
- * Creates the owner's database with the archive's schema, by its template where there is one. It is
- * dropped again where that fails.
- * @throws {GatewayError} database_already_exists, the only 409; database_name_collision where the name is
- *   another's; what a deploy throws
+ * Creates the owner's database with the archive's schema, from the archive's template if there is
+ * one. Drops the database again if the deploy fails.
+ * @throws {GatewayError} database_already_exists, the only 409; database_name_collision if the name
+ *   belongs to another owner; any error of `deploy`, with 422 in place of 409
  */
 export async function createWithSchema(
   parts: DeployParts,
@@ -40,7 +40,7 @@ async function createAlone(parts: DeployParts, request: DeployRequest): Promise<
       true,
       onDatabase,
       (admin) => copyTemplate(parts, admin, request),
-      // A tenant of no schema is made here by database_id alone.
+      // A tenant without a schema can only come from a request with database_id here.
       owner.schema === null && owner.tenantId !== null ? 'database_id' : null,
     )
     if (!result) throw alreadyThere(owner, database)
@@ -49,7 +49,7 @@ async function createAlone(parts: DeployParts, request: DeployRequest): Promise<
   })
 }
 
-/** Clients take every 409 for a database that is there. */
+/** Clients take every 409 for "the database exists already"; other conflicts become 422. */
 function asCreationError(error: unknown): unknown {
   if (!(error instanceof GatewayError) || error.status !== 409) return error
   const { code, message, details } = error

@@ -14,11 +14,13 @@ import { openDeploySession } from './run/session.ts'
 import { lockWaitMs, patiently } from './run/tries.ts'
 
 /**
- * Brings a database to the archive's schema, under a lock that lets one deploy at a time into it:
- * in one transaction, so that all of it is done or nothing is. (Migrations that ask to run outside
- * of a transaction divide it there.) What came of it is written into the database's own ledger.
- * The session is not as it was afterwards: close the connection.
- * @throws {GatewayError} saying which file failed, and where; data_loss; functions_missing
+ * Brings a database to the archive's schema and records the deploy in the database's own ledger. An
+ * advisory lock keeps other deploys out of the database.
+ * All changes are made in one transaction and are rolled back together on failure. Migrations that
+ * ask to run outside of a transaction split it: what ran before them is committed.
+ * The session keeps changed settings and the lock, so the caller must close the connection.
+ * @throws {GatewayError} an error that names the file and line that failed; data_loss;
+ *   functions_missing; query_timeout after DEPLOY_TIMEOUT_SECS
  */
 export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   const started = performance.now()
@@ -67,7 +69,11 @@ function isLostBy(error: unknown, failure: unknown): boolean {
   return endsConnection(error) || isConnectionLost(failure)
 }
 
-/** Why a dry run fails where a deploy may not: what it says of that, and undefined otherwise. */
+/**
+ * Returns the warning for a dry run that failed at something a deploy may get past: a new enum
+ * value that is not committed, or an extension that only a deploy installs. Undefined for any other
+ * failure.
+ */
 function uncheckedBy(failure: unknown, { lacking }: Attempt): string | undefined {
   if (isUnsafeEnumUse(failure)) return uncheckedUse(failure)
   return failure instanceof GatewayError ? lackingExtension(failure, lacking) : undefined

@@ -18,13 +18,13 @@ import { type DeployRequest, register } from './register.ts'
 import type { DeployResult } from './result.ts'
 import { type Proven, withProof } from './templates/proof.ts'
 
-/** A request to take databases back to an earlier archive. */
+/** A request to take databases back to the code of an earlier archive. */
 export type RevertRequest = Omit<
   FleetRequest,
   'archive' | 'packed' | 'older' | 'onlyFailed' | 'flags'
 > & { checksum: string; dryRun: boolean }
 
-/** All that changes what is in databases: the face of this folder. */
+/** All operations that change databases; the interface of this folder to handlers. */
 export class Deploys {
   readonly #parts: DeployParts
   readonly #archiveLimits: ArchiveLimits
@@ -34,19 +34,25 @@ export class Deploys {
     this.#archiveLimits = archiveLimits
   }
 
-  /** As `register`: brings a database to the archive's schema; creates it where it does not exist. */
+  /**
+   * Creates the database if it does not exist and brings it to the archive's schema. See
+   * `register`.
+   */
   register(request: DeployRequest): Promise<DeployResult> {
     return register(this.#parts, request)
   }
 
-  /** As `migrate`, with a proof that the archive makes a new tenant. */
+  /**
+   * Brings databases to the archive's schema and checks that the archive can create a new tenant.
+   * See `migrate` and `withProof`.
+   */
   migrate(request: FleetRequest): Promise<Proven<DatabaseResult[]>> {
     return withProof(this.#parts, request, true, () => migrate(this.#parts, request))
   }
 
   /**
-   * Takes the code of databases back to an archive that is kept.
-   * @throws {GatewayError} not_found where it is not kept; as `migrate`
+   * Takes the functions, views, triggers and policies of databases back to a kept archive.
+   * @throws {GatewayError} not_found if the archive is not kept; any error of `migrate`
    */
   async revert({ checksum, dryRun, ...request }: RevertRequest): Promise<DatabaseResult[]> {
     const { catalog } = this.#parts
@@ -60,42 +66,45 @@ export class Deploys {
     return migrate(this.#parts, { ...request, ...kept, flags, older: 'revert', onlyFailed: false })
   }
 
-  /** As `createTenant`: creates an empty database, and gives its name. */
+  /**
+   * Creates an empty database. See `createTenant`.
+   * @returns the name of the database
+   */
   createTenant(owner: Owner, onDatabase: OnDatabase): Promise<string> {
     return this.#parts.queue.run(databaseName(owner), () =>
       createTenant(this.#parts, owner, onDatabase),
     )
   }
 
-  /** As `createWithSchema`: creates a database with an archive's schema. */
+  /** Creates a database with an archive's schema. See `createWithSchema`. */
   create(request: DeployRequest): Promise<DeployResult> {
     return createWithSchema(this.#parts, request)
   }
 
-  /** As `adopt`: takes a database that is there already into the catalog. */
+  /** Enters an existing database into the catalog. See `adopt`. */
   adopt(request: AdoptRequest): Promise<Adopted> {
     return this.#parts.queue.run(request.database, () => adopt(this.#parts, request))
   }
 
-  /** As `forgetEntry`: takes a database that is not there any more out of the catalog. */
+  /** Removes the catalog entry of a database that no longer exists. See `forgetEntry`. */
   async forget(owner: Owner): Promise<void> {
     const { queue, catalog } = this.#parts
     await queue.run(databaseName(owner), () => catalog.use((sql) => forgetEntry(sql, owner)))
-    // Before its own notification comes: the next request has to see it.
+    // Drops the cache entry now, since the catalog's notification may come after the next request.
     catalog.forget(owner)
   }
 
-  /** As `migrateStored`: brings one database to a stored schema. */
+  /** Brings one database to a stored schema. See `migrateStored`. */
   migrateStored(request: StoredDeploy): Promise<StoredDeployed> {
     return migrateStored(this.#parts, request)
   }
 
-  /** The tenants that a stored schema is for, as `findTenants`. */
+  /** Returns the tenants that a stored schema applies to. See `findTenants`. */
   findTenants(scope: StoredScope): Promise<StoredTargets> {
     return findTenants(scope)
   }
 
-  /** As `migrateTenants`: brings tenants to a stored schema. */
+  /** Brings tenants to a stored schema. See `migrateTenants`. */
   migrateTenants(
     fleet: StoredFleet,
     targets: StoredTargets,
@@ -104,17 +113,17 @@ export class Deploys {
     return migrateTenants(this.#parts, fleet, targets, onResult)
   }
 
-  /** As `findDrift`: what the databases of a platform have that differs from its archive. */
+  /** Returns how the databases of a platform differ from its archive. See `findDrift`. */
   findDrift(platform: string): ReturnType<typeof findDrift> {
     return findDrift(this.#parts, platform)
   }
 
-  /** As `lookAt`: reads in the databases' own ledgers which archive they have. */
+  /** Reads from the databases' own ledgers which archive each has. See `lookAt`. */
   lookAt(databases: Copied[]): Promise<Set<string>> {
     return lookAt(this.#parts, databases)
   }
 
-  /** Resolves when none is under way. */
+  /** Resolves when no deploy runs or waits. */
   async drained(): Promise<void> {
     await this.#parts.queue.drained()
   }

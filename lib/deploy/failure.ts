@@ -11,11 +11,11 @@ import {
 } from '../postgres/errors.ts'
 import type { Statement } from './parser/statement.ts'
 
-/** A statement of a file that PostgreSQL refused. */
+/** A PostgreSQL error together with the file and the statement that raised it. */
 export class StatementError extends Error {
   override readonly name = 'StatementError'
   readonly file: SchemaFile
-  /** Null where it is not known which one. */
+  /** Statement that failed; null if it is not known. */
   readonly statement: Statement | null
   readonly error: PostgresError
 
@@ -28,9 +28,9 @@ export class StatementError extends Error {
 }
 
 /**
- * Has the place of an error count without what the gateway has put before, or into, the statement's own
- * text; there is none where it points into that.
- * @param added how many characters
+ * Corrects the position of an error for text that the gateway put before the statement. Clears the
+ * position if it points into the added text.
+ * @param added length of the added text in characters
  */
 export function withoutAdded(error: PostgresError, added: number): void {
   const position = Number(error.position) - added
@@ -38,8 +38,10 @@ export function withoutAdded(error: PostgresError, added: number): void {
 }
 
 /**
- * The answer for a file that failed: what PostgreSQL said, the file, the line, and that line with
- * a caret under the place. Errors that are not about the file's SQL stay what they are.
+ * Returns the error of a failed file: PostgreSQL's message, the file, the line number, the source
+ * line and a caret under the position. Errors that are not about the file's SQL are returned as
+ * `fromPostgres` maps them.
+ * @param what kind of the file, the first word of the message ("Migration", "Table file")
  */
 export function fileFailure(
   code: ErrorCode,
@@ -66,17 +68,23 @@ export function fileFailure(
   return new GatewayError(code, `${what} ${file.name} failed`, details)
 }
 
-/** Whether the end of the session is the file's own doing: it would be so the next time, too. */
+/**
+ * Whether the file itself may have ended the session. A retry of such a file would fail the same
+ * way.
+ */
 function endsSessions({ text }: SchemaFile): boolean {
   return /pg_terminate_backend/i.test(text)
 }
 
-/** Whether nothing can be asked any more: the statement, or the server, has ended the session. */
+/** Whether the error ended the session, so that no further statement can be sent. */
 export function isEndOfSession(error: unknown): boolean {
   return endsConnection(error instanceof StatementError ? error.error : error)
 }
 
-/** Where PostgreSQL points to; the start of the statement where it points to nothing. */
+/**
+ * Returns the line, the source line and the caret of PostgreSQL's error position. Falls back to the
+ * first line of the statement, without a caret, if the error has no position.
+ */
 function place(file: SchemaFile, { statement, error }: StatementError): ErrorDetails {
   if (statement === null) return {}
   const position = Number(error.position)
@@ -89,29 +97,29 @@ function place(file: SchemaFile, { statement, error }: StatementError): ErrorDet
   const source = file.text.slice(lineStart).split('\n', 1)[0] ?? ''
   const line = before.split('\n').length
   if (!(position > 0)) return { line, source }
-  // Tabs stay, so that the caret stands under its place however wide they are shown.
+  // Tabs are kept, so that the caret stands under its position at any tab width.
   const indent = file.text.slice(lineStart, offset).replace(/[^\t]/g, ' ')
   return { line, source, caret: `${indent}^` }
 }
 
-/** What to do where PostgreSQL's own words do not tell. */
+/** Returns a hint for errors that PostgreSQL gives none for. */
 function hintFor({ statement, error }: StatementError): ErrorDetails {
   if (error.hint) return {}
   if (error.code === ACTIVE_SQL_TRANSACTION && statement?.facts.kind === 'VariableSetStmt') {
     return {
-      hint: 'Take SET TRANSACTION out: the transaction is that of the whole deploy, which has begun',
+      hint: 'Remove SET TRANSACTION: the whole deploy is one transaction, which has already begun',
     }
   }
   if (error.code === ACTIVE_SQL_TRANSACTION) {
     return {
-      hint: 'Let the migration run outside of a transaction: -- gateway: no-transaction before its first statement',
+      hint: 'Run the migration outside of a transaction: write "-- gateway: no-transaction" before its first statement',
     }
   }
   if (statement?.facts.setsOwner && OWNER_ERRORS.has(error.code)) {
     return {
       hint:
-        'Take OWNER TO out (pg_dump --no-owner leaves it out): what a deploy makes belongs to the ' +
-        "platform's role",
+        'Remove OWNER TO (pg_dump --no-owner omits it): the objects that a deploy creates belong to ' +
+        "the platform's role",
     }
   }
   return {}
@@ -119,16 +127,22 @@ function hintFor({ statement, error }: StatementError): ErrorDetails {
 
 const ACTIVE_SQL_TRANSACTION = '25001'
 
-/** There is no such role, or the platform's role may not give anything to it. */
+/**
+ * undefined_object: the role does not exist. insufficient_privilege: the platform's role may not
+ * give objects to it.
+ */
 const OWNER_ERRORS = new Set(['42704', '42501'])
 
-/** The line of the file on which the statement starts. */
+/** Returns the line number, from 1, on which the statement starts. */
 export function lineOf(file: SchemaFile, statement: Statement): number {
   const offset = statement.offset + leadingBlank(statement.text)
   return file.text.slice(0, offset).split('\n').length
 }
 
-/** PostgreSQL counts characters, from 1; JavaScript UTF-16 units, from 0. */
+/**
+ * Converts PostgreSQL's error position, in characters from 1, to a JavaScript offset in UTF-16
+ * units from 0.
+ */
 function unitsBefore(text: string, position: number): number {
   let units = 0
   let characters = 0
@@ -139,12 +153,15 @@ function unitsBefore(text: string, position: number): number {
   return units
 }
 
-/** The white space and comments that a statement's text starts with. */
+/** Length of the white space and comments at the start of a statement's text, in UTF-16 units. */
 function leadingBlank(text: string): number {
   return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0].length ?? 0
 }
 
-/** Marks errors of PostgreSQL with the statement that they are about. */
+/**
+ * Wraps a PostgreSQL error with the file and the statement that raised it; returns any other error
+ * as it is.
+ */
 export function asStatementError(
   file: SchemaFile,
   statement: Statement | null,

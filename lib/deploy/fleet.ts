@@ -9,27 +9,32 @@ import type { DeployParts } from './parts.ts'
 import { type DeployRequest, update } from './register.ts'
 
 export interface FleetRequest extends DeployRequest {
-  /** What a failure means for databases that have not been started. */
+  /** Whether the remaining databases are still started after a failure. */
   onError: 'stop' | 'continue'
-  /** Names of databases or tenant ids that are left out. */
+  /** Names of databases or tenant ids to leave out. */
   skip: string[]
-  /** Those alone that the last /migrate of this archive did not bring to it. */
+  /**
+   * Restricts the request to databases that the last /migrate of this archive did not bring to it.
+   */
   onlyFailed: boolean
-  /** Told of each database as it ends. */
+  /** Called with the result of each database when it ends. */
   onEnd?: (result: DatabaseResult) => void
 }
 
-/** Thrown by a database's turn where it is not to begin any more. */
+/** Thrown when a database gets its turn after the fleet has stopped starting new ones. */
 const NOT_STARTED = Symbol('not started')
 
 /**
- * Brings databases that exist to the archive's schema: the owner's, or with `owner.tenantId` null
- * every database of the platform, or of its schema. The main one comes first, then tenants one at a
- * time until one was reached, as a canary; if either fails nothing else is started. Then the rest,
- * MIGRATE_CONCURRENCY at a time. Databases that are done stay done, one that failed is as it was. A
- * database that cannot be reached fails, and stops nobody: unless PostgreSQL itself is away. When the
- * gateway stops, nothing new is started.
- * @throws {GatewayError} database_not_found; where any failed, an error with the `results` of all
+ * Brings existing databases to the archive's schema: the owner's database or, if `owner.tenantId`
+ * is null, every database of the platform or of its schema.
+ * The main database comes first. Tenants follow one at a time until one could be reached: the
+ * canary. If the main database or the canary fails, nothing else is started. The rest run
+ * MIGRATE_CONCURRENCY at a time.
+ * Databases that are done stay done; one that failed is rolled back. A database that cannot be
+ * reached fails without stopping the others, unless PostgreSQL itself is down. Nothing new is
+ * started once the gateway is stopping.
+ * @throws {GatewayError} database_not_found; if any database failed, an error with the `results` of
+ *   all
  */
 export async function migrate(
   parts: DeployParts,
@@ -58,8 +63,9 @@ export async function migrate(
 }
 
 /**
- * Brings these databases, in this order, to the archive's schema, as `migrate`.
- * @returns what became of those that were started, and of those that cannot be reached
+ * Brings the targets to the archive's schema in the given order, by the rules of `migrate`.
+ * @returns the results, by database name, of the databases that were started and of those that
+ *   cannot be reached
  */
 export async function migrateTargets(
   parts: DeployParts,
@@ -102,7 +108,10 @@ export async function migrateTargets(
   return results
 }
 
-/** Undefined where it was not started: it waited for its turn, and is not to begin any more. */
+/**
+ * Deploys to one database. Returns undefined if the fleet stopped starting databases while this one
+ * waited for its turn.
+ */
 async function migrateOne(
   parts: DeployParts,
   request: DeployRequest,
@@ -136,7 +145,10 @@ async function migrateOne(
   }
 }
 
-/** Where PostgreSQL itself is away, it is not for the database that it was not reached. */
+/**
+ * Tells a database that cannot be reached from a PostgreSQL server that is down. If the server is
+ * down, the result counts as reached, so that the fleet stops.
+ */
 async function whyUnreached(parts: DeployParts, result: DatabaseResult): Promise<DatabaseResult> {
   const { database } = result
   try {
@@ -159,10 +171,13 @@ function toGatewayError(
     request_id: origin.requestId,
     error: (error as Error).stack,
   })
-  return new GatewayError('internal_error', 'The log says what went wrong')
+  return new GatewayError('internal_error', 'Something went wrong; the log says what')
 }
 
-/** What only=failed goes by. Where it cannot be written, more than what is left stays there. */
+/**
+ * Records the databases that are done, for only=failed. If this fails, done databases stay listed
+ * as left and run again, which is harmless.
+ */
 async function writeDown(
   { catalog, log }: DeployParts,
   { owner, archive }: FleetRequest,
@@ -172,7 +187,7 @@ async function writeDown(
   try {
     await catalog.use((sql) => reduceLeft(sql, ownerKey(owner), archive.checksum, done))
   } catch (error) {
-    log.warn('What a /migrate has left to do could not be written down', {
+    log.warn('The list of databases that /migrate has not finished could not be updated', {
       platform: owner.platform,
       cause: (error as Error).message,
     })

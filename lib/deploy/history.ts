@@ -2,9 +2,9 @@ import { isPostgresError } from '../postgres/errors.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { UNDEFINED_TABLE } from '../postgres/sqlstates.ts'
 
-/** One deploy as a database's own ledger keeps it. */
+/** A deploy as recorded in the database's own ledger. */
 export interface HistoryRow {
-  /** ISO 8601. */
+  /** Time of the deploy, ISO 8601. */
   deployed_at: string
   status: string
   archive_checksum: string
@@ -12,7 +12,10 @@ export interface HistoryRow {
   [field: string]: unknown
 }
 
-/** The last deploys of a platform's database, newest first; those that failed too. */
+/**
+ * Returns the last deploys of a platform's database, newest first, including failed ones.
+ * @param limit maximum number of rows
+ */
 export async function readHistory(sql: Sql, limit: number): Promise<HistoryRow[]> {
   try {
     const rows = await sql<{ deployment: HistoryRow }[]>`
@@ -23,7 +26,7 @@ export async function readHistory(sql: Sql, limit: number): Promise<HistoryRow[]
     `
     return rows.map(({ deployment }) => deployment)
   } catch (error) {
-    // Nothing was ever deployed to it.
+    // Without a ledger, nothing was ever deployed to the database.
     if (isPostgresError(error) && error.code === UNDEFINED_TABLE) return []
     throw error
   }

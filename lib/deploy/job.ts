@@ -6,29 +6,29 @@ import type { Older } from './older/older.ts'
 import type { DeployFlags, DeployOrigin } from './result.ts'
 import type { TimeLimit } from './run/time-limit.ts'
 
-/** One archive to bring into one database. */
+/** One archive to deploy to one database. */
 export interface Job {
   database: string
-  /** What its ledger takes. */
+  /** Secret from which the keys of the ledger's writes are derived. */
   ledgerKey: string
   archive: SchemaArchive
   flags: DeployFlags
-  /** What to do where the archive is older than the one in place; undefined: that is not asked. */
+  /** How to treat an archive that is older than the one in place; undefined skips the check. */
   older?: Older | undefined
-  /** This very request created the database: it has nothing to lose. */
+  /** Whether this request created the database, which then has no data to lose. */
   isNew: boolean
-  /** How long the deploy is tried again where it does not get a lock, in milliseconds. */
+  /** How long the deploy is retried when it cannot get a lock, in milliseconds. */
   lockTimeoutMs: number
-  /** How long all of it may take. */
+  /** Time limit of the whole deploy. */
   limit: TimeLimit
   origin: DeployOrigin
-  /** Has PostgreSQL's notices told to `heard` from now on. */
+  /** Registers a listener for PostgreSQL's notices on the connection. */
   listen?: (heard: (notice: Notice) => void) => void
   /**
-   * Called in its transaction, right before it commits another type of a column: see retire-sessions.ts.
-   * What it returns is called right behind the commit.
+   * Called in the deploy's transaction right before a commit that changes the type of a column; see
+   * retire-sessions.ts. The function that it returns is called right after the commit.
    */
   retire: () => Promise<() => void>
-  /** Sends a look at the catalogs as they are in the transaction. */
+  /** Reads the digest of the catalogs inside the open transaction. */
   look?: (sql: Sql) => Promise<Look>
 }

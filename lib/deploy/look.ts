@@ -1,7 +1,7 @@
-/** What the catalogs of a database are known by. */
+/** Digests of a database's catalogs. */
 export interface Look {
-  /** Equal in databases that have the same objects. */
+  /** Digest that is equal in databases with the same objects. */
   print: string
-  /** Another one when anything has changed in this database. */
+  /** Version that changes whenever any object in this database changes. */
   version: string
 }

@@ -11,7 +11,7 @@ import type { KeyedQueue } from './queue.ts'
 import type { DeployResult } from './result.ts'
 import type { KnownTemplates } from './templates/known-templates.ts'
 
-/** What deploys need of the rest of the gateway. */
+/** The parts of the gateway that deploys use. */
 export interface DeployParts {
   config: Pick<
     Config,
@@ -24,32 +24,35 @@ export interface DeployParts {
     | 'templates'
   >
   log: Log
-  /** The PostgreSQL server, as the gateway's own role sees it; its database is the administrative one. */
+  /** The PostgreSQL server, with the gateway's own role and the administrative database. */
   server: Server
   pools: Pools
   catalog: Catalog
-  /** The roles of the platforms. */
+  /** Roles of the platforms. */
   roles: Roles
   secrets: Secrets
-  /** Tells this catalog from the others of the server. */
+  /** Identifies this catalog among all gateway catalogs on the server. */
   catalogId: string
-  /** What is known of functions. */
+  /** Cache of function signatures and verdicts. */
   functions: KnownFunctions
-  /** The history of deploys of all databases. */
+  /** History of the deploys to all databases. */
   deployments: Deployments
-  /** Deploys wait here for their turn, by database. */
+  /** Queue of deploys, keyed by database. */
   queue: KeyedQueue
   templates: KnownTemplates
-  /** Registers that run, by owner and archive. */
+  /** Running /register deploys, keyed by owner and archive checksum. */
   registering: Map<string, Promise<DeployResult>>
-  /** The connections to each replica. */
+  /** Returns the connection pools of each replica. */
   replicas(): Pools[]
-  /** What is known of the database's functions may be out of date. */
+  /** Marks the cached functions of the database as possibly stale. */
   forgetFunctions(database: string): void
-  /** The replicas may run calls of the database again once they have replayed all that there is now. */
+  /**
+   * Keeps calls of the database off the replicas until they have replayed everything written so
+   * far.
+   */
   catchUp(database: string): void
-  /** Has all gateways close the sessions for calls of the database. */
+  /** Tells all gateways to close their call sessions of the database. */
   retireSessions(database: string): Promise<void>
-  /** The gateway is being stopped: nothing new is started. */
+  /** Whether the gateway is stopping; nothing new is started then. */
   isDraining(): boolean
 }

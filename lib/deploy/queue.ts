@@ -1,32 +1,32 @@
 import { GatewayError } from '../errors.ts'
 
 export interface QueueOptions {
-  /** How many may run at once just now, of all keys; at least one always may. */
+  /** Returns how many may run at once at this moment, over all keys; values below 1 count as 1. */
   concurrency: () => number
-  /** How many may wait. */
+  /** Maximum number of waiting entries. */
   maxWaiting: number
-  /** Whether work that failed so is done once more, when nothing else runs. */
+  /** Whether work that failed with this error is worth one retry with nothing else running. */
   isWorthAlone?: (error: unknown) => boolean
 }
 
-/** One that waits for its turn. */
+/** An entry that waits for its turn. */
 interface Waiter {
   isAlone: boolean
   start: () => void
 }
 
 /**
- * Lets one piece of work at a time through for each key, and so many at once altogether; the rest
- * wait in order. Waiting costs no connection.
+ * Runs one piece of work at a time for each key and a limited number in all; the rest wait in
+ * order. A waiting entry holds no connection.
  */
 export class KeyedQueue {
   readonly #options: QueueOptions
   readonly #tails = new Map<string, Promise<unknown>>()
   readonly #waiting: Waiter[] = []
   #running = 0
-  /** The one that runs wants nothing beside it. */
+  /** Whether the running entry must run alone. */
   #isAlone = false
-  /** Those that run and those that wait. */
+  /** Number of running and waiting entries. */
   #all = 0
 
   constructor(options: QueueOptions) {
@@ -34,10 +34,12 @@ export class KeyedQueue {
   }
 
   /**
-   * Runs `work` when those of the same key that came before have ended; where it fails for want of
-   * something that others use, once more behind those who wait, alone. `work` is told whether another
-   * one of the same key has ended since this was called, or it runs once more.
-   * @throws {GatewayError} pool_exhausted at once, where it would have to wait and too many do
+   * Runs `work` after all earlier work of the same key. If `work` fails with an error that
+   * `isWorthAlone` accepts, it runs once more: behind the waiting entries, with nothing else
+   * running. `isBehind` is true if `work` waited for earlier work of the same key, and in the
+   * second run.
+   * @throws {GatewayError} pool_exhausted, immediately, if `work` would have to wait and
+   *   `maxWaiting` entries wait already
    */
   async run<T>(key: string, work: (isBehind: boolean) => Promise<T>): Promise<T> {
     const { maxWaiting, isWorthAlone } = this.#options
@@ -85,7 +87,7 @@ export class KeyedQueue {
     }
   }
 
-  /** Starts those whose turn it is, in order: nobody overtakes one that waits to be alone. */
+  /** Starts waiting entries in order. An entry that must run alone is never overtaken. */
   #admit(): void {
     for (let first = this.#waiting[0]; first; first = this.#waiting[0]) {
       if (first.isAlone ? this.#running > 0 : !this.#hasRoom) return

@@ -40,21 +40,26 @@ import { Retirement } from './sessions/retirement.ts'
 import { copyTemplate } from './templates/copy.ts'
 import { withProof } from './templates/proof.ts'
 
-/** A schema for the database of an owner, as a request asks for it. */
+/** A request to deploy an archive to the database of an owner. */
 export interface DeployRequest {
   owner: Owner
   archive: SchemaArchive
-  /** The tar.gz that it was read from. */
+  /** The tar.gz from which `archive` was read. */
   packed: Uint8Array
-  /** Where the archive is older than the one in place; `whole`: that is no matter. */
+  /**
+   * How to treat an archive that is older than the one in place; `whole` deploys it like any other.
+   */
   older: Older['how'] | 'whole'
   flags: DeployFlags
   origin: DeployOrigin
-  /** Told when the database of the owner is created, or dropped again. */
+  /** Called when the owner's database is created, or dropped again. */
   onDatabase?: OnDatabase
-  /** Told when it is its turn; what it throws ends it there. */
+  /** Called when the deploy gets its turn in the queue; an error that it throws ends the deploy. */
   onTurn?: () => void
-  /** Told when there is a connection to the database: from now on the archive may be run. */
+  /**
+   * Called when a connection to the database is open; statements of the archive may run from then
+   * on.
+   */
   onOpen?: () => void
 }
 
@@ -66,17 +71,17 @@ const NOT_IN_PLACE = new Set([
 ])
 
 /**
- * Brings the owner's database to the archive's schema; creates it first where it does not exist.
- * One that this request created is dropped again if its first deploy fails, or was a dry run.
- * @throws {GatewayError} name_conflict, or what `deploy` throws
+ * Brings the owner's database to the archive's schema, creating the database if it does not exist.
+ * A database that this request created is dropped again if its first deploy fails or is a dry run.
+ * @throws {GatewayError} name_conflict; any error of `deploy`
  */
 export async function register(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   const { owner, flags } = request
   const inPlace = await findUnchanged(parts, request)
   if (inPlace) return inPlace
 
-  // Containers that start together send the same: the first one's deploy is that of all, and so is
-  // its failure. Who comes after that tries again.
+  // Containers of one platform start together and send the same archive. They share the first
+  // deploy and its failure; a request that comes after a failure deploys again.
   const isPlain =
     flags.allow.size === 0 && !flags.repair && !flags.retry && !flags.dryRun && !flags.strict
   const key = `${ownerKey(owner)} ${request.archive.checksum}`
@@ -102,7 +107,7 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
   const { owner, flags } = request
   const wasKnown = parts.catalog.holderOf(databaseName(owner)) !== undefined
   return parts.queue.run(databaseName(owner), async (isBehind) => {
-    // Those that came at the same moment find the work of the first done.
+    // Requests that came at the same moment find the database deployed by the first one.
     const unchanged = isBehind ? await findUnchanged(parts, request) : undefined
     if (unchanged) return unchanged
     const deployFirst = (isNew: boolean) => deployTo(parts, request, isNew)
@@ -115,7 +120,7 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
       (admin) => copyTemplate(parts, admin, request),
     )
     if (!result) {
-      // Another gateway may have created it meanwhile.
+      // Another gateway may have created the database in the meantime.
       const inPlace = wasKnown ? undefined : await findUnchanged(parts, request)
       return inPlace ?? deployAndRecord(parts, request)
     }
@@ -126,7 +131,10 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
   })
 }
 
-/** Brings the owner's database, which exists, to the archive's schema. */
+/**
+ * Brings the owner's existing database to the archive's schema.
+ * @throws {GatewayError} any error of `deploy`
+ */
 export async function update(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   return parts.queue.run(databaseName(request.owner), async () => {
     request.onTurn?.()
@@ -142,7 +150,9 @@ async function deployAndRecord(parts: DeployParts, request: DeployRequest): Prom
   return result
 }
 
-/** One deploy, and its line in the log. */
+/**
+ * Runs one deploy on a connection of its own, records it in the history and writes its log line.
+ */
 export async function deployTo(
   parts: DeployParts,
   { owner, archive, older, flags, origin, onOpen }: DeployRequest,
@@ -212,7 +222,8 @@ export async function deployTo(
       ...fields(),
     })
     const recorded = flags.dryRun || note({ error })
-    // A PostgreSQL that is away does not take the row just now.
+    // After a lost connection PostgreSQL may be down, so the response does not wait for the row of
+    // the history.
     if (!isConnectionLost(error)) await recorded
     throw error
   } finally {
@@ -220,7 +231,7 @@ export async function deployTo(
       parts.forgetFunctions(database)
       parts.catchUp(database)
     }
-    // Nobody waits for the session's end, which takes some milliseconds.
+    // Not awaited: closing the session takes some milliseconds.
     retirement
       .end(lease.sql)
       .then(
@@ -231,7 +242,7 @@ export async function deployTo(
   }
 }
 
-/** For the log: what PostgreSQL said, and where. */
+/** Returns the log fields of a failure: PostgreSQL's message, SQLSTATE, file and line. */
 function describeFailure(error: unknown): LogFields {
   if (!(error instanceof GatewayError)) return { cause: (error as Error).message }
   const { code, message, details } = error
@@ -239,7 +250,10 @@ function describeFailure(error: unknown): LogFields {
   return { error: code, cause, sqlstate, file, line }
 }
 
-/** The result where the archive is in place already; undefined where there is work to do. */
+/**
+ * Returns the result of a deploy if the archive is already in place; undefined if there is work to
+ * do.
+ */
 async function findUnchanged(
   parts: DeployParts,
   request: DeployRequest,
@@ -260,16 +274,16 @@ async function findUnchanged(
       if (older !== 'ignore' || !superseding) return undefined
       return supersededResult(owner, archive.checksum, superseding)
     }
-    // A gateway that was killed right after its deploy has written nothing down.
+    // A gateway that was killed right after its deploy left no record in the catalog.
     const isNews = !flags.dryRun && (await confirm(parts, request))
     if (isNews) await parts.deployments.copyLedger(owner)
-    // Another gateway may have deployed it just now.
+    // Another gateway may have deployed the archive just now, and the replicas may lag behind it.
     parts.catchUp(database)
     return unchangedResult(unchanged.functionsDeployed, unchanged.standing)
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) parts.catalog.forget(owner)
-    // The database is gone, or has no ledger, or one of an older gateway; or its role is gone.
+    // The database or its role is gone, or the database has no ledger or that of an older gateway.
     const isToDo = code !== undefined && NOT_IN_PLACE.has(code)
     if (isToDo || isLogInRefused(error)) return undefined
     throw fromPostgres(error, database)

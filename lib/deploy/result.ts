@@ -4,79 +4,88 @@ import { type CodeResult, unchangedCode } from './run/code-result.ts'
 import type { TableLock } from './run/locks.ts'
 import type { Difference } from './tables/columns.ts'
 
-/** Who asked for a deploy; it stands in the ledger. */
+/** Origin of a deploy request, as recorded in the ledger. */
 export interface DeployOrigin {
   requestId: string
   address: string
 }
 
 /**
- * What would be a 409 otherwise: losing data; an archive of which a part seems to be missing; one
- * that is older than what is in place.
+ * Conditions that refuse a deploy with 409 unless the request allows them: data loss; an archive
+ * that seems to lack a part; an archive older than the one in place.
  */
 export const ALLOWANCES = ['data_loss', 'functions_missing', 'older'] as const
 export type Allowance = (typeof ALLOWANCES)[number]
 
-/** What the request says of how to deploy. */
+/** Options of a deploy request. */
 export interface DeployFlags {
-  /** What the deploy may do all the same. */
+  /** Conditions that the request allows. */
   allow: ReadonlySet<Allowance>
-  /** Losses that are allowed where `allow` has not all of them. */
+  /** Kinds of data loss that are allowed if `allow` does not have data_loss. */
   losses?: ReadonlySet<TableChange['change']>
-  /** Functions, and what came from files that are gone, stay. Nothing counts as missing. */
+  /**
+   * Keeps all functions, and all objects of files that the archive no longer has. Nothing counts as
+   * missing.
+   */
   keepsCode?: boolean
-  /** Edited migrations are taken for what was applied, without running them. */
+  /** Records edited migrations as applied without running them. */
   repair: boolean
-  /** A migration outside of a transaction that was begun and not finished runs again. */
+  /** Runs a no-transaction migration again that was begun and not finished. */
   retry?: boolean
-  /** Everything is run and rolled back. */
+  /** Runs everything and rolls it back. */
   dryRun: boolean
-  /** A new tenant has to be possible with the archive before anything is touched. */
+  /** Requires proof that the archive can create a new tenant before anything is changed. */
   strict: boolean
 }
 
-/** What seeders did to a table, in rows. */
+/** Number of rows that seeders inserted into a table. */
 export interface SeededTable {
   table: string
   inserted: number
-  /** Of VALUES lists: those that were there. */
+  /** Rows of VALUES lists that were not inserted because they existed. */
   skipped: number
 }
 
-/** What a deploy did to one database, or with `dryRun` would do. */
+/** Changes that a deploy made to one database, or that a dry run would make. */
 export interface DeployResult extends CodeResult {
-  /** The archive was in place already. */
+  /** Whether the archive was already in place. */
   isUnchanged: boolean
-  /** The archive is older than the one in place; nothing was changed. */
+  /** Whether nothing was changed because the archive is older than the one in place. */
   isSuperseded?: boolean
-  /** The archive is older than the one that was in place: its code alone was deployed. */
+  /**
+   * Whether only the code of the archive was deployed because it is older than the one that was in
+   * place.
+   */
   isBack?: boolean
   migrationsApplied: string[]
   migrationsRepaired: string[]
-  /** Migrations outside of a transaction: a dry run cannot run them. */
+  /** No-transaction migrations, which a dry run cannot run. */
   migrationsNotRun: string[]
-  /** In the order of the deploy. */
+  /** Names of the pending migrations, in the order in which they run. */
   migrationsPending: string[]
   typesChanged: string[]
   tablesCreated: string[]
-  /** Declaration against database; null where there was no reason to look. */
+  /** Differences between declared and actual tables; null if the tables were not compared. */
   differences: Difference[] | null
   seedersApplied: string[]
-  /** What the seeders did; undefined of a deploy of before. */
+  /** Rows that the seeders inserted; undefined if the deploy did not get to the seeders. */
   seeded?: SeededTable[]
   tableChanges: TableChange[]
-  /** What the catalogs are known by, where nothing has changed them since. */
+  /** Digest of the catalogs; undefined if they may have changed since it was read. */
   look?: Look | undefined
-  /** What the functions are known by, where that was read after the commit. */
+  /** Digest and version of the functions, if they were read after the commit. */
   functions?: { digest: string; version: string } | undefined
-  /** Of a dry run: the strongest lock on each table that the deploy would touch. */
+  /** Strongest lock on each table that the deploy would touch; dry runs only. */
   locks: TableLock[]
   warnings: string[]
-  /** Of the warnings, those that hold for as long as the archive is in place. */
+  /** Warnings that apply for as long as the archive is in place; a subset of `warnings`. */
   standing: string[]
 }
 
-/** The result of a deploy that finds the archive in place; it warns of what holds still. */
+/**
+ * Returns the result of a deploy whose archive is already in place, with the warnings that still
+ * apply.
+ */
 export function unchangedResult(functionsDeployed: number, standing: string[] = []): DeployResult {
   return {
     isUnchanged: true,
@@ -96,12 +105,12 @@ export function unchangedResult(functionsDeployed: number, standing: string[] = 
   }
 }
 
-/** Functions that a deploy had to touch. */
+/** Returns the number of functions that a deploy created or replaced. */
 export function functionsChanged(result: DeployResult): number {
   return result.functionsCreated.length + result.functionsReplaced.length
 }
 
-/** The plan of a dry run, as it is answered. */
+/** Returns the plan of a dry run in the form of the HTTP response. */
 export function toPlan(database: string, result: DeployResult, executionTimeMs: number) {
   const seen = new Set([...result.migrationsApplied, ...result.migrationsNotRun])
   return {
@@ -127,7 +136,7 @@ export function toPlan(database: string, result: DeployResult, executionTimeMs: 
   }
 }
 
-/** A change as it is answered and kept: the numbers of the catalogs are for the gateway alone. */
+/** Removes the catalog's numbers from a change; responses and the ledger do not have them. */
 export function withoutOid({
   oid: _,
   number: __,

@@ -1,14 +1,17 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 
-/** What a migration or a seeder asks for: `-- gateway: no-transaction, allow-data-loss`. */
+/**
+ * Directives of a migration or a seeder, from lines such as `-- gateway: no-transaction,
+ * allow-data-loss`.
+ */
 export interface Directives {
   noTransaction: boolean
   allowDataLoss: boolean
-  /** Words that mean nothing here. */
+  /** Words that are no known directive. */
   unknown: string[]
-  /** Lines that look like a directive, and are none. */
+  /** Lines that name a directive without the prefix `-- gateway:`. */
   misspelt: string[]
-  /** A directive behind the first statement, where it means nothing. */
+  /** Whether a directive follows the first statement, where it has no effect. */
   isLate: boolean
 }
 
@@ -19,11 +22,11 @@ const LINE = /^[ \t]*--[ \t]*gateway[ \t]*:(.*)$/gim
 const LOOKALIKE =
   /^[ \t]*--(?![ \t]*gateway[ \t]*:)[^\n:]*:?[ \t]*(?:no[-_]transaction|allow[-_]data[-_]loss)[ \t]*$/gim
 
-/** dbmate and goose say it in their own words. */
+/** The no-transaction markers of dbmate and goose. */
 const OTHERS_NO_TRANSACTION =
   /^[ \t]*--[ \t]*(?:migrate:up\b.*\btransaction[ \t]*:[ \t]*false\b|\+goose no transaction\b)/im
 
-/** What a file says in the comments before its first statement, upper or lower case. */
+/** Reads the directives in the comments before a file's first statement. Case is ignored. */
 export function readDirectives({ text }: SchemaFile): Directives {
   const head = headOf(text)
   const words = [...head.matchAll(LINE)]
@@ -39,17 +42,17 @@ export function readDirectives({ text }: SchemaFile): Directives {
   }
 }
 
-/** The comments and blank lines that a file begins with, whatever comes before its first statement. */
+/** Returns the comments and white space before the first statement of a file. */
 function headOf(text: string): string {
   return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0] ?? ''
 }
 
-/** Whether a file can ask for something: those that run once. */
+/** Whether directives apply to a file; only migrations and seeders, which run once, have them. */
 export function hasDirectives({ path }: SchemaFile): boolean {
   return path.startsWith('migrations/') || path.startsWith('seeders/')
 }
 
-/** Whether a file says of itself that it may lose data. */
+/** Whether a file has the directive allow-data-loss. */
 export function mayLoseData(file: SchemaFile): boolean {
   return hasDirectives(file) && readDirectives(file).allowDataLoss
 }

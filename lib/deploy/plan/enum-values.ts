@@ -8,28 +8,35 @@ import type { Statement } from '../parser/statement.ts'
 import { type Script, sendScript } from '../run/run-file.ts'
 
 /**
- * A value that is added to an enum can be used by transactions that begin after the commit alone
- * (PostgreSQL manual, "ALTER TYPE"). How pending migrations get theirs:
+ * Where the new enum values of pending migrations are committed. A value that is added to an enum
+ * can only be used after the adding transaction has committed (PostgreSQL manual, "ALTER TYPE").
  */
 export interface EnumPlan {
-  /** To be committed before the deploy begins: nothing that is pending makes or renames the type. */
+  /**
+   * Added and committed before the deploy begins; no pending statement creates or renames their
+   * types.
+   */
   ahead: Script[]
-  /** What need not run in its place: the value is there then. */
+  /** Statements that are skipped in their migration, because the value exists by then. */
   passedOver: Set<Statement>
-  /** Migrations behind which the deploy has to commit. */
+  /** Migrations after which the deploy must commit. */
   commitAfter: Set<SchemaFile>
-  /** To be committed right before a migration: one before it may make or rename the type. */
+  /**
+   * Added and committed right before a migration, because an earlier pending statement may create
+   * or rename the type.
+   */
   before: Map<SchemaFile, Script>
 }
 
-/** A plan of no values. */
+/** Returns a plan without new values. */
 export function noEnumPlan(): EnumPlan {
   return { ahead: [], passedOver: new Set(), commitAfter: new Set(), before: new Map() }
 }
 
 /**
- * Works out where the new values of pending migrations are committed. A dry run cannot commit them:
- * it adds them in their place, where PostgreSQL says which use it does not allow.
+ * Plans where the new enum values of pending migrations are committed. A dry run cannot commit: it
+ * adds the values where the migrations do, and PostgreSQL refuses to use them in the same
+ * transaction.
  */
 export async function planEnumValues(
   sql: Sql,
@@ -69,10 +76,7 @@ export async function planEnumValues(
   return plan
 }
 
-/**
- * Adds the values, each in a transaction of its own; none may be open.
- * @throws {GatewayError} migration_failed
- */
+/** Adds the values of `ahead`, each in a transaction of its own. No transaction may be open. */
 export async function addAhead(
   sql: Sql,
   database: string,
@@ -86,9 +90,8 @@ export async function addAhead(
 }
 
 /**
- * Adds the values that a migration needs by its beginning, as far as their types are there by then;
- * no transaction may be open. They are passed over in their place.
- * @throws {GatewayError} migration_failed
+ * Adds the values that a migration must find committed, and marks their statements as passed over.
+ * Values whose type does not exist yet are left to the migration. No transaction may be open.
  */
 export async function addBefore(
   sql: Sql,
@@ -112,17 +115,23 @@ function isAddition({ facts }: Statement): boolean {
   return facts.enumChange?.renamed === null
 }
 
-/** Statements that may do anything, and say what in their text alone. */
+/**
+ * Statements that may run any SQL; only their text tells which types they name. '' is a text that
+ * the parser could not read.
+ */
 const UNTOLD = new Set(['', 'DoStmt', 'CallStmt', 'SelectStmt', 'ExecuteStmt'])
 
-/** Whether a statement that runs before may make the type, or another one of its values. */
+/**
+ * Whether a statement before the addition may create, rename or drop the type, or rename one of its
+ * values.
+ */
 function isTouchedBefore(scripts: Script[], addition: Statement): boolean {
   const { name } = addition.facts.enumChange!
   for (const { statements } of scripts) {
     const isHere = statements.includes(addition)
     for (const { facts, text } of statements) {
       if (isHere && addition.facts === facts) return false
-      // Names are found elsewhere from then on.
+      // SET may change the search path, so names may resolve differently from here on.
       if (isHere && facts.kind === 'VariableSetStmt') return true
       const isRenaming = facts.enumChange?.name === name && facts.enumChange.renamed !== null
       if (facts.makes.includes(name) || facts.unmakes.includes(name) || isRenaming) return true
@@ -132,7 +141,7 @@ function isTouchedBefore(scripts: Script[], addition: Statement): boolean {
   return false
 }
 
-/** The values of those of the types that are enums, by the type as it is written. */
+/** Returns the labels of the types that are enums, keyed by the type as the statement spells it. */
 async function readLabels(sql: Sql, types: string[]): Promise<Map<string, Set<string>>> {
   const rows = await sql.unsafe<{ type: string; labels: string[] }[]>(`
     select type, json_agg(e.enumlabel) as labels
@@ -147,14 +156,14 @@ async function readLabels(sql: Sql, types: string[]): Promise<Map<string, Set<st
 
 const UNSAFE_NEW_ENUM_VALUE_USAGE = '55P04'
 
-/** Whether something uses a value of an enum that is not committed. */
+/** Whether an error says that an uncommitted enum value was used (55P04). */
 export function isUnsafeEnumUse(error: unknown): error is GatewayError {
   return error instanceof GatewayError && error.details.sqlstate === UNSAFE_NEW_ENUM_VALUE_USAGE
 }
 
-/** What a dry run says of such a use: a deploy has the value committed by then. */
+/** Returns the warning of a dry run about such a use. A real deploy commits the value first. */
 export function uncheckedUse({ details }: GatewayError): string {
   const { file, line } = details
   const place = line === undefined ? `${file}` : `${file}, line ${line},`
-  return `${place} uses a new value of an enum: a dry run can check neither it nor what comes behind it`
+  return `${place} uses a new value of an enum: a dry run can check neither this statement nor those after it`
 }

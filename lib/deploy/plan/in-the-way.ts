@@ -5,23 +5,27 @@ import type { KnownObject } from '../objects/object.ts'
 import { dropAll, findInTheWay, readSetBefore, type SetBefore } from '../objects/set-before.ts'
 import { readDirectives } from './directives.ts'
 
-/** As in `rule _RETURN on view sizes depends on column "size"`. */
+/** Matches PostgreSQL's DETAIL, such as `rule _RETURN on view sizes depends on column "size"`. */
 const DEPENDS =
   /\b((?:materialized )?view) ((?:[^\s".]+|"(?:[^"]|"")*")(?:\.(?:[^\s".]+|"(?:[^"]|"")*"))?) depends on /
 
-/** The first view that PostgreSQL names as what depends on something. */
+/** Returns the first view that PostgreSQL's message names as a dependent object. */
 function viewIn(words: string): { kind: string; name: string } | undefined {
   const [, kind, name] = DEPENDS.exec(words) ?? []
   return kind && name ? { kind, name } : undefined
 }
 
-/** A column is retyped or dropped, or a constraint, and a view needs it. */
+/**
+ * SQLSTATEs of a column or constraint that cannot be changed or dropped because of a dependent
+ * object.
+ */
 const IN_THE_WAY = new Set(['0A000', '2BP01'])
 
 /**
- * What migrations find in their way. In a new database they run before functions, views, triggers
- * and policies are made. In one that has them, those that a migration fails at are dropped before
- * it and made again by their files, with what people have put on them.
+ * Objects of the code sections that keep a migration from running, such as a view on a column that
+ * is dropped. In a new database migrations run before functions, views, triggers and policies
+ * exist. In an existing database such objects are dropped before the migration and created again by
+ * their files, with the grants, comments and settings that people added.
  */
 export class MigrationObstacles {
   #before: SetBefore | undefined
@@ -29,7 +33,10 @@ export class MigrationObstacles {
   #pending: SchemaFile[] = []
   #known: KnownObject[] = []
 
-  /** Takes off what was in the way at the try before; reads what pending migrations may drop. */
+  /**
+   * Drops the objects that were in the way in earlier tries. Reads what people added to the known
+   * objects if a pending migration contains DROP.
+   */
   async prepare(sql: Sql, pending: SchemaFile[], known: KnownObject[]): Promise<void> {
     this.#pending = pending
     this.#known = known
@@ -43,9 +50,11 @@ export class MigrationObstacles {
   }
 
   /**
-   * Waits for the migrations. Where one has failed at something that can go, all is rolled back.
-   * @returns whether they ran; if not, another try takes it off before
-   * @throws {GatewayError} the failure; with what to do, where a person has to do it
+   * Waits for the migrations. If one failed because of an object that a file can create again,
+   * rolls back and has the next try drop the object first.
+   * @returns whether the migrations ran; false asks for another try
+   * @throws {GatewayError} the failure of the migration, with a hint if the object has to be
+   *   dropped by hand
    */
   async lets(sql: Sql, run: Promise<void>): Promise<boolean> {
     try {
@@ -69,12 +78,12 @@ export class MigrationObstacles {
     const { objects, blocked } = await findInTheWay(sql, this.#before, String(cause))
     if (blocked) {
       const { kind, identity } = blocked.object
-      const hint = `Write "drop ${kind} if exists ${identity} cascade;" before it: the files of the archive make again what they have made. No file makes ${blocked.by}, which goes too: make it again behind it, or move it into a file before`
+      const hint = `Write "drop ${kind} if exists ${identity} cascade;" before the statement: the files of the archive create their objects again. The drop also removes ${blocked.by}, which no file creates: create it again after the statement, or move it into a file of the archive first`
       throw new GatewayError(failure.code, failure.message, { ...failure.details, hint })
     }
     const view = objects.length === 0 ? viewIn(String(cause)) : undefined
     if (view) {
-      const hint = `No file of the archive makes ${view.kind} ${view.name}: write "drop ${view.kind} if exists ${view.name} cascade;" before it, and make it again behind it where it is still needed, with all that depends on it`
+      const hint = `No file of the archive creates ${view.kind} ${view.name}: write "drop ${view.kind} if exists ${view.name} cascade;" before the statement and, if the view is still needed, create it and its dependent objects again after the statement`
       throw new GatewayError(failure.code, failure.message, { ...failure.details, hint })
     }
     const added = objects.filter(({ identity }) => !this.#dropped.has(identity))
@@ -82,7 +91,10 @@ export class MigrationObstacles {
     return added.length > 0
   }
 
-  /** What people had put on what the files made; undefined where nothing may be lost. */
+  /**
+   * Grants, comments and settings that people added to the objects of files; undefined if no object
+   * may be dropped.
+   */
   get setBefore(): SetBefore | undefined {
     return this.#before
   }

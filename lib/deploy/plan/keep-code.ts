@@ -11,28 +11,31 @@ import { CODE_SECTIONS } from '../run/code.ts'
 import type { Script } from '../run/run-file.ts'
 import { readScripts } from '../run/run-file.ts'
 
-/** What a deploy of code goes by. */
+/** The ledger as a deploy of the code sections sees it. */
 export interface CodeLedger {
   ledger: Ledger
   /**
-   * Functions that files made and that no file of the archive makes any more, by the path of the file;
-   * they stay. Undefined where such functions are dropped.
+   * Functions that stay although no file of the archive creates them any more, by the path of the
+   * file that created them. Undefined if such functions are dropped.
    */
   kept: ReadonlyMap<string, LedgerObject[]> | undefined
 }
 
-/** Names in a warning. */
+/** Functions that a warning names. */
 const MAX_NAMES = 20
 
-/** A function that a file has made, of which the file does not tell that it still makes it. */
+/**
+ * A function that a file created, if the file's present statements do not show that it still
+ * creates it.
+ */
 interface Candidate {
   path: string
   object: LedgerObject
 }
 
 /**
- * The ledger of a deploy that drops no function: what came from files that are gone is unknown to it,
- * and so are functions that no file makes with the same signature.
+ * Returns the ledger for a deploy that drops no function. It leaves out files that the archive no
+ * longer has, and functions that no file creates with the same signature.
  */
 export async function keepCode(
   sql: Sql,
@@ -58,7 +61,10 @@ export async function keepCode(
   return { ledger: { ...ledger, filesOf }, kept }
 }
 
-/** Of a file that has not changed, what has the text of one of its statements is made by that. */
+/**
+ * Returns the functions that may have no file any more. A function of an unchanged file is not
+ * among them if one of the file's statements still has the text that created it.
+ */
 function candidatesOf(ledger: Ledger, scripts: Script[]): Candidate[] {
   const byPath = new Map(scripts.map((script) => [script.file.path, script]))
   return CODE_SECTIONS.flatMap((section) =>
@@ -77,8 +83,8 @@ function candidatesOf(ledger: Ledger, scripts: Script[]): Candidate[] {
 }
 
 /**
- * Tells functions that the archive still makes from those that `stay`; `isNone` has these, and what is
- * not there any more.
+ * Divides the candidates. `stay`: functions that exist and that the archive does not create.
+ * `isNone`: these, and functions that no longer exist.
  */
 async function divide(
   sql: Sql,
@@ -107,7 +113,7 @@ async function divide(
   return { stay, isNone }
 }
 
-/** Names the functions that stay, of those that are still there. */
+/** Returns a warning that names the kept functions that still exist. */
 export async function keptWarnings(sql: Sql, { kept }: CodeLedger): Promise<string[]> {
   if (!kept) return []
   const objects = [...kept.values()].flat() as unknown as KnownObject[]
@@ -115,5 +121,5 @@ export async function keptWarnings(sql: Sql, { kept }: CodeLedger): Promise<stri
   const found = await findObjects(sql, objects.map(askedOf))
   const names = objects.flatMap((one) => found.of(one)?.identity ?? []).sort()
   if (names.length === 0) return []
-  return [`Functions that are in no file of the archive any more stay: ${someOf(names, MAX_NAMES)}`]
+  return [`Functions that are no longer in any file of the archive were kept: ${someOf(names, MAX_NAMES)}`]
 }

@@ -8,19 +8,19 @@ import {
   supersedingSql,
 } from '../older/ledger.ts'
 
-/** What a database says of an archive, where it is in order. */
+/** How an archive stands to a database that is in order. */
 export interface InPlace {
-  /** Where the archive was the last one deployed, and what it made is as it was then. */
+  /** Set if the archive was the last one deployed and its objects are unchanged since. */
   unchanged: { functionsDeployed: number; standing: string[] } | undefined
-  /** What came behind the archive, where it was deployed before. */
+  /** The archive that replaced this one, if this one was deployed before. */
   superseding: Superseding | undefined
 }
 
 /**
- * Asks whether the archive with this checksum is in place. All is one query of several statements:
- * one round trip on a connection that has just been opened too, where postgres.js keeps some of
- * several queries back.
- * @returns undefined where the database is not in order
+ * Reads whether the archive with this checksum is in place. Sends one query of several statements,
+ * which costs one round trip on a new connection too; postgres.js holds separate queries back
+ * there.
+ * @returns undefined if the database is not in order (see `inOrderSql`)
  */
 export async function lookInPlace(
   sql: Sql,

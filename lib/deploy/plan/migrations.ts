@@ -8,20 +8,23 @@ import { unfinished } from '../run/outside.ts'
 import { readDirectives } from './directives.ts'
 import { isWayBack, wayBackWarnings } from './way-back.ts'
 
-/** The migrations that the database has not had, in order. */
+/** Pending migrations, in the order in which they run. */
 export interface Pending {
   files: SchemaFile[]
-  /** Those that it has had under another name: the old one, by the new one. */
+  /** Migrations that were applied under another name: new name → old name. */
   renamed: Map<string, string>
-  /** Those that an original gateway has applied: from now on they have the ledger's own checksums. */
+  /**
+   * Migrations that an original gateway applied; this deploy replaces their recorded checksums by
+   * the ledger's own.
+   */
   taken: SchemaFile[]
 }
 
 /**
- * The migrations that the database has not had. The same text under another name is the same
- * migration. What leads back is none: see way-back.ts.
- * @throws {GatewayError} migration_checksum_mismatch where an applied one has been edited since;
- *   migration_failed where one outside a transaction has not come to its end
+ * Returns the pending migrations. A file with the text of an applied migration counts as the same
+ * migration under a new name. Files that undo migrations never run; see way-back.ts.
+ * @throws {GatewayError} migration_checksum_mismatch if an applied migration has been edited;
+ *   migration_failed if a no-transaction migration was begun and not finished
  */
 export function findPending(
   database: string,
@@ -62,7 +65,7 @@ export function findPending(
 }
 
 /**
- * Takes the files as they are now for what was applied, without running them.
+ * Records the present texts of edited migrations as applied, without running them.
  * @returns their names
  */
 export function repairMigrations(
@@ -78,7 +81,7 @@ export function repairMigrations(
   return differing.map((file) => file.name)
 }
 
-/** Names what is unusual about the migrations, for people. */
+/** Returns warnings about the order, names and directives of migrations. */
 export function migrationWarnings(
   files: SchemaFile[],
   ledger: Ledger,
@@ -90,7 +93,7 @@ export function migrationWarnings(
   const late = pending.filter((file) => files.indexOf(file) < lastApplied)
   if (late.length > 0) {
     warnings.push(
-      `Migrations that sort before applied ones were run after them: ${late.map((file) => file.name).join(', ')}`,
+      `Migrations that sort before already applied ones ran after them: ${late.map((file) => file.name).join(', ')}`,
     )
   }
   for (const [name, before] of renamed) {
@@ -103,7 +106,7 @@ export function migrationWarnings(
   ]
 }
 
-/** Names the migrations that are applied, and in the archive no more. */
+/** Returns a warning that names the applied migrations that the archive does not have. */
 export function unknownMigrations(
   files: SchemaFile[],
   ledger: Ledger,
@@ -119,22 +122,24 @@ export function unknownMigrations(
 function directiveWarnings(file: SchemaFile): string[] {
   const { unknown, misspelt, isLate } = readDirectives(file)
   const warnings = unknown.map(
-    (word) => `Migration ${file.name}: "-- gateway: ${word}" means nothing`,
+    (word) => `Migration ${file.name}: "-- gateway: ${word}" is not a directive`,
   )
   for (const line of misspelt) {
     warnings.push(
-      `Migration ${file.name}: "${line}" means nothing; directives begin with "-- gateway:"`,
+      `Migration ${file.name}: "${line}" is not a directive; directives begin with "-- gateway:"`,
     )
   }
   if (isLate) {
     warnings.push(
-      `Migration ${file.name}: a line "-- gateway: …" behind the first statement means nothing`,
+      `Migration ${file.name}: a line "-- gateway: …" after the first statement has no effect; write it before`,
     )
   }
   return warnings
 }
 
-/** Of migrations that ran just now: where the order is not told by their numbers. */
+/**
+ * Returns warnings about migrations of this deploy whose order does not follow from their numbers.
+ */
 function orderWarnings(files: SchemaFile[], pending: SchemaFile[]): string[] {
   const byNumber = new Map<string | undefined, SchemaFile[]>()
   for (const file of files) {
@@ -151,14 +156,17 @@ function orderWarnings(files: SchemaFile[], pending: SchemaFile[]): string[] {
       )
     } else if (same.length > 1) {
       warnings.push(
-        `Migrations that have one number run in the order of their names: ${same.map(({ name }) => name).join(', ')}`,
+        `Migrations with the same number run in the order of their names: ${same.map(({ name }) => name).join(', ')}`,
       )
     }
   }
   return warnings
 }
 
-/** The folder, and what the file's name has up to the end of its number or date. */
+/**
+ * Returns the folder and the file name up to the end of its number or date, without leading zeros;
+ * undefined for a name without digits.
+ */
 function numberOf(name: string): string | undefined {
   if (/\.down\.[^./]+$/i.test(name)) return name
   const [, folder = '', prefix = '', number] =
@@ -175,8 +183,8 @@ function checkApplied(
 ): void {
   const applied = ledger.migrations.get(file.name)
   if (!applied) return
-  // What an original gateway applied is applied: it took the checksum of the bytes, or of a text
-  // that it had normalised.
+  // Checksums of an original gateway are never compared: some are of the file's bytes, others of a
+  // normalised text.
   if (applied.checksum.startsWith(FOREIGN_CHECKSUM)) return
   const isSame = applied.checksum === file.checksum || applied.checksum === file.rawChecksum
   if (applied.status === 'begun') {
@@ -193,8 +201,8 @@ function checkApplied(
       applied_checksum: applied.checksum,
       archive_checksum: file.checksum,
       hint:
-        'Put the change into a new migration; or send repair=true to take the new text for what ' +
-        'was applied, without running it',
+        'Put the change into a new migration, or send repair=true to record the new text as ' +
+        'applied without running it',
     },
   )
 }

@@ -8,24 +8,30 @@ import { parseScripts } from '../run/run-file.ts'
 const MAX_NAMES = 20
 
 const HINT =
-  'Look for a folder that is missing or misspelt. Where it is meant, send ' +
+  'Look for a folder that is missing or misspelt. If the files were removed on purpose, send ' +
   'allow=functions_missing (force=true allows everything)'
 
-/** What comes from the others stays where their files are gone. */
+/**
+ * Sections whose absence may be a mistake. Objects of schemas/ and extensions/ stay when their
+ * files are gone.
+ */
 const SECTIONS = ALL_SECTIONS.filter(
   (section): section is Exclude<Section, 'schemas' | 'extensions'> =>
     section !== 'schemas' && section !== 'extensions',
 )
 
-/** Renaming as few as these is no sign of a mistake, however large a part of all they are. */
+/**
+ * Renaming up to this many functions is no sign of a mistake, whatever share of all functions they
+ * are.
+ */
 const MAX_RENAMED = 2
 
 /**
- * Checks that the archive is not one of which a part was left out by mistake: what came from files
- * that are gone is dropped, and new databases would lack it.
- * @throws {GatewayError} functions_missing where a section is gone that is in place, or, by name,
- *   more than half of the functions that files made; but for at most two for which as many new ones
- *   come
+ * Checks that no part of the archive was left out by mistake: the deploy would drop its objects,
+ * and new databases would lack them.
+ * @throws {GatewayError} functions_missing if the archive has no file in a section that the
+ *   database has something from, or lacks more than half of the function names that its files
+ *   created before. Up to two missing names are accepted if as many new ones are added.
  */
 export async function checkNothingMissing(
   database: string,
@@ -43,7 +49,7 @@ export async function checkNothingMissing(
     const folders = sections.map((section) => `${section}/`).join(', ')
     throw new GatewayError(
       'functions_missing',
-      `The archive has no file in ${folders}, from which the database has something in place`,
+      `The archive has no file in ${folders}, but the database has objects from there`,
       { database, sections, hint: HINT },
     )
   }
@@ -56,24 +62,28 @@ export async function checkNothingMissing(
   if (missing.length <= Math.min(added, MAX_RENAMED)) return
   throw new GatewayError(
     'functions_missing',
-    `The archive lacks ${missing.length} of the ${names.size} functions that its files made before`,
+    `The archive lacks ${missing.length} of the ${names.size} functions that its files created before`,
     { database, functions: missing.slice(0, MAX_NAMES), hint: HINT },
   )
 }
 
-/** What the checksum of no files is. */
+/** Checksum of an empty section. */
 const NO_FILES = checksumOf([])
 
 function hadTables({ tablesChecksum }: Ledger): boolean {
   return tablesChecksum !== null && tablesChecksum !== NO_FILES
 }
 
-/** The names of the functions that there will be, whatever their schemas and arguments. */
+/**
+ * Returns the bare names of the functions that the archive creates, without schemas and argument
+ * types.
+ */
 async function namesMade({ files }: SchemaArchive, ledger: Ledger): Promise<Set<string>> {
   const scripts = await parseScripts('function_deploy_failed', 'Function file', files.functions)
   const names = scripts.flatMap(({ file, statements }) => {
     const known = ledger.functions.get(file.name)
-    // Of an unchanged file the ledger knows; and what DO makes stands in no syntax tree.
+    // The ledger has the functions of an unchanged file. It is also the only source for functions
+    // that DO creates, which no syntax tree shows.
     const isUntold = known?.checksum === file.checksum || statements.some(({ isCode }) => !isCode)
     const before = isUntold ? (known?.functions ?? []).map(bareName) : []
     return [...before, ...statements.flatMap(({ routine }) => routine ?? [])]
@@ -81,7 +91,7 @@ async function namesMade({ files }: SchemaArchive, ledger: Ledger): Promise<Set<
   return new Set(names)
 }
 
-/** The name in `schema.name(types)`, each part quoted where it has to be. */
+/** Returns the unquoted name from `schema.name(types)`. */
 function bareName(identity: string): string {
   const part = '"(?:[^"]|"")*"|[^".(]+'
   const name = new RegExp(`^(?:${part})\\.(${part})\\(`).exec(identity)?.[1] ?? identity

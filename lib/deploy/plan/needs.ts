@@ -8,32 +8,35 @@ import { parseScripts, type Script, sendScript } from '../run/run-file.ts'
 import { isLockError } from '../run/tries.ts'
 import { cutLateKeys, sendLateKey } from '../tables/late-keys.ts'
 
-/** What is made ahead of the migrations that name it. */
+/** Tables and functions of the archive that are created before the migrations that name them. */
 export interface Needs {
-  /** Whether something of it is still missing that the migration names. */
+  /** Whether the migration names something that has not been created yet. */
   isNeededBy(file: SchemaFile): boolean
-  /** Makes what the migrations name, as far as that goes yet; tables that no migration makes first. */
+  /**
+   * Creates what the migrations name, as far as that is possible yet. The first call also creates
+   * all tables that no migration creates.
+   */
   provideFor(files: SchemaFile[]): Promise<void>
-  /** The tables that were made, by name alone. */
+  /** Names of the created tables, without schema. */
   tables: Set<string>
-  /** The functions that were made, by name alone. */
+  /** Names of the created functions, without schema. */
   functions: Set<string>
 }
 
-/** A file of tables/ or functions/ that the database has not had. */
+/** A file of tables/ or functions/ that is not in place in the database. */
 interface Item {
   script: Script
-  /** What it makes, by name alone. */
+  /** Names of what the file creates, without schema. */
   names: string[]
   isTable: boolean
 }
 
 /**
- * Finds what pending migrations may need of tables/ and functions/: declared tables that do not
- * exist and that no migration of the archive makes; functions of files that the database has not had
- * as they are. (Their bodies are checked at the end of the deploy.) Only functions that can be made a
- * second time are made ahead.
- * @throws {GatewayError} with the section's code where a file has a statement that no deploy can run
+ * Finds what pending migrations may need from tables/ and functions/: declared tables that do not
+ * exist and that no migration of the archive creates, and functions whose files are new or changed.
+ * Function bodies are checked at the end of the deploy. Only functions that can be created a second
+ * time are created ahead.
+ * @throws {GatewayError} with the section's code if a file has a statement that a deploy cannot run
  */
 export async function findNeeds(
   sql: Sql,
@@ -98,7 +101,7 @@ function needsFrom(sql: Sql, database: string, waiting: Set<Item>): Needs {
   }
 }
 
-/** Functions first where a table names one of them. */
+/** Sorts functions that a table names before the tables, all others after them. */
 function inOrder(items: Set<Item>): Item[] {
   const tables = [...items].filter(({ isTable }) => isTable)
   const functions = [...items].filter(({ isTable }) => !isTable)
@@ -107,7 +110,10 @@ function inOrder(items: Set<Item>): Item[] {
   return [...functions.filter(isFirst), ...tables, ...functions.filter((item) => !isFirst(item))]
 }
 
-/** @returns those that could be made; the others lack something, and leave nothing */
+/**
+ * Creates the items, each rolled back to a savepoint if it fails.
+ * @returns the items that could be created
+ */
 async function make(sql: Sql, database: string, items: Item[]): Promise<Item[]> {
   if (items.length === 0) return []
   if (await tryAll(sql, database, items)) return items
@@ -142,14 +148,14 @@ async function tryAll(
     return true
   } catch (error) {
     if (!(error instanceof StatementError) || isLockError(error) || isEndOfSession(error)) {
-      throw fileFailure('migration_failed', 'What migrations need of', database, error)
+      throw fileFailure('migration_failed', 'Table or function file', database, error)
     }
     await sql.unsafe('rollback to savepoint ahead; release savepoint ahead')
     return false
   }
 }
 
-/** What is dropped is nothing of a table's that is not there. */
+/** DROP statements are left out: the table does not exist. */
 function tableItem({ file, statements }: Script): Item {
   const kept = statements.filter(({ facts }) => facts.kind !== 'DropStmt')
   const script = { file, statements: kept }
@@ -176,13 +182,15 @@ function functionItem(script: Script): Item[] {
   return canRepeat && names.length > 0 ? [{ script, names, isTable: false }] : []
 }
 
-/** The functions that the migrations create before anything else of theirs names them. */
+/**
+ * Returns the functions that the migrations create before any other statement of theirs names them.
+ */
 function ownFunctions(scripts: Script[]): Set<string> {
   const named = new Set<string>()
   const own = new Set<string>()
   for (const { routine, made, facts, text } of scripts.flatMap(({ statements }) => statements)) {
     if (routine !== undefined && made && !named.has(routine)) own.add(textOf(made))
-    // What makes sure that there is none needs none.
+    // DROP names a function without needing it.
     if (facts.kind !== 'DropStmt') for (const word of wordsOf(text)) named.add(word)
   }
   return own
@@ -192,7 +200,7 @@ function textOf({ kind, name, types }: Made): string {
   return JSON.stringify([kind, name, types])
 }
 
-/** The tables and types that a migration makes. */
+/** Returns the names of the tables and types that a migration creates. */
 function madeBy({ statements }: Script): string[] {
   return statements.flatMap(({ facts }) => facts.makes)
 }
@@ -206,13 +214,13 @@ function textWords({ script }: Item): string[] {
   return known
 }
 
-/** Everything that may be a name. */
+/** Returns every word of a text that may be a name, as written and in lower case. */
 function wordsOf(text: string): string[] {
   const found = text.match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []
   return [...found, ...found.map((word) => word.toLowerCase())]
 }
 
-/** Those of the names that the search path leads to something by. */
+/** Returns the names that exist as a relation: on the search path, or as a table in any schema. */
 async function findRelations(sql: Sql, names: string[]): Promise<Set<string>> {
   if (names.length === 0) return new Set()
   const rows = await sql.unsafe<{ name: string }[]>(`

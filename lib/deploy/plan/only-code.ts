@@ -4,9 +4,9 @@ import type { Statement } from '../parser/statement.ts'
 import { parseScripts } from '../run/run-file.ts'
 
 /**
- * Whether all that a deploy without pending migrations has to run makes functions, views and
- * triggers alone: no statement of it can change a table. Policies count among the rules of a table,
- * whose loss is told.
+ * Whether a deploy without pending migrations runs nothing but statements that create functions,
+ * views and triggers, none of which can change a table. Policies do not count as code here: they
+ * are rules of a table, and their loss is reported.
  */
 export async function runsOnlyCode({ files }: SchemaArchive, ledger: Ledger): Promise<boolean> {
   const changedIn = (
@@ -31,7 +31,7 @@ export async function runsOnlyCode({ files }: SchemaArchive, ledger: Ledger): Pr
   )
 }
 
-/** What an unchanged file has may run too, where what it made is dropped and made again. */
+/** Statements of an unchanged file run too if their object is dropped and created again. */
 function makesAgain({ made, unnamedIndexOn, isDescription }: Statement): boolean {
   return made !== undefined || unnamedIndexOn !== undefined || isDescription
 }

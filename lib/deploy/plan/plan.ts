@@ -8,7 +8,10 @@ import { type EnumPlan, noEnumPlan, planEnumValues } from './enum-values.ts'
 import { findNeeds, type Needs } from './needs.ts'
 import { orderTypes, type TypeOrder } from './type-order.ts'
 
-/** How the pending migrations come to what they need, as their syntax trees tell. */
+/**
+ * How pending migrations get the enum values, types, tables and functions that they need, derived
+ * from their syntax trees.
+ */
 export interface MigrationPlan {
   scripts: Script[]
   enums: EnumPlan
@@ -24,8 +27,8 @@ const NOTHING: Needs = {
 }
 
 /**
- * Works out how pending migrations run.
- * @throws {GatewayError} with the section's code where a file has a statement that no deploy can run
+ * Plans how the pending migrations run.
+ * @throws {GatewayError} with the section's code if a file has a statement that a deploy cannot run
  */
 export async function planMigrations(
   sql: Sql,

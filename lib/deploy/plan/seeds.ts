@@ -8,15 +8,15 @@ import type { Script } from '../run/run-file.ts'
 /** An INSERT of a seeder. */
 export interface Seed {
   statement: Statement
-  /** As SQL names it. */
+  /** Name of the table as SQL. */
   table: string
-  /** The table's name as people write it. */
+  /** Name of the table for reports; without the schema if that is public. */
   name: string
-  /** The rows of its VALUES, as texts that are equal where they are; none where a query gives them. */
+  /** Rows of VALUES as texts; equal rows have equal texts. Empty if a query supplies the rows. */
   rows: string[]
 }
 
-/** The inserts of seeders, in order. */
+/** Returns the INSERT statements of seeders, in order. */
 export async function readSeeds(scripts: Script[]): Promise<Seed[]> {
   const statements = scripts.flatMap((script) => script.statements)
   const read = await Promise.all(statements.map(({ text }) => readStatement(text)))
@@ -38,7 +38,7 @@ function withoutPlace(key: string, value: unknown): unknown {
   return key === 'location' ? undefined : value
 }
 
-/** Counts what seeders insert; those that do not run skip all of theirs. */
+/** Counts the rows that seeders insert. All rows of a seeder that does not run count as skipped. */
 export class SeedCount {
   readonly #seeds: Seed[]
   readonly #inserted = new Map<Statement, number>()
@@ -51,7 +51,7 @@ export class SeedCount {
     this.#inserted.set(statement, rows)
   }
 
-  /** By table, in the order of their first INSERT. */
+  /** Returns the counts by table, in the order of the first INSERT. */
   tables(): SeededTable[] {
     const tables = new Map<string, SeededTable>()
     for (const { statement, name, rows } of this.#seeds) {

@@ -1,19 +1,22 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 import { parseScripts, type Script } from '../run/run-file.ts'
 
-/** The files of types/, in two parts. */
+/**
+ * The files of types/, divided into those that run before the migrations and those that run after.
+ */
 export interface TypeOrder {
-  /** Run before the migrations, as they are the types that migrations use. */
+  /** Files that run before the migrations, which may use their types. */
   before: SchemaFile[]
-  /** Run behind the migrations: until then the types are what migrations make of them. */
+  /** Files that run after the migrations, which create or rename their types. */
   after: SchemaFile[]
-  /** What the files declare that come first, by name alone. */
+  /** Type names, without schema, of the files in `before`. */
   names: Map<string, SchemaFile>
 }
 
 /**
- * types/ is the present, migrations are the past: what pending migrations create, or rename, becomes
- * what its file says once they have run. `isDeployed`: the file was in place before this deploy.
+ * Divides the files of types/. A file describes the final state of its types, so it runs after
+ * pending migrations that create or rename one of them.
+ * @param isDeployed whether the file was in place before this deploy
  */
 export async function orderTypes(
   files: SchemaFile[],
@@ -27,7 +30,7 @@ export async function orderTypes(
   const everMade = new Set(
     archived.flatMap(({ statements }) => statements.flatMap((one) => one.facts.makes)),
   )
-  // In a new database a type cannot get its name from one that nothing makes.
+  // In a new database a rename has no effect if no migration ever creates the old name.
   const isPossible = ({ unmakes }: { unmakes: string[] }) =>
     !isNew || unmakes.every((name) => everMade.has(name))
   const made = new Set(facts.filter(isPossible).flatMap(({ makes }) => makes))

@@ -1,25 +1,37 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 
-/** Folders that hold nothing but what undoes migrations: sqitch's `revert/`, and others. */
+/** Folders that hold only files that undo migrations: sqitch's `revert/` and similar. */
 const BACK_FOLDER = /(^|\/)(?:revert|rollback|rollbacks|undo)\//i
-/** Folders that may hold other things: they count where there is the same file in the place of ups. */
+/**
+ * Folders that may have other uses. A file in them counts as undoing only if the same file exists
+ * in the place of the forward migrations.
+ */
 const MAYBE_BACK_FOLDER = /(^|\/)(?:down|downs|verify)\//i
 const BACK_SUFFIX = /[._-](?:rollback|undo|revert|down)(\.[^./]+)$/i
 /** Flyway's undo migrations: `U2__name.sql`. */
 const FLYWAY_UNDO = /(^|\/)U\d+(?:[._]\d+)*__[^/]*$/
 
-/** golang-migrate's and Diesel's names of files that undo a migration; always taken for that. */
+/**
+ * Names that golang-migrate and Diesel give to files that undo a migration. They never run, without
+ * a warning.
+ */
 function isKnownWayBack(name: string, names: ReadonlySet<string>): boolean {
   if (/\.down\.[^./]+$/i.test(name)) return true
   return /(^|\/)down\.[^./]+$/i.test(name) && names.has(name.replace(/down(\.[^./]+)$/i, 'up$1'))
 }
 
-/** Whether a file of migrations/ undoes (or only checks) another one; `names` are those of all. */
+/**
+ * Whether a file of migrations/ only undoes or checks another migration.
+ * @param names names of all files of migrations/
+ */
 export function isWayBack({ name }: SchemaFile, names: ReadonlySet<string>): boolean {
   return isKnownWayBack(name, names) || isUndo(name, names)
 }
 
-/** Of tools whose names others may use for something else, so that a warning is due. */
+/**
+ * Recognises the naming of other tools. Projects may use these names for something else, so
+ * skipping such a file is reported.
+ */
 function isUndo(name: string, names: ReadonlySet<string>): boolean {
   if (BACK_FOLDER.test(name) || FLYWAY_UNDO.test(name)) return true
   const ups = ['$1', '$1up/', '$1ups/', '$1deploy/'].map((up) =>
@@ -29,7 +41,7 @@ function isUndo(name: string, names: ReadonlySet<string>): boolean {
   return [...ups, ...bare].some((up) => up !== name && names.has(up))
 }
 
-/** Names the files that do not run, where the names alone tell that they lead back. */
+/** Returns a warning that names the files that do not run because of their names. */
 export function wayBackWarnings(
   files: SchemaFile[],
   known: ReadonlyMap<string, unknown>,
@@ -40,6 +52,6 @@ export function wayBackWarnings(
     .filter((name) => !known.has(name) && !isKnownWayBack(name, names) && isUndo(name, names))
   if (undoing.length === 0) return []
   return [
-    `Not run, since by their names they undo or check other migrations: ${undoing.join(', ')}`,
+    `Not run, because their names say that they undo or check other migrations: ${undoing.join(', ')}`,
   ]
 }
