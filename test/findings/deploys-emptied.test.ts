@@ -172,7 +172,7 @@ describe('a migration that adds a value to an enum and uses it', () => {
     const { deploy } = await newPlatform(gateway, one)
     const dry = await deploy(more, { dry_run: 'true' })
     expect(dry.body).toMatchObject({ status: 'dry_run' })
-    expect(dry.body.warnings.join()).toContain('a dry run can check neither it')
+    expect(dry.body.warnings.join()).toContain('a dry run can check neither this statement')
     expect((await deploy(more)).body).toMatchObject({ status: 'ready', warnings: [] })
   })
 

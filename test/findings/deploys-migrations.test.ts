@@ -304,7 +304,7 @@ create table public.item (id int);
 
   test('OWNER TO says what to do', async () => {
     const body = await refused('create table item (id int); alter table item owner to somebody;')
-    expect(body.hint).toContain('Take OWNER TO out')
+    expect(body.hint).toContain('Remove OWNER TO')
   })
 
   test('what cannot run in a transaction says how it can', async () => {
@@ -330,7 +330,7 @@ create table public.item (id int);
         '/* Licence\n   of somebody */\n\n-- Gateway: No-Transaction\ncreate index concurrently on item (id);',
       'migrations/003_late.sql': 'select 1;\n-- gateway: allow-data-loss\n',
     })
-    expect(body.warnings.join()).toContain('behind the first statement means nothing')
+    expect(body.warnings.join()).toContain('after the first statement has no effect')
   })
 
   test('PostgreSQL’s warnings are told', async () => {

@@ -223,7 +223,7 @@ describe('a database without a ledger', () => {
     const refused = await adopt({ platform, database, migrations: ['003.pssql'] })
     expect([refused.status, refused.body.message]).toEqual([
       400,
-      `migrations are for a database without a record of them; ${database} has one in _db_gateway_migrations`,
+      `The member migrations is for a database without recorded migrations; ${database} records them in _db_gateway_migrations`,
     ])
     for (const migrations of ['001.pssql', [1], [''], { a: 1 }]) {
       const { status, body } = await adopt({ platform, database, migrations })
@@ -249,7 +249,7 @@ describe('is refused', () => {
       400,
       {
         error: 'invalid_request',
-        message: `Tenant a of platform ${platform} has the database ${platform}_a: ${database} has another name`,
+        message: `Tenant a of platform ${platform} has the database name ${platform}_a; ${database} cannot be adopted under another name`,
         hint: expect.stringContaining(`alter database "${database}" rename to "${platform}_a"`),
       },
     ])
@@ -290,8 +290,8 @@ describe('is refused', () => {
     const admin = await make(`${platform}_main`, 'create table _db_gateway_databases (x int)')
     const reasons = {
       template1: 'is a template',
-      postgres: 'is for maintenance',
-      [gateway.server.database]: "is the gateway's own",
+      postgres: 'is the maintenance database',
+      [gateway.server.database]: 'belongs to the gateway',
       [admin]: 'has the catalog of a gateway',
     }
     for (const [database, reason] of Object.entries(reasons)) {
@@ -300,7 +300,7 @@ describe('is refused', () => {
         409,
         {
           error: 'name_conflict',
-          message: `The database ${database} ${reason}: it cannot be a platform's`,
+          message: `Database ${database} ${reason} and cannot belong to a platform`,
         },
       ])
     }

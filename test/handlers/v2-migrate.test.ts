@@ -171,7 +171,7 @@ describe('POST /v2/migrate', () => {
         body: {
           status: 'completed',
           warnings: [
-            'Functions that are in no file of the archive any more stay: public.vendor_one(), public.vendor_two()',
+            'Functions that are no longer in any file of the archive were kept: public.vendor_one(), public.vendor_two()',
           ],
         },
       })
@@ -182,7 +182,7 @@ describe('POST /v2/migrate', () => {
     }
     const { body } = await shop.migrate({ ...own, ...vendor })
     expect(body.warnings).toEqual([
-      'Functions that are in no file of the archive any more stay: public.round()',
+      'Functions that are no longer in any file of the archive were kept: public.round()',
     ])
   })
 
@@ -195,7 +195,7 @@ describe('POST /v2/migrate', () => {
     const before = get('integer', find('integer'))
     const shop = await newShop({ ...BASE, ...before })
     const stay = [
-      'Functions that are in no file of the archive any more stay: public.find(integer), public.get(integer)',
+      'Functions that are no longer in any file of the archive were kept: public.find(integer), public.get(integer)',
     ]
     const after = { ...get('text'), 'functions/own.sql': find('text') }
     for (const round of ['first', 'second']) {
@@ -338,7 +338,7 @@ describe('POST /v2/migrate', () => {
     })
     const next = { ...BASE, 'seeders/notes.pgsql': `${BASE['seeders/notes.pgsql']} select 1;` }
     const lasting = [
-      'Functions that are in no file of the archive any more stay: public.gone()',
+      'Functions that are no longer in any file of the archive were kept: public.gone()',
       'types/mood.sql is gone; its types stay',
       'Applied migrations that the archive does not have: 001_one.sql',
       'Seeder notes.pgsql has been edited since it ran; it does not run again',

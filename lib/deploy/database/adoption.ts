@@ -7,10 +7,10 @@ import type { DeployParts } from '../parts.ts'
 import { asGateway } from './handover.ts'
 
 /**
- * Looks whether a database that this catalog does not know may be taken: it is empty, or has the
- * ledger of a gateway and is of no other catalog. `admin` is a connection to the administrative
- * database.
- * @throws {GatewayError} name_conflict where it may not
+ * Checks that a database missing from the catalog may be taken over: it is empty or has the ledger
+ * of a gateway, and belongs to no other catalog.
+ * @param admin connection to the administrative database
+ * @throws {GatewayError} name_conflict if it may not be taken over
  */
 export async function checkAdoptable(parts: DeployParts, admin: Sql, name: string): Promise<Found> {
   const found = await readUnclaimed(parts, admin, name)
@@ -19,8 +19,9 @@ export async function checkAdoptable(parts: DeployParts, admin: Sql, name: strin
 }
 
 /**
- * What there is in a database that no catalog has.
- * @throws {GatewayError} name_conflict where another catalog has it, or the gateway may not look
+ * Reads what a database that is missing from the catalog contains.
+ * @throws {GatewayError} name_conflict if the database belongs to another catalog or the gateway's
+ *   role may not connect to it
  */
 export async function readUnclaimed(parts: DeployParts, admin: Sql, name: string): Promise<Found> {
   const [owner] = await admin<{ comment: string | null }[]>`
@@ -34,7 +35,7 @@ export async function readUnclaimed(parts: DeployParts, admin: Sql, name: string
       : mark.catalog !== parts.catalogId)
   if (isForeignRole) throw ofAnother(name)
   const found = await asGateway(parts, name, readFound).catch((error) => {
-    // Its owner has closed it to everybody else.
+    // insufficient_privilege: the owner has revoked CONNECT.
     if (error instanceof GatewayError && error.details.sqlstate === '42501') throw notOurs(name)
     throw error
   })
@@ -46,7 +47,7 @@ export async function readUnclaimed(parts: DeployParts, admin: Sql, name: string
 export interface Found {
   has_ledger: boolean
   is_empty: boolean
-  /** What the ledger's schema says of its catalog. */
+  /** Comment on the ledger's schema, which names its catalog. */
   mark: string | null
 }
 
@@ -71,7 +72,7 @@ async function readFound(sql: Sql): Promise<Found> {
 function notOurs(name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `There is a database ${name} on the server that the gateway did not make`,
+    `Database ${name} exists on the server, but the gateway did not create it`,
     { database: name },
   )
 }
@@ -79,10 +80,10 @@ function notOurs(name: string): GatewayError {
 function ofAnother(name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `The database ${name} belongs to the catalog of another gateway`,
+    `Database ${name} belongs to the catalog of another gateway`,
     {
       database: name,
-      hint: `Where that catalog is no more: run "comment on schema _db_gateway is null" in ${name}, "comment on role … is 'Database Gateway'" for the role that owns it, and deploy again`,
+      hint: `If that catalog no longer exists, run "comment on schema _db_gateway is null" in ${name} and "comment on role … is 'Database Gateway'" for the role that owns it, then deploy again`,
     },
   )
 }

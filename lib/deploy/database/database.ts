@@ -17,10 +17,10 @@ import { isReserved } from '../templates/names.ts'
 import { checkAdoptable } from './adoption.ts'
 import { handOver } from './handover.ts'
 
-/** Told of a database that was created, or dropped again. */
+/** Called when a database was created, or dropped again. */
 export type OnDatabase = (change: 'created' | 'dropped') => void
 
-/** A database that is made and handed over. */
+/** A database that was copied from a template and handed over. */
 interface Copied<T> {
   result: T
   role: string | null
@@ -29,19 +29,21 @@ interface Copied<T> {
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
-/** BASE_TEMPLATE has sessions: object_in_use. In template0, the default, there can be none. */
+/** object_in_use: BASE_TEMPLATE has sessions. template0, the default, accepts none. */
 const OBJECT_IN_USE = '55006'
 const DUPLICATE_DATABASE = '42P04'
 
 /**
- * Sees to it that the owner's database exists. One that does not is created and, before anybody
- * else can find it in the catalog, `prepare` is run on it; if that fails, or with `keep` false, the
- * database is dropped again. One that is there already, but not in the catalog, is made anew where a
- * killed gateway has left it, and taken over where it is empty or has the ledger of a gateway, and is
- * of no other catalog. `copy` may make a new one that needs no more, instead. With `madeBy` the
- * spellings of the owner's id are one tenant.
- * @returns what `prepare` returned; undefined where the owner has the database already
- * @throws {GatewayError} name_conflict where the name is taken; what `prepare` throws
+ * Makes sure that the owner's database exists. A missing database is created, `prepare` runs on it,
+ * and only then does it enter the catalog. If `prepare` fails, or if `keep` is false, the database
+ * is dropped again.
+ * A database that exists but is missing from the catalog is created again if a killed gateway left
+ * it, and is taken over if it is empty or has the ledger of a gateway, and belongs to no other
+ * catalog.
+ * @param copy may create the database from a template instead; `prepare` does not run then
+ * @param madeBy with a value, all spellings of the owner's id name the same tenant
+ * @returns what `prepare` or `copy` returned; undefined if the owner already has the database
+ * @throws {GatewayError} name_conflict if the name is taken; any error of `prepare`
  */
 export async function ensureDatabase<T>(
   parts: DeployParts,
@@ -55,7 +57,7 @@ export async function ensureDatabase<T>(
   const name = databaseName(owner)
   return withDatabaseLock(parts, name, async (admin) => {
     const entry = await readEntry(admin, owner)
-    // Another spelling may have come between the look at the catalog and the lock.
+    // A request with another spelling may have created the database before this one got the lock.
     const isOwn = entry && (madeBy ? isSpelledAlike : isSameOwner)(entry, owner)
     if (entry && !isOwn) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
@@ -81,7 +83,7 @@ export async function ensureDatabase<T>(
       const result = copied ? copied.result : await prepare(!exists)
       if (keep && !entry) {
         await addEntry(admin, owner, role, madeBy)
-        // Before its own notification comes: the client that created it may call at once.
+        // Drops the cache entry now: the client may call before the catalog's notification comes.
         parts.catalog.forget(owner)
       }
       isKept ||= keep
@@ -97,8 +99,9 @@ export async function ensureDatabase<T>(
 }
 
 /**
- * Creates an empty database for the owner. One that is in no catalog is made anew, or taken over, as
- * above.
+ * Creates an empty database for the owner. A database that is missing from the catalog is treated
+ * as in `ensureDatabase`.
+ * @returns the name of the database
  * @throws {GatewayError} database_already_exists, name_conflict
  */
 export async function createTenant(
@@ -113,8 +116,9 @@ export async function createTenant(
 }
 
 /**
- * Runs `work` while no other gateway creates or drops the database of that name. The lock is the
- * session's: it is gone with the connection, whatever happens.
+ * Runs `work` under an advisory lock that keeps all gateways from creating or dropping a database
+ * of that name. The lock belongs to the session, so it ends with the connection.
+ * @throws {GatewayError} any error of `work`, mapped by `fromPostgres`
  */
 export async function withDatabaseLock<T>(
   parts: DeployParts,
@@ -136,8 +140,8 @@ export async function withDatabaseLock<T>(
 }
 
 /**
- * Whether the database exists. What is left of one whose drop was cut in the middle is removed:
- * nothing else can be done with it (PostgreSQL manual, "DROP DATABASE").
+ * Whether the database exists. Drops the remains of an interrupted DROP DATABASE, with which
+ * nothing else can be done (PostgreSQL manual, "DROP DATABASE").
  */
 async function databaseExists(admin: Sql, name: string): Promise<boolean> {
   const [row] = await admin<{ is_invalid: boolean }[]>`
@@ -149,8 +153,10 @@ async function databaseExists(admin: Sql, name: string): Promise<boolean> {
 }
 
 /**
- * `create database` runs outside of transactions, so its name cannot be a parameter.
- * @throws {GatewayError} name_conflict where somebody else has made it meanwhile
+ * Creates a database, with retries while the template has sessions. CREATE DATABASE takes no
+ * parameters, so the name is quoted into the statement.
+ * @throws {GatewayError} name_conflict if the database was created by another session in the
+ *   meantime
  */
 export async function createDatabase(
   admin: Sql,
@@ -176,16 +182,16 @@ export async function dropDatabase(parts: DeployParts, admin: Sql, name: string)
   try {
     await parts.pools.closeDatabase(name)
     const drop = `drop database if exists ${quoteIdentifier(name)}`
-    // Only a superuser may end autovacuum, which with "force" would have to go; it goes by itself
-    // where it is in the way of a drop without.
+    // WITH (FORCE) has to terminate a running autovacuum, which only a superuser may. A plain DROP
+    // makes autovacuum give way by itself.
     await admin.unsafe(`${drop} with (force)`).catch((error) => {
       if (!isPostgresError(error) || error.code !== INSUFFICIENT_PRIVILEGE) throw error
       return admin.unsafe(drop)
     })
   } catch (error) {
-    // The deploy's own outcome is what the client has to see. The empty database is taken over by
-    // the next /register.
-    parts.log.warn('A new database that is not kept could not be dropped', {
+    // The client has to get the result of its deploy. The next /register takes over the empty
+    // database.
+    parts.log.warn('A new database whose deploy failed or was a dry run could not be dropped', {
       database: name,
       cause: (error as Error).message,
     })
@@ -199,15 +205,15 @@ function nameConflict(owner: Owner, name: string, holder: Owner): GatewayError {
 function madeMeanwhile(name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `The database ${name} was made by somebody else just now; nothing was done to it`,
-    { database: name, hint: 'Drop or rename it where it is not meant, and send the request again' },
+    `Database ${name} was created by another session in the meantime; the gateway did not change it`,
+    { database: name, hint: 'Drop or rename it if it is not wanted, then send the request again' },
   )
 }
 
 function reserved(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `${describeOwner(owner)} would have the database ${name}, which is a name of the gateway's own`,
+    `${describeOwner(owner)} would have the database ${name}, a name that is reserved for the gateway`,
     { database: name },
   )
 }

@@ -20,19 +20,26 @@ import { untilFree } from './in-use.ts'
 import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
 import { checkMayTake, type Owned, readOwner, takeDatabase } from './take-database.ts'
 
-/** A deploy waits for it, and is not repeated so easily. */
+/**
+ * Time to wait for a connection, in milliseconds; long, since clients do not retry a deploy as
+ * readily as a call.
+ */
 const WAIT_MS = 60_000
 
-/** Between two looks at the lock that a deploy holds. */
+/** Interval between attempts to get the lock that a running deploy holds, in milliseconds. */
 const DEPLOY_POLL_MS = 50
 
-/** All that comes behind it waits as long. */
+/**
+ * Longest wait for a lock, in milliseconds. Statements of others that queue behind the request wait
+ * as long.
+ */
 const MAX_LOCK_WAIT_MS = 5_000
 
 /**
- * Runs `work` in a platform's database as the gateway's own role. What the platform has made there,
- * or has set for the database, must not come into it: names are found in pg_catalog alone.
- * @throws {GatewayError} what `work` throws, and what PostgreSQL says
+ * Runs `work` in a platform's database as the gateway's own role. Names resolve in pg_catalog
+ * alone, and settings of the database are overridden, so that nothing that the platform created or
+ * set can affect `work`.
+ * @throws {GatewayError} any error of `work` or of PostgreSQL
  */
 export async function asGateway<T>(
   { pools, config }: DeployParts,
@@ -58,9 +65,10 @@ export async function asGateway<T>(
 }
 
 /**
- * As `asGateway`, in a database that others may be using: it is tried again, and `work` may be done
- * several times. `admin` is a connection to the administrative database.
- * @throws {GatewayError} database_in_use, and as `asGateway`
+ * Like `asGateway`, but retries while sessions of the database hold locks; `work` may run several
+ * times.
+ * @param admin connection to the administrative database
+ * @throws {GatewayError} database_in_use; any error of `asGateway`
  */
 export async function asGatewayUntilFree<T>(
   parts: DeployParts,
@@ -74,15 +82,17 @@ export async function asGatewayUntilFree<T>(
 }
 
 /**
- * Sees to it that the owner's database has its ledger, and that the platform's role, which is
- * created where it is missing, has everything else in it: the first time for a new database, and
- * for one that was made before there was such a role, or was restored. The ledger is made anew where
- * others may have worked in it as the gateway. `admin` is a connection to the administrative
- * database. `also` is done in the same transaction in the owner's database, as the gateway's role; more than
- * once where the transaction is tried again.
- * @returns the role; null where platforms share the gateway's
- * @throws {GatewayError} name_conflict where the database, or what goes by the names of the ledger,
- *   is not the gateway's to hand over; database_in_use
+ * Hands the owner's database over: creates the ledger as the gateway's role and makes the
+ * platform's role the owner of everything else. The role is created if it is missing. Runs for a
+ * new database, and for one that was restored or created before the platform had a role. If others
+ * may have worked in it as the gateway's role, the ledger is created again.
+ * @param admin connection to the administrative database
+ * @param also runs in the same transaction as the gateway's role; runs again if the transaction is
+ *   retried
+ * @returns the platform's role; null if platforms share the gateway's role
+ * @throws {GatewayError} name_conflict if the gateway's role may not hand over the database or an
+ *   object with one of the ledger's names; database_in_use; query_timeout if a running deploy does
+ *   not end
  */
 export async function handOver(
   parts: DeployParts,
@@ -96,7 +106,7 @@ export async function handOver(
   await asGatewayUntilFree(parts, admin, database, async (sql) => {
     const { owned, old } = await begin(sql, database, parts.config.deployTimeoutMs)
     const make = () => createLedger(sql, parts.secrets.current.ledgerKeyOf(database), role)
-    // What needs no answer is sent behind what does.
+    // Statements whose answers are not needed yet are pipelined.
     const sent: Sent[] = []
     if (role === null) {
       sent.push(make())
@@ -105,7 +115,8 @@ export async function handOver(
       await takeDatabase(sql, database, role, owned)
       sent.push(takePublic(sql, role))
       if (previous !== role) sent.push(renewLedger(sql, database, 'all', old, make))
-      // A handover by a gateway of before has left what was planted.
+      // Without a mark, an older gateway handed the database over; it did not remove planted
+      // objects.
       else if (mark === null) sent.push(renewLedger(sql, database, 'functions', old, make))
       else sent.push(make())
       if (old.hasSchema || old.tables.length > 0) await answers(sent.splice(0))
@@ -123,8 +134,8 @@ export async function handOver(
 }
 
 /**
- * Begins a transaction, and reads what there is. Nobody deploys to the database until the connection is
- * closed: its ledger is about to be another.
+ * Begins a transaction and reads the owner and the existing ledger, under the deploy lock. The lock
+ * is held until the connection closes, so no deploy runs while the ledger changes.
  */
 async function begin(
   sql: Sql,
@@ -146,13 +157,20 @@ async function begin(
     if (row.locked) return { owned, old }
     await sql.unsafe('rollback')
     if (performance.now() > giveUpAt) {
-      throw new GatewayError('query_timeout', `A deploy to ${database} has not ended`, { database })
+      throw new GatewayError(
+        'query_timeout',
+        `A deploy to ${database} did not end within ${limitMs / 1000} s (DEPLOY_TIMEOUT_SECS)`,
+        { database },
+      )
     }
     await sleep(DEPLOY_POLL_MS)
   }
 }
 
-/** Who owns a schema may drop all that is in it, and the ledger is in `public`. */
+/**
+ * Keeps the schema `public`, which holds the ledger, in the ownership of the gateway's role: the
+ * owner of a schema may drop everything in it.
+ */
 async function takePublic(sql: Sql, role: string): Promise<void> {
   const query = sql.unsafe(`
     do $do$ begin
@@ -167,10 +185,13 @@ async function takePublic(sql: Sql, role: string): Promise<void> {
   await send(query)
 }
 
-/** The database, and what the gateway's role, or who owned it before, has made in it. */
+/**
+ * Gives the platform's role the database and all objects in it that the gateway's role or the
+ * previous owner has.
+ */
 async function giveAway(sql: Sql, database: string, role: string, previous: string): Promise<void> {
   const [name, db] = [quoteIdentifier(role), quoteIdentifier(database)]
-  // First: who gets a schema must be allowed to create one.
+  // The database comes first: the new owner of a schema needs CREATE on the database.
   const query = sql.unsafe(`
     alter database ${db} owner to ${name};
     revoke all on database ${db} from public;

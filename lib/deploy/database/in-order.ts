@@ -4,31 +4,31 @@ import { quoteLiteral } from '../../postgres/quote.ts'
 import { markOf } from '../ledger/catalog-mark.ts'
 import type { DeployParts } from '../parts.ts'
 
-/** What a database is to be like. */
+/** What a database must comply with to be in order. */
 export interface Order {
-  /** Whether each platform has a role of its own, as which `sql` has logged in. */
+  /** Whether each platform has a role of its own, with which `sql` has logged in. */
   hasRoles: boolean
   /** The gateway's role. */
   gateway: string
   catalogId: string
 }
 
-/** What the gateway's databases are to be like. */
+/** Returns what the gateway's databases must comply with. */
 export function orderOf({ roles, server, catalogId }: DeployParts): Order {
   return { hasRoles: roles.isolation === 'platform-roles', gateway: server.user, catalogId }
 }
 
 /**
- * Whether the database is in order: the platform's role owns it, and nothing that is the gateway's;
- * nothing is open to PUBLIC; its catalog is this one. Where it is not, it was restored, or the platform
- * has let others in. As the platform's role; three rows are read, by index.
+ * Whether the database is in order: the platform's role owns it and does not own the ledger's
+ * schemas, PUBLIC has no privilege on it, and it belongs to this catalog. If not, it was restored
+ * or the platform has let others in. Must run as the platform's role; reads three rows by index.
  */
 export async function isInOrder(sql: Sql, order: Order): Promise<boolean> {
   const [row] = await sql.unsafe<{ is_in_order: boolean }[]>(inOrderSql(order))
   return row?.is_in_order ?? false
 }
 
-/** SQL for the answer to `isInOrder`. */
+/** Returns SQL for the answer of `isInOrder`. */
 export function inOrderSql({ hasRoles, catalogId }: Order): string {
   if (!hasRoles) return 'select true as is_in_order'
   return `
@@ -56,8 +56,8 @@ export function inOrderSql({ hasRoles, catalogId }: Order): string {
 }
 
 /**
- * Whether the tables and views in the database are whose they have to be: nothing but the ledger is
- * the gateway's, and that is not the platform's. Reads all of them.
+ * Whether all tables and views have the right owner: the gateway's role owns the ledger and nothing
+ * else, and the platform's role does not own the ledger. Reads all of pg_class.
  */
 export async function areTablesInOrder(sql: Sql, { hasRoles, gateway }: Order): Promise<boolean> {
   if (!hasRoles) return true

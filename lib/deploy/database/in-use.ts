@@ -2,20 +2,22 @@ import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { isLockError, patiently } from '../run/tries.ts'
 
-/** A session that has locks on tables of a database. */
+/** A session that holds locks on tables of a database. */
 interface Holder {
   pid: number
   role: string | null
   application: string
 }
 
-/** Sessions that an answer names. */
+/** Sessions that an error names. */
 const MAX_SESSIONS = 10
 
 /**
- * Does work in a database that others may be using, and does it again where it does not get a lock, for
- * `totalMs` in all; a try that failed leaves nothing. `admin` is a connection to the administrative database.
- * @throws {GatewayError} database_in_use, with the sessions in the way; what `work` throws
+ * Runs `work` in a database that others may be using. Repeats it after a lock error for up to
+ * `totalMs`; a failed try must leave no changes.
+ * @param admin connection to the administrative database
+ * @throws {GatewayError} database_in_use, with the sessions that hold locks; any other error of
+ *   `work`
  */
 export async function untilFree<T>(
   admin: Sql,
@@ -32,7 +34,7 @@ export async function untilFree<T>(
   }
 }
 
-/** Those that have locks on what is not PostgreSQL's own. */
+/** Returns sessions that hold locks on relations other than PostgreSQL's own. */
 async function readHolders(admin: Sql, database: string): Promise<Holder[]> {
   return admin<Holder[]>`
     select a.pid, a.usename::text as role, a.application_name as application
@@ -50,14 +52,14 @@ function inUse(database: string, totalMs: number, sessions: Holder[]): GatewayEr
   const named = sessions.map(({ pid, role, application }) =>
     [`${pid}`, role && `of ${role}`, application && `(${application})`].filter(Boolean).join(' '),
   )
-  const who = named.length > 0 ? `; with locks there now: ${named.join(', ')}` : ''
+  const who = named.length > 0 ? `; sessions with locks now: ${named.join(', ')}` : ''
   return new GatewayError(
     'database_in_use',
-    `${database} is in use: no lock on all that is handed over within ${totalMs / 1000} s (LOCK_TIMEOUT_SECS)${who}`,
+    `Database ${database} is in use: its objects could not be locked within ${totalMs / 1000} s (LOCK_TIMEOUT_SECS)${who}`,
     {
       database,
       sessions,
-      hint: 'Send it again when these sessions have ended their transactions, or end them with pg_terminate_backend(pid)',
+      hint: 'Send the request again when these sessions have ended their transactions, or end them with pg_terminate_backend(pid)',
     },
   )
 }

@@ -1,12 +1,15 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 
-/** A condition for `ownedObjects`: what the gateway's role owns, or this one. */
+/** Returns a condition for `ownedObjects`: the owner is the gateway's role or `other`. */
 export function ofGatewayOr(other: string | null): string {
   return `owner in (current_user::regrole, (select oid from pg_roles where rolname = ${quoteLiteral(other ?? '')}))`
 }
 
-/** Catalogs all of whose rows count: the column of the owner, and of the schema, where there is one. */
+/**
+ * Catalogs of which every row counts, with their columns for the owner and the schema ('0' if there
+ * is none).
+ */
 const PLAIN = [
   ['pg_operator', 'oprowner', 'oprnamespace'],
   ['pg_opclass', 'opcowner', 'opcnamespace'],
@@ -26,10 +29,11 @@ const PLAIN = [
   .join('\n      ')
 
 /**
- * SQL for everything that has an owner by itself, of whose `owner`, an oid, the condition holds: not the
- * columns' sequences, row types and arrays, which go with what they belong to, nor what is an
- * extension's. (`reassign owned` would give away the gateway's other databases too.) Schemas come
- * first: who gets what is in one has to have it.
+ * Returns SQL for all objects with an owner of their own for which the condition on `owner`, an
+ * oid, holds. Sequences of columns, row types and array types are left out, since they follow their
+ * table or type; so are members of extensions. Schemas come first: the new owner of an object needs
+ * CREATE on its schema.
+ * REASSIGN OWNED is no alternative: it would also give away the gateway's other databases.
  */
 export function ownedObjects(condition: string): string {
   return `

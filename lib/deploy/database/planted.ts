@@ -1,13 +1,13 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
-/** The only view among the names of the ledger. */
+/** The only view among the ledger's relations. */
 export const LEDGER_VIEW = '_db_gateway_seeders'
 
 /**
- * What somebody has added to the ledger's tables in `public` while he worked as the role of their
- * owner, as text: what would run there, or would be in the way of making them anew. Event triggers,
- * which run whatever is made, count among it.
+ * Describes what others added to the ledger's tables in `public` while they worked as the owner's
+ * role: objects that would run code there or would keep the tables from being created again. Event
+ * triggers count too, since they run on any DDL.
  */
 export async function findPlanted(sql: Sql): Promise<string[]> {
   const rows = await sql<{ what: string }[]>`
@@ -50,14 +50,14 @@ export async function findPlanted(sql: Sql): Promise<string[]> {
   return rows.map(({ what }) => what)
 }
 
-/** The error of a handover that would take over what is not the gateway's. */
+/** Returns the error of a handover that found such additions. */
 export function plantedError(database: string, what: string[]): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `Database ${database} cannot be handed over to the role of its platform: what goes by the gateway's own names has additions that the gateway did not make (${what.join('; ')})`,
+    `Database ${database} cannot be handed over to the role of its platform: objects that the gateway did not make can affect its ledger (${what.join('; ')})`,
     {
       database,
-      hint: 'Look who made them, and drop them as the role of the gateway or a superuser; then deploy again',
+      hint: "Find out who made them, drop them as the gateway's role or a superuser, then deploy again",
     },
   )
 }

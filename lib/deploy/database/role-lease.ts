@@ -8,18 +8,23 @@ import type { DeployParts } from '../parts.ts'
 import { handOver } from './handover.ts'
 import { areTablesInOrder, isInOrder, orderOf } from './in-order.ts'
 
-/** A deploy waits longer for a connection than a call does: it is not repeated so easily. */
+/**
+ * Time that a deploy waits for a connection, in milliseconds; longer than for a call, since clients
+ * do not retry a deploy as readily.
+ */
 export const DEPLOY_WAIT_MS = 60_000
 
-/** A connection for a deploy, and what the keys of its ledger are derived from. */
+/** A connection for a deploy, and the secret from which the keys of its ledger are derived. */
 export interface DeployLease {
   lease: Lease
   ledgerKey: string
 }
 
 /**
- * A connection of the role that is to have the database, which is in order, with a ledger that takes
- * a key of the gateway's. Where anything of that is missing, the database is handed over (again) first.
+ * Leases a connection that is logged in with the role that must own the database. The database is
+ * in order and its ledger accepts a key of the gateway. If any of that is missing, the database is
+ * handed over (again) first.
+ * @throws {GatewayError} any error of `handOver` or of the connection
  */
 export async function leaseForDeploy(parts: DeployParts, owner: Owner): Promise<DeployLease> {
   const { pools, roles } = parts
@@ -39,12 +44,16 @@ export async function leaseForDeploy(parts: DeployParts, owner: Owner): Promise<
       if (!(isRefused || isShutOut(error)) || attempt > 1) throw fromPostgres(error, database)
       if (isRefused) roles.doubt(owner.platform)
     }
-    if (attempt > 1) throw new Error(`The database ${database} could not be brought in order`)
+    if (attempt > 1)
+      throw new Error(`Database ${database} is still not in order after its handover`)
     await makeReady()
   }
 }
 
-/** The key that the ledger takes; undefined where it takes none, or the database is not in order. */
+/**
+ * Returns the secret whose keys the ledger accepts; undefined if there is none or the database is
+ * not in order.
+ */
 async function findKey(
   parts: DeployParts,
   sql: Sql,
@@ -60,17 +69,17 @@ async function findKey(
   return isFit && areFit ? keys.find((_, i) => accepted[i]) : undefined
 }
 
-/** Whether the database is that of whom it is to be, as far as is known here. */
+/** Whether the database belongs to the right role, according to the catalog cache. */
 export function isHandedOver({ catalog, roles }: DeployParts, owner: Owner): boolean {
   return catalog.holderOf(databaseName(owner))?.role === roles.roleOf(owner.platform)
 }
 
-/** There is no such role, or it has another password. */
+/** Whether PostgreSQL refused the log-in: the role does not exist or has another password. */
 export function isLogInRefused(error: unknown): boolean {
   return isPostgresError(error) && endsConnection(error) && error.code.startsWith('28')
 }
 
-/** The role may not connect to the database, which is another role's then. */
+/** Whether the role lacks CONNECT on the database, which another role owns then. */
 function isShutOut(error: unknown): boolean {
   return isPostgresError(error) && endsConnection(error) && error.code === INSUFFICIENT_PRIVILEGE
 }

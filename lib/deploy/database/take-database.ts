@@ -3,7 +3,10 @@ import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 
-/** Whose a database is, before it is handed over, and what the ledger's schema says of its catalog. */
+/**
+ * Ownership of a database before it is handed over: its owner, the gateway's role, and the comment
+ * on the ledger's schema that names its catalog.
+ */
 export interface Owned {
   previous: string
   self: string
@@ -11,9 +14,10 @@ export interface Owned {
 }
 
 /**
- * Looks whether the gateway's role may give the database to `role`. `admin` is a connection to the
- * administrative database, since it may not get into that one.
- * @throws {GatewayError} name_conflict where it may not
+ * Checks that the gateway's role may give the database to `role`.
+ * @param admin connection to the administrative database, since the gateway's role may be unable to
+ *   connect to the other one
+ * @throws {GatewayError} name_conflict if it may not
  */
 export async function checkMayTake(admin: Sql, database: string, role: string): Promise<void> {
   const [row] = await admin<{ owner: string; self: string; may: boolean }[]>`
@@ -24,7 +28,10 @@ export async function checkMayTake(admin: Sql, database: string, role: string): 
   if (row && row.owner !== role && !row.may) throw notOurs(database, row.owner, row.self)
 }
 
-/** Reads whose a database is: sent at once. */
+/**
+ * Reads the ownership of the current database. The query is sent immediately, so it can be
+ * pipelined.
+ */
 export async function readOwner(sql: Sql): Promise<Owned> {
   const [row] = await send(
     sql.unsafe<[Owned]>(`
@@ -37,8 +44,8 @@ export async function readOwner(sql: Sql): Promise<Owned> {
 }
 
 /**
- * Makes what is the gateway's own in a database belong to its role again, where somebody else has
- * restored it: the ledger, and the right to give the database to `role`.
+ * Gives the gateway's role the ledger, and the database itself, of a database that another role has
+ * restored. As the owner it can then hand the database over to `role`.
  */
 export async function takeDatabase(
   sql: Sql,
@@ -76,10 +83,10 @@ export async function takeDatabase(
 function notOurs(database: string, owner: string, self: string): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `Database ${database} belongs to the role ${owner}, and the gateway's role ${self} may not take it over`,
+    `Database ${database} belongs to role ${owner}; the gateway's role ${self} may not take it over`,
     {
       database,
-      hint: `Run "alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(self)}" as a superuser; where its tables belong to ${owner} too, restore it as ${self} (pg_restore --no-owner)`,
+      hint: `Run "alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(self)}" as a superuser; if its tables belong to ${owner} too, restore it as ${self} (pg_restore --no-owner)`,
     },
   )
 }

@@ -1,20 +1,20 @@
 import { createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
-/** How many archives of a platform are remembered. */
+/** Archives of a platform that are remembered. */
 const MAX_ARCHIVES = 20
 
-/** Creates the table of what each /migrate has left to do, where it does not exist. */
+/** Creates the table of the databases that each /migrate has not finished, if it does not exist. */
 export async function prepareLeft(sql: Sql): Promise<void> {
   await createTables(
     sql,
     `
     create table if not exists _db_gateway_left (
-      -- the platform, or the key of its schema (ownerKey)
+      -- the platform, or the key of the platform's schema (ownerKey)
       platform text not null,
       archive_checksum text not null,
       migrated_at timestamptz not null default now(),
-      -- databases that the last /migrate of the archive to all was for, and did not bring to it
+      -- databases that the last /migrate of the archive to all databases did not bring to it
       databases text[] not null,
       primary key (platform, archive_checksum)
     )
@@ -23,8 +23,8 @@ export async function prepareLeft(sql: Sql): Promise<void> {
 }
 
 /**
- * Writes down that a /migrate of the archive to these databases begins. It is written before the
- * first of them, so that a gateway that is killed leaves what it has not done.
+ * Records that a /migrate of the archive to these databases begins. It is recorded before the first
+ * database starts, so that a gateway that is killed leaves the list of unfinished databases.
  */
 export async function beginLeft(
   sql: Sql,
@@ -49,7 +49,7 @@ export async function beginLeft(
   `
 }
 
-/** Takes out the databases that have the archive now. */
+/** Removes databases that have the archive now from the list. */
 export async function reduceLeft(
   sql: Sql,
   platform: string,
@@ -64,8 +64,8 @@ export async function reduceLeft(
 }
 
 /**
- * The databases that the last /migrate of the archive did not bring to it; undefined where none is
- * known.
+ * Returns the databases that the last /migrate of the archive did not bring to it; undefined if no
+ * such /migrate is known.
  */
 export async function readLeft(
   sql: Sql,
@@ -79,7 +79,10 @@ export async function readLeft(
   return row && new Set(row.databases)
 }
 
-/** As one parameter: an array of the driver would need the types of this server. */
+/**
+ * Passes names as one JSON parameter; for an array the driver would have to know the server's array
+ * types.
+ */
 function namesIn(sql: Sql, names: string[]) {
   return sql`array(select json_array_elements_text(${JSON.stringify(names)}::text::json))`
 }

@@ -2,25 +2,25 @@ import { mapInSlices } from '../../common/in-slices.ts'
 import { type ErrorDetails, GatewayError } from '../../errors.ts'
 import { type DeployResult, functionsChanged, toPlan, withoutOid } from '../result.ts'
 
-/** What /migrate did to one database. */
+/** Result of /migrate for one database. */
 export interface DatabaseResult {
   database: string
   status: 'completed' | 'dry_run' | 'failed' | 'not_started' | 'skipped'
-  /** Undefined where it failed or was not started. */
+  /** Undefined if the deploy failed or was not started. */
   result?: DeployResult | undefined
-  /** Of one that failed. */
+  /** Error of a failed deploy. */
   error?: GatewayError | undefined
-  /** False: nothing of the archive was run, since the database could not be worked in. */
+  /** False if no statement of the archive ran because the database could not be reached. */
   isReached: boolean
   executionTimeMs: number
 }
 
-/** A database to which nothing was done. */
+/** Returns the result of a database that was not touched. */
 export function untouched(database: string, status: 'not_started' | 'skipped'): DatabaseResult {
   return { database, status, isReached: false, executionTimeMs: 0 }
 }
 
-/** A database that could not be reached. */
+/** Returns the result of a database that could not be reached. */
 export function unreached(
   database: string,
   error: GatewayError,
@@ -29,7 +29,7 @@ export function unreached(
   return { database, status: 'failed', error, isReached: false, executionTimeMs }
 }
 
-/** The fields of /migrate's answer that tell what was done. */
+/** Returns the fields of /migrate's response that summarise the results. */
 export async function summarize(results: DatabaseResult[]) {
   const migrations = new Set<string>()
   let functions = 0
@@ -46,7 +46,7 @@ export async function summarize(results: DatabaseResult[]) {
   }
 }
 
-/** One database of /migrate's answer. */
+/** Returns the entry of one database in /migrate's response. */
 export function describeResult(one: DatabaseResult) {
   const { database, status, result, error, executionTimeMs } = one
   return {
@@ -63,12 +63,15 @@ export function describeResult(one: DatabaseResult) {
   }
 }
 
-/** Changes to tables with which the code of before may fail, as they are answered. */
+/**
+ * Returns the changes to tables that may break the previous version of the application code, in the
+ * form of the response.
+ */
 export function incompatibleChanges(result: DeployResult) {
   return result.tableChanges.filter((change) => change.class === 'incompatible').map(withoutOid)
 }
 
-/** The plan of each database of a dry run. */
+/** Returns the plan of each database of a dry run. */
 export async function plansOf(results: DatabaseResult[]) {
   const plans = await mapInSlices(results, ({ database, result, executionTimeMs }) =>
     result ? [toPlan(database, result, executionTimeMs)] : [],
@@ -77,9 +80,9 @@ export async function plansOf(results: DatabaseResult[]) {
 }
 
 /**
- * The error of a /migrate that did not come to its end, with what became of all databases; undefined
- * where it did. What failed in a database goes before databases that could not be reached, and these
- * before databases that were not started. Different failures are migration_failed.
+ * Returns the error of a /migrate that did not finish, with the results of all databases; undefined
+ * if it did. Failed deploys take precedence over databases that could not be reached, and these
+ * over databases that were not started. Failures with different codes become migration_failed.
  */
 export async function failureOf(results: DatabaseResult[]): Promise<GatewayError | undefined> {
   const failed = results.filter((one) => one.status === 'failed')
@@ -99,7 +102,7 @@ export async function failureOf(results: DatabaseResult[]): Promise<GatewayError
     const message = `${count(failed.length)} could not be reached; the first is ${database}: ${error!.message}`
     return new GatewayError('connection_failed', message, { database, ...details })
   }
-  const message = `The gateway is stopping: ${count(notStarted.length)} were not started. Send it again`
+  const message = `The gateway is stopping: ${count(notStarted.length)} were not started. Send the request again`
   return new GatewayError('connection_failed', message, details)
 }
 

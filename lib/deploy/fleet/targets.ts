@@ -5,32 +5,38 @@ import type { Owner } from '../../tenancy/names.ts'
 import { describeAbsent, ownerKey } from '../../tenancy/owner-identity.ts'
 import { readLeft } from './left.ts'
 
-/** One database to be brought to the schema. */
+/** A database that /migrate brings to the schema. */
 export interface Target extends Owner {
   database: string
 }
 
-/** Which databases a /migrate is for. */
+/** Selects the databases of a /migrate. */
 export interface Selection {
   owner: Owner
   archiveChecksum: string
-  /** Names of databases or tenant ids that are left out. */
+  /** Names of databases or tenant ids to leave out. */
   skip: string[]
-  /** Those alone that the last /migrate of this archive did not bring to it. */
+  /**
+   * Restricts the selection to databases that the last /migrate of this archive did not bring to
+   * it.
+   */
   onlyFailed: boolean
 }
 
-/** Where no database is named with a schema, but it may be stored, and have been deployed to others. */
+/**
+ * Hint for a schema without databases of its own name; it may be a stored schema that was deployed
+ * to others.
+ */
 const STORED =
-  'This is about databases that are named with the schema; POST /v2/migrate and /v2/migrate-all bring those to it to which it was deployed as a stored schema'
+  'This request applies to databases whose name contains the schema. For databases to which it was deployed as a stored schema, use POST /v2/migrate or /v2/migrate-all'
 
-/** What a skip calls the main database, beside its name. */
+/** Alias of the main database in `skip`, in addition to its name. */
 const MAIN = 'main'
 
 /**
- * The databases that a selection means, the main one first, and those of them that are skipped.
- * @throws {GatewayError} database_not_found where there is none; invalid_request for a skip that
- *   means none, and where nothing is known of a /migrate of this archive
+ * Returns the selected databases, the main one first, and the names of those to skip.
+ * @throws {GatewayError} database_not_found if there is none; invalid_request if an entry of `skip`
+ *   matches no database, or if only=failed finds no earlier /migrate of this archive
  */
 export async function selectTargets(
   catalog: Catalog,
@@ -43,7 +49,7 @@ export async function selectTargets(
   if (!left) {
     throw new GatewayError(
       'invalid_request',
-      `only=failed: no /migrate of this archive to all databases of ${owner.platform} is known; send it without`,
+      `only=failed: no /migrate of this archive to all databases of ${owner.platform} is known; send the request without only`,
     )
   }
   return { targets: all.filter(({ database }) => left.has(database)), skipped }
@@ -63,7 +69,7 @@ async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {
 function findSkipped(targets: Target[], platform: string, skip: string[]): Set<string> {
   const names = new Map<string, string>()
   for (const { tenantId, database } of targets) names.set(tenantId ?? MAIN, database)
-  // A database's name goes before a tenant id that reads alike.
+  // A database name takes precedence over an equal tenant id.
   for (const { database } of targets) names.set(database, database)
   const unknown = skip.find((name) => !names.has(name))
   if (unknown === undefined) return new Set(skip.map((name) => names.get(name)!))
@@ -73,10 +79,7 @@ function findSkipped(targets: Target[], platform: string, skip: string[]): Set<s
   )
 }
 
-/**
- * Which of these databases nobody can connect to, and why: they were dropped, or do not allow
- * connections.
- */
+/** Returns an error for each of these databases that accepts no connections or does not exist. */
 export async function findUnreachable(
   sql: Sql,
   databases: string[],
@@ -98,7 +101,7 @@ export async function findUnreachable(
 function missing(database: string): GatewayError {
   return new GatewayError('database_not_found', `Database ${database} does not exist`, {
     database,
-    hint: 'Where it was dropped for good, POST /admin/forget-database takes it out of the catalog; POST /register creates it anew.',
+    hint: 'If it was dropped on purpose, POST /admin/forget-database removes it from the catalog; POST /register creates it again.',
   })
 }
 

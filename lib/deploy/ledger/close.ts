@@ -3,9 +3,9 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 
 /**
- * Takes away what others than the ledger's owner may do with it, but for roles that may read its
- * tables, and `role`, which may execute its functions: default privileges that were set for the
- * gateway's role have a say in whatever that makes.
+ * Revokes the privileges on the ledger that default privileges of the gateway's role may have
+ * granted. Three kinds stay: those of the ledger's owner, SELECT on its tables (but not on the
+ * key), and EXECUTE and USAGE of `role`.
  */
 export async function closeLedger(sql: Sql, role: string): Promise<void> {
   await send(

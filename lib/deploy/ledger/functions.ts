@@ -1,13 +1,17 @@
 import { LEDGER_VERSION } from './key.ts'
 
-/** Rows of failed deploys that a database keeps: a container that fails tries again and again. */
+/**
+ * Failed deploys that a ledger keeps. The number is limited because a container that fails to start
+ * deploys again and again.
+ */
 const KEPT_FAILURES = 1000
 
 /**
- * A deploy runs as the platform's role, in one transaction with its rows in the ledger, and that
- * role may not write them. So they go through a function of the gateway's, which asks for a key
- * that only the gateway has, and that is good once: a write brings the digest of the next one. What
- * a log, a view of PostgreSQL or an error shows of a write is of no use any more.
+ * SQL that creates the ledger's functions. A deploy runs as the platform's role, which may not
+ * write the ledger, but its ledger rows must be in the deploy's own transaction. So it writes
+ * through a SECURITY DEFINER function that asks for a key only the gateway can derive. Each key is
+ * good for one write, and each write stores the digest of the next key. A key that shows up in a
+ * log, a view of PostgreSQL or an error message is therefore useless.
  */
 export const LEDGER_FUNCTIONS = `
   drop function if exists _db_gateway.accepts(text, integer);
@@ -17,7 +21,7 @@ export const LEDGER_FUNCTIONS = `
     digest bytea not null
   );
   alter table _db_gateway.key
-    -- how many keys there were before it
+    -- the number of keys used before this one
     add column if not exists number bigint not null default 0;
 
   create or replace function _db_gateway.state()

@@ -3,8 +3,8 @@ import { sendTables } from '../changes/tables.ts'
 import type { Ledger } from './ledger.ts'
 
 /**
- * Whether nothing was ever deployed to a database and nobody has put a table into it: it was created
- * empty, and a deploy has nothing to lose. Reads the catalogs only where the ledger is empty.
+ * Whether nothing was ever deployed to the database and it has no tables, so that a deploy has
+ * nothing to lose. Reads the catalogs only if the ledger is empty.
  */
 export async function hasNothing(sql: Sql, ledger: Ledger): Promise<boolean> {
   if (ledger.archiveChecksum !== null || ledger.migrations.size > 0) return false

@@ -6,67 +6,73 @@ import { CATALOG_DIGEST } from '../objects/digest.ts'
 import { digestOf, LEDGER_VERSION, STANDING } from './key.ts'
 import { IS_MARKED, IS_OF_ORIGINAL } from './original.ts'
 
-/** SQLSTATEs: no such schema, no such function, and not allowed to look. */
+/**
+ * invalid_schema_name, undefined_function, insufficient_privilege: the ledger is missing or not
+ * readable.
+ */
 const NOT_PREPARED = new Set(['3F000', '42883', '42501'])
 
-/** Every section but migrations, which have a table of their own. */
+/** Sections in _db_gateway_files; migrations have a table of their own. */
 export type FileSection = Exclude<Section, 'migrations'>
 
-/** Something that a file made, as the ledger keeps it. */
+/** An object that a file created, as recorded in the ledger. */
 export interface LedgerObject {
-  /** function, view, … */
+  /** Kind of the object: function, view, … */
   kind: string
-  /** As SQL names it: of a function schema.name(types). */
+  /** Name of the object as SQL; for a function schema.name(types). */
   identity: string
   [more: string]: unknown
 }
 
-/** A file that the database has had. */
+/** A file that was deployed to the database. */
 export interface LedgerFile {
   checksum: string
   objects: LedgerObject[]
 }
 
-/** A migration that the database has had, or that was begun outside of a transaction. */
+/** A migration that was applied, or that was begun outside of a transaction and not finished. */
 export interface LedgerMigration {
   checksum: string
   status: 'applied' | 'begun'
   error: string | null
 }
 
-/** What a database says of itself: which files it has had, by file name. */
+/** The contents of a database's ledger. Maps are keyed by file name. */
 export interface Ledger {
-  /** Of the deploy that was the last to succeed; null before the first. */
+  /** Checksum of the archive that was deployed last; null before the first successful deploy. */
   archiveChecksum: string | null
   tablesChecksum: string | null
-  /** Of what the catalogs had of the archive's objects after that deploy. */
+  /** Digest of the catalogs right after that deploy. */
   catalogDigest: string | null
-  /** Migrations or files that a deploy has committed since then, which did not come to its end. */
+  /** Paths of files that a later, unfinished deploy committed. */
   committedSince: Set<string>
-  /** What that deploy warned of that holds for as long as its archive is in place. */
+  /** Warnings of that deploy that apply for as long as its archive is in place. */
   standing: string[]
-  /** Nothing of that archive but functions, views and triggers was deployed then. */
+  /**
+   * Whether that deploy deployed only the code of its archive: functions, views, triggers and
+   * policies.
+   */
   isOnlyCode: boolean
-  /** The database was there before the gateway, which has not deployed to it yet. */
+  /** Whether the database existed before the gateway, which has not deployed to it yet. */
   isTakenOver: boolean
-  /** It is, and an original gateway since 1.1 has managed it. */
+  /** Whether, in addition, an original gateway since 1.1 managed the database. */
   isOfOriginal: boolean
-  /** What the catalogs have of them now. */
+  /** Digest of the catalogs now. */
   currentDigest: string
-  /** The transaction id that the server was to give next. */
+  /** Next transaction id of the server at the time of reading. */
   nextXid: bigint
-  /** The number of the key that the next write takes. */
+  /** Number of the key that the next write takes. */
   keyNumber: number
   migrations: Map<string, LedgerMigration>
   types: Map<string, string>
   functions: Map<string, { checksum: string; functions: string[] }>
   views: Map<string, { checksum: string; views: string[] }>
   seeders: Map<string, string>
-  /** The files of a section. */
+  /** Returns the files of a section, by name. */
   filesOf(section: FileSection): Map<string, LedgerFile>
 }
 
-/** Whether the ledger is there, in this version, and takes this key. */
+/** Whether the ledger exists in the current version and accepts keys derived from this secret. */
 export async function acceptsKey(sql: Sql, key: string): Promise<boolean> {
   try {
     const [row] = await sql.unsafe<{ version: number; number: string; digest: string }[]>(
@@ -79,7 +85,7 @@ export async function acceptsKey(sql: Sql, key: string): Promise<boolean> {
   }
 }
 
-/** The number of the key that the ledger's next write takes. */
+/** Reads the number of the key that the ledger's next write takes. */
 export async function readKeyNumber(sql: Sql): Promise<number> {
   const [row] = await sql.unsafe<[{ number: string }]>(
     'select number::pg_catalog.text as number from _db_gateway.state()',
@@ -103,7 +109,10 @@ interface LedgerRow {
   standing: string[]
 }
 
-/** Reads the ledger; its tables exist. One round trip, since it has no parameters to describe. */
+/**
+ * Reads the ledger, whose tables must exist. Takes one round trip, since a query without parameters
+ * needs no describe step.
+ */
 export async function readLedger(sql: Sql): Promise<Ledger> {
   const [row] = await sql.unsafe<[LedgerRow]>(READ)
   const sections = new Map<FileSection, Map<string, LedgerFile>>()
@@ -144,7 +153,9 @@ export async function readLedger(sql: Sql): Promise<Ledger> {
   }
 }
 
-/** SQL for the warnings of the deploy of this archive that hold still; a row, by its key. */
+/**
+ * Returns SQL for the standing warnings of the deploy of this archive; it reads one row by its key.
+ */
 function standingOf(checksum: string): string {
   return `coalesce((
     select objects from public._db_gateway_files
@@ -189,14 +200,17 @@ const READ = `
   ) as last on true
 `
 
-/** Whether somebody else, or a deploy that has not come to its end, has been there since the last one. */
+/**
+ * Whether the catalogs or files changed after the last successful deploy: by a person, or by a
+ * deploy that did not finish.
+ */
 export function isTouched({ catalogDigest, currentDigest, committedSince }: Ledger): boolean {
   return catalogDigest !== currentDigest || committedSince.size > 0
 }
 
 /**
- * Whether the archive with this checksum was the last one deployed, and what it made is as it was
- * then. The first version of the ledger does not tell, and is believed.
+ * Whether the archive with this checksum was the last one deployed and its objects are unchanged
+ * since. A row of the ledger's first version has no digest and counts as unchanged.
  */
 export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
   const { catalogDigest, currentDigest } = ledger
@@ -205,8 +219,8 @@ export function isInPlace(ledger: Ledger, archiveChecksum: string): boolean {
 }
 
 /**
- * SQL for what the last deploy left, and whether what it made is as it was then, if that is this archive:
- * nothing else is worth looking at. No lock.
+ * Returns SQL that reads the last successful deploy and, if it was of this archive, whether the
+ * objects are unchanged since. Takes no lock.
  */
 export function lastDeploySql(archiveChecksum: string): string {
   return `
@@ -222,16 +236,16 @@ export function lastDeploySql(archiveChecksum: string): string {
   `
 }
 
-/** A row of it. */
+/** A row of the query that `lastDeploySql` returns. */
 export interface LastDeploy {
   archive_checksum: string
   functions_deployed: number
   standing: string[]
-  /** Null where it is another archive. */
+  /** Null if the last deploy was of another archive. */
   is_as_left: boolean | null
 }
 
-/** How many functions the files made. */
+/** Returns the number of functions that the deployed files created. */
 export function countFunctions({ functions }: Ledger): number {
   let count = 0
   for (const file of functions.values()) count += file.functions.length

@@ -6,9 +6,10 @@ import { asGateway } from '../database/handover.ts'
 import type { DeployParts } from '../parts.ts'
 
 /**
- * Whether a database that is in no catalog is what a killed gateway has left of making it: it was being
- * made, and no deploy to it has ended, so that nobody had it. `admin` is a connection to the
- * administrative database, under the lock of the database's name.
+ * Whether an uncatalogued database was left by a gateway that was killed while creating it. No
+ * deploy to it has ended, so it never had a user.
+ * @param admin connection to the administrative database that holds the lock of the name (see
+ *   `withDatabaseLock`)
  */
 export async function isLeftOver(parts: DeployParts, admin: Sql, name: string): Promise<boolean> {
   if (!(await isUnfinished(admin, name))) return false

@@ -1,12 +1,16 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 
-/** Before a checksum that another program worked out, whatever it is of. */
+/**
+ * Prefix of a checksum that another program computed; such checksums are not comparable with the
+ * ledger's own.
+ */
 export const FOREIGN_CHECKSUM = 'original:'
 
 /**
- * Takes over what the newer original gateways wrote into `_stonescriptdb_gateway_migrations`, which
- * stays as it is: a migration that is recorded there as applied does not run again. As the
- * gateway's role: a table that is not as they made it, and could have more than rows, is left alone.
+ * SQL that copies the migrations that newer original gateways recorded in
+ * `_stonescriptdb_gateway_migrations`, so that they do not run again. The original table is left
+ * unchanged. The SQL runs as the gateway's role, so it reads the table only if it is plain and has
+ * the original's columns; any other table could run code on access.
  */
 export const CARRY_OVER_ORIGINAL = `
     do $do$ begin
@@ -25,7 +29,7 @@ export const CARRY_OVER_ORIGINAL = `
         insert into public._db_gateway_migrations (migration_file, checksum, applied_at)
         select migration_file, '${FOREIGN_CHECKSUM}' || checksum, applied_at
         from only public._stonescriptdb_gateway_migrations
-        -- 1.0 wrote its own table before, maybe with the checksum of an older text.
+        -- The table of 1.0 may have the checksum of an older text.
         on conflict (migration_file) do update set checksum = excluded.checksum
           where not exists (
             select from public._db_gateway_deployments where status = 'completed'
@@ -34,21 +38,27 @@ export const CARRY_OVER_ORIGINAL = `
     end $do$
   `
 
-/** Of a row in `_db_gateway_files` that is no file: the database was there before the gateway. */
+/**
+ * Section of a row in `_db_gateway_files` that is not a file: it marks a database that existed
+ * before the gateway.
+ */
 const TAKEN_OVER = 'taken_over'
 
-/** SQL that writes down that what is in the database was there before the gateway's first deploy. */
+/** SQL that marks the contents of the database as older than the gateway's first deploy. */
 export const MARK_TAKEN_OVER = `
     insert into public._db_gateway_files (section, name, checksum)
     values ('${TAKEN_OVER}', 'database', '') on conflict do nothing
   `
 
-/** SQL: whether MARK_TAKEN_OVER has been run in the database, whose ledger is there. */
+/** SQL condition: MARK_TAKEN_OVER has been run in the database. The ledger must exist. */
 export const IS_MARKED = `exists (
     select from public._db_gateway_files where section = '${TAKEN_OVER}'
   )`
 
-/** Whether tables of these names, and nothing else of a gateway, are a ledger of 1.0. */
+/**
+ * Whether the database has exactly the ledger of the original gateway 1.0: its one table and no
+ * ledger schema.
+ */
 export function isLedgerOfFirst({ tables, hasSchema }: Ledgers): boolean {
   return !hasSchema && tables.length === 1 && tables[0] === '_db_gateway_migrations'
 }
@@ -58,18 +68,20 @@ interface Ledgers {
   hasSchema: boolean
 }
 
-/** SQL: whether an original gateway since 1.1 has managed the database. */
+/** SQL condition: an original gateway since 1.1 has managed the database. */
 export const IS_OF_ORIGINAL = `(
     to_regclass('public._stonescriptdb_gateway_migrations') is not null
     or to_regclass('public._stonescriptdb_gateway_changelog') is not null
   )`
 
 /**
- * The migration that an original gateway applied under another name: one whose name differs in the
- * extension alone, or in a folder where no other file has its name, or one with the checksum of the
- * same bytes. A checksum of 2.x says nothing under another name: it is of a text in lower case,
- * literals too, so that different migrations have the same. `applied` are the checksums by name,
- * `files` all migrations of the archive.
+ * Returns the name under which an original gateway applied this migration, if it was another name.
+ * A recorded name matches if it differs only in the extension, or only in the folder and no other
+ * file has the base name; a recorded checksum matches if it is of the same bytes.
+ * Checksums of 2.x never match: they are computed from lower-cased text, literals included, so
+ * different migrations can have the same one.
+ * @param applied recorded checksums by name
+ * @param files all migrations of the archive
  */
 export function nameInOriginal(
   file: SchemaFile,

@@ -5,21 +5,23 @@ import { quoteIdentifier } from '../../postgres/quote.ts'
 
 import { findPlanted, LEDGER_VIEW, plantedError } from '../database/planted.ts'
 
-/** Where the old ledger is until its rows are read: the functions, and the tables. */
+/** Schemas that hold the old ledger's functions and tables until the rows are copied. */
 const OLD_SCHEMA = '_db_gateway_old'
 const OLD_TABLES = '_db_gateway_old_tables'
 
 const DEPENDENT_OBJECTS = '2BP01'
 
-/** Names of the first version of the ledger's schema that the present one has not. */
+/** Functions of the ledger's first version that the present one does not have. */
 const OF_BEFORE = ['function accepts(text,integer)', 'function write(text,text,jsonb)']
 
 /**
- * Makes the ledger anew and takes its rows over, in the open transaction, as the gateway's role: for
- * a database in which others may have worked as that role. Nothing that they made in its place stays,
- * or runs. Where `what` is `functions` its tables stay as they are: the platform may have views on
- * them. `found` is what there is. `make` creates the ledger, or what is missing of it.
- * @throws {GatewayError} name_conflict where the ledger has what the gateway did not make
+ * Creates the ledger again and copies its rows, in the open transaction, as the gateway's role. It
+ * is for a database in which others may have worked as that role: nothing that they put in the
+ * ledger's place is kept or executed.
+ * @param what `functions` keeps the tables, on which the platform may have views
+ * @param found what exists of a ledger
+ * @param make creates the ledger, or what is missing of it
+ * @throws {GatewayError} name_conflict if the ledger has objects that the gateway did not create
  */
 export async function renewLedger(
   sql: Sql,
@@ -47,16 +49,16 @@ export async function renewLedger(
   }
 }
 
-/** What there is of a ledger. */
+/** What exists of a ledger. */
 export interface Old {
-  /** Those of the ledger in `public`. */
+  /** Names of the ledger's tables in `public`. */
   tables: string[]
   hasSchema: boolean
-  /** The keys of its writes are counted. */
+  /** Whether the ledger counts the keys of its writes. */
   hasNumber: boolean
 }
 
-/** Reads what there is of a ledger: sent at once. */
+/** Reads what exists of a ledger. The query is sent immediately, so it can be pipelined. */
 export async function readOld(sql: Sql): Promise<Old> {
   const query = sql.unsafe<{ tables: string[]; has_schema: boolean; has_number: boolean }[]>(`
     select
@@ -88,7 +90,7 @@ function moveAside({ tables, hasSchema }: Old): string {
   const moves = tables.map(
     (table) => `alter table public.${quoteIdentifier(table)} set schema ${OLD_TABLES};`,
   )
-  // The view is of the present version; of the first one, a table had its name.
+  // In the first version, a table had the name of the present view.
   const hasView = tables.length > 0 && !tables.includes(LEDGER_VIEW)
   const drop = hasView ? `drop view if exists public.${LEDGER_VIEW};` : ''
   const rename = hasSchema ? `alter schema _db_gateway rename to ${OLD_SCHEMA};` : ''
@@ -96,8 +98,9 @@ function moveAside({ tables, hasSchema }: Old): string {
 }
 
 /**
- * Each key is good once, and a log may have those with lower numbers. The number of before may have
- * been set back: seconds since 1970 are more than there were writes.
+ * Creates the key table with a number above every key ever used: each key is good once, and a log
+ * may show used ones. The old number may have been set back, so the seconds since 1970 serve as a
+ * lower bound; no ledger has had more writes than that.
  */
 async function prepareKey(sql: Sql, number: string): Promise<void> {
   await sql.unsafe(`
@@ -115,8 +118,8 @@ async function prepareKey(sql: Sql, number: string): Promise<void> {
 }
 
 /**
- * Copies the rows, of columns that both have. A table of an older version, which `make` takes over
- * by itself, is made in `public` again, with nothing but its rows.
+ * Copies the rows of the columns that the old and the new table share. A table of an older version
+ * is created in `public` again with its rows alone; `make` then converts it.
  * @returns whether there is such a table
  */
 async function copyRows(sql: Sql): Promise<boolean> {
@@ -155,7 +158,10 @@ async function copyRows(sql: Sql): Promise<boolean> {
   return rows.some(({ kind }) => kind !== 'r')
 }
 
-/** Drops the old schema, of which nothing but what the gateway has made there may be left. */
+/**
+ * Drops the old schema.
+ * @throws {GatewayError} name_conflict if the schema has objects that the gateway did not create
+ */
 async function dropSchema(sql: Sql, database: string): Promise<void> {
   const objects = await sql<{ schema: string; type: string; name: string; identity: string }[]>`
     select n.nspname as schema, o.type, o.identity,

@@ -8,8 +8,8 @@ import { LEDGER_FUNCTIONS } from './functions.ts'
 import { digestOf } from './key.ts'
 
 /**
- * The gateway's tables in each platform database. `_db_gateway_migrations` is named and laid out
- * as the original gateway did, with further columns, so that databases it managed carry over.
+ * The gateway's tables in each platform database. `_db_gateway_migrations` has the original
+ * gateway's name and columns, plus further ones, so that databases of the original carry over.
  */
 const TABLES = `
   create table if not exists public._db_gateway_migrations (
@@ -19,16 +19,16 @@ const TABLES = `
     applied_at timestamptz default now()
   );
   alter table public._db_gateway_migrations
-    -- applied; begun: it runs outside a transaction, and has not come to its end
+    -- applied; begun: it runs outside of a transaction and has not finished
     add column if not exists status text not null default 'applied',
     add column if not exists error text;
 
   create table if not exists public._db_gateway_files (
-    -- types, functions, views, seeders, …: every section but migrations
+    -- types, functions, views, seeders, …: every section except migrations
     section text not null,
     name text not null,
     checksum text not null,
-    -- what the file made: {"kind": "function", "identity": "schema.name(types)"}
+    -- objects that the file created: {"kind": "function", "identity": "schema.name(types)"}
     objects jsonb not null default '[]',
     deployed_at timestamptz not null default now(),
     primary key (section, name)
@@ -52,18 +52,18 @@ const TABLES = `
     execution_time_ms integer not null
   );
   alter table public._db_gateway_deployments
-    -- of what the catalogs had of the archive's objects when the deploy ended
+    -- digest of the catalogs at the end of the deploy
     add column if not exists catalog_digest text,
-    -- nothing of the archive but functions, views and triggers was deployed
+    -- only functions, views, triggers and policies of the archive were deployed
     add column if not exists only_code boolean;
-  -- the last one that succeeded, however many have failed since
+  -- finds the last successful deploy, however many have failed since
   create index if not exists _db_gateway_deployments_status
     on public._db_gateway_deployments (status, id);
 `
 
 /**
- * Takes over what a gateway with the first version of the ledger wrote, a table a section. It may
- * still be running: the view has it fail, and roll back, where it would run a seeder again.
+ * Converts the ledger's first version, which had one table a section. A gateway of that version may
+ * still be running: the view makes it fail and roll back where it would run a seeder again.
  */
 const CARRY_OVER = `
   do $carry$
@@ -102,10 +102,13 @@ const CARRY_OVER = `
     from public._db_gateway_files where section = 'seeders';
 `
 
-/** The SQLSTATE with which CHECK_OWNERS says that something is not the gateway's; of no other meaning. */
+/** SQLSTATE that CHECK_OWNERS raises for an object of another owner; PostgreSQL does not use it. */
 const NOT_OURS = 'DG001'
 
-/** Before anything of it runs, and after: the platform may be making something at this moment. */
+/**
+ * Checks the owners of all objects with the ledger's names. Runs before and after the ledger is
+ * created, since the platform may create objects at the same time.
+ */
 const CHECK_OWNERS = `
   do $check$
   declare
@@ -128,10 +131,11 @@ const CHECK_OWNERS = `
 `
 
 /**
- * Creates the ledger, or what is missing of it, as the gateway's role. From now on it takes the keys
- * that are derived from this one, and `role` may read it. One query; two more where it has another key.
- * @throws {GatewayError} name_conflict where somebody else has made something that goes by the
- *   ledger's names
+ * Creates the ledger, or what is missing of it, as the gateway's role. The ledger then accepts keys
+ * derived from `key`, and `role` may read it. Sends one query, and a second one if the ledger had
+ * another key.
+ * @throws {GatewayError} name_conflict if another role owns an object with one of the ledger's
+ *   names
  */
 export async function createLedger(sql: Sql, key: string, role: string | null): Promise<void> {
   try {
@@ -154,7 +158,7 @@ export async function createLedger(sql: Sql, key: string, role: string | null): 
   }
 }
 
-/** A key that the ledger takes already stays. */
+/** Stores the digest of the next key, unless the ledger accepts `key` already. */
 async function setKey(
   sql: Sql,
   key: string,
@@ -180,6 +184,6 @@ function grants(role: string): string {
 function notOurs(name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
-    `${name} has a name of the gateway's own, and does not belong to its role`,
+    `${name} has a name that is reserved for the gateway, but belongs to another role`,
   )
 }

@@ -6,7 +6,7 @@ import { quoteLiteral } from '../../postgres/quote.ts'
 import { digestOf, keyOf, STANDING } from './key.ts'
 import type { FileSection, LedgerObject } from './ledger.ts'
 
-/** What a deploy did, as the ledger keeps it. */
+/** A deploy as recorded in the ledger. */
 export interface DeploymentRecord {
   status: 'completed' | 'failed'
   archiveChecksum: string
@@ -20,21 +20,21 @@ export interface DeploymentRecord {
   functionsDropped: string[]
   seedersApplied: string[]
   tableChanges: object[]
-  /** Nothing of the archive but its code was deployed. */
+  /** Whether only the code of the archive was deployed. */
   isBack?: boolean
   error: object | null
   executionTimeMs: number
 }
 
-/** A file as the ledger knows it. */
+/** Name and checksum of a file. */
 interface Named {
   name: string
   checksum: string
 }
 
 /**
- * Collects what is to be written into the ledger of one database, and writes it in one query, on the
- * connection of a deploy and within its transaction.
+ * Collects changes to the ledger of one database and writes them in one query, on the connection of
+ * a deploy and in its transaction.
  */
 export class LedgerWriter {
   readonly #sql: Sql
@@ -47,14 +47,17 @@ export class LedgerWriter {
   #gone: object[] = []
   #deployments: object[] = []
 
-  /** `key` is what the keys of the ledger are derived from; `number` is that of its next write. */
+  /**
+   * @param key secret from which the keys of the ledger's writes are derived
+   * @param number number of the key that the next write takes
+   */
   constructor(sql: Sql, key: string, number: number) {
     this.#sql = sql
     this.#key = key
     this.#number = number
   }
 
-  /** What is known of a migration now: that it ran, or is about to outside of a transaction. */
+  /** Records a migration as applied, or as begun outside of a transaction. */
   setMigration(
     { name, checksum }: Named,
     status: 'applied' | 'begun' = 'applied',
@@ -63,34 +66,37 @@ export class LedgerWriter {
     this.#migrations.push({ name, checksum, status, error })
   }
 
-  /** A migration that the ledger has under another name. */
+  /**
+   * Renames a migration in the ledger.
+   * @param name the recorded name
+   */
   renameMigration(name: string, renamed: string): void {
     this.#renamed.push({ name, renamed })
   }
 
-  /** A migration that was about to run outside of a transaction, and left nothing. */
+  /** Removes a migration that was recorded as begun and left no effect. */
   forgetMigration(name: string): void {
     this.#undone.push({ name })
   }
 
-  /** A file that is in place, and what it made. */
+  /** Records a file that is in place and the objects that it created. */
   setFile(section: FileSection, { name, checksum }: Named, objects: LedgerObject[] = []): void {
     this.#files.push({ section, name, checksum, objects })
   }
 
-  /** A file that the archive does not have any more. */
+  /** Removes a file that the archive no longer has. */
   forgetFile(section: FileSection, name: string): void {
     this.#gone.push({ section, name })
   }
 
-  /** What a deploy of the archive with this checksum warns of for as long as it is in place. */
+  /** Records the warnings that apply for as long as the archive with this checksum is in place. */
   setStanding(checksum: string, warnings: string[]): void {
     const row = { section: STANDING, name: 'warnings' }
     this.#gone.push(row)
     if (warnings.length > 0) this.#files.push({ ...row, checksum, objects: warnings })
   }
 
-  /** The deploy itself. */
+  /** Records the deploy itself. */
   addDeployment(record: DeploymentRecord): void {
     this.#deployments.push({
       status: record.status,
@@ -112,8 +118,9 @@ export class LedgerWriter {
   }
 
   /**
-   * Sends what was collected since the last time, in a query without parameters: postgres.js would
-   * ask what they are first. `digest` is an expression of SQL: the deploy's catalog digest.
+   * Sends what was collected since the last call. The query has no parameters, whose types
+   * postgres.js would have to ask for first.
+   * @param digest SQL expression for the deploy's catalog digest
    */
   send(digest?: string): Sent {
     const changes = JSON.stringify({
@@ -142,14 +149,14 @@ export class LedgerWriter {
       ),
     )
     return query.catch((error: unknown) => {
-      // It tells of the gateway's own function.
+      // The context names only the gateway's own function.
       if (isPostgresError(error)) error.where = ''
       throw error
     })
   }
 }
 
-/** A row is inserted or updated once a query. */
+/** Keeps the last entry of each migration: ON CONFLICT updates a row only once a query. */
 function lastOfEach(migrations: Named[]): Named[] {
   return [...new Map(migrations.map((one) => [one.name, one])).values()]
 }

@@ -121,5 +121,7 @@ export async function keptWarnings(sql: Sql, { kept }: CodeLedger): Promise<stri
   const found = await findObjects(sql, objects.map(askedOf))
   const names = objects.flatMap((one) => found.of(one)?.identity ?? []).sort()
   if (names.length === 0) return []
-  return [`Functions that are no longer in any file of the archive were kept: ${someOf(names, MAX_NAMES)}`]
+  return [
+    `Functions that are no longer in any file of the archive were kept: ${someOf(names, MAX_NAMES)}`,
+  ]
 }

@@ -3,33 +3,43 @@ import { GatewayError } from '../../errors.ts'
 import { CLOSE_GATE, IS_PRESENCE, KEEP_GATE_CLOSED } from '../../postgres/pools/call-sessions.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
-/** Between two looks at the sessions that are left. */
+/** Interval between two looks at the sessions that are left, in milliseconds. */
 const LOOK_EVERY_MS = 20
 
-/** Telling the gateways takes no longer, or nobody is told. */
+/**
+ * Longest wait for the notification of the gateways, in milliseconds; after that the deploy goes on
+ * without it.
+ */
 const TELL_WITHIN_MS = 1000
 
-/** The other gateways hear of it in that time once they are told: a call that is cut then runs again by itself. */
+/**
+ * Time in which a notified gateway reacts, in milliseconds. A call that is cut after that is run
+ * again by its gateway.
+ */
 const TELLING_MS = 100
 
-/** Gateways close their idle sessions by themselves in that time, but for one that does not hear. */
+/**
+ * Time in which gateways close their idle sessions themselves, in milliseconds; only one that was
+ * not notified has idle sessions left.
+ */
 const IDLE_GRACE_MS = 300
 
-/** Calls that run get so long to end; a call that comes meanwhile waits for as long. */
+/** Time that running calls get to end, in milliseconds; a new call waits as long. */
 const PATIENCE_MS = 2000
 
-/** A session that was ended is gone by then, or nothing will have it go. */
+/** Time after which a session that was terminated counts as stuck, in milliseconds. */
 const GIVE_UP_MS = 7000
 
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
- * To be called in the transaction of a deploy, right before it commits. Ends all sessions for calls of
- * the database, on all gateways, and keeps new ones from being opened until the transaction ends: a
- * plan that has a constant of a composite type outlives a change of the type. `tell` has the gateways
- * close their sessions. A call that waits for this very transaction is cut at once, any other after
- * 2 s.
- * @throws {GatewayError} pool_exhausted, as a lock timeout, where a session does not end
+ * Ends all call sessions of the database, on all gateways, and keeps new ones from being opened
+ * until the transaction ends. A cached plan with a constant of a composite type would outlive a
+ * change of the type. A call that waits for a lock of this transaction is terminated at once, any
+ * other after 2 s.
+ * Must be called in the transaction of a deploy, right before it commits.
+ * @param tell notifies the gateways, which close their sessions
+ * @throws {GatewayError} pool_exhausted, retried like a lock timeout, if a session does not end
  */
 export async function retireSessions(
   sql: Sql,
@@ -42,7 +52,8 @@ export async function retireSessions(
 }
 
 /**
- * The same on a replica, where the change comes when it is replayed: until the session of `sql` ends.
+ * Does the same on a replica, which gets the change when it replays the commit. New sessions are
+ * kept out until the session of `sql` ends.
  * @throws {GatewayError} as `retireSessions`
  */
 export async function retireOnReplica(sql: Sql, database: string): Promise<void> {
@@ -62,9 +73,9 @@ async function untilNoneIsLeft(sql: Sql, database: string): Promise<void> {
 }
 
 /**
- * Ends the sessions that cannot end by themselves, since they wait for the deploy, and those whose
- * time is up.
- * @returns how many there were
+ * Terminates the sessions that cannot end by themselves, since they wait for the deploy, and those
+ * whose time is up.
+ * @returns the number of sessions found, before the terminated ones are gone
  */
 async function endSessions(sql: Sql, elapsed: number): Promise<number> {
   const heard = elapsed > TELLING_MS
@@ -89,7 +100,7 @@ async function endSessions(sql: Sql, elapsed: number): Promise<number> {
 function stuck(database: string, sessions: number): GatewayError {
   return new GatewayError(
     'pool_exhausted',
-    `${sessions} sessions of calls did not end: the deploy changes types, which they must not outlive`,
+    `The deploy changes types that call sessions may have cached: ${sessions} of these sessions did not end within ${GIVE_UP_MS / 1000} s`,
     { database, sqlstate: LOCK_NOT_AVAILABLE },
   )
 }

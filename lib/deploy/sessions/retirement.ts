@@ -6,25 +6,34 @@ import type { Connection, Sql } from '../../postgres/pools/connection.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { retireOnReplica, retireSessions } from './retire-sessions.ts'
 
-/** How long a connection to a replica is waited for. */
+/** Time to wait for a connection to a replica, in milliseconds. */
 const REPLICA_WAIT_MS = 1000
 
-/** A replica that has answered nothing for so long, its lag neither, runs no calls. */
+/**
+ * A replica that has not answered for this long runs no calls, in milliseconds; queries for its lag
+ * count as well.
+ */
 const SILENT_MS = 5000
 
-/** Between two looks whether a replica has replayed the deploy. */
+/** Interval between two looks whether a replica has replayed the deploy, in milliseconds. */
 const REPLAYED_EVERY_MS = 50
 
-/** A replica that has not replayed the deploy by then runs calls again: nothing waits for ever. */
+/**
+ * Longest wait for a replica to replay the deploy, in milliseconds; the replica runs calls again
+ * after that.
+ */
 const REPLAYED_WITHIN_MS = 10_000
 
-/** The sessions for calls of one database, around the commit of a deploy that must not meet them. */
+/**
+ * Keeps call sessions away from one database, on the primary and its replicas, around the commit of
+ * a deploy that changes types.
+ */
 export class Retirement {
   readonly #database: string
   readonly #replicas: Pools[]
   #kept: Connection[] = []
   #tries = 0
-  /** Speaks on the kept connections. */
+  /** Timer that sends queries on the kept connections. */
   #speaker: NodeJS.Timeout | undefined
 
   constructor(database: string, replicas: Pools[]) {
@@ -33,15 +42,17 @@ export class Retirement {
   }
 
   /**
-   * Ends them on the primary and on all replicas, and keeps new ones from being opened. `sql` and
-   * `tell` as of `retireSessions`.
+   * Ends the call sessions on the primary and all replicas, and keeps new ones from being opened.
+   * The parameters are those of `retireSessions`.
    * @throws {GatewayError} as `retireSessions`
    */
   async begin(sql: Sql, tell: () => Promise<void>): Promise<void> {
-    // Of a try that was rolled back.
+    // Connections of an earlier try, which was rolled back.
     await Promise.all(this.#takeKept().map((connection) => connection.close()))
     const onReplicas = this.#replicas.map((pools) => this.#retireOn(pools, this.#tries))
-    // PostgreSQL opens the gate of one that is silent: stopped, or cut off from the network.
+    // PostgreSQL ends a session that holds the gate lock and is silent for some seconds, in case
+    // its gateway was stopped or cut off from the network. The timers keep these sessions from
+    // being silent.
     const speaker = setInterval(() => speak(sql), SPEAK_EVERY_MS)
     this.#speaker = setInterval(() => {
       for (const connection of this.#kept) speak(connection.sql)
@@ -54,8 +65,9 @@ export class Retirement {
   }
 
   /**
-   * Lets new ones be opened on each replica that has replayed what was written until now. To be called
-   * when the deploy has ended; `sql` is of its session, or another one on the primary.
+   * Lets new call sessions be opened on each replica that has replayed everything written so far.
+   * Must be called when the deploy has ended.
+   * @param sql the deploy's session, or another one on the primary
    */
   async end(sql: Sql): Promise<void> {
     const kept = this.#takeKept()
@@ -81,10 +93,10 @@ export class Retirement {
 
   async #retireOn(pools: Pools, attempt: number): Promise<void> {
     try {
-      // Beside its pool, which may be full of calls.
+      // Outside of the pool, which may be full of calls.
       const connection = await pools.keep(this.#database, REPLICA_WAIT_MS, 'caller')
       if (attempt !== this.#tries) {
-        // The deploy has failed elsewhere meanwhile.
+        // The try has ended in the meantime.
         await connection.close()
         return
       }

@@ -1,23 +1,33 @@
 import type { Table } from '../changes/tables.ts'
 import type { Job } from '../job.ts'
 
-/** What sessions for calls have planned with, and what keeps new ones from being opened. */
+/**
+ * The tables that call sessions may have planned with, and the function that lets new sessions open
+ * again.
+ */
 export class ServedTables {
-  /** As of the last commit. */
+  /** Tables as of the last commit. */
   #tables: Table[]
-  /** To be called behind the next commit. */
+  /** Called after the next commit. */
   #reopen: (() => void) | undefined
 
   constructor(tables: Table[]) {
     this.#tables = tables
   }
 
-  /** To be called right before a commit. `retire` ends the sessions; see Job. */
+  /**
+   * Ends the call sessions if a column's type has changed since the last commit. Must be called
+   * right before a commit.
+   * @param retire see `Job.retire`
+   */
   async retire(now: Table[], retire: Job['retire'] | undefined): Promise<void> {
     if (retire && isAnyRetyped(this.#tables, now)) this.#reopen = await retire()
   }
 
-  /** To be called right behind a commit: the next one is compared with this one. */
+  /**
+   * Lets call sessions open again, and takes the tables to compare with at the next commit. Must be
+   * called right after a commit.
+   */
   move(now: Table[]): void {
     this.#tables = now
     this.#reopen?.()
@@ -26,8 +36,8 @@ export class ServedTables {
 }
 
 /**
- * Whether a table or a composite type that stayed has a column of another type, precision or collation, or has lost one: what
- * sessions have planned with its row type must not be used any more.
+ * Whether a table or composite type that still exists has lost a column, or has a column of another
+ * type, precision or collation. Cached plans that use its row type are invalid then.
  */
 function isAnyRetyped(before: Table[], after: Table[]): boolean {
   const current = new Map(after.map(({ oid, types }) => [oid, types]))
