@@ -21,50 +21,56 @@ import type { DeploySession } from './session.ts'
 import type { Declared } from './tables.ts'
 import { withoutMissing } from './types.ts'
 
-/** What the tries of one deploy share. */
+/**
+ * State shared by all tries of one deploy. A deploy is tried again after a lock error or an
+ * obstacle.
+ */
 export interface Attempt {
   session: DeploySession
-  /** The beginning of the first try. */
+  /** What `begin` read for the first try; undefined once that try has used it. */
   begun: Awaited<ReturnType<typeof begin>> | undefined
-  /** Migrations that are committed. */
+  /** Names of migrations that are committed. */
   done: string[]
-  /** There was nothing in the database before the first try: nobody has anything to lose. */
+  /** Whether the database was empty before the first try, so that there is no data to lose. */
   isFirst: boolean | undefined
-  /** The transaction id that was to come next before the first try. */
+  /** Next transaction id of the server before the first try. */
   since: bigint | undefined
-  /** Extensions that a dry run does not install. */
+  /** Missing extensions that a dry run does not install. */
   lacking: string[]
   obstacles: MigrationObstacles
-  /** Of the last try, as far as it came. */
+  /** Result of the last try, possibly incomplete. */
   result: DeployResult | undefined
 }
 
-/** One try, when it is known what there is to do. */
+/** One try, after planning. */
 export interface Try {
   sql: Sql
   job: Job
   attempt: Attempt
   ledger: Ledger
-  /** The ledger as far as code goes. */
+  /** The ledger for the code sections. */
   code: CodeLedger
   writer: LedgerWriter
   guard: LossGuard
   found: Pending
   migrations: MigrationPlan
-  /** Files of types/ that are in place, with their checksums. */
+  /** Files of types/ that are in place: name → checksum. */
   knownTypes: Map<string, string>
-  /** What types/ has made before the migrations. */
+  /** Types that the files of types/ created before the migrations. */
   typesCreated: string[]
   tablesChecksum: string
   isTablesDue: boolean
   result: DeployResult
-  /** What is asked behind the last migration, without a round trip of its own. */
+  /**
+   * Fingerprint of the tables after the last migration, sent ahead to save a round trip. So are the
+   * two fields below.
+   */
   print: Promise<string> | undefined
   declared: Declared | undefined
   codeState: Promise<CodeState> | undefined
 }
 
-/** Begins the transaction of a deploy, and reads what it has to know first: in one round trip. */
+/** Begins the transaction of a deploy and reads the ledger, in one round trip. */
 export async function begin(sql: Sql, { archive, older }: Job) {
   const [, ledger, superseding] = await Promise.all([
     send(sql.unsafe('begin')),
@@ -74,7 +80,11 @@ export async function begin(sql: Sql, { archive, older }: Job) {
   return { ledger, superseding }
 }
 
-/** Works out what there is to do, and begins to guard the tables. */
+/**
+ * Plans a try and starts to guard the tables against data loss.
+ * @throws {GatewayError} migration_checksum_mismatch, migration_failed, functions_missing; the
+ *   section's code if a file has a statement that a deploy cannot run
+ */
 export async function planTry(
   sql: Sql,
   attempt: Attempt,

@@ -1,7 +1,7 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 
-/** A column whose values a sequence of its own gives: serial, identity. */
+/** A serial or identity column, whose values come from a sequence of its own. */
 interface NumberedColumn {
   table: string
   column: string
@@ -10,8 +10,9 @@ interface NumberedColumn {
 }
 
 /**
- * A warning for each serial or identity column of these tables whose sequence would give a value next
- * that rows may have: seeders have written values of their own. Tables are named as SQL names them.
+ * Returns a warning for each serial or identity column of these tables whose sequence gives a value
+ * that rows may already have, because seeders inserted values of their own.
+ * @param tables names as SQL
  */
 export async function sequenceWarnings(sql: Sql, tables: string[]): Promise<string[]> {
   if (tables.length === 0) return []
@@ -46,7 +47,7 @@ export async function sequenceWarnings(sql: Sql, tables: string[]): Promise<stri
     if (highest === null || BigInt(next) > BigInt(highest)) return []
     const set = `select setval(pg_get_serial_sequence(${quoteLiteral(table)}, ${quoteLiteral(column)}), (select max(${quoteIdentifier(column)}) from ${table}))`
     return [
-      `${table}.${column} has values up to ${highest}, but its sequence gives ${next} next, so that inserts may fail: let the seeder end with "${set};"`,
+      `${table}.${column} has values up to ${highest}, but its sequence gives ${next} next, so that inserts may fail: end the seeder with "${set};"`,
     ]
   })
 }

@@ -2,14 +2,14 @@ import { classOf, type FoundObject, type KnownObject } from '../objects/object.t
 import type { CodeState } from '../objects/state.ts'
 import type { CodeDeployed } from './code-result.ts'
 
-/** An object of a file that has run. */
+/** An object of a file that ran, or of a file whose ledger row is written again. */
 export interface MadeObject {
   object: FoundObject
   isOld: boolean
   hasRun: boolean
 }
 
-/** What a deploy of code tells of what it did. */
+/** Returns the result of a deploy of the code sections. */
 export function resultOf(
   { known, scripts, run, warnings }: CodeState,
   made: MadeObject[],
@@ -39,7 +39,7 @@ export function resultOf(
   }
 }
 
-/** How many of them are functions, procedures and aggregates. */
+/** Returns how many of the objects are functions, procedures or aggregates. */
 export function countRoutines(objects: KnownObject[]): number {
   return objects.filter(({ kind }) => classOf(kind) === 'routine').length
 }

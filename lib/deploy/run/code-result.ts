@@ -1,27 +1,27 @@
 import type { Look } from '../look.ts'
 
-/** What became of functions, views, triggers and policies. Functions are schema.name(types). */
+/** Changes to functions, views, triggers and policies. Functions are named schema.name(types). */
 export interface CodeResult {
-  /** How many functions of the archive are in place now. */
+  /** Number of functions of the archive that are in place now. */
   functionsDeployed: number
   functionsCreated: string[]
   functionsReplaced: string[]
   functionsDropped: string[]
   viewsChanged: string[]
   viewsDropped: string[]
-  /** Triggers, policies, types, casts, … : `trigger t on public.orders`. */
+  /** Triggers, policies, types, casts, …, as in `trigger t on public.orders`. */
   othersChanged: string[]
   othersDropped: string[]
 }
 
-/** What a deploy of code says: what became of it, and of what it warns. */
+/** Changes and warnings of a deploy of the code sections. */
 export type CodeDeployed = CodeResult & {
   warnings: string[]
-  /** What the catalogs were known by behind the code. */
+  /** Digest of the catalogs after the code ran. */
   look?: Look | undefined
 }
 
-/** The result where nothing had to be done. */
+/** Returns the result of a deploy that had nothing to do. */
 export function unchangedCode(functionsDeployed: number): CodeDeployed {
   return {
     functionsDeployed,

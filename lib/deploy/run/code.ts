@@ -25,47 +25,53 @@ import { type CodeDeployed, unchangedCode } from './code-result.ts'
 import { remadeWarnings, withKeptHint } from './kept-functions.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
 
-/** The sections that a deploy replaces. */
+/** The code sections: a deploy replaces and drops their objects. */
 export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
 
-/** Views on views: each round takes the columns of the one before. */
+/** Maximum number of rounds for views on views; each round passes columns on by one level. */
 const MAX_ROUNDS = 10
 
-/** What a deploy knows before it turns to the code. */
+/** What a deploy knows before it deploys the code sections. */
 export interface CodeHints {
-  /** The catalogs may not be as the last deploy left them. */
+  /**
+   * Whether the catalogs may have changed since the last deploy, so that all objects must be
+   * checked.
+   */
   isCheckDue: boolean
   reset: ResetSession
-  /** The state, where it has been asked for already. */
+  /** State that was read ahead, if any. */
   state?: Promise<CodeState> | undefined
   sendBehind?: SendBehind | undefined
-  /** As in TakenOver. */
+  /** See `TakenOver.since`. */
   since?: TakenOver['since']
   look?: Job['look']
-  /** What people had put on objects that migrations have dropped. */
+  /** Grants, comments and settings of objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
-  /** Functions that stay, though no file makes them: the ledger goes on to have them. Undefined: they go. */
+  /**
+   * Functions that stay in the database and the ledger although no file creates them. Undefined if
+   * they are dropped.
+   */
   kept?: ReadonlyMap<string, StoredObject[]> | undefined
 }
 
-/** The files that a deploy of code looks at, and those of them that run whatever there is. */
+/** The files of the code sections, and which of them must run whatever the catalogs hold. */
 export interface CodePlan {
   scripts: Map<string, Script>
   known: Map<string, KnownFile>
   toRun: Set<string>
-  /** The paths of files that the archive does not have any more. */
+  /** Paths of files that the archive no longer has. */
   gone: string[]
-  /** Nothing has changed. */
+  /** Whether all files are as deployed. */
   isSame: boolean
-  /** Of other sections, where they may have taken something over. */
+  /** Statements of other sections that may have taken an object over. */
   others: Statement[]
 }
 
 /**
- * Brings functions, views, triggers and policies to what the files say: runs the files that are new
- * or changed, and those whose objects are missing or not as they left them; drops what they no
- * longer make, and what came from files that are gone. The order of the files does not matter. What
- * did not come from a file is left alone.
+ * Brings functions, views, triggers and policies to the state of the files. Runs files that are new
+ * or changed, and files whose objects are missing or were changed since. Drops objects that the
+ * files no longer create, and objects of files that are gone. Files may be in any order. Objects
+ * that did not come from a file are left alone.
  * @throws {GatewayError} function_deploy_failed, view_deploy_failed, trigger_deploy_failed,
  *   policy_deploy_failed; data_loss
  */
@@ -153,8 +159,8 @@ function isSameCode(archive: SchemaArchive, ledger: Ledger): boolean {
 }
 
 /**
- * Works out what a deploy of code has to do, as far as its files and the ledger tell.
- * @throws {GatewayError} where a file has a statement that no deploy can run
+ * Plans a deploy of the code sections from the files and the ledger alone.
+ * @throws {GatewayError} if a file has a statement that a deploy cannot run
  */
 export async function planCode(
   archive: SchemaArchive,
@@ -170,7 +176,7 @@ export async function planCode(
   return { scripts, known, toRun, gone, isSame, others }
 }
 
-/** Sends the questions for the state of which `deployCode` makes the next, checking all of it. */
+/** Sends ahead the queries for the state that `deployCode` needs, with a check of all objects. */
 export function sendState(
   sql: Sql,
   { scripts, known, toRun, others }: CodePlan,
@@ -178,17 +184,17 @@ export function sendState(
 ): Promise<CodeState> {
   const taken = { since, statements: others }
   const reading = readState(sql, scripts, known, toRun, true, taken)
-  // Whoever waits for it is told.
+  // Prevents an unhandled rejection; awaiting the promise still throws the error.
   reading.catch(() => {})
   return reading
 }
 
-/** All that files of code have made, as the ledger has it. */
+/** Returns all objects of the code sections that the ledger records. */
 export function knownObjects(ledger: Ledger): KnownObject[] {
   return [...knownFiles(ledger).values()].flatMap(({ objects }) => objects)
 }
 
-/** What the ledger has of the sections of code, by path. */
+/** Returns the ledger's files of the code sections, by path. */
 export function knownFiles(ledger: Ledger): Map<string, KnownFile> {
   return new Map(
     CODE_SECTIONS.flatMap((section) =>
@@ -208,9 +214,10 @@ async function parseAll(files: SchemaArchive['files']): Promise<Map<string, Scri
 }
 
 /**
- * Views with `select *` have the columns that their sources had when they were made; functions with
- * such a body, or with `t.c%type`, likewise. They are made again after each change (functions, where
- * tables may have changed), as a new database would have them.
+ * Returns the files that always run because they take columns from tables: views with `select *`,
+ * and functions with such a body or with `t.c%type`. PostgreSQL fixes their columns when they are
+ * created, so they are created again, as a new database would have them. Functions run only if
+ * tables may have changed.
  */
 function takingColumns(scripts: Map<string, Script>, isCheckDue: boolean): string[] {
   const isDue = ({ takesColumns, made }: Statement) =>
@@ -218,7 +225,10 @@ function takingColumns(scripts: Map<string, Script>, isCheckDue: boolean): strin
   return [...scripts].filter(([, { statements }]) => statements.some(isDue)).map(([path]) => path)
 }
 
-/** Files of grants and comments alone are about what the others make: they run after any change. */
+/**
+ * Adds the files that have only grants and comments. They apply to objects of other files, so they
+ * run after any change.
+ */
 function addDescriptions({ scripts, run }: CodeState): void {
   for (const [path, { statements }] of scripts) {
     const isDescription = statements.every((statement) => statement.isDescription)
@@ -226,7 +236,7 @@ function addDescriptions({ scripts, run }: CodeState): void {
   }
 }
 
-/** Notes for the ledger what the files made. */
+/** Records the objects that the files created. */
 function write(
   writer: LedgerWriter,
   { scripts, known, keys: keysBefore, found, run }: CodeState,
@@ -236,7 +246,7 @@ function write(
 ): MadeObject[] {
   const all: MadeObject[] = []
   for (const [path, { file, statements }] of scripts) {
-    // The first version of the ledger does not tell how what it has was.
+    // The ledger's first version has no digests; such rows are written again.
     const isOld = known.get(path)?.objects.some(({ digest }) => digest === undefined)
     if (!run.has(path) && !(isThorough && isOld)) continue
     const stored = new Map<string, StoredObject>()

@@ -5,7 +5,10 @@ import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 
 import { type ColumnHelper, HELPER_PREFIX } from '../parser/column-helper.ts'
 
-/** Names without prefix, and how many texts each hands on; the last parameter is the function. */
+/**
+ * Helper names without prefix, and the number of text arguments that each passes on. The last
+ * parameter of a helper is the name of the platform's function.
+ */
 const HELPERS: [name: string, texts: number][] = [
   ['change_column_type', 3],
   ['rename_column', 3],
@@ -18,8 +21,9 @@ export function callHelpers(files: SchemaFile[]): boolean {
 }
 
 /**
- * SQL that makes the helpers, as the deploy's own role. Each runs the platform's function with the
- * other arguments. Those of the original gateway may be there, with other parameter names.
+ * SQL that creates the helpers as the deploy's role. Each calls the platform's function with the
+ * other arguments. They are dropped first, since the original gateway may have left helpers with
+ * other parameter names, which CREATE OR REPLACE cannot change.
  */
 export const CREATE_HELPERS = HELPERS.map(([name, texts]) => {
   const given = Array.from({ length: texts }, (_, i) => `$${i + 1}`).join(', ')
@@ -33,7 +37,7 @@ export const CREATE_HELPERS = HELPERS.map(([name, texts]) => {
     $helper$;`
 }).join('')
 
-/** SQL that drops the helpers: nothing but migrations is to call them. */
+/** SQL that drops the helpers; only migrations may call them. */
 export const DROP_HELPERS = HELPERS.map(([name, texts]) => dropOf(name, texts)).join('')
 
 function dropOf(name: string, texts: number): string {
@@ -44,13 +48,13 @@ function signatureOf(name: string, texts: number): string {
   return `${HELPER_PREFIX}${name}(${Array.from({ length: texts + 1 }, () => 'text').join(', ')})`
 }
 
-/** A column in the catalogs. */
+/** A column by the oid of its table and its number (pg_attribute). */
 interface Column {
   oid: string
   number: number
 }
 
-/** Finds the column that a helper is about; undefined where there is none. */
+/** Finds the column that a helper call refers to; undefined if it does not exist. */
 export async function findColumn(sql: Sql, helper: ColumnHelper): Promise<Column | undefined> {
   const { column } = helper
   const [row] = await sql.unsafe<Column[]>(`
@@ -63,14 +67,17 @@ export async function findColumn(sql: Sql, helper: ColumnHelper): Promise<Column
   return row
 }
 
-/** Whether the column is as the helper would leave it. */
+/** Whether the column is already in the state that the helper call produces. */
 export async function isDone(sql: Sql, helper: ColumnHelper): Promise<boolean> {
   const column = await findColumn(sql, helper)
   if (helper.kind !== 'change type') return column === undefined
   return column !== undefined && (await hasType(sql, column, helper.to ?? ''))
 }
 
-/** False of what is no type: to_regtype raises for some texts. */
+/**
+ * Whether the column has this type. False if the text is no type: to_regtype raises an error for
+ * some texts.
+ */
 async function hasType(sql: Sql, { oid, number }: Column, type: string): Promise<boolean> {
   await sql.unsafe('savepoint type')
   try {
@@ -87,7 +94,10 @@ async function hasType(sql: Sql, { oid, number }: Column, type: string): Promise
   }
 }
 
-/** The helper's function may quote the name, or not. */
+/**
+ * Returns SQL for the table's oid. The platform's function may or may not quote the name, so both
+ * spellings are tried.
+ */
 function tableOf({ table }: ColumnHelper): string {
   const names = [table, table.toLowerCase()].map((name) =>
     quoteLiteral(name.split('.').map(quoteIdentifier).join('.')),

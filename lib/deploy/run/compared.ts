@@ -8,18 +8,18 @@ import type { Ask } from './run-file.ts'
 import { type Declared, deployTables, type TablesResult } from './tables.ts'
 
 /**
- * What comparing declarations with tables came to. The databases of a fleet have the same tables,
- * and PostgreSQL works longer for this than for the rest of most deploys.
+ * Cached results of comparing declarations with tables. The databases of a fleet have the same
+ * tables, and the comparison takes PostgreSQL longer than the rest of most deploys.
  */
 const compared = new Map<string, TablesResult>()
 const MAX_COMPARED = 100
 
-/** What has been compared behind which migrations, in some database. */
+/** Which declarations were compared, in some database, after which migrations. */
 const behind = new Recent<true>(MAX_COMPARED)
 
 /**
- * Whether these files have been compared in some database in which the same migrations had run just before;
- * notes that they are by now.
+ * Whether these files were compared in some database right after the same migrations ran. Records
+ * that they are now.
  */
 export function wasCompared(checksum: string, migrations: SchemaFile[]): boolean {
   const key = `${checksum} ${checksumOf(migrations)}`
@@ -29,8 +29,10 @@ export function wasCompared(checksum: string, migrations: SchemaFile[]): boolean
 }
 
 /**
- * As `deployTables`, but remembers what came of it for databases that have the same tables.
- * `checksum` is that of the files, `print` what the database has, where that has been read, as `declared`.
+ * Like `deployTables`, but caches the result for databases with the same tables.
+ * @param checksum checksum of the files
+ * @param print fingerprint of the tables, if it has been read already
+ * @param declared the files as read, if they have been read already
  * @throws {GatewayError} table_deploy_failed
  */
 export async function deployTablesOnce(
@@ -46,7 +48,7 @@ export async function deployTablesOnce(
   const known = compared.get(key)
   if (known) return known
   const result = await deployTables(sql, database, files, ask, declared)
-  // Where tables had to be created, the next database has to have that done too.
+  // A result that created tables is not cached: the next database has to create them too.
   if (result.created.length > 0) return result
   if (compared.size >= MAX_COMPARED) compared.clear()
   compared.set(key, result)
@@ -54,8 +56,9 @@ export async function deployTablesOnce(
 }
 
 /**
- * All relations as they are now (`tables`, where they are read already), whichever database it is: equal texts mean equal tables, and nothing
- * else in their place.
+ * Returns a fingerprint of all relations of the database. Equal fingerprints mean equal tables, and
+ * no other relation under the name of a table.
+ * @param tables the tables, if they have been read already
  */
 export async function fingerprint(sql: Sql, tables = sendTables(sql)): Promise<string> {
   const [all, others] = await Promise.all([tables, readOthers(sql)])
@@ -69,7 +72,7 @@ export async function fingerprint(sql: Sql, tables = sendTables(sql)): Promise<s
   return `${JSON.stringify(plain)} ${others}`
 }
 
-/** What else may have the name of a declared table. */
+/** Returns the names of other relations, which could have the name of a declared table. */
 async function readOthers(sql: Sql): Promise<string> {
   const [row] = await send(
     sql.unsafe<{ names: string | null }[]>(`
@@ -84,7 +87,7 @@ async function readOthers(sql: Sql): Promise<string> {
   return row?.names ?? ''
 }
 
-/** SHA-256 over the files of a section, in hex. */
+/** Returns the SHA-256 of the paths and checksums of a section's files, in hex. */
 export function checksumOf(files: SchemaFile[]): string {
   const lines = files.map(({ path, checksum }) => `${path} ${checksum}\n`)
   return createHash('sha256').update(lines.join('')).digest('hex')

@@ -7,7 +7,10 @@ import { LedgerWriter } from '../ledger/writer.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
 import { type DeployResult, functionsChanged, unchangedResult, withoutOid } from '../result.ts'
 
-/** Ends the transaction. What has changed the database is written into its ledger. */
+/**
+ * Ends the transaction: a deploy that changed the database is recorded in its ledger and committed,
+ * any other is rolled back.
+ */
 export async function conclude(
   sql: Sql,
   writer: LedgerWriter,
@@ -36,14 +39,14 @@ export async function conclude(
   return result
 }
 
-/** The answer of a failed deploy, with the migrations that are committed all the same. */
+/** Adds the migrations that stay committed to the error of a failed deploy. */
 export function withCommitted(failure: unknown, { isNew }: Job, committed: string[]): unknown {
   if (isNew || committed.length === 0 || !(failure instanceof GatewayError)) return failure
   const { code, message, details, status } = failure
   return new GatewayError(code, message, { ...details, migrations_committed: committed }, status)
 }
 
-/** A failed deploy leaves its row too: what was tried, what is committed, and why it failed. */
+/** Records a failed deploy in the ledger: the archive, the committed migrations and the error. */
 export async function recordFailure(
   sql: Sql,
   job: Job,
@@ -67,6 +70,6 @@ export async function recordFailure(
     })
     await writer.send()
   } catch {
-    // The failure itself is what has to be told; without a connection there is no row.
+    // The client has to get the failure itself. Without a connection there is no row.
   }
 }

@@ -19,16 +19,17 @@ interface WantedExtension {
   schema: string | undefined
 }
 
-/** What became of the extensions. */
+/** Result of deploying the extensions. */
 export interface ExtensionsResult {
   warnings: string[]
-  /** Those that only the gateway's role can create, which a dry run does not. */
+  /** Missing extensions that only the gateway's role can create; a dry run does not create them. */
   lacking: string[]
 }
 
 /**
- * Creates the extensions that are not there: one a file, named by the file; `-- version:` and
- * `-- schema:` comments say which version, and where. One that has another version is updated.
+ * Creates missing extensions. Each file stands for the extension of its name; the comments `--
+ * version:` and `-- schema:` select a version and a schema. An installed extension of another
+ * version is updated.
  * @throws {GatewayError} extension_not_available, extension_install_failed
  */
 export async function createExtensions(
@@ -47,7 +48,7 @@ export async function createExtensions(
     const there = found.get(name)
     if (hasText(extension)) {
       result.warnings.push(
-        `${file.path}: only comments count in an extension's file; its statements were not run`,
+        `${file.path}: the statements were not run; only the comments of an extension's file have an effect`,
       )
     }
     if (!there) throw notAvailable(database, extension)
@@ -62,32 +63,41 @@ export async function createExtensions(
     }
     if (schema !== undefined && schema !== there.schema) {
       result.warnings.push(
-        `${file.path} wants the schema ${schema}; the extension is in ${there.schema} and stays there`,
+        `${file.path} asks for schema ${schema}, but the extension is installed in ${there.schema} and stays there`,
       )
     }
   }
   if (result.lacking.length > 0) {
     result.warnings.push(
-      `A deploy would have the gateway's role install ${result.lacking.join(', ')}; a dry run does not`,
+      `The dry run did not install ${result.lacking.join(', ')}; a deploy installs it as the gateway's role`,
     )
   }
   return result
 }
 
-/** Something is not there that may be of an extension. */
+/**
+ * undefined_object, undefined_function, undefined_table, invalid_schema_name, undefined_column: the
+ * missing object may belong to an extension.
+ */
 const MAY_BE_LACKING = new Set(['42704', '42883', '42P01', '3F000', '42703'])
 
-/** What a dry run says where it failed for want of an extension that it does not install. */
+/**
+ * Returns the warning of a dry run that may have failed because of an extension that it does not
+ * install; undefined for any other failure.
+ */
 export function lackingExtension({ details }: GatewayError, lacking: string[]): string | undefined {
   if (lacking.length === 0 || !MAY_BE_LACKING.has(String(details.sqlstate))) return undefined
   const place = details.line === undefined ? details.file : `${details.file}, line ${details.line},`
   return (
-    `${place} may need ${lacking.join(', ')}: a dry run can check neither it nor what comes ` +
-    `behind it (${details.cause})`
+    `${place} may need ${lacking.join(', ')}: a dry run can check neither this statement nor ` +
+    `those after it (${details.cause})`
   )
 }
 
-/** The installed version and schema of those that the server has; null where not installed. */
+/**
+ * Returns the installed version and schema of each available extension, by name; null if it is not
+ * installed.
+ */
 async function findInstalled(sql: Sql, wanted: WantedExtension[]) {
   const names = JSON.stringify(wanted.map((extension) => extension.name))
   const rows = await sql.unsafe<
@@ -107,7 +117,9 @@ async function findInstalled(sql: Sql, wanted: WantedExtension[]) {
   )
 }
 
-/** Anything but comments, and the statement that the gateway runs in its place. */
+/**
+ * Whether a file has statements other than the CREATE EXTENSION that the gateway runs in its place.
+ */
 function hasText({ file, name }: WantedExtension): boolean {
   const text = file.text.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, '')
   const [, created = ''] = CREATE.exec(text) ?? []
@@ -135,9 +147,9 @@ async function updateExtension(
 }
 
 /**
- * Of the files, installs those whose extension is missing and is not for the owner of a database to
- * create: as the gateway's role, where the platform has another one. It stays, whatever becomes of
- * the deploy. `sql` is the deploy's.
+ * Installs missing extensions that the owner of a database may not create, as the gateway's role.
+ * Does nothing if platforms share the gateway's role. The extensions stay if the deploy fails.
+ * @param sql connection of the deploy
  * @throws {GatewayError} extension_install_failed
  */
 export async function installUntrusted(
@@ -153,14 +165,17 @@ export async function installUntrusted(
   const database = databaseName(owner)
   await asGateway(parts, database, async (own) => {
     for (const extension of untrusted) {
-      // Without a schema it would go where names are found, which is none of the platform's.
+      // asGateway sets search_path to pg_catalog, where the extension would be created by default.
       const { schema = 'public' } = extension
       await createExtension(own, database, { ...extension, schema }, role)
     }
   })
 }
 
-/** PostgreSQL manual, "Extension Control Files", `superuser` and `trusted`. */
+/**
+ * Returns the missing extensions that only a superuser may create (PostgreSQL manual, "Extension
+ * Control Files", `superuser` and `trusted`).
+ */
 async function findUntrusted(sql: Sql, wanted: WantedExtension[]): Promise<WantedExtension[]> {
   const list = wanted.map(({ name, version }) => ({ name, version }))
   const rows = await sql<{ name: string }[]>`
@@ -175,10 +190,10 @@ async function findUntrusted(sql: Sql, wanted: WantedExtension[]): Promise<Wante
   return wanted.filter(({ name }) => names.has(name))
 }
 
-/** Extensions that people know by another name than PostgreSQL. */
+/** Extensions that are commonly known by another name than PostgreSQL's. */
 const OTHER_NAMES: Record<string, string> = { pgvector: 'vector' }
 
-/** The names by which PostgreSQL knows the extensions of these files. */
+/** Returns PostgreSQL's names of the extensions of these files. */
 export function extensionNames(files: SchemaFile[]): string[] {
   return files.map((file) => readExtension(file).name)
 }

@@ -5,25 +5,31 @@ import type { CodeState } from '../objects/state.ts'
 
 const AMBIGUOUS_FUNCTION = '42725'
 
-/** What a deploy that drops no function says of those that another one had to take the place of. */
+/**
+ * Returns warnings, for a deploy that drops no function, about functions that it had to drop and
+ * create again.
+ */
 export function remadeWarnings({ drop }: CodeState, { found }: After): string[] {
   const there = new Set([...found.byKey.values()].map(({ identity }) => identity))
   return [...drop.values()].flatMap(({ kind, identity }) => {
     if (classOf(kind) !== 'routine' || !there.has(identity)) return []
     const what = `${kind.charAt(0).toUpperCase()}${kind.slice(1)} ${identity}`
     return [
-      `${what} has another result, or other names or defaults of arguments, now: it was dropped and made again`,
+      `${what} was dropped and created again, because its result type or the names or defaults of its arguments changed`,
     ]
   })
 }
 
-/** With what to do where a file names a function without types, and another signature of it stays. */
+/**
+ * Adds a hint to the error of a file that names a function without argument types while another
+ * signature of it was kept.
+ */
 export function withKeptHint(failure: unknown): unknown {
   if (!(failure instanceof GatewayError) || failure.details.sqlstate !== AMBIGUOUS_FUNCTION) {
     return failure
   }
   const hint =
-    'Functions of other signatures that earlier archives made stay: name the types of the arguments, ' +
-    'or drop the function that is not needed in a migration'
+    'Functions with other signatures from earlier archives are kept: write the argument types, ' +
+    'or drop the unneeded function in a migration'
   return new GatewayError(failure.code, failure.message, { ...failure.details, hint })
 }

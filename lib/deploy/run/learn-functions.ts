@@ -3,7 +3,10 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployResult } from '../result.ts'
 
-/** Has what functions do known after a deploy. Undefined where it fails: the first call reads it then. */
+/**
+ * Reads signatures and verdicts of the functions after a deploy, so that the first call need not.
+ * Returns undefined if that fails; the first call reads them then.
+ */
 export async function learnFunctions(
   parts: DeployParts,
   sql: Sql,
@@ -12,7 +15,7 @@ export async function learnFunctions(
 ): Promise<DeployResult['functions']> {
   try {
     const use = async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
-      // The deploy's own session is not as that of a call.
+      // The session has the deploy's settings and role; functions are read with those of a call.
       const reset = send(sql.unsafe('reset all; reset role'))
       const [result] = await Promise.all([work(sql), reset])
       return result

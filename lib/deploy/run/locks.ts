@@ -2,7 +2,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { tableName } from '../changes/changes.ts'
 import type { Table } from '../changes/tables.ts'
 
-/** The strongest lock that a deploy takes on a table that was there before. */
+/** The strongest lock that a deploy takes on an existing table. */
 export interface TableLock {
   table: string
   lock: string
@@ -10,7 +10,7 @@ export interface TableLock {
 
 const READS = 'AccessShareLock'
 
-/** From weak to strong (PostgreSQL manual, "Table-Level Locks"). */
+/** Lock modes from weak to strong (PostgreSQL manual, "Table-Level Locks"). */
 const MODES = [
   READS,
   'RowShareLock',
@@ -23,8 +23,8 @@ const MODES = [
 ]
 
 /**
- * The locks of the open transaction on these tables, the strongest of each; those that only read
- * are left out.
+ * Returns the strongest lock of the open transaction on each of these tables, without ACCESS SHARE
+ * locks, which only read.
  */
 export async function readLocks(sql: Sql, tables: Table[]): Promise<TableLock[]> {
   const rows = await sql<{ oid: string; mode: string }[]>`

@@ -2,10 +2,13 @@ import type { Notice } from '../../postgres/driver.ts'
 
 const MAX_WARNINGS = 20
 
-/** The gateway rolls back whether or not something is open. */
+/** Ignored: the gateway sends ROLLBACK whether or not a transaction is open. */
 const NO_ACTIVE_TRANSACTION = '25P01'
 
-/** Collects PostgreSQL's own warnings, for the answer of a deploy. */
+/**
+ * Collects PostgreSQL's warnings for the response of a deploy, each text once. `hear` takes a
+ * notice, `told` returns the warnings.
+ */
 export function collectWarnings(): { hear: (notice: Notice) => void; told: () => string[] } {
   const texts = new Set<string>()
   let more = 0

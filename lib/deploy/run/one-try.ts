@@ -26,8 +26,9 @@ import { readDeclared, sendExisting } from './tables.ts'
 import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
 
 /**
- * Tries to deploy. What it finds in its way may have it begin anew.
- * @throws {GatewayError} as `deploy`; errors of locks, for which it may be tried again
+ * Runs one try of a deploy, and starts over if an obstacle has to be removed or enum values were
+ * committed first.
+ * @throws {GatewayError} as `deploy`; lock errors, after which the caller may try again
  */
 export async function deployOnce(
   sql: Sql,
@@ -67,8 +68,8 @@ export async function deployOnce(
 }
 
 /**
- * Brings schemas, extensions and the types that come before migrations to what the files say.
- * @returns false where new values of enums were committed: another try goes on from there
+ * Brings schemas, extensions and the types that precede the migrations to the state of the files.
+ * @returns false if new enum values were committed; another try has to go on from there
  */
 async function deployBase(all: Try): Promise<boolean> {
   const { sql, job, attempt, ledger, writer, guard, found, migrations, knownTypes, result } = all
@@ -89,7 +90,7 @@ async function deployBase(all: Try): Promise<boolean> {
   }
   all.typesCreated = types.created
   noteTypes(all, types, before)
-  // What has been added to an enum can be used then.
+  // Commits, so that the migrations can use new enum values.
   const isAnyBefore = before.length + files.schemas.length > 0
   if (isNew && !flags.dryRun && found.files.length > 0 && isAnyBefore) {
     await guard.settle()
@@ -98,16 +99,20 @@ async function deployBase(all: Try): Promise<boolean> {
   return true
 }
 
-/** @returns false where something is in their way that another try takes off before */
+/**
+ * Runs the pending migrations.
+ * @returns false if an object is in their way that the next try drops first
+ */
 async function runMigrations(all: Try): Promise<boolean> {
   const { sql, job, attempt, code, writer, guard, found, migrations, isTablesDue, result } = all
   const { archive, flags, isNew } = job
   const { enums, needs } = migrations
   const pending = found.files
-  // Where it fails, it fails again when it is the code's turn.
+  // An error is dropped here: `deployCode` meets and reports it again.
   const codePlan =
     pending.length > 0 && (await planCode(archive, code.ledger, true).catch(() => undefined))
-  // Likewise. What came of it in one database holds for others that have the same tables then.
+  // Errors are dropped for the same reason. The comparison of one database is cached for others
+  // with the same tables.
   const mayCompare = pending.length > 0 && isTablesDue
   const isToCompare = mayCompare && !wasCompared(all.tablesChecksum, pending)
   if (isToCompare) all.declared = await readDeclared(archive.files.tables).catch(() => undefined)
@@ -144,9 +149,12 @@ async function runMigrations(all: Try): Promise<boolean> {
   return mayGoOn
 }
 
-/** Which statements of migrations may find their work done. */
+/**
+ * Returns which statements of migrations may be passed over because tables/, types/ or functions/
+ * already created the final state.
+ */
 function passingOf({ sql, ledger, migrations: { needs }, typesCreated, result }: Try): Passing {
-  // The original gateway made new databases of tables/, and wrote down no migration of them.
+  // The original gateway created new databases from tables/ and recorded no migration.
   const isTaken = ledger.isOfOriginal && ledger.migrations.size === 0
   const made = (name: string) =>
     (isTaken && name !== '') ||
@@ -161,12 +169,12 @@ function passingOf({ sql, ledger, migrations: { needs }, typesCreated, result }:
     isDone: async ({ facts: { helper } }) => helper !== undefined && (await isDone(sql, helper)),
     onPassed: (file, statement) =>
       result.warnings.push(
-        `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/, types/ or functions/ has made it as it is after that`,
+        `${file.path}, line ${lineOf(file, statement)}: passed over, since tables/, types/ or functions/ already created the state after it`,
       ),
   }
 }
 
-/** Types that the migrations make, or rename, are compared with their files behind them. */
+/** Compares the types that migrations create or rename with their files, after the migrations. */
 async function deployLaterTypes(all: Try): Promise<void> {
   const { sql, job, attempt, ledger, writer, guard, migrations, result } = all
   const { after } = migrations.types
@@ -185,7 +193,7 @@ async function deployLaterTypes(all: Try): Promise<void> {
   noteTypes(all, types, after)
 }
 
-/** Makes the tables that are declared and missing, and compares all others. */
+/** Creates declared tables that are missing and compares all others. */
 async function deployDeclared(all: Try): Promise<void> {
   const { sql, job, guard, migrations, tablesChecksum, isTablesDue, print, result } = all
   if (!isTablesDue) return
@@ -243,7 +251,7 @@ function lastWarnings({ job, ledger, found }: Try): string[] {
   return migrationWarnings(job.archive.files.migrations, ledger, found)
 }
 
-/** What holds for as long as the archive is in place. */
+/** Returns the warnings that apply for as long as the archive is in place. */
 function standingWarnings({ job, ledger, found }: Try): string[] {
   const { files } = job.archive
   return [
@@ -253,7 +261,7 @@ function standingWarnings({ job, ledger, found }: Try): string[] {
   ]
 }
 
-/** Whether something ran that functions may depend on. */
+/** Whether this deploy changed types, tables or anything else that functions may depend on. */
 function mayHaveChanged({ migrationsApplied, typesChanged, tablesCreated }: DeployResult): boolean {
   return migrationsApplied.length + typesChanged.length + tablesCreated.length > 0
 }

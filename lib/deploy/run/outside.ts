@@ -20,14 +20,17 @@ import { type DeploySession, LOCK_AGAIN, resetFor } from './session.ts'
 import type { TimeLimit } from './time-limit.ts'
 import { patiently } from './tries.ts'
 
-/** How statements outside of a transaction wait for locks. */
+/**
+ * How statements outside of a transaction wait for locks: with the session's lock_timeout,
+ * repeatedly for `lockTimeoutMs`.
+ */
 export interface Patience {
   session: DeploySession
   lockTimeoutMs: number
   limit: TimeLimit
 }
 
-/** What a migration outside of any transaction uses of a LossGuard. */
+/** The part of LossGuard that a no-transaction migration uses. */
 export type Guard = Pick<
   LossGuard,
   | 'ask'
@@ -42,8 +45,8 @@ export type Guard = Pick<
 >
 
 /**
- * Reads a migration that is to run outside of any transaction, and asks about all its statements,
- * so that one that is refused, or has a slip in its text, has not begun.
+ * Parses a no-transaction migration and asks about all its statements, so that one that is refused
+ * or has a syntax error does not begin.
  * @throws {GatewayError} data_loss; migration_failed
  */
 export async function prepareOutside(
@@ -56,7 +59,8 @@ export async function prepareOutside(
   try {
     for (const statement of script!.statements) {
       if (statement.facts.kind === '') await checkSyntax(sql, file, statement)
-      // What runs behind it may need what the statements before it make.
+      // Functions that it calls are not read yet: they may need what the statements before it
+      // create.
       await ask(file, { ...statement, hidden: undefined })
     }
   } catch (error) {
@@ -67,8 +71,8 @@ export async function prepareOutside(
 const STOP = "do $$ begin raise sqlstate 'GWSTP'; end $$; "
 
 /**
- * Has PostgreSQL read a text that the parser gave up on: all statements of a simple query are read
- * before the first one is run, which here ends it.
+ * Lets PostgreSQL check the syntax of a text that the parser could not read. PostgreSQL parses all
+ * statements of a simple query before it runs the first, and the first one here raises an error.
  */
 async function checkSyntax(sql: Sql, file: SchemaFile, statement: Statement): Promise<void> {
   await sql.unsafe('savepoint reading')
@@ -85,8 +89,9 @@ async function checkSyntax(sql: Sql, file: SchemaFile, statement: Statement): Pr
 }
 
 /**
- * Runs a migration outside of any transaction, statement by statement. The ledger shows it as begun
- * before it runs, and what became of it. A new database goes where it fails: no hint for a next try.
+ * Runs a no-transaction migration, statement by statement. The ledger records it as begun before it
+ * runs, and as applied, failed or not begun afterwards. The error has no hint for a retry if the
+ * database is new, since it is dropped then.
  * @throws {GatewayError} migration_failed; data_loss
  */
 export async function runOutside(
@@ -119,15 +124,19 @@ export async function runOutside(
   await writer.send()
 }
 
-/** Of a statement that has to run outside of any transaction, or that ends its own. */
+/**
+ * SQLSTATEs of a statement that must run outside of a transaction (25001) or that ends its own
+ * (2D000).
+ */
 const NEEDS_NO_TRANSACTION = new Set(['25001', '2D000'])
 
 /**
- * Each statement has a transaction of its own, where PostgreSQL lets it: nothing is written between
- * the question whether it loses data and the statement, what it turns out to lose is rolled back, and
- * no call runs when it commits another type of a column. What PostgreSQL lets run outside alone has its
- * calls ended once it is through. What commits by itself runs once, whatever lock it does not get: its
- * first part would run again.
+ * Runs each statement in a transaction of its own, if PostgreSQL allows it there. The transaction
+ * keeps other sessions from writing between the data-loss check and the statement, rolls back a
+ * loss that shows afterwards, and keeps calls out while a column's type changes.
+ * A statement that PostgreSQL only allows outside of a transaction has its call sessions ended
+ * after it. A statement that commits by itself is not retried after a lock error: its committed
+ * part would run twice.
  */
 async function runOneByOne(
   sql: Sql,
@@ -155,7 +164,7 @@ async function runOneByOne(
   }
 }
 
-/** What may give up the lock of the deploy. */
+/** Statements that call functions, which may release the advisory lock of the deploy. */
 const RUNS_FUNCTIONS = new Set(['SelectStmt', 'DoStmt', 'CallStmt'])
 
 async function lockAgain(sql: Sql, file: SchemaFile, statement: Statement): Promise<void> {
@@ -164,7 +173,7 @@ async function lockAgain(sql: Sql, file: SchemaFile, statement: Statement): Prom
   })
 }
 
-/** One statement of a migration that runs outside of any transaction. */
+/** One statement of a no-transaction migration. */
 interface Single {
   sql: Sql
   guard: Guard
@@ -174,7 +183,9 @@ interface Single {
   run: () => Promise<void>
 }
 
-/** Runs a statement that may be tried again. */
+/**
+ * Runs a statement that may be retried after a lock error, with a data-loss check if it needs one.
+ */
 async function runWatched(one: Single, undo: () => Promise<unknown>): Promise<void> {
   const { guard, file, statement, mayLose, run } = one
   const isSeparate = statement.risks.some((risk) => risk.kind === 'detach' && risk.isConcurrent)
@@ -198,7 +209,10 @@ async function runWatched(one: Single, undo: () => Promise<unknown>): Promise<vo
   await endCalls(one)
 }
 
-/** Commits `work`, with no call beside it. Unless that is allowed, it is looked at for what it loses. */
+/**
+ * Runs `work` in a transaction and commits it with call sessions kept out. Unless the file may lose
+ * data, checks for losses before the commit.
+ */
 async function inTransaction(
   { sql, guard }: Single,
   mayLose: boolean,
@@ -216,12 +230,15 @@ async function inTransaction(
   guard.served()
 }
 
-/** Behind a statement that has committed by itself. */
+/** Ends the call sessions after a statement that has committed by itself. */
 function endCalls(one: Single): Promise<void> {
   return inTransaction(one, true, async () => {})
 }
 
-/** @returns false where PostgreSQL does not let it run in a transaction: nothing is left of it then */
+/**
+ * @returns false if PostgreSQL does not allow the statement in a transaction; it left no effect
+ *   then
+ */
 async function runHeld(work: () => Promise<void>, undo: () => Promise<unknown>): Promise<boolean> {
   try {
     await work()
@@ -234,7 +251,7 @@ async function runHeld(work: () => Promise<void>, undo: () => Promise<unknown>):
   }
 }
 
-/** Asks about what commits by itself: nothing of it can be undone. */
+/** Asks about a statement that commits by itself before it runs, since it cannot be rolled back. */
 async function askBefore(
   sql: Sql,
   file: SchemaFile,
@@ -249,8 +266,8 @@ async function askBefore(
 }
 
 /**
- * CONCURRENTLY waits for all transactions that are older, which is what it is for: lock_timeout would
- * cut it. What an earlier try has left of an index would be in its way.
+ * Runs a statement. One with CONCURRENTLY runs without lock_timeout, which would cancel its wait
+ * for older transactions; an invalid index of an earlier try is dropped first.
  */
 async function runOne(sql: Sql, session: DeploySession, script: Script): Promise<void> {
   const { isConcurrent, index } = script.statements[0]!.facts
@@ -260,7 +277,7 @@ async function runOne(sql: Sql, session: DeploySession, script: Script): Promise
   try {
     await answers(sendScript(sql, script))
   } catch (error) {
-    // It would cost every write, and may refuse rows as if it were valid.
+    // An invalid index slows every write and may still enforce uniqueness.
     if (index !== undefined && !isEndOfSession(error)) await dropInvalid(sql, index).catch(() => {})
     throw error
   }
@@ -276,11 +293,11 @@ async function dropInvalid(sql: Sql, index: string): Promise<void> {
 }
 
 const WHAT_TO_DO =
-  'Correct the file, or the data that it met, and send it again with retry=true (an edited file ' +
-  'needs none): it runs from its first statement, so write those that have run so that they can ' +
-  'run twice (IF NOT EXISTS). Or end it by a later migration and send repair=true to have it taken as applied'
+  'Correct the file or the data, and send the archive again with retry=true (not needed if the file ' +
+  'was edited). The migration starts again at its first statement, so statements that have run must ' +
+  'be repeatable (IF NOT EXISTS). Or complete it in a later migration and send repair=true to have it taken as applied'
 
-/** The answer for a migration that was begun by an earlier deploy, and is the same still. */
+/** Returns the error for an unchanged migration that an earlier deploy began and did not finish. */
 export function unfinished(database: string, file: SchemaFile, error: string | null): GatewayError {
   return new GatewayError('migration_failed', `Migration ${file.name} was begun and not finished`, {
     database,

@@ -13,32 +13,33 @@ import { type Passing, runScripts, type Script, sendEnd, sendScript } from './ru
 import type { DeploySession } from './session.ts'
 import type { TimeLimit } from './time-limit.ts'
 
-/** What running migrations takes. */
+/** What `runPending` needs. */
 export interface PendingRun {
   sql: Sql
   session: DeploySession
   writer: LedgerWriter
   database: string
   guard: LossGuard
-  /** How long a statement outside of a transaction is tried for its lock, in milliseconds. */
+  /** How long a statement outside of a transaction is retried for its lock, in milliseconds. */
   lockTimeoutMs: number
   limit: TimeLimit
-  /** Nobody has the database yet: each migration is committed. */
+  /** Whether the database is new and in no use; each migration is committed then. */
   isNew: boolean
   isDryRun: boolean
   enums: EnumPlan
-  /** What a migration names is made before it. */
+  /** Creates what a migration names before it runs. */
   needs: Needs
   passing: Passing
-  /** Sends what is read once the last migration has run: no round trip of its own. */
+  /** Sends the queries to run after the last migration, in the same round trip. */
   sendLast: () => Sent
-  /** Told when all that `result` has by now is committed. */
+  /** Called when everything in `result` so far is committed. */
   onCommitted: () => void
 }
 
 /**
- * Runs the pending migrations. One that asks for no transaction divides the deploy in two, as does
- * one with new enum values; a new database commits each. What came of it is added to `result`.
+ * Runs the pending migrations and adds them to `result`. A no-transaction migration, or one with
+ * new enum values, splits the deploy into two transactions; in a new database each migration is
+ * committed.
  * @throws {GatewayError} migration_failed; data_loss
  */
 export async function runPending(
@@ -64,7 +65,10 @@ export async function runPending(
   }
 }
 
-/** Commits what has run, so that values of enums are there when the migration begins. */
+/**
+ * Commits the migrations so far and adds the enum values that the next migration needs, so that it
+ * can use them.
+ */
 async function commitBefore(run: PendingRun, file: SchemaFile): Promise<void> {
   const { sql, writer, guard, database, enums } = run
   await guard.settle()
@@ -81,7 +85,7 @@ function isCommitted({ isNew, isDryRun, enums }: PendingRun, first: SchemaFile, 
   return isNew || readDirectives(first).noTransaction || enums.commitAfter.has(last)
 }
 
-/** @returns whether it ran */
+/** @returns whether it ran; a dry run does not run it */
 async function runFirstOutside(
   {
     sql,
@@ -135,8 +139,9 @@ async function runTogether(run: PendingRun, group: Script[], isLast: boolean): P
 }
 
 /**
- * Sends all in one go. A migration's row of the ledger comes first: it fails where the migration
- * before it was rolled back, and nothing of this one runs.
+ * Sends all migrations in one round trip, each with its own commit. A migration's ledger row comes
+ * first: its key is only valid if the previous migration was committed, so after a failure no later
+ * migration runs.
  */
 async function runAndCommitEach(run: PendingRun, group: Script[]): Promise<void> {
   const { sql, session, writer } = run
@@ -164,7 +169,7 @@ function toRun({ enums }: PendingRun, group: Script[]): Script[] {
   }))
 }
 
-/** Sends a commit, and begins the next transaction. */
+/** Sends COMMIT and BEGIN. */
 export function sendCommit(sql: Sql): Sent[] {
   return [send(sql.unsafe('commit')), send(sql.unsafe('begin'))]
 }
@@ -178,8 +183,9 @@ async function inFiles({ database }: PendingRun, work: () => Promise<void>): Pro
 }
 
 /**
- * Neighbours that run alike; one that runs outside of any transaction, or that may lose data, stands
- * alone. What something has to be made for begins a group, what has to be committed ends one.
+ * Groups neighbouring migrations that run in the same way. A no-transaction migration, and one that
+ * may lose data, is a group of its own. A migration that needs objects created first begins a
+ * group; one that must be committed ends one.
  */
 function groupBySession(run: PendingRun, scripts: Script[]): Script[][] {
   const { enums, needs } = run

@@ -11,18 +11,22 @@ import { isAskedAbout, type Statement } from '../parser/statement.ts'
 import { CHECK_CONSTRAINTS, type DeploySession, resetFor } from './session.ts'
 import { psqlRefusal, runnableText } from './sql-text.ts'
 
-/** Of files that have been taken apart, in characters: what is known of one takes a few times as much. */
+/**
+ * Maximum text of parsed files in the cache, in characters; the parsed form takes a few times as
+ * much memory.
+ */
 const MAX_TAKEN = 4 * 1024 * 1024
 
-/** A file, taken apart into its statements. */
+/** A file, split into its statements. */
 export interface Script {
   file: SchemaFile
   statements: Statement[]
 }
 
 /**
- * Takes files apart.
- * @throws {GatewayError} with `code` where a file has a statement that no deploy can run
+ * Splits and parses files.
+ * @param what kind of the files, the first word of the error message
+ * @throws {GatewayError} with `code` if a file has a statement that a deploy cannot run
  */
 export async function parseScripts(
   code: ErrorCode,
@@ -58,15 +62,21 @@ function findRefused(
   return undefined
 }
 
-/** Takes files apart, whatever is in them. */
+/** Splits and parses files without refusing any statement. */
 export async function readScripts(files: SchemaFile[]): Promise<Script[]> {
   return Promise.all(files.map(async (file) => ({ file, statements: await statementsOf(file) })))
 }
 
-/** What a deploy replaces; a migration makes what it makes under the first name. */
+/**
+ * Paths of the code sections. Renames within these files are followed to the final name; a
+ * migration creates objects under their first name.
+ */
 const IS_CODE = /^(?:functions|views|triggers|policies)\//
 
-/** An archive goes to many databases, and most files of the next one are the same. */
+/**
+ * Cache of parsed files: an archive goes to many databases, and most files of the next archive are
+ * the same.
+ */
 const taken = new Recent<Promise<Statement[]>>(MAX_TAKEN)
 
 function statementsOf(file: SchemaFile): Promise<Statement[]> {
@@ -82,25 +92,31 @@ function statementsOf(file: SchemaFile): Promise<Statement[]> {
 }
 
 /**
- * To be called right before a statement that may take something away: see LossGuard. What it
- * returns is to be called right behind the statement.
+ * Must be called right before a statement that may lose data; see LossGuard. The returned function
+ * must be called right after the statement.
  */
 export type Ask = (
   file: SchemaFile,
   statement: Statement,
 ) => Promise<(() => Promise<void>) | undefined>
 
-/** Statements of migrations that may find their work done. */
+/** Decides which statements of migrations may be passed over because their work is done. */
 export interface Passing {
-  /** The table or the type that it is about was made in its present state by this deploy. */
+  /**
+   * Whether the statement is about a table, type or function that this deploy already created in
+   * its final state.
+   */
   mayPass(statement: Statement): boolean
-  /** Whether such a statement has nothing to do, where that can be told before. */
+  /** Whether such a statement has nothing to do, as far as that can be told before it runs. */
   isDone(statement: Statement): Promise<boolean>
-  /** Told of one that was passed over. */
+  /** Called for each statement that was passed over. */
   onPassed(file: SchemaFile, statement: Statement): void
 }
 
-/** Its work is done: there is such a column, table, index, type, function or value; or there is no such any more. */
+/**
+ * SQLSTATEs that mean that the work of a statement is done: the column, table, index, type,
+ * function or enum value exists already, or no longer exists.
+ */
 const DONE_ALREADY = new Set([
   '42701',
   '42P07',
@@ -113,12 +129,13 @@ const DONE_ALREADY = new Set([
   '42P13',
 ])
 
-/** Told how many rows a statement has inserted, updated, deleted or given. */
+/** Called with the number of rows that a statement inserted, updated, deleted or returned. */
 export type OnRows = (statement: Statement, rows: number) => void
 
 /**
- * Runs files in order, each with the same session, and leaves that behind. All is sent in one go,
- * but for statements that have to be asked about. `sendLast` sends what is to go out behind them.
+ * Runs files in order. The session is reset after each. Everything is sent in one round trip,
+ * except around statements that need a data-loss check.
+ * @param sendLast sends further queries after the last file, in the same round trip
  * @throws {StatementError}
  * @throws {GatewayError} data_loss
  */
@@ -179,8 +196,8 @@ async function runOrPass(
 }
 
 /**
- * Sends what ends a file in a transaction: the check of constraints that wait, whose error is the
- * file's, and what makes the session the same for the next one.
+ * Sends the end of a file in a transaction: the check of deferred constraints, whose error belongs
+ * to the file, and the reset of the session.
  */
 export function sendEnd(sql: Sql, session: DeploySession, file: SchemaFile): Sent {
   return send(sql.unsafe(CHECK_CONSTRAINTS + resetFor(session))).catch((error: unknown) => {
@@ -189,7 +206,10 @@ export function sendEnd(sql: Sql, session: DeploySession, file: SchemaFile): Sen
   })
 }
 
-/** Asks about all statements at once, where none of them makes what another one takes away. */
+/**
+ * Asks about all statements before any of them runs. Only valid if no statement creates what
+ * another one removes.
+ */
 export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
   for (const { file, statements } of scripts) {
     for (const statement of statements) await ask(file, statement)
@@ -197,15 +217,16 @@ export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
 }
 
 /**
- * Sends all statements of a file; they fail with a StatementError. Wait for them with `answers`.
+ * Sends all statements of a file. The returned promises reject with a StatementError; wait for them
+ * with `answers`.
  */
 export function sendScript(sql: Sql, { file, statements }: Script, onRows?: OnRows): Sent[] {
   return statements.map((statement) => {
-    // Only a text that the parser gave up on holds several statements. The extended protocol
-    // runs one alone, so no commit hides behind a syntax error.
+    // Only a text that the parser could not read can hold several statements. The extended protocol
+    // accepts a single one, so no COMMIT can hide behind a syntax error.
     const isUnread = statement.facts.kind === ''
     const query = sql.unsafe(statement.text, [], isUnread ? ({ simple: false } as object) : {})
-    // No row is kept in memory.
+    // Rows are discarded as they come, so that none is kept in memory.
     return query
       .forEach(() => {})
       .then((result) => onRows?.(statement, (result as { count?: number | null }).count ?? 0))

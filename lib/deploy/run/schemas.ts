@@ -11,8 +11,9 @@ const CODE = 'schema_deploy_failed'
 const WHAT = 'Schema file'
 
 /**
- * Creates the schemas that are not there; one that is there is passed over. What else a file has
- * (grants, default privileges, comments) runs when the file is new or has changed. Nothing is dropped.
+ * Creates missing schemas; a CREATE SCHEMA for an existing one is passed over. Other statements of
+ * a file (grants, default privileges, comments) run when the file is new or has changed. Nothing is
+ * dropped.
  * @returns warnings
  * @throws {GatewayError} schema_deploy_failed; data_loss
  */
@@ -26,7 +27,7 @@ export async function deploySchemas(
   const names = new Set(files.map(({ name }) => name))
   const warnings = [...known.keys()]
     .filter((name) => !names.has(name))
-    .map((name) => `schemas/${name} is gone; what it made stays`)
+    .map((name) => `schemas/${name} is gone; its schemas stay`)
   if (files.length === 0) return warnings
 
   const steps = (await readSteps(await parseScripts(CODE, WHAT, files))).flat()
@@ -47,7 +48,10 @@ export async function deploySchemas(
   }
 }
 
-/** The schema that a statement creates; a schema without a name has that of its owner. */
+/**
+ * Returns the schema that a statement creates; a schema without a name has the name of its owner
+ * (CREATE SCHEMA AUTHORIZATION).
+ */
 function schemaOf({ node }: Step): string[] {
   if (!node || !('CreateSchemaStmt' in node)) return []
   const { schemaname, authrole } = node.CreateSchemaStmt

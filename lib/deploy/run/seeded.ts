@@ -7,8 +7,8 @@ import { readStatement } from '../parser/parser.ts'
 import type { Script } from './run-file.ts'
 
 /**
- * The seeders that count as run in a database that is taken over: all but those that insert into
- * tables without rows alone.
+ * Returns the seeders that count as run in a database that is taken over: all except those that
+ * insert only into empty tables.
  */
 export async function findSeeded(sql: Sql, scripts: Script[]): Promise<Set<SchemaFile>> {
   const targets = await Promise.all(scripts.map(targetsOf))

@@ -11,10 +11,11 @@ import { findSeeded } from './seeded.ts'
 import type { DeploySession } from './session.ts'
 
 /**
- * Runs the seeders that the database has not had, in order; each once. In a database that was there
- * before the gateway, those that have run there are written down alone.
- * @returns the names of those it ran, and what they did; a line for each of the others, and for each sequence
- *   that is behind the rows, is added to `warnings`
+ * Runs the pending seeders in order. In a database that existed before the gateway, seeders that
+ * count as run there are only recorded.
+ * @param warnings gets a line for each seeder that was only recorded, and for each sequence that is
+ *   behind the inserted rows
+ * @returns the names of the seeders that ran, and the rows that they inserted
  * @throws {GatewayError} seeder_failed; data_loss
  */
 export async function runSeeders(
@@ -51,10 +52,10 @@ export async function runSeeders(
 }
 
 function seededWarning({ path }: SchemaFile): string {
-  return `${path} counts as run, since the database was there before this gateway: its tables have rows, or it tells of none`
+  return `${path} counts as run and was only recorded: the database is older than this gateway, and the tables that it inserts into have rows or are not known`
 }
 
-/** Names the seeders that have been edited since they ran: they do not run again. */
+/** Returns a warning for each seeder that has been edited since it ran; it does not run again. */
 export function seederWarnings(files: SchemaFile[], ledger: Ledger): string[] {
   return files
     .filter((file) => {

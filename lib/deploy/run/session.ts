@@ -5,37 +5,42 @@ import type { TimeLimit } from './time-limit.ts'
 const TRY_LOCK = "pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy'))"
 
 /**
- * A statement that takes the deploy's lock again, since a file may have given up all that its session
- * has. Where another deploy has it by then, the file is at fault.
+ * Statement that takes the deploy's lock again, in case a file has released all locks of its
+ * session. Fails if another deploy has taken the lock in the meantime.
  */
 export const LOCK_AGAIN = `
   do $lock$
   begin
     if not ${TRY_LOCK} then
       raise object_not_in_prerequisite_state using
-        message = 'the file gives up the lock of the deploy, and another deploy has taken it',
-        hint = 'Take pg_advisory_unlock_all() out, and unlock what the file has locked by its key';
+        message = 'the file released the lock of the deploy, and another deploy has taken it',
+        hint = 'Remove pg_advisory_unlock_all(), and release the file''s own locks by their keys';
     end if;
   end $lock$;
 `
 
-/** Between two looks at a lock that another gateway holds. */
+/** Interval between attempts to get a lock that another deploy holds, in milliseconds. */
 const POLL_MS = 50
 
-/** What a deploy's session is like at the start of each file. */
+/** Settings of a deploy's session at the start of each file. */
 export interface DeploySession {
-  /** How long a statement waits for a lock, in milliseconds. */
+  /** lock_timeout of each statement, in milliseconds. */
   lockTimeoutMs: number
-  /** PostgreSQL looks whether the gateway is still there while it works. Not every platform can. */
+  /**
+   * Whether PostgreSQL checks that the gateway is still connected while a statement runs
+   * (client_connection_check_interval); not all operating systems support it.
+   */
   checksClient: boolean
 }
 
 /**
- * Makes a connection fit for a deploy and takes the lock that lets one deploy at a time into the
- * database, whatever gateway it comes from. Both last as long as the connection. The platform may
- * have functions of the same names, which would have this wait for ever. `begin` begins a
- * transaction and reads; it is sent right behind the question for the lock, and again where that is
- * not to be had yet.
+ * Prepares a connection for a deploy and takes the lock that lets one deploy at a time into the
+ * database, from any gateway. Settings and lock last as long as the connection. Names are qualified
+ * with pg_catalog, since functions of the platform with the same names could make this wait
+ * forever.
+ * @param begin begins the transaction and reads; sent in the same round trip as the lock request,
+ *   and again if the lock was not free
+ * @throws {GatewayError} query_timeout while waiting for the lock
  */
 export async function openDeploySession<T>(
   sql: Sql,
@@ -43,8 +48,8 @@ export async function openDeploySession<T>(
   limit: TimeLimit,
   begin: () => Promise<T>,
 ): Promise<{ session: DeploySession; begun: T }> {
-  // Where the gateway dies, its deploy ends too instead of holding the lock until its statement
-  // is through.
+  // If the gateway dies, PostgreSQL ends the deploy instead of holding the lock until the statement
+  // is done.
   const checking = send(sql.unsafe("set client_connection_check_interval = '2s'")).then(
     () => true,
     () => false,
@@ -62,8 +67,8 @@ export async function openDeploySession<T>(
   const session = { lockTimeoutMs, checksClient }
   if (isLocked) return { session, begun }
   await sql.unsafe('rollback')
-  // Looking again and again, since a session that waits inside PostgreSQL has a snapshot, and a
-  // `create index concurrently` of the deploy that it waits for would wait for that in turn.
+  // Polls, because a session that waits for the lock inside PostgreSQL holds a snapshot. A CREATE
+  // INDEX CONCURRENTLY of the running deploy would wait for that snapshot: a deadlock.
   do {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     limit.check()
@@ -81,9 +86,9 @@ async function tryLock(sql: Sql): Promise<boolean> {
 }
 
 /**
- * Statements that make the session what it was when the deploy began, whatever a file has left in
- * it: settings, role, search path, cursors, temporary objects. (`discard all` cannot be run in a
- * transaction, and would release the deploy's lock.) To be sent as one simple query.
+ * Returns statements that reset the session after a file: settings, role, search path, cursors,
+ * temporary objects. DISCARD ALL is no alternative: it cannot run in a transaction and would
+ * release the deploy's lock. Must be sent as one simple query.
  */
 export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string {
   return `
@@ -101,8 +106,8 @@ export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string
 }
 
 /**
- * A statement that fails where a file has left the transaction read-only, which nothing takes back:
- * the next file would be blamed for it.
+ * Statement that fails if a file made the transaction read-only, which cannot be undone; the error
+ * would otherwise name the next file.
  */
 const CHECK_WRITABLE = `
   do $check$
@@ -110,14 +115,14 @@ const CHECK_WRITABLE = `
     if pg_catalog.current_setting('transaction_read_only') operator(pg_catalog.=) 'on' then
       raise read_only_sql_transaction using
         message = 'the file leaves the transaction read-only',
-        hint = 'Take SET TRANSACTION (or transaction_read_only) out: the transaction is that of the whole deploy';
+        hint = 'Remove SET TRANSACTION (or transaction_read_only): the whole deploy is one transaction';
     end if;
   end $check$;
 `
 
 /**
- * Statements that have all constraints checked that wait for the commit, as the file's own commit
- * would have had; those that are declared to wait then wait again. To be sent as one simple query.
+ * Statements that check all deferred constraints, as a commit of the file itself would; constraints
+ * declared INITIALLY DEFERRED are deferred again afterwards. Must be sent as one simple query.
  */
 export const CHECK_CONSTRAINTS = `
   ${CHECK_WRITABLE}

@@ -1,15 +1,20 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 
-/** dbmate, goose, sql-migrate and Rambler begin the way back with such a line. */
+/**
+ * Line with which dbmate, goose, sql-migrate and Rambler begin the part that undoes a migration.
+ */
 const DOWN = /^[ \t]*--[ \t]*(?:migrate:down|\+goose down|\+migrate down|rambler down)\b/i
 const UP = /^[ \t]*--[ \t]*(?:migrate:up|\+goose up|\+migrate up|rambler up)\b/i
 
-/** Of pg_dump since 2025: they hold psql's commands off, and mean nothing here. */
+/**
+ * \restrict and \unrestrict, which pg_dump writes since 2025 to block psql's commands; they have no
+ * effect on a deploy.
+ */
 const RESTRICT = /^\\(?:un)?restrict\b/
 
 /**
- * The text of a file that a deploy runs: without the way back, and without \restrict. What is left
- * out becomes blanks, so that all else keeps its place.
+ * Returns the text that a deploy runs: without the part that undoes a migration and without
+ * \restrict. Removed text becomes blanks, so that positions stay valid.
  */
 export function runnableText({ path, text }: SchemaFile): string {
   const isMigration = path.startsWith('migrations/')
@@ -23,29 +28,32 @@ export function runnableText({ path, text }: SchemaFile): string {
   return lines.join('\n')
 }
 
-/** What psql alone understands of a text that does not parse: what to do, and where it stands. */
+/**
+ * Finds what only psql understands in a text that does not parse. Returns the advice to show and
+ * the offset in the text; undefined if there is nothing.
+ */
 export function psqlRefusal(text: string): { refusal: string; offset: number } | undefined {
   const copy = /^[ \t]*copy\b[^;]*\bfrom[ \t\n]+stdin\b/im.exec(text)
   if (copy) {
     const refusal =
-      'COPY with data needs psql to send it; write INSERT (pg_dump --inserts makes them)'
+      'COPY with data needs psql; write INSERT statements instead (pg_dump --inserts creates them)'
     return { refusal, offset: copy.index }
   }
   const command = /^[ \t]*\\([a-z!?]+)/im.exec(text)
   if (!command) return undefined
   const refusal =
-    `\\${command[1]} is a command of psql, which a deploy does not have. ` +
-    (HELP[command[1]!.toLowerCase()] ?? 'Take the line out')
+    `\\${command[1]} is a command of psql, which a deploy does not support. ` +
+    (HELP[command[1]!.toLowerCase()] ?? 'Remove the line')
   return { refusal, offset: command.index }
 }
 
 const HELP: Record<string, string> = {
-  connect: 'Take the line out: a deploy is connected to the database that it is for',
-  c: 'Take the line out: a deploy is connected to the database that it is for',
+  connect: 'Remove the line: a deploy is already connected to its database',
+  c: 'Remove the line: a deploy is already connected to its database',
   copy: 'Write INSERT',
-  i: 'Put the text of that file into this one',
-  ir: 'Put the text of that file into this one',
-  include: 'Put the text of that file into this one',
-  include_relative: 'Put the text of that file into this one',
+  i: 'Copy the text of that file into this one',
+  ir: 'Copy the text of that file into this one',
+  include: 'Copy the text of that file into this one',
+  include_relative: 'Copy the text of that file into this one',
   set: 'Write the value where the variable is used',
 }

@@ -14,7 +14,7 @@ import { type Ask, parseScripts } from './run-file.ts'
 
 export type { Difference } from '../tables/columns.ts'
 
-/** What became of the declared tables. */
+/** Result of deploying the declared tables. */
 export interface TablesResult {
   created: string[]
   differences: Difference[]
@@ -24,43 +24,49 @@ export interface TablesResult {
 const CODE = 'table_deploy_failed'
 const WHAT = 'Table file'
 
-/** Declarations, taken apart, and the question what is there of them, once it has been sent. */
+/** Parsed declarations and, once it has been sent, the query for the relations that exist. */
 export interface Declared {
   scripts: Step[][]
-  /** Those of them that the parser reads. */
+  /** Files whose statements the parser can all read. */
   readable: Step[][]
-  /** The same, each behind what it refers to, but for keys that close a circle. */
+  /**
+   * The readable files, each after the tables that it refers to. Foreign keys that form a cycle are
+   * in `late`.
+   */
   sorted: Step[][]
   late: LateKey[]
   existing?: ReturnType<typeof findExisting>
 }
 
-/** @throws {GatewayError} table_deploy_failed where a file has a statement that no deploy can run */
+/**
+ * Parses and sorts declarations.
+ * @throws {GatewayError} table_deploy_failed if a file has a statement that a deploy cannot run
+ */
 export async function readDeclared(files: SchemaFile[]): Promise<Declared> {
   const scripts = await readSteps(await parseScripts(CODE, WHAT, files))
   const readable = scripts.filter((steps) => steps.every((step) => step.node))
   return { scripts, readable, ...(await inOrder(readable)) }
 }
 
-/** Asks what is there, ahead of `deployTables`. */
+/** Sends the query for existing relations ahead of `deployTables`. */
 export function sendExisting(sql: Sql, declared: Declared): void {
   declared.existing = askExisting(sql, declared)
   // Whoever waits for it is told.
   declared.existing.catch(() => {})
 }
 
-/** In the order of the files. */
+/** Sends the query for existing relations, in the order of the files. */
 function askExisting(sql: Sql, { scripts, sorted }: Declared): ReturnType<typeof findExisting> {
   const files = scripts.flatMap(([step]) => (step ? [step.file] : []))
   return findExisting(sql, sorted.toSorted(byPlace(files)))
 }
 
 /**
- * Holds the database against the files, each of which declares one or several tables. Files with a
- * table that does not exist are run, whatever order they need, but for what is about tables that
- * exist. Tables that exist are not touched: their declarations are run in a schema that is rolled
- * back, and PostgreSQL's catalogs tell how their columns differ.
- * @throws {GatewayError} table_deploy_failed where a declaration cannot be run
+ * Compares the database with the files, each of which declares one or several tables. Files with a
+ * missing table run, in any order that they need, without the statements about existing tables.
+ * Existing tables are not changed: their declarations run in a scratch schema that is rolled back,
+ * and PostgreSQL's catalogs show how the columns differ.
+ * @throws {GatewayError} table_deploy_failed if a declaration cannot be run
  */
 export async function deployTables(
   sql: Sql,
@@ -93,7 +99,10 @@ function byPlace(files: SchemaFile[]): (a: Step[], b: Step[]) => number {
   return ([a], [b]) => files.indexOf(a!.file) - files.indexOf(b!.file)
 }
 
-/** Behind what they refer to; foreign keys that close a circle come last, by themselves. */
+/**
+ * Sorts files after the tables that they refer to. Foreign keys that form a cycle become separate
+ * statements at the end.
+ */
 async function inOrder(files: Step[][]): Promise<{ sorted: Step[][]; late: LateKey[] }> {
   const sorted = sortByReference(files).filter((steps) => steps.length > 0)
   const cut = await cutLateKeys(
@@ -107,9 +116,9 @@ async function inOrder(files: Step[][]): Promise<{ sorted: Step[][]; late: LateK
 }
 
 /**
- * How the tables that exist differ from the files that declare them. To be asked in a transaction,
- * which is as it was afterwards.
- * @throws {GatewayError} table_deploy_failed where a declaration cannot be run
+ * Returns how existing tables differ from the files that declare them. Must be called in a
+ * transaction, which it leaves unchanged.
+ * @throws {GatewayError} table_deploy_failed if a declaration cannot be run
  */
 export async function compareDeclared(
   sql: Sql,
@@ -129,8 +138,9 @@ export async function compareDeclared(
 }
 
 /**
- * Has PostgreSQL say what is wrong with texts that the parser gave up on. One that it takes is of a
- * newer PostgreSQL than the parser.
+ * Runs texts that the parser could not read and rolls them back, so that PostgreSQL reports their
+ * errors. A text that PostgreSQL accepts uses syntax newer than the parser; it is skipped with a
+ * warning.
  */
 async function checkUnread(sql: Sql, files: Step[][]): Promise<string[]> {
   const unread = files.flat().filter((step) => !step.node)
@@ -159,7 +169,7 @@ function isMissing({ kind, existing }: Placed): boolean {
   return kind === 'table' && existing === null
 }
 
-/** Whether something else has the table's name, such as a view. */
+/** Whether another kind of relation, such as a view, has the table's name. */
 function isOther({ kind, existing }: Placed): boolean {
   return kind === 'table' && existing !== null && existing !== 'table'
 }
@@ -178,7 +188,11 @@ function nameOf({ schema, name }: Placed): string {
   return tableName({ schema: schema ?? '', name })
 }
 
-/** Runs the files that have a missing table, but not what is there or is about what is there. */
+/**
+ * Runs the files with a missing table, without the statements for or about existing objects and
+ * without DROP.
+ * @returns warnings
+ */
 async function createTables(
   sql: Sql,
   files: Step[][],
@@ -216,7 +230,7 @@ async function createTables(
     )
 }
 
-/** Compares the tables that exist with what the files declare. */
+/** Compares existing tables with their declarations. */
 async function compareTables(
   sql: Sql,
   files: Step[][],

@@ -1,7 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Connection } from '../../postgres/pools/connection.ts'
 
-/** How long all of a deploy may take on its connection, and what ends it there. */
+/** Time limit of a whole deploy on its connection. */
 export class TimeLimit {
   readonly #connection: Connection
   readonly #limitMs: number
@@ -15,8 +15,8 @@ export class TimeLimit {
   }
 
   /**
-   * Does the work, and has PostgreSQL cancel what it runs when the time is up: its transaction is
-   * rolled back then. Nothing is cancelled any more when this returns.
+   * Runs `work`. When the time is up, cancels its queries until it ends, so that its transaction is
+   * rolled back. No cancel is pending when this returns.
    * @throws {GatewayError} query_timeout
    */
   async over<T>(work: () => Promise<T>): Promise<T> {
@@ -36,7 +36,7 @@ export class TimeLimit {
   }
 
   /**
-   * For work that waits rather than letting PostgreSQL do it.
+   * Checks the limit for work that waits in the gateway rather than in PostgreSQL.
    * @throws {GatewayError} query_timeout when the time is up
    */
   check(): void {

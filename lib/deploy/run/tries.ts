@@ -4,23 +4,29 @@ import { isPostgresError } from '../../postgres/errors.ts'
 import { StatementError } from '../failure.ts'
 import type { TimeLimit } from './time-limit.ts'
 
-/** lock_not_available; deadlock_detected */
+/** lock_not_available, deadlock_detected. */
 const LOCK_ERRORS = new Set(['55P03', '40P01'])
 
-/** Who waits for a lock has all that come later wait too, those that only read included. */
+/**
+ * Bounds of lock_timeout, in milliseconds. They are short because every later request for the
+ * table, reads included, queues behind a waiting lock request.
+ */
 const MIN_WAIT_MS = 100
 const MAX_WAIT_MS = 200
 
-/** Between two tries, in milliseconds: about a second, so that they do not meet again and again. */
+/**
+ * Bounds of the pause between two tries, in milliseconds. It is random, so that two sessions do not
+ * collide again and again.
+ */
 const MIN_PAUSE_MS = 750
 const MAX_PAUSE_MS = 1250
 
-/** How long a statement of a deploy waits for a lock, in milliseconds. */
+/** Returns a random lock_timeout for a statement of a deploy, in milliseconds. */
 export function lockWaitMs(): number {
   return Math.round(between(MIN_WAIT_MS, MAX_WAIT_MS))
 }
 
-/** Whether a statement did not get its lock in time, or was the victim of a deadlock. */
+/** Whether an error is a lock timeout or a deadlock. */
 export function isLockError(error: unknown): boolean {
   if (error instanceof StatementError) return LOCK_ERRORS.has(error.error.code)
   if (error instanceof GatewayError) return LOCK_ERRORS.has(String(error.details.sqlstate))
@@ -28,9 +34,9 @@ export function isLockError(error: unknown): boolean {
 }
 
 /**
- * Does the work again after a lock error, for `totalMs` from the first one on: what ran before that was
- * no waiting. `undo` leaves nothing of the try before.
- * @throws {GatewayError} query_timeout; what `work` throws
+ * Repeats `work` after lock errors for up to `totalMs`, counted from the first lock error.
+ * @param undo removes what the failed try left
+ * @throws {GatewayError} query_timeout; any error of `work`
  */
 export async function patiently<T>(
   totalMs: number,
@@ -57,8 +63,8 @@ export async function patiently<T>(
 function withHint(error: unknown, totalMs: number): unknown {
   if (!(error instanceof GatewayError) || error.details.hint) return error
   const hint =
-    `Another session has held the lock for ${totalMs / 1000} s (LOCK_TIMEOUT_SECS): see pg_locks ` +
-    'for who it is, and send it again when it has ended'
+    `Other sessions have held the lock for ${totalMs / 1000} s (LOCK_TIMEOUT_SECS): find them in ` +
+    'pg_locks, and send the request again when they have ended'
   return new GatewayError(error.code, error.message, { ...error.details, hint }, error.status)
 }
 

@@ -12,16 +12,19 @@ import { sendTypeStates, type TypeState } from '../types/state.ts'
 import { isDrop, readSteps, type Step, sortByReference, type TypeKind } from '../types/syntax.ts'
 import { type Ask, parseScripts, readScripts } from './run-file.ts'
 
-/** What became of the types, by names such as public.appointment_status. */
+/** Result of deploying the types; names are such as public.appointment_status. */
 export interface TypesResult {
   created: string[]
   changed: string[]
   warnings: string[]
-  /** Values of enums that are to be committed before they can be used; they have not been added. */
+  /**
+   * ALTER TYPE statements for enum values that must be committed before they can be used; they have
+   * not run.
+   */
   newValues: string[]
 }
 
-/** A type that exists and that a file declares. */
+/** An existing type that a file declares. */
 interface KnownType extends Placed {
   kind: TypeKind
   schema: string
@@ -31,20 +34,20 @@ const CODE = 'type_deploy_failed'
 const WHAT = 'Type file'
 
 const NEW_TYPE_HINT =
-  'Declare a new type beside it, under another name; a migration can then convert the columns to ' +
-  'the new type and drop this one'
+  'Declare a new type under another name; a migration can then convert the columns to the new type ' +
+  'and drop this one'
 
 /**
- * Brings enums, composite types and domains to what the files say. `known` has the checksum with
- * which each file was deployed last; those that are unchanged are passed over. What does not exist
- * is created, whatever order it needs. What exists is compared with the file by PostgreSQL's
- * catalogs and altered in place, as far as PostgreSQL can do that: values are added to enums and
- * attributes to the end of composite types, domains get another default, NOT NULL and checks.
- * Nothing is dropped, since data may use it. Other statements of a changed file are run as they are.
- *
- * A value that is added to an enum cannot be used before the deploy has committed (PostgreSQL
- * manual, "ALTER TYPE").
- * `leavesNewValues`: it tells of the values that enums lack, and adds none.
+ * Brings enums, composite types and domains to the state of the files. Missing types are created,
+ * in any order that they need. An existing type is compared with its file by PostgreSQL's catalogs
+ * and altered in place, as far as PostgreSQL can: enums get new values, composite types get
+ * attributes at the end, domains get another default, NOT NULL and checks. Nothing is dropped,
+ * since data may use it. Other statements of a changed file run as they are.
+ * A new enum value cannot be used before the deploy has committed (PostgreSQL manual, "ALTER
+ * TYPE").
+ * @param known checksum of each file when it was deployed last, by name; unchanged files are
+ *   skipped
+ * @param leavesNewValues returns missing enum values in `newValues` instead of adding them
  * @throws {GatewayError} type_deploy_failed
  */
 export async function deployTypes(
@@ -83,7 +86,7 @@ export async function deployTypes(
   }
 }
 
-/** What is known of the files, but for those of which a type is not there any more. */
+/** Returns `known` without the files of which a type no longer exists. */
 export async function withoutMissing(
   sql: Sql,
   files: SchemaFile[],
@@ -97,7 +100,7 @@ export async function withoutMissing(
   return new Map([...known].filter(([name]) => !names.has(name)))
 }
 
-/** Names the files that are gone. */
+/** Returns a warning for each file that is gone. */
 export function typeWarnings(files: SchemaFile[], known: Map<string, string>): string[] {
   const names = new Set(files.map((file) => file.name))
   return [...known.keys()]
@@ -106,8 +109,8 @@ export function typeWarnings(files: SchemaFile[], known: Map<string, string>): s
 }
 
 /**
- * Adds values to enums, each in a transaction of its own, so that they can be used: what is open is
- * rolled back first, unless it is closed already.
+ * Adds enum values, each in a transaction of its own, so that they can be used. Rolls the open
+ * transaction back first, if there is one.
  */
 export async function addValues(sql: Sql, statements: string[], isOpen = true): Promise<void> {
   if (isOpen) await sql.unsafe('rollback')
@@ -140,7 +143,7 @@ function withArticle(kind: string): string {
   return `${/^[aeiou]/.test(kind) ? 'an' : 'a'} ${kind}`
 }
 
-/** Runs everything but the declarations of what exists, and what would drop it. */
+/** Runs all statements except declarations of existing types and DROP. */
 async function createTypes(
   sql: Sql,
   steps: Step[],
@@ -157,7 +160,7 @@ async function createTypes(
   )
 }
 
-/** Alters the types that differ from their files. */
+/** Alters existing types that differ from their files. */
 async function alterTypes(
   sql: Sql,
   database: string,
@@ -187,14 +190,18 @@ async function alterTypes(
   }
 }
 
-/** The types as they are, and as they would be if their files created them now. */
+/**
+ * Reads the state of each type in the database, and the state that its file would create now, from
+ * a scratch schema.
+ */
 async function readStates(
   sql: Sql,
   types: KnownType[],
   scratch: Map<string, string>,
 ): Promise<Map<string, TypeState>> {
   const declarations = types.map((type) => [
-    // Its own name alone: what it is made from is there by now.
+    // Only the type's own name moves to the scratch schema: the types that it refers to exist by
+    // now.
     moved(sql, type.step, ({ what }) => (what === 'itself' ? scratch.get(type.schema) : undefined)),
   ])
   const names = types.flatMap(({ schema, name }) => [
@@ -210,7 +217,7 @@ function keyOf({ schema, name }: { schema: string; name: string }): string {
   return `${schema}\0${name}`
 }
 
-/** Errors point to the declaration: what is sent here stands in no file. */
+/** Sends an ALTER. It is in no file, so errors point to the declaration. */
 function sendAlter(sql: Sql, { file, statement }: Step, text: string): Sent {
   return send(sql.unsafe(text)).catch((error: unknown) => {
     if (isPostgresError(error)) error.position = ''
