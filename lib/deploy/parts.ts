@@ -47,8 +47,7 @@ export interface DeployParts {
   /** Marks the cached functions of the database as possibly stale. */
   forgetFunctions(database: string): void
   /**
-   * Keeps calls of the database off the replicas until they have replayed everything written so
-   * far.
+   * Keeps calls of the database off each replica until it has replayed everything written so far.
    */
   catchUp(database: string): void
   /** Tells all gateways to close their call sessions of the database. */

@@ -42,7 +42,7 @@ export interface DeployFlags {
 export interface SeededTable {
   table: string
   inserted: number
-  /** Rows of VALUES lists that were not inserted because they existed. */
+  /** Rows of VALUES lists that were not inserted. */
   skipped: number
 }
 

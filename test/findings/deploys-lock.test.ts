@@ -65,7 +65,7 @@ test('where another deploy has it by then, the file is at fault', async () => {
       body: {
         error: 'migration_failed',
         file: 'migrations/001_unlock.sql',
-        cause: expect.stringMatching('gives up the lock of the deploy'),
+        cause: expect.stringMatching('released the lock of the deploy'),
       },
     })
   } finally {

@@ -385,7 +385,7 @@ describe('tables and extensions', () => {
     })
     expect(body.status).toBe('ready')
     expect(await version()).toBe('1.6')
-    expect(body.warnings.join()).toContain('its statements were not run')
+    expect(body.warnings.join()).toContain('the statements were not run')
     expect(
       (await deploy({ ...BASE, 'extensions/pg_trgm.sql': '-- version: 0.1\n' })).body,
     ).toMatchObject({ error: 'extension_install_failed', file: 'extensions/pg_trgm.sql' })

@@ -32,7 +32,7 @@ test('sequences that are behind what seeders have written', async () => {
       insert into plain values (5);`,
   }
   const warning = (table: string, column: string, highest: number, call: string) =>
-    `${table}.${column} has values up to ${highest}, but its sequence gives 1 next, so that inserts may fail: let the seeder end with "select setval(pg_get_serial_sequence(${call};"`
+    `${table}.${column} has values up to ${highest}, but its sequence gives 1 next, so that inserts may fail: end the seeder with "select setval(pg_get_serial_sequence(${call};"`
   const { body } = await gateway.register(platform, await pack(files))
   expect(body.warnings.toSorted()).toEqual([
     warning('"Odd"', 'No', 7, `'"Odd"', 'No'), (select max("No") from "Odd"))`),
@@ -84,7 +84,7 @@ test('a view that no file makes is named, with what to write, where a migration 
     422,
     'migration_failed',
     expect.stringContaining(
-      'No file of the archive makes view "By hand": write "drop view if exists "By hand" cascade;"',
+      'No file of the archive creates view "By hand": write "drop view if exists "By hand" cascade;"',
     ),
   ])
 })

@@ -229,7 +229,7 @@ describe('POST /v2/migrate', () => {
     })
     const shop = await newShop({ ...BASE, ...get('integer') })
     expect((await shop.migrate({ ...BASE, ...get('bigint') })).body.warnings).toEqual([
-      'Function public.get(integer) has another result, or other names or defaults of arguments, now: it was dropped and made again',
+      'Function public.get(integer) was dropped and created again, because its result type or the names or defaults of its arguments changed',
     ])
     expect(await functionsIn(shop.database)).toEqual(['get(integer)', 'ping()'])
   })
@@ -244,7 +244,7 @@ describe('POST /v2/migrate', () => {
       status: 422,
       body: {
         error: 'function_deploy_failed',
-        hint: expect.stringContaining('stay: name the types'),
+        hint: expect.stringContaining('are kept: write the argument types'),
       },
     })
   })
@@ -272,7 +272,7 @@ describe('POST /v2/migrate', () => {
     const failed = await shop.migrate(unique('one'))
     expect(failed).toMatchObject({ status: 422, body: { error: 'migration_failed' } })
     for (const { body } of [failed, await shop.migrate(unique('one'))]) {
-      expect(body.hint).toContain('send it again with "retry": true')
+      expect(body.hint).toContain('again with "retry": true')
       expect(body.hint).toContain('send "repair": true')
       expect(body.hint).not.toContain('=true')
     }

@@ -92,8 +92,8 @@ export class MigrationObstacles {
   }
 
   /**
-   * Grants, comments and settings that people added to the objects of files; undefined if no object
-   * may be dropped.
+   * Grants, comments and settings that people added to the objects of files; undefined if they were
+   * not read, because no object may be dropped.
    */
   get setBefore(): SetBefore | undefined {
     return this.#before

@@ -214,10 +214,10 @@ async function parseAll(files: SchemaArchive['files']): Promise<Map<string, Scri
 }
 
 /**
- * Returns the files that always run because they take columns from tables: views with `select *`,
- * and functions with such a body or with `t.c%type`. PostgreSQL fixes their columns when they are
- * created, so they are created again, as a new database would have them. Functions run only if
- * tables may have changed.
+ * Returns the files that run although they are unchanged, because an object of theirs with OR
+ * REPLACE takes its columns from tables: views with `select *`, and functions with such a body or
+ * with `t.c%type`. PostgreSQL fixes the columns when the object is created; a new database would
+ * have the present ones. Functions run only if tables may have changed.
  */
 function takingColumns(scripts: Map<string, Script>, isCheckDue: boolean): string[] {
   const isDue = ({ takesColumns, made }: Statement) =>
