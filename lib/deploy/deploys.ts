@@ -18,7 +18,7 @@ import { type DeployRequest, register } from './register.ts'
 import type { DeployResult } from './result.ts'
 import { type Proven, withProof } from './templates/proof.ts'
 
-/** A request to take databases back to the code of an earlier archive. */
+/** A request to take the functions, views and triggers of databases back to an earlier archive. */
 export type RevertRequest = Omit<
   FleetRequest,
   'archive' | 'packed' | 'older' | 'onlyFailed' | 'flags'
@@ -51,7 +51,8 @@ export class Deploys {
   }
 
   /**
-   * Takes the functions, views, triggers and policies of databases back to a kept archive.
+   * Takes the functions, views and triggers of databases back to a kept archive; everything else
+   * stays.
    * @throws {GatewayError} not_found if the archive is not kept; any error of `migrate`
    */
   async revert({ checksum, dryRun, ...request }: RevertRequest): Promise<DatabaseResult[]> {

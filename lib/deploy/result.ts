@@ -53,8 +53,8 @@ export interface DeployResult extends CodeResult {
   /** Whether nothing was changed because the archive is older than the one in place. */
   isSuperseded?: boolean
   /**
-   * Whether only the code of the archive was deployed because it is older than the one that was in
-   * place.
+   * Whether only the functions, views and triggers of the archive were deployed, because it is
+   * older than the one that was in place or the deploy is a revert.
    */
   isBack?: boolean
   migrationsApplied: string[]

@@ -620,9 +620,7 @@ describe('F5: databases that the catalog does not know', () => {
     expect((await one.register(platform, archive)).status).toBe(200)
     const { status, body } = await two.register(platform, archive)
     expect([status, body.error]).toEqual([409, 'name_conflict'])
-    expect(body.message).toBe(
-      `Database ${platform}_main belongs to the catalog of another gateway`,
-    )
+    expect(body.message).toBe(`Database ${platform}_main belongs to the catalog of another gateway`)
     expect((await one.register(platform, archive)).status).toBe(200)
     expect(await who(one, platform)).toBe(`gw_${platform}`)
   })

@@ -92,7 +92,7 @@ describe('A11: the order is that of all numbers in the path', () => {
     expect(rows.map(({ name }) => name)).toEqual(names)
     const said = body.warnings.join()
     expect(said.includes('without a number')).toBe(names.includes('last.sql'))
-    expect(said.includes('one number')).toBe(names.includes('2024-01-05_b.sql'))
+    expect(said.includes('the same number')).toBe(names.includes('2024-01-05_b.sql'))
   })
 })
 

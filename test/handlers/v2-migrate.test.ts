@@ -219,7 +219,7 @@ describe('POST /v2/migrate', () => {
     expect(dropped.body.warnings).toEqual([])
     const { body } = await shop.migrate({ ...BASE, ...before, ...textFunction('round', 'third') })
     expect(body.warnings).toEqual([
-      expect.stringContaining('stay: public.find(text), public.get(text)'),
+      expect.stringContaining('were kept: public.find(text), public.get(text)'),
     ])
   })
 

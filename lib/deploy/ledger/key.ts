@@ -1,6 +1,9 @@
 import { createHash, createHmac } from 'node:crypto'
 
-/** Version of the ledger's functions. A ledger of another version is renewed before a deploy. */
+/**
+ * Version of the ledger's functions. A ledger of another version is brought to this one by a
+ * handover before the deploy.
+ */
 export const LEDGER_VERSION = 3
 
 /**

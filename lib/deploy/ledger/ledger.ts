@@ -48,10 +48,7 @@ export interface Ledger {
   committedSince: Set<string>
   /** Warnings of that deploy that apply for as long as its archive is in place. */
   standing: string[]
-  /**
-   * Whether that deploy deployed only the code of its archive: functions, views, triggers and
-   * policies.
-   */
+  /** Whether that deploy deployed only the functions, views and triggers of its archive. */
   isOnlyCode: boolean
   /** Whether the database existed before the gateway, which has not deployed to it yet. */
   isTakenOver: boolean

@@ -54,7 +54,7 @@ const TABLES = `
   alter table public._db_gateway_deployments
     -- digest of the catalogs at the end of the deploy
     add column if not exists catalog_digest text,
-    -- only functions, views, triggers and policies of the archive were deployed
+    -- only functions, views and triggers of the archive were deployed
     add column if not exists only_code boolean;
   -- finds the last successful deploy, however many have failed since
   create index if not exists _db_gateway_deployments_status

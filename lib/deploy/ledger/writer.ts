@@ -20,7 +20,7 @@ export interface DeploymentRecord {
   functionsDropped: string[]
   seedersApplied: string[]
   tableChanges: object[]
-  /** Whether only the code of the archive was deployed. */
+  /** Whether only the functions, views and triggers of the archive were deployed. */
   isBack?: boolean
   error: object | null
   executionTimeMs: number

@@ -21,8 +21,8 @@ const SECTIONS = ALL_SECTIONS.filter(
 )
 
 /**
- * Renaming up to this many functions is no sign of a mistake, whatever share of all functions they
- * are.
+ * Renaming up to this many functions is no sign of a mistake, even if it is a large share of all
+ * functions.
  */
 const MAX_RENAMED = 2
 

@@ -51,7 +51,7 @@ export async function readDeclared(files: SchemaFile[]): Promise<Declared> {
 /** Sends the query for existing relations ahead of `deployTables`. */
 export function sendExisting(sql: Sql, declared: Declared): void {
   declared.existing = askExisting(sql, declared)
-  // Whoever waits for it is told.
+  // Prevents an unhandled rejection; awaiting the promise still throws the error.
   declared.existing.catch(() => {})
 }
 
