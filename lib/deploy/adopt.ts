@@ -109,7 +109,7 @@ function checkName({ owner, database }: AdoptRequest): void {
   if (name === database) return
   throw new GatewayError(
     'invalid_request',
-    `${describeOwner(owner)} has the database name ${name}; ${database} cannot be adopted under another name`,
+    `${describeOwner(owner)} can only adopt a database named ${name}, not ${database}`,
     {
       database,
       hint: `If this is the database you mean, run "alter database ${quoteIdentifier(database)} rename to ${quoteIdentifier(name)}", then adopt ${name}`,

@@ -249,7 +249,7 @@ describe('is refused', () => {
       400,
       {
         error: 'invalid_request',
-        message: `Tenant a of platform ${platform} has the database name ${platform}_a; ${database} cannot be adopted under another name`,
+        message: `Tenant a of platform ${platform} can only adopt a database named ${platform}_a, not ${database}`,
         hint: expect.stringContaining(`alter database "${database}" rename to "${platform}_a"`),
       },
     ])

@@ -3,9 +3,9 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 
 /**
- * Revokes the privileges on the ledger that default privileges of the gateway's role may have
- * granted. Three kinds stay: those of the ledger's owner, SELECT on its tables (but not on the
- * key), and EXECUTE and USAGE of `role`.
+ * Revokes privileges on the ledger that came from default privileges of the gateway's role. It
+ * keeps the owner's privileges, SELECT on the tables (except the key), and EXECUTE and USAGE of
+ * `role`.
  */
 export async function closeLedger(sql: Sql, role: string): Promise<void> {
   await send(

@@ -49,7 +49,7 @@ export async function checkNothingMissing(
     const folders = sections.map((section) => `${section}/`).join(', ')
     throw new GatewayError(
       'functions_missing',
-      `The archive has no file in ${folders}, but the database has objects from there`,
+      `The archive has no file in ${folders}, but files from there are deployed to the database`,
       { database, sections, hint: HINT },
     )
   }

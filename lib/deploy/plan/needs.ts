@@ -101,7 +101,7 @@ function needsFrom(sql: Sql, database: string, waiting: Set<Item>): Needs {
   }
 }
 
-/** Sorts functions that a table names before the tables, all others after them. */
+/** Puts functions that a table names before the tables, and all others after them. */
 function inOrder(items: Set<Item>): Item[] {
   const tables = [...items].filter(({ isTable }) => isTable)
   const functions = [...items].filter(({ isTable }) => !isTable)

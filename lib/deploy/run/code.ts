@@ -176,7 +176,9 @@ export async function planCode(
   return { scripts, known, toRun, gone, isSame, others }
 }
 
-/** Sends ahead the queries for the state that `deployCode` needs, with a check of all objects. */
+/**
+ * Sends the queries for the state that `deployCode` needs, ahead of it. All objects are checked.
+ */
 export function sendState(
   sql: Sql,
   { scripts, known, toRun, others }: CodePlan,

@@ -69,7 +69,7 @@ export async function createExtensions(
   }
   if (result.lacking.length > 0) {
     result.warnings.push(
-      `The dry run did not install ${result.lacking.join(', ')}; a deploy installs it as the gateway's role`,
+      `The dry run did not install ${result.lacking.join(', ')}, which a deploy installs as the gateway's role`,
     )
   }
   return result

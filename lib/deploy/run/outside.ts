@@ -45,8 +45,8 @@ export type Guard = Pick<
 >
 
 /**
- * Parses a no-transaction migration and asks about all its statements, so that one that is refused
- * or has a syntax error does not begin.
+ * Parses a no-transaction migration and runs the data-loss check for all its statements, so that a
+ * migration that is refused or has a syntax error does not begin.
  * @throws {GatewayError} data_loss; migration_failed
  */
 export async function prepareOutside(
@@ -252,7 +252,10 @@ async function runHeld(work: () => Promise<void>, undo: () => Promise<unknown>):
   }
 }
 
-/** Asks about a statement that commits by itself before it runs, since it cannot be rolled back. */
+/**
+ * Runs the data-loss check for a statement that commits by itself. The check comes before the
+ * statement, since no rollback is possible.
+ */
 async function askBefore(
   sql: Sql,
   file: SchemaFile,

@@ -207,8 +207,8 @@ export function sendEnd(sql: Sql, session: DeploySession, file: SchemaFile): Sen
 }
 
 /**
- * Asks about all statements before any of them runs. Only valid if no statement creates what
- * another one removes.
+ * Runs the data-loss check for all statements before any of them runs. Only valid if no statement
+ * creates what another one removes.
  */
 export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
   for (const { file, statements } of scripts) {

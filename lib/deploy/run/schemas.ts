@@ -27,7 +27,7 @@ export async function deploySchemas(
   const names = new Set(files.map(({ name }) => name))
   const warnings = [...known.keys()]
     .filter((name) => !names.has(name))
-    .map((name) => `schemas/${name} is gone; its schemas stay`)
+    .map((name) => `schemas/${name} is gone; what it created stays`)
   if (files.length === 0) return warnings
 
   const steps = (await readSteps(await parseScripts(CODE, WHAT, files))).flat()
