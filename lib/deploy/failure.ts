@@ -102,7 +102,7 @@ function place(file: SchemaFile, { statement, error }: StatementError): ErrorDet
   return { line, source, caret: `${indent}^` }
 }
 
-/** Returns a hint for errors that PostgreSQL gives none for. */
+/** Returns a hint for an error to which PostgreSQL gave none. */
 function hintFor({ statement, error }: StatementError): ErrorDetails {
   if (error.hint) return {}
   if (error.code === ACTIVE_SQL_TRANSACTION && statement?.facts.kind === 'VariableSetStmt') {

@@ -191,7 +191,7 @@ export async function dropDatabase(parts: DeployParts, admin: Sql, name: string)
   } catch (error) {
     // The client has to get the result of its deploy. The next /register takes over the empty
     // database.
-    parts.log.warn('A new database whose deploy failed or was a dry run could not be dropped', {
+    parts.log.warn('A database that is not kept could not be dropped', {
       database: name,
       cause: (error as Error).message,
     })

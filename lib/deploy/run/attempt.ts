@@ -62,8 +62,8 @@ export interface Try {
   isTablesDue: boolean
   result: DeployResult
   /**
-   * Fingerprint of the tables after the last migration, sent ahead to save a round trip. So are the
-   * two fields below.
+   * Fingerprint of the tables after the last migration. This query and those of the next two fields
+   * are sent together with that migration, which saves a round trip.
    */
   print: Promise<string> | undefined
   declared: Declared | undefined

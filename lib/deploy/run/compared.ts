@@ -18,8 +18,8 @@ const MAX_COMPARED = 100
 const behind = new Recent<true>(MAX_COMPARED)
 
 /**
- * Whether these files were compared in some database right after the same migrations ran. Records
- * that they are now.
+ * Whether these files were compared in some database right after the same migrations ran. The call
+ * itself records them as compared.
  */
 export function wasCompared(checksum: string, migrations: SchemaFile[]): boolean {
   const key = `${checksum} ${checksumOf(migrations)}`

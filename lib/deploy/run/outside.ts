@@ -90,9 +90,9 @@ async function checkSyntax(sql: Sql, file: SchemaFile, statement: Statement): Pr
 
 /**
  * Runs a no-transaction migration, statement by statement. The ledger records it as begun before it
- * runs, and as applied once it has finished. After a failure it stays begun, with the error, unless
- * no statement has run. The error has no hint for a retry if the database is new, since it is
- * dropped then.
+ * runs, and as applied once it has finished. After a failure it stays begun, with the error if the
+ * session can still write it; if no statement has run, its row is removed. The error has no hint
+ * for a retry if the database is new, since it is dropped then.
  * @throws {GatewayError} migration_failed; data_loss
  */
 export async function runOutside(
