@@ -14,6 +14,7 @@ import { FOREIGN_CHECKSUM, MARK_TAKEN_OVER } from './ledger/original.ts'
 import type { DeployParts } from './parts.ts'
 import { isReserved } from './templates/names.ts'
 
+/** A request to adopt an existing database. */
 export interface AdoptRequest {
   owner: Owner
   /** Name of the existing database. */

@@ -8,6 +8,7 @@ import { findUnreachable, selectTargets, type Target } from './fleet/targets.ts'
 import type { DeployParts } from './parts.ts'
 import { type DeployRequest, update } from './register.ts'
 
+/** A request to bring several databases to an archive. */
 export interface FleetRequest extends DeployRequest {
   /** Whether the remaining databases are still started after a failure. */
   onError: 'stop' | 'continue'

@@ -44,6 +44,7 @@ export async function readUnclaimed(parts: DeployParts, admin: Sql, name: string
   return found
 }
 
+/** Contents of a database that is missing from the catalog. */
 export interface Found {
   has_ledger: boolean
   is_empty: boolean

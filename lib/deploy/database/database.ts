@@ -178,6 +178,7 @@ export async function createDatabase(
   }
 }
 
+/** Drops a database and ends its sessions. A failure is only logged. */
 export async function dropDatabase(parts: DeployParts, admin: Sql, name: string): Promise<void> {
   try {
     await parts.pools.closeDatabase(name)
