@@ -85,7 +85,7 @@ describe('a migration that runs outside of a transaction', () => {
   test('is named by an unknown word after "gateway:"', async () => {
     const { deploy } = await newPlatform()
     const { body } = await deploy(migration('-- gateway: no-transactions\nselect 1;'))
-    expect(body.warnings.join()).toContain('"-- gateway: no-transactions" means nothing')
+    expect(body.warnings.join()).toContain('"-- gateway: no-transactions" is not a directive')
   })
 })
 
