@@ -5,22 +5,26 @@ import type { Owner } from '../tenancy/names.ts'
 import { type AuditAction, type AuditEntry, endEntry, MAX_DATABASES, newEntry } from './entry.ts'
 import type { Outcome } from './outcomes.ts'
 
-/** A request that may change something. */
+/** A request that may change something, and how to describe it in the audit trail. */
 export interface Audited<T> {
   action: Exclude<AuditAction, 'refused'>
   owner: Owner
-  /** What is asked for, for the entry's summary. */
+  /** Facts about the request, for the entry's summary. */
   asked?: Record<string, unknown>
-  /** `note` adds to the summary at once, whatever becomes of the rest. */
+  /**
+   * Does the work. `note` adds facts to the summary at once, so that they are recorded even if the
+   * work fails later.
+   */
   work(note: (facts: Record<string, unknown>) => void): Promise<T>
-  /** What was done; without a result the work has failed. */
+  /** Describes what was done. An undefined result means that the work failed. */
   describe?(result: T | undefined): Outcome
 }
 
 /**
- * Runs what changes something, and has who asked for it and how it ended written to the audit
- * trail: at its end, before the answer goes out, and in the middle too where it takes long.
- * @throws what `work` throws, written down as well
+ * Runs `work` and records in the audit trail which request asked for it and how it ended. The entry
+ * is scheduled for writing when the work starts, so that long work shows before it ends, and
+ * written with its outcome before the response is sent.
+ * @throws the errors of `work`, which are recorded too
  */
 export async function audited<T>(event: H3Event, what: Audited<T>): Promise<T> {
   const { gateway, request } = event.context
@@ -43,14 +47,17 @@ export async function audited<T>(event: H3Event, what: Audited<T>): Promise<T> {
     const { status, code } =
       error instanceof GatewayError ? error : ({ status: 500, code: 'internal_error' } as const)
     endEntry(entry, request, status, code)
-    // A PostgreSQL that is away does not take the entry just now.
+    // PostgreSQL is unreachable: queue the entry rather than hold up the response.
     if (code === 'connection_failed') audit.note(entry)
     else await audit.save(entry)
     throw error
   }
 }
 
-/** @returns whether nothing was changed */
+/**
+ * Adds the outcome to the entry.
+ * @returns true if nothing was changed
+ */
 function addOutcome(entry: AuditEntry, outcome: Outcome = {}): boolean {
   const { isUnchanged = false, databases, summary } = outcome
   Object.assign(entry.summary!, summary)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { RequestContext } from '../http/request.ts'
 
-/** What is written down: requests that change something, and those that were not let through. */
+/** Kind of an entry: an action that changes something, or a refused request. */
 export type AuditAction =
   | 'register'
   | 'migrate'
@@ -16,47 +16,47 @@ export type AuditAction =
   | 'platform_token'
   | 'refused'
 
-/** One row of the audit trail, by the names of its columns. Times are ISO 8601. */
+/** A row of the audit trail; the fields are named as the columns. Times are ISO 8601. */
 export interface AuditEntry {
-  /** Told by the gateway, so that the row can be written twice. */
+  /** UUID that the gateway generates, so that writing an entry twice leaves one row. */
   key: string
-  /** When the request came, by the gateway's clock. */
+  /** Arrival of the request, by the gateway's clock. */
   at: string
   action: AuditAction
   method: string
-  /** Without what is behind a `?`. */
+  /** Path of the URL, without the query string. */
   path: string
   platform: string | null
   tenant_id: string | null
-  /** Absent, when it is read: none. */
+  /** Absent in rows that are read if the request named no schema. */
   schema_name?: string | null
-  /** The first MAX_DATABASES that it was about. */
+  /** Names of the databases that the request was about, MAX_DATABASES at most. */
   databases: string[]
-  /** Of the client, behind the trusted proxies. */
+  /** Address of the client, as the trusted proxies report it. */
   address: string | null
-  /** Of the socket. */
+  /** Remote address of the socket. */
   peer: string | null
-  /** What the headers say, whether or not it is believed. */
+  /** Content of the X-Forwarded-For header, whether or not it is trusted; likewise `forwarded`. */
   forwarded_for: string | null
   forwarded: string | null
   request_id: string
-  /** Null while it runs, or where the gateway ended in the middle of it. */
+  /** HTTP status; null while the request runs, or if the gateway ended before the request did. */
   status: number | null
   error: string | null
   duration_ms: number | null
   summary: Record<string, unknown> | null
-  /** How many refused requests it stands for, and when the last of them came. */
+  /** Number of refused requests that the row stands for; `last_at` is the time of the last one. */
   requests: number
   last_at: string | null
 }
 
-/** Names of databases that one row has at most. */
+/** Most names of databases in one row. */
 export const MAX_DATABASES = 500
 
 const MAX_PATH_LENGTH = 200
 const MAX_HEADER_LENGTH = 500
 
-/** What is known of a request that has come: who asks, and for what. */
+/** Returns an entry with the facts known when a request arrives: the client and the action. */
 export function newEntry(
   action: AuditAction,
   request: RequestContext,
@@ -86,7 +86,7 @@ export function newEntry(
   }
 }
 
-/** Writes down how the request ended. */
+/** Records in the entry how the request ended. */
 export function endEntry(
   entry: AuditEntry,
   request: RequestContext,

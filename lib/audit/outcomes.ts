@@ -2,18 +2,18 @@ import type { DatabaseResult } from '../deploy/fleet/results.ts'
 import { ALLOWANCES, type DeployResult, functionsChanged } from '../deploy/result.ts'
 import type { SchemaForm } from '../http/body/schema-form.ts'
 
-/** What a request did, for its entry. */
+/** Effect of a request, for its audit entry. */
 export interface Outcome {
-  /** Nothing was changed: the answer does not wait until that is written. */
+  /** True if nothing was changed; the response then does not wait for the entry to be written. */
   isUnchanged?: boolean
-  /** Where it is not the one that the request names. */
+  /** Names of the databases, if they differ from the one that the request names. */
   databases?: string[]
   summary?: Record<string, unknown>
 }
 
 const MAX_NAMES = 50
 
-/** What /register and /migrate are asked for. */
+/** Describes a request to /register or /migrate. */
 export function describeForm({ archive, flags }: SchemaForm): Record<string, unknown> {
   const { allow, repair, retry, dryRun, strict } = flags
   return {
@@ -27,7 +27,7 @@ export function describeForm({ archive, flags }: SchemaForm): Record<string, unk
   }
 }
 
-/** What /register did; undefined: it failed. */
+/** Describes the effect of /register; undefined means that it failed. */
 export function describeRegister(result: DeployResult | undefined): Outcome {
   if (!result) return {}
   if (result.isSuperseded) return { isUnchanged: true, summary: { superseded: true } }
@@ -44,7 +44,9 @@ export function describeRegister(result: DeployResult | undefined): Outcome {
   }
 }
 
-/** What /migrate did to the databases that it came to, of which some may have failed. */
+/**
+ * Describes the effect of /migrate on the databases that it reached, some of which may have failed.
+ */
 export function describeMigrate(results: DatabaseResult[]): Outcome {
   const failed = results.filter((one) => one.status === 'failed').map((one) => one.database)
   const unchanged = results.filter((one) => one.result?.isUnchanged).length

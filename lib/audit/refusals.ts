@@ -1,10 +1,10 @@
 import type { AuditEntry } from './entry.ts'
 
-/** Refused requests that are alike are one entry for so long. */
+/** Milliseconds for which refused requests of one kind share an entry. */
 const WINDOW_MS = 10 * 60 * 1000
-/** How often an entry is written again with the number that it stands for by then. */
+/** Milliseconds between two updates of an entry's count. */
 const UPDATE_EVERY_MS = 10_000
-/** Entries of one window; all further ones are a single entry. */
+/** Most entries at a time; refused requests beyond them share a single entry. */
 const MAX_ENTRIES = 100
 
 interface Window {
@@ -14,8 +14,8 @@ interface Window {
 }
 
 /**
- * Refused requests, counted: whoever is refused a million times leaves as many entries as one who
- * is refused once, and strangers from a million addresses leave MAX_ENTRIES and one.
+ * Counts refused requests in few audit entries. A client that repeats a request a million times
+ * leaves one entry every WINDOW_MS; requests from a million addresses leave MAX_ENTRIES and one.
  */
 export class Refusals {
   readonly #note: (entry: AuditEntry) => void
@@ -27,7 +27,11 @@ export class Refusals {
     this.#updater = setInterval(() => this.flush(), UPDATE_EVERY_MS).unref()
   }
 
-  /** `kind`: what makes requests alike. `newEntry` is asked for the first of them. */
+  /**
+   * Counts a refused request.
+   * @param kind requests of the same kind share an entry
+   * @param newEntry returns the entry; called for the first request of its kind
+   */
   add(kind: string, newEntry: () => AuditEntry, now = Date.now()): void {
     const window = this.#windows.get(kind)
     const isOpen = window && now < window.endsAt
@@ -38,7 +42,7 @@ export class Refusals {
     else this.#open('', withoutParticulars(newEntry()), now)
   }
 
-  /** Has the numbers written down, and forgets the windows that are over. */
+  /** Queues the entries whose count has changed, and closes windows that are over. */
   flush(now = Date.now()): void {
     for (const [kind, window] of this.#windows) {
       if (window.isChanged) this.#note(window.entry)
@@ -54,7 +58,7 @@ export class Refusals {
 
   #hasRoom(now: number): boolean {
     if (this.#windows.size < MAX_ENTRIES) return true
-    // A flood comes here with each request: it is not to pay for that again and again.
+    // A flood reaches this line with each request: flush only if the oldest window is over.
     const [oldest] = this.#windows.values()
     if (oldest && now >= oldest.endsAt) this.flush(now)
     return this.#windows.size < MAX_ENTRIES

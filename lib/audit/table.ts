@@ -2,23 +2,25 @@ import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import type { AuditEntry } from './entry.ts'
 
-/** One entry as it is read. */
+/** An entry as it is read. */
 export type AuditRow = Omit<AuditEntry, 'key'> & { id: number }
 
 export interface AuditQuery {
-  /** Undefined: of all platforms, and of none. */
+  /** Platform of the entries; undefined selects all entries, with or without a platform. */
   platform: string | undefined
-  /** Entries of other platforms are left out; undefined: of none. */
+  /**
+   * Tells which platforms the client may see; entries of others are left out. Undefined hides none.
+   */
   mayName?: ((platform: string) => boolean) | undefined
-  /** Entries with a smaller id. */
+  /** Selects entries with a smaller id; undefined starts at the newest. */
   before: number | undefined
   limit: number
 }
 
-/** Rows and their time, for `deleteOld`. */
+/** Table and time column, for `deleteOld`. */
 export const AGE = { table: '_db_gateway_audit', column: 'at' }
 
-/** Creates the table of the audit trail where it does not exist. */
+/** Creates the table of the audit trail if it does not exist. */
 export async function prepareTable(sql: Sql): Promise<void> {
   await createTables(
     sql,
@@ -52,7 +54,7 @@ export async function prepareTable(sql: Sql): Promise<void> {
   )
 }
 
-/** Writes entries; one that is there already gets what has become known since. */
+/** Writes entries. An entry that already has a row updates its outcome. */
 export async function writeEntries(sql: Sql, entries: AuditEntry[]): Promise<void> {
   await sql`
     insert into _db_gateway_audit (
@@ -79,7 +81,7 @@ export async function writeEntries(sql: Sql, entries: AuditEntry[]): Promise<voi
   `
 }
 
-/** Entries, newest first. */
+/** Returns entries, newest first. */
 export async function readEntries(
   sql: Sql,
   { platform, mayName, before, limit }: AuditQuery,
@@ -106,7 +108,7 @@ export async function readEntries(
   )
 }
 
-/** The platforms of all entries: one look at the index for each. */
+/** Returns the platforms of all entries, by one index probe for each platform. */
 async function readPlatforms(sql: Sql): Promise<string[]> {
   const rows = await sql<{ platform: string }[]>`
     with recursive named as (

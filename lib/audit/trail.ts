@@ -17,31 +17,31 @@ import {
 } from './table.ts'
 
 interface TrailOptions {
-  /** Runs what may be done twice in the administrative database. */
+  /** Runs `work` in the administrative database; may run it twice. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
   retentionDays: number
 }
 
-/** What comes together is written together. */
+/** Milliseconds that an entry waits for others, to be written in one statement. */
 const WRITE_AFTER_MS = 250
-/** PostgreSQL was away. */
+/** Milliseconds before the next try after PostgreSQL was unreachable. */
 const TRY_AGAIN_AFTER_MS = 5000
 const CLEANUP_EVERY_MS = 60 * 60 * 1000
 const BATCH = 200
 const MAX_WAITING = 10_000
 
-/** An answer waits no longer for its entry to be written. */
+/** Milliseconds that a response waits at most for its entry to be written. */
 const PATIENCE_MS = 2000
 
 /**
- * The audit trail, a table of the administrative database. Entries wait in memory until they are
- * written, moments later; what cannot be written goes into the log.
+ * The audit trail, a table of the administrative database. Entries queue in memory and are written
+ * moments later. An entry that cannot be written goes to the log.
  */
 export class AuditTrail {
   readonly #refusals: Refusals
   readonly #options: TrailOptions
-  /** By key: what was not written yet, as it is now. */
+  /** Entries to write, by key, in their latest state. */
   readonly #waiting = new Map<string, AuditEntry>()
   #writing: Promise<boolean> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -54,8 +54,8 @@ export class AuditTrail {
   }
 
   /**
-   * Counts a request that was not let through: to what is for administrators, or to another platform.
-   * Other errors are not counted.
+   * Counts a refused request: one without access to an administrative endpoint, or one that names a
+   * platform it may not use. Ignores other errors.
    */
   noteRefused(
     request: RequestContext,
@@ -75,14 +75,14 @@ export class AuditTrail {
     })
   }
 
-  /** Creates the table where it does not exist, and sees to it that what is too old goes. */
+  /** Creates the table if it does not exist, and starts the hourly deletion of old entries. */
   async prepare(): Promise<void> {
     await this.#options.use(prepareTable)
     this.#cleaner = setInterval(() => this.#clean(), CLEANUP_EVERY_MS).unref()
     this.#clean()
   }
 
-  /** Has an entry written soon, or written again after it was changed. */
+  /** Queues an entry to be written, or to be written again after a change. */
   note(entry: AuditEntry): void {
     if (this.#ended) {
       this.#giveUp([entry])
@@ -95,22 +95,27 @@ export class AuditTrail {
     if (!this.#writing) this.#schedule(WRITE_AFTER_MS)
   }
 
-  /** Writes an entry before an answer goes out; a PostgreSQL that is away does not hold that up. */
+  /**
+   * Writes an entry before the response is sent. Waits PATIENCE_MS at most; the entry is written
+   * later if PostgreSQL is unreachable.
+   */
   async save(entry: AuditEntry): Promise<void> {
     this.note(entry)
     const patience = sleep(PATIENCE_MS, false, { ref: false })
     if (await Promise.race([this.#write(), patience])) return
-    this.#options.log.warn('Not in the audit trail yet', { entry: JSON.stringify(entry) })
+    this.#options.log.warn('An entry is not in the audit trail yet', {
+      entry: JSON.stringify(entry),
+    })
   }
 
-  /** Entries, newest first, with all that this gateway knows of by now. */
+  /** Returns entries, newest first. Writes the queued entries of this gateway first. */
   async read(query: AuditQuery): Promise<AuditRow[]> {
     this.#refusals.flush()
     await this.#write()
     return this.#options.use((sql) => readEntries(sql, query))
   }
 
-  /** Writes what waits, and what cannot be written within that time into the log. */
+  /** Writes the queued entries, and logs those that cannot be written within `limitMs`. */
   async end(limitMs: number): Promise<void> {
     clearInterval(this.#cleaner)
     this.#refusals.end()
@@ -124,11 +129,14 @@ export class AuditTrail {
     this.#timer ??= setTimeout(() => this.#write(), ms).unref()
   }
 
-  /** @returns whether nothing waits any more of what did */
+  /**
+   * Writes the queued entries.
+   * @returns true if all entries queued at the call are written or logged
+   */
   async #write(): Promise<boolean> {
     const running = this.#writing
     if (running && !(await running)) return false
-    // What came while that ran may not have been a part of it.
+    // The write that ran may not include entries queued since it began.
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = undefined
       if (this.#waiting.size > 0 && !this.#ended) this.#schedule(TRY_AGAIN_AFTER_MS)
@@ -145,10 +153,11 @@ export class AuditTrail {
       try {
         await this.#options.use((sql) => writeEntries(sql, batch))
       } catch (error) {
-        // Those that changed meanwhile wait already.
+        // Entries that changed in the meantime are the same objects: requeueing keeps their latest
+        // state.
         for (const entry of batch) this.#waiting.set(entry.key, entry)
         const { message } = error as Error
-        this.#options.log.warn(`The audit trail cannot be written: ${message}`, {
+        this.#options.log.warn(`The audit trail could not be written: ${message}`, {
           waiting: this.#waiting.size,
         })
         if (isWorthWaiting(error) && !this.#ended) return false
@@ -158,11 +167,13 @@ export class AuditTrail {
     return true
   }
 
-  /** The log is the place where an entry is not lost. */
+  /** Removes entries from the queue and logs them, so that they are not lost. */
   #giveUp(entries: AuditEntry[]): void {
     for (const entry of entries) {
       this.#waiting.delete(entry.key)
-      this.#options.log.error('Not written to the audit trail', { entry: JSON.stringify(entry) })
+      this.#options.log.error('An entry was not written to the audit trail', {
+        entry: JSON.stringify(entry),
+      })
     }
   }
 
@@ -172,12 +183,13 @@ export class AuditTrail {
       let isMore = true
       while (isMore && !this.#ended) isMore = await use((sql) => deleteOld(sql, AGE, retentionDays))
     } catch (error) {
-      if (!this.#ended) log.warn(`The audit trail is not cleaned up: ${(error as Error).message}`)
+      if (!this.#ended)
+        log.warn(`Old entries of the audit trail could not be deleted: ${(error as Error).message}`)
     }
   }
 }
 
-/** PostgreSQL, or a connection to it, was not to be had. */
+/** Returns whether a later try may succeed: PostgreSQL, or a connection to it, was unavailable. */
 function isWorthWaiting(error: unknown): boolean {
   return error instanceof GatewayError && error.status >= 503
 }

@@ -13,12 +13,15 @@ export interface Row {
   share: number
 }
 
-/** By PostgreSQL's clock. A gateway that loses its connection is dead at once. */
+/**
+ * Age of a heartbeat, by PostgreSQL's clock, after which a gateway counts as dead. A gateway whose
+ * session ends counts as dead at once.
+ */
 const DEAD_AFTER_SECONDS = 20
 
 /**
- * SQL: whether somebody holds the advisory lock of a row, whose number is the expression. Key 0 of the
- * class is the table's, all others are sessions'.
+ * Returns SQL: whether a session holds the advisory lock whose key is the given expression. Key 0
+ * of the class is the lock of the table; all others belong to sessions.
  */
 const isHeld = (lock: string) => `exists (
     select from pg_locks l
@@ -27,12 +30,18 @@ const isHeld = (lock: string) => `exists (
       and l.objid = ${lock}::oid and l.objsubid = 2 and l.granted
   )`
 
-/** SQL: whether the gateway with this id, an expression, lives: its session that listens is there. */
+/**
+ * Returns SQL: whether the gateway with the given id, an expression, is alive: its listening
+ * session holds its lock.
+ */
 export const isAlive = (id: string) => `exists (
     select from _db_gateway_gateways g where g.id = ${id} and ${isHeld('g.lock')}
   )`
 
-/** Creates the table where it does not exist, and takes the lock of a session for as long as it lasts. */
+/**
+ * Creates the table if it does not exist, and takes the session's advisory lock for the life of the
+ * session.
+ */
 export async function prepareTable(sql: Sql, lock: number): Promise<void> {
   await sql.unsafe(`
     begin;
@@ -52,7 +61,10 @@ export async function prepareTable(sql: Sql, lock: number): Promise<void> {
   `)
 }
 
-/** Begins a transaction that no other gateway's turn runs beside. */
+/**
+ * Begins a transaction that holds the lock of the table: one gateway at a time divides the
+ * connections.
+ */
 export async function beginTurn(sql: Sql): Promise<void> {
   await sql.unsafe(`
     begin;
@@ -62,7 +74,10 @@ export async function beginTurn(sql: Sql): Promise<void> {
   `)
 }
 
-/** Removes the other gateways that are dead. @returns how many */
+/**
+ * Deletes the rows of other gateways that are dead.
+ * @returns the number of deleted rows
+ */
 export async function removeDead(sql: Sql, self: string): Promise<number> {
   const { count } = await sql`
     delete from _db_gateway_gateways
@@ -74,7 +89,10 @@ export async function removeDead(sql: Sql, self: string): Promise<number> {
   return count
 }
 
-/** Writes this gateway's row. @returns whether it was not in the table */
+/**
+ * Writes this gateway's row.
+ * @returns true if the row is new
+ */
 export async function writeRow(
   sql: Sql,
   { id, lock, cap, share }: { id: string; lock: number; cap: number; share: number },
@@ -97,7 +115,7 @@ export async function writeRow(
   return row!.is_new
 }
 
-/** The rows of the table, the oldest gateway first; without that of `but`. */
+/** Returns the rows of the table, the oldest gateway first, without the gateway `but`. */
 export async function readRows(sql: Sql, but: string | null = null): Promise<Row[]> {
   return sql<Row[]>`
     select

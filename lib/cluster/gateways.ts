@@ -14,51 +14,57 @@ import {
 } from './gateways-table.ts'
 import { divide, type Share, SMALLEST_SHARE } from './shares.ts'
 
-/** A gateway on this PostgreSQL, as ops see it. */
+/** A gateway on this PostgreSQL, as the endpoints for operators show it. */
 export interface GatewayStatus {
   id: string
   host: string
   pid: number
-  /** ISO 8601, by PostgreSQL's clock. */
+  /** Start of the process, ISO 8601, by PostgreSQL's clock; likewise `last_heartbeat_at`. */
   started_at: string
   last_heartbeat_at: string
-  /** Connections that it may have open. */
+  /** Most connections that it may have open. */
   share: number
-  /** It is the one that says so. */
+  /** True for the gateway that answers. */
   self: boolean
 }
 
 export interface GatewaysOptions {
   log: Log
-  /** Does something on the connection that is kept for this. */
+  /** Runs work on the connection that is kept for notifications. */
   use: Listener['use']
-  /** Connections that are open now. */
+  /** Returns the number of connections that are open now. */
   held: () => number
-  /** From now on so many may be open. */
+  /** Called with the number of connections that may be open from now on. */
   onShare: (connections: number) => void
 }
 
 const BEAT_EVERY_MS = 5000
 
-/** While it has to give up more, or waits for others to. */
+/**
+ * Milliseconds between heartbeats while a share changes: this gateway or others still have
+ * connections to give up.
+ */
 const BEAT_AGAIN_MS = 250
 
-/** Several that are told at once do not all ask at once. */
+/** Milliseconds over which gateways spread their reaction to one notification. */
 const SPREAD_MS = 100
 
-/** The others have had the time to see that one is dead, and to give up what they have too many. */
+/**
+ * Milliseconds that a new gateway waits for its share; enough for the others to see a dead gateway
+ * and to close surplus connections.
+ */
 const JOIN_LIMIT_MS = 30_000
 
 export { LOCK_CLASS }
 
-/** Sent to the others when what they may have open may have changed. */
+/** Payload of the notification that shares may have changed. */
 export const GATEWAYS_CHANGED = 'gateways'
 
 /**
- * The gateways that share a PostgreSQL, in a table of the administrative database. Each divides the
- * connections among those that are alive: their heartbeat is fresh, and the session that listens,
- * which holds an advisory lock, is there. A killed one is seen to be dead by that at once; one whose
- * machine has gone by its heartbeat.
+ * The gateways that share a PostgreSQL, in a table of the administrative database. Each gateway
+ * divides the connections among the gateways that are alive. A gateway is alive if its heartbeat is
+ * fresh and its listening session, which holds an advisory lock, exists. The lock of a killed
+ * gateway vanishes at once; a gateway whose machine fails is found by its heartbeat.
  */
 export class Gateways {
   readonly #id = randomUUID()
@@ -67,7 +73,7 @@ export class Gateways {
   #cap = 0
   #share = 1
   #lock = 0
-  /** What is in the table. */
+  /** Share that this gateway's row has. */
   #written = 0
   #alive: GatewayStatus[] = []
   #beating: Promise<void> | undefined
@@ -81,26 +87,29 @@ export class Gateways {
     this.#options = options
   }
 
-  /** Of this gateway, for as long as it runs. */
+  /** Id of this gateway, constant while it runs. */
   get id(): string {
     return this.#id
   }
 
-  /** Prepares the session of the connection that is kept. */
+  /** Prepares the session of the kept connection. */
   async prepare(sql: Sql): Promise<void> {
     this.#lock = randomInt(1, 2 ** 31 - 1)
     await prepareTable(sql, this.#lock)
   }
 
-  /** Before the first connection is opened: until it has joined, a gateway has one only. */
+  /**
+   * Limits the gateway to one connection until it has joined. Call it before the first connection
+   * is opened.
+   */
   begin(): void {
     this.#options.onShare(this.#share)
   }
 
   /**
-   * Joins the gateways that are there, and waits until they have made room for it.
-   * `cap`: what it could have open if it were alone.
-   * @throws {Error} of PostgreSQL and of the socket
+   * Joins the running gateways, and waits until they have made room.
+   * @param cap connections that this gateway could have open if it were alone
+   * @throws {Error} errors of PostgreSQL and of the socket
    */
   async join(cap: number): Promise<void> {
     this.#cap = cap
@@ -109,7 +118,9 @@ export class Gateways {
     while (this.#share < Math.min(SMALLEST_SHARE, cap)) {
       if (performance.now() > giveUpAt) {
         this.#take(SMALLEST_SHARE)
-        this.#options.log.warn('The other gateways have not made room: the sum passes the cap')
+        this.#options.log.warn(
+          `The other gateways did not give up enough connections within ${JOIN_LIMIT_MS / 1000} s: this one takes ${SMALLEST_SHARE}, and together they may exceed MAX_TOTAL_CONNECTIONS`,
+        )
       }
       await sleep(BEAT_AGAIN_MS)
       await this.#beat()
@@ -118,17 +129,19 @@ export class Gateways {
     this.#schedule(BEAT_EVERY_MS)
   }
 
-  /** Something has changed, or the kept connection is another one: looks soon. */
+  /** Schedules a heartbeat soon: shares may have changed, or the kept connection was replaced. */
   refresh(): void {
     if (this.#isJoined) this.#schedule(Math.random() * SPREAD_MS)
   }
 
-  /** Those alive when it last looked, the oldest first. */
+  /** Returns the gateways that were alive at the last heartbeat, the oldest first. */
   alive(): GatewayStatus[] {
     return this.#alive
   }
 
-  /** Gives its share back. Its connections are closed by now, but for the kept one. */
+  /**
+   * Gives the gateway's share back. Requires that all its connections but the kept one are closed.
+   */
   async leave(): Promise<void> {
     const wasJoined = this.#isJoined
     this.#isJoined = false
@@ -142,7 +155,7 @@ export class Gateways {
     })
   }
 
-  /** The next look; what is due sooner stays. */
+  /** Schedules the next heartbeat, unless one is due sooner. */
   #schedule(delayMs: number): void {
     const at = performance.now() + delayMs
     if (this.#timer && this.#dueAt <= at) return
@@ -153,9 +166,11 @@ export class Gateways {
 
   async #onTimer(): Promise<void> {
     this.#timer = undefined
-    // What one that runs has read may be older than what this one is for.
+    // A heartbeat that is under way may have read the table before the change: run another.
     await this.#beating?.catch(() => {})
-    await this.#beat().catch((error) => this.#options.log.debug(`No heartbeat: ${error.message}`))
+    await this.#beat().catch((error) =>
+      this.#options.log.debug(`The heartbeat of this gateway failed: ${error.message}`),
+    )
     const isUnsettled = this.#written > this.#share
     if (this.#isJoined) this.#schedule(isUnsettled ? BEAT_AGAIN_MS : BEAT_EVERY_MS)
   }
@@ -169,7 +184,10 @@ export class Gateways {
     return this.#beating
   }
 
-  /** One gateway at a time: none takes what another one is about to. */
+  /**
+   * Sends a heartbeat and divides the connections. The lock of the table keeps two gateways from
+   * taking the same connections.
+   */
   async #look(sql: Sql): Promise<void> {
     await beginTurn(sql)
     const removed = await removeDead(sql, this.#id)
@@ -177,7 +195,7 @@ export class Gateways {
     const mine = { id: this.#id, cap: this.#cap, share: this.#share }
     const share = divide(mine, others)
     if (share.share < this.#share) this.#take(share.share)
-    // What is in use is given up when it is given back.
+    // Connections in use count until they are closed.
     const written = Math.max(share.share, this.#options.held())
     const isNew = await writeRow(sql, { ...mine, lock: this.#lock, share: written })
     if (isNew || removed > 0 || written < this.#written) await this.#tell(sql)
@@ -205,11 +223,11 @@ export class Gateways {
     if (isTooSmall && !this.#wasTooSmall) {
       const caps = rows.map(({ cap }) => cap)
       log.warn(
-        `MAX_TOTAL_CONNECTIONS of ${Math.min(...caps)} is too small for ${rows.length} gateways: each has ${SMALLEST_SHARE}`,
+        `MAX_TOTAL_CONNECTIONS of ${Math.min(...caps)} is too small for ${rows.length} gateways: each takes ${SMALLEST_SHARE} connections, and together they exceed it`,
       )
     }
     this.#wasTooSmall = isTooSmall
     if (before === rows.length || (before === 0 && rows.length === 1)) return
-    log.info(`${rows.length} gateways share PostgreSQL's connections: ${target} are for this one`)
+    log.info(`${rows.length} gateways share PostgreSQL's connections: this one may open ${target}`)
   }
 }

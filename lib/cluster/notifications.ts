@@ -5,10 +5,10 @@ import type { Catalog } from '../tenancy/catalog/catalog.ts'
 import type { Owner } from '../tenancy/names.ts'
 import { GATEWAYS_CHANGED } from './gateways.ts'
 
-/** What the gateways tell each other, in the administrative database. */
+/** Channel of the notifications between gateways, in the administrative database. */
 export const CHANNEL = '_db_gateway'
 
-/** What has to know of changes that other gateways make. */
+/** Parts of a gateway that other gateways' changes concern. */
 export interface Informed {
   gateways: { refresh(): void }
   calls: {
@@ -23,23 +23,28 @@ export interface Informed {
   log: Log
 }
 
-/** A row of the catalog that has changed: the payload of a notification. */
+/** Payload of a notification: a row of the catalog that has changed. */
 interface CatalogChange {
-  /** RETIRE: of no row, and a gateway says it; sessions for calls of the database are to end. */
+  /**
+   * Operation on the row. RETIRE concerns no row: a gateway sends it to end the call sessions of a
+   * database.
+   */
   change: 'INSERT' | 'UPDATE' | 'DELETE' | 'RETIRE'
   database: string
   platform: string
   tenant_id: string | null
-  /** Undefined: the trigger is that of a gateway of before. */
+  /** Undefined if an older gateway created the trigger. */
   schema_name?: string | null
   owner_role: string | null
-  /** Whether another stored schema was deployed. Undefined: the trigger is that of a gateway of before. */
+  /**
+   * True if another stored schema was deployed; undefined if an older gateway created the trigger.
+   */
   is_renamed?: boolean
 }
 
 /**
- * Has the catalog tell of its changes itself: whoever deploys, creates or removes a database, by
- * hand too, has changed its row.
+ * Creates a trigger on the catalog that notifies every change of a row: deploys, creation and
+ * removal of databases, changes by hand.
  */
 export async function prepareNotifications(sql: Sql): Promise<void> {
   await createTables(
@@ -51,7 +56,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
       declare
         entry record := case when tg_op = 'DELETE' then old else new end;
       begin
-        -- What a gateway has found out of functions is no change of the database.
+        -- The digest and version of functions are a cache: storing them does not change the
+        -- database.
         if tg_op = 'UPDATE' and to_jsonb(old) - array['functions_digest', 'functions_version']
           = to_jsonb(new) - array['functions_digest', 'functions_version']
         then
@@ -82,7 +88,7 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
   )
 }
 
-/** Forgets what is not so any more. */
+/** Handles a notification: invalidates the cache entries that it makes stale. */
 export function onNotification(informed: Informed, payload: string): void {
   if (payload === GATEWAYS_CHANGED) {
     informed.gateways.refresh()
@@ -104,13 +110,14 @@ export function onNotification(informed: Informed, payload: string): void {
   if (entry.change === 'UPDATE' && !isHandedOver && !isRenamed) return
   if (entry.schema_name === undefined) informed.catalog.forgetAll()
   informed.catalog.forget(owner, entry.database)
-  // From the catalog, not from what somebody said.
+  // Read the new role from the catalog: any role may send notifications, so the payload is not
+  // trusted.
   if (isHandedOver) informed.catalog.findOwn(owner).catch(() => {})
 }
 
 /**
- * Has all gateways close the sessions for calls of a database: this one at once, the others when they
- * hear of it. Resolves once PostgreSQL tells them; it does not fail.
+ * Makes all gateways close the call sessions of a database: this one at once, the others on a
+ * notification. Resolves when the notification is sent. Never rejects.
  */
 export async function tellToRetire(informed: Informed, database: string): Promise<void> {
   retire(informed, database)
@@ -127,7 +134,7 @@ function retire({ calls, replicas }: Informed, database: string): void {
   replicas?.hold(database)
 }
 
-/** Nothing was heard for a while: all may have changed. */
+/** Invalidates all caches: notifications may have been missed. */
 export function forgetAll({ calls, catalog, replicas, gateways }: Informed): void {
   calls.forgetAll()
   catalog.forgetAll()
@@ -135,7 +142,10 @@ export function forgetAll({ calls, catalog, replicas, gateways }: Informed): voi
   gateways.refresh()
 }
 
-/** Anybody may send something on the channel. */
+/**
+ * Parses a payload. Returns undefined for an invalid one: any role may send notifications on the
+ * channel.
+ */
 function parse(payload: string): CatalogChange | undefined {
   try {
     const entry = JSON.parse(payload) as Partial<CatalogChange> | null

@@ -1,29 +1,31 @@
-/** A gateway, as the division of the connections sees it. */
+/** A gateway among those that share the connections. */
 export interface Sharer {
   id: string
-  /** What its MAX_TOTAL_CONNECTIONS says, or its server has. */
+  /** Its MAX_TOTAL_CONNECTIONS, or the limit of its server. */
   cap: number
-  /** What it may have open now, or has still. */
+  /** Connections that it may have open now, or still has. */
   share: number
 }
 
-/** With fewer a gateway cannot do its work: a deploy takes two beside the one that listens. */
+/** Least connections that a gateway works with: a deploy takes two beside the listening one. */
 export const SMALLEST_SHARE = 4
 
-/** What one of several gateways may have open. */
+/** Connections that one of several gateways may have open. */
 export interface Share {
-  /** Its part of all, once the others have made room. */
+  /** Share once the others have made room. */
   target: number
-  /** Now. */
+  /** Share now. */
   share: number
-  /** The smallest cap does not go round: together they may open more. */
+  /**
+   * True if the smallest cap is less than SMALLEST_SHARE a gateway: together they may exceed it.
+   */
   isTooSmall: boolean
 }
 
 /**
- * Divides the smallest of their caps among the gateways alive. One that has too many gives them up
- * at once; one that has too few takes only what the others do not have any more, so that the sum
- * does not pass the cap while they change.
+ * Divides the smallest cap among the gateways alive. A gateway above its target gives up
+ * connections at once. A gateway below its target takes only connections that the others have given
+ * up, so that the sum never exceeds the cap during a change.
  */
 export function divide(mine: Sharer, others: Sharer[]): Share {
   const all = [mine, ...others]

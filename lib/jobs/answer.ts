@@ -1,6 +1,6 @@
 import type { JobRow } from './table.ts'
 
-/** A job as it is answered. */
+/** Returns a job as the endpoints answer it. */
 export function describeJob({ id, total, results, summary, execution_time_ms, ...row }: JobRow) {
   const count = (status: string) => results.filter((one) => one.status === status).length
   return {
@@ -19,7 +19,7 @@ export function describeJob({ id, total, results, summary, execution_time_ms, ..
   }
 }
 
-/** A job that goes on behind its answer, or that another start has to go on with. */
+/** Returns the answer for a job that continues after the response, or that was interrupted. */
 export function describeAccepted({ id, status, total }: JobRow) {
   return {
     job_id: id,

@@ -15,40 +15,44 @@ import {
 } from './table.ts'
 
 export interface JobsOptions {
-  /** Runs `work` in the administrative database; it may be done twice. */
+  /** Runs `work` in the administrative database; may run it twice. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
-  /** The id of this gateway. */
+  /** Id of this gateway. */
   gateway: string
 }
 
-/** What became of one database, as it is answered. */
+/** Result for one database, as the endpoints answer it. */
 export interface JobResult {
   database: string
   status: 'completed' | 'failed' | 'skipped'
 }
 
-/** How a job ended. */
+/** Outcome of a job. */
 export interface JobEnd {
   status: Exclude<JobStatus, 'queued' | 'running'>
   summary: Record<string, unknown>
 }
 
-/** A job that has begun. */
+/** A job that has started. */
 export interface StartedJob {
   id: string
-  /** Settles once its end is written down, or the gateway ends. @throws what the work throws */
+  /**
+   * Settles when the job's end is stored, or the gateway shuts down. Rejects with the errors of the
+   * work.
+   */
   ended: Promise<void>
 }
 
 const BEAT_EVERY_MS = 1000
 
-/** Between two tries to write an end down. */
+/** Longest pause between two tries to store a job's end, in milliseconds. */
 const MAX_PAUSE_MS = 5000
 
 /**
- * What goes over many databases, and may take longer than the request that asks for it. All of it is in
- * the administrative database, so that every gateway can tell how far a job of another has come.
+ * Runs jobs: work on many databases that may take longer than the request that starts it. The state
+ * of a job is in the administrative database, so that every gateway can report the progress of
+ * every job.
  */
 export class Jobs {
   readonly #options: JobsOptions
@@ -60,8 +64,9 @@ export class Jobs {
   }
 
   /**
-   * Begins a job; `work` is given what takes each result as it comes.
-   * @throws {GatewayError} migration_running, with its `job_id`, where one of the platform is under way
+   * Starts a job.
+   * @param work receives a function that takes each result as it arrives
+   * @throws {GatewayError} migration_running with `job_id`, if a job of the platform is under way
    */
   async start(
     scope: JobScope & { total: number },
@@ -77,17 +82,17 @@ export class Jobs {
     return { id, ended }
   }
 
-  /** A job, with what has ended of it; undefined where there is none. */
+  /** Returns a job with its results so far, or undefined if it does not exist. */
   read(id: string): Promise<JobRow | undefined> {
     return this.#options.use((sql) => readJob(sql, id))
   }
 
-  /** Settles when all jobs of this gateway have ended. */
+  /** Resolves when all jobs of this gateway have ended. */
   async drained(): Promise<void> {
     await Promise.allSettled(this.#running)
   }
 
-  /** From now on no end is written that could not be written before. */
+  /** Stops the retries that store the ends of jobs, for a shutdown. */
   end(): void {
     this.#ending.abort()
   }
@@ -102,7 +107,7 @@ export class Jobs {
       const results = fresh.splice(0)
       await use((sql) => beatJob(sql, id, results)).catch((error: Error) => {
         fresh.unshift(...results)
-        log.debug(`The state of job ${id} was not written: ${error.message}`)
+        log.debug(`The progress of job ${id} could not be stored: ${error.message}`)
       })
     }
     const stopped = new AbortController()
@@ -120,7 +125,7 @@ export class Jobs {
     }
   }
 
-  /** A PostgreSQL that is away, or takes no writes, gets it when it is back, however long that takes. */
+  /** Stores the end of a job. Retries until PostgreSQL accepts it, or `end` is called. */
   async #end(
     id: string,
     { status, summary }: JobEnd,
@@ -138,12 +143,14 @@ export class Jobs {
       )
       if (!failure && left() === 0) return
       if (failure && pause === BEAT_EVERY_MS) {
-        log.warn(`The end of job ${id} is not written down yet: ${failure.message}`)
+        log.warn(
+          `The end of job ${id} could not be stored; the gateway tries again until it is: ${failure.message}`,
+        )
       }
       await sleep(pause, undefined, { signal, ref: false }).catch(() => {})
       pause = Math.min(pause * 2, MAX_PAUSE_MS)
     }
-    log.warn(`The end of job ${id} could not be written down`)
+    log.warn(`The end of job ${id} was not stored before the gateway shut down`)
   }
 }
 
@@ -158,6 +165,6 @@ function isRunning(platform: string, { id, schema_name: schemaName }: OpenJob): 
   return new GatewayError(
     'migration_running',
     `A migration of all databases of ${platform} to ${schemaName} is under way`,
-    { job_id: id, hint: `GET /v2/migrate-all/${id} tells how far it has come` },
+    { job_id: id, hint: `GET /v2/migrate-all/${id} reports its progress` },
   )
 }

@@ -2,18 +2,18 @@ import { isAlive } from '../cluster/gateways-table.ts'
 import { createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 
-/** What a job is about. */
+/** Subject of a job. */
 export interface JobScope {
   platform: string
-  /** The stored schema, as the request names it. */
+  /** Name of the stored schema, as the request writes it. */
   schemaName: string
 }
 
-/** A job that begins. */
+/** A job to be started. */
 export interface NewJob extends JobScope {
   /** A UUID. */
   id: string
-  /** The gateway that runs it. */
+  /** Id of the gateway that runs it. */
   gateway: string
   total: number
 }
@@ -28,24 +28,27 @@ export interface JobRow {
   status: JobStatus
   total: number
   results: { database: string; status: string }[]
-  /** What it has to say at its end. */
+  /** Facts recorded at the end of the job; null before. */
   summary: Record<string, unknown> | null
   execution_time_ms: number
 }
 
-/** Jobs of a platform that are kept. */
+/** Number of ended jobs that are kept for a platform. */
 const KEPT_JOBS = 100
 
-/** A gateway whose connection is being opened again shows in this time that it goes on. */
+/**
+ * Seconds without a heartbeat after which a job whose gateway is dead counts as interrupted. Gives
+ * a gateway the time to open its connection again.
+ */
 const SILENCE_SECONDS = 3
 
 /**
- * Who runs a job and lives shows it in this time. One that does not has given the job up, or hangs: a
- * platform waits for it no longer.
+ * Seconds without a heartbeat after which a job counts as interrupted even if its gateway is alive:
+ * the gateway has given the job up, or hangs.
  */
 const LONG_SILENCE_SECONDS = 60
 
-/** Nobody runs it any more. */
+/** SQL: whether the job of a row is no longer run by any gateway. */
 const IS_LEFT = `(
     status in ('queued', 'running')
     and beat_at < clock_timestamp() - interval '${SILENCE_SECONDS} s'
@@ -56,8 +59,8 @@ const IS_LEFT = `(
   )`
 
 /**
- * SQL: one job of a platform is under way at a time. Older versions let one of each stored schema be, so
- * that there may be several.
+ * SQL that allows one open job for each platform. Older gateways allowed one for each stored
+ * schema: of several open jobs only the newest stays open.
  */
 const ONE_OPEN_JOB = `
     do $do$ begin
@@ -76,7 +79,7 @@ const ONE_OPEN_JOB = `
     end $do$
   `
 
-/** Creates the tables of jobs in the administrative database, where they do not exist. */
+/** Creates the tables of jobs in the administrative database if they do not exist. */
 export async function prepareJobs(sql: Sql): Promise<void> {
   await createTables(
     sql,
@@ -90,7 +93,7 @@ export async function prepareJobs(sql: Sql): Promise<void> {
       status text not null,
       total integer not null,
       started_at timestamptz not null default clock_timestamp(),
-      -- when the gateway last showed that it goes on
+      -- time of the last heartbeat of the gateway that runs it
       beat_at timestamptz not null default clock_timestamp(),
       ended_at timestamptz,
       summary jsonb
@@ -107,16 +110,16 @@ export async function prepareJobs(sql: Sql): Promise<void> {
   )
 }
 
-/** The job of a platform that is under way. */
+/** The open job of a platform. */
 export interface OpenJob {
   id: string
   schema_name: string
 }
 
 /**
- * Writes a job down, unless one of the platform is under way; one that nobody runs any more is
- * `interrupted` from then on. May be done twice.
- * @returns the one that is under way: this one where it begins
+ * Stores a new job, unless another job of the platform is open. An open job that no gateway runs
+ * any more becomes `interrupted`. Safe to repeat.
+ * @returns the open job of the platform: the new one if it could start
  */
 export async function openJob(sql: Sql, job: NewJob): Promise<OpenJob> {
   const { id, platform, schemaName, gateway, total } = job
@@ -135,7 +138,7 @@ export async function openJob(sql: Sql, job: NewJob): Promise<OpenJob> {
       select id::text, schema_name from _db_gateway_jobs
       where platform = ${platform} and status in ('queued', 'running')
     `
-    // It has ended just now.
+    // The other job has ended between the two statements.
     return running ?? openJob(sql, job)
   }
   await sql`
@@ -148,7 +151,7 @@ export async function openJob(sql: Sql, job: NewJob): Promise<OpenJob> {
   return { id, schema_name: schemaName }
 }
 
-/** Adds results, and shows that the job goes on. May be done twice. */
+/** Stores results and a heartbeat of a job. Safe to repeat. */
 export async function beatJob(sql: Sql, id: string, results: { database: string }[]) {
   await sql`
     with beat as (
@@ -162,7 +165,7 @@ export async function beatJob(sql: Sql, id: string, results: { database: string 
   `
 }
 
-/** Ends a job. May be done twice. */
+/** Stores the end of a job. Safe to repeat. */
 export async function endJob(sql: Sql, id: string, status: JobStatus, summary: object) {
   await sql`
     update _db_gateway_jobs
@@ -172,7 +175,7 @@ export async function endJob(sql: Sql, id: string, status: JobStatus, summary: o
   `
 }
 
-/** A job, with what has ended of it; undefined where there is none. */
+/** Returns a job with its results so far, or undefined if it does not exist. */
 export async function readJob(sql: Sql, id: string): Promise<JobRow | undefined> {
   const [row] = await sql<JobRow[]>`
     select

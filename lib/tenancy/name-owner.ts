@@ -4,10 +4,10 @@ import { databasePrefix } from './names.ts'
 import { listPlatforms } from './platforms.ts'
 
 /**
- * Looks whether a database that is in no catalog, and is not empty, may be the platform's by its name:
- * of the known platforms that can write the name, the one with the longest name has it. `admin` is a
- * connection to the administrative database.
- * @throws {GatewayError} name_conflict where it is another platform's
+ * Checks that a database which is not empty and in no catalog may be taken for the platform. If
+ * several known platforms can write the name, it belongs to the platform with the longest name.
+ * @param admin connection to the administrative database
+ * @throws {GatewayError} name_conflict if the name belongs to another platform
  */
 export async function checkNameOwner(
   admin: Sql,
@@ -23,10 +23,10 @@ export async function checkNameOwner(
   if (!isOfOther) return
   throw new GatewayError(
     'name_conflict',
-    `There is a database ${database} on the server that is in no catalog, and by its name it may be another platform's`,
+    `The database ${database} exists on the server and is in no catalog; by its name it may belong to another platform`,
     {
       database,
-      hint: `Where it is a database of platform ${platform}, take it with POST /admin/adopt`,
+      hint: `If it is a database of platform ${platform}, take it over with POST /admin/adopt`,
     },
   )
 }

@@ -4,41 +4,46 @@ import type { Json } from '../json/json.ts'
 import { jsonOf, nameOf } from '../json/text.ts'
 
 /**
- * Whose database it is: a platform's main one (`tenantId` null) or that of a tenant; with a `schema`,
- * the schema's base database (`tenantId` null) or that of its tenant.
+ * Identifies a database. Without a `schema` it is a platform's main database (`tenantId` null) or
+ * the database of a tenant. With a `schema` it is the schema's base database (`tenantId` null) or
+ * the database of the schema's tenant.
  */
 export interface Owner {
   platform: string
   tenantId: string | null
-  /** Null: a database that is named by the platform and the tenant alone. */
+  /** Null if the platform and the tenant alone name the database. */
   schema: string | null
-  /** Where it is another one than these two name, such as a template. */
+  /**
+   * Name of the database if it differs from the one that the other fields give, such as a template.
+   */
   database?: string
 }
 
-/** The longest identifier of PostgreSQL, in bytes (NAMEDATALEN - 1). */
+/** Longest PostgreSQL identifier, in bytes (NAMEDATALEN - 1). */
 const MAX_IDENTIFIER_BYTES = 63
 
 const ID = /^[A-Za-z0-9_-]{1,63}$/
 const FUNCTION_NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
-/** A name in a request: a value of its JSON, or the texts of its URL or form. */
+/** A name in a request: a JSON value, or the text or texts of a URL or form field. */
 export type Given = Json | string | string[] | null | undefined
 
-/** What a request may name, and has named: the part of it that matters here. */
+/** The part of a request that decides which platforms it may name. */
 export interface Asker {
-  /** Undefined where a proxy named none that is one. */
+  /** Client address; undefined if a proxy sent no valid one. */
   address: string | undefined
-  /** Whether its address may name a platform; undefined where all may name all. */
+  /**
+   * Tells whether the client address may name a platform; undefined if every address may name all
+   * of them.
+   */
   mayName: ((platform: string) => boolean) | undefined
-  /** For the log, as soon as it is known. */
+  /** Platform of the request, for the log; set as soon as it is known. */
   platform: string | undefined
 }
 
 /**
- * The platform that a request names, if one from its address may. There is no other way to a
- * platform from what a request says, so that no endpoint forgets the check; the log has it from
- * here, too.
+ * Returns the platform that a request names, if its address may name it. Every endpoint gets the
+ * platform through this function, so that none omits the check. Also records it for the log.
  * @throws {GatewayError} invalid_request, platform_isolation_violation
  */
 export function parsePlatform(request: Asker, value: Given): string {
@@ -52,9 +57,10 @@ export function parsePlatform(request: Asker, value: Given): string {
 }
 
 /**
- * Whose database a request names. An absent or null tenant id means the main one; in a form or a URL,
- * which have no null, so do an empty one and the text `null`. In JSON these are a client's mistake,
- * and must not have a tenant's call answered from the main database.
+ * Returns the owner that a request names. An absent or null tenant id means the main database. In a
+ * form or a URL, which have no null, an empty text and the text `null` mean it too. In JSON these
+ * two are a client's mistake and are refused, so that a tenant's call never reaches the main
+ * database.
  * @throws {GatewayError} invalid_request naming the field, platform_isolation_violation
  */
 export function parseOwner(request: Asker, platform: Given, tenantId: Given): Owner {
@@ -77,10 +83,13 @@ function isJsonString(value: Given): boolean {
   return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'string'
 }
 
-/** @throws {GatewayError} invalid_request naming the field */
+/**
+ * Returns the tenant id.
+ * @throws {GatewayError} invalid_request naming the field
+ */
 export function parseTenantId(value: Given): string {
   const tenantId = parseId('tenant_id', value)
-  // The main database has that name.
+  // The main database of the platform has this name.
   if (databaseSuffix(tenantId) === 'main') {
     throw new GatewayError(
       'invalid_request',
@@ -90,12 +99,12 @@ export function parseTenantId(value: Given): string {
   return tenantId
 }
 
-/** Whether it can be a platform or a tenant id. */
+/** Returns whether a value is valid as a platform or a tenant id. */
 export function isId(value: unknown): value is string {
   return typeof value === 'string' && ID.test(value)
 }
 
-/** Not for others: a platform that a request names is `parsePlatform`'s. */
+/** Not exported: a platform that a request names must pass through `parsePlatform`. */
 function parseId(field: string, value: Given): string {
   const text = textOf(field, value)
   if (text === '') throw new GatewayError('invalid_request', `${field} is missing`)
@@ -106,7 +115,10 @@ function parseId(field: string, value: Given): string {
   )
 }
 
-/** @throws {GatewayError} invalid_request */
+/**
+ * Returns the name of the function.
+ * @throws {GatewayError} invalid_request
+ */
 export function parseFunctionName(value: Given): string {
   const text = textOf('function', value)
   if (FUNCTION_NAME.test(text)) return text
@@ -119,10 +131,12 @@ export function parseFunctionName(value: Given): string {
 }
 
 /**
- * The name of the owner's database: `{platform}_main` or `{platform}_{tenant_id}`, in lower case,
- * `-` as `_`; with a schema `{platform}_{schema}` or `{platform}_{schema}_{tenant}`, sanitised;
- * `database` where the owner has one. Several owners can write one name; the catalog says whose it is.
- * @throws {GatewayError} invalid_request where PostgreSQL would cut the name
+ * Returns the name of the owner's database. Without a schema it is `{platform}_main` or
+ * `{platform}_{tenant_id}`, in lower case with `_` for `-`. With a schema it is
+ * `{platform}_{schema}` or `{platform}_{schema}_{tenant}`, passed through `sanitize`. An owner's
+ * `database` overrides both. Several owners can give the same name; the catalog decides who holds
+ * it.
+ * @throws {GatewayError} invalid_request if PostgreSQL would truncate the name
  */
 export function databaseName({ platform, tenantId, schema, database }: Owner): string {
   if (database !== undefined) return database
@@ -138,7 +152,10 @@ export function databaseName({ platform, tenantId, schema, database }: Owner): s
   )
 }
 
-/** What is the same for platforms that can write the same names of databases. */
+/**
+ * Returns the prefix of a platform's database names. Platforms with the same prefix can give the
+ * same names.
+ */
 export function databasePrefix(platform: string): string {
   return sanitize(platform) || databaseSuffix(platform)
 }
@@ -150,8 +167,8 @@ function databaseSuffix(id: string): string {
 const SANITIZED = /^[a-z0-9](?:[a-z0-9_]*[a-z0-9])?$/
 
 /**
- * A text as a part of a database's name: lower case, `_` for every other character than a letter, a
- * digit and `_`, none at both ends. '' where nothing is left.
+ * Turns a text into a part of a database name: lower case, `_` for every character but letters,
+ * digits and `_`, no `_` at either end. Returns '' if nothing is left.
  */
 export function sanitize(text: string): string {
   if (SANITIZED.test(text)) return text
@@ -160,7 +177,7 @@ export function sanitize(text: string): string {
 }
 
 /**
- * The text of a name in a request; '' where it is absent or null.
+ * Returns the text of a name in a request, or '' if it is absent or null.
  * @throws {GatewayError} invalid_request naming the field
  */
 export function textOf(field: string, value: Given): string {

@@ -1,25 +1,28 @@
 import { GatewayError } from '../errors.ts'
 import { databasePrefix, type Owner, sanitize } from './names.ts'
 
-/** Whether two name the same database. */
+/** Returns whether two owners name the same database. */
 export function isSameOwner(a: Owner, b: Owner): boolean {
   return a.platform === b.platform && a.tenantId === b.tenantId && a.schema === b.schema
 }
 
-/** Whether two name the same database where the spellings of a tenant's id are one tenant. */
+/**
+ * Returns whether two owners name the same database if different spellings of a tenant's id name
+ * one tenant.
+ */
 export function isSpelledAlike(a: Owner, b: Owner): boolean {
   if (a.tenantId === null || b.tenantId === null) return isSameOwner(a, b)
   const [left, right] = [sanitize(a.tenantId), sanitize(b.tenantId)]
   return left === right && isSameOwner({ ...a, tenantId: left }, { ...b, tenantId: right })
 }
 
-/** An owner as a key: no two have the same. */
+/** Returns a key that is unique to the owner. */
 export function ownerKey({ platform, tenantId, schema }: Owner): string {
   if (schema === null) return tenantId === null ? platform : `${platform}/${tenantId}`
   return `${platform}/${tenantId ?? ''}/${schema}`
 }
 
-/** An owner, for people: the beginning of a sentence. */
+/** Describes an owner in words that can begin a sentence. */
 export function describeOwner({ platform, tenantId, schema }: Owner): string {
   if (schema === null) {
     return tenantId === null ? `Platform ${platform}` : `Tenant ${tenantId} of platform ${platform}`
@@ -28,7 +31,10 @@ export function describeOwner({ platform, tenantId, schema }: Owner): string {
   return tenantId === null ? `S${where}` : `Tenant ${tenantId} of s${where}`
 }
 
-/** That an owner has no database, and what makes one: what clients of its kind send. */
+/**
+ * Returns the message for an owner without a database. It names the endpoint that clients of this
+ * kind of owner use to create one.
+ */
 export function describeAbsent(owner: Owner): string {
   const how =
     owner.schema === null
@@ -37,7 +43,7 @@ export function describeAbsent(owner: Owner): string {
   return `${describeOwner(owner)} has no database; ${how} creates it`
 }
 
-/** The error of who would make a database that the owner has. */
+/** Returns the error for the creation of a database that the owner already has. */
 export function alreadyThere(owner: Owner, database: string): GatewayError {
   return new GatewayError(
     'database_already_exists',
@@ -47,8 +53,9 @@ export function alreadyThere(owner: Owner, database: string): GatewayError {
 }
 
 /**
- * Why an owner does not have the database of its name: `holder` has it. Of another platform no more is
- * told than that, unless it is the same one in another spelling.
+ * Returns the message for an owner whose database name is held by `holder`. Says no more than
+ * "another platform" about an unrelated platform, but names a platform that differs in spelling
+ * only.
  */
 export function describeTaken(owner: Owner, database: string, holder: Owner): string {
   const isPlatform = databasePrefix(owner.platform) === databasePrefix(holder.platform)
@@ -65,7 +72,7 @@ function spelling(owner: Owner, holder: Owner): string {
   return areTenants ? ` (tenant_id is spelled ${JSON.stringify(holder.tenantId)})` : ''
 }
 
-/** The fields that say in a log whose database it is. */
+/** Returns the fields that identify an owner in the log. */
 export function ownerFields({ platform, tenantId, schema }: Owner) {
   return { platform, tenant_id: tenantId, ...(schema !== null && { schema_name: schema }) }
 }

@@ -10,30 +10,32 @@ import {
   textOf,
 } from './names.ts'
 
-/** The members and form fields that say whose database is meant, where a tenant has one spelling. */
+/**
+ * Members and form fields that name an owner in requests where a tenant id has one spelling only.
+ */
 export const OWNER_MEMBERS = ['platform', 'tenant_id', 'schema_name', 'uuid'] as const
 
-/** Those where a stored schema is deployed. */
+/** Members that name an owner in requests that deploy a stored schema. */
 export const STORED_OWNER_MEMBERS = ['platform', 'schema_name', 'uuid', 'database_id'] as const
 
-/** What a request says of whose database it means. */
+/** Members of a request that name an owner. */
 export type GivenOwner = {
   [name in (typeof OWNER_MEMBERS)[number] | 'database_id']?: Given
 }
 
-/** More of a name is not repeated. */
+/** Most characters of an invalid name that an error repeats. */
 const MAX_SHOWN = 80
 
-/** In characters. */
+/** Longest name of a stored schema, in characters. */
 const MAX_SCHEMA_NAME = 128
 
-/** What the base database is called where a uuid or a database_id stands. */
+/** Text that means the base database in place of a uuid or a database_id. */
 const BASE = 'main'
 
 /**
- * Whose database a request means, by `tenant_id`, or by `schema_name` and `uuid`. `Catalog.resolve`
- * says who has it, where it may be a database of before.
- * @throws {GatewayError} invalid_request naming the field, and where both kinds are given;
+ * Returns the owner that a request names, by `tenant_id` or by `schema_name` and `uuid`. Pass the
+ * result to `Catalog.resolve`, which finds databases named without a schema too.
+ * @throws {GatewayError} invalid_request naming the field, or if both kinds of name are given;
  *   platform_isolation_violation
  */
 export function parseNamedOwner(request: Asker, given: GivenOwner): Owner {
@@ -49,9 +51,10 @@ export function parseNamedOwner(request: Asker, given: GivenOwner): Owner {
 }
 
 /**
- * Which databases a request to one or to all means: those of one owner, or with `tenantId` null all of
- * the platform that have no schema, or all of the schema.
- * @throws {GatewayError} as of `parseNamedOwner`
+ * Returns the owner for a request that addresses one database or all. With `tenantId` null it
+ * addresses all databases of the schema, or without a schema all databases of the platform that
+ * have none.
+ * @throws {GatewayError} the errors of `parseNamedOwner`
  */
 export function parseScope(request: Asker, given: GivenOwner): Owner {
   const owner = parseNamedOwner(request, given)
@@ -59,17 +62,17 @@ export function parseScope(request: Asker, given: GivenOwner): Owner {
   return { ...owner, schema: sanitize(parseSchemaName(given.schema_name)) }
 }
 
-/** A database, and the archive that is stored for the platform under a name. */
+/** A database, and the stored schema to deploy to it. */
 export interface StoredOwner {
   owner: Owner
-  /** As the request writes it. */
+  /** Name of the stored schema, as the request writes it. */
   schemaName: string
 }
 
 /**
- * Whose database a request means, and which stored schema: by `schema_name` and `uuid`, or by
- * `database_id`, beside which `schema_name` says the stored schema alone.
- * @throws {GatewayError} as of `parseNamedOwner`
+ * Returns the owner and the stored schema that a request names. `schema_name` and `uuid` name the
+ * database together; beside `database_id`, `schema_name` names the stored schema only.
+ * @throws {GatewayError} the errors of `parseNamedOwner`
  */
 export function parseStoredOwner(request: Asker, given: GivenOwner): StoredOwner {
   const { platform, database_id: databaseId, uuid } = given
@@ -80,7 +83,7 @@ export function parseStoredOwner(request: Asker, given: GivenOwner): StoredOwner
   if (!isNone(uuid)) {
     throw new GatewayError(
       'invalid_request',
-      'uuid and database_id are both given: a database has one of them',
+      'uuid and database_id are both given: send only one of them',
     )
   }
   const owner = {
@@ -92,7 +95,7 @@ export function parseStoredOwner(request: Asker, given: GivenOwner): StoredOwner
 }
 
 /**
- * The name of a stored schema, as it is written.
+ * Returns the name of a stored schema, unchanged.
  * @throws {GatewayError} invalid_request
  */
 export function parseSchemaName(value: Given, field = 'schema_name'): string {
@@ -100,7 +103,7 @@ export function parseSchemaName(value: Given, field = 'schema_name'): string {
   if (text === '') throw new GatewayError('invalid_request', `${field} is missing`)
   const isShort = text.length <= MAX_SCHEMA_NAME
   const sanitized = isShort ? sanitize(text) : ''
-  // Most are: then there is nothing else in it.
+  // Fast path: a name that `sanitize` keeps contains no character to refuse.
   if (sanitized === text) return text
   if (sanitized !== '' && !/[\p{Cc}\p{Cs}/\\]/u.test(text)) return text
   throw new GatewayError(
@@ -109,7 +112,10 @@ export function parseSchemaName(value: Given, field = 'schema_name'): string {
   )
 }
 
-/** `main` without a uuid is the platform's main database. */
+/**
+ * Returns the owner that `schema_name` and `uuid` name. The schema `main` without a uuid is the
+ * platform's main database.
+ */
 function parseSchemaOwner(request: Asker, given: GivenOwner): Owner {
   const platform = parsePlatform(request, given.platform)
   partOf('platform', platform)
@@ -118,7 +124,10 @@ function parseSchemaOwner(request: Asker, given: GivenOwner): Owner {
   return { platform, tenantId, schema: schema === BASE && tenantId === null ? null : schema }
 }
 
-/** As it is spelled where that gives the same name: a tenant_id has to be spelled so. */
+/**
+ * Returns the tenant id as written if it gives the same database name, since look-ups by tenant_id
+ * need that spelling; otherwise its sanitised form.
+ */
 function parseDatabaseId(value: Given): string | null {
   const tenant = parseTenant('database_id', value)
   if (tenant === null) return null
@@ -128,8 +137,9 @@ function parseDatabaseId(value: Given): string | null {
 }
 
 /**
- * The id of a tenant; null, the base database, where it is absent, null, '' or "main"; in a form or a
- * URL, which have no null, the text `null` too. In JSON that is a client's mistake.
+ * Returns the tenant id, or null for the base database: if the value is absent, null, '' or "main".
+ * In a form or a URL, which have no null, the text `null` means the base database too; in JSON it
+ * is refused as a client's mistake.
  */
 function parseTenant(field: string, value: Given): { text: string; sanitized: string } | null {
   const text = textOf(field, value)
@@ -144,12 +154,15 @@ function parseTenant(field: string, value: Given): { text: string; sanitized: st
   )
 }
 
-/** Absent, null, or ''. */
+/** Returns whether the value is absent, null, or ''. */
 function isNone(value: Given): boolean {
   return value === undefined || value === null || isNull(value) || isEmpty(value)
 }
 
-/** Absent or null; an empty text in a form or a URL, but not in JSON, where it is a client's mistake. */
+/**
+ * Returns whether the value is absent or null. An empty text counts in a form or a URL; in JSON it
+ * does not, since there it is a client's mistake.
+ */
 function isAbsent(value: Given): boolean {
   return isNone(value) && (typeof value !== 'object' || value === null || isNull(value))
 }
@@ -160,7 +173,7 @@ function isNull(value: NonNullable<Given>): boolean {
 
 function isEmpty(value: NonNullable<Given>): boolean {
   if (typeof value !== 'object' || !('kind' in value)) return value === ''
-  // Of JSON, with its quotation marks.
+  // The range of a JSON string includes its quotation marks.
   return value.kind === 'string' && value.end - value.start === 2
 }
 
@@ -169,6 +182,6 @@ function partOf(field: string, text: string): string {
   if (part !== '') return part
   throw new GatewayError(
     'invalid_request',
-    `${field} has no letter and no digit; got ${JSON.stringify(text.slice(0, MAX_SHOWN))}`,
+    `${field} must have a letter or a digit; got ${JSON.stringify(text.slice(0, MAX_SHOWN))}`,
   )
 }

@@ -1,19 +1,23 @@
 import type { Sql } from '../postgres/pools/connection.ts'
 
-/** A database of a platform, as those who deploy stored schemas name it. */
+/** A database of a platform, in the terms of the endpoints that deploy stored schemas. */
 export interface PlatformDatabase {
-  /** The uuid or the tenant's id; `main`: the base database. */
+  /** The uuid or the tenant's id; `main` for the base database. */
   id: string
   database_name: string
-  /** Of the stored schema that was deployed last, or of which it is; null: neither. */
+  /**
+   * Name of the stored schema that was deployed last, or of the schema that names the database;
+   * null if there is neither.
+   */
   schema_name: string | null
-  /** ISO 8601. */
+  /** Time of creation, ISO 8601. */
   created_at: string
 }
 
 /**
- * The databases of a platform, the base ones first. `schema`: those of a schema, or to which the stored
- * schema of that name was deployed last.
+ * Returns the databases of a platform, the base databases first.
+ * @param schema limits the result to databases that the schema names, and to databases without a
+ *   schema to which the stored schema of this name was deployed last
  */
 export async function listPlatformDatabases(
   sql: Sql,

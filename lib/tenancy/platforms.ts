@@ -3,10 +3,10 @@ import { createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { closeTable } from './catalog/catalog-identity.ts'
 
-/** A platform with what it has. */
+/** A platform with the number of its schemas and databases. */
 export interface ListedPlatform {
   name: string
-  /** Stored ones. */
+  /** Number of stored schemas. */
   schemas: number
   databases: number
 }
@@ -18,9 +18,9 @@ export async function preparePlatforms(sql: Sql): Promise<void> {
     `
     create table if not exists _db_gateway_platforms (
       name text primary key,
-      -- null: it was never registered
+      -- null: never registered
       registered_at timestamptz,
-      -- null: it was never asked for
+      -- null: never requested
       token text
     )
   `,
@@ -29,8 +29,8 @@ export async function preparePlatforms(sql: Sql): Promise<void> {
 }
 
 /**
- * Writes a platform down.
- * @returns false where that was done before
+ * Registers a platform.
+ * @returns false if it was registered before
  */
 export async function registerPlatform(sql: Sql, name: string): Promise<boolean> {
   const { count } = await sql`
@@ -41,7 +41,7 @@ export async function registerPlatform(sql: Sql, name: string): Promise<boolean>
   return count > 0
 }
 
-/** Whether a platform was registered, or has a database or a stored schema. */
+/** Returns whether a platform was registered, or has a database or a stored schema. */
 export async function isKnownPlatform(sql: Sql, name: string): Promise<boolean> {
   const [row] = await sql<[{ is_known: boolean }]>`
     select exists (select from _db_gateway_platforms where name = ${name} and registered_at is not null)
@@ -52,8 +52,8 @@ export async function isKnownPlatform(sql: Sql, name: string): Promise<boolean> 
 }
 
 /**
- * As `isKnownPlatform`.
- * @throws {GatewayError} `code` where it is not known
+ * Checks that a platform is known (`isKnownPlatform`).
+ * @throws {GatewayError} with `code`, if it is not
  */
 export async function checkPlatform(
   sql: Sql,
@@ -67,7 +67,7 @@ export async function checkPlatform(
   )
 }
 
-/** All platforms, by name. */
+/** Returns all platforms, by name. */
 export async function listPlatforms(sql: Sql): Promise<ListedPlatform[]> {
   return sql<ListedPlatform[]>`
     with d as (
@@ -88,8 +88,8 @@ export async function listPlatforms(sql: Sql): Promise<ListedPlatform[]> {
 }
 
 /**
- * The token of a platform, which is made up the first time: by PostgreSQL, since its log may have what
- * a statement brings.
+ * Returns the token of a platform, and generates it on the first request. PostgreSQL generates it,
+ * because a server log may contain the text of statements.
  */
 export async function giveToken(sql: Sql, name: string): Promise<string> {
   const [row] = await sql<[{ token: string }]>`
@@ -101,7 +101,7 @@ export async function giveToken(sql: Sql, name: string): Promise<string> {
   return row.token
 }
 
-/** The token of a platform; undefined where it has none. */
+/** Returns the token of a platform, or undefined if it has none. */
 export async function readToken(sql: Sql, name: string): Promise<string | undefined> {
   const [row] = await sql<{ token: string | null }[]>`
     select token from _db_gateway_platforms where name = ${name}

@@ -1,31 +1,38 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /**
- * Raised with a change of the catalog that a gateway of before would do harm to: that one does not
- * start any more. Additions that it does not see leave the number as it is.
+ * Newest catalog version that this gateway can work with. Raise it with a catalog change that an
+ * older gateway would damage: an older gateway then refuses to start. An addition that older
+ * gateways ignore does not raise it.
  */
 const CATALOG_VERSION = 2
 
-/** Of a new catalog. */
+/** Version of a new catalog. */
 const FIRST_VERSION = 1
 
-/** Of a catalog with databases of schemas: a gateway of before would take them for those of tenants. */
+/**
+ * Version of a catalog that has databases named by a schema; an older gateway would take them for
+ * the databases of tenants.
+ */
 const SCHEMAS_VERSION = 2
 
-/** What a catalog says of itself. */
+/** Identity of a catalog, as its own table records it. */
 export interface CatalogIdentity {
-  /** Tells the catalogs of a server apart. */
+  /** UUID that tells the catalogs of one server apart. */
   id: string
-  /** Of the secret in force; null: whichever the next gateway has. */
+  /** Fingerprint of the secret in force; null accepts the secret that the next gateway brings. */
   fingerprint: string | null
-  /** It did not say so before: it is new, or was made by a gateway of before. */
+  /**
+   * True if this transaction recorded the identity: the catalog is new, or an older gateway made
+   * it.
+   */
   isNew: boolean
 }
 
 /**
- * Looks whether this gateway may work with the catalog of the database, if there is one. Nothing is
- * changed.
- * @throws {Error} where a newer gateway has changed it, or where its tables are another role's
+ * Checks that this gateway may work with the catalog of the connection's database, if there is one.
+ * Changes nothing.
+ * @throws {Error} if a newer gateway has changed the catalog, or if another role owns its tables
  */
 export async function checkCatalog(sql: Sql): Promise<void> {
   const [foreign] = await sql<{ name: string; owner: string }[]>`
@@ -38,7 +45,7 @@ export async function checkCatalog(sql: Sql): Promise<void> {
   `
   if (foreign) {
     throw new Error(
-      `The table ${foreign.name} of the catalog belongs to ${foreign.owner}: "alter table ${foreign.name} owner to current_user", or another DATABASE_URL`,
+      `The table ${foreign.name} of the catalog belongs to the role ${foreign.owner}: run "alter table ${foreign.name} owner to current_user", or set another DATABASE_URL`,
     )
   }
   const [table] = await sql<{ is_there: boolean }[]>`
@@ -48,14 +55,14 @@ export async function checkCatalog(sql: Sql): Promise<void> {
   const [catalog] = await sql<{ version: number }[]>`select version from _db_gateway_catalog`
   if (!catalog || catalog.version <= CATALOG_VERSION) return
   throw new Error(
-    `A newer gateway has brought the catalog to version ${catalog.version}, and this one knows version ${CATALOG_VERSION}: start the newer one`,
+    `The catalog has version ${catalog.version}, set by a newer gateway; this gateway supports up to version ${CATALOG_VERSION}: start the newer gateway`,
   )
 }
 
 /**
- * Reads what the catalog says of itself, in the open transaction, until whose end no other gateway
- * does; writes it down where that was not done yet.
- * @throws {Error} where it is a copy of another one on the same server
+ * Reads the identity of the catalog in the open transaction, and records it first if it is missing.
+ * An advisory lock keeps other gateways out until the transaction ends.
+ * @throws {Error} if the catalog is a copy of another one on the same server
  */
 export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
   await sql.unsafe(`
@@ -64,13 +71,13 @@ export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
       is_only boolean primary key default true check (is_only),
       id uuid not null default gen_random_uuid(),
       version integer not null,
-      -- of the secret in force
+      -- fingerprint of the secret in force
       secret_fingerprint text,
-      -- the server and the database that it is in, to tell a copy of it
+      -- system identifier of the server and oid of the database; they reveal a copied catalog
       server text,
       home oid
     );
-    -- the secret itself, where no setting gives it
+    -- the secret itself, if no setting gives one
     create table if not exists _db_gateway_secret (
       is_only boolean primary key default true check (is_only),
       secret text not null
@@ -88,10 +95,11 @@ export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
 }
 
 /**
- * Writes down where the catalog is. A dump that was restored on another server goes on there; one
- * beside the catalog that it is of would have two of them work with the same databases and roles.
- * Which server it is, some let superusers alone ask.
- * @throws {Error} where it is a copy of a catalog that is still there
+ * Records the server and the database that hold the catalog. A dump restored on another server is
+ * accepted. A dump restored beside its original is refused, because both catalogs would manage the
+ * same databases and roles. Does nothing if this role may not call pg_control_system(), which some
+ * servers reserve for superusers.
+ * @throws {Error} if the catalog is a copy of one that still exists on this server
  */
 async function settle(sql: Sql): Promise<void> {
   const [right] = await sql<{ may_ask: boolean }[]>`
@@ -107,7 +115,7 @@ async function settle(sql: Sql): Promise<void> {
   `
   if (original) {
     throw new Error(
-      `The catalog is a copy of the one in the database ${original.name} on the same server, whose databases and roles it would take: let DATABASE_URL name that one; to have the copy in its place, drop that one, or run "update _db_gateway_catalog set home = null" in the copy and use it alone`,
+      `The catalog is a copy of the one in the database ${original.name} on the same server, and both would manage the same databases and roles: set DATABASE_URL to that database; to use the copy instead, drop the original, or run "update _db_gateway_catalog set home = null" in the copy and use only the copy`,
     )
   }
   await sql`
@@ -122,8 +130,8 @@ async function settle(sql: Sql): Promise<void> {
 }
 
 /**
- * Leaves a table of the catalog to its owner alone: default privileges of the database may have let
- * others read what is new in it.
+ * Revokes all privileges on a catalog table from every role but its owner: default privileges of
+ * the database may have granted some when the table was created.
  */
 export async function closeTable(sql: Sql, table: string): Promise<void> {
   const grantees = await sql<{ grantee: string }[]>`
@@ -137,20 +145,20 @@ export async function closeTable(sql: Sql, table: string): Promise<void> {
   }
 }
 
-/** The secret that is kept in the catalog; undefined where there is none. */
+/** Returns the secret stored in the catalog, or undefined if there is none. */
 export async function readStoredSecret(sql: Sql): Promise<string | undefined> {
   const [row] = await sql<{ secret: string }[]>`select secret from _db_gateway_secret`
   return row?.secret
 }
 
-/** Writes down that the catalog has databases of schemas. */
+/** Records that the catalog has databases named by a schema, so that older gateways refuse it. */
 export async function noteSchemas(sql: Sql): Promise<void> {
   await sql`
     update _db_gateway_catalog set version = ${SCHEMAS_VERSION} where version < ${SCHEMAS_VERSION}
   `
 }
 
-/** Writes down which secret is in force. */
+/** Records the fingerprint of the secret in force. */
 export async function setFingerprint(sql: Sql, fingerprint: string): Promise<void> {
   await sql`
     update _db_gateway_catalog set secret_fingerprint = ${fingerprint}

@@ -7,19 +7,24 @@ import { CREATIONS } from './creations.ts'
 /** One database of the catalog. */
 export interface CatalogEntry extends Owner {
   database: string
-  /** The platform's role, which owns it; null where the gateway's own still does. */
+  /**
+   * Role of the platform, which owns the database; null if the gateway's own role still owns it.
+   */
   role: string | null
 }
 
-/** A database of the catalog, with what was deployed to it. */
+/** A database of the catalog, with the stored schemas deployed to it. */
 export interface NamedEntry extends CatalogEntry {
-  /** The names of the stored schemas; the one that was deployed last comes first. */
+  /** Names of the stored schemas deployed to the database, the latest first. */
   storedSchemas: string[]
-  /** It was made by `database_id`: the spellings of its tenant's id are one tenant. */
+  /**
+   * True if the database was created by `database_id`: different spellings of its tenant's id name
+   * the same tenant.
+   */
   isSpelledFreely: boolean
 }
 
-/** A row of the catalog's table. */
+/** A row of `_db_gateway_databases`. */
 export interface Row {
   database: string
   platform: string
@@ -43,13 +48,13 @@ export async function createCatalog(sql: Sql): Promise<void> {
       owner_role text,
       functions_digest text,
       functions_version text,
-      -- null: named by the platform and the tenant alone
+      -- null: the platform and the tenant alone name the database
       schema_name text,
-      -- the name of the stored schema that was deployed last
+      -- name of the stored schema that was deployed last
       stored_schema text,
-      -- the names of those before it
+      -- names of the stored schemas deployed before it
       stored_before text[],
-      -- the member that gave the tenant's id: database_id; null: another one
+      -- request member that gave the tenant's id: 'database_id', or null for any other
       made_by text,
       unique nulls not distinct (platform, schema_name, tenant_id)
     );
@@ -78,7 +83,7 @@ export async function createCatalog(sql: Sql): Promise<void> {
   )
 }
 
-/** The entries that have these names, in no order. */
+/** Returns the entries of these databases, in no particular order. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
   const rows = await sql<(Row & { stored: string[]; is_spelled_freely: boolean })[]>`
     select database, platform, tenant_id, schema_name, owner_role,
@@ -94,7 +99,7 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
   }))
 }
 
-/** The entries of a platform in their order, as of `Catalog.list`. */
+/** Returns the entries of a platform, filtered and ordered as `Catalog.list` documents. */
 export async function listEntries(
   sql: Sql,
   platform: string,
@@ -110,21 +115,25 @@ export async function listEntries(
   return rows.map(toEntry)
 }
 
-/** A part of a query: whether a row of the catalog is of the schema, or of none. */
+/**
+ * Returns a query fragment: true for a row that belongs to the schema, or with null to no schema.
+ */
 function isOfSchema(sql: Sql, schema: string | null) {
   const isMain = sql`(schema_name = 'main' or coalesce(schema_name, tenant_id) is null)`
   return schema === 'main' ? isMain : sql`schema_name is not distinct from ${schema}`
 }
 
-/** The entry that has the name of the owner's database, whoever owns it. */
+/** Returns the entry named as the owner's database would be, even if another owner holds it. */
 export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | undefined> {
   const [entry] = await readEntries(sql, [databaseName(owner)])
   return entry
 }
 
 /**
- * Writes down that the database is the owner's, and made; `madeBy` is the member that gave the id of a
- * tenant of no schema, where its spellings are one. `sql` is of the administrative database.
+ * Adds the owner's database to the catalog and ends its creation (see `CREATIONS`).
+ * @param sql connection to the administrative database
+ * @param madeBy 'database_id' if that member gave the id of a tenant without a schema, whose
+ *   spellings then name one tenant
  */
 export async function addEntry(
   sql: Sql,
@@ -145,12 +154,12 @@ export async function addEntry(
   if (owner.schema !== null) await noteSchemas(sql)
 }
 
-/** Names of stored schemas that a database had before: more tell nothing new. */
+/** Most earlier stored schemas that are kept for a database. */
 const MAX_BEFORE = 20
 
 /**
- * Writes down which stored schema was deployed to a database.
- * @returns whether that is another one than before
+ * Records the stored schema that was deployed to a database.
+ * @returns true if it differs from the one recorded before
  */
 export async function setStoredSchema(sql: Sql, database: string, name: string): Promise<boolean> {
   const { count } = await sql`
@@ -164,7 +173,10 @@ export async function setStoredSchema(sql: Sql, database: string, name: string):
   return count > 0
 }
 
-/** Writes down whose role has the owner's database now; nothing where it has no entry yet. */
+/**
+ * Records the role that now owns the owner's database. Does nothing if the database has no entry
+ * yet.
+ */
 export async function setRole(sql: Sql, owner: Owner, role: string | null): Promise<void> {
   await sql`
     update _db_gateway_databases set owner_role = ${role}
@@ -172,7 +184,7 @@ export async function setRole(sql: Sql, owner: Owner, role: string | null): Prom
   `
 }
 
-/** The entry of a row. */
+/** Returns the catalog entry that a row describes. */
 export function toEntry(row: Row): CatalogEntry {
   const { database, platform, tenant_id: tenantId, schema_name: schema, owner_role: role } = row
   return { database, platform, tenantId, schema, role }

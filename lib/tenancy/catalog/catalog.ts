@@ -30,13 +30,13 @@ import { type LookupLimits, type LookupOptions, OwnerLookups } from './owner-loo
 
 export { describeOwner, isSameOwner }
 
-/** Whose a database is, and as whom the gateway works in it. */
+/** Platform of a database, and the role that the gateway uses in it. */
 export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
 
 /**
- * Which database belongs to whom, in a table of the administrative database. Found entries are
- * remembered; that is safe, since an entry never changes, and one that is removed takes its
- * database with it (`forget` it when a connection says so).
+ * Maps owners to databases, by a table of the administrative database. Found entries are cached. An
+ * entry never changes, and removing it removes its database, so a stale cache entry shows when a
+ * connection fails: call `forget` then.
  */
 export class Catalog {
   readonly #pools: Pools
@@ -44,14 +44,16 @@ export class Catalog {
   readonly #found = new FoundOwners()
   readonly #lookups: OwnerLookups<NamedEntry>
   readonly #schemas: OwnerLookups<PlatformSchemas>
-  /** By database, also of those that are gone: what is under way there still asks. */
+  /**
+   * By database name. Dropped databases stay in the map, because running work still asks for them.
+   */
   readonly #holders = new Map<string, Holder>()
-  /** The gateway does not hear of changes. */
+  /** True while the gateway receives no notifications of catalog changes. */
   #isDeaf = false
-  /** Told of a database in which somebody else works from now on. */
+  /** Called with a database whose platform or role has changed. */
   onHandover: ((database: string) => void) | undefined
 
-  /** `admin`: the name of the administrative database. */
+  /** @param admin name of the administrative database */
   constructor(pools: Pools, admin: string, limits: LookupLimits) {
     this.#pools = pools
     this.#admin = admin
@@ -74,8 +76,8 @@ export class Catalog {
   }
 
   /**
-   * The owner's database; undefined where there is none, or its name is somebody else's. Where it is
-   * not known, PostgreSQL says so, whatever is remembered.
+   * Returns the owner's database, or undefined if there is none or another owner holds its name.
+   * Asks PostgreSQL unless the owner's own database is cached.
    */
   async findOwn(owner: Owner): Promise<string | undefined> {
     const found = this.#found.getOwn(ownerKey(owner))
@@ -85,21 +87,25 @@ export class Catalog {
   }
 
   /**
-   * The owner's database, at once where it is known. That there is none is remembered, until the
-   * catalog tells of a change.
-   * @throws {GatewayError} database_not_found; platform_isolation_violation where the name is
-   *   that of another platform's database; as `OwnerLookups.find`
+   * Returns the owner's database: a string if it is cached, a promise otherwise. The absence of a
+   * database is cached too, until the catalog notifies a change.
+   * @throws {GatewayError} database_not_found; platform_isolation_violation if a database of
+   *   another platform has the name; the errors of `OwnerLookups.find`
    */
   find(owner: Owner, options: LookupOptions = {}): string | Promise<string> {
     return this.#found.get(ownerKey(owner)) ?? this.#find(owner, options)
   }
 
   /**
-   * The owner that has the database which is meant: of a schema, or a tenant of one, that has none, the
-   * platform or its tenant of before, where that may be it (`isBaseOf`, `isTenantOf`); the tenant whose
-   * id gives the same name, with `anySpelling` or where that one has any. Where the catalog has none of
-   * these, the owner that was asked for. Where the owner's own database is not known, PostgreSQL says
-   * so, whatever is remembered.
+   * Returns the owner of the database that a request means. It is the first of these that exists:
+   * - the owner itself
+   * - for an owner with a schema: the platform, or its tenant without a schema, if that may be
+   *   the one that is meant (`isBaseOf`, `isTenantOf`)
+   * - the tenant without a schema whose id gives the same database name, with `anySpelling` or if
+   *   the catalog marks that tenant as freely spelled
+   *
+   * Without any of them it returns the given owner. Asks PostgreSQL unless the owner's own database
+   * is cached.
    */
   async resolve(owner: Owner, { anySpelling = false } = {}): Promise<Owner> {
     if (owner.schema === null && owner.tenantId === null) return owner
@@ -113,17 +119,25 @@ export class Catalog {
       : owner
   }
 
-  /** The same for a request that means all databases of a schema where it has no id. */
+  /**
+   * Resolves the owner of a request that may address all databases of a schema: without a tenant id
+   * it returns the owner unchanged, otherwise the result of `resolve`.
+   */
   async resolveScope(owner: Owner): Promise<Owner> {
     return owner.tenantId === null ? owner : this.resolve(owner)
   }
 
-  /** Whose database it is; undefined where it was not asked for yet. */
+  /**
+   * Returns the platform and the role of a database, or undefined if no look-up has read them yet.
+   */
   holderOf(database: string): Holder | undefined {
     return this.#holders.get(database)
   }
 
-  /** Remembers whose a database is: one that was read here, or will be in the catalog soon. */
+  /**
+   * Caches the platform and the role of a database whose entry was read, or is about to be written.
+   * Calls `onHandover` if they differ from the cached ones.
+   */
   note({ database, platform, role }: Holder): void {
     const known = this.#holders.get(database)
     if (known?.platform === platform && known.role === role) return
@@ -152,8 +166,10 @@ export class Catalog {
   }
 
   /**
-   * The databases of a platform: main first, then the tenants by name. With `schema`, those of the
-   * schema alone, to `main` of which the platform's main database belongs; null: those of no schema.
+   * Returns the databases of a platform: the main database, then base databases of schemas, tenants
+   * without a schema, and tenants of schemas, each group by name.
+   * @param schema limits the result to one schema, where `main` includes the platform's main
+   *   database; null selects databases without a schema
    */
   async list(platform: string, schema?: string | null): Promise<CatalogEntry[]> {
     const entries = await this.use((sql) => listEntries(sql, platform, schema))
@@ -161,7 +177,7 @@ export class Catalog {
     return entries
   }
 
-  /** Whether a platform has such a database: of this schema and tenant, where those are given. */
+  /** Returns whether a platform has a database, of this schema and tenant if they are given. */
   async has(
     platform: string,
     { tenantId, schema }: { [part in 'tenantId' | 'schema']?: string | null | undefined } = {},
@@ -179,9 +195,10 @@ export class Catalog {
   }
 
   /**
-   * Writes down that a database was found to have an archive, where the catalog does not say so: a
-   * gateway that was killed right after its deploy has not, nor has who restored a database.
-   * @returns whether the archive is kept, or was; and whether the catalog did not say so
+   * Records an archive that was found in a database, if the catalog does not have it. The catalog
+   * lacks it if a gateway was killed right after its deploy, or if the database was restored from a
+   * backup.
+   * @returns `isKept`: the archive is kept, or was; `isNews`: the catalog did not have it
    */
   async confirmDeploy(
     owner: Owner,
@@ -196,9 +213,9 @@ export class Catalog {
   }
 
   /**
-   * Writes down which archive a database has from now on: a copy of what its own ledger says, for
-   * an overview.
-   * @returns whether the archive is kept
+   * Records the archive that a database has now. The record is a copy of the database's own ledger,
+   * for overviews.
+   * @returns true if the archive's tar.gz is kept
    */
   async recordDeploy(
     owner: Owner,
@@ -210,7 +227,7 @@ export class Catalog {
     )
   }
 
-  /** Writes down which stored schema was deployed to a database of a platform. */
+  /** Records the stored schema that was deployed to a database of a platform. */
   async recordStored(platform: string, database: string, name: string): Promise<void> {
     const isNews = await this.use((sql) => setStoredSchema(sql, database, name))
     if (!isNews) return
@@ -219,19 +236,23 @@ export class Catalog {
   }
 
   /**
-   * Runs `work` in the administrative database. Whatever it does may be done twice: it is, where its
+   * Runs `work` in the administrative database. `work` must be safe to repeat: it runs again if its
    * connection is lost.
-   * @throws {GatewayError} as of `fromPostgres`
+   * @throws {GatewayError} the errors of `fromPostgres`
    */
   use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     return useRepeatable(this.#pools, this.#admin, work)
   }
 
   /**
-   * The tenant of no schema whose id gives the same name as the owner's, however it is spelled, or the
-   * platform where the owner has no id; of an owner of a schema, where it may be that one, of others,
-   * where its spellings are one, or with `anySpelling`. `holder` has the name of the owner's own
-   * database. `isRemembered`: whether all that says so still is.
+   * Finds the database without a schema that answers for an owner which has no database of its own.
+   * - Owner without a tenant id: the platform's main database, if `isBaseOf` allows it.
+   * - Owner with a schema: the tenant whose id gives the same name, if `isTenantOf` allows it.
+   * - Owner without a schema: the same tenant, with `anySpelling` or if the tenant is freely
+   *   spelled.
+   * @param holder entry that has the name of the owner's own database
+   * @returns the entry; `isRemembered` tells whether every catalog row behind the answer is still
+   *   cached
    */
   async #findFormer(
     { platform, tenantId, schema }: Owner,
@@ -260,7 +281,7 @@ export class Catalog {
     return { entry, isRemembered }
   }
 
-  /** The entry that has the name of the owner's database. */
+  /** Reads the entry that has the name of the owner's database. */
   async #read(
     owner: Owner,
     database: string,
@@ -269,12 +290,14 @@ export class Catalog {
     const entry = await this.#lookups.find(database, options)
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.note(entry)
-    // Not where it was forgotten while it was read.
+    // A notification may have invalidated the entry while it was read: do not cache it then.
     if (this.#lookups.remembers(entry)) this.#found.set(ownerKey(owner), database)
     return entry
   }
 
-  /** Forgets what is remembered of all: much may have changed unseen. */
+  /**
+   * Clears all caches, because changes may have been missed. Ends the state that `onSilence` began.
+   */
   forgetAll(): void {
     this.#isDeaf = false
     this.#found.clear()
@@ -283,19 +306,21 @@ export class Catalog {
   }
 
   /**
-   * The gateway does not hear of changes: until `forgetAll`, no more is remembered of what is absent,
-   * and nothing of who is answered from databases of others.
+   * Handles the loss of notifications. Until `forgetAll`, neither absence nor answers from other
+   * owners' databases are cached.
    */
   onSilence(): void {
     this.#isDeaf = true
-    // An owner's own database stays its own; one that went says so by itself.
+    // An owner's own database needs no notification: if it is dropped, the next connection to it
+    // fails.
     this.#found.clearOthers()
     this.#lookups.stopRememberingAbsence()
   }
 
   /**
-   * Forgets what is remembered of an owner, of the name of its database, and of tenants of its platform
-   * who are answered from databases of others: each database counts in whether they are.
+   * Removes an owner, the name of its database, and all owners of its platform that are answered
+   * from another owner's database from the caches: any database of the platform may change those
+   * answers.
    */
   forget(owner: Owner, database: string = databaseName(owner)): void {
     this.#found.delete(ownerKey(owner))

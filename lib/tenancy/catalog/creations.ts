@@ -1,9 +1,9 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /**
- * The table of databases that are being created. A row is there from the creation of a database until
- * the catalog has it, so that one that a killed gateway has left is known. It has the database's oid:
- * one that was restored under the same name is another database.
+ * SQL that creates the table of databases under creation. A row exists from `create database` until
+ * the catalog has the entry, so that a database which a killed gateway left unfinished is
+ * recognised. The oid tells it from a database that was restored under the same name.
  */
 export const CREATIONS = `
   create table if not exists _db_gateway_creations (
@@ -12,7 +12,7 @@ export const CREATIONS = `
   )
 `
 
-/** Writes down that the database, which exists, is being made. */
+/** Records that the database, which exists, is under creation. */
 export async function beginCreation(admin: Sql, database: string): Promise<void> {
   await admin`
     insert into _db_gateway_creations (database, oid)
@@ -21,7 +21,7 @@ export async function beginCreation(admin: Sql, database: string): Promise<void>
   `
 }
 
-/** Forgets a database that is not there any more. */
+/** Deletes the record of a creation if the database does not exist. */
 export async function forgetCreation(admin: Sql, database: string): Promise<void> {
   await admin`
     delete from _db_gateway_creations
@@ -29,7 +29,7 @@ export async function forgetCreation(admin: Sql, database: string): Promise<void
   `
 }
 
-/** Whether the database was being made when its gateway ended. */
+/** Returns whether the database's creation was recorded and not completed. */
 export async function isUnfinished(admin: Sql, database: string): Promise<boolean> {
   const rows = await admin`
     select from _db_gateway_creations c

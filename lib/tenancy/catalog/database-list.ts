@@ -2,24 +2,29 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { newestArchives } from '../schemas/archive-order.ts'
 import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
 
-/** A database with what ops want to know of it. */
+/** A database with its state, for operators. */
 export interface ListedDatabase extends CatalogEntry {
-  /** It is in the catalog, and not on the server: somebody dropped it by hand. */
+  /** True if the catalog has the database and the server does not: it was dropped by hand. */
   isMissing: boolean
-  /** Of the archive that was deployed last; null before the first. */
+  /** Checksum of the archive that was deployed last; null before the first deploy. */
   schemaChecksum: string | null
-  /** ISO 8601. */
+  /** Time of the last deploy, ISO 8601; null before the first deploy. */
   lastDeployedAt: string | null
-  /** Its schema is not that of the newest archive of the platform, or of its schema. */
+  /**
+   * True if the database does not have the newest archive of its schema, or of the platform if it
+   * has no schema.
+   */
   isPending: boolean
-  /** The database is another one than that of which the catalog says this: it was restored. */
+  /** True if the catalog describes another database of the same name: this one was restored. */
   isStale: boolean
 }
 
-/** A part of the databases of a platform: the main one comes first, then the others by name. */
+/**
+ * A page of the databases of a platform: the main database comes first, then the others by name.
+ */
 export interface DatabasePage {
   platform: string
-  /** The last database of the page before; undefined: the first page. */
+  /** Last database of the previous page; undefined requests the first page. */
   after: string | undefined
   limit: number
 }
@@ -32,7 +37,10 @@ interface ListedRow extends Row {
   is_stale: boolean
 }
 
-/** Reads a page. `main`: the name that the platform's main database has. */
+/**
+ * Reads a page of a platform's databases.
+ * @param main name of the platform's main database
+ */
 export async function readDatabases(
   sql: Sql,
   { platform, after, limit }: DatabasePage,
@@ -72,7 +80,10 @@ export async function readDatabases(
   }))
 }
 
-/** How many bytes these databases take on disk; 0 for one that is missing. It takes about 1 ms each. */
+/**
+ * Returns the size on disk of these databases in bytes, by name. A database that is missing on the
+ * server is absent from the map. Takes about 1 ms a database.
+ */
 export async function readSizes(sql: Sql, databases: string[]): Promise<Map<string, number>> {
   const rows = await sql<{ database: string; size: string }[]>`
     select datname as database, coalesce(pg_database_size(oid), 0)::text as size

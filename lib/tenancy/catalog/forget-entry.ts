@@ -5,10 +5,10 @@ import { describeAbsent, describeTaken, isSameOwner } from '../owner-identity.ts
 import { readEntries } from './catalog-table.ts'
 
 /**
- * Takes a database that is not on the server any more out of the catalog, under the lock that those
- * hold who create or drop it. All gateways are told by the catalog.
- * @throws {GatewayError} database_not_found where the catalog does not have it;
- *   database_already_exists where it is on the server
+ * Deletes the catalog entry of a database that no longer exists on the server. Holds the advisory
+ * lock that creation and removal of the database take. The catalog notifies all gateways.
+ * @throws {GatewayError} database_not_found if the catalog does not have it;
+ *   database_already_exists if it exists on the server
  */
 export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
   const database = databaseName(owner)
@@ -26,7 +26,7 @@ export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
     if (found) {
       throw new GatewayError(
         'database_already_exists',
-        `Database ${database} is there: only one that was dropped can be forgotten`,
+        `Database ${database} exists on the server: only a database that was dropped can be forgotten`,
         { database },
       )
     }

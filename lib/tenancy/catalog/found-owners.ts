@@ -1,22 +1,25 @@
-/** Other owners for which one database is remembered: who invents schemas fills no memory. */
+/**
+ * Most other owners that are cached for one database, so that requests with invented schema names
+ * cannot fill memory.
+ */
 const MAX_OTHERS = 16
 
 /**
- * Which database an owner has, as far as that is remembered. An owner may be answered from
- * the database of another owner of the platform, for as long as that one has it.
+ * Cache of the database that answers each owner. An owner may be answered from the database of
+ * another owner of the same platform.
  */
 export class FoundOwners {
   readonly #own = new Map<string, string>()
   readonly #ofOthers = new Map<string, string>()
-  /** By platform and database, the keys of other owners than its own. */
+  /** By platform and database: keys of the owners that are answered from it and do not own it. */
   readonly #others = new Map<string, Map<string, Set<string>>>()
 
-  /** `key`: as of `ownerKey`. */
+  /** Returns the database that answers the owner with this key (`ownerKey`). */
   get(key: string): string | undefined {
     return this.#own.get(key) ?? this.#ofOthers.get(key)
   }
 
-  /** Where the database is the owner's own. */
+  /** Returns the database only if it is the owner's own. */
   getOwn(key: string): string | undefined {
     return this.#own.get(key)
   }
@@ -25,7 +28,7 @@ export class FoundOwners {
     this.#own.set(key, database)
   }
 
-  /** The same, of an owner of the platform to whom the database does not belong. */
+  /** Caches a database for an owner of the same platform that does not own it. */
   setOther(platform: string, key: string, database: string): void {
     const ofPlatform = this.#others.get(platform) ?? new Map<string, Set<string>>()
     const others = ofPlatform.get(database) ?? new Set()
@@ -34,13 +37,13 @@ export class FoundOwners {
     this.#ofOthers.set(key, database)
   }
 
-  /** Forgets an owner. */
+  /** Removes an owner. */
   delete(key: string): void {
     this.#own.delete(key)
     this.#ofOthers.delete(key)
   }
 
-  /** Forgets all owners of a platform who were answered from databases of others. */
+  /** Removes all owners of a platform that are answered from another owner's database. */
   deleteOthers(platform: string): void {
     for (const others of this.#others.get(platform)?.values() ?? []) {
       for (const key of others) this.#ofOthers.delete(key)
@@ -48,7 +51,7 @@ export class FoundOwners {
     this.#others.delete(platform)
   }
 
-  /** Forgets all who were answered from the database of another owner. */
+  /** Removes all owners that are answered from another owner's database. */
   clearOthers(): void {
     for (const platform of [...this.#others.keys()]) this.deleteOthers(platform)
   }

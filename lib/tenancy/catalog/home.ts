@@ -1,17 +1,18 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 
-/** The database that every server has, for administration; it is nobody's home. */
+/** Maintenance database of every PostgreSQL server; it never holds a new catalog. */
 const MAINTENANCE = 'postgres'
 
-/** Where the catalog is then. */
+/** Database that holds the catalog if DATABASE_URL names the maintenance database. */
 export const OWN_DATABASE = 'db_gateway'
 
 /**
- * The database that the catalog is in: that of DATABASE_URL, unless it is `postgres`. Then it is
- * `db_gateway`, which is made where it is missing; a catalog that is in `postgres` already stays.
- * `sql` is a connection to the database of DATABASE_URL.
- * @throws {Error} with one line, where there is no such place
+ * Returns the database that holds the catalog: that of DATABASE_URL, unless it is `postgres`. In
+ * that case it is `db_gateway`, which is created if it is missing. A catalog that is already in
+ * `postgres` stays there.
+ * @param sql connection to the database of DATABASE_URL
+ * @throws {Error} with a message of one line, if the catalog can be placed nowhere
  */
 export async function findHome(sql: Sql, database: string): Promise<string> {
   const [row] = await sql<{ has_catalog: boolean; may_create: boolean; role: string }[]>`
@@ -29,11 +30,11 @@ export async function findHome(sql: Sql, database: string): Promise<string> {
   }
   if (may_create) return database
   throw new Error(
-    `The role ${role} may not create tables in the database ${database}: "grant create on schema public to ${quoteIdentifier(role)}" there, or let DATABASE_URL end in /${MAINTENANCE}; the gateway makes a database ${OWN_DATABASE} for its catalog then`,
+    `The role ${role} may not create tables in the database ${database}: run "grant create on schema public to ${quoteIdentifier(role)}" there, or let DATABASE_URL end in /${MAINTENANCE}, so that the gateway creates the database ${OWN_DATABASE} for its catalog`,
   )
 }
 
-/** One gateway at a time makes it; nobody but its owner gets in. */
+/** Creates the database under an advisory lock, and lets no role but its owner connect. */
 async function makeOwnDatabase(sql: Sql, role: string): Promise<void> {
   const name = quoteIdentifier(OWN_DATABASE)
   await sql`select pg_advisory_lock(hashtext('_db_gateway_home'))`
@@ -44,7 +45,7 @@ async function makeOwnDatabase(sql: Sql, role: string): Promise<void> {
     `
     if (found && !found.is_own) {
       throw new Error(
-        `The database ${OWN_DATABASE} belongs to the role ${found.owner}: let DATABASE_URL name a database of ${role}'s own for the catalog`,
+        `The database ${OWN_DATABASE} belongs to the role ${found.owner}: set DATABASE_URL to a database that ${role} owns`,
       )
     }
     if (found) return
@@ -60,6 +61,6 @@ async function makeOwnDatabase(sql: Sql, role: string): Promise<void> {
 function explain(error: unknown, role: string): unknown {
   if ((error as { code?: string }).code !== '42501') return error
   return new Error(
-    `The role ${role} may not create databases: "alter role ${quoteIdentifier(role)} createdb"`,
+    `The role ${role} may not create databases: run "alter role ${quoteIdentifier(role)} createdb"`,
   )
 }

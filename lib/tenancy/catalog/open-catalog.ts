@@ -11,11 +11,13 @@ import {
 } from './catalog-identity.ts'
 import { createCatalog } from './catalog-table.ts'
 
-/** The secrets that the settings give, or the data folder. */
+/** Secrets from the settings or from the data folder. */
 export interface GivenSecrets {
   secret: Secret | undefined
   previous: Secret | undefined
-  /** The data folder's secret was removed by hand, to have another one. */
+  /**
+   * True if the secret file of the data folder was removed by hand, which asks for a new secret.
+   */
   isReplaced: boolean
 }
 
@@ -26,11 +28,11 @@ export interface OpenCatalog {
 }
 
 /**
- * Opens the catalog in the database of `sql`, which is made where there is none, and finds the
- * secret in force. Where no setting gives a secret, the first gateway makes one up and keeps it in
- * the catalog.
- * @throws {Error} with one line, where this gateway may not work with it: a newer one has changed
- *   it, or its secret is none that this gateway has
+ * Opens the catalog in the connection's database, creates it if it is missing, and finds the secret
+ * in force. Without a secret in the settings, the first gateway generates one and stores it in the
+ * catalog.
+ * @throws {Error} with a message of one line, if a newer gateway has changed the catalog, or if
+ *   this gateway does not have its secret
  */
 export async function openCatalog(sql: Sql, given: GivenSecrets): Promise<OpenCatalog> {
   await checkCatalog(sql)
@@ -73,15 +75,15 @@ async function chooseSecrets(
 }
 
 const RECOVERY =
-  'Where it is lost: stop all gateways and run "update _db_gateway_catalog set secret_fingerprint = null" in the catalog; the next start gives all roles the passwords of its own'
+  'If the secret is lost: stop all gateways and run "update _db_gateway_catalog set secret_fingerprint = null" in the catalog; the next start gives all roles passwords derived from its own secret'
 
-const SECRET_IS_MISSING = `GATEWAY_SECRET is not set, and the catalog was made with one: set it. ${RECOVERY}`
+const SECRET_IS_MISSING = `GATEWAY_SECRET is not set, but the catalog uses a secret: set GATEWAY_SECRET to it. ${RECOVERY}`
 
-const SECRET_IS_ANOTHER = `GATEWAY_SECRET is not the secret of this catalog: set the one that the other gateways have; to change it, set that one as GATEWAY_SECRET_PREVIOUS beside it. ${RECOVERY}`
+const SECRET_IS_ANOTHER = `GATEWAY_SECRET is not the secret of this catalog: set the secret that the other gateways have; to change the secret, also set the old one as GATEWAY_SECRET_PREVIOUS. ${RECOVERY}`
 
 /**
- * PostgreSQL makes it up, of 244 random bits, since its log may have what a statement brings. The
- * gateway's role alone can read it.
+ * Generates a secret of 244 random bits and stores it. PostgreSQL generates it, because a server
+ * log may contain the text of statements. Only the gateway's role can read the table.
  */
 async function makeUp(sql: Sql): Promise<Secret> {
   const [row] = await sql<{ secret: string }[]>`
@@ -93,8 +95,9 @@ async function makeUp(sql: Sql): Promise<Secret> {
 }
 
 /**
- * Which secret a catalog goes by that does not say so itself: the roles of its platforms do. One that
- * is given goes before others that some role has.
+ * Returns the fingerprint of the secret in force for a catalog that does not record it, read from
+ * the comments of the platforms' roles; null if no role has one. A given secret takes precedence
+ * over others found on roles.
  */
 async function fingerprintOfRoles(sql: Sql, given: (Secret | undefined)[]): Promise<string | null> {
   const rows = await sql<{ comment: string | null }[]>`

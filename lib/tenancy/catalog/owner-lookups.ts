@@ -1,18 +1,21 @@
 import { GatewayError } from '../../errors.ts'
 import { type Client, clientGone, waitLimit } from '../../postgres/pools/waiter.ts'
 
-/** How a look-up waits. */
+/** Options of one look-up. */
 export interface LookupOptions {
-  /** Undefined for work of the gateway's own, which waits however long the queue is. */
+  /**
+   * Client that waits; undefined for the gateway's own work, which the queue limit does not apply
+   * to.
+   */
   client?: Client | undefined
-  /** `performance.now()` when the call's own time is up. */
+  /** `performance.now()` at which the call's own time limit ends. */
   deadline?: number | undefined
-  /** Asks PostgreSQL whatever is remembered, or asked already. */
+  /** Asks PostgreSQL again, even if an answer is cached or a query is under way. */
   anew?: boolean
 }
 
 export interface LookupLimits {
-  /** Names that may wait to be asked for, and clients that may wait for one name. */
+  /** Most names that wait for a query, and most clients that wait for one name. */
   maxWaiting: number
   /** Milliseconds that a client waits for an answer. */
   waitMs: number
@@ -23,40 +26,45 @@ interface Waiter<Entry> {
   reject: (error: unknown) => void
 }
 
-/** One name that is asked for, and who waits for the answer. */
+/** One name that is looked up, and the callers that wait for the answer. */
 interface Flight<Entry> {
   database: string
   waiters: Set<Waiter<Entry>>
 }
 
-/** Queries under way at once. */
+/** Most queries under way at once. */
 const MAX_QUERIES = 2
 
-/** Names in one query. */
+/** Most names in one query. */
 const MAX_NAMES = 1000
 
-/** Answers that are remembered; the one that was used longest ago goes first. */
+/** Size of the cache, in answers; the least recently used answer is evicted first. */
 const MAX_REMEMBERED = 10_000
 
 /**
- * Looks names, of databases or platforms, up in the catalog. Look-ups of one name share one answer; names that
- * wait go into one query. What was found is remembered until `forget`, that there is no such
- * name too.
+ * Looks up names of databases or platforms in the catalog. Look-ups of one name share one answer,
+ * and waiting names share one query. Answers are cached until `forget`, including the absence of a
+ * name.
  */
 export class OwnerLookups<Entry> {
   readonly #read: (names: string[]) => Promise<Entry[]>
   readonly #nameOf: (entry: Entry) => string
   readonly #limits: LookupLimits
-  /** Null: there is no such database. The one that was used longest ago comes first. */
+  /**
+   * Cached answers by name, least recently used first; null records that the name does not exist.
+   */
   readonly #remembered = new Map<string, Entry | null>()
-  /** Those whose answer may be remembered, and may be shared with who comes next. */
+  /** Look-ups whose answer may be cached and shared with later callers. */
   readonly #flights = new Map<string, Flight<Entry>>()
-  /** Those of them that are not sent yet. */
+  /** Look-ups among them that no query has sent yet. */
   readonly #unsent = new Set<Flight<Entry>>()
   #queries = 0
   #isDeaf = false
 
-  /** `read` gives the entries that have these names, `nameOf` the name of one. */
+  /**
+   * @param read returns the entries with these names
+   * @param nameOf returns the name of an entry
+   */
   constructor(
     read: (names: string[]) => Promise<Entry[]>,
     nameOf: (entry: Entry) => string,
@@ -68,9 +76,9 @@ export class OwnerLookups<Entry> {
   }
 
   /**
-   * The entry that has this name; undefined where there is none.
-   * @throws {GatewayError} pool_exhausted where too many wait, nothing comes within `waitMs`, or the
-   *   client goes away; query_timeout at the deadline; what `read` throws
+   * Returns the entry with this name, or undefined if there is none.
+   * @throws {GatewayError} pool_exhausted if too many callers wait, no answer comes within
+   *   `waitMs`, or the client disconnects; query_timeout at the deadline; the errors of `read`
    */
   async find(database: string, options: LookupOptions = {}): Promise<Entry | undefined> {
     if (options.anew) this.forget(database)
@@ -85,24 +93,30 @@ export class OwnerLookups<Entry> {
     return answer
   }
 
-  /** Whether the entry, which `find` gave, is remembered. */
+  /** Returns whether this entry, a result of `find`, is still cached. */
   remembers(entry: Entry): boolean {
     return this.#remembered.get(this.#nameOf(entry)) === entry
   }
 
-  /** Whether it is remembered that no database has this name. */
+  /** Returns whether the absence of this name is cached. */
   isAbsent(database: string): boolean {
     return this.#remembered.get(database) === null
   }
 
-  /** Forgets a name: what is being read about it now is not remembered either. */
+  /**
+   * Removes a name from the cache. The answer of a query that is under way for it is not cached
+   * either.
+   */
   forget(database: string): void {
     this.#remembered.delete(database)
     const flight = this.#flights.get(database)
     if (flight && !this.#unsent.has(flight)) this.#flights.delete(database)
   }
 
-  /** Forgets all names. From now on changes of the catalog are heard of. */
+  /**
+   * Clears the cache. Absence is cached again from now on: the gateway receives notifications of
+   * changes.
+   */
   forgetAll(): void {
     for (const database of [...this.#remembered.keys(), ...this.#flights.keys()]) {
       this.forget(database)
@@ -110,7 +124,10 @@ export class OwnerLookups<Entry> {
     this.#isDeaf = false
   }
 
-  /** Remembers no absence until `forgetAll`: changes of the catalog are not heard of. */
+  /**
+   * Clears the cache and caches no absence until `forgetAll`: the gateway receives no notifications
+   * of changes.
+   */
   stopRememberingAbsence(): void {
     this.forgetAll()
     this.#isDeaf = true
@@ -118,7 +135,10 @@ export class OwnerLookups<Entry> {
 
   #newFlight(database: string, client: Client | undefined): Flight<Entry> {
     if (client && this.#unsent.size >= this.#limits.maxWaiting) {
-      throw tooMany(`${this.#unsent.size} databases wait to be looked up already`, database)
+      throw tooMany(
+        `${this.#unsent.size} databases already wait to be looked up in the catalog`,
+        database,
+      )
     }
     const flight = { database, waiters: new Set<Waiter<Entry>>() }
     this.#flights.set(database, flight)
@@ -130,12 +150,15 @@ export class OwnerLookups<Entry> {
     const { database, waiters } = flight
     const { maxWaiting, waitMs } = this.#limits
     if (client && waiters.size >= maxWaiting) {
-      throw tooMany(`${waiters.size} calls wait until ${database} is looked up already`, database)
+      throw tooMany(
+        `${waiters.size} calls already wait until ${database} is looked up in the catalog`,
+        database,
+      )
     }
     const { ms, error } = waitLimit(
       { waitMs, deadline },
       database,
-      (limit) => `The catalog did not say within ${limit} whose database ${database} is`,
+      (limit) => `The catalog did not answer within ${limit} who owns the database ${database}`,
     )
     return new Promise((resolve, reject) => {
       const settle = () => {
@@ -163,7 +186,7 @@ export class OwnerLookups<Entry> {
     })
   }
 
-  /** Asks for the names that wait, as far as queries may be under way. */
+  /** Starts queries for the waiting names, up to MAX_QUERIES at once. */
   #send(): void {
     while (this.#unsent.size > 0 && this.#queries < MAX_QUERIES) {
       const flights = [...this.#unsent].slice(0, MAX_NAMES)
@@ -176,7 +199,7 @@ export class OwnerLookups<Entry> {
     }
   }
 
-  /** Never throws: the waiters are told. */
+  /** Runs one query and settles its waiters. Never rejects: a failure rejects the waiters. */
   async #ask(flights: Flight<Entry>[]): Promise<void> {
     try {
       const entries = await this.#read(flights.map(({ database }) => database))
@@ -195,7 +218,7 @@ export class OwnerLookups<Entry> {
     }
   }
 
-  /** False where its name was forgotten since it was sent. */
+  /** Ends a look-up. Returns false if its name was forgotten after the query was sent. */
   #endFlight(flight: Flight<Entry>): boolean {
     if (this.#flights.get(flight.database) !== flight) return false
     return this.#flights.delete(flight.database)

@@ -7,10 +7,10 @@ interface OpenDatabase {
 }
 
 /**
- * Takes CONNECT from PUBLIC, and so from the roles of the platforms, for the databases that the
- * gateway's role owns. A superuser may own those of others too: of them only the one that `sql` is
- * connected to, the catalog's, is closed.
- * @returns the databases that are still open to PUBLIC, in the order of their names
+ * Revokes CONNECT from PUBLIC, and so from the platforms' roles, on the databases that the
+ * gateway's role owns. A superuser may own databases of other applications: if the gateway's role
+ * is one, only the catalog's database, to which `sql` is connected, is closed.
+ * @returns names of the databases that PUBLIC can still connect to, in order
  */
 export async function closeDatabases(sql: Sql): Promise<string[]> {
   const open = await sql<OpenDatabase[]>`
@@ -32,12 +32,15 @@ export async function closeDatabases(sql: Sql): Promise<string[]> {
   return left
 }
 
-/** Closes what every server comes with, as a superuser of one that is the gateway's alone. */
+/**
+ * Revokes CONNECT from PUBLIC on `postgres` and `template1`. Only for a server that the gateway
+ * alone uses; needs a superuser.
+ */
 export async function closeMaintenance(sql: Sql): Promise<void> {
   for (const name of ['postgres', 'template1']) await revokeConnect(sql, name)
 }
 
-/** It may be dropped meanwhile, or be closed by another gateway. */
+/** Tolerates a database that is dropped, or closed by another gateway, at the same time. */
 async function revokeConnect(sql: Sql, name: string): Promise<void> {
   await sql.unsafe(revokeStatement(name)).catch((error: { code?: string }) => {
     if (error.code !== UNDEFINED_DATABASE && error.code !== INTERNAL_ERROR) throw error
@@ -49,7 +52,7 @@ const UNDEFINED_DATABASE = '3D000'
 /** "tuple concurrently updated" */
 const INTERNAL_ERROR = 'XX000'
 
-/** What closes a database to PUBLIC. */
+/** Returns the statement that revokes CONNECT on a database from PUBLIC. */
 export function revokeStatement(database: string): string {
   return `revoke connect on database ${quoteIdentifier(database)} from public`
 }

@@ -7,11 +7,11 @@ import { closeDatabases, revokeStatement } from './closed-databases.ts'
 import type { Roles } from './roles.ts'
 import { tryLogIn } from './trial.ts'
 
-/** What keeping the platforms apart takes of a gateway. */
+/** Parts of a gateway that isolation needs. */
 export interface IsolationParts {
   config: Config
   log: Log
-  /** Its database is the catalog's. */
+  /** Server, with the database that holds the catalog. */
   server: Server
   pools: Pools
   roles: Roles
@@ -19,14 +19,15 @@ export interface IsolationParts {
 }
 
 /**
- * Sees to what keeps the platforms apart on this server: their roles' passwords, and who may connect
- * where. What the gateway may not mend, or was asked not to, is in the log.
+ * Sets the passwords of the platforms' roles and revokes CONNECT from PUBLIC on the gateway's
+ * databases. Logs a warning for each gap that the gateway cannot close, or that the settings leave
+ * open.
  */
 export async function prepareIsolation(parts: IsolationParts): Promise<void> {
   const { pools, server, roles, log } = parts
   if (roles.isolation === 'shared-role') {
     log.warn(
-      `ISOLATION is shared: the functions of all platforms run as the role ${server.user}, and can reach all databases`,
+      `ISOLATION is shared: the functions of all platforms run as the role ${server.user}, and each function can reach all databases`,
       { isolation: roles.isolation },
     )
     return
@@ -43,16 +44,22 @@ export async function prepareIsolation(parts: IsolationParts): Promise<void> {
   })
 }
 
-/** Who owns a database is asked to close it, since others may use it. */
+/**
+ * Logs the databases that PUBLIC can connect to, with the statements that close them: only their
+ * owners know whether other applications need the right.
+ */
 function tellOpen(databases: string[], log: Log): void {
   if (databases.length === 0) return
   const statements = databases.map((name) => `${revokeStatement(name)};`)
   log.warn(
-    `The roles of the platforms may connect to ${databases.join(', ')}, as every role may: where nobody needs that, run ${statements.join(' ')}`,
+    `The roles of the platforms may connect to ${databases.join(', ')}, as every role may: if no application needs that, run ${statements.join(' ')}`,
   )
 }
 
-/** Databases of before, which have no role of their platform yet. */
+/**
+ * Logs the platforms whose databases an older gateway created and that have no role of their own
+ * yet.
+ */
 async function tellShared(sql: Sql, log: Log): Promise<void> {
   const rows = await sql<{ platform: string }[]>`
     select distinct platform from _db_gateway_databases where owner_role is null order by platform
@@ -60,15 +67,15 @@ async function tellShared(sql: Sql, log: Log): Promise<void> {
   if (rows.length === 0) return
   const platforms = rows.map(({ platform }) => platform).join(', ')
   log.warn(
-    `Functions still run as the gateway's own role in databases of ${platforms}: the next /register or /migrate of each hands it over to the platform's role`,
+    `Functions still run as the gateway's own role in databases of ${platforms}: the next /register or /migrate of each database gives it to the platform's role`,
     { databases_shared: rows.length },
   )
 }
 
 /**
- * Sees to it that PostgreSQL lets the platforms' roles in. It takes a second connection, which a gateway
- * has once it has its share of them.
- * @throws {Error} with one line, where it lets none in
+ * Checks that PostgreSQL accepts log-ins of the platforms' roles. Needs a second connection, so
+ * call it after the gateway has its share of connections.
+ * @throws {Error} with a message of one line, if no role can log in
  */
 export async function checkLogIn(parts: IsolationParts): Promise<void> {
   const { config, pools, server, roles, catalogId } = parts
@@ -83,7 +90,7 @@ export async function checkLogIn(parts: IsolationParts): Promise<void> {
   )
   if (refusal === undefined) return
   throw new Error(
-    `PostgreSQL does not let the roles of the platforms log in (${refusal}): pg_hba.conf needs a line for them, such as "host all all <address of the gateway>/32 scram-sha-256"; or ISOLATION=shared`,
+    `PostgreSQL does not let the roles of the platforms log in (${refusal}): add a line for them to pg_hba.conf, such as "host all all <address of the gateway>/32 scram-sha-256", or set ISOLATION=shared`,
   )
 }
 

@@ -1,19 +1,22 @@
 const MARK = 'Database Gateway'
 
-/** What the comment of a role that a gateway made says. */
+/** Content of the comment on a role that a gateway created. */
 export interface RoleMark {
-  /** Of the secret that its password goes with; null: of none. */
+  /** Fingerprint of the secret that the password derives from; null if the comment records none. */
   fingerprint: string | null
-  /** The catalog whose platform it is; null: of a gateway of before, which did not say so. */
+  /**
+   * Id of the catalog that the role belongs to; null if an older gateway, which did not record it,
+   * wrote the comment.
+   */
   catalog: string | null
 }
 
-/** The comment of a role: whose it is, and which secret its password goes with. */
+/** Returns the comment for a role: the fingerprint of its password's secret, and its catalog. */
 export function writeMark(fingerprint: string, catalog: string): string {
   return `${MARK}, ${fingerprint}, catalog ${catalog}`
 }
 
-/** Undefined where no gateway made the role. */
+/** Reads the comment of a role. Returns undefined if no gateway created the role. */
 export function readMark(comment: string | null): RoleMark | undefined {
   const match = /^Database Gateway(?:, ([\w-]+))?(?:, catalog ([0-9a-f-]{36}))?$/.exec(
     comment ?? '',

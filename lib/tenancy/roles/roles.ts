@@ -15,17 +15,17 @@ export type { Isolation }
 const PREFIX = 'gw_'
 const MAX_IDENTIFIER_BYTES = 63
 
-/** What the roles of one catalog go by. */
+/** Settings of the roles of one catalog. */
 export interface RolesOptions {
   secrets: Secrets
   isolation: Isolation
-  /** The catalog's id: the roles of another one are left alone. */
+  /** Id of the catalog; roles of other catalogs are not changed. */
   catalog: string
 }
 
 /**
- * The roles of the platforms: each owns the databases of its platform and nothing else, and is whom
- * deploys and calls connect as.
+ * The roles of the platforms. Each role owns the databases of its platform and nothing else.
+ * Deploys and calls connect as that role.
  */
 export class Roles {
   readonly #secrets: Secrets
@@ -33,8 +33,8 @@ export class Roles {
   readonly isolation: Isolation
   readonly #credentials = new Map<string, Credentials>()
   /**
-   * `ready`: the role is there, with the password that goes with the secret. `doubted`: that was
-   * refused, since a role may change its own.
+   * State of each role that was checked. `ready`: it exists and has the password of the secret in
+   * force. `doubted`: PostgreSQL refused that password; a role may change its own.
    */
   readonly #known = new Map<string, 'ready' | 'doubted'>()
 
@@ -45,9 +45,8 @@ export class Roles {
   }
 
   /**
-   * Gives the roles of the catalog that lack it the mark of this catalog, and the password of the
-   * secret in force.
-   * @returns the platforms whose role is not this catalog's
+   * Sets the comment and the password of the secret in force on the catalog's roles that lack them.
+   * @returns platforms whose role does not belong to this catalog
    */
   async prepare(sql: Sql): Promise<string[]> {
     if (this.isolation === 'shared-role') return []
@@ -69,14 +68,15 @@ export class Roles {
     return foreign
   }
 
-  /** The role of a platform; null where it shares the gateway's. */
+  /** Returns the role of a platform, or null if platforms share the gateway's role. */
   roleOf(platform: string): string | null {
     return this.isolation === 'platform-roles' ? roleName(platform) : null
   }
 
   /**
-   * How to log in as such a role; undefined where that is not to be done. While the secret is being
-   * changed there are two passwords, and the one that was let in last is tried first.
+   * Returns the credentials of a role, or undefined if the gateway connects as its own role. While
+   * the secret is being changed a role may have either of two passwords; the one that was accepted
+   * last is tried first.
    */
   credentialsOf(role: string | null): Credentials | undefined {
     if (role === null || this.isolation === 'shared-role') return undefined
@@ -96,16 +96,18 @@ export class Roles {
     this.#credentials.set(role, { user, password, other, onOther })
   }
 
-  /** The server does not let the platform's role in: the next `ensure` gives it its password. */
+  /**
+   * Marks a platform's role as refused by PostgreSQL: the next `ensure` sets its password again.
+   */
   doubt(platform: string): void {
     this.#known.set(roleName(platform), 'doubted')
   }
 
   /**
-   * Sees to it that the platform's role exists and has its password. `sql` is a connection of the
-   * gateway's own role to the catalog, outside of transactions.
-   * @returns the role; null where platforms share the gateway's
-   * @throws {GatewayError} name_conflict where there is such a role that is not this catalog's
+   * Creates the platform's role if it is missing, and sets its password if needed.
+   * @param sql connection of the gateway's own role to the catalog, outside a transaction
+   * @returns the role; null if platforms share the gateway's role
+   * @throws {GatewayError} name_conflict if the role exists and does not belong to this catalog
    */
   async ensure(sql: Sql, platform: string): Promise<string | null> {
     const role = this.roleOf(platform)
@@ -124,7 +126,10 @@ export class Roles {
     return role
   }
 
-  /** Gives every role of this catalog the password of `secret`, in the open transaction. */
+  /**
+   * Sets the password of every role of this catalog to the one of `secret`, in the open
+   * transaction.
+   */
   async setPasswords(sql: Sql, secret: Secret): Promise<void> {
     const roles = await sql<{ name: string; comment: string | null }[]>`
       select rolname as name, shobj_description(oid, 'pg_authid') as comment
@@ -138,7 +143,7 @@ export class Roles {
   }
 
   async #create(sql: Sql, role: string): Promise<void> {
-    // "for share": until the end of this transaction, no other secret comes into force.
+    // "for share" keeps another secret from coming into force before this transaction ends.
     const [found] = await sql<
       { fingerprint: string; comment: string | null; is_there: boolean; is_plain: boolean }[]
     >`
@@ -152,25 +157,35 @@ export class Roles {
     `
     const { fingerprint, comment, is_there, is_plain } = found!
     const secret = this.#secrets.find(fingerprint)
-    if (!secret) throw new Error('The catalog has another secret now: start this gateway anew')
+    if (!secret)
+      throw new Error(
+        'The secret of the catalog has changed and this gateway does not have it: restart this gateway',
+      )
     if (is_there) await this.#checkOwn(sql, role, is_plain, readMark(comment))
     const mark = writeMark(secret.fingerprint, this.#catalog)
     if (comment === mark && this.#known.get(role) !== 'doubted') return
     await setPassword(sql, is_there ? 'alter' : 'create', role, secret, mark)
-    // To hand databases over to it, to drop them, and to end what it runs.
+    // Membership lets the gateway give databases to the role, drop them, and terminate its
+    // backends.
     if (!is_there) await sql.unsafe(`grant ${quoteIdentifier(role)} to current_user`)
   }
 
-  /** A gateway of before could give two platforms one role. */
+  /**
+   * Checks that no other platform uses the role: older gateways could give two platforms one role.
+   */
   async #checkAlone(sql: Sql, role: string, platform: string): Promise<void> {
     const [other] = await sql<{ platform: string }[]>`
       select platform from _db_gateway_databases
       where owner_role = ${role} and platform <> ${platform} limit 1
     `
-    if (other) throw notOurs(role, `is that of the platform ${other.platform}`)
+    if (other) throw notOurs(role, `belongs to the platform ${other.platform}`)
   }
 
-  /** A gateway of before did not say of which catalog its roles are: those that this one has are its. */
+  /**
+   * Checks that the role belongs to this catalog. Older gateways did not record the catalog: their
+   * roles belong to this catalog if it knows the secret, or if it has a database that the role
+   * owns.
+   */
   async #checkOwn(sql: Sql, role: string, isPlain: boolean, mark?: RoleMark): Promise<void> {
     if (!mark || !isPlain) throw notOurs(role, 'the gateway did not make')
     if (mark.catalog === this.#catalog) return
@@ -184,7 +199,9 @@ export class Roles {
   }
 }
 
-/** PostgreSQL gets a verifier of the password, which no log can give away. */
+/**
+ * Sets the password of a role. Sends a SCRAM verifier, so that no server log contains the password.
+ */
 async function setPassword(
   sql: Sql,
   how: 'create' | 'alter',
@@ -201,8 +218,8 @@ async function setPassword(
 }
 
 /**
- * `gw_` and the platform as it is written; one that is too long ends in a hash of it, and so does one
- * that would look like that.
+ * Returns the role name: `gw_` and the platform as it is written. A name that is too long ends in a
+ * hash of the platform instead, and so does one that could be mistaken for such a name.
  */
 function roleName(platform: string): string {
   const name = PREFIX + platform

@@ -4,18 +4,18 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { scramVerifier } from '../../postgres/session/scram.ts'
 
-/** Logs in and asks nothing; fails as a connection that cannot be opened does. */
+/** Connects and runs no query. Rejects with the error of the connection if it cannot be opened. */
 export type LogIn = (database: string, credentials: Credentials) => Promise<void>
 
-/** Platforms of the catalog whose own roles are tried where the one made for it is refused. */
+/** Most existing roles that are tried if PostgreSQL refuses the trial role. */
 const OTHERS = 5
 
 /**
- * Logs in once as a role like those of the platforms, which is made for it and dropped again, so that
- * a pg_hba.conf which lets none of them in is known at the start. `sql` is a connection of the
- * gateway's role to the catalog. Which databases and roles pg_hba.conf names is not known: where the
- * catalog has some, it is enough that one of them gets in.
- * @returns why none gets in; undefined where one does
+ * Creates a role like those of the platforms, logs in as it once, and drops it, so that a
+ * pg_hba.conf which refuses such roles shows at the start. pg_hba.conf may list single databases
+ * and roles: if the trial role is refused, the log-in of one existing platform role is enough.
+ * @param sql connection of the gateway's role to the catalog
+ * @returns the error message if no role can log in; undefined if one can
  */
 export async function tryLogIn(
   sql: Sql,
@@ -45,7 +45,10 @@ export async function tryLogIn(
   return refusal
 }
 
-/** No name of a platform's role has a dot. One gateway at a time: one that was killed leaves the role. */
+/**
+ * Runs `work` with a temporary role. The dot in its name keeps it apart from platforms' roles. An
+ * advisory lock admits one gateway at a time, and a role that a killed gateway left is replaced.
+ */
 async function asTrialRole<T>(
   sql: Sql,
   catalogId: string,
@@ -67,14 +70,17 @@ async function asTrialRole<T>(
   }
 }
 
-/** Undefined where the log-in succeeds, or fails for another reason than whose it is. */
+/**
+ * Returns the message of a refused log-in; undefined if the log-in succeeds, or fails for a reason
+ * other than authentication.
+ */
 async function refusalOf(attempt: Promise<void>): Promise<string | undefined> {
   try {
     await attempt
     return undefined
   } catch (error) {
     const { code, message } = error as { code?: string; message: string }
-    // PostgreSQL looks at the right to connect after it has let the role in.
+    // PostgreSQL checks CONNECT after authentication, so a missing right is not a refused log-in.
     return code?.startsWith('28') ||
       code === 'AUTHENTICATION_UNSUPPORTED' ||
       code === 'SCRAM_FAILED'

@@ -1,10 +1,11 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /**
- * SQL for the table of which archives the databases of each schema of a platform have had, in the
- * order of `first_deployed_at`; `schema_name` null: those without a schema. `left_at`: a database was
- * taken back from it to an older one. Takes over what a gateway of before has written, which knew of
- * one schema an archive. The other tables of the catalog exist, with all columns.
+ * SQL that creates the table of the archives that the databases of each schema have had, ordered by
+ * `first_deployed_at`. `schema_name` null stands for databases without a schema. `left_at` is the
+ * time when a database went back from the archive to an older one. Copies the rows of older
+ * gateways, which recorded one schema an archive. Requires the other tables of the catalog, with
+ * all columns.
  */
 export const CREATE_ARCHIVE_ORDER = `
   create table if not exists _db_gateway_schema_archives (
@@ -28,9 +29,9 @@ export const CREATE_ARCHIVE_ORDER = `
 `
 
 /**
- * A part of a query, in parentheses: the checksum of the newest archive of each of the platform's
- * schemas (`schema_name` null: of its databases without one), which is the one that came last. One that
- * a database was taken back from counts only while some database of the schema has it.
+ * Returns a subquery in parentheses: the checksum of the newest archive of each schema of the
+ * platform (`schema_name` null: of the databases without a schema). An archive that a database went
+ * back from counts only while a database of the schema has it.
  */
 export function newestArchives(sql: Sql, platform: string) {
   return sql`(
@@ -48,13 +49,16 @@ export function newestArchives(sql: Sql, platform: string) {
 }
 
 /**
- * How an archive stands to another one in a schema of the platform (null: in its databases without one):
- * it came `before` that one; so it did, but a database has `left` that one for it, or for one between
- * them; `not` so, or the schema's databases have not had both.
+ * Order of an archive against another one of the same schema (null: of the databases without a
+ * schema).
+ * - `before`: it was deployed first before the other one.
+ * - `left`: the same, and a database has since gone back from the other one to it, or to one
+ *   between them.
+ * - `not`: it came later, or the schema's databases have not had both.
  */
 export type Standing = 'before' | 'left' | 'not'
 
-/** How an archive stands to the one with the checksum `than`. */
+/** Returns the order of an archive against the one with the checksum `than`. */
 export async function readStanding(
   sql: Sql,
   {

@@ -3,29 +3,28 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Owner } from '../names.ts'
 import { CREATE_ARCHIVE_ORDER } from './archive-order.ts'
 
-/** One archive of a platform. Times are ISO 8601. */
+/** An archive of a platform. Times are ISO 8601. */
 export interface KnownArchive {
   checksum: string
   first_deployed_at: string
-  /** Null where that was before the gateway wrote it down. */
+  /** Time of the last deploy; null if it came before gateways recorded it. */
   last_deployed_at: string | null
-  /** Of the tar.gz that is kept; null where none is. */
+  /** Size of the tar.gz in bytes; null if it is not kept. */
   size_bytes: number | null
-  /** How many databases have it, as far as the catalog knows. */
+  /** Number of databases that have it, according to the catalog. */
   databases: number
 }
 
 /**
- * Adds what the catalog knows of archives beside that they were deployed:
- * - `packed`: the tar.gz, of the last KEPT_ARCHIVES of each schema of a platform.
- * - `left_at`: of gateways of before; see `archive-order.ts`.
- * - `schema_name`: of the database that had it first; null: that has no schema.
- * - `seen_oid` of a database: whose ledger the copy in the catalog was taken from.
- *
- * The catalog's tables exist.
+ * Adds the columns of archives to the catalog's tables, which must exist:
+ * - `packed`: the tar.gz, for the last KEPT_ARCHIVES of each schema of a platform.
+ * - `left_at`: written by older gateways; see `archive-order.ts`.
+ * - `schema_name`: schema of the first database that had the archive; null for a database without
+ *   a schema.
+ * - `seen_oid` of a database: oid of the database whose ledger the catalog's copy was taken from.
  */
 export async function prepareArchives(sql: Sql): Promise<void> {
-  // Only what is missing: adding a column locks the table, even one that is there.
+  // Add only missing columns: "add column if not exists" locks the table even if the column exists.
   await createTables(
     sql,
     `
@@ -36,7 +35,7 @@ export async function prepareArchives(sql: Sql): Promise<void> {
         add column last_deployed_at timestamptz,
         add column left_at timestamptz,
         add column packed bytea;
-      -- It is compressed already.
+      -- The tar.gz is already compressed.
       alter table _db_gateway_archives alter column packed set storage external`,
     )};
     ${addMissingColumn('_db_gateway_archives', 'schema_name', 'text')};
@@ -46,27 +45,29 @@ export async function prepareArchives(sql: Sql): Promise<void> {
   )
 }
 
-/** Which archive a database has. */
+/** The archive that a database has. */
 export interface NewSchema {
   database: string
   platform: string
-  /** Null: its ledger knows of no deploy. */
+  /** Null if the database's ledger records no deploy. */
   checksum: string | null
   /**
-   * `deployed`: just now. `back`: just now, and it is older than the one before it, so that those
-   * that came after it are left. `seen`: the database was found to have it; the catalog is not
-   * changed where it does not say `instead` any more, since a deploy has come between.
+   * How the database came to the archive. `deployed`: by a deploy just now. `back`: by a deploy
+   * just now, to an archive older than the one before it; later archives are marked as left.
+   * `seen`: it was found in the database. The catalog's row is then updated only if it still names
+   * the archive `instead`; otherwise a deploy has changed it in the meantime.
    */
   how: 'deployed' | 'back' | { seen: true; instead: string | null }
-  /** What its functions are known by, where that was read after the deploy. */
+  /** Digest and version of its functions, if they were read after the deploy. */
   functions?: { digest: string; version: string } | undefined
-  /** ISO 8601; undefined: now. */
+  /** Time of the deploy, ISO 8601; undefined means now. */
   deployedAt?: string | undefined
 }
 
 /**
- * Writes down which archive a database has: a copy of what its own ledger says, for an overview.
- * @returns whether the archive itself is kept
+ * Records the archive of a database. The record is a copy of the database's own ledger, for
+ * overviews.
+ * @returns true if the archive's tar.gz is kept
  */
 export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean> {
   const { database, platform, checksum, how, functions, deployedAt = null } = schema
@@ -121,8 +122,9 @@ export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean>
 }
 
 /**
- * What the catalog knows of an archive that a database is found to have: whether that stands in it,
- * or which archive `instead`; and whether the archive is kept, or has been.
+ * Compares the archive found in a database with the catalog's record.
+ * @returns `isWritten`: the catalog records it; `instead`: the archive that it records; `isKept`:
+ *   the tar.gz is kept, or was
  */
 export async function readSchema(
   sql: Sql,
@@ -139,7 +141,7 @@ export async function readSchema(
         where a.platform = c.platform and a.schema_name is not distinct from c.schema_name
           and a.checksum = ${checksum}
       ) as is_in_order,
-      -- One that was deployed lately and is not kept any more has had its time.
+      -- a row with last_deployed_at and without packed was kept before and has been discarded since
       exists (
         select from _db_gateway_archives
         where platform = ${platform} and checksum = ${checksum}
@@ -149,7 +151,8 @@ export async function readSchema(
     left join pg_database d on d.datname = c.database
     where c.database = ${database}
   `
-  // Without a row, whoever takes the database out of the catalog has come between.
+  // Without a row the database was removed from the catalog in the meantime: there is nothing to
+  // record.
   const {
     is_current: isCurrent = true,
     checksum: written = checksum,
@@ -160,8 +163,8 @@ export async function readSchema(
 }
 
 /**
- * Keeps the tar.gz of an archive that the catalog knows, and those of the last `most` of each schema
- * of the platform, by when they were deployed last.
+ * Stores the tar.gz of an archive that the catalog has, and discards those beyond the last `most`
+ * of each schema of the platform, ordered by their last deploy.
  */
 export async function keepArchive(
   sql: Sql,
@@ -194,10 +197,13 @@ export async function keepArchive(
   `
 }
 
-/** A schema of a platform; null: what its databases without one have. */
+/** A schema of a platform; null stands for its databases without a schema. */
 type PlatformSchema = Pick<Owner, 'platform' | 'schema'>
 
-/** The tar.gz of an archive; undefined where it is not kept, or no database of the schema has had it. */
+/**
+ * Returns the tar.gz of an archive, or undefined if it is not kept or no database of the schema has
+ * had it.
+ */
 export async function readPacked(
   sql: Sql,
   { platform, schema }: PlatformSchema,
@@ -213,7 +219,7 @@ export async function readPacked(
   return row?.packed ? Buffer.from(row.packed, 'base64') : undefined
 }
 
-/** The checksums of the archives that are kept for a schema, the one that came last first. */
+/** Returns the checksums of the archives that are kept for a schema, the newest first. */
 export async function listKept(sql: Sql, { platform, schema }: PlatformSchema): Promise<string[]> {
   const rows = await sql<{ checksum: string }[]>`
     select checksum
@@ -226,7 +232,7 @@ export async function listKept(sql: Sql, { platform, schema }: PlatformSchema): 
   return rows.map(({ checksum }) => checksum)
 }
 
-/** The archives of a platform, the one that came last first. */
+/** Returns the archives of a platform, the newest first. */
 export async function listArchives(sql: Sql, platform: string): Promise<KnownArchive[]> {
   return sql<KnownArchive[]>`
     select

@@ -1,19 +1,21 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { sanitize } from '../names.ts'
 
-/** What the databases of a platform are named with, and what was deployed to them. */
+/**
+ * Schemas that name databases of a platform, and stored schemas that were deployed to its tenants.
+ */
 export interface PlatformSchemas {
   platform: string
-  /** The schemas that databases are named with. */
+  /** Schemas that name a database. */
   named: string[]
   /**
-   * Of tenants that no schema names: by the stored schema that was deployed last, sanitised, the names of
-   * those that they had before it.
+   * For tenants without a schema: the sanitised name of the stored schema deployed last, with the
+   * names of all stored schemas that such tenants had before it.
    */
   before: Map<string, Set<string>>
 }
 
-/** What the catalog says of the schemas of these platforms, in no order. */
+/** Returns the schemas of these platforms from the catalog, in no particular order. */
 export async function readPlatformSchemas(
   sql: Sql,
   platforms: string[],
@@ -50,18 +52,20 @@ function collectBefore(deployed: [string, string[]][]): PlatformSchemas['before'
 }
 
 /**
- * Whether the platform's main database is the one that is meant by a schema without an id: one to which
- * that stored schema was deployed, last or before.
+ * Returns whether a schema without a tenant id means the platform's main database: the stored
+ * schema of that name was deployed to it, last or earlier.
  */
 export function isBaseOf(schema: string, storedSchemas: string[]): boolean {
   return storedSchemas.some((name) => sanitize(name) === schema)
 }
 
 /**
- * Whether a tenant that no schema names may be the one that is meant by its id in a schema. Where another
- * schema names databases, one id can be of several tenants. Where the tenant has another stored schema,
- * the two are releases of one thing as long as no tenant has the one that is asked for, or where one
- * that has it had before what this tenant has, or had.
+ * Returns whether a tenant id in a schema may mean the tenant without a schema.
+ * - It may not if another schema names databases of the platform: one id can then belong to
+ *   several tenants.
+ * - It may if the tenant has no stored schema, or had this one deployed last.
+ * - If it has another stored schema, the two must be releases of one thing: no tenant has this
+ *   schema deployed last, or a tenant that does had one of this tenant's schemas before.
  */
 export function isTenantOf(
   schema: string,

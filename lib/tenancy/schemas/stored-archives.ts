@@ -5,16 +5,16 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { checkPlatform } from '../platforms.ts'
 import { readStored, readStoredChecksum } from './stored-schemas.ts'
 
-/** An archive that is stored for a platform. */
+/** A stored schema that has been read. */
 export interface LoadedSchema {
   archive: SchemaArchive
-  /** The tar.gz that it was read from. */
+  /** The tar.gz that the archive was read from. */
   packed: Uint8Array
 }
 
 /**
- * Of the tar.gz files that are kept, and their texts, which may be a thousand times as much; a larger one
- * is shared by those alone who ask while it is read.
+ * Size limit of the cache in bytes, counting each tar.gz and its unpacked texts, which may be a
+ * thousand times larger. A larger archive is shared only by the callers that ask while it is read.
  */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024
 
@@ -26,9 +26,9 @@ export interface CatalogAccess {
 }
 
 /**
- * The archive that is stored for a platform under a name, read once for many tenants that are created
- * together.
- * @throws {GatewayError} invalid_request where there is no such platform or schema;
+ * Returns the archive stored for a platform under a name. The cache lets many tenants that are
+ * created together share one read.
+ * @throws {GatewayError} invalid_request if the platform or the schema does not exist;
  *   schema_extraction_failed
  */
 export async function loadStored(
@@ -48,7 +48,7 @@ export async function loadStored(
   loaded.set(key, loading, 0)
   loading.then(
     ({ archive, packed }) => {
-      // Another one may have taken its place between the two queries.
+      // The stored archive may have been replaced between the two queries.
       const size = packed.length + textSize(archive)
       if (archive.checksum === checksum) loaded.set(key, loading, size)
       else loaded.delete(key)

@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
-/** Which sections an archive has. */
+/** Sections that an archive has. */
 export interface Sections {
   has_tables: boolean
   has_functions: boolean
@@ -11,14 +11,14 @@ export interface Sections {
   has_seeders: boolean
 }
 
-/** An archive that is stored for a platform under a name. */
+/** An archive stored for a platform under a name, without its tar.gz. */
 export interface StoredSchema extends Sections {
   name: string
-  /** Of the archive, as /register answers it. */
+  /** Checksum of the archive, as /register returns it. */
   checksum: string
 }
 
-/** Which sections an archive has. */
+/** Returns which sections an archive has. */
 export function sectionsOf({ files }: Pick<SchemaArchive, 'files'>): Sections {
   return {
     has_tables: files.tables.length > 0,
@@ -47,7 +47,7 @@ export async function prepareStored(sql: Sql): Promise<void> {
       stored_at timestamptz not null default now(),
       primary key (platform, name)
     );
-    -- It is compressed already.
+    -- The tar.gz is already compressed.
     do $do$ begin
       if (select attstorage from pg_attribute
         where attrelid = '_db_gateway_schemas'::regclass and attname = 'packed') <> 'e'
@@ -60,9 +60,9 @@ export async function prepareStored(sql: Sql): Promise<void> {
 }
 
 /**
- * Stores an archive, in the place of the one that has its name.
- * @param limit names that a platform may have
- * @throws {GatewayError} too_many_schemas where the name would be one more
+ * Stores an archive under a name, and replaces the one that has the name.
+ * @param limit most names that a platform may have
+ * @throws {GatewayError} too_many_schemas if a new name would exceed the limit
  */
 export async function storeSchema(
   sql: Sql,
@@ -72,7 +72,7 @@ export async function storeSchema(
 ): Promise<void> {
   await sql.unsafe('begin')
   try {
-    // Names that come at once are counted one after the other.
+    // The lock serialises the count, so that concurrent stores cannot exceed the limit.
     await sql`
       select pg_advisory_xact_lock(hashtext('_db_gateway_schemas'), hashtext(${platform}))
     `
@@ -95,8 +95,8 @@ async function checkLimit(sql: Sql, platform: string, name: string, limit: numbe
   if (row.is_there || row.others < limit) return
   throw new GatewayError(
     'too_many_schemas',
-    `Platform ${platform} has ${row.others} stored schemas; it may have ${limit} (STORED_SCHEMAS_PER_PLATFORM)`,
-    { hint: 'Store it under a name that is there, or raise STORED_SCHEMAS_PER_PLATFORM' },
+    `Platform ${platform} has ${row.others} stored schemas; the limit is ${limit} (STORED_SCHEMAS_PER_PLATFORM)`,
+    { hint: 'Store it under a name that exists, or raise STORED_SCHEMAS_PER_PLATFORM' },
   )
 }
 
@@ -126,7 +126,7 @@ async function writeSchema(
   `
 }
 
-/** The stored schemas of a platform, by name. */
+/** Returns the stored schemas of a platform, by name. */
 export async function listStored(sql: Sql, platform: string): Promise<StoredSchema[]> {
   return sql<StoredSchema[]>`
     select name, checksum, has_tables, has_functions, has_migrations, has_seeders
@@ -135,8 +135,9 @@ export async function listStored(sql: Sql, platform: string): Promise<StoredSche
 }
 
 /**
- * The checksum of the archive that is stored under a name.
- * @throws {GatewayError} invalid_request, which names those that the platform has
+ * Returns the checksum of the archive stored under a name.
+ * @throws {GatewayError} invalid_request with the names that the platform has, if this one does
+ *   not exist
  */
 export async function readStoredChecksum(
   sql: Sql,
@@ -151,8 +152,8 @@ export async function readStoredChecksum(
 }
 
 /**
- * The tar.gz that is stored under a name.
- * @throws {GatewayError} as of `readStoredChecksum`
+ * Returns the tar.gz stored under a name.
+ * @throws {GatewayError} the errors of `readStoredChecksum`
  */
 export async function readStored(sql: Sql, platform: string, name: string): Promise<Buffer> {
   const [row] = await sql<{ packed: string }[]>`

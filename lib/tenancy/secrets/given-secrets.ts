@@ -1,18 +1,18 @@
 import type { GivenSecrets } from '../catalog/open-catalog.ts'
 import { findOwnSecret, readOwnSecret, Secret } from './secret.ts'
 
-/** What the settings say of secrets. */
+/** Settings that concern secrets. */
 export interface SecretSettings {
   secret: string | undefined
   previousSecret: string | undefined
-  /** Of an embedded PostgreSQL, whose data folder has a secret; undefined with DATABASE_URL. */
+  /** Data folder of an embedded PostgreSQL, which holds a secret; undefined with DATABASE_URL. */
   ownDataDir: string | undefined
 }
 
 /**
- * The secrets of the settings, or of the data folder. A setting that takes the place of the folder's
- * changes it.
- * @throws {Error} where the folder's is damaged
+ * Returns the secrets of the settings, or of the data folder. A secret in the settings replaces
+ * that of the folder, which becomes the previous secret.
+ * @throws {Error} if the folder's secret file is damaged
  */
 export async function readGivenSecrets(settings: SecretSettings): Promise<GivenSecrets> {
   const { secret, previousSecret, ownDataDir } = settings

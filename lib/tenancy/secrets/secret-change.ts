@@ -7,26 +7,29 @@ import type { Secrets } from './secrets.ts'
 export interface SecretChangeOptions {
   secrets: Secrets
   log: Log
-  /** Does something in the database of the catalog, maybe twice. */
+  /** Runs `work` in the database of the catalog; may run it twice. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
-  /** Gives all roles the passwords of a secret, in the open transaction. */
+  /** Sets the passwords of all roles to those of a secret, in the open transaction. */
   setPasswords: (sql: Sql, secret: Secret) => Promise<void>
-  /** Class of the advisory locks that gateways hold on their kept connection. */
+  /** Class of the advisory locks that each gateway holds on its dedicated connection. */
   gatewaysLockClass: number
 }
 
-/** Class of the advisory locks that say which secrets a gateway knows: "dbgs". */
+/** Class of the advisory locks that tell which secrets a gateway has; the bytes of "dbgs". */
 export const LOCK_CLASS = 0x64626773
 
 const LOOK_EVERY_MS = 2000
 
-/** Looks in a row: a gateway that has lost its kept connection has opened it again by then. */
+/**
+ * Successive positive checks before the change. Gives a gateway that lost its dedicated connection
+ * the time to open it again.
+ */
 const LOOKS = 5
 
 /**
- * Brings the secret of the settings into force, once every gateway that lives knows it. Until then
- * all go by the one before, and while both are known each tries the other password where one is
- * refused: no call fails.
+ * Puts the secret of the settings into force once every live gateway has it. Until then all
+ * gateways use the old one. While a gateway has both, it retries a refused log-in with the other
+ * password, so that no call fails.
  */
 export class SecretChange {
   readonly #options: SecretChangeOptions
@@ -37,7 +40,10 @@ export class SecretChange {
     this.#options = options
   }
 
-  /** Tells the others on the kept connection, for as long as it lives, which secrets are known here. */
+  /**
+   * Takes a shared advisory lock for each secret of this gateway, which tells the others that it
+   * has them. The locks last as long as the connection.
+   */
   async tell(sql: Sql): Promise<void> {
     const keys = this.#options.secrets.all().map(({ fingerprint }) => lockKey(fingerprint))
     await sql.unsafe(
@@ -45,7 +51,7 @@ export class SecretChange {
     )
   }
 
-  /** Begins to look, where there is something to change. */
+  /** Starts the periodic check, if the secret is to be changed. */
   start(): void {
     if (!this.#options.secrets.isChanging) return
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref()
@@ -64,11 +70,13 @@ export class SecretChange {
       if (!this.#timer || this.#looks < LOOKS) return
       this.stop()
       await use((sql) => this.#change(sql))
-      log.info('The secret is changed: GATEWAY_SECRET_PREVIOUS is not needed any more', {
+      log.info('The secret is changed: GATEWAY_SECRET_PREVIOUS is no longer needed', {
         fingerprint: secrets.current.fingerprint,
       })
     } catch (error) {
-      log.warn(`The secret could not be changed, and is tried again: ${(error as Error).message}`)
+      log.warn(
+        `The secret could not be changed; the gateway tries again in ${LOOK_EVERY_MS / 1000} s: ${(error as Error).message}`,
+      )
       this.#looks = 0
       this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref()
     }
@@ -94,7 +102,10 @@ export class SecretChange {
     return row!.known
   }
 
-  /** All at once: passwords, marks and what the catalog says. Another gateway may have been first. */
+  /**
+   * Changes the passwords, the comments of the roles and the catalog's fingerprint in one
+   * transaction. Skips them if another gateway was first.
+   */
   async #change(sql: Sql): Promise<void> {
     const { secrets, setPasswords } = this.#options
     const { fingerprint } = secrets.wanted
@@ -119,7 +130,7 @@ export class SecretChange {
   }
 }
 
-/** A number that PostgreSQL takes for a lock, of a fingerprint. */
+/** Returns the key of a fingerprint's advisory lock. */
 function lockKey(fingerprint: string): number {
   return Buffer.from(fingerprint, 'base64url').readUInt32BE(0) >>> 1
 }

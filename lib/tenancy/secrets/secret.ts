@@ -5,8 +5,8 @@ import { join } from 'node:path'
 const FILE = 'gateway-secret'
 
 /**
- * The secret that everything is derived from which PostgreSQL asks the gateway for. Nothing derived
- * is stored, and gateways with the same secret agree on all of it.
+ * The secret from which the gateway derives role passwords and ledger keys. No derived value is
+ * stored, and gateways with the same secret derive the same values.
  */
 export class Secret {
   readonly #text: string
@@ -15,7 +15,7 @@ export class Secret {
     this.#text = text
   }
 
-  /** Tells secrets apart, and nothing else of them. */
+  /** Identifies the secret without revealing it. */
   get fingerprint(): string {
     return this.#derive('fingerprint').slice(0, 16)
   }
@@ -24,25 +24,28 @@ export class Secret {
     return this.#derive(`password of ${role}`)
   }
 
-  /** What shows a database's ledger that it is the gateway who writes. */
+  /** Returns the key that proves to a database's ledger that the gateway writes. */
   ledgerKeyOf(database: string): string {
     return this.#derive(`ledger of ${database}`)
   }
 
-  /** 256 bits, as base64url. */
+  /** Returns 256 bits, as base64url. */
   #derive(purpose: string): string {
     return createHmac('sha256', this.#text).update(purpose).digest('base64url')
   }
 }
 
-/** The secret of a data folder. */
+/** Secret of a data folder. */
 export interface OwnSecret {
   secret: Secret
-  /** This start has made it up: there was none, or somebody has removed it. */
+  /** True if this start generated it: there was none, or it was removed. */
   isNew: boolean
 }
 
-/** The secret in the data folder of an embedded PostgreSQL; the first start makes it up. */
+/**
+ * Returns the secret of an embedded PostgreSQL's data folder, and generates it on the first start.
+ * @throws {Error} if the file is damaged
+ */
 export async function readOwnSecret(dataDir: string): Promise<OwnSecret> {
   const path = join(dataDir, FILE)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
@@ -55,17 +58,20 @@ export async function readOwnSecret(dataDir: string): Promise<OwnSecret> {
   const text = found.trim()
   if (text.length >= 32) return { secret: new Secret(text), isNew }
   throw new Error(
-    `${path} is damaged: restore it, or remove it to have the roles of all platforms get new passwords`,
+    `${path} is damaged: restore it, or remove it to give the roles of all platforms new passwords`,
   )
 }
 
-/** As `readOwnSecret`; undefined where the folder has none. */
+/** Returns the secret of a data folder, or undefined if it has none. */
 export async function findOwnSecret(dataDir: string): Promise<Secret | undefined> {
   const text = await readFile(join(dataDir, FILE), 'utf8').catch(() => '')
   return text.trim().length >= 32 ? new Secret(text.trim()) : undefined
 }
 
-/** Whole or not at all, and the first one stays: false where that is another one. */
+/**
+ * Writes a new secret file atomically. Returns false if another process has written one first,
+ * which stays.
+ */
 async function makeUp(path: string): Promise<boolean> {
   const draft = `${path}.${randomBytes(8).toString('hex')}`
   const file = await open(draft, 'wx', 0o600)

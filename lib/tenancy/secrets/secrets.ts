@@ -1,13 +1,13 @@
 import type { Secret } from './secret.ts'
 
 /**
- * The secret in force, which all gateways of a catalog derive from, and while it is being changed
- * the other one: the next one, or the one before. Which is in force is the catalog's to say.
+ * The secret in force, from which all gateways of a catalog derive passwords, and during a change
+ * the other one: the next secret, or the previous one. The catalog decides which is in force.
  */
 export class Secrets {
   #current: Secret
   #other: Secret | undefined
-  /** The one that the settings want to be in force. */
+  /** Secret that the settings ask for. */
   readonly wanted: Secret
 
   constructor(current: Secret, wanted: Secret, other?: Secret) {
@@ -21,22 +21,22 @@ export class Secrets {
     return this.#current
   }
 
-  /** The one in force is not yet the one that it is to be. */
+  /** True while the secret in force is not the one that the settings ask for. */
   get isChanging(): boolean {
     return !isSame(this.#current, this.wanted)
   }
 
-  /** One or two, the one in force first. */
+  /** Returns one or two secrets, the one in force first. */
   all(): Secret[] {
     return this.#other ? [this.#current, this.#other] : [this.#current]
   }
 
-  /** The one with this fingerprint; undefined where this gateway does not know it. */
+  /** Returns the secret with this fingerprint, or undefined if this gateway does not have it. */
   find(fingerprint: string | null): Secret | undefined {
     return this.all().find((secret) => secret.fingerprint === fingerprint)
   }
 
-  /** From now on the one that is wanted is in force. */
+  /** Puts the wanted secret into force. */
   change(): void {
     if (!this.isChanging) return
     this.#other = this.#current
