@@ -9,38 +9,40 @@ import { readText } from './text.ts'
 
 export { SECTIONS, type Section } from './sections.ts'
 
-/** One SQL file of an archive. */
+/** A SQL file of an archive. */
 export interface SchemaFile {
-  path: string // below postgresql/, e.g. 'functions/auth/login.pssql'
-  name: string // below its section, e.g. 'auth/login.pssql' or '001_init.pssql'
-  text: string // UTF-8 decoded, without a byte order mark, lines ended by \n
+  path: string // relative to postgresql/, e.g. 'functions/auth/login.pssql'
+  name: string // relative to its section, e.g. 'auth/login.pssql' or '001_init.pssql'
+  text: string // decoded from UTF-8, without a byte order mark, lines end in \n
   checksum: string // SHA-256 of `text`, in hex
-  rawChecksum: string // SHA-256 of the bytes as they are packed, in hex
+  rawChecksum: string // SHA-256 of the file's bytes in the archive, in hex
 }
 
-/** The schema that an archive holds, each section in the order in which it is run. */
+/**
+ * The schema that an archive holds; each section's files are in the order in which a deploy runs
+ * them.
+ */
 export interface SchemaArchive {
-  checksum: string // SHA-256 over all files, in hex: same content, same checksum, however packed
+  checksum: string // SHA-256 over all files, in hex; independent of how they are packed
   files: Record<Section, SchemaFile[]>
-  warnings: string[] // what was ignored, and why; for people
+  warnings: string[] // files that were ignored and the reasons, as sentences
 }
 
-/** What an archive may take at most. */
+/** Limits for reading an archive. */
 export interface ArchiveLimits {
-  maxUnpackedBytes: number // of the tar inside the gzip; the setting MAX_UNPACKED_BYTES
-  maxEntries: number // headers of the tar, metadata included; the setting MAX_ARCHIVE_ENTRIES
+  maxUnpackedBytes: number // largest size of the tar inside the gzip file; the setting MAX_UNPACKED_BYTES
+  maxEntries: number // most headers of the tar, metadata included; the setting MAX_ARCHIVE_ENTRIES
 }
 
 const MAX_WARNINGS = 20
 const PAUSE_BYTES = 2 * 1024 * 1024
 
 /**
- * Reads the schema in a tar.gz: in memory, nothing is written to disk. Memory is bounded by a
- * small multiple of `maxUnpackedBytes`, time by that and `maxEntries`.
- *
- * Throws `schema_extraction_failed` (400) with a message that says what is wrong and where: not
- * a gzip, not a tar, damaged, over a limit, a link or device, a name that leads outside, no
- * `postgresql/` inside, a file that is not UTF-8.
+ * Reads the schema in a tar.gz in memory; writes nothing to disk. Memory use is bounded by a small
+ * multiple of `maxUnpackedBytes`, time by that and `maxEntries`.
+ * @throws {GatewayError} schema_extraction_failed (400), with the fault and its place: not a gzip
+ *   file, not a tar, damaged, over a limit, a link or device, a name outside the archive, no
+ *   `postgresql/` folder, a file that is not UTF-8
  */
 export async function readArchive(
   bytes: Uint8Array,
@@ -63,7 +65,7 @@ async function sortIntoSections(placed: PlacedFile[]): Promise<Record<Section, S
   >
   let bytes = 0
   for (const { section, path, data } of placed) {
-    // Decoding takes some milliseconds a mebibyte; other requests must not wait for all of it.
+    // Decoding takes a few milliseconds a mebibyte: yield, so that other requests are not held up.
     bytes += data.length
     if (bytes > PAUSE_BYTES) {
       await setImmediate()

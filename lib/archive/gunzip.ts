@@ -3,11 +3,11 @@ import { isZero } from './bytes.ts'
 import { refusal } from './refuse.ts'
 
 /**
- * Unpacks a gzip file (RFC 1952) of one or more members, off the main thread. It stops as soon as
- * there are more than `maxBytes` bytes, so memory is bounded whatever the file would grow to.
- *
- * Throws `schema_extraction_failed`: not a gzip, cut off, damaged, followed by other data, over
- * the limit. Zero bytes at the end are padding, as gzip(1) has it.
+ * Unpacks a gzip file (RFC 1952) of one or more members, off the main thread. Stops after
+ * `maxBytes` bytes, which bounds memory use. Ignores zero bytes at the end, which are padding, as
+ * gzip(1) does.
+ * @throws {GatewayError} schema_extraction_failed: not a gzip file, truncated, damaged, followed
+ *   by other data, over the limit
  */
 export async function gunzip(bytes: Uint8Array, maxBytes: number): Promise<Buffer> {
   if (bytes.length === 0) throw refusal('The archive is empty: 0 bytes were sent')
@@ -29,18 +29,18 @@ export async function gunzip(bytes: Uint8Array, maxBytes: number): Promise<Buffe
   if (length > maxBytes) {
     throw refusal(`The archive unpacks to more than ${maxBytes} bytes (MAX_UNPACKED_BYTES)`)
   }
-  // zlib stops at a zero byte after a member and would pass over whatever follows it.
+  // zlib stops at a zero byte after a member and ignores everything after it.
   if (!isZero(bytes.subarray(stream.bytesWritten))) throw trailingData()
   return Buffer.concat(chunks, length)
 }
 
 function unzipRefusal(error: NodeJS.ErrnoException): Error {
   if (error.code === 'Z_BUF_ERROR') {
-    return refusal('The gzip file is cut off: it ends before its data does', {
+    return refusal('The gzip file is truncated: it ends before its data does', {
       cause: error.message,
     })
   }
-  // The first member's header has been looked at, so this is what follows the last good one.
+  // The header of the first member was checked above, so the fault lies after a complete member.
   if (error.message === 'incorrect header check') return trailingData()
   return refusal('The gzip file is damaged', { cause: error.message })
 }
@@ -49,7 +49,7 @@ function trailingData(): Error {
   return refusal('The gzip file is followed by other data')
 }
 
-/** What people send by mistake, by its first bytes. */
+/** File types that clients send by mistake, by their first bytes. */
 const MAGIC: [name: string, offset: number, bytes: string][] = [
   ['a zip file', 0, 'PK'],
   ['a bzip2 file', 0, 'BZh'],

@@ -3,10 +3,10 @@ import { quote, quoteSome, refusal } from './refuse.ts'
 import { isSection, SECTIONS, type Section } from './sections.ts'
 import type { TarEntry } from './tar.ts'
 
-/** A SQL file in its place, not yet decoded. */
+/** A SQL file of a section, not yet decoded. */
 export interface PlacedFile {
   section: Section
-  path: string // below postgresql/
+  path: string // relative to postgresql/
   data: Uint8Array
 }
 
@@ -18,15 +18,18 @@ interface Node {
 
 const ROOT = 'postgresql'
 const SQL_FILE = /\.(pssql|pgsql|psql|sql)$/i
-/** The name of such a file says all; the original gateway took texts too. */
+/**
+ * Text files in `extensions/`: the file name gives the extension. The original gateway accepted
+ * them too.
+ */
 const EXTENSION_FILE = /^extensions\/.*\.txt$/i
 
 /**
- * Finds `postgresql/` (at the top, below one other folder, or left out) and the SQL files of its
- * sections. A path that comes twice is the later one, as tar has it. `warnings` names what was
- * passed over, the weightier first.
- *
- * Throws `schema_extraction_failed`: a name that is refused, no `postgresql/`, no section in it.
+ * Finds the `postgresql/` folder (at the top, below one other folder, or left out) and the SQL
+ * files of its sections. If a path occurs twice, the later entry counts, as in tar. `warnings`
+ * names ignored files, the more important ones first.
+ * @throws {GatewayError} schema_extraction_failed: a refused name, no `postgresql/` folder, no
+ *   section in it
  */
 export function placeFiles(entries: TarEntry[]): { files: PlacedFile[]; warnings: string[] } {
   const warnings = new Set<string>()
@@ -71,7 +74,7 @@ function visibleNodes(entries: TarEntry[], ignored: Set<string>): Node[] {
 function findRoot(nodes: Node[]): string[] {
   if (nodes.some((node) => isRootAt(node, 0))) return [ROOT]
 
-  // A section may have a subfolder of that name: functions/postgresql/ wraps nothing.
+  // A subfolder of a section, such as functions/postgresql/, is not the root.
   const wrapped = nodes.filter((node) => isRootAt(node, 1) && !isInSection(node))
   const wrappers = new Set(wrapped.map((node) => node.segments[0]!))
   if (wrappers.size > 1) {
@@ -90,7 +93,10 @@ function warnBeside(nodes: Node[], root: string[], warnings: Set<string>): void 
   warnings.add(`Ignored beside ${root.join('/')}/: ${quoteSome(topNames(beside, root.length))}`)
 }
 
-/** An empty postgresql/ is a schema without a file; one that holds other things is a mistake. */
+/**
+ * Returns the nodes inside the root, with paths relative to it. An empty postgresql/ is a schema
+ * without files; one with other content but no section is refused.
+ */
 function nodesInside(nodes: Node[], root: string[]): Node[] {
   const inside = nodes
     .filter(({ segments }) => segments.length > root.length)
@@ -117,7 +123,7 @@ function isFolderAt(node: Node, depth: number): boolean {
   return node.segments.length > depth + 1 || node.isFolder
 }
 
-/** What lies in the first `depth` levels, each once, folders with a slash. */
+/** Returns the distinct names in the first `depth` levels; folder names end in a slash. */
 function topNames(nodes: Node[], depth: number): string[] {
   const names = nodes.map((node) => {
     const top = node.segments.slice(0, depth)

@@ -1,11 +1,11 @@
 import { quote, refusal } from './refuse.ts'
 
 /**
- * The segments of an entry's name, without `.` and empty ones; none for the archive's own root.
- * Composed to NFC: macOS may store "é" as two characters, and the file is still the same one.
- *
- * Throws `schema_extraction_failed` for a name that points outside the archive, or that would on
- * some system: absolute, with a `..` segment, a backslash or a NUL.
+ * Splits the name of an entry into its segments, without `.` and empty ones; the archive's own root
+ * gives none. Normalises to NFC: macOS may store "é" as two characters, and both forms name the
+ * same file.
+ * @throws {GatewayError} schema_extraction_failed for a name that could lead outside the archive
+ *   on some system: absolute, with a `..` segment, a backslash or a NUL
  */
 export function splitName(name: string): string[] {
   const fault = findFault(name)
@@ -23,7 +23,7 @@ function findFault(name: string): string | undefined {
   if (name.split('/').includes('..')) return 'leads outside the archive: it contains ".."'
 }
 
-/** What macOS and other tars leave behind, which nobody put there on purpose. */
+/** Returns whether an entry is metadata that macOS or a tar program added. */
 export function isNoise(segments: string[]): boolean {
   const last = segments.at(-1) ?? ''
   return (
@@ -33,7 +33,7 @@ export function isNoise(segments: string[]): boolean {
   )
 }
 
-/** The hidden file or folder that the name lies in, or undefined. */
+/** Returns the hidden file or folder that contains the entry, or undefined. */
 export function hiddenPart(segments: string[]): string | undefined {
   const index = segments.findIndex((segment) => segment.startsWith('.'))
   return index < 0 ? undefined : segments.slice(0, index + 1).join('/')

@@ -1,12 +1,12 @@
-/** Compares by code units: the same everywhere, whatever the locale. */
+/** Compares by UTF-16 code units, independent of the locale. */
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
 /**
- * Compares migrations by their numbers, of any length and wherever they stand in the path, and by
- * the text between them: `9_b` before `10_a`, `V2` before `V10`, `r2/1` before `r10/1`. A name
- * without a number comes after all that have one.
+ * Compares names of migrations by their numbers, of any length and anywhere in the path, and by the
+ * text between them: `9_b` before `10_a`, `V2` before `V10`, `r2/1` before `r10/1`. A name without
+ * a number follows all names with one.
  */
 export function compareMigrations(a: string, b: string): number {
   const [partsA, partsB] = [partsOf(a), partsOf(b)]
@@ -21,12 +21,12 @@ export function compareMigrations(a: string, b: string): number {
   return partsA.length - partsB.length || compareText(a, b)
 }
 
-/** Text and digits by turns, beginning with text, which may be empty. */
+/** Splits a name into alternating text and digits, beginning with text, which may be empty. */
 function partsOf(name: string): string[] {
   return name.split(/(\d+)/)
 }
 
-/** Without leading zeros the longer one is the greater number. */
+/** Compares numbers of any length: without leading zeros the longer one is greater. */
 function compareDigits(a: string, b: string): number {
   const [numberA, numberB] = [a.replace(/^0+/, ''), b.replace(/^0+/, '')]
   return numberA.length - numberB.length || compareText(numberA, numberB)

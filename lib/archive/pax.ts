@@ -1,6 +1,6 @@
 import { refusal } from './refuse.ts'
 
-/** What metadata entries say about the entry that follows; stronger than its own header. */
+/** Values from metadata entries for the entry that follows; they override its header. */
 export interface Overrides {
   path?: Buffer
   size?: number
@@ -8,11 +8,11 @@ export interface Overrides {
 }
 
 /**
- * Reads the records of a pax extended header (POSIX.1-2001, pax "Extended Header"):
- * `<length> <key>=<value>\n`, the length in bytes and counting itself, so that a value may hold
- * anything. An empty value takes back what an earlier header said.
- *
- * Throws `schema_extraction_failed` where a record is malformed; `where` names the header.
+ * Reads the records of a pax extended header (POSIX.1-2001, pax "Extended Header"): `<length>
+ * <key>=<value>\n`. The length is in bytes and includes itself, so that a value may contain any
+ * byte. An empty value cancels an earlier one.
+ * @param where names the header in errors
+ * @throws {GatewayError} schema_extraction_failed if a record is malformed
  */
 export function readPax(data: Buffer, where: string): Overrides {
   const overrides: Overrides = {}
@@ -39,7 +39,7 @@ function apply(overrides: Overrides, key: string, value: Buffer, where: string):
   } else if (key === 'size') {
     overrides.size = value.length > 0 ? readSize(value.toString('latin1'), where) : undefined
   } else if (key.startsWith('GNU.sparse.')) {
-    // GNU tar manual, "Storing Sparse Files": the data is a map of the file, not the file.
+    // GNU tar manual, "Storing Sparse Files": the data starts with a map of the file.
     overrides.sparse = true
   }
 }

@@ -1,25 +1,28 @@
 import { createHash } from 'node:crypto'
 import { type ArchiveLimits, readArchive, type SchemaArchive } from './archive.ts'
 
-/** An archive that was read lately, or is being read. */
+/** A cached archive, read or being read. */
 interface Recent {
   archive: Promise<SchemaArchive>
-  /** Of its texts; 0 until they are read. */
+  /** Size of its texts in characters; 0 until they are read. */
   size: number
 }
 
-/** By the checksum of their bytes; the oldest first. */
+/** Cached archives by the checksum of their bytes and the limits, the oldest first. */
 const recent = new Map<string, Recent>()
 
 const MAX_RECENT = 16
-/** A larger one is not kept: what is known of a text takes up to 50 times as much memory. */
+/**
+ * Size up to which an archive is cached, in bytes packed or characters unpacked: the parsed
+ * statements of a text take up to 50 times its size.
+ */
 const MAX_KEPT_BYTES = 1024 * 1024
-/** Of all that are kept. */
+/** Total size of the cached archives' texts, in characters. */
 const MAX_ALL_BYTES = 2 * MAX_KEPT_BYTES
 
 /**
- * As `readArchive`, once for the same bytes: many containers and tenants send the same archive, and
- * what is known of its files (their statements) is then known for all of them.
+ * Reads an archive as `readArchive` does, or returns the cached one for the same bytes. Many
+ * containers and tenants send the same archive; the parsed statements of its files are then shared.
  * @throws {GatewayError} schema_extraction_failed
  */
 export function readRecentArchive(
@@ -46,7 +49,7 @@ export function readRecentArchive(
   return entry.archive
 }
 
-/** Characters in all files of an archive. */
+/** Returns the number of characters in all files of an archive. */
 export function textSize({ files }: SchemaArchive): number {
   return Object.values(files)
     .flat()

@@ -1,6 +1,6 @@
 /**
- * The folders of a schema, in the order in which a deploy takes them; functions and views go
- * together.
+ * The folders of a schema, in the order in which a deploy runs them. Functions and views are
+ * deployed together.
  */
 export const SECTIONS = [
   'schemas',
@@ -18,7 +18,7 @@ export const SECTIONS = [
 /** A folder of a schema. */
 export type Section = (typeof SECTIONS)[number]
 
-/** Whether `name` is the name of a section; upper and lower case matter. */
+/** Returns whether `name` is the name of a section; case matters. */
 export function isSection(name: string | undefined): name is Section {
   return (SECTIONS as readonly (string | undefined)[]).includes(name)
 }

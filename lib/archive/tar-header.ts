@@ -1,11 +1,12 @@
 import { isZero } from './bytes.ts'
 
-/** Bytes of a header, and what data is padded to. */
+/** Size of a header in bytes; data is padded to a multiple of it. */
 export const BLOCK = 512
 
 /**
- * Whether the header's checksum is right: the sum of its bytes, its own field counted as spaces.
- * Unsigned by POSIX.1-1988; signed as some historic tars wrote it (GNU tar manual, "Standard").
+ * Returns whether the header's checksum is right: the sum of its bytes, with the checksum field
+ * counted as spaces. POSIX.1-1988 adds unsigned bytes, some historic tars signed ones (GNU tar
+ * manual, "Standard").
  */
 export function hasChecksum(header: Buffer): boolean {
   const expected = readNumber(header.subarray(148, 156))
@@ -19,19 +20,19 @@ export function hasChecksum(header: Buffer): boolean {
   return expected === unsigned || expected === signed
 }
 
-/** The entry's size in bytes as its header has it, or undefined where that is no number. */
+/** Returns the size of the entry in bytes, or undefined if the field is not a number. */
 export function headerSize(header: Buffer): number | undefined {
   return readNumber(header.subarray(124, 136))
 }
 
-/** The type flag: '0' for a file, which old tars leave NUL. */
+/** Returns the type flag; '0' for a file, which old tars mark with NUL. */
 export function headerType(header: Buffer): string {
   return header[156] === 0 ? '0' : String.fromCharCode(header[156]!)
 }
 
 /**
- * The name's bytes, with ustar's prefix field in front. GNU's own format, whose magic is
- * `ustar` and two spaces, has times where ustar has the prefix.
+ * Returns the bytes of the name, including ustar's prefix field. GNU's own format, whose magic is
+ * `ustar` and two spaces, stores times in place of the prefix.
  */
 export function headerName(header: Buffer): Buffer {
   const name = upToNul(header.subarray(0, 100))
@@ -46,8 +47,9 @@ function upToNul(field: Buffer): Buffer {
 }
 
 /**
- * Octal digits, which tars pad with spaces or NULs on either side; an empty field is 0. GNU tar
- * sets the first bit for a number in base 256 (GNU tar manual, "Extensions to the Standard").
+ * Reads a number: octal digits, padded with spaces or NULs on either side; an empty field is 0. GNU
+ * tar sets the first bit of the field for a number in base 256 (GNU tar manual, "Extensions to the
+ * Standard").
  */
 function readNumber(field: Buffer): number | undefined {
   if (field[0] === 0x80) return field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0)

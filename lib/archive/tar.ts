@@ -3,18 +3,17 @@ import { refusal } from './refuse.ts'
 import { BLOCK } from './tar-header.ts'
 import { type TarHeader, walkTar } from './walk.ts'
 
-/** A file or a folder of a tar, in the archive's order. */
+/** A file or folder of a tar. */
 export interface TarEntry {
-  name: string // whole, as the archive has it: neither normalised nor checked
+  name: string // full name as the archive has it, neither normalised nor checked
   isFolder: boolean
   data: Uint8Array
 }
 
 /**
- * Reads the files and folders of a tar of at most `maxEntries` headers (those that describe
- * another entry count too). Takes as much memory as `bytes` once more.
- *
- * Throws `schema_extraction_failed`, as `walkTar` does.
+ * Reads the files and folders of a tar, in its order. Headers that describe another entry count
+ * towards `maxEntries`. Needs about the size of `bytes` in additional memory.
+ * @throws {GatewayError} schema_extraction_failed: the errors of `walkTar`
  */
 export function readTar(bytes: Buffer, maxEntries: number): TarEntry[] {
   const { headers, end } = walkTar(bytes, maxEntries)
@@ -31,11 +30,11 @@ export function readTar(bytes: Buffer, maxEntries: number): TarEntry[] {
 }
 
 /**
- * A copy of the tar that can be read in one way only. Each header becomes that of a plain file
- * with its number for a name and its true size, so nothing in it is left for nanotar to guess:
- * it stops at an empty name, misreads base-256 sizes, pax records and ustar's prefix, and hands
- * every record of a global header to every entry. The copy has an ArrayBuffer of its own, since
- * nanotar reads the whole of it, and ends with the two zero blocks that nanotar counts on.
+ * Returns a copy of the tar that has one interpretation. Each header becomes that of a plain file
+ * with its index as the name and its true size. nanotar then has nothing to interpret: it stops at
+ * an empty name, misreads base-256 sizes, pax records and ustar's prefix, and applies every record
+ * of a global header to every entry. The copy has an ArrayBuffer of its own, because nanotar reads
+ * the whole buffer, and ends with the two zero blocks that nanotar expects.
  */
 function plainTar(bytes: Buffer, headers: TarHeader[], end: number): ArrayBuffer {
   const copy = Buffer.from(new ArrayBuffer(end + 2 * BLOCK))
@@ -50,7 +49,7 @@ function plainTar(bytes: Buffer, headers: TarHeader[], end: number): ArrayBuffer
 }
 
 function disagreement(expected: number, found: number | string): Error {
-  return refusal('The archive cannot be read in one way only', {
+  return refusal('The tar is ambiguous: two readers find different entries in it', {
     cause: `expected ${expected}, found ${found}`,
   })
 }

@@ -2,10 +2,9 @@ import { constants, isUtf8 } from 'node:buffer'
 import { quote, refusal } from './refuse.ts'
 
 /**
- * A SQL file as text: UTF-8, without a byte order mark, lines ended by \n.
- *
- * Throws `schema_extraction_failed` with the file and the line: not UTF-8, or a NUL, which
- * PostgreSQL's text cannot hold.
+ * Decodes a SQL file from UTF-8, without a byte order mark, lines ended by \n.
+ * @throws {GatewayError} schema_extraction_failed with the file and the line: not UTF-8, or a
+ *   NUL, which PostgreSQL's text type cannot store
  */
 export function readText(data: Uint8Array, file: string): string {
   const nul = data.indexOf(0)
@@ -17,7 +16,7 @@ export function readText(data: Uint8Array, file: string): string {
     const line = findBadLine(data)
     throw refusal(`${quote(file)} is not valid UTF-8 in line ${line}`, { file, line })
   }
-  // UTF-8 never has fewer bytes than the string has units.
+  // The UTF-8 form of a string has at least as many bytes as the string has UTF-16 units.
   if (data.length > constants.MAX_STRING_LENGTH) {
     throw refusal(`${quote(file)} is longer than ${constants.MAX_STRING_LENGTH} bytes`, { file })
   }
@@ -30,7 +29,10 @@ function countLines(data: Uint8Array): number {
   return lines
 }
 
-/** No byte of a longer UTF-8 sequence is a line end, so lines can be judged one by one. */
+/**
+ * Finds the first line that is not UTF-8. Lines can be checked one by one: a line feed is never
+ * part of a multi-byte sequence.
+ */
 function findBadLine(data: Uint8Array): number {
   let line = 1
   let start = 0

@@ -4,11 +4,11 @@ import { type Overrides, readPax } from './pax.ts'
 import { quote, refusal } from './refuse.ts'
 import { BLOCK, hasChecksum, headerName, headerSize, headerType } from './tar-header.ts'
 
-/** One header of a tar, and where its data is. */
+/** A header of a tar, and the position of its data. */
 export interface TarHeader {
-  offset: number // of the header, in bytes; its data follows
-  size: number // of the data, in bytes
-  entry?: { name: string; isFolder: boolean } // none where it only describes another entry
+  offset: number // position of the header in bytes; its data follows
+  size: number // size of the data in bytes
+  entry?: { name: string; isFolder: boolean } // undefined if the header only describes another entry
 }
 
 const MAX_METADATA_BYTES = 1024 * 1024
@@ -31,13 +31,12 @@ const REFUSED: Record<string, string> = {
 }
 
 /**
- * Walks a tar from header to header: ustar (POSIX.1-1988), pax (POSIX.1-2001), GNU (GNU tar
- * manual, "Basic Tar Format") and V7. Every header is checked before its size is believed. Names
- * are whole, as the archive means them, but not yet judged. `end` is where the last entry ends,
- * in bytes.
- *
- * Throws `schema_extraction_failed`: no tar, damaged or cut off, over `maxHeaders`, or an entry
- * that is neither a file nor a folder.
+ * Reads the headers of a tar: ustar (POSIX.1-1988), pax (POSIX.1-2001), GNU (GNU tar manual, "Basic
+ * Tar Format") and V7. Checks every header before it uses its size. Returns full names, not yet
+ * checked.
+ * @returns `end`: the position in bytes at which the last entry ends
+ * @throws {GatewayError} schema_extraction_failed: not a tar, damaged, truncated, more than
+ *   `maxHeaders` headers, or an entry that is neither a file nor a folder
  */
 export function walkTar(bytes: Buffer, maxHeaders: number): { headers: TarHeader[]; end: number } {
   const headers: TarHeader[] = []
@@ -73,7 +72,8 @@ export function walkTar(bytes: Buffer, maxHeaders: number): { headers: TarHeader
       const name = readName(overrides.path ?? headerName(header))
       const isFolder = isFolderType(type, name, overrides)
       size = dataOf(bytes, offset, overrides.size ?? headerSize(header), quote(name)).length
-      // Some tars keep a quota here and no data, others data: there is no one way to go on.
+      // Readers disagree on a folder with a size: some take it for a quota without data, others for
+      // data.
       if (isFolder && size > 0) {
         throw refusal(`The folder ${quote(name)} has ${size} bytes of data`, { file: name })
       }
@@ -93,7 +93,7 @@ export function walkTar(bytes: Buffer, maxHeaders: number): { headers: TarHeader
 function checkHeader(header: Buffer, number: number): void {
   const isWhole = header.length === BLOCK
   if (isWhole && hasChecksum(header)) return
-  if (number === 1) throw refusal('Not a tar: what the gzip file holds has no tar header')
+  if (number === 1) throw refusal('Not a tar: the content of the gzip file has no tar header')
   throw refusal(
     isWhole
       ? `The archive is damaged: the header of entry ${number} has a wrong checksum`
@@ -118,16 +118,18 @@ function padded(size: number): number {
 function isFolderType(type: string, name: string, overrides: Overrides): boolean {
   if (overrides.sparse) throw refusedEntry(name, 'a sparse file')
   if (type === '5') return true
-  // V7 tars have no type for a folder, but a slash at its end.
+  // V7 tars have no type for folders; a folder's name ends in a slash.
   if (type === '0' || type === '7') return name.endsWith('/')
   throw refusedEntry(name, REFUSED[type] ?? `of type ${quote(type)}`)
 }
 
 function refusedEntry(name: string, what: string): Error {
-  return refusal(`${quote(name)} is ${what}: only files and folders are taken`, { file: name })
+  return refusal(`${quote(name)} is ${what}: an archive may contain only files and folders`, {
+    file: name,
+  })
 }
 
-/** GNU tar ends a long name with a NUL, which its size counts. */
+/** Removes the NUL at the end of a GNU long name, which its size includes. */
 function withoutEnd(name: Buffer): Buffer {
   return name.at(-1) === 0 ? name.subarray(0, -1) : name
 }

@@ -1,4 +1,7 @@
-/** Does the work for each item, in order, at most `limit` at a time; waits for all. */
+/**
+ * Runs `work` for each item, started in order, at most `limit` at a time; resolves when all are
+ * done.
+ */
 export async function concurrently<T>(
   items: T[],
   limit: number,

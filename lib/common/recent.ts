@@ -1,10 +1,10 @@
-/** Values by their keys; those that were not asked for the longest go when all are too large. */
+/** Cache that evicts the least recently used values when their total size exceeds a limit. */
 export class Recent<T> {
   readonly #values = new Map<string, { value: T; size: number }>()
   readonly #limit: number
   #size = 0
 
-  /** `limit`: what the sizes of all come to at most. A value that is larger alone is not kept. */
+  /** @param limit largest total of the values' sizes; a larger single value is not cached */
   constructor(limit: number) {
     this.#limit = limit
   }

@@ -2,13 +2,13 @@ import { Children, type Json } from './json.ts'
 import { duplicateName, unknownName } from './known-names.ts'
 import { nameOf } from './text.ts'
 
-/** The members of an object that an endpoint takes. */
+/** Members of an object, by name. */
 export type Fields<Name extends string> = { [name in Name]?: Json }
 
 /**
- * The members of an object, which has no others than these, and none of them twice.
- * @param place what the object is, where it is not the body: `calls[1]`
- * @param shown those that the error of another one tells of
+ * Returns the members of an object. Refuses unknown members and duplicates.
+ * @param place describes the object in errors, such as `calls[1]`; undefined for the body
+ * @param shown names that the error for an unknown member lists
  * @throws {GatewayError} invalid_request naming the member
  */
 export function fieldsOf<Name extends string>(
@@ -28,7 +28,7 @@ export function fieldsOf<Name extends string>(
   return fields
 }
 
-/** The name that a key is byte for byte; it is ASCII. */
+/** Returns the name that equals the key byte for byte. Names are ASCII. */
 function findName<Name extends string>(
   bytes: Buffer,
   { keyStart, keyEnd }: Children,
@@ -45,7 +45,7 @@ function findName<Name extends string>(
   return undefined
 }
 
-/** The name that a key is once its escapes are resolved. */
+/** Returns the name that equals the key after its escapes are resolved. */
 function findDecoded<Name extends string>(key: Json, names: readonly Name[]): Name | undefined {
   const decoded = nameOf(key)
   return names.find((name) => name === decoded)

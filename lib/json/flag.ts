@@ -3,7 +3,7 @@ import type { Json } from './json.ts'
 import { jsonOf } from './text.ts'
 
 /**
- * Absent and null are false.
+ * Reads a boolean member; absent and null are false.
  * @throws {GatewayError} invalid_request naming the field
  */
 export function parseFlag(field: string, value: Json | undefined): boolean {

@@ -1,22 +1,23 @@
-/** What a JSON value is. */
+/** Type of a JSON value. */
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null'
 
 /**
- * A value within the bytes of a valid JSON text: `bytes[start]` is its first byte, `bytes[end]` the
- * first behind it. An array may be a run of elements of another one: its brackets are not looked at.
+ * A value within the bytes of a valid JSON text, from `bytes[start]` up to, not including,
+ * `bytes[end]`. An array may stand for a run of elements of another array; its first and last byte
+ * are then not brackets.
  */
 export interface Json {
   bytes: Buffer
   start: number
   end: number
   kind: JsonKind
-  /** The long values of the text; undefined where it is short itself. */
+  /** Long values of the text; undefined if the text itself is short. */
   long: LongValues | undefined
 }
 
 /**
- * By where they start, the values of at least LONG_BYTES, which are not walked over again and again:
- * where they end, and how many elements or members they have.
+ * Index of the values of at least LONG_BYTES by their start, with their end and their number of
+ * elements or members, so that they are not scanned again.
  */
 export type LongValues = Map<number, { end: number; count: number }>
 
@@ -24,7 +25,7 @@ export const LONG_BYTES = 64 * 1024
 
 /** A member of an object. */
 export interface Member {
-  /** A string. */
+  /** Key, a JSON string. */
   key: Json
   value: Json
 }
@@ -61,8 +62,8 @@ export function isSpace(byte: number): boolean {
 }
 
 /**
- * Walks over the elements of an array or the members of an object: `next()` goes to the first, and
- * so on. `start` and `end` are those of the value, `keyStart` and `keyEnd` those of its key.
+ * Iterates over the elements of an array or the members of an object. Each call of `next()` moves
+ * to the next one. `start` and `end` delimit the value, `keyStart` and `keyEnd` its key.
  */
 export class Children {
   start = 0
@@ -79,7 +80,7 @@ export class Children {
     this.#at = json.start + 1
   }
 
-  /** False where there are no more. */
+  /** Moves to the next element or member; returns false at the end. */
   next(): boolean {
     const { bytes, end, long } = this.#json
     const last = end - 1
@@ -89,7 +90,7 @@ export class Children {
     if (this.#isObject) {
       this.keyStart = at
       this.keyEnd = endOf(bytes, at, last, long)
-      // Behind the key comes a colon.
+      // Skip the colon after the key.
       at = skipSpace(bytes, skipSpace(bytes, this.keyEnd, last) + 1, last)
     }
     this.start = at
@@ -124,7 +125,7 @@ export function membersOf(object: Json): Member[] {
   return members
 }
 
-/** How many elements or members it has. */
+/** Returns the number of elements or members. */
 export function countOf(json: Json): number {
   const known = json.long?.get(json.start)
   if (known?.end === json.end) return known.count
@@ -134,7 +135,7 @@ export function countOf(json: Json): number {
   return count
 }
 
-/** An array of the elements of another one from `first` to `last`. */
+/** Returns an array that stands for the elements of another one from `first` to `last`. */
 export function runOf(first: Json, last: Json): Json {
   const { bytes, long } = first
   return { bytes, start: first.start - 1, end: last.end + 1, kind: 'array', long }
@@ -146,7 +147,7 @@ function skipSpace(bytes: Buffer, from: number, limit: number): number {
   return at
 }
 
-/** Where the value ends that starts at `start`. */
+/** Returns the end of the value that starts at `start`. */
 function endOf(bytes: Buffer, start: number, limit: number, long: LongValues | undefined): number {
   const known = long?.get(start)
   if (known) return known.end

@@ -2,11 +2,10 @@ import { shown } from '../common/shown.ts'
 import { GatewayError } from '../errors.ts'
 
 /**
- * Refuses names that are not known: a field that is not read may be the one that says whose database
- * is meant.
- * @param what how the error calls a name: `member`, or `form field`
- * @param place what takes the names
- * @throws {GatewayError} invalid_request naming the first that is unknown, and those that exist
+ * Refuses unknown names: an ignored field could be a misspelt one that names the database.
+ * @param what word for a name in the error: `member` or `form field`
+ * @param place endpoint or object that takes the names
+ * @throws {GatewayError} invalid_request with the first unknown name and the known ones
  */
 export function checkNames(
   what: string,
@@ -17,7 +16,7 @@ export function checkNames(
   for (const name of given) if (!known.includes(name)) throw unknownName(what, name, known, place)
 }
 
-/** The error of a name that is not known. */
+/** Returns the error for an unknown name. */
 export function unknownName(
   what: string,
   name: string,
@@ -30,7 +29,10 @@ export function unknownName(
   )
 }
 
-/** The error of a name that is given twice; `place`: ` in …`, or nothing. */
+/**
+ * Returns the error for a name that is given twice.
+ * @param place ` in …`, or nothing
+ */
 export function duplicateName(what: string, name: string, place = ''): GatewayError {
   return new GatewayError('invalid_request', `Duplicate ${what} "${shown(name)}"${place}`)
 }

@@ -1,13 +1,16 @@
 import { GatewayError } from '../errors.ts'
 
-/** So many bytes before and behind a place are shown. */
+/** Bytes that the error shows before and after the position. */
 const EXCERPT_BYTES = 20
 
-/** The error of a body that is not JSON from this place on, in bytes. */
+/**
+ * Returns the error for a body that is not JSON.
+ * @param at position of the first invalid byte
+ */
 export function unexpected(bytes: Buffer, at: number): GatewayError {
-  if (at >= bytes.length) return notJson(`it ends too early, at position ${bytes.length}`)
+  if (at >= bytes.length) return notJson(`it ends early, at position ${bytes.length}`)
   const from = Math.max(0, at - EXCERPT_BYTES)
-  // A character that is cut is left out.
+  // Leave out a character that the excerpt cuts in two.
   const excerpt = bytes.toString('utf8', from, at + EXCERPT_BYTES).replaceAll('\ufffd', '')
   const character = String.fromCodePoint(bytes.toString('utf8', at, at + 4).codePointAt(0)!)
   return notJson(`unexpected character at position ${at}: '${character}', "${excerpt}"`)

@@ -1,2 +1,2 @@
-/** How numeric and bigint are written: as JSON numbers, or as JSON strings for clients whose numbers are doubles. */
+/** JSON format of numeric and bigint: numbers, or strings for clients whose numbers are doubles. */
 export type NumericFormat = 'number' | 'string'

@@ -3,10 +3,12 @@ import { isSpace, type Json, kindOf, LONG_BYTES, type LongValues } from './json.
 import { tooDeep, unexpected } from './not-json.ts'
 import { nextTurn, SLICE_BYTES } from './slices.ts'
 
-/** Arrays and objects within each other; PostgreSQL's own parser of JSON takes some thousand. */
+/**
+ * Deepest nesting of arrays and objects; PostgreSQL's JSON parser accepts a few thousand levels.
+ */
 const MAX_DEPTH = 1000
 
-/** What may come next. */
+/** States of the parser: the token that may come next. */
 const VALUE = 0
 const VALUE_OR_END = 1
 const KEY = 2
@@ -14,10 +16,10 @@ const KEY_OR_END = 3
 const COLON = 4
 const COMMA_OR_END = 5
 const NOTHING = 6
-/** Within a string that is a key, or a value. */
+/** Inside a string that is a key, or a value. */
 const IN_KEY = 7
 const IN_STRING = 8
-/** Within a number, behind at least one digit of that part of it. */
+/** Inside a number, after at least one digit of the named part. */
 const IN_INTEGER = 9
 const IN_FRACTION = 10
 const IN_EXPONENT = 11
@@ -34,23 +36,23 @@ const FALSE = Buffer.from('false')
 const NULL = Buffer.from('null')
 
 /**
- * Checks that the bytes, which are UTF-8, are one JSON text (RFC 8259), in slices where they are
- * many.
- * @throws {GatewayError} invalid_request with the place in bytes; for what is nested more than 1000
- *   levels deep
+ * Checks that the bytes, which are UTF-8, are one JSON text (RFC 8259). Large texts are checked in
+ * slices.
+ * @throws {GatewayError} invalid_request with the position in bytes, or for nesting deeper than
+ *   1000 levels
  */
 export function scanJson(bytes: Buffer): Json | Promise<Json> {
   return bytes.length <= SLICE_BYTES ? scanNow(bytes) : scanInSlices(bytes, SLICE_BYTES)
 }
 
-/** All in one go. */
+/** Checks the text at once. */
 export function scanNow(bytes: Buffer): Json {
   SHARED.begin(bytes)
   SHARED.goOn(bytes.length)
   return SHARED.end()
 }
 
-/** In slices of so many bytes, with a turn of the event loop after each. */
+/** Checks the text in slices of `sliceBytes`, and yields to the event loop after each. */
 export async function scanInSlices(bytes: Buffer, sliceBytes: number): Promise<Json> {
   const scan = new Scan()
   scan.begin(bytes)
@@ -62,17 +64,17 @@ export async function scanInSlices(bytes: Buffer, sliceBytes: number): Promise<J
   return scan.end()
 }
 
-/** How far a text has been checked. */
+/** State of a check that can pause between slices. */
 class Scan {
   #bytes: Buffer = NULL
   #at = 0
   #expected = VALUE
   #depth = 0
-  /** Where the string or the number starts that `#at` is in. */
+  /** Start of the string or number that contains `#at`. */
   #tokenStart = 0
   #rootStart = 0
   #long: LongValues | undefined
-  /** Of each level: 1 for an object, where it starts, how many values it has. */
+  /** For each level: 1 if it is an object, its start, and its number of values. */
   readonly #isObject = new Uint8Array(MAX_DEPTH + 1)
   readonly #starts = new Int32Array(MAX_DEPTH + 1)
   readonly #counts = new Int32Array(MAX_DEPTH + 1)
@@ -85,7 +87,7 @@ class Scan {
     this.#long = bytes.length >= LONG_BYTES ? new Map() : undefined
   }
 
-  /** Checks the bytes before `limit`, and what cannot be cut there. */
+  /** Checks the bytes before `limit`, and the rest of a token that cannot be split there. */
   goOn(limit: number): void {
     const bytes = this.#bytes
     let at = this.#at
@@ -118,7 +120,10 @@ class Scan {
     this.#at = at
   }
 
-  /** @throws {GatewayError} where the text is not at its end */
+  /**
+   * Ends the check and returns the root value.
+   * @throws {GatewayError} invalid_request if the text is incomplete
+   */
   end(): Json {
     const bytes = this.#bytes
     if (this.#expected !== NOTHING) throw this.#unexpected(this.#at)

@@ -1,24 +1,24 @@
 import { setImmediate } from 'node:timers/promises'
 
-/** As many bytes are worked on in one turn of the event loop, which takes 1 to 5 ms. */
+/** Bytes that are processed in one turn of the event loop, which takes 1 to 5 ms. */
 export const SLICE_BYTES = 128 * 1024
 
-/** What a step costs however few bytes it goes over, as bytes. */
+/** Fixed cost of a step, in bytes. */
 export const STEP_BYTES = 16
 
-/** Work that yields where the event loop may have its turn. */
+/** Work in steps; it yields where it may pause for the event loop. */
 export type Steps<T> = Generator<undefined, T, undefined>
 
-/** How many bytes all of it together has gone over since the event loop had its turn. */
+/** Bytes processed by all work since the last turn of the event loop. */
 let bytesDone = 0
 
-/** Whether it is time to yield, with so many bytes more. */
+/** Counts processed bytes, and returns whether the work should yield. */
 export function isSliceOver(bytes: number): boolean {
   bytesDone += bytes
   return bytesDone >= SLICE_BYTES
 }
 
-/** Does all of it now. */
+/** Runs the work to its end without a pause. */
 export function runNow<T>(steps: Steps<T>): T {
   for (;;) {
     const { done, value } = steps.next()
@@ -27,7 +27,7 @@ export function runNow<T>(steps: Steps<T>): T {
   }
 }
 
-/** Does it in slices, with a turn of the event loop after each. */
+/** Runs the work in slices, and yields to the event loop after each. */
 export async function runInSlices<T>(steps: Steps<T>): Promise<T> {
   for (;;) {
     const { done, value } = steps.next()
@@ -36,7 +36,7 @@ export async function runInSlices<T>(steps: Steps<T>): Promise<T> {
   }
 }
 
-/** Lets the event loop have its turn. */
+/** Yields to the event loop. */
 export async function nextTurn(): Promise<void> {
   bytesDone = 0
   await setImmediate()

@@ -1,16 +1,19 @@
 import type { Json } from './json.ts'
 
-/** Longer texts stay bytes. */
+/** Texts longer than this many bytes are not decoded. */
 const SHORT_BYTES = 4096
 
-/** A name has at most 63 bytes, and each may be written as an escape of six. */
+/** A name has at most 63 bytes, each written as an escape of up to six. */
 const MAX_NAME_BYTES = 1024
 
 const BACKSLASH = 0x5c
 const OPEN = Buffer.from('[')
 const CLOSE = Buffer.from(']')
 
-/** The characters of a string, its escapes resolved. It may hold NUL and halves of surrogate pairs. */
+/**
+ * Returns the characters of a string with its escapes resolved. The result may contain NUL and
+ * unpaired surrogates.
+ */
 export function stringOf(string: Json): string {
   const { bytes, start, end } = string
   return isEscaped(string)
@@ -18,7 +21,10 @@ export function stringOf(string: Json): string {
     : bytes.toString('utf8', start + 1, end - 1)
 }
 
-/** The same of a string that is a name: of one that is too long for any, its beginning. */
+/**
+ * Returns the characters of a string that is a name; only the beginning if it is too long to be
+ * one.
+ */
 export function nameOf(string: Json): string {
   const { bytes, start, end } = string
   return end - start <= MAX_NAME_BYTES
@@ -26,14 +32,14 @@ export function nameOf(string: Json): string {
     : bytes.toString('utf8', start + 1, start + MAX_NAME_BYTES)
 }
 
-/** Whether a string has escapes. */
+/** Returns whether a string has escapes. */
 export function isEscaped({ bytes, start, end }: Json): boolean {
   if (end - start > 64) return bytes.subarray(start, end).includes(BACKSLASH)
   for (let at = start + 1; at < end; at++) if (bytes[at] === BACKSLASH) return true
   return false
 }
 
-/** The JSON text of a value, as it was written. */
+/** Returns the JSON text of a value, as it was written. */
 export function jsonOf(json: Json): string {
   const { bytes, kind, start, end } = json
   return kind === 'array'
@@ -41,7 +47,7 @@ export function jsonOf(json: Json): string {
     : bytes.toString('utf8', start, end)
 }
 
-/** The same, but bytes where it is long. */
+/** Returns the JSON text of a value, as bytes if it is long. */
 export function jsonOrBytesOf(json: Json): string | Buffer {
   const { bytes, kind, start, end } = json
   if (end - start <= SHORT_BYTES) return jsonOf(json)
@@ -49,14 +55,14 @@ export function jsonOrBytesOf(json: Json): string | Buffer {
   return Buffer.concat([OPEN, bytes.subarray(start + 1, end - 1), CLOSE])
 }
 
-/** The characters of a string without escapes, but bytes where it is long. */
+/** Returns the characters of a string that has no escapes, as bytes if it is long. */
 export function unescapedOrBytesOf({ bytes, start, end }: Json): string | Buffer {
   return end - start <= SHORT_BYTES
     ? bytes.toString('utf8', start + 1, end - 1)
     : bytes.subarray(start + 1, end - 1)
 }
 
-/** Whether an array is not a run of elements of another. */
+/** Returns whether an array has its own brackets, that is, does not stand for a run of elements. */
 function isBracketed({ bytes, start, end }: Json): boolean {
   return bytes[start] === OPEN[0] && bytes[end - 1] === CLOSE[0]
 }

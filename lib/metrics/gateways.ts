@@ -1,7 +1,9 @@
 import type { GatewayStatus } from '../cluster/gateways.ts'
 import type { Metric } from './text.ts'
 
-/** The gateways that share this PostgreSQL, and what each may have of its connections. */
+/**
+ * Returns metrics of the gateways that share this PostgreSQL, with their shares of its connections.
+ */
 export function gatewayMetrics(alive: GatewayStatus[]): Metric[] {
   return [
     {
@@ -12,7 +14,7 @@ export function gatewayMetrics(alive: GatewayStatus[]): Metric[] {
     },
     {
       name: 'db_gateway_share_connections',
-      help: 'Connections that each of them may have.',
+      help: 'Connections that a gateway may have open.',
       type: 'gauge',
       samples: alive.map(({ id, host, share }) => ({ labels: { id, host }, value: share })),
     },

@@ -1,7 +1,10 @@
 import type { PoolReport, PoolsReport } from '../postgres/pools/pool-report.ts'
 import type { Metric, Sample } from './text.ts'
 
-/** The connections to PostgreSQL: what is now, and what has been since the start. */
+/**
+ * Returns metrics of the connections to PostgreSQL: their present state, and totals since the
+ * start.
+ */
 export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
   const each = (read: (pool: PoolReport) => number): Iterable<Sample> =>
     lazily(pools, (pool) => [{ labels: labelsOf(pool), value: read(pool) }])
@@ -19,12 +22,12 @@ export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
 
   return [
     gauge('permits_held', 'Open connections of all databases.', all(permits.held)),
-    gauge('permits_capacity', 'As many there may be.', all(permits.capacity)),
+    gauge('permits_capacity', 'Limit on open connections of all databases.', all(permits.capacity)),
     counter('connections_opened_total', 'Connections that were opened.', all(totals.opened)),
     counter('connections_closed_total', 'Connections that were closed.', all(totals.closed)),
     counter(
       'connections_evicted_total',
-      'Of those that were closed: they gave way to other databases.',
+      'Connections that were closed to give their place to another database.',
       all(totals.evicted),
     ),
     counter(
@@ -47,7 +50,7 @@ export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
     ),
     gauge(
       'pool_oldest_wait_seconds',
-      'How long the first of them has waited.',
+      'Longest time that a waiting request has waited for a connection to a database.',
       each(({ oldestWaitMs }) => oldestWaitMs / 1000),
     ),
     counter(
@@ -62,7 +65,7 @@ export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
     ),
     counter(
       'pool_connections_evicted_total',
-      'Of those that were closed: they gave way to other databases.',
+      'Connections that were closed to give their place to another database.',
       each(({ evicted }) => evicted),
     ),
     counter(
@@ -73,7 +76,7 @@ export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
   ]
 }
 
-/** The samples of each pool, as they are asked for. */
+/** Generates the samples of each pool on demand. */
 function* lazily(
   pools: PoolReport[],
   samplesOf: (pool: PoolReport) => Sample[],

@@ -4,8 +4,8 @@ const registry = new Registry()
 collectDefaultMetrics({ register: registry })
 
 /**
- * What the process uses, under the names that dashboards for Node know: processor, memory, heap,
- * garbage collection, delay of the event loop, open files; as text.
+ * Returns the metrics of the process as text, under prom-client's names, which dashboards for Node
+ * expect: CPU, memory, heap, garbage collection, event loop delay, open files.
  */
 export function renderProcessMetrics(): Promise<string> {
   return registry.metrics()

@@ -4,15 +4,18 @@ import type { Metric, Sample } from './text.ts'
 const BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000]
 
 /**
- * Counts the requests of one route. To note one costs some nanoseconds; whatever else it takes is
- * done when somebody asks.
+ * Counts the requests of one route. `note` costs a few nanoseconds; the rest of the work is done
+ * when the metrics are read.
  */
 export class RouteCounter {
   readonly method: string
   readonly path: string
-  /** By status. */
+  /** Number of requests by HTTP status. */
   readonly statuses = new Map<number, number>()
-  /** How many took no longer than each bound, and no less than the one before; then all others. */
+  /**
+   * Number of requests in each bucket: longer than the previous bound, up to this one; the last
+   * bucket has no upper bound.
+   */
   readonly buckets: number[] = new Array(BOUNDS_MS.length + 1).fill(0)
   sumMs = 0
 
@@ -30,12 +33,12 @@ export class RouteCounter {
   }
 }
 
-/** The requests since the start, by route and status, and how long they took. */
+/** Returns metrics of the requests since the start, by route and status, with their durations. */
 export function requestMetrics(routes: RouteCounter[]): Metric[] {
   return [
     {
       name: 'db_gateway_http_requests_total',
-      help: 'Requests that ended; status 499 are those whose client went away before.',
+      help: 'Requests that ended; status 499 counts those whose client disconnected first.',
       type: 'counter',
       samples: routes.flatMap(({ method, path, statuses }) =>
         [...statuses].map(([status, value]) => ({
@@ -46,7 +49,7 @@ export function requestMetrics(routes: RouteCounter[]): Metric[] {
     },
     {
       name: 'db_gateway_http_request_duration_seconds',
-      help: 'From the head of a request to the end of its answer.',
+      help: 'Time from the head of a request to the end of its response.',
       type: 'histogram',
       samples: routes.flatMap(histogram),
     },

@@ -1,27 +1,26 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SLICE } from '../common/in-slices.ts'
 
-/** One metric and what it is now. */
+/** A metric with its current samples. */
 export interface Metric {
   name: string
   help: string
   type: 'counter' | 'gauge' | 'histogram'
-  /** Made as they are read: there are some for each database. */
+  /** Samples, generated as they are read: some metrics have several for each database. */
   samples: Iterable<Sample>
 }
 
 export interface Sample {
   labels: Record<string, string | number | undefined>
   value: number
-  /** Behind the metric's name: `_bucket`, `_sum`, `_count` of a histogram. */
+  /** Suffix of the metric's name: `_bucket`, `_sum` or `_count` of a histogram. */
   suffix?: string
 }
 
 /**
- * Metrics in Prometheus' text format, version 0.0.4
- * (https://prometheus.io/docs/instrumenting/exposition_formats). Labels that are undefined are
- * left out. Some samples are written in each turn of the event loop, so that those of 10,000 databases
- * do not hold it up.
+ * Renders metrics in Prometheus' text format, version 0.0.4
+ * (https://prometheus.io/docs/instrumenting/exposition_formats). Omits labels that are undefined.
+ * Yields to the event loop every SLICE samples, so that 10,000 databases do not block it.
  */
 export async function renderMetrics(metrics: Metric[]): Promise<string> {
   const texts: string[] = []
