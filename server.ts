@@ -11,7 +11,7 @@ const stopping = new AbortController()
 
 process.on('SIGTERM', () => stop('SIGTERM'))
 process.on('SIGINT', () => stop('SIGINT'))
-// While it starts there is nothing that was read and will not be read once more.
+// Before the start is complete there is nothing to reload.
 process.on('SIGHUP', () => running?.reload())
 
 try {
@@ -25,16 +25,16 @@ try {
   })
   if (stopping.signal.aborted) await finish()
 } catch (error) {
-  // What was started has been stopped again.
+  // startGateway has stopped what it started.
   if (stopping.signal.aborted) await finish()
   log.error((error as Error).message)
   exit(1)
 }
 
-/** The first signal lets the running requests finish; a second one ends the process at once. */
+/** The first signal waits for running requests; the second ends the process at once. */
 function stop(signal: string): void {
   if (stopping.signal.aborted) {
-    log.warn(`${signal} again: ending at once`)
+    log.warn(`${signal} again: exiting at once`)
     exit(1)
   }
   log.info(`${signal}: stopping; running requests finish first`)
@@ -48,7 +48,7 @@ async function finish(): Promise<void> {
     log.info('Stopped')
     exit(0)
   } catch (error) {
-    log.error(`Stopping failed: ${(error as Error).message}`)
+    log.error(`The shutdown failed: ${(error as Error).message}`)
     exit(1)
   }
 }

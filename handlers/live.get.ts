@@ -1,6 +1,6 @@
 import { defineHandler } from 'h3'
 
 export default defineHandler({
-  meta: { access: 'public', description: 'Whether the process answers' },
+  meta: { access: 'public', description: 'Report that the process answers' },
   handler: () => ({ status: 'live' }),
 })

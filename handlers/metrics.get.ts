@@ -6,8 +6,8 @@ import { requestMetrics } from '../lib/metrics/requests.ts'
 import { renderMetrics } from '../lib/metrics/text.ts'
 
 export default defineHandler({
-  // Not for everybody who may call: it names the databases of all platforms.
-  meta: { access: 'admin', description: 'Metrics in the text format of Prometheus' },
+  // For administrators only: the metrics name the databases of all platforms.
+  meta: { access: 'admin', description: 'Report metrics in the text format of Prometheus' },
   async handler(event) {
     const { pools, gateways, routeCounters } = event.context.gateway
     const own = [

@@ -13,7 +13,7 @@ import { MIGRATE_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
 
 export default defineHandler({
-  meta: { description: 'Hot update: deploy a schema to one database of a platform, or to all' },
+  meta: { description: 'Deploy a schema to one database of a platform, or to all' },
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context

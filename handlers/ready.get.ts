@@ -1,7 +1,10 @@
 import { defineHandler } from 'h3'
 
 export default defineHandler({
-  meta: { access: 'public', description: 'Whether new requests should be sent to this gateway' },
+  meta: {
+    access: 'public',
+    description: 'Report whether new requests should be sent to this gateway',
+  },
   async handler(event) {
     const isReady = await event.context.gateway.health.isReady()
     event.res.status = isReady ? 200 : 503

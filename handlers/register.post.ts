@@ -8,7 +8,10 @@ import { nodeOf, originOf } from '../lib/http/request.ts'
 import { databaseName } from '../lib/tenancy/names.ts'
 
 export default defineHandler({
-  meta: { description: 'A container starts: create its database, deploy its schema' },
+  meta: {
+    description:
+      'Create the database of a platform or tenant if it is missing, and deploy its schema',
+  },
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context

@@ -35,58 +35,61 @@ import type { Secret } from './tenancy/secrets/secret.ts'
 import { SecretChange } from './tenancy/secrets/secret-change.ts'
 import type { Secrets } from './tenancy/secrets/secrets.ts'
 
-/** The parts of a gateway, put together once. */
+/** The parts of a gateway, built once at the start. */
 export interface Gateway {
   config: Config
   log: Log
   /** The PostgreSQL server, as the gateway's own role sees it. */
   server: Server
   pools: Pools
-  /** Of DATABASE_READ_URLS; undefined where that is not set. */
+  /** Replicas of DATABASE_READ_URLS; undefined if it is not set. */
   replicas: Replicas | undefined
   catalog: Catalog
-  /** Of the platforms. */
+  /** Roles of the platforms. */
   roles: Roles
   /** The secret in force. */
   readonly secret: Secret
-  /** It, and the other one while it is being changed. */
+  /** Secret in force, and during a change the other one. */
   secrets: Secrets
   secretChange: SecretChange
-  /** Tells this catalog from the others of the server. */
+  /** UUID that tells this catalog from others on the server. */
   catalogId: string
   audit: AuditTrail
-  /** MAX_BUFFERED_BYTES: of request bodies, and of answers that are not sent yet. */
+  /**
+   * Memory budget of MAX_BUFFERED_BYTES for request bodies and for responses that are not sent yet.
+   */
   buffered: ByteBudget
   health: Health
   calls: Calls
-  /** Those that share this PostgreSQL. */
+  /** Gateways that share this PostgreSQL. */
   gateways: Gateways
-  /** The connection on which they tell each other of changes. */
+  /** Connection on which gateways notify each other of changes. */
   listener: Listener
-  /** Who deployed what when, of all databases. */
+  /** History of deploys of all databases. */
   deployments: Deployments
   deploys: Deploys
-  /** What goes over many databases and may take longer than its request. */
+  /** Work on many databases that may take longer than its request. */
   jobs: Jobs
-  /** One for each route, and one for all that is none. */
+  /** One counter for each route, and one for requests that match none. */
   routeCounters: RouteCounter[]
   /** `performance.now()` at the start. */
   startedAt: number
 }
 
 declare module 'h3' {
-  /** What handlers find in `event.context`. */
+  /** Content of `event.context` in handlers. */
   interface H3EventContext {
     gateway: Gateway
     request: RequestContext
   }
 }
 
-/** A deploy of a new database takes two connections: its own and one that holds the lock. */
+/** Connections of a deploy to a new database: its own and one that holds the lock. */
 const CONNECTIONS_PER_DEPLOY = 2
 
 /**
- * Puts the parts together; nothing is connected yet. `server.database` is where the open catalog is.
+ * Builds the parts of a gateway; opens no connection.
+ * @param server server with the database of the open catalog
  */
 export function createGateway(
   config: Config,
@@ -98,8 +101,9 @@ export function createGateway(
   const credentialsOf = (database: string) => {
     if (database === server.database) return undefined
     const holder = catalog.holderOf(database)
-    // As anybody it must not be.
-    if (!holder) throw new Error(`Nobody knows whose database ${database} is`)
+    // Never fall back to the gateway's own role.
+    if (!holder)
+      throw new Error(`The owner of the database ${database} was not looked up before it was used`)
     return roles.credentialsOf(holder.role)
   }
   const pools = new Pools(
@@ -109,7 +113,7 @@ export function createGateway(
     credentialsOf,
   )
   pools.onMoved = (from, to) =>
-    log.warn(`The primary is ${describeHost(to)} now; it was ${describeHost(from)}`)
+    log.warn(`The primary has changed from ${describeHost(from)} to ${describeHost(to)}`)
   const catalog = new Catalog(pools, server.database, {
     maxWaiting: config.maxQueuePerDatabase,
     waitMs: config.poolWaitTimeoutMs,
@@ -118,8 +122,8 @@ export function createGateway(
     pools.renew(database)
     replicas?.renew(database)
   }
-  // Half of the connections are left for calls, and one of the administrative database's for
-  // everything else that asks there.
+  // Leave half of the connections to calls, and one connection of the administrative database to
+  // all other work there.
   const deploysAtOnce = () =>
     Math.min(
       config.migrateConcurrency,
@@ -141,7 +145,7 @@ export function createGateway(
     },
     onNotification: (payload) => onNotification(gateway, payload),
     onLost: () => {
-      log.debug('The connection that listens is lost')
+      log.debug('The connection that listens for notifications is lost')
       catalog.onSilence()
     },
     onReturn: () => forgetAll(gateway),
@@ -248,7 +252,7 @@ export function createGateway(
   return gateway
 }
 
-/** Of connections: at least one. */
+/** Returns half of the connections, at least one. */
 function half(connections: number): number {
   return Math.max(1, Math.floor(connections / 2))
 }

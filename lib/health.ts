@@ -4,7 +4,7 @@ import type { ReplicaStatus, Replicas } from './postgres/hosts/replicas.ts'
 import type { Pools } from './postgres/pools/pools.ts'
 import type { Isolation, Roles } from './tenancy/roles/roles.ts'
 
-/** The body of GET /health. */
+/** Body of GET /health. */
 export interface HealthReport {
   status: 'healthy' | 'unhealthy'
   version: string
@@ -12,42 +12,45 @@ export interface HealthReport {
   active_pools: number
   total_connections: number
   uptime_seconds: number
-  /** Alive on this PostgreSQL, this one too. */
+  /** Number of gateways alive on this PostgreSQL, including this one. */
   gateways: number
-  /** Whether PostgreSQL keeps the platforms apart. */
+  /** How platforms are kept apart. */
   isolation: Isolation
-  /** Where there are any. */
+  /** Status of the replicas; undefined if DATABASE_READ_URLS is not set. */
   replicas?: ReplicaStatus[] | undefined
 }
 
-/** How long an answer of PostgreSQL, to anything, shows that it works. */
+/** Milliseconds for which any answer of PostgreSQL counts as proof that it works. */
 const FRESH_ANSWER_MS = 5000
 
-/** The answer of /health has to be out within 2 s. */
+/** Milliseconds that a probe takes at most: /health must answer within 2 s. */
 const PROBE_LIMIT_MS = 1500
 
 export interface HealthOptions {
-  /** Milliseconds since PostgreSQL last answered. */
+  /** Returns the milliseconds since PostgreSQL last answered. */
   sinceLastAnswer: () => number
-  /** Asks PostgreSQL; resolves when it has answered. */
+  /** Sends a query to PostgreSQL, and resolves when it has answered. */
   probe: (withinMs: number) => Promise<unknown>
 }
 
 /**
- * Whether PostgreSQL works, by its last answer to anything: a gateway that is busy is healthy. It
- * is asked only where that is old, and once for all who want to know.
+ * Tells whether PostgreSQL works, by its last answer to any query: a busy gateway is healthy. A
+ * probe is sent only if that answer is old; concurrent callers share it.
  */
 export class Health {
   readonly #options: HealthOptions
   #probing: Promise<boolean> | undefined
-  /** The gateway is stopping: it takes no new connections. */
+  /** True while the gateway shuts down and takes no new connections. */
   isDraining = false
 
   constructor(options: HealthOptions) {
     this.#options = options
   }
 
-  /** At once where PostgreSQL answered in the last 5 s, and within 1.5 s otherwise. */
+  /**
+   * Returns whether PostgreSQL works: at once if it answered in the last 5 s, otherwise within 1.5
+   * s.
+   */
   async isConnected(): Promise<boolean> {
     if (this.#options.sinceLastAnswer() < FRESH_ANSWER_MS) return true
     this.#probing ??= this.#probe().finally(() => {
@@ -56,7 +59,7 @@ export class Health {
     return this.#probing
   }
 
-  /** Whether new requests should be sent here. */
+  /** Returns whether new requests should be sent to this gateway. */
   async isReady(): Promise<boolean> {
     return !this.isDraining && (await this.isConnected())
   }
@@ -65,7 +68,7 @@ export class Health {
     const { sinceLastAnswer, probe } = this.#options
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<boolean>((resolve) => {
-      // A call may have been answered meanwhile.
+      // A call may have been answered in the meantime.
       const isFresh = () => resolve(sinceLastAnswer() < FRESH_ANSWER_MS)
       timer = setTimeout(isFresh, PROBE_LIMIT_MS)
     })
@@ -81,7 +84,7 @@ export class Health {
   }
 }
 
-/** The parts of the gateway that are asked. */
+/** Parts of the gateway that the report reads. */
 interface Parts {
   health: Health
   pools: Pools
@@ -91,7 +94,7 @@ interface Parts {
   startedAt: number
 }
 
-/** What GET /health tells. */
+/** Returns the body of GET /health. */
 export async function reportHealth(gateway: Parts): Promise<HealthReport> {
   const isConnected = await gateway.health.isConnected()
   const { pools, connections } = gateway.pools.status()

@@ -5,7 +5,7 @@ import { colors } from 'consola/utils'
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** What a line is about, beside its message: `{ status: 200, ms: 5 }`. */
+/** Fields of a line, beside its message: `{ status: 200, ms: 5 }`. */
 export type LogFields = { [name: string]: string | number | boolean | null | undefined }
 
 export interface Log {
@@ -14,11 +14,14 @@ export interface Log {
   info(message: string, fields?: LogFields): void
   debug(message: string, fields?: LogFields): void
   trace(message: string, fields?: LogFields): void
-  /** A line for a request, at level info, or warn from status 500 on: at a quarter of the cost. */
+  /**
+   * Logs a request: at level warn from status 500 on, otherwise at level info. Costs a quarter of
+   * the other methods.
+   */
   request(line: RequestLine): void
 }
 
-/** What the log says of a request. Only the path may need to be escaped as JSON. */
+/** Fields of a request's line. Only the path may need escaping in JSON. */
 export interface RequestLine {
   method: string
   path: string
@@ -35,22 +38,22 @@ export interface RequestLine {
   query_ms?: number | undefined
 }
 
-/** Where lines go, and whether a person reads them there. */
+/** Destination of lines; `isTTY` selects the format for people. */
 export interface LogTarget {
   write(text: string): unknown
   isTTY?: boolean
 }
 
 /**
- * A log on consola: readable lines in a terminal, one JSON object a line elsewhere. Lines of one
- * turn of the event loop are written together.
+ * Creates a log on consola: lines for people in a terminal, one JSON object a line elsewhere. Lines
+ * of one turn of the event loop are written together.
  */
 export function createLog(level: LogLevel, target: LogTarget = process.stdout): Log {
   const write = bufferedWriter(target)
   const format = target.isTTY ? formatForPeople : formatAsJson
   const log = createConsola({
     level: LogLevels[level],
-    // consola holds back repeated lines; a log of requests is full of them.
+    // consola suppresses repeated lines; a request log has many of them.
     throttle: 0,
     reporters: [reporter(write, format)],
   })
@@ -74,7 +77,7 @@ function reporter(write: (line: string) => void, format: Format): ConsolaReporte
   }
 }
 
-/** Writers with lines that are not written yet: they are when the process ends. */
+/** Flush functions of writers with buffered lines; called when the process exits. */
 const unwritten = new Set<() => void>()
 process.once('exit', () => {
   for (const flush of unwritten) flush()
@@ -97,7 +100,7 @@ function bufferedWriter(target: LogTarget): (line: string) => void {
   }
 }
 
-/** The time of the last line: many are written in one millisecond. */
+/** Formatted time of the last line, reused within a millisecond. */
 let lastMs = 0
 let lastTime = ''
 
@@ -110,7 +113,10 @@ function isoTime(): string {
   return lastTime
 }
 
-/** As formatAsJson does it. A method, an address, an id and a name of a database need no escape. */
+/**
+ * Formats a request as `formatAsJson` does, without its cost. Methods, addresses, ids and database
+ * names need no escaping.
+ */
 function formatRequest(line: RequestLine, level: LogLevel): string {
   const path = JSON.stringify(line.path).slice(1, -1)
   let text = `{"time":"${isoTime()}","level":"${level}","message":"${line.method} ${path}","method":"${line.method}","path":"${path}","status":${line.status},"ms":${line.ms}`

@@ -11,10 +11,10 @@ import { type OpenCatalog, openCatalog } from './tenancy/catalog/open-catalog.ts
 
 import { readGivenSecrets } from './tenancy/secrets/given-secrets.ts'
 
-/** A PostgreSQL that answers, and the catalog on it. */
+/** A PostgreSQL that answers, and its catalog. */
 export interface OpenServer {
   version: string
-  /** The server, with the database that the catalog is in. */
+  /** The server, with the database that holds the catalog. */
   home: Server
   catalog: OpenCatalog
 }
@@ -23,8 +23,8 @@ const RETRY_EVERY_MS = 2000
 const OLDEST_POSTGRES = 15
 
 /**
- * Waits for PostgreSQL, finds the database of the catalog, and opens that.
- * @throws {Error} with one line that says what is wrong
+ * Waits for PostgreSQL, finds the database of the catalog, and opens the catalog.
+ * @throws {Error} with a message of one line
  */
 export async function openServer(
   config: Config,
@@ -50,7 +50,11 @@ export async function openServer(
   }
 }
 
-/** @throws {Error} where the gateway's role may not do what the settings ask for */
+/**
+ * Checks the rights of the gateway's role, and the template.
+ * @throws {Error} if the role lacks a right that the settings need, or BASE_TEMPLATE does not
+ *   exist
+ */
 async function checkRights(sql: Sql, { isolation, baseTemplate }: Config): Promise<void> {
   const [row] = await sql<{ role: string; may_create_roles: boolean; has_template: boolean }[]>`
     select
@@ -60,14 +64,18 @@ async function checkRights(sql: Sql, { isolation, baseTemplate }: Config): Promi
     from pg_roles where rolname = current_user
   `
   const { role, may_create_roles, has_template } = row!
-  if (!has_template) throw new Error(`BASE_TEMPLATE: there is no database ${baseTemplate}`)
+  if (!has_template) throw new Error(`BASE_TEMPLATE: the database ${baseTemplate} does not exist`)
   if (isolation === 'shared-role' || may_create_roles) return
   throw new Error(
-    `The role ${role} may not create roles, by which the platforms are kept apart: "alter role ${quoteIdentifier(role)} createrole", or ISOLATION=shared, with which the functions of all platforms run as ${role} and can reach all databases`,
+    `The role ${role} may not create the roles that keep the platforms apart: run "alter role ${quoteIdentifier(role)} createrole", or set ISOLATION=shared, with which the functions of all platforms run as ${role} and can reach all databases`,
   )
 }
 
-/** PostgreSQL's version, once it answers. */
+/**
+ * Waits until PostgreSQL answers. Returns its version.
+ * @throws {Error} if it does not answer within START_TIMEOUT_MS, refuses the connection, or is
+ *   too old
+ */
 async function waitForPostgres(
   pools: Pools,
   server: Server,
@@ -88,16 +96,17 @@ async function waitForPostgres(
       if (!isWorthWaiting(error)) throw new Error(`${where}: ${message}`)
       if (performance.now() > giveUpAt) throw new Error(`${where} does not answer (${code})`)
       const left = Math.ceil((giveUpAt - performance.now()) / 1000)
-      log.warn(`${where} does not answer (${code}); trying again for ${left} s`)
+      log.warn(`${where} does not answer (${code}); the gateway tries for another ${left} s`)
       await sleep(RETRY_EVERY_MS, undefined, { signal })
     }
   }
 }
 
 /**
- * A wrong password, database or certificate stays wrong; a server that starts or restarts comes.
- * Of the errors that are not PostgreSQL's, those of a server that is not there yet are the
- * system's, such as ECONNREFUSED, and two of the driver's; all others are about TLS.
+ * Returns whether a later try may succeed. A wrong password, database or certificate will not
+ * become right; a server that starts or restarts will answer. Errors that PostgreSQL did not send
+ * come from the system (such as ECONNREFUSED), the driver, or TLS. Those of the system and the
+ * driver's connection errors are worth a retry; those of TLS are not.
  */
 function isWorthWaiting(error: unknown): boolean {
   if (!isConnectionLost(error)) return false

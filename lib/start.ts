@@ -23,34 +23,37 @@ import { checkLogIn, prepareIsolation } from './tenancy/roles/prepare-isolation.
 import { prepareStored } from './tenancy/schemas/stored-schemas.ts'
 
 export interface StartOptions {
-  /** Ends a start that waits for PostgreSQL. */
+  /** Aborts a start that waits for PostgreSQL. */
   signal?: AbortSignal
-  /** A listening socket, which goes before the host and port of the settings. */
+  /** File descriptor of a listening socket; overrides host and port of the settings. */
   socket?: number | undefined
-  /** The embedded PostgreSQL has ended by itself. */
+  /** Called if the embedded PostgreSQL exits without being stopped. */
   onPostgresExit?: () => void
 }
 
-/** A gateway that answers requests. */
+/** A running gateway. */
 export interface RunningGateway {
   gateway: Gateway
   url: string
-  /** Reads the certificate of the listener anew; where that fails, the log says so. */
+  /** Loads the listener's TLS certificate again; logs a failure. */
   reload(): void
-  /** Lets the running requests finish, closes all connections, stops its PostgreSQL. */
+  /** Waits for running requests, closes all connections, and stops the embedded PostgreSQL. */
   stop(): Promise<void>
 }
 
-/** A PostgreSQL that does not answer at the end finds out by itself. */
+/**
+ * Milliseconds that the last writes of a shutdown wait for PostgreSQL. A gateway that could not
+ * delete its row loses its lock with its session, so that the others see it is dead.
+ */
 const LEAVE_LIMIT_MS = 2000
 
-/** Of the embedded PostgreSQL, for its own reserve and for a person's look. */
+/** Extra connections of the embedded PostgreSQL: its superuser reserve and psql sessions. */
 const SPARE_CONNECTIONS = 20
 
 /**
- * Starts everything: PostgreSQL (given or embedded), the catalog, the routes, the listener. What
- * was started is stopped again where a later step fails.
- * @throws {Error} with one line that says what is wrong
+ * Starts PostgreSQL (given or embedded), the catalog, the routes and the listener. If a step fails,
+ * stops what was started.
+ * @throws {Error} with a message of one line
  */
 export async function startGateway(
   config: Config,
@@ -60,7 +63,7 @@ export async function startGateway(
 ): Promise<RunningGateway> {
   for (const warning of config.warnings) log.warn(warning)
   const routes = await loadRoutes(handlersFolder)
-  // Now, rather than after PostgreSQL was waited for.
+  // Report a bad certificate before waiting for PostgreSQL.
   if (config.tls) readTls(config.tls)
   let embedded: EmbeddedPostgres | undefined
   let gateway: Gateway | undefined
@@ -70,7 +73,7 @@ export async function startGateway(
     gateway?.secretChange.stop()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
-    // A deploy goes on when its client has gone away.
+    // A deploy continues after its client has disconnected.
     const left = Math.max(0, giveUpAt - performance.now())
     const drained = Promise.all([gateway?.deploys.drained(), gateway?.jobs.drained()])
     await Promise.race([drained, sleep(left, undefined, { ref: false })])
@@ -90,7 +93,7 @@ export async function startGateway(
         onProgress: (line) => log.info(line),
         onLog: (line) => log.debug(line),
         onExit: ({ code, signal }) => {
-          log.error('The embedded PostgreSQL has ended by itself', { code, signal })
+          log.error('The embedded PostgreSQL has exited unexpectedly', { code, signal })
           onPostgresExit?.()
         },
       })
@@ -137,7 +140,10 @@ export async function startGateway(
   }
 }
 
-/** What operators look for first: the version, and who may do what. */
+/**
+ * Returns the fields of the start-up line: the version, the isolation, and the networks and tokens
+ * that control access.
+ */
 function describeAccess(config: Config) {
   const { isolation, allowedNetworks, adminNetworks, platformNetworks } = config
   return {
@@ -152,8 +158,9 @@ function describeAccess(config: Config) {
 }
 
 /**
- * Nobody but the platforms' roles and the gateway is on it, so that there is nobody to be asked. Where
- * somebody has changed the superuser's password, the log says later what is open.
+ * Revokes CONNECT on the maintenance databases of the embedded server, which only the gateway and
+ * the platforms' roles use. Ignores failures, such as a superuser password changed by hand:
+ * `prepareIsolation` logs the databases that stay open.
  */
 async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config): Promise<void> {
   const server = parseDatabaseUrl(superuserUrl)
@@ -163,15 +170,15 @@ async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config
 }
 
 /**
- * Where the server has fewer connections than the gateway may open, it opens fewer.
- * @returns how many it may open when it is alone
+ * Reduces the gateway's connections to those that the server has for it.
+ * @returns the number of connections that it may open if it is alone
  */
 async function fitCapacity({ pools, server, config, log }: Gateway): Promise<number> {
   const room = await pools.use(server.database, readServerRoom)
   const usable = usableConnections(room)
   if (usable >= config.maxTotalConnections) return config.maxTotalConnections
   log.warn(
-    `MAX_TOTAL_CONNECTIONS is ${config.maxTotalConnections}, and PostgreSQL has ${usable} for the gateway: it opens at most ${usable}`,
+    `MAX_TOTAL_CONNECTIONS is ${config.maxTotalConnections}, but PostgreSQL has only ${usable} connections for the gateway: it opens at most ${usable}`,
     {
       max_connections: room.maxConnections,
       reserved_connections: room.reserved,

@@ -10,7 +10,7 @@ import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 const MEMBERS = [...OWNER_MEMBERS, 'database', 'migrations', 'dry_run'] as const
 
 export default defineHandler({
-  meta: { description: 'Take a database that is there already into the catalog' },
+  meta: { description: 'Add an existing database to the catalog' },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, MEMBERS)
@@ -48,7 +48,7 @@ function describe({ ledger, migrations, previousOwner, role, toHandOver, hasTabl
     objects_handed_over: toHandOver,
     warnings: isBare
       ? [
-          'No migration is recorded as applied: the next /register runs all of them. Name those that are in place in "migrations"',
+          'No migration is recorded as applied: the next /register runs all of them. List those that the database already has in "migrations"',
         ]
       : [],
   }

@@ -4,7 +4,9 @@ import { parsePlatform } from '../../lib/tenancy/names.ts'
 import { listArchives } from '../../lib/tenancy/schemas/archives.ts'
 
 export default defineHandler({
-  meta: { description: 'The archives of a platform, newest first, and which of them are kept' },
+  meta: {
+    description: 'List the archives of a platform, newest first, and which of them are kept',
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, readQuery(event, ['platform']).platform)

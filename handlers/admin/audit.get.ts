@@ -7,7 +7,7 @@ const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
 export default defineHandler({
-  meta: { description: 'Who changed or deployed what, and who was refused, newest first' },
+  meta: { description: 'List changes, deploys and refused requests, newest first' },
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, ['platform', 'limit', 'before'])

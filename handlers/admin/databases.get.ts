@@ -13,11 +13,13 @@ const QUERY = ['platform', 'limit', 'after', 'sizes', 'refresh'] as const
 const MEGABYTE = 1024 * 1024
 const MAX_LIMIT = 1000
 
-/** Databases that one query reads, so that none of them takes long. */
+/** Databases read by one query, which bounds its duration. */
 const BATCH = 250
 
 export default defineHandler({
-  meta: { description: 'The databases of a platform: their sizes, which are behind, or missing' },
+  meta: {
+    description: 'List the databases of a platform: sizes, pending deploys, missing databases',
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
@@ -70,7 +72,7 @@ function describe(
     ...(sizes && { size_mb: Math.round(bytes / MEGABYTE), size_bytes: bytes }),
     schema_checksum: entry.schemaChecksum,
     last_deployed_at: entry.lastDeployedAt,
-    // Of one that does not answer, what was known may not be so any more.
+    // Null if the database does not answer: the catalog's copy may be stale.
     pending: isSilent ? null : entry.isPending,
     missing: entry.isMissing,
   }

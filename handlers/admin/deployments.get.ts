@@ -10,14 +10,15 @@ const DEFAULT_LIMIT = 50
 const MAX_LIMIT = 1000
 
 export default defineHandler({
-  meta: { description: 'The last deploys of a platform, newest first, with what failed' },
+  meta: { description: 'List the last deploys of a platform, newest first, with their failures' },
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
     const { catalog } = gateway
     const owner = await catalog.resolve(parseNamedOwner(request, query as GivenOwner))
     const { platform } = owner
-    // Absent is every database of the platform; empty or null is the main one, as elsewhere.
+    // Without a member that names a database, all databases of the platform are meant; an empty or
+    // null one means the main database, as elsewhere.
     const isOne = OWNER_MEMBERS.some((name) => name !== 'platform' && query[name] !== undefined)
     const { tenantId, schema } = isOne ? owner : ({} as Partial<Owner>)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT

@@ -3,7 +3,7 @@ import { readQuery } from '../../lib/http/body/page-query.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 export default defineHandler({
-  meta: { description: 'What the databases of a platform have other than its template' },
+  meta: { description: 'Compare the databases of a platform with its template' },
   async handler(event) {
     const { gateway, request } = event.context
     return gateway.deploys.findDrift(

@@ -6,7 +6,7 @@ import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
 export default defineHandler({
-  meta: { description: 'Take a database that was dropped by hand out of the catalog' },
+  meta: { description: 'Remove a database that was dropped by hand from the catalog' },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, OWNER_MEMBERS)

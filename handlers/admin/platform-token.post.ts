@@ -5,7 +5,7 @@ import { parsePlatform } from '../../lib/tenancy/names.ts'
 import { checkPlatform, giveToken } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
-  meta: { description: 'The token of a platform, which is made up the first time' },
+  meta: { description: 'Return the token of a platform; the first request generates it' },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, ['platform'])

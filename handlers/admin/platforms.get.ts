@@ -5,7 +5,8 @@ import { listPlatforms } from '../../lib/tenancy/platforms.ts'
 export default defineHandler({
   meta: {
     access: 'admin',
-    description: 'The platforms that the address may name, and how many databases each has',
+    description:
+      'List the platforms that the client address may name, with their numbers of databases',
   },
   async handler(event) {
     const { gateway, request } = event.context

@@ -3,7 +3,9 @@ import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 
 export default defineHandler({
-  meta: { description: 'The connections to each database, and who waits for one' },
+  meta: {
+    description: 'Report the connections to each database, and the requests that wait for one',
+  },
   handler(event) {
     const { gateway } = event.context
     readQuery(event, [])

@@ -21,7 +21,7 @@ import { OWNER_MEMBERS, parseScope } from '../../lib/tenancy/owners.ts'
 const MEMBERS = [...OWNER_MEMBERS, 'checksum', 'dry_run', 'on_error', 'skip'] as const
 
 export default defineHandler({
-  meta: { description: 'Takes the code of one database, or of all, back to an earlier archive' },
+  meta: { description: 'Take the code of one database, or of all, back to an earlier archive' },
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context
@@ -75,7 +75,7 @@ export default defineHandler({
   },
 })
 
-/** One that is null could mean the main database, or all of them. */
+/** Refuses a null tenant_id: it could mean the main database, or all databases. */
 function refuseNull(value: Json | undefined): void {
   if (value?.kind !== 'null') return
   throw new GatewayError(
@@ -91,7 +91,7 @@ function parseOnError(value: Json | undefined): 'stop' | 'continue' {
   throw new GatewayError('invalid_request', 'on_error must be "stop" or "continue"')
 }
 
-/** Names of databases, or tenant ids. */
+/** Returns names of databases, or tenant ids. */
 function parseSkip(value: Json | undefined): string[] {
   const skip: unknown = value === undefined ? [] : JSON.parse(jsonOf(value))
   if (Array.isArray(skip) && skip.every((one) => typeof one === 'string')) return skip

@@ -6,7 +6,7 @@ import { parsePlatform, textOf } from '../../lib/tenancy/names.ts'
 import { registerPlatform } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
-  meta: { description: 'Make a platform known, so that schemas can be stored for it' },
+  meta: { description: 'Register a platform, so that schemas can be stored for it' },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, ['platform', 'db_user', 'db_password'])
@@ -16,7 +16,7 @@ export default defineHandler({
     if (!hasCredentials && given.some((text) => text !== '')) {
       throw new GatewayError(
         'invalid_request',
-        'db_user and db_password come together, or not at all',
+        'db_user and db_password must be given together, or not at all',
       )
     }
     await audited(event, {
@@ -26,7 +26,7 @@ export default defineHandler({
         if (await gateway.catalog.use((sql) => registerPlatform(sql, platform))) return
         throw new GatewayError(
           'platform_already_registered',
-          `Platform ${platform} is registered already`,
+          `Platform ${platform} is already registered`,
         )
       },
     })
@@ -38,7 +38,7 @@ export default defineHandler({
       has_dedicated_credentials: role !== null,
       ...(hasCredentials && {
         warnings: [
-          `db_user and db_password are not used: the gateway works as ${role === null ? 'its own role (ISOLATION=shared)' : `the role ${role}, whose password it keeps`}`,
+          `db_user and db_password are not used: the gateway connects as ${role === null ? 'its own role (ISOLATION=shared)' : `the role ${role}, whose password it manages`}`,
         ],
       }),
     }

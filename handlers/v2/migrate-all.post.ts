@@ -14,7 +14,9 @@ import { loadStored } from '../../lib/tenancy/schemas/stored-archives.ts'
 const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
 
 export default defineHandler({
-  meta: { description: 'Bring all tenants of a stored schema to it; a job where that takes long' },
+  meta: {
+    description: 'Deploy a stored schema to all its tenants; continues as a job if it takes long',
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const { catalog, config, jobs } = gateway
@@ -55,7 +57,8 @@ export default defineHandler({
         databases: row ? tenants.targets.map(({ database }) => database) : [],
       }),
     })
-    // Its gateway is being stopped: clients take a 200 for done, and ask for the job after a 202.
+    // The gateway shuts down during the job. Answer 202, so that the client polls the job; clients
+    // take 200 as done.
     if (row.status === 'interrupted') event.res.status = 202
     return event.res.status === 202 ? describeAccepted(row) : answerInSlices(describeJob(row))
   },

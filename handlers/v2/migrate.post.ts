@@ -13,7 +13,7 @@ import { loadStored } from '../../lib/tenancy/schemas/stored-archives.ts'
 const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
 
 export default defineHandler({
-  meta: { description: 'Bring one database to a stored schema; drops no function' },
+  meta: { description: 'Deploy a stored schema to one database; drops no function' },
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context

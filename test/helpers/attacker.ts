@@ -5,16 +5,16 @@ import { databaseName } from '../../lib/tenancy/names.ts'
 import { Secret } from '../../lib/tenancy/secrets/secret.ts'
 import { TEST_SECRET } from './gateway.ts'
 
-/** The test server as the gateway may see it: by whom, and its URI. */
+/** The test server as seen by the gateway: the kind of its role, and the URI. */
 export const SERVERS = [
   ['no superuser', inject('databaseUrl')],
   ['a superuser', inject('superuserUrl')],
 ].filter((one): one is [string, string] => one[1] !== undefined)
 
-/** How an attack ended: the SQLSTATE, or what it came to where nothing stopped it. */
+/** Result of an attack: the SQLSTATE of its error, or the result as JSON if nothing stopped it. */
 export type Outcome = string
 
-/** A connection as a platform's role, with the password that only the gateway knows. */
+/** Opens a connection as a platform's role, with the password that only the gateway has. */
 export function connectAs(platform: string, database: string, url: string): postgres.Sql {
   const user = `gw_${platform}`
   const password = new Secret(TEST_SECRET).passwordOf(user)
@@ -22,7 +22,7 @@ export function connectAs(platform: string, database: string, url: string): post
   return postgres({ ...server, user, password, database, max: 1, onnotice: () => {} })
 }
 
-/** Runs a statement as a platform's role, on a connection of its own to the platform's database. */
+/** Runs a statement as a platform's role, on a new connection to the platform's database. */
 export async function attack(platform: string, statement: string, url: string): Promise<Outcome> {
   const database = databaseName({ platform, tenantId: null, schema: null })
   const sql = connectAs(platform, database, url)

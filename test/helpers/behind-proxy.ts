@@ -9,16 +9,16 @@ import {
   type TestGateway,
 } from './gateway.ts'
 
-/** A gateway, and the proxy between it and the server of the tests. */
+/** A gateway, and the proxy between it and the test server. */
 export interface BehindProxy {
   gateway: TestGateway
   proxy: FaultProxy
-  /** Of the administrative database, past the proxy. */
+  /** URI of the administrative database that bypasses the proxy. */
   adminUrl: string
   stop(): Promise<void>
 }
 
-/** Starts a gateway that reaches the server of the tests by way of a proxy. */
+/** Starts a gateway that reaches the test server through a proxy. */
 export async function startBehindProxy(
   settings: Record<string, string> = {},
 ): Promise<BehindProxy> {
@@ -34,12 +34,12 @@ export async function startBehindProxy(
   return { gateway, proxy, adminUrl, stop }
 }
 
-/** A proxy in front of the server of the tests. */
+/** Starts a proxy in front of the test server. */
 export function startProxy(): Promise<FaultProxy> {
   return FaultProxy.start(addressOf(parseDatabaseUrl(inject('databaseUrl'))))
 }
 
-/** The connection URI of a database of the server of the tests, by way of the proxy. */
+/** Returns the connection URI of a database of the test server through the proxy. */
 export function urlThrough({ port }: FaultProxy, database: string): string {
   const { user, password } = parseDatabaseUrl(inject('databaseUrl'))
   return `postgres://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}?sslmode=disable`

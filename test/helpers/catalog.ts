@@ -1,8 +1,9 @@
 import { type Json, queryDatabase } from './gateway.ts'
 
 /**
- * What a database has, without anything that differs between two databases that are alike: no oids,
- * no transaction ids. Owners, grants and comments are in it; the gateway's own tables are not.
+ * Describes the objects of a database, one line each, so that equal databases give equal lines:
+ * without oids and transaction ids. Includes owners, grants and comments; leaves out the gateway's
+ * own tables.
  */
 export async function catalogOf(database: string): Promise<Json[]> {
   const rows = await queryDatabase(database, CATALOG)

@@ -9,20 +9,20 @@ import {
 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** What becomes of bytes that a client sends; what is not forwarded is lost. */
+/** Action on bytes that a client sends; bytes that are not forwarded are lost. */
 export type Verdict = 'forward' | 'cut' | 'forward, and cut instead of the answer'
 
-/** Looks at what a client sends, as it comes. */
+/** Decides about bytes as the client sends them. */
 export type Inspect = (bytes: Buffer) => Verdict
 
 interface Link {
   client: Socket
   server: Socket
-  /** Its answers are lost, and with the first of them the link. */
+  /** True if the next response of the server is to be dropped and the link cut. */
   isDoomed: boolean
 }
 
-/** A TCP proxy between gateway and PostgreSQL that does what networks do. */
+/** A TCP proxy between gateway and PostgreSQL that simulates network faults. */
 export class FaultProxy {
   readonly #target: NetConnectOpts
   readonly #server: Server
@@ -48,42 +48,42 @@ export class FaultProxy {
     return this.#port
   }
 
-  /** How many connections go through it. */
+  /** Number of open connections through the proxy. */
   get links(): number {
     return this.#links.size
   }
 
-  /** Cuts all connections with a RST, to both ends. */
+  /** Resets all connections (RST), at both ends. */
   cut(): void {
     for (const link of this.#links) this.#cut(link)
   }
 
-  /** Cuts the next connections as soon as they are made. */
+  /** Resets the next `count` connections as soon as they are accepted. */
   cutNext(count: number): void {
     this.#cutsAtOnce = count
   }
 
-  /** Holds up everything, in both directions, for so long. */
+  /** Delays all bytes in both directions. */
   delay(ms: number): void {
     this.#delayMs = ms
   }
 
-  /** Takes connections and bytes, and lets nothing through: neither bytes nor the end. */
+  /** Accepts connections and bytes, and forwards nothing: neither bytes nor the end of a stream. */
   blackHole(): void {
     this.#isBlackHole = true
   }
 
-  /** Ends one direction of each connection: what the gateway sends, or what PostgreSQL does. */
+  /** Ends one direction of each connection: the one that the gateway sends in, or PostgreSQL. */
   halfClose(sender: 'gateway' | 'PostgreSQL'): void {
     for (const { client, server } of this.#links) (sender === 'gateway' ? server : client).end()
   }
 
-  /** What becomes of the bytes that come from now on is for `inspect` to say. */
+  /** Lets `inspect` decide about all bytes from now on. */
   inspect(inspect: Inspect): void {
     this.#inspect = inspect
   }
 
-  /** Nothing goes wrong with new connections any more; those that went through a black hole end. */
+  /** Ends all faults for new connections, and resets connections that were in a black hole. */
   heal(): void {
     this.#delayMs = 0
     this.#cutsAtOnce = 0
@@ -118,7 +118,10 @@ export class FaultProxy {
     this.#pipe(link, server, client, () => this.#fromServer(link))
   }
 
-  /** Passes on what `mayPass`, and the end; an error or a close of one side is one of the other. */
+  /**
+   * Forwards the bytes that `mayPass` accepts, and the end of the stream. An error or a close of
+   * one side cuts the other.
+   */
   #pipe(link: Link, from: Socket, to: Socket, mayPass: (bytes: Buffer) => boolean): void {
     let order = Promise.resolve()
     const inOrder = (action: () => void) => {
@@ -155,7 +158,7 @@ export class FaultProxy {
   #cut(link: Link): void {
     this.#links.delete(link)
     link.client.resetAndDestroy()
-    // A Unix-domain socket knows no RST.
+    // Unix-domain sockets have no RST.
     if ('path' in this.#target) link.server.destroy()
     else link.server.resetAndDestroy()
   }

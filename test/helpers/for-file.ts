@@ -11,15 +11,15 @@ import {
   uniqueName,
 } from './gateway.ts'
 
-// What a file of tests has from its beginning to its end: each is called at the top of the file, and is
-// taken away behind the last test.
+// Resources that a test file uses from its first test to its last. Call each function at the top of
+// the file; it releases the resource after the last test.
 
-/** Two gateways on one catalog; each with its settings. */
+/** Starts two gateways on one catalog, each with its own settings. */
 export async function startTwoGateways(
   settings: Record<string, string> = {},
   otherSettings: Record<string, string> = settings,
 ): Promise<{
-  /** The catalog's DATABASE_URL, for further ones. */
+  /** DATABASE_URL of the catalog, for more gateways. */
   url: string
   gateway: TestGateway
   other: TestGateway
@@ -37,7 +37,7 @@ export async function startTwoGateways(
   return { url, gateway, other }
 }
 
-/** A database that has these objects, and a connection to it as the gateway's role. */
+/** Creates a database with these objects, and a connection to it as the gateway's role. */
 export async function databaseWith(objects: string): Promise<{ database: string; sql: Sql }> {
   const url = await createAdminDatabase()
   const { database } = parseDatabaseUrl(url)
@@ -50,7 +50,10 @@ export async function databaseWith(objects: string): Promise<{ database: string;
   return { database, sql }
 }
 
-/** A role that may be given privileges: its name. To be made before the gateways, whose databases go first. */
+/**
+ * Creates a role that tests can grant privileges to, and returns its name. Call it before the
+ * gateways are started: it must be dropped after their databases.
+ */
 export async function createReader(): Promise<string> {
   const role = uniqueName('reader')
   await queryDatabase('postgres', `create role ${role}`, { asGateway: true })

@@ -22,7 +22,7 @@ export interface Answer {
   body: Json
 }
 
-/** Sends the form of /register or /migrate; `flags` are further fields of it. */
+/** Sends the form of /register or /migrate; `flags` are additional fields. */
 export type Deploy = (
   platform: string,
   archive: Uint8Array,
@@ -30,35 +30,36 @@ export type Deploy = (
   flags?: Record<string, string>,
 ) => Promise<Answer>
 
-/** A gateway in this process, with an administrative database of its own on the test server. */
+/** A gateway in this process, with its own administrative database on the test server. */
 export interface TestGateway extends RunningGateway {
-  /** The server, seen as the gateway's role, for looking at what it did. */
+  /** The server with the gateway's role, to check what the gateway did. */
   server: Server
-  /** Log entries, as JSON. */
+  /** Parsed entries of the log. */
   logged: Json[]
   get(path: string, headers?: Record<string, string>): Promise<Answer>
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>
   call(platform: string, name: string, params?: unknown, tenantId?: string): Promise<Answer>
   register: Deploy
   migrate: Deploy
-  /** Runs SQL in a database, past the gateway. */
+  /** Runs SQL in a database, bypassing the gateway. */
   query(database: string, text: string): Promise<Json[]>
 }
 
-/** A name that no other test has: letters and digits, at most 20. */
+/** Returns a unique name of letters and digits, 20 characters at most. */
 export function uniqueName(prefix: string): string {
   return `${prefix}${randomBytes(5).toString('hex')}`
 }
 
-/** A connection to a database of the test server, past any gateway. */
+/** Opens a connection to a database of the test server, bypassing any gateway. */
 export function connectTo(database: string, max = 1): postgres.Sql {
   const server = parseDatabaseUrl(inject('databaseUrl'))
   return postgres({ ...server, database, max, onnotice: () => {} })
 }
 
 /**
- * Runs SQL in a database of the test server, past any gateway: as the platform's role where it is
- * one's database, unless `asGateway`. `url` is the server's as another role.
+ * Runs SQL in a database of the test server, bypassing any gateway. In a platform's database it
+ * runs as the platform's role, unless `asGateway` is set.
+ * @param url URI of the server with another role
  */
 export async function queryDatabase(
   database: string,
@@ -69,7 +70,7 @@ export async function queryDatabase(
     ...parseDatabaseUrl(url),
     database,
     max: 1,
-    // That query would meet what a platform has put in the way of it.
+    // The driver's query for types would run objects that a platform has put in its way.
     fetch_types: !asGateway,
     onnotice: () => {},
   })
@@ -81,7 +82,7 @@ export async function queryDatabase(
   }
 }
 
-/** From now on the connection works as the role of the platform whose database it is. */
+/** Switches the connection to the role of the platform that owns the database. */
 export async function becomePlatform(sql: postgres.Sql): Promise<void> {
   await sql`
     select set_config('role', pg_get_userbyid(datdba), false)
@@ -90,20 +91,20 @@ export async function becomePlatform(sql: postgres.Sql): Promise<void> {
   `
 }
 
-/** How many other sessions of a database run a statement like this one. */
+/** Returns the number of other sessions of a database that run a statement like this one. */
 export async function sessionsRunning(database: string, text: string): Promise<number> {
   const [row] = await queryDatabase(
     database,
     `select count(*)::int as n from pg_stat_activity
      where datname = '${database}' and state = 'active' and pid <> pg_backend_pid()
        and query like '%${text}%'`,
-    // A platform's role would not see what others run.
+    // A platform's role cannot see the statements of other roles.
     { asGateway: true },
   )
   return row.n
 }
 
-/** The connection URI of a database of the test server: what DATABASE_URL takes. */
+/** Returns the connection URI of a database of the test server, as DATABASE_URL takes it. */
 export function databaseUrlOf(database: string, server = inject('databaseUrl')): string {
   return server.replace(/^([^?]*\/)[^/?]*/, `$1${database}`)
 }
@@ -134,7 +135,7 @@ export async function dropAdminDatabase(url: string): Promise<void> {
   const home = parseDatabaseUrl(inject('databaseUrl')).database
   const names = [...templates, ...rows].map((row) => row.database)
   for (const name of [...names, database]) {
-    // A role that is no superuser may not end autovacuum, as "force" would have to.
+    // A role without superuser rights may not terminate autovacuum, which "force" would need.
     await query(home, `drop database if exists "${name}" with (force)`).catch(() =>
       query(home, `drop database if exists "${name}"`),
     )
@@ -144,7 +145,7 @@ export async function dropAdminDatabase(url: string): Promise<void> {
   }
 }
 
-/** Starts a gateway with these settings over the defaults. */
+/** Starts a gateway with these settings, which override the defaults. */
 export async function startTestGateway(
   env: Record<string, string> = {},
   handlersFolder = join(PROJECT, 'handlers'),
@@ -163,9 +164,9 @@ export async function startTestGateway(
   const config = readConfig({
     GATEWAY_PORT: '0',
     GATEWAY_SECRET: TEST_SECRET,
-    // They are built with every archive, and most tests are about something else.
+    // Each new archive builds templates, and most tests do not need them.
     TEMPLATES: process.env.TEST_TEMPLATES || 'off',
-    // The test server syncs nothing, so that a checkpoint costs less than a log of the copy.
+    // The test server runs without fsync, so a checkpoint costs less than a WAL-logged copy.
     DATABASE_COPY: 'file_copy',
     ...env,
     DATABASE_URL: url,
@@ -211,7 +212,7 @@ export async function startTestGateway(
   }
 }
 
-/** The form of /register and /migrate. */
+/** Returns the form of /register and /migrate. */
 export function schemaForm(
   platform: string,
   archive: Uint8Array,

@@ -3,10 +3,13 @@ import { join, relative, sep } from 'node:path'
 import { PROJECT } from './gateway.ts'
 import type { Files } from './platforms.ts'
 
-/** The releases of the original gateway that wrote archives in different ways. */
+/** Releases of the original gateway whose clients write archives differently. */
 export type Generation = '1.0' | '2.x' | '3.x'
 
-/** The archive of a shop as clients of that generation write it; paths are below postgresql/. */
+/**
+ * Returns the files of a shop's archive as clients of that release write it, with paths relative to
+ * postgresql/.
+ */
 export async function shopFiles(generation: Generation): Promise<Files> {
   const folder = join(PROJECT, 'test/fixtures/archives/generations', generation)
   const root = generation === '2.x' ? folder : join(folder, 'postgresql')
@@ -25,7 +28,7 @@ export async function shopFiles(generation: Generation): Promise<Files> {
   return Object.fromEntries(files)
 }
 
-/** The files without those of some folders. */
+/** Returns the files outside these folders. */
 export function without(files: Files, ...folders: string[]): Files {
   const kept = Object.entries(files).filter(
     ([path]) => !folders.some((folder) => path.startsWith(`${folder}/`)),

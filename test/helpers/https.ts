@@ -3,18 +3,20 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Json } from './gateway.ts'
 import { afterTest } from './process.ts'
 
-/** What a client gets, and of whom. */
+/** A response, and the server that sent it. */
 export interface SecureAnswer {
   status: number
-  /** The JSON, or another text as it is. */
+  /** Parsed JSON, or any other body as text. */
   body: Json
-  /** The common name of the server's certificate, which a session that is resumed has not. */
+  /** Common name of the server's certificate; undefined for a resumed session. */
   server: string | undefined
   isResumed: boolean
   protocol: string | null
 }
 
-/** Asks once, on a connection of its own unless there is an agent; fails where there is no answer. */
+/**
+ * Sends one request, on a new connection unless an agent is given. Rejects if there is no response.
+ */
 export function askSecurely(
   url: string,
   options: RequestOptions & Pick<ConnectionOptions, 'session'>,
@@ -53,7 +55,7 @@ export function askSecurely(
   })
 }
 
-/** Keeps one connection, until after the test. */
+/** Returns an agent that keeps one connection until the end of the test. */
 export function keepAlive(options: ConnectionOptions): Agent {
   const agent = new Agent({ ...(options as object), keepAlive: true, maxSockets: 1 })
   afterTest(() => agent.destroy())

@@ -6,7 +6,7 @@ import { type Files, pack } from './platforms.ts'
 export interface Platform {
   name: string
   database: string
-  /** With these files more; without those that are undefined. */
+  /** Deploys the base files with these changes; an undefined file is left out. */
   deploy(more: Record<string, string | undefined>, flags?: Record<string, string>): Promise<Answer>
 }
 
@@ -25,10 +25,10 @@ export async function newPlatform(gateway: TestGateway, base: Files): Promise<Pl
   }
 }
 
-/** The file of the next migration. */
+/** Returns the file of the next migration. */
 export const next = (text: string): Files => ({ 'migrations/002_next.pssql': text })
 
-/** What an answer of 409 says that would be lost. */
+/** Returns the data losses that a response of status 409 lists. */
 export function lossesOf({ status, body }: Answer): Json[] {
   expect([status, body.error], JSON.stringify(body)).toEqual([409, 'data_loss'])
   return body.losses.map(({ change, table, column, rows }: Json) => [change, table, column, rows])

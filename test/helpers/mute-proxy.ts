@@ -3,14 +3,17 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Server } from '../../lib/postgres/hosts/server.ts'
 
 export interface MuteProxy {
-  /** On 127.0.0.1. */
+  /** Port on 127.0.0.1. */
   port: number
-  /** From now on the connections that are open carry nothing, and nobody is told. */
+  /** Silences the open connections: they carry no more bytes, and neither end is closed. */
   mute(): void
   close(): void
 }
 
-/** A proxy in front of PostgreSQL whose connections can die without a word, as behind a firewall. */
+/**
+ * Starts a proxy in front of PostgreSQL whose connections can go silent, as behind a firewall that
+ * drops them.
+ */
 export async function startMuteProxy({ host, port }: Server): Promise<MuteProxy> {
   const sockets = new Set<Socket>()
   const listener = createServer((client) => {

@@ -3,17 +3,17 @@ import { join, relative } from 'node:path'
 import { createTarGzip } from 'nanotar'
 import { PROJECT } from './gateway.ts'
 
-/** The files of an archive: `{ 'functions/ping.pssql': 'create …' }`. */
+/** Files of an archive: `{ 'functions/ping.pssql': 'create …' }`. */
 export type Files = Record<string, string>
 
-/** Packs files as a platform would: below postgresql/. */
+/** Packs files into a tar.gz as a platform does, below postgresql/. */
 export async function pack(files: Files): Promise<Uint8Array> {
   return createTarGzip(
     Object.entries(files).map(([path, data]) => ({ name: `postgresql/${path}`, data })),
   )
 }
 
-/** The files of the example platform. */
+/** Returns the files of the example platform. */
 export async function clinicFiles(): Promise<Files> {
   const root = join(PROJECT, 'test/fixtures/clinic/postgresql')
   const entries = await readdir(root, { recursive: true, withFileTypes: true })
@@ -26,7 +26,7 @@ export async function clinicFiles(): Promise<Files> {
   return Object.fromEntries(files)
 }
 
-/** A function file that returns its text. */
+/** Returns a file that creates a function which returns the text. */
 export function textFunction(name: string, text: string): Files {
   return {
     [`functions/${name}.pssql`]: `create or replace function ${name}() returns text language sql as $$ select '${text}' $$;`,

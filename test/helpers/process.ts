@@ -10,27 +10,30 @@ import { afterEach } from 'vitest'
 import { type Answer, type Json, PROJECT, schemaForm, TEST_SECRET } from './gateway.ts'
 import { type Files, pack } from './platforms.ts'
 
-/** A program that runs, and what it has written so far. */
+/** A running program, and its output so far. */
 export interface Program {
   pid: number
   kill(signal: NodeJS.Signals): void
-  /** Settles when the program is gone and has had its last word. */
+  /** Resolves when the program has exited and its output is complete. */
   exit: Promise<Exit>
-  /** Everything on stdout and stderr, as it came. */
+  /** Returns the output on stdout and stderr so far. */
   output(): string
-  /** The whole lines of it. */
+  /** Returns the complete lines of the output. */
   lines(): string[]
-  /** The first line with the text in it, as soon as it is there; fails if the program ends. */
+  /**
+   * Resolves with the first line that contains the text, once there is one; rejects if the program
+   * ends first.
+   */
   line(text: string): Promise<string>
-  /** Writes to its stdin. */
+  /** Writes to the program's stdin. */
   type(text: string): void
 }
 
-/** A gateway in a process of its own. */
+/** A gateway in its own process. */
 export interface GatewayProcess extends Program {
-  /** Its log; fails where a line is not JSON. */
+  /** Returns the entries of its log; throws if a line is not JSON. */
   entries(): Json[]
-  /** Where it listens, as soon as it says so. */
+  /** Resolves with the URL once the gateway listens. */
   url(): Promise<string>
   get(path: string): Promise<Answer>
   call(platform: string, name: string, params?: unknown): Promise<Answer>
@@ -45,22 +48,22 @@ export interface Exit {
 interface ProgramOptions {
   env: Record<string, string>
   cwd: string
-  /** In a process group of its own, all of which gets the signals. */
+  /** Runs the program in its own process group; signals go to the whole group. */
   group?: boolean
-  /** A descriptor that it has as its fourth, 3. */
+  /** File descriptor that the program gets as its descriptor 3. */
   passed?: number | undefined
 }
 
 const PATIENCE_MS = 30_000
 
-/** `node` with these arguments is what `npm start` runs, in whatever folder. */
+/** Arguments of `node` that start the gateway as `npm start` does, from any working folder. */
 export const GATEWAY_ARGUMENTS = [
   '--import',
   pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href,
   join(PROJECT, 'server.ts'),
 ]
 
-/** sd_listen_fds(3): the process that is to take the socket is named by its id. */
+/** sd_listen_fds(3): LISTEN_PID must be the id of the process that takes the socket. */
 const ACTIVATED = 'LISTEN_PID=$$ exec "$0" "$@"'
 
 const cleanups: (() => unknown)[] = []
@@ -69,19 +72,19 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-/** Undoes something after the test, the last first. */
+/** Registers a clean-up to run after the test; the last one registered runs first. */
 export function afterTest(cleanup: () => unknown): void {
   cleanups.push(cleanup)
 }
 
-/** An empty folder that is gone after the test. */
+/** Creates an empty folder, which is deleted after the test. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gateway-test-'))
   afterTest(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
 
-/** A port of 127.0.0.1 that nobody listens on. */
+/** Returns a free port of 127.0.0.1. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -91,7 +94,7 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts a program, which is ended after the test. */
+/** Starts a program, which is stopped after the test. */
 export function startProgram(command: string, args: string[], options: ProgramOptions): Program {
   const { cwd, env, group = false, passed } = options
   const child = spawn(command, args, {
@@ -138,9 +141,10 @@ export function startProgram(command: string, args: string[], options: ProgramOp
 }
 
 /**
- * Starts the gateway with these settings and no others, on a free port unless one is set, in an
- * empty working folder unless one is given: no .env of the project is read. `socket` is a listening
- * socket of this process that it is passed as systemd does it.
+ * Starts the gateway in its own process with these settings only. It uses a free port unless one is
+ * set, and an empty working folder unless one is given, so that it does not read the project's
+ * .env.
+ * @param socket listening socket of this process, passed as systemd passes one
  */
 export async function startProcess(
   settings: Record<string, string>,
@@ -194,17 +198,20 @@ async function request(url: string, path: string, init: RequestInit = {}): Promi
   return { status, headers, body: await response.json() }
 }
 
-/** What the gateway needs of the environment of the tests, and its settings. */
+/**
+ * Returns the environment for a gateway: the variables of the tests that it needs, and its
+ * settings.
+ */
 export function gatewayEnvironment(settings: Record<string, string>): Record<string, string> {
   const { PATH = '', HOME = '', TMPDIR = tmpdir() } = process.env
-  // An embedded PostgreSQL has a secret of its own.
+  // The data folder of an embedded PostgreSQL has its own secret.
   const secret: Record<string, string> = settings.DATABASE_URL
     ? { GATEWAY_SECRET: TEST_SECRET }
     : {}
   return { PATH, HOME, TMPDIR, GATEWAY_PORT: '0', ...secret, ...settings }
 }
 
-/** Calls `attempt` until it gives something that is neither false nor undefined. */
+/** Calls `attempt` until its result is neither false nor undefined, and returns the result. */
 export async function eventually<T>(
   what: string,
   attempt: () => Promise<T | false | undefined> | T | false | undefined,
@@ -219,7 +226,10 @@ export async function eventually<T>(
   }
 }
 
-/** Two signals end a gateway at once, and its PostgreSQL with it; SIGKILL would leave that. */
+/**
+ * Sends two signals, which end a gateway at once together with its embedded PostgreSQL; SIGKILL
+ * would leave PostgreSQL running.
+ */
 async function endProgram(kill: Program['kill'], exit: Promise<Exit>): Promise<void> {
   kill('SIGTERM')
   kill('SIGINT')
@@ -236,7 +246,7 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Waits until it has come to pass. */
+/** Waits until the condition is true. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   await eventually('it has come to pass', condition)
 }

@@ -1,28 +1,31 @@
 import fc from 'fast-check'
 
-// Random values of every type of PostgreSQL, each in the words of JSON and in those of SQL. The two
-// are written here side by side: nothing of the gateway makes one of the other.
+// Random values of every PostgreSQL type, each written both as JSON and as SQL. Both forms are
+// generated here side by side, independent of the gateway's conversions.
 
-/** One value. */
+/** A value in both forms. */
 export interface Sample {
-  /** As a request's JSON writes it. */
+  /** The value as the JSON of a request. */
   json: string
-  /** An expression of SQL. */
+  /** The value as a SQL expression. */
   sql: string
 }
 
-/** A type and its values. */
+/** A type and a generator of its values. */
 export interface RandomType {
-  /** As a function declares it. */
+  /** Name of the type, as a function declares it. */
   type: string
   values: fc.Arbitrary<Sample>
-  /** The extension that it comes with. */
+  /** Extension that provides the type. */
   extension?: string
-  /** JSON arrays are values of it: in an array of it they are elements, not another dimension. */
+  /**
+   * True if a JSON array is a value of the type; in an array of the type it is then an element, not
+   * another dimension.
+   */
   isArray?: boolean
 }
 
-/** A type of the tests' own, and what creates it. */
+/** A type that the tests define, with the statement that creates it. */
 export interface OwnType extends RandomType {
   definition: string
 }
@@ -30,13 +33,13 @@ export interface OwnType extends RandomType {
 const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`
 const nothing = (type: string): Sample => ({ json: 'null', sql: `null::${type}` })
 
-/** Every character of the string as an escape. */
+/** Returns the string as JSON with every character escaped. */
 function escaped(text: string): string {
   const units = Array.from({ length: text.length }, (_, i) => text.charCodeAt(i))
   return `"${units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('')}"`
 }
 
-/** Texts that PostgreSQL reads, as JSON strings. */
+/** Returns a type whose values are texts, sent as JSON strings. */
 function strings(
   type: string,
   texts: fc.Arbitrary<string>,
@@ -49,7 +52,10 @@ function strings(
   return { type, values, ...more }
 }
 
-/** Numbers in JSON's own syntax, as JSON numbers or as strings; and texts that are strings only. */
+/**
+ * Returns a type whose values are numbers in JSON's syntax, sent as JSON numbers or strings;
+ * `others` are sent as strings only.
+ */
 function numbers(type: string, texts: fc.Arbitrary<string>, others: string[] = []): RandomType {
   const values = fc
     .oneof(
@@ -77,7 +83,7 @@ const digits = (max: number) =>
     .integer({ min: 1, max })
     .chain((n) => fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: n, maxLength: n }))
 
-/** A number as JSON allows it, with up to `max` digits before and behind the point. */
+/** Generates a JSON number with up to `max` digits before and after the point. */
 const jsonNumber = (max: number, exponent: number) =>
   fc
     .tuple(
@@ -102,14 +108,16 @@ const point = fc.tuple(coordinate, coordinate).map(([x, y]) => `(${x},${y})`)
 const TRICKY = ['"', "'", '\\', ',', ';', '{', '}', '(', ')', '[', ']', ':', '=>', '$1', '%', ' ']
 const WORDS = ['null', 'NULL', 'true', '1.50', '\n', '\t', '\u2028', '\u0001', '\u007f', 'é', '😀']
 
-/** Everything that PostgreSQL calls text: all of Unicode but NUL. */
+/** Any text that PostgreSQL can store: all of Unicode but NUL. */
 const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 20 }).map((any) => any.replaceAll('\0', '')),
   fc.string({ unit: fc.constantFrom(...TRICKY, ...WORDS), maxLength: 8 }),
 )
 const word = fc.string({ unit: fc.constantFrom(...'abcXYZ019_'), minLength: 1, maxLength: 12 })
 
-/** Days by their Julian number, as PostgreSQL reads them: from 4713 BC to the last of its type. */
+/**
+ * Days by their Julian number, which PostgreSQL reads: from 4713 BC to the last day of its type.
+ */
 const day = (last: number) => fc.integer({ min: 1, max: last }).map((n) => `J${n}`)
 const recentDay = fc
   .date({ min: new Date('0001-01-01'), max: new Date('9999-12-31'), noInvalidDate: true })
@@ -124,7 +132,7 @@ const zone = fc
   .map(([sign, h, m]) => `${sign}${two(h)}:${two(m)}`)
 const timestamp = fc
   .tuple(fc.oneof(day(LAST_TIMESTAMP), recentDay), fc.constantFrom(' ', 'T'), time)
-  // A "T" behind a Julian day is read as something else.
+  // PostgreSQL reads a "T" after a Julian day differently.
   .map(([date, t, clock]) => `${date}${date.startsWith('J') ? ' ' : t}${clock}`)
 const timestamptz = fc.tuple(timestamp, zone).map((parts) => parts.join(''))
 const INFINITE = [fc.constant('infinity'), fc.constant('-infinity')]
@@ -150,7 +158,7 @@ const bytes = fc.uint8Array({ maxLength: 40 }).chain((array) =>
 const bitString = (minLength: number) =>
   fc.string({ unit: fc.constantFrom('0', '1'), minLength, maxLength: 40 })
 
-/** A range of values whose order is that of numbers. */
+/** Generates ranges over values that are ordered by a number. */
 function range(subtype: fc.Arbitrary<bigint>, write: (n: bigint) => string): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 1, arbitrary: fc.constant('empty') },
@@ -191,7 +199,7 @@ const ranges = {
 const multirange = (one: fc.Arbitrary<string>) =>
   fc.array(one, { maxLength: 4 }).map((many) => `{${many.join(',')}}`)
 
-/** A JSON text without white space, whose keys `key` makes. */
+/** Generates a JSON text without white space; `key` generates its keys. */
 function jsonText(key: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const { value } = fc.letrec<{ value: string }>((tie) => ({
     value: fc.oneof(
@@ -242,7 +250,7 @@ const xmlText = fc
   .string({ unit: fc.constantFrom(...'abc é😀"\'()[]{},;\\\n'), maxLength: 12 })
   .map((one) => `<a b="${one.replaceAll('"', '&quot;')}">${one}&lt;&amp;<c/></a>`)
 
-/** All values of an hstore are text. */
+/** All values of an hstore are texts. */
 const hstore: fc.Arbitrary<Sample> = fc
   .uniqueArray(fc.tuple(text, fc.option(text)), { maxLength: 4, selector: ([key]) => key })
   .map((pairs) => {
@@ -263,7 +271,7 @@ const ean13 = fc
     return `${twelve}${(10 - (sum % 10)) % 10}`
   })
 
-/** Every type that PostgreSQL itself has values of, and those of its own extensions. */
+/** Every type that PostgreSQL has values of, and the types of its own extensions. */
 export const SCALARS: RandomType[] = [
   numbers('smallint', bits(16)),
   numbers('integer', bits(32)),
@@ -333,7 +341,7 @@ export const SCALARS: RandomType[] = [
   ),
   strings('"bit"', bitString(1)),
   strings('varbit', bitString(0)),
-  // JavaScript would bring keys that are whole numbers into their order.
+  // JavaScript orders keys that are whole numbers first, so keys begin with a letter.
   json(
     'json',
     text.map((key) => `k${key}`),
@@ -424,7 +432,7 @@ export const SCALARS: RandomType[] = [
   ),
 ]
 
-/** An array of the type, of one or two dimensions, with nulls. */
+/** Returns an array type of the type, with one or two dimensions and nulls. */
 export function arrayOf({ type, values, isArray, extension }: RandomType): RandomType {
   const elements = fc.option(values, { nil: nothing(type), freq: 5 })
   const flat = fc.array(elements, { maxLength: 5 })
@@ -450,7 +458,7 @@ function list(samples: Sample[]): Sample {
   }
 }
 
-/** A composite type; where a field is null, its object has it or leaves it out. */
+/** Returns a composite type; a null field is a null member of the object, or is left out. */
 function composite(name: string, fields: Record<string, RandomType>): OwnType {
   const all = Object.entries(fields).map(([field, { type, values }]) =>
     fc
@@ -520,7 +528,7 @@ const place = composite('place', {
   range: known('tstzrange'),
 })
 
-/** Types as platforms make them, in the order in which they are created. */
+/** Types such as platforms define, in the order of their creation. */
 export const OWN: OwnType[] = [
   mood,
   floatrange,

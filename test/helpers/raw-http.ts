@@ -2,12 +2,12 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterTest } from './process.ts'
 
-/** A connection on which a test writes what it likes. */
+/** A connection on which a test writes raw bytes. */
 export interface RawConnection {
   socket: Socket
-  /** All that came so far, a character a byte. */
+  /** Returns the bytes received so far, one character a byte. */
   text(): string
-  /** All that came, when nothing more comes. */
+  /** Resolves with all received bytes when the connection is closed. */
   closed: Promise<string>
 }
 
@@ -21,28 +21,28 @@ export async function openRaw(url: string): Promise<RawConnection> {
     text += chunk
   })
   socket.on('error', () => {})
-  // The gateway's end of it is what counts.
+  // Close the own end only after the gateway has closed its end, which is what tests check.
   socket.once('end', () => socket.end())
   const closed = once(socket, 'close').then(() => text)
   await once(socket, 'connect')
   return { socket, text: () => text, closed }
 }
 
-/** Sends the bytes and resolves with all that comes until the gateway closes the connection. */
+/** Sends the bytes, and resolves with all received bytes when the gateway closes the connection. */
 export async function sendRaw(url: string, bytes: string | Uint8Array): Promise<string> {
   const { socket, closed } = await openRaw(url)
   socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
   return closed
 }
 
-/** One answer, taken apart. */
+/** A parsed response. */
 export interface RawAnswer {
   status: number
   headers: Map<string, string>
   body: string
 }
 
-/** The first answer of what came. */
+/** Parses the first response of the received bytes. */
 export function parseAnswer(text: string): RawAnswer {
   const match = /^HTTP\/1\.1 (\d{3}) [^\r]*\r\n([\s\S]*?)\r\n\r\n([\s\S]*)$/.exec(text)
   if (!match) throw new Error(`No answer: ${JSON.stringify(text.slice(0, 200))}`)

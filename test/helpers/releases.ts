@@ -6,13 +6,16 @@ import { type Files, pack } from './platforms.ts'
 export interface Platform {
   name: string
   database: string
-  /** With these files more than the last that were deployed; without those that are undefined. */
+  /**
+   * Deploys the files of the last successful deploy with these changes; an undefined file is left
+   * out.
+   */
   deploy(more: Record<string, string | undefined>, flags?: Record<string, string>): Promise<Answer>
   call(name: string, params?: unknown): Promise<Json>
   query(text: string): Promise<Json[]>
 }
 
-/** A new platform, which is deployed to release by release. */
+/** Registers a new platform with these files; its `deploy` deploys further releases. */
 export async function newPlatform(gateway: TestGateway, base: Files): Promise<Platform> {
   const name = uniqueName('released')
   const database = `${name}_main`

@@ -24,7 +24,7 @@ const run = promisify(execFile)
 const PORT = 5432
 const REMOVAL = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }
 
-/** A server that keeps its address when it is stopped and started again. */
+/** A PostgreSQL server that keeps its address over restarts. */
 export class ReplicationServer {
   readonly #folder: string
   readonly #settings: Record<string, string>
@@ -32,7 +32,7 @@ export class ReplicationServer {
   #isFrozen = false
   readonly #onExit = () => this.thaw()
 
-  /** `folder`: where all of it is. */
+  /** @param folder folder of all files of the server */
   constructor(folder: string, settings: Record<string, string> = {}) {
     this.#folder = folder
     this.#settings = settings
@@ -59,17 +59,20 @@ export class ReplicationServer {
     this.#running = undefined
   }
 
-  /** Ends it as a crash would: nobody is told, nothing is finished. */
+  /** Ends the server as a crash does: without notice to clients and without a checkpoint. */
   async crash(): Promise<void> {
     process.kill(this.#running!.pid, 'SIGQUIT')
     await this.#running!.stop()
     this.#running = undefined
   }
 
-  /** Has all of it stand still: it answers nobody, and nobody is told. */
+  /**
+   * Stops all processes of the server with SIGSTOP: it does not answer, and its connections stay
+   * open.
+   */
   freeze(): void {
     this.#isFrozen = true
-    // Tests that are interrupted leave none that cannot end.
+    // A frozen server cannot be stopped: thaw it if the tests are interrupted.
     process.once('exit', this.#onExit)
     this.#signal('SIGSTOP')
   }
@@ -82,20 +85,23 @@ export class ReplicationServer {
 
   #signal(signal: NodeJS.Signals): void {
     const { pid } = this.#running!
-    // First, so that it starts no more of them.
+    // Signal the postmaster first, so that it starts no more children.
     process.kill(pid, signal)
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
     for (const one of children.trim().split(' ').map(Number)) {
       try {
         process.kill(one, signal)
       } catch (error) {
-        // It has ended just now.
+        // The child has just exited.
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
       }
     }
   }
 
-  /** Has it be a standby when it is started again: of `primary`, or of none that is there. */
+  /**
+   * Makes the server start as a standby the next time: of `primary`, or of a primary that does not
+   * exist.
+   */
   async demote(primary?: ReplicationServer): Promise<void> {
     const source = (await primary?.source()) ?? `host=${this.#folder}/nowhere`
     await writeAsOwner(this.cluster, 'standby.signal', '')
@@ -105,7 +111,7 @@ export class ReplicationServer {
     )
   }
 
-  /** What a standby of it has as primary_conninfo. */
+  /** Returns primary_conninfo for a standby of this server. */
   async source(): Promise<string> {
     const password = await this.password()
     return `host=${this.socketFolder} port=${PORT} user=postgres password=${password}`
@@ -123,14 +129,14 @@ export class ReplicationServer {
     return join(this.#folder, 'socket')
   }
 
-  /** As the gateway's role; what DATABASE_URL takes. */
+  /** Returns the connection URI with the gateway's role, as DATABASE_URL takes it. */
   async url(applicationName: string): Promise<string> {
     const { gateway } = await readPasswords(layoutOf(this.dataDir))
     const query = `host=${this.socketFolder}&port=${PORT}&application_name=${applicationName}`
     return `postgres://gateway:${gateway}@/gateway?${query}`
   }
 
-  /** Of the superuser; both servers of a pair have the same. */
+  /** Returns the superuser's password; both servers of a pair have the same. */
   async password(): Promise<string> {
     return (await readPasswords(layoutOf(this.dataDir))).postgres
   }
@@ -154,7 +160,7 @@ export class ReplicationServer {
   }
 }
 
-/** Of servers of which one is the primary, and the others are copies: what DATABASE_URL takes. */
+/** Returns the DATABASE_URL for a primary and its copies. */
 export async function urlOfHosts(
   servers: ReplicationServer[],
   applicationName: string,
@@ -168,18 +174,18 @@ export async function urlOfHosts(
 export interface ReplicationPair {
   primary: ReplicationServer
   standby: ReplicationServer
-  /** Stops both, and leaves nothing. */
+  /** Stops both servers and deletes their files. */
   end(): Promise<void>
 }
 
-/** Starts a server and a streaming replica of it, with these settings of the replica's own. */
+/** Starts a server and a streaming replica, with additional settings for the replica. */
 export async function startReplication(
   standbySettings: Record<string, string> = {},
 ): Promise<ReplicationPair> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'db-gateway-pair-')))
-  // PostgreSQL runs as another user where the tests run as root.
+  // If the tests run as root, PostgreSQL runs as another user.
   await chmod(folder, 0o755)
-  // Vitest exits at once when it is interrupted; the servers are told to stop by then.
+  // Vitest exits at once when it is interrupted; the servers have been told to stop by then.
   const onExit = () => rmSync(folder, REMOVAL)
   process.once('exit', onExit)
   const primary = new ReplicationServer(join(folder, 'primary'))
@@ -191,7 +197,7 @@ export async function startReplication(
     await rm(folder, REMOVAL)
   }
   try {
-    // A server that is stopped can be copied as it is.
+    // The files of a stopped server can be copied as they are.
     await primary.start()
     await primary.stop()
     await makeStandby(primary, standby, join(folder, 'standby'))

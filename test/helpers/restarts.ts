@@ -4,22 +4,24 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Json } from './gateway.ts'
 import { afterTest } from './process.ts'
 
-/** A socket as systemd holds it: it is never accepted on here. */
+/** A listening socket as systemd holds it: this process never accepts connections on it. */
 export interface HeldSocket {
   fd: number
   port: number
 }
 
-/** Requests of many clients, one after the other each, until they are told to stop. */
+/** Clients that each send one request after another until they are stopped. */
 export interface Clients {
-  /** How many were answered rightly so far. */
+  /** Returns the number of correct responses so far. */
   answered(): number
-  /** What became of all others. */
+  /** Returns the failures of all other requests. */
   lost(): string[]
   stop(): Promise<void>
 }
 
-/** What Node.js makes listeners of; there is no public way to a socket that nobody accepts on. */
+/**
+ * Node.js's internal handle of a listener; no public API opens a socket without accepting on it.
+ */
 interface Handle {
   fd: number
   getsockname(out: Partial<AddressInfo>): number
@@ -29,7 +31,10 @@ const internals = net as unknown as {
   _createServerHandle(address: string, port: number, family: 4): Handle
 }
 
-/** A socket on a free port of 127.0.0.1, until after the test. The first process listens on it. */
+/**
+ * Opens a socket on a free port of 127.0.0.1 until the end of the test. The first process that gets
+ * it listens on it.
+ */
 export function holdSocket(): HeldSocket {
   const handle = internals._createServerHandle('127.0.0.1', 0, 4)
   afterTest(() => handle.close())
@@ -39,8 +44,8 @@ export function holdSocket(): HeldSocket {
 }
 
 /**
- * Clients that call `send_back` of a platform with a number of their own each time, and look at the
- * answer. Those with keep-alive use a connection as long as they are let.
+ * Starts clients that call `send_back` of a platform with a new number each time and check the
+ * response. With `keepAlive` a client uses a connection as long as the gateway keeps it open.
  */
 export function startClients(
   port: number,

@@ -2,22 +2,25 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { inject } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 
-/** Long enough for all that a client sends without having seen an answer, in milliseconds. */
+/**
+ * Milliseconds by which responses are delayed, so that all bytes that a client sends without
+ * waiting for a response count as one round trip.
+ */
 const DELAY_MS = 40
 
-/** A proxy in front of the server of the tests that counts round trips. */
+/** A proxy in front of the test server that counts round trips. */
 export interface RoundTrips {
-  /** The connection URI of a database by way of the proxy. */
+  /** Returns the connection URI of a database through the proxy. */
   urlOf(database: string): string
   /**
-   * What was sent to the database by who had seen an answer, since it was asked the last time: the
-   * beginning of each trip. Logging in does not count.
+   * Returns the first bytes of each round trip to the database since the last call. Log-in does not
+   * count.
    */
   take(database: string): string[]
   close(): Promise<void>
 }
 
-/** Starts one. */
+/** Starts a proxy that counts round trips. */
 export async function countRoundTrips(): Promise<RoundTrips> {
   const { host, port, user, password } = parseDatabaseUrl(inject('databaseUrl'))
   const sent = new Map<string, string[]>()
@@ -45,7 +48,7 @@ export async function countRoundTrips(): Promise<RoundTrips> {
     upstream.on('data', (bytes) => {
       setTimeout(() => {
         hasSeenAnswer = true
-        // ReadyForQuery is the last message of an answer.
+        // ReadyForQuery is the last message of a response.
         if (bytes.at(-6) === READY_FOR_QUERY) isLoggedIn = true
         client.write(bytes)
       }, DELAY_MS)

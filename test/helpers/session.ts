@@ -5,7 +5,7 @@ import type { Row } from '../../lib/postgres/session/query.ts'
 import { Session, type SessionOptions } from '../../lib/postgres/session/session.ts'
 import { openSocket } from '../../lib/postgres/session/socket.ts'
 
-/** A session with the test server, and what the server said at its start. */
+/** Opens a session with the test server, and returns it with the server's start-up messages. */
 export async function openSession(
   options: SessionOptions = {},
   server: Server = parseDatabaseUrl(inject('databaseUrl')),
@@ -16,7 +16,7 @@ export async function openSession(
   return { session: new Session(socket, options), greeting }
 }
 
-/** The fields of rows as texts. */
+/** Returns the fields of rows as texts. */
 export function texts(rows: Row[]): (string | null)[][] {
   return rows.map((row) => row.map((field) => field?.toString() ?? null))
 }

@@ -1,9 +1,9 @@
 import { type Json, queryDatabase } from './gateway.ts'
 
 /**
- * Everything that a deploy can change in a database: the rows of the catalogs that describe it,
- * with their transaction ids, and the contents of its tables. The list of deployments is left out:
- * a deploy that failed is in it too.
+ * Returns everything that a deploy can change in a database: the rows of the system catalogs that
+ * describe it, with their transaction ids, and the contents of its tables. Leaves out the list of
+ * deployments, which records failed deploys too.
  */
 export async function snapshot(database: string): Promise<Json> {
   const catalogs = await queryDatabase(

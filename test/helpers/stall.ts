@@ -1,6 +1,6 @@
 /**
- * The longest time, in milliseconds of the process' CPU, that the event loop did not have its turn
- * meanwhile. What other processes of the machine take does not count.
+ * Returns the longest time, in milliseconds of this process's CPU time, for which `work` blocked
+ * the event loop. The CPU time of other processes does not count.
  */
 export async function longestStall(work: () => unknown): Promise<number> {
   let longest = 0

@@ -1,7 +1,10 @@
 import type { Answer, TestGateway } from './gateway.ts'
 import { type Files, pack } from './platforms.ts'
 
-/** Sends the form of POST /platform/{platform}/schema; `file` is the field that has the archive. */
+/**
+ * Sends the form of POST /platform/{platform}/schema.
+ * @param file form field of the archive
+ */
 export async function storeSchema(
   gateway: TestGateway,
   platform: string,
@@ -17,7 +20,7 @@ export async function storeSchema(
   return { status: response.status, headers: response.headers, body: await response.json() }
 }
 
-/** Stores files for a platform under a name. */
+/** Stores files as a schema of a platform. */
 export async function store(
   gateway: TestGateway,
   platform: string,

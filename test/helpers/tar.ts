@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib'
 
-/** One entry as a test wants it, right or wrong; fields are written as they are given. */
+/** A tar entry, valid or invalid; fields are written as given. */
 export interface TarPart {
   name: string | Uint8Array
   data?: string | Uint8Array
@@ -11,7 +11,7 @@ export interface TarPart {
   checksum?: (header: Buffer) => number // instead of the right sum
 }
 
-/** A header and its data, padded to whole blocks. */
+/** Returns a header and its data, padded to whole blocks. */
 export function tarEntry(part: TarPart): Buffer {
   const data = Buffer.from((part.data ?? '') as string)
   const header = Buffer.alloc(512)
@@ -28,18 +28,18 @@ export function tarEntry(part: TarPart): Buffer {
   return Buffer.concat([header, data, Buffer.alloc((512 - (data.length % 512)) % 512)])
 }
 
-/** A plain file. */
+/** Returns the entry of a plain file. */
 export function tarFile(name: string, data: string | Uint8Array = 'select 1;\n'): Buffer {
   return tarEntry({ name, data })
 }
 
-/** A pax header ('x' for the next entry, 'g' for all that follow). */
+/** Returns a pax header: 'x' applies to the next entry, 'g' to all that follow. */
 export function paxEntry(records: Record<string, string>, type: 'x' | 'g' = 'x'): Buffer {
   const data = Object.entries(records).map(([key, value]) => paxRecord(key, value))
   return tarEntry({ name: 'PaxHeaders/next', type, data: Buffer.concat(data) })
 }
 
-/** `<length> <key>=<value>\n`, whose length counts its own digits. */
+/** Returns a pax record, `<length> <key>=<value>\n`; the length includes its own digits. */
 export function paxRecord(key: string, value: string): Buffer {
   const rest = Buffer.byteLength(` ${key}=${value}\n`)
   let length = rest
@@ -47,23 +47,25 @@ export function paxRecord(key: string, value: string): Buffer {
   return Buffer.from(`${length} ${key}=${value}\n`)
 }
 
-/** GNU tar's long name for the next entry. */
+/** Returns GNU tar's long name for the next entry. */
 export function longNameEntry(name: string): Buffer {
   const part = { name: '././@LongLink', type: 'L', magic: 'ustar  \0', data: `${name}\0` }
   return tarEntry(part)
 }
 
-/** A whole tar: the entries and the two zero blocks at its end. */
+/** Returns a complete tar: the entries and two zero blocks. */
 export function tar(...entries: Buffer[]): Buffer {
   return Buffer.concat([...entries, Buffer.alloc(1024)])
 }
 
-/** A whole tar.gz. */
+/** Returns a complete tar.gz. */
 export function tarGz(...entries: Buffer[]): Buffer {
   return gzipSync(tar(...entries))
 }
 
-/** The header's checksum: its bytes' sum, the checksum itself counted as spaces. */
+/**
+ * Returns the header's checksum: the sum of its bytes, with the checksum field counted as spaces.
+ */
 export function sum(header: Uint8Array): number {
   return header.reduce((total, byte, i) => total + (i >= 148 && i < 156 ? 0x20 : byte), 0)
 }

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { PROJECT } from './gateway.ts'
 
 /**
- * Certificates that are valid until 2120, of two authorities: `authority` signed server, renewed
- * (both of 127.0.0.1 and localhost) and client, `other-authority` signed stranger. Their common
- * names are the names of their files. `expired` was valid until 2021.
+ * Certificates, valid until 2120. `authority` signed server and renewed (both for 127.0.0.1 and
+ * localhost) and client; `other-authority` signed stranger. The common name of each is the name of
+ * its file. `expired` was valid until 2021.
  */
 const FOLDER = join(PROJECT, 'test/fixtures/tls')
 
@@ -13,12 +13,15 @@ export function tlsPath(name: string): string {
   return join(FOLDER, name)
 }
 
-/** A file of the certificates, in PEM. */
+/** Returns a certificate or key, in PEM. */
 export function tlsFile(name: string): string {
   return readFileSync(tlsPath(name), 'utf8')
 }
 
-/** What a client needs that trusts the servers, and has itself a certificate, where that is said. */
+/**
+ * Returns the TLS options of a client that trusts the servers, with the named client certificate if
+ * one is given.
+ */
 export function trusting(client?: string): { ca: string; cert?: string; key?: string } {
   const ca = tlsFile('authority.crt')
   return client ? { ca, cert: tlsFile(`${client}.crt`), key: tlsFile(`${client}.key`) } : { ca }

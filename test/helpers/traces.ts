@@ -2,9 +2,8 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /**
- * What a text of ASCII letters and digits looks like wherever it may have got to: as it is, which is
- * percent-encoded and escaped for JSON as well, in hexadecimal, and in Base64, where it depends on
- * what is before it.
+ * Returns the forms in which a text of ASCII letters and digits may appear: as it is (also its form
+ * in URLs and JSON), in hexadecimal, and in Base64 at each of the three possible offsets.
  */
 function formsOf(secret: string): string[] {
   const inBase64 = [0, 1, 2].map((shift) => {
@@ -16,12 +15,15 @@ function formsOf(secret: string): string[] {
   return [secret, Buffer.from(secret).toString('hex'), ...inBase64]
 }
 
-/** Which of the secrets the text tells; each is letters and digits, and a part of the real one. */
+/**
+ * Returns the secrets that the text contains in some form; each is letters and digits, and a part
+ * of a real secret.
+ */
 export function tracesOf(secrets: string[], text: string | Buffer): string[] {
   return secrets.filter((secret) => formsOf(secret).some((form) => text.includes(form)))
 }
 
-/** The files below a folder that tell a secret: path and mode. */
+/** Returns the files below a folder that contain a secret, with path and mode. */
 export async function filesWithTraces(
   secrets: string[],
   folder: string,
@@ -35,7 +37,7 @@ export async function filesWithTraces(
   return found
 }
 
-/** Folder by folder, since the server at work drops databases meanwhile. */
+/** Lists files folder by folder, because the running server drops databases in the meantime. */
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(nothingIfGone([]))
   const paths = entries.map((entry) => {
@@ -47,15 +49,15 @@ async function filesBelow(folder: string): Promise<string[]> {
 }
 
 /**
- * What is to be seen of a process and of all that it has started: command lines, names of threads,
- * and what those that it has started know of its environment.
+ * Returns what other users can see of a process and its descendants: command lines, thread names,
+ * and the environment of the descendants.
  */
 export async function visibleTo(pid: number): Promise<{ pids: number[]; text: string }> {
   const pids = [pid, ...(await descendants(pid))]
   const texts = pids.map(async (one) => {
     const commandLine = await readIfThere(`/proc/${one}/cmdline`)
-    // Its own environment is what it was started with, and so is that of the compiler, which tsx
-    // starts before the gateway runs; nobody but their user can read either.
+    // The gateway's own environment is the one it was started with, and so is that of esbuild,
+    // which tsx starts before the gateway runs; only their user can read either.
     const isOwn = one === pid || commandLine.includes('esbuild')
     const environment = isOwn ? '' : await readIfThere(`/proc/${one}/environ`)
     return [commandLine, environment, await namesOfThreads(one)].join('\n')
@@ -69,12 +71,14 @@ async function namesOfThreads(pid: number): Promise<string> {
   return (await Promise.all(names)).join('\n')
 }
 
-/** Processes of PostgreSQL come and go. */
+/** Returns the file's text, or '' if its process has exited: PostgreSQL's processes come and go. */
 function readIfThere(path: string): Promise<string> {
   return readFile(path, 'utf8').catch(nothingIfGone(''))
 }
 
-/** proc(5): ESRCH where the process ends between opening and reading. */
+/**
+ * Returns `nothing` if a process has exited: proc(5) gives ESRCH if it exits between open and read.
+ */
 function nothingIfGone<T>(nothing: T): (error: NodeJS.ErrnoException) => T {
   return (error) => {
     if (error.code !== 'ENOENT' && error.code !== 'ESRCH') throw error
@@ -87,7 +91,7 @@ async function descendants(pid: number): Promise<number[]> {
   const parents = new Map<number, number>()
   for (const one of pids) {
     const text = await readIfThere(`/proc/${one}/stat`)
-    // proc(5): the name in parentheses may have spaces in it; after it, state and parent.
+    // proc(5): the name in parentheses may contain spaces; state and parent follow it.
     parents.set(Number(one), Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]))
   }
   const below = (parent: number): number[] =>

@@ -12,7 +12,8 @@ export default defineHandler({
   meta: {
     access: 'admin',
     token: 'platform',
-    description: 'Create a database with a stored schema: of schema_name and uuid, or database_id',
+    description:
+      'Create a database with a stored schema; named by schema_name and uuid, or by database_id',
   },
   async handler(event) {
     const started = performance.now()

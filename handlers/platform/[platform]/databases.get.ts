@@ -6,7 +6,7 @@ import { listPlatformDatabases } from '../../../lib/tenancy/platform-databases.t
 import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
-  meta: { description: 'The databases of a platform, or those of one of its schemas' },
+  meta: { description: 'List the databases of a platform, or of one of its schemas' },
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)

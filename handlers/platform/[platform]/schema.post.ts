@@ -13,7 +13,7 @@ import { sectionsOf, storeSchema } from '../../../lib/tenancy/schemas/stored-sch
 const FIELDS = ['schema_name', 'name', 'schema', 'file'] as const
 
 export default defineHandler({
-  meta: { description: 'Store a schema under a name, from which databases are created' },
+  meta: { description: 'Store a schema under a name; databases can be created from it' },
   async handler(event) {
     const { gateway, request } = event.context
     const { catalog, config, buffered } = gateway
@@ -25,7 +25,7 @@ export default defineHandler({
     if (fields.has('schema_name') && fields.has('name')) {
       throw new GatewayError(
         'invalid_request',
-        'schema_name and name are both given: send one of them',
+        'schema_name and name are both given: send only one of them',
       )
     }
     const name = parseSchemaName(fields.get('schema_name') ?? fields.get('name'))

@@ -5,7 +5,7 @@ import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
 import { listStored } from '../../../lib/tenancy/schemas/stored-schemas.ts'
 
 export default defineHandler({
-  meta: { description: 'The schemas that are stored for a platform' },
+  meta: { description: 'List the stored schemas of a platform' },
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)

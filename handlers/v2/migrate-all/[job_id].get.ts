@@ -9,13 +9,13 @@ import { parsePlatform } from '../../../lib/tenancy/names.ts'
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 export default defineHandler({
-  meta: { description: 'How far a job of /v2/migrate-all has come; any gateway answers' },
+  meta: { description: 'Report the progress of a job of /v2/migrate-all; any gateway can answer' },
   async handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])
     const { job_id: id = '' } = event.context.params ?? {}
     const row = UUID.test(id) ? await gateway.jobs.read(id) : undefined
-    if (!row) throw new GatewayError('not_found', `There is no job ${id.slice(0, 80)}`)
+    if (!row) throw new GatewayError('not_found', `Job ${id.slice(0, 80)} does not exist`)
     const platform = parsePlatform(request, row.platform)
     await authorizePlatformToken(event, platform, { isOptional: true })
     return answerInSlices(describeJob(row))
