@@ -83,7 +83,7 @@ export function walkTar(bytes: Buffer, maxHeaders: number): { headers: TarHeader
     offset += BLOCK + padded(size)
   }
 
-  if (forNext) throw refusal('The archive is cut off: its last header describes a missing entry')
+  if (forNext) throw refusal('The archive is truncated: its last header describes a missing entry')
   if (!isZero(bytes.subarray(offset))) {
     throw refusal('The tar is followed by other data (two archives in one file?)')
   }
@@ -97,7 +97,7 @@ function checkHeader(header: Buffer, number: number): void {
   throw refusal(
     isWhole
       ? `The archive is damaged: the header of entry ${number} has a wrong checksum`
-      : `The archive is cut off within the header of entry ${number}`,
+      : `The archive is truncated within the header of entry ${number}`,
   )
 }
 
@@ -106,7 +106,7 @@ function dataOf(bytes: Buffer, offset: number, size: number | undefined, what: s
   const start = offset + BLOCK
   if (start + padded(size) > bytes.length) {
     const left = bytes.length - start
-    throw refusal(`The archive is cut off: ${what} needs ${padded(size)} bytes, ${left} are left`)
+    throw refusal(`The archive is truncated: ${what} needs ${padded(size)} bytes, ${left} are left`)
   }
   return bytes.subarray(start, start + size)
 }

@@ -83,7 +83,7 @@ export function parseStoredOwner(request: Asker, given: GivenOwner): StoredOwner
   if (!isNone(uuid)) {
     throw new GatewayError(
       'invalid_request',
-      'uuid and database_id are both given: send only one of them',
+      'uuid and database_id are both given: send one of them',
     )
   }
   const owner = {

@@ -164,7 +164,7 @@ describe('F6: a catalog has one secret', () => {
       /^GATEWAY_SECRET is not the secret of this catalog: .*GATEWAY_SECRET_PREVIOUS/,
     )
     expect(await failure({ DATABASE_URL: url, GATEWAY_SECRET: '' })).toMatch(
-      /^GATEWAY_SECRET is not set, and the catalog was made with one/,
+      /^GATEWAY_SECRET is not set, but the catalog uses a secret/,
     )
     expect(await password()).toEqual(before)
     expect(await who(gateway, platform)).toBe(`gw_${platform}`)
@@ -375,7 +375,7 @@ describe('C12: new databases', () => {
       await query(`${platform}_main`, `select to_regclass('public.from_base')::text as t`),
     ).toMatchObject([{ t: 'from_base' }])
     expect(await failure({ DATABASE_URL: url, BASE_TEMPLATE: 'no such' })).toBe(
-      'BASE_TEMPLATE: there is no database no such',
+      'BASE_TEMPLATE: the database no such does not exist',
     )
   })
 })
@@ -387,7 +387,7 @@ describe('an older gateway', () => {
     await (await start({ DATABASE_URL: url })).stop()
     await query(database, 'update _db_gateway_catalog set version = 1000')
     expect(await failure({ DATABASE_URL: url })).toMatch(
-      /^A newer gateway has brought the catalog to version 1000, and this one knows version \d+/,
+      /^The catalog has version 1000, set by a newer gateway; this gateway supports up to version \d+/,
     )
     expect(await query(database, 'select version from _db_gateway_catalog')).toMatchObject([
       { version: 1000 },

@@ -83,7 +83,7 @@ describe('G1: a database that was dropped by hand', () => {
     const { list, forget } = await newPlatform(['a'])
     const { status, body } = await forget('a')
     expect([status, body.error]).toEqual([409, 'database_already_exists'])
-    expect(body.message).toContain('only one that was dropped')
+    expect(body.message).toContain('only a database that was dropped')
     expect((await list()).count).toBe(2)
   })
 

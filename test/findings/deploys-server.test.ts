@@ -135,7 +135,7 @@ test('a pg_hba.conf that lets no platform’s role in is known at the start', as
   try {
     await setHba('local all postgres,gateway scram-sha-256\n')
     await expect(startTestGateway({ DATABASE_URL: server.url })).rejects.toThrow(
-      /^PostgreSQL does not let the roles of the platforms log in \(no pg_hba\.conf entry for .*pg_hba\.conf needs a line/,
+      /^PostgreSQL does not let the roles of the platforms log in \(no pg_hba\.conf entry for .*add a line for them to pg_hba\.conf/,
     )
     await withGateway(
       async (gateway) => {

@@ -354,7 +354,9 @@ describe('where PostgreSQL is away', () => {
       await proxy.stop()
     }
     const line = await eventually('the entry is in the log', () =>
-      silent.logged.find(({ message }) => message === 'Not written to the audit trail'),
+      silent.logged.find(
+        ({ message }) => message === 'An entry was not written to the audit trail',
+      ),
     )
     expect(JSON.parse(line.entry)).toMatchObject({ action: 'refused', path: '/admin/pools' })
     await dropAdminDatabase(adminUrl)
@@ -394,7 +396,7 @@ describe('where PostgreSQL is away', () => {
       await proxy.stop()
     }
     const line = await eventually('the entry is in the log', () =>
-      away.logged.find(({ message }) => message === 'Not written to the audit trail'),
+      away.logged.find(({ message }) => message === 'An entry was not written to the audit trail'),
     )
     expect(JSON.parse(line.entry)).toMatchObject({
       platform: platforms[1],

@@ -234,9 +234,11 @@ describe('after a failover', () => {
     await followed()
 
     expect((await gateway.get('/health')).status).toBe(200)
-    const moves = gateway.logged.filter(({ message }) => message?.startsWith('The primary is '))
+    const moves = gateway.logged.filter(({ message }) =>
+      message?.startsWith('The primary has changed '),
+    )
     expect(moves).toHaveLength(1)
-    expect(moves[0].message).toContain(`${pair.standby.socketFolder} now`)
+    expect(moves[0].message).toMatch(new RegExp(` to ${pair.standby.socketFolder}`))
   })
 
   test('a primary that falls silent is followed, too', async () => {

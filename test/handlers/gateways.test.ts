@@ -188,7 +188,7 @@ describe('two gateways on one PostgreSQL', () => {
     expect(await capacityOf(first)).toBe(4)
     expect(await capacityOf(second)).toBe(4)
     expect(second.logged.map(({ message }) => message)).toContain(
-      'MAX_TOTAL_CONNECTIONS of 4 is too small for 2 gateways: each has 4',
+      'MAX_TOTAL_CONNECTIONS of 4 is too small for 2 gateways: each takes 4 connections, and together they exceed it',
     )
   })
 })

@@ -175,7 +175,7 @@ describe('POST /platform/{platform}/schema', () => {
       ...Array.from({ length: 4 }, () => [422, 'too_many_schemas']),
     ])
     expect(answers.find(({ status }) => status === 422)?.body).toMatchObject({
-      message: `Platform ${platform} has 4 stored schemas; it may have 4 (STORED_SCHEMAS_PER_PLATFORM)`,
+      message: `Platform ${platform} has 4 stored schemas; the limit is 4 (STORED_SCHEMAS_PER_PLATFORM)`,
     })
     expect(brief(await store(platform, archive, { schema_name: 'v1' }))).toEqual([
       200,

@@ -95,7 +95,7 @@ describe('with an embedded PostgreSQL', () => {
     expect(await gateway.exit).toEqual({ code: 1, signal: null })
     expect(gateway.entries().at(-1)).toMatchObject({
       level: 'error',
-      message: 'The embedded PostgreSQL has ended by itself',
+      message: 'The embedded PostgreSQL has exited unexpectedly',
     })
     // RUST_LOG counts where LOG_LEVEL is not set: what PostgreSQL says is debug.
     const debug = gateway.entries().filter(({ level }) => level === 'debug')

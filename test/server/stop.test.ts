@@ -48,7 +48,7 @@ describe('when it is told to stop', () => {
     const { result, ms } = await timed(() => gateway.exit)
     expect(result).toEqual({ code: 1, signal: null })
     expect(ms).toBeLessThan(1000)
-    expect(gateway.entries().at(-1)).toMatchObject({ message: 'SIGTERM again: ending at once' })
+    expect(gateway.entries().at(-1)).toMatchObject({ message: 'SIGTERM again: exiting at once' })
   })
 
   it('ends soon while it waits for PostgreSQL', async () => {

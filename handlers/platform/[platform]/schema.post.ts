@@ -25,7 +25,7 @@ export default defineHandler({
     if (fields.has('schema_name') && fields.has('name')) {
       throw new GatewayError(
         'invalid_request',
-        'schema_name and name are both given: send only one of them',
+        'schema_name and name are both given: send one of them',
       )
     }
     const name = parseSchemaName(fields.get('schema_name') ?? fields.get('name'))

@@ -60,7 +60,7 @@ describe('schema_name and uuid', () => {
     [{ schema_name: jsonOfValue('') }, 'schema_name is missing'],
     [{ schema_name: '__', uuid: 'u' }, 'schema_name must be'],
     [{ schema_name: 'a/b', uuid: 'u' }, 'schema_name must be'],
-    [{ schema_name: 'hr', uuid: '--' }, 'uuid has no letter and no digit'],
+    [{ schema_name: 'hr', uuid: '--' }, 'uuid must have a letter or a digit'],
     [{ schema_name: 'hr', uuid: jsonOfValue('null') }, 'uuid is "null"'],
     [{ schema_name: 'hr', uuid: jsonOfValue(7) }, 'uuid must be a string; got 7'],
     [{ schema_name: jsonOfValue(7) }, 'schema_name must be a string; got 7'],
@@ -109,7 +109,7 @@ describe('database_id, beside which schema_name is a stored schema', () => {
 
   test.each<[GivenOwner, string]>([
     [{ database_id: 'x', uuid: 'y' }, 'uuid and database_id are both given'],
-    [{ database_id: '..' }, 'database_id has no letter and no digit'],
+    [{ database_id: '..' }, 'database_id must have a letter or a digit'],
     [{ schema_name: null }, 'schema_name is missing'],
     [{ database_id: 'x'.repeat(70) }, 'give the database name'],
   ])('%j is refused', (given, message) => {

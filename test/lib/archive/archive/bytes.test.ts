@@ -44,9 +44,9 @@ describe('gzip', () => {
     ['a zstd file', Buffer.from('28b52ffd', 'hex'), 'it looks like a zstd file'],
     ['a plain tar', tar(A_FILE), 'it looks like a tar that is not compressed'],
     ['one byte', Buffer.from([0x1f]), 'Not a gzip file'],
-    ['two bytes', Buffer.from([0x1f, 0x8b]), 'cut off'],
-    ['half a gzip', whole.subarray(0, whole.length / 2), 'The gzip file is cut off'],
-    ['a gzip without its last byte', whole.subarray(0, -1), 'The gzip file is cut off'],
+    ['two bytes', Buffer.from([0x1f, 0x8b]), 'truncated'],
+    ['half a gzip', whole.subarray(0, whole.length / 2), 'The gzip file is truncated'],
+    ['a gzip without its last byte', whole.subarray(0, -1), 'The gzip file is truncated'],
     ['garbage behind it', Buffer.concat([whole, Buffer.from('--x\n')]), 'followed by other data'],
     [
       'garbage behind padding',
@@ -80,7 +80,7 @@ describe('tar', () => {
     ['text', Buffer.from('select 1;\n'), 'Not a tar'],
     ['a long text', Buffer.from('select 1;\n'.repeat(100)), 'Not a tar'],
     ['a wrong checksum', withByte(two, 1024 + 105, (b) => b ^ 1), 'header of entry 2 has a wrong'],
-    ['a cut header', two.subarray(0, 1024 + 300), 'cut off within the header of entry 2'],
+    ['a cut header', two.subarray(0, 1024 + 300), 'truncated within the header of entry 2'],
     [
       'cut data',
       two.subarray(0, 1024 + 512 + 999),
@@ -150,8 +150,8 @@ describe('tar', () => {
     ['letters', 'abc\0', 'is not a number'],
     ['negative', '-1\0', 'is not a number'],
     ['negative in base 256', Buffer.alloc(12, 0xff), 'is not a number'],
-    ['8 GiB', '77777777777\0', 'cut off'],
-    ['2^88 in base 256', Buffer.from([0x80, ...Array(11).fill(0xff)]), 'cut off'],
+    ['8 GiB', '77777777777\0', 'truncated'],
+    ['2^88 in base 256', Buffer.from([0x80, ...Array(11).fill(0xff)]), 'truncated'],
   ])('a size of %s: refused', async (_, size, message) => {
     const entry = tarEntry({ name: 'postgresql/functions/b.sql', size })
     expect((await refusalOf(tarGz(A_FILE, entry))).message).toContain(message)
@@ -185,7 +185,7 @@ describe('tar', () => {
     vi.doUnmock('nanotar')
     await expect(readArchive(tarGz(A_FILE), LIMITS)).rejects.toMatchObject({
       code: 'schema_extraction_failed',
-      message: 'The archive cannot be read in one way only',
+      message: 'The tar is ambiguous: two readers find different entries in it',
     })
   })
 })

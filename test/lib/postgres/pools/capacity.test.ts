@@ -25,7 +25,7 @@ describe('a server with fewer connections than MAX_TOTAL_CONNECTIONS', () => {
     expect(gateway.gateway.pools.report().permits.capacity).toBe(usable)
     expect(warningsOfConnections(gateway)).toMatchObject([
       {
-        message: `MAX_TOTAL_CONNECTIONS is 100000, and PostgreSQL has ${usable} for the gateway: it opens at most ${usable}`,
+        message: `MAX_TOTAL_CONNECTIONS is 100000, but PostgreSQL has only ${usable} connections for the gateway: it opens at most ${usable}`,
         max_connections: server.max,
         reserved_connections: server.reserved,
       },
