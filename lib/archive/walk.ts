@@ -32,8 +32,8 @@ const REFUSED: Record<string, string> = {
 
 /**
  * Reads the headers of a tar: ustar (POSIX.1-1988), pax (POSIX.1-2001), GNU (GNU tar manual, "Basic
- * Tar Format") and V7. Checks every header before it uses its size. Returns full names, not yet
- * checked.
+ * Tar Format") and V7. Checks every header before it uses its size. Names are complete; `splitName`
+ * checks them later.
  * @returns `end`: the position in bytes at which the last entry ends
  * @throws {GatewayError} schema_extraction_failed: not a tar, damaged, truncated, more than
  *   `maxHeaders` headers, or an entry that is neither a file nor a folder

@@ -22,8 +22,8 @@ export interface Audited<T> {
 
 /**
  * Runs `work` and records in the audit trail which request asked for it and how it ended. The entry
- * is scheduled for writing when the work starts, so that long work shows before it ends, and
- * written with its outcome before the response is sent.
+ * is queued when the work starts, so that long work shows before it ends. The outcome is written
+ * before the response is sent; if nothing was changed it is only queued.
  * @throws the errors of `work`, which are recorded too
  */
 export async function audited<T>(event: H3Event, what: Audited<T>): Promise<T> {

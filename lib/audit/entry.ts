@@ -50,7 +50,7 @@ export interface AuditEntry {
   last_at: string | null
 }
 
-/** Most names of databases in one row. */
+/** Maximum number of database names in one row. */
 export const MAX_DATABASES = 500
 
 const MAX_PATH_LENGTH = 200

@@ -4,7 +4,7 @@ import type { AuditEntry } from './entry.ts'
 const WINDOW_MS = 10 * 60 * 1000
 /** Milliseconds between two updates of an entry's count. */
 const UPDATE_EVERY_MS = 10_000
-/** Most entries at a time; refused requests beyond them share a single entry. */
+/** Maximum number of entries in use; refused requests of further kinds share a single entry. */
 const MAX_ENTRIES = 100
 
 interface Window {

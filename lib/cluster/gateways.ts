@@ -22,7 +22,7 @@ export interface GatewayStatus {
   /** Start of the process, ISO 8601, by PostgreSQL's clock; likewise `last_heartbeat_at`. */
   started_at: string
   last_heartbeat_at: string
-  /** Most connections that it may have open. */
+  /** Maximum number of connections that it may have open. */
   share: number
   /** True for the gateway that answers. */
   self: boolean

@@ -7,7 +7,10 @@ export interface Sharer {
   share: number
 }
 
-/** Least connections that a gateway works with: a deploy takes two beside the listening one. */
+/**
+ * Minimum number of connections that a gateway works with: a deploy takes two beside the listening
+ * one.
+ */
 export const SMALLEST_SHARE = 4
 
 /** Connections that one of several gateways may have open. */

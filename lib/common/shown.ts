@@ -1,4 +1,4 @@
-/** Most characters of a client's text that a message repeats. */
+/** Maximum number of characters of a client's text that a message repeats. */
 export const MAX_SHOWN = 80
 
 /** Returns a client's text for a message, truncated if it is long. */

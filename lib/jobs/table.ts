@@ -11,7 +11,7 @@ export interface JobScope {
 
 /** A job to be started. */
 export interface NewJob extends JobScope {
-  /** A UUID. */
+  /** UUID of the job. */
   id: string
   /** Id of the gateway that runs it. */
   gateway: string
@@ -33,7 +33,7 @@ export interface JobRow {
   execution_time_ms: number
 }
 
-/** Number of ended jobs that are kept for a platform. */
+/** Number of jobs that are kept for a platform. */
 const KEPT_JOBS = 100
 
 /**

@@ -19,7 +19,7 @@ const NOTHING = 6
 /** Inside a string that is a key, or a value. */
 const IN_KEY = 7
 const IN_STRING = 8
-/** Inside a number, after at least one digit of the named part. */
+/** Inside a number, after at least one digit of its integer part, fraction or exponent. */
 const IN_INTEGER = 9
 const IN_FRACTION = 10
 const IN_EXPONENT = 11

@@ -23,7 +23,7 @@ export type GivenOwner = {
   [name in (typeof OWNER_MEMBERS)[number] | 'database_id']?: Given
 }
 
-/** Most characters of an invalid name that an error repeats. */
+/** Maximum number of characters of an invalid name that an error repeats. */
 const MAX_SHOWN = 80
 
 /** Longest name of a stored schema, in characters. */

@@ -11,7 +11,10 @@ export interface ListedPlatform {
   databases: number
 }
 
-/** Creates the table of registered platforms, which the gateway's role alone can read. */
+/**
+ * Creates the table of registered platforms if it does not exist. Only the gateway's role can read
+ * it.
+ */
 export async function preparePlatforms(sql: Sql): Promise<void> {
   await createTables(
     sql,

@@ -9,10 +9,12 @@ import { type RunningGateway, startGateway } from '../../lib/start.ts'
 
 export const PROJECT = join(import.meta.dirname, '../..')
 
-/** Of all gateways of the tests: they share roles where they share a platform. */
+/**
+ * Secret of all test gateways: gateways that share a platform share its role, and so its password.
+ */
 export const TEST_SECRET = 'of the tests, which have nothing to hide'
 
-/** The JSON of an answer. */
+/** Parsed JSON of a response. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
 export type Json = any
 

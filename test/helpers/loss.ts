@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { type Answer, type Json, type TestGateway, uniqueName } from './gateway.ts'
 import { type Files, pack } from './platforms.ts'
 
-/** A platform whose main database has been deployed to. */
+/** A platform with a deployed main database. */
 export interface Platform {
   name: string
   database: string

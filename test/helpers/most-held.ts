@@ -2,7 +2,10 @@ import { vi } from 'vitest'
 import type { TestGateway } from './gateway.ts'
 import { eventually } from './process.ts'
 
-/** The most bytes that answers hold when they take more, while something is done; all are given back. */
+/**
+ * Returns the most bytes of the memory budget that were taken at once while `work` ran. Checks that
+ * all of them are released afterwards.
+ */
 export async function mostHeld(
   { gateway: { buffered } }: TestGateway,
   work: () => Promise<unknown>,

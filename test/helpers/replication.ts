@@ -210,7 +210,9 @@ export async function startReplication(
   }
 }
 
-/** PostgreSQL manual, "Setting Up a Standby Server". */
+/**
+ * Makes a copy of the primary into its standby (PostgreSQL manual, "Setting Up a Standby Server").
+ */
 async function makeStandby(
   primary: ReplicationServer,
   standby: ReplicationServer,

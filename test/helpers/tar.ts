@@ -7,8 +7,8 @@ export interface TarPart {
   type?: string // '0' unless given
   magic?: string // 'ustar\0' + '00' unless given
   prefix?: string
-  size?: string | Uint8Array // the raw field instead of the data's length
-  checksum?: (header: Buffer) => number // instead of the right sum
+  size?: string | Uint8Array // raw field that replaces the length of the data
+  checksum?: (header: Buffer) => number // computes the raw field instead of the correct sum
 }
 
 /** Returns a header and its data, padded to whole blocks. */

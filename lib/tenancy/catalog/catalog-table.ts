@@ -33,7 +33,7 @@ export interface Row {
   owner_role: string | null
 }
 
-/** Creates the catalog's tables where they do not exist. */
+/** Creates the catalog's tables if they do not exist. */
 export async function createCatalog(sql: Sql): Promise<void> {
   await createTables(
     sql,
@@ -154,7 +154,7 @@ export async function addEntry(
   if (owner.schema !== null) await noteSchemas(sql)
 }
 
-/** Most earlier stored schemas that are kept for a database. */
+/** Maximum number of earlier stored schemas that are kept for a database. */
 const MAX_BEFORE = 20
 
 /**

@@ -69,7 +69,7 @@ export class Catalog {
     )
   }
 
-  /** Creates the catalog's tables where they do not exist. */
+  /** Creates the catalog's tables if they do not exist. */
   async prepare(): Promise<void> {
     await this.#pools.use(this.#admin, createCatalog)
     await this.#pools.use(this.#admin, prepareArchives)

@@ -1,6 +1,6 @@
 /**
- * Most other owners that are cached for one database, so that requests with invented schema names
- * cannot fill memory.
+ * Maximum number of other owners cached for one database, so that requests with invented schema
+ * names cannot fill memory.
  */
 const MAX_OTHERS = 16
 

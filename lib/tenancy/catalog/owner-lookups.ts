@@ -15,7 +15,7 @@ export interface LookupOptions {
 }
 
 export interface LookupLimits {
-  /** Most names that wait for a query, and most clients that wait for one name. */
+  /** Maximum number of names that wait for a query, and of clients that wait for one name. */
   maxWaiting: number
   /** Milliseconds that a client waits for an answer. */
   waitMs: number
@@ -32,10 +32,10 @@ interface Flight<Entry> {
   waiters: Set<Waiter<Entry>>
 }
 
-/** Most queries under way at once. */
+/** Maximum number of queries under way. */
 const MAX_QUERIES = 2
 
-/** Most names in one query. */
+/** Maximum number of names in one query. */
 const MAX_NAMES = 1000
 
 /** Size of the cache, in answers; the least recently used answer is evicted first. */

@@ -49,7 +49,7 @@ async function revokeConnect(sql: Sql, name: string): Promise<void> {
 
 const UNDEFINED_DATABASE = '3D000'
 
-/** "tuple concurrently updated" */
+/** SQLSTATE of "tuple concurrently updated", if another gateway revokes at the same time. */
 const INTERNAL_ERROR = 'XX000'
 
 /** Returns the statement that revokes CONNECT on a database from PUBLIC. */

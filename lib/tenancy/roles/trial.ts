@@ -7,7 +7,7 @@ import { scramVerifier } from '../../postgres/session/scram.ts'
 /** Connects and runs no query. Rejects with the error of the connection if it cannot be opened. */
 export type LogIn = (database: string, credentials: Credentials) => Promise<void>
 
-/** Most existing roles that are tried if PostgreSQL refuses the trial role. */
+/** Maximum number of existing roles that are tried if PostgreSQL refuses the trial role. */
 const OTHERS = 5
 
 /**

@@ -28,7 +28,7 @@ export function sectionsOf({ files }: Pick<SchemaArchive, 'files'>): Sections {
   }
 }
 
-/** Creates the table of stored schemas in the administrative database. */
+/** Creates the table of stored schemas in the administrative database if it does not exist. */
 export async function prepareStored(sql: Sql): Promise<void> {
   await createTables(
     sql,
@@ -61,7 +61,7 @@ export async function prepareStored(sql: Sql): Promise<void> {
 
 /**
  * Stores an archive under a name, and replaces the one that has the name.
- * @param limit most names that a platform may have
+ * @param limit maximum number of names of a platform
  * @throws {GatewayError} too_many_schemas if a new name would exceed the limit
  */
 export async function storeSchema(

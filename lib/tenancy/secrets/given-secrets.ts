@@ -11,7 +11,7 @@ export interface SecretSettings {
 
 /**
  * Returns the secrets of the settings, or of the data folder. A secret in the settings replaces
- * that of the folder, which becomes the previous secret.
+ * that of the folder, which becomes the previous secret unless the settings give one.
  * @throws {Error} if the folder's secret file is damaged
  */
 export async function readGivenSecrets(settings: SecretSettings): Promise<GivenSecrets> {
