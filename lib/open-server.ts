@@ -96,7 +96,7 @@ async function waitForPostgres(
       if (!isWorthWaiting(error)) throw new Error(`${where}: ${message}`)
       if (performance.now() > giveUpAt) throw new Error(`${where} does not answer (${code})`)
       const left = Math.ceil((giveUpAt - performance.now()) / 1000)
-      log.warn(`${where} does not answer (${code}); the gateway tries for another ${left} s`)
+      log.warn(`${where} does not answer (${code}); the gateway tries again for ${left} s`)
       await sleep(RETRY_EVERY_MS, undefined, { signal })
     }
   }

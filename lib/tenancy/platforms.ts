@@ -66,7 +66,7 @@ export async function checkPlatform(
   if (await isKnownPlatform(sql, name)) return
   throw new GatewayError(
     code,
-    `Platform ${name} is not known: POST /platform/register or POST /register makes it so`,
+    `Platform ${name} is not known: register it with POST /platform/register or POST /register`,
   )
 }
 

@@ -77,7 +77,7 @@ describe('with a PostgreSQL elsewhere', () => {
     for (const line of lines.slice(0, -1)) {
       expect(line).toMatchObject({
         level: 'warn',
-        message: expect.stringContaining('trying again'),
+        message: expect.stringContaining('tries again'),
       })
     }
   })
@@ -85,7 +85,7 @@ describe('with a PostgreSQL elsewhere', () => {
   it('starts as soon as it is there', async () => {
     await stopPostgres()
     const gateway = await startProcess({ DATABASE_URL: databaseUrl() })
-    await gateway.line('trying again')
+    await gateway.line('tries again')
     await startPostgres()
 
     expect(await gateway.get('/health')).toMatchObject({ status: 200 })
@@ -103,7 +103,7 @@ describe('with a PostgreSQL elsewhere', () => {
     await once(proxy, 'listening')
     const { port: proxyPort } = proxy.address() as AddressInfo
     const gateway = await startProcess({ DATABASE_URL: databaseUrl('', `127.0.0.1:${proxyPort}`) })
-    await gateway.line('trying again')
+    await gateway.line('tries again')
     isThere = true
 
     expect(await gateway.get('/health')).toMatchObject({ status: 200 })

@@ -55,7 +55,7 @@ describe('when it is told to stop', () => {
     const gateway = await startProcess({
       DATABASE_URL: `postgres://gateway@127.0.0.1:${await freePort()}/gateway`,
     })
-    await gateway.line('trying again')
+    await gateway.line('tries again')
     gateway.kill('SIGTERM')
 
     const { result, ms } = await timed(() => gateway.exit)

@@ -70,7 +70,7 @@ export class SecretChange {
       if (!this.#timer || this.#looks < LOOKS) return
       this.stop()
       await use((sql) => this.#change(sql))
-      log.info('The secret is changed: GATEWAY_SECRET_PREVIOUS is no longer needed', {
+      log.info('The secret has been changed: GATEWAY_SECRET_PREVIOUS is no longer needed', {
         fingerprint: secrets.current.fingerprint,
       })
     } catch (error) {
