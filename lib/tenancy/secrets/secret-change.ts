@@ -75,7 +75,7 @@ export class SecretChange {
       })
     } catch (error) {
       log.warn(
-        `The secret could not be changed; the gateway tries again in ${LOOK_EVERY_MS / 1000} s: ${(error as Error).message}`,
+        `The secret could not be changed; the gateway tries again: ${(error as Error).message}`,
       )
       this.#looks = 0
       this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref()
