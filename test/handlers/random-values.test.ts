@@ -9,7 +9,9 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
-import { arrayOf, OWN, type RandomType, SCALARS } from '../helpers/random-values.ts'
+import { arrayOf, OWN } from '../helpers/random-values/own-types.ts'
+import type { RandomType } from '../helpers/random-values/samples.ts'
+import { SCALARS } from '../helpers/random-values/scalars.ts'
 
 // What PostgreSQL makes of a value is asked on a connection of its own, in its simple protocol.
 // A failure prints the seed and the path that show it again: FUZZ_SEED takes the seed.
