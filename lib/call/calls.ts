@@ -7,11 +7,11 @@ import { bindCall } from './bind/parameters.ts'
 import { bindTexts, chooseByNames, type UrlParameters } from './bind/url-parameters.ts'
 import { ChangesByHand } from './changes-by-hand.ts'
 import type { CallRequest } from './request.ts'
-import type { AnswerRoom } from './run/answer-room.ts'
+import type { AnswerBudget } from './run/answer-budget.ts'
 import type { CallResult, Timing } from './run/attempt.ts'
 import { runBatch } from './run/batch.ts'
+import { CallDurations } from './run/call-durations.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
-import { Paces } from './run/pace.ts'
 import { checkOnlyReads } from './run/places.ts'
 import { runCall } from './run/run-call.ts'
 import type { BatchResult } from './run/running-batch.ts'
@@ -41,7 +41,7 @@ export interface CallTarget {
   /** Of the call alone; STATEMENT_TIMEOUT_SECS holds as well. */
   limit: TimeLimit | undefined
   /** Undefined: the answer waits for none. */
-  room?: AnswerRoom | undefined
+  budget?: AnswerBudget | undefined
 }
 
 /** A call whose parameters are from a URL. */
@@ -68,8 +68,8 @@ export class Calls {
     this.functions = options.functions
     this.#streams = options.streams
     this.#numericFormat = options.numericFormat
-    const paces = new Paces((database) => options.functions.schemaOf(database))
-    this.#parts = { ...options, paces, calls: new SharedCalls() }
+    const durations = new CallDurations((database) => options.functions.schemaOf(database))
+    this.#parts = { ...options, durations, calls: new SharedCalls() }
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
       this.renewSessions(database)
@@ -181,7 +181,7 @@ export class Calls {
     this.functions.forgetAll()
   }
 
-  #toRun({ client, database, limit, room }: CallTarget, request: CallRequest): CallToRun {
+  #toRun({ client, database, limit, budget }: CallTarget, request: CallRequest): CallToRun {
     const { name, params, session: settings, primary, numeric } = request
     return {
       client,
@@ -194,19 +194,19 @@ export class Calls {
       numbersAsText: this.#isText(numeric),
       settings,
       limit,
-      room,
+      budget,
       primary,
       mustOnlyRead: false,
     }
   }
 
-  #toGet({ client, database, limit, room }: CallTarget, request: UrlCall): CallToRun {
+  #toGet({ client, database, limit, budget }: CallTarget, request: UrlCall): CallToRun {
     const { name, params, numeric } = request
     return {
       client,
       database,
       limit,
-      room,
+      budget,
       name,
       bind(overloads) {
         return bindTexts(checkOnlyReads(chooseByNames(name, overloads, params)), params)

@@ -5,8 +5,8 @@ import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { KnownFunctions } from '../signatures/known-functions.ts'
 import type { Signature } from '../signatures/signature.ts'
-import type { AnswerRoom } from './answer-room.ts'
-import type { Paces } from './pace.ts'
+import type { AnswerBudget } from './answer-budget.ts'
+import type { CallDurations } from './call-durations.ts'
 import type { SharedCalls } from './shared-calls.ts'
 import type { TimeLimit } from './time-limit.ts'
 
@@ -15,7 +15,7 @@ export interface CallParts {
   pools: Pools
   replicas: Replicas | undefined
   functions: KnownFunctions
-  paces: Paces
+  durations: CallDurations
   calls: SharedCalls
   maxResultBytes: number
   statementTimeoutMs: number
@@ -33,7 +33,7 @@ export interface CallToRun {
   /** Settings that the function finds; they end with its transaction. */
   settings: SessionSettings | undefined
   limit: TimeLimit | undefined
-  room: AnswerRoom | undefined
+  budget: AnswerBudget | undefined
   /** It has to see what was written just now: no replica will do. */
   primary: boolean
   /** PostgreSQL refuses all that writes, whatever the function says of itself. */

@@ -107,10 +107,10 @@ async function runInOrder(
   pending: Pending[],
   bytes: BytesLeft,
 ): Promise<Outcome[]> {
-  const { exclusive, client, database, limit, settings, parts, room } = batch
+  const { exclusive, client, database, limit, settings, parts, budget } = batch
   const { connection, session, limits } = exclusive
   exclusive.onlyReads = pending.every(({ bound }) => onlyReads(WHATEVER_IT_SAYS, bound))
-  room?.restart(bytes.taken)
+  budget?.restart(bytes.taken)
   bytes.restart()
   const running: (Sent | { error: unknown })[] = []
   const nextBegins = () => connection.cancelNext()
@@ -131,7 +131,7 @@ async function runInOrder(
         settings,
         maxResultBytes,
         mustOnlyRead: false,
-        room: bytes.roomIn(room),
+        budget: bytes.budgetIn(budget),
       }
       const send = bound.signature.kind === 'procedure' ? sendProcedure : sendCall
       const sent = send(session, options)

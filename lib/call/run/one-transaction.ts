@@ -100,7 +100,7 @@ async function attempt(
 ): Promise<{ results: Rows[]; rolledBack?: RolledBack }> {
   const { connection, session } = batch.exclusive
   // It may be the second, behind one whose session was lost.
-  batch.room?.restart()
+  batch.budget?.restart()
   expectLeftovers(connection, session, ...calls.map(({ signature }) => signature))
   batch.exclusive.mayRepeat = calls.every(isUndoneByRollback)
   batch.exclusive.isUncommitted = true
@@ -153,7 +153,7 @@ function mayLeave({ signature }: BoundCall): boolean {
 
 /** Runs functions under one Sync. */
 async function runPipeline(
-  { exclusive, parts, room }: RunningBatch,
+  { exclusive, parts, budget }: RunningBatch,
   before: Statement[],
   calls: BoundCall[],
   first: number,
@@ -166,7 +166,7 @@ async function runPipeline(
   for (const bound of calls) {
     places.push(statements.length)
     statements.push({
-      ...callStatement(bound, parts.maxResultBytes, bytes.roomIn(room)),
+      ...callStatement(bound, parts.maxResultBytes, bytes.budgetIn(budget)),
       isPrepared,
     })
     if (bound.signature.verdict.altersFormats) statements.push(RESTORE_FORMATS)
@@ -200,7 +200,7 @@ async function runPipeline(
 }
 
 async function runProcedure(
-  { exclusive, client, database, limit, parts, room }: RunningBatch,
+  { exclusive, client, database, limit, parts, budget }: RunningBatch,
   bound: BoundCall,
   place: number,
   bytes: BytesLeft,
@@ -214,7 +214,7 @@ async function runProcedure(
     settings: undefined,
     maxResultBytes,
     mustOnlyRead: false,
-    room: bytes.roomIn(room),
+    budget: bytes.budgetIn(budget),
   }
   const sent = sendProcedure(exclusive.session, options)
   exclusive.sent.push(sent.query)

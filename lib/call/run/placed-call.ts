@@ -1,7 +1,7 @@
 import type { Pools } from '../../postgres/pools/pools.ts'
 import type { BoundCall } from '../bind/parameters.ts'
+import type { CallDurations } from './call-durations.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
-import type { Paces } from './pace.ts'
 import type { SendOptions } from './send-call.ts'
 import type { SharedCalls } from './shared-calls.ts'
 
@@ -12,17 +12,17 @@ export interface PlacedCall extends SendOptions {
   /** Milliseconds that it is expected to take; undefined where that is not known to be quick. */
   expectedMs: number | undefined
   calls: SharedCalls
-  paces: Paces
+  durations: CallDurations
 }
 
 /** Puts together what an attempt needs. */
 export function placeCall(
-  { paces, calls, maxResultBytes }: CallParts,
-  { client, database, limit, settings, mustOnlyRead, room }: CallToRun,
+  { durations, calls, maxResultBytes }: CallParts,
+  { client, database, limit, settings, mustOnlyRead, budget }: CallToRun,
   bound: BoundCall,
   pools: Pools,
 ): PlacedCall {
-  const expectedMs = paces.expectedMs(database, bound.signature)
+  const expectedMs = durations.expectedMs(database, bound.signature)
   return {
     client,
     database,
@@ -30,11 +30,11 @@ export function placeCall(
     expectedMs,
     limit,
     calls,
-    paces,
+    durations,
     bound,
     settings,
     maxResultBytes,
     mustOnlyRead,
-    room,
+    budget,
   }
 }

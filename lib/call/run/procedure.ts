@@ -15,7 +15,7 @@ import type { BoundCall, BoundParameter } from '../bind/parameters.ts'
 import { valueSql, variadicArguments } from '../bind/sql.ts'
 import { FORMATS } from '../formats.ts'
 import type { Output } from '../signatures/signature.ts'
-import type { AnswerRoom } from './answer-room.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 import { NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
 import { numbersAsText } from './numbers-as-text.ts'
 import { conversionError } from './refusal.ts'
@@ -83,14 +83,14 @@ async function runProcedure(
   options: SendOptions,
   onSent: (query: Query, last: Query) => void,
 ): Promise<CallRows> {
-  const { bound, settings, maxResultBytes, room } = options
+  const { bound, settings, maxResultBytes, budget } = options
   // Not for a transaction alone, since the procedure may have several.
   if (settings) await session.run(settingsStatement(settings, false)).result
   const values = await textsOf(session, bound)
   // What a procedure has committed cannot be taken back.
   checkMayBegin(options)
   const { outputs } = bound.signature
-  const texts = admitUpTo(maxResultBytes, outputs.length, room)
+  const texts = admitUpTo(maxResultBytes, outputs.length, budget)
   const statement = { text: callSql(bound), values, describe: true, isPrepared: false, ...texts }
   // Behind the same Sync, it sees what the procedure has set for its last transaction.
   const [query, formats] = session.pipeline([statement, READ_FORMATS]) as [Query, Query]
@@ -100,20 +100,20 @@ async function runProcedure(
   const [row] = rows
   if (!row || !columns) return { rows: NO_ROWS, rowCount: 0, tookMs: undefined }
   const given = { row, columns, formats: written.rows[0]! }
-  const rendered = await render(session, outputs, given, maxResultBytes, room)
-  room?.drop(texts.admitted())
+  const rendered = await render(session, outputs, given, maxResultBytes, budget)
+  budget?.drop(texts.admitted())
   return numbersAsText(session, bound.numbersAsText ? columns : undefined, rendered)
 }
 
 /** Reads a row of so many values where they are no larger than `maxBytes` and there is room. */
-function admitUpTo(maxBytes: number, values: number, room: AnswerRoom | undefined) {
+function admitUpTo(maxBytes: number, values: number, budget: AnswerBudget | undefined) {
   let admitted = 0
   return {
-    admitsEach: room?.admitsEach,
+    admitsEach: budget?.admitsEach,
     admit: (bytes: number): Leave => {
       if (bytes > maxBytes + BESIDE_BYTES + values * FIELD_BYTES) return outputsTooLarge(maxBytes)
       admitted += bytes
-      return room?.admit(bytes) ?? true
+      return budget?.admit(bytes) ?? true
     },
     admitted: () => admitted,
   }
@@ -136,14 +136,14 @@ async function render(
   outputs: Output[],
   { row, columns, formats }: Written,
   maxBytes: number,
-  room: AnswerRoom | undefined,
+  budget: AnswerBudget | undefined,
 ): Promise<CallRows> {
   const types = await typesOf(session, outputs, columns)
   const fields = columns.map(({ name }, i) => `$${i + 1}::${types[i]} as ${quoteIdentifier(name)}`)
   const text =
     `select json_agg(r.*) from (select ${fields.join(', ')} offset 0) as r` +
     NATIVE_FORMATS_FOR_ROWS
-  const { admit, admitsEach } = admitUpTo(maxBytes, 1, room)
+  const { admit, admitsEach } = admitUpTo(maxBytes, 1, budget)
   const queries = session.pipeline([
     { ...SET_FORMATS, values: formats },
     { text, values: row, isPrepared: false, admit, admitsEach },

@@ -1,5 +1,5 @@
 import type { Query, Row } from '../../postgres/session/query.ts'
-import type { AnswerRoom } from './answer-room.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 
 /** So many bytes at once are read of PostgreSQL: what is behind them waits there. */
 export const BATCH_BYTES = 128 * 1024
@@ -10,7 +10,7 @@ export const BATCH_BYTES = 128 * 1024
  * for room, as an answer does. All that is held is counted.
  */
 export class RowFlow {
-  readonly #room: AnswerRoom | undefined
+  readonly #budget: AnswerBudget | undefined
   readonly #write: (rows: Row[]) => Promise<void>
   #query: Query | undefined
   #held = 0
@@ -21,8 +21,8 @@ export class RowFlow {
   onResumed: (() => void) | undefined
 
   /** `write` resolves when it has taken the rows. */
-  constructor(room: AnswerRoom | undefined, write: (rows: Row[]) => Promise<void>) {
-    this.#room = room
+  constructor(budget: AnswerBudget | undefined, write: (rows: Row[]) => Promise<void>) {
+    this.#budget = budget
     this.#write = write
   }
 
@@ -36,7 +36,7 @@ export class RowFlow {
     this.#query = query
   }
 
-  /** See `Statement.admit`; rejects with what `write` does, and as `AnswerRoom.admit`. */
+  /** See `Statement.admit`; rejects with what `write` does, and as `AnswerBudget.admit`. */
   admit(bytes: number): true | Promise<void> {
     if (this.#held + bytes <= BATCH_BYTES) return this.#hold(bytes)
     return this.#whenFree(bytes)
@@ -56,13 +56,13 @@ export class RowFlow {
 
   async #deliver(rows: Row[]): Promise<void> {
     if (rows.length > 0) await this.#write(rows)
-    this.#room?.drop(this.#held)
+    this.#budget?.drop(this.#held)
     this.#held = 0
   }
 
   #hold(bytes: number): true {
     this.#held += bytes
-    this.#room?.take(bytes)
+    this.#budget?.take(bytes)
     return true
   }
 
@@ -73,7 +73,7 @@ export class RowFlow {
     if (bytes <= BATCH_BYTES) {
       this.#hold(bytes)
     } else {
-      const leave = this.#room?.admit(bytes) ?? true
+      const leave = this.#budget?.admit(bytes) ?? true
       if (leave instanceof Error) throw leave
       this.#held += bytes
       if (leave !== true) await leave

@@ -34,7 +34,7 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
   for (;;) {
     const outcome = await attempt(parts, call, bound, place, isSecond || cuts > 0)
     if (outcome.kind === 'rows') return outcome.result
-    call.room?.restart()
+    call.budget?.restart()
     switch (nextOf(outcome, call, bound, place, isSecond)) {
       case 'read anew':
         renewals++
@@ -62,8 +62,8 @@ function firstPlace(parts: CallParts, call: CallToRun, bound: BoundCall): Place 
   return onPrimary(parts, call, bound)
 }
 
-function onPrimary({ paces }: CallParts, call: CallToRun, bound: BoundCall): Place {
-  const isQuick = paces.expectedMs(call.database, bound.signature) !== undefined
+function onPrimary({ durations }: CallParts, call: CallToRun, bound: BoundCall): Place {
+  const isQuick = durations.expectedMs(call.database, bound.signature) !== undefined
   return isQuick && mayShare(call, bound) ? 'shared' : 'exclusive'
 }
 

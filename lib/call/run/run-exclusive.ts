@@ -38,7 +38,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   session.flush()
   try {
     const { rows, rowCount, tookMs } = await sent.rows
-    if (tookMs !== undefined) call.paces.note(database, signature, tookMs, rows.length)
+    if (tookMs !== undefined) call.durations.note(database, signature, tookMs, rows.length)
     lease.release()
     const result = {
       rows,

@@ -1,7 +1,7 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import type { Lease } from '../../postgres/pools/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
-import type { AnswerRoom } from './answer-room.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 import type { Outcome } from './attempt.ts'
 import { isOfSharedMode } from './failures.ts'
 import { markAsked, markLeased } from './marks.ts'
@@ -36,7 +36,7 @@ export async function runShared(call: PlacedCall): Promise<Outcome> {
 }
 
 /** A call in its shared session. It gives the session back when its own answer has come. */
-class SharedAttempt implements SharedCall, AnswerRoom {
+class SharedAttempt implements SharedCall, AnswerBudget {
   readonly #call: PlacedCall
   readonly #lease: Lease
   readonly #session: Session
@@ -64,7 +64,7 @@ class SharedAttempt implements SharedCall, AnswerRoom {
     const { connection } = this.#lease
     enterMode(connection, this.#session, 'shared')
     // The session itself only reads.
-    const options = { ...this.#call, mustOnlyRead: false, room: this.#call.room && this }
+    const options = { ...this.#call, mustOnlyRead: false, budget: this.#call.budget && this }
     const sent = sendCall(this.#session, options)
     this.#call.calls.add(connection, this)
     sent.rows.then(
@@ -85,20 +85,20 @@ class SharedAttempt implements SharedCall, AnswerRoom {
   }
 
   take(bytes: number): void {
-    if (!this.#isOvertaken) this.#call.room?.take(bytes)
+    if (!this.#isOvertaken) this.#call.budget?.take(bytes)
   }
 
   drop(bytes: number): void {
-    if (!this.#isOvertaken) this.#call.room?.drop(bytes)
+    if (!this.#isOvertaken) this.#call.budget?.drop(bytes)
   }
 
   restart(): void {
-    this.#call.room?.restart()
+    this.#call.budget?.restart()
   }
 
   #succeed({ rows, rowCount, tookMs = 0 }: CallRows): void {
-    const { paces, database, bound } = this.#call
-    paces.note(database, bound.signature, tookMs, rows.length)
+    const { durations, database, bound } = this.#call
+    durations.note(database, bound.signature, tookMs, rows.length)
     const queryMs = performance.now() - this.#sentAt
     this.#end({ kind: 'rows', result: { rows, rowCount, waitMs: this.#waitMs, queryMs } })
   }
@@ -125,8 +125,8 @@ async function failed(
   error: unknown,
 ): Promise<Outcome> {
   if (!isOfSharedMode(error)) return outcomeOfError(call, session, sent.query, error)
-  const { paces, database, bound } = call
-  if (isQueryCanceled(error)) paces.noteSlow(database, bound.signature)
-  else paces.noteWriting(database, bound.signature)
+  const { durations, database, bound } = call
+  if (isQueryCanceled(error)) durations.noteSlow(database, bound.signature)
+  else durations.noteWriting(database, bound.signature)
   return { kind: 'not begun', error }
 }

@@ -3,7 +3,7 @@ import type { Client } from '../../postgres/pools/waiter.ts'
 import type { BatchCall } from '../batch-request.ts'
 import { bindCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
-import type { AnswerRoom } from './answer-room.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 import type { Timing } from './attempt.ts'
 import type { CallParts } from './call-to-run.ts'
 import type { CallToBind } from './current.ts'
@@ -23,7 +23,7 @@ export interface BatchToRun {
   /** Of all results. */
   numbersAsText: boolean
   limit: TimeLimit | undefined
-  room?: AnswerRoom | undefined
+  budget?: AnswerBudget | undefined
 }
 
 /** A batch in its session. */
@@ -81,7 +81,7 @@ export class BytesLeft {
   }
 
   /** The room of one call: what is certainly too much is not read, nor what is rolled back for that. */
-  roomIn(room: AnswerRoom | undefined): AnswerRoom {
+  budgetIn(budget: AnswerBudget | undefined): AnswerBudget {
     // Of a procedure come its texts, and then their JSON.
     let last = 0
     return {
@@ -92,11 +92,11 @@ export class BytesLeft {
         if (mustFail || counted > this.#unread + last) return this.#refuse()
         this.#unread += last - counted
         last = counted
-        return room?.admit(bytes) ?? true
+        return budget?.admit(bytes) ?? true
       },
-      take: (bytes) => room?.take(bytes),
-      drop: (bytes) => room?.drop(bytes),
-      restart: (kept) => room?.restart(kept),
+      take: (bytes) => budget?.take(bytes),
+      drop: (bytes) => budget?.drop(bytes),
+      restart: (kept) => budget?.restart(kept),
     }
   }
 

@@ -3,7 +3,7 @@ import type { Query, Result, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
-import type { AnswerRoom } from './answer-room.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 import { numbersAsText } from './numbers-as-text.ts'
 import { type CallRows, readResult } from './result.ts'
 import { callStatement, columnsOfCall } from './statement.ts'
@@ -26,7 +26,7 @@ export interface SendOptions extends Asked {
   maxResultBytes: number
   /** PostgreSQL refuses all that writes, though the session may write. */
   mustOnlyRead: boolean
-  room: AnswerRoom | undefined
+  budget: AnswerBudget | undefined
 }
 
 /** See lib/postgres/pools/call-sessions.ts. */
@@ -42,8 +42,8 @@ const SET_READ_ONLY: Statement = {
  * transaction with it (PostgreSQL manual, "Pipelining"): PostgreSQL takes settings back by itself.
  */
 export function sendCall(session: Session, options: SendOptions): SentCall {
-  const { bound, settings, maxResultBytes, mustOnlyRead, room } = options
-  const statement = callStatement(bound, maxResultBytes, room)
+  const { bound, settings, maxResultBytes, mustOnlyRead, budget } = options
+  const statement = callStatement(bound, maxResultBytes, budget)
   const read = (result: Result): CallRows | Promise<CallRows> => {
     const rows = readResult(result, maxResultBytes)
     return bound.numbersAsText ? numbersAsText(session, columnsOfCall(result), rows) : rows

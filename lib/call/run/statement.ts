@@ -4,7 +4,7 @@ import type { Column, Result, Statement, Value } from '../../postgres/session/qu
 import type { BoundCall } from '../bind/parameters.ts'
 import { argumentsOf } from '../bind/sql.ts'
 import type { Signature } from '../signatures/signature.ts'
-import type { AnswerRoom } from './answer-room.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 import { LOCAL_FORMATS_FOR_ROWS, NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
 
 /** Bytes before those of a value in memory (PostgreSQL source, varatt.h: VARHDRSZ). */
@@ -24,7 +24,7 @@ const textsOf = new WeakMap<Signature, Map<string, string>>()
  *
  * PostgreSQL resolves the function by its name and the casts to the declared types.
  */
-export function callStatement(call: BoundCall, maxBytes: number, room?: AnswerRoom): Statement {
+export function callStatement(call: BoundCall, maxBytes: number, budget?: AnswerBudget): Statement {
   // Not json_agg(r): that is a column named r, where there is one. Not octet_length: as text, JSON
   // is written out and read again.
   const text = textOf(call, 'call', () => {
@@ -41,8 +41,8 @@ export function callStatement(call: BoundCall, maxBytes: number, room?: AnswerRo
     text,
     values: valuesOf(call),
     describe: call.numbersAsText ?? false,
-    admit: room && ((bytes) => room.admit(bytes)),
-    admitsEach: room?.admitsEach,
+    admit: budget && ((bytes) => budget.admit(bytes)),
+    admitsEach: budget?.admitsEach,
   }
 }
 

@@ -100,7 +100,7 @@ class Stream {
     this.#bound = bound
     this.#sink = sink
     this.#isReadOnly = isReadOnly
-    this.#flow = new RowFlow(call.room, (rows) => this.#write(rows))
+    this.#flow = new RowFlow(call.budget, (rows) => this.#write(rows))
   }
 
   /** Runs it to its end; returns where it did not begin and may do so again. */

@@ -6,7 +6,7 @@ import { parseNamedOwner } from '../../tenancy/owners.ts'
 import { parseQuery } from '../body/query-string.ts'
 import { nodeOf } from '../request.ts'
 import { answerRows, noteTiming } from './answer.ts'
-import { ResponseRoom } from './answer-room.ts'
+import { ResponseBudget } from './answer-room.ts'
 import { answerStream, streamTypeOf } from './answer-stream.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
 import { preferenceOf } from './prefer.ts'
@@ -32,7 +32,7 @@ export async function answerGet(event: H3Event): Promise<void> {
   request.database = database
   try {
     const { client } = request
-    const target = { client, database, limit: undefined, room: new ResponseRoom(event) }
+    const target = { client, database, limit: undefined, budget: new ResponseBudget(event) }
     const type = streamTypeOf(event)
     const numeric = numericOf(req.headers.prefer)
     const call = { name, params, numeric }

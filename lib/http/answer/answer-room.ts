@@ -11,7 +11,7 @@ const UNCOUNTED_BYTES = 64 * 1024
  * What one answer holds of the budget: from its first row on until the client has all of it, or is
  * gone.
  */
-export class AnswerRoom {
+export class AnswerBudget {
   readonly #budget: ByteBudget
   readonly #res: ServerResponse
   readonly #waitMs: number
@@ -92,27 +92,31 @@ export class AnswerRoom {
   }
 }
 
-const rooms = new WeakMap<ServerResponse, AnswerRoom>()
+const rooms = new WeakMap<ServerResponse, AnswerBudget>()
 
 /** The room of a response's answer. `waitMs`: how long it may wait for more. */
-export function answerRoomOf(budget: ByteBudget, res: ServerResponse, waitMs: number): AnswerRoom {
+export function answerBudgetOf(
+  budget: ByteBudget,
+  res: ServerResponse,
+  waitMs: number,
+): AnswerBudget {
   let room = rooms.get(res)
   if (!room) {
-    room = new AnswerRoom(budget, res, waitMs)
+    room = new AnswerBudget(budget, res, waitMs)
     rooms.set(res, room)
   }
   return room
 }
 
 /** The room of the answer to a request, which most of them never ask for. */
-export class ResponseRoom {
+export class ResponseBudget {
   readonly #event: H3Event
 
   constructor(event: H3Event) {
     this.#event = event
   }
 
-  /** As of `AnswerRoom`; waits for at most POOL_WAIT_TIMEOUT_SECS. */
+  /** As of `AnswerBudget`; waits for at most POOL_WAIT_TIMEOUT_SECS. */
   admit(bytes: number): true | Promise<void> {
     return this.#room.admit(bytes)
   }
@@ -129,9 +133,9 @@ export class ResponseRoom {
     rooms.get(nodeOf(this.#event).res)?.restart(kept)
   }
 
-  get #room(): AnswerRoom {
+  get #room(): AnswerBudget {
     const { buffered, config } = this.#event.context.gateway
-    return answerRoomOf(buffered, nodeOf(this.#event).res, config.poolWaitTimeoutMs)
+    return answerBudgetOf(buffered, nodeOf(this.#event).res, config.poolWaitTimeoutMs)
   }
 }
 
@@ -139,7 +143,7 @@ export class ResponseRoom {
 export function countAnswer(budget: ByteBudget, res: ServerResponse, bytes: number): void {
   if (bytes <= UNCOUNTED_BYTES && !rooms.has(res)) return
   // It waits for nothing any more.
-  answerRoomOf(budget, res, 0).settle(bytes)
+  answerBudgetOf(budget, res, 0).settle(bytes)
 }
 
 function clientGone(): GatewayError {

@@ -6,7 +6,7 @@ import { timeLimit } from '../../call/run/time-limit.ts'
 import type { Json } from '../../json/json.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { type OWNER_MEMBERS, parseNamedOwner } from '../../tenancy/owners.ts'
-import { ResponseRoom } from '../answer/answer-room.ts'
+import { ResponseBudget } from '../answer/answer-room.ts'
 import { readJsonObject } from './body.ts'
 
 /**
@@ -58,5 +58,5 @@ function targetOf(
 function targetIn(event: H3Event, database: string, limit: CallTarget['limit']): CallTarget {
   const { request } = event.context
   request.database = database
-  return { client: request.client, database, limit, room: new ResponseRoom(event) }
+  return { client: request.client, database, limit, budget: new ResponseBudget(event) }
 }

@@ -3,8 +3,8 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import {
-  type AnswerRoom,
-  answerRoomOf,
+  type AnswerBudget,
+  answerBudgetOf,
   countAnswer,
 } from '../../../../lib/http/answer/answer-room.ts'
 import { ByteBudget } from '../../../../lib/http/byte-budget.ts'
@@ -27,7 +27,7 @@ async function serve(answer: (res: ServerResponse) => Promise<void>): Promise<st
 }
 
 /** Reads rows as a session does: what is not admitted yet is not there yet. */
-async function readRows(room: AnswerRoom, pieces: number, bytes: number): Promise<Buffer> {
+async function readRows(room: AnswerBudget, pieces: number, bytes: number): Promise<Buffer> {
   const rows: Buffer[] = []
   for (let i = 0; i < pieces; i++) {
     const admitted = room.admit(bytes)
@@ -45,7 +45,7 @@ test('36 clients that never read hold no more than MAX_BUFFERED_BYTES and one an
   let refused = 0
   const url = await serve(async (res) => {
     try {
-      const body = await readRows(answerRoomOf(budget, res, 1500), pieces, bytes)
+      const body = await readRows(answerBudgetOf(budget, res, 1500), pieces, bytes)
       most = Math.max(most, budget.taken)
       countAnswer(budget, res, body.length)
       res.end(body)
@@ -80,7 +80,7 @@ test('36 clients that never read hold no more than MAX_BUFFERED_BYTES and one an
 test('clients that read all get their answers, however little room there is', async () => {
   const budget = new ByteBudget(2 * MEBIBYTE)
   const url = await serve(async (res) => {
-    const body = await readRows(answerRoomOf(budget, res, 20_000), 8, MEBIBYTE / 8)
+    const body = await readRows(answerBudgetOf(budget, res, 20_000), 8, MEBIBYTE / 8)
     countAnswer(budget, res, body.length)
     res.setHeader('connection', 'close')
     res.end(body)
@@ -99,7 +99,7 @@ test('an answer that is read anew gives back what it held; small ones are not co
   const budget = new ByteBudget(MEBIBYTE)
   const seen: number[] = []
   const url = await serve(async (res) => {
-    const room = answerRoomOf(budget, res, 1000)
+    const room = answerBudgetOf(budget, res, 1000)
     await room.admit(60_000)
     seen.push(budget.taken)
     await room.admit(60_000)
@@ -121,7 +121,7 @@ test('what waits for an answer that is written, or read anew, waits no longer', 
   const budget = new ByteBudget(MEBIBYTE)
   const errors: unknown[] = []
   const url = await serve(async (res) => {
-    const room = answerRoomOf(budget, res, 60_000)
+    const room = answerBudgetOf(budget, res, 60_000)
     await room.admit(MEBIBYTE)
     const other = budget.newHolder()
     budget.hold(other, 1)

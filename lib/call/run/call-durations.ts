@@ -30,7 +30,7 @@ const WRITES = -1_000_000_000
  * one tenant and slow for another. A value is the average in microseconds, or, on probation, minus
  * the number of quick calls in a row: four bytes for a function, whatever the number of tenants.
  */
-export class Paces {
+export class CallDurations {
   readonly #byDatabase = new Map<string, { schema: Schema; values: Int32Array }>()
   /** With more databases than this, those are forgotten whose schema is not known any more. */
   #sweepAt = MIN_SWEPT
@@ -48,16 +48,16 @@ export class Paces {
 
   /** Milliseconds that the next call is expected to take; undefined where it must not share. */
   expectedMs(database: string, { index }: Signature): number | undefined {
-    const pace = this.#of(database)?.[index] ?? 0
-    return pace > 0 && pace < QUICK_US ? pace / 1000 : undefined
+    const duration = this.#of(database)?.[index] ?? 0
+    return duration > 0 && duration < QUICK_US ? duration / 1000 : undefined
   }
 
   /** Takes note of what a call took, and of the length of its answer. */
   note(database: string, { index }: Signature, ms: number, bytes = 0): void {
-    const paces = this.#of(database)
-    if (!paces) return
+    const durations = this.#of(database)
+    if (!durations) return
     const us = bytes > QUICK_BYTES ? OUTLIER_US : Math.round(ms * 1000) + OVERHEAD_US
-    paces[index] = next(paces[index] ?? 0, us)
+    durations[index] = next(durations[index] ?? 0, us)
   }
 
   /** Takes note of a call that took too long for a shared session. */
@@ -67,14 +67,14 @@ export class Paces {
 
   /** Takes note of a function that writes although its verdict says that it only reads. */
   noteWriting(database: string, { index }: Signature): void {
-    const paces = this.#of(database)
-    if (paces) paces[index] = WRITES
+    const durations = this.#of(database)
+    if (durations) durations[index] = WRITES
   }
 
   #of(database: string): Int32Array | undefined {
     const schema = this.#schemaOf(database)
-    const paces = this.#byDatabase.get(database)
-    if (!schema || paces?.schema === schema) return paces?.values
+    const durations = this.#byDatabase.get(database)
+    if (!schema || durations?.schema === schema) return durations?.values
     const values = new Int32Array(schema.size)
     this.#byDatabase.set(database, { schema, values })
     if (this.#byDatabase.size > this.#sweepAt) this.#sweep()
@@ -90,10 +90,10 @@ export class Paces {
   }
 }
 
-function next(pace: number, us: number): number {
-  if (pace === WRITES) return WRITES
+function next(duration: number, us: number): number {
+  if (duration === WRITES) return WRITES
   if (us >= OUTLIER_US) return 0
-  if (pace > 0) return Math.round(pace + (us - pace) / WEIGHT)
+  if (duration > 0) return Math.round(duration + (us - duration) / WEIGHT)
   if (us >= QUICK_US) return 0
-  return -pace + 1 >= PROBATION ? us : pace - 1
+  return -duration + 1 >= PROBATION ? us : duration - 1
 }

@@ -1,7 +1,7 @@
 import type { Leave } from '../../postgres/session/query.ts'
 
 /** Where the answer of a request goes: it may have to wait for room. */
-export interface AnswerRoom {
+export interface AnswerBudget {
   /** Whether `admit` is to be asked for each row, however short. */
   readonly admitsEach?: boolean
   /** Admits the next bytes of the answer: true at once, or a promise; or why they are not read. */
