@@ -10,25 +10,25 @@ import { parseNumeric, parseSession, parseTimeout, type SessionSettings } from '
 /** One call of a batch. */
 export interface BatchCall {
   name: string
-  /** An array, by position; an object, by name; undefined: none. */
+  /** Array: parameters by position. Object: parameters by name. Undefined: no parameters. */
   params: Json | undefined
 }
 
 export interface BatchRequest {
   calls: BatchCall[]
-  /** All or nothing; or each call by itself. */
+  /** True: all calls run in one transaction. False: each call has a transaction of its own. */
   isTransaction: boolean
-  /** How long all of it may run. */
+  /** Time limit of the whole batch; undefined: only STATEMENT_TIMEOUT_SECS, for each statement. */
   timeoutMs: number | undefined
-  /** Settings that every call finds. */
+  /** Custom settings that every call reads with current_setting. */
   session: SessionSettings | undefined
-  /** How numeric and bigint are written in all results; undefined: as NUMERIC_FORMAT says. */
+  /** Format of numeric and bigint in all results; undefined: NUMERIC_FORMAT. */
   numeric: NumericFormat | undefined
 }
 
 const MAX_CALLS = 100
 
-/** The members of a request for a batch, and of each of its calls. */
+/** Members of a batch request; those of each of its calls are CALL_MEMBERS. */
 export const BATCH_MEMBERS = [
   'platform',
   'tenant_id',
@@ -42,7 +42,7 @@ export const BATCH_MEMBERS = [
 ] as const
 const CALL_MEMBERS = ['function', 'params'] as const
 
-/** Members of the batch that nobody should think of as a call's own. */
+/** Members of the batch request that a call must not have. A specific error names the mistake. */
 const MEMBERS_OF_BATCH = [
   'platform',
   'tenant_id',
@@ -55,7 +55,7 @@ const MEMBERS_OF_BATCH = [
 ] as const
 
 /**
- * The fields of a batch in a request's body.
+ * Reads the fields of a batch request from the body.
  * @throws {GatewayError} invalid_request naming the field
  */
 export function parseBatch(body: Fields<(typeof BATCH_MEMBERS)[number]>): BatchRequest {
@@ -81,21 +81,21 @@ function parseCalls(value: Json | undefined): BatchCall[] {
 
 function parseBatchCall(value: Json, place: string): BatchCall {
   if (value.kind !== 'object') {
-    throw new GatewayError('invalid_request', `${place} must be an object: a function and params`)
+    throw new GatewayError('invalid_request', `${place} must be an object with function and params`)
   }
   const fields = fieldsOf(value, [...CALL_MEMBERS, ...MEMBERS_OF_BATCH], place, CALL_MEMBERS)
   const foreign = MEMBERS_OF_BATCH.find((field) => fields[field])
   if (foreign !== undefined) {
     throw new GatewayError(
       'invalid_request',
-      `${place}.${foreign} is of the whole batch: it stands beside calls`,
+      `${place}.${foreign} applies to the whole batch: put it beside calls`,
     )
   }
   try {
     return { name: parseFunctionName(fields.function), params: parseParameters(fields.params) }
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error
-    // Its message begins with the name of the field.
+    // The message begins with the name of the field.
     throw new GatewayError('invalid_request', `${place}.${error.message}`)
   }
 }

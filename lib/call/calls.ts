@@ -24,38 +24,38 @@ import type { Signature } from './signatures/signature.ts'
 
 export interface CallsOptions {
   pools: Pools
-  /** Undefined where there are none. */
+  /** Undefined without replicas. */
   replicas: Replicas | undefined
   functions: KnownFunctions
   maxResultBytes: number
   statementTimeoutMs: number
-  /** Of calls that do not say how they want numeric and bigint. */
+  /** Format of numeric and bigint for calls that do not choose one. */
   numericFormat: NumericFormat
   streams: StreamSlots
 }
 
-/** For whom a call is made, and in which database. */
+/** The client and the database of a call. */
 export interface CallTarget {
   client: Client
   database: string
-  /** Of the call alone; STATEMENT_TIMEOUT_SECS holds as well. */
+  /** Time limit of this call; STATEMENT_TIMEOUT_SECS applies as well. */
   limit: TimeLimit | undefined
-  /** Undefined: the answer waits for none. */
+  /** Memory budget of the answer; undefined: not limited. */
   budget?: AnswerBudget | undefined
 }
 
-/** A call whose parameters are from a URL. */
+/** A call whose parameters come from a URL. */
 export interface UrlCall {
   name: string
   params: UrlParameters
-  /** Undefined: as NUMERIC_FORMAT says. */
+  /** Format of numeric and bigint; undefined: NUMERIC_FORMAT. */
   numeric: NumericFormat | undefined
 }
 
 /**
- * Calls of functions. All verbs throw GatewayError: function_not_found, invalid_request for a value
- * that does not convert, query_failed and query_timeout for what the function raised,
- * result_too_large, pool_exhausted, connection_failed.
+ * Calls functions. All methods that call throw GatewayError: function_not_found, invalid_request
+ * for a value that does not convert, query_failed and query_timeout for errors that the function
+ * raised, result_too_large, pool_exhausted, connection_failed.
  */
 export class Calls {
   readonly functions: KnownFunctions
@@ -77,14 +77,14 @@ export class Calls {
     }
   }
 
-  /** Runs a function and gives its rows. */
+  /** Runs a function and returns its rows. */
   run(target: CallTarget, request: CallRequest): Promise<CallResult> {
     return this.#run(this.#toRun(target, request))
   }
 
   /**
-   * Runs a function that is STABLE or IMMUTABLE; PostgreSQL refuses all that writes.
-   * @throws {GatewayError} method_not_allowed for one that is VOLATILE
+   * Runs a STABLE or IMMUTABLE function in a read-only transaction and returns its rows.
+   * @throws {GatewayError} method_not_allowed for a VOLATILE function
    */
   query(target: CallTarget, request: CallRequest): Promise<CallResult> {
     const call = this.#toRun(target, request)
@@ -96,12 +96,15 @@ export class Calls {
     return this.#run({ ...call, bind, mustOnlyRead: true })
   }
 
-  /** The same, with parameters from a URL. */
+  /** Runs a STABLE or IMMUTABLE function with parameters from a URL, as `query` does. */
   get(target: CallTarget, request: UrlCall): Promise<CallResult> {
     return this.#run(this.#toGet(target, request))
   }
 
-  /** Runs a function and hands its rows on as they come, in its turn among other streams. */
+  /**
+   * Runs a function and passes its rows to `sink` as they arrive. Waits for a stream slot first.
+   * @param as `json`: one JSON object a row; `columns`: the values of each row as text
+   */
   stream(
     target: CallTarget,
     request: CallRequest,
@@ -111,7 +114,7 @@ export class Calls {
     return this.#stream(this.#toRun(target, request), as, sink)
   }
 
-  /** The same, as `get`. */
+  /** Streams as `stream` does, with parameters from a URL as in `get`. */
   streamGet(
     target: CallTarget,
     request: UrlCall,
@@ -133,7 +136,7 @@ export class Calls {
     }
   }
 
-  /** Runs several functions, all or nothing, or each by itself. */
+  /** Runs several functions, in one transaction or each in its own. */
   async batch(target: CallTarget, request: BatchRequest): Promise<BatchResult> {
     const { calls, isTransaction, session: settings } = request
     const numbersAsText = this.#isText(request.numeric)
@@ -145,14 +148,20 @@ export class Calls {
     }
   }
 
-  /** Closes the sessions of a database, on replicas too: those in use once their calls have ended. */
+  /**
+   * Closes the sessions of a database, on replicas too. A session in use closes when its calls have
+   * ended.
+   */
   renewSessions(database: string): void {
     const { pools, replicas } = this.#parts
     pools.renew(database)
     replicas?.renew(database)
   }
 
-  /** The same, for a deploy that ends those that do not end by themselves: a call that it cuts runs again. */
+  /**
+   * Closes the sessions of a database for a deploy, which terminates those that do not end by
+   * themselves. A call that it cuts runs again.
+   */
   retireSessions(database: string): void {
     const { pools, replicas } = this.#parts
     pools.retire(database)
@@ -168,15 +177,16 @@ export class Calls {
   }
 
   /**
-   * A database was deployed to. Its sessions end: PostgreSQL does not plan anew what has a constant
-   * of a composite type that was changed, and gives garbage or crashes.
+   * Drops the cached schema of a database after a deploy and closes its sessions. PostgreSQL does
+   * not replan a statement with a constant of a composite type that was changed: the old plan
+   * returns garbage or crashes.
    */
   forget(database: string): void {
     this.functions.forget(database)
     this.renewSessions(database)
   }
 
-  /** The same, of all databases. */
+  /** Drops the cached schemas of all databases. */
   forgetAll(): void {
     this.functions.forgetAll()
   }
@@ -187,7 +197,8 @@ export class Calls {
       client,
       database,
       name,
-      // A method: what compiles TypeScript names each arrow function, for 0.5 µs of each call.
+      // A method, because the TypeScript compilers name each arrow function, which costs 0.5 µs a
+      // call.
       bind(overloads) {
         return bindCall(name, overloads, params)
       },

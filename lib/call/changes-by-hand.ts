@@ -4,8 +4,8 @@ import type { KnownFunctions } from './signatures/known-functions.ts'
 import { SCHEMA_VERSION } from './signatures/version.ts'
 
 /**
- * Looks now and then, while a database is called, whether it still has the schema that is known of
- * it: what is changed by hand makes no call fail that would show it.
+ * Checks the schema version of each database periodically while it is called. A change by hand
+ * makes no call fail, so no error would reveal it.
  */
 export class ChangesByHand {
   readonly #functions: KnownFunctions
@@ -17,12 +17,12 @@ export class ChangesByHand {
     this.#pools = pools
   }
 
-  /** To be called after a call; looks where it is time to, without keeping the caller. */
+  /** Starts a check in the background if one is due. Call it after each call. */
   noticeCall(database: string): void {
     if (!this.#functions.isDue(database) || this.#looking.has(database)) return
     this.#looking.add(database)
     this.#look(database)
-      // The next call looks again.
+      // The next call checks again.
       .catch(() => {})
       .finally(() => this.#looking.delete(database))
   }
@@ -31,7 +31,7 @@ export class ChangesByHand {
     const lease = await this.#pools.leaseSession(database)
     try {
       const session = await lease.session
-      // With the time that a statement has here.
+      // The exclusive mode has the regular statement_timeout.
       enterMode(lease.connection, session, 'exclusive')
       const query = session.run({ text: SCHEMA_VERSION, values: [] })
       session.flush()

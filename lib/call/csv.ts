@@ -3,15 +3,16 @@ import type { Row } from '../postgres/session/query.ts'
 const QUOTE = 0x22
 const SPECIAL = new Set([0x22, 0x2c, 0x0a, 0x0d])
 
-/** A line of names, as `csvLines` writes values. */
+/** Returns the header line of the column names, encoded as `csvLines` encodes values. */
 export function csvHeader(names: string[]): Buffer {
   return Buffer.concat(csvLines([names.map((name) => Buffer.from(name))]))
 }
 
 /**
- * Rows as `copy … with (format csv)` writes them (PostgreSQL manual, "COPY", "CSV Format"): null is
- * nothing, an empty text is `""`, and quotes are where a value needs them. So are they around `\.`
- * that is alone on its line, which older servers and clients take for the end of the data. In pieces.
+ * Encodes rows as `copy … with (format csv)` does (PostgreSQL manual, "COPY", "CSV Format"): null
+ * is an empty field, the empty string is `""`, and a value is quoted where it needs to be. A single
+ * `\.` on its line is quoted too: older servers and clients read it as the end of the data.
+ * @returns pieces of the output, in order
  */
 export function csvLines(rows: Row[]): Buffer[] {
   const pieces: Buffer[] = []

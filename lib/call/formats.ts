@@ -1,9 +1,11 @@
 /**
- * The settings that decide how PostgreSQL writes values, and with what they are put back behind a
- * function that may have changed them: the contract's UTC, ISO 8601, hex, all digits and UTF-8; null
- * stands for what the session began with. Left out are those that only decide how values are read or
- * made (xmloption, lc_time, …), which is over when the values are there, and search_path, which those
- * behind a function in its transaction find as it has left it.
+ * The settings that decide how PostgreSQL writes values, with the values that the gateway
+ * guarantees: UTC, ISO 8601, hex, all digits, UTF-8. The gateway restores them after a function
+ * that may have changed them; null stands for the value at session start.
+ *
+ * Two kinds of settings are left out. Settings that only affect reading or creating values
+ * (xmloption, lc_time, …) no longer matter once the values exist. search_path stays as the function
+ * set it, for later functions in the same transaction.
  */
 export const FORMATS = {
   TimeZone: 'UTC',

@@ -8,22 +8,22 @@ import { jsonOf, nameOf, stringOf } from '../json/text.ts'
 import { parseFunctionName } from '../tenancy/names.ts'
 import { parseParameters } from './bind/parameters.ts'
 
-/** What a caller asks for: a function, its parameters, and how it is to be run. */
+/** A request for one call: the function, its parameters and options. */
 export interface CallRequest {
   name: string
-  /** An array, by position; an object, by name; undefined: none. */
+  /** Array: parameters by position. Object: parameters by name. Undefined: no parameters. */
   params: Json | undefined
-  /** How long the function may run; undefined: STATEMENT_TIMEOUT_SECS alone. */
+  /** Time limit of the call; undefined: STATEMENT_TIMEOUT_SECS alone. */
   timeoutMs: number | undefined
-  /** Settings that the function finds with current_setting, by name; undefined: none. */
+  /** Custom settings that the function reads with current_setting, by name; undefined: none. */
   session: SessionSettings | undefined
-  /** It has to see what was written just now: no replica will do. */
+  /** Runs on the primary only, because the call must see the latest writes. */
   primary: boolean
-  /** How numeric and bigint are written; undefined: as NUMERIC_FORMAT says. */
+  /** Format of numeric and bigint; undefined: NUMERIC_FORMAT. */
   numeric: NumericFormat | undefined
 }
 
-/** The members of a request that calls one function. */
+/** Members of a request that calls one function. */
 export const CALL_MEMBERS = [
   'platform',
   'tenant_id',
@@ -39,20 +39,23 @@ export const CALL_MEMBERS = [
 
 export type SessionSettings = [name: string, value: string][]
 
-/** The longest time of a timer of Node, in milliseconds. */
+/** Longest delay of a Node.js timer, in milliseconds. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
-/** Two parts or more: those of one part are PostgreSQL's own, and so are those of PL/pgSQL. */
+/**
+ * A custom setting: two parts or more. Names of one part are PostgreSQL's own settings, `plpgsql.*`
+ * those of PL/pgSQL.
+ */
 const SETTING_NAME = /^(?!plpgsql\.)[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+$/i
-/** What the gateway itself sets in a session. */
+/** Settings that the gateway itself sets in a session. */
 const OWN_SETTING_NAME = /^_?db_gateway/i
 const MAX_SETTING_NAME = 63
 const MAX_SETTINGS = 64
-/** As JSON. */
+/** Maximum length of a value as JSON. */
 const MAX_SETTING_BYTES = 1024 * 1024
 
 /**
- * The fields of a call in a request's body.
+ * Reads the fields of a call from the body.
  * @throws {GatewayError} invalid_request naming the field
  */
 export function parseCall(body: Fields<(typeof CALL_MEMBERS)[number]>): CallRequest {
@@ -67,7 +70,8 @@ export function parseCall(body: Fields<(typeof CALL_MEMBERS)[number]>): CallRequ
 }
 
 /**
- * Absent and null are none; more than a timer can wait is as long as it can.
+ * Reads `timeout_ms`. Clamps it to the longest delay of a timer.
+ * @returns milliseconds; undefined for an absent or null field
  * @throws {GatewayError} invalid_request
  */
 export function parseTimeout(value: Json | undefined): number | undefined {
@@ -78,7 +82,8 @@ export function parseTimeout(value: Json | undefined): number | undefined {
 }
 
 /**
- * Absent and null are undefined.
+ * Reads `numeric`.
+ * @returns undefined for an absent or null field
  * @throws {GatewayError} invalid_request
  */
 export function parseNumeric(value: Json | undefined): NumericFormat | undefined {
@@ -88,7 +93,11 @@ export function parseNumeric(value: Json | undefined): NumericFormat | undefined
   throw new GatewayError('invalid_request', 'numeric must be "number" or "string"')
 }
 
-/** @throws {GatewayError} invalid_request naming the setting */
+/**
+ * Reads `session`.
+ * @returns settings by lower-case name; undefined for an absent, null or empty field
+ * @throws {GatewayError} invalid_request naming the setting
+ */
 export function parseSession(value: Json | undefined): SessionSettings | undefined {
   if (value === undefined || value.kind === 'null') return undefined
   if (value.kind !== 'object') {
@@ -99,7 +108,7 @@ export function parseSession(value: Json | undefined): SessionSettings | undefin
   }
   const session = new Map<string, string>()
   for (const { key, value: setting } of membersOf(value)) {
-    // To PostgreSQL, names of settings are the same in upper and lower case.
+    // PostgreSQL compares names of settings without regard to case.
     const given = nameOf(key)
     const name = given.toLowerCase()
     if (session.has(name)) throw duplicateName('setting', name, ' in session')
@@ -116,7 +125,10 @@ function settingText(name: string, value: Json): string {
     )
   }
   if (OWN_SETTING_NAME.test(name)) {
-    throw new GatewayError('invalid_request', `session: ${name} is the gateway's own`)
+    throw new GatewayError(
+      'invalid_request',
+      `session: ${name} is reserved for the gateway: choose another name`,
+    )
   }
   if (value.end - value.start > MAX_SETTING_BYTES) {
     throw new GatewayError(
@@ -126,7 +138,10 @@ function settingText(name: string, value: Json): string {
   }
   const text = valueText(value)
   if (!text.includes('\0') && text.isWellFormed()) return text
-  throw new GatewayError('invalid_request', `session: ${name} is no text that PostgreSQL can hold`)
+  throw new GatewayError(
+    'invalid_request',
+    `session: ${name} contains a NUL character or an unpaired surrogate`,
+  )
 }
 
 function valueText(value: Json): string {

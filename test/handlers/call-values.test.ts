@@ -325,7 +325,7 @@ describe('C9: session', () => {
     async (name) => {
       expect(await call('ping', '[]', `,"session":{"${name}":"yes"}`)).toMatchObject({
         status: 400,
-        message: `session: ${name} is the gateway's own`,
+        message: `session: ${name} is reserved for the gateway: choose another name`,
       })
     },
   )

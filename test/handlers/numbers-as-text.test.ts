@@ -210,7 +210,7 @@ describe('elsewhere', () => {
     })
     expect([status, body.message]).toEqual([
       400,
-      'calls[0].numeric is of the whole batch: it stands beside calls',
+      'calls[0].numeric applies to the whole batch: put it beside calls',
     ])
   })
 

@@ -4,8 +4,8 @@ import { jsonOf } from '../../json/text.ts'
 import { NoText } from './text.ts'
 
 /**
- * The text of bytes that are given as an array of integers (PostgreSQL manual, "bytea Hex Format").
- * @throws {NoText} for what is no integer from 0 to 255
+ * Converts an array of integers to bytea input (PostgreSQL manual, "bytea Hex Format").
+ * @throws {NoText} if an element is not an integer from 0 to 255
  */
 export function* bytesText(array: Json): Steps<string> {
   const bytes = Buffer.alloc(countOf(array))
@@ -20,12 +20,15 @@ export function* bytesText(array: Json): Steps<string> {
   return `\\x${bytes.toString('hex')}`
 }
 
-/** Whether an array within one of bytes is bytes itself: one of numbers, or without elements. */
+/**
+ * Returns whether an element of a bytea[] value is one bytea: an array of numbers or an empty
+ * array.
+ */
 export function isBytes(array: Json): boolean {
   const elements = new Children(array)
   return !elements.next() || elements.value.kind === 'number'
 }
 
 export function noBytes(): NoText {
-  return new NoText('bytes are hex text (\\x…) or an array of integers from 0 to 255')
+  return new NoText('send bytes as hex text (\\x…) or as an array of integers from 0 to 255')
 }

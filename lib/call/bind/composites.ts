@@ -7,28 +7,29 @@ import { hstoreText } from './hstore.ts'
 import { NoText, Output } from './text.ts'
 import { typeLabel } from './unconvertible.ts'
 
-/** So many attributes are told. */
+/** Maximum number of attributes that an error lists. */
 const MAX_SHOWN = 20
 
-/** As a parameter of its own it may be longer. */
+/** Maximum length of an hstore object inside another value. An hstore parameter may be longer. */
 const MAX_HSTORE_BYTES = 1024 * 1024
 
-/** A type of which PostgreSQL does not make a value out of every JSON that means one. */
+/** A type with JSON values that json_to_record does not convert as callers mean them. */
 interface Part {
   type: string
   shape: Exclude<TypeShape, { kind: 'array' | 'domain' }>
-  /** It is an array of them. */
+  /** The value is an array of the type. */
   isArray: boolean
-  /** It is an array of a domain over arrays of them. */
+  /** The value is an array whose elements are a domain over an array of the type. */
   isOfArrays: boolean
 }
 
 /**
- * The text `{"label":value}`, of which json_to_record makes a value of the type. The value goes on as
- * it was written, but for what PostgreSQL reads in another way than callers mean it: an object for an
- * hstore, an array of integers for bytes, and an array without elements for a composite, which is how
- * PHP writes an empty object.
- * @throws {NoText} for a member that is no attribute of its composite type, and for what is no bytes
+ * Writes the text `{"label":value}`, which json_to_record converts to the type. Copies the value
+ * unchanged except where PostgreSQL reads JSON differently from what callers mean: an object for an
+ * hstore, an array of integers for bytea, and an empty array for a composite (PHP encodes an empty
+ * object as an empty array).
+ * @throws {NoText} for a member that is not an attribute of its composite type, and for an invalid
+ *   bytea
  */
 export function* recordText(
   types: TypeShapes,
@@ -45,8 +46,8 @@ export function* recordText(
 }
 
 /**
- * The text of a JSON array, each of whose elements is a value of the type by itself, and goes on as
- * in recordText.
+ * Writes a JSON array whose elements are separate values of the type. Converts each element as
+ * recordText does.
  * @throws {NoText} as recordText
  */
 export function* elementsText(
@@ -61,11 +62,13 @@ export function* elementsText(
   return output.end()
 }
 
-/** Writes values, each as it was written but for what has to be another. */
+/**
+ * Copies JSON values to an output and replaces the parts that PostgreSQL would read differently.
+ */
 class Writer {
   readonly #types: TypeShapes
   readonly #output: Output
-  /** Up to where the bytes have been written. */
+  /** Offset up to which the input has been written. */
   #written = 0
 
   constructor(types: TypeShapes, output: Output) {
@@ -76,7 +79,7 @@ class Writer {
   *write(type: string, json: Json): Steps<void> {
     const { bytes, kind, start, end } = json
     const part = partOf(this.#types, type)
-    // The brackets of an array may be another's.
+    // A slice of a larger array (VARIADIC) has no brackets of its own, so the writer adds them.
     const isArray = kind === 'array'
     this.#written = isArray ? start + 1 : start
     const inner = isArray ? end - 1 : end
@@ -91,9 +94,9 @@ class Writer {
     if (isArray) this.#output.add(']')
   }
 
-  /** Writes an array of values of a type that may be arrays themselves. */
+  /** Writes an array whose elements are values of the type; an element may be an array itself. */
   *writeElements(part: Part, array: Json): Steps<void> {
-    // The brackets may be another's.
+    // A slice of a larger array (VARIADIC) has no brackets of its own, so the writer adds them.
     this.#written = array.start + 1
     this.#output.add('[')
     const elements = new Children(array)
@@ -102,7 +105,7 @@ class Writer {
     this.#output.add(']')
   }
 
-  /** Changes what has to be another within a value; an array is one of further dimensions. */
+  /** Replaces the parts of a value that need it. A nested array is a further dimension. */
   *#fit(part: Part, json: Json): Steps<void> {
     if (isSliceOver(STEP_BYTES)) yield
     if (part.shape.kind === 'bytea') {
@@ -118,8 +121,9 @@ class Writer {
   }
 
   /**
-   * An element without elements of its own is an object, unless the array has further dimensions. Of
-   * an array whose elements may be arrays of any length, it is one only beside objects.
+   * Decides what an empty array among the elements is. It is an empty object, unless the outer
+   * array has further dimensions. If the elements may be arrays of any length, it is an empty
+   * object only if other elements are objects.
    */
   *#fitElements(part: Part, array: Json): Steps<void> {
     const elements = new Children(array)
@@ -146,7 +150,7 @@ class Writer {
     }
   }
 
-  /** Null and text go on as they are. */
+  /** Copies null and text unchanged. */
   *#fitBytes(json: Json): Steps<void> {
     if (json.kind === 'string' || json.kind === 'null') return
     if (json.kind !== 'array') throw noBytes()
@@ -154,8 +158,8 @@ class Writer {
   }
 
   /**
-   * One dimension of an array of bytes. All bytes are in the last one: of an array that is behind
-   * them PostgreSQL would take the JSON text for bytes.
+   * Converts one dimension of a bytea[] value. All bytea values must be in the innermost dimension:
+   * PostgreSQL would take the JSON text of a deeper array for bytes.
    */
   *#fitDimension(array: Json, dimension: number, last: { dimension?: number }): Steps<void> {
     const elements = new Children(array)
@@ -188,13 +192,16 @@ class Writer {
   }
 }
 
-/** Whether a type is an array of composites or hstores: a JSON object is one of its elements. */
+/**
+ * Returns whether a type is an array of composites or hstores, so that a JSON object is one
+ * element.
+ */
 export function hasObjects(types: TypeShapes, type: string): boolean {
   const part = partOf(types, type)
   return part?.isArray === true && part.shape.kind !== 'bytea'
 }
 
-/** Undefined for a type of which PostgreSQL does as callers mean it. */
+/** Looks a type up. Returns undefined for a type that PostgreSQL converts as callers mean it. */
 function partOf(types: TypeShapes, type: string): Part | undefined {
   let arrays = 0
   let name = type
@@ -207,7 +214,7 @@ function partOf(types: TypeShapes, type: string): Part | undefined {
   }
 }
 
-/** What an array without elements is as one value of the type. */
+/** Returns the JSON of an empty array where the type is not an array. */
 function emptyText({ shape: { kind } }: Part): string {
   return kind === 'composite' ? '{}' : kind === 'hstore' ? '""' : '"\\\\x"'
 }
@@ -220,7 +227,7 @@ function hasObject(array: Json): Steps<boolean> {
   return hasElement(array, ({ kind }) => kind === 'object')
 }
 
-/** Whether an array has further dimensions: one of its elements is an array with elements. */
+/** Returns whether an array has further dimensions: one of its elements is a non-empty array. */
 function hasDimension(array: Json): Steps<boolean> {
   return hasElement(array, (element) => element.kind === 'array' && hasElements(element))
 }
@@ -235,7 +242,7 @@ function* hasElement(array: Json, isOne: (element: Json) => boolean): Steps<bool
 }
 
 function unevenDimensions(): NoText {
-  return new NoText('arrays within it are not all of the same dimensions')
+  return new NoText('its nested arrays do not all have the same number of dimensions')
 }
 
 function noAttribute(type: string, name: string, attributes: object): NoText {

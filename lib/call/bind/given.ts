@@ -1,16 +1,17 @@
 import type { Json } from '../../json/json.ts'
 import type { Argument } from '../signatures/signature.ts'
 
-/** What a caller gives: by position, or by name. */
+/** Parameters of a call: an array by position, or a map by name. */
 export type Values = Json[] | Map<string, Json>
 
 /** The value of one argument. */
 export interface Given {
   argument: Argument
-  /** How errors name it: `p_id`, or `1` for the first. */
+  /** Name in errors: `p_id`, or `1` for the first parameter without a name. */
   label: string
   value: Json
-  /** Whether it is written `name => …`, and whether it is the VARIADIC array. */
+  /** True: the SQL has `name => …`. */
   named: boolean
+  /** True: the value is the array of the VARIADIC argument. */
   variadic: boolean
 }

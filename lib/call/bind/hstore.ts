@@ -4,10 +4,10 @@ import { jsonOf } from '../../json/text.ts'
 import { Output, stringText } from './text.ts'
 
 /**
- * An object as an hstore (PostgreSQL manual, "hstore External Representation"); so is an array
- * without elements, which is how PHP writes one. All values of an hstore are text; of two values of
- * one key it has the last, as json_to_record does.
- * @throws {NoText} for a key or a value that PostgreSQL cannot hold
+ * Converts a JSON object to hstore input (PostgreSQL manual, "hstore External Representation"). An
+ * empty array is an empty hstore, because PHP encodes an empty object so. Every value becomes text.
+ * Of several members with the same key the last one counts, as in json_to_record.
+ * @throws {NoText} for a key or value that PostgreSQL text cannot contain
  */
 export function* hstoreText(object: Json): Steps<string | Buffer> {
   const values = new Map<string, string | null>()

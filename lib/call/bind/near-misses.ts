@@ -1,18 +1,18 @@
 const MAX_SUGGESTIONS = 3
 
-/** Shorter names begin too many others. */
+/** Minimum length of a prefix match: shorter names are prefixes of too many others. */
 const MIN_PREFIX = 4
 
-/** A name that another one begins with is meant rather than one with two wrong letters. */
+/** Distance of a prefix match: nearer than two wrong letters, farther than one. */
 const PREFIX_DISTANCE = 1.5
 
-/** The longest identifier of PostgreSQL is 63 bytes: nobody meant one with what is far longer. */
+/** Maximum length of a name to compare. A PostgreSQL identifier has at most 63 bytes. */
 const MAX_LENGTH = 100
 
 /**
- * Those of the names that `name` may have been meant for, the nearest first: spelled alike (up to a
- * third of it), or the same but for underscores, a plural, a short prefix such as `p_`, or more
- * words at the end.
+ * Returns the names that `name` may be a misspelling of, the nearest first. A name matches if at
+ * most a third of its characters differ, or if it differs only in underscores, a plural, a short
+ * prefix such as `p_`, or further words at the end.
  */
 export function nearMisses(name: string, names: Iterable<string>): string[] {
   if (name.length > MAX_LENGTH) return []
@@ -29,7 +29,7 @@ export function nearMisses(name: string, names: Iterable<string>): string[] {
   return near.slice(0, MAX_SUGGESTIONS).map((one) => one.name)
 }
 
-/** `; did you mean a or b?`, or nothing. */
+/** Returns `; did you mean a or b?`, or an empty string without suggestions. */
 export function didYouMean(suggestions: string[]): string {
   if (suggestions.length === 0) return ''
   const last = suggestions.at(-1)
@@ -37,7 +37,7 @@ export function didYouMean(suggestions: string[]): string {
   return `; did you mean ${others === '' ? last : `${others} or ${last}`}?`
 }
 
-/** What two names have in common that mean the same: `p_patientIds` is `patientid`. */
+/** Reduces a name to the part that matters for comparison: `p_patientIds` becomes `patientid`. */
 function essence(name: string): string {
   const words = name
     .replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_')
@@ -53,7 +53,7 @@ function singular(word: string): string {
   return word.length > 2 && word.endsWith('s') && !word.endsWith('ss') ? word.slice(0, -1) : word
 }
 
-/** Undefined where they are nothing alike. */
+/** Returns undefined if the names are too different. */
 function distanceOf(meant: string, other: string): number | undefined {
   const distance = editDistance(meant, other, Math.floor(meant.length / 3))
   const [short, long] = meant.length < other.length ? [meant, other] : [other, meant]
@@ -62,8 +62,8 @@ function distanceOf(meant: string, other: string): number | undefined {
 }
 
 /**
- * How many characters have to be put in, left out, changed or swapped with their neighbour
- * (optimal string alignment distance); undefined where they are more than `limit`.
+ * Computes the optimal string alignment distance: insertions, deletions, substitutions and swaps of
+ * neighbours. Returns undefined if it exceeds `limit`.
  */
 export function editDistance(a: string, b: string, limit: number): number | undefined {
   if (Math.abs(a.length - b.length) > limit) return undefined

@@ -3,10 +3,13 @@ import type { Signature } from '../signatures/signature.ts'
 import type { Values } from './given.ts'
 import { didYouMean, nearMisses } from './near-misses.ts'
 
-/** So many names of parameters are told, and thought about. */
+/** Maximum number of parameter names that an error lists and looks up suggestions for. */
 const MAX_NAMES = 20
 
-/** The error of a name that no function has; `names` are those that there are. */
+/**
+ * Returns the error for an unknown function name.
+ * @param names existing function names, for suggestions
+ */
 export function unknownFunction(name: string, names: Iterable<string> = []): GatewayError {
   const suggestions = nearMisses(name, names)
   return new GatewayError(
@@ -16,7 +19,7 @@ export function unknownFunction(name: string, names: Iterable<string> = []): Gat
   )
 }
 
-/** The error of parameters that no function of the name takes. */
+/** Returns the error for parameters that no overload accepts. */
 export function noOverload(signatures: Signature[], values: Values): GatewayError {
   const { name } = signatures[0]!
   const candidates = signatures.map(({ text }) => text)
@@ -29,7 +32,7 @@ export function noOverload(signatures: Signature[], values: Values): GatewayErro
   )
 }
 
-/** The error of parameters that several functions take alike. */
+/** Returns the error for parameters that several overloads accept equally well. */
 export function ambiguous(fitting: Signature[]): GatewayError {
   const candidates = fitting.map(({ text }) => text)
   return new GatewayError(
@@ -39,19 +42,19 @@ export function ambiguous(fitting: Signature[]): GatewayError {
   )
 }
 
-/** The error of a function whose columns nobody knows. */
+/** Returns the error for a function whose result columns are not declared. */
 export function openRecord({ kind, text }: Signature): GatewayError {
   return new GatewayError(
     'invalid_request',
     kind === 'function'
-      ? `Function ${text} returns a record without saying of which columns: declare it ` +
+      ? `Function ${text} returns a record without declaring its columns: declare it ` +
           '"returns table (...)", or give it OUT parameters'
-      : `Procedure ${text} has a parameter of type record, whose columns nobody knows: declare it ` +
+      : `Procedure ${text} has a parameter of type record, whose columns are unknown: declare it ` +
           'with a composite type',
   )
 }
 
-/** What names that no function has may stand for, among those of its parameters that are not given. */
+/** Suggests parameters for unknown names, among those that the caller did not give. */
 function nearParameters(signatures: Signature[], names: string[]): string[] {
   const known = new Set(signatures.flatMap(({ arguments: args }) => args.map(({ name }) => name)))
   const free = [...known].filter((name) => name !== null && !names.includes(name)) as string[]

@@ -19,10 +19,10 @@ const STRING = 'S'
 const EMPTY_ARRAY = scanNow(Buffer.from('[]'))
 
 /**
- * Chooses the overload that takes these parameters: by number and names, then by how well the JSON
- * types fit the declared ones.
- * @throws {GatewayError} function_not_found where none does; invalid_request where two fit alike, or
- *   a name is given twice
+ * Chooses the overload that accepts these parameters: first by their number and names, then by how
+ * well the JSON types fit the declared types.
+ * @throws {GatewayError} function_not_found if none does; invalid_request if several fit equally
+ *   well, or if a name is given twice
  */
 export function* chooseOverload(
   name: string,
@@ -55,7 +55,9 @@ function readValues(params: Json | undefined): Values {
   return values
 }
 
-/** Which value each argument gets; undefined where the function cannot be called like this. */
+/**
+ * Assigns the values to arguments. Returns undefined if the function cannot be called with them.
+ */
 function assign(signature: Signature, values: Values): Given[] | undefined {
   return Array.isArray(values)
     ? assignByPosition(signature, values)
@@ -66,7 +68,7 @@ function assignByPosition(signature: Signature, values: Json[]): Given[] | undef
   const { arguments: args, defaults, variadic } = signature
   const fixed = variadic ? args.length - 1 : args.length
   const required = args.length - defaults
-  // A VARIADIC argument without a default may be left out, too: it is empty then.
+  // A VARIADIC argument without a default may be omitted; it is an empty array then.
   if (values.length < (variadic && defaults === 0 ? required - 1 : required)) return undefined
   if (values.length > args.length && !variadic) return undefined
 
@@ -79,7 +81,10 @@ function assignByPosition(signature: Signature, values: Json[]): Given[] | undef
   return given
 }
 
-/** The values from `fixed` on as one array; or the one of them, where it is that array. */
+/**
+ * Returns the values from index `fixed` on as one array. A single array or null is the VARIADIC
+ * array itself.
+ */
 function variadicValue(values: Json[], fixed: number): Json {
   const first = values[fixed]
   const last = values.at(-1)
@@ -107,7 +112,7 @@ function assignByName(signature: Signature, values: Map<string, Json>): Given[] 
       taken++
       given.push({ argument, label: name, value, named: true, variadic })
     } else if (i < required) {
-      // As by position, a VARIADIC argument that is left out is an empty one.
+      // As by position: an omitted VARIADIC argument is an empty array.
       if (name === null || !variadic) return undefined
       given.push({ argument, label: name, value: EMPTY_ARRAY, named: true, variadic })
     }
@@ -116,8 +121,9 @@ function assignByName(signature: Signature, values: Map<string, Json>): Given[] 
 }
 
 /**
- * The one that fits better than all others, as PostgreSQL chooses (manual, "Function Type
- * Resolution"); of equals the one that is not VARIADIC.
+ * Returns the choice that fits better than all others, by PostgreSQL's rules (manual, "Function
+ * Type Resolution"). Of equal choices it prefers the one that is not VARIADIC. Undefined:
+ * ambiguous.
  */
 function* bestFit(fitting: Choice[]): Steps<Choice | undefined> {
   const misfits: number[] = []
@@ -144,12 +150,18 @@ function* bestFit(fitting: Choice[]): Steps<Choice | undefined> {
   return second ? undefined : first
 }
 
-/** Whether it is as a literal without a type, which may become any. */
+/**
+ * Returns whether PostgreSQL would treat the value as a literal of unknown type, which may become
+ * any type.
+ */
 function isUnknown({ kind }: Json): boolean {
   return kind === 'string' || kind === 'null'
 }
 
-/** 0: the very type of the value; 1: its kind of type; 2: it may convert; 3: it hardly does. */
+/**
+ * Returns 0 for the exact type, 1 for the same kind of type, 2 for a likely conversion, 3 for an
+ * unlikely one.
+ */
 function misfitOf(
   { argument: { kind, type, category }, value }: Given,
   own: string,
@@ -165,9 +177,9 @@ function misfitOf(
 }
 
 /**
- * Those that take each string and null as a string, where some does; else those that take it as the
- * preferred type, if there is one, of the one category of type that all take. All, where the
- * categories differ, or no function is right for every value.
+ * Resolves strings and nulls by PostgreSQL's rules for unknown literals: prefers choices whose
+ * arguments are of the string category; otherwise, if all choices share one category, those with
+ * its preferred type. Returns all choices if the categories differ or no choice fits every value.
  */
 function byUnknowns(choices: Choice[]): Choice[] {
   const values = choices[0]!.given.map(({ value }) => value).filter(isUnknown)

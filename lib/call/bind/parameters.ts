@@ -9,12 +9,15 @@ import { NoText } from './text.ts'
 import { unconvertible } from './unconvertible.ts'
 import { plainValue, structuredValue, type ValueText } from './values.ts'
 
-/** Those of a VARIADIC function are elements of one array; no other takes so many. */
+/**
+ * Maximum number of parameters. Only a VARIADIC function takes so many, as elements of one array.
+ */
 const MAX_PARAMETERS = 10_000
 
 /**
- * The `params` of a request, an array or an object; absent and null are none.
- * @throws {GatewayError} invalid_request where it is neither, or too long
+ * Checks the `params` of a request.
+ * @returns an array or an object; undefined for an absent or null field
+ * @throws {GatewayError} invalid_request for another JSON type or too many parameters
  */
 export function parseParameters(value: Json | undefined): Json | undefined {
   if (value === undefined || value.kind === 'null') return undefined
@@ -32,32 +35,34 @@ export function parseParameters(value: Json | undefined): Json | undefined {
   )
 }
 
-/** One argument of a call with its value, as it goes to PostgreSQL. */
+/** An argument of a call and its value in the form that PostgreSQL receives. */
 export interface BoundParameter extends ValueText {
   argument: Argument
-  /** How errors name it: `p_id`, or `1` for the first. */
+  /** Name in errors: `p_id`, or `1` for the first parameter without a name. */
   label: string
-  /** The type it is given: the declared one, or what a polymorphic one becomes. */
+  /** Type in the cast: the declared type, or the resolved type of a polymorphic argument. */
   type: string
-  /** Whether it is written `name => …`, and whether it is the VARIADIC array. */
+  /** True: the SQL has `name => …`. */
   named: boolean
+  /** True: the value is the array of the VARIADIC argument. */
   variadic: boolean
 }
 
-/** A function chosen for a call, and its arguments. */
+/** The chosen overload and the bound parameters of a call. */
 export interface BoundCall {
   signature: Signature
   parameters: BoundParameter[]
-  /** Whether numeric and bigint of its rows are written as JSON strings; no unless given. */
+  /** True: numeric and bigint in the rows become JSON strings. Default: false. */
   numbersAsText?: boolean
 }
 
 /**
- * Chooses the overload that takes these parameters, and makes each value what PostgreSQL reads: at
- * once where they are short, else in slices, with turns of the event loop between them.
- * @throws {GatewayError} function_not_found where no overload takes them; invalid_request where two
- *   fit alike, where a name is given twice, where a value cannot be any text of PostgreSQL, or where
- *   nobody can call the function
+ * Chooses the overload that accepts these parameters and converts each value to the form that
+ * PostgreSQL reads. Short parameters are converted synchronously, long ones in slices between which
+ * the event loop runs.
+ * @throws {GatewayError} function_not_found if no overload accepts them; invalid_request if several
+ *   fit equally well, a name is given twice, a value cannot be PostgreSQL text, or the function's
+ *   result columns are not declared
  */
 export function bindCall(
   name: string,

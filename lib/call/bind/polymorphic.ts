@@ -4,36 +4,39 @@ import { jsonOf } from '../../json/text.ts'
 import type { Given } from './given.ts'
 import { unconvertible } from './unconvertible.ts'
 
-/** Of a value or an element that fits any type: null, or what an empty array has none of. */
+/** Type of null and of the elements of an empty array: fits any type. */
 const ANY = 'unknown'
 
-/** What PostgreSQL takes for a literal of no type. */
+/** Type that PostgreSQL resolves a literal of unknown type to. */
 const DEFAULT = 'text'
 
 const NUMBER_TYPES = ['integer', 'bigint', 'numeric']
 
-/** The digits of the largest bigint. */
+/** Number of digits of the largest bigint. */
 const MAX_DIGITS = 19
 
-/** The types of each of these have one element type in common (PostgreSQL: "Polymorphic Types"). */
+/**
+ * Families of polymorphic types. All arguments of one family share one element type (PostgreSQL
+ * manual, "Polymorphic Types").
+ */
 const FAMILIES = [
   { element: /^any(element|nonarray)$/, array: 'anyarray' },
   { element: /^anycompatible(nonarray)?$/, array: 'anycompatiblearray' },
 ]
 
 /**
- * The type that PostgreSQL gives a literal of the value. Whatever is polymorphic becomes it, unless
- * other arguments have a say.
+ * Returns the type that PostgreSQL gives a literal of the value. A polymorphic argument resolves to
+ * it, unless other arguments of its family do not match.
  */
 export function* literalType(value: Json): Steps<string> {
   return settled(yield* typeOf(value))
 }
 
 /**
- * The types of the polymorphic arguments, by the arguments: those that PostgreSQL would find for
- * literals of the values. Numbers take the widest type among them, null that of the others; where
- * the values have none in common each keeps its own, and PostgreSQL finds no such function.
- * @throws {GatewayError} invalid_request for a type of which JSON has no values, such as anyrange
+ * Resolves the polymorphic arguments to the types that PostgreSQL would find for literals of the
+ * values. Numbers take the widest type among them; null takes the type of the others. Without a
+ * common type each value keeps its own type, and PostgreSQL reports that no such function exists.
+ * @throws {GatewayError} invalid_request for a type without JSON values, such as anyrange
  */
 export function* polymorphicTypes(given: Given[]): Steps<Map<Given, string>> {
   const types = new Map<Given, string>()
@@ -57,7 +60,7 @@ export function* polymorphicTypes(given: Given[]): Steps<Map<Given, string>> {
   for (const one of given) {
     const { argument, label } = one
     if (argument.kind !== 'polymorphic' || types.has(one)) continue
-    const why = 'JSON does not say which type it is; call a function that declares one'
+    const why = 'JSON does not determine its type; call a function that declares one'
     throw unconvertible(label, argument.type, why)
   }
   return types
@@ -67,7 +70,7 @@ function* typeOf(value: Json): Steps<string> {
   return value.kind === 'array' ? `${yield* elementType(value)}[]` : plainType(value)
 }
 
-/** Of a value that is no array. */
+/** Returns the type of a value other than an array. */
 function plainType(value: Json): string {
   switch (value.kind) {
     case 'number':
@@ -81,7 +84,7 @@ function plainType(value: Json): string {
   }
 }
 
-/** PostgreSQL manual, "Numeric Constants". */
+/** Returns the type of a number (PostgreSQL manual, "Numeric Constants"). */
 function numberType(value: Json): string {
   if (value.end - value.start > MAX_DIGITS + 1) return 'numeric'
   const text = jsonOf(value)
@@ -91,7 +94,7 @@ function numberType(value: Json): string {
   return BigInt.asIntN(64, number) === number ? 'bigint' : 'numeric'
 }
 
-/** The type of the elements of an array, whatever its dimensions; text where they are mixed. */
+/** Returns the element type of an array, regardless of its dimensions; text for mixed elements. */
 function* elementType(array: Json): Steps<string> {
   const types = new Set<string>()
   const walks = [new Children(array)]
@@ -108,7 +111,7 @@ function* elementType(array: Json): Steps<string> {
   return commonType([...types]) ?? DEFAULT
 }
 
-/** The one type that all of these become; undefined where there is none. */
+/** Returns the type that all of these convert to; undefined if there is none. */
 function commonType(types: string[]): string | undefined {
   const known = new Set(types.filter((type) => type !== ANY))
   if (known.size <= 1) return [...known][0] ?? ANY

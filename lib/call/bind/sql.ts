@@ -2,7 +2,7 @@ import { quoteIdentifier } from '../../postgres/quote.ts'
 
 import type { BoundCall, BoundParameter } from './parameters.ts'
 
-/** The arguments of a call as SQL writes them, `$1` for the first value. */
+/** Returns the argument list of a call in SQL; `$1` is the first value. */
 export function argumentsOf(call: BoundCall): string {
   const args =
     variadicArguments(call, valueSql) ??
@@ -14,9 +14,9 @@ export function argumentsOf(call: BoundCall): string {
 }
 
 /**
- * The arguments of a VARIADIC function by their positions; undefined for any other. PostgreSQL finds
- * it neither by names without the VARIADIC one nor by that one where others are left out, so that
- * those are given their defaults.
+ * Returns the arguments of a VARIADIC function by position; undefined for any other function.
+ * PostgreSQL resolves such a call by name neither without the VARIADIC argument nor if others are
+ * omitted, so omitted arguments are written as their defaults.
  */
 export function variadicArguments(
   { signature, parameters }: BoundCall,
@@ -34,9 +34,9 @@ export function variadicArguments(
 }
 
 /**
- * The value `$n` as its type. A JSON array or object for an array or composite type is taken apart
- * by PostgreSQL itself (json_to_record: nested arrays, composites, domains; numbers digit for
- * digit).
+ * Returns SQL that converts `$n` to the parameter's type. json_to_record takes a JSON array or
+ * object apart for an array or composite type: nested arrays, composites and domains, and numbers
+ * digit for digit.
  */
 export function valueSql({ form, type, label, argument }: BoundParameter, n: number): string {
   switch (form) {
@@ -51,7 +51,7 @@ export function valueSql({ form, type, label, argument }: BoundParameter, n: num
     case 'numeric[]':
       return `${fieldSql(`$${n}::json`, quoteIdentifier(label), form)}::${type}`
     case 'json[]':
-      // Each as the text it has; an array within is no further dimension.
+      // Each element is one json value: a nested array is not a further dimension.
       return elementsSql(
         n,
         `case json_typeof(element) when 'null' then null else element::text end`,
@@ -67,8 +67,8 @@ export function valueSql({ form, type, label, argument }: BoundParameter, n: num
 }
 
 /**
- * An hstore of the members of the JSON object `$n`, of which the last of each key counts (PostgreSQL
- * manual, "hstore External Representation").
+ * Returns SQL that builds an hstore from the JSON object `$n`. Of several members with the same key
+ * the last one counts (PostgreSQL manual, "hstore External Representation").
  */
 function hstoreSql(n: number, type: string): string {
   const quoted = (text: string) =>
@@ -82,12 +82,15 @@ function hstoreSql(n: number, type: string): string {
   )
 }
 
-/** The one field of a JSON object, as its type. */
+/** Returns SQL for the one field of a JSON object, converted to the type. */
 function fieldSql(json: string, key: string, type: string): string {
   return `(select ${key} from json_to_record(${json}) as r (${key} ${type}))`
 }
 
-/** An array of the values that have these texts, one for each element of the JSON array `$n`. */
+/**
+ * Returns SQL for an array with one value for each element of the JSON array `$n`.
+ * @param text SQL expression that gives the text of `element`
+ */
 function elementsSql(n: number, text: string, type: string): string {
   return (
     `(select coalesce(array_agg(${text} order by place), '{}')::${type} ` +

@@ -1,19 +1,22 @@
 import type { Json } from '../../json/json.ts'
 import { isEscaped, jsonOrBytesOf, stringOf, unescapedOrBytesOf } from '../../json/text.ts'
 
-/** A string with escapes that is longer is left to PostgreSQL. */
+/**
+ * Maximum length of a JSON string with escapes that the gateway unescapes; PostgreSQL does longer
+ * ones.
+ */
 const MAX_ESCAPED_BYTES = 32 * 1024
 
-/** Bytes that wait to become one piece of an output. */
+/** Size at which collected text becomes a buffer. */
 const PIECE_BYTES = 64 * 1024
 
-/** Why no text of PostgreSQL is a value, as its message. */
+/** A value cannot be converted to PostgreSQL input; the message is the reason. */
 export class NoText extends Error {}
 
 /**
- * The text of a value that is not null, as a type's input function reads it: the characters of a
- * string, anything else as its JSON. Undefined for a long string with escapes.
- * @throws {NoText} for a string that PostgreSQL cannot hold
+ * Converts a value other than null to the input of a type: a string to its characters, any other
+ * value to its JSON. Returns undefined for a long string with escapes.
+ * @throws {NoText} for a string that PostgreSQL text cannot contain
  */
 export function scalarText(json: Json): string | Buffer | undefined {
   if (json.kind !== 'string') return jsonOrBytesOf(json)
@@ -22,17 +25,17 @@ export function scalarText(json: Json): string | Buffer | undefined {
 }
 
 /**
- * The characters of a string.
- * @throws {NoText} where PostgreSQL cannot hold them
+ * Returns the characters of a JSON string.
+ * @throws {NoText} if PostgreSQL text cannot contain them
  */
 export function stringText(string: Json): string {
   const text = stringOf(string)
-  if (text.includes('\0')) throw new NoText('PostgreSQL text holds no NUL character')
-  if (!text.isWellFormed()) throw new NoText('it holds half a surrogate pair')
+  if (text.includes('\0')) throw new NoText('PostgreSQL text cannot contain a NUL character')
+  if (!text.isWellFormed()) throw new NoText('it contains an unpaired surrogate')
   return text
 }
 
-/** Takes texts and bytes one behind the other. */
+/** Concatenates texts and bytes. */
 export class Output {
   readonly #pieces: Buffer[] = []
   #text = ''
@@ -51,7 +54,7 @@ export class Output {
     }
   }
 
-  /** All of it: bytes where it is long. */
+  /** Returns the whole output: a string, or bytes if it is long. */
   end(): string | Buffer {
     if (this.#pieces.length === 0) return this.#text
     this.#flush()

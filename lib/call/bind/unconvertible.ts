@@ -1,11 +1,11 @@
 import { type ErrorDetails, GatewayError } from '../../errors.ts'
 
-/** How a type is told: what is in `public` is known without it. */
+/** Returns a type as errors show it, without the `public` schema. */
 export function typeLabel(type: string): string {
   return type.replace(/\bpublic\./g, '')
 }
 
-/** The error of a value that is not one of its argument's type. */
+/** Returns the error for a value that does not convert to its argument's type. */
 export function unconvertible(
   label: string,
   type: string,

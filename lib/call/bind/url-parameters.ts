@@ -9,10 +9,7 @@ import { chooseOverload } from './overloads.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { unconvertible } from './unconvertible.ts'
 
-/**
- * The parameters of a call in a URL: by name, each with all the texts it was given; null is SQL
- * NULL.
- */
+/** Parameters of a call in a URL: each name with all its texts; null is SQL NULL. */
 export type UrlParameters = Map<string, (string | null)[]>
 
 const NULL = scanNow(Buffer.from('null'))
@@ -20,16 +17,16 @@ const NULL = scanNow(Buffer.from('null'))
 const ANY_ARRAYS = ['anyarray', 'anycompatiblearray']
 
 /**
- * Chooses the overload that takes parameters of these names. What they look like says nothing: in a
- * URL all is text, as a literal without a type is.
- * @throws {GatewayError} function_not_found where none does; invalid_request where several do
+ * Chooses the overload that accepts parameters of these names. The texts do not matter: PostgreSQL
+ * treats each as a literal of unknown type.
+ * @throws {GatewayError} function_not_found if none does; invalid_request if several do
  */
 export function chooseByNames(
   name: string,
   signatures: Signature[],
   params: UrlParameters,
 ): Signature {
-  // Whether it takes them, `bindTexts` says.
+  // `bindTexts` checks the names.
   if (signatures.length === 1) return signatures[0]!
   const values = [...params.keys()].map((key): [string, string] => [key, 'null'])
   try {
@@ -40,11 +37,10 @@ export function chooseByNames(
 }
 
 /**
- * Binds the texts to the arguments of a function that takes them. A text is what PostgreSQL reads
- * as the declared type. Arrays and composites may be JSON, too; and an array may be its elements,
- * one by one.
- * @throws {GatewayError} function_not_found naming what it does not take; invalid_request naming the
- *   parameter
+ * Binds texts to the arguments of a function. A text is input of the declared type. An array or
+ * composite may be JSON too, and an array may be given as its elements, one text each.
+ * @throws {GatewayError} function_not_found naming the parameters that the function does not
+ *   accept; invalid_request naming the parameter
  */
 export function bindTexts(
   signature: Signature,
@@ -68,7 +64,9 @@ export function bindTexts(
   return bound instanceof Promise ? bound.then(restored) : restored(bound)
 }
 
-/** In the path, a tenant is whose database is meant; in the query it is an argument as any other. */
+/**
+ * The gateway reads the tenant from the path. In the query, `tenant_id` is an ordinary argument.
+ */
 const TENANT = 'tenant_id'
 
 function notTaken(signature: Signature, params: UrlParameters): GatewayError {
@@ -87,7 +85,10 @@ function withHint(
   return new GatewayError(error.code, error.message, { ...error.details, hint })
 }
 
-/** What is known of a function is known of its own signature and arguments. */
+/**
+ * Restores the signature and arguments that the cache holds: other code identifies them by
+ * reference.
+ */
 function ofSignature({ parameters }: BoundCall, signature: Signature): BoundCall {
   const byName = new Map(signature.arguments.map((argument) => [argument.name, argument]))
   return {
@@ -96,7 +97,7 @@ function ofSignature({ parameters }: BoundCall, signature: Signature): BoundCall
   }
 }
 
-/** An object of these members, whose values are JSON texts. */
+/** Builds an object of these members, whose values are JSON texts. */
 function objectOf(members: [name: string, json: string][]): Json {
   const texts = members.map(([name, json]) => `${JSON.stringify(name)}:${json}`)
   return scanNow(Buffer.from(`{${texts.join(',')}}`))
@@ -116,23 +117,29 @@ function jsonOfTexts({ types }: Signature, argument: Argument, texts: (string | 
     return JSON.stringify(texts.length === 1 && text?.startsWith('{') ? text : arrayText(texts))
   }
   if (texts.length > 1) {
-    throw unconvertible(name, type, `it is given ${texts.length} times, and is no array`)
+    throw unconvertible(name, type, `it is given ${texts.length} times but is not an array`)
   }
   const mayBeObject = kind === 'structured' || kind === 'hstore'
   const isObject = mayBeObject && text?.startsWith('{')
   return isObject ? checkedJson(argument, text!) : JSON.stringify(text)
 }
 
-/** What a literal of an array cannot begin with: a quoted element ends at a comma or at the brace. */
+/**
+ * The beginning of a JSON object, which no array literal has: there a comma or the closing brace
+ * follows a quoted element.
+ */
 const OBJECT = /^\{\s*"(?:[^"\\]|\\.)*"\s*:/s
 
-/** Whether a text is a JSON object, as an element of an array that is given in so many texts. */
+/**
+ * Returns whether a text is a JSON object that is one element of an array.
+ * @param count number of texts that the array parameter was given
+ */
 function isElement(text: string | null, count: number): boolean {
   if (text === null) return false
   return count > 1 ? text.startsWith('{') : OBJECT.test(text)
 }
 
-/** One element of an array of composites or hstores, as a parameter of that type would be read. */
+/** Returns the JSON of one element of an array of composites or hstores. */
 function elementJson(argument: Argument, text: string | null): string {
   return text?.startsWith('{') ? checkedJson(argument, text) : JSON.stringify(text)
 }
@@ -147,7 +154,7 @@ function checkedJson({ name, type }: Argument, text: string): string {
   }
 }
 
-/** PostgreSQL manual, "Array Input and Output Syntax". */
+/** Builds an array literal (PostgreSQL manual, "Array Input and Output Syntax"). */
 function arrayText(elements: (string | null)[]): string {
   const texts = elements.map((text) =>
     text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`,

@@ -11,27 +11,31 @@ import { NoText, scalarText } from './text.ts'
 /** PostgreSQL's MAXDIM. */
 const MAX_DIMENSIONS = 6
 
-/** A longer object is made an hstore by PostgreSQL. */
+/**
+ * Maximum length of an object that the gateway converts to an hstore; PostgreSQL converts longer
+ * ones.
+ */
 const MAX_HSTORE_BYTES = 32 * 1024
 
-/** How a value stands in the SQL of a call. */
+/** A value and the form in which the SQL of the call receives it. */
 export interface ValueText {
   /**
-   * What `$n` is:
-   * - `text`: the value as its type writes it,
-   * - `string`: a JSON string that has it,
-   * - `record`: a JSON object whose one member, named by the label, is taken apart,
-   * - `numeric`, `numeric[]`: the same, of which a cast makes the value,
-   * - `json[]`, `array[]`: a JSON array, whose elements are those of the value whatever they are,
-   * - `hstore`: a JSON object, whose members are its pairs.
+   * Form of `$n`:
+   * - `text`: input of the type,
+   * - `string`: a JSON string whose characters are the input,
+   * - `record`: a JSON object with one member, named by the label, that json_to_record takes apart,
+   * - `numeric`, `numeric[]`: the same, cast from numeric to the type,
+   * - `json[]`, `array[]`: a JSON array with one element for each element of the value,
+   * - `hstore`: a JSON object with one member for each pair.
    */
   form: 'text' | 'string' | 'record' | 'numeric' | 'numeric[]' | 'json[]' | 'array[]' | 'hstore'
-  /** Null is SQL NULL. UTF-8, where it is bytes. */
+  /** Null is SQL NULL; bytes are UTF-8. */
   value: string | Buffer | null
 }
 
 /**
- * A JSON value as PostgreSQL reads it, where it is one text; undefined where it is more.
+ * Converts a JSON value that is a single text for PostgreSQL. Returns undefined for a value that
+ * `structuredValue` has to convert.
  * @throws {NoText}
  */
 export function plainValue(kind: ArgumentKind, json: Json): ValueText | undefined {
@@ -42,12 +46,12 @@ export function plainValue(kind: ArgumentKind, json: Json): ValueText | undefine
   if (kind === 'bytea' && json.kind !== 'string') throw noBytes()
   const text = scalarText(json)
   if (text === undefined) return { form: 'string', value: jsonOrBytesOf(json) }
-  // Money as text has a decimal point, or a comma, as lc_monetary says; JSON has a point.
+  // The decimal separator in money input depends on lc_monetary; JSON always has a point.
   return { form: kind === 'money' && json.kind === 'number' ? 'numeric' : 'text', value: text }
 }
 
 /**
- * A JSON array or object as PostgreSQL reads it.
+ * Converts a JSON array or object to the form that PostgreSQL reads.
  * @throws {NoText}
  */
 export function* structuredValue(
@@ -82,7 +86,9 @@ export function* structuredValue(
   }
 }
 
-/** Whether it is an array of numbers and nulls, of so many dimensions at most. */
+/**
+ * Returns whether a value is an array of numbers and nulls with at most `dimensions` dimensions.
+ */
 function* isNumbers(json: Json, dimensions = MAX_DIMENSIONS): Steps<boolean> {
   if (json.kind !== 'array' || dimensions === 0) return false
   const children = new Children(json)

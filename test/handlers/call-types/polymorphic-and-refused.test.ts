@@ -76,11 +76,11 @@ describe('polymorphic types', () => {
       expect(JSON.parse(await rowsText(name, '["[1,2]",1]'))).toEqual({
         error: 'invalid_request',
         message:
-          `Parameter p_value (${type}) does not convert: JSON does not say which type it is; ` +
+          `Parameter p_value (${type}) does not convert: JSON does not determine its type; ` +
           'call a function that declares one',
         parameter: 'p_value',
         type,
-        cause: 'JSON does not say which type it is; call a function that declares one',
+        cause: 'JSON does not determine its type; call a function that declares one',
       })
       await define(`drop function ${name}(${type}, int)`)
     },

@@ -144,7 +144,7 @@ describe('what nobody can call', () => {
     expect(refusal([{ ...f('p_a integer'), isOpenRecord: true }], [1])).toMatchObject({
       code: 'invalid_request',
       message:
-        'Function f(p_a integer) returns a record without saying of which columns: declare it ' +
+        'Function f(p_a integer) returns a record without declaring its columns: declare it ' +
         '"returns table (...)", or give it OUT parameters',
     })
   })
