@@ -1,15 +1,18 @@
 import type { Leave } from '../../postgres/session/query.ts'
 
-/** Where the answer of a request goes: it may have to wait for room. */
+/** Memory budget of one answer. Reading may have to wait until the budget has space. */
 export interface AnswerBudget {
-  /** Whether `admit` is to be asked for each row, however short. */
+  /** True: call `admit` for each row, however short. */
   readonly admitsEach?: boolean
-  /** Admits the next bytes of the answer: true at once, or a promise; or why they are not read. */
+  /**
+   * Asks to read the next bytes of the answer. Returns true, a promise that resolves when they may
+   * be read, or the error that says why they must not be read.
+   */
   admit(bytes: number): Leave
-  /** Counts the next bytes, whether there is room or not. */
+  /** Counts the next bytes without waiting, even beyond the budget. */
   take(bytes: number): void
-  /** Gives bytes back that were admitted or counted, and are not kept. */
+  /** Releases bytes that were admitted or counted and are not kept. */
   drop(bytes: number): void
-  /** All but so many bytes are dropped, and come once more: none unless given are kept. */
+  /** Releases all bytes except `kept` (default 0), before the rows are read again. */
   restart(kept?: number): void
 }

@@ -1,30 +1,33 @@
 import type { GatewayError } from '../../errors.ts'
 import type { Rows } from './result.ts'
 
-/** Milliseconds, for a connection and for PostgreSQL's answer. */
+/** Milliseconds that the call waited for a connection, and that PostgreSQL took to answer. */
 export interface Timing {
   waitMs: number
   queryMs: number
 }
 
-/** The rows of a call, and how long it took to get them. */
+/** The rows of a call and its timing. */
 export interface CallResult extends Rows, Timing {}
 
-/** Where a call may run, in the order in which the places are tried. */
+/** The places where a call may run, in the order in which they are tried. */
 export type Place = 'replica' | 'shared' | 'exclusive'
 
-/** What an attempt to run a call came to. */
+/** Outcome of one attempt to run a call. */
 export type Outcome =
   | { kind: 'rows'; result: CallResult }
-  /** PostgreSQL refused the statement before it ran: what is known of the function is not so. */
+  /** PostgreSQL refused the statement before it ran, because the cached signature may be stale. */
   | { kind: 'stale'; error: GatewayError }
-  /** Nothing of it is left: it did not begin, or was rolled back in a read-only session. */
+  /** The call has no effect: it did not begin, or a read-only session rolled it back. */
   | { kind: 'not begun'; error: unknown }
-  /** PostgreSQL ended the session while it ran, and rolled it back; `isRetired`: for a deploy. */
+  /**
+   * PostgreSQL terminated the session while the call ran, and rolled the call back. `isRetired`: a
+   * deploy terminated the session.
+   */
   | { kind: 'rolled back'; error: unknown; isRetired: boolean }
-  /** The connection was lost while it may have run. */
+  /** The connection was lost while the call may have been running. */
   | { kind: 'lost'; error: unknown }
-  /** The caller is told the error. */
+  /** The caller gets the error. */
   | { kind: 'refused'; error: unknown }
 
 export type OutcomeKind = Outcome['kind']

@@ -4,8 +4,8 @@ import { inOneTransaction } from './one-transaction.ts'
 import type { BatchResult, BatchToRun } from './running-batch.ts'
 
 /**
- * Runs calls in one session, sent one right behind the other: all or nothing, or each by itself.
- * @throws {GatewayError} pool_exhausted, connection_failed; of a transaction, as `runCall`
+ * Runs the calls of a batch in one session, pipelined: in one transaction or each in its own.
+ * @throws {GatewayError} pool_exhausted, connection_failed; for a transaction also as `runCall`
  */
 export function runBatch(parts: CallParts, batch: BatchToRun): Promise<BatchResult> {
   return batch.isTransaction ? inOneTransaction(parts, batch) : eachByItself(parts, batch)

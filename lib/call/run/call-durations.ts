@@ -1,58 +1,65 @@
 import type { Schema } from '../signatures/schema.ts'
 import type { Signature } from '../signatures/signature.ts'
 
-/** A function that is quicker than this on average may share a session. Microseconds. */
+/** Average duration below which a function may run in a shared session, in microseconds. */
 const QUICK_US = 1000
 
-/** So many calls in a row have to be quick before the next may share. */
+/** Number of consecutive quick calls before a function may run in a shared session. */
 const PROBATION = 5
 
-/** After one call that takes so long, the function is on probation again. Microseconds. */
+/** Duration of a single call that puts the function on probation again, in microseconds. */
 const OUTLIER_US = 20_000
 
-/** An answer of more bytes takes too long on its way for the calls behind it. */
+/** Size of an answer that counts as slow, in bytes: its transfer delays the calls behind it. */
 const QUICK_BYTES = 64 * 1024
 
-/** What a statement costs PostgreSQL beside the function itself. Microseconds. */
+/** Cost of a statement in PostgreSQL apart from the function, in microseconds. */
 const OVERHEAD_US = 30
 
-/** How much the last call counts in the average: one part in so many. */
+/** Weight of the moving average: the last call counts one part in 16. */
 const WEIGHT = 16
 
-/** Of fewer databases, all stay noted. */
+/** Number of databases below which nothing is dropped. */
 const MIN_SWEPT = 1000
 
-/** The value of a function that is never to share. */
+/** Value of a function that must never run in a shared session. */
 const WRITES = -1_000_000_000
 
 /**
- * How long the calls of functions take in PostgreSQL, by database: one function may be quick for
- * one tenant and slow for another. A value is the average in microseconds, or, on probation, minus
- * the number of quick calls in a row: four bytes for a function, whatever the number of tenants.
+ * Durations of function calls in PostgreSQL, by database: a function may be quick for one tenant
+ * and slow for another. A value is the average in microseconds or, on probation, minus the number
+ * of consecutive quick calls. A function takes four bytes in each database that has called
+ * functions.
  */
 export class CallDurations {
   readonly #byDatabase = new Map<string, { schema: Schema; values: Int32Array }>()
-  /** With more databases than this, those are forgotten whose schema is not known any more. */
+  /** Number of databases above which those without a current cached schema are dropped. */
   #sweepAt = MIN_SWEPT
   readonly #schemaOf: (database: string) => Schema | undefined
 
-  /** Of so many databases something is noted. */
+  /** Number of databases with recorded durations. */
   get size(): number {
     return this.#byDatabase.size
   }
 
-  /** `schemaOf`: what is known of a database. With another schema its functions begin anew. */
+  /**
+   * @param schemaOf returns the cached schema of a database. The durations start anew when it
+   *   changes.
+   */
   constructor(schemaOf: (database: string) => Schema | undefined) {
     this.#schemaOf = schemaOf
   }
 
-  /** Milliseconds that the next call is expected to take; undefined where it must not share. */
+  /**
+   * Returns the expected duration of the next call in milliseconds; undefined if the call must not
+   * run in a shared session.
+   */
   expectedMs(database: string, { index }: Signature): number | undefined {
     const duration = this.#of(database)?.[index] ?? 0
     return duration > 0 && duration < QUICK_US ? duration / 1000 : undefined
   }
 
-  /** Takes note of what a call took, and of the length of its answer. */
+  /** Records the duration of a call in milliseconds and the length of its answer in bytes. */
   note(database: string, { index }: Signature, ms: number, bytes = 0): void {
     const durations = this.#of(database)
     if (!durations) return
@@ -60,12 +67,15 @@ export class CallDurations {
     durations[index] = next(durations[index] ?? 0, us)
   }
 
-  /** Takes note of a call that took too long for a shared session. */
+  /** Records a call that exceeded the time limit of a shared session. */
   noteSlow(database: string, signature: Signature): void {
     this.note(database, signature, OUTLIER_US / 1000)
   }
 
-  /** Takes note of a function that writes although its verdict says that it only reads. */
+  /**
+   * Excludes a function from shared sessions because it writes although its verdict says that it
+   * only reads.
+   */
   noteWriting(database: string, { index }: Signature): void {
     const durations = this.#of(database)
     if (durations) durations[index] = WRITES
@@ -81,7 +91,7 @@ export class CallDurations {
     return values
   }
 
-  /** Databases are dropped, and schemas replaced in those that nobody calls. */
+  /** Removes databases that were dropped, and those whose schema changed without a call since. */
   #sweep(): void {
     for (const [database, { schema }] of this.#byDatabase) {
       if (this.#schemaOf(database) !== schema) this.#byDatabase.delete(database)

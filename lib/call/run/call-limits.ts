@@ -13,23 +13,23 @@ import {
   timeUpWithin,
 } from './time-limit.ts'
 
-/** SQLSTATE of what stands behind a statement that failed in its transaction. */
+/** SQLSTATE of a statement after the failed one in its transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 
 /**
- * Has PostgreSQL cancel what an exclusive session runs when the call's time is up or its client has
- * gone away. The connection is closed then: a cancel that comes late hits what runs next. It is cut
- * where no answer comes even so: the network is gone, the function handles the cancel, or the answer
- * waits for room.
+ * Cancels what an exclusive session runs when the call's time is up or its client has disconnected.
+ * The connection is closed afterwards, because a late cancel would hit the next statement. It is
+ * destroyed if the cancel has no effect within CANCEL_GRACE_MS: the network is down, the function
+ * handles the cancel, or the answer waits for its memory budget.
  */
 export class CallLimits {
   readonly #asked: Asked
   readonly #connection: Connection
   #timer: NodeJS.Timeout | undefined
   #isEnded = false
-  /** The call's own time is up. */
+  /** True: the call's own time limit has passed. */
   isTimeUp = false
-  /** What the transaction is of, if it is in one, for the words that tell its end. */
+  /** Content of the transaction, for the wording of errors. */
   transactionOf: TransactionOf = 'calls'
 
   constructor(asked: Asked, connection: Connection) {
@@ -46,19 +46,20 @@ export class CallLimits {
     }, leftMs)
   }
 
-  /** Its time is up or its client has gone: nothing more is to be started. */
+  /** True: the time is up or the client has disconnected. Nothing more must be started. */
   get isOver(): boolean {
     return isOver(this.#asked)
   }
 
-  /** As `checkMayBegin`: to be called before each piece of the work is sent. */
+  /** Checks as `checkMayBegin`. Call it before each piece of work is sent. */
   check(): void {
     checkMayBegin(this.#asked)
   }
 
   /**
-   * What the caller is told of an error, which may be of the limits' own making. `left`: what may be left
-   * of the work. `nothing`: it was not sent; `uncommitted`: nothing, without its commit.
+   * Returns the error that the caller gets. It differs from `error` if the limits caused `error`.
+   * @param left which part of the work may have taken effect. `nothing`: the work was not sent.
+   *   `uncommitted`: its transaction has not been committed.
    */
   explain(error: unknown, left: 'anything' | 'nothing' | 'uncommitted' = 'anything'): unknown {
     const { limit, database } = this.#asked
@@ -72,12 +73,15 @@ export class CallLimits {
       : notCancelled(limit, database)
   }
 
-  /** As `checkMayGoOn`: the same behind the beginning of a transaction, which is rolled back then. */
+  /**
+   * Checks as `checkMayGoOn`, after `begin` has been sent: the error says that the transaction was
+   * rolled back.
+   */
   checkGoesOn(): void {
     checkMayGoOn(this.#asked, this.transactionOf)
   }
 
-  /** To be called when there is nothing left to cancel. */
+  /** Stops watching. Call it when there is nothing left to cancel. */
   end(): void {
     this.#isEnded = true
     this.#asked.client.onGone = undefined
@@ -92,10 +96,12 @@ export class CallLimits {
 }
 
 function noAnswer(): Error {
-  return Object.assign(new Error('The cancel was not answered'), { code: 'ETIMEDOUT' })
+  return Object.assign(new Error('PostgreSQL did not respond to the cancel request'), {
+    code: 'ETIMEDOUT',
+  })
 }
 
-/** The cancel may have hit a `begin` or a `commit`, too, and with it the transaction behind. */
+/** The cancel may have hit `begin` or `commit`, and with it the transaction. */
 function isCancelled(error: unknown): boolean {
   const isBehind = isPostgresError(error) && error.code === IN_FAILED_TRANSACTION
   return isBehind || isQueryCanceled(error)

@@ -10,7 +10,7 @@ import type { CallDurations } from './call-durations.ts'
 import type { SharedCalls } from './shared-calls.ts'
 import type { TimeLimit } from './time-limit.ts'
 
-/** What calls need of the gateway. */
+/** The parts of the gateway that calls use. */
 export interface CallParts {
   pools: Pools
   replicas: Replicas | undefined
@@ -21,21 +21,21 @@ export interface CallParts {
   statementTimeoutMs: number
 }
 
-/** A call that is to run. */
+/** A call to run. */
 export interface CallToRun {
   client: Client
   database: string
   name: string
-  /** Chooses the function among its overloads, and binds its arguments. */
+  /** Chooses the overload and binds the arguments. */
   bind: (overloads: Signature[]) => BoundCall | Promise<BoundCall>
-  /** Whether numeric and bigint of its rows are written as JSON strings. */
+  /** True: numeric and bigint in the rows become JSON strings. */
   numbersAsText: boolean
-  /** Settings that the function finds; they end with its transaction. */
+  /** Custom settings for the function; they end with its transaction. */
   settings: SessionSettings | undefined
   limit: TimeLimit | undefined
   budget: AnswerBudget | undefined
-  /** It has to see what was written just now: no replica will do. */
+  /** True: never runs on a replica, because the call must see the latest writes. */
   primary: boolean
-  /** PostgreSQL refuses all that writes, whatever the function says of itself. */
+  /** True: runs in a read-only transaction, whatever the function's volatility. */
   mustOnlyRead: boolean
 }

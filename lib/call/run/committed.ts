@@ -4,9 +4,8 @@ import type { Outcome } from './attempt.ts'
 import type { Progress } from './send-call.ts'
 
 /**
- * The outcome of a call in no transaction but its own. An error says `may_have_run` where something of
- * the call may be committed nevertheless: a procedure has gone on behind a COMMIT, or the function has
- * ended, and its rows are too many.
+ * Adds `may_have_run` to the error of a call outside a batch transaction if part of its work may be
+ * committed: a procedure went on after a COMMIT, or the function ended but its rows are too large.
  */
 export function withCommitted(outcome: Outcome, call: BoundCall, query: Progress): Outcome {
   if (outcome.kind !== 'refused' || !(outcome.error instanceof GatewayError)) return outcome

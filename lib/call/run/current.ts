@@ -5,23 +5,24 @@ import type { Signature } from '../signatures/signature.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 import { lostCall } from './failures.ts'
 
-/** Errors of a call that may fit the functions as they are by now. */
+/** Codes of binding errors that a stale cached signature may cause. */
 const MAY_BE_STALE: unknown[] = ['function_not_found', 'invalid_request', 'method_not_allowed']
 
-/** A call, as far as it says which function it means. */
+/** The part of a call that is needed to bind it. */
 export type CallToBind = Pick<
   CallToRun,
   'client' | 'database' | 'name' | 'bind' | 'limit' | 'numbersAsText'
 >
 
-/** A call, and the functions of its name that it was bound to one of. */
+/** A bound call with the overloads that it was chosen from. */
 export interface CurrentCall extends BoundCall {
   overloads: Signature[]
 }
 
 /**
- * Binds a call to the function as it is now; what is known of the functions is read anew where the
- * call does not fit it and it is not so any more. It may need a connection: the caller holds none.
+ * Binds a call to the current signature. If the call does not fit the cached one, compares the
+ * schema version and, if it changed, reads the schema again and retries. May need a connection, so
+ * the caller must hold none.
  * @throws {GatewayError} function_not_found, invalid_request; what `call.bind` throws
  */
 export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<CurrentCall> {
@@ -38,7 +39,7 @@ export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<C
   }
 }
 
-/** @throws {GatewayError} connection_failed, which says that the function has not run */
+/** @throws {GatewayError} connection_failed, saying that the function has not run */
 async function lookUp(functions: CallParts['functions'], call: CallToBind): Promise<Signature[]> {
   const { database, name } = call
   try {
@@ -48,7 +49,10 @@ async function lookUp(functions: CallParts['functions'], call: CallToBind): Prom
   }
 }
 
-/** Whether a function that a call was bound to is not as it was known; by now it is. */
+/**
+ * Returns whether the cached overloads that a call was bound to were stale. If so, the cache has
+ * been updated.
+ */
 export function isStale(
   { functions }: CallParts,
   call: CallToBind,

@@ -18,31 +18,32 @@ import type { BatchResult } from './running-batch.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
 import { type SentCall, sendCall } from './send-call.ts'
 
-/** How often calls that did not begin are sent again. */
+/** Maximum number of rounds in which calls that did not begin are sent again. */
 const MAX_ROUNDS = 5
 
-/** No call of a batch has to only read. */
+/** Calls of a batch have no read-only requirement. */
 const WHATEVER_IT_SAYS = { mustOnlyRead: false }
 
-/** A call that was sent, with what becomes of it. */
+/** A call that was sent, and its future rows. */
 interface Sent {
   bound: BoundCall
   sent: SentCall
   rows: Promise<Rows>
 }
 
-/** A call of a batch that is to run. */
+/** A call of the batch that has not run yet, with its place in the batch. */
 interface Pending {
   place: number
   bound: CurrentCall
 }
 
 /**
- * Runs the calls of a batch in their order, none of which touches another: sent one right behind
- * the other, but for those that may leave something in the session, which is reset before the next.
- * With a time limit, each is sent when those before it have ended.
- * One that did not begin, since its function is not as it was, runs when all others have.
- * @throws {GatewayError} where there was no session, or it was lost before the first answer
+ * Runs the calls of a batch in order, each in its own transaction. The calls are pipelined, with
+ * two exceptions: a call that may leave session state is followed by a reset, and with a time limit
+ * each call is sent after the previous one has ended. A call that did not begin because its
+ * signature was stale runs after all others.
+ * @throws {GatewayError} if no session was available, or if the connection was lost before the
+ *   first answer
  */
 export async function eachByItself(parts: CallParts, batch: BatchToRun): Promise<BatchResult> {
   const bytes = new BytesLeft(parts.maxResultBytes, batch)
@@ -62,7 +63,7 @@ export async function eachByItself(parts: CallParts, batch: BatchToRun): Promise
       timing.queryMs += done.queryMs
     } catch (error) {
       if (round === 1) throw error
-      // The others have their results.
+      // Calls of earlier rounds keep their results.
       outcomes = pending.map(() => ({ kind: 'refused', error }))
     }
     places = []
@@ -81,7 +82,7 @@ export async function eachByItself(parts: CallParts, batch: BatchToRun): Promise
   return { results, ...timing }
 }
 
-/** Binds the calls at these places; one that does not fit its function has that for its result. */
+/** Binds the calls at these places. The error of a call that does not bind becomes its result. */
 async function bindAll(
   parts: CallParts,
   batch: BatchToRun,
@@ -95,7 +96,7 @@ async function bindAll(
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       results[place] = error
-      // What such errors tell takes time to work out, and there may be a thousand.
+      // Building such an error takes time, and a batch may have many.
       await setImmediate()
     }
   }
@@ -118,7 +119,7 @@ async function runInOrder(
   for (const { bound } of pending) {
     try {
       const isLeaving = bound.signature.verdict.afterwards !== 'keep'
-      // What is sent ahead would begin behind the deadline, where the one before it is cancelled.
+      // A call sent ahead would begin after the deadline if the call before it is cancelled.
       if (isLeaving || limit) await settled()
       limits.check()
       expectLeftovers(connection, session, bound.signature)
@@ -150,10 +151,10 @@ async function runInOrder(
   session.flush()
   const outcomes: Outcome[] = []
   for (const one of running) outcomes.push(await outcomeOf(batch, one))
-  // Each is sent again by itself, or says that it was rolled back.
+  // A call that was rolled back is sent again, or its error says so.
   if (outcomes.some(({ kind }) => kind === 'rolled back')) return outcomes
   const lost = outcomes.find(({ kind }) => kind === 'lost' || kind === 'not begun')
-  // Without an answer to any of them, the work as a whole was lost.
+  // Without any answer, the batch as a whole was lost.
   const isLost = outcomes.every((one) => one.kind !== 'rows' && endsConnection(one.error))
   if (isLost && lost && lost.kind !== 'rows') throw lost.error
   return outcomes
@@ -173,8 +174,8 @@ async function outcomeOf(
 }
 
 /**
- * Whether nothing is left of a call, and it is worth another try; the error that it is to have where
- * that cannot be found out.
+ * Returns whether a call has had no effect and is worth another attempt; or the error for the
+ * caller if that cannot be determined.
  */
 async function mayRunAgain(
   parts: CallParts,

@@ -13,27 +13,34 @@ import type { Progress } from './send-call.ts'
 import { sessionOf } from './session-of.ts'
 import type { Asked } from './time-limit.ts'
 
-/** A session that does one piece of work of several statements, and nothing else meanwhile. */
+/** A session that runs one piece of work of several statements, and nothing else meanwhile. */
 export interface ExclusiveSession {
   database: string
   connection: Connection
   session: Session
   limits: CallLimits
-  /** What may have run: queries that the work adds, before they are sent. */
+  /**
+   * Queries of the work. The work adds each before it is sent, so that it is known what may have
+   * run.
+   */
   sent: Pick<Progress, 'mayHaveBegun'>[]
-  /** The work says so where all that it sends changes nothing. */
+  /** True: all that the work sends only reads. Set by the work. */
   onlyReads: boolean
-  /** The work says so while it is in a transaction: without its commit, nothing of it is left. */
+  /**
+   * True: the work is in a transaction that is not committed, so a lost connection rolls it back.
+   * Set by the work.
+   */
   isUncommitted: boolean
-  /** All that it does is rolled back with its transaction. */
+  /** True: a rollback undoes everything that the work does. */
   mayRepeat: boolean
 }
 
 /**
- * Does a piece of work in a session of its own, which is given back whatever happens. It is cancelled
- * when its time is up or its client has gone away. Where the connection is lost, it is done once more
- * on another if it certainly did not begin or only reads.
- * @throws {GatewayError} pool_exhausted, connection_failed, and what the errors of the work become
+ * Runs a piece of work in an exclusive session and returns the session to the pool in any case.
+ * Cancels the work when its time is up or its client has disconnected. If the connection is lost,
+ * runs the work once more on another connection, provided that it certainly did not begin, only
+ * reads, or was rolled back by a deploy.
+ * @throws {GatewayError} pool_exhausted, connection_failed, and the errors of the work
  */
 export async function inExclusiveSession<T>(
   pools: Pools,
@@ -54,15 +61,15 @@ export async function inExclusiveSession<T>(
   }
 }
 
-/** What became of work whose connection was lost. */
+/** State of work whose connection was lost. */
 interface Fate {
   mayHaveRun?: boolean
   isRolledBack?: boolean
-  /** It may run again. */
+  /** True: the work may run again. */
   isSafe: boolean
 }
 
-/** Work whose connection was lost, or could not be opened. */
+/** The connection of the work was lost or could not be opened. */
 class LostWork extends Error {
   readonly mayRunAgain: boolean
   readonly told: unknown

@@ -2,20 +2,26 @@ import { GatewayError } from '../../errors.ts'
 import { fromPostgres, isQueryCanceled } from '../../postgres/errors.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
 
-/** SQLSTATE of a function that writes in a read-only session. */
+/** SQLSTATE of a write in a read-only transaction. */
 const READ_ONLY = '25006'
 
-/** Whether a shared session could not do it: it took too long for one, or would have written. */
+/**
+ * Returns whether only the shared mode caused the error: its short timeout, or its read-only
+ * transactions.
+ */
 export function isOfSharedMode(error: unknown): boolean {
   return isQueryCanceled(error) || isReadOnlyRefusal(error)
 }
 
-/** Whether PostgreSQL refused what would have written in a read-only transaction. */
+/** Returns whether PostgreSQL refused a write in a read-only transaction. */
 export function isReadOnlyRefusal(error: unknown): boolean {
   return error instanceof ServerError && error.code === READ_ONLY
 }
 
-/** What the caller is told of a call whose connection was lost, or could not be opened. */
+/**
+ * Returns the error for a call whose connection was lost or could not be opened, with
+ * `may_have_run`.
+ */
 export function lostCall(
   error: unknown,
   database: string,

@@ -5,14 +5,14 @@ const SETTINGS = Object.entries(FORMATS).map(([name, value]) => ({
   value: value === null ? 'null::text' : `'${value}'`,
 }))
 
-/** SQL, a list of columns: gives the transaction these settings. */
+/** SQL, a list of columns: sets FORMATS for the transaction. */
 export const NATIVE_FORMATS = SETTINGS.map(
   ({ name, value }) => `pg_catalog.set_config('${name}', ${value}, true)`,
 ).join(', ')
 
 /**
- * SQL, a join: gives the transaction these settings for each row of `r`, when the row is there and
- * before it is written. The values look at the row, which keeps PostgreSQL from doing it earlier.
+ * Returns SQL, a join: sets FORMATS for each row of `r`, after the row exists and before it is
+ * written. The values refer to the row, which prevents PostgreSQL from evaluating them earlier.
  */
 function formatsForRows(isLocal: (name: string) => boolean): string {
   const columns = SETTINGS.map(({ name, value }) => {
@@ -22,11 +22,11 @@ function formatsForRows(isLocal: (name: string) => boolean): string {
   return ` cross join lateral (select ${columns.join(', ')} offset 0) as f`
 }
 
-/** Behind a function that sets nothing for its session. */
+/** After a function that changes settings only for its transaction. */
 export const LOCAL_FORMATS_FOR_ROWS = formatsForRows(() => true)
 
 /**
- * Behind what may have set things for its session, which is reset afterwards. Until then the session
- * must not have another encoding: it is what the gateway writes and reads.
+ * After a function that may have changed settings of its session. The session is reset later; until
+ * then it must keep the client_encoding that the gateway reads and writes.
  */
 export const NATIVE_FORMATS_FOR_ROWS = formatsForRows((name) => name !== 'client_encoding')

@@ -3,9 +3,10 @@ import type { Session } from '../../postgres/session/session.ts'
 import type { Signature } from '../signatures/signature.ts'
 
 /**
- * To be called right before functions run in an exclusive session: notes what has to become of the
- * session afterwards, and takes away what functions that leave nothing else may have left, the last
- * values of sequences.
+ * Notes whether the session has to be reset or closed after these functions. Before a function that
+ * leaves session state it also runs DISCARD SEQUENCES: earlier functions that leave nothing else
+ * may have left the last values of sequences. Call it right before the functions run in an
+ * exclusive session.
  */
 export function expectLeftovers(
   connection: Connection,
@@ -16,6 +17,6 @@ export function expectLeftovers(
   if (leaving.length === 0) return
   connection.needsReset = true
   if (leaving.some(({ verdict }) => verdict.afterwards === 'close')) connection.isSpent = true
-  // Where it fails, the connection is lost, and so is the call behind it.
+  // If it fails, the connection is lost, and so is the call behind it.
   session.simple('discard sequences').catch(() => {})
 }

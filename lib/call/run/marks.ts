@@ -1,6 +1,9 @@
 import type { Client } from '../../postgres/pools/waiter.ts'
 
-/** Notes that a session is asked for; returns `performance.now()`. What was noted before is of an earlier attempt. */
+/**
+ * Records when the client asked for a session, and drops the times of an earlier attempt. Returns
+ * `performance.now()`.
+ */
 export function markAsked(client: Client): number {
   const now = performance.now()
   client.askedAt = now
@@ -8,7 +11,7 @@ export function markAsked(client: Client): number {
   return now
 }
 
-/** Notes that the session is there; returns `performance.now()`. */
+/** Records when the client got its session. Returns `performance.now()`. */
 export function markLeased(client: Client): number {
   const now = performance.now()
   client.leasedAt = now

@@ -2,30 +2,32 @@ import type { Connection } from '../../postgres/pools/connection.ts'
 import type { Session } from '../../postgres/session/session.ts'
 
 /**
- * How calls use a session. `shared`: read-only by PostgreSQL, pipelined, never cancelled. `exclusive`,
- * in which sessions begin: one call at a time.
+ * How calls use a session. `shared`: read-only transactions, pipelined calls, never cancelled.
+ * `exclusive`, the initial mode: one call at a time.
  */
 export type Mode = 'shared' | 'exclusive'
 
-/** How long PostgreSQL lets a statement of a shared session run. */
+/** statement_timeout of a shared session, in milliseconds. */
 const SHARED_TIMEOUT_MS = 50
 
 const ENTER: Record<Mode, string> = {
   shared: `set default_transaction_read_only = on; set statement_timeout = ${SHARED_TIMEOUT_MS}`,
-  // What the server says by now: it may have been made read-only meanwhile.
+  // The server's current defaults: it may have become read-only meanwhile.
   exclusive: 'reset default_transaction_read_only; reset statement_timeout',
 }
 
-/** A mode that is being switched. */
+/** A switch of mode in progress. */
 export interface ModeSwitch {
-  /** It failed: the mode is not known, and the connection is closed when it is given back. */
+  /**
+   * True: the switch failed. The mode is unknown, and the connection closes when it is released.
+   */
   hasFailed: boolean
   settled: Promise<void>
 }
 
 /**
- * Switches the mode of a session in the same write as the call behind it; undefined where the
- * session is in that mode.
+ * Switches the mode of a session. The switch goes out in the same write as the call behind it.
+ * Returns undefined if the session is in that mode already.
  */
 export function enterMode(
   connection: Connection,

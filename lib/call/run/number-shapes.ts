@@ -3,14 +3,17 @@ import type { Column, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 
 /**
- * Where JSON that PostgreSQL writes of a type has numeric and bigint: it is one, each element of the
- * array is of such a shape, or the members are, in their order; undefined: nowhere.
+ * Where the JSON of a type contains numeric or bigint: the value itself, each element of an array,
+ * or some members of a composite, listed in order. Undefined: nowhere.
  */
 export type Shape = 'number' | { each: Shape } | { members: Shape[] } | undefined
 
 const NUMBERS: Shape = { each: 'number' }
 
-/** Those of PostgreSQL itself: int8, numeric, and arrays of them (source, pg_type.dat). */
+/**
+ * Shapes of built-in types by oid: int8, numeric, and arrays of them (PostgreSQL source,
+ * pg_type.dat).
+ */
 const BUILT_IN = new Map<number, Shape>([
   [20, 'number'],
   [1700, 'number'],
@@ -19,8 +22,8 @@ const BUILT_IN = new Map<number, Shape>([
 ])
 
 /**
- * Types made by SQL, with all that they consist of: what each is in pg_type.typtype, the type below a
- * domain or of an array's elements, and those of a composite type's columns.
+ * Query of user-defined types and all types that they consist of: pg_type.typtype, the base type of
+ * a domain or element type of an array, and the column types of a composite type.
  */
 const READ_TYPES = `
   with recursive types (oid) as (
@@ -53,13 +56,13 @@ interface TypeRow {
   columns: number[]
 }
 
-/** Of the types that a session was asked for. It is closed when they change, as its plans have to be. */
+/**
+ * Known shapes by session. A session is closed when a type changes, because its plans have to go
+ * too.
+ */
 const known = new WeakMap<Session, Map<number, Shape>>()
 
-/**
- * The shapes of columns, in their order. Types that are not PostgreSQL's own are read in the session,
- * once.
- */
+/** Returns the shapes of columns, in order. Reads user-defined types in the session, once each. */
 export async function shapesOf(session: Session, columns: Column[]): Promise<Shape[]> {
   const shapes = known.get(session) ?? new Map(BUILT_IN)
   known.set(session, shapes)
@@ -80,7 +83,7 @@ export async function shapesOf(session: Session, columns: Column[]): Promise<Sha
   return types.map((type) => shapes.get(type))
 }
 
-/** Not prepared: the function may have deallocated what the session had. */
+/** Not prepared: the function may have deallocated the session's statements. */
 function readTypes(types: number[]): Statement {
   return { text: READ_TYPES, values: [`{${types.join(',')}}`], isPrepared: false }
 }
@@ -102,7 +105,7 @@ function shapeOf(oid: number, types: ReadonlyMap<number, TypeRow>): Shape {
   }
 }
 
-/** JSON does not tell the dimensions of an array from arrays within it. */
+/** JSON does not distinguish the dimensions of an array from nested arrays. */
 function arrayOf(element: Shape): Shape {
   if (element === undefined) return undefined
   return typeof element === 'object' && 'each' in element ? element : { each: element }

@@ -13,9 +13,10 @@ import { type Shape, shapesOf } from './number-shapes.ts'
 import type { Rows } from './result.ts'
 
 /**
- * Rows of which numeric and bigint are JSON strings, wherever their types have them: columns, arrays,
- * composite types, domains. What is in json, jsonb or an anonymous record stays as it is: the types
- * within are not known. `columns`: of the rows, in their order; undefined: all stays.
+ * Converts numeric and bigint in rows to JSON strings, in columns, arrays, composite types and
+ * domains. Values inside json, jsonb and anonymous records stay as they are, because their types
+ * are unknown.
+ * @param columns columns of the rows, in order; undefined: converts nothing
  */
 export async function numbersAsText<T extends Rows>(
   session: Session,
@@ -28,7 +29,10 @@ export async function numbersAsText<T extends Rows>(
   return { ...result, rows: await quoted(result.rows, { each: { members } }) }
 }
 
-/** The same, of rows that are one JSON object each, in the first of their fields: of these shapes. */
+/**
+ * Converts as `numbersAsText` does, for rows that each are one JSON object in their first field.
+ * @param members shapes of the members of each object
+ */
 export async function numbersOfRowsAsText(members: Shape[], rows: Row[]): Promise<Row[]> {
   if (members.every((shape) => shape === undefined)) return rows
   const written: Row[] = []
@@ -38,7 +42,7 @@ export async function numbersOfRowsAsText(members: Shape[], rows: Row[]): Promis
 
 const QUOTE = 0x22
 
-/** Puts quotes around the numbers of a shape: at once where the JSON is short. */
+/** Puts quotes around the numbers of a shape, synchronously if the JSON is short. */
 async function quoted(bytes: Buffer, shape: Shape): Promise<Buffer> {
   const places: number[] = []
   const steps = find(places, jsonAt(bytes, 0, bytes.length), shape)
@@ -57,11 +61,11 @@ async function quoted(bytes: Buffer, shape: Shape): Promise<Buffer> {
   return written
 }
 
-/** Finds where the numbers of a shape start and end, in their order. */
+/** Collects the start and end offsets of the numbers of a shape, in order. */
 function* find(places: number[], json: Json, shape: Shape): Steps<void> {
   if (shape === undefined || json.kind === 'null') return
   if (shape === 'number') {
-    // NaN and Infinity are strings.
+    // PostgreSQL writes NaN and Infinity as strings.
     if (json.kind === 'number') places.push(json.start, json.end)
     return
   }
@@ -80,7 +84,9 @@ function* find(places: number[], json: Json, shape: Shape): Steps<void> {
   }
 }
 
-/** Of an element: a further dimension of the array is of the same shape. */
+/**
+ * Returns the shape of an array element: a nested array is a further dimension of the same shape.
+ */
 function dimension(array: { each: Shape }, first: number): Shape {
   return kindOf(first) === 'array' ? array : array.each
 }

@@ -19,7 +19,7 @@ import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running
 import { KEEP_PRESENCE, type Progress, type SendOptions, settingsStatement } from './send-call.ts'
 import { callStatement, columnsOfCall } from './statement.ts'
 
-/** How often a batch runs again whose functions were not as they are. */
+/** Maximum number of times that a batch runs again because its signatures were stale. */
 const MAX_RENEWALS = 5
 
 const BEGIN = {
@@ -27,17 +27,17 @@ const BEGIN = {
   '': { text: 'begin', values: [] },
 }
 
-/** What one call may have changed for those behind it in the transaction. */
+/** Restores the formats that a call may have changed, for later calls in the transaction. */
 const RESTORE_FORMATS: Statement = {
   text: `select ${NATIVE_FORMATS}`,
   values: [],
   isPrepared: false,
 }
 
-/** Which of the calls failed, and with what. */
+/** A call of the batch failed; `cause` is its error. */
 class CallFailed extends Error {
   readonly place: number
-  /** How far its query came; undefined where it was not sent. */
+  /** Progress of its query; undefined if it was not sent. */
   readonly sent: Progress | undefined
 
   constructor(place: number, cause: unknown, sent?: Progress) {
@@ -47,24 +47,24 @@ class CallFailed extends Error {
   }
 }
 
-/** What a transaction came to that was rolled back. */
+/** Outcome of a transaction that was rolled back. */
 interface RolledBack {
   place: number
   outcome: Exclude<Outcome, { kind: 'rows' }>
-  /** A function that claims to only read would have written. */
+  /** True: a function that claims to only read attempted a write. */
   mustWrite: boolean
 }
 
 /**
- * Runs the calls of a batch in one transaction. Where a function was replaced meanwhile, nothing is
- * left of it, and all of it runs again.
- * @throws {GatewayError} that of the first call that failed, with its place as `call`; as of
+ * Runs the calls of a batch in one transaction. If a signature was stale, the transaction is rolled
+ * back and the whole batch runs again.
+ * @throws {GatewayError} that of the first call that failed, with its place as `call`; as
  *   `inExclusiveSession`
  */
 export async function inOneTransaction(parts: CallParts, batch: BatchToRun): Promise<BatchResult> {
   let mayWrite = false
   for (let renewals = 0; ; renewals++) {
-    // Without one of its calls, the batch need not begin.
+    // The batch does not begin unless all its calls bind.
     const calls = await bindAll(parts, batch)
     const { rolledBack, ...done } = await inExclusiveSession(parts.pools, batch, (exclusive) =>
       attempt({ ...batch, parts, exclusive }, calls, mayWrite),
@@ -99,7 +99,7 @@ async function attempt(
   mayWrite: boolean,
 ): Promise<{ results: Rows[]; rolledBack?: RolledBack }> {
   const { connection, session } = batch.exclusive
-  // It may be the second, behind one whose session was lost.
+  // This may be the second attempt, after the first lost its session.
   batch.budget?.restart()
   expectLeftovers(connection, session, ...calls.map(({ signature }) => signature))
   batch.exclusive.mayRepeat = calls.every(isUndoneByRollback)
@@ -119,7 +119,7 @@ async function attempt(
   }
 }
 
-/** Sends all calls one right behind the other; what they gave is known before the commit. */
+/** Sends all calls, pipelined between procedures. All results are read before the commit. */
 async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean): Promise<Rows[]> {
   const { exclusive, settings, parts } = batch
   const { maxResultBytes } = parts
@@ -151,7 +151,7 @@ function mayLeave({ signature }: BoundCall): boolean {
   return signature.verdict.afterwards !== 'keep'
 }
 
-/** Runs functions under one Sync. */
+/** Runs functions in one pipeline, under one Sync. */
 async function runPipeline(
   { exclusive, parts, budget }: RunningBatch,
   before: Statement[],
@@ -170,7 +170,7 @@ async function runPipeline(
       isPrepared,
     })
     if (bound.signature.verdict.altersFormats) statements.push(RESTORE_FORMATS)
-    // It may deallocate what the session has prepared.
+    // The function may deallocate the session's prepared statements.
     if (bound.signature.verdict.afterwards !== 'keep') isPrepared = false
   }
   const queries = session.pipeline(statements)
@@ -186,7 +186,7 @@ async function runPipeline(
     if (outcome.status === 'rejected') break
     const rows = await ofCall(first + i, async () => {
       const read = readResult(outcome.value, parts.maxResultBytes)
-      // A transaction that has failed answers nothing more.
+      // A failed transaction runs no further queries.
       const columns = failedAt < 0 ? columnsOfCall(outcome.value) : undefined
       return bytes.take(await numbersAsText(session, columns, read))
     })
@@ -234,8 +234,8 @@ async function ofCall<T>(place: number, work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * What the failure of a call says of the batch, of which nothing is left.
- * @throws the error of the connection, with which went the whole batch; that of a limit
+ * Determines the outcome of the rolled-back batch from the failure of one call.
+ * @throws the error of the connection if it was lost; the error of a limit
  */
 async function explain(
   { exclusive, database }: RunningBatch,

@@ -8,8 +8,8 @@ import { failedRecord, readRefusal } from './refusal.ts'
 import type { Progress } from './send-call.ts'
 
 /**
- * What a call came to that failed with this error, wherever it ran. `isRetired`: its session was told
- * to end, as that of its connection.
+ * Determines the outcome of a call that failed with this error, in any place.
+ * @param isRetired true: a deploy asked the session to end
  */
 export async function outcomeOfError(
   { bound, database }: Pick<PlacedCall, 'bound' | 'database'>,
@@ -30,7 +30,7 @@ export async function outcomeOfError(
       return { kind: 'not begun', error }
     case 'stale':
     case 'unconvertible':
-      // Another function may take the value by now.
+      // Another overload may accept the value by now.
       return { kind: 'stale', error: refusal.error }
     case 'raised': {
       const conversion = await failedRecord(session, bound, error).catch(() => undefined)
@@ -40,7 +40,10 @@ export async function outcomeOfError(
   }
 }
 
-/** The answer found no room, and the session ended with it: what has run may have been committed. */
+/**
+ * Adds `may_have_run` if the answer exceeded its memory budget. That ends the session, and what has
+ * run may have been committed.
+ */
 function ofNoRoom(error: GatewayError, { state }: Progress): GatewayError {
   const { code, message, details, status } = error
   if (code !== 'pool_exhausted') return error

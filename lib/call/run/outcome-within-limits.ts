@@ -7,8 +7,8 @@ import { outcomeOfError } from './outcome-of-error.ts'
 import type { SentCall } from './send-call.ts'
 
 /**
- * What a call came to that failed with this error in an exclusive session, in no transaction but its
- * own: the error may be of the making of the call's limits.
+ * Determines the outcome of a call that failed with this error in an exclusive session, outside a
+ * batch transaction. The call's own limits may have caused the error.
  */
 export async function outcomeWithinLimits(
   { limits, session, connection, database }: SessionOfCall,

@@ -5,17 +5,17 @@ import type { CallParts, CallToRun } from './call-to-run.ts'
 import type { SendOptions } from './send-call.ts'
 import type { SharedCalls } from './shared-calls.ts'
 
-/** A call, bound to its function, and the server where it is to run. */
+/** A bound call and the server where it runs. */
 export interface PlacedCall extends SendOptions {
-  /** Of the primary, or of a replica. */
+  /** Pools of the primary or of a replica. */
   pools: Pools
-  /** Milliseconds that it is expected to take; undefined where that is not known to be quick. */
+  /** Expected duration in milliseconds; undefined if the call is not known to be quick. */
   expectedMs: number | undefined
   calls: SharedCalls
   durations: CallDurations
 }
 
-/** Puts together what an attempt needs. */
+/** Assembles what an attempt needs. */
 export function placeCall(
   { durations, calls, maxResultBytes }: CallParts,
   { client, database, limit, settings, mustOnlyRead, budget }: CallToRun,

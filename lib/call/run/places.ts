@@ -5,22 +5,22 @@ import { hasVerdict } from '../signatures/verdict/verdict.ts'
 import type { Outcome, OutcomeKind, Place } from './attempt.ts'
 import type { CallToRun } from './call-to-run.ts'
 
-/** What follows an outcome. */
+/** Next step after an outcome. */
 export type Next =
   | 'answer'
-  /** Reads anew what is known of the functions, and begins in the first place. */
+  /** Read the schema again and start over in the first place. */
   | 'read anew'
   | 'next place'
-  /** Once more in the same place, on a fresh connection. */
+  /** Repeat in the same place, on a fresh connection. */
   | 'once more'
-  /** The same for a function that changes nothing. All others may have run: the answer says so. */
+  /** Repeat only a function that only reads. Any other may have run, and its error says so. */
   | 'once more if it only reads'
-  /** The same where a deploy has cut it as well: see `mayRepeatRetired`. */
+  /** Repeat also if a deploy cut the call: see `mayRepeatRetired`. */
   | 'once more if it only reads, or a deploy has cut it'
 
 /**
- * What follows each outcome in each place. So a function runs twice only where nothing is left of
- * the first time: it certainly did not begin, was rolled back, or only reads.
+ * Next step for each outcome in each place. A function runs twice only if the first run has had no
+ * effect: it certainly did not begin, was rolled back, or only reads.
  */
 export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
   replica: {
@@ -49,17 +49,20 @@ export const NEXT: Record<Place, Record<OutcomeKind, Next>> = {
   },
 }
 
-/** Milliseconds. A shared session could keep a call with a shorter limit of its own for too long. */
+/**
+ * Minimum time limit of a call in a shared session, in milliseconds. There a call may wait too long
+ * for the calls before it.
+ */
 const MIN_SHARED_LIMIT_MS = 100
 
-/** Whether a call may run on a replica: the function says of itself that it changes nothing. */
+/** Returns whether a call may run on a replica: the function is declared STABLE or IMMUTABLE. */
 export function mayUseReplica({ primary }: CallToRun, { signature }: BoundCall): boolean {
   return !primary && signature.kind === 'function' && signature.volatility !== 'volatile'
 }
 
 /**
- * Whether a call may run in a shared session: the function only reads, leaves nothing in its
- * session, and handles no error with which PostgreSQL would tell that it does not belong there.
+ * Returns whether a call may run in a shared session: the function only reads, leaves no session
+ * state, and does not handle the errors by which PostgreSQL rejects it there.
  */
 export function mayShare({ limit }: CallToRun, { signature }: BoundCall): boolean {
   const { reads, handles, afterwards, altersFormats } = signature.verdict
@@ -69,8 +72,8 @@ export function mayShare({ limit }: CallToRun, { signature }: BoundCall): boolea
 }
 
 /**
- * Whether a call that was lost may run again. That a function is STABLE says nothing of the functions
- * that it calls, which may write.
+ * Returns whether a lost call may run again. STABLE alone does not suffice: a STABLE function may
+ * call functions that write.
  */
 export function onlyReads(
   { mustOnlyRead }: Pick<CallToRun, 'mustOnlyRead'>,
@@ -80,21 +83,22 @@ export function onlyReads(
 }
 
 /**
- * Whether a call may run again that a deploy has cut. It has to have a verdict: all that such a function
- * does is rolled back with its transaction. Whoever else ends a session may want the function to end.
+ * Returns whether a call that a deploy cut may run again. The function must have a verdict, so that
+ * a rollback undoes all that it does. A session terminated by anyone else does not count: an
+ * administrator may want to stop the function.
  */
 export function mayRepeatRetired(outcome: Outcome, bound: BoundCall): boolean {
   return outcome.kind === 'rolled back' && outcome.isRetired && isUndoneByRollback(bound)
 }
 
-/** Whether all that a function does is rolled back with its transaction, as far as is known. */
+/** Returns whether a rollback undoes all that a function does, as far as is known. */
 export function isUndoneByRollback({ signature }: BoundCall): boolean {
   return signature.kind === 'function' && hasVerdict(signature.verdict)
 }
 
 /**
- * Whether a function may be tried in a read-only transaction first. One that may write, and handles
- * the error with which PostgreSQL would tell, may not: what it writes would be lost without a word.
+ * Returns whether a function may first run in a read-only transaction. A function that may write
+ * and handles read_only_sql_transaction may not: its writes would be lost silently.
  */
 export function claimsToOnlyRead({ signature }: BoundCall): boolean {
   const { kind, verdict, volatility } = signature
@@ -103,7 +107,7 @@ export function claimsToOnlyRead({ signature }: BoundCall): boolean {
 }
 
 /**
- * Lets a function through that is STABLE or IMMUTABLE.
+ * Returns the signature if the function is STABLE or IMMUTABLE.
  * @throws {GatewayError} method_not_allowed
  */
 export function checkOnlyReads(signature: Signature): Signature {
@@ -113,7 +117,7 @@ export function checkOnlyReads(signature: Signature): Signature {
     'method_not_allowed',
     kind === 'procedure'
       ? `${text} is a procedure: call it with POST /call`
-      : `Function ${text} is VOLATILE, it may change data: call it with POST /call, or declare it ` +
+      : `Function ${text} is VOLATILE and may change data: call it with POST /call, or declare it ` +
           'STABLE',
   )
 }

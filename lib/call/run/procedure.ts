@@ -29,29 +29,33 @@ const FORMAT_NAMES = Object.keys(FORMATS)
 const READ_FORMATS: Statement = {
   text: `select ${FORMAT_NAMES.map((name) => `pg_catalog.current_setting('${name}')`).join(', ')}`,
   values: [],
-  // Nothing may fail behind the procedure, which may have deallocated all statements.
+  // Not prepared: the procedure may have deallocated all statements, and no statement after it may
+  // fail.
   isPrepared: false,
 }
 
-/** Its values are what READ_FORMATS gave. */
+/** Its values are the row of READ_FORMATS. */
 const SET_FORMATS: Statement = {
   text: `select ${FORMAT_NAMES.map((name, i) => `pg_catalog.set_config('${name}', $${i + 1}, true)`).join(', ')}`,
   values: [],
   isPrepared: false,
 }
 
-/** What may be read beside one value of a row, and beside the row: formats are. At most, in bytes. */
+/**
+ * Maximum bytes beside the values of a row: for each field, and for the FORMATS that come with the
+ * row.
+ */
 const FIELD_BYTES = 4
 const BESIDE_BYTES = 1024
 
 /**
- * Runs a procedure by CALL, in no transaction but its own, so that it can commit. Its one row are
- * its INOUT and OUT parameters. CALL gives them as text, of which a query of its own makes JSON.
- * Settings are left to the session, which is reset afterwards.
+ * Runs a procedure with CALL outside a transaction block, so that it can commit. Its result is one
+ * row of its INOUT and OUT parameters. CALL returns them as text; a second query converts them to
+ * JSON. Settings remain in the session, which is reset afterwards.
  */
 export function sendProcedure(session: Session, options: SendOptions): SentCall {
   let query: Query | undefined
-  /** The last behind the same Sync: an error of the commit is its error. */
+  /** The last query under the same Sync. It gets an error of the implicit commit. */
   let last: Query | undefined
   const rows = runProcedure(session, options, (...sent) => {
     query = sent[0]
@@ -66,7 +70,7 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
       get mayHaveBegun(): boolean {
         return query?.mayHaveBegun ?? false
       },
-      // What it has committed stays.
+      // Never: its commits remain when the session is terminated.
       wasCutOff: false,
       get isSettled(): boolean {
         return last?.isSettled ?? false
@@ -84,15 +88,15 @@ async function runProcedure(
   onSent: (query: Query, last: Query) => void,
 ): Promise<CallRows> {
   const { bound, settings, maxResultBytes, budget } = options
-  // Not for a transaction alone, since the procedure may have several.
+  // For the session, since the procedure may have several transactions.
   if (settings) await session.run(settingsStatement(settings, false)).result
   const values = await textsOf(session, bound)
-  // What a procedure has committed cannot be taken back.
+  // The commits of a procedure cannot be undone.
   checkMayBegin(options)
   const { outputs } = bound.signature
   const texts = admitUpTo(maxResultBytes, outputs.length, budget)
   const statement = { text: callSql(bound), values, describe: true, isPrepared: false, ...texts }
-  // Behind the same Sync, it sees what the procedure has set for its last transaction.
+  // Under the same Sync, READ_FORMATS sees the settings of the procedure's last transaction.
   const [query, formats] = session.pipeline([statement, READ_FORMATS]) as [Query, Query]
   onSent(query, formats)
   session.flush()
@@ -105,7 +109,7 @@ async function runProcedure(
   return numbersAsText(session, bound.numbersAsText ? columns : undefined, rendered)
 }
 
-/** Reads a row of so many values where they are no larger than `maxBytes` and there is room. */
+/** Admits a row of `values` values that is not larger than `maxBytes`, within the memory budget. */
 function admitUpTo(maxBytes: number, values: number, budget: AnswerBudget | undefined) {
   let admitted = 0
   return {
@@ -119,17 +123,19 @@ function admitUpTo(maxBytes: number, values: number, budget: AnswerBudget | unde
   }
 }
 
-/** The columns of a procedure as texts, and the settings with which they were written. */
+/**
+ * The output columns of a procedure as texts, and the settings with which PostgreSQL wrote them.
+ */
 interface Written {
   row: Row
   columns: Column[]
-  /** In the order of FORMATS. */
+  /** Values of the settings, in the order of FORMATS. */
   formats: Row
 }
 
 /**
- * Makes JSON of the texts. They are read with the settings with which they were written, and rendered
- * with those of the contract.
+ * Converts the output texts to JSON. They are read with the settings with which they were written,
+ * and rendered with FORMATS.
  */
 async function render(
   session: Session,
@@ -155,7 +161,7 @@ async function render(
   return { rows, rowCount: 1, tookMs: undefined }
 }
 
-/** The values as texts of their types: an argument of CALL must not be a sub-select. */
+/** Converts the values to text, because an argument of CALL must not be a sub-select. */
 async function textsOf(session: Session, { parameters }: BoundCall): Promise<Value[]> {
   const texts: Value[] = []
   for (const parameter of parameters) {
@@ -176,7 +182,10 @@ async function textsOf(session: Session, { parameters }: BoundCall): Promise<Val
   return texts
 }
 
-/** The name of each column's type. A polymorphic one has become another than the declared one. */
+/**
+ * Returns the name of each column's type. The column of a polymorphic parameter has its resolved
+ * type.
+ */
 async function typesOf(
   session: Session,
   outputs: Output[],
@@ -191,8 +200,9 @@ async function typesOf(
 }
 
 /**
- * `call name(…)` with `$1` for the first value, and something in the place of each OUT parameter,
- * all of which stand before the first with a default (PostgreSQL manual, "CREATE PROCEDURE").
+ * Returns `call name(…)` with `$1` for the first value and a placeholder for each OUT parameter.
+ * All OUT parameters precede the first parameter with a default (PostgreSQL manual, "CREATE
+ * PROCEDURE").
  */
 function callSql(call: BoundCall): string {
   const { signature } = call
@@ -208,7 +218,7 @@ function callSql(call: BoundCall): string {
   return `/* ${signature.name} */ call ${name}(${args.join(', ')})`
 }
 
-/** The arguments by their positions; those behind one that is left out have to be named. */
+/** Returns the arguments by position; those after an omitted one are named. */
 function namedArguments(call: BoundCall): string[] {
   const { signature, parameters } = call
   const value = argumentSql(call)
@@ -221,8 +231,8 @@ function namedArguments(call: BoundCall): string[] {
 }
 
 /**
- * Values that are texts already. The first is an error before anything has run where there is no such
- * procedure any more.
+ * Writes arguments whose values are texts already. The first one fails before anything runs if the
+ * procedure no longer exists.
  */
 function argumentSql({ signature }: BoundCall) {
   const isThere = isAsKnown({ ...signature, relation: null })

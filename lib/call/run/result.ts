@@ -1,23 +1,26 @@
 import { GatewayError } from '../../errors.ts'
 import type { Result } from '../../postgres/session/query.ts'
 
-/** The rows as PostgreSQL rendered them. */
+/** Rows as PostgreSQL rendered them. */
 export interface Rows {
-  /** A JSON array, in UTF-8. */
+  /** JSON array in UTF-8. */
   rows: Buffer
   rowCount: number
 }
 
-/** What the statement of a call gave. */
+/** Result of the statement of a call. */
 export interface CallRows extends Rows {
-  /** Milliseconds that PostgreSQL took to run it, without the commit; undefined of a procedure. */
+  /**
+   * Milliseconds that PostgreSQL took to run the statement, without the commit; undefined for a
+   * procedure.
+   */
   tookMs: number | undefined
 }
 
 export const NO_ROWS = Buffer.from('[]')
 
 /**
- * Reads what `callStatement` gave.
+ * Reads the result of `callStatement`.
  * @throws {GatewayError} result_too_large
  */
 export function readResult({ rows: [row] }: Result, maxBytes: number): CallRows {
@@ -27,11 +30,14 @@ export function readResult({ rows: [row] }: Result, maxBytes: number): CallRows 
   return { rows: rows ?? NO_ROWS, rowCount, tookMs: milliseconds(took!) }
 }
 
-/** Of a procedure, which has no rows to stream: its INOUT and OUT parameters. */
+/**
+ * Returns the error for a procedure whose INOUT and OUT parameters are too large. A procedure has
+ * no rows to stream.
+ */
 export function outputsTooLarge(maxBytes: number): GatewayError {
   return new GatewayError(
     'result_too_large',
-    `What the procedure gives is larger than ${maxBytes} bytes (MAX_RESULT_BYTES)`,
+    `The output parameters of the procedure are larger than ${maxBytes} bytes (MAX_RESULT_BYTES)`,
   )
 }
 
@@ -51,7 +57,10 @@ function wholeNumber(digits: Buffer): number {
   return number
 }
 
-/** Of an interval as PostgreSQL writes it: 00:00:00.000123. A minute stands for all that is more. */
+/**
+ * Reads an interval in PostgreSQL's style, such as 00:00:00.000123. Returns 60,000 for a minute or
+ * more.
+ */
 function milliseconds(interval: Buffer): number {
   const text = interval.toString('latin1')
   return text.startsWith('00:00:') ? Number(text.slice(6)) * 1000 : 60_000

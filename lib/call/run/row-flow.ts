@@ -1,13 +1,13 @@
 import type { Query, Row } from '../../postgres/session/query.ts'
 import type { AnswerBudget } from './answer-budget.ts'
 
-/** So many bytes at once are read of PostgreSQL: what is behind them waits there. */
+/** Bytes that are read from PostgreSQL at once. Further rows wait in PostgreSQL. */
 export const BATCH_BYTES = 128 * 1024
 
 /**
- * The rows of a stream on their way from PostgreSQL to who takes them. Where a query has more than
- * BATCH_BYTES, those that have come are delivered before more are read; one row that is longer waits
- * for room, as an answer does. All that is held is counted.
+ * Passes the rows of a stream from PostgreSQL to a writer. If a query returns more than
+ * BATCH_BYTES, the rows read so far are written before more are read. A single longer row waits for
+ * the memory budget, as an answer does. All bytes in memory are counted.
  */
 export class RowFlow {
   readonly #budget: AnswerBudget | undefined
@@ -17,38 +17,40 @@ export class RowFlow {
   #isHeldUp = false
   #isEnded = false
   #delivery: Promise<void> = Promise.resolve()
-  /** Called when PostgreSQL is waited for again. */
+  /** Called when the flow waits for PostgreSQL again. */
   onResumed: (() => void) | undefined
 
-  /** `write` resolves when it has taken the rows. */
+  /** @param write resolves when it has taken the rows */
   constructor(budget: AnswerBudget | undefined, write: (rows: Row[]) => Promise<void>) {
     this.#budget = budget
     this.#write = write
   }
 
-  /** Rows wait for the client or for room, rather than for PostgreSQL. */
+  /** True: rows wait for the client or for the memory budget, not for PostgreSQL. */
   get isHeldUp(): boolean {
     return this.#isHeldUp
   }
 
-  /** The rows that come from now on are of this query. */
+  /** Declares that further rows belong to this query. */
   follow(query: Query): void {
     this.#query = query
   }
 
-  /** See `Statement.admit`; rejects with what `write` does, and as `AnswerBudget.admit`. */
+  /**
+   * Implements `Statement.admit`. Rejects with the errors of `write` and of `AnswerBudget.admit`.
+   */
   admit(bytes: number): true | Promise<void> {
     if (this.#held + bytes <= BATCH_BYTES) return this.#hold(bytes)
     return this.#whenFree(bytes)
   }
 
-  /** Hands rows on, and holds nothing any more. */
+  /** Writes the rows and releases all bytes held. */
   deliver(rows: Row[]): Promise<void> {
     this.#delivery = this.#deliver(rows)
     return this.#delivery
   }
 
-  /** Nothing more is read; resolves when the rows on their way are out. */
+  /** Stops reading. Resolves when the rows being written are out. */
   async end(): Promise<void> {
     this.#isEnded = true
     await this.#delivery.catch(() => {})

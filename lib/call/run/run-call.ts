@@ -12,17 +12,17 @@ import { runExclusive } from './run-exclusive.ts'
 import { runOnReplica } from './run-on-replica.ts'
 import { runShared } from './run-shared.ts'
 
-/** How often deploys may cut one call, beside what else has it run again. */
+/** Maximum number of repeats of one call because deploys cut it, apart from other repeats. */
 const MAX_CUTS = 10
 
-/** How often functions may be replaced while one call is on its way. */
+/** Maximum number of times that functions may be replaced during one call. */
 const MAX_RENEWALS = 5
 
 /**
- * Runs a call of a function as it is now, in the first place that can.
+ * Runs a call with the current signature, in the first place that can run it.
  * @throws {GatewayError} function_not_found, invalid_request for a value that does not convert,
- *   query_failed and query_timeout for what the function raised, result_too_large, pool_exhausted,
- *   connection_failed
+ *   query_failed and query_timeout for errors that the function raised, result_too_large,
+ *   pool_exhausted, connection_failed
  */
 export async function runCall(parts: CallParts, call: CallToRun): Promise<CallResult> {
   const { database } = call
@@ -46,7 +46,7 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
         place = place === 'replica' ? onPrimary(parts, call, bound) : 'exclusive'
         break
       case 'once more':
-        // Another deploy may cut it again.
+        // Another deploy may cut the repeated call again.
         if (mayRepeatRetired(outcome, bound) && cuts < MAX_CUTS) cuts++
         else isSecond = true
         if (endsConnection(outcome.error)) await untilAnother(outcome.error)
@@ -88,17 +88,17 @@ function nextOf(
 ): Next {
   const { kind, error } = outcome
   const next = NEXT[place][kind]
-  // Such as that a deploy keeps sessions from being opened: it would be so once more.
+  // A GatewayError here, such as that a deploy blocks new sessions, would occur again.
   if (kind === 'not begun' && error instanceof GatewayError) return 'answer'
   if (next === 'answer' || next === 'read anew' || next === 'next place') return next
   const isSafe = next === 'once more' || onlyReads(call, bound) || mayRepeatRetired(outcome, bound)
   const mayRepeat = isSafe && !isSecond && !call.client.isGone
-  // A statement that is gone from its session has ended no connection.
+  // A missing prepared statement has not ended the connection.
   const isWorthIt = !endsConnection(error) || isWorthAnotherConnection(error)
   return mayRepeat && isWorthIt ? 'once more' : 'answer'
 }
 
-/** What the caller is told when nothing else is tried. */
+/** Returns the error for the caller when there is no further attempt. */
 function toldOf({ kind, error }: Exclude<Outcome, { kind: 'rows' }>, database: string): unknown {
   if (error instanceof GatewayError && kind !== 'not begun') return error
   return lostCall(error, database, kind === 'lost', kind === 'rolled back')

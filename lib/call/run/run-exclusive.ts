@@ -12,8 +12,9 @@ import { sendCall } from './send-call.ts'
 import { sessionOf } from './session-of.ts'
 
 /**
- * Runs a call in a session that nothing else uses meanwhile. It is cancelled when its time is up or
- * its client has gone away. `fresh`: on a connection that has not been idle.
+ * Runs a call in an exclusive session. Cancels it when its time is up or its client has
+ * disconnected.
+ * @param fresh true: on a connection that has not been idle
  */
 export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Outcome> {
   const { pools, client, database, limit } = call
@@ -61,7 +62,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   }
 }
 
-/** The shared mode could not be left: what is read-only has been rolled back. */
+/** The session could not leave the shared mode, so its read-only transaction was rolled back. */
 function isOfModeBefore(entered: ModeSwitch | undefined, error: unknown): boolean {
   return entered?.hasFailed === true && isOfSharedMode(error)
 }

@@ -9,26 +9,26 @@ import { runExclusive } from './run-exclusive.ts'
 import { runShared } from './run-shared.ts'
 
 /**
- * Classes of SQLSTATEs of what another server may do: an unlogged table (0A), a function that writes
- * (25), a conflict with what is being replayed (40), resources (53), recovery itself (55), a
- * shutdown (57P), a disk (58), damage (XX). PostgreSQL manual, "Hot Standby".
+ * SQLSTATE classes of errors that another server may not have: an unlogged table (0A), a function
+ * that writes (25), a recovery conflict (40), resources (53), recovery itself (55), a shutdown
+ * (57P), a disk (58), damage (XX). PostgreSQL manual, "Hot Standby".
  */
 const NOT_ON_REPLICA = /^(?:0A|25|40|53|55|57P|58|XX)/
 
-/** Those of what no replica can do at any time. */
+/** SQLSTATE classes of operations that no replica can ever run. */
 const NEVER_ON_REPLICA = /^(?:0A|25)/
 
-/** Of the gateway itself: the primary may have what the replica has not. */
+/** Errors of the gateway that may not occur on the primary. */
 const NOT_REACHED: unknown[] = ['connection_failed', 'pool_exhausted']
 
 const NOT_HERE: Outcome = { kind: 'not begun', error: undefined }
 
-/** Functions that did what no replica can do. */
+/** Functions that no replica can run. */
 const refused = new WeakSet<Signature>()
 
 /**
- * Runs a call on a replica that is current. It is not begun where there is none, or where the
- * replica could not do it: nothing is left of a call there.
+ * Runs a call on a replica that is up to date. Returns `not begun` if there is none or the replica
+ * cannot run the call: a call has no effect on a replica.
  */
 export async function runOnReplica(
   parts: CallParts,

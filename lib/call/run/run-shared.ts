@@ -13,10 +13,10 @@ import { type SentCall, sendCall } from './send-call.ts'
 import { sessionOf } from './session-of.ts'
 import type { SharedCall } from './shared-calls.ts'
 
-/** What a call came to that was told to go elsewhere. */
+/** Outcome of a call that was overtaken and moves to another place. */
 const OVERTAKEN: Outcome = { kind: 'not begun', error: undefined }
 
-/** Runs a call in a shared session, beside other calls that only read and are quick. */
+/** Runs a call in a shared session, pipelined with other quick read-only calls. */
 export async function runShared(call: PlacedCall): Promise<Outcome> {
   const { pools, client, database, expectedMs = 0 } = call
   const askedAt = markAsked(client)
@@ -35,7 +35,7 @@ export async function runShared(call: PlacedCall): Promise<Outcome> {
   })
 }
 
-/** A call in its shared session. It gives the session back when its own answer has come. */
+/** A call in its shared session. It releases the session when its own answer has arrived. */
 class SharedAttempt implements SharedCall, AnswerBudget {
   readonly #call: PlacedCall
   readonly #lease: Lease
@@ -63,7 +63,7 @@ class SharedAttempt implements SharedCall, AnswerBudget {
   send(): void {
     const { connection } = this.#lease
     enterMode(connection, this.#session, 'shared')
-    // The session itself only reads.
+    // The session itself is read-only.
     const options = { ...this.#call, mustOnlyRead: false, budget: this.#call.budget && this }
     const sent = sendCall(this.#session, options)
     this.#call.calls.add(connection, this)
@@ -78,7 +78,9 @@ class SharedAttempt implements SharedCall, AnswerBudget {
     this.#resolve(OVERTAKEN)
   }
 
-  /** An answer that waited for room would keep those of the other calls, or end their session. */
+  /**
+   * Never waits: a waiting answer would delay the other calls of the session, or end the session.
+   */
   admit(bytes: number): true {
     this.take(bytes)
     return true

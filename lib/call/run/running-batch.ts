@@ -11,28 +11,28 @@ import type { ExclusiveSession } from './exclusive-session.ts'
 import type { Rows } from './result.ts'
 import type { TimeLimit } from './time-limit.ts'
 
-/** Calls that are to run one behind the other. */
+/** A batch of calls to run in order. */
 export interface BatchToRun {
   client: Client
   database: string
   calls: BatchCall[]
-  /** All or nothing; or each call by itself. */
+  /** True: all calls run in one transaction. False: each call has a transaction of its own. */
   isTransaction: boolean
-  /** Settings that every call finds. */
+  /** Custom settings that every call reads with current_setting. */
   settings: SessionSettings | undefined
-  /** Of all results. */
+  /** True: numeric and bigint in all results become JSON strings. */
   numbersAsText: boolean
   limit: TimeLimit | undefined
   budget?: AnswerBudget | undefined
 }
 
-/** A batch in its session. */
+/** A batch and the session in which it runs. */
 export interface RunningBatch extends BatchToRun {
   parts: CallParts
   exclusive: ExclusiveSession
 }
 
-/** The call at this place, as it is to be bound. */
+/** Returns the call at this place, ready to be bound. */
 export function callAt(batch: BatchToRun, place: number): CallToBind {
   const { calls, client, database, limit, numbersAsText } = batch
   const { name, params } = calls[place]!
@@ -46,19 +46,21 @@ export function callAt(batch: BatchToRun, place: number): CallToBind {
   }
 }
 
-/** What a row of a call has beside its JSON, at most, in bytes. */
+/** Maximum bytes of a row beside its JSON. */
 const ROW_OVERHEAD = 128
-/** A row has as many columns at most (PostgreSQL source, htup_details.h: MaxTupleAttributeNumber). */
+/**
+ * Maximum number of columns of a row (PostgreSQL source, htup_details.h: MaxTupleAttributeNumber).
+ */
 const MAX_COLUMNS = 1664
 const NULL_BYTES = 4
 
-/** How much the results of a batch may still come to, together. */
+/** Bytes that the results of a batch may still take, in total. */
 export class BytesLeft {
   readonly #maxBytes: number
   readonly #isTransaction: boolean
   readonly #overhead: number
   #left: number
-  /** The same, with what is being read. */
+  /** Bytes left, less those of results being read. */
   #unread: number
   #hasRefused = false
 
@@ -70,19 +72,22 @@ export class BytesLeft {
     this.#unread = maxBytes
   }
 
-  /** Of the results that were taken. */
+  /** Bytes of the results taken so far. */
   get taken(): number {
     return this.#maxBytes - this.#left
   }
 
-  /** What is read from now on is all that comes. */
+  /** Counts only results from now on: earlier reads were dropped. */
   restart(): void {
     this.#unread = this.#left
   }
 
-  /** The room of one call: what is certainly too much is not read, nor what is rolled back for that. */
+  /**
+   * Returns the memory budget of one call. Refuses a result that certainly exceeds the limit, and
+   * results of a transaction that will be rolled back for that.
+   */
   budgetIn(budget: AnswerBudget | undefined): AnswerBudget {
-    // Of a procedure come its texts, and then their JSON.
+    // A procedure's texts are read first, then their JSON: only the last counts.
     let last = 0
     return {
       admitsEach: true,
@@ -100,7 +105,10 @@ export class BytesLeft {
     }
   }
 
-  /** @throws {GatewayError} result_too_large */
+  /**
+   * Counts a result.
+   * @throws {GatewayError} result_too_large
+   */
   take<T extends Rows>(result: T): T {
     if (result.rows.length > this.#left) throw this.#refuse()
     this.#left -= result.rows.length
@@ -117,7 +125,7 @@ export class BytesLeft {
   }
 }
 
-/** What each call gave, in their order. */
+/** Results of the calls, in order. */
 export interface BatchResult extends Timing {
   results: (Rows | GatewayError)[]
 }

@@ -9,27 +9,27 @@ import { type CallRows, readResult } from './result.ts'
 import { callStatement, columnsOfCall } from './statement.ts'
 import type { Asked } from './time-limit.ts'
 
-/** How far a query has come. */
+/** Progress of a query. */
 export type Progress = Pick<Query, 'state' | 'mayHaveBegun' | 'wasCutOff' | 'isSettled' | 'error'>
 
-/** A call on its way. */
+/** A call that has been sent. */
 export interface SentCall {
   rows: Promise<CallRows>
-  /** Of the query that runs the function. */
+  /** Progress of the query that runs the function. */
   query: Progress
 }
 
 export interface SendOptions extends Asked {
   bound: BoundCall
-  /** Settings that the function finds with current_setting. */
+  /** Custom settings that the function reads with current_setting. */
   settings: SessionSettings | undefined
   maxResultBytes: number
-  /** PostgreSQL refuses all that writes, though the session may write. */
+  /** True: makes the transaction read-only although the session may write. */
   mustOnlyRead: boolean
   budget: AnswerBudget | undefined
 }
 
-/** See lib/postgres/pools/call-sessions.ts. */
+/** Keeps the session's presence lock: see lib/postgres/pools/call-sessions.ts. */
 export const KEEP_PRESENCE: Statement = { text: STAY_PRESENT, values: [] }
 
 const SET_READ_ONLY: Statement = {
@@ -38,8 +38,8 @@ const SET_READ_ONLY: Statement = {
 }
 
 /**
- * Sends the statement of a call. What it needs around it goes under the same Sync, and so is one
- * transaction with it (PostgreSQL manual, "Pipelining"): PostgreSQL takes settings back by itself.
+ * Sends the statement of a call. The statements that set it up share its Sync and so its
+ * transaction (PostgreSQL manual, "Pipelining"): PostgreSQL reverts the settings at its end.
  */
 export function sendCall(session: Session, options: SendOptions): SentCall {
   const { bound, settings, maxResultBytes, mustOnlyRead, budget } = options
@@ -48,7 +48,8 @@ export function sendCall(session: Session, options: SendOptions): SentCall {
     const rows = readResult(result, maxResultBytes)
     return bound.numbersAsText ? numbersAsText(session, columnsOfCall(result), rows) : rows
   }
-  // It may release all locks of its session, and a deploy would take it for gone.
+  // The function may release all locks of its session, and a deploy would consider the session
+  // closed.
   const mayLeave = bound.signature.verdict.afterwards !== 'keep'
   if (!settings && !mustOnlyRead && !mayLeave) {
     const query = session.run(statement)
@@ -59,13 +60,16 @@ export function sendCall(session: Session, options: SendOptions): SentCall {
   if (mustOnlyRead) before.push(SET_READ_ONLY)
   if (settings) before.push(settingsStatement(settings, true))
   const queries = session.pipeline([...before, statement])
-  // The first that fails rejects first; those behind it were skipped.
+  // The first failure rejects first; the statements after it were skipped.
   const results = Promise.all(queries.map(({ result }) => result))
   const rows = results.then((all) => read(all.at(-1)!))
   return { query: queries.at(-1)!, rows }
 }
 
-/** Gives the transaction these settings, or, where they are not local, the session. */
+/**
+ * Returns the statement that sets these settings, for the transaction or, if not `isLocal`, for the
+ * session.
+ */
 export function settingsStatement(settings: SessionSettings, isLocal: boolean): Statement {
   const calls = settings.map(
     (_, i) => `pg_catalog.set_config($${2 * i + 1}, $${2 * i + 2}, ${isLocal})`,

@@ -3,13 +3,14 @@ import type { Session } from '../../postgres/session/session.ts'
 import type { Outcome } from './attempt.ts'
 import { type Asked, checkMayBegin, MAX_TIMER_MS, type TimeLimit } from './time-limit.ts'
 
-/** What an attempt came to without a session. */
+/** Outcome of an attempt that got no session. */
 export type Unopened = Extract<Outcome, { kind: 'not begun' | 'refused' }>
 
 /**
- * The session of a lease, once it is open: at once, without a turn of the microtasks, where it is. Or
- * what the attempt came to, and the lease has ended: it could not be opened, the time of the call was
- * up, or the client has gone meanwhile. What is sent is sent in the same turn, or behind another look.
+ * Returns the session of a lease: synchronously, without a microtask, if it is open; else a
+ * promise. Returns the outcome, and ends the lease, if the session could not be opened, the call's
+ * time is up, or the client has disconnected. The caller must send in the same turn, or check again
+ * before.
  */
 export function sessionOf(
   lease: Lease,
@@ -37,7 +38,7 @@ async function onceOpen(
     lease.release(error)
     return { kind: 'not begun', error }
   }
-  // It may take much longer to open: a deploy may keep sessions from being opened.
+  // Opening may take much longer: a deploy may block new sessions.
   opening.then(
     () => lease.release(),
     (error) => lease.release(error),
@@ -54,7 +55,7 @@ function refusal(asked: Asked): Unopened | undefined {
   }
 }
 
-/** Undefined where it is not there when the time is up. */
+/** Returns undefined if the session is not open when the time is up. */
 async function withinTime(
   opening: Promise<Session>,
   limit: TimeLimit | undefined,

@@ -1,29 +1,29 @@
 import type { Connection } from '../../postgres/pools/connection.ts'
 import { STUCK_MS } from '../../postgres/pools/pool.ts'
 
-/** Milliseconds between two looks at the shared sessions. */
+/** Milliseconds between two checks of the shared sessions. */
 const LOOK_EVERY_MS = 5
 
-/** The looks at nothing after which the timer stops. */
+/** Number of checks without calls after which the timer stops. */
 const MAX_IDLE_LOOKS = 200
 
-/** A call in a shared session; it goes elsewhere when it is told that it was overtaken. */
+/** A call in a shared session. It moves to another place when it is overtaken. */
 export interface SharedCall {
-  /** May be called more than once. */
+  /** Moves the call to another place. May be called more than once. */
   overtake(): void
 }
 
 /**
- * The calls in shared sessions, each in the order in which their answers come. Where the first of a
- * session has run for 10 ms, those behind it go elsewhere; their late answers are dropped, since
- * they only read. One timer serves all sessions.
+ * The calls in shared sessions, in the order of their answers. If the first call of a session has
+ * run for 10 ms, those behind it move to other places. Their late answers are dropped, which is
+ * safe because they only read. One timer serves all sessions.
  */
 export class SharedCalls {
   readonly #calls = new Map<Connection, Set<SharedCall>>()
   #timer: NodeJS.Timeout | undefined
   #idleLooks = 0
 
-  /** Adds a call, the last in its session. */
+  /** Adds a call as the last of its session. */
   add(connection: Connection, call: SharedCall): void {
     const calls = this.#calls.get(connection)
     if (calls) calls.add(call)
@@ -31,7 +31,7 @@ export class SharedCalls {
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref()
   }
 
-  /** Takes a call out whose answer has come. */
+  /** Removes a call whose answer has arrived. */
   remove(connection: Connection, call: SharedCall): void {
     const calls = this.#calls.get(connection)
     calls?.delete(call)
@@ -48,7 +48,8 @@ export class SharedCalls {
     const now = performance.now()
     for (const [connection, calls] of this.#calls) {
       if (calls.size < 2 || !isStuck(connection, now)) continue
-      // Timers come before what was read: after a pause of the process its answer may be there.
+      // Timers run before socket reads: after a pause of the process the answer may have arrived
+      // already.
       setImmediate(() => {
         if (isStuck(connection, performance.now())) overtake(this.#calls.get(connection))
       })
@@ -60,7 +61,7 @@ function isStuck({ answeredAt }: Connection, now: number): boolean {
   return now - answeredAt > STUCK_MS
 }
 
-/** All but the first. */
+/** Moves all calls but the first to other places. */
 function overtake(calls: Set<SharedCall> | undefined): void {
   const [, ...behind] = calls ?? []
   for (const call of behind) call.overtake()

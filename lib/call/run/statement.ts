@@ -7,26 +7,29 @@ import type { Signature } from '../signatures/signature.ts'
 import type { AnswerBudget } from './answer-budget.ts'
 import { LOCAL_FORMATS_FOR_ROWS, NATIVE_FORMATS_FOR_ROWS } from './formats.ts'
 
-/** Bytes before those of a value in memory (PostgreSQL source, varatt.h: VARHDRSZ). */
+/** Bytes of the header of a value in memory (PostgreSQL source, varatt.h: VARHDRSZ). */
 const VARLENA_HEADER = 4
 
-/** Texts that are kept for the forms in which the parameters of one function come. */
+/**
+ * Maximum number of cached statement texts of one function, one for each combination of parameter
+ * forms.
+ */
 const MAX_FORMS = 100
 
-/** The texts of each function, by the form of its parameters. */
+/** Statement texts of each function, by the forms of its parameters. */
 const textsOf = new WeakMap<Signature, Map<string, string>>()
 
 /**
- * The statement of a call; see `readResult` for its one row:
- * - a JSON array of the rows; null where there are none, or where it has more than `maxBytes`,
- * - their number,
+ * Returns the statement of a call. It gives one row, which `readResult` reads:
+ * - a JSON array of the rows; null if there are none, or if it exceeds `maxBytes`,
+ * - the number of rows,
  * - an interval, from the start of the statement.
  *
  * PostgreSQL resolves the function by its name and the casts to the declared types.
  */
 export function callStatement(call: BoundCall, maxBytes: number, budget?: AnswerBudget): Statement {
-  // Not json_agg(r): that is a column named r, where there is one. Not octet_length: as text, JSON
-  // is written out and read again.
+  // Not json_agg(r), which means a column named r if there is one. Not octet_length, which converts
+  // the JSON to text first.
   const text = textOf(call, 'call', () => {
     const { before, rows, columns, beside } = rowsOf(call)
     return (
@@ -46,7 +49,10 @@ export function callStatement(call: BoundCall, maxBytes: number, budget?: Answer
   }
 }
 
-/** The columns of what a call gave, behind those of its statement; undefined where nothing asks. */
+/**
+ * Returns the columns of the function's rows, which follow those of the statement; undefined if the
+ * statement was not described.
+ */
 export function columnsOfCall({ columns }: Result): Column[] | undefined {
   return columns?.slice(CALL_COLUMNS)
 }
@@ -54,7 +60,7 @@ export function columnsOfCall({ columns }: Result): Column[] | undefined {
 /** rows, row_count, took. */
 const CALL_COLUMNS = 3
 
-/** The statement of a call whose rows come one by one: each as one JSON object, or in its columns. */
+/** Returns the statement of a streamed call: each row as one JSON object, or in its columns. */
 export function rowsStatement(call: BoundCall, as: 'json' | 'columns'): Statement {
   const text = textOf(call, as, () => {
     if (as === 'columns') return `select r.* from ${source(call)} as r${nativeFormats(call)}`
@@ -66,9 +72,9 @@ export function rowsStatement(call: BoundCall, as: 'json' | 'columns'): Statemen
 }
 
 /**
- * The rows of a call, for a `from`. Where numbers are wanted as text, the statement has the columns of
- * the rows beside its own: all null, but PostgreSQL describes them with the types that it has found
- * itself, those of polymorphic results, too.
+ * Returns the rows of a call for a FROM clause. If numbers are wanted as text, the statement also
+ * has the columns of the rows. They are all null, but PostgreSQL describes them with their resolved
+ * types, including those of polymorphic results.
  */
 function rowsOf(call: BoundCall): {
   before: string
@@ -85,7 +91,9 @@ function rowsOf(call: BoundCall): {
   }
 }
 
-/** The text, which is written once for each function and form of its parameters. */
+/**
+ * Returns the cached text, or writes it: once for each function and combination of parameter forms.
+ */
 function textOf(call: BoundCall, kind: string, write: () => string): string {
   const { signature, parameters, numbersAsText } = call
   const { isPolymorphic } = signature
@@ -101,9 +109,10 @@ function textOf(call: BoundCall, kind: string, write: () => string): string {
   }
   const known = texts.get(form)
   if (known !== undefined) return known
-  // The name is what pg_stat_activity shows first.
+  // pg_stat_activity shows the name first.
   const text = `/* ${signature.name} */ ${write()}`
-  // A caller may name any subset of the arguments with defaults.
+  // The number of forms is unbounded in practice: a caller may name any subset of the arguments
+  // with defaults.
   if (texts.size >= MAX_FORMS) texts.clear()
   texts.set(form, text)
   return text
@@ -113,19 +122,20 @@ function valuesOf({ parameters }: BoundCall): Value[] {
   return parameters.map(({ value }) => value)
 }
 
-/** What gives the rows of a call, as a sub-select without a name. */
+/** Returns the sub-select, without alias, that gives the rows of a call. */
 function source(call: BoundCall): string {
   const { schema, name, returnsVoid } = call.signature
-  // A void function in LANGUAGE sql gives null where one in PL/pgSQL gives ''.
+  // A void function in LANGUAGE sql returns null, one in PL/pgSQL returns ''.
   const columns = returnsVoid ? `'' as ${quoteIdentifier(name)}` : '*'
   return `(select ${columns} from ${quoteIdentifier(schema)}.${quoteIdentifier(name)}(${argumentsOf(call)}) where ${isAsKnown(call.signature)})`
 }
 
 /**
- * A condition that costs nothing, since PostgreSQL works it out when it parses the statement, which
- * it does again when the function or the relation has changed. Where there is no such function any
- * more, but one that would take the values by a cast, it is an error before anything runs. A relation
- * has to be named for the statement to be planned anew when it gets a column.
+ * Returns a condition that costs nothing at run time: PostgreSQL evaluates it when it parses the
+ * statement, and parses again when the function or relation has changed. If the function no longer
+ * exists, and another one would accept the values by a cast, the statement fails before anything
+ * runs. The relation is named so that PostgreSQL replans the statement when the relation gets a
+ * column.
  */
 export function isAsKnown({ identity, relation }: Signature): string {
   const isThere = `'${identity.replaceAll("'", "''")}'::regprocedure is not null`
@@ -135,8 +145,8 @@ export function isAsKnown({ identity, relation }: Signature): string {
 }
 
 /**
- * Puts back how values are written, where the function may have changed that: PostgreSQL has all rows
- * of a function before it goes on with the first.
+ * Returns SQL that restores FORMATS after a function that may have changed them. PostgreSQL
+ * computes all rows of a function before it processes the first one.
  */
 function nativeFormats({ signature }: BoundCall): string {
   const { altersFormats, afterwards } = signature.verdict

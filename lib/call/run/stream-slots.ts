@@ -2,13 +2,13 @@ import { GatewayError } from '../../errors.ts'
 import { type Client, clientGone, waitLimit } from '../../postgres/pools/waiter.ts'
 
 export interface StreamLimits {
-  /** Streams of one database that run at once. */
+  /** Maximum number of running streams of one database. */
   maxPerDatabase: number
-  /** Streams of all databases that run at once. */
+  /** Maximum number of running streams of all databases. */
   maxTotal: () => number
-  /** Streams of one database that wait. */
+  /** Maximum number of waiting streams of one database. */
   maxWaiting: number
-  /** Milliseconds that a stream waits for its turn. */
+  /** Milliseconds that a stream waits for a slot. */
   waitMs: number
 }
 
@@ -18,15 +18,17 @@ interface Waiter {
 }
 
 /**
- * How many streams run at once: a stream holds its connection for as long as its client takes to
- * read, and leaves half of the connections to calls. The others wait in order.
+ * Limits the number of running streams. A stream holds its connection while its client reads, so
+ * streams leave half of the connections to other calls. Further streams wait in order.
  */
 export class StreamSlots {
   readonly #limits: StreamLimits
-  /** By database; those that have none are not in it. */
+  /** Number of running streams by database; databases without streams have no entry. */
   readonly #held = new Map<string, number>()
   #total = 0
-  /** In the order of their arrival. Each waits for its database, or for all. */
+  /**
+   * Waiting streams in order of arrival. Each waits for a slot of its database, or for one of all.
+   */
   readonly #waiters = new Set<Waiter>()
 
   constructor(limits: StreamLimits) {
@@ -34,10 +36,11 @@ export class StreamSlots {
   }
 
   /**
-   * A slot for a stream of the database, in its turn; call the function that it resolves with when
-   * the stream has ended.
-   * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`, where too many
-   *   wait, and where the client goes away; query_timeout at the deadline (`performance.now()`)
+   * Waits for a stream slot of the database.
+   * @param deadline `performance.now()` when the call's time is up
+   * @returns the function that releases the slot
+   * @throws {GatewayError} pool_exhausted if no slot becomes free within `waitMs`, if too many
+   *   streams wait, or if the client disconnects; query_timeout at the deadline
    */
   async take(database: string, client: Client, deadline?: number): Promise<() => void> {
     if (this.#isFree(database)) this.#grant(database)
@@ -82,7 +85,7 @@ export class StreamSlots {
       { waitMs: this.#limits.waitMs, deadline },
       database,
       (limit) =>
-        `No connection to ${database} became free for a stream within ${limit}; streams get half of them`,
+        `No connection to ${database} became free for a stream within ${limit}; streams may use half of the connections`,
     )
     return new Promise((resolve, reject) => {
       const settle = () => {

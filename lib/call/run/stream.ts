@@ -16,31 +16,35 @@ import { BATCH_BYTES, RowFlow } from './row-flow.ts'
 import { KEEP_PRESENCE, type Progress, settingsStatement } from './send-call.ts'
 import { rowsStatement } from './statement.ts'
 
-/** Takes the rows of a stream. */
+/** Receives the rows of a stream. */
 export interface RowSink {
-  /** Called once, when the first rows are there, or that there are none: with the columns' names. */
+  /**
+   * Called once with the names of the columns, before the first rows or at the end without rows.
+   */
   begin(columns: string[]): void
-  /** Resolves when it can take more: PostgreSQL is not asked for any before. */
+  /** Writes rows. Resolves when it can take more; no rows are requested from PostgreSQL before. */
   write(rows: Row[]): Promise<void>
 }
 
 const FIRST_BATCH_ROWS = 16
 const MAX_BATCH_ROWS = 10_000
 
-/** How often functions may be replaced while one stream is to begin. */
+/** Maximum number of times that functions may be replaced before one stream begins. */
 const MAX_RENEWALS = 5
 
-/** The transaction has no limit of PostgreSQL's: it would count the time that the client takes. */
+/**
+ * The transaction has no statement_timeout: it would count the time that the client takes to read.
+ */
 const NO_TIMEOUT: Statement = {
   text: "select pg_catalog.set_config('statement_timeout', '0', true)",
   values: [],
 }
 
 /**
- * Runs a call and hands over its rows as they come, through a cursor: neither the gateway nor its
- * connection holds more than one batch. STATEMENT_TIMEOUT_SECS is how long PostgreSQL may take for
- * the next rows, the call's own limit is for all of them.
- * @throws {GatewayError} as `runCall`; what a sink throws
+ * Runs a call through a cursor and passes its rows to `sink` as they arrive. Neither the gateway
+ * nor its connection holds more than one batch. STATEMENT_TIMEOUT_SECS limits the wait for the next
+ * rows; the call's own limit covers the whole stream.
+ * @throws {GatewayError} as `runCall`; what the sink throws
  */
 export async function runStream(
   parts: CallParts,
@@ -65,14 +69,14 @@ export async function runStream(
   }
 }
 
-/** Why a stream has to begin anew. */
+/** Reason to start a stream again. */
 interface Retry {
-  /** `must write`: of a function that claims to only read. */
+  /** `must write`: the function claims to only read, and attempted a write. */
   outcome: 'stale' | 'not begun' | 'must write'
   error: unknown
 }
 
-/** A stream in its transaction. */
+/** A stream and its transaction. */
 class Stream {
   readonly #parts: CallParts
   readonly #call: CallToRun
@@ -82,7 +86,7 @@ class Stream {
   readonly #isReadOnly: boolean
   readonly #flow: RowFlow
   #first: Query | undefined
-  /** Of the rows, where their numbers are wanted as text. */
+  /** Shapes of the rows' columns if numbers are wanted as text. */
   #shapes: Shape[] | undefined
   #hasBegun = false
 
@@ -103,7 +107,7 @@ class Stream {
     this.#flow = new RowFlow(call.budget, (rows) => this.#write(rows))
   }
 
-  /** Runs it to its end; returns where it did not begin and may do so again. */
+  /** Runs the stream to its end. Returns a reason if it did not begin and may start again. */
   async run(as: 'json' | 'columns'): Promise<Retry | undefined> {
     const { connection, session, limits } = this.#exclusive
     const { signature } = this.#bound
@@ -118,13 +122,13 @@ class Stream {
     const opening: Statement[] = [begin, NO_TIMEOUT]
     if (signature.verdict.afterwards !== 'keep') opening.push(KEEP_PRESENCE)
     if (settings) opening.push(settingsStatement(settings, true))
-    // CSV is text in any case.
+    // CSV is text anyway.
     const isAsText = this.#bound.numbersAsText && as === 'json'
     const opened = session.pipeline(opening)
     const cursor = session.open({
       ...rowsStatement(this.#bound, as),
       describe: true,
-      // What the columns are has to be known before rows are delivered while others come.
+      // The columns must be known before rows are written while others arrive.
       maxRows: isAsText ? 1 : FIRST_BATCH_ROWS,
       admit: (bytes) => this.#flow.admit(bytes),
     })
@@ -137,7 +141,7 @@ class Stream {
       for (;;) {
         const batch = await this.#within(query)
         limits.checkGoesOn()
-        // Behind the one that the rows are in come those of the call.
+        // The first column has the rows; the columns of the function follow.
         if (isAsText) this.#shapes ??= await shapesOf(session, this.#columns().slice(1))
         this.#begin()
         await this.#flow.deliver(batch.rows)
@@ -155,7 +159,7 @@ class Stream {
     } catch (error) {
       cursor.first.result.catch(() => {})
       await session.simple('rollback').catch(() => {})
-      // What follows them comes behind the rows that are on their way.
+      // What the caller writes next must follow the rows being written.
       await this.#flow.end()
       return this.#failed(error, cursor.first)
     }
@@ -173,12 +177,14 @@ class Stream {
     this.#sink.begin(this.#columns().map(({ name }) => name))
   }
 
-  /** They come before the first row. */
+  /** Returns the columns, which arrive before the first row. */
   #columns(): Column[] {
     return this.#first?.answer.columns ?? []
   }
 
-  /** Has PostgreSQL cancel what runs where the next rows do not come in time. */
+  /**
+   * Waits for the next rows. Cancels the query if they do not arrive within STATEMENT_TIMEOUT_SECS.
+   */
   async #within(query: Query): Promise<Result> {
     const flow = this.#flow
     flow.follow(query)
@@ -208,14 +214,14 @@ class Stream {
     }
   }
 
-  /** With rows on their way, nothing is tried again. */
+  /** Determines whether the stream may start again. Throws if rows have been written already. */
   async #failed(error: unknown, first: Progress): Promise<Retry> {
     const { limits, session, database, isUncommitted } = this.#exclusive
     const left = isUncommitted ? 'uncommitted' : 'anything'
     const explained = withoutRoom(limits.explain(error, left))
     if (this.#hasBegun) throw lostCall(explained, database, !isUncommitted, isUncommitted)
     if (explained !== error || error instanceof GatewayError) throw explained
-    // Whether it may begin on another connection is for the exclusive session to say.
+    // The exclusive session decides whether the work may start on another connection.
     if (endsConnection(error)) throw error
     const mayWrite = this.#isReadOnly && !this.#call.mustOnlyRead
     if (mayWrite && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
@@ -227,7 +233,10 @@ class Stream {
   }
 }
 
-/** The rows found no room, and the session ended with its transaction. */
+/**
+ * Says that the function was rolled back if the rows exceeded the memory budget, which ends the
+ * session and its transaction.
+ */
 function withoutRoom(error: unknown): unknown {
   if (!(error instanceof GatewayError) || error.code !== 'pool_exhausted') return error
   const { code, message, details, status } = error

@@ -1,52 +1,61 @@
 import { GatewayError } from '../../errors.ts'
 import { type Client, clientGone } from '../../postgres/pools/waiter.ts'
 
-/** How long PostgreSQL may take to answer what it was told to cancel. */
+/** Milliseconds within which PostgreSQL must respond to a cancel request. */
 export const CANCEL_GRACE_MS = 1000
 
-/** How long after its time is up a call is answered at the latest. */
+/** Milliseconds after the deadline by which every call is answered. */
 const LAST_MS = CANCEL_GRACE_MS + 100
 
-/** What waits for something tells that itself at the deadline: only later is it told in general. */
+/**
+ * Milliseconds that a wait has to report the deadline with its specific error. Then the general
+ * error is reported.
+ */
 const TOLD_BY_WAIT_MS = 20
 
-/** The longest time of a timer of Node. */
+/** Longest delay of a Node.js timer, in milliseconds. */
 export const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** The time that a call may take, from its request on. */
+/** Time limit of a call, from the arrival of its request. */
 export interface TimeLimit {
-  /** As the caller gave it, `timeout_ms`. */
+  /** Milliseconds that the caller gave as `timeout_ms`. */
   readonly timeoutMs: number
-  /** `performance.now()` */
+  /** `performance.now()` when the time is up. */
   readonly deadline: number
-  /** Something of the call was sent to PostgreSQL, or is about to be. */
+  /** True: part of the call was sent to PostgreSQL, or is about to be. */
   hasBegun: boolean
-  /** Nothing more is sent, whatever the clock says: a timer comes up to 1 ms early. */
+  /**
+   * True: nothing more is sent, even before the deadline, since a timer may fire up to 1 ms early.
+   */
   isOver: boolean
 }
 
-/** For whom something is done, and until when. */
+/** Client, database and time limit of a piece of work. */
 export interface Asked {
   client: Client
   database: string
   limit: TimeLimit | undefined
 }
 
-/** The limit of a request that came at `startedAt` and asks for `timeoutMs`; undefined: none. */
+/**
+ * Returns the limit of a request that arrived at `startedAt` (`performance.now()`) and asks for
+ * `timeoutMs`; undefined without a limit.
+ */
 export function timeLimit(timeoutMs: number | undefined, startedAt: number): TimeLimit | undefined {
   if (timeoutMs === undefined) return undefined
   return { timeoutMs, deadline: startedAt + timeoutMs, hasBegun: false, isOver: false }
 }
 
-/** Whether nothing more is to be started: the time is up, or the client has gone. */
+/** Returns whether nothing more may be started: the time is up, or the client has disconnected. */
 export function isOver({ client, limit }: Pick<Asked, 'client' | 'limit'>): boolean {
   return client.isGone || (limit !== undefined && isUp(limit))
 }
 
 /**
- * The look right before anything of a call is sent, whatever it has waited for. No way of a call to
- * PostgreSQL goes past it.
- * @throws {GatewayError} pool_exhausted where the client has gone; query_timeout where the time is up
+ * Checks that the client is connected and the time is not up, and marks the call as begun. Every
+ * path of a call to PostgreSQL passes this check right before it sends, however long it has waited.
+ * @throws {GatewayError} pool_exhausted if the client has disconnected; query_timeout if the time
+ *   is up
  */
 export function checkMayBegin({ client, database, limit }: Asked): void {
   if (client.isGone) throw clientGone(database)
@@ -56,7 +65,8 @@ export function checkMayBegin({ client, database, limit }: Asked): void {
 }
 
 /**
- * The same within a transaction, whose beginning has been sent: it is rolled back instead.
+ * Checks as `checkMayBegin` does, within a transaction that has begun: the error says that it was
+ * rolled back.
  * @throws {GatewayError} as `checkMayBegin`
  */
 export function checkMayGoOn(asked: Asked, of: TransactionOf): void {
@@ -69,7 +79,7 @@ function isUp({ isOver, deadline }: TimeLimit): boolean {
   return isOver || performance.now() >= deadline
 }
 
-/** The error of a call that did not end within its own time. */
+/** Returns the error for a function that was cancelled at the deadline. */
 export function timeIsUp({ timeoutMs }: TimeLimit, database: string): GatewayError {
   return new GatewayError(
     'query_timeout',
@@ -78,7 +88,7 @@ export function timeIsUp({ timeoutMs }: TimeLimit, database: string): GatewayErr
   )
 }
 
-/** That of one whose time was up before it was sent. */
+/** Returns the error for a call whose time was up before it was sent. */
 export function timeUpBefore({ timeoutMs }: TimeLimit, database: string): GatewayError {
   return new GatewayError(
     'query_timeout',
@@ -87,10 +97,10 @@ export function timeUpBefore({ timeoutMs }: TimeLimit, database: string): Gatewa
   )
 }
 
-/** A transaction is one function's, or that of the calls of a batch. */
+/** Content of a transaction: one function, or the calls of a batch. */
 export type TransactionOf = 'function' | 'calls'
 
-/** That of a transaction that was not committed by then. */
+/** Returns the error for a transaction that was not committed in time. */
 export function timeUpWithin(
   { timeoutMs }: TimeLimit,
   database: string,
@@ -104,19 +114,19 @@ export function timeUpWithin(
   )
 }
 
-/** That of one that did not even answer the cancel. */
+/** Returns the error for a function that did not respond to its cancellation. */
 export function notCancelled({ timeoutMs }: TimeLimit, database: string): GatewayError {
   return new GatewayError(
     'query_timeout',
-    `The function did not end within ${timeoutMs} ms (timeout_ms), nor when it was cancelled; it may have run`,
+    `The function did not end within ${timeoutMs} ms (timeout_ms) and did not respond to the cancel request; it may have run`,
     { database, may_have_run: true },
   )
 }
 
 /**
- * Waits for work that has a limit, whatever it waits for: until its time is up where nothing of it was
- * sent by then, which nothing is any more; else for as long as its cancel may take, but for a stream,
- * whose rows are on their way. The work ends by itself.
+ * Waits for work within its time limit. If nothing of the work was sent by the deadline, nothing of
+ * it is sent afterwards, and the wait ends. Otherwise the wait ends when a cancel must have taken
+ * effect, except for a stream, whose rows are being sent. The work itself ends on its own.
  * @throws {GatewayError} query_timeout; what the work rejects with
  */
 export async function withinLimit<T>(
