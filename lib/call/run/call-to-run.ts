@@ -36,6 +36,6 @@ export interface CallToRun {
   budget: AnswerBudget | undefined
   /** True: never runs on a replica, because the call must see the latest writes. */
   primary: boolean
-  /** True: runs in a read-only transaction, whatever the function's volatility. */
+  /** True: runs in a read-only transaction, regardless of the function's volatility. */
   mustOnlyRead: boolean
 }

@@ -1,13 +1,16 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import { SIGNATURES, TYPES_KEY } from './signatures-sql.ts'
 
-/** Of a pg_namespace. */
+/** SQL condition on a pg_namespace: it is not a schema of temporary objects. */
 const IS_PERMANENT = (namespace: string) => `${namespace}.nspname !~ '^pg_(toast_)?temp_'`
 
-/** Of a json_agg: in an order that is the same in all databases. */
+/** SQL for a JSON array whose order is the same in all databases. */
 const agg = (value: string, order: string) => `coalesce(json_agg(${value} order by ${order}), '[]')`
 
-/** The texts that a query gives, in an order that is the same in all databases. */
+/**
+ * SQL for a JSON array of the texts that a query returns, in an order that is the same in all
+ * databases.
+ */
 const texts = (query: string) =>
   `(select ${agg('x.text', 'x.text collate "C"')} from (${query}) as x (text) where x.text is not null)`
 
@@ -39,13 +42,13 @@ const FUNCTIONS = `
         join pg_proc f on f.oid = part
         where a.aggfnoid = p.oid
       `)} end,
-      -- "x.name" calls any function that takes one argument: x may be a row, what a row is cast
-      -- to, or a value of another type, which the alias of a function in FROM stands for, too.
+      -- "x.name" may call any function of one argument: x may be a row, the result of a cast of
+      -- a row, or a value of another type, such as the alias of a function in FROM.
       'isAttribute', p.pronargs > 0 and p.pronargs - p.pronargdefaults <= 1,
       'signature', s.signature
     ) as facts
     from (
-      -- PostgreSQL has thousands of its own, and would find their types first.
+      -- Filters first: PostgreSQL would look up the types of its thousands of built-in functions.
       select p.* from pg_proc p
       where p.oid >= ${FIRST_NORMAL_OID} or p.oid in (select function from signature)
       offset 0
@@ -58,7 +61,10 @@ const FUNCTIONS = `
   ) as f
 `
 
-/** What runs when a relation is read or written, as texts; `c` is its pg_class. */
+/**
+ * SQL for the expressions, queries, triggers and rules that run when a relation is read or written;
+ * `c` is its pg_class row.
+ */
 const RELATIONS = `
   select ${agg('r.facts', 'r.nspname collate "C", r.relname collate "C"')}
   from (
@@ -90,7 +96,7 @@ const RELATIONS = `
           from pg_statistic_ext
           where stxrelid = c.oid
           union all
-          -- Virtual generated columns, of PostgreSQL 18 and newer.
+          -- Virtual generated columns, since PostgreSQL 18.
           select pg_get_expr(d.adbin, d.adrelid)
           from pg_attrdef d
           join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
@@ -171,21 +177,25 @@ const HIDDEN_EXPRESSIONS = texts(`
   where t.typdefaultbin is not null and t.oid >= ${FIRST_NORMAL_OID} and ${IS_PERMANENT('n')}
 `)
 
-/** Of the session in which facts are read, so that they are written alike in all databases. */
+/**
+ * Settings of the session that reads facts, so that PostgreSQL writes expressions alike in all
+ * databases.
+ */
 export const CANONICAL_SETTINGS = `
   select pg_catalog.set_config(name, value, true)
   from (values
     ('search_path', 'pg_catalog'), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'),
     ('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1'),
     ('lc_monetary', 'C'), ('quote_all_identifiers', 'off'), ('xmloption', 'content'),
-    -- Estimates for the catalogs are far too high: compiling would take longer than running.
+    -- The planner's estimates for catalogs are far too high: JIT would take longer than it saves.
     ('jit', 'off')
   ) as canonical (name, value)
 `
 
 /**
- * All that `SchemaFacts` has, as one text, with its digest. `$1`: where /call looks; `$2`: whether
- * CALLABLE_SCHEMAS says so; `$3`: the digests that are known, whose facts are left out.
+ * SQL for the whole of `SchemaFacts` as one JSON text, and its digest. `$1`: the schemas in which
+ * /call looks; `$2`: whether CALLABLE_SCHEMAS names them; `$3`: known digests, whose facts are not
+ * returned; `$4`: prefix of the hashed text, the format and the options of the read.
  */
 export const FACTS = `
   with recursive ${SIGNATURES},
@@ -202,7 +212,7 @@ export const FACTS = `
         select distinct proname
         from pg_proc
         where oid < ${FIRST_NORMAL_OID} and provolatile = 'v'
-          -- No statement calls those, of which one is called "system".
+          -- No statement can call functions with internal arguments; one of them is called "system".
           and 'internal'::regtype <> all (proargtypes)
       `)},
       'hasOddStrings', current_setting('standard_conforming_strings') <> 'on'

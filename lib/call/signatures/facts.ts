@@ -1,81 +1,91 @@
 import type { Signature } from './signature.ts'
 
-/** A signature as PostgreSQL gives it; the rest is worked out. */
+/** A signature as PostgreSQL returns it; the other fields are computed. */
 export type SignatureFacts = Omit<Signature, 'index' | 'text' | 'verdict'>
 
-/** A function of the database's own or of an extension. */
+/**
+ * A function of the database or of an extension, or a built-in one of a schema in CALLABLE_SCHEMAS.
+ */
 export interface FunctionFacts {
   name: string
-  /** Its schema and the types of its arguments: what tells it from others of its name. */
+  /** Schema. With `types` it identifies the function among those of the same name. */
   schema: string
   types: string
   kind: 'function' | 'procedure' | 'aggregate' | 'window'
   language: string
   volatility: 'i' | 's' | 'v'
-  /** PostgreSQL's own: only where CALLABLE_SCHEMAS names its schema. */
+  /** True: a built-in function. Only those in a schema that CALLABLE_SCHEMAS names are read. */
   isBuiltin: boolean
-  /** `create function …`; null of an aggregate, and of other languages than SQL and PL/pgSQL. */
+  /**
+   * The CREATE FUNCTION statement; null for an aggregate and for languages other than SQL and
+   * PL/pgSQL.
+   */
   definition: string | null
   settings: string[] | null
-  /** Of an aggregate: the names of the functions that it runs. */
+  /** Names of the functions that an aggregate runs; null for other functions. */
   parts: string[] | null
-  /** `x.name` may call it: one argument is enough. */
+  /** True: `x.name` may call it, since one argument is enough. */
   isAttribute: boolean
-  /** Null where /call does not offer it. */
+  /** Null if /call does not offer the function. */
   signature: SignatureFacts | null
 }
 
-/** A table, view, materialized view or foreign table, with what runs when it is read or written. */
+/** A table, view, materialized view or foreign table, and what runs when it is read or written. */
 export interface RelationFacts {
   name: string
   schema: string
-  /** pg_class.relkind */
+  /** Value of pg_class.relkind. */
   kind: 'r' | 'v' | 'm' | 'p' | 'f'
-  /** The query of a view. */
+  /** Query of a view or materialized view. */
   query: string | null
-  /** Expressions that reading may evaluate: policies, checks, indexes, partition keys, … */
+  /** Expressions that a read or write may evaluate: policies, checks, indexes, partition keys, … */
   expressions: string[]
-  /** Defaults and stored generated columns. */
+  /** Expressions of defaults and stored generated columns. */
   defaults: string[]
-  /** `CREATE TRIGGER …` */
+  /** CREATE TRIGGER statements. */
   triggers: string[]
-  /** `CREATE RULE …`, but for those of views for SELECT. */
+  /** CREATE RULE statements, without those of views for SELECT. */
   rules: string[]
-  /** What is written along with it: partitions, children, tables with cascading foreign keys. */
+  /** Relations written along with it: partitions, children, tables with cascading foreign keys. */
   dependents: string[]
-  /** What TRUNCATE … CASCADE empties along with it: tables whose foreign keys refer to it. */
+  /**
+   * Relations that TRUNCATE … CASCADE empties along with it: tables whose foreign keys refer to it.
+   */
   references: string[]
 }
 
-/** Everything of a database that decides what its functions do. It has no oid and no xid in it. */
+/** Everything in a database that determines what its functions do. Contains no oid and no xid. */
 export interface SchemaFacts {
   functions: FunctionFacts[]
   relations: RelationFacts[]
-  /** The names of functions that no statement names: of operators, casts, ranges, … */
+  /**
+   * Names of functions that run without being named in a statement: those of operators, casts,
+   * ranges, …
+   */
   hiddenFunctions: string[]
-  /** Of domains' constraints and types' defaults. */
+  /** Expressions of domain constraints and type defaults. */
   hiddenExpressions: string[]
-  /** The names of the functions of event triggers. */
+  /** Names of the functions of event triggers. */
   eventTriggers: string[]
-  /** The names of PostgreSQL's own functions that are VOLATILE. */
+  /** Names of built-in functions that are VOLATILE. */
   volatileBuiltins: string[]
-  /** `standard_conforming_strings` is off: a backslash in a text is not what the parser takes it for. */
+  /** True: standard_conforming_strings is off, so the parser misreads backslashes in strings. */
   hasOddStrings: boolean
 }
 
-/** A schema as it was read, with what stands for it. */
+/** A schema that was read, with its identifiers. */
 export interface ReadSchema {
-  /** SHA-256 in hex: the same in every database that has the same objects. */
+  /** SHA-256 in hex; equal in all databases that have the same objects. */
   digest: string
-  /** As SCHEMA_VERSION gives it, from before the rest was read. */
+  /** Result of SCHEMA_VERSION, taken before the rest was read. */
   version: string
-  /** Undefined where the digest was known. */
+  /** Undefined if the digest was known. */
   facts: SchemaFacts | undefined
-  /** How PostgreSQL writes the signatures, by `functionKey`. */
+  /** Signatures as PostgreSQL writes them, by `functionKey`. */
   texts: Map<string, string>
 }
 
-/** What tells a function of a database from all others. */
+/** Returns a key that is unique among the functions of a database. */
 export function functionKey(key: { schema: string; name: string; types: string }): string {
   return JSON.stringify([key.schema, key.name, key.types])
 }

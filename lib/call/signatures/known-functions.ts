@@ -12,21 +12,21 @@ import { readState, type StoredState, writeState } from './stored-schemas.ts'
 import { TimeBudget } from './time-budget.ts'
 import { SCHEMA_VERSION } from './version.ts'
 
-/** How old what is known of a database may get before its version is compared. */
+/** Milliseconds after which the version of a called database is compared again. */
 const CHECK_EVERY_MS = 5000
 
-/** Milliseconds of each second that may go into near misses of unknown names. */
+/** Milliseconds of each second that may be spent on suggestions for unknown names. */
 const SUGGESTING_MS = 100
 
-/** How often a schema is read again that was changed while it was read. */
+/** Maximum number of reads of a schema that changes while it is read. */
 const MAX_READS = 3
 
 const MAX_PRINTS = 1000
 
-/** More schemas than this are known, and those of no known database are forgotten. */
+/** Number of cached schemas above which those without a known database are dropped. */
 const MIN_SCHEMAS = 64
 
-/** For whom functions are loaded; undefined: for the gateway itself. */
+/** Client and deadline of a load; undefined for the gateway itself. */
 export interface LoadOptions {
   client?: Client | undefined
   /** `performance.now()` when the call's own time is up. */
@@ -34,48 +34,49 @@ export interface LoadOptions {
 }
 
 export interface KnownFunctionsParts {
-  /** CALLABLE_SCHEMAS; undefined: functions are looked for in the search path. */
+  /** CALLABLE_SCHEMAS; undefined: the search path. */
   callableSchemas?: string[] | undefined
-  /** Runs work in a database, in the queue of its pool. */
+  /** Runs work in a database, on a connection of its pool. */
   use<T>(database: string, work: (sql: Sql) => Promise<T>): Promise<T>
   /** Runs work in the administrative database. */
   administer<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
 
-/** What is known of a database. */
+/** Cache entry of a database. */
 interface Known {
   schema: Schema
   version: string
-  /** `performance.now()`; -Infinity where it was not compared by this process. */
+  /** `performance.now()` of the last comparison; -Infinity if this process has not compared it. */
   checkedAt: number
 }
 
-/** A database that is being loaded. */
+/** A load in progress. */
 interface Flight {
   done: Promise<void>
-  /** Something was changed meanwhile: what was read may be what was before. */
+  /** True: the database changed during the load, so the result may be outdated. */
   isOutdated: boolean
 }
 
 /**
- * The functions of all databases. What is known of them belongs to a schema, which databases share;
- * of a database only which schema it has, and the version of its catalogs that says so.
+ * Cache of the functions of all databases. Databases with the same objects share one schema; a
+ * cache entry holds only the schema and the version of the catalogs.
  */
 export class KnownFunctions {
   readonly #parts: KnownFunctionsParts & LearnParts
   readonly #known = new Map<string, Known>()
   readonly #flights = new Map<string, Flight>()
-  /** Versions that are being compared, by database. */
+  /** Comparisons of versions in progress, by database. */
   readonly #comparisons = new Map<string, Promise<boolean>>()
   /**
-   * By database: the version that a session read when what was known was of another one. The catalog
-   * may still have any earlier one, since nothing waits for a state to be written there.
+   * By database: the version that a session read when it differed from the cached one. The catalog
+   * of the administrative database may still hold any earlier version, since nothing waits for it
+   * to be written there.
    */
   readonly #seen = new Map<string, string>()
   readonly #limits = new LookLimits()
   readonly #suggesting = new TimeBudget(SUGGESTING_MS)
   #sweepAt = MIN_SCHEMAS
-  /** Told of a database that was found to have another version: its sessions are to end. */
+  /** Called when the version of a database has changed: its sessions have to end. */
   onChanged: ((database: string) => void) | undefined
 
   constructor(parts: KnownFunctionsParts) {
@@ -87,21 +88,24 @@ export class KnownFunctions {
     }
   }
 
-  /** The overloads of a function; `[]` where there is none; undefined where it is not known yet. */
+  /**
+   * Returns the cached overloads of a function; `[]` if there is none; undefined if the database is
+   * not cached.
+   */
   peek(database: string, name: string): Signature[] | undefined {
     const known = this.#known.get(database)
     return known && (findFunction(known.schema, name) ?? NONE)
   }
 
-  /** How many places the signatures of a database have: for typed arrays by `Signature.index`. */
+  /** Returns the cached schema of a database. */
   schemaOf(database: string): Schema | undefined {
     return this.#known.get(database)?.schema
   }
 
   /**
-   * Has the functions of a database known: by one query of the administrative database where its
-   * schema has been stored, else by reading it. Many that ask at once share one flight, which is the
-   * gateway's own: each waits for it as long as it may.
+   * Loads the functions of a database into the cache: with one query of the administrative database
+   * if its schema is stored there, otherwise by reading the catalogs. Concurrent callers share one
+   * load, which belongs to the gateway; each caller waits only as long as its own limits allow.
    * @throws {GatewayError} pool_exhausted, connection_failed, query_timeout
    */
   async load(database: string, options: LoadOptions = {}): Promise<void> {
@@ -112,16 +116,16 @@ export class KnownFunctions {
   }
 
   /**
-   * The overloads of a function. One that is not known does not exist, unless the database has
-   * changed; that is looked for a few times a second at most.
-   * @throws {GatewayError} function_not_found, mostly with near misses; as of `load`
+   * Returns the overloads of a function. For an unknown name, compares the version of the database
+   * first, at most ten times a second.
+   * @throws {GatewayError} function_not_found, usually with suggestions; as `load`
    */
   async get(database: string, name: string, options: LoadOptions = {}): Promise<Signature[]> {
     const found = await this.#find(database, name, options)
     if (found.length > 0) return found
     const mayLook = this.#limits.takeLook(database)
     if (mayLook && (await waitForShared(this.#compare(database), database, options))) {
-      // Names that were made by hand are not invented ones.
+      // The name exists after all, so it does not count as a guess.
       this.#limits.forgetLooks(database)
       const again = await this.#find(database, name, options)
       if (again.length > 0) return again
@@ -134,11 +138,13 @@ export class KnownFunctions {
   }
 
   /**
-   * PostgreSQL said that a call does not fit what is known: compares the version, at most once a
-   * second for a function of a database, and reads the schema anew where it is another one.
-   * @param held what the call was made from: others may have found out already
-   * @returns whether what is known has changed
-   * @throws {GatewayError} as of `load`
+   * Handles PostgreSQL's answer that a call does not fit the cached signature. Compares the
+   * version, at most once a second for each function of a database, and reads the schema again if
+   * it changed.
+   * @param held overloads that the call was made from; another caller may have refreshed the cache
+   *   already
+   * @returns whether the cache has changed
+   * @throws {GatewayError} as `load`
    */
   async stale(
     database: string,
@@ -152,7 +158,7 @@ export class KnownFunctions {
       return true
     }
     const underWay = this.#comparisons.get(database)
-    // It may have begun before what the call found out.
+    // The running comparison may have begun before the change that the call ran into.
     if (!underWay && this.#limits.isRecentlyStale(database, name)) return false
     const isChanged =
       (underWay && (await waitForShared(underWay, database, options))) ||
@@ -166,9 +172,9 @@ export class KnownFunctions {
   }
 
   /**
-   * Takes note of the version that a session has read. Where it is another one, what is known of the
-   * database is forgotten, and sessions that are open have to be renewed.
-   * @returns whether what is known is still so
+   * Records the version that a session has read. If it differs, drops the cache entry of the
+   * database and has its sessions renewed.
+   * @returns whether the cache entry was current
    */
   check(database: string, version: string): boolean {
     const known = this.#known.get(database)
@@ -181,7 +187,7 @@ export class KnownFunctions {
     return false
   }
 
-  /** Whether it is time to read the version on a session: see `check`. */
+  /** Returns whether the version is due to be read on a session and passed to `check`. */
   isDue(database: string): boolean {
     const known = this.#known.get(database)
     return known !== undefined && performance.now() - known.checkedAt > CHECK_EVERY_MS
@@ -190,9 +196,9 @@ export class KnownFunctions {
   readonly look = sendLook
 
   /**
-   * Learns what a database has after a deploy, on a session in the state of a new one. `look`
-   * was taken behind the last change; with it a schema is read once for all databases that have it.
-   * @returns what the catalog is to write down
+   * Learns the schema of a database after a deploy, on a session in the state of a new one. `look`
+   * was taken after the last change; with it a schema is read once for all databases that have it.
+   * @returns the state to write to the catalog
    */
   async learn(use: UseSession, database: string, look?: Look): Promise<StoredState> {
     this.forget(database)
@@ -202,7 +208,7 @@ export class KnownFunctions {
     return { digest, version }
   }
 
-  /** The database may have changed. Those of others are as known as before. */
+  /** Drops the cache entry of a database that may have changed. */
   forget(database: string): void {
     this.#known.delete(database)
     const flight = this.#flights.get(database)
@@ -243,10 +249,10 @@ export class KnownFunctions {
       if (stored && reads < MAX_READS) continue
       const learned = await learn((work) => this.#parts.use(database, work), this.#parts)
       if (flight.isOutdated && reads < MAX_READS) continue
-      // What changes all the time is compared again with the next call.
+      // A schema that changes constantly is compared again with the next call.
       const at = flight.isOutdated ? Number.NEGATIVE_INFINITY : performance.now()
       this.#remember(database, learned, at)
-      // Two gateways that offer different functions would write in turns.
+      // Two gateways with different CALLABLE_SCHEMAS would overwrite each other's state.
       if (found !== 'foreign') this.#writeState(database, learned)
       return
     }
@@ -260,7 +266,7 @@ export class KnownFunctions {
     return typeof schema === 'object' ? { ...state, schema } : schema
   }
 
-  /** Nothing waits for it: without it the next gateway reads the schema again. */
+  /** Nothing waits for the write. If it fails, the next gateway reads the schema again. */
   #writeState(database: string, { digest, version }: StoredState): void {
     this.#parts.administer((sql) => writeState(sql, database, { digest, version })).catch(() => {})
   }
@@ -276,8 +282,8 @@ export class KnownFunctions {
   }
 
   /**
-   * Compares the version of a database; where it is another one, it is forgotten.
-   * @returns whether what is known is not what it was before: another caller may have found out
+   * Compares the version of a database, and drops its cache entry if it has changed.
+   * @returns whether the cache entry has changed, by this comparison or by another caller
    */
   #compare(database: string): Promise<boolean> {
     const underWay = this.#comparisons.get(database)

@@ -7,7 +7,9 @@ import type { LooseSignature, Schema, Schemas } from './schema.ts'
 import { readStoredSchema, type StoredState, storeSchema } from './stored-schemas.ts'
 import { judge } from './verdict/judge.ts'
 
-/** So many digests are told when a schema is read, so that its facts stay where they are. */
+/**
+ * Maximum number of known digests sent with a read, so that PostgreSQL does not return their facts.
+ */
 const MAX_TOLD = 64
 
 export interface Learned extends StoredState {
@@ -17,25 +19,25 @@ export interface Learned extends StoredState {
 export interface LearnParts {
   schemas: Schemas
   callableSchemas: string[] | undefined
-  /** The digests of schemas by the prints of databases that have them. */
+  /** Digests of schemas by the prints of databases that have them. */
   prints: Recent<string>
   /** Runs work in the administrative database. */
   administer<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
 
-/** Runs work on a session of the database, which is not held longer than that. */
+/** Runs work on a session of the database, which is held only for the work. */
 export type UseSession = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
 
 /**
- * Reads the schema of a database. One whose digest is known nowhere is judged, which takes about a
- * millisecond a function, and stored. With a `look` at a database whose print is known nothing is
- * read, since one with the same print has been learned.
+ * Reads the schema of a database. A schema with an unknown digest is judged, which takes about a
+ * millisecond for each function, and stored. If the print in `look` is known, nothing is read,
+ * since a schema with the same print has been learned.
  */
 export async function learn(use: UseSession, parts: LearnParts, look?: Look): Promise<Learned> {
   const seen = look && (await findPrinted(parts, look))
   if (seen) return seen
   const learned = await learnAnew(use, parts)
-  // What was read is what was looked at.
+  // The versions are equal, so the print belongs to the schema that was read.
   if (look?.version === learned.version) parts.prints.set(look.print, learned.digest, 1)
   return learned
 }
@@ -55,7 +57,7 @@ async function learnAnew(use: UseSession, parts: LearnParts): Promise<Learned> {
   let read = await readNow({ callableSchemas, known })
   let schema = schemas.get(read.digest)
   if (schema) return { ...stateOf(read), schema }
-  // It was known, and has been forgotten meanwhile.
+  // The schema was known when the read began and has been dropped since.
   if (!read.facts) read = await readNow({ callableSchemas })
   const { digest } = read
   const stored = await findStored(parts, digest)
@@ -69,8 +71,8 @@ async function learnAnew(use: UseSession, parts: LearnParts): Promise<Learned> {
 }
 
 /**
- * The schema of a digest, from memory or the administrative database; "foreign" where it is that of a
- * gateway with another CALLABLE_SCHEMAS.
+ * Returns the schema of a digest, from memory or the administrative database; "foreign" if a
+ * gateway with another CALLABLE_SCHEMAS stored it.
  */
 export async function findStored(
   { schemas, callableSchemas, administer }: LearnParts,

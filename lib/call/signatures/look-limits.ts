@@ -1,20 +1,23 @@
-/** How often at most PostgreSQL's word is taken that a function is not as it is known. */
+/**
+ * Milliseconds after a comparison in vain during which the same function does not cause another
+ * one.
+ */
 const STALE_EVERY_MS = 1000
 
-/** So often a second, at most, unknown names have the version of a database compared in vain. */
+/** Maximum number of comparisons in vain that unknown names may cause in a database each second. */
 const LOOKS_PER_SECOND = 10
 
-/** More functions than this are noted, and those of which it is long ago are forgotten. */
+/** Number of entries above which those older than STALE_EVERY_MS are dropped. */
 const MAX_NOTED = 10_000
 
-/** How often what calls get wrong may have the version of a database compared. */
+/** Limits how often failed calls may cause a comparison of a database's version. */
 export class LookLimits {
-  /** `performance.now()` when it was compared in vain, by database and function. */
+  /** `performance.now()` of the last comparison in vain, by database and function. */
   readonly #staleAt = new Map<string, number>()
-  /** When unknown names had the version compared in the last second, by database. */
+  /** `performance.now()` of the comparisons for unknown names in the last second, by database. */
   readonly #looks = new Map<string, number[]>()
 
-  /** Whether an unknown name may have the version compared now; it counts then. */
+  /** Returns whether an unknown name may cause a comparison now, and counts it. */
   takeLook(database: string): boolean {
     const now = performance.now()
     const looks = (this.#looks.get(database) ?? []).filter((at) => now - at < 1000)
@@ -24,18 +27,18 @@ export class LookLimits {
     return may
   }
 
-  /** The last looks were not in vain. */
+  /** Resets the count of a database, because its version has changed. */
   forgetLooks(database: string): void {
     this.#looks.delete(database)
   }
 
-  /** Whether the version was compared in vain for a function a moment ago. */
+  /** Returns whether a comparison for the function was in vain within the last second. */
   isRecentlyStale(database: string, name: string): boolean {
     const at = this.#staleAt.get(keyOf(database, name)) ?? Number.NEGATIVE_INFINITY
     return performance.now() - at < STALE_EVERY_MS
   }
 
-  /** The version was compared in vain for a function. */
+  /** Records a comparison in vain for a function. */
   noteStale(database: string, name: string): void {
     const now = performance.now()
     if (this.#staleAt.size > MAX_NOTED) {

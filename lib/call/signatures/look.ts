@@ -4,19 +4,21 @@ import { CANONICAL_SETTINGS } from './facts-sql.ts'
 import { PRINT } from './print-sql.ts'
 import { SCHEMA_VERSION } from './version.ts'
 
-/** What the catalogs of a database are known by, without reading what they say. */
+/** Identifiers of a database's schema, taken without reading the schema. */
 export interface Look {
-  /** Equal in databases that have the same objects, and the same search path. */
+  /**
+   * Print of the catalogs; equal only in databases with the same objects and the same search path.
+   */
   print: string
-  /** As SCHEMA_VERSION gives it, from before the print was taken. */
+  /** Result of SCHEMA_VERSION, taken before the print. */
   version: string
 }
 
 type Rows = [{ version?: string; searched?: string[]; print?: string }?]
 
 /**
- * Sends what looks at the catalogs as they are in the transaction that is open: in one query of several
- * statements, which leaves its settings as they were.
+ * Takes a look at the catalogs as the open transaction sees them. Sends one query of several
+ * statements, which leaves the settings of the session unchanged.
  */
 export async function sendLook(sql: Sql): Promise<Look> {
   const results: unknown = await send(

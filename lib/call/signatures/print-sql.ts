@@ -2,20 +2,20 @@ import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 
 const own = (column = 'x.oid') => `${column} >= ${FIRST_NORMAL_OID}`
 
-/** Not in a schema of temporary objects. */
+/** SQL condition: the schema is not one of temporary objects. */
 const permanent = (schema: string) => `${schema}::regnamespace::text !~ '^pg_(toast_)?temp_'`
 
 /**
- * A catalog, `x`: a line for each row that is not PostgreSQL's own. What other rows are referred to by
- * is their name. Statistics, storage, comments and owners are left out, and privileges but for those
- * on schemas: no function is another one by them.
+ * A catalog, `x`, with one line for each row that is not built in. A line refers to other rows by
+ * name. It leaves out statistics, storage, comments, owners, and all privileges except those on
+ * schemas, since none of them changes a function.
  */
 interface Source {
   columns: string
   from: string
 }
 
-// 403 is btree, whose classes of PostgreSQL's own have no options.
+// 403 is btree. Its built-in operator classes have no options.
 const SOURCES: Record<string, Source> = {
   function: {
     columns: `
@@ -68,7 +68,7 @@ const SOURCES: Record<string, Source> = {
       x.convalidated, x.conrelid::regclass, x.contypid::regtype, x.confrelid::regclass,
       x.confupdtype, x.confdeltype, x.confmatchtype, x.conkey, x.confkey,
       x.conexclop::regoperator[], pg_get_expr(x.conbin, x.conrelid)`,
-    // That a column is NOT NULL stands with the column.
+    // NOT NULL is part of the line of the column.
     from: `pg_constraint x where ${own()} and x.contype <> 'n'
       and ${permanent('x.connamespace')}`,
   },
@@ -96,7 +96,7 @@ const SOURCES: Record<string, Source> = {
         from pg_enum e
         where e.enumtypid = x.oid
       ) end`,
-    // Row types stand with their relations.
+    // The line of the relation covers its row type.
     from: `pg_type x where ${own()} and x.typtype <> 'c' and ${permanent('x.typnamespace')}`,
   },
   range: {
@@ -202,10 +202,10 @@ const LINES = Object.entries(SOURCES).map(
 )
 
 /**
- * SQL for the print of a database: SHA-256, in hex, over all that its catalogs say of what a function
- * may be made of. Equal prints mean equal schemas, whatever the oids are. Equal schemas may have several
- * prints: the numbers of columns that were dropped count. For a session with CANONICAL_SETTINGS. It
- * takes a fifth of the time that the facts take, most of which goes into planning it.
+ * SQL for the print of a database: SHA-256 in hex over all catalog rows that may affect a function.
+ * Equal prints mean equal schemas, regardless of oids. Equal schemas may have several prints,
+ * because the numbers of dropped columns count. Needs a session with CANONICAL_SETTINGS. Takes a
+ * fifth of the time of FACTS, most of it for planning.
  */
 export const PRINT = `
   select encode(

@@ -6,7 +6,10 @@ import { CANONICAL_SETTINGS, FACTS } from './facts-sql.ts'
 import { isCallable, SEARCHED, TYPES_KEY } from './signatures-sql.ts'
 import { SCHEMA_VERSION } from './version.ts'
 
-/** Of what is read: another one, and all that was kept is read anew. Part of every digest. */
+/**
+ * Version of the format of the facts, part of every digest. A new number invalidates all stored
+ * schemas.
+ */
 export const FACTS_FORMAT = 2
 
 const TEXTS = `
@@ -33,26 +36,26 @@ interface FactsRow {
 }
 
 export interface ReadOptions {
-  /** CALLABLE_SCHEMAS; undefined: functions are looked for in the search path. */
+  /** CALLABLE_SCHEMAS; undefined: the search path. */
   callableSchemas?: string[] | undefined
-  /** Digests whose facts are known, and are not read again. */
+  /** Known digests, whose facts are not read again. */
   known?: Iterable<string>
 }
 
-/** Where functions are searched for in nearly all databases. */
+/** Search path of nearly all databases. */
 const USUALLY_SEARCHED = ['public']
 
 /**
- * Reads everything of a database that decides what its functions do. The search path is that of a
- * new session, whatever it is in this one. One round trip, in a transaction that only reads; two where
- * functions are searched for elsewhere than in `public`.
+ * Reads everything in a database that determines what its functions do. Uses the search path of a
+ * new session, not that of this one. Takes one round trip in a read-only transaction; two if the
+ * search path is not `public`.
  */
 export async function readSchema(sql: Sql, options: ReadOptions = {}): Promise<ReadSchema> {
   const read = await readOnce(sql, options, options.callableSchemas ?? USUALLY_SEARCHED)
   if ('schema' in read) return read.schema
   const again = await readOnce(sql, options, read.searched)
   if ('schema' in again) return again.schema
-  throw new Error('The search path of the database changes')
+  throw new Error('The search path of the database changed while its schema was read')
 }
 
 async function readOnce(sql: Sql, options: ReadOptions, searched: string[]): Promise<Reading> {
@@ -64,26 +67,29 @@ async function readOnce(sql: Sql, options: ReadOptions, searched: string[]): Pro
       `),
     ),
     sendReading(sql, options, searched),
-    // Nothing was written: after an error too, it only ends.
+    // The transaction is read-only, so COMMIT ends it even after an error.
     send(sql.unsafe('commit')),
   ])
   return reading
 }
 
-/** The same within the caller's transaction, whose settings are others afterwards. */
+/**
+ * Reads a schema as `readSchema` does, within the caller's transaction. Changes the settings of
+ * that transaction.
+ */
 export async function readSchemaWithin(sql: Sql, options: ReadOptions = {}): Promise<ReadSchema> {
   const { callableSchemas } = options
   const schemas = callableSchemas?.join() ?? null
   const [row] = await sql.unsafe<TextsRow[]>(withValues(TEXTS, [schemas]))
   const read = await sendReading(sql, options, row!.searched)
   if ('schema' in read) return read.schema
-  throw new Error('The search path of the transaction changes')
+  throw new Error('The search path of the transaction changed while the schema was read')
 }
 
-/** What was read; or where functions are searched for, where that was not known. */
+/** The schema; or the actual search path, if the guess was wrong. */
 type Reading = { schema: ReadSchema } | { searched: string[] }
 
-/** Sends all at once: nothing has parameters, which postgres.js would have described first. */
+/** Sends all queries at once, without parameters, which postgres.js would describe first. */
 async function sendReading(
   sql: Sql,
   { callableSchemas, known = [] }: ReadOptions,

@@ -4,16 +4,16 @@ import type { Signature } from './signature.ts'
 /** The functions of all databases that have the same objects. */
 export interface Schema {
   digest: string
-  /** More than the index of each of its signatures. */
+  /** Upper bound of the indexes of its signatures: every index is smaller. */
   size: number
-  /** The overloads of each name, in the order of names. */
+  /** Overloads of each name, sorted by name. */
   functions: readonly Signature[][]
 }
 
-/** A signature that has no place in a schema yet. */
+/** A signature without an index in a schema. */
 export type LooseSignature = Omit<Signature, 'index'>
 
-/** The overloads of a function; undefined where there is none of that name. */
+/** Returns the overloads of a function; undefined if there is none. */
 export function findFunction({ functions }: Schema, name: string): Signature[] | undefined {
   let from = 0
   let to = functions.length
@@ -32,8 +32,8 @@ export function functionNames({ functions }: Schema): string[] {
 }
 
 /**
- * The schemas that are known, by digest. What is equal in two of them is one object, so that a
- * thousand schemas that differ in one function take little more than one.
+ * Cache of schemas by digest. Schemas share equal signatures and overload lists as objects, so that
+ * a thousand schemas that differ in one function take little more memory than one.
  */
 export class Schemas {
   readonly #byDigest = new Map<string, Schema>()
@@ -74,7 +74,7 @@ export class Schemas {
     return schema
   }
 
-  /** Forgets all but these. */
+  /** Drops all schemas except these. */
   keep(digests: Set<string>): void {
     this.#signatures.clear()
     this.#overloads.clear()
@@ -84,7 +84,7 @@ export class Schemas {
     }
   }
 
-  /** Those that are known already, where their place is free in this schema; else new ones. */
+  /** Reuses known signatures whose index is free in this schema, and creates the others. */
   #place(functions: LooseSignature[]): Signature[] {
     const taken = new Set<number>()
     const limit = 2 * functions.length + 64
@@ -125,7 +125,7 @@ export class Schemas {
   }
 }
 
-/** The order in which overloads are told. */
+/** Order in which errors list overloads. */
 function byText(a: Signature, b: Signature): number {
   return a.text < b.text ? -1 : 1
 }

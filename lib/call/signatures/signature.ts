@@ -1,48 +1,51 @@
 import type { Verdict } from './verdict/verdict.ts'
 
-/** How a JSON value becomes an argument; a domain is as the type below it. */
+/** How a JSON value converts to an argument. A domain has the kind of its base type. */
 export type ArgumentKind =
-  /** As text, which the type's input function reads. */
+  /** Text that the type's input function reads. */
   | 'scalar'
-  /** json or jsonb: the JSON itself. */
+  /** json or jsonb: the JSON text itself. */
   | 'json'
-  /** As text, or as an array of integers from 0 to 255. */
+  /** Text, or an array of integers from 0 to 255. */
   | 'bytea'
-  /** As text, or as a number whatever the decimal point is in the database's locale. */
+  /** Text, or a number, regardless of the decimal separator of the database's locale. */
   | 'money'
   | 'money[]'
-  /** A JSON object is its keys and values. */
+  /** A JSON object of keys and values. */
   | 'hstore'
-  /** An array whose elements are of such a type: a JSON array within it is one of them. */
+  /** An array of that type: a nested JSON array is one element. */
   | 'json[]'
   | 'hstore[]'
-  /** An array of a domain over arrays, which are its elements. */
+  /** An array of a domain over arrays: each nested JSON array is one element. */
   | 'array[]'
-  /** Any other array, or a composite type: JSON arrays and objects are taken apart. */
+  /** Any other array, or a composite type: json_to_record takes JSON arrays and objects apart. */
   | 'structured'
-  /** anyelement and its like: the type follows from the values. */
+  /** anyelement and similar types: the type follows from the values. */
   | 'polymorphic'
 
-/** One argument that a caller gives. */
+/** An argument that a caller can give. */
 export interface Argument {
-  /** Null where the function declares none. */
+  /** Null if the function does not name it. */
   name: string | null
-  /** The type as SQL writes it in a cast, qualified unless it is PostgreSQL's own. */
+  /** Type as SQL writes it in a cast, qualified unless it is built in. */
   type: string
-  /** pg_type.typcategory: N number, S string, B boolean, A array, C composite, … */
+  /** Value of pg_type.typcategory: N number, S string, B boolean, A array, C composite, … */
   category: string
-  /** pg_type.typispreferred: PostgreSQL resolves an untyped value to it within its category. */
+  /**
+   * Value of pg_type.typispreferred: PostgreSQL prefers the type within its category for an untyped
+   * literal.
+   */
   preferred: boolean
   kind: ArgumentKind
-  /** The type of the elements of an array, or of those of the array that a domain is over. */
+  /** Element type of an array, or of the array that a domain is over. */
   element: string | null
-  /** Its default, as SQL writes it; null where it has none, or its function is not VARIADIC. */
+  /** Default as SQL writes it; null without a default, or if the function is not VARIADIC. */
   default: string | null
 }
 
 /**
- * What is below the types of arguments, where they are not one value: by the type as SQL writes it
- * in a cast, all that lead to a composite type, an hstore or bytes.
+ * Types below those of arguments, by their names in a cast: all that lead to a composite type, an
+ * hstore or bytea.
  */
 export type TypeShapes = { [type: string]: TypeShape }
 
@@ -50,50 +53,58 @@ export type TypeShape =
   | { kind: 'composite'; attributes: { [name: string]: string } }
   | { kind: 'hstore' }
   | { kind: 'bytea' }
-  /** `of`: the type of the elements, or the one below. */
+  /** `of`: the element type of the array, or the base type of the domain. */
   | { kind: 'array' | 'domain'; of: string }
 
-/** One column of the row that a procedure answers: an INOUT or an OUT parameter. */
+/** A column of a procedure's result row: an INOUT or OUT parameter. */
 export interface Output {
-  /** The type below all domains, as SQL writes it; null for a polymorphic one. */
+  /** Base type below all domains, as SQL writes it; null for a polymorphic type. */
   type: string | null
-  /** How many arguments stand before one that is OUT alone: a CALL has to put something there. */
+  /**
+   * For an OUT parameter: number of arguments before it. CALL needs a placeholder there. Null for
+   * INOUT.
+   */
   place: number | null
 }
 
 /**
- * One function or procedure as a caller sees it; overloads are one each. It belongs to all databases
- * whose schema has it: it holds no oid, and is never changed.
+ * A function or procedure as a caller sees it; each overload has a signature. It belongs to all
+ * databases whose schema has it, so it holds no oid and never changes.
  */
 export interface Signature {
-  /** Its place among those of its Schema, below `Schema.size`: for typed arrays of a database. */
+  /** Index in its schema, below `Schema.size`: for typed arrays that a database has. */
   index: number
   kind: 'function' | 'procedure'
   schema: string
   name: string
   language: string
-  /** As it is declared. The default is VOLATILE, so most functions that only read have that too. */
+  /**
+   * Declared volatility. The default is VOLATILE, so most functions that only read have that too.
+   */
   volatility: 'immutable' | 'stable' | 'volatile'
-  /** Its SET clauses, as pg_proc.proconfig has them: `name=value`. */
+  /** SET clauses as in pg_proc.proconfig: `name=value`. */
   settings: string[] | null
-  /** The arguments that go in, in order. */
+  /** Input arguments, in order. */
   arguments: Argument[]
-  /** How many of the last ones may be left out. */
+  /** Number of trailing arguments that have defaults. */
   defaults: number
-  /** The last argument takes any number of values. */
+  /** True: the last argument is VARIADIC. */
   variadic: boolean
   types: TypeShapes
   isPolymorphic: boolean
   returnsVoid: boolean
-  /** It returns records without saying of which columns: it cannot be called without a list. */
+  /**
+   * True: it returns records without declaring their columns, so it cannot be called without a
+   * column definition list.
+   */
   isOpenRecord: boolean
-  /** The columns that a procedure answers; empty where it answers nothing, and of a function. */
+  /** Columns of a procedure's result row; empty without a result, and for a function. */
   outputs: Output[]
-  /** The table or composite type whose columns it returns, qualified and quoted. */
+  /** Table or composite type that it returns, qualified and quoted; null for other types. */
   relation: string | null
-  /** Schema, name and types, as `regprocedure` reads them. */
+  /** Schema, name and argument types, as `regprocedure` reads them. */
   identity: string
-  /** As PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
+  /** Signature as PostgreSQL writes it: `get_patient_by_id(p_patient_id integer)`. */
   text: string
   verdict: Verdict
 }

@@ -1,9 +1,13 @@
-/** The schemas in which /call looks, in this order: those of CALLABLE_SCHEMAS, `$1`, or the search path. */
+/**
+ * SQL for the schemas in which /call looks, in order: those of CALLABLE_SCHEMAS, `$1`, or the
+ * search path.
+ */
 export const SEARCHED = `coalesce(string_to_array($1::text, ',')::name[], current_schemas(false))`
 
 /**
- * Where `p` is the pg_proc, and `n` its pg_namespace: what tells it from others of its name. The types
- * are found one by one: of a join, PostgreSQL would read all types for each function.
+ * SQL for the argument types of `p`, a pg_proc row, in `n`, its pg_namespace row: they identify the
+ * function among those of the same name and schema. A subquery finds each type: with a join
+ * PostgreSQL would read all types for each function.
  */
 export const TYPES_KEY = `(
   select coalesce(string_agg((
@@ -15,10 +19,14 @@ export const TYPES_KEY = `(
 )`
 
 /**
- * Of a pg_proc `p` in a pg_namespace `n`: a plain function or a procedure, found in the schemas where
- * /call looks. Never what cannot be called in SQL (a trigger's, one with internal arguments, a
- * handler), the gateway's own or the original gateway's, or one in a schema of temporary tables. One of PostgreSQL or of an
- * extension only where its schema was named, by `isNamed`; `public` is named for other reasons.
+ * Returns an SQL condition on a pg_proc row `p` in a pg_namespace row `n`: /call offers the
+ * function. It must be a plain function or a procedure in a schema of `searched`. Left out are
+ * functions that SQL cannot call (trigger functions, handlers, internal arguments), those of this
+ * gateway and of the original gateway, and those in temporary schemas.
+ *
+ * A built-in function or one of an extension counts only if `isNamed` (SQL) says that
+ * CALLABLE_SCHEMAS names its schema. An extension's function in `public` never counts, since
+ * `public` is named for other reasons.
  */
 export function isCallable(searched: string, isNamed: string): string {
   return `(
@@ -45,14 +53,15 @@ export function isCallable(searched: string, isNamed: string): string {
 }
 
 /**
- * `signature (function, signature)`, for all functions that /call offers; `$1` are the schemas, `$2`
- * says whether CALLABLE_SCHEMAS names them. What the catalogs mean: PostgreSQL manual, "pg_proc" and
- * "pg_type". Types are qualified, since the search path is pg_catalog. Nothing in it has an oid.
+ * SQL, common table expressions: `signature (function, signature)` has a row for each function that
+ * /call offers. `$1`: the schemas; `$2`: whether CALLABLE_SCHEMAS names them. Catalog columns:
+ * PostgreSQL manual, "pg_proc" and "pg_type". Types are qualified, since the search path is
+ * pg_catalog. A signature contains no oid.
  */
 export const SIGNATURES = `
   candidate as materialized (
-    -- Of equal functions, the one that comes first in the search path, as when it is called.
-    -- Not pg_function_is_visible: pg_catalog comes before all and would hide a version().
+    -- Of equal functions, the first in the search path, as PostgreSQL resolves a call.
+    -- Not pg_function_is_visible: pg_catalog is first and would hide a function named version().
     select distinct on (p.proname, p.proargtypes) p.*, n.nspname, l.lanname
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
@@ -72,7 +81,7 @@ export const SIGNATURES = `
     where p.mode is null or p.mode in ('i', 'b', 'v') or (p.mode = 'o' and c.prokind = 'p')
   ),
   below as (
-    -- A domain is converted as the type below it.
+    -- A domain converts as its base type.
     select t.oid as type, t.oid as base, t.typtype, t.typbasetype
     from pg_type t
     where t.oid in (select type from parameter union select prorettype from candidate)
@@ -84,7 +93,7 @@ export const SIGNATURES = `
   ),
   base as materialized (
     select b.type,
-      -- A type modifier of -1, so that bpchar and bit are not cut to one character.
+      -- A type modifier of -1, so that a cast does not cut bpchar and bit to one character.
       format_type(b.type, -1) as declared,
       format_type(t.oid, -1) as base_type,
       t.typcategory as category,
@@ -104,7 +113,7 @@ export const SIGNATURES = `
         when t.oid = 'bytea'::regtype then 'bytea'
         when t.typname = 'hstore' and t.typtype = 'b' then 'hstore'
         when t.typcategory = 'A' and (
-          -- The elements, or what a domain of them is over.
+          -- The element type, or its base type if it is a domain.
           'json'::regtype in (e.oid, e.typbasetype) or 'jsonb'::regtype in (e.oid, e.typbasetype)
         ) then 'json[]'
         when t.typcategory = 'A' and 'money'::regtype in (e.oid, e.typbasetype) then 'money[]'
@@ -143,7 +152,7 @@ export const SIGNATURES = `
     join base b on b.type = p.type
     group by p.function
   ),
-  -- All that arguments lead to: below a domain, in an array, in a composite type.
+  -- All types that arguments lead to: of a domain, an array, or a composite type.
   part as (
     select function, type from parameter where mode <> 'o'
     union

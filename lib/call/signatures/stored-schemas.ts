@@ -3,13 +3,19 @@ import { createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { LooseSignature } from './schema.ts'
 
-/** Of what is stored, and of how verdicts are found: another one, and all are worked out anew. */
+/**
+ * Version of the stored format and of the rules of verdicts. A new number invalidates all stored
+ * schemas.
+ */
 export const STORED_FORMAT = 3
 
-/** A schema that no database refers to is removed when it is so old: its first is being recorded. */
+/**
+ * Minimum age of an unreferenced schema before it is removed: its first database may not have been
+ * recorded yet.
+ */
 const UNREFERENCED = '1 hour'
 
-/** What a database had when it was last looked at. */
+/** Digest and version of a database when its schema was last read. */
 export interface StoredState {
   digest: string
   version: string
@@ -20,7 +26,7 @@ interface Stored {
   functions: LooseSignature[]
 }
 
-/** Creates the table of schemas in the administrative database. */
+/** Creates the table of stored schemas in the administrative database. */
 export async function prepareStoredSchemas(sql: Sql): Promise<void> {
   await createTables(
     sql,
@@ -36,7 +42,7 @@ export async function prepareStoredSchemas(sql: Sql): Promise<void> {
   )
 }
 
-/** What the catalog says of a database; undefined where it does not. */
+/** Returns the recorded state of a database; undefined without one. */
 export async function readState(sql: Sql, database: string): Promise<StoredState | undefined> {
   const [row] = await sql<StoredState[]>`
     select functions_digest as digest, functions_version as version
@@ -46,7 +52,7 @@ export async function readState(sql: Sql, database: string): Promise<StoredState
   return row
 }
 
-/** Writes down what a database has, where that is not known. */
+/** Records the state of a database unless it is recorded already. */
 export async function writeState(sql: Sql, database: string, state: StoredState): Promise<void> {
   await sql`
     update _db_gateway_databases
@@ -56,7 +62,10 @@ export async function writeState(sql: Sql, database: string, state: StoredState)
   `
 }
 
-/** Undefined where it is not there; "foreign" where another CALLABLE_SCHEMAS made it. */
+/**
+ * Reads a stored schema. Returns undefined if there is none, "foreign" if another CALLABLE_SCHEMAS
+ * made it.
+ */
 export async function readStoredSchema(
   sql: Sql,
   digest: string,
@@ -73,7 +82,7 @@ export async function readStoredSchema(
   return isSame ? stored.functions : 'foreign'
 }
 
-/** Stores a schema, and removes those that no database has any more. */
+/** Stores a schema, and removes old ones that no database refers to. */
 export async function storeSchema(
   sql: Sql,
   digest: string,

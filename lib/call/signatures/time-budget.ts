@@ -1,4 +1,4 @@
-/** Time of the process that some kind of work may take in each second. */
+/** Limits the time that one kind of work may take in each second. */
 export class TimeBudget {
   readonly #msPerSecond: number
   #second = 0
@@ -8,7 +8,7 @@ export class TimeBudget {
     this.#msPerSecond = msPerSecond
   }
 
-  /** Does the work while there is time left in this second, else what costs next to nothing. */
+  /** Runs `work` while time is left in this second, else `instead`, which must be cheap. */
   spend<T>(work: () => T, instead: () => T): T {
     const startedAt = performance.now()
     const second = Math.floor(startedAt / 1000)

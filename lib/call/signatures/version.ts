@@ -1,11 +1,11 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 
-/** Rows of a catalog, `x`, each of whose versions has its own xmin. */
+/** Rows of a catalog, `x`. A new version of a row has a new xmin. */
 interface Source {
   from: string
-  /** What tells a row from the others; `x.oid` where it is left out. */
+  /** Column that identifies a row; default `x.oid`. */
   key?: string
-  /** The schema or the relation that it belongs to: what is temporary is left out. */
+  /** Schema or relation of a row. Rows of temporary ones are left out. */
   within?: string
   where?: string
 }
@@ -14,20 +14,20 @@ const OWN = `x.oid >= ${FIRST_NORMAL_OID}`
 
 const SOURCES: Source[] = [
   { from: 'pg_proc x', within: 'x.pronamespace', where: OWN },
-  // Arrays come with their elements.
+  // Array types change with their element types.
   { from: 'pg_type x', within: 'x.typnamespace', where: `${OWN} and x.typelem = 0` },
   { from: 'pg_operator x', within: 'x.oprnamespace', where: OWN },
   { from: 'pg_cast x', where: OWN },
   { from: 'pg_amproc x', where: OWN },
   { from: 'pg_namespace x', within: 'x.oid', where: OWN },
   { from: 'pg_rewrite x', within: 'x.ev_class', where: OWN },
-  // Checks and foreign keys: others run nothing that pg_index does not show.
+  // Only checks and foreign keys: of the others, pg_index shows all that runs.
   {
     from: 'pg_constraint x',
     within: 'x.connamespace',
     where: `${OWN} and (x.contype = 'c' or x.contype = 'f')`,
   },
-  // Those of constraints come with them.
+  // Triggers of constraints change with the constraints.
   {
     from: 'pg_trigger x',
     within: 'x.tgrelid',
@@ -44,7 +44,7 @@ const SOURCES: Source[] = [
     within: 'x.indrelid',
     where: 'x.indexprs is not null or x.indpred is not null',
   },
-  // Not those of tables, which VACUUM and the like change.
+  // Not the pg_class rows of tables, which VACUUM and others change.
   { from: 'relation x', within: 'x.relnamespace', where: "x.relkind = 'c'" },
   {
     from: 'relation c join pg_attribute x on x.attrelid = c.oid',
@@ -52,7 +52,7 @@ const SOURCES: Source[] = [
     within: 'c.relnamespace',
     where: "c.relkind = 'c'",
   },
-  // search_path decides which of two functions a call finds.
+  // search_path decides which of several functions a call finds.
   {
     from: 'pg_db_role_setting x',
     key: 'x.setrole',
@@ -67,10 +67,10 @@ const SOURCES: Source[] = [
 ]
 
 /**
- * SQL for a text that is another one when anything has changed by hand that decides what functions
- * do. Has no parameters. Holds for any search path, which is why every name in it is qualified,
- * operators too. A physical replica that has replayed the change gives the same. Left out: names of
- * a table's columns, and settings in postgresql.conf.
+ * SQL for a text that changes whenever a manual change affects what functions do. It has no
+ * parameters. It works with any search path, since all its names and operators are qualified. A
+ * physical replica that has replayed the change returns the same text. It does not cover the
+ * columns of tables and settings in postgresql.conf.
  */
 export const SCHEMA_VERSION = qualified(`
   with relation as materialized (
@@ -96,7 +96,7 @@ function rowsOf({ from, key = 'x.oid', within = '0::oid', where }: Source, i: nu
   `
 }
 
-/** The names and operators of PostgreSQL, qualified. */
+/** Qualifies the names and operators of PostgreSQL. */
 function qualified(sql: string): string {
   return sql
     .replace(/\b(pg_[a-z_]+)(?= [a-z]\b)/g, 'pg_catalog.$1')

@@ -1,15 +1,15 @@
 import { type Afterwards, noVerdict, type Verdict } from './verdict.ts'
 
-/** What may be left in a session; the larger ones go before the smaller ones. */
+/** What code may leave in a session; a larger number includes the smaller ones. */
 export const NOTHING = 0
 export const RESET = 1
-/** It runs a text that is not known. */
+/** The code runs SQL that is not known in advance. */
 export const ANYTHING = 2
 export const CLOSE = 3
 
-/** What a piece of code does by itself. */
+/** Effects of a piece of code, without those of the functions that it calls. */
 export interface Effects {
-  /** It does more than reading, as `Verdict.reads` defines it. */
+  /** True: it does more than read, as `Verdict.reads` defines it. */
   writes: boolean
   handles: boolean
   leaves: number
@@ -21,7 +21,7 @@ export function noEffects(): Effects {
   return { writes: false, handles: false, leaves: NOTHING, altersFormats: false, commits: false }
 }
 
-/** Of code that nothing is known of, which leaves `leaves`. */
+/** Returns the effects of unknown code that leaves `leaves`. */
 export function unknownEffects(leaves: number): Effects {
   return { writes: true, handles: true, leaves, altersFormats: true, commits: true }
 }
@@ -34,12 +34,15 @@ export function add(to: Effects, more: Effects): void {
   to.commits ||= more.commits
 }
 
-/** Notes that it leaves this in its session. */
+/** Records that the code leaves this in its session. */
 export function leave(to: Effects, what: number): void {
   to.leaves = Math.max(to.leaves, what)
 }
 
-/** `anything`: what is left in a session by a text that does the worst that this database has. */
+/**
+ * Converts effects to a verdict.
+ * @param anything what unknown SQL may leave in a session of this database at worst
+ */
 export function toVerdict(effects: Effects, anything: Afterwards): Verdict {
   const { writes, handles, leaves, altersFormats, commits } = effects
   if (leaves === ANYTHING) return noVerdict(anything)
@@ -48,19 +51,19 @@ export function toVerdict(effects: Effects, anything: Afterwards): Verdict {
   return { reads, handles, afterwards, altersFormats, commits }
 }
 
-/** A piece of code: what it does by itself, and whom it names. */
+/** A piece of code: its own effects, and the names that it uses. */
 export interface Code extends Effects {
-  /** Functions that it calls. */
+  /** Names of functions that it calls. */
   calls: Set<string>
-  /** `x.name`: a column, or a function of a row. */
+  /** Names in `x.name`: each is a column, or a function of a row. */
   attributes: Set<string>
-  /** Relations that it names. */
+  /** Names of the relations in it. */
   relations: Set<string>
-  /** Those that it writes. */
+  /** Names of the relations that it writes. */
   written: Set<string>
-  /** Those that it truncates with CASCADE. */
+  /** Names of the relations that it truncates with CASCADE. */
   truncated: Set<string>
-  /** It defines something, so that event triggers fire. */
+  /** True: it runs DDL, which fires event triggers. */
   defines: boolean
 }
 

@@ -11,30 +11,30 @@ import {
 } from './read-code.ts'
 import type { Afterwards, Verdict } from './verdict.ts'
 
-/** A piece of code, and the pieces that it reaches at once. */
+/** A piece of code, and the keys of those that it reaches directly. */
 interface Place {
   effects: Effects
   next: string[]
 }
 
-/** What functions do by themselves, by their places in the schema: as far as it is known. */
+/** Known codes of functions, by their indexes in `facts.functions`. */
 interface Codes {
   known: (Code | undefined)[]
-  /** Told of those that were read. */
+  /** Called for each code that was read. */
   onRead(place: number, code: Code): void
 }
 
-/** What runs in every call, named or not: operators, casts, domains, … */
+/** Key of the code that may run in any call without being named: operators, casts, domains, … */
 const HIDDEN = 'hidden'
 const EVENT_TRIGGERS = 'event triggers'
 
-/** By the first letter of a place's key. */
+/** Codes of relations, by the first character of a key. */
 const CODE_OF_RELATION = { '<': codeOfReading, '>': codeOfWriting, '!': codeOfTruncating }
 
 /**
- * A verdict of each function that has a signature, in the order of `facts.functions`. What a
- * function reaches is followed by names, whatever schema they are in, so that it is rather too much
- * than too little. The parser has to be loaded; after `onBroken` it is not to be used again.
+ * Returns a verdict for each function that has a signature, in the order of `facts.functions`.
+ * Follows calls by name in any schema, so that a verdict errs on the side of more effects. The
+ * parser must be loaded. After `onBroken` it must not be used again.
  */
 export function judgeSchema(
   facts: SchemaFacts,
@@ -48,7 +48,10 @@ export function judgeSchema(
     .map((one) => toVerdict(reach.effectsOf(one), anything))
 }
 
-/** Anything is also what no reset reaches, where there is such a thing. */
+/**
+ * Returns what unknown SQL may leave in a session at worst: `close` if a function may leave
+ * something that a reset does not undo.
+ */
 function worstOf({ functions }: SchemaFacts): Afterwards {
   const context = { isVolatile: () => true, hasOddStrings: false, onBroken: () => {} }
   const isWorst = (one: FunctionFacts) =>
@@ -88,7 +91,7 @@ class Reach {
     this.#relations = byName(facts.relations)
   }
 
-  /** What a call of the function does, with all that it reaches. */
+  /** Returns the effects of a call of the function, including all code that it reaches. */
   effectsOf(facts: FunctionFacts): Effects {
     this.#hidden ??= this.#follow([HIDDEN])
     const { effects, next } = this.#placeOf(this.#codeOf(facts))
@@ -96,7 +99,7 @@ class Reach {
     add(all, this.#hidden)
     add(all, this.#follow(next))
     if (facts.kind === 'procedure') {
-      // It has transactions of its own, and settings that outlive them.
+      // A procedure may have transactions of its own, and settings that outlive them.
       all.writes = true
       all.leaves = Math.max(all.leaves, RESET)
     }
@@ -109,7 +112,7 @@ class Reach {
     for (const key of seen) {
       const { effects, next } = this.#place(key)
       add(all, effects)
-      // A set that grows is walked to its end.
+      // Iteration of a Set includes elements that are added meanwhile.
       for (const other of next) seen.add(other)
     }
     return all
@@ -152,7 +155,9 @@ class Reach {
     return code
   }
 
-  /** Names that nothing here has are left out: columns, and what is PostgreSQL's own. */
+  /**
+   * Combines codes. Ignores names that the schema does not have: columns and built-in functions.
+   */
   #placeOf(...codes: Code[]): Place {
     const effects = noEffects()
     const next = new Set<string>()

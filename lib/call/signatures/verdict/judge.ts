@@ -5,21 +5,21 @@ import type { Code } from './effects.ts'
 import { keepCodes, type PartlyJudged, withKnownCodes } from './known-codes.ts'
 import type { Verdict } from './verdict.ts'
 
-/** What the thread is asked. */
+/** Request to the thread. */
 export interface Question {
   id: number
   facts: SchemaFacts
-  /** What is known of its functions. */
+  /** Known codes of the functions, by index. */
   codes: (Code | undefined)[]
 }
 
-/** What it answers. */
+/** Response of the thread. */
 export interface Answer {
   id: number
   verdicts: Verdict[]
-  /** What it has found out of functions, by their places. */
+  /** Codes that the thread has read, by the indexes of the functions. */
   codes: [number, Code][]
-  /** The parser is not to be used again. */
+  /** True: the parser must not be used again. */
   isBroken: boolean
 }
 
@@ -29,7 +29,7 @@ interface Waiter {
   reject(error: Error): void
 }
 
-/** A thread that was not asked for so long ends: it holds some 50 MB. */
+/** Milliseconds after which an idle thread ends: it holds about 50 MB. */
 const IDLE_MS = 30_000
 
 let thread: Worker | undefined
@@ -38,9 +38,9 @@ const waiting = new Map<number, Waiter>()
 let lastId = 0
 
 /**
- * A verdict of each function that has a signature, in the order of `facts.functions`. It is worked
- * out in a thread of its own: the parser's memory would keep V8 of the main thread marking, and a
- * large schema takes a second.
+ * Returns a verdict for each function that has a signature, in the order of `facts.functions`. Runs
+ * in a worker thread: the parser's memory would burden the garbage collector of the main thread,
+ * and a large schema takes a second.
  */
 export function judge(facts: SchemaFacts): Promise<Verdict[]> {
   clearTimeout(idle)
@@ -57,7 +57,10 @@ function ask(worker: Worker, id: number, { facts, codes }: PartlyJudged): void {
   worker.postMessage({ id, facts, codes } satisfies Question)
 }
 
-/** It does not keep the process from ending. One that has failed is started again when needed. */
+/**
+ * Starts the thread. It does not keep the process alive. After a failure, the next request starts
+ * another one.
+ */
 function startThread(): Worker {
   const worker = startThreadBeside(import.meta.url)
   worker.unref()
@@ -78,7 +81,7 @@ function startThread(): Worker {
   return worker
 }
 
-/** Another thread takes over what this one has not answered. */
+/** Replaces a thread and sends its unanswered requests to the new one. */
 function replace(worker: Worker): void {
   if (thread !== worker) return
   worker.removeAllListeners('message')

@@ -3,28 +3,28 @@ import { Recent } from '../../../common/recent.ts'
 import type { FunctionFacts, SchemaFacts } from '../facts.ts'
 import type { Code } from './effects.ts'
 
-/** Of what the definitions of functions come to, in characters: their codes take less. */
+/** Capacity of the cache, in characters of function definitions; their codes take less memory. */
 const MAX_KEPT = 16 * 1024 * 1024
 
-/** What a code takes at least. */
+/** Minimum size that is counted for a code. */
 const MIN_SIZE = 200
 
 /**
- * What functions do by themselves, as their syntax trees told. A release changes a few functions of
- * thousands, and parsing one takes up to a millisecond.
+ * Cache of the codes of functions. A release changes a few functions of thousands, and parsing one
+ * takes up to a millisecond.
  */
 const kept = new Recent<Code>(MAX_KEPT)
 
-/** Facts for the thread, without the definitions whose codes are known. */
+/** Facts for the thread, without the definitions of functions whose codes are cached. */
 export interface PartlyJudged {
   facts: SchemaFacts
-  /** In the order of `facts.functions`. */
+  /** Cached codes, in the order of `facts.functions`. */
   codes: (Code | undefined)[]
-  /** What the codes of the others are kept by. */
+  /** Cache keys, in the same order. */
   keys: string[]
 }
 
-/** Finds what is known of the functions of a schema. */
+/** Looks up the cached codes of a schema's functions. */
 export function withKnownCodes(facts: SchemaFacts): PartlyJudged {
   const { volatileBuiltins, hasOddStrings } = facts
   const world = JSON.stringify([volatileBuiltins, hasOddStrings])
@@ -37,7 +37,7 @@ export function withKnownCodes(facts: SchemaFacts): PartlyJudged {
   return { facts: { ...facts, functions }, codes, keys }
 }
 
-/** Keeps the codes of functions, by their places in the schema. */
+/** Caches the codes of functions, given by their indexes in the schema. */
 export function keepCodes({ facts, keys }: PartlyJudged, codes: [number, Code][]): void {
   for (const [place, code] of codes) {
     const size = MIN_SIZE + (facts.functions[place]!.definition?.length ?? 0)
@@ -45,7 +45,7 @@ export function keepCodes({ facts, keys }: PartlyJudged, codes: [number, Code][]
   }
 }
 
-/** All that `codeOfFunction` looks at. */
+/** Hashes everything that `codeOfFunction` depends on. */
 function keyOf(
   { name, language, kind, volatility, isBuiltin, definition, settings, parts }: FunctionFacts,
   hash: ReturnType<typeof createHash>,

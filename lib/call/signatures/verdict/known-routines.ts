@@ -2,14 +2,14 @@ import { ANYTHING, CLOSE, type Effects, noEffects, RESET, unknownEffects } from 
 
 const words = (text: string): Set<string> => new Set(text.trim().split(/\s+/))
 
-/** Of PostgreSQL's own: VOLATILE, and they only read. */
+/** Built-in VOLATILE functions that only read. */
 const READS = words(`
   clock_timestamp timeofday random random_normal array_sample array_shuffle gen_random_uuid uuidv4
   uuidv7 pg_sleep pg_sleep_for pg_sleep_until pg_relation_size pg_table_size pg_indexes_size
   pg_total_relation_size pg_database_size pg_is_in_recovery pg_current_wal_lsn current_query
 `)
 
-/** Of PostgreSQL's own: VOLATILE, they write, and leave nothing in the session. */
+/** Built-in VOLATILE functions that write and leave nothing in the session. */
 const WRITES = words(`
   nextval pg_notify pg_cancel_backend pg_terminate_backend pg_advisory_xact_lock
   pg_advisory_xact_lock_shared pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared
@@ -17,29 +17,29 @@ const WRITES = words(`
   tsvector_update_trigger_column suppress_redundant_updates_trigger
 `)
 
-/** Of PostgreSQL's own: not VOLATILE, and they do not run on a replica. */
+/** Built-in functions that are not VOLATILE but fail on a replica. */
 const TAKES_TRANSACTION_ID = words('txid_current pg_current_xact_id')
 
-/** Of the extensions that come with PostgreSQL: VOLATILE, and they only read. */
+/** VOLATILE functions of PostgreSQL's own extensions that only read. */
 const EXTENSION_READS = words(`
   gen_random_bytes gen_salt pgp_sym_encrypt pgp_sym_encrypt_bytea pgp_pub_encrypt
   pgp_pub_encrypt_bytea uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 normal_rand
   pg_stat_statements pg_stat_statements_info
 `)
 
-/** Of them: they write, and leave nothing in the session. */
+/** Functions of these extensions that write and leave nothing in the session. */
 const EXTENSION_WRITES = words(`
   moddatetime insert_username autoinc lo_manage pg_stat_statements_reset postgres_fdw_handler
   postgres_fdw_validator
 `)
 
-/** Of them: what a reset takes back. */
+/** Functions of these extensions whose effect on the session a reset undoes. */
 const EXTENSION_RESET = words('set_limit')
 
-/** In C, and not what they are declared to be: IMMUTABLE, in PostgreSQL 15. */
+/** Functions in C that are declared IMMUTABLE in PostgreSQL 15 but are not. */
 const NOT_AS_DECLARED = words('isn_weak')
 
-/** In C: they run a query which they are given, or which a name hides. */
+/** Functions in C that run a query, given as an argument or implied by a name. */
 const RUNS_ANYTHING = words(`
   query_to_xml query_to_xmlschema query_to_xml_and_xmlschema table_to_xml table_to_xmlschema
   table_to_xml_and_xmlschema schema_to_xml schema_to_xmlschema schema_to_xml_and_xmlschema
@@ -48,13 +48,13 @@ const RUNS_ANYTHING = words(`
   connectby xpath_table
 `)
 
-/** They give the value of any setting, those of the session's mode too. */
+/** Functions that return the value of any setting, including those of the session's mode. */
 const READS_SETTINGS = words('current_setting pg_show_all_settings')
 
 const ONLY_WRITES: Effects = { ...noEffects(), writes: true }
 const LEAVES: Effects = { ...ONLY_WRITES, leaves: RESET }
 
-/** What a function of PostgreSQL's own does; undefined where it only computes. */
+/** Returns the effects of a built-in function; undefined if it only reads or computes. */
 export function effectsOfBuiltin(name: string, isVolatile: boolean): Effects | undefined {
   if (RUNS_ANYTHING.has(name)) return unknownEffects(ANYTHING)
   if (name === 'set_config') return { ...LEAVES, altersFormats: true }
@@ -65,8 +65,9 @@ export function effectsOfBuiltin(name: string, isVolatile: boolean): Effects | u
 }
 
 /**
- * What a function in C or another language does that has no text to read. One in C is believed to be
- * IMMUTABLE or STABLE; of all others only the known ones are not the worst.
+ * Returns the effects of a function without SQL or PL/pgSQL source. A function in C that is
+ * declared IMMUTABLE or STABLE is trusted. Any other function is assumed to do the worst, unless it
+ * is listed here.
  */
 export function effectsOfForeign(
   name: string,

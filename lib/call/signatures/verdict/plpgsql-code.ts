@@ -4,8 +4,9 @@ import { type IsVolatile, noteAttributes, noteExpression, noteStatements } from 
 import { isTree, type Tree } from './tree.ts'
 
 /**
- * Conditions that a handler of query_canceled or read_only_sql_transaction has, as it is meant or by
- * its class (source, pl_exec.c: exception_matches_conditions). `others` is all but the first.
+ * Conditions that catch query_canceled or read_only_sql_transaction, by name or by class
+ * (PostgreSQL source, pl_exec.c: exception_matches_conditions). `others` catches all errors except
+ * query_canceled.
  */
 const HANDLES = new Set([
   'others',
@@ -19,17 +20,21 @@ const HANDLES = new Set([
   '25000',
 ])
 
-/** RawParseMode (source, parser.h): an assignment, whose target has one, two or three names. */
+/**
+ * RawParseMode of an assignment whose target has one, two or three names (PostgreSQL source,
+ * parser.h).
+ */
 const ASSIGNMENTS = new Set([3, 4, 5])
 const EXPRESSION = 2
 
-/** Statements that run a text. */
+/** Statements that run dynamic SQL. */
 const RUNS_TEXT = /^PLpgSQL_stmt_dyn/
 
 /**
- * Notes what a function in PL/pgSQL does. `definition` is its CREATE FUNCTION, `body` what stands in
- * quotes there.
- * @throws where it does not parse
+ * Records the effects of a function in PL/pgSQL.
+ * @param definition its CREATE FUNCTION statement
+ * @param body the text in dollar quotes there
+ * @throws if it does not parse
  */
 export function notePlPgSQL(
   definition: string,
@@ -44,12 +49,12 @@ export function notePlPgSQL(
   noteUnseen(tokens, code)
 }
 
-/** Without comments. */
+/** Returns the tokens of a text without comments. */
 function tokensOf(text: string): ScanToken[] {
   return scanSync(text).tokens.filter(({ tokenName }) => !/_?COMMENT$/.test(tokenName))
 }
 
-/** Tokens from `from` up to `to`, and what stands in their place. */
+/** A replacement of the tokens from `from` up to, but not including, `to`. */
 interface Change {
   from: number
   to: number
@@ -57,8 +62,9 @@ interface Change {
 }
 
 /**
- * The parser knows no table, and takes `x t%rowtype` and `x t.pair%type` for variables without
- * fields: `x.a := 1` would be an error. Only calls matter here, which no type makes.
+ * Parses the function. The parser knows no tables, so it takes `x t%rowtype` and `x t.pair%type`
+ * for variables without fields, and `x.a := 1` would be an error. The types are replaced, because
+ * only calls matter here and a type contains none.
  */
 function parse(
   definition: string,
@@ -74,13 +80,13 @@ function parse(
     return parseWith(types.map(({ change }) => change))
   } catch (error) {
     if (!/is not a known variable/.test((error as Error).message)) throw error
-    // It may be an expression with a "%", and not a type, whose names are lost.
+    // The "%" may be an operator in an expression, whose names would be lost.
     for (const { names } of types) noteAttributes(names.slice(1), code, isVolatile)
     return parseWith(types.map(({ lax }) => lax))
   }
 }
 
-/** `t%rowtype`, and `t.c%type` with the brackets of an array behind it. */
+/** Finds `t%rowtype`, and `t.c%type` with the array brackets behind it. */
 function copiedTypes(tokens: ScanToken[]): { change: Change; lax: Change; names: string[] }[] {
   return tokens.flatMap(({ text }, i) => {
     const word = tokens[i + 1]?.text.toLowerCase()
@@ -97,7 +103,7 @@ function copiedTypes(tokens: ScanToken[]): { change: Change; lax: Change; names:
       if (tokens[from - 1]?.text !== '.') break
       from--
     }
-    // What is behind the dot of something else is not a name of its own.
+    // A name after the dot of another expression does not stand alone.
     if (tokens[from]?.text === '.' || from === i) return [{ change, lax: change, names: [] }]
     const names = tokens
       .slice(from, i)
@@ -107,7 +113,7 @@ function copiedTypes(tokens: ScanToken[]): { change: Change; lax: Change; names:
   })
 }
 
-/** Behind `[]`, `[3]` and `array`, of which there may be several. */
+/** Returns the index behind any number of `[]`, `[3]` and `array`. */
 function endOfBrackets(tokens: ScanToken[], at: number): number {
   for (let i = at; ; ) {
     const next = tokens[i]?.text
@@ -130,13 +136,16 @@ function changed(text: string, tokens: ScanToken[], changes: Change[]): string {
   return result + bytes.toString('utf8', at)
 }
 
-/** The definition with another body. @throws where it does not have this one, in dollars, at its end */
+/**
+ * Returns the definition with another body.
+ * @throws if the definition does not end with this body in dollar quotes
+ */
 function withBody(definition: string, body: string, other: string): string {
   if (other === body) return definition
   const at = definition.lastIndexOf(body)
   const quote = /\$[^$]*\$$/.exec(definition.slice(0, at))?.[0]
   if (at < 0 || !quote || definition.slice(at + body.length).trim() !== quote) {
-    throw new Error('A body that is not quoted in dollars')
+    throw new Error('The body is not in dollar quotes')
   }
   return definition.slice(0, at) + other + definition.slice(at + body.length)
 }
@@ -171,7 +180,9 @@ function noteQuery({ query, parseMode = 0 }: Query, code: Code, isVolatile: IsVo
   else noteStatements(query, code, isVolatile)
 }
 
-/** `target := expression`, where the target may have expressions in brackets. */
+/**
+ * Records the effects of `target := expression`. The target may contain expressions in brackets.
+ */
 function noteAssignment(query: string, code: Code, isVolatile: IsVolatile): void {
   const bytes = Buffer.from(query)
   let depth = 0
@@ -183,10 +194,12 @@ function noteAssignment(query: string, code: Code, isVolatile: IsVolatile): void
     noteExpression(bytes.toString('utf8', end), code, isVolatile)
     return
   }
-  throw new Error('An assignment without a sign')
+  throw new Error('The assignment has no := or =')
 }
 
-/** The parser leaves out what a variable of a composite type is given where it is declared. */
+/**
+ * Records the effects of the initial values of composite variables, which the parser leaves out.
+ */
 function noteRecords(
   tree: Tree,
   body: string,
@@ -209,12 +222,12 @@ function noteRecords(
     try {
       noteExpression(expression, code, isVolatile)
     } catch {
-      // Not a declaration: what stands in one has been parsed by PostgreSQL.
+      // Not a declaration: PostgreSQL has parsed all real ones.
     }
   }
 }
 
-/** The tokens between `:=`, `=` or DEFAULT and the next semicolon. */
+/** Returns the range of the tokens between `:=`, `=` or DEFAULT and the next semicolon. */
 function initialValue(tokens: ScanToken[], at: number): [number?, number?] {
   let from: number | undefined
   for (let i = at; i < tokens.length; i++) {
@@ -225,7 +238,7 @@ function initialValue(tokens: ScanToken[], at: number): [number?, number?] {
   return []
 }
 
-/** What else looks like a call, should the parser leave out more. */
+/** Records everything else that looks like a call, in case the parser leaves out more. */
 function noteUnseen(tokens: ScanToken[], code: Code): void {
   for (const [i, token] of tokens.entries()) {
     if (tokens[i + 1]?.text !== '(' || !isWord(token)) continue

@@ -13,16 +13,16 @@ import {
 } from './sql-code.ts'
 import { isTree, type Tree } from './tree.ts'
 
-/** What the database says of its session. */
+/** Facts about the database, and the parser, that reading code depends on. */
 export interface Context {
   isVolatile: IsVolatile
-  /** `standard_conforming_strings` is off. */
+  /** True: standard_conforming_strings is off. */
   hasOddStrings: boolean
-  /** Told of an error after which the parser is not to be used again. */
+  /** Called after an error if the parser must not be used again. */
   onBroken: () => void
 }
 
-/** What a function does by itself. */
+/** Returns the code of a function. */
 export function codeOfFunction(facts: FunctionFacts, context: Context): Code {
   const { name, language, definition, kind, parts } = facts
   const isVolatile = facts.volatility === 'v'
@@ -36,7 +36,7 @@ export function codeOfFunction(facts: FunctionFacts, context: Context): Code {
   const isOdd = context.hasOddStrings || setsOddStrings(facts)
   if (isOdd && definition.includes('\\')) return unknownCode()
   return careful(context, (code) => {
-    // Up to PostgreSQL 15.
+    // Only PostgreSQL 15 and older accept such a SET clause.
     if (facts.settings?.some((one) => isNeverLocal(one.split('=')[0]!))) leave(code, RESET)
     const { parameters, options, sql_body } = readDefinition(definition)
     for (const parameter of parameters ?? []) {
@@ -49,23 +49,23 @@ export function codeOfFunction(facts: FunctionFacts, context: Context): Code {
   })
 }
 
-/** What happens when a relation is read. */
+/** Returns the code that runs when a relation is read. */
 export function codeOfReading(
   { kind, query, expressions, dependents }: RelationFacts,
   context: Context,
 ): Code {
   const { isVolatile } = context
   return careful(context, (code) => {
-    // What a server elsewhere does is not known.
+    // The effects on a foreign server are unknown.
     if (kind === 'f') code.writes = true
     if (query !== null) noteStatements(query, code, isVolatile)
     for (const expression of expressions) noteExpression(expression, code, isVolatile)
-    // Partitions and children, of which some may be elsewhere.
+    // Partitions and children; some may be foreign tables.
     for (const name of dependents) code.relations.add(name)
   })
 }
 
-/** What happens beside that when it is written. */
+/** Returns the code that runs, apart from reading, when a relation is written. */
 export function codeOfWriting(
   { defaults, triggers, rules, dependents, query }: RelationFacts,
   context: Context,
@@ -78,14 +78,17 @@ export function codeOfWriting(
     for (const rule of rules) noteRule(rule, code, isVolatile)
     for (const name of dependents) noteWrittenName(name, code)
     if (query === null) return
-    // What is written to a view goes to the tables of its query.
+    // A write to a view goes to the tables of its query.
     const below = noCode()
     noteStatements(query, below, isVolatile)
     for (const name of below.relations) noteWrittenName(name, code)
   })
 }
 
-/** What happens beside that when it is truncated with CASCADE, whatever its foreign keys say. */
+/**
+ * Returns the code that runs, apart from writing, when a relation is truncated with CASCADE, which
+ * ignores the actions of foreign keys.
+ */
 export function codeOfTruncating({ dependents, references }: RelationFacts): Code {
   const code = noCode()
   for (const name of [...dependents, ...references]) {
@@ -95,12 +98,15 @@ export function codeOfTruncating({ dependents, references }: RelationFacts): Cod
   return code
 }
 
-/** Of an expression that no statement names. */
+/** Returns the code of an expression that runs without being named in a statement. */
 export function codeOfExpression(text: string, context: Context): Code {
   return careful(context, (code) => noteExpression(text, code, context.isVolatile))
 }
 
-/** Of functions that are called without a statement: those of operators, aggregates, … */
+/**
+ * Returns the code of functions that run without being named in a statement: those of operators,
+ * aggregates, …
+ */
 export function codeOfNames(names: string[], { isVolatile }: Context): Code {
   const code = { ...noCode(), calls: new Set(names) }
   for (const name of names) {
@@ -141,7 +147,7 @@ function bodyOf(options: NonNullable<Definition['options']>): string {
 
 function firstOf(text: string): unknown {
   const stmt = parseSync(text).stmts?.[0]?.stmt
-  if (!isTree(stmt)) throw new Error('No statement')
+  if (!isTree(stmt)) throw new Error('The text has no statement')
   return stmt
 }
 
@@ -149,20 +155,20 @@ function setsOddStrings({ settings }: FunctionFacts): boolean {
   return settings?.some((one) => /^standard_conforming_strings=(?!on$)/i.test(one)) ?? false
 }
 
-/** What does not parse may do anything. */
+/** Reads code. Code that does not parse may do anything. */
 function careful({ onBroken }: Context, note: (code: Code) => void): Code {
   const code = noCode()
   try {
     note(code)
     return code
   } catch (error) {
-    // The parser's own errors leave it as it was; these may not.
+    // A syntax error leaves the parser intact; these errors may not.
     if (error instanceof RangeError || isTrap(error)) onBroken()
     return unknownCode()
   }
 }
 
-/** An error of WebAssembly, which Node.js's types do not have. */
+/** Returns whether it is a WebAssembly RuntimeError, which Node.js's types lack. */
 function isTrap(error: unknown): boolean {
   return error instanceof Error && error.constructor.name === 'RuntimeError'
 }

@@ -2,28 +2,34 @@ import { FORMATS } from '../../formats.ts'
 import { ANYTHING, type Code, leave, RESET } from './effects.ts'
 import { castTo, type Tree, textOf } from './tree.ts'
 
-/** They decide how PostgreSQL writes values. */
+/** Settings that decide how PostgreSQL writes values. */
 const FORMAT_NAMES = new Set(Object.keys(FORMATS).map((name) => name.toLowerCase()))
 
-/** They decide how it reads texts: what the parser made of the function would be wrong. */
+/**
+ * Settings that decide how PostgreSQL parses strings: after a change, the parser's result would be
+ * wrong.
+ */
 const SYNTAX = /^(standard_conforming_strings|backslash_quote|plpgsql\..*)$/
 
-/** What a transaction sets them to outlives it: no number that was drawn is taken back. */
+/**
+ * Settings whose effect outlives the transaction even with SET LOCAL: drawn random numbers are not
+ * undone.
+ */
 const NEVER_LOCAL = new Set(['seed'])
 
-/** A shared session has values of its own of them. */
+/** Settings that have other values in a shared session. */
 const OF_MODE = new Set([
   'transaction_read_only',
   'default_transaction_read_only',
   'statement_timeout',
 ])
 
-/** Whether setting it leaves something in the session even where it is set for a transaction. */
+/** Returns whether setting it leaves something in the session even with SET LOCAL. */
 export function isNeverLocal(name: string): boolean {
   return NEVER_LOCAL.has(name.toLowerCase())
 }
 
-/** SET, RESET, SET LOCAL, SET TRANSACTION. */
+/** Records the effects of SET, RESET, SET LOCAL or SET TRANSACTION. */
 export function noteSet(stmt: Tree, code: Code): void {
   code.writes = true
   const {
@@ -36,7 +42,7 @@ export function noteSet(stmt: Tree, code: Code): void {
   else noteName(name, code)
 }
 
-/** `set_config(name, value, is_local)`. */
+/** Records the effects of `set_config(name, value, is_local)`. */
 export function noteSetConfig(call: Tree, code: Code): void {
   code.writes = true
   if (!isTrue(argumentOf(call, 2, 'is_local'))) leave(code, RESET)
@@ -46,11 +52,11 @@ export function noteSetConfig(call: Tree, code: Code): void {
     return
   }
   code.altersFormats = true
-  // It may be one that is never local.
+  // The setting may be one that is never local.
   leave(code, RESET)
 }
 
-/** `current_setting(name, …)`. */
+/** Records the effects of `current_setting(name, …)`. */
 export function noteCurrentSetting(call: Tree, code: Code): void {
   const name = textOf(argumentOf(call, 0, 'setting_name'))
   if (name === undefined || OF_MODE.has(name.toLowerCase())) code.handles = true
@@ -69,7 +75,10 @@ function noteName(name: string, code: Code): void {
   if (SYNTAX.test(folded)) leave(code, ANYTHING)
 }
 
-/** Only of what PostgreSQL itself takes for true: a type with the same name may be another. */
+/**
+ * Returns whether a constant is true. A cast counts only to the built-in boolean: another type may
+ * have the same name.
+ */
 function isTrue(tree: Tree | undefined): boolean {
   const { A_Const, TypeCast } = (tree ?? {}) as {
     A_Const?: { boolval?: { boolval?: boolean } }

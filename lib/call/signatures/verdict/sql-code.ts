@@ -4,15 +4,18 @@ import { effectsOfBuiltin } from './known-routines.ts'
 import { noteCurrentSetting, noteSet, noteSetConfig } from './settings.ts'
 import { isTree, namesOf, type Tree } from './tree.ts'
 
-/** CURSOR_OPT_HOLD (source, parsenodes.h) */
+/** CURSOR_OPT_HOLD (PostgreSQL source, parsenodes.h). */
 const WITH_HOLD = 0x20
 
-/** They only read. */
+/** Statements that only read. */
 const READING = new Set(['SelectStmt', 'ReturnStmt', 'RawStmt'])
 
 const WRITING = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'])
 
-/** They leave nothing in the session. All that are not in one of these sets may leave something. */
+/**
+ * Statements that leave nothing in the session. Any statement outside these sets may leave
+ * something.
+ */
 const HARMLESS = new Set([
   'TruncateStmt',
   'LockStmt',
@@ -36,10 +39,10 @@ const HARMLESS = new Set([
   'CheckPointStmt',
 ])
 
-/** They run a text, or what was prepared with one. */
+/** Statements that run dynamic SQL or a prepared statement. */
 const RUNS_TEXT = new Set(['DoStmt', 'PrepareStmt', 'ExecuteStmt'])
 
-/** Statements whose `relation` or `relations` are written. */
+/** Statements that write their `relation` or `relations`. */
 const WRITES_RELATION = new Set([
   ...WRITING,
   'TruncateStmt',
@@ -50,20 +53,26 @@ const WRITES_RELATION = new Set([
   'ClusterStmt',
 ])
 
-/** Notes what the statements of a text do. @throws where it does not parse */
+/**
+ * Records the effects of the statements in a text.
+ * @throws if it does not parse
+ */
 export function noteStatements(text: string, code: Code, isVolatile: IsVolatile): void {
   for (const { stmt } of parseSync(text).stmts ?? []) noteTree(stmt, code, isVolatile)
 }
 
-/** The same, of an expression. */
+/**
+ * Records the effects of an expression.
+ * @throws if it does not parse
+ */
 export function noteExpression(text: string, code: Code, isVolatile: IsVolatile): void {
   noteStatements(`select ${text}`, code, isVolatile)
 }
 
-/** Whether PostgreSQL's own function of that name is VOLATILE. */
+/** Returns whether the built-in function of that name is VOLATILE. */
 export type IsVolatile = (name: string) => boolean
 
-/** Notes what a syntax tree does, whatever it is of. */
+/** Records the effects of any syntax tree. */
 export function noteTree(tree: unknown, code: Code, isVolatile: IsVolatile): void {
   if (Array.isArray(tree)) {
     for (const one of tree) noteTree(one, code, isVolatile)
@@ -92,7 +101,8 @@ function noteStatement(kind: string, stmt: Tree, code: Code): void {
     leave(code, ANYTHING)
     code.handles = code.altersFormats = true
   } else if (kind === 'LoadStmt') leave(code, CLOSE)
-  // That of all tables: what their indexes call is not known by their names.
+  // VACUUM without a table processes all, and the names of the functions in their indexes are
+  // unknown.
   else if (!HARMLESS.has(kind) || (kind === 'VacuumStmt' && !stmt.rels)) leave(code, RESET)
   if (kind === 'DiscardStmt') code.altersFormats = true
 }
@@ -115,21 +125,24 @@ function noteWritten(stmt: Tree, code: Code): void {
   }
 }
 
-/** Notes that a relation is written, by its name or through what has it in its query. */
+/** Records a write to a relation, direct or through a view that has it in its query. */
 export function noteWrittenName(name: string, code: Code): void {
   code.written.add(name)
-  // Its rule sets what is written.
+  // A rule of pg_settings sets the setting that is written.
   if (name !== 'pg_settings') return
   leave(code, RESET)
   code.altersFormats = true
 }
 
-/** What a node is by its members, since the parser leaves out the names of many. */
+/**
+ * Records the effects of a node. Recognizes it by its members, because the parser omits the names
+ * of many nodes.
+ */
 function noteNode(tree: Tree, code: Code, isVolatile: IsVolatile): void {
   const { relname, funcname, fields, indirection, intoClause, lockingClause } = tree
   if (typeof relname === 'string') {
     code.relations.add(relname)
-    // It has the settings of the mode.
+    // pg_settings shows the settings of the session's mode.
     if (relname === 'pg_settings') code.handles = true
     if (tree.relpersistence === 't' || tree.schemaname === 'pg_temp') {
       code.writes = true
@@ -148,7 +161,9 @@ function noteNode(tree: Tree, code: Code, isVolatile: IsVolatile): void {
   noteAttributes(namesOf(indirection), code, isVolatile)
 }
 
-/** Notes the names behind the dots of `x.name`, which call functions of one argument. */
+/**
+ * Records the names after the dots of `x.name`, which may be calls of functions of one argument.
+ */
 export function noteAttributes(names: string[], code: Code, isVolatile: IsVolatile): void {
   for (const name of names) {
     code.attributes.add(name)
@@ -162,7 +177,7 @@ function noteCall(call: Tree, names: string[], code: Code, isVolatile: IsVolatil
   const schema = names.at(-2)
   if (name === undefined) return
   code.calls.add(name)
-  // A function that only this session has.
+  // Only this session has the function.
   if (schema === 'pg_temp') {
     leave(code, ANYTHING)
     return

@@ -1,4 +1,4 @@
-// A thread of its own: see judge.ts.
+// Entry point of the worker thread: see judge.ts.
 import { parentPort } from 'node:worker_threads'
 import { loadModule } from 'libpg-query'
 import type { Code } from './effects.ts'

@@ -1,27 +1,30 @@
-/** A node of a syntax tree, as the parser writes it in JSON. */
+/** A node of a syntax tree in the parser's JSON. */
 export type Tree = { [key: string]: unknown }
 
-/** The names of a qualified name: `[{String: {sval}}, …]`; `*` and the like are left out. */
+/** Returns the parts of a qualified name, `[{String: {sval}}, …]`, without `*` and the like. */
 export function namesOf(list: unknown): string[] {
   if (!Array.isArray(list)) return []
   return list.flatMap((node: { String?: { sval?: string } }) => node?.String?.sval ?? [])
 }
 
-/** Types of PostgreSQL's own whose values are texts as they stand. */
+/** Built-in types whose values are identical to their texts. */
 const TEXTS = new Set(['text', 'pg_catalog.text', 'pg_catalog.varchar'])
 
-/** The text of a constant, cast to text or not; undefined of all else. */
+/** Returns the text of a constant, with or without a cast to text; undefined for any other node. */
 export function textOf(tree: Tree | undefined): string | undefined {
   const { A_Const, TypeCast } = (tree ?? {}) as {
     A_Const?: { sval?: { sval?: string } }
     TypeCast?: Tree
   }
-  // Another type may make another text of it.
+  // A cast to another type may change the text.
   if (TypeCast) return TEXTS.has(castTo(TypeCast) ?? '') ? textOf(TypeCast.arg as Tree) : undefined
   return A_Const?.sval && (A_Const.sval.sval ?? '')
 }
 
-/** The type that a TypeCast names, as `schema.name` or `name`; undefined of an array. */
+/**
+ * Returns the type that a TypeCast names, as `schema.name` or `name`; undefined for an array or a
+ * type with a modifier.
+ */
 export function castTo(cast: Tree): string | undefined {
   const { names, arrayBounds, typmods } = cast.typeName as Tree
   return arrayBounds || typmods ? undefined : namesOf(names).join('.')

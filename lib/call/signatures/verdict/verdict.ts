@@ -1,35 +1,41 @@
-/** What has to become of a session after a call, so that the next one finds nothing of it. */
+/** Treatment of a session after a call, so that the next call finds nothing left of it. */
 export type Afterwards =
-  /** It is as it was: nothing that the function can reach is able to change its session. */
+  /** Nothing: no code that the function reaches can change its session. */
   | 'keep'
-  /** The session is reset. */
+  /** Reset the session. */
   | 'reset'
-  /** The connection is closed: a reset does not reach all that may be left. */
+  /** Close the connection: a reset does not undo all that may be left. */
   | 'close'
 
-/** What is known of the calls of a function, from everything that it can reach. */
+/** Verdict on a function, from all code that it can reach. */
 export interface Verdict {
-  /** It only reads: it runs in a read-only transaction, and again without harm. */
+  /** True: it only reads, so it can run in a read-only transaction and be repeated. */
   reads: boolean
   /**
-   * It may tell a shared session from another: it swallows query_canceled (57014),
-   * read_only_sql_transaction (25006) or all errors, or reads a setting of which such a session has
-   * a value of its own.
+   * True: it may behave differently in a shared session. It catches query_canceled (57014),
+   * read_only_sql_transaction (25006) or all errors, or reads a setting that has another value
+   * there.
    */
   handles: boolean
   afterwards: Afterwards
-  /** It may change how values are written, for its transaction too: TimeZone, bytea_output, … */
+  /**
+   * True: it may change how values are written, even if only for its transaction: TimeZone,
+   * bytea_output, …
+   */
   altersFormats: boolean
-  /** As a procedure, it may commit what it has done before it ends. */
+  /** True: as a procedure, it may commit before it ends. */
   commits: boolean
 }
 
-/** Of a function that may do anything: dynamic SQL, another language, a body that does not parse. */
+/**
+ * Returns the verdict on a function that may do anything: dynamic SQL, another language, a body
+ * that does not parse.
+ */
 export function noVerdict(afterwards: Afterwards): Verdict {
   return { reads: false, handles: true, afterwards, altersFormats: true, commits: true }
 }
 
-/** Whether it is known what the function may do: see `noVerdict`. */
+/** Returns whether the effects of the function are known, unlike those of `noVerdict`. */
 export function hasVerdict({ handles, altersFormats }: Verdict): boolean {
   return !(handles && altersFormats)
 }
