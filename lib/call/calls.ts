@@ -160,7 +160,7 @@ export class Calls {
 
   /**
    * Closes the sessions of a database for a deploy, which terminates those that do not end by
-   * themselves. A call that it cuts runs again.
+   * themselves. A call that the deploy interrupts runs again.
    */
   retireSessions(database: string): void {
     const { pools, replicas } = this.#parts

@@ -22,7 +22,7 @@ import { type SentCall, sendCall } from './send-call.ts'
 const MAX_ROUNDS = 5
 
 /** Calls of a batch have no read-only requirement. */
-const WHATEVER_IT_SAYS = { mustOnlyRead: false }
+const MAY_WRITE = { mustOnlyRead: false }
 
 /** A call that was sent, and its future rows. */
 interface Sent {
@@ -110,7 +110,7 @@ async function runInOrder(
 ): Promise<Outcome[]> {
   const { exclusive, client, database, limit, settings, parts, budget } = batch
   const { connection, session, limits } = exclusive
-  exclusive.onlyReads = pending.every(({ bound }) => onlyReads(WHATEVER_IT_SAYS, bound))
+  exclusive.onlyReads = pending.every(({ bound }) => onlyReads(MAY_WRITE, bound))
   budget?.restart(bytes.taken)
   bytes.restart()
   const running: (Sent | { error: unknown })[] = []
@@ -192,7 +192,7 @@ async function mayRunAgain(
     })
   }
   const isLost = outcome.kind === 'lost' || outcome.kind === 'rolled back'
-  if (isLost && onlyReads(WHATEVER_IT_SAYS, bound)) return isWorthAnotherConnection(outcome.error)
+  if (isLost && onlyReads(MAY_WRITE, bound)) return isWorthAnotherConnection(outcome.error)
   return outcome.kind === 'not begun' || mayRepeatRetired(outcome, bound)
 }
 

@@ -15,7 +15,7 @@ export type Next =
   | 'once more'
   /** Repeat only a function that only reads. Any other may have run, and its error says so. */
   | 'once more if it only reads'
-  /** Repeat also if a deploy cut the call: see `mayRepeatRetired`. */
+  /** Repeat also if a deploy interrupted the call: see `mayRepeatRetired`. */
   | 'once more if it only reads, or a deploy has cut it'
 
 /**
@@ -83,9 +83,9 @@ export function onlyReads(
 }
 
 /**
- * Returns whether a call that a deploy cut may run again. The function must have a verdict, so that
- * a rollback undoes all that it does. A session terminated by anyone else does not count: an
- * administrator may want to stop the function.
+ * Returns whether a call that a deploy interrupted may run again. The function must have a verdict,
+ * so that a rollback undoes all that it does. A session terminated by anyone else does not count:
+ * an administrator may want to stop the function.
  */
 export function mayRepeatRetired(outcome: Outcome, bound: BoundCall): boolean {
   return outcome.kind === 'rolled back' && outcome.isRetired && isUndoneByRollback(bound)

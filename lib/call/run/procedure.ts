@@ -70,7 +70,7 @@ export function sendProcedure(session: Session, options: SendOptions): SentCall 
       get mayHaveBegun(): boolean {
         return query?.mayHaveBegun ?? false
       },
-      // Never: its commits remain when the session is terminated.
+      // Never true: the commits of a procedure remain when its session is terminated.
       wasCutOff: false,
       get isSettled(): boolean {
         return last?.isSettled ?? false

@@ -12,7 +12,9 @@ import { runExclusive } from './run-exclusive.ts'
 import { runOnReplica } from './run-on-replica.ts'
 import { runShared } from './run-shared.ts'
 
-/** Maximum number of repeats of one call because deploys cut it, apart from other repeats. */
+/**
+ * Maximum number of repeats of one call because deploys interrupted it, apart from other repeats.
+ */
 const MAX_CUTS = 10
 
 /** Maximum number of times that functions may be replaced during one call. */
@@ -46,7 +48,7 @@ export async function runCall(parts: CallParts, call: CallToRun): Promise<CallRe
         place = place === 'replica' ? onPrimary(parts, call, bound) : 'exclusive'
         break
       case 'once more':
-        // Another deploy may cut the repeated call again.
+        // Another deploy may interrupt the repeated call again.
         if (mayRepeatRetired(outcome, bound) && cuts < MAX_CUTS) cuts++
         else isSecond = true
         if (endsConnection(outcome.error)) await untilAnother(outcome.error)

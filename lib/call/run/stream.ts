@@ -141,7 +141,7 @@ class Stream {
       for (;;) {
         const batch = await this.#within(query)
         limits.checkGoesOn()
-        // The first column has the rows; the columns of the function follow.
+        // The first column has the row as JSON; the columns of the function follow.
         if (isAsText) this.#shapes ??= await shapesOf(session, this.#columns().slice(1))
         this.#begin()
         await this.#flow.deliver(batch.rows)

@@ -212,7 +212,7 @@ export const FACTS = `
         select distinct proname
         from pg_proc
         where oid < ${FIRST_NORMAL_OID} and provolatile = 'v'
-          -- No statement can call functions with internal arguments; one of them is called "system".
+          -- No statement can call functions with internal arguments, such as one called "system".
           and 'internal'::regtype <> all (proargtypes)
       `)},
       'hasOddStrings', current_setting('standard_conforming_strings') <> 'on'

@@ -249,7 +249,7 @@ export class KnownFunctions {
       if (stored && reads < MAX_READS) continue
       const learned = await learn((work) => this.#parts.use(database, work), this.#parts)
       if (flight.isOutdated && reads < MAX_READS) continue
-      // A schema that changes constantly is compared again with the next call.
+      // A schema that keeps changing counts as never compared, so that the next call compares it.
       const at = flight.isOutdated ? Number.NEGATIVE_INFINITY : performance.now()
       this.#remember(database, learned, at)
       // Two gateways with different CALLABLE_SCHEMAS would overwrite each other's state.

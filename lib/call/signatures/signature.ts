@@ -72,7 +72,7 @@ export interface Output {
  * databases whose schema has it, so it holds no oid and never changes.
  */
 export interface Signature {
-  /** Index in its schema, below `Schema.size`: for typed arrays that a database has. */
+  /** Index in its schema, below `Schema.size`: the index of its duration in CallDurations. */
   index: number
   kind: 'function' | 'procedure'
   schema: string
