@@ -24,7 +24,7 @@ import type { Signature } from './signatures/signature.ts'
 
 export interface CallsOptions {
   pools: Pools
-  /** Undefined without replicas. */
+  /** Pools of the replicas; undefined without replicas. */
   replicas: Replicas | undefined
   functions: KnownFunctions
   maxResultBytes: number

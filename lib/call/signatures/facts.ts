@@ -79,7 +79,7 @@ export interface ReadSchema {
   digest: string
   /** Result of SCHEMA_VERSION, taken before the rest was read. */
   version: string
-  /** Undefined if the digest was known. */
+  /** The facts; undefined if the digest was known already. */
   facts: SchemaFacts | undefined
   /** Signatures as PostgreSQL writes them, by `functionKey`. */
   texts: Map<string, string>

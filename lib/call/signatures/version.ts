@@ -67,10 +67,10 @@ const SOURCES: Source[] = [
 ]
 
 /**
- * SQL for a text that changes whenever a manual change affects what functions do. It has no
- * parameters. It works with any search path, since all its names and operators are qualified. A
- * physical replica that has replayed the change returns the same text. It does not cover the
- * columns of tables and settings in postgresql.conf.
+ * SQL for a text that changes whenever anything changes that affects what functions do, by hand
+ * too. It has no parameters. It works with any search path, since all its names and operators are
+ * qualified. A physical replica that has replayed the change returns the same text. It does not
+ * cover the columns of tables and settings in postgresql.conf.
  */
 export const SCHEMA_VERSION = qualified(`
   with relation as materialized (

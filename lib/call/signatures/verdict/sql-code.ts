@@ -177,7 +177,7 @@ function noteCall(call: Tree, names: string[], code: Code, isVolatile: IsVolatil
   const schema = names.at(-2)
   if (name === undefined) return
   code.calls.add(name)
-  // Only this session has the function.
+  // A temporary function, whose code is not in the facts.
   if (schema === 'pg_temp') {
     leave(code, ANYTHING)
     return
