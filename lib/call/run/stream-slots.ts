@@ -78,7 +78,7 @@ export class StreamSlots {
     let waiting = 0
     for (const waiter of this.#waiters) if (waiter.database === database) waiting++
     if (waiting >= this.#limits.maxWaiting) {
-      const message = `${waiting} streams wait for a connection to ${database} already`
+      const message = `${waiting} streams are already waiting for a connection to ${database}`
       return Promise.reject(new GatewayError('pool_exhausted', message, { database }))
     }
     const { ms, error } = waitLimit(
