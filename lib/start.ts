@@ -15,7 +15,7 @@ import type { Log } from './log.ts'
 import { openServer } from './open-server.ts'
 import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/hosts/server.ts'
-import { readServerRoom, usableConnections } from './postgres/pools/capacity.ts'
+import { readServerCapacity, usableConnections } from './postgres/pools/capacity.ts'
 import { Pools } from './postgres/pools/pools.ts'
 import { preparePlatforms } from './tenancy/platforms.ts'
 import { closeMaintenance } from './tenancy/roles/closed-databases.ts'
@@ -174,15 +174,15 @@ async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config
  * @returns the number of connections that it may open if it is alone
  */
 async function fitCapacity({ pools, server, config, log }: Gateway): Promise<number> {
-  const room = await pools.use(server.database, readServerRoom)
-  const usable = usableConnections(room)
+  const capacity = await pools.use(server.database, readServerCapacity)
+  const usable = usableConnections(capacity)
   if (usable >= config.maxTotalConnections) return config.maxTotalConnections
   log.warn(
     `MAX_TOTAL_CONNECTIONS is ${config.maxTotalConnections}, but PostgreSQL has only ${usable} connections for the gateway: it opens at most ${usable}`,
     {
-      max_connections: room.maxConnections,
-      reserved_connections: room.reserved,
-      role_connection_limit: room.roleLimit < 0 ? null : room.roleLimit,
+      max_connections: capacity.maxConnections,
+      reserved_connections: capacity.reserved,
+      role_connection_limit: capacity.roleLimit < 0 ? null : capacity.roleLimit,
     },
   )
   return usable

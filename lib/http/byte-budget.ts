@@ -70,7 +70,7 @@ export class ByteBudget {
   take(holder: Holder, bytes: number): true | Promise<void> {
     const first = this.#queue[0]
     const isNext = first === undefined || holder.order < first.holder.order
-    if (isNext && this.#hasRoom(bytes)) {
+    if (isNext && this.#hasCapacity(bytes)) {
       this.#grant(holder, bytes)
       return true
     }
@@ -107,7 +107,7 @@ export class ByteBudget {
     this.#serve()
   }
 
-  #hasRoom(bytes: number): boolean {
+  #hasCapacity(bytes: number): boolean {
     return this.#taken + bytes <= this.capacity
   }
 
@@ -126,7 +126,7 @@ export class ByteBudget {
     for (;;) {
       const first = this.#queue[0]
       const doAllWait = this.#held === this.#stuck
-      if (!first || !(doAllWait || this.#hasRoom(first.bytes))) return
+      if (!first || !(doAllWait || this.#hasCapacity(first.bytes))) return
       this.#queue.shift()
       this.#endWait(first.holder)
       this.#grant(first.holder, first.bytes)

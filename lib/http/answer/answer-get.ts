@@ -6,10 +6,10 @@ import { parseNamedOwner } from '../../tenancy/owners.ts'
 import { parseQuery } from '../body/query-string.ts'
 import { nodeOf } from '../request.ts'
 import { answerRows, noteTiming } from './answer.ts'
-import { ResponseBudget } from './answer-room.ts'
 import { answerStream, streamTypeOf } from './answer-stream.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
 import { preferenceOf } from './prefer.ts'
+import { ResponseBudget } from './response-budget.ts'
 
 /** To be kept by the client alone, and asked for anew each time. */
 const CACHE_CONTROL = 'private, no-cache'

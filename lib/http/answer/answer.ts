@@ -1,8 +1,8 @@
 import type { H3Event } from 'h3'
 import type { CallResult, Timing } from '../../call/run/attempt.ts'
 import { nodeOf } from '../request.ts'
-import { countAnswer } from './answer-room.ts'
 import { chooseEncoding, compress, type Encoding } from './compress.ts'
+import { countAnswer } from './response-budget.ts'
 
 /** Up to this size, one text that goes out with the head is cheaper than three pieces. */
 const MAX_TEXT_BYTES = 16_384

@@ -7,8 +7,8 @@ import { scanJson } from '../../json/scan.ts'
 import type { ByteBudget } from '../byte-budget.ts'
 import { BODY_FAILED } from '../listener/http-limits.ts'
 import { nodeOf } from '../request.ts'
+import { BodyBudget, bodyBudgetExhausted } from './body-budget.ts'
 import { decodeBody, encodingOf } from './body-encoding.ts'
-import { BodyRoom, noRoomForBody } from './body-room.ts'
 
 /** The rest of a body that is too large is read and thrown away up to this many bytes. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
@@ -54,12 +54,12 @@ export function readJsonBytes(event: H3Event): Promise<Buffer> {
   }
   const encoding = encodingOf(req, res)
   const budget = event.context.gateway.buffered
-  const room = admitBody(req, res, maxBodyBytes, budget)
-  const bytes = readBytes(event, maxBodyBytes, room)
+  const bodyBudget = admitBody(req, res, maxBodyBytes, budget)
+  const bytes = readBytes(event, maxBodyBytes, bodyBudget)
   if (!encoding) return bytes
   return bytes.then(async (encoded) => {
     const decoded = await decodeBody(encoded, encoding, maxBodyBytes)
-    if (!room.grow(decoded.length)) throw noRoomForBody(budget)
+    if (!bodyBudget.grow(decoded.length)) throw bodyBudgetExhausted(budget)
     return decoded
   })
 }
@@ -81,19 +81,19 @@ export function admitBody(
   res: ServerResponse,
   maxBytes: number,
   budget: ByteBudget,
-): BodyRoom {
+): BodyBudget {
   const length = Number(req.headers['content-length'] ?? 0)
   if (length > maxBytes) {
     refuseBody(req, res, length - maxBytes)
     throw tooLarge(maxBytes)
   }
-  const room = new BodyRoom(budget, res)
-  if (!room.covers(length)) {
+  const bodyBudget = new BodyBudget(budget, res)
+  if (!bodyBudget.covers(length)) {
     refuseBody(req, res, length)
-    throw noRoomForBody(budget)
+    throw bodyBudgetExhausted(budget)
   }
   if (awaitsContinue(req)) res.writeContinue()
-  return room
+  return bodyBudget
 }
 
 /** Reads and throws away a body that is refused, or closes the connection after the answer. */
@@ -108,7 +108,7 @@ export function stopBody(req: IncomingMessage, res: ServerResponse): void {
   res.setHeader('connection', 'close')
 }
 
-function readBytes(event: H3Event, maxBytes: number, room: BodyRoom): Promise<Buffer> {
+function readBytes(event: H3Event, maxBytes: number, bodyBudget: BodyBudget): Promise<Buffer> {
   const { gateway, request } = event.context
   const { client } = request
   const { req, res } = nodeOf(event)
@@ -118,14 +118,14 @@ function readBytes(event: H3Event, maxBytes: number, room: BodyRoom): Promise<Bu
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size <= maxBytes && room.grow(size)) {
+      if (size <= maxBytes && bodyBudget.grow(size)) {
         chunks.push(chunk)
         return
       }
       chunks.length = 0
       if (size <= maxBytes) {
         stopBody(req, res)
-        reject(noRoomForBody(budget))
+        reject(bodyBudgetExhausted(budget))
       } else if (size - maxBytes > MAX_DISCARDED_BYTES) {
         stopBody(req, res)
         reject(tooLarge(maxBytes))

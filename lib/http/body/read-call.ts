@@ -6,7 +6,7 @@ import { timeLimit } from '../../call/run/time-limit.ts'
 import type { Json } from '../../json/json.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { type OWNER_MEMBERS, parseNamedOwner } from '../../tenancy/owners.ts'
-import { ResponseBudget } from '../answer/answer-room.ts'
+import { ResponseBudget } from '../answer/response-budget.ts'
 import { readJsonObject } from './body.ts'
 
 /**

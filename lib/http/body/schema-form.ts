@@ -9,8 +9,8 @@ import type { Asker, Owner } from '../../tenancy/names.ts'
 import { parseNamedOwner, parseScope } from '../../tenancy/owners.ts'
 import type { ByteBudget } from '../byte-budget.ts'
 import { admitBody, mediaType, onAborted, onBodyFailed, stopBody, tooLarge } from './body.ts'
+import { bodyBudgetExhausted } from './body-budget.ts'
 import { refuseEncoding } from './body-encoding.ts'
-import { noRoomForBody } from './body-room.ts'
 import { type Form, readForm } from './multipart.ts'
 
 /** What /register and /migrate are sent. */
@@ -162,16 +162,16 @@ export async function readArchiveForm(
   }
   refuseEncoding(req, res)
   const maxBytes = maxArchiveBytes + OVERHEAD_BYTES
-  const room = admitBody(req, res, maxBytes, budget)
+  const bodyBudget = admitBody(req, res, maxBytes, budget)
   return new Promise((resolve, reject) => {
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
       const isTooLarge = size > maxBytes
-      if (!isTooLarge && room.grow(size)) return
+      if (!isTooLarge && bodyBudget.grow(size)) return
       req.unpipe()
       stopBody(req, res)
-      reject(isTooLarge ? tooLarge(maxArchiveBytes) : noRoomForBody(budget))
+      reject(isTooLarge ? tooLarge(maxArchiveBytes) : bodyBudgetExhausted(budget))
     })
     onAborted(req, reject)
     onBodyFailed(req, res, reject)

@@ -34,7 +34,7 @@ export class Budget<Pool extends Needy> {
     this.permits = new Semaphore(capacity)
   }
 
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     return this.permits.held < this.permits.capacity
   }
 

@@ -1,7 +1,7 @@
 import type { Sql } from './connection.ts'
 
 /** How many connections the server has for the gateway's role. */
-export interface ServerRoom {
+export interface ServerCapacity {
   maxConnections: number
   /** Kept for superusers and for roles with a privilege of their own. */
   reserved: number
@@ -10,19 +10,19 @@ export interface ServerRoom {
 }
 
 /** What is left for the gateway, if nobody else is connected. */
-export function usableConnections({ maxConnections, reserved, roleLimit }: ServerRoom): number {
+export function usableConnections({ maxConnections, reserved, roleLimit }: ServerCapacity): number {
   const left = Math.max(1, maxConnections - reserved)
   return roleLimit < 0 ? left : Math.min(left, roleLimit)
 }
 
 /** Asks the server. `reserved_connections` came with PostgreSQL 16. */
-export async function readServerRoom(sql: Sql): Promise<ServerRoom> {
-  const [room] = await sql<ServerRoom[]>`
+export async function readServerCapacity(sql: Sql): Promise<ServerCapacity> {
+  const [capacity] = await sql<ServerCapacity[]>`
     select
       current_setting('max_connections')::int as "maxConnections",
       current_setting('superuser_reserved_connections')::int
         + coalesce(current_setting('reserved_connections', true)::int, 0) as reserved,
       (select rolconnlimit from pg_roles where rolname = current_user) as "roleLimit"
   `
-  return room!
+  return capacity!
 }

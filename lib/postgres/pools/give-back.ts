@@ -2,7 +2,7 @@ import { endsConnection, isPostgresError } from '../errors.ts'
 import type { Budget } from './budget.ts'
 import type { Connection } from './connection.ts'
 import type { Lease } from './lease.ts'
-import { findRoom, firstFor, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
+import { findSharable, firstFor, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
 import type { PoolCounters } from './pool-counters.ts'
 import { resetSession } from './reset.ts'
 
@@ -39,7 +39,7 @@ export function endLease(
 /** Lets the quick calls that are first in the queue in where there is room. */
 export function admit(_supply: Supply, pool: Pool): void {
   for (const { expectedMs } of pool.waiters) {
-    const connection = expectedMs === undefined ? undefined : findRoom(pool, expectedMs)
+    const connection = expectedMs === undefined ? undefined : findSharable(pool, expectedMs)
     if (!connection) return
     serve(pool, connection)
   }

@@ -74,7 +74,7 @@ export function firstFor(pool: Pool, { speaks }: Connection): Waiter | undefined
 }
 
 /** A shared connection on which another quick call would not have to wait for long. */
-export function findRoom(pool: Pool, expectedMs: number): Connection | undefined {
+export function findSharable(pool: Pool, expectedMs: number): Connection | undefined {
   if (pool.shared.length === 0) return undefined
   const now = performance.now()
   const isContended = pool.budgets.some((budget) => budget.starving.size > 0)

@@ -143,7 +143,7 @@ export class ConnectionSupply implements Supply {
       admit(this, pool)
       return false
     }
-    const full = pool.budgets.find((budget) => !budget.hasRoom)
+    const full = pool.budgets.find((budget) => !budget.hasCapacity)
     if (!full) {
       serve(pool, this.#open(pool, waiter.speaks))
       return true
@@ -239,7 +239,7 @@ export class ConnectionSupply implements Supply {
 
   /** Gives free permits to the pools that wait for one, one after the other. */
   feed(budget: Budget<Pool>): void {
-    while (budget.hasRoom) {
+    while (budget.hasCapacity) {
       const pool = budget.neediest()
       if (!pool) return
       if (!this.#growByOne(pool)) budget.starving.delete(pool)

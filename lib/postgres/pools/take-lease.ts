@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Connection, Speaks } from './connection.ts'
 import { release } from './give-back.ts'
 import type { Lease } from './lease.ts'
-import { findRoom, grant, type Pool, takeIdle } from './pool.ts'
+import { findSharable, grant, type Pool, takeIdle } from './pool.ts'
 import type { ConnectionSupply, SupplyLimits } from './supply.ts'
 import {
   type Client,
@@ -72,7 +72,7 @@ export function shareLease(
   if (options.client?.isGone) throw clientGone(database)
   const pool = taking.supply.pool(database)
   const mayJoin = pool.waiters.size === 0 && !taking.supply.all.isOverdrawn
-  const shared = mayJoin ? findRoom(pool, expectedMs) : undefined
+  const shared = mayJoin ? findSharable(pool, expectedMs) : undefined
   if (shared) return grant(pool, shared, expectedMs)
   const connection = takeIdleNow(pool, 'wire')
   if (!connection) return wait(taking, pool, 'wire', options, expectedMs)

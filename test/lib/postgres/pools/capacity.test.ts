@@ -44,6 +44,6 @@ test.each([
   [{ maxConnections: 100, reserved: 3, roleLimit: -1 }, 97],
   [{ maxConnections: 100, reserved: 3, roleLimit: 40 }, 40],
   [{ maxConnections: 100, reserved: 3, roleLimit: 99 }, 97],
-])('of %j the gateway can use %i', (room, usable) => {
-  expect(usableConnections(room)).toBe(usable)
+])('of %j the gateway can use %i', (capacity, usable) => {
+  expect(usableConnections(capacity)).toBe(usable)
 })

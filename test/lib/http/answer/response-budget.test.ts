@@ -6,7 +6,7 @@ import {
   type AnswerBudget,
   answerBudgetOf,
   countAnswer,
-} from '../../../../lib/http/answer/answer-room.ts'
+} from '../../../../lib/http/answer/response-budget.ts'
 import { ByteBudget } from '../../../../lib/http/byte-budget.ts'
 import { afterTest, eventually } from '../../../helpers/process.ts'
 import { openRaw, sendRaw } from '../../../helpers/raw-http.ts'
@@ -27,10 +27,10 @@ async function serve(answer: (res: ServerResponse) => Promise<void>): Promise<st
 }
 
 /** Reads rows as a session does: what is not admitted yet is not there yet. */
-async function readRows(room: AnswerBudget, pieces: number, bytes: number): Promise<Buffer> {
+async function readRows(answerBudget: AnswerBudget, pieces: number, bytes: number): Promise<Buffer> {
   const rows: Buffer[] = []
   for (let i = 0; i < pieces; i++) {
-    const admitted = room.admit(bytes)
+    const admitted = answerBudget.admit(bytes)
     if (admitted !== true) await admitted
     rows.push(Buffer.alloc(bytes, 'x'))
     await new Promise((resolve) => setImmediate(resolve))
@@ -99,14 +99,14 @@ test('an answer that is read anew gives back what it held; small ones are not co
   const budget = new ByteBudget(MEBIBYTE)
   const seen: number[] = []
   const url = await serve(async (res) => {
-    const room = answerBudgetOf(budget, res, 1000)
-    await room.admit(60_000)
+    const answerBudget = answerBudgetOf(budget, res, 1000)
+    await answerBudget.admit(60_000)
     seen.push(budget.taken)
-    await room.admit(60_000)
+    await answerBudget.admit(60_000)
     seen.push(budget.taken)
-    room.restart()
+    answerBudget.restart()
     seen.push(budget.taken)
-    await room.admit(100_000)
+    await answerBudget.admit(100_000)
     seen.push(budget.taken)
     countAnswer(budget, res, 10)
     seen.push(budget.taken)
@@ -121,12 +121,14 @@ test('what waits for an answer that is written, or read anew, waits no longer', 
   const budget = new ByteBudget(MEBIBYTE)
   const errors: unknown[] = []
   const url = await serve(async (res) => {
-    const room = answerBudgetOf(budget, res, 60_000)
-    await room.admit(MEBIBYTE)
+    const answerBudget = answerBudgetOf(budget, res, 60_000)
+    await answerBudget.admit(MEBIBYTE)
     const other = budget.newHolder()
     budget.hold(other, 1)
-    for (const end of [() => room.restart(100_000), () => countAnswer(budget, res, 10)]) {
-      const waiting = Promise.resolve(room.admit(MEBIBYTE)).catch((error) => errors.push(error))
+    for (const end of [() => answerBudget.restart(100_000), () => countAnswer(budget, res, 10)]) {
+      const waiting = Promise.resolve(answerBudget.admit(MEBIBYTE)).catch((error) =>
+        errors.push(error),
+      )
       expect(budget.waiting).toBe(1)
       end()
       await waiting

@@ -81,7 +81,7 @@ export class AnswerBudget {
 
   async #within(admitted: Promise<void>, holder: Holder): Promise<void> {
     const timer = setTimeout(
-      () => this.#budget.leave(holder, noRoom(this.#budget, this.#waitMs)),
+      () => this.#budget.leave(holder, answerBudgetExhausted(this.#budget, this.#waitMs)),
       this.#waitMs,
     )
     try {
@@ -92,7 +92,7 @@ export class AnswerBudget {
   }
 }
 
-const rooms = new WeakMap<ServerResponse, AnswerBudget>()
+const answerBudgets = new WeakMap<ServerResponse, AnswerBudget>()
 
 /** The room of a response's answer. `waitMs`: how long it may wait for more. */
 export function answerBudgetOf(
@@ -100,12 +100,12 @@ export function answerBudgetOf(
   res: ServerResponse,
   waitMs: number,
 ): AnswerBudget {
-  let room = rooms.get(res)
-  if (!room) {
-    room = new AnswerBudget(budget, res, waitMs)
-    rooms.set(res, room)
+  let answerBudget = answerBudgets.get(res)
+  if (!answerBudget) {
+    answerBudget = new AnswerBudget(budget, res, waitMs)
+    answerBudgets.set(res, answerBudget)
   }
-  return room
+  return answerBudget
 }
 
 /** The room of the answer to a request, which most of them never ask for. */
@@ -118,22 +118,22 @@ export class ResponseBudget {
 
   /** As of `AnswerBudget`; waits for at most POOL_WAIT_TIMEOUT_SECS. */
   admit(bytes: number): true | Promise<void> {
-    return this.#room.admit(bytes)
+    return this.#answerBudget.admit(bytes)
   }
 
   take(bytes: number): void {
-    this.#room.take(bytes)
+    this.#answerBudget.take(bytes)
   }
 
   drop(bytes: number): void {
-    rooms.get(nodeOf(this.#event).res)?.drop(bytes)
+    answerBudgets.get(nodeOf(this.#event).res)?.drop(bytes)
   }
 
   restart(kept?: number): void {
-    rooms.get(nodeOf(this.#event).res)?.restart(kept)
+    answerBudgets.get(nodeOf(this.#event).res)?.restart(kept)
   }
 
-  get #room(): AnswerBudget {
+  get #answerBudget(): AnswerBudget {
     const { buffered, config } = this.#event.context.gateway
     return answerBudgetOf(buffered, nodeOf(this.#event).res, config.poolWaitTimeoutMs)
   }
@@ -141,7 +141,7 @@ export class ResponseBudget {
 
 /** Counts the bytes of an answer that is about to be written. */
 export function countAnswer(budget: ByteBudget, res: ServerResponse, bytes: number): void {
-  if (bytes <= UNCOUNTED_BYTES && !rooms.has(res)) return
+  if (bytes <= UNCOUNTED_BYTES && !answerBudgets.has(res)) return
   // It waits for nothing any more.
   answerBudgetOf(budget, res, 0).settle(bytes)
 }
@@ -155,7 +155,7 @@ function notWanted(): GatewayError {
   return new GatewayError('pool_exhausted', 'The rows are not waited for any more')
 }
 
-function noRoom({ taken, capacity }: ByteBudget, waitMs: number): GatewayError {
+function answerBudgetExhausted({ taken, capacity }: ByteBudget, waitMs: number): GatewayError {
   return new GatewayError(
     'pool_exhausted',
     `No room for the answer within ${waitMs / 1000} s: other requests and answers hold ${taken} of ${capacity} bytes (MAX_BUFFERED_BYTES)`,

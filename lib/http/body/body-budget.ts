@@ -9,7 +9,7 @@ const UNCOUNTED_BYTES = 16 * 1024
 const STEP_BYTES = 256 * 1024
 
 /** What one request's body holds of the budget, until the request's answer is out or cut. */
-export class BodyRoom {
+export class BodyBudget {
   readonly #budget: ByteBudget
   readonly #res: ServerResponse
   /** A body of this size has its room. */
@@ -43,7 +43,7 @@ export class BodyRoom {
 }
 
 /** A body finds no room in the budget. */
-export function noRoomForBody({ taken, capacity }: ByteBudget): GatewayError {
+export function bodyBudgetExhausted({ taken, capacity }: ByteBudget): GatewayError {
   return new GatewayError(
     'pool_exhausted',
     `No room for the body: other requests and answers hold ${taken} bytes, and bodies get the first half of ${capacity} (MAX_BUFFERED_BYTES)`,
