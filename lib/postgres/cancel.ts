@@ -1,19 +1,20 @@
 import type { Server } from './hosts/server.ts'
 import { openSocket } from './session/socket.ts'
 
-/** A server process and the secret that lets one cancel what it runs (BackendKeyData). */
+/** A server process and the secret that authorises a cancel request for it (BackendKeyData). */
 export interface Backend {
   pid: number
   secret: Buffer
 }
 
-/** Of CancelRequest (PostgreSQL manual, "Message Formats"), behind its length. */
+/** Request code of CancelRequest (PostgreSQL manual, "Message Formats"). */
 const CANCEL_REQUEST_CODE = 80_877_102
 
 /**
- * Asks the server to cancel what the backend runs at the moment, and resolves when the server has
- * taken notice. It does not count among the connections: the server takes no session for it.
- * @throws {Error} of the socket
+ * Sends a cancel request for the statement that the backend runs now. Resolves when the server has
+ * read the request and closed the socket. PostgreSQL starts no session for it, so it does not count
+ * as a connection.
+ * @throws {Error} from the socket
  */
 export async function sendCancel(
   server: Server,

@@ -1,9 +1,9 @@
 import type { Sql } from './pools/connection.ts'
 
 /**
- * Runs statements that create or alter the gateway's tables in the administrative database where that
- * was not done yet, in one transaction. It holds a lock: "if not exists" does not keep two gateways
- * that start at once from colliding.
+ * Runs statements that create or alter the gateway's tables in the administrative database, in one
+ * transaction. The statements must be repeatable, since they run at every start. An advisory lock
+ * serialises gateways that start at once, because "if not exists" does not prevent a race.
  */
 export async function createTables(sql: Sql, statements: string): Promise<void> {
   await sql.unsafe(`
@@ -14,12 +14,15 @@ export async function createTables(sql: Sql, statements: string): Promise<void> 
   `)
 }
 
-/** SQL that adds a column where it is missing: adding one locks the table, even one that is there. */
+/**
+ * Returns SQL that adds a column where it is missing. The check comes first because
+ * `add column if not exists` locks the table even where the column exists.
+ */
 export function addMissingColumn(table: string, column: string, type: string): string {
   return whereMissing(table, column, `alter table ${table} add column ${column} ${type}`)
 }
 
-/** SQL of statements that run where a table lacks a column. */
+/** Returns SQL that runs the statements only where the table lacks the column. */
 export function whereMissing(table: string, column: string, statements: string): string {
   return `
     do $do$ begin

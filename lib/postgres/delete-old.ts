@@ -3,9 +3,9 @@ import type { Sql } from './pools/connection.ts'
 const ROWS_AT_ONCE = 5000
 
 /**
- * Deletes some rows of a table of the gateway's own, with an `id`, whose time in `column` is longer ago
- * than so many days.
- * @returns whether there may be more
+ * Deletes at most 5,000 rows whose timestamp in `column` is more than `days` days old.
+ * The table is one of the gateway's own and has a column `id`.
+ * @returns whether more such rows may be left
  */
 export async function deleteOld(
   sql: Sql,

@@ -2,12 +2,12 @@ import type { Duplex } from 'node:stream'
 import postgres from 'postgres'
 import type { Credentials, Server } from './hosts/server.ts'
 
-/** A postgres.js client. Here it always stands for one connection. */
+/** A postgres.js client. In the gateway, each client has exactly one connection. */
 export type Sql = postgres.Sql
 
 /**
- * Everything that the gateway sends is text in PostgreSQL's own input syntax. postgres.js would
- * rewrite some of it (timestamps to milliseconds, JSON texts as JSON strings).
+ * Parameters are sent as text in PostgreSQL's own input syntax. The default serializers of
+ * postgres.js would change some of them (timestamps to milliseconds, JSON texts to JSON strings).
  */
 const TEXT_PARAMETERS = {
   date: textType(1184, [1082, 1114, 1184], String),
@@ -20,9 +20,9 @@ function textType(to: number, from: number[], parse: (text: string) => unknown) 
   return { to, from, serialize: String, parse }
 }
 
-/** What PostgreSQL says beside its answers. */
+/** A NoticeResponse of PostgreSQL. */
 export interface Notice {
-  /** WARNING, NOTICE, …, whatever the language of the messages. */
+  /** WARNING, NOTICE, …: untranslated, whatever lc_messages is. */
   severity: string
   code: string
   message: string
@@ -33,15 +33,15 @@ export interface DriverOptions {
   credentials: Credentials
   database: string
   connectTimeoutMs: number
-  /** The socket, which the driver takes for one that is to be logged in. */
+  /** Returns a socket on which postgres.js begins with the startup packet. */
   socket: () => Promise<Duplex>
-  /** The server reports a parameter of the session; an error that it throws is the first query's. */
+  /** Called for each ParameterStatus; an error that it throws rejects the first query. */
   onParameter: (name: string, value: string) => void
   onNotification: (channel: string, payload: string) => void
   onNotice: (notice: Notice) => void
 }
 
-/** A client of postgres.js for one connection, whose socket it is given. */
+/** Returns a postgres.js client for one connection over the given socket. */
 export function createDriver({ server, credentials, database, ...options }: DriverOptions): Sql {
   const { user, password } = credentials
   return postgres({
@@ -53,7 +53,7 @@ export function createDriver({ server, credentials, database, ...options }: Driv
     max: 1,
     ssl: false,
     fetch_types: false,
-    // A deploy sends all that it can; its default is 100.
+    // A deploy pipelines all its statements; the default is 100.
     ...{ max_pipeline: 10_000 },
     idle_timeout: 0,
     max_lifetime: 0,
@@ -61,7 +61,7 @@ export function createDriver({ server, credentials, database, ...options }: Driv
     onnotice: (notice) => options.onNotice(notice as unknown as Notice),
     onparameter: options.onParameter,
     types: TEXT_PARAMETERS as unknown as Record<string, postgres.PostgresType>,
-    // Options of postgres.js that its types do not list.
+    // Options that the types of postgres.js lack.
     ...{ socket: options.socket, onnotify: options.onNotification },
   })
 }

@@ -25,33 +25,33 @@ import {
 } from './embedded/run-as.ts'
 import { Server, type ServerExit } from './embedded/server.ts'
 
-/** A running PostgreSQL server of the gateway's own. */
+/** A running PostgreSQL server that the gateway has started. */
 export interface EmbeddedPostgres {
   /** Connection string of the gateway's own (non-superuser) role. */
   url: string
   /** Connection string of the superuser. */
   superuserUrl: string
-  /** Such as `18.4`. */
+  /** Version of PostgreSQL, such as `18.4`. */
   version: string
   pid: number
-  /** Fast shutdown: open transactions are rolled back. Resolves when the server is gone. */
+  /** Shuts the server down and rolls open transactions back; resolves when it has ended. */
   stop(): Promise<void>
 }
 
 export interface EmbeddedOptions {
-  /** DATA_DIR; created if missing. */
+  /** Data folder (DATA_DIR); created if it is missing. */
   dataDir: string
-  /** What is being done, such as `Starting PostgreSQL 18.4 …`. */
+  /** Called with a progress line, such as `Starting PostgreSQL 18.4 …`. */
   onProgress?: (line: string) => void
-  /** PostgreSQL's own log lines. */
+  /** Called with each line of PostgreSQL's log. */
   onLog?: (line: string) => void
-  /** The server has ended without `stop()`. */
+  /** Called when the server has ended without `stop()`. */
   onExit?: (info: ServerExit) => void
-  /** Further settings of the server, over those that the gateway makes. */
+  /** Server settings that override those of the gateway. */
   settings?: Record<string, string>
 }
 
-/** What a start goes by, once it is known to be possible. */
+/** The checked inputs of a start. */
 interface Plan {
   layout: Layout
   binaries: Binaries
@@ -62,16 +62,16 @@ interface Plan {
 
 const PORT = 5432
 const SOCKET_PREFIX = 'db-gateway-'
-// What macOS allows for the path of a socket; Linux has 107.
+// The limit of macOS for the path of a socket in bytes; Linux has 107.
 const SOCKET_PATH_LIMIT = 103
 
 /**
- * Starts the PostgreSQL that comes with the gateway on the cluster in a data folder, after creating
- * that on the first start and ending a server that a killed gateway has left behind.
+ * Starts the bundled PostgreSQL on the cluster in the data folder. Creates the cluster on the first
+ * start, and first stops a server that a killed gateway has left running.
  *
- * @throws with one line that says what to do if the data folder cannot be used (not writable, in
- *   use by another gateway, of another major version), if there is no PostgreSQL for this platform,
- *   or if it fails to start.
+ * @throws {Error} with one line that says what to do: the data folder is not writable, in use by
+ *   another gateway or of another major version; no PostgreSQL is bundled for this platform; or the
+ *   server fails to start
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const plan = await prepare(options.dataDir)
@@ -214,15 +214,15 @@ async function runServer(plan: Plan, options: EmbeddedOptions): Promise<Server> 
   options.onProgress?.(`Starting PostgreSQL ${version} …`)
   const settings = { ...serverSettings(socketDir), ...options.settings }
   const args = asArgs({ ...lockSettings(Number(settings.max_connections)), ...settings })
-  // In a process group of its own: Ctrl-C in a terminal is for the gateway, which first finishes
-  // what it has begun and then stops the server.
+  // Detached into its own process group, so that Ctrl-C in a terminal reaches the gateway alone: it
+  // finishes its requests and then stops the server.
   const program = startAs(user, binaries.postgres, ['-D', layout.cluster, ...args], true)
   const server = new Server(program, options.onLog)
   await server.ready()
   return server
 }
 
-// As libpq has it for a socket, https://www.postgresql.org/docs/18/libpq-connect.html
+// A socket in libpq's URI form, https://www.postgresql.org/docs/18/libpq-connect.html
 function connectionString(role: string, password: string, socketDir: string): string {
   const host = encodeURIComponent(socketDir).replaceAll('%2F', '/')
   return `postgres://${role}:${password}@/${role}?host=${host}&port=${PORT}`
@@ -234,7 +234,8 @@ function serverSettings(socketDir: string): Record<string, string> {
     unix_socket_directories: socketDir,
     unix_socket_permissions: '0700',
     port: `${PORT}`,
-    // The gateway opens at most 200; the rest is for the server's own and for a person's look.
+    // The default of MAX_TOTAL_CONNECTIONS is 200. The other 20 are for PostgreSQL's superuser
+    // reserve and for psql sessions.
     max_connections: '220',
     log_destination: 'stderr',
     logging_collector: 'off',

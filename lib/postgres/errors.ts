@@ -4,7 +4,7 @@ import { type ErrorDetails, GatewayError } from '../errors.ts'
 import { ServerError } from './session/server-error.ts'
 import { INVALID_CATALOG_NAME } from './sqlstates.ts'
 
-/** SQLSTATEs whose error is a client's, by their status; everything else is 500. */
+/** HTTP status by SQLSTATE, for errors that the client caused; others are by class, or 500. */
 const STATUS_BY_SQLSTATE: Record<string, number> = {
   P0001: 400,
   '23502': 400,
@@ -23,43 +23,43 @@ const QUERY_CANCELED = '57014'
 const TOO_MANY_CONNECTIONS = '53300'
 
 /**
- * The server ends or refuses the connection: it stops, starts, has none to give, or the database
- * allows none.
+ * SQLSTATEs of a FATAL error that ends or refuses a connection: the server shuts down, starts up or
+ * has no free connection, or the database allows no connections.
  */
 const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '55000'])
 
-/** Of these, those that end a connection which is open: a shutdown, a crash, a dropped database. */
+/** Those of NO_CONNECTION that end an open connection: shutdown, crash, dropped database. */
 const ENDED = new Set(['57P01', '57P02', '57P05'])
 
-/** Code of the error where a server answers, but is not the primary that is asked for. */
+/** Error code where a server answers but is not the primary. */
 export const NOT_PRIMARY = 'NOT_PRIMARY'
 
-/** An error of PostgreSQL, as the gateway's own sessions and as postgres.js give it. */
+/** An error reported by PostgreSQL, from the gateway's own sessions or from postgres.js. */
 export type PostgresError = ServerError | postgres.PostgresError
 
-/** Whether the error is PostgreSQL's answer, with an SQLSTATE as `code`. */
+/** Whether the error is an ErrorResponse of PostgreSQL, with its SQLSTATE as `code`. */
 export function isPostgresError(error: unknown): error is PostgresError {
   return error instanceof ServerError || error instanceof postgres.PostgresError
 }
 
-/** Whether PostgreSQL cancelled a query: its time was up, or somebody asked for it. */
+/** Whether PostgreSQL cancelled a query: statement_timeout expired, or a cancel request arrived. */
 export function isQueryCanceled(error: unknown): boolean {
   return isPostgresError(error) && error.code === QUERY_CANCELED
 }
 
-/** Whether PostgreSQL, or the way to it, is gone: the work may be done once it is back. */
+/** Whether the connection to PostgreSQL was lost or refused, so that a retry may succeed. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof GatewayError) return error.code === 'connection_failed'
   if (isPostgresError(error)) {
-    // Without endsConnection it is what a function raised: a log-in that fails may be a 28P01.
+    // A function can raise any SQLSTATE with severity ERROR; a failed log-in is a FATAL 28P01.
     return endsConnection(error) && (NO_CONNECTION.has(error.code) || /^(08|28)/.test(error.code))
   }
   return isNetworkError(error)
 }
 
 /**
- * Whether PostgreSQL was short of memory, disk or the like (class 53), which others use, too. That it
- * takes no connection is no reason to wait until others are done.
+ * Whether PostgreSQL lacked memory, disk space or another shared resource (class 53). A retry may
+ * succeed when other statements have ended. Too many connections (53300) does not count.
  */
 export function isShortage(error: unknown): boolean {
   const sqlstate = error instanceof GatewayError ? error.details.sqlstate : undefined
@@ -67,7 +67,7 @@ export function isShortage(error: unknown): boolean {
   return code.startsWith('53') && code !== TOO_MANY_CONNECTIONS
 }
 
-/** Whether the connection cannot be used any more after this error of a query on it. */
+/** Whether the connection is unusable after a query on it failed with this error. */
 export function endsConnection(error: unknown): boolean {
   return isPostgresError(error)
     ? error.severity === 'FATAL' || error.severity === 'PANIC'
@@ -75,8 +75,8 @@ export function endsConnection(error: unknown): boolean {
 }
 
 /**
- * Errors of sockets, TLS and postgres.js's connections have a code such as ECONNRESET; those of
- * Node's own argument checks begin with ERR_ and are bugs.
+ * Whether the error is of a socket, TLS or a postgres.js connection: these have a code such as
+ * ECONNRESET. Codes that begin with ERR_ come from Node's argument checks and are bugs.
  */
 function isNetworkError(error: unknown): boolean {
   if (error instanceof GatewayError || !(error instanceof Error)) return false
@@ -85,8 +85,8 @@ function isNetworkError(error: unknown): boolean {
 }
 
 /**
- * What a client is told of an error that came from a query in `database`. A GatewayError stays as
- * it is; so does an error that did not come from PostgreSQL or the network.
+ * Converts an error of a query in `database` into the GatewayError for the client. Returns a
+ * GatewayError, and an error that is from neither PostgreSQL nor the network, unchanged.
  */
 export function fromPostgres(error: unknown, database: string): unknown {
   if (error instanceof GatewayError) return error
@@ -106,8 +106,8 @@ export function fromPostgres(error: unknown, database: string): unknown {
 }
 
 /**
- * What PostgreSQL said, by the names of the HTTP contract; each text is cut at 1,024 bytes. `cause`
- * has detail and hint behind the message, since clients classify by its words.
+ * Returns PostgreSQL's error fields under their names in the HTTP contract, each text cut at 1,024
+ * bytes. `cause` is the message followed by detail and hint, because clients match on its words.
  */
 export function postgresDetails(error: PostgresError): ErrorDetails {
   const detail = error.detail && excerpt(error.detail)
@@ -123,7 +123,7 @@ export function postgresDetails(error: PostgresError): ErrorDetails {
   return details
 }
 
-/** The names of what an error is about (PostgreSQL manual, "Error and Notice Message Fields"). */
+/** The objects that an error names (PostgreSQL manual, "Error and Notice Message Fields"). */
 function namesIn(error: PostgresError): Record<string, string | undefined> {
   if (error instanceof ServerError) {
     const { schema, table, column, datatype, constraint } = error
@@ -133,28 +133,28 @@ function namesIn(error: PostgresError): Record<string, string | undefined> {
     schema: error.schema_name,
     table: error.table_name,
     column: error.column_name,
-    // postgres.js writes its name with a space; its types do not.
+    // postgres.js names this property with a space, and its types do not list it so.
     datatype: (error as { 'data type_name'?: string })['data type_name'],
     constraint: error.constraint_name,
   }
 }
 
-/** The status of an error that a function raised. */
+/** Returns the HTTP status for an SQLSTATE that a function raised. */
 export function sqlstateStatus(sqlstate: string): number {
-  // PTxyz is status xyz: a convention of PostgREST ("Errors", "RAISE errors with HTTP status codes").
-  // Other statuses would tell that it succeeded, or have no body.
+  // SQLSTATE PTxyz asks for status xyz, as in PostgREST ("Errors", "RAISE errors with HTTP status
+  // codes"). Only 4xx and 5xx: others report success or allow no body.
   const chosen = /^PT([45]\d\d)$/.exec(sqlstate)
   if (chosen) return Number(chosen[1])
   return STATUS_BY_SQLSTATE[sqlstate] ?? STATUS_BY_CLASS[sqlstate.slice(0, 2)] ?? 500
 }
 
-/** Of a connection that PostgreSQL says something of: it ends one that is open, or takes none. */
+/** Describes a FATAL error: PostgreSQL ended an open connection, or refused a new one. */
 export function whatBecame({ code }: PostgresError): string {
   return ENDED.has(code) ? 'PostgreSQL ended the connection' : 'PostgreSQL refuses the connection'
 }
 
 function connectionFailed(error: unknown, database: string): GatewayError {
-  // Not the message: it tells the server's address, or the folder of its socket.
+  // The message of a network error is left out: it tells the server's address or socket folder.
   const { code, message } = error as NodeJS.ErrnoException
   if (code === NOT_PRIMARY) {
     return new GatewayError('connection_failed', 'No PostgreSQL server takes writes', {

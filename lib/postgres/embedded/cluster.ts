@@ -19,21 +19,21 @@ import { runAs, type ServerUser } from './run-as.ts'
 /** The paths in a data folder. */
 export interface Layout {
   dataDir: string
-  /** The gateway that uses the folder. */
+  /** Record of the gateway that uses the folder. */
   ownerFile: string
-  /** What belongs to PostgreSQL: the cluster and the passwords to it. */
+  /** Folder of the cluster and of its passwords. */
   home: string
   cluster: string
   passwords: string
 }
 
-/** The passwords of a cluster's two roles. */
+/** Passwords of the cluster's superuser and of the gateway's role. */
 export interface Passwords {
   postgres: string
   gateway: string
 }
 
-/** The paths in this data folder. */
+/** Returns the paths in a data folder. */
 export function layoutOf(dataDir: string): Layout {
   const home = join(dataDir, 'postgres')
   return { dataDir, ownerFile: join(dataDir, 'gateway.pid'), home, ...layoutOfHome(home) }
@@ -43,7 +43,7 @@ function layoutOfHome(home: string): { cluster: string; passwords: string } {
   return { cluster: join(home, 'data'), passwords: join(home, 'passwords.json') }
 }
 
-/** Creates the data folder if it is missing, open to nobody but the gateway and PostgreSQL. */
+/** Creates the data folder if it is missing, accessible to the gateway and PostgreSQL only. */
 export async function createDataDir(dataDir: string, user?: ServerUser): Promise<void> {
   const created = await mkdir(dataDir, { recursive: true })
   if (!created) return
@@ -51,9 +51,7 @@ export async function createDataDir(dataDir: string, user?: ServerUser): Promise
   if (user) await chown(dataDir, 0, user.gid)
 }
 
-/**
- * The version of the PostgreSQL that created the cluster, such as `18`; undefined if there is none.
- */
+/** Returns the major version that created the cluster, such as `18`; undefined if there is none. */
 export async function readClusterVersion(layout: Layout): Promise<string | undefined> {
   const file = join(layout.cluster, 'PG_VERSION')
   return (await isThere(file)) ? (await readFile(file, 'utf8')).trim() : undefined
@@ -61,8 +59,7 @@ export async function readClusterVersion(layout: Layout): Promise<string | undef
 
 /**
  * Reads the passwords of an existing cluster.
- *
- * @throws if they are not there or not readable.
+ * @throws {Error} if the file is missing, not readable or damaged
  */
 export async function readPasswords(layout: Layout): Promise<Passwords> {
   try {
@@ -79,8 +76,7 @@ export async function readPasswords(layout: Layout): Promise<Passwords> {
 
 /**
  * Creates the cluster with the gateway's role and database.
- *
- * @throws if initdb or PostgreSQL fails, with its own message.
+ * @throws {Error} with PostgreSQL's message if initdb or PostgreSQL fails
  */
 export async function createCluster(
   layout: Layout,
@@ -89,7 +85,7 @@ export async function createCluster(
   settings: Record<string, string>,
 ): Promise<void> {
   await removeUnfinished(layout)
-  // In a folder beside it, so that `home` is whole where it exists, however the creation ends.
+  // A rename makes `home` appear whole: an interrupted creation leaves only the draft behind.
   const draft = await mkdtemp(`${layout.home}.new-`)
   try {
     await fillHome(draft, binaries, user, settings)
@@ -140,7 +136,7 @@ async function runInitdb(
 ): Promise<void> {
   const args = [
     ...['-D', cluster, '--username=postgres', `--pwfile=${pwfile}`, '--auth=scram-sha-256'],
-    // The order of bytes, which no update of the system's libraries changes under an index.
+    // C.UTF-8 sorts by code point: no update of the system's libraries can corrupt an index.
     ...['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
     ...['--no-instructions', ...(settings.fsync === 'off' ? ['--no-sync'] : [])],
   ]
@@ -156,12 +152,12 @@ async function createGatewayRole(
   user: ServerUser | undefined,
   settings: Record<string, string>,
 ): Promise<void> {
-  // Single-user mode: nobody can connect before the gateway's role is there.
+  // Single-user mode: no client can connect before the gateway's role exists.
   // https://www.postgresql.org/docs/18/app-postgres.html#APP-POSTGRES-SINGLE-USER
   const args = ['--single', '-D', cluster, ...asArgs({ ...settings, exit_on_error: 'on' })]
   const statements = [
-    // The rounds of SCRAM protect passwords that can be guessed. This one is a random key of 256
-    // bits: more rounds add nothing to it, but each new connection would pay for them.
+    // SCRAM iterations slow the guessing of weak passwords. This password is a random key of 256
+    // bits: more iterations would add no security and would slow each log-in.
     'SET scram_iterations = 1',
     `CREATE ROLE gateway LOGIN CREATEDB CREATEROLE PASSWORD '${password}'`,
     'CREATE DATABASE gateway OWNER gateway',
@@ -172,7 +168,7 @@ async function createGatewayRole(
   })
 }
 
-/** The arguments of `postgres` for these settings. */
+/** Returns the command-line arguments of `postgres` for these settings. */
 export function asArgs(settings: Record<string, string>): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 }

@@ -4,10 +4,9 @@ import { join } from 'node:path'
 import { endServer, findServersOf, isServerOf, mayBeSignalled } from './processes.ts'
 
 /**
- * Ends what a killed gateway left running on its cluster: a server does not end with its gateway,
- * and only one may run on a cluster. To be called by the one gateway that has the data folder.
- *
- * @throws if a process cannot be ended.
+ * Ends the server processes that a killed gateway has left running on its cluster. They outlive the
+ * gateway, and a cluster takes only one server. The caller must own the data folder.
+ * @throws {Error} if a process cannot be ended
  */
 export async function endOrphans(
   cluster: string,
@@ -18,16 +17,16 @@ export async function endOrphans(
     onProgress?.(`Stopping the PostgreSQL server that a killed gateway left (pid ${pid}) …`)
     await endServer(pid, () => !isServerOf(pid, cluster))
   }
-  // Those of a killed server: they notice, but not in the middle of a long computation.
+  // Backends of a killed postmaster end by themselves, but not in the middle of a long computation.
   for (const left of findServersOf(cluster)) {
     await endServer(left, () => !isServerOf(left, cluster))
   }
   await removeMistakable(cluster)
 }
 
-// PostgreSQL deals with a file of a server that is gone, but not if its pid is taken: it takes a
-// zombie, or another process of its user, for that server and refuses to start. Both are common in
-// containers, where nothing may collect zombies and each start counts pids from 1.
+// PostgreSQL removes a postmaster.pid whose process is gone. If the pid is that of a zombie, or of
+// another process of the same user, PostgreSQL takes it for the old server and refuses to start.
+// Both are common in containers: zombies may never be reaped, and each start counts pids from 1.
 async function removeMistakable(cluster: string): Promise<void> {
   const pid = readServerPid(cluster)
   if (!pid || !mayBeSignalled(pid) || isServerOf(pid, cluster)) return

@@ -3,20 +3,19 @@ import { basename } from 'node:path'
 import { errorCode } from './files.ts'
 import { processStart } from './processes.ts'
 
-/** The gateway that uses a data folder. */
+/** Record of the gateway that uses a data folder. */
 export interface Owner {
   pid: number
-  /** See {@link processStart}. */
+  /** Start of the process, see {@link processStart}. */
   start: string
-  /** The folder of its server's socket, so that it can be removed if the gateway was killed. */
+  /** Folder of the server's socket; the next gateway removes it if this one was killed. */
   socketDir: string
 }
 
 /**
- * Takes a data folder for this process, from a gateway that is gone if need be, whose record it
- * returns.
- *
- * @throws if a running gateway has it.
+ * Takes the data folder for this process, also from a gateway that has ended without releasing it.
+ * @returns the record of that earlier gateway, if there is one
+ * @throws {Error} if a running gateway uses the folder
  */
 export async function takeOwnership(file: string, socketDir: string): Promise<Owner | undefined> {
   const mine: Owner = { pid: process.pid, start: processStart(process.pid) ?? '', socketDir }
@@ -29,7 +28,7 @@ export async function takeOwnership(file: string, socketDir: string): Promise<Ow
   }
 }
 
-/** Gives the data folder back, if it is this process that has it. */
+/** Releases the data folder if this process owns it. */
 export async function releaseOwnership(file: string, socketDir: string): Promise<void> {
   const owner = parseOwner(await readFile(file, 'utf8').catch(() => ''))
   if (owner?.pid === process.pid && owner.socketDir === socketDir) await rm(file, { force: true })
@@ -38,7 +37,7 @@ export async function releaseOwnership(file: string, socketDir: string): Promise
 async function place(draft: string, file: string): Promise<Owner | undefined> {
   let previous: Owner | undefined
   for (let attempt = 0; attempt < 10; attempt++) {
-    // A link appears whole and only where there is nothing yet, unlike a file that is written.
+    // link(2) creates the file with its content, and fails if it exists: no reader sees half of it.
     const placed = await link(draft, file).then(
       () => true,
       (error) => {
@@ -61,8 +60,8 @@ async function removeStale(file: string, aside: string): Promise<Owner | undefin
         `stop that one, or set DATA_DIR to another folder`,
     )
   }
-  // Of several gateways that find the same stale record only one moves it, and one that was slow
-  // notices by the content that it has moved the record of a faster one: it gives that back.
+  // Several gateways may find the same stale record; rename(2) lets only one move it. A slow
+  // one may move the new record of a faster one: it sees that by the content and puts it back.
   await rename(file, aside).catch(() => undefined)
   const moved = await readFile(aside, 'utf8').catch(() => seen)
   if (moved !== seen) await link(aside, file).catch(() => undefined)

@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const HAS_PROC = process.platform === 'linux'
 
 /**
- * What tells a running process from any other that has, had or will have its pid: the boot and the
- * moment it started at. Undefined if there is no such process, or only what is left of an ended one.
+ * Returns an identifier of a running process that no other process with the same pid shares: its
+ * boot and start time. Undefined if there is no such process or it is a zombie.
  */
 export function processStart(pid: number): string | undefined {
   return HAS_PROC ? startFromProc(pid) : startFromPs(pid)
@@ -15,10 +15,10 @@ export function processStart(pid: number): string | undefined {
 function startFromProc(pid: number): string | undefined {
   const stat = read(`/proc/${pid}/stat`)
   if (!stat) return undefined
-  // The second field is the program's name in parentheses and may itself hold spaces and
+  // The second field is the program's name in parentheses; the name may contain spaces and
   // parentheses, see proc_pid_stat(5).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  // A zombie: PostgreSQL's parent may be a container's first process, which may never collect it.
+  // A zombie. In a container the parent may be a first process that never reaps its children.
   if (fields[0] === 'Z' || fields[0] === 'X') return undefined
   return `${read('/proc/sys/kernel/random/boot_id')?.trim()} ${fields[19]}`
 }
@@ -28,15 +28,15 @@ function startFromPs(pid: number): string | undefined {
   return !state || state.startsWith('Z') ? undefined : start.join(' ')
 }
 
-/** Whether the process is a PostgreSQL process of this cluster, and no other that has its pid now. */
+/** Whether the process with this pid is a PostgreSQL process of this cluster. */
 export function isServerOf(pid: number, cluster: string): boolean {
   if (!processStart(pid)) return false
   if (!HAS_PROC) return (ps(pid, 'command=') ?? '').includes(` -D ${cluster}`)
-  // PostgreSQL works inside its cluster; the inode holds also where that has another path by now.
+  // PostgreSQL's working folder is its cluster. The inode still matches if the folder was moved.
   return read(`/proc/${pid}/comm`)?.trim() === 'postgres' && isSame(`/proc/${pid}/cwd`, cluster)
 }
 
-/** The PostgreSQL processes of this cluster; none where the system does not tell (macOS). */
+/** Returns the pids of all PostgreSQL processes of this cluster; always empty on macOS. */
 export function findServersOf(cluster: string): number[] {
   if (!HAS_PROC) return []
   const pids = readdirSync('/proc').map(Number).filter(Number.isInteger)
@@ -44,10 +44,9 @@ export function findServersOf(cluster: string): number[] {
 }
 
 /**
- * Ends a PostgreSQL server: a fast shutdown, then an immediate one, then by force.
+ * Ends a PostgreSQL server: fast shutdown, after 20 s immediate shutdown, after 5 s more SIGKILL.
  * https://www.postgresql.org/docs/18/server-shutdown.html
- *
- * @throws if even that did not end it.
+ * @throws {Error} if the process is still there 5 s after SIGKILL
  */
 export async function endServer(pid: number, isGone: () => boolean): Promise<void> {
   const steps = [
@@ -65,7 +64,7 @@ export async function endServer(pid: number, isGone: () => boolean): Promise<voi
   throw new Error(`The PostgreSQL server with pid ${pid} cannot be stopped`)
 }
 
-/** Sends a signal; a process that has already ended is no error. */
+/** Sends a signal; does nothing if the process has ended. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
@@ -74,7 +73,7 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Whether there is a process with this pid, be it a zombie, that this user may send signals to. */
+/** Whether this user may signal a process with this pid; true for a zombie, too. */
 export function mayBeSignalled(pid: number): boolean {
   try {
     return process.kill(pid, 0)

@@ -4,23 +4,23 @@ import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
-/** The user that PostgreSQL runs as where the gateway runs as root, which PostgreSQL refuses. */
+/** The user that PostgreSQL runs as if the gateway runs as root: PostgreSQL refuses root. */
 export interface ServerUser {
   name: string
   uid: number
   gid: number
-  /** The first folder on the way to PostgreSQL's files that the user may not pass through. */
+  /** First folder on the path to PostgreSQL's files that the user may not enter. */
   closed?: string
 }
 
-/** A started program; whoever starts it reads both of its outputs. */
+/** A started program. The caller must read both of its outputs, or the program blocks. */
 export type Program = ChildProcessByStdio<Writable, Readable, Readable>
 
 /**
- * The user to run PostgreSQL as: undefined for the gateway's own, the owner of the files at `home`
- * if there are any yet, else `postgres` or `nobody`.
- *
- * @throws if the gateway runs as root and has no such user.
+ * Chooses the user to run PostgreSQL as if the gateway runs as root: the owner of `home` if that
+ * exists and is not root's, else `postgres`, else `nobody`.
+ * @returns undefined if the gateway does not run as root
+ * @throws {Error} if there is no such user
  */
 export async function chooseServerUser(home: string): Promise<ServerUser | undefined> {
   if (process.getuid?.() !== 0) return undefined
@@ -49,7 +49,7 @@ async function readAccounts(): Promise<ServerUser[]> {
     .map(([name, , uid, gid]) => ({ name: `${name}`, uid: Number(uid), gid: Number(gid) }))
 }
 
-/** The first of the folders and of those on the way to them that the user may not pass through. */
+/** Returns the first of these folders, or of their ancestors, that the user may not enter. */
 export async function findClosedFolder(
   user: ServerUser,
   folders: string[],
@@ -73,7 +73,7 @@ async function mayPass(user: ServerUser, folder: string): Promise<boolean> {
   return (mode & bit) !== 0
 }
 
-/** Starts a program as the user (the gateway's own if undefined) with nothing of its environment. */
+/** Starts a program as the user (undefined: the gateway's own) with a clean environment. */
 export function startAs(
   user: ServerUser | undefined,
   file: string,
@@ -81,42 +81,42 @@ export function startAs(
   detached = false,
 ): Program {
   const options = {
-    // The gateway's own working folder may be closed to the user.
+    // The user may not be allowed into the gateway's working folder.
     cwd: '/',
-    // In English, since messages are recognized, and without the PG… variables of a client.
+    // English messages, which the gateway parses, and none of a client's PG… variables.
     env: { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' },
     detached,
   }
   if (!user?.closed) {
     return spawn(file, args, { ...options, uid: user?.uid, gid: user?.gid })
   }
-  // A clone in /root is a private folder that no other user passes through. Rather than opening it
-  // to everybody, PostgreSQL gets the one privilege of root that lets it pass (and read, but not
-  // write): only its superuser could make use of that, and the gateway's role is none.
+  // A folder in /root is closed to other users. Instead of opening it to all, PostgreSQL gets the
+  // one capability that lets it enter and read any folder, but not write. Only its superuser could
+  // use that, and the gateway's role is not one.
   const capability = '+dac_read_search'
   return spawn(
     'setpriv',
     [
       ...['--reuid', `${user.uid}`, '--regid', `${user.gid}`, '--clear-groups'],
       ...['--inh-caps', capability, '--ambient-caps', capability],
-      // Without this access(2), by which PostgreSQL's programs find each other, denies what they
-      // are able to read: it leaves out the capabilities of a user who is not root.
+      // PostgreSQL's programs find each other with access(2), which ignores the capabilities of
+      // a user other than root unless no_setuid_fixup is set.
       ...['--securebits', '+no_setuid_fixup', '--', file, ...args],
     ],
     options,
   )
 }
 
-/** Calls the listener with each line that a program writes. */
+/** Calls the listener with each line of the program's stdout and stderr. */
 export function onLines(program: Program, listener: (line: string) => void): void {
   createInterface({ input: program.stdout }).on('line', listener)
   createInterface({ input: program.stderr }).on('line', listener)
 }
 
 /**
- * Runs a program to its end and returns what it wrote.
- *
- * @throws an error with the line that says why, if it could not be started or failed.
+ * Runs a program to its end.
+ * @returns its lines of stdout and stderr
+ * @throws {Error} with the line that tells why the program failed or could not be started
  */
 export async function runAs(
   user: ServerUser | undefined,
@@ -127,7 +127,7 @@ export async function runAs(
   const program = startAs(user, file, args)
   const lines: string[] = []
   onLines(program, (line) => lines.push(line))
-  // A program that ends before it has read everything says why itself.
+  // EPIPE: a program that ends before it has read its input reports the reason in its output.
   program.stdin.on('error', () => undefined)
   program.stdin.end(input)
   const end = () => program.kill()
@@ -142,7 +142,7 @@ export async function runAs(
 
 const FAILURE = /(?:ERROR|FATAL|PANIC|error|fatal): /
 
-/** Of two lines of a PostgreSQL program the one that says why it failed: the later, if an error. */
+/** Returns the line that tells more of why a program failed: the later one if it is an error. */
 export function moreTelling(earlier: string, later: string): string {
   return FAILURE.test(later) || (!FAILURE.test(earlier) && later.trim()) ? later : earlier
 }

@@ -1,25 +1,25 @@
 import { endServer, sendSignal } from './processes.ts'
 import { moreTelling, onLines, type Program } from './run-as.ts'
 
-/** How a server has ended. */
+/** Exit code or signal of a server. */
 export interface ServerExit {
   code: number | null
   signal: string | null
 }
 
-// A standby says that they are read-only.
+// The standby's message has the word "read-only".
 const READY = /database system is ready to accept (?:read-only )?connections/
 
-// For a server that says nothing; one that recovers from a crash tells its progress every 10 s,
+// Milliseconds without a log line. Crash recovery logs its progress every 10 s,
 // https://www.postgresql.org/docs/18/runtime-config-logging.html#GUC-LOG-STARTUP-PROGRESS-INTERVAL
 const PATIENCE = 60_000
 
-/** A PostgreSQL server of this process, from its start to its end. */
+/** A PostgreSQL server process that this process has started. */
 export class Server {
   readonly pid: number
-  /** Settles when the server is gone and has had its last word. */
+  /** Resolves when the process has ended and its output is read. */
   readonly ended: Promise<ServerExit>
-  /** Its end by `stop()`, once that was called. */
+  /** Promise of `stop()`; undefined before the first call. */
   stopping: Promise<void> | undefined
   #program: Program
   #lastWord = ''
@@ -39,8 +39,7 @@ export class Server {
 
   /**
    * Resolves when the server accepts connections.
-   *
-   * @throws if it ends before that or falls silent; it is stopped then.
+   * @throws {Error} if the server ends first or logs nothing for 60 s; it is stopped in that case
    */
   async ready(): Promise<void> {
     let timer: NodeJS.Timeout | undefined
@@ -63,7 +62,7 @@ export class Server {
     }
   }
 
-  /** Fast shutdown, or a harder one if it takes too long. */
+  /** Stops the server: fast shutdown, then harder ones, see `endServer`. */
   stop(): Promise<void> {
     this.stopping ??= this.#end()
     return this.stopping
@@ -79,14 +78,13 @@ export class Server {
     return pid === undefined || exitCode !== null || signalCode !== null
   }
 
-  // The last line without the time and the process that PostgreSQL puts before it.
+  // The last log line without its timestamp and pid.
   #why(): string {
     return this.#lastWord.replace(/^.*\[\d+\] /, '') || 'it said nothing'
   }
 
   #watch(): Promise<ServerExit> {
-    // Also a gateway that ends without stopping its server, as after an uncaught error, does not
-    // leave it behind.
+    // A gateway that ends without stop(), such as after an uncaught error, stops the server too.
     const onProcessExit = () => {
       if (!this.#isGone()) sendSignal(this.pid, 'SIGINT')
     }
@@ -102,7 +100,7 @@ export class Server {
       })
       this.#program.once('exit', (code, signal) => {
         const settle = () => resolve({ code, signal })
-        // A program that a killed server had started (COPY … TO PROGRAM) may hold its output open.
+        // A child of a killed server (COPY … TO PROGRAM) may keep the output open.
         const timer = setTimeout(settle, 2_000)
         this.#program.once('close', () => {
           clearTimeout(timer)

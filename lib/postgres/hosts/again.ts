@@ -2,26 +2,26 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import { isConnectionLost, isPostgresError } from '../errors.ts'
 
-/** What a connection says that was open and is not any more: postgres.js, and the system. */
+/** Error codes of an open connection that broke, from postgres.js and from the system. */
 const BROKEN = /^(?:CONNECTION_(?:CLOSED|ENDED|DESTROYED)|ECONNRESET|EPIPE)$/
 
-/** Nothing came for as long as was waited for it. */
+/** Error codes of a connection that was not open in time. */
 const TIMED_OUT = /^(?:ETIMEDOUT|CONNECT_TIMEOUT)$/
 
-/** PostgreSQL that refuses a connection may be starting, or be full just now. */
+/** Pause before another attempt: a PostgreSQL that refuses connections may be starting or full. */
 const PAUSE_MS = 100
 
-/** Class of SQLSTATEs of a role or password that PostgreSQL does not know. */
+/** SQLSTATE class 28: PostgreSQL rejects the role or the password. */
 const INVALID_AUTHORIZATION = /^28/
 
-/** Whether a connection that was open broke: those that have been idle beside it may be dead too. */
+/** Whether an open connection broke; idle connections to the same server may be dead as well. */
 export function isBroken(error: unknown): boolean {
   return BROKEN.test(codeOf(error))
 }
 
 /**
- * Whether another connection may do what this one could not. Not where the time that there is for
- * it is over, nor where PostgreSQL does not let the role in.
+ * Whether a retry on another connection may succeed. False after a timeout, because the time for
+ * the request is used up, and where PostgreSQL rejects the role or the password.
  */
 export function isWorthAnotherConnection(error: unknown): boolean {
   if (error instanceof GatewayError || !isConnectionLost(error)) return false
@@ -30,7 +30,7 @@ export function isWorthAnotherConnection(error: unknown): boolean {
     : !TIMED_OUT.test(codeOf(error))
 }
 
-/** Resolves when it is time for another: at once where one broke, soon where none could be had. */
+/** Waits before a retry: not at all after a broken connection, else 100 ms. */
 export async function untilAnother(error: unknown): Promise<void> {
   if (!isBroken(error)) await sleep(PAUSE_MS)
 }

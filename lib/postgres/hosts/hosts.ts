@@ -6,31 +6,34 @@ import { describeHost, hostsOf, type Server, type SessionAttrs } from './server.
 
 interface Found {
   host: Server
-  /** The newer of two that both say that they are the primary has the greater one. */
+  /** Timeline of the host; of two primaries, the newer one has the higher timeline. */
   timeline: number
 }
 
-/** How long opening a socket to the host that was good last may take, and how long logging in. */
+/** Timeout of the socket to the last primary, and of the log-in there. */
 const PATIENCE_MS = 2000
 
-/** When one has been found, how long the others have to say that they are the newer primary. */
+/** How long, after a primary was found, other hosts may still report a higher timeline. */
 const GRACE_MS = 300
 
-/** So long after a "no" a host is asked again. What was found is not doubted for so long. */
+/**
+ * AGAIN_MS: pause before a host that is not the primary is asked again. CERTAIN_MS: how long after
+ * a search its result is not doubted.
+ */
 const AGAIN_MS = 250
 const CERTAIN_MS = 1000
 
 /**
- * Finds the one of a server's hosts that is the primary, and opens sockets to it. The one that was
- * good last is tried first; where it does not answer, or does not take sessions that write, all are
- * asked at once. With one host there is nothing to find.
+ * Finds the primary among a server's hosts and opens sockets to it. Tries the last primary first;
+ * where that does not answer or rejects writes, asks all hosts at once. With a single host there is
+ * no search.
  */
 export class Hosts implements Route {
   readonly #hosts: Server[]
   readonly #attrs: SessionAttrs
-  /** Called when the primary is another than before: connections elsewhere are of no use. */
+  /** Called when the primary has changed; connections to the old one are useless. */
   onMoved: ((from: Server, to: Server) => void) | undefined
-  /** Undefined where it has to be looked for. */
+  /** Primary to try first; undefined where a search is needed. */
   #current: Server | undefined
   #last: Server | undefined
   #search: Promise<Server> | undefined
@@ -43,9 +46,9 @@ export class Hosts implements Route {
   }
 
   /**
-   * A socket to the primary. While it is looked for, one session is open at each host, under the
-   * permit of a caller whose own socket comes after that.
-   * @throws {Error} NOT_PRIMARY where hosts answer, but none is one; as `openSocket`
+   * Opens a socket to the primary. A search opens one session at each host. These sessions need no
+   * permit beyond the caller's: its own socket is opened after they are closed.
+   * @throws {Error} NOT_PRIMARY where hosts answer but none is the primary; as `openSocket`
    */
   async open(timeoutMs: number): Promise<Reached> {
     const [only] = this.#hosts
@@ -56,7 +59,7 @@ export class Hosts implements Route {
       try {
         const reached = await reach(known, Math.min(PATIENCE_MS, timeoutMs))
         if (this.#last === known) return { ...reached, patienceMs: PATIENCE_MS }
-        // Meanwhile another one was found to be the primary.
+        // A search has found another primary in the meantime.
         reached.socket.destroy()
       } catch {
         if (this.#current === known) this.#current = undefined
@@ -67,18 +70,18 @@ export class Hosts implements Route {
     return reach(found, left())
   }
 
-  /** Why a session with this value of a parameter that the server reports is of no use here. */
+  /** Returns the error where a reported parameter shows that the host is not the primary. */
   refusal(host: Server, parameter: string, value: string): Error | undefined {
     return refusalOf(this.#attrs, host, parameter, value)
   }
 
-  /** A session there did not begin, or is not what it should be: the next one looks again. */
+  /** A session with the host failed or was refused: the next `open` searches again. */
   doubt(host: Server): void {
     const isCertain = performance.now() - this.#foundAt < CERTAIN_MS
     if (this.#current === host && !isCertain) this.#current = undefined
   }
 
-  /** All who need it at the same time share one search. */
+  /** Searches for the primary; concurrent callers share one search. */
   #find(timeoutMs: number): Promise<Server> {
     this.#search ??= this.#searchAll(timeoutMs)
       .then(
@@ -124,7 +127,7 @@ export class Hosts implements Route {
           probes.delete(probe)
           await probe.end()
         }
-        // While another one is silent, this one may be promoted.
+        // A host that refused may be promoted while another host has not answered.
         if (errors.size === this.#hosts.length) return
         await sleep(AGAIN_MS)
       }
@@ -140,7 +143,7 @@ export class Hosts implements Route {
   }
 }
 
-/** One session with a host, to see whether it is the primary. */
+/** One session with one host, to ask whether it is the primary. */
 class Probe {
   readonly host: Server
   readonly #connection: Connection
@@ -161,24 +164,27 @@ class Probe {
     this.#connection = new Connection(host, options, () => {})
   }
 
-  /** @throws {Error} NOT_PRIMARY; as `openSocket`; of PostgreSQL, which refuses the session */
+  /**
+   * @returns the host's timeline
+   * @throws {Error} NOT_PRIMARY; as `openSocket`; from PostgreSQL, which refuses the session
+   */
   async ask(): Promise<number> {
     const [row] = await this.#connection.sql<{ file: string }[]>`
       select pg_walfile_name(pg_current_wal_lsn()) as file
     `
     this.#hasAnswered = true
-    // PostgreSQL manual, "WAL Internals": the first 8 digits are the timeline.
+    // PostgreSQL manual, "WAL Internals": the first 8 hexadecimal digits are the timeline.
     return Number.parseInt(row!.file.slice(0, 8), 16)
   }
 
-  /** Says goodbye to one that has answered, and cuts the others. */
+  /** Closes a session that has answered; cuts any other. */
   async end(): Promise<void> {
     if (this.#hasAnswered) await this.#connection.close()
     else this.#connection.destroy()
   }
 }
 
-/** Resolves when one has been found, or all have ended. */
+/** Resolves when one primary is found or all probes have ended. */
 async function firstFound(asked: Promise<void>[], found: Found[]): Promise<void> {
   await new Promise<void>((resolve) => {
     for (const one of asked) one.then(() => found.length > 0 && resolve())
@@ -186,7 +192,7 @@ async function firstFound(asked: Promise<void>[], found: Found[]): Promise<void>
   })
 }
 
-/** `in_hot_standby` and `default_transaction_read_only` are reported since PostgreSQL 14. */
+/** PostgreSQL reports `in_hot_standby` and `default_transaction_read_only` since version 14. */
 function refusalOf(
   attrs: SessionAttrs,
   host: Server,
@@ -205,7 +211,7 @@ function notPrimary(message: string): Error {
   return Object.assign(new Error(message), { code: NOT_PRIMARY })
 }
 
-/** The error that tells most of several hosts goes before. */
+/** Rank of an error: the error of several hosts is the one with the highest rank. */
 function weight(error: unknown): number {
   if ((error as NodeJS.ErrnoException).code === NOT_PRIMARY) return 2
   return isPostgresError(error) ? 1 : 0

@@ -3,13 +3,14 @@ import { GatewayError } from '../../errors.ts'
 import type { Listener } from '../listener.ts'
 import type { Pools } from '../pools/pools.ts'
 
-/** The connection that listens may have died without a word. */
+/** Time for the LISTEN connection to answer: it may be dead without having been closed. */
 const LISTENER_LIMIT_MS = 500
 
 /**
- * Asks PostgreSQL whether it answers: on the connection that listens, which is there where all others
- * are busy, and where that does not answer on one of the pool's as well.
- * @throws {Error} where it does not answer within the time
+ * Checks that PostgreSQL answers. Asks on the LISTEN connection, which is free even if all pool
+ * connections are busy; if that does not answer, asks on a pool connection as well.
+ * @param withinMs time for both, in milliseconds
+ * @throws {Error} if PostgreSQL does not answer in time
  */
 export async function probe(
   listener: Listener,
@@ -29,7 +30,7 @@ export async function probe(
   await Promise.any([kept, probePool(pools, database, withinMs - LISTENER_LIMIT_MS)])
 }
 
-/** The connection is closed where it does not answer. */
+/** Asks on a pool connection; closes the connection if it does not answer. */
 async function probePool(pools: Pools, database: string, withinMs: number): Promise<void> {
   const lease = await pools.lease(database, { waitMs: withinMs })
   if (await lease.connection.answers(withinMs)) {

@@ -4,35 +4,35 @@ import { type CredentialsOf, type PoolLimits, Pools } from '../pools/pools.ts'
 import { describeServer, type Server } from './server.ts'
 import type { WalHistory } from './wal-history.ts'
 
-/** Why a replica gets no calls; of one kind, only the first time is worth telling. */
+/** Why a replica gets no calls. The log reports a change of `kind` only. */
 export interface ReplicaProblem {
   kind: 'silent' | 'foreign' | 'diverged' | 'behind'
-  /** Such as `does not answer (ECONNREFUSED)`. */
+  /** Predicate for the log line, such as `does not answer (ECONNREFUSED)`. */
   what: string
 }
 
-/** The server that replicas are to be of. */
+/** The primary, as far as its replicas are compared with it. */
 export interface Primary {
-  /** Of pg_control_system: all servers that are copies of one have the same. */
+  /** System identifier (pg_control_system), which a primary shares with its physical replicas. */
   system: string
-  /** The line of WAL that it writes; a promotion begins a new one. */
+  /** Timeline that the primary writes; each promotion begins a new one. */
   timeline: number
-  /** Of that timeline. */
+  /** WAL positions of the primary on that timeline. */
   history: WalHistory
 }
 
 interface Position {
   is_in_recovery: boolean
-  /** Bytes of WAL. */
+  /** Replay position in bytes of WAL. */
   replayed: string | null
   system: string
   timeline: number
 }
 
-/** A replica that has not answered for so long gets no calls until it does. */
+/** A replica that has not answered for 1 s gets no calls until it answers. */
 const SILENCE_MS = 1000
 
-/** A streaming replica: connections to it, and what is known of how current it is. */
+/** A streaming replica: its connections and how current its data is. */
 export class Replica {
   readonly name: string
   readonly #server: Server
@@ -40,13 +40,13 @@ export class Replica {
   readonly #credentialsOf: CredentialsOf | undefined
   #pools: Pools
   #capacity: number
-  /** Everything that the primary had written by this moment of `performance.now()` is there. */
+  /** `performance.now()` up to which the replica has replayed everything the primary wrote. */
   #currentAt = Number.NEGATIVE_INFINITY
-  /** Milliseconds, when it was last asked. */
+  /** Lag in milliseconds at the last answer. */
   #lagMs: number | undefined
   #replayed = 0n
   #trouble: ReplicaProblem | undefined
-  /** A call could not reach it. */
+  /** A call could not reach the replica since its last answer. */
   #hasFailed = false
   #askedAt: number | undefined
 
@@ -67,7 +67,7 @@ export class Replica {
     return this.#pools
   }
 
-  /** Undefined where it is not known: it does not answer, or is too far behind to say. */
+  /** Lag in milliseconds; undefined where the replica does not answer or its lag is unknown. */
   get lagMs(): number | undefined {
     return this.#trouble || this.#hasFailed ? undefined : this.#lagMs
   }
@@ -76,30 +76,30 @@ export class Replica {
     return this.#trouble
   }
 
-  /** Whether it answers, and has everything that was written by that moment. */
+  /** Whether the replica answers and has replayed everything written before `since`. */
   isCurrent(since: number): boolean {
     return this.#currentAt >= since && !this.#trouble && !this.#hasFailed
   }
 
-  /** A call could not reach it: it gets no more until it has been asked again. */
+  /** Marks the replica unusable until it answers again: a call could not reach it. */
   fail(): void {
     this.#hasFailed = true
   }
 
-  /** From now on at most so many connections are open. */
+  /** Sets the limit of open connections. */
   setCapacity(connections: number): void {
     this.#capacity = connections
     this.#pools.setCapacity(connections)
   }
 
-  /** Asks how far it is. Never throws: what goes wrong is its trouble. */
+  /** Reads the replica's WAL position. Never throws: a failure becomes `trouble`. */
   async ask(primary: Primary): Promise<void> {
     if (this.#askedAt !== undefined) {
       if (performance.now() - this.#askedAt > SILENCE_MS) this.#trouble = silent()
       return
     }
     this.#askedAt = performance.now()
-    // Calls that wait for a server that is gone would do so for as long as TCP does.
+    // Without a timeout, calls on a dead server would wait for TCP's own timeout.
     const timer = setTimeout(() => this.#cut(), this.#limits.connectTimeoutMs).unref()
     try {
       this.#note(await this.#pools.use(this.#server.database, readPosition), primary)
@@ -112,7 +112,7 @@ export class Replica {
     }
   }
 
-  /** Closes the idle connections and cuts those in use: their queries fail. */
+  /** Closes the idle connections and cuts those in use, whose queries fail. */
   end(): Promise<void> {
     return this.#pools.end()
   }
@@ -128,7 +128,7 @@ export class Replica {
     }
     const position = BigInt(replayed)
     const known = history.currentAt(position)
-    // Only one that was set up anew goes back.
+    // Only a replica that was set up anew moves backwards.
     const before = position < this.#replayed ? Number.NEGATIVE_INFINITY : this.#currentAt
     this.#currentAt = Math.max(before, known ?? before)
     this.#replayed = position
@@ -149,8 +149,9 @@ export class Replica {
 }
 
 /**
- * The timeline is that of the WAL which is being received. It is NULL where none is, and for a role
- * without pg_read_all_stats; the control file has it then, as of the last restartpoint.
+ * Reads the replay position and the timeline of the WAL that is being received. received_tli is
+ * NULL where no WAL is received, and for a role without pg_read_all_stats; in that case the timeline
+ * is from the control file, as of the last restartpoint.
  */
 async function readPosition(sql: Sql): Promise<Position> {
   const [row] = await sql<Position[]>`
@@ -176,8 +177,8 @@ function foreign(isInRecovery: boolean, isSameSystem: boolean): ReplicaProblem |
 }
 
 /**
- * A position on one timeline says nothing of another one: after a failover, a replica of the former
- * primary may have replayed what the new one has not.
+ * WAL positions on different timelines cannot be compared: after a failover, a replica of the old
+ * primary may have replayed WAL that the new primary does not have.
  */
 function diverged(timeline: number, current: number): ReplicaProblem | undefined {
   if (timeline === current) return undefined
@@ -192,7 +193,7 @@ function silent(why?: string): ReplicaProblem {
   }
 }
 
-/** What PostgreSQL says, such as of a password that is wrong; the code of all else. */
+/** PostgreSQL's message, such as for a wrong password; the error code for any other error. */
 function reason(error: unknown): string {
   const { message, code = message } = error as NodeJS.ErrnoException
   return isPostgresError(error) ? message : code

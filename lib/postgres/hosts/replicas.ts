@@ -8,23 +8,23 @@ import type { Server } from './server.ts'
 import { endOfWal, WalHistory } from './wal-history.ts'
 
 export interface ReplicasOptions extends PoolLimits {
-  /** A replica that is further behind gets no calls. */
+  /** Maximum lag in milliseconds; a replica with a greater lag gets no calls. */
   readMaxLagMs: number
 }
 
-/** A replica as /health tells of it. */
+/** Status of a replica in /health. */
 export interface ReplicaStatus {
   server: string
   usable: boolean
-  /** When it was last asked; null where it is not known. */
+  /** Lag in milliseconds at the last answer; null where it is unknown. */
   lag_ms: number | null
 }
 
 interface Written {
-  /** Where the next record begins, in bytes of WAL. */
+  /** Insert position in bytes of WAL: where the next record begins. */
   inserted: string
   timeline: number
-  /** Bytes. */
+  /** Sizes of a WAL block and of a WAL segment, in bytes. */
   block: number
   segment: number
   system: string
@@ -32,16 +32,16 @@ interface Written {
 
 const ASK_EVERY_MS = 1000
 
-/** Milliseconds. A deploy that waits for calls to end has given up by then. */
+/** How long `hold` lasts. A deploy that waits for calls to end has given up by then. */
 const HOLD_MS = 10_000
 
-/** So far back a lag is known, unless the limit asks for more. */
+/** Minimum time for which WAL positions of the primary are kept. */
 const HISTORY_MS = 300_000
 
 /**
- * The replicas that take calls which only read. Each is asked again and again how far it is, and so
- * is the primary. Where that does not answer, a replica is used until what is known of it is older
- * than the limit.
+ * The replicas that serve calls which only read. The gateway asks the primary and each replica for
+ * their WAL positions every second at least. While the primary does not answer, a replica stays in
+ * use until its last known position is older than the maximum lag.
  */
 export class Replicas {
   readonly #primary: Pools
@@ -50,13 +50,13 @@ export class Replicas {
   readonly #everyMs: number
   readonly #log: Log
   readonly #history: WalHistory
-  /** Of the primary, once that has answered. */
+  /** System identifier of the primary; undefined before its first answer. */
   #system: string | undefined
   #timeline = 0
-  /** By database: the moment of `performance.now()` that a replica has to be current with. */
+  /** `performance.now()` up to which a replica must be current, by database. */
   readonly #notBefore = new Map<string, number>()
   #allNotBefore = 0
-  /** What the log was told of each, last. */
+  /** Last state of each replica that was logged. */
   readonly #told = new Map<Replica, ReplicaProblem['kind'] | 'usable'>()
   #timer: NodeJS.Timeout | undefined
   #isAsking = false
@@ -74,30 +74,30 @@ export class Replicas {
     this.#primary = primary
     this.#replicas = servers.map((server) => new Replica(server, options, credentialsOf))
     this.#maxLagMs = options.readMaxLagMs
-    // Between two answers a replica grows older, too.
+    // The known lag grows between two answers, so a short limit needs a short interval.
     this.#everyMs = Math.min(ASK_EVERY_MS, options.readMaxLagMs / 4)
     this.#history = new WalHistory(Math.max(HISTORY_MS, 2 * options.readMaxLagMs))
     this.#log = log
   }
 
-  /** Begins to ask; until the first answers no replica is used. */
+  /** Starts asking; no replica is used before its first answer. */
   start(): void {
     this.#timer = setInterval(() => this.#round(), this.#everyMs).unref()
     this.#round()
   }
 
-  /** The connections of each replica that takes calls now, such as for looking at its functions. */
+  /** Returns the connections of each replica that takes calls now, such as to read its catalog. */
   usable(): Pools[] {
     const since = this.#oldest()
     return this.#replicas.filter((one) => one.isCurrent(since)).map(({ pools }) => pools)
   }
 
-  /** The connections of each replica, whether it takes calls or not. */
+  /** Returns the connections of each replica, usable or not. */
   all(): Pools[] {
     return this.#replicas.map(({ pools }) => pools)
   }
 
-  /** The connections of a replica that is current enough for this database: each in its turn. */
+  /** Picks, in rotation, a replica that is current enough for this database. */
   pick(database: string): Pools | undefined {
     const notBefore = this.#notBefore.get(database) ?? 0
     const since = Math.max(this.#oldest(), this.#allNotBefore, notBefore)
@@ -108,46 +108,46 @@ export class Replicas {
     return undefined
   }
 
-  /** A call that went there failed with this error. */
+  /** Takes a replica out of use until it answers again, if the error is a lost connection. */
   fail(pools: Pools, error: unknown): void {
     if (!isConnectionLost(error)) return
     this.#replicas.find((replica) => replica.pools === pools)?.fail()
   }
 
   /**
-   * From now on a replica gets calls to this database only once it has all that has been written
-   * until now, such as a deploy.
+   * Keeps calls to this database off a replica until it has replayed everything written so far,
+   * such as a deploy.
    */
   catchUp(database: string): void {
     this.#notBefore.set(database, performance.now())
   }
 
-  /** For some seconds, or until `catchUp`, no replica gets calls to this database. */
+  /** Keeps calls to this database off all replicas for 10 s or until `catchUp`. */
   hold(database: string): void {
     this.#notBefore.set(database, performance.now() + HOLD_MS)
   }
 
-  /** As `catchUp`, for every database. */
+  /** Runs `catchUp` for every database. */
   catchUpAll(): void {
     this.#allNotBefore = performance.now()
   }
 
-  /** As `renew` of `Pools`, on each of them. */
+  /** Runs `Pools.renew` on each replica. */
   renew(database: string): void {
     for (const replica of this.#replicas) replica.pools.renew(database)
   }
 
-  /** As `retire` of `Pools`, on each of them. */
+  /** Runs `Pools.retire` on each replica. */
   retire(database: string): void {
     for (const replica of this.#replicas) replica.pools.retire(database)
   }
 
-  /** From now on at most so many connections are open to each replica. */
+  /** Sets the limit of open connections to each replica. */
   setCapacity(connections: number): void {
     for (const replica of this.#replicas) replica.setCapacity(connections)
   }
 
-  /** The most connections that are open to one of them. */
+  /** Number of open connections to the replica that has most. */
   get held(): number {
     return Math.max(...this.#replicas.map(({ pools }) => pools.status().connections))
   }
@@ -161,21 +161,21 @@ export class Replicas {
     }))
   }
 
-  /** Asks no more, closes the idle connections and cuts those in use. */
+  /** Stops asking, closes the idle connections and cuts those in use. */
   async end(): Promise<void> {
     this.#ended = true
     clearInterval(this.#timer)
     await Promise.all(this.#replicas.map((replica) => replica.end()))
   }
 
-  /** What is older than that is too old. */
+  /** `performance.now()` up to which a replica must be current to be usable at all. */
   #oldest(): number {
     return performance.now() - this.#maxLagMs
   }
 
   async #round(): Promise<void> {
     this.#forgetOld()
-    // First, so that a replica that has everything is seen to have it.
+    // The primary goes first, so that a replica which has replayed everything is seen as current.
     const patience = sleep(this.#everyMs / 2, undefined, { ref: false })
     await Promise.race([this.#askPrimary(), patience])
     if (this.#system === undefined) return
@@ -211,7 +211,7 @@ export class Replicas {
     }
   }
 
-  /** A replica that is usable at all has by now what was written then. */
+  /** Drops entries of `#notBefore` that every usable replica satisfies. */
   #forgetOld(): void {
     const oldest = this.#oldest()
     for (const [database, at] of this.#notBefore) {
@@ -238,13 +238,13 @@ export class Replicas {
     if (this.#isPrimaryMute || this.#ended || isConnectionLost(error)) return
     this.#isPrimaryMute = true
     const { message } = error as Error
-    this.#log.warn(`DATABASE_URL does not tell how far its WAL is: ${message}`)
+    this.#log.warn(`The primary (DATABASE_URL) does not report its WAL position: ${message}`)
   }
 }
 
 /**
- * The insert position: what was committed asynchronously is in the WAL, and need not be written yet.
- * The name of a WAL file begins with its timeline (8 hexadecimal digits).
+ * Reads the insert position rather than the write position: an asynchronous commit is in the WAL
+ * before it is written. The first 8 hexadecimal digits of a WAL file's name are its timeline.
  */
 async function readWritten(sql: Sql): Promise<Written> {
   const [row] = await sql<Written[]>`

@@ -2,25 +2,25 @@ import type { Socket } from 'node:net'
 import { openSocket } from '../session/socket.ts'
 import type { Server } from './server.ts'
 
-/** A socket, and the one host that it leads to. */
+/** An open socket and the host at its other end. */
 export interface Reached {
   socket: Socket
   server: Server
-  /** How long logging in there may take, where that is less than the time that is left. */
+  /** Timeout of the log-in in milliseconds, where it is below the rest of the connect timeout. */
   patienceMs?: number
 }
 
-/** The way of connections to a server, which may have several hosts. */
+/** How connections reach a server that may have several hosts. */
 export interface Route {
   /** @throws {Error} with a system code such as ECONNREFUSED, or of its own */
   open(timeoutMs: number): Promise<Reached>
-  /** Why a session with this value of a parameter that PostgreSQL reports is of no use. */
+  /** Returns an error where a reported parameter (ParameterStatus) makes the session unusable. */
   refusal(host: Server, parameter: string, value: string): Error | undefined
-  /** A session there did not begin, or was refused. */
+  /** Called when a session with the host failed to open or was refused. */
   doubt(host: Server): void
 }
 
-/** To one host, whatever it is. */
+/** Returns a route to one host, primary or not. */
 export function directRoute(server: Server): Route {
   return {
     open: (timeoutMs) => reach(server, timeoutMs),
@@ -29,7 +29,10 @@ export function directRoute(server: Server): Route {
   }
 }
 
-/** @throws {Error} as `openSocket` */
+/**
+ * Opens a socket to the server's first host.
+ * @throws {Error} as `openSocket`
+ */
 export async function reach(server: Server, timeoutMs: number): Promise<Reached> {
   return { socket: await openSocket(server, timeoutMs), server }
 }

@@ -5,11 +5,11 @@ import { userInfo } from 'node:os'
 export const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 export type SslMode = (typeof SSL_MODES)[number]
 
-/** The values of libpq's `target_session_attrs` that suit a gateway, which writes. */
+/** The values of libpq's `target_session_attrs` that allow writes. */
 export const SESSION_ATTRS = ['any', 'primary', 'read-write'] as const
 export type SessionAttrs = (typeof SESSION_ATTRS)[number]
 
-/** Where a server listens. */
+/** Address of a server. */
 export interface Host {
   /** Host name or address; a path that starts with `/` is the folder of a Unix-domain socket. */
   host: string
@@ -20,34 +20,34 @@ export interface Host {
 export interface Credentials {
   user: string
   password: string
-  /** The same role with another password, which is tried where this one is refused. */
+  /** Alternative password of the same role, tried where this one is refused. */
   other?: Credentials
-  /** Told where the other one was let in. */
+  /** Called when the alternative password was accepted. */
   onOther?: () => void
 }
 
-/** A PostgreSQL server and the role that the gateway is there. */
+/** A PostgreSQL server and the gateway's role there. */
 export interface Server extends Host, Credentials {
-  /** Further hosts: any of all of them may be the primary. */
+  /** Further hosts; the primary may be any of the hosts. */
   others: Host[]
-  /** What a session has to be, to be used. With several hosts never `any`. */
+  /** Requirement for a session; with several hosts never `any`. */
   sessionAttrs: SessionAttrs
-  /** The administrative database: it holds the catalog. */
+  /** Administrative database, which holds the gateway's catalog. */
   database: string
   applicationName: string
   sslMode: SslMode
-  /** PEM texts. */
+  /** Certificates and key as PEM texts. */
   ca: string | undefined
   cert: string | undefined
   key: string | undefined
 }
 
 /**
- * Reads a connection URI as libpq does (PostgreSQL manual, "Connection Strings"):
- * `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`, a Unix-domain socket as
- * `?host=/folder` or percent-encoded in the place of the host. Several hosts have commas between
- * them; they are a primary and its standbys.
- * @throws {Error} saying what does not parse; never with the password
+ * Parses a connection URI as libpq does (PostgreSQL manual, "Connection Strings"):
+ * `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`. A Unix-domain socket is
+ * given as `?host=/folder` or percent-encoded as the host. Several hosts are separated by commas:
+ * a primary and its standbys.
+ * @throws {Error} with a predicate, such as `has two "@"`; the message never contains the password
  */
 export function parseDatabaseUrl(text: string): Server {
   const match =
@@ -59,7 +59,7 @@ export function parseDatabaseUrl(text: string): Server {
     throw new Error(`is not a postgres://user:password@host:port/database URI${hint}`)
   }
 
-  // What looks like the port is half of a password then, and not to be told.
+  // Part of a password with an unescaped "/" may stand where the port is: never repeat it.
   if (match.groups.database?.includes('@')) {
     throw new Error(`has an "@" behind the host: ${ENCODED}`)
   }
@@ -103,7 +103,7 @@ const QUERY_PARAMETERS = new Set(
 )
 
 /**
- * The hosts of a URI, or those of its parameters `host` and `port`, which go before. One port is
+ * Returns the hosts of the URI; the parameters `host` and `port` override them. A single port is
  * that of all hosts (libpq, "Specifying Multiple Hosts").
  */
 function hosts(named: string, hostList: string | null, portList: string | null): Host[] {
@@ -122,7 +122,7 @@ function hosts(named: string, hostList: string | null, portList: string | null):
   }))
 }
 
-/** `any` could be a standby where there are several hosts. */
+/** `any` is refused with several hosts: a session could end up on a standby. */
 function sessionAttrs(text: string | null, areSeveral: boolean): SessionAttrs {
   if (!text) return areSeveral ? 'primary' : 'any'
   const attrs = SESSION_ATTRS.find((known) => known === text)
@@ -134,8 +134,8 @@ function sessionAttrs(text: string | null, areSeveral: boolean): SessionAttrs {
 }
 
 /**
- * Reads a list of such URIs, with commas between them. A comma in a password is none.
- * @throws {Error} saying which of them does not parse; never with a password
+ * Parses a list of connection URIs, separated by commas. A password may contain commas.
+ * @throws {Error} naming the URI by its number; the message never contains a password
  */
 export function parseDatabaseUrls(text: string): Server[] {
   if (text === '') return []
@@ -153,7 +153,7 @@ export function parseDatabaseUrls(text: string): Server[] {
   })
 }
 
-/** How logs and errors name the server: without the password. */
+/** Returns the server's name for logs and errors: without the password. */
 export function describeServer(server: Server): string {
   const where = [server, ...server.others].map(describeHost).join(',')
   return `${server.user}@${where}/${server.database}`
@@ -163,7 +163,7 @@ export function describeHost({ host, port }: Host): string {
   return host.startsWith('/') ? host : `${host}:${port}`
 }
 
-/** The server's hosts, each as a server by itself. */
+/** Returns the server's hosts, each as a server with a single host. */
 export function hostsOf(server: Server): Server[] {
   return [server, ...server.others].map(({ host, port }) => ({ ...server, host, port, others: [] }))
 }
@@ -179,7 +179,7 @@ function decode(text: string): string {
 function portNumber(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
   if (port >= 1 && port <= 65_535) return port
-  // Not the text: where an "@" is missing, it is the password.
+  // The text is left out: where an "@" is missing, it is the password.
   throw new Error(`has a port that is not a number from 1 to 65535; ${ENCODED}`)
 }
 
@@ -200,7 +200,7 @@ function pemFile(name: string, path: string | null): string | undefined {
   }
 }
 
-/** A word that somebody got wrong; of anything else, a part may be a password. */
+/** Quotes a value only if it looks like a plain word; other text may be part of a password. */
 function told(text: string): string {
   return /^[a-z_-]{1,30}$/.test(text) ? ` "${text}"` : ''
 }

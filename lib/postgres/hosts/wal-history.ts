@@ -1,25 +1,25 @@
-/** How much WAL had been written by a moment of `performance.now()`. */
+/** Position of the WAL, in bytes, at a moment of `performance.now()`. */
 interface Mark {
   at: number
   written: bigint
 }
 
 /**
- * How far a server's WAL was, and when: it tells by what a replica has replayed how old that is, on
- * one clock and without any change that is made for it.
+ * The primary's WAL positions over time. From a replica's replay position it tells how old the
+ * replica's data is: on the gateway's clock alone, and without writing to the primary.
  */
 export class WalHistory {
   readonly #keepMs: number
-  /** In the order of time. */
+  /** Oldest first. */
   readonly #marks: Mark[] = []
   #since: number | undefined
 
-  /** `keepMs`: how far back it goes. */
+  /** `keepMs`: how long positions are kept. */
   constructor(keepMs: number) {
     this.#keepMs = keepMs
   }
 
-  /** Notes that all that was written by the moment `at` ends at the position `written`. */
+  /** Records that everything written before the moment `at` ends at the position `written`. */
   note(at: number, written: bigint): void {
     this.#since ??= at
     const last = this.#marks.at(-1)
@@ -29,37 +29,36 @@ export class WalHistory {
   }
 
   /**
-   * The newest moment of which everything is in the WAL up to `replayed`; undefined where that is
-   * before all that is known.
+   * Returns the latest moment whose WAL is contained in `replayed`; undefined where that is older
+   * than all recorded positions.
    */
   currentAt(replayed: bigint): number | undefined {
     return this.#marks.findLast(({ written }) => written <= replayed)?.at
   }
 
-  /** Forgets all: another timeline begins. */
+  /** Drops all positions; called when the timeline changes. */
   clear(): void {
     this.#marks.length = 0
     this.#since = undefined
   }
 
-  /** The moment of the first note. */
+  /** The moment of the first record. */
   get since(): number | undefined {
     return this.#since
   }
 }
 
 /**
- * Bytes of the headers of WAL pages: of the first one of a segment, and of the others
- * (SizeOfXLogLongPHD and SizeOfXLogShortPHD in PostgreSQL's xlog_internal.h).
+ * Sizes of WAL page headers in bytes: the first page of a segment has a long one (PostgreSQL
+ * source, xlog_internal.h: SizeOfXLogLongPHD, SizeOfXLogShortPHD).
  */
 const LONG_HEADER = 40n
 const SHORT_HEADER = 24n
 
 /**
- * The end of the last WAL record, of the position where the next one begins. They are the same but
- * where the next one begins a page: it comes behind the page's header, and a replica that has
- * everything has replayed up to the page. A primary that is idle may stay there for long, such as
- * after pg_switch_wal().
+ * Returns the end of the last WAL record from the insert position. They differ only at the start of
+ * a page: the insert position is behind the page header, while a replica that has everything has
+ * replayed up to the page. An idle primary may stay there for long, such as after pg_switch_wal().
  */
 export function endOfWal(inserted: bigint, block: number, segment: number): bigint {
   const inPage = inserted % BigInt(block)

@@ -1,33 +1,33 @@
 import type { Connection } from './connection.ts'
 import { Semaphore } from './semaphore.ts'
 
-/** At least so many connections may be closed and opened at once. */
+/** Minimum number of connections that may be closing or opening at once. */
 const MIN_SWITCHING = 4
 
-/** What takes longer to open waits for something else, such as a lock on its database. */
+/** Milliseconds. A connection that opens more slowly waits, such as for a lock on its database. */
 export const SLOW_OPENING_MS = 500
 
-/** A pool, as far as a budget is concerned. */
+/** The parts of a pool that a budget reads. */
 interface Needy {
   connections: { size: number }
   waiters: { size: number }
 }
 
 /**
- * Connections that are counted together, whatever their database: all of them, or those of one
- * platform. Who of those that share it has to wait, and what gives way, is known here.
+ * A limit on open connections across databases: on all of them, or on those of one platform.
+ * Decides which pool gets the next permit and which idle connection is closed for it.
  */
 export class Budget<Pool extends Needy> {
   readonly permits: Semaphore
-  /** The longest idle first. */
+  /** Idle connections, the one that has been idle longest first. */
   readonly idle = new Set<Connection>()
-  /** Those that are being closed, whose permits come back soon. */
+  /** Connections that are being closed; they still hold their permits. */
   readonly closing = new Set<Connection>()
-  /** Those that are being opened. */
+  /** Connections that are being opened. */
   readonly opening = new Set<Connection>()
-  /** Pools whose waiters need one more permit, in the order in which they began to. */
+  /** Pools whose waiters need a permit, in the order in which they began to wait. */
   readonly starving = new Set<Pool>()
-  /** Set while what is being opened is given time. */
+  /** Timer of the next eviction; set while slow connections are being opened. */
   retry: NodeJS.Timeout | undefined
 
   constructor(capacity: number) {
@@ -38,15 +38,15 @@ export class Budget<Pool extends Needy> {
     return this.permits.held < this.permits.capacity
   }
 
-  /** More are open than there may be, those aside that are being closed. */
+  /** Whether more connections are open than the capacity allows, apart from those being closed. */
   get isOverdrawn(): boolean {
     return this.permits.held - this.closing.size > this.permits.capacity
   }
 
   /**
-   * Whether a connection may be closed for the sake of another one. Only a part of all are in
-   * change at a time: opening is work for the server's processors, so that more at once are not
-   * faster, and what stays open meanwhile serves the databases that are in use.
+   * Whether another connection may be closed to free its permit. At most a quarter of the
+   * connections are closing or opening at once: opening takes the server's CPU, so more at once are
+   * not faster, and the others go on serving their databases.
    */
   get #maySwitch(): boolean {
     const most = Math.max(MIN_SWITCHING, this.permits.capacity >> 2)
@@ -57,7 +57,7 @@ export class Budget<Pool extends Needy> {
     return switching < most
   }
 
-  /** Whether a connection has to go for those who wait; not while enough are on their way. */
+  /** Whether a connection must be closed for waiters: those being closed are too few for them. */
   get wantsMore(): boolean {
     if (!this.#maySwitch) return false
     let coming = this.closing.size
@@ -68,13 +68,13 @@ export class Budget<Pool extends Needy> {
     return false
   }
 
-  /** The one that goes, of those that nobody uses. */
+  /** The idle connection to close next; undefined if none is to be closed. */
   get victim(): Connection | undefined {
     if (this.starving.size === 0 || this.idle.size === 0 || !this.wantsMore) return undefined
     return first(this.idle)
   }
 
-  /** Who is next: of the pools that wait for a permit, the first of those with fewest connections. */
+  /** Returns the starving pool with the fewest connections; of equals, the one that waits longest. */
   neediest(except?: Pool): Pool | undefined {
     let neediest: Pool | undefined
     for (const pool of this.starving) {

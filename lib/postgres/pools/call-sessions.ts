@@ -2,19 +2,25 @@ import { GatewayError } from '../../errors.ts'
 import { endsConnection, isPostgresError, type PostgresError, postgresDetails } from '../errors.ts'
 import type { Session } from '../session/session.ts'
 
-/** Class of the gateway's advisory locks of two keys: "dbgw". */
+/** First key of the gateway's advisory locks with two keys: "dbgw" in ASCII. */
 export const LOCK_CLASS = 0x64626777
 
-/** A session for calls holds it in share mode while it is opened; a deploy that retypes closes it. */
+/**
+ * The gate: a call session takes it in share mode while it opens. A deploy that changes types holds
+ * it exclusively, so that no call session opens in the meantime.
+ */
 const GATE = `${LOCK_CLASS}, 1`
 
-/** A session for calls holds it in share mode for as long as it lives; nothing waits for it. */
+/** The presence lock: a call session holds it in share mode until it ends. Nothing waits for it. */
 const PRESENCE = `${LOCK_CLASS}, 2`
 
-/** Presence that a function cannot give up: until its transaction ends. */
+/** Takes the presence lock until the transaction ends: a function cannot release that. */
 export const STAY_PRESENT = `select pg_catalog.pg_advisory_xact_lock_shared(${PRESENCE})`
 
-/** The caller has a limit of its own; none of the server's, the role's or the database's is meant. */
+/**
+ * Sets the timeouts of the server, the role and the database to 0 for the wait at the gate: the
+ * caller has its own. `transaction_timeout` came with PostgreSQL 17.
+ */
 const JOIN = `
   set local statement_timeout = 0;
   set local lock_timeout = 0;
@@ -26,27 +32,28 @@ const JOIN = `
     pg_catalog.pg_advisory_lock_shared(${PRESENCE})
 `
 
-/** Who keeps the gate closed and says nothing for so long is cut off by PostgreSQL, which opens it. */
+/** PostgreSQL ends a session that holds the gate and is idle for 5 s; the gate opens again. */
 const SILENCE_MS = 5000
 
-/** Who keeps the gate closed says something every so often, in milliseconds. */
+/** Interval in milliseconds at which the holder of the gate sends a statement. */
 export const SPEAK_EVERY_MS = 1000
 
-/** Closes the gate until the end of the transaction: no session for calls is opened meanwhile. */
+/** Takes the gate until the transaction ends; no call session opens in the meantime. */
 export const CLOSE_GATE = `
   set local idle_in_transaction_session_timeout = ${SILENCE_MS};
   select pg_catalog.pg_advisory_xact_lock(${GATE})
 `
 
-/** The same, until the session ends. */
+/** Takes the gate until the session ends. */
 export const KEEP_GATE_CLOSED = `
   set idle_session_timeout = ${SILENCE_MS};
   select pg_catalog.pg_advisory_lock(${GATE})
 `
 
 /**
- * Select items that release all advisory locks of a session but its presence, which the transaction
- * holds meanwhile. The first is false where a function has given up the presence before.
+ * Select items that release all advisory locks of a session except its presence lock, which the
+ * transaction holds in the meantime. The first item is false if a function had already released the
+ * presence lock.
  */
 export const RELEASE_LOCKS = `
   pg_catalog.pg_try_advisory_xact_lock_shared(${PRESENCE})
@@ -55,7 +62,7 @@ export const RELEASE_LOCKS = `
   pg_catalog.pg_advisory_lock_shared(${PRESENCE})
 `
 
-/** A condition for rows of pg_locks: the presence of a session for calls in the current database. */
+/** Condition on pg_locks: presence locks of call sessions in the current database. */
 export const IS_PRESENCE = `
   locktype = 'advisory' and objsubid = 2 and classid = ${LOCK_CLASS} and objid = 2
   and database = (
@@ -64,10 +71,11 @@ export const IS_PRESENCE = `
 `
 
 /**
- * Makes a session that was opened one for calls, once no deploy keeps the gate closed. One that fails
- * is cut.
- * @throws {GatewayError} pool_exhausted after `limitMs`, connection_failed for what PostgreSQL refuses;
- *   {Error} of a connection that was lost
+ * Makes an open session a call session. Waits while a deploy holds the gate. Cuts the session if it
+ * fails.
+ * @throws {GatewayError} pool_exhausted after `limitMs`; connection_failed if PostgreSQL reports an
+ *   error
+ * @throws {Error} if the connection is lost
  */
 export async function joinCalls(
   session: Session,
@@ -90,11 +98,11 @@ export async function joinCalls(
 }
 
 function notJoined(database: string, error: PostgresError): GatewayError {
-  const message = `PostgreSQL opens no session for calls of ${database}`
+  const message = `PostgreSQL refuses to open a session for calls of ${database}`
   return new GatewayError('connection_failed', message, { database, ...postgresDetails(error) })
 }
 
 function heldUp(database: string, limitMs: number): GatewayError {
-  const message = `A deploy that changes types keeps calls from ${database} for longer than ${limitMs / 1000} s`
+  const message = `A deploy that changes types of ${database} has kept calls waiting for more than ${limitMs / 1000} s`
   return new GatewayError('pool_exhausted', message, { database })
 }

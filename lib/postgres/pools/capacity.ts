@@ -1,21 +1,21 @@
 import type { Sql } from './connection.ts'
 
-/** How many connections the server has for the gateway's role. */
+/** Limits of the server on connections of the gateway's role. */
 export interface ServerCapacity {
   maxConnections: number
-  /** Kept for superusers and for roles with a privilege of their own. */
+  /** Connections reserved for superusers and members of pg_use_reserved_connections. */
   reserved: number
-  /** CONNECTION LIMIT of the role; -1 is no limit. */
+  /** CONNECTION LIMIT of the role; -1 means no limit. */
   roleLimit: number
 }
 
-/** What is left for the gateway, if nobody else is connected. */
+/** Returns the number of connections that the gateway can open if nothing else is connected. */
 export function usableConnections({ maxConnections, reserved, roleLimit }: ServerCapacity): number {
   const left = Math.max(1, maxConnections - reserved)
   return roleLimit < 0 ? left : Math.min(left, roleLimit)
 }
 
-/** Asks the server. `reserved_connections` came with PostgreSQL 16. */
+/** Reads the limits from the server. `reserved_connections` came with PostgreSQL 16. */
 export async function readServerCapacity(sql: Sql): Promise<ServerCapacity> {
   const [capacity] = await sql<ServerCapacity[]>`
     select

@@ -13,7 +13,7 @@ import { ENCODING, otherEncoding, type Speaks, sessionParameters } from './sessi
 
 export type { Speaks, Sql }
 
-/** What counts a connection: a budget. */
+/** The sets of a budget in which a connection is counted. */
 export interface Counted {
   idle: Set<Connection>
   closing: Set<Connection>
@@ -21,75 +21,75 @@ export interface Counted {
 
 const CLOSE_TIMEOUT_MS = 5000
 
-/** A deploy that says so has ended the session by then, or given up. */
+/** A deploy that ends sessions (see `Pools.retire`) has ended this one or given up by then. */
 const RETIREMENT_MS = 10_000
 
 export interface ConnectionOptions {
   database: string
-  /** `sql` unless given. */
+  /** Default: `sql`. */
   speaks?: Speaks
-  /** The role to log in as, where it is not the server's. */
+  /** Role to log in as; default: the server's. */
   credentials?: Credentials | undefined
-  /** The way to the server, where it may have several hosts. */
+  /** Route to the server; default: its first host. */
   route?: Route
   connectTimeoutMs: number
   statementTimeoutMs: number
 }
 
-/** One connection to one database, with its one socket, which is opened at once. */
+/** One connection to one database over one socket. The constructor opens it. */
 export class Connection {
   readonly database: string
   readonly speaks: Speaks
-  /** Milliseconds that PostgreSQL lets a statement run, unless the session says otherwise. */
+  /** statement_timeout at the start of the session, in milliseconds. */
   readonly statementTimeoutMs: number
-  /** What it counts for. */
+  /** Budgets that it counts in. */
   budgets: Counted[] = []
-  /** `performance.now()` from when on it is too old to be used again. */
+  /** `performance.now()` after which it is not used again. */
   expiresAt = Number.POSITIVE_INFINITY
-  /** `performance.now()` since when it has been in use without a break. */
+  /** `performance.now()` at which its current period of use began. */
   busySince = performance.now()
-  /** `performance.now()` when it was last given back. */
+  /** `performance.now()` of its last release. */
   idleSince = 0
-  /** Calls that share it just now, what they are expected to take, and the last answer. */
+  /** Quick calls that share it now, their total expected time, and the time of the last answer. */
   sharers = 0
   expectedMs = 0
   answeredAt = 0
-  /** How calls use its session: see lib/call/run/mode.ts. */
+  /** How calls use its session, see lib/call/run/mode.ts. */
   mode: 'shared' | 'exclusive' = 'exclusive'
-  /** It is closed, rather than used again, when it is given back. */
+  /** Whether it is closed on release instead of being used again. */
   isSpent = false
-  /** `performance.now()` when a deploy last said that it ends the session unless it ends by itself. */
+  /** `performance.now()` of the last announcement by a deploy that it will end the session. */
   retiredAt = Number.NEGATIVE_INFINITY
-  /** Something may be left in its session that the next call must not find. */
+  /** Whether its session must be reset before the next call. */
   needsReset = false
-  /** Told of what NOTIFY says, where it listens. */
+  /** Called with each notification of a channel that it listens on. */
   onNotification: ((channel: string, payload: string) => void) | undefined
-  /** Told of what PostgreSQL says beside its answers. */
+  /** Called with each NoticeResponse. */
   onNotice: ((notice: Notice) => void) | undefined
-  /** Told when it is closed, for whatever reason. */
+  /** Called once when it is closed, for any reason. */
   onClosed: (() => void) | undefined
   readonly #driver: DriverClient | undefined
   #session: Session | Promise<Session> | undefined
   #closed = false
   readonly #cancels = new RepeatedCancels()
-  /** The last that the server reported of default_transaction_read_only. */
+  /** Last reported value of default_transaction_read_only. */
   #isReadOnly = false
   #socket: Socket | undefined
   #backend: Backend | undefined
   readonly #onClosed: () => void
   readonly #onOpen: () => void
   readonly #opening: Promise<Opened>
-  /** Of the session, from its start. */
+  /** Startup parameters of the session. */
   readonly #parameters: Record<string, string | number>
   readonly #credentials: Credentials
   readonly #route: Route
-  /** The host it leads to, once it is open. */
+  /** Host at the other end; undefined before the socket is open. */
   #server: Server | undefined
   readonly #connectTimeoutMs: number
 
   /**
-   * `onClosed` is called once, when there is no socket any more and will be none; `onOpen` once at
-   * most, when the server can be asked.
+   * `onClosed` is called once, when the socket is closed or could not be opened; `onOpen` at most
+   * once, when PostgreSQL is ready for queries.
    */
   constructor(
     server: Server,
@@ -111,7 +111,7 @@ export class Connection {
       user: this.#credentials.user,
     })
     this.#opening = this.#open(options.connectTimeoutMs)
-    // Each query fails with it, too.
+    // Each query rejects with the same error.
     this.#opening.catch(() => {})
     if (this.speaks === 'wire') this.#session = this.#openSession()
     else {
@@ -132,54 +132,50 @@ export class Connection {
     }
   }
 
-  /** The driver's client, of a connection for the gateway's own SQL. */
+  /** The postgres.js client of an `sql` connection. */
   get sql(): Sql {
     if (!this.#driver) throw new Error('A connection for calls has no driver')
     return this.#driver.sql
   }
 
-  /** The session of a connection for calls: at once where it is open, else when it is. */
+  /** The session of a `wire` connection; a promise until it is open. */
   get session(): Session | Promise<Session> {
     if (!this.#session) throw new Error('A connection of the driver has no session')
     return this.#session
   }
 
-  /** True once it cannot be used any more: its session may have ended a turn before its socket. */
+  /** True once it is unusable; the session may end a moment before its socket closes. */
   get closed(): boolean {
     return this.#closed || (this.#session instanceof Session && this.#session.isClosed)
   }
 
-  /** What has come from the server so far. */
+  /** Bytes received from the server. */
   get bytesRead(): number {
     return this.#socket?.bytesRead ?? 0
   }
 
-  /** Whether PostgreSQL is waited for; of a connection for calls. */
+  /** Whether a query is waiting for PostgreSQL's answer; false for an `sql` connection. */
   get isWaiting(): boolean {
     return this.#session instanceof Session && this.#session.isWaiting
   }
 
-  /** Whether its session cannot go on as it is; to be asked while nothing runs on it. */
+  /** Whether its session, while idle, is unusable: in a transaction or read-only. */
   get isUnfit(): boolean {
     if (!(this.#session instanceof Session)) return false
     const isLockedOut = this.#isReadOnly && this.mode === 'exclusive'
     return this.#session.transactionStatus !== 'I' || isLockedOut
   }
 
-  /** Whether it is a deploy that ends the session where somebody does. */
+  /** Whether a deploy is the likely cause if the session is terminated now. */
   get isRetired(): boolean {
     return performance.now() - this.retiredAt < RETIREMENT_MS
   }
 
-  /** The host that it leads to; undefined while it is being opened. */
   get server(): Server | undefined {
     return this.#server
   }
 
-  /**
-   * Says goodbye to the server and resolves when the socket is closed; one that does not close in
-   * time is cut. A query that runs fails.
-   */
+  /** Sends Terminate and resolves when the socket is closed, by force after 5 s. A query fails. */
   async close(): Promise<void> {
     const timer = setTimeout(() => this.destroy(), CLOSE_TIMEOUT_MS)
     try {
@@ -195,8 +191,8 @@ export class Connection {
   }
 
   /**
-   * Has the server cancel what runs on it, again and again until `isEnded` says so. A cancel that
-   * comes late hits what runs next, so the connection is not used any more.
+   * Sends cancel requests until `isEnded` returns true. A late cancel request hits the next query,
+   * so the connection is closed on release.
    */
   async cancelUntil(isEnded: () => boolean): Promise<void> {
     this.isSpent = true
@@ -209,12 +205,12 @@ export class Connection {
     )
   }
 
-  /** Cancels the next at once, where its queries are being cancelled and one has just ended. */
+  /** Sends the next cancel request at once: one of the queries to be cancelled has just ended. */
   cancelNext(): void {
     this.#cancels.hurry()
   }
 
-  /** Whether the server answers on it within this time; to be asked while nothing runs on it. */
+  /** Whether the server answers within this time. Call it only while the connection is idle. */
   async answers(withinMs: number): Promise<boolean> {
     const patience = new AbortController()
     const timeout = sleep(withinMs, false, { signal: patience.signal })
@@ -227,7 +223,7 @@ export class Connection {
       })
   }
 
-  /** Cuts the socket, for a server that does not answer; its queries fail with the error. */
+  /** Closes the socket by force; pending queries fail with the error. */
   destroy(error?: Error): void {
     if (this.#session instanceof Session) this.#session.destroy(error)
     this.#socket?.destroy(error)
@@ -235,7 +231,7 @@ export class Connection {
     this.#driver?.end()
   }
 
-  /** The answer to an empty query costs PostgreSQL next to nothing. */
+  /** Sends an empty query, which costs PostgreSQL next to nothing. */
   async #askNothing(): Promise<unknown> {
     if (this.#driver) return this.sql.unsafe('')
     const session = await this.session
@@ -272,7 +268,7 @@ export class Connection {
 
   #openSession(): Promise<Session> {
     const session = this.#opening.then(async ({ socket }) => {
-      // An error that it throws ends the session, and is that of all queries that are not settled.
+      // An error thrown here ends the session and rejects all its pending queries.
       const onParameter = (name: string, value: string) => {
         this.#onParameter(name, value)
         if (name === 'client_encoding' && value !== ENCODING) throw otherEncoding(value)
@@ -282,12 +278,12 @@ export class Connection {
       this.#session = opened
       return opened
     })
-    // Before anybody who waits for it is told.
+    // Registered first: the connection is closed before callers of `session` get the error.
     session.catch(() => this.destroy())
     return session
   }
 
-  /** The server may be made read-only while sessions are open. */
+  /** default_transaction_read_only may change while sessions are open. */
   #onParameter(name: string, value: string): void {
     if (name === 'default_transaction_read_only') this.#isReadOnly = value === 'on'
   }

@@ -11,22 +11,22 @@ export interface DriverClientOptions {
   credentials: Credentials
   database: string
   connectTimeoutMs: number
-  /** The socket that the driver is given; its errors are those of the queries. */
+  /** The logged-in socket for the driver; if opening it fails, so do the queries. */
   opening: Promise<Opened>
-  /** Whether the connection is closed. */
+  /** Whether the gateway has closed the connection. */
   isClosed: () => boolean
   onParameter: (name: string, value: string) => void
   onNotification: (channel: string, payload: string) => void
   onNotice: (notice: Notice) => void
 }
 
-/** The postgres.js client of one connection: it is given the one socket that the gateway has opened. */
+/** The postgres.js client of one connection, over the socket that the gateway has opened. */
 export class DriverClient {
   readonly #client: Sql
   readonly #options: DriverClientOptions
-  /** The driver has the socket, or is to have none. */
+  /** Whether the driver has asked for its socket, or must not get it any more. */
   #isTaken = false
-  /** The driver has been given its first query, which is an empty one. */
+  /** Whether the driver has been given the empty first query. */
   #isBegun = false
 
   constructor(options: DriverClientOptions) {
@@ -47,7 +47,7 @@ export class DriverClient {
   get sql(): Sql {
     if (!this.#isBegun) {
       this.#isBegun = true
-      // What has come for it by then is sent in one go: see handOver.
+      // The driver sends all queries that were queued before the log-in at once: see handOver.
       this.#client
         .unsafe('')
         .execute()
@@ -56,22 +56,22 @@ export class DriverClient {
     return this.#client
   }
 
-  /** Says goodbye to the server. */
+  /** Sends Terminate and closes the connection. */
   async close(timeoutMs: number): Promise<void> {
     if (!this.#isTaken) await this.#closeUnused()
     await this.#client.end({ timeout: timeoutMs / 1000 })
   }
 
   /**
-   * Has the driver refuse further queries, and fail those it still has, now that its socket is
-   * dead. postgres.js takes queries until the socket has closed, and forgets some that come after
-   * the socket's error; and where one was running, its `end` waits for that in vain.
+   * Makes the driver refuse further queries and fail its pending ones after its socket has died.
+   * postgres.js accepts queries until the socket is closed and drops some that come after the
+   * socket's error. With a query running, its `end` would never resolve.
    */
   end(): void {
     this.#client.end({ timeout: 0 }).catch(() => {})
   }
 
-  /** A socket for the driver: one that fails where there is none. */
+  /** Returns the socket for the driver, or one that fails if there is none. */
   async #giveSocket(): Promise<Duplex> {
     const isFirst = !this.#isTaken
     this.#isTaken = true
@@ -86,7 +86,7 @@ export class DriverClient {
     }
   }
 
-  /** Closes the socket without the driver, which has never had it. */
+  /** Closes a socket that the driver never had. */
   async #closeUnused(): Promise<void> {
     this.#isTaken = true
     const opened = await this.#options.opening.catch(() => undefined)

@@ -6,22 +6,22 @@ import { findSharable, firstFor, grant, hasHadItsTurn, leave, type Pool } from '
 import type { PoolCounters } from './pool-counters.ts'
 import { resetSession } from './reset.ts'
 
-/** What opens and closes the connections, as far as those that are given back are concerned. */
+/** The supply of connections, as far as releasing one needs it. */
 export interface Supply {
-  /** Nothing is kept any more. */
+  /** Whether the gateway is stopping: no connection is kept. */
   readonly isEnded: boolean
-  /** More connections are open than may be. */
+  /** Whether more connections are open than allowed. */
   readonly isOverdrawn: boolean
-  /** PostgreSQL has answered, at this `performance.now()`. */
+  /** Records that PostgreSQL answered at this `performance.now()`. */
   noteAnswer(now: number): void
   count(pool: Pool, what: keyof PoolCounters): void
-  /** Closes a connection that no lease holds. */
+  /** Closes a connection that has no lease. */
   retire(connection: Connection): Promise<void>
-  /** Closes the connection that has been idle longest, where others need its permit. */
+  /** Closes the connection that has been idle longest if others need its permit. */
   evict(budget: Budget<Pool>): void
 }
 
-/** Ends a lease: the connection goes to the next waiter, becomes idle, or is closed. */
+/** Ends a lease: the connection goes to the next waiter, becomes idle or is closed. */
 export function endLease(
   supply: Supply,
   pool: Pool,
@@ -29,14 +29,14 @@ export function endLease(
   error: unknown,
 ): void {
   const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
-  // After its last word the server closes the connection itself; its permit comes back then.
+  // After a FATAL error the server closes the connection itself; the permit comes back then.
   if (isPostgresError(error) && endsConnection(error)) supply.retire(connection)
   else if (endsConnection(error)) connection.destroy()
   else if (isFree) release(supply, pool, connection)
   else if (pool.waiters.size > 0) admit(supply, pool)
 }
 
-/** Lets the quick calls that are first in the queue in where there is room. */
+/** Gives quick calls at the head of the queue a share of a connection while one has time left. */
 export function admit(_supply: Supply, pool: Pool): void {
   for (const { expectedMs } of pool.waiters) {
     const connection = expectedMs === undefined ? undefined : findSharable(pool, expectedMs)
@@ -45,7 +45,7 @@ export function admit(_supply: Supply, pool: Pool): void {
   }
 }
 
-/** Takes a connection back that no lease holds any more. */
+/** Takes back a connection that has no lease any more. */
 export function release(supply: Supply, pool: Pool, connection: Connection): void {
   if (connection.closed) return
   const now = performance.now()
@@ -61,7 +61,7 @@ export function release(supply: Supply, pool: Pool, connection: Connection): voi
   } else if (serve(pool, connection)) {
     admit(supply, pool)
   } else if (pool.waiters.size > 0) {
-    // Those who wait need one that speaks otherwise.
+    // The waiters need a connection of the other kind.
     supply.retire(connection)
   } else {
     connection.idleSince = now
@@ -73,15 +73,15 @@ export function release(supply: Supply, pool: Pool, connection: Connection): voi
   }
 }
 
-/** Nobody uses the connection before its session is what it was, or at all where that fails. */
+/** Resets the session before reuse; closes the connection if the reset fails. */
 async function reset(supply: Supply, pool: Pool, connection: Connection): Promise<void> {
   if (!(await resetSession(connection))) connection.destroy()
   release(supply, pool, connection)
 }
 
 /**
- * Whether a connection that `pool` gives back, and has work for, goes to another database: to one
- * that has fewer of them, or to one that has none where this one has had its turn.
+ * Whether a released connection is closed for another database although `pool` has work for it: the
+ * other one has at least two connections fewer, or has none while this connection's turn is over.
  */
 function mustGiveWay(pool: Pool, connection: Connection, now: number): boolean {
   if (pool.waiters.size === 0) return false
@@ -94,14 +94,14 @@ function mustGiveWay(pool: Pool, connection: Connection, now: number): boolean {
   })
 }
 
-/** From now on the pool comes behind those that wait already. */
+/** Closes the connection and moves the pool behind the pools that already wait. */
 function giveWay(supply: Supply, pool: Pool, connection: Connection): void {
   for (const { starving } of pool.budgets) if (starving.delete(pool)) starving.add(pool)
   supply.count(pool, 'evicted')
   supply.retire(connection)
 }
 
-/** Hands the connection to the first in the queue that it can serve; false where there is none. */
+/** Hands the connection to the first waiter that it can serve; returns false if there is none. */
 export function serve(pool: Pool, connection: Connection): boolean {
   const waiter = firstFor(pool, connection)
   if (!waiter) return false
@@ -111,7 +111,7 @@ export function serve(pool: Pool, connection: Connection): boolean {
   return true
 }
 
-/** Takes the pool off the lists of those that wait for a permit. */
+/** Removes the pool from the lists of pools that need a permit. */
 export function stopStarving(pool: Pool): void {
   for (const budget of pool.budgets) budget.starving.delete(pool)
 }

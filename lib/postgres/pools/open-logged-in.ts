@@ -3,10 +3,10 @@ import type { Route } from '../hosts/route.ts'
 import type { Credentials, Server } from '../hosts/server.ts'
 import { type Greeting, logIn } from '../session/log-in.ts'
 
-/** The SQLSTATE of a log-in whose password is refused. */
+/** SQLSTATE of a log-in with a wrong password. */
 const INVALID_PASSWORD = '28P01'
 
-/** A socket that is logged in. */
+/** A logged-in socket, with what the server sent at log-in. */
 export interface Opened {
   socket: Socket
   greeting: Greeting
@@ -15,19 +15,19 @@ export interface Opened {
 export interface OpenOptions {
   route: Route
   credentials: Credentials
-  /** Settings of the session, from its start. */
+  /** Startup parameters of the session. */
   parameters: Record<string, string | number>
   timeoutMs: number
-  /** Told of each socket that is opened, and of the host that it leads to. */
+  /** Called with each socket that is opened and the host that it leads to. */
   onSocket: (socket: Socket, server: Server) => void
-  /** Whether the connection was closed meanwhile. */
+  /** Whether the connection has been closed in the meantime. */
   isClosed: () => boolean
 }
 
 /**
- * Opens a socket and logs in. A role has one password; while the gateway's secret is being changed it
- * may have the other one, which is tried too.
- * @throws {Error} of the socket, of PostgreSQL, or with the code ETIMEDOUT
+ * Opens a socket and logs in. While the gateway's secret is being rotated, the role may have the
+ * password from the other secret: that one is tried second.
+ * @throws {Error} from the socket or PostgreSQL, or with the code ETIMEDOUT
  */
 export async function openLoggedIn(options: OpenOptions): Promise<Opened> {
   const giveUpAt = performance.now() + options.timeoutMs
@@ -53,7 +53,7 @@ async function openAs(
     patienceMs = options.timeoutMs,
   } = await options.route.open(Math.max(1, giveUpAt - performance.now()))
   options.onSocket(socket, server)
-  // An error may come while nothing reads; what reads then is told.
+  // An error without a listener would end the process; readers see it by `socket.errored`.
   socket.on('error', () => {})
   const left = giveUpAt - performance.now()
   const greeting = await logInWithin(
@@ -90,16 +90,16 @@ async function logInWithin(
   }
 }
 
-/** The error of queries on a connection that is closed. */
+/** Returns the error of queries on a closed connection. */
 export function connectionClosed(): Error {
   return Object.assign(new Error('The connection is closed'), { code: 'CONNECTION_CLOSED' })
 }
 
 function logInTimeout(): Error {
-  return Object.assign(new Error('The server let no session in in time'), { code: 'ETIMEDOUT' })
+  return Object.assign(new Error('The log-in did not end in time'), { code: 'ETIMEDOUT' })
 }
 
-/** Everything that keeps a connection from opening has a code, as the errors of sockets have. */
+/** Returns the error's code; each error of opening a connection gets one, as socket errors have. */
 export function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? 'CONNECTION_FAILED'
 }

@@ -1,19 +1,19 @@
-/** What happened at a database since the start; it outlives the pool. */
+/** Counters of one database since the start of the gateway; they outlive the pool. */
 export interface PoolCounters {
   opened: number
   closed: number
-  /** Of those that were closed: they gave way to others. */
+  /** Closed connections whose permits other databases needed. */
   evicted: number
-  /** Calls that were refused: the queue was full, or none became free in time. */
+  /** Refused calls: the queue was full, or no connection became free in time. */
   exhausted: number
 }
 
-/** Counts by database, and all together, which outlive the databases too. */
+/** Counters by database and in total; the totals include dropped databases. */
 export class Counters {
   readonly totals: PoolCounters = noneYet()
   readonly #byDatabase = new Map<string, PoolCounters>()
 
-  /** Of a database, from now on. */
+  /** Returns the counters of a database; creates them at the first call. */
   of(database: string): PoolCounters {
     let counters = this.#byDatabase.get(database)
     if (!counters) {
@@ -28,7 +28,7 @@ export class Counters {
     this.totals[what]++
   }
 
-  /** For a database that is dropped. */
+  /** Drops the counters of a database that is being dropped. */
   forget(database: string): void {
     this.#byDatabase.delete(database)
   }

@@ -1,28 +1,28 @@
 import { type Pool, waitingSince } from './pool.ts'
 import type { PoolCounters } from './pool-counters.ts'
 
-/** A database that was used since the start, as ops see it. */
+/** Report on one database that was used since the start. */
 export interface PoolReport extends PoolCounters {
   database: string
-  /** Undefined where it is not known: of the administrative database, and of a new one. */
+  /** Undefined for the administrative database and for databases not yet in the catalog. */
   platform: string | undefined
   open: number
   busy: number
   idle: number
   waiting: number
-  /** Milliseconds that the first in the queue has waited; 0 where nobody does. */
+  /** Milliseconds that the first waiter has waited; 0 if there is none. */
   oldestWaitMs: number
 }
 
-/** All connections, as ops see them. */
+/** Report on all connections. */
 export interface PoolsReport {
   pools: PoolReport[]
   permits: { held: number; capacity: number }
-  /** Of all databases since the start, those that were dropped too. */
+  /** Counters of all databases since the start, including dropped ones. */
   totals: PoolCounters
 }
 
-/** `pool` is undefined where the database has neither connections nor waiters just now. */
+/** `pool` is undefined if the database has neither connections nor waiters. */
 export function reportOf(
   database: string,
   platform: string | undefined,

@@ -5,37 +5,37 @@ import { Lease, type LeaseEnd } from './lease.ts'
 import type { PoolCounters } from './pool-counters.ts'
 import type { Waiter } from './waiter.ts'
 
-/** The connections to one database, and those who wait for one. */
+/** The connections to one database and its waiters. */
 export interface Pool {
   database: string
-  /** Whose database it is, where that is known. */
+  /** Platform that owns the database; undefined if unknown. */
   platform: string | undefined
-  /** The role that its next connection logs in as, where it is not the server's own. */
+  /** Returns the role of the next connection; undefined for the server's role. */
   credentials: () => Credentials | undefined
-  /** What its connections count for: the narrowest first. */
+  /** Budgets of its connections, the narrowest first. */
   budgets: Budget<Pool>[]
   connections: Set<Connection>
-  /** Last in, first out: the rest grow old and go. */
+  /** Idle connections, the last used last. That one is used next, so that the others can expire. */
   idle: Connection[]
-  /** Those that quick calls share just now. */
+  /** Connections that quick calls share now. */
   shared: Connection[]
   waiters: Set<Waiter>
   counters: PoolCounters
-  /** Set while its database is being dropped: nothing is kept. */
+  /** Whether the database is being dropped: no connection is kept. */
   closing: boolean
   leaseEnd: LeaseEnd
 }
 
-/** While others are in need, a database goes on with a connection for so long and gives way then. */
+/** Under contention a database keeps a connection for at most 50 ms. */
 const TURN_MS = 50
 
-/** The most that the quick calls on one connection may come to: how long the last of them waits. */
+/** Maximum expected time of the quick calls that share a connection: the wait of the last one. */
 const SHARED_QUEUE_MS = 1
 
-/** Milliseconds: a shared connection that answered nothing for so long has met a call that is not quick today. */
+/** Milliseconds. A shared connection without an answer for so long is blocked by a slow call. */
 export const STUCK_MS = 10
 
-/** A lease of the connection; of a quick call, beside those that it has already. */
+/** Leases the connection: to a quick call if `expectedMs` is given, else exclusively. */
 export function grant(pool: Pool, connection: Connection, expectedMs?: number): Lease {
   if (expectedMs !== undefined) {
     if (connection.sharers === 0) {
@@ -48,7 +48,7 @@ export function grant(pool: Pool, connection: Connection, expectedMs?: number): 
   return new Lease(connection, pool.leaseEnd, expectedMs)
 }
 
-/** Takes a call off a shared connection; true when it was the last one there. */
+/** Removes a call from a shared connection; returns true if it was the last one. */
 export function leave(pool: Pool, connection: Connection, expectedMs: number): boolean {
   connection.answeredAt = performance.now()
   connection.expectedMs -= expectedMs
@@ -59,7 +59,7 @@ export function leave(pool: Pool, connection: Connection, expectedMs: number): b
   return true
 }
 
-/** An idle connection that speaks so: the one that was used last. */
+/** Takes the idle connection of this kind that was used last. */
 export function takeIdle(pool: Pool, speaks: Connection['speaks']): Connection | undefined {
   const at = pool.idle.findLastIndex(
     (connection) => connection.speaks === speaks && !connection.closed,
@@ -67,13 +67,13 @@ export function takeIdle(pool: Pool, speaks: Connection['speaks']): Connection |
   return at < 0 ? undefined : pool.idle.splice(at, 1)[0]
 }
 
-/** The first in the queue that this connection can serve. */
+/** Returns the first waiter that this connection can serve. */
 export function firstFor(pool: Pool, { speaks }: Connection): Waiter | undefined {
   for (const waiter of pool.waiters) if (waiter.speaks === speaks) return waiter
   return undefined
 }
 
-/** A shared connection on which another quick call would not have to wait for long. */
+/** Returns a shared connection on which another quick call would wait for at most 1 ms. */
 export function findSharable(pool: Pool, expectedMs: number): Connection | undefined {
   if (pool.shared.length === 0) return undefined
   const now = performance.now()
@@ -89,12 +89,12 @@ export function findSharable(pool: Pool, expectedMs: number): Connection | undef
   )
 }
 
-/** It has been in use without a break for so long that it is somebody else's turn. */
+/** Whether it has been in use without a break for longer than its turn. */
 export function hasHadItsTurn(connection: Connection, now: number): boolean {
   return now - connection.busySince > TURN_MS
 }
 
-/** `performance.now()` when the first of those who wait began to; Infinity where nobody does. */
+/** `performance.now()` at which the first waiter began to wait; Infinity if there is none. */
 export function waitingSince(pool: Pool): number {
   for (const waiter of pool.waiters) return waiter.since
   return Number.POSITIVE_INFINITY

@@ -21,11 +21,11 @@ export interface PoolsStatus {
 const LONGEST_SWEEP_MS = 30_000
 
 /**
- * The pools of all databases under one budget. A permit is an open socket, so the sum of open
- * connections never passes `maxTotalConnections`. A database that needs a connection when no
- * permit is free gets the permit of the connection that has been idle longest, of whatever
- * database; where none is idle it waits, in order, for the next that is given back. The same holds
- * within each platform for `maxConnectionsPerPlatform`.
+ * The pools of all databases under one budget. Each open socket holds a permit, so that at most
+ * `maxTotalConnections` connections are open. If no permit is free, the connection that has been
+ * idle longest, of any database, is closed for the database that needs one. If none is idle, the
+ * database waits in order for the next one that is released. The same rules apply within each
+ * platform to `maxConnectionsPerPlatform`.
  */
 export class Pools {
   readonly #server: Server
@@ -36,7 +36,7 @@ export class Pools {
   readonly #platformOf: PlatformOf
   readonly #sweeper: NodeJS.Timeout
   readonly #endSilenceWatch: () => void
-  /** Told when the primary is another one of the server's hosts. */
+  /** Called when another host has become the primary. */
   onMoved: ((from: Server, to: Server) => void) | undefined
 
   constructor(
@@ -78,7 +78,7 @@ export class Pools {
     return { pools: this.#supply.pools.size, connections: this.#supply.all.permits.held, waiting }
   }
 
-  /** Each database that was used since the start, and what all come to. */
+  /** Reports on each database that was used since the start, and on the totals. */
   report(): PoolsReport {
     const { held, capacity } = this.#supply.all.permits
     return {
@@ -91,14 +91,14 @@ export class Pools {
     }
   }
 
-  /** As many connections there may be just now. */
+  /** Current limit of open connections. */
   get capacity(): number {
     return this.#supply.all.permits.capacity
   }
 
   /**
-   * From now on at most so many connections are open. Of those that are too many the idle ones are
-   * closed at once, the others when they are given back.
+   * Sets the limit of open connections. If too many are open, idle ones are closed at once and busy
+   * ones when they are released.
    */
   setCapacity(connections: number): void {
     this.#supply.all.permits.capacity = connections
@@ -110,36 +110,36 @@ export class Pools {
   }
 
   /**
-   * Milliseconds since PostgreSQL last answered on any connection; Infinity before the first, and
-   * after a connection was lost until PostgreSQL answers on another.
+   * Milliseconds since PostgreSQL last answered on any connection. Infinity before the first
+   * answer, and from the loss of a connection to the next answer.
    */
   sinceLastAnswer(): number {
     return performance.now() - this.#supply.lastAnswerAt
   }
 
   /**
-   * A connection to the database for one piece of the gateway's own SQL, at once where one is idle.
-   * A client that goes away leaves the queue.
-   * @throws {GatewayError} pool_exhausted when none becomes free within `waitMs`, and at once for a
-   *   client that finds the queue full or has gone away; query_timeout when none does before the deadline
+   * Leases a connection for the gateway's own SQL. A client that disconnects leaves the queue.
+   * @throws {GatewayError} pool_exhausted if no connection becomes free within `waitMs`, if the
+   *   queue is full for a client, or if the client disconnects; query_timeout if none becomes free
+   *   before the deadline
    */
   async lease(database: string, options: LeaseOptions = {}): Promise<Lease> {
     return takeLease(this.#taking, database, 'sql', options)
   }
 
   /**
-   * The same, a session for calls, which nothing else uses meanwhile.
-   * @throws {GatewayError} pool_exhausted, as of `lease`
+   * Leases a connection with a call session, exclusively.
+   * @throws {GatewayError} as `lease`
    */
   leaseSession(database: string, options: LeaseOptions = {}): Lease | Promise<Lease> {
     return takeLease(this.#taking, database, 'wire', options)
   }
 
   /**
-   * A connection for a call that is known to be quick, beside others of its kind: their queries
-   * go out and come back together, which saves most of what a query costs. At once where there is
-   * room or an idle connection; in order behind those who wait.
-   * @throws {GatewayError} pool_exhausted and query_timeout, as of `lease`
+   * Leases a connection for a quick call, shared with other quick calls: pipelining their queries
+   * saves most of the cost of a query. Returns at once if a shared connection has time left or one
+   * is idle; otherwise the call queues.
+   * @throws {GatewayError} as `lease`
    */
   share(
     database: string,
@@ -150,8 +150,8 @@ export class Pools {
   }
 
   /**
-   * Runs `work` with a connection of its own and gives it back whatever happens.
-   * @throws {GatewayError} pool_exhausted when no connection becomes free in time
+   * Runs `work` with a leased connection and releases it afterwards.
+   * @throws {GatewayError} as `lease`; and what `work` throws
    */
   async use<T>(
     database: string,
@@ -170,10 +170,10 @@ export class Pools {
   }
 
   /**
-   * Opens a connection that is kept, such as one that listens: of the gateway's own role, or of the
-   * role that calls have. It holds a permit and counts under the limit of no database; who keeps it
-   * closes it, after `end` too.
-   * @throws {GatewayError} pool_exhausted when no permit becomes free within `waitMs`
+   * Opens a permanent connection, such as for LISTEN, as the gateway's role or as the role of
+   * calls. It holds a permit but does not count in the limit of its database. The caller closes it,
+   * even after `end`.
+   * @throws {GatewayError} pool_exhausted if no permit becomes free within `waitMs`
    */
   async keep(
     database: string,
@@ -186,7 +186,7 @@ export class Pools {
     return (await wait(this.#taking, pool, 'sql', { waitMs })).connection
   }
 
-  /** From now on work in the database begins on new connections: those that are open see no more of it. */
+  /** Makes later work in a database use new connections: closes idle ones now, others on release. */
   renew(database: string): void {
     const pool = this.#supply.pools.get(database)
     if (!pool) return
@@ -194,7 +194,7 @@ export class Pools {
     for (const connection of [...pool.idle]) this.#supply.retire(connection)
   }
 
-  /** The same, for a deploy that ends the sessions that do not end by themselves. */
+  /** Does the same before a deploy terminates the sessions that do not end by themselves. */
   retire(database: string): void {
     const now = performance.now()
     for (const connection of this.#supply.pools.get(database)?.connections ?? []) {
@@ -203,7 +203,7 @@ export class Pools {
     this.renew(database)
   }
 
-  /** Closes every connection to a database and lets its pool go, before the database is dropped. */
+  /** Closes all connections to a database and removes its pool, before the database is dropped. */
   async closeDatabase(database: string): Promise<void> {
     const pool = this.#supply.pools.get(database)
     if (!pool) return
@@ -218,7 +218,7 @@ export class Pools {
     await Promise.all([...pool.idle].map((connection) => this.#supply.retire(connection)))
   }
 
-  /** Closes the idle connections and cuts those in use: their queries fail. */
+  /** Closes the idle connections and cuts those in use, whose queries fail. */
   async end(): Promise<void> {
     this.#supply.isEnded = true
     clearInterval(this.#sweeper)

@@ -1,14 +1,14 @@
-/** A cancel may come before the query that is meant has begun. */
+/** Pause between cancel requests: the first may arrive before the query has begun. */
 const CANCEL_AGAIN_MS = 100
 
-/** Cancels what runs on one connection, again and again. */
+/** Repeated cancel requests for one connection. */
 export class RepeatedCancels {
   #isCancelling = false
   #endPause: (() => void) | undefined
-  /** The next cancel is sent without a pause. */
+  /** Whether the next cancel request is sent without a pause. */
   #isInHurry = false
 
-  /** Sends cancels until `isEnded` says so; resolves at once where this is under way. */
+  /** Sends cancel requests until `isEnded` is true; returns at once if another call does so. */
   async until(isEnded: () => boolean, cancel: () => Promise<void>): Promise<void> {
     if (this.#isCancelling) return
     this.#isCancelling = true
@@ -19,7 +19,7 @@ export class RepeatedCancels {
     this.#isCancelling = false
   }
 
-  /** Sends the next cancel at once. */
+  /** Skips the pause before the next cancel request. */
   hurry(): void {
     this.#isInHurry = true
     this.#endPause?.()

@@ -5,16 +5,16 @@ import type { Session } from '../session/session.ts'
 import { RELEASE_LOCKS } from './call-sessions.ts'
 import type { Connection } from './connection.ts'
 
-/** A connection whose session is not reset in this time is cut. */
+/** Timeout of a reset in milliseconds; the connection is closed after it. */
 const LIMIT_MS = 5000
 
 const HALF_RANGE = 2 ** 46
 
 /**
- * Makes the session of a connection what it was when it was opened: role, settings, cursors,
- * temporary tables, LISTEN, advisory locks, sequences' last values, prepared statements, random
- * numbers. As DISCARD ALL does, which would also take the statements that the session has prepared.
- * @returns false where it could not, and the connection is not to be used again
+ * Resets a session to its state after opening: role, settings, cursors, temporary tables, LISTEN,
+ * advisory locks, last values of sequences, SQL-level prepared statements, random seed. DISCARD ALL
+ * would also drop the statements that the gateway has prepared.
+ * @returns false if the reset failed and the connection must not be used again
  */
 export async function resetSession(connection: Connection): Promise<boolean> {
   const timer = setTimeout(() => connection.destroy(), LIMIT_MS)
@@ -31,7 +31,7 @@ export async function resetSession(connection: Connection): Promise<boolean> {
   }
 }
 
-/** The settings first: with another search path, names may not be PostgreSQL's own. */
+/** Settings come first: with another search_path, unqualified names may not be PostgreSQL's own. */
 async function reset(session: Session): Promise<void> {
   const resetting = session.simple(`
     close all;
@@ -54,16 +54,16 @@ async function reset(session: Session): Promise<void> {
   session.flush()
   const results = await resetting
   const [wasPresent, , , , fromSql, ofSession] = results.at(-1)!.rows[0]!
-  if (wasPresent!.toString() !== 't') throw new Error('A deploy may have passed the session over')
+  if (wasPresent!.toString() !== 't') throw new Error('The session did not hold its presence lock')
   if (fromSql) {
     const names = JSON.parse(fromSql.toString()) as string[]
     await session.simple(names.map((name) => `deallocate ${quoteIdentifier(name)}`).join('; '))
   }
-  // Last, since it closes by their names what the function may have prepared.
+  // Must come after DEALLOCATE: a function may have prepared statements under the same names.
   if (Number(ofSession!.toString()) < session.prepared) session.forgetStatements()
 }
 
-/** From -1 to 1. */
+/** Returns a seed from -1 to 1. */
 function randomSeed(): number {
   return randomInt(2 * HALF_RANGE) / HALF_RANGE - 1
 }

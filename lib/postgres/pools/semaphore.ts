@@ -1,13 +1,10 @@
-/**
- * Counts permits. It only counts: who waits, in which order, and who has to give way is decided
- * by the pools, which know what each permit is used for.
- */
+/** Counts permits. It has no queue: the pools decide which waiter gets a permit. */
 export class Semaphore {
-  /** May be changed at any time; more may be out then until some come back. */
+  /** May be changed at any time; more permits may be held until some are released. */
   capacity: number
   #held = 0
 
-  /** `capacity`: the most permits that are out at once. */
+  /** `capacity`: maximum number of permits held at once. */
   constructor(capacity: number) {
     this.capacity = capacity
   }
@@ -23,9 +20,9 @@ export class Semaphore {
     return true
   }
 
-  /** Gives one permit back. */
+  /** Releases one permit. */
   release(): void {
-    if (this.#held === 0) throw new Error('A permit was given back twice')
+    if (this.#held === 0) throw new Error('A permit was released twice')
     this.#held--
   }
 }

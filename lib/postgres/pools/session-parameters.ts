@@ -1,17 +1,17 @@
 import { GatewayError } from '../../errors.ts'
 
 /**
- * What a connection is for. `sql`: the gateway's own SQL, by postgres.js. `wire`: calls, by a
- * session of the gateway's own.
+ * Kind of a connection. `sql`: for the gateway's own SQL, through postgres.js. `wire`: for calls,
+ * through a session of the gateway's own protocol code.
  */
 export type Speaks = 'sql' | 'wire'
 
-/** Encoding of all that the gateway sends and takes. */
+/** Encoding of everything that the gateway sends and receives. */
 export const ENCODING = 'UTF8'
 
 /**
- * In seconds: the server notices, too, that the way to the gateway is gone. Until then it keeps the
- * connection, which is none of the gateway's any more; by itself it would for two hours.
+ * Seconds, apart from the count. The server ends a connection whose gateway is unreachable after 90
+ * seconds; with its default settings it would keep it for two hours.
  */
 const KEEPALIVES = {
   tcp_keepalives_idle: 60,
@@ -23,12 +23,12 @@ export interface SessionOptions {
   applicationName: string
   user: string
   database: string
-  /** `sql` unless given. */
+  /** Default: `sql`. */
   speaks?: Speaks
   statementTimeoutMs: number
 }
 
-/** The settings that a session starts with. */
+/** Returns the startup parameters of a session. */
 export function sessionParameters({
   applicationName,
   user,
@@ -47,13 +47,13 @@ export function sessionParameters({
     bytea_output: 'hex',
     extra_float_digits: 1,
     statement_timeout: statementTimeoutMs,
-    // Compiling takes seconds for queries of the catalogs that take milliseconds. Calls keep it.
+    // JIT takes seconds to compile catalog queries that run for milliseconds. Calls keep it.
     ...(speaks === 'sql' && { jit: 'off' }),
     ...KEEPALIVES,
   }
 }
 
-/** What such a session writes is not what it is taken for. */
+/** Returns the error of a session whose client_encoding a function has changed. */
 export function otherEncoding(encoding: string): GatewayError {
   return new GatewayError(
     'query_failed',

@@ -1,22 +1,22 @@
 import type { Connection } from './connection.ts'
 
-/** How much longer than STATEMENT_TIMEOUT_SECS an answer may be on its way. */
+/** Time beyond STATEMENT_TIMEOUT_SECS after which a missing answer means a dead connection. */
 const GRACE_MS = 5000
 
-/** How often a connection is looked at in the time after which it is cut. */
+/** Number of checks within that time. */
 const LOOKS = 5
 
-/** What was seen of a connection whose answer is waited for. */
+/** State of a connection at its last check. */
 interface Seen {
   bytesRead: number
   silentLooks: number
 }
 
 /**
- * Cuts connections on which an answer is waited for and nothing comes for longer than any statement
- * may run: their queries fail with ETIMEDOUT. A server whose machine or network is gone does not say
- * so, and PostgreSQL's own limit is of no use then. One timer looks at all connections for calls.
- * @returns ends it
+ * Closes call connections that wait for an answer and receive nothing for longer than a statement
+ * may run; their queries fail with ETIMEDOUT. A host or network that is gone sends no FIN, and
+ * statement_timeout does not help then. One timer checks all connections.
+ * @returns function that stops the checks
  */
 export function cutSilentSessions(
   connections: () => Iterable<Connection>,
@@ -34,8 +34,8 @@ export function cutSilentSessions(
 }
 
 /**
- * The same for one connection of the driver, which does not tell whether an answer is waited for:
- * until the function that is returned is called.
+ * Does the same for one `sql` connection. The driver does not tell whether it waits for an answer.
+ * @returns function that stops the checks
  */
 export function cutWhenSilent(connection: Connection): () => void {
   const limitMs = connection.statementTimeoutMs + GRACE_MS
@@ -57,6 +57,6 @@ function look(connection: Connection, seen: WeakMap<Connection, Seen>, limitMs: 
 }
 
 function silent(limitMs: number): Error {
-  const message = `PostgreSQL said nothing for ${limitMs / 1000} s`
+  const message = `PostgreSQL sent nothing for ${limitMs / 1000} s`
   return Object.assign(new Error(message), { code: 'ETIMEDOUT' })
 }

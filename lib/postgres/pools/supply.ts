@@ -9,7 +9,7 @@ import { Counters, type PoolCounters } from './pool-counters.ts'
 export interface SupplyLimits {
   maxConnectionsPerPool: number
   maxTotalConnections: number
-  /** Of all databases of one platform together. */
+  /** Limit for all databases of one platform together. */
   maxConnectionsPerPlatform: number
   poolIdleTimeoutMs: number
   poolMaxLifetimeMs: number
@@ -17,16 +17,16 @@ export interface SupplyLimits {
   statementTimeoutMs: number
 }
 
-/** Whose database it is; undefined where that is not known. */
+/** Returns the platform that owns a database; undefined if unknown. */
 export type PlatformOf = (database: string) => string | undefined
 
 /**
- * The role that works in a database; undefined: the server's own.
- * @throws {GatewayError} where the owner of the database is not known
+ * Returns the role for connections to a database; undefined for the server's role.
+ * @throws {GatewayError} if the owner of the database is unknown
  */
 export type CredentialsOf = (database: string) => Credentials | undefined
 
-/** So much earlier, at most, a connection is as old as it may get: not all at the same time. */
+/** Lifetimes are up to 25 % shorter at random, so that connections do not expire all at once. */
 const LIFETIME_JITTER = 0.25
 
 export interface SupplyOptions {
@@ -38,18 +38,18 @@ export interface SupplyOptions {
 }
 
 /**
- * Opens and closes the connections of all pools within their budgets: gives free permits to the pools
- * that wait for one, and closes idle connections whose permits others need.
+ * Opens and closes the connections of all pools within their budgets. Gives free permits to pools
+ * that need one and closes idle connections whose permits others need.
  */
 export class ConnectionSupply implements Supply {
   /** The budget of all connections. */
   readonly all: Budget<Pool>
   readonly pools = new Map<string, Pool>()
-  /** Pools of connections that are kept open, each of one connection. */
+  /** Pools of permanent connections, one connection each. */
   readonly kept = new Set<Pool>()
   readonly counters = new Counters()
   isEnded = false
-  /** `performance.now()` of PostgreSQL's last answer; -Infinity after a connection was lost. */
+  /** `performance.now()` of PostgreSQL's last answer; -Infinity after the loss of a connection. */
   lastAnswerAt = Number.NEGATIVE_INFINITY
   readonly #server: Server
   readonly #hosts: Hosts
@@ -78,7 +78,7 @@ export class ConnectionSupply implements Supply {
   pool(database: string): Pool {
     let pool = this.pools.get(database)
     if (!pool) {
-      // Before anybody waits for a connection that nobody could open.
+      // Throws for an unknown owner, before a caller waits for a connection that cannot be opened.
       this.#credentialsOf(database)
       pool = this.newPool(database, () => this.#credentialsOf(database))
       this.pools.set(database, pool)
@@ -127,18 +127,18 @@ export class ConnectionSupply implements Supply {
     this.counters.count(pool.counters, what)
   }
 
-  /** Opens connections for the pool's waiters; where no permit is free, sees to it that one is. */
+  /** Opens connections for the pool's waiters; if no permit is free, has an idle one closed. */
   grow(pool: Pool): void {
     while (this.#growByOne(pool));
   }
 
-  /** False where it needs no more, or has to wait for a permit. */
+  /** Returns false if the pool needs no more connections or has to wait for a permit. */
   #growByOne(pool: Pool): boolean {
     const [waiter] = pool.waiters
     const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
     if (!waiter || !mayGrow) {
       stopStarving(pool)
-      // One that speaks otherwise makes room.
+      // The first waiter needs the other kind of connection: an idle one of this kind is closed.
       if (waiter && pool.idle.length > 0) this.retire(pool.idle[0]!)
       admit(this, pool)
       return false
@@ -154,7 +154,7 @@ export class ConnectionSupply implements Supply {
     return false
   }
 
-  /** Closes the connection that has been idle longest where others need its permit. */
+  /** Closes the connection that has been idle longest if others need its permit. */
   evict(budget: Budget<Pool>): void {
     const { victim } = budget
     if (!victim) {
@@ -173,15 +173,15 @@ export class ConnectionSupply implements Supply {
     }, SLOW_OPENING_MS).unref()
   }
 
-  /** Closes a connection that nobody uses. */
+  /** Closes a connection that has no lease. */
   async retire(connection: Connection): Promise<void> {
     this.#forgetIdle(connection)
-    // One that is closed already does not say so again.
+    // A closed connection calls onClosed no more, which would remove it from `closing`.
     if (!connection.closed) for (const budget of connection.budgets) budget.closing.add(connection)
     await connection.close().catch(() => {})
   }
 
-  /** With the permits that are known to be there. */
+  /** Opens a connection. The caller has checked that all budgets have a permit. */
   #open(pool: Pool, speaks: Speaks): Connection {
     const connection = new Connection(
       this.#server,
@@ -237,7 +237,7 @@ export class ConnectionSupply implements Supply {
     this.settle(pool)
   }
 
-  /** Gives free permits to the pools that wait for one, one after the other. */
+  /** Gives free permits to the pools that need one. */
   feed(budget: Budget<Pool>): void {
     while (budget.hasCapacity) {
       const pool = budget.neediest()
@@ -247,7 +247,7 @@ export class ConnectionSupply implements Supply {
     this.evict(budget)
   }
 
-  /** Cuts the connections to other hosts: what is written there is not what the primary has. */
+  /** Closes connections to hosts that are not the primary any more: their writes would be lost. */
   cutAllBut(host: Server): void {
     for (const pool of [...this.pools.values(), ...this.kept]) {
       for (const connection of pool.connections) {
@@ -264,7 +264,7 @@ export class ConnectionSupply implements Supply {
     if (index >= 0) idle?.splice(index, 1)
   }
 
-  /** Closes the connections that nobody has used for long, and those that are old. */
+  /** Closes idle connections that were unused for poolIdleTimeoutMs or have expired. */
   sweep(): void {
     const now = performance.now()
     for (const connection of this.all.idle) {
@@ -277,7 +277,7 @@ export class ConnectionSupply implements Supply {
     for (const pool of this.pools.values()) yield* pool.connections
   }
 
-  /** Lets a pool go that has neither connections nor waiters. */
+  /** Removes a pool that has neither connections nor waiters. */
   settle(pool: Pool): void {
     if (pool.waiters.size === 0) stopStarving(pool)
     if (pool.connections.size > 0 || pool.waiters.size > 0) return

@@ -14,35 +14,35 @@ import {
 } from './waiter.ts'
 
 export interface PoolLimits extends SupplyLimits {
-  /** Clients that may wait for a connection to one database. */
+  /** Maximum number of clients that wait for a connection to one database. */
   maxQueuePerDatabase: number
   poolWaitTimeoutMs: number
 }
 
 export interface LeaseOptions {
-  /** How long to wait for a connection; POOL_WAIT_TIMEOUT_SECS where it is not given. */
+  /** Maximum wait in milliseconds; default: POOL_WAIT_TIMEOUT_SECS. */
   waitMs?: number | undefined
-  /** `performance.now()` when the work's own time is up: it waits no longer than that either. */
+  /** `performance.now()` at which the time of the whole work is up; also ends the wait. */
   deadline?: number | undefined
-  /** Undefined for work of the gateway's own, which waits however long the queue is. */
+  /** Client of the work; undefined for the gateway's own work, which no queue limit applies to. */
   client?: Client | undefined
-  /** None that has been idle: it may have died unnoticed, as another one did. */
+  /** Whether to use no idle connection: it may be dead, as another one just was. */
   fresh?: boolean
 }
 
-/** A connection that was idle for longer is asked first whether it is still there. */
+/** An idle connection is checked before use if it was idle for more than 5 s. */
 const FRESH_MS = 5000
 
-/** Who does not answer that in time is gone. */
+/** A connection that does not answer the check within 2 s is closed. */
 const CHECK_LIMIT_MS = 2000
 
-/** Where leases are taken from, and within which limits. */
+/** The supply and the limits for taking leases. */
 interface Taking {
   supply: ConnectionSupply
   limits: PoolLimits
 }
 
-/** As `Pools.lease` and `leaseSession`. */
+/** See `Pools.lease` and `Pools.leaseSession`. */
 export function takeLease(
   taking: Taking,
   database: string,
@@ -54,7 +54,7 @@ export function takeLease(
   const connection = takeIdleNow(pool, speaks)
   if (!connection) return wait(taking, pool, speaks, options)
   if (options.fresh) {
-    // It makes room for one that is opened.
+    // Frees a permit for the new connection.
     taking.supply.retire(connection)
     return wait(taking, pool, speaks, options)
   }
@@ -62,7 +62,7 @@ export function takeLease(
   return check(taking, pool, connection, options)
 }
 
-/** As `Pools.share`. */
+/** See `Pools.share`. */
 export function shareLease(
   taking: Taking,
   database: string,
@@ -89,8 +89,8 @@ function takeIdleNow(pool: Pool, speaks: Speaks): Connection | undefined {
 }
 
 /**
- * Leases a connection that was idle for long, once it has shown that it is alive. Where it is
- * not, the others of its pool that are as old are not waited for, too.
+ * Leases a connection that was idle for long after checking that it is alive. If it is dead, closes
+ * the idle connections that are as old without a check.
  */
 async function check(
   taking: Taking,
@@ -103,13 +103,13 @@ async function check(
   const askedAt = performance.now()
   const asked = showsAlive(pool, connection)
   const isAlive = await waitForShared(asked, pool.database, options, notAliveYet).catch((error) => {
-    // The next one finds it alive.
+    // This caller gave up; the connection goes back to the pool if it turns out to be alive.
     asked.then((answers) => answers && release(taking.supply, pool, connection))
     throw error
   })
   if (isAlive) return grant(pool, connection, expectedMs)
   const left = waitMs - (performance.now() - askedAt)
-  // The pool has been let go if that was its last connection.
+  // The pool may have been removed with its last connection.
   const anew = taking.supply.pool(pool.database)
   const again = { client, deadline, waitMs: Math.max(0, left) }
   return wait(taking, anew, connection.speaks, again, expectedMs)
@@ -122,7 +122,7 @@ async function showsAlive(pool: Pool, connection: Connection): Promise<boolean> 
   return false
 }
 
-/** Waits in the queue of a pool for a connection. */
+/** Queues for a connection of a pool. */
 export function wait(
   taking: Taking,
   pool: Pool,

@@ -5,8 +5,8 @@ import type { LeaseOptions, Pools } from './pools.ts'
 import { cutWhenSilent } from './silence.ts'
 
 /**
- * Runs work in a database that may be done twice: it is, where its connection is lost.
- * @throws {GatewayError} pool_exhausted, query_timeout; as of `fromPostgres`
+ * Runs repeatable work in a database; runs it once more if its connection is lost.
+ * @throws {GatewayError} pool_exhausted, query_timeout; as `fromPostgres`
  */
 export async function useRepeatable<T>(
   pools: Pools,

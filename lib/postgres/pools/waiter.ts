@@ -2,30 +2,30 @@ import { GatewayError } from '../../errors.ts'
 import type { Speaks } from './connection.ts'
 import type { Lease } from './lease.ts'
 
-/** The client that a connection is for. */
+/** The HTTP client that a connection is for. */
 export interface Client {
-  /** It has gone away: nothing more is sent to PostgreSQL for it. */
+  /** Whether it has disconnected: nothing more is sent to PostgreSQL for it. */
   readonly isGone: boolean
-  /** Called once when it goes away; for one at a time, who takes it back at the end. */
+  /** Called once when it disconnects. One owner at a time sets it, and clears it at the end. */
   onGone: (() => void) | undefined
-  /** `performance.now()` when a session was last asked for to run its call, and when it was there. */
+  /** `performance.now()` of the last request for a session to run the call, and of its lease. */
   askedAt?: number | undefined
   leasedAt?: number | undefined
 }
 
-/** Those who wait for a connection to one database. */
+/** The waiters for connections to one database. */
 interface Queue {
   database: string
   waiters: Set<Waiter>
 }
 
-/** Someone who waits for a connection of a pool. */
+/** A waiter for a connection of a pool. */
 export interface Waiter {
-  /** `performance.now()` */
+  /** `performance.now()` at which it began to wait. */
   since: number
-  /** What its connection has to speak. */
+  /** Kind of connection that it needs. */
   speaks: Speaks
-  /** Of a quick call, which may share; undefined: it waits for a connection of its own. */
+  /** Expected time of a quick call, which may share a connection; undefined: it needs its own. */
   expectedMs: number | undefined
   resolve: (lease: Lease) => void
   reject: (error: Error) => void
@@ -34,18 +34,18 @@ export interface Waiter {
 export interface WaiterOptions {
   waitMs: number
   speaks: Speaks
-  /** `performance.now()` when the call's own time is up (`timeout_ms`). */
+  /** `performance.now()` at which the call's own time is up (`timeout_ms`). */
   deadline?: number | undefined
   client: Client | undefined
   expectedMs: number | undefined
-  /** It has left the queue with nothing, since its time was up or its client has gone. */
+  /** Called when it leaves the queue without a connection: time is up, or the client is gone. */
   onLeft: (isTimeUp: boolean) => void
 }
 
 /**
- * Puts one more into the pool's queue, behind all others.
- * @throws {GatewayError} pool_exhausted after `waitMs`, or when its client goes away; query_timeout
- *   at its deadline
+ * Puts a waiter at the end of the pool's queue.
+ * @throws {GatewayError} pool_exhausted after `waitMs` or when its client disconnects;
+ *   query_timeout at its deadline
  */
 export function enqueue(pool: Queue, options: WaiterOptions): Promise<Lease> {
   const { speaks, client, expectedMs, onLeft } = options
@@ -84,17 +84,17 @@ export function enqueue(pool: Queue, options: WaiterOptions): Promise<Lease> {
   })
 }
 
-/** Its client has gone away before there was a connection. */
+/** Returns the error of a client that disconnected while it waited for a connection. */
 export function clientGone(database: string): GatewayError {
-  return new GatewayError('pool_exhausted', 'The client did not wait for a connection', {
+  return new GatewayError('pool_exhausted', 'The client disconnected while waiting for a connection', {
     database,
   })
 }
 
 /**
- * Waits for what others wait for as well, no longer than this one may.
- * @throws {GatewayError} pool_exhausted when its client goes away; query_timeout `timeUp` at its deadline; what
- *   `shared` rejects with
+ * Waits for a promise that several callers share, within this caller's own limits.
+ * @throws {GatewayError} pool_exhausted when its client disconnects; query_timeout (`timeUp`) at
+ *   its deadline; the error of `shared`
  */
 export function waitForShared<T>(
   shared: Promise<T>,
@@ -118,7 +118,7 @@ export function waitForShared<T>(
       timer = setTimeout(() => leave(timeUp(database)), ms)
     }
     if (client) client.onGone = () => leave(clientGone(database))
-    // Before who waits goes on, and has another `onGone`.
+    // Clears `onGone` before the caller continues, because the caller may set it again.
     shared.finally(settle).then(resolve, reject)
   })
 }
@@ -126,12 +126,12 @@ export function waitForShared<T>(
 function notKnownYet(database: string): GatewayError {
   return new GatewayError(
     'query_timeout',
-    `What ${database} has was not known within the call's own time (timeout_ms)`,
+    `The functions of ${database} could not be read within the call's own time (timeout_ms)`,
     { database, may_have_run: false },
   )
 }
 
-/** A connection that was idle for long did not show in time that it is alive. */
+/** Returns the error of a call whose time ended while an idle connection was being checked. */
 export function notAliveYet(database: string): GatewayError {
   return new GatewayError(
     'query_timeout',
@@ -140,26 +140,26 @@ export function notAliveYet(database: string): GatewayError {
   )
 }
 
-/** More calls wait than may. */
+/** Returns the error of a client that finds the queue full. */
 export function queueFull({ database, waiters }: Queue): GatewayError {
   return new GatewayError(
     'pool_exhausted',
-    `${waiters.size} calls wait for a connection to ${database} already`,
+    `${waiters.size} calls are already waiting for a connection to ${database}`,
     { database },
   )
 }
 
-/** How long something is waited for, and the error when it has not come by then. */
+/** Limit of a wait, and the error when it is reached. */
 export interface WaitLimit {
-  /** Milliseconds from now on. */
+  /** Milliseconds from now. */
   ms: number
   error: () => GatewayError
 }
 
 /**
- * The limit of a wait: `waitMs`, or the call's own deadline where that is sooner. The error is
- * pool_exhausted (503) for the one and query_timeout (504) for the other; `tell` makes its message
- * of the limit, such as `5 s`.
+ * Returns the limit of a wait: `waitMs`, or the call's own deadline if that is sooner. The error is
+ * pool_exhausted (503) for the former and query_timeout (504) for the latter. `tell` returns its
+ * message for a limit, such as `5 s`.
  */
 export function waitLimit(
   { waitMs, deadline = Number.POSITIVE_INFINITY }: Pick<WaiterOptions, 'waitMs' | 'deadline'>,
