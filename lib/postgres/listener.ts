@@ -64,7 +64,8 @@ export class Listener {
    * @throws {Error} from PostgreSQL or the socket, or because the connection is not open
    */
   async use<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    if (!this.#connection) throw new Error('The LISTEN connection is not open: it is being reopened')
+    if (!this.#connection)
+      throw new Error('The LISTEN connection is not open: it is being reopened')
     return limited(this.#connection, work)
   }
 

@@ -86,9 +86,13 @@ export function enqueue(pool: Queue, options: WaiterOptions): Promise<Lease> {
 
 /** Returns the error of a client that disconnected while it waited for a connection. */
 export function clientGone(database: string): GatewayError {
-  return new GatewayError('pool_exhausted', 'The client disconnected while waiting for a connection', {
-    database,
-  })
+  return new GatewayError(
+    'pool_exhausted',
+    'The client disconnected while waiting for a connection',
+    {
+      database,
+    },
+  )
 }
 
 /**

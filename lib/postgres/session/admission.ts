@@ -1,36 +1,36 @@
 import type { Leave, Query } from './query.ts'
 
-/** Leave is asked for every so many bytes of an answer, and for each message that is longer. */
+/** Permission is asked for every 64 KiB of an answer, and for each longer message. */
 const ADMITTED_BYTES = 64 * 1024
 
-/** Asks whether an answer may grow by so many bytes. A promise that rejects ends the session. */
+/** Asks whether an answer may grow by so many bytes. A rejected promise ends the session. */
 export type Admit = (bytes: number, query: Query | undefined) => Leave
 
-/** Asks for leave to read answers: the query that they are of, or else who has the session. */
+/** Asks for permission to read an answer: its query's `admit`, or else the session's. */
 export class Admission {
   readonly #admit: Admit | undefined
-  /** Bytes of the answer since leave was asked for. */
+  /** Bytes of the answer since permission was last asked for. */
   #bytes = 0
 
   constructor(admit: Admit | undefined) {
     this.#admit = admit
   }
 
-  /** A row is announced. */
+  /** Called when the header of a DataRow has come. */
   ofRow(query: Query | undefined, length: number): 'take' | 'drop' | Promise<void> {
     this.#bytes += length
     const isShort = this.#bytes <= ADMITTED_BYTES && !query?.admitsEach
     return isShort ? 'take' : this.#ask(query, this.#bytes)
   }
 
-  /** Another message is announced, which is never dropped. */
+  /** Called when the header of another message has come; such a message is never dropped. */
   ofOther(query: Query | undefined, length: number): 'take' | Promise<void> {
     if (length <= ADMITTED_BYTES) return 'take'
     const leave = this.#ask(query, length)
     return leave === 'drop' ? 'take' : leave
   }
 
-  /** The next answer begins. */
+  /** Called when the next answer begins. */
   restart(): void {
     this.#bytes = 0
   }

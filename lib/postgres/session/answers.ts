@@ -6,42 +6,42 @@ import { type Query, STEP, skipped } from './query.ts'
 import { readServerError, type ServerError } from './server-error.ts'
 import type { Statements } from './statements.ts'
 
-/** A statement that does not exist: something deallocated it. */
+/** SQLSTATE of an unknown prepared statement: SQL has deallocated it. */
 const INVALID_SQL_STATEMENT_NAME = '26000'
-/** "cached plan must not change result type", from the routine RevalidateCachedQuery. */
+/** SQLSTATE and routine of the error "cached plan must not change result type". */
 const FEATURE_NOT_SUPPORTED = '0A000'
 const REVALIDATE_CACHED_QUERY = 'RevalidateCachedQuery'
 
-/** `I`, `T`, `E` of ReadyForQuery: idle, in a transaction, in one that has failed. */
+/** Status in ReadyForQuery: `I` idle, `T` in a transaction, `E` in a failed transaction. */
 export type TransactionStatus = 'I' | 'T' | 'E'
 
 const STATUSES: Record<number, TransactionStatus> = { 73: 'I', 84: 'T', 69: 'E' }
 
-/** What the session does about answers. */
+/** The session, as far as answers need it. */
 export interface AnswersOwner {
   admit: Admit | undefined
   onParameter(name: string, value: string): void
-  /** The server waits for data that the gateway does not have. */
+  /** Called for CopyInResponse: the server waits for data that the gateway does not have. */
   refuseCopy(query: Query): void
-  /** The server ends the session. */
+  /** Called for a FATAL or PANIC error: the server ends the session. */
   onFatal(error: ServerError): void
 }
 
 /**
- * Gives the server's messages to the queries that they answer, in the order in which these were
- * sent. A message that does not fit the step which a query is at is a violation of the protocol,
- * so that no query ever has what belongs to another.
+ * Assigns the server's messages to the queries, which are answered in the order of sending. A
+ * message that does not fit the query's current step is a protocol violation, so that no query gets
+ * the answer of another one.
  */
 export class Answers implements MessageHandler {
   transactionStatus: TransactionStatus = 'I'
   readonly #owner: AnswersOwner
   readonly #statements: Statements
-  /** The queries that were sent; those before `#first` are settled. */
+  /** Sent queries; those before `#first` are settled. */
   #queries: Query[] = []
   #first = 0
-  /** Index of the query whose messages come. */
+  /** Index of the query that is being answered. */
   #at = 0
-  /** A query of the first pipeline failed: nothing comes until ReadyForQuery. */
+  /** Whether a query of the first pipeline failed: the server skips the rest up to Sync. */
   #hasFailed = false
   readonly #admission: Admission
 
@@ -51,22 +51,22 @@ export class Answers implements MessageHandler {
     this.#admission = new Admission(owner.admit)
   }
 
-  /** How many queries wait for their answers. */
+  /** Number of queries without an answer. */
   get pending(): number {
     return this.#queries.length - this.#first
   }
 
-  /** Whether nothing was sent behind this query. */
+  /** Whether no query was sent after this one. */
   isLast(query: Query): boolean {
     return this.#queries.at(-1) === query
   }
 
-  /** A query that is sent; its `step` is the first that it waits for. */
+  /** Registers a query that is being sent; its `step` is that of its first answer. */
   expect(query: Query): void {
     this.#queries.push(query)
   }
 
-  /** The session is gone: no query gets an answer. */
+  /** Rejects all pending queries, because the session has ended. */
   fail(error: Error): void {
     const queries = this.#queries.slice(this.#first)
     this.#queries = []
@@ -113,7 +113,7 @@ export class Answers implements MessageHandler {
     }
   }
 
-  /** A message without a body. */
+  /** Handles a message without a body. */
   #takeEmpty(type: number): void {
     switch (type) {
       case protocol.BIND_COMPLETE:
@@ -140,7 +140,7 @@ export class Answers implements MessageHandler {
     }
   }
 
-  /** The query whose messages come, which has to be at this step. */
+  /** Returns the query that is being answered; it must be at this step. */
   #current(step: number): Query {
     const query = this.#queries[this.#at]
     if (!query || this.#hasFailed || query.step !== step) {
@@ -181,7 +181,7 @@ export class Answers implements MessageHandler {
     described.step = STEP.completed
   }
 
-  /** The end of a statement. */
+  /** Handles the end of a statement. */
   #onTag(tag: string): void {
     const query = this.#running()
     query.answer.tag = tag
@@ -190,13 +190,13 @@ export class Answers implements MessageHandler {
     else this.#onDone(query)
   }
 
-  /** The end of what was sent for one query. */
+  /** Moves on to the next query: everything sent for this one is answered. */
   #onDone(query: Query): void {
     query.step = STEP.none
     if (!query.isLast) this.#at++
   }
 
-  /** Of a portal; or of a statement, in front of any query. */
+  /** Handles CloseComplete of a portal, or of a statement whose Close was sent before any query. */
   #onClosed(): void {
     const query = this.#queries[this.#at]
     if (query?.step === STEP.closed && !this.#hasFailed) this.#onDone(query)
@@ -217,7 +217,7 @@ export class Answers implements MessageHandler {
     if (query.prepared && isOfPreparedStatement(error)) this.#statements.forget(query.prepared)
   }
 
-  /** Statements of the failed pipeline whose Parse failed or was skipped. */
+  /** Forgets the statements of the failed pipeline whose Parse failed or was skipped. */
   #forgetUnprepared(): void {
     for (let i = this.#first; i < this.#queries.length; i++) {
       const { prepared, isLast } = this.#queries[i]!
@@ -226,7 +226,7 @@ export class Answers implements MessageHandler {
     }
   }
 
-  /** The end of a pipeline: all its queries settle. */
+  /** Handles ReadyForQuery, the end of a pipeline: settles all its queries. */
   #onReady(bytes: Buffer, start: number, end: number): void {
     const status = end === start + 1 ? STATUSES[bytes[start]!] : undefined
     const query = this.#queries[this.#at]
@@ -260,7 +260,7 @@ export class Answers implements MessageHandler {
   }
 }
 
-/** What nothing is done about: notices, notifications, the data of a COPY. */
+/** Messages that the gateway ignores: notices, notifications, COPY data. */
 function isUnread(type: number): boolean {
   return (
     type === protocol.NOTICE_RESPONSE ||
@@ -270,7 +270,7 @@ function isUnread(type: number): boolean {
   )
 }
 
-/** The prepared statement itself is of no use any more; the next use prepares it anew. */
+/** Whether the prepared statement itself is invalid and must be prepared again. */
 function isOfPreparedStatement({ code, routine }: ServerError): boolean {
   return (
     code === INVALID_SQL_STATEMENT_NAME ||

@@ -1,11 +1,11 @@
 import type { Query, Request, Statement } from './query.ts'
 
 /**
- * A portal of a transaction that is open: its rows come a few at a time. Each query gives the next
- * rows; `isSuspended` of its result says that there may be more.
+ * A portal in an open transaction, which is read in batches. Each query returns the next rows;
+ * `isSuspended` of its result tells that there may be more.
  */
 export class Cursor {
-  /** The first rows, at most `maxRows` of the statement. */
+  /** Query of the first rows, at most `maxRows` of the statement. */
   readonly first: Query
   readonly #portal: string
   readonly #admit: Statement['admit']
@@ -18,12 +18,12 @@ export class Cursor {
     this.first = send({ kind: 'statement', statement, portal })
   }
 
-  /** The next rows, at most so many. Fails with SQLSTATE 34000 once the transaction has ended. */
+  /** Fetches at most `maxRows` rows. Fails with SQLSTATE 34000 after the end of the transaction. */
   next(maxRows: number): Query {
     return this.#send({ kind: 'fetch', portal: this.#portal, maxRows, admit: this.#admit })
   }
 
-  /** Frees it before its transaction ends. */
+  /** Closes the portal before the end of its transaction. */
   close(): Query {
     return this.#send({ kind: 'close', portal: this.#portal })
   }

@@ -1,13 +1,13 @@
 import { protocolViolation } from './protocol.ts'
 import type { Column, Row } from './query.ts'
 
-/** Bytes of a column in a RowDescription behind its name. */
+/** Bytes of a column in a RowDescription after its name. */
 const COLUMN_BYTES = 18
 const TYPE_OFFSET = 6
 
 /**
- * Reads the body of a DataRow without copying it.
- * @throws {Error} with code PROTOCOL_VIOLATION where a field runs past the message
+ * Reads the body of a DataRow; the fields are views of `bytes`.
+ * @throws {Error} PROTOCOL_VIOLATION if a field runs past the message
  */
 export function readRow(bytes: Buffer, start: number, end: number): Row {
   let at = start + 2
@@ -34,7 +34,7 @@ export function readRow(bytes: Buffer, start: number, end: number): Row {
 
 /**
  * Reads the body of a RowDescription.
- * @throws {Error} with code PROTOCOL_VIOLATION where a field runs past the message
+ * @throws {Error} PROTOCOL_VIOLATION if a field runs past the message
  */
 export function readColumns(bytes: Buffer, start: number, end: number): Column[] {
   if (start + 2 > end) throw pastItsMessage()
@@ -53,8 +53,8 @@ export function readColumns(bytes: Buffer, start: number, end: number): Column[]
 }
 
 /**
- * Where the zero byte is that ends the text which starts at `start`.
- * @throws {Error} with code PROTOCOL_VIOLATION where it is not within the message
+ * Returns the index of the zero byte that ends the string at `start`.
+ * @throws {Error} PROTOCOL_VIOLATION if the message has none
  */
 export function endOfString(bytes: Buffer, start: number, end: number): number {
   const at = bytes.indexOf(0, start)
@@ -63,8 +63,8 @@ export function endOfString(bytes: Buffer, start: number, end: number): number {
 }
 
 /**
- * Reads the body of a CommandComplete: a text that ends with the message.
- * @throws {Error} with code PROTOCOL_VIOLATION
+ * Reads the body of a CommandComplete, a string that fills the message.
+ * @throws {Error} PROTOCOL_VIOLATION if it does not
  */
 export function readTag(bytes: Buffer, start: number, end: number): string {
   const textEnd = endOfString(bytes, start, end)
@@ -74,7 +74,8 @@ export function readTag(bytes: Buffer, start: number, end: number): string {
 
 /**
  * Reads the body of a ParameterStatus.
- * @throws {Error} with code PROTOCOL_VIOLATION
+ * @returns name and value
+ * @throws {Error} PROTOCOL_VIOLATION if the two strings do not fill the message
  */
 export function readParameter(bytes: Buffer, start: number, end: number): [string, string] {
   const nameEnd = endOfString(bytes, start, end)

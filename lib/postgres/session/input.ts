@@ -6,11 +6,11 @@ const HEAD_BYTES = 5
 
 const NOTHING = Buffer.alloc(0)
 
-/** What is done with the messages that come. */
+/** Receiver of the messages. */
 export interface MessageHandler {
   /**
-   * Called when the length of a message is known, before its body is kept. A promise makes the
-   * input wait for it; `drop` throws the message away as it comes.
+   * Called when the header of a message has come. A promise pauses the input until it resolves;
+   * `drop` discards the body as it comes.
    */
   announce(type: number, length: number): 'take' | 'drop' | Promise<void>
   /** Called with a whole message; its body is `bytes` from `start` to `end`. */
@@ -18,16 +18,16 @@ export interface MessageHandler {
 }
 
 /**
- * Finds the messages of a server in chunks of any size. A message within one chunk is handed on
- * where it is; one that is spread over several is joined once, when its end has come.
+ * Splits the server's byte stream into messages. A message within one chunk is passed on without
+ * copying; one that spans several chunks is concatenated once, when its end has come.
  */
 export class Input {
   readonly #handler: MessageHandler
   #chunk: Buffer = NOTHING
   #at = 0
-  /** Of a message's type and length, where a chunk ends within them. */
+  /** Beginning of a header that is incomplete at the end of the chunk. */
   #head: Buffer | undefined
-  /** Of the message whose body comes; -1 between messages. */
+  /** Type of the message whose body is being read; -1 between messages. */
   #type = -1
   #length = 0
   #isDropped = false
@@ -41,15 +41,15 @@ export class Input {
     this.#handler = handler
   }
 
-  /** It waits for leave to read a message on: the socket should be paused. */
+  /** Whether it waits for permission to read a message: the socket should be paused. */
   get isWaiting(): boolean {
     return this.#isWaiting
   }
 
   /**
-   * Takes what has come.
-   * @returns a promise where it has to wait; it has taken all of it when the promise resolves
-   * @throws {Error} with code PROTOCOL_VIOLATION
+   * Reads a chunk.
+   * @returns a promise if a message has to wait; it resolves when everything pushed so far is read
+   * @throws {Error} PROTOCOL_VIOLATION
    */
   push(chunk: Buffer): Promise<void> | undefined {
     if (this.#isStopped) return undefined
@@ -59,7 +59,7 @@ export class Input {
     return this.#isWaiting ? undefined : this.#read()
   }
 
-  /** Takes no further message. */
+  /** Ignores all further input. */
   stop(): void {
     this.#isStopped = true
     this.#chunk = NOTHING
@@ -88,7 +88,7 @@ export class Input {
     await this.#read()
   }
 
-  /** False where the chunk ends before the head does. */
+  /** Returns false if the chunk ends within the header. */
   #readHead(): boolean {
     let head = this.#chunk
     let at = this.#at
@@ -113,7 +113,7 @@ export class Input {
     return true
   }
 
-  /** False where the chunk ends before the body does. */
+  /** Returns false if the chunk ends within the body. */
   #readBody(): boolean {
     const chunk = this.#chunk
     const start = this.#at

@@ -2,27 +2,27 @@ import type { Socket } from 'node:net'
 import { ERROR_RESPONSE } from './protocol.ts'
 import { readServerError, type ServerError } from './server-error.ts'
 
-/** What the server has said before it closed is there already, and is read at once; in milliseconds. */
+/** Milliseconds within which the server's last message, which has already arrived, is read. */
 const READ_MS = 5000
 
 /**
- * Has queries of postgres.js fail with what PostgreSQL said when it ended the session, rather than
- * with CONNECTION_CLOSED or EPIPE: the driver forgets an error behind which no ReadyForQuery comes, and
- * a stream of Node.js gives nothing more once a write has failed, so that such a failure waits until
- * all is read. To be called when the driver reads the socket.
+ * Makes pending queries of postgres.js fail with the FATAL error that ended the session instead of
+ * CONNECTION_CLOSED or EPIPE. By itself the driver drops an error that no ReadyForQuery follows.
+ * A stream of Node.js reads nothing after a failed write, so the write error is held back until all
+ * input is read. Call this when the driver begins to read from the socket.
  */
 export function passLastWords(socket: Socket): void {
   let failed: Error | undefined
   socket.on('data', (chunk: Buffer) => {
     const said = lastWordsIn(chunk)
-    // Behind the driver's own listener.
+    // Runs after the driver's own listener.
     if (said) process.nextTick(() => socket.destroy(said))
   })
   const fail = (error: Error) => {
     if (failed) return
     failed = error
     socket.once('end', () => socket.destroy(error))
-    // A busy event loop comes to its timers before it reads.
+    // setImmediate lets a busy event loop, whose timers come first, read before it gives up.
     setTimeout(() => setImmediate(() => socket.destroy(error)), READ_MS).unref()
   }
   const whenDone = (done: Done) => (error?: Error | null) => (error ? fail(error) : done(error))
@@ -35,9 +35,9 @@ type Done = (error?: Error | null) => void
 
 const FATAL = /^(?:FATAL|PANIC)$/
 
-/** The error with which the server ends a session: the last message of all. */
+/** Returns the FATAL or PANIC error that ends the chunk, if there is one. */
 function lastWordsIn(chunk: Buffer): ServerError | undefined {
-  // As all errors do, and no ReadyForQuery.
+  // An ErrorResponse ends with a zero byte; a ReadyForQuery does not.
   if (chunk.at(-1) !== 0) return undefined
   let at = chunk.lastIndexOf(ERROR_RESPONSE)
   for (; at >= 0; at = at === 0 ? -1 : chunk.lastIndexOf(ERROR_RESPONSE, at - 1)) {
@@ -47,7 +47,7 @@ function lastWordsIn(chunk: Buffer): ServerError | undefined {
       const error = readServerError(chunk, at + 5, chunk.length)
       return FATAL.test(error.severity) ? error : undefined
     } catch {
-      // It was the letter E of something else.
+      // This "E" was not the type of a message.
     }
   }
   return undefined

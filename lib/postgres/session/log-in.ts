@@ -7,7 +7,7 @@ import { type KnownKeys, notScram, Scram } from './scram.ts'
 import { readServerError } from './server-error.ts'
 import { StartupInput } from './startup-input.ts'
 
-/** Requests for authentication (PostgreSQL manual, "Message Formats": Authentication…). */
+/** Authentication requests by number (PostgreSQL manual, "Message Formats"). */
 const AUTHENTICATION = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 }
 
 /** Methods that need more than a password. */
@@ -16,28 +16,28 @@ const UNSUPPORTED: Record<number, string> = { 2: 'Kerberos V5', 7: 'GSSAPI', 9: 
 const PROTOCOL_3_0 = 196_608
 const MECHANISM = 'SCRAM-SHA-256'
 
-/** Of each role. */
+/** Cached SCRAM keys by role. */
 const knownKeys = new WeakMap<Credentials, KnownKeys>()
 
-/** What a server says to a session that begins. */
+/** Messages of the server between the log-in and the first query. */
 export interface Greeting {
-  /** From AuthenticationOk to ReadyForQuery, as it came. */
+  /** Raw bytes from AuthenticationOk to ReadyForQuery. */
   bytes: Buffer
-  /** The server process and the secret that cancels its queries; 0 and empty where it gives none. */
+  /** BackendKeyData: server process, and the secret for cancel requests; 0 and empty if missing. */
   pid: number
   secret: Buffer
-  /** What it reported of the session (ParameterStatus). */
+  /** Reported parameters (ParameterStatus). */
   parameters: Map<string, string>
 }
 
 /**
- * Sends the start-up message on a new socket and logs in: without a password, with it in clear text,
- * by MD5 or by SCRAM-SHA-256, as the server asks. The keys of SCRAM are kept for the next time: to
- * derive them takes a millisecond, half of what opening a connection costs the gateway. Afterwards
- * the session is ready for a query, and nothing of the greeting is left on the socket.
- * @throws {ServerError} where the server refuses
- * @throws {Error} with a code: the socket failed or was closed; the server does not know the password
- *   (SCRAM_FAILED), or asks for more than one (AUTHENTICATION_UNSUPPORTED)
+ * Sends the startup packet on a new socket and logs in as the server requests: without a password,
+ * with the password in clear text, with MD5 or with SCRAM-SHA-256. SCRAM keys are cached by role:
+ * deriving them takes a millisecond, half of the gateway's cost of a new connection. Afterwards the
+ * session is ready for a query and the greeting has been read from the socket.
+ * @throws {ServerError} if the server refuses the log-in
+ * @throws {Error} with a code: of the socket; SCRAM_FAILED if the server does not prove that it
+ *   knows the password; AUTHENTICATION_UNSUPPORTED if it asks for another method
  */
 export async function logIn(
   socket: Duplex,
@@ -69,7 +69,7 @@ async function authenticate(
     }
     const method = body.readInt32BE(0)
     if (method === AUTHENTICATION.ok) {
-      // A server that knows nothing of the password must not get by with leaving out the proof.
+      // A server that does not know the password must not succeed by omitting its SCRAM proof.
       if (scram && !scram.isVerified) throw notScram()
       return
     }
@@ -91,7 +91,7 @@ async function authenticate(
   }
 }
 
-/** Reads from behind AuthenticationOk up to ReadyForQuery. */
+/** Reads from AuthenticationOk up to ReadyForQuery. */
 async function readGreeting(input: StartupInput): Promise<Greeting> {
   const greeting = { pid: 0, secret: Buffer.alloc(0), parameters: new Map<string, string>() }
   const pieces = [input.latest]
@@ -152,6 +152,6 @@ function unsupported(method: number, body: Buffer): Error {
     method === AUTHENTICATION.sasl
       ? `SASL by ${body.toString('latin1', 4).split('\0').filter(Boolean).join(', ')}`
       : (UNSUPPORTED[method] ?? `method ${method}`)
-  const message = `The server asks for authentication by ${name}, which the gateway does not have`
+  const message = `The server asks for authentication by ${name}, which the gateway does not support`
   return Object.assign(new Error(message), { code: 'AUTHENTICATION_UNSUPPORTED' })
 }

@@ -1,20 +1,20 @@
 import type { Value } from './query.ts'
 
 const INITIAL_BYTES = 8 * 1024
-/** A buffer that has grown beyond this is not kept. */
+/** Largest buffer in bytes that is used again. */
 const MAX_KEPT_BYTES = 256 * 1024
-/** Longer texts are measured first, rather than given three bytes for each UTF-16 unit. */
+/** Longer texts are measured before encoding; shorter ones reserve three bytes per UTF-16 unit. */
 const MEASURED_LENGTH = 4096
-/** Up to this length JavaScript copies ASCII faster than a call of `Buffer.write` does. */
+/** Up to this length, a loop in JavaScript copies ASCII faster than `Buffer.write`. */
 const SHORT_LENGTH = 32
 
 /**
- * Messages to the server, one behind the other in one buffer that grows and is used again
- * (PostgreSQL manual, "Message Formats").
+ * Encodes messages to the server into one growing, reused buffer (PostgreSQL manual, "Message
+ * Formats").
  */
 export class Output {
   #bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES)
-  /** From here on it has not been taken. */
+  /** Start of the bytes that were not taken yet. */
   #start = 0
   #end = 0
 
@@ -22,7 +22,7 @@ export class Output {
     return this.#start === this.#end
   }
 
-  /** Parse; PostgreSQL infers the types of the parameters. */
+  /** Writes Parse without parameter types: PostgreSQL infers them. */
   parse(name: string, text: string): void {
     const at = this.#begin(0x50) // P
     this.#cstring(name)
@@ -31,7 +31,7 @@ export class Output {
     this.#finish(at)
   }
 
-  /** Bind, with all values and all results as text. */
+  /** Writes Bind with all values and results in text format. */
   bind(portal: string, statement: string, values: readonly Value[]): void {
     const at = this.#begin(0x42) // B
     this.#cstring(portal)
@@ -43,12 +43,12 @@ export class Output {
     this.#finish(at)
   }
 
-  /** Describe of a portal. */
+  /** Writes Describe for a portal. */
   describePortal(portal: string): void {
     this.#named(0x44, 0x50, portal) // D, P
   }
 
-  /** Execute; 0 rows are all. */
+  /** Writes Execute; `maxRows` 0 means all rows. */
   execute(portal: string, maxRows: number): void {
     const at = this.#begin(0x45) // E
     this.#cstring(portal)
@@ -56,12 +56,12 @@ export class Output {
     this.#finish(at)
   }
 
-  /** Close of a prepared statement. */
+  /** Writes Close for a prepared statement. */
   closeStatement(name: string): void {
     this.#named(0x43, 0x53, name) // C, S
   }
 
-  /** Close of a portal. */
+  /** Writes Close for a portal. */
   closePortal(name: string): void {
     this.#named(0x43, 0x50, name) // C, P
   }
@@ -70,14 +70,14 @@ export class Output {
     this.#finish(this.#begin(0x53)) // S
   }
 
-  /** Query: a text of any number of statements. */
+  /** Writes Query: a text of any number of statements. */
   query(sql: string): void {
     const at = this.#begin(0x51) // Q
     this.#cstring(sql)
     this.#finish(at)
   }
 
-  /** CopyFail. */
+  /** Writes CopyFail. */
   copyFail(reason: string): void {
     const at = this.#begin(0x66) // f
     this.#cstring(reason)
@@ -88,14 +88,14 @@ export class Output {
     this.#finish(this.#begin(0x58)) // X
   }
 
-  /** What was written since the last time. It stays as it is until `renew(true)`. */
+  /** Returns the bytes written since the last call. They stay valid until `renew(true)`. */
   take(): Buffer {
     const taken = this.#bytes.subarray(this.#start, this.#end)
     this.#start = this.#end
     return taken
   }
 
-  /** Begins at the front again: of the same buffer where all that was taken has gone out. */
+  /** Starts at the front again; `isOut`: all taken bytes are sent, so the buffer can be reused. */
   renew(isOut: boolean): void {
     if (!this.isEmpty) return
     this.#start = 0
@@ -112,7 +112,7 @@ export class Output {
     return at + 1
   }
 
-  /** Puts the length of a message in the place that `begin` left for it. */
+  /** Fills in the length of a message, for which `begin` reserved space. */
   #finish(at: number): void {
     this.#setInt32(at, this.#end - at)
   }
@@ -149,7 +149,7 @@ export class Output {
     this.#bytes[this.#end++] = 0
   }
 
-  /** In UTF-8. */
+  /** Writes the text in UTF-8. */
   #text(text: string): void {
     const { length } = text
     this.#reserve(length > MEASURED_LENGTH ? Buffer.byteLength(text) : length * 3)
@@ -158,7 +158,7 @@ export class Output {
     }
   }
 
-  /** False where the text is not ASCII: nothing was written then. */
+  /** Writes the text if it is ASCII; returns false and writes nothing otherwise. */
   #ascii(text: string): boolean {
     const bytes = this.#bytes
     const start = this.#end
@@ -194,7 +194,7 @@ export class Output {
   #reserve(length: number): void {
     const needed = this.#end + length
     if (needed <= this.#bytes.length) return
-    // A message that has begun moves with what is not taken; what was taken stays where it is.
+    // Taken bytes stay valid in the old buffer; the rest moves.
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#bytes.length))
     this.#bytes.copy(grown, 0, 0, this.#end)
     this.#bytes = grown

@@ -1,10 +1,10 @@
 /**
- * Numbers of the PostgreSQL frontend/backend protocol 3.0 (PostgreSQL manual, "Message Formats").
- * A message is its type (a byte), its length (Int32, which counts itself and not the type) and its
- * body.
+ * Constants of the PostgreSQL frontend/backend protocol 3.0 (PostgreSQL manual, "Message Formats").
+ * A message consists of its type (one byte), its length (Int32, including itself but not the type)
+ * and its body.
  */
 
-/** The longest message that PostgreSQL sends: it allocates no more for one (`MaxAllocSize`). */
+/** Maximum size of a message: PostgreSQL allocates no more for one (`MaxAllocSize`). */
 export const MAX_MESSAGE_BYTES = 2 ** 30
 
 // Types of messages from the server.
@@ -30,10 +30,10 @@ export const PORTAL_SUSPENDED = 0x73 // s
 export const READY_FOR_QUERY = 0x5a // Z
 export const ROW_DESCRIPTION = 0x54 // T
 
-/** Code of the error for a server that does not keep to the protocol. */
+/** Error code of a server that breaks the protocol. */
 export const PROTOCOL_VIOLATION = 'PROTOCOL_VIOLATION'
 
-/** The error for a server that does not keep to the protocol; nothing more can be read from it. */
+/** Returns the error of a server that breaks the protocol; the session cannot be read further. */
 export function protocolViolation(what: string): Error {
   const error = new Error(`The server breaks the PostgreSQL protocol: ${what}`)
   return Object.assign(error, { code: PROTOCOL_VIOLATION })

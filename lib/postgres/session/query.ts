@@ -1,105 +1,105 @@
 import { ServerError } from './server-error.ts'
 import type { Prepared } from './statements.ts'
 
-/** PostgreSQL stops, or ends this session; it says so behind what it has answered. */
+/** SQLSTATE of a session that is terminated, by an administrator or a shutdown. */
 const ADMIN_SHUTDOWN = '57P01'
 
 /** A parameter in PostgreSQL's text format; null is SQL NULL. */
 export type Value = string | Uint8Array | null
 
 /**
- * Whether an answer may grow: at once, or when the promise resolves, until when it waits in
- * PostgreSQL. With an error it is not read, and that is the error of its query; the session goes on.
+ * Permission to read on. `true`: at once. A promise: when it resolves; the rows wait in PostgreSQL
+ * until then. An error: the rows are dropped and the query fails with it; the session continues.
  */
 export type Leave = true | Error | Promise<void>
 
-/** A statement, its parameters `$1`, `$2`, … and what is wanted of it. */
+/** A statement with its parameters `$1`, `$2`, … and options. */
 export interface Statement {
   text: string
   values: readonly Value[]
-  /** Whether the session keeps it prepared; yes unless given. */
+  /** Whether the session keeps it prepared; default: true. */
   isPrepared?: boolean
-  /** Whether the result has its columns; no unless given. */
+  /** Whether the result includes the columns; default: false. */
   describe?: boolean
-  /** At most so many rows; 0, which is the default, are all. */
+  /** Maximum number of rows; default: 0, all rows. */
   maxRows?: number
-  /** Asked before more of its answer is read, as `SessionOptions.admit`, in whose place it is. */
+  /** Asked before more of the answer is read; overrides `SessionOptions.admit`. */
   admit?: ((bytes: number) => Leave) | undefined
-  /** Whether `admit` is asked for each row, however short; no unless given. */
+  /** Whether `admit` is asked for each row, however short; default: false. */
   admitsEach?: boolean | undefined
 }
 
-/** The fields of a row in PostgreSQL's text format, as ranges of what was read; null is SQL NULL. */
+/** Fields of a row in PostgreSQL's text format, as views of the input; null is SQL NULL. */
 export type Row = (Buffer | null)[]
 
 export interface Column {
   name: string
-  /** The oid of its type. */
+  /** Oid of its type. */
   type: number
 }
 
 export interface Result {
   rows: Row[]
-  /** Only where they were asked for; empty for a statement that gives no rows. */
+  /** Columns, if the statement asked for them; empty for a statement without a result set. */
   columns: Column[] | undefined
-  /** The command tag, such as `INSERT 0 1`; empty for an empty statement, or where rows are left. */
+  /** Command tag, such as `INSERT 0 1`; '' for an empty statement and while rows are left. */
   tag: string
-  /** There may be more rows than the limit. */
+  /** Whether there may be more rows than `maxRows`. */
   isSuspended: boolean
 }
 
 /**
- * How far a query has come, as far as PostgreSQL has said, also after it has settled. `queued`: no
- * byte of it was handed to the socket. `sent`: no BindComplete has come. `bound`: BindComplete came.
- * PostgreSQL keeps BindComplete in its buffer while the statement runs: of a connection that is lost,
- * `sent` does not say that the statement did not begin (`mayHaveBegun`).
+ * Progress of a query, as far as PostgreSQL has reported it; it also stays valid after the end.
+ * `queued`: nothing was written to the socket. `sent`: no BindComplete has come. `bound`:
+ * BindComplete has come. PostgreSQL may buffer BindComplete while the statement runs: after a lost
+ * connection, a statement that is only `sent` may have begun (see `mayHaveBegun`).
  */
 export type QueryState = 'queued' | 'sent' | 'bound'
 
-/** What is sent for a query. */
+/** The messages of a query. */
 export type Request =
   | { kind: 'statement'; statement: Statement; portal: string }
   | { kind: 'fetch'; portal: string; maxRows: number; admit: Statement['admit'] }
   | { kind: 'close'; portal: string }
   | { kind: 'simple'; sql: string }
 
-/** The answer that a query waits for, in the order in which they come. */
+/** The answers of a query, in the order in which they come. */
 export const STEP = { parsed: 0, bound: 1, described: 2, completed: 3, closed: 4, none: 5 } as const
 
-/** One statement that is to run, runs or has run. */
+/** A query of a session: queued, running or settled. */
 export class Query {
-  /** Settles when PostgreSQL is ready for the next: no error can come any more, not of a commit. */
+  /** Settles at ReadyForQuery, so that errors of the commit are included. */
   readonly result: Promise<Result>
   state: QueryState = 'queued'
   isSettled = false
   /** Bytes of its answer that were admitted. */
   admittedBytes = 0
 
-  // For the session's own use from here on.
+  // The members below are for the session only.
   readonly request: Request
-  /** The queries under one Sync with it; undefined where it is alone. */
+  /** The queries under the same Sync; undefined if it is the only one. */
   pipeline: Query[] | undefined
-  /** A Sync follows it. */
+  /** Whether a Sync follows it. */
   isLast = true
-  /** One of STEP. */
+  /** Next expected answer, one of STEP. */
   step: number = STEP.none
-  /** The statement that it uses by name. */
+  /** Prepared statement that it uses. */
   prepared: Prepared | undefined
   answer: Result = emptyResult()
-  /** Why rows of it were not read: it fails with this where PostgreSQL says of no other error. */
+  /** Why rows were dropped; the query fails with it unless PostgreSQL reports an error. */
   refusal: Error | undefined
   /**
-   * Whether it had begun, and PostgreSQL ended the session before it was complete: what its transaction
-   * did was rolled back, unless the statement has committed a part of it itself.
+   * Whether PostgreSQL terminated the session after the statement had begun and before it was
+   * complete. Its transaction is rolled back, except for what the statement itself has committed.
    */
   get wasCutOff(): boolean {
     const isEnded = this.error instanceof ServerError && this.error.code === ADMIN_SHUTDOWN
     return this.state === 'bound' && this.step <= STEP.completed && isEnded
   }
 
-  /** Of a text of several statements: those that have ended. */
+  /** Results of the completed statements of a simple query. */
   results: Result[] | undefined
-  /** It has failed with this, or will once PostgreSQL is ready for the next query. */
+  /** Error of the query; it settles with it when PostgreSQL is ready for the next query. */
   error: Error | undefined
   #resolve!: (result: Result) => void
   #reject!: (error: Error) => void
@@ -113,10 +113,10 @@ export class Query {
   }
 
   /**
-   * Whether PostgreSQL may have begun to execute it. False only where that is certain: it was not
-   * sent, or PostgreSQL answered in its place with an error or, as it ended the session, with 57P01.
-   * A plan is made before that and computes what is constant: functions that are declared IMMUTABLE
-   * may have run.
+   * Whether PostgreSQL may have begun to execute the statement. False only if it certainly has not:
+   * it was not sent; PostgreSQL answered it with an error or skipped it; or PostgreSQL terminated
+   * the session (57P01) before it. Planning comes earlier and evaluates constants: IMMUTABLE
+   * functions may have run even if this is false.
    */
   get mayHaveBegun(): boolean {
     if (this.state !== 'sent') return this.state === 'bound'
@@ -126,7 +126,7 @@ export class Query {
     return !isSkipped(this.error)
   }
 
-  /** As of its statement. */
+  /** `admit` of its statement. */
   get admit(): Statement['admit'] {
     const { request } = this
     if (request.kind === 'fetch') return request.admit
@@ -137,26 +137,26 @@ export class Query {
     return this.request.kind === 'statement' && this.request.statement.admitsEach === true
   }
 
-  /** Takes the rows of its answer that have come so far: its result has those behind them. */
+  /** Takes the rows that have come so far; the result will have only the later ones. */
   takeRows(): Row[] {
     const { rows } = this.answer
     this.answer.rows = []
     return rows
   }
 
-  /** Of a text of several statements: one has ended, and none has begun behind it. */
+  /** Whether a statement of a simple query has ended and no other one has begun. */
   get hasEnded(): boolean {
     return this.results !== undefined && this.answer.rows.length === 0
   }
 
-  /** The end of one of the statements of a text. */
+  /** Ends one statement of a simple query. */
   endStatement(): void {
     this.results ??= []
     this.results.push(this.answer)
     this.answer = emptyResult()
   }
 
-  /** Its answer is whole, or `error` is known. */
+  /** Settles the query: its answer is complete, or `error` is set. */
   settle(): void {
     if (this.error) {
       this.reject(this.error)
@@ -173,7 +173,7 @@ export class Query {
 
   reject(error: Error): void {
     this.isSettled = true
-    // An error that no caller looks at must not end the process.
+    // An error that no caller handles must not end the process.
     this.result.catch(() => {})
     this.error ??= error
     this.#reject(this.error)
@@ -184,24 +184,24 @@ function emptyResult(): Result {
   return { rows: [], columns: undefined, tag: '', isSuspended: false }
 }
 
-/** Code of the error for a statement that PostgreSQL skipped, after an error in its pipeline. */
+/** Error code of a statement that PostgreSQL skipped after an error in its pipeline. */
 export const SKIPPED = 'SKIPPED'
 
-/** Code of the error for a query that was taken back before it was sent. */
+/** Error code of a query that was withdrawn before it was sent. */
 export const DROPPED = 'DROPPED'
 
-/** Errors without a stack: they are normal answers. */
+/** Returns an error without a stack trace, because skipping is a normal answer. */
 export function skipped(): Error {
   return bare('An earlier statement of the pipeline failed', SKIPPED)
 }
 
-/** Whether a query has failed since PostgreSQL passed it over. */
+/** Whether a query failed because PostgreSQL skipped it. */
 export function isSkipped(error: Error | undefined): boolean {
   return error !== undefined && 'code' in error && error.code === SKIPPED
 }
 
 export function dropped(): Error {
-  return bare('The query was taken back before it was sent', DROPPED)
+  return bare('The query was withdrawn before it was sent', DROPPED)
 }
 
 function bare(message: string, code: string): Error {

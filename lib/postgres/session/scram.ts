@@ -1,30 +1,30 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 
-/** PostgreSQL's largest `scram_iterations`. */
+/** Maximum of PostgreSQL's `scram_iterations`. */
 const MAX_ITERATIONS = 2 ** 31 - 1
 
-/** What a password comes to with one salt: all that SCRAM needs of it (RFC 5802, section 3). */
+/** Keys derived from a password and a salt (RFC 5802, section 3). */
 interface Keys {
   client: Buffer
   stored: Buffer
   server: Buffer
 }
 
-/** Of a role: its keys, which stay the same until its password is changed. */
+/** Cached keys of a role; valid until its password changes. */
 export interface KnownKeys {
   salt: string
   iterations: number
   keys: Promise<Keys>
 }
 
-/** A log-in by SCRAM-SHA-256 without channel binding, as the client (RFC 5802, RFC 7677). */
+/** The client's side of SCRAM-SHA-256 without channel binding (RFC 5802, RFC 7677). */
 export class Scram {
   readonly #password: string
   readonly #nonce = randomBytes(18).toString('base64')
   #serverSignature: Buffer | undefined
   #isVerified = false
-  /** May be handed to the next log-in with this password: it then costs no key derivation. */
+  /** Keys for the next log-in with this password, which need not be derived again. */
   known: KnownKeys | undefined
 
   constructor(password: string, known: KnownKeys | undefined) {
@@ -37,12 +37,15 @@ export class Scram {
     return this.#isVerified
   }
 
-  /** PostgreSQL goes by the user of the start-up message. */
+  /** Returns the client-first-message. PostgreSQL ignores its user: the startup packet names it. */
   first(): string {
     return `n,,${this.#firstBare}`
   }
 
-  /** @throws {Error} where the server's message is not an answer to `first()` */
+  /**
+   * Returns the client-final-message.
+   * @throws {Error} SCRAM_FAILED if the server's message does not answer `first()`
+   */
   async final(serverFirst: string): Promise<string> {
     const { r: nonce = '', s: salt = '', i = '' } = attributesOf(serverFirst)
     const iterations = /^\d+$/.test(i) ? Number(i) : 0
@@ -59,7 +62,7 @@ export class Scram {
     return `${withoutProof},p=${proof.toString('base64')}`
   }
 
-  /** @throws {Error} where the server does not know the password either */
+  /** @throws {Error} SCRAM_FAILED if the server's signature is wrong */
   verify(serverFinal: string): void {
     const signature = Buffer.from(attributesOf(serverFinal).v ?? '', 'base64')
     const expected = this.#serverSignature
@@ -75,9 +78,9 @@ export class Scram {
 }
 
 /**
- * A password as PostgreSQL stores it, so that no statement and no log ever has the password itself
- * (PostgreSQL manual, "pg_authid"; RFC 5803). One round: more protect passwords that can be
- * guessed, this is for random keys.
+ * Returns a password in the form that PostgreSQL stores, so that no statement and no log contains
+ * the password itself (PostgreSQL manual, "pg_authid"; RFC 5803). It has one iteration: more would
+ * protect guessable passwords, but these are random keys.
  */
 export async function scramVerifier(password: string): Promise<string> {
   const salt = randomBytes(16).toString('base64')
@@ -86,7 +89,7 @@ export async function scramVerifier(password: string): Promise<string> {
 }
 
 async function deriveKeys(password: string, salt: string, iterations: number): Promise<Keys> {
-  // SASLprep (RFC 4013) of what people use in passwords.
+  // Approximates SASLprep (RFC 4013) for the characters that occur in passwords.
   const text = password.normalize('NFKC')
   const salted = await promisify(pbkdf2)(
     text,
@@ -112,8 +115,8 @@ function attributesOf(message: string): Record<string, string> {
   return Object.fromEntries(message.split(',').map((part) => [part[0], part.slice(2)]))
 }
 
-/** The error for a server that does not prove that it knows the password. */
+/** Returns the error of a server that does not prove that it knows the password. */
 export function notScram(): Error {
-  const message = 'The server does not prove by SCRAM that it knows the password'
+  const message = 'The server did not prove by SCRAM that it knows the password'
   return Object.assign(new Error(message), { code: 'SCRAM_FAILED' })
 }

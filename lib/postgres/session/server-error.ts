@@ -2,28 +2,28 @@ import { excerptOf } from '../../common/excerpt.ts'
 import { protocolViolation } from './protocol.ts'
 
 /**
- * An error that PostgreSQL answers a statement with (PostgreSQL manual, "Error and Notice Message
- * Fields"). It has no stack trace: errors are normal answers, and a trace costs more than all else.
+ * An ErrorResponse of PostgreSQL (PostgreSQL manual, "Error and Notice Message Fields"). It has no
+ * stack trace: such errors are normal answers, and a trace would be the largest part of their cost.
  * Message, detail, hint and context are cut at 1,024 bytes.
  */
 export class ServerError extends Error {
   override readonly name = 'ServerError'
-  /** ERROR, FATAL or PANIC, in English whatever `lc_messages` is. */
+  /** ERROR, FATAL or PANIC: untranslated, whatever `lc_messages` is. */
   severity = 'ERROR'
   /** SQLSTATE. */
   code = 'XX000'
   detail: string | undefined
   hint: string | undefined
-  /** Where in the statement, in characters from 1; empty where PostgreSQL does not say. */
+  /** Position in the statement, in characters from 1; '' if PostgreSQL reports none. */
   position = ''
-  /** The context: what was called from where. */
+  /** Context: the call stack of functions. */
   where: string | undefined
   schema: string | undefined
   table: string | undefined
   column: string | undefined
   datatype: string | undefined
   constraint: string | undefined
-  /** Of PostgreSQL's source code. */
+  /** Routine in PostgreSQL's source code. */
   routine = ''
 
   constructor(message: string) {
@@ -36,7 +36,7 @@ export class ServerError extends Error {
 
 /**
  * Reads the body of an ErrorResponse.
- * @throws {Error} with code PROTOCOL_VIOLATION where a field runs past the message
+ * @throws {Error} PROTOCOL_VIOLATION if a field runs past the message
  */
 export function readServerError(bytes: Buffer, start: number, end: number): ServerError {
   const error = new ServerError('')

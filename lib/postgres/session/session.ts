@@ -11,23 +11,23 @@ import { checkStatement, checkText, writeQuery } from './write.ts'
 const CLOSE_TIMEOUT_MS = 5000
 
 export interface SessionOptions {
-  /** How many statements stay prepared; 256 unless given. */
+  /** Maximum number of prepared statements; default: 256. */
   maxStatements?: number
   /**
-   * Asked for every 64 KiB of an answer, and with the length of a longer message before its body
-   * is read: see `Leave`.
+   * Asked every 64 KiB of an answer, and before a longer message is read: see `Leave`. A
+   * statement's own `admit` overrides it.
    */
   admit?: Admit
-  /** The server reports a parameter of the session (ParameterStatus). */
+  /** Called for each ParameterStatus. */
   onParameter?: (name: string, value: string) => void
-  /** Called once, when the socket is gone, with the reason; CONNECTION_CLOSED is `close`'s. */
+  /** Called once when the socket is closed, with the reason; CONNECTION_CLOSED after `close`. */
   onClosed?: (reason: Error) => void
 }
 
 /**
- * A session that speaks the extended query protocol (PostgreSQL manual, "Message Flow") on a socket
- * that is logged in and at ReadyForQuery. Queries are sent in the order in which they come, those of
- * one turn of the event loop in one write, without waiting for answers. Nothing is ever sent twice.
+ * A session of the extended query protocol (PostgreSQL manual, "Message Flow") on a logged-in
+ * socket that is at ReadyForQuery. Queries are pipelined in the order of the calls; those of one
+ * turn of the event loop go out in one write. Nothing is ever sent twice.
  */
 export class Session {
   readonly #socket: Duplex
@@ -38,7 +38,7 @@ export class Session {
   #queued: Query[] = []
   #isFlushPlanned = false
   #cursors = 0
-  /** Why no further query is taken. */
+  /** Error of further queries; undefined while the session takes queries. */
   #refusal: Error | undefined
   #isGone = false
   #closed: Promise<void>
@@ -67,48 +67,48 @@ export class Session {
     socket.resume()
   }
 
-  /** What the last ReadyForQuery said. */
+  /** Transaction status in the last ReadyForQuery. */
   get transactionStatus(): TransactionStatus {
     return this.#answers.transactionStatus
   }
 
-  /** How many queries are queued, or sent and not answered. */
+  /** Number of queries that are queued or not answered. */
   get pending(): number {
     return this.#queued.length + this.#answers.pending
   }
 
-  /** Whether PostgreSQL has to say something next: not while its answers wait for leave to be read. */
+  /** Whether PostgreSQL's answer is awaited; false while answers wait for permission to be read. */
   get isWaiting(): boolean {
     return this.pending > 0 && !this.#input.isWaiting
   }
 
-  /** How many statements are prepared. */
+  /** Number of prepared statements. */
   get prepared(): number {
     return this.#statements.size
   }
 
-  /** Prepares each statement anew at its next use, since SQL has deallocated them. */
+  /** Forgets the prepared statements, which SQL has deallocated; the next use prepares them again. */
   forgetStatements(): void {
     this.#statements.clear()
   }
 
-  /** True once no further query is taken. */
+  /** Whether it refuses further queries. */
   get isClosed(): boolean {
     return this.#refusal !== undefined
   }
 
   /**
-   * Runs a statement under a Sync of its own: outside of a transaction it is one. The result rejects
-   * with ServerError, or with the error of the connection.
+   * Runs a statement with its own Sync: outside a transaction block, as its own transaction. The
+   * result rejects with ServerError, or with the error of the connection.
    */
   run(statement: Statement): Query {
     return this.#send({ kind: 'statement', statement, portal: '' })
   }
 
   /**
-   * Runs statements under one Sync: outside of a transaction they are one together. The first error
-   * skips the statements behind it, which reject with code SKIPPED; those before it resolve, though
-   * what they did is rolled back. An error of the commit is the last one's.
+   * Runs statements under one Sync: outside a transaction block, as one transaction. After the
+   * first error the later statements are skipped and reject with code SKIPPED; the earlier ones
+   * resolve, although their work is rolled back. An error of the commit rejects the last one.
    */
   pipeline(statements: readonly Statement[]): Query[] {
     const queries = statements.map((statement) => {
@@ -124,8 +124,8 @@ export class Session {
   }
 
   /**
-   * Runs a text of any number of statements without parameters (the simple query protocol): one
-   * result for each.
+   * Runs a text of any number of statements without parameters by the simple query protocol.
+   * @returns one result for each statement
    */
   simple(sql: string): Promise<Result[]> {
     const query = this.#send({ kind: 'simple', sql })
@@ -134,16 +134,16 @@ export class Session {
     return results
   }
 
-  /** Runs a statement and gives its rows a few at a time; within a transaction only. */
+  /** Opens a cursor for a statement; only within a transaction. */
   open(statement: Statement): Cursor {
     const portal = `gateway_${++this.#cursors}`
     return new Cursor(statement, portal, (request) => this.#send(request))
   }
 
   /**
-   * Takes back a query that was not handed to the socket yet, with the other queries of its pipeline:
-   * they reject with code DROPPED.
-   * @returns false where it is too late
+   * Withdraws a query that was not written to the socket yet, and the other queries of its
+   * pipeline: they reject with code DROPPED.
+   * @returns false if it is too late
    */
   drop(query: Query): boolean {
     if (query.state !== 'queued' || !this.#queued.includes(query)) return false
@@ -153,7 +153,7 @@ export class Session {
     return true
   }
 
-  /** Writes all that is queued now, rather than at the end of the turn of the event loop. */
+  /** Writes all queued queries now instead of at the end of the turn of the event loop. */
   flush(): void {
     if (this.#isGone || this.#queued.length === 0) return
     const queries = this.#queued
@@ -162,7 +162,7 @@ export class Session {
     try {
       let isFirst = true
       for (const query of queries) {
-        // Within a pipeline that fails, a Close would be skipped.
+        // Only before a pipeline: within one that fails, Close would be skipped.
         if (isFirst) this.#closeForgotten()
         this.#answers.expect(query)
         writeQuery(this.#output, this.#statements, query)
@@ -176,15 +176,15 @@ export class Session {
   }
 
   /**
-   * Ends the session once what is queued and sent has been answered; after 5 s it is cut. Takes no
-   * further query.
+   * Refuses further queries, sends Terminate behind the pending ones, and resolves when the socket
+   * is closed, by force after 5 s.
    */
   async close(): Promise<void> {
     if (!this.#refusal) {
       this.flush()
       this.#refusal = connectionClosed()
       this.#output.terminate()
-      // Not `end`: a server that sees the gateway's half closed may cancel what runs.
+      // Not `socket.end()`: a server that sees a half-closed socket may cancel the running query.
       this.#socket.write(this.#output.take())
     }
     const timer = setTimeout(() => this.destroy(), CLOSE_TIMEOUT_MS)
@@ -192,7 +192,7 @@ export class Session {
     clearTimeout(timer)
   }
 
-  /** Cuts the connection: all queries that are not settled reject with the error. */
+  /** Closes the socket by force: all pending queries reject with the error. */
   destroy(error: Error = connectionClosed()): void {
     if (this.#isGone) return
     this.#isGone = true
@@ -246,11 +246,11 @@ export class Session {
   }
 
   /**
-   * A COPY from the client fails. PostgreSQL has thrown away the Sync behind it, and takes anything
-   * else that was sent for data.
+   * Refuses COPY FROM STDIN. PostgreSQL has discarded the Sync after it and would take any query
+   * sent after it for data, so that a pipelined session must end.
    */
   #refuseCopy(query: Query): void {
-    const message = 'COPY from the client is not possible here'
+    const message = 'COPY FROM STDIN is not possible in a call'
     if (!this.#answers.isLast(query)) {
       this.destroy(Object.assign(new Error(message), { code: 'COPY_REFUSED' }))
       return

@@ -5,14 +5,14 @@ import type { Server, SslMode } from '../hosts/server.ts'
 
 const KEEPALIVE_AFTER_MS = 30_000
 
-/** SSLRequest of the PostgreSQL protocol ("Message Formats"): length 8, code 80877103. */
+/** SSLRequest (PostgreSQL manual, "Message Formats"): length 8, code 80877103. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 const SSL_ACCEPTED = 'S'.charCodeAt(0)
 
 /**
- * Opens a socket to the server, ready for the start-up message: encrypted where `sslMode` asks for
- * it. The gateway does this itself, since postgres.js takes a socket from outside but would drop
- * the listeners on it when it starts TLS.
+ * Opens a socket to the server, ready for the startup packet; encrypted as `sslMode` asks.
+ * The gateway negotiates TLS itself, because postgres.js drops the listeners of a given socket when
+ * it starts TLS.
  * @throws {Error} with a system code such as ECONNREFUSED, or ETIMEDOUT after `timeoutMs`
  */
 export async function openSocket(server: Server, timeoutMs: number): Promise<Socket> {
@@ -34,8 +34,8 @@ export async function openSocket(server: Server, timeoutMs: number): Promise<Soc
 }
 
 /**
- * A socket that fails at the first write. postgres.js forgets a connection whose `socket` option
- * throws (it stays "connecting" for ever); an error that comes through a socket it handles well.
+ * Returns a socket that fails at the first write. If the `socket` option of postgres.js throws, the
+ * driver leaves the connection "connecting" forever; it handles an error of the socket itself.
  */
 export function failedSocket(error: Error): Duplex {
   return new Duplex({
@@ -47,7 +47,7 @@ export function failedSocket(error: Error): Duplex {
 async function encrypt(socket: Socket, server: Server): Promise<Socket> {
   socket.write(SSL_REQUEST)
   const [answer] = (await once(socket, 'data')) as [Buffer]
-  // More than one byte before the handshake is plain text that somebody put in front of it
+  // More than one byte before the handshake is unencrypted data that an attacker may have injected
   // (CVE-2021-23222).
   if (answer.length !== 1) throw new Error('The server sent data before the TLS handshake')
   if (answer[0] !== SSL_ACCEPTED) {
@@ -60,13 +60,13 @@ async function encrypt(socket: Socket, server: Server): Promise<Socket> {
 }
 
 function tlsOptions(server: Server, mode: SslMode): ConnectionOptions {
-  // libpq checks the chain too where a root certificate is given with sslmode=require.
+  // As libpq does, sslmode=require with a root certificate verifies the certificate chain.
   const verified = mode === 'verify-ca' || mode === 'verify-full' || server.ca !== undefined
   return {
     ca: server.ca,
     cert: server.cert,
     key: server.key,
-    // With a socket alone, the certificate would be checked against "localhost".
+    // Without `host`, the certificate would be checked against "localhost".
     host: server.host,
     servername: isIP(server.host) ? undefined : server.host,
     rejectUnauthorized: verified,
@@ -74,7 +74,7 @@ function tlsOptions(server: Server, mode: SslMode): ConnectionOptions {
   }
 }
 
-/** The event's arguments; fails when the socket fails or ends before it comes. */
+/** Resolves with the event's arguments; rejects if the socket fails or closes first. */
 function once(socket: Socket, event: string): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     const settle = (action: () => void) => {

@@ -1,14 +1,14 @@
 import type { Duplex } from 'node:stream'
 import { protocolViolation } from './protocol.ts'
 
-/** The longest message of a log-in: the server is not known yet. */
+/** Maximum size of a message during the log-in, while the server is not trusted. */
 const MAX_STARTUP_MESSAGE_BYTES = 1024 * 1024
 
 const HEAD_BYTES = 5
 
-/** Reads the messages that a server sends before its session is ready, one at a time. */
+/** Reads the server's messages of a log-in one at a time. */
 export class StartupInput {
-  /** The message that came last, with its type and length. */
+  /** The last message, with its type and length. */
   latest: Buffer = Buffer.alloc(0)
   readonly #socket: Duplex
   #bytes: Buffer = Buffer.alloc(0)
@@ -17,7 +17,10 @@ export class StartupInput {
     this.#socket = socket
   }
 
-  /** @throws {Error} with a code: the socket failed or ended, or the message has a wrong length */
+  /**
+   * Reads the next message.
+   * @throws {Error} with a code: of a socket that failed or ended; PROTOCOL_VIOLATION
+   */
   async next(): Promise<{ type: number; body: Buffer }> {
     await this.#atLeast(HEAD_BYTES)
     const length = this.#bytes.readUInt32BE(1)
@@ -30,7 +33,7 @@ export class StartupInput {
     return { type: this.latest[0]!, body: this.latest.subarray(HEAD_BYTES) }
   }
 
-  /** What was read and not taken goes back: the next reader of the socket gets it. */
+  /** Returns unread bytes to the socket, for its next reader. */
   giveBack(): void {
     if (this.#bytes.length > 0) this.#socket.unshift(this.#bytes)
   }

@@ -1,15 +1,15 @@
-/** A statement that has a name in the session. */
+/** A named prepared statement of a session. */
 export interface Prepared {
   readonly name: string
   readonly text: string
-  /** ParseComplete has come for it. */
+  /** Whether ParseComplete has come. */
   isReady: boolean
 }
 
-/** How many statements stay prepared in one session: each is up to 50 KB of PostgreSQL's memory. */
+/** Prepared statements per session; each takes up to 50 KB of PostgreSQL's memory. */
 export const MAX_STATEMENTS = 256
 
-/** The prepared statements of one session, by their text; the least recently used give way. */
+/** The prepared statements of a session by their text, an LRU cache. */
 export class Statements {
   readonly #max: number
   readonly #byText = new Map<string, Prepared>()
@@ -25,19 +25,19 @@ export class Statements {
     return this.#byText.size
   }
 
-  /** The statement with this text, which is the most recently used then. */
+  /** Returns the statement with this text and marks it as the most recently used. */
   find(text: string): Prepared | undefined {
     if (this.#latest?.text === text) return this.#latest
     const found = this.#byText.get(text)
     if (!found) return undefined
-    // A Map keeps the order in which entries were set: the first is the least recently used.
+    // A Map iterates in insertion order: the first entry is the least recently used.
     this.#byText.delete(text)
     this.#byText.set(text, found)
     this.#latest = found
     return found
   }
 
-  /** Names a statement that `find` does not know; a Parse has to follow. */
+  /** Adds a statement that `find` does not know; the caller must send its Parse. */
   add(text: string): Prepared {
     const added = { name: `gateway_${++this.#counter}`, text, isReady: false }
     this.#byText.set(text, added)
@@ -50,23 +50,23 @@ export class Statements {
   }
 
   /**
-   * The statement is prepared anew at its next use. The server is told to close it: to close one
-   * that does not exist is no error.
+   * Forgets a statement, which is prepared again when it is next used, and has the server close it.
+   * Closing a statement that does not exist is not an error.
    */
   forget(prepared: Prepared): void {
-    // Another one may have its text by now.
+    // The text may belong to a newer statement by now.
     if (this.#byText.get(prepared.text) !== prepared) return
     this.#byText.delete(prepared.text)
     if (this.#latest === prepared) this.#latest = undefined
     this.#closing.push(prepared.name)
   }
 
-  /** Forgets all. */
+  /** Forgets all statements. */
   clear(): void {
     for (const prepared of this.#byText.values()) this.forget(prepared)
   }
 
-  /** Names of statements that are forgotten and not closed yet; they count as closed from now on. */
+  /** Takes the names of forgotten statements; the caller must send a Close for each. */
   takeClosing(): string[] {
     const closing = this.#closing
     if (closing.length > 0) this.#closing = []

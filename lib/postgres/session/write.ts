@@ -2,10 +2,10 @@ import type { Output } from './output.ts'
 import { type Query, STEP, type Statement } from './query.ts'
 import type { Statements } from './statements.ts'
 
-/** Bind has the number of parameters as an unsigned Int16. */
+/** Maximum number of parameters: Bind has it as an unsigned Int16. */
 const MAX_VALUES = 65_535
 
-/** Writes the messages of a query, and sets which answer it waits for first. */
+/** Writes the messages of a query and sets its first step. */
 export function writeQuery(output: Output, statements: Statements, query: Query): void {
   const { request } = query
   query.state = 'bound'
@@ -42,7 +42,7 @@ function writeStatement(
   if (known?.isReady) {
     query.prepared = known
   } else {
-    // A Parse that is on its way may fail, and the name would be missing: until then without it.
+    // While the Parse of the named statement is under way it may fail: use the unnamed one.
     if (isPrepared && !known) query.prepared = statements.add(text)
     query.step = STEP.parsed
     output.parse(query.prepared?.name ?? '', text)
@@ -52,7 +52,7 @@ function writeStatement(
   output.execute(portal, maxRows)
 }
 
-/** @throws {TypeError | RangeError} where a statement cannot be sent as it is */
+/** @throws {TypeError | RangeError} if the statement cannot be encoded */
 export function checkStatement({ text, values }: Statement): void {
   checkText(text)
   if (values.length > MAX_VALUES) {
@@ -60,7 +60,7 @@ export function checkStatement({ text, values }: Statement): void {
   }
 }
 
-/** @throws {TypeError} for a zero byte: it ends a text, and a message would be read from behind it */
+/** @throws {TypeError} for a zero byte: it would end the string within the message */
 export function checkText(text: string): void {
   if (text.includes('\0')) throw new TypeError('A statement contains a zero byte')
 }
