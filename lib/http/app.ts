@@ -22,18 +22,18 @@ import type { Route } from './routes.ts'
 
 type Gateway = H3EventContext['gateway']
 
-/** The log's status of a request whose client went away before it was answered. */
+/** Logged status of a request whose client disconnected before the answer was complete. */
 const CLIENT_GONE = 499
 
-/** What h3 answers for where no route fits, with every method. */
+/** Paths for which h3 answers requests that match no route, with every method. */
 const OTHERS = '/**'
 const OTHERS_OF_ADMIN = '/admin/**'
 
 /**
- * The gateway as a listener for node:http: finds out who asks, sends the request to its handler,
- * turns errors into answers, and writes a line of log for each request. The handler is found in a
- * table of plain paths; all other requests go through h3, which has the same handlers. A handler may
- * answer on Node's response itself; a value that it returns is answered by h3.
+ * Returns the gateway's listener for node:http. It identifies the client, calls the handler of the
+ * route, turns errors into answers and logs one line per request. Plain paths are looked up in a
+ * table; all other requests go through h3, which has the same handlers. A handler may write its
+ * answer to Node's response itself; h3 sends a value that it returns.
  */
 export function createListener(gateway: Gateway, routes: Route[]): RequestListener {
   const guarded = routes.map(({ method, path, access, token, handler }) => ({
@@ -66,7 +66,7 @@ export function createListener(gateway: Gateway, routes: Route[]): RequestListen
   }
 }
 
-/** What OPTIONS takes for the server as a whole (RFC 9110, 9.3.7). */
+/** Request target of an OPTIONS request for the whole server (RFC 9110, 9.3.7). */
 const SERVER = '*'
 
 type GuardedRoute = Pick<Route, 'method' | 'path' | 'handler'>
@@ -89,13 +89,13 @@ function createApp(gateway: Gateway, routes: GuardedRoute[]): H3 {
   return app
 }
 
-/** h3 puts all errors but its own into one of its own. The answer is out; h3's is not sent. */
+/** h3 wraps all errors except its own. The answer is already written, so h3's is not sent. */
 function onError(error: HTTPError, event: H3Event): HTTPResponse {
   answerError(event, error.unhandled ? error.cause : error)
   return new HTTPResponse(null)
 }
 
-/** Answers with what the handler returns, unless it has answered itself. */
+/** Answers with the value that the handler returns, unless it has answered itself. */
 function answer(event: H3Event, handler: EventHandler): void {
   try {
     const value = handler(event)
@@ -119,7 +119,7 @@ function answerValue(event: H3Event, value: unknown): void {
   send(gateway, request, res, toResponse(value, event, { silent: true, onError }))
 }
 
-/** Sends what h3 has made of a handler's value. */
+/** Sends the response that h3 made of a handler's value. */
 async function send(
   gateway: Gateway,
   request: RequestContext,
@@ -143,7 +143,7 @@ function counterOf(gateway: Gateway, method: string, path: string): RouteCounter
   return counter
 }
 
-/** The methods that a path takes, of all the routes that it fits; of all routes for SERVER. */
+/** Returns a function that lists the methods of a path; for SERVER, of all routes. */
 function createMethodFinder(routes: GuardedRoute[]): (pathname: string) => string[] {
   const patterns = routes.map(({ method, path }) => {
     const pattern = path.replace(/\/\*\*:\w+$/, '(?:/.*)?').replaceAll(/:\w+/g, '[^/]+')
@@ -159,7 +159,7 @@ function createMethodFinder(routes: GuardedRoute[]): (pathname: string) => strin
   }
 }
 
-/** What no route takes: another method of a path that is there, or a path that is not. */
+/** Answers a request that matches no route: OPTIONS, a wrong method, or an unknown path. */
 function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
   const { req, res } = nodeOf(event)
   if (methods.length === 0) {

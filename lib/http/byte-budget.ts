@@ -1,9 +1,9 @@
-/** Bytes that grow piece by piece and may have to wait for more: those of one answer. */
+/** The bytes of one answer, which grow step by step and may have to wait for more. */
 export interface Holder {
-  /** Bytes that it holds, and how often it waits for more; changed by the budget alone. */
+  /** Bytes held, and number of pending waits; only the budget changes them. */
   held: number
   waits: number
-  /** Its place in the queue: a holder with a lower number goes first. */
+  /** Position in the queue: the lowest number goes first. */
   readonly order: number
 }
 
@@ -15,58 +15,58 @@ interface Waiter {
 }
 
 /**
- * One budget of bytes over all request bodies and all buffered answers (MAX_BUFFERED_BYTES).
+ * One budget of bytes for all request bodies and buffered answers (MAX_BUFFERED_BYTES).
  *
- * Bodies take with `tryTake` and are refused where there is no room. Answers are holders: they take
- * with `take` and wait in the order of their holders. Bodies leave half of the budget to answers, so
- * that answers which wait never wait for each other's bodies alone. Where every answer that holds
- * bytes waits, the oldest one takes more than there is: the bytes pass the budget by at most that
- * one answer, and by one body or answer that is larger than the budget itself.
+ * Bodies use `tryTake` and are refused if the budget is exhausted. Answers are holders: they use
+ * `take` and wait in the order of their holders. Bodies leave half of the budget to answers, so that
+ * bodies alone never block an answer. If every answer that holds bytes waits, the oldest one gets
+ * more than the budget has, so that the answers cannot deadlock. The budget is exceeded by at most
+ * that one answer, and by one body or answer that is larger than the whole budget.
  */
 export class ByteBudget {
   readonly capacity: number
   #taken = 0
-  /** Bytes of all holders, and of those holders that wait: what they hold now. */
+  /** Bytes of all holders, and of the holders that wait. */
   #held = 0
   #stuck = 0
   #holders = 0
-  /** The lowest order first. */
+  /** Waiters, the lowest order first. */
   readonly #queue: Waiter[] = []
 
-  /** `capacity`: bytes. */
+  /** `capacity`: size of the budget in bytes. */
   constructor(capacity: number) {
     this.capacity = capacity
   }
 
-  /** Bytes that are taken. */
+  /** Bytes taken by bodies and answers. */
   get taken(): number {
     return this.#taken
   }
 
-  /** Answers that wait for room. */
+  /** Number of waits of answers. */
   get waiting(): number {
     return this.#queue.length
   }
 
-  /** Takes bytes for a body; false where bodies and answers would hold more than half then. */
+  /** Takes bytes for a body; returns false if more than half of the budget would be taken. */
   tryTake(bytes: number): boolean {
     if (this.#taken > 0 && this.#taken + bytes > this.capacity / 2) return false
     this.#taken += bytes
     return true
   }
 
-  /** Gives back what `tryTake` took. */
+  /** Releases bytes of `tryTake`. */
   give(bytes: number): void {
     this.#taken -= bytes
     this.#serve()
   }
 
-  /** A new holder, behind all others in the order. */
+  /** Returns a new holder, the last in the order. */
   newHolder(): Holder {
     return { held: 0, waits: 0, order: this.#holders++ }
   }
 
-  /** Takes more bytes for a holder: true at once, or a promise for when there is room. */
+  /** Takes more bytes for a holder: returns true, or a promise that resolves when it has them. */
   take(holder: Holder, bytes: number): true | Promise<void> {
     const first = this.#queue[0]
     const isNext = first === undefined || holder.order < first.holder.order
@@ -83,19 +83,19 @@ export class ByteBudget {
     })
   }
 
-  /** Takes or gives back what makes the holder hold so many bytes, whether there is room or not. */
+  /** Sets the bytes of a holder, even beyond the budget. */
   hold(holder: Holder, bytes: number): void {
     this.#grant(holder, bytes - holder.held)
     this.#serve()
   }
 
-  /** Ends a holder: gives all back, and rejects with the error where it waits. */
+  /** Ends a holder: releases its bytes and rejects its waits with the error. */
   end(holder: Holder, error: Error): void {
     this.leave(holder, error)
     this.hold(holder, 0)
   }
 
-  /** Takes a holder out of the queue, and rejects with the error; what it holds stays. */
+  /** Removes a holder from the queue and rejects its waits with the error; it keeps its bytes. */
   leave(holder: Holder, error: Error): void {
     for (;;) {
       const index = this.#queue.findIndex((waiter) => waiter.holder === holder)

@@ -1,8 +1,8 @@
 import type { Client } from '../postgres/pools/waiter.ts'
 
 /**
- * The client of one request. A plain object: an AbortSignal with a listener costs 5 µs a request,
- * this costs 0.03.
+ * The client of one request. A plain object costs 0.03 µs per request, an AbortSignal with a
+ * listener 5 µs.
  */
 export class HttpClient implements Client {
   isGone = false
@@ -10,7 +10,7 @@ export class HttpClient implements Client {
   askedAt: number | undefined
   leasedAt: number | undefined
 
-  /** The connection was closed before the answer was complete. */
+  /** Called when the connection is closed before the answer is complete. */
   leave(): void {
     this.isGone = true
     this.onGone?.()

@@ -7,7 +7,7 @@ import { crossSiteProblem } from './access/cross-site.ts'
 import { checkHead } from './listener/http-limits.ts'
 import { nodeOf } from './request.ts'
 
-/** A handler that is asked only for requests that may have it. */
+/** Returns a handler that checks access before it calls the given one. */
 export function guard(
   config: Config,
   { access, token = 'admin' }: { access: Access; token?: TokenKind | undefined },
@@ -23,7 +23,7 @@ export function guard(
     checkAccess(access, request, req.headers.authorization, config, token)
     const problem = crossSiteProblem(req.headers, request.isLoopback, config)
     if (problem !== undefined) {
-      // Probes use names of all kinds: they are answered, and learn as much as strangers.
+      // Health probes use arbitrary host names: they get the answer for addresses not allowed.
       if (access !== 'public') throw new GatewayError('cross_site_refused', problem)
       request.isAllowed = false
     }

@@ -3,8 +3,8 @@ import { H3Event, type H3EventContext } from 'h3'
 import { NodeRequest } from 'srvx/node'
 
 /**
- * An event of h3 whose Request and URL are made when a handler reads them: most handlers read
- * Node's own request alone. All else is H3Event's.
+ * An H3Event that creates its Request and URL when a handler reads them. Most handlers read only
+ * Node's request. Everything else is inherited from H3Event.
  */
 class RequestEvent {
   readonly context: H3EventContext
@@ -38,10 +38,10 @@ class RequestEvent {
   }
 }
 
-// Not `extends`: H3Event's constructor makes what this puts off.
+// Not `extends`: the constructor of H3Event would create them at once.
 Object.setPrototypeOf(RequestEvent.prototype, H3Event.prototype)
 
-/** The event of a request that a handler gets. */
+/** Returns the event that a handler gets. */
 export function createEvent(
   req: IncomingMessage,
   res: ServerResponse,

@@ -10,42 +10,42 @@ import { isInNetworks } from './access/networks.ts'
 import { mayName } from './access/platform-networks.ts'
 import { HttpClient } from './client.ts'
 
-/** What the gateway knows of a request besides what the handler reads of it. */
+/** The gateway's data on a request, apart from its content. */
 export interface RequestContext {
   id: string
-  /** Of the client, behind the trusted proxies; undefined where a proxy named none that is one. */
+  /** Client's address behind trusted proxies; undefined if a proxy reports no valid address. */
   address: string | undefined
-  /** Why the proxies do not tell the address. */
+  /** Why the client's address is unknown. */
   problem: string | undefined
-  /** Whether the address is in the allowlist, and no other site's page sends the request. */
+  /** Whether the address is in the allowlist, and the request not from another site's page. */
   isAllowed: boolean
-  /** Whether the address is of this machine. */
+  /** Whether the address is a loopback address. */
   isLoopback: boolean
-  /** Whether the address may use what has the access `admin`. */
+  /** Whether the address may use endpoints with access `admin`. */
   isAdmin: boolean
-  /** Whether it may name a platform; undefined where all may name all. */
+  /** Whether the client may name a platform; undefined if all clients may name all platforms. */
   mayName: ((platform: string) => boolean) | undefined
-  /** `performance.now()` when its head had come. */
+  /** `performance.now()` at which the head of the request was complete. */
   startedAt: number
-  /** For the log, as soon as they are known. */
+  /** For the log; set as soon as they are known. */
   platform: string | undefined
   database: string | undefined
   function: string | undefined
-  /** The code of the error that it was answered with, and PostgreSQL's. */
+  /** Error code of the answer, and PostgreSQL's SQLSTATE. */
   error: string | undefined
   sqlstate: string | undefined
-  /** Milliseconds for a connection, and for PostgreSQL's answer. */
+  /** Milliseconds of waiting for a connection, and for PostgreSQL's answer. */
   waitMs: number | undefined
   queryMs: number | undefined
-  /** Of its route, once that is known; so is `counter`. */
+  /** Access of the route; undefined, as `counter`, until the route is known. */
   access: Access | undefined
-  /** It has an entry of its own in the audit trail. */
+  /** Whether the handler writes its own audit entry. */
   isAudited: boolean
   counter: RouteCounter | undefined
   client: HttpClient
 }
 
-/** What a handler says of itself in `defineHandler({ meta })`. */
+/** Metadata that a handler declares in `defineHandler({ meta })`. */
 export interface HandlerMeta {
   access?: Access
   token?: TokenKind
@@ -56,16 +56,16 @@ declare module 'h3' {
   interface H3RouteMeta extends HandlerMeta {}
 }
 
-/** Who is at the other end of a socket. */
+/** Identity of the client of a socket. */
 type Peer = Pick<
   RequestContext,
   'address' | 'problem' | 'isAllowed' | 'isLoopback' | 'isAdmin' | 'mayName'
 >
 
-/** Without proxies, all requests of a socket come from one address: it is read once. */
+/** Cache of peers: without proxies, all requests of a socket come from one address. */
 const peers = new WeakMap<Socket, Peer>()
 
-/** What is known of a request when its head has come. */
+/** Returns the context of a request whose head is complete. */
 export function newContext(config: Config, req: IncomingMessage): RequestContext {
   const { address, problem, isAllowed, isLoopback, isAdmin, mayName } = peerOf(config, req)
   return {
@@ -113,18 +113,18 @@ function peerOf(config: Config, req: IncomingMessage): Peer {
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
-/** The client's own request id, if it is a valid one, or else a new one. */
+/** Returns the client's X-Request-Id if it is valid, else a new id. */
 function requestId(req: IncomingMessage): string {
   const own = req.headers['x-request-id']
   return typeof own === 'string' && REQUEST_ID.test(own) ? own : randomUUID()
 }
 
-/** Who asks, for the ledgers. */
+/** Returns the client's identity for the records of deploys. */
 export function originOf({ id, address }: RequestContext): DeployOrigin {
   return { requestId: id, address: address ?? '' }
 }
 
-/** How long a call took that failed, as far as it has come; nothing of one that asked for no session. */
+/** Sets the timings of a failed call as far as it came; none if it never asked for a session. */
 export function noteFailedTiming(request: RequestContext): void {
   const { askedAt, leasedAt } = request.client
   if (askedAt === undefined) return
@@ -133,7 +133,7 @@ export function noteFailedTiming(request: RequestContext): void {
   if (leasedAt !== undefined) request.queryMs ??= now - leasedAt
 }
 
-/** Node's own request and response below an event. */
+/** Returns Node's request and response of an event. */
 export function nodeOf(event: H3Event): { req: IncomingMessage; res: ServerResponse } {
   const node = event.runtime?.node
   if (!node?.res) throw new Error('The gateway runs on Node alone')

@@ -1,4 +1,4 @@
-/** A route of the table, with the parameters that its path has in a request. */
+/** A matching route, with the parameters from the path. */
 export interface Match<T> {
   route: T
   params: Record<string, string> | undefined
@@ -8,25 +8,25 @@ interface Node<T> {
   children: Map<string, Node<T>>
   parameter: Node<T> | undefined
   route: { value: T; names: string[] } | undefined
-  /** h3 has a route here for everything below. */
+  /** Whether h3 has a route for every path below. */
   isWildcard: boolean
 }
 
-/** A path with these characters alone is the same whether it is decoded or not. */
+/** Paths of these characters are the same encoded and decoded. */
 const PLAIN = /^(?:\/[\w-]+)+$/
 
 /**
- * The routes by method and path, without what h3 makes of a request before it looks for a route. It
- * answers for plain paths of routes without a wildcard, as h3's router (rou3) does: a fixed segment
- * goes before a parameter. For all else h3 is asked.
+ * Routes by method and path, for plain paths and routes without a wildcard. It avoids h3's
+ * processing before the routing and follows the rule of h3's router (rou3): a fixed segment takes
+ * precedence over a parameter. Other requests go to h3.
  */
 export class RouteTable<T extends { method: string; path: string }> {
-  /** By method and path, those without parameters. */
+  /** Routes without parameters, by method and path. */
   readonly #fixed = new Map<string, Match<T>>()
-  /** By method, those with parameters. */
+  /** Routes with parameters, by method. */
   readonly #trees = new Map<string, Node<T>>()
 
-  /** `wildcards`: paths such as `/admin/**` that h3 answers for with every method. */
+  /** `wildcards`: paths such as `/admin/**` that h3 handles for every method. */
   constructor(routes: T[], wildcards: string[]) {
     for (const method of new Set(routes.map((route) => route.method))) {
       const root = newNode<T>()
@@ -36,7 +36,7 @@ export class RouteTable<T extends { method: string; path: string }> {
     for (const route of routes) this.#add(route)
   }
 
-  /** The route of a request; undefined: h3 is to be asked. */
+  /** Returns the route of a request; undefined if h3 must handle it. */
   find(method: string, url: string): Match<T> | undefined {
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
@@ -72,7 +72,7 @@ function segmentsOf(path: string): string[] {
   return path === '/' ? [] : path.slice(1).split('/')
 }
 
-/** The node of a path, with those above it. That of a wildcard is the folder above. */
+/** Returns the node of a path and creates missing ones; a wildcard belongs to its parent folder. */
 function nodeAt<T>(root: Node<T>, path: string): Node<T> {
   let node = root
   for (const segment of segmentsOf(path)) {

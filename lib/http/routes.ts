@@ -6,19 +6,19 @@ import type { EventHandler } from 'h3'
 import type { Access, TokenKind } from './access/access.ts'
 import type { HandlerMeta } from './request.ts'
 
-/** One endpoint: a file below handlers/. */
+/** An endpoint, defined by a file below handlers/. */
 export interface Route {
   method: string
-  /** As h3 writes it: `/thing/:id`. */
+  /** Path in h3's syntax: `/thing/:id`. */
   path: string
   access: Access
   token?: TokenKind | undefined
-  /** What it does, in a sentence, for docs/endpoints.md. */
+  /** One sentence for docs/endpoints.md. */
   description?: string
   handler: EventHandler
 }
 
-/** A file below handlers/ that is not an endpoint. The message is one line that names it. */
+/** A file below handlers/ does not define an endpoint; the message is one line that names it. */
 export class RouteError extends Error {
   override readonly name = 'RouteError'
 }
@@ -31,11 +31,11 @@ const FILE_NAME = new RegExp(
 const FOLDER_NAME = /^(?:[\w-]+|\[\w+\])$/
 
 /**
- * Loads every endpoint below a folder. The file's name is its route, as in Nitro:
+ * Loads every endpoint below a folder. As in Nitro, the file name is the route:
  * `admin/databases.get.ts` is `GET /admin/databases`, `thing/[id].post.ts` has the parameter `id`,
- * `index.get.ts` is the folder itself, `[...rest].get.ts` is everything below it. Those of a method
- * that this Node.js does not parse (QUERY before 20.19.2) are left out.
- * @throws {RouteError} for a wrong name, a missing or wrong export, two files for one route
+ * `index.get.ts` is the folder itself, `[...rest].get.ts` is everything below it. Endpoints whose
+ * method this version of Node.js cannot parse (QUERY before 20.19.2) are skipped.
+ * @throws {RouteError} for an invalid name, a missing or wrong export, or two files for one route
  */
 export async function loadRoutes(folder: string): Promise<Route[]> {
   const files = (await readdir(folder, { recursive: true, withFileTypes: true }))
@@ -96,7 +96,7 @@ async function importHandler(folder: string, file: string): Promise<EventHandler
 function checkUnique(files: string[], routes: Route[]): void {
   const seen = new Map<string, string>()
   routes.forEach(({ method, path }, i) => {
-    // The name of a parameter does not tell two routes apart.
+    // Routes that differ only in the name of a parameter are the same.
     const key = `${method} ${path.replaceAll(/:\w+/g, ':')}`
     const other = seen.get(key)
     if (other)

@@ -8,28 +8,27 @@ import { isInNetworks, type Network, parseAddress } from './networks.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 
-/** Who may call an endpoint. Everything below `admin/` is `admin`, whatever it says. */
+/** Clients that may call an endpoint. Everything below `admin/` has `admin`, whatever it declares. */
 export type Access = 'network' | 'admin' | 'public'
 
 /**
- * Which token an endpoint of the access `admin` takes: the admin token; or that of the platform which it
- * is about, too, for which its handler asks `authorizePlatformToken`.
+ * Token of an endpoint with access `admin`. `admin`: the admin token. `platform`: also the token of
+ * the platform in the request; the handler checks it with `authorizePlatformToken`.
  */
 export type TokenKind = 'admin' | 'platform'
 
-/** Who asks, as far as that can be told. */
+/** Address of the client, as far as it is known. */
 export interface Client {
-  /** Undefined where the proxies do not name one. */
+  /** Undefined if the proxies do not name a valid address. */
   address: Address | undefined
-  /** Why there is no address. */
+  /** Why the address is unknown. */
   problem: string | undefined
 }
 
 /**
- * The client's address: the socket's, or where that is a trusted proxy's, what the proxies say in
- * X-Forwarded-For or Forwarded, read from the right up to the first that is not a trusted proxy.
- * A proxy writes one of the two headers and hands on the other as the client sent it, so where both
- * are there they must name the same client.
+ * Returns the client's address: that of the socket, or if that is a trusted proxy, the last address
+ * in X-Forwarded-For or Forwarded that is not a trusted proxy. A proxy writes one of the two headers
+ * and passes the other on as the client sent it. If both are there, they must name the same client.
  */
 export function findClient(req: IncomingMessage, trustedProxies: Network[]): Client {
   const peer = parseAddress(req.socket.remoteAddress ?? '')
@@ -54,7 +53,7 @@ function headerText(value: string | string[] | undefined): string {
   return Array.isArray(value) ? value.join(',') : (value ?? '')
 }
 
-/** Goes back over the hops; where all of them are trusted proxies, the first one is the client. */
+/** Follows the hops backwards; if all are trusted proxies, the first one is the client. */
 function follow(
   peer: Address,
   hops: string[],
@@ -75,22 +74,22 @@ function nobody(problem: string): Client {
   return { address: undefined, problem }
 }
 
-/** Whether the address may use the gateway: it is in the allowlist, or of this machine. */
+/** Whether the address may use the gateway: it is in the allowlist or a loopback address. */
 export function isAllowedAddress(address: Address | undefined, allowed: Network[]): boolean {
   return address !== undefined && (address.range() === 'loopback' || isInNetworks(address, allowed))
 }
 
-/** Who asks, as far as access goes. */
+/** The data of a request that access depends on. */
 interface AskedBy {
   address: string | undefined
-  /** Why the proxies do not tell the address. */
+  /** Why the address is unknown. */
   problem: string | undefined
   isAllowed: boolean
   isAdmin: boolean
 }
 
 /**
- * Lets a request through to an endpoint, or not. With the token `platform` the handler asks for it.
+ * Checks that a request may use an endpoint. With token `platform`, the handler checks the token.
  * @throws {GatewayError} unauthorized: 403 for the address, 401 for the admin token
  */
 export function checkAccess(
@@ -119,12 +118,12 @@ export function checkAccess(
   }
 }
 
-/** The token that a request bears; undefined where it bears none. */
+/** Returns the bearer token of an Authorization header; undefined if it has none. */
 export function bearerOf(authorization: string | undefined): string | undefined {
   return /^bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
 }
 
-/** Compares in a time that does not depend on how much of the token is right. */
+/** Compares tokens in a time that does not depend on how many characters match. */
 export function isSameToken(given: string, token: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(given), digest(token))

@@ -1,22 +1,21 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** What a browser may send, and for which names. In lower case. */
+/** Allowed origins and host names, in lower case. */
 export interface SiteRules {
-  /** Origins of other sites that may, as a browser writes them: `https://console.example`. */
+  /** Allowed origins of other sites, as a browser sends them: `https://console.example`. */
   allowedOrigins: string[]
-  /** The names of the gateway, without a port; undefined: all names, but for loopback. */
+  /** Host names of the gateway without a port; undefined allows any name, except on loopback. */
   allowedHosts: string[] | undefined
 }
 
-/** A Host that no name server can point elsewhere: an address, or localhost. */
+/** A Host that DNS cannot redirect: an address, or localhost. */
 const FIXED_HOST = /^(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[\da-f:.]+\])(?::\d*)?$/i
 
 /**
- * Why a request is not one that the gateway's own pages or a program sends; undefined: it is. A page
- * of another site can have a browser send requests, to addresses that the page cannot reach itself;
- * the browser says so in Sec-Fetch-Site (Fetch Metadata) and Origin (RFC 6454). A page whose name
- * is pointed to the gateway's address (DNS rebinding) is of the same site, and has its own name in
- * Host.
+ * Returns why a request is from another site's page; undefined if it is from a program or one of the
+ * gateway's own pages. A page can make a browser send requests to addresses that only the browser
+ * reaches; the browser reports that in Sec-Fetch-Site (Fetch Metadata) and Origin (RFC 6454). After
+ * DNS rebinding, a page counts as the same site, but Host has its own name.
  */
 export function crossSiteProblem(
   headers: IncomingHttpHeaders,
@@ -39,12 +38,12 @@ export function crossSiteProblem(
 }
 
 function isOwnHost(host: string, isLoopback: boolean, { allowedHosts }: SiteRules): boolean {
-  // Only HTTP/1.0 may leave it out, which no browser speaks.
+  // Only HTTP/1.0 allows a request without Host, and browsers do not use it.
   if (host === '' || (!allowedHosts && !isLoopback) || FIXED_HOST.test(host)) return true
   return allowedHosts?.includes(host.replace(/:\d*$/, '').toLowerCase()) ?? false
 }
 
-/** By host and port: behind a proxy that ends TLS, the gateway does not know the scheme. */
+/** Compares host and port only: behind a proxy that ends TLS, the scheme is unknown. */
 function isOwnOrigin(origin: string, host: string): boolean {
   const [, scheme, authority = ''] = /^(https?):\/\/([^/]+)$/i.exec(origin) ?? []
   if (!scheme) return false
@@ -53,7 +52,10 @@ function isOwnOrigin(origin: string, host: string): boolean {
   return plain(authority) === plain(host)
 }
 
-/** @throws {Error} naming the entry that is not an origin */
+/**
+ * Parses a comma-separated list of origins.
+ * @throws {Error} naming the entry that is not an origin
+ */
 export function parseOrigins(list: string): string[] {
   return entriesOf(list).map((entry) => {
     if (/^https?:\/\/[^/\s?#]+$/.test(entry)) return entry
@@ -61,7 +63,10 @@ export function parseOrigins(list: string): string[] {
   })
 }
 
-/** @throws {Error} naming the entry that is not a host name */
+/**
+ * Parses a comma-separated list of host names.
+ * @throws {Error} naming the entry that is not a host name
+ */
 export function parseHosts(list: string): string[] {
   return entriesOf(list).map((entry) => {
     if (/^[\w.-]{1,253}$/.test(entry)) return entry

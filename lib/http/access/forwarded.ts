@@ -2,15 +2,15 @@ import type ipaddr from 'ipaddr.js'
 import { parseAddress } from './networks.ts'
 
 /**
- * What proxies write down of those who ask them, the nearest proxy's entry last: the texts between
- * the commas of X-Forwarded-For. An empty header has none.
+ * Splits X-Forwarded-For into its entries; the last one is from the nearest proxy. An empty header
+ * has none.
  */
 export function parseForwardedFor(header: string): string[] {
   return header.trim() === '' ? [] : header.split(',').map((entry) => entry.trim())
 }
 
 /**
- * The address in an entry of X-Forwarded-For, which no standard describes: `192.0.2.1`,
+ * Returns the address of an entry of X-Forwarded-For, which no standard defines: `192.0.2.1`,
  * `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`; undefined for anything else.
  */
 export function forwardedForAddress(entry: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
@@ -18,9 +18,10 @@ export function forwardedForAddress(entry: string): ipaddr.IPv4 | ipaddr.IPv6 | 
 }
 
 /**
- * The `for` of each element of a Forwarded header (RFC 7239), the nearest proxy's last; '' for an
- * element that has none. Undefined where the header does not follow the standard: what a client
- * sent and what a proxy put behind it cannot be told apart then. Space around `;` is let pass.
+ * Returns the `for` of each element of a Forwarded header (RFC 7239), the nearest proxy's last; ''
+ * for an element without `for`. Spaces around `;` are accepted.
+ * @returns undefined if the header is malformed: the client's part and the proxy's cannot be told
+ *   apart then
  */
 export function parseForwarded(header: string): string[] | undefined {
   const text = header.trim()
@@ -54,16 +55,16 @@ export function parseForwarded(header: string): string[] | undefined {
 /** Characters of a token (RFC 9110, 5.6.2). */
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
-/** `name=token` or `name="quoted string"`, what is between the quotes as it stands there. */
+/** `name=token` or `name="quoted string"`; the third group is the quoted text with its escapes. */
 const PAIR = new RegExp(`(${TOKEN})=(?:(${TOKEN})|"((?:[^"\\\\]|\\\\.)*)")`, 'sy')
 
-/** What comes behind a pair: another of the same element, the next element, the end. */
+/** What follows a pair: another pair of the element, the next element or the end. */
 const SEPARATOR = /[ \t]*(;|,|$)[ \t]*/y
 
 /**
- * The address of a node of RFC 7239, section 6: `192.0.2.1`, `[2001:db8::1]`, either with `:port`,
- * which may be obfuscated. Undefined for `unknown`, an obfuscated identifier (`_hidden`) and
- * anything else.
+ * Returns the address of a node (RFC 7239, section 6): `192.0.2.1` or `[2001:db8::1]`, each with an
+ * optional `:port`, which may be obfuscated. Undefined for `unknown`, an obfuscated identifier
+ * (`_hidden`) and anything else.
  */
 export function nodeAddress(node: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   const parts = NODE.exec(node)
@@ -71,7 +72,7 @@ export function nodeAddress(node: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined
   const [, ipv4, ipv6, port] = parts
   if (port !== undefined && Number(port) > LARGEST_PORT) return undefined
   const address = parseAddress(ipv4 ?? ipv6!)
-  // [192.0.2.1] is none.
+  // Brackets are for IPv6 only: [192.0.2.1] is not an address.
   return ipv4 === undefined && !ipv6!.includes(':') ? undefined : address
 }
 

@@ -3,14 +3,14 @@ import { databasePrefix, isId } from '../../tenancy/names.ts'
 import { isInNetworks, type Network, parseNetworks } from './networks.ts'
 
 /**
- * The networks whose addresses alone may name a platform, by what the names of its databases begin
- * with: `my-app`, `My_App` and `_my_app` write the same names, so that what binds one binds the others.
+ * Networks that may name a platform, by the prefix of its database names. `my-app`, `My_App` and
+ * `_my_app` share a prefix, so that a restriction of one of them covers the others.
  */
 export type PlatformNetworks = Map<string, Network[]>
 
 /**
- * Reads `platform=network,network;platform=network`; undefined where it binds nobody.
- * @throws {Error} naming the entry that is wrong
+ * Parses `platform=network,network;platform=network`; undefined if it has no entries.
+ * @throws {Error} naming the wrong entry
  */
 export function parsePlatformNetworks(text: string): PlatformNetworks | undefined {
   const bound: PlatformNetworks = new Map()
@@ -33,7 +33,7 @@ export function parsePlatformNetworks(text: string): PlatformNetworks | undefine
   return bound.size > 0 ? bound : undefined
 }
 
-/** Whether a request from the address may name the platform. Loopback may where it is listed. */
+/** Whether the address may name the platform. A loopback address must be listed like any other. */
 export function mayName(
   platform: string,
   address: ipaddr.IPv4 | ipaddr.IPv6 | undefined,

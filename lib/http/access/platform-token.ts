@@ -5,10 +5,10 @@ import { nodeOf } from '../request.ts'
 import { bearerOf, isSameToken } from './access.ts'
 
 /**
- * Lets a request through to a platform's databases that bears the admin token or the platform's own.
- * Where neither ADMIN_TOKEN nor PLATFORM_TOKENS=required is set, every request is let through. With
- * `isOptional` one without Authorization is, too, unless PLATFORM_TOKENS is `required`.
- * @throws {GatewayError} unauthorized: 401 without Authorization, 403 with anything but the tokens
+ * Checks that a request has the admin token or the platform's own token. Accepts every request if
+ * neither ADMIN_TOKEN nor PLATFORM_TOKENS=required is set. With `isOptional`, also accepts requests
+ * without Authorization, unless PLATFORM_TOKENS is `required`.
+ * @throws {GatewayError} unauthorized: 401 without Authorization, 403 for a wrong token
  */
 export async function authorizePlatformToken(
   event: H3Event,

@@ -3,37 +3,37 @@ import { Server as TlsServer } from 'node:https'
 import { type Socket, Server as SocketServer } from 'node:net'
 import { beginInTurn } from './in-turn.ts'
 
-/** A connection of a client. */
+/** An open connection of a client. */
 interface Client {
   socket: Socket
-  /** Requests whose answers are not out yet. */
+  /** Number of requests whose answers are not complete. */
   running: number
-  /** The last of them. */
+  /** Answer of the last request. */
   answer: ServerResponse | undefined
   bytesRead: number
-  /** `performance.now()` when something last came or went. */
+  /** `performance.now()` of the last input or complete answer. */
   lastSeen: number
 }
 
 /**
- * How long a connection on which nothing happens is left open, so that a client which has just had
- * an answer can send its next request and be told that it is the last.
+ * How long a quiet connection stays open, so that a client which has just got an answer can send its
+ * next request and get `connection: close` with it.
  */
 const QUIET_MS = 1000
 
 const LOOK_EVERY_MS = 50
 
 /**
- * Stops an HTTP server so that no request is lost as far as HTTP allows. A server that closes an
- * idle connection may meet a request that is on its way (RFC 9112, 9.5); so those in use get
+ * Stops an HTTP server without losing requests, as far as HTTP allows. A request may already be on
+ * its way when the server closes an idle connection (RFC 9112, 9.5). So connections in use get
  * `connection: close` with their next answer, after which a client sends nothing more, and only
- * those that are quiet are closed.
+ * quiet connections are closed.
  */
 export class Drain {
-  /** What the server has to call for each request: counts them, then calls the listener in their order. */
+  /** Listener for the server: counts requests and starts those of a connection in their order. */
   readonly listener: RequestListener
   readonly #clients = new Map<Socket, Client>()
-  /** With TLS: the sockets of those whose handshake is not done, by the addresses and port. */
+  /** TLS sockets during the handshake, by addresses and port. */
   readonly #handshakes = new Map<string, Socket>()
   #isClosing = false
 
@@ -45,7 +45,7 @@ export class Drain {
     }
   }
 
-  /** Knows the server's connections from now on. */
+  /** Starts tracking the server's connections. */
   watch(server: Server | TlsServer): void {
     server.on('connection', (socket: Socket) => this.#add(socket))
     if (!(server instanceof TlsServer)) return
@@ -54,7 +54,7 @@ export class Drain {
       this.#handshakes.set(peer, socket)
       socket.once('close', () => this.#endHandshake(peer, socket))
     })
-    // Requests come on another socket, on top of that one, and this one is no client any more.
+    // Requests arrive on the TLS socket above this one, which is not a client any more.
     server.on('secureConnection', (socket: Socket) => {
       const peer = peerOf(socket)
       const below = this.#handshakes.get(peer)
@@ -66,40 +66,40 @@ export class Drain {
     })
   }
 
-  /** How many are open. */
+  /** Number of open connections. */
   get connections(): number {
     return this.#clients.size
   }
 
-  /** The answer that a connection waits for: the last of them; undefined: none. */
+  /** Returns the pending answer of the last request of a connection; undefined if none is pending. */
   answerOf(socket: Socket): ServerResponse | undefined {
     const client = this.#clients.get(socket)
     return client && client.running > 0 ? client.answer : undefined
   }
 
-  /** Accepts nothing more; resolves when all connections are closed, after `limitMs` by force. */
+  /** Stops accepting; resolves when all connections are closed, after `limitMs` by force. */
   async close(server: Server | TlsServer, limitMs: number): Promise<void> {
     this.#isClosing = true
     const now = performance.now()
     for (const client of this.#clients.values()) {
-      // Who has connected and not asked yet is about to.
+      // A connection without a request gets the full quiet time for its first one.
       if (!client.answer) client.lastSeen = now
       else if (client.running > 0) announceClose(client.answer)
     }
     const look = setInterval(() => {
-      // What has come by now is read before that is called, and makes its connection a busy one.
+      // setImmediate: pending input is read first and counts as activity of its connection.
       setImmediate(() => this.#closeQuiet())
     }, LOOK_EVERY_MS)
     const cut = setTimeout(() => {
       server.closeAllConnections()
-      // Who has not sent anything, or is still at the handshake, is unknown there.
+      // closeAllConnections does not know connections without a request or still in the handshake.
       for (const { socket } of this.#clients.values()) socket.destroy()
     }, limitMs)
-    // Not the HTTP server's own, which cuts the idle connections at once.
+    // Not http.Server's close(), which destroys idle connections at once.
     await new Promise<void>((resolve) => SocketServer.prototype.close.call(server, () => resolve()))
     clearInterval(look)
     clearTimeout(cut)
-    // This ends its timers; there is nothing left to close.
+    // Only ends the server's timers: everything is closed already.
     server.close()
   }
 
@@ -109,18 +109,18 @@ export class Drain {
     socket.once('close', () => this.#clients.delete(socket))
   }
 
-  /** The addresses and port may have become another connection's meanwhile. */
+  /** Another connection may use the same addresses and port by now. */
   #endHandshake(peer: string, socket: Socket): void {
     if (this.#handshakes.get(peer) === socket) this.#handshakes.delete(peer)
   }
 
-  /** Returns the answer before it on its connection, where that is not out yet. */
+  /** Returns the pending answer of the previous request on the connection, if there is one. */
   #begin({ socket }: IncomingMessage, res: ServerResponse): ServerResponse | undefined {
     const client = this.#clients.get(socket)
     if (!client) return undefined
     const before = client.running > 0 ? client.answer : undefined
     if (this.#isClosing) {
-      // It came behind another one that is not answered yet, which then is not the last.
+      // A pipelined request: the answer before it is not the last one any more.
       if (client.running > 0 && !client.answer?.headersSent)
         client.answer?.removeHeader('connection')
       announceClose(res)
@@ -151,7 +151,7 @@ function peerOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`
 }
 
-/** Node.js ends the connection after an answer that says so. */
+/** Makes Node.js close the connection after this answer. */
 function announceClose(res: ServerResponse): void {
   if (!res.headersSent) res.setHeader('connection', 'close')
 }

@@ -7,30 +7,30 @@ import type { Drain } from './drain.ts'
 import { answerBefore } from './in-turn.ts'
 import { refuseConnection } from './refuse-connection.ts'
 
-/** What clients may take of the listener. Durations are milliseconds. */
+/** Limits of the listener for its clients. Durations are in milliseconds. */
 export interface HttpLimits {
-  /** How long a request may take to arrive, head and body; its head alone at most 20 s of it. */
+  /** Time for a request to arrive, head and body; the head alone gets at most 20 s of it. */
   requestTimeoutMs: number
-  /** How long a client may read nothing of an answer. */
+  /** Time for which a client may read nothing of an answer. */
   sendTimeoutMs: number
   maxHttpConnections: number
 }
 
-/** Bytes of a request's head: its request line and its headers. */
+/** Maximum size of a request's head: request line and headers. */
 const MAX_HEAD_BYTES = 16 * 1024
 const MAX_HEADERS = 100
 const MAX_HEAD_MS = 20_000
 
-/** Connections above the limit that are told so at once; what is above those is closed unheard. */
+/** Connections above the limit that get an error answer; further ones are closed without one. */
 const REFUSED_AT_ONCE = 100
 
 /**
- * An event of an `IncomingMessage` with the GatewayError of a body that did not come in time or whose
- * chunks are wrong. The reader of the body rejects with it, and the answer is as any other.
+ * Event of an `IncomingMessage` whose body is late or has invalid chunks, with the GatewayError. The
+ * reader of the body rejects with it, so that the error is answered like any other.
  */
 export const BODY_FAILED = 'bodyFailed'
 
-/** Holds a server's clients to the limits. What Node.js would answer by itself is JSON, too. */
+/** Applies the limits to a server. Errors that Node.js would answer itself are JSON as well. */
 export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log: Log): void {
   limitTime(http, drain, limits, log)
   limitHeads(http, drain)
@@ -44,14 +44,14 @@ export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log
 
   http.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const answer = drain.answerOf(socket)
-    // Those of the socket and of TLS come here, too.
+    // Errors of the socket and of TLS also arrive here.
     const isHttp = /^(HPE|ERR_HTTP)_/.test(error.code ?? '')
     if (!isHttp || answer?.headersSent) socket.destroy()
     else if (!answer) refuseConnection(socket, refusalOf(error, limits), log)
-    // What came behind a request that is being answered is nothing that its answer should say.
+    // Bad input behind a complete request must not change the answer of that request.
     else if (answer.req.complete) answer.once('close', () => socket.destroy())
     else if (!answer.req.emit(BODY_FAILED, refusalOf(error, limits))) {
-      // The answers before it are whole.
+      // The request waits for its turn: the answers before it are completed first.
       const before = answerBefore(answer.req)
       if (before) before.prependOnceListener('close', () => socket.destroy())
       else socket.destroy()
@@ -63,7 +63,7 @@ export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log
   })
 }
 
-/** The error of a request that took too long; Node.js looks for such only now and then. */
+/** Returns the error of a request that is late. Node.js checks for late requests at intervals. */
 export function tooSlow(requestTimeoutMs: number): GatewayError {
   const seconds = requestTimeoutMs / 1000
   const message = `The request took longer than ${seconds} s to arrive (REQUEST_TIMEOUT_SECS)`
@@ -71,8 +71,8 @@ export function tooSlow(requestTimeoutMs: number): GatewayError {
 }
 
 /**
- * What a head may not be, though it can be parsed.
- * @throws {GatewayError} invalid_request: 431 for more headers than are taken, 417, 501, 400
+ * Rejects heads that HTTP allows to parse but the gateway does not accept.
+ * @throws {GatewayError} invalid_request: 431 for too many headers, 417, 501, 400
  */
 export function checkHead(req: IncomingMessage): void {
   const { rawHeaders, headers } = req
@@ -86,7 +86,7 @@ export function checkHead(req: IncomingMessage): void {
   checkHost(req)
   const coding = headers['transfer-encoding']
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    // RFC 9112, 6.1: a transfer coding that is not understood.
+    // RFC 9112, 6.1: 501 for an unknown transfer coding.
     const message = `Transfer-Encoding is ${coding}; the gateway takes chunked`
     throw new GatewayError('invalid_request', message, {}, 501)
   }
@@ -97,8 +97,8 @@ export function checkHead(req: IncomingMessage): void {
 }
 
 /**
- * One Host alone, and the same as of a request line with a whole URL: which of two would be meant is
- * for nobody to guess (RFC 9112, 3.2).
+ * Requires a single Host that equals the host of an absolute URL in the request line: servers and
+ * proxies could choose different ones otherwise (RFC 9112, 3.2).
  */
 function checkHost({ rawHeaders, headers: { host }, url = '' }: IncomingMessage): void {
   let hosts = 0
@@ -119,12 +119,12 @@ function limitTime(http: Server, drain: Drain, limits: HttpLimits, log: Log): vo
   http.headersTimeout = Math.min(requestTimeoutMs, MAX_HEAD_MS)
   http.requestTimeout = requestTimeoutMs
   Object.assign(http, { connectionsCheckingInterval: Math.min(requestTimeoutMs / 4, 5000) })
-  // Node.js reads that when the server begins to listen, which it did within listhen.
+  // Node.js reads the interval at 'listening', which was emitted within listhen already.
   http.emit('listening')
 
   http.timeout = sendTimeoutMs
-  // Nothing came or went for so long. A call or a deploy may take that; a client that has all of
-  // its answers may be silent as long as connections are kept, which ends here, too.
+  // A timeout means no traffic. A running call or deploy may need longer. A client that has all its
+  // answers is idle: its connection ends here like one whose client does not read.
   http.on('timeout', (socket: Socket) => {
     const isUnread = socket.writableLength > 0
     if (isUnread) {
@@ -137,15 +137,15 @@ function limitTime(http: Server, drain: Drain, limits: HttpLimits, log: Log): vo
 }
 
 function limitHeads(http: Server, drain: Drain): void {
-  // By bytes alone: of more headers than a count allows Node.js would drop those that come last,
-  // such as what a proxy adds. `checkHead` counts them.
+  // The limit is in bytes. With maxHeadersCount, Node.js would drop the last headers silently, such
+  // as those a proxy adds. `checkHead` counts the headers.
   http.maxHeadersCount = 0
   Object.assign(http, { maxHeaderSize: MAX_HEAD_BYTES, requireHostHeader: false })
-  // Refused by `checkHead`, in the way of all other errors.
+  // `checkHead` refuses other expectations, so that the error is like all others.
   http.on('checkExpectation', drain.listener)
 }
 
-/** What Node.js could not read (https://nodejs.org/api/http.html, "Event: 'clientError'"). */
+/** Returns the error for a parse error (https://nodejs.org/api/http.html, "Event: 'clientError'"). */
 function refusalOf({ code = '' }: NodeJS.ErrnoException, limits: HttpLimits): GatewayError {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return tooSlow(limits.requestTimeoutMs)
   if (code === 'HPE_HEADER_OVERFLOW') {
@@ -158,7 +158,7 @@ function refusalOf({ code = '' }: NodeJS.ErrnoException, limits: HttpLimits): Ga
   return new GatewayError('invalid_request', `The request is not HTTP/1.1${reasonOf(code)}`)
 }
 
-/** Of llhttp's names, which say what was wrong: HPE_INVALID_METHOD. */
+/** Returns the reason from llhttp's error code, such as HPE_INVALID_METHOD. */
 function reasonOf(code: string): string {
   const name = /^HPE_([A-Z_]+)$/.exec(code)?.[1]
   return name ? `: ${name.toLowerCase().replaceAll('_', ' ')}` : ''

@@ -10,40 +10,40 @@ import type { Tls } from './tls.ts'
 export interface Listening {
   url: string
   /**
-   * No new connections; resolves when the running requests are answered, or cut after `limitMs`,
-   * and no client is about to send another. A passed socket stays with whoever passed it, and keeps
-   * those who connect waiting for the next that accepts.
+   * Stops accepting connections. Resolves when all requests are answered and no client is about to
+   * send another one; after `limitMs` the rest is cut. A passed socket stays open in the process that
+   * passed it, where new connections wait for the next process that accepts.
    */
   close(limitMs: number): Promise<void>
-  /** Takes other certificates for those who connect from now on. Only where it listens with TLS. */
+  /** Uses other certificates for new connections. Only with TLS. */
   renew(tls: Tls): void
 }
 
-/** From 1 to 0 is no port; the type of an empty range is not an array's. */
+/** An empty range of ports: from 1 to 0. listhen's type does not allow an empty array. */
 const NO_RANGE: [number, number] = [1, 0]
 
-/** Longer than proxies and clients keep an idle connection, so that they are the ones to close it. */
+/** Longer than proxies and clients keep idle connections, so that they close them first. */
 const KEEP_ALIVE_MS = 65_000
 
-/** As many as Linux lets wait (net.core.somaxconn) while a passed socket is between two processes. */
+/** Linux's default of net.core.somaxconn: connections that wait while the socket changes process. */
 const PASSED_BACKLOG = 4096
 
-/** Long enough for any client; others hold a socket and have said nothing. */
+/** Timeout of the TLS handshake. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
-/** Where to listen: an address of its own, port 0 being any free one; or a socket that was passed. */
+/** An address and port (0 means any free port), or the descriptor of a passed socket. */
 export type ListenOn = { host: string; port: number } | { fd: number }
 
-/** For HTTPS. */
+/** Settings of HTTPS. */
 export interface Secure {
   tls: Tls
-  /** Called with each handshake that fails. */
+  /** Called for each failed handshake. */
   onFailure: (error: NodeJS.ErrnoException) => void
 }
 
 /**
- * Starts listening exactly there, with HTTPS alone where there is `secure`.
- * @throws {Error} with one line that names the setting, where the address cannot be had
+ * Starts listening at this address or socket; with `secure` HTTPS only.
+ * @throws {Error} with one line that names the setting, if the address cannot be used
  */
 export async function startListening(
   listener: RequestListener,
@@ -61,7 +61,7 @@ export async function startListening(
   drain.watch(http)
   limitClients(http, drain, limits, log)
   http.keepAliveTimeout = KEEP_ALIVE_MS
-  // A body that must not be sent is refused before it is sent: see admitBody.
+  // Without this listener Node.js would send "100 Continue" before `admitBody` can refuse the body.
   http.on('checkContinue', drain.listener)
   const { address, family, port } = http.address() as AddressInfo
   return {
@@ -71,7 +71,7 @@ export async function startListening(
   }
 }
 
-/** One that has a client's certificate verified, where there are authorities for that. */
+/** Returns an HTTPS server; it verifies client certificates if there is a client CA. */
 function newTlsServer(listener: RequestListener, { tls, onFailure }: Secure): TlsServer {
   const handshakeTimeout = HANDSHAKE_TIMEOUT_MS
   const requestCert = tls.options.ca !== undefined
@@ -86,15 +86,14 @@ async function listenOnAddress(
 ): Promise<Server> {
   await checkAddress(host, port)
   if (secured) {
-    // Without listhen, which knows neither clients' certificates nor versions of TLS.
+    // listhen supports neither client certificates nor a minimum TLS version.
     await listenWith(secured, { host, port }).catch((error: Error) => {
       throw new Error(`GATEWAY_PORT: ${error.message}`)
     })
     return secured
   }
   const isPublic = host === '0.0.0.0' || host === '::'
-  // What listhen would decide by itself is turned off: another port when this one is taken, what
-  // it prints, how the process ends.
+  // Turns off what listhen does by itself: choosing another port, printing, handling of signals.
   const { server } = await listen(listener, {
     hostname: host,
     port: { port, random: port === 0, alternativePortRange: NO_RANGE },
@@ -113,12 +112,12 @@ async function listenOnAddress(
   return http
 }
 
-/** Without listhen, which knows addresses alone; what else it does is turned off in any case. */
+/** Listens without listhen, which supports only addresses. */
 async function listenOnSocket(http: Server | TlsServer, fd: number): Promise<Server> {
   await listenWith(http, { fd, backlog: PASSED_BACKLOG }).catch((error: Error) => {
     throw new Error(`LISTEN_FDS: descriptor ${fd} cannot be listened on: ${error.message}`)
   })
-  // A Unix socket has no address that the allowlist could know.
+  // The allowlist needs client addresses, which a Unix-domain socket does not have.
   if (http.address()) return http
   http.close()
   throw new Error(`LISTEN_FDS: descriptor ${fd} is not a TCP socket`)
@@ -137,7 +136,7 @@ async function listenWith(
   })
 }
 
-/** listhen does not tell why an address cannot be had. */
+/** Finds out why an address cannot be used, because listhen does not report it. */
 async function checkAddress(host: string, port: number): Promise<void> {
   const probe = createServer()
   await new Promise<void>((resolve, reject) => {

@@ -1,14 +1,14 @@
-/** sd_listen_fds(3): the first descriptor that is passed; the others follow it. */
+/** First passed descriptor, SD_LISTEN_FDS_START in sd_listen_fds(3). */
 const FIRST_DESCRIPTOR = 3
 
-/** What sd_listen_fds(3) unsets, so that no child takes them for its own. */
+/** Variables that sd_listen_fds(3) unsets, so that child processes do not use them. */
 const VARIABLES = ['LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID']
 
 /**
- * The descriptor of the listening socket that systemd, or whoever started this process, holds for
- * it; undefined where there is none, or where it is meant for another process. The variables that
- * tell are removed from `env`. That children do not inherit the descriptor is Node.js's doing.
- * @throws {Error} with one line where several are passed
+ * Returns the descriptor of the listening socket that systemd or another parent has passed to this
+ * process; undefined if there is none or it is for another process. Removes the variables from
+ * `env`. Node.js does not pass the descriptor on to child processes.
+ * @throws {Error} with one line if several sockets are passed
  */
 export function takePassedSocket(env: NodeJS.ProcessEnv, pid: number): number | undefined {
   const { LISTEN_FDS, LISTEN_PID } = env

@@ -5,14 +5,14 @@ import { type GatewayError, retryAfter } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 
 /**
- * How long what a client still sends is read and thrown away after an error: a socket that is
- * closed with something unread takes the answer back.
+ * Time for which further input is read and discarded after an error. Closing a socket with unread
+ * input sends a reset, which may discard the answer at the client.
  */
 const LINGER_MS = 1000
 
 const refused = new WeakSet<Socket>()
 
-/** Answers on a connection that has no request which could be answered, and closes it. */
+/** Writes an error to a connection that has no request to answer, and closes it. */
 export function refuseConnection(socket: Socket, error: GatewayError, log: Log): void {
   if (refused.has(socket)) return
   refused.add(socket)

@@ -3,15 +3,15 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { Log } from '../../log.ts'
 
-/** Where TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE lie. */
+/** Paths in TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE. */
 export interface TlsFiles {
   cert: string
   key: string
-  /** Undefined: clients need no certificate. */
+  /** Undefined if clients need no certificate. */
   clientCa: string | undefined
 }
 
-/** What a TLS server works with, and until when its certificate is valid. */
+/** Options of a TLS server, and the expiry of its certificate. */
 export interface Tls {
   options: SecureContextOptions
   validUntil: Date
@@ -20,7 +20,7 @@ export interface Tls {
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs
 
 /**
- * Reads the files, and checks that they go together.
+ * Reads the files and checks that they match.
  * @throws {Error} with one line that names the setting
  */
 export function readTls(files: TlsFiles): Tls {
@@ -33,7 +33,7 @@ export function readTls(files: TlsFiles): Tls {
   const options: SecureContextOptions = { cert, key, minVersion: 'TLSv1.2' }
   if (files.clientCa !== undefined) {
     const ca = readSetting('TLS_CLIENT_CA_FILE', files.clientCa)
-    // Without one in it, OpenSSL would trust nobody, and Node.js everybody's authorities.
+    // An empty CA file would make OpenSSL trust no CA, and Node.js its default CAs.
     certificatesIn('TLS_CLIENT_CA_FILE', files.clientCa, ca)
     options.ca = ca
   }
@@ -46,7 +46,7 @@ export function readTls(files: TlsFiles): Tls {
 }
 
 /**
- * Reads the files, and tells in the log how long the certificate is valid.
+ * Reads the files and logs the expiry of the certificate.
  * @throws {Error} with one line that names the setting
  */
 export function loadTls(files: TlsFiles, log: Log): Tls {
@@ -57,7 +57,7 @@ export function loadTls(files: TlsFiles, log: Log): Tls {
   return tls
 }
 
-/** Reads the files anew for those who connect from now on; where that fails, the log says so. */
+/** Reads the files again for new connections; logs an error and keeps the old ones if that fails. */
 export function renewTls(
   files: TlsFiles | undefined,
   listening: { renew(tls: Tls): void } | undefined,
@@ -71,7 +71,7 @@ export function renewTls(
   }
 }
 
-/** Whoever scans the port fails, too: nothing that the log has by default. */
+/** Logs a failed handshake at level debug only, because port scans cause them as well. */
 export function logFailure({ code, message }: NodeJS.ErrnoException, log: Log): void {
   log.debug('A TLS handshake failed', { error: code ?? message })
 }
@@ -84,7 +84,7 @@ function readSetting(name: string, path: string): string {
   }
 }
 
-/** At least one. */
+/** Returns the certificates of a file, at least one. */
 function certificatesIn(name: string, path: string, text: string): X509Certificate[] {
   try {
     const certificates = (text.match(CERTIFICATES) ?? []).map((pem) => new X509Certificate(pem))
