@@ -111,7 +111,7 @@ describe('with TLS_CERT_FILE and TLS_KEY_FILE', () => {
   })
 })
 
-it('says at the start that the certificate is not valid any more', async () => {
+it('says at the start that the certificate has expired', async () => {
   const gateway = await startTestGateway({
     TLS_CERT_FILE: tlsPath('expired.crt'),
     TLS_KEY_FILE: tlsPath('expired.key'),
@@ -119,7 +119,7 @@ it('says at the start that the certificate is not valid any more', async () => {
   afterTest(() => gateway.stop())
 
   const entry = await eventually('the warning', () =>
-    gateway.logged.find(({ message }) => message.includes('not valid any more')),
+    gateway.logged.find(({ message }) => message.includes('has expired')),
   )
   expect(entry).toMatchObject({ level: 'warn', valid_until: '2021-01-01T00:00:00.000Z' })
 })
@@ -180,7 +180,7 @@ describe('on SIGHUP', () => {
     const [socket] = Object.values(agent.freeSockets).flatMap((sockets) => sockets!)
 
     await Promise.all([put('renewed.crt', 'crt'), put('renewed.key', 'key')])
-    const line = await reload(gateway, 'The TLS certificate is read')
+    const line = await reload(gateway, 'The TLS certificate is loaded')
 
     expect(JSON.parse(line)).toMatchObject({ level: 'info', valid_until: expect.any(String) })
     expect(await askSecurely(url, trusting())).toMatchObject({ status: 200, server: 'renewed' })
@@ -195,7 +195,7 @@ describe('on SIGHUP', () => {
     const { gateway, folder, put, url } = await startWithFolder()
     if (file === 'key') await put('renewed.key', file)
     else await writeFile(join(folder, file), 'no certificate')
-    const line = await reload(gateway, 'the certificate that was read before stays')
+    const line = await reload(gateway, 'the previous certificate stays in use')
 
     const entry = JSON.parse(line)
     expect(entry.level).toBe('error')
@@ -203,7 +203,7 @@ describe('on SIGHUP', () => {
     expect(await askSecurely(url, trusting())).toMatchObject({ status: 200, server: 'server' })
 
     await Promise.all([put('renewed.crt', 'crt'), put('renewed.key', 'key')])
-    await reload(gateway, 'The TLS certificate is read')
+    await reload(gateway, 'The TLS certificate is loaded')
     expect(await askSecurely(url, trusting())).toMatchObject({ status: 200, server: 'renewed' })
   })
 
@@ -224,7 +224,7 @@ describe('on SIGHUP', () => {
     expect(again).toMatchObject({ status: 200, isResumed: true })
 
     await put('other-authority.crt', 'ca')
-    await reload(gateway, 'The TLS certificate is read')
+    await reload(gateway, 'The TLS certificate is loaded')
 
     expect(await askSecurely(url, trusting('stranger'))).toMatchObject({ status: 200 })
     await expect(askSecurely(url, trusting('client'))).rejects.toThrow()

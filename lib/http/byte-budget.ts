@@ -18,10 +18,10 @@ interface Waiter {
  * One budget of bytes for all request bodies and buffered answers (MAX_BUFFERED_BYTES).
  *
  * Bodies use `tryTake` and are refused if the budget is exhausted. Answers are holders: they use
- * `take` and wait in the order of their holders. Bodies leave half of the budget to answers, so that
- * bodies alone never block an answer. If every answer that holds bytes waits, the oldest one gets
- * more than the budget has, so that the answers cannot deadlock. The budget is exceeded by at most
- * that one answer, and by one body or answer that is larger than the whole budget.
+ * `take` and wait in the order of their holders. Bodies leave half of the budget to answers, so
+ * that bodies alone never block an answer. If every answer that holds bytes waits, the oldest one
+ * gets more than the budget has, so that the answers cannot deadlock. The budget is exceeded by at
+ * most that one answer, and by one body or answer that is larger than the whole budget.
  */
 export class ByteBudget {
   readonly capacity: number

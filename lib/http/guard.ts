@@ -23,7 +23,7 @@ export function guard(
     checkAccess(access, request, req.headers.authorization, config, token)
     const problem = crossSiteProblem(req.headers, request.isLoopback, config)
     if (problem !== undefined) {
-      // Health probes use arbitrary host names: they get the answer for addresses not allowed.
+      // Health probes use arbitrary host names: they get the answer of an address not allowed.
       if (access !== 'public') throw new GatewayError('cross_site_refused', problem)
       request.isAllowed = false
     }

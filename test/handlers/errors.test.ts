@@ -49,7 +49,7 @@ describe('when something goes wrong that should not', () => {
       expect(status).toBe(500)
       expect(body).toEqual({
         error: 'internal_error',
-        message: 'Something went wrong; the log says what',
+        message: 'Internal error: the log has its cause under the request id',
         request_id: 'trace-1',
       })
       const logged = gateway.logged.find((line) => line.level === 'error')

@@ -302,7 +302,7 @@ describe('clients that take their time', () => {
     socket.write(callOf(platform, 'large', [30_000_000], 'host: localhost\r\n'))
     await eventually('its line of log', () =>
       gateway.logged.some(({ message }) =>
-        message?.startsWith('A client read nothing of its answer'),
+        message?.startsWith('Connection closed: the client read nothing of its answer'),
       ),
     )
     // The request has come to its end, and holds none of its rows.

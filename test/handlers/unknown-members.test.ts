@@ -59,7 +59,7 @@ describe('What an endpoint does not know is refused', () => {
     const { status, body: told } = await gateway.post(`${path}?tenant_id=globex`, body)
     expect([status, told]).toEqual(
       refused(
-        `POST ${path} takes no query, but has "?tenant_id=globex": its fields stand in the body`,
+        `POST ${path} takes no query, but has "?tenant_id=globex": send its fields in the body`,
       ),
     )
     expect((await gateway.post(`${path}?`, body)).status).toBeLessThan(300)

@@ -8,7 +8,7 @@ import { isInNetworks, type Network, parseAddress } from './networks.ts'
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6
 
-/** Clients that may call an endpoint. Everything below `admin/` has `admin`, whatever it declares. */
+/** Clients that may call an endpoint. Endpoints below `admin/` have `admin` in any case. */
 export type Access = 'network' | 'admin' | 'public'
 
 /**
@@ -27,7 +27,7 @@ export interface Client {
 
 /**
  * Returns the client's address: that of the socket, or if that is a trusted proxy, the last address
- * in X-Forwarded-For or Forwarded that is not a trusted proxy. A proxy writes one of the two headers
+ * in X-Forwarded-For or Forwarded that is not a trusted proxy. A proxy writes one of the headers
  * and passes the other on as the client sent it. If both are there, they must name the same client.
  */
 export function findClient(req: IncomingMessage, trustedProxies: Network[]): Client {

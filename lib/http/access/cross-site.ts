@@ -12,10 +12,10 @@ export interface SiteRules {
 const FIXED_HOST = /^(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[\da-f:.]+\])(?::\d*)?$/i
 
 /**
- * Returns why a request is from another site's page; undefined if it is from a program or one of the
- * gateway's own pages. A page can make a browser send requests to addresses that only the browser
- * reaches; the browser reports that in Sec-Fetch-Site (Fetch Metadata) and Origin (RFC 6454). After
- * DNS rebinding, a page counts as the same site, but Host has its own name.
+ * Returns why a request is from another site's page; undefined if it is from a program or one of
+ * the gateway's own pages. A page can make a browser send requests to addresses that only the
+ * browser can reach; the browser reports that in Sec-Fetch-Site (Fetch Metadata) and Origin (RFC
+ * 6454). After DNS rebinding, a page counts as the same site, but Host has the page's own name.
  */
 export function crossSiteProblem(
   headers: IncomingHttpHeaders,

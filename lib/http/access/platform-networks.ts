@@ -27,7 +27,7 @@ export function parsePlatformNetworks(text: string): PlatformNetworks | undefine
     const networks = parseNetworks(list)
     if (networks.length === 0) throw new Error(`"${platform}" has no networks`)
     const prefix = databasePrefix(platform)
-    if (bound.has(prefix)) throw new Error(`"${platform}" is there twice`)
+    if (bound.has(prefix)) throw new Error(`"${platform}" is listed twice`)
     bound.set(prefix, networks)
   }
   return bound.size > 0 ? bound : undefined

@@ -1,7 +1,7 @@
 /**
- * What a client prefers among `offered`, the first of which it gets where it does not care: the
- * highest quality in an Accept or Accept-Encoding header (RFC 9110, 12.4.2); of equals, the one that
- * it names first. Undefined where it wants none of them.
+ * Returns the entry of `offered` that an Accept or Accept-Encoding header prefers (RFC 9110,
+ * 12.4.2): the one with the highest quality, or of equals the one that the header names first.
+ * Without a header the first of `offered`; undefined if the client accepts none of them.
  */
 export function preferred<T extends string>(
   header: string | undefined,
@@ -34,7 +34,7 @@ function parseRanges(header: string): Range[] {
   })
 }
 
-/** `*`, `*` + `/*` and `text/*` stand for more than one. */
+/** Whether the range covers the type; `*`, `*` + `/*` and `text/*` cover several. */
 function matches(range: string, one: string): boolean {
   if (range === one || range === '*' || range === '*/*') return true
   return range.endsWith('/*') && one.startsWith(range.slice(0, -1))

@@ -4,7 +4,7 @@ import type { BatchResult } from '../../call/run/running-batch.ts'
 import { GatewayError } from '../../errors.ts'
 import { answerJson } from './answer.ts'
 
-/** Answers with the results of a batch; as `answerRows`, the rows stay bytes. */
+/** Answers with the results of a batch; the rows stay bytes, as in `answerRows`. */
 export function answerBatch(event: H3Event, result: BatchResult): void | Promise<void> {
   const totalMs = performance.now() - event.context.request.startedAt
   return answerJson(event, batchJson(result.results, Math.round(totalMs)), result, totalMs)

@@ -4,9 +4,12 @@ import type { Log } from '../../log.ts'
 import { nodeOf, noteFailedTiming } from '../request.ts'
 import { isLong, jsonInSlices } from './json-slices.ts'
 
+/** Message of an unexpected error, whose cause is for the log only. */
+export const INTERNAL_ERROR = 'Internal error: the log has its cause under the request id'
+
 /**
- * Answers with an error on Node's own response, as a success is answered. Where the head of an
- * answer is out already, the connection is cut, so that the answer is not taken for whole.
+ * Answers with an error on Node's response. If the head of an answer has already been sent, closes
+ * the connection by force, so that the client does not take the answer for complete.
  */
 export function answerError(event: H3Event, cause: unknown): void {
   const { gateway, request } = event.context
@@ -52,20 +55,23 @@ function writeError(event: H3Event, error: GatewayError, body: string): void {
   res.end(req.method === 'HEAD' ? undefined : body)
 }
 
-/** What is not an error for clients stays in the log. */
+/** Returns the error for the client. The message of an unexpected error is for the log only. */
 function toGatewayError(log: Log, cause: unknown, id: string): GatewayError {
   if (cause instanceof GatewayError) return cause
-  // h3's own refusals, such as a path with a broken escape.
+  // An error of h3 itself, such as for an invalid escape in the path.
   if (HTTPError.isError(cause) && cause.status >= 400 && cause.status < 500) {
-    return new GatewayError('invalid_request', 'Bad request')
+    return new GatewayError(
+      'invalid_request',
+      'The request is malformed: check the percent-encoding of its path',
+    )
   }
   logFailure(log, cause, id)
-  return new GatewayError('internal_error', 'Something went wrong; the log says what', {
+  return new GatewayError('internal_error', INTERNAL_ERROR, {
     request_id: id,
   })
 }
 
-/** Writes an error to the log that no client is told of. */
+/** Logs an unexpected error with its stack. */
 export function logFailure(log: Log, cause: unknown, id: string): void {
   log.error('Request failed', {
     request_id: id,

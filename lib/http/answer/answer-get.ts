@@ -11,12 +11,13 @@ import { isNoneMatch, weakEtag } from './etag.ts'
 import { preferenceOf } from './prefer.ts'
 import { ResponseBudget } from './response-budget.ts'
 
-/** To be kept by the client alone, and asked for anew each time. */
+/** Only the client may cache the answer, and must revalidate it before each use. */
 const CACHE_CONTROL = 'private, no-cache'
 
 /**
- * Answers GET /call/{platform}/{tenant}/{function}, or /{schema}/{uuid}/ in the place of the tenant: the rows, or 304 where the client has them
- * already. A stream has no ETag: its rows are not known before they go out.
+ * Answers GET /call/{platform}/{tenant}/{function}, where /{schema}/{uuid}/ may replace the tenant,
+ * with the rows, or with 304 if the client has them already. A stream has no ETag, because its rows
+ * are not known before they are sent.
  */
 export async function answerGet(event: H3Event): Promise<void> {
   const { gateway, request } = event.context
@@ -46,7 +47,7 @@ export async function answerGet(event: H3Event): Promise<void> {
     }
     const result = await gateway.calls.get(target, call)
     const etag = weakEtag(result.rows)
-    // In one array with all others: Node takes headers that are set one by one three times as long.
+    // All headers in one array: setting them one by one takes Node.js three times as long.
     const caching = [
       'etag',
       etag,
@@ -63,14 +64,14 @@ export async function answerGet(event: H3Event): Promise<void> {
     }
   } catch (error) {
     const isOther = error instanceof GatewayError && error.code === 'method_not_allowed'
-    // Of this function, there is nothing that a GET or any other method would give.
+    // The function cannot be called by GET, and no other method exists at this path.
     if (isOther) res.setHeader('allow', 'OPTIONS')
     throw error
   }
 }
 
 /**
- * A part of a path that a client had no value for must not mean another database.
+ * Rejects "null" in a path: a client without a value must not reach another database.
  * @throws {GatewayError} invalid_request naming the part
  */
 function checkPath(parts: Record<string, string | undefined>): void {
@@ -83,7 +84,7 @@ function checkPath(parts: Record<string, string | undefined>): void {
   }
 }
 
-/** `numeric` in the Prefer header; other preferences, and values that do not exist, are ignored. */
+/** Returns `numeric` of the Prefer header; ignores other preferences and unknown values. */
 function numericOf(header: string | string[] | undefined): NumericFormat | undefined {
   const value = preferenceOf(header, 'numeric')
   return value === 'string' || value === 'number' ? value : undefined

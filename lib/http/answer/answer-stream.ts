@@ -9,16 +9,17 @@ import type { Row } from '../../postgres/session/query.ts'
 import { nodeOf, noteFailedTiming } from '../request.ts'
 import { preferred } from './accept.ts'
 import { noteTiming } from './answer.ts'
+import { INTERNAL_ERROR } from './answer-error.ts'
 import { chooseEncoding, createEncoder } from './compress.ts'
 import { joinShort } from './join-short.ts'
 import { MIN_BYTES_PER_SECOND, SlowReader } from './slow-reader.ts'
 
 const MEDIA_TYPES = ['application/json', 'application/x-ndjson', 'text/csv'] as const
 
-/** The forms in which rows come as they are read. */
+/** Media types of answers that are sent row by row. */
 export type StreamType = Exclude<(typeof MEDIA_TYPES)[number], 'application/json'>
 
-/** The stream that a client asks for; undefined: JSON, in one piece. */
+/** Returns the media type of the stream that the client asks for; undefined for plain JSON. */
 export function streamTypeOf(event: H3Event): StreamType | undefined {
   const { accept } = nodeOf(event).req.headers
   if (accept === undefined || !/ndjson|csv|text\/\*/i.test(accept)) return undefined
@@ -27,10 +28,10 @@ export function streamTypeOf(event: H3Event): StreamType | undefined {
 }
 
 /**
- * Answers with the rows of a call as they come, at the client's pace. The head goes out with the
- * first rows, so that what fails before them is an error as any other; what fails behind them ends
- * the answer before its end, with the error as the last line of JSON lines.
- * @throws {GatewayError} what `stream` throws, as long as nothing went out
+ * Streams the rows of a call at the client's speed. The head is sent with the first rows, so that
+ * an earlier error is answered like any other. A later error cuts the answer short; JSON lines have
+ * the error as their last line.
+ * @throws {GatewayError} the error of `stream`, if nothing was sent yet
  */
 export async function answerStream(
   event: H3Event,
@@ -47,7 +48,7 @@ export async function answerStream(
   } catch (error) {
     if (!res.headersSent) throw error
     noteFailedTiming(request)
-    // The client went away, or read nothing: the log's line of the request says that.
+    // The client disconnected or read nothing: the request's log line tells that.
     if (res.destroyed) return
     const told = body.cut(error)
     request.error = told.error
@@ -61,7 +62,7 @@ export async function answerStream(
   }
 }
 
-/** The body of an answer: begun with the first rows, cut short by an error. */
+/** Body of a streamed answer; begins with the first rows, and an error cuts it short. */
 class StreamBody implements RowSink {
   readonly #event: H3Event
   readonly #type: StreamType
@@ -69,7 +70,7 @@ class StreamBody implements RowSink {
   readonly #reader: SlowReader
   #out: Writable
 
-  /** `patienceMs`: how long the client may read too slowly, see `SlowReader`. */
+  /** `patienceMs`: how long the client may read too slowly, in milliseconds, see `SlowReader`. */
   constructor(event: H3Event, type: StreamType, patienceMs: number) {
     this.#event = event
     this.#type = type
@@ -102,7 +103,7 @@ class StreamBody implements RowSink {
     if (encoding) {
       const encoder = createEncoder(encoding)
       encoder.pipe(res)
-      // A client that goes away leaves the encoder with nobody to write to.
+      // The encoder does not end by itself when its destination is closed.
       res.once('close', () => encoder.destroy())
       this.#out = encoder
     }
@@ -124,12 +125,10 @@ class StreamBody implements RowSink {
     this.#out.end()
   }
 
-  /** Ends it so that nobody takes it for whole; returns what the log says. */
+  /** Cuts the answer short so that it does not look complete; returns fields for the log. */
   cut(error: unknown): { error: string; cause: string } {
     const told =
-      error instanceof GatewayError
-        ? error
-        : new GatewayError('internal_error', 'Something went wrong; the log says what')
+      error instanceof GatewayError ? error : new GatewayError('internal_error', INTERNAL_ERROR)
     const res = this.#res
     if (this.#type === 'text/csv') res.destroy()
     else this.#out.write(`${JSON.stringify(told)}\n`, () => setImmediate(() => res.destroy()))
@@ -158,7 +157,7 @@ class StreamBody implements RowSink {
   }
 
   #cutBy(): GatewayError {
-    if (!this.#reader.isTooSlow) return new GatewayError('query_timeout', 'The client went away')
+    if (!this.#reader.isTooSlow) return new GatewayError('query_timeout', 'The client disconnected')
     const message = `The client read less than ${MIN_BYTES_PER_SECOND} bytes a second for ${this.#patienceMs / 1000} s`
     return new GatewayError('query_timeout', message)
   }
@@ -169,7 +168,7 @@ const LF = 0x0a
 const CR = 0x0d
 const SPACE = 0x20
 
-/** Of rows with one JSON text each. A `json` may have line ends between its values. */
+/** Returns the lines of rows with one JSON text each. */
 function jsonLines(rows: Row[]): Buffer[] {
   const pieces: Buffer[] = []
   for (const [json] of rows) {
@@ -178,7 +177,7 @@ function jsonLines(rows: Row[]): Buffer[] {
   return pieces
 }
 
-/** A line end within a JSON text is white space: strings have none. */
+/** Replaces line ends by spaces. In JSON they occur only between values, never in strings. */
 function onOneLine(json: Buffer): Buffer {
   if (!json.includes(LF) && !json.includes(CR)) return json
   return json.map((byte) => (byte === LF || byte === CR ? SPACE : byte)) as Buffer

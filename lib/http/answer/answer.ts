@@ -4,18 +4,18 @@ import { nodeOf } from '../request.ts'
 import { chooseEncoding, compress, type Encoding } from './compress.ts'
 import { countAnswer } from './response-budget.ts'
 
-/** Up to this size, one text that goes out with the head is cheaper than three pieces. */
+/** Up to this size, sending head and rows as one string is cheaper than three writes. */
 const MAX_TEXT_BYTES = 16_384
 
-/** From this size on, what compressing costs is less than what it saves. */
+/** From this size on, compression saves more than it costs. */
 const MIN_COMPRESSED_BYTES = 8192
 
 const HEAD = '{"rows":'
 
 /**
- * Answers with the rows of a call, on Node's own response: the rows stay the bytes that PostgreSQL
- * rendered, and h3's way to the socket costs as much as the call. `more`: names and values of further
- * headers.
+ * Answers with the rows of a call on Node's response: h3's way to the socket would cost as much as
+ * the call itself. The rows are sent as the bytes that PostgreSQL rendered.
+ * @param more names and values of additional headers, alternately
  */
 export function answerRows(
   event: H3Event,
@@ -37,7 +37,7 @@ export function answerRows(
   const head = headers(event, length, result, totalMs)
   res.writeHead(200, more.length > 0 ? [...head, ...more] : head)
   if (rows.length <= MAX_TEXT_BYTES) {
-    // Each byte a character: not decoded, and encoded to what it was.
+    // latin1 maps each byte to one character and back, so the UTF-8 bytes stay as they are.
     res.end(HEAD + rows.toString('latin1') + tail, 'latin1')
   } else {
     res.cork()
@@ -63,13 +63,13 @@ export function answerJson(
   res.end(body)
 }
 
-/** For the log. */
+/** Sets the timing for the log. */
 export function noteTiming({ context: { request } }: H3Event, { waitMs, queryMs }: Timing): void {
   request.waitMs = waitMs
   request.queryMs = queryMs
 }
 
-/** How the client wants an answer of that size to be compressed; undefined: not at all. */
+/** Returns the encoding to compress an answer of this size with; undefined for none. */
 function encodingFor(event: H3Event, length: number): Encoding | undefined {
   if (length < MIN_COMPRESSED_BYTES) return undefined
   return chooseEncoding(nodeOf(event).req.headers['accept-encoding'])
@@ -107,7 +107,7 @@ function headers(event: H3Event, length: number, timing: Timing, totalMs: number
   ]
 }
 
-/** https://www.w3.org/TR/server-timing/: milliseconds for a connection, for PostgreSQL, in all. */
+/** Returns a Server-Timing header (https://www.w3.org/TR/server-timing/); milliseconds. */
 function serverTiming({ waitMs, queryMs }: Timing, totalMs: number): string {
   return `wait;dur=${round(waitMs)}, query;dur=${round(queryMs)}, total;dur=${round(totalMs)}`
 }

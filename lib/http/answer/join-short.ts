@@ -1,7 +1,7 @@
-/** A piece of so many bytes is not copied. */
+/** Pieces of at least this size are not copied. */
 const LONG_BYTES = 16 * 1024
 
-/** The same bytes in fewer pieces: short ones that follow each other become one. */
+/** Returns the same bytes in fewer pieces: consecutive short pieces are concatenated. */
 export function joinShort(pieces: Buffer[]): Buffer[] {
   const joined: Buffer[] = []
   let short: Buffer[] = []

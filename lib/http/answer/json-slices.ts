@@ -2,15 +2,15 @@ import { HTTPResponse } from 'h3'
 import { mapInSlices, SLICE } from '../../common/in-slices.ts'
 import { cutTexts, GatewayError } from '../../errors.ts'
 
-/** Whether an object has an array of which JSON is better written in slices. */
+/** Whether an object has an array so long that its JSON is written in slices. */
 export function isLong(value: object): boolean {
   const fields = value instanceof GatewayError ? value.details : value
   return Object.values(fields).some((field) => Array.isArray(field) && field.length > SLICE)
 }
 
 /**
- * The JSON of an object or an error, as JSON.stringify writes it. The elements of its arrays are
- * written some at a time, so that 10,000 of them do not hold up the event loop.
+ * Returns the JSON of an object or error, as JSON.stringify does. Writes the elements of its arrays
+ * in slices, so that 10,000 of them do not block the event loop.
  */
 export async function jsonInSlices(value: object): Promise<string> {
   if (!isLong(value)) return JSON.stringify(value)
@@ -18,7 +18,7 @@ export async function jsonInSlices(value: object): Promise<string> {
   return sliced({ error: value.code, message: value.message, ...value.details }, cutTexts)
 }
 
-/** An answer of JSON that is written in slices where it is long. */
+/** Returns an answer whose JSON is written in slices if it is long; else the value itself. */
 export async function answerInSlices(value: object): Promise<object> {
   if (!isLong(value)) return value
   return new HTTPResponse(await jsonInSlices(value), {
@@ -26,7 +26,7 @@ export async function answerInSlices(value: object): Promise<object> {
   })
 }
 
-/** `prepare` is applied to each field's value, of arrays to each element. */
+/** `prepare` is applied to each field, or to each element of an array. */
 async function sliced(value: object, prepare: (value: unknown) => unknown): Promise<string> {
   const fields: string[] = []
   for (const [name, field] of Object.entries(value)) {
@@ -41,7 +41,7 @@ async function arrayText(values: unknown[], prepare: (value: unknown) => unknown
   return `[${texts.join(',')}]`
 }
 
-/** Undefined for what is no JSON, whatever its types say. */
+/** Returns undefined for values without JSON, which the type of JSON.stringify does not tell. */
 function textOf(value: unknown): string | undefined {
   return JSON.stringify(value)
 }

@@ -2,22 +2,23 @@ import type { IncomingMessage } from 'node:http'
 import { HTTPResponse } from 'h3'
 import { GatewayError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
+import { INTERNAL_ERROR } from './answer-error.ts'
 import { jsonInSlices } from './json-slices.ts'
 
 const MEDIA_TYPE = 'application/x-ndjson'
 
-/** Often enough that no proxy takes a long deploy for a dead connection. */
+/** Interval that keeps proxies from closing the connection during a long deploy. */
 const HEARTBEAT_MS = 5000
 
-/** Whether the client asks for an answer in lines. */
+/** Whether the client accepts JSON lines. */
 export function acceptsLines(req: IncomingMessage): boolean {
   return (req.headers.accept ?? '').includes(MEDIA_TYPE)
 }
 
 /**
- * An answer of JSON lines: what `work` writes as it goes, a heartbeat now and then, and last what
- * it returns, or its error. The status is 200 in any case, as it goes out first. A client that goes
- * away does not stop the work.
+ * Returns an answer of JSON lines: the lines that `work` writes, heartbeats in between, and last
+ * its result or error. The status is always 200, because it is sent first. The work continues if
+ * the client disconnects.
  */
 export function streamLines(
   log: Log,
@@ -52,5 +53,5 @@ export function streamLines(
 function toGatewayError(log: Log, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
   log.error('Request failed', { error: (error as Error).stack ?? String(error) })
-  return new GatewayError('internal_error', 'Something went wrong; the log says what')
+  return new GatewayError('internal_error', INTERNAL_ERROR)
 }

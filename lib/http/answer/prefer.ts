@@ -1,6 +1,6 @@
 /**
- * The value of a preference in a Prefer header (RFC 7240): that of the first of its name, in lower
- * case, without quotes; undefined where it is not there or has none.
+ * Returns the value of a preference in a Prefer header (RFC 7240), in lower case and without
+ * quotes. The first preference of that name counts. Undefined if there is none or it has no value.
  */
 export function preferenceOf(
   header: string | string[] | undefined,

@@ -4,18 +4,18 @@ import { GatewayError } from '../../errors.ts'
 import type { ByteBudget, Holder } from '../byte-budget.ts'
 import { nodeOf } from '../request.ts'
 
-/** An answer up to this size is not counted: a socket takes it at once in most cases. */
+/** Answers up to this size are not counted: in most cases the socket takes them at once. */
 const UNCOUNTED_BYTES = 64 * 1024
 
 /**
- * What one answer holds of the budget: from its first row on until the client has all of it, or is
- * gone.
+ * One answer's share of the byte budget, from its first row until the client has received all of it
+ * or has disconnected.
  */
 export class AnswerBudget {
   readonly #budget: ByteBudget
   readonly #res: ServerResponse
   readonly #waitMs: number
-  /** Bytes that were admitted, counted or not. */
+  /** Bytes of the answer so far, counted or not. */
   #size = 0
   #holder: Holder | undefined
 
@@ -26,10 +26,10 @@ export class AnswerBudget {
   }
 
   /**
-   * Admits the next bytes of the answer's rows, before they are read: true at once, or a promise.
-   * Until it resolves, nothing more is read of the rows: they wait in PostgreSQL.
-   * @throws {GatewayError} rejects with pool_exhausted where there is no room within `waitMs`, and
-   *   where the client goes away
+   * Admits the next bytes of rows before they are read. Returns true, or a promise until which the
+   * rows wait in PostgreSQL.
+   * @throws {GatewayError} rejects with pool_exhausted if the budget stays exhausted for `waitMs`,
+   *   or if the client disconnects
    */
   admit(bytes: number): true | Promise<void> {
     this.#size += bytes
@@ -40,26 +40,26 @@ export class AnswerBudget {
     return admitted === true || this.#within(admitted, holder)
   }
 
-  /** Counts the next bytes of the answer's rows, whether there is room or not. */
+  /** Counts the next bytes of rows, even beyond the budget. */
   take(bytes: number): void {
     this.#hold(this.#size + bytes)
   }
 
-  /** Gives bytes back that were admitted or taken, and are not kept. */
+  /** Releases admitted or counted bytes that are not kept. */
   drop(bytes: number): void {
     this.#hold(this.#size - bytes)
   }
 
   /**
-   * Gives back all but so many bytes: the other rows that were admitted are dropped, and others come.
-   * What still waits is of a session that is gone.
+   * Releases all but `kept` bytes, because the rows are dropped and read again. Pending waits
+   * belong to a session that has ended.
    */
   restart(kept = 0): void {
     if (this.#holder) this.#budget.leave(this.#holder, notWanted())
     this.#hold(kept)
   }
 
-  /** The answer is written, and has so many bytes: it holds as many, whether there is room or not. */
+  /** Sets the size of the written answer, even beyond the budget. */
   settle(bytes: number): void {
     this.restart(bytes)
   }
@@ -94,7 +94,7 @@ export class AnswerBudget {
 
 const answerBudgets = new WeakMap<ServerResponse, AnswerBudget>()
 
-/** The room of a response's answer. `waitMs`: how long it may wait for more. */
+/** Returns the budget of a response's answer. `waitMs`: maximum wait for more bytes. */
 export function answerBudgetOf(
   budget: ByteBudget,
   res: ServerResponse,
@@ -108,7 +108,7 @@ export function answerBudgetOf(
   return answerBudget
 }
 
-/** The room of the answer to a request, which most of them never ask for. */
+/** The budget of the answer to a request. Created at the first use: short answers need none. */
 export class ResponseBudget {
   readonly #event: H3Event
 
@@ -116,7 +116,7 @@ export class ResponseBudget {
     this.#event = event
   }
 
-  /** As of `AnswerBudget`; waits for at most POOL_WAIT_TIMEOUT_SECS. */
+  /** As `admit` of the answer's budget; waits for at most POOL_WAIT_TIMEOUT_SECS. */
   admit(bytes: number): true | Promise<void> {
     return this.#answerBudget.admit(bytes)
   }
@@ -142,22 +142,22 @@ export class ResponseBudget {
 /** Counts the bytes of an answer that is about to be written. */
 export function countAnswer(budget: ByteBudget, res: ServerResponse, bytes: number): void {
   if (bytes <= UNCOUNTED_BYTES && !answerBudgets.has(res)) return
-  // It waits for nothing any more.
+  // `waitMs` is 0 because a written answer does not wait.
   answerBudgetOf(budget, res, 0).settle(bytes)
 }
 
 function clientGone(): GatewayError {
-  return new GatewayError('pool_exhausted', 'The client did not wait for its answer')
+  return new GatewayError('pool_exhausted', 'The client disconnected before its answer was read')
 }
 
-/** What was waited for has been given up. */
+/** Returns the error of a wait of an attempt that was given up. */
 function notWanted(): GatewayError {
-  return new GatewayError('pool_exhausted', 'The rows are not waited for any more')
+  return new GatewayError('pool_exhausted', 'The attempt that waited for the rows was given up')
 }
 
 function answerBudgetExhausted({ taken, capacity }: ByteBudget, waitMs: number): GatewayError {
   return new GatewayError(
     'pool_exhausted',
-    `No room for the answer within ${waitMs / 1000} s: other requests and answers hold ${taken} of ${capacity} bytes (MAX_BUFFERED_BYTES)`,
+    `MAX_BUFFERED_BYTES is exhausted: other requests and answers hold ${taken} of ${capacity} bytes, and the answer has waited for ${waitMs / 1000} s`,
   )
 }

@@ -1,21 +1,21 @@
-/** A client that reads as much in each second, on average, is never too slow. */
+/** A client that reads at this rate on average is never too slow. */
 export const MIN_BYTES_PER_SECOND = 1000
 
 const BYTES_PER_MS = MIN_BYTES_PER_SECOND / 1000
 
-/** How often it is looked in the time that a client has. */
+/** Number of checks within `patienceMs`. */
 const LOOKS = 8
 
-/** The most that is handed to a socket at once: what the client takes of it shows only in whole. */
+/** Maximum bytes per write: `taken` advances only when a whole write has gone out. */
 const MAX_SLICE_BYTES = 16 * 1024
 const MIN_SLICE_BYTES = 1024
 
 /**
- * Whether a client reads its answer fast enough. The client has `patienceMs` to be waited for. Each
- * millisecond in which the gateway waits for it uses one up, each byte that it takes gives one back.
- * So a client that takes nothing is too slow after `patienceMs`, one that takes half of
- * MIN_BYTES_PER_SECOND after twice that, and one that takes more never, however long its answer.
- * What the system's socket buffer has counts as taken.
+ * Tells whether a client reads its answer fast enough. A client has a credit of `patienceMs`. Each
+ * millisecond of waiting for it costs one millisecond of credit, and each byte that it takes earns
+ * one. A client that takes nothing is too slow after `patienceMs`; one at half of
+ * MIN_BYTES_PER_SECOND after twice that; one at a higher rate never, however long its answer is.
+ * Bytes in the socket buffer of the operating system count as taken.
  */
 export class SlowReader {
   readonly #patienceMs: number
@@ -23,14 +23,14 @@ export class SlowReader {
   readonly #onTooSlow: () => void
   #leftMs: number
   #lastTaken: number
-  /** `performance.now()` up to which the wait has been counted; undefined: it is not waited for. */
+  /** `performance.now()` up to which waiting is charged; undefined while there is no wait. */
   #waitingSince: number | undefined
   #timer: NodeJS.Timeout | undefined
   #isTooSlow = false
 
   /**
-   * `taken`: bytes that the client has taken so far. `onTooSlow` is called once, while the gateway
-   * waits.
+   * @param taken returns the bytes that the client has taken so far
+   * @param onTooSlow called once, during a wait
    */
   constructor(patienceMs: number, taken: () => number, onTooSlow: () => void) {
     this.#patienceMs = patienceMs
@@ -44,26 +44,26 @@ export class SlowReader {
     return this.#isTooSlow
   }
 
-  /** The most bytes that should be written at once: what is taken of them shows only in whole. */
+  /** Maximum bytes to write at once: `taken` advances only when a whole write has gone out. */
   get sliceBytes(): number {
     const half = Math.floor((this.#patienceMs * BYTES_PER_MS) / 2)
     return Math.min(MAX_SLICE_BYTES, Math.max(MIN_SLICE_BYTES, half))
   }
 
-  /** From now on the gateway waits for the client. */
+  /** Begins a wait for the client. */
   wait(): void {
     this.#look()
     this.#waitingSince = performance.now()
     this.#timer ??= setInterval(() => this.#look(), this.#patienceMs / LOOKS).unref()
   }
 
-  /** The client has taken what it was waited for. */
+  /** Ends a wait: the client has taken the bytes. */
   resume(): void {
     this.#look()
     this.#waitingSince = undefined
   }
 
-  /** Nothing more is sent. */
+  /** Stops the checks: nothing more is sent. */
   end(): void {
     this.#waitingSince = undefined
     clearInterval(this.#timer)

@@ -2,17 +2,17 @@ import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import type { ByteBudget } from '../byte-budget.ts'
 
-/** A body up to this size is not counted: the most of them is bounded by MAX_HTTP_CONNECTIONS. */
+/** Bodies up to this size are not counted; MAX_HTTP_CONNECTIONS limits their number. */
 const UNCOUNTED_BYTES = 16 * 1024
 
-/** A body of unknown length takes so many bytes at once. */
+/** Bytes taken at a time for a body of unknown length. */
 const STEP_BYTES = 256 * 1024
 
-/** What one request's body holds of the budget, until the request's answer is out or cut. */
+/** One body's share of the byte budget, until the request's answer is complete or cut. */
 export class BodyBudget {
   readonly #budget: ByteBudget
   readonly #res: ServerResponse
-  /** A body of this size has its room. */
+  /** Body size that is covered by the bytes taken. */
   #covered = UNCOUNTED_BYTES
   #taken = 0
 
@@ -21,18 +21,18 @@ export class BodyBudget {
     this.#res = res
   }
 
-  /** Has room for a body of `size` bytes; false where the budget has none. */
+  /** Takes bytes for a body of `size` bytes; returns false if the budget is exhausted. */
   covers(size: number): boolean {
     return size <= this.#covered || this.#take(size)
   }
 
-  /** The same for a body that is still coming: it takes room in steps. */
+  /** Does the same for a body that is still arriving: takes bytes in steps. */
   grow(size: number): boolean {
     return size <= this.#covered || this.#take(size + STEP_BYTES) || this.#take(size)
   }
 
   #take(size: number): boolean {
-    // The answer is out already, and nothing would give it back.
+    // After 'close' nothing would release the bytes.
     if (this.#res.closed) return true
     if (!this.#budget.tryTake(size - this.#taken)) return false
     if (this.#taken === 0) this.#res.once('close', () => this.#budget.give(this.#taken))
@@ -42,10 +42,10 @@ export class BodyBudget {
   }
 }
 
-/** A body finds no room in the budget. */
+/** Returns the error of a body for which the budget is exhausted. */
 export function bodyBudgetExhausted({ taken, capacity }: ByteBudget): GatewayError {
   return new GatewayError(
     'pool_exhausted',
-    `No room for the body: other requests and answers hold ${taken} bytes, and bodies get the first half of ${capacity} (MAX_BUFFERED_BYTES)`,
+    `MAX_BUFFERED_BYTES is exhausted for bodies: other requests and answers hold ${taken} bytes, and bodies get the first half of ${capacity}`,
   )
 }

@@ -3,7 +3,7 @@ import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { GatewayError } from '../../errors.ts'
 
-/** The content codings that a JSON body may have (RFC 9110, 8.4.1); deflate is zlib's format. */
+/** Content codings of a JSON body (RFC 9110, 8.4.1); deflate is the zlib format. */
 const DECODERS = {
   gzip: promisify(gunzip),
   'x-gzip': promisify(gunzip),
@@ -16,8 +16,8 @@ export type BodyEncoding = keyof typeof DECODERS
 const ACCEPTED = 'gzip, deflate, br'
 
 /**
- * The Content-Encoding of a request's body; undefined: none.
- * @throws {GatewayError} unsupported_media_type for another one, and for several
+ * Returns the Content-Encoding of a request's body; undefined for none.
+ * @throws {GatewayError} unsupported_media_type for an unknown coding or more than one
  */
 export function encodingOf(req: IncomingMessage, res: ServerResponse): BodyEncoding | undefined {
   const encoding = namedEncoding(req)
@@ -27,8 +27,8 @@ export function encodingOf(req: IncomingMessage, res: ServerResponse): BodyEncod
 }
 
 /**
- * For a body that is compressed anyway.
- * @throws {GatewayError} unsupported_media_type where it has a Content-Encoding
+ * Rejects a Content-Encoding, for a body that is compressed itself.
+ * @throws {GatewayError} unsupported_media_type
  */
 export function refuseEncoding(req: IncomingMessage, res: ServerResponse): void {
   const encoding = namedEncoding(req)
@@ -36,7 +36,7 @@ export function refuseEncoding(req: IncomingMessage, res: ServerResponse): void 
 }
 
 /**
- * Undoes the encoding, in another thread; at most `maxBytes` bytes come out.
+ * Decodes a body of at most `maxBytes` decoded bytes on the thread pool.
  * @throws {GatewayError} payload_too_large, invalid_request
  */
 export async function decodeBody(
@@ -60,7 +60,7 @@ function namedEncoding(req: IncomingMessage): string | undefined {
   return encoding === '' || encoding === 'identity' ? undefined : encoding
 }
 
-/** RFC 9110, 15.5.16: the answer names the codings that are taken. */
+/** Sets Accept-Encoding to the accepted codings (RFC 9110, 15.5.16) and returns the error. */
 function unsupported(encoding: string, accepted: string, res: ServerResponse): GatewayError {
   res.setHeader('accept-encoding', accepted)
   return new GatewayError(

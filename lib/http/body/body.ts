@@ -10,12 +10,12 @@ import { nodeOf } from '../request.ts'
 import { BodyBudget, bodyBudgetExhausted } from './body-budget.ts'
 import { decodeBody, encodingOf } from './body-encoding.ts'
 
-/** The rest of a body that is too large is read and thrown away up to this many bytes. */
+/** Up to this many bytes, the rest of a body that is too large is read and discarded. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 
 /**
- * Reads a JSON object of at most MAX_BODY_BYTES, with these members, each once, and no others. They
- * are ranges of its bytes.
+ * Reads a JSON object of at most MAX_BODY_BYTES. Each of `members` may occur once; others are
+ * refused. The values are byte ranges of the body.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
  */
 export async function readJsonObject<Name extends string>(
@@ -31,15 +31,15 @@ export async function readJsonObject<Name extends string>(
   throw new GatewayError('invalid_request', 'The body is not a JSON object')
 }
 
-/** RFC 8259, 8.1: a reader may pass a byte order mark over. */
+/** Removes a byte order mark, which RFC 8259, 8.1 allows a reader to ignore. */
 function withoutMark(bytes: Buffer): Buffer {
   const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
   return hasMark ? bytes.subarray(3) : bytes
 }
 
 /**
- * Reads the bytes of a JSON body, at most MAX_BODY_BYTES, with its Content-Encoding undone. What a
- * browser sends by itself has no JSON type, so that a missing one is refused as well.
+ * Reads and decodes a JSON body of at most MAX_BODY_BYTES. A missing Content-Type is refused too: a
+ * page of another site can send a body without a CORS preflight only if its type is not JSON.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request
  */
 export function readJsonBytes(event: H3Event): Promise<Buffer> {
@@ -64,17 +64,17 @@ export function readJsonBytes(event: H3Event): Promise<Buffer> {
   })
 }
 
-/** The media type of a request's body in lower case, without parameters; '' where none is given. */
+/** Returns the media type of a body in lower case, without parameters; '' if there is none. */
 export function mediaType(req: IncomingMessage): string {
   return (req.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
 }
 
 /**
- * Checks the announced size, takes room for it, and lets a client go on that waits for
- * "100 Continue".
- * @returns the room that the body has; one that comes in chunks takes it as it grows
- * @throws {GatewayError} payload_too_large, and pool_exhausted where there is no room in `budget`,
- *   before anything of the body was read
+ * Checks the announced size of a body, takes bytes for it, and sends "100 Continue" if the client
+ * waits for it.
+ * @returns the body's share of the budget; for a chunked body it grows as the body arrives
+ * @throws {GatewayError} before any of the body is read: payload_too_large, or pool_exhausted if
+ *   `budget` is exhausted
  */
 export function admitBody(
   req: IncomingMessage,
@@ -96,13 +96,13 @@ export function admitBody(
   return bodyBudget
 }
 
-/** Reads and throws away a body that is refused, or closes the connection after the answer. */
+/** Discards a refused body, or closes the connection after the answer if the body is too large. */
 function refuseBody(req: IncomingMessage, res: ServerResponse, bytes: number): void {
   if (bytes > MAX_DISCARDED_BYTES || awaitsContinue(req)) res.setHeader('connection', 'close')
   else req.resume()
 }
 
-/** Stops reading a body in the middle; its connection is closed after the answer. */
+/** Stops reading a body; its connection is closed after the answer. */
 export function stopBody(req: IncomingMessage, res: ServerResponse): void {
   req.pause()
   res.setHeader('connection', 'close')
@@ -141,7 +141,7 @@ function readBytes(event: H3Event, maxBytes: number, bodyBudget: BodyBudget): Pr
   })
 }
 
-/** Tells when the client goes away before its request is complete. */
+/** Rejects if the client disconnects before its request is complete. */
 export function onAborted(req: IncomingMessage, reject: (error: GatewayError) => void): void {
   req.on('error', () => {})
   req.once('close', () => {
@@ -149,7 +149,7 @@ export function onAborted(req: IncomingMessage, reject: (error: GatewayError) =>
   })
 }
 
-/** Tells when the body did not arrive in time, or cannot be read. */
+/** Rejects if the body is late or malformed. */
 export function onBodyFailed(
   req: IncomingMessage,
   res: ServerResponse,

@@ -4,16 +4,16 @@ import { GatewayError } from '../../errors.ts'
 import { duplicateName } from '../../json/known-names.ts'
 import { tooLarge } from './body.ts'
 
-/** The fields of a form, and the archive in it. */
+/** Content of a form. */
 export interface Form {
   fields: Map<string, string>
-  /** The names of its files. */
+  /** Field names of its files. */
   fileNames: string[]
   archive: Buffer | undefined
 }
 
 const MAX_FIELD_BYTES = 1024
-/** The parser does not look at it in a form that has several parts. */
+/** Checked here: the parser does not limit names in a form with several parts. */
 const MAX_FIELD_NAME = 100
 const MAX_PARTS = 20
 const MAX_HEADERS_OF_PART = 20
@@ -21,8 +21,8 @@ const MAX_HEADER_BYTES_OF_PART = 8 * 1024
 const ARCHIVE_FIELDS = new Set(['schema', 'file'])
 
 /**
- * Reads a body of multipart/form-data (RFC 7578), with an archive of at most `maxBytes` bytes. Each
- * name may be there once: which of two is meant cannot be told.
+ * Reads a multipart/form-data body (RFC 7578) with an archive of at most `maxBytes` bytes. A name
+ * may occur only once, because it would be unclear which value counts.
  * @throws {GatewayError} invalid_request, payload_too_large
  */
 export function readForm(body: Readable, contentType: string, maxBytes: number): Promise<Form> {
@@ -52,7 +52,7 @@ export function readForm(body: Readable, contentType: string, maxBytes: number):
       form.fileNames.push(name)
       const chunks: Buffer[] = []
       stream.on('data', (chunk: Buffer) => isArchive && !error && chunks.push(chunk))
-      // The form ends within the file: without a listener that would end the process.
+      // Emitted if the form ends within the file; without a listener it would end the process.
       stream.on('error', (cause) => fail(notMultipart(cause)))
       stream.on('limit', () => fail(tooLarge(maxBytes)))
       stream.on('end', () => {
@@ -75,7 +75,7 @@ export function readForm(body: Readable, contentType: string, maxBytes: number):
 function newParser(contentType: string, maxBytes: number): BusboyInstance {
   try {
     return new Busboy({
-      // Not every client gives the archive a filename.
+      // Some clients send the archive without a filename.
       isPartAFile: (name, _type, fileName) =>
         fileName !== undefined || (name !== undefined && ARCHIVE_FIELDS.has(name)),
       headers: { 'content-type': contentType },

@@ -2,12 +2,12 @@ import type { EventHandler } from 'h3'
 import { GatewayError } from '../../errors.ts'
 import { nodeOf } from '../request.ts'
 
-/** More of a query is not repeated. */
+/** Maximum length of the query in the error. */
 const MAX_SHOWN = 80
 
 /**
- * A handler that reads a body and no query. What stands there may say whose database is meant, so that
- * it is refused as an unknown member of the body is.
+ * Returns a handler that refuses requests with a query. A query could name another database than
+ * the body, so it is refused like an unknown member of the body.
  */
 export function withoutQuery(handler: EventHandler): EventHandler {
   return (event) => {
@@ -18,7 +18,7 @@ export function withoutQuery(handler: EventHandler): EventHandler {
     const query = url.slice(start + 1, start + 1 + MAX_SHOWN)
     throw new GatewayError(
       'invalid_request',
-      `${method} ${path} takes no query, but has "?${query}": its fields stand in the body`,
+      `${method} ${path} takes no query, but has "?${query}": send its fields in the body`,
     )
   }
 }

@@ -5,9 +5,9 @@ import { nodeOf } from '../request.ts'
 import { parseQuery } from './query-string.ts'
 
 /**
- * The query of a request, with these names and no others: a filter that is not read would give all
- * there is.
- * @throws {GatewayError} invalid_request naming the first that is unknown, and those that exist
+ * Returns the query parameters of a request. Unknown names are refused, because ignoring a
+ * misspelled filter would return everything.
+ * @throws {GatewayError} invalid_request with the first unknown name and the known ones
  */
 export function readQuery(
   event: H3Event,
@@ -18,8 +18,8 @@ export function readQuery(
 }
 
 /**
- * A whole number from 1 to `max` of a query string; undefined where it is absent.
- * @throws {GatewayError} invalid_request naming the field
+ * Parses a whole number from 1 to `max`; undefined if it is absent.
+ * @throws {GatewayError} invalid_request naming the parameter
  */
 export function parseCount(name: string, value: unknown, max: number): number | undefined {
   if (value === undefined) return undefined
@@ -29,8 +29,8 @@ export function parseCount(name: string, value: unknown, max: number): number | 
 }
 
 /**
- * A text of a query string that is given once, and is not empty; undefined where it is absent.
- * @throws {GatewayError} invalid_request naming the field
+ * Parses a text that must be given once and not be empty; undefined if it is absent.
+ * @throws {GatewayError} invalid_request naming the parameter
  */
 export function parseText(name: string, value: unknown): string | undefined {
   if (value === undefined) return undefined
@@ -39,8 +39,8 @@ export function parseText(name: string, value: unknown): string | undefined {
 }
 
 /**
- * `true` or `false` of a query string; `fallback` where it is absent.
- * @throws {GatewayError} invalid_request naming the field
+ * Parses `true` or `false`; returns `fallback` if it is absent.
+ * @throws {GatewayError} invalid_request naming the parameter
  */
 export function parseSwitch(name: string, value: unknown, fallback: boolean): boolean {
   if (value === undefined) return fallback

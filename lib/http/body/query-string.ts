@@ -1,9 +1,9 @@
 import { GatewayError } from '../../errors.ts'
 
 /**
- * The names and values of a URL's query, as forms write it (`+` is a space): each name with all its
- * values, in their order. A name without `=` has null there: it has no value, not an empty one.
- * @throws {GatewayError} invalid_request for what is not UTF-8, percent-encoded: it is not guessed at
+ * Returns the query of a URL in the encoding of forms (`+` is a space): each name with all its
+ * values in order. A name without `=` has the value null, which differs from ''.
+ * @throws {GatewayError} invalid_request for text that is not percent-encoded UTF-8
  */
 export function parseQuery(url: string): Map<string, (string | null)[]> {
   const values = new Map<string, (string | null)[]>()
@@ -27,7 +27,7 @@ function decode(text: string): string {
   } catch {
     throw new GatewayError(
       'invalid_request',
-      `The query has "${text.slice(0, 80)}", which is not UTF-8, percent-encoded`,
+      `The query has "${text.slice(0, 80)}", which is not percent-encoded UTF-8`,
     )
   }
 }

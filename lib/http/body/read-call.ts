@@ -10,9 +10,9 @@ import { ResponseBudget } from '../answer/response-budget.ts'
 import { readJsonObject } from './body.ts'
 
 /**
- * Reads the body of a call, and finds the database that it names. Its own time limit counts from the
- * start of the request.
- * @throws {GatewayError} as of `readJsonObject`, `parseOwner`, `parseCall` and `Catalog.find`
+ * Reads the body of a call and finds its database. The call's own time limit counts from the start
+ * of the request.
+ * @throws {GatewayError} as `readJsonObject`, `parseOwner`, `parseCall` and `Catalog.find`
  */
 export async function readCall(event: H3Event): Promise<{ call: CallRequest; target: CallTarget }> {
   const body = await readJsonObject(event, CALL_MEMBERS)
@@ -24,8 +24,8 @@ export async function readCall(event: H3Event): Promise<{ call: CallRequest; tar
 }
 
 /**
- * The same, of a batch.
- * @throws {GatewayError} as of `readCall`
+ * Reads the body of a batch and finds its database.
+ * @throws {GatewayError} as `readCall`
  */
 export async function readBatch(
   event: H3Event,
@@ -40,7 +40,7 @@ function ownerOf(event: H3Event, body: { [name in (typeof OWNER_MEMBERS)[number]
   return parseNamedOwner(event.context.request, body)
 }
 
-/** At once where the database is known. */
+/** Returns at once if the catalog's cache has the database. */
 function targetOf(
   event: H3Event,
   owner: Owner,

@@ -13,21 +13,21 @@ import { bodyBudgetExhausted } from './body-budget.ts'
 import { refuseEncoding } from './body-encoding.ts'
 import { type Form, readForm } from './multipart.ts'
 
-/** What /register and /migrate are sent. */
+/** Content of the form for /register and /migrate. */
 export interface SchemaForm {
   owner: Owner
   archive: SchemaArchive
-  /** The tar.gz that it was read from. */
+  /** The archive as a tar.gz. */
   packed: Uint8Array
   flags: DeployFlags
   onError: 'stop' | 'continue'
-  /** Of a /migrate to all databases: names of those, or tenant ids, that are left out. */
+  /** Names or tenant ids of databases to leave out of a /migrate to all databases. */
   skip: string[]
-  /** Only databases that the last /migrate of this archive did not bring to it. */
+  /** Whether to migrate only databases where the last /migrate of this archive did not succeed. */
   onlyFailed: boolean
 }
 
-/** The fields of the form that /register takes, and of that of /migrate. */
+/** Form fields of /register and /migrate. */
 const REGISTER_FIELDS = [
   'platform',
   'tenant_id',
@@ -44,7 +44,7 @@ const REGISTER_FIELDS = [
 ] as const
 const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only'] as const
 
-/** What an endpoint takes: its fields, and how it reads whose databases are meant. */
+/** The fields of an endpoint's form, and the parser of its owner. */
 export interface FormOf {
   fields: readonly string[]
   parseOwner: typeof parseNamedOwner
@@ -52,15 +52,15 @@ export interface FormOf {
 export const REGISTER_FORM: FormOf = { fields: REGISTER_FIELDS, parseOwner: parseNamedOwner }
 export const MIGRATE_FORM: FormOf = { fields: MIGRATE_FIELDS, parseOwner: parseScope }
 
-/** Room for the fields and the multipart headers around the archive. */
+/** Allowance for the fields and multipart headers around the archive. */
 const OVERHEAD_BYTES = 64 * 1024
 
 /**
- * Reads the multipart form `platform`, `tenant_id` (or `schema_name` and `uuid`), `schema` (or `file`),
- * and the optional `allow`, `force`, `repair`, `retry`, `dry_run`, `strict`, `on_error`, `skip` and `only`: of these, the ones
- * that the endpoint takes.
+ * Reads the multipart form of a deploy: `platform`, `tenant_id` (or `schema_name` and `uuid`),
+ * `schema` (or `file`), and the optional fields that the endpoint takes.
  * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request,
- *   platform_isolation_violation, schema_extraction_failed, pool_exhausted for want of room
+ *   platform_isolation_violation, schema_extraction_failed; pool_exhausted if the byte budget is
+ *   exhausted
  */
 export async function readSchemaForm(
   req: IncomingMessage,
@@ -92,7 +92,7 @@ export async function readSchemaForm(
   if (owner.tenantId !== null && (skip.length > 0 || onlyFailed)) {
     throw new GatewayError(
       'invalid_request',
-      `skip and only are of a /migrate to all databases: leave ${owner.schema === null ? 'tenant_id' : 'uuid'} out`,
+      `skip and only apply to a /migrate to all databases: leave ${owner.schema === null ? 'tenant_id' : 'uuid'} out`,
     )
   }
   const read = await readRecentArchive(archive, config.archive)
@@ -114,14 +114,14 @@ function parseFlag(fields: Map<string, string>, name: string): boolean {
   throw new GatewayError('invalid_request', `${name} must be true or false; got "${value}"`)
 }
 
-/** `force` allows everything. */
+/** Parses `allow`; `force` allows everything. */
 function parseAllow(fields: Map<string, string>): Set<Allowance> {
   const allowed = parseWords(fields.get('allow'))
   const unknown = allowed.find((word) => !ALLOWANCES.includes(word as Allowance))
   if (unknown !== undefined) {
     throw new GatewayError(
       'invalid_request',
-      `allow takes ${ALLOWANCES.join(', ')}, with commas between; got "${unknown}"`,
+      `allow takes ${ALLOWANCES.join(', ')}, separated by commas; got "${unknown}"`,
     )
   }
   return new Set(parseFlag(fields, 'force') ? ALLOWANCES : (allowed as Allowance[]))
@@ -143,9 +143,9 @@ function parseOnError(value = 'stop'): 'stop' | 'continue' {
 }
 
 /**
- * Reads a multipart form with an archive in it.
- * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request, pool_exhausted for
- *   want of room
+ * Reads a multipart form that contains an archive.
+ * @throws {GatewayError} unsupported_media_type, payload_too_large, invalid_request; pool_exhausted
+ *   if the byte budget is exhausted
  */
 export async function readArchiveForm(
   req: IncomingMessage,

@@ -16,8 +16,8 @@ interface Client {
 }
 
 /**
- * How long a quiet connection stays open, so that a client which has just got an answer can send its
- * next request and get `connection: close` with it.
+ * How long a quiet connection stays open, so that a client which has just got an answer can send
+ * its next request and get `connection: close` with it.
  */
 const QUIET_MS = 1000
 
@@ -71,7 +71,7 @@ export class Drain {
     return this.#clients.size
   }
 
-  /** Returns the pending answer of the last request of a connection; undefined if none is pending. */
+  /** Returns the answer of the last request of a connection; undefined if it is complete. */
   answerOf(socket: Socket): ServerResponse | undefined {
     const client = this.#clients.get(socket)
     return client && client.running > 0 ? client.answer : undefined

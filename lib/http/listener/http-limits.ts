@@ -25,8 +25,8 @@ const MAX_HEAD_MS = 20_000
 const REFUSED_AT_ONCE = 100
 
 /**
- * Event of an `IncomingMessage` whose body is late or has invalid chunks, with the GatewayError. The
- * reader of the body rejects with it, so that the error is answered like any other.
+ * Event of an `IncomingMessage` whose body is late or has invalid chunks, with the GatewayError.
+ * The reader of the body rejects with it, so that the error is answered like any other.
  */
 export const BODY_FAILED = 'bodyFailed'
 
@@ -58,7 +58,7 @@ export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log
     }
   })
   http.on('connect', (_req: IncomingMessage, socket: Socket) => {
-    const message = 'The gateway is no proxy: it does not take CONNECT'
+    const message = 'CONNECT is not supported: the gateway is not a proxy'
     refuseConnection(socket, new GatewayError('method_not_allowed', message), log)
   })
 }
@@ -91,7 +91,7 @@ export function checkHead(req: IncomingMessage): void {
     throw new GatewayError('invalid_request', message, {}, 501)
   }
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue') {
-    const message = 'The header Expect has something else than 100-continue'
+    const message = 'The header Expect is not 100-continue'
     throw new GatewayError('invalid_request', message, {}, 417)
   }
 }
@@ -106,11 +106,12 @@ function checkHost({ rawHeaders, headers: { host }, url = '' }: IncomingMessage)
     const name = rawHeaders[i]!
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
   }
-  if (hosts > 1) throw new GatewayError('invalid_request', 'The header Host is there twice')
+  if (hosts > 1)
+    throw new GatewayError('invalid_request', 'The request has more than one Host header')
   if (url.startsWith('/') || host === undefined) return
   const authority = /^https?:\/\/([^/?#]*)/i.exec(url)?.[1]
   if (authority === undefined || authority.toLowerCase() === host.toLowerCase()) return
-  const message = 'The request line has the URL of another host than the header Host'
+  const message = 'The host in the request line differs from the header Host'
   throw new GatewayError('invalid_request', message)
 }
 
@@ -123,14 +124,16 @@ function limitTime(http: Server, drain: Drain, limits: HttpLimits, log: Log): vo
   http.emit('listening')
 
   http.timeout = sendTimeoutMs
-  // A timeout means no traffic. A running call or deploy may need longer. A client that has all its
-  // answers is idle: its connection ends here like one whose client does not read.
+  // 'timeout' means no traffic. A running call or deploy may take longer. A connection is closed if
+  // its client does not read, or if it is idle.
   http.on('timeout', (socket: Socket) => {
     const isUnread = socket.writableLength > 0
     if (isUnread) {
       const seconds = sendTimeoutMs / 1000
       const address = socket.remoteAddress
-      log.warn(`A client read nothing of its answer for ${seconds} s, and was cut`, { address })
+      log.warn(`Connection closed: the client read nothing of its answer for ${seconds} s`, {
+        address,
+      })
     }
     if (isUnread || !drain.answerOf(socket)) socket.destroy()
   })
@@ -145,7 +148,7 @@ function limitHeads(http: Server, drain: Drain): void {
   http.on('checkExpectation', drain.listener)
 }
 
-/** Returns the error for a parse error (https://nodejs.org/api/http.html, "Event: 'clientError'"). */
+/** Converts Node's parse error (https://nodejs.org/api/http.html, "Event: 'clientError'"). */
 function refusalOf({ code = '' }: NodeJS.ErrnoException, limits: HttpLimits): GatewayError {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return tooSlow(limits.requestTimeoutMs)
   if (code === 'HPE_HEADER_OVERFLOW') {

@@ -11,8 +11,8 @@ export interface Listening {
   url: string
   /**
    * Stops accepting connections. Resolves when all requests are answered and no client is about to
-   * send another one; after `limitMs` the rest is cut. A passed socket stays open in the process that
-   * passed it, where new connections wait for the next process that accepts.
+   * send another one; after `limitMs` the rest is cut. A passed socket stays open in the process
+   * that passed it, where new connections wait for the next process that accepts.
    */
   close(limitMs: number): Promise<void>
   /** Uses other certificates for new connections. Only with TLS. */
@@ -25,7 +25,7 @@ const NO_RANGE: [number, number] = [1, 0]
 /** Longer than proxies and clients keep idle connections, so that they close them first. */
 const KEEP_ALIVE_MS = 65_000
 
-/** Linux's default of net.core.somaxconn: connections that wait while the socket changes process. */
+/** Linux default of net.core.somaxconn: connections that wait while the socket changes process. */
 const PASSED_BACKLOG = 4096
 
 /** Timeout of the TLS handshake. */
@@ -147,7 +147,7 @@ async function checkAddress(host: string, port: number): Promise<void> {
       EADDRINUSE: `GATEWAY_PORT: ${port} on ${host} is taken by another process`,
       EACCES: `GATEWAY_PORT: ${port} is not allowed for this user`,
       EADDRNOTAVAIL: `GATEWAY_HOST: ${host} is not an address of this machine`,
-      ENOTFOUND: `GATEWAY_HOST: ${host} is not known`,
+      ENOTFOUND: `GATEWAY_HOST: ${host} cannot be resolved`,
     }
     throw new Error(reasons[error.code ?? ''] ?? `GATEWAY_HOST: ${error.message}`)
   })

@@ -52,12 +52,12 @@ export function readTls(files: TlsFiles): Tls {
 export function loadTls(files: TlsFiles, log: Log): Tls {
   const tls = readTls(files)
   const until = { valid_until: tls.validUntil.toISOString() }
-  if (tls.validUntil.getTime() > Date.now()) log.info('The TLS certificate is read', until)
-  else log.warn('TLS_CERT_FILE: the certificate is not valid any more', until)
+  if (tls.validUntil.getTime() > Date.now()) log.info('The TLS certificate is loaded', until)
+  else log.warn('TLS_CERT_FILE: the certificate has expired', until)
   return tls
 }
 
-/** Reads the files again for new connections; logs an error and keeps the old ones if that fails. */
+/** Reloads the files for new connections; logs an error and keeps the old ones if that fails. */
 export function renewTls(
   files: TlsFiles | undefined,
   listening: { renew(tls: Tls): void } | undefined,
@@ -65,9 +65,9 @@ export function renewTls(
 ): void {
   try {
     if (files) listening?.renew(loadTls(files, log))
-    else log.info('There is nothing to read anew: TLS_CERT_FILE is not set')
+    else log.info('Nothing to reload: TLS_CERT_FILE is not set')
   } catch (error) {
-    log.error(`${(error as Error).message}; the certificate that was read before stays`)
+    log.error(`${(error as Error).message}; the previous certificate stays in use`)
   }
 }
 

@@ -74,7 +74,7 @@ export class Budget<Pool extends Needy> {
     return first(this.idle)
   }
 
-  /** Returns the starving pool with the fewest connections; of equals, the one that waits longest. */
+  /** Returns the starving pool with the fewest connections; of equals, the first in the queue. */
   neediest(except?: Pool): Pool | undefined {
     let neediest: Pool | undefined
     for (const pool of this.starving) {

@@ -186,7 +186,7 @@ export class Pools {
     return (await wait(this.#taking, pool, 'sql', { waitMs })).connection
   }
 
-  /** Makes later work in a database use new connections: closes idle ones now, others on release. */
+  /** Makes later work in a database use new connections: closes idle ones now, busy ones later. */
   renew(database: string): void {
     const pool = this.#supply.pools.get(database)
     if (!pool) return

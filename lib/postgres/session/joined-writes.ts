@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 
 /**
- * Joins the writes to the socket until the event loop goes on. postgres.js writes each query of more
- * than 1 KiB separately, and each write is a system call that wakes PostgreSQL.
+ * Joins the writes to the socket until the next tick. postgres.js writes each query of more than
+ * 1 KiB separately, and each write is a system call that wakes PostgreSQL.
  */
 export function joinWrites(socket: Socket): void {
   const { write, end } = socket

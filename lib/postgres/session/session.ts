@@ -87,7 +87,7 @@ export class Session {
     return this.#statements.size
   }
 
-  /** Forgets the prepared statements, which SQL has deallocated; the next use prepares them again. */
+  /** Forgets the prepared statements, which SQL has deallocated; each is prepared at its next use. */
   forgetStatements(): void {
     this.#statements.clear()
   }

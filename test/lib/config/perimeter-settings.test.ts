@@ -13,7 +13,7 @@ describe('a setting of who may ask that is wrong is an error of one line that na
     ['PLATFORM_NETWORKS', 'my app=10.0.0.1', 'PLATFORM_NETWORKS: "my app" is not a platform'],
     ['PLATFORM_NETWORKS', 'a=10.0.0.1;b=', 'PLATFORM_NETWORKS: "b" has no networks'],
     ['PLATFORM_NETWORKS', 'a=10.0.0.1;b=10.0/8', 'PLATFORM_NETWORKS: "10.0/8" is not a CIDR block'],
-    ['PLATFORM_NETWORKS', 'a-b=10.0.0.1;A_B=10.0.0.2', 'PLATFORM_NETWORKS: "A_B" is there twice'],
+    ['PLATFORM_NETWORKS', 'a-b=10.0.0.1;A_B=10.0.0.2', 'PLATFORM_NETWORKS: "A_B" is listed twice'],
     ['TLS_CERT_FILE', 'crt', 'TLS_CERT_FILE: needs TLS_KEY_FILE'],
     ['TLS_KEY_FILE', 'key', 'TLS_KEY_FILE: needs TLS_CERT_FILE'],
     ['TLS_CLIENT_CA_FILE', 'ca', 'TLS_CLIENT_CA_FILE: needs TLS_CERT_FILE'],
