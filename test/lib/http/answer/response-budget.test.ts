@@ -27,7 +27,11 @@ async function serve(answer: (res: ServerResponse) => Promise<void>): Promise<st
 }
 
 /** Reads rows as a session does: what is not admitted yet is not there yet. */
-async function readRows(answerBudget: AnswerBudget, pieces: number, bytes: number): Promise<Buffer> {
+async function readRows(
+  answerBudget: AnswerBudget,
+  pieces: number,
+  bytes: number,
+): Promise<Buffer> {
   const rows: Buffer[] = []
   for (let i = 0; i < pieces; i++) {
     const admitted = answerBudget.admit(bytes)
