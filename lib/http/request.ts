@@ -136,6 +136,6 @@ export function noteFailedTiming(request: RequestContext): void {
 /** Returns Node's request and response of an event. */
 export function nodeOf(event: H3Event): { req: IncomingMessage; res: ServerResponse } {
   const node = event.runtime?.node
-  if (!node?.res) throw new Error('The gateway runs on Node alone')
+  if (!node?.res) throw new Error('The event has no request of Node.js')
   return node as { req: IncomingMessage; res: ServerResponse }
 }

@@ -71,7 +71,7 @@ export function tooSlow(requestTimeoutMs: number): GatewayError {
 }
 
 /**
- * Rejects heads that HTTP allows to parse but the gateway does not accept.
+ * Rejects heads that Node.js can parse but the gateway does not accept.
  * @throws {GatewayError} invalid_request: 431 for too many headers, 417, 501, 400
  */
 export function checkHead(req: IncomingMessage): void {

@@ -101,7 +101,7 @@ function privateKey(path: string, text: string): KeyObject {
   } catch {
     throw new Error(
       text.includes('ENCRYPTED')
-        ? `TLS_KEY_FILE: ${path} is encrypted, and there is no setting for its passphrase`
+        ? `TLS_KEY_FILE: ${path} is encrypted: store it without a passphrase`
         : `TLS_KEY_FILE: ${path} has no private key in PEM`,
     )
   }

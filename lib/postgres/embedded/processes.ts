@@ -61,7 +61,7 @@ export async function endServer(pid: number, isGone: () => boolean): Promise<voi
     while (!isGone() && performance.now() < deadline) await sleep(20)
   }
   if (isGone()) return
-  throw new Error(`The PostgreSQL server with pid ${pid} cannot be stopped`)
+  throw new Error(`The PostgreSQL server with pid ${pid} did not end after SIGKILL`)
 }
 
 /** Sends a signal; does nothing if the process has ended. */

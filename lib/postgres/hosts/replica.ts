@@ -128,7 +128,7 @@ export class Replica {
     }
     const position = BigInt(replayed)
     const known = history.currentAt(position)
-    // Only a replica that was set up anew moves backwards.
+    // Only a replica that was set up again from a backup moves backwards.
     const before = position < this.#replayed ? Number.NEGATIVE_INFINITY : this.#currentAt
     this.#currentAt = Math.max(before, known ?? before)
     this.#replayed = position

@@ -45,8 +45,9 @@ export class Budget<Pool extends Needy> {
 
   /**
    * Whether another connection may be closed to free its permit. At most a quarter of the
-   * connections are closing or opening at once: opening takes the server's CPU, so more at once are
-   * not faster, and the others go on serving their databases.
+   * connections, and at least MIN_SWITCHING, are closing or opening at once; slow openings do not
+   * count. Opening takes the server's CPU, so more at once are not faster, and the others go on
+   * serving their databases.
    */
   get #maySwitch(): boolean {
     const most = Math.max(MIN_SWITCHING, this.permits.capacity >> 2)

@@ -159,7 +159,7 @@ export class Connection {
     return this.#session instanceof Session && this.#session.isWaiting
   }
 
-  /** Whether its session, while idle, is unusable: in a transaction or read-only. */
+  /** Whether its session, when idle, is unusable: in a transaction, or exclusive and read-only. */
   get isUnfit(): boolean {
     if (!(this.#session instanceof Session)) return false
     const isLockedOut = this.#isReadOnly && this.mode === 'exclusive'

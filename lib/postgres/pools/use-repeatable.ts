@@ -5,7 +5,8 @@ import type { LeaseOptions, Pools } from './pools.ts'
 import { cutWhenSilent } from './silence.ts'
 
 /**
- * Runs repeatable work in a database; runs it once more if its connection is lost.
+ * Runs repeatable work in a database; runs it once more if its connection is lost or refused, but
+ * not after a timeout.
  * @throws {GatewayError} pool_exhausted, query_timeout; as `fromPostgres`
  */
 export async function useRepeatable<T>(

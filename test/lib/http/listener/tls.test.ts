@@ -33,7 +33,7 @@ it.each([
   ['TLS_CERT_FILE', 'cert', tlsFile('server.key'), 'no certificate in PEM'],
   ['TLS_KEY_FILE', 'key', tlsFile('server.crt'), 'no private key in PEM'],
   ['TLS_KEY_FILE', 'key', tlsFile('renewed.key'), 'not the key of the certificate'],
-  ['TLS_KEY_FILE', 'key', ENCRYPTED_KEY, 'no setting for its passphrase'],
+  ['TLS_KEY_FILE', 'key', ENCRYPTED_KEY, 'store it without a passphrase'],
   ['TLS_CLIENT_CA_FILE', 'clientCa', '', 'no certificate in PEM'],
   ['TLS_CLIENT_CA_FILE', 'clientCa', BROKEN_CERTIFICATE, 'a certificate that cannot be read'],
 ] as const)('an error names %s, where %s is wrong', async (name, field, text, message) => {
