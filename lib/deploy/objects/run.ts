@@ -6,6 +6,7 @@ import type { Statement } from '../parser/statement.ts'
 import { type Ask, askAbout, type Script, sendScript } from '../run/run-file.ts'
 import type { Doomed } from './doomed.ts'
 import { findDoomed } from './doomed.ts'
+import { byKind } from './drop-order.ts'
 import { asObjectError, blockedError, ObjectError } from './failures.ts'
 import { keepStatements } from './keep.ts'
 import { dropStatement } from './object.ts'
@@ -279,24 +280,4 @@ function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
 function goneFor(state: CodeState, restore: string): Leftover | undefined {
   const gone = leftoversOf(state).filter(({ object }) => state.drop.has(oidKey(object)))
   return gone.find(({ object }) => restore.includes(object.name)) ?? gone[0]
-}
-
-const KINDS = [
-  'rule',
-  'policy',
-  'trigger',
-  'index',
-  'view',
-  'materialized view',
-  'cast',
-  'operator',
-]
-
-/** Compares so that dependants come first, as far as kinds show that. */
-function byKind(
-  { object: a }: { object: { kind: string; oid: string } },
-  { object: b }: { object: { kind: string; oid: string } },
-): number {
-  const rank = ({ kind }: { kind: string }) => (KINDS.includes(kind) ? KINDS.indexOf(kind) : 9)
-  return rank(a) - rank(b) || Number(b.oid) - Number(a.oid)
 }

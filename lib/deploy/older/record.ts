@@ -3,6 +3,7 @@ import type { Log } from '../../log.ts'
 import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { keepArchive } from '../../tenancy/schemas/archives.ts'
+import { confirmDeploy, recordDeploy } from '../../tenancy/schemas/record-deploys.ts'
 import type { DeployResult } from '../result.ts'
 
 /** The catalog, which records the archive in place of each database and stores archives. */
@@ -27,7 +28,7 @@ export async function record(
   result: DeployResult,
 ): Promise<void> {
   if (result.isSuperseded) return
-  const isKept = await books.catalog.recordDeploy(deployed.owner, {
+  const isKept = await recordDeploy(books.catalog, deployed.owner, {
     checksum: deployed.archive.checksum,
     how: result.isBack ? 'back' : 'deployed',
     functions: result.functions,
@@ -41,7 +42,7 @@ export async function record(
  */
 export async function confirm(books: Books, deployed: Deployed): Promise<boolean> {
   const { owner, archive } = deployed
-  const { isKept, isNews } = await books.catalog.confirmDeploy(owner, archive.checksum)
+  const { isKept, isNews } = await confirmDeploy(books.catalog, owner, archive.checksum)
   if (!isKept && books.config.keptArchives > 0) await keep(books, deployed)
   return isNews
 }

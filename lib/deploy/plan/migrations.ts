@@ -4,7 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { FOREIGN_CHECKSUM, nameInOriginal } from '../ledger/original.ts'
 import type { LedgerWriter } from '../ledger/writer.ts'
 import type { DeployFlags } from '../result.ts'
-import { unfinished } from '../run/outside.ts'
+import { unfinished } from '../run/unfinished.ts'
 import { readDirectives } from './directives.ts'
 import { isWayBack, wayBackWarnings } from './way-back.ts'
 

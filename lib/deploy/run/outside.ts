@@ -1,5 +1,4 @@
 import type { SchemaFile } from '../../archive/archive.ts'
-import { GatewayError } from '../../errors.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { answers } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
@@ -19,6 +18,7 @@ import { parseScripts, type Script, sendScript } from './run-file.ts'
 import { type DeploySession, LOCK_AGAIN, resetFor } from './session.ts'
 import type { TimeLimit } from './time-limit.ts'
 import { patiently } from './tries.ts'
+import { withHint } from './unfinished.ts'
 
 /**
  * How statements outside of a transaction wait for locks: with the session's lock_timeout,
@@ -294,28 +294,4 @@ async function dropInvalid(sql: Sql, index: string): Promise<void> {
     where indexrelid = pg_catalog.to_regclass(${quoteLiteral(index)}) and not indisvalid
   `)
   if (row) await sql.unsafe(`drop index concurrently ${index}`)
-}
-
-const WHAT_TO_DO =
-  'Correct the file or the data, and send the archive again with retry=true (not needed if the file ' +
-  'was edited). The migration starts again at its first statement, so statements that have run must ' +
-  'be repeatable (IF NOT EXISTS). Or complete it in a later migration and send repair=true to have it taken as applied'
-
-/** Returns the error for an unchanged migration that an earlier deploy began and did not finish. */
-export function unfinished(database: string, file: SchemaFile, error: string | null): GatewayError {
-  return new GatewayError('migration_failed', `Migration ${file.name} was begun and not finished`, {
-    database,
-    file: file.path,
-    cause: error ?? 'The gateway or PostgreSQL was stopped while it ran',
-    hint: WHAT_TO_DO,
-  })
-}
-
-function withHint(error: unknown, done: number, count: number): unknown {
-  if (!(error instanceof GatewayError)) return error
-  const { code, message, details } = error
-  if (code !== 'migration_failed' && code !== 'data_loss') return error
-  const told = `${done} of its ${count} statements have run, outside of any transaction. ${WHAT_TO_DO}`
-  const hint = details.hint ? `${told}. ${details.hint}` : told
-  return new GatewayError(code, message, { ...details, hint })
 }

@@ -10,7 +10,7 @@ import {
   isSameOwner,
   ownerKey,
 } from '../owner-identity.ts'
-import { type NewSchema, prepareArchives, readSchema, writeSchema } from '../schemas/archives.ts'
+import { prepareArchives } from '../schemas/archives.ts'
 import {
   isBaseOf,
   isTenantOf,
@@ -192,39 +192,6 @@ export class Catalog {
       `,
     )
     return found !== undefined
-  }
-
-  /**
-   * Records an archive that was found in a database, if the catalog does not have it. The catalog
-   * lacks it if a gateway was killed right after its deploy, or if the database was restored from a
-   * backup.
-   * @returns `isKept`: the archive is kept, or was; `isNews`: the catalog did not have it
-   */
-  async confirmDeploy(
-    owner: Owner,
-    checksum: string,
-  ): Promise<{ isKept: boolean; isNews: boolean }> {
-    const schema = { database: databaseName(owner), platform: owner.platform, checksum }
-    const known = await this.use((sql) => readSchema(sql, schema))
-    if (known.isWritten) return { isKept: known.isKept, isNews: false }
-    const how = { seen: true as const, instead: known.instead }
-    const isKept = await this.use((sql) => writeSchema(sql, { ...schema, how }))
-    return { isKept, isNews: true }
-  }
-
-  /**
-   * Records the archive that a database has now. The record is a copy of the database's own ledger,
-   * for overviews.
-   * @returns true if the archive's tar.gz is kept
-   */
-  async recordDeploy(
-    owner: Owner,
-    schema: Omit<NewSchema, 'database' | 'platform'>,
-  ): Promise<boolean> {
-    const { platform } = owner
-    return this.use((sql) =>
-      writeSchema(sql, { ...schema, database: databaseName(owner), platform }),
-    )
   }
 
   /** Records the stored schema that was deployed to a database of a platform. */
