@@ -57,10 +57,7 @@ interface Flight {
   isOutdated: boolean
 }
 
-/**
- * Cache of the functions of all databases. Databases with the same objects share one schema; a
- * cache entry holds only the schema and the version of the catalogs.
- */
+/** Cache of the functions of all databases. Databases with the same objects share one schema. */
 export class KnownFunctions {
   readonly #parts: KnownFunctionsParts & LearnParts
   readonly #known = new Map<string, Known>()
@@ -68,9 +65,8 @@ export class KnownFunctions {
   /** Comparisons of versions in progress, by database. */
   readonly #comparisons = new Map<string, Promise<boolean>>()
   /**
-   * By database: the version that a session read when it differed from the cached one. The catalog
-   * of the administrative database may still hold any earlier version, since nothing waits for it
-   * to be written there.
+   * By database: version that a session read when it differed from the cached one. The catalog may
+   * still hold an earlier version, since nothing waits for it to be written.
    */
   readonly #seen = new Map<string, string>()
   readonly #limits = new LookLimits()
@@ -88,10 +84,7 @@ export class KnownFunctions {
     }
   }
 
-  /**
-   * Returns the cached overloads of a function; `[]` if there is none; undefined if the database is
-   * not cached.
-   */
+  /** Returns the cached overloads of a function (`[]`: none); undefined without a cache entry. */
   peek(database: string, name: string): Signature[] | undefined {
     const known = this.#known.get(database)
     return known && (findFunction(known.schema, name) ?? NONE)
@@ -104,8 +97,8 @@ export class KnownFunctions {
 
   /**
    * Loads the functions of a database into the cache: with one query of the administrative database
-   * if its schema is stored there, otherwise by reading the catalogs. Concurrent callers share one
-   * load, which belongs to the gateway; each caller waits only as long as its own limits allow.
+   * if its schema is stored there, else from the catalogs. Concurrent callers share one load of the
+   * gateway's own; each waits only as long as its own limits allow.
    * @throws {GatewayError} pool_exhausted, connection_failed, query_timeout
    */
   async load(database: string, options: LoadOptions = {}): Promise<void> {
@@ -138,11 +131,9 @@ export class KnownFunctions {
   }
 
   /**
-   * Handles PostgreSQL's answer that a call does not fit the cached signature. Compares the
-   * version, at most once a second for each function of a database, and reads the schema again if
-   * it changed.
-   * @param held overloads that the call was made from; another caller may have refreshed the cache
-   *   already
+   * Handles an error of PostgreSQL that a call does not fit the cached signature. Compares the
+   * version, at most once a second for each function, and reads the schema again if it changed.
+   * @param held overloads of the call; another caller may have refreshed the cache already
    * @returns whether the cache has changed
    * @throws {GatewayError} as `load`
    */
@@ -197,7 +188,7 @@ export class KnownFunctions {
 
   /**
    * Learns the schema of a database after a deploy, on a session in the state of a new one. `look`
-   * was taken after the last change; with it a schema is read once for all databases that have it.
+   * was taken after the last change: with it, databases that have the same schema read it once.
    * @returns the state to write to the catalog
    */
   async learn(use: UseSession, database: string, look?: Look): Promise<StoredState> {
