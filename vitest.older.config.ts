@@ -5,7 +5,7 @@ process.env.PG_MAJOR ??= '15'
 
 const FINDINGS =
   '{calls-{a,b},deploys-{attribution,cascades,drift,dump,in-the-way,loss,migrations,objects/*}}'
-const HANDLERS = '{call,call-types/*,handover,isolation,migrate,register}'
+const HANDLERS = '{call/*,call-types/*,handover,isolation,migrate,register}'
 
 /** The deploy, call and isolation tests on the oldest PostgreSQL: `npm run test:older`. */
 export default mergeConfig(

@@ -81,4 +81,21 @@ describe('the layers of ARCHITECTURE.md', async () => {
     const texts = await Promise.all([...imports.keys()].map((module) => readFile(module, 'utf8')))
     expect(texts.filter((text) => /from '[^']*\/handlers\//.test(text))).toEqual([])
   })
+
+  test('no module has more than 300 lines, no test more than 500', async () => {
+    const tests = (await readdir(join(ROOT, 'test'), { recursive: true }))
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => join(ROOT, 'test', file))
+    const long: string[] = []
+    for (const [files, limit] of [
+      [[...imports.keys()], 300],
+      [tests, 500],
+    ] as const) {
+      for (const file of files) {
+        const lines = (await readFile(file, 'utf8')).split('\n').length - 1
+        if (lines > limit) long.push(`${relative(ROOT, file)}: ${lines}`)
+      }
+    }
+    expect(long).toEqual([])
+  })
 })

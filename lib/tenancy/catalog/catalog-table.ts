@@ -123,6 +123,25 @@ function isOfSchema(sql: Sql, schema: string | null) {
   return schema === 'main' ? isMain : sql`schema_name is not distinct from ${schema}`
 }
 
+/** Parts of an owner; undefined: any. */
+export type EntryPart = { [part in 'tenantId' | 'schema']?: string | null | undefined }
+
+/** Returns whether a platform has a database, of this schema and tenant if they are given. */
+export async function hasEntry(
+  sql: Sql,
+  platform: string,
+  { tenantId, schema }: EntryPart,
+): Promise<boolean> {
+  const [found] = await sql`
+    select from _db_gateway_databases
+    where platform = ${platform}
+      ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
+      ${schema === undefined ? sql`` : sql`and schema_name is not distinct from ${schema}`}
+    limit 1
+  `
+  return found !== undefined
+}
+
 /** Returns the entry named as the owner's database would be, even if another owner holds it. */
 export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | undefined> {
   const [entry] = await readEntries(sql, [databaseName(owner)])

@@ -20,6 +20,8 @@ import {
 import {
   type CatalogEntry,
   createCatalog,
+  type EntryPart,
+  hasEntry,
   listEntries,
   type NamedEntry,
   readEntries,
@@ -178,20 +180,8 @@ export class Catalog {
   }
 
   /** Returns whether a platform has a database, of this schema and tenant if they are given. */
-  async has(
-    platform: string,
-    { tenantId, schema }: { [part in 'tenantId' | 'schema']?: string | null | undefined } = {},
-  ): Promise<boolean> {
-    const [found] = await this.use(
-      (sql) => sql`
-        select from _db_gateway_databases
-        where platform = ${platform}
-          ${tenantId === undefined ? sql`` : sql`and tenant_id is not distinct from ${tenantId}`}
-          ${schema === undefined ? sql`` : sql`and schema_name is not distinct from ${schema}`}
-        limit 1
-      `,
-    )
-    return found !== undefined
+  has(platform: string, part: EntryPart = {}): Promise<boolean> {
+    return this.use((sql) => hasEntry(sql, platform, part))
   }
 
   /** Records the stored schema that was deployed to a database of a platform. */
