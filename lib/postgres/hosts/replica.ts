@@ -150,8 +150,8 @@ export class Replica {
 
 /**
  * Reads the replay position and the timeline of the WAL that is being received. received_tli is
- * NULL where no WAL is received, and for a role without pg_read_all_stats; the timeline is then from
- * the control file, as of the last restartpoint.
+ * NULL where no WAL is received, and for a role without pg_read_all_stats; the timeline is then
+ * that of the control file, which is as of the last restartpoint.
  */
 async function readPosition(sql: Sql): Promise<Position> {
   const [row] = await sql<Position[]>`

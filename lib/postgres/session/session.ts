@@ -87,7 +87,7 @@ export class Session {
     return this.#statements.size
   }
 
-  /** Forgets the prepared statements, which SQL has deallocated; each is prepared at its next use. */
+  /** Forgets the prepared statements, which SQL has deallocated; the next use prepares each. */
   forgetStatements(): void {
     this.#statements.clear()
   }
