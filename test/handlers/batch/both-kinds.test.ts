@@ -207,7 +207,6 @@ describe('procedures', () => {
         insert into note values (p_b, current_setting('app.user_id', true));
         p_count := p_count + 2;
       end $$;
-      create procedure one_note(p_id text) language sql as $$ insert into note values (p_id) $$;
     `)
   })
 

@@ -28,6 +28,7 @@ beforeAll(async () => {
     create table line (note text references note (id) deferrable initially deferred);
     create function add_note(p_id text) returns text language sql
       as $$ insert into note values (p_id, current_setting('app.user_id', true)) returning id $$;
+    create procedure one_note(p_id text) language sql as $$ insert into note values (p_id) $$;
     create function add_line(p_note text) returns void language sql
       as $$ insert into line values (p_note) $$;
     create function notes_like(p_id text) returns setof text language sql stable

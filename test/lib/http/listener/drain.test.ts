@@ -279,7 +279,8 @@ describe.each(['HTTP', 'HTTPS'])('requests that come at once on a connection of 
     const { socket } = begun[0]!.req
     client.socket.write(PADDED.repeat(1000))
     await eventually('no more is read', () => socket.isPaused())
-    expect(socket.bytesRead).toBeLessThan(2_000_000)
+    // How much TLS has decrypted by then depends on the machine; not all of it.
+    expect(socket.bytesRead).toBeLessThan(1000 * PADDED.length)
     begun[0]!.end('here')
     await eventually('all are answered', () => answersOf(client).answers === 1001)
   })
