@@ -11,6 +11,7 @@ import { answerInSlices } from '../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/http/answer/ndjson.ts'
 import { MIGRATE_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
+import { describeLabels } from '../lib/tenancy/labels.ts'
 
 export default defineHandler({
   meta: { description: 'Deploy a schema to one database of a platform, or to all' },
@@ -32,6 +33,7 @@ export default defineHandler({
           ...describeForm(form),
           on_error: form.onError,
           ...(form.skip.length > 0 && { skip: form.skip }),
+          ...(Object.keys(form.labels).length > 0 && { label: describeLabels(form.labels) }),
           ...(form.onlyFailed && { only: 'failed' }),
         },
         work: async () => {

@@ -34,6 +34,7 @@ import { Roles } from './tenancy/roles/roles.ts'
 import type { Secret } from './tenancy/secrets/secret.ts'
 import { SecretChange } from './tenancy/secrets/secret-change.ts'
 import type { Secrets } from './tenancy/secrets/secrets.ts'
+import { Tenants } from './tenancy/tenants.ts'
 
 /** The parts of a gateway, built once at the start. */
 export interface Gateway {
@@ -45,6 +46,7 @@ export interface Gateway {
   /** Replicas of DATABASE_READ_URLS; undefined if it is not set. */
   replicas: Replicas | undefined
   catalog: Catalog
+  tenants: Tenants
   /** Roles of the platforms. */
   roles: Roles
   /** The secret in force. */
@@ -184,6 +186,7 @@ export function createGateway(
     pools,
     replicas,
     catalog,
+    tenants: new Tenants(catalog),
     roles,
     get secret() {
       return secrets.current

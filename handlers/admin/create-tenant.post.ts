@@ -1,31 +1,83 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
+import { describeRegister } from '../../lib/audit/outcomes.ts'
+import { functionsChanged } from '../../lib/deploy/result.ts'
+import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
-import { databaseName, parsePlatform, parseTenantId } from '../../lib/tenancy/names.ts'
+import { originOf } from '../../lib/http/request.ts'
+import { parseFlag } from '../../lib/json/flag.ts'
+import { parseLabels } from '../../lib/tenancy/labels.ts'
+import {
+  databaseName,
+  type Given,
+  parsePlatform,
+  parseTenantId,
+  textOf,
+} from '../../lib/tenancy/names.ts'
+
+const MEMBERS = ['platform', 'tenant_id', 'labels', 'deploy', 'if_exists'] as const
 
 export default defineHandler({
-  meta: { description: 'Create the empty database of a new tenant' },
+  meta: { description: 'Create the database of a new tenant: empty, or with the newest schema' },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event, ['platform', 'tenant_id'])
+    const body = await readJsonObject(event, MEMBERS)
     const owner = {
       platform: parsePlatform(request, body.platform),
       tenantId: parseTenantId(body.tenant_id),
       schema: null,
     }
+    const labels = parseLabels(body.labels)
+    const hasSchema = parseFlag('deploy', body.deploy)
+    const mayExist = parseIfExists(body.if_exists)
     const database = databaseName(owner)
     request.database = database
-    event.res.status = 201
-    await audited(event, {
+    const { isNew, deployed } = await audited(event, {
       action: 'create_tenant',
       owner,
-      work: (note) =>
-        gateway.deploys.createTenant(owner, (change) => note({ [`database_${change}`]: true })),
+      asked: {
+        ...(body.labels && { labels }),
+        ...(hasSchema && { deploy: true }),
+        ...(mayExist && { if_exists: 'ok' }),
+      },
+      work: async (note) => {
+        const created = await gateway.deploys.createTenant({
+          owner,
+          labels,
+          hasSchema,
+          mayExist,
+          origin: originOf(request),
+          onDatabase: (change) => note({ [`database_${change}`]: true }),
+        })
+        event.res.status = created.isNew ? 201 : 200
+        return created
+      },
+      describe: (done) => describeRegister(done?.deployed?.result),
     })
     return {
-      status: 'created',
+      status: isNew ? 'created' : 'exists',
       database,
-      message: 'Database created. Run /register or /migrate to deploy schema.',
+      ...(body.labels && { labels: (await gateway.tenants.read(owner)).labels }),
+      ...(deployed && {
+        checksum: deployed.checksum,
+        migrations_applied: deployed.result.migrationsApplied.length,
+        functions_changed: functionsChanged(deployed.result),
+        warnings: deployed.result.warnings,
+      }),
+      message: messageOf(isNew, deployed !== undefined),
     }
   },
 })
+
+function messageOf(isNew: boolean, isDeployed: boolean): string {
+  if (isDeployed) return 'The newest schema of the platform is in place.'
+  return isNew
+    ? 'Database created. Run /register or /migrate to deploy schema.'
+    : 'The tenant has a database already.'
+}
+
+function parseIfExists(value: Given): boolean {
+  const text = textOf('if_exists', value)
+  if (text === 'ok' || text === '' || text === 'error') return text === 'ok'
+  throw new GatewayError('invalid_request', 'if_exists must be "ok" or "error"')
+}

@@ -16,9 +16,11 @@ import { nodeOf, originOf } from '../../lib/http/request.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import type { Json } from '../../lib/json/json.ts'
 import { jsonOf, nameOf } from '../../lib/json/text.ts'
+import { describeLabels, type Labels, parseLabelFilter } from '../../lib/tenancy/labels.ts'
+import { type Owner, textOf } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseScope } from '../../lib/tenancy/owners.ts'
 
-const MEMBERS = [...OWNER_MEMBERS, 'checksum', 'dry_run', 'on_error', 'skip'] as const
+const MEMBERS = [...OWNER_MEMBERS, 'checksum', 'dry_run', 'on_error', 'skip', 'label'] as const
 
 export default defineHandler({
   meta: { description: 'Take the code of one database, or of all, back to an earlier archive' },
@@ -33,6 +35,8 @@ export default defineHandler({
     const dryRun = parseFlag('dry_run', body.dry_run)
     const onError = parseOnError(body.on_error)
     const skip = parseSkip(body.skip)
+    const labels = parseLabelFilter(textOf('label', body.label))
+    refuseFilter(owner, labels)
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []
@@ -43,6 +47,7 @@ export default defineHandler({
           checksum,
           on_error: onError,
           ...(skip.length > 0 && { skip }),
+          ...(Object.keys(labels).length > 0 && { label: describeLabels(labels) }),
           ...(dryRun && { dry_run: true }),
         },
         work: () =>
@@ -53,6 +58,7 @@ export default defineHandler({
             origin: originOf(request),
             onError,
             skip,
+            labels,
             onEnd: (result) => {
               ended.push(result)
               onEnd?.(result)
@@ -74,6 +80,15 @@ export default defineHandler({
     return streamLines(gateway.log, (write) => run((result) => write(describeResult(result))))
   },
 })
+
+/** Refuses labels for a request that names a tenant. */
+function refuseFilter({ tenantId }: Owner, labels: Labels): void {
+  if (tenantId === null || Object.keys(labels).length === 0) return
+  throw new GatewayError(
+    'invalid_request',
+    'label applies to a request to all databases: name no tenant',
+  )
+}
 
 /** Refuses a null tenant_id: it could mean the main database, or all databases. */
 function refuseNull(value: Json | undefined): void {

@@ -8,6 +8,7 @@ export type AuditAction =
   | 'migrate'
   | 'revert'
   | 'create_tenant'
+  | 'label_tenant'
   | 'adopt'
   | 'forget_database'
   | 'register_platform'

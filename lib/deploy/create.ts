@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import type { NewEntry } from '../tenancy/catalog/catalog-table.ts'
 import { databaseName } from '../tenancy/names.ts'
 import { alreadyThere } from '../tenancy/owner-identity.ts'
 import { ensureDatabase } from './database/database.ts'
@@ -19,9 +20,12 @@ export async function createWithSchema(
   parts: DeployParts,
   request: DeployRequest,
 ): Promise<DeployResult> {
+  const { schema, tenantId } = request.owner
+  const isPlain = schema === null && tenantId !== null
   try {
     const { value, warnings } = await withProof(parts, request, false, () =>
-      createAlone(parts, request),
+      // A tenant of no schema is made here by database_id alone.
+      createAlone(parts, request, { madeBy: isPlain ? 'database_id' : null }),
     )
     return { ...value, warnings: [...value.warnings, ...warnings] }
   } catch (error) {
@@ -29,7 +33,15 @@ export async function createWithSchema(
   }
 }
 
-async function createAlone(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
+/**
+ * The same without a proof, for an entry of the catalog that says more.
+ * @throws {GatewayError} database_already_exists; name_conflict; what a deploy throws
+ */
+export async function createAlone(
+  parts: DeployParts,
+  request: DeployRequest,
+  about: NewEntry,
+): Promise<DeployResult> {
   const { owner, onDatabase } = request
   const database = databaseName(owner)
   return parts.queue.run(database, async () => {
@@ -40,8 +52,7 @@ async function createAlone(parts: DeployParts, request: DeployRequest): Promise<
       true,
       onDatabase,
       (admin) => copyTemplate(parts, admin, request),
-      // A tenant without a schema can only come from a request with database_id here.
-      owner.schema === null && owner.tenantId !== null ? 'database_id' : null,
+      about,
     )
     if (!result) throw alreadyThere(owner, database)
     await record(parts, request, result)

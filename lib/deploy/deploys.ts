@@ -4,7 +4,7 @@ import { forgetEntry } from '../tenancy/catalog/forget-entry.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { type Adopted, type AdoptRequest, adopt } from './adopt.ts'
 import { createWithSchema } from './create.ts'
-import { createTenant, type OnDatabase } from './database/database.ts'
+import { type CreatedTenant, createTenant, type TenantRequest } from './create-tenant.ts'
 import { findDrift } from './drift/drift.ts'
 import type { DatabaseResult } from './fleet/results.ts'
 import { type FleetRequest, migrate } from './fleet.ts'
@@ -67,14 +67,9 @@ export class Deploys {
     return migrate(this.#parts, { ...request, ...kept, flags, older: 'revert', onlyFailed: false })
   }
 
-  /**
-   * Creates an empty database. See `createTenant`.
-   * @returns the name of the database
-   */
-  createTenant(owner: Owner, onDatabase: OnDatabase): Promise<string> {
-    return this.#parts.queue.run(databaseName(owner), () =>
-      createTenant(this.#parts, owner, onDatabase),
-    )
+  /** Creates a tenant's database, empty or with the platform's newest archive. See `createTenant`. */
+  createTenant(request: TenantRequest): Promise<CreatedTenant> {
+    return createTenant(this.#parts, request, this.#archiveLimits)
   }
 
   /** Creates a database with an archive's schema. See `createWithSchema`. */

@@ -1,6 +1,7 @@
 import { concurrently } from '../common/concurrently.ts'
 import { mapInSlices } from '../common/in-slices.ts'
 import { GatewayError } from '../errors.ts'
+import type { Labels } from '../tenancy/labels.ts'
 import { ownerKey } from '../tenancy/owner-identity.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
 import { type DatabaseResult, failureOf, unreached, untouched } from './fleet/results.ts'
@@ -14,6 +15,8 @@ export interface FleetRequest extends DeployRequest {
   onError: 'stop' | 'continue'
   /** Names of databases or tenant ids to leave out. */
   skip: string[]
+  /** Restricts the request to tenants that have all of these labels, if there are any. */
+  labels: Labels
   /**
    * Restricts the request to databases that the last /migrate of this archive did not bring to it.
    */
@@ -70,7 +73,7 @@ export async function migrate(
  */
 export async function migrateTargets(
   parts: DeployParts,
-  request: Omit<FleetRequest, 'skip' | 'onlyFailed'>,
+  request: Omit<FleetRequest, 'skip' | 'labels' | 'onlyFailed'>,
   targets: Target[],
 ): Promise<Map<string, DatabaseResult>> {
   const results = new Map<string, DatabaseResult>()

@@ -51,6 +51,18 @@ export function parseNamedOwner(request: Asker, given: GivenOwner): Owner {
 }
 
 /**
+ * Returns the owner that a request about a tenant names. A missing id does not mean the main
+ * database.
+ * @throws {GatewayError} the errors of `parseNamedOwner`
+ */
+export function parseNamedTenant(request: Asker, given: GivenOwner): Owner {
+  const owner = parseNamedOwner(request, given)
+  if (owner.tenantId !== null) return owner
+  const field = owner.schema === null ? 'tenant_id' : 'uuid'
+  throw new GatewayError('invalid_request', `${field} is missing: this is about a tenant`)
+}
+
+/**
  * Returns the owner for a request that addresses one database or all. With `tenantId` null it
  * addresses all databases of the schema, or without a schema all databases of the platform that
  * have none.

@@ -5,7 +5,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { INSUFFICIENT_PRIVILEGE } from '../../postgres/sqlstates.ts'
 import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
-import { addEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
+import { addEntry, type NewEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { beginCreation, forgetCreation } from '../../tenancy/catalog/creations.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
 import type { Owner } from '../../tenancy/names.ts'
@@ -41,7 +41,8 @@ const DUPLICATE_DATABASE = '42P04'
  * it, and is taken over if it is empty or has the ledger of a gateway, and belongs to no other
  * catalog.
  * @param copy may create the database from a template instead; `prepare` does not run then
- * @param madeBy with a value, all spellings of the owner's id name the same tenant
+ * @param about goes into the catalog; with `madeBy`, all spellings of the owner's id name the same
+ *   tenant
  * @returns what `prepare` or `copy` returned; undefined if the owner already has the database
  * @throws {GatewayError} name_conflict if the name is taken; any error of `prepare`
  */
@@ -52,13 +53,13 @@ export async function ensureDatabase<T>(
   keep: boolean,
   onDatabase: OnDatabase = () => {},
   copy: (admin: Sql) => Promise<Copied<T> | undefined> = async () => undefined,
-  madeBy: 'database_id' | null = null,
+  about: NewEntry = {},
 ): Promise<T | undefined> {
   const name = databaseName(owner)
   return withDatabaseLock(parts, name, async (admin) => {
     const entry = await readEntry(admin, owner)
     // A request with another spelling may have created the database before this one got the lock.
-    const isOwn = entry && (madeBy ? isSpelledAlike : isSameOwner)(entry, owner)
+    const isOwn = entry && (about.madeBy ? isSpelledAlike : isSameOwner)(entry, owner)
     if (entry && !isOwn) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
     let exists = await databaseExists(admin, name)
@@ -82,7 +83,7 @@ export async function ensureDatabase<T>(
       const role = copied ? copied.role : await handOver(parts, admin, owner)
       const result = copied ? copied.result : await prepare(!exists)
       if (keep && !entry) {
-        await addEntry(admin, owner, role, madeBy)
+        await addEntry(admin, owner, role, about)
         // Drops the cache entry now: the client may call before the catalog's notification comes.
         parts.catalog.forget(owner)
       }
@@ -104,13 +105,16 @@ export async function ensureDatabase<T>(
  * @returns the name of the database
  * @throws {GatewayError} database_already_exists, name_conflict
  */
-export async function createTenant(
+export async function createEmpty(
   parts: DeployParts,
   owner: Owner,
-  onDatabase: OnDatabase,
+  onDatabase: OnDatabase | undefined,
+  about: NewEntry,
 ): Promise<string> {
   const name = databaseName(owner)
-  const isCreated = await ensureDatabase(parts, owner, async () => true, true, onDatabase)
+  const make = async () => true
+  const copy = async () => undefined
+  const isCreated = await ensureDatabase(parts, owner, make, true, onDatabase, copy, about)
   if (isCreated) return name
   throw alreadyThere(owner, name)
 }

@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Catalog } from '../../tenancy/catalog/catalog.ts'
+import { describeLabels, findLabelled, type Labels } from '../../tenancy/labels.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { describeAbsent, ownerKey } from '../../tenancy/owner-identity.ts'
 import { readLeft } from './left.ts'
@@ -16,6 +17,8 @@ export interface Selection {
   archiveChecksum: string
   /** Names of databases or tenant ids to leave out. */
   skip: string[]
+  /** Restricts the selection to tenants that have all of these labels, if there are any. */
+  labels: Labels
   /**
    * Restricts the selection to databases that the last /migrate of this archive did not bring to
    * it.
@@ -40,9 +43,9 @@ const MAIN = 'main'
  */
 export async function selectTargets(
   catalog: Catalog,
-  { owner, archiveChecksum, skip, onlyFailed }: Selection,
+  { owner, archiveChecksum, skip, labels, onlyFailed }: Selection,
 ): Promise<{ targets: Target[]; skipped: Set<string> }> {
-  const all = await listTargets(catalog, owner)
+  const all = await filterTargets(catalog, await listTargets(catalog, owner), owner, labels)
   const skipped = findSkipped(all, owner.platform, skip)
   if (!onlyFailed) return { targets: all, skipped }
   const left = await catalog.use((sql) => readLeft(sql, ownerKey(owner), archiveChecksum))
@@ -64,6 +67,23 @@ async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {
   throw new GatewayError('database_not_found', describeAbsent(owner), {
     ...(owner.schema !== null && { hint: STORED }),
   })
+}
+
+/** Those of them that have all of the labels. */
+async function filterTargets(
+  catalog: Catalog,
+  targets: Target[],
+  { platform }: Owner,
+  labels: Labels,
+): Promise<Target[]> {
+  if (Object.keys(labels).length === 0) return targets
+  const labelled = await catalog.use((sql) => findLabelled(sql, platform, labels))
+  const found = targets.filter(({ database }) => labelled.has(database))
+  if (found.length > 0) return found
+  throw new GatewayError(
+    'database_not_found',
+    `No tenant of platform ${platform} has the label ${describeLabels(labels)}`,
+  )
 }
 
 function findSkipped(targets: Target[], platform: string, skip: string[]): Set<string> {

@@ -5,6 +5,7 @@ import type { Config } from '../../config.ts'
 import { ALLOWANCES, type Allowance, type DeployFlags } from '../../deploy/result.ts'
 import { GatewayError } from '../../errors.ts'
 import { checkNames } from '../../json/known-names.ts'
+import { type Labels, parseLabelFilter } from '../../tenancy/labels.ts'
 import type { Asker, Owner } from '../../tenancy/names.ts'
 import { parseNamedOwner, parseScope } from '../../tenancy/owners.ts'
 import type { ByteBudget } from '../byte-budget.ts'
@@ -23,6 +24,8 @@ export interface SchemaForm {
   onError: 'stop' | 'continue'
   /** Names or tenant ids of databases to leave out of a /migrate to all databases. */
   skip: string[]
+  /** Labels that a tenant must have for a /migrate to all databases to include it. */
+  labels: Labels
   /** Whether to migrate only databases where the last /migrate of this archive did not succeed. */
   onlyFailed: boolean
 }
@@ -42,7 +45,7 @@ const REGISTER_FIELDS = [
   'schema_name',
   'uuid',
 ] as const
-const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only'] as const
+const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only', 'label'] as const
 
 /** The fields of an endpoint's form, and the parser of its owner. */
 export interface FormOf {
@@ -89,10 +92,12 @@ export async function readSchemaForm(
   const onError = parseOnError(fields.get('on_error'))
   const skip = parseWords(fields.get('skip'))
   const onlyFailed = parseOnly(fields.get('only'))
-  if (owner.tenantId !== null && (skip.length > 0 || onlyFailed)) {
+  const labels = parseLabelFilter(fields.get('label'))
+  const isFiltered = skip.length > 0 || onlyFailed || Object.keys(labels).length > 0
+  if (owner.tenantId !== null && isFiltered) {
     throw new GatewayError(
       'invalid_request',
-      `skip and only apply to a /migrate to all databases: leave ${owner.schema === null ? 'tenant_id' : 'uuid'} out`,
+      `skip, only and label apply to a /migrate to all databases: leave ${owner.schema === null ? 'tenant_id' : 'uuid'} out`,
     )
   }
   const read = await readRecentArchive(archive, config.archive)
@@ -101,6 +106,7 @@ export async function readSchemaForm(
     flags,
     onError,
     skip,
+    labels,
     onlyFailed,
     archive: read,
     packed: archive,

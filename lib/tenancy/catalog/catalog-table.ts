@@ -1,8 +1,10 @@
 import { addMissingColumn, createTables, whereMissing } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Labels } from '../labels.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { noteSchemas } from './catalog-identity.ts'
 import { CREATIONS } from './creations.ts'
+import { TENANT_COLUMNS } from './tenant-columns.ts'
 
 /** One database of the catalog. */
 export interface CatalogEntry extends Owner {
@@ -72,6 +74,7 @@ export async function createCatalog(sql: Sql): Promise<void> {
         drop constraint if exists _db_gateway_databases_platform_tenant_id_key,
         add unique nulls not distinct (platform, schema_name, tenant_id)`,
     )};
+    ${TENANT_COLUMNS};
     create table if not exists _db_gateway_archives (
       platform text not null,
       checksum text not null,
@@ -148,26 +151,34 @@ export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | 
   return entry
 }
 
+/** What the catalog says of a database from its creation on. */
+export interface NewEntry {
+  /**
+   * 'database_id' if that member gave the id of a tenant without a schema, whose spellings then name
+   * one tenant.
+   */
+  madeBy?: 'database_id' | null
+  labels?: Labels
+}
+
 /**
  * Adds the owner's database to the catalog and ends its creation (see `CREATIONS`).
  * @param sql connection to the administrative database
- * @param madeBy 'database_id' if that member gave the id of a tenant without a schema, whose
- *   spellings then name one tenant
  */
 export async function addEntry(
   sql: Sql,
   owner: Owner,
   role: string | null,
-  madeBy: 'database_id' | null = null,
+  { madeBy = null, labels = {} }: NewEntry = {},
 ): Promise<void> {
   await sql`
     with made as (
       delete from _db_gateway_creations where database = ${databaseName(owner)}
     )
-    insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role, made_by)
+    insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role, made_by, labels)
     values (
       ${databaseName(owner)}, ${owner.platform}, ${owner.tenantId}, ${owner.schema}, ${role},
-      ${madeBy}
+      ${madeBy}, ${JSON.stringify(labels)}::text::jsonb
     )
   `
   if (owner.schema !== null) await noteSchemas(sql)

@@ -48,6 +48,18 @@ export function newestArchives(sql: Sql, platform: string) {
   )`
 }
 
+/** The checksum of the newest archive of a schema of the platform, as above; undefined before the first. */
+export async function readNewest(
+  sql: Sql,
+  { platform, schema }: { platform: string; schema: string | null },
+): Promise<string | undefined> {
+  const [row] = await sql<{ checksum: string }[]>`
+    select checksum from ${newestArchives(sql, platform)} as newest
+    where schema_name is not distinct from ${schema}
+  `
+  return row?.checksum
+}
+
 /**
  * Order of an archive against another one of the same schema (null: of the databases without a
  * schema).

@@ -1,0 +1,25 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { parseLabelChanges } from '../../lib/tenancy/labels.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
+import { describeTenant } from '../../lib/tenancy/tenants.ts'
+
+export default defineHandler({
+  meta: { description: 'Set the labels of a tenant; one that is null is taken away' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event, [...OWNER_MEMBERS, 'labels'])
+    const owner = await gateway.catalog.resolve(parseNamedTenant(request, body))
+    const labels = parseLabelChanges(body.labels)
+    request.database = databaseName(owner)
+    const tenant = await audited(event, {
+      action: 'label_tenant',
+      owner,
+      asked: { labels },
+      work: () => gateway.tenants.label(owner, labels),
+    })
+    return { status: 'labelled', ...describeTenant(tenant) }
+  },
+})

@@ -1,0 +1,44 @@
+import { defineHandler } from 'h3'
+import { GatewayError } from '../../lib/errors.ts'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { STATES, type TenantState } from '../../lib/tenancy/catalog/tenant-rows.ts'
+import { parseLabelFilter } from '../../lib/tenancy/labels.ts'
+import { parsePlatform } from '../../lib/tenancy/names.ts'
+import { describeTenant } from '../../lib/tenancy/tenants.ts'
+
+const QUERY = ['platform', 'label', 'state', 'after', 'limit'] as const
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 1000
+
+export default defineHandler({
+  meta: { description: 'The tenants of a platform, with their labels and states, in pages' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const query = readQuery(event, QUERY)
+    const platform = parsePlatform(request, query.platform)
+    const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
+    const found = await gateway.tenants.list({
+      platform,
+      labels: parseLabelFilter(parseText('label', query.label)),
+      state: parseState(query.state),
+      after: parseText('after', query.after),
+      // One more tells whether there is another page.
+      limit: limit + 1,
+    })
+    const tenants = found.slice(0, limit)
+    return answerInSlices({
+      platform,
+      tenants: tenants.map(describeTenant),
+      count: tenants.length,
+      next_after: found.length > limit ? tenants.at(-1)!.database : null,
+    })
+  },
+})
+
+function parseState(value: unknown): TenantState | undefined {
+  if (value === undefined) return undefined
+  const state = STATES.find((known) => known === value)
+  if (state) return state
+  throw new GatewayError('invalid_request', `state must be one of ${STATES.join(', ')}`)
+}

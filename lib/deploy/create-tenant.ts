@@ -1,0 +1,105 @@
+import type { ArchiveLimits } from '../archive/archive.ts'
+import { GatewayError } from '../errors.ts'
+import { changeLabels, readTenant } from '../tenancy/catalog/tenant-rows.ts'
+import type { Labels } from '../tenancy/labels.ts'
+import { databaseName, type Owner } from '../tenancy/names.ts'
+import { readNewest } from '../tenancy/schemas/archive-order.ts'
+import { createAlone } from './create.ts'
+import { createEmpty, type OnDatabase } from './database/database.ts'
+import { findArchive } from './older/revert.ts'
+import type { DeployParts } from './parts.ts'
+import { type DeployRequest, register } from './register.ts'
+import type { DeployOrigin, DeployResult } from './result.ts'
+import { withProof } from './templates/proof.ts'
+
+/** A request for a new tenant. */
+export interface TenantRequest {
+  owner: Owner
+  labels: Labels
+  /** With the platform's newest archive; else its database is empty. */
+  hasSchema: boolean
+  /** One that is there already gets the labels, and the archive where it has had none. */
+  mayExist: boolean
+  origin: DeployOrigin
+  onDatabase?: OnDatabase
+}
+
+/** What became of it. */
+export interface CreatedTenant {
+  isNew: boolean
+  /** Where an archive was deployed. */
+  deployed: { checksum: string; result: DeployResult } | undefined
+}
+
+/**
+ * Creates a tenant's database. With the newest archive it is copied from the template where there is
+ * one, and dropped again where the deploy fails.
+ * @throws {GatewayError} database_already_exists, name_conflict; not_found where the platform has had
+ *   no archive, or it is not kept; what a deploy throws
+ */
+export async function createTenant(
+  parts: DeployParts,
+  request: TenantRequest,
+  limits: ArchiveLimits,
+): Promise<CreatedTenant> {
+  const { owner, labels, hasSchema, mayExist, onDatabase } = request
+  const newest = hasSchema ? await findNewest(parts, request, limits) : undefined
+  try {
+    if (newest) {
+      const { value, warnings } = await withProof(parts, newest, false, () =>
+        createAlone(parts, newest, { labels }),
+      )
+      return deployed(true, newest, { ...value, warnings: [...value.warnings, ...warnings] })
+    }
+    const database = databaseName(owner)
+    await parts.queue.run(database, () => createEmpty(parts, owner, onDatabase, { labels }))
+    return { isNew: true, deployed: undefined }
+  } catch (error) {
+    const isThere = error instanceof GatewayError && error.code === 'database_already_exists'
+    if (!isThere || !mayExist) throw error
+    return completeTenant(parts, request, newest)
+  }
+}
+
+/** Gives one that is there what it lacks. */
+async function completeTenant(
+  parts: DeployParts,
+  { owner, labels }: TenantRequest,
+  newest: DeployRequest | undefined,
+): Promise<CreatedTenant> {
+  const database = databaseName(owner)
+  const tenant = await parts.catalog.use(async (sql) => {
+    await changeLabels(sql, database, labels)
+    return readTenant(sql, database)
+  })
+  if (!newest || tenant?.schemaChecksum) return { isNew: false, deployed: undefined }
+  return deployed(false, newest, await register(parts, newest))
+}
+
+/** The newest archive of the platform's databases without a schema, as a request to deploy it. */
+async function findNewest(
+  { catalog }: DeployParts,
+  { owner, origin, onDatabase }: TenantRequest,
+  limits: ArchiveLimits,
+): Promise<DeployRequest> {
+  const checksum = await catalog.use((sql) => readNewest(sql, owner))
+  if (checksum === undefined) {
+    throw new GatewayError(
+      'not_found',
+      `No archive was deployed to platform ${owner.platform}: "deploy" takes the newest, which POST /register or /migrate brings`,
+    )
+  }
+  const kept = await findArchive((work) => catalog.use(work), owner, checksum, limits)
+  return {
+    owner,
+    ...kept,
+    older: 'whole',
+    flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
+    origin,
+    ...(onDatabase && { onDatabase }),
+  }
+}
+
+function deployed(isNew: boolean, { archive }: DeployRequest, result: DeployResult): CreatedTenant {
+  return { isNew, deployed: { checksum: archive.checksum, result } }
+}

@@ -1,0 +1,107 @@
+import { GatewayError } from '../errors.ts'
+import type { Json } from '../json/json.ts'
+import { jsonOf } from '../json/text.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+
+/** What a platform says of a tenant: values by their keys. */
+export type Labels = Record<string, string>
+
+/** Labels to be set; null takes one away. */
+export type LabelChanges = Record<string, string | null>
+
+/** The most labels that one tenant has. */
+export const MAX_LABELS = 64
+
+const WORD = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/
+const WORDS = '1 to 63 letters, digits, "_", "." or "-", a letter or a digit first'
+const MAX_SHOWN = 80
+
+/**
+ * The labels of a new tenant; none where the member is absent.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseLabels(value: Json | undefined): Labels {
+  if (value === undefined) return {}
+  const labels = parseLabelChanges(value)
+  const removed = Object.keys(labels).find((key) => labels[key] === null)
+  if (removed === undefined) return labels as Labels
+  throw new GatewayError('invalid_request', `labels.${removed} must be a string; got null`)
+}
+
+/**
+ * The changes that the member `labels` asks for.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseLabelChanges(value: Json | undefined): LabelChanges {
+  if (value?.kind !== 'object') {
+    throw new GatewayError('invalid_request', 'labels must be an object, as {"plan":"pro"}')
+  }
+  const changes = Object.entries(JSON.parse(jsonOf(value)) as Record<string, unknown>)
+  for (const [key, text] of changes) {
+    checkWord('The key of a label', key)
+    if (text !== null) checkWord(`labels.${key}`, text)
+  }
+  if (changes.length > MAX_LABELS) throw tooMany()
+  return Object.fromEntries(changes) as LabelChanges
+}
+
+/**
+ * A filter of tenants: `plan:pro`, or several with commas between, all of which a tenant has. None
+ * where it is absent or empty.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseLabelFilter(text: string | undefined): Labels {
+  const labels: Labels = {}
+  for (const part of text ? text.split(',') : []) {
+    const [key, value, ...more] = part.trim().split(':')
+    const isPair = WORD.test(key!) && value !== undefined && WORD.test(value) && more.length === 0
+    if (!isPair) {
+      const shown = JSON.stringify(part.slice(0, MAX_SHOWN))
+      throw new GatewayError(
+        'invalid_request',
+        `label takes key:value, as plan:pro, with commas between; got ${shown}`,
+      )
+    }
+    if (Object.hasOwn(labels, key!)) {
+      throw new GatewayError('invalid_request', `label has ${key} twice: no tenant has two of it`)
+    }
+    labels[key!] = value
+  }
+  return labels
+}
+
+/** A filter as `parseLabelFilter` reads it. */
+export function describeLabels(labels: Labels): string {
+  return Object.entries(labels)
+    .map((pair) => pair.join(':'))
+    .join(',')
+}
+
+/** The names of the databases of those tenants of a platform that have all of the labels. */
+export async function findLabelled(
+  sql: Sql,
+  platform: string,
+  labels: Labels,
+): Promise<Set<string>> {
+  const rows = await sql<{ database: string }[]>`
+    select database from _db_gateway_databases
+    where platform = ${platform} and tenant_id is not null and ${hasLabels(sql, labels)}
+  `
+  return new Set(rows.map(({ database }) => database))
+}
+
+/** A part of a query: whether a row of the catalog has all of the labels. */
+export function hasLabels(sql: Sql, labels: Labels) {
+  return sql`labels @> ${JSON.stringify(labels)}::text::jsonb`
+}
+
+/** The error of a tenant that would have too many. */
+export function tooMany(): GatewayError {
+  return new GatewayError('invalid_request', `A tenant has at most ${MAX_LABELS} labels`)
+}
+
+function checkWord(what: string, value: unknown): void {
+  if (typeof value === 'string' && WORD.test(value)) return
+  const shown = JSON.stringify(value).slice(0, MAX_SHOWN)
+  throw new GatewayError('invalid_request', `${what} must be ${WORDS}; got ${shown}`)
+}

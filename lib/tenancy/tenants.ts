@@ -1,0 +1,61 @@
+import { GatewayError } from '../errors.ts'
+import type { Catalog } from './catalog/catalog.ts'
+import {
+  changeLabels,
+  readTenant,
+  readTenants,
+  type Tenant,
+  type TenantPage,
+} from './catalog/tenant-rows.ts'
+import { type LabelChanges, tooMany } from './labels.ts'
+import { databaseName, type Owner } from './names.ts'
+import { describeAbsent, isSameOwner } from './owner-identity.ts'
+
+/** Tenants as the catalog knows them. */
+export class Tenants {
+  readonly #catalog: Catalog
+
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog
+  }
+
+  /** The tenants of a page, by the names of their databases. */
+  list(page: TenantPage): Promise<Tenant[]> {
+    return this.#catalog.use((sql) => readTenants(sql, page))
+  }
+
+  /** @throws {GatewayError} database_not_found */
+  async read(owner: Owner): Promise<Tenant> {
+    const database = databaseName(owner)
+    const tenant = await this.#catalog.use((sql) => readTenant(sql, database))
+    if (tenant && isSameOwner(tenant, owner)) return tenant
+    throw new GatewayError('database_not_found', describeAbsent(owner), { database })
+  }
+
+  /**
+   * Sets labels, and takes those away that are null.
+   * @throws {GatewayError} database_not_found; invalid_request where it would have too many
+   */
+  async label(owner: Owner, changes: LabelChanges): Promise<Tenant> {
+    const { database } = await this.read(owner)
+    const isDone = await this.#catalog.use((sql) => changeLabels(sql, database, changes))
+    const tenant = await this.read(owner)
+    if (isDone) return tenant
+    throw tooMany()
+  }
+}
+
+/** A tenant as it is answered. */
+export function describeTenant(tenant: Tenant): Record<string, unknown> {
+  const { state, schema } = tenant
+  return {
+    tenant_id: tenant.tenantId,
+    ...(schema !== null && { schema_name: schema }),
+    database: tenant.database,
+    state,
+    labels: tenant.labels,
+    created_at: tenant.createdAt,
+    schema_checksum: tenant.schemaChecksum,
+    last_deployed_at: tenant.lastDeployedAt,
+  }
+}
