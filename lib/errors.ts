@@ -101,6 +101,10 @@ export const CODES = {
     503,
     'Other sessions use the tables of the database. `sessions` lists them, and `Retry-After` says when to try again.',
   ],
+  tenant_suspended: [
+    503,
+    'Calls of the tenant are suspended by /admin/suspend-tenant. `Retry-After` says when to try again.',
+  ],
   query_timeout: [
     504,
     'The call or the deploy took longer than its limit. `may_have_run` says whether the call may have run.',
@@ -175,6 +179,7 @@ export function cutTexts(value: unknown): unknown {
 const RETRY_CODES = new Set<ErrorCode>(['pool_exhausted', 'connection_failed', 'database_in_use'])
 
 /** The header Retry-After, in seconds, of an error that another attempt may not meet. */
-export function retryAfter({ code }: GatewayError): string | undefined {
+export function retryAfter({ code, details }: GatewayError): string | undefined {
+  if (code === 'tenant_suspended') return String(details.retry_after_s)
   return RETRY_CODES.has(code) ? '1' : undefined
 }

@@ -25,7 +25,7 @@ export default defineHandler({
     const after = parseCount('after', query.after, Number.MAX_SAFE_INTEGER)
     const deployments = await gateway.deployments.read({ platform, tenantId, schema, after, limit })
     if (deployments.length === 0 && !(await catalog.has(platform, { tenantId, schema }))) {
-      if (isOne) await catalog.find(owner, { anew: true })
+      if (isOne) await catalog.locate(owner)
       throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
     }
     return answerInSlices({

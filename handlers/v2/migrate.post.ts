@@ -25,7 +25,7 @@ export default defineHandler({
     await authorizePlatformToken(event, platform, { isOptional: true })
     const stored = await loadStored(catalog, platform, schemaName, config.archive)
     const owner = await catalog.resolve(asked, { anySpelling: true })
-    const database = await catalog.find(owner, { anew: true })
+    const database = await catalog.locate(owner)
     request.database = database
     const { result, verification, seeders, warnings } = await audited(event, {
       action: 'migrate',

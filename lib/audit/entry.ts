@@ -9,6 +9,8 @@ export type AuditAction =
   | 'revert'
   | 'create_tenant'
   | 'label_tenant'
+  | 'suspend_tenant'
+  | 'resume_tenant'
   | 'adopt'
   | 'forget_database'
   | 'register_platform'

@@ -40,6 +40,8 @@ interface CatalogChange {
    * True if another stored schema was deployed; undefined if an older gateway created the trigger.
    */
   is_renamed?: boolean
+  /** Whether what calls are answered of a suspended tenant has changed. Undefined: likewise. */
+  is_suspended_anew?: boolean
 }
 
 /**
@@ -57,9 +59,9 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
         entry record := case when tg_op = 'DELETE' then old else new end;
       begin
         -- The digest and version of functions are a cache: storing them does not change the
-        -- database.
-        if tg_op = 'UPDATE' and to_jsonb(old) - array['functions_digest', 'functions_version']
-          = to_jsonb(new) - array['functions_digest', 'functions_version']
+        -- database. No gateway caches labels.
+        if tg_op = 'UPDATE' and to_jsonb(old) - array['functions_digest', 'functions_version', 'labels']
+          = to_jsonb(new) - array['functions_digest', 'functions_version', 'labels']
         then
           return null;
         end if;
@@ -70,7 +72,10 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'tenant_id', entry.tenant_id,
           'schema_name', entry.schema_name,
           'owner_role', entry.owner_role,
-          'is_renamed', case when tg_op = 'UPDATE' then old.stored_schema is distinct from new.stored_schema end
+          'is_renamed', case when tg_op = 'UPDATE' then old.stored_schema is distinct from new.stored_schema end,
+          'is_suspended_anew', case when tg_op = 'UPDATE' then
+            (old.suspended_at, old.suspended_message, old.retry_after_s)
+              is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s) end
         )::text);
         return null;
       end $function$;
@@ -107,7 +112,8 @@ export function onNotification(informed: Informed, payload: string): void {
   const known = informed.catalog.holderOf(entry.database)
   const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
   const isRenamed = entry.is_renamed ?? true
-  if (entry.change === 'UPDATE' && !isHandedOver && !isRenamed) return
+  const isSuspendedAnew = entry.is_suspended_anew ?? true
+  if (entry.change === 'UPDATE' && !isHandedOver && !isRenamed && !isSuspendedAnew) return
   if (entry.schema_name === undefined) informed.catalog.forgetAll()
   informed.catalog.forget(owner, entry.database)
   // Read the new role from the catalog: any role may send notifications, so the payload is not

@@ -7,9 +7,11 @@ import {
   type Tenant,
   type TenantPage,
 } from './catalog/tenant-rows.ts'
+import { resumeTenant, suspendTenant } from './catalog/tenant-state.ts'
 import { type LabelChanges, tooMany } from './labels.ts'
 import { databaseName, type Owner } from './names.ts'
 import { describeAbsent, isSameOwner } from './owner-identity.ts'
+import type { Suspension } from './suspension.ts'
 
 /** Tenants as the catalog knows them. */
 export class Tenants {
@@ -43,6 +45,30 @@ export class Tenants {
     if (isDone) return tenant
     throw tooMany()
   }
+
+  /**
+   * Has calls of a tenant answered with an error, on all gateways once the catalog has told them; those
+   * that run already finish.
+   * @throws {GatewayError} database_not_found
+   */
+  async suspend(owner: Owner, suspension: Suspension): Promise<Tenant> {
+    const { database } = await this.read(owner)
+    await this.#catalog.use((sql) => suspendTenant(sql, database, suspension))
+    return this.#changed(owner)
+  }
+
+  /** Has calls of a tenant run again. @throws {GatewayError} database_not_found */
+  async resume(owner: Owner): Promise<Tenant> {
+    const { database } = await this.read(owner)
+    await this.#catalog.use((sql) => resumeTenant(sql, database))
+    return this.#changed(owner)
+  }
+
+  /** Before its own notification comes: the next call here has to see it. */
+  #changed(owner: Owner): Promise<Tenant> {
+    this.#catalog.forget(owner)
+    return this.read(owner)
+  }
 }
 
 /** A tenant as it is answered. */
@@ -54,6 +80,11 @@ export function describeTenant(tenant: Tenant): Record<string, unknown> {
     database: tenant.database,
     state,
     labels: tenant.labels,
+    ...(state !== 'active' && {
+      suspended_at: tenant.suspendedAt,
+      message: tenant.message,
+      retry_after_s: tenant.retryAfterS,
+    }),
     created_at: tenant.createdAt,
     schema_checksum: tenant.schemaChecksum,
     last_deployed_at: tenant.lastDeployedAt,

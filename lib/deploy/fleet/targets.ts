@@ -60,7 +60,7 @@ export async function selectTargets(
 
 async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {
   if (owner.tenantId !== null) {
-    return [{ ...owner, database: await catalog.find(owner, { anew: true }) }]
+    return [{ ...owner, database: await catalog.locate(owner) }]
   }
   const entries = await catalog.list(owner.platform, owner.schema)
   if (entries.length > 0) return entries

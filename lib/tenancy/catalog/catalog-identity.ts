@@ -5,7 +5,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
  * older gateway would damage: an older gateway then refuses to start. An addition that older
  * gateways ignore does not raise it.
  */
-const CATALOG_VERSION = 2
+const CATALOG_VERSION = 3
 
 /** Version of a new catalog. */
 const FIRST_VERSION = 1
@@ -15,6 +15,9 @@ const FIRST_VERSION = 1
  * the databases of tenants.
  */
 const SCHEMAS_VERSION = 2
+
+/** Version of a catalog that has had suspended tenants; an older gateway would run their calls. */
+const SUSPENSIONS_VERSION = 3
 
 /** Identity of a catalog, as its own table records it. */
 export interface CatalogIdentity {
@@ -152,10 +155,17 @@ export async function readStoredSecret(sql: Sql): Promise<string | undefined> {
 }
 
 /** Records that the catalog has databases named by a schema, so that older gateways refuse it. */
-export async function noteSchemas(sql: Sql): Promise<void> {
-  await sql`
-    update _db_gateway_catalog set version = ${SCHEMAS_VERSION} where version < ${SCHEMAS_VERSION}
-  `
+export function noteSchemas(sql: Sql): Promise<void> {
+  return raiseVersion(sql, SCHEMAS_VERSION)
+}
+
+/** Records that a tenant was suspended, so that older gateways refuse the catalog. */
+export function noteSuspensions(sql: Sql): Promise<void> {
+  return raiseVersion(sql, SUSPENSIONS_VERSION)
+}
+
+async function raiseVersion(sql: Sql, version: number): Promise<void> {
+  await sql`update _db_gateway_catalog set version = ${version} where version < ${version}`
 }
 
 /** Records the fingerprint of the secret in force. */

@@ -2,6 +2,7 @@ import { addMissingColumn, createTables, whereMissing } from '../../postgres/cre
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Labels } from '../labels.ts'
 import { databaseName, type Owner } from '../names.ts'
+import { DEFAULT_RETRY_AFTER_S, type Suspension } from '../suspension.ts'
 import { noteSchemas } from './catalog-identity.ts'
 import { CREATIONS } from './creations.ts'
 import { TENANT_COLUMNS } from './tenant-columns.ts'
@@ -24,6 +25,8 @@ export interface NamedEntry extends CatalogEntry {
    * the same tenant.
    */
   isSpelledFreely: boolean
+  /** Null: its calls run. */
+  suspension: Suspension | null
 }
 
 /** A row of `_db_gateway_databases`. */
@@ -86,12 +89,21 @@ export async function createCatalog(sql: Sql): Promise<void> {
   )
 }
 
+interface NamedRow extends Row {
+  stored: string[]
+  is_spelled_freely: boolean
+  suspension: Suspension | null
+}
+
 /** Returns the entries of these databases, in no particular order. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
-  const rows = await sql<(Row & { stored: string[]; is_spelled_freely: boolean })[]>`
+  const rows = await sql<NamedRow[]>`
     select database, platform, tenant_id, schema_name, owner_role,
       to_json(array_remove(stored_schema || coalesce(stored_before, '{}'), null)) as stored,
-      made_by is not distinct from 'database_id' as is_spelled_freely
+      made_by is not distinct from 'database_id' as is_spelled_freely,
+      case when suspended_at is not null then json_build_object(
+        'message', suspended_message, 'retryAfterS', coalesce(retry_after_s, ${DEFAULT_RETRY_AFTER_S}::integer)
+      ) end as suspension
     from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
   `
@@ -99,6 +111,7 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
     ...toEntry(row),
     storedSchemas: row.stored,
     isSpelledFreely: row.is_spelled_freely,
+    suspension: row.suspension,
   }))
 }
 

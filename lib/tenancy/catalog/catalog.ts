@@ -17,6 +17,7 @@ import {
   type PlatformSchemas,
   readPlatformSchemas,
 } from '../schemas/platform-schemas.ts'
+import { suspended } from '../suspension.ts'
 import {
   type CatalogEntry,
   createCatalog,
@@ -89,13 +90,22 @@ export class Catalog {
   }
 
   /**
-   * Returns the owner's database: a string if it is cached, a promise otherwise. The absence of a
-   * database is cached too, until the catalog notifies a change.
-   * @throws {GatewayError} database_not_found; platform_isolation_violation if a database of
-   *   another platform has the name; the errors of `OwnerLookups.find`
+   * Returns the owner's database for a call: a string if it is cached, a promise otherwise. The
+   * absence of a database is cached too, until the catalog notifies a change. A suspended tenant's
+   * entry is cached, and looked up for each call.
+   * @throws {GatewayError} tenant_suspended; database_not_found; platform_isolation_violation if a
+   *   database of another platform has the name; the errors of `OwnerLookups.find`
    */
   find(owner: Owner, options: LookupOptions = {}): string | Promise<string> {
     return this.#found.get(ownerKey(owner)) ?? this.#find(owner, options)
+  }
+
+  /**
+   * Returns the owner's database, suspended or not. Asks PostgreSQL.
+   * @throws {GatewayError} the errors of `find` without tenant_suspended
+   */
+  async locate(owner: Owner): Promise<string> {
+    return (await this.#locate(owner, { anew: true })).database
   }
 
   /**
@@ -148,16 +158,24 @@ export class Catalog {
   }
 
   async #find(owner: Owner, options: LookupOptions): Promise<string> {
+    const entry = await this.#locate(owner, options)
+    if (entry.suspension) throw suspended(entry, entry.suspension)
+    return entry.database
+  }
+
+  async #locate(owner: Owner, options: LookupOptions): Promise<NamedEntry> {
     const database = databaseName(owner)
     const entry = await this.#read(owner, database, options)
-    if (entry && isSameOwner(entry, owner)) return database
+    if (entry && isSameOwner(entry, owner)) return entry
     const anew = this.#isDeaf || options.anew === true
     const former = await this.#findFormer(owner, entry, { ...options, anew })
     if (former) {
       const isHolder = former.entry.database === database && !this.#isDeaf
-      const isRemembered = (isHolder || this.#lookups.isAbsent(database)) && former.isRemembered()
+      const isActive = former.entry.suspension === null
+      const isRemembered =
+        isActive && (isHolder || this.#lookups.isAbsent(database)) && former.isRemembered()
       if (isRemembered) this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
-      return former.entry.database
+      return former.entry
     }
     if (!entry) {
       throw notFound(describeAbsent(owner), database)
@@ -215,7 +233,7 @@ export class Catalog {
     { platform, tenantId, schema }: Owner,
     holder: NamedEntry | undefined,
     { anySpelling = false, ...options }: LookupOptions & { anySpelling?: boolean },
-  ): Promise<{ entry: CatalogEntry; isRemembered: () => boolean } | undefined> {
+  ): Promise<{ entry: NamedEntry; isRemembered: () => boolean } | undefined> {
     if (schema === null && tenantId === null) return undefined
     const id = tenantId === null ? null : sanitize(tenantId)
     const name = databaseName({ platform, tenantId: id, schema: null })
@@ -248,7 +266,8 @@ export class Catalog {
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.note(entry)
     // A notification may have invalidated the entry while it was read: do not cache it then.
-    if (this.#lookups.remembers(entry)) this.#found.set(ownerKey(owner), database)
+    const isActive = entry.suspension === null
+    if (isActive && this.#lookups.remembers(entry)) this.#found.set(ownerKey(owner), database)
     return entry
   }
 

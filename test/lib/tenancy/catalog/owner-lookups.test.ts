@@ -79,6 +79,7 @@ describe('a name', () => {
       schema: null,
       role: null,
       storedSchemas: [],
+      suspension: null,
       isSpelledFreely: false,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])

@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => dropAdminDatabase(url))
 
-test('A catalog of before gets what schemas need, and its version rises with the first of them', async () => {
+test('A catalog of before gets what schemas and tenants need; its version rises with the first that is made or suspended', async () => {
   const platform = uniqueName('before')
   const archive = await pack(textFunction('ping', 'pong'))
   const old = await startTestGateway({ DATABASE_URL: url })
@@ -29,6 +29,12 @@ test('A catalog of before gets what schemas need, and its version rises with the
       drop column stored_schema,
       drop column stored_before,
       drop column made_by,
+      drop column labels,
+      drop column suspended_at,
+      drop column suspended_message,
+      drop column retry_after_s,
+      drop column drop_at,
+      drop column drop_dump,
       add unique nulls not distinct (platform, tenant_id);
     alter table _db_gateway_archives drop column schema_name;
     alter table _db_gateway_deployments drop column schema_name;
@@ -45,6 +51,12 @@ test('A catalog of before gets what schemas need, and its version rises with the
     const { body } = await gateway.register(platform, archive, undefined, owner)
     expect(body).toMatchObject({ status: 'ready', database: `${platform}_hr` })
     expect(await version()).toBe(2)
+
+    const tenant = { platform, tenant_id: 't' }
+    const made = await gateway.post('/admin/create-tenant', { ...tenant, labels: { plan: 'pro' } })
+    expect([made.status, await version()]).toEqual([201, 2])
+    expect((await gateway.post('/admin/suspend-tenant', tenant)).status).toBe(200)
+    expect(await version()).toBe(3)
   } finally {
     await gateway.stop()
   }

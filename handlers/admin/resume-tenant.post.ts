@@ -1,0 +1,22 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
+import { describeTenant } from '../../lib/tenancy/tenants.ts'
+
+export default defineHandler({
+  meta: { description: 'Have the calls of a suspended tenant run again' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event, OWNER_MEMBERS)
+    const owner = await gateway.catalog.resolve(parseNamedTenant(request, body))
+    request.database = databaseName(owner)
+    const tenant = await audited(event, {
+      action: 'resume_tenant',
+      owner,
+      work: () => gateway.tenants.resume(owner),
+    })
+    return { status: 'resumed', ...describeTenant(tenant) }
+  },
+})
