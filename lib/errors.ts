@@ -46,6 +46,7 @@ export const CODES = {
     'The archive lacks functions that its files made before, and `allow=functions_missing` is not given.',
   ],
   revert_refused: [409, 'The database has not had all of the archive that it is to go back to.'],
+  tenant_busy: [409, 'The tenant is being dropped.'],
   migration_running: [
     409,
     'A migration of all databases to this schema is in progress. `job_id` names it.',
@@ -87,6 +88,11 @@ export const CODES = {
   query_failed: [
     500,
     'The function raises an error. The status follows its SQLSTATE: 400, 403, 409, 503, or that of `PTxyz`.',
+  ],
+  dump_failed: [500, 'pg_dump failed, so the tenant was not dropped. `cause` has what it said.'],
+  dump_not_available: [
+    501,
+    "The gateway's machine has no pg_dump of the server's version: install it, or ask for no dump.",
   ],
   internal_error: [500, 'The gateway has a fault. The log describes it under the request id.'],
   pool_exhausted: [

@@ -1,3 +1,4 @@
+import { auditDueDrops } from './audit/due-drop.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { Calls } from './call/calls.ts'
 import { StreamSlots } from './call/run/stream-slots.ts'
@@ -13,6 +14,7 @@ import {
 import type { Config } from './config.ts'
 import { Deployments } from './deploy/deployments/deployments.ts'
 import { Deploys } from './deploy/deploys.ts'
+import type { DueDrops } from './deploy/drop/due-drops.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Health } from './health.ts'
@@ -70,6 +72,8 @@ export interface Gateway {
   /** History of deploys of all databases. */
   deployments: Deployments
   deploys: Deploys
+  /** Drops of tenants that are to be dropped later. */
+  dueDrops: DueDrops
   /** Work on many databases that may take longer than its request. */
   jobs: Jobs
   /** One counter for each route, and one for requests that match none. */
@@ -179,6 +183,38 @@ export function createGateway(
     log,
     retentionDays: config.auditRetentionDays,
   })
+  const audit = new AuditTrail({
+    use: (work) => catalog.use(work),
+    log,
+    retentionDays: config.auditRetentionDays,
+  })
+  const deploys = new Deploys(
+    {
+      config,
+      log,
+      server,
+      pools,
+      catalog,
+      roles,
+      secrets,
+      catalogId,
+      functions,
+      deployments,
+      queue: new KeyedQueue({
+        concurrency: deploysAtOnce,
+        maxWaiting: config.maxWaitingDeploys,
+        isWorthAlone: isShortage,
+      }),
+      templates: new KnownTemplates(),
+      registering: new Map(),
+      replicas: () => replicas?.all() ?? [],
+      forgetFunctions: (database) => gateway.calls.forget(database),
+      catchUp: (database) => replicas?.catchUp(database),
+      retireSessions: (database) => tellToRetire(gateway, database),
+      isDraining: () => gateway.health.isDraining,
+    },
+    config.archive,
+  )
   const gateway: Gateway = {
     config,
     log,
@@ -194,11 +230,7 @@ export function createGateway(
     secrets,
     secretChange,
     catalogId,
-    audit: new AuditTrail({
-      use: (work) => catalog.use(work),
-      log,
-      retentionDays: config.auditRetentionDays,
-    }),
+    audit,
     buffered: new ByteBudget(config.maxBufferedBytes),
     health: new Health({
       sinceLastAnswer: () => pools.sinceLastAnswer(),
@@ -221,33 +253,8 @@ export function createGateway(
     gateways,
     listener,
     deployments,
-    deploys: new Deploys(
-      {
-        config,
-        log,
-        server,
-        pools,
-        catalog,
-        roles,
-        secrets,
-        catalogId,
-        functions,
-        deployments,
-        queue: new KeyedQueue({
-          concurrency: deploysAtOnce,
-          maxWaiting: config.maxWaitingDeploys,
-          isWorthAlone: isShortage,
-        }),
-        templates: new KnownTemplates(),
-        registering: new Map(),
-        replicas: () => replicas?.all() ?? [],
-        forgetFunctions: (database) => gateway.calls.forget(database),
-        catchUp: (database) => replicas?.catchUp(database),
-        retireSessions: (database) => tellToRetire(gateway, database),
-        isDraining: () => gateway.health.isDraining,
-      },
-      config.archive,
-    ),
+    deploys,
+    dueDrops: deploys.dueDrops(auditDueDrops(audit)),
     jobs: new Jobs({ use: (work) => catalog.use(work), log, gateway: gateways.id }),
     routeCounters: [],
     startedAt: performance.now(),

@@ -71,6 +71,7 @@ export async function startGateway(
   const stop = async () => {
     if (gateway) gateway.health.isDraining = true
     gateway?.secretChange.stop()
+    gateway?.dueDrops.stop()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
     // A deploy continues after its client has disconnected.
@@ -126,6 +127,7 @@ export async function startGateway(
       log,
       config.tls && { tls: loadTls(config.tls, log), onFailure: (error) => logFailure(error, log) },
     )
+    gateway.dueDrops.start()
     log.info(`Listening on ${listening.url}`, {
       socket: socket === undefined ? undefined : 'passed',
       postgres: version,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { RequestContext } from '../http/request.ts'
+import type { Owner } from '../tenancy/names.ts'
 
 /** Kind of an entry: an action that changes something, or a refused request. */
 export type AuditAction =
@@ -11,6 +12,7 @@ export type AuditAction =
   | 'label_tenant'
   | 'suspend_tenant'
   | 'resume_tenant'
+  | 'drop_tenant'
   | 'adopt'
   | 'forget_database'
   | 'register_platform'
@@ -83,6 +85,37 @@ export function newEntry(
     status: null,
     error: null,
     duration_ms: null,
+    summary: null,
+    requests: 1,
+    last_at: null,
+  }
+}
+
+/** Returns the entry of work that a gateway did later than the request that asked for it. */
+export function newOwnEntry(
+  action: AuditAction,
+  { platform, tenantId, schema }: Owner,
+  database: string,
+  durationMs: number,
+): AuditEntry {
+  return {
+    key: randomUUID(),
+    at: new Date(Date.now() - durationMs).toISOString(),
+    action,
+    method: '',
+    path: '',
+    platform,
+    tenant_id: tenantId,
+    schema_name: schema,
+    databases: [database],
+    address: null,
+    peer: null,
+    forwarded_for: null,
+    forwarded: null,
+    request_id: randomUUID(),
+    status: null,
+    error: null,
+    duration_ms: durationMs,
     summary: null,
     requests: 1,
     last_at: null,

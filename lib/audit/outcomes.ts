@@ -1,3 +1,4 @@
+import type { Dump } from '../deploy/drop/dumps.ts'
 import type { DatabaseResult } from '../deploy/fleet/results.ts'
 import { ALLOWANCES, type DeployResult, functionsChanged } from '../deploy/result.ts'
 import type { SchemaForm } from '../http/body/schema-form.ts'
@@ -12,6 +13,11 @@ export interface Outcome {
 }
 
 const MAX_NAMES = 50
+
+/** Describes a dropped tenant. */
+export function describeDrop(dump: Dump | null): Record<string, unknown> {
+  return { dropped: true, ...(dump && { dump: dump.file, dump_bytes: dump.bytes }) }
+}
 
 /** Describes a request to /register or /migrate. */
 export function describeForm({ archive, flags }: SchemaForm): Record<string, unknown> {

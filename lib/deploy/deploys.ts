@@ -6,6 +6,9 @@ import { type Adopted, type AdoptRequest, adopt } from './adopt.ts'
 import { createWithSchema } from './create.ts'
 import { type CreatedTenant, createTenant, type TenantRequest } from './create-tenant.ts'
 import { findDrift } from './drift/drift.ts'
+import { type DroppedTenant, dropTenant } from './drop/drop-tenant.ts'
+import { DueDrops, type OnDropped } from './drop/due-drops.ts'
+import { requirePgDump } from './drop/dumps.ts'
 import type { DatabaseResult } from './fleet/results.ts'
 import { type FleetRequest, migrate } from './fleet.ts'
 import { type Copied, lookAt } from './older/look.ts'
@@ -88,6 +91,21 @@ export class Deploys {
     await queue.run(databaseName(owner), () => catalog.use((sql) => forgetEntry(sql, owner)))
     // Drops the cache entry now, since the catalog's notification may come after the next request.
     catalog.forget(owner)
+  }
+
+  /** Drops a tenant now. See `dropTenant`. */
+  dropTenant(owner: Owner, isDumped: boolean): Promise<DroppedTenant> {
+    return dropTenant(this.#parts, owner, isDumped)
+  }
+
+  /** @throws {GatewayError} dump_not_available if this gateway cannot dump a tenant */
+  async checkDumps(): Promise<void> {
+    await this.#parts.catalog.use(requirePgDump)
+  }
+
+  /** Returns the timer of later drops; it calls `onDropped` for each dropped tenant. */
+  dueDrops(onDropped: OnDropped): DueDrops {
+    return new DueDrops(this.#parts, onDropped)
   }
 
   /** Brings one database to a stored schema. See `migrateStored`. */

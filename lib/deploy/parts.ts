@@ -19,8 +19,11 @@ export interface DeployParts {
     | 'databaseCopy'
     | 'keptArchives'
     | 'deployTimeoutMs'
+    | 'dumpDir'
     | 'lockTimeoutMs'
     | 'migrateConcurrency'
+    | 'statementTimeoutMs'
+    | 'tenantDumpDays'
     | 'templates'
   >
   log: Log

@@ -7,10 +7,10 @@ import {
   type Tenant,
   type TenantPage,
 } from './catalog/tenant-rows.ts'
-import { resumeTenant, suspendTenant } from './catalog/tenant-state.ts'
+import { type Drop, resumeTenant, setDrop, suspendTenant } from './catalog/tenant-state.ts'
 import { type LabelChanges, tooMany } from './labels.ts'
 import { databaseName, type Owner } from './names.ts'
-import { describeAbsent, isSameOwner } from './owner-identity.ts'
+import { describeAbsent, describeOwner, isSameOwner } from './owner-identity.ts'
 import type { Suspension } from './suspension.ts'
 
 /** Tenants as the catalog knows them. */
@@ -57,11 +57,26 @@ export class Tenants {
     return this.#changed(owner)
   }
 
-  /** Has calls of a tenant run again. @throws {GatewayError} database_not_found */
+  /**
+   * Suspends a tenant now, and has it dropped later by whichever gateway runs then.
+   * @throws {GatewayError} database_not_found
+   */
+  async dropLater(owner: Owner, drop: Drop): Promise<Tenant> {
+    const { database } = await this.read(owner)
+    await this.#catalog.use((sql) => setDrop(sql, database, drop))
+    return this.#changed(owner)
+  }
+
+  /**
+   * Has calls of a tenant run again, and does not drop it any more.
+   * @throws {GatewayError} database_not_found; tenant_busy where it is being dropped
+   */
   async resume(owner: Owner): Promise<Tenant> {
     const { database } = await this.read(owner)
-    await this.#catalog.use((sql) => resumeTenant(sql, database))
-    return this.#changed(owner)
+    const isDone = await this.#catalog.use((sql) => resumeTenant(sql, database))
+    if (isDone) return this.#changed(owner)
+    const message = `${describeOwner(owner)} is being dropped at this moment`
+    throw new GatewayError('tenant_busy', message, { database })
   }
 
   /** Before its own notification comes: the next call here has to see it. */
@@ -85,6 +100,7 @@ export function describeTenant(tenant: Tenant): Record<string, unknown> {
       message: tenant.message,
       retry_after_s: tenant.retryAfterS,
     }),
+    ...(state === 'dropping' && { drop_at: tenant.dropAt, dump: tenant.isDumped }),
     created_at: tenant.createdAt,
     schema_checksum: tenant.schemaChecksum,
     last_deployed_at: tenant.lastDeployedAt,

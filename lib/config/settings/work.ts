@@ -41,6 +41,21 @@ export const DEPLOYS = {
     about: 'The names under which a platform may store schemas.',
     edge: 'A new name beyond that is 422 `too_many_schemas`. Each takes up to MAX_ARCHIVE_BYTES in the catalog.',
   }),
+  dumpDir: word('DUMP_DIR', 'path', './dumps', (text) => text, {
+    about:
+      "The folder of the dumps that /admin/drop-tenant makes, on the machine of the gateway that drops. Needs pg_dump of the server's version.",
+    edge: 'Created where it is missing. A dump that cannot be written is 500 `dump_failed`, and nothing is dropped.',
+  }),
+  tenantDumpDays: integer(
+    'TENANT_DUMP_DAYS',
+    30,
+    [1, 36_500],
+    {
+      about: 'How long the dumps in DUMP_DIR are kept.',
+      edge: 'The gateway deletes those that are older by the time in their names.',
+    },
+    'days',
+  ),
   templates: word('TEMPLATES', '`on` or `off`', 'on', onOrOff, {
     about:
       'Whether each archive of a platform has a template database, which proves that new tenants can be made and which they are copied from.',

@@ -182,17 +182,22 @@ export async function createDatabase(
   }
 }
 
-/** Drops a database and ends its sessions. A failure is only logged. */
+/** Drops a database and ends its sessions. @throws {PostgresError} */
+export async function dropDatabaseNow(parts: DeployParts, admin: Sql, name: string): Promise<void> {
+  await parts.pools.closeDatabase(name)
+  const drop = `drop database if exists ${quoteIdentifier(name)}`
+  // WITH (FORCE) has to terminate a running autovacuum, which only a superuser may. A plain DROP
+  // makes autovacuum give way by itself.
+  await admin.unsafe(`${drop} with (force)`).catch((error) => {
+    if (!isPostgresError(error) || error.code !== INSUFFICIENT_PRIVILEGE) throw error
+    return admin.unsafe(drop)
+  })
+}
+
+/** Drops a new database that is not kept, and ends its sessions. A failure is only logged. */
 export async function dropDatabase(parts: DeployParts, admin: Sql, name: string): Promise<void> {
   try {
-    await parts.pools.closeDatabase(name)
-    const drop = `drop database if exists ${quoteIdentifier(name)}`
-    // WITH (FORCE) has to terminate a running autovacuum, which only a superuser may. A plain DROP
-    // makes autovacuum give way by itself.
-    await admin.unsafe(`${drop} with (force)`).catch((error) => {
-      if (!isPostgresError(error) || error.code !== INSUFFICIENT_PRIVILEGE) throw error
-      return admin.unsafe(drop)
-    })
+    await dropDatabaseNow(parts, admin, name)
   } catch (error) {
     // The client has to get the result of its deploy. The next /register takes over the empty
     // database.

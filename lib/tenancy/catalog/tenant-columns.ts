@@ -15,4 +15,6 @@ export const TENANT_COLUMNS = [
   addMissingColumn(TABLE, 'retry_after_s', 'integer'),
   addMissingColumn(TABLE, 'drop_at', 'timestamptz'),
   addMissingColumn(TABLE, 'drop_dump', 'boolean'),
+  `create index if not exists _db_gateway_databases_drop_at on ${TABLE} (drop_at)
+    where drop_at is not null`,
 ].join(';')

@@ -19,6 +19,8 @@ export interface Tenant extends CatalogEntry {
   dropAt: string | null
   /** Whether it is dumped before that. */
   isDumped: boolean
+  /** Whether it is to be dropped by now. */
+  isDue: boolean
   /** Of the archive that was deployed last; null before the first. */
   schemaChecksum: string | null
   lastDeployedAt: string | null
@@ -45,6 +47,7 @@ interface TenantRow extends Row {
   retry_after_s: number | null
   drop_at: string | null
   drop_dump: boolean | null
+  is_due: boolean
   schema_checksum: string | null
   last_deployed_at: string | null
 }
@@ -110,7 +113,8 @@ function columns(sql: Sql) {
   return sql`
     database, platform, tenant_id, schema_name, owner_role, ${stateOf(sql)} as state, labels,
     to_json(created_at) as created_at, to_json(suspended_at) as suspended_at, suspended_message,
-    retry_after_s, to_json(drop_at) as drop_at, drop_dump, schema_checksum,
+    retry_after_s, to_json(drop_at) as drop_at, drop_dump,
+    coalesce(drop_at <= now(), false) as is_due, schema_checksum,
     to_json(last_deployed_at) as last_deployed_at
   `
 }
@@ -126,6 +130,7 @@ function toTenant(row: TenantRow): Tenant {
     retryAfterS: row.retry_after_s,
     dropAt: row.drop_at,
     isDumped: row.drop_dump ?? false,
+    isDue: row.is_due,
     schemaChecksum: row.schema_checksum,
     lastDeployedAt: row.last_deployed_at,
   }

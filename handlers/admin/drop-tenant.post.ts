@@ -1,0 +1,63 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { describeDrop } from '../../lib/audit/outcomes.ts'
+import { GatewayError } from '../../lib/errors.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { parseFlag } from '../../lib/json/flag.ts'
+import { parseNumber } from '../../lib/json/number.ts'
+import { databaseName, textOf } from '../../lib/tenancy/names.ts'
+import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
+import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
+import { describeTenant } from '../../lib/tenancy/tenants.ts'
+
+const MEMBERS = [...OWNER_MEMBERS, 'confirm', 'dump', 'after_hours'] as const
+const HOUR_MS = 60 * 60 * 1000
+const MAX_HOURS = 366 * 24
+
+export default defineHandler({
+  meta: { description: 'Drop a tenant, now or later, with a dump of its database before' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const { deploys, tenants } = gateway
+    const body = await readJsonObject(event, MEMBERS)
+    const owner = await gateway.catalog.resolve(parseNamedTenant(request, body))
+    const database = databaseName(owner)
+    const isDumped = body.dump === undefined || parseFlag('dump', body.dump)
+    const hours = parseNumber('after_hours', body.after_hours, [0, MAX_HOURS]) ?? 0
+    request.database = database
+    await tenants.read(owner)
+    checkConfirmed(database, textOf('confirm', body.confirm))
+    return audited(event, {
+      action: 'drop_tenant',
+      owner,
+      asked: { dump: isDumped, ...(hours > 0 && { after_hours: hours }) },
+      work: async (note) => {
+        if (hours > 0) {
+          if (isDumped) await deploys.checkDumps()
+          const tenant = await tenants.dropLater(owner, { afterMs: hours * HOUR_MS, isDumped })
+          note({ drop_at: tenant.dropAt })
+          return { status: 'dropping', ...describeTenant(tenant) }
+        }
+        const { dump } = await deploys.dropTenant(owner, isDumped)
+        note(describeDrop(dump))
+        const kept = dump && {
+          file: dump.file,
+          size_bytes: dump.bytes,
+          kept_until: dump.keptUntil,
+        }
+        return { status: 'dropped', ...ownerFields(owner), database, dump: kept }
+      },
+    })
+  },
+})
+
+/** The name is not in the error: who drops by a script without looking gets it from the list. */
+function checkConfirmed(database: string, confirm: string): void {
+  if (confirm === database) return
+  throw new GatewayError(
+    'invalid_request',
+    confirm === ''
+      ? 'confirm is missing: the name of the database that is to be dropped'
+      : 'confirm is not the name of the database of the tenant',
+  )
+}

@@ -1,0 +1,91 @@
+import { findDueDrops } from '../../tenancy/catalog/tenant-state.ts'
+import type { DeployParts } from '../parts.ts'
+import { type DroppedTenant, dropDueTenant } from './drop-tenant.ts'
+import { deleteOldDumps } from './dumps.ts'
+
+/** What a look did. */
+export type OnDropped = (dropped: DroppedTenant, executionTimeMs: number) => Promise<void>
+
+const LOOK_EVERY_MS = 30_000
+const SWEEP_EVERY_MS = 60 * 60 * 1000
+
+/**
+ * Drops tenants whose time has come, whichever gateway they were told to, and deletes dumps that were
+ * kept long enough.
+ */
+export class DueDrops {
+  readonly #parts: DeployParts
+  readonly #onDropped: OnDropped
+  /** Those whose drop has failed: the log says it once. */
+  readonly #failed = new Set<string>()
+  #timers: NodeJS.Timeout[] = []
+  #running: Promise<void> | undefined
+
+  constructor(parts: DeployParts, onDropped: OnDropped) {
+    this.#parts = parts
+    this.#onDropped = onDropped
+  }
+
+  start(): void {
+    const look = () => void this.run()
+    const sweep = () => void this.sweep()
+    this.#timers = [setInterval(look, LOOK_EVERY_MS), setInterval(sweep, SWEEP_EVERY_MS)]
+    for (const timer of this.#timers) timer.unref()
+    look()
+    sweep()
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+  }
+
+  /** Drops those that are due now. What fails is tried again with the next look; it does not throw. */
+  run(): Promise<void> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { catalog, log } = this.#parts
+    let due: string[]
+    try {
+      due = await catalog.use(findDueDrops)
+    } catch (error) {
+      log.debug(`It is not known which tenants are to be dropped: ${(error as Error).message}`)
+      return
+    }
+    for (const database of due) {
+      if (this.#parts.isDraining()) return
+      await this.#drop(database)
+    }
+  }
+
+  async #drop(database: string): Promise<void> {
+    const started = performance.now()
+    try {
+      const dropped = await dropDueTenant(this.#parts, database)
+      this.#failed.delete(database)
+      if (dropped) await this.#onDropped(dropped, Math.round(performance.now() - started))
+    } catch (error) {
+      const isNews = !this.#failed.has(database)
+      this.#failed.add(database)
+      const cause = (error as Error).message
+      const text = 'A tenant that is due could not be dropped; it is tried again'
+      if (isNews && !this.#parts.isDraining()) this.#parts.log.warn(text, { database, cause })
+    }
+  }
+
+  /** Deletes old dumps; it does not throw. */
+  async sweep(): Promise<void> {
+    const { config, log } = this.#parts
+    try {
+      for (const file of await deleteOldDumps(config.dumpDir, config.tenantDumpDays)) {
+        log.info('A dump was kept for TENANT_DUMP_DAYS and is deleted', { file })
+      }
+    } catch (error) {
+      log.warn(`Old dumps are not deleted: ${(error as Error).message}`)
+    }
+  }
+}
