@@ -105,6 +105,9 @@ async function environment(
     ['PGSSLCERT', server.cert],
     ['PGSSLKEY', server.key],
   ] as const
+  // A certificate is checked by those of the system then, as the gateway does.
+  const isChecked = server.sslMode.startsWith('verify')
+  if (isChecked && server.ca === undefined) env.PGSSLROOTCERT = 'system'
   for (const [name, text] of files) {
     if (text === undefined) continue
     env[name] = join(folder, name)

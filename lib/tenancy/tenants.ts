@@ -59,10 +59,11 @@ export class Tenants {
 
   /**
    * Suspends a tenant now, and has it dropped later by whichever gateway runs then.
-   * @throws {GatewayError} database_not_found
+   * @throws {GatewayError} database_not_found; tenant_busy where its time has come already
    */
   async dropLater(owner: Owner, drop: Drop): Promise<Tenant> {
-    const { database } = await this.read(owner)
+    const { database, isDue } = await this.read(owner)
+    if (isDue) throw isBeingDropped(owner)
     await this.#catalog.use((sql) => setDrop(sql, database, drop))
     return this.#changed(owner)
   }
@@ -75,8 +76,7 @@ export class Tenants {
     const { database } = await this.read(owner)
     const isDone = await this.#catalog.use((sql) => resumeTenant(sql, database))
     if (isDone) return this.#changed(owner)
-    const message = `${describeOwner(owner)} is being dropped at this moment`
-    throw new GatewayError('tenant_busy', message, { database })
+    throw isBeingDropped(owner)
   }
 
   /** Before its own notification comes: the next call here has to see it. */
@@ -84,6 +84,12 @@ export class Tenants {
     this.#catalog.forget(owner)
     return this.read(owner)
   }
+}
+
+function isBeingDropped(owner: Owner): GatewayError {
+  return new GatewayError('tenant_busy', `${describeOwner(owner)} is being dropped`, {
+    database: databaseName(owner),
+  })
 }
 
 /** A tenant as it is answered. */

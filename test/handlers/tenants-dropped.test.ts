@@ -17,7 +17,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually, temporaryFolder } from '../helpers/process.ts'
+import { afterTest, eventually, startProcess, temporaryFolder } from '../helpers/process.ts'
 
 const FILES: Files = {
   ...textFunction('ping', 'pong'),
@@ -45,6 +45,8 @@ beforeAll(async () => {
   admin = parseDatabaseUrl(url).database
   one = await startTestGateway({ DATABASE_URL: url })
   two = await startTestGateway({ DATABASE_URL: url })
+  // They look when a test says so.
+  for (const { gateway } of [one, two]) gateway.dueDrops.stop()
 })
 afterAll(async () => {
   await Promise.all([one?.stop(), two?.stop()])
@@ -135,11 +137,36 @@ describe('POST /admin/drop-tenant', () => {
       return (await call(one, 'ping')).body.error === 'tenant_suspended'
     })
     expect((await tenants())[0].state).toBe('dropping')
+    expect((await drop({ after_hours: 1 }, two)).body.error).toBe('tenant_busy')
     const busy = await two.post('/admin/resume-tenant', tenant)
     expect([busy.status, busy.body.error]).toEqual([409, 'tenant_busy'])
     await holder.end()
     expect([(await running).status, (await dropping).status]).toEqual([200, 200])
     expect(await exists()).toBe(false)
+  })
+
+  test('what a killed gateway has begun, another one ends', async () => {
+    const killed = await startProcess({ DATABASE_URL: url, GATEWAY_PORT: '0' })
+    const at = await killed.url()
+    const holder = connectTo(database)
+    await holder`select pg_advisory_lock(7)`
+    const running = call(two, 'add_late', [7])
+    await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
+    const dropping = fetch(`${at}/admin/drop-tenant`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...tenant, confirm: database, dump: false }),
+    }).catch(() => 'cut')
+    await eventually('the drop has begun', async () => (await tenants())[0].state === 'dropping')
+    killed.kill('SIGKILL')
+    expect(await dropping).toBe('cut')
+    await holder.end()
+    expect((await running).status).toBe(200)
+    await eventually('another one has dropped it', async () => {
+      await two.gateway.dueDrops.run()
+      return !(await exists())
+    })
+    expect(await tenants()).toEqual([])
   })
 
   test('where it fails, the tenant is as before', async () => {
