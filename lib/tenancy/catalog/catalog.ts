@@ -1,15 +1,8 @@
-import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { useRepeatable } from '../../postgres/pools/use-repeatable.ts'
 import { databaseName, type Owner, sanitize } from '../names.ts'
-import {
-  describeAbsent,
-  describeOwner,
-  describeTaken,
-  isSameOwner,
-  ownerKey,
-} from '../owner-identity.ts'
+import { describeOwner, isSameOwner, ownerKey } from '../owner-identity.ts'
 import { prepareArchives } from '../schemas/archives.ts'
 import {
   isBaseOf,
@@ -18,6 +11,7 @@ import {
   readPlatformSchemas,
 } from '../schemas/platform-schemas.ts'
 import { suspended } from '../suspension.ts'
+import { absentError } from './absent.ts'
 import {
   type CatalogEntry,
   createCatalog,
@@ -177,12 +171,7 @@ export class Catalog {
       if (isRemembered) this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
       return former.entry
     }
-    if (!entry) {
-      throw notFound(describeAbsent(owner), database)
-    }
-    const message = describeTaken(owner, database, entry)
-    if (entry.platform === owner.platform) throw notFound(message, database)
-    throw new GatewayError('platform_isolation_violation', message, { database })
+    throw absentError(owner, entry)
   }
 
   /**
@@ -308,8 +297,4 @@ export class Catalog {
     this.#found.deleteOthers(platform)
     this.#schemas.forget(platform)
   }
-}
-
-function notFound(message: string, database: string): GatewayError {
-  return new GatewayError('database_not_found', message, { database })
 }
