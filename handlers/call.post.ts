@@ -1,15 +1,29 @@
 import { defineHandler } from 'h3'
+import { GatewayError } from '../lib/errors.ts'
 import { answerRows } from '../lib/http/answer/answer.ts'
 import { answerStream, streamTypeOf } from '../lib/http/answer/answer-stream.ts'
 import { readCall } from '../lib/http/body/read-call.ts'
+import { keyOf, replayHeaders } from '../lib/http/idempotency-key.ts'
 
 export default defineHandler({
   meta: { description: 'Run a function in the database of a platform or a tenant' },
   async handler(event) {
-    const { call, target } = await readCall(event)
+    const { call, target, body } = await readCall(event)
     const { calls } = event.context.gateway
+    const key = keyOf(event, '/call', body)
     const type = streamTypeOf(event)
-    if (type) return answerStream(event, type, (as, sink) => calls.stream(target, call, as, sink))
-    return answerRows(event, await calls.run(target, call))
+    if (type) {
+      if (key) throw streamNotKept()
+      return answerStream(event, type, (as, sink) => calls.stream(target, call, as, sink))
+    }
+    const result = await calls.run(target, call, key)
+    return answerRows(event, result, replayHeaders(result.kept))
   },
 })
+
+function streamNotKept(): GatewayError {
+  return new GatewayError(
+    'invalid_request',
+    'A stream is not kept for an Idempotency-Key: ask for application/json, or leave the key out',
+  )
+}

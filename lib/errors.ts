@@ -85,6 +85,10 @@ export const CODES = {
     422,
     'The platform has STORED_SCHEMAS_PER_PLATFORM stored schemas, and this name is a new one.',
   ],
+  idempotency_key_reused: [
+    422,
+    'Another request to this database has used the `Idempotency-Key`, with another body or at another endpoint.',
+  ],
   query_failed: [
     500,
     'The function raises an error. The status follows its SQLSTATE: 400, 403, 409, 503, or that of `PTxyz`.',

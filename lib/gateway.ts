@@ -243,6 +243,10 @@ export function createGateway(
       maxResultBytes: config.maxResultBytes,
       statementTimeoutMs: config.statementTimeoutMs,
       numericFormat: config.numericFormat,
+      keeping: {
+        ttlMs: config.idempotencyTtlMs,
+        prepare: (database) => gateway.deploys.prepareAnswers(database),
+      },
       streams: new StreamSlots({
         maxPerDatabase: half(Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)),
         maxTotal: () => half(pools.capacity),

@@ -79,6 +79,7 @@ export async function startGateway(
     const drained = Promise.all([gateway?.deploys.drained(), gateway?.jobs.drained()])
     await Promise.race([drained, sleep(left, undefined, { ref: false })])
     gateway?.jobs.end()
+    gateway?.calls.end()
     await gateway?.audit.end(LEAVE_LIMIT_MS)
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })

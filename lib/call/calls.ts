@@ -6,6 +6,8 @@ import type { BatchRequest } from './batch-request.ts'
 import { bindCall } from './bind/parameters.ts'
 import { bindTexts, chooseByNames, type UrlParameters } from './bind/url-parameters.ts'
 import { ChangesByHand } from './changes-by-hand.ts'
+import type { IdempotencyKey } from './idempotency/key.ts'
+import { type KeepingOptions, KeyedCalls } from './idempotency/keyed-calls.ts'
 import type { CallRequest } from './request.ts'
 import type { AnswerBudget } from './run/answer-budget.ts'
 import type { CallResult, Timing } from './run/attempt.ts'
@@ -13,12 +15,13 @@ import { runBatch } from './run/batch.ts'
 import { CallDurations } from './run/call-durations.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
 import { checkOnlyReads } from './run/places.ts'
+import type { Rows } from './run/result.ts'
 import { runCall } from './run/run-call.ts'
 import type { BatchResult } from './run/running-batch.ts'
 import { SharedCalls } from './run/shared-calls.ts'
 import { type RowSink, runStream } from './run/stream.ts'
 import type { StreamSlots } from './run/stream-slots.ts'
-import { type TimeLimit, withinLimit } from './run/time-limit.ts'
+import { type TimeLimit, type TransactionOf, withinLimit } from './run/time-limit.ts'
 import type { KnownFunctions } from './signatures/known-functions.ts'
 import type { Signature } from './signatures/signature.ts'
 
@@ -32,6 +35,8 @@ export interface CallsOptions {
   /** Format of numeric and bigint for calls that do not choose one. */
   numericFormat: NumericFormat
   streams: StreamSlots
+  /** Of the answers of calls with an Idempotency-Key. */
+  keeping: KeepingOptions
 }
 
 /** The client and the database of a call. */
@@ -63,6 +68,7 @@ export class Calls {
   readonly #byHand: ChangesByHand
   readonly #streams: StreamSlots
   readonly #numericFormat: NumericFormat
+  readonly #keyed: KeyedCalls
 
   constructor(options: CallsOptions) {
     this.functions = options.functions
@@ -70,6 +76,7 @@ export class Calls {
     this.#numericFormat = options.numericFormat
     const durations = new CallDurations((database) => options.functions.schemaOf(database))
     this.#parts = { ...options, durations, calls: new SharedCalls() }
+    this.#keyed = new KeyedCalls(this.#parts, options.keeping)
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
       this.renewSessions(database)
@@ -77,9 +84,24 @@ export class Calls {
     }
   }
 
-  /** Runs a function and returns its rows. */
-  run(target: CallTarget, request: CallRequest): Promise<CallResult> {
+  /**
+   * Runs a function and returns its rows. With a key, it runs once: see `KeyedCalls`.
+   * @throws {GatewayError} idempotency_key_reused
+   */
+  run(target: CallTarget, request: CallRequest, key?: IdempotencyKey): Promise<CallResult> {
+    if (key) return this.#runKeyed(target, request, key)
     return this.#run(this.#toRun(target, request))
+  }
+
+  async #runKeyed(
+    target: CallTarget,
+    { name, params, session, numeric }: CallRequest,
+    key: IdempotencyKey,
+  ): Promise<CallResult> {
+    const calls = [{ name, params }]
+    const batch = { calls, isTransaction: true, session, numeric, timeoutMs: undefined }
+    const { results, ...done } = await this.#batch(target, batch, key, 'function')
+    return { ...(results[0] as Rows), ...done }
   }
 
   /**
@@ -136,13 +158,29 @@ export class Calls {
     }
   }
 
-  /** Runs several functions, in one transaction or each in its own. */
-  async batch(target: CallTarget, request: BatchRequest): Promise<BatchResult> {
+  /** Runs several functions, in one transaction or each in its own; with a key, each once. */
+  batch(target: CallTarget, request: BatchRequest, key?: IdempotencyKey): Promise<BatchResult> {
+    return this.#batch(target, request, key, 'calls')
+  }
+
+  /** Stops the sweeps of kept answers. */
+  end(): void {
+    this.#keyed.end()
+  }
+
+  async #batch(
+    target: CallTarget,
+    request: BatchRequest,
+    key: IdempotencyKey | undefined,
+    of: TransactionOf,
+  ): Promise<BatchResult> {
     const { calls, isTransaction, session: settings } = request
     const numbersAsText = this.#isText(request.numeric)
     try {
       const batch = { ...target, calls, isTransaction, settings, numbersAsText }
-      return await withinLimit(target.limit, target.database, () => runBatch(this.#parts, batch))
+      return await withinLimit(target.limit, target.database, () =>
+        key ? this.#keyed.run(batch, key, of) : runBatch(this.#parts, batch),
+      )
     } finally {
       this.#byHand.noticeCall(target.database)
     }

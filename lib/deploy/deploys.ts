@@ -11,6 +11,7 @@ import { DueDrops, type OnDropped } from './drop/due-drops.ts'
 import { requirePgDump } from './drop/dumps.ts'
 import type { DatabaseResult } from './fleet/results.ts'
 import { type FleetRequest, migrate } from './fleet.ts'
+import { prepareAnswers } from './ledger/prepare-answers.ts'
 import { type Copied, lookAt } from './older/look.ts'
 import { findArchive } from './older/revert.ts'
 import { migrateStored, type StoredDeploy, type StoredDeployed } from './original/migrate.ts'
@@ -135,6 +136,11 @@ export class Deploys {
   /** Reads from the databases' own ledgers which archive each has. See `lookAt`. */
   lookAt(databases: Copied[]): Promise<Set<string>> {
     return lookAt(this.#parts, databases)
+  }
+
+  /** As `prepareAnswers`: creates the table of kept answers in a database that has none. */
+  prepareAnswers(database: string): Promise<void> {
+    return prepareAnswers(this.#parts, database)
   }
 
   /** Resolves when no deploy runs or waits. */

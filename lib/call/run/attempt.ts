@@ -7,8 +7,19 @@ export interface Timing {
   queryMs: number
 }
 
+/** An answer that is kept under an Idempotency-Key. */
+export interface Kept {
+  /** Milliseconds from the first request to its answer. */
+  tookMs: number
+  /** The answer was kept before this request, which has run nothing. */
+  isReplay: boolean
+}
+
 /** The rows of a call and its timing. */
-export interface CallResult extends Rows, Timing {}
+export interface CallResult extends Rows, Timing {
+  /** Undefined for a call without an Idempotency-Key. */
+  kept?: Kept | undefined
+}
 
 /** The places where a call may run, in the order in which they are tried. */
 export type Place = 'replica' | 'shared' | 'exclusive'

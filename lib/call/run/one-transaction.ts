@@ -100,12 +100,19 @@ async function attempt(
 ): Promise<{ results: Rows[]; rolledBack?: RolledBack }> {
   const { connection, session } = batch.exclusive
   // This may be the second attempt, after the first lost its session.
-  batch.budget?.restart()
+  batch.budget?.restart(batch.bytes?.taken)
   expectLeftovers(connection, session, ...calls.map(({ signature }) => signature))
   batch.exclusive.mayRepeat = calls.every(isUndoneByRollback)
   batch.exclusive.isUncommitted = true
   try {
+    const { keeping, budget } = batch
+    const kept = await keeping?.begin(batch.exclusive, budget)
+    if (kept) {
+      await session.simple('rollback')
+      return { results: kept.map((rows) => batch.bytes?.take(rows) ?? rows) }
+    }
     const results = await runAll(batch, calls, mayWrite)
+    await keeping?.keep(batch.exclusive, results)
     batch.exclusive.limits.checkGoesOn()
     batch.exclusive.isUncommitted = false
     const committed = session.simple('commit')
@@ -121,13 +128,14 @@ async function attempt(
 
 /** Sends all calls, pipelined between procedures. All results are read before the commit. */
 async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean): Promise<Rows[]> {
-  const { exclusive, settings, parts } = batch
+  const { exclusive, settings, parts, keeping } = batch
   const { maxResultBytes } = parts
-  const isReadOnly = !mayWrite && calls.every(claimsToOnlyRead)
+  const isReadOnly = !mayWrite && !keeping && calls.every(claimsToOnlyRead)
   exclusive.onlyReads = isReadOnly
-  const bytes = new BytesLeft(maxResultBytes, batch)
+  const bytes = batch.bytes ?? new BytesLeft(maxResultBytes, batch)
+  bytes.restart()
   const results: Rows[] = []
-  let before: Statement[] = [BEGIN[isReadOnly ? 'read only' : '']]
+  let before: Statement[] = keeping ? [] : [BEGIN[isReadOnly ? 'read only' : '']]
   if (calls.some(mayLeave)) before.push(KEEP_PRESENCE)
   if (settings) before.push(settingsStatement(settings, true))
   for (let first = 0; first < calls.length; ) {

@@ -4,7 +4,7 @@ import type { BatchCall } from '../batch-request.ts'
 import { bindCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { AnswerBudget } from './answer-budget.ts'
-import type { Timing } from './attempt.ts'
+import type { Kept, Timing } from './attempt.ts'
 import type { CallParts } from './call-to-run.ts'
 import type { CallToBind } from './current.ts'
 import type { ExclusiveSession } from './exclusive-session.ts'
@@ -24,6 +24,16 @@ export interface BatchToRun {
   numbersAsText: boolean
   limit: TimeLimit | undefined
   budget?: AnswerBudget | undefined
+  /** Undefined for a batch without an Idempotency-Key. */
+  keeping?: Keeping
+  /** Bytes left for this batch and other transactions together; undefined for a batch of its own. */
+  bytes?: BytesLeft
+}
+
+/** Beginning and end of a transaction that keeps its answers; see `KeptAnswers`. */
+export interface Keeping {
+  begin(exclusive: ExclusiveSession, budget: AnswerBudget | undefined): Promise<Rows[] | undefined>
+  keep(exclusive: ExclusiveSession, answers: Rows[]): Promise<void>
 }
 
 /** A batch and the session in which it runs. */
@@ -128,4 +138,6 @@ export class BytesLeft {
 /** Results of the calls, in order. */
 export interface BatchResult extends Timing {
   results: (Rows | GatewayError)[]
+  /** Undefined unless all results are kept under an Idempotency-Key. */
+  kept?: Kept
 }

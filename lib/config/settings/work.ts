@@ -12,6 +12,10 @@ export const CALLS = {
       'The schemas in which /call looks for functions, in this order. Functions of PostgreSQL and of extensions can be called only where their schema is named here (`pg_catalog`, `ext`).',
     edge: "Stops the start for `_db_gateway`, `pg_temp` and `pg_toast`. An extension's functions in `public` cannot be called.",
   }),
+  idempotencyTtlMs: seconds('IDEMPOTENCY_TTL_SECS', 86_400, {
+    about: 'How long the answer of a call with an `Idempotency-Key` is kept in its database.',
+    edge: 'After that the same key runs the call again.',
+  }),
   numericFormat: word('NUMERIC_FORMAT', '`number` or `string`', 'number', numericFormat, {
     about: 'How /call writes `numeric` and `bigint` where the call does not say it.',
     edge: '`string` writes JSON strings, for clients whose numbers are doubles.',

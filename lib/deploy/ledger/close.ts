@@ -38,6 +38,7 @@ export async function closeLedger(sql: Sql, role: string): Promise<void> {
           cross join aclexplode(acl) a
           where a.grantee <> owner
             and not (a.grantee <> 0 and what like 'table %' and what not like '%.key'
+              and what not like '%.answers'
               and a.privilege_type = 'SELECT')
             and not (a.grantee <> 0 and pg_get_userbyid(a.grantee) = ${quoteLiteral(role)}
               and a.privilege_type in ('EXECUTE', 'USAGE') and what not like 'sequence %')

@@ -2,8 +2,8 @@ import { isPostgresError } from '../../postgres/errors.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
-
 import { findPlanted, LEDGER_VIEW, plantedError } from '../database/planted.ts'
+import { copyAnswers, HAS_ANSWERS } from './answers.ts'
 
 /** Schemas that hold the old ledger's functions and tables until the rows are copied. */
 const OLD_SCHEMA = '_db_gateway_old'
@@ -40,6 +40,7 @@ export async function renewLedger(
     await prepareKey(sql, number)
     await make()
     if (old.tables.length > 0 && (await copyRows(sql))) await make()
+    if (old.hasAnswers) await sql.unsafe(copyAnswers(OLD_SCHEMA))
     if (old.hasSchema) await dropSchema(sql, database)
     const drops = old.tables.map((table) => `drop table ${inOld(table)};`)
     await sql.unsafe(`${drops.join('')} drop schema ${OLD_TABLES}`)
@@ -56,11 +57,15 @@ export interface Old {
   hasSchema: boolean
   /** Whether the ledger counts the keys of its writes. */
   hasNumber: boolean
+  /** There is a table of kept answers, with the gateway's columns. */
+  hasAnswers: boolean
 }
 
 /** Reads what exists of a ledger. The query is sent immediately, so it can be pipelined. */
 export async function readOld(sql: Sql): Promise<Old> {
-  const query = sql.unsafe<{ tables: string[]; has_schema: boolean; has_number: boolean }[]>(`
+  const query = sql.unsafe<
+    { tables: string[]; has_schema: boolean; has_number: boolean; has_answers: boolean }[]
+  >(`
     select
       (
         select coalesce(json_agg(relname order by relname), '[]') from pg_class
@@ -74,11 +79,12 @@ export async function readOld(sql: Sql): Promise<Old> {
         join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = '_db_gateway' and c.relname = 'key' and c.relkind = 'r'
           and a.attname = 'number' and a.atttypid = 'int8'::regtype
-      ) as has_number
+      ) as has_number,
+      ${HAS_ANSWERS} as has_answers
   `)
   const [row] = await send(query)
-  const { tables, has_schema, has_number } = row!
-  return { tables, hasSchema: has_schema, hasNumber: has_number }
+  const { tables, has_schema, has_number, has_answers } = row!
+  return { tables, hasSchema: has_schema, hasNumber: has_number, hasAnswers: has_answers }
 }
 
 async function readNumber(sql: Sql): Promise<string> {
@@ -86,7 +92,7 @@ async function readNumber(sql: Sql): Promise<string> {
   return key?.number ?? '0'
 }
 
-function moveAside({ tables, hasSchema }: Old): string {
+function moveAside({ tables, hasSchema, hasAnswers }: Old): string {
   const moves = tables.map(
     (table) => `alter table public.${quoteIdentifier(table)} set schema ${OLD_TABLES};`,
   )
@@ -94,7 +100,9 @@ function moveAside({ tables, hasSchema }: Old): string {
   const hasView = tables.length > 0 && !tables.includes(LEDGER_VIEW)
   const drop = hasView ? `drop view if exists public.${LEDGER_VIEW};` : ''
   const rename = hasSchema ? `alter schema _db_gateway rename to ${OLD_SCHEMA};` : ''
-  return `create schema ${OLD_TABLES}; ${drop} ${moves.join('')} ${rename}`
+  // A call that commits its answer later would lose it.
+  const lock = hasAnswers ? 'lock table only _db_gateway.answers;' : ''
+  return `create schema ${OLD_TABLES}; ${drop} ${moves.join('')} ${lock} ${rename}`
 }
 
 /**

@@ -4,6 +4,7 @@ import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 
+import { ANSWERS, ANSWERS_FUNCTIONS } from './answers.ts'
 import { LEDGER_FUNCTIONS } from './functions.ts'
 import { digestOf } from './key.ts'
 
@@ -142,7 +143,7 @@ export async function createLedger(sql: Sql, key: string, role: string | null): 
     const results: unknown = await send(
       sql.unsafe(`
         create schema if not exists _db_gateway;
-        ${CHECK_OWNERS} ${TABLES} ${CARRY_OVER} ${LEDGER_FUNCTIONS} ${CHECK_OWNERS}
+        ${CHECK_OWNERS} ${TABLES} ${CARRY_OVER} ${ANSWERS} ${LEDGER_FUNCTIONS} ${CHECK_OWNERS}
         insert into _db_gateway.key (number, digest)
         values (0, decode('${digestOf(key, 0)}', 'hex'))
         on conflict (is_only) do nothing;
@@ -153,9 +154,40 @@ export async function createLedger(sql: Sql, key: string, role: string | null): 
     const [row] = (results as { number: string; digest: string }[][]).at(-1)!
     await setKey(sql, key, row!)
   } catch (error) {
-    const isForeign = isPostgresError(error) && error.code === NOT_OURS
-    throw isForeign ? notOurs(error.message) : error
+    throw explained(error)
   }
+}
+
+/**
+ * Creates the table of kept answers and its functions where a gateway without them made the ledger,
+ * as the gateway's role, in one transaction. `role` may execute the functions.
+ * @throws {GatewayError} name_conflict, as `createLedger`
+ */
+export async function createAnswers(sql: Sql, role: string | null): Promise<void> {
+  const names = ANSWERS_FUNCTIONS.join(', ')
+  const grant = role === null ? '' : grantExecute(names, quoteIdentifier(role))
+  try {
+    await sql.unsafe(`
+      create schema if not exists _db_gateway;
+      ${CHECK_OWNERS} ${ANSWERS} ${CHECK_OWNERS}
+      revoke all on _db_gateway.answers from public;
+      revoke execute on function ${names} from public;
+      ${grant}
+    `)
+  } catch (error) {
+    throw explained(error)
+  }
+}
+
+function grantExecute(names: string, role: string): string {
+  return `
+    grant usage on schema _db_gateway to ${role};
+    grant execute on function ${names} to ${role};
+  `
+}
+
+function explained(error: unknown): unknown {
+  return isPostgresError(error) && error.code === NOT_OURS ? notOurs(error.message) : error
 }
 
 /** Stores the digest of the next key, unless the ledger accepts `key` already. */

@@ -2,12 +2,15 @@ import type { H3Event } from 'h3'
 import type { Rows } from '../../call/run/result.ts'
 import type { BatchResult } from '../../call/run/running-batch.ts'
 import { GatewayError } from '../../errors.ts'
+import { replayHeaders } from '../idempotency-key.ts'
 import { answerJson } from './answer.ts'
 
 /** Answers with the results of a batch; the rows stay bytes, as in `answerRows`. */
 export function answerBatch(event: H3Event, result: BatchResult): void | Promise<void> {
   const totalMs = performance.now() - event.context.request.startedAt
-  return answerJson(event, batchJson(result.results, Math.round(totalMs)), result, totalMs)
+  const { results, kept } = result
+  const body = batchJson(results, kept?.tookMs ?? Math.round(totalMs))
+  return answerJson(event, body, result, totalMs, replayHeaders(kept))
 }
 
 function batchJson(results: BatchResult['results'], ms: number): Buffer {

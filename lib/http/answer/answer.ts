@@ -26,7 +26,7 @@ export function answerRows(
   noteTiming(event, result)
   const { rows, rowCount } = result
   const totalMs = performance.now() - event.context.request.startedAt
-  const tail = `,"row_count":${rowCount},"execution_time_ms":${Math.round(totalMs)}}`
+  const tail = `,"row_count":${rowCount},"execution_time_ms":${result.kept?.tookMs ?? Math.round(totalMs)}}`
   const encoding = encodingFor(event, rows.length)
   if (encoding) {
     const body = Buffer.concat([Buffer.from(HEAD), rows, Buffer.from(tail)])
@@ -53,13 +53,14 @@ export function answerJson(
   body: Buffer,
   timing: Timing,
   totalMs: number,
+  more: string[] = [],
 ): void | Promise<void> {
   noteTiming(event, timing)
   const encoding = encodingFor(event, body.length)
-  if (encoding) return answerCompressed(event, encoding, body, timing, totalMs)
+  if (encoding) return answerCompressed(event, encoding, body, timing, totalMs, more)
   const { res } = nodeOf(event)
   countAnswer(event.context.gateway.buffered, res, body.length)
-  res.writeHead(200, headers(event, body.length, timing, totalMs))
+  res.writeHead(200, [...headers(event, body.length, timing, totalMs), ...more])
   res.end(body)
 }
 

@@ -14,13 +14,17 @@ import { readJsonObject } from './body.ts'
  * of the request.
  * @throws {GatewayError} as `readJsonObject`, `parseOwner`, `parseCall` and `Catalog.find`
  */
-export async function readCall(event: H3Event): Promise<{ call: CallRequest; target: CallTarget }> {
+export async function readCall(
+  event: H3Event,
+): Promise<{ call: CallRequest; target: CallTarget; body: Buffer }> {
   const body = await readJsonObject(event, CALL_MEMBERS)
   const owner = ownerOf(event, body)
   const call = parseCall(body)
   event.context.request.function = call.name
   const target = targetOf(event, owner, call.timeoutMs)
-  return { call, target: target instanceof Promise ? await target : target }
+  // Its members are ranges of all of it.
+  const { bytes } = body.function!
+  return { call, target: target instanceof Promise ? await target : target, body: bytes }
 }
 
 /**
@@ -29,11 +33,12 @@ export async function readCall(event: H3Event): Promise<{ call: CallRequest; tar
  */
 export async function readBatch(
   event: H3Event,
-): Promise<{ batch: BatchRequest; target: CallTarget }> {
+): Promise<{ batch: BatchRequest; target: CallTarget; body: Buffer }> {
   const body = await readJsonObject(event, BATCH_MEMBERS)
   const owner = ownerOf(event, body)
   const batch = parseBatch(body)
-  return { batch, target: await targetOf(event, owner, batch.timeoutMs) }
+  const target = await targetOf(event, owner, batch.timeoutMs)
+  return { batch, target, body: body.calls!.bytes }
 }
 
 function ownerOf(event: H3Event, body: { [name in (typeof OWNER_MEMBERS)[number]]?: Json }): Owner {

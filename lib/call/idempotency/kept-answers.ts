@@ -1,0 +1,143 @@
+import { GatewayError } from '../../errors.ts'
+import { isQueryCanceled } from '../../postgres/errors.ts'
+import type { Result, Statement } from '../../postgres/session/query.ts'
+import { ServerError } from '../../postgres/session/server-error.ts'
+import type { AnswerBudget } from '../run/answer-budget.ts'
+import type { ExclusiveSession } from '../run/exclusive-session.ts'
+import type { Rows } from '../run/result.ts'
+import type { TransactionOf } from '../run/time-limit.ts'
+import { type IdempotencyKey, keyInUse, keyReused } from './key.ts'
+
+/** The largest answer that is kept. */
+export const MAX_KEPT_BYTES = 1024 * 1024
+
+/** SQLSTATEs of a database without the functions, or whose role may not use them. */
+const NOT_PREPARED = new Set(['3F000', '42883', '42501', '42P01'])
+/** SQLSTATEs after which the claim succeeds in another transaction. */
+const CONFLICTS = new Set(['40001', '40P01'])
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/** Nothing has run: the database has to be prepared, or the claim is to be repeated. */
+export class ClaimFailed extends Error {
+  readonly kind: 'not prepared' | 'conflict'
+
+  constructor(kind: ClaimFailed['kind'], cause: unknown) {
+    super('The key could not be claimed', { cause })
+    this.kind = kind
+  }
+}
+
+const BEGIN: Statement = { text: 'begin', values: [] }
+
+/** The function may have set another role for its transaction, which may not execute `keep_answer`. */
+const LEAVE_ROLE: Statement = {
+  text:
+    "select pg_catalog.set_config('_db_gateway.role', pg_catalog.current_setting('role'), true), " +
+    "pg_catalog.set_config('role', 'none', true)",
+  values: [],
+  isPrepared: false,
+}
+/** What is deferred to the commit runs as that role again. */
+const RETURN_TO_ROLE: Statement = {
+  text: "select pg_catalog.set_config('role', pg_catalog.current_setting('_db_gateway.role'), true)",
+  values: [],
+  isPrepared: false,
+}
+
+/** The answers that one transaction keeps under an Idempotency-Key: one for each call that it runs. */
+export class KeptAnswers {
+  readonly #key: IdempotencyKey
+  readonly #places: number[]
+  readonly #ttlMs: number
+  readonly #of: TransactionOf
+  /** Milliseconds from the request to the answer, as the first request was told. */
+  tookMs = 0
+  /** The answers were kept before, and nothing has run. */
+  isReplay = false
+
+  /** `places`: of the calls of a transaction in the request. */
+  constructor(key: IdempotencyKey, places: number[], ttlMs: number, of: TransactionOf) {
+    this.#key = key
+    this.#places = places
+    this.#ttlMs = ttlMs
+    this.#of = of
+  }
+
+  /**
+   * Begins a transaction that claims the key. Waits for another one that has claimed it.
+   * @returns the answers where they are kept; undefined where the calls are to run
+   * @throws {ClaimFailed}; {GatewayError} idempotency_key_reused, query_timeout
+   */
+  async begin(
+    { session, limits, database }: Pick<ExclusiveSession, 'session' | 'limits' | 'database'>,
+    budget: AnswerBudget | undefined,
+  ): Promise<Rows[] | undefined> {
+    limits.transactionOf = this.#of
+    const claims = this.#places.map((place) => this.#claim(place, budget))
+    const queries = session.pipeline([BEGIN, ...claims])
+    session.flush()
+    let answers: Result[]
+    try {
+      answers = (await Promise.all(queries.map(({ result }) => result))).slice(1)
+    } catch (error) {
+      throw explained(error, database)
+    }
+    const rows = answers.map((answer) => answer.rows[0]!)
+    const states = rows.map(([state]) => state!.toString())
+    if (states.includes('reused')) throw keyReused(database)
+    if (!states.every((state) => state === 'kept')) return undefined
+    this.isReplay = true
+    this.tookMs = Math.max(...rows.map((row) => Number(row[3]!.toString())))
+    return rows.map((row) => ({ rows: row[1]!, rowCount: Number(row[2]!.toString()) }))
+  }
+
+  /**
+   * Keeps the answers, in the open transaction.
+   * @throws {GatewayError} result_too_large
+   */
+  async keep({ session, database }: ExclusiveSession, answers: Rows[]): Promise<void> {
+    for (const { rows } of answers) if (rows.length > MAX_KEPT_BYTES) throw tooLarge(database)
+    this.tookMs = Math.round(performance.now() - this.#key.startedAt)
+    const keeps = answers.map(({ rows, rowCount }, i) => ({
+      text: 'select _db_gateway.keep_answer($1, $2::pg_catalog.int4, $3, $4::pg_catalog.int8, $5::pg_catalog.int4)',
+      values: [
+        this.#key.text,
+        String(this.#places[i]),
+        rows,
+        String(rowCount),
+        String(this.tookMs),
+      ],
+      // The function may have deallocated what the session has prepared.
+      isPrepared: false,
+    }))
+    const queries = session.pipeline([LEAVE_ROLE, ...keeps, RETURN_TO_ROLE])
+    session.flush()
+    await Promise.all(queries.map(({ result }) => result))
+  }
+
+  #claim(place: number, budget: AnswerBudget | undefined): Statement {
+    const { text, fingerprint } = this.#key
+    return {
+      text: 'select * from _db_gateway.claim_answer($1, $2::pg_catalog.int4, $3::pg_catalog.bytea, $4::pg_catalog.int8)',
+      values: [text, String(place), `\\x${fingerprint.toString('hex')}`, String(this.#ttlMs)],
+      admit: budget && ((bytes) => budget.admit(bytes)),
+      admitsEach: budget?.admitsEach,
+    }
+  }
+}
+
+function explained(error: unknown, database: string): unknown {
+  if (!(error instanceof ServerError)) return error
+  if (isQueryCanceled(error) || error.code === LOCK_NOT_AVAILABLE) return keyInUse(database)
+  if (NOT_PREPARED.has(error.code)) return new ClaimFailed('not prepared', error)
+  return CONFLICTS.has(error.code) ? new ClaimFailed('conflict', error) : error
+}
+
+function tooLarge(database: string): GatewayError {
+  return new GatewayError(
+    'result_too_large',
+    `The answer is larger than ${MAX_KEPT_BYTES} bytes, more than is kept for an Idempotency-Key; ` +
+      'the call was rolled back',
+    { database, may_have_run: false },
+  )
+}

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto'
+import { GatewayError } from '../../errors.ts'
+
+/** The Idempotency-Key of a request. */
+export interface IdempotencyKey {
+  text: string
+  /** SHA-256 of the request's path and body. */
+  fingerprint: Buffer
+  /** `performance.now()` when the request came. */
+  startedAt: number
+}
+
+const MAX_LENGTH = 255
+
+/** Visible ASCII but for quotes, commas, semicolons and backslashes, which are of the quoted form. */
+const BARE = /^[!#-+\--:<-[\]-~]+$/
+/** A string of RFC 8941, 3.3.3. */
+const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])+)"$/
+
+/**
+ * Reads the header Idempotency-Key: the string of a structured field, as the IETF draft has it, or the
+ * same text without quotes.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseKey(
+  header: string,
+  path: '/call' | '/batch',
+  body: Buffer,
+  startedAt: number,
+): IdempotencyKey {
+  const value = header.trim()
+  const text = BARE.test(value) ? value : QUOTED.exec(value)?.[1]?.replace(/\\(.)/g, '$1')
+  if (text === undefined || text.length > MAX_LENGTH) {
+    throw new GatewayError(
+      'invalid_request',
+      `Idempotency-Key must be one text of 1 to ${MAX_LENGTH} visible ASCII characters, such as "8e03978e-40d5"`,
+    )
+  }
+  const fingerprint = createHash('sha256').update(`${path}\0`).update(body).digest()
+  return { text, fingerprint, startedAt }
+}
+
+/** The error of a key that another request has used. */
+export function keyReused(database: string): GatewayError {
+  return new GatewayError(
+    'idempotency_key_reused',
+    'Another request has used this Idempotency-Key: send the same body again, or another key',
+    { database },
+  )
+}
+
+/** The error of a request whose key is in use for as long as it may wait: that other one may write yet. */
+export function keyInUse(database: string): GatewayError {
+  return new GatewayError(
+    'query_timeout',
+    'Another request with this Idempotency-Key has not ended within the time limit; it may have run. ' +
+      'Send the request again with the same key',
+    { database, may_have_run: true },
+  )
+}

@@ -1,0 +1,174 @@
+import { GatewayError } from '../../errors.ts'
+import type { Kept } from '../run/attempt.ts'
+import type { CallParts } from '../run/call-to-run.ts'
+import { inExclusiveSession } from '../run/exclusive-session.ts'
+import { inOneTransaction } from '../run/one-transaction.ts'
+import type { Rows } from '../run/result.ts'
+import { type BatchResult, type BatchToRun, BytesLeft } from '../run/running-batch.ts'
+import type { TransactionOf } from '../run/time-limit.ts'
+import { ClaimFailed, KeptAnswers } from './kept-answers.ts'
+import type { IdempotencyKey } from './key.ts'
+import { KeysInUse } from './keys-in-use.ts'
+import { Sweeps } from './sweeps.ts'
+
+export interface KeepingOptions {
+  /** How long an answer is kept. */
+  ttlMs: number
+  /** Creates the table of answers in a database that has none. */
+  prepare: (database: string) => Promise<void>
+}
+
+/** How often a claim is repeated that conflicts with another one. */
+const MAX_CONFLICTS = 10
+
+/** Errors of binding: the function may be another one than that which gave the kept answer. */
+const OF_BINDING: unknown[] = ['function_not_found', 'invalid_request']
+
+/** SQLSTATE of a COMMIT or ROLLBACK inside a transaction (invalid_transaction_termination). */
+const TERMINATION = '2D000'
+
+/** Runs calls with an Idempotency-Key: each once, in a transaction that keeps its answer. */
+export class KeyedCalls {
+  readonly #parts: CallParts
+  readonly #options: KeepingOptions
+  readonly #keys: KeysInUse
+  readonly #sweeps: Sweeps
+  readonly #preparing = new Map<string, Promise<void>>()
+
+  constructor(parts: CallParts, options: KeepingOptions) {
+    this.#parts = parts
+    this.#options = options
+    this.#keys = new KeysInUse(parts.statementTimeoutMs)
+    this.#sweeps = new Sweeps(parts.pools, options.ttlMs)
+  }
+
+  /**
+   * Runs a batch, or one call (`of` is `function`), or gives the answers that are kept.
+   * @throws {GatewayError} idempotency_key_reused; query_timeout where another request with the key
+   *   does not end in time; as `runBatch`
+   */
+  run(batch: BatchToRun, key: IdempotencyKey, of: TransactionOf): Promise<BatchResult> {
+    this.#sweeps.note(batch.database)
+    return this.#keys.alone(batch, key.text, () =>
+      batch.isTransaction ? this.#transaction(batch, key, of) : this.#eachByItself(batch, key),
+    )
+  }
+
+  end(): void {
+    this.#sweeps.end()
+  }
+
+  async #transaction(
+    batch: BatchToRun,
+    key: IdempotencyKey,
+    of: TransactionOf,
+    first = 0,
+  ): Promise<BatchResult> {
+    const places = batch.calls.map((_, i) => first + i)
+    const keeping = new KeptAnswers(key, places, this.#options.ttlMs, of)
+    try {
+      const done = await this.#claiming(batch, () =>
+        inOneTransaction(this.#parts, { ...batch, keeping }),
+      )
+      return { ...done, kept: keptOf(keeping) }
+    } catch (error) {
+      const isOfBinding = error instanceof GatewayError && OF_BINDING.includes(error.code)
+      const kept = isOfBinding
+        ? await this.#claiming(batch, () => this.#find(batch, keeping))
+        : null
+      if (kept?.results) return { ...kept, results: kept.results, kept: keptOf(keeping) }
+      throw told(error, of)
+    }
+  }
+
+  /** Runs each call in a transaction of its own; only those that succeed are kept. */
+  async #eachByItself(batch: BatchToRun, key: IdempotencyKey): Promise<BatchResult> {
+    const bytes = new BytesLeft(this.#parts.maxResultBytes, batch)
+    const results: BatchResult['results'] = []
+    const timing = { waitMs: 0, queryMs: 0 }
+    const kepts: Kept[] = []
+    for (const [place, call] of batch.calls.entries()) {
+      const one: BatchToRun = { ...batch, calls: [call], isTransaction: true, bytes }
+      try {
+        const done = await this.#transaction(one, key, 'function', place)
+        results.push(...done.results)
+        if (done.kept) kepts.push(done.kept)
+        timing.waitMs += done.waitMs
+        timing.queryMs += done.queryMs
+      } catch (error) {
+        if (!(error instanceof GatewayError) || isOfBatch(error, place)) throw error
+        results.push(error)
+      }
+    }
+    if (kepts.length < batch.calls.length) return { results, ...timing }
+    const kept: Kept = {
+      tookMs: Math.max(...kepts.map(({ tookMs }) => tookMs)),
+      isReplay: kepts.every(({ isReplay }) => isReplay),
+    }
+    return { results, ...timing, kept }
+  }
+
+  /** Calls that come together share it. */
+  #prepare(database: string): Promise<void> {
+    const running = this.#preparing.get(database)
+    if (running) return running
+    const preparing = this.#options
+      .prepare(database)
+      .finally(() => this.#preparing.delete(database))
+    this.#preparing.set(database, preparing)
+    return preparing
+  }
+
+  /** Looks for kept answers alone. */
+  #find(batch: BatchToRun, keeping: KeptAnswers) {
+    return inExclusiveSession(this.#parts.pools, batch, async (exclusive) => {
+      exclusive.isUncommitted = true
+      let results: Rows[] | undefined
+      try {
+        results = await keeping.begin(exclusive, batch.budget)
+      } finally {
+        await exclusive.session.simple('rollback').catch(() => {})
+      }
+      return { results }
+    })
+  }
+
+  /** Repeats work whose claim has failed, of which nothing has run. */
+  async #claiming<T>(batch: BatchToRun, work: () => Promise<T>): Promise<T> {
+    let isPrepared = false
+    for (let conflicts = 0; ; ) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!(error instanceof ClaimFailed)) throw error
+        if (error.kind === 'conflict' && conflicts++ < MAX_CONFLICTS) continue
+        if (error.kind === 'conflict' || isPrepared) throw error.cause
+        isPrepared = true
+        await this.#prepare(batch.database)
+      }
+    }
+  }
+}
+
+function keptOf({ tookMs, isReplay }: KeptAnswers): Kept {
+  return { tookMs, isReplay }
+}
+
+/** Errors that concern all calls of a batch: the key, and that there was no session for the first. */
+function isOfBatch({ code }: GatewayError, place: number): boolean {
+  const hasNoSession = code === 'pool_exhausted' || code === 'connection_failed'
+  return code === 'idempotency_key_reused' || (hasNoSession && place === 0)
+}
+
+/** The error of one call does not name its place; that of a procedure that commits says why it cannot. */
+function told(error: unknown, of: TransactionOf): unknown {
+  if (!(error instanceof GatewayError)) return error
+  const { call, ...others } = error.details
+  const details = of === 'function' ? others : { ...error.details }
+  if (details.sqlstate === TERMINATION) {
+    details.hint =
+      'With an Idempotency-Key a procedure runs inside the transaction that keeps its answer, and ' +
+      'cannot COMMIT or ROLLBACK: call it without the key'
+  }
+  return new GatewayError(error.code, error.message, details, error.status)
+}

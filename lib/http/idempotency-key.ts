@@ -1,0 +1,26 @@
+import type { H3Event } from 'h3'
+import { type IdempotencyKey, parseKey } from '../call/idempotency/key.ts'
+import type { Kept } from '../call/run/attempt.ts'
+import { nodeOf } from './request.ts'
+
+/**
+ * The Idempotency-Key of a request with this body (draft-ietf-httpapi-idempotency-key-header); undefined
+ * where it has none.
+ * @throws {GatewayError} invalid_request
+ */
+export function keyOf(
+  event: H3Event,
+  path: '/call' | '/batch',
+  body: Buffer,
+): IdempotencyKey | undefined {
+  const header = nodeOf(event).req.headers['idempotency-key']
+  if (header === undefined) return undefined
+  return parseKey(String(header), path, body, event.context.request.startedAt)
+}
+
+const REPLAYED = ['idempotent-replayed', 'true']
+
+/** Headers that say whether an answer was kept before its request. */
+export function replayHeaders(kept: Kept | undefined): string[] {
+  return kept?.isReplay ? REPLAYED : []
+}
