@@ -350,6 +350,8 @@ test('an answer is kept for IDEMPOTENCY_TTL_SECS, and swept', async () => {
     expect(await call(one, key, 'add_note', key)).toMatchObject({ isReplay: true })
     const left = `select from _db_gateway.answers where key = '${key}'`
     await until(async () => (await administer(left)).length === 0)
+    const [others] = await administer('select count(*)::int as n from _db_gateway.answers')
+    expect(others.n).toBeGreaterThan(0)
     // One that was not swept yet counts as little.
     await administer(
       `insert into _db_gateway.answers (key, place, fingerprint, rows, row_count, took_ms, expires_at)

@@ -1,62 +1,81 @@
+import { GatewayError } from '../../errors.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { useRepeatable } from '../../postgres/pools/use-repeatable.ts'
 
 /** Rows that one transaction removes. */
 const STEP = 500
 
-const LONGEST_PERIOD_MS = 60_000
+/** Sweeps of one database during the time for which an answer is kept. */
+const SWEEPS_PER_TTL = 24
+const SHORTEST_PERIOD_MS = 1000
+const LONGEST_PERIOD_MS = 3_600_000
+
+/** Longest time between two looks for databases that are due, in milliseconds. */
+const LOOK_MS = 60_000
+
+/** Errors that another try may not meet. */
+const TEMPORARY: unknown[] = ['pool_exhausted', 'connection_failed', 'query_timeout']
 
 /**
- * Removes answers whose time is up from the databases that this gateway has called with keys, a few at
- * a time, until a database has none left.
+ * Removes expired answers from the databases that this gateway has called with keys, STEP rows in a
+ * transaction, until a database has none left. A database is swept rarely, so that the sweeps do not
+ * keep connections to idle databases open.
  */
 export class Sweeps {
   readonly #pools: Pools
-  readonly #everyMs: number
-  readonly #databases = new Set<string>()
+  readonly #periodMs: number
+  /** `performance.now()` of the next sweep, by database. */
+  readonly #due = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
   #isSweeping = false
 
   /** `ttlMs`: how long answers are kept. */
   constructor(pools: Pools, ttlMs: number) {
     this.#pools = pools
-    this.#everyMs = Math.min(ttlMs, LONGEST_PERIOD_MS)
-    this.#timer = setInterval(() => this.#sweep(), this.#everyMs).unref()
+    const period = Math.min(ttlMs / SWEEPS_PER_TTL, LONGEST_PERIOD_MS)
+    this.#periodMs = Math.max(period, SHORTEST_PERIOD_MS)
+    this.#timer = setInterval(() => this.#sweep(), Math.min(this.#periodMs, LOOK_MS)).unref()
   }
 
-  /** The database has, or is about to have, answers. */
+  /** Schedules the sweep of a database that is about to have answers. */
   note(database: string): void {
-    this.#databases.add(database)
+    if (!this.#due.has(database)) this.#due.set(database, performance.now() + this.#periodMs)
   }
 
   end(): void {
     clearInterval(this.#timer)
-    this.#databases.clear()
+    this.#due.clear()
   }
 
   async #sweep(): Promise<void> {
     if (this.#isSweeping) return
     this.#isSweeping = true
-    for (const database of [...this.#databases]) {
-      // Taken out first: a call may note it meanwhile.
-      this.#databases.delete(database)
-      // One that cannot be swept is noted by its next call.
-      const hasMore = await this.#sweepOne(database).catch(() => false)
-      if (hasMore) this.#databases.add(database)
+    for (const [database, dueAt] of [...this.#due]) {
+      if (dueAt > performance.now()) continue
+      // A call that comes meanwhile schedules the next sweep itself.
+      this.#due.delete(database)
+      const leftMs = await this.#sweepOne(database).catch(leftAfter)
+      if (leftMs === undefined) continue
+      this.#due.set(database, performance.now() + Math.max(leftMs, this.#periodMs))
     }
     this.#isSweeping = false
   }
 
-  /** @returns whether answers are left */
-  async #sweepOne(database: string): Promise<boolean> {
+  /** @returns milliseconds until the next answer expires; undefined where none is left */
+  async #sweepOne(database: string): Promise<number | undefined> {
     for (;;) {
-      const { removed, is_empty } = await useRepeatable(this.#pools, database, async (sql) => {
-        const [row] = await sql.unsafe<[{ removed: string; is_empty: boolean }]>(
-          `select removed, is_empty from _db_gateway.sweep_answers(${STEP})`,
+      const { removed, left_ms } = await useRepeatable(this.#pools, database, async (sql) => {
+        const [row] = await sql.unsafe<[{ removed: string; left_ms: string | null }]>(
+          `select removed, left_ms from _db_gateway.sweep_answers(${STEP})`,
         )
         return row
       })
-      if (Number(removed) < STEP) return !is_empty
+      if (Number(removed) < STEP) return left_ms === null ? undefined : Number(left_ms)
     }
   }
+}
+
+/** A database that is gone, or has no table of answers, is not swept again. */
+function leftAfter(error: unknown): number | undefined {
+  return error instanceof GatewayError && TEMPORARY.includes(error.code) ? 0 : undefined
 }

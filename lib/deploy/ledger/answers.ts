@@ -92,7 +92,7 @@ export const ANSWERS = `
   end $function$;
 
   create or replace function _db_gateway.sweep_answers(
-    at_most integer, out removed bigint, out is_empty boolean
+    at_most integer, out removed bigint, out left_ms bigint
   )
   language plpgsql security definer set search_path = pg_catalog, pg_temp
   as $function$
@@ -106,7 +106,11 @@ export const ANSWERS = `
     ) expired
     where a.key = expired.key and a.place = expired.place;
     get diagnostics removed = row_count;
-    is_empty := not exists (select from _db_gateway.answers);
+    -- until the next one expires; null where none is left
+    left_ms := (
+      select extract(epoch from a.expires_at - clock_timestamp()) * 1000
+      from _db_gateway.answers a order by a.expires_at limit 1
+    );
   end $function$;
 `
 
