@@ -35,7 +35,7 @@ export interface CallsOptions {
   /** Format of numeric and bigint for calls that do not choose one. */
   numericFormat: NumericFormat
   streams: StreamSlots
-  /** Of the answers of calls with an Idempotency-Key. */
+  /** Options for the answers of calls with an Idempotency-Key. */
   keeping: KeepingOptions
 }
 

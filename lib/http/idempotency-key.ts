@@ -4,8 +4,8 @@ import type { Kept } from '../call/run/attempt.ts'
 import { nodeOf } from './request.ts'
 
 /**
- * The Idempotency-Key of a request with this body (draft-ietf-httpapi-idempotency-key-header); undefined
- * where it has none.
+ * Returns the Idempotency-Key of a request with this body; undefined without the header
+ * (draft-ietf-httpapi-idempotency-key-header).
  * @throws {GatewayError} invalid_request
  */
 export function keyOf(
@@ -20,7 +20,7 @@ export function keyOf(
 
 const REPLAYED = ['idempotent-replayed', 'true']
 
-/** Headers that say whether an answer was kept before its request. */
+/** Headers that mark an answer that was kept before its request. */
 export function replayHeaders(kept: Kept | undefined): string[] {
   return kept?.isReplay ? REPLAYED : []
 }

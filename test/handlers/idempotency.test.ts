@@ -327,6 +327,19 @@ test('the role of the platform can neither read nor write the table', async () =
   }
 })
 
+test('a schema that the platform has put in its place gets nothing of the gateway', async () => {
+  await administer('alter schema _db_gateway rename to kept_aside')
+  await define(`
+    create schema _db_gateway;
+    create table _db_gateway.answers (key text, place int, primary key (key, place))`)
+  const refused = { status: 409, body: { error: 'name_conflict' } }
+  expect(await call(one, uniqueName('key'), 'add_note', 'planted')).toMatchObject(refused)
+  await define('drop schema _db_gateway cascade')
+  await administer('alter schema kept_aside rename to _db_gateway')
+  expect(await call(one, uniqueName('key'), 'ping')).toMatchObject({ status: 200 })
+  expect(await notes('planted')).toBe(0)
+})
+
 test('answers outlive deploys, and a handover that makes the ledger anew', async () => {
   const key = uniqueName('key')
   const first = await call(one, key, 'add_note', key)

@@ -8,7 +8,7 @@ import type { Rows } from '../run/result.ts'
 import type { TransactionOf } from '../run/time-limit.ts'
 import { type IdempotencyKey, keyInUse, keyReused } from './key.ts'
 
-/** The largest answer that is kept. */
+/** Largest answer that is kept, in bytes. */
 export const MAX_KEPT_BYTES = 1024 * 1024
 
 /** SQLSTATEs of a database without the functions, or whose role may not use them. */
@@ -17,7 +17,10 @@ const NOT_PREPARED = new Set(['3F000', '42883', '42501', '42P01'])
 const CONFLICTS = new Set(['40001', '40P01'])
 const LOCK_NOT_AVAILABLE = '55P03'
 
-/** Nothing has run: the database has to be prepared, or the claim is to be repeated. */
+/**
+ * A claim failed before any call ran. `not prepared`: the database has no table of answers;
+ * `conflict`: another transaction succeeds.
+ */
 export class ClaimFailed extends Error {
   readonly kind: 'not prepared' | 'conflict'
 
@@ -29,7 +32,7 @@ export class ClaimFailed extends Error {
 
 const BEGIN: Statement = { text: 'begin', values: [] }
 
-/** The function may have set another role for its transaction, which may not execute `keep_answer`. */
+/** A function may set its transaction's role to one that may not execute `keep_answer`. */
 const LEAVE_ROLE: Statement = {
   text:
     "select pg_catalog.set_config('_db_gateway.role', pg_catalog.current_setting('role'), true), " +
@@ -37,25 +40,25 @@ const LEAVE_ROLE: Statement = {
   values: [],
   isPrepared: false,
 }
-/** What is deferred to the commit runs as that role again. */
+/** Deferred triggers run as the function's role, as they do without a key. */
 const RETURN_TO_ROLE: Statement = {
   text: "select pg_catalog.set_config('role', pg_catalog.current_setting('_db_gateway.role'), true)",
   values: [],
   isPrepared: false,
 }
 
-/** The answers that one transaction keeps under an Idempotency-Key: one for each call that it runs. */
+/** The answers of one transaction's calls, kept under an Idempotency-Key. */
 export class KeptAnswers {
   readonly #key: IdempotencyKey
   readonly #places: number[]
   readonly #ttlMs: number
   readonly #of: TransactionOf
-  /** Milliseconds from the request to the answer, as the first request was told. */
+  /** Milliseconds from the first request to its answer. */
   tookMs = 0
-  /** The answers were kept before, and nothing has run. */
+  /** The answers were kept before this transaction, which has run nothing. */
   isReplay = false
 
-  /** `places`: of the calls of a transaction in the request. */
+  /** `places`: indexes in the request of the transaction's calls. `ttlMs`: lifetime of the answers. */
   constructor(key: IdempotencyKey, places: number[], ttlMs: number, of: TransactionOf) {
     this.#key = key
     this.#places = places
@@ -64,8 +67,8 @@ export class KeptAnswers {
   }
 
   /**
-   * Begins a transaction that claims the key. Waits for another one that has claimed it.
-   * @returns the answers where they are kept; undefined where the calls are to run
+   * Begins a transaction that claims the key. Waits for the end of another one that has claimed it.
+   * @returns the kept answers; undefined if the calls have to run
    * @throws {ClaimFailed}; {GatewayError} idempotency_key_reused, query_timeout
    */
   async begin(
@@ -107,7 +110,7 @@ export class KeptAnswers {
         String(rowCount),
         String(this.tookMs),
       ],
-      // The function may have deallocated what the session has prepared.
+      // A function may have deallocated the session's prepared statements.
       isPrepared: false,
     }))
     const queries = session.pipeline([LEAVE_ROLE, ...keeps, RETURN_TO_ROLE])

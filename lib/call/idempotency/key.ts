@@ -12,7 +12,7 @@ export interface IdempotencyKey {
 
 const MAX_LENGTH = 255
 
-/** Visible ASCII but for quotes, commas, semicolons and backslashes, which are of the quoted form. */
+/** Visible ASCII without quotes, commas, semicolons and backslashes, which need the quoted form. */
 const BARE = /^[!#-+\--:<-[\]-~]+$/
 /** A string of RFC 8941, 3.3.3. */
 const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])+)"$/
@@ -40,7 +40,7 @@ export function parseKey(
   return { text, fingerprint, startedAt }
 }
 
-/** The error of a key that another request has used. */
+/** Error of a request whose key another request has used. */
 export function keyReused(database: string): GatewayError {
   return new GatewayError(
     'idempotency_key_reused',
@@ -49,7 +49,7 @@ export function keyReused(database: string): GatewayError {
   )
 }
 
-/** The error of a request whose key is in use for as long as it may wait: that other one may write yet. */
+/** Error of a request that waited too long for another one with its key, which may still write. */
 export function keyInUse(database: string): GatewayError {
   return new GatewayError(
     'query_timeout',

@@ -12,22 +12,22 @@ import { KeysInUse } from './keys-in-use.ts'
 import { Sweeps } from './sweeps.ts'
 
 export interface KeepingOptions {
-  /** How long an answer is kept. */
+  /** Lifetime of an answer, in milliseconds. */
   ttlMs: number
   /** Creates the table of answers in a database that has none. */
   prepare: (database: string) => Promise<void>
 }
 
-/** How often a claim is repeated that conflicts with another one. */
+/** Repetitions of a claim that conflicts with another transaction. */
 const MAX_CONFLICTS = 10
 
-/** Errors of binding: the function may be another one than that which gave the kept answer. */
+/** Errors of binding. The function may have been changed since it gave the kept answer. */
 const OF_BINDING: unknown[] = ['function_not_found', 'invalid_request']
 
 /** SQLSTATE of a COMMIT or ROLLBACK inside a transaction (invalid_transaction_termination). */
 const TERMINATION = '2D000'
 
-/** Runs calls with an Idempotency-Key: each once, in a transaction that keeps its answer. */
+/** Runs each call with an Idempotency-Key once, in a transaction that keeps its answer. */
 export class KeyedCalls {
   readonly #parts: CallParts
   readonly #options: KeepingOptions
@@ -43,7 +43,7 @@ export class KeyedCalls {
   }
 
   /**
-   * Runs a batch, or one call (`of` is `function`), or gives the answers that are kept.
+   * Runs a batch, or one call (`of` is `function`), or returns the kept answers.
    * @throws {GatewayError} idempotency_key_reused; query_timeout where another request with the key
    *   does not end in time; as `runBatch`
    */
@@ -108,7 +108,7 @@ export class KeyedCalls {
     return { results, ...timing, kept }
   }
 
-  /** Calls that come together share it. */
+  /** Creates the table of answers; concurrent calls of one database share the work. */
   #prepare(database: string): Promise<void> {
     const running = this.#preparing.get(database)
     if (running) return running
@@ -119,7 +119,7 @@ export class KeyedCalls {
     return preparing
   }
 
-  /** Looks for kept answers alone. */
+  /** Returns the kept answers, and runs nothing. */
   #find(batch: BatchToRun, keeping: KeptAnswers) {
     return inExclusiveSession(this.#parts.pools, batch, async (exclusive) => {
       exclusive.isUncommitted = true
@@ -133,7 +133,7 @@ export class KeyedCalls {
     })
   }
 
-  /** Repeats work whose claim has failed, of which nothing has run. */
+  /** Repeats work whose claim has failed: no call of it has run. */
   async #claiming<T>(batch: BatchToRun, work: () => Promise<T>): Promise<T> {
     let isPrepared = false
     for (let conflicts = 0; ; ) {
@@ -154,13 +154,13 @@ function keptOf({ tookMs, isReplay }: KeptAnswers): Kept {
   return { tookMs, isReplay }
 }
 
-/** Errors that concern all calls of a batch: the key, and that there was no session for the first. */
+/** Whether an error concerns the whole batch: its key, or the lack of a session for its first call. */
 function isOfBatch({ code }: GatewayError, place: number): boolean {
   const hasNoSession = code === 'pool_exhausted' || code === 'connection_failed'
   return code === 'idempotency_key_reused' || (hasNoSession && place === 0)
 }
 
-/** The error of one call does not name its place; that of a procedure that commits says why it cannot. */
+/** Removes the place from the error of a single call, and adds a hint to that of a COMMIT. */
 function told(error: unknown, of: TransactionOf): unknown {
   if (!(error instanceof GatewayError)) return error
   const { call, ...others } = error.details

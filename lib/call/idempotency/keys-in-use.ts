@@ -3,21 +3,21 @@ import type { Asked } from '../run/time-limit.ts'
 import { keyInUse } from './key.ts'
 
 /**
- * The keys whose calls this gateway runs at the moment: a request with the same key waits here, not on
- * a connection. Between gateways, PostgreSQL has the claim wait.
+ * The keys whose calls this gateway is running. Another request with such a key waits here and holds no
+ * connection. Between gateways, the claim waits in PostgreSQL.
  */
 export class KeysInUse {
   readonly #waitMs: number
   readonly #running = new Map<string, Promise<void>>()
 
-  /** `waitMs`: how long a request without a limit of its own waits. */
+  /** `waitMs`: the longest wait of a request. */
   constructor(waitMs: number) {
     this.#waitMs = waitMs
   }
 
   /**
-   * Does the work of a key when no other work of it is being done.
-   * @throws {GatewayError} query_timeout, pool_exhausted where the client has gone; what `work` throws
+   * Runs `work` when no other work with the key runs.
+   * @throws {GatewayError} query_timeout; pool_exhausted if the client has gone; errors of `work`
    */
   async alone<T>(asked: Asked, key: string, work: () => Promise<T>): Promise<T> {
     const { client, database, limit } = asked

@@ -1,8 +1,8 @@
 /**
- * The answers that calls with an Idempotency-Key gave, in each platform database. The platform's role
- * can neither read nor write the table: calls run as that role, and go through the functions. A row is
- * claimed, filled and committed by one transaction, so that a committed row has an answer; one without
- * (the platform has claimed it by hand) counts as free.
+ * SQL for the table of answers to calls with an Idempotency-Key, in each platform database. Calls run
+ * as the platform's role, which can neither read nor write the table and has to use the functions. One
+ * transaction claims a row, fills it and commits. A committed row without an answer, which only the
+ * platform itself can make, counts as free.
  */
 export const ANSWERS = `
   select pg_advisory_xact_lock(hashtext('_db_gateway_answers'));
@@ -21,8 +21,8 @@ export const ANSWERS = `
   );
   create index if not exists answers_expires_at on _db_gateway.answers (expires_at);
 
-  -- state: claimed (the caller runs the call), kept (the answer is given), reused (another request has
-  -- used the key). Waits for a transaction that has claimed the key and has not ended.
+  -- state: claimed (the caller runs the call), kept (the answer is returned), reused (another request
+  -- has used the key). Waits for the end of a transaction that has claimed the key.
   create or replace function _db_gateway.claim_answer(
     the_key text, the_place integer, the_fingerprint bytea, ttl_ms bigint,
     out state text, out kept_rows text, out kept_count bigint, out kept_ms integer
@@ -51,7 +51,7 @@ export const ANSWERS = `
       end if;
       select a.* into kept from _db_gateway.answers a
       where a.key = the_key and a.place = the_place;
-      -- It was swept meanwhile.
+      -- A sweep has deleted the row.
       continue when not found;
       if kept.rows is not null and kept.expires_at > clock_timestamp() then
         if kept.fingerprint <> the_fingerprint then
@@ -114,7 +114,7 @@ export const ANSWERS = `
   end $function$;
 `
 
-/** The functions that the platform's role may execute. */
+/** Functions that the platform's role may execute. */
 export const ANSWERS_FUNCTIONS = [
   '_db_gateway.claim_answer(text, integer, bytea, bigint)',
   '_db_gateway.keep_answer(text, integer, text, bigint, integer)',
@@ -132,8 +132,8 @@ const COLUMNS = [
 ]
 
 /**
- * An expression that says whether there is a table of answers that is safe to read: a plain table
- * without row level security, whose columns have PostgreSQL's own types.
+ * SQL expression: whether a table of answers exists and is safe to read, as a plain table without row
+ * level security whose columns have PostgreSQL's own types.
  */
 export const HAS_ANSWERS = `(
   select count(*) = ${COLUMNS.length} from pg_attribute a
@@ -145,7 +145,7 @@ export const HAS_ANSWERS = `(
     and not (c.relrowsecurity or c.relforcerowsecurity)
 )`
 
-/** SQL that copies the answers of another schema, whose names are trusted. */
+/** SQL that copies the answers of the schema `from`, a quoted name. */
 export function copyAnswers(from: string): string {
   const columns = COLUMNS.map(([name]) => name).join(', ')
   return `

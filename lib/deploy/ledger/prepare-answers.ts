@@ -3,9 +3,8 @@ import type { DeployParts } from '../parts.ts'
 import { createAnswers } from './tables.ts'
 
 /**
- * Creates the table of kept answers in a database that a gateway without it has deployed to.
- * @throws {GatewayError} name_conflict where something that is not the gateway's has its names; as
- *   `asGateway`
+ * Creates the table of kept answers in a database whose last deploy was by a gateway without it.
+ * @throws {GatewayError} name_conflict if another role owns something with its names; as `asGateway`
  */
 export async function prepareAnswers(parts: DeployParts, database: string): Promise<void> {
   const holder = parts.catalog.holderOf(database)

@@ -159,8 +159,8 @@ export async function createLedger(sql: Sql, key: string, role: string | null): 
 }
 
 /**
- * Creates the table of kept answers and its functions where a gateway without them made the ledger,
- * as the gateway's role, in one transaction. `role` may execute the functions.
+ * Creates the table of kept answers and its functions, as the gateway's role, in one transaction: for
+ * a ledger that a gateway without them created. `role` may execute the functions.
  * @throws {GatewayError} name_conflict, as `createLedger`
  */
 export async function createAnswers(sql: Sql, role: string | null): Promise<void> {
