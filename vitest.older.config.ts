@@ -4,7 +4,8 @@ import config from './vitest.config.ts'
 process.env.PG_MAJOR ??= '15'
 
 const FINDINGS = '{calls-{a,b},deploys-{attribution,cascades,in-the-way,loss,migrations}}'
-const HANDLERS = '{call/{answers,parameters,refused,changed-functions},isolation,register}'
+const HANDLERS =
+  '{call/{answers,parameters,refused,changed-functions},isolation,register,tenants-dropped}'
 
 /** The deploy, call and isolation tests on the oldest PostgreSQL: `npm run test:older`. */
 export default mergeConfig(
