@@ -21,7 +21,7 @@ export default defineHandler({
     const { req, res } = nodeOf(event)
     const { config, buffered } = gateway
     const read = await readSchemaForm(req, res, request, MIGRATE_FORM, config, buffered)
-    const form = { ...read, owner: await gateway.catalog.resolveScope(read.owner) }
+    const form = { ...read, owner: await gateway.tenants.resolveScope(read.owner) }
 
     const run = async (onEnd?: (result: DatabaseResult) => void) => {
       const ended: DatabaseResult[] = []

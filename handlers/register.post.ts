@@ -18,7 +18,7 @@ export default defineHandler({
     const { req, res } = nodeOf(event)
     const { config, buffered } = gateway
     const asked = await readSchemaForm(req, res, request, REGISTER_FORM, config, buffered)
-    const form = { ...asked, owner: await gateway.catalog.resolve(asked.owner) }
+    const form = { ...asked, owner: await gateway.tenants.resolve(asked.owner) }
     const database = databaseName(form.owner)
     request.database = database
     const result = await audited(event, {

@@ -32,6 +32,7 @@ import { Pools } from './postgres/pools/pools.ts'
 import { useRepeatable } from './postgres/pools/use-repeatable.ts'
 import { Catalog } from './tenancy/catalog/catalog.ts'
 import type { OpenCatalog } from './tenancy/catalog/open-catalog.ts'
+import { Platforms } from './tenancy/platforms-of-catalog.ts'
 import { Roles } from './tenancy/roles/roles.ts'
 import type { Secret } from './tenancy/secrets/secret.ts'
 import { SecretChange } from './tenancy/secrets/secret-change.ts'
@@ -49,6 +50,7 @@ export interface Gateway {
   replicas: Replicas | undefined
   catalog: Catalog
   tenants: Tenants
+  platforms: Platforms
   /** Roles of the platforms. */
   roles: Roles
   /** The secret in force. */
@@ -223,6 +225,7 @@ export function createGateway(
     replicas,
     catalog,
     tenants: new Tenants(catalog),
+    platforms: new Platforms(catalog, config.archive, config.storedSchemasPerPlatform),
     roles,
     get secret() {
       return secrets.current

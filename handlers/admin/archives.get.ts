@@ -1,7 +1,6 @@
 import { defineHandler } from 'h3'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
-import { listArchives } from '../../lib/tenancy/schemas/archives.ts'
 
 export default defineHandler({
   meta: {
@@ -10,7 +9,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, readQuery(event, ['platform']).platform)
-    const archives = await gateway.catalog.use((sql) => listArchives(sql, platform))
+    const archives = await gateway.platforms.archives(platform)
     return { platform, archives, count: archives.length }
   },
 })

@@ -1,12 +1,7 @@
 import { defineHandler } from 'h3'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import {
-  type DatabasePage,
-  type ListedDatabase,
-  readDatabases,
-  readSizes,
-} from '../../lib/tenancy/catalog/database-list.ts'
+import type { DatabasePage, ListedDatabase } from '../../lib/tenancy/catalog/database-list.ts'
 import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
 
 const QUERY = ['platform', 'limit', 'after', 'sizes', 'refresh'] as const
@@ -29,13 +24,13 @@ export default defineHandler({
     const refresh = parseSwitch('refresh', query.refresh, false)
     const main = databaseName({ platform, tenantId: null, schema: null })
     const readBatch = async (page: DatabasePage) => {
-      const read = () => gateway.catalog.use((sql) => readDatabases(sql, page, main))
+      const read = () => gateway.tenants.databases(page, main)
       let entries = await read()
       const toAsk = entries.filter((one) => one.isStale || (refresh && !one.isMissing))
       const silent = await gateway.deploys.lookAt(toAsk)
       if (toAsk.length > 0) entries = await read()
       const names = entries.map(({ database }) => database)
-      const sizes = hasSizes ? await gateway.catalog.use((sql) => readSizes(sql, names)) : undefined
+      const sizes = hasSizes ? await gateway.tenants.sizes(names) : undefined
       return entries.map((entry) => describe(entry, sizes, silent.has(entry.database)))
     }
 

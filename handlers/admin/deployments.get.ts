@@ -14,8 +14,8 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
-    const { catalog } = gateway
-    const owner = await catalog.resolve(parseNamedOwner(request, query as GivenOwner))
+    const { tenants } = gateway
+    const owner = await tenants.resolve(parseNamedOwner(request, query as GivenOwner))
     const { platform } = owner
     // Without a member that names a database, all databases of the platform are meant; an empty or
     // null one means the main database, as elsewhere.
@@ -24,8 +24,8 @@ export default defineHandler({
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const after = parseCount('after', query.after, Number.MAX_SAFE_INTEGER)
     const deployments = await gateway.deployments.read({ platform, tenantId, schema, after, limit })
-    if (deployments.length === 0 && !(await catalog.has(platform, { tenantId, schema }))) {
-      if (isOne) await catalog.locate(owner)
+    if (deployments.length === 0 && !(await tenants.has(platform, { tenantId, schema }))) {
+      if (isOne) await tenants.locate(owner)
       throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
     }
     return answerInSlices({

@@ -20,7 +20,7 @@ export default defineHandler({
     const { gateway, request } = event.context
     const { deploys, tenants } = gateway
     const body = await readJsonObject(event, MEMBERS)
-    const owner = await gateway.catalog.resolve(parseNamedTenant(request, body))
+    const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
     const database = databaseName(owner)
     const isDumped = body.dump === undefined || parseFlag('dump', body.dump)
     const hours = parseNumber('after_hours', body.after_hours, [0, MAX_HOURS]) ?? 0

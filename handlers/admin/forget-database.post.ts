@@ -10,7 +10,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, OWNER_MEMBERS)
-    const owner = await gateway.catalog.resolve(parseNamedOwner(request, body))
+    const owner = await gateway.tenants.resolve(parseNamedOwner(request, body))
     const database = databaseName(owner)
     request.database = database
     await audited(event, {

@@ -11,7 +11,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, [...OWNER_MEMBERS, 'labels'])
-    const owner = await gateway.catalog.resolve(parseNamedTenant(request, body))
+    const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
     const labels = parseLabelChanges(body.labels)
     request.database = databaseName(owner)
     const tenant = await audited(event, {

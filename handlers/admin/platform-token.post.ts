@@ -2,7 +2,6 @@ import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
-import { checkPlatform, giveToken } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
   meta: { description: 'Return the token of a platform; the first request generates it' },
@@ -13,11 +12,7 @@ export default defineHandler({
     const token = await audited(event, {
       action: 'platform_token',
       owner: { platform, tenantId: null, schema: null },
-      work: () =>
-        gateway.catalog.use(async (sql) => {
-          await checkPlatform(sql, platform)
-          return giveToken(sql, platform)
-        }),
+      work: () => gateway.platforms.giveToken(platform),
     })
     return { platform, token }
   },

@@ -1,6 +1,5 @@
 import { defineHandler } from 'h3'
 import { readQuery } from '../../lib/http/body/page-query.ts'
-import { listPlatforms } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
   meta: {
@@ -11,7 +10,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])
-    const all = await gateway.catalog.use(listPlatforms)
+    const all = await gateway.platforms.list()
     const platforms = all.filter(({ name }) => request.mayName?.(name) ?? true)
     return { platforms, count: platforms.length }
   },

@@ -10,7 +10,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, OWNER_MEMBERS)
-    const owner = await gateway.catalog.resolve(parseNamedTenant(request, body))
+    const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
     request.database = databaseName(owner)
     const tenant = await audited(event, {
       action: 'resume_tenant',

@@ -19,7 +19,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, MEMBERS)
-    const owner = await gateway.catalog.resolve(parseNamedTenant(request, body))
+    const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
     const message = parseMessage(body.message)
     const seconds = parseWholeNumber('retry_after_s', body.retry_after_s, [1, MAX_RETRY_AFTER_S])
     const suspension = { message, retryAfterS: seconds ?? DEFAULT_RETRY_AFTER_S }

@@ -3,7 +3,6 @@ import { audited } from '../../lib/audit/audited.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { parsePlatform, textOf } from '../../lib/tenancy/names.ts'
-import { registerPlatform } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
   meta: { description: 'Register a platform, so that schemas can be stored for it' },
@@ -23,7 +22,7 @@ export default defineHandler({
       action: 'register_platform',
       owner: { platform, tenantId: null, schema: null },
       work: async () => {
-        if (await gateway.catalog.use((sql) => registerPlatform(sql, platform))) return
+        if (await gateway.platforms.register(platform)) return
         throw new GatewayError(
           'platform_already_registered',
           `Platform ${platform} is already registered`,

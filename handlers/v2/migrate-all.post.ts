@@ -9,7 +9,6 @@ import { originOf } from '../../lib/http/request.ts'
 import { describeAccepted, describeJob } from '../../lib/jobs/answer.ts'
 import { parsePlatform, sanitize } from '../../lib/tenancy/names.ts'
 import { parseSchemaName } from '../../lib/tenancy/owners.ts'
-import { loadStored } from '../../lib/tenancy/schemas/stored-archives.ts'
 
 const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
 
@@ -19,19 +18,17 @@ export default defineHandler({
   },
   async handler(event) {
     const { gateway, request } = event.context
-    const { catalog, config, jobs } = gateway
+    const { config, jobs } = gateway
     const body = await readJsonObject(event, MEMBERS)
     const platform = parsePlatform(request, body.platform)
     await authorizePlatformToken(event, platform, { isOptional: true })
     const schemaName = parseSchemaName(body.schema_name)
     const options = parseV2Options(body)
-    const stored = await loadStored(catalog, platform, schemaName, config.archive)
+    const stored = await gateway.platforms.loadStored(platform, schemaName)
     const tenants = await gateway.deploys.findTenants({
       platform,
       schemaName,
       archive: stored.archive,
-      limits: config.archive,
-      catalog,
     })
     const total = tenants.targets.length
     if (total === 0) return describeNone(platform, schemaName, tenants.warnings)

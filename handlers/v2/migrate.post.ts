@@ -8,7 +8,6 @@ import { authorizePlatformToken } from '../../lib/http/access/platform-token.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { originOf } from '../../lib/http/request.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../lib/tenancy/owners.ts'
-import { loadStored } from '../../lib/tenancy/schemas/stored-archives.ts'
 
 const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
 
@@ -17,15 +16,14 @@ export default defineHandler({
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context
-    const { catalog, config } = gateway
     const body = await readJsonObject(event, MEMBERS)
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const options = parseV2Options(body)
     const { platform } = asked
     await authorizePlatformToken(event, platform, { isOptional: true })
-    const stored = await loadStored(catalog, platform, schemaName, config.archive)
-    const owner = await catalog.resolve(asked, { anySpelling: true })
-    const database = await catalog.locate(owner)
+    const stored = await gateway.platforms.loadStored(platform, schemaName)
+    const owner = await gateway.tenants.resolve(asked, { anySpelling: true })
+    const database = await gateway.tenants.locate(owner)
     request.database = database
     const { result, verification, seeders, warnings } = await audited(event, {
       action: 'migrate',

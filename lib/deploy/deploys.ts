@@ -76,9 +76,12 @@ export class Deploys {
     return createTenant(this.#parts, request, this.#archiveLimits)
   }
 
-  /** Creates a database with an archive's schema. See `createWithSchema`. */
-  create(request: DeployRequest): Promise<DeployResult> {
-    return createWithSchema(this.#parts, request)
+  /** Creates a database with a stored schema, and records its name. See `createWithSchema`. */
+  async createStored(request: DeployRequest, schemaName: string): Promise<DeployResult> {
+    const { owner } = request
+    const result = await createWithSchema(this.#parts, request)
+    await this.#parts.catalog.recordStored(owner.platform, databaseName(owner), schemaName)
+    return result
   }
 
   /** Enters an existing database into the catalog. See `adopt`. */
@@ -115,8 +118,9 @@ export class Deploys {
   }
 
   /** Returns the tenants that a stored schema applies to. See `findTenants`. */
-  findTenants(scope: StoredScope): Promise<StoredTargets> {
-    return findTenants(scope)
+  findTenants(scope: Omit<StoredScope, 'limits' | 'catalog'>): Promise<StoredTargets> {
+    const { catalog } = this.#parts
+    return findTenants({ ...scope, limits: this.#archiveLimits, catalog })
   }
 
   /** Brings tenants to a stored schema. See `migrateTenants`. */

@@ -1,5 +1,12 @@
 import { GatewayError } from '../errors.ts'
 import type { Catalog } from './catalog/catalog.ts'
+import type { EntryPart } from './catalog/catalog-table.ts'
+import {
+  type DatabasePage,
+  type ListedDatabase,
+  readDatabases,
+  readSizes,
+} from './catalog/database-list.ts'
 import {
   changeLabels,
   readTenant,
@@ -19,6 +26,36 @@ export class Tenants {
 
   constructor(catalog: Catalog) {
     this.#catalog = catalog
+  }
+
+  /** As `Catalog.resolve`: the owner whose database is meant. */
+  resolve(owner: Owner, how?: { anySpelling?: boolean }): Promise<Owner> {
+    return this.#catalog.resolve(owner, how)
+  }
+
+  /** As `Catalog.resolveScope`: the owner, or all owners, that a request is about. */
+  resolveScope(owner: Owner): Promise<Owner> {
+    return this.#catalog.resolveScope(owner)
+  }
+
+  /** As `Catalog.locate`: the database of an owner, suspended or not. */
+  locate(owner: Owner): string | Promise<string> {
+    return this.#catalog.locate(owner)
+  }
+
+  /** As `Catalog.has`: whether a platform has such a database. */
+  has(platform: string, part?: EntryPart): Promise<boolean> {
+    return this.#catalog.has(platform, part)
+  }
+
+  /** Returns a page of the databases of a platform; `main` names its main database. */
+  databases(page: DatabasePage, main: string): Promise<ListedDatabase[]> {
+    return this.#catalog.use((sql) => readDatabases(sql, page, main))
+  }
+
+  /** Returns the sizes of databases in bytes, by name. */
+  sizes(names: string[]): Promise<Map<string, number>> {
+    return this.#catalog.use((sql) => readSizes(sql, names))
   }
 
   /** The tenants of a page, by the names of their databases. */

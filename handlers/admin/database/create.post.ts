@@ -6,7 +6,6 @@ import { readJsonObject } from '../../../lib/http/body/body.ts'
 import { originOf } from '../../../lib/http/request.ts'
 import { databaseName } from '../../../lib/tenancy/names.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/tenancy/owners.ts'
-import { loadStored } from '../../../lib/tenancy/schemas/stored-archives.ts'
 
 export default defineHandler({
   meta: {
@@ -18,12 +17,11 @@ export default defineHandler({
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context
-    const { catalog, config } = gateway
     const body = await readJsonObject(event, STORED_OWNER_MEMBERS)
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const { platform } = asked
     await authorizePlatformToken(event, platform)
-    const owner = await catalog.resolve(asked, { anySpelling: true })
+    const owner = await gateway.tenants.resolve(asked, { anySpelling: true })
     const database = databaseName(owner)
     request.database = database
     const { result, archive } = await audited(event, {
@@ -31,16 +29,18 @@ export default defineHandler({
       owner,
       asked: { stored_schema: schemaName },
       work: async (note) => {
-        const stored = await loadStored(catalog, platform, schemaName, config.archive)
-        const result = await gateway.deploys.create({
-          owner,
-          ...stored,
-          older: 'deploy',
-          flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
-          origin: originOf(request),
-          onDatabase: (change) => note({ [`database_${change}`]: true }),
-        })
-        await catalog.recordStored(platform, database, schemaName)
+        const stored = await gateway.platforms.loadStored(platform, schemaName)
+        const result = await gateway.deploys.createStored(
+          {
+            owner,
+            ...stored,
+            older: 'deploy',
+            flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
+            origin: originOf(request),
+            onDatabase: (change) => note({ [`database_${change}`]: true }),
+          },
+          schemaName,
+        )
         return { result, archive: stored.archive }
       },
       describe: (done) => describeRegister(done?.result),

@@ -7,8 +7,7 @@ import { nodeOf } from '../../../lib/http/request.ts'
 import { checkNames } from '../../../lib/json/known-names.ts'
 import { parsePlatform } from '../../../lib/tenancy/names.ts'
 import { parseSchemaName } from '../../../lib/tenancy/owners.ts'
-import { checkPlatform } from '../../../lib/tenancy/platforms.ts'
-import { sectionsOf, storeSchema } from '../../../lib/tenancy/schemas/stored-schemas.ts'
+import { sectionsOf } from '../../../lib/tenancy/schemas/stored-schemas.ts'
 
 const FIELDS = ['schema_name', 'name', 'schema', 'file'] as const
 
@@ -16,10 +15,10 @@ export default defineHandler({
   meta: { description: 'Store a schema under a name; databases can be created from it' },
   async handler(event) {
     const { gateway, request } = event.context
-    const { catalog, config, buffered } = gateway
+    const { platforms, config, buffered } = gateway
     const { req, res } = nodeOf(event)
     const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
-    await catalog.use((sql) => checkPlatform(sql, platform))
+    await platforms.check(platform)
     const { fields, fileNames, archive: packed } = await readArchiveForm(req, res, config, buffered)
     checkNames('form field', [...fields.keys(), ...fileNames], FIELDS)
     if (fields.has('schema_name') && fields.has('name')) {
@@ -42,15 +41,7 @@ export default defineHandler({
       action: 'store_schema',
       owner: { platform, tenantId: null, schema: null },
       asked: { stored_schema: name, checksum },
-      work: () =>
-        catalog.use((sql) =>
-          storeSchema(
-            sql,
-            platform,
-            { name, checksum, packed, ...sections },
-            config.storedSchemasPerPlatform,
-          ),
-        ),
+      work: () => platforms.store(platform, { name, checksum, packed, ...sections }),
     })
     return {
       status: 'registered',

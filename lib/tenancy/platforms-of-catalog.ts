@@ -1,0 +1,92 @@
+import type { ArchiveLimits } from '../archive/archive.ts'
+import type { Catalog } from './catalog/catalog.ts'
+import { listPlatformDatabases, type PlatformDatabase } from './platform-databases.ts'
+import {
+  checkPlatform,
+  giveToken,
+  type ListedPlatform,
+  listPlatforms,
+  registerPlatform,
+} from './platforms.ts'
+import { type KnownArchive, listArchives } from './schemas/archives.ts'
+import { type LoadedSchema, loadStored } from './schemas/stored-archives.ts'
+import { listStored, type StoredSchema, storeSchema } from './schemas/stored-schemas.ts'
+
+/** Platforms, their tokens, their archives and their stored schemas, as the catalog has them. */
+export class Platforms {
+  readonly #catalog: Catalog
+  readonly #limits: ArchiveLimits
+  readonly #maxStored: number
+
+  /** @param maxStored number of stored schemas that one platform may have */
+  constructor(catalog: Catalog, limits: ArchiveLimits, maxStored: number) {
+    this.#catalog = catalog
+    this.#limits = limits
+    this.#maxStored = maxStored
+  }
+
+  list(): Promise<ListedPlatform[]> {
+    return this.#catalog.use(listPlatforms)
+  }
+
+  /** Returns false if the platform was registered before. */
+  register(platform: string): Promise<boolean> {
+    return this.#catalog.use((sql) => registerPlatform(sql, platform))
+  }
+
+  /** @throws {GatewayError} if the platform is not known */
+  check(platform: string): Promise<void> {
+    return this.#catalog.use((sql) => checkPlatform(sql, platform))
+  }
+
+  /**
+   * Returns the token of a platform, which the first request makes.
+   * @throws {GatewayError} if the platform is not known
+   */
+  giveToken(platform: string): Promise<string> {
+    return this.#catalog.use(async (sql) => {
+      await checkPlatform(sql, platform)
+      return giveToken(sql, platform)
+    })
+  }
+
+  /** Returns the archives of a platform, newest first. */
+  archives(platform: string): Promise<KnownArchive[]> {
+    return this.#catalog.use((sql) => listArchives(sql, platform))
+  }
+
+  /**
+   * Returns the databases of a platform, or those of one of its schemas.
+   * @throws {GatewayError} if the platform is not known
+   */
+  databases(
+    platform: string,
+    schema?: { name: string; sanitized: string },
+  ): Promise<PlatformDatabase[]> {
+    return this.#catalog.use(async (sql) => {
+      await checkPlatform(sql, platform)
+      return listPlatformDatabases(sql, platform, schema)
+    })
+  }
+
+  /**
+   * Returns the stored schemas of a platform.
+   * @throws {GatewayError} if the platform is not known
+   */
+  storedSchemas(platform: string): Promise<StoredSchema[]> {
+    return this.#catalog.use(async (sql) => {
+      await checkPlatform(sql, platform)
+      return listStored(sql, platform)
+    })
+  }
+
+  /** Stores a schema under a name. @throws {GatewayError} too_many_schemas */
+  store(platform: string, schema: StoredSchema & { packed: Uint8Array }): Promise<void> {
+    return this.#catalog.use((sql) => storeSchema(sql, platform, schema, this.#maxStored))
+  }
+
+  /** As `loadStored`: the archive that is stored under a name. */
+  loadStored(platform: string, name: string): Promise<LoadedSchema> {
+    return loadStored(this.#catalog, platform, name, this.#limits)
+  }
+}
