@@ -80,7 +80,9 @@ describe('What an endpoint does not know is refused', () => {
       schema_name: 'tenant',
     })
     expect([status, body]).toEqual(
-      refused('Unknown member "schema_name": this endpoint takes platform, tenant_id'),
+      refused(
+        'Unknown member "schema_name": this endpoint takes platform, tenant_id, labels, deploy, if_exists',
+      ),
     )
     const [row] = await queryDatabase(
       'postgres',
