@@ -7,7 +7,7 @@ import type { Credentials, Server } from './hosts/server.ts'
 
 const run = promisify(execFile)
 
-/** Where packages install the programs of a major version, beside the folders of PATH. */
+/** Folders in which packages install the programs of a major version; searched before PATH. */
 const FOLDERS = (major: number) => [
   `/usr/lib/postgresql/${major}/bin`,
   `/usr/pgsql-${major}/bin`,
@@ -15,12 +15,13 @@ const FOLDERS = (major: number) => [
   `/opt/homebrew/opt/postgresql@${major}/bin`,
 ]
 
+/** Time limit of `pg_dump --version`. */
 const VERSION_LIMIT_MS = 10_000
 
-/** What pg_dump writes to its standard error, of which an error has the end. */
+/** Maximum length of pg_dump's standard error in an error message; its end is kept. */
 const MAX_ERROR = 2000
 
-/** The path of the pg_dump of a major version; undefined where none is installed. */
+/** Returns the path of a pg_dump of the major version; undefined if none is installed. */
 export async function findPgDump(major: number): Promise<string | undefined> {
   const folders = [...FOLDERS(major), ...(process.env.PATH ?? '').split(delimiter)]
   for (const folder of new Set(folders.filter((one) => one !== ''))) {
@@ -29,27 +30,28 @@ export async function findPgDump(major: number): Promise<string | undefined> {
       const { stdout } = await run(path, ['--version'], { timeout: VERSION_LIMIT_MS })
       if (Number(/\(PostgreSQL\) (\d+)/.exec(stdout)?.[1]) === major) return path
     } catch {
-      // It is not there, or does not run.
+      // The file does not exist or does not run.
     }
   }
   return undefined
 }
 
-/** A database that is to be dumped. */
+/** Source of a dump. */
 export interface DumpSource {
   server: Server
-  /** Undefined: as the role of the server. */
+  /** Role to connect as; undefined for the server's own role. */
   credentials: Credentials | undefined
   database: string
-  /** Patterns of pg_dump: schemas that are left out, and tables or sequences whose contents are. */
+  /** Pattern of `--exclude-schema`. */
   withoutSchema: string
+  /** Pattern of `--exclude-table-data`: tables and sequences that are dumped without contents. */
   withoutData: string
 }
 
 /**
- * Dumps a database in the custom format of pg_dump into a new file, which its owner alone may read.
- * @param path of pg_dump
- * @throws {Error} with what pg_dump says; the file may be there then
+ * Dumps a database in pg_dump's custom format into a new file with mode 0600.
+ * @param path path of pg_dump
+ * @throws {Error} with the standard error of pg_dump; the incomplete file is not removed
  */
 export async function dumpTo(path: string, source: DumpSource, file: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'db-gateway-dump-'))
@@ -81,7 +83,10 @@ export async function dumpTo(path: string, source: DumpSource, file: string): Pr
   }
 }
 
-/** What libpq connects by; certificates go into files of the folder. */
+/**
+ * Returns the environment variables for libpq's connection (PostgreSQL manual, "Environment
+ * Variables"). Writes the certificates and the key into files in `folder`.
+ */
 async function environment(
   { server, credentials, database }: DumpSource,
   folder: string,
@@ -105,7 +110,7 @@ async function environment(
     ['PGSSLCERT', server.cert],
     ['PGSSLKEY', server.key],
   ] as const
-  // A certificate is checked by those of the system then, as the gateway does.
+  // Without a CA file, libpq has to use the system's certificates, as the gateway does.
   const isChecked = server.sslMode.startsWith('verify')
   if (isChecked && server.ca === undefined) env.PGSSLROOTCERT = 'system'
   for (const [name, text] of files) {

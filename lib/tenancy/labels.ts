@@ -3,13 +3,13 @@ import type { Json } from '../json/json.ts'
 import { jsonOf } from '../json/text.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 
-/** What a platform says of a tenant: values by their keys. */
+/** Labels that a platform has given a tenant: values by key. */
 export type Labels = Record<string, string>
 
-/** Labels to be set; null takes one away. */
+/** New values of labels by key; null removes the label. */
 export type LabelChanges = Record<string, string | null>
 
-/** The most labels that one tenant has. */
+/** Maximum number of labels of one tenant. */
 export const MAX_LABELS = 64
 
 const WORD = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/
@@ -17,7 +17,7 @@ const WORDS = '1 to 63 letters, digits, "_", "." or "-", a letter or a digit fir
 const MAX_SHOWN = 80
 
 /**
- * The labels of a new tenant; none where the member is absent.
+ * Parses the member `labels` of a request that creates a tenant; no labels if it is absent.
  * @throws {GatewayError} invalid_request
  */
 export function parseLabels(value: Json | undefined): Labels {
@@ -29,7 +29,7 @@ export function parseLabels(value: Json | undefined): Labels {
 }
 
 /**
- * The changes that the member `labels` asks for.
+ * Parses the member `labels` of a request that changes the labels of a tenant.
  * @throws {GatewayError} invalid_request
  */
 export function parseLabelChanges(value: Json | undefined): LabelChanges {
@@ -46,8 +46,8 @@ export function parseLabelChanges(value: Json | undefined): LabelChanges {
 }
 
 /**
- * A filter of tenants: `plan:pro`, or several with commas between, all of which a tenant has. None
- * where it is absent or empty.
+ * Parses a filter of tenants: pairs such as `plan:pro`, separated by commas. A tenant matches if it
+ * has all of them. An absent or empty filter matches every tenant.
  * @throws {GatewayError} invalid_request
  */
 export function parseLabelFilter(text: string | undefined): Labels {
@@ -70,14 +70,14 @@ export function parseLabelFilter(text: string | undefined): Labels {
   return labels
 }
 
-/** A filter as `parseLabelFilter` reads it. */
+/** Returns the text of a filter, in the form that `parseLabelFilter` reads. */
 export function describeLabels(labels: Labels): string {
   return Object.entries(labels)
     .map((pair) => pair.join(':'))
     .join(',')
 }
 
-/** The names of the databases of those tenants of a platform that have all of the labels. */
+/** Returns the database names of the tenants of a platform that have all of the labels. */
 export async function findLabelled(
   sql: Sql,
   platform: string,
@@ -90,12 +90,12 @@ export async function findLabelled(
   return new Set(rows.map(({ database }) => database))
 }
 
-/** A part of a query: whether a row of the catalog has all of the labels. */
+/** Returns an SQL condition: whether a row of `_db_gateway_databases` has all of the labels. */
 export function hasLabels(sql: Sql, labels: Labels) {
   return sql`labels @> ${JSON.stringify(labels)}::text::jsonb`
 }
 
-/** The error of a tenant that would have too many. */
+/** Returns the error of a change that would give a tenant more than MAX_LABELS labels. */
 export function tooMany(): GatewayError {
   return new GatewayError('invalid_request', `A tenant has at most ${MAX_LABELS} labels`)
 }

@@ -12,13 +12,13 @@ import { type KnownArchive, listArchives } from './schemas/archives.ts'
 import { type LoadedSchema, loadStored } from './schemas/stored-archives.ts'
 import { listStored, type StoredSchema, storeSchema } from './schemas/stored-schemas.ts'
 
-/** Platforms, their tokens, their archives and their stored schemas, as the catalog has them. */
+/** Reads and writes the catalog's platforms, their tokens, archives and stored schemas. */
 export class Platforms {
   readonly #catalog: Catalog
   readonly #limits: ArchiveLimits
   readonly #maxStored: number
 
-  /** @param maxStored number of stored schemas that one platform may have */
+  /** @param maxStored maximum number of stored schemas of one platform */
   constructor(catalog: Catalog, limits: ArchiveLimits, maxStored: number) {
     this.#catalog = catalog
     this.#limits = limits
@@ -29,18 +29,21 @@ export class Platforms {
     return this.#catalog.use(listPlatforms)
   }
 
-  /** Returns false if the platform was registered before. */
+  /** Registers a platform; returns false if it is registered already. */
   register(platform: string): Promise<boolean> {
     return this.#catalog.use((sql) => registerPlatform(sql, platform))
   }
 
-  /** @throws {GatewayError} if the platform is not known */
+  /**
+   * Checks that the platform is registered.
+   * @throws {GatewayError} if the platform is not known
+   */
   check(platform: string): Promise<void> {
     return this.#catalog.use((sql) => checkPlatform(sql, platform))
   }
 
   /**
-   * Returns the token of a platform, which the first request makes.
+   * Returns the token of a platform; creates it on the first request.
    * @throws {GatewayError} if the platform is not known
    */
   giveToken(platform: string): Promise<string> {
@@ -80,12 +83,15 @@ export class Platforms {
     })
   }
 
-  /** Stores a schema under a name. @throws {GatewayError} too_many_schemas */
+  /**
+   * Stores a schema under its name.
+   * @throws {GatewayError} too_many_schemas
+   */
   store(platform: string, schema: StoredSchema & { packed: Uint8Array }): Promise<void> {
     return this.#catalog.use((sql) => storeSchema(sql, platform, schema, this.#maxStored))
   }
 
-  /** As `loadStored`: the archive that is stored under a name. */
+  /** Returns the archive that is stored under a name. See `loadStored`. */
   loadStored(platform: string, name: string): Promise<LoadedSchema> {
     return loadStored(this.#catalog, platform, name, this.#limits)
   }

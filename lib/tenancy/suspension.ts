@@ -2,18 +2,18 @@ import { GatewayError } from '../errors.ts'
 import type { Owner } from './names.ts'
 import { describeOwner } from './owner-identity.ts'
 
-/** What calls of a tenant are answered that is suspended. */
+/** Error that the calls of a suspended tenant get. */
 export interface Suspension {
-  /** Null: that it is suspended. */
+  /** Message of the error; null for the default message. */
   message: string | null
-  /** Seconds, for Retry-After. */
+  /** Value of the Retry-After header, in seconds. */
   retryAfterS: number
 }
 
-/** Where nobody says it. */
+/** Retry-After of a suspension that sets none, in seconds. */
 export const DEFAULT_RETRY_AFTER_S = 60
 
-/** Why a call of a suspended tenant does not run. */
+/** Returns the error of a call to a suspended tenant. */
 export function suspended(
   owner: Owner & { database: string },
   { message, retryAfterS }: Suspension,

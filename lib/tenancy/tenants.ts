@@ -20,7 +20,7 @@ import { databaseName, type Owner } from './names.ts'
 import { describeAbsent, describeOwner, isSameOwner } from './owner-identity.ts'
 import type { Suspension } from './suspension.ts'
 
-/** Tenants as the catalog knows them. */
+/** Reads tenants from the catalog and changes their labels, suspension and scheduled drop. */
 export class Tenants {
   readonly #catalog: Catalog
 
@@ -28,22 +28,22 @@ export class Tenants {
     this.#catalog = catalog
   }
 
-  /** As `Catalog.resolve`: the owner whose database is meant. */
+  /** Returns the owner whose database serves a request. See `Catalog.resolve`. */
   resolve(owner: Owner, how?: { anySpelling?: boolean }): Promise<Owner> {
     return this.#catalog.resolve(owner, how)
   }
 
-  /** As `Catalog.resolveScope`: the owner, or all owners, that a request is about. */
+  /** Returns the owner, or all owners, that a request names. See `Catalog.resolveScope`. */
   resolveScope(owner: Owner): Promise<Owner> {
     return this.#catalog.resolveScope(owner)
   }
 
-  /** As `Catalog.locate`: the database of an owner, suspended or not. */
+  /** Returns the database of an owner, suspended or not. See `Catalog.locate`. */
   locate(owner: Owner): string | Promise<string> {
     return this.#catalog.locate(owner)
   }
 
-  /** As `Catalog.has`: whether a platform has such a database. */
+  /** Returns whether a platform has a database of that kind. See `Catalog.has`. */
   has(platform: string, part?: EntryPart): Promise<boolean> {
     return this.#catalog.has(platform, part)
   }
@@ -58,12 +58,15 @@ export class Tenants {
     return this.#catalog.use((sql) => readSizes(sql, names))
   }
 
-  /** The tenants of a page, by the names of their databases. */
+  /** Returns one page of the tenants of a platform, ordered by database name. */
   list(page: TenantPage): Promise<Tenant[]> {
     return this.#catalog.use((sql) => readTenants(sql, page))
   }
 
-  /** @throws {GatewayError} database_not_found */
+  /**
+   * Returns a tenant.
+   * @throws {GatewayError} database_not_found
+   */
   async read(owner: Owner): Promise<Tenant> {
     const database = databaseName(owner)
     const tenant = await this.#catalog.use((sql) => readTenant(sql, database))
@@ -72,8 +75,10 @@ export class Tenants {
   }
 
   /**
-   * Sets labels, and takes those away that are null.
-   * @throws {GatewayError} database_not_found; invalid_request where it would have too many
+   * Sets labels of a tenant and removes those whose new value is null.
+   * @returns the tenant with its new labels
+   * @throws {GatewayError} database_not_found; invalid_request if the tenant would have more than
+   *   MAX_LABELS labels
    */
   async label(owner: Owner, changes: LabelChanges): Promise<Tenant> {
     const { database } = await this.read(owner)
@@ -84,8 +89,8 @@ export class Tenants {
   }
 
   /**
-   * Has calls of a tenant answered with an error, on all gateways once the catalog has told them; those
-   * that run already finish.
+   * Suspends a tenant: its calls fail with tenant_suspended. Other gateways follow when the
+   * catalog's notification reaches them. Calls that already run finish.
    * @throws {GatewayError} database_not_found
    */
   async suspend(owner: Owner, suspension: Suspension): Promise<Tenant> {
@@ -95,8 +100,8 @@ export class Tenants {
   }
 
   /**
-   * Suspends a tenant now, and has it dropped later by whichever gateway runs then.
-   * @throws {GatewayError} database_not_found; tenant_busy where its time has come already
+   * Suspends a tenant now and schedules its drop. Any gateway on the catalog may carry it out.
+   * @throws {GatewayError} database_not_found; tenant_busy if an earlier scheduled drop is due
    */
   async dropLater(owner: Owner, drop: Drop): Promise<Tenant> {
     const { database, isDue } = await this.read(owner)
@@ -106,8 +111,8 @@ export class Tenants {
   }
 
   /**
-   * Has calls of a tenant run again, and does not drop it any more.
-   * @throws {GatewayError} database_not_found; tenant_busy where it is being dropped
+   * Ends the suspension of a tenant and cancels its scheduled drop.
+   * @throws {GatewayError} database_not_found; tenant_busy if a gateway is dropping it
    */
   async resume(owner: Owner): Promise<Tenant> {
     const { database } = await this.read(owner)
@@ -116,7 +121,9 @@ export class Tenants {
     throw isBeingDropped(owner)
   }
 
-  /** Before its own notification comes: the next call here has to see it. */
+  /**
+   * Removes the cache entry now, since the catalog's notification may come after the next call.
+   */
   #changed(owner: Owner): Promise<Tenant> {
     this.#catalog.forget(owner)
     return this.read(owner)
@@ -129,7 +136,7 @@ function isBeingDropped(owner: Owner): GatewayError {
   })
 }
 
-/** A tenant as it is answered. */
+/** Returns a tenant as the JSON object of a response. */
 export function describeTenant(tenant: Tenant): Record<string, unknown> {
   const { state, schema } = tenant
   return {

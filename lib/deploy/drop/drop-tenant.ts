@@ -9,25 +9,30 @@ import { dropDatabaseNow, withDatabaseLock } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 import { type Dump, dumpDatabase, requirePgDump } from './dumps.ts'
 
-/** A tenant that was dropped. */
+/** Result of dropping a tenant. */
 export interface DroppedTenant {
+  /** The tenant as it was before the drop. */
   tenant: Tenant
-  /** Null where none was asked for, or the database was gone already. */
+  /** Dump of the database; null if none was requested or the database no longer existed. */
   dump: Dump | null
 }
 
-/** Calls that run may take STATEMENT_TIMEOUT_SECS, and some time to be answered. */
+/** Time that running calls get beyond STATEMENT_TIMEOUT_SECS to receive their answers. */
 const GRACE_MS = 2000
+/** Interval between two looks for working sessions. */
 const LOOK_EVERY_MS = 50
 
-/** By then, all gateways have heard that calls are suspended. */
+/**
+ * Consecutive looks that must find no working session. They take 300 ms, within which all gateways
+ * learn of the suspension.
+ */
 const QUIET_LOOKS = 6
 
 /**
- * Drops a tenant now: its calls are suspended, those that run finish within STATEMENT_TIMEOUT_SECS, the
- * database is dumped where that is asked for, and dropped. Where that fails the tenant is as before; where
- * the gateway is killed meanwhile, another one drops it.
- * @throws {GatewayError} database_not_found; dump_not_available, dump_failed; what PostgreSQL says
+ * Drops a tenant now. Suspends its calls, waits up to STATEMENT_TIMEOUT_SECS for those that run,
+ * dumps the database if `isDumped`, and drops it. If a step fails, restores the tenant's previous
+ * state. If the gateway dies in between, the drop stays due and a gateway completes it later.
+ * @throws {GatewayError} database_not_found; dump_not_available; dump_failed; errors of PostgreSQL
  */
 export async function dropTenant(
   parts: DeployParts,
@@ -54,7 +59,8 @@ export async function dropTenant(
 }
 
 /**
- * Drops a tenant whose time has come; undefined where it has not, any more.
+ * Drops a tenant whose scheduled drop is due.
+ * @returns undefined if the drop is not due any more: the tenant was resumed, rescheduled or dropped
  * @throws {GatewayError} as `dropTenant`
  */
 export async function dropDueTenant(
@@ -69,7 +75,10 @@ export async function dropDueTenant(
   })
 }
 
-/** In its turn among the deploys, and while no other gateway makes or drops the database. */
+/**
+ * Runs `work` in the deploy queue of the database, under the lock that keeps other gateways from
+ * creating or dropping the database.
+ */
 function locked<T>(
   parts: DeployParts,
   database: string,
@@ -88,7 +97,7 @@ async function carryOut(
   const [found] = await admin`select from pg_database where datname = ${database}`
   let dump: Dump | null = null
   if (found) {
-    // It is not the catalog's look-up that says so where nobody has called it since the start.
+    // The dump reads the role from the cache, which is empty until a request looks the tenant up.
     parts.catalog.note(tenant)
     await untilQuiet(parts, admin, database)
     if (pgDump !== undefined) dump = await dumpDatabase(parts, pgDump, database)
@@ -102,8 +111,8 @@ async function carryOut(
 }
 
 /**
- * Resolves when no session works in the database any more; those that go on for too long are ended, so
- * that nothing is written behind a dump.
+ * Resolves when no session works in the database any more. Terminates the sessions that still work
+ * after STATEMENT_TIMEOUT_SECS and GRACE_MS, so that nothing is written after the dump has begun.
  */
 async function untilQuiet(parts: DeployParts, admin: Sql, database: string): Promise<void> {
   const limit = performance.now() + parts.config.statementTimeoutMs + GRACE_MS
@@ -117,7 +126,7 @@ async function untilQuiet(parts: DeployParts, admin: Sql, database: string): Pro
     quiet = busy ? 0 : quiet + 1
     await sleep(LOOK_EVERY_MS)
   }
-  // A superuser's session is not the gateway's to end: the drop says so.
+  // The gateway's role may not terminate a superuser's session; the drop then reports it.
   await admin`
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = ${database} and backend_type = 'client backend'

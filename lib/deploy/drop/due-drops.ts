@@ -3,20 +3,20 @@ import type { DeployParts } from '../parts.ts'
 import { type DroppedTenant, dropDueTenant } from './drop-tenant.ts'
 import { deleteOldDumps } from './dumps.ts'
 
-/** What a look did. */
+/** Called after each drop, with its duration in milliseconds. */
 export type OnDropped = (dropped: DroppedTenant, executionTimeMs: number) => Promise<void>
 
 const LOOK_EVERY_MS = 30_000
 const SWEEP_EVERY_MS = 60 * 60 * 1000
 
 /**
- * Drops tenants whose time has come, whichever gateway they were told to, and deletes dumps that were
- * kept long enough.
+ * Timers that drop tenants whose scheduled drop is due and delete dumps older than TENANT_DUMP_DAYS.
+ * Each gateway carries out the drops that any gateway has scheduled.
  */
 export class DueDrops {
   readonly #parts: DeployParts
   readonly #onDropped: OnDropped
-  /** Those whose drop has failed: the log says it once. */
+  /** Databases whose last drop failed. The log reports only the first failure in a row. */
   readonly #failed = new Set<string>()
   #timers: NodeJS.Timeout[] = []
   #running: Promise<void> | undefined
@@ -39,7 +39,10 @@ export class DueDrops {
     for (const timer of this.#timers) clearInterval(timer)
   }
 
-  /** Drops those that are due now. What fails is tried again with the next look; it does not throw. */
+  /**
+   * Drops the tenants that are due now. Never rejects: the next run retries drops that failed. A
+   * call during a run returns that run.
+   */
   run(): Promise<void> {
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined
@@ -77,7 +80,7 @@ export class DueDrops {
     }
   }
 
-  /** Deletes old dumps; it does not throw. */
+  /** Deletes dumps older than TENANT_DUMP_DAYS. Never rejects: failures are logged. */
   async sweep(): Promise<void> {
     const { config, log } = this.#parts
     try {

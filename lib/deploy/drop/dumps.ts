@@ -5,30 +5,32 @@ import { dumpTo, findPgDump } from '../../postgres/pg-dump.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { DeployParts } from '../parts.ts'
 
-/** A dump of a database that was dropped. */
+/** A dump of a tenant's database. */
 export interface Dump {
+  /** Absolute path of the file. */
   file: string
+  /** Size of the file. */
   bytes: number
-  /** ISO 8601: the gateway deletes it after that. */
+  /** Time after which the gateway deletes the file, in ISO 8601. */
   keptUntil: string
 }
 
-/** The time of a dump in the name of its file; `.part` while it is written. */
+/** End of a dump's file name: the time of the dump in UTC, and `.part` while it is being written. */
 const NAME = /_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.dump(\.part)?$/
 
 const DAY_MS = 24 * 60 * 60 * 1000
 
-/** A dump that was not finished within this time never will be. */
+/** Age in days at which an unfinished dump is deleted: its gateway must have died. */
 const PART_DAYS = 2
 
 /**
- * Of the ledger, what the platform's role may not read: the key, and the numbers that are given next. The
- * next deploy makes the ledger anew.
+ * Parts of the ledger that the platform's role cannot dump: the schema `_db_gateway`, which holds the
+ * ledger's key, and the sequence values. The next deploy after a restore creates them again.
  */
 const WITHOUT = { withoutSchema: '_db_gateway', withoutData: 'public._db_gateway_*_seq' }
 
 /**
- * The pg_dump of the server's version.
+ * Returns the path of a pg_dump whose major version is the server's.
  * @throws {GatewayError} dump_not_available
  */
 export async function requirePgDump(sql: Sql): Promise<string> {
@@ -45,8 +47,9 @@ export async function requirePgDump(sql: Sql): Promise<string> {
 }
 
 /**
- * Dumps a database into DUMP_DIR, as the role that has it.
- * @param pgDump its path
+ * Dumps a database into DUMP_DIR as its owner role. The file is complete and synced before it gets
+ * its final name.
+ * @param pgDump path of pg_dump
  * @throws {GatewayError} dump_failed
  */
 export async function dumpDatabase(
@@ -59,7 +62,8 @@ export async function dumpDatabase(
   const file = join(resolve(config.dumpDir), `${database}_${time}.dump`)
   const part = `${file}.part`
   try {
-    // Of two passwords, the one that is let in is known then.
+    // During a rotation of the secret the role may have either of two passwords. pg_dump tries only
+    // one; connecting here first finds the valid one.
     await pools.use(database, (sql) => sql`select`)
     await mkdir(resolve(config.dumpDir), { recursive: true, mode: 0o700 })
     const credentials = roles.credentialsOf(catalog.holderOf(database)?.role ?? null)
@@ -77,7 +81,7 @@ export async function dumpDatabase(
   }
 }
 
-/** Deletes the dumps of a folder that are older than so many days. */
+/** Deletes the dumps in a folder that are older than `days`; returns the names of their files. */
 export async function deleteOldDumps(folder: string, days: number): Promise<string[]> {
   const names = await readdir(folder).catch(() => [])
   const deleted: string[] = []
@@ -87,7 +91,7 @@ export async function deleteOldDumps(folder: string, days: number): Promise<stri
     const [, year, month, day, hour, minute, second, part] = match
     const at = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
     const kept = part ? Math.min(PART_DAYS, days) : days
-    // A number that is no date is older than nothing.
+    // Digits that are no valid date give NaN; such a file is kept.
     if (!(Date.now() - at > kept * DAY_MS)) continue
     await rm(join(folder, name), { force: true })
     deleted.push(name)

@@ -3,10 +3,13 @@ import { addMissingColumn } from '../../postgres/create-tables.ts'
 const TABLE = '_db_gateway_databases'
 
 /**
- * SQL that adds to the table of databases what the catalog knows of tenants:
- * - `labels`: a text by each key.
- * - `suspended_at`: null: its calls run. `suspended_message`, `retry_after_s`: what they are answered.
- * - `drop_at`: when it is to be dropped, `drop_dump`: whether it is dumped before.
+ * SQL that adds the columns for tenants to the table of databases:
+ * - `labels`: object of strings by key.
+ * - `suspended_at`: start of the suspension; null if calls run.
+ * - `suspended_message`, `retry_after_s`: message and Retry-After (seconds) of the calls' error; null
+ *   for the defaults.
+ * - `drop_at`: time of the scheduled drop; null if none is scheduled. `drop_dump`: whether the
+ *   database is dumped first.
  */
 export const TENANT_COLUMNS = [
   addMissingColumn(TABLE, 'labels', `jsonb not null default '{}'`),

@@ -2,38 +2,43 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { hasLabels, type LabelChanges, type Labels, MAX_LABELS } from '../labels.ts'
 import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
 
-/** Whether calls of a tenant run, and whether it is to be dropped. */
+/**
+ * States of a tenant. `active`: calls run. `suspended`: calls fail. `dropping`: calls fail, and a drop
+ * is scheduled or running.
+ */
 export const STATES = ['active', 'suspended', 'dropping'] as const
 export type TenantState = (typeof STATES)[number]
 
-/** One tenant, as the catalog knows it. Times are ISO 8601. */
+/** Catalog entry of a tenant. Times are ISO 8601. */
 export interface Tenant extends CatalogEntry {
   state: TenantState
   labels: Labels
   createdAt: string
-  /** Of one that is not active. */
+  /** Start of the suspension; null if the tenant is active. */
   suspendedAt: string | null
+  /** Message of the error that calls get; null for the default message. */
   message: string | null
+  /** Retry-After of that error, in seconds; null for the default. */
   retryAfterS: number | null
-  /** Of one that is dropping. */
+  /** Time of the scheduled drop; null if none is scheduled. */
   dropAt: string | null
-  /** Whether it is dumped before that. */
+  /** Whether the database is dumped before the drop. */
   isDumped: boolean
-  /** Whether it is to be dropped by now. */
+  /** Whether the time of the drop has come. */
   isDue: boolean
-  /** Of the archive that was deployed last; null before the first. */
+  /** Checksum of the archive that was deployed last; null before the first deploy. */
   schemaChecksum: string | null
   lastDeployedAt: string | null
 }
 
-/** A part of the tenants of a platform, by the names of their databases. */
+/** One page of the tenants of a platform, ordered by database name. */
 export interface TenantPage {
   platform: string
-  /** All of which they have. */
+  /** Labels that each tenant on the page has. */
   labels: Labels
-  /** Undefined: in any. */
+  /** State of the tenants; undefined for any state. */
   state: TenantState | undefined
-  /** The last database of the page before; undefined: the first page. */
+  /** Last database of the previous page; undefined for the first page. */
   after: string | undefined
   limit: number
 }
@@ -52,7 +57,7 @@ interface TenantRow extends Row {
   last_deployed_at: string | null
 }
 
-/** The tenants of a page. */
+/** Returns the tenants of a page. */
 export async function readTenants(
   sql: Sql,
   { platform, labels, state, after, limit }: TenantPage,
@@ -70,7 +75,7 @@ export async function readTenants(
   return rows.map(toTenant)
 }
 
-/** The tenant that has the database; undefined where there is none. */
+/** Returns the tenant of a database; undefined if the database belongs to no tenant. */
 export async function readTenant(sql: Sql, database: string): Promise<Tenant | undefined> {
   const [row] = await sql<TenantRow[]>`
     select ${columns(sql)} from _db_gateway_databases
@@ -80,8 +85,9 @@ export async function readTenant(sql: Sql, database: string): Promise<Tenant | u
 }
 
 /**
- * Changes the labels of the tenant that has the database.
- * @returns whether that was done: not where it would have more than MAX_LABELS
+ * Changes the labels of a database's tenant.
+ * @returns false if nothing was changed: the tenant would have more than MAX_LABELS labels, or the
+ *   catalog has no such database
  */
 export async function changeLabels(
   sql: Sql,

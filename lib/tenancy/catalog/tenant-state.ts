@@ -3,7 +3,7 @@ import type { Suspension } from '../suspension.ts'
 import { noteSuspensions } from './catalog-identity.ts'
 import type { Tenant } from './tenant-rows.ts'
 
-/** Suspends the tenant that has the database, or changes what its calls are answered. */
+/** Suspends the tenant of a database. If it is suspended, changes the error that its calls get. */
 export async function suspendTenant(
   sql: Sql,
   database: string,
@@ -18,14 +18,15 @@ export async function suspendTenant(
   `
 }
 
-/** When a tenant is dropped. */
+/** A scheduled drop of a tenant. */
 export interface Drop {
-  /** From now on. */
+  /** Time from now until the drop, in milliseconds. */
   afterMs: number
+  /** Whether the database is dumped before the drop. */
   isDumped: boolean
 }
 
-/** Has the tenant that has the database suspended now and dropped later, by whichever gateway. */
+/** Suspends the tenant of a database now and schedules its drop, which any gateway may carry out. */
 export async function setDrop(
   sql: Sql,
   database: string,
@@ -40,7 +41,7 @@ export async function setDrop(
   `
 }
 
-/** Has a tenant as it was before. */
+/** Writes back the suspension and the scheduled drop that a tenant had when it was read. */
 export async function restoreState(sql: Sql, tenant: Tenant): Promise<void> {
   await sql`
     update _db_gateway_databases
@@ -51,8 +52,8 @@ export async function restoreState(sql: Sql, tenant: Tenant): Promise<void> {
 }
 
 /**
- * The databases of tenants that are to be dropped by now, those first that have been for longest, without
- * those that a gateway is at.
+ * Returns the databases of tenants whose drop is due, longest overdue first. Leaves out databases
+ * whose advisory lock another session holds, such as a gateway that is dropping one.
  */
 export async function findDueDrops(sql: Sql): Promise<string[]> {
   const rows = await sql<{ database: string; is_free: boolean }[]>`
@@ -66,13 +67,14 @@ export async function findDueDrops(sql: Sql): Promise<string[]> {
 }
 
 /**
- * Has the calls of the tenant run again that has the database, which is not dropped then.
- * @returns whether that was done: not where it is being dropped already
+ * Ends the suspension of a database's tenant and cancels its scheduled drop.
+ * @returns false if the drop is due and another session holds the database's advisory lock: it may be
+ *   dropping the database
  */
 export async function resumeTenant(sql: Sql, database: string): Promise<boolean> {
   const [row] = await sql<{ is_free: boolean }[]>`
     with free as materialized (
-      -- Who makes or drops a database holds it, and a deploy for a moment.
+      -- A gateway holds this lock while it creates or drops the database; a deploy, for a moment.
       select drop_at is null or drop_at > now()
         or pg_try_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(database)) as is_free
       from _db_gateway_databases where database = ${database}
