@@ -102,12 +102,15 @@ export class Deploys {
     return dropTenant(this.#parts, owner, isDumped)
   }
 
-  /** @throws {GatewayError} dump_not_available if this gateway cannot dump a tenant */
+  /**
+   * Checks that this gateway has a pg_dump of the server's version.
+   * @throws {GatewayError} dump_not_available
+   */
   async checkDumps(): Promise<void> {
     await this.#parts.catalog.use(requirePgDump)
   }
 
-  /** Returns the timer of later drops; it calls `onDropped` for each dropped tenant. */
+  /** Returns the timers of scheduled drops; they call `onDropped` for each dropped tenant. */
   dueDrops(onDropped: OnDropped): DueDrops {
     return new DueDrops(this.#parts, onDropped)
   }
@@ -142,7 +145,7 @@ export class Deploys {
     return lookAt(this.#parts, databases)
   }
 
-  /** As `prepareAnswers`: creates the table of kept answers in a database that has none. */
+  /** Creates the table of kept answers in a database that has none. See `prepareAnswers`. */
   prepareAnswers(database: string): Promise<void> {
     return prepareAnswers(this.#parts, database)
   }

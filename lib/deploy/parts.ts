@@ -55,6 +55,6 @@ export interface DeployParts {
   catchUp(database: string): void
   /** Tells all gateways to close their call sessions of the database. */
   retireSessions(database: string): Promise<void>
-  /** Whether the gateway is stopping; nothing new is started then. */
+  /** Returns whether the gateway is stopping; new work is not started then. */
   isDraining(): boolean
 }

@@ -11,15 +11,15 @@ import { type IdempotencyKey, keyInUse, keyReused } from './key.ts'
 /** Largest answer that is kept, in bytes. */
 export const MAX_KEPT_BYTES = 1024 * 1024
 
-/** SQLSTATEs of a database without the functions, or whose role may not use them. */
+/** SQLSTATEs of a claim where the functions are missing or the role may not execute them. */
 const NOT_PREPARED = new Set(['3F000', '42883', '42501', '42P01'])
-/** SQLSTATEs after which the claim succeeds in another transaction. */
+/** SQLSTATEs after which the claim is repeated in a new transaction. */
 const CONFLICTS = new Set(['40001', '40P01'])
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
- * A claim failed before any call ran. `not prepared`: the database has no table of answers;
- * `conflict`: another transaction succeeds.
+ * Failure to claim a key, before any call has run. `not prepared`: the database has no table of
+ * answers. `conflict`: the claim conflicted with another transaction and may succeed in a new one.
  */
 export class ClaimFailed extends Error {
   readonly kind: 'not prepared' | 'conflict'
@@ -32,7 +32,10 @@ export class ClaimFailed extends Error {
 
 const BEGIN: Statement = { text: 'begin', values: [] }
 
-/** A function may set its transaction's role to one that may not execute `keep_answer`. */
+/**
+ * Saves and resets the transaction's role before `keep_answer`, which a role that a function has set
+ * may not execute.
+ */
 const LEAVE_ROLE: Statement = {
   text:
     "select pg_catalog.set_config('_db_gateway.role', pg_catalog.current_setting('role'), true), " +
@@ -40,7 +43,7 @@ const LEAVE_ROLE: Statement = {
   values: [],
   isPrepared: false,
 }
-/** Deferred triggers run as the function's role, as they do without a key. */
+/** Restores that role, so that deferred triggers run as it, as they do without a key. */
 const RETURN_TO_ROLE: Statement = {
   text: "select pg_catalog.set_config('role', pg_catalog.current_setting('_db_gateway.role'), true)",
   values: [],
@@ -53,12 +56,15 @@ export class KeptAnswers {
   readonly #places: number[]
   readonly #ttlMs: number
   readonly #of: TransactionOf
-  /** Milliseconds from the first request to its answer. */
+  /** Time from the arrival of the request that ran the calls to their answers, in milliseconds. */
   tookMs = 0
-  /** The answers were kept before this transaction, which has run nothing. */
+  /** Whether an earlier request kept the answers, so that this transaction runs no call. */
   isReplay = false
 
-  /** `places`: indexes in the request of the transaction's calls. `ttlMs`: lifetime of the answers. */
+  /**
+   * @param places indexes of the transaction's calls in the request
+   * @param ttlMs lifetime of the answers in milliseconds
+   */
   constructor(key: IdempotencyKey, places: number[], ttlMs: number, of: TransactionOf) {
     this.#key = key
     this.#places = places
@@ -67,7 +73,8 @@ export class KeptAnswers {
   }
 
   /**
-   * Begins a transaction that claims the key. Waits for the end of another one that has claimed it.
+   * Begins a transaction and claims the key in it. Waits for the end of another transaction that has
+   * claimed the key.
    * @returns the kept answers; undefined if the calls have to run
    * @throws {ClaimFailed}; {GatewayError} idempotency_key_reused, query_timeout
    */
@@ -95,8 +102,8 @@ export class KeptAnswers {
   }
 
   /**
-   * Keeps the answers, in the open transaction.
-   * @throws {GatewayError} result_too_large
+   * Writes the answers to the table in the open transaction.
+   * @throws {GatewayError} result_too_large if an answer exceeds MAX_KEPT_BYTES
    */
   async keep({ session, database }: ExclusiveSession, answers: Rows[]): Promise<void> {
     for (const { rows } of answers) if (rows.length > MAX_KEPT_BYTES) throw tooLarge(database)

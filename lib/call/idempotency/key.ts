@@ -6,7 +6,7 @@ export interface IdempotencyKey {
   text: string
   /** SHA-256 of the request's path and body. */
   fingerprint: Buffer
-  /** `performance.now()` when the request came. */
+  /** `performance.now()` at the arrival of the request. */
   startedAt: number
 }
 
@@ -18,8 +18,8 @@ const BARE = /^[!#-+\--:<-[\]-~]+$/
 const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])+)"$/
 
 /**
- * Reads the header Idempotency-Key: the string of a structured field, as the IETF draft has it, or the
- * same text without quotes.
+ * Parses the Idempotency-Key header: a structured-field string, as in the IETF draft "The
+ * Idempotency-Key HTTP Header Field", or the same text without quotes.
  * @throws {GatewayError} invalid_request
  */
 export function parseKey(
@@ -40,7 +40,7 @@ export function parseKey(
   return { text, fingerprint, startedAt }
 }
 
-/** Error of a request whose key another request has used. */
+/** Returns the error of a request whose key a different request has used. */
 export function keyReused(database: string): GatewayError {
   return new GatewayError(
     'idempotency_key_reused',
@@ -49,7 +49,10 @@ export function keyReused(database: string): GatewayError {
   )
 }
 
-/** Error of a request that waited too long for another one with its key, which may still write. */
+/**
+ * Returns the error of a request that waited too long for another one with its key. The other one
+ * may still write.
+ */
 export function keyInUse(database: string): GatewayError {
   return new GatewayError(
     'query_timeout',

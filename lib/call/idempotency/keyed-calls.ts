@@ -18,10 +18,13 @@ export interface KeepingOptions {
   prepare: (database: string) => Promise<void>
 }
 
-/** Repetitions of a claim that conflicts with another transaction. */
+/** Maximum number of retries of a claim that conflicts with another transaction. */
 const MAX_CONFLICTS = 10
 
-/** Errors of binding. The function may have been changed since it gave the kept answer. */
+/**
+ * Codes of errors in binding arguments. A kept answer is returned in spite of them: the function may
+ * have changed since it gave the answer.
+ */
 const OF_BINDING: unknown[] = ['function_not_found', 'invalid_request']
 
 /** SQLSTATE of a COMMIT or ROLLBACK inside a transaction (invalid_transaction_termination). */
@@ -44,8 +47,8 @@ export class KeyedCalls {
 
   /**
    * Runs a batch, or one call (`of` is `function`), or returns the kept answers.
-   * @throws {GatewayError} idempotency_key_reused; query_timeout where another request with the key
-   *   does not end in time; as `runBatch`
+   * @throws {GatewayError} idempotency_key_reused; query_timeout if another request with the key does
+   *   not end in time; errors of `runBatch`
    */
   run(batch: BatchToRun, key: IdempotencyKey, of: TransactionOf): Promise<BatchResult> {
     this.#sweeps.note(batch.database)
@@ -81,7 +84,7 @@ export class KeyedCalls {
     }
   }
 
-  /** Runs each call in a transaction of its own; only those that succeed are kept. */
+  /** Runs each call in a transaction of its own; keeps the answers of those that succeed. */
   async #eachByItself(batch: BatchToRun, key: IdempotencyKey): Promise<BatchResult> {
     const bytes = new BytesLeft(this.#parts.maxResultBytes, batch)
     const results: BatchResult['results'] = []
@@ -119,7 +122,7 @@ export class KeyedCalls {
     return preparing
   }
 
-  /** Returns the kept answers, and runs nothing. */
+  /** Returns the kept answers without running a call; `results` is undefined if there are none. */
   #find(batch: BatchToRun, keeping: KeptAnswers) {
     return inExclusiveSession(this.#parts.pools, batch, async (exclusive) => {
       exclusive.isUncommitted = true
@@ -133,7 +136,7 @@ export class KeyedCalls {
     })
   }
 
-  /** Repeats work whose claim has failed: no call of it has run. */
+  /** Runs `work` and repeats it if its claim fails, which is safe because no call has run then. */
   async #claiming<T>(batch: BatchToRun, work: () => Promise<T>): Promise<T> {
     let isPrepared = false
     for (let conflicts = 0; ; ) {
@@ -160,7 +163,7 @@ function isOfBatch({ code }: GatewayError, place: number): boolean {
   return code === 'idempotency_key_reused' || (hasNoSession && place === 0)
 }
 
-/** Removes the place from the error of a single call, and adds a hint to that of a COMMIT. */
+/** Removes the place from the error of a single call; adds a hint to that of COMMIT or ROLLBACK. */
 function told(error: unknown, of: TransactionOf): unknown {
   if (!(error instanceof GatewayError)) return error
   const { call, ...others } = error.details

@@ -3,20 +3,20 @@ import type { Asked } from '../run/time-limit.ts'
 import { keyInUse } from './key.ts'
 
 /**
- * The keys whose calls this gateway is running. Another request with such a key waits here and holds no
- * connection. Between gateways, the claim waits in PostgreSQL.
+ * Keys whose calls this gateway is running. Another request with such a key waits here, without a
+ * connection. A request on another gateway waits in PostgreSQL, in its claim.
  */
 export class KeysInUse {
   readonly #waitMs: number
   readonly #running = new Map<string, Promise<void>>()
 
-  /** `waitMs`: the longest wait of a request. */
+  /** @param waitMs maximum wait of a request in milliseconds */
   constructor(waitMs: number) {
     this.#waitMs = waitMs
   }
 
   /**
-   * Runs `work` when no other work with the key runs.
+   * Waits until no request with the key runs in the database, then runs `work`.
    * @throws {GatewayError} query_timeout; pool_exhausted if the client has gone; errors of `work`
    */
   async alone<T>(asked: Asked, key: string, work: () => Promise<T>): Promise<T> {

@@ -2,10 +2,10 @@ import { GatewayError } from '../../errors.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { useRepeatable } from '../../postgres/pools/use-repeatable.ts'
 
-/** Rows that one transaction removes. */
+/** Maximum number of rows that one transaction removes. */
 const STEP = 500
 
-/** Sweeps of one database during the time for which an answer is kept. */
+/** Number of sweeps of one database during the lifetime of an answer. */
 const SWEEPS_PER_TTL = 24
 const SHORTEST_PERIOD_MS = 1000
 const LONGEST_PERIOD_MS = 3_600_000
@@ -13,13 +13,13 @@ const LONGEST_PERIOD_MS = 3_600_000
 /** Longest time between two looks for databases that are due, in milliseconds. */
 const LOOK_MS = 60_000
 
-/** Errors that another try may not meet. */
+/** Codes of temporary errors, after which the database is swept again. */
 const TEMPORARY: unknown[] = ['pool_exhausted', 'connection_failed', 'query_timeout']
 
 /**
- * Removes expired answers from the databases that this gateway has called with keys, STEP rows in a
- * transaction, until a database has none left. A database is swept rarely, so that the sweeps do not
- * keep connections to idle databases open.
+ * Deletes expired answers in the databases that this gateway has called with keys. Goes on until a
+ * database has no answers left. Sweeps of a database are rare, so that they do not keep connections
+ * to idle databases open.
  */
 export class Sweeps {
   readonly #pools: Pools
@@ -29,7 +29,7 @@ export class Sweeps {
   readonly #timer: NodeJS.Timeout
   #isSweeping = false
 
-  /** `ttlMs`: how long answers are kept. */
+  /** @param ttlMs lifetime of the answers in milliseconds */
   constructor(pools: Pools, ttlMs: number) {
     this.#pools = pools
     const period = Math.min(ttlMs / SWEEPS_PER_TTL, LONGEST_PERIOD_MS)
@@ -37,7 +37,7 @@ export class Sweeps {
     this.#timer = setInterval(() => this.#sweep(), Math.min(this.#periodMs, LOOK_MS)).unref()
   }
 
-  /** Schedules the sweep of a database that is about to have answers. */
+  /** Schedules the first sweep of a database; called before a call whose answer is kept. */
   note(database: string): void {
     if (!this.#due.has(database)) this.#due.set(database, performance.now() + this.#periodMs)
   }
@@ -61,7 +61,10 @@ export class Sweeps {
     this.#isSweeping = false
   }
 
-  /** @returns milliseconds until the next answer expires; undefined where none is left */
+  /**
+   * Deletes the expired answers of a database, STEP rows in a transaction.
+   * @returns milliseconds until the next answer expires; undefined if none is left
+   */
   async #sweepOne(database: string): Promise<number | undefined> {
     for (;;) {
       const { removed, left_ms } = await useRepeatable(this.#pools, database, async (sql) => {
@@ -75,7 +78,10 @@ export class Sweeps {
   }
 }
 
-/** A database that is gone, or has no table of answers, is not swept again. */
+/**
+ * Returns 0 after a temporary error, so that the database is swept again. Other errors give undefined:
+ * the database or its table of answers does not exist.
+ */
 function leftAfter(error: unknown): number | undefined {
   return error instanceof GatewayError && TEMPORARY.includes(error.code) ? 0 : undefined
 }

@@ -60,7 +60,7 @@ export async function dropTenant(
 
 /**
  * Drops a tenant whose scheduled drop is due.
- * @returns undefined if the drop is not due any more: the tenant was resumed, rescheduled or dropped
+ * @returns undefined if no drop is due any more, for example because the tenant was resumed
  * @throws {GatewayError} as `dropTenant`
  */
 export async function dropDueTenant(

@@ -10,8 +10,8 @@ const LOOK_EVERY_MS = 30_000
 const SWEEP_EVERY_MS = 60 * 60 * 1000
 
 /**
- * Timers that drop tenants whose scheduled drop is due and delete dumps older than TENANT_DUMP_DAYS.
- * Each gateway carries out the drops that any gateway has scheduled.
+ * Drops tenants whose scheduled drop is due, every 30 s, and deletes dumps older than
+ * TENANT_DUMP_DAYS, every hour. Each gateway carries out the drops that any gateway has scheduled.
  */
 export class DueDrops {
   readonly #parts: DeployParts

@@ -15,7 +15,7 @@ export interface Dump {
   keptUntil: string
 }
 
-/** End of a dump's file name: the time of the dump in UTC, and `.part` while it is being written. */
+/** End of a dump's file name: the time of the dump in UTC, and `.part` while it is written. */
 const NAME = /_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.dump(\.part)?$/
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -24,8 +24,9 @@ const DAY_MS = 24 * 60 * 60 * 1000
 const PART_DAYS = 2
 
 /**
- * Parts of the ledger that the platform's role cannot dump: the schema `_db_gateway`, which holds the
- * ledger's key, and the sequence values. The next deploy after a restore creates them again.
+ * Parts of the ledger that the platform's role may not read: the schema `_db_gateway`, which holds
+ * the ledger's key, and the values of the sequences. The next deploy after a restore renews the
+ * ledger.
  */
 const WITHOUT = { withoutSchema: '_db_gateway', withoutData: 'public._db_gateway_*_seq' }
 
@@ -47,7 +48,7 @@ export async function requirePgDump(sql: Sql): Promise<string> {
 }
 
 /**
- * Dumps a database into DUMP_DIR as its owner role. The file is complete and synced before it gets
+ * Dumps a database into DUMP_DIR, as the role that the catalog records for it. The file is complete and synced before it gets
  * its final name.
  * @param pgDump path of pg_dump
  * @throws {GatewayError} dump_failed

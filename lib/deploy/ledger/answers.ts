@@ -1,8 +1,8 @@
 /**
  * SQL for the table of answers to calls with an Idempotency-Key, in each platform database. Calls run
- * as the platform's role, which can neither read nor write the table and has to use the functions. One
- * transaction claims a row, fills it and commits. A committed row without an answer, which only the
- * platform itself can make, counts as free.
+ * as the platform's role, which can neither read nor write the table, only execute the functions.
+ * One transaction claims a row, fills in the answer and commits. A committed row without an answer
+ * counts as unclaimed; only the platform itself can create one.
  */
 export const ANSWERS = `
   select pg_advisory_xact_lock(hashtext('_db_gateway_answers'));
@@ -145,7 +145,10 @@ export const HAS_ANSWERS = `(
     and not (c.relrowsecurity or c.relforcerowsecurity)
 )`
 
-/** SQL that copies the answers of the schema `from`, a quoted name. */
+/**
+ * Returns SQL that copies the answers from the table of another schema.
+ * @param from name of that schema, quoted as an SQL identifier
+ */
 export function copyAnswers(from: string): string {
   const columns = COLUMNS.map(([name]) => name).join(', ')
   return `

@@ -137,7 +137,7 @@ function isAtRisk(guarded: GuardedTables, target: Target, { path }: SchemaFile):
   return guarded.known.has(target.oid, target.number)
 }
 
-/** Permits the allowed losses, and refuses the others where rows would be lost. */
+/** Permits the allowed losses. Refuses the others if rows would be lost. */
 async function judge(
   guarded: GuardedTables,
   file: SchemaFile,
@@ -192,7 +192,7 @@ async function askBehind(
   return check
 }
 
-/** Throws; a dry run records the refusal instead and goes on, so that it reports all of them. */
+/** Throws data_loss. A dry run records the refusal instead, so that it reports all of them. */
 export function refuse(guarded: GuardedTables, refusal: Refusal): void {
   if (!guarded.isDryRun) throw dataLossError(guarded.database, [refusal])
   guarded.refusals.push(refusal)
@@ -200,8 +200,8 @@ export function refuse(guarded: GuardedTables, refusal: Refusal): void {
 }
 
 /**
- * Returns what is missing in the tables as last read, compared with the last step that was
- * permitted to lose data, and was neither foreseen nor allowed.
+ * Returns the losses between `base` and `last`, without those that were foreseen or are allowed.
+ * `base`: the tables as of the last step that was permitted to lose data; `last`: as last read.
  */
 export async function hiddenLosses(guarded: GuardedTables): Promise<TableChange[]> {
   const changes = compareTables(guarded.known.only(guarded.base), guarded.last)

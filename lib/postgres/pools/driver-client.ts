@@ -26,7 +26,7 @@ export class DriverClient {
   readonly #options: DriverClientOptions
   /** Whether the driver has asked for its socket, or must not get it any more. */
   #isTaken = false
-  /** Whether the driver has been given the empty first query. */
+  /** Whether the empty first query has been queued. */
   #isBegun = false
 
   constructor(options: DriverClientOptions) {
@@ -71,7 +71,7 @@ export class DriverClient {
     this.#client.end({ timeout: 0 }).catch(() => {})
   }
 
-  /** Returns the socket for the driver, or one that fails if there is none. */
+  /** Returns the logged-in socket to the driver's first request; later, or on failure, a failed one. */
   async #giveSocket(): Promise<Duplex> {
     const isFirst = !this.#isTaken
     this.#isTaken = true
@@ -86,7 +86,7 @@ export class DriverClient {
     }
   }
 
-  /** Closes a socket that the driver never had. */
+  /** Closes the connection if the driver has never requested its socket. */
   async #closeUnused(): Promise<void> {
     this.#isTaken = true
     const opened = await this.#options.opening.catch(() => undefined)

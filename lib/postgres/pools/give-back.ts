@@ -6,9 +6,9 @@ import { findSharable, firstFor, grant, hasHadItsTurn, leave, type Pool } from '
 import type { PoolCounters } from './pool-counters.ts'
 import { resetSession } from './reset.ts'
 
-/** The supply of connections, as far as releasing one needs it. */
+/** Part of `ConnectionSupply` that releasing a connection needs. */
 export interface Supply {
-  /** Whether the gateway is stopping: no connection is kept. */
+  /** Whether the gateway is stopping; released connections are closed then. */
   readonly isEnded: boolean
   /** Whether more connections are open than allowed. */
   readonly isOverdrawn: boolean
@@ -29,14 +29,14 @@ export function endLease(
   error: unknown,
 ): void {
   const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
-  // After a FATAL error the server closes the connection itself; the permit comes back then.
+  // After a FATAL error the server closes the connection, which frees the permit.
   if (isPostgresError(error) && endsConnection(error)) supply.retire(connection)
   else if (endsConnection(error)) connection.destroy()
   else if (isFree) release(supply, pool, connection)
   else if (pool.waiters.size > 0) admit(supply, pool)
 }
 
-/** Gives quick calls at the head of the queue a share of a connection while one has time left. */
+/** Serves the calls at the head of the queue that can share a connection with its current calls. */
 export function admit(_supply: Supply, pool: Pool): void {
   for (const { expectedMs } of pool.waiters) {
     const connection = expectedMs === undefined ? undefined : findSharable(pool, expectedMs)
@@ -45,7 +45,7 @@ export function admit(_supply: Supply, pool: Pool): void {
   }
 }
 
-/** Takes back a connection that has no lease any more. */
+/** Resets, hands over, keeps idle or closes a connection whose last lease has ended. */
 export function release(supply: Supply, pool: Pool, connection: Connection): void {
   if (connection.closed) return
   const now = performance.now()
@@ -80,8 +80,9 @@ async function reset(supply: Supply, pool: Pool, connection: Connection): Promis
 }
 
 /**
- * Whether a released connection is closed for another database although `pool` has work for it: the
- * other one has at least two connections fewer, or has none while this connection's turn is over.
+ * Returns whether to close a released connection so that another pool gets its permit, although
+ * `pool` has waiters: the other pool has at least two connections fewer, or it has none and this
+ * connection's turn is over.
  */
 function mustGiveWay(pool: Pool, connection: Connection, now: number): boolean {
   if (pool.waiters.size === 0) return false

@@ -17,6 +17,7 @@ export interface OpenOptions {
   credentials: Credentials
   /** Startup parameters of the session. */
   parameters: Record<string, string | number>
+  /** Time limit of both attempts together. */
   timeoutMs: number
   /** Called with each socket that is opened and the host that it leads to. */
   onSocket: (socket: Socket, server: Server) => void
@@ -25,8 +26,8 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a socket and logs in. While the gateway's secret is being rotated, the role may have the
- * password from the other secret: that one is tried second.
+ * Opens a socket and logs in. While the gateway's secret is being rotated, the role's password may
+ * derive from the other secret; that password is tried second.
  * @throws {Error} from the socket or PostgreSQL, or with the code ETIMEDOUT
  */
 export async function openLoggedIn(options: OpenOptions): Promise<Opened> {
@@ -53,7 +54,7 @@ async function openAs(
     patienceMs = options.timeoutMs,
   } = await options.route.open(Math.max(1, giveUpAt - performance.now()))
   options.onSocket(socket, server)
-  // An error without a listener would end the process; readers see it by `socket.errored`.
+  // An error event without a listener would end the process. Readers check `socket.errored`.
   socket.on('error', () => {})
   const left = giveUpAt - performance.now()
   const greeting = await logInWithin(
@@ -99,7 +100,7 @@ function logInTimeout(): Error {
   return Object.assign(new Error('The log-in did not end in time'), { code: 'ETIMEDOUT' })
 }
 
-/** Returns the error's code; each error of opening a connection gets one, as socket errors have. */
+/** Returns the code of an error in opening a connection; CONNECTION_FAILED if it has none. */
 export function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? 'CONNECTION_FAILED'
 }

@@ -8,7 +8,7 @@ export class RepeatedCancels {
   /** Whether the next cancel request is sent without a pause. */
   #isInHurry = false
 
-  /** Sends cancel requests until `isEnded` is true; returns at once if another call does so. */
+  /** Sends cancel requests until `isEnded` is true; returns at once if another call sends them. */
   async until(isEnded: () => boolean, cancel: () => Promise<void>): Promise<void> {
     if (this.#isCancelling) return
     this.#isCancelling = true

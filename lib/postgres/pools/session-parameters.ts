@@ -10,8 +10,8 @@ export type Speaks = 'sql' | 'wire'
 export const ENCODING = 'UTF8'
 
 /**
- * Seconds, apart from the count. The server ends a connection whose gateway is unreachable after 90
- * seconds; with its default settings it would keep it for two hours.
+ * The idle time and the interval are in seconds. The server closes the connection of an unreachable
+ * gateway after 90 s; with its default settings it would take more than two hours.
  */
 const KEEPALIVES = {
   tcp_keepalives_idle: 60,
@@ -47,7 +47,7 @@ export function sessionParameters({
     bytea_output: 'hex',
     extra_float_digits: 1,
     statement_timeout: statementTimeoutMs,
-    // JIT takes seconds to compile catalog queries that run for milliseconds. Calls keep it.
+    // JIT can take seconds to compile catalog queries that run for milliseconds. Calls keep JIT.
     ...(speaks === 'sql' && { jit: 'off' }),
     ...KEEPALIVES,
   }

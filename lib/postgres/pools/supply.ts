@@ -75,6 +75,10 @@ export class ConnectionSupply implements Supply {
     this.lastAnswerAt = now
   }
 
+  /**
+   * Returns the pool of a database; creates it if there is none.
+   * @throws {GatewayError} if the owner of the database is unknown
+   */
   pool(database: string): Pool {
     let pool = this.pools.get(database)
     if (!pool) {
@@ -127,7 +131,7 @@ export class ConnectionSupply implements Supply {
     this.counters.count(pool.counters, what)
   }
 
-  /** Opens connections for the pool's waiters; if no permit is free, has an idle one closed. */
+  /** Opens connections for the pool's waiters. If no permit is free, closes an idle connection. */
   grow(pool: Pool): void {
     while (this.#growByOne(pool));
   }
@@ -138,7 +142,7 @@ export class ConnectionSupply implements Supply {
     const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
     if (!waiter || !mayGrow) {
       stopStarving(pool)
-      // The first waiter needs the other kind of connection: an idle one of this kind is closed.
+      // The first waiter cannot use an idle connection of the other kind: one makes room for it.
       if (waiter && pool.idle.length > 0) this.retire(pool.idle[0]!)
       admit(this, pool)
       return false
@@ -176,7 +180,7 @@ export class ConnectionSupply implements Supply {
   /** Closes a connection that has no lease. */
   async retire(connection: Connection): Promise<void> {
     this.#forgetIdle(connection)
-    // A closed connection calls onClosed no more, which would remove it from `closing`.
+    // A connection leaves `closing` in #closed, which does not run again for a closed one.
     if (!connection.closed) for (const budget of connection.budgets) budget.closing.add(connection)
     await connection.close().catch(() => {})
   }
@@ -247,7 +251,7 @@ export class ConnectionSupply implements Supply {
     this.evict(budget)
   }
 
-  /** Closes connections to hosts that are not the primary any more: their writes would be lost. */
+  /** Closes connections to hosts other than `host`, the primary: their writes would be lost. */
   cutAllBut(host: Server): void {
     for (const pool of [...this.pools.values(), ...this.kept]) {
       for (const connection of pool.connections) {

@@ -22,11 +22,11 @@ export interface PoolLimits extends SupplyLimits {
 export interface LeaseOptions {
   /** Maximum wait in milliseconds; default: POOL_WAIT_TIMEOUT_SECS. */
   waitMs?: number | undefined
-  /** `performance.now()` at which the time of the whole work is up; also ends the wait. */
+  /** `performance.now()` at which the time limit of the whole work ends; also ends the wait. */
   deadline?: number | undefined
-  /** Client of the work; undefined for the gateway's own work, which no queue limit applies to. */
+  /** Client that waits; undefined for the gateway's own work, which the queue limit exempts. */
   client?: Client | undefined
-  /** Whether to use no idle connection: it may be dead, as another one just was. */
+  /** Whether to open a new connection: an idle one may be dead, as the last one was. */
   fresh?: boolean
 }
 
@@ -42,7 +42,7 @@ interface Taking {
   limits: PoolLimits
 }
 
-/** See `Pools.lease` and `Pools.leaseSession`. */
+/** Leases a connection for one caller alone. See `Pools.lease` and `Pools.leaseSession`. */
 export function takeLease(
   taking: Taking,
   database: string,
@@ -62,7 +62,7 @@ export function takeLease(
   return check(taking, pool, connection, options)
 }
 
-/** See `Pools.share`. */
+/** Leases a connection that several short calls may share. See `Pools.share`. */
 export function shareLease(
   taking: Taking,
   database: string,
@@ -89,8 +89,8 @@ function takeIdleNow(pool: Pool, speaks: Speaks): Connection | undefined {
 }
 
 /**
- * Leases a connection that was idle for long after checking that it is alive. If it is dead, closes
- * the idle connections that are as old without a check.
+ * Checks that a connection which was idle for more than 5 s is alive, then leases it. If it is dead,
+ * waits for another connection.
  */
 async function check(
   taking: Taking,
@@ -115,6 +115,10 @@ async function check(
   return wait(taking, anew, connection.speaks, again, expectedMs)
 }
 
+/**
+ * Returns whether the connection answers. If not, closes it and, without a check, the pool's other
+ * connections that have been idle for more than 5 s.
+ */
 async function showsAlive(pool: Pool, connection: Connection): Promise<boolean> {
   if (await connection.answers(CHECK_LIMIT_MS)) return true
   connection.destroy()
@@ -122,7 +126,11 @@ async function showsAlive(pool: Pool, connection: Connection): Promise<boolean> 
   return false
 }
 
-/** Queues for a connection of a pool. */
+/**
+ * Queues for a connection of a pool.
+ * @throws {GatewayError} connection_failed if the gateway is stopping; pool_exhausted if the queue is
+ *   full; errors of `enqueue`
+ */
 export function wait(
   taking: Taking,
   pool: Pool,

@@ -6,8 +6,8 @@ const TABLE = '_db_gateway_databases'
  * SQL that adds the columns for tenants to the table of databases:
  * - `labels`: object of strings by key.
  * - `suspended_at`: start of the suspension; null if calls run.
- * - `suspended_message`, `retry_after_s`: message and Retry-After (seconds) of the calls' error; null
- *   for the defaults.
+ * - `suspended_message`, `retry_after_s`: message and Retry-After (seconds) of the error that calls
+ *   get; null for the defaults.
  * - `drop_at`: time of the scheduled drop; null if none is scheduled. `drop_dump`: whether the
  *   database is dumped first.
  */

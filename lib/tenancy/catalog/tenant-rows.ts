@@ -3,8 +3,8 @@ import { hasLabels, type LabelChanges, type Labels, MAX_LABELS } from '../labels
 import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
 
 /**
- * States of a tenant. `active`: calls run. `suspended`: calls fail. `dropping`: calls fail, and a drop
- * is scheduled or running.
+ * States of a tenant. `active`: calls run. `suspended`: calls fail. `dropping`: calls fail, and a
+ * drop is scheduled or running.
  */
 export const STATES = ['active', 'suspended', 'dropping'] as const
 export type TenantState = (typeof STATES)[number]

@@ -26,7 +26,7 @@ export interface Drop {
   isDumped: boolean
 }
 
-/** Suspends the tenant of a database now and schedules its drop, which any gateway may carry out. */
+/** Suspends the tenant of a database now and schedules its drop. Any gateway may carry it out. */
 export async function setDrop(
   sql: Sql,
   database: string,
@@ -68,8 +68,8 @@ export async function findDueDrops(sql: Sql): Promise<string[]> {
 
 /**
  * Ends the suspension of a database's tenant and cancels its scheduled drop.
- * @returns false if the drop is due and another session holds the database's advisory lock: it may be
- *   dropping the database
+ * @returns false if the drop is due and another session holds the database's advisory lock, since
+ *   it may be dropping the database
  */
 export async function resumeTenant(sql: Sql, database: string): Promise<boolean> {
   const [row] = await sql<{ is_free: boolean }[]>`
