@@ -71,7 +71,9 @@ export class Deploys {
     return migrate(this.#parts, { ...request, ...kept, flags, older: 'revert', onlyFailed: false })
   }
 
-  /** Creates a tenant's database, empty or with the platform's newest archive. See `createTenant`. */
+  /**
+   * Creates a tenant's database, empty or with the platform's newest archive. See `createTenant`.
+   */
   createTenant(request: TenantRequest): Promise<CreatedTenant> {
     return createTenant(this.#parts, request, this.#archiveLimits)
   }
@@ -140,7 +142,10 @@ export class Deploys {
     return findDrift(this.#parts, platform)
   }
 
-  /** Reads from the databases' own ledgers which archive each has. See `lookAt`. */
+  /**
+   * Reads from the databases' own ledgers which archive each has, and corrects the catalog.
+   * @returns the databases that could not be read. See `lookAt`.
+   */
   lookAt(databases: Copied[]): Promise<Set<string>> {
     return lookAt(this.#parts, databases)
   }

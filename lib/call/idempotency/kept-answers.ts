@@ -33,8 +33,8 @@ export class ClaimFailed extends Error {
 const BEGIN: Statement = { text: 'begin', values: [] }
 
 /**
- * Saves and resets the transaction's role before `keep_answer`, which a role that a function has set
- * may not execute.
+ * Saves and resets the transaction's role before `keep_answer`. A function may have set a role that
+ * may not execute it.
  */
 const LEAVE_ROLE: Statement = {
   text:
@@ -73,8 +73,8 @@ export class KeptAnswers {
   }
 
   /**
-   * Begins a transaction and claims the key in it. Waits for the end of another transaction that has
-   * claimed the key.
+   * Begins a transaction and claims the key in it. Waits for the end of another transaction that
+   * has claimed the key.
    * @returns the kept answers; undefined if the calls have to run
    * @throws {ClaimFailed}; {GatewayError} idempotency_key_reused, query_timeout
    */

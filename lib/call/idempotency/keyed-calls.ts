@@ -22,8 +22,8 @@ export interface KeepingOptions {
 const MAX_CONFLICTS = 10
 
 /**
- * Codes of errors in binding arguments. A kept answer is returned in spite of them: the function may
- * have changed since it gave the answer.
+ * Codes of errors in binding arguments. A kept answer is returned in spite of them: the function
+ * may have changed since it gave the answer.
  */
 const OF_BINDING: unknown[] = ['function_not_found', 'invalid_request']
 
@@ -47,8 +47,8 @@ export class KeyedCalls {
 
   /**
    * Runs a batch, or one call (`of` is `function`), or returns the kept answers.
-   * @throws {GatewayError} idempotency_key_reused; query_timeout if another request with the key does
-   *   not end in time; errors of `runBatch`
+   * @throws {GatewayError} idempotency_key_reused; query_timeout if another request with the key
+   *   does not end in time; errors of `runBatch`
    */
   run(batch: BatchToRun, key: IdempotencyKey, of: TransactionOf): Promise<BatchResult> {
     this.#sweeps.note(batch.database)
@@ -157,7 +157,7 @@ function keptOf({ tookMs, isReplay }: KeptAnswers): Kept {
   return { tookMs, isReplay }
 }
 
-/** Whether an error concerns the whole batch: its key, or the lack of a session for its first call. */
+/** Whether an error fails the whole batch: of its key, or no connection for its first call. */
 function isOfBatch({ code }: GatewayError, place: number): boolean {
   const hasNoSession = code === 'pool_exhausted' || code === 'connection_failed'
   return code === 'idempotency_key_reused' || (hasNoSession && place === 0)

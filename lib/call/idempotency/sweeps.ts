@@ -79,8 +79,8 @@ export class Sweeps {
 }
 
 /**
- * Returns 0 after a temporary error, so that the database is swept again. Other errors give undefined:
- * the database or its table of answers does not exist.
+ * Returns 0 after a temporary error, so that the database is swept again. Returns undefined after
+ * other errors, for example if the database or its table of answers does not exist.
  */
 function leftAfter(error: unknown): number | undefined {
   return error instanceof GatewayError && TEMPORARY.includes(error.code) ? 0 : undefined

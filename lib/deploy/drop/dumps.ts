@@ -48,8 +48,8 @@ export async function requirePgDump(sql: Sql): Promise<string> {
 }
 
 /**
- * Dumps a database into DUMP_DIR, as the role that the catalog records for it. The file is complete and synced before it gets
- * its final name.
+ * Dumps a database into DUMP_DIR, as the role that the catalog records for it. The file is complete
+ * and synced before it gets its final name.
  * @param pgDump path of pg_dump
  * @throws {GatewayError} dump_failed
  */

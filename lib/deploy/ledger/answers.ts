@@ -1,6 +1,6 @@
 /**
- * SQL for the table of answers to calls with an Idempotency-Key, in each platform database. Calls run
- * as the platform's role, which can neither read nor write the table, only execute the functions.
+ * SQL for the table of answers to calls with an Idempotency-Key, in each platform database. Calls
+ * run as the platform's role, which can execute the functions but not read or write the table.
  * One transaction claims a row, fills in the answer and commits. A committed row without an answer
  * counts as unclaimed; only the platform itself can create one.
  */
@@ -132,8 +132,8 @@ const COLUMNS = [
 ]
 
 /**
- * SQL expression: whether a table of answers exists and is safe to read, as a plain table without row
- * level security whose columns have PostgreSQL's own types.
+ * SQL expression: whether a table of answers exists and is safe to read. It is if it is a plain
+ * table without row-level security whose columns have the expected built-in types.
  */
 export const HAS_ANSWERS = `(
   select count(*) = ${COLUMNS.length} from pg_attribute a

@@ -34,6 +34,7 @@ export interface GuardedTables {
   /** Losses that are permitted even if `mayLose` is false. */
   readonly allowed: ReadonlySet<TableChange['change']>
   readonly isDryRun: boolean
+  /** Losses that were checked and passed, allowed or foreseen. */
   readonly answers: LossAnswers
   readonly emptied: Emptied
   /** Checks of statements that have run and have not been checked since. */
@@ -72,8 +73,8 @@ export function newGuardedTables(
 }
 
 /**
- * Checks a statement that may lose data right before it runs, in its transaction. Locks what it
- * would take away until the transaction ends.
+ * Checks a statement that may lose data, right before it runs and in its transaction. The checked
+ * tables stay locked until the transaction ends.
  * @returns a function to call right after the statement, if its effect is not visible in its text
  * @throws {GatewayError} data_loss if rows would be lost and the file may not lose any
  * @throws {StatementError} if a lock is not granted within lock_timeout

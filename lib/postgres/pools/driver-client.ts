@@ -71,7 +71,7 @@ export class DriverClient {
     this.#client.end({ timeout: 0 }).catch(() => {})
   }
 
-  /** Returns the logged-in socket to the driver's first request; later, or on failure, a failed one. */
+  /** Returns the logged-in socket on the first call; a failed one later, or if opening failed. */
   async #giveSocket(): Promise<Duplex> {
     const isFirst = !this.#isTaken
     this.#isTaken = true

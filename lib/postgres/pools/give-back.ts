@@ -36,7 +36,7 @@ export function endLease(
   else if (pool.waiters.size > 0) admit(supply, pool)
 }
 
-/** Serves the calls at the head of the queue that can share a connection with its current calls. */
+/** Serves calls at the head of the queue on shared connections that have time left for them. */
 export function admit(_supply: Supply, pool: Pool): void {
   for (const { expectedMs } of pool.waiters) {
     const connection = expectedMs === undefined ? undefined : findSharable(pool, expectedMs)

@@ -142,7 +142,7 @@ export class ConnectionSupply implements Supply {
     const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
     if (!waiter || !mayGrow) {
       stopStarving(pool)
-      // The first waiter cannot use an idle connection of the other kind: one makes room for it.
+      // The first waiter cannot use an idle connection of the other kind; closing one makes room.
       if (waiter && pool.idle.length > 0) this.retire(pool.idle[0]!)
       admit(this, pool)
       return false

@@ -24,7 +24,7 @@ export interface LeaseOptions {
   waitMs?: number | undefined
   /** `performance.now()` at which the time limit of the whole work ends; also ends the wait. */
   deadline?: number | undefined
-  /** Client that waits; undefined for the gateway's own work, which the queue limit exempts. */
+  /** Client that waits; undefined for the gateway's own work, which is exempt from queue limits. */
   client?: Client | undefined
   /** Whether to open a new connection: an idle one may be dead, as the last one was. */
   fresh?: boolean
@@ -89,8 +89,8 @@ function takeIdleNow(pool: Pool, speaks: Speaks): Connection | undefined {
 }
 
 /**
- * Checks that a connection which was idle for more than 5 s is alive, then leases it. If it is dead,
- * waits for another connection.
+ * Checks that a connection which was idle for more than 5 s is alive, then leases it. If it is
+ * dead, waits for another connection.
  */
 async function check(
   taking: Taking,
@@ -128,8 +128,8 @@ async function showsAlive(pool: Pool, connection: Connection): Promise<boolean> 
 
 /**
  * Queues for a connection of a pool.
- * @throws {GatewayError} connection_failed if the gateway is stopping; pool_exhausted if the queue is
- *   full; errors of `enqueue`
+ * @throws {GatewayError} connection_failed if the gateway is stopping; pool_exhausted if the queue
+ *   is full; errors of `enqueue`
  */
 export function wait(
   taking: Taking,
