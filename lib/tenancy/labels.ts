@@ -95,7 +95,7 @@ export function hasLabels(sql: Sql, labels: Labels) {
   return sql`labels @> ${JSON.stringify(labels)}::text::jsonb`
 }
 
-/** Returns the error of a change that would give a tenant more than MAX_LABELS labels. */
+/** Returns the error of a request for more than MAX_LABELS labels of one tenant. */
 export function tooMany(): GatewayError {
   return new GatewayError('invalid_request', `A tenant has at most ${MAX_LABELS} labels`)
 }

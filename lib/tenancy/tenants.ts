@@ -20,7 +20,10 @@ import { databaseName, type Owner } from './names.ts'
 import { describeAbsent, describeOwner, isSameOwner } from './owner-identity.ts'
 import type { Suspension } from './suspension.ts'
 
-/** Reads tenants from the catalog and changes their labels, suspension and scheduled drop. */
+/**
+ * Reads tenants and databases from the catalog. Changes the labels, suspension and scheduled drop of
+ * tenants.
+ */
 export class Tenants {
   readonly #catalog: Catalog
 

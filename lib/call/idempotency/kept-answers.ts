@@ -43,7 +43,7 @@ const LEAVE_ROLE: Statement = {
   values: [],
   isPrepared: false,
 }
-/** Restores that role, so that deferred triggers run as it, as they do without a key. */
+/** Restores the saved role: deferred triggers run as it, as they do without a key. */
 const RETURN_TO_ROLE: Statement = {
   text: "select pg_catalog.set_config('role', pg_catalog.current_setting('_db_gateway.role'), true)",
   values: [],

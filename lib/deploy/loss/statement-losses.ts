@@ -34,7 +34,7 @@ export interface GuardedTables {
   /** Losses that are permitted even if `mayLose` is false. */
   readonly allowed: ReadonlySet<TableChange['change']>
   readonly isDryRun: boolean
-  /** Losses that were checked and passed, allowed or foreseen. */
+  /** Results of the checks so far: changes that lose nothing, and permitted losses. */
   readonly answers: LossAnswers
   readonly emptied: Emptied
   /** Checks of statements that have run and have not been checked since. */
