@@ -11,7 +11,7 @@ export interface DriverClientOptions {
   credentials: Credentials
   database: string
   connectTimeoutMs: number
-  /** The logged-in socket for the driver; if opening it fails, so do the queries. */
+  /** The logged-in socket for the driver; if opening it fails, the queries fail with its error. */
   opening: Promise<Opened>
   /** Whether the gateway has closed the connection. */
   isClosed: () => boolean
@@ -24,7 +24,7 @@ export interface DriverClientOptions {
 export class DriverClient {
   readonly #client: Sql
   readonly #options: DriverClientOptions
-  /** Whether the driver has asked for its socket, or must not get it any more. */
+  /** Whether the driver has requested its socket, or may no longer get it. */
   #isTaken = false
   /** Whether the empty first query has been queued. */
   #isBegun = false
