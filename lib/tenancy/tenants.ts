@@ -21,8 +21,8 @@ import { describeAbsent, describeOwner, isSameOwner } from './owner-identity.ts'
 import type { Suspension } from './suspension.ts'
 
 /**
- * Reads tenants and databases from the catalog. Changes the labels, suspension and scheduled drop of
- * tenants.
+ * Reads tenants and databases from the catalog. Changes the labels, suspension and scheduled drop
+ * of tenants.
  */
 export class Tenants {
   readonly #catalog: Catalog
