@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import packageJson from '../package.json' with { type: 'json' }
-import { prepareStoredSchemas } from './call/signatures/stored-schemas.ts'
+import { prepareStoredSchemas } from './call/signatures/stored-signatures.ts'
 import type { Config } from './config.ts'
 import { prepareLeft } from './deploy/fleet/left.ts'
 import { prepareTemplates } from './deploy/templates/table.ts'

@@ -1,7 +1,7 @@
 import type { TableChange } from './changes/changes.ts'
 import type { Look } from './look.ts'
 import { type CodeResult, unchangedCode } from './run/code-result.ts'
-import type { TableLock } from './run/locks.ts'
+import type { TableLock } from './run/table-locks.ts'
 import type { Difference } from './tables/columns.ts'
 
 /** Origin of a deploy request, as recorded in the ledger. */

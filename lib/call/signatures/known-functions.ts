@@ -8,7 +8,7 @@ import { type Look, sendLook } from './look.ts'
 import { LookLimits } from './look-limits.ts'
 import { findFunction, functionNames, type Schema, Schemas } from './schema.ts'
 import type { Signature } from './signature.ts'
-import { readState, type StoredState, writeState } from './stored-schemas.ts'
+import { readState, type StoredState, writeState } from './stored-signatures.ts'
 import { TimeBudget } from './time-budget.ts'
 import { SCHEMA_VERSION } from './version.ts'
 

@@ -4,7 +4,7 @@ import { functionKey, type ReadSchema } from './facts.ts'
 import type { Look } from './look.ts'
 import { type ReadOptions, readSchema } from './read-schema.ts'
 import type { LooseSignature, Schema, Schemas } from './schema.ts'
-import { readStoredSchema, type StoredState, storeSchema } from './stored-schemas.ts'
+import { readStoredSchema, type StoredState, storeSignatures } from './stored-signatures.ts'
 import { judge } from './verdict/judge.ts'
 
 /**
@@ -65,7 +65,7 @@ async function learnAnew(use: UseSession, parts: LearnParts): Promise<Learned> {
   else {
     const functions = await judged(read)
     schema = schemas.add(digest, functions)
-    await administer((admin) => storeSchema(admin, digest, callableSchemas, functions))
+    await administer((admin) => storeSignatures(admin, digest, callableSchemas, functions))
   }
   return { ...stateOf(read), schema }
 }

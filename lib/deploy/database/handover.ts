@@ -15,6 +15,7 @@ import type { Old } from '../ledger/renew.ts'
 import { readOld, renewLedger } from '../ledger/renew.ts'
 import { createLedger } from '../ledger/tables.ts'
 import type { DeployParts } from '../parts.ts'
+import { TRY_DEPLOY_LOCK } from '../run/session.ts'
 import { lockWaitMs } from '../run/tries.ts'
 import { untilFree } from './in-use.ts'
 import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
@@ -145,11 +146,7 @@ async function begin(
   const giveUpAt = performance.now() + limitMs
   for (;;) {
     const [[row], , owned, old] = await Promise.all([
-      send(
-        sql.unsafe<[{ locked: boolean }]>(
-          `select pg_try_advisory_lock(hashtext('_db_gateway_deploy')) as locked`,
-        ),
-      ),
+      send(sql.unsafe<[{ locked: boolean }]>(`select ${TRY_DEPLOY_LOCK} as locked`)),
       send(sql.unsafe('begin')),
       readOwner(sql),
       readOld(sql),

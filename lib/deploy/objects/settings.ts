@@ -3,7 +3,7 @@ import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 import type { FoundObject } from './object.ts'
 
 /** Settings whose values are lists of names, already quoted (GUC_LIST_QUOTE in PostgreSQL). */
-const LISTS = new Set([
+export const LIST_SETTINGS: ReadonlySet<string> = new Set([
   'local_preload_libraries',
   'search_path',
   'session_preload_libraries',
@@ -41,7 +41,7 @@ export function settingStatements(
         return `alter ${kind} ${identity} set (${quoteIdentifier(name)} = ${quoteLiteral(value)})`
       }
       const parts = name.split('.').map(quoteIdentifier).join('.')
-      const text = LISTS.has(name) ? value : quoteLiteral(value)
+      const text = LIST_SETTINGS.has(name) ? value : quoteLiteral(value)
       return `alter ${kind} ${identity} set ${parts} to ${text}`
     })
 }

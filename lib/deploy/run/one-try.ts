@@ -17,11 +17,11 @@ import { CREATE_HELPERS, callHelpers, DROP_HELPERS, isDone } from './column-help
 import { deployTablesOnce, fingerprint, wasCompared } from './compared.ts'
 import { conclude } from './conclude.ts'
 import { createExtensions } from './extensions.ts'
-import { readLocks } from './locks.ts'
 import { runPending, sendCommit } from './pending.ts'
 import { type Passing, sendEnd } from './run-file.ts'
 import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
+import { readLocks } from './table-locks.ts'
 import { readDeclared, sendExisting } from './tables.ts'
 import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
 

@@ -2,7 +2,9 @@ import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { TimeLimit } from './time-limit.ts'
 
-const TRY_LOCK = "pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy'))"
+/** SQL: takes the lock that lets one deploy at a time into a database; true if it is free. */
+export const TRY_DEPLOY_LOCK =
+  "pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy'))"
 
 /**
  * Statement that takes the deploy's lock again, in case a file has released all locks of its
@@ -11,7 +13,7 @@ const TRY_LOCK = "pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gatew
 export const LOCK_AGAIN = `
   do $lock$
   begin
-    if not ${TRY_LOCK} then
+    if not ${TRY_DEPLOY_LOCK} then
       raise object_not_in_prerequisite_state using
         message = 'the file released the lock of the deploy, and another deploy has taken it',
         hint = 'Remove pg_advisory_unlock_all(), and release the file''s own locks by their keys';
@@ -79,7 +81,7 @@ export async function openDeploySession<T>(
 async function tryLock(sql: Sql): Promise<boolean> {
   const [row] = await send(
     sql.unsafe<{ locked: boolean }[]>(`
-      select ${TRY_LOCK} as locked
+      select ${TRY_DEPLOY_LOCK} as locked
     `),
   )
   return row!.locked

@@ -3,7 +3,7 @@ import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
 import type { DatabaseCopy } from '../../config/values.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier } from '../../postgres/quote.ts'
+import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 import { INVALID_CATALOG_NAME } from '../../postgres/sqlstates.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
@@ -11,6 +11,7 @@ import { ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabase } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
+import { LIST_SETTINGS } from '../objects/settings.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
@@ -153,25 +154,18 @@ async function copySettings(admin: Sql, from: string, to: string): Promise<boole
   return statements.length > 0
 }
 
-/** Settings whose value PostgreSQL stores as a list of identifiers (source: GUC_LIST_QUOTE). */
-const LISTS = /^(?:search_path|temp_tablespaces|(?:local|session|shared)_preload_libraries)$/i
-
 /** Converts `name=value`, as in pg_db_role_setting, to the syntax of SET. */
 export function settingSql(setting: string): string {
   const at = setting.indexOf('=')
   const name = setting.slice(0, at)
   const value = setting.slice(at + 1)
-  const parts = LISTS.test(name)
+  const parts = LIST_SETTINGS.has(name.toLowerCase())
     ? [...value.matchAll(/"((?:[^"]|"")*)"|[^,\s]+/g)].map(([word, quoted]) =>
         quoted === undefined ? word : quoted.replaceAll('""', '"'),
       )
     : [value]
   const literals = (parts.length > 0 ? parts : ['']).map(quoteLiteral)
   return `${name.split('.').map(quoteIdentifier).join('.')} to ${literals.join(', ')}`
-}
-
-function quoteLiteral(text: string): string {
-  return `E'${text.replace(/[\\']/g, '\\$&')}'`
 }
 
 /**

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { didYouMean, editDistance, nearMisses } from '../../../../lib/call/bind/near-misses.ts'
+import { didYouMean, nearMisses } from '../../../../lib/call/bind/near-misses.ts'
+import { editDistance } from '../../../../lib/common/edit-distance.ts'
 
 const FUNCTIONS = [
   'book_appointment',

@@ -83,7 +83,7 @@ export async function readStoredSchema(
 }
 
 /** Stores a schema, and removes old ones that no database refers to. */
-export async function storeSchema(
+export async function storeSignatures(
   sql: Sql,
   digest: string,
   callableSchemas: string[] | undefined,
