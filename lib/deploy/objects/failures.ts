@@ -27,7 +27,8 @@ export function asObjectError(path: string, what: string, error: unknown, hint?:
   return isPostgresError(error) ? new ObjectError(path, what, error, hint) : error
 }
 
-const SECTIONS: Record<string, [ErrorCode, string]> = {
+/** Error code of each code section, and the name of its files. */
+const SECTION_ERRORS: Record<string, [ErrorCode, string]> = {
   functions: ['function_deploy_failed', 'Function file'],
   views: ['view_deploy_failed', 'View file'],
   triggers: ['trigger_deploy_failed', 'Trigger file'],
@@ -36,7 +37,7 @@ const SECTIONS: Record<string, [ErrorCode, string]> = {
 
 /** Returns the error code of the section that a path is in, and the name of its files. */
 export function sectionOf(path: string): [code: ErrorCode, what: string] {
-  return SECTIONS[path.slice(0, path.indexOf('/'))] ?? SECTIONS.functions!
+  return SECTION_ERRORS[path.slice(0, path.indexOf('/'))] ?? SECTION_ERRORS.functions!
 }
 
 /** Converts an error in the code sections to the error of the answer. */

@@ -6,7 +6,7 @@ import type { Ledger } from '../ledger/ledger.ts'
  * Sections that are deployed from an older archive; all others stay as they are. Policies are not
  * among them, because they guard rows.
  */
-const CODE_SECTIONS: ReadonlySet<string> = new Set(['functions', 'views', 'triggers'])
+const REVERTED_SECTIONS: ReadonlySet<string> = new Set(['functions', 'views', 'triggers'])
 
 /**
  * Returns the code of an archive, and the ledger to compare it with, both without the files in
@@ -19,7 +19,7 @@ export function codeOf(
 ): { archive: SchemaArchive; ledger: Ledger } {
   const files = { ...archive.files }
   for (const section of SECTIONS) {
-    const isCode = CODE_SECTIONS.has(section)
+    const isCode = REVERTED_SECTIONS.has(section)
     files[section] = isCode ? files[section].filter(({ path }) => !paths.has(path)) : []
   }
   const left = <T>(section: Section, known: Map<string, T>) =>
