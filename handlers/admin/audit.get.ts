@@ -1,6 +1,5 @@
 import { defineHandler } from 'h3'
-import { GatewayError } from '../../lib/errors.ts'
-import { readQuery } from '../../lib/http/body/page-query.ts'
+import { parseCount, readQuery } from '../../lib/http/body/page-query.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 const DEFAULT_LIMIT = 100
@@ -13,8 +12,8 @@ export default defineHandler({
     const query = readQuery(event, ['platform', 'limit', 'before'])
     const platform =
       query.platform === undefined ? undefined : parsePlatform(request, query.platform)
-    const limit = parseNumber('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
-    const before = parseNumber('before', query.before, Number.MAX_SAFE_INTEGER)
+    const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
+    const before = parseCount('before', query.before, Number.MAX_SAFE_INTEGER)
     const entries = await gateway.audit.read({ platform, mayName: request.mayName, before, limit })
     return {
       entries,
@@ -23,10 +22,3 @@ export default defineHandler({
     }
   },
 })
-
-function parseNumber(name: string, value: unknown, max: number): number | undefined {
-  if (value === undefined) return undefined
-  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : 0
-  if (number >= 1 && number <= max) return number
-  throw new GatewayError('invalid_request', `${name} must be a whole number from 1 to ${max}`)
-}

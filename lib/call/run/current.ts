@@ -5,6 +5,9 @@ import type { Signature } from '../signatures/signature.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
 import { lostCall } from './failures.ts'
 
+/** Maximum number of times that functions may be replaced during one call, batch or stream. */
+export const MAX_RENEWALS = 5
+
 /** Codes of binding errors that a stale cached signature may cause. */
 const MAY_BE_STALE: unknown[] = ['function_not_found', 'invalid_request', 'method_not_allowed']
 

@@ -4,7 +4,7 @@ import { SKIPPED, type Statement } from '../../postgres/session/query.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Outcome } from './attempt.ts'
 import type { CallParts } from './call-to-run.ts'
-import { bindCurrent, type CurrentCall, isStale } from './current.ts'
+import { bindCurrent, type CurrentCall, isStale, MAX_RENEWALS } from './current.ts'
 import { inExclusiveSession } from './exclusive-session.ts'
 import { isReadOnlyRefusal } from './failures.ts'
 import { NATIVE_FORMATS } from './formats.ts'
@@ -18,9 +18,6 @@ import type { BatchResult } from './running-batch.ts'
 import { type BatchToRun, BytesLeft, callAt, type RunningBatch } from './running-batch.ts'
 import { KEEP_PRESENCE, type Progress, type SendOptions, settingsStatement } from './send-call.ts'
 import { callStatement, columnsOfCall } from './statement.ts'
-
-/** Maximum number of times that a batch runs again because its signatures were stale. */
-const MAX_RENEWALS = 5
 
 const BEGIN = {
   'read only': { text: 'begin read only', values: [] },

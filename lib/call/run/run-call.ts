@@ -4,7 +4,7 @@ import { isWorthAnotherConnection, untilAnother } from '../../postgres/hosts/aga
 import type { BoundCall } from '../bind/parameters.ts'
 import type { CallResult, Outcome, Place } from './attempt.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
-import { bindCurrent, isStale } from './current.ts'
+import { bindCurrent, isStale, MAX_RENEWALS } from './current.ts'
 import { lostCall } from './failures.ts'
 import { placeCall } from './placed-call.ts'
 import { mayRepeatRetired, mayShare, mayUseReplica, NEXT, type Next, onlyReads } from './places.ts'
@@ -16,9 +16,6 @@ import { runShared } from './run-shared.ts'
  * Maximum number of repeats of one call because deploys interrupted it, apart from other repeats.
  */
 const MAX_CUTS = 10
-
-/** Maximum number of times that functions may be replaced during one call. */
-const MAX_RENEWALS = 5
 
 /**
  * Runs a call with the current signature, in the first place that can run it.

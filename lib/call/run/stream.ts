@@ -4,7 +4,7 @@ import type { Column, Query, Result, Row, Statement } from '../../postgres/sessi
 import type { BoundCall } from '../bind/parameters.ts'
 import type { Timing } from './attempt.ts'
 import type { CallParts, CallToRun } from './call-to-run.ts'
-import { bindCurrent, isStale } from './current.ts'
+import { bindCurrent, isStale, MAX_RENEWALS } from './current.ts'
 import { type ExclusiveSession, inExclusiveSession } from './exclusive-session.ts'
 import { isReadOnlyRefusal, lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
@@ -28,9 +28,6 @@ export interface RowSink {
 
 const FIRST_BATCH_ROWS = 16
 const MAX_BATCH_ROWS = 10_000
-
-/** Maximum number of times that functions may be replaced before one stream begins. */
-const MAX_RENEWALS = 5
 
 /**
  * The transaction has no statement_timeout: it would count the time that the client takes to read.

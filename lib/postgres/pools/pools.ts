@@ -153,14 +153,19 @@ export class Pools {
    * Runs `work` with a leased connection and releases it afterwards.
    * @throws {GatewayError} as `lease`; and what `work` throws
    */
-  async use<T>(
+  use<T>(database: string, work: (sql: Sql) => Promise<T>, options?: LeaseOptions): Promise<T> {
+    return this.useLease(database, ({ sql }) => work(sql), options)
+  }
+
+  /** As `use`, for work that needs more of the connection than its client. */
+  async useLease<T>(
     database: string,
-    work: (sql: Sql) => Promise<T>,
+    work: (lease: Lease) => Promise<T>,
     options?: LeaseOptions,
   ): Promise<T> {
     const lease = await this.lease(database, options)
     try {
-      const result = await work(lease.sql)
+      const result = await work(lease)
       lease.release()
       return result
     } catch (error) {

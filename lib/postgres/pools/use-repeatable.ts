@@ -1,6 +1,7 @@
 import { fromPostgres } from '../errors.ts'
 import { isBroken, isWorthAnotherConnection, untilAnother } from '../hosts/again.ts'
 import type { Sql } from './connection.ts'
+import type { Lease } from './lease.ts'
 import type { LeaseOptions, Pools } from './pools.ts'
 import { cutWhenSilent } from './silence.ts'
 
@@ -27,22 +28,19 @@ export async function useRepeatable<T>(
   }
 }
 
-async function once<T>(
+function once<T>(
   pools: Pools,
   database: string,
   work: (sql: Sql) => Promise<T>,
   options: LeaseOptions,
 ): Promise<T> {
-  const lease = await pools.lease(database, options)
-  const endSilence = cutWhenSilent(lease.connection)
-  try {
-    const result = await work(lease.sql)
-    lease.release()
-    return result
-  } catch (error) {
-    lease.release(error)
-    throw error
-  } finally {
-    endSilence()
+  const cutting = async ({ connection, sql }: Lease) => {
+    const endSilence = cutWhenSilent(connection)
+    try {
+      return await work(sql)
+    } finally {
+      endSilence()
+    }
   }
+  return pools.useLease(database, cutting, options)
 }

@@ -1,33 +1,13 @@
 import { createHash } from 'node:crypto'
-import { afterEach, beforeEach, expect, inject } from 'vitest'
+import { expect } from 'vitest'
 import type { SchemaFile } from '../../../../../lib/archive/archive.ts'
 import { deployTypes } from '../../../../../lib/deploy/run/types.ts'
 import { GatewayError } from '../../../../../lib/errors.ts'
-import { parseDatabaseUrl } from '../../../../../lib/postgres/hosts/server.ts'
-import { Connection, type Sql } from '../../../../../lib/postgres/pools/connection.ts'
-import { type Json, queryDatabase, uniqueName } from '../../../../helpers/gateway.ts'
+import { connection, database, sql } from '../../../../helpers/database-for-each.ts'
+import type { Json } from '../../../../helpers/gateway.ts'
 import type { Files } from '../../../../helpers/platforms.ts'
 
-export let database: string
-
-export let connection: Connection
-
-export let sql: Sql
-
-beforeEach(async () => {
-  const server = parseDatabaseUrl(inject('databaseUrl'))
-  database = uniqueName('types')
-  await queryDatabase(server.database, `create database ${database}`)
-  const options = { database, connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
-  connection = new Connection(server, options, () => {})
-  sql = connection.sql
-  await sql.unsafe('begin')
-})
-afterEach(async () => {
-  await connection.close()
-  const { database: home } = parseDatabaseUrl(inject('databaseUrl'))
-  await queryDatabase(home, `drop database ${database} with (force)`)
-})
+export { connection, database, sql }
 
 export const deploy = (files: Files, known: Files = {}) =>
   deployTypes(sql, database, schemaFiles(files), checksums(known))

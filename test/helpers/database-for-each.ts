@@ -1,0 +1,26 @@
+import { afterEach, beforeEach, inject } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { Connection, type Sql } from '../../lib/postgres/pools/connection.ts'
+import { queryDatabase, uniqueName } from './gateway.ts'
+
+/** A database of its own for each test of the file that imports this, and a connection to it. */
+export let database: string
+export let connection: Connection
+/** The connection's client, in a transaction. */
+export let sql: Sql
+
+beforeEach(async () => {
+  const server = parseDatabaseUrl(inject('databaseUrl'))
+  database = uniqueName('deploys')
+  await queryDatabase(server.database, `create database ${database}`)
+  const options = { database, connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
+  connection = new Connection(server, options, () => {})
+  sql = connection.sql
+  await sql.unsafe('begin')
+})
+
+afterEach(async () => {
+  await connection.close()
+  const { database: home } = parseDatabaseUrl(inject('databaseUrl'))
+  await queryDatabase(home, `drop database ${database} with (force)`)
+})
