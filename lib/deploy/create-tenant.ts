@@ -1,7 +1,7 @@
 import type { ArchiveLimits } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import { changeLabels, readTenant } from '../tenancy/catalog/tenant-rows.ts'
-import type { Labels } from '../tenancy/labels.ts'
+import { type Labels, tooMany } from '../tenancy/labels.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { readNewest } from '../tenancy/schemas/archive-order.ts'
 import { createAlone } from './create.ts'
@@ -16,26 +16,29 @@ import { withProof } from './templates/proof.ts'
 export interface TenantRequest {
   owner: Owner
   labels: Labels
-  /** With the platform's newest archive; else its database is empty. */
+  /** Whether the platform's newest archive is deployed; otherwise the database is empty. */
   hasSchema: boolean
-  /** One that is there already gets the labels, and the archive where it has had none. */
+  /**
+   * Whether the tenant may exist. An existing tenant gets the labels, and the archive if none was
+   * deployed to it.
+   */
   mayExist: boolean
   origin: DeployOrigin
   onDatabase?: OnDatabase
 }
 
-/** What became of it. */
+/** Result of the request. */
 export interface CreatedTenant {
   isNew: boolean
-  /** Where an archive was deployed. */
+  /** The deployed archive; undefined if none was deployed. */
   deployed: { checksum: string; result: DeployResult } | undefined
 }
 
 /**
- * Creates a tenant's database. With the newest archive it is copied from the template where there is
- * one, and dropped again where the deploy fails.
- * @throws {GatewayError} database_already_exists, name_conflict; not_found where the platform has had
- *   no archive, or it is not kept; what a deploy throws
+ * Creates a tenant's database. With the newest archive it is copied from the template if there is
+ * one, and dropped again if the deploy fails.
+ * @throws {GatewayError} database_already_exists, name_conflict; invalid_request for too many labels;
+ *   not_found if the platform has no archive, or it is not kept; errors of a deploy
  */
 export async function createTenant(
   parts: DeployParts,
@@ -61,7 +64,7 @@ export async function createTenant(
   }
 }
 
-/** Gives one that is there what it lacks. */
+/** Gives an existing tenant the labels and the archive that it lacks. */
 async function completeTenant(
   parts: DeployParts,
   { owner, labels }: TenantRequest,
@@ -69,14 +72,16 @@ async function completeTenant(
 ): Promise<CreatedTenant> {
   const database = databaseName(owner)
   const tenant = await parts.catalog.use(async (sql) => {
-    await changeLabels(sql, database, labels)
-    return readTenant(sql, database)
+    const isChanged = await changeLabels(sql, database, labels)
+    const tenant = await readTenant(sql, database)
+    if (tenant && !isChanged) throw tooMany()
+    return tenant
   })
   if (!newest || tenant?.schemaChecksum) return { isNew: false, deployed: undefined }
   return deployed(false, newest, await register(parts, newest))
 }
 
-/** The newest archive of the platform's databases without a schema, as a request to deploy it. */
+/** Returns a request to deploy the newest archive of the platform's databases without a schema. */
 async function findNewest(
   { catalog }: DeployParts,
   { owner, origin, onDatabase }: TenantRequest,

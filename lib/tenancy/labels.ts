@@ -1,3 +1,4 @@
+import { shown } from '../common/shown.ts'
 import { GatewayError } from '../errors.ts'
 import type { Json } from '../json/json.ts'
 import { jsonOf } from '../json/text.ts'
@@ -14,7 +15,6 @@ export const MAX_LABELS = 64
 
 const WORD = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/
 const WORDS = '1 to 63 letters, digits, "_", "." or "-", a letter or a digit first'
-const MAX_SHOWN = 80
 
 /**
  * Parses the member `labels` of a request that creates a tenant; no labels if it is absent.
@@ -56,10 +56,10 @@ export function parseLabelFilter(text: string | undefined): Labels {
     const [key, value, ...more] = part.trim().split(':')
     const isPair = WORD.test(key!) && value !== undefined && WORD.test(value) && more.length === 0
     if (!isPair) {
-      const shown = JSON.stringify(part.slice(0, MAX_SHOWN))
+      const given = JSON.stringify(shown(part))
       throw new GatewayError(
         'invalid_request',
-        `label takes key:value, as plan:pro, with commas between; got ${shown}`,
+        `label takes key:value, as plan:pro, with commas between; got ${given}`,
       )
     }
     if (Object.hasOwn(labels, key!)) {
@@ -102,6 +102,6 @@ export function tooMany(): GatewayError {
 
 function checkWord(what: string, value: unknown): void {
   if (typeof value === 'string' && WORD.test(value)) return
-  const shown = JSON.stringify(value).slice(0, MAX_SHOWN)
-  throw new GatewayError('invalid_request', `${what} must be ${WORDS}; got ${shown}`)
+  const given = shown(JSON.stringify(value))
+  throw new GatewayError('invalid_request', `${what} must be ${WORDS}; got ${given}`)
 }

@@ -104,6 +104,17 @@ describe('POST /admin/create-tenant', () => {
     expect((await gateway.call(platform, 'f', [], 't')).body.rows).toEqual([{ f: 'x' }])
   })
 
+  test('"if_exists" with more labels than a tenant may have is refused, and changes nothing', async () => {
+    const labels = (of: string) =>
+      Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${of}${i}`, 'x']))
+    const tenant = { platform: uniqueName('p'), tenant_id: 't' }
+    await create({ ...tenant, labels: labels('a') })
+    const { status, body } = await create({ ...tenant, labels: labels('b'), if_exists: 'ok' })
+    expect([status, body.error]).toEqual([400, 'invalid_request'])
+    expect(body.message).toContain('at most 64 labels')
+    expect((await tenants(`platform=${tenant.platform}`)).tenants[0].labels).toEqual(labels('a'))
+  })
+
   test('a failed deploy leaves no tenant', async () => {
     const platform = uniqueName('p')
     const archive = await pack({
