@@ -63,7 +63,7 @@ export class Deploys {
     const { catalog } = this.#parts
     const kept = await findArchive(
       (work) => catalog.use(work),
-      request.owner,
+      archivesOf(request.owner),
       checksum,
       this.#archiveLimits,
     )
@@ -159,4 +159,9 @@ export class Deploys {
   async drained(): Promise<void> {
     await this.#parts.queue.drained()
   }
+}
+
+/** The owner whose archives a request means: the main database, in the schema `main`, has no schema. */
+function archivesOf({ platform, schema }: Owner): Pick<Owner, 'platform' | 'schema'> {
+  return { platform, schema: schema === 'main' ? null : schema }
 }

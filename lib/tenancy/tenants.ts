@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { absentError } from './catalog/absent.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import type { EntryPart } from './catalog/catalog-table.ts'
 import {
@@ -17,7 +18,7 @@ import {
 import { type Drop, resumeTenant, setDrop, suspendTenant } from './catalog/tenant-state.ts'
 import { type LabelChanges, tooMany } from './labels.ts'
 import { databaseName, type Owner } from './names.ts'
-import { describeAbsent, describeOwner, isSameOwner } from './owner-identity.ts'
+import { describeOwner, isSameOwner } from './owner-identity.ts'
 import type { Suspension } from './suspension.ts'
 
 /**
@@ -68,13 +69,13 @@ export class Tenants {
 
   /**
    * Returns a tenant.
-   * @throws {GatewayError} database_not_found
+   * @throws {GatewayError} database_not_found, platform_isolation_violation
    */
   async read(owner: Owner): Promise<Tenant> {
     const database = databaseName(owner)
     const tenant = await this.#catalog.use((sql) => readTenant(sql, database))
     if (tenant && isSameOwner(tenant, owner)) return tenant
-    throw new GatewayError('database_not_found', describeAbsent(owner), { database })
+    throw absentError(owner, tenant)
   }
 
   /**

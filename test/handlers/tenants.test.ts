@@ -143,6 +143,15 @@ describe('POST /admin/create-tenant', () => {
   })
 })
 
+test('a tenant in another spelling is told whose the name is', async () => {
+  const platform = uniqueName('p')
+  await create({ platform, tenant_id: 'north' })
+  const body = { platform, tenant_id: 'NORTH', labels: { plan: 'pro' } }
+  const answer = await gateway.post('/admin/label-tenant', body)
+  expect([answer.status, answer.body.error]).toEqual([404, 'database_not_found'])
+  expect(answer.body.message).toContain('tenant_id is spelled "north"')
+})
+
 describe('POST /admin/label-tenant', () => {
   test('sets labels, takes those away that are null, and is in the audit trail', async () => {
     const platform = uniqueName('p')

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { absentError } from '../../tenancy/catalog/absent.ts'
 import { readTenant, type Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { restoreState, setDrop } from '../../tenancy/catalog/tenant-state.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
-import { describeAbsent, isSameOwner, ownerFields } from '../../tenancy/owner-identity.ts'
+import { isSameOwner, ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabaseNow, withDatabaseLock } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 import { type Dump, dumpDatabase, requirePgDump } from './dumps.ts'
@@ -43,7 +43,7 @@ export async function dropTenant(
   return locked(parts, database, async (admin) => {
     const before = await readTenant(admin, database)
     if (!before || !isSameOwner(before, owner)) {
-      throw new GatewayError('database_not_found', describeAbsent(owner), { database })
+      throw absentError(owner, before)
     }
     const pgDump = isDumped ? await requirePgDump(admin) : undefined
     await setDrop(admin, database, { afterMs: 0, isDumped })

@@ -34,7 +34,7 @@ export function parseRevert(
   asker: Asker,
   body: { [member in (typeof REVERT_MEMBERS)[number]]?: Json | undefined },
 ): RevertMembers {
-  refuseNull(body.tenant_id)
+  refuseNone(body.tenant_id)
   const scope = parseScope(asker, body)
   const labels = parseLabelFilter(textOf('label', body.label))
   refuseFilter(scope, labels)
@@ -57,12 +57,14 @@ function refuseFilter({ tenantId }: Owner, labels: Labels): void {
   )
 }
 
-/** Refuses a null tenant_id: it could mean the main database, or all databases. */
-function refuseNull(value: Json | undefined): void {
-  if (value?.kind !== 'null') return
+/** Refuses a tenant_id that names none: it could mean the main database, or all databases. */
+function refuseNone(value: Json | undefined): void {
+  const isNone =
+    value?.kind === 'null' || (value?.kind === 'string' && ['', 'null'].includes(nameOf(value)))
+  if (!isNone) return
   throw new GatewayError(
     'invalid_request',
-    'tenant_id must be a string; got null. Leave it out to mean all databases of the platform',
+    `tenant_id must name a tenant; got ${jsonOf(value)}. Leave it out to mean all databases of the platform; send "schema_name": "main" to mean its main database`,
   )
 }
 

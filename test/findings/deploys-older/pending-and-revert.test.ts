@@ -174,6 +174,21 @@ describe('POST /admin/revert', () => {
     })
   })
 
+  test('the schema main is the main database alone; a tenant_id that names none says so', async () => {
+    const { name, database, second } = await newPlatform()
+    await gateway.register(name, second, 'north')
+    const checksum = await checksumOf(name, 1)
+    const main = { platform: name, schema_name: 'main', checksum, dry_run: true }
+    const { status, body } = await gateway.post('/admin/revert', main)
+    expect([status, body.plan?.map((one: Json) => one.database)]).toEqual([200, [database]])
+    for (const tenant_id of ['', 'null', null]) {
+      const refused = await gateway.post('/admin/revert', { platform: name, checksum, tenant_id })
+      expect(refused.status).toBe(400)
+      expect(refused.body.message).toContain('Leave it out to mean all databases of the platform')
+      expect(refused.body.message).not.toContain('to mean the main database')
+    }
+  })
+
   test('an archive that is not known, or of another platform, is 404; others are 400', async () => {
     const { name } = await newPlatform()
     const other = await newPlatform({ ...FIRST, ...textFunction('alone', 'here') })
