@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
+  dropDatabase,
   queryDatabase,
   startTestGateway,
   type TestGateway,
@@ -79,7 +80,7 @@ describe.each([['template'], ['main']])('compared with the %s', (kind) => {
        revoke select on item from public;
        drop trigger stamped on item`,
     )
-    await queryDatabase('postgres', `drop database ${platform}_d with (force)`, { asGateway: true })
+    await dropDatabase(`${platform}_d`)
     await queryDatabase(
       `${platform}_e`,
       `insert into item (name) values ('rows'), ('are none'); alter table part disable row level security`,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
+  dropDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -42,7 +43,7 @@ async function newFleet(tenants: number) {
     main: `${platform}_main`,
     tenant: (i: number) => `${platform}_t${i}`,
     /** An operator drops it by hand. */
-    drop: (name: string) => administer(`drop database ${name} with (force)`),
+    drop: (name: string) => dropDatabase(name),
     /** An operator lets nobody connect to it. */
     pause: async (name: string) => {
       await administer(`alter database ${name} allow_connections false`)

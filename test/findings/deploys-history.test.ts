@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
+  dropDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -43,7 +44,7 @@ const databasesOf = (body: Json): string[] => body.deployments.map((one: Json) =
 describe('C9, D6: /admin/deployments', () => {
   test('opens no database: one that cannot be reached is told of, too', async () => {
     const { platform, list } = await newPlatform(['a', 'b'])
-    await administer(`drop database ${platform}_a with (force)`)
+    await dropDatabase(`${platform}_a`)
     await administer(`alter database ${platform}_b allow_connections false`)
     const { pools } = (await gateway.get('/admin/pools')).body
     const opened = () => pools.reduce((sum: number, one: Json) => sum + one.opened, 0)

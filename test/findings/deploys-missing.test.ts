@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { startTwoGateways } from '../helpers/for-file.ts'
-import { type Json, queryDatabase, uniqueName } from '../helpers/gateway.ts'
+import { dropDatabase, type Json, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 
@@ -18,10 +18,7 @@ async function newPlatform(tenants: string[]) {
     archive,
     list: async (query = '') =>
       (await gateway.get(`/admin/databases?platform=${platform}${query}`)).body,
-    drop: (tenant: string) =>
-      queryDatabase(gateway.server.database, `drop database ${platform}_${tenant} with (force)`, {
-        asGateway: true,
-      }),
+    drop: (tenant: string) => dropDatabase(`${platform}_${tenant}`),
     forget: (tenant_id: string | null, from = gateway) =>
       from.post('/admin/forget-database', { platform, tenant_id }),
   }

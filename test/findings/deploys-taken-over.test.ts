@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   connectTo,
+  dropDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -225,7 +226,7 @@ describe('10, 11: templates', () => {
     const { status, body } = await registering
     expect({ status, error: body.error }).toEqual({ status: 409, error: 'name_conflict' })
     await queryDatabase(`${name}_theirs`, 'select from precious', { asGateway: true })
-    await admin(`drop database ${name}_theirs with (force)`)
+    await dropDatabase(`${name}_theirs`)
   })
 
   test('11: code that migrations name is proven from nothing', async () => {

@@ -4,6 +4,7 @@ import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import type { FaultProxy, Verdict } from '../helpers/fault-proxy.ts'
 import {
   connectTo,
+  dropDatabase,
   type Json,
   queryDatabase,
   type TestGateway,
@@ -450,7 +451,7 @@ describe('afterwards', () => {
     await gateway.register(platform, archive, tenant)
     for (let i = 0; i < 12; i++) expect(await ping()).toMatchObject({ status: 200 })
 
-    await queryDatabase(home, `drop database ${again} with (force)`)
+    await dropDatabase(again)
     await eventually('it is told that the database is gone', async () => {
       const { status, body } = await ping()
       return status === 404 && body.error === 'database_not_found'

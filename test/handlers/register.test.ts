@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   databaseUrlOf,
+  dropDatabase,
   queryDatabase,
   startTestGateway,
   type TestGateway,
@@ -178,7 +179,7 @@ describe('registering again', () => {
 
 test('a database that somebody dropped by hand is made again', async () => {
   const { platform, database } = await registered()
-  await queryDatabase(gateway.server.database, `drop database ${database} with (force)`)
+  await dropDatabase(database)
   expect((await gateway.call(platform, 'motto')).status).toBe(404)
   const { body } = await gateway.register(platform, await pack(SMALL))
   expect(body).toMatchObject({ status: 'ready', migrations_applied: 1, seeders_applied: 1 })
@@ -365,7 +366,7 @@ describe('names', () => {
     expect(status).toBe(409)
     expect(body.error).toBe('name_conflict')
     expect(await queryDatabase(`${platform}_main`, 'select * from precious')).toEqual([])
-    await queryDatabase(gateway.server.database, `drop database ${platform}_main with (force)`)
+    await dropDatabase(`${platform}_main`)
   })
 
   test('of a database that the original gateway managed: it is taken as it is', async () => {

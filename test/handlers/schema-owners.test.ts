@@ -1,7 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { LOCK_CLASS } from '../../lib/postgres/pools/call-sessions.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
-import { connectTo, queryDatabase, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  connectTo,
+  dropDatabase,
+  queryDatabase,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { afterTest } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
@@ -151,7 +157,7 @@ describe('a platform with databases of every kind', () => {
   test('can forget one that was dropped', async () => {
     const database = `${platform}_hr_${FOLDED}`
     await gateway.gateway.pools.closeDatabase(database)
-    await gateway.query('postgres', `drop database ${database} with (force)`)
+    await dropDatabase(database)
     const owner = { platform, schema_name: 'hr', uuid: UUID }
     const { status, body } = await gateway.post('/admin/forget-database', owner)
     expect([status, body]).toEqual([
@@ -253,7 +259,7 @@ describe('a tenant of before is not that of a schema', () => {
     }
     const database = `${platform}_clinic_c1`
     await gateway.gateway.pools.closeDatabase(database)
-    await gateway.query('postgres', `drop database ${database} with (force)`)
+    await dropDatabase(database)
     const gone = { platform, schema_name: 'clinic', uuid: 'c1' }
     expect((await other.post('/admin/forget-database', gone)).status).toBe(200)
     for (const at of [gateway, other]) {
@@ -406,7 +412,7 @@ test('A tenant that was made with database_id is found by tenant_id in each spel
   expect(history.body.count).toBe(3)
   // Made anew with a tenant_id, it has that spelling alone.
   await gateway.gateway.pools.closeDatabase(name)
-  await gateway.query('postgres', `drop database ${name} with (force)`)
+  await dropDatabase(name)
   const gone = { platform, tenant_id: '0B5D-8f1c' }
   expect((await other.post('/admin/forget-database', gone)).status).toBe(200)
   await gateway.register(platform, await archive('of A'), '0b5d-8f1c')

@@ -9,6 +9,7 @@ import {
   connectTo,
   createAdminDatabase,
   dropAdminDatabase,
+  dropDatabase,
   type Json,
   queryDatabase,
   sessionsRunning,
@@ -181,7 +182,7 @@ describe('POST /admin/drop-tenant', () => {
   })
 
   test('a tenant whose database was dropped by hand goes too', async () => {
-    await query(`drop database ${database} with (force)`)
+    await dropDatabase(database)
     expect((await drop()).status).toBe(200)
     expect(await tenants()).toEqual([])
   })

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, inject } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { Connection, type Sql } from '../../lib/postgres/pools/connection.ts'
-import { queryDatabase, uniqueName } from './gateway.ts'
+import { dropDatabase, queryDatabase, uniqueName } from './gateway.ts'
 
 /** A database of its own for each test of the file that imports this, and a connection to it. */
 export let database: string
@@ -21,6 +21,5 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await connection.close()
-  const { database: home } = parseDatabaseUrl(inject('databaseUrl'))
-  await queryDatabase(home, `drop database ${database} with (force)`)
+  await dropDatabase(database)
 })

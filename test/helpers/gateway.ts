@@ -122,6 +122,24 @@ export async function createAdminDatabase(server = inject('databaseUrl')): Promi
   return databaseUrlOf(name, server)
 }
 
+/**
+ * Drops a database of the test server and ends its sessions. WITH (FORCE) has to terminate a running
+ * autovacuum, which only a superuser may: a plain DROP makes it give way, so both take turns.
+ */
+export async function dropDatabase(name: string, url = inject('databaseUrl')): Promise<void> {
+  const home = parseDatabaseUrl(inject('databaseUrl')).database
+  const drop = `drop database if exists "${name}"`
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await queryDatabase(home, `${drop} with (force)`, { asGateway: true, url })
+      return
+    } catch (error) {
+      if (attempt === 5) throw error
+      await queryDatabase(home, drop, { asGateway: true, url }).catch(() => {})
+    }
+  }
+}
+
 /** Drops an administrative database, every database of its catalog and the platforms' roles. */
 export async function dropAdminDatabase(url: string): Promise<void> {
   const { database } = parseDatabaseUrl(url)
@@ -134,14 +152,9 @@ export async function dropAdminDatabase(url: string): Promise<void> {
   const templates = await query(database, 'select database from _db_gateway_templates').catch(
     () => [],
   )
+  for (const { database: name } of [...templates, ...rows, { database }])
+    await dropDatabase(name, url)
   const home = parseDatabaseUrl(inject('databaseUrl')).database
-  const names = [...templates, ...rows].map((row) => row.database)
-  for (const name of [...names, database]) {
-    // A role without superuser rights may not terminate autovacuum, which "force" would need.
-    await query(home, `drop database if exists "${name}" with (force)`).catch(() =>
-      query(home, `drop database if exists "${name}"`),
-    )
-  }
   for (const role of new Set(rows.map((row) => row.owner_role))) {
     if (role !== null) await query(home, `drop role if exists "${role}"`)
   }

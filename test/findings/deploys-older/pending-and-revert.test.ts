@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   connectTo,
+  dropDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -57,7 +58,7 @@ describe('G2: pending', () => {
       await admin.unsafe(`create database ${copy} template ${name}_north`)
       await gateway.migrate(name, second)
       expect(await pending(name)).toEqual([false, false, false])
-      await admin.unsafe(`drop database ${name}_north with (force)`)
+      await dropDatabase(`${name}_north`)
       await admin.unsafe(`alter database ${copy} rename to ${name}_north`)
       await admin.unsafe(`alter database ${name}_north owner to "${await ownerOf(`${name}_main`)}"`)
       expect(await pending(name)).toEqual([false, true, false])

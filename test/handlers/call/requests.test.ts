@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { queryDatabase, uniqueName } from '../../helpers/gateway.ts'
+import { dropDatabase, queryDatabase, uniqueName } from '../../helpers/gateway.ts'
 import { pack, textFunction } from '../../helpers/platforms.ts'
 
 import {
@@ -268,7 +268,7 @@ describe('databases', () => {
     const gone = uniqueName('gone')
     await gateway.register(gone, await pack(textFunction('ping', 'pong')))
     expect((await gateway.call(gone, 'ping')).status).toBe(200)
-    await queryDatabase('postgres', `drop database ${gone}_main with (force)`)
+    await dropDatabase(`${gone}_main`)
     const answer = await gateway.call(gone, 'ping')
     // The first call may still find the connection that was cut.
     if (answer.status === 503) expect(answer.body.error).toBe('connection_failed')

@@ -3,7 +3,7 @@ import { parseDatabaseUrl, type Server } from '../../../../../lib/postgres/hosts
 import type { Sql } from '../../../../../lib/postgres/pools/connection.ts'
 import type { Lease } from '../../../../../lib/postgres/pools/lease.ts'
 import { type PlatformOf, type PoolLimits, Pools } from '../../../../../lib/postgres/pools/pools.ts'
-import { connectTo, queryDatabase, uniqueName } from '../../../../helpers/gateway.ts'
+import { connectTo, dropDatabase, queryDatabase, uniqueName } from '../../../../helpers/gateway.ts'
 
 export const server = parseDatabaseUrl(inject('databaseUrl'))
 
@@ -18,9 +18,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await watcher.end()
-  for (const name of databases) {
-    await queryDatabase(server.database, `drop database ${name} with (force)`)
-  }
+  for (const name of databases) await dropDatabase(name)
 })
 
 export const LIMITS: PoolLimits = {
