@@ -16,7 +16,7 @@ import { SCALARS } from '../helpers/random-values/scalars.ts'
 // What PostgreSQL makes of a value is asked on a connection of its own, in its simple protocol.
 // A failure prints the seed and the path that show it again: FUZZ_SEED takes the seed.
 
-const RUNS = Number(process.env.FUZZ_RUNS ?? 15)
+const RUNS = Number(process.env.FUZZ_RUNS ?? 4)
 const SEED = process.env.FUZZ_SEED === undefined ? {} : { seed: Number(process.env.FUZZ_SEED) }
 
 const platform = uniqueName('random')
