@@ -29,6 +29,10 @@ export const CODES = {
   ],
   function_not_found: [404, 'The database has no function of that name that can be called.'],
   not_found: [404, 'The endpoint, the platform, the archive or the job does not exist.'],
+  tenant_read_only: [
+    403,
+    'The function writes, and /admin/tenants has made the tenant read-only. What it did is rolled back.',
+  ],
   method_not_allowed: [
     405,
     'The endpoint, or the function, does not take this HTTP method. `Allow` lists those that it takes.',
@@ -88,6 +92,10 @@ export const CODES = {
   idempotency_key_reused: [
     422,
     'Another request to this database has used the `Idempotency-Key`, with another body or at another endpoint.',
+  ],
+  rate_limited: [
+    429,
+    'The tenant has made as many calls as `calls_per_second` of /admin/tenants allows. `Retry-After` says when to try again.',
   ],
   query_failed: [
     500,
@@ -190,6 +198,6 @@ const RETRY_CODES = new Set<ErrorCode>(['pool_exhausted', 'connection_failed', '
 
 /** The header Retry-After, in seconds, of an error that another attempt may not meet. */
 export function retryAfter({ code, details }: GatewayError): string | undefined {
-  if (code === 'tenant_suspended') return String(details.retry_after_s)
+  if (code === 'tenant_suspended' || code === 'rate_limited') return String(details.retry_after_s)
   return RETRY_CODES.has(code) ? '1' : undefined
 }

@@ -114,9 +114,14 @@ export function createGateway(
       throw new Error(`The owner of the database ${database} was not looked up before it was used`)
     return roles.credentialsOf(holder.role)
   }
+  const mostForCalls = (database: string) => {
+    const most = catalog.limits.of(database)?.maxConnections
+    return most ? gateways.partOf(most) : undefined
+  }
+  const limits = { ...config, mostForCalls }
   const pools = new Pools(
     server,
-    config,
+    limits,
     (database) => catalog.holderOf(database)?.platform,
     credentialsOf,
   )
@@ -130,6 +135,13 @@ export function createGateway(
     pools.renew(database)
     replicas?.renew(database)
   }
+  catalog.limits.onChanged = (database, { connections, functions }) => {
+    if (functions) gateway.calls.forget(database)
+    if (connections) fit(database)
+  }
+  const fit = (database: string) => {
+    for (const each of [pools, ...(replicas?.all() ?? [])]) each.fit(database)
+  }
   // Leave half of the connections to calls, and one connection of the administrative database to
   // all other work there.
   const deploysAtOnce = () =>
@@ -139,9 +151,10 @@ export function createGateway(
       config.maxConnectionsPerPool - 1,
     )
   const { readServers, maxConnectionsPerPool, maxConnectionsPerPlatform } = config
+  const mostOfDatabase = Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)
   const replicas =
     readServers.length > 0
-      ? new Replicas(pools, readServers, config, log, credentialsOf)
+      ? new Replicas(pools, readServers, limits, log, credentialsOf)
       : undefined
   const listener = new Listener(pools, {
     database: server.database,
@@ -166,6 +179,7 @@ export function createGateway(
       pools.setCapacity(connections)
       replicas?.setCapacity(connections)
     },
+    onMembers: () => catalog.limits.databases().forEach(fit),
   })
   const secretChange = new SecretChange({
     secrets,
@@ -175,7 +189,8 @@ export function createGateway(
     gatewaysLockClass: LOCK_CLASS,
   })
   const functions = new KnownFunctions({
-    callableSchemas: config.callableSchemas,
+    callableSchemas: (database) =>
+      catalog.limits.of(database)?.callableSchemas ?? config.callableSchemas,
     use: (database, work) => useRepeatable(pools, database, work),
     administer: (work) => catalog.use(work),
   })
@@ -250,8 +265,13 @@ export function createGateway(
         ttlMs: config.idempotencyTtlMs,
         prepare: (database) => gateway.deploys.prepareAnswers(database),
       },
+      limits: {
+        of: (database) => catalog.limits.of(database),
+        gateways: () => gateways.count,
+      },
       streams: new StreamSlots({
-        maxPerDatabase: half(Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)),
+        maxPerDatabase: (database) =>
+          half(Math.min(mostOfDatabase, mostForCalls(database) ?? Infinity)),
         maxTotal: () => half(pools.capacity),
         maxWaiting: config.maxQueuePerDatabase,
         waitMs: config.poolWaitTimeoutMs,

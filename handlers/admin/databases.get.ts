@@ -2,6 +2,7 @@ import { defineHandler } from 'h3'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/http/body/page-query.ts'
 import type { DatabasePage, ListedDatabase } from '../../lib/tenancy/catalog/database-list.ts'
+import { describeLimits } from '../../lib/tenancy/limits/tenant-limits.ts'
 import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
 
 const QUERY = ['platform', 'limit', 'after', 'sizes', 'refresh'] as const
@@ -65,6 +66,7 @@ function describe(
     tenant_id: entry.tenantId,
     ...(entry.schema !== null && { schema_name: entry.schema }),
     ...(sizes && { size_mb: Math.round(bytes / MEGABYTE), size_bytes: bytes }),
+    ...(entry.limits && { limits: describeLimits(entry.limits) }),
     schema_checksum: entry.schemaChecksum,
     last_deployed_at: entry.lastDeployedAt,
     // Null if the database does not answer: the catalog's copy may be stale.

@@ -10,6 +10,7 @@ export type AuditAction =
   | 'revert'
   | 'create_tenant'
   | 'label_tenant'
+  | 'limit_tenant'
   | 'suspend_tenant'
   | 'resume_tenant'
   | 'drop_tenant'

@@ -24,6 +24,7 @@ import type { StreamSlots } from './run/stream-slots.ts'
 import { type TimeLimit, type TransactionOf, withinLimit } from './run/time-limit.ts'
 import type { KnownFunctions } from './signatures/known-functions.ts'
 import type { Signature } from './signatures/signature.ts'
+import { explainLimits, explainResults, type LimitsOfCalls, TenantGate } from './tenant-gate.ts'
 
 export interface CallsOptions {
   pools: Pools
@@ -35,6 +36,7 @@ export interface CallsOptions {
   /** Format of numeric and bigint for calls that do not choose one. */
   numericFormat: NumericFormat
   streams: StreamSlots
+  limits: LimitsOfCalls
   /** Options for the answers of calls with an Idempotency-Key. */
   keeping: KeepingOptions
 }
@@ -60,7 +62,8 @@ export interface UrlCall {
 /**
  * Calls functions. All methods that call throw GatewayError: function_not_found, invalid_request
  * for a value that does not convert, query_failed and query_timeout for errors that the function
- * raised, result_too_large, pool_exhausted, connection_failed.
+ * raised, result_too_large, pool_exhausted, connection_failed; rate_limited and tenant_read_only by
+ * the limits of the tenant.
  */
 export class Calls {
   readonly functions: KnownFunctions
@@ -69,6 +72,7 @@ export class Calls {
   readonly #streams: StreamSlots
   readonly #numericFormat: NumericFormat
   readonly #keyed: KeyedCalls
+  readonly #gate: TenantGate
 
   constructor(options: CallsOptions) {
     this.functions = options.functions
@@ -76,6 +80,7 @@ export class Calls {
     this.#numericFormat = options.numericFormat
     const durations = new CallDurations((database) => options.functions.schemaOf(database))
     this.#parts = { ...options, durations, calls: new SharedCalls() }
+    this.#gate = new TenantGate(options.limits)
     this.#keyed = new KeyedCalls(this.#parts, options.keeping)
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
@@ -127,7 +132,7 @@ export class Calls {
    * Runs a function and passes its rows to `sink` as they arrive. Waits for a stream slot first.
    * @param as `json`: one JSON object a row; `columns`: the values of each row as text
    */
-  stream(
+  async stream(
     target: CallTarget,
     request: CallRequest,
     as: 'json' | 'columns',
@@ -137,7 +142,7 @@ export class Calls {
   }
 
   /** Streams as `stream` does, with parameters from a URL as in `get`. */
-  streamGet(
+  async streamGet(
     target: CallTarget,
     request: UrlCall,
     as: 'json' | 'columns',
@@ -152,6 +157,8 @@ export class Calls {
     try {
       const work = () => runStream(this.#parts, call, as, sink)
       return await withinLimit(limit, database, work, 'stream')
+    } catch (error) {
+      throw explainLimits(error, call.restrictions)
     } finally {
       release()
       this.#byHand.noticeCall(database)
@@ -176,11 +183,16 @@ export class Calls {
   ): Promise<BatchResult> {
     const { calls, isTransaction, session: settings } = request
     const numbersAsText = this.#isText(request.numeric)
+    const restrictions = this.#gate.admit(target.database, calls.length)
     try {
-      const batch = { ...target, calls, isTransaction, settings, numbersAsText }
-      return await withinLimit(target.limit, target.database, () =>
+      const batch = { ...target, calls, isTransaction, settings, numbersAsText, restrictions }
+      const done = await withinLimit(target.limit, target.database, () =>
         key ? this.#keyed.run(batch, key, of) : runBatch(this.#parts, batch),
       )
+      if (!restrictions) return done
+      return { ...done, results: explainResults(done.results, restrictions) }
+    } catch (error) {
+      throw explainLimits(error, restrictions)
     } finally {
       this.#byHand.noticeCall(target.database)
     }
@@ -209,6 +221,8 @@ export class Calls {
   async #run(call: CallToRun): Promise<CallResult> {
     try {
       return await withinLimit(call.limit, call.database, () => runCall(this.#parts, call))
+    } catch (error) {
+      throw explainLimits(error, call.restrictions)
     } finally {
       this.#byHand.noticeCall(call.database)
     }
@@ -243,6 +257,7 @@ export class Calls {
       numbersAsText: this.#isText(numeric),
       settings,
       limit,
+      restrictions: this.#gate.admit(database),
       budget,
       primary,
       mustOnlyRead: false,
@@ -255,6 +270,7 @@ export class Calls {
       client,
       database,
       limit,
+      restrictions: this.#gate.admit(database),
       budget,
       name,
       bind(overloads) {

@@ -12,7 +12,7 @@ import {
   removeDead,
   writeRow,
 } from './gateways-table.ts'
-import { divide, type Share, SMALLEST_SHARE } from './shares.ts'
+import { divide, partOf, type Share, SMALLEST_SHARE } from './shares.ts'
 
 /** A gateway on this PostgreSQL, as the endpoints for operators show it. */
 export interface GatewayStatus {
@@ -36,6 +36,8 @@ export interface GatewaysOptions {
   held: () => number
   /** Called with the number of connections that may be open from now on. */
   onShare: (connections: number) => void
+  /** Called when gateways have come or gone. */
+  onMembers: () => void
 }
 
 const BEAT_EVERY_MS = 5000
@@ -139,6 +141,17 @@ export class Gateways {
     return this.#alive
   }
 
+  /** Number of gateways that share PostgreSQL, this one included. */
+  get count(): number {
+    return Math.max(1, this.#alive.length)
+  }
+
+  /** Returns this gateway's part of a limit that all gateways share; at least 1. */
+  partOf(limit: number): number {
+    const rank = this.#alive.filter(({ id }) => id < this.#id).length
+    return Math.max(1, partOf(limit, rank, this.count))
+  }
+
   /**
    * Gives the gateway's share back. Requires that all its connections but the kept one are closed.
    */
@@ -218,8 +231,10 @@ export class Gateways {
 
   #note(rows: Row[], { target, isTooSmall }: Share): void {
     const before = this.#alive.length
+    const isSame = before === rows.length && rows.every(({ id }, i) => id === this.#alive[i]!.id)
     this.#alive = rows.map(({ cap, ...row }) => ({ ...row, self: row.id === this.#id }))
-    const { log } = this.#options
+    const { log, onMembers } = this.#options
+    if (!isSame) onMembers()
     if (isTooSmall && !this.#wasTooSmall) {
       const caps = rows.map(({ cap }) => cap)
       log.warn(

@@ -19,7 +19,7 @@ export interface Informed {
   replicas:
     | { catchUp(database: string): void; catchUpAll(): void; hold(database: string): void }
     | undefined
-  catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use'>
+  catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use' | 'limits'>
   log: Log
 }
 
@@ -42,6 +42,8 @@ interface CatalogChange {
   is_renamed?: boolean
   /** Whether what calls are answered of a suspended tenant has changed. Undefined: likewise. */
   is_suspended_anew?: boolean
+  /** Whether the limits of its calls have changed. Undefined: likewise. */
+  is_limited_anew?: boolean
 }
 
 /**
@@ -75,7 +77,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'is_renamed', case when tg_op = 'UPDATE' then old.stored_schema is distinct from new.stored_schema end,
           'is_suspended_anew', case when tg_op = 'UPDATE' then
             (old.suspended_at, old.suspended_message, old.retry_after_s)
-              is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s) end
+              is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s) end,
+          'is_limited_anew', case when tg_op = 'UPDATE' then old.limits is distinct from new.limits end
         )::text);
         return null;
       end $function$;
@@ -113,12 +116,16 @@ export function onNotification(informed: Informed, payload: string): void {
   const isHandedOver = known !== undefined && known.role !== (entry.owner_role ?? null)
   const isRenamed = entry.is_renamed ?? true
   const isSuspendedAnew = entry.is_suspended_anew ?? true
-  if (entry.change === 'UPDATE' && !isHandedOver && !isRenamed && !isSuspendedAnew) return
+  const isLimitedAnew = entry.is_limited_anew ?? true
+  const isAnew = isHandedOver || isRenamed || isSuspendedAnew || isLimitedAnew
+  if (entry.change === 'UPDATE' && !isAnew) return
   if (entry.schema_name === undefined) informed.catalog.forgetAll()
   informed.catalog.forget(owner, entry.database)
-  // Read the new role from the catalog: any role may send notifications, so the payload is not
-  // trusted.
-  if (isHandedOver) informed.catalog.findOwn(owner).catch(() => {})
+  if (entry.change !== 'UPDATE') informed.catalog.limits.drop(entry.database)
+  // Read the new role and limits from the catalog: any role may send notifications, so the payload
+  // is not trusted.
+  if (isHandedOver || (entry.change === 'UPDATE' && isLimitedAnew))
+    informed.catalog.findOwn(owner).catch(() => {})
 }
 
 /**

@@ -25,6 +25,11 @@ export interface Share {
   isTooSmall: boolean
 }
 
+/** Returns the part of an amount that one of `count` gateways has, by its rank from 0. */
+export function partOf(amount: number, rank: number, count: number): number {
+  return Math.floor(amount / count) + (rank < amount % count ? 1 : 0)
+}
+
 /**
  * Divides the smallest cap among the gateways alive. A gateway above its target gives up
  * connections at once. A gateway below its target takes only connections that the others have given
@@ -34,7 +39,7 @@ export function divide(mine: Sharer, others: Sharer[]): Share {
   const all = [mine, ...others]
   const cap = Math.min(...all.map((one) => one.cap))
   const rank = others.filter(({ id }) => id < mine.id).length
-  const part = Math.floor(cap / all.length) + (rank < cap % all.length ? 1 : 0)
+  const part = partOf(cap, rank, all.length)
   const least = Math.min(SMALLEST_SHARE, cap)
   const isTooSmall = Math.floor(cap / all.length) < least
   const target = isTooSmall ? least : part

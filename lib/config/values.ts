@@ -1,5 +1,6 @@
 import type { NumericFormat } from '../json/numeric-format.ts'
 import { LOG_LEVELS, type LogLevel } from '../log.ts'
+import { checkCallableSchema } from '../tenancy/callable-schema.ts'
 import type { Isolation } from '../tenancy/roles/isolation.ts'
 
 // What the values of settings may be. All of these throw an Error that says what the value is not.
@@ -57,16 +58,8 @@ export function hostName(value: string): string {
   throw new Error(`"${value}" is not a host name or an address`)
 }
 
-/** What is no place for a platform's functions: those of each session, and the gateway's own. */
-const NO_CALLABLE_SCHEMA = /^(?:_db_gateway|pg_temp|pg_toast)/
-
 export function schemaNames(value: string): string[] {
-  return value.split(',').map((part) => {
-    const name = part.trim()
-    if (!/^[^\s"',]{1,63}$/.test(name)) throw new Error(`"${name}" is not the name of a schema`)
-    if (NO_CALLABLE_SCHEMA.test(name)) throw new Error(`functions in ${name} cannot be called`)
-    return name
-  })
+  return value.split(',').map((part) => checkCallableSchema(part.trim()))
 }
 
 /** No header could bear another one. The message does not tell what it is. */

@@ -1,13 +1,14 @@
 import { GatewayError } from '../errors.ts'
 import { absentError } from './catalog/absent.ts'
 import type { Catalog } from './catalog/catalog.ts'
-import type { EntryPart } from './catalog/catalog-table.ts'
+import { type CatalogEntry, type EntryPart, readEntry } from './catalog/catalog-table.ts'
 import {
   type DatabasePage,
   type ListedDatabase,
   readDatabases,
   readSizes,
 } from './catalog/database-list.ts'
+import { changeLimits } from './catalog/limit-rows.ts'
 import {
   changeLabels,
   readTenant,
@@ -17,6 +18,7 @@ import {
 } from './catalog/tenant-rows.ts'
 import { type Drop, resumeTenant, setDrop, suspendTenant } from './catalog/tenant-state.ts'
 import { type LabelChanges, tooMany } from './labels.ts'
+import { describeLimits, type LimitChanges } from './limits/tenant-limits.ts'
 import { databaseName, type Owner } from './names.ts'
 import { describeOwner, isSameOwner } from './owner-identity.ts'
 import type { Suspension } from './suspension.ts'
@@ -93,6 +95,21 @@ export class Tenants {
   }
 
   /**
+   * Changes limits of the calls of a tenant, or of a main database. Other gateways follow when the
+   * catalog's notification reaches them.
+   * @returns the database with its new limits
+   * @throws {GatewayError} database_not_found, platform_isolation_violation
+   */
+  async limit(owner: Owner, changes: LimitChanges): Promise<CatalogEntry> {
+    const { database } = await this.#entry(owner)
+    await this.#catalog.use((sql) => changeLimits(sql, database, changes))
+    const entry = await this.#entry(owner)
+    this.#catalog.forget(owner)
+    this.#catalog.note(entry)
+    return entry
+  }
+
+  /**
    * Suspends a tenant: its calls fail with tenant_suspended. Other gateways follow when the
    * catalog's notification reaches them. Calls that already run finish.
    * @throws {GatewayError} database_not_found
@@ -125,6 +142,12 @@ export class Tenants {
     throw isBeingDropped(owner)
   }
 
+  async #entry(owner: Owner): Promise<CatalogEntry> {
+    const entry = await this.#catalog.use((sql) => readEntry(sql, owner))
+    if (entry && isSameOwner(entry, owner)) return entry
+    throw absentError(owner, entry)
+  }
+
   /**
    * Removes the cache entry now, since the catalog's notification may come after the next call.
    */
@@ -149,6 +172,7 @@ export function describeTenant(tenant: Tenant): Record<string, unknown> {
     database: tenant.database,
     state,
     labels: tenant.labels,
+    limits: describeLimits(tenant.limits),
     ...(state !== 'active' && {
       suspended_at: tenant.suspendedAt,
       message: tenant.message,

@@ -25,6 +25,7 @@ describe('POST /admin/create-tenant', () => {
         database: `${platform}_t`,
         state: 'active',
         labels,
+        limits: {},
         created_at: expect.any(String),
         schema_checksum: null,
         last_deployed_at: null,

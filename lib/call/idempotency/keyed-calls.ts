@@ -70,11 +70,13 @@ export class KeyedCalls {
     const places = batch.calls.map((_, i) => first + i)
     const keeping = new KeptAnswers(key, places, this.#options.ttlMs, of)
     try {
+      if (batch.restrictions?.isReadOnly) return await this.#reading(batch, keeping)
       const done = await this.#claiming(batch, () =>
         inOneTransaction(this.#parts, { ...batch, keeping }),
       )
       return { ...done, kept: keptOf(keeping) }
     } catch (error) {
+      if (batch.restrictions?.isReadOnly) throw told(error, of)
       const isOfBinding = error instanceof GatewayError && OF_BINDING.includes(error.code)
       const kept = isOfBinding
         ? await this.#claiming(batch, () => this.#find(batch, keeping))
@@ -82,6 +84,16 @@ export class KeyedCalls {
       if (kept?.results) return { ...kept, results: kept.results, kept: keptOf(keeping) }
       throw told(error, of)
     }
+  }
+
+  /**
+   * Returns the kept answers of a read-only tenant. Without any, runs the calls and keeps nothing:
+   * they cannot write, so that they may run again.
+   */
+  async #reading(batch: BatchToRun, keeping: KeptAnswers): Promise<BatchResult> {
+    const kept = await this.#claiming(batch, () => this.#find(batch, keeping).catch(ifNoneKept))
+    if (kept.results) return { ...kept, results: kept.results, kept: keptOf(keeping) }
+    return inOneTransaction(this.#parts, batch)
   }
 
   /** Runs each call in a transaction of its own; keeps the answers of those that succeed. */
@@ -151,6 +163,12 @@ export class KeyedCalls {
       }
     }
   }
+}
+
+/** A database without a table of answers has kept none. */
+function ifNoneKept(error: unknown) {
+  if (!(error instanceof ClaimFailed) || error.kind !== 'not prepared') throw error
+  return { results: undefined, waitMs: 0, queryMs: 0 }
 }
 
 function keptOf({ tookMs, isReplay }: KeptAnswers): Kept {

@@ -8,7 +8,7 @@ import type { Signature } from '../signatures/signature.ts'
 import type { AnswerBudget } from './answer-budget.ts'
 import type { CallDurations } from './call-durations.ts'
 import type { SharedCalls } from './shared-calls.ts'
-import type { TimeLimit } from './time-limit.ts'
+import type { Restrictions, TimeLimit } from './time-limit.ts'
 
 /** The parts of the gateway that calls use. */
 export interface CallParts {
@@ -33,6 +33,8 @@ export interface CallToRun {
   /** Custom settings for the function; they end with its transaction. */
   settings: SessionSettings | undefined
   limit: TimeLimit | undefined
+  /** Undefined: the tenant has no limits. */
+  restrictions: Restrictions | undefined
   budget: AnswerBudget | undefined
   /** True: never runs on a replica, because the call must see the latest writes. */
   primary: boolean

@@ -10,6 +10,7 @@ import { bindCurrent, type CurrentCall, isStale } from './current.ts'
 import { inExclusiveSession } from './exclusive-session.ts'
 import { lostCall } from './failures.ts'
 import { expectLeftovers } from './leftovers.ts'
+import { enterMode } from './mode.ts'
 import { outcomeWithinLimits } from './outcome-within-limits.ts'
 import { mayRepeatRetired, onlyReads } from './places.ts'
 import { sendProcedure } from './procedure.ts'
@@ -131,7 +132,7 @@ async function runInOrder(
         limit,
         settings,
         maxResultBytes,
-        mustOnlyRead: false,
+        mustOnlyRead: batch.restrictions?.isReadOnly === true,
         budget: bytes.budgetIn(budget),
       }
       const send = bound.signature.kind === 'procedure' ? sendProcedure : sendCall
@@ -144,6 +145,7 @@ async function runInOrder(
       session.flush()
       await settled()
       if (!(await resetSession(connection))) connection.destroy()
+      enterMode(connection, session, 'exclusive', batch.restrictions)
     } catch (error) {
       running.push({ error })
     }

@@ -110,7 +110,7 @@ async function once<T>(
     mayRepeat: false,
   }
   try {
-    await enterMode(connection, session, 'exclusive')?.settled
+    await enterMode(connection, session, 'exclusive', asked.restrictions)?.settled
     limits.check()
     const result = await work(exclusive)
     lease.release()

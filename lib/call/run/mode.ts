@@ -1,5 +1,6 @@
 import type { Connection } from '../../postgres/pools/connection.ts'
 import type { Session } from '../../postgres/session/session.ts'
+import type { Restrictions } from './time-limit.ts'
 
 /**
  * How calls use a session. `shared`: read-only transactions, pipelined calls, never cancelled.
@@ -10,10 +11,15 @@ export type Mode = 'shared' | 'exclusive'
 /** statement_timeout of a shared session, in milliseconds. */
 const SHARED_TIMEOUT_MS = 50
 
-const ENTER: Record<Mode, string> = {
-  shared: `set default_transaction_read_only = on; set statement_timeout = ${SHARED_TIMEOUT_MS}`,
+/** Returns the SQL that enters a mode. `timeoutMs`: the tenant's limit; undefined: the session's. */
+function enterSql(mode: Mode, timeoutMs: number | undefined): string {
+  if (mode === 'shared') {
+    const shortest = Math.min(SHARED_TIMEOUT_MS, timeoutMs ?? SHARED_TIMEOUT_MS)
+    return `set default_transaction_read_only = on; set statement_timeout = ${shortest}`
+  }
   // The server's current defaults: it may have become read-only meanwhile.
-  exclusive: 'reset default_transaction_read_only; reset statement_timeout',
+  const timeout = timeoutMs ? `set statement_timeout = ${timeoutMs}` : 'reset statement_timeout'
+  return `reset default_transaction_read_only; ${timeout}`
 }
 
 /** A switch of mode in progress. */
@@ -26,19 +32,23 @@ export interface ModeSwitch {
 }
 
 /**
- * Switches the mode of a session. The switch goes out in the same write as the call behind it.
- * Returns undefined if the session is in that mode already.
+ * Switches the mode of a session, and its statement_timeout to the tenant's limit. The switch goes
+ * out in the same write as the call behind it. Returns undefined if the session is in that mode
+ * already.
  */
 export function enterMode(
   connection: Connection,
   session: Session,
   mode: Mode,
+  restrictions?: Restrictions,
 ): ModeSwitch | undefined {
-  if (connection.mode === mode) return undefined
+  const timeoutMs = shorter(restrictions, connection.statementTimeoutMs)
+  if (connection.mode === mode && connection.modeTimeoutMs === timeoutMs) return undefined
   connection.mode = mode
+  connection.modeTimeoutMs = timeoutMs
   const entered: ModeSwitch = {
     hasFailed: false,
-    settled: session.simple(ENTER[mode]).then(
+    settled: session.simple(enterSql(mode, timeoutMs)).then(
       () => {},
       () => {
         entered.hasFailed = true
@@ -47,4 +57,13 @@ export function enterMode(
     ),
   }
   return entered
+}
+
+/**
+ * Returns the tenant's statement timeout; undefined if it has none, or that of the session is not
+ * longer.
+ */
+function shorter(restrictions: Restrictions | undefined, sessionMs: number): number | undefined {
+  const ownMs = restrictions?.statementTimeoutMs
+  return ownMs && (ownMs < sessionMs || sessionMs === 0) ? ownMs : undefined
 }

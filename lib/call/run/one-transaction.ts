@@ -127,8 +127,9 @@ async function attempt(
 async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean): Promise<Rows[]> {
   const { exclusive, settings, parts, keeping } = batch
   const { maxResultBytes } = parts
-  const isReadOnly = !mayWrite && !keeping && calls.every(claimsToOnlyRead)
-  exclusive.onlyReads = isReadOnly
+  const isHarmless = !mayWrite && !keeping && calls.every(claimsToOnlyRead)
+  const isReadOnly = isHarmless || batch.restrictions?.isReadOnly === true
+  exclusive.onlyReads = isHarmless
   const bytes = batch.bytes ?? new BytesLeft(maxResultBytes, batch)
   bytes.restart()
   const results: Rows[] = []
@@ -243,7 +244,7 @@ async function ofCall<T>(place: number, work: () => Promise<T>): Promise<T> {
  * @throws the error of the connection if it was lost; the error of a limit
  */
 async function explain(
-  { exclusive, database }: RunningBatch,
+  { exclusive, database, restrictions }: RunningBatch,
   calls: BoundCall[],
   { place, cause, sent }: CallFailed,
   mayWrite: boolean,
@@ -251,7 +252,7 @@ async function explain(
   const explained = exclusive.limits.explain(cause, 'uncommitted')
   if (explained !== cause) throw placed(explained, place)
   if (endsConnection(cause)) throw cause
-  const mustWrite = isReadOnlyRefusal(cause) && !mayWrite
+  const mustWrite = isReadOnlyRefusal(cause) && !mayWrite && !restrictions?.isReadOnly
   if (mustWrite || !sent) return { place, outcome: { kind: 'refused', error: cause }, mustWrite }
   const bound = calls[place]!
   const outcome = await outcomeOfError({ bound, database }, exclusive.session, sent, cause)

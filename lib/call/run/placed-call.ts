@@ -18,10 +18,11 @@ export interface PlacedCall extends SendOptions {
 /** Assembles what an attempt needs. */
 export function placeCall(
   { durations, calls, maxResultBytes }: CallParts,
-  { client, database, limit, settings, mustOnlyRead, budget }: CallToRun,
+  call: CallToRun,
   bound: BoundCall,
   pools: Pools,
 ): PlacedCall {
+  const { client, database, limit, restrictions, settings, budget } = call
   const expectedMs = durations.expectedMs(database, bound.signature)
   return {
     client,
@@ -29,12 +30,13 @@ export function placeCall(
     pools,
     expectedMs,
     limit,
+    restrictions,
     calls,
     durations,
     bound,
     settings,
     maxResultBytes,
-    mustOnlyRead,
+    mustOnlyRead: call.mustOnlyRead || restrictions?.isReadOnly === true,
     budget,
   }
 }

@@ -41,6 +41,8 @@ const SET_FORMATS: Statement = {
   isPrepared: false,
 }
 
+const BEGIN_READ_ONLY: Statement = { text: 'begin read only', values: [] }
+
 /**
  * Maximum bytes beside the values of a row: for each field, and for the FORMATS that come with the
  * row.
@@ -87,7 +89,7 @@ async function runProcedure(
   options: SendOptions,
   onSent: (query: Query, last: Query) => void,
 ): Promise<CallRows> {
-  const { bound, settings, maxResultBytes, budget } = options
+  const { bound, settings, maxResultBytes, mustOnlyRead, budget } = options
   // For the session, since the procedure may have several transactions.
   if (settings) await session.run(settingsStatement(settings, false)).result
   const values = await textsOf(session, bound)
@@ -97,10 +99,15 @@ async function runProcedure(
   const texts = admitUpTo(maxResultBytes, outputs.length, budget)
   const statement = { text: callSql(bound), values, describe: true, isPrepared: false, ...texts }
   // Under the same Sync, READ_FORMATS sees the settings of the procedure's last transaction.
-  const [query, formats] = session.pipeline([statement, READ_FORMATS]) as [Query, Query]
+  const statements = [statement, READ_FORMATS]
+  const sent = session.pipeline(mustOnlyRead ? [BEGIN_READ_ONLY, ...statements] : statements)
+  const [query, formats] = sent.slice(-2) as [Query, Query]
   onSent(query, formats)
+  // Within a transaction block, since a procedure could begin another transaction, which may write.
+  const ended = mustOnlyRead ? session.simple('commit') : undefined
   session.flush()
-  const [{ rows, columns }, written] = await Promise.all([query.result, formats.result])
+  const done = Promise.all([query.result, formats.result])
+  const [{ rows, columns }, written] = await done.finally(() => ended?.catch(() => {}))
   const [row] = rows
   if (!row || !columns) return { rows: NO_ROWS, rowCount: 0, tookMs: undefined }
   const given = { row, columns, formats: written.rows[0]! }

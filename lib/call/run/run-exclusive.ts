@@ -31,7 +31,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
   const { connection } = lease
   const limits = new CallLimits(call, connection)
   const leasedAt = markLeased(client)
-  const entered = enterMode(connection, session, 'exclusive')
+  const entered = enterMode(connection, session, 'exclusive', call.restrictions)
   expectLeftovers(connection, session, call.bound.signature)
   const { signature } = call.bound
   const sent =

@@ -62,7 +62,7 @@ class SharedAttempt implements SharedCall, AnswerBudget {
 
   send(): void {
     const { connection } = this.#lease
-    enterMode(connection, this.#session, 'shared')
+    enterMode(connection, this.#session, 'shared', this.#call.restrictions)
     // The session itself is read-only.
     const options = { ...this.#call, mustOnlyRead: false, budget: this.#call.budget && this }
     const sent = sendCall(this.#session, options)

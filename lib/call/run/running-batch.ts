@@ -9,7 +9,7 @@ import type { CallParts } from './call-to-run.ts'
 import type { CallToBind } from './current.ts'
 import type { ExclusiveSession } from './exclusive-session.ts'
 import type { Rows } from './result.ts'
-import type { TimeLimit } from './time-limit.ts'
+import type { Restrictions, TimeLimit } from './time-limit.ts'
 
 /** A batch of calls to run in order. */
 export interface BatchToRun {
@@ -23,6 +23,8 @@ export interface BatchToRun {
   /** True: numeric and bigint in all results become JSON strings. */
   numbersAsText: boolean
   limit: TimeLimit | undefined
+  /** Undefined: the tenant has no limits. */
+  restrictions: Restrictions | undefined
   budget?: AnswerBudget | undefined
   /** Undefined for a batch without an Idempotency-Key. */
   keeping?: Keeping

@@ -2,8 +2,8 @@ import { GatewayError } from '../../errors.ts'
 import { type Client, clientGone, waitLimit } from '../../postgres/pools/waiter.ts'
 
 export interface StreamLimits {
-  /** Maximum number of running streams of one database. */
-  maxPerDatabase: number
+  /** Maximum number of running streams of a database. */
+  maxPerDatabase: (database: string) => number
   /** Maximum number of running streams of all databases. */
   maxTotal: () => number
   /** Maximum number of waiting streams of one database. */
@@ -54,7 +54,7 @@ export class StreamSlots {
 
   #isFree(database: string): boolean {
     const { maxPerDatabase, maxTotal } = this.#limits
-    return this.#total < maxTotal() && (this.#held.get(database) ?? 0) < maxPerDatabase
+    return this.#total < maxTotal() && (this.#held.get(database) ?? 0) < maxPerDatabase(database)
   }
 
   #grant(database: string): void {

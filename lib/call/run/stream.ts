@@ -53,7 +53,8 @@ export async function runStream(
   for (let renewals = 0; ; renewals++) {
     const bound = await bindCurrent(parts, call)
     if (bound.signature.kind === 'procedure') throw noStream(bound)
-    const isReadOnly = call.mustOnlyRead || (!mayWrite && claimsToOnlyRead(bound))
+    const mustOnlyRead = call.mustOnlyRead || call.restrictions?.isReadOnly === true
+    const isReadOnly = mustOnlyRead || (!mayWrite && claimsToOnlyRead(bound))
     const { retry, ...timing } = await inExclusiveSession(parts.pools, call, async (exclusive) => {
       const stream = new Stream(parts, call, exclusive, bound, sink, isReadOnly)
       return { retry: await stream.run(as) }
@@ -109,7 +110,8 @@ class Stream {
     const { connection, session, limits } = this.#exclusive
     const { signature } = this.#bound
     const isReadOnly = this.#isReadOnly
-    this.#exclusive.onlyReads = isReadOnly
+    this.#exclusive.onlyReads =
+      this.#call.mustOnlyRead || (isReadOnly && claimsToOnlyRead(this.#bound))
     this.#exclusive.mayRepeat = isUndoneByRollback(this.#bound)
     this.#exclusive.isUncommitted = true
     limits.transactionOf = 'function'
@@ -180,12 +182,15 @@ class Stream {
   }
 
   /**
-   * Waits for the next rows. Cancels the query if they do not arrive within STATEMENT_TIMEOUT_SECS.
+   * Waits for the next rows. Cancels the query if they do not arrive within the statement timeout.
    */
   async #within(query: Query): Promise<Result> {
     const flow = this.#flow
     flow.follow(query)
-    const { statementTimeoutMs } = this.#parts
+    const serverMs = this.#parts.statementTimeoutMs
+    const ownMs = this.#call.restrictions?.statementTimeoutMs ?? serverMs
+    const timeoutMs = Math.min(ownMs, serverMs)
+    const name = ownMs < serverMs ? 'statement_timeout_ms of the tenant' : 'STATEMENT_TIMEOUT_SECS'
     const { connection, database } = this.#exclusive
     let isSettled = false
     let isTimeUp = false
@@ -193,7 +198,7 @@ class Stream {
       if (flow.isHeldUp) return
       isTimeUp = true
       connection.cancelUntil(() => isSettled)
-    }, statementTimeoutMs)
+    }, timeoutMs)
     flow.onResumed = () => timer.refresh()
     try {
       return await query.result
@@ -201,7 +206,7 @@ class Stream {
       if (!isTimeUp || !isQueryCanceled(error)) throw error
       throw new GatewayError(
         'query_timeout',
-        `No further rows came within ${statementTimeoutMs / 1000} s (STATEMENT_TIMEOUT_SECS)`,
+        `No further rows came within ${timeoutMs / 1000} s (${name})`,
         { database },
       )
     } finally {
@@ -220,7 +225,8 @@ class Stream {
     if (explained !== error || error instanceof GatewayError) throw explained
     // The exclusive session decides whether the work may start on another connection.
     if (endsConnection(error)) throw error
-    const mayWrite = this.#isReadOnly && !this.#call.mustOnlyRead
+    const { mustOnlyRead, restrictions } = this.#call
+    const mayWrite = this.#isReadOnly && !mustOnlyRead && !restrictions?.isReadOnly
     if (mayWrite && isReadOnlyRefusal(error)) return { outcome: 'must write', error }
     const outcome = await outcomeOfError({ bound: this.#bound, database }, session, first, error)
     if (outcome.kind === 'stale' || outcome.kind === 'not begun') {

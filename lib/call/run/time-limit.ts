@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import { type Client, clientGone } from '../../postgres/pools/waiter.ts'
+import type { TenantLimits } from '../../tenancy/limits/tenant-limits.ts'
 
 /** Milliseconds within which PostgreSQL must respond to a cancel request. */
 export const CANCEL_GRACE_MS = 1000
@@ -30,11 +31,16 @@ export interface TimeLimit {
   isOver: boolean
 }
 
+/** What the limits of a tenant change in the run of its calls. */
+export type Restrictions = Pick<TenantLimits, 'isReadOnly' | 'statementTimeoutMs'>
+
 /** Client, database and time limit of a piece of work. */
 export interface Asked {
   client: Client
   database: string
   limit: TimeLimit | undefined
+  /** Undefined: the tenant has no limits. */
+  restrictions?: Restrictions | undefined
 }
 
 /**

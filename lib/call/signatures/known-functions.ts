@@ -1,4 +1,3 @@
-import { Recent } from '../../common/recent.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Client } from '../../postgres/pools/pools.ts'
 import { waitForShared } from '../../postgres/pools/waiter.ts'
@@ -6,7 +5,8 @@ import { unknownFunction } from '../bind/no-match.ts'
 import { findStored, type Learned, type LearnParts, learn, type UseSession } from './learn.ts'
 import { type Look, sendLook } from './look.ts'
 import { LookLimits } from './look-limits.ts'
-import { findFunction, functionNames, type Schema, Schemas } from './schema.ts'
+import { findFunction, functionNames, type Schema } from './schema.ts'
+import { SchemaCaches } from './schema-caches.ts'
 import type { Signature } from './signature.ts'
 import { readState, type StoredState, writeState } from './stored-signatures.ts'
 import { TimeBudget } from './time-budget.ts'
@@ -21,11 +21,6 @@ const SUGGESTING_MS = 100
 /** Maximum number of reads of a schema that changes while it is read. */
 const MAX_READS = 3
 
-const MAX_PRINTS = 1000
-
-/** Number of cached schemas above which those without a known database are dropped. */
-const MIN_SCHEMAS = 64
-
 /** Client and deadline of a load; undefined for the gateway itself. */
 export interface LoadOptions {
   client?: Client | undefined
@@ -34,8 +29,8 @@ export interface LoadOptions {
 }
 
 export interface KnownFunctionsParts {
-  /** CALLABLE_SCHEMAS; undefined: the search path. */
-  callableSchemas?: string[] | undefined
+  /** Returns the schemas whose functions a database's callers find; undefined: the search path. */
+  callableSchemas?: (database: string) => string[] | undefined
   /** Runs work in a database, on a connection of its pool. */
   use<T>(database: string, work: (sql: Sql) => Promise<T>): Promise<T>
   /** Runs work in the administrative database. */
@@ -59,7 +54,8 @@ interface Flight {
 
 /** Cache of the functions of all databases. Databases with the same objects share one schema. */
 export class KnownFunctions {
-  readonly #parts: KnownFunctionsParts & LearnParts
+  readonly #parts: KnownFunctionsParts
+  readonly #caches = new SchemaCaches()
   readonly #known = new Map<string, Known>()
   readonly #flights = new Map<string, Flight>()
   /** Comparisons of versions in progress, by database. */
@@ -71,17 +67,11 @@ export class KnownFunctions {
   readonly #seen = new Map<string, string>()
   readonly #limits = new LookLimits()
   readonly #suggesting = new TimeBudget(SUGGESTING_MS)
-  #sweepAt = MIN_SCHEMAS
   /** Called when the version of a database has changed: its sessions have to end. */
   onChanged: ((database: string) => void) | undefined
 
   constructor(parts: KnownFunctionsParts) {
-    this.#parts = {
-      ...parts,
-      callableSchemas: parts.callableSchemas,
-      schemas: new Schemas(),
-      prints: new Recent(MAX_PRINTS),
-    }
+    this.#parts = parts
   }
 
   /** Returns the cached overloads of a function (`[]`: none); undefined without a cache entry. */
@@ -193,7 +183,7 @@ export class KnownFunctions {
    */
   async learn(use: UseSession, database: string, look?: Look): Promise<StoredState> {
     this.forget(database)
-    const learned = await learn(use, this.#parts, look)
+    const learned = await learn(use, this.#learnParts(database), look)
     this.#remember(database, learned, performance.now())
     const { digest, version } = learned
     return { digest, version }
@@ -238,12 +228,13 @@ export class KnownFunctions {
         return
       }
       if (stored && reads < MAX_READS) continue
-      const learned = await learn((work) => this.#parts.use(database, work), this.#parts)
+      const parts = this.#learnParts(database)
+      const learned = await learn((work) => this.#parts.use(database, work), parts)
       if (flight.isOutdated && reads < MAX_READS) continue
       // A schema that keeps changing counts as never compared, so that the next call compares it.
       const at = flight.isOutdated ? Number.NEGATIVE_INFINITY : performance.now()
       this.#remember(database, learned, at)
-      // Two gateways with different CALLABLE_SCHEMAS would overwrite each other's state.
+      // Two gateways with different callable schemas would overwrite each other's state.
       if (found !== 'foreign') this.#writeState(database, learned)
       return
     }
@@ -253,7 +244,7 @@ export class KnownFunctions {
     const state = await this.#parts.administer((sql) => readState(sql, database))
     const seen = this.#seen.get(database)
     if (!state || (seen !== undefined && state.version !== seen)) return undefined
-    const schema = await findStored(this.#parts, state.digest)
+    const schema = await findStored(this.#learnParts(database), state.digest)
     return typeof schema === 'object' ? { ...state, schema } : schema
   }
 
@@ -263,13 +254,16 @@ export class KnownFunctions {
   }
 
   #remember(database: string, { schema, version }: Learned, checkedAt: number): void {
+    // The callable schemas may have changed while these were read.
+    if (this.#learnParts(database).schemas.get(schema.digest) !== schema) return
     this.#known.set(database, { schema, version, checkedAt })
     this.#seen.delete(database)
-    const { schemas } = this.#parts
-    if (schemas.size <= this.#sweepAt) return
-    const used = new Set([...this.#known.values()].map((known) => known.schema.digest))
-    schemas.keep(used)
-    this.#sweepAt = Math.max(MIN_SCHEMAS, 2 * used.size)
+    this.#caches.sweep(() => [...this.#known.values()].map((known) => known.schema.digest))
+  }
+
+  #learnParts(database: string): LearnParts {
+    const { administer, callableSchemas } = this.#parts
+    return { ...this.#caches.of(callableSchemas?.(database)), administer }
   }
 
   /**

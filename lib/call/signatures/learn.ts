@@ -1,9 +1,9 @@
-import type { Recent } from '../../common/recent.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { functionKey, type ReadSchema } from './facts.ts'
 import type { Look } from './look.ts'
 import { type ReadOptions, readSchema } from './read-schema.ts'
-import type { LooseSignature, Schema, Schemas } from './schema.ts'
+import type { LooseSignature, Schema } from './schema.ts'
+import type { SchemaCache } from './schema-caches.ts'
 import { readStoredSchema, type StoredState, storeSignatures } from './stored-signatures.ts'
 import { judge } from './verdict/judge.ts'
 
@@ -16,11 +16,7 @@ export interface Learned extends StoredState {
   schema: Schema
 }
 
-export interface LearnParts {
-  schemas: Schemas
-  callableSchemas: string[] | undefined
-  /** Digests of schemas by the prints of databases that have them. */
-  prints: Recent<string>
+export interface LearnParts extends SchemaCache {
   /** Runs work in the administrative database. */
   administer<T>(work: (sql: Sql) => Promise<T>): Promise<T>
 }
@@ -72,7 +68,7 @@ async function learnAnew(use: UseSession, parts: LearnParts): Promise<Learned> {
 
 /**
  * Returns the schema of a digest, from memory or the administrative database; "foreign" if a
- * gateway with another CALLABLE_SCHEMAS stored it.
+ * gateway with other callable schemas stored it.
  */
 export async function findStored(
   { schemas, callableSchemas, administer }: LearnParts,

@@ -56,6 +56,7 @@ export class Connection {
   answeredAt = 0
   /** How calls use its session, see lib/call/run/mode.ts. */
   mode: 'shared' | 'exclusive' = 'exclusive'
+  modeTimeoutMs: number | undefined
   /** Whether it is closed on release instead of being used again. */
   isSpent = false
   /** `performance.now()` of the last announcement by a deploy that it will end the session. */

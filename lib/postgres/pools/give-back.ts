@@ -12,6 +12,8 @@ export interface Supply {
   readonly isEnded: boolean
   /** Whether more connections are open than allowed. */
   readonly isOverdrawn: boolean
+  /** Whether the pool has more connections for calls than its database may have. */
+  hasTooMany(pool: Pool): boolean
   /** Records that PostgreSQL answered at this `performance.now()`. */
   noteAnswer(now: number): void
   count(pool: Pool, what: keyof PoolCounters): void
@@ -51,7 +53,8 @@ export function release(supply: Supply, pool: Pool, connection: Connection): voi
   const now = performance.now()
   supply.noteAnswer(now)
   const isSpent = connection.isSpent || connection.isUnfit
-  const isOver = isSpent || connection.expiresAt <= now || supply.isOverdrawn
+  const isSurplus = connection.speaks === 'wire' && supply.hasTooMany(pool)
+  const isOver = isSpent || connection.expiresAt <= now || supply.isOverdrawn || isSurplus
   if (supply.isEnded || pool.closing || isOver) {
     supply.retire(connection)
   } else if (connection.needsReset) {

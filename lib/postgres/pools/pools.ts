@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { Hosts } from '../hosts/hosts.ts'
 import type { Server } from '../hosts/server.ts'
+import { fit } from './call-share.ts'
 import type { Connection, Sql } from './connection.ts'
 import { stopStarving } from './give-back.ts'
 import type { Lease } from './lease.ts'
@@ -199,7 +200,13 @@ export class Pools {
     for (const connection of [...pool.idle]) this.#supply.retire(connection)
   }
 
-  /** Does the same before a deploy terminates the sessions that do not end by themselves. */
+  /** Adapts the connections to a database to a changed limit (`mostForCalls`). */
+  fit(database: string): void {
+    const pool = this.#supply.pools.get(database)
+    if (pool) fit(this.#supply, pool)
+  }
+
+  /** Does the same as `renew` before a deploy terminates the sessions that do not end by themselves. */
   retire(database: string): void {
     const now = performance.now()
     for (const connection of this.#supply.pools.get(database)?.connections ?? []) {

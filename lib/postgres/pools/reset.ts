@@ -23,6 +23,7 @@ export async function resetSession(connection: Connection): Promise<boolean> {
     await reset(session)
     connection.needsReset = false
     connection.mode = 'exclusive'
+    connection.modeTimeoutMs = undefined
     return true
   } catch {
     return false

@@ -1,6 +1,7 @@
 import type { Hosts } from '../hosts/hosts.ts'
 import type { Credentials, Server } from '../hosts/server.ts'
 import { Budget, SLOW_OPENING_MS } from './budget.ts'
+import { firstToGrow, surplus } from './call-share.ts'
 import { Connection, type Speaks } from './connection.ts'
 import { admit, endLease, type Supply, serve, stopStarving } from './give-back.ts'
 import { leave, type Pool } from './pool.ts'
@@ -11,6 +12,8 @@ export interface SupplyLimits {
   maxTotalConnections: number
   /** Limit for all databases of one platform together. */
   maxConnectionsPerPlatform: number
+  /** Returns the limit of connections for calls to a database; undefined: not limited apart. */
+  mostForCalls?: (database: string) => number | undefined
   poolIdleTimeoutMs: number
   poolMaxLifetimeMs: number
   connectTimeoutMs: number
@@ -69,6 +72,10 @@ export class ConnectionSupply implements Supply {
 
   get isOverdrawn(): boolean {
     return this.all.isOverdrawn
+  }
+
+  hasTooMany(pool: Pool): boolean {
+    return surplus(pool, this.all, this.#limits.mostForCalls?.(pool.database)) > 0
   }
 
   noteAnswer(now: number): void {
@@ -138,7 +145,7 @@ export class ConnectionSupply implements Supply {
 
   /** Returns false if the pool needs no more connections or has to wait for a permit. */
   #growByOne(pool: Pool): boolean {
-    const [waiter] = pool.waiters
+    const waiter = firstToGrow(pool, this.#limits.mostForCalls?.(pool.database))
     const mayGrow = pool.connections.size < this.#limits.maxConnectionsPerPool
     if (!waiter || !mayGrow) {
       stopStarving(pool)

@@ -5,7 +5,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
  * older gateway would damage: an older gateway then refuses to start. An addition that older
  * gateways ignore does not raise it.
  */
-const CATALOG_VERSION = 3
+const CATALOG_VERSION = 4
 
 /** Version of a new catalog. */
 const FIRST_VERSION = 1
@@ -18,6 +18,9 @@ const SCHEMAS_VERSION = 2
 
 /** Version of a catalog that has had suspended tenants; an older gateway would run their calls. */
 const SUSPENSIONS_VERSION = 3
+
+/** Version of a catalog that has had limits of tenants; an older gateway would not keep to them. */
+const LIMITS_VERSION = 4
 
 /** Identity of a catalog, as its own table records it. */
 export interface CatalogIdentity {
@@ -162,6 +165,11 @@ export function noteSchemas(sql: Sql): Promise<void> {
 /** Records that a tenant was suspended, so that older gateways refuse the catalog. */
 export function noteSuspensions(sql: Sql): Promise<void> {
   return raiseVersion(sql, SUSPENSIONS_VERSION)
+}
+
+/** Records that a database has had limits, so that older gateways refuse the catalog. */
+export function noteLimits(sql: Sql): Promise<void> {
+  return raiseVersion(sql, LIMITS_VERSION)
 }
 
 async function raiseVersion(sql: Sql, version: number): Promise<void> {

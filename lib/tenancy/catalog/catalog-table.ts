@@ -1,6 +1,7 @@
 import { addMissingColumn, createTables, whereMissing } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Labels } from '../labels.ts'
+import type { StoredLimits } from '../limits/tenant-limits.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { DEFAULT_RETRY_AFTER_S, type Suspension } from '../suspension.ts'
 import { noteSchemas } from './catalog-identity.ts'
@@ -14,6 +15,8 @@ export interface CatalogEntry extends Owner {
    * Role of the platform, which owns the database; null if the gateway's own role still owns it.
    */
   role: string | null
+  /** Null: the database never had a limit. Undefined: not read. */
+  limits?: StoredLimits | null | undefined
 }
 
 /** A database of the catalog, with the stored schemas deployed to it. */
@@ -36,6 +39,7 @@ export interface Row {
   tenant_id: string | null
   schema_name: string | null
   owner_role: string | null
+  limits?: StoredLimits | null
 }
 
 /** Creates the catalog's tables if they do not exist. */
@@ -98,7 +102,7 @@ interface NamedRow extends Row {
 /** Returns the entries of these databases, in no particular order. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
   const rows = await sql<NamedRow[]>`
-    select database, platform, tenant_id, schema_name, owner_role,
+    select database, platform, tenant_id, schema_name, owner_role, limits,
       to_json(array_remove(stored_schema || coalesce(stored_before, '{}'), null)) as stored,
       made_by is not distinct from 'database_id' as is_spelled_freely,
       case when suspended_at is not null then json_build_object(
@@ -122,7 +126,7 @@ export async function listEntries(
   schema?: string | null,
 ): Promise<CatalogEntry[]> {
   const rows = await sql<Row[]>`
-    select database, platform, tenant_id, schema_name, owner_role
+    select database, platform, tenant_id, schema_name, owner_role, limits
     from _db_gateway_databases
     where platform = ${platform}
       ${schema === undefined ? sql`` : sql`and ${isOfSchema(sql, schema)}`}
@@ -230,5 +234,5 @@ export async function setRole(sql: Sql, owner: Owner, role: string | null): Prom
 /** Returns the catalog entry that a row describes. */
 export function toEntry(row: Row): CatalogEntry {
   const { database, platform, tenant_id: tenantId, schema_name: schema, owner_role: role } = row
-  return { database, platform, tenantId, schema, role }
+  return { database, platform, tenantId, schema, role, limits: row.limits }
 }

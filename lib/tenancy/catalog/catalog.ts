@@ -1,6 +1,7 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { useRepeatable } from '../../postgres/pools/use-repeatable.ts'
+import { DatabaseLimits } from '../limits/database-limits.ts'
 import { databaseName, type Owner, sanitize } from '../names.ts'
 import { describeOwner, isSameOwner, ownerKey } from '../owner-identity.ts'
 import { prepareArchives } from '../schemas/archives.ts'
@@ -39,6 +40,7 @@ export class Catalog {
   readonly #pools: Pools
   readonly #admin: string
   readonly #found = new FoundOwners()
+  readonly limits = new DatabaseLimits()
   readonly #lookups: OwnerLookups<NamedEntry>
   readonly #schemas: OwnerLookups<PlatformSchemas>
   /**
@@ -133,18 +135,17 @@ export class Catalog {
     return owner.tenantId === null ? owner : this.resolve(owner)
   }
 
-  /**
-   * Returns the platform and the role of a database, or undefined if no look-up has read them yet.
-   */
+  /** Returns platform and role of a database; undefined if no look-up has read them yet. */
   holderOf(database: string): Holder | undefined {
     return this.#holders.get(database)
   }
 
   /**
-   * Caches the platform and the role of a database whose entry was read, or is about to be written.
-   * Calls `onHandover` if they differ from the cached ones.
+   * Caches platform, role and limits of a database whose entry was read, or is about to be written.
+   * Calls `onHandover` if platform or role differ from the cached ones.
    */
-  note({ database, platform, role }: Holder): void {
+  note({ database, platform, role, limits }: Holder & Pick<CatalogEntry, 'limits'>): void {
+    if (limits !== undefined) this.limits.note(database, limits)
     const known = this.#holders.get(database)
     if (known?.platform === platform && known.role === role) return
     this.#holders.set(database, { database, platform, role })
@@ -260,12 +261,11 @@ export class Catalog {
     return entry
   }
 
-  /**
-   * Clears all caches, because changes may have been missed. Ends the state that `onSilence` began.
-   */
+  /** Clears all caches: changes may have been missed. Ends the state that `onSilence` began. */
   forgetAll(): void {
     this.#isDeaf = false
     this.#found.clear()
+    this.limits.expectChanges()
     this.#lookups.forgetAll()
     this.#schemas.forgetAll()
   }

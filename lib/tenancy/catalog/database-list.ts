@@ -55,6 +55,7 @@ export async function readDatabases(
       c.tenant_id,
       c.schema_name,
       c.owner_role,
+      c.limits,
       d.oid is null as is_missing,
       c.schema_checksum,
       to_json(c.last_deployed_at) as last_deployed_at,

@@ -10,6 +10,7 @@ const TABLE = '_db_gateway_databases'
  *   get; null for the defaults.
  * - `drop_at`: time of the scheduled drop; null if none is scheduled. `drop_dump`: whether the
  *   database is dumped first.
+ * - `limits`: `StoredLimits`; null if the database never had a limit.
  */
 export const TENANT_COLUMNS = [
   addMissingColumn(TABLE, 'labels', `jsonb not null default '{}'`),
@@ -18,6 +19,7 @@ export const TENANT_COLUMNS = [
   addMissingColumn(TABLE, 'retry_after_s', 'integer'),
   addMissingColumn(TABLE, 'drop_at', 'timestamptz'),
   addMissingColumn(TABLE, 'drop_dump', 'boolean'),
+  addMissingColumn(TABLE, 'limits', 'jsonb'),
   `create index if not exists _db_gateway_databases_drop_at on ${TABLE} (drop_at)
     where drop_at is not null`,
 ].join(';')

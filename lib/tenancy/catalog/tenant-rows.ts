@@ -117,7 +117,7 @@ function stateOf(sql: Sql) {
 
 function columns(sql: Sql) {
   return sql`
-    database, platform, tenant_id, schema_name, owner_role, ${stateOf(sql)} as state, labels,
+    database, platform, tenant_id, schema_name, owner_role, limits, ${stateOf(sql)} as state, labels,
     to_json(created_at) as created_at, to_json(suspended_at) as suspended_at, suspended_message,
     retry_after_s, to_json(drop_at) as drop_at, drop_dump,
     coalesce(drop_at <= now(), false) as is_due, schema_checksum,

@@ -3,7 +3,7 @@ import { type StreamLimits, StreamSlots } from '../../../../lib/call/run/stream-
 import type { Client } from '../../../../lib/postgres/pools/pools.ts'
 
 const LIMITS: StreamLimits = {
-  maxPerDatabase: 2,
+  maxPerDatabase: () => 2,
   maxTotal: () => 100,
   maxWaiting: 3,
   waitMs: 10_000,
@@ -55,7 +55,7 @@ describe('streams of a database', () => {
   })
 
   test('leave with their client, after waitMs and at their deadline', async () => {
-    const { take, got, codes, releases } = taker({ maxPerDatabase: 1, waitMs: 60 })
+    const { take, got, codes, releases } = taker({ maxPerDatabase: () => 1, waitMs: 60 })
     const gone = client()
     take()
     take('one', gone)

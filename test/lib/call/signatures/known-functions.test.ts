@@ -150,7 +150,7 @@ describe('a gateway that was started again', () => {
   })
 
   test('does not take what another CALLABLE_SCHEMAS made', async () => {
-    const functions = restarted({ callableSchemas: ['pg_catalog'] })
+    const functions = restarted({ callableSchemas: () => ['pg_catalog'] })
     await functions.load(database)
     expect(asked.databases).toBe(1)
     expect(functions.peek(database, 'get_item')).toEqual([])

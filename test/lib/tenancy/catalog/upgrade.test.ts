@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => dropAdminDatabase(url))
 
-test('A catalog of before gets what schemas and tenants need; its version rises with the first that is made or suspended', async () => {
+test('A catalog of before gets what schemas and tenants need; its version rises with the first that is made, suspended or limited', async () => {
   const platform = uniqueName('before')
   const archive = await pack(textFunction('ping', 'pong'))
   const old = await startTestGateway({ DATABASE_URL: url })
@@ -35,6 +35,7 @@ test('A catalog of before gets what schemas and tenants need; its version rises 
       drop column retry_after_s,
       drop column drop_at,
       drop column drop_dump,
+      drop column limits,
       add unique nulls not distinct (platform, tenant_id);
     alter table _db_gateway_archives drop column schema_name;
     alter table _db_gateway_deployments drop column schema_name;
@@ -57,6 +58,11 @@ test('A catalog of before gets what schemas and tenants need; its version rises 
     expect([made.status, await version()]).toEqual([201, 2])
     expect((await gateway.post('/admin/suspend-tenant', tenant)).status).toBe(200)
     expect(await version()).toBe(3)
+    const limits = { max_connections: 3 }
+    expect((await gateway.post('/admin/tenants', { ...tenant, limits })).body.limits).toEqual(
+      limits,
+    )
+    expect(await version()).toBe(4)
   } finally {
     await gateway.stop()
   }
