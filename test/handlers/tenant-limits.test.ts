@@ -130,7 +130,7 @@ describe('POST /admin/tenants', () => {
       { limits: { max_connections: 0 } },
       { limits: { max_connections: 1.5 } },
       { limits: { calls_per_second: '5' } },
-      { limits: { statement_timeout_ms: -1 } },
+      { limits: { statement_timeout_ms: 9 } },
       { limits: { callable_schemas: [] } },
       { limits: { callable_schemas: 'api' } },
       { limits: { callable_schemas: ['_db_gateway'] } },

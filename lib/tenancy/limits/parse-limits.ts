@@ -10,7 +10,8 @@ import type { LimitChanges } from './tenant-limits.ts'
 const RANGES = {
   max_connections: [1, 10_000],
   calls_per_second: [1, 1_000_000],
-  statement_timeout_ms: [1, 24 * 60 * 60 * 1000],
+  // A shorter one would end the statements that lead a session from one call to the next.
+  statement_timeout_ms: [10, 24 * 60 * 60 * 1000],
 } as const satisfies Record<string, [min: number, max: number]>
 
 const NUMBERS = Object.keys(RANGES) as (keyof typeof RANGES)[]
