@@ -6,6 +6,7 @@ import {
   connectTo,
   type Json,
   sessionsRunning,
+  startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
@@ -113,18 +114,17 @@ describe('POST /admin/tenants', () => {
       status: 200,
       summary: { limits: none },
     })
-  })
 
-  test('of the main database', async () => {
+    // The main database has limits of its own.
     const main = { platform, tenant_id: null }
-    const { body } = await limit({ calls_per_second: 1000 }, main)
-    expect(body).toMatchObject({ tenant_id: null, limits: { calls_per_second: 1000 } })
-    const { databases } = (await one.get(`/admin/databases?platform=${platform}`)).body
-    expect(databases[0]).toMatchObject({ type: 'main', limits: { calls_per_second: 1000 } })
+    const ofMain = await limit({ calls_per_second: 1000 }, main)
+    expect(ofMain.body).toMatchObject({ tenant_id: null, limits: { calls_per_second: 1000 } })
+    const all = (await one.get(`/admin/databases?platform=${platform}`)).body.databases
+    expect(all[0]).toMatchObject({ type: 'main', limits: { calls_per_second: 1000 } })
     await limit({ calls_per_second: null }, main)
   })
 
-  test('refuses other members and values', async () => {
+  test('refuses other members and values, and a tenant that is not there', async () => {
     const refused = [
       { limits: { read_onyl: true } },
       { limits: { max_connections: 0 } },
@@ -144,9 +144,6 @@ describe('POST /admin/tenants', () => {
       const { status, body } = await one.post('/admin/tenants', { ...tenant, ...members })
       expect([members, status, body.error]).toEqual([members, 400, 'invalid_request'])
     }
-  })
-
-  test('refuses a tenant that is not there', async () => {
     const { status, body } = await limit({ read_only: true }, { platform, tenant_id: 'nobody' })
     expect([status, body.error]).toEqual([404, 'database_not_found'])
   })
@@ -284,3 +281,48 @@ describe('max_connections', () => {
 function waiting({ pools }: PoolsReport, database: string): number | undefined {
   return pools.find((pool) => pool.database === database)?.waiting
 }
+
+test('Changes of limits under load lose no call, and a gateway that starts later keeps to them', async () => {
+  let isOver = false
+  const failed: Answer[] = []
+  const kinds: ((gateway: TestGateway) => Promise<Answer>)[] = [
+    (gateway) => call(gateway, 'ping'),
+    (gateway) => call(gateway, 'dream', [0.01]),
+    (gateway) => call(gateway, 'doze', [0.01]),
+    (gateway) => gateway.post('/batch', { ...tenant, calls: [{ function: 'ping' }] }),
+    (gateway) =>
+      gateway.post('/call', { ...tenant, function: 'ping' }, { accept: 'application/x-ndjson' }),
+  ]
+  const callers = [one, two].flatMap((gateway) =>
+    kinds.map(async (run) => {
+      while (!isOver) {
+        const answer = await run(gateway)
+        if (answer.status !== 200) failed.push(answer)
+      }
+    }),
+  )
+  for (const limits of [
+    { max_connections: 2 },
+    { max_connections: 6, statement_timeout_ms: 20_000 },
+    { callable_schemas: ['api', 'public'] },
+    { max_connections: 1, read_only: true },
+    { statement_timeout_ms: null, callable_schemas: null, calls_per_second: 100_000 },
+    { max_connections: null, read_only: null },
+  ]) {
+    await limited(limits)
+    for (const each of [one, two]) expect((await call(each, 'ping')).status).toBe(200)
+  }
+  isOver = true
+  await Promise.all(callers)
+  expect(failed).toEqual([])
+
+  await limited({ callable_schemas: ['api'], calls_per_second: 3 })
+  const later = await startTestGateway({ DATABASE_URL: gateways.url })
+  try {
+    expect((await call(later, 'ping')).status).toBe(404)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => call(later, 'hello')))
+    expect(answers.map(({ status }) => status)).toContain(429)
+  } finally {
+    await later.stop()
+  }
+})
