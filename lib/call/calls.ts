@@ -14,6 +14,7 @@ import type { CallResult, Timing } from './run/attempt.ts'
 import { runBatch } from './run/batch.ts'
 import { CallDurations } from './run/call-durations.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
+import { followTenant, type Movable } from './run/moved.ts'
 import { checkOnlyReads } from './run/places.ts'
 import type { Rows } from './run/result.ts'
 import { runCall } from './run/run-call.ts'
@@ -42,9 +43,8 @@ export interface CallsOptions {
 }
 
 /** The client and the database of a call. */
-export interface CallTarget {
+export interface CallTarget extends Movable {
   client: Client
-  database: string
   /** Time limit of this call; STATEMENT_TIMEOUT_SECS applies as well. */
   limit: TimeLimit | undefined
   /** Memory budget of the answer; undefined: not limited. */
@@ -158,7 +158,11 @@ export class Calls {
       const work = () => runStream(this.#parts, call, as, sink)
       return await withinLimit(limit, database, work, 'stream')
     } catch (error) {
-      throw explainLimits(error, call.restrictions)
+      return await this.#stream(
+        await followTenant(call, explainLimits(error, call.restrictions)),
+        as,
+        sink,
+      )
     } finally {
       release()
       this.#byHand.noticeCall(database)
@@ -192,7 +196,8 @@ export class Calls {
       if (!restrictions) return done
       return { ...done, results: explainResults(done.results, restrictions) }
     } catch (error) {
-      throw explainLimits(error, restrictions)
+      const moved = await followTenant(target, explainLimits(error, restrictions))
+      return await this.#batch(moved, request, key, of)
     } finally {
       this.#byHand.noticeCall(target.database)
     }
@@ -222,7 +227,7 @@ export class Calls {
     try {
       return await withinLimit(call.limit, call.database, () => runCall(this.#parts, call))
     } catch (error) {
-      throw explainLimits(error, call.restrictions)
+      return await this.#run(await followTenant(call, explainLimits(error, call.restrictions)))
     } finally {
       this.#byHand.noticeCall(call.database)
     }
@@ -243,11 +248,15 @@ export class Calls {
     this.functions.forgetAll()
   }
 
-  #toRun({ client, database, limit, budget }: CallTarget, request: CallRequest): CallToRun {
+  #toRun(
+    { client, database, findMoved, limit, budget }: CallTarget,
+    request: CallRequest,
+  ): CallToRun {
     const { name, params, session: settings, primary, numeric } = request
     return {
       client,
       database,
+      findMoved,
       name,
       // A method, because the TypeScript compilers name each arrow function, which costs 0.5 µs a
       // call.
@@ -264,11 +273,12 @@ export class Calls {
     }
   }
 
-  #toGet({ client, database, limit, budget }: CallTarget, request: UrlCall): CallToRun {
+  #toGet({ client, database, findMoved, limit, budget }: CallTarget, request: UrlCall): CallToRun {
     const { name, params, numeric } = request
     return {
       client,
       database,
+      findMoved,
       limit,
       restrictions: this.#gate.admit(database),
       budget,

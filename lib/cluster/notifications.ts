@@ -40,7 +40,7 @@ interface CatalogChange {
    * True if another stored schema was deployed; undefined if an older gateway created the trigger.
    */
   is_renamed?: boolean
-  /** Whether what calls are answered of a suspended tenant has changed. Undefined: likewise. */
+  /** Whether calls are suspended or held, or what they are answered, has changed. Undefined: likewise. */
   is_suspended_anew?: boolean
   /** Whether the limits of its calls have changed. Undefined: likewise. */
   is_limited_anew?: boolean
@@ -59,6 +59,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
       create or replace function _db_gateway_notify() returns trigger language plpgsql as $function$
       declare
         entry record := case when tg_op = 'DELETE' then old else new end;
+        is_moved boolean := tg_op = 'UPDATE'
+          and (old.database, old.tenant_id) is distinct from (new.database, new.tenant_id);
       begin
         -- The digest and version of functions are a cache: storing them does not change the
         -- database. No gateway caches labels.
@@ -68,7 +70,7 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           return null;
         end if;
         perform pg_notify('${CHANNEL}', json_build_object(
-          'change', tg_op,
+          'change', case when is_moved then 'INSERT' else tg_op end,
           'database', entry.database,
           'platform', entry.platform,
           'tenant_id', entry.tenant_id,
@@ -76,10 +78,20 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'owner_role', entry.owner_role,
           'is_renamed', case when tg_op = 'UPDATE' then old.stored_schema is distinct from new.stored_schema end,
           'is_suspended_anew', case when tg_op = 'UPDATE' then
-            (old.suspended_at, old.suspended_message, old.retry_after_s)
-              is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s) end,
+            (old.suspended_at, old.suspended_message, old.retry_after_s, old.held_for)
+              is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s, new.held_for) end,
           'is_limited_anew', case when tg_op = 'UPDATE' then old.limits is distinct from new.limits end
         )::text);
+        if is_moved then
+          perform pg_notify('${CHANNEL}', json_build_object(
+            'change', 'DELETE',
+            'database', old.database,
+            'platform', old.platform,
+            'tenant_id', old.tenant_id,
+            'schema_name', old.schema_name,
+            'owner_role', old.owner_role
+          )::text);
+        end if;
         return null;
       end $function$;
       if exists (

@@ -7,6 +7,7 @@ import type { KnownFunctions } from '../signatures/known-functions.ts'
 import type { Signature } from '../signatures/signature.ts'
 import type { AnswerBudget } from './answer-budget.ts'
 import type { CallDurations } from './call-durations.ts'
+import type { Movable } from './moved.ts'
 import type { SharedCalls } from './shared-calls.ts'
 import type { Restrictions, TimeLimit } from './time-limit.ts'
 
@@ -22,9 +23,8 @@ export interface CallParts {
 }
 
 /** A call to run. */
-export interface CallToRun {
+export interface CallToRun extends Movable {
   client: Client
-  database: string
   name: string
   /** Chooses the overload and binds the arguments. */
   bind: (overloads: Signature[]) => BoundCall | Promise<BoundCall>

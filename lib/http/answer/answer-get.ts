@@ -4,12 +4,12 @@ import type { NumericFormat } from '../../json/numeric-format.ts'
 import { parseFunctionName } from '../../tenancy/names.ts'
 import { parseNamedOwner } from '../../tenancy/owners.ts'
 import { parseQuery } from '../body/query-string.ts'
+import { targetIn } from '../body/read-call.ts'
 import { nodeOf } from '../request.ts'
 import { answerRows, noteTiming } from './answer.ts'
 import { answerStream, streamTypeOf } from './answer-stream.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
 import { preferenceOf } from './prefer.ts'
-import { ResponseBudget } from './response-budget.ts'
 
 /** Only the client may cache the answer, and must revalidate it before each use. */
 const CACHE_CONTROL = 'private, no-cache'
@@ -30,10 +30,8 @@ export async function answerGet(event: H3Event): Promise<void> {
   request.function = name
   const params = parseQuery(req.url ?? '')
   const database = await gateway.catalog.find(owner, { client: request.client })
-  request.database = database
   try {
-    const { client } = request
-    const target = { client, database, limit: undefined, budget: new ResponseBudget(event) }
+    const target = targetIn(event, owner, database, undefined)
     const type = streamTypeOf(event)
     const numeric = numericOf(req.headers.prefer)
     const call = { name, params, numeric }

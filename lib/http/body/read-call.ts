@@ -56,12 +56,29 @@ function targetOf(
   const limit = timeLimit(timeoutMs, startedAt)
   const found = gateway.catalog.find(owner, { client, deadline: limit?.deadline })
   return typeof found === 'string'
-    ? targetIn(event, found, limit)
-    : found.then((database) => targetIn(event, database, limit))
+    ? targetIn(event, owner, found, limit)
+    : found.then((database) => targetIn(event, owner, database, limit))
 }
 
-function targetIn(event: H3Event, database: string, limit: CallTarget['limit']): CallTarget {
-  const { request } = event.context
+/** Returns the target of a call that runs in the owner's database, and notes it for the log. */
+export function targetIn(
+  event: H3Event,
+  owner: Owner,
+  database: string,
+  limit: CallTarget['limit'],
+): CallTarget {
+  const { gateway, request } = event.context
+  const { client } = request
   request.database = database
-  return { client: request.client, database, limit, budget: new ResponseBudget(event) }
+  return {
+    client,
+    database,
+    limit,
+    budget: new ResponseBudget(event),
+    async findMoved(gone) {
+      const options = { client, deadline: limit?.deadline }
+      request.database = await gateway.catalog.findMoved(owner, gone, options)
+      return request.database
+    },
+  }
 }

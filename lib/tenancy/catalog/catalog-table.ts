@@ -1,5 +1,6 @@
 import { addMissingColumn, createTables, whereMissing } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { type Hold, type HoldRow, holdOf } from '../hold.ts'
 import type { Labels } from '../labels.ts'
 import type { StoredLimits } from '../limits/tenant-limits.ts'
 import { databaseName, type Owner } from '../names.ts'
@@ -30,6 +31,8 @@ export interface NamedEntry extends CatalogEntry {
   isSpelledFreely: boolean
   /** Null: its calls run. */
   suspension: Suspension | null
+  /** Null: nothing holds its calls. */
+  hold: Hold | null
 }
 
 /** A row of `_db_gateway_databases`. */
@@ -97,6 +100,7 @@ interface NamedRow extends Row {
   stored: string[]
   is_spelled_freely: boolean
   suspension: Suspension | null
+  hold: HoldRow | null
 }
 
 /** Returns the entries of these databases, in no particular order. */
@@ -107,7 +111,11 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
       made_by is not distinct from 'database_id' as is_spelled_freely,
       case when suspended_at is not null then json_build_object(
         'message', suspended_message, 'retryAfterS', coalesce(retry_after_s, ${DEFAULT_RETRY_AFTER_S}::integer)
-      ) end as suspension
+      ) end as suspension,
+      case when held_until > now() then json_build_object(
+        'for', held_for, 'retryAfterS', held_retry_s,
+        'leftMs', 1000 * extract(epoch from held_until - now())
+      ) end as hold
     from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
   `
@@ -116,6 +124,7 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
     storedSchemas: row.stored,
     isSpelledFreely: row.is_spelled_freely,
     suspension: row.suspension,
+    hold: holdOf(row.hold),
   }))
 }
 

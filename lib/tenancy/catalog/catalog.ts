@@ -1,17 +1,12 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { useRepeatable } from '../../postgres/pools/use-repeatable.ts'
+import { isActive } from '../hold.ts'
 import { DatabaseLimits } from '../limits/database-limits.ts'
-import { databaseName, type Owner, sanitize } from '../names.ts'
+import { databaseName, type Owner } from '../names.ts'
 import { describeOwner, isSameOwner, ownerKey } from '../owner-identity.ts'
 import { prepareArchives } from '../schemas/archives.ts'
-import {
-  isBaseOf,
-  isTenantOf,
-  type PlatformSchemas,
-  readPlatformSchemas,
-} from '../schemas/platform-schemas.ts'
-import { suspended } from '../suspension.ts'
+import { type PlatformSchemas, readPlatformSchemas } from '../schemas/platform-schemas.ts'
 import { absentError } from './absent.ts'
 import {
   type CatalogEntry,
@@ -23,8 +18,11 @@ import {
   readEntries,
   setStoredSchema,
 } from './catalog-table.ts'
+import { type FormerParts, findFormer } from './former.ts'
 import { FoundOwners } from './found-owners.ts'
+import { HeldCalls } from './held-calls.ts'
 import { type LookupLimits, type LookupOptions, OwnerLookups } from './owner-lookups.ts'
+import { readRenamed } from './tenant-hold.ts'
 
 export { describeOwner, isSameOwner }
 
@@ -43,6 +41,8 @@ export class Catalog {
   readonly limits = new DatabaseLimits()
   readonly #lookups: OwnerLookups<NamedEntry>
   readonly #schemas: OwnerLookups<PlatformSchemas>
+  readonly #former: FormerParts
+  readonly #held: HeldCalls
   /**
    * By database name. Dropped databases stay in the map, because running work still asks for them.
    */
@@ -66,6 +66,16 @@ export class Catalog {
       ({ platform }) => platform,
       limits,
     )
+    const note = (entry: NamedEntry) => this.note(entry)
+    this.#former = { lookups: this.#lookups, schemas: this.#schemas, note }
+    this.#held = new HeldCalls(
+      {
+        locate: (owner, options) => this.#locate(owner, options),
+        forget: (database) => this.#lookups.forget(database),
+        readRenamed: (databases) => this.use((sql) => readRenamed(sql, databases)),
+      },
+      limits,
+    )
   }
 
   /** Creates the catalog's tables if they do not exist. */
@@ -76,24 +86,36 @@ export class Catalog {
 
   /**
    * Returns the owner's database, or undefined if there is none or another owner holds its name.
-   * Asks PostgreSQL unless the owner's own database is cached.
+   * Asks PostgreSQL unless the owner's own database is cached, and waits while its calls are held.
    */
   async findOwn(owner: Owner): Promise<string | undefined> {
     const found = this.#found.getOwn(ownerKey(owner))
     if (found !== undefined) return found
-    const entry = await this.#read(owner, databaseName(owner), { anew: true })
+    const entry = await this.#held.settled(() =>
+      this.#read(owner, databaseName(owner), { anew: true }),
+    )
     return entry && isSameOwner(entry, owner) ? entry.database : undefined
   }
 
   /**
    * Returns the owner's database for a call: a string if it is cached, a promise otherwise. The
-   * absence of a database is cached too, until the catalog notifies a change. A suspended tenant's
-   * entry is cached, and looked up for each call.
+   * absence of a database is cached too, until the catalog notifies a change. The entry of a
+   * suspended or held tenant is cached, and looked up for each call. See `HeldCalls.pass`.
    * @throws {GatewayError} tenant_suspended; database_not_found; platform_isolation_violation if a
    *   database of another platform has the name; the errors of `OwnerLookups.find`
    */
   find(owner: Owner, options: LookupOptions = {}): string | Promise<string> {
-    return this.#found.get(ownerKey(owner)) ?? this.#find(owner, options)
+    return this.#found.get(ownerKey(owner)) ?? this.#held.pass(owner, options)
+  }
+
+  /**
+   * Returns the owner's database for a call that found its database gone: the one that the tenant
+   * has since it was renamed.
+   * @throws {GatewayError} the errors of `find`
+   */
+  findMoved(owner: Owner, gone: string, options: LookupOptions = {}): Promise<string> {
+    this.forget(owner, gone)
+    return this.#held.pass(owner, options, gone)
   }
 
   /**
@@ -121,7 +143,7 @@ export class Catalog {
     if (this.#found.getOwn(ownerKey(owner)) === database) return owner
     const entry = await this.#read(owner, database, { anew: true })
     if (entry && isSameOwner(entry, owner)) return owner
-    const former = await this.#findFormer(owner, entry, { anew: true, anySpelling })
+    const former = await findFormer(this.#former, owner, entry, { anew: true, anySpelling })
     return former
       ? { platform: owner.platform, tenantId: former.entry.tenantId, schema: null }
       : owner
@@ -152,24 +174,17 @@ export class Catalog {
     if (known) this.onHandover?.(database)
   }
 
-  async #find(owner: Owner, options: LookupOptions): Promise<string> {
-    const entry = await this.#locate(owner, options)
-    if (entry.suspension) throw suspended(entry, entry.suspension)
-    return entry.database
-  }
-
   async #locate(owner: Owner, options: LookupOptions): Promise<NamedEntry> {
     const database = databaseName(owner)
     const entry = await this.#read(owner, database, options)
     if (entry && isSameOwner(entry, owner)) return entry
     const anew = this.#isDeaf || options.anew === true
-    const former = await this.#findFormer(owner, entry, { ...options, anew })
+    const former = await findFormer(this.#former, owner, entry, { ...options, anew })
     if (former) {
       const isHolder = former.entry.database === database && !this.#isDeaf
-      const isActive = former.entry.suspension === null
-      const isRemembered =
-        isActive && (isHolder || this.#lookups.isAbsent(database)) && former.isRemembered()
-      if (isRemembered) this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
+      const isCertain = isHolder || this.#lookups.isAbsent(database)
+      if (isActive(former.entry) && isCertain && former.isRemembered())
+        this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
       return former.entry
     }
     throw absentError(owner, entry)
@@ -209,43 +224,6 @@ export class Catalog {
     return useRepeatable(this.#pools, this.#admin, work)
   }
 
-  /**
-   * Finds the database without a schema that answers for an owner which has no database of its own.
-   * - Owner without a tenant id: the platform's main database, if `isBaseOf` allows it.
-   * - Owner with a schema: the tenant whose id gives the same name, if `isTenantOf` allows it.
-   * - Owner without a schema: the same tenant, with `anySpelling` or if the tenant is freely
-   *   spelled.
-   * @param holder entry that has the name of the owner's own database
-   * @returns the entry; `isRemembered` tells whether every catalog row behind the answer is still
-   *   cached
-   */
-  async #findFormer(
-    { platform, tenantId, schema }: Owner,
-    holder: NamedEntry | undefined,
-    { anySpelling = false, ...options }: LookupOptions & { anySpelling?: boolean },
-  ): Promise<{ entry: NamedEntry; isRemembered: () => boolean } | undefined> {
-    if (schema === null && tenantId === null) return undefined
-    const id = tenantId === null ? null : sanitize(tenantId)
-    const name = databaseName({ platform, tenantId: id, schema: null })
-    const entry = holder?.database === name ? holder : await this.#lookups.find(name, options)
-    if (entry?.platform !== platform || entry.schema !== null) return undefined
-    const isEntryRemembered = () => this.#lookups.remembers(entry)
-    if (tenantId === null || entry.tenantId === null) {
-      const isBase = schema !== null && !holder && isBaseOf(schema, entry.storedSchemas)
-      if (tenantId !== entry.tenantId || !isBase) return undefined
-      this.note(entry)
-      return { entry, isRemembered: isEntryRemembered }
-    }
-    if (sanitize(entry.tenantId) !== id) return undefined
-    if (schema === null && !anySpelling && !entry.isSpelledFreely) return undefined
-    this.note(entry)
-    if (schema === null) return { entry, isRemembered: isEntryRemembered }
-    const schemas = await this.#schemas.find(platform, options)
-    if (!schemas || !isTenantOf(schema, entry.storedSchemas, schemas)) return undefined
-    const isRemembered = () => isEntryRemembered() && this.#schemas.remembers(schemas)
-    return { entry, isRemembered }
-  }
-
   /** Reads the entry that has the name of the owner's database. */
   async #read(
     owner: Owner,
@@ -256,8 +234,8 @@ export class Catalog {
     if (!entry || !isSameOwner(entry, owner)) return entry
     this.note(entry)
     // A notification may have invalidated the entry while it was read: do not cache it then.
-    const isActive = entry.suspension === null
-    if (isActive && this.#lookups.remembers(entry)) this.#found.set(ownerKey(owner), database)
+    const isCached = isActive(entry) && this.#lookups.remembers(entry)
+    if (isCached) this.#found.set(ownerKey(owner), database)
     return entry
   }
 
@@ -268,6 +246,7 @@ export class Catalog {
     this.limits.expectChanges()
     this.#lookups.forgetAll()
     this.#schemas.forgetAll()
+    this.#held.releaseAll()
   }
 
   /**
@@ -291,6 +270,7 @@ export class Catalog {
     this.#found.delete(ownerKey(owner))
     this.#lookups.forget(database)
     this.#forgetOthers(owner.platform)
+    this.#held.release(database)
   }
 
   #forgetOthers(platform: string): void {
