@@ -50,7 +50,10 @@ export const CODES = {
     'The archive lacks functions that its files made before, and `allow=functions_missing` is not given.',
   ],
   revert_refused: [409, 'The database has not had all of the archive that it is to go back to.'],
-  tenant_busy: [409, 'The tenant is being dropped.'],
+  tenant_busy: [
+    409,
+    'The tenant is being dropped, or cannot be renamed or copied now: `sessions` use its database, or its copy would take `estimated_s`.',
+  ],
   migration_running: [
     409,
     'A migration of all databases to this schema is in progress. `job_id` names it.',
@@ -121,7 +124,7 @@ export const CODES = {
   ],
   tenant_suspended: [
     503,
-    'Calls of the tenant are suspended by /admin/suspend-tenant. `Retry-After` says when to try again.',
+    'Calls of the tenant are suspended by /admin/suspend-tenant, or while it is renamed or copied with `"hold": true`. `Retry-After` says when to try again.',
   ],
   query_timeout: [
     504,

@@ -13,6 +13,8 @@ export type AuditAction =
   | 'limit_tenant'
   | 'suspend_tenant'
   | 'resume_tenant'
+  | 'rename_tenant'
+  | 'clone_tenant'
   | 'drop_tenant'
   | 'adopt'
   | 'forget_database'

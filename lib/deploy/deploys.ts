@@ -1,6 +1,7 @@
 import type { ArchiveLimits } from '../archive/archive.ts'
 import type { JobEnd, JobResult } from '../jobs/jobs.ts'
 import { forgetEntry } from '../tenancy/catalog/forget-entry.ts'
+import type { Tenant } from '../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { type Adopted, type AdoptRequest, adopt } from './adopt.ts'
 import { createWithSchema } from './create.ts'
@@ -12,6 +13,9 @@ import { requirePgDump } from './drop/dumps.ts'
 import type { DatabaseResult } from './fleet/results.ts'
 import { type FleetRequest, migrate } from './fleet.ts'
 import { prepareAnswers } from './ledger/prepare-answers.ts'
+import { type Cloned, type CloneRequest, cloneTenant } from './move/clone-tenant.ts'
+import { CopyTime } from './move/copy-time.ts'
+import { renameTenant } from './move/rename-tenant.ts'
 import { type Copied, lookAt } from './older/look.ts'
 import { findArchive } from './older/revert.ts'
 import { migrateStored, type StoredDeploy, type StoredDeployed } from './original/migrate.ts'
@@ -32,10 +36,12 @@ export type RevertRequest = Omit<
 export class Deploys {
   readonly #parts: DeployParts
   readonly #archiveLimits: ArchiveLimits
+  readonly #copyTime: CopyTime
 
   constructor(parts: DeployParts, archiveLimits: ArchiveLimits) {
     this.#parts = parts
     this.#archiveLimits = archiveLimits
+    this.#copyTime = new CopyTime(parts.config.databaseCopy)
   }
 
   /**
@@ -102,6 +108,16 @@ export class Deploys {
   /** Drops a tenant now. See `dropTenant`. */
   dropTenant(owner: Owner, isDumped: boolean): Promise<DroppedTenant> {
     return dropTenant(this.#parts, owner, isDumped)
+  }
+
+  /** Renames a tenant and its database. See `renameTenant`. */
+  renameTenant(from: Owner, to: Owner, isHeld: boolean): Promise<Tenant> {
+    return renameTenant(this.#parts, from, to, isHeld)
+  }
+
+  /** Copies a tenant with its database. See `cloneTenant`. */
+  cloneTenant(request: CloneRequest): Promise<Cloned> {
+    return cloneTenant(this.#parts, this.#copyTime, request)
   }
 
   /**

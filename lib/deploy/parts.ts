@@ -22,6 +22,7 @@ export interface DeployParts {
     | 'dumpDir'
     | 'lockTimeoutMs'
     | 'migrateConcurrency'
+    | 'poolWaitTimeoutMs'
     | 'statementTimeoutMs'
     | 'tenantDumpDays'
     | 'templates'

@@ -87,13 +87,13 @@ function isJsonString(value: Given): boolean {
  * Returns the tenant id.
  * @throws {GatewayError} invalid_request naming the field
  */
-export function parseTenantId(value: Given): string {
-  const tenantId = parseId('tenant_id', value)
+export function parseTenantId(value: Given, field = 'tenant_id'): string {
+  const tenantId = parseId(field, value)
   // The main database of the platform has this name.
   if (databaseSuffix(tenantId) === 'main') {
     throw new GatewayError(
       'invalid_request',
-      `tenant_id "${tenantId}" is reserved: leave tenant_id out to mean the main database`,
+      `${field} "${tenantId}" is reserved: leave tenant_id out to mean the main database`,
     )
   }
   return tenantId

@@ -6,9 +6,11 @@ import {
   type Owner,
   parseOwner,
   parsePlatform,
+  parseTenantId,
   sanitize,
   textOf,
 } from './names.ts'
+import { isSameOwner } from './owner-identity.ts'
 
 /**
  * Members and form fields that name an owner in requests where a tenant id has one spelling only.
@@ -72,6 +74,22 @@ export function parseScope(request: Asker, given: GivenOwner): Owner {
   const owner = parseNamedOwner(request, given)
   if (owner.tenantId !== null || isAbsent(given.schema_name)) return owner
   return { ...owner, schema: sanitize(parseSchemaName(given.schema_name)) }
+}
+
+/**
+ * Returns the owner that a tenant becomes, or that a copy of it has: of the same platform and schema,
+ * with the id that `to` gives.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseNewName(tenant: Owner, to: Given): Owner {
+  const { platform, schema } = tenant
+  const id = schema === null ? parseTenantId(to, 'to') : parseTenant('to', to)?.sanitized
+  if (id === undefined) {
+    throw new GatewayError('invalid_request', 'to is missing: the uuid that names the tenant')
+  }
+  const owner = { platform, tenantId: id, schema }
+  if (!isSameOwner(owner, tenant)) return owner
+  throw new GatewayError('invalid_request', `to is the name that the tenant has: ${id}`)
 }
 
 /** A database, and the stored schema to deploy to it. */

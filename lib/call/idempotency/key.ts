@@ -4,7 +4,7 @@ import { GatewayError } from '../../errors.ts'
 /** The Idempotency-Key of a request. */
 export interface IdempotencyKey {
   text: string
-  /** SHA-256 of the request's path and body. */
+  /** SHA-256 of the request's path and of its body, without the name of the tenant. */
   fingerprint: Buffer
   /** `performance.now()` at the arrival of the request. */
   startedAt: number
@@ -20,12 +20,13 @@ const QUOTED = /^"((?:[ !#-[\]-~]|\\["\\])+)"$/
 /**
  * Parses the Idempotency-Key header: a structured-field string, as in the IETF draft "The
  * Idempotency-Key HTTP Header Field", or the same text without quotes.
+ * @param body in pieces, without the name of the tenant
  * @throws {GatewayError} invalid_request
  */
 export function parseKey(
   header: string,
   path: '/call' | '/batch',
-  body: Buffer,
+  body: Buffer[],
   startedAt: number,
 ): IdempotencyKey {
   const value = header.trim()
@@ -36,8 +37,9 @@ export function parseKey(
       `Idempotency-Key must be one text of 1 to ${MAX_LENGTH} visible ASCII characters, such as "8e03978e-40d5"`,
     )
   }
-  const fingerprint = createHash('sha256').update(`${path}\0`).update(body).digest()
-  return { text, fingerprint, startedAt }
+  const hash = createHash('sha256').update(`${path}\0`)
+  for (const piece of body) hash.update(piece).update('\0')
+  return { text, fingerprint: hash.digest(), startedAt }
 }
 
 /** Returns the error of a request whose key a different request has used. */

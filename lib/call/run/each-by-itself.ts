@@ -96,6 +96,9 @@ async function bindAll(
       pending.push({ place, bound: await bindCurrent(parts, callAt(batch, place)) })
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
+      // Nothing has run yet: the batch may follow its tenant.
+      const isFirst = places.length === batch.calls.length
+      if (error.code === 'database_not_found' && isFirst) throw error
       results[place] = error
       // Building such an error takes time, and a batch may have many.
       await setImmediate()

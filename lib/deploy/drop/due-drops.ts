@@ -1,4 +1,5 @@
 import { findDueDrops } from '../../tenancy/catalog/tenant-state.ts'
+import { dropHalfMade } from '../move/half-made.ts'
 import type { DeployParts } from '../parts.ts'
 import { type DroppedTenant, dropDueTenant } from './drop-tenant.ts'
 import { deleteOldDumps } from './dumps.ts'
@@ -10,8 +11,8 @@ const LOOK_EVERY_MS = 30_000
 const SWEEP_EVERY_MS = 60 * 60 * 1000
 
 /**
- * Drops tenants whose scheduled drop is due, every 30 s, and deletes dumps older than
- * TENANT_DUMP_DAYS, every hour. Each gateway carries out the drops that any gateway has scheduled.
+ * Drops tenants whose scheduled drop is due, and copies that are left half made, every 30 s, and
+ * deletes dumps older than TENANT_DUMP_DAYS, every hour. Each gateway carries out the drops that any gateway has scheduled.
  */
 export class DueDrops {
   readonly #parts: DeployParts
@@ -59,6 +60,9 @@ export class DueDrops {
       log.debug(`It is not known which tenants are to be dropped: ${(error as Error).message}`)
       return
     }
+    await dropHalfMade(this.#parts).catch((error: Error) =>
+      log.debug(`Copies that are left half made are not dropped: ${error.message}`),
+    )
     for (const database of due) {
       if (this.#parts.isDraining()) return
       await this.#drop(database)

@@ -134,7 +134,7 @@ async function createCopy(
  * DATABASE does not copy.
  * @returns whether there were any
  */
-async function copySettings(admin: Sql, from: string, to: string): Promise<boolean> {
+export async function copySettings(admin: Sql, from: string, to: string): Promise<boolean> {
   const rows = await admin<{ role: string | null; setting: string }[]>`
     select r.rolname as role, unnest(s.setconfig) as setting
     from pg_db_role_setting s

@@ -7,6 +7,7 @@ import type { Json } from '../../json/json.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { type OWNER_MEMBERS, parseNamedOwner } from '../../tenancy/owners.ts'
 import { ResponseBudget } from '../answer/response-budget.ts'
+import type { GivenMembers } from '../idempotency-key.ts'
 import { readJsonObject } from './body.ts'
 
 /**
@@ -16,15 +17,13 @@ import { readJsonObject } from './body.ts'
  */
 export async function readCall(
   event: H3Event,
-): Promise<{ call: CallRequest; target: CallTarget; body: Buffer }> {
+): Promise<{ call: CallRequest; target: CallTarget; body: GivenMembers }> {
   const body = await readJsonObject(event, CALL_MEMBERS)
   const owner = ownerOf(event, body)
   const call = parseCall(body)
   event.context.request.function = call.name
   const target = targetOf(event, owner, call.timeoutMs)
-  // Its members are ranges of all of it.
-  const { bytes } = body.function!
-  return { call, target: target instanceof Promise ? await target : target, body: bytes }
+  return { call, target: target instanceof Promise ? await target : target, body }
 }
 
 /**
@@ -33,12 +32,12 @@ export async function readCall(
  */
 export async function readBatch(
   event: H3Event,
-): Promise<{ batch: BatchRequest; target: CallTarget; body: Buffer }> {
+): Promise<{ batch: BatchRequest; target: CallTarget; body: GivenMembers }> {
   const body = await readJsonObject(event, BATCH_MEMBERS)
   const owner = ownerOf(event, body)
   const batch = parseBatch(body)
   const target = await targetOf(event, owner, batch.timeoutMs)
-  return { batch, target, body: body.calls!.bytes }
+  return { batch, target, body }
 }
 
 function ownerOf(event: H3Event, body: { [name in (typeof OWNER_MEMBERS)[number]]?: Json }): Owner {

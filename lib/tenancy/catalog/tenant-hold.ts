@@ -2,11 +2,14 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Operation } from '../hold.ts'
 import type { Owner } from '../names.ts'
 
-/** Seconds after which a hold lapses if its gateway does not extend it. */
-const LAPSES_AFTER_S = 6
+/**
+ * Seconds after which a hold lapses if its gateway does not extend it. Calls that wait for a gateway
+ * that was killed run then, if POOL_WAIT_TIMEOUT_SECS is not shorter.
+ */
+const LAPSES_AFTER_S = 3.5
 
 /** Milliseconds between two extensions of a hold. */
-export const EXTEND_EVERY_MS = 2000
+export const EXTEND_EVERY_MS = 1000
 
 /** Seconds for which calls that found a tenant before its rename follow it. */
 const FOLLOW_S = 60

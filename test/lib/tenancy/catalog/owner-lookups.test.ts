@@ -80,6 +80,7 @@ describe('a name', () => {
       role: null,
       storedSchemas: [],
       suspension: null,
+      hold: null,
       isSpelledFreely: false,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])

@@ -36,6 +36,11 @@ test('A catalog of before gets what schemas and tenants need; its version rises 
       drop column drop_at,
       drop column drop_dump,
       drop column limits,
+      drop column held_until,
+      drop column held_for,
+      drop column held_retry_s,
+      drop column renamed_from,
+      drop column renamed_at,
       add unique nulls not distinct (platform, tenant_id);
     alter table _db_gateway_archives drop column schema_name;
     alter table _db_gateway_deployments drop column schema_name;

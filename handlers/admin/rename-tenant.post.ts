@@ -1,0 +1,32 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { parseFlag } from '../../lib/json/flag.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { OWNER_MEMBERS, parseNamedTenant, parseNewName } from '../../lib/tenancy/owners.ts'
+import { describeTenant } from '../../lib/tenancy/tenants.ts'
+
+export default defineHandler({
+  meta: { description: 'Rename a tenant and its database; calls wait, and follow it' },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const body = await readJsonObject(event, [...OWNER_MEMBERS, 'to', 'hold'])
+    const from = await gateway.tenants.resolve(parseNamedTenant(request, body))
+    const to = parseNewName(from, body.to)
+    const isHeld = parseFlag('hold', body.hold)
+    request.database = databaseName(from)
+    const databases = [...new Set([databaseName(from), databaseName(to)])]
+    const tenant = await audited(event, {
+      action: 'rename_tenant',
+      owner: from,
+      asked: { to: to.tenantId, ...(isHeld && { hold: true }) },
+      work: () => gateway.deploys.renameTenant(from, to, isHeld),
+      describe: () => ({ databases }),
+    })
+    return {
+      status: 'renamed',
+      from: { tenant_id: tenant.tenantId, database: tenant.database },
+      ...describeTenant(await gateway.tenants.read(to)),
+    }
+  },
+})

@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto'
+import { GatewayError } from '../../errors.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+import { addEntry } from '../../tenancy/catalog/catalog-table.ts'
+import { copySchemaState } from '../../tenancy/catalog/move-entry.ts'
+import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
+import type { Labels } from '../../tenancy/labels.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
+import { describeOwner, describeTaken, ownerFields } from '../../tenancy/owner-identity.ts'
+import { dropDatabase } from '../database/database.ts'
+import { copyDeployments } from '../deployments/move.ts'
+import type { DeployParts } from '../parts.ts'
+import { copySettings } from '../templates/copy.ts'
+import { moving } from './begin-move.ts'
+import type { CopyTime } from './copy-time.ts'
+import { copyPrefix } from './half-made.ts'
+import { whileHeld } from './hold.ts'
+import { isInUse, patienceMs } from './patience.ts'
+import { stillInUse, untilNobody } from './sessions.ts'
+
+/** A request to copy a tenant. */
+export interface CloneRequest {
+  from: Owner
+  to: Owner
+  /** Labels of the clone; those of the source are not copied. */
+  labels: Labels
+  /** Answers calls of the source 503 meanwhile, however long the copy takes. */
+  isHeld: boolean
+}
+
+/** A copy that was made. */
+export interface Cloned {
+  /** Size of the source, in bytes. */
+  bytes: number
+  /** Milliseconds for which calls of the source were held. */
+  heldMs: number
+}
+
+/**
+ * Copies a tenant with its database. The copy is made under a name of the gateway's own and renamed
+ * in the transaction that enters it into the catalog; `dropHalfMade` drops what a killed gateway
+ * leaves. Calls of the source are held while PostgreSQL copies.
+ * @throws {GatewayError} the errors of `moving`; tenant_busy if sessions do not end, or the copy
+ *   would take longer than calls may wait
+ */
+export function cloneTenant(
+  parts: DeployParts,
+  times: CopyTime,
+  request: CloneRequest,
+): Promise<Cloned> {
+  const { from, to } = request
+  return moving(parts, from, to, async (admin, tenant) => {
+    const database = databaseName(to)
+    if (database === tenant.database) {
+      throw new GatewayError('name_conflict', describeTaken(to, database, tenant), { database })
+    }
+    const copy = `${copyPrefix(parts.catalogId)}${randomBytes(8).toString('hex')}`
+    // Tells the other gateways that the copy is being made.
+    await admin`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${copy}))`
+    try {
+      const cloned = await copyHeld(parts, times, admin, tenant, copy, request.isHeld)
+      await publish(parts, admin, tenant, copy, request)
+      parts.forgetFunctions(database)
+      parts.catchUp(database)
+      parts.catalog.forget(to, database)
+      parts.log.info(`${describeOwner(from)} was copied`, {
+        ...ownerFields(to),
+        database,
+        copied_from: tenant.database,
+        bytes: cloned.bytes,
+        held_ms: cloned.heldMs,
+      })
+      return cloned
+    } catch (error) {
+      await dropDatabase(parts, admin, copy)
+      throw error
+    }
+  })
+}
+
+/** Copies the database while calls are held. */
+async function copyHeld(
+  parts: DeployParts,
+  times: CopyTime,
+  admin: Sql,
+  tenant: Tenant,
+  copy: string,
+  isHeld: boolean,
+): Promise<Cloned> {
+  const { database } = tenant
+  const [row] = await admin<{ bytes: number }[]>`
+    select pg_database_size(${database})::float8 as bytes
+  `
+  const { bytes } = row!
+  const estimateMs = times.estimate(bytes)
+  const check = (spentMs: number) => {
+    const limitMs = parts.config.poolWaitTimeoutMs
+    if (!isHeld && spentMs + estimateMs > limitMs)
+      throw tooLarge(tenant, bytes, estimateMs, limitMs)
+  }
+  check(0)
+  const withinMs = patienceMs(parts, isHeld)
+  const retryAfterS = isHeld ? Math.ceil((withinMs + estimateMs) / 1000) : null
+  const started = performance.now()
+  const spent = () => performance.now() - started
+  await whileHeld(parts, admin, tenant, { operation: 'clone', retryAfterS }, async () => {
+    await untilNobody(admin, tenant, withinMs)
+    check(spent())
+    const limitMs = isHeld ? 0 : Math.max(1, Math.floor(parts.config.poolWaitTimeoutMs - spent()))
+    const copying = performance.now()
+    try {
+      await admin.unsafe(`set statement_timeout = ${limitMs}`)
+      await createCopy(parts, admin, tenant, copy)
+    } catch (error) {
+      if (!isPostgresError(error) || !isInUse(error)) throw error
+      const ms = performance.now() - copying
+      // The server is slower than was thought: calls that wait would be refused.
+      if (error.code === '57014') times.note(bytes, 2 * ms)
+      if (error.code === '57014') throw tooLarge(tenant, bytes, times.estimate(bytes), limitMs)
+      throw await stillInUse(admin, tenant, withinMs)
+    } finally {
+      await admin.unsafe('set statement_timeout = 0').catch(() => {})
+    }
+    times.note(bytes, performance.now() - copying)
+  })
+  return { bytes, heldMs: Math.round(spent()) }
+}
+
+async function createCopy(
+  { config }: DeployParts,
+  admin: Sql,
+  { database, role }: Tenant,
+  copy: string,
+): Promise<void> {
+  const owner = role === null ? '' : `owner ${quoteIdentifier(role)}`
+  await admin.unsafe(
+    `create database ${quoteIdentifier(copy)} ${owner} template ${quoteIdentifier(database)} strategy ${config.databaseCopy}`,
+  )
+}
+
+/** Gives the copy its name and enters it into the catalog. */
+async function publish(
+  { catalog }: DeployParts,
+  admin: Sql,
+  tenant: Tenant,
+  copy: string,
+  { to, labels }: CloneRequest,
+): Promise<void> {
+  const database = databaseName(to)
+  await copySettings(admin, tenant.database, copy)
+  await admin.unsafe('begin')
+  try {
+    // CREATE DATABASE does not copy the privileges of the database, and PUBLIC has some by default.
+    if (tenant.role !== null)
+      await admin.unsafe(`revoke all on database ${quoteIdentifier(copy)} from public`)
+    await admin.unsafe(
+      `alter database ${quoteIdentifier(copy)} rename to ${quoteIdentifier(database)}`,
+    )
+    await addEntry(admin, to, tenant.role, { labels })
+    await copySchemaState(admin, tenant.database, database)
+    await copyDeployments(admin, tenant.database, to)
+    await admin.unsafe('commit')
+  } catch (error) {
+    await admin.unsafe('rollback').catch(() => {})
+    throw error
+  }
+  catalog.note({ database, platform: to.platform, role: tenant.role })
+}
+
+function tooLarge(tenant: Tenant, bytes: number, ms: number, limitMs: number): GatewayError {
+  const seconds = Math.ceil(ms / 1000)
+  return new GatewayError(
+    'tenant_busy',
+    `The copy of ${describeOwner(tenant).replace(/^T/, 't')} would take about ${seconds} s, and its calls may wait ${limitMs / 1000} s (POOL_WAIT_TIMEOUT_SECS)`,
+    {
+      database: tenant.database,
+      size_bytes: bytes,
+      estimated_s: seconds,
+      hint: 'Send "hold": true: calls are answered 503 with Retry-After while PostgreSQL copies',
+    },
+  )
+}
