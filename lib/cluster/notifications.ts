@@ -61,6 +61,9 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
         entry record := case when tg_op = 'DELETE' then old else new end;
         is_moved boolean := tg_op = 'UPDATE'
           and (old.database, old.tenant_id) is distinct from (new.database, new.tenant_id);
+        -- A gateway that was killed leaves a hold that has lapsed.
+        is_held_anew boolean := tg_op = 'UPDATE' and (old.held_for, coalesce(old.held_until > now(), false))
+          is distinct from (new.held_for, coalesce(new.held_until > now(), false));
       begin
         -- The digest and version of functions are a cache: storing them does not change the
         -- database. No gateway caches labels.
@@ -78,8 +81,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'owner_role', entry.owner_role,
           'is_renamed', case when tg_op = 'UPDATE' then old.stored_schema is distinct from new.stored_schema end,
           'is_suspended_anew', case when tg_op = 'UPDATE' then
-            (old.suspended_at, old.suspended_message, old.retry_after_s, old.held_for)
-              is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s, new.held_for) end,
+            is_held_anew or (old.suspended_at, old.suspended_message, old.retry_after_s)
+              is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s) end,
           'is_limited_anew', case when tg_op = 'UPDATE' then old.limits is distinct from new.limits end
         )::text);
         if is_moved then

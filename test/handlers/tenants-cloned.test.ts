@@ -173,10 +173,14 @@ describe('POST /admin/clone-tenant', () => {
       message: `Tenant live of platform ${platform} is being copied`,
     })
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    const changed = await pack({ ...FILES, ...textFunction('ping', 'new') })
+    const deploys = [one.register(platform, changed, 'live'), two.migrate(platform, changed)]
     await holder.end()
     expect((await cloning).status).toBe(201)
-    for (const tenant of ['live', 'copy'])
-      expect((await call(hasty, tenant, 'ping')).status).toBe(200)
+    for (const { status } of await Promise.all(deploys)) expect(status).toBe(200)
+    const pings = await Promise.all(['live', 'copy'].map((tenant) => call(hasty, tenant, 'ping')))
+    expect(pings[0]!.body.rows).toEqual([{ ping: 'new' }])
+    expect(pings[1]!.status).toBe(200)
   })
 
   test('a tenant of a schema, which is suspended', async () => {

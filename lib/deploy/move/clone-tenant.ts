@@ -119,7 +119,7 @@ async function copyHeld(
       // The server is slower than was thought: calls that wait would be refused.
       if (error.code === '57014') times.note(bytes, 2 * ms)
       if (error.code === '57014') throw tooLarge(tenant, bytes, times.estimate(bytes), limitMs)
-      throw await stillInUse(admin, tenant, withinMs)
+      throw await stillInUse(admin, tenant, withinMs, error)
     } finally {
       await admin.unsafe('set statement_timeout = 0').catch(() => {})
     }

@@ -70,7 +70,7 @@ async function renameDatabase(
       )
     } catch (error) {
       if (!isPostgresError(error) || !isInUse(error)) throw error
-      throw await stillInUse(admin, tenant, withinMs)
+      throw await stillInUse(admin, tenant, withinMs, error)
     }
     // Before calls go on: sessions of another database that had the name, and replicas that have it
     // under this one, must not serve them.

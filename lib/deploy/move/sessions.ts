@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
+import type { PostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { describeOwner } from '../../tenancy/owner-identity.ts'
@@ -45,13 +46,15 @@ export async function untilNobody(admin: Sql, tenant: Tenant, withinMs: number):
   }
 }
 
-/** Returns the error for a database that PostgreSQL itself found in use. */
+/** Returns the error for a database that PostgreSQL itself found in use, also without sessions. */
 export async function stillInUse(
   admin: Sql,
   tenant: Tenant,
   withinMs: number,
+  { message, detail }: PostgresError,
 ): Promise<GatewayError> {
-  return inUse(tenant, await readSessions(admin, tenant.database), withinMs)
+  const sessions = await readSessions(admin, tenant.database)
+  return inUse(tenant, sessions, withinMs, [message, detail].filter(Boolean).join('; '))
 }
 
 /**
@@ -87,12 +90,17 @@ async function readSessions(admin: Sql, database: string): Promise<Session[]> {
       round(extract(epoch from clock_timestamp()
         - case when state = 'idle' then state_change else query_start end))::float8 as for_s
     from pg_stat_activity
-    where datname = ${database} and backend_type in ('client backend', 'walsender')
+    where datname = ${database} and backend_type not in ('autovacuum worker', 'parallel worker')
     order by pid limit ${MAX_SESSIONS}
   `
 }
 
-function inUse(tenant: Tenant, sessions: Session[], withinMs: number): GatewayError {
+function inUse(
+  tenant: Tenant,
+  sessions: Session[],
+  withinMs: number,
+  cause?: string,
+): GatewayError {
   const { database } = tenant
   return new GatewayError(
     'tenant_busy',
@@ -100,6 +108,7 @@ function inUse(tenant: Tenant, sessions: Session[], withinMs: number): GatewayEr
     {
       database,
       sessions,
+      ...(cause && { cause }),
       hint: 'Send the request again when they have ended, or end them with pg_terminate_backend(pid). "hold": true waits longer for running calls, and answers others 503 meanwhile',
     },
   )
