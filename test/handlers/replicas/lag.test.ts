@@ -156,4 +156,38 @@ describe('a replica that is behind', () => {
     await eventually('it is the new one', async () => (await ask()) === 'new')
     expect([...answers]).toEqual(['old', 'new'])
   })
+
+  test('tenants that have changed names are never mistaken for each other', async () => {
+    const gateway = await startForTest()
+    const archive = await pack(FILES)
+    const count = async (tenant: string) => {
+      const { status, body } = await gateway.call('clinic', 'count_notes', [], tenant)
+      expect({ status, body }).toMatchObject({ status: 200 })
+      return body.rows[0].count_notes
+    }
+    for (const tenant of ['x', 'y']) await gateway.register('clinic', archive, tenant)
+    await gateway.call('clinic', 'note', [], 'x')
+    await eventually('both run on the replica', async () => {
+      const [x, y] = ['x', 'y'].map((tenant) =>
+        ranOnReplica(gateway.call('clinic', 'stable', [], tenant)),
+      )
+      return (await x) && (await y)
+    })
+    await pauseReplay()
+    afterTest(resumeReplay)
+    for (const [from, to] of [
+      ['x', 'z'],
+      ['y', 'x'],
+      ['z', 'y'],
+    ]) {
+      const asked = { platform: 'clinic', tenant_id: from, to }
+      expect(await gateway.post('/admin/rename-tenant', asked)).toMatchObject({ status: 200 })
+    }
+    for (let i = 0; i < 5; i++) expect([await count('x'), await count('y')]).toEqual([0, 1])
+    await resumeReplay()
+    await eventually('it runs on the replica', () =>
+      ranOnReplica(gateway.call('clinic', 'stable', [], 'x')),
+    )
+    expect([await count('x'), await count('y')]).toEqual([0, 1])
+  })
 })
