@@ -20,6 +20,9 @@ import { whileHeld } from './hold.ts'
 import { isInUse, patienceMs } from './patience.ts'
 import { stillInUse, untilNobody } from './sessions.ts'
 
+/** SQLSTATE of a statement that statement_timeout ends. */
+const QUERY_CANCELED = '57014'
+
 /** A request to copy a tenant. */
 export interface CloneRequest {
   from: Owner
@@ -115,10 +118,12 @@ async function copyHeld(
       await createCopy(parts, admin, tenant, copy)
     } catch (error) {
       if (!isPostgresError(error) || !isInUse(error)) throw error
-      const ms = performance.now() - copying
-      // The server is slower than was thought: calls that wait would be refused.
-      if (error.code === '57014') times.note(bytes, 2 * ms)
-      if (error.code === '57014') throw tooLarge(tenant, bytes, times.estimate(bytes), limitMs)
+      if (error.code === QUERY_CANCELED) {
+        // The server is slower than was estimated: calls that wait would have to be refused.
+        const ms = 2 * (performance.now() - copying)
+        times.note(bytes, ms)
+        throw tooLarge(tenant, bytes, Math.max(ms, estimateMs), parts.config.poolWaitTimeoutMs)
+      }
       throw await stillInUse(admin, tenant, withinMs, error)
     } finally {
       await admin.unsafe('set statement_timeout = 0').catch(() => {})

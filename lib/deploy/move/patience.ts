@@ -12,8 +12,8 @@ const IN_USE = ['55006', '57014']
 
 /**
  * Returns the milliseconds that running calls get to end: 2 s while other calls wait, or less where
- * POOL_WAIT_TIMEOUT_SECS is short, so that none of them fails; and what each
- * call may take at most (STATEMENT_TIMEOUT_SECS) where they are answered 503 (`isHeld`).
+ * POOL_WAIT_TIMEOUT_SECS is short, so that none of them fails; and what each call may take at most
+ * (STATEMENT_TIMEOUT_SECS) where others are answered 503 (`isHeld`).
  */
 export function patienceMs({ config }: DeployParts, isHeld: boolean): number {
   if (isHeld) return config.statementTimeoutMs + PATIENCE_MS

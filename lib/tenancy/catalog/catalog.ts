@@ -31,8 +31,8 @@ export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
 
 /**
  * Maps owners to databases, by a table of the administrative database. Found entries are cached. An
- * entry never changes, and removing it removes its database, so a stale cache entry shows when a
- * connection fails: call `forget` then.
+ * entry changes by a rename alone, which like a removal leaves no database of its name, so a stale
+ * cache entry shows when a connection fails: call `forget` or `findMoved` then.
  */
 export class Catalog {
   readonly #pools: Pools
