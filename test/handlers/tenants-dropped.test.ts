@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { findPgDump } from '../../lib/postgres/pg-dump.ts'
+import { findPgTool } from '../../lib/postgres/pg-tools.ts'
 import {
   connectTo,
   createAdminDatabase,
@@ -206,7 +206,7 @@ describe('with a dump', () => {
   let pgDump: string | undefined
   beforeAll(async () => {
     const [row] = await query(`select current_setting('server_version_num')::integer as version`)
-    pgDump = await findPgDump(Math.floor(row.version / 10_000))
+    pgDump = await findPgTool('pg_dump', Math.floor(row.version / 10_000))
   })
 
   test('it is kept in DUMP_DIR and restores; without pg_dump nothing is dropped', async () => {

@@ -1,8 +1,9 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { GatewayError } from '../../errors.ts'
-import { dumpTo, findPgDump } from '../../postgres/pg-dump.ts'
+import { dumpTo } from '../../postgres/pg-dump.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { requirePgTool } from '../../postgres/server-tools.ts'
 import type { DeployParts } from '../parts.ts'
 
 /** A dump of a tenant's database. */
@@ -28,23 +29,14 @@ const PART_DAYS = 2
  * the ledger's key, and the values of the sequences. The next deploy after a restore renews the
  * ledger.
  */
-const WITHOUT = { withoutSchema: '_db_gateway', withoutData: 'public._db_gateway_*_seq' }
+export const WITHOUT = { withoutSchema: '_db_gateway', withoutData: 'public._db_gateway_*_seq' }
 
 /**
- * Returns the path of a pg_dump whose major version is the server's.
+ * Returns the path of a pg_dump for this server.
  * @throws {GatewayError} dump_not_available
  */
-export async function requirePgDump(sql: Sql): Promise<string> {
-  const [row] = await sql<{ major: number }[]>`
-    select current_setting('server_version_num')::integer / 10000 as major
-  `
-  const { major } = row!
-  const path = await findPgDump(major)
-  if (path !== undefined) return path
-  throw new GatewayError(
-    'dump_not_available',
-    `This gateway finds no pg_dump of PostgreSQL ${major}, the version of the server: install it (its folder in PATH), or send "dump": false to drop the tenant without a dump`,
-  )
+export function requirePgDump(sql: Sql): Promise<string> {
+  return requirePgTool(sql, 'pg_dump', ', or send "dump": false to drop the tenant without a dump')
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Connection, Sql } from './connection.ts'
 import { stopStarving } from './give-back.ts'
 import type { Lease } from './lease.ts'
 import { type PoolsReport, reportOf } from './pool-report.ts'
+import { keepPermits } from './reserve.ts'
 import { cutSilentSessions } from './silence.ts'
 import { ConnectionSupply, type CredentialsOf, type PlatformOf } from './supply.ts'
 import { type LeaseOptions, type PoolLimits, shareLease, takeLease, wait } from './take-lease.ts'
@@ -190,6 +191,23 @@ export class Pools {
     const pool = this.#supply.newPool(database, credentials)
     this.#supply.kept.add(pool)
     return (await wait(this.#taking, pool, 'sql', { waitMs })).connection
+  }
+
+  /**
+   * Takes the permit of a connection that another program opens, such as pg_dump, and returns a
+   * function that gives it back. Connects first as the role of calls, so that the role's valid
+   * password is known, and runs `look` there.
+   * @throws {GatewayError} as `keep`; and what `look` throws
+   */
+  async reserve(
+    database: string,
+    look: (sql: Sql) => Promise<void>,
+    waitMs?: number,
+  ): Promise<() => void> {
+    const pool = this.#supply.newPool(database, () => this.#credentialsOf(database))
+    this.#supply.kept.add(pool)
+    const { connection } = await wait(this.#taking, pool, 'sql', { waitMs })
+    return keepPermits(this.#supply, pool, connection, look)
   }
 
   /** Makes later work in a database use new connections: closes idle ones now, busy ones later. */
