@@ -96,6 +96,10 @@ export const CODES = {
     422,
     'Another request to this database has used the `Idempotency-Key`, with another body or at another endpoint.',
   ],
+  import_failed: [
+    422,
+    "The dump cannot be restored, or is not one of the platform's. `cause` has the first error of pg_restore; no database is left.",
+  ],
   rate_limited: [
     429,
     'The tenant has made as many calls as `calls_per_second` of /admin/tenants allows. `Retry-After` says when to try again.',
@@ -104,10 +108,13 @@ export const CODES = {
     500,
     'The function raises an error. The status follows its SQLSTATE: 400, 403, 409, 503, or that of `PTxyz`.',
   ],
-  dump_failed: [500, 'pg_dump failed, so the tenant was not dropped. `cause` has what it said.'],
+  dump_failed: [
+    500,
+    'pg_dump failed: the tenant was not dropped, or not exported. `cause` has what it said.',
+  ],
   dump_not_available: [
     501,
-    "The gateway's machine has no pg_dump of the server's version: install it, or ask for no dump.",
+    "The gateway's machine has no pg_dump, or no pg_restore, of the server's version or later: install it.",
   ],
   internal_error: [500, 'The gateway has a fault. The log describes it under the request id.'],
   pool_exhausted: [

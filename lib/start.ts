@@ -78,6 +78,9 @@ export async function startGateway(
     const left = Math.max(0, giveUpAt - performance.now())
     const drained = Promise.all([gateway?.deploys.drained(), gateway?.jobs.drained()])
     await Promise.race([drained, sleep(left, undefined, { ref: false })])
+    // pg_dump and pg_restore would go on without the gateway.
+    const patienceWithTools = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
+    await Promise.race([gateway?.deploys.end(), patienceWithTools])
     gateway?.jobs.end()
     gateway?.calls.end()
     await gateway?.audit.end(LEAVE_LIMIT_MS)

@@ -138,9 +138,12 @@ describe('every endpoint', () => {
   afterAll(() => gateway.stop())
 
   /** Names the platform wherever a request can: in the path, the query, the JSON or the form. */
-  const ask = async ({ method, path }: Pick<Route, 'method' | 'path'>, localAddress: string) => {
+  const ask = async (
+    { method, path, takesQuery }: Pick<Route, 'method' | 'path' | 'takesQuery'>,
+    localAddress: string,
+  ) => {
     const url = `${gateway.url}${path.replace(':platform', 'myapp').replaceAll(/:\w+/g, 'x')}`
-    const query = method === 'GET' ? '?platform=myapp' : ''
+    const query = method === 'GET' || takesQuery ? '?platform=myapp' : ''
     const call = { function: 'ping' }
     const more = path === '/batch' ? { calls: [call] } : path === '/call' ? call : {}
     const owners = [{ tenant_id: 'x' }, { schema_name: 'x', uuid: 'x' }, {}]

@@ -16,6 +16,8 @@ export type AuditAction =
   | 'rename_tenant'
   | 'clone_tenant'
   | 'drop_tenant'
+  | 'export_tenant'
+  | 'import_tenant'
   | 'adopt'
   | 'forget_database'
   | 'register_platform'

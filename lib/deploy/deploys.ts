@@ -25,6 +25,9 @@ import type { DeployParts } from './parts.ts'
 import { type DeployRequest, register } from './register.ts'
 import type { DeployResult } from './result.ts'
 import { type Proven, withProof } from './templates/proof.ts'
+import { type DumpSink, exportDatabase } from './transfer/export.ts'
+import { type Imported, type ImportRequest, importTenant } from './transfer/import.ts'
+import { Transfers } from './transfer/transfers.ts'
 
 /** A request to take the functions, views and triggers of databases back to an earlier archive. */
 export type RevertRequest = Omit<
@@ -37,11 +40,13 @@ export class Deploys {
   readonly #parts: DeployParts
   readonly #archiveLimits: ArchiveLimits
   readonly #copyTime: CopyTime
+  readonly #transfers: Transfers
 
   constructor(parts: DeployParts, archiveLimits: ArchiveLimits) {
     this.#parts = parts
     this.#archiveLimits = archiveLimits
     this.#copyTime = new CopyTime(parts.config.databaseCopy)
+    this.#transfers = new Transfers(() => parts.pools.capacity)
   }
 
   /**
@@ -133,6 +138,16 @@ export class Deploys {
     return new DueDrops(this.#parts, onDropped)
   }
 
+  /** Dumps a tenant's database into `sink`; returns the bytes of the dump. See `exportDatabase`. */
+  exportTenant(owner: Owner, sink: DumpSink): Promise<number> {
+    return exportDatabase(this.#parts, this.#transfers, owner, sink)
+  }
+
+  /** Creates a tenant's database from a dump. See `importTenant`. */
+  importTenant(request: ImportRequest): Promise<Imported> {
+    return importTenant(this.#parts, this.#transfers, request)
+  }
+
   /** Brings one database to a stored schema. See `migrateStored`. */
   migrateStored(request: StoredDeploy): Promise<StoredDeployed> {
     return migrateStored(this.#parts, request)
@@ -171,9 +186,14 @@ export class Deploys {
     return prepareAnswers(this.#parts, database)
   }
 
-  /** Resolves when no deploy runs or waits. */
+  /** Resolves when no deploy runs or waits, and no export or import runs. */
   async drained(): Promise<void> {
-    await this.#parts.queue.drained()
+    await Promise.all([this.#parts.queue.drained(), this.#transfers.drained()])
+  }
+
+  /** Ends the exports and imports that still run; a half made database is dropped. */
+  end(): Promise<void> {
+    return this.#transfers.end()
   }
 }
 

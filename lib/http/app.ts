@@ -36,14 +36,14 @@ const OTHERS_OF_ADMIN = '/admin/**'
  * answer to Node's response itself; h3 sends a value that it returns.
  */
 export function createListener(gateway: Gateway, routes: Route[]): RequestListener {
-  const guarded = routes.map(({ method, path, access, token, handler }) => ({
+  const guarded = routes.map(({ method, path, access, token, takesQuery, handler }) => ({
     method,
     path,
     handler: guard(
       gateway.config,
       { access, token },
       counterOf(gateway, method, path),
-      method === 'GET' ? handler : withoutQuery(handler),
+      takesQuery || method === 'GET' ? handler : withoutQuery(handler),
     ),
   }))
   const table = new RouteTable(guarded, [OTHERS, OTHERS_OF_ADMIN])

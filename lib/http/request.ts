@@ -50,6 +50,8 @@ export interface HandlerMeta {
   access?: Access
   token?: TokenKind
   description?: string
+  /** Whether the endpoint takes a query, though its method is not GET. */
+  takesQuery?: boolean
 }
 
 declare module 'h3' {

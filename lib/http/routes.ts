@@ -15,6 +15,8 @@ export interface Route {
   token?: TokenKind | undefined
   /** One sentence for docs/endpoints.md. */
   description?: string
+  /** Whether a request may have a query, other than with GET. */
+  takesQuery?: boolean
   handler: EventHandler
 }
 
@@ -57,8 +59,8 @@ async function loadRoute(folder: string, file: string): Promise<Route> {
       `handlers/${file}: meta.access is "${access}"; it is network, admin or public`,
     )
   }
-  const { token = 'admin', description } = meta ?? {}
-  return { method, path, access, token, description, handler }
+  const { token = 'admin', description, takesQuery = false } = meta ?? {}
+  return { method, path, access, token, description, takesQuery, handler }
 }
 
 function parseRoute(file: string): { method: string; path: string } {

@@ -24,7 +24,8 @@ export const HTTP = {
     0,
   ),
   requestTimeoutMs: seconds('REQUEST_TIMEOUT_SECS', 60, {
-    about: 'How long a request may take to arrive, head and body.',
+    about:
+      'How long a request may take to arrive, head and body. Of an import: how long the next bytes of the dump may take.',
     edge: 'After that: 408 `invalid_request`. The head alone may take at most 20 s.',
   }),
   sendTimeoutMs: seconds('SEND_TIMEOUT_SECS', 60, {

@@ -29,8 +29,8 @@ export const DEPLOYS = {
     edge: 'After that the deploy fails and is rolled back; /admin/adopt answers 503 `database_in_use`.',
   }),
   deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800, {
-    about: 'How long a deploy to one database may take.',
-    edge: 'After that it is cancelled and rolled back: 504 `query_timeout`.',
+    about: 'How long a deploy to one database, an export or an import may take.',
+    edge: 'After that it is cancelled and rolled back: 504 `query_timeout`. An export is cut, and the database of an import dropped.',
   }),
   olderArchives: word('OLDER_ARCHIVES', '`ignore` or `deploy`', 'ignore', olderArchives, {
     about: 'What /register does with an archive older than the one in place.',
@@ -47,7 +47,7 @@ export const DEPLOYS = {
   }),
   dumpDir: word('DUMP_DIR', 'path', './dumps', (text) => text, {
     about:
-      "The folder of the dumps that /admin/drop-tenant makes, on the machine of the gateway that drops. Needs pg_dump of the server's version.",
+      "The folder of the dumps that /admin/drop-tenant makes, on the machine of the gateway that drops. Needs pg_dump of the server's version or later.",
     edge: 'Created where it is missing. A dump that cannot be written is 500 `dump_failed`, and nothing is dropped.',
   }),
   tenantDumpDays: integer(

@@ -6,7 +6,7 @@ import { quoteIdentifier } from '../../postgres/quote.ts'
 import { INSUFFICIENT_PRIVILEGE } from '../../postgres/sqlstates.ts'
 import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
 import { addEntry, type NewEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
-import { beginCreation, forgetCreation } from '../../tenancy/catalog/creations.ts'
+import { beginCreation, findUnfinished, forgetCreation } from '../../tenancy/catalog/creations.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { databaseName } from '../../tenancy/names.ts'
@@ -62,7 +62,7 @@ export async function ensureDatabase<T>(
     const isOwn = entry && (about.madeBy ? isSpelledAlike : isSameOwner)(entry, owner)
     if (entry && !isOwn) throw nameConflict(owner, name, entry)
     if (isReserved(name)) throw reserved(owner, name)
-    let exists = await databaseExists(admin, name)
+    let exists = entry ? await databaseExists(admin, name) : await isLeft(parts, admin, name)
     if (exists && entry) return undefined
     if (exists) {
       const { is_empty: isEmpty } = await checkAdoptable(parts, admin, name)
@@ -144,6 +144,18 @@ export async function withDatabaseLock<T>(
 }
 
 /**
+ * Whether a database that is missing from the catalog exists. Drops what a gateway left that was
+ * killed during an import.
+ * @param admin connection that holds the lock of the name (see `withDatabaseLock`)
+ */
+export async function isLeft(parts: DeployParts, admin: Sql, name: string): Promise<boolean> {
+  const exists = await databaseExists(admin, name)
+  if (!exists || (await findUnfinished(admin, name)) !== 'import') return exists
+  await dropDatabase(parts, admin, name)
+  return databaseExists(admin, name)
+}
+
+/**
  * Whether the database exists. Drops the remains of an interrupted DROP DATABASE, with which
  * nothing else can be done (PostgreSQL manual, "DROP DATABASE").
  */
@@ -208,7 +220,8 @@ export async function dropDatabase(parts: DeployParts, admin: Sql, name: string)
   }
 }
 
-function nameConflict(owner: Owner, name: string, holder: Owner): GatewayError {
+/** Returns the error for a name that another owner's database has. */
+export function nameConflict(owner: Owner, name: string, holder: Owner): GatewayError {
   return new GatewayError('name_conflict', describeTaken(owner, name, holder), { database: name })
 }
 
@@ -220,7 +233,8 @@ function madeMeanwhile(name: string): GatewayError {
   )
 }
 
-function reserved(owner: Owner, name: string): GatewayError {
+/** Returns the error for a name that is one of the gateway's own. */
+export function reserved(owner: Owner, name: string): GatewayError {
   return new GatewayError(
     'name_conflict',
     `${describeOwner(owner)} would have the database ${name}, a name that is reserved for the gateway`,

@@ -30,8 +30,17 @@ export async function untilFree<T>(
     return await patiently(totalMs, noLimit, async () => {}, work)
   } catch (error) {
     if (!isLockError(error)) throw error
-    throw inUse(database, totalMs, await readHolders(admin, database))
+    throw await databaseInUse(admin, database, totalMs)
   }
+}
+
+/** Returns the error of work whose locks others held for `totalMs`, with their sessions. */
+export async function databaseInUse(
+  admin: Sql,
+  database: string,
+  totalMs: number,
+): Promise<GatewayError> {
+  return inUse(database, totalMs, await readHolders(admin, database))
 }
 
 /** Returns sessions that hold locks on relations other than PostgreSQL's own. */

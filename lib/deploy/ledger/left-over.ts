@@ -1,7 +1,7 @@
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { UNDEFINED_TABLE } from '../../postgres/sqlstates.ts'
-import { isUnfinished } from '../../tenancy/catalog/creations.ts'
+import { findUnfinished } from '../../tenancy/catalog/creations.ts'
 import { asGateway } from '../database/handover.ts'
 import type { DeployParts } from '../parts.ts'
 
@@ -12,7 +12,7 @@ import type { DeployParts } from '../parts.ts'
  *   `withDatabaseLock`)
  */
 export async function isLeftOver(parts: DeployParts, admin: Sql, name: string): Promise<boolean> {
-  if (!(await isUnfinished(admin, name))) return false
+  if (!(await findUnfinished(admin, name))) return false
   return !(await asGateway(parts, name, hasEndedDeploy))
 }
 

@@ -97,7 +97,7 @@ export function admitBody(
 }
 
 /** Discards a refused body, or closes the connection after the answer if the body is too large. */
-function refuseBody(req: IncomingMessage, res: ServerResponse, bytes: number): void {
+export function refuseBody(req: IncomingMessage, res: ServerResponse, bytes: number): void {
   if (bytes > MAX_DISCARDED_BYTES || awaitsContinue(req)) res.setHeader('connection', 'close')
   else req.resume()
 }
@@ -161,7 +161,8 @@ export function onBodyFailed(
   })
 }
 
-function incomplete(): GatewayError {
+/** Returns the error of a request whose client left before its body was complete. */
+export function incomplete(): GatewayError {
   return new GatewayError('invalid_request', 'The request ended before its body was complete')
 }
 
@@ -169,6 +170,7 @@ export function tooLarge(maxBytes: number): GatewayError {
   return new GatewayError('payload_too_large', `The body is larger than ${maxBytes} bytes`)
 }
 
-function awaitsContinue(req: IncomingMessage): boolean {
+/** Whether the client sends its body only after "100 Continue". */
+export function awaitsContinue(req: IncomingMessage): boolean {
   return req.headers.expect?.toLowerCase() === '100-continue'
 }

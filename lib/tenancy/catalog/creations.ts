@@ -1,3 +1,4 @@
+import { addMissingColumn } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /**
@@ -9,15 +10,19 @@ export const CREATIONS = `
   create table if not exists _db_gateway_creations (
     database text primary key,
     oid oid not null
-  )
+  );
+  ${addMissingColumn('_db_gateway_creations', 'is_import', 'boolean not null default false')}
 `
 
-/** Records that the database, which exists, is under creation. */
-export async function beginCreation(admin: Sql, database: string): Promise<void> {
+/**
+ * Records that the database, which exists, is under creation.
+ * @param isImport a dump is restored into it, so that its ledger says nothing about its completeness
+ */
+export async function beginCreation(admin: Sql, database: string, isImport = false): Promise<void> {
   await admin`
-    insert into _db_gateway_creations (database, oid)
-    select datname, oid from pg_database where datname = ${database}
-    on conflict (database) do update set oid = excluded.oid
+    insert into _db_gateway_creations (database, oid, is_import)
+    select datname, oid, ${isImport}::boolean from pg_database where datname = ${database}
+    on conflict (database) do update set oid = excluded.oid, is_import = excluded.is_import
   `
 }
 
@@ -29,12 +34,16 @@ export async function forgetCreation(admin: Sql, database: string): Promise<void
   `
 }
 
-/** Returns whether the database's creation was recorded and not completed. */
-export async function isUnfinished(admin: Sql, database: string): Promise<boolean> {
-  const rows = await admin`
-    select from _db_gateway_creations c
+/** Returns whether the database's creation was recorded and not completed, and how it was made. */
+export async function findUnfinished(
+  admin: Sql,
+  database: string,
+): Promise<'deploy' | 'import' | undefined> {
+  const [row] = await admin<{ is_import: boolean }[]>`
+    select is_import from _db_gateway_creations c
     join pg_database d on d.datname = c.database and d.oid = c.oid
     where c.database = ${database}
   `
-  return rows.length > 0
+  if (!row) return undefined
+  return row.is_import ? 'import' : 'deploy'
 }

@@ -252,3 +252,16 @@ export async function listArchives(sql: Sql, platform: string): Promise<KnownArc
     order by a.first_deployed_at desc
   `
 }
+
+/** Returns whether an archive was deployed to other platforms, and never to this one. */
+export async function isArchiveOfOthers(
+  sql: Sql,
+  platform: string,
+  checksum: string,
+): Promise<boolean> {
+  const [row] = await sql<{ is_of_others: boolean }[]>`
+    select not bool_or(platform = ${platform}) as is_of_others
+    from _db_gateway_archives where checksum = ${checksum}
+  `
+  return row?.is_of_others ?? false
+}

@@ -1,0 +1,25 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { answerDump } from '../../lib/http/answer/answer-dump.ts'
+import { readQuery } from '../../lib/http/body/page-query.ts'
+import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
+
+export default defineHandler({
+  meta: { description: "Stream a tenant's database in pg_dump's custom format" },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const query = readQuery(event, OWNER_MEMBERS)
+    const owner = await gateway.tenants.resolve(parseNamedTenant(request, query))
+    const { database } = await gateway.tenants.read(owner)
+    request.database = database
+    await answerDump(event, `${database}.dump`, (sink) =>
+      audited(event, {
+        action: 'export_tenant',
+        owner,
+        work: async (note) => {
+          note({ bytes: await gateway.deploys.exportTenant(owner, sink) })
+        },
+      }),
+    )
+  },
+})

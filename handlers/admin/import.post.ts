@@ -1,0 +1,50 @@
+import { defineHandler } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import { parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { RawBody } from '../../lib/http/body/raw-body.ts'
+import { nodeOf } from '../../lib/http/request.ts'
+import { parseLabelFilter } from '../../lib/tenancy/labels.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
+import { describeTenant } from '../../lib/tenancy/tenants.ts'
+
+const QUERY = [...OWNER_MEMBERS, 'label'] as const
+
+export default defineHandler({
+  meta: {
+    description:
+      'Create a tenant from a dump of /admin/export or pg_dump, the body; named in the query',
+    takesQuery: true,
+  },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const { req, res } = nodeOf(event)
+    const query = readQuery(event, QUERY)
+    const owner = await gateway.tenants.resolve(parseNamedTenant(request, query))
+    const labels = parseLabelFilter(parseText('label', query.label))
+    const body = new RawBody(req, res, gateway.config.requestTimeoutMs)
+    request.database = databaseName(owner)
+    try {
+      const { bytes } = await audited(event, {
+        action: 'import_tenant',
+        owner,
+        asked: query.label === undefined ? {} : { labels },
+        work: async (note) => {
+          const imported = await gateway.deploys.importTenant({
+            owner,
+            labels,
+            next: () => body.next(),
+            onDatabase: (change) => note({ [`database_${change}`]: true }),
+          })
+          note({ bytes: imported.bytes })
+          event.res.status = 201
+          return imported
+        },
+      })
+      const tenant = describeTenant(await gateway.tenants.read(owner))
+      return { status: 'imported', platform: owner.platform, ...tenant, bytes }
+    } finally {
+      body.giveUp()
+    }
+  },
+})

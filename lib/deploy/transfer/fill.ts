@@ -1,0 +1,87 @@
+import { GatewayError } from '../../errors.ts'
+import { fromPostgres } from '../../postgres/errors.ts'
+import { type ListedDump, type Pieces, restore } from '../../postgres/pg-restore.ts'
+import { ToolError } from '../../postgres/pg-tools.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { isArchiveOfOthers } from '../../tenancy/schemas/archives.ts'
+import { readInPlace } from '../older/ledger.ts'
+import type { DeployParts } from '../parts.ts'
+
+/** A dump on its way into a database. */
+export interface Restoring {
+  owner: Owner
+  database: string
+  /** Role of the platform. */
+  role: string
+  /** Path of pg_restore. */
+  tool: string
+  pieces: Pieces
+  signal: AbortSignal
+}
+
+/** Makes the role the only one that can connect, apart from the gateway's. */
+export async function giveTo(admin: Sql, database: string, role: string): Promise<void> {
+  const name = quoteIdentifier(database)
+  await admin.unsafe(`
+    revoke all on database ${name} from public;
+    alter database ${name} owner to ${quoteIdentifier(role)}
+  `)
+}
+
+/**
+ * Restores the dump as the role of the platform, with a permit for the connection of pg_restore.
+ * @throws {GatewayError} import_failed; pool_exhausted; the errors of the dump's pieces
+ */
+export async function fill(
+  parts: DeployParts,
+  restoring: Restoring,
+  dump: ListedDump,
+): Promise<void> {
+  const { database, role, tool, pieces, signal } = restoring
+  const release = await parts.pools
+    .reserve(database, async (sql) => {
+      await sql.unsafe('')
+    })
+    .catch((error) => {
+      throw fromPostgres(error, database)
+    })
+  try {
+    const target = { server: parts.server, credentials: parts.roles.credentialsOf(role), database }
+    await restore(tool, target, dump, pieces, signal)
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error
+    const details = { database, cause: firstError(error) }
+    throw new GatewayError('import_failed', `The dump cannot be restored into ${database}`, details)
+  } finally {
+    release()
+  }
+}
+
+/**
+ * Checks that the archive in place by the ledger is none that only other platforms have.
+ * @throws {GatewayError} import_failed
+ */
+export async function checkLedger(
+  parts: DeployParts,
+  { owner, database }: Restoring,
+): Promise<void> {
+  const inPlace = await parts.pools.use(database, readInPlace)
+  if (!inPlace) return
+  const isOfOthers = await parts.catalog.use((sql) =>
+    isArchiveOfOthers(sql, owner.platform, inPlace.checksum),
+  )
+  if (!isOfOthers) return
+  throw new GatewayError(
+    'import_failed',
+    'The ledger in the dump is of another platform: the archive in place was deployed to other platforms only',
+    { database },
+  )
+}
+
+/** Returns the first error in what pg_restore said, without the statement. */
+export function firstError({ message }: ToolError): string {
+  const [, error = message] = /\berror: ([\s\S]*)/.exec(message) ?? []
+  return error.split(/\nCommand was: |\npg_restore: /, 1)[0]!.trim()
+}

@@ -1,0 +1,144 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Writable } from 'node:stream'
+import { runTool, type ToolTarget } from './pg-tools.ts'
+
+/** A dump that arrives piece by piece. A piece that was asked for and not taken is the next one. */
+export class Pieces {
+  readonly #next: () => Promise<Buffer | undefined>
+  #asked: Promise<Buffer | undefined> | undefined
+  /** Bytes taken so far. */
+  bytes = 0
+
+  /** `next` reads the next piece; it returns undefined at the end of the dump. */
+  constructor(next: () => Promise<Buffer | undefined>) {
+    this.#next = next
+  }
+
+  ask(): Promise<Buffer | undefined> {
+    if (!this.#asked) {
+      this.#asked = this.#next()
+      // It may fail while no program reads.
+      this.#asked.catch(() => {})
+    }
+    return this.#asked
+  }
+
+  take({ length }: Buffer): void {
+    this.#asked = undefined
+    this.bytes += length
+  }
+}
+
+/** The contents of a dump, and the pieces that were taken of it to know them. */
+export interface ListedDump {
+  /** Lines of the table of contents, as `pg_restore --list` writes them. */
+  lines: string[]
+  begin: Buffer[]
+}
+
+/** A table of contents is larger than MAX_CONTENTS. */
+export class ContentsTooLarge extends Error {}
+
+/** Maximum bytes of a dump that are kept until its table of contents is complete. */
+const MAX_CONTENTS = 64 * 1024 * 1024
+
+/**
+ * Lists a dump in pg_dump's custom format, which begins with its table of contents. Reads as much of
+ * it as that takes.
+ * @param path path of pg_restore
+ * @throws {ToolError} if it is not such a dump; ContentsTooLarge; the errors of `pieces`
+ */
+export async function listDump(
+  path: string,
+  pieces: Pieces,
+  signal: AbortSignal,
+): Promise<ListedDump> {
+  const begin: Buffer[] = []
+  let text = ''
+  const run = { path, options: ['--list'], target: undefined, signal, keeps: 'first' as const }
+  await runTool(run, async ({ stdin, stdout }, ended) => {
+    stdout.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece
+    })
+    await feed(stdin, pieces, ended, (piece) => {
+      begin.push(piece)
+      if (pieces.bytes > MAX_CONTENTS) throw new ContentsTooLarge()
+    })
+  })
+  return { lines: text.split('\n'), begin }
+}
+
+/**
+ * Restores a dump as the role of `target`, which owns everything in it then. Stops at the first
+ * error. Privileges, tablespaces and what `lines` do not have are left out.
+ * @param lines entries of the table of contents to restore
+ * @throws {ToolError} with the standard error of pg_restore; the errors of `pieces`
+ */
+export async function restore(
+  path: string,
+  target: ToolTarget,
+  { lines, begin }: ListedDump,
+  pieces: Pieces,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'db-gateway-restore-'))
+  try {
+    const list = join(folder, 'list')
+    await writeFile(list, lines.join('\n'), { mode: 0o600 })
+    const options = [
+      '--format=custom',
+      '--no-password',
+      '--no-owner',
+      '--no-privileges',
+      '--no-tablespaces',
+      '--exit-on-error',
+      `--use-list=${list}`,
+      `--dbname=${target.database}`,
+    ]
+    const run = { path, options, target, signal, keeps: 'first' as const }
+    await runTool(run, ({ stdin }, ended) => {
+      for (const piece of begin) stdin.write(piece)
+      begin.length = 0
+      return feed(stdin, pieces, ended)
+    })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Writes a dump to a program until the dump or the program ends. */
+async function feed(
+  stdin: Writable,
+  pieces: Pieces,
+  ended: Promise<void>,
+  onPiece: (piece: Buffer) => void = () => {},
+): Promise<void> {
+  let isOver = false
+  // Promise.race with `ended` would keep each piece in memory until the program ends.
+  let wake = () => {}
+  const stop = () => {
+    isOver = true
+    wake()
+  }
+  ended.then(stop)
+  // A program that has read enough closes its input before it ends.
+  stdin.once('close', stop)
+  while (!isOver) {
+    const piece = await new Promise<Buffer | undefined>((resolve, reject) => {
+      wake = () => resolve(undefined)
+      pieces.ask().then(resolve, reject)
+    })
+    if (isOver) return
+    if (!piece) break
+    pieces.take(piece)
+    onPiece(piece)
+    if (stdin.write(piece)) continue
+    await new Promise<void>((resolve) => {
+      wake = resolve
+      stdin.once('drain', resolve)
+    })
+  }
+  stdin.end()
+}

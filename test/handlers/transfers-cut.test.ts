@@ -1,0 +1,223 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { promisify } from 'node:util'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { exportTenant, findTools, importTenant } from '../helpers/dumps.ts'
+import { startTwoGateways } from '../helpers/for-file.ts'
+import {
+  connectTo,
+  type Json,
+  queryDatabase,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { pack, textFunction } from '../helpers/platforms.ts'
+import { eventually } from '../helpers/process.ts'
+
+// Exports and imports that do not come to their end.
+
+const { url, gateway, other } = await startTwoGateways(
+  {},
+  { REQUEST_TIMEOUT_SECS: '1', LOCK_TIMEOUT_SECS: '1' },
+)
+const { database: admin } = parseDatabaseUrl(url)
+const query = (text: string) => queryDatabase(admin, text, { asGateway: true })
+
+const platform = uniqueName('p')
+const tenant = { platform, tenant_id: 't' }
+const copy = { platform, tenant_id: 'copy' }
+let hasTools: boolean
+/** Of a small tenant. */
+let dump: Uint8Array<ArrayBuffer>
+beforeAll(async () => {
+  hasTools = (await findTools()) !== undefined
+  const archive = await pack(textFunction('ping', 'pong'))
+  await gateway.register(platform, archive, 't')
+  if (!hasTools) return
+  await makeNoise('small', 4)
+  dump = new Uint8Array(await (await exportTenant(gateway, tenant)).arrayBuffer())
+  // More than what fits between pg_dump and a client that does not read.
+  await makeNoise('big', 400)
+})
+
+/** Makes a table with rows of 50 KB that no program compresses. */
+const makeNoise = (table: string, rows: number) =>
+  queryDatabase(
+    `${platform}_t`,
+    `create table ${table} as select (
+       select string_agg(sha512(int4send(i * 1000 + j)), '') from generate_series(1, 800) j
+     ) as noise from generate_series(1, ${rows}) i`,
+  )
+
+/** Sessions of pg_dump, which reads a table. */
+const dumping = async (): Promise<number[]> =>
+  (
+    await query(`select pid from pg_stat_activity
+      where datname = '${platform}_t' and state = 'active' and query like 'COPY %'`)
+  ).map((row: Json) => row.pid)
+const held = () => gateway.gateway.pools.report().permits.held
+const latest = async (): Promise<Json> =>
+  (await gateway.get(`/admin/audit?platform=${platform}&limit=1`)).body.entries[0]
+
+/** A body that begins with half of the dump; the rest is sent by `end`. */
+function stalled(pauseMs = 0): { body: ReadableStream; end: () => void } {
+  let end = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const half = dump.length >> 1
+  const pieces = [dump.slice(0, half), dump.slice(half)]
+  const body = new ReadableStream({
+    async pull(controller) {
+      const piece = pieces.shift()
+      if (pieces.length === 0) await ended
+      if (piece) controller.enqueue(piece)
+      else controller.close()
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    },
+  })
+  return { body, end }
+}
+
+/** Whether there is a database that is being made. */
+const isBegun = async (): Promise<boolean> =>
+  (
+    await query(
+      `select from _db_gateway_creations where database = '${platform}_copy' and is_import`,
+    )
+  ).length > 0
+const isGone = async (): Promise<boolean> =>
+  (await query(`select from pg_database where datname = '${platform}_copy'`)).length === 0 &&
+  !(await isBegun())
+
+describe('an export', () => {
+  test('whose pg_dump is ended is cut, holds a permit, and shows no password', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const before = held()
+    const { body, status } = await exportTenant(gateway, tenant)
+    expect(status).toBe(200)
+    const [pid] = await eventually('pg_dump runs', async () => {
+      const pids = await dumping()
+      return pids.length > 0 && pids
+    })
+    expect(held()).toBeGreaterThan(before)
+    const { stdout } = await promisify(execFile)('ps', ['-eo', 'args'])
+    expect(stdout).toMatch(/pg_dump .*--lock-wait-timeout/)
+    expect(stdout).not.toContain(gateway.gateway.secrets.current.passwordOf(`gw_${platform}`))
+    await query(`select pg_terminate_backend(${pid})`)
+    await expect(drain(body!)).rejects.toThrow()
+    await eventually('it is audited', async () => (await latest()).error === 'dump_failed')
+    const cut = gateway.logged.find((line) => /^An export was cut/.test(line.message))
+    expect(cut.cause).toContain('contents of table "big" failed')
+  })
+
+  test('is cut by a reset for a client of HTTP/1.0, which takes a plain end for the end', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1')
+    const path = `/admin/export?${new URLSearchParams(tenant)}`
+    socket.write(`GET ${path} HTTP/1.0\r\nhost: 127.0.0.1\r\n\r\n`)
+    await once(socket, 'readable')
+    const [pid] = await eventually('pg_dump runs', async () => {
+      const pids = await dumping()
+      return pids.length > 0 && pids
+    })
+    await query(`select pg_terminate_backend(${pid})`)
+    socket.resume()
+    const [error] = await once(socket, 'error')
+    expect(error.code).toBe('ECONNRESET')
+  })
+
+  test('that does not get the lock of a table is 503, and names who has it', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const holder = connectTo(`${platform}_t`)
+    await holder.unsafe('begin; lock table big')
+    const answer = await exportTenant(other, tenant)
+    expect([answer.status, await answer.json()]).toEqual([
+      503,
+      expect.objectContaining({
+        error: 'database_in_use',
+        sessions: [expect.objectContaining({ pid: expect.any(Number) })],
+      }),
+    ])
+    await holder.end()
+  })
+
+  test('whose client leaves ends pg_dump', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const abort = new AbortController()
+    await exportTenant(gateway, tenant, { signal: abort.signal })
+    await eventually('pg_dump runs', async () => (await dumping()).length > 0)
+    abort.abort()
+    await eventually('it has ended', async () => (await dumping()).length === 0)
+    await eventually('it is audited', async () => (await latest()).error === 'query_timeout')
+  })
+})
+
+describe('an import', () => {
+  test('that takes longer than REQUEST_TIMEOUT_SECS ends, where its body goes on', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const { body, end } = stalled(700)
+    setTimeout(end, 500)
+    const started = performance.now()
+    const answer = await importTenant(other, copy, body)
+    expect([answer.status, answer.body.status]).toEqual([201, 'imported'])
+    expect(performance.now() - started).toBeGreaterThan(1000)
+    const drop = { ...copy, confirm: `${platform}_copy`, dump: false }
+    expect((await gateway.post('/admin/drop-tenant', drop)).status).toBe(200)
+  })
+
+  test('that is refused before its body ends is answered at once', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const body = new ReadableStream({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('no dump'.repeat(100))),
+    })
+    const answer = await importTenant(other, copy, body)
+    expect([answer.status, answer.body.error]).toEqual([400, 'invalid_request'])
+    // REQUEST_TIMEOUT_SECS passes; an exception would end the process.
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    expect((await other.get('/live')).status).toBe(200)
+  })
+
+  test('whose body stops is 408, and leaves nothing', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const { status, body } = await importTenant(other, copy, stalled().body)
+    expect([status, body.message]).toEqual([408, expect.stringContaining('REQUEST_TIMEOUT_SECS')])
+    expect(await isGone()).toBe(true)
+  })
+
+  test('whose client leaves drops its database, which nobody could call', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const abort = new AbortController()
+    const sent = importTenant(gateway, copy, stalled().body, { signal: abort.signal })
+    sent.catch(() => {})
+    await eventually('it has begun', isBegun)
+    expect((await gateway.call(platform, 'ping', [], 'copy')).status).toBe(404)
+    abort.abort()
+    await eventually('it is dropped', isGone)
+    await expect(sent).rejects.toThrow()
+  })
+
+  test('is cut by the end of its gateway, and its database dropped', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const third = await startTestGateway({ DATABASE_URL: url, SHUTDOWN_TIMEOUT_SECS: '1' })
+    const sent = importTenant(third, copy, stalled().body)
+    sent.catch(() => {})
+    await eventually('it has begun', isBegun)
+    await third.stop()
+    expect(await isGone()).toBe(true)
+    await expect(sent).rejects.toThrow()
+  })
+})
+
+/** Reads a body to its end. */
+async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
+  for await (const _ of body);
+}
+
+async function expectNotAvailable(on: TestGateway = other): Promise<void> {
+  expect((await exportTenant(on, tenant)).status).toBe(501)
+  expect((await importTenant(on, copy, 'x')).status).toBe(501)
+}

@@ -1,0 +1,60 @@
+import { execFile } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { inject } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { findPgTool } from '../../lib/postgres/pg-tools.ts'
+import { type Answer, queryDatabase, type TestGateway } from './gateway.ts'
+
+/** Returns the folder of pg_dump and pg_restore for the test server; undefined without them. */
+export async function findTools(): Promise<string | undefined> {
+  const { database } = parseDatabaseUrl(inject('databaseUrl'))
+  const [row] = await queryDatabase(database, 'show server_version_num', { asGateway: true })
+  const path = await findPgTool('pg_restore', Math.floor(row.server_version_num / 10_000))
+  return path && dirname(path)
+}
+
+/** Dumps a database in the custom format, as the gateway's role. */
+export async function dumpByHand(folder: string, database: string): Promise<Buffer> {
+  const { host, port, user, password } = parseDatabaseUrl(inject('databaseUrl'))
+  const env = { PGHOST: host, PGPORT: `${port}`, PGUSER: user, PGPASSWORD: password }
+  const options = { env, encoding: 'buffer' as const }
+  const { stdout } = await promisify(execFile)(join(folder, 'pg_dump'), ['-Fc', database], options)
+  return stdout
+}
+
+/** A tenant, as the query of an export or import names it. */
+export interface Tenant {
+  platform: string
+  tenant_id: string
+  label?: string
+}
+
+/** Begins an export; its body is read by the caller. */
+export function exportTenant(
+  { url }: TestGateway,
+  tenant: Tenant,
+  init: RequestInit = {},
+): Promise<Response> {
+  return fetch(`${url}/admin/export?${new URLSearchParams({ ...tenant })}`, init)
+}
+
+/** A dump, or the stream of one. */
+export type Dump = NonNullable<RequestInit['body']>
+
+/** Sends a dump to /admin/import. */
+export async function importTenant(
+  { url }: TestGateway,
+  tenant: Tenant,
+  dump: Dump,
+  init: RequestInit = {},
+): Promise<Answer> {
+  const response = await fetch(`${url}/admin/import?${new URLSearchParams({ ...tenant })}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/octet-stream' },
+    body: dump,
+    duplex: 'half',
+    ...init,
+  } as RequestInit)
+  return { status: response.status, headers: response.headers, body: await response.json() }
+}
