@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts'
 import { Semaphore } from './semaphore.ts'
+import { type Starving, StarvingPools } from './starving-pools.ts'
 
 /** Minimum number of connections that may be closing or opening at once. */
 const MIN_SWITCHING = 4
@@ -8,14 +9,13 @@ const MIN_SWITCHING = 4
 export const SLOW_OPENING_MS = 500
 
 /** The parts of a pool that a budget reads. */
-interface Needy {
-  connections: { size: number }
+interface Needy extends Starving {
   waiters: { size: number }
 }
 
 /**
  * A limit on open connections across databases: on all of them, or on those of one platform.
- * Decides which pool gets the next permit and which idle connection is closed for it.
+ * Decides which idle connection is closed for the next pool.
  */
 export class Budget<Pool extends Needy> {
   readonly permits: Semaphore
@@ -25,13 +25,15 @@ export class Budget<Pool extends Needy> {
   readonly closing = new Set<Connection>()
   /** Connections that are being opened. */
   readonly opening = new Set<Connection>()
-  /** Pools whose waiters need a permit, in the order in which they began to wait. */
-  readonly starving = new Set<Pool>()
+  /** Pools whose waiters need a permit. */
+  readonly starving: StarvingPools<Pool>
   /** Timer of the next eviction; set while slow connections are being opened. */
   retry: NodeJS.Timeout | undefined
 
-  constructor(capacity: number) {
+  /** @param patienceMs after which a pool that has got nothing goes first */
+  constructor(capacity: number, patienceMs: number) {
     this.permits = new Semaphore(capacity)
+    this.starving = new StarvingPools(patienceMs)
   }
 
   get hasCapacity(): boolean {
@@ -73,17 +75,6 @@ export class Budget<Pool extends Needy> {
   get victim(): Connection | undefined {
     if (this.starving.size === 0 || this.idle.size === 0 || !this.wantsMore) return undefined
     return first(this.idle)
-  }
-
-  /** Returns the starving pool with the fewest connections; of equals, the first in the queue. */
-  neediest(except?: Pool): Pool | undefined {
-    let neediest: Pool | undefined
-    for (const pool of this.starving) {
-      if (pool === except) continue
-      if (pool.connections.size === 0) return pool
-      if (!neediest || pool.connections.size < neediest.connections.size) neediest = pool
-    }
-    return neediest
   }
 }
 

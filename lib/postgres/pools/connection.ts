@@ -50,6 +50,8 @@ export class Connection {
   busySince = performance.now()
   /** `performance.now()` of its last release. */
   idleSince = 0
+  /** `performance.now()` since when its use is not charged to its database; undefined: not in use. */
+  usedSince: number | undefined
   /** Quick calls that share it now, their total expected time, and the time of the last answer. */
   sharers = 0
   expectedMs = 0

@@ -5,6 +5,7 @@ import type { Lease } from './lease.ts'
 import { findSharable, firstFor, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
 import type { PoolCounters } from './pool-counters.ts'
 import { resetSession } from './reset.ts'
+import { endUse, mustGiveWay, noteServed } from './turns.ts'
 
 /** Part of `ConnectionSupply` that releasing a connection needs. */
 export interface Supply {
@@ -31,11 +32,23 @@ export function endLease(
   error: unknown,
 ): void {
   const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
+  if (isFree) endUse(pool, connection, performance.now())
   // After a FATAL error the server closes the connection, which frees the permit.
   if (isPostgresError(error) && endsConnection(error)) supply.retire(connection)
   else if (endsConnection(error)) connection.destroy()
   else if (isFree) release(supply, pool, connection)
   else if (pool.waiters.size > 0) admit(supply, pool)
+}
+
+/** Ends a lease and closes the connection, once nobody else uses it. */
+export async function discardLease(
+  supply: Supply,
+  pool: Pool,
+  { connection, expectedMs }: Lease,
+): Promise<void> {
+  connection.isSpent = true
+  const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
+  if (isFree) await supply.retire(connection)
 }
 
 /** Serves calls at the head of the queue on shared connections that have time left for them. */
@@ -60,8 +73,11 @@ export function release(supply: Supply, pool: Pool, connection: Connection): voi
   } else if (connection.needsReset) {
     reset(supply, pool, connection)
   } else if (mustGiveWay(pool, connection, now)) {
-    giveWay(supply, pool, connection)
+    supply.count(pool, 'evicted')
+    supply.retire(connection)
   } else if (serve(pool, connection)) {
+    // Nothing goes first, so another turn begins.
+    if (hasHadItsTurn(connection, now)) connection.busySince = now
     admit(supply, pool)
   } else if (pool.waiters.size > 0) {
     // The waiters need a connection of the other kind.
@@ -82,34 +98,12 @@ async function reset(supply: Supply, pool: Pool, connection: Connection): Promis
   release(supply, pool, connection)
 }
 
-/**
- * Returns whether to close a released connection so that another pool gets its permit, although
- * `pool` has waiters: the other pool has at least two connections fewer, or it has none and this
- * connection's turn is over.
- */
-function mustGiveWay(pool: Pool, connection: Connection, now: number): boolean {
-  if (pool.waiters.size === 0) return false
-  return pool.budgets.some((budget) => {
-    if (budget.starving.size === 0 || !budget.wantsMore) return false
-    const needy = budget.neediest(pool)
-    if (!needy) return false
-    if (needy.connections.size + 1 < pool.connections.size) return true
-    return needy.connections.size === 0 && hasHadItsTurn(connection, now)
-  })
-}
-
-/** Closes the connection and moves the pool behind the pools that already wait. */
-function giveWay(supply: Supply, pool: Pool, connection: Connection): void {
-  for (const { starving } of pool.budgets) if (starving.delete(pool)) starving.add(pool)
-  supply.count(pool, 'evicted')
-  supply.retire(connection)
-}
-
 /** Hands the connection to the first waiter that it can serve; returns false if there is none. */
 export function serve(pool: Pool, connection: Connection): boolean {
   const waiter = firstFor(pool, connection)
   if (!waiter) return false
   pool.waiters.delete(waiter)
+  noteServed(pool)
   waiter.resolve(grant(pool, connection, waiter.expectedMs))
   if (pool.waiters.size === 0) stopStarving(pool)
   return true

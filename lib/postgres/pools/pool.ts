@@ -1,9 +1,19 @@
 import type { Credentials } from '../hosts/server.ts'
 import type { Budget } from './budget.ts'
 import type { Connection } from './connection.ts'
+import type { DatabaseSeconds, TenantAccount } from './database-seconds.ts'
 import { Lease, type LeaseEnd } from './lease.ts'
 import type { PoolCounters } from './pool-counters.ts'
 import type { Waiter } from './waiter.ts'
+
+/** Returns the platform that owns a database; undefined if unknown. */
+export type PlatformOf = (database: string) => string | undefined
+
+/**
+ * Returns the role for connections to a database; undefined for the server's role.
+ * @throws {GatewayError} if the owner of the database is unknown
+ */
+export type CredentialsOf = (database: string) => Credentials | undefined
 
 /** The connections to one database and its waiters. */
 export interface Pool {
@@ -21,6 +31,10 @@ export interface Pool {
   shared: Connection[]
   waiters: Set<Waiter>
   counters: PoolCounters
+  /** Database time that it has used lately. */
+  account: TenantAccount
+  /** Accounts that its use is charged to; undefined for a permanent connection. */
+  seconds: DatabaseSeconds | undefined
   /** Whether the database is being dropped: no connection is kept. */
   closing: boolean
   leaseEnd: LeaseEnd
@@ -41,9 +55,12 @@ export function grant(pool: Pool, connection: Connection, expectedMs?: number): 
     if (connection.sharers === 0) {
       pool.shared.push(connection)
       connection.answeredAt = performance.now()
+      connection.usedSince = connection.answeredAt
     }
     connection.sharers++
     connection.expectedMs += expectedMs
+  } else {
+    connection.usedSince = performance.now()
   }
   return new Lease(connection, pool.leaseEnd, expectedMs)
 }

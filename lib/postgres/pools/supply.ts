@@ -3,9 +3,12 @@ import type { Credentials, Server } from '../hosts/server.ts'
 import { Budget, SLOW_OPENING_MS } from './budget.ts'
 import { firstToGrow, surplus } from './call-share.ts'
 import { Connection, type Speaks } from './connection.ts'
-import { admit, endLease, type Supply, serve, stopStarving } from './give-back.ts'
-import { leave, type Pool } from './pool.ts'
+import { DatabaseSeconds } from './database-seconds.ts'
+import { admit, discardLease, endLease, type Supply, serve, stopStarving } from './give-back.ts'
+import type { CredentialsOf, PlatformOf, Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
+import { RunningUse } from './running-use.ts'
+import { countOpen, endUse, starve } from './turns.ts'
 
 export interface SupplyLimits {
   maxConnectionsPerPool: number
@@ -16,18 +19,10 @@ export interface SupplyLimits {
   mostForCalls?: (database: string) => number | undefined
   poolIdleTimeoutMs: number
   poolMaxLifetimeMs: number
+  poolWaitTimeoutMs: number
   connectTimeoutMs: number
   statementTimeoutMs: number
 }
-
-/** Returns the platform that owns a database; undefined if unknown. */
-export type PlatformOf = (database: string) => string | undefined
-
-/**
- * Returns the role for connections to a database; undefined for the server's role.
- * @throws {GatewayError} if the owner of the database is unknown
- */
-export type CredentialsOf = (database: string) => Credentials | undefined
 
 /** Lifetimes are up to 25 % shorter at random, so that connections do not expire all at once. */
 const LIFETIME_JITTER = 0.25
@@ -60,6 +55,9 @@ export class ConnectionSupply implements Supply {
   readonly #platformOf: PlatformOf
   readonly #credentialsOf: CredentialsOf
   readonly #platforms = new Map<string, Budget<Pool>>()
+  readonly #running: RunningUse
+  /** Database time used lately, by which connections are given to those that wait. */
+  readonly seconds = new DatabaseSeconds()
 
   constructor({ server, hosts, limits, platformOf, credentialsOf }: SupplyOptions) {
     this.#server = server
@@ -67,7 +65,8 @@ export class ConnectionSupply implements Supply {
     this.#limits = limits
     this.#platformOf = platformOf
     this.#credentialsOf = credentialsOf
-    this.all = new Budget(limits.maxTotalConnections)
+    this.all = new Budget(limits.maxTotalConnections, limits.poolWaitTimeoutMs / 2)
+    this.#running = new RunningUse(this)
   }
 
   get isOverdrawn(): boolean {
@@ -91,13 +90,18 @@ export class ConnectionSupply implements Supply {
     if (!pool) {
       // Throws for an unknown owner, before a caller waits for a connection that cannot be opened.
       this.#credentialsOf(database)
-      pool = this.newPool(database, () => this.#credentialsOf(database))
+      pool = this.newPool(database, () => this.#credentialsOf(database), this.seconds)
       this.pools.set(database, pool)
     }
     return pool
   }
 
-  newPool(database: string, credentials: () => Credentials | undefined): Pool {
+  /** @param seconds accounts to charge; undefined for a permanent connection */
+  newPool(
+    database: string,
+    credentials: () => Credentials | undefined,
+    seconds?: DatabaseSeconds,
+  ): Pool {
     const platform = this.#platformOf(database)
     const pool: Pool = {
       database,
@@ -109,26 +113,23 @@ export class ConnectionSupply implements Supply {
       shared: [],
       waiters: new Set(),
       counters: this.counters.of(database),
+      account: (seconds ?? new DatabaseSeconds()).of(database, platform),
+      seconds,
       closing: false,
       leaseEnd: {
         release: (lease, error) => endLease(this, pool, lease, error),
-        discard: async ({ connection, expectedMs }) => {
-          connection.isSpent = true
-          if (expectedMs === undefined || leave(pool, connection, expectedMs)) {
-            await this.retire(connection)
-          }
-        },
+        discard: (lease) => discardLease(this, pool, lease),
       },
     }
     return pool
   }
 
   #budgetsOf(platform: string | undefined): Budget<Pool>[] {
-    const { maxConnectionsPerPlatform } = this.#limits
+    const { maxConnectionsPerPlatform, poolWaitTimeoutMs } = this.#limits
     if (platform === undefined || maxConnectionsPerPlatform === Infinity) return [this.all]
     let budget = this.#platforms.get(platform)
     if (!budget) {
-      budget = new Budget(maxConnectionsPerPlatform)
+      budget = new Budget(maxConnectionsPerPlatform, poolWaitTimeoutMs / 2)
       this.#platforms.set(platform, budget)
     }
     return [budget, this.all]
@@ -160,7 +161,8 @@ export class ConnectionSupply implements Supply {
       return true
     }
     for (const budget of pool.budgets) if (budget !== full) budget.starving.delete(pool)
-    full.starving.add(pool)
+    starve(pool, full)
+    this.#running.watch()
     this.evict(full)
     return false
   }
@@ -210,8 +212,10 @@ export class ConnectionSupply implements Supply {
     connection.budgets = pool.budgets
     connection.expiresAt = performance.now() + this.#lifetime()
     pool.connections.add(connection)
+    countOpen(pool, 1)
     this.count(pool, 'opened')
     for (const budget of pool.budgets) {
+      budget.starving.noteServed(pool, connection.busySince)
       budget.permits.tryAcquire()
       budget.opening.add(connection)
     }
@@ -225,6 +229,8 @@ export class ConnectionSupply implements Supply {
   #opened(pool: Pool, connection: Connection): void {
     connection.busySince = performance.now()
     connection.answeredAt = connection.busySince
+    // Opening counts as no use.
+    if (connection.usedSince !== undefined) connection.usedSince = connection.busySince
     this.noteAnswer(connection.busySince)
     for (const budget of pool.budgets) {
       budget.opening.delete(connection)
@@ -233,7 +239,9 @@ export class ConnectionSupply implements Supply {
   }
 
   #closed(pool: Pool, connection: Connection): void {
+    endUse(pool, connection, performance.now())
     pool.connections.delete(connection)
+    countOpen(pool, -1)
     this.count(pool, 'closed')
     this.#forgetIdle(connection)
     const isLost = !pool.budgets.some(({ closing }) => closing.has(connection))
@@ -251,7 +259,7 @@ export class ConnectionSupply implements Supply {
   /** Gives free permits to the pools that need one. */
   feed(budget: Budget<Pool>): void {
     while (budget.hasCapacity) {
-      const pool = budget.neediest()
+      const pool = budget.starving.next(performance.now())
       if (!pool) return
       if (!this.#growByOne(pool)) budget.starving.delete(pool)
     }
@@ -260,11 +268,9 @@ export class ConnectionSupply implements Supply {
 
   /** Closes connections to hosts other than `host`, the primary: their writes would be lost. */
   cutAllBut(host: Server): void {
-    for (const pool of [...this.pools.values(), ...this.kept]) {
-      for (const connection of pool.connections) {
-        if (connection.server && connection.server !== host) connection.destroy()
-      }
-    }
+    const pools = [...this.pools.values(), ...this.kept]
+    for (const connection of pools.flatMap(({ connections }) => [...connections]))
+      if (connection.server && connection.server !== host) connection.destroy()
   }
 
   #forgetIdle(connection: Connection): void {
@@ -282,6 +288,7 @@ export class ConnectionSupply implements Supply {
       const isUnused = connection.idleSince <= now - this.#limits.poolIdleTimeoutMs
       if (isUnused || connection.expiresAt <= now) this.retire(connection)
     }
+    this.seconds.sweep((database) => this.pools.has(database), now)
   }
 
   *connections(): Iterable<Connection> {

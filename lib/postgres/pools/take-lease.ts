@@ -4,6 +4,7 @@ import { release } from './give-back.ts'
 import type { Lease } from './lease.ts'
 import { findSharable, grant, type Pool, takeIdle } from './pool.ts'
 import type { ConnectionSupply, SupplyLimits } from './supply.ts'
+import { noteServed } from './turns.ts'
 import {
   type Client,
   clientGone,
@@ -16,7 +17,6 @@ import {
 export interface PoolLimits extends SupplyLimits {
   /** Maximum number of clients that wait for a connection to one database. */
   maxQueuePerDatabase: number
-  poolWaitTimeoutMs: number
 }
 
 export interface LeaseOptions {
@@ -85,6 +85,7 @@ function takeIdleNow(pool: Pool, speaks: Speaks): Connection | undefined {
   if (!connection) return undefined
   for (const budget of pool.budgets) budget.idle.delete(connection)
   connection.busySince = performance.now()
+  noteServed(pool)
   return connection
 }
 
