@@ -4,15 +4,17 @@ import { poolMetrics } from '../lib/metrics/pools.ts'
 import { renderProcessMetrics } from '../lib/metrics/process.ts'
 import { requestMetrics } from '../lib/metrics/requests.ts'
 import { renderMetrics } from '../lib/metrics/text.ts'
+import { usageMetrics } from '../lib/metrics/usage.ts'
 
 export default defineHandler({
   // For administrators only: the metrics name the databases of all platforms.
   meta: { access: 'admin', description: 'Report metrics in the text format of Prometheus' },
   async handler(event) {
-    const { pools, gateways, routeCounters } = event.context.gateway
+    const { pools, gateways, routeCounters, usage } = event.context.gateway
     const own = [
       ...requestMetrics(routeCounters),
       ...poolMetrics(pools.report()),
+      ...usageMetrics(usage.msByPlatform()),
       ...gatewayMetrics(gateways.alive()),
     ]
     return new HTTPResponse(`${await renderMetrics(own)}\n${await renderProcessMetrics()}`, {

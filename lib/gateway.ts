@@ -32,12 +32,14 @@ import { Pools } from './postgres/pools/pools.ts'
 import { useRepeatable } from './postgres/pools/use-repeatable.ts'
 import { Catalog } from './tenancy/catalog/catalog.ts'
 import type { OpenCatalog } from './tenancy/catalog/open-catalog.ts'
+import { databaseName } from './tenancy/names.ts'
 import { Platforms } from './tenancy/platforms-of-catalog.ts'
 import { Roles } from './tenancy/roles/roles.ts'
 import type { Secret } from './tenancy/secrets/secret.ts'
 import { SecretChange } from './tenancy/secrets/secret-change.ts'
 import type { Secrets } from './tenancy/secrets/secrets.ts'
 import { Tenants } from './tenancy/tenants.ts'
+import { Usage } from './usage/usage.ts'
 
 /** The parts of a gateway, built once at the start. */
 export interface Gateway {
@@ -74,6 +76,8 @@ export interface Gateway {
   /** History of deploys of all databases. */
   deployments: Deployments
   deploys: Deploys
+  /** Who has used how much, by day. */
+  usage: Usage
   /** Drops of tenants that are to be dropped later. */
   dueDrops: DueDrops
   /** Work on many databases that may take longer than its request. */
@@ -194,7 +198,15 @@ export function createGateway(
     use: (database, work) => useRepeatable(pools, database, work),
     administer: (work) => catalog.use(work),
   })
+  const usage = new Usage({
+    use: (work) => catalog.use(work),
+    log,
+    gateway: gateways.id,
+    platformOf: (database) => catalog.holderOf(database)?.platform,
+    retentionDays: config.usageRetentionDays,
+  })
   const deployments = new Deployments({
+    onEnded: ({ owner }) => usage.noteDeploy(databaseName(owner)),
     use: (work) => catalog.use(work),
     useDatabase: (database, work) => useRepeatable(pools, database, work),
     log,
@@ -261,6 +273,7 @@ export function createGateway(
       maxResultBytes: config.maxResultBytes,
       statementTimeoutMs: config.statementTimeoutMs,
       numericFormat: config.numericFormat,
+      usage: usage.counters,
       keeping: {
         ttlMs: config.idempotencyTtlMs,
         prepare: (database) => gateway.deploys.prepareAnswers(database),
@@ -281,6 +294,7 @@ export function createGateway(
     listener,
     deployments,
     deploys,
+    usage,
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
     jobs: new Jobs({ use: (work) => catalog.use(work), log, gateway: gateways.id }),
     routeCounters: [],

@@ -1,20 +1,19 @@
 import type { NumericFormat } from '../json/numeric-format.ts'
 import type { Replicas } from '../postgres/hosts/replicas.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
-import type { Client } from '../postgres/pools/waiter.ts'
+import { countCall, type UsageCounters } from '../usage/counters.ts'
 import type { BatchRequest } from './batch-request.ts'
 import { bindCall } from './bind/parameters.ts'
-import { bindTexts, chooseByNames, type UrlParameters } from './bind/url-parameters.ts'
+import { bindTexts, chooseByNames } from './bind/url-parameters.ts'
 import { ChangesByHand } from './changes-by-hand.ts'
 import type { IdempotencyKey } from './idempotency/key.ts'
 import { type KeepingOptions, KeyedCalls } from './idempotency/keyed-calls.ts'
 import type { CallRequest } from './request.ts'
-import type { AnswerBudget } from './run/answer-budget.ts'
 import type { CallResult, Timing } from './run/attempt.ts'
 import { runBatch } from './run/batch.ts'
 import { CallDurations } from './run/call-durations.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
-import { followTenant, type Movable } from './run/moved.ts'
+import { followTenant } from './run/moved.ts'
 import { checkOnlyReads } from './run/places.ts'
 import type { Rows } from './run/result.ts'
 import { runCall } from './run/run-call.ts'
@@ -22,10 +21,12 @@ import type { BatchResult } from './run/running-batch.ts'
 import { SharedCalls } from './run/shared-calls.ts'
 import { type RowSink, runStream } from './run/stream.ts'
 import type { StreamSlots } from './run/stream-slots.ts'
-import { type TimeLimit, type TransactionOf, withinLimit } from './run/time-limit.ts'
+import { type TransactionOf, withinLimit } from './run/time-limit.ts'
 import type { KnownFunctions } from './signatures/known-functions.ts'
 import type { Signature } from './signatures/signature.ts'
+import type { CallTarget, UrlCall } from './target.ts'
 import { explainLimits, explainResults, type LimitsOfCalls, TenantGate } from './tenant-gate.ts'
+import { countBatch, countedSink, followCounted } from './usage.ts'
 
 export interface CallsOptions {
   pools: Pools
@@ -36,27 +37,11 @@ export interface CallsOptions {
   statementTimeoutMs: number
   /** Format of numeric and bigint for calls that do not choose one. */
   numericFormat: NumericFormat
+  usage: UsageCounters
   streams: StreamSlots
   limits: LimitsOfCalls
   /** Options for the answers of calls with an Idempotency-Key. */
   keeping: KeepingOptions
-}
-
-/** The client and the database of a call. */
-export interface CallTarget extends Movable {
-  client: Client
-  /** Time limit of this call; STATEMENT_TIMEOUT_SECS applies as well. */
-  limit: TimeLimit | undefined
-  /** Memory budget of the answer; undefined: not limited. */
-  budget?: AnswerBudget | undefined
-}
-
-/** A call whose parameters come from a URL. */
-export interface UrlCall {
-  name: string
-  params: UrlParameters
-  /** Format of numeric and bigint; undefined: NUMERIC_FORMAT. */
-  numeric: NumericFormat | undefined
 }
 
 /**
@@ -153,18 +138,22 @@ export class Calls {
 
   async #stream(call: CallToRun, as: 'json' | 'columns', sink: RowSink): Promise<Timing> {
     const { client, database, limit } = call
-    const release = await this.#streams.take(database, client, limit?.deadline)
+    const counted = countedSink(sink)
+    let release: (() => void) | undefined
     try {
-      const work = () => runStream(this.#parts, call, as, sink)
-      return await withinLimit(limit, database, work, 'stream')
+      release = await this.#streams.take(database, client, limit?.deadline)
+      const work = () => runStream(this.#parts, call, as, counted)
+      const done = await withinLimit(limit, database, work, 'stream')
+      countCall(call.held!, counted.bytes)
+      return done
     } catch (error) {
       return await this.#stream(
-        await followTenant(call, explainLimits(error, call.restrictions)),
+        await followCounted(this.#parts.usage, call, error, counted.bytes),
         as,
         sink,
       )
     } finally {
-      release()
+      release?.()
       this.#byHand.noticeCall(database)
     }
   }
@@ -188,15 +177,20 @@ export class Calls {
     const { calls, isTransaction, session: settings } = request
     const numbersAsText = this.#isText(request.numeric)
     const restrictions = this.#gate.admit(target.database, calls.length)
+    const held = { ms: 0 }
+    const batch = { ...target, calls, isTransaction, settings, numbersAsText, restrictions, held }
     try {
-      const batch = { ...target, calls, isTransaction, settings, numbersAsText, restrictions }
       const done = await withinLimit(target.limit, target.database, () =>
         key ? this.#keyed.run(batch, key, of) : runBatch(this.#parts, batch),
       )
+      countBatch(this.#parts, batch, done.results)
       if (!restrictions) return done
       return { ...done, results: explainResults(done.results, restrictions) }
     } catch (error) {
-      const moved = await followTenant(target, explainLimits(error, restrictions))
+      const moved = await followTenant(target, explainLimits(error, restrictions)).catch((told) => {
+        countBatch(this.#parts, batch, undefined)
+        throw told
+      })
       return await this.#batch(moved, request, key, of)
     } finally {
       this.#byHand.noticeCall(target.database)
@@ -225,9 +219,11 @@ export class Calls {
 
   async #run(call: CallToRun): Promise<CallResult> {
     try {
-      return await withinLimit(call.limit, call.database, () => runCall(this.#parts, call))
+      const result = await withinLimit(call.limit, call.database, () => runCall(this.#parts, call))
+      countCall(call.held!, result.rows.length)
+      return result
     } catch (error) {
-      return await this.#run(await followTenant(call, explainLimits(error, call.restrictions)))
+      return await this.#run(await followCounted(this.#parts.usage, call, error))
     } finally {
       this.#byHand.noticeCall(call.database)
     }
@@ -270,6 +266,7 @@ export class Calls {
       budget,
       primary,
       mustOnlyRead: false,
+      held: undefined,
     }
   }
 
@@ -290,6 +287,7 @@ export class Calls {
       settings: undefined,
       primary: false,
       mustOnlyRead: true,
+      held: undefined,
     }
   }
 

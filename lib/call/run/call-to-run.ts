@@ -1,6 +1,7 @@
 import type { Replicas } from '../../postgres/hosts/replicas.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import type { Client } from '../../postgres/pools/waiter.ts'
+import type { UsageCounters, UsageEntry } from '../../usage/counters.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { KnownFunctions } from '../signatures/known-functions.ts'
@@ -20,6 +21,7 @@ export interface CallParts {
   calls: SharedCalls
   maxResultBytes: number
   statementTimeoutMs: number
+  usage: UsageCounters
 }
 
 /** A call to run. */
@@ -40,4 +42,6 @@ export interface CallToRun extends Movable {
   primary: boolean
   /** True: runs in a read-only transaction, regardless of the function's volatility. */
   mustOnlyRead: boolean
+  /** Entry of the function that counts the call; undefined until the call is bound. */
+  held: UsageEntry | undefined
 }

@@ -4,6 +4,7 @@ import { isWorthAnotherConnection, untilAnother } from '../../postgres/hosts/aga
 import type { Connection } from '../../postgres/pools/connection.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import type { Session } from '../../postgres/session/session.ts'
+import { countTime } from '../../usage/counters.ts'
 import type { Timing } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
 import { lostCall } from './failures.ts'
@@ -120,6 +121,7 @@ async function once<T>(
     throw failureOf(error, asked, exclusive)
   } finally {
     limits.end()
+    countTime(asked.held, performance.now() - leasedAt)
   }
 }
 

@@ -22,7 +22,7 @@ export function placeCall(
   bound: BoundCall,
   pools: Pools,
 ): PlacedCall {
-  const { client, database, limit, restrictions, settings, budget } = call
+  const { client, database, limit, restrictions, settings, budget, held } = call
   const expectedMs = durations.expectedMs(database, bound.signature)
   return {
     client,
@@ -38,5 +38,6 @@ export function placeCall(
     maxResultBytes,
     mustOnlyRead: call.mustOnlyRead || restrictions?.isReadOnly === true,
     budget,
+    held,
   }
 }

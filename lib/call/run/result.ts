@@ -6,6 +6,11 @@ export interface Rows {
   /** JSON array in UTF-8. */
   rows: Buffer
   rowCount: number
+  /**
+   * Milliseconds that PostgreSQL took to run the statement, without the commit; undefined if it is
+   * not known, as for a procedure.
+   */
+  tookMs?: number | undefined
 }
 
 /** Result of the statement of a call. */

@@ -1,4 +1,5 @@
 import type { Lease } from '../../postgres/pools/lease.ts'
+import { countTime } from '../../usage/counters.ts'
 import type { Outcome } from './attempt.ts'
 import { CallLimits } from './call-limits.ts'
 import { isOfSharedMode } from './failures.ts'
@@ -59,6 +60,7 @@ export async function runExclusive(call: PlacedCall, fresh: boolean): Promise<Ou
     }
   } finally {
     limits.end()
+    countTime(call.held, performance.now() - leasedAt)
   }
 }
 

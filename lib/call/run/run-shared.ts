@@ -1,6 +1,7 @@
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import type { Lease } from '../../postgres/pools/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
+import { countTime } from '../../usage/counters.ts'
 import type { AnswerBudget } from './answer-budget.ts'
 import type { Outcome } from './attempt.ts'
 import { isOfSharedMode } from './failures.ts'
@@ -114,7 +115,11 @@ class SharedAttempt implements SharedCall, AnswerBudget {
   }
 
   #end(outcome: Outcome, error?: unknown): void {
-    this.#call.calls.remove(this.#lease.connection, this)
+    const { connection } = this.#lease
+    // The calls before it had the session until their answers arrived.
+    const since = Math.max(this.#sentAt, connection.answeredAt)
+    countTime(this.#call.held, performance.now() - since)
+    this.#call.calls.remove(connection, this)
     this.#lease.release(error)
     this.#resolve(outcome)
   }

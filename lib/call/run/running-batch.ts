@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Client } from '../../postgres/pools/waiter.ts'
+import type { HeldTime } from '../../usage/counters.ts'
 import type { BatchCall } from '../batch-request.ts'
 import { bindCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
@@ -26,6 +27,8 @@ export interface BatchToRun {
   /** Undefined: the tenant has no limits. */
   restrictions: Restrictions | undefined
   budget?: AnswerBudget | undefined
+  /** Counts for how long sessions were held. */
+  held?: HeldTime | undefined
   /** Undefined for a batch without an Idempotency-Key. */
   keeping?: Keeping
   /** Bytes left for this batch and other transactions together; undefined for a batch of its own. */

@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { type Client, clientGone } from '../../postgres/pools/waiter.ts'
 import type { TenantLimits } from '../../tenancy/limits/tenant-limits.ts'
+import type { HeldTime } from '../../usage/counters.ts'
 
 /** Milliseconds within which PostgreSQL must respond to a cancel request. */
 export const CANCEL_GRACE_MS = 1000
@@ -41,6 +42,8 @@ export interface Asked {
   limit: TimeLimit | undefined
   /** Undefined: the tenant has no limits. */
   restrictions?: Restrictions | undefined
+  /** Counts for how long a session was held; undefined: not counted. */
+  held?: HeldTime | undefined
 }
 
 /**

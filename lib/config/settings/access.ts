@@ -64,6 +64,13 @@ export const ACCESS = {
     { about: 'How long entries of /admin/audit and /admin/deployments are kept.' },
     'days',
   ),
+  usageRetentionDays: integer(
+    'USAGE_RETENTION_DAYS',
+    400,
+    [1, 36_500],
+    { about: 'How long the days of /admin/usage are kept.' },
+    'days',
+  ),
 }
 
 export const ADMIN_NETWORKS = optional('ADMIN_NETWORKS', BLOCKS, parseNetworks, {

@@ -37,6 +37,8 @@ interface Options {
   useDatabase: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
   retentionDays: number
+  /** Called with each deploy that has ended. */
+  onEnded: (deploy: EndedDeploy) => void
 }
 
 const CLEANUP_EVERY_MS = 60 * 60 * 1000
@@ -67,7 +69,8 @@ export class Deployments {
    * its ledger. A failure is logged and not thrown: it must not change the outcome of the deploy.
    */
   async record(deploy: EndedDeploy): Promise<void> {
-    const { use, log } = this.#options
+    const { use, log, onEnded } = this.#options
+    onEnded(deploy)
     try {
       const isFirst = await use((sql) => addRow(sql, rowOf(deploy)))
       if (isFirst && !deploy.isNew) await this.copyLedger(deploy.owner)

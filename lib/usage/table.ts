@@ -1,0 +1,117 @@
+import { createTables } from '../postgres/create-tables.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+import type { UsageChange } from './counters.ts'
+
+/** A change, with the day on which it was counted and the platform of its database. */
+export interface UsageRow extends UsageChange {
+  /** Day in UTC, such as 2026-11-26. */
+  day: string
+  /** Platform as far as this gateway knows it; the catalog's takes precedence. */
+  platform: string | null
+}
+
+/** Rows that are written in one statement. */
+export interface UsageBatch {
+  /** Number of the batch, ascending. */
+  number: number
+  rows: UsageRow[]
+}
+
+const ROWS_AT_ONCE = 5000
+
+/** Creates the tables of usage if they do not exist. */
+export async function prepareTable(sql: Sql): Promise<void> {
+  await createTables(
+    sql,
+    `
+    create table if not exists _db_gateway_usage (
+      day date not null,
+      platform text not null,
+      tenant_id text,
+      schema_name text,
+      database text not null,
+      function text not null,
+      calls bigint not null,
+      errors bigint not null,
+      database_seconds double precision not null,
+      bytes bigint not null,
+      deploys bigint not null,
+      primary key (platform, day, database, function)
+    ) with (fillfactor = 70);
+    create index if not exists _db_gateway_usage_day on _db_gateway_usage (day);
+    -- the last batch that each gateway has written
+    create table if not exists _db_gateway_usage_batches (
+      gateway uuid primary key,
+      number bigint not null,
+      written_at timestamptz not null default now()
+    )
+  `,
+  )
+}
+
+/**
+ * Adds a batch to the table, unless this gateway has written it already: a repeated batch changes
+ * nothing. The rows are locked in one order, so that gateways do not deadlock.
+ */
+export async function writeBatch(
+  sql: Sql,
+  gateway: string,
+  { number, rows }: UsageBatch,
+): Promise<void> {
+  await sql`
+    with batch as (
+      insert into _db_gateway_usage_batches as b (gateway, number) values (${gateway}, ${number})
+      on conflict (gateway) do update set number = excluded.number, written_at = now()
+        where b.number < excluded.number
+      returning true
+    ),
+    -- a dropped database keeps the names that it had
+    named as (
+      select u.*, coalesce(d.platform, u.platform) as owner,
+        case when d.database is null then last.tenant_id else d.tenant_id end as tenant_id,
+        case when d.database is null then last.schema_name else d.schema_name end as schema_name
+      from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as u (
+        day date, platform text, database text, function text, calls bigint, errors bigint,
+        ms double precision, bytes bigint, deploys bigint
+      )
+      left join _db_gateway_databases d using (database)
+      left join lateral (
+        select p.tenant_id, p.schema_name from _db_gateway_usage p
+        where d.database is null and p.platform = u.platform and p.database = u.database
+        order by p.day desc limit 1
+      ) as last on true
+    )
+    insert into _db_gateway_usage as t (
+      day, platform, tenant_id, schema_name, database, function,
+      calls, errors, database_seconds, bytes, deploys
+    )
+    select day, owner, tenant_id, schema_name, database, function,
+      calls, errors, ms / 1000, bytes, deploys
+    from named
+    where owner is not null and exists (select from batch)
+    order by owner, day, database, function
+    on conflict (platform, day, database, function) do update set
+      calls = t.calls + excluded.calls,
+      errors = t.errors + excluded.errors,
+      database_seconds = t.database_seconds + excluded.database_seconds,
+      bytes = t.bytes + excluded.bytes,
+      deploys = t.deploys + excluded.deploys
+  `
+}
+
+/**
+ * Deletes at most 5,000 rows of days before `day`, and the batch numbers of gateways that have
+ * written nothing for two days.
+ * @returns whether more such rows may be left
+ */
+export async function deleteBefore(sql: Sql, day: string): Promise<boolean> {
+  await sql`
+    delete from _db_gateway_usage_batches where written_at < now() - interval '2 days'
+  `
+  const { count } = await sql`
+    delete from _db_gateway_usage where ctid = any (array(
+      select ctid from _db_gateway_usage where day < ${day}::text::date limit ${ROWS_AT_ONCE}
+    ))
+  `
+  return count === ROWS_AT_ONCE
+}

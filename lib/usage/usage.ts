@@ -1,0 +1,220 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log } from '../log.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+import { addCounts, type Counts, noCounts, UsageCounters } from './counters.ts'
+import { type DaySum, readDays, readSums, type ShownCounts, type UsageQuery } from './read.ts'
+import { deleteBefore, prepareTable, type UsageBatch, writeBatch } from './table.ts'
+
+interface UsageOptions {
+  /** Runs `work` in the administrative database; may run it twice. */
+  use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
+  log: Log
+  /** UUID of this gateway. */
+  gateway: string
+  /** Returns the platform of a database that was used; undefined if it is unknown. */
+  platformOf: (database: string) => string | undefined
+  retentionDays: number
+  /** Milliseconds since 1970. Default: the clock of this machine. */
+  now?: () => number
+}
+
+/** A page of usage as it is shown. */
+export type ShownUsage = ShownCounts & {
+  platform: string
+  tenant_id?: string | null
+  schema_name?: string | null
+  database?: string
+  function?: string
+  /** Counts of this gateway since its start. */
+  since_start: ShownCounts
+  days?: Omit<DaySum, 'key'>[]
+}
+
+const WRITE_EVERY_MS = 60_000
+const CLEAN_EVERY_MS = 60 * 60 * 1000
+const DAY_MS = 24 * 60 * 60 * 1000
+const BATCH_ROWS = 2000
+
+/**
+ * Usage of all gateways by day, in a table of the administrative database. Each gateway adds what
+ * it has counted every minute, at midnight (UTC), and when it stops; a killed one loses a minute at
+ * most. A batch whose outcome is unknown is repeated under its number, which adds it once.
+ */
+export class Usage {
+  readonly counters = new UsageCounters()
+  readonly startedAt: string
+  readonly #options: Required<UsageOptions>
+  #day: string
+  #number = 0
+  /** Batches that are not known to be written, the oldest first. */
+  #waiting: UsageBatch[] = []
+  #writing: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #cleaner: NodeJS.Timeout | undefined
+  #isEnded = false
+
+  constructor(options: UsageOptions) {
+    this.#options = { now: Date.now, ...options }
+    this.#day = this.today()
+    this.startedAt = new Date(this.#options.now()).toISOString()
+  }
+
+  /** Creates the tables if they do not exist, and starts to write every minute. */
+  async prepare(): Promise<void> {
+    await this.#options.use(prepareTable)
+    this.#schedule()
+    this.#cleaner = setInterval(() => this.#clean(), CLEAN_EVERY_MS).unref()
+    this.#clean()
+  }
+
+  /** Counts a deploy to a database that has ended. */
+  noteDeploy(database: string): void {
+    this.counters.of(database).deploys++
+  }
+
+  /** Returns the day in UTC, such as 2026-11-26; `before` days earlier. */
+  today(before = 0): string {
+    return new Date(this.#options.now() - before * DAY_MS).toISOString().slice(0, 10)
+  }
+
+  /**
+   * Returns a page of usage. Writes what this gateway has counted first.
+   * @param perDay true: with the sums of each day
+   * @throws {GatewayError} as `readSums`
+   */
+  async read(query: UsageQuery, perDay: boolean): Promise<{ key: string; shown: ShownUsage }[]> {
+    await this.write()
+    const { use } = this.#options
+    const sums = await use((sql) => readSums(sql, query))
+    const keys = sums.map(({ key }) => key)
+    const days = perDay ? await use((sql) => readDays(sql, query, keys)) : undefined
+    const byKey = days && groupByKey(days)
+    const since = this.#sinceStart(query)
+    return sums.map(({ key, ...sum }) => {
+      const { schema_name, ...rest } = sum
+      const shown: ShownUsage = {
+        ...rest,
+        ...(schema_name && { schema_name }),
+        since_start: show(since.get(key) ?? noCounts()),
+        ...(byKey && { days: byKey.get(key) ?? [] }),
+      }
+      return { key, shown }
+    })
+  }
+
+  /** Returns the milliseconds that sessions were held for calls since the start, by platform. */
+  msByPlatform(): Map<string, number> {
+    const sums = new Map<string, number>()
+    for (const [database, , { ms }] of this.counters.entries()) {
+      const platform = this.#options.platformOf(database)
+      if (platform !== undefined) sums.set(platform, (sums.get(platform) ?? 0) + ms)
+    }
+    return sums
+  }
+
+  /** Writes what was counted up to now; logs a failure, after which it is written later. */
+  async write(): Promise<void> {
+    // A write that runs may not have what was counted since it began.
+    await this.#writing
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined
+    })
+    await this.#writing
+  }
+
+  /** Writes the rest within `limitMs`, and stops. */
+  async end(limitMs: number): Promise<void> {
+    this.#isEnded = true
+    clearTimeout(this.#timer)
+    clearInterval(this.#cleaner)
+    await Promise.race([this.write(), sleep(limitMs, undefined, { ref: false })])
+  }
+
+  #schedule(): void {
+    const untilMidnight = DAY_MS - (this.#options.now() % DAY_MS)
+    this.#timer = setTimeout(
+      async () => {
+        await this.write()
+        if (!this.#isEnded) this.#schedule()
+      },
+      Math.min(WRITE_EVERY_MS, untilMidnight),
+    ).unref()
+  }
+
+  async #writeAll(): Promise<void> {
+    // Batches that could not be written come first. Meanwhile counts stay in their entries, but for
+    // another day.
+    const isBehind = this.#waiting.length > 0
+    if (!isBehind || this.#day !== this.today()) this.#drain()
+    try {
+      await this.#writeWaiting()
+      if (!isBehind) return
+      this.#drain()
+      await this.#writeWaiting()
+    } catch (error) {
+      this.#options.log.warn(`Usage could not be written: ${(error as Error).message}`)
+    }
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const { use, gateway } = this.#options
+    for (let batch = this.#waiting[0]; batch; batch = this.#waiting[0]) {
+      const one = batch
+      await use((sql) => writeBatch(sql, gateway, one))
+      this.#waiting.shift()
+    }
+  }
+
+  /** Puts what was counted since the last time into batches, under the day on which it was. */
+  #drain(): void {
+    const { platformOf } = this.#options
+    const changes = this.counters.drain()
+    const day = this.#day
+    for (let at = 0; at < changes.length; at += BATCH_ROWS) {
+      const rows = changes
+        .slice(at, at + BATCH_ROWS)
+        .map((change) => ({ day, platform: platformOf(change.database) ?? null, ...change }))
+      this.#waiting.push({ number: ++this.#number, rows })
+    }
+    this.#day = this.today()
+    if (this.#day !== day) this.counters.beginDay()
+  }
+
+  #sinceStart({ by, platform, database }: UsageQuery): Map<string, Counts> {
+    const sums = new Map<string, Counts>()
+    for (const [name, ofFunction, counts] of this.counters.entries()) {
+      if (database !== undefined && name !== database) continue
+      const owner = this.#options.platformOf(name)
+      if (platform !== undefined && owner !== platform) continue
+      const key = by === 'tenant' ? name : `${owner}/${ofFunction}`
+      const sum = sums.get(key) ?? noCounts()
+      addCounts(sum, counts)
+      sums.set(key, sum)
+    }
+    return sums
+  }
+
+  async #clean(): Promise<void> {
+    const { use, retentionDays, log } = this.#options
+    try {
+      const day = this.today(retentionDays)
+      while (!this.#isEnded && (await use((sql) => deleteBefore(sql, day))));
+    } catch (error) {
+      if (!this.#isEnded) log.warn(`Old usage could not be deleted: ${(error as Error).message}`)
+    }
+  }
+}
+
+function groupByKey(sums: DaySum[]): Map<string, Omit<DaySum, 'key'>[]> {
+  const groups = new Map<string, Omit<DaySum, 'key'>[]>()
+  for (const { key, ...day } of sums) {
+    const group = groups.get(key)
+    if (group) group.push(day)
+    else groups.set(key, [day])
+  }
+  return groups
+}
+
+function show({ ms, calls, errors, bytes, deploys }: Counts): ShownCounts {
+  return { calls, errors, database_seconds: Math.round(ms * 1000) / 1e6, bytes, deploys }
+}
