@@ -89,6 +89,16 @@ export class DatabaseSeconds {
     this.#floor = Math.max(this.#floor, ofPlatform)
   }
 
+  /** Milliseconds that a database has used more than its fellows that are being served. */
+  tenantDebt({ used, platform }: TenantAccount, now: number): number {
+    return Math.max(0, used - platform.floor) / this.#weight(now)
+  }
+
+  /** Milliseconds that a platform has used more than the others that are being served. */
+  platformDebt({ used }: PlatformAccount, now: number): number {
+    return Math.max(0, used - this.#floor) / this.#weight(now)
+  }
+
   /** Milliseconds that `one` has used less than `other` lately; negative if it has used more. */
   lead(one: Account, other: Account, now: number): number {
     return (other.used - one.used) / this.#weight(now)

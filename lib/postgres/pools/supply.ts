@@ -56,7 +56,7 @@ export class ConnectionSupply implements Supply {
   readonly #credentialsOf: CredentialsOf
   readonly #platforms = new Map<string, Budget<Pool>>()
   readonly #running: RunningUse
-  /** Database time used lately, by which connections are given to those that wait. */
+  /** Database time used lately, by which those that wait get connections. */
   readonly seconds = new DatabaseSeconds()
 
   constructor({ server, hosts, limits, platformOf, credentialsOf }: SupplyOptions) {

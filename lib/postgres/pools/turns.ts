@@ -2,6 +2,7 @@ import type { Budget } from './budget.ts'
 import type { Connection } from './connection.ts'
 import type { Account } from './database-seconds.ts'
 import { hasHadItsTurn, type Pool } from './pool.ts'
+import type { StarvingPools } from './starving-pools.ts'
 
 /**
  * Milliseconds of database time by which a database has to be behind before it gets a connection of
@@ -16,7 +17,7 @@ export function charge(pool: Pool, connection: Connection, now: number): void {
   if (usedSince === undefined || !pool.seconds) return
   connection.usedSince = now
   pool.seconds.charge(pool.account, now - usedSince, now)
-  for (const { starving } of pool.budgets) if (starving.size > 0) starving.update(pool)
+  for (const { starving } of pool.budgets) if (starving.size > 0) starving.update(pool, now)
 }
 
 /** Charges the last use of a connection whose lease has ended. */
@@ -44,10 +45,10 @@ export function noteServed(pool: Pool): void {
   const { account, budgets, seconds } = pool
   let tenant: Account | undefined
   for (const { starving } of budgets) {
-    const first = starving.size > 0 ? starving.firstOf(account.platform) : undefined
-    if (first && !(tenant && tenant.used < first.account.used)) tenant = first.account
+    const least = starving.size > 0 ? starving.leastOf(account.platform) : undefined
+    if (least && !(tenant && tenant.used < least.used)) tenant = least
   }
-  seconds?.noteServed(account, tenant, budgets.at(-1)?.starving.firstPlatform)
+  seconds?.noteServed(account, tenant, budgets.at(-1)?.starving.leastPlatform)
 }
 
 /**
@@ -60,20 +61,23 @@ export function mustGiveWay(pool: Pool, connection: Connection, now: number): bo
     if (starving.size === 0 || !wantsMore) return false
     const next = starving.next(now)
     if (!next || next === pool) return false
-    if (next === starving.overdue(now) || goesFirst(next, pool, now)) return true
+    if (next === starving.overdue(now) || goesFirst(next, pool, starving, now)) return true
     const fellow = starving.firstOf(pool.account.platform)
-    return fellow !== undefined && fellow !== pool && goesFirst(fellow, pool, now)
+    return fellow !== undefined && fellow !== pool && goesFirst(fellow, pool, starving, now)
   })
 }
 
 /**
  * Returns whether a waiting pool goes before one that has connections: it, or its platform if that
- * is another one, has used less. One that has connections must be behind by SLACK_MS and have fewer.
+ * is another one, has used less, or its wait makes up for what it has used more. One that has
+ * connections must have used less by SLACK_MS and have fewer.
  */
-function goesFirst(waiting: Pool, pool: Pool, now: number): boolean {
+function goesFirst(waiting: Pool, pool: Pool, starving: StarvingPools<Pool>, now: number): boolean {
   const isFellow = waiting.account.platform === pool.account.platform
   const one = isFellow ? waiting.account : waiting.account.platform
   const other = isFellow ? pool.account : pool.account.platform
   const leadMs = pool.seconds?.lead(one, other, now) ?? 0
-  return one.open === 0 ? leadMs > 0 : leadMs > SLACK_MS && one.open < other.open
+  return one.open === 0
+    ? leadMs + starving.earnedMs(waiting, now) > 0
+    : leadMs > SLACK_MS && one.open < other.open
 }
