@@ -1,7 +1,7 @@
 import { auditDueDrops } from './audit/due-drop.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { Calls } from './call/calls.ts'
-import { StreamSlots } from './call/run/stream-slots.ts'
+import { half, StreamSlots } from './call/run/stream-slots.ts'
 import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Gateways, LOCK_CLASS } from './cluster/gateways.ts'
 import {
@@ -123,12 +123,8 @@ export function createGateway(
     return most ? gateways.partOf(most) : undefined
   }
   const limits = { ...config, mostForCalls }
-  const pools = new Pools(
-    server,
-    limits,
-    (database) => catalog.holderOf(database)?.platform,
-    credentialsOf,
-  )
+  const platformOf = (database: string) => catalog.holderOf(database)?.platform
+  const pools = new Pools(server, limits, platformOf, credentialsOf)
   pools.onMoved = (from, to) =>
     log.warn(`The primary has changed from ${describeHost(from)} to ${describeHost(to)}`)
   const catalog = new Catalog(pools, server.database, {
@@ -202,7 +198,7 @@ export function createGateway(
     use: (work) => catalog.use(work),
     log,
     gateway: gateways.id,
-    platformOf: (database) => catalog.holderOf(database)?.platform,
+    platformOf,
     retentionDays: config.usageRetentionDays,
   })
   const deployments = new Deployments({
@@ -301,9 +297,4 @@ export function createGateway(
     startedAt: performance.now(),
   }
   return gateway
-}
-
-/** Returns half of the connections, at least one. */
-function half(connections: number): number {
-  return Math.max(1, Math.floor(connections / 2))
 }

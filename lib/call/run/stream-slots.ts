@@ -110,3 +110,8 @@ export class StreamSlots {
     })
   }
 }
+
+/** Returns half of the connections, at least one. */
+export function half(connections: number): number {
+  return Math.max(1, Math.floor(connections / 2))
+}

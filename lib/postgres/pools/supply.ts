@@ -5,6 +5,7 @@ import { firstToGrow, surplus } from './call-share.ts'
 import { Connection, type Speaks } from './connection.ts'
 import { DatabaseSeconds } from './database-seconds.ts'
 import { admit, discardLease, endLease, type Supply, serve, stopStarving } from './give-back.ts'
+import { PlatformBudgets } from './platform-budgets.ts'
 import type { CredentialsOf, PlatformOf, Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
 import { RunningUse } from './running-use.ts'
@@ -54,7 +55,7 @@ export class ConnectionSupply implements Supply {
   readonly #limits: SupplyLimits
   readonly #platformOf: PlatformOf
   readonly #credentialsOf: CredentialsOf
-  readonly #platforms = new Map<string, Budget<Pool>>()
+  readonly #platforms: PlatformBudgets
   readonly #running: RunningUse
   /** Database time used lately, by which those that wait get connections. */
   readonly seconds = new DatabaseSeconds()
@@ -66,6 +67,7 @@ export class ConnectionSupply implements Supply {
     this.#platformOf = platformOf
     this.#credentialsOf = credentialsOf
     this.all = new Budget(limits.maxTotalConnections, limits.poolWaitTimeoutMs / 2)
+    this.#platforms = new PlatformBudgets(this.all, limits)
     this.#running = new RunningUse(this)
   }
 
@@ -107,7 +109,7 @@ export class ConnectionSupply implements Supply {
       database,
       platform,
       credentials,
-      budgets: this.#budgetsOf(platform),
+      budgets: this.#platforms.budgetsOf(platform),
       connections: new Set(),
       idle: [],
       shared: [],
@@ -122,17 +124,6 @@ export class ConnectionSupply implements Supply {
       },
     }
     return pool
-  }
-
-  #budgetsOf(platform: string | undefined): Budget<Pool>[] {
-    const { maxConnectionsPerPlatform, poolWaitTimeoutMs } = this.#limits
-    if (platform === undefined || maxConnectionsPerPlatform === Infinity) return [this.all]
-    let budget = this.#platforms.get(platform)
-    if (!budget) {
-      budget = new Budget(maxConnectionsPerPlatform, poolWaitTimeoutMs / 2)
-      this.#platforms.set(platform, budget)
-    }
-    return [budget, this.all]
   }
 
   count(pool: Pool, what: keyof PoolCounters): void {
