@@ -65,16 +65,23 @@ export async function writeBatch(
         where b.number < excluded.number
       returning true
     ),
-    -- a dropped database keeps the names that it had
+    -- a dropped database keeps the names that it had; a renamed one is counted under its new name
     named as (
-      select u.*, coalesce(d.platform, u.platform) as owner,
+      select u.day, u.function, u.calls, u.errors, u.ms, u.bytes, u.deploys,
+        coalesce(d.database, u.database) as database, coalesce(d.platform, u.platform) as owner,
         case when d.database is null then last.tenant_id else d.tenant_id end as tenant_id,
         case when d.database is null then last.schema_name else d.schema_name end as schema_name
       from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as u (
         day date, platform text, database text, function text, calls bigint, errors bigint,
         ms double precision, bytes bigint, deploys bigint
       )
-      left join _db_gateway_databases d using (database)
+      left join lateral (
+        select * from _db_gateway_databases d
+        where d.database = u.database
+          or d.renamed_from = u.database and d.renamed_at > now() - interval '10 minutes'
+        order by d.database = u.database desc, d.renamed_at desc
+        limit 1
+      ) as d on true
       left join lateral (
         select p.tenant_id, p.schema_name from _db_gateway_usage p
         where d.database is null and p.platform = u.platform and p.database = u.database
@@ -85,11 +92,40 @@ export async function writeBatch(
       day, platform, tenant_id, schema_name, database, function,
       calls, errors, database_seconds, bytes, deploys
     )
-    select day, owner, tenant_id, schema_name, database, function,
-      calls, errors, ms / 1000, bytes, deploys
+    select day, owner, max(tenant_id), max(schema_name), database, function,
+      sum(calls), sum(errors), sum(ms) / 1000, sum(bytes), sum(deploys)
     from named
     where owner is not null and exists (select from batch)
+    group by owner, day, database, function
     order by owner, day, database, function
+    on conflict (platform, day, database, function) do update set
+      calls = t.calls + excluded.calls,
+      errors = t.errors + excluded.errors,
+      database_seconds = t.database_seconds + excluded.database_seconds,
+      bytes = t.bytes + excluded.bytes,
+      deploys = t.deploys + excluded.deploys
+  `
+}
+
+/** Adds what a database has used to the database that it is renamed to, which goes on with it. */
+export async function moveUsage(
+  sql: Sql,
+  from: string,
+  to: { database: string; tenantId: string | null },
+): Promise<void> {
+  if (from === to.database) {
+    await sql`update _db_gateway_usage set tenant_id = ${to.tenantId} where database = ${from}`
+    return
+  }
+  await sql`
+    with moved as (delete from _db_gateway_usage where database = ${from} returning *)
+    insert into _db_gateway_usage as t (
+      day, platform, tenant_id, schema_name, database, function,
+      calls, errors, database_seconds, bytes, deploys
+    )
+    select day, platform, ${to.tenantId}, schema_name, ${to.database}, function,
+      calls, errors, database_seconds, bytes, deploys
+    from moved
     on conflict (platform, day, database, function) do update set
       calls = t.calls + excluded.calls,
       errors = t.errors + excluded.errors,

@@ -225,3 +225,20 @@ test('what a gateway has counted is written when it stops', async () => {
   await third.stop()
   expect((await usage(`platform=${second}`)).usage[0].calls).toBe(before + 3)
 })
+
+test('A renamed tenant takes its usage along, what other gateways have not written yet too', async () => {
+  await gateway.register(platform, archive, 'before')
+  await other.call(platform, 'numbers', [1], 'before')
+  await usage(`platform=${platform}`, other)
+  await other.call(platform, 'numbers', [1], 'before')
+  const rename = { platform, tenant_id: 'before', to: 'after' }
+  expect((await gateway.post('/admin/rename-tenant', rename)).status).toBe(200)
+  await other.call(platform, 'numbers', [1], 'after')
+  await usage(`platform=${platform}`, other)
+  const entries = (await usage(`platform=${platform}&by=tenant`)).usage.filter((one: Json) =>
+    ['before', 'after'].includes(one.tenant_id),
+  )
+  expect(entries).toMatchObject([
+    { tenant_id: 'after', database: `${platform}_after`, calls: 3, deploys: 1 },
+  ])
+})

@@ -5,6 +5,7 @@ import { moveEntry } from '../../tenancy/catalog/move-entry.ts'
 import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
+import { moveUsage } from '../../usage/table.ts'
 import { moveDeployments } from '../deployments/move.ts'
 import type { DeployParts } from '../parts.ts'
 import { moving } from './begin-move.ts'
@@ -85,6 +86,7 @@ async function writeName(admin: Sql, { database }: Tenant, to: Owner, first = ''
     await admin.unsafe(`begin; ${first}`)
     await moveEntry(admin, database, to)
     await moveDeployments(admin, database, to)
+    await moveUsage(admin, database, { database: databaseName(to), tenantId: to.tenantId })
     await admin.unsafe('commit')
   } catch (error) {
     await admin.unsafe('rollback').catch(() => {})
