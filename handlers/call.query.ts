@@ -1,11 +1,18 @@
 import { defineHandler } from 'h3'
+import { CALL_MEMBERS } from '../lib/call/request.ts'
 import { GatewayError } from '../lib/errors.ts'
 import { answerRows } from '../lib/http/answer/answer.ts'
 import { readCall } from '../lib/http/body/read-call.ts'
 import { nodeOf } from '../lib/http/request.ts'
 
 export default defineHandler({
-  meta: { description: 'Run a function that changes nothing (RFC 10008), with the body of POST' },
+  meta: {
+    description: 'Run a function that changes nothing (RFC 10008), with the body of POST',
+    body: CALL_MEMBERS,
+    required: ['platform', 'function'],
+    request: { platform: 'clinic', function: 'ping', params: [] },
+    answer: { rows: [{ ping: 'pong' }], row_count: 1, execution_time_ms: 2 },
+  },
   async handler(event) {
     const { call, target } = await readCall(event)
     try {

@@ -2,7 +2,21 @@ import { defineHandler, HTTPResponse } from 'h3'
 import { reportHealth } from '../lib/health.ts'
 
 export default defineHandler({
-  meta: { access: 'public', description: 'Report whether the gateway and its PostgreSQL work' },
+  meta: {
+    access: 'public',
+    description: 'Report whether the gateway and its PostgreSQL work',
+    answer: {
+      status: 'healthy',
+      version: '0.1.0',
+      postgres_connected: true,
+      active_pools: 1,
+      total_connections: 4,
+      uptime_seconds: 12,
+      gateways: 1,
+      isolation: 'platform-roles',
+    },
+    errors: ['connection_failed'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const health = await reportHealth(gateway)

@@ -1,6 +1,10 @@
 import { defineHandler } from 'h3'
 
 export default defineHandler({
-  meta: { access: 'public', description: 'Report that the process answers' },
+  meta: {
+    access: 'public',
+    description: 'Report that the process answers',
+    answer: { status: 'live' },
+  },
   handler: () => ({ status: 'live' }),
 })

@@ -8,7 +8,12 @@ import { usageMetrics } from '../lib/metrics/usage.ts'
 
 export default defineHandler({
   // For administrators only: the metrics name the databases of all platforms.
-  meta: { access: 'admin', description: 'Report metrics in the text format of Prometheus' },
+  meta: {
+    access: 'admin',
+    description: 'Report metrics in the text format of Prometheus',
+    answer: 'db_gateway_permits_held 4',
+    types: ['text/plain'],
+  },
   async handler(event) {
     const { pools, gateways, routeCounters, usage } = event.context.gateway
     const own = [

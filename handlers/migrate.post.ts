@@ -10,11 +10,28 @@ import {
 import { answerInSlices } from '../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/http/answer/ndjson.ts'
 import { MIGRATE_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
+import { DEPLOY_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
 import { describeLabels } from '../lib/tenancy/labels.ts'
 
 export default defineHandler({
-  meta: { description: 'Deploy a schema to one database of a platform, or to all' },
+  meta: {
+    description: 'Deploy a schema to one database of a platform, or to all',
+    form: MIGRATE_FORM.fields,
+    required: ['platform', 'schema'],
+    request: { platform: 'clinic', schema: '(the archive)' },
+    answer: {
+      status: 'completed',
+      databases_updated: ['clinic_main'],
+      migrations_applied: 1,
+      functions_updated: 76,
+      checksum: '0cbc175b9c0f1b6831e9c86c9d36ae2d',
+      warnings: [],
+      execution_time_ms: 3500,
+    },
+    types: ['application/x-ndjson'],
+    errors: DEPLOY_ERRORS,
+  },
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context

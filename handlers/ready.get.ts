@@ -4,6 +4,7 @@ export default defineHandler({
   meta: {
     access: 'public',
     description: 'Report whether new requests should be sent to this gateway',
+    answer: { status: 'ready' },
   },
   async handler(event) {
     const isReady = await event.context.gateway.health.isReady()

@@ -4,6 +4,7 @@ import { describeForm, describeRegister } from '../lib/audit/outcomes.ts'
 import { incompatibleChanges } from '../lib/deploy/fleet/results.ts'
 import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { REGISTER_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
+import { DEPLOY_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
 import { databaseName } from '../lib/tenancy/names.ts'
 
@@ -11,6 +12,19 @@ export default defineHandler({
   meta: {
     description:
       'Create the database of a platform or tenant if it is missing, and deploy its schema',
+    form: REGISTER_FORM.fields,
+    required: ['platform', 'schema'],
+    request: { platform: 'clinic', schema: '(the archive)' },
+    answer: {
+      status: 'ready',
+      database: 'clinic_main',
+      migrations_applied: 3,
+      functions_deployed: 76,
+      checksum: '0cbc175b9c0f1b6831e9c86c9d36ae2d',
+      warnings: [],
+      execution_time_ms: 1250,
+    },
+    errors: DEPLOY_ERRORS,
   },
   async handler(event) {
     const started = performance.now()

@@ -17,9 +17,11 @@ import { Deploys } from './deploy/deploys.ts'
 import type { DueDrops } from './deploy/drop/due-drops.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import { KnownTemplates } from './deploy/templates/known-templates.ts'
+import { Descriptions } from './description/descriptions.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import type { RequestContext } from './http/request.ts'
+import type { Route } from './http/routes.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
@@ -82,6 +84,10 @@ export interface Gateway {
   dueDrops: DueDrops
   /** Work on many databases that may take longer than its request. */
   jobs: Jobs
+  /** What databases offer their callers, for their documents. */
+  descriptions: Descriptions
+  /** The endpoints; empty until the start has loaded them. */
+  routes: readonly Route[]
   /** One counter for each route, and one for requests that match none. */
   routeCounters: RouteCounter[]
   /** `performance.now()` at the start. */
@@ -293,6 +299,10 @@ export function createGateway(
     usage,
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
     jobs: new Jobs({ use: (work) => catalog.use(work), log, gateway: gateways.id }),
+    descriptions: new Descriptions(config.callableSchemas, (database, work) =>
+      useRepeatable(pools, database, work),
+    ),
+    routes: [],
     routeCounters: [],
     startedAt: performance.now(),
   }

@@ -107,6 +107,7 @@ export async function startGateway(
     const server = config.server ?? parseDatabaseUrl(embedded!.url)
     const { version, home, catalog } = await openServer(config, server, log, signal)
     gateway = createGateway(config, home, log, catalog)
+    gateway.routes = routes
     gateway.gateways.begin()
     const cap = await fitCapacity(gateway)
     await gateway.catalog.prepare()

@@ -10,7 +10,24 @@ import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 const MEMBERS = [...OWNER_MEMBERS, 'database', 'migrations', 'dry_run'] as const
 
 export default defineHandler({
-  meta: { description: 'Add an existing database to the catalog' },
+  meta: {
+    description: 'Add an existing database to the catalog',
+    body: MEMBERS,
+    required: ['platform', 'database'],
+    request: { platform: 'clinic', tenant_id: 'north', database: 'clinic_north', dry_run: true },
+    answer: {
+      status: 'dry_run',
+      database: 'clinic_north',
+      platform: 'clinic',
+      tenant_id: 'north',
+      ledger: null,
+      migrations_recorded: ['001_people.pssql'],
+      owner: { from: 'app', to: 'gw_clinic' },
+      objects_handed_over: 112,
+      warnings: [],
+    },
+    errors: ['database_not_found', 'database_already_exists', 'name_conflict', 'database_in_use'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, MEMBERS)

@@ -2,14 +2,34 @@ import { defineHandler } from 'h3'
 import { parseCount, readQuery } from '../../lib/http/body/page-query.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
+const QUERY = ['platform', 'limit', 'before'] as const
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
 export default defineHandler({
-  meta: { description: 'List changes, deploys and refused requests, newest first' },
+  meta: {
+    description: 'List changes, deploys and refused requests, newest first',
+    query: QUERY,
+    request: { platform: 'clinic', limit: 1 },
+    answer: {
+      entries: [
+        {
+          id: 7,
+          at: '2026-11-24T06:59:39.96+00:00',
+          action: 'revert',
+          method: 'POST',
+          path: '/admin/revert',
+          platform: 'clinic',
+          status: 200,
+        },
+      ],
+      count: 1,
+      next_before: 7,
+    },
+  },
   async handler(event) {
     const { gateway, request } = event.context
-    const query = readQuery(event, ['platform', 'limit', 'before'])
+    const query = readQuery(event, QUERY)
     const platform =
       query.platform === undefined ? undefined : parsePlatform(request, query.platform)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT

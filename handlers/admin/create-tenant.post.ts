@@ -18,7 +18,21 @@ import {
 const MEMBERS = ['platform', 'tenant_id', 'labels', 'deploy', 'if_exists'] as const
 
 export default defineHandler({
-  meta: { description: 'Create the database of a new tenant: empty, or with the newest schema' },
+  meta: {
+    description: 'Create the database of a new tenant: empty, or with the newest schema',
+    body: MEMBERS,
+    required: ['platform', 'tenant_id'],
+    request: { platform: 'clinic', tenant_id: 'north', deploy: true, labels: { plan: 'pro' } },
+    status: 201,
+    answer: {
+      status: 'created',
+      database: 'clinic_north',
+      labels: { plan: 'pro' },
+      checksum: '0cbc175b9c0f1b6831e9c86c9d36ae2d',
+      message: 'The newest schema of the platform is in place.',
+    },
+    errors: ['not_found', 'database_already_exists', 'name_conflict'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, MEMBERS)

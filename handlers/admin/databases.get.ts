@@ -15,6 +15,26 @@ const BATCH = 250
 export default defineHandler({
   meta: {
     description: 'List the databases of a platform: sizes, pending deploys, missing databases',
+    query: QUERY,
+    required: ['platform'],
+    request: { platform: 'clinic' },
+    answer: {
+      platform: 'clinic',
+      databases: [
+        {
+          name: 'clinic_main',
+          type: 'main',
+          tenant_id: null,
+          size_mb: 9,
+          size_bytes: 9224547,
+          schema_checksum: null,
+          last_deployed_at: null,
+          pending: null,
+          missing: false,
+        },
+      ],
+      count: 1,
+    },
   },
   async handler(event) {
     const { gateway, request } = event.context

@@ -10,7 +10,28 @@ const DEFAULT_LIMIT = 50
 const MAX_LIMIT = 1000
 
 export default defineHandler({
-  meta: { description: 'List the last deploys of a platform, newest first, with their failures' },
+  meta: {
+    description: 'List the last deploys of a platform, newest first, with their failures',
+    query: QUERY,
+    required: ['platform'],
+    request: { platform: 'clinic', tenant_id: 'north', limit: 20 },
+    answer: {
+      platform: 'clinic',
+      deployments: [
+        {
+          database: 'clinic_north',
+          deployed_at: '2026-11-24T06:59:39.96+00:00',
+          status: 'completed',
+          archive_checksum: null,
+          migrations_applied: ['001_people.pssql'],
+          error: null,
+        },
+      ],
+      count: 1,
+      next_after: null,
+    },
+    errors: ['database_not_found'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)

@@ -15,7 +15,20 @@ const HOUR_MS = 60 * 60 * 1000
 const MAX_HOURS = 366 * 24
 
 export default defineHandler({
-  meta: { description: 'Drop a tenant, now or later, with a dump of its database before' },
+  meta: {
+    description: 'Drop a tenant, now or later, with a dump of its database before',
+    body: MEMBERS,
+    required: ['platform', 'confirm'],
+    request: { platform: 'clinic', tenant_id: 'north', confirm: 'clinic_north' },
+    answer: {
+      status: 'dropped',
+      platform: 'clinic',
+      tenant_id: 'north',
+      database: 'clinic_north',
+      dump: null,
+    },
+    errors: ['database_not_found', 'tenant_busy', 'dump_failed', 'dump_not_available'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const { deploys, tenants } = gateway

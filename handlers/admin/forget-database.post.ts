@@ -6,7 +6,19 @@ import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
 export default defineHandler({
-  meta: { description: 'Remove a database that was dropped by hand from the catalog' },
+  meta: {
+    description: 'Remove a database that was dropped by hand from the catalog',
+    body: OWNER_MEMBERS,
+    required: ['platform'],
+    request: { platform: 'clinic', tenant_id: 'north' },
+    answer: {
+      status: 'forgotten',
+      database: 'clinic_north',
+      platform: 'clinic',
+      tenant_id: 'north',
+    },
+    errors: ['database_not_found', 'database_already_exists'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, OWNER_MEMBERS)

@@ -6,11 +6,26 @@ import { databaseName } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
 import { describeTenant } from '../../lib/tenancy/tenants.ts'
 
+const MEMBERS = [...OWNER_MEMBERS, 'labels'] as const
+
 export default defineHandler({
-  meta: { description: 'Set the labels of a tenant; one that is null is taken away' },
+  meta: {
+    description: 'Set the labels of a tenant; one that is null is taken away',
+    body: MEMBERS,
+    required: ['platform', 'labels'],
+    request: { platform: 'clinic', tenant_id: 'north', labels: { plan: 'pro' } },
+    answer: {
+      status: 'labelled',
+      tenant_id: 'north',
+      database: 'clinic_north',
+      state: 'active',
+      labels: { plan: 'pro' },
+    },
+    errors: ['database_not_found'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event, [...OWNER_MEMBERS, 'labels'])
+    const body = await readJsonObject(event, MEMBERS)
     const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
     const labels = parseLabelChanges(body.labels)
     request.database = databaseName(owner)

@@ -4,7 +4,14 @@ import { readJsonObject } from '../../lib/http/body/body.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 export default defineHandler({
-  meta: { description: 'Return the token of a platform; the first request generates it' },
+  meta: {
+    description: 'Return the token of a platform; the first request generates it',
+    body: ['platform'],
+    required: ['platform'],
+    request: { platform: 'clinic' },
+    answer: { platform: 'clinic', token: 'ssdb_pt_Zm9v' },
+    errors: ['not_found'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, ['platform'])

@@ -6,6 +6,7 @@ export default defineHandler({
     access: 'admin',
     description:
       'List the platforms that the client address may name, with their numbers of databases',
+    answer: { platforms: [{ name: 'clinic', schemas: 1, databases: 2 }], count: 1 },
   },
   async handler(event) {
     const { gateway, request } = event.context

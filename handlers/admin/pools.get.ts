@@ -5,6 +5,13 @@ import { readQuery } from '../../lib/http/body/page-query.ts'
 export default defineHandler({
   meta: {
     description: 'Report the connections to each database, and the requests that wait for one',
+    answer: {
+      pools: [{ database: 'clinic_main', platform: null, open: 2, busy: 0, idle: 2, waiting: 0 }],
+      count: 1,
+      permits: { held: 4, capacity: 200 },
+      totals: { opened: 4, closed: 0, evicted: 0, exhausted: 0 },
+      gateways: [{ id: '7c0d', host: 'gateway-1', pid: 4711, self: true }],
+    },
   },
   handler(event) {
     const { gateway } = event.context

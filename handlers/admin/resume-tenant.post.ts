@@ -6,7 +6,20 @@ import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
 import { describeTenant } from '../../lib/tenancy/tenants.ts'
 
 export default defineHandler({
-  meta: { description: 'Have the calls of a suspended tenant run again' },
+  meta: {
+    description: 'Have the calls of a suspended tenant run again',
+    body: OWNER_MEMBERS,
+    required: ['platform'],
+    request: { platform: 'clinic', tenant_id: 'north' },
+    answer: {
+      status: 'resumed',
+      tenant_id: 'north',
+      database: 'clinic_north',
+      state: 'active',
+      labels: { plan: 'pro' },
+    },
+    errors: ['database_not_found', 'tenant_busy'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, OWNER_MEMBERS)

@@ -15,7 +15,21 @@ import { nodeOf, originOf } from '../../lib/http/request.ts'
 import { describeLabels } from '../../lib/tenancy/labels.ts'
 
 export default defineHandler({
-  meta: { description: 'Take the code of one database, or of all, back to an earlier archive' },
+  meta: {
+    description: 'Take the code of one database, or of all, back to an earlier archive',
+    body: REVERT_MEMBERS,
+    required: ['platform', 'checksum'],
+    request: { platform: 'clinic', checksum: '0cbc175b9c0f1b6831e9c86c9d36ae2d' },
+    answer: {
+      status: 'completed',
+      databases_updated: ['clinic_main'],
+      migrations_applied: 0,
+      checksum: '0cbc175b9c0f1b6831e9c86c9d36ae2d',
+      warnings: [],
+    },
+    types: ['application/x-ndjson'],
+    errors: ['not_found', 'database_not_found', 'revert_refused', 'function_deploy_failed'],
+  },
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context

@@ -15,7 +15,22 @@ const MAX_MESSAGE = 500
 const MAX_RETRY_AFTER_S = 30 * 24 * 60 * 60
 
 export default defineHandler({
-  meta: { description: 'Suspend a tenant: its calls are 503 with a message; deploys go on' },
+  meta: {
+    description: 'Suspend a tenant: its calls are 503 with a message; deploys go on',
+    body: MEMBERS,
+    required: ['platform'],
+    request: { platform: 'clinic', tenant_id: 'north', message: 'Please pay', retry_after_s: 3600 },
+    answer: {
+      status: 'suspended',
+      tenant_id: 'north',
+      database: 'clinic_north',
+      state: 'suspended',
+      labels: { plan: 'pro' },
+      message: 'Please pay',
+      retry_after_s: 3600,
+    },
+    errors: ['database_not_found', 'tenant_busy'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const body = await readJsonObject(event, MEMBERS)

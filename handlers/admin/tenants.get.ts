@@ -12,7 +12,20 @@ const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
 export default defineHandler({
-  meta: { description: 'The tenants of a platform, with their labels and states, in pages' },
+  meta: {
+    description: 'The tenants of a platform, with their labels and states, in pages',
+    query: QUERY,
+    required: ['platform'],
+    request: { platform: 'clinic', label: 'plan:pro' },
+    answer: {
+      platform: 'clinic',
+      tenants: [
+        { tenant_id: 'north', database: 'clinic_north', state: 'active', labels: { plan: 'pro' } },
+      ],
+      count: 1,
+      next_after: null,
+    },
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)

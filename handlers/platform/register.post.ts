@@ -4,11 +4,25 @@ import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { parsePlatform, textOf } from '../../lib/tenancy/names.ts'
 
+const MEMBERS = ['platform', 'db_user', 'db_password'] as const
+
 export default defineHandler({
-  meta: { description: 'Register a platform, so that schemas can be stored for it' },
+  meta: {
+    description: 'Register a platform, so that schemas can be stored for it',
+    body: MEMBERS,
+    required: ['platform'],
+    request: { platform: 'shop' },
+    answer: {
+      status: 'registered',
+      platform: 'shop',
+      message: 'Platform registered. POST /platform/shop/schema stores a schema.',
+      has_dedicated_credentials: true,
+    },
+    errors: ['platform_already_registered'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event, ['platform', 'db_user', 'db_password'])
+    const body = await readJsonObject(event, MEMBERS)
     const platform = parsePlatform(request, body.platform)
     const given = [textOf('db_user', body.db_user), textOf('db_password', body.db_password)]
     const hasCredentials = given.every((text) => text !== '')

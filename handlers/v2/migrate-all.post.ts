@@ -15,6 +15,22 @@ const MEMBERS = ['platform', 'schema_name', ...V2_MEMBERS] as const
 export default defineHandler({
   meta: {
     description: 'Deploy a stored schema to all its tenants; continues as a job if it takes long',
+    body: MEMBERS,
+    required: ['platform', 'schema_name'],
+    request: { platform: 'shop', schema_name: 'tenant' },
+    answer: {
+      job_id: null,
+      status: 'completed',
+      platform: 'shop',
+      schema_name: 'tenant',
+      total_databases: 1,
+      succeeded: 1,
+      failed: 0,
+      results: [],
+      warnings: [],
+      execution_time_ms: 90,
+    },
+    errors: ['not_found', 'migration_running'],
   },
   async handler(event) {
     const { gateway, request } = event.context

@@ -12,7 +12,30 @@ import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../lib/tenancy/owners
 const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
 
 export default defineHandler({
-  meta: { description: 'Deploy a stored schema to one database; drops no function' },
+  meta: {
+    description: 'Deploy a stored schema to one database; drops no function',
+    body: MEMBERS,
+    required: ['platform', 'schema_name'],
+    request: { platform: 'shop', schema_name: 'tenant', uuid: '0b5d6a3e' },
+    answer: {
+      status: 'completed',
+      platform: 'shop',
+      schema_name: 'tenant',
+      databases_updated: ['shop_tenant_0b5d6a3e'],
+      migrations_applied: 0,
+      functions_updated: 1,
+      checksum: '0cbc175b9c0f1b6831e9c86c9d36ae2d',
+      warnings: [],
+      execution_time_ms: 150,
+    },
+    errors: [
+      'not_found',
+      'database_not_found',
+      'data_loss',
+      'migration_failed',
+      'function_deploy_failed',
+    ],
+  },
   async handler(event) {
     const started = performance.now()
     const { gateway, request } = event.context

@@ -146,7 +146,8 @@ function counterOf(gateway: Gateway, method: string, path: string): RouteCounter
 /** Returns a function that lists the methods of a path; for SERVER, of all routes. */
 function createMethodFinder(routes: GuardedRoute[]): (pathname: string) => string[] {
   const patterns = routes.map(({ method, path }) => {
-    const pattern = path.replace(/\/\*\*:\w+$/, '(?:/.*)?').replaceAll(/:\w+/g, '[^/]+')
+    const escaped = path.replaceAll('.', '\\.')
+    const pattern = escaped.replace(/\/\*\*:\w+$/, '(?:/.*)?').replaceAll(/:\w+/g, '[^/]+')
     return {
       pattern: new RegExp(`^${pattern}/?$`),
       methods: method === 'GET' ? ['GET', 'HEAD'] : [method],

@@ -9,6 +9,7 @@ import { type Access, findClient, isAllowedAddress, type TokenKind } from './acc
 import { isInNetworks } from './access/networks.ts'
 import { mayName } from './access/platform-networks.ts'
 import { HttpClient } from './client.ts'
+import type { EndpointDocs } from './endpoint-docs.ts'
 
 /** The gateway's data on a request, apart from its content. */
 export interface RequestContext {
@@ -46,7 +47,7 @@ export interface RequestContext {
 }
 
 /** Metadata that a handler declares in `defineHandler({ meta })`. */
-export interface HandlerMeta {
+export interface HandlerMeta extends EndpointDocs {
   access?: Access
   token?: TokenKind
   description?: string

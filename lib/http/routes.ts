@@ -4,6 +4,7 @@ import { join, relative, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { EventHandler } from 'h3'
 import type { Access, TokenKind } from './access/access.ts'
+import type { EndpointDocs } from './endpoint-docs.ts'
 import type { HandlerMeta } from './request.ts'
 
 /** An endpoint, defined by a file below handlers/. */
@@ -17,6 +18,8 @@ export interface Route {
   description?: string
   /** Whether a request may have a query, other than with GET. */
   takesQuery?: boolean
+  /** For /openapi.json. */
+  docs?: EndpointDocs
   handler: EventHandler
 }
 
@@ -28,14 +31,14 @@ export class RouteError extends Error {
 const CODE = /\.[cm]?[jt]s$/
 const METHODS = 'get|post|put|patch|delete|query'
 const FILE_NAME = new RegExp(
-  `^(?<name>[\\w-]+|\\[(?:\\.\\.\\.)?\\w+\\])\\.(?<method>${METHODS})\\.[cm]?[jt]s$`,
+  `^(?<name>[\\w-]+(?:\\.(?:json|ts|php))?|\\[(?:\\.\\.\\.)?\\w+\\])\\.(?<method>${METHODS})\\.[cm]?[jt]s$`,
 )
 const FOLDER_NAME = /^(?:[\w-]+|\[\w+\])$/
 
 /**
  * Loads every endpoint below a folder. As in Nitro, the file name is the route:
  * `admin/databases.get.ts` is `GET /admin/databases`, `thing/[id].post.ts` has the parameter `id`,
- * `index.get.ts` is the folder itself, `[...rest].get.ts` is everything below it. Endpoints whose
+ * `openapi.json.get.ts` is `GET /openapi.json`, `index.get.ts` is the folder itself, `[...rest].get.ts` is everything below it. Endpoints whose
  * method this version of Node.js cannot parse (QUERY before 20.19.2) are skipped.
  * @throws {RouteError} for an invalid name, a missing or wrong export, or two files for one route
  */
@@ -60,7 +63,7 @@ async function loadRoute(folder: string, file: string): Promise<Route> {
     )
   }
   const { token = 'admin', description, takesQuery = false } = meta ?? {}
-  return { method, path, access, token, description, takesQuery, handler }
+  return { method, path, access, token, description, takesQuery, docs: meta ?? {}, handler }
 }
 
 function parseRoute(file: string): { method: string; path: string } {

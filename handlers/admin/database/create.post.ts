@@ -13,6 +13,20 @@ export default defineHandler({
     token: 'platform',
     description:
       'Create a database with a stored schema; named by schema_name and uuid, or by database_id',
+    body: STORED_OWNER_MEMBERS,
+    required: ['platform', 'schema_name'],
+    request: { platform: 'shop', schema_name: 'tenant', uuid: '0b5d6a3e' },
+    answer: {
+      status: 'created',
+      platform: 'shop',
+      schema_name: 'tenant',
+      database_name: 'shop_tenant_0b5d6a3e',
+      tables_created: 1,
+      functions_deployed: 1,
+      warnings: [],
+      execution_time_ms: 210,
+    },
+    errors: ['database_already_exists', 'database_name_collision'],
   },
   async handler(event) {
     const started = performance.now()

@@ -12,7 +12,23 @@ import { sectionsOf } from '../../../lib/tenancy/schemas/stored-schemas.ts'
 const FIELDS = ['schema_name', 'name', 'schema', 'file'] as const
 
 export default defineHandler({
-  meta: { description: 'Store a schema under a name; databases can be created from it' },
+  meta: {
+    description: 'Store a schema under a name; databases can be created from it',
+    form: FIELDS,
+    request: { schema_name: 'tenant', schema: '(the archive)' },
+    answer: {
+      status: 'registered',
+      platform: 'shop',
+      schema_name: 'tenant',
+      has_tables: true,
+      has_functions: true,
+      has_migrations: false,
+      has_seeders: true,
+      checksum: '0cbc175b9c0f1b6831e9c86c9d36ae2d',
+      warnings: [],
+    },
+    errors: ['not_found', 'schema_extraction_failed', 'payload_too_large', 'too_many_schemas'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const { platforms, config, buffered } = gateway

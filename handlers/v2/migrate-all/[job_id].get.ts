@@ -9,7 +9,22 @@ import { parsePlatform } from '../../../lib/tenancy/names.ts'
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 export default defineHandler({
-  meta: { description: 'Report the progress of a job of /v2/migrate-all; any gateway can answer' },
+  meta: {
+    description: 'Report the progress of a job of /v2/migrate-all; any gateway can answer',
+    answer: {
+      job_id: 'e9c4a1f0-5b1d-4d0e-8a51-0f6c2b9d7e31',
+      status: 'running',
+      platform: 'shop',
+      schema_name: 'tenant',
+      total_databases: 2,
+      succeeded: 1,
+      failed: 0,
+      results: [],
+      warnings: [],
+      execution_time_ms: 90,
+    },
+    errors: ['not_found'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])

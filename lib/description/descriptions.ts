@@ -1,0 +1,52 @@
+import { Recent } from '../common/recent.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+import type { Description } from './description.ts'
+import { readDescription } from './read.ts'
+
+/** Databases, and different descriptions, that are kept. */
+const MAX_DATABASES = 1000
+const MAX_DESCRIPTIONS = 50
+
+interface Known {
+  version: string
+  digest: string
+}
+
+/**
+ * Cache of what databases offer. Each request compares the version of the database; equal databases
+ * share one description. Calls do not use it.
+ */
+export class Descriptions {
+  readonly #callableSchemas: string[] | undefined
+  readonly #use: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>
+  readonly #known = new Recent<Known>(MAX_DATABASES)
+  readonly #descriptions = new Recent<Description>(MAX_DESCRIPTIONS)
+
+  /**
+   * @param callableSchemas CALLABLE_SCHEMAS; undefined: the search path
+   * @param use runs work in a database, on a connection of its pool
+   */
+  constructor(
+    callableSchemas: string[] | undefined,
+    use: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>,
+  ) {
+    this.#callableSchemas = callableSchemas
+    this.#use = use
+  }
+
+  /**
+   * Returns what a database offers now.
+   * @throws {GatewayError} pool_exhausted, connection_failed, query_timeout
+   */
+  async of(database: string): Promise<Description> {
+    const known = this.#known.get(database)
+    const kept = known && this.#descriptions.get(known.digest)
+    const { version, description = kept! } = await this.#use(database, (sql) =>
+      readDescription(sql, this.#callableSchemas, kept && known?.version),
+    )
+    const shared = this.#descriptions.get(description.digest) ?? description
+    this.#descriptions.set(shared.digest, shared, 1)
+    this.#known.set(database, { version, digest: shared.digest }, 1)
+    return shared
+  }
+}

@@ -1,0 +1,44 @@
+import { type H3Event, HTTPResponse } from 'h3'
+import { nodeOf } from '../request.ts'
+import { chooseEncoding, compress } from './compress.ts'
+import { isNoneMatch, weakEtag } from './etag.ts'
+
+/** Different documents of one description that are kept. */
+const MAX_KEPT = 16
+
+const kept = new WeakMap<object, Map<string, Buffer>>()
+
+/** Returns what `render` makes of a description, and keeps it under the key. */
+export function rendered(of: object, key: string, render: () => string): Buffer {
+  const known = kept.get(of) ?? new Map<string, Buffer>()
+  kept.set(of, known)
+  const found = known.get(key)
+  if (found) return found
+  const bytes = Buffer.from(render())
+  if (known.size >= MAX_KEPT) known.clear()
+  known.set(key, bytes)
+  return bytes
+}
+
+/** Answers with a document, or with 304 if the client has it. Clients must ask before each use. */
+export async function answerDocument(
+  event: H3Event,
+  type: string,
+  bytes: Buffer,
+): Promise<HTTPResponse> {
+  const { headers } = nodeOf(event).req
+  const etag = weakEtag(bytes)
+  const caching = { etag, 'cache-control': 'private, no-cache', vary: 'accept-encoding' }
+  if (!isNoneMatch(headers['if-none-match'], etag)) {
+    return new HTTPResponse(null, { status: 304, headers: caching })
+  }
+  const encoding = chooseEncoding(headers['accept-encoding'])
+  const body = encoding ? await compress(encoding, bytes) : bytes
+  return new HTTPResponse(body as Uint8Array<ArrayBuffer>, {
+    headers: {
+      'content-type': type,
+      ...caching,
+      ...(encoding && { 'content-encoding': encoding }),
+    },
+  })
+}
