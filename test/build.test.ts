@@ -22,12 +22,15 @@ async function build(): Promise<string> {
   afterTest(() => rm(folder, { recursive: true }))
   const project = join(PROJECT, 'tsconfig.build.json')
   await promisify(execFile)(process.execPath, [TSC, '--project', project, '--outDir', folder])
+  const copy = join(PROJECT, 'scripts/copy-sources.mjs')
+  await promisify(execFile)(process.execPath, [copy, folder])
   return folder
 }
 
 test('npm run build makes a gateway of JavaScript, which starts, deploys and answers calls', async () => {
   const { scripts } = JSON.parse(await readFile(join(PROJECT, 'package.json'), 'utf8'))
   expect(scripts.build).toContain('tsc --project tsconfig.build.json')
+  expect(scripts.build).toContain('node scripts/copy-sources.mjs dist')
   const folder = await build()
   expect(existsSync(join(folder, 'test'))).toBe(false)
 
@@ -48,6 +51,13 @@ test('npm run build makes a gateway of JavaScript, which starts, deploys and ans
   // Both threads run: one splits files, the other judges functions.
   expect(await register(url, platform, files)).toMatchObject({ status: 200 })
   expect((await call(url, platform, 'twice', [21])).body.rows).toEqual([{ twice: 42 }])
+  for (const [path, text] of [
+    ['types.ts', 'export class GatewayError'],
+    ['openapi.json', '/call#twice'],
+  ]) {
+    const response = await fetch(`${url}/${path}?platform=${platform}`)
+    expect(await response.text()).toContain(text)
+  }
   program.kill('SIGTERM')
   expect(await program.exit).toEqual({ code: 0, signal: null })
   expect(program.output()).not.toMatch(/"level":"error"|ExperimentalWarning/)
