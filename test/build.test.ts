@@ -53,6 +53,7 @@ test('npm run build makes a gateway of JavaScript, which starts, deploys and ans
   expect((await call(url, platform, 'twice', [21])).body.rows).toEqual([{ twice: 42 }])
   for (const [path, text] of [
     ['types.ts', 'export class GatewayError'],
+    ['client.php', 'class GatewayError'],
     ['openapi.json', '/call#twice'],
   ]) {
     const response = await fetch(`${url}/${path}?platform=${platform}`)

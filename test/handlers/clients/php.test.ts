@@ -1,0 +1,190 @@
+import { execFile, spawnSync } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
+import { clinicFiles, pack } from '../../helpers/platforms.ts'
+
+/** In CI `.ci/php` installs it where it can be had. */
+const hasPhp = spawnSync('php', ['--version']).status === 0
+if (!hasPhp)
+  console.warn(
+    'php is not installed: the tests of /client.php are skipped (apt-get install php-cli)',
+  )
+
+const platform = uniqueName('php')
+const MORE = {
+  'functions/more.pssql': `
+    create or replace function big(p_id bigint default 9007199254740993) returns table (
+      o_id bigint, o_ids bigint[], o_total numeric)
+    language sql stable as $$ select p_id, array[p_id, null], 12.30 $$;
+    comment on function big is 'Digits. */ exit; ?> <?php exit; /*
+@param p_id What comes back */ exit;
+@error PT402 Nothing';
+    create or replace function late(p_to int) returns setof int language sql stable
+    as $$ select 10 / (p_to - i) from generate_series(1, p_to) i $$;
+    create or replace function unnamed(int, text default 'z') returns text language sql immutable
+    as $$ select $2 || $1 $$;
+    create or replace function list(class int, this int) returns int language sql immutable
+    as $$ select $1 + $2 $$;`,
+}
+
+let gateway: TestGateway
+let folder: string
+beforeAll(async () => {
+  gateway = await startTestGateway()
+  const archive = await pack({ ...(await clinicFiles()), ...MORE })
+  expect((await gateway.register(platform, archive)).status).toBe(200)
+  folder = await mkdtemp(join(tmpdir(), 'gateway-php-'))
+  const { body, status } = await gateway.get(
+    `/client.php?platform=${platform}&namespace=App%5CClinic`,
+  )
+  expect(status, body.message).toBe(200)
+  await writeFile(join(folder, 'client.php'), body)
+})
+afterAll(async () => {
+  await rm(folder, { recursive: true })
+  await gateway.stop()
+})
+
+/** Runs PHP with the client, once for each transport, and returns what it prints as JSON. */
+async function run(code: string) {
+  const file = join(folder, `${uniqueName('run')}.php`)
+  await writeFile(
+    file,
+    `<?php
+    declare(strict_types=1);
+    error_reporting(E_ALL);
+    set_error_handler(fn ($n, $text) => throw new ErrorException($text));
+    require __DIR__ . '/client.php';
+    use App\\Clinic\\{Call, Connection, Database, GatewayError, Omitted, Options, Transport, UniqueViolation};
+    $results = [];
+    foreach ([true, false] as $withCurl) {
+      $connect = fn (?string $tenant = null, ?Options $options = null, ?string $url = null) => new Database(
+        $url ?? '${gateway.url}', $tenant, $options ?? new Options(), [], new Transport(10, $withCurl));
+      $db = $connect();
+      $failure = function (callable $work) {
+        try { $work(); } catch (GatewayError $e) { return $e; }
+        throw new Exception('It was done');
+      };
+      $results[] = (function () use ($db, $connect, $failure, $withCurl) { ${code} })();
+    }
+    echo json_encode($results);`,
+  )
+  const { stdout } = await promisify(execFile)('php', [file])
+  const [byCurl, byStreams] = JSON.parse(stdout)
+  expect(byStreams).toEqual(byCurl)
+  return byCurl
+}
+
+describe.skipIf(!hasPhp)('the client of PHP', () => {
+  test('is PHP without faults', async () => {
+    const { stdout } = await promisify(execFile)('php', ['-l', join(folder, 'client.php')])
+    expect(stdout).toContain('No syntax errors')
+  })
+
+  test('calls functions by name and by position', async () => {
+    expect(
+      await run(`return [
+        $db->get_patient_by_id(1) == $db->get_patient_by_id(p_patient_id: 1),
+        $db->ping(),
+        count($db->list_patients(p_offset: 0, p_limit: 2)),
+        $db->unnamed(7), $db->unnamed(7, 'x'), $db->list(1, 2),
+        $db->invoice_total(p_invoice_id: 1) == $db->invoice_total(1),
+        $db->connection->call('unnamed', [1, 'a']),
+      ];`),
+    ).toEqual([
+      true,
+      [{ ping: 'pong' }],
+      2,
+      [{ unnamed: 'z7' }],
+      [{ unnamed: 'x7' }],
+      [{ list: 3 }],
+      true,
+      [{ unnamed: 'a1' }],
+    ])
+  })
+
+  test('keeps every digit, and takes dates, bytes and composites', async () => {
+    expect(
+      await run(`$when = new DateTimeImmutable('2026-02-28 09:30', new DateTimeZone('+01:00'));
+      $id = $db->create_patient('Jo' . (int) $withCurl, '2000-01-01', p_address: ['city' => 'Kiel'])[0]['create_patient'];
+      $file = $db->attach_document($id, 'a.bin', Connection::bytes("\\0\\xff"))[0]['attach_document'];
+      return [
+        $db->big(), $db->big(PHP_INT_MAX)[0]['o_id'],
+        $db->is_slot_free(1, $when)[0]['is_slot_free'],
+        $db->document_content($file),
+        $db->get_patient_by_id($id)[0]['o_address'],
+      ];`),
+    ).toEqual([
+      // JSON.parse of the test cuts what PHP had whole.
+      [
+        {
+          o_id: Number('9007199254740993'),
+          o_ids: [Number('9007199254740993'), null],
+          o_total: '12.30',
+        },
+      ],
+      Number('9223372036854775807'),
+      expect.any(Boolean),
+      [{ document_content: '\\x00ff' }],
+      { street: null, postcode: null, city: 'Kiel' },
+    ])
+    const text = await run(`return json_encode($db->big());`)
+    expect(text).toContain('"o_id":9007199254740993,')
+  })
+
+  test('tells errors apart', async () => {
+    expect(
+      await run(`$patient = ['A', '2000-01-01', 'a@example.org'];
+      try { $db->create_patient(...$patient); } catch (UniqueViolation) {}
+      $twice = $failure(fn () => $db->create_patient(...$patient));
+      $gone = $failure(fn () => $connect('no-such')->ping());
+      $none = $failure(fn () => $connect(null, new Options(attempts: 1), 'http://127.0.0.1:9')->ping());
+      return [$twice::class, $twice->constraint, $twice->getCode(), $gone->error, $none->status, $none->mayHaveRun];`),
+    ).toEqual([
+      'App\\Clinic\\UniqueViolation',
+      'patients_email_key',
+      409,
+      'database_not_found',
+      0,
+      true,
+    ])
+  })
+
+  test('sends batches, transactions and streams', async () => {
+    expect(
+      await run(`$calls = [new Call('ping'), new Call('late', [1])];
+      [$one, $two] = $db->connection->batch($calls);
+      $refused = $failure(fn () => $db->connection->transaction($calls));
+      $count = 0;
+      $cut = $failure(function () use ($db, &$count) {
+        foreach ($db->connection->stream('late', [50000]) as $row) $count++;
+      });
+      foreach ($db->connection->stream('late', ['p_to' => 50000]) as $first) break;
+      $whole = iterator_to_array($db->connection->stream('big'), false);
+      $wrong = $failure(fn () => iterator_to_array($db->connection->stream('late', ['x'])));
+      return [$one, $two->sqlstate, $refused->sqlstate, $cut->sqlstate, $count > 0, $first, count($whole), $wrong->status];`),
+    ).toEqual([[{ ping: 'pong' }], '22012', '22012', '22012', true, { late: 0 }, 1, 400])
+  })
+
+  test('gives a write a key, which it keeps', async () => {
+    const [one, two] = await run(`
+      $keyed = $connect(null, new Options(idempotencyKey: 'k' . (int) $withCurl . '${platform}'));
+      $make = fn () => $keyed->connection->call('create_patient', ['Key' . (int) $withCurl, '2000-01-01'])[0];
+      $one = $make();
+      return [$one === $make(), $connect(null, new Options(idempotencyKey: true))->ping()];`)
+    expect([one, two]).toEqual([true, [{ ping: 'pong' }]])
+  })
+})
+
+test('the namespace is checked', async () => {
+  const asked = (query: string) => gateway.get(`/client.php?${query}`)
+  for (const namespace of ['1', 'a b', 'A;exit', 'A\\', '']) {
+    const query = `platform=${platform}&namespace=${encodeURIComponent(namespace)}`
+    expect((await asked(query)).body, namespace).toMatchObject({ error: 'invalid_request' })
+  }
+  expect((await asked(`platform=${platform}`)).body).toMatch(/\nnamespace Php[0-9a-f]+;\n/)
+})
