@@ -1,6 +1,6 @@
 import { defineHandler } from 'h3'
 import { GatewayError } from '../lib/errors.ts'
-import { answerDocument, rendered } from '../lib/http/answer/answer-document.ts'
+import { answerDocument } from '../lib/http/answer/answer-document.ts'
 import { parseText } from '../lib/http/body/page-query.ts'
 import { DESCRIBED_QUERY, readDescribed } from '../lib/http/described-owner.ts'
 import { phpDocument } from '../lib/php-client/document.ts'
@@ -18,11 +18,11 @@ export default defineHandler({
     errors: ['database_not_found'],
   },
   async handler(event) {
-    const { owner, description, query } = await readDescribed(event, ['namespace'])
+    const { owner, description, query, keyOf } = await readDescribed(event, ['namespace'])
     const { platform, schema_name } = owner
     const options = { owner: { platform, schema_name }, namespace: parseNamespace(query.namespace) }
     const document = () => phpDocument(options, description)
-    const bytes = rendered(description, `php ${JSON.stringify(options)}`, document)
+    const bytes = event.context.gateway.descriptions.document(keyOf('php', options), document)
     return answerDocument(event, 'application/x-php; charset=utf-8', bytes)
   },
 })

@@ -1,5 +1,5 @@
 import { defineHandler } from 'h3'
-import { answerDocument, rendered } from '../lib/http/answer/answer-document.ts'
+import { answerDocument } from '../lib/http/answer/answer-document.ts'
 import { parseQuery } from '../lib/http/body/query-string.ts'
 import { DESCRIBED_QUERY, readDescribed } from '../lib/http/described-owner.ts'
 import { nodeOf } from '../lib/http/request.ts'
@@ -17,17 +17,13 @@ export default defineHandler({
     errors: ['database_not_found'],
   },
   async handler(event) {
-    const { routes } = event.context.gateway
+    const { routes, descriptions } = event.context.gateway
     if (parseQuery(nodeOf(event).req.url ?? '').size === 0) {
       const document = () => JSON.stringify(gatewayDocument(routes))
-      return answerDocument(event, TYPE, rendered(routes, '', document))
+      return answerDocument(event, TYPE, descriptions.document('openapi', document))
     }
-    const { owner, description } = await readDescribed(event)
+    const { owner, description, keyOf } = await readDescribed(event)
     const document = () => JSON.stringify(platformDocument(owner, description))
-    return answerDocument(
-      event,
-      TYPE,
-      rendered(description, `openapi ${JSON.stringify(owner)}`, document),
-    )
+    return answerDocument(event, TYPE, descriptions.document(keyOf('openapi', owner), document))
   },
 })

@@ -1,6 +1,6 @@
 import { defineHandler } from 'h3'
 import { GatewayError } from '../lib/errors.ts'
-import { answerDocument, rendered } from '../lib/http/answer/answer-document.ts'
+import { answerDocument } from '../lib/http/answer/answer-document.ts'
 import { DESCRIBED_QUERY, readDescribed } from '../lib/http/described-owner.ts'
 import { typescriptDocument } from '../lib/typescript-client/document.ts'
 
@@ -15,11 +15,14 @@ export default defineHandler({
     errors: ['database_not_found'],
   },
   async handler(event) {
-    const { owner, description, query } = await readDescribed(event, ['bigint'])
+    const { owner, description, query, keyOf } = await readDescribed(event, ['bigint'])
     const { platform, schema_name } = owner
     const options = { owner: { platform, schema_name }, bigint: parseBigint(query.bigint) }
     const document = () => typescriptDocument(options, description)
-    const bytes = rendered(description, `typescript ${JSON.stringify(options)}`, document)
+    const bytes = event.context.gateway.descriptions.document(
+      keyOf('typescript', options),
+      document,
+    )
     return answerDocument(event, 'text/typescript; charset=utf-8', bytes)
   },
 })

@@ -7,6 +7,9 @@ import { readDescription } from './read.ts'
 const MAX_DATABASES = 1000
 const MAX_DESCRIPTIONS = 50
 
+/** Bytes of documents that are kept. */
+const MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+
 interface Known {
   version: string
   digest: string
@@ -21,6 +24,7 @@ export class Descriptions {
   readonly #use: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>
   readonly #known = new Recent<Known>(MAX_DATABASES)
   readonly #descriptions = new Recent<Description>(MAX_DESCRIPTIONS)
+  readonly #documents = new Recent<Buffer>(MAX_DOCUMENT_BYTES)
 
   /**
    * @param callableSchemas CALLABLE_SCHEMAS; undefined: the search path
@@ -48,5 +52,17 @@ export class Descriptions {
     this.#descriptions.set(shared.digest, shared, 1)
     this.#known.set(database, { version, digest: shared.digest }, 1)
     return shared
+  }
+
+  /**
+   * Returns the document that `render` makes, or the one that it has made before.
+   * @param key what the document depends on: the digest of a description, and options
+   */
+  document(key: string, render: () => string): Buffer {
+    const kept = this.#documents.get(key)
+    if (kept) return kept
+    const made = Buffer.from(render())
+    this.#documents.set(key, made, made.length)
+    return made
   }
 }

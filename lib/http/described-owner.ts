@@ -11,6 +11,8 @@ export const DESCRIBED_QUERY = ['platform', 'tenant_id', 'schema', 'schema_name'
 export interface Described {
   owner: { platform: string; tenant_id?: string; schema_name?: string; uuid?: string }
   description: Description
+  /** Returns the key of a document of the description. */
+  keyOf: (kind: string, options: object) => string
   /** The whole query. */
   query: Record<string, string | string[] | undefined>
 }
@@ -42,5 +44,7 @@ export async function readDescribed(
     ...(schema !== undefined && { schema_name: schema }),
     ...(!isNone && { [schema === undefined ? 'tenant_id' : 'uuid']: asked.tenantId! }),
   }
-  return { owner, description, query }
+  const keyOf = (kind: string, options: object) =>
+    JSON.stringify([kind, description.digest, options])
+  return { owner, description, query, keyOf }
 }

@@ -26,7 +26,7 @@ function method(one: DescribedFunction, types: PhpTypes): string {
     isOptional: parameter.default !== null || parameter.isVariadic,
   }))
   const docs = parameters.map(({ type, variable, isNotNull, isOptional, about }) =>
-    `@param ${types.doc(type, !isNotNull)}${isOptional ? '|Omitted' : ''} $${variable} ${about}`.trim(),
+    `@param ${types.parameter(type, !isNotNull)}${isOptional ? '|Omitted' : ''} $${variable} ${about}`.trim(),
   )
   const given = parameters.map(({ type, variable, isNotNull, isOptional }) => {
     const native = types.native(type, !isNotNull)
@@ -64,7 +64,7 @@ function overloaded(name: string, overloads: DescribedFunction[], types: PhpType
 }
 
 function signature({ name, type, isNotNull }: Parameter, types: PhpTypes): string {
-  return `${types.doc(type, !isNotNull)} $${name ?? '…'}`
+  return `${types.parameter(type, !isNotNull)} $${name ?? '…'}`
 }
 
 function rowsOf({ columns }: DescribedFunction, types: PhpTypes): string {

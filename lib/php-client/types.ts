@@ -78,6 +78,20 @@ export class PhpTypes {
     return mayBeNull && text !== 'mixed' ? `${text}|null` : text
   }
 
+  /** Returns the PHPDoc type of a parameter, which takes more than its rows give. */
+  parameter(name: string, mayBeNull: boolean): string {
+    const type = baseOf(this.#types, name)
+    if (type?.kind === 'enum') return this.doc(name, mayBeNull)
+    const isComposite = type?.kind === 'composite'
+    const element = type?.kind === 'array' && type.of !== null
+    const text = isComposite
+      ? 'array<string, mixed>'
+      : element
+        ? `list<${this.parameter(type.of!, true)}>`
+        : this.native(name, false)
+    return mayBeNull && text !== 'mixed' ? `${text}|null` : text
+  }
+
   /** Returns PHP's own type of a parameter. */
   native(name: string, mayBeNull: boolean): string {
     const type = baseOf(this.#types, name)

@@ -73,7 +73,9 @@ function table({ functions, types }: Description, hasBigints: boolean): string {
     .map(([name, overloads]) => {
       const reads = overloads.every(({ volatility }) => volatility !== 'volatile')
       const bigints = hasBigints ? bigintsOf(overloads, types) : undefined
-      return `  ${key(name)}: ${JSON.stringify({ reads, ...(bigints && { bigints }) })},`
+      // As a plain key it would be the prototype.
+      const own = name === '__proto__' ? `['${name}']` : key(name)
+      return `  ${own}: ${JSON.stringify({ reads, ...(bigints && { bigints }) })},`
     })
     .join('\n')
 }

@@ -32,3 +32,20 @@ export function textFunction(name: string, text: string): Files {
     [`functions/${name}.pssql`]: `create or replace function ${name}() returns text language sql as $$ select '${text}' $$;`,
   }
 }
+
+/** Names and texts that could end a literal or a comment of a generated file. */
+export const ODD_NAMES: Files = {
+  'migrations/900_odd.pssql': `
+    create type odd as enum ('it''s', 'a"b', E'new\\nline', '\\', '*/ ?> <?php', '\${x}', '$x');
+    comment on type odd is 'ends */ ?> <?php exit; // \`\${x}\`';
+    create type "Odd Type" as ("a b" int, "x'y" odd, "*/" bigint, "\\" text[]);
+    create table "odd/table" ("1" int primary key, "class" odd not null, "q""t" "Odd Type");
+    insert into "odd/table" values (1, '*/ ?> <?php', row(1, 'it''s', 9007199254740993, array['\\'])::"Odd Type");`,
+  'functions/odd.pssql': `
+    create or replace function odd_rows("p 1" odd default 'it''s', "p'2" int default 1)
+    returns setof "odd/table" language sql stable as $$ select * from "odd/table" $$;
+    comment on function odd_rows is E'ends */ ?> <?php exit;\\n@param p 1 */ exit\\n@error 23505 */ \`\${x}\`';
+    create or replace function __proto__() returns int language sql immutable as $$ select 1 $$;
+    create or replace function constructor() returns int language sql immutable as $$ select 2 $$;
+    create or replace function "class"(this int) returns int language sql immutable as $$ select 3 $$;`,
+}

@@ -3,23 +3,6 @@ import { nodeOf } from '../request.ts'
 import { chooseEncoding, compress } from './compress.ts'
 import { isNoneMatch, weakEtag } from './etag.ts'
 
-/** Different documents of one description that are kept. */
-const MAX_KEPT = 16
-
-const kept = new WeakMap<object, Map<string, Buffer>>()
-
-/** Returns what `render` makes of a description, and keeps it under the key. */
-export function rendered(of: object, key: string, render: () => string): Buffer {
-  const known = kept.get(of) ?? new Map<string, Buffer>()
-  kept.set(of, known)
-  const found = known.get(key)
-  if (found) return found
-  const bytes = Buffer.from(render())
-  if (known.size >= MAX_KEPT) known.clear()
-  known.set(key, bytes)
-  return bytes
-}
-
 /** Answers with a document, or with 304 if the client has it. Clients must ask before each use. */
 export async function answerDocument(
   event: H3Event,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
-import { clinicFiles, pack } from '../../helpers/platforms.ts'
+import { clinicFiles, ODD_NAMES, pack } from '../../helpers/platforms.ts'
 
 /** In CI `.ci/php` installs it where it can be had. */
 const hasPhp = spawnSync('php', ['--version']).status === 0
@@ -35,7 +35,7 @@ let gateway: TestGateway
 let folder: string
 beforeAll(async () => {
   gateway = await startTestGateway()
-  const archive = await pack({ ...(await clinicFiles()), ...MORE })
+  const archive = await pack({ ...(await clinicFiles()), ...ODD_NAMES, ...MORE })
   expect((await gateway.register(platform, archive)).status).toBe(200)
   folder = await mkdtemp(join(tmpdir(), 'gateway-php-'))
   const { body, status } = await gateway.get(
@@ -134,6 +134,15 @@ describe.skipIf(!hasPhp)('the client of PHP', () => {
     ])
     const text = await run(`return json_encode($db->big());`)
     expect(text).toContain('"o_id":9007199254740993,')
+  })
+
+  test('has odd names', async () => {
+    const type = { 'a b': 1, "x'y": "it's", '*/': Number('9007199254740993'), '\\': ['\\'] }
+    const row = { 1: 1, class: '*/ ?> <?php', 'q"t': type }
+    expect(
+      await run(`return [$db->odd_rows(), $db->class(1), $db->constructor(),
+      $db->connection->call('__proto__')];`),
+    ).toEqual([[row], [{ class: 3 }], [{ constructor: 2 }], [{ ['__proto__']: 1 }]])
   })
 
   test('tells errors apart', async () => {

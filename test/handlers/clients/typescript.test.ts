@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PROJECT, startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
-import { clinicFiles, pack } from '../../helpers/platforms.ts'
+import { clinicFiles, ODD_NAMES, pack } from '../../helpers/platforms.ts'
 
 const platform = uniqueName('ts')
 const TSC = join(PROJECT, 'node_modules/typescript/bin/tsc')
@@ -55,7 +55,7 @@ let bigints: any
 
 beforeAll(async () => {
   gateway = await startTestGateway()
-  const archive = await pack({ ...(await clinicFiles()), ...MORE })
+  const archive = await pack({ ...(await clinicFiles()), ...ODD_NAMES, ...MORE })
   expect((await gateway.register(platform, archive)).body).toMatchObject({ status: 'ready' })
   const settings = Object.fromEntries(
     Object.entries(await clinicFiles()).filter(([path]) => /_setting\./.test(path)),
@@ -161,6 +161,15 @@ describe('calls', () => {
     expect(await db.big([9007199254740995n])).toEqual([big])
     const [streamed] = await all(db.$stream.big([9007199254740995n]))
     expect(streamed).toEqual(big)
+  })
+
+  test('of odd names', async () => {
+    const db = bigints.connect({ url: gateway.url, tenant: null })
+    const type = { 'a b': 1, "x'y": "it's", '*/': 9007199254740993n, '\\': ['\\'] }
+    expect(await db.odd_rows()).toEqual([{ 1: 1, class: '*/ ?> <?php', 'q"t': type }])
+    expect(await db.odd_rows({ 'p 1': '*/ ?> <?php', "p'2": 2 })).toHaveLength(1)
+    expect(await db.constructor()).toEqual([{ constructor: 2 }])
+    expect(Reflect.get(db.$call, '__proto__')()).toEqual({ function: '__proto__' })
   })
 
   test('take bytes and dates', async () => {
