@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
+import { losing } from '../../helpers/losing-proxy.ts'
 import { clinicFiles, ODD_NAMES, pack } from '../../helpers/platforms.ts'
 
 /** In CI `.ci/php` installs it where it can be had. */
@@ -27,6 +28,8 @@ const MORE = {
     as $$ select 10 / (p_to - i) from generate_series(1, p_to) i $$;
     create or replace function unnamed(int, text default 'z') returns text language sql immutable
     as $$ select $2 || $1 $$;
+    create sequence if not exists counter;
+    create or replace function counted() returns bigint language sql as $$ select nextval('counter') $$;
     create or replace function list(class int, this int) returns int language sql immutable
     as $$ select $1 + $2 $$;`,
 }
@@ -49,17 +52,23 @@ afterAll(async () => {
   await gateway.stop()
 })
 
-/** Runs PHP with the client, once for each transport, and returns what it prints as JSON. */
-async function run(code: string) {
+/** Writes a program that has the client, and makes exceptions of warnings. */
+async function writeRun(code: string): Promise<string> {
   const file = join(folder, `${uniqueName('run')}.php`)
-  await writeFile(
-    file,
-    `<?php
+  const head = `<?php
     declare(strict_types=1);
     error_reporting(E_ALL);
     set_error_handler(fn ($n, $text) => throw new ErrorException($text));
     require __DIR__ . '/client.php';
     use App\\Clinic\\{Call, Connection, Database, GatewayError, Omitted, Options, Transport, UniqueViolation};
+  `
+  await writeFile(file, head + code)
+  return file
+}
+
+/** Runs PHP with the client, once for each transport, and returns what it prints as JSON. */
+async function run(code: string) {
+  const file = await writeRun(`
     $results = [];
     foreach ([true, false] as $withCurl) {
       $connect = fn (?string $tenant = null, ?Options $options = null, ?string $url = null) => new Database(
@@ -71,8 +80,7 @@ async function run(code: string) {
       };
       $results[] = (function () use ($db, $connect, $failure, $withCurl) { ${code} })();
     }
-    echo json_encode($results);`,
-  )
+    echo json_encode($results);`)
   const { stdout } = await promisify(execFile)('php', [file])
   const [byCurl, byStreams] = JSON.parse(stdout)
   expect(byStreams).toEqual(byCurl)
@@ -170,13 +178,34 @@ describe.skipIf(!hasPhp)('the client of PHP', () => {
       $refused = $failure(fn () => $db->connection->transaction($calls));
       $count = 0;
       $cut = $failure(function () use ($db, &$count) {
-        foreach ($db->connection->stream('late', [50000]) as $row) $count++;
+        foreach ($db->connection->stream('late', [30000]) as $row) $count++;
       });
-      foreach ($db->connection->stream('late', ['p_to' => 50000]) as $first) break;
+      foreach ($db->connection->stream('late', ['p_to' => 30000]) as $first) break;
       $whole = iterator_to_array($db->connection->stream('big'), false);
       $wrong = $failure(fn () => iterator_to_array($db->connection->stream('late', ['x'])));
       return [$one, $two->sqlstate, $refused->sqlstate, $cut->sqlstate, $count > 0, $first, count($whole), $wrong->status];`),
     ).toEqual([[{ ping: 'pong' }], '22012', '22012', '22012', true, { late: 0 }, 1, 400])
+  })
+
+  test('sends a call again where that is safe', async () => {
+    const tries = async (code: string, lost: number) => {
+      await using proxy = await losing(gateway.url, lost)
+      const file =
+        await writeRun(`$db = fn (bool|string $key = false, int $attempts = 3) => new Database(
+        '${proxy.url}', null, new Options(idempotencyKey: $key, attempts: $attempts));
+        try { echo json_encode(${code}); } catch (GatewayError $e) { echo json_encode($e->error); }`)
+      const { stdout } = await promisify(execFile)('php', [file])
+      return [JSON.parse(stdout), proxy.keys]
+    }
+    const none = undefined
+    expect(await tries(`$db()->unnamed(1, 'a')`, 2)).toEqual([
+      [{ unnamed: 'a1' }],
+      [none, none, none],
+    ])
+    expect(await tries(`$db()->unnamed(1, 'a')`, 3)).toEqual(['no_answer', [none, none, none]])
+    expect(await tries(`$db()->counted()`, 1)).toEqual(['no_answer', [none]])
+    const key = expect.stringMatching(/^[\da-f]{32}$/)
+    expect(await tries(`$db(true)->counted()`, 1)).toEqual([[{ counted: 2 }], [key, key]])
   })
 
   test('gives a write a key, which it keeps', async () => {

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PROJECT, startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
+import { listen, losing } from '../../helpers/losing-proxy.ts'
 import { clinicFiles, ODD_NAMES, pack } from '../../helpers/platforms.ts'
 
 const platform = uniqueName('ts')
@@ -45,6 +45,9 @@ const MORE = {
       on conflict (key) do update set value = to_jsonb(settings.value::int + 1)
       returning (value #>> '{}')::bigint $$;`,
 }
+
+const whoFunction =
+  'create or replace function who() returns name language sql stable as $$ select current_database() $$;'
 
 let gateway: TestGateway
 let folder: string
@@ -220,7 +223,7 @@ test('streams give rows one by one, and the error that cuts them off', async () 
   for await (const { series } of db.$stream.series({ p_to: 3000 })) seen.push(series)
   expect([seen.length, seen.at(-1)]).toEqual([3000, 3000])
   for await (const { series } of db.$stream.series([100_000])) if (series === 5) break
-  const cut = await failure(all(db.$stream.late([50_000])))
+  const cut = await failure(all(db.$stream.late([30_000])))
   expect(cut).toBeInstanceOf(digits.GatewayError)
   const first = await failure(all(db.$stream.series([5, 5])))
   expect(first).toBeInstanceOf(digits.RaisedException)
@@ -253,11 +256,6 @@ test('the last line of a stream that is cut is its error; without one it is a lo
   }
 })
 
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
 test('an AbortSignal ends a call', async () => {
   const controller = new AbortController()
   const call = failure(connect().nap([30], { signal: controller.signal }))
@@ -268,49 +266,19 @@ test('an AbortSignal ends a call', async () => {
 })
 
 describe('a proxy loses answers', () => {
-  /** Passes requests on, and loses the first `lost` answers. */
-  async function losing(lost: number) {
-    const keys: unknown[] = []
-    const server = createServer(async (req, res) => {
-      const chunks: Buffer[] = []
-      for await (const chunk of req) chunks.push(chunk)
-      const key = req.headers['idempotency-key']
-      keys.push(key)
-      const answer = await fetch(gateway.url + req.url, {
-        method: 'POST',
-        headers: {
-          'content-type': 'application/json',
-          ...(key !== undefined && { 'idempotency-key': String(key) }),
-        },
-        body: Buffer.concat(chunks),
-      })
-      if (keys.length <= lost) res.destroy()
-      else res.writeHead(answer.status).end(await answer.text())
-    })
-    const url = await listen(server)
-    return {
-      keys,
-      url,
-      [Symbol.asyncDispose]: async () => {
-        server.closeAllConnections()
-        server.close()
-      },
-    }
-  }
-
   test('a call that reads is sent again', async () => {
-    await using proxy = await losing(2)
+    await using proxy = await losing(gateway.url, 2)
     expect(await connect({ url: proxy.url }).unnamed([1, 'a'])).toEqual([{ unnamed: 'a1' }])
     expect(proxy.keys).toEqual([undefined, undefined, undefined])
   })
 
   test('a write is sent again with the same key alone, and happens once', async () => {
-    await using proxy = await losing(1)
+    await using proxy = await losing(gateway.url, 1)
     const db = connect({ url: proxy.url })
     const lost = await failure(db.counted([true]))
     expect(lost).toMatchObject({ code: 'no_answer', mayHaveRun: true })
     expect(proxy.keys).toHaveLength(1)
-    await using again = await losing(1)
+    await using again = await losing(gateway.url, 1)
     const safe = connect({ url: again.url, idempotent: true })
     expect(await safe.counted([true])).toEqual([{ counted: '2' }])
     expect(again.keys[0]).toMatch(/^[\da-f-]{36}$/)
@@ -318,10 +286,27 @@ describe('a proxy loses answers', () => {
   })
 
   test('no more often than `attempts`', async () => {
-    await using proxy = await losing(9)
+    await using proxy = await losing(gateway.url, 9)
     await failure(connect({ url: proxy.url, attempts: 2 }).unnamed([1, 'a']))
     expect(proxy.keys).toHaveLength(2)
   })
+})
+
+test('a tenant of a schema is named by its uuid', async () => {
+  const archive = await pack({ 'functions/who.pssql': whoFunction })
+  const given = { schema_name: 'shop', uuid: 'aa-bb' }
+  expect((await gateway.register(platform, archive, undefined, given)).status).toBe(200)
+  const query = `platform=${platform}&schema=shop&uuid=aa-bb`
+  const { body } = await gateway.get(`/types.ts?${query}`)
+  expect(body).not.toContain('aa-bb')
+  await writeFile(join(folder, 'shop.ts'), body)
+  const shop = (await import(join(folder, 'shop.ts'))).connect({
+    url: gateway.url,
+    tenant: 'aa-bb',
+  })
+  expect(await shop.who()).toEqual([{ who: `${platform}_shop_aa_bb` }])
+  const both = await gateway.get(`/types.ts?${query}&schema_name=shop`)
+  expect(both.body.message).toContain('schema and schema_name')
 })
 
 test('the query is checked', async () => {
