@@ -12,6 +12,7 @@ import {
   tellToRetire,
 } from './cluster/notifications.ts'
 import type { Config } from './config.ts'
+import { deploysAtOnce } from './deploy/at-once.ts'
 import { Deployments } from './deploy/deployments/deployments.ts'
 import { Deploys } from './deploy/deploys.ts'
 import type { DueDrops } from './deploy/drop/due-drops.ts'
@@ -102,9 +103,6 @@ declare module 'h3' {
   }
 }
 
-/** Connections of a deploy to a new database: its own and one that holds the lock. */
-const CONNECTIONS_PER_DEPLOY = 2
-
 /**
  * Builds the parts of a gateway; opens no connection.
  * @param server server with the database of the open catalog
@@ -148,14 +146,6 @@ export function createGateway(
   const fit = (database: string) => {
     for (const each of [pools, ...(replicas?.all() ?? [])]) each.fit(database)
   }
-  // Leave half of the connections to calls, and one connection of the administrative database to
-  // all other work there.
-  const deploysAtOnce = () =>
-    Math.min(
-      config.migrateConcurrency,
-      Math.floor(pools.capacity / 2 / CONNECTIONS_PER_DEPLOY),
-      config.maxConnectionsPerPool - 1,
-    )
   const { readServers, maxConnectionsPerPool, maxConnectionsPerPlatform } = config
   const mostOfDatabase = Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)
   const replicas =
@@ -194,9 +184,10 @@ export function createGateway(
     setPasswords: (sql, secret) => roles.setPasswords(sql, secret),
     gatewaysLockClass: LOCK_CLASS,
   })
+  const callableSchemas = (database: string) =>
+    catalog.limits.of(database)?.callableSchemas ?? config.callableSchemas
   const functions = new KnownFunctions({
-    callableSchemas: (database) =>
-      catalog.limits.of(database)?.callableSchemas ?? config.callableSchemas,
+    callableSchemas,
     use: (database, work) => useRepeatable(pools, database, work),
     administer: (work) => catalog.use(work),
   })
@@ -232,7 +223,7 @@ export function createGateway(
       functions,
       deployments,
       queue: new KeyedQueue({
-        concurrency: deploysAtOnce,
+        concurrency: () => deploysAtOnce(config, pools.capacity),
         maxWaiting: config.maxWaitingDeploys,
         isWorthAlone: isShortage,
       }),
@@ -299,9 +290,7 @@ export function createGateway(
     usage,
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
     jobs: new Jobs({ use: (work) => catalog.use(work), log, gateway: gateways.id }),
-    descriptions: new Descriptions(config.callableSchemas, (database, work) =>
-      useRepeatable(pools, database, work),
-    ),
+    descriptions: new Descriptions(callableSchemas, pools),
     routes: [],
     routeCounters: [],
     startedAt: performance.now(),

@@ -6,11 +6,25 @@ import { describeLimits } from '../../lib/tenancy/limits/tenant-limits.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
+const MEMBERS = [...OWNER_MEMBERS, 'limits'] as const
+
 export default defineHandler({
-  meta: { description: 'Set limits of the calls of a tenant; one that is null is taken away' },
+  meta: {
+    description: 'Set limits of the calls of a tenant; one that is null is taken away',
+    body: MEMBERS,
+    required: ['platform', 'limits'],
+    request: { platform: 'clinic', tenant_id: 'north', limits: { calls_per_second: 50 } },
+    answer: {
+      status: 'limited',
+      tenant_id: 'north',
+      database: 'clinic_north',
+      limits: { calls_per_second: 50 },
+    },
+    errors: ['database_not_found'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event, [...OWNER_MEMBERS, 'limits'])
+    const body = await readJsonObject(event, MEMBERS)
     const owner = await gateway.tenants.resolve(parseNamedOwner(request, body))
     const limits = parseLimitChanges(body.limits)
     request.database = databaseName(owner)

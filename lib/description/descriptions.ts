@@ -1,5 +1,6 @@
 import { Recent } from '../common/recent.ts'
-import type { Sql } from '../postgres/pools/connection.ts'
+import type { Pools } from '../postgres/pools/pools.ts'
+import { useRepeatable } from '../postgres/pools/use-repeatable.ts'
 import type { Description } from './description.ts'
 import { readDescription } from './read.ts'
 
@@ -20,22 +21,16 @@ interface Known {
  * share one description. Calls do not use it.
  */
 export class Descriptions {
-  readonly #callableSchemas: string[] | undefined
-  readonly #use: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>
+  readonly #callableSchemas: (database: string) => string[] | undefined
+  readonly #pools: Pools
   readonly #known = new Recent<Known>(MAX_DATABASES)
   readonly #descriptions = new Recent<Description>(MAX_DESCRIPTIONS)
   readonly #documents = new Recent<Buffer>(MAX_DOCUMENT_BYTES)
 
-  /**
-   * @param callableSchemas CALLABLE_SCHEMAS; undefined: the search path
-   * @param use runs work in a database, on a connection of its pool
-   */
-  constructor(
-    callableSchemas: string[] | undefined,
-    use: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>,
-  ) {
+  /** @param callableSchemas schemas whose functions can be called; undefined: the search path */
+  constructor(callableSchemas: (database: string) => string[] | undefined, pools: Pools) {
     this.#callableSchemas = callableSchemas
-    this.#use = use
+    this.#pools = pools
   }
 
   /**
@@ -45,8 +40,8 @@ export class Descriptions {
   async of(database: string): Promise<Description> {
     const known = this.#known.get(database)
     const kept = known && this.#descriptions.get(known.digest)
-    const { version, description = kept! } = await this.#use(database, (sql) =>
-      readDescription(sql, this.#callableSchemas, kept && known?.version),
+    const { version, description = kept! } = await useRepeatable(this.#pools, database, (sql) =>
+      readDescription(sql, this.#callableSchemas(database), kept && known?.version),
     )
     const shared = this.#descriptions.get(description.digest) ?? description
     this.#descriptions.set(shared.digest, shared, 1)

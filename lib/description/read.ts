@@ -31,7 +31,7 @@ export async function readDescription(
   callableSchemas: string[] | undefined,
   known: string | undefined,
 ): Promise<DescriptionRead> {
-  const { version, searched } = await begin(sql)
+  const { version, searched } = await begin(sql, callableSchemas)
   try {
     if (version === known) return { version, description: undefined }
     const text = DESCRIPTION.replaceAll('$1', () =>
@@ -48,7 +48,10 @@ export async function readDescription(
 type Rows = [{ searched?: string[]; version?: string; described?: string }?]
 
 /** Begins the transaction and reads the version, in one round trip. */
-async function begin(sql: Sql): Promise<{ version: string; searched: string[] }> {
+async function begin(
+  sql: Sql,
+  callableSchemas: string[] | undefined,
+): Promise<{ version: string; searched: string[] }> {
   const results: unknown = await send(
     sql.unsafe(
       [
@@ -65,7 +68,10 @@ async function begin(sql: Sql): Promise<{ version: string; searched: string[] }>
   const { searched } = rows.find((row) => row?.searched !== undefined)!
   const { version } = rows.find((row) => row?.version !== undefined)!
   const { described } = rows.find((row) => row?.described !== undefined)!
-  return { version: JSON.stringify([version, described, searched]), searched: searched! }
+  return {
+    version: JSON.stringify([version, described, callableSchemas ?? null, searched]),
+    searched: searched!,
+  }
 }
 
 function parse(text: string): Description {

@@ -52,6 +52,18 @@ export const MEMBERS: Record<string, JsonSchema> = {
     additionalProperties: { type: ['string', 'null'] },
   },
   limit: whole('Largest number of entries', { minimum: 1, maximum: 1000 }),
+  limits: {
+    type: 'object',
+    description: 'Limits by name; null takes one away',
+    properties: {
+      max_connections: { type: ['integer', 'null'], minimum: 1 },
+      calls_per_second: { type: ['integer', 'null'], minimum: 1 },
+      statement_timeout_ms: { type: ['integer', 'null'], minimum: 1 },
+      callable_schemas: { type: ['array', 'null'], items: { type: 'string' } },
+      read_only: { type: ['boolean', 'null'] },
+    },
+    additionalProperties: false,
+  },
   message: text('What callers are told', { maxLength: 500 }),
   migrations: list('File names of migrations that are in place', { type: 'string' }),
   name: text('Name of the stored schema'),

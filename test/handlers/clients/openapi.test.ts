@@ -249,13 +249,23 @@ describe('the document of a platform', () => {
 
   test('is of the database that the query names, as /call finds it', async () => {
     const asked = (query: string) => gateway.get(`/openapi.json?${query}`)
-    const north = textFunction('nothing', '')
+    const north = {
+      ...textFunction('nothing', ''),
+      'migrations/001.pssql': 'create schema billing',
+      'functions/bill.pssql':
+        'create or replace function billing.bill() returns int language sql as $$ select 1 $$',
+    }
     await gateway.register(platform, await pack(north), 'north')
     const { body } = await asked(`platform=${platform}&tenant_id=north`)
     expect(
       body.paths['/call#nothing'].post.requestBody.content['application/json'].schema,
     ).toMatchObject({ required: ['platform', 'tenant_id', 'function'] })
     expect((await asked(`platform=${platform}&tenant_id=south`)).status).toBe(404)
+    // The schemas that a tenant's calls reach are limits of its own.
+    const limits = { callable_schemas: ['billing'] }
+    await gateway.post('/admin/tenants', { platform, tenant_id: 'north', limits })
+    const { body: limited } = await asked(`platform=${platform}&tenant_id=north`)
+    expect(Object.keys(limited.paths)).toEqual(['/call#bill'])
     expect((await asked(`platform=${platform}&shema=x`)).body.message).toContain('"shema"')
     expect((await asked('schema=x')).body.message).toContain('platform')
   })
