@@ -44,6 +44,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   file: ARCHIVE,
   force: flag('Let every loss pass'),
   function: text('Name of a function', { pattern: '^[a-z_][a-z0-9_]{0,62}$' }),
+  hold: flag('Answer calls with 503 meanwhile, where they would wait'),
   if_exists: text('Whether a tenant that exists is an error', { enum: ['ok', 'error'] }),
   label: text('Labels that a tenant must have: `plan:pro,region:eu`'),
   labels: {
@@ -82,6 +83,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   primary: flag('Run on the primary, which has everything committed before'),
   refresh: flag('Ask each database of the page for its ledger'),
   repair: flag('Record edited migrations with their new checksums'),
+  request_id: text('X-Request-Id of a request'),
   retry: flag('Try again what failed'),
   retry_after_s: whole('Seconds of Retry-After', { minimum: 1, maximum: 2_592_000 }),
   schema: ARCHIVE,
@@ -96,6 +98,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   state: text('State of the tenants', { enum: ['active', 'suspended', 'dropping'] }),
   strict: flag('Fail if no new tenant can be created with the archive'),
   tenant_id: text('The tenant; absent or null: the main database', { ...ID, ...orNull }),
+  to: text('The new name of the tenant, or the name of its copy', ID),
   timeout_ms: whole('Time limit, from the arrival of the request', {
     type: ['integer', 'null'],
     minimum: 1,
@@ -106,6 +109,11 @@ export const MEMBERS: Record<string, JsonSchema> = {
 
 /** Query parameters that mean something else than the member of a body with their name. */
 const QUERY_PARAMETERS: Record<string, JsonSchema> = {
+  by: text('What is added up: tenant or function'),
+  days: flag('Report each day by itself'),
+  from: text('The first day', { format: 'date' }),
+  order: text('What the list is ordered by, the largest first'),
+  to: text('The last day', { format: 'date' }),
   schema: text('Name of a schema of the platform, as `schema_name`'),
 }
 

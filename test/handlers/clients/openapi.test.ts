@@ -1,6 +1,6 @@
 import { validate } from '@hyperjump/json-schema/openapi-3-1'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { MEMBERS } from '../../../lib/openapi/members.ts'
+import { memberSchema } from '../../../lib/openapi/members.ts'
 import { type Json, startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
 import { pack, textFunction } from '../../helpers/platforms.ts'
 
@@ -95,8 +95,12 @@ describe('the document of the gateway', () => {
   test('names members that the table of members has, and an example that fits', async () => {
     const unknown: string[] = []
     for (const { path, docs } of gateway.gateway.routes) {
-      const names = [...(docs?.query ?? []), ...(docs?.body ?? []), ...(docs?.form ?? [])]
-      for (const name of names) if (!(name in MEMBERS)) unknown.push(`${path}: ${name}`)
+      const { query = [], body = [], form = [] } = docs ?? {}
+      const names = [...query, ...body, ...form]
+      for (const [place, list] of Object.entries({ query, body, form } as const)) {
+        const missing = list.filter((name) => !memberSchema(place as 'query', name))
+        unknown.push(...missing.map((name) => `${path}: ${name}`))
+      }
       const given = [...(docs?.required ?? []), ...Object.keys(docs?.request ?? {})]
       for (const name of given) if (!names.includes(name)) unknown.push(`${path}: ${name}`)
     }
