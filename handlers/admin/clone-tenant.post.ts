@@ -7,11 +7,36 @@ import { databaseName } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseNamedTenant, parseNewName } from '../../lib/tenancy/owners.ts'
 import { describeTenant } from '../../lib/tenancy/tenants.ts'
 
+const MEMBERS = [...OWNER_MEMBERS, 'to', 'labels', 'hold'] as const
+
 export default defineHandler({
-  meta: { description: 'Copy a tenant with its database; calls of the source wait meanwhile' },
+  meta: {
+    description: 'Copy a tenant with its database; calls of the source wait meanwhile',
+    body: MEMBERS,
+    required: ['platform', 'to'],
+    request: { platform: 'clinic', tenant_id: 'north', to: 'trial' },
+    answer: {
+      status: 'cloned',
+      from: { tenant_id: 'north', database: 'clinic_north' },
+      copied_bytes: 9224547,
+      held_ms: 310,
+      tenant_id: 'trial',
+      database: 'clinic_trial',
+      state: 'active',
+      labels: { plan: 'pro' },
+    },
+    status: 201,
+    errors: [
+      'database_not_found',
+      'database_already_exists',
+      'name_conflict',
+      'tenant_busy',
+      'database_in_use',
+    ],
+  },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event, [...OWNER_MEMBERS, 'to', 'labels', 'hold'])
+    const body = await readJsonObject(event, MEMBERS)
     const from = await gateway.tenants.resolve(parseNamedTenant(request, body))
     const to = parseNewName(from, body.to)
     const labels = parseLabels(body.labels)

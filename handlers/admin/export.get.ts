@@ -5,7 +5,15 @@ import { readQuery } from '../../lib/http/body/page-query.ts'
 import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
 
 export default defineHandler({
-  meta: { description: "Stream a tenant's database in pg_dump's custom format" },
+  meta: {
+    description: "Stream a tenant's database in pg_dump's custom format",
+    query: OWNER_MEMBERS,
+    required: ['platform'],
+    request: { platform: 'clinic', tenant_id: 'north' },
+    answer: 'PGDMP…',
+    types: ['application/octet-stream'],
+    errors: ['database_not_found', 'dump_failed', 'dump_not_available', 'database_in_use'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, OWNER_MEMBERS)

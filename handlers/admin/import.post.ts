@@ -15,6 +15,20 @@ export default defineHandler({
     description:
       'Create a tenant from a dump of /admin/export or pg_dump, the body; named in the query',
     takesQuery: true,
+    query: QUERY,
+    required: ['platform'],
+    request: { platform: 'clinic', tenant_id: 'north' },
+    upload: 'application/octet-stream',
+    status: 201,
+    answer: {
+      status: 'imported',
+      platform: 'clinic',
+      tenant_id: 'north',
+      database: 'clinic_north',
+      state: 'active',
+      bytes: 9224547,
+    },
+    errors: ['database_already_exists', 'name_conflict', 'import_failed', 'dump_not_available'],
   },
   async handler(event) {
     const { gateway, request } = event.context

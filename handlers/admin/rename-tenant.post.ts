@@ -6,11 +6,33 @@ import { databaseName } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseNamedTenant, parseNewName } from '../../lib/tenancy/owners.ts'
 import { describeTenant } from '../../lib/tenancy/tenants.ts'
 
+const MEMBERS = [...OWNER_MEMBERS, 'to', 'hold'] as const
+
 export default defineHandler({
-  meta: { description: 'Rename a tenant and its database; calls wait, and follow it' },
+  meta: {
+    description: 'Rename a tenant and its database; calls wait, and follow it',
+    body: MEMBERS,
+    required: ['platform', 'to'],
+    request: { platform: 'clinic', tenant_id: 'north', to: 'nordic' },
+    answer: {
+      status: 'renamed',
+      from: { tenant_id: 'north', database: 'clinic_north' },
+      tenant_id: 'nordic',
+      database: 'clinic_nordic',
+      state: 'active',
+      labels: { plan: 'pro' },
+    },
+    errors: [
+      'database_not_found',
+      'database_already_exists',
+      'name_conflict',
+      'tenant_busy',
+      'database_in_use',
+    ],
+  },
   async handler(event) {
     const { gateway, request } = event.context
-    const body = await readJsonObject(event, [...OWNER_MEMBERS, 'to', 'hold'])
+    const body = await readJsonObject(event, MEMBERS)
     const from = await gateway.tenants.resolve(parseNamedTenant(request, body))
     const to = parseNewName(from, body.to)
     const isHeld = parseFlag('hold', body.hold)

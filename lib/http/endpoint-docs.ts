@@ -8,6 +8,8 @@ export interface EndpointDocs {
   body?: readonly string[]
   /** Names of the fields of a multipart form. */
   form?: readonly string[]
+  /** Media type of a body that has no members. */
+  upload?: string
   /** Those of these names that a request must have. */
   required?: readonly string[]
   /** Example of a request: the members of its body, form or query by name. */

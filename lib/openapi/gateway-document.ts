@@ -107,7 +107,8 @@ function parameter(place: 'path' | 'query', name: string, required: boolean, exa
   return { name, in: place, required, schema, ...(example !== undefined && { example }) }
 }
 
-function requestContent({ body, form, required = [], request }: EndpointDocs) {
+function requestContent({ body, form, upload, required = [], request }: EndpointDocs) {
+  if (upload !== undefined) return { [upload]: {} }
   const names = body ?? form
   if (!names) return undefined
   const place = body ? 'body' : 'form'
