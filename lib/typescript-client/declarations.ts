@@ -44,7 +44,7 @@ export function declarations({ functions, types }: Description): string {
 
 function interfaceOf(about: string, name: string, members: string[]): string {
   const inside = members.map((one) => `${indented(one)}\n`).join('')
-  return `/** ${about}. */\nexport interface ${name} {\n${inside}}`
+  return `/** ${about}. */\nexport interface ${name} {${inside && `\n${inside}`}}`
 }
 
 /** Defining a composite type may need others. */

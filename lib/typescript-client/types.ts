@@ -120,7 +120,8 @@ export function comment(text: string): string {
     .trim()
     .replaceAll('*/', '* /')
     .split(/\s*[\r\n\u2028\u2029]+\s*/)
-  return text.trim() === '' ? '' : `/** ${lines.join('\n * ')} */\n`
+  if (lines.length > 1) return `/**\n${lines.map((line) => ` * ${line}\n`).join('')} */\n`
+  return text.trim() === '' ? '' : `/** ${lines[0]} */\n`
 }
 
 /** Largest number of characters of an object type on one line. */
