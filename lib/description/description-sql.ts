@@ -98,15 +98,16 @@ export const DESCRIPTION = `
         'returns', format_type(c.prorettype, -1),
         'returnsSet', c.proretset,
         'isVariadic', c.provariadic <> 0,
-        'arguments', (
-          select coalesce(json_agg(json_build_object(
-            'name', p.name, 'type', format_type(p.type, -1), 'mode', p.mode, 'default', p.default
-          ) order by p.position), '[]')
-          from parameter p
-          where p.function = c.oid
-        )
+        'arguments', coalesce(p.arguments, '[]')
       ) order by c.proname collate "C", oidvectortypes(c.proargtypes) collate "C"), '[]')
       from candidate c
+      left join (
+        select function, json_agg(json_build_object(
+          'name', name, 'type', format_type(type, -1), 'mode', mode, 'default', "default"
+        ) order by position) as arguments
+        from parameter
+        group by function
+      ) as p on p.function = c.oid
     ),
     'types', (
       select coalesce(json_agg(json_build_object(
