@@ -127,11 +127,9 @@ final class Connection
                 $held = null;
             }
         }
-        if ($held !== null && $this->transport->isCut) {
-            throw GatewayError::of(500, $held);
-        }
         if ($this->transport->isCut) {
-            throw new ConnectionError('the stream was cut');
+            $isError = is_string($held['error'] ?? null) && is_string($held['message'] ?? null);
+            throw $isError ? GatewayError::of(500, $held) : new ConnectionError('the stream was cut');
         }
         if ($held !== null) {
             yield from $this->read($call, [$held]);

@@ -66,7 +66,10 @@ class Connection {
           reads.push(read)
         }
         const { done, value } = await reads.shift()!
-        text += done ? '' : decoder.decode(value, { stream: true })
+        const chunk: string = done ? '' : decoder.decode(value, { stream: true })
+        text += chunk
+        // A long row is not looked through again with each chunk.
+        if (!done && !chunk.includes('\n')) continue
         const lines = text.split('\n')
         text = lines.pop()!
         for (const line of lines) {
@@ -84,7 +87,7 @@ class Connection {
       }
     } catch (error) {
       if (options.signal?.aborted || error instanceof GatewayError) throw error
-      throw last === undefined ? new ConnectionError(error) : errorOf(500, last as Any)
+      throw isError(last) ? errorOf(500, last) : new ConnectionError(error)
     } finally {
       reader.cancel().catch(() => {})
     }
@@ -159,6 +162,11 @@ class Connection {
     const bigints = this.home.functions[call.function]?.bigints
     return bigints ? rows.map((row) => toBigints(row, bigints)) : rows
   }
+}
+
+/** Whether a line of a stream is an error of the gateway, and no row. */
+function isError(line: Any): line is Record<string, unknown> {
+  return typeof line?.error === 'string' && typeof line.message === 'string'
 }
 
 function isWorthAnother({ code, sqlstate, status, mayHaveRun }: GatewayError, isSafe: boolean) {

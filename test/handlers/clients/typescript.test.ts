@@ -236,6 +236,7 @@ test('the last line of a stream that is cut is its error; without one it is a lo
   ]
   for (const [sent, expected] of [
     [2, { sqlstate: '22012', code: 'query_failed' }],
+    [1, { code: 'no_answer' }],
     [0, { code: 'no_answer' }],
   ] as const) {
     const server = createServer((_, res) => {
