@@ -13,6 +13,19 @@ const MAX_LIMIT = 1000
 export default defineHandler({
   meta: {
     description: 'Who has used how much: by tenant or function, the largest first, in pages',
+    query: QUERY,
+    request: { platform: 'clinic', by: 'tenant' },
+    answer: {
+      platform: 'clinic',
+      by: 'tenant',
+      order: 'database_seconds',
+      from: '2026-11-01',
+      to: '2026-11-24',
+      started_at: '2026-11-24T06:59:39.96+00:00',
+      usage: [{ platform: 'clinic', tenant_id: 'north', calls: 120, database_seconds: 0.84 }],
+      count: 1,
+      next_after: null,
+    },
   },
   async handler(event) {
     const { gateway, request } = event.context

@@ -130,6 +130,7 @@ describe('the document of the gateway', () => {
       '/admin/audit': '/admin/audit',
       '/admin/deployments': `/admin/deployments?platform=${platform}`,
       '/admin/pools': '/admin/pools',
+      '/admin/usage': `/admin/usage?platform=${platform}`,
       '/platform/{platform}/databases': `/platform/${platform}/databases`,
     }
     for (const [path, url] of Object.entries(answers)) {
