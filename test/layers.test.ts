@@ -75,6 +75,23 @@ describe('the layers of ARCHITECTURE.md', async () => {
     expect(importers).toEqual([join(LIB, 'start.ts')])
   })
 
+  test('nothing imports the command line, which imports no handler and no gateway', async () => {
+    const filesIn = async (folder: string) => {
+      const files = await readdir(join(ROOT, folder), { recursive: true })
+      return files.filter((file) => file.endsWith('.ts')).map((file) => join(ROOT, folder, file))
+    }
+    const textsOf = async (folder: string) =>
+      Promise.all((await filesIn(folder)).map((file) => readFile(file, 'utf8')))
+    const others = [...(await textsOf('lib')), ...(await textsOf('handlers'))]
+    expect(others.filter((text) => /from '[^']*\/cli\//.test(text))).toEqual([])
+    const own = await textsOf('cli')
+    expect(own.length).toBeGreaterThan(10)
+    const isForeign = /from '[^']*\/(handlers\/|lib\/gateway\.ts|lib\/postgres\/)/
+    expect(own.filter((text) => isForeign.test(text))).toEqual([])
+    const lines = own.map((text) => text.split('\n').length - 1)
+    expect(Math.max(...lines)).toBeLessThanOrEqual(300)
+  })
+
   test('lib/ has ten files at its top at most, and no handler is imported', async () => {
     const files = (await readdir(LIB)).filter((name) => name.endsWith('.ts'))
     expect(files.length).toBeLessThanOrEqual(10)

@@ -123,7 +123,8 @@ function isFolderType(type: string, name: string, overrides: Overrides): boolean
   throw refusedEntry(name, REFUSED[type] ?? `of type ${quote(type)}`)
 }
 
-function refusedEntry(name: string, what: string): Error {
+/** Returns the error for an entry that is neither a file nor a folder. */
+export function refusedEntry(name: string, what: string): Error {
   return refusal(`${quote(name)} is ${what}: an archive may contain only files and folders`, {
     file: name,
   })

@@ -21,7 +21,7 @@ interface Reference {
 }
 
 /** Databases that differ in the same way from the same reference. */
-interface Group {
+export interface Group {
   reference: Reference['kind']
   reference_checksum: string | null
   count: number

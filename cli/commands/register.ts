@@ -1,0 +1,47 @@
+import { command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
+import { send } from '../gateway/client.ts'
+import { platformOf, readTarget } from '../gateway/target.ts'
+import { busy } from '../terminal/busy.ts'
+import { printable, styles } from '../terminal/style.ts'
+import { count, duration, listed } from '../terminal/words.ts'
+
+export default command({
+  args: { ...DEPLOY_ARGS, ...GATEWAY_ARGS, ...TENANT_ARG, ...JSON_ARG },
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const platform = platformOf(target)
+    const packed = await packArgument(args, io)
+    const body = deployForm(platform, packed, args, { tenant_id: target.tenant })
+    const whose = [platform, target.tenant].filter(Boolean).join(' / ')
+    const answer = await busy(`Deploying to ${whose}`, args.json ? undefined : io, () =>
+      send(target, '/register', { body }),
+    )
+    if (args.json) {
+      io.out(`${answer.text}\n`)
+      return undefined
+    }
+    const result = answer.json()
+    const { bold, dim, green, yellow } = styles(io.hasColor)
+    const what = result.superseded
+      ? 'a newer archive is in place, which stays'
+      : listed(
+          [
+            result.migrations_applied > 0 && count(result.migrations_applied, 'migration'),
+            result.functions_changed > 0 &&
+              `${count(result.functions_changed, 'function')} changed`,
+            result.functions_dropped.length > 0 &&
+              `${count(result.functions_dropped.length, 'function')} dropped`,
+            result.seeders_applied > 0 && count(result.seeders_applied, 'seeder'),
+          ],
+          'nothing to do',
+        )
+    const took = dim(`(${duration(result.execution_time_ms)})`)
+    io.out(`${green('✓')} ${bold(result.database)} is ready: ${what} ${took}\n`)
+    const own = new Set(packed.warnings)
+    for (const warning of result.warnings) {
+      if (!own.has(warning)) io.out(`${yellow('!')} ${printable(warning)}\n`)
+    }
+    return undefined
+  },
+})

@@ -1,0 +1,118 @@
+import { request as http, type IncomingMessage } from 'node:http'
+import { request as https } from 'node:https'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import { Failure, PROGRAM } from '../command.ts'
+import { type FailureBody, RequestFailed } from './request-failed.ts'
+import type { Target } from './target.ts'
+
+/** A request to the gateway. */
+export interface Request {
+  method?: 'GET' | 'POST'
+  /** Parameters of the URL; undefined ones are left out. */
+  query?: Record<string, string | number | undefined>
+  /** Body: a JSON text, or a form. */
+  body?: string | FormData
+  headers?: Record<string, string>
+}
+
+/** An answer, with its body as it came: JSON.parse would lose digits. */
+export interface Answer {
+  text: string
+  // biome-ignore lint/suspicious/noExplicitAny: the shapes of answers are those of the HTTP contract
+  json(): any
+}
+
+/**
+ * Sends a request and returns the answer. There is no time limit: a deploy takes as long as it takes.
+ * @throws {RequestFailed} for an answer with an error
+ * @throws {Failure} if the gateway cannot be reached, or answers something else than JSON
+ */
+export async function send(target: Target, path: string, request: Request = {}): Promise<Answer> {
+  const response = await open(target, path, request)
+  const body = await text(response)
+  const status = response.statusCode ?? 0
+  if (status >= 400) throw new RequestFailed(status, parseFailure(target, status, body))
+  return { text: body, json: () => parse(target, status, body) }
+}
+
+/**
+ * Sends a request whose answer is a stream of JSON lines, and yields them as they come.
+ * @throws as `send`
+ */
+export async function* sendForLines(
+  target: Target,
+  path: string,
+  request: Request,
+): AsyncGenerator<Record<string, unknown>> {
+  const headers = { ...request.headers, accept: 'application/x-ndjson' }
+  const response = await open(target, path, { ...request, headers })
+  const status = response.statusCode ?? 0
+  if (status >= 400) {
+    throw new RequestFailed(status, parseFailure(target, status, await text(response)))
+  }
+  let hasFailed: Error | undefined
+  response.on('error', (error) => {
+    hasFailed = error
+  })
+  for await (const line of createInterface({ input: response })) {
+    if (line !== '') yield parse(target, status, line)
+  }
+  if (hasFailed || !response.complete) {
+    throw new Failure(
+      `The connection to ${target.url} broke. The gateway goes on with what it has begun; the same command again does what is left`,
+    )
+  }
+}
+
+async function open(target: Target, path: string, request: Request): Promise<IncomingMessage> {
+  const url = new URL(target.url + path)
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    if (value !== undefined) url.searchParams.set(name, String(value))
+  }
+  const { bytes, type } = await encode(request.body)
+  const headers = {
+    accept: 'application/json',
+    ...(target.token !== undefined && { authorization: `Bearer ${target.token}` }),
+    ...(bytes !== undefined && {
+      'content-type': type,
+      'content-length': String(bytes.length),
+    }),
+    ...request.headers,
+  }
+  const method = request.method ?? (bytes === undefined ? 'GET' : 'POST')
+  return new Promise((resolve, reject) => {
+    const sent = (url.protocol === 'https:' ? https : http)(url, { method, headers }, resolve)
+    sent.on('error', (error) => reject(unreachable(target, error)))
+    sent.end(bytes)
+  })
+}
+
+async function encode(body: Request['body']): Promise<{ bytes?: Buffer; type?: string }> {
+  if (body === undefined) return {}
+  if (typeof body === 'string') return { bytes: Buffer.from(body), type: 'application/json' }
+  const form = new Response(body)
+  const type = form.headers.get('content-type') ?? ''
+  return { bytes: Buffer.from(await form.arrayBuffer()), type }
+}
+
+function unreachable({ url }: Target, error: NodeJS.ErrnoException): Failure {
+  const why = error.message || error.code || 'no answer'
+  const isRefused = error.code === 'ECONNREFUSED'
+  const next = isRefused ? `. Start one with \`${PROGRAM} start\`, or name another with --url` : ''
+  return new Failure(`No gateway answers at ${url}: ${why}${next}`)
+}
+
+function parse({ url }: Target, status: number, body: string) {
+  try {
+    return JSON.parse(body)
+  } catch {
+    throw new Failure(`${url} answers ${status} with what is no JSON: is it a Database Gateway?`)
+  }
+}
+
+function parseFailure(target: Target, status: number, body: string): FailureBody {
+  const value = parse(target, status, body)
+  if (typeof value?.error === 'string' && typeof value.message === 'string') return value
+  throw new Failure(`${target.url} answers ${status}: ${body.slice(0, 200)}`)
+}

@@ -1,0 +1,76 @@
+import { extname } from 'node:path'
+
+/** SQL files of the gateway's own examples end in this. */
+const EXTENSION = '.pssql'
+
+/** What a migration, a function or a test may be named. */
+const NAME = /^[a-z_][a-z0-9_]{0,62}$/
+
+/** Returns what is wrong with a name, or undefined. */
+export function nameProblem(name: string): string | undefined {
+  if (NAME.test(name)) return undefined
+  return `A name has lower-case letters, digits and _, a letter first, and at most 63 characters; got "${name}"`
+}
+
+/**
+ * Returns the path of the next migration: the number after the last one, with as many digits and the
+ * same extension.
+ * @param existing names of the migrations in order
+ */
+export function nextMigration(existing: string[], name: string): string {
+  const numbered = existing.filter((file) => /^\D*\d/.test(file))
+  const last = numbered.at(-1)
+  const digits = /\d+/.exec(last ?? '')?.[0] ?? '000'
+  const number = String(BigInt(digits) + 1n).padStart(digits.length, '0')
+  return `migrations/${number}_${name}${last === undefined ? EXTENSION : extname(last) || EXTENSION}`
+}
+
+/** Returns the text of a new migration. */
+export function migrationText(name: string): string {
+  return `-- ${name.replaceAll('_', ' ')}: runs once in each database; do not edit it once it has run somewhere\n`
+}
+
+/** Returns the path and the text of a new function. */
+export function functionFile(name: string): Record<string, string> {
+  return {
+    [`functions/${name}${EXTENSION}`]: `create or replace function ${name}(p_name text)
+returns text
+language sql stable as $$
+    select 'Hello ' || p_name;
+$$;
+`,
+  }
+}
+
+/** Returns the files of a schema that deploys: a migration, two functions and a test. */
+export function firstFiles(platform: string): Record<string, string> {
+  return {
+    'postgresql/migrations/001_notes.pssql': `create table notes (
+    note_id bigint generated always as identity primary key,
+    body    text not null,
+    made_at timestamptz not null default now()
+);
+`,
+    'postgresql/functions/add_note.pssql': `create or replace function add_note(p_body text)
+returns bigint
+language sql as $$
+    insert into notes (body) values (p_body) returning note_id;
+$$;
+`,
+    'postgresql/functions/list_notes.pssql': `create or replace function list_notes(p_limit integer default 20)
+returns table (o_note_id bigint, o_body text, o_made_at timestamptz)
+language sql stable as $$
+    select note_id, body, made_at from notes order by note_id limit p_limit;
+$$;
+`,
+    'tests/notes.sql': `-- A test is SQL that fails where something is wrong.
+do $$
+declare
+    v_id bigint := add_note('Buy milk');
+begin
+    assert (select o_body from list_notes() where o_note_id = v_id) = 'Buy milk', 'the note is listed';
+end $$;
+`,
+    'gateway.json': `${JSON.stringify({ platform }, null, 2)}\n`,
+  }
+}

@@ -1,0 +1,32 @@
+import { Failure } from '../command.ts'
+
+/**
+ * Asks a person for a text.
+ * @param check returns what is wrong with the text
+ * @throws {Failure} if the person cancels
+ */
+export async function askText(
+  message: string,
+  initial: string,
+  check: (value: string) => string | undefined,
+): Promise<string> {
+  const { text } = await import('@clack/prompts')
+  const answer = await text({
+    message,
+    initialValue: initial,
+    validate: (value) => check(value ?? ''),
+  })
+  if (typeof answer !== 'string') throw new Failure('Cancelled')
+  return answer
+}
+
+/**
+ * Asks a person for a yes; returns false for a no.
+ * @throws {Failure} if the person cancels
+ */
+export async function askYes(message: string): Promise<boolean> {
+  const { confirm } = await import('@clack/prompts')
+  const answer = await confirm({ message, initialValue: false })
+  if (typeof answer !== 'boolean') throw new Failure('Cancelled')
+  return answer
+}

@@ -1,0 +1,19 @@
+import type { Io } from '../io.ts'
+
+/**
+ * Shows on a terminal what is being waited for, while `work` runs.
+ * @param io undefined: nothing is shown
+ */
+export async function busy<T>(
+  what: string,
+  io: Io | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!io?.isTerminal) return work()
+  io.out(`${what} …`)
+  try {
+    return await work()
+  } finally {
+    io.out('\r\u001b[K')
+  }
+}

@@ -1,0 +1,69 @@
+import { printable, type Styles } from './style.ts'
+
+type Body = Record<string, unknown>
+
+/**
+ * Describes an error of the gateway: the message, PostgreSQL's words, and where in the archive it
+ * is: file, line, and a caret under the place.
+ */
+export function describeFailure(body: Body, style: Styles): string {
+  const lines = [
+    headline(body, style),
+    ...placesOf(body).flatMap((one) => describePlace(one, style)),
+  ]
+  const cause = textOf(body.cause)?.split(' | ')[0]
+  if (cause && cause !== body.message && !hasCause(body)) lines.push(`  ${printable(cause)}`)
+  for (const name of ['detail', 'hint'] as const) {
+    const text = textOf(body[name])
+    if (text) lines.push(`  ${style.dim(`${name}:`)} ${printable(text)}`)
+  }
+  if (Array.isArray(body.losses))
+    lines.push(...body.losses.map((one) => `  - ${describeLoss(one)}`))
+  return lines.join('\n')
+}
+
+/** Describes one place of an error: file and line, the cause, the source and a caret. */
+export function describePlace(place: Body, { cyan, dim, red }: Styles): string[] {
+  const file = textOf(place.file)
+  if (!file) return []
+  const line = typeof place.line === 'number' ? `:${place.line}` : ''
+  const cause = textOf(place.cause)?.split(' | ')[0]
+  const lines = [`  ${cyan(printable(file + line))}${cause ? `  ${printable(cause)}` : ''}`]
+  const source = textOf(place.source)
+  if (source !== undefined && typeof place.line === 'number') {
+    const number = String(place.line)
+    lines.push(`  ${dim(`${number} |`)} ${printable(source)}`)
+    const caret = textOf(place.caret)
+    if (caret) lines.push(`  ${dim(`${' '.repeat(number.length)} |`)} ${red(printable(caret))}`)
+  }
+  return lines
+}
+
+/** Returns the places that an error names: those of all failures, or its own. */
+function placesOf(body: Body): Body[] {
+  const { failures } = body
+  if (Array.isArray(failures) && failures.length > 0) return failures
+  return [body]
+}
+
+function hasCause(body: Body): boolean {
+  return placesOf(body).some((one) => textOf(one.file) !== undefined)
+}
+
+function headline({ error, message, database }: Body, { bold, red }: Styles): string {
+  const where = textOf(database)
+  const text = printable(String(message))
+  const isSaid = where === undefined || text.includes(where)
+  return `${red(bold(printable(String(error))))}: ${text}${isSaid ? '' : ` (${printable(where)})`}`
+}
+
+function describeLoss(loss: unknown): string {
+  if (typeof loss !== 'object' || loss === null) return printable(String(loss))
+  const { file, line, message, ...rest } = loss as Body
+  const where = textOf(file) ? `${file}${typeof line === 'number' ? `:${line}` : ''}  ` : ''
+  return printable(`${where}${textOf(message) ?? JSON.stringify(rest)}`)
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

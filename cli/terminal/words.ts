@@ -1,0 +1,22 @@
+/** Returns "1 function", "2 functions". */
+export function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}
+
+/** Returns a duration for a person: "412 ms", "3.5 s", "2 min 5 s". */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
+  const seconds = Math.round(ms / 1000)
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+}
+
+/** Returns the first characters of a checksum, by which a person tells it from others. */
+export function short(checksum: string): string {
+  return checksum.slice(0, 12)
+}
+
+/** Returns the parts of a sentence that say something, with commas between; or `none`. */
+export function listed(parts: (string | false | undefined)[], none: string): string {
+  return parts.filter(Boolean).join(', ') || none
+}

@@ -1,0 +1,191 @@
+import { spawnSync } from 'node:child_process'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { normalise } from '../../cli/args.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, UsageError } from '../../cli/command.ts'
+import { COMMANDS } from '../../cli/commands.ts'
+import { readTarget } from '../../cli/gateway/target.ts'
+import { hasColor, processIo } from '../../cli/io.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { cli, cliOutput } from '../helpers/cli.ts'
+import { temporaryFolder } from '../helpers/process.ts'
+
+describe('what was typed', () => {
+  const { args } = command({
+    args: { ...GATEWAY_ARGS, ...JSON_ARG, name: { type: 'positional', required: false } },
+    run: async () => undefined,
+  })
+
+  test.each<[string[], string[]]>([
+    [
+      ['a', '--json'],
+      ['--json', '--', 'a'],
+    ],
+    [
+      ['--url', 'http://x', 'a'],
+      ['--url=http://x', '--', 'a'],
+    ],
+    [['--url=http://x?a=b'], ['--url=http://x?a=b', '--']],
+    [
+      ['--no-json', '-5'],
+      ['--no-json', '--', '-5'],
+    ],
+    [
+      ['--', '--json'],
+      ['--', '--json'],
+    ],
+    [
+      ['--platform', '--json'],
+      ['--platform=--json', '--'],
+    ],
+  ])('%j is read as %j', (typed, read) => {
+    expect(normalise(typed, args)).toEqual(read)
+  })
+
+  test.each<[string[], string]>([
+    [['--jsn'], 'Unknown flag: --jsn (is --json meant?)'],
+    [['-x'], 'Unknown flag: -x'],
+    [['--url'], '--url needs a value'],
+    [['--json=1'], '--json takes no value'],
+    [['--json', '--json'], '--json is given twice'],
+    [['--no-url'], 'Unknown flag: --no-url'],
+    [['a', 'b'], 'Unexpected argument: b'],
+  ])('%j is refused', (typed, message) => {
+    expect(() => normalise(typed, args)).toThrow(new UsageError(message))
+  })
+})
+
+describe('the exit code', () => {
+  test.each<[string[], number, string]>([
+    [[], 2, 'A command is missing: start, '],
+    [['regster'], 2, 'Unknown command: regster (is register meant?)'],
+    [['new'], 2, 'A command is missing: migration, function'],
+    [['new', 'function'], 2, 'Missing required positional argument: NAME'],
+    [['new', 'function', 'No'], 2, 'A name has lower-case letters'],
+    [['completion', 'tcsh'], 2, 'Unknown shell: tcsh; it is one of bash, zsh, fish'],
+    [['register', '--platform', 'p', '--url', 'localhost'], 2, 'must begin with http://'],
+    [['register'], 2, 'Which platform? Give --platform'],
+    [['register', '--platform', 'p'], 2, 'There is no folder'],
+  ])('of %j is %i', async (args, code, words) => {
+    const result = await cli(args)
+    expect(result).toMatchObject({ code, out: '' })
+    expect(result.err).toContain(words)
+  })
+
+  test('of --help and --version is 0', async () => {
+    expect(await cli(['--version'])).toEqual({ code: 0, out: `${packageJson.version}\n`, err: '' })
+    const help = await cliOutput(['--help'])
+    for (const name of Object.keys(COMMANDS)) expect(help).toContain(name)
+    expect(await cliOutput(['new', 'migration', '-h'])).toContain('new migration')
+    // What stands behind -- is an argument.
+    expect(await cli(['new', 'function', '--', '--help'])).toMatchObject({ code: 2 })
+  })
+})
+
+describe('the target', () => {
+  const read = (args: Record<string, string>, env: Record<string, string>, folder: string) =>
+    readTarget(args, { ...processIo(), env, folder })
+
+  test('comes from flags, the environment, the nearest gateway.json, and defaults', async () => {
+    const folder = await temporaryFolder()
+    const inside = join(folder, 'a/b')
+    await mkdir(inside, { recursive: true })
+    await writeFile(
+      join(folder, 'gateway.json'),
+      '{"url":"http://file:1/","platform":"file","tenant":"file"}',
+    )
+    const env = { GATEWAY_PLATFORM: 'env', GATEWAY_TENANT: 'env', GATEWAY_URL: '' }
+    expect(read({ tenant: 'flag' }, env, inside)).toEqual({
+      url: 'http://file:1',
+      platform: 'env',
+      tenant: 'flag',
+      token: undefined,
+    })
+    expect(read({}, {}, '/nowhere')).toEqual({ url: 'http://127.0.0.1:9000' })
+  })
+
+  test.each([
+    ['{', /is not JSON/],
+    ['[]', /must be a JSON object/],
+    ['{"plaform":"x"}', /unknown member "plaform" \(is platform meant\?\)/],
+    ['{"url":5}', /url must be a text/],
+  ])('is refused in a gateway.json of %s', async (text, message) => {
+    const folder = await temporaryFolder()
+    await writeFile(join(folder, 'gateway.json'), text)
+    expect(() => read({}, {}, folder)).toThrow(message)
+  })
+
+  test('colour is for terminals, unless NO_COLOR or FORCE_COLOR say otherwise', () => {
+    expect(hasColor({}, true)).toBe(true)
+    expect(hasColor({}, false)).toBe(false)
+    expect(hasColor({ NO_COLOR: '1' }, true)).toBe(false)
+    expect(hasColor({ TERM: 'dumb' }, true)).toBe(false)
+    expect(hasColor({ FORCE_COLOR: '1' }, false)).toBe(true)
+  })
+})
+
+describe('files', () => {
+  test('init writes a schema, and nothing where a file exists', async () => {
+    const folder = await temporaryFolder()
+    const output = await cliOutput(['init', 'shop'], { folder })
+    expect(output).toBe(`+ postgresql/migrations/001_notes.pssql
++ postgresql/functions/add_note.pssql
++ postgresql/functions/list_notes.pssql
++ tests/notes.sql
++ gateway.json
+
+Next
+  cd shop
+  database-gateway start           # a gateway, in another terminal
+  database-gateway register        # deploy to shop_main
+  database-gateway call add_note "Buy milk"
+`)
+    expect(JSON.parse(await readFile(join(folder, 'shop/gateway.json'), 'utf8'))).toEqual({
+      platform: 'shop',
+    })
+    const again = await cli(['init', 'shop', '--json'], { folder })
+    expect(again.code).toBe(1)
+    expect(JSON.parse(again.out)).toEqual({
+      error: 'failed',
+      message: expect.stringContaining('Nothing is written: postgresql/migrations/001_notes.pssql'),
+    })
+  })
+
+  test('new adds the next migration and a function', async () => {
+    const folder = await temporaryFolder()
+    await cliOutput(['init', '.', '--platform', 'shop'], { folder })
+    const add = (...args: string[]) => cliOutput(['new', ...args], { folder })
+    expect(await add('migration', 'due')).toBe('postgresql/migrations/002_due.pssql\n')
+    await writeFile(join(folder, 'postgresql/migrations/0099_x.sql'), '')
+    expect(await add('migration', 'more')).toBe('postgresql/migrations/0100_more.sql\n')
+    expect(await add('function', 'greet')).toBe('postgresql/functions/greet.pssql\n')
+    expect(await cli(['new', 'function', 'greet'], { folder })).toMatchObject({ code: 1 })
+  })
+})
+
+describe('completion', () => {
+  const complete = async (line: string[]) => {
+    const script = await cliOutput(['completion', 'bash'])
+    const words = line.map((word) => `'${word}'`).join(' ')
+    const asked = `COMP_WORDS=(${words}); COMP_CWORD=${line.length - 1}; _database_gateway; echo "\${COMPREPLY[*]}"`
+    const { stdout, stderr } = spawnSync('bash', ['-c', `${script}\n${asked}`], {
+      encoding: 'utf8',
+    })
+    expect(stderr).toBe('')
+    return stdout.trim()
+  }
+
+  test('of bash knows commands and their flags', async () => {
+    expect(await complete(['database-gateway', 'compl'])).toBe('completion')
+    expect(await complete(['database-gateway', 'new', ''])).toBe('migration function --help')
+    expect(await complete(['database-gateway', 'start', '--po'])).toBe('--port')
+  })
+
+  test.each(['zsh', 'fish'])('of %s parses where that shell is installed', async (shell) => {
+    const script = await cliOutput(['completion', shell])
+    expect(script).toContain('migration')
+    const { error, status, stderr } = spawnSync(shell, ['-n'], { input: script, encoding: 'utf8' })
+    if (!error) expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  })
+})

@@ -1,0 +1,76 @@
+import { stripVTControlCharacters } from 'node:util'
+import { EXIT, type ExitCode } from '../../cli/command.ts'
+import type { Io } from '../../cli/io.ts'
+import { runCli } from '../../cli/run.ts'
+
+/** How a test runs a command line. */
+export interface CliOptions {
+  /** The working folder. */
+  folder?: string
+  env?: Record<string, string>
+  /** Width of the terminal that the output is; undefined: it is none. */
+  columns?: number
+  /** Standard input. */
+  input?: string
+  /** Called with everything written so far, whenever something is written. */
+  onOutput?: (output: string) => void
+}
+
+/** What a command line did. */
+export interface CliResult {
+  code: ExitCode
+  /** Standard output and standard error. */
+  out: string
+  err: string
+}
+
+/** A command line that runs in this process, against a real gateway. */
+export interface RunningCli {
+  /** As Ctrl-C does. */
+  interrupt(): void
+  ended: Promise<CliResult>
+}
+
+/** Runs a command line in this process. */
+export async function cli(args: string[], options: CliOptions = {}): Promise<CliResult> {
+  return startCli(args, options).ended
+}
+
+/** Starts a command line in this process. */
+export function startCli(args: string[], options: CliOptions = {}): RunningCli {
+  const { folder = '/nowhere', env = {}, columns, input = '', onOutput } = options
+  const result = { out: '', err: '' }
+  const listeners = new Set<() => void>()
+  const write = (stream: 'out' | 'err') => (text: string) => {
+    result[stream] += text
+    onOutput?.(result.out + result.err)
+  }
+  const io: Io = {
+    out: write('out'),
+    err: write('err'),
+    input: async () => input,
+    env,
+    folder,
+    isTerminal: columns !== undefined,
+    mayAsk: false,
+    columns,
+    hasColor: columns !== undefined,
+    onInterrupt: (heard) => {
+      listeners.add(heard)
+      return () => listeners.delete(heard)
+    },
+  }
+  return {
+    interrupt: () => {
+      for (const heard of listeners) heard()
+    },
+    ended: runCli(args, io).then((code) => ({ code, ...result })),
+  }
+}
+
+/** Runs a command line that has to succeed, and returns its output without colour. */
+export async function cliOutput(args: string[], options: CliOptions = {}): Promise<string> {
+  const { code, out, err } = await cli(args, options)
+  if (code !== EXIT.done) throw new Error(`exit code ${code}: ${err || out}`)
+  return stripVTControlCharacters(out)
+}
