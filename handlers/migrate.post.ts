@@ -1,12 +1,8 @@
 import { defineHandler } from 'h3'
 import { audited } from '../lib/audit/audited.ts'
 import { describeForm, describeMigrate } from '../lib/audit/outcomes.ts'
-import {
-  type DatabaseResult,
-  describeResult,
-  plansOf,
-  summarize,
-} from '../lib/deploy/fleet/results.ts'
+import { type FleetProgress, progressLines } from '../lib/deploy/fleet/progress.ts'
+import { type DatabaseResult, plansOf, summarize } from '../lib/deploy/fleet/results.ts'
 import { answerInSlices } from '../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../lib/http/answer/ndjson.ts'
 import { MIGRATE_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
@@ -40,7 +36,7 @@ export default defineHandler({
     const read = await readSchemaForm(req, res, request, MIGRATE_FORM, config, buffered)
     const form = { ...read, owner: await gateway.tenants.resolveScope(read.owner) }
 
-    const run = async (onEnd?: (result: DatabaseResult) => void) => {
+    const run = async (progress: FleetProgress = {}) => {
       const ended: DatabaseResult[] = []
       let newTenants: string[] = []
       const results = await audited(event, {
@@ -58,9 +54,10 @@ export default defineHandler({
             ...form,
             older: 'deploy' as const,
             origin: originOf(request),
+            ...progress,
             onEnd: (result: DatabaseResult) => {
               ended.push(result)
-              onEnd?.(result)
+              progress.onEnd?.(result)
             },
           }
           const proven = await gateway.deploys.migrate(asked)
@@ -80,6 +77,6 @@ export default defineHandler({
       }
     }
     if (!acceptsLines(req)) return answerInSlices(await run())
-    return streamLines(gateway.log, (write) => run((result) => write(describeResult(result))))
+    return streamLines(gateway.log, (write) => run(progressLines(write, form.progress)))
   },
 })

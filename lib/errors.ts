@@ -54,6 +54,10 @@ export const CODES = {
     409,
     'The tenant is being dropped, or cannot be renamed or copied now: `sessions` use its database, or its copy would take `estimated_s`.',
   ],
+  migration_stopped: [
+    409,
+    'A request to /migrate/stop ended a /migrate or /admin/revert before all databases had their turn. `not_started` lists the others.',
+  ],
   migration_running: [
     409,
     'A migration of all databases to this schema is in progress. `job_id` names it.',

@@ -10,6 +10,7 @@ import {
   onNotification,
   prepareNotifications,
   tellToRetire,
+  tellToStop,
 } from './cluster/notifications.ts'
 import type { Config } from './config.ts'
 import { deploysAtOnce } from './deploy/at-once.ts'
@@ -233,6 +234,7 @@ export function createGateway(
       forgetFunctions: (database) => gateway.calls.forget(database),
       catchUp: (database) => replicas?.catchUp(database),
       retireSessions: (database) => tellToRetire(gateway, database),
+      tellToStop: (platform, requestId) => tellToStop(gateway, platform, requestId),
       isDraining: () => gateway.health.isDraining,
     },
     config.archive,

@@ -1,12 +1,8 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { describeMigrate } from '../../lib/audit/outcomes.ts'
-import {
-  type DatabaseResult,
-  describeResult,
-  plansOf,
-  summarize,
-} from '../../lib/deploy/fleet/results.ts'
+import { type FleetProgress, progressLines } from '../../lib/deploy/fleet/progress.ts'
+import { type DatabaseResult, plansOf, summarize } from '../../lib/deploy/fleet/results.ts'
 import { parseRevert, REVERT_MEMBERS } from '../../lib/deploy/older/revert-members.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
@@ -35,10 +31,10 @@ export default defineHandler({
     const { gateway, request } = event.context
     const { req } = nodeOf(event)
     const body = await readJsonObject(event, REVERT_MEMBERS)
-    const { scope, checksum, dryRun, onError, skip, labels } = parseRevert(request, body)
+    const { scope, checksum, dryRun, onError, skip, labels, isTold } = parseRevert(request, body)
     const owner = await gateway.tenants.resolveScope(scope)
 
-    const run = async (onEnd?: (result: DatabaseResult) => void) => {
+    const run = async (progress: FleetProgress = {}) => {
       const ended: DatabaseResult[] = []
       const results = await audited(event, {
         action: 'revert',
@@ -59,9 +55,10 @@ export default defineHandler({
             onError,
             skip,
             labels,
+            ...progress,
             onEnd: (result) => {
               ended.push(result)
-              onEnd?.(result)
+              progress.onEnd?.(result)
             },
           }),
         describe: () => describeMigrate(ended),
@@ -77,6 +74,6 @@ export default defineHandler({
       }
     }
     if (!acceptsLines(req)) return answerInSlices(await run())
-    return streamLines(gateway.log, (write) => run((result) => write(describeResult(result))))
+    return streamLines(gateway.log, (write) => run(progressLines(write, isTold)))
   },
 })

@@ -8,6 +8,7 @@ export type AuditAction =
   | 'register'
   | 'migrate'
   | 'revert'
+  | 'stop_migrate'
   | 'create_tenant'
   | 'label_tenant'
   | 'limit_tenant'

@@ -19,8 +19,16 @@ export interface Informed {
   replicas:
     | { catchUp(database: string): void; catchUpAll(): void; hold(database: string): void }
     | undefined
+  deploys: { stopHere(platform: string, requestId: string): void }
   catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use' | 'limits'>
   log: Log
+}
+
+/** Payload of a notification: no further database of the fleet of a request is to be started. */
+interface StopFleet {
+  change: 'STOP'
+  platform: string
+  request_id: string
 }
 
 /** Payload of a notification: a row of the catalog that has changed. */
@@ -119,6 +127,10 @@ export function onNotification(informed: Informed, payload: string): void {
   }
   const entry = parse(payload)
   if (!entry) return
+  if (entry.change === 'STOP') {
+    informed.deploys.stopHere(entry.platform, entry.request_id)
+    return
+  }
   if (entry.change === 'RETIRE') {
     retire(informed, entry.database)
     return
@@ -157,6 +169,19 @@ export async function tellToRetire(informed: Informed, database: string): Promis
     )
 }
 
+/**
+ * Tells all gateways to start no further database of the fleet of a request. An earlier gateway does
+ * not know this notification.
+ */
+export async function tellToStop(
+  { catalog }: Pick<Informed, 'catalog'>,
+  platform: string,
+  requestId: string,
+): Promise<void> {
+  const stop: StopFleet = { change: 'STOP', platform, request_id: requestId }
+  await catalog.use((sql) => sql`select pg_notify(${CHANNEL}, ${JSON.stringify(stop)})`)
+}
+
 function retire({ calls, replicas }: Informed, database: string): void {
   calls.retireSessions(database)
   replicas?.hold(database)
@@ -174,9 +199,10 @@ export function forgetAll({ calls, catalog, replicas, gateways }: Informed): voi
  * Parses a payload. Returns undefined for an invalid one: any role may send notifications on the
  * channel.
  */
-function parse(payload: string): CatalogChange | undefined {
+function parse(payload: string): CatalogChange | StopFleet | undefined {
   try {
-    const entry = JSON.parse(payload) as Partial<CatalogChange> | null
+    const entry = JSON.parse(payload) as { change?: unknown; database?: unknown } | null
+    if (entry?.change === 'STOP') return entry as StopFleet
     return typeof entry?.database === 'string' ? (entry as CatalogChange) : undefined
   } catch {
     return undefined

@@ -11,6 +11,7 @@ import { type DroppedTenant, dropTenant } from './drop/drop-tenant.ts'
 import { DueDrops, type OnDropped } from './drop/due-drops.ts'
 import { requirePgDump } from './drop/dumps.ts'
 import type { DatabaseResult } from './fleet/results.ts'
+import { RunningFleets } from './fleet/stops.ts'
 import { type FleetRequest, migrate } from './fleet.ts'
 import { prepareAnswers } from './ledger/prepare-answers.ts'
 import { type Cloned, type CloneRequest, cloneTenant } from './move/clone-tenant.ts'
@@ -41,6 +42,7 @@ export class Deploys {
   readonly #archiveLimits: ArchiveLimits
   readonly #copyTime: CopyTime
   readonly #transfers: Transfers
+  readonly #fleets = new RunningFleets()
 
   constructor(parts: DeployParts, archiveLimits: ArchiveLimits) {
     this.#parts = parts
@@ -62,7 +64,21 @@ export class Deploys {
    * See `migrate` and `withProof`.
    */
   migrate(request: FleetRequest): Promise<Proven<DatabaseResult[]>> {
-    return withProof(this.#parts, request, true, () => migrate(this.#parts, request))
+    return withProof(this.#parts, request, true, () => this.#migrate(request))
+  }
+
+  /**
+   * Has the /migrate or revert of a request start no further database, on whichever gateway it runs.
+   * @param requestId its X-Request-Id
+   */
+  async stop(platform: string, requestId: string): Promise<void> {
+    this.stopHere(platform, requestId)
+    await this.#parts.tellToStop(platform, requestId)
+  }
+
+  /** As `stop`, on this gateway alone. */
+  stopHere(platform: string, requestId: string): void {
+    this.#fleets.stop(platform, requestId)
   }
 
   /**
@@ -79,7 +95,13 @@ export class Deploys {
       this.#archiveLimits,
     )
     const flags = { allow: new Set<never>(), repair: false, strict: false, dryRun }
-    return migrate(this.#parts, { ...request, ...kept, flags, older: 'revert', onlyFailed: false })
+    return this.#migrate({ ...request, ...kept, flags, older: 'revert', onlyFailed: false })
+  }
+
+  #migrate(request: FleetRequest): Promise<DatabaseResult[]> {
+    return this.#fleets.run(request.owner.platform, request.origin.requestId, (isStopped) =>
+      migrate(this.#parts, { ...request, isStopped }),
+    )
   }
 
   /**

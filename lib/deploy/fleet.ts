@@ -4,13 +4,14 @@ import { GatewayError } from '../errors.ts'
 import type { Labels } from '../tenancy/labels.ts'
 import { ownerKey } from '../tenancy/owner-identity.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
+import type { FleetProgress } from './fleet/progress.ts'
 import { type DatabaseResult, failureOf, unreached, untouched } from './fleet/results.ts'
 import { findUnreachable, selectTargets, type Target } from './fleet/targets.ts'
 import type { DeployParts } from './parts.ts'
 import { type DeployRequest, update } from './register.ts'
 
 /** A request to bring several databases to an archive. */
-export interface FleetRequest extends DeployRequest {
+export interface FleetRequest extends DeployRequest, FleetProgress {
   /** Whether the remaining databases are still started after a failure. */
   onError: 'stop' | 'continue'
   /** Names of databases or tenant ids to leave out. */
@@ -21,8 +22,8 @@ export interface FleetRequest extends DeployRequest {
    * Restricts the request to databases that the last /migrate of this archive did not bring to it.
    */
   onlyFailed: boolean
-  /** Called with the result of each database when it ends. */
-  onEnd?: (result: DatabaseResult) => void
+  /** Returns whether somebody has asked for no further database to be started. */
+  isStopped?: () => boolean
 }
 
 /** Thrown when a database gets its turn after the fleet has stopped starting new ones. */
@@ -36,7 +37,7 @@ const NOT_STARTED = Symbol('not started')
  * MIGRATE_CONCURRENCY at a time.
  * Databases that are done stay done; one that failed is rolled back. A database that cannot be
  * reached fails without stopping the others, unless PostgreSQL itself is down. Nothing new is
- * started once the gateway is stopping.
+ * started once the gateway is stopping, or `isStopped` is true.
  * @throws {GatewayError} database_not_found; if any database failed, an error with the `results` of
  *   all
  */
@@ -61,7 +62,7 @@ export async function migrate(
       : (ended.get(database) ?? untouched(database, 'not_started')),
   )
   if (isKept) await writeDown(parts, request, ordered)
-  const failure = await failureOf(ordered)
+  const failure = await failureOf(ordered, request.isStopped?.())
   if (failure) throw failure
   return ordered
 }
@@ -81,7 +82,7 @@ export async function migrateTargets(
   let isProven = false
   const mayStart = () => {
     const goesOn = !hasFailed || (isProven && request.onError === 'continue')
-    return goesOn && !parts.isDraining()
+    return goesOn && !parts.isDraining() && !request.isStopped?.()
   }
   const end = (result: DatabaseResult) => {
     results.set(result.database, result)
@@ -91,11 +92,16 @@ export async function migrateTargets(
   }
   const run = async (target: Target) => {
     if (!mayStart()) return undefined
-    const result = await migrateOne(parts, request, target, mayStart)
+    const onTurn = () => {
+      if (!mayStart()) throw NOT_STARTED
+      request.onStart?.(target.database)
+    }
+    const result = await migrateOne(parts, { ...request, onTurn }, target)
     return result && end(result)
   }
 
   const names = targets.map(({ database }) => database)
+  request.onBegin?.(names)
   const closed = await parts.catalog.use((sql) => findUnreachable(sql, names))
   await mapInSlices([...closed], ([database, error]) => end(unreached(database, error)))
   const open = targets.filter(({ database }) => !closed.has(database))
@@ -120,7 +126,6 @@ async function migrateOne(
   parts: DeployParts,
   request: DeployRequest,
   target: Target,
-  mayStart: () => boolean,
 ): Promise<DatabaseResult | undefined> {
   const { database } = target
   const started = performance.now()
@@ -130,9 +135,6 @@ async function migrateOne(
     const result = await update(parts, {
       ...request,
       owner: target,
-      onTurn: () => {
-        if (!mayStart()) throw NOT_STARTED
-      },
       onOpen: () => {
         isReached = true
       },

@@ -56,6 +56,8 @@ export interface DeployParts {
   catchUp(database: string): void
   /** Tells all gateways to close their call sessions of the database. */
   retireSessions(database: string): Promise<void>
+  /** Tells the other gateways to start no further database of the fleet of a request. */
+  tellToStop(platform: string, requestId: string): Promise<void>
   /** Returns whether the gateway is stopping; new work is not started then. */
   isDraining(): boolean
 }

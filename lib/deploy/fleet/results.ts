@@ -83,8 +83,12 @@ export async function plansOf(results: DatabaseResult[]) {
  * Returns the error of a /migrate that did not finish, with the results of all databases; undefined
  * if it did. Failed deploys take precedence over databases that could not be reached, and these
  * over databases that were not started. Failures with different codes become migration_failed.
+ * @param isStopped whether a request to /migrate/stop has ended it
  */
-export async function failureOf(results: DatabaseResult[]): Promise<GatewayError | undefined> {
+export async function failureOf(
+  results: DatabaseResult[],
+  isStopped = false,
+): Promise<GatewayError | undefined> {
   const failed = results.filter((one) => one.status === 'failed')
   const notStarted = namesOf(results, 'not_started')
   if (failed.length === 0 && notStarted.length === 0) return undefined
@@ -101,6 +105,10 @@ export async function failureOf(results: DatabaseResult[]): Promise<GatewayError
     const { database, error } = failed[0]!
     const message = `${count(failed.length)} could not be reached; the first is ${database}: ${error!.message}`
     return new GatewayError('connection_failed', message, { database, ...details })
+  }
+  if (isStopped) {
+    const message = `Stopped by a request to /migrate/stop: ${count(notStarted.length)} were not started. The same request again does what is left`
+    return new GatewayError('migration_stopped', message, details)
   }
   const message = `The gateway is stopping: ${count(notStarted.length)} were not started. Send the request again`
   return new GatewayError('connection_failed', message, details)

@@ -15,6 +15,7 @@ export const REVERT_MEMBERS = [
   'on_error',
   'skip',
   'label',
+  'progress',
 ] as const
 
 /** What a request asks to take back, and how. */
@@ -27,6 +28,8 @@ export interface RevertMembers {
   /** Names of databases, or tenant ids. */
   skip: string[]
   labels: Labels
+  /** Whether a stream of lines tells which databases are being deployed to. */
+  isTold: boolean
 }
 
 /** @throws {GatewayError} invalid_request naming the member; platform_isolation_violation */
@@ -45,6 +48,7 @@ export function parseRevert(
     onError: parseOnError(body.on_error),
     skip: parseSkip(body.skip),
     labels,
+    isTold: parseFlag('progress', body.progress),
   }
 }
 

@@ -28,6 +28,8 @@ export interface SchemaForm {
   labels: Labels
   /** Whether to migrate only databases where the last /migrate of this archive did not succeed. */
   onlyFailed: boolean
+  /** Whether a stream of lines tells which databases are being deployed to. */
+  progress: boolean
 }
 
 /** Form fields of /register and /migrate. */
@@ -45,7 +47,14 @@ const REGISTER_FIELDS = [
   'schema_name',
   'uuid',
 ] as const
-const MIGRATE_FIELDS = [...REGISTER_FIELDS, 'on_error', 'skip', 'only', 'label'] as const
+const MIGRATE_FIELDS = [
+  ...REGISTER_FIELDS,
+  'on_error',
+  'skip',
+  'only',
+  'label',
+  'progress',
+] as const
 
 /** The fields of an endpoint's form, and the parser of its owner. */
 export interface FormOf {
@@ -108,6 +117,7 @@ export async function readSchemaForm(
     skip,
     labels,
     onlyFailed,
+    progress: parseFlag(fields, 'progress'),
     archive: read,
     packed: archive,
   }
