@@ -27,6 +27,14 @@ export const COMMANDS: Record<string, Entry> = {
     description: 'Deploy a schema folder to the main database, or to a tenant',
     load: () => import('./commands/register.ts'),
   },
+  migrate: {
+    description: 'Deploy a schema folder to all databases of the platform, or to some',
+    load: () => import('./commands/migrate.ts'),
+  },
+  plan: {
+    description: 'Show what migrate would do: migrations, code with a diff, losses, locks',
+    load: () => import('./commands/plan.ts'),
+  },
   completion: {
     description: 'Write the completion of a shell: bash, zsh or fish',
     load: () => import('./commands/completion.ts'),

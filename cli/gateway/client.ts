@@ -1,7 +1,7 @@
 import { request as http, type IncomingMessage } from 'node:http'
 import { request as https } from 'node:https'
 import { createInterface } from 'node:readline'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import { Failure, PROGRAM } from '../command.ts'
 import { type FailureBody, RequestFailed } from './request-failed.ts'
 import type { Target } from './target.ts'
@@ -14,6 +14,8 @@ export interface Request {
   /** Body: a JSON text, or a form. */
   body?: string | FormData
   headers?: Record<string, string>
+  /** Aborts the request. */
+  signal?: AbortSignal
 }
 
 /** An answer, with its body as it came: JSON.parse would lose digits. */
@@ -34,6 +36,18 @@ export async function send(target: Target, path: string, request: Request = {}):
   const status = response.statusCode ?? 0
   if (status >= 400) throw new RequestFailed(status, parseFailure(target, status, body))
   return { text: body, json: () => parse(target, status, body) }
+}
+
+/**
+ * Returns the bytes of an answer.
+ * @throws {RequestFailed} for an answer with an error
+ */
+export async function download(target: Target, path: string, request: Request): Promise<Buffer> {
+  const response = await open(target, path, request)
+  const bytes = await buffer(response)
+  const status = response.statusCode ?? 0
+  if (status < 400) return bytes
+  throw new RequestFailed(status, parseFailure(target, status, bytes.toString()))
 }
 
 /**
@@ -82,7 +96,11 @@ async function open(target: Target, path: string, request: Request): Promise<Inc
   }
   const method = request.method ?? (bytes === undefined ? 'GET' : 'POST')
   return new Promise((resolve, reject) => {
-    const sent = (url.protocol === 'https:' ? https : http)(url, { method, headers }, resolve)
+    const sent = (url.protocol === 'https:' ? https : http)(
+      url,
+      { method, headers, signal: request.signal },
+      resolve,
+    )
     sent.on('error', (error) => reject(unreachable(target, error)))
     sent.end(bytes)
   })

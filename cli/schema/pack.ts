@@ -22,7 +22,7 @@ export interface Packed {
 }
 
 /** The gateway has its own limits, which may be lower. */
-const LIMITS = { maxUnpackedBytes: 2 ** 31 - 1, maxEntries: 2 ** 31 - 1 }
+export const LIMITS = { maxUnpackedBytes: 2 ** 31 - 1, maxEntries: 2 ** 31 - 1 }
 
 /**
  * Packs the files of a schema folder that count: SQL files in the folders of sections. Hidden files

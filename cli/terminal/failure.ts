@@ -1,4 +1,5 @@
 import { printable, type Styles } from './style.ts'
+import { count } from './words.ts'
 
 type Body = Record<string, unknown>
 
@@ -57,11 +58,13 @@ function headline({ error, message, database }: Body, { bold, red }: Styles): st
   return `${red(bold(printable(String(error))))}: ${text}${isSaid ? '' : ` (${printable(where)})`}`
 }
 
-function describeLoss(loss: unknown): string {
-  if (typeof loss !== 'object' || loss === null) return printable(String(loss))
-  const { file, line, message, ...rest } = loss as Body
-  const where = textOf(file) ? `${file}${typeof line === 'number' ? `:${line}` : ''}  ` : ''
-  return printable(`${where}${textOf(message) ?? JSON.stringify(rest)}`)
+/** Describes a loss: file and line, what is lost, and how many rows have it. */
+export function describeLoss(loss: Body): string {
+  const { table, column, change, rows, more_rows: hasMore, file, line } = loss
+  const where = file === undefined ? '' : `${file}:${line}  `
+  const what = column ? `${table}.${column}` : String(table)
+  const many = typeof rows === 'number' ? `  ${count(rows, 'row')}${hasMore ? ' or more' : ''}` : ''
+  return printable(`${where}${what}  ${String(change).replaceAll('_', ' ')}${many}`)
 }
 
 function textOf(value: unknown): string | undefined {

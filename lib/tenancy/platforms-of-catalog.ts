@@ -1,4 +1,5 @@
 import type { ArchiveLimits } from '../archive/archive.ts'
+import { GatewayError } from '../errors.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { listPlatformDatabases, type PlatformDatabase } from './platform-databases.ts'
 import {
@@ -8,7 +9,7 @@ import {
   listPlatforms,
   registerPlatform,
 } from './platforms.ts'
-import { type KnownArchive, listArchives } from './schemas/archives.ts'
+import { type KnownArchive, listArchives, readPackedOfAny } from './schemas/archives.ts'
 import { type LoadedSchema, loadStored } from './schemas/stored-archives.ts'
 import { listStored, type StoredSchema, storeSchema } from './schemas/stored-schemas.ts'
 
@@ -56,6 +57,19 @@ export class Platforms {
   /** Returns the archives of a platform, newest first. */
   archives(platform: string): Promise<KnownArchive[]> {
     return this.#catalog.use((sql) => listArchives(sql, platform))
+  }
+
+  /**
+   * Returns the tar.gz of an archive of a platform.
+   * @throws {GatewayError} not_found if it is not kept
+   */
+  async packedArchive(platform: string, checksum: string): Promise<Buffer> {
+    const packed = await this.#catalog.use((sql) => readPackedOfAny(sql, platform, checksum))
+    if (packed) return packed
+    throw new GatewayError(
+      'not_found',
+      `No archive ${checksum} of platform ${platform} is kept (KEPT_ARCHIVES)`,
+    )
   }
 
   /**

@@ -1,9 +1,8 @@
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { cli, cliOutput } from '../helpers/cli.ts'
-import { PROJECT, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
-import { temporaryFolder } from '../helpers/process.ts'
+import { newSchema, stable } from '../helpers/cli-schema.ts'
+import { PROJECT, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
@@ -11,26 +10,13 @@ beforeAll(async () => {
 })
 afterAll(() => gateway.stop())
 
-/** A schema as `init` writes it, and the environment for its platform. */
-async function newSchema() {
-  const platform = uniqueName('shop')
-  const folder = await temporaryFolder()
-  await cliOutput(['init', '--platform', platform], { folder })
-  const env = { GATEWAY_URL: gateway.url }
-  const write = (path: string, text: string) => writeFile(join(folder, 'postgresql', path), text)
-  return { platform, folder, env, write }
-}
-
-/** Durations differ from run to run. */
-const stable = (output: string) => output.replace(/\(\d+ ms\)|\(\d\.\d s\)/g, '(… ms)')
-
 describe('register', () => {
   test('deploys what init wrote, from a folder, and says what it did', async () => {
-    const { platform, folder, env } = await newSchema()
-    expect(stable(await cliOutput(['register'], { folder, env }))).toMatch(
-      new RegExp(`^postgresql  3 files: 1 migration, 2 functions \\(\\w{12}\\)
-✓ ${platform}_main is ready: 1 migration, 2 functions changed \\(… ms\\)
-$`),
+    const { platform, folder, env, output } = await newSchema(gateway.url)
+    expect(stable(await output('register'), { platform })).toBe(
+      `postgresql  3 files: 1 migration, 2 functions (<checksum>)
+✓ shop_main is ready: 1 migration, 2 functions changed (… ms)
+`,
     )
     const again = await cliOutput(['register', '--files', '.'], { folder, env })
     expect(again).toContain('  functions/list_notes.pssql\n')
@@ -41,7 +27,7 @@ $`),
   })
 
   test('shows where it fails: file, line and a caret', async () => {
-    const { folder, env, write } = await newSchema()
+    const { folder, env, write } = await newSchema(gateway.url)
     await write('migrations/002_due.pssql', '\nalter table notes\n    add due dat;\n')
     const { code, out, err } = await cli(['register'], { folder, env })
     expect({ code, out }).toMatchObject({ code: 1, out: expect.stringContaining('4 files') })
@@ -57,7 +43,7 @@ $`),
   })
 
   test('has each failure of functions below each other, and colour for a terminal', async () => {
-    const { folder, env, write } = await newSchema()
+    const { folder, env, write } = await newSchema(gateway.url)
     const bad = (name: string) =>
       `create function ${name}() returns int language sql as $$ select ${name} $$;`
     await write('functions/a.pssql', bad('a'))

@@ -14,7 +14,14 @@ const CHECKSUM = /^[0-9a-f]{64}$/
  * @throws {GatewayError} invalid_request
  */
 export function parseChecksum(value: Json | undefined): string {
-  const text = value?.kind === 'string' ? nameOf(value) : ''
+  return checkChecksum(value?.kind === 'string' ? nameOf(value) : '')
+}
+
+/**
+ * Checks that a text is the checksum of an archive, and returns it.
+ * @throws {GatewayError} invalid_request
+ */
+export function checkChecksum(text = ''): string {
   if (CHECKSUM.test(text)) return text
   throw new GatewayError(
     'invalid_request',

@@ -219,6 +219,19 @@ export async function readPacked(
   return row?.packed ? Buffer.from(row.packed, 'base64') : undefined
 }
 
+/** Returns the tar.gz of an archive of a platform, whichever schema had it; undefined if it is not kept. */
+export async function readPackedOfAny(
+  sql: Sql,
+  platform: string,
+  checksum: string,
+): Promise<Buffer | undefined> {
+  const [row] = await sql<{ packed: string | null }[]>`
+    select encode(packed, 'base64') as packed from _db_gateway_archives
+    where platform = ${platform} and checksum = ${checksum}
+  `
+  return row?.packed ? Buffer.from(row.packed, 'base64') : undefined
+}
+
 /** Returns the checksums of the archives that are kept for a schema, the newest first. */
 export async function listKept(sql: Sql, { platform, schema }: PlatformSchema): Promise<string[]> {
   const rows = await sql<{ checksum: string }[]>`

@@ -1,0 +1,54 @@
+import { command, GATEWAY_ARGS, JSON_ARG, PROGRAM, TENANT_ARG } from '../command.ts'
+import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
+import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
+import { runFleet } from '../fleet/run-fleet.ts'
+import { platformOf, readTarget } from '../gateway/target.ts'
+
+export default command({
+  args: {
+    ...DEPLOY_ARGS,
+    ...FLEET_ARGS,
+    'dry-run': { type: 'boolean', description: 'show what would be done, as `plan` does' },
+    'only-failed': {
+      type: 'boolean',
+      description: 'only what the last migrate of this schema did not bring to it',
+    },
+    ...GATEWAY_ARGS,
+    ...TENANT_ARG,
+    ...JSON_ARG,
+  },
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const platform = platformOf(target)
+    const fields = fleetFields(args, target)
+    if (args['dry-run']) {
+      const { showPlan } = await import('../plan/show-plan.ts')
+      return showPlan({ target, platform, fields, args }, io)
+    }
+    const packed = await packArgument(args, io)
+    const only = args['only-failed'] ? 'failed' : undefined
+    const body = deployForm(platform, packed, args, { ...fields, only, progress: 'true' })
+    return runFleet(
+      {
+        target,
+        platform,
+        path: '/migrate',
+        request: { body },
+        again: commandLine(args),
+        json: args.json === true,
+      },
+      io,
+    )
+  },
+})
+
+/** The command as it was typed, without what the last run alone needed. */
+function commandLine(args: Record<string, unknown>): string {
+  const words = [PROGRAM, 'migrate']
+  if (typeof args.folder === 'string') words.push(args.folder)
+  for (const flag of ['platform', 'tenant', 'label', 'url', 'skip', 'on-error']) {
+    if (typeof args[flag] === 'string') words.push(`--${flag}`, args[flag])
+  }
+  if (args.all) words.push('--all')
+  return words.join(' ')
+}

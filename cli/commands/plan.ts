@@ -1,0 +1,24 @@
+import { CHECK_ARG, command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import { DEPLOY_ARGS } from '../deploy-form.ts'
+import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
+import { platformOf, readTarget } from '../gateway/target.ts'
+import { showPlan } from '../plan/show-plan.ts'
+
+export default command({
+  args: {
+    ...DEPLOY_ARGS,
+    all: FLEET_ARGS.all,
+    label: FLEET_ARGS.label,
+    skip: FLEET_ARGS.skip,
+    diff: { type: 'boolean', default: true, description: 'show what changes in files of code' },
+    ...CHECK_ARG,
+    ...GATEWAY_ARGS,
+    ...TENANT_ARG,
+    ...JSON_ARG,
+  },
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const platform = platformOf(target)
+    return showPlan({ target, platform, fields: fleetFields(args, target), args }, io)
+  },
+})

@@ -1,0 +1,58 @@
+import { fit, printable, type Styles } from '../terminal/style.ts'
+import type { Fleet, Line } from './state.ts'
+
+const BAR = 24
+/** Failures that are listed while the fleet runs; at the end all of them are. */
+const MAX_FAILURES = 5
+const NARROWEST = 20
+
+/** Draws a fleet on a terminal: one bar, the databases being deployed to, and failures below. */
+export function drawFleet(fleet: Fleet, note: string, style: Styles, columns: number): string[] {
+  const { total, done, running, failed } = fleet
+  const width = Math.max(columns - 1, NARROWEST)
+  const share = total === 0 ? 0 : Math.min(done / total, 1)
+  const full = Math.floor(share * BAR)
+  const ink = failed.length > 0 ? style.red : style.green
+  const bar = ink('█'.repeat(full)) + style.dim('░'.repeat(BAR - full))
+  const lines = [`${bar}  ${done}/${total || '…'}${note === '' ? '' : `  ${style.yellow(note)}`}`]
+  if (running.length > 0) lines.push(style.dim(fit(`  now  ${running.join(', ')}`, width)))
+  for (const line of failed.slice(0, MAX_FAILURES)) {
+    lines.push(`${style.red('✗')} ${fit(failureLine(line), width - 2)}`)
+  }
+  const rest = failed.length - MAX_FAILURES
+  if (rest > 0) lines.push(style.dim(`  and ${rest} more failures`))
+  return lines
+}
+
+/** Describes the failure of a database in one line. */
+export function failureLine({ database, error }: Line): string {
+  const { file, line, cause, message } = error ?? {}
+  const where = file ? `${file}${line ? `:${line}` : ''}  ` : ''
+  const text = String(cause ?? message ?? 'failed').split(' | ')[0]!
+  return printable(`${database}  ${where}${text}`).replaceAll('\n', ' ')
+}
+
+/** A part of the terminal that is drawn anew in place. */
+export class Live {
+  readonly #write: (text: string) => void
+  #lines = 0
+
+  constructor(write: (text: string) => void) {
+    this.#write = write
+  }
+
+  draw(lines: string[]): void {
+    this.#write(`${this.#erasing()}${lines.map((line) => `${line}\n`).join('')}`)
+    this.#lines = lines.length
+  }
+
+  clear(): void {
+    this.#write(this.#erasing())
+    this.#lines = 0
+  }
+
+  /** ECMA-48: cursor up, then erase to the end of the screen. */
+  #erasing(): string {
+    return this.#lines === 0 ? '' : `\u001b[${this.#lines}A\r\u001b[J`
+  }
+}

@@ -1,0 +1,46 @@
+import type { ArgsDef } from 'citty'
+import { UsageError } from '../command.ts'
+import type { Target } from '../gateway/target.ts'
+
+/** The arguments that choose databases. */
+export const FLEET_ARGS = {
+  all: { type: 'boolean', description: 'all databases, whatever tenant is set elsewhere' },
+  label: {
+    type: 'string',
+    description: 'only tenants with the label, or with all of several: plan:pro,region:eu',
+    valueHint: 'key:value',
+  },
+  skip: {
+    type: 'string',
+    description: 'leave out databases or tenants, with commas between',
+    valueHint: 'names',
+  },
+  'on-error': {
+    type: 'enum',
+    options: ['stop', 'continue'],
+    description: 'what a failure does to the other databases; stop by default',
+  },
+} as const satisfies ArgsDef
+
+/** A tenant of this name stands for the main database. */
+const MAIN = 'main'
+
+/** The fields of /migrate and /admin/revert that choose databases. */
+export type FleetFields = Record<string, string | undefined>
+
+/**
+ * Returns the fields for the databases that a command is about: one tenant's, those of tenants with
+ * labels, or all.
+ * @throws {UsageError} if more than one of these is asked for
+ */
+export function fleetFields(args: Record<string, unknown>, target: Target): FleetFields {
+  const chosen = ['tenant', 'label', 'all'].filter((name) => args[name])
+  if (chosen.length > 1) {
+    throw new UsageError(`--${chosen[0]} and --${chosen[1]} exclude each other`)
+  }
+  const text = (name: string) => (typeof args[name] === 'string' ? args[name] : undefined)
+  const fields = { label: text('label'), skip: text('skip'), on_error: text('on-error') }
+  const tenant = args.label || args.all ? undefined : target.tenant
+  if (tenant === MAIN) return { ...fields, schema_name: MAIN }
+  return { ...fields, tenant_id: tenant }
+}

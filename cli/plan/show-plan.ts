@@ -1,0 +1,56 @@
+import { EXIT, type ExitCode } from '../command.ts'
+import { deployForm, packArgument } from '../deploy-form.ts'
+import type { FleetFields } from '../fleet/fields.ts'
+import { send } from '../gateway/client.ts'
+import type { Target } from '../gateway/target.ts'
+import type { Io } from '../io.ts'
+import { busy } from '../terminal/busy.ts'
+import { printable, type Styles, styles } from '../terminal/style.ts'
+import { type ChangedFile, changedFiles } from './changed-files.ts'
+import { describeGroup, groupPlans, isEmpty } from './describe.ts'
+
+/** What `plan`, and `migrate --dry-run`, are asked. */
+export interface PlanCommand {
+  target: Target
+  platform: string
+  fields: FleetFields
+  args: Record<string, unknown>
+}
+
+/** Shows what a migrate would do: a dry run, and the difference to the code in place. */
+export async function showPlan(command: PlanCommand, io: Io): Promise<ExitCode> {
+  const { target, platform, fields, args } = command
+  const packed = await packArgument(args, io)
+  const body = deployForm(platform, packed, args, { ...fields, dry_run: 'true' })
+  const answer = await busy('Trying it', args.json ? undefined : io, () =>
+    send(target, '/migrate', { body }),
+  )
+  const { plan, warnings } = answer.json()
+  const groups = groupPlans(plan)
+  const hasWork = groups.some((group) => !isEmpty(group.plan))
+  const code = args.check && !hasWork ? EXIT.nothing : EXIT.done
+  if (args.json) {
+    io.out(`${answer.text}\n`)
+    return code
+  }
+  const style = styles(io.hasColor)
+  for (const group of groups) io.out(`\n${describeGroup(group, style)}\n`)
+  const told = new Set(groups.flatMap((group) => group.plan.warnings))
+  for (const warning of warnings) {
+    if (!told.has(warning)) io.out(`${style.yellow('!')} ${printable(warning)}\n`)
+  }
+  if (args.diff !== false && hasWork && plan.length > 0) {
+    const files = await changedFiles(target, platform, plan[0].database, packed.archive)
+    for (const file of files ?? []) io.out(`\n${describeFile(file, style)}\n`)
+    if (!files)
+      io.out(`\n${style.dim('No diff: the gateway does not show the archive in place')}\n`)
+  }
+  return code
+}
+
+function describeFile({ path, kind, lines }: ChangedFile, style: Styles): string {
+  const inks = { '+': style.green, '-': style.red, ' ': style.dim }
+  const head = style.bold(`${printable(path)}  ${style.dim(kind)}`)
+  const body = lines.map(({ kind, text }) => inks[kind](`  ${kind} ${printable(text)}`.trimEnd()))
+  return [head, ...body].join('\n')
+}

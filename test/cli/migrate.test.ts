@@ -1,0 +1,144 @@
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { drawFleet } from '../../cli/fleet/draw.ts'
+import { styles } from '../../cli/terminal/style.ts'
+import { startCli } from '../helpers/cli.ts'
+import { newSchema, stable } from '../helpers/cli-schema.ts'
+import { connectTo, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { until } from '../helpers/process.ts'
+
+let gateway: TestGateway
+beforeAll(async () => {
+  gateway = await startTestGateway()
+})
+afterAll(() => gateway.stop())
+
+/** A platform with a main database and these tenants. */
+async function newFleet(...tenants: string[]) {
+  const schema = await newSchema(gateway.url)
+  await schema.output('register')
+  for (const tenant of tenants) await schema.output('register', '--tenant', tenant)
+  return schema
+}
+
+const DUE = 'alter table notes add due date;'
+
+describe('migrate', () => {
+  test('shows a line for each database, and what was done', async () => {
+    const schema = await newFleet('north')
+    await schema.write('migrations/002_due.pssql', DUE)
+    expect(stable(await schema.output('migrate'), schema)).toBe(
+      `postgresql  4 files: 2 migrations, 2 functions (<checksum>)
+✓ shop_main (… ms)
+✓ shop_north (… ms)
+✓ 2 databases on <checksum>: 1 migration, 2 functions (… ms)
+`,
+    )
+    const { code, out } = await schema.run('migrate', '--json', '--tenant', 'main')
+    expect(code).toBe(0)
+    expect(JSON.parse(out).databases_updated).toEqual([`${schema.platform}_main`])
+    const one = await schema.output('migrate', '--tenant', 'north')
+    expect(one).toContain('1 database on')
+    expect(await schema.run('migrate', '--tenant', 'north', '--all')).toMatchObject({ code: 2 })
+  })
+
+  test('shows failures with their place, who is left, and what to run next', async () => {
+    const schema = await newFleet('east', 'north', 'west')
+    await schema.write('migrations/002_due.pssql', `-- when it is due\n${DUE}`)
+    await gateway.query(`${schema.platform}_east`, 'alter table notes add due int')
+    const { code, out, err } = await schema.run('migrate', '--on-error', 'stop')
+    expect(code).toBe(1)
+    expect(stable(out, schema)).toContain(
+      '✗ shop_east  migrations/002_due.pssql:2  column "due" of relation "notes" already exists\n',
+    )
+    expect(stable(err, schema)).toBe(
+      `migration_failed: 1 failed, 1 done, 2 not started
+
+✗ shop_east
+  migrations/002_due.pssql:2  column "due" of relation "notes" already exists
+  2 | alter table notes add due date;
+
+Done: shop_main
+Not started: shop_north, shop_west
+
+Next
+  Mend the file. The databases that failed are as they were before. Then:
+  database-gateway migrate --on-error stop
+`,
+    )
+    await gateway.query(`${schema.platform}_east`, 'alter table notes drop due')
+    expect(await schema.output('migrate', '--only-failed')).toContain('3 databases on')
+  })
+
+  test('says how to let data be lost', async () => {
+    const schema = await newFleet()
+    await gateway.call(schema.platform, 'add_note', ['Buy milk'])
+    await schema.write('migrations/002_less.pssql', 'alter table notes drop body;')
+    const { err } = await schema.run('migrate')
+    expect(err).toContain('  - migrations/002_less.pssql:1  notes.body  column dropped  1 row\n')
+    expect(err).toContain('Next\n  database-gateway migrate --allow data_loss\n')
+  })
+
+  test('draws the fleet in place on a terminal, and Ctrl-C has nothing more started', async () => {
+    const schema = await newFleet('east', 'west')
+    await schema.write('migrations/002_wait.pssql', 'select pg_advisory_xact_lock(7);')
+    const sql = connectTo(`${schema.platform}_main`)
+    await sql`select pg_advisory_lock(7)`
+    const running = startCli(['migrate'], {
+      ...schema.options,
+      columns: 60,
+      onOutput: (output) => {
+        if (output.includes('now  ') && !output.includes('stopping')) running.interrupt()
+        // The gateway was asked before this is drawn.
+        if (output.includes('stopping')) void release()
+      },
+    })
+    let isReleased = false
+    const release = async () => {
+      if (isReleased) return
+      isReleased = true
+      await until(() => stopWasAnswered(schema.platform))
+      await sql.end()
+    }
+    const { code, out, err } = await running.ended
+    expect(code).toBe(1)
+    expect(stable(stripVTControlCharacters(err), schema)).toBe(
+      `Stopped: 1 done, 2 not started
+
+Done: shop_main
+Not started: shop_east, shop_west
+
+Next
+  database-gateway migrate --only-failed
+`,
+    )
+    // It is drawn in place: each picture begins where the one before it began.
+    expect(out).toContain('\u001b[2A\r\u001b[J')
+    expect(out.endsWith('\u001b[J')).toBe(true)
+    expect(stable(stripVTControlCharacters(out), schema)).toContain(
+      '░  0/3  stopping: what has begun is finished; Ctrl-C again leaves\n  now  shop_main\n',
+    )
+  })
+
+  const stopWasAnswered = async (platform: string) => {
+    const { body } = await gateway.get(`/admin/audit?platform=${platform}&limit=5`)
+    return body.entries.some(
+      ({ action, status }: { action: string; status: number }) =>
+        action === 'stop_migrate' && status !== null,
+    )
+  }
+})
+
+test('a drawing fits the terminal, and lists failures below the bar', () => {
+  const failed = Array.from({ length: 7 }, (_, i) => ({
+    database: `shop_${i}`,
+    error: { message: 'failed', cause: 'x'.repeat(100) },
+  }))
+  const fleet = { total: 12, done: 6, running: ['shop_a', 'shop_b'], failed, end: undefined }
+  expect(drawFleet(fleet, '', styles(false), 41)).toEqual([
+    `${'█'.repeat(12)}${'░'.repeat(12)}  6/12`,
+    '  now  shop_a, shop_b',
+    ...[0, 1, 2, 3, 4].map((i) => `✗ shop_${i}  ${'x'.repeat(29)}…`),
+    '  and 2 more failures',
+  ])
+})
