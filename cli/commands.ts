@@ -35,6 +35,59 @@ export const COMMANDS: Record<string, Entry> = {
     description: 'Show what migrate would do: migrations, code with a diff, losses, locks',
     load: () => import('./commands/plan.ts'),
   },
+  call: {
+    description: 'Call a function: arguments by position, or all as name=value',
+    load: () => import('./commands/call.ts'),
+  },
+  status: {
+    description: 'Show who is on which schema',
+    load: () => import('./commands/status.ts'),
+  },
+  drift: {
+    description: 'Show what databases have other than their schema',
+    load: () => import('./commands/drift.ts'),
+  },
+  history: {
+    description: 'List the deploys, newest first',
+    load: () => import('./commands/history.ts'),
+  },
+  revert: {
+    description: 'Take the code of databases back to an earlier archive, or list the archives',
+    load: () => import('./commands/revert.ts'),
+  },
+  tenants: {
+    description: 'Make, change and drop tenants',
+    commands: {
+      list: {
+        description: 'List the tenants with their states and labels',
+        load: () => import('./commands/tenants/list.ts'),
+      },
+      create: {
+        description: 'Make the database of a new tenant, with the newest schema',
+        load: () => import('./commands/tenants/create.ts'),
+      },
+      label: {
+        description: 'Set labels: key:value, or key: to take one away',
+        load: () => import('./commands/tenants/label.ts'),
+      },
+      suspend: {
+        description: 'Have the calls of a tenant answered with 503',
+        load: () => import('./commands/tenants/suspend.ts'),
+      },
+      resume: {
+        description: 'End a suspension, or take back a drop that is for later',
+        load: () => import('./commands/tenants/resume.ts'),
+      },
+      drop: {
+        description: 'Drop a tenant, now or later, with a dump before',
+        load: () => import('./commands/tenants/drop.ts'),
+      },
+    },
+  },
+  logs: {
+    description: 'Show who changed what, and who was refused',
+    load: () => import('./commands/logs.ts'),
+  },
   completion: {
     description: 'Write the completion of a shell: bash, zsh or fish',
     load: () => import('./commands/completion.ts'),

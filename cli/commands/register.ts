@@ -1,7 +1,7 @@
 import { command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
 import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
 import { send } from '../gateway/client.ts'
-import { platformOf, readTarget } from '../gateway/target.ts'
+import { platformOf, readTarget, tenantOf } from '../gateway/target.ts'
 import { busy } from '../terminal/busy.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { count, duration, listed } from '../terminal/words.ts'
@@ -12,8 +12,8 @@ export default command({
     const target = readTarget(args, io)
     const platform = platformOf(target)
     const packed = await packArgument(args, io)
-    const body = deployForm(platform, packed, args, { tenant_id: target.tenant })
-    const whose = [platform, target.tenant].filter(Boolean).join(' / ')
+    const body = deployForm(platform, packed, args, { tenant_id: tenantOf(target) })
+    const whose = [platform, tenantOf(target)].filter(Boolean).join(' / ')
     const answer = await busy(`Deploying to ${whose}`, args.json ? undefined : io, () =>
       send(target, '/register', { body }),
     )

@@ -1,6 +1,6 @@
 import type { ArgsDef } from 'citty'
 import { UsageError } from '../command.ts'
-import type { Target } from '../gateway/target.ts'
+import { MAIN, type Target } from '../gateway/target.ts'
 
 /** The arguments that choose databases. */
 export const FLEET_ARGS = {
@@ -21,9 +21,6 @@ export const FLEET_ARGS = {
     description: 'what a failure does to the other databases; stop by default',
   },
 } as const satisfies ArgsDef
-
-/** A tenant of this name stands for the main database. */
-const MAIN = 'main'
 
 /** The fields of /migrate and /admin/revert that choose databases. */
 export type FleetFields = Record<string, string | undefined>

@@ -66,6 +66,14 @@ export function platformOf({ platform }: Target): string {
   )
 }
 
+/** A tenant of this name stands for the main database, which no tenant can be named. */
+export const MAIN = 'main'
+
+/** Returns the tenant that a request names; undefined for the main database. */
+export function tenantOf({ tenant }: Target): string | undefined {
+  return tenant === MAIN ? undefined : tenant
+}
+
 /** Returns the settings of the nearest gateway.json; none if there is no such file. */
 export function readSettings(folder: string): Partial<Record<Name, string>> {
   for (let at = folder; ; at = dirname(at)) {

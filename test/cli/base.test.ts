@@ -66,6 +66,7 @@ describe('the exit code', () => {
     [['completion', 'tcsh'], 2, 'Unknown shell: tcsh; it is one of bash, zsh, fish'],
     [['register', '--platform', 'p', '--url', 'localhost'], 2, 'must begin with http://'],
     [['register'], 2, 'Which platform? Give --platform'],
+    [['status', '--platform', 'p', '--url', 'http://127.0.0.1:1'], 1, 'No gateway answers at'],
     [['register', '--platform', 'p'], 2, 'There is no folder'],
   ])('of %j is %i', async (args, code, words) => {
     const result = await cli(args)

@@ -1,0 +1,42 @@
+import { parameters } from '../call/parameters.ts'
+import { showRows } from '../call/rows.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import { send } from '../gateway/client.ts'
+import { platformOf, readTarget, tenantOf } from '../gateway/target.ts'
+
+export default command({
+  args: {
+    function: { type: 'positional', required: true, description: 'its name' },
+    params: {
+      type: 'string',
+      description: 'the parameters as JSON, an array or an object; - reads them from the input',
+      valueHint: 'json',
+    },
+    key: { type: 'string', description: 'Idempotency-Key of the call', valueHint: 'key' },
+    ...GATEWAY_ARGS,
+    ...TENANT_ARG,
+    ...JSON_ARG,
+  },
+  takesMore: true,
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const tenant = tenantOf(target)
+    const given = args.params === '-' ? await io.input() : args.params
+    const members = {
+      platform: JSON.stringify(platformOf(target)),
+      ...(tenant !== undefined && { tenant_id: JSON.stringify(tenant) }),
+      function: JSON.stringify(args.function),
+      params: parameters(args._, given),
+      // With NUMERIC_FORMAT=string a table could not tell numbers from texts.
+      ...(!args.json && { numeric: '"number"' }),
+    }
+    const body = `{${Object.entries(members)
+      .map(([name, json]) => `"${name}":${json}`)
+      .join(',')}}`
+    const headers = args.key === undefined ? undefined : { 'idempotency-key': args.key }
+    const answer = await send(target, '/call', { body, headers })
+    if (args.json) io.out(`${answer.text}\n`)
+    else showRows(answer.text, io)
+    return undefined
+  },
+})

@@ -1,0 +1,58 @@
+import { command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import type { Line } from '../fleet/state.ts'
+import { send } from '../gateway/client.ts'
+import { MAIN, platformOf, readTarget } from '../gateway/target.ts'
+import { minute, showTable } from '../terminal/show.ts'
+import { count, listed, short } from '../terminal/words.ts'
+
+export default command({
+  args: {
+    limit: { type: 'string', description: 'how many; 20 by default, 1000 at most', valueHint: 'n' },
+    ...GATEWAY_ARGS,
+    ...TENANT_ARG,
+    ...JSON_ARG,
+  },
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const query = {
+      platform: platformOf(target),
+      tenant_id: target.tenant === MAIN ? '' : target.tenant,
+      limit: args.limit ?? '20',
+    }
+    const answer = await send(target, '/admin/deployments', { query })
+    if (args.json) {
+      io.out(`${answer.text}\n`)
+      return undefined
+    }
+    showTable(
+      io,
+      ['deployed', 'database', 'schema', 'status', 'what'].map((title) => ({ title })),
+      answer
+        .json()
+        .deployments.map((one: Line) => [
+          minute(one.deployed_at),
+          one.database,
+          short(one.archive_checksum),
+          one.status,
+          whatOf(one),
+        ]),
+      'no deploy yet',
+    )
+    return undefined
+  },
+})
+
+function whatOf({ error, migrations_applied: migrations = [], ...one }: Line): string {
+  if (error) {
+    const place = error.file ? `${error.file}${error.line ? `:${error.line}` : ''} ` : ''
+    return `${place}${error.cause ?? error.message}`.split(' | ')[0]!
+  }
+  const functions = one.functions_changed
+  return listed(
+    [
+      migrations.length > 0 && count(migrations.length, 'migration'),
+      typeof functions === 'number' && functions > 0 && count(functions, 'function'),
+    ],
+    '',
+  )
+}

@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { command, GATEWAY_ARGS, JSON_ARG } from '../command.ts'
+import type { Line } from '../fleet/state.ts'
+import { send } from '../gateway/client.ts'
+import { readTarget } from '../gateway/target.ts'
+import { printable, type Styles, styles } from '../terminal/style.ts'
+import { duration } from '../terminal/words.ts'
+
+const POLL_MS = 1000
+const PAGE = 100
+
+export default command({
+  args: {
+    limit: { type: 'string', description: 'how many; 20 by default, 1000 at most', valueHint: 'n' },
+    follow: { type: 'boolean', alias: 'f', description: 'go on with new ones until Ctrl-C' },
+    ...GATEWAY_ARGS,
+    ...JSON_ARG,
+  },
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const style = styles(io.hasColor)
+    const write = (entry: Line) =>
+      io.out(args.json ? `${JSON.stringify(entry)}\n` : `${describe(entry, style)}\n`)
+    const read = async (limit: string | number, before?: number): Promise<Line[]> => {
+      const query = { platform: target.platform, limit, before }
+      return (await send(target, '/admin/audit', { query })).json().entries
+    }
+    const first = await read(args.limit ?? '20')
+    for (const entry of first.toReversed()) write(entry)
+    if (!args.follow) return undefined
+
+    const ending = new AbortController()
+    const release = io.onInterrupt(() => ending.abort())
+    let last = first[0]?.id ?? 0
+    while (!ending.signal.aborted) {
+      await sleep(POLL_MS, undefined, { signal: ending.signal }).catch(() => {})
+      const entries = await newEntries(read, last)
+      for (const entry of entries) write(entry)
+      last = entries.at(-1)?.id ?? last
+    }
+    release()
+    return undefined
+  },
+})
+
+/** Returns the entries after one, the oldest first. */
+async function newEntries(
+  read: (limit: number, before?: number) => Promise<Line[]>,
+  after: number,
+): Promise<Line[]> {
+  const entries: Line[] = []
+  for (let before: number | undefined; ; before = entries.at(-1)!.id) {
+    const page = await read(PAGE, before)
+    entries.push(...page.filter(({ id }) => id > after))
+    if (page.length < PAGE || page.at(-1)!.id <= after) return entries.reverse()
+  }
+}
+
+function describe(entry: Line, { bold, dim, green, red, yellow }: Styles): string {
+  const { at, action, platform, tenant_id: tenant, status, error, duration_ms: ms } = entry
+  const ink = status === null ? yellow : status < 400 ? green : red
+  const whose = [platform, tenant].filter(Boolean).join('/') || '–'
+  const many = entry.databases.length > 1 ? `${entry.databases.length} databases` : ''
+  const parts = [
+    dim(at.slice(0, 19).replace('T', ' ')),
+    ink(String(status ?? '…')),
+    bold(action.replaceAll('_', ' ')),
+    printable(whose),
+    many,
+    error ? red(error) : '',
+    dim(ms === null ? '' : duration(ms)),
+    dim(printable(entry.address ?? '')),
+  ]
+  return parts.filter((part) => part !== '').join('  ')
+}

@@ -1,0 +1,54 @@
+import { command, Failure, UsageError } from '../../command.ts'
+import type { Line } from '../../fleet/state.ts'
+import { allPages } from '../../gateway/pages.ts'
+import { platformOf, readTarget } from '../../gateway/target.ts'
+import { askText } from '../../terminal/ask.ts'
+import { megabytes, minute } from '../../terminal/show.ts'
+import { changeTenant, ONE_TENANT } from './change.ts'
+
+export default command({
+  args: {
+    ...ONE_TENANT,
+    confirm: {
+      type: 'string',
+      description: 'the name of its database, in the place of the question',
+      valueHint: 'database',
+    },
+    dump: { type: 'boolean', default: true, description: 'dump the database before' },
+    'after-hours': { type: 'string', description: 'suspend it now, drop it then', valueHint: 'h' },
+  },
+  async run(args, io) {
+    const hours = args['after-hours']
+    if (hours !== undefined && !/^\d+(\.\d+)?$/.test(hours)) {
+      throw new UsageError(`--after-hours needs a number; got "${hours}"`)
+    }
+    const members = {
+      confirm: args.confirm ?? (await askName()),
+      ...(args.dump === false && { dump: false }),
+      ...(hours !== undefined && { after_hours: Number(hours) }),
+    }
+    await changeTenant(args, io, '/admin/drop-tenant', members, describe)
+    return undefined
+
+    async function askName(): Promise<string> {
+      if (!io.mayAsk) {
+        throw new UsageError('Give --confirm with the name of the database that is to be dropped')
+      }
+      const target = readTarget(args, io)
+      const query = { platform: platformOf(target) }
+      const tenants = await allPages(target, '/admin/tenants', query, 'tenants')
+      const tenant = tenants.find(({ tenant_id: id }) => id === args.id)
+      if (!tenant) throw new Failure(`There is no tenant ${args.id}: see \`tenants list\``)
+      const problem = (text: string) =>
+        text === tenant.database ? undefined : 'That is not the name of the database'
+      return askText(`All data of ${args.id} goes. Type ${tenant.database} to drop it`, '', problem)
+    }
+  },
+})
+
+function describe({ status, database, drop_at: at, dump }: Line): string {
+  if (status === 'dropping') return `${database} is suspended, and dropped ${minute(at)} UTC`
+  if (!dump) return `${database} is dropped, without a dump`
+  const { file, size_bytes: bytes, kept_until: until } = dump
+  return `${database} is dropped; ${file} (${megabytes(bytes)}) is kept until ${minute(until)} UTC`
+}

@@ -1,0 +1,42 @@
+import { command, GATEWAY_ARGS, JSON_ARG } from '../../command.ts'
+import { allPages } from '../../gateway/pages.ts'
+import { platformOf, readTarget } from '../../gateway/target.ts'
+import { labelsText, minute, showTable } from '../../terminal/show.ts'
+import { short } from '../../terminal/words.ts'
+
+export default command({
+  args: {
+    label: { type: 'string', description: 'only those with it: plan:pro', valueHint: 'key:value' },
+    state: {
+      type: 'enum',
+      options: ['active', 'suspended', 'dropping'],
+      description: 'only those',
+    },
+    ...GATEWAY_ARGS,
+    ...JSON_ARG,
+  },
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const platform = platformOf(target)
+    const query = { platform, label: args.label, state: args.state as string | undefined }
+    const tenants = await allPages(target, '/admin/tenants', query, 'tenants')
+    if (args.json) {
+      io.out(`${JSON.stringify({ platform, tenants, count: tenants.length })}\n`)
+      return undefined
+    }
+    showTable(
+      io,
+      ['tenant', 'state', 'schema', 'deployed', 'labels', 'message'].map((title) => ({ title })),
+      tenants.map((one) => [
+        one.tenant_id,
+        one.state === 'dropping' ? `dropped ${minute(one.drop_at)}` : one.state,
+        one.schema_checksum ? short(one.schema_checksum) : '–',
+        minute(one.last_deployed_at),
+        labelsText(one.labels),
+        one.message ?? '',
+      ]),
+      'no tenant',
+    )
+    return undefined
+  },
+})

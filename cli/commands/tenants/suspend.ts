@@ -1,0 +1,26 @@
+import { command } from '../../command.ts'
+import { changeTenant, ONE_TENANT } from './change.ts'
+
+export default command({
+  args: {
+    ...ONE_TENANT,
+    message: { type: 'string', description: 'what its calls are answered', valueHint: 'text' },
+    'retry-after': { type: 'string', description: 'seconds of Retry-After', valueHint: 's' },
+  },
+  async run(args, io) {
+    const seconds = args['retry-after']
+    const members = {
+      ...(args.message !== undefined && { message: args.message }),
+      ...(seconds !== undefined && { retry_after_s: numberOf(seconds) }),
+    }
+    await changeTenant(args, io, '/admin/suspend-tenant', members, ({ database }) => {
+      return `${database} is suspended: its calls are 503`
+    })
+    return undefined
+  },
+})
+
+/** What is no number goes as it is, so that the gateway says what it takes. */
+function numberOf(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text
+}
