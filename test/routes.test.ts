@@ -69,6 +69,7 @@ describe('a file in handlers/', () => {
       'admin/deep/[id].get.ts': answering(`'the safe'`, `{ access: 'public' }`),
       'admin/more/[...rest].get.ts': answering(`'more'`, `{ access: 'network' }`),
       'README.md': 'No endpoint',
+      'types.get.d.ts': 'export {}',
       'notes.get': 'None either',
       'anything.get.ts~': 'nor this',
     }

@@ -28,7 +28,7 @@ export class RouteError extends Error {
   override readonly name = 'RouteError'
 }
 
-const CODE = /\.[cm]?[jt]s$/
+const CODE = /(?<!\.d)\.[cm]?[jt]s$/
 const METHODS = 'get|post|put|patch|delete|query'
 const FILE_NAME = new RegExp(
   `^(?<name>[\\w-]+(?:\\.(?:json|ts|php))?|\\[(?:\\.\\.\\.)?\\w+\\])\\.(?<method>${METHODS})\\.[cm]?[jt]s$`,
