@@ -1,6 +1,7 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import postgres from 'postgres'
 import { readConfig } from '../../lib/config.ts'
 import { createLog } from '../../lib/log.ts'
@@ -11,8 +12,13 @@ import { databaseUrlOf, PROJECT, TEST_SECRET } from '../helpers/gateway.ts'
 
 /** A PostgreSQL on which the names that pages use belong to nobody else. */
 export interface PagesServer {
-  /** Runs a page's work with a new gateway and in a new folder, and removes what it left. */
-  withGateway<T>(work: (url: string, folder: string) => Promise<T>): Promise<T>
+  /**
+   * Runs a page's work with a new gateway and in a new folder, and removes what it left. The
+   * environment has the program database-gateway, which speaks to this gateway.
+   */
+  withGateway<T>(
+    work: (url: string, folder: string, env: NodeJS.ProcessEnv) => Promise<T>,
+  ): Promise<T>
   stop(): Promise<void>
 }
 
@@ -22,6 +28,7 @@ const CATALOG = 'db_gateway'
 export async function startPagesServer(): Promise<PagesServer> {
   const home = await mkdtemp(join(tmpdir(), 'db-gateway-docs-'))
   const dataDir = join(home, 'data')
+  const programs = await makeProgram(join(home, 'bin'))
   const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
   const server = await startEmbedded({ dataDir, settings })
   const sql = postgres({ ...parseDatabaseUrl(server.superuserUrl), max: 1, onnotice: () => {} })
@@ -43,7 +50,9 @@ export async function startPagesServer(): Promise<PagesServer> {
       const log = createLog('error', { write: () => {} })
       const gateway = await startGateway(config, log, join(PROJECT, 'handlers'))
       try {
-        return await work(gateway.url, folder)
+        const path = `${programs}${delimiter}${process.env.PATH}`
+        const env = { ...process.env, PATH: path, GATEWAY_URL: gateway.url, NO_COLOR: '1' }
+        return await work(gateway.url, folder, env)
       } finally {
         await gateway.stop()
         await dropEverything(sql)
@@ -55,6 +64,17 @@ export async function startPagesServer(): Promise<PagesServer> {
       await rm(home, { recursive: true, force: true })
     },
   }
+}
+
+/** Makes a folder with the program database-gateway, which runs the code of the project. */
+async function makeProgram(folder: string): Promise<string> {
+  await mkdir(folder)
+  const typescript = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
+  const words = [process.execPath, '--import', typescript, join(PROJECT, 'cli/main.ts')]
+  const command = words.map((word) => `'${word}'`).join(' ')
+  const script = `#!/bin/sh\nexec ${command} "$@"\n`
+  await writeFile(join(folder, 'database-gateway'), script, { mode: 0o755 })
+  return folder
 }
 
 /** Drops what gateways have made on the server: databases, then the platforms' roles. */

@@ -30,9 +30,9 @@ const toRun = pages.filter((path) =>
 )
 
 test.each(toRun)('%s does what it says', async (path) => {
-  await server.withGateway(async (url, folder) => {
+  await server.withGateway(async (url, folder, env) => {
     const text = texts.get(path)!.replaceAll('localhost:9000', new URL(url).host)
-    expect(await runBlocks(blocksOf(text), folder, process.env)).toBeGreaterThan(0)
+    expect(await runBlocks(blocksOf(text), folder, env)).toBeGreaterThan(0)
   })
 })
 
