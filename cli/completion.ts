@@ -76,23 +76,24 @@ function zsh(all: Completed[]): string {
   const cases = all.map((one) => {
     const options = [...one.commands, ...one.flags]
     const items = options.map(([name, text]) => zshQuote(`${name}:${text}`))
-    return `    '${one.path.replaceAll(' ', '/')}') words=(${items.join(' ')}) ;;`
+    return `    '${one.path.replaceAll(' ', '/')}') options=(${items.join(' ')}) ;;`
   })
   return `#compdef ${PROGRAM}
 # zsh completion: source <(${PROGRAM} completion zsh)
 _database_gateway() {
-  local -a words_before words commands
-  local path_="" word
+  # \`words\` and \`path\` are zsh's own.
+  local -a before options commands
+  local at="" word
   commands=(${paths.join(' ')})
-  words_before=("\${(@)words[2,CURRENT-1]}")
-  for word in $words_before; do
-    if (( \${commands[(Ie)\${path_:+$path_/}$word]} )); then path_="\${path_:+$path_/}$word"; fi
+  before=("\${(@)words[2,CURRENT-1]}")
+  for word in $before; do
+    if (( \${commands[(Ie)\${at:+$at/}$word]} )); then at="\${at:+$at/}$word"; fi
   done
-  words=()
-  case "$path_" in
+  options=()
+  case "$at" in
 ${cases.join('\n')}
   esac
-  _describe '${PROGRAM}' words
+  _describe '${PROGRAM}' options
   _files
 }
 compdef _database_gateway ${PROGRAM}

@@ -32,7 +32,7 @@ export interface Answer {
  */
 export async function send(target: Target, path: string, request: Request = {}): Promise<Answer> {
   const response = await open(target, path, request)
-  const body = await text(response)
+  const body = await whole(target, text(response))
   const status = response.statusCode ?? 0
   if (status >= 400) throw new RequestFailed(status, parseFailure(target, status, body))
   return { text: body, json: () => parse(target, status, body) }
@@ -44,7 +44,7 @@ export async function send(target: Target, path: string, request: Request = {}):
  */
 export async function download(target: Target, path: string, request: Request): Promise<Buffer> {
   const response = await open(target, path, request)
-  const bytes = await buffer(response)
+  const bytes = await whole(target, buffer(response))
   const status = response.statusCode ?? 0
   if (status < 400) return bytes
   throw new RequestFailed(status, parseFailure(target, status, bytes.toString()))
@@ -63,7 +63,8 @@ export async function* sendForLines(
   const response = await open(target, path, { ...request, headers })
   const status = response.statusCode ?? 0
   if (status >= 400) {
-    throw new RequestFailed(status, parseFailure(target, status, await text(response)))
+    const body = await whole(target, text(response))
+    throw new RequestFailed(status, parseFailure(target, status, body))
   }
   let hasFailed: Error | undefined
   response.on('error', (error) => {
@@ -72,11 +73,22 @@ export async function* sendForLines(
   for await (const line of createInterface({ input: response })) {
     if (line !== '') yield parse(target, status, line)
   }
-  if (hasFailed || !response.complete) {
-    throw new Failure(
-      `The connection to ${target.url} broke. The gateway goes on with what it has begun; the same command again does what is left`,
-    )
+  if (hasFailed || !response.complete) throw broken(target)
+}
+
+/** Waits for the body of an answer. */
+async function whole<T>(target: Target, body: Promise<T>): Promise<T> {
+  try {
+    return await body
+  } catch {
+    throw broken(target)
   }
+}
+
+function broken({ url }: Target): Failure {
+  return new Failure(
+    `The connection to ${url} broke. The gateway finishes what it has begun; the same command again does what is left`,
+  )
 }
 
 async function open(target: Target, path: string, request: Request): Promise<IncomingMessage> {

@@ -2,6 +2,7 @@ import { EXIT, type ExitCode } from '../command.ts'
 import { deployForm, packArgument } from '../deploy-form.ts'
 import type { FleetFields } from '../fleet/fields.ts'
 import { send } from '../gateway/client.ts'
+import { RequestFailed } from '../gateway/request-failed.ts'
 import type { Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { busy } from '../terminal/busy.ts'
@@ -17,14 +18,23 @@ export interface PlanCommand {
   args: Record<string, unknown>
 }
 
-/** Shows what a migrate would do: a dry run, and the difference to the code in place. */
+/**
+ * Shows what a migrate would do: a dry run, and the difference to the code in place. Where data would be
+ * lost, which is not allowed, it shows the plan with the losses all the same, and fails.
+ */
 export async function showPlan(command: PlanCommand, io: Io): Promise<ExitCode> {
   const { target, platform, fields, args } = command
   const packed = await packArgument(args, io)
-  const body = deployForm(platform, packed, args, { ...fields, dry_run: 'true' })
-  const answer = await busy('Trying it', args.json ? undefined : io, () =>
-    send(target, '/migrate', { body }),
-  )
+  const ask = (more: Record<string, unknown> = {}) => {
+    const body = deployForm(platform, packed, { ...args, ...more }, { ...fields, dry_run: 'true' })
+    return busy('Trying it', args.json ? undefined : io, () => send(target, '/migrate', { body }))
+  }
+  let refused: RequestFailed | undefined
+  const answer = await ask().catch((error) => {
+    if (args.json || !isDataLoss(error)) throw error
+    refused = error
+    return ask({ allow: [args.allow, 'data_loss'].filter(Boolean).join(',') })
+  })
   const { plan, warnings } = answer.json()
   const groups = groupPlans(plan)
   const hasWork = groups.some((group) => !isEmpty(group.plan))
@@ -45,7 +55,12 @@ export async function showPlan(command: PlanCommand, io: Io): Promise<ExitCode> 
     if (!files)
       io.out(`\n${style.dim('No diff: the gateway does not show the archive in place')}\n`)
   }
+  if (refused) throw refused
   return code
+}
+
+function isDataLoss(error: unknown): error is RequestFailed {
+  return error instanceof RequestFailed && error.body.error === 'data_loss'
 }
 
 function describeFile({ path, kind, lines }: ChangedFile, style: Styles): string {

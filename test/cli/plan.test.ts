@@ -79,6 +79,8 @@ test('a plan that loses data is refused, with each loss', async () => {
   expect(stable(refused.err, schema)).toContain(
     '  - migrations/003_less.pssql:1  old.name  column dropped  1 row\n',
   )
+  // The plan is shown all the same.
+  expect(refused.out).toContain('! old.name  column dropped  text  (data_loss)')
   const allowed = await schema.output('plan', '--allow', 'data_loss')
   expect(allowed).toContain('! old.name  column dropped  text  (data_loss)')
 })

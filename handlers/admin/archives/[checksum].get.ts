@@ -7,8 +7,8 @@ export default defineHandler({
   meta: { description: 'Download an archive of a platform that is kept, as a tar.gz' },
   async handler(event) {
     const { gateway, request } = event.context
-    const checksum = checkChecksum(getRouterParams(event, { decode: true }).checksum)
     const platform = parsePlatform(request, readQuery(event, ['platform']).platform)
+    const checksum = checkChecksum(getRouterParams(event, { decode: true }).checksum)
     const packed = await gateway.platforms.packedArchive(platform, checksum)
     return new HTTPResponse(new Uint8Array(packed), {
       headers: {
