@@ -82,9 +82,18 @@ describe('call', () => {
 })
 
 describe('looking', () => {
-  test('status shows who is on which schema, and --check whether somebody is behind', async () => {
+  test('status shows who is on which schema, and drift what was changed by hand', async () => {
     const schema = await newPlatform()
     expect(await schema.run('status', '--check')).toMatchObject({ code: 3 })
+    expect(await schema.run('drift', '--check')).toMatchObject({ code: 3 })
+    await gateway.query(`${schema.platform}_north`, 'create table by_hand (id int)')
+    const drift = await schema.run('drift', '--check')
+    expect(drift.code).toBe(0)
+    expect(stable(drift.out, schema)).toContain(
+      'shop_north against main\n  + table public.by_hand extra\n',
+    )
+    expect(JSON.parse(await schema.output('drift', '--json')).groups).toHaveLength(1)
+
     await schema.write('migrations/002_x.pssql', 'create table x ();')
     await schema.output('migrate', '--tenant', 'main')
     const { code, out } = await schema.run('status', '--check')
@@ -96,19 +105,7 @@ describe('looking', () => {
     expect(databases).toHaveLength(2)
   })
 
-  test('drift shows what was changed by hand', async () => {
-    const schema = await newPlatform()
-    expect((await schema.run('drift', '--check')).code).toBe(3)
-    await gateway.query(`${schema.platform}_north`, 'create table by_hand (id int)')
-    const { code, out } = await schema.run('drift', '--check')
-    expect(code).toBe(0)
-    expect(stable(out, schema)).toContain(
-      'shop_north against main\n  + table public.by_hand extra\n',
-    )
-    expect(JSON.parse(await schema.output('drift', '--json')).groups).toHaveLength(1)
-  })
-
-  test('history lists the deploys, and logs who changed what', async () => {
+  test('history lists the deploys, and logs who changed what, also while it happens', async () => {
     const schema = await newPlatform()
     await schema.write('migrations/002_x.pssql', 'create tabel x ();')
     await schema.run('register', '--tenant', 'north')
@@ -122,10 +119,8 @@ describe('looking', () => {
     const logs = table(await schema.output('logs', '--limit', '2'), schema).split('\n')
     expect(logs[0]).toMatch(/^<time> {2}200 {2}register {2}shop\/north {2}\d/)
     expect(logs[1]).toMatch(/^<time> {2}422 {2}register {2}shop\/north {2}migration_failed {2}/)
-  })
 
-  test('logs --follow goes on until Ctrl-C', async () => {
-    const schema = await newPlatform()
+    // logs --follow goes on until Ctrl-C.
     let isAsked = false
     const running = startCli(['logs', '--follow', '--json', '--limit', '1'], {
       ...schema.options,

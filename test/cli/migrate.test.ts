@@ -1,11 +1,8 @@
-import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawFleet } from '../../cli/fleet/draw.ts'
 import { styles } from '../../cli/terminal/style.ts'
-import { startCli } from '../helpers/cli.ts'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
-import { connectTo, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
-import { until } from '../helpers/process.ts'
+import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
@@ -43,7 +40,7 @@ describe('migrate', () => {
   })
 
   test('shows failures with their place, who is left, and what to run next', async () => {
-    const schema = await newFleet('east', 'north', 'west')
+    const schema = await newFleet('east', 'west')
     await schema.write('migrations/002_due.pssql', `-- when it is due\n${DUE}`)
     await gateway.query(`${schema.platform}_east`, 'alter table notes add due int')
     const { code, out, err } = await schema.run('migrate', '--on-error', 'stop')
@@ -52,14 +49,14 @@ describe('migrate', () => {
       '✗ shop_east  migrations/002_due.pssql:2  column "due" of relation "notes" already exists\n',
     )
     expect(stable(err, schema)).toBe(
-      `migration_failed: 1 failed, 1 done, 2 not started
+      `migration_failed: 1 failed, 1 done, 1 not started
 
 ✗ shop_east
   migrations/002_due.pssql:2  column "due" of relation "notes" already exists
   2 | alter table notes add due date;
 
 Done: shop_main
-Not started: shop_north, shop_west
+Not started: shop_west
 
 Next
   Mend the file. The databases that failed are as they were before. Then:
@@ -67,7 +64,7 @@ Next
 `,
     )
     await gateway.query(`${schema.platform}_east`, 'alter table notes drop due')
-    expect(await schema.output('migrate', '--only-failed')).toContain('3 databases on')
+    expect(await schema.output('migrate', '--only-failed')).toContain('2 databases on')
   })
 
   test('says how to let data be lost', async () => {
@@ -78,55 +75,6 @@ Next
     expect(err).toContain('  - migrations/002_less.pssql:1  notes.body  column dropped  1 row\n')
     expect(err).toContain('Next\n  database-gateway migrate --allow data_loss\n')
   })
-
-  test('draws the fleet in place on a terminal, and Ctrl-C has nothing more started', async () => {
-    const schema = await newFleet('east', 'west')
-    await schema.write('migrations/002_wait.pssql', 'select pg_advisory_xact_lock(7);')
-    const sql = connectTo(`${schema.platform}_main`)
-    await sql`select pg_advisory_lock(7)`
-    const running = startCli(['migrate'], {
-      ...schema.options,
-      columns: 60,
-      onOutput: (output) => {
-        if (output.includes('now  ') && !output.includes('stopping')) running.interrupt()
-        // The gateway was asked before this is drawn.
-        if (output.includes('stopping')) void release()
-      },
-    })
-    let isReleased = false
-    const release = async () => {
-      if (isReleased) return
-      isReleased = true
-      await until(() => stopWasAnswered(schema.platform))
-      await sql.end()
-    }
-    const { code, out, err } = await running.ended
-    expect(code).toBe(1)
-    expect(stable(stripVTControlCharacters(err), schema)).toBe(
-      `Stopped: 1 done, 2 not started
-
-Done: shop_main
-Not started: shop_east, shop_west
-
-Next
-  database-gateway migrate --only-failed
-`,
-    )
-    // It is drawn in place: each picture begins where the one before it began.
-    expect(out).toContain('\u001b[2A\r\u001b[J')
-    expect(out.endsWith('\u001b[J')).toBe(true)
-    expect(stable(stripVTControlCharacters(out), schema)).toContain(
-      '░  0/3  stopping: what has begun is finished; Ctrl-C again leaves\n  now  shop_main\n',
-    )
-  })
-
-  const stopWasAnswered = async (platform: string) => {
-    const { body } = await gateway.get(`/admin/audit?platform=${platform}&limit=5`)
-    return body.entries.some(
-      ({ action, status }: { action: string; status: number }) =>
-        action === 'stop_migrate' && status !== null,
-    )
-  }
 })
 
 test('a drawing fits the terminal, and lists failures below the bar', () => {

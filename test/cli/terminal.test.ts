@@ -62,6 +62,8 @@ test('migrate draws one bar; Ctrl-C stops it, and the exit code says so', async 
   })
   await sql.end()
   expect(await running.exit).toMatchObject({ code: 1 })
+  // Each picture is drawn where the one before it was.
+  expect(running.output()).toContain('\u001b[2A\r\u001b[J')
   // What is left on the screen, below the picture that was drawn and taken away again.
   const left = stripVTControlCharacters(running.output().split('\u001b[J').at(-1)!)
   expect(stable(left, schema).replaceAll('\r', '')).toBe(
