@@ -107,7 +107,8 @@ function isUsageError(error: unknown): boolean {
 
 async function usageOf(name: string, entry: Entry, hasColor: boolean): Promise<string> {
   const isGroup = 'commands' in entry
-  const args: ArgsDef = isGroup ? {} : (await entry.load()).default.args
+  const command = isGroup ? undefined : (await entry.load()).default
+  const args: ArgsDef = command?.args ?? {}
   const commands = isGroup ? Object.entries(entry.commands) : []
   const usage = await renderUsage({
     meta: { name, description: entry.description },
@@ -121,7 +122,9 @@ async function usageOf(name: string, entry: Entry, hasColor: boolean): Promise<s
       ),
     }),
   })
-  const lines = usage.split('\n').map((line) => line.trimEnd())
+  // citty does not know of arguments behind those that have names.
+  const whole = command?.takesMore ? usage.replace(/USAGE.*/, '$& [...]') : usage
+  const lines = whole.split('\n').map((line) => line.trimEnd())
   const text = `${lines.join('\n').trimEnd()}\n`
   return hasColor ? text : stripVTControlCharacters(text)
 }

@@ -79,6 +79,7 @@ describe('the exit code', () => {
     const help = await cliOutput(['--help'])
     for (const name of Object.keys(COMMANDS)) expect(help).toContain(name)
     expect(await cliOutput(['new', 'migration', '-h'])).toContain('new migration')
+    expect(await cliOutput(['call', '--help'])).toContain('[OPTIONS] <FUNCTION> [...]\n')
     // What stands behind -- is an argument.
     expect(await cli(['new', 'function', '--', '--help'])).toMatchObject({ code: 2 })
   })

@@ -1,8 +1,11 @@
+import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { drawFleet } from '../../cli/fleet/draw.ts'
 import { styles } from '../../cli/terminal/style.ts'
+import { startCli } from '../helpers/cli.ts'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
-import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { connectTo, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { until } from '../helpers/process.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
@@ -75,6 +78,37 @@ Next
     expect(err).toContain('  - migrations/002_less.pssql:1  notes.body  column dropped  1 row\n')
     expect(err).toContain('Next\n  database-gateway migrate --allow data_loss\n')
   })
+})
+
+test('a second Ctrl-C leaves, and the gateway finishes what it has begun', async () => {
+  const schema = await newFleet()
+  const database = `${schema.platform}_main`
+  await schema.write(
+    'migrations/002_wait.pssql',
+    'select pg_advisory_xact_lock(7);\ncreate table waited ();',
+  )
+  const sql = connectTo(database)
+  await sql`select pg_advisory_lock(7)`
+  let presses = 0
+  const running = startCli(['migrate'], {
+    ...schema.options,
+    columns: 60,
+    onOutput: (output) => {
+      const isSeen = [output.includes('now  '), output.includes('Ctrl-C again leaves')]
+      if (presses < 2 && isSeen[presses]) {
+        presses++
+        running.interrupt()
+      }
+    },
+  })
+  const { code, err } = await running.ended
+  await sql.end()
+  expect(code).toBe(1)
+  expect(stable(stripVTControlCharacters(err), schema)).toBe(
+    'Left. The gateway finishes what it has begun (shop_main). Then: database-gateway migrate\n',
+  )
+  const done = () => gateway.query(database, "select from pg_class where relname = 'waited'")
+  await until(async () => (await done()).length === 1)
 })
 
 test('a drawing fits the terminal, and lists failures below the bar', () => {

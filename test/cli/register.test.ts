@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { cli, cliOutput } from '../helpers/cli.ts'
@@ -18,6 +19,9 @@ describe('register', () => {
 ✓ shop_main is ready: 1 migration, 2 functions changed (… ms)
 `,
     )
+    // Its test passes.
+    const ownTest = await readFile(join(folder, 'tests/notes.sql'), 'utf8')
+    await gateway.query(`${platform}_main`, ownTest)
     const again = await cliOutput(['register', '--files', '.'], { folder, env })
     expect(again).toContain('  functions/list_notes.pssql\n')
     expect(again).toContain('is ready: nothing to do')
