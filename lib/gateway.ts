@@ -9,8 +9,7 @@ import {
   forgetAll,
   onNotification,
   prepareNotifications,
-  tellToRetire,
-  tellToStop,
+  tellOthers,
 } from './cluster/notifications.ts'
 import type { Config } from './config.ts'
 import { deploysAtOnce } from './deploy/at-once.ts'
@@ -233,8 +232,7 @@ export function createGateway(
       replicas: () => replicas?.all() ?? [],
       forgetFunctions: (database) => gateway.calls.forget(database),
       catchUp: (database) => replicas?.catchUp(database),
-      retireSessions: (database) => tellToRetire(gateway, database),
-      tellToStop: (platform, requestId) => tellToStop(gateway, platform, requestId),
+      ...tellOthers(() => gateway),
       isDraining: () => gateway.health.isDraining,
     },
     config.archive,

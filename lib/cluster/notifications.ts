@@ -156,10 +156,22 @@ export function onNotification(informed: Informed, payload: string): void {
 }
 
 /**
+ * Returns what deploys tell the other gateways.
+ * @param informed returns the parts of this gateway, once it is built
+ */
+export function tellOthers(informed: () => Informed) {
+  return {
+    retireSessions: (database: string) => tellToRetire(informed(), database),
+    tellToStop: (platform: string, requestId: string) =>
+      tellToStop(informed(), platform, requestId),
+  }
+}
+
+/**
  * Makes all gateways close the call sessions of a database: this one at once, the others on a
  * notification. Resolves when the notification is sent. Never rejects.
  */
-export async function tellToRetire(informed: Informed, database: string): Promise<void> {
+async function tellToRetire(informed: Informed, database: string): Promise<void> {
   retire(informed, database)
   const payload = JSON.stringify({ change: 'RETIRE', database })
   await informed.catalog
@@ -173,7 +185,7 @@ export async function tellToRetire(informed: Informed, database: string): Promis
  * Tells all gateways to start no further database of the fleet of a request. An earlier gateway does
  * not know this notification.
  */
-export async function tellToStop(
+async function tellToStop(
   { catalog }: Pick<Informed, 'catalog'>,
   platform: string,
   requestId: string,
