@@ -8,6 +8,11 @@ export default defineHandler({
   meta: {
     description:
       'Have a /migrate or /admin/revert start no further database, named by its X-Request-Id',
+    body: ['platform', 'request_id'],
+    required: ['platform', 'request_id'],
+    request: { platform: 'clinic', request_id: '…' },
+    status: 202,
+    answer: { status: 'stopping', platform: 'clinic', request_id: '…' },
   },
   async handler(event) {
     const { gateway, request } = event.context

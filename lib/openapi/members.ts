@@ -40,6 +40,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   db_user: text('Taken, and not used'),
   deploy: flag("Deploy the platform's newest archive"),
   dry_run: flag('Report what would be done'),
+  progress: flag('Report each database as its deploy begins'),
   dump: flag('Dump the database before'),
   file: ARCHIVE,
   force: flag('Let every loss pass'),

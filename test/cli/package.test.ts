@@ -52,6 +52,14 @@ test(
     )
     expect(await cli('call', 'add_note', 'Buy milk')).toContain('add_note\n       1\n1 row')
     expect(await cli('status', '--json')).toContain('"pending":false')
+    for (const [path, text] of [
+      ['types.ts', 'export class GatewayError'],
+      ['client.php', 'class GatewayError'],
+      ['openapi.json', '/call#add_note'],
+    ]) {
+      const response = await fetch(`${own.GATEWAY_URL}/${path}?platform=packed`)
+      expect(await response.text()).toContain(text)
+    }
     await expect(cli('revert', 'x')).rejects.toMatchObject({ code: 2 })
     gateway.kill('SIGTERM')
     expect(await gateway.exit).toEqual({ code: 0, signal: null })

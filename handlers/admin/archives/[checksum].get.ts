@@ -4,7 +4,15 @@ import { readQuery } from '../../../lib/http/body/page-query.ts'
 import { parsePlatform } from '../../../lib/tenancy/names.ts'
 
 export default defineHandler({
-  meta: { description: 'Download an archive of a platform that is kept, as a tar.gz' },
+  meta: {
+    description: 'Download an archive of a platform that is kept, as a tar.gz',
+    query: ['platform'],
+    required: ['platform'],
+    request: { platform: 'clinic' },
+    answer: '…',
+    types: ['application/gzip'],
+    errors: ['not_found'],
+  },
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, readQuery(event, ['platform']).platform)
