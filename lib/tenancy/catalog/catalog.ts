@@ -21,13 +21,12 @@ import {
 import { type FormerParts, findFormer } from './former.ts'
 import { FoundOwners } from './found-owners.ts'
 import { HeldCalls } from './held-calls.ts'
+import { type Holder, Holders } from './holders.ts'
 import { type LookupLimits, type LookupOptions, OwnerLookups } from './owner-lookups.ts'
 import { readRenamed } from './tenant-hold.ts'
 
+export type { Holder }
 export { describeOwner, isSameOwner }
-
-/** Platform of a database, and the role that the gateway uses in it. */
-export type Holder = Pick<CatalogEntry, 'database' | 'platform' | 'role'>
 
 /**
  * Maps owners to databases, by a table of the administrative database. Found entries are cached. An
@@ -43,10 +42,8 @@ export class Catalog {
   readonly #schemas: OwnerLookups<PlatformSchemas>
   readonly #former: FormerParts
   readonly #held: HeldCalls
-  /**
-   * By database name. Dropped databases stay in the map, because running work still asks for them.
-   */
-  readonly #holders = new Map<string, Holder>()
+  /** What answers from `#found` is asked for there, so both are forgotten together. */
+  readonly #holders = new Holders(() => this.#found.clear())
   /** True while the gateway receives no notifications of catalog changes. */
   #isDeaf = false
   /** Called with a database whose platform or role has changed. */
@@ -170,7 +167,7 @@ export class Catalog {
     if (limits !== undefined) this.limits.note(database, limits)
     const known = this.#holders.get(database)
     if (known?.platform === platform && known.role === role) return
-    this.#holders.set(database, { database, platform, role })
+    this.#holders.set({ database, platform, role })
     if (known) this.onHandover?.(database)
   }
 
