@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Distribution } from './lib/call/draw.ts'
 import { installPeer } from './lib/call/peer.ts'
@@ -6,7 +7,7 @@ import { type Rig, type Service, withRig } from './lib/rig.ts'
 import { machine, runBench } from './lib/run.ts'
 import { digits, table, times } from './lib/table.ts'
 import { watchConnections } from './lib/tenants/cap.ts'
-import { findPgbouncer, startPgbouncer } from './lib/tenants/pgbouncer.ts'
+import { findPgbouncer, startPgbouncer, startPooler } from './lib/tenants/pgbouncer.ts'
 import { loadTenants, type TenantLoad } from './lib/tenants/tenant-load.ts'
 import { callEach, createTenants, makeLoginsUsual } from './lib/tenants/tenants.ts'
 
@@ -20,6 +21,8 @@ npm run bench:tenants -- [options]
   --clients 32,100     how many calls at once; a table for each
   --seconds 4          how long each measurement takes
   --rounds 3           how often all are measured in turn; the table has the medians
+  --warm-up 2          seconds before each measurement that are not measured
+  --pooler PROGRAM     another pooler in PgBouncer's place: see bench/README.md
   --no-pgbouncer       without it
   --help
 `
@@ -35,6 +38,8 @@ interface Options {
   clients: number[]
   seconds: number
   rounds: number
+  warmUp: number
+  pooler: string | undefined
   noPgbouncer: boolean
 }
 
@@ -55,6 +60,7 @@ const HEADER = [
   'longest',
   'slowest tenant',
   'opened/call',
+  'PostgreSQL ms/fresh call',
   'CPU µs',
   'PostgreSQL CPU µs',
   'refused',
@@ -65,10 +71,10 @@ if (options) await runBench((stopping) => main(options, stopping))
 
 async function main(options: Options, stopping: AbortController): Promise<void> {
   const { databases, connections } = options
-  const found = options.noPgbouncer ? undefined : await findPgbouncer()
+  const found = await findPeer(options)
   if (found) await installPeer()
   console.log(
-    `${machine()}, ${found?.version ?? 'without PgBouncer'}. ` +
+    `${machine()}, ${found?.version ?? 'without a pooler'}. ` +
       `${databases} databases, ${connections} connections. ${options.seconds} s each.\n`,
   )
   await withRig(
@@ -79,7 +85,8 @@ async function main(options: Options, stopping: AbortController): Promise<void> 
       await makeLoginsUsual(rig)
       await callEach(rig, databases)
       const limits = { total: connections, perDatabase: PER_DATABASE }
-      const pgbouncer = found && (await startPgbouncer(rig, found.program, limits))
+      const start = options.pooler ? startPooler : startPgbouncer
+      const pgbouncer = found && (await start(rig, found.program, limits))
       try {
         await compare(rig, pgbouncer, options)
       } finally {
@@ -91,6 +98,11 @@ async function main(options: Options, stopping: AbortController): Promise<void> 
   )
 }
 
+async function findPeer({ pooler, noPgbouncer }: Options) {
+  if (pooler) return { program: resolve(pooler), version: pooler }
+  return noPgbouncer ? undefined : findPgbouncer()
+}
+
 function readOptions(): Options | undefined {
   const { values } = parseArgs({
     options: {
@@ -99,6 +111,8 @@ function readOptions(): Options | undefined {
       clients: { type: 'string', default: '32,100' },
       seconds: { type: 'string', default: '4' },
       rounds: { type: 'string', default: '3' },
+      'warm-up': { type: 'string', default: '2' },
+      pooler: { type: 'string' },
       'no-pgbouncer': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -109,6 +123,7 @@ function readOptions(): Options | undefined {
     clients: values.clients.split(',').map(Number),
     seconds: Number(values.seconds),
     rounds: Number(values.rounds),
+    warmUp: Number(values['warm-up']),
   }
   const isRight = Object.values(options)
     .flat()
@@ -117,7 +132,7 @@ function readOptions(): Options | undefined {
     console.log(HELP)
     return undefined
   }
-  return { ...options, noPgbouncer: values['no-pgbouncer'] }
+  return { ...options, pooler: values.pooler, noPgbouncer: values['no-pgbouncer'] }
 }
 
 async function compare(rig: Rig, pgbouncer: Service | undefined, options: Options): Promise<void> {
@@ -128,7 +143,7 @@ async function compare(rig: Rig, pgbouncer: Service | undefined, options: Option
         tenants: options.databases,
         clients,
         seed,
-        warmUpSeconds: 2,
+        warmUpSeconds: options.warmUp,
         seconds: options.seconds,
       }
       const gateway: Partial<Round['gateway']> = {}
@@ -145,7 +160,7 @@ async function compare(rig: Rig, pgbouncer: Service | undefined, options: Option
         pgbouncer: pgbouncer && (peer as Round['gateway']),
       })
     }
-    print(clients, rounds)
+    print(clients, rounds, options.pooler ? 'the pooler' : 'PgBouncer')
   }
   await checkCap(rig, options)
 }
@@ -171,8 +186,8 @@ function portOf({ gatewayUrl }: Rig): number {
   return Number(new URL(gatewayUrl).port)
 }
 
-function print(clients: number, rounds: Round[]): void {
-  const rows = [HEADER]
+function print(clients: number, rounds: Round[], peer: string): void {
+  const rows = [HEADER.map((column) => column.replace('PgBouncer', peer))]
   for (const who of ['gateway', 'pgbouncer'] as const) {
     if (!rounds[0]![who]) continue
     for (const distribution of DISTRIBUTIONS) {
@@ -180,7 +195,7 @@ function print(clients: number, rounds: Round[]): void {
         median(rounds.map((round) => value(round[who]![distribution], round)))
       const number = (field: keyof TenantLoad) => digits(middle((load) => Number(load[field])))
       rows.push([
-        `${who === 'gateway' ? 'gateway' : 'PgBouncer'}, ${distribution}`,
+        `${who === 'gateway' ? who : peer}, ${distribution}`,
         number('perSecond'),
         digits(middle((load, round) => load.perSecond / round[who]!.hot.perSecond)),
         who === 'gateway' && rounds[0]!.pgbouncer
@@ -194,6 +209,9 @@ function print(clients: number, rounds: Round[]): void {
         number('longest'),
         number('slowestTenant'),
         middle((load) => load.openedPerCall).toFixed(3),
+        distribution === 'hot'
+          ? ''
+          : digits(middle((load, round) => freshMs(load, round[who]!.hot))),
         number('cpuUs'),
         number('postgresCpuUs'),
         `${middle((load) => load.refused)}`,
@@ -206,4 +224,12 @@ function print(clients: number, rounds: Round[]): void {
   console.log(`${clients} clients\n\n${table(rows)}\n`)
   const refusal = refusals.find((text) => text !== '')
   if (refusal) console.log(`The first refusal: ${refusal}\n`)
+}
+
+/**
+ * CPU of PostgreSQL for a call on a session that was opened for it, in milliseconds: what all calls
+ * cost, without the others at the cost of a hot tenant's.
+ */
+function freshMs({ postgresCpuUs, openedPerCall }: TenantLoad, hot: TenantLoad): number {
+  return (postgresCpuUs - (1 - openedPerCall) * hot.postgresCpuUs) / openedPerCall / 1000
 }

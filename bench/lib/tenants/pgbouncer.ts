@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -72,11 +72,55 @@ max_user_connections = ${total}
     child.kill('SIGKILL')
     await closed
   }
+  return whenListening(child, port, stop, () => readFile(log!, 'utf8').catch(() => ''))
+}
+
+/**
+ * Starts another pooler before the rig's PostgreSQL: a program, such as a script, that is told all
+ * by its environment (bench/README.md) and listens on 127.0.0.1.
+ */
+export async function startPooler(
+  rig: Rig,
+  program: string,
+  { total, perDatabase }: { total: number; perDatabase: number },
+): Promise<Service> {
+  const { host, port: serverPort, user, password } = parseDatabaseUrl(rig.databaseUrl)
+  const port = await freePort()
+  const child = spawn(program, [], {
+    cwd: rig.folder,
+    env: {
+      ...process.env,
+      LISTEN_PORT: `${port}`,
+      PGHOST: host,
+      PGPORT: `${serverPort}`,
+      PGUSER: user,
+      PGPASSWORD: password,
+      MAX_CONNECTIONS: `${total}`,
+      MAX_CONNECTIONS_PER_DATABASE: `${perDatabase}`,
+    },
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  })
+  const closed = once(child, 'close')
+  const stop = async () => {
+    // The group of processes that it leads.
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL')
+    await closed
+  }
+  return whenListening(child, port, stop, async () => '')
+}
+
+async function whenListening(
+  child: ChildProcess,
+  port: number,
+  stop: () => Promise<void>,
+  readLog: () => Promise<string>,
+): Promise<Service> {
   const giveUpAt = performance.now() + START_TIMEOUT_MS
   while (!(await answers(port))) {
     if (child.exitCode !== null || performance.now() > giveUpAt) {
       await stop()
-      throw new Error(`PgBouncer does not start: ${await readFile(log!, 'utf8').catch(() => '')}`)
+      throw new Error(`${child.spawnfile} does not start: ${await readLog()}`)
     }
     await sleep(50)
   }
