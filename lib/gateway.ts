@@ -2,7 +2,7 @@ import { auditDueDrops } from './audit/due-drop.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { Calls } from './call/calls.ts'
 import { half, StreamSlots } from './call/run/stream-slots.ts'
-import { KnownFunctions } from './call/signatures/known-functions.ts'
+import { askMark, KnownFunctions } from './call/signatures/known-functions.ts'
 import { Gateways, LOCK_CLASS } from './cluster/gateways.ts'
 import {
   CHANNEL,
@@ -126,7 +126,7 @@ export function createGateway(
     const most = catalog.limits.of(database)?.maxConnections
     return most ? gateways.partOf(most) : undefined
   }
-  const limits = { ...config, mostForCalls }
+  const limits = { ...config, mostForCalls, atOpening: askMark(() => functions) }
   const platformOf = (database: string) => catalog.holderOf(database)?.platform
   const pools = new Pools(server, limits, platformOf, credentialsOf)
   pools.onMoved = (from, to) =>

@@ -1,7 +1,12 @@
 import type { Pools } from '../postgres/pools/pools.ts'
+import type { Query } from '../postgres/session/query.ts'
 import { enterMode } from './run/mode.ts'
+import { CHANGE_MARK } from './signatures/change-mark.ts'
 import type { KnownFunctions } from './signatures/known-functions.ts'
 import { SCHEMA_VERSION } from './signatures/version.ts'
+
+/** A statement of its own: its transaction, and its snapshot, end before the version is read. */
+const MARK = `select ${CHANGE_MARK}`
 
 /**
  * Checks the schema version of each database periodically while it is called. A change by hand
@@ -33,14 +38,19 @@ export class ChangesByHand {
       const session = await lease.session
       // The exclusive mode has the regular statement_timeout.
       enterMode(lease.connection, session, 'exclusive')
-      const query = session.run({ text: SCHEMA_VERSION, values: [] })
+      const queries = [MARK, SCHEMA_VERSION].map((text) => session.run({ text, values: [] }))
       session.flush()
-      const { rows } = await query.result
+      const [mark, version] = await Promise.all(queries.map(firstValue))
       lease.release()
-      this.#functions.check(database, rows[0]![0]!.toString())
+      this.#functions.check(database, version!, mark)
     } catch (error) {
       lease.release(error)
       throw error
     }
   }
+}
+
+async function firstValue({ result }: Query): Promise<string | undefined> {
+  const { rows } = await result
+  return rows[0]![0]?.toString()
 }

@@ -83,6 +83,8 @@ export interface ReadSchema {
   facts: SchemaFacts | undefined
   /** Signatures as PostgreSQL writes them, by `functionKey`. */
   texts: Map<string, string>
+  /** CHANGE_MARK, read before the version; undefined within a transaction. */
+  mark?: string | undefined
 }
 
 /** Returns a key that is unique among the functions of a database. */

@@ -2,6 +2,8 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Client } from '../../postgres/pools/pools.ts'
 import { waitForShared } from '../../postgres/pools/waiter.ts'
 import { unknownFunction } from '../bind/no-match.ts'
+import { MARK_ITEMS } from './change-mark.ts'
+import { type Comparison, comparedAt, compareMark, isDue, noteEqual } from './comparison.ts'
 import { findStored, type Learned, type LearnParts, learn, type UseSession } from './learn.ts'
 import { type Look, sendLook } from './look.ts'
 import { LookLimits } from './look-limits.ts'
@@ -11,9 +13,6 @@ import type { Signature } from './signature.ts'
 import { readState, type StoredState, writeState } from './stored-signatures.ts'
 import { TimeBudget } from './time-budget.ts'
 import { SCHEMA_VERSION } from './version.ts'
-
-/** Milliseconds after which the version of a called database is compared again. */
-const CHECK_EVERY_MS = 5000
 
 /** Milliseconds of each second that may be spent on suggestions for unknown names. */
 const SUGGESTING_MS = 100
@@ -38,11 +37,9 @@ export interface KnownFunctionsParts {
 }
 
 /** Cache entry of a database. */
-interface Known {
+interface Known extends Comparison {
   schema: Schema
   version: string
-  /** `performance.now()` of the last comparison; -Infinity if this process has not compared it. */
-  checkedAt: number
 }
 
 /** A load in progress. */
@@ -153,15 +150,14 @@ export class KnownFunctions {
   }
 
   /**
-   * Records the version that a session has read. If it differs, drops the cache entry of the
-   * database and has its sessions renewed.
+   * Records the version that a session has read, and the mark that it has read before. If the
+   * version differs, drops the cache entry of the database and has its sessions renewed.
    * @returns whether the cache entry was current
    */
-  check(database: string, version: string): boolean {
+  check(database: string, version: string, mark?: string): boolean {
     const known = this.#known.get(database)
     if (!known) return true
-    known.checkedAt = performance.now()
-    if (known.version === version) return true
+    if (known.version === version) return noteEqual(known, mark)
     this.#seen.set(database, version)
     this.forget(database)
     this.onChanged?.(database)
@@ -171,7 +167,12 @@ export class KnownFunctions {
   /** Returns whether the version is due to be read on a session and passed to `check`. */
   isDue(database: string): boolean {
     const known = this.#known.get(database)
-    return known !== undefined && performance.now() - known.checkedAt > CHECK_EVERY_MS
+    return known !== undefined && isDue(known)
+  }
+
+  /** Compares the mark that a session has read when it opened: an equal one needs no `check`. */
+  compareMark(database: string, mark: string): void {
+    compareMark(this.#known.get(database), mark)
   }
 
   readonly look = sendLook
@@ -253,10 +254,10 @@ export class KnownFunctions {
     this.#parts.administer((sql) => writeState(sql, database, { digest, version })).catch(() => {})
   }
 
-  #remember(database: string, { schema, version }: Learned, checkedAt: number): void {
+  #remember(database: string, { schema, version, mark }: Learned, checkedAt: number): void {
     // The callable schemas may have changed while these were read.
     if (this.#learnParts(database).schemas.get(schema.digest) !== schema) return
-    this.#known.set(database, { schema, version, checkedAt })
+    this.#known.set(database, { schema, version, ...comparedAt(checkedAt, mark) })
     this.#seen.delete(database)
     this.#caches.sweep(() => [...this.#known.values()].map((known) => known.schema.digest))
   }
@@ -289,3 +290,9 @@ export class KnownFunctions {
 }
 
 const NONE: Signature[] = []
+
+/** Returns what each new session is asked: the mark, which the functions compare. */
+export function askMark(functions: () => KnownFunctions) {
+  const onAnswer = (database: string, mark: string) => functions().compareMark(database, mark)
+  return { items: MARK_ITEMS, onAnswer }
+}

@@ -14,6 +14,8 @@ const MAX_TOLD = 64
 
 export interface Learned extends StoredState {
   schema: Schema
+  /** CHANGE_MARK, read before the version. */
+  mark?: string | undefined
 }
 
 export interface LearnParts extends SchemaCache {
@@ -52,7 +54,7 @@ async function learnAnew(use: UseSession, parts: LearnParts): Promise<Learned> {
   const readNow = (options: ReadOptions) => use((sql) => readSchema(sql, options))
   let read = await readNow({ callableSchemas, known })
   let schema = schemas.get(read.digest)
-  if (schema) return { ...stateOf(read), schema }
+  if (schema) return { ...stateOf(read), schema, mark: read.mark }
   // The schema was known when the read began and has been dropped since.
   if (!read.facts) read = await readNow({ callableSchemas })
   const { digest } = read
@@ -63,7 +65,7 @@ async function learnAnew(use: UseSession, parts: LearnParts): Promise<Learned> {
     schema = schemas.add(digest, functions)
     await administer((admin) => storeSignatures(admin, digest, callableSchemas, functions))
   }
-  return { ...stateOf(read), schema }
+  return { ...stateOf(read), schema, mark: read.mark }
 }
 
 /**

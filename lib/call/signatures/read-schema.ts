@@ -1,6 +1,7 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
+import { CHANGE_MARK } from './change-mark.ts'
 import { functionKey, type ReadSchema, type SchemaFacts } from './facts.ts'
 import { CANONICAL_SETTINGS, FACTS } from './facts-sql.ts'
 import { isCallable, SEARCHED, TYPES_KEY } from './signatures-sql.ts'
@@ -59,7 +60,12 @@ export async function readSchema(sql: Sql, options: ReadOptions = {}): Promise<R
 }
 
 async function readOnce(sql: Sql, options: ReadOptions, searched: string[]): Promise<Reading> {
-  const [, reading] = await Promise.all([
+  const [mark, , reading] = await Promise.all([
+    // Before the snapshot that the version is read with.
+    send(sql.unsafe<{ mark: string | null }[]>(`select ${CHANGE_MARK} as mark`)).then(
+      ([row]) => row?.mark ?? undefined,
+      () => undefined,
+    ),
     send(
       sql.unsafe(`
         begin isolation level repeatable read read only;
@@ -70,7 +76,7 @@ async function readOnce(sql: Sql, options: ReadOptions, searched: string[]): Pro
     // The transaction is read-only, so COMMIT ends it even after an error.
     send(sql.unsafe('commit')),
   ])
-  return reading
+  return 'schema' in reading ? { schema: { ...reading.schema, mark } } : reading
 }
 
 /**

@@ -144,7 +144,9 @@ export class Replica {
 
   #newPools(): Pools {
     const limits = { ...this.#limits, maxTotalConnections: this.#capacity }
-    return new Pools(this.#server, limits, undefined, this.#credentialsOf)
+    // A replica counts no changes of its catalogs.
+    const quiet = { ...limits, atOpening: undefined }
+    return new Pools(this.#server, quiet, undefined, this.#credentialsOf)
   }
 }
 

@@ -29,11 +29,20 @@ export class Budget<Pool extends Needy> {
   readonly starving: StarvingPools<Pool>
   /** Timer of the next eviction; set while slow connections are being opened. */
   retry: NodeJS.Timeout | undefined
+  readonly choose: (idle: ReadonlySet<Connection>) => Connection | undefined
 
-  /** @param patienceMs after which a pool that has got nothing goes first */
-  constructor(capacity: number, patienceMs: number) {
+  /**
+   * @param patienceMs after which a pool that has got nothing goes first
+   * @param choose returns the idle connection to close next
+   */
+  constructor(
+    capacity: number,
+    patienceMs: number,
+    choose: (idle: ReadonlySet<Connection>) => Connection | undefined,
+  ) {
     this.permits = new Semaphore(capacity)
     this.starving = new StarvingPools(patienceMs)
+    this.choose = choose
   }
 
   get hasCapacity(): boolean {
@@ -46,13 +55,13 @@ export class Budget<Pool extends Needy> {
   }
 
   /**
-   * Whether another connection may be closed to free its permit. At most a quarter of the
+   * Whether another connection may be closed to free its permit. At most an eighth of the
    * connections, and at least MIN_SWITCHING, are closing or opening at once; slow openings do not
    * count. Opening takes the server's CPU, so more at once are not faster, and the others go on
    * serving their databases.
    */
   get #maySwitch(): boolean {
-    const most = Math.max(MIN_SWITCHING, this.permits.capacity >> 2)
+    const most = Math.max(MIN_SWITCHING, this.permits.capacity >> 3)
     let switching = this.closing.size
     if (switching + this.opening.size < most) return true
     const slowSince = performance.now() - SLOW_OPENING_MS
@@ -74,11 +83,11 @@ export class Budget<Pool extends Needy> {
   /** The idle connection to close next; undefined if none is to be closed. */
   get victim(): Connection | undefined {
     if (this.starving.size === 0 || this.idle.size === 0 || !this.wantsMore) return undefined
-    return first(this.idle)
+    return this.leastWanted
   }
-}
 
-function first<T>(set: Set<T>): T | undefined {
-  for (const value of set) return value
-  return undefined
+  /** The idle connection that is wanted least; undefined if none is idle. */
+  get leastWanted(): Connection | undefined {
+    return this.choose(this.idle)
+  }
 }

@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import { endsConnection, isPostgresError, type PostgresError, postgresDetails } from '../errors.ts'
+import type { Result } from '../session/query.ts'
 import type { Session } from '../session/session.ts'
 
 /** First key of the gateway's advisory locks with two keys: "dbgw" in ASCII. */
@@ -16,6 +17,23 @@ const PRESENCE = `${LOCK_CLASS}, 2`
 
 /** Takes the presence lock until the transaction ends: a function cannot release that. */
 export const STAY_PRESENT = `select pg_catalog.pg_advisory_xact_lock_shared(${PRESENCE})`
+
+/** What a session for calls is asked when it opens, beside the locks. */
+export interface OpeningQuestion {
+  /** Select items whose values are no nulls. */
+  items: string
+  /** Called with their values as text, joined by spaces. */
+  onAnswer: (database: string, values: string) => void
+}
+
+/**
+ * Takes both locks if no deploy holds the gate: false, and nothing is asked of the gate's holder,
+ * if one does. It waits for nothing, so no timeout applies.
+ */
+const ENTER = `
+  select pg_catalog.pg_try_advisory_xact_lock_shared(${GATE})
+    and pg_catalog.pg_try_advisory_lock_shared(${PRESENCE})
+`
 
 /**
  * Sets the timeouts of the server, the role and the database to 0 for the wait at the gate: the
@@ -70,9 +88,14 @@ export const IS_PRESENCE = `
   )
 `
 
+/** Returns the statement that goes out with the log-in of a session for calls. */
+export function entering(question: OpeningQuestion | undefined): string {
+  return question ? `${ENTER}, ${question.items}` : ENTER
+}
+
 /**
- * Makes an open session a call session. Waits while a deploy holds the gate. Cuts the session if it
- * fails.
+ * Makes an open session, with whose log-in `entering` went out, a call session. Waits if a deploy
+ * holds the gate. Cuts the session if it fails.
  * @throws {GatewayError} pool_exhausted after `limitMs`; connection_failed if PostgreSQL reports an
  *   error
  * @throws {Error} if the connection is lost
@@ -81,20 +104,40 @@ export async function joinCalls(
   session: Session,
   database: string,
   limitMs: number,
+  question?: OpeningQuestion,
 ): Promise<void> {
   const timer = setTimeout(() => session.destroy(heldUp(database, limitMs)), limitMs)
   try {
-    const joined = session.simple(JOIN)
-    session.flush()
-    await joined
+    const [isIn, ...values] = await entered(session, question)
+    if (values.length > 0) question?.onAnswer(database, values.join(' '))
+    if (isIn !== 't') await ask(session, JOIN)
   } catch (error) {
-    const isRefused = isPostgresError(error) && !endsConnection(error)
-    const cause = isRefused ? notJoined(database, error) : (error as Error)
+    const cause = isRefusal(error) ? notJoined(database, error) : (error as Error)
     session.destroy(cause)
     throw cause
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Asks without the question if PostgreSQL refuses it: the role may not use a function of it. */
+async function entered(session: Session, question: OpeningQuestion | undefined): Promise<string[]> {
+  const answer = session.answerToLogIn(entering(question)).catch((error) => {
+    if (question && isRefusal(error)) return ask(session, ENTER)
+    throw error
+  })
+  const [result] = await answer
+  return result!.rows[0]!.map(String)
+}
+
+function isRefusal(error: unknown): error is PostgresError {
+  return isPostgresError(error) && !endsConnection(error)
+}
+
+function ask(session: Session, sql: string): Promise<Result[]> {
+  const answer = session.simple(sql)
+  session.flush()
+  return answer
 }
 
 function notJoined(database: string, error: PostgresError): GatewayError {

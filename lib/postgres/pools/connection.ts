@@ -5,13 +5,14 @@ import type { Notice, Sql } from '../driver.ts'
 import { directRoute, type Route } from '../hosts/route.ts'
 import type { Credentials, Server } from '../hosts/server.ts'
 import { Session } from '../session/session.ts'
-import { joinCalls } from './call-sessions.ts'
+import { entering, joinCalls, type OpeningQuestion } from './call-sessions.ts'
+import type { ConnectionOptions } from './connection-options.ts'
 import { DriverClient } from './driver-client.ts'
 import { codeOf, type Opened, openLoggedIn } from './open-logged-in.ts'
 import { RepeatedCancels } from './repeated-cancels.ts'
 import { ENCODING, otherEncoding, type Speaks, sessionParameters } from './session-parameters.ts'
 
-export type { Speaks, Sql }
+export type { ConnectionOptions, Speaks, Sql }
 
 /** The sets of a budget in which a connection is counted. */
 export interface Counted {
@@ -23,18 +24,6 @@ const CLOSE_TIMEOUT_MS = 5000
 
 /** A deploy that ends sessions (see `Pools.retire`) has ended this one or given up by then. */
 const RETIREMENT_MS = 10_000
-
-export interface ConnectionOptions {
-  database: string
-  /** Default: `sql`. */
-  speaks?: Speaks
-  /** Role to log in as; default: the server's. */
-  credentials?: Credentials | undefined
-  /** Route to the server; default: its first host. */
-  route?: Route
-  connectTimeoutMs: number
-  statementTimeoutMs: number
-}
 
 /** One connection to one database over one socket. The constructor opens it. */
 export class Connection {
@@ -108,15 +97,14 @@ export class Connection {
     this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
     this.#credentials = options.credentials ?? server
-    this.#parameters = sessionParameters({
-      ...options,
-      applicationName: server.applicationName,
-      user: this.#credentials.user,
-    })
-    this.#opening = this.#open(options.connectTimeoutMs)
+    const { applicationName } = server
+    const { user } = this.#credentials
+    this.#parameters = sessionParameters({ ...options, applicationName, user })
+    const behind = this.speaks === 'wire' ? entering(options.atOpening) : undefined
+    this.#opening = this.#open(options.connectTimeoutMs, behind)
     // Each query rejects with the same error.
     this.#opening.catch(() => {})
-    if (this.speaks === 'wire') this.#session = this.#openSession()
+    if (this.speaks === 'wire') this.#session = this.#openSession(options.atOpening)
     else {
       this.#driver = new DriverClient({
         server,
@@ -241,12 +229,13 @@ export class Connection {
     return session.simple('')
   }
 
-  async #open(timeoutMs: number): Promise<Opened> {
+  async #open(timeoutMs: number, behind: string | undefined): Promise<Opened> {
     try {
       const { socket, greeting } = await openLoggedIn({
         route: this.#route,
         credentials: this.#credentials,
         parameters: this.#parameters,
+        behind,
         timeoutMs,
         onSocket: (socket, server) => {
           this.#socket = socket
@@ -269,7 +258,7 @@ export class Connection {
     }
   }
 
-  #openSession(): Promise<Session> {
+  #openSession(question: OpeningQuestion | undefined): Promise<Session> {
     const session = this.#opening.then(async ({ socket }) => {
       // An error thrown here ends the session and rejects all its pending queries.
       const onParameter = (name: string, value: string) => {
@@ -277,7 +266,7 @@ export class Connection {
         if (name === 'client_encoding' && value !== ENCODING) throw otherEncoding(value)
       }
       const opened = new Session(socket, { onParameter })
-      await joinCalls(opened, this.database, this.#connectTimeoutMs)
+      await joinCalls(opened, this.database, this.#connectTimeoutMs, question)
       this.#session = opened
       return opened
     })

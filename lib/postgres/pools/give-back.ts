@@ -20,7 +20,7 @@ export interface Supply {
   count(pool: Pool, what: keyof PoolCounters): void
   /** Closes a connection that has no lease. */
   retire(connection: Connection): Promise<void>
-  /** Closes the connection that has been idle longest if others need its permit. */
+  /** Closes the idle connection that is wanted least if others need its permit. */
   evict(budget: Budget<Pool>): void
 }
 

@@ -17,6 +17,8 @@ export interface OpenOptions {
   credentials: Credentials
   /** Startup parameters of the session. */
   parameters: Record<string, string | number>
+  /** SQL that goes out with the log-in: see `logIn`. */
+  behind: string | undefined
   /** Time limit of both attempts together. */
   timeoutMs: number
   /** Called with each socket that is opened and the host that it leads to. */
@@ -68,7 +70,7 @@ async function openAs(
 }
 
 async function logInWithin(
-  { route, parameters, isClosed }: OpenOptions,
+  { route, parameters, behind, isClosed }: OpenOptions,
   socket: Socket,
   server: Server,
   credentials: Credentials,
@@ -76,7 +78,7 @@ async function logInWithin(
 ): Promise<Greeting> {
   const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
   try {
-    const greeting = await logIn(socket, credentials, parameters)
+    const greeting = await logIn(socket, credentials, parameters, behind)
     if (socket.destroyed || isClosed()) throw socket.errored ?? connectionClosed()
     for (const [parameter, value] of greeting.parameters) {
       const refusal = route.refusal(server, parameter, value)

@@ -23,7 +23,7 @@ export class PlatformBudgets {
     if (platform === undefined || maxConnectionsPerPlatform === Infinity) return [this.#all]
     let budget = this.#byPlatform.get(platform)
     if (!budget) {
-      budget = new Budget(maxConnectionsPerPlatform, poolWaitTimeoutMs / 2)
+      budget = new Budget(maxConnectionsPerPlatform, poolWaitTimeoutMs / 2, this.#all.choose)
       this.#byPlatform.set(platform, budget)
     }
     return [budget, this.#all]

@@ -84,6 +84,11 @@ export function takeIdle(pool: Pool, speaks: Connection['speaks']): Connection |
   return at < 0 ? undefined : pool.idle.splice(at, 1)[0]
 }
 
+/** Returns the number of connections that are in use, or are being opened or closed. */
+export function inUse({ connections, idle }: Pool): number {
+  return connections.size - idle.length
+}
+
 /** Returns the first waiter that this connection can serve. */
 export function firstFor(pool: Pool, { speaks }: Connection): Waiter | undefined {
   for (const waiter of pool.waiters) if (waiter.speaks === speaks) return waiter

@@ -25,9 +25,9 @@ const LONGEST_SWEEP_MS = 30_000
 
 /**
  * The pools of all databases under one budget. Each open socket holds a permit, so that at most
- * `maxTotalConnections` connections are open. If no permit is free, the connection that has been
- * idle longest, of any database, is closed for the database that needs one. If none is idle, the
- * database waits in order for the next one that is released. The same rules apply within each
+ * `maxTotalConnections` connections are open. If no permit is free, the idle connection that is
+ * wanted least, of any database, is closed for the database that needs one: see `Demand`. If none is
+ * idle, the database waits in order for the next one that is released. The same rules apply within each
  * platform to `maxConnectionsPerPlatform`.
  */
 export class Pools {
@@ -100,14 +100,15 @@ export class Pools {
   }
 
   /**
-   * Sets the limit of open connections. If too many are open, idle ones are closed at once and busy
-   * ones when they are released.
+   * Sets the limit of open connections. If too many are open, idle ones are closed at once, those
+   * wanted least first, and busy ones when they are released.
    */
   setCapacity(connections: number): void {
     this.#supply.all.permits.capacity = connections
-    for (const connection of this.#supply.all.idle) {
-      if (!this.#supply.all.isOverdrawn) break
-      this.#supply.retire(connection)
+    while (this.#supply.all.isOverdrawn) {
+      const { leastWanted } = this.#supply.all
+      if (!leastWanted) break
+      this.#supply.retire(leastWanted)
     }
     this.#supply.feed(this.#supply.all)
   }

@@ -4,26 +4,16 @@ import { Budget, SLOW_OPENING_MS } from './budget.ts'
 import { firstToGrow, surplus } from './call-share.ts'
 import { Connection, type Speaks } from './connection.ts'
 import { DatabaseSeconds } from './database-seconds.ts'
+import { Demand, leastWanted } from './demand.ts'
 import { admit, discardLease, endLease, type Supply, serve, stopStarving } from './give-back.ts'
+import type { SupplyLimits } from './limits.ts'
 import { PlatformBudgets } from './platform-budgets.ts'
-import type { CredentialsOf, PlatformOf, Pool } from './pool.ts'
+import { type CredentialsOf, inUse, type PlatformOf, type Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
 import { RunningUse } from './running-use.ts'
 import { countOpen, endUse, starve } from './turns.ts'
 
-export interface SupplyLimits {
-  maxConnectionsPerPool: number
-  maxTotalConnections: number
-  /** Limit for all databases of one platform together. */
-  maxConnectionsPerPlatform: number
-  /** Returns the limit of connections for calls to a database; undefined: not limited apart. */
-  mostForCalls?: (database: string) => number | undefined
-  poolIdleTimeoutMs: number
-  poolMaxLifetimeMs: number
-  poolWaitTimeoutMs: number
-  connectTimeoutMs: number
-  statementTimeoutMs: number
-}
+export type { SupplyLimits }
 
 /** Lifetimes are up to 25 % shorter at random, so that connections do not expire all at once. */
 const LIFETIME_JITTER = 0.25
@@ -47,6 +37,8 @@ export class ConnectionSupply implements Supply {
   /** Pools of permanent connections, one connection each. */
   readonly kept = new Set<Pool>()
   readonly counters = new Counters()
+  /** Decides which idle connection gives way. */
+  readonly demand = new Demand(() => this.all.permits.capacity)
   isEnded = false
   /** `performance.now()` of PostgreSQL's last answer; -Infinity after the loss of a connection. */
   lastAnswerAt = Number.NEGATIVE_INFINITY
@@ -66,7 +58,8 @@ export class ConnectionSupply implements Supply {
     this.#limits = limits
     this.#platformOf = platformOf
     this.#credentialsOf = credentialsOf
-    this.all = new Budget(limits.maxTotalConnections, limits.poolWaitTimeoutMs / 2)
+    const patienceMs = limits.poolWaitTimeoutMs / 2
+    this.all = new Budget(limits.maxTotalConnections, patienceMs, leastWanted(this))
     this.#platforms = new PlatformBudgets(this.all, limits)
     this.#running = new RunningUse(this)
   }
@@ -158,7 +151,7 @@ export class ConnectionSupply implements Supply {
     return false
   }
 
-  /** Closes the connection that has been idle longest if others need its permit. */
+  /** Closes the idle connection that is wanted least if others need its permit. */
   evict(budget: Budget<Pool>): void {
     const { victim } = budget
     if (!victim) {
@@ -196,6 +189,7 @@ export class ConnectionSupply implements Supply {
         route: this.#hosts,
         connectTimeoutMs: this.#limits.connectTimeoutMs,
         statementTimeoutMs: this.#limits.statementTimeoutMs,
+        atOpening: this.#limits.atOpening,
       },
       () => this.#closed(pool, connection),
       () => this.#opened(pool, connection),
@@ -204,6 +198,7 @@ export class ConnectionSupply implements Supply {
     connection.expiresAt = performance.now() + this.#lifetime()
     pool.connections.add(connection)
     countOpen(pool, 1)
+    this.demand.note(pool.database, inUse(pool))
     this.count(pool, 'opened')
     for (const budget of pool.budgets) {
       budget.starving.noteServed(pool, connection.busySince)

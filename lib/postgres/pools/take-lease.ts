@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Connection, Speaks } from './connection.ts'
 import { release } from './give-back.ts'
 import type { Lease } from './lease.ts'
-import { findSharable, grant, type Pool, takeIdle } from './pool.ts'
+import { findSharable, grant, inUse, type Pool, takeIdle } from './pool.ts'
 import type { ConnectionSupply, SupplyLimits } from './supply.ts'
 import { noteServed } from './turns.ts'
 import {
@@ -51,7 +51,7 @@ export function takeLease(
 ): Lease | Promise<Lease> {
   if (options.client?.isGone) throw clientGone(database)
   const pool = taking.supply.pool(database)
-  const connection = takeIdleNow(pool, speaks)
+  const connection = takeIdleNow(taking, pool, speaks)
   if (!connection) return wait(taking, pool, speaks, options)
   if (options.fresh) {
     // Frees a permit for the new connection.
@@ -74,16 +74,17 @@ export function shareLease(
   const mayJoin = pool.waiters.size === 0 && !taking.supply.all.isOverdrawn
   const shared = mayJoin ? findSharable(pool, expectedMs) : undefined
   if (shared) return grant(pool, shared, expectedMs)
-  const connection = takeIdleNow(pool, 'wire')
+  const connection = takeIdleNow(taking, pool, 'wire')
   if (!connection) return wait(taking, pool, 'wire', options, expectedMs)
   if (isFresh(connection, connection.busySince)) return grant(pool, connection, expectedMs)
   return check(taking, pool, connection, options, expectedMs)
 }
 
-function takeIdleNow(pool: Pool, speaks: Speaks): Connection | undefined {
+function takeIdleNow({ supply }: Taking, pool: Pool, speaks: Speaks): Connection | undefined {
   const connection = takeIdle(pool, speaks)
   if (!connection) return undefined
   for (const budget of pool.budgets) budget.idle.delete(connection)
+  supply.demand.note(pool.database, inUse(pool))
   connection.busySince = performance.now()
   noteServed(pool)
   return connection

@@ -35,6 +35,8 @@ export interface Greeting {
  * with the password in clear text, with MD5 or with SCRAM-SHA-256. SCRAM keys are cached by role:
  * deriving them takes a millisecond, half of the gateway's cost of a new connection. Afterwards the
  * session is ready for a query and the greeting has been read from the socket.
+ * @param behind SQL that goes out with the client's last message, and whose answer follows the
+ *   greeting. The server has not proved by then that it knows the password: no secret may be in it.
  * @throws {ServerError} if the server refuses the log-in
  * @throws {Error} with a code: of the socket; SCRAM_FAILED if the server does not prove that it
  *   knows the password; AUTHENTICATION_UNSUPPORTED if it asks for another method
@@ -43,10 +45,11 @@ export async function logIn(
   socket: Duplex,
   credentials: Credentials,
   parameters: Record<string, string | number>,
+  behind?: string,
 ): Promise<Greeting> {
   const input = new StartupInput(socket)
   socket.write(startupMessage(parameters))
-  await authenticate(socket, input, credentials)
+  await authenticate(socket, input, credentials, behind)
   const greeting = await readGreeting(input)
   input.giveBack()
   return greeting
@@ -57,9 +60,17 @@ async function authenticate(
   socket: Duplex,
   input: StartupInput,
   credentials: Credentials,
+  behind: string | undefined,
 ): Promise<void> {
   const { user, password } = credentials
   let scram: Scram | undefined
+  let following = behind === undefined ? [] : [queryMessage(behind)]
+  // One write: a server that refuses the log-in closes a socket from which it has read everything.
+  const writeLast = (...messages: Buffer[]) => {
+    const bytes = Buffer.concat([...messages, ...following])
+    following = []
+    if (bytes.length > 0) socket.write(bytes)
+  }
   for (;;) {
     const { type, body } = await input.next()
     if (type === protocol.ERROR_RESPONSE) throw readServerError(body, 0, body.length)
@@ -71,17 +82,18 @@ async function authenticate(
     if (method === AUTHENTICATION.ok) {
       // A server that does not know the password must not succeed by omitting its SCRAM proof.
       if (scram && !scram.isVerified) throw notScram()
+      writeLast()
       return
     }
     if (method === AUTHENTICATION.cleartext) {
-      socket.write(passwordMessage(Buffer.from(`${password}\0`)))
+      writeLast(passwordMessage(Buffer.from(`${password}\0`)))
     } else if (method === AUTHENTICATION.md5) {
-      socket.write(passwordMessage(Buffer.from(`${md5Of(user, password, body.subarray(4))}\0`)))
+      writeLast(passwordMessage(Buffer.from(`${md5Of(user, password, body.subarray(4))}\0`)))
     } else if (method === AUTHENTICATION.sasl && offersScram(body)) {
       scram = new Scram(password, knownKeys.get(credentials))
       socket.write(saslInitial(scram.first()))
     } else if (method === AUTHENTICATION.saslContinue && scram) {
-      socket.write(passwordMessage(Buffer.from(await scram.final(body.toString('utf8', 4)))))
+      writeLast(passwordMessage(Buffer.from(await scram.final(body.toString('utf8', 4)))))
       if (scram.known) knownKeys.set(credentials, scram.known)
     } else if (method === AUTHENTICATION.saslFinal && scram) {
       scram.verify(body.toString('utf8', 4))
@@ -142,7 +154,15 @@ function saslInitial(text: string): Buffer {
 }
 
 function passwordMessage(body: Buffer): Buffer {
-  const head = Buffer.from([112, 0, 0, 0, 0])
+  return message('p', body)
+}
+
+function queryMessage(sql: string): Buffer {
+  return message('Q', Buffer.from(`${sql}\0`))
+}
+
+function message(type: string, body: Buffer): Buffer {
+  const head = Buffer.from(`${type}\0\0\0\0`, 'latin1')
   head.writeInt32BE(4 + body.length, 1)
   return Buffer.concat([head, body])
 }

@@ -4,7 +4,7 @@ import { Answers, type TransactionStatus } from './answers.ts'
 import { Cursor } from './cursor.ts'
 import { Input } from './input.ts'
 import { Output } from './output.ts'
-import { dropped, Query, type Request, type Result, type Statement } from './query.ts'
+import { dropped, Query, type Request, type Result, STEP, type Statement } from './query.ts'
 import { Statements } from './statements.ts'
 import { checkStatement, checkText, writeQuery } from './write.ts'
 
@@ -132,6 +132,15 @@ export class Session {
     const results = query.result.then(() => query.results ?? [])
     results.catch(() => {})
     return results
+  }
+
+  /** Awaits the answer to a text that went out with the log-in (see `logIn`). */
+  answerToLogIn(sql: string): Promise<Result[]> {
+    const query = new Query({ kind: 'simple', sql })
+    query.state = 'bound'
+    query.step = STEP.completed
+    this.#answers.expect(query)
+    return query.result.then(() => query.results ?? [])
   }
 
   /** Opens a cursor for a statement; only within a transaction. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { PlatformOf } from '../../../../../lib/postgres/pools/pools.ts'
+import type { PlatformOf, Pools } from '../../../../../lib/postgres/pools/pools.ts'
 import { until } from '../../../../helpers/process.ts'
 
 import { backendPid, databases, openConnections, sessionPid, watcher, withPools } from './setup.ts'
@@ -192,6 +192,57 @@ describe('a capacity that changes', () => {
       pools.setCapacity(2)
       ;(await waiting).release()
       lease.release()
+    })
+  })
+})
+
+describe('the idle connection that gives way', () => {
+  const use = (pools: Pools, database: string) => pools.use(database, backendPid)
+
+  test('is of a database that is wanted rarely, although another has been idle for longer', async () => {
+    await withPools({ maxTotalConnections: 3 }, async (pools) => {
+      const [often, ...rarely] = databases as [string, ...string[]]
+      const pid = await use(pools, often)
+      for (let i = 0; i < 5; i++) await use(pools, often)
+      for (const database of rarely) await use(pools, database)
+      expect(await use(pools, often)).toBe(pid)
+    })
+  })
+
+  test('is of any database in the end that is not called any more', async () => {
+    await withPools({ maxTotalConnections: 2 }, async (pools) => {
+      const [former, ...others] = databases as [string, string, string]
+      const pid = await use(pools, former)
+      for (let i = 0; i < 20; i++) await use(pools, former)
+      for (let i = 0; i < 60; i++) await use(pools, others[i % 2]!)
+      const kept = await use(pools, others[0])
+      expect(await use(pools, others[1])).toBeGreaterThan(0)
+      expect(await use(pools, others[0])).toBe(kept)
+      expect(await use(pools, former)).not.toBe(pid)
+    })
+  })
+
+  test('is the second one of a database that wants one at a time', async () => {
+    await withPools({ maxTotalConnections: 3 }, async (pools) => {
+      const [often, once, other] = databases as [string, string, string]
+      await Promise.all([use(pools, often), use(pools, often)])
+      for (let i = 0; i < 20; i++) await use(pools, often)
+      const pid = await use(pools, once)
+      for (let i = 0; i < 3; i++) await use(pools, once)
+      await use(pools, other)
+      expect(await use(pools, once)).toBe(pid)
+    })
+  })
+
+  test('is the one wanted least where fewer are allowed from now on', async () => {
+    await withPools({ maxTotalConnections: 3 }, async (pools) => {
+      const [often, ...others] = databases as [string, ...string[]]
+      const pid = await use(pools, often)
+      for (let i = 0; i < 5; i++) await use(pools, often)
+      for (const database of others.slice(0, 2)) await use(pools, database)
+      pools.setCapacity(1)
+      await until(async () => (await openConnections(pools)).length === 1)
+      expect(await use(pools, often)).toBe(pid)
     })
   })
 })

@@ -1,0 +1,18 @@
+import type { OpeningQuestion } from './call-sessions.ts'
+
+/** Limits of the connections of `Pools`, and what their sessions are asked. */
+export interface SupplyLimits {
+  maxConnectionsPerPool: number
+  maxTotalConnections: number
+  /** Limit for all databases of one platform together. */
+  maxConnectionsPerPlatform: number
+  /** Returns the limit of connections for calls to a database; undefined: not limited apart. */
+  mostForCalls?: (database: string) => number | undefined
+  poolIdleTimeoutMs: number
+  poolMaxLifetimeMs: number
+  poolWaitTimeoutMs: number
+  connectTimeoutMs: number
+  statementTimeoutMs: number
+  /** Asked by each session for calls when it opens. */
+  atOpening?: OpeningQuestion | undefined
+}
