@@ -29,6 +29,8 @@ export interface Job {
    * retire-sessions.ts. The function that it returns is called right after the commit.
    */
   retire: () => Promise<() => void>
+  /** The request, for replays: see `scopeOf`. Undefined if the deploy is not remembered. */
+  scope?: string | undefined
   /** Reads the digest of the catalogs inside the open transaction. */
   look?: (sql: Sql) => Promise<Look>
 }

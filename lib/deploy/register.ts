@@ -1,4 +1,3 @@
-import type { SchemaArchive } from '../archive/archive.ts'
 import { GatewayError } from '../errors.ts'
 import type { LogFields } from '../log.ts'
 import { fromPostgres, isConnectionLost, isPostgresError } from '../postgres/errors.ts'
@@ -9,9 +8,9 @@ import {
   UNDEFINED_TABLE,
 } from '../postgres/sqlstates.ts'
 import { describeOwner } from '../tenancy/catalog/catalog.ts'
-import { databaseName, type Owner } from '../tenancy/names.ts'
+import { databaseName } from '../tenancy/names.ts'
 import { ownerFields, ownerKey } from '../tenancy/owner-identity.ts'
-import { ensureDatabase, type OnDatabase } from './database/database.ts'
+import { ensureDatabase } from './database/database.ts'
 import { orderOf } from './database/in-order.ts'
 import {
   DEPLOY_WAIT_MS,
@@ -21,18 +20,16 @@ import {
 } from './database/role-lease.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
-import { type Older, olderOf } from './older/older.ts'
+import { olderOf } from './older/older.ts'
 import { confirm, record } from './older/record.ts'
 import { supersededResult } from './older/superseded.ts'
 import type { DeployParts } from './parts.ts'
 import { lookInPlace } from './plan/look-in-place.ts'
-import {
-  type DeployFlags,
-  type DeployOrigin,
-  type DeployResult,
-  functionsChanged,
-  unchangedResult,
-} from './result.ts'
+import { lookAtState } from './replay/look.ts'
+import { deployByReplay } from './replay/replay-deploy.ts'
+import { scopeOf } from './replay/scope.ts'
+import type { DeployRequest } from './request.ts'
+import { type DeployResult, functionsChanged, unchangedResult } from './result.ts'
 import { installUntrusted } from './run/extensions.ts'
 import { learnFunctions } from './run/learn-functions.ts'
 import { TimeLimit } from './run/time-limit.ts'
@@ -40,35 +37,14 @@ import { Retirement } from './sessions/retirement.ts'
 import { copyTemplate } from './templates/copy.ts'
 import { withProof } from './templates/proof.ts'
 
-/** A request to deploy an archive to the database of an owner. */
-export interface DeployRequest {
-  owner: Owner
-  archive: SchemaArchive
-  /** The tar.gz from which `archive` was read. */
-  packed: Uint8Array
-  /**
-   * How to treat an archive that is older than the one in place; `whole` deploys it like any other.
-   */
-  older: Older['how'] | 'whole'
-  flags: DeployFlags
-  origin: DeployOrigin
-  /** Called when the owner's database is created, or dropped again. */
-  onDatabase?: OnDatabase
-  /** Called when the deploy gets its turn in the queue; an error that it throws ends the deploy. */
-  onTurn?: () => void
-  /**
-   * Called when a connection to the database is open; statements of the archive may run from then
-   * on.
-   */
-  onOpen?: () => void
-}
-
 const NOT_IN_PLACE = new Set([
   INVALID_CATALOG_NAME,
   UNDEFINED_TABLE,
   UNDEFINED_COLUMN,
   INSUFFICIENT_PRIVILEGE,
 ])
+
+export type { DeployRequest } from './request.ts'
 
 /**
  * Brings the owner's database to the archive's schema, creating the database if it does not exist.
@@ -122,7 +98,8 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
     if (!result) {
       // Another gateway may have created the database in the meantime.
       const inPlace = wasKnown ? undefined : await findUnchanged(parts, request)
-      return inPlace ?? deployAndRecord(parts, request)
+      const replayed = inPlace ?? (await deployByReplay(parts, request))
+      return replayed ?? deployAndRecord(parts, request)
     }
     if (!flags.dryRun) {
       await record(parts, request, result)
@@ -138,7 +115,11 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
 export async function update(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   return parts.queue.run(databaseName(request.owner), async () => {
     request.onTurn?.()
-    return (await findUnchanged(parts, request)) ?? deployAndRecord(parts, request)
+    return (
+      (await deployByReplay(parts, request)) ??
+      (await findUnchanged(parts, request)) ??
+      deployAndRecord(parts, request)
+    )
   })
 }
 
@@ -155,9 +136,10 @@ async function deployAndRecord(parts: DeployParts, request: DeployRequest): Prom
  */
 export async function deployTo(
   parts: DeployParts,
-  { owner, archive, older, flags, origin, onOpen }: DeployRequest,
+  request: DeployRequest,
   isNew: boolean,
 ): Promise<DeployResult> {
+  const { owner, archive, older, flags, origin, onOpen } = request
   const started = performance.now()
   const database = databaseName(owner)
   const what = flags.dryRun ? 'Dry run' : 'Deploy'
@@ -200,7 +182,8 @@ export async function deployTo(
         await retirement.begin(lease.sql, () => parts.retireSessions(database))
         return () => void retirement.end(lease.sql).catch(() => {})
       },
-      look: (sql) => parts.functions.look(sql),
+      look: lookAtState,
+      scope: isNew ? undefined : scopeOf(request),
     })
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(parts, lease.sql, database, result)

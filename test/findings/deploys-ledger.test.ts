@@ -69,7 +69,7 @@ test('the tables of the first version are carried over: nothing runs again', asy
   const rows = await asGateway(
     database,
     `select section, name, jsonb_path_query_array(objects, '$.identity') as made
-     from public._db_gateway_files order by section`,
+     from public._db_gateway_files where section <> 'standing' order by section`,
   )
   expect(rows).toEqual([
     { section: 'functions', name: 'motto.pssql', made: ['public.motto()'] },

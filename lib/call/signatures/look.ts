@@ -19,8 +19,12 @@ type Rows = [{ version?: string; searched?: string[]; print?: string }?]
 /**
  * Takes a look at the catalogs as the open transaction sees them. Sends one query of several
  * statements, which leaves the settings of the session unchanged.
+ * @param first query that is sent right before that for the print, with a search_path of pg_catalog;
+ *   its first row is returned as `first`
  */
-export async function sendLook(sql: Sql): Promise<Look> {
+export async function sendLook(sql: Sql): Promise<Look>
+export async function sendLook<T>(sql: Sql, first: string): Promise<Look & { first: T }>
+export async function sendLook(sql: Sql, first?: string): Promise<Look & { first?: unknown }> {
   const results: unknown = await send(
     sql.unsafe(
       [
@@ -29,6 +33,7 @@ export async function sendLook(sql: Sql): Promise<Look> {
         'set local search_path to default',
         'select pg_catalog.to_json(pg_catalog.current_schemas(false)) as searched',
         CANONICAL_SETTINGS,
+        ...(first === undefined ? [] : [first]),
         PRINT,
         'rollback to savepoint look',
         'release savepoint look',
@@ -36,8 +41,10 @@ export async function sendLook(sql: Sql): Promise<Look> {
     ),
   )
   const rows = (results as Rows[]).map(([row]) => row)
+  const at = rows.findIndex((row) => row?.print !== undefined)
   const { version } = rows.find((row) => row?.version !== undefined)!
   const { searched } = rows.find((row) => row?.searched !== undefined)!
-  const { print } = rows.find((row) => row?.print !== undefined)!
-  return { print: `${print} ${JSON.stringify(searched)}`, version: version! }
+  const { print } = rows[at]!
+  const look = { print: `${print} ${JSON.stringify(searched)}`, version: version! }
+  return first === undefined ? look : { ...look, first: rows[at - 1] }
 }

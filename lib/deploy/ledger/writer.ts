@@ -1,5 +1,4 @@
 import { isPostgresError } from '../../postgres/errors.ts'
-import type { Sent } from '../../postgres/pipeline.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
@@ -32,6 +31,16 @@ interface Named {
   checksum: string
 }
 
+/** Changes to a ledger, as `_db_gateway.write` takes them. */
+export interface LedgerChanges {
+  renamed: object[]
+  undone: object[]
+  migrations: object[]
+  gone: object[]
+  files: { section: string; name: string; checksum: string; objects: unknown }[]
+  deployments: object[]
+}
+
 /**
  * Collects changes to the ledger of one database and writes them in one query, on the connection of
  * a deploy and in its transaction.
@@ -43,7 +52,7 @@ export class LedgerWriter {
   #migrations: object[] = []
   #renamed: object[] = []
   #undone: object[] = []
-  #files: object[] = []
+  #files: LedgerChanges['files'] = []
   #gone: object[] = []
   #deployments: object[] = []
 
@@ -117,43 +126,66 @@ export class LedgerWriter {
     })
   }
 
-  /**
-   * Sends what was collected since the last call. The query has no parameters, whose types
-   * postgres.js would have to ask for first.
-   * @param digest SQL expression for the deploy's catalog digest
-   */
-  send(digest?: string): Sent {
-    const changes = JSON.stringify({
+  /** Records the state that this deploy leaves, for replays. */
+  setState(checksum: string, state: object): void {
+    this.#files.push({ section: STANDING, name: 'state', checksum, objects: state })
+  }
+
+  /** Returns what was collected since the last call. */
+  #take(): LedgerChanges {
+    const changes = {
       renamed: this.#renamed,
       undone: this.#undone,
       migrations: lastOfEach(this.#migrations as Named[]),
       gone: this.#gone,
       files: this.#files,
       deployments: this.#deployments,
-    })
+    }
     this.#migrations = []
     this.#renamed = []
     this.#undone = []
     this.#gone = []
     this.#files = []
     this.#deployments = []
-    const number = this.#number++
-    const given = `${quoteLiteral(changes)}::pg_catalog.jsonb`
-    const all = digest
-      ? `pg_catalog.jsonb_set(${given}, '{deployments,0,catalog_digest}', pg_catalog.to_jsonb((${digest})))`
-      : given
-    const query = send(
-      this.#sql.unsafe(
-        `select _db_gateway.write('${keyOf(this.#key, number)}', ` +
-          `'${digestOf(this.#key, number + 1)}', ${all})`,
-      ),
-    )
-    return query.catch((error: unknown) => {
-      // The context names only the gateway's own function.
-      if (isPostgresError(error)) error.where = ''
-      throw error
-    })
+    return changes
   }
+
+  /**
+   * Sends what was collected since the last call. The query has no parameters, whose types
+   * postgres.js would have to ask for first.
+   * @param digest SQL expression for the deploy's catalog digest
+   * @returns the changes, once they are written
+   */
+  send(digest?: string): Promise<LedgerChanges> {
+    const changes = this.#take()
+    const given = `${quoteLiteral(JSON.stringify(changes))}::pg_catalog.jsonb`
+    const all = digest ? withDigest(given, digest) : given
+    const query = send(
+      this.#sql.unsafe(`select ${writeSql({ key: this.#key, number: this.#number++ }, all)}`),
+    )
+    return query.then(
+      () => changes,
+      (error: unknown) => {
+        // The context names only the gateway's own function.
+        if (isPostgresError(error)) error.where = ''
+        throw error
+      },
+    )
+  }
+}
+
+/** Returns the SQL call that writes changes to the ledger; each key is good for one. */
+export function writeSql(
+  { key, number }: { key: string; number: number },
+  changes: string,
+): string {
+  const next = digestOf(key, number + 1)
+  return `_db_gateway.write('${keyOf(key, number)}', '${next}', ${changes})`
+}
+
+/** Returns the SQL expression for changes with the catalog digest of their deploy. */
+export function withDigest(changes: string, digest: string): string {
+  return `pg_catalog.jsonb_set(${changes}, '{deployments,0,catalog_digest}', pg_catalog.to_jsonb((${digest})))`
 }
 
 /** Keeps the last entry of each migration: ON CONFLICT updates a row only once a query. */

@@ -45,6 +45,8 @@ export class LossGuard {
   #served = new ServedTables([])
   /** Called right before a commit that drops a column or attribute or changes its type. */
   onRetype: Job['retire'] | undefined
+  /** Called for each statement. */
+  onAsk: ((file: SchemaFile, statement: Statement) => void) | undefined
 
   /**
    * Sends the first read of the tables.
@@ -86,6 +88,7 @@ export class LossGuard {
    */
   readonly ask = async (file: SchemaFile, statement: Statement): Promise<Check | undefined> => {
     const { facts } = statement
+    this.onAsk?.(file, statement)
     if (this.#mode !== 'closely') return undefined
     this.#guarded.answers.note(file, statement)
     this.#guarded.emptied.expect(facts.deletes)

@@ -84,6 +84,7 @@ export async function runCode<T>(
       return undefined
     } catch (error) {
       if (isEndOfSession(error)) throw error
+      state.recording?.spoil()
       await sql.unsafe('rollback to savepoint code; release savepoint code')
       const errors = error instanceof AggregateError ? error.errors : [error]
       const wasAdded = errors.map((one) => addWhatIsInTheWay(state, one)).includes(true)
@@ -212,6 +213,8 @@ function sendFile(
       ? [sendReplacing(sql, script, statement)]
       : sendScript(sql, { file, statements: [statement] })
     const behind = whatWasOn(state, doomed, statement)
+    if (isWidened) state.recording?.spoil()
+    for (const text of [statement.text, ...behind]) state.recording?.run(text)
     return [
       first!,
       ...behind.map((text) =>
@@ -252,6 +255,7 @@ function whatWasOn(state: CodeState, { kept }: Doomed, statement: Statement): st
 /** Drops leftover objects and restores parts of tables. */
 function ending(sql: Sql, state: CodeState, { parts }: Doomed): Sent[] {
   const left = leftoversOf(state).filter(({ object }) => !state.drop.has(oidKey(object)))
+  if (left.length + parts.length + state.drop.size > 0) state.recording?.spoil()
   return [
     ...left.toSorted(byKind).map(({ object, path }) =>
       send(sql.unsafe(dropStatement(object))).catch((error) => {

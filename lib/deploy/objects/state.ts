@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Made } from '../parser/makes.ts'
 import type { Statement } from '../parser/statement.ts'
+import type { Recording } from '../replay/recording.ts'
 import type { Script } from '../run/run-file.ts'
 import { askedOf, type FoundObjects, findObjects, type SoughtObject } from './find.ts'
 import { keyOfMade, type Names, readNames } from './names.ts'
@@ -44,6 +45,8 @@ export interface CodeState {
   setBefore?: SetBefore | undefined
   /** An original gateway created the functions from files; they may be replaced as well. */
   isTakenOver?: boolean
+  /** What runs, for replays in other databases. */
+  recording?: Recording | undefined
 }
 
 /**

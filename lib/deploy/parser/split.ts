@@ -4,6 +4,7 @@ import { hiddenIn } from './hidden.ts'
 import { madeBy, pathSetBy } from './makes.ts'
 import { sqlName, strings } from './names.ts'
 import { refusalOfOwn } from './own.ts'
+import { isPlain } from './plain.ts'
 import { referencesIn } from './references.ts'
 import { risksOf } from './risks.ts'
 import { starQueryOf } from './star-query.ts'
@@ -52,6 +53,7 @@ export function splitStatements(text: string): Statement[] {
       hidden: hiddenIn(stmt),
       facts: factsOf(stmt),
       isCode,
+      isPlain: isPlain(stmt),
     }
   })
 }

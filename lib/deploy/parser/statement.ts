@@ -37,6 +37,8 @@ export interface Statement {
   hidden: Hidden | undefined
   /** It only creates or describes functions and views: no table changes, no function runs. */
   isCode: boolean
+  /** It does the same in all databases with the same catalogs: see `isPlain`. */
+  isPlain: boolean
   facts: Facts
 }
 
@@ -57,6 +59,7 @@ export function unread(text: string, offset = 0): Statement {
     risks: [],
     hidden: undefined,
     isCode: false,
+    isPlain: false,
     facts: NO_FACTS,
   }
 }

@@ -15,6 +15,8 @@ import { findPending, type Pending, repairMigrations } from '../plan/migrations.
 import { checkNothingMissing } from '../plan/missing.ts'
 import { runsOnlyCode } from '../plan/only-code.ts'
 import { type MigrationPlan, planMigrations } from '../plan/plan.ts'
+import { Recording } from '../replay/recording.ts'
+import { sendStateBefore } from '../replay/state.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
 import { checksumOf } from './compared.ts'
 import type { DeploySession } from './session.ts'
@@ -52,6 +54,7 @@ export interface Try {
   code: CodeLedger
   writer: LedgerWriter
   guard: LossGuard
+  recording: Recording
   found: Pending
   migrations: MigrationPlan
   /** Files of types/ that are in place: name → checksum. */
@@ -71,13 +74,14 @@ export interface Try {
 }
 
 /** Begins the transaction of a deploy and reads the ledger, in one round trip. */
-export async function begin(sql: Sql, { archive, older }: Job) {
-  const [, ledger, superseding] = await Promise.all([
+export async function begin(sql: Sql, { archive, older, scope }: Job) {
+  const [, ledger, superseding, state] = await Promise.all([
     send(sql.unsafe('begin')),
     readLedger(sql),
     older && findSuperseding(sql, archive.checksum),
+    scope === undefined ? undefined : sendStateBefore(sql),
   ])
-  return { ledger, superseding }
+  return { ledger, superseding, state }
 }
 
 /**
@@ -127,6 +131,14 @@ export async function planTry(
   const guard = new LossGuard(sql, database, mode, losses, flags.dryRun)
   if (mode === 'closely') attempt.since ??= ledger.nextXid
   if (!flags.dryRun) guard.onRetype = job.retire
+  const recording = new Recording()
+  guard.onAsk = (file, statement) => recording.note(file, statement)
+  const { enums, needs } = migrations
+  const isStraight =
+    enums.ahead.length + enums.passedOver.size + enums.commitAfter.size + enums.before.size === 0 &&
+    needs.functions.size === 0 &&
+    attempt.done.length === 0
+  if (!isStraight) recording.spoil()
   if (flags.repair) {
     result.migrationsRepaired = repairMigrations(writer, files.migrations, ledger)
   }
@@ -138,6 +150,7 @@ export async function planTry(
     code,
     writer,
     guard,
+    recording,
     found,
     migrations,
     knownTypes,

@@ -19,6 +19,7 @@ import { hashOf, leftoversOf, noteSetBefore, readState } from '../objects/state.
 import type { TakenOver } from '../objects/taken-over.ts'
 import { otherStatements } from '../objects/taken-over.ts'
 import type { Statement } from '../parser/statement.ts'
+import type { Recording } from '../replay/recording.ts'
 import type { MadeObject } from './code-outcome.ts'
 import { countRoutines, resultOf } from './code-outcome.ts'
 import { type CodeDeployed, unchangedCode } from './code-result.ts'
@@ -45,6 +46,7 @@ export interface CodeHints {
   /** See `TakenOver.since`. */
   since?: TakenOver['since']
   look?: Job['look']
+  recording?: Recording | undefined
   /** Grants, comments and settings of objects that migrations have dropped. */
   setBefore?: SetBefore | undefined
   /**
@@ -84,7 +86,7 @@ export async function deployCode(
   ask: Ask,
   hints: CodeHints,
 ): Promise<CodeDeployed> {
-  const { isCheckDue, reset, since, setBefore, state: asked, look, kept } = hints
+  const { isCheckDue, reset, since, setBefore, state: asked, look, kept, recording } = hints
   const { sendBehind = () => () => {} } = hints
   const isAlike = isSameCode(archive, ledger)
   if (isAlike && !isCheckDue) return unchangedCode(countRoutines(knownObjects(ledger)))
@@ -99,6 +101,7 @@ export async function deployCode(
     const state = await (asked ?? readState(sql, scripts, known, toRun, isCheckDue, taken))
     noteSetBefore(state, setBefore)
     state.isTakenOver = ledger.isTakenOver
+    state.recording = recording
     checkConflicts(database, state)
     if (!isSame || state.run.size > 0) addDescriptions(state)
     const prepare = () => prepareAfter(sql, state, isCheckDue, sendBehind, look)
@@ -114,6 +117,7 @@ export async function deployCode(
     const runAgain = async (paths: Set<string>, others: OtherColumns[], why: string) => {
       const nothing = { since: undefined, statements: [] }
       const again = await readState(sql, scripts, state.known, paths, false, nothing)
+      again.recording = recording
       again.replacing = new Set(others.map(({ path }) => path))
       dropMaterialized(again, others)
       await runCode(sql, database, again, reset, ask, async () => () => undefined)

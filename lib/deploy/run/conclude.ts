@@ -3,13 +3,14 @@ import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Job } from '../job.ts'
 import { readKeyNumber } from '../ledger/ledger.ts'
-import { LedgerWriter } from '../ledger/writer.ts'
+import { type LedgerChanges, LedgerWriter } from '../ledger/writer.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
 import { type DeployResult, functionsChanged, unchangedResult, withoutOid } from '../result.ts'
 
 /**
  * Ends the transaction: a deploy that changed the database is recorded in its ledger and committed,
  * any other is rolled back.
+ * @returns what was written to the ledger; undefined after a rollback
  */
 export async function conclude(
   sql: Sql,
@@ -18,11 +19,13 @@ export async function conclude(
   result: DeployResult,
   tablesChecksum: string | null,
   started: number,
-): Promise<DeployResult> {
+): Promise<LedgerChanges | undefined> {
   if (job.flags.dryRun || result.isUnchanged) {
     await sql.unsafe('rollback')
-    return result
+    return undefined
   }
+  // Seeders may have changed the catalogs since the last look.
+  result.look ??= await job.look?.(sql)
   writer.addDeployment({
     ...job.origin,
     ...result,
@@ -35,8 +38,12 @@ export async function conclude(
     executionTimeMs: Math.round(performance.now() - started),
   })
   writer.setStanding(job.archive.checksum, result.standing)
-  await answers([writer.send(CATALOG_DIGEST), send(sql.unsafe('commit'))])
-  return result
+  const state = result.look?.state
+  const { checksum } = job.archive
+  if (state) writer.setState(checksum, { digest: state.digest, print: state.print })
+  const writing = writer.send(CATALOG_DIGEST)
+  await answers([writing, send(sql.unsafe('commit'))])
+  return writing
 }
 
 /** Adds the migrations that stay committed to the error of a failed deploy. */

@@ -24,6 +24,8 @@ export interface ExtensionsResult {
   warnings: string[]
   /** Missing extensions that only the gateway's role can create; a dry run does not create them. */
   lacking: string[]
+  /** An extension was created or updated. */
+  hasChanged: boolean
 }
 
 /**
@@ -38,7 +40,7 @@ export async function createExtensions(
   files: SchemaFile[],
   isDryRun: boolean,
 ): Promise<ExtensionsResult> {
-  const result: ExtensionsResult = { warnings: [], lacking: [] }
+  const result: ExtensionsResult = { warnings: [], lacking: [], hasChanged: false }
   if (files.length === 0) return result
   const wanted = files.map(readExtension)
   const found = await findInstalled(sql, wanted)
@@ -56,10 +58,12 @@ export async function createExtensions(
       const isForGateway = untrusted.includes(extension) && !there.isSuperuser
       if (isForGateway) result.lacking.push(name)
       else await createExtension(sql, database, extension)
+      result.hasChanged = true
       continue
     }
     if (version !== undefined && version !== there.version) {
       await updateExtension(sql, database, extension)
+      result.hasChanged = true
     }
     if (schema !== undefined && schema !== there.schema) {
       result.warnings.push(

@@ -37,7 +37,7 @@ export async function deployOnce(
   started: number,
 ): Promise<DeployResult> {
   const { archive, flags } = job
-  const { ledger, superseding } = attempt.begun ?? (await begin(sql, job))
+  const { ledger, superseding, state } = attempt.begun ?? (await begin(sql, job))
   attempt.begun = undefined
   const writer = new LedgerWriter(sql, job.ledgerKey, ledger.keyNumber)
   const isAsked = flags.repair || flags.retry
@@ -47,8 +47,10 @@ export async function deployOnce(
   }
   const reset = (file: SchemaFile) => sendEnd(sql, attempt.session, file)
   const back = await goBack(sql, writer, job, ledger, superseding, reset)
-  if (typeof back === 'object')
-    return conclude(sql, writer, job, back, ledger.tablesChecksum, started)
+  if (typeof back === 'object') {
+    await conclude(sql, writer, job, back, ledger.tablesChecksum, started)
+    return back
+  }
 
   const all = await planTry(sql, attempt, job, ledger, writer)
   const { result, guard } = all
@@ -64,7 +66,10 @@ export async function deployOnce(
   result.standing.push(...standingWarnings(all))
   result.warnings.push(...watched.warnings, ...lastWarnings(all), ...result.standing)
   if (flags.dryRun) result.locks = await readLocks(sql, guard.before)
-  return conclude(sql, writer, job, result, all.tablesChecksum, started)
+  if (attempt.obstacles.setBefore) all.recording.spoil()
+  const changes = await conclude(sql, writer, job, result, all.tablesChecksum, started)
+  if (changes && state && job.scope) all.recording.keep(job.scope, state, result, changes)
+  return result
 }
 
 /**
@@ -81,6 +86,7 @@ async function deployBase(all: Try): Promise<boolean> {
   const extensions = await createExtensions(sql, database, files.extensions, flags.dryRun)
   result.warnings.push(...extensions.warnings)
   attempt.lacking = extensions.lacking
+  if (extensions.hasChanged) all.recording.spoil()
   const { before } = migrations.types
   const mayCommit = !flags.dryRun && !isNew
   const types = await deployTypes(sql, database, before, knownTypes, guard.ask, mayCommit)
@@ -227,6 +233,7 @@ async function deployAllCode(all: Try, reset: ResetSession): Promise<void> {
     sendBehind: isSeeded ? guard.sendLast : undefined,
     since: attempt.since,
     look: job.look,
+    recording: all.recording,
     setBefore: attempt.obstacles.setBefore,
     kept: before.kept,
   }

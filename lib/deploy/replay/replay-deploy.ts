@@ -1,0 +1,104 @@
+import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
+import { describeOwner } from '../../tenancy/catalog/catalog.ts'
+import { databaseName } from '../../tenancy/names.ts'
+import { ownerFields } from '../../tenancy/owner-identity.ts'
+import { orderOf } from '../database/in-order.ts'
+import { DEPLOY_WAIT_MS, isHandedOver } from '../database/role-lease.ts'
+import { olderOf } from '../older/older.ts'
+import { record } from '../older/record.ts'
+import type { DeployParts } from '../parts.ts'
+import type { DeployRequest } from '../request.ts'
+import { type DeployResult, functionsChanged } from '../result.ts'
+import { collectWarnings } from '../run/notices.ts'
+import { TimeLimit } from '../run/time-limit.ts'
+import { mayReplay } from './known-replays.ts'
+import { replay } from './replay.ts'
+import { scopeOf } from './scope.ts'
+
+/**
+ * Deploys an archive by repeating what a deploy of it did to a database in the same state, and records
+ * the deploy. Must run in the queue of the database.
+ * @returns undefined if that cannot be done; the database is as before then
+ */
+export async function deployByReplay(
+  parts: DeployParts,
+  request: DeployRequest,
+): Promise<DeployResult | undefined> {
+  const { owner, archive, origin } = request
+  const started = performance.now()
+  const scope = scopeOf(request)
+  if (scope === undefined || !mayReplay(scope) || !isHandedOver(parts, owner)) return undefined
+  const result = await onSession(parts, request, scope)
+  if (!result) return undefined
+  const database = databaseName(owner)
+  const executionTimeMs = Math.round(performance.now() - started)
+  const about = { owner, archiveChecksum: archive.checksum, origin, isNew: false, executionTimeMs }
+  const recorded = parts.deployments.record({ ...about, result })
+  parts.forgetFunctions(database)
+  parts.catchUp(database)
+  result.functions = await parts.functions.learn(
+    (work) => parts.pools.use(database, work),
+    database,
+    result.look,
+  )
+  await recorded
+  await record(parts, request, result)
+  parts.log.info(`Deploy: ${describeOwner(owner)}`, {
+    migrations_applied: result.migrationsApplied.length,
+    functions_deployed: result.functionsDeployed,
+    functions_changed: functionsChanged(result),
+    functions_dropped: 0,
+    replayed: true,
+    seeders_applied: 0,
+    ...ownerFields(owner),
+    database,
+    checksum: archive.checksum,
+    ms: executionTimeMs,
+    request_id: origin.requestId,
+    address: origin.address,
+  })
+  return result
+}
+
+async function onSession(
+  parts: DeployParts,
+  { owner, archive, older, origin, onOpen }: DeployRequest,
+  scope: string,
+): Promise<DeployResult | undefined> {
+  const database = databaseName(owner)
+  const how = older === 'whole' ? 'deploy' : older
+  const { standingTo } = olderOf(parts.catalog, origin, owner, archive.checksum, how)
+  const heard = collectWarnings()
+  try {
+    const lease = await parts.pools.lease(database, { waitMs: DEPLOY_WAIT_MS })
+    const { connection } = lease
+    try {
+      connection.onNotice = heard.hear
+      const ledgerKeys = parts.secrets.all().map((secret) => secret.ledgerKeyOf(database))
+      const limit = new TimeLimit(connection, parts.config.deployTimeoutMs)
+      const { checksum } = archive
+      const about = {
+        scope,
+        checksum,
+        order: orderOf(parts),
+        ledgerKeys,
+        origin,
+        standingTo,
+        onOpen,
+      }
+      const result = await limit.over(() =>
+        replay(lease.sql, { ...about, versionSql: SCHEMA_VERSION }),
+      )
+      lease.release()
+      return result && { ...result, warnings: [...result.warnings, ...heard.told()] }
+    } catch (error) {
+      lease.release(error)
+      throw error
+    } finally {
+      connection.onNotice = undefined
+    }
+  } catch {
+    // The deploy that follows tells what is wrong with the database or the connection.
+    return undefined
+  }
+}

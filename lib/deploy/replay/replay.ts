@@ -1,0 +1,164 @@
+import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
+import type { Standing } from '../../tenancy/schemas/archive-order.ts'
+import { inOrderSql, type Order } from '../database/in-order.ts'
+import { digestOf, LEDGER_VERSION, STANDING } from '../ledger/key.ts'
+import { withDigest, writeSql } from '../ledger/writer.ts'
+import { CATALOG_DIGEST } from '../objects/digest.ts'
+import type { DeployOrigin, DeployResult } from '../result.ts'
+import { TRY_DEPLOY_LOCK } from '../run/session.ts'
+import { lockWaitMs } from '../run/tries.ts'
+import { findReplay, type Replay } from './known-replays.ts'
+import {
+  AS_IN_SESSION,
+  IN_CATALOG,
+  STATE_BEFORE,
+  type StateBefore,
+  stateKey,
+  wasDeployedSql,
+} from './state.ts'
+import { STATE } from './state-sql.ts'
+
+/** What `replay` needs of a request and a database. */
+export interface ReplayRequest {
+  scope: string
+  checksum: string
+  order: Order
+  /** Secrets of the ledger, of which one is in force. */
+  ledgerKeys: string[]
+  origin: DeployOrigin
+  /** SQL query for the version of the schema: see `Look`. */
+  versionSql: string
+  /** Called before statements run. */
+  onOpen?: (() => void) | undefined
+  /** Returns whether the archive is older than another one. */
+  standingTo: (checksum: string) => Promise<Standing>
+}
+
+interface Before extends StateBefore {
+  ledger_version: number
+  number: string
+  key_digest: string
+  is_in_order: boolean
+  was_deployed: boolean
+}
+
+/**
+ * Does to a database what an earlier deploy of the archive did to one in the same state, in two round
+ * trips: nothing is planned, compared and checked again, since all of that follows from the catalogs
+ * and the ledger. One snapshot for the whole transaction (REPEATABLE READ) makes the recorded state
+ * that of this deploy alone: a change that another session commits meanwhile is found by the next
+ * deploy. The session is as before afterwards.
+ * @returns undefined if no such deploy is known, or a statement fails; nothing is changed then
+ * @throws {PostgresError} if the state cannot be read
+ */
+export async function replay(sql: Sql, request: ReplayRequest): Promise<DeployResult | undefined> {
+  const started = performance.now()
+  const [isLocked, before] = await Promise.all([tryLock(sql), sendBefore(sql, request)])
+  const known = isLocked ? await findKnown(request, before) : undefined
+  if (known) request.onOpen?.()
+  const result = known && (await run(sql, known, request, before, started))
+  const ending = [result ? [] : 'rollback', isLocked ? `select ${UNLOCK}` : []].flat()
+  if (ending.length > 0) await sql.unsafe(ending.join(';'))
+  return result
+}
+
+const UNLOCK = TRY_DEPLOY_LOCK.replace('pg_try_advisory_lock', 'pg_advisory_unlock')
+
+/** The lock comes before the snapshot, which then has all of the deploy that held it. */
+async function tryLock(sql: Sql): Promise<boolean> {
+  const [row] = await send(sql.unsafe<{ locked: boolean }[]>(`select ${TRY_DEPLOY_LOCK} as locked`))
+  return row!.locked
+}
+
+async function sendBefore(sql: Sql, { order, checksum }: ReplayRequest): Promise<Before> {
+  const results: unknown = await send(
+    sql.unsafe(`
+      begin isolation level repeatable read;
+      set local statement_timeout = 0;
+      set local lock_timeout = ${lockWaitMs()};
+      ${IN_CATALOG};
+      select
+        s.version as ledger_version, s.number::text as number, s.digest as key_digest,
+        (select is_in_order from (${inOrderSql(order)}) as fit) as is_in_order,
+        ${wasDeployedSql(checksum)} as was_deployed,
+        ${STATE_BEFORE}
+      from _db_gateway.state() as s
+    `),
+  )
+  return (results as [Before][]).at(-1)![0]
+}
+
+/** Returns what to do; undefined if the deploy has to look for itself. */
+async function findKnown(
+  { scope, standingTo }: ReplayRequest,
+  before: Before,
+): Promise<Replay | undefined> {
+  const { is_in_order, was_deployed, ledger_version, archive_checksum } = before
+  const isFit = is_in_order && !was_deployed && ledger_version === LEDGER_VERSION
+  const state = isFit ? stateKey(before) : undefined
+  const known = state === undefined ? undefined : findReplay(scope, state)
+  if (!known || archive_checksum === null) return undefined
+  return (await standingTo(archive_checksum)) === 'not' ? known : undefined
+}
+
+async function run(
+  sql: Sql,
+  known: Replay,
+  { origin, ledgerKeys, versionSql }: ReplayRequest,
+  { number, key_digest }: Before,
+  started: number,
+): Promise<DeployResult | undefined> {
+  const key = ledgerKeys.find((one) => digestOf(one, Number(number)) === key_digest)
+  if (key === undefined) return undefined
+  const text = [
+    AS_IN_SESSION,
+    // The bodies are valid where the deploy was that is repeated.
+    'set local check_function_bodies = off',
+    ...known.statements,
+    IN_CATALOG,
+    versionSql,
+    writeReplaySql(known, origin, { key, number: Number(number) }, started),
+    'commit',
+  ].join('\n;\n')
+  try {
+    const results: unknown = await sql.unsafe(text)
+    const rows = (results as { version?: string }[][]).map(([row]) => row)
+    const { version } = rows.find((row) => row?.version !== undefined)!
+    return { ...structuredClone(known.result), look: { print: known.print, version: version! } }
+  } catch {
+    // The deploy that follows meets the same obstacle, and knows its place in the files.
+    return undefined
+  }
+}
+
+/**
+ * Returns the SQL query that writes the ledger. It fails if the database is not like the one whose
+ * deploy is repeated.
+ */
+function writeReplaySql(
+  { changes, content, print }: Replay,
+  origin: DeployOrigin,
+  key: { key: string; number: number },
+  started: number,
+): string {
+  const [deployment] = changes.deployments
+  const about = {
+    request_id: origin.requestId,
+    address: origin.address,
+    execution_time_ms: Math.round(performance.now() - started),
+  }
+  const at = changes.files.findIndex(
+    ({ name, section }) => section === STANDING && name === 'state',
+  )
+  const files = changes.files.with(at, { ...changes.files[at]!, objects: { digest: '', print } })
+  const given = { ...changes, files, deployments: [{ ...deployment, ...about }] }
+  const json = `${quoteLiteral(JSON.stringify(given))}::jsonb`
+  const all = `jsonb_set(${withDigest(json, CATALOG_DIGEST)}, '{files,${at},objects,digest}', to_jsonb(state.digest))`
+  return `
+    select ${writeSql(key, all)}
+    from (${STATE}) as state
+    where case state.content when ${quoteLiteral(content)} then '1' else 'other content' end::int4 = 1
+  `
+}

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import { send } from '../../postgres/pipeline.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
+import { STANDING } from '../ledger/key.ts'
+import type { LeftState } from './left-state.ts'
+import { STATE } from './state-sql.ts'
+
+/** Everything that a deploy's decisions come from, except its request and the rows. */
+export interface StateBefore {
+  left: LeftState | null
+  digest: string | null
+  /** Digest of the ledger's files and migrations. */
+  ledger: string
+  archive_checksum: string | null
+  /** Properties and settings of the database. */
+  database: object
+}
+
+/** SQL select list for `StateBefore`, for a search_path of pg_catalog alone. */
+export const STATE_BEFORE = `
+  (
+    select objects from public._db_gateway_files
+    where section = '${STANDING}' and name = 'state'
+  ) as left,
+  (select digest from (${STATE}) as state) as digest,
+  (
+    select coalesce(sum(hash), 0)::text
+    from (
+      select hash_record_extended(row(section, name, checksum, objects), 0)
+      from public._db_gateway_files
+      where section <> '${STANDING}'
+      union all
+      select hash_record_extended(row(migration_file, checksum, status, error), 0)
+      from public._db_gateway_migrations
+    ) as entry (hash)
+  ) as ledger,
+  (
+    select archive_checksum from public._db_gateway_deployments
+    where status = 'completed' order by id desc limit 1
+  ) as archive_checksum,
+  (
+    select json_build_array(
+      d.encoding, d.datlocprovider, d.datcollate, d.datctype, current_setting('server_version'),
+      (
+        select json_agg(json_build_array(s.setrole::regrole, s.setconfig) order by s.setrole)
+        from pg_db_role_setting s
+        where s.setdatabase = d.oid
+      )
+    )
+    from pg_database d
+    where d.datname = current_database()
+  ) as database
+`
+
+/** Returns whether an archive was deployed before, as an SQL expression. */
+export function wasDeployedSql(checksum: string): string {
+  return `exists (
+    select from public._db_gateway_deployments
+    where status = 'completed' and archive_checksum = ${quoteLiteral(checksum)}
+  )`
+}
+
+/** Sends the query for the state, in an open transaction whose search_path is the session's. */
+export async function sendStateBefore(sql: Sql): Promise<StateBefore> {
+  const results: unknown = await send(
+    sql.unsafe(`${IN_CATALOG}; select ${STATE_BEFORE}; ${AS_IN_SESSION}`),
+  )
+  return (results as [unknown, [StateBefore]])[1][0]
+}
+
+/** Statements around queries that must find PostgreSQL's own objects. */
+export const IN_CATALOG = 'set local search_path to pg_catalog'
+export const AS_IN_SESSION = 'set local search_path to default'
+
+/**
+ * Returns a key that is equal for databases in the same state; undefined if the state is not known,
+ * because somebody has changed the database since its last deploy.
+ */
+export function stateKey(state: StateBefore): string | undefined {
+  const { left, digest, ledger, archive_checksum, database } = state
+  if (digest === null || left?.digest !== digest) return undefined
+  const parts = [left.print, ledger, archive_checksum, database]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
