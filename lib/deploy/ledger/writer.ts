@@ -159,7 +159,9 @@ export class LedgerWriter {
   send(digest?: string): Promise<LedgerChanges> {
     const changes = this.#take()
     const given = `${quoteLiteral(JSON.stringify(changes))}::pg_catalog.jsonb`
-    const all = digest ? withDigest(given, digest) : given
+    const all = digest
+      ? `pg_catalog.jsonb_set(${given}, '{deployments,0,catalog_digest}', pg_catalog.to_jsonb((${digest})))`
+      : given
     const query = send(
       this.#sql.unsafe(`select ${writeSql({ key: this.#key, number: this.#number++ }, all)}`),
     )
@@ -181,11 +183,6 @@ export function writeSql(
 ): string {
   const next = digestOf(key, number + 1)
   return `_db_gateway.write('${keyOf(key, number)}', '${next}', ${changes})`
-}
-
-/** Returns the SQL expression for changes with the catalog digest of their deploy. */
-export function withDigest(changes: string, digest: string): string {
-  return `pg_catalog.jsonb_set(${changes}, '{deployments,0,catalog_digest}', pg_catalog.to_jsonb((${digest})))`
 }
 
 /** Keeps the last entry of each migration: ON CONFLICT updates a row only once a query. */

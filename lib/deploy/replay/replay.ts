@@ -4,7 +4,7 @@ import { quoteLiteral } from '../../postgres/quote.ts'
 import type { Standing } from '../../tenancy/schemas/archive-order.ts'
 import { inOrderSql, type Order } from '../database/in-order.ts'
 import { digestOf, LEDGER_VERSION, STANDING } from '../ledger/key.ts'
-import { withDigest, writeSql } from '../ledger/writer.ts'
+import { writeSql } from '../ledger/writer.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { TRY_DEPLOY_LOCK } from '../run/session.ts'
@@ -144,21 +144,27 @@ function writeReplaySql(
   started: number,
 ): string {
   const [deployment] = changes.deployments
-  const about = {
-    request_id: origin.requestId,
-    address: origin.address,
-    execution_time_ms: Math.round(performance.now() - started),
-  }
+  const about = { request_id: origin.requestId, address: origin.address }
   const at = changes.files.findIndex(
     ({ name, section }) => section === STANDING && name === 'state',
   )
-  const files = changes.files.with(at, { ...changes.files[at]!, objects: { digest: '', print } })
+  const files = changes.files.with(at, { ...changes.files[at]!, objects: { print } })
   const given = { ...changes, files, deployments: [{ ...deployment, ...about }] }
-  const json = `${quoteLiteral(JSON.stringify(given))}::jsonb`
-  const all = `jsonb_set(${withDigest(json, CATALOG_DIGEST)}, '{files,${at},objects,digest}', to_jsonb(state.digest))`
+  const beforeMs = Math.round(performance.now() - started)
+  const all = `
+    jsonb_set(
+      jsonb_set(given.changes, '{deployments,0}', given.changes -> 'deployments' -> 0
+        || jsonb_build_object(
+          'catalog_digest', ${CATALOG_DIGEST},
+          'execution_time_ms', ${beforeMs} + round(
+            extract(epoch from clock_timestamp() - statement_timestamp()) * 1000
+          )
+        )),
+      '{files,${at},objects,digest}', to_jsonb(state.digest)
+    )`
   return `
     select ${writeSql(key, all)}
-    from (${STATE}) as state
+    from (${STATE}) as state, (select ${quoteLiteral(JSON.stringify(given))}::jsonb) as given (changes)
     where case state.content when ${quoteLiteral(content)} then '1' else 'other content' end::int4 = 1
   `
 }

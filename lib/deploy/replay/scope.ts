@@ -8,7 +8,7 @@ export function scopeOf({ owner, archive, older, flags }: DeployRequest): string
   const { allow, losses, keepsCode, repair, retry, dryRun } = flags
   if (losses || keepsCode || repair || retry || dryRun || isLeftOut(older)) return undefined
   const { platform, schema } = owner
-  return JSON.stringify([platform, schema, archive.checksum, older, [...allow].sort()])
+  return JSON.stringify([platform, schema, archive.checksum, [...allow].sort()])
 }
 
 /** A revert looks for what it may not touch; `whole` is for stored schemas, which keep code. */
