@@ -10,6 +10,7 @@ import { deploy } from '../deploy.ts'
 import { readDigest, readFacts } from '../drift/facts.ts'
 import { readLedger } from '../ledger/ledger.ts'
 import type { DeployParts } from '../parts.ts'
+import { lookAtState } from '../replay/look.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { installUntrusted } from '../run/extensions.ts'
 import { TimeLimit } from '../run/time-limit.ts'
@@ -154,7 +155,7 @@ async function runFiles(
       if (unproven) throw new Error(`${unproven} must run in a new database`)
     }
     await installUntrusted(parts, lease.sql, owner, archive.files.extensions)
-    const result = await deploy(lease.sql, {
+    const { look, ...result } = await deploy(lease.sql, {
       database,
       ledgerKey,
       archive,
@@ -165,10 +166,11 @@ async function runFiles(
       origin,
       // No session for calls exists in a template.
       retire: async () => () => {},
+      look: lookAtState,
     })
     await lease.sql.unsafe('reset all; reset role')
-    result.functions = await parts.functions.learn((work) => work(lease.sql), database)
-    return result
+    const functions = await parts.functions.learn((work) => work(lease.sql), database, look)
+    return { ...result, functions }
   } finally {
     parts.forgetFunctions(database)
     // CREATE DATABASE fails while its template has another session.

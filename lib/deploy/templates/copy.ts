@@ -10,9 +10,11 @@ import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabase } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
+import { STANDING } from '../ledger/key.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
 import { LIST_SETTINGS } from '../objects/settings.ts'
 import type { DeployParts } from '../parts.ts'
+import { STATE } from '../replay/state-sql.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
 import { markUnfinished, readTemplate } from './table.ts'
@@ -170,7 +172,7 @@ export function settingSql(setting: string): string {
 
 /**
  * Rewrites the ledger of the copy: its only deploy has the time and origin of this request, and the
- * digest of the catalogs as they are after the handover.
+ * digests of the catalogs as they are after the handover, which the template has gone through as well.
  */
 async function writeDeployment(
   sql: Sql,
@@ -190,6 +192,12 @@ async function writeDeployment(
       set deployed_at = now(), request_id = $1, address = $2, execution_time_ms = $3::integer,
         catalog_digest = case when catalog_digest is not null then ${CATALOG_DIGEST} end
       from last where d.id = last.id
+    ),
+    state as (
+      update public._db_gateway_files f
+      set objects = jsonb_set(f.objects, '{digest}', coalesce(to_jsonb(now.digest), 'null'))
+      from (${STATE}) as now
+      where f.section = '${STANDING}' and f.name = 'state'
     )
     update public._db_gateway_migrations set applied_at = now()`,
     [requestId, address, ms],

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   becomePlatform,
   connectTo,
+  createAdminDatabase,
+  dropAdminDatabase,
   type Json,
   queryDatabase,
   startTestGateway,
@@ -193,4 +195,33 @@ test('a lock, another deploy, temporary tables and a change meanwhile', async ()
   expect(next.body.results.map(({ status }: Json) => status)).toEqual(Array(6).fill('completed'))
   expect(next.replayed).toEqual(expect.arrayContaining(['a', 'deploy']))
   expect(next.replayed).not.toContain('meanwhile')
+}, 30_000)
+
+test('tenants from the template are in the state of the template', async () => {
+  const url = await createAdminDatabase()
+  const made = await startTestGateway({ TEMPLATES: 'on', DATABASE_URL: url })
+  try {
+    const platform = uniqueName('re')
+    const first = await pack(release(1))
+    await made.register(platform, first)
+    const isReady = async () => {
+      const rows = await queryDatabase(
+        made.server.database,
+        `select from _db_gateway_templates where state = 'ready'`,
+        { asGateway: true },
+      )
+      return rows.length > 0
+    }
+    while (!(await isReady())) await sleep(20)
+    for (const tenant of ['a', 'b']) await made.register(platform, first, tenant)
+    await made.migrate(platform, await pack(release(2)))
+    const replayed = made.logged.filter((line: Json) => line.replayed)
+    expect(replayed.map(({ database }: Json) => database).sort()).toEqual([
+      `${platform}_a`,
+      `${platform}_b`,
+    ])
+  } finally {
+    await made.stop()
+    await dropAdminDatabase(url)
+  }
 }, 30_000)
