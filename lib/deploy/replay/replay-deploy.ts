@@ -1,4 +1,3 @@
-import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName } from '../../tenancy/names.ts'
 import { ownerFields } from '../../tenancy/owner-identity.ts'
@@ -86,9 +85,7 @@ async function onSession(
         standingTo,
         onOpen,
       }
-      const result = await limit.over(() =>
-        replay(lease.sql, { ...about, versionSql: SCHEMA_VERSION }),
-      )
+      const result = await limit.over(() => replay(lease.sql, about))
       lease.release()
       return result && { ...result, warnings: [...result.warnings, ...heard.told()] }
     } catch (error) {

@@ -5,7 +5,6 @@ import type { Standing } from '../../tenancy/schemas/archive-order.ts'
 import { inOrderSql, type Order } from '../database/in-order.ts'
 import { digestOf, LEDGER_VERSION, STANDING } from '../ledger/key.ts'
 import { writeSql } from '../ledger/writer.ts'
-import { CATALOG_DIGEST } from '../objects/digest.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { TRY_DEPLOY_LOCK } from '../run/session.ts'
 import { lockWaitMs } from '../run/tries.ts'
@@ -18,7 +17,7 @@ import {
   stateKey,
   wasDeployedSql,
 } from './state.ts'
-import { STATE } from './state-sql.ts'
+import { STATE_AND_VERSIONS } from './state-sql.ts'
 
 /** What `replay` needs of a request and a database. */
 export interface ReplayRequest {
@@ -28,8 +27,6 @@ export interface ReplayRequest {
   /** Secrets of the ledger, of which one is in force. */
   ledgerKeys: string[]
   origin: DeployOrigin
-  /** SQL query for the version of the schema: see `Look`. */
-  versionSql: string
   /** Called before statements run. */
   onOpen?: (() => void) | undefined
   /** Returns whether the archive is older than another one. */
@@ -106,7 +103,7 @@ async function findKnown(
 async function run(
   sql: Sql,
   known: Replay,
-  { origin, ledgerKeys, versionSql }: ReplayRequest,
+  { origin, ledgerKeys }: ReplayRequest,
   { number, key_digest }: Before,
   started: number,
 ): Promise<DeployResult | undefined> {
@@ -118,7 +115,6 @@ async function run(
     'set local check_function_bodies = off',
     ...known.statements,
     IN_CATALOG,
-    versionSql,
     writeReplaySql(known, origin, { key, number: Number(number) }, started),
     'commit',
   ].join('\n;\n')
@@ -155,7 +151,7 @@ function writeReplaySql(
     jsonb_set(
       jsonb_set(given.changes, '{deployments,0}', given.changes -> 'deployments' -> 0
         || jsonb_build_object(
-          'catalog_digest', ${CATALOG_DIGEST},
+          'catalog_digest', state.catalog_digest,
           'execution_time_ms', ${beforeMs} + round(
             extract(epoch from clock_timestamp() - statement_timestamp()) * 1000
           )
@@ -163,8 +159,8 @@ function writeReplaySql(
       '{files,${at},objects,digest}', to_jsonb(state.digest)
     )`
   return `
-    select ${writeSql(key, all)}
-    from (${STATE}) as state, (select ${quoteLiteral(JSON.stringify(given))}::jsonb) as given (changes)
+    select ${writeSql(key, all)}, state.version
+    from (${STATE_AND_VERSIONS}) as state, (select ${quoteLiteral(JSON.stringify(given))}::jsonb) as given (changes)
     where case state.content when ${quoteLiteral(content)} then '1' else 'other content' end::int4 = 1
   `
 }
