@@ -216,6 +216,26 @@ describe('POST /admin/rename-tenant', () => {
     }
   })
 
+  test.each([
+    ['made', () => one.register(platform, archive, 'old')],
+    ['renamed', () => rename('other', 'old')],
+  ])('a call of a dropped tenant, %s with the old name, follows nobody', async (how, make) => {
+    if (how === 'renamed') await one.register(platform, archive, 'other')
+    expect((await rename('old', 'new')).status).toBe(200)
+    expect((await make()).status).toBeLessThan(300)
+    expect((await call(two, 'old', 'where_am_i')).body.rows).toEqual([
+      { where_am_i: `${platform}_old` },
+    ])
+    // No notification tells the gateway.
+    await query('alter table _db_gateway_databases disable trigger _db_gateway_notify')
+    const confirm = `${platform}_old`
+    const body = { platform, tenant_id: 'old', confirm, dump: false }
+    expect((await one.post('/admin/drop-tenant', body)).status).toBe(200)
+    const answer = await call(two, 'old', 'where_am_i')
+    await query('alter table _db_gateway_databases enable trigger _db_gateway_notify')
+    expect([answer.status, answer.body.error]).toEqual([404, 'database_not_found'])
+  })
+
   test('a call that goes on is 409 tenant_busy, and all calls run on', async () => {
     const holder = connectTo(`${platform}_old`)
     afterTest(() => holder.end())

@@ -188,7 +188,8 @@ export interface NewEntry {
 }
 
 /**
- * Adds the owner's database to the catalog and ends its creation (see `CREATIONS`).
+ * Adds the owner's database to the catalog and ends its creation (see `CREATIONS`). Calls do not
+ * follow a tenant that had the name before: see `readRenamed`.
  * @param sql connection to the administrative database
  */
 export async function addEntry(
@@ -200,6 +201,9 @@ export async function addEntry(
   await sql`
     with made as (
       delete from _db_gateway_creations where database = ${databaseName(owner)}
+    ), former as (
+      update _db_gateway_databases set renamed_from = null, renamed_at = null
+      where renamed_from = ${databaseName(owner)}
     )
     insert into _db_gateway_databases (database, platform, tenant_id, schema_name, owner_role, made_by, labels)
     values (

@@ -3,9 +3,14 @@ import { databaseName, type Owner } from '../names.ts'
 
 /**
  * Renames the tenant of a database, and its database, in the catalog; all else that the catalog
- * has of it stays. Ends its hold. Calls that found it before follow it: see `readRenamed`.
+ * has of it stays. Ends its hold. Calls that found it before follow it, and follow nobody who had the
+ * new name before: see `readRenamed`.
  */
 export async function moveEntry(sql: Sql, database: string, to: Owner): Promise<void> {
+  await sql`
+    update _db_gateway_databases set renamed_from = null, renamed_at = null
+    where renamed_from = ${databaseName(to)}
+  `
   await sql`
     update _db_gateway_databases
     set database = ${databaseName(to)}, tenant_id = ${to.tenantId}, renamed_from = ${database},

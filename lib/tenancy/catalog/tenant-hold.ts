@@ -52,7 +52,10 @@ export async function endHold(sql: Sql, database: string): Promise<void> {
   `
 }
 
-/** Returns the tenants that were renamed from these databases a moment ago. */
+/**
+ * Returns the tenants that were renamed from these databases a moment ago, unless another tenant has
+ * had the name since.
+ */
 export async function readRenamed(sql: Sql, databases: string[]): Promise<Renamed[]> {
   const rows = await sql<
     { from: string; platform: string; tenant_id: string; schema_name: string | null }[]
