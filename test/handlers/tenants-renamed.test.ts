@@ -236,6 +236,26 @@ describe('POST /admin/rename-tenant', () => {
     expect([answer.status, answer.body.error]).toEqual([404, 'database_not_found'])
   })
 
+  test('/migrate with only=failed knows it, and its copy, by the new name', async () => {
+    const failing = (message: string) => ({
+      ...FILES,
+      'migrations/001_more.pgsql': `do $$ begin
+        if current_database() ~ '_(old|new|copy)$' and to_regclass('mended') is null
+        then raise exception '${message}'; end if; end $$;
+        create table more (id integer primary key);`,
+    })
+    const next = await pack(failing('not yet'))
+    expect((await one.register(platform, archive, 'fine')).status).toBe(200)
+    const first = await one.migrate(platform, next, undefined, { on_error: 'continue' })
+    expect(first.body.databases_updated).toEqual([`${platform}_fine`])
+    await one.post('/admin/clone-tenant', { platform, tenant_id: 'old', to: 'copy' })
+    expect((await rename('old', 'new')).status).toBe(200)
+    const left = [`${platform}_copy`, `${platform}_new`]
+    for (const database of left) await queryDatabase(database, 'create table mended ()')
+    const again = await two.migrate(platform, next, undefined, { only: 'failed' })
+    expect([again.status, again.body.databases_updated]).toEqual([200, left])
+  })
+
   test('a call that goes on is 409 tenant_busy, and all calls run on', async () => {
     const holder = connectTo(`${platform}_old`)
     afterTest(() => holder.end())

@@ -79,6 +79,23 @@ export async function readLeft(
   return row && new Set(row.databases)
 }
 
+/** Has the lists of unfinished databases follow one that gets another name. */
+export async function moveLeft(sql: Sql, from: string, to: string): Promise<void> {
+  await sql`
+    update _db_gateway_left
+    set databases = array_replace(array_remove(databases, ${to}), ${from}, ${to})
+    where ${from} = any (databases) and ${from}::text <> ${to}::text
+  `
+}
+
+/** Adds a copy to the lists of unfinished databases that its source is in. */
+export async function copyLeft(sql: Sql, from: string, to: string): Promise<void> {
+  await sql`
+    update _db_gateway_left set databases = array_append(array_remove(databases, ${to}), ${to})
+    where ${from} = any (databases)
+  `
+}
+
 /**
  * Passes names as one JSON parameter; for an array the driver would have to know the server's array
  * types.

@@ -11,6 +11,7 @@ import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, describeTaken, ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabase } from '../database/database.ts'
 import { copyDeployments } from '../deployments/move.ts'
+import { copyLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
 import { copySettings } from '../templates/copy.ts'
 import { moving } from './begin-move.ts'
@@ -166,6 +167,7 @@ async function publish(
     await addEntry(admin, to, tenant.role, { labels })
     await copySchemaState(admin, tenant.database, database)
     await copyDeployments(admin, tenant.database, to)
+    await copyLeft(admin, tenant.database, database)
     await admin.unsafe('commit')
   } catch (error) {
     await admin.unsafe('rollback').catch(() => {})

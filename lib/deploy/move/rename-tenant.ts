@@ -7,6 +7,7 @@ import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
 import { moveUsage } from '../../usage/table.ts'
 import { moveDeployments } from '../deployments/move.ts'
+import { moveLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
 import { moving } from './begin-move.ts'
 import { whileHeld } from './hold.ts'
@@ -87,6 +88,7 @@ async function writeName(admin: Sql, { database }: Tenant, to: Owner, first = ''
     await moveEntry(admin, database, to)
     await moveDeployments(admin, database, to)
     await moveUsage(admin, database, { database: databaseName(to), tenantId: to.tenantId })
+    await moveLeft(admin, database, databaseName(to))
     await admin.unsafe('commit')
   } catch (error) {
     await admin.unsafe('rollback').catch(() => {})
