@@ -270,6 +270,7 @@ export function createGateway(
       keeping: {
         ttlMs: config.idempotencyTtlMs,
         prepare: (database) => gateway.deploys.prepareAnswers(database),
+        maxWaiting: config.maxQueuePerDatabase,
       },
       limits: {
         of: (database) => catalog.limits.of(database),

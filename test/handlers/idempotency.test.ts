@@ -187,6 +187,26 @@ test('it waits no longer than its own limit, and says that the call may have run
   expect(await notes(key)).toBe(1)
 })
 
+test('MAX_QUEUE_PER_DATABASE requests wait for one key; one more is refused', async () => {
+  const small = await startTestGateway({ DATABASE_URL: url, MAX_QUEUE_PER_DATABASE: '2' })
+  try {
+    // Only so many wait for the look-up of its database, too.
+    await small.call(platform, 'ping')
+    const key = uniqueName('key')
+    const sent = Array.from({ length: 4 }, () => call(small, key, 'add_slowly', key, 1))
+    const answers = await Promise.all(sent)
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 200, 503])
+    expect(answers.find(({ status }) => status === 503)?.body).toMatchObject({
+      error: 'pool_exhausted',
+      message: expect.stringContaining('2 requests'),
+      may_have_run: true,
+    })
+    expect(await notes(key)).toBe(1)
+  } finally {
+    await small.stop()
+  }
+})
+
 test('a call that ran out of its time has left nothing, and runs again', async () => {
   const key = uniqueName('key')
   const body = { function: 'add_slowly', params: [key, 1], timeout_ms: 200 }

@@ -63,3 +63,12 @@ export function keyInUse(database: string): GatewayError {
     { database, may_have_run: true },
   )
 }
+
+/** Returns the error of a request whose key as many others wait for as may. */
+export function tooManyWait(database: string, waiting: number): GatewayError {
+  return new GatewayError(
+    'pool_exhausted',
+    `${waiting} requests with this Idempotency-Key already wait for the one that runs`,
+    { database, may_have_run: true },
+  )
+}

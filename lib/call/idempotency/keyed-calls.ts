@@ -16,6 +16,8 @@ export interface KeepingOptions {
   ttlMs: number
   /** Creates the table of answers in a database that has none. */
   prepare: (database: string) => Promise<void>
+  /** Maximum number of requests that wait for one key. */
+  maxWaiting: number
 }
 
 /** Maximum number of retries of a claim that conflicts with another transaction. */
@@ -41,7 +43,7 @@ export class KeyedCalls {
   constructor(parts: CallParts, options: KeepingOptions) {
     this.#parts = parts
     this.#options = options
-    this.#keys = new KeysInUse(parts.statementTimeoutMs)
+    this.#keys = new KeysInUse(parts.statementTimeoutMs, options.maxWaiting)
     this.#sweeps = new Sweeps(parts.pools, options.ttlMs)
   }
 
