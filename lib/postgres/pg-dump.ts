@@ -53,10 +53,15 @@ export async function dump(
  * Dumps a database into a new file with mode 0600, and syncs it.
  * @throws {Error} as `dump`; the incomplete file is not removed
  */
-export async function dumpTo(path: string, source: DumpSource, file: string): Promise<void> {
+export async function dumpTo(
+  path: string,
+  source: DumpSource,
+  limits: DumpLimits,
+  file: string,
+): Promise<void> {
   const out = await open(file, 'wx', 0o600)
   try {
-    await dump(path, source, {}, (bytes) =>
+    await dump(path, source, limits, (bytes) =>
       pipeline(bytes, createWriteStream('', { fd: out.fd, autoClose: false })),
     )
     await out.sync()

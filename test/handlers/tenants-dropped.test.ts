@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import postgres from 'postgres'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { findPgTool } from '../../lib/postgres/pg-tools.ts'
 import {
@@ -181,6 +182,39 @@ describe('POST /admin/drop-tenant', () => {
     expect(await latest()).toMatchObject({ action: 'drop_tenant', error: 'query_failed' })
   })
 
+  test('where it fails after the database is gone, it stays due, and a gateway ends it', async () => {
+    await query(`
+      create function refuse() returns trigger language plpgsql
+      as $$ begin raise exception 'not now'; end $$;
+      create trigger refuse before delete on _db_gateway_databases
+      for each row execute function refuse()`)
+    try {
+      expect((await drop()).body).toMatchObject({ error: 'query_failed', message: 'not now' })
+    } finally {
+      await query('drop function refuse cascade')
+    }
+    expect([await exists(), (await tenants())[0].state]).toEqual([false, 'dropping'])
+    await two.gateway.dueDrops.run()
+    expect(await tenants()).toEqual([])
+  })
+
+  test('where it fails, a suspension that was made meanwhile stays', async () => {
+    const holder = connectTo(database)
+    await holder`select pg_advisory_lock(7)`
+    const running = call(two, 'add_late', [7])
+    await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
+    await query(`alter database ${database} is_template true`)
+    const dropping = drop()
+    await eventually('the drop has begun', async () => (await tenants())[0].state === 'dropping')
+    const suspended = await two.post('/admin/suspend-tenant', { ...tenant, message: 'unpaid' })
+    expect(suspended.status).toBe(200)
+    await holder.end()
+    expect([(await running).status, (await dropping).body.error]).toEqual([200, 'query_failed'])
+    await query(`alter database ${database} is_template false`)
+    expect((await tenants())[0]).toMatchObject({ state: 'suspended', message: 'unpaid' })
+    expect((await call(two, 'ping')).body).toMatchObject({ error: 'tenant_suspended' })
+  })
+
   test('a tenant whose database was dropped by hand goes too', async () => {
     await dropDatabase(database)
     expect((await drop()).status).toBe(200)
@@ -263,6 +297,29 @@ describe('with a dump', () => {
     const { status, body } = await drop({ dump: true }, gateway)
     expect([status, body.error]).toEqual([500, 'dump_failed'])
     expect(body.cause).toContain('ENOTDIR')
+    expect((await call(one, 'ping')).status).toBe(200)
+  })
+
+  test('that does not get the lock of a table fails, and nothing is dropped', async (context) => {
+    // The gateway's role may not end a superuser's session.
+    const superuserUrl = inject('superuserUrl')
+    if (!pgDump || !superuserUrl) return context.skip()
+    const folder = await temporaryFolder()
+    const gateway = await startTestGateway({
+      DATABASE_URL: url,
+      DUMP_DIR: folder,
+      STATEMENT_TIMEOUT_SECS: '1',
+      LOCK_TIMEOUT_SECS: '1',
+    })
+    afterTest(() => gateway.stop())
+    const superuser = postgres({ ...parseDatabaseUrl(superuserUrl), database, max: 1 })
+    afterTest(() => superuser.end())
+    await superuser.unsafe('begin; lock table notes')
+    const { status, body } = await drop({ dump: true }, gateway)
+    expect([status, body.error]).toEqual([500, 'dump_failed'])
+    expect(body.cause).toContain('LOCK TABLE')
+    await superuser.unsafe('rollback')
+    expect([await readdir(folder), (await tenants())[0].state]).toEqual([[], 'active'])
     expect((await call(one, 'ping')).status).toBe(200)
   })
 

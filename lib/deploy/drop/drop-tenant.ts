@@ -31,7 +31,8 @@ const QUIET_LOOKS = 6
 /**
  * Drops a tenant now. Suspends its calls, waits for those that run (see `untilQuiet`),
  * dumps the database if `isDumped`, and drops it. If a step fails, restores the tenant's previous
- * state. If the gateway dies in between, the drop stays due and a gateway completes it later.
+ * state. If the gateway dies in between, or the database is gone, the drop stays due and a gateway
+ * completes it later.
  * @throws {GatewayError} database_not_found; dump_not_available; dump_failed; errors of PostgreSQL
  */
 export async function dropTenant(

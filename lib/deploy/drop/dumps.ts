@@ -41,7 +41,7 @@ export function requirePgDump(sql: Sql): Promise<string> {
 
 /**
  * Dumps a database into DUMP_DIR, as the role that the catalog records for it. The file is complete
- * and synced before it gets its final name.
+ * and synced before it gets its final name. A table that others lock for LOCK_TIMEOUT_SECS fails it.
  * @param pgDump path of pg_dump
  * @throws {GatewayError} dump_failed
  */
@@ -60,7 +60,8 @@ export async function dumpDatabase(
     await pools.use(database, (sql) => sql`select`)
     await mkdir(resolve(config.dumpDir), { recursive: true, mode: 0o700 })
     const credentials = roles.credentialsOf(catalog.holderOf(database)?.role ?? null)
-    await dumpTo(pgDump, { server, credentials, database, ...WITHOUT }, part)
+    const limits = { lockTimeoutMs: config.lockTimeoutMs }
+    await dumpTo(pgDump, { server, credentials, database, ...WITHOUT }, limits, part)
     await rename(part, file)
     const { size } = await stat(file)
     const keptUntil = new Date(at.getTime() + config.tenantDumpDays * DAY_MS).toISOString()

@@ -41,13 +41,22 @@ export async function setDrop(
   `
 }
 
-/** Writes back the suspension and the scheduled drop that a tenant had when it was read. */
+/**
+ * Writes back the scheduled drop that a tenant had when it was read, and its suspension, unless it
+ * was suspended anew since. Does nothing if its database is gone, or is what an interrupted DROP
+ * DATABASE has left: the drop stays due then.
+ */
 export async function restoreState(sql: Sql, tenant: Tenant): Promise<void> {
   await sql`
     update _db_gateway_databases
-    set suspended_at = ${tenant.suspendedAt}::text::timestamptz, drop_at = ${tenant.dropAt}::text::timestamptz,
+    set suspended_at = case
+        when (suspended_message, retry_after_s) is distinct from (${tenant.message}::text, ${tenant.retryAfterS}::integer)
+        then suspended_at else ${tenant.suspendedAt}::text::timestamptz
+      end,
+      drop_at = ${tenant.dropAt}::text::timestamptz,
       drop_dump = ${tenant.dropAt === null ? null : tenant.isDumped}
     where database = ${tenant.database}
+      and exists (select from pg_database where datname = database and datconnlimit <> -2)
   `
 }
 
