@@ -1,6 +1,7 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import { ofGatewayOr, ownedObjects } from '../database/owned-objects.ts'
+import { isInert } from '../ledger/inert.ts'
 
 /** An object that has an owner of its own. */
 export interface OwnedObject {
@@ -67,15 +68,15 @@ export async function lookAt(sql: Sql, role: string | null): Promise<FoundDataba
 }
 
 /**
- * Reads ledgers from plain tables only. A view or a table with row level security could run code of
- * its owner with the rights of the gateway.
+ * Reads ledgers from plain, inert tables only (`isInert`). A view or a table with row level security
+ * could run code of its owner with the rights of the gateway.
  */
 async function readLedgers(sql: Sql): Promise<{ table: string; migrations: string[] }[]> {
   const tables = await sql.unsafe<{ table: string }[]>(`
     select c.relname as table
     from pg_class c
     where c.relname in (${LEDGERS}) and c.relnamespace = to_regnamespace('public')
-      and c.relkind = 'r' and not c.relrowsecurity
+      and c.relkind = 'r' and not c.relrowsecurity and ${isInert('c')}
       and 2 = (
         select count(*) from pg_attribute a
         where a.attrelid = c.oid and a.attgenerated = '' and (a.attname, a.atttypid) in (

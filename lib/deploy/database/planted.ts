@@ -16,8 +16,26 @@ export async function findPlanted(sql: Sql): Promise<string[]> {
       from pg_class
       where relnamespace = 'public'::regnamespace and relname like '\\_db\\_gateway\\_%'
         and relkind not in ('i', 'S')
+    ), read as (
+      select oid, relname from ledger
+      union all
+      select oid, relname from pg_class
+      where relnamespace = to_regnamespace('_db_gateway') and relkind = 'r'
     )
-    select format('trigger %I on %s', t.tgname, l.oid::regclass) as what
+    -- The planner executes functions in them for whoever reads the table: see isInert.
+    select format('expressions of the index %s', i.indexrelid::regclass) as what
+    from pg_index i join read r on r.oid = i.indrelid
+    where i.indexprs is not null or i.indpred is not null
+    union all
+    select format('statistics %I of %s', s.stxname, r.oid::regclass)
+    from pg_statistic_ext s join read r on r.oid = s.stxrelid
+    union all
+    select format('constraint %I of %s', k.conname, r.oid::regclass)
+    from pg_constraint k join read r on r.oid = k.conrelid
+    -- Only these are read with a condition.
+    where k.contype = 'c' and r.relname = 'answers'
+    union all
+    select format('trigger %I on %s', t.tgname, l.oid::regclass)
     from pg_trigger t join ledger l on l.oid = t.tgrelid where not t.tgisinternal
     union all
     select format('rule %I on %s', r.rulename, l.oid::regclass)

@@ -1,4 +1,5 @@
 import type { SchemaFile } from '../../archive/archive.ts'
+import { isInert } from './inert.ts'
 
 /**
  * Prefix of a checksum that another program computed; such checksums are not comparable with the
@@ -9,15 +10,25 @@ export const FOREIGN_CHECKSUM = 'original:'
 /**
  * SQL that copies the migrations that newer original gateways recorded in
  * `_stonescriptdb_gateway_migrations`, so that they do not run again. The original table is left
- * unchanged. The SQL runs as the gateway's role, so it reads the table only if it is plain and has
- * the original's columns; any other table could run code on access.
+ * unchanged. The SQL runs as the gateway's role, so it reads the table only if it is plain, has the
+ * original's columns, and is inert (`isInert`): the platform may have made it, and any other table
+ * could run code on access. The lock keeps it so.
  */
 export const CARRY_OVER_ORIGINAL = `
     do $do$ begin
+      if not exists (
+        select from pg_class c
+        where c.relname = '_stonescriptdb_gateway_migrations' and c.relkind = 'r'
+          and c.relnamespace = 'public'::regnamespace
+      ) then
+        return;
+      end if;
+      lock table only public._stonescriptdb_gateway_migrations in share row exclusive mode;
       if exists (
         select from pg_class c
         where c.relname = '_stonescriptdb_gateway_migrations' and c.relkind = 'r'
           and c.relnamespace = 'public'::regnamespace and not c.relrowsecurity
+          and ${isInert('c')}
           and 3 = (
             select count(*) from pg_attribute a
             where a.attrelid = c.oid and (a.attname, a.atttypid) in (

@@ -32,6 +32,7 @@ export async function renewLedger(
 ): Promise<void> {
   const old = what === 'all' ? found : { ...found, tables: [] }
   if (old.tables.length === 0 && !old.hasSchema) return make()
+  await sql.unsafe(lockAll(old))
   const planted = await findPlanted(sql)
   if (planted.length > 0) throw plantedError(database, planted)
   const number = old.hasNumber ? await readNumber(sql) : '0'
@@ -92,7 +93,7 @@ async function readNumber(sql: Sql): Promise<string> {
   return key?.number ?? '0'
 }
 
-function moveAside({ tables, hasSchema, hasAnswers }: Old): string {
+function moveAside({ tables, hasSchema }: Old): string {
   const moves = tables.map(
     (table) => `alter table public.${quoteIdentifier(table)} set schema ${OLD_TABLES};`,
   )
@@ -100,9 +101,18 @@ function moveAside({ tables, hasSchema, hasAnswers }: Old): string {
   const hasView = tables.length > 0 && !tables.includes(LEDGER_VIEW)
   const drop = hasView ? `drop view if exists public.${LEDGER_VIEW};` : ''
   const rename = hasSchema ? `alter schema _db_gateway rename to ${OLD_SCHEMA};` : ''
-  // A call that commits its answer later would lose it.
-  const lock = hasAnswers ? 'lock table only _db_gateway.answers;' : ''
-  return `create schema ${OLD_TABLES}; ${drop} ${moves.join('')} ${lock} ${rename}`
+  return `create schema ${OLD_TABLES}; ${drop} ${moves.join('')} ${rename}`
+}
+
+/**
+ * SQL that keeps the old tables as they are when `findPlanted` looks at them. A call that commits its
+ * answer later would lose it.
+ */
+function lockAll({ tables, hasNumber, hasAnswers }: Old): string {
+  const locked = tables.map((table) => `public.${quoteIdentifier(table)}`)
+  if (hasNumber) locked.push('_db_gateway.key')
+  if (hasAnswers) locked.push('_db_gateway.answers')
+  return locked.map((table) => `lock table only ${table};`).join('')
 }
 
 /**
