@@ -226,6 +226,7 @@ describe('GET /admin/tenants', () => {
     ['platform=p&label=pro', 'label takes key:value'],
     ['platform=p&state=gone', 'state must be one of active, suspended, dropping'],
     ['platform=p&limit=0', 'limit must be a whole number'],
+    ['platform=p&after=%00', 'after must not have the character NUL'],
     ['platform=p&labels=plan:pro', 'labels'],
   ])('refuses ?%s', async (query, message) => {
     const { status, body } = await gateway.get(`/admin/tenants?${query}`)

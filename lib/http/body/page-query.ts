@@ -29,13 +29,17 @@ export function parseCount(name: string, value: unknown, max: number): number | 
 }
 
 /**
- * Parses a text that must be given once and not be empty; undefined if it is absent.
+ * Parses a text without NUL that must be given once and not be empty; undefined if it is absent.
  * @throws {GatewayError} invalid_request naming the parameter
  */
 export function parseText(name: string, value: unknown): string | undefined {
   if (value === undefined) return undefined
-  if (typeof value === 'string' && value !== '') return value
-  throw new GatewayError('invalid_request', `${name} must be given once, and not be empty`)
+  if (typeof value !== 'string' || value === '') {
+    throw new GatewayError('invalid_request', `${name} must be given once, and not be empty`)
+  }
+  // PostgreSQL has no texts with NUL.
+  if (!value.includes('\0')) return value
+  throw new GatewayError('invalid_request', `${name} must not have the character NUL`)
 }
 
 /**
