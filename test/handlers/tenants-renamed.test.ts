@@ -1,4 +1,6 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import postgres from 'postgres'
+import { beforeEach, describe, expect, inject, test } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
@@ -266,6 +268,19 @@ describe('POST /admin/rename-tenant', () => {
     expect(body.sessions).toMatchObject([{ pid, state: 'idle' }])
     for (const gateway of [one, two]) expect((await call(gateway, 'old', 'ping')).status).toBe(200)
     expect(await ids()).toEqual(['old'])
+  })
+
+  test('a session of a superuser is in the way too', async (context) => {
+    const superuser = inject('superuserUrl')
+    if (!superuser) return context.skip()
+    const database = `${platform}_old`
+    const other = postgres({ ...parseDatabaseUrl(superuser), database, max: 1 })
+    afterTest(() => other.end())
+    const [{ pid }] = (await other`select pg_backend_pid() as pid`) as Json
+    const { status, body } = await rename('old', 'new')
+    expect([status, body.error]).toEqual([409, 'tenant_busy'])
+    expect(body.sessions).toMatchObject([{ pid, role: 'postgres' }])
+    expect((await call(two, 'old', 'ping')).status).toBe(200)
   })
 
   test('"hold": true answers calls 503 meanwhile', async () => {

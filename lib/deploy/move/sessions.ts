@@ -84,13 +84,18 @@ async function isDeploying(admin: Sql, database: string): Promise<boolean> {
   return rows.length > 0
 }
 
+/**
+ * Returns the sessions of a database. A session with a role is one of a client or of an extension's
+ * worker; autovacuum has none. PostgreSQL hides `backend_type` of other roles' sessions.
+ */
 async function readSessions(admin: Sql, database: string): Promise<Session[]> {
   return admin<Session[]>`
     select pid, usename::text as role, nullif(application_name, '') as application, state,
       round(extract(epoch from clock_timestamp()
         - case when state = 'idle' then state_change else query_start end))::float8 as for_s
     from pg_stat_activity
-    where datname = ${database} and backend_type not in ('autovacuum worker', 'parallel worker')
+    where datname = ${database} and usesysid is not null
+      and backend_type is distinct from 'parallel worker'
     order by pid limit ${MAX_SESSIONS}
   `
 }
