@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -62,7 +61,10 @@ export async function dumpTo(
   const out = await open(file, 'wx', 0o600)
   try {
     await dump(path, source, limits, (bytes) =>
-      pipeline(bytes, createWriteStream('', { fd: out.fd, autoClose: false })),
+      // A file stream would close the file when a write fails, and hide why.
+      pipeline(bytes, async (pieces: AsyncIterable<Buffer>) => {
+        for await (const piece of pieces) await out.appendFile(piece)
+      }),
     )
     await out.sync()
   } finally {
