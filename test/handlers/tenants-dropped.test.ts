@@ -215,6 +215,18 @@ describe('POST /admin/drop-tenant', () => {
     expect((await call(two, 'ping')).body).toMatchObject({ error: 'tenant_suspended' })
   })
 
+  test('a session that the gateway may not end is 409 tenant_busy, and calls run on', async (context) => {
+    const superuser = inject('superuserUrl')
+    if (!superuser) return context.skip()
+    const other = postgres({ ...parseDatabaseUrl(superuser), database, max: 1 })
+    afterTest(() => other.end())
+    const [{ pid }] = (await other`select pg_backend_pid() as pid`) as Json
+    const { status, body } = await drop()
+    expect([status, body.error]).toEqual([409, 'tenant_busy'])
+    expect(body.sessions).toMatchObject([{ pid, role: 'postgres' }])
+    expect((await call(one, 'ping')).status).toBe(200)
+  })
+
   test('a tenant whose database was dropped by hand goes too', async () => {
     await dropDatabase(database)
     expect((await drop()).status).toBe(200)
@@ -320,6 +332,27 @@ describe('with a dump', () => {
     expect(body.cause).toContain('LOCK TABLE')
     await superuser.unsafe('rollback')
     expect([await readdir(folder), (await tenants())[0].state]).toEqual([[], 'active'])
+    expect((await call(one, 'ping')).status).toBe(200)
+  })
+
+  test('that does not fit on the disk says so', async () => {
+    const folder = await temporaryFolder()
+    const settings = { DATABASE_URL: url, GATEWAY_PORT: '0', DUMP_DIR: join(folder, 'dumps') }
+    const gateway = await startProcess(settings)
+    afterTest(() => gateway.kill('SIGKILL'))
+    const at = await gateway.url()
+    // A limit of the size of files, which a write exceeds as it does the disk.
+    await promisify(execFile)('prlimit', ['--pid', `${gateway.pid}`, '--fsize=2048'])
+    const response = await fetch(`${at}/admin/drop-tenant`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...tenant, confirm: database, dump: true }),
+    })
+    const { error, cause } = (await response.json()) as Json
+    if (!pgDump) return expect(error).toBe('dump_not_available')
+    expect([response.status, error]).toEqual([500, 'dump_failed'])
+    expect(cause).toContain('EFBIG')
+    expect(await readdir(join(folder, 'dumps'))).toEqual([])
     expect((await call(one, 'ping')).status).toBe(200)
   })
 

@@ -8,6 +8,7 @@ import { isSameOwner, ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabaseNow, withDatabaseLock } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 import { type Dump, dumpDatabase, requirePgDump } from './dumps.ts'
+import { untilNoOthers } from './others.ts'
 
 /** Result of dropping a tenant. */
 export interface DroppedTenant {
@@ -33,7 +34,8 @@ const QUIET_LOOKS = 6
  * dumps the database if `isDumped`, and drops it. If a step fails, restores the tenant's previous
  * state. If the gateway dies in between, or the database is gone, the drop stays due and a gateway
  * completes it later.
- * @throws {GatewayError} database_not_found; dump_not_available; dump_failed; errors of PostgreSQL
+ * @throws {GatewayError} database_not_found; dump_not_available; dump_failed; tenant_busy if others
+ *   use the database; errors of PostgreSQL
  */
 export async function dropTenant(
   parts: DeployParts,
@@ -101,6 +103,7 @@ async function carryOut(
     // The dump reads the role from the cache, which is empty until a request looks the tenant up.
     parts.catalog.note(tenant)
     await untilQuiet(parts, admin, database)
+    await untilNoOthers(admin, tenant)
     if (pgDump !== undefined) dump = await dumpDatabase(parts, pgDump, database)
     await dropDatabaseNow(parts, admin, database)
   }
