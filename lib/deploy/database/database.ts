@@ -209,6 +209,8 @@ export async function dropDatabaseNow(parts: DeployParts, admin: Sql, name: stri
 /** Drops a new database that is not kept, and ends its sessions. A failure is only logged. */
 export async function dropDatabase(parts: DeployParts, admin: Sql, name: string): Promise<void> {
   try {
+    // The platform may have made it a template, which PostgreSQL does not drop.
+    await admin.unsafe(`alter database ${quoteIdentifier(name)} is_template false`).catch(() => {})
     await dropDatabaseNow(parts, admin, name)
   } catch (error) {
     // The client has to get the result of its deploy. The next /register takes over the empty
