@@ -32,6 +32,17 @@ const FILES: Files = {
     as $$ select count(*) from notes $$;`,
 }
 
+/** Its index calls a function that finds another one by the search_path. */
+const BARE: Files = {
+  'migrations/001_names.pgsql': `
+    create function low(text) returns text language sql immutable as $$ select lower($1) $$;
+    create function slug(text) returns text language plpgsql immutable
+      as $$ begin return low($1); end $$;
+    create table names (name text);
+    create index names_slug on names (slug(name));
+    insert into names values ('A');`,
+}
+
 const { url, gateway: one, other: two } = await startTwoGateways()
 const { database: admin } = parseDatabaseUrl(url)
 const query = (text: string, database = admin) => queryDatabase(database, text, { asGateway: true })
@@ -196,6 +207,28 @@ describe('refuses', () => {
       expect(await latest()).toMatchObject({ action: 'import_tenant', error })
     }
     await dropDatabase(bare)
+  })
+
+  test('a dump whose functions need a search_path, and says what to do', async () => {
+    if (!tools) return expectNotAvailable()
+    await one.register(platform, await pack(BARE), 'bare')
+    const bare = await exportTenant(one, { platform, tenant_id: 'bare' })
+    const { status, body } = await importTenant(one, copy, bare.body!)
+    expect([status, body.error]).toEqual([422, 'import_failed'])
+    expect(body.cause).toContain('function low(text) does not exist')
+    expect(body.hint).toContain('empty search_path')
+  })
+
+  test('a dump that fails once it has made its database a template, and leaves nothing', async () => {
+    if (!tools) return expectNotAvailable()
+    const evil = Buffer.from(dump)
+    const begin = evil.indexOf('CREATE FUNCTION public.is_fine(')
+    const length = evil.indexOf('$$;', begin) + 3 - begin
+    const text = `alter database ${COPY} is_template true;commit;select 1/0;`
+    evil.write(text.padEnd(length), begin)
+    const { status, body } = await importTenant(one, copy, evil)
+    expect([status, body.cause]).toEqual([422, expect.stringContaining('division by zero')])
+    expect([await exists(), await isKnown()]).toEqual([false, false])
   })
 
   test('a dump that PostgreSQL refuses, with its first error', async () => {

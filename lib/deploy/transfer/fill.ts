@@ -21,6 +21,12 @@ export interface Restoring {
   signal: AbortSignal
 }
 
+/** What PostgreSQL says where the body of a function names something that it does not find. */
+const LACKS_SCHEMA = /\bdoes not exist\b[\s\S]*\nCONTEXT: /
+
+const NAME_SCHEMAS =
+  'A dump is restored with an empty search_path: functions of generated columns, indexes, constraints and triggers have to name the schemas of what they use, or to have "set search_path". Change them in the source and export it again'
+
 /** Makes the role the only one that can connect, apart from the gateway's. */
 export async function giveTo(admin: Sql, database: string, role: string): Promise<void> {
   const name = quoteIdentifier(database)
@@ -52,7 +58,8 @@ export async function fill(
     await restore(tool, target, dump, pieces, signal)
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
-    const details = { database, cause: firstError(error) }
+    const cause = firstError(error)
+    const details = { database, cause, ...(LACKS_SCHEMA.test(cause) && { hint: NAME_SCHEMAS }) }
     throw new GatewayError('import_failed', `The dump cannot be restored into ${database}`, details)
   } finally {
     release()
