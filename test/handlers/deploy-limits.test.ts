@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import {
   connectTo,
+  createAdminDatabase,
+  dropAdminDatabase,
   queryDatabase,
   sessionsRunning,
   startTestGateway,
@@ -115,4 +118,21 @@ describe('more deploys than may wait', () => {
     expect(statuses.sort()).toEqual([200, 503])
     expect((await gateway.register(uniqueName('p'), archive)).status).toBe(200)
   })
+})
+
+test('a new database may take longer than the server lets sessions be idle', async () => {
+  const url = await createAdminDatabase()
+  const { database } = parseDatabaseUrl(url)
+  const set = `alter database ${database} set idle_session_timeout = '600ms'`
+  await queryDatabase(database, set, { asGateway: true })
+  const platform = uniqueName('p')
+  const slow = 'create table notes (id integer); select pg_sleep(1.5);'
+  const gateway = await startTestGateway({ DATABASE_URL: url })
+  try {
+    const archive = await pack({ 'migrations/001_slow.pgsql': slow })
+    expect((await gateway.register(platform, archive)).body).toMatchObject({ status: 'ready' })
+  } finally {
+    await gateway.stop()
+    await dropAdminDatabase(url)
+  }
 })

@@ -133,7 +133,9 @@ export async function withDatabaseLock<T>(
     waitMs: ADMIN_WAIT_MS,
   })
   try {
-    await lease.sql`select set_config('statement_timeout', '0', false)`
+    // The session may be idle for as long as the work takes.
+    await lease.sql`select set_config('statement_timeout', '0', false),
+      set_config('idle_session_timeout', '0', false)`
     await lease.sql`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${name}))`
     return await work(lease.sql)
   } catch (error) {
