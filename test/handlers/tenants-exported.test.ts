@@ -219,15 +219,30 @@ describe('refuses', () => {
     expect(body.hint).toContain('empty search_path')
   })
 
+  /** The dump with other statements in the place of a function's. */
+  const dumpWith = (statements: string): Buffer<ArrayBuffer> => {
+    const changed = Buffer.from(dump)
+    const begin = changed.indexOf('CREATE FUNCTION public.is_fine(')
+    const length = changed.indexOf('$$;', begin) + 3 - begin
+    expect(statements.length).toBeLessThanOrEqual(length)
+    changed.write(statements.padEnd(length), begin)
+    return changed
+  }
+
   test('a dump that fails once it has made its database a template, and leaves nothing', async () => {
     if (!tools) return expectNotAvailable()
-    const evil = Buffer.from(dump)
-    const begin = evil.indexOf('CREATE FUNCTION public.is_fine(')
-    const length = evil.indexOf('$$;', begin) + 3 - begin
-    const text = `alter database ${COPY} is_template true;commit;select 1/0;`
-    evil.write(text.padEnd(length), begin)
+    const evil = dumpWith(`alter database ${COPY} is_template true;commit;select 1/0;`)
     const { status, body } = await importTenant(one, copy, evil)
     expect([status, body.cause]).toEqual([422, expect.stringContaining('division by zero')])
+    expect([await exists(), await isKnown()]).toEqual([false, false])
+  })
+
+  test('a dump with objects where the gateway keeps its own', async () => {
+    if (!tools) return expectNotAvailable()
+    const evil = dumpWith('create schema _db_gateway; create table _db_gateway.functions(a int);')
+    const { status, body } = await importTenant(one, copy, evil)
+    expect([status, body.error, body.hint]).toEqual([422, 'import_failed', undefined])
+    expect(body.message).toContain('table _db_gateway.functions')
     expect([await exists(), await isKnown()]).toEqual([false, false])
   })
 

@@ -136,7 +136,9 @@ async function makeDatabase(
     if (!dump.isOfRole) await checkLedger(parts, restoring)
     // As its owner the gateway's role hands it over, with a ledger of its own.
     await admin.unsafe(`alter database ${quoteIdentifier(database)} owner to current_user`)
-    await handOver(parts, admin, owner)
+    await handOver(parts, admin, owner).catch((error) => {
+      throw cannotBeTaken(error)
+    })
     restoring.signal.throwIfAborted()
     await addEntry(admin, owner, role, { labels })
     isKept = true
@@ -150,6 +152,13 @@ async function makeDatabase(
       onDatabase('dropped')
     }
   }
+}
+
+/** What is in the way of a database is in the dump: its own hint would say to deploy again. */
+function cannotBeTaken(error: unknown): unknown {
+  if (!(error instanceof GatewayError) || error.code !== 'name_conflict') return error
+  const { database } = error.details
+  return new GatewayError('import_failed', error.message, { database })
 }
 
 /** Copies what the ledger says into the catalog. A failure is logged; later requests do it again. */
