@@ -1,6 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { memoryFolder } from './test/setup/memory-folder.ts'
+
+// Test servers and temporary folders are in memory where there is room; TMPDIR chooses another place.
+const memory = memoryFolder()
+if (memory) process.env.TMPDIR ??= memory
 
 /** The files that take longest, longest first. */
 const LONG = [

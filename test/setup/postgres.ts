@@ -44,7 +44,7 @@ async function startServer(): Promise<TestServer> {
     full_page_writes: 'off',
     max_connections: '300',
     checkpoint_timeout: '1h',
-    max_wal_size: '8GB',
+    max_wal_size: '2GB',
   }
   // Vitest exits at once when it is interrupted, without the teardown; the server is told to stop
   // by then, but works in this folder a moment longer.
