@@ -71,6 +71,16 @@ export const TENANT_ARG = {
   tenant: { type: 'string', description: 'the tenant (GATEWAY_TENANT)', valueHint: 'id' },
 } as const satisfies ArgsDef
 
+/** The flags of a command about a database that `schema_name` and `uuid` may name. */
+export const SCHEMA_ARGS = {
+  schema: {
+    type: 'string',
+    description: 'schema_name of the database, in the place of a tenant',
+    valueHint: 'name',
+  },
+  uuid: { type: 'string', description: 'uuid of the tenant of the --schema', valueHint: 'uuid' },
+} as const satisfies ArgsDef
+
 export const JSON_ARG = {
   json: { type: 'boolean', description: 'write JSON' },
 } as const satisfies ArgsDef

@@ -78,11 +78,27 @@ export const COMMANDS: Record<string, Entry> = {
         description: 'End a suspension, or take back a drop that is for later',
         load: () => import('./commands/tenants/resume.ts'),
       },
+      limit: {
+        description: 'Set limits of the calls of a tenant, or show them',
+        load: () => import('./commands/tenants/limit.ts'),
+      },
+      rename: {
+        description: 'Rename a tenant and its database; calls wait',
+        load: () => import('./commands/tenants/rename.ts'),
+      },
+      clone: {
+        description: 'Copy a tenant with its database; calls wait',
+        load: () => import('./commands/tenants/clone.ts'),
+      },
       drop: {
         description: 'Drop a tenant, now or later, with a dump before',
         load: () => import('./commands/tenants/drop.ts'),
       },
     },
+  },
+  usage: {
+    description: 'Show who uses how much: by tenant or function, the largest first',
+    load: () => import('./commands/usage.ts'),
   },
   logs: {
     description: 'Show who changed what, and who was refused',

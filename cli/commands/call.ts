@@ -1,8 +1,9 @@
 import { parameters } from '../call/parameters.ts'
 import { showRows } from '../call/rows.ts'
-import { command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
 import { send } from '../gateway/client.ts'
-import { platformOf, readTarget, tenantOf } from '../gateway/target.ts'
+import { databaseOf } from '../gateway/database.ts'
+import { platformOf, readTarget } from '../gateway/target.ts'
 
 export default command({
   args: {
@@ -15,17 +16,19 @@ export default command({
     key: { type: 'string', description: 'Idempotency-Key of the call', valueHint: 'key' },
     ...GATEWAY_ARGS,
     ...TENANT_ARG,
+    ...SCHEMA_ARGS,
     ...JSON_ARG,
   },
   takesMore: true,
   async run(args, io) {
     const target = readTarget(args, io)
-    const tenant = tenantOf(target)
     const given = args.params === '-' ? await io.input() : args.params
     const members = {
-      platform: JSON.stringify(platformOf(target)),
-      ...(tenant !== undefined && { tenant_id: JSON.stringify(tenant) }),
-      function: JSON.stringify(args.function),
+      ...jsonOf({
+        platform: platformOf(target),
+        ...databaseOf(args, target),
+        function: args.function,
+      }),
       params: parameters(args._, given),
       // With NUMERIC_FORMAT=string a table could not tell numbers from texts.
       ...(!args.json && { numeric: '"number"' }),
@@ -40,3 +43,10 @@ export default command({
     return undefined
   },
 })
+
+/** The members as JSON texts. */
+function jsonOf(members: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(members).map(([name, value]) => [name, JSON.stringify(value)]),
+  )
+}

@@ -1,7 +1,8 @@
-import { command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
 import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
-import { MAIN, platformOf, readTarget } from '../gateway/target.ts'
+import { filterOf } from '../gateway/database.ts'
+import { platformOf, readTarget } from '../gateway/target.ts'
 import { minute, showTable } from '../terminal/show.ts'
 import { count, listed, short } from '../terminal/words.ts'
 
@@ -10,13 +11,14 @@ export default command({
     limit: { type: 'string', description: 'how many; 20 by default, 1000 at most', valueHint: 'n' },
     ...GATEWAY_ARGS,
     ...TENANT_ARG,
+    ...SCHEMA_ARGS,
     ...JSON_ARG,
   },
   async run(args, io) {
     const target = readTarget(args, io)
     const query = {
       platform: platformOf(target),
-      tenant_id: target.tenant === MAIN ? '' : target.tenant,
+      ...filterOf(args, target),
       limit: args.limit ?? '20',
     }
     const answer = await send(target, '/admin/deployments', { query })

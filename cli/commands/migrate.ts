@@ -1,5 +1,6 @@
-import { command, GATEWAY_ARGS, JSON_ARG, PROGRAM, TENANT_ARG } from '../command.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
 import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
+import { commandAgain } from '../fleet/again.ts'
 import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
 import { runFleet } from '../fleet/run-fleet.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
@@ -15,6 +16,7 @@ export default command({
     },
     ...GATEWAY_ARGS,
     ...TENANT_ARG,
+    ...SCHEMA_ARGS,
     ...JSON_ARG,
   },
   async run(args, io) {
@@ -23,8 +25,9 @@ export default command({
     const fields = fleetFields(args, target)
     if (args['dry-run']) {
       const { showPlan } = await import('../plan/show-plan.ts')
-      return showPlan({ target, platform, fields, args }, io)
+      return showPlan({ target, platform, path: '/migrate', fields, args }, io)
     }
+    const { folder } = args
     const packed = await packArgument(args, io)
     const only = args['only-failed'] ? 'failed' : undefined
     const body = deployForm(platform, packed, args, { ...fields, only, progress: 'true' })
@@ -34,21 +37,10 @@ export default command({
         platform,
         path: '/migrate',
         request: { body },
-        again: commandLine(args),
+        again: commandAgain(folder === undefined ? ['migrate'] : ['migrate', folder], args),
         json: args.json === true,
       },
       io,
     )
   },
 })
-
-/** The command as it was typed, without what the last run alone needed. */
-function commandLine(args: Record<string, unknown>): string {
-  const words = [PROGRAM, 'migrate']
-  if (typeof args.folder === 'string') words.push(args.folder)
-  for (const flag of ['platform', 'tenant', 'label', 'url', 'skip', 'on-error']) {
-    if (typeof args[flag] === 'string') words.push(`--${flag}`, args[flag])
-  }
-  if (args.all) words.push('--all')
-  return words.join(' ')
-}

@@ -1,4 +1,4 @@
-import { CHECK_ARG, command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import { CHECK_ARG, command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
 import { DEPLOY_ARGS } from '../deploy-form.ts'
 import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
@@ -14,11 +14,13 @@ export default command({
     ...CHECK_ARG,
     ...GATEWAY_ARGS,
     ...TENANT_ARG,
+    ...SCHEMA_ARGS,
     ...JSON_ARG,
   },
   async run(args, io) {
     const target = readTarget(args, io)
     const platform = platformOf(target)
-    return showPlan({ target, platform, fields: fleetFields(args, target), args }, io)
+    const fields = fleetFields(args, target)
+    return showPlan({ target, platform, path: '/migrate', fields, args }, io)
   },
 })

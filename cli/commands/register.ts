@@ -1,19 +1,32 @@
-import { command, GATEWAY_ARGS, JSON_ARG, TENANT_ARG } from '../command.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
 import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
 import { send } from '../gateway/client.ts'
-import { platformOf, readTarget, tenantOf } from '../gateway/target.ts'
+import { databaseOf, nameOfDatabase } from '../gateway/database.ts'
+import { platformOf, readTarget } from '../gateway/target.ts'
 import { busy } from '../terminal/busy.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { count, duration, listed } from '../terminal/words.ts'
 
 export default command({
-  args: { ...DEPLOY_ARGS, ...GATEWAY_ARGS, ...TENANT_ARG, ...JSON_ARG },
+  args: {
+    ...DEPLOY_ARGS,
+    'dry-run': { type: 'boolean', description: 'show what would be done, as `plan` does' },
+    ...GATEWAY_ARGS,
+    ...TENANT_ARG,
+    ...SCHEMA_ARGS,
+    ...JSON_ARG,
+  },
   async run(args, io) {
     const target = readTarget(args, io)
     const platform = platformOf(target)
+    const fields = databaseOf(args, target)
+    if (args['dry-run']) {
+      const { showPlan } = await import('../plan/show-plan.ts')
+      return showPlan({ target, platform, path: '/register', fields, args }, io)
+    }
     const packed = await packArgument(args, io)
-    const body = deployForm(platform, packed, args, { tenant_id: tenantOf(target) })
-    const whose = [platform, tenantOf(target)].filter(Boolean).join(' / ')
+    const body = deployForm(platform, packed, args, fields)
+    const whose = [platform, nameOfDatabase(fields)].filter(Boolean).join(' / ')
     const answer = await busy(`Deploying to ${whose}`, args.json ? undefined : io, () =>
       send(target, '/register', { body }),
     )

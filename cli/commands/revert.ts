@@ -4,13 +4,16 @@ import {
   GATEWAY_ARGS,
   JSON_ARG,
   PROGRAM,
+  SCHEMA_ARGS,
   TENANT_ARG,
   UsageError,
 } from '../command.ts'
+import { commandAgain } from '../fleet/again.ts'
 import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
 import { runFleet } from '../fleet/run-fleet.ts'
 import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
+import { nameOfDatabase } from '../gateway/database.ts'
 import { platformOf, readTarget, type Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { askYes } from '../terminal/ask.ts'
@@ -30,6 +33,7 @@ export default command({
     yes: { type: 'boolean', description: 'do not ask' },
     ...GATEWAY_ARGS,
     ...TENANT_ARG,
+    ...SCHEMA_ARGS,
     ...JSON_ARG,
   },
   async run(args, io) {
@@ -41,7 +45,7 @@ export default command({
 
     const checksum = await findChecksum(target, platform, beginning)
     if (!args.yes && !args['dry-run'] && !args.json) {
-      const whose = fields.tenant_id ?? fields.label ?? 'all databases'
+      const whose = nameOfDatabase(fields) || fields.label || 'all databases'
       const question = `Take the code of ${platform} (${whose}) back to ${short(checksum)}?`
       if (!io.mayAsk) throw new UsageError('Give --yes: nobody can be asked here')
       if (!(await askYes(question))) throw new Failure('Nothing is changed')
@@ -61,7 +65,7 @@ export default command({
         platform,
         path: '/admin/revert',
         request: { body },
-        again: `${PROGRAM} revert ${short(checksum)}`,
+        again: commandAgain(['revert', short(checksum)], args),
         json: args.json === true,
       },
       io,

@@ -1,5 +1,6 @@
 import type { ArgsDef } from 'citty'
 import { UsageError } from '../command.ts'
+import { type DatabaseMembers, schemaMembers } from '../gateway/database.ts'
 import { MAIN, type Target } from '../gateway/target.ts'
 
 /** The arguments that choose databases. */
@@ -23,20 +24,24 @@ export const FLEET_ARGS = {
 } as const satisfies ArgsDef
 
 /** The fields of /migrate and /admin/revert that choose databases. */
-export type FleetFields = Record<string, string | undefined>
+export type FleetFields = DatabaseMembers & Record<string, string | undefined>
 
 /**
- * Returns the fields for the databases that a command is about: one tenant's, those of tenants with
- * labels, or all.
+ * Returns the fields for the databases that a command is about: one tenant's, those of a schema, those
+ * of tenants with labels, or all. A label may narrow a schema.
  * @throws {UsageError} if more than one of these is asked for
  */
 export function fleetFields(args: Record<string, unknown>, target: Target): FleetFields {
-  const chosen = ['tenant', 'label', 'all'].filter((name) => args[name])
+  const chosen = ['tenant', 'label', 'all', ...(args.label ? ['uuid'] : ['schema'])].filter(
+    (name) => args[name],
+  )
   if (chosen.length > 1) {
     throw new UsageError(`--${chosen[0]} and --${chosen[1]} exclude each other`)
   }
   const text = (name: string) => (typeof args[name] === 'string' ? args[name] : undefined)
   const fields = { label: text('label'), skip: text('skip'), on_error: text('on-error') }
+  const named = schemaMembers(args)
+  if (named) return { ...fields, ...named }
   const tenant = args.label || args.all ? undefined : target.tenant
   if (tenant === MAIN) return { ...fields, schema_name: MAIN }
   return { ...fields, tenant_id: tenant }

@@ -14,20 +14,22 @@ import { describeGroup, groupPlans, isEmpty } from './describe.ts'
 export interface PlanCommand {
   target: Target
   platform: string
+  /** The endpoint whose dry run it is. */
+  path: '/migrate' | '/register'
   fields: FleetFields
   args: Record<string, unknown>
 }
 
 /**
- * Shows what a migrate would do: a dry run, and the difference to the code in place. Where data would be
+ * Shows what a deploy would do: a dry run, and the difference to the code in place. Where data would be
  * lost, which is not allowed, it shows the plan with the losses all the same, and fails.
  */
 export async function showPlan(command: PlanCommand, io: Io): Promise<ExitCode> {
-  const { target, platform, fields, args } = command
+  const { target, platform, path, fields, args } = command
   const packed = await packArgument(args, io)
   const ask = (more: Record<string, unknown> = {}) => {
     const body = deployForm(platform, packed, { ...args, ...more }, { ...fields, dry_run: 'true' })
-    return busy('Trying it', args.json ? undefined : io, () => send(target, '/migrate', { body }))
+    return busy('Trying it', args.json ? undefined : io, () => send(target, path, { body }))
   }
   let refused: RequestFailed | undefined
   const answer = await ask().catch((error) => {

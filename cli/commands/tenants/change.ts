@@ -1,31 +1,70 @@
-import { GATEWAY_ARGS, JSON_ARG, UsageError } from '../../command.ts'
+import { GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, UsageError } from '../../command.ts'
 import { send } from '../../gateway/client.ts'
+import { type DatabaseArgs, type DatabaseMembers, schemaMembers } from '../../gateway/database.ts'
 import { platformOf, readTarget } from '../../gateway/target.ts'
 import type { Io } from '../../io.ts'
+import { busy } from '../../terminal/busy.ts'
 import { showDone } from '../../terminal/show.ts'
 
-/** The arguments of a command about one tenant. */
+/** The arguments of a command about one tenant: its id, or --schema and --uuid. */
 export const ONE_TENANT = {
-  id: { type: 'positional', required: true, description: 'the tenant' },
+  id: { type: 'positional', required: false, description: 'the tenant' },
+  ...SCHEMA_ARGS,
   ...GATEWAY_ARGS,
   ...JSON_ARG,
 } as const
 
+type ShownArgs = { json?: boolean | undefined } & Record<string, unknown>
+
+/** What was typed to name one tenant. */
+export type TenantArgs = Pick<DatabaseArgs, 'schema' | 'uuid'> & { id?: string | undefined }
+
+/**
+ * Returns the members of a request that name the one tenant of a command.
+ * @throws {UsageError} if none is named, or a tenant both by its id and by its schema
+ */
+export function namedTenant({ id, schema, uuid }: TenantArgs): DatabaseMembers {
+  const named = schemaMembers({ schema, uuid })
+  if (named && id !== undefined) {
+    throw new UsageError(`${id} and --schema are both given: a tenant is named by one of them`)
+  }
+  if (named && uuid === undefined) throw new UsageError('--schema needs --uuid: which tenant?')
+  if (named) return named
+  if (id === undefined) throw new UsageError('Which tenant? Give its id, or --schema and --uuid')
+  return { tenant_id: id }
+}
+
 /**
  * Sends a request about a tenant, and shows the answer: as JSON, or the sentence that `describe`
  * makes of it.
+ * @param doing what a terminal shows meanwhile, if it may take long
  */
 export async function changeTenant(
-  args: { id: string; json?: boolean | undefined } & Record<string, unknown>,
+  args: TenantArgs & ShownArgs,
   io: Io,
   path: string,
   members: Record<string, unknown>,
   // biome-ignore lint/suspicious/noExplicitAny: the shapes of answers are those of the HTTP contract
   describe: (answer: any) => string,
+  doing?: string,
+): Promise<void> {
+  await changeDatabase(args, io, path, { ...namedTenant(args), ...members }, describe, doing)
+}
+
+/** As `changeTenant`, of the database that `members` name. */
+export async function changeDatabase(
+  args: ShownArgs,
+  io: Io,
+  path: string,
+  members: Record<string, unknown>,
+  // biome-ignore lint/suspicious/noExplicitAny: the shapes of answers are those of the HTTP contract
+  describe: (answer: any) => string,
+  doing?: string,
 ): Promise<void> {
   const target = readTarget(args, io)
-  const body = JSON.stringify({ platform: platformOf(target), tenant_id: args.id, ...members })
-  const answer = await send(target, path, { body })
+  const body = JSON.stringify({ platform: platformOf(target), ...members })
+  const shown = args.json || doing === undefined ? undefined : io
+  const answer = await busy(doing ?? '', shown, () => send(target, path, { body }))
   if (args.json) io.out(`${answer.text}\n`)
   else showDone(io, describe(answer.json()))
 }
@@ -42,4 +81,31 @@ export function readLabels(words: string[]): Record<string, string | null> {
       throw new UsageError(`A label is key:value, or key: to take it away; got "${word}"`)
     }),
   )
+}
+
+/** What is no number goes as it is, so that the gateway says what it takes. */
+export function numberOf(text: string): number | string {
+  return /^\d+$/.test(text) ? Number(text) : text
+}
+
+/** The arguments of a command that gives a tenant, or a copy of it, another name. */
+export const MOVE_ARGS = {
+  to: {
+    type: 'string',
+    description: 'the new id; for a tenant of a schema the new uuid',
+    valueHint: 'id',
+  },
+  hold: {
+    type: 'boolean',
+    description: 'answer calls with 503 meanwhile, however long it takes; else they wait',
+  },
+} as const
+
+/**
+ * Returns the new name of a tenant.
+ * @throws {UsageError} if it is missing
+ */
+export function readTo({ to }: { to?: string | undefined }): string {
+  if (to !== undefined) return to
+  throw new UsageError('--to is missing: the new id')
 }

@@ -1,9 +1,11 @@
-import { command } from '../../command.ts'
-import { changeTenant, ONE_TENANT, readLabels } from './change.ts'
+import { command, GATEWAY_ARGS, JSON_ARG } from '../../command.ts'
+import { changeTenant, readLabels } from './change.ts'
 
 export default command({
   args: {
-    ...ONE_TENANT,
+    id: { type: 'positional', required: true, description: 'the tenant' },
+    ...GATEWAY_ARGS,
+    ...JSON_ARG,
     deploy: {
       type: 'boolean',
       default: true,

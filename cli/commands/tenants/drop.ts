@@ -1,10 +1,10 @@
-import { command, Failure, UsageError } from '../../command.ts'
+import { command, UsageError } from '../../command.ts'
 import type { Line } from '../../fleet/state.ts'
-import { allPages } from '../../gateway/pages.ts'
+import { findDatabase, nameOfDatabase } from '../../gateway/database.ts'
 import { platformOf, readTarget } from '../../gateway/target.ts'
 import { askText } from '../../terminal/ask.ts'
 import { megabytes, minute } from '../../terminal/show.ts'
-import { changeTenant, ONE_TENANT } from './change.ts'
+import { changeTenant, namedTenant, ONE_TENANT } from './change.ts'
 
 export default command({
   args: {
@@ -18,6 +18,7 @@ export default command({
     'after-hours': { type: 'string', description: 'suspend it now, drop it then', valueHint: 'h' },
   },
   async run(args, io) {
+    const named = namedTenant(args)
     const hours = args['after-hours']
     if (hours !== undefined && !/^\d+(\.\d+)?$/.test(hours)) {
       throw new UsageError(`--after-hours needs a number; got "${hours}"`)
@@ -35,13 +36,14 @@ export default command({
         throw new UsageError('Give --confirm with the name of the database that is to be dropped')
       }
       const target = readTarget(args, io)
-      const query = { platform: platformOf(target) }
-      const tenants = await allPages(target, '/admin/tenants', query, 'tenants')
-      const tenant = tenants.find(({ tenant_id: id }) => id === args.id)
-      if (!tenant) throw new Failure(`There is no tenant ${args.id}: see \`tenants list\``)
+      const { name } = await findDatabase(target, platformOf(target), named)
       const problem = (text: string) =>
-        text === tenant.database ? undefined : 'That is not the name of the database'
-      return askText(`All data of ${args.id} goes. Type ${tenant.database} to drop it`, '', problem)
+        text === name ? undefined : 'That is not the name of the database'
+      return askText(
+        `All data of ${nameOfDatabase(named)} goes. Type ${name} to drop it`,
+        '',
+        problem,
+      )
     }
   },
 })

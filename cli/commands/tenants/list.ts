@@ -28,7 +28,7 @@ export default command({
       io,
       ['tenant', 'state', 'schema', 'deployed', 'labels', 'message'].map((title) => ({ title })),
       tenants.map((one) => [
-        one.tenant_id,
+        one.schema_name === undefined ? one.tenant_id : `${one.schema_name}/${one.tenant_id}`,
         one.state === 'dropping' ? `dropped ${minute(one.drop_at)}` : one.state,
         one.schema_checksum ? short(one.schema_checksum) : '–',
         minute(one.last_deployed_at),

@@ -1,5 +1,5 @@
 import { command } from '../../command.ts'
-import { changeTenant, ONE_TENANT } from './change.ts'
+import { changeTenant, numberOf, ONE_TENANT } from './change.ts'
 
 export default command({
   args: {
@@ -19,8 +19,3 @@ export default command({
     return undefined
   },
 })
-
-/** What is no number goes as it is, so that the gateway says what it takes. */
-function numberOf(text: string): number | string {
-  return /^\d+$/.test(text) ? Number(text) : text
-}
