@@ -11,6 +11,12 @@ const HANDLERS =
 export default mergeConfig(
   { ...config, test: { ...config.test, include: [] } },
   defineConfig({
-    test: { include: [`test/findings/${FINDINGS}.test.ts`, `test/handlers/${HANDLERS}.test.ts`] },
+    test: {
+      include: [
+        `test/findings/${FINDINGS}.test.ts`,
+        `test/handlers/${HANDLERS}.test.ts`,
+        'test/cli/transfer.test.ts',
+      ],
+    },
   }),
 )

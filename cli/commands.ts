@@ -90,6 +90,14 @@ export const COMMANDS: Record<string, Entry> = {
         description: 'Copy a tenant with its database; calls wait',
         load: () => import('./commands/tenants/clone.ts'),
       },
+      export: {
+        description: "Write a tenant's database to a file, in pg_dump's custom format",
+        load: () => import('./commands/tenants/export.ts'),
+      },
+      import: {
+        description: 'Make a tenant from such a file',
+        load: () => import('./commands/tenants/import.ts'),
+      },
       drop: {
         description: 'Drop a tenant, now or later, with a dump before',
         load: () => import('./commands/tenants/drop.ts'),

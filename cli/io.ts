@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 
 /** What a command has of the process that runs it. */
@@ -8,6 +9,13 @@ export interface Io {
   err(text: string): void
   /** Reads standard input to its end. */
   input(): Promise<string>
+  /** Standard input as bytes; undefined if it is a terminal. */
+  bytesIn(): Readable | undefined
+  /**
+   * Standard output for bytes; undefined if it is a terminal. The process has failed if it ends before
+   * the command.
+   */
+  bytesOut(): Writable | undefined
   env: Record<string, string | undefined>
   /** The working folder. */
   folder: string
@@ -33,6 +41,12 @@ export function processIo(): Io {
     out: (text) => stdout.write(text),
     err: (text) => process.stderr.write(text),
     input: () => text(stdin),
+    bytesIn: () => (stdin.isTTY ? undefined : stdin),
+    bytesOut: () => {
+      if (stdout.isTTY) return undefined
+      process.exitCode = 1
+      return stdout
+    },
     env,
     folder: process.cwd(),
     isTerminal: stdout.isTTY === true,

@@ -2,9 +2,9 @@
 import { processIo } from './io.ts'
 import { runCli } from './run.ts'
 
-// A reader that has enough (`… | head`) is no failure.
+// A reader that has enough (`… | head`) is no failure, unless `exitCode` says that it is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
+  if (error.code === 'EPIPE') process.exit()
   throw error
 })
 // The process ends by itself: `start` has a gateway that goes on.

@@ -1,4 +1,4 @@
-import { request as http, type IncomingMessage } from 'node:http'
+import { type ClientRequest, request as http, type IncomingMessage } from 'node:http'
 import { request as https } from 'node:https'
 import { createInterface } from 'node:readline'
 import { buffer, text } from 'node:stream/consumers'
@@ -31,7 +31,14 @@ export interface Answer {
  * @throws {Failure} if the gateway cannot be reached, or answers something else than JSON
  */
 export async function send(target: Target, path: string, request: Request = {}): Promise<Answer> {
-  const response = await open(target, path, request)
+  return answerOf(target, await open(target, path, request))
+}
+
+/**
+ * Reads an answer to its end.
+ * @throws as `send`
+ */
+export async function answerOf(target: Target, response: IncomingMessage): Promise<Answer> {
   const body = await whole(target, text(response))
   const status = response.statusCode ?? 0
   if (status >= 400) throw new RequestFailed(status, parseFailure(target, status, body))
@@ -91,15 +98,17 @@ function broken({ url }: Target): Failure {
   )
 }
 
-async function open(target: Target, path: string, request: Request): Promise<IncomingMessage> {
-  const url = new URL(target.url + path)
-  for (const [name, value] of Object.entries(request.query ?? {})) {
-    if (value !== undefined) url.searchParams.set(name, String(value))
-  }
+/**
+ * Sends a request, and returns the answer when its head is there.
+ * @throws {Failure} if the gateway cannot be reached
+ */
+export async function open(
+  target: Target,
+  path: string,
+  request: Request,
+): Promise<IncomingMessage> {
   const { bytes, type } = await encode(request.body)
   const headers = {
-    accept: 'application/json',
-    ...(target.token !== undefined && { authorization: `Bearer ${target.token}` }),
     ...(bytes !== undefined && {
       'content-type': type,
       'content-length': String(bytes.length),
@@ -107,15 +116,31 @@ async function open(target: Target, path: string, request: Request): Promise<Inc
     ...request.headers,
   }
   const method = request.method ?? (bytes === undefined ? 'GET' : 'POST')
+  const sent = begin(target, path, { ...request, method, headers })
   return new Promise((resolve, reject) => {
-    const sent = (url.protocol === 'https:' ? https : http)(
-      url,
-      { method, headers, signal: request.signal },
-      resolve,
-    )
+    sent.on('response', resolve)
     sent.on('error', (error) => reject(unreachable(target, error)))
     sent.end(bytes)
   })
+}
+
+/** Begins a request whose body the caller sends, and whose events the caller hears. */
+export function begin(
+  target: Target,
+  path: string,
+  { method, query, headers, signal }: Omit<Request, 'body'>,
+): ClientRequest {
+  const url = new URL(target.url + path)
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined) url.searchParams.set(name, String(value))
+  }
+  const all = {
+    accept: 'application/json',
+    ...(target.token !== undefined && { authorization: `Bearer ${target.token}` }),
+    ...headers,
+  }
+  const options = { method, headers: all, signal }
+  return (url.protocol === 'https:' ? https : http)(url, options)
 }
 
 async function encode(body: Request['body']): Promise<{ bytes?: Buffer; type?: string }> {
@@ -126,7 +151,8 @@ async function encode(body: Request['body']): Promise<{ bytes?: Buffer; type?: s
   return { bytes: Buffer.from(await form.arrayBuffer()), type }
 }
 
-function unreachable({ url }: Target, error: NodeJS.ErrnoException): Failure {
+/** Returns the failure of a request that got no answer. */
+export function unreachable({ url }: Target, error: NodeJS.ErrnoException): Failure {
   const why = error.message || error.code || 'no answer'
   const isRefused = error.code === 'ECONNREFUSED'
   const next = isRefused ? `. Start one with \`${PROGRAM} start\`, or name another with --url` : ''

@@ -20,3 +20,11 @@ export function short(checksum: string): string {
 export function listed(parts: (string | false | undefined)[], none: string): string {
   return parts.filter(Boolean).join(', ') || none
 }
+
+/** Returns a size for a person, in the units of PostgreSQL (1 kB is 1024 bytes): "812 bytes", "4.2 kB". */
+export function bytesText(bytes: number): string {
+  if (bytes < 1024) return count(bytes, 'byte')
+  if (bytes < 1024 ** 2) return `${(bytes / 1024).toFixed(1)} kB`
+  if (bytes < 1024 ** 3) return `${(bytes / 1024 ** 2).toFixed(1)} MB`
+  return `${(bytes / 1024 ** 3).toFixed(1)} GB`
+}

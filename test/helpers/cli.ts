@@ -1,3 +1,5 @@
+import { Readable, type Writable } from 'node:stream'
+import { text as textOf } from 'node:stream/consumers'
 import { stripVTControlCharacters } from 'node:util'
 import { EXIT, type ExitCode } from '../../cli/command.ts'
 import type { Io } from '../../cli/io.ts'
@@ -10,8 +12,10 @@ export interface CliOptions {
   env?: Record<string, string>
   /** Width of the terminal that the output is; undefined: it is none. */
   columns?: number
-  /** Standard input. */
-  input?: string
+  /** Standard input; 'terminal': it is one, on which nothing is typed. */
+  input?: string | Readable
+  /** Takes the bytes that the command line writes to standard output. */
+  bytesOut?: Writable
   /** Called with everything written so far, whenever something is written. */
   onOutput?: (output: string) => void
 }
@@ -48,7 +52,12 @@ export function startCli(args: string[], options: CliOptions = {}): RunningCli {
   const io: Io = {
     out: write('out'),
     err: write('err'),
-    input: async () => input,
+    input: async () => (typeof input === 'string' ? input : textOf(input)),
+    bytesIn: () => {
+      if (input === 'terminal') return undefined
+      return typeof input === 'string' ? Readable.from([input]) : input
+    },
+    bytesOut: () => options.bytesOut,
     env,
     folder,
     isTerminal: columns !== undefined,
