@@ -1,4 +1,5 @@
 import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
+import { FLEET_ARGS } from '../fleet/fields.ts'
 import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
 import { filterOf } from '../gateway/database.ts'
@@ -9,6 +10,7 @@ import { count, listed, short } from '../terminal/words.ts'
 export default command({
   args: {
     limit: { type: 'string', description: 'how many; 20 by default, 1000 at most', valueHint: 'n' },
+    all: FLEET_ARGS.all,
     ...GATEWAY_ARGS,
     ...TENANT_ARG,
     ...SCHEMA_ARGS,

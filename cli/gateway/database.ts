@@ -12,6 +12,8 @@ export interface DatabaseArgs {
   tenant?: string | undefined
   schema?: string | undefined
   uuid?: string | undefined
+  /** All databases, whatever tenant the environment or gateway.json has. */
+  all?: boolean | undefined
 }
 
 /**
@@ -27,9 +29,12 @@ export function databaseOf(args: DatabaseArgs, target: Target): DatabaseMembers 
 
 /**
  * Returns the parameters of a list that holds one database, or without a name all of them.
- * @throws {UsageError} as `databaseOf`
+ * @throws {UsageError} as `databaseOf`; for --all beside the name of one
  */
 export function filterOf(args: DatabaseArgs, target: Target): DatabaseMembers {
+  const given = (['tenant', 'schema', 'uuid'] as const).find((name) => args[name] !== undefined)
+  if (args.all && given) throw new UsageError(`--all and --${given} exclude each other`)
+  if (args.all) return {}
   const members = databaseOf(args, target)
   const isMain = members.schema_name === undefined && target.tenant === MAIN
   return isMain ? { tenant_id: '' } : members

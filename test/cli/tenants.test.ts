@@ -127,6 +127,11 @@ list_notes  1  0  <seconds>  2  0
   const all = JSON.parse(await own.output('usage', '--limit', 'all', '--json'))
   expect(all).toMatchObject({ platform: own.platform, by: 'tenant', count: 2, next_after: null })
   expect(await usage('--from', '2020-01-01', '--to', '2020-01-02')).toContain('no call yet\n')
+  own.env.GATEWAY_TENANT = 'east'
+  expect(await usage()).not.toContain('shop_main')
+  expect(await usage('--all')).toContain('shop_main')
+  expect(await own.output('history', '--all', '--json')).toContain('"count":2')
+  expect(await own.run('usage', '--all', '--tenant', 'x')).toMatchObject({ code: 2 })
   expect(await own.run('usage', '--limit', 'most')).toMatchObject({ code: 2 })
   expect((await own.run('usage', '--from', 'today')).err).toContain('from must be a day in UTC')
 })

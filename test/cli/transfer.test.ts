@@ -116,13 +116,14 @@ test('one program sends the dump to another; a reader that leaves makes the expo
   const script = `
     ${program} export t | ${program} import v
     echo "\${PIPESTATUS[@]}"
+    ${hasTools ? '' : 'exit'}
     ${program} export t | head -c 5
     echo " \${PIPESTATUS[@]}"`
   const { stdout, stderr } = await promisify(execFile)('bash', ['--norc', '-c', script], {
     env: { PATH: process.env.PATH!, ...env },
   })
   if (!hasTools) {
-    expect(stdout).toBe('1 1\n 1 0\n')
+    expect(stdout).toBe('1 1\n')
     expect(stderr).toContain('dump_not_available')
     return
   }
