@@ -48,8 +48,11 @@ describe('with DATABASE_READ_URLS', () => {
 
   test('so do many calls at once, which share connections', async () => {
     for (let i = 0; i < 10; i++) await onReplica('stable')
-    const all = await Promise.all(Array.from({ length: 100 }, () => onReplica('stable')))
-    expect(all).toEqual(Array(100).fill(true))
+    // On a busy machine the replica may fall behind for a moment, and calls run on the primary.
+    await eventually('all of them run on the replica', async () => {
+      const all = await Promise.all(Array.from({ length: 100 }, () => onReplica('stable')))
+      return all.every((isReplica) => isReplica)
+    })
   })
 
   test('so does a GET', async () => {
