@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Distribution } from './lib/call/draw.ts'
 import { installPeer } from './lib/call/peer.ts'
+import { runLife } from './lib/life/run.ts'
 import { median } from './lib/measure.ts'
 import { type Rig, type Service, withRig } from './lib/rig.ts'
 import { machine, runBench } from './lib/run.ts'
@@ -25,6 +26,8 @@ npm run bench:tenants -- [options]
   --pooler PROGRAM     another pooler in PgBouncer's place: see bench/README.md
   --no-pgbouncer       without it
   --help
+
+--life measures the creation, the copies and the end of tenants instead: --life --help.
 `
 
 /** As MAX_CONNECTIONS_PER_POOL is. */
@@ -66,7 +69,9 @@ const HEADER = [
   'refused',
 ]
 
-const options = readOptions()
+const isLife = process.argv.includes('--life')
+const options = isLife ? undefined : readOptions()
+if (isLife) await runLife()
 if (options) await runBench((stopping) => main(options, stopping))
 
 async function main(options: Options, stopping: AbortController): Promise<void> {

@@ -21,6 +21,8 @@ export interface Loop {
   /** Creates the database with createdb, then deploys everything to it. */
   first(database: string): Promise<void>
   again(step: Exclude<Step, 'first'>, database: string): Promise<void>
+  /** Runs a statement in the administrative database. */
+  administer(sql: string): Promise<void>
 }
 
 /** What each step does, for the reader of the output. */
@@ -101,6 +103,9 @@ export async function prepareLoop(rig: Rig, { program }: Psql, clinic: Clinic): 
     },
     again: async (step, database) => {
       await psql(step, database)
+    },
+    administer: async (sql) => {
+      await start(program, ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', server.database, '-c', sql])
     },
   }
 }

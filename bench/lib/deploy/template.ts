@@ -5,14 +5,15 @@ import { digits } from '../table.ts'
 import { type Files, pack } from './clinic.ts'
 import { register } from './gateway.ts'
 
-const MIGRATIONS = 50
-const FUNCTIONS = 100
+export const MIGRATIONS = 50
+export const FUNCTIONS = 100
 
 /** How many times faster a tenant from the template is meant to be. */
 const AIM = 4
 
 const PLATFORM = 'template'
-const EXPECTED = { migrations: MIGRATIONS, functions: FUNCTIONS }
+/** What a new tenant of the platform comes to. */
+export const EXPECTED = { migrations: MIGRATIONS, functions: FUNCTIONS }
 
 /** Median milliseconds of a new tenant. */
 export interface TenantTimes {
@@ -44,7 +45,8 @@ export async function measureTemplate(
   return { files: await measureTenants('off'), template: await measureTenants('on'), repeat }
 }
 
-async function untilReady(rig: Rig): Promise<void> {
+/** Waits until the template database of the rig's only platform can be copied. */
+export async function untilReady(rig: Rig): Promise<void> {
   for (;;) {
     const ready = await query(
       rig,
