@@ -119,6 +119,8 @@ describe('every endpoint', () => {
   const WITHOUT_PLATFORM = [
     'GET /admin/platforms',
     'GET /admin/pools',
+    'GET /docs',
+    'GET /docs/:version/:file',
     'GET /health',
     'GET /live',
     'GET /metrics',

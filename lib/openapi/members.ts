@@ -125,6 +125,8 @@ const PATH_PARAMETERS: Record<string, JsonSchema> = {
   schema: text('Name of the schema'),
   uuid: text('The tenant of the schema, or main'),
   job_id: text('The job', { format: 'uuid' }),
+  version: text('The version of the page'),
+  file: text('Name of the file'),
 }
 
 /** Returns the schema of a member by its name; undefined if the name is not in the table. */
