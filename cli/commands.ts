@@ -23,6 +23,10 @@ export const COMMANDS: Record<string, Entry> = {
       },
     },
   },
+  lint: {
+    description: 'Read a schema folder without a server: errors, losses, long locks, names, tests',
+    load: () => import('./commands/lint.ts'),
+  },
   register: {
     description: 'Deploy a schema folder to the main database, or to a tenant',
     load: () => import('./commands/register.ts'),

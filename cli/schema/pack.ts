@@ -69,7 +69,7 @@ function singular(section: string): string {
 }
 
 /** Returns the paths of the files that count, in the order of a deploy. */
-export function pathsOf({ archive }: Packed): string[] {
+export function pathsOf({ archive }: Pick<Packed, 'archive'>): string[] {
   return SECTIONS.flatMap((section) => archive.files[section].map(({ path }) => path))
 }
 

@@ -119,7 +119,8 @@ export function unknownMigrations(
     : [`Applied migrations that the archive does not have: ${unknown.join(', ')}`]
 }
 
-function directiveWarnings(file: SchemaFile): string[] {
+/** Returns a warning for each line that is meant for a directive and is none. */
+export function directiveWarnings(file: SchemaFile): string[] {
   const { unknown, misspelt, isLate } = readDirectives(file)
   const warnings = unknown.map(
     (word) => `Migration ${file.name}: "-- gateway: ${word}" is not a directive`,
@@ -167,7 +168,7 @@ function orderWarnings(files: SchemaFile[], pending: SchemaFile[]): string[] {
  * Returns the folder and the file name up to the end of its number or date, without leading zeros;
  * undefined for a name without digits.
  */
-function numberOf(name: string): string | undefined {
+export function numberOf(name: string): string | undefined {
   if (/\.down\.[^./]+$/i.test(name)) return name
   const [, folder = '', prefix = '', number] =
     /^(.*\/)?([^\d/]*)(\d+(?:[-_.]\d+)*)[^/]*$/.exec(name) ?? []
