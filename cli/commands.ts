@@ -27,6 +27,10 @@ export const COMMANDS: Record<string, Entry> = {
     description: 'Read a schema folder without a server: errors, losses, long locks, names, tests',
     load: () => import('./commands/lint.ts'),
   },
+  test: {
+    description: 'Run the SQL tests of a schema folder, each in a transaction that is rolled back',
+    load: () => import('./commands/test.ts'),
+  },
   register: {
     description: 'Deploy a schema folder to the main database, or to a tenant',
     load: () => import('./commands/register.ts'),

@@ -76,7 +76,6 @@ function ask(task: Question['task'], text: string): Promise<unknown> {
 /** Starts the thread. It does not keep the process alive; after a failure it is started again. */
 function startThread(): Worker {
   const worker = startThreadBeside(import.meta.url)
-  worker.unref()
   worker.on('message', ({ id, result }: Answer) => {
     waiting.get(id)?.resolve(result)
     waiting.delete(id)
@@ -87,5 +86,7 @@ function startThread(): Worker {
     waiting.clear()
     for (const { reject } of failed) reject(error)
   })
+  // After the listener for messages, which would have it keep the process alive again.
+  worker.unref()
   return worker
 }

@@ -63,7 +63,6 @@ function ask(worker: Worker, id: number, { facts, codes }: PartlyJudged): void {
  */
 function startThread(): Worker {
   const worker = startThreadBeside(import.meta.url)
-  worker.unref()
   worker.on('message', ({ id, verdicts, codes, isBroken }: Answer) => {
     const waiter = waiting.get(id)
     waiting.delete(id)
@@ -78,6 +77,8 @@ function startThread(): Worker {
     waiting.clear()
     for (const { reject } of failed) reject(error)
   })
+  // After the listener for messages, which would have it keep the process alive again.
+  worker.unref()
   return worker
 }
 

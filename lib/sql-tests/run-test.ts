@@ -1,0 +1,177 @@
+import type { SchemaFile } from '../archive/archive.ts'
+import { asStatementError, fileFailure } from '../deploy/failure.ts'
+import { splitStatements } from '../deploy/parser/split.ts'
+import type { Statement } from '../deploy/parser/statement.ts'
+import { GatewayError } from '../errors.ts'
+import { Connection, type Sql } from '../postgres/pools/connection.ts'
+import { callsOfTransaction } from './coverage.ts'
+import type { ScratchSessions } from './scratch.ts'
+import { readTap, type TapResult } from './tap.ts'
+
+/** A place and the reason of a failure, as the HTTP contract names its parts. */
+export interface TestFailure {
+  message: string
+  file: string
+  line?: number
+  source?: string
+  caret?: string
+  detail?: string
+  hint?: string
+  /** Call stack of PostgreSQL. */
+  context?: string
+}
+
+/** What became of one test file. */
+export interface TestResult {
+  /** Path, such as `tests/notes.sql`. */
+  path: string
+  ms: number
+  /** Undefined: it has passed. */
+  failure: TestFailure | undefined
+  /** Its assertions in the Test Anything Protocol; undefined if it has none. */
+  tap: TapResult | undefined
+  /** What it has said with RAISE NOTICE or WARNING. */
+  notices: string[]
+  /** Oids of the functions that were called. */
+  called: string[]
+}
+
+/** Statements that begin and end the transaction of a file for pg_prove or psql. */
+const FRAME = /^\s*(?:begin|start\s+transaction|rollback)\b(?!\s+to\b)/i
+const SAVEPOINT = /^\s*(?:savepoint|release|rollback\s+(?:work\s+|transaction\s+)?to)\b/i
+
+const COMMITS =
+  'A test runs in a transaction that is rolled back: it may begin with BEGIN and end with ROLLBACK, and must not commit'
+
+/**
+ * Runs a test in a session and a transaction of its own, which is rolled back. PostgreSQL's parser
+ * must be loaded.
+ * @param database where it runs
+ * @param timeoutMs statement_timeout
+ */
+export async function runTest(
+  file: SchemaFile,
+  database: string,
+  { server, route, credentials }: ScratchSessions,
+  timeoutMs: number,
+): Promise<TestResult> {
+  const started = performance.now()
+  const connection = new Connection(
+    server,
+    { database, credentials, route, connectTimeoutMs: 10_000, statementTimeoutMs: timeoutMs },
+    () => {},
+  )
+  const notices: string[] = []
+  connection.onNotice = ({ severity, message }) => {
+    if (severity !== 'DEBUG') notices.push(`${severity}: ${message}`)
+  }
+  const lines: string[] = []
+  let failure: TestFailure | undefined
+  let called: string[] = []
+  try {
+    const { sql } = connection
+    await sql.unsafe('begin; savepoint test')
+    failure = await runStatements(sql, file, database, lines)
+    await sql.unsafe('rollback to savepoint test')
+    called = await callsOfTransaction(sql)
+    await sql.unsafe('rollback')
+  } catch (error) {
+    failure ??= { file: file.path, message: (error as Error).message }
+  } finally {
+    await connection.close().catch(() => {})
+  }
+  const tap = readTap(lines)
+  const ms = Math.round(performance.now() - started)
+  failure ??= tapFailure(file, tap)
+  return { path: file.path, ms, failure, tap, notices, called }
+}
+
+/** @returns the failure, if one fails */
+async function runStatements(
+  sql: Sql,
+  file: SchemaFile,
+  database: string,
+  lines: string[],
+): Promise<TestFailure | undefined> {
+  let last: Statement | null = null
+  try {
+    const statements = splitStatements(file.text)
+    for (const [i, statement] of statements.entries()) {
+      last = statement
+      if (statement.facts.kind === 'TransactionStmt') {
+        const isFrame = i === 0 || i === statements.length - 1
+        if (isFrame && FRAME.test(withoutComments(statement.text))) continue
+        if (!SAVEPOINT.test(withoutComments(statement.text))) {
+          return { file: file.path, ...startOf(file, statement), message: COMMITS }
+        }
+      }
+      lines.push(...textsIn(await sql.unsafe(statement.text)))
+    }
+    // A deferred constraint would be checked by a commit.
+    last = null
+    await sql.unsafe('set constraints all immediate')
+    return undefined
+  } catch (error) {
+    return failureOf(file, last, database, error)
+  }
+}
+
+/** Returns the values of rows that have one column, as pgTAP gives them, a line each. */
+function textsIn(results: unknown): string[] {
+  const rows = (Array.isArray(results) ? results.flat() : []) as Record<string, unknown>[]
+  return rows.flatMap((row) => {
+    const [value, ...more] = Object.values(row ?? {})
+    return typeof value === 'string' && more.length === 0 ? value.split('\n') : []
+  })
+}
+
+function failureOf(
+  file: SchemaFile,
+  statement: Statement | null,
+  database: string,
+  error: unknown,
+): TestFailure {
+  const wrapped = asStatementError(file, statement, error)
+  const found = fileFailure('migration_failed', 'Test', database, wrapped)
+  if (!(found instanceof GatewayError)) {
+    return { file: file.path, message: (error as Error).message }
+  }
+  const { line, source, caret, detail, hint, context } = found.toJSON() as Partial<TestFailure>
+  return {
+    file: file.path,
+    message: (error as Error).message,
+    ...(line !== undefined && { line, source, caret }),
+    ...(statement && !caret && lineInBlock(file, statement, context)),
+    ...(detail && { detail }),
+    ...(hint && { hint }),
+    ...(context && { context }),
+  } as TestFailure
+}
+
+/** Returns the line of a DO block that PostgreSQL names; its first line is that of the quote. */
+function lineInBlock(file: SchemaFile, { text, offset }: Statement, context = '') {
+  const found = [...context.matchAll(/inline_code_block line (\d+)/g)].at(-1)
+  const quote = /\$[^$\s]*\$|'/.exec(withoutComments(text))
+  if (!found || !quote) return {}
+  const before = file.text.slice(0, offset + quote.index).split('\n').length
+  const line = before + Number(found[1]) - 1
+  return { line, source: file.text.split('\n')[line - 1] ?? '' }
+}
+
+function startOf(file: SchemaFile, { text, offset }: Statement) {
+  const blank = withoutComments(text).search(/\S/)
+  const line = file.text.slice(0, offset + Math.max(blank, 0)).split('\n').length
+  return { line, source: file.text.split('\n')[line - 1] ?? '' }
+}
+
+/** Returns a text with blanks in the place of the comments before its first word. */
+function withoutComments(text: string): string {
+  return text.replace(/^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/, (comments) =>
+    comments.replace(/[^\n]/g, ' '),
+  )
+}
+
+function tapFailure(file: SchemaFile, tap: TapResult | undefined): TestFailure | undefined {
+  const said = [...(tap?.failed ?? []), ...(tap?.problem ? [tap.problem] : [])]
+  return said.length > 0 ? { file: file.path, message: said.join('\n') } : undefined
+}

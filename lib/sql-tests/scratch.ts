@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { SchemaArchive } from '../archive/archive.ts'
+import { type Config, readConfig } from '../config.ts'
+import { createLog } from '../log.ts'
+import { startEmbedded } from '../postgres/embedded.ts'
+import { Hosts } from '../postgres/hosts/hosts.ts'
+import type { Route } from '../postgres/hosts/route.ts'
+import type { Credentials, Server } from '../postgres/hosts/server.ts'
+import { Pools } from '../postgres/pools/pools.ts'
+import { quoteIdentifier } from '../postgres/quote.ts'
+import { startGateway } from '../start.ts'
+import { databaseName, type Owner } from '../tenancy/names.ts'
+
+/** How sessions of the platform's role are opened. */
+export interface ScratchSessions {
+  server: Server
+  route: Route
+  /** Undefined: the gateway's own role (ISOLATION=shared). */
+  credentials: Credentials | undefined
+}
+
+/** A database with a schema, made for the tests alone. */
+export interface Scratch extends ScratchSessions {
+  database: string
+  /** Role that owns it; null: the gateway's own. */
+  role: string | null
+  /** Connections of the gateway's own role. */
+  pools: Pools
+  /** Database for statements about databases. */
+  home: string
+  /** Warnings of the deploy. */
+  warnings: string[]
+  /** Databases to drop at the end. */
+  databases: Set<string>
+  /** Drops everything that was made. */
+  close(): Promise<void>
+}
+
+/** Settings of the environment that hold for the scratch gateway too. */
+const KEPT = ['ISOLATION', 'BASE_TEMPLATE', 'CONNECT_TIMEOUT_SECS', 'START_TIMEOUT_SECS']
+
+/** The server in parts, where no URI names it. */
+const PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD']
+
+/**
+ * Deploys an archive to a database of its own: on the PostgreSQL of a URI, or on an embedded one in a
+ * temporary folder. A gateway with a catalog of its own does it and has stopped afterwards.
+ * @param env settings
+ * @throws {GatewayError} of the deploy
+ */
+export async function openScratch(
+  databaseUrl: string | undefined,
+  env: Record<string, string | undefined>,
+  { archive, packed }: { archive: SchemaArchive; packed: Uint8Array },
+): Promise<Scratch> {
+  const folder = await mkdtemp(join(tmpdir(), 'gateway-tests-'))
+  const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
+  const close = async () => {
+    for (const one of undo.splice(0).reverse()) await one()
+  }
+  try {
+    const named = databaseUrl ?? env.DB_HOST
+    const kept = databaseUrl === undefined ? [...KEPT, ...PARTS] : KEPT
+    const name = `gateway_test_${randomBytes(4).toString('hex')}`
+    const config = readConfig({
+      ...Object.fromEntries(kept.map((key) => [key, env[key]])),
+      DATABASE_URL: databaseUrl ?? (named ? undefined : await embedded(folder, undo)),
+      GATEWAY_HOST: '127.0.0.1',
+      GATEWAY_PORT: '0',
+      GATEWAY_SECRET: randomBytes(32).toString('hex'),
+      TEMPLATES: 'off',
+      SHUTDOWN_TIMEOUT_SECS: '0',
+    })
+    const server = config.server!
+    const pools = new Pools(server, config)
+    undo.push(() => pools.end())
+    const home = server.database
+    const databases = new Set<string>()
+    const roles = new Set<string>()
+    undo.push(async () => {
+      await pools.use(home, async (sql) => {
+        for (const one of databases) {
+          await sql.unsafe(`drop database if exists ${quoteIdentifier(one)} with (force)`)
+        }
+        for (const one of roles) await sql.unsafe(`drop role if exists ${quoteIdentifier(one)}`)
+      })
+    })
+    await pools.use(home, (sql) => sql.unsafe(`create database ${name} template template0`))
+    databases.add(name)
+    const owner: Owner = { platform: name.slice('gateway_'.length), tenantId: null, schema: null }
+    const database = databaseName(owner)
+    const deployed = await deploy({ ...config, server: { ...server, database: name } }, folder, {
+      owner,
+      archive,
+      packed,
+      onMade: (role) => {
+        databases.add(database)
+        if (role !== null) roles.add(role)
+      },
+    })
+    return {
+      ...deployed,
+      server,
+      route: new Hosts(server),
+      database,
+      pools,
+      home,
+      databases,
+      close,
+    }
+  } catch (error) {
+    await close().catch(() => {})
+    throw error
+  }
+}
+
+async function embedded(folder: string, undo: (() => Promise<unknown>)[]): Promise<string> {
+  const postgres = await startEmbedded({
+    dataDir: join(folder, 'data'),
+    // Whatever is lost in a crash was to be dropped.
+    settings: { track_functions: 'all', fsync: 'off', synchronous_commit: 'off' },
+  })
+  undo.push(() => postgres.stop())
+  return postgres.url
+}
+
+interface Made {
+  owner: Owner
+  archive: SchemaArchive
+  packed: Uint8Array
+  /** Called before the database is made. */
+  onMade(role: string | null): void
+}
+
+async function deploy(config: Config, folder: string, { onMade, ...request }: Made) {
+  const silent = createLog('error', { write: () => true })
+  const noHandlers = await mkdtemp(join(folder, 'handlers-'))
+  const { gateway, stop } = await startGateway(config, silent, noHandlers)
+  try {
+    const role = gateway.roles.roleOf(request.owner.platform)
+    onMade(role)
+    const { warnings } = await gateway.deploys.register({
+      ...request,
+      older: 'whole',
+      flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
+      origin: { requestId: 'test', address: '127.0.0.1' },
+    })
+    return { role, credentials: gateway.roles.credentialsOf(role), warnings }
+  } finally {
+    await stop()
+  }
+}

@@ -1,0 +1,154 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, expect, inject, onTestFinished, test } from 'vitest'
+import { readTap } from '../../lib/sql-tests/tap.ts'
+import { type CliOptions, cli, cliOutput } from '../helpers/cli.ts'
+import { queryDatabase } from '../helpers/gateway.ts'
+import { temporaryFolder } from '../helpers/process.ts'
+
+/** A schema as `init` writes it, with more tests. */
+async function schemaWith(tests: Record<string, string>): Promise<CliOptions> {
+  const folder = await temporaryFolder()
+  await cliOutput(['init', '--platform', 'shop'], { folder })
+  await mkdir(join(folder, 'tests', 'more'))
+  for (const [name, text] of Object.entries(tests))
+    await writeFile(join(folder, 'tests', name), text)
+  return { folder, env: { DATABASE_URL: inject('databaseUrl') } }
+}
+
+const superuser = { asGateway: true, url: inject('superuserUrl') }
+
+const stable = (text: string) => text.replace(/\((\d+ ms|[\d.]+ s)/g, '(… ms')
+
+/** Databases and roles that a run would leave behind. */
+async function leftOvers(): Promise<number> {
+  const [row] = await queryDatabase(
+    'postgres',
+    `select (select count(*)::int from pg_database where datname ~ '^(gateway_)?test_[0-9a-f]{8}')
+       + (select count(*)::int from pg_roles where rolname ~ '^gw_test_[0-9a-f]{8}') as n`,
+    { asGateway: true },
+  )
+  return row.n
+}
+
+beforeAll(async () => {
+  expect(await leftOvers()).toBe(0)
+})
+
+test('test runs each file in a transaction of its own, and says what was called', async () => {
+  const options = await schemaWith({
+    'a.sql': "begin;\ndo $$ begin raise notice 'hello'; perform add_note('a'); end $$;\nrollback;",
+    // It sees no row of the others.
+    'more/b.sql': "do $$ begin assert (select count(*) from notes) = 0, 'no note'; end $$;",
+  })
+  expect(stable(await cliOutput(['test', '--jobs', '1'], options))).toBe(`✓ tests/a.sql (… ms)
+✓ tests/more/b.sql (… ms)
+✓ tests/notes.sql (… ms)
+
+3 tests passed
+Which functions were called is not known: a superuser has to run "grant set on parameter track_functions to "gateway"" first
+`)
+  expect(await leftOvers()).toBe(0)
+})
+
+test('a test that fails is shown with its place, and in TAP, JUnit and JSON', async () => {
+  const options = await schemaWith({
+    'assert.sql': `-- two lines before the block
+
+do $$
+begin
+    raise notice 'so far <so> good';
+    assert (select count(*) from list_notes()) = 1, 'one note';
+end $$;`,
+    'commit.sql': "select add_note('x');\ncommit;",
+    'deferred.sql': `create table later (id int references notes (note_id) deferrable initially deferred);
+insert into later values (1);`,
+    'tap.sql': `select plan(3);
+savepoint s;
+select 'ok 1 - fine';
+select E'not ok 2 - add\\n# Failed test 2: "add"';
+rollback to s;
+create function pg_temp.x() returns text language sql as $$ select 'not ok 3 # TODO later' $$;
+select pg_temp.x();`,
+    'typo.sql': 'select add_note(5, 6);',
+  })
+  await writeFile(
+    join(options.folder!, 'postgresql/functions/plan.sql'),
+    "create function plan(p int) returns text language sql as $$ select '1..' || p $$;",
+  )
+  await queryDatabase('postgres', 'grant set on parameter track_functions to gateway', superuser)
+  onTestFinished(async () => {
+    await queryDatabase(
+      'postgres',
+      'revoke set on parameter track_functions from gateway',
+      superuser,
+    )
+  })
+  const human = await cli(['test', '--only', '.sql', '--junit', 'out/junit.xml'], options)
+  expect(human.code).toBe(1)
+  const shown = stable(human.out)
+  expect(shown).toContain(`✗ tests/assert.sql (… ms)
+  one note
+  tests/assert.sql:6
+  6 |     assert (select count(*) from list_notes()) = 1, 'one note';
+  NOTICE: so far <so> good
+`)
+  expect(shown).toContain(`✗ tests/commit.sql (… ms)
+  A test runs in a transaction that is rolled back: it may begin with BEGIN and end with ROLLBACK, and must not commit
+  tests/commit.sql:2
+  2 | commit;
+`)
+  expect(shown).toContain('violates foreign key constraint "later_id_fkey"')
+  expect(shown).toContain(`✗ tests/tap.sql (… ms, 3 assertions)
+  add
+  Failed test 2: "add"
+`)
+  expect(shown).toContain(`  tests/typo.sql:1
+  1 | select add_note(5, 6);
+    |        ^
+`)
+  expect(shown).toContain('\n1 test passed, 5 failed\n3 of 3 functions called\n')
+
+  const junit = await readFile(join(options.folder!, 'out/junit.xml'), 'utf8')
+  expect(junit).toContain('tests="6" failures="5" skipped="0"')
+  expect(junit).toContain('<failure message="one note">tests/assert.sql:6')
+  expect(junit).toContain('<system-out>NOTICE: so far &lt;so&gt; good</system-out>')
+
+  const tap = await cli(['test', '--tap', '--only', 'typo'], options)
+  expect(tap.code).toBe(1)
+  expect(tap.out).toMatch(/^TAP version 14\n1\.\.1\nnot ok 1 - tests\/typo\.sql\n {2}---\n/)
+  expect(tap.out).toContain('\n  at: "tests/typo.sql:1"\n')
+  expect(readTap(tap.out.split('\n'))).toMatchObject({ passed: 0, problem: undefined })
+
+  const json = JSON.parse((await cli(['test', '--json', '--only', 'notes'], options)).out)
+  expect(json).toMatchObject({
+    results: [{ path: 'tests/notes.sql', status: 'passed', notices: [] }],
+    coverage: { called: ['add_note(p_body text)', 'list_notes(p_limit integer)'] },
+  })
+  expect(await leftOvers()).toBe(0)
+})
+
+test('test shows an error of the schema, and what is wrong with its arguments', async () => {
+  const options = await schemaWith({})
+  await writeFile(join(options.folder!, 'postgresql/migrations/002_x.sql'), 'create tabel x ();')
+  const { code, err } = await cli(['test'], options)
+  expect(code).toBe(1)
+  expect(err).toContain('migrations/002_x.sql:1  syntax error at or near "tabel"')
+  expect(await cli(['test', '--jobs', '0'], options)).toMatchObject({ code: 2 })
+  expect(await cli(['test', '--only', 'none'], options)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('No test has "none" in its path'),
+  })
+  expect(await leftOvers()).toBe(0)
+})
+
+test('the Test Anything Protocol is read', () => {
+  expect(readTap(['x', 'okay'])).toBeUndefined()
+  expect(readTap(['ok 1 - a', '1..1'])).toEqual({ passed: 1, failed: [], problem: undefined })
+  expect(readTap(['1..3', 'ok', 'not ok 2 - b', '# why', 'not ok 3 # SKIP c'])).toEqual({
+    passed: 2,
+    failed: ['b\nwhy'],
+    problem: undefined,
+  })
+  expect(readTap(['1..2', 'ok 1'])?.problem).toBe('2 assertions are planned, and 1 ran')
+})
