@@ -23,6 +23,10 @@ export const COMMANDS: Record<string, Entry> = {
       },
     },
   },
+  dev: {
+    description: 'Deploy a schema folder on save, with a gateway of its own if none is there',
+    load: () => import('./commands/dev.ts'),
+  },
   lint: {
     description: 'Read a schema folder without a server: errors, losses, long locks, names, tests',
     load: () => import('./commands/lint.ts'),
@@ -115,6 +119,14 @@ export const COMMANDS: Record<string, Entry> = {
   usage: {
     description: 'Show who uses how much: by tenant or function, the largest first',
     load: () => import('./commands/usage.ts'),
+  },
+  types: {
+    description: 'Write the types of a platform and a client, in TypeScript or PHP',
+    load: () => import('./commands/types.ts'),
+  },
+  openapi: {
+    description: 'Write the functions of a platform, or the endpoints, as OpenAPI',
+    load: () => import('./commands/openapi.ts'),
   },
   logs: {
     description: 'Show who changed what, and who was refused',

@@ -1,0 +1,103 @@
+import { resolve } from 'node:path'
+import { command, Failure, GATEWAY_ARGS, PROGRAM, TENANT_ARG } from '../command.ts'
+import { DEPLOY_ARGS } from '../deploy-form.ts'
+import { DeployOnSave } from '../dev/deploy-on-save.ts'
+import { isOwn, isThere, startOwnGateway } from '../dev/own-gateway.ts'
+import { watchFolder } from '../dev/watch-folder.ts'
+import { download } from '../gateway/client.ts'
+import { platformOf, readTarget, type Target, tenantOf } from '../gateway/target.ts'
+import type { Io } from '../io.ts'
+import { shownPath } from '../schema/folder.ts'
+import { packFolder } from '../schema/pack.ts'
+import { writeChanged } from '../schema/write-changed.ts'
+import { busy } from '../terminal/busy.ts'
+import { styles } from '../terminal/style.ts'
+
+export default command({
+  args: {
+    folder: DEPLOY_ARGS.folder,
+    types: {
+      type: 'string',
+      description: 'write the types and the client in TypeScript to a file after each deploy',
+      valueHint: 'file',
+    },
+    allow: DEPLOY_ARGS.allow,
+    repair: DEPLOY_ARGS.repair,
+    ...GATEWAY_ARGS,
+    ...TENANT_ARG,
+  },
+  async run(args, io) {
+    const target = readTarget(args, io)
+    const platform = platformOf(target)
+    const folder = resolve(io.folder, args.folder ?? '.')
+    const { root } = await packFolder(folder)
+    const ending = new Promise<void>((end) => {
+      const off = io.onInterrupt(() => {
+        off()
+        end()
+      })
+    })
+    const stop = await gatewayFor(target, io)
+    const { bold, dim } = styles(io.hasColor)
+    const deploys = new DeployOnSave(
+      {
+        target,
+        platform,
+        folder,
+        args,
+        onDeployed: () => writeTypes(args.types, { target, platform }, io),
+      },
+      io,
+    )
+    try {
+      const end = await watchFolder(root, () => deploys.deploy())
+      try {
+        await deploys.deploy()
+        io.out(`${bold(shownPath(root, io.folder))} is deployed on save; Ctrl-C ends it\n`)
+        await ending
+      } finally {
+        end()
+      }
+      if (stop) io.out(`${dim('Stopping the gateway')}\n`)
+    } finally {
+      await stop?.()
+    }
+    return undefined
+  },
+})
+
+/**
+ * Returns undefined if a gateway answers at the target's URL; else starts one in this process, and
+ * returns a function that stops it.
+ */
+async function gatewayFor(target: Target, io: Io): Promise<(() => Promise<void>) | undefined> {
+  const { green } = styles(io.hasColor)
+  if (await isThere(target)) {
+    io.out(`${green('✓')} Gateway at ${target.url}\n`)
+    return undefined
+  }
+  if (!isOwn(target)) {
+    throw new Failure(
+      `No gateway answers at ${target.url}, and one that is started here could not listen there. Start it with \`${PROGRAM} start\`, or name another with --url`,
+    )
+  }
+  const stop = await busy('Starting a gateway', io, () => startOwnGateway(target, io)).catch(
+    (error: Error) => {
+      throw new Failure(`The gateway does not start: ${error.message}`)
+    },
+  )
+  io.out(`${green('✓')} Gateway started at ${target.url}\n`)
+  return stop
+}
+
+async function writeTypes(
+  path: string | undefined,
+  { target, platform }: { target: Target; platform: string },
+  io: Io,
+): Promise<void> {
+  if (path === undefined) return
+  const query = { platform, tenant_id: tenantOf(target) }
+  const types = await download(target, '/types.ts', { query })
+  const hasChanged = await writeChanged(resolve(io.folder, path), types)
+  if (hasChanged) io.out(`${styles(io.hasColor).green('✓')} ${path}\n`)
+}
