@@ -132,6 +132,10 @@ export const COMMANDS: Record<string, Entry> = {
     description: 'Show who changed what, and who was refused',
     load: () => import('./commands/logs.ts'),
   },
+  doctor: {
+    description: 'Look at settings, machine, PostgreSQL and gateway, and say what to do',
+    load: () => import('./commands/doctor.ts'),
+  },
   completion: {
     description: 'Write the completion of a shell: bash, zsh or fish',
     load: () => import('./commands/completion.ts'),

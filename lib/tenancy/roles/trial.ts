@@ -49,7 +49,7 @@ export async function tryLogIn(
  * Runs `work` with a temporary role. The dot in its name keeps it apart from platforms' roles. An
  * advisory lock admits one gateway at a time, and a role that a killed gateway left is replaced.
  */
-async function asTrialRole<T>(
+export async function asTrialRole<T>(
   sql: Sql,
   catalogId: string,
   work: (credentials: Credentials) => Promise<T>,
@@ -74,7 +74,7 @@ async function asTrialRole<T>(
  * Returns the message of a refused log-in; undefined if the log-in succeeds, or fails for a reason
  * other than authentication.
  */
-async function refusalOf(attempt: Promise<void>): Promise<string | undefined> {
+export async function refusalOf(attempt: Promise<void>): Promise<string | undefined> {
   try {
     await attempt
     return undefined
