@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Io, processIo } from '../cli/io.ts'
 import { runCli } from '../cli/run.ts'
+import { serverCpu } from './lib/cpu.ts'
 import { median } from './lib/measure.ts'
 
 const HELP = `Measures \`database-gateway dev\`: from a function saved to the new function answering a call.
@@ -60,7 +61,12 @@ async function run(functions: number, times: number): Promise<void> {
   await writeSchema(folder, functions)
   const dev = runCli(['dev', '--platform', platform], io)
   try {
-    await Promise.race([ready, dev])
+    const ended = dev.then((code) => {
+      throw new Error(`dev has ended with the code ${code}`)
+    })
+    ended.catch(() => {})
+    await Promise.race([ready, ended])
+    const cpu = await readCpu(folder)
     const durations: number[] = []
     for (let i = 1; i <= times; i++) {
       const name = `f_${(i * 7) % functions}`
@@ -69,17 +75,34 @@ async function run(functions: number, times: number): Promise<void> {
       while ((await call(url, platform, name)) !== i) await sleep(POLL_MS)
       durations.push(performance.now() - begun)
     }
+    const used = await readCpu(folder)
     const sorted = durations.toSorted((a, b) => a - b)
     const [least, most] = [sorted[0]!, sorted.at(-1)!].map(Math.round)
     const middle = Math.round(median(durations))
     console.log(
       `${functions} functions, ${times} saves: median ${middle} ms (${least} to ${most}); aim: below ${AIM_MS} ms`,
     )
+    const each = (after: number, before: number) => Math.round((after - before) / times)
+    console.log(
+      `CPU of a save: ${each(used.own, cpu.own)} ms in this process, with the calls that ask` +
+        (cpu.server === undefined || used.server === undefined
+          ? ''
+          : `; ${each(used.server, cpu.server)} ms in PostgreSQL`),
+    )
   } finally {
     interrupt()
     await dev
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** Returns the CPU time so far in milliseconds; `server`: of the embedded PostgreSQL. */
+async function readCpu(folder: string): Promise<{ own: number; server: number | undefined }> {
+  const { user, system } = process.cpuUsage()
+  const file = join(folder, 'data/postgres/data/postmaster.pid')
+  const pid = await readFile(file, 'utf8').catch(() => undefined)
+  const server = pid === undefined ? undefined : serverCpu(Number.parseInt(pid, 10)) * 1000
+  return { own: (user + system) / 1000, server }
 }
 
 async function writeSchema(folder: string, functions: number): Promise<void> {
