@@ -144,6 +144,8 @@ async function runMigrations(all: Try): Promise<boolean> {
       },
       onCommitted: () => {
         attempt.done = [...result.migrationsApplied]
+        // A replay is one transaction, and writes what the last commit wrote to the ledger.
+        all.recording.spoil()
       },
       passing: passingOf(all),
     },
