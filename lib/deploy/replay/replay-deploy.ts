@@ -1,3 +1,4 @@
+import type { UseSession } from '../../call/signatures/learn.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName } from '../../tenancy/names.ts'
 import { ownerFields } from '../../tenancy/owner-identity.ts'
@@ -8,6 +9,7 @@ import { record } from '../older/record.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployRequest } from '../request.ts'
 import { type DeployResult, functionsChanged } from '../result.ts'
+import { tryToLearn } from '../run/learn-functions.ts'
 import { collectWarnings } from '../run/notices.ts'
 import { TimeLimit } from '../run/time-limit.ts'
 import { mayReplay } from './known-replays.ts'
@@ -35,11 +37,8 @@ export async function deployByReplay(
   const recorded = parts.deployments.record({ ...about, result })
   parts.forgetFunctions(database)
   parts.catchUp(database)
-  result.functions = await parts.functions.learn(
-    (work) => parts.pools.use(database, work),
-    database,
-    result.look,
-  )
+  const use: UseSession = (work) => parts.pools.use(database, work)
+  result.functions = await tryToLearn(parts, use, database, result)
   await recorded
   await record(parts, request, result)
   parts.log.info(`Deploy: ${describeOwner(owner)}`, {
@@ -89,7 +88,8 @@ async function onSession(
       lease.release()
       return result && { ...result, warnings: [...result.warnings, ...heard.told()] }
     } catch (error) {
-      lease.release(error)
+      // Its transaction and the lock of the deploy end with the session.
+      await lease.discard()
       throw error
     } finally {
       connection.onNotice = undefined
