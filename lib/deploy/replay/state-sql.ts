@@ -110,6 +110,34 @@ const SOURCES: Source[] = [
     content: 'x.nspname',
     version: { number: 5, where: own() },
   },
+  // pg_depend does not show all changes to these, such as a new name.
+  {
+    from: 'pg_policy x',
+    changes: 'x.oid, x.xmin',
+    content: 'x.polname',
+    version: { number: 10 },
+    digest: { number: 3 },
+  },
+  {
+    from: 'pg_event_trigger x',
+    changes: 'x.oid, x.xmin',
+    content: 'x.evtname',
+    version: { number: 12 },
+  },
+  {
+    from: `pg_operator x where ${own()}`,
+    changes: 'x.oid, x.xmin',
+    content: 'x.oprname',
+    version: { number: 2 },
+    digest: { number: 5, where: isNotLedger('x.oprnamespace') },
+  },
+  {
+    from: `pg_cast x where ${own()}`,
+    changes: 'x.oid, x.xmin',
+    content: 'null',
+    version: { number: 3 },
+    digest: { number: 4 },
+  },
   { from: 'pg_extension x', changes: 'x.oid, x.xmin', content: 'x.extname || x.extversion' },
   { from: 'pg_enum x', changes: 'x.oid, x.xmin', content: 'x.enumlabel' },
   {
@@ -124,17 +152,9 @@ const SOURCES: Source[] = [
 
 /** Catalogs that only SCHEMA_VERSION and CATALOG_DIGEST read: pg_depend shows their changes too. */
 const OTHERS: Pick<Source, 'from' | 'version' | 'digest'>[] = [
-  {
-    from: `pg_operator x where ${own()}`,
-    version: { number: 2 },
-    digest: { number: 5, where: isNotLedger('x.oprnamespace') },
-  },
-  { from: `pg_cast x where ${own()}`, version: { number: 3 }, digest: { number: 4 } },
   { from: `pg_amproc x where ${own()}`, version: { number: 4 } },
   { from: 'pg_attrdef x', version: { number: 9 } },
-  { from: 'pg_policy x', version: { number: 10 }, digest: { number: 3 } },
   { from: 'pg_statistic_ext x', version: { number: 11 } },
-  { from: 'pg_event_trigger x', version: { number: 12 } },
   { from: 'pg_inherits x', version: { number: 13, key: 'x.inhrelid' } },
   {
     from: `pg_db_role_setting x

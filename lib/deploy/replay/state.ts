@@ -13,7 +13,7 @@ export interface StateBefore {
   /** Digest of the ledger's files and migrations. */
   ledger: string
   archive_checksum: string | null
-  /** Properties and settings of the database. */
+  /** Properties of the database, and the settings of its sessions. */
   database: object
 }
 
@@ -43,9 +43,14 @@ export const STATE_BEFORE = `
     select json_build_array(
       d.encoding, d.datlocprovider, d.datcollate, d.datctype, current_setting('server_version'),
       (
-        select json_agg(json_build_array(s.setrole::regrole, s.setconfig) order by s.setrole)
+        select json_agg(
+          json_build_array(s.setrole::regrole, s.setdatabase = 0, s.setconfig)
+          order by s.setrole, s.setdatabase = 0
+        )
         from pg_db_role_setting s
-        where s.setdatabase = d.oid
+        where s.setdatabase = d.oid or s.setdatabase = 0 and s.setrole in (
+          0, (select r.oid from pg_roles r where r.rolname = session_user)
+        )
       )
     )
     from pg_database d
