@@ -13,6 +13,11 @@ export interface Replay {
   /** Changes to the ledger. */
   changes: LedgerChanges
   result: DeployResult
+  /**
+   * Whether a replay has left the same print. The deploy that is repeated may have had a change by
+   * hand beside it, which `print` has and `content` need not have.
+   */
+  isProven: boolean
 }
 
 /** Limit of the cache, in characters; most are those of function bodies. */

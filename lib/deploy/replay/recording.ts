@@ -48,6 +48,7 @@ export class Recording {
       print,
       changes,
       result: structuredClone(others),
+      isProven: false,
     })
   }
 }

@@ -1,4 +1,4 @@
-import { send } from '../../postgres/pipeline.ts'
+import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import type { Standing } from '../../tenancy/schemas/archive-order.ts'
@@ -9,6 +9,7 @@ import type { DeployOrigin, DeployResult } from '../result.ts'
 import { TRY_DEPLOY_LOCK } from '../run/session.ts'
 import { lockWaitMs } from '../run/tries.ts'
 import { findReplay, type Replay } from './known-replays.ts'
+import { lookAtState } from './look.ts'
 import {
   AS_IN_SESSION,
   IN_CATALOG,
@@ -44,18 +45,18 @@ interface Before extends StateBefore {
 /**
  * Does to a database what an earlier deploy of the archive did to one in the same state, in two round
  * trips: nothing is planned, compared and checked again, since all of that follows from the catalogs
- * and the ledger. One snapshot for the whole transaction (REPEATABLE READ) makes the recorded state
- * that of this deploy alone: a change that another session commits meanwhile is found by the next
- * deploy. The session is as before afterwards.
+ * and the ledger. The first replay takes three, since it compares the print as well. One snapshot for
+ * the whole transaction (REPEATABLE READ) makes the recorded state that of this deploy alone: a
+ * change that another session commits meanwhile is found by the next deploy. The session is as
+ * before afterwards.
  * @returns undefined if no such deploy is known, or a statement fails; nothing is changed then
  * @throws {PostgresError} if the state cannot be read
  */
 export async function replay(sql: Sql, request: ReplayRequest): Promise<DeployResult | undefined> {
-  const started = performance.now()
   const [isLocked, before] = await Promise.all([tryLock(sql), sendBefore(sql, request)])
   const known = isLocked ? await findKnown(request, before) : undefined
   if (known) request.onOpen?.()
-  const result = known && (await run(sql, known, request, before, started))
+  const result = known && (await run(sql, known, request, before))
   const ending = [result ? [] : 'rollback', isLocked ? `select ${UNLOCK}` : []].flat()
   if (ending.length > 0) await sql.unsafe(ending.join(';'))
   return result
@@ -105,28 +106,44 @@ async function run(
   known: Replay,
   { origin, ledgerKeys }: ReplayRequest,
   { number, key_digest }: Before,
-  started: number,
 ): Promise<DeployResult | undefined> {
   const key = ledgerKeys.find((one) => digestOf(one, Number(number)) === key_digest)
   if (key === undefined) return undefined
-  const text = [
-    AS_IN_SESSION,
-    // The bodies are valid where the deploy was that is repeated.
-    'set local check_function_bodies = off',
-    ...known.statements,
-    IN_CATALOG,
-    writeReplaySql(known, origin, { key, number: Number(number) }, started),
-    'commit',
-  ].join('\n;\n')
+  // The bodies are valid where the deploy was that is repeated.
+  const opening = [AS_IN_SESSION, 'set local check_function_bodies = off']
+  const running = sendAll(sql, [...opening, ...known.statements])
+  // In a message of its own: pg_stat_activity and current_query() show the whole of one, and the
+  // key is good until it is used.
+  const write = () =>
+    sendAll(sql, [
+      IN_CATALOG,
+      writeReplaySql(known, origin, { key, number: Number(number) }),
+      'commit',
+    ])
   try {
-    const results: unknown = await sql.unsafe(text)
-    const rows = (results as { version?: string }[][]).map(([row]) => row)
-    const { version } = rows.find((row) => row?.version !== undefined)!
+    if (!known.isProven) {
+      const looking = lookAtState(sql)
+      await answers([running, looking])
+      if ((await looking).print !== known.print) return undefined
+    }
+    const writing = write()
+    await answers([running, writing])
+    known.isProven = true
+    const { version } = (await writing).find((row) => row?.version !== undefined)!
     return { ...structuredClone(known.result), look: { print: known.print, version: version! } }
   } catch {
     // The deploy that follows meets the same obstacle, and knows its place in the files.
     return undefined
   }
+}
+
+/** Sends statements as one message. Returns the first row of each. */
+async function sendAll(
+  sql: Sql,
+  statements: string[],
+): Promise<({ version?: string } | undefined)[]> {
+  const results: unknown = await send(sql.unsafe(statements.join('\n;\n')))
+  return (results as { version?: string }[][]).map(([row]) => row)
 }
 
 /**
@@ -137,7 +154,6 @@ function writeReplaySql(
   { changes, content, print }: Replay,
   origin: DeployOrigin,
   key: { key: string; number: number },
-  started: number,
 ): string {
   const [deployment] = changes.deployments
   const about = { request_id: origin.requestId, address: origin.address }
@@ -146,14 +162,13 @@ function writeReplaySql(
   )
   const files = changes.files.with(at, { ...changes.files[at]!, objects: { print } })
   const given = { ...changes, files, deployments: [{ ...deployment, ...about }] }
-  const beforeMs = Math.round(performance.now() - started)
   const all = `
     jsonb_set(
       jsonb_set(given.changes, '{deployments,0}', given.changes -> 'deployments' -> 0
         || jsonb_build_object(
           'catalog_digest', state.catalog_digest,
-          'execution_time_ms', ${beforeMs} + round(
-            extract(epoch from clock_timestamp() - statement_timestamp()) * 1000
+          'execution_time_ms', round(
+            extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
           )
         )),
       '{files,${at},objects,digest}', to_jsonb(state.digest)

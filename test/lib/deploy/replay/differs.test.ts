@@ -1,0 +1,164 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  becomePlatform,
+  connectTo,
+  type Json,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../../../helpers/gateway.ts'
+import { type Files, pack, textFunction } from '../../../helpers/platforms.ts'
+
+// What a replay must find, and what it must not leave behind.
+
+let gateway: TestGateway
+beforeAll(async () => {
+  gateway = await startTestGateway()
+})
+afterAll(() => gateway.stop())
+
+const FIRST: Files = {
+  'migrations/1_item.sql':
+    'create table item (id int primary key, name text); create table other (id int);',
+  ...textFunction('version', '1'),
+}
+
+const SECOND: Files = {
+  ...FIRST,
+  'migrations/2_step.sql': 'alter table item add column step int;',
+  ...textFunction('version', '2'),
+}
+
+async function platformOf(tenants: string[], files: Files = FIRST): Promise<string> {
+  const platform = uniqueName('di')
+  const first = await pack(files)
+  for (const tenant of [undefined, ...tenants]) {
+    const { body } = await gateway.register(platform, first, tenant)
+    expect(body).toMatchObject({ status: 'ready' })
+  }
+  return platform
+}
+
+/** Sends a release to all databases. Returns the statuses, and whose deploys were replays. */
+async function migrate(platform: string, files: Files) {
+  gateway.logged.length = 0
+  const { body } = await gateway.migrate(platform, await pack(files), undefined, {
+    on_error: 'continue',
+  })
+  const replayed = gateway.logged
+    .filter((line: Json) => line.replayed)
+    .map(({ database }: Json) => database.replace(`${platform}_`, ''))
+  return { statuses: body.results.map(({ status }: Json) => status), replayed, body }
+}
+
+/** Waits until a session waits for a lock on the relation, and returns what it runs. */
+async function waiting(database: string, relation: string): Promise<string> {
+  const sql = connectTo(database)
+  try {
+    await becomePlatform(sql)
+    for (;;) {
+      const [row] = await sql`
+        select a.query from pg_locks l join pg_stat_activity a using (pid)
+        where not l.granted and l.relation = ${relation}::regclass
+      `
+      if (row) return row.query
+      await sleep(1)
+    }
+  } finally {
+    await sql.end()
+  }
+}
+
+test('the key of the ledger is not in sight of what the archive runs', async () => {
+  const platform = await platformOf(['a'])
+  const sql = connectTo(`${platform}_a`)
+  await becomePlatform(sql)
+  await sql.unsafe('begin; lock table item')
+  const migrating = migrate(platform, SECOND)
+  const seen = await waiting(`${platform}_a`, 'item')
+  await sql`commit`
+  await migrating
+  await sql.end()
+  expect(seen).toContain('check_function_bodies')
+  expect(seen).not.toContain('_db_gateway.write')
+})
+
+test('a migration outside of a transaction is recorded', async () => {
+  const platform = await platformOf(['a'])
+  const { statuses } = await migrate(platform, {
+    ...FIRST,
+    'migrations/2_index.sql':
+      '-- gateway: no-transaction\ncreate index if not exists names on item (name);',
+  })
+  expect(statuses).toEqual(['completed', 'completed'])
+  const applied = await gateway.query(
+    `${platform}_a`,
+    'select migration_file, status from _db_gateway_migrations order by id',
+  )
+  expect(applied).toEqual([
+    { migration_file: '1_item.sql', status: 'applied' },
+    { migration_file: '2_index.sql', status: 'applied' },
+  ])
+})
+
+test('a policy that was renamed by hand is made again', async () => {
+  const policies = { 'policies/mine.sql': 'create policy mine on item using (id > 0);' }
+  const platform = await platformOf(['a'], { ...FIRST, ...policies })
+  await gateway.query(`${platform}_a`, 'alter policy mine on item rename to theirs')
+  await migrate(platform, { ...SECOND, ...policies })
+  const [row] = await gateway.query(
+    `${platform}_a`,
+    `select array_agg(polname::text order by polname) as names from pg_policy`,
+  )
+  expect(row!.names).toContain('mine')
+})
+
+test('a ledger that is locked for a moment', async () => {
+  const platform = await platformOf(['a'])
+  const sql = connectTo(`${platform}_a`)
+  await sql.unsafe('begin; lock table _db_gateway_files')
+  const migrating = migrate(platform, SECOND)
+  await waiting(`${platform}_a`, '_db_gateway_files')
+  await sleep(300)
+  await sql`commit`
+  await sql.end()
+  const { body } = await migrating
+  expect(body.results).toMatchObject([{ status: 'completed' }, { status: 'completed' }])
+})
+
+test('a change by hand beside the deploy that is repeated', async () => {
+  const platform = await platformOf(['a', 'b'])
+  const sql = connectTo(`${platform}_main`)
+  await becomePlatform(sql)
+  await sql.unsafe('begin; alter table other alter id set default 7; lock table item')
+  const migrating = migrate(platform, SECOND)
+  await waiting(`${platform}_main`, 'item')
+  await sql`commit`
+  await sql.end()
+  const { statuses } = await migrating
+  expect(statuses).toEqual(['completed', 'completed', 'completed'])
+  const printOf = async (name: string) => {
+    const [row] = await gateway.query(
+      `${platform}_${name}`,
+      `select objects ->> 'print' as print from _db_gateway_files where name = 'state'`,
+    )
+    return row!.print
+  }
+  expect(await printOf('a')).not.toBe(await printOf('main'))
+  expect(await printOf('b')).toBe(await printOf('a'))
+})
+
+test('a setting of the role', async () => {
+  const files = { 'migrations/0_app.sql': 'create schema app;', ...FIRST }
+  const platform = await platformOf(['a'], files)
+  const next = await pack({ ...files, ...textFunction('fresh', '2') })
+  await gateway.register(platform, next)
+  const sql = connectTo(`${platform}_a`)
+  await sql.unsafe(`alter role gw_${platform} set search_path = app, public`)
+  gateway.logged.length = 0
+  await gateway.register(platform, next, 'a')
+  await sql.unsafe(`alter role gw_${platform} reset search_path`)
+  await sql.end()
+  expect(gateway.logged.filter((line: Json) => line.replayed)).toEqual([])
+})
