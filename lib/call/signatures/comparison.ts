@@ -3,10 +3,10 @@ const CHECK_EVERY_MS = 5000
 
 /**
  * Milliseconds since the last comparison of versions for which an equal mark stands for an equal
- * version. The mark misses changes where somebody resets the statistics of a new database, or turns
- * track_counts off.
+ * version. The mark misses a change as long as the session that made it goes on with another
+ * transaction, and where somebody resets the statistics of a new database or turns track_counts off.
  */
-const MARK_HOLDS_MS = 3_600_000
+const MARK_HOLDS_MS = 300_000
 
 /** When a database was compared with its cache entry. Times are `performance.now()`. */
 export interface Comparison {
