@@ -42,7 +42,10 @@ export class Demand {
     return this.#weights.size
   }
 
-  /** Counts a want of the n-th connection of a database: n - 1 others are in use. */
+  /**
+   * Counts a want of the n-th connection of a database: n - 1 others are in use, or all n are and it
+   * has waited for one.
+   */
   note(database: string, nth: number): void {
     this.#unit *= 2 ** (1 / (HALF_LIFE_PER_CONNECTION * Math.max(1, this.#capacity())))
     let weights = this.#weights.get(database)

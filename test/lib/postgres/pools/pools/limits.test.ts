@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Sql } from '../../../../../lib/postgres/pools/connection.ts'
 import type { PlatformOf, Pools } from '../../../../../lib/postgres/pools/pools.ts'
 import { until } from '../../../../helpers/process.ts'
 
@@ -244,5 +245,18 @@ describe('the idle connection that gives way', () => {
       await until(async () => (await openConnections(pools)).length === 1)
       expect(await use(pools, often)).toBe(pid)
     })
+  })
+})
+
+test('a database whose calls wait for its only connection is wanted as often as it is called', async () => {
+  const limits = { maxTotalConnections: 2, maxConnectionsPerPool: 1, poolWaitTimeoutMs: 5000 }
+  await withPools(limits, async (pools) => {
+    const [busy, seldom, other] = databases as [string, string, string]
+    const work = (sql: Sql) => sql`select 1`
+    await Promise.all(Array.from({ length: 20 }, () => pools.use(busy, work)))
+    for (let i = 0; i < 3; i++) await pools.use(seldom, work)
+    await pools.use(other, work)
+    const open = (await openConnections(pools)).map(({ datname }) => datname)
+    expect(open.sort()).toEqual([busy, other].sort())
   })
 })
