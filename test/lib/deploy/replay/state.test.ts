@@ -11,6 +11,7 @@ const { sql } = await databaseWith(`
   create type mood as enum ('good', 'bad');
   create type pair as (a int, b mood);
   create domain positive as int check (value > 0);
+  create domain tags as text[];
   create type span as range (subtype = float8);
   create table item (id serial primary key, name text default 'x' check (name <> ''), of int references item);
   create index on item (lower(name)) where id > 1;
@@ -53,6 +54,9 @@ const CHANGES = {
   'a view': 'create or replace view names as select name || name as name from item',
   'an enum value': `alter type mood add value 'new'`,
   'a policy': 'alter policy own on item using (id > 1)',
+  'a policy that is renamed': 'alter policy own on item rename to theirs',
+  'a domain over an array': 'alter domain tags set not null',
+  'an operator': 'alter operator + (pair, pair) set (restrict = none, join = none)',
   'row level security': 'alter table item enable row level security',
   'a trigger that is switched off': 'alter table part disable trigger touch',
   'rights on a schema': 'grant create on schema public to public',
