@@ -1,9 +1,8 @@
 import { endsConnection, isPostgresError } from '../errors.ts'
 import type { Budget } from './budget.ts'
 import type { Connection } from './connection.ts'
-import type { Demand } from './demand.ts'
 import type { Lease } from './lease.ts'
-import { findSharable, firstFor, grant, hasHadItsTurn, inUse, leave, type Pool } from './pool.ts'
+import { findSharable, firstFor, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
 import type { PoolCounters } from './pool-counters.ts'
 import { resetSession } from './reset.ts'
 import { endUse, mustGiveWay, noteServed } from './turns.ts'
@@ -16,7 +15,8 @@ export interface Supply {
   readonly isOverdrawn: boolean
   /** Whether the pool has more connections for calls than its database may have. */
   hasTooMany(pool: Pool): boolean
-  readonly demand: Pick<Demand, 'note'>
+  /** Counts a want of a connection of the pool that is in use now. */
+  noteWant(pool: Pool): void
   /** Records that PostgreSQL answered at this `performance.now()`. */
   noteAnswer(now: number): void
   count(pool: Pool, what: keyof PoolCounters): void
@@ -78,7 +78,7 @@ export function release(supply: Supply, pool: Pool, connection: Connection): voi
     supply.count(pool, 'evicted')
     supply.retire(connection)
   } else if (serve(pool, connection)) {
-    supply.demand.note(pool.database, inUse(pool))
+    supply.noteWant(pool)
     // Nothing goes first, so another turn begins.
     if (hasHadItsTurn(connection, now)) connection.busySince = now
     admit(supply, pool)

@@ -119,6 +119,14 @@ export class ConnectionSupply implements Supply {
     return pool
   }
 
+  noteWant(pool: Pool): void {
+    let nth = inUse(pool)
+    // Those that are being closed serve no want.
+    const { closing } = this.all
+    if (closing.size > 0) for (const one of pool.connections) if (closing.has(one)) nth--
+    this.demand.note(pool.database, nth)
+  }
+
   count(pool: Pool, what: keyof PoolCounters): void {
     this.counters.count(pool.counters, what)
   }
@@ -198,7 +206,7 @@ export class ConnectionSupply implements Supply {
     connection.expiresAt = performance.now() + this.#lifetime()
     pool.connections.add(connection)
     countOpen(pool, 1)
-    this.demand.note(pool.database, inUse(pool))
+    this.noteWant(pool)
     this.count(pool, 'opened')
     for (const budget of pool.budgets) {
       budget.starving.noteServed(pool, connection.busySince)

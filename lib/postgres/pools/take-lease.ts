@@ -2,7 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Connection, Speaks } from './connection.ts'
 import { release } from './give-back.ts'
 import type { Lease } from './lease.ts'
-import { findSharable, grant, inUse, type Pool, takeIdle } from './pool.ts'
+import { findSharable, grant, type Pool, takeIdle } from './pool.ts'
 import type { ConnectionSupply, SupplyLimits } from './supply.ts'
 import { noteServed } from './turns.ts'
 import {
@@ -84,7 +84,7 @@ function takeIdleNow({ supply }: Taking, pool: Pool, speaks: Speaks): Connection
   const connection = takeIdle(pool, speaks)
   if (!connection) return undefined
   for (const budget of pool.budgets) budget.idle.delete(connection)
-  supply.demand.note(pool.database, inUse(pool))
+  supply.noteWant(pool)
   connection.busySince = performance.now()
   noteServed(pool)
   return connection

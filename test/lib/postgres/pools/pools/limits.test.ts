@@ -260,3 +260,20 @@ test('a database whose calls wait for its only connection is wanted as often as 
     expect(open.sort()).toEqual([busy, other].sort())
   })
 })
+
+test('a database that is called while its connection is being closed is wanted once more', async () => {
+  await withPools({ maxTotalConnections: 2 }, async (pools) => {
+    const [anew, seldom, other] = databases as [string, string, string]
+    const work = (sql: Sql) => sql`select 1`
+    for (let i = 0; i < 4; i++) {
+      await pools.use(anew, work)
+      pools.renew(anew)
+    }
+    await pools.use(anew, work)
+    await until(() => pools.status().connections === 1)
+    for (let i = 0; i < 2; i++) await pools.use(seldom, work)
+    await pools.use(other, work)
+    const open = (await openConnections(pools)).map(({ datname }) => datname)
+    expect(open.sort()).toEqual([anew, other].sort())
+  })
+})
