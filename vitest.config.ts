@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { memoryFolder } from './test/setup/memory-folder.ts'
@@ -29,10 +30,18 @@ class LongestFirst extends BaseSequencer {
 }
 
 export default defineConfig({
+  resolve: {
+    alias: [
+      {
+        find: /^.*\/common\/thread\.ts$/,
+        replacement: join(import.meta.dirname, 'test/setup/built-thread.ts'),
+      },
+    ],
+  },
   test: {
     // The fuzz tests too, with few cases: see vitest.fuzz.config.ts.
     include: ['test/**/*.test.ts', 'test/fuzz/**/*.fuzz.ts'],
-    globalSetup: 'test/setup/postgres.ts',
+    globalSetup: ['test/setup/build.ts', 'test/setup/postgres.ts'],
     sequence: { sequencer: LongestFirst },
     // Much of what the tests do is waiting, so that two cores take three files at once.
     maxWorkers: availableParallelism() + 1,

@@ -103,7 +103,12 @@ export function contentsOf(tables: string[]): string {
         (isLedger ? `to_jsonb(t) - ${VOLATILE}` : 'to_jsonb(t)') +
         (isOfFiles ? ` || ${SORTED_OBJECTS}` : '') +
         (isOfDeployments ? ` || ${HAS_DIGEST}` : '')
-      const filter = isOfDeployments ? `where status = 'completed'` : ''
+      // The state that a deploy leaves is of one database.
+      const filter = isOfDeployments
+        ? `where status = 'completed'`
+        : isOfFiles
+          ? `where section <> 'standing'`
+          : ''
       return `
         select '${name}' as name, json_agg(${row} order by (${row})::text) as rows
         from ${name} as t ${filter}`

@@ -56,12 +56,19 @@ interface ProgramOptions {
 
 const PATIENCE_MS = 30_000
 
-/** Arguments of `node` that start the gateway as `npm start` does, from any working folder. */
-export const GATEWAY_ARGUMENTS = [
-  '--import',
-  pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href,
-  join(PROJECT, 'server.ts'),
-]
+const BUILT = process.env.TEST_BUILD
+
+/**
+ * Arguments of `node` that start the gateway from any working folder: the compiled one, where the run
+ * has compiled it, or as `npm start` does.
+ */
+export const GATEWAY_ARGUMENTS = BUILT
+  ? [join(BUILT, 'server.js')]
+  : [
+      '--import',
+      pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href,
+      join(PROJECT, 'server.ts'),
+    ]
 
 /** sd_listen_fds(3): LISTEN_PID must be the id of the process that takes the socket. */
 const ACTIVATED = 'LISTEN_PID=$$ exec "$0" "$@"'
