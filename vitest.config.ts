@@ -10,12 +10,14 @@ if (memory) process.env.TMPDIR ??= memory
 
 /** The files that take longest, longest first. */
 const LONG = [
-  'gateways',
-  'session-differential',
   'storm',
-  'server/elsewhere',
+  'gateways',
+  'secrets',
   'restart',
   'replicas/',
+  'server/',
+  'docs/pages',
+  'deploy-under-load',
 ]
 
 /** Long files begin first, so that none runs alone at the end. */

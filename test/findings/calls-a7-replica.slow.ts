@@ -7,7 +7,7 @@ import { type Files, pack } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 import { type ReplicationPair, startReplication } from '../helpers/replication.ts'
 
-// As calls-a7-meanwhile.test.ts, on a replica: the change comes there when it is replayed.
+// As calls-a7-meanwhile.slow.ts, on a replica: the change comes there when it is replayed.
 
 const platform = 'retyped'
 const FILES: Files = {

@@ -10,7 +10,7 @@ import { type Files, pack } from '../helpers/platforms.ts'
 
 const platform = 'busy'
 const DEPLOY_EVERY_MS = 50
-const DEPLOYS = 40
+const DEPLOYS = 20
 const CALLERS = 8
 
 let adminUrl: string

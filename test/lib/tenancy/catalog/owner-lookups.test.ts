@@ -81,6 +81,7 @@ describe('a name', () => {
       storedSchemas: [],
       suspension: null,
       hold: null,
+      limits: null,
       isSpelledFreely: false,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])
