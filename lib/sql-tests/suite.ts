@@ -19,7 +19,7 @@ export interface Suite {
   timeoutMs: number
   /** Whether to find which functions are called. */
   coverage: boolean
-  /** Called as each test ends. */
+  /** Called with each result, in the order of the files. */
   onResult?: (result: TestResult) => void
   /** Once it is aborted, no further test begins. */
   signal: AbortSignal
@@ -63,13 +63,19 @@ export async function runSuite(suite: Suite): Promise<SuiteResult> {
     const hint = suite.coverage ? await track(scratch, databases) : undefined
     const results = new Map<SchemaFile, TestResult>()
     const waiting = [...tests]
+    let told = 0
+    const tell = () => {
+      for (let result = results.get(tests[told]!); result; result = results.get(tests[++told]!)) {
+        onResult?.(result)
+      }
+    }
     await Promise.all(
       databases.map(async (database) => {
         for (let file = waiting.shift(); file; file = waiting.shift()) {
           if (signal.aborted) return
           const result = await runTest(file, database, scratch, timeoutMs)
           results.set(file, result)
-          onResult?.(result)
+          tell()
         }
       }),
     )
