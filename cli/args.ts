@@ -6,8 +6,8 @@ import { UsageError } from './command.ts'
  * Checks what was typed against the arguments of a command, and returns it as citty parses it in one
  * way only: each flag with its value, then `--`, then the arguments. A number below zero is an
  * argument.
- * @throws {UsageError} for an unknown flag, one without its value, one given twice, and for more
- *   arguments than the command takes
+ * @throws {UsageError} for an unknown flag, one without its value or with an empty one, one given
+ *   twice, and for more arguments than the command takes
  */
 export function normalise(typed: string[], args: ArgsDef, takesMore = false): string[] {
   const flags: string[] = []
@@ -34,6 +34,8 @@ export function normalise(typed: string[], args: ArgsDef, takesMore = false): st
     }
     const text = value ?? typed[++i]
     if (text === undefined) throw new UsageError(`--${name} needs a value`)
+    // An empty variable of a script would widen the command to other databases.
+    if (text === '') throw new UsageError(`--${name} is empty`)
     flags.push(`--${name}=${text}`)
   }
   const most = Object.values(args).filter(isPositional).length

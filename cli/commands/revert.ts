@@ -44,10 +44,10 @@ export default command({
     if (beginning === undefined) return listArchives(target, platform, args.json === true, io)
 
     const checksum = await findChecksum(target, platform, beginning)
-    if (!args.yes && !args['dry-run'] && !args.json) {
+    if (!args.yes && !args['dry-run']) {
       const whose = nameOfDatabase(fields) || fields.label || 'all databases'
       const question = `Take the code of ${platform} (${whose}) back to ${short(checksum)}?`
-      if (!io.mayAsk) throw new UsageError('Give --yes: nobody can be asked here')
+      if (!io.mayAsk || args.json) throw new UsageError('Give --yes: nobody can be asked here')
       if (!(await askYes(question))) throw new Failure('Nothing is changed')
     }
     const { skip, ...rest } = fields

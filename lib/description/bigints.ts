@@ -27,9 +27,11 @@ export function mixedColumns(
 ): Set<string> {
   const shapes = new Map<string, string>()
   const mixed = new Set<string>()
+  // Columns that are not known may have any name.
+  const isOpen = overloads.some(({ columns }) => columns === undefined)
   for (const { name, type } of overloads.flatMap(({ columns = [] }) => columns)) {
     const shape = JSON.stringify(shapeOf(type, types) ?? 0)
-    if ((shapes.get(name) ?? shape) !== shape) mixed.add(name)
+    if ((isOpen && shape !== '0') || (shapes.get(name) ?? shape) !== shape) mixed.add(name)
     shapes.set(name, shape)
   }
   return mixed

@@ -59,7 +59,11 @@ export async function openScratch(
   const folder = await mkdtemp(join(tmpdir(), 'gateway-tests-'))
   const undo: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })]
   const close = async () => {
-    for (const one of undo.splice(0).reverse()) await one()
+    const failures: unknown[] = []
+    for (const one of undo.splice(0).reverse()) {
+      await one().catch((error) => failures.push(error))
+    }
+    if (failures.length > 0) throw failures[0]
   }
   try {
     const named = databaseUrl ?? env.DB_HOST

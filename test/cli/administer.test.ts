@@ -158,6 +158,7 @@ test('revert lists archives, and takes the code back', async () => {
 `,
   )
   expect(await schema.run('revert', checksum.slice(0, 6))).toMatchObject({ code: 2 })
+  expect(await schema.run('revert', checksum.slice(0, 6), '--json')).toMatchObject({ code: 2 })
   expect(await schema.run('revert', '0000', '--yes')).toMatchObject({ code: 1 })
   const done = stable(await schema.output('revert', checksum.slice(0, 6), '--yes'), schema)
   expect(done).toContain('✓ shop_north (… ms)\n✓ 2 databases on <checksum>: 2 functions')

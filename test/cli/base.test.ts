@@ -47,6 +47,8 @@ describe('what was typed', () => {
     [['--jsn'], 'Unknown flag: --jsn (is --json meant?)'],
     [['-x'], 'Unknown flag: -x'],
     [['--url'], '--url needs a value'],
+    [['--url', ''], '--url is empty'],
+    [['--url='], '--url is empty'],
     [['--json=1'], '--json takes no value'],
     [['--json', '--json'], '--json is given twice'],
     [['--no-url'], 'Unknown flag: --no-url'],

@@ -253,7 +253,10 @@ final class Connection
             return (int) $value;
         }
         foreach ($bigints as $name => $one) {
-            $value[$name] = self::integers($value[$name], $one);
+            // Another overload may have other columns.
+            if (array_key_exists($name, $value)) {
+                $value[$name] = self::integers($value[$name], $one);
+            }
         }
         return $value;
     }

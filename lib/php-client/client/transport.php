@@ -142,9 +142,11 @@ final class Transport
     {
         if (strtolower($fields['transfer-encoding'] ?? '') !== 'chunked') {
             $body = stream_get_contents($stream);
-            $this->isCut = $body === false
+            $isCut = $body === false
                 || (isset($fields['content-length']) && strlen($body) !== (int) $fields['content-length']);
             yield (string) $body;
+            // Another request may have set it meanwhile.
+            $this->isCut = $isCut;
             return;
         }
         while (is_string($line = fgets($stream)) && ctype_xdigit(trim($line))) {
@@ -156,10 +158,12 @@ final class Transport
             $chunk = (string) stream_get_contents($stream, $length);
             yield $chunk;
             if (strlen($chunk) < $length) {
-                return;
+                break;
             }
             fgets($stream);
         }
+        // Another request may have set it meanwhile.
+        $this->isCut = true;
     }
 
     /**

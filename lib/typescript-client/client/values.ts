@@ -25,9 +25,9 @@ export function toBigints(value: Any, bigints: Bigints): unknown {
   }
   if (bigints === 1) return BigInt(value)
   if (Array.isArray(bigints)) return value
-  const converted = Object.entries(bigints).map(([name, one]) => [
-    name,
-    toBigints(value[name], one),
-  ])
+  // Another overload may have other columns.
+  const converted = Object.entries(bigints)
+    .filter(([name]) => name in value)
+    .map(([name, one]) => [name, toBigints(value[name], one)])
   return { ...value, ...Object.fromEntries(converted) }
 }
