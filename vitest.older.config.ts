@@ -5,7 +5,7 @@ process.env.PG_MAJOR ??= '15'
 
 const FINDINGS = '{calls-{a,b},deploys-{attribution,cascades,in-the-way,loss,migrations}}'
 const HANDLERS =
-  '{call/{answers,parameters,refused,changed-functions},isolation,register,tenants-dropped,tenants-exported,transfers-cut}'
+  '{call/{answers,parameters,refused,changed-functions},isolation,register,tenants-exported,transfers-cut}'
 
 /** The deploy, call and isolation tests on the oldest PostgreSQL: `npm run test:older`. */
 export default mergeConfig(

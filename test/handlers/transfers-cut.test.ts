@@ -160,7 +160,7 @@ describe('an import', () => {
   test('that takes longer than REQUEST_TIMEOUT_SECS ends, where its body goes on', async () => {
     if (!hasTools) return expectNotAvailable()
     const { body, end } = stalled(700)
-    setTimeout(end, 500)
+    setTimeout(end, 800)
     const started = performance.now()
     const answer = await importTenant(other, copy, body)
     expect([answer.status, answer.body.status]).toEqual([201, 'imported'])
