@@ -3,7 +3,7 @@ import config from './vitest.config.ts'
 
 process.env.PG_MAJOR ??= '15'
 
-const FINDINGS = '{calls-{a,b},deploys-{attribution,cascades,in-the-way,loss,migrations}}'
+const FINDINGS = '{calls-{a,b},deploys-{attribution,loss,migrations}}'
 const HANDLERS =
   '{call/{answers,parameters,refused,changed-functions},isolation,register,tenants-exported,transfers-cut}'
 
