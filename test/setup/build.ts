@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -11,20 +12,17 @@ const run = promisify(execFile)
  * threads that the tests start by the hundred load JavaScript, which takes a third of the time. How
  * TypeScript starts is tested by the pages of docs/.
  */
-export default async function setup(): Promise<() => Promise<void>> {
+export default async function setup(): Promise<() => void> {
   // In the project, since Node.js finds packages from there.
   const folder = await mkdtemp(join(PROJECT, 'test-build-'))
   process.env.TEST_BUILD = folder
-  const remove = () => rm(folder, { recursive: true, force: true })
-  try {
-    const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc')
-    const project = join(PROJECT, 'tsconfig.build.json')
-    const options = ['--project', project, '--outDir', folder, '--declaration', 'false']
-    await run(process.execPath, [tsc, ...options])
-    await run(process.execPath, [join(PROJECT, 'scripts/copy-sources.mjs'), folder])
-  } catch (error) {
-    await remove()
-    throw error
-  }
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  // Vitest exits at once when it is interrupted, or when a set-up fails, without the teardown.
+  process.once('exit', remove)
+  const tsc = join(PROJECT, 'node_modules/typescript/bin/tsc')
+  const project = join(PROJECT, 'tsconfig.build.json')
+  const options = ['--project', project, '--outDir', folder, '--declaration', 'false']
+  await run(process.execPath, [tsc, ...options])
+  await run(process.execPath, [join(PROJECT, 'scripts/copy-sources.mjs'), folder])
   return remove
 }
