@@ -15,7 +15,7 @@ import type { Old } from '../ledger/renew.ts'
 import { readOld, renewLedger } from '../ledger/renew.ts'
 import { createLedger } from '../ledger/tables.ts'
 import type { DeployParts } from '../parts.ts'
-import { TRY_DEPLOY_LOCK } from '../run/session.ts'
+import { tryDeployLock } from '../run/session.ts'
 import { lockWaitMs } from '../run/tries.ts'
 import { untilFree } from './in-use.ts'
 import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
@@ -145,13 +145,13 @@ async function begin(
 ): Promise<{ owned: Owned; old: Old }> {
   const giveUpAt = performance.now() + limitMs
   for (;;) {
-    const [[row], , owned, old] = await Promise.all([
-      send(sql.unsafe<[{ locked: boolean }]>(`select ${TRY_DEPLOY_LOCK} as locked`)),
+    const [isLocked, , owned, old] = await Promise.all([
+      tryDeployLock(sql),
       send(sql.unsafe('begin')),
       readOwner(sql),
       readOld(sql),
     ])
-    if (row.locked) return { owned, old }
+    if (isLocked) return { owned, old }
     await sql.unsafe('rollback')
     if (performance.now() > giveUpAt) {
       throw new GatewayError(

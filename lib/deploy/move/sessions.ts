@@ -72,7 +72,7 @@ export async function untilNoDeploy(admin: Sql, tenant: Tenant, withinMs: number
   }
 }
 
-/** Returns whether a session holds the lock of `TRY_DEPLOY_LOCK` in the database. */
+/** Returns whether a session holds the lock of `tryDeployLock` in the database. */
 async function isDeploying(admin: Sql, database: string): Promise<boolean> {
   const rows = await admin`
     select from pg_locks l

@@ -6,7 +6,7 @@ import { inOrderSql, type Order } from '../database/in-order.ts'
 import { digestOf, LEDGER_VERSION, STANDING } from '../ledger/key.ts'
 import { writeSql } from '../ledger/writer.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
-import { TRY_DEPLOY_LOCK } from '../run/session.ts'
+import { tryDeployLock, UNLOCK_DEPLOY } from '../run/session.ts'
 import { lockWaitMs } from '../run/tries.ts'
 import { findReplay, type Replay } from './known-replays.ts'
 import { lookAtState } from './look.ts'
@@ -53,21 +53,14 @@ interface Before extends StateBefore {
  * @throws {PostgresError} if the state cannot be read
  */
 export async function replay(sql: Sql, request: ReplayRequest): Promise<DeployResult | undefined> {
-  const [isLocked, before] = await Promise.all([tryLock(sql), sendBefore(sql, request)])
+  // The lock comes before the snapshot, which then has all of the deploy that held it.
+  const [isLocked, before] = await Promise.all([tryDeployLock(sql), sendBefore(sql, request)])
   const known = isLocked ? await findKnown(request, before) : undefined
   if (known) request.onOpen?.()
   const result = known && (await run(sql, known, request, before))
-  const ending = [result ? [] : 'rollback', isLocked ? `select ${UNLOCK}` : []].flat()
+  const ending = [result ? [] : 'rollback', isLocked ? `select ${UNLOCK_DEPLOY}` : []].flat()
   if (ending.length > 0) await sql.unsafe(ending.join(';'))
   return result
-}
-
-const UNLOCK = TRY_DEPLOY_LOCK.replace('pg_try_advisory_lock', 'pg_advisory_unlock')
-
-/** The lock comes before the snapshot, which then has all of the deploy that held it. */
-async function tryLock(sql: Sql): Promise<boolean> {
-  const [row] = await send(sql.unsafe<{ locked: boolean }[]>(`select ${TRY_DEPLOY_LOCK} as locked`))
-  return row!.locked
 }
 
 async function sendBefore(sql: Sql, { order, checksum }: ReplayRequest): Promise<Before> {

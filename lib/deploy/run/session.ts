@@ -2,9 +2,13 @@ import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { TimeLimit } from './time-limit.ts'
 
-/** SQL: takes the lock that lets one deploy at a time into a database; true if it is free. */
-export const TRY_DEPLOY_LOCK =
-  "pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('_db_gateway_deploy'))"
+/** Key of the lock that lets one deploy at a time into a database. */
+const DEPLOY_LOCK = "pg_catalog.hashtext('_db_gateway_deploy')"
+
+const TRY_LOCK = `pg_catalog.pg_try_advisory_lock(${DEPLOY_LOCK})`
+
+/** SQL expression that gives the lock of `tryDeployLock` back. */
+export const UNLOCK_DEPLOY = `pg_catalog.pg_advisory_unlock(${DEPLOY_LOCK})`
 
 /**
  * Statement that takes the deploy's lock again, in case a file has released all locks of its
@@ -13,7 +17,7 @@ export const TRY_DEPLOY_LOCK =
 export const LOCK_AGAIN = `
   do $lock$
   begin
-    if not ${TRY_DEPLOY_LOCK} then
+    if not ${TRY_LOCK} then
       raise object_not_in_prerequisite_state using
         message = 'the file released the lock of the deploy, and another deploy has taken it',
         hint = 'Remove pg_advisory_unlock_all(), and release the file''s own locks by their keys';
@@ -58,7 +62,7 @@ export async function openDeploySession<T>(
   )
   const opening = [
     send(sql.unsafe(`set statement_timeout = 0; set lock_timeout = ${lockTimeoutMs}`)),
-    tryLock(sql),
+    tryDeployLock(sql),
   ] as const
   const beginning = begin()
   const [[, isLocked], checksClient, begun] = await Promise.all([
@@ -74,16 +78,16 @@ export async function openDeploySession<T>(
   do {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     limit.check()
-  } while (!(await tryLock(sql)))
+  } while (!(await tryDeployLock(sql)))
   return { session, begun: await begin() }
 }
 
-async function tryLock(sql: Sql): Promise<boolean> {
-  const [row] = await send(
-    sql.unsafe<{ locked: boolean }[]>(`
-      select ${TRY_DEPLOY_LOCK} as locked
-    `),
-  )
+/**
+ * Takes the lock that lets one deploy at a time into the database; returns whether it was free. The
+ * query is sent immediately, so it can be pipelined.
+ */
+export async function tryDeployLock(sql: Sql): Promise<boolean> {
+  const [row] = await send(sql.unsafe<{ locked: boolean }[]>(`select ${TRY_LOCK} as locked`))
   return row!.locked
 }
 
