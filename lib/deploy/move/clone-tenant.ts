@@ -13,7 +13,7 @@ import { dropDatabase } from '../database/database.ts'
 import { copyDeployments } from '../deployments/move.ts'
 import { copyLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
-import { copySettings } from '../templates/copy.ts'
+import { copySettings, createCopy } from '../templates/copy.ts'
 import { moving } from './begin-move.ts'
 import type { CopyTime } from './copy-time.ts'
 import { copyPrefix } from './half-made.ts'
@@ -116,7 +116,7 @@ async function copyHeld(
     const copying = performance.now()
     try {
       await admin.unsafe(`set statement_timeout = ${limitMs}`)
-      await createCopy(parts, admin, tenant, copy)
+      await createCopy(admin, copy, database, tenant.role, parts.config.databaseCopy)
     } catch (error) {
       if (!isPostgresError(error) || !isInUse(error)) throw error
       if (error.code === QUERY_CANCELED) {
@@ -132,18 +132,6 @@ async function copyHeld(
     times.note(bytes, performance.now() - copying)
   })
   return { bytes, heldMs: Math.round(spent()) }
-}
-
-async function createCopy(
-  { config }: DeployParts,
-  admin: Sql,
-  { database, role }: Tenant,
-  copy: string,
-): Promise<void> {
-  const owner = role === null ? '' : `owner ${quoteIdentifier(role)}`
-  await admin.unsafe(
-    `create database ${quoteIdentifier(copy)} ${owner} template ${quoteIdentifier(database)} strategy ${config.databaseCopy}`,
-  )
 }
 
 /** Gives the copy its name and enters it into the catalog. */

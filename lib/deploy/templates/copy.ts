@@ -118,7 +118,11 @@ async function isInUse(admin: Sql, database: string): Promise<boolean> {
   return rows.length > 0
 }
 
-async function createCopy(
+/**
+ * Creates a database as a copy of another one, which must have no sessions.
+ * @param role owner of the copy; null: the gateway's role
+ */
+export async function createCopy(
   admin: Sql,
   database: string,
   from: string,
