@@ -4,13 +4,8 @@ import { absentError } from '../../tenancy/catalog/absent.ts'
 import { readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { readTenant, type Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
-import {
-  alreadyThere,
-  describeOwner,
-  describeTaken,
-  isSameOwner,
-} from '../../tenancy/owner-identity.ts'
-import { withDatabaseLock } from '../database/database.ts'
+import { alreadyThere, describeOwner, isSameOwner } from '../../tenancy/owner-identity.ts'
+import { nameConflict, withDatabaseLock } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { untilNoDeploy } from './sessions.ts'
@@ -59,8 +54,8 @@ export function moving<T>(
 async function checkFree(admin: Sql, to: Owner, database: string): Promise<void> {
   const entry = await readEntry(admin, to)
   if (entry && isSameOwner(entry, to)) throw alreadyThere(to, database)
+  if (entry) throw nameConflict(to, database, entry)
   const conflict = (message: string) => new GatewayError('name_conflict', message, { database })
-  if (entry) throw conflict(describeTaken(to, database, entry))
   if (isReserved(database)) throw conflict(`The name ${database} is reserved for the gateway`)
   if (await isOnServer(admin, database)) {
     throw conflict(`Database ${database} exists on the server, but the catalog does not have it`)

@@ -8,8 +8,8 @@ import { copySchemaState } from '../../tenancy/catalog/move-entry.ts'
 import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import type { Labels } from '../../tenancy/labels.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
-import { describeOwner, describeTaken, ownerFields } from '../../tenancy/owner-identity.ts'
-import { dropDatabase } from '../database/database.ts'
+import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
+import { dropDatabase, nameConflict } from '../database/database.ts'
 import { copyDeployments } from '../deployments/move.ts'
 import { copyLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
@@ -57,9 +57,7 @@ export function cloneTenant(
   const { from, to } = request
   return moving(parts, from, to, async (admin, tenant) => {
     const database = databaseName(to)
-    if (database === tenant.database) {
-      throw new GatewayError('name_conflict', describeTaken(to, database, tenant), { database })
-    }
+    if (database === tenant.database) throw nameConflict(to, database, tenant)
     const copy = `${copyPrefix(parts.catalogId)}${randomBytes(8).toString('hex')}`
     // Tells the other gateways that the copy is being made.
     await admin`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${copy}))`
