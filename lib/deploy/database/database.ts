@@ -136,13 +136,18 @@ export async function withDatabaseLock<T>(
     // The session may be idle for as long as the work takes.
     await lease.sql`select set_config('statement_timeout', '0', false),
       set_config('idle_session_timeout', '0', false)`
-    await lease.sql`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${name}))`
+    await lockDatabase(lease.sql, name)
     return await work(lease.sql)
   } catch (error) {
     throw fromPostgres(error, name)
   } finally {
     await lease.discard()
   }
+}
+
+/** Takes the lock of `withDatabaseLock` for one more name, until the session ends. */
+export async function lockDatabase(admin: Sql, name: string): Promise<void> {
+  await admin`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${name}))`
 }
 
 /**

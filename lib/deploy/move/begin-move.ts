@@ -5,7 +5,7 @@ import { readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { readTenant, type Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { alreadyThere, describeOwner, isSameOwner } from '../../tenancy/owner-identity.ts'
-import { nameConflict, withDatabaseLock } from '../database/database.ts'
+import { lockDatabase, nameConflict, withDatabaseLock } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { untilNoDeploy } from './sessions.ts'
@@ -31,7 +31,7 @@ export function moving<T>(
   const [first, second] = [source, target].toSorted() as [string, string]
   return parts.queue.run(source, () =>
     withDatabaseLock(parts, first, async (admin) => {
-      await admin`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${second}))`
+      await lockDatabase(admin, second)
       // If the gateway dies, PostgreSQL ends the statement; not all operating systems support it.
       await admin.unsafe("set client_connection_check_interval = '2s'").catch(() => {})
       const tenant = await readTenant(admin, source)

@@ -9,7 +9,7 @@ import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import type { Labels } from '../../tenancy/labels.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
-import { dropDatabase, nameConflict } from '../database/database.ts'
+import { dropDatabase, lockDatabase, nameConflict } from '../database/database.ts'
 import { copyDeployments } from '../deployments/move.ts'
 import { copyLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
@@ -60,7 +60,7 @@ export function cloneTenant(
     if (database === tenant.database) throw nameConflict(to, database, tenant)
     const copy = `${copyPrefix(parts.catalogId)}${randomBytes(8).toString('hex')}`
     // Tells the other gateways that the copy is being made.
-    await admin`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${copy}))`
+    await lockDatabase(admin, copy)
     try {
       const cloned = await copyHeld(parts, times, admin, tenant, copy, request.isHeld)
       await publish(parts, admin, tenant, copy, request)
