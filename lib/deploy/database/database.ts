@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { fromPostgres, isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
-import { INSUFFICIENT_PRIVILEGE } from '../../postgres/sqlstates.ts'
+import { INSUFFICIENT_PRIVILEGE, OBJECT_IN_USE } from '../../postgres/sqlstates.ts'
 import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
 import { addEntry, type NewEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { beginCreation, findUnfinished, forgetCreation } from '../../tenancy/catalog/creations.ts'
@@ -29,8 +29,6 @@ interface Copied<T> {
 const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
-/** object_in_use: BASE_TEMPLATE has sessions. template0, the default, accepts none. */
-const OBJECT_IN_USE = '55006'
 const DUPLICATE_DATABASE = '42P04'
 
 /**
@@ -194,6 +192,7 @@ export async function createDatabase(
       return
     } catch (error) {
       if (isPostgresError(error) && error.code === DUPLICATE_DATABASE) throw madeMeanwhile(name)
+      // BASE_TEMPLATE has sessions. template0, the default, accepts none.
       const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE
       if (!isBusy || attempt === CREATE_ATTEMPTS) throw error
       await new Promise((resolve) => setTimeout(resolve, 200 * attempt))

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { GatewayError } from '../../errors.ts'
-import { isPostgresError } from '../../postgres/errors.ts'
+import { isQueryCanceled } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { addEntry } from '../../tenancy/catalog/catalog-table.ts'
@@ -20,9 +20,6 @@ import { copyPrefix } from './half-made.ts'
 import { whileHeld } from './hold.ts'
 import { isInUse, patienceMs } from './patience.ts'
 import { stillInUse, untilNobody } from './sessions.ts'
-
-/** SQLSTATE of a statement that statement_timeout ends. */
-const QUERY_CANCELED = '57014'
 
 /** A request to copy a tenant. */
 export interface CloneRequest {
@@ -116,8 +113,8 @@ async function copyHeld(
       await admin.unsafe(`set statement_timeout = ${limitMs}`)
       await createCopy(admin, copy, database, tenant.role, parts.config.databaseCopy)
     } catch (error) {
-      if (!isPostgresError(error) || !isInUse(error)) throw error
-      if (error.code === QUERY_CANCELED) {
+      if (!isInUse(error)) throw error
+      if (isQueryCanceled(error)) {
         // The server is slower than was estimated: calls that wait would have to be refused.
         const ms = 2 * (performance.now() - copying)
         times.note(bytes, ms)

@@ -1,4 +1,5 @@
-import type { PostgresError } from '../../postgres/errors.ts'
+import { isPostgresError, isQueryCanceled, type PostgresError } from '../../postgres/errors.ts'
+import { OBJECT_IN_USE } from '../../postgres/sqlstates.ts'
 import type { DeployParts } from '../parts.ts'
 
 /** Milliseconds that running calls get to end while others wait for them. */
@@ -6,9 +7,6 @@ const PATIENCE_MS = 2000
 
 /** Share of the time that calls wait at most in which those that run must end. */
 const SHARE = 0.4
-
-/** SQLSTATEs: object_in_use; query_canceled, by the limit of the statement. */
-const IN_USE = ['55006', '57014']
 
 /**
  * Returns the milliseconds that running calls get to end: 2 s while other calls wait, or less where
@@ -20,7 +18,10 @@ export function patienceMs({ config }: DeployParts, isHeld: boolean): number {
   return Math.min(PATIENCE_MS, SHARE * config.poolWaitTimeoutMs)
 }
 
-/** Returns whether PostgreSQL did not get the database to itself in time. */
-export function isInUse({ code }: PostgresError): boolean {
-  return IN_USE.includes(code)
+/**
+ * Returns whether PostgreSQL did not get the database to itself in time: by itself, or within the
+ * limit of the statement.
+ */
+export function isInUse(error: unknown): error is PostgresError {
+  return isQueryCanceled(error) || (isPostgresError(error) && error.code === OBJECT_IN_USE)
 }

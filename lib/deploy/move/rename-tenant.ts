@@ -1,4 +1,3 @@
-import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { moveEntry } from '../../tenancy/catalog/move-entry.ts'
@@ -71,7 +70,7 @@ async function renameDatabase(
         alter database ${quoteIdentifier(source)} rename to ${quoteIdentifier(target)}`,
       )
     } catch (error) {
-      if (!isPostgresError(error) || !isInUse(error)) throw error
+      if (!isInUse(error)) throw error
       throw await stillInUse(admin, tenant, withinMs, error)
     }
     // Before calls go on: sessions of another database that had the name, and replicas that have it
