@@ -3,6 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 import { addEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { copySchemaState } from '../../tenancy/catalog/move-entry.ts'
 import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
@@ -139,8 +140,7 @@ async function publish(
 ): Promise<void> {
   const database = databaseName(to)
   await copySettings(admin, tenant.database, copy)
-  await admin.unsafe('begin')
-  try {
+  await inTransaction(admin, async () => {
     // CREATE DATABASE does not copy the privileges of the database, and PUBLIC has some by default.
     if (tenant.role !== null)
       await admin.unsafe(`revoke all on database ${quoteIdentifier(copy)} from public`)
@@ -151,11 +151,7 @@ async function publish(
     await copySchemaState(admin, tenant.database, database)
     await copyDeployments(admin, tenant.database, to)
     await copyLeft(admin, tenant.database, database)
-    await admin.unsafe('commit')
-  } catch (error) {
-    await admin.unsafe('rollback').catch(() => {})
-    throw error
-  }
+  })
   catalog.note({ database, platform: to.platform, role: tenant.role })
 }
 

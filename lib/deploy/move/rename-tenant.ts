@@ -1,5 +1,6 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 import { moveEntry } from '../../tenancy/catalog/move-entry.ts'
 import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
@@ -82,15 +83,11 @@ async function renameDatabase(
 
 /** Writes the new name to all tables that have it, in one transaction that begins with `first`. */
 async function writeName(admin: Sql, { database }: Tenant, to: Owner, first = ''): Promise<void> {
-  try {
-    await admin.unsafe(`begin; ${first}`)
+  await inTransaction(admin, async () => {
+    if (first !== '') await admin.unsafe(first)
     await moveEntry(admin, database, to)
     await moveDeployments(admin, database, to)
     await moveUsage(admin, database, { database: databaseName(to), tenantId: to.tenantId })
     await moveLeft(admin, database, databaseName(to))
-    await admin.unsafe('commit')
-  } catch (error) {
-    await admin.unsafe('rollback').catch(() => {})
-    throw error
-  }
+  })
 }

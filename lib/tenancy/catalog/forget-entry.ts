@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { describeAbsent, describeTaken, isSameOwner } from '../owner-identity.ts'
 import { readEntries } from './catalog-table.ts'
@@ -12,8 +13,7 @@ import { readEntries } from './catalog-table.ts'
  */
 export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
   const database = databaseName(owner)
-  await sql.unsafe('begin')
-  try {
+  await inTransaction(sql, async () => {
     await sql`
       select pg_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(${database}))
     `
@@ -31,9 +31,5 @@ export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
       )
     }
     await sql`delete from _db_gateway_databases where database = ${database}`
-    await sql.unsafe('commit')
-  } catch (error) {
-    await sql.unsafe('rollback').catch(() => {})
-    throw error
-  }
+  })
 }

@@ -1,4 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 import { readMark } from '../roles/role-mark.ts'
 import { Secret } from '../secrets/secret.ts'
 import { Secrets } from '../secrets/secrets.ts'
@@ -37,17 +38,12 @@ export interface OpenCatalog {
 export async function openCatalog(sql: Sql, given: GivenSecrets): Promise<OpenCatalog> {
   await checkCatalog(sql)
   await createCatalog(sql)
-  await sql.unsafe('begin')
-  try {
+  return inTransaction(sql, async () => {
     const identity = await readIdentity(sql)
     const secrets = await chooseSecrets(sql, identity, given)
     await setFingerprint(sql, secrets.current.fingerprint)
-    await sql.unsafe('commit')
     return { id: identity.id, secrets }
-  } catch (error) {
-    await sql.unsafe('rollback').catch(() => {})
-    throw error
-  }
+  })
 }
 
 async function chooseSecrets(

@@ -4,6 +4,7 @@ import type { Credentials } from '../../postgres/hosts/server.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { scramVerifier } from '../../postgres/session/scram.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 
 import type { Secret } from '../secrets/secret.ts'
 import type { Secrets } from '../secrets/secrets.ts'
@@ -112,16 +113,11 @@ export class Roles {
   async ensure(sql: Sql, platform: string): Promise<string | null> {
     const role = this.roleOf(platform)
     if (role === null || this.#known.get(role) === 'ready') return role
-    await sql.unsafe('begin')
-    try {
+    await inTransaction(sql, async () => {
       await sql`select pg_advisory_xact_lock(hashtext('_db_gateway_roles'), hashtext(${role}))`
       await this.#checkAlone(sql, role, platform)
       await this.#create(sql, role)
-      await sql.unsafe('commit')
-    } catch (error) {
-      await sql.unsafe('rollback').catch(() => {})
-      throw error
-    }
+    })
     this.#known.set(role, 'ready')
     return role
   }

@@ -2,6 +2,7 @@ import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
 import { createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 
 /** Sections that an archive has. */
 export interface Sections {
@@ -70,19 +71,14 @@ export async function storeSchema(
   schema: StoredSchema & { packed: Uint8Array },
   limit: number,
 ): Promise<void> {
-  await sql.unsafe('begin')
-  try {
+  await inTransaction(sql, async () => {
     // The lock serialises the count, so that concurrent stores cannot exceed the limit.
     await sql`
       select pg_advisory_xact_lock(hashtext('_db_gateway_schemas'), hashtext(${platform}))
     `
     await checkLimit(sql, platform, schema.name, limit)
     await writeSchema(sql, platform, schema)
-    await sql.unsafe('commit')
-  } catch (error) {
-    await sql.unsafe('rollback').catch(() => {})
-    throw error
-  }
+  })
 }
 
 async function checkLimit(sql: Sql, platform: string, name: string, limit: number): Promise<void> {

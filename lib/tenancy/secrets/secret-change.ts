@@ -1,5 +1,6 @@
 import type { Log } from '../../log.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 import { readStoredSecret, setFingerprint } from '../catalog/catalog-identity.ts'
 import { Secret } from './secret.ts'
 import type { Secrets } from './secrets.ts'
@@ -109,8 +110,7 @@ export class SecretChange {
   async #change(sql: Sql): Promise<void> {
     const { secrets, setPasswords } = this.#options
     const { fingerprint } = secrets.wanted
-    await sql.unsafe('begin')
-    try {
+    await inTransaction(sql, async () => {
       const [row] = await sql<{ secret_fingerprint: string }[]>`
         select secret_fingerprint from _db_gateway_catalog for update
       `
@@ -121,11 +121,7 @@ export class SecretChange {
         if (isOver) await sql`delete from _db_gateway_secret`
         await setFingerprint(sql, fingerprint)
       }
-      await sql.unsafe('commit')
-    } catch (error) {
-      await sql.unsafe('rollback').catch(() => {})
-      throw error
-    }
+    })
     secrets.change()
   }
 }
