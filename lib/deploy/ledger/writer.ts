@@ -35,7 +35,7 @@ interface Named {
 export interface LedgerChanges {
   renamed: object[]
   undone: object[]
-  migrations: object[]
+  migrations: Named[]
   gone: object[]
   files: { section: string; name: string; checksum: string; objects: unknown }[]
   deployments: object[]
@@ -49,12 +49,7 @@ export class LedgerWriter {
   readonly #sql: Sql
   readonly #key: string
   #number: number
-  #migrations: object[] = []
-  #renamed: object[] = []
-  #undone: object[] = []
-  #files: LedgerChanges['files'] = []
-  #gone: object[] = []
-  #deployments: object[] = []
+  #changes = noChanges()
 
   /**
    * @param key secret from which the keys of the ledger's writes are derived
@@ -72,7 +67,8 @@ export class LedgerWriter {
     status: 'applied' | 'begun' = 'applied',
     error: string | null = null,
   ): void {
-    this.#migrations.push({ name, checksum, status, error })
+    const migration = { name, checksum, status, error }
+    this.#changes.migrations.push(migration)
   }
 
   /**
@@ -80,34 +76,34 @@ export class LedgerWriter {
    * @param name the recorded name
    */
   renameMigration(name: string, renamed: string): void {
-    this.#renamed.push({ name, renamed })
+    this.#changes.renamed.push({ name, renamed })
   }
 
   /** Removes a migration that was recorded as begun and left no effect. */
   forgetMigration(name: string): void {
-    this.#undone.push({ name })
+    this.#changes.undone.push({ name })
   }
 
   /** Records a file that is in place and the objects that it created. */
   setFile(section: FileSection, { name, checksum }: Named, objects: LedgerObject[] = []): void {
-    this.#files.push({ section, name, checksum, objects })
+    this.#changes.files.push({ section, name, checksum, objects })
   }
 
   /** Removes a file that the archive no longer has. */
   forgetFile(section: FileSection, name: string): void {
-    this.#gone.push({ section, name })
+    this.#changes.gone.push({ section, name })
   }
 
   /** Records the warnings that apply for as long as the archive with this checksum is in place. */
   setStanding(checksum: string, warnings: string[]): void {
     const row = { section: STANDING, name: 'warnings' }
-    this.#gone.push(row)
-    if (warnings.length > 0) this.#files.push({ ...row, checksum, objects: warnings })
+    this.#changes.gone.push(row)
+    if (warnings.length > 0) this.#changes.files.push({ ...row, checksum, objects: warnings })
   }
 
   /** Records the deploy itself. */
   addDeployment(record: DeploymentRecord): void {
-    this.#deployments.push({
+    this.#changes.deployments.push({
       status: record.status,
       archive_checksum: record.archiveChecksum,
       tables_checksum: record.tablesChecksum,
@@ -128,26 +124,14 @@ export class LedgerWriter {
 
   /** Records the state that this deploy leaves, for replays. */
   setState(checksum: string, state: object): void {
-    this.#files.push({ section: STANDING, name: 'state', checksum, objects: state })
+    this.#changes.files.push({ section: STANDING, name: 'state', checksum, objects: state })
   }
 
   /** Returns what was collected since the last call. */
   #take(): LedgerChanges {
-    const changes = {
-      renamed: this.#renamed,
-      undone: this.#undone,
-      migrations: lastOfEach(this.#migrations as Named[]),
-      gone: this.#gone,
-      files: this.#files,
-      deployments: this.#deployments,
-    }
-    this.#migrations = []
-    this.#renamed = []
-    this.#undone = []
-    this.#gone = []
-    this.#files = []
-    this.#deployments = []
-    return changes
+    const changes = this.#changes
+    this.#changes = noChanges()
+    return { ...changes, migrations: lastOfEach(changes.migrations) }
   }
 
   /**
@@ -174,6 +158,10 @@ export class LedgerWriter {
       },
     )
   }
+}
+
+function noChanges(): LedgerChanges {
+  return { renamed: [], undone: [], migrations: [], gone: [], files: [], deployments: [] }
 }
 
 /** Returns the SQL call that writes changes to the ledger; each key is good for one. */
