@@ -10,7 +10,7 @@ import { findArchive } from './older/revert.ts'
 import type { DeployParts } from './parts.ts'
 import { type DeployRequest, register } from './register.ts'
 import type { DeployOrigin, DeployResult } from './result.ts'
-import { withProof } from './templates/proof.ts'
+import { deployWithProof } from './templates/proof.ts'
 
 /** A request for a new tenant. */
 export interface TenantRequest {
@@ -49,10 +49,10 @@ export async function createTenant(
   const newest = hasSchema ? await findNewest(parts, request, limits) : undefined
   try {
     if (newest) {
-      const { value, warnings } = await withProof(parts, newest, false, () =>
+      const result = await deployWithProof(parts, newest, () =>
         createAlone(parts, newest, { labels }),
       )
-      return deployed(true, newest, { ...value, warnings: [...value.warnings, ...warnings] })
+      return deployed(true, newest, result)
     }
     const database = databaseName(owner)
     await parts.queue.run(database, () => createEmpty(parts, owner, onDatabase, { labels }))

@@ -8,7 +8,7 @@ import type { DeployParts } from './parts.ts'
 import { type DeployRequest, deployTo } from './register.ts'
 import type { DeployResult } from './result.ts'
 import { copyTemplate } from './templates/copy.ts'
-import { withProof } from './templates/proof.ts'
+import { deployWithProof } from './templates/proof.ts'
 
 /**
  * Creates the owner's database with the archive's schema, from the archive's template if there is
@@ -23,11 +23,10 @@ export async function createWithSchema(
   const { schema, tenantId } = request.owner
   const isPlain = schema === null && tenantId !== null
   try {
-    const { value, warnings } = await withProof(parts, request, false, () =>
+    return await deployWithProof(parts, request, () =>
       // A tenant of no schema is made here by database_id alone.
       createAlone(parts, request, { madeBy: isPlain ? 'database_id' : null }),
     )
-    return { ...value, warnings: [...value.warnings, ...warnings] }
   } catch (error) {
     throw asCreationError(error)
   }

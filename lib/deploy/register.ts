@@ -35,7 +35,7 @@ import { learnFunctions } from './run/learn-functions.ts'
 import { TimeLimit } from './run/time-limit.ts'
 import { Retirement } from './sessions/retirement.ts'
 import { copyTemplate } from './templates/copy.ts'
-import { withProof } from './templates/proof.ts'
+import { deployWithProof } from './templates/proof.ts'
 
 const NOT_IN_PLACE = new Set([
   INVALID_CATALOG_NAME,
@@ -67,9 +67,7 @@ export async function register(parts: DeployParts, request: DeployRequest): Prom
     return first.isSuperseded ? first : unchangedResult(first.functionsDeployed, first.standing)
   }
 
-  const deploying = withProof(parts, request, false, () => registerAlone(parts, request)).then(
-    ({ value, warnings }) => ({ ...value, warnings: [...value.warnings, ...warnings] }),
-  )
+  const deploying = deployWithProof(parts, request, () => registerAlone(parts, request))
   if (!isPlain) return deploying
   parts.registering.set(key, deploying)
   try {

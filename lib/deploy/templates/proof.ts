@@ -3,7 +3,7 @@ import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import type { DeployParts } from '../parts.ts'
-import type { DeployFlags, DeployOrigin } from '../result.ts'
+import type { DeployFlags, DeployOrigin, DeployResult } from '../result.ts'
 import { buildTemplate } from './build.ts'
 import { templateName } from './names.ts'
 import { dropSuperfluous } from './superfluous.ts'
@@ -62,6 +62,16 @@ export async function withProof<T>(
   const warnings = makesDatabase ? [] : await answerOf(parts, request, proof)
   keep(parts, request, proof)
   return { value, warnings }
+}
+
+/** As `withProof`, for one database: the warnings about new tenants go into the deploy's result. */
+export async function deployWithProof(
+  parts: DeployParts,
+  request: ProofRequest,
+  work: () => Promise<DeployResult>,
+): Promise<DeployResult> {
+  const { value, warnings } = await withProof(parts, request, false, work)
+  return { ...value, warnings: [...value.warnings, ...warnings] }
 }
 
 /** Returns whether the archive was never deployed to the platform and has no template. */
