@@ -9,7 +9,7 @@ import {
 } from '../postgres/sqlstates.ts'
 import { describeOwner } from '../tenancy/catalog/catalog.ts'
 import { databaseName } from '../tenancy/names.ts'
-import { ownerFields, ownerKey } from '../tenancy/owner-identity.ts'
+import { ownerKey } from '../tenancy/owner-identity.ts'
 import { ensureDatabase } from './database/database.ts'
 import { orderOf } from './database/in-order.ts'
 import {
@@ -20,6 +20,7 @@ import {
 } from './database/role-lease.ts'
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
+import { requestFields, resultFields } from './log-fields.ts'
 import { olderOf } from './older/older.ts'
 import { confirm, record } from './older/record.ts'
 import { supersededResult } from './older/superseded.ts'
@@ -29,7 +30,7 @@ import { lookAtState } from './replay/look.ts'
 import { deployByReplay } from './replay/replay-deploy.ts'
 import { scopeOf } from './replay/scope.ts'
 import type { DeployRequest } from './request.ts'
-import { type DeployResult, functionsChanged, unchangedResult } from './result.ts'
+import { type DeployResult, unchangedResult } from './result.ts'
 import { installUntrusted } from './run/extensions.ts'
 import { learnFunctions } from './run/learn-functions.ts'
 import { TimeLimit } from './run/time-limit.ts'
@@ -141,14 +142,7 @@ export async function deployTo(
   const started = performance.now()
   const database = databaseName(owner)
   const what = flags.dryRun ? 'Dry run' : 'Deploy'
-  const fields = () => ({
-    ...ownerFields(owner),
-    database,
-    checksum: archive.checksum,
-    ms: Math.round(performance.now() - started),
-    request_id: origin.requestId,
-    address: origin.address,
-  })
+  const fields = () => requestFields(request, Math.round(performance.now() - started))
   const note = (ended: Pick<EndedDeploy, 'result' | 'error'>) => {
     const executionTimeMs = Math.round(performance.now() - started)
     const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
@@ -187,12 +181,7 @@ export async function deployTo(
     if (!flags.dryRun) result.functions = await learnFunctions(parts, lease.sql, database, result)
     await recorded
     parts.log.info(`${what}: ${describeOwner(owner)}`, {
-      migrations_applied: result.migrationsApplied.length,
-      migrations_repaired: result.migrationsRepaired.join(' ') || undefined,
-      functions_deployed: result.functionsDeployed,
-      functions_changed: functionsChanged(result),
-      functions_dropped: result.functionsDropped.length,
-      seeders_applied: result.seedersApplied.length,
+      ...resultFields(result),
       ...fields(),
     })
     return result

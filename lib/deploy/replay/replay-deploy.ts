@@ -1,14 +1,14 @@
 import type { UseSession } from '../../call/signatures/learn.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName } from '../../tenancy/names.ts'
-import { ownerFields } from '../../tenancy/owner-identity.ts'
 import { orderOf } from '../database/in-order.ts'
 import { DEPLOY_WAIT_MS, isHandedOver } from '../database/role-lease.ts'
+import { requestFields, resultFields } from '../log-fields.ts'
 import { olderOf } from '../older/older.ts'
 import { record } from '../older/record.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployRequest } from '../request.ts'
-import { type DeployResult, functionsChanged } from '../result.ts'
+import type { DeployResult } from '../result.ts'
 import { tryToLearn } from '../run/learn-functions.ts'
 import { collectWarnings } from '../run/notices.ts'
 import { TimeLimit } from '../run/time-limit.ts'
@@ -42,18 +42,9 @@ export async function deployByReplay(
   await recorded
   await record(parts, request, result)
   parts.log.info(`Deploy: ${describeOwner(owner)}`, {
-    migrations_applied: result.migrationsApplied.length,
-    functions_deployed: result.functionsDeployed,
-    functions_changed: functionsChanged(result),
-    functions_dropped: 0,
+    ...resultFields(result),
     replayed: true,
-    seeders_applied: 0,
-    ...ownerFields(owner),
-    database,
-    checksum: archive.checksum,
-    ms: executionTimeMs,
-    request_id: origin.requestId,
-    address: origin.address,
+    ...requestFields(request, executionTimeMs),
   })
   return result
 }

@@ -7,10 +7,10 @@ import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 import { INVALID_CATALOG_NAME } from '../../postgres/sqlstates.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
-import { ownerFields } from '../../tenancy/owner-identity.ts'
 import { dropDatabase } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
 import { STANDING } from '../ledger/key.ts'
+import { requestFields } from '../log-fields.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
 import { LIST_SETTINGS } from '../objects/settings.ts'
 import type { DeployParts } from '../parts.ts'
@@ -42,8 +42,9 @@ export interface Copied {
 export async function copyTemplate(
   parts: DeployParts,
   admin: Sql,
-  { owner, archive, origin }: CopyRequest,
+  request: CopyRequest,
 ): Promise<Copied | undefined> {
+  const { owner, archive, origin } = request
   if (!parts.config.templates) return undefined
   const from = templateName(parts.server.database, owner.platform, archive.checksum)
   const template = await readTemplate(admin, from)
@@ -72,23 +73,18 @@ export async function copyTemplate(
     const known = functions && !hasSettings ? { digest: functions.digest, version } : undefined
     const result = { ...template.result!, functions: known }
     const executionTimeMs = Math.round(performance.now() - started)
-    const { checksum } = archive
     await parts.deployments.record({
       owner,
-      archiveChecksum: checksum,
+      archiveChecksum: archive.checksum,
       origin,
       isNew: true,
       result,
       executionTimeMs,
     })
-    parts.log.info(`Deploy: ${describeOwner(owner)}, from a template`, {
-      ...ownerFields(owner),
-      database,
-      checksum,
-      ms: executionTimeMs,
-      request_id: origin.requestId,
-      address: origin.address,
-    })
+    parts.log.info(
+      `Deploy: ${describeOwner(owner)}, from a template`,
+      requestFields(request, executionTimeMs),
+    )
     parts.forgetFunctions(database)
     parts.catchUp(database)
     return { result, role }
