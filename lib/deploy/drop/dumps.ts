@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { GatewayError } from '../../errors.ts'
-import { dumpTo } from '../../postgres/pg-dump.ts'
+import { type DumpSource, dumpTo } from '../../postgres/pg-dump.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { requirePgTool } from '../../postgres/server-tools.ts'
 import type { DeployParts } from '../parts.ts'
@@ -29,7 +29,13 @@ const PART_DAYS = 2
  * the ledger's key, and the values of the sequences. The next deploy after a restore renews the
  * ledger.
  */
-export const WITHOUT = { withoutSchema: '_db_gateway', withoutData: 'public._db_gateway_*_seq' }
+const WITHOUT = { withoutSchema: '_db_gateway', withoutData: 'public._db_gateway_*_seq' }
+
+/** Returns what to dump of a database, as the role that the catalog records for it. */
+export function dumpSource({ server, catalog, roles }: DeployParts, database: string): DumpSource {
+  const credentials = roles.credentialsOf(catalog.holderOf(database)?.role ?? null)
+  return { server, credentials, database, ...WITHOUT }
+}
 
 /**
  * Returns the path of a pg_dump for this server.
@@ -40,16 +46,17 @@ export function requirePgDump(sql: Sql): Promise<string> {
 }
 
 /**
- * Dumps a database into DUMP_DIR, as the role that the catalog records for it. The file is complete
- * and synced before it gets its final name. A table that others lock for LOCK_TIMEOUT_SECS fails it.
+ * Dumps a database into DUMP_DIR (see `dumpSource`). The file is complete and synced before it gets
+ * its final name. A table that others lock for LOCK_TIMEOUT_SECS fails it.
  * @param pgDump path of pg_dump
  * @throws {GatewayError} dump_failed
  */
 export async function dumpDatabase(
-  { config, pools, server, catalog, roles }: DeployParts,
+  parts: DeployParts,
   pgDump: string,
   database: string,
 ): Promise<Dump> {
+  const { config, pools } = parts
   const at = new Date()
   const time = at.toISOString().replaceAll(/[-:]|\.\d+/g, '')
   const file = join(resolve(config.dumpDir), `${database}_${time}.dump`)
@@ -59,9 +66,8 @@ export async function dumpDatabase(
     // one; connecting here first finds the valid one.
     await pools.use(database, (sql) => sql`select`)
     await mkdir(resolve(config.dumpDir), { recursive: true, mode: 0o700 })
-    const credentials = roles.credentialsOf(catalog.holderOf(database)?.role ?? null)
     const limits = { lockTimeoutMs: config.lockTimeoutMs }
-    await dumpTo(pgDump, { server, credentials, database, ...WITHOUT }, limits, part)
+    await dumpTo(pgDump, dumpSource(parts, database), limits, part)
     await rename(part, file)
     const { size } = await stat(file)
     const keptUntil = new Date(at.getTime() + config.tenantDumpDays * DAY_MS).toISOString()

@@ -8,7 +8,7 @@ import { requirePgTool } from '../../postgres/server-tools.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { ownerFields } from '../../tenancy/owner-identity.ts'
 import { databaseInUse } from '../database/in-use.ts'
-import { WITHOUT } from '../drop/dumps.ts'
+import { dumpSource } from '../drop/dumps.ts'
 import type { DeployParts } from '../parts.ts'
 import type { Transfers } from './transfers.ts'
 
@@ -36,7 +36,7 @@ export async function exportDatabase(
   owner: Owner,
   sink: DumpSink,
 ): Promise<number> {
-  const { config, catalog, pools, roles, server, log } = parts
+  const { config, catalog, pools, log } = parts
   const database = await catalog.locate(owner)
   const pgDump = await catalog.use((sql) => requirePgTool(sql, 'pg_dump'))
   return transfers.run(config.deployTimeoutMs, async (stopping) => {
@@ -48,10 +48,8 @@ export async function exportDatabase(
       })
     let bytes = 0
     try {
-      const credentials = roles.credentialsOf(catalog.holderOf(database)?.role ?? null)
-      const source = { server, credentials, database, ...WITHOUT }
       const limits = { lockTimeoutMs: config.lockTimeoutMs, signal }
-      await dump(pgDump, source, limits, async (out) => {
+      await dump(pgDump, dumpSource(parts, database), limits, async (out) => {
         bytes = await sink.send(out)
       })
     } catch (error) {
