@@ -14,8 +14,8 @@ export interface DumpSource extends ToolTarget {
 
 /** Limits of a dump. */
 export interface DumpLimits {
-  /** Time to wait for the lock of each table, in milliseconds; default: no limit. */
-  lockTimeoutMs?: number
+  /** Time to wait for the lock of each table, in milliseconds. */
+  lockTimeoutMs: number
   /** Ends pg_dump when it is aborted. */
   signal?: AbortSignal
 }
@@ -38,7 +38,7 @@ export async function dump(
     '--no-password',
     `--exclude-schema=${source.withoutSchema}`,
     `--exclude-table-data=${source.withoutData}`,
-    ...(lockTimeoutMs === undefined ? [] : [`--lock-wait-timeout=${lockTimeoutMs}`]),
+    `--lock-wait-timeout=${lockTimeoutMs}`,
   ]
   const run = { path, options, target: source, signal, keeps: 'last' as const }
   await runTool(run, async ({ stdout }, ended) => {

@@ -100,7 +100,6 @@ export async function ensureDatabase<T>(
 /**
  * Creates an empty database for the owner. A database that is missing from the catalog is treated
  * as in `ensureDatabase`.
- * @returns the name of the database
  * @throws {GatewayError} database_already_exists, name_conflict
  */
 export async function createEmpty(
@@ -108,13 +107,10 @@ export async function createEmpty(
   owner: Owner,
   onDatabase: OnDatabase | undefined,
   about: NewEntry,
-): Promise<string> {
-  const name = databaseName(owner)
+): Promise<void> {
   const make = async () => true
-  const copy = async () => undefined
-  const isCreated = await ensureDatabase(parts, owner, make, true, onDatabase, copy, about)
-  if (isCreated) return name
-  throw alreadyThere(owner, name)
+  const isCreated = await ensureDatabase(parts, owner, make, true, onDatabase, undefined, about)
+  if (!isCreated) throw alreadyThere(owner, databaseName(owner))
 }
 
 /**
