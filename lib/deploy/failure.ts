@@ -9,6 +9,7 @@ import {
   postgresDetails,
   whatBecame,
 } from '../postgres/errors.ts'
+import { leadingBlank, placeAt, unitsOf } from './parser/place.ts'
 import type { Statement } from './parser/statement.ts'
 
 /** A PostgreSQL error together with the file and the statement that raised it. */
@@ -82,24 +83,19 @@ export function isEndOfSession(error: unknown): boolean {
 }
 
 /**
- * Returns the line, the source line and the caret of PostgreSQL's error position. Falls back to the
- * first line of the statement, without a caret, if the error has no position.
+ * Returns the line, the source line and the caret of PostgreSQL's error position, in characters
+ * from 1. Falls back to the first line of the statement, without a caret, if the error has no
+ * position.
  */
 function place(file: SchemaFile, { statement, error }: StatementError): ErrorDetails {
   if (statement === null) return {}
   const position = Number(error.position)
   const offset =
     position > 0
-      ? statement.offset + unitsBefore(statement.text, position)
+      ? statement.offset + unitsOf(statement.text, position - 1)
       : statement.offset + leadingBlank(statement.text)
-  const before = file.text.slice(0, offset)
-  const lineStart = before.lastIndexOf('\n') + 1
-  const source = file.text.slice(lineStart).split('\n', 1)[0] ?? ''
-  const line = before.split('\n').length
-  if (!(position > 0)) return { line, source }
-  // Tabs are kept, so that the caret stands under its position at any tab width.
-  const indent = file.text.slice(lineStart, offset).replace(/[^\t]/g, ' ')
-  return { line, source, caret: `${indent}^` }
+  const { line, source, caret } = placeAt(file.text, offset)
+  return position > 0 ? { line, source, caret } : { line, source }
 }
 
 /** Returns a hint for an error to which PostgreSQL gave none. */
@@ -135,27 +131,7 @@ const OWNER_ERRORS = new Set(['42704', '42501'])
 
 /** Returns the line number, from 1, on which the statement starts. */
 export function lineOf(file: SchemaFile, statement: Statement): number {
-  const offset = statement.offset + leadingBlank(statement.text)
-  return file.text.slice(0, offset).split('\n').length
-}
-
-/**
- * Converts PostgreSQL's error position, in characters from 1, to a JavaScript offset in UTF-16
- * units from 0.
- */
-function unitsBefore(text: string, position: number): number {
-  let units = 0
-  let characters = 0
-  for (const character of text) {
-    if (++characters >= position) break
-    units += character.length
-  }
-  return units
-}
-
-/** Length of the white space and comments at the start of a statement's text, in UTF-16 units. */
-function leadingBlank(text: string): number {
-  return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0].length ?? 0
+  return placeAt(file.text, statement.offset + leadingBlank(statement.text)).line
 }
 
 /**

@@ -1,4 +1,5 @@
-import { leadingBlank, type Rule } from './finding.ts'
+import { leadingBlank } from '../deploy/parser/place.ts'
+import type { Rule } from './finding.ts'
 
 const LINE = /^[ \t]*--[ \t]*lint[ \t]*:[ \t]*allow[ \t]+(.*)$/gim
 

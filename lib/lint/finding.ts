@@ -1,3 +1,5 @@
+import { placeAt } from '../deploy/parser/place.ts'
+
 /** What `lint` looks for. */
 export const RULES = {
   syntax: 'error',
@@ -50,14 +52,10 @@ export function placed(
   { path, text }: { path: string; text: string },
   { rule, offset, message, advice, isExact = false }: Found,
 ): Finding {
-  const before = text.slice(0, offset)
-  const start = before.lastIndexOf('\n') + 1
-  const source = text.slice(start).split(/\r?\n/, 1)[0] ?? ''
-  // Tabs are kept, so that the caret stands below its place at any tab width.
-  const caret = `${before.slice(start).replace(/[^\t]/g, ' ')}^`
+  const { line, source, caret } = placeAt(text, offset)
   return {
     file: path,
-    line: before.split('\n').length,
+    line,
     source,
     ...(isExact && { caret }),
     level: RULES[rule],
@@ -65,9 +63,4 @@ export function placed(
     message,
     advice,
   }
-}
-
-/** Returns the length of the white space and comments before the statement in its text. */
-export function leadingBlank(text: string): number {
-  return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0].length ?? 0
 }

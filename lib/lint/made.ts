@@ -1,7 +1,8 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { keyOfMade, type Names } from '../deploy/objects/names.ts'
+import { leadingBlank } from '../deploy/parser/place.ts'
 import type { Statement } from '../deploy/parser/statement.ts'
-import { type Finding, leadingBlank, placed } from './finding.ts'
+import { type Finding, placed } from './finding.ts'
 
 /** A file, split into its statements. */
 export interface Script {

@@ -1,6 +1,7 @@
 import { hasSqlDetails, type Node, parsePlPgSQLSync, parseSync } from 'libpg-query'
 import type { SchemaFile } from '../archive/archive.ts'
 import { optionsOf } from '../deploy/parser/options.ts'
+import { unitsOf } from '../deploy/parser/place.ts'
 import { psqlRefusal, runnableText } from '../deploy/run/sql-text.ts'
 import type { Found } from './finding.ts'
 
@@ -82,12 +83,5 @@ function plpgsqlErrorIn(text: string, body: string, start: number): Found | unde
 
 /** The parser counts characters, a UTF-16 pair as one. */
 function offsetOf(error: unknown, text: string): number {
-  const position = hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0
-  let units = 0
-  let characters = 0
-  for (const character of text) {
-    if (characters++ >= position) break
-    units += character.length
-  }
-  return units
+  return unitsOf(text, hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0)
 }

@@ -1,5 +1,6 @@
 import type { SchemaFile } from '../archive/archive.ts'
 import { asStatementError, fileFailure } from '../deploy/failure.ts'
+import { leadingBlank, placeAt } from '../deploy/parser/place.ts'
 import { splitStatements } from '../deploy/parser/split.ts'
 import type { Statement } from '../deploy/parser/statement.ts'
 import { GatewayError } from '../errors.ts'
@@ -37,8 +38,8 @@ export interface TestResult {
 }
 
 /** Statements that begin and end the transaction of a file for pg_prove or psql. */
-const FRAME = /^\s*(?:begin|start\s+transaction|rollback)\b(?!\s+to\b)/i
-const SAVEPOINT = /^\s*(?:savepoint|release|rollback\s+(?:work\s+|transaction\s+)?to)\b/i
+const FRAME = /^(?:begin|start\s+transaction|rollback)\b(?!\s+to\b)/i
+const SAVEPOINT = /^(?:savepoint|release|rollback\s+(?:work\s+|transaction\s+)?to)\b/i
 
 const COMMITS =
   'A test runs in a transaction that is rolled back: it may begin with BEGIN and end with ROLLBACK, and must not commit'
@@ -100,8 +101,9 @@ async function runStatements(
       last = statement
       if (statement.facts.kind === 'TransactionStmt') {
         const isFrame = i === 0 || i === statements.length - 1
-        if (isFrame && FRAME.test(withoutComments(statement.text))) continue
-        if (!SAVEPOINT.test(withoutComments(statement.text))) {
+        const words = statement.text.slice(leadingBlank(statement.text))
+        if (isFrame && FRAME.test(words)) continue
+        if (!SAVEPOINT.test(words)) {
           return { file: file.path, ...startOf(file, statement), message: COMMITS }
         }
       }
@@ -151,24 +153,17 @@ function failureOf(
 /** Returns the line of a DO block that PostgreSQL names; its first line is that of the quote. */
 function lineInBlock(file: SchemaFile, { text, offset }: Statement, context = '') {
   const found = [...context.matchAll(/inline_code_block line (\d+)/g)].at(-1)
-  const quote = /\$[^$\s]*\$|'/.exec(withoutComments(text))
+  const blank = leadingBlank(text)
+  const quote = /\$[^$\s]*\$|'/.exec(text.slice(blank))
   if (!found || !quote) return {}
-  const before = file.text.slice(0, offset + quote.index).split('\n').length
-  const line = before + Number(found[1]) - 1
+  const first = placeAt(file.text, offset + blank + quote.index).line
+  const line = first + Number(found[1]) - 1
   return { line, source: file.text.split('\n')[line - 1] ?? '' }
 }
 
 function startOf(file: SchemaFile, { text, offset }: Statement) {
-  const blank = withoutComments(text).search(/\S/)
-  const line = file.text.slice(0, offset + Math.max(blank, 0)).split('\n').length
-  return { line, source: file.text.split('\n')[line - 1] ?? '' }
-}
-
-/** Returns a text with blanks in the place of the comments before its first word. */
-function withoutComments(text: string): string {
-  return text.replace(/^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/, (comments) =>
-    comments.replace(/[^\n]/g, ' '),
-  )
+  const { line, source } = placeAt(file.text, offset + leadingBlank(text))
+  return { line, source }
 }
 
 function tapFailure(file: SchemaFile, tap: TapResult | undefined): TestFailure | undefined {

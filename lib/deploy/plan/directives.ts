@@ -1,4 +1,5 @@
 import type { SchemaFile } from '../../archive/archive.ts'
+import { leadingBlank } from '../parser/place.ts'
 
 /**
  * Directives of a migration or a seeder, from lines such as `-- gateway: no-transaction,
@@ -28,7 +29,7 @@ const OTHERS_NO_TRANSACTION =
 
 /** Reads the directives in the comments before a file's first statement. Case is ignored. */
 export function readDirectives({ text }: SchemaFile): Directives {
-  const head = headOf(text)
+  const head = text.slice(0, leadingBlank(text))
   const words = [...head.matchAll(LINE)]
     .flatMap(([, list = '']) => list.toLowerCase().split(/[\s,]+/))
     .filter((word) => word !== '')
@@ -40,11 +41,6 @@ export function readDirectives({ text }: SchemaFile): Directives {
     misspelt: [...head.matchAll(LOOKALIKE)].map(([line]) => line.trim()),
     isLate: text.slice(head.length).match(LINE) !== null,
   }
-}
-
-/** Returns the comments and white space before the first statement of a file. */
-function headOf(text: string): string {
-  return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0] ?? ''
 }
 
 /** Whether directives apply to a file; only migrations and seeders, which run once, have them. */
