@@ -3,14 +3,13 @@ import { strings } from '../deploy/parser/names.ts'
 import type { Said } from './finding.ts'
 
 const REWRITES = 'blocks reads and writes until the table is written anew'
-const ALONE = 'in a file that begins with "-- gateway: no-transaction"'
+/** Where a statement goes that cannot run in the transaction of a deploy, or must not stay in it. */
+export const ALONE = 'in a file that begins with "-- gateway: no-transaction"'
 
 /** Returns the locks that one part of ALTER TABLE holds for as long as the table is large. */
 export function lockOfPart(table: string, part: AlterTableCmd): Said[] {
   const { subtype, name = '', def } = part
-  const lock = (message: string, advice: string): Said[] => [
-    { rule: 'long-lock', message: `${table}: ${message}`, advice },
-  ]
+  const lock = (message: string, advice: string) => [longLock(table, message, advice)]
   switch (subtype) {
     case 'AT_AddColumn':
       return def && 'ColumnDef' in def ? lockOfColumn(table, def.ColumnDef) : []
@@ -51,11 +50,13 @@ function lockOfColumn(table: string, { colname = '', typeName, constraints }: Co
   const locks: Said[] = []
   if (isCounted || isStored || isVolatile(fallback)) {
     const why = isCounted ? 'a number' : isStored ? 'a stored value' : 'a value of its own'
-    locks.push({
-      rule: 'long-lock',
-      message: `${table}: the new column ${colname} gives each row ${why}, which ${REWRITES}`,
-      advice: `Add ${colname} without it, set the default in a second statement, which holds for new rows, and fill the others in parts`,
-    })
+    locks.push(
+      longLock(
+        table,
+        `the new column ${colname} gives each row ${why}, which ${REWRITES}`,
+        `Add ${colname} without it, set the default in a second statement, which holds for new rows, and fill the others in parts`,
+      ),
+    )
   }
   if (has('CONSTR_NOTNULL') && !fallback && !isCounted && !stored) {
     locks.push({
@@ -71,9 +72,7 @@ function lockOfColumn(table: string, { colname = '', typeName, constraints }: Co
 
 function lockOfConstraint(table: string, constraint: Constraint): Said[] {
   const { contype, skip_validation, indexname, conname = '…' } = constraint
-  const lock = (message: string, advice: string): Said[] => [
-    { rule: 'long-lock', message: `${table}: ${message}`, advice },
-  ]
+  const lock = (message: string, advice: string) => [longLock(table, message, advice)]
   switch (contype) {
     case 'CONSTR_FOREIGN':
     case 'CONSTR_CHECK':
@@ -99,6 +98,10 @@ function lockOfConstraint(table: string, constraint: Constraint): Said[] {
     default:
       return []
   }
+}
+
+function longLock(table: string, message: string, advice: string): Said {
+  return { rule: 'long-lock', message: `${table}: ${message}`, advice }
 }
 
 /** Functions in a default that are evaluated once for all rows that exist. */

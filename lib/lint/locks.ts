@@ -1,9 +1,8 @@
-import type { AlterTableStmt, Node, RangeVar, ReindexStmt } from 'libpg-query'
+import type { AlterTableStmt, Node, RangeVar } from 'libpg-query'
 import { sqlName } from '../deploy/parser/names.ts'
-import { lockOfPart } from './alter-table.ts'
+import { optionsOf } from '../deploy/parser/options.ts'
+import { ALONE, lockOfPart } from './alter-table.ts'
 import type { Said } from './finding.ts'
-
-const ALONE = 'in a file that begins with "-- gateway: no-transaction"'
 
 /**
  * Returns the locks that a statement holds for as long as its table is large (PostgreSQL manual,
@@ -30,7 +29,7 @@ function lockOfStatement(node: Node): [RangeVar | undefined, Parts] | undefined 
       },
     ]
   }
-  if ('ReindexStmt' in node && !isConcurrent(node.ReindexStmt)) {
+  if ('ReindexStmt' in node && !optionsOf(node.ReindexStmt.params).has('concurrently')) {
     return [
       node.ReindexStmt.relation,
       {
@@ -50,7 +49,7 @@ function lockOfStatement(node: Node): [RangeVar | undefined, Parts] | undefined 
     ]
   }
   if ('ClusterStmt' in node) return [node.ClusterStmt.relation, rewrites('CLUSTER')]
-  if ('VacuumStmt' in node && /"defname":"full"/.test(JSON.stringify(node))) {
+  if ('VacuumStmt' in node && optionsOf(node.VacuumStmt.options).has('full')) {
     return [undefined, rewrites('VACUUM FULL')]
   }
   if ('LockStmt' in node) {
@@ -91,10 +90,6 @@ function rewrites(what: string): Parts {
     message: `${what} blocks reads and writes until the table is written anew`,
     advice: 'Leave it to autovacuum, or to pg_repack outside of a deploy',
   }
-}
-
-function isConcurrent({ params = [] }: ReindexStmt): boolean {
-  return params.some((one) => 'DefElem' in one && one.DefElem.defname === 'concurrently')
 }
 
 function named(relation: RangeVar | undefined): string {

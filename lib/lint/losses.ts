@@ -5,6 +5,8 @@ import type { Said } from './finding.ts'
 const ALLOW =
   'If the rows are not needed, write "-- gateway: allow-data-loss" before the first statement of the file'
 
+const LATER = 'Let the functions that use it go first, and drop it in a later release'
+
 /**
  * Returns what a statement may take away, as a deploy asks about it before it runs. Relations that
  * the file itself makes are no loss.
@@ -37,15 +39,12 @@ function describe(risk: Risk, isNew: (relation: string) => boolean): Said | unde
         `Drops the ${what} ${names.join(', ')}`.trimEnd() + cascade,
         risk.cascade
           ? 'Name what is to be dropped, without CASCADE'
-          : 'Let the functions that use it go first, and drop it in a later release',
+          : LATER,
       )
     }
     case 'drop column':
       if (isNew(risk.relation)) return undefined
-      return loss(
-        `Drops the column ${risk.relation}.${risk.column}`,
-        'Let the functions that use it go first, and drop it in a later release',
-      )
+      return loss(`Drops the column ${risk.relation}.${risk.column}`, LATER)
     case 'drop attribute':
       return loss(
         `Drops the attribute ${risk.attribute} of ${risk.type} from every stored value`,

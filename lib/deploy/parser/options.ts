@@ -2,8 +2,8 @@ import type { Node } from 'libpg-query'
 import { strings } from './names.ts'
 
 /**
- * Returns the options of CREATE FUNCTION, ALTER FUNCTION or DO as texts by name. For a body given
- * as a list, it returns the first text; for an option that is no text, ''.
+ * Returns the options of a statement, such as CREATE FUNCTION, DO or REINDEX, as texts by name. For a
+ * body given as a list, it returns the first text; for an option that is no text, ''.
  */
 export function optionsOf(options: Node[] | undefined): Map<string, string> {
   return new Map(
