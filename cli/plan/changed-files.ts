@@ -1,4 +1,5 @@
-import { readArchive, type SchemaArchive, SECTIONS } from '../../lib/archive/archive.ts'
+import { readArchive, type SchemaArchive } from '../../lib/archive/archive.ts'
+import { CODE_SECTIONS } from '../../lib/archive/sections.ts'
 import type { Line } from '../fleet/state.ts'
 import { download, send } from '../gateway/client.ts'
 import { RequestFailed } from '../gateway/request-failed.ts'
@@ -13,11 +14,6 @@ export interface ChangedFile {
   /** Its lines around the changes. */
   lines: DiffLine[]
 }
-
-/** The sections whose files are run again when they change. */
-const CODE = SECTIONS.filter((section) =>
-  ['functions', 'views', 'triggers', 'policies'].includes(section),
-)
 
 /**
  * Compares the code of a schema with the archive that a database has.
@@ -43,8 +39,8 @@ export async function changedFiles(
 }
 
 /** Returns the files of code that differ, in the order of a deploy. */
-export function compareArchives(before: SchemaArchive, after: SchemaArchive): ChangedFile[] {
-  return CODE.flatMap((section) => {
+function compareArchives(before: SchemaArchive, after: SchemaArchive): ChangedFile[] {
+  return CODE_SECTIONS.flatMap((section) => {
     const old = new Map(before.files[section].map(({ path, text }) => [path, text]))
     const current = new Map(after.files[section].map(({ path, text }) => [path, text]))
     const paths = [...new Set([...old.keys(), ...current.keys()])].sort()

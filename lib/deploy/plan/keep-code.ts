@@ -1,4 +1,5 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
+import { CODE_SECTIONS } from '../../archive/sections.ts'
 import { someOf } from '../../common/shown.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Ledger, LedgerFile, LedgerObject } from '../ledger/ledger.ts'
@@ -7,7 +8,6 @@ import { keyOfFound, keyOfMade, readNames } from '../objects/names.ts'
 import type { KnownObject } from '../objects/object.ts'
 import { classOf } from '../objects/object.ts'
 import { hashOf } from '../objects/state.ts'
-import { CODE_SECTIONS } from '../run/code.ts'
 import type { Script } from '../run/run-file.ts'
 import { readScripts } from '../run/run-file.ts'
 

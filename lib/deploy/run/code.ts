@@ -1,4 +1,5 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
+import { CODE_SECTIONS } from '../../archive/sections.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Job } from '../job.ts'
 import type { Ledger, LedgerObject as StoredObject } from '../ledger/ledger.ts'
@@ -25,9 +26,6 @@ import { countRoutines, resultOf } from './code-outcome.ts'
 import { type CodeDeployed, unchangedCode } from './code-result.ts'
 import { remadeWarnings, withKeptHint } from './kept-functions.ts'
 import { type Ask, parseScripts, type Script } from './run-file.ts'
-
-/** The code sections: a deploy replaces and drops their objects. */
-export const CODE_SECTIONS = ['functions', 'views', 'triggers', 'policies'] as const
 
 /** Maximum number of rounds for views on views; each round passes columns on by one level. */
 const MAX_ROUNDS = 10

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type SchemaArchive, SECTIONS } from '../../archive/archive.ts'
-import { CODE_SECTIONS } from '../run/code.ts'
+import { CODE_SECTIONS } from '../../archive/sections.ts'
 
 /** Prefix of the gateway's own databases; no platform's database may have it. */
 const RESERVED = '_db_gateway'

@@ -1,7 +1,8 @@
 import type { SchemaArchive, SchemaFile } from '../../archive/archive.ts'
+import { CODE_SECTIONS } from '../../archive/sections.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { KnownObject } from '../objects/object.ts'
-import { CODE_SECTIONS, knownFiles } from '../run/code.ts'
+import { knownFiles } from '../run/code.ts'
 import { readScripts } from '../run/run-file.ts'
 
 /**
