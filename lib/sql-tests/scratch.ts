@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SchemaArchive } from '../archive/archive.ts'
 import { type Config, readConfig } from '../config.ts'
+import { dropDatabaseNow } from '../deploy/database/database.ts'
 import { createLog } from '../log.ts'
 import { startEmbedded } from '../postgres/embedded.ts'
 import { Hosts } from '../postgres/hosts/hosts.ts'
@@ -86,9 +87,7 @@ export async function openScratch(
     const roles = new Set<string>()
     undo.push(async () => {
       await pools.use(home, async (sql) => {
-        for (const one of databases) {
-          await sql.unsafe(`drop database if exists ${quoteIdentifier(one)} with (force)`)
-        }
+        for (const one of databases) await dropDatabaseNow({ pools }, sql, one)
         for (const one of roles) await sql.unsafe(`drop role if exists ${quoteIdentifier(one)}`)
       })
     })

@@ -197,8 +197,12 @@ export async function createDatabase(
 }
 
 /** Drops a database and ends its sessions. @throws {PostgresError} */
-export async function dropDatabaseNow(parts: DeployParts, admin: Sql, name: string): Promise<void> {
-  await parts.pools.closeDatabase(name)
+export async function dropDatabaseNow(
+  { pools }: Pick<DeployParts, 'pools'>,
+  admin: Sql,
+  name: string,
+): Promise<void> {
+  await pools.closeDatabase(name)
   const drop = `drop database if exists ${quoteIdentifier(name)}`
   // WITH (FORCE) has to terminate a running autovacuum, which only a superuser may. A plain DROP
   // makes autovacuum give way by itself.
