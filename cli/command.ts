@@ -85,6 +85,14 @@ export const JSON_ARG = {
   json: { type: 'boolean', description: 'write JSON' },
 } as const satisfies ArgsDef
 
+/** The flags of a command about databases of a gateway, which it can write about in JSON. */
+export const DATABASE_ARGS = {
+  ...GATEWAY_ARGS,
+  ...TENANT_ARG,
+  ...SCHEMA_ARGS,
+  ...JSON_ARG,
+} as const satisfies ArgsDef
+
 export const CHECK_ARG = {
   check: { type: 'boolean', description: 'exit with 3 if there is nothing to do' },
 } as const satisfies ArgsDef

@@ -1,6 +1,6 @@
 import { parameters } from '../call/parameters.ts'
 import { showRows } from '../call/rows.ts'
-import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
+import { command, DATABASE_ARGS } from '../command.ts'
 import { send } from '../gateway/client.ts'
 import { databaseOf } from '../gateway/database.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
@@ -14,10 +14,7 @@ export default command({
       valueHint: 'json',
     },
     key: { type: 'string', description: 'Idempotency-Key of the call', valueHint: 'key' },
-    ...GATEWAY_ARGS,
-    ...TENANT_ARG,
-    ...SCHEMA_ARGS,
-    ...JSON_ARG,
+    ...DATABASE_ARGS,
   },
   takesMore: true,
   async run(args, io) {

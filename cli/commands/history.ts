@@ -1,4 +1,4 @@
-import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
+import { command, DATABASE_ARGS } from '../command.ts'
 import { FLEET_ARGS } from '../fleet/fields.ts'
 import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
@@ -11,10 +11,7 @@ export default command({
   args: {
     limit: { type: 'string', description: 'how many; 20 by default, 1000 at most', valueHint: 'n' },
     all: FLEET_ARGS.all,
-    ...GATEWAY_ARGS,
-    ...TENANT_ARG,
-    ...SCHEMA_ARGS,
-    ...JSON_ARG,
+    ...DATABASE_ARGS,
   },
   async run(args, io) {
     const target = readTarget(args, io)

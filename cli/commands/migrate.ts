@@ -1,4 +1,4 @@
-import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
+import { command, DATABASE_ARGS } from '../command.ts'
 import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
 import { commandAgain } from '../fleet/again.ts'
 import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
@@ -14,10 +14,7 @@ export default command({
       type: 'boolean',
       description: 'only what the last migrate of this schema did not bring to it',
     },
-    ...GATEWAY_ARGS,
-    ...TENANT_ARG,
-    ...SCHEMA_ARGS,
-    ...JSON_ARG,
+    ...DATABASE_ARGS,
   },
   async run(args, io) {
     const target = readTarget(args, io)

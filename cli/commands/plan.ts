@@ -1,4 +1,4 @@
-import { CHECK_ARG, command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
+import { CHECK_ARG, command, DATABASE_ARGS } from '../command.ts'
 import { DEPLOY_ARGS } from '../deploy-form.ts'
 import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
@@ -12,10 +12,7 @@ export default command({
     skip: FLEET_ARGS.skip,
     diff: { type: 'boolean', default: true, description: 'show what changes in files of code' },
     ...CHECK_ARG,
-    ...GATEWAY_ARGS,
-    ...TENANT_ARG,
-    ...SCHEMA_ARGS,
-    ...JSON_ARG,
+    ...DATABASE_ARGS,
   },
   async run(args, io) {
     const target = readTarget(args, io)

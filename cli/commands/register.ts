@@ -1,4 +1,4 @@
-import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG } from '../command.ts'
+import { command, DATABASE_ARGS } from '../command.ts'
 import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
 import { send } from '../gateway/client.ts'
 import { databaseOf, nameOfDatabase } from '../gateway/database.ts'
@@ -11,10 +11,7 @@ export default command({
   args: {
     ...DEPLOY_ARGS,
     'dry-run': { type: 'boolean', description: 'show what would be done, as `plan` does' },
-    ...GATEWAY_ARGS,
-    ...TENANT_ARG,
-    ...SCHEMA_ARGS,
-    ...JSON_ARG,
+    ...DATABASE_ARGS,
   },
   async run(args, io) {
     const target = readTarget(args, io)

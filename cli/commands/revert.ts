@@ -1,13 +1,4 @@
-import {
-  command,
-  Failure,
-  GATEWAY_ARGS,
-  JSON_ARG,
-  PROGRAM,
-  SCHEMA_ARGS,
-  TENANT_ARG,
-  UsageError,
-} from '../command.ts'
+import { command, DATABASE_ARGS, Failure, PROGRAM, UsageError } from '../command.ts'
 import { commandAgain } from '../fleet/again.ts'
 import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
 import { runFleet } from '../fleet/run-fleet.ts'
@@ -31,10 +22,7 @@ export default command({
     ...FLEET_ARGS,
     'dry-run': { type: 'boolean', description: 'run everything and roll it back' },
     yes: { type: 'boolean', description: 'do not ask' },
-    ...GATEWAY_ARGS,
-    ...TENANT_ARG,
-    ...SCHEMA_ARGS,
-    ...JSON_ARG,
+    ...DATABASE_ARGS,
   },
   async run(args, io) {
     const target = readTarget(args, io)

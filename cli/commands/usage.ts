@@ -1,4 +1,4 @@
-import { command, GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, TENANT_ARG, UsageError } from '../command.ts'
+import { command, DATABASE_ARGS, UsageError } from '../command.ts'
 import { FLEET_ARGS } from '../fleet/fields.ts'
 import type { Line } from '../fleet/state.ts'
 import { type Request, send } from '../gateway/client.ts'
@@ -28,10 +28,7 @@ export default command({
     days: { type: 'boolean', description: 'each day too' },
     limit: { type: 'string', description: 'how many, or all; 20 by default', valueHint: 'n' },
     all: FLEET_ARGS.all,
-    ...GATEWAY_ARGS,
-    ...TENANT_ARG,
-    ...SCHEMA_ARGS,
-    ...JSON_ARG,
+    ...DATABASE_ARGS,
   },
   async run(args, io) {
     const target = readTarget(args, io)
