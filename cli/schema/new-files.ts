@@ -6,6 +6,13 @@ const EXTENSION = '.pssql'
 /** What a migration, a function or a test may be named. */
 const NAME = /^[a-z_][a-z0-9_]{0,62}$/
 
+/** A file to add to a schema. */
+export interface NewFile {
+  /** Path from the folder with the sections. */
+  path: string
+  text: string
+}
+
 /** Returns what is wrong with a name, or undefined. */
 export function nameProblem(name: string): string | undefined {
   if (NAME.test(name)) return undefined
@@ -13,27 +20,26 @@ export function nameProblem(name: string): string | undefined {
 }
 
 /**
- * Returns the path of the next migration: the number after the last one, with as many digits and the
- * same extension.
+ * Returns the next migration: the number after the last one, with as many digits and the same
+ * extension.
  * @param existing names of the migrations in order
  */
-export function nextMigration(existing: string[], name: string): string {
+export function migrationFile(existing: string[], name: string): NewFile {
   const numbered = existing.filter((file) => /^\D*\d/.test(file))
   const last = numbered.at(-1)
   const digits = /\d+/.exec(last ?? '')?.[0] ?? '000'
   const number = String(BigInt(digits) + 1n).padStart(digits.length, '0')
-  return `migrations/${number}_${name}${last === undefined ? EXTENSION : extname(last) || EXTENSION}`
-}
-
-/** Returns the text of a new migration. */
-export function migrationText(name: string): string {
-  return `-- ${name.replaceAll('_', ' ')}: runs once in each database; do not edit it once it has run somewhere\n`
-}
-
-/** Returns the path and the text of a new function. */
-export function functionFile(name: string): Record<string, string> {
   return {
-    [`functions/${name}${EXTENSION}`]: `create or replace function ${name}(p_name text)
+    path: `migrations/${number}_${name}${extname(last ?? '') || EXTENSION}`,
+    text: `-- ${name.replaceAll('_', ' ')}: runs once in each database; do not edit it once it has run somewhere\n`,
+  }
+}
+
+/** Returns a new function. */
+export function functionFile(name: string): NewFile {
+  return {
+    path: `functions/${name}${EXTENSION}`,
+    text: `create or replace function ${name}(p_name text)
 returns text
 language sql stable as $$
     select 'Hello ' || p_name;
