@@ -1,4 +1,5 @@
 import { GATEWAY_ARGS, JSON_ARG, SCHEMA_ARGS, UsageError } from '../../command.ts'
+import type { Line } from '../../fleet/state.ts'
 import { send } from '../../gateway/client.ts'
 import { type DatabaseArgs, type DatabaseMembers, schemaMembers } from '../../gateway/database.ts'
 import { platformOf, readTarget } from '../../gateway/target.ts'
@@ -34,32 +35,32 @@ export function namedTenant({ id, schema, uuid }: TenantArgs): DatabaseMembers {
   return { tenant_id: id }
 }
 
-/**
- * Sends a request about a tenant, and shows the answer: as JSON, or the sentence that `describe`
- * makes of it.
- * @param doing what a terminal shows meanwhile, if it may take long
- */
+/** A request that changes something, and what a person reads of it. */
+export interface Change {
+  path: string
+  /** Members of the request. */
+  members: Record<string, unknown>
+  /** Makes a sentence of the answer. */
+  describe(answer: Line): string
+  /** What a terminal shows meanwhile, if it may take long. */
+  doing?: string
+}
+
+/** Sends a request about a tenant, and shows the answer: as JSON, or as a sentence. */
 export async function changeTenant(
   args: TenantArgs & ShownArgs,
   io: Io,
-  path: string,
-  members: Record<string, unknown>,
-  // biome-ignore lint/suspicious/noExplicitAny: the shapes of answers are those of the HTTP contract
-  describe: (answer: any) => string,
-  doing?: string,
+  change: Change,
 ): Promise<void> {
-  await changeDatabase(args, io, path, { ...namedTenant(args), ...members }, describe, doing)
+  const members = { ...namedTenant(args), ...change.members }
+  await changeDatabase(args, io, { ...change, members })
 }
 
-/** As `changeTenant`, of the database that `members` name. */
+/** As `changeTenant`, of the database that the members name. */
 export async function changeDatabase(
   args: ShownArgs,
   io: Io,
-  path: string,
-  members: Record<string, unknown>,
-  // biome-ignore lint/suspicious/noExplicitAny: the shapes of answers are those of the HTTP contract
-  describe: (answer: any) => string,
-  doing?: string,
+  { path, members, describe, doing }: Change,
 ): Promise<void> {
   const target = readTarget(args, io)
   const body = JSON.stringify({ platform: platformOf(target), ...members })

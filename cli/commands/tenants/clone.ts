@@ -20,7 +20,12 @@ export default command({
       labels: readLabels(args.label?.split(',') ?? []),
       ...(args.hold && { hold: true }),
     }
-    await changeTenant(args, io, '/admin/clone-tenant', members, describe, 'Copying')
+    await changeTenant(args, io, {
+      path: '/admin/clone-tenant',
+      members,
+      describe,
+      doing: 'Copying',
+    })
     return undefined
   },
 })

@@ -21,9 +21,11 @@ export default command({
       labels,
       ...(args['if-not-exists'] && { if_exists: 'ok' }),
     }
-    await changeTenant(args, io, '/admin/create-tenant', members, ({ status, database }) =>
-      status === 'exists' ? `${database} exists` : `${database} is made`,
-    )
+    await changeTenant(args, io, {
+      path: '/admin/create-tenant',
+      members,
+      describe: ({ status, database }) => `${database} ${status === 'exists' ? 'exists' : 'is made'}`,
+    })
     return undefined
   },
 })

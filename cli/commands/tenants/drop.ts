@@ -28,7 +28,7 @@ export default command({
       ...(args.dump === false && { dump: false }),
       ...(hours !== undefined && { after_hours: Number(hours) }),
     }
-    await changeTenant(args, io, '/admin/drop-tenant', members, describe)
+    await changeTenant(args, io, { path: '/admin/drop-tenant', members, describe })
     return undefined
 
     async function askName(): Promise<string> {

@@ -15,8 +15,10 @@ export default command({
     if (words.length === 0)
       throw new UsageError('Which labels? Give key:value, or key: to take one away')
     const labels = readLabels(words)
-    await changeTenant(tenant, io, '/admin/label-tenant', { labels }, (answer) => {
-      return `${answer.database}: ${labelsText(answer.labels) || 'no label'}`
+    await changeTenant(tenant, io, {
+      path: '/admin/label-tenant',
+      members: { labels },
+      describe: (answer) => `${answer.database}: ${labelsText(answer.labels) || 'no label'}`,
     })
     return undefined
   },

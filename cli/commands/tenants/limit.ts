@@ -48,7 +48,8 @@ export default command({
       ...(args['read-only'] !== undefined && { read_only: args['read-only'] }),
     }
     if (Object.keys(limits).length > 0) {
-      await changeDatabase(args, io, '/admin/tenants', { ...members, limits }, describe)
+      const change = { path: '/admin/tenants', members: { ...members, limits }, describe }
+      await changeDatabase(args, io, change)
       return undefined
     }
     const target = readTarget(args, io)

@@ -5,14 +5,12 @@ export default command({
   args: { ...ONE_TENANT, ...MOVE_ARGS },
   async run(args, io) {
     const members = { to: readTo(args), ...(args.hold && { hold: true }) }
-    await changeTenant(
-      args,
-      io,
-      '/admin/rename-tenant',
+    await changeTenant(args, io, {
+      path: '/admin/rename-tenant',
       members,
-      ({ from, database }) => `${from.database} is renamed ${database}`,
-      'Renaming',
-    )
+      describe: ({ from, database }) => `${from.database} is renamed ${database}`,
+      doing: 'Renaming',
+    })
     return undefined
   },
 })

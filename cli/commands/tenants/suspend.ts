@@ -13,8 +13,10 @@ export default command({
       ...(args.message !== undefined && { message: args.message }),
       ...(seconds !== undefined && { retry_after_s: numberOf(seconds) }),
     }
-    await changeTenant(args, io, '/admin/suspend-tenant', members, ({ database }) => {
-      return `${database} is suspended: its calls are 503`
+    await changeTenant(args, io, {
+      path: '/admin/suspend-tenant',
+      members,
+      describe: ({ database }) => `${database} is suspended: its calls are 503`,
     })
     return undefined
   },
