@@ -1,5 +1,6 @@
 import { command, DATABASE_ARGS } from '../command.ts'
 import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
+import { changesOf } from '../deploy-result.ts'
 import { send } from '../gateway/client.ts'
 import { databaseOf, nameOfDatabase } from '../gateway/database.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
@@ -37,11 +38,7 @@ export default command({
       ? 'a newer archive is in place, which stays'
       : listed(
           [
-            result.migrations_applied > 0 && count(result.migrations_applied, 'migration'),
-            result.functions_changed > 0 &&
-              `${count(result.functions_changed, 'function')} changed`,
-            result.functions_dropped.length > 0 &&
-              `${count(result.functions_dropped.length, 'function')} dropped`,
+            ...changesOf(result),
             result.seeders_applied > 0 && count(result.seeders_applied, 'seeder'),
           ],
           'nothing to do',

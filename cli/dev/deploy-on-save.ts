@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../lib/errors.ts'
 import { UsageError } from '../command.ts'
 import { deployForm } from '../deploy-form.ts'
+import { changesOf } from '../deploy-result.ts'
 import { send } from '../gateway/client.ts'
 import { RequestFailed } from '../gateway/request-failed.ts'
 import { type Target, tenantOf } from '../gateway/target.ts'
@@ -9,7 +10,7 @@ import type { Io } from '../io.ts'
 import { type Packed, packFolder } from '../schema/pack.ts'
 import { describeFailure } from '../terminal/failure.ts'
 import { printable, styles } from '../terminal/style.ts'
-import { count, duration, listed } from '../terminal/words.ts'
+import { duration, listed } from '../terminal/words.ts'
 
 /** What is deployed, and to whom. */
 export interface Deployment {
@@ -78,10 +79,7 @@ export class DeployOnSave {
     const what = listed(
       [
         result.superseded && 'a newer archive is in place, which stays',
-        result.migrations_applied > 0 && count(result.migrations_applied, 'migration'),
-        result.functions_changed > 0 && `${count(result.functions_changed, 'function')} changed`,
-        result.functions_dropped.length > 0 &&
-          `${count(result.functions_dropped.length, 'function')} dropped`,
+        ...changesOf(result),
       ],
       'nothing to do',
     )
