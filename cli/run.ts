@@ -1,8 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { type ArgsDef, type CommandDef, parseArgs, renderUsage } from 'citty'
-import { GatewayError } from '../lib/errors.ts'
 import packageJson from '../package.json' with { type: 'json' }
-import { normalise, suggestion } from './args.ts'
+import { isPositional, normalise, suggestion } from './args.ts'
 import {
   type Command,
   type Entry,
@@ -13,7 +12,7 @@ import {
   UsageError,
 } from './command.ts'
 import { COMMANDS } from './commands.ts'
-import { RequestFailed } from './gateway/request-failed.ts'
+import { failureBody } from './gateway/request-failed.ts'
 import type { Io } from './io.ts'
 import { describeFailure } from './terminal/failure.ts'
 import { printable, styles } from './terminal/style.ts'
@@ -52,8 +51,8 @@ export async function runCli(typed: string[], io: Io): Promise<ExitCode> {
       io.err(`See \`${name} --help\`\n`)
       return EXIT.usage
     }
-    if (error instanceof RequestFailed || error instanceof GatewayError) {
-      const body = error instanceof GatewayError ? error.toJSON() : error.body
+    const body = failureBody(error)
+    if (body) {
       if (isJson) io.out(`${JSON.stringify(body)}\n`)
       else io.err(`${describeFailure(body, styles(io.hasColor))}\n`)
       return EXIT.failed
@@ -80,7 +79,7 @@ function findCommand(typed: string[]): { path: string[]; entry: Entry; rest: str
 
 function parse(typed: string[], { args, takesMore }: Command): Record<string, unknown> {
   const parsed = parseArgs(normalise(typed, args, takesMore), args)
-  const own = Object.values(args).filter(({ type }) => type === 'positional').length
+  const own = Object.values(args).filter(isPositional).length
   return Object.fromEntries([
     ...Object.keys(args).map((name) => [name, parsed[name]]),
     ['_', parsed._.slice(own)],

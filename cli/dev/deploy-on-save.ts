@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GatewayError } from '../../lib/errors.ts'
-import { UsageError } from '../command.ts'
 import { deployForm } from '../deploy-form.ts'
 import { changesOf } from '../deploy-result.ts'
 import { send } from '../gateway/client.ts'
-import { RequestFailed } from '../gateway/request-failed.ts'
+import { failureBody } from '../gateway/request-failed.ts'
 import { type Target, tenantOf } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { type Packed, packFolder } from '../schema/pack.ts'
@@ -123,9 +121,7 @@ function changedPaths(before: Packed | undefined, { archive }: Packed): string |
 
 function describe(error: unknown, { hasColor }: Io): string {
   const style = styles(hasColor)
-  if (error instanceof RequestFailed) return describeFailure(error.body, style)
-  if (error instanceof GatewayError) return describeFailure(error.toJSON(), style)
-  if (error instanceof UsageError || error instanceof Error)
-    return style.red(printable(error.message))
-  return String(error)
+  const body = failureBody(error)
+  if (body) return describeFailure(body, style)
+  return error instanceof Error ? style.red(printable(error.message)) : String(error)
 }

@@ -3,7 +3,7 @@ import { request as https } from 'node:https'
 import { createInterface } from 'node:readline'
 import { buffer, text } from 'node:stream/consumers'
 import { Failure, PROGRAM } from '../command.ts'
-import { type FailureBody, RequestFailed } from './request-failed.ts'
+import { RequestFailed } from './request-failed.ts'
 import type { Target } from './target.ts'
 
 /** A request to the gateway. */
@@ -41,7 +41,7 @@ export async function send(target: Target, path: string, request: Request = {}):
 export async function answerOf(target: Target, response: IncomingMessage): Promise<Answer> {
   const body = await whole(target, text(response))
   const status = response.statusCode ?? 0
-  if (status >= 400) throw new RequestFailed(status, parseFailure(target, status, body))
+  if (status >= 400) throw failureOf(target, status, body)
   return { text: body, json: () => parse(target, status, body) }
 }
 
@@ -54,7 +54,7 @@ export async function download(target: Target, path: string, request: Request): 
   const bytes = await whole(target, buffer(response))
   const status = response.statusCode ?? 0
   if (status < 400) return bytes
-  throw new RequestFailed(status, parseFailure(target, status, bytes.toString()))
+  throw failureOf(target, status, bytes.toString())
 }
 
 /**
@@ -69,10 +69,7 @@ export async function* sendForLines(
   const headers = { ...request.headers, accept: 'application/x-ndjson' }
   const response = await open(target, path, { ...request, headers })
   const status = response.statusCode ?? 0
-  if (status >= 400) {
-    const body = await whole(target, text(response))
-    throw new RequestFailed(status, parseFailure(target, status, body))
-  }
+  if (status >= 400) throw failureOf(target, status, await whole(target, text(response)))
   let hasFailed: Error | undefined
   response.on('error', (error) => {
     hasFailed = error
@@ -167,8 +164,11 @@ function parse({ url }: Target, status: number, body: string) {
   }
 }
 
-function parseFailure(target: Target, status: number, body: string): FailureBody {
+/** Returns the failure that an answer with an error tells of. */
+function failureOf(target: Target, status: number, body: string): RequestFailed | Failure {
   const value = parse(target, status, body)
-  if (typeof value?.error === 'string' && typeof value.message === 'string') return value
-  throw new Failure(`${target.url} answers ${status}: ${body.slice(0, 200)}`)
+  if (typeof value?.error === 'string' && typeof value.message === 'string') {
+    return new RequestFailed(status, value)
+  }
+  return new Failure(`${target.url} answers ${status}: ${body.slice(0, 200)}`)
 }

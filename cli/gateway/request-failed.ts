@@ -1,3 +1,5 @@
+import { GatewayError } from '../../lib/errors.ts'
+
 /** The body of an answer with an error, as the HTTP contract has it. */
 export interface FailureBody {
   error: string
@@ -16,4 +18,13 @@ export class RequestFailed extends Error {
     this.status = status
     this.body = body
   }
+}
+
+/**
+ * Returns the body of an error that a gateway answered with, or that its code has thrown here;
+ * undefined for any other error.
+ */
+export function failureBody(error: unknown): Record<string, unknown> | undefined {
+  if (error instanceof RequestFailed) return error.body
+  return error instanceof GatewayError ? error.toJSON() : undefined
 }
