@@ -3,6 +3,7 @@ import type { ArgsDef } from 'citty'
 import type { Io } from './io.ts'
 import { shownPath } from './schema/folder.ts'
 import { describePacked, type Packed, packFolder, pathsOf } from './schema/pack.ts'
+import { showWarnings } from './terminal/show.ts'
 import { printable, styles } from './terminal/style.ts'
 import { short } from './terminal/words.ts'
 
@@ -29,12 +30,12 @@ export async function packArgument(args: Record<string, unknown>, io: Io): Promi
   const folder = typeof args.folder === 'string' ? args.folder : '.'
   const packed = await packFolder(resolve(io.folder, folder))
   if (args.json) return packed
-  const { bold, dim, yellow } = styles(io.hasColor)
+  const { bold, dim } = styles(io.hasColor)
   const where = shownPath(packed.root, io.folder)
   const sum = dim(`(${short(packed.archive.checksum)})`)
   io.out(`${bold(printable(where))}  ${describePacked(packed)} ${sum}\n`)
   if (args.files) for (const path of pathsOf(packed)) io.out(`  ${printable(path)}\n`)
-  for (const warning of packed.warnings) io.out(`${yellow('!')} ${printable(warning)}\n`)
+  showWarnings(io, packed.warnings)
   return packed
 }
 

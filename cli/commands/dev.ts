@@ -11,6 +11,7 @@ import { shownPath } from '../schema/folder.ts'
 import { packFolder } from '../schema/pack.ts'
 import { writeChanged } from '../schema/write-changed.ts'
 import { busy } from '../terminal/busy.ts'
+import { showDone } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 
 export default command({
@@ -71,9 +72,8 @@ export default command({
  * returns a function that stops it.
  */
 async function gatewayFor(target: Target, io: Io): Promise<(() => Promise<void>) | undefined> {
-  const { green } = styles(io.hasColor)
   if (await isThere(target)) {
-    io.out(`${green('✓')} Gateway at ${target.url}\n`)
+    showDone(io, `Gateway at ${target.url}`)
     return undefined
   }
   if (!isOwn(target)) {
@@ -86,7 +86,7 @@ async function gatewayFor(target: Target, io: Io): Promise<(() => Promise<void>)
       throw new Failure(`The gateway does not start: ${error.message}`)
     },
   )
-  io.out(`${green('✓')} Gateway started at ${target.url}\n`)
+  showDone(io, `Gateway started at ${target.url}`)
   return stop
 }
 
@@ -99,5 +99,5 @@ async function writeTypes(
   const query = { platform, tenant_id: tenantOf(target) }
   const types = await download(target, '/types.ts', { query })
   const hasChanged = await writeChanged(resolve(io.folder, path), types)
-  if (hasChanged) io.out(`${styles(io.hasColor).green('✓')} ${path}\n`)
+  if (hasChanged) showDone(io, path)
 }

@@ -8,6 +8,7 @@ import { shownPath } from '../schema/folder.ts'
 import { packFolder, pathsOf } from '../schema/pack.ts'
 import { readTests, testsHome } from '../schema/tests.ts'
 import { describePlace } from '../terminal/failure.ts'
+import { showWarnings } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { count } from '../terminal/words.ts'
 
@@ -62,7 +63,7 @@ function show(io: Io, findings: Finding[], ignored: string[]): void {
     )
     io.out(`  ${style.dim('→')} ${printable(advice)}\n\n`)
   }
-  for (const warning of ignored) io.out(`${style.yellow('!')} ${printable(warning)}\n`)
+  showWarnings(io, ignored)
 }
 
 function summarise(io: Io, files: number, errors: number, warnings: number): void {

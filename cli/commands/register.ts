@@ -5,7 +5,8 @@ import { send } from '../gateway/client.ts'
 import { databaseOf, nameOfDatabase } from '../gateway/database.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
 import { busy } from '../terminal/busy.ts'
-import { printable, styles } from '../terminal/style.ts'
+import { showWarnings } from '../terminal/show.ts'
+import { styles } from '../terminal/style.ts'
 import { count, duration, listed } from '../terminal/words.ts'
 
 export default command({
@@ -33,7 +34,7 @@ export default command({
       return undefined
     }
     const result = answer.json()
-    const { bold, dim, green, yellow } = styles(io.hasColor)
+    const { bold, dim, green } = styles(io.hasColor)
     const what = result.superseded
       ? 'a newer archive is in place, which stays'
       : listed(
@@ -46,9 +47,10 @@ export default command({
     const took = dim(`(${duration(result.execution_time_ms)})`)
     io.out(`${green('✓')} ${bold(result.database)} is ready: ${what} ${took}\n`)
     const own = new Set(packed.warnings)
-    for (const warning of result.warnings) {
-      if (!own.has(warning)) io.out(`${yellow('!')} ${printable(warning)}\n`)
-    }
+    showWarnings(
+      io,
+      result.warnings.filter((warning: string) => !own.has(warning)),
+    )
     return undefined
   },
 })

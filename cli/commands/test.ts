@@ -8,7 +8,8 @@ import { shownPath } from '../schema/folder.ts'
 import { packFolder } from '../schema/pack.ts'
 import { readTests, testsHome } from '../schema/tests.ts'
 import { busy } from '../terminal/busy.ts'
-import { printable, styles } from '../terminal/style.ts'
+import { showWarnings } from '../terminal/show.ts'
+import { styles } from '../terminal/style.ts'
 import { describeResult, describeSuite, jsonOf } from '../test/show.ts'
 import { tapOf } from '../test/tap.ts'
 
@@ -88,9 +89,7 @@ export default command({
     const result = await busy('Making a database', isSilent ? undefined : io, run).finally(end)
     if (args.json) io.out(`${JSON.stringify(jsonOf(result))}\n`)
     else if (!args.tap) {
-      for (const warning of result.warnings) {
-        io.out(`${style.yellow('!')} ${printable(warning)}\n`)
-      }
+      showWarnings(io, result.warnings)
       io.out(`\n${describeSuite(result, style)}\n`)
     } else if (result.notRun.length > 0) io.out('Bail out! Interrupted\n')
     if (args.junit !== undefined) {

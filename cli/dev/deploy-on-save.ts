@@ -7,6 +7,7 @@ import { type Target, tenantOf } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { type Packed, packFolder } from '../schema/pack.ts'
 import { describeFailure } from '../terminal/failure.ts'
+import { showWarnings } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { duration, listed } from '../terminal/words.ts'
 
@@ -73,7 +74,7 @@ export class DeployOnSave {
     this.#packed = packed
     const body = deployForm(platform, packed, args, { tenant_id: tenantOf(target) })
     const result = (await send(target, '/register', { body })).json()
-    const { bold, dim, green, yellow } = styles(this.#io.hasColor)
+    const { bold, dim, green } = styles(this.#io.hasColor)
     const what = listed(
       [
         result.superseded && 'a newer archive is in place, which stays',
@@ -84,7 +85,7 @@ export class DeployOnSave {
     const took = dim(`(${duration(performance.now() - started)})`)
     const files = changed === undefined ? '' : `${printable(changed)}: `
     this.#io.out(`${green('✓')} ${bold(result.database)}  ${files}${what} ${took}\n`)
-    for (const warning of result.warnings) this.#io.out(`${yellow('!')} ${printable(warning)}\n`)
+    showWarnings(this.#io, result.warnings)
     await onDeployed()
   }
 }

@@ -6,6 +6,7 @@ import { RequestFailed } from '../gateway/request-failed.ts'
 import type { Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { busy } from '../terminal/busy.ts'
+import { showWarnings } from '../terminal/show.ts'
 import { printable, type Styles, styles } from '../terminal/style.ts'
 import { type ChangedFile, changedFiles } from './changed-files.ts'
 import { describeGroup, groupPlans, isEmpty } from './describe.ts'
@@ -48,9 +49,10 @@ export async function showPlan(command: PlanCommand, io: Io): Promise<ExitCode> 
   const style = styles(io.hasColor)
   for (const group of groups) io.out(`\n${describeGroup(group, style)}\n`)
   const told = new Set(groups.flatMap((group) => group.plan.warnings))
-  for (const warning of warnings) {
-    if (!told.has(warning)) io.out(`${style.yellow('!')} ${printable(warning)}\n`)
-  }
+  showWarnings(
+    io,
+    warnings.filter((warning: string) => !told.has(warning)),
+  )
   if (args.diff !== false && hasWork && plan.length > 0) {
     const files = await changedFiles(target, platform, plan[0].database, packed.archive)
     for (const file of files ?? []) io.out(`\n${describeFile(file, style)}\n`)

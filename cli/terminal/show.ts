@@ -14,6 +14,12 @@ export function showDone(io: Io, text: string): void {
   io.out(`${styles(io.hasColor).green('✓')} ${printable(text)}\n`)
 }
 
+/** Shows warnings, a line each. */
+export function showWarnings(io: Io, warnings: string[]): void {
+  const { yellow } = styles(io.hasColor)
+  for (const warning of warnings) io.out(`${yellow('!')} ${printable(warning)}\n`)
+}
+
 /** Returns a time for a person, in UTC to the minute. */
 export function minute(time: string | null | undefined): string {
   return time ? time.slice(0, 16).replace('T', ' ') : '–'
