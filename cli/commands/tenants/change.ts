@@ -84,6 +84,19 @@ export function readLabels(words: string[]): Record<string, string | null> {
   )
 }
 
+/** The argument of a command that makes a tenant. */
+export const LABEL_ARG = {
+  label: { type: 'string', description: 'labels, with commas between', valueHint: 'key:value' },
+} as const
+
+/**
+ * Reads the labels of a new tenant.
+ * @throws as `readLabels`
+ */
+export function readNewLabels({ label }: { label?: string | undefined }): ReturnType<typeof readLabels> {
+  return readLabels(label?.split(',') ?? [])
+}
+
 /** What is no number goes as it is, so that the gateway says what it takes. */
 export function numberOf(text: string): number | string {
   return /^\d+$/.test(text) ? Number(text) : text

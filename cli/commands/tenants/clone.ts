@@ -2,7 +2,7 @@ import { command } from '../../command.ts'
 import type { Line } from '../../fleet/state.ts'
 import { labelsText, megabytes } from '../../terminal/show.ts'
 import { duration, listed } from '../../terminal/words.ts'
-import { changeTenant, MOVE_ARGS, ONE_TENANT, readLabels, readTo } from './change.ts'
+import { changeTenant, MOVE_ARGS, ONE_TENANT, readNewLabels, readTo } from './change.ts'
 
 export default command({
   args: {
@@ -17,7 +17,7 @@ export default command({
   async run(args, io) {
     const members = {
       to: readTo(args),
-      labels: readLabels(args.label?.split(',') ?? []),
+      labels: readNewLabels(args),
       ...(args.hold && { hold: true }),
     }
     await changeTenant(args, io, {

@@ -1,5 +1,5 @@
 import { command, GATEWAY_ARGS, JSON_ARG } from '../../command.ts'
-import { changeTenant, readLabels } from './change.ts'
+import { changeTenant, LABEL_ARG, readNewLabels } from './change.ts'
 
 export default command({
   args: {
@@ -11,14 +11,13 @@ export default command({
       default: true,
       description: "with the platform's newest schema; --no-deploy makes an empty database",
     },
-    label: { type: 'string', description: 'labels, with commas between', valueHint: 'key:value' },
+    ...LABEL_ARG,
     'if-not-exists': { type: 'boolean', description: 'a tenant that exists is no failure' },
   },
   async run(args, io) {
-    const labels = readLabels(args.label?.split(',') ?? [])
     const members = {
       deploy: args.deploy !== false,
-      labels,
+      labels: readNewLabels(args),
       ...(args['if-not-exists'] && { if_exists: 'ok' }),
     }
     await changeTenant(args, io, {

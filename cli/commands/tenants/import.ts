@@ -11,7 +11,7 @@ import type { Io } from '../../io.ts'
 import { busy } from '../../terminal/busy.ts'
 import { showDone } from '../../terminal/show.ts'
 import { bytesText } from '../../terminal/words.ts'
-import { namedTenant, ONE_TENANT, readLabels } from './change.ts'
+import { LABEL_ARG, namedTenant, ONE_TENANT, readNewLabels } from './change.ts'
 
 export default command({
   args: {
@@ -21,12 +21,12 @@ export default command({
       description: 'the dump; without it the input is read',
       valueHint: 'file',
     },
-    label: { type: 'string', description: 'labels, with commas between', valueHint: 'key:value' },
+    ...LABEL_ARG,
   },
   async run(args, io) {
     const members = namedTenant(args)
     // Says what is wrong with a label before anything is sent.
-    readLabels(args.label?.split(',') ?? [])
+    readNewLabels(args)
     const target = readTarget(args, io)
     const query = { platform: platformOf(target), ...members, label: args.label }
     const source = await sourceOf(args.file, io)
