@@ -33,7 +33,7 @@ export function groupPlans(plans: Line[]): Group[] {
 
 /** Whether a plan changes nothing. */
 export function isEmpty(plan: Line): boolean {
-  return sectionsOf(plan).every(([, entries]) => entries.length === 0)
+  return filledSections(plan).length === 0
 }
 
 /** Describes what a deploy would do in a group of databases. */
@@ -41,12 +41,12 @@ export function describeGroup({ databases, plan }: Group, style: Styles): string
   const { bold, dim, green, red, yellow } = style
   const inks = { '+': green, '-': red, '~': yellow, '!': red, '·': dim } as const
   const lines = [bold(someOf(databases, MAX_NAMES))]
-  for (const [title, entries] of sectionsOf(plan)) {
-    if (entries.length === 0) continue
+  const sections = filledSections(plan)
+  for (const [title, entries] of sections) {
     lines.push(`  ${title}`)
     for (const [mark, text] of entries) lines.push(`    ${inks[mark](mark)} ${printable(text)}`)
   }
-  if (isEmpty(plan)) lines.push(dim('  nothing to do'))
+  if (sections.length === 0) lines.push(dim('  nothing to do'))
   else if (plan.locks.length > 0) {
     lines.push('  Locks')
     for (const { table, lock } of plan.locks) {
@@ -60,9 +60,14 @@ export function describeGroup({ databases, plan }: Group, style: Styles): string
 
 type Mark = '+' | '-' | '~' | '!' | '·'
 type Entry = [mark: Mark, text: string]
+type Section = [title: string, entries: Entry[]]
 
-/** What a plan does, by section. */
-function sectionsOf(plan: Line): [title: string, entries: Entry[]][] {
+/** What a plan does, by section; those with nothing to do are left out. */
+function filledSections(plan: Line): Section[] {
+  return sectionsOf(plan).filter(([, entries]) => entries.length > 0)
+}
+
+function sectionsOf(plan: Line): Section[] {
   const all = (mark: Mark, names: string[]): Entry[] => names.map((name) => [mark, name])
   const code = (part: Line): Entry[] => [
     ...all('+', part.create ?? []),
