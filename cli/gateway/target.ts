@@ -14,7 +14,7 @@ export interface Target {
 }
 
 /** File with the members of `Target`, in the working folder or one above it. */
-export const SETTINGS_FILE = 'gateway.json'
+const SETTINGS_FILE = 'gateway.json'
 
 const VARIABLES = {
   url: 'GATEWAY_URL',
@@ -75,7 +75,7 @@ export function tenantOf({ tenant }: Target): string | undefined {
 }
 
 /** Returns the settings of the nearest gateway.json; none if there is no such file. */
-export function readSettings(folder: string): Partial<Record<Name, string>> {
+function readSettings(folder: string): Partial<Record<Name, string>> {
   for (let at = folder; ; at = dirname(at)) {
     const path = join(at, SETTINGS_FILE)
     const text = readIfThere(path)
