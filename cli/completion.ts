@@ -3,7 +3,7 @@ import { type Entry, PROGRAM } from './command.ts'
 
 /** A command as a shell completes it. */
 interface Completed {
-  /** Words before it: `tenants list`; '' stands for the program. */
+  /** Words before it, `tenants/list`; '' stands for the program. */
   path: string
   /** Names of the commands in it, with what they do. */
   commands: [name: string, description: string][]
@@ -33,7 +33,7 @@ async function collect(path: string, entry: Entry): Promise<Completed[]> {
     return [{ path, commands: [], flags: [...flags, HELP] }]
   }
   const inside = await Promise.all(
-    Object.entries(entry.commands).map(([name, one]) => collect(`${path} ${name}`.trim(), one)),
+    Object.entries(entry.commands).map(([name, one]) => collect(path === '' ? name : `${path}/${name}`, one)),
   )
   const own = Object.entries(entry.commands).map(([name, { description }]): [string, string] => [
     name,
@@ -47,6 +47,12 @@ const HELP: Completed['flags'][number] = ['--help', 'show what the command takes
 const wordsOf = ({ commands, flags }: Completed) =>
   [...commands.map(([name]) => name), ...flags.map(([name]) => name)].join(' ')
 
+const pathsOf = (all: Completed[]) =>
+  all
+    .map(({ path }) => path)
+    .filter((path) => path !== '')
+    .join(' ')
+
 /** The words of the command so far, without flags; a word that is no command ends them. */
 const BASH_PATH = `  local path="" word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -54,13 +60,10 @@ const BASH_PATH = `  local path="" word
   done`
 
 function bash(all: Completed[]): string {
-  const paths = all.map(({ path }) => path.replaceAll(' ', '/')).filter((path) => path !== '')
-  const cases = all.map(
-    (one) => `    "${one.path.replaceAll(' ', '/')}") words="${wordsOf(one)}" ;;`,
-  )
+  const cases = all.map((one) => `    "${one.path}") words="${wordsOf(one)}" ;;`)
   return `# bash completion: source <(${PROGRAM} completion bash)
 _database_gateway() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" words="" commands="${paths.join(' ')}"
+  local current="\${COMP_WORDS[COMP_CWORD]}" words="" commands="${pathsOf(all)}"
 ${BASH_PATH}
   case "$path" in
 ${cases.join('\n')}
@@ -72,11 +75,10 @@ complete -o default -F _database_gateway ${PROGRAM}
 }
 
 function zsh(all: Completed[]): string {
-  const paths = all.map(({ path }) => path.replaceAll(' ', '/')).filter((path) => path !== '')
   const cases = all.map((one) => {
     const options = [...one.commands, ...one.flags]
     const items = options.map(([name, text]) => zshQuote(`${name}:${text}`))
-    return `    '${one.path.replaceAll(' ', '/')}') options=(${items.join(' ')}) ;;`
+    return `    '${one.path}') options=(${items.join(' ')}) ;;`
   })
   return `#compdef ${PROGRAM}
 # zsh completion: source <(${PROGRAM} completion zsh)
@@ -84,7 +86,7 @@ _database_gateway() {
   # \`words\` and \`path\` are zsh's own.
   local -a before options commands
   local at="" word
-  commands=(${paths.join(' ')})
+  commands=(${pathsOf(all)})
   before=("\${(@)words[2,CURRENT-1]}")
   for word in $before; do
     if (( \${commands[(Ie)\${at:+$at/}$word]} )); then at="\${at:+$at/}$word"; fi
@@ -106,7 +108,7 @@ function zshQuote(text: string): string {
 
 function fish(all: Completed[]): string {
   const lines = all.flatMap(({ path, commands, flags }) => {
-    const names = path === '' ? [] : path.split(' ')
+    const names = path === '' ? [] : path.split('/')
     const seen = names.map((name) => `__fish_seen_subcommand_from ${name}`)
     const others = commands.map(([name]) => name).join(' ')
     const conditions = [
