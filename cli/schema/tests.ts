@@ -1,12 +1,10 @@
-import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { SchemaFile } from '../../lib/archive/archive.ts'
-import { readText } from '../../lib/archive/text.ts'
+import { type SchemaFile, schemaFile } from '../../lib/archive/archive.ts'
+import { SQL_FILE } from '../../lib/archive/layout.ts'
 import { filesOf } from './folder.ts'
 
 const FOLDER = 'tests'
-const SQL = /\.(?:pssql|pgsql|psql|sql)$/i
 
 /** Returns the folder that tests/ is in: beside a schema folder that is named postgresql, or in it. */
 export function testsHome(root: string): string {
@@ -20,13 +18,8 @@ export function testsHome(root: string): string {
  */
 export async function readTests(root: string): Promise<SchemaFile[]> {
   const home = testsHome(root)
-  const names = (await filesOf(home, FOLDER)).filter((name) => SQL.test(name))
+  const names = (await filesOf(home, FOLDER)).filter((name) => SQL_FILE.test(name))
   return Promise.all(
-    names.map(async (name) => {
-      const data = await readFile(join(home, FOLDER, name))
-      const path = `${FOLDER}/${name}`
-      const checksum = createHash('sha256').update(data).digest('hex')
-      return { path, name, text: readText(data, path), checksum, rawChecksum: checksum }
-    }),
+    names.map(async (name) => schemaFile(FOLDER, name, await readFile(join(home, FOLDER, name)))),
   )
 }

@@ -71,20 +71,25 @@ async function sortIntoSections(placed: PlacedFile[]): Promise<Record<Section, S
       await setImmediate()
       bytes = 0
     }
-    const text = readText(data, path)
-    files[section].push({
-      path,
-      name: path.slice(section.length + 1),
-      text,
-      checksum: sha256(text),
-      rawChecksum: sha256(data),
-    })
+    files[section].push(schemaFile(section, path.slice(section.length + 1), data))
   }
   for (const section of SECTIONS) {
     const compare = section === 'migrations' ? compareMigrations : compareText
     files[section].sort((a, b) => compare(a.name, b.name))
   }
   return files
+}
+
+/**
+ * Reads a SQL file.
+ * @param folder its section, or another folder of SQL files
+ * @param name path in the folder
+ * @throws {GatewayError} as `readText`
+ */
+export function schemaFile(folder: string, name: string, data: Uint8Array): SchemaFile {
+  const path = `${folder}/${name}`
+  const text = readText(data, path)
+  return { path, name, text, checksum: sha256(text), rawChecksum: sha256(data) }
 }
 
 function checksumOf(files: SchemaFile[]): string {

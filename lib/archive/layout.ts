@@ -17,7 +17,8 @@ interface Node {
 }
 
 const ROOT = 'postgresql'
-const SQL_FILE = /\.(pssql|pgsql|psql|sql)$/i
+/** Names of SQL files. */
+export const SQL_FILE = /\.(pssql|pgsql|psql|sql)$/i
 /**
  * Text files in `extensions/`: the file name gives the extension. The original gateway accepted
  * them too.
