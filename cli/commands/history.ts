@@ -4,6 +4,7 @@ import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
 import { filterOf } from '../gateway/database.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
+import { firstCause } from '../terminal/failure.ts'
 import { minute, showTable } from '../terminal/show.ts'
 import { count, listed, short } from '../terminal/words.ts'
 
@@ -46,7 +47,7 @@ export default command({
 function whatOf({ error, migrations_applied: migrations = [], ...one }: Line): string {
   if (error) {
     const place = error.file ? `${error.file}${error.line ? `:${error.line}` : ''} ` : ''
-    return `${place}${error.cause ?? error.message}`.split(' | ')[0]!
+    return place + firstCause(String(error.cause ?? error.message))
   }
   const functions = one.functions_changed
   return listed(

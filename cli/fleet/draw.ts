@@ -1,3 +1,4 @@
+import { firstCause } from '../terminal/failure.ts'
 import { fit, printable, type Styles } from '../terminal/style.ts'
 import type { Fleet, Line } from './state.ts'
 
@@ -28,7 +29,7 @@ export function drawFleet(fleet: Fleet, note: string, style: Styles, columns: nu
 export function failureLine({ database, error }: Line): string {
   const { file, line, cause, message } = error ?? {}
   const where = file ? `${file}${line ? `:${line}` : ''}  ` : ''
-  const text = String(cause ?? message ?? 'failed').split(' | ')[0]!
+  const text = firstCause(String(cause ?? message ?? 'failed'))
   return printable(`${database}  ${where}${text}`).replaceAll('\n', ' ')
 }
 

@@ -12,7 +12,7 @@ export function describeFailure(body: Body, style: Styles): string {
     headline(body, style),
     ...placesOf(body).flatMap((one) => describePlace(one, style)),
   ]
-  const cause = textOf(body.cause)?.split(' | ')[0]
+  const cause = causeOf(body)
   if (cause && cause !== body.message && !hasCause(body)) lines.push(`  ${printable(cause)}`)
   for (const name of ['detail', 'hint'] as const) {
     const text = textOf(body[name])
@@ -28,7 +28,7 @@ export function describePlace(place: Body, { cyan, dim, red }: Styles): string[]
   const file = textOf(place.file)
   if (!file) return []
   const line = typeof place.line === 'number' ? `:${place.line}` : ''
-  const cause = textOf(place.cause)?.split(' | ')[0]
+  const cause = causeOf(place)
   const lines = [`  ${cyan(printable(file + line))}${cause ? `  ${printable(cause)}` : ''}`]
   const source = textOf(place.source)
   if (source !== undefined && typeof place.line === 'number') {
@@ -65,6 +65,16 @@ export function describeLoss(loss: Body): string {
   const what = column ? `${table}.${column}` : String(table)
   const many = typeof rows === 'number' ? `  ${count(rows, 'row')}${hasMore ? ' or more' : ''}` : ''
   return printable(`${where}${what}  ${String(change).replaceAll('_', ' ')}${many}`)
+}
+
+function causeOf({ cause }: Body): string | undefined {
+  const text = textOf(cause)
+  return text && firstCause(text)
+}
+
+/** Returns PostgreSQL's message in a cause, without the detail and the hint that follow it. */
+export function firstCause(cause: string): string {
+  return cause.split(' | ')[0]!
 }
 
 function textOf(value: unknown): string | undefined {
