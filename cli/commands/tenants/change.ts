@@ -93,8 +93,8 @@ export const LABEL_ARG = {
  * Reads the labels of a new tenant.
  * @throws as `readLabels`
  */
-export function readNewLabels({ label }: { label?: string | undefined }): ReturnType<typeof readLabels> {
-  return readLabels(label?.split(',') ?? [])
+export function readNewLabels(list: string | undefined): Record<string, string | null> {
+  return readLabels(list?.split(',') ?? [])
 }
 
 /** What is no number goes as it is, so that the gateway says what it takes. */

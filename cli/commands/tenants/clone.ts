@@ -17,7 +17,7 @@ export default command({
   async run(args, io) {
     const members = {
       to: readTo(args),
-      labels: readNewLabels(args),
+      labels: readNewLabels(args.label),
       ...(args.hold && { hold: true }),
     }
     await changeTenant(args, io, {

@@ -17,7 +17,7 @@ export default command({
   async run(args, io) {
     const members = {
       deploy: args.deploy !== false,
-      labels: readNewLabels(args),
+      labels: readNewLabels(args.label),
       ...(args['if-not-exists'] && { if_exists: 'ok' }),
     }
     await changeTenant(args, io, {

@@ -26,7 +26,7 @@ export default command({
   async run(args, io) {
     const members = namedTenant(args)
     // Says what is wrong with a label before anything is sent.
-    readNewLabels(args)
+    readNewLabels(args.label)
     const target = readTarget(args, io)
     const query = { platform: platformOf(target), ...members, label: args.label }
     const source = await sourceOf(args.file, io)
