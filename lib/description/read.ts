@@ -3,7 +3,7 @@ import { CANONICAL_SETTINGS } from '../call/signatures/facts-sql.ts'
 import { SCHEMA_VERSION } from '../call/signatures/version.ts'
 import { send } from '../postgres/pipeline.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import { quoteLiteral } from '../postgres/quote.ts'
+import { withValues } from '../postgres/quote.ts'
 import { type CatalogFunction, describeFunction } from './described-function.ts'
 import type { Description, TypeDescription } from './description.ts'
 import { DESCRIPTION, DESCRIPTION_VERSION } from './description-sql.ts'
@@ -34,9 +34,8 @@ export async function readDescription(
   const { version, searched } = await begin(sql, callableSchemas)
   try {
     if (version === known) return { version, description: undefined }
-    const text = DESCRIPTION.replaceAll('$1', () =>
-      quoteLiteral((callableSchemas ?? searched).join()),
-    ).replaceAll('$2', String(callableSchemas !== undefined))
+    const schemas = (callableSchemas ?? searched).join()
+    const text = withValues(DESCRIPTION, [schemas, String(callableSchemas !== undefined)])
     const [row] = await sql.unsafe<{ description: string }[]>(text)
     return { version, description: parse(row!.description) }
   } finally {

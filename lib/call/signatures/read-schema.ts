@@ -1,6 +1,6 @@
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../postgres/quote.ts'
+import { withValues } from '../../postgres/quote.ts'
 import { CHANGE_MARK } from './change-mark.ts'
 import { functionKey, type ReadSchema, type SchemaFacts } from './facts.ts'
 import { CANONICAL_SETTINGS, FACTS } from './facts-sql.ts'
@@ -130,11 +130,4 @@ async function sendReading(
       ),
     },
   }
-}
-
-function withValues(text: string, values: (string | null)[]): string {
-  return text.replace(/\$([1-9])/g, (_, number: string) => {
-    const value = values[Number(number) - 1]
-    return value === null || value === undefined ? 'null' : quoteLiteral(value)
-  })
 }
