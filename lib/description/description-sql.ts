@@ -131,8 +131,7 @@ export const DESCRIPTION = `
           select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid
         ) end,
         'attributes', case when t.typtype = 'c' then ${ATTRIBUTES} end,
-        'relation', case when r.relkind in ('v', 'm') then 'view' when r.relkind is not null then 'table' end,
-        'isForeign', t.oid < ${FIRST_NORMAL_OID} or not (${isNoMember('pg_type', 't.oid')})
+        'relation', case when r.relkind in ('v', 'm') then 'view' when r.relkind is not null then 'table' end
       ) order by n.nspname collate "C", t.typname collate "C"), '[]')
       from reached
       join pg_type t on t.oid = reached.type

@@ -87,8 +87,6 @@ export interface TypeDescription {
   attributes: Column[] | null
   /** The relation whose rows have this type; null for other types. */
   relation: 'table' | 'view' | null
-  /** Whether an extension or PostgreSQL itself defines it. */
-  isForeign: boolean
 }
 
 /** Returns the type below all domains. */
