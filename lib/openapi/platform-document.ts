@@ -1,4 +1,9 @@
-import type { DescribedFunction, Description, Parameter } from '../description/description.ts'
+import {
+  type DescribedFunction,
+  type Description,
+  overloadsByName,
+  type Parameter,
+} from '../description/description.ts'
 import { CODES, type ErrorCode } from '../errors.ts'
 import { sqlstateStatus } from '../postgres/errors.ts'
 import { ERROR_SCHEMA, errorResponses } from './gateway-document.ts'
@@ -25,6 +30,9 @@ const COMMON: ErrorCode[] = [
   'query_timeout',
 ]
 
+/** Their responses. */
+const RESPONSES = errorResponses(COMMON)
+
 /**
  * Returns the OpenAPI 3.1 document of the functions that can be called: each is an operation of
  * its own, `POST /call#name`. A client does not send the fragment; it keeps the operations apart,
@@ -35,10 +43,9 @@ export function platformDocument(
   { functions, types, digest }: Description,
 ): object {
   const schemas = new TypeSchemas(types, ['Error'])
-  const names = new Map<string, number>()
-  for (const { name } of functions) names.set(name, (names.get(name) ?? 0) + 1)
+  const byName = overloadsByName(functions)
   const paths = functions.map((one) => {
-    const id = names.get(one.name) === 1 ? one.name : overloadName(one)
+    const id = byName.get(one.name)!.length === 1 ? one.name : overloadName(one)
     return [`/call#${id}`, { post: operationOf(owner, one, id, schemas) }]
   })
   return {
@@ -52,7 +59,7 @@ export function platformDocument(
     paths: Object.fromEntries(paths),
     components: {
       schemas: { Error: ERROR_SCHEMA, ...schemas.all() },
-      responses: errorResponses(COMMON),
+      responses: RESPONSES,
     },
   }
 }
@@ -169,7 +176,7 @@ function answerSchema({ columns, returnsSet, kind }: DescribedFunction, schemas:
 /** The responses of any call, where those with the status of a declared error name its SQLSTATE. */
 function declaredErrors({ errors }: DescribedFunction): Record<string, object> {
   const responses: Record<string, object> = {}
-  for (const status of Object.keys(errorResponses(COMMON))) {
+  for (const status of Object.keys(RESPONSES)) {
     responses[status] = { $ref: `#/components/responses/${status}` }
   }
   const statuses = new Set(errors.map(({ sqlstate }) => sqlstateStatus(sqlstate)))
