@@ -96,6 +96,16 @@ export function baseOf(types: Description['types'], name: string): TypeDescripti
   return type
 }
 
+/** Whether documents give the type a name: it is an enum, a domain or a composite type. */
+export function isNamed({ kind }: TypeDescription): boolean {
+  return kind === 'enum' || kind === 'domain' || kind === 'composite'
+}
+
+/** Returns the name of a type in documents: with its schema, unless that is `public`. */
+export function typeKey({ schema, label }: TypeDescription): string {
+  return schema === 'public' ? label : `${schema}.${label}`
+}
+
 /** Returns the overloads of each name, in the order of the names. */
 export function overloadsByName(functions: DescribedFunction[]): Map<string, DescribedFunction[]> {
   const byName = new Map<string, DescribedFunction[]>()
@@ -105,4 +115,9 @@ export function overloadsByName(functions: DescribedFunction[]): Map<string, Des
     else byName.set(one.name, [one])
   }
   return byName
+}
+
+/** Whether no overload writes, by their volatility: a client may send such a call again. */
+export function readsOnly(overloads: DescribedFunction[]): boolean {
+  return overloads.every(({ volatility }) => volatility !== 'volatile')
 }

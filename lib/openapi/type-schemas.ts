@@ -1,4 +1,10 @@
-import type { Column, Description, TypeDescription } from '../description/description.ts'
+import {
+  type Column,
+  type Description,
+  isNamed,
+  type TypeDescription,
+  typeKey,
+} from '../description/description.ts'
 import { type ValueKind, valueKind } from '../description/value-kind.ts'
 import type { JsonSchema } from './members.ts'
 
@@ -32,8 +38,7 @@ export class TypeSchemas {
     const keys = new Set(taken)
     for (const type of types.values()) {
       if (!isNamed(type)) continue
-      const full = type.schema === 'public' ? type.label : `${type.schema}.${type.label}`
-      const plain = full.replaceAll(/[^A-Za-z0-9._-]/g, '_')
+      const plain = typeKey(type).replaceAll(/[^A-Za-z0-9._-]/g, '_')
       let key = plain
       for (let i = 2; keys.has(key); i++) key = `${plain}_${i}`
       keys.add(key)
@@ -91,11 +96,6 @@ export class TypeSchemas {
     if (kind === 'domain') return describe(this.of(type.of!, false), about)
     return describe(this.object(type.attributes!), about)
   }
-}
-
-/** Whether the type has a name in the document: it is the platform's own, and not an array. */
-function isNamed({ kind }: TypeDescription): boolean {
-  return kind === 'enum' || kind === 'domain' || kind === 'composite'
 }
 
 /** Adds a description, unless it is ''. */

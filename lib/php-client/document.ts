@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type BigintShape, bigintsOf } from '../description/bigints.ts'
-import { type Description, overloadsByName } from '../description/description.ts'
+import { type Description, overloadsByName, readsOnly } from '../description/description.ts'
 import { methods } from './methods.ts'
 import { literal, PhpTypes, pascalCase } from './types.ts'
 
@@ -91,10 +91,9 @@ ${clientText()}
 function table({ functions, types }: Description): string {
   return [...overloadsByName(functions)]
     .map(([name, overloads]) => {
-      const reads = overloads.every(({ volatility }) => volatility !== 'volatile')
       const bigints = bigintsOf(overloads, types)
       const more = bigints === undefined ? '' : `, 'bigints' => ${shapeText(bigints)}`
-      return `        ${literal(name)} => ['reads' => ${reads}${more}],`
+      return `        ${literal(name)} => ['reads' => ${readsOnly(overloads)}${more}],`
     })
     .join('\n')
 }

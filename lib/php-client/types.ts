@@ -1,4 +1,4 @@
-import { baseOf, type Column, type Description } from '../description/description.ts'
+import { baseOf, type Column, type Description, typeKey } from '../description/description.ts'
 import { type ValueKind, valueKind } from '../description/value-kind.ts'
 
 /** PHPDoc types of values in rows. */
@@ -42,14 +42,14 @@ export class PhpTypes {
   constructor(types: Description['types']) {
     this.#types = types
     const taken = new Set<string>()
-    for (const { name, kind, schema, label } of types.values()) {
-      if (kind !== 'enum' && kind !== 'composite') continue
-      const plain = pascalCase(schema === 'public' ? label : `${schema}_${label}`)
+    for (const type of types.values()) {
+      if (type.kind !== 'enum' && type.kind !== 'composite') continue
+      const plain = pascalCase(typeKey(type))
       let alias = plain
       // PHP's own names, such as String, are not aliases.
       for (let i = 2; taken.has(alias) || RESERVED.has(alias); i++) alias = `${plain}${i}`
       taken.add(alias)
-      this.#aliases.set(name, alias)
+      this.#aliases.set(type.name, alias)
     }
   }
 

@@ -2,8 +2,10 @@ import { mixedColumns } from '../description/bigints.ts'
 import {
   type DescribedFunction,
   type Description,
+  isNamed,
   overloadsByName,
   type TypeDescription,
+  typeKey,
 } from '../description/description.ts'
 import {
   braces,
@@ -14,15 +16,12 @@ import {
   key,
   quoted,
   TypeScriptTypes,
-  typeKey,
 } from './types.ts'
 
 /** Returns the interfaces `Types`, `Tables`, `Inputs` and `Functions`. */
 export function declarations({ functions, types }: Description): string {
   const typescript = new TypeScriptTypes(types)
-  const named = [...types.values()].filter(
-    ({ kind }) => kind === 'enum' || kind === 'domain' || kind === 'composite',
-  )
+  const named = [...types.values()].filter(isNamed)
   const member = (type: TypeDescription) =>
     `${comment(type.about)}${key(typeKey(type))}: ${typescript.definition(type)}`
   const declared = interfaceOf('The functions', 'Functions', methods(functions, types, typescript))

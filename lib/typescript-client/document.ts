@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { bigintsOf } from '../description/bigints.ts'
-import { type Description, overloadsByName } from '../description/description.ts'
+import { type Description, overloadsByName, readsOnly } from '../description/description.ts'
 import { declarations, declaredErrors } from './declarations.ts'
 import { key } from './types.ts'
 
@@ -71,7 +71,7 @@ function table({ functions, types }: Description, hasBigints: boolean): string {
   const byName = overloadsByName(functions)
   return [...byName]
     .map(([name, overloads]) => {
-      const reads = overloads.every(({ volatility }) => volatility !== 'volatile')
+      const reads = readsOnly(overloads)
       const bigints = hasBigints ? bigintsOf(overloads, types) : undefined
       // As a plain key it would be the prototype.
       const own = name === '__proto__' ? `['${name}']` : key(name)

@@ -1,5 +1,11 @@
-import type { Column, Description, TypeDescription } from '../description/description.ts'
-import { baseOf } from '../description/description.ts'
+import {
+  baseOf,
+  type Column,
+  type Description,
+  isNamed,
+  type TypeDescription,
+  typeKey,
+} from '../description/description.ts'
 import { type ValueKind, valueKind } from '../description/value-kind.ts'
 
 /** TypeScript of values in rows. */
@@ -78,8 +84,7 @@ export class TypeScriptTypes {
 
   #output(type: TypeDescription): string {
     if (type.kind === 'array') return `(${this.output(type.of!, true)})[]`
-    const isNamed = type.kind === 'enum' || type.kind === 'domain' || type.kind === 'composite'
-    if (!isNamed) return OUTPUT[valueKind(type)]
+    if (!isNamed(type)) return OUTPUT[valueKind(type)]
     return `${type.relation === null ? 'Types' : 'Tables'}[${quoted(typeKey(type))}]`
   }
 
@@ -90,11 +95,6 @@ export class TypeScriptTypes {
     this.inputs.add(type.name)
     return `Inputs[${quoted(typeKey(type))}]`
   }
-}
-
-/** Returns the name of a type: with its schema, unless that is `public`. */
-export function typeKey({ schema, label }: TypeDescription): string {
-  return schema === 'public' ? label : `${schema}.${label}`
 }
 
 /** Returns a name as the key of a member. */
