@@ -46,21 +46,13 @@ function interfaceOf(about: string, name: string, members: string[]): string {
   return `/** ${about}. */\nexport interface ${name} {${inside && `\n${inside}`}}`
 }
 
-/** Defining a composite type may need others. */
 function inputs(types: Description['types'], typescript: TypeScriptTypes): string[] {
-  // A Set is iterated with what is added meanwhile.
-  const members = [...iterate(typescript.inputs)].map((name): [string, string] => [
-    key(typeKey(types.get(name)!)),
-    typescript.inputDefinition(name),
-  ])
-  return members.sort().map(([name, definition]) => `${name}: ${definition}`)
-
-  function* iterate(set: Set<string>) {
-    for (const name of set) {
-      typescript.inputDefinition(name)
-      yield name
-    }
+  const members: [string, string][] = []
+  // Defining a type may need others, which are added to the Set, and come later.
+  for (const name of typescript.inputs) {
+    members.push([key(typeKey(types.get(name)!)), typescript.inputDefinition(name)])
   }
+  return members.sort().map(([name, definition]) => `${name}: ${definition}`)
 }
 
 function methods(
