@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { type BigintShape, bigintsOf } from '../description/bigints.ts'
 import { type Description, overloadsByName, readsOnly } from '../description/description.ts'
 import { methods } from './methods.ts'
-import { literal, PhpTypes, pascalCase } from './types.ts'
+import { commentText, literal, PhpTypes, pascalCase } from './types.ts'
 
 export interface PhpOptions {
   /** Members that name the database, beside that of the tenant. */
@@ -30,9 +30,7 @@ export function phpDocument({ owner, namespace }: PhpOptions, description: Descr
   const { platform, schema_name } = owner
   const names = Object.entries(owner).filter(([, value]) => value !== undefined)
   const members = names.map(([name, value]) => `${literal(name)} => ${literal(value)}`)
-  const aliases = types
-    .aliases()
-    .map((line) => ` * ${line.replaceAll('*/', '* /').replaceAll('?>', '? >')}\n`)
+  const aliases = types.aliases().map((line) => ` * ${commentText(line)}\n`)
   return `<?php
 
 // Functions of the platform ${platform}. Do not edit: the Database Gateway writes this file,

@@ -3,7 +3,7 @@ import {
   overloadsByName,
   type Parameter,
 } from '../description/description.ts'
-import { literal, type PhpTypes } from './types.ts'
+import { commentText, literal, type PhpTypes } from './types.ts'
 
 /** Returns a method for each function, with its docblock. */
 export function methods(functions: DescribedFunction[], types: PhpTypes): string {
@@ -78,7 +78,7 @@ function thrown({ errors }: DescribedFunction): string[] {
   ]
 }
 
-/** Whether PHP takes the name for a variable; \`this\` is the object. */
+/** Whether PHP takes the name for a variable; `this` is the object. */
 function isVariable(name: string): boolean {
   return /^[A-Za-z_]\w*$/.test(name) && name !== 'this'
 }
@@ -86,9 +86,6 @@ function isVariable(name: string): boolean {
 /** Returns a docblock of a method. */
 function docblock(about: string, tags: string[]): string {
   const lines = [...(about === '' ? [] : about.split(/\r\n|\r|\n/)), ...tags]
-  // A comment cannot hold its own end, and a tag of PHP in a text would end it too.
-  const inside = lines.map((line) =>
-    `     * ${line.replaceAll('*/', '* /').replaceAll('?>', '? >')}`.trimEnd(),
-  )
+  const inside = lines.map((line) => `     * ${commentText(line)}`.trimEnd())
   return `    /**\n${inside.join('\n')}\n     */`
 }

@@ -118,6 +118,11 @@ export function pascalCase(name: string): string {
   return /^[A-Za-z]/.test(text) ? text : `T${text}`
 }
 
+/** Returns a text for a comment, which its own end and a closing tag of PHP would end. */
+export function commentText(text: string): string {
+  return text.replaceAll('*/', '* /').replaceAll('?>', '? >')
+}
+
 /** Returns a text as a literal of PHP. */
 export function literal(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
