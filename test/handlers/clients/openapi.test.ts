@@ -256,9 +256,11 @@ describe('the document of a platform', () => {
     const asked = (query: string) => gateway.get(`/openapi.json?${query}`)
     const north = {
       ...textFunction('nothing', ''),
-      'migrations/001.pssql': 'create schema billing',
+      'migrations/001.pssql': 'create schema billing; create schema billing$2',
       'functions/bill.pssql':
         'create or replace function billing.bill() returns int language sql as $$ select 1 $$',
+      'functions/bill_2.pssql':
+        'create or replace function billing$2.bill_2() returns int language sql as $$ select 2 $$',
     }
     await gateway.register(platform, await pack(north), 'north')
     const { body } = await asked(`platform=${platform}&tenant_id=north`)
@@ -267,10 +269,15 @@ describe('the document of a platform', () => {
     ).toMatchObject({ required: ['platform', 'tenant_id', 'function'] })
     expect((await asked(`platform=${platform}&tenant_id=south`)).status).toBe(404)
     // The schemas that a tenant's calls reach are limits of its own.
-    const limits = { callable_schemas: ['billing'] }
-    await gateway.post('/admin/tenants', { platform, tenant_id: 'north', limits })
-    const { body: limited } = await asked(`platform=${platform}&tenant_id=north`)
-    expect(Object.keys(limited.paths)).toEqual(['/call#bill'])
+    for (const [schema, name] of [
+      ['billing', 'bill'],
+      ['billing$2', 'bill_2'],
+    ]) {
+      const limits = { callable_schemas: [schema] }
+      await gateway.post('/admin/tenants', { platform, tenant_id: 'north', limits })
+      const { body: limited } = await asked(`platform=${platform}&tenant_id=north`)
+      expect(Object.keys(limited.paths)).toEqual([`/call#${name}`])
+    }
     expect((await asked(`platform=${platform}&shema=x`)).body.message).toContain('"shema"')
     expect((await asked('schema=x')).body.message).toContain('platform')
   })
