@@ -7,7 +7,10 @@ const FINDINGS = '{calls-{a,b},deploys-{attribution,loss,migrations}}'
 const HANDLERS =
   '{call/{answers,parameters,refused,changed-functions},isolation,register,tenants-exported,transfers-cut}'
 
-/** The deploy, call and isolation tests on the oldest PostgreSQL: `npm run test:older`. */
+/**
+ * Some tests of calls, deploys, isolation, exports and imports on the oldest PostgreSQL:
+ * `npm run test:older`.
+ */
 export default mergeConfig(
   { ...config, test: { ...config.test, include: [] } },
   defineConfig({
