@@ -118,7 +118,7 @@ export const CODES = {
   ],
   dump_not_available: [
     501,
-    "The gateway's machine has no pg_dump, or no pg_restore, of the server's version or later: install it.",
+    "The gateway's machine has no pg_dump, or no pg_restore, of the server's version or later: install it. Also an import with ISOLATION=shared.",
   ],
   internal_error: [500, 'The gateway has a fault. The log describes it under the request id.'],
   pool_exhausted: [
