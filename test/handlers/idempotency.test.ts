@@ -1,7 +1,6 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
+import { startTwoGateways } from '../helpers/for-file.ts'
 import {
-  createAdminDatabase,
-  dropAdminDatabase,
   type Json,
   queryDatabase,
   sessionsRunning,
@@ -14,14 +13,9 @@ import { until } from '../helpers/process.ts'
 
 const platform = 'keyed'
 const database = `${platform}_main`
-let url: string
-let one: TestGateway
-let other: TestGateway
+const { url, gateway: one, other } = await startTwoGateways()
 
 beforeAll(async () => {
-  url = await createAdminDatabase()
-  one = await startTestGateway({ DATABASE_URL: url })
-  other = await startTestGateway({ DATABASE_URL: url })
   await one.register(platform, await pack(textFunction('ping', 'pong')))
   await define(`
     create table note (id int generated always as identity, text text not null, price numeric);
@@ -50,11 +44,6 @@ beforeAll(async () => {
     create procedure add_and_commit(p_text text) language plpgsql
       as $$ begin insert into note (text) values (p_text); commit; end $$;
   `)
-})
-afterAll(async () => {
-  await other.stop()
-  await one.stop()
-  await dropAdminDatabase(url)
 })
 
 /** Runs SQL in the platform's database, as its role. */

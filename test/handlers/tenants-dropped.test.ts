@@ -3,13 +3,12 @@ import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { findPgTool } from '../../lib/postgres/pg-tools.ts'
+import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
-  createAdminDatabase,
-  dropAdminDatabase,
   dropDatabase,
   type Json,
   queryDatabase,
@@ -38,32 +37,19 @@ const FILES: Files = {
     end $$;`,
 }
 
-let url: string
-let admin: string
-let one: TestGateway
-let two: TestGateway
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  admin = parseDatabaseUrl(url).database
-  one = await startTestGateway({ DATABASE_URL: url })
-  two = await startTestGateway({ DATABASE_URL: url })
-  // They look when a test says so.
-  for (const { gateway } of [one, two]) gateway.dueDrops.stop()
-})
-afterAll(async () => {
-  await Promise.all([one?.stop(), two?.stop()])
-  await dropAdminDatabase(url)
-})
+const { url, gateway: one, other: two } = await startTwoGateways()
+const archive = await pack(FILES)
+const admin = one.server.database
+// They look when a test says so.
+for (const { gateway } of [one, two]) gateway.dueDrops.stop()
 
 let platform: string
 let database: string
 let tenant: { platform: string; tenant_id: string }
-let archive: Uint8Array
 beforeEach(async () => {
   platform = uniqueName('p')
   database = `${platform}_t`
   tenant = { platform, tenant_id: 't' }
-  archive = await pack(FILES)
   await one.register(platform, archive, 't')
 })
 

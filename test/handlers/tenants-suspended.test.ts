@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   type Answer,
   connectTo,
-  createAdminDatabase,
-  dropAdminDatabase,
   sessionsRunning,
   startTestGateway,
   type TestGateway,
@@ -26,26 +25,14 @@ const FILES: Files = {
     create or replace function one() returns integer language sql immutable as $$ select 1 $$;`,
 }
 
-let url: string
-let one: TestGateway
-let two: TestGateway
-beforeAll(async () => {
-  url = await createAdminDatabase()
-  one = await startTestGateway({ DATABASE_URL: url })
-  two = await startTestGateway({ DATABASE_URL: url })
-})
-afterAll(async () => {
-  await Promise.all([one?.stop(), two?.stop()])
-  await dropAdminDatabase(url)
-})
+const { url, gateway: one, other: two } = await startTwoGateways()
+const archive = await pack(FILES)
 
 let platform: string
 let tenant: { platform: string; tenant_id: string }
-let archive: Uint8Array
 beforeEach(async () => {
   platform = uniqueName('p')
   tenant = { platform, tenant_id: 't' }
-  archive = await pack(FILES)
   await one.register(platform, archive, 't')
   await one.register(platform, archive, 'other')
 })
