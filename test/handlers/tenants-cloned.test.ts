@@ -26,7 +26,7 @@ const FILES: Files = {
     as $$ select current_database() || ' ' || current_setting('work_mem') $$;`,
 }
 
-const { url, gateway: one, other: two } = await startTwoGateways()
+const { url, gateway: one, other: two, query } = await startTwoGateways()
 const archive = await pack(FILES)
 const admin = one.server.database
 
@@ -40,7 +40,6 @@ const clone = (members: object = {}, gateway = one) =>
   gateway.post('/admin/clone-tenant', { platform, tenant_id: 'live', to: 'copy', ...members })
 const call = (gateway: TestGateway, tenant: string, name: string, params: unknown[] = []) =>
   gateway.call(platform, name, params, tenant)
-const query = (text: string) => queryDatabase(admin, text, { asGateway: true })
 const ids = async () =>
   (await two.get(`/admin/tenants?platform=${platform}`)).body.tenants.map(
     (one: Json) => one.tenant_id,

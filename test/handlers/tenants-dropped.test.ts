@@ -11,7 +11,6 @@ import {
   connectTo,
   dropDatabase,
   type Json,
-  queryDatabase,
   sessionsRunning,
   startTestGateway,
   type TestGateway,
@@ -37,9 +36,8 @@ const FILES: Files = {
     end $$;`,
 }
 
-const { url, gateway: one, other: two } = await startTwoGateways()
+const { url, gateway: one, other: two, query } = await startTwoGateways()
 const archive = await pack(FILES)
-const admin = one.server.database
 // They look when a test says so.
 for (const { gateway } of [one, two]) gateway.dueDrops.stop()
 
@@ -59,7 +57,6 @@ const call = (gateway: TestGateway, name: string, params: unknown[] = []) =>
   gateway.call(platform, name, params, 't')
 const tenants = async (): Promise<Json[]> =>
   (await two.get(`/admin/tenants?platform=${platform}`)).body.tenants
-const query = (text: string) => queryDatabase(admin, text, { asGateway: true })
 const exists = async (): Promise<boolean> =>
   (await query(`select from pg_database where datname = '${database}'`)).length > 0
 const latest = async (): Promise<Json> =>

@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { type Dump, dumpByHand, exportTenant, findTools, importTenant } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
@@ -43,9 +42,7 @@ const BARE: Files = {
     insert into names values ('A');`,
 }
 
-const { url, gateway: one, other: two } = await startTwoGateways()
-const { database: admin } = parseDatabaseUrl(url)
-const query = (text: string, database = admin) => queryDatabase(database, text, { asGateway: true })
+const { gateway: one, other: two, query } = await startTwoGateways()
 
 const platform = uniqueName('p')
 const tenant = { platform, tenant_id: 't' }
@@ -135,16 +132,17 @@ test('a tenant is exported by one gateway and imported by another, which registe
   const role = `gw_${platform}`
   // The dump was restored as the platform's role, by its own log-in.
   expect(await queryDatabase(COPY, 'select name from restored_by')).toEqual([{ name: role }])
-  const [owners] = await query(
+  const [owners] = await queryDatabase(
+    COPY,
     `select pg_get_userbyid(datdba) as database,
        (select pg_get_userbyid(relowner) from pg_class where relname = 'notes') as notes,
        (select pg_get_userbyid(relowner) from pg_class where relname = '_db_gateway_files') as ledger,
        exists (select from aclexplode(datacl) where grantee = 0) as is_open
      from pg_database where datname = current_database()`,
-    COPY,
+    { asGateway: true },
   )
-  const gatewayRole = parseDatabaseUrl(url).user
-  expect(owners).toEqual({ database: role, notes: role, ledger: gatewayRole, is_open: false })
+  const { user } = one.server
+  expect(owners).toEqual({ database: role, notes: role, ledger: user, is_open: false })
   const taken = await importTenant(one, copy, dump)
   expect([taken.status, taken.body.error]).toEqual([409, 'database_already_exists'])
   expect((await one.call(platform, 'ping', [], 'copy')).body.rows).toEqual([{ ping: 'new' }])
@@ -153,7 +151,9 @@ test('a tenant is exported by one gateway and imported by another, which registe
 
 test('what a killed gateway left of an import is made anew', async () => {
   await query(`create database ${COPY} template template0`)
-  await query('create table public._db_gateway_migrations (half text)', COPY)
+  await queryDatabase(COPY, 'create table public._db_gateway_migrations (half text)', {
+    asGateway: true,
+  })
   await query(`insert into _db_gateway_creations (database, oid, is_import)
     select datname, oid, true from pg_database where datname = '${COPY}'`)
   const { body } = await one.register(platform, archive, 'copy')

@@ -30,9 +30,8 @@ const FILES: Files = {
     as $$ select pg_advisory_lock(key) $$;`,
 }
 
-const { gateway: one, other: two } = await startTwoGateways()
+const { gateway: one, other: two, query } = await startTwoGateways()
 const archive = await pack(FILES)
-const admin = one.server.database
 
 let platform: string
 beforeEach(async () => {
@@ -46,7 +45,6 @@ const call = (gateway: TestGateway, tenant: string, name: string, params: unknow
   gateway.call(platform, name, params, tenant)
 const tenants = async (): Promise<Json[]> =>
   (await two.get(`/admin/tenants?platform=${platform}`)).body.tenants
-const query = (text: string) => queryDatabase(admin, text, { asGateway: true })
 const ids = async () => (await tenants()).map((one) => one.tenant_id)
 
 describe('POST /admin/rename-tenant', () => {

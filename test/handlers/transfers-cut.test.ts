@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { exportTenant, findTools, importTenant } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
@@ -19,12 +18,10 @@ import { eventually } from '../helpers/process.ts'
 
 // Exports and imports that do not come to their end.
 
-const { url, gateway, other } = await startTwoGateways(
+const { url, gateway, other, query } = await startTwoGateways(
   {},
   { REQUEST_TIMEOUT_SECS: '1', LOCK_TIMEOUT_SECS: '1' },
 )
-const { database: admin } = parseDatabaseUrl(url)
-const query = (text: string) => queryDatabase(admin, text, { asGateway: true })
 
 const platform = uniqueName('p')
 const tenant = { platform, tenant_id: 't' }

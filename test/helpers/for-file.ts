@@ -5,6 +5,7 @@ import {
   connectTo,
   createAdminDatabase,
   dropAdminDatabase,
+  type Json,
   queryDatabase,
   startTestGateway,
   type TestGateway,
@@ -23,6 +24,8 @@ export async function startTwoGateways(
   url: string
   gateway: TestGateway
   other: TestGateway
+  /** Runs SQL in the database of the catalog, as the gateways' role. */
+  query(text: string): Promise<Json[]>
 }> {
   const url = await createAdminDatabase()
   const [gateway, other] = [
@@ -34,7 +37,9 @@ export async function startTwoGateways(
     await other.stop()
     await dropAdminDatabase(url)
   })
-  return { url, gateway, other }
+  const { database } = gateway.server
+  const query = (text: string) => queryDatabase(database, text, { asGateway: true })
+  return { url, gateway, other, query }
 }
 
 /** Creates a database with these objects, and a connection to it as the gateway's role. */
