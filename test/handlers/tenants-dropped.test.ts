@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import postgres from 'postgres'
 import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { findPgTool } from '../../lib/postgres/pg-tools.ts'
@@ -201,7 +200,7 @@ describe('POST /admin/drop-tenant', () => {
   test('a session that the gateway may not end is 409 tenant_busy, and calls run on', async (context) => {
     const superuser = inject('superuserUrl')
     if (!superuser) return context.skip()
-    const other = postgres({ ...parseDatabaseUrl(superuser), database, max: 1 })
+    const other = connectTo(database, 1, superuser)
     afterTest(() => other.end())
     const [{ pid }] = (await other`select pg_backend_pid() as pid`) as Json
     const { status, body } = await drop()
@@ -307,7 +306,7 @@ describe('with a dump', () => {
       LOCK_TIMEOUT_SECS: '1',
     })
     afterTest(() => gateway.stop())
-    const superuser = postgres({ ...parseDatabaseUrl(superuserUrl), database, max: 1 })
+    const superuser = connectTo(database, 1, superuserUrl)
     afterTest(() => superuser.end())
     await superuser.unsafe('begin; lock table notes')
     const { status, body } = await drop({ dump: true }, gateway)

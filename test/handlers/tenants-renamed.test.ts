@@ -1,6 +1,4 @@
-import postgres from 'postgres'
 import { beforeEach, describe, expect, inject, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
@@ -272,7 +270,7 @@ describe('POST /admin/rename-tenant', () => {
     const superuser = inject('superuserUrl')
     if (!superuser) return context.skip()
     const database = `${platform}_old`
-    const other = postgres({ ...parseDatabaseUrl(superuser), database, max: 1 })
+    const other = connectTo(database, 1, superuser)
     afterTest(() => other.end())
     const [{ pid }] = (await other`select pg_backend_pid() as pid`) as Json
     const { status, body } = await rename('old', 'new')

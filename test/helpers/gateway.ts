@@ -52,10 +52,12 @@ export function uniqueName(prefix: string): string {
   return `${prefix}${randomBytes(5).toString('hex')}`
 }
 
-/** Opens a connection to a database of the test server, bypassing any gateway. */
-export function connectTo(database: string, max = 1): postgres.Sql {
-  const server = parseDatabaseUrl(inject('databaseUrl'))
-  return postgres({ ...server, database, max, onnotice: () => {} })
+/**
+ * Opens a connection to a database of the test server, bypassing any gateway.
+ * @param url URI of the server with another role
+ */
+export function connectTo(database: string, max = 1, url = inject('databaseUrl')): postgres.Sql {
+  return postgres({ ...parseDatabaseUrl(url), database, max, onnotice: () => {} })
 }
 
 /**
