@@ -9,18 +9,11 @@ import {
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
-import { type Files, pack, textFunction } from '../helpers/platforms.ts'
+import { type Files, NOTES, pack, textFunction } from '../helpers/platforms.ts'
 import { afterTest, eventually, startProcess } from '../helpers/process.ts'
 
 const FILES: Files = {
-  ...textFunction('ping', 'pong'),
-  'tables/notes.pgsql': 'create table notes (id integer primary key, text text);',
-  'functions/add_note.pssql': `
-    create or replace function add_note(key integer) returns text language sql
-    as $$ insert into notes values (key, 'note') returning current_database() $$;`,
-  'functions/count_notes.pssql': `
-    create or replace function count_notes() returns bigint language sql stable
-    as $$ select count(*) from notes $$;`,
+  ...NOTES,
   'functions/memory.pssql': `
     create or replace function memory() returns text language sql stable
     as $$ select current_database() || ' ' || current_setting('work_mem') $$;`,

@@ -8,18 +8,11 @@ import {
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
-import { type Files, pack, textFunction } from '../helpers/platforms.ts'
+import { type Files, NOTES, pack, textFunction } from '../helpers/platforms.ts'
 import { afterTest, eventually } from '../helpers/process.ts'
 
 const FILES: Files = {
-  ...textFunction('ping', 'pong'),
-  'tables/notes.pgsql': 'create table notes (id integer primary key, text text);',
-  'functions/add_note.pssql': `
-    create or replace function add_note(key integer) returns text language sql
-    as $$ insert into notes values (key, 'note') returning current_database() $$;`,
-  'functions/count_notes.pssql': `
-    create or replace function count_notes() returns bigint language sql stable
-    as $$ select count(*) from notes $$;`,
+  ...NOTES,
   'functions/where_am_i.pssql': `
     create or replace function where_am_i() returns text language sql stable
     as $$ select current_database()::text $$;`,

@@ -33,6 +33,18 @@ export function textFunction(name: string, text: string): Files {
   }
 }
 
+/** A table of notes with functions that write and count them, and `ping`. */
+export const NOTES: Files = {
+  ...textFunction('ping', 'pong'),
+  'tables/notes.pgsql': 'create table notes (id integer primary key, text text);',
+  'functions/add_note.pssql': `
+    create or replace function add_note(key integer) returns text language sql
+    as $$ insert into notes values (key, 'note') returning current_database() $$;`,
+  'functions/count_notes.pssql': `
+    create or replace function count_notes() returns bigint language sql stable
+    as $$ select count(*) from notes $$;`,
+}
+
 /** Names and texts that could end a literal or a comment of a generated file. */
 export const ODD_NAMES: Files = {
   'migrations/900_odd.pssql': `
