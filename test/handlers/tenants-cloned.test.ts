@@ -213,16 +213,12 @@ describe('POST /admin/clone-tenant', () => {
   test('a gateway that is killed leaves one name, and no half made copy', async () => {
     expect((await one.register(platform, archive, 'old')).body.status).toBe('ready')
     const killed = await startProcess({ DATABASE_URL: url, GATEWAY_PORT: '0' })
-    const at = await killed.url()
+    await killed.url()
     const locker = connectTo(admin)
     await locker`begin`
     await locker`lock table _db_gateway_deployments in access exclusive mode`
     const ask = (path: string, members: object) =>
-      fetch(at + path, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ platform, ...members }),
-      }).catch(() => 'cut')
+      killed.post(path, { platform, ...members }).catch(() => 'cut')
     const asked = [
       ask('/admin/rename-tenant', { tenant_id: 'old', to: 'new' }),
       ask('/admin/clone-tenant', { tenant_id: 'live', to: 'copy' }),

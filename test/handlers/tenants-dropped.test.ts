@@ -124,16 +124,13 @@ describe('POST /admin/drop-tenant', () => {
 
   test('what a killed gateway has begun, another one ends', async () => {
     const killed = await startProcess({ DATABASE_URL: url, GATEWAY_PORT: '0' })
-    const at = await killed.url()
+    await killed.url()
     const holder = connectTo(database)
     await holder`select pg_advisory_lock(7)`
     const running = call(two, 'add_late', [7])
     await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
-    const dropping = fetch(`${at}/admin/drop-tenant`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...tenant, confirm: database, dump: false }),
-    }).catch(() => 'cut')
+    const body = { ...tenant, confirm: database, dump: false }
+    const dropping = killed.post('/admin/drop-tenant', body).catch(() => 'cut')
     await eventually('the drop has begun', async () => (await tenants())[0].state === 'dropping')
     killed.kill('SIGKILL')
     expect(await dropping).toBe('cut')
@@ -314,18 +311,14 @@ describe('with a dump', () => {
     const settings = { DATABASE_URL: url, GATEWAY_PORT: '0', DUMP_DIR: join(folder, 'dumps') }
     const gateway = await startProcess(settings)
     afterTest(() => gateway.kill('SIGKILL'))
-    const at = await gateway.url()
+    await gateway.url()
     // A limit of the size of files, which a write exceeds as it does the disk.
     await promisify(execFile)('prlimit', ['--pid', `${gateway.pid}`, '--fsize=2048'])
-    const response = await fetch(`${at}/admin/drop-tenant`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ ...tenant, confirm: database, dump: true }),
-    })
-    const { error, cause } = (await response.json()) as Json
-    if (!pgDump) return expect(error).toBe('dump_not_available')
-    expect([response.status, error]).toEqual([500, 'dump_failed'])
-    expect(cause).toContain('EFBIG')
+    const confirmed = { ...tenant, confirm: database, dump: true }
+    const { status, body } = await gateway.post('/admin/drop-tenant', confirmed)
+    if (!pgDump) return expect(body.error).toBe('dump_not_available')
+    expect([status, body.error]).toEqual([500, 'dump_failed'])
+    expect(body.cause).toContain('EFBIG')
     expect(await readdir(join(folder, 'dumps'))).toEqual([])
     expect((await call(one, 'ping')).status).toBe(200)
   })

@@ -36,6 +36,7 @@ export interface GatewayProcess extends Program {
   /** Resolves with the URL once the gateway listens. */
   url(): Promise<string>
   get(path: string): Promise<Answer>
+  post(path: string, body: unknown): Promise<Answer>
   call(platform: string, name: string, params?: unknown): Promise<Answer>
   register(platform: string, files: Files): Promise<Answer>
 }
@@ -177,6 +178,7 @@ export async function startProcess(
     entries: () => program.lines().map((line) => JSON.parse(line)),
     url,
     get: async (path) => request(await url(), path),
+    post: async (path, body) => post(await url(), path, body),
     call: async (platform, name, params) => call(await url(), platform, name, params),
     register: async (platform, files) => register(await url(), platform, files),
   }
@@ -184,11 +186,7 @@ export async function startProcess(
 
 /** Calls a function through the gateway at `url`. */
 export function call(url: string, platform: string, name: string, params?: unknown) {
-  return request(url, '/call', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ platform, function: name, params }),
-  })
+  return post(url, '/call', { platform, function: name, params })
 }
 
 /** Registers a platform with these files at the gateway at `url`. */
@@ -196,6 +194,14 @@ export async function register(url: string, platform: string, files: Files) {
   return request(url, '/register', {
     method: 'POST',
     body: schemaForm(platform, await pack(files)),
+  })
+}
+
+function post(url: string, path: string, body: unknown): Promise<Answer> {
+  return request(url, path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
   })
 }
 
