@@ -54,6 +54,15 @@ const exists = async (): Promise<boolean> =>
 const latest = async (): Promise<Json> =>
   (await one.get(`/admin/audit?platform=${platform}&limit=1`)).body.entries[0]
 
+/** Begins a call that runs until the holder of its lock ends. */
+async function callLate() {
+  const holder = connectTo(database)
+  await holder`select pg_advisory_lock(7)`
+  const running = call(two, 'add_late', [7])
+  await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
+  return { holder, running }
+}
+
 describe('POST /admin/drop-tenant', () => {
   test('drops the database, on all gateways, and the tenant can be made anew', async () => {
     expect((await call(two, 'ping')).status).toBe(200)
@@ -105,10 +114,7 @@ describe('POST /admin/drop-tenant', () => {
   })
 
   test('a call that runs finishes before the drop', async () => {
-    const holder = connectTo(database)
-    await holder`select pg_advisory_lock(7)`
-    const running = call(two, 'add_late', [7])
-    await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
+    const { holder, running } = await callLate()
     const dropping = drop()
     await eventually('it is suspended', async () => {
       return (await call(one, 'ping')).body.error === 'tenant_suspended'
@@ -125,10 +131,7 @@ describe('POST /admin/drop-tenant', () => {
   test('what a killed gateway has begun, another one ends', async () => {
     const killed = await startProcess({ DATABASE_URL: url, GATEWAY_PORT: '0' })
     await killed.url()
-    const holder = connectTo(database)
-    await holder`select pg_advisory_lock(7)`
-    const running = call(two, 'add_late', [7])
-    await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
+    const { holder, running } = await callLate()
     const body = { ...tenant, confirm: database, dump: false }
     const dropping = killed.post('/admin/drop-tenant', body).catch(() => 'cut')
     await eventually('the drop has begun', async () => (await tenants())[0].state === 'dropping')
@@ -171,10 +174,7 @@ describe('POST /admin/drop-tenant', () => {
   })
 
   test('where it fails, a suspension that was made meanwhile stays', async () => {
-    const holder = connectTo(database)
-    await holder`select pg_advisory_lock(7)`
-    const running = call(two, 'add_late', [7])
-    await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
+    const { holder, running } = await callLate()
     await query(`alter database ${database} is_template true`)
     const dropping = drop()
     await eventually('the drop has begun', async () => (await tenants())[0].state === 'dropping')
