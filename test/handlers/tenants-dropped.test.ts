@@ -1,10 +1,9 @@
 import { execFile } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { findPgTool } from '../../lib/postgres/pg-tools.ts'
+import { findTools, restoreByHand } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
@@ -220,11 +219,10 @@ describe('POST /admin/drop-tenant', () => {
 })
 
 describe('with a dump', () => {
-  /** Of the server's version; undefined where none is installed. */
-  let pgDump: string | undefined
+  /** Folder of pg_dump; undefined where none of the server's version is installed. */
+  let tools: string | undefined
   beforeAll(async () => {
-    const [row] = await query(`select current_setting('server_version_num')::integer as version`)
-    pgDump = await findPgTool('pg_dump', Math.floor(row.version / 10_000))
+    tools = await findTools()
   })
 
   test('it is kept in DUMP_DIR and restores; without pg_dump nothing is dropped', async () => {
@@ -233,7 +231,7 @@ describe('with a dump', () => {
     afterTest(() => gateway.stop())
     await call(one, 'add_note', [1])
     const { status, body } = await drop({ dump: undefined }, gateway)
-    if (!pgDump) {
+    if (!tools) {
       expect([status, body.error]).toEqual([501, 'dump_not_available'])
       expect(body.message).toContain('"dump": false')
       expect((await drop({ dump: true, after_hours: 1 }, gateway)).status).toBe(501)
@@ -261,7 +259,7 @@ describe('with a dump', () => {
     expect(Math.round(days)).toBe(30)
     expect(await latest()).toMatchObject({ summary: { dump: file, dump_bytes: size } })
 
-    await restore(dirname(pgDump), file)
+    await restoreByHand(tools, database, file)
     const again = await one.register(platform, archive, 't')
     expect(again.body).toMatchObject({ status: 'ready', migrations_applied: 0 })
     expect((await call(one, 'count_notes')).body.rows).toEqual([{ count_notes: 1 }])
@@ -271,7 +269,7 @@ describe('with a dump', () => {
   })
 
   test('that fails, nothing is dropped', async () => {
-    if (!pgDump) {
+    if (!tools) {
       // There is none that could fail.
       expect((await drop({ dump: true })).body.error).toBe('dump_not_available')
       return
@@ -287,7 +285,7 @@ describe('with a dump', () => {
   test('beside a table that a superuser has locked is 409 in time, and nothing is dropped', async (context) => {
     // The gateway's role may not end a superuser's session.
     const superuserUrl = inject('superuserUrl')
-    if (!pgDump || !superuserUrl) return context.skip()
+    if (!tools || !superuserUrl) return context.skip()
     const folder = await temporaryFolder()
     const gateway = await startTestGateway({
       DATABASE_URL: url,
@@ -316,21 +314,12 @@ describe('with a dump', () => {
     await promisify(execFile)('prlimit', ['--pid', `${gateway.pid}`, '--fsize=2048'])
     const confirmed = { ...tenant, confirm: database, dump: true }
     const { status, body } = await gateway.post('/admin/drop-tenant', confirmed)
-    if (!pgDump) return expect(body.error).toBe('dump_not_available')
+    if (!tools) return expect(body.error).toBe('dump_not_available')
     expect([status, body.error]).toEqual([500, 'dump_failed'])
     expect(body.cause).toContain('EFBIG')
     expect(await readdir(join(folder, 'dumps'))).toEqual([])
     expect((await call(one, 'ping')).status).toBe(200)
   })
-
-  /** As docs/backup.md says. */
-  async function restore(folder: string, file: string): Promise<void> {
-    await query(`create database ${database} template template0`)
-    const { host, port, user, password } = parseDatabaseUrl(url)
-    const env = { PGHOST: host, PGPORT: `${port}`, PGUSER: user, PGPASSWORD: password }
-    const options = ['--no-owner', '--exit-on-error', '-d', database, file]
-    await promisify(execFile)(join(folder, 'pg_restore'), options, { env })
-  }
 })
 
 describe('"after_hours"', () => {

@@ -16,11 +16,23 @@ export async function findTools(): Promise<string | undefined> {
 
 /** Dumps a database in the custom format, as the gateway's role. */
 export async function dumpByHand(folder: string, database: string): Promise<Buffer> {
-  const { host, port, user, password } = parseDatabaseUrl(inject('databaseUrl'))
-  const env = { PGHOST: host, PGPORT: `${port}`, PGUSER: user, PGPASSWORD: password }
-  const options = { env, encoding: 'buffer' as const }
+  const options = { env: environment(), encoding: 'buffer' as const }
   const { stdout } = await promisify(execFile)(join(folder, 'pg_dump'), ['-Fc', database], options)
   return stdout
+}
+
+/** Restores a dump to a new database as docs/backup.md says, as the gateway's role. */
+export async function restoreByHand(folder: string, database: string, file: string): Promise<void> {
+  const home = parseDatabaseUrl(inject('databaseUrl')).database
+  await queryDatabase(home, `create database ${database} template template0`, { asGateway: true })
+  const options = ['--no-owner', '--exit-on-error', '-d', database, file]
+  await promisify(execFile)(join(folder, 'pg_restore'), options, { env: environment() })
+}
+
+/** How PostgreSQL's programs reach the test server. */
+function environment(): Record<string, string> {
+  const { host, port, user, password } = parseDatabaseUrl(inject('databaseUrl'))
+  return { PGHOST: host, PGPORT: `${port}`, PGUSER: user, PGPASSWORD: password }
 }
 
 /** A tenant, as the query of an export or import names it. */
