@@ -9,10 +9,9 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { writeWholeFile } from '../../cli/whole-file.ts'
 import { type CliOptions, cli, startCli } from '../helpers/cli.ts'
-import { findTools } from '../helpers/dumps.ts'
+import { findTools, makeNoise } from '../helpers/dumps.ts'
 import {
   PROJECT,
-  queryDatabase,
   startTestGateway,
   type TestGateway,
   uniqueName,
@@ -33,13 +32,8 @@ beforeAll(async () => {
   env = { GATEWAY_URL: gateway.url, GATEWAY_PLATFORM: platform }
   hasTools = (await findTools()) !== undefined
   await gateway.register(platform, await pack(textFunction('ping', 'pong')), 't')
-  // 400 KB that no program compresses: more than a pipe holds.
-  await queryDatabase(
-    `${platform}_t`,
-    `create table noise as select (
-       select string_agg(sha512(int4send(i * 1000 + j)), '') from generate_series(1, 800) j
-     ) as noise from generate_series(1, 8) i`,
-  )
+  // 400 KB: more than a pipe holds.
+  await makeNoise(`${platform}_t`, 'noise', 8)
 })
 afterAll(() => gateway.stop())
 beforeEach(async () => {

@@ -3,12 +3,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { exportTenant, findTools, importTenant } from '../helpers/dumps.ts'
+import { exportTenant, findTools, importTenant, makeNoise } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
   type Json,
-  queryDatabase,
   startTestGateway,
   type TestGateway,
   uniqueName,
@@ -34,20 +33,11 @@ beforeAll(async () => {
   const archive = await pack(textFunction('ping', 'pong'))
   await gateway.register(platform, archive, 't')
   if (!hasTools) return
-  await makeNoise('small', 4)
+  await makeNoise(`${platform}_t`, 'small', 4)
   dump = new Uint8Array(await (await exportTenant(gateway, tenant)).arrayBuffer())
   // More than what fits between pg_dump and a client that does not read.
-  await makeNoise('big', 400)
+  await makeNoise(`${platform}_t`, 'big', 400)
 })
-
-/** Makes a table with rows of 50 KB that no program compresses. */
-const makeNoise = (table: string, rows: number) =>
-  queryDatabase(
-    `${platform}_t`,
-    `create table ${table} as select (
-       select string_agg(sha512(int4send(i * 1000 + j)), '') from generate_series(1, 800) j
-     ) as noise from generate_series(1, ${rows}) i`,
-  )
 
 /** Sessions of pg_dump, which reads a table. */
 const dumping = async (): Promise<number[]> =>

@@ -35,6 +35,16 @@ function environment(): Record<string, string> {
   return { PGHOST: host, PGPORT: `${port}`, PGUSER: user, PGPASSWORD: password }
 }
 
+/** Makes a table with rows of 50 KB that no program compresses, as the database's platform. */
+export async function makeNoise(database: string, table: string, rows: number): Promise<void> {
+  await queryDatabase(
+    database,
+    `create table ${table} as select (
+       select string_agg(sha512(int4send(i * 1000 + j)), '') from generate_series(1, 800) j
+     ) as noise from generate_series(1, ${rows}) i`,
+  )
+}
+
 /** A tenant, as the query of an export or import names it. */
 export interface Tenant {
   platform: string
