@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest'
 import { exportTenant, findTools, importTenant } from '../helpers/dumps.ts'
-import { startTwoGateways } from '../helpers/for-file.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
 import { type Json, queryDatabase, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 
@@ -16,7 +16,7 @@ const TRAPS = `
   create function trap(i integer) returns integer language plpgsql immutable
     as $$ begin perform public.catch_it(); return i; end $$;`
 
-const { gateway } = await startTwoGateways()
+const gateway = await startOneGateway()
 const platform = uniqueName('p')
 let archive: Uint8Array
 beforeAll(async () => {

@@ -15,6 +15,13 @@ import {
 // Resources that a test file uses from its first test to its last. Call each function at the top of
 // the file; it releases the resource after the last test.
 
+/** Starts a gateway with a catalog of its own. */
+export async function startOneGateway(settings?: Record<string, string>): Promise<TestGateway> {
+  const gateway = await startTestGateway(settings)
+  afterAll(() => gateway.stop())
+  return gateway
+}
+
 /** Starts two gateways on one catalog, each with its own settings. */
 export async function startTwoGateways(
   settings: Record<string, string> = {},
