@@ -1,14 +1,10 @@
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type CliResult, cli, startCli } from '../helpers/cli.ts'
 import { type CliSchema, newSchema, stable } from '../helpers/cli-schema.ts'
-import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway({ NUMERIC_FORMAT: 'number' })
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway({ NUMERIC_FORMAT: 'number' })
 
 /** A platform with a main database and a tenant. */
 async function newPlatform(): Promise<CliSchema> {

@@ -2,22 +2,13 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type CliOptions, cli, cliOutput, type RunningCli, startCli } from '../helpers/cli.ts'
 import { newSchema } from '../helpers/cli-schema.ts'
-import {
-  createAdminDatabase,
-  dropAdminDatabase,
-  startTestGateway,
-  TEST_SECRET,
-  type TestGateway,
-} from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
+import { createAdminDatabase, dropAdminDatabase, TEST_SECRET } from '../helpers/gateway.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 /** Starts `dev`; `said` resolves once it has written a text that it had not been asked for before. */
 function startDev(args: string[], options: CliOptions) {

@@ -1,15 +1,12 @@
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { expect, inject, test } from 'vitest'
 import type { Check } from '../../lib/doctor/check.ts'
 import { clockCheck } from '../../lib/doctor/server.ts'
 import { cli } from '../helpers/cli.ts'
-import { queryDatabase, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
+import { queryDatabase } from '../helpers/gateway.ts'
 import { temporaryFolder } from '../helpers/process.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 /** Runs `doctor`, and returns what it found, by status. */
 async function doctor(env: Record<string, string>, ...args: string[]) {

@@ -1,17 +1,14 @@
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { drawFleet } from '../../cli/fleet/draw.ts'
 import { styles } from '../../cli/terminal/style.ts'
 import { startCli } from '../helpers/cli.ts'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
-import { connectTo, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
+import { connectTo } from '../helpers/gateway.ts'
 import { until } from '../helpers/process.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 /** A platform with a main database and these tenants. */
 async function newFleet(...tenants: string[]) {

@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { diffLines, withContext } from '../../cli/plan/diff.ts'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
-import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway({ ADMIN_TOKEN: 'secret-of-administrators' })
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway({ ADMIN_TOKEN: 'secret-of-administrators' })
 
 const TOKEN = ['--token', 'secret-of-administrators']
 

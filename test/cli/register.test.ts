@@ -1,15 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { cli, cliOutput } from '../helpers/cli.ts'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
-import { PROJECT, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
+import { PROJECT } from '../helpers/gateway.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 describe('register', () => {
   test('deploys what init wrote, from a folder, and says what it did', async () => {

@@ -1,20 +1,18 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { type CliSchema, newSchema, stable } from '../helpers/cli-schema.ts'
-import { startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
 
 const UUID = '0b5d6a3e-8f1c-4d6e-9f57-0a4c3b2d1e0f'
 
-let gateway: TestGateway
+const gateway = await startOneGateway({ TEMPLATES: 'off' })
 let schema: CliSchema
 beforeAll(async () => {
-  gateway = await startTestGateway({ TEMPLATES: 'off' })
   schema = await newSchema(gateway.url)
   await schema.output('register')
   await schema.output('register', '--tenant', 'north')
   // The folder is gone after the first test.
   schema.env.GATEWAY_PLATFORM = schema.platform
 })
-afterAll(() => gateway.stop())
 
 /** The output of a command that has to succeed, without what differs from run to run. */
 const output = async (...args: string[]) =>

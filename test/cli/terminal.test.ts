@@ -2,16 +2,13 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
-import { connectTo, PROJECT, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
+import { connectTo, PROJECT } from '../helpers/gateway.ts'
 import { eventually, type Program, startProgram, temporaryFolder } from '../helpers/process.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 const TYPESCRIPT = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
 const COMMAND = `'${process.execPath}' --import '${TYPESCRIPT}' '${join(PROJECT, 'cli/main.ts')}'`

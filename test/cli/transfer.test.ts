@@ -6,14 +6,13 @@ import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { writeWholeFile } from '../../cli/whole-file.ts'
 import { type CliOptions, cli, startCli } from '../helpers/cli.ts'
 import { findTools, makeNoise } from '../helpers/dumps.ts'
+import { startOneGateway } from '../helpers/for-file.ts'
 import {
   PROJECT,
-  startTestGateway,
-  type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
@@ -23,19 +22,16 @@ import { afterTest, temporaryFolder } from '../helpers/process.ts'
 // one they are refused, and leave nothing.
 
 const platform = uniqueName('p')
-let gateway: TestGateway
+const gateway = await startOneGateway({ TEMPLATES: 'off' })
+const env = { GATEWAY_URL: gateway.url, GATEWAY_PLATFORM: platform }
 let hasTools: boolean
 let folder: string
-let env: Record<string, string>
 beforeAll(async () => {
-  gateway = await startTestGateway({ TEMPLATES: 'off' })
-  env = { GATEWAY_URL: gateway.url, GATEWAY_PLATFORM: platform }
   hasTools = (await findTools()) !== undefined
   await gateway.register(platform, await pack(textFunction('ping', 'pong')), 't')
   // 400 KB: more than a pipe holds.
   await makeNoise(`${platform}_t`, 'noise', 8)
 })
-afterAll(() => gateway.stop())
 beforeEach(async () => {
   folder = await temporaryFolder()
 })

@@ -1,13 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import { describe, expect, test } from 'vitest'
+import { startOneGateway } from '../helpers/for-file.ts'
+import { type Json, startTestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 const create = (body: object) => gateway.post('/admin/create-tenant', body)
 const tenants = async (query: string) => (await gateway.get(`/admin/tenants?${query}`)).body

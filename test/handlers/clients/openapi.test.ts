@@ -1,7 +1,8 @@
 import { validate } from '@hyperjump/json-schema/openapi-3-1'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { memberSchema } from '../../../lib/openapi/members.ts'
-import { type Json, startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
+import { startOneGateway } from '../../helpers/for-file.ts'
+import { type Json, uniqueName } from '../../helpers/gateway.ts'
 import { pack, textFunction } from '../../helpers/platforms.ts'
 
 const SCHEMA = 'https://spec.openapis.org/oas/3.1/schema-base'
@@ -47,15 +48,13 @@ It must be new.
     create or replace function "Odd"() returns int language sql as $$ select 1 $$;`,
 }
 
-let gateway: TestGateway
+const gateway = await startOneGateway()
 let document: Json
 beforeAll(async () => {
-  gateway = await startTestGateway()
   const { status, body } = await gateway.register(platform, await pack(FILES))
   expect(status, JSON.stringify(body)).toBe(200)
   document = (await gateway.get(`/openapi.json?platform=${platform}`)).body
 })
-afterAll(() => gateway.stop())
 
 /** Whether a value fits a schema of a document. */
 async function fits(from: Json, schema: Json, value: unknown): Promise<boolean> {

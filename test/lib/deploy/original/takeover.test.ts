@@ -1,23 +1,11 @@
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  type Answer,
-  type Json,
-  queryDatabase,
-  startTestGateway,
-  type TestGateway,
-  uniqueName,
-} from '../../../helpers/gateway.ts'
+import { describe, expect, it } from 'vitest'
+import { startOneGateway } from '../../../helpers/for-file.ts'
+import { type Answer, type Json, queryDatabase, uniqueName } from '../../../helpers/gateway.ts'
 import { shopFiles } from '../../../helpers/generations.ts'
 import { type Files, pack } from '../../../helpers/platforms.ts'
 
-let gateway: TestGateway
-
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 

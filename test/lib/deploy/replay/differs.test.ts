@@ -1,22 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { startOneGateway } from '../../../helpers/for-file.ts'
 import {
   becomePlatform,
   connectTo,
   type Json,
-  startTestGateway,
-  type TestGateway,
   uniqueName,
 } from '../../../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../../../helpers/platforms.ts'
 
 // What a replay must find, and what it must not leave behind.
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway({ TEMPLATES: 'off' })
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway({ TEMPLATES: 'off' })
 
 const FIRST: Files = {
   'migrations/1_item.sql':

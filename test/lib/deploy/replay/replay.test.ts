@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sql } from 'postgres'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { startOneGateway } from '../../../helpers/for-file.ts'
 import {
   becomePlatform,
   connectTo,
@@ -9,18 +10,13 @@ import {
   type Json,
   queryDatabase,
   startTestGateway,
-  type TestGateway,
   uniqueName,
 } from '../../../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../../../helpers/platforms.ts'
 
 // Of a fleet the first database is deployed to as a whole; those in the same state get what it got.
 
-let gateway: TestGateway
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
-afterAll(() => gateway.stop())
+const gateway = await startOneGateway()
 
 /** Each release adds a column, and changes the view and both functions. */
 function release(version: number, more: Files = {}): Files {
