@@ -1,13 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startOneGateway } from '../../../helpers/for-file.ts'
-import {
-  becomePlatform,
-  connectTo,
-  type Json,
-  uniqueName,
-} from '../../../helpers/gateway.ts'
+import { becomePlatform, connectTo } from '../../../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../../../helpers/platforms.ts'
+import { migrateFleet, newPlatform, replayedIn } from './setup.ts'
 
 // What a replay must find, and what it must not leave behind.
 
@@ -25,26 +21,9 @@ const SECOND: Files = {
   ...textFunction('version', '2'),
 }
 
-async function platformOf(tenants: string[], files: Files = FIRST): Promise<string> {
-  const platform = uniqueName('di')
-  const first = await pack(files)
-  await gateway.register(platform, first)
-  const others = await Promise.all(tenants.map((one) => gateway.register(platform, first, one)))
-  for (const { body } of others) expect(body).toMatchObject({ status: 'ready' })
-  return platform
-}
+const platformOf = (tenants: string[], files = FIRST) => newPlatform(gateway, tenants, files)
 
-/** Sends a release to all databases. Returns the statuses, and whose deploys were replays. */
-async function migrate(platform: string, files: Files) {
-  gateway.logged.length = 0
-  const { body } = await gateway.migrate(platform, await pack(files), undefined, {
-    on_error: 'continue',
-  })
-  const replayed = gateway.logged
-    .filter((line: Json) => line.replayed)
-    .map(({ database }: Json) => database.replace(`${platform}_`, ''))
-  return { statuses: body.results.map(({ status }: Json) => status), replayed, body }
-}
+const migrate = (platform: string, files: Files) => migrateFleet(gateway, platform, files)
 
 /** Waits until a session waits for a lock on the relation, and returns what it runs. */
 async function waiting(database: string, relation: string): Promise<string> {
@@ -117,8 +96,8 @@ test('a ledger that is locked for a moment', async () => {
   await sleep(300)
   await sql`commit`
   await sql.end()
-  const { body } = await migrating
-  expect(body.results).toMatchObject([{ status: 'completed' }, { status: 'completed' }])
+  const { statuses } = await migrating
+  expect(statuses).toEqual(['completed', 'completed'])
 })
 
 test('a change by hand beside the deploy that is repeated', async () => {
@@ -154,5 +133,5 @@ test('a setting of the role', async () => {
   await gateway.register(platform, next, 'a')
   await sql.unsafe(`alter role gw_${platform} reset search_path`)
   await sql.end()
-  expect(gateway.logged.filter((line: Json) => line.replayed)).toEqual([])
+  expect(replayedIn(gateway, platform)).toEqual([])
 })

@@ -13,6 +13,7 @@ import {
   uniqueName,
 } from '../../../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../../../helpers/platforms.ts'
+import { migrateFleet, newPlatform, replayedIn } from './setup.ts'
 
 // Of a fleet the first database is deployed to as a whole; those in the same state get what it got.
 
@@ -37,30 +38,9 @@ function release(version: number, more: Files = {}): Files {
 }
 
 /** A platform whose databases, the main one and those of tenants, have the first release. */
-async function platformOf(tenants: string[]): Promise<string> {
-  const platform = uniqueName('re')
-  const first = await pack(release(1))
-  for (const tenant of [undefined, ...tenants]) {
-    const { body } = await gateway.register(platform, first, tenant)
-    expect(body).toMatchObject({ status: 'ready' })
-  }
-  return platform
-}
+const platformOf = (tenants: string[]) => newPlatform(gateway, tenants, release(1))
 
-/** Sends a release to all databases. Returns the answer, and whose deploys were replays. */
-async function migrate(
-  platform: string,
-  files: Files,
-): Promise<{ body: Json; replayed: string[] }> {
-  gateway.logged.length = 0
-  const { body } = await gateway.migrate(platform, await pack(files), undefined, {
-    on_error: 'continue',
-  })
-  const replayed = gateway.logged
-    .filter((line: Json) => line.replayed)
-    .map(({ database }: Json) => database.replace(`${platform}_`, ''))
-  return { body, replayed: replayed.sort() }
-}
+const migrate = (platform: string, files: Files) => migrateFleet(gateway, platform, files)
 
 async function versionsIn(platform: string, tenants: string[]): Promise<string[]> {
   const answers = await Promise.all(
@@ -179,8 +159,8 @@ test('a lock, another deploy, temporary tables and a change meanwhile', async ()
   while (!(await waitsIn(lock))) await sleep(1)
   await lock`commit`
   await deploy`select pg_advisory_unlock_all()`
-  const { body, replayed } = await migrating
-  expect(body.results.map(({ status }: Json) => status)).toEqual(Array(6).fill('completed'))
+  const { statuses, replayed } = await migrating
+  expect(statuses).toEqual(Array(6).fill('completed'))
   expect(replayed).toContain('a')
   expect(replayed).not.toContain('deploy')
   expect(replayed).not.toContain('temp')
@@ -188,7 +168,7 @@ test('a lock, another deploy, temporary tables and a change meanwhile', async ()
 
   // The change that was made meanwhile is not taken for a part of the release.
   const next = await migrate(platform, release(3))
-  expect(next.body.results.map(({ status }: Json) => status)).toEqual(Array(6).fill('completed'))
+  expect(next.statuses).toEqual(Array(6).fill('completed'))
   expect(next.replayed).toEqual(expect.arrayContaining(['a', 'deploy']))
   expect(next.replayed).not.toContain('meanwhile')
 }, 30_000)
@@ -211,11 +191,7 @@ test('tenants from the template are in the state of the template', async () => {
     while (!(await isReady())) await sleep(20)
     for (const tenant of ['a', 'b']) await made.register(platform, first, tenant)
     await made.migrate(platform, await pack(release(2)))
-    const replayed = made.logged.filter((line: Json) => line.replayed)
-    expect(replayed.map(({ database }: Json) => database).sort()).toEqual([
-      `${platform}_a`,
-      `${platform}_b`,
-    ])
+    expect(replayedIn(made, platform)).toEqual(['a', 'b'])
   } finally {
     await made.stop()
     await dropAdminDatabase(url)
