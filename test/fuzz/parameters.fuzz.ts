@@ -14,6 +14,7 @@ import type {
 import type { Json } from '../../lib/json/json.ts'
 import { runNow } from '../../lib/json/slices.ts'
 import { boundNow, jsonOfText } from '../helpers/json.ts'
+import { signatureOf } from '../helpers/signatures.ts'
 import { fuzz } from './fuzz.ts'
 import { mutatedTexts } from './mutations.ts'
 
@@ -99,31 +100,10 @@ const signatures: fc.Arbitrary<Signature> = fc
   .map(({ args, named, defaults, variadic }) => {
     const list = args.map((one, i) => argumentOf(one, named ? `p_${i}` : null))
     return {
-      kind: 'function',
-      schema: 'public',
-      name: 'f',
-      arguments: list,
+      ...signatureOf(list, SHAPES),
       defaults: Math.min(defaults, list.length),
       variadic: variadic && list.at(-1)?.category === 'A',
-      types: SHAPES,
-      isPolymorphic: list.some(({ kind }) => kind === 'polymorphic'),
-      returnsVoid: false,
-      isOpenRecord: false,
-      outputs: [],
-      index: 0,
-      language: 'sql',
       volatility: 'stable',
-      settings: null,
-      relation: null,
-      identity: 'f()',
-      text: 'f()',
-      verdict: {
-        reads: false,
-        handles: false,
-        afterwards: 'keep',
-        altersFormats: false,
-        commits: false,
-      },
     }
   })
 

@@ -8,6 +8,7 @@ import type {
 } from '../../../../lib/call/signatures/signature.ts'
 import { fieldsOf } from '../../../../lib/json/fields.ts'
 import { scanJson } from '../../../../lib/json/scan.ts'
+import { signatureOf } from '../../../helpers/signatures.ts'
 import { longestStall } from '../../../helpers/stall.ts'
 
 /** findings/CALL.md, B3: what a body has must not hold up the event loop. */
@@ -28,33 +29,7 @@ const TYPES: TypeShapes = {
 function signature(kind: ArgumentKind, type: string): Signature {
   const category = type.endsWith('[]') ? 'A' : 'U'
   const argument = { name: 'p', type, category, preferred: false, kind }
-  return {
-    kind: 'function',
-    schema: 'public',
-    name: 'f',
-    arguments: [{ ...argument, element: null, default: null }],
-    defaults: 0,
-    variadic: false,
-    types: TYPES,
-    isPolymorphic: kind === 'polymorphic',
-    returnsVoid: false,
-    isOpenRecord: false,
-    outputs: [],
-    index: 0,
-    language: 'sql',
-    volatility: 'volatile',
-    settings: null,
-    relation: null,
-    identity: 'f(…)',
-    text: `f(p ${type})`,
-    verdict: {
-      reads: false,
-      handles: false,
-      afterwards: 'keep',
-      altersFormats: false,
-      commits: false,
-    },
-  }
+  return signatureOf([{ ...argument, element: null, default: null }], TYPES)
 }
 
 const filled = (piece: string) => piece.repeat(Math.floor(BODY_BYTES / piece.length))

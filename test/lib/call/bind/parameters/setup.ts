@@ -13,6 +13,7 @@ import type {
 import { GatewayError } from '../../../../../lib/errors.ts'
 import type { Json } from '../../../../../lib/json/json.ts'
 import { boundNow, jsonOfValue } from '../../../../helpers/json.ts'
+import { signatureOf } from '../../../../helpers/signatures.ts'
 
 export const NUMBERS = ['smallint', 'integer', 'bigint', 'numeric', 'double precision']
 
@@ -89,33 +90,7 @@ export function argument(declaration: string): Argument {
 /** A function `f` with these arguments, such as `f('p_id integer', 'p_name text')`. */
 export function f(...declarations: string[]): Signature {
   const args = declarations.map(argument)
-  return {
-    kind: 'function',
-    schema: 'public',
-    name: 'f',
-    arguments: args,
-    defaults: 0,
-    variadic: false,
-    types: SHAPES,
-    isPolymorphic: args.some(({ kind }) => kind === 'polymorphic'),
-    returnsVoid: false,
-    isOpenRecord: false,
-    outputs: [],
-    index: 0,
-    language: 'sql',
-    volatility: 'volatile',
-    settings: null,
-    relation: null,
-    identity: 'f(…)',
-    text: `f(${declarations.join(', ')})`,
-    verdict: {
-      reads: false,
-      handles: false,
-      afterwards: 'keep',
-      altersFormats: false,
-      commits: false,
-    },
-  }
+  return { ...signatureOf(args, SHAPES), text: `f(${declarations.join(', ')})` }
 }
 
 export const sqlOf = (call: BoundCall) => callStatement(call, 1000).text
