@@ -1,23 +1,9 @@
 import { expect, test } from 'vitest'
-import {
-  createAdminDatabase,
-  dropAdminDatabase,
-  startTestGateway,
-  type TestGateway,
-} from '../helpers/gateway.ts'
-import { afterTest, eventually, startProcess } from '../helpers/process.ts'
+import { capacityBecomes } from '../helpers/capacity.ts'
+import { createAdminDatabase, dropAdminDatabase, startTestGateway } from '../helpers/gateway.ts'
+import { afterTest, startProcess } from '../helpers/process.ts'
 
 const CAP = 20
-
-const capacityOf = async (gateway: TestGateway): Promise<number> =>
-  (await gateway.get('/admin/pools')).body.permits.capacity
-
-const capacityBecomes = (gateway: TestGateway, capacity: number, patienceMs?: number) =>
-  eventually(
-    `the capacity is ${capacity}`,
-    async () => (await capacityOf(gateway)) === capacity,
-    patienceMs,
-  )
 
 test('a gateway that says nothing any more gives its share back within 30 s, and has one again when it comes back', async () => {
   const url = await createAdminDatabase()

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { capacityBecomes, capacityOf } from '../helpers/capacity.ts'
 import {
   connectTo,
   createAdminDatabase,
@@ -56,16 +57,6 @@ async function sharesOf(gateway: TestGateway): Promise<number[]> {
   const others = gateways.filter((one: Json) => !one.self)
   return [...own, ...others].map((one: Json) => one.share)
 }
-
-const capacityOf = async (gateway: TestGateway): Promise<number> =>
-  (await gateway.get('/admin/pools')).body.permits.capacity
-
-const capacityBecomes = (gateway: TestGateway, capacity: number, patienceMs?: number) =>
-  eventually(
-    `the capacity is ${capacity}`,
-    async () => (await capacityOf(gateway)) === capacity,
-    patienceMs,
-  )
 
 /** Counts the connections of all gateways of this test, again and again, as PostgreSQL sees them. */
 function watchConnections() {
