@@ -1,5 +1,4 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,6 +7,7 @@ import { type Io, processIo } from '../cli/io.ts'
 import { runCli } from '../cli/run.ts'
 import { serverCpu } from './lib/cpu.ts'
 import { median } from './lib/measure.ts'
+import { freePort } from './lib/rig.ts'
 
 const HELP = `Measures \`database-gateway dev\`: from a function saved to the new function answering a call.
 
@@ -141,15 +141,4 @@ async function call(url: string, platform: string, name: string): Promise<number
   })
   const { rows } = (await response.json()) as { rows?: Record<string, number>[] }
   return rows?.[0]?.[name]
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }

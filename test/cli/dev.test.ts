@@ -1,5 +1,4 @@
 import { mkdir, readFile, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
@@ -7,6 +6,7 @@ import { type CliOptions, cli, cliOutput, type RunningCli, startCli } from '../h
 import { newSchema } from '../helpers/cli-schema.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
 import { createAdminDatabase, dropAdminDatabase, TEST_SECRET } from '../helpers/gateway.ts'
+import { freePort } from '../helpers/process.ts'
 
 const gateway = await startOneGateway()
 
@@ -119,11 +119,3 @@ test('types and openapi write what the gateway tells, to a file once', async () 
   const unknown = await cli(['types', '--platform', 'nobody'], schema.options)
   expect(unknown).toMatchObject({ code: 1, err: expect.stringContaining('database_not_found') })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
