@@ -1,23 +1,20 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
+import { CLI_PROGRAM } from '../helpers/cli.ts'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
-import { connectTo, PROJECT } from '../helpers/gateway.ts'
+import { connectTo } from '../helpers/gateway.ts'
 import { eventually, type Program, startProgram, temporaryFolder } from '../helpers/process.ts'
 
 const gateway = await startOneGateway()
-
-const TYPESCRIPT = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
-const COMMAND = `'${process.execPath}' --import '${TYPESCRIPT}' '${join(PROJECT, 'cli/main.ts')}'`
 
 /** Runs the command line in a pseudo-terminal of 60 columns. */
 function inTerminal(args: string, cwd: string, more: Record<string, string> = {}): Program {
   const { PATH = '' } = process.env
   const env = { PATH, TERM: 'xterm', GATEWAY_URL: gateway.url, ...more }
-  const line = `stty cols 60 rows 24; exec ${COMMAND} ${args}`
+  const line = `stty cols 60 rows 24; exec ${CLI_PROGRAM} ${args}`
   return startProgram('script', ['-qec', line, '/dev/null'], { cwd, env })
 }
 

@@ -4,17 +4,13 @@ import { readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
-import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { writeWholeFile } from '../../cli/whole-file.ts'
-import { type CliOptions, cli, startCli } from '../helpers/cli.ts'
+import { CLI_PROGRAM, type CliOptions, cli, startCli } from '../helpers/cli.ts'
 import { findTools, makeNoise } from '../helpers/dumps.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
-import {
-  PROJECT,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { afterTest, temporaryFolder } from '../helpers/process.ts'
 
@@ -100,9 +96,7 @@ test('a tenant is exported to a file and imported from it', async () => {
 })
 
 test('one program sends the dump to another; a reader that leaves makes the export fail', async () => {
-  const typescript = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
-  const words = [process.execPath, '--import', typescript, join(PROJECT, 'cli/main.ts'), 'tenants']
-  const program = words.map((word) => `'${word}'`).join(' ')
+  const program = `${CLI_PROGRAM} tenants`
   const script = `
     ${program} export t | ${program} import v
     echo "\${PIPESTATUS[@]}"

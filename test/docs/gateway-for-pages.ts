@@ -1,13 +1,13 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import postgres from 'postgres'
 import { readConfig } from '../../lib/config.ts'
 import { createLog } from '../../lib/log.ts'
 import { startEmbedded } from '../../lib/postgres/embedded.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startGateway } from '../../lib/start.ts'
+import { CLI_PROGRAM } from '../helpers/cli.ts'
 import { databaseUrlOf, PROJECT, TEST_SECRET } from '../helpers/gateway.ts'
 
 /** A PostgreSQL on which the names that pages use belong to nobody else. */
@@ -69,10 +69,7 @@ export async function startPagesServer(): Promise<PagesServer> {
 /** Makes a folder with the program database-gateway, which runs the code of the project. */
 async function makeProgram(folder: string): Promise<string> {
   await mkdir(folder)
-  const typescript = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
-  const words = [process.execPath, '--import', typescript, join(PROJECT, 'cli/main.ts')]
-  const command = words.map((word) => `'${word}'`).join(' ')
-  const script = `#!/bin/sh\nexec ${command} "$@"\n`
+  const script = `#!/bin/sh\nexec ${CLI_PROGRAM} "$@"\n`
   await writeFile(join(folder, 'database-gateway'), script, { mode: 0o755 })
   return folder
 }

@@ -1,9 +1,22 @@
+import { join } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { text as textOf } from 'node:stream/consumers'
+import { pathToFileURL } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { EXIT, type ExitCode } from '../../cli/command.ts'
 import type { Io } from '../../cli/io.ts'
 import { runCli } from '../../cli/run.ts'
+import { PROJECT } from './gateway.ts'
+
+const WORDS = [
+  process.execPath,
+  '--import',
+  pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href,
+  join(PROJECT, 'cli/main.ts'),
+]
+
+/** The command line as a program of its own, for a shell; it runs the code of the project. */
+export const CLI_PROGRAM = WORDS.map((word) => `'${word}'`).join(' ')
 
 /** How a test runs a command line. */
 export interface CliOptions {
