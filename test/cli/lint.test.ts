@@ -1,22 +1,12 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { cli, cliOutput } from '../helpers/cli.ts'
-import { temporaryFolder } from '../helpers/process.ts'
-
-async function schemaOf(files: Record<string, string>): Promise<string> {
-  const folder = await temporaryFolder()
-  for (const [path, text] of Object.entries(files)) {
-    const file = join(folder, path)
-    await mkdir(dirname(file), { recursive: true })
-    await writeFile(file, text)
-  }
-  return folder
-}
+import { folderWith, temporaryFolder } from '../helpers/process.ts'
 
 /** The findings of one migration, without its place: "rule: message". */
 async function findingsIn(text: string, name = '002_x.sql'): Promise<string[]> {
-  const folder = await schemaOf({ [`postgresql/migrations/${name}`]: text })
+  const folder = await folderWith({ [`postgresql/migrations/${name}`]: text })
   const { out } = await cli(['lint', '--json'], { folder })
   return JSON.parse(out).findings.map((one: { rule: string; message: string }) => {
     return `${one.rule}: ${one.message}`
@@ -34,7 +24,7 @@ test('lint has nothing to say about the schema that init writes', async () => {
 })
 
 test('lint shows each finding with its place and what to write instead', async () => {
-  const folder = await schemaOf({
+  const folder = await folderWith({
     'postgresql/migrations/001_items.sql':
       'create table items (id int, name text);\ncreate index on items (id);',
     'postgresql/migrations/002_name.sql': 'alter table items\n  alter name set not null;',
@@ -138,7 +128,7 @@ test.each([
 })
 
 test('lint names migrations without order, and two files that make one thing', async () => {
-  const folder = await schemaOf({
+  const folder = await folderWith({
     'postgresql/migrations/001_a.sql': 'select 1;',
     'postgresql/migrations/1_b.sql': 'select 2;',
     'postgresql/migrations/001_b.down.sql': 'drop table b;',

@@ -1,23 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { describePacked, packFolder, pathsOf } from '../../cli/schema/pack.ts'
 import { readArchive } from '../../lib/archive/archive.ts'
 import { PROJECT } from '../helpers/gateway.ts'
-import { temporaryFolder } from '../helpers/process.ts'
+import { folderWith, temporaryFolder } from '../helpers/process.ts'
 
 const LIMITS = { maxUnpackedBytes: 2 ** 26, maxEntries: 1000 }
 const CLINIC = join(PROJECT, 'test/fixtures/clinic')
-
-async function folderWith(files: Record<string, string | Buffer>): Promise<string> {
-  const folder = await temporaryFolder()
-  for (const [path, content] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, path)), { recursive: true })
-    await writeFile(join(folder, path), content)
-  }
-  return folder
-}
 
 describe('the packer', () => {
   test('packs what tar packs', async () => {
