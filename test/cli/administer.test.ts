@@ -120,7 +120,6 @@ describe('looking', () => {
     let isAsked = false
     const running = startCli(['logs', '--follow', '--json', '--limit', '1'], {
       ...schema.options,
-      folder: schema.folder,
       onOutput: (output) => {
         if (output.includes('label_tenant')) running.interrupt()
         else if (!isAsked) {

@@ -15,13 +15,14 @@ beforeAll(async () => {
 })
 
 /** The output of a command that has to succeed, without what differs from run to run. */
-const output = async (...args: string[]) =>
-  stable(await schema.output(...args), schema)
+const outputOf = async (of: CliSchema, ...args: string[]) =>
+  stable(await of.output(...args), of)
     .replace(/\d+ MB/g, '<size>')
     .replace(/held for .*?,/g, 'held for <ms>,')
     .replace(/\d+\.\d\d\b/g, '<seconds>')
     .replace(/\d{4}-\d\d-\d\d/g, '<day>')
     .replace(/ {2,}/g, '  ')
+const output = (...args: string[]) => outputOf(schema, ...args)
 const tenants = (...args: string[]) => output('tenants', ...args)
 
 test.each([
@@ -100,11 +101,7 @@ test('usage lists tenants and functions, the largest first', async () => {
     await own.output('call', 'list_notes', '--tenant', tenant)
   }
   await own.run('call', 'nothing', '--tenant', 'east')
-  const usage = async (...args: string[]) =>
-    stable(await own.output('usage', ...args), own)
-      .replace(/\d+\.\d\d\b/g, '<seconds>')
-      .replace(/\d{4}-\d\d-\d\d/g, '<day>')
-      .replace(/ {2,}/g, '  ')
+  const usage = (...args: string[]) => outputOf(own, 'usage', ...args)
   expect(await usage('--order', 'calls')).toBe(`tenant  calls  errors  seconds  bytes  deploys
 east  3  1  <seconds>  4  1
 shop_main  1  0  <seconds>  2  1
