@@ -6,10 +6,10 @@ export interface Expected {
   functions: number
 }
 
-interface Answer {
+/** What the gateway says of the deploy of one database. */
+export interface Deployed {
   migrations_applied: number
   functions_changed: number
-  results: { migrations_applied: number; functions_changed: number }[]
 }
 
 const BOUNDARY = 'db-gateway-bench-boundary'
@@ -22,7 +22,8 @@ export async function register(
   archive: Uint8Array,
   expected: Expected,
 ): Promise<void> {
-  check(await post(rig, '/register', { platform, tenant_id: tenant }, archive), expected)
+  const fields = { platform, tenant_id: tenant }
+  checkDeploy(await postForm<Deployed>(rig, '/register', fields, archive), expected)
 }
 
 /** Brings all databases of the platform to the archive. */
@@ -33,30 +34,50 @@ export async function migrate(
   archive: Uint8Array,
   expected: Expected,
 ): Promise<void> {
-  const { results } = await post(rig, '/migrate', { platform }, archive)
+  const { results } = await postForm<{ results: Deployed[] }>(
+    rig,
+    '/migrate',
+    { platform },
+    archive,
+  )
   if (results.length !== databases) throw new Error(`/migrate did ${results.length} databases`)
-  for (const result of results) check(result, expected)
+  for (const result of results) checkDeploy(result, expected)
 }
 
-function check(result: Omit<Answer, 'results'>, { migrations, functions }: Expected): void {
+/** @throws {Error} where a deploy has come to something else */
+export function checkDeploy(result: Deployed, { migrations, functions }: Expected): void {
   if (result.migrations_applied === migrations && result.functions_changed === functions) return
   throw new Error(`The deploy is not the one that is to be measured: ${JSON.stringify(result)}`)
 }
 
-async function post(
-  { gatewayUrl, signal }: Rig,
+/**
+ * Sends a body of JSON and returns the answer.
+ * @throws {Error} where that is an error
+ */
+export function postJson<T>(rig: Rig, path: string, body: object): Promise<T> {
+  return post(rig, path, 'application/json', JSON.stringify(body))
+}
+
+function postForm<T>(
+  rig: Rig,
   path: string,
   fields: Record<string, string>,
   archive: Uint8Array,
-): Promise<Answer> {
-  const response = await fetch(gatewayUrl + path, {
-    method: 'POST',
-    headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
-    body: encodeForm(fields, archive),
-    signal,
-  })
+): Promise<T> {
+  const type = `multipart/form-data; boundary=${BOUNDARY}`
+  return post(rig, path, type, encodeForm(fields, archive))
+}
+
+async function post<T>(
+  { gatewayUrl, signal }: Rig,
+  path: string,
+  type: string,
+  body: string | Buffer,
+): Promise<T> {
+  const headers = { 'content-type': type }
+  const response = await fetch(gatewayUrl + path, { method: 'POST', headers, body, signal })
   const text = await response.text()
-  if (response.ok) return JSON.parse(text) as Answer
+  if (response.ok) return JSON.parse(text) as T
   throw new Error(`${path} answered ${response.status}: ${text}`)
 }
 

@@ -1,4 +1,5 @@
 import { endedCpu, ownCpu } from '../cpu.ts'
+import { checkDeploy, type Deployed, postJson } from '../deploy/gateway.ts'
 import type { Loop } from '../deploy/psql.ts'
 import { EXPECTED, MIGRATIONS } from '../deploy/template.ts'
 import { query, type Rig } from '../rig.ts'
@@ -29,7 +30,7 @@ export function gatewayWay(rig: Rig, from: 'template' | 'files'): Way {
   const named = (tenant: string) => ({ platform: PLATFORM, tenant_id: idOf(tenant) })
   const addRow = async (tenant: string, expected: number) => {
     const body = { ...named(tenant), function: 'function_1', params: ['a name'] }
-    const { rows } = await post<{ rows: { function_1: number }[] }>(rig, '/call', body)
+    const { rows } = await postJson<{ rows: { function_1: number }[] }>(rig, '/call', body)
     if (rows[0]?.function_1 === expected) return
     throw new Error(`${tenant}: row ${expected} was expected: ${JSON.stringify(rows)}`)
   }
@@ -40,21 +41,15 @@ export function gatewayWay(rig: Rig, from: 'template' | 'files'): Way {
     readCpu: () => ownCpu(rig.gatewayPid),
     databaseOf,
     create: async (tenant) => {
-      const done = await post<{ migrations_applied: number; functions_changed: number }>(
-        rig,
-        '/admin/create-tenant',
-        { ...named(tenant), deploy: true },
-      )
-      const { migrations, functions } = EXPECTED
-      if (done.migrations_applied === migrations && done.functions_changed === functions) return
-      throw new Error(`The tenant is not the one that is to be measured: ${JSON.stringify(done)}`)
+      const body = { ...named(tenant), deploy: true }
+      checkDeploy(await postJson<Deployed>(rig, '/admin/create-tenant', body), EXPECTED)
     },
     clone: async (tenant, to) => {
-      await post(rig, '/admin/clone-tenant', { ...named(tenant), to: idOf(to) })
+      await postJson(rig, '/admin/clone-tenant', { ...named(tenant), to: idOf(to) })
     },
     drop: async (tenant) => {
       const body = { ...named(tenant), confirm: databaseOf(tenant), dump: false }
-      await post(rig, '/admin/drop-tenant', body)
+      await postJson(rig, '/admin/drop-tenant', body)
     },
     check: async (tenant) => {
       // Files commit each migration by itself; a copy's ledger has the time of the copy.
@@ -87,16 +82,4 @@ export function loopWay(loop: Loop): Way {
     check: async () => {},
     checkClone: async () => {},
   }
-}
-
-async function post<T>({ gatewayUrl, signal }: Rig, path: string, body: object): Promise<T> {
-  const response = await fetch(gatewayUrl + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal,
-  })
-  const text = await response.text()
-  if (response.ok) return JSON.parse(text) as T
-  throw new Error(`${path} answered ${response.status}: ${text}`)
 }
