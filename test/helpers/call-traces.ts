@@ -1,20 +1,22 @@
 // Traces of calls: which database each goes to, as numbers from 0. The same for the same arguments.
 
+import { seededShares, zipf } from '../../bench/lib/call/draw.ts'
+
 const LENGTH = 40_000
 
 /** Each database by Zipf's law: the one at place k, k ** -exponent times as often as the first. */
 export function drawn(databases: number, exponent: number, length = LENGTH, seed = 1): number[] {
-  const draw = zipf(databases, exponent, randomOf(seed))
+  const draw = zipf(databases, exponent, seededShares(seed))
   return Array.from({ length }, draw)
 }
 
 /** Four days of ten hours: each hour has its own databases, and the morning has most of the calls. */
 export function days(databases: number): number[] {
-  const random = randomOf(7)
+  const random = seededShares(7)
   const calls: number[] = []
   for (let day = 0; day < 4; day++) {
     for (let hour = 0; hour < 10; hour++) {
-      const places = shuffled(databases, randomOf(100 + hour))
+      const places = shuffled(databases, seededShares(100 + hour))
       const draw = zipf(databases, 1, random)
       const count = hour < 2 ? 300 : hour === 3 ? 4500 : 1200
       for (let i = 0; i < count; i++) calls.push(places[draw()]!)
@@ -25,7 +27,7 @@ export function days(databases: number): number[] {
 
 /** Zipf's law with a job now and then that calls all databases, one after the other, in between. */
 export function scans(databases: number): number[] {
-  const draw = zipf(databases, 1, randomOf(3))
+  const draw = zipf(databases, 1, seededShares(3))
   const calls: number[] = []
   let next = databases
   for (let i = 0; i < LENGTH; i++) {
@@ -37,7 +39,7 @@ export function scans(databases: number): number[] {
 
 /** Thirty databases at a time are called, each about thirty times; then another takes its place. */
 export function visits(databases: number): number[] {
-  const random = randomOf(5)
+  const random = seededShares(5)
   const draw = zipf(databases, 0.7, random)
   const present: { database: number; left: number }[] = []
   return Array.from({ length: LENGTH }, () => {
@@ -89,39 +91,7 @@ export function leastRecentlyUsed(trace: number[], capacity: number): number {
   return misses / trace.length
 }
 
-type Random = () => number
-
-/** mulberry32: numbers from 0 up to, but not, 1. */
-function randomOf(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-function zipf(count: number, exponent: number, random: Random): () => number {
-  const sums: number[] = []
-  let sum = 0
-  for (let k = 1; k <= count; k++) {
-    sum += k ** -exponent
-    sums.push(sum)
-  }
-  return () => {
-    const at = random() * sum
-    let [low, high] = [0, count - 1]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (sums[middle]! > at) high = middle
-      else low = middle + 1
-    }
-    return low
-  }
-}
-
-function shuffled(count: number, random: Random): number[] {
+function shuffled(count: number, random: () => number): number[] {
   const places = Array.from({ length: count }, (_, i) => i)
   for (let i = count - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1))
