@@ -4,7 +4,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { createAdminDatabase, dropAdminDatabase, PROJECT } from '../helpers/gateway.ts'
-import { afterTest, gatewayEnvironment, startProgram, temporaryFolder } from '../helpers/process.ts'
+import {
+  afterTest,
+  gatewayEnvironment,
+  startProgram,
+  temporaryFolder,
+  urlOf,
+} from '../helpers/process.ts'
 
 const run = promisify(execFile)
 
@@ -41,8 +47,7 @@ test(
     const bin = join(folder, 'node_modules/.bin/database-gateway')
     const env = gatewayEnvironment({ DATABASE_URL: databaseUrl, TEMPLATES: 'off' })
     const gateway = startProgram(bin, ['start', '--port', '0'], { cwd: folder, env })
-    const { message } = JSON.parse(await gateway.line('Listening on '))
-    const own = { PATH: env.PATH!, GATEWAY_URL: message.replace('Listening on ', '') }
+    const own = { PATH: env.PATH!, GATEWAY_URL: await urlOf(gateway) }
     const cli = async (...args: string[]) =>
       (await run(bin, args, { cwd: folder, env: own })).stdout
 

@@ -179,10 +179,7 @@ export async function startProcess(
           env: { LISTEN_FDS: '1', ...env },
           passed: socket,
         })
-  const url = async () => {
-    const { message } = JSON.parse(await program.line('Listening on '))
-    return message.replace('Listening on ', '')
-  }
+  const url = () => urlOf(program)
   return {
     ...program,
     entries: () => program.lines().map((line) => JSON.parse(line)),
@@ -192,6 +189,12 @@ export async function startProcess(
     call: async (platform, name, params) => call(await url(), platform, name, params),
     register: async (platform, files) => register(await url(), platform, files),
   }
+}
+
+/** Resolves with the URL of a gateway once it listens. */
+export async function urlOf(program: Program): Promise<string> {
+  const { message } = JSON.parse(await program.line('Listening on '))
+  return message.replace('Listening on ', '')
 }
 
 /** Calls a function through the gateway at `url`. */
