@@ -1,8 +1,7 @@
 import { defineHandler } from 'h3'
-import { GatewayError } from '../../lib/errors.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
-import { parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import { STATES, type TenantState } from '../../lib/tenancy/catalog/tenant-rows.ts'
+import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { STATES } from '../../lib/tenancy/catalog/tenant-rows.ts'
 import { parseLabelFilter } from '../../lib/tenancy/labels.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 import { describeTenant } from '../../lib/tenancy/tenants.ts'
@@ -34,7 +33,7 @@ export default defineHandler({
     const found = await gateway.tenants.list({
       platform,
       labels: parseLabelFilter(parseText('label', query.label)),
-      state: parseState(query.state),
+      state: parseChoice('state', query.state, STATES),
       after: parseText('after', query.after),
       // One more tells whether there is another page.
       limit: limit + 1,
@@ -48,10 +47,3 @@ export default defineHandler({
     })
   },
 })
-
-function parseState(value: unknown): TenantState | undefined {
-  if (value === undefined) return undefined
-  const state = STATES.find((known) => known === value)
-  if (state) return state
-  throw new GatewayError('invalid_request', `state must be one of ${STATES.join(', ')}`)
-}

@@ -1,10 +1,16 @@
 import { defineHandler } from 'h3'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
-import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import {
+  parseChoice,
+  parseCount,
+  parseSwitch,
+  parseText,
+  readQuery,
+} from '../../lib/http/body/page-query.ts'
 import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 import { GROUPS, ORDERS } from '../../lib/usage/read.ts'
-import { parseChoice, parseDays } from '../../lib/usage/request.ts'
+import { parseDays } from '../../lib/usage/request.ts'
 
 const QUERY = [...OWNER_MEMBERS, 'by', 'from', 'to', 'order', 'days', 'after', 'limit'] as const
 const DEFAULT_LIMIT = 100

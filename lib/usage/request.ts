@@ -7,21 +7,6 @@ const DEFAULT_DAYS = 30
 const DAY_MS = 24 * 60 * 60 * 1000
 
 /**
- * Parses one of the choices; undefined if it is absent.
- * @throws {GatewayError} invalid_request naming the parameter and the choices
- */
-export function parseChoice<T extends string>(
-  name: string,
-  value: unknown,
-  choices: readonly T[],
-): T | undefined {
-  if (value === undefined) return undefined
-  const choice = choices.find((one) => one === value)
-  if (choice !== undefined) return choice
-  throw new GatewayError('invalid_request', `${name} must be one of ${choices.join(', ')}`)
-}
-
-/**
  * Parses the first and the last day; 30 days up to today if they are absent.
  * @throws {GatewayError} invalid_request
  */

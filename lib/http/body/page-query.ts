@@ -51,3 +51,18 @@ export function parseSwitch(name: string, value: unknown, fallback: boolean): bo
   if (value === 'true' || value === 'false') return value === 'true'
   throw new GatewayError('invalid_request', `${name} must be true or false`)
 }
+
+/**
+ * Parses one of the choices; undefined if it is absent.
+ * @throws {GatewayError} invalid_request naming the parameter and the choices
+ */
+export function parseChoice<T extends string>(
+  name: string,
+  value: unknown,
+  choices: readonly T[],
+): T | undefined {
+  if (value === undefined) return undefined
+  const choice = choices.find((one) => one === value)
+  if (choice !== undefined) return choice
+  throw new GatewayError('invalid_request', `${name} must be one of ${choices.join(', ')}`)
+}
