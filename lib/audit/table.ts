@@ -1,4 +1,5 @@
 import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
+import { distinctPlatforms } from '../postgres/distinct-platforms.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import type { AuditEntry } from './entry.ts'
 
@@ -86,7 +87,8 @@ export async function readEntries(
   sql: Sql,
   { platform, mayName, before, limit }: AuditQuery,
 ): Promise<AuditRow[]> {
-  const hidden = mayName && (await readPlatforms(sql)).filter((name) => !mayName(name))
+  const hidden =
+    mayName && (await distinctPlatforms(sql, AGE.table)).filter((name) => !mayName(name))
   const rows = await sql<{ entry: AuditRow }[]>`
     select to_json(e) as entry
     from (
@@ -106,18 +108,4 @@ export async function readEntries(
   return rows.map(({ entry: { schema_name, ...entry } }) =>
     schema_name ? { ...entry, schema_name } : entry,
   )
-}
-
-/** Returns the platforms of all entries, by one index probe for each platform. */
-async function readPlatforms(sql: Sql): Promise<string[]> {
-  const rows = await sql<{ platform: string }[]>`
-    with recursive named as (
-      select min(platform) as platform from _db_gateway_audit
-      union all
-      select (select min(a.platform) from _db_gateway_audit a where a.platform > n.platform)
-      from named n where n.platform is not null
-    )
-    select platform from named where platform is not null
-  `
-  return rows.map((row) => row.platform)
 }

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { distinctPlatforms } from '../postgres/distinct-platforms.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 
 export const GROUPS = ['tenant', 'function'] as const
@@ -119,7 +120,8 @@ async function visiblePlatforms(
   sql: Sql,
   { platform, mayName }: UsageQuery,
 ): Promise<string[] | undefined> {
-  return platform === undefined && mayName ? (await readPlatforms(sql)).filter(mayName) : undefined
+  if (platform !== undefined || !mayName) return undefined
+  return (await distinctPlatforms(sql, '_db_gateway_usage')).filter(mayName)
 }
 
 function whereOf(
@@ -133,18 +135,4 @@ function whereOf(
     ${database === undefined ? sql`` : sql`and database = ${database}`}
     ${platforms ? sql`and platform = any (array(select json_array_elements_text(${JSON.stringify(platforms)}::text::json)))` : sql``}
   `
-}
-
-/** Returns the platforms of all rows, by one index probe for each platform. */
-async function readPlatforms(sql: Sql): Promise<string[]> {
-  const rows = await sql<{ platform: string }[]>`
-    with recursive named as (
-      select min(platform) as platform from _db_gateway_usage
-      union all
-      select (select min(u.platform) from _db_gateway_usage u where u.platform > n.platform)
-      from named n where n.platform is not null
-    )
-    select platform from named where platform is not null
-  `
-  return rows.map((row) => row.platform)
 }
