@@ -51,11 +51,25 @@ export interface DaySum extends ShownCounts {
 
 /**
  * Returns a page of sums over the days, the largest first.
+ * @param perDay true: with the sums of each day too
  * @throws {GatewayError} invalid_request if there is no entry `after`
  */
-export async function readSums(sql: Sql, query: UsageQuery): Promise<UsageSum[]> {
-  const { by, order, after, limit } = query
+export async function readUsage(
+  sql: Sql,
+  query: UsageQuery,
+  perDay: boolean,
+): Promise<{ sums: UsageSum[]; days: DaySum[] | undefined }> {
   const where = whereOf(sql, query, await visiblePlatforms(sql, query))
+  const sums = await readSums(sql, query, where)
+  const keys = sums.map(({ key }) => key)
+  return { sums, days: perDay ? await readDays(sql, query.by, where, keys) : undefined }
+}
+
+async function readSums(
+  sql: Sql,
+  { by, order, after, limit }: UsageQuery,
+  where: Condition,
+): Promise<UsageSum[]> {
   const names =
     by === 'tenant'
       ? sql`max(tenant_id) as tenant_id, max(schema_name) as schema_name, database`
@@ -87,9 +101,13 @@ export async function readSums(sql: Sql, query: UsageQuery): Promise<UsageSum[]>
 }
 
 /** Returns the sums of these entries for each day, in the order of days. */
-export async function readDays(sql: Sql, query: UsageQuery, keys: string[]): Promise<DaySum[]> {
-  const key = keyOf(sql, query.by)
-  const where = whereOf(sql, query, await visiblePlatforms(sql, query))
+async function readDays(
+  sql: Sql,
+  by: UsageQuery['by'],
+  where: Condition,
+  keys: string[],
+): Promise<DaySum[]> {
+  const key = keyOf(sql, by)
   const rows = await sql<{ sum: DaySum }[]>`
     select to_json(d) as sum from (
       select ${key} as key, day, ${sumsOf(sql)}
@@ -123,6 +141,8 @@ async function visiblePlatforms(
   if (platform !== undefined || !mayName) return undefined
   return (await distinctPlatforms(sql, '_db_gateway_usage')).filter(mayName)
 }
+
+type Condition = ReturnType<typeof whereOf>
 
 function whereOf(
   sql: Sql,

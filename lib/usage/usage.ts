@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { addCounts, type Counts, noCounts, UsageCounters } from './counters.ts'
-import { type DaySum, readDays, readSums, type ShownCounts, type UsageQuery } from './read.ts'
+import { type DaySum, readUsage, type ShownCounts, type UsageQuery, type UsageSum } from './read.ts'
 import { deleteBefore, prepareTable, type UsageBatch, writeBatch } from './table.ts'
 
 interface UsageOptions {
@@ -19,12 +19,7 @@ interface UsageOptions {
 }
 
 /** A page of usage as it is shown. */
-export type ShownUsage = ShownCounts & {
-  platform: string
-  tenant_id?: string | null
-  schema_name?: string | null
-  database?: string
-  function?: string
+export type ShownUsage = Omit<UsageSum, 'key'> & {
   /** Counts of this gateway since its start. */
   since_start: ShownCounts
   days?: Omit<DaySum, 'key'>[]
@@ -80,14 +75,11 @@ export class Usage {
   /**
    * Returns a page of usage. Writes what this gateway has counted first.
    * @param perDay true: with the sums of each day
-   * @throws {GatewayError} as `readSums`
+   * @throws {GatewayError} as `readUsage`
    */
   async read(query: UsageQuery, perDay: boolean): Promise<{ key: string; shown: ShownUsage }[]> {
     await this.write()
-    const { use } = this.#options
-    const sums = await use((sql) => readSums(sql, query))
-    const keys = sums.map(({ key }) => key)
-    const days = perDay ? await use((sql) => readDays(sql, query, keys)) : undefined
+    const { sums, days } = await this.#options.use((sql) => readUsage(sql, query, perDay))
     const byKey = days && groupByKey(days)
     const since = this.#sinceStart(query)
     return sums.map(({ key, ...sum }) => {
