@@ -98,12 +98,7 @@ export async function writeBatch(
     where owner is not null and exists (select from batch)
     group by owner, day, database, function
     order by owner, day, database, function
-    on conflict (platform, day, database, function) do update set
-      calls = t.calls + excluded.calls,
-      errors = t.errors + excluded.errors,
-      database_seconds = t.database_seconds + excluded.database_seconds,
-      bytes = t.bytes + excluded.bytes,
-      deploys = t.deploys + excluded.deploys
+    ${addToCounts(sql)}
   `
 }
 
@@ -126,6 +121,13 @@ export async function moveUsage(
     select day, platform, ${to.tenantId}, schema_name, ${to.database}, function,
       calls, errors, database_seconds, bytes, deploys
     from moved
+    ${addToCounts(sql)}
+  `
+}
+
+/** Adds to the counts `t` of a day what is inserted for it again. */
+function addToCounts(sql: Sql) {
+  return sql`
     on conflict (platform, day, database, function) do update set
       calls = t.calls + excluded.calls,
       errors = t.errors + excluded.errors,
