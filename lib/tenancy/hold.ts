@@ -1,7 +1,5 @@
-import type { GatewayError } from '../errors.ts'
 import type { Owner } from './names.ts'
 import { describeOwner } from './owner-identity.ts'
-import { suspended } from './suspension.ts'
 
 /** Operation that needs a tenant's database without sessions. */
 export type Operation = 'rename' | 'clone'
@@ -29,15 +27,9 @@ export function isActive(entry: { suspension: object | null; hold: Hold | null }
   return entry.suspension === null && entry.hold === null
 }
 
-/** Returns the error of a call that does not wait for the end of the hold. */
-export function heldError(
-  owner: Owner & { database: string },
-  hold: Hold,
-  retryAfterS: number,
-): GatewayError {
-  const message = `${describeOwner(owner)} is being ${PARTICIPLES[hold.for]}`
-  return suspended(owner, { message, retryAfterS })
+/** Says what holds the tenant, as in "… is being renamed". */
+export function describeHold(owner: Owner, hold: Hold): string {
+  return `${describeOwner(owner)} is being ${PARTICIPLES[hold.for]}`
 }
 
-/** What the operation does to the tenant, as in "is being renamed". */
-export const PARTICIPLES = { rename: 'renamed', clone: 'copied' } as const
+const PARTICIPLES = { rename: 'renamed', clone: 'copied' } as const

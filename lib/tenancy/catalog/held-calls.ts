@@ -1,8 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { clientGone, waitLimit } from '../../postgres/pools/waiter.ts'
-import { type Hold, heldError, PARTICIPLES } from '../hold.ts'
+import { describeHold, type Hold } from '../hold.ts'
 import type { Owner } from '../names.ts'
-import { describeOwner } from '../owner-identity.ts'
 import { suspended } from '../suspension.ts'
 import type { NamedEntry } from './catalog-table.ts'
 import { type LookupLimits, type LookupOptions, OwnerLookups } from './owner-lookups.ts'
@@ -97,9 +96,10 @@ export class HeldCalls {
     const { database } = entry
     const left = hold.until - performance.now()
     if (left <= 0) return this.#parts.forget(database)
-    if (hold.retryAfterS !== null) throw heldError(entry, hold, hold.retryAfterS)
+    const what = describeHold(entry, hold)
+    const { retryAfterS } = hold
+    if (retryAfterS !== null) throw suspended(entry, { message: what, retryAfterS })
     const waiting = this.#waiting.get(database) ?? new Set()
-    const what = `${describeOwner(entry)} is being ${PARTICIPLES[hold.for]}`
     if (client && waiting.size >= this.#limits.maxWaiting) {
       throw new GatewayError('pool_exhausted', `${what}, and ${waiting.size} calls wait already`, {
         database,
