@@ -45,7 +45,7 @@ export class Tenants {
   }
 
   /** Returns the database of an owner, suspended or not. See `Catalog.locate`. */
-  locate(owner: Owner): string | Promise<string> {
+  locate(owner: Owner): Promise<string> {
     return this.#catalog.locate(owner)
   }
 

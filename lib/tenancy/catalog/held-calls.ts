@@ -62,7 +62,7 @@ export class HeldCalls {
   }
 
   /** Returns the entry that `read` returns once it is not held; for deploys. */
-  async settled<T extends NamedEntry | undefined>(read: () => Promise<T>): Promise<T> {
+  async settled(read: () => Promise<NamedEntry | undefined>): Promise<NamedEntry | undefined> {
     const since = performance.now()
     for (;;) {
       const entry = await read()
