@@ -18,11 +18,10 @@ export default defineHandler({
     errors: ['database_not_found'],
   },
   async handler(event) {
-    const { owner, description, query, keyOf } = await readDescribed(event, ['namespace'])
+    const { owner, description, query, document } = await readDescribed(event, ['namespace'])
     const { platform, schema_name } = owner
     const options = { owner: { platform, schema_name }, namespace: parseNamespace(query.namespace) }
-    const document = () => phpDocument(options, description)
-    const bytes = event.context.gateway.descriptions.document(keyOf('php', options), document)
+    const bytes = document('php', options, () => phpDocument(options, description))
     return answerDocument(event, 'application/x-php; charset=utf-8', bytes)
   },
 })

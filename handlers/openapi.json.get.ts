@@ -19,11 +19,11 @@ export default defineHandler({
   async handler(event) {
     const { routes, descriptions } = event.context.gateway
     if (parseQuery(nodeOf(event).req.url ?? '').size === 0) {
-      const document = () => JSON.stringify(gatewayDocument(routes))
-      return answerDocument(event, TYPE, descriptions.document('openapi', document))
+      const render = () => JSON.stringify(gatewayDocument(routes))
+      return answerDocument(event, TYPE, descriptions.document('openapi', render))
     }
-    const { owner, description, keyOf } = await readDescribed(event)
-    const document = () => JSON.stringify(platformDocument(owner, description))
-    return answerDocument(event, TYPE, descriptions.document(keyOf('openapi', owner), document))
+    const { owner, description, document } = await readDescribed(event)
+    const render = () => JSON.stringify(platformDocument(owner, description))
+    return answerDocument(event, TYPE, document('openapi', owner, render))
   },
 })

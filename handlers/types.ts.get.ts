@@ -15,14 +15,10 @@ export default defineHandler({
     errors: ['database_not_found'],
   },
   async handler(event) {
-    const { owner, description, query, keyOf } = await readDescribed(event, ['bigint'])
+    const { owner, description, query, document } = await readDescribed(event, ['bigint'])
     const { platform, schema_name } = owner
     const options = { owner: { platform, schema_name }, bigint: parseBigint(query.bigint) }
-    const document = () => typescriptDocument(options, description)
-    const bytes = event.context.gateway.descriptions.document(
-      keyOf('typescript', options),
-      document,
-    )
+    const bytes = document('typescript', options, () => typescriptDocument(options, description))
     return answerDocument(event, 'text/typescript; charset=utf-8', bytes)
   },
 })

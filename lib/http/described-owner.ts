@@ -11,8 +11,8 @@ export const DESCRIBED_QUERY = ['platform', 'tenant_id', 'schema', 'schema_name'
 export interface Described {
   owner: { platform: string; tenant_id?: string; schema_name?: string; uuid?: string }
   description: Description
-  /** Returns the key of a document of the description. */
-  keyOf: (kind: string, options: object) => string
+  /** Returns a document of the description, as `render` makes it, or has made it before. */
+  document: (kind: string, options: object, render: () => string) => Buffer
   /** The whole query. */
   query: Record<string, string | string[] | undefined>
 }
@@ -44,7 +44,7 @@ export async function readDescribed(
     ...(schema !== undefined && { schema_name: schema }),
     ...(!isNone && { [schema === undefined ? 'tenant_id' : 'uuid']: asked.tenantId! }),
   }
-  const keyOf = (kind: string, options: object) =>
-    JSON.stringify([kind, description.digest, options])
-  return { owner, description, query, keyOf }
+  const document: Described['document'] = (kind, options, render) =>
+    gateway.descriptions.document(JSON.stringify([kind, description.digest, options]), render)
+  return { owner, description, query, document }
 }
