@@ -156,6 +156,8 @@ export interface ErrorDetails {
   context?: string
   file?: string
   line?: number
+  /** The header Retry-After, in seconds. */
+  retry_after_s?: number
   [field: string]: unknown
 }
 
@@ -212,6 +214,6 @@ const RETRY_CODES = new Set<ErrorCode>(['pool_exhausted', 'connection_failed', '
 
 /** The header Retry-After, in seconds, of an error that another attempt may not meet. */
 export function retryAfter({ code, details }: GatewayError): string | undefined {
-  if (code === 'tenant_suspended' || code === 'rate_limited') return String(details.retry_after_s)
+  if (details.retry_after_s !== undefined) return String(details.retry_after_s)
   return RETRY_CODES.has(code) ? '1' : undefined
 }
