@@ -5,7 +5,7 @@ import type { H3Event } from 'h3'
 import type { DumpSink } from '../../deploy/transfer/export.ts'
 import { GatewayError } from '../../errors.ts'
 import { nodeOf } from '../request.ts'
-import { INTERNAL_ERROR } from './answer-error.ts'
+import { toldError } from './answer-error.ts'
 
 /**
  * Answers with a dump at the client's speed. The head is sent with the first bytes, so that an
@@ -57,8 +57,7 @@ export async function answerDump(
     if (!res.headersSent) throw error
     // The client disconnected: the request's log line tells that.
     if (res.destroyed) return
-    const told =
-      error instanceof GatewayError ? error : new GatewayError('internal_error', INTERNAL_ERROR)
+    const told = toldError(error)
     request.error = told.code
     const cause = error instanceof GatewayError ? error.details.cause : (error as Error).stack
     gateway.log.warn(`An export was cut: ${told.message}`, {

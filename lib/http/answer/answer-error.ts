@@ -4,8 +4,7 @@ import type { Log } from '../../log.ts'
 import { nodeOf, noteFailedTiming } from '../request.ts'
 import { isLong, jsonInSlices } from './json-slices.ts'
 
-/** Message of an unexpected error, whose cause is for the log only. */
-export const INTERNAL_ERROR = 'Internal error: the log has its cause under the request id'
+const INTERNAL_ERROR = 'Internal error: the log has its cause under the request id'
 
 /**
  * Answers with an error on Node's response. If the head of an answer has already been sent, closes
@@ -69,6 +68,11 @@ function toGatewayError(log: Log, cause: unknown, id: string): GatewayError {
   return new GatewayError('internal_error', INTERNAL_ERROR, {
     request_id: id,
   })
+}
+
+/** Returns the error that a client is told after its answer has begun; the caller logs the cause. */
+export function toldError(cause: unknown): GatewayError {
+  return cause instanceof GatewayError ? cause : new GatewayError('internal_error', INTERNAL_ERROR)
 }
 
 /** Logs an unexpected error with its stack. */

@@ -9,7 +9,7 @@ import type { Row } from '../../postgres/session/query.ts'
 import { nodeOf, noteFailedTiming } from '../request.ts'
 import { preferred } from './accept.ts'
 import { noteTiming } from './answer.ts'
-import { INTERNAL_ERROR } from './answer-error.ts'
+import { toldError } from './answer-error.ts'
 import { chooseEncoding, createEncoder } from './compress.ts'
 import { joinShort } from './join-short.ts'
 import { MIN_BYTES_PER_SECOND, SlowReader } from './slow-reader.ts'
@@ -127,8 +127,7 @@ class StreamBody implements RowSink {
 
   /** Cuts the answer short so that it does not look complete; returns fields for the log. */
   cut(error: unknown): { error: string; cause: string } {
-    const told =
-      error instanceof GatewayError ? error : new GatewayError('internal_error', INTERNAL_ERROR)
+    const told = toldError(error)
     const res = this.#res
     if (this.#type === 'text/csv') res.destroy()
     else this.#out.write(`${JSON.stringify(told)}\n`, () => setImmediate(() => res.destroy()))

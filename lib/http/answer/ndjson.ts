@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { HTTPResponse } from 'h3'
 import { GatewayError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
-import { INTERNAL_ERROR } from './answer-error.ts'
+import { toldError } from './answer-error.ts'
 import { jsonInSlices } from './json-slices.ts'
 
 const MEDIA_TYPE = 'application/x-ndjson'
@@ -37,7 +37,8 @@ export function streamLines(
       try {
         await writeLong(await work(write))
       } catch (error) {
-        await writeLong(toGatewayError(log, error))
+        logUnexpected(log, error)
+        await writeLong(toldError(error))
       } finally {
         clearInterval(heartbeat)
         if (isOpen) controller.close()
@@ -50,8 +51,7 @@ export function streamLines(
   return new HTTPResponse(stream, { headers: { 'content-type': `${MEDIA_TYPE}; charset=utf-8` } })
 }
 
-function toGatewayError(log: Log, error: unknown): GatewayError {
-  if (error instanceof GatewayError) return error
+function logUnexpected(log: Log, error: unknown): void {
+  if (error instanceof GatewayError) return
   log.error('Request failed', { error: (error as Error).stack ?? String(error) })
-  return new GatewayError('internal_error', INTERNAL_ERROR)
 }
