@@ -7,6 +7,7 @@ import { INSUFFICIENT_PRIVILEGE, OBJECT_IN_USE } from '../../postgres/sqlstates.
 import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
 import { addEntry, type NewEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { beginCreation, findUnfinished, forgetCreation } from '../../tenancy/catalog/creations.ts'
+import { databaseLock } from '../../tenancy/database-lock.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { databaseName } from '../../tenancy/names.ts'
@@ -141,7 +142,7 @@ export async function withDatabaseLock<T>(
 
 /** Takes the lock of `withDatabaseLock` for one more name, until the session ends. */
 export async function lockDatabase(admin: Sql, name: string): Promise<void> {
-  await admin`select pg_advisory_lock(hashtext('_db_gateway_database'), hashtext(${name}))`
+  await admin`select pg_advisory_lock(${databaseLock(admin, name)})`
 }
 
 /**

@@ -1,3 +1,4 @@
+import { databaseLock } from '../../tenancy/database-lock.ts'
 import { dropDatabase, withDatabaseLock } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 
@@ -12,7 +13,7 @@ export async function dropHalfMade(parts: DeployParts): Promise<void> {
   const rows = await parts.catalog.use(
     (sql) => sql<{ name: string; is_free: boolean }[]>`
       select datname as name,
-        pg_try_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(datname)) as is_free
+        pg_try_advisory_xact_lock(${databaseLock(sql, sql`datname`)}) as is_free
       from pg_database where starts_with(datname, ${prefix})
     `,
   )

@@ -1,4 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { databaseLock } from '../../tenancy/database-lock.ts'
 import { dropDatabase } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 import { findSuperfluous, forgetTemplate, markUnfinished } from './table.ts'
@@ -16,11 +17,10 @@ export async function dropSuperfluous(
 ): Promise<void> {
   for (const database of await findSuperfluous(admin, platform)) {
     if (database === except) continue
-    const key = [`hashtext('_db_gateway_database')`, 'hashtext($1)'].join(', ')
-    const [row] = await admin.unsafe<{ locked: boolean }[]>(
-      `select pg_try_advisory_lock(${key}) as locked`,
-      [database],
-    )
+    const key = databaseLock(admin, database)
+    const [row] = await admin<{ locked: boolean }[]>`
+      select pg_try_advisory_lock(${key}) as locked
+    `
     if (!row!.locked) continue
     try {
       // If the gateway is killed after this, the next call drops the template.
@@ -29,7 +29,7 @@ export async function dropSuperfluous(
       await dropDatabase(parts, admin, database)
       await forgetTemplate(admin, database)
     } finally {
-      await admin.unsafe(`select pg_advisory_unlock(${key})`, [database])
+      await admin`select pg_advisory_unlock(${key})`
     }
   }
 }

@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { inTransaction } from '../../postgres/transaction.ts'
+import { databaseLock } from '../database-lock.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { describeAbsent, describeTaken, isSameOwner } from '../owner-identity.ts'
 import { readEntries } from './catalog-table.ts'
@@ -15,7 +16,7 @@ export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
   const database = databaseName(owner)
   await inTransaction(sql, async () => {
     await sql`
-      select pg_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(${database}))
+      select pg_advisory_xact_lock(${databaseLock(sql, database)})
     `
     const [entry] = await readEntries(sql, [database])
     if (!entry || !isSameOwner(entry, owner)) {

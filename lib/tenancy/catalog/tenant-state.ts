@@ -1,4 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { databaseLock } from '../database-lock.ts'
 import type { Suspension } from '../suspension.ts'
 import { noteSuspensions } from './catalog-identity.ts'
 import type { Tenant } from './tenant-rows.ts'
@@ -67,7 +68,7 @@ export async function restoreState(sql: Sql, tenant: Tenant): Promise<void> {
 export async function findDueDrops(sql: Sql): Promise<string[]> {
   const rows = await sql<{ database: string; is_free: boolean }[]>`
     select database,
-      pg_try_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(database)) as is_free
+      pg_try_advisory_xact_lock(${databaseLock(sql, sql`database`)}) as is_free
     from _db_gateway_databases
     where drop_at <= now()
     order by drop_at
@@ -85,7 +86,7 @@ export async function resumeTenant(sql: Sql, database: string): Promise<boolean>
     with free as materialized (
       -- A gateway holds this lock while it creates or drops the database; a deploy, for a moment.
       select drop_at is null or drop_at > now()
-        or pg_try_advisory_xact_lock(hashtext('_db_gateway_database'), hashtext(database)) as is_free
+        or pg_try_advisory_xact_lock(${databaseLock(sql, sql`database`)}) as is_free
       from _db_gateway_databases where database = ${database}
     ), resumed as (
       update _db_gateway_databases
