@@ -37,12 +37,13 @@ export async function readDescribed(
   const database = await gateway.catalog.find(asked, { client: request.client })
   request.database = database
   const description = await gateway.descriptions.of(database)
-  const isNone = asked.tenantId === null
   const schema = parseText('schema_name', schema_name || undefined)
   const owner = {
     platform: asked.platform,
     ...(schema !== undefined && { schema_name: schema }),
-    ...(!isNone && { [schema === undefined ? 'tenant_id' : 'uuid']: asked.tenantId! }),
+    ...(asked.tenantId !== null && {
+      [schema === undefined ? 'tenant_id' : 'uuid']: asked.tenantId,
+    }),
   }
   const document: Described['document'] = (kind, options, render) =>
     gateway.descriptions.document(JSON.stringify([kind, description.digest, options]), render)
