@@ -3,7 +3,12 @@ import { GatewayError } from '../../lib/errors.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, readQuery } from '../../lib/http/body/page-query.ts'
 import type { Owner } from '../../lib/tenancy/names.ts'
-import { type GivenOwner, OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
+import {
+  type GivenOwner,
+  namesOne,
+  OWNER_MEMBERS,
+  parseNamedOwner,
+} from '../../lib/tenancy/owners.ts'
 
 const QUERY = [...OWNER_MEMBERS, 'limit', 'after'] as const
 const DEFAULT_LIMIT = 50
@@ -38,9 +43,7 @@ export default defineHandler({
     const { tenants } = gateway
     const owner = await tenants.resolve(parseNamedOwner(request, query as GivenOwner))
     const { platform } = owner
-    // Without a member that names a database, all databases of the platform are meant; an empty or
-    // null one means the main database, as elsewhere.
-    const isOne = OWNER_MEMBERS.some((name) => name !== 'platform' && query[name] !== undefined)
+    const isOne = namesOne(query as GivenOwner)
     const { tenantId, schema } = isOne ? owner : ({} as Partial<Owner>)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const after = parseCount('after', query.after, Number.MAX_SAFE_INTEGER)

@@ -8,7 +8,12 @@ import {
   readQuery,
 } from '../../lib/http/body/page-query.ts'
 import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
-import { type GivenOwner, OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
+import {
+  type GivenOwner,
+  namesOne,
+  OWNER_MEMBERS,
+  parseNamedOwner,
+} from '../../lib/tenancy/owners.ts'
 import { GROUPS, ORDERS } from '../../lib/usage/read.ts'
 import { parseDays } from '../../lib/usage/request.ts'
 
@@ -37,8 +42,8 @@ export default defineHandler({
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
     const { tenants, usage } = gateway
-    const isOne = OWNER_MEMBERS.some((name) => name !== 'platform' && query[name] !== undefined)
-    const owner = isOne ? parseNamedOwner(request, query as GivenOwner) : undefined
+    const given = query as GivenOwner
+    const owner = namesOne(given) ? parseNamedOwner(request, given) : undefined
     const platform =
       query.platform === undefined ? owner?.platform : parsePlatform(request, query.platform)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT

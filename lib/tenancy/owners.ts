@@ -53,6 +53,14 @@ export function parseNamedOwner(request: Asker, given: GivenOwner): Owner {
 }
 
 /**
+ * Returns whether a request is about one database, not about all of a platform: it has a member that
+ * names a database. An empty or null one names the main database, as elsewhere.
+ */
+export function namesOne(given: GivenOwner): boolean {
+  return OWNER_MEMBERS.some((name) => name !== 'platform' && given[name] !== undefined)
+}
+
+/**
  * Returns the owner that a request about a tenant names. A missing id does not mean the main
  * database.
  * @throws {GatewayError} the errors of `parseNamedOwner`
