@@ -57,8 +57,9 @@ export function noteServed(pool: Pool): void {
  */
 export function mustGiveWay(pool: Pool, connection: Connection, now: number): boolean {
   if (pool.waiters.size === 0 || !hasHadItsTurn(connection, now)) return false
-  return pool.budgets.some(({ starving, wantsMore }) => {
-    if (starving.size === 0 || !wantsMore) return false
+  return pool.budgets.some((budget) => {
+    const { starving } = budget
+    if (starving.size === 0 || !budget.wantsMore) return false
     const next = starving.next(now)
     if (!next || next === pool) return false
     if (next === starving.overdue(now) || goesFirst(next, pool, starving, now)) return true
