@@ -33,12 +33,13 @@ export function endLease(
   { connection, expectedMs }: Lease,
   error: unknown,
 ): void {
-  const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
-  if (isFree) endUse(pool, connection, performance.now())
+  const now = performance.now()
+  const isFree = expectedMs === undefined || leave(pool, connection, expectedMs, now)
+  if (isFree) endUse(pool, connection, now)
   // After a FATAL error the server closes the connection, which frees the permit.
   if (isPostgresError(error) && endsConnection(error)) supply.retire(connection)
   else if (endsConnection(error)) connection.destroy()
-  else if (isFree) release(supply, pool, connection)
+  else if (isFree) release(supply, pool, connection, now)
   else if (pool.waiters.size > 0) admit(supply, pool)
 }
 
@@ -49,7 +50,7 @@ export async function discardLease(
   { connection, expectedMs }: Lease,
 ): Promise<void> {
   connection.isSpent = true
-  const isFree = expectedMs === undefined || leave(pool, connection, expectedMs)
+  const isFree = expectedMs === undefined || leave(pool, connection, expectedMs, performance.now())
   if (isFree) await supply.retire(connection)
 }
 
@@ -63,9 +64,13 @@ export function admit(_supply: Supply, pool: Pool): void {
 }
 
 /** Resets, hands over, keeps idle or closes a connection whose last lease has ended. */
-export function release(supply: Supply, pool: Pool, connection: Connection): void {
+export function release(
+  supply: Supply,
+  pool: Pool,
+  connection: Connection,
+  now = performance.now(),
+): void {
   if (connection.closed) return
-  const now = performance.now()
   supply.noteAnswer(now)
   const isSpent = connection.isSpent || connection.isUnfit
   const isSurplus = connection.speaks === 'wire' && supply.hasTooMany(pool)

@@ -65,9 +65,14 @@ export function grant(pool: Pool, connection: Connection, expectedMs?: number): 
   return new Lease(connection, pool.leaseEnd, expectedMs)
 }
 
-/** Removes a call from a shared connection; returns true if it was the last one. */
-export function leave(pool: Pool, connection: Connection, expectedMs: number): boolean {
-  connection.answeredAt = performance.now()
+/** Removes a call from a shared connection at `now`; returns true if it was the last one. */
+export function leave(
+  pool: Pool,
+  connection: Connection,
+  expectedMs: number,
+  now: number,
+): boolean {
+  connection.answeredAt = now
   connection.expectedMs -= expectedMs
   connection.sharers--
   if (connection.sharers > 0) return false
