@@ -102,23 +102,25 @@ class SharedAttempt implements SharedCall, AnswerBudget {
   #succeed({ rows, rowCount, tookMs = 0 }: CallRows): void {
     const { durations, database, bound } = this.#call
     durations.note(database, bound.signature, tookMs, rows.length)
-    const queryMs = performance.now() - this.#sentAt
-    this.#end({ kind: 'rows', result: { rows, rowCount, waitMs: this.#waitMs, queryMs } })
+    const now = performance.now()
+    const queryMs = now - this.#sentAt
+    this.#end({ kind: 'rows', result: { rows, rowCount, waitMs: this.#waitMs, queryMs } }, now)
   }
 
   async #fail(sent: SentCall, error: unknown): Promise<void> {
     try {
-      this.#end(await failed(this.#call, this.#session, sent, error), error)
+      const outcome = await failed(this.#call, this.#session, sent, error)
+      this.#end(outcome, performance.now(), error)
     } catch (unexpected) {
-      this.#end({ kind: 'refused', error: unexpected }, error)
+      this.#end({ kind: 'refused', error: unexpected }, performance.now(), error)
     }
   }
 
-  #end(outcome: Outcome, error?: unknown): void {
+  #end(outcome: Outcome, now: number, error?: unknown): void {
     const { connection } = this.#lease
     // The calls before it had the session until their answers arrived.
     const since = Math.max(this.#sentAt, connection.answeredAt)
-    countTime(this.#call.held, performance.now() - since)
+    countTime(this.#call.held, now - since)
     this.#call.calls.remove(connection, this)
     this.#lease.release(error)
     this.#resolve(outcome)
