@@ -16,18 +16,13 @@ export function firstToGrow(pool: Pool, most: number | undefined): Waiter | unde
   return undefined
 }
 
-/** Returns by how many connections for calls a pool exceeds `most`, apart from those being closed. */
-export function surplus(
+/** Returns whether a pool has more connections for calls than `most`, apart from those being closed. */
+export function exceeds(
   pool: Pool,
   { closing }: Pick<Budget<Pool>, 'closing'>,
   most: number | undefined,
-): number {
-  if (most === undefined) return 0
-  let closed = 0
-  for (const connection of pool.connections) {
-    if (connection.speaks === 'wire' && closing.has(connection)) closed++
-  }
-  return forCalls(pool) - closed - most
+): boolean {
+  return most !== undefined && forCalls(pool, closing) > most
 }
 
 /** Adapts a pool to a changed limit: closes idle connections for calls, or opens more for waiters. */
@@ -45,8 +40,10 @@ interface Fitting {
   grow(pool: Pool): void
 }
 
-function forCalls(pool: Pool): number {
+function forCalls(pool: Pool, except?: ReadonlySet<Connection>): number {
   let count = 0
-  for (const { speaks } of pool.connections) if (speaks === 'wire') count++
+  for (const connection of pool.connections) {
+    if (connection.speaks === 'wire' && !except?.has(connection)) count++
+  }
   return count
 }

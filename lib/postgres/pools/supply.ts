@@ -1,7 +1,7 @@
 import type { Hosts } from '../hosts/hosts.ts'
 import type { Credentials, Server } from '../hosts/server.ts'
 import { Budget, SLOW_OPENING_MS } from './budget.ts'
-import { firstToGrow, surplus } from './call-share.ts'
+import { exceeds, firstToGrow } from './call-share.ts'
 import { Connection, type Speaks } from './connection.ts'
 import { DatabaseSeconds } from './database-seconds.ts'
 import { Demand, leastWanted } from './demand.ts'
@@ -69,7 +69,7 @@ export class ConnectionSupply implements Supply {
   }
 
   hasTooMany(pool: Pool): boolean {
-    return surplus(pool, this.all, this.#limits.mostForCalls?.(pool.database)) > 0
+    return exceeds(pool, this.all, this.#limits.mostForCalls?.(pool.database))
   }
 
   noteAnswer(now: number): void {
