@@ -1,4 +1,5 @@
 import type { Connection } from './connection.ts'
+import { countClosing, type Pool } from './pool.ts'
 
 /**
  * Number of wants, for each connection of the capacity, after which a want counts half. Replayed
@@ -93,17 +94,15 @@ export class Demand {
 /** The parts of the supply that `leastWanted` reads. */
 interface Wanting {
   demand: Demand
-  pools: ReadonlyMap<string, { connections: ReadonlySet<Connection> }>
+  pools: ReadonlyMap<string, Pick<Pool, 'connections'>>
   all: { closing: ReadonlySet<Connection> }
 }
 
 /** Returns the function that chooses the idle connection that gives way. */
 export function leastWanted(supply: Wanting) {
   const countOf = (database: string) => {
-    let open = 0
-    for (const connection of supply.pools.get(database)?.connections ?? [])
-      if (!supply.all.closing.has(connection)) open++
-    return open
+    const pool = supply.pools.get(database)
+    return pool ? pool.connections.size - countClosing(pool, supply.all.closing) : 0
   }
   return (idle: Iterable<Connection>) => supply.demand.least(idle, countOf)
 }

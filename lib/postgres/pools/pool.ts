@@ -94,6 +94,16 @@ export function inUse({ connections, idle }: Pool): number {
   return connections.size - idle.length
 }
 
+/** Returns the number of a pool's connections that are among those being closed. */
+export function countClosing(
+  { connections }: Pick<Pool, 'connections'>,
+  closing: ReadonlySet<Connection>,
+): number {
+  let count = 0
+  if (closing.size > 0) for (const one of connections) if (closing.has(one)) count++
+  return count
+}
+
 /** Returns the first waiter that this connection can serve. */
 export function firstFor(pool: Pool, { speaks }: Connection): Waiter | undefined {
   for (const waiter of pool.waiters) if (waiter.speaks === speaks) return waiter

@@ -8,7 +8,7 @@ import { Demand, leastWanted } from './demand.ts'
 import { admit, discardLease, endLease, type Supply, serve, stopStarving } from './give-back.ts'
 import type { SupplyLimits } from './limits.ts'
 import { PlatformBudgets } from './platform-budgets.ts'
-import { type CredentialsOf, inUse, type PlatformOf, type Pool } from './pool.ts'
+import { type CredentialsOf, countClosing, inUse, type PlatformOf, type Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
 import { RunningUse } from './running-use.ts'
 import { countOpen, endUse, starve } from './turns.ts'
@@ -120,11 +120,8 @@ export class ConnectionSupply implements Supply {
   }
 
   noteWant(pool: Pool): void {
-    let nth = inUse(pool)
     // Those that are being closed serve no want.
-    const { closing } = this.all
-    if (closing.size > 0) for (const one of pool.connections) if (closing.has(one)) nth--
-    this.demand.note(pool.database, nth)
+    this.demand.note(pool.database, inUse(pool) - countClosing(pool, this.all.closing))
   }
 
   count(pool: Pool, what: keyof PoolCounters): void {
