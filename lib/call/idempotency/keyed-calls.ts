@@ -1,9 +1,8 @@
 import { GatewayError } from '../../errors.ts'
 import type { Kept } from '../run/attempt.ts'
 import type { CallParts } from '../run/call-to-run.ts'
-import { inExclusiveSession } from '../run/exclusive-session.ts'
+import { type ExclusiveSession, inExclusiveSession } from '../run/exclusive-session.ts'
 import { inOneTransaction } from '../run/one-transaction.ts'
-import type { Rows } from '../run/result.ts'
 import { type BatchResult, type BatchToRun, BytesLeft } from '../run/running-batch.ts'
 import type { TransactionOf } from '../run/time-limit.ts'
 import { ClaimFailed, KeptAnswers } from './kept-answers.ts'
@@ -71,19 +70,18 @@ export class KeyedCalls {
   ): Promise<BatchResult> {
     const places = batch.calls.map((_, i) => first + i)
     const keeping = new KeptAnswers(key, places, this.#options.ttlMs, of)
+    const isReadOnly = batch.restrictions?.isReadOnly
     try {
-      if (batch.restrictions?.isReadOnly) return await this.#reading(batch, keeping)
+      if (isReadOnly) return await this.#reading(batch, keeping)
       const done = await this.#claiming(batch, () =>
         inOneTransaction(this.#parts, { ...batch, keeping }),
       )
       return { ...done, kept: keptOf(keeping) }
     } catch (error) {
-      if (batch.restrictions?.isReadOnly) throw told(error, of)
       const isOfBinding = error instanceof GatewayError && OF_BINDING.includes(error.code)
-      const kept = isOfBinding
-        ? await this.#claiming(batch, () => this.#find(batch, keeping))
-        : null
-      if (kept?.results) return { ...kept, results: kept.results, kept: keptOf(keeping) }
+      const mayBeKept = isOfBinding && !isReadOnly
+      const kept = mayBeKept && (await this.#claiming(batch, () => this.#find(batch, keeping)))
+      if (kept) return kept
       throw told(error, of)
     }
   }
@@ -94,8 +92,7 @@ export class KeyedCalls {
    */
   async #reading(batch: BatchToRun, keeping: KeptAnswers): Promise<BatchResult> {
     const kept = await this.#claiming(batch, () => this.#find(batch, keeping).catch(ifNoneKept))
-    if (kept.results) return { ...kept, results: kept.results, kept: keptOf(keeping) }
-    return inOneTransaction(this.#parts, batch)
+    return kept ?? inOneTransaction(this.#parts, batch)
   }
 
   /** Runs each call in a transaction of its own; keeps the answers of those that succeed. */
@@ -136,18 +133,18 @@ export class KeyedCalls {
     return preparing
   }
 
-  /** Returns the kept answers without running a call; `results` is undefined if there are none. */
-  #find(batch: BatchToRun, keeping: KeptAnswers) {
-    return inExclusiveSession(this.#parts.pools, batch, async (exclusive) => {
+  /** Returns the kept answers without running a call; undefined if there are none. */
+  async #find(batch: BatchToRun, keeping: KeptAnswers): Promise<BatchResult | undefined> {
+    const work = async (exclusive: ExclusiveSession) => {
       exclusive.isUncommitted = true
-      let results: Rows[] | undefined
       try {
-        results = await keeping.begin(exclusive, batch.budget)
+        return { results: await keeping.begin(exclusive, batch.budget) }
       } finally {
         await exclusive.session.simple('rollback').catch(() => {})
       }
-      return { results }
-    })
+    }
+    const { results, ...timing } = await inExclusiveSession(this.#parts.pools, batch, work)
+    return results && { results, ...timing, kept: keptOf(keeping) }
   }
 
   /** Runs `work` and repeats it if its claim fails, which is safe because no call has run then. */
@@ -168,9 +165,8 @@ export class KeyedCalls {
 }
 
 /** A database without a table of answers has kept none. */
-function ifNoneKept(error: unknown) {
+function ifNoneKept(error: unknown): undefined {
   if (!(error instanceof ClaimFailed) || error.kind !== 'not prepared') throw error
-  return { results: undefined, waitMs: 0, queryMs: 0 }
 }
 
 function keptOf({ tookMs, isReplay }: KeptAnswers): Kept {
