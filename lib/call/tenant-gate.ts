@@ -1,4 +1,8 @@
 import { GatewayError } from '../errors.ts'
+import {
+  INVALID_TRANSACTION_TERMINATION,
+  READ_ONLY_SQL_TRANSACTION,
+} from '../postgres/sqlstates.ts'
 import type { TenantLimits } from '../tenancy/limits/tenant-limits.ts'
 import type { BatchResult } from './run/running-batch.ts'
 import type { Restrictions } from './run/time-limit.ts'
@@ -18,10 +22,6 @@ interface Bucket {
   /** `performance.now()` of the last change. */
   at: number
 }
-
-/** SQLSTATEs of a write in a read-only transaction, and of COMMIT where it is not possible. */
-const READ_ONLY = '25006'
-const TERMINATION = '2D000'
 
 /**
  * Admits the calls of tenants that have limits. Each gateway admits its share of the calls a second:
@@ -73,11 +73,11 @@ function rateLimited(database: string, perSecond: number, seconds: number): Gate
 export function explainLimits(error: unknown, limits: Restrictions | undefined): unknown {
   if (!limits?.isReadOnly || !(error instanceof GatewayError)) return error
   const { code, message, details, status } = error
-  if (details.sqlstate === READ_ONLY) {
+  if (details.sqlstate === READ_ONLY_SQL_TRANSACTION) {
     const told = `The tenant is read-only, and the function writes: ${message}`
     return new GatewayError('tenant_read_only', told, { ...details, may_have_run: false })
   }
-  if (details.sqlstate !== TERMINATION) return error
+  if (details.sqlstate !== INVALID_TRANSACTION_TERMINATION) return error
   const hint =
     'A procedure of a read-only tenant runs inside one transaction, and cannot COMMIT or ROLLBACK'
   return new GatewayError(code, message, { ...details, hint }, status)

@@ -2,6 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import { isQueryCanceled } from '../../postgres/errors.ts'
 import type { Result, Statement } from '../../postgres/session/query.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
+import { LOCK_NOT_AVAILABLE } from '../../postgres/sqlstates.ts'
 import type { AnswerBudget } from '../run/answer-budget.ts'
 import type { ExclusiveSession } from '../run/exclusive-session.ts'
 import type { Rows } from '../run/result.ts'
@@ -15,7 +16,6 @@ export const MAX_KEPT_BYTES = 1024 * 1024
 const NOT_PREPARED = new Set(['3F000', '42883', '42501', '42P01'])
 /** SQLSTATEs after which the claim is repeated in a new transaction. */
 const CONFLICTS = new Set(['40001', '40P01'])
-const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
  * Failure to claim a key, before any call has run. `not prepared`: the database has no table of

@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { INVALID_TRANSACTION_TERMINATION } from '../../postgres/sqlstates.ts'
 import type { Kept } from '../run/attempt.ts'
 import type { CallParts } from '../run/call-to-run.ts'
 import { type ExclusiveSession, inExclusiveSession } from '../run/exclusive-session.ts'
@@ -27,9 +28,6 @@ const MAX_CONFLICTS = 10
  * may have changed since it gave the answer.
  */
 const OF_BINDING: unknown[] = ['function_not_found', 'invalid_request']
-
-/** SQLSTATE of a COMMIT or ROLLBACK inside a transaction (invalid_transaction_termination). */
-const TERMINATION = '2D000'
 
 /** Runs each call with an Idempotency-Key once, in a transaction that keeps its answer. */
 export class KeyedCalls {
@@ -184,7 +182,7 @@ function told(error: unknown, of: TransactionOf): unknown {
   if (!(error instanceof GatewayError)) return error
   const { call, ...others } = error.details
   const details = of === 'function' ? others : { ...error.details }
-  if (details.sqlstate === TERMINATION) {
+  if (details.sqlstate === INVALID_TRANSACTION_TERMINATION) {
     details.hint =
       'With an Idempotency-Key a procedure runs inside the transaction that keeps its answer, and ' +
       'cannot COMMIT or ROLLBACK: call it without the key'

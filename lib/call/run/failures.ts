@@ -1,9 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { fromPostgres, isQueryCanceled } from '../../postgres/errors.ts'
 import { ServerError } from '../../postgres/session/server-error.ts'
-
-/** SQLSTATE of a write in a read-only transaction. */
-const READ_ONLY = '25006'
+import { READ_ONLY_SQL_TRANSACTION } from '../../postgres/sqlstates.ts'
 
 /**
  * Returns whether only the shared mode caused the error: its short timeout, or its read-only
@@ -15,7 +13,7 @@ export function isOfSharedMode(error: unknown): boolean {
 
 /** Returns whether PostgreSQL refused a write in a read-only transaction. */
 export function isReadOnlyRefusal(error: unknown): boolean {
-  return error instanceof ServerError && error.code === READ_ONLY
+  return error instanceof ServerError && error.code === READ_ONLY_SQL_TRANSACTION
 }
 
 /**

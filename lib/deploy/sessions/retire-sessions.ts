@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import { CLOSE_GATE, IS_PRESENCE, KEEP_GATE_CLOSED } from '../../postgres/pools/call-sessions.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { LOCK_NOT_AVAILABLE } from '../../postgres/sqlstates.ts'
 
 /** Interval between two looks at the sessions that are left, in milliseconds. */
 const LOOK_EVERY_MS = 20
@@ -29,8 +30,6 @@ const PATIENCE_MS = 2000
 
 /** Time after which a session that was terminated counts as stuck, in milliseconds. */
 const GIVE_UP_MS = 7000
-
-const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
  * Ends all call sessions of the database, on all gateways, and keeps new ones from being opened
