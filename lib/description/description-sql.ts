@@ -1,4 +1,4 @@
-import { isCallable, SEARCHED } from '../call/signatures/signatures-sql.ts'
+import { isCallable, SEARCHED, TYPES_INSIDE } from '../call/signatures/signatures-sql.ts'
 import { FIRST_NORMAL_OID } from '../postgres/oids.ts'
 
 /** SQL condition on a pg_namespace: objects of the platform may be in it. */
@@ -75,15 +75,7 @@ export const DESCRIPTION = `
     select inside.type
     from reached r
     join pg_type t on t.oid = r.type
-    cross join lateral (
-      select t.typbasetype where t.typtype = 'd'
-      union all
-      select t.typelem where t.typtype = 'b' and t.typcategory = 'A'
-      union all
-      select a.atttypid
-      from pg_attribute a
-      where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-    ) as inside (type)
+    cross join lateral ${TYPES_INSIDE} as inside (type)
   )
   select json_build_object(
     'functions', (

@@ -18,6 +18,17 @@ export const TYPES_KEY = `(
   from unnest(p.proargtypes) with ordinality as a (type, place)
 )`
 
+/** SQL for the types that `t`, a pg_type row, consists of: a domain, an array or a composite type. */
+export const TYPES_INSIDE = `(
+  select t.typbasetype where t.typtype = 'd'
+  union all
+  select t.typelem where t.typtype = 'b' and t.typcategory = 'A'
+  union all
+  select a.atttypid
+  from pg_attribute a
+  where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+)`
+
 /**
  * Returns an SQL condition on a pg_proc row `p` in a pg_namespace row `n`: /call offers the
  * function. It must be a plain function or a procedure in a schema of `searched`. Left out are
@@ -159,15 +170,7 @@ export const SIGNATURES = `
     select part.function, inside.type
     from part
     join pg_type t on t.oid = part.type
-    cross join lateral (
-      select t.typbasetype where t.typtype = 'd'
-      union all
-      select t.typelem where t.typtype = 'b' and t.typcategory = 'A'
-      union all
-      select a.atttypid
-      from pg_attribute a
-      where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-    ) as inside (type)
+    cross join lateral ${TYPES_INSIDE} as inside (type)
   ),
   shape as materialized (
     select part.function, json_object_agg(
