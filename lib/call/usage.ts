@@ -1,10 +1,11 @@
 import { GatewayError } from '../errors.ts'
+import type { Row } from '../postgres/session/query.ts'
 import { countCall, countError, countTime, type UsageCounters } from '../usage/counters.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
 import { followTenant } from './run/moved.ts'
 import type { Rows } from './run/result.ts'
 import type { BatchToRun } from './run/running-batch.ts'
-import type { RowSink } from './run/stream.ts'
+import { bytesOf, type RowSink } from './run/stream.ts'
 import { explainLimits } from './tenant-gate.ts'
 
 /**
@@ -31,8 +32,8 @@ export function countedSink(sink: RowSink): RowSink & { bytes: number } {
   const counted = {
     bytes: 0,
     begin: (columns: string[]) => sink.begin(columns),
-    write(rows: Parameters<RowSink['write']>[0]) {
-      for (const row of rows) for (const value of row) counted.bytes += value?.length ?? 0
+    write(rows: Row[]) {
+      counted.bytes += bytesOf(rows)
       return sink.write(rows)
     },
   }

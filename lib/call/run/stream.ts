@@ -248,10 +248,15 @@ function withoutRoom(error: unknown): unknown {
   return new GatewayError(code, told, { ...details, may_have_run: false }, status)
 }
 
-function nextBatch(rows: Row[]): number {
-  let bytes = 1
+/** Returns the bytes of the values of rows. */
+export function bytesOf(rows: Row[]): number {
+  let bytes = 0
   for (const row of rows) for (const value of row) bytes += value?.length ?? 0
-  const fitting = Math.floor((BATCH_BYTES * rows.length) / bytes)
+  return bytes
+}
+
+function nextBatch(rows: Row[]): number {
+  const fitting = Math.floor((BATCH_BYTES * rows.length) / (1 + bytesOf(rows)))
   return Math.max(1, Math.min(fitting, 4 * rows.length, MAX_BATCH_ROWS))
 }
 
