@@ -20,10 +20,6 @@ export class Heap<T> {
     return this.#items[0]
   }
 
-  has(item: T): boolean {
-    return this.#places.has(item)
-  }
-
   /** Adds an item that it does not have yet. */
   add(item: T): void {
     this.#put(item, this.#items.length)

@@ -12,7 +12,7 @@ import { codeOf, type Opened, openLoggedIn } from './open-logged-in.ts'
 import { RepeatedCancels } from './repeated-cancels.ts'
 import { ENCODING, otherEncoding, type Speaks, sessionParameters } from './session-parameters.ts'
 
-export type { ConnectionOptions, Speaks, Sql }
+export type { Speaks, Sql }
 
 /** The sets of a budget in which a connection is counted. */
 export interface Counted {

@@ -13,8 +13,6 @@ import { Counters, type PoolCounters } from './pool-counters.ts'
 import { RunningUse } from './running-use.ts'
 import { countOpen, endUse, starve } from './turns.ts'
 
-export type { SupplyLimits }
-
 /** Lifetimes are up to 25 % shorter at random, so that connections do not expire all at once. */
 const LIFETIME_JITTER = 0.25
 

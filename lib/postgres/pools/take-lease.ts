@@ -2,8 +2,9 @@ import { GatewayError } from '../../errors.ts'
 import type { Connection, Speaks } from './connection.ts'
 import { release } from './give-back.ts'
 import type { Lease } from './lease.ts'
+import type { SupplyLimits } from './limits.ts'
 import { findSharable, grant, type Pool, takeIdle } from './pool.ts'
-import type { ConnectionSupply, SupplyLimits } from './supply.ts'
+import type { ConnectionSupply } from './supply.ts'
 import { noteServed } from './turns.ts'
 import {
   type Client,
