@@ -51,8 +51,11 @@ export class TenantGate {
     const rate = perSecond / this.#limits.gateways()
     const most = Math.max(1, rate)
     const now = performance.now()
-    const bucket = this.#buckets.get(limits) ?? { calls: most, at: now }
-    this.#buckets.set(limits, bucket)
+    let bucket = this.#buckets.get(limits)
+    if (!bucket) {
+      bucket = { calls: most, at: now }
+      this.#buckets.set(limits, bucket)
+    }
     bucket.calls = Math.min(most, bucket.calls + ((now - bucket.at) / 1000) * rate)
     bucket.at = now
     const missing = Math.min(calls, most) - bucket.calls
