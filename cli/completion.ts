@@ -33,7 +33,9 @@ async function collect(path: string, entry: Entry): Promise<Completed[]> {
     return [{ path, commands: [], flags: [...flags, HELP] }]
   }
   const inside = await Promise.all(
-    Object.entries(entry.commands).map(([name, one]) => collect(path === '' ? name : `${path}/${name}`, one)),
+    Object.entries(entry.commands).map(([name, one]) =>
+      collect(path === '' ? name : `${path}/${name}`, one),
+    ),
   )
   const own = Object.entries(entry.commands).map(([name, { description }]): [string, string] => [
     name,

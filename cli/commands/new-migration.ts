@@ -1,6 +1,6 @@
+import { newFileCommand } from '../new-file.ts'
 import { filesOf } from '../schema/folder.ts'
 import { migrationFile } from '../schema/new-files.ts'
-import { newFileCommand } from '../new-file.ts'
 
 export default newFileCommand('what it does: add_due_date', async (name, root) =>
   migrationFile(await filesOf(root, 'migrations'), name),

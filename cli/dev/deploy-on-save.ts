@@ -76,10 +76,7 @@ export class DeployOnSave {
     const result = (await send(target, '/register', { body })).json()
     const { bold, dim, green } = styles(this.#io.hasColor)
     const what = listed(
-      [
-        result.superseded && 'a newer archive is in place, which stays',
-        ...changesOf(result),
-      ],
+      [result.superseded && 'a newer archive is in place, which stays', ...changesOf(result)],
       'nothing to do',
     )
     const took = dim(`(${duration(performance.now() - started)})`)

@@ -37,9 +37,7 @@ function describe(risk: Risk, isNew: (relation: string) => boolean): Said | unde
       const what = risk.what === 'relation' ? 'table or sequence' : risk.what
       return loss(
         `Drops the ${what} ${names.join(', ')}`.trimEnd() + cascade,
-        risk.cascade
-          ? 'Name what is to be dropped, without CASCADE'
-          : LATER,
+        risk.cascade ? 'Name what is to be dropped, without CASCADE' : LATER,
       )
     }
     case 'drop column':

@@ -23,7 +23,8 @@ export default command({
     await changeTenant(args, io, {
       path: '/admin/create-tenant',
       members,
-      describe: ({ status, database }) => `${database} ${status === 'exists' ? 'exists' : 'is made'}`,
+      describe: ({ status, database }) =>
+        `${database} ${status === 'exists' ? 'exists' : 'is made'}`,
     })
     return undefined
   },
