@@ -102,7 +102,7 @@ export const CODES = {
   ],
   import_failed: [
     422,
-    "The dump cannot be restored, or is not one of the platform's. `cause` has the first error of pg_restore; no database is left.",
+    "The dump cannot be restored, or is not one of the platform's. `cause` has the first error of pg_restore; no database is left. 500: the gateway's temporary folder cannot be written.",
   ],
   rate_limited: [
     429,

@@ -12,7 +12,13 @@ export default defineHandler({
     request: { platform: 'clinic', tenant_id: 'north' },
     answer: 'PGDMP…',
     types: ['application/octet-stream'],
-    errors: ['database_not_found', 'dump_failed', 'dump_not_available', 'database_in_use'],
+    errors: [
+      'database_not_found',
+      'tenant_busy',
+      'dump_failed',
+      'dump_not_available',
+      'database_in_use',
+    ],
   },
   async handler(event) {
     const { gateway, request } = event.context

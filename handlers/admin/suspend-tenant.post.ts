@@ -52,7 +52,9 @@ export default defineHandler({
 function parseMessage(value: Json | undefined): string | null {
   // A name would be cut.
   const text = value?.kind === 'string' ? stringOf(value) : textOf('message', value)
-  if (text.length <= MAX_MESSAGE && !/[\p{Cc}\p{Cs}]/u.test(text)) return text || null
+  // Characters, of which some are two units of UTF-16.
+  const isShort = text.length <= 2 * MAX_MESSAGE && [...text].length <= MAX_MESSAGE
+  if (isShort && !/[\p{Cc}\p{Cs}]/u.test(text)) return text || null
   throw new GatewayError(
     'invalid_request',
     `message must have at most ${MAX_MESSAGE} characters, and no control characters`,

@@ -56,7 +56,7 @@ export class Calls {
   readonly #byHand: ChangesByHand
   readonly #streams: StreamSlots
   readonly #numericFormat: NumericFormat
-  readonly #keyed: KeyedCalls
+  readonly keyed: KeyedCalls
   readonly #gate: TenantGate
 
   constructor(options: CallsOptions) {
@@ -66,7 +66,7 @@ export class Calls {
     const durations = new CallDurations((database) => options.functions.schemaOf(database))
     this.#parts = { ...options, durations, calls: new SharedCalls() }
     this.#gate = new TenantGate(options.limits)
-    this.#keyed = new KeyedCalls(this.#parts, options.keeping)
+    this.keyed = new KeyedCalls(this.#parts, options.keeping)
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
       this.renewSessions(database)
@@ -165,7 +165,7 @@ export class Calls {
 
   /** Stops the sweeps of kept answers. */
   end(): void {
-    this.#keyed.end()
+    this.keyed.end()
   }
 
   async #batch(
@@ -181,7 +181,7 @@ export class Calls {
     const batch = { ...target, calls, isTransaction, settings, numbersAsText, restrictions, held }
     try {
       const done = await withinLimit(target.limit, target.database, () =>
-        key ? this.#keyed.run(batch, key, of) : runBatch(this.#parts, batch),
+        key ? this.keyed.run(batch, key, of) : runBatch(this.#parts, batch),
       )
       countBatch(this.#parts, batch, done.results)
       if (!restrictions) return done

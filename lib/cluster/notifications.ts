@@ -15,7 +15,9 @@ export interface Informed {
     forget(database: string): void
     forgetAll(): void
     retireSessions(database: string): void
+    keyed: { followRename(from: string, to: string): void }
   }
+  usage: { setAside(database: string): (to: string) => void }
   replicas:
     | { catchUp(database: string): void; catchUpAll(): void; hold(database: string): void }
     | undefined
@@ -52,6 +54,8 @@ interface CatalogChange {
   is_suspended_anew?: boolean
   /** Whether the limits of its calls have changed. Undefined: likewise. */
   is_limited_anew?: boolean
+  /** The name that the database had, of one that was renamed. */
+  renamed_from?: string | null
 }
 
 /**
@@ -91,7 +95,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
           'is_suspended_anew', case when tg_op = 'UPDATE' then
             is_held_anew or (old.suspended_at, old.suspended_message, old.retry_after_s)
               is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s) end,
-          'is_limited_anew', case when tg_op = 'UPDATE' then old.limits is distinct from new.limits end
+          'is_limited_anew', case when tg_op = 'UPDATE' then old.limits is distinct from new.limits end,
+          'renamed_from', case when is_moved and old.database <> new.database then old.database end
         )::text);
         if is_moved then
           perform pg_notify('${CHANNEL}', json_build_object(
@@ -153,6 +158,24 @@ export function onNotification(informed: Informed, payload: string): void {
   // is not trusted.
   if (isHandedOver || (entry.change === 'UPDATE' && isLimitedAnew))
     informed.catalog.findOwn(owner).catch(() => {})
+  if (typeof entry.renamed_from === 'string') followRename(informed, entry.renamed_from, owner)
+}
+
+/**
+ * Has what this gateway has counted and kept for a renamed database go on under its new name, before
+ * another one takes the old name. The catalog says whether the platform has it: the payload is not
+ * trusted.
+ */
+function followRename({ catalog, usage, calls }: Informed, from: string, owner: Owner): void {
+  if (catalog.holderOf(from)?.platform !== owner.platform) return
+  const giveTo = usage.setAside(from)
+  catalog.findOwn(owner).then(
+    (to = from) => {
+      giveTo(to)
+      if (to !== from) calls.keyed.followRename(from, to)
+    },
+    () => giveTo(from),
+  )
 }
 
 /**

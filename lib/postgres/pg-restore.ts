@@ -1,8 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { runTool, type ToolTarget } from './pg-tools.ts'
+import { withTemporaryFolder, writeTemporary } from './temporary-folder.ts'
 
 /** A dump that arrives piece by piece. A piece that was asked for and not taken is the next one. */
 export class Pieces {
@@ -74,7 +73,8 @@ export async function listDump(
  * Restores a dump as the role of `target`, which owns everything in it then. Stops at the first
  * error. Privileges, tablespaces and what `lines` do not have are left out.
  * @param lines entries of the table of contents to restore
- * @throws {ToolError} with the standard error of pg_restore; the errors of `pieces`
+ * @throws {ToolError} with the standard error of pg_restore; TemporaryFolderError; the errors of
+ *   `pieces`
  */
 export async function restore(
   path: string,
@@ -83,10 +83,9 @@ export async function restore(
   pieces: Pieces,
   signal: AbortSignal,
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'db-gateway-restore-'))
-  try {
+  await withTemporaryFolder(async (folder) => {
     const list = join(folder, 'list')
-    await writeFile(list, lines.join('\n'), { mode: 0o600 })
+    await writeTemporary(list, lines.join('\n'))
     const options = [
       '--format=custom',
       '--no-password',
@@ -103,9 +102,7 @@ export async function restore(
       begin.length = 0
       return feed(stdin, pieces, ended)
     })
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 /** Writes a dump to a program until the dump or the program ends. */

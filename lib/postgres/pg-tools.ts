@@ -1,9 +1,9 @@
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process'
-import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Credentials, Server } from './hosts/server.ts'
+import { withTemporaryFolder, writeTemporary } from './temporary-folder.ts'
 
 const run = promisify(execFile)
 
@@ -87,15 +87,14 @@ export class ToolError extends Error {
  * Runs a program while `work` uses its pipes. Passwords are in its environment, never on its command
  * line.
  * @param work a failure ends the program. Its second argument resolves when the program has ended.
- * @throws {ToolError} if the program fails; else the error of `work`
+ * @throws {ToolError} if the program fails; TemporaryFolderError; else the error of `work`
  */
 export async function runTool(
   { path, options, target, signal, keeps }: ToolRun,
   work: (program: ChildProcessWithoutNullStreams, ended: Promise<void>) => Promise<void>,
 ): Promise<void> {
   signal?.throwIfAborted()
-  const folder = await mkdtemp(join(tmpdir(), 'db-gateway-tool-'))
-  try {
+  await withTemporaryFolder(async (folder) => {
     const env = target ? await environment(target, folder) : { LC_ALL: 'C' }
     const program = spawn(path, options, { env, stdio: 'pipe' })
     // The program may end without reading its input.
@@ -129,9 +128,7 @@ export async function runTool(
     const isOwn = failure.value !== undefined && !isStopped
     if (isOwn) throw new ToolError(withoutPaths(failure.value!, folder, target))
     if (worked.status === 'rejected') throw worked.reason
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
 
 /** Returns a function that returns the standard error so far, at most MAX_ERROR characters of it. */
@@ -193,7 +190,7 @@ async function environment(
   for (const [name, text] of files) {
     if (text === undefined) continue
     env[name] = join(folder, name)
-    await writeFile(env[name], text, { mode: 0o600 })
+    await writeTemporary(env[name], text)
   }
   return env
 }

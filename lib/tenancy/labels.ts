@@ -1,7 +1,8 @@
 import { shown } from '../common/shown.ts'
 import { GatewayError } from '../errors.ts'
-import type { Json } from '../json/json.ts'
-import { jsonOf } from '../json/text.ts'
+import { type Json, membersOf } from '../json/json.ts'
+import { duplicateName } from '../json/known-names.ts'
+import { jsonOf, stringOf } from '../json/text.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 
 /** Labels that a platform has given a tenant: values by key. */
@@ -36,13 +37,20 @@ export function parseLabelChanges(value: Json | undefined): LabelChanges {
   if (value?.kind !== 'object') {
     throw new GatewayError('invalid_request', 'labels must be an object, as {"plan":"pro"}')
   }
-  const changes = Object.entries(JSON.parse(jsonOf(value)) as Record<string, unknown>)
-  for (const [key, text] of changes) {
+  const changes: LabelChanges = {}
+  for (const { key: name, value: label } of membersOf(value)) {
+    const key = stringOf(name)
     checkWord('The key of a label', key)
-    if (text !== null) checkWord(`labels.${key}`, text)
+    if (Object.hasOwn(changes, key)) throw duplicateName('member', key, ' in labels')
+    changes[key] = label.kind === 'null' ? null : parseLabel(`labels.${key}`, label)
   }
-  if (changes.length > MAX_LABELS) throw tooMany()
-  return Object.fromEntries(changes) as LabelChanges
+  if (Object.keys(changes).length > MAX_LABELS) throw tooMany()
+  return changes
+}
+
+function parseLabel(what: string, value: Json): string {
+  if (value.kind === 'string') return checkWord(what, stringOf(value))
+  throw new GatewayError('invalid_request', `${what} must be a string; got ${shown(jsonOf(value))}`)
 }
 
 /**
@@ -100,8 +108,8 @@ export function tooMany(): GatewayError {
   return new GatewayError('invalid_request', `A tenant has at most ${MAX_LABELS} labels`)
 }
 
-function checkWord(what: string, value: unknown): void {
-  if (typeof value === 'string' && WORD.test(value)) return
+function checkWord(what: string, value: string): string {
+  if (WORD.test(value)) return value
   const given = shown(JSON.stringify(value))
   throw new GatewayError('invalid_request', `${what} must be ${WORDS}; got ${given}`)
 }

@@ -25,7 +25,8 @@ export interface UsageChange extends Counts {
   function: string
 }
 
-interface DatabaseUsage {
+/** Entries of one database. */
+export interface DatabaseUsage {
   other: UsageEntry
   functions: Map<string, UsageEntry>
 }
@@ -103,6 +104,32 @@ export class UsageCounters {
     }
   }
 
+  /** Takes the entries of a database away. Calls that have one of them count on in it. */
+  take(database: string): DatabaseUsage | undefined {
+    const usage = this.#databases.get(database)
+    this.#databases.delete(database)
+    return usage
+  }
+
+  /** Adds entries that `take` has returned to those of a database. */
+  give(database: string, usage: DatabaseUsage): void {
+    const known = this.#databases.get(database)
+    if (!known) {
+      this.#databases.set(database, usage)
+      return
+    }
+    merge(usage.other, known.other)
+    for (const [name, entry] of usage.functions) {
+      const same = known.functions.get(name)
+      if (!same) {
+        known.functions.set(name, entry)
+        continue
+      }
+      merge(entry, same)
+      this.#functions--
+    }
+  }
+
   #fold(
     functions: Map<string, UsageEntry>,
     name: string,
@@ -127,22 +154,36 @@ export type HeldTime = Pick<UsageEntry, 'ms'> & { into?: HeldTime | undefined }
 
 /** Adds milliseconds for which a session was held. */
 export function countTime(held: HeldTime | undefined, ms: number): void {
-  if (held) (held.into ?? held).ms += ms
+  if (held) current(held).ms += ms
 }
 
 /** Counts a call that was answered, with the bytes of its rows. */
 export function countCall(entry: UsageEntry, bytes: number): void {
-  const counts = entry.into ?? entry
+  const counts = current(entry)
   counts.calls++
   counts.bytes += bytes
 }
 
 /** Counts a call that was answered with an error, after `bytes` of its rows. */
 export function countError(entry: UsageEntry, bytes = 0): void {
-  const counts = entry.into ?? entry
+  const counts = current(entry)
   counts.calls++
   counts.bytes += bytes
   counts.errors++
+}
+
+/** Returns the entry that counts what an entry is given. */
+function current<T extends { into?: T | undefined }>(entry: T): T {
+  let counts = entry
+  while (counts.into) counts = counts.into
+  return counts
+}
+
+/** Adds an entry to another one, which goes on with its counts. */
+function merge(entry: UsageEntry, into: UsageEntry): void {
+  addCounts(into, entry)
+  addCounts(into.written, entry.written)
+  entry.into = into
 }
 
 export function addCounts(to: Counts, counts: Counts): void {

@@ -43,6 +43,8 @@ export class Usage {
   #number = 0
   /** Batches that are not known to be written, the oldest first. */
   #waiting: UsageBatch[] = []
+  /** Functions of `setAside` that were not called yet, with the names that the databases had. */
+  readonly #aside = new Map<(to: string) => void, string>()
   #writing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #cleaner: NodeJS.Timeout | undefined
@@ -65,6 +67,24 @@ export class Usage {
   /** Counts a deploy to a database that has ended. */
   noteDeploy(database: string): void {
     this.counters.of(database).deploys++
+  }
+
+  /**
+   * Sets what was counted for a database aside, since it was renamed: its name may be another one's
+   * soon. Returns a function that gives it to a database, and must be called.
+   */
+  setAside(database: string): (to: string) => void {
+    const taken = this.counters.take(database)
+    const rows = this.#waiting.flatMap((batch) =>
+      batch.rows.filter((row) => row.database === database),
+    )
+    const giveTo = (to: string) => {
+      if (!this.#aside.delete(giveTo)) return
+      if (taken) this.counters.give(to, taken)
+      for (const row of rows) row.database = to
+    }
+    this.#aside.set(giveTo, database)
+    return giveTo
   }
 
   /** Returns the day in UTC, such as 2026-11-26; `before` days earlier. */
@@ -117,6 +137,7 @@ export class Usage {
   /** Writes the rest within `limitMs`, and stops. */
   async end(limitMs: number): Promise<void> {
     this.#isEnded = true
+    for (const [giveTo, database] of this.#aside) giveTo(database)
     clearTimeout(this.#timer)
     clearInterval(this.#cleaner)
     await Promise.race([this.write(), sleep(limitMs, undefined, { ref: false })])

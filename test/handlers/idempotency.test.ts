@@ -385,3 +385,20 @@ test('an answer is kept for IDEMPOTENCY_TTL_SECS, and swept', async () => {
     await brief.stop()
   }
 })
+
+test('what is kept in a renamed tenant is swept under its new name', async () => {
+  const tenant = { platform, tenant_id: 'before' }
+  const brief = await startTestGateway({ DATABASE_URL: url, IDEMPOTENCY_TTL_SECS: '3' })
+  try {
+    await one.register(platform, await pack(textFunction('ping', 'pong')), 'before')
+    const headers = { 'idempotency-key': '"swept"' }
+    await brief.post('/call', { ...tenant, function: 'ping' }, headers)
+    expect((await one.post('/admin/rename-tenant', { ...tenant, to: 'after' })).status).toBe(200)
+    const kept = () =>
+      queryDatabase(`${platform}_after`, 'select from _db_gateway.answers', { asGateway: true })
+    expect(await kept()).toHaveLength(1)
+    await until(async () => (await kept()).length === 0)
+  } finally {
+    await brief.stop()
+  }
+})

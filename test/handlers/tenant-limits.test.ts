@@ -80,7 +80,8 @@ describe('POST /admin/tenants', () => {
       callable_schemas: ['public', 'api'],
       read_only: true,
     }
-    const { status, body } = await limit(limits)
+    const given = { ...limits, callable_schemas: ['public', 'api', 'public'] }
+    const { status, body } = await limit(given)
     const names = { tenant_id: id, database: `${platform}_${id}` }
     expect([status, body]).toEqual([200, { status: 'limited', ...names, limits }])
     const changed = await limit({ max_connections: null, calls_per_second: 7, read_only: false })

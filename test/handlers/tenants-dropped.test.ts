@@ -2,13 +2,14 @@ import { execFile } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, inject, type TestContext, test } from 'vitest'
 import { findTools, restoreByHand } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
   dropDatabase,
   type Json,
+  queryDatabase,
   sessionsRunning,
   startTestGateway,
   type TestGateway,
@@ -60,6 +61,19 @@ async function callLate() {
   const running = call(two, 'add_late', [7])
   await eventually('it runs', async () => (await sessionsRunning(database, 'add_late')) === 1)
   return { holder, running }
+}
+
+/** Makes a superuser the database's owner, so that its drop fails. Returns what takes that back. */
+async function giveToSuperuser({ skip }: TestContext): Promise<() => Promise<unknown>> {
+  const superuser = inject('superuserUrl')
+  if (!superuser) return skip()
+  const own = (role: string) =>
+    queryDatabase('postgres', `alter database ${database} owner to ${role}`, {
+      asGateway: true,
+      url: superuser,
+    })
+  await own('current_user')
+  return () => own(`gw_${platform}`)
 }
 
 describe('POST /admin/drop-tenant', () => {
@@ -145,12 +159,18 @@ describe('POST /admin/drop-tenant', () => {
     expect(await tenants()).toEqual([])
   })
 
-  test('where it fails, the tenant is as before', async () => {
+  test('where its platform has made it a template, it is dropped', async () => {
     await query(`alter database ${database} is_template true`)
+    expect((await drop()).body).toMatchObject({ status: 'dropped', database })
+    expect([await exists(), await tenants()]).toEqual([false, []])
+  })
+
+  test('where it fails, the tenant is as before', async (context) => {
+    const takeBack = await giveToSuperuser(context)
     const { status, body } = await drop()
-    expect([status, body.error]).toEqual([500, 'query_failed'])
-    expect(body.message).toBe('cannot drop a template database')
-    await query(`alter database ${database} is_template false`)
+    expect([status, body.error]).toEqual([403, 'query_failed'])
+    expect(body.message).toBe(`must be owner of database ${database}`)
+    await takeBack()
     expect((await call(one, 'ping')).status).toBe(200)
     expect((await tenants())[0]).toMatchObject({ state: 'active' })
     expect(await latest()).toMatchObject({ action: 'drop_tenant', error: 'query_failed' })
@@ -172,16 +192,16 @@ describe('POST /admin/drop-tenant', () => {
     expect(await tenants()).toEqual([])
   })
 
-  test('where it fails, a suspension that was made meanwhile stays', async () => {
+  test('where it fails, a suspension that was made meanwhile stays', async (context) => {
     const { holder, running } = await callLate()
-    await query(`alter database ${database} is_template true`)
+    const takeBack = await giveToSuperuser(context)
     const dropping = drop()
     await eventually('the drop has begun', async () => (await tenants())[0].state === 'dropping')
     const suspended = await two.post('/admin/suspend-tenant', { ...tenant, message: 'unpaid' })
     expect(suspended.status).toBe(200)
     await holder.end()
     expect([(await running).status, (await dropping).body.error]).toEqual([200, 'query_failed'])
-    await query(`alter database ${database} is_template false`)
+    await takeBack()
     expect((await tenants())[0]).toMatchObject({ state: 'suspended', message: 'unpaid' })
     expect((await call(two, 'ping')).body).toMatchObject({ error: 'tenant_suspended' })
   })
@@ -368,17 +388,17 @@ describe('"after_hours"', () => {
     expect(await exists()).toBe(true)
   })
 
-  test('a drop that fails is tried again, and the log says it once', async () => {
+  test('a drop that fails is tried again, and the log says it once', async (context) => {
     await drop({ after_hours: 1 })
     await makeDue()
-    await query(`alter database ${database} is_template true`)
+    const takeBack = await giveToSuperuser(context)
     await two.gateway.dueDrops.run()
     await two.gateway.dueDrops.run()
     const warnings = two.logged.filter((line) => line.database === database && line.cause)
     expect(warnings).toHaveLength(1)
-    expect(warnings[0].cause).toContain('cannot drop a template database')
+    expect(warnings[0].cause).toContain('must be owner of database')
     expect((await tenants())[0].state).toBe('dropping')
-    await query(`alter database ${database} is_template false`)
+    await takeBack()
     await two.gateway.dueDrops.run()
     expect(await exists()).toBe(false)
   })

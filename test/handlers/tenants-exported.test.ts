@@ -161,6 +161,18 @@ test('what a killed gateway left of an import is made anew', async () => {
   await one.post('/admin/drop-tenant', { ...copy, confirm: COPY, dump: false })
 })
 
+test('a database that has the name of an import which never made its own is left alone', async () => {
+  if (!tools) return expectNotAvailable()
+  await query(`create database ${COPY} template template0`)
+  await query('create table public.mine ()', COPY)
+  await query(`insert into _db_gateway_creations (database, oid, is_import)
+    values ('${COPY}', 0, true)`)
+  const { status, body } = await importTenant(one, copy, dump)
+  expect([status, body.error]).toEqual([409, 'database_already_exists'])
+  expect(await query('select from mine', COPY)).toEqual([])
+  await dropDatabase(COPY)
+})
+
 describe('refuses', () => {
   test.each([
     ['application/json', '', 415, 'send application/octet-stream'],
@@ -196,11 +208,13 @@ describe('refuses', () => {
     const foreign = await exportTenant(one, { platform: other, tenant_id: 't' })
     const bare = uniqueName('bare')
     await query(`create database ${bare} template template0`)
+    const empty = await dumpByHand(tools, `${platform}_t`, ['--schema-only'])
     const cases: [Dump, number, string, string][] = [
       ['nonsense', 400, 'invalid_request', 'not a dump in pg_dump'],
       [dump.slice(0, dump.length - 500), 422, 'import_failed', 'cannot be restored'],
       [foreign.body!, 422, 'import_failed', 'of another platform'],
       [new Uint8Array(await dumpByHand(tools, bare)), 422, 'import_failed', 'has no ledger'],
+      [new Uint8Array(empty), 422, 'import_failed', 'ledger without its rows'],
     ]
     for (const [body, status, error, message] of cases) {
       const answer = await importTenant(one, copy, body)
@@ -210,6 +224,30 @@ describe('refuses', () => {
       expect(await latest()).toMatchObject({ action: 'import_tenant', error })
     }
     await dropDatabase(bare)
+  })
+
+  test('both where the temporary folder cannot be written, and says so', async () => {
+    if (!tools) return expectNotAvailable()
+    const { TMPDIR } = process.env
+    process.env.TMPDIR = '/dev/null/no-folder'
+    try {
+      const { status, body } = await importTenant(one, copy, dump)
+      expect([status, body.error, body.cause]).toEqual([
+        500,
+        'import_failed',
+        'ENOTDIR: not a directory',
+      ])
+      expect(body.message).toContain('temporary folder')
+      const exported = await exportTenant(one, tenant)
+      expect([exported.status, await exported.json()]).toEqual([
+        500,
+        expect.objectContaining({ error: 'dump_failed', cause: 'ENOTDIR: not a directory' }),
+      ])
+    } finally {
+      if (TMPDIR === undefined) delete process.env.TMPDIR
+      else process.env.TMPDIR = TMPDIR
+    }
+    expect([await exists(), await isKnown()]).toEqual([false, false])
   })
 
   test('a dump whose functions need a search_path, and says what to do', async () => {

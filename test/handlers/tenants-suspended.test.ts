@@ -113,6 +113,11 @@ describe('POST /admin/suspend-tenant', () => {
     })
   })
 
+  test('a message may have 500 characters, of whatever length in bytes', async () => {
+    const message = '🏥'.repeat(500)
+    expect(await suspend({ message })).toMatchObject({ status: 200, body: { message } })
+  })
+
   test('calls that run finish', async () => {
     const sql = connectTo(`${platform}_t`)
     await sql`select pg_advisory_lock(7)`
@@ -193,6 +198,7 @@ describe('POST /admin/suspend-tenant', () => {
     [{ retry_after_s: '5' }, 400, 'retry_after_s must be a whole number'],
     [{ message: 'two\nlines' }, 400, 'message must have at most'],
     [{ message: '€'.repeat(501) }, 400, 'message must have at most'],
+    [{ message: '🏥'.repeat(501) }, 400, 'message must have at most'],
     [{ tenant_id: 'nobody' }, 404, 'has no database'],
   ])('refuses %j', async (members, status, message) => {
     const answer = await suspend(members)

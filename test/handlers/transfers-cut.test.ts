@@ -7,19 +7,22 @@ import { exportTenant, findTools, importTenant, makeNoise } from '../helpers/dum
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
+  dropDatabase,
   type Json,
+  queryDatabase,
+  sessionsRunning,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
-import { eventually } from '../helpers/process.ts'
+import { afterTest, eventually, startProcess } from '../helpers/process.ts'
 
 // Exports and imports that do not come to their end.
 
 const { url, gateway, other, query } = await startTwoGateways(
   {},
-  { REQUEST_TIMEOUT_SECS: '1', LOCK_TIMEOUT_SECS: '1' },
+  { REQUEST_TIMEOUT_SECS: '1', LOCK_TIMEOUT_SECS: '1', STATEMENT_TIMEOUT_SECS: '1' },
 )
 
 const platform = uniqueName('p')
@@ -132,6 +135,48 @@ describe('an export', () => {
     await holder.end()
   })
 
+  test('whose tenant is dropped meanwhile says so', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const going = { platform, tenant_id: 'going' }
+    const database = `${platform}_going`
+    await gateway.register(platform, await pack(textFunction('ping', 'pong')), 'going')
+    await queryDatabase(database, 'create table held ()')
+    const holder = connectTo(database)
+    await holder.unsafe('begin; lock table held')
+    const exporting = exportTenant(gateway, going)
+    await eventually('pg_dump waits', async () => (await sessionsRunning(database, 'LOCK')) === 1)
+    // The drop ends the sessions that still work.
+    const drop = { ...going, confirm: database, dump: false }
+    expect((await other.post('/admin/drop-tenant', drop)).status).toBe(200)
+    const answer = await exporting
+    expect([
+      [404, 'database_not_found'],
+      [409, 'tenant_busy'],
+    ]).toContainEqual([answer.status, ((await answer.json()) as Json).error])
+    expect((await exportTenant(gateway, going)).status).toBe(404)
+    await holder.end()
+  })
+
+  test('whose tenant is gone when pg_dump fails is 404', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const gone = { platform, tenant_id: 'gone' }
+    const database = `${platform}_gone`
+    await gateway.register(platform, await pack(textFunction('ping', 'pong')), 'gone')
+    await queryDatabase(database, 'create table held ()')
+    const holder = connectTo(database)
+    await holder.unsafe('begin; lock table held')
+    const exporting = exportTenant(gateway, gone)
+    await eventually('pg_dump waits', async () => (await sessionsRunning(database, 'LOCK')) === 1)
+    await query(`delete from _db_gateway_databases where database = '${database}'`)
+    await query(`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = '${database}' and wait_event_type = 'Lock'`)
+    const answer = await exporting
+    const { error } = (await answer.json()) as Json
+    expect([answer.status, error]).toEqual([404, 'database_not_found'])
+    await holder.end()
+    await dropDatabase(database)
+  })
+
   test('whose client leaves ends pg_dump', async () => {
     if (!hasTools) return expectNotAvailable()
     const abort = new AbortController()
@@ -185,6 +230,37 @@ describe('an import', () => {
     abort.abort()
     await eventually('it is dropped', isGone)
     await expect(sent).rejects.toThrow()
+  })
+
+  test('whose gateway is killed when it has created the database is made by the next one', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const holder = connectTo(admin)
+    afterTest(() => holder.end())
+    // What is recorded of the created database waits.
+    await holder.unsafe(`
+      create function wait() returns trigger language plpgsql
+        as $$ begin perform pg_advisory_lock(7); return new; end $$;
+      create trigger wait before insert on _db_gateway_creations
+        for each row when (new.oid <> 0) execute function wait();
+      select pg_advisory_lock(7)`)
+    const killed = await startProcess({ DATABASE_URL: url, GATEWAY_PORT: '0' })
+    const sent = importTenant({ url: await killed.url() }, copy, dump).catch(() => 'cut')
+    const [{ pid }] = await eventually('it waits', async () => {
+      const rows = await query(`select pid from pg_stat_activity
+        where datname = '${admin}' and wait_event = 'advisory' and query like '%_creations%'`)
+      return rows.length > 0 && rows
+    })
+    killed.kill('SIGKILL')
+    expect(await sent).toBe('cut')
+    await query(`select pg_terminate_backend(${pid})`)
+    await holder.unsafe('drop function wait cascade')
+    const { status } = await importTenant(other, copy, dump)
+    expect(status).toBe(201)
+    await gateway.post('/admin/drop-tenant', {
+      ...copy,
+      confirm: `${platform}_copy`,
+      dump: false,
+    })
   })
 
   test('is cut by the end of its gateway, and its database dropped', async () => {

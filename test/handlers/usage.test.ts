@@ -242,3 +242,17 @@ test('A renamed tenant takes its usage along, what other gateways have not writt
     { tenant_id: 'after', database: `${platform}_after`, calls: 3, deploys: 1 },
   ])
 })
+
+test('What is not written yet of a renamed tenant does not go to one that takes its name', async () => {
+  await gateway.register(platform, archive, 'first')
+  for (let i = 0; i < 2; i++) await other.call(platform, 'numbers', [1], 'first')
+  const rename = { platform, tenant_id: 'first', to: 'second' }
+  expect((await gateway.post('/admin/rename-tenant', rename)).status).toBe(200)
+  expect((await gateway.register(platform, archive, 'first')).status).toBe(200)
+  expect((await other.call(platform, 'numbers', [1], 'first')).status).toBe(200)
+  await usage(`platform=${platform}`)
+  const entries = (await usage(`platform=${platform}&by=tenant`, other)).usage
+  const find = (id: string) => entries.find((one: Json) => one.tenant_id === id)
+  expect(find('first')).toMatchObject({ calls: 1, deploys: 1, since_start: { calls: 1 } })
+  expect(find('second')).toMatchObject({ calls: 2, deploys: 1, since_start: { calls: 2 } })
+})

@@ -15,9 +15,17 @@ export async function findTools(): Promise<string | undefined> {
 }
 
 /** Dumps a database in the custom format, as the gateway's role. */
-export async function dumpByHand(folder: string, database: string): Promise<Buffer> {
+export async function dumpByHand(
+  folder: string,
+  database: string,
+  more: string[] = [],
+): Promise<Buffer> {
   const options = { env: environment(), encoding: 'buffer' as const }
-  const { stdout } = await promisify(execFile)(join(folder, 'pg_dump'), ['-Fc', database], options)
+  const { stdout } = await promisify(execFile)(
+    join(folder, 'pg_dump'),
+    ['-Fc', ...more, database],
+    options,
+  )
   return stdout
 }
 
@@ -66,7 +74,7 @@ export type Dump = NonNullable<RequestInit['body']>
 
 /** Sends a dump to /admin/import. */
 export async function importTenant(
-  { url }: TestGateway,
+  { url }: Pick<TestGateway, 'url'>,
   tenant: Tenant,
   dump: Dump,
   init: RequestInit = {},

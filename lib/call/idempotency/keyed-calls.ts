@@ -56,6 +56,11 @@ export class KeyedCalls {
     )
   }
 
+  /** Has the answers that are kept in a renamed database swept under its new name. */
+  followRename(from: string, to: string): void {
+    this.#sweeps.followRename(from, to)
+  }
+
   end(): void {
     this.#sweeps.end()
   }

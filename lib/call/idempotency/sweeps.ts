@@ -42,6 +42,11 @@ export class Sweeps {
     if (!this.#due.has(database)) this.#due.set(database, performance.now() + this.#periodMs)
   }
 
+  /** Goes on with the sweeps of a renamed database. */
+  followRename(from: string, to: string): void {
+    if (this.#due.delete(from)) this.note(to)
+  }
+
   end(): void {
     clearInterval(this.#timer)
     this.#due.clear()

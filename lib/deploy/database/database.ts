@@ -6,7 +6,12 @@ import { quoteIdentifier } from '../../postgres/quote.ts'
 import { INSUFFICIENT_PRIVILEGE, OBJECT_IN_USE } from '../../postgres/sqlstates.ts'
 import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
 import { addEntry, type NewEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
-import { beginCreation, findUnfinished, forgetCreation } from '../../tenancy/catalog/creations.ts'
+import {
+  beginCreation,
+  findUnfinished,
+  forgetCreation,
+  isAnnounced,
+} from '../../tenancy/catalog/creations.ts'
 import { databaseLock } from '../../tenancy/database-lock.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
 import type { Owner } from '../../tenancy/names.ts'
@@ -15,7 +20,7 @@ import { alreadyThere, describeTaken, isSpelledAlike } from '../../tenancy/owner
 import { isLeftOver } from '../ledger/left-over.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
-import { checkAdoptable } from './adoption.ts'
+import { checkAdoptable, readUnclaimed } from './adoption.ts'
 import { handOver } from './handover.ts'
 
 /** Called when a database was created, or dropped again. */
@@ -152,9 +157,15 @@ export async function lockDatabase(admin: Sql, name: string): Promise<void> {
  */
 export async function isLeft(parts: DeployParts, admin: Sql, name: string): Promise<boolean> {
   const exists = await databaseExists(admin, name)
-  if (!exists || (await findUnfinished(admin, name)) !== 'import') return exists
+  if (!exists || !(await isLeftByImport(parts, admin, name))) return exists
   await dropDatabase(parts, admin, name)
   return databaseExists(admin, name)
+}
+
+/** A database that was only announced may be another one, which has the name since. */
+async function isLeftByImport(parts: DeployParts, admin: Sql, name: string): Promise<boolean> {
+  if ((await findUnfinished(admin, name)) === 'import') return true
+  return (await isAnnounced(admin, name)) && (await readUnclaimed(parts, admin, name)).is_empty
 }
 
 /**
@@ -204,6 +215,8 @@ export async function dropDatabaseNow(
   name: string,
 ): Promise<void> {
   await pools.closeDatabase(name)
+  // The platform may have made it a template, which PostgreSQL does not drop.
+  await admin.unsafe(`alter database ${quoteIdentifier(name)} is_template false`).catch(() => {})
   const drop = `drop database if exists ${quoteIdentifier(name)}`
   // WITH (FORCE) has to terminate a running autovacuum, which only a superuser may. A plain DROP
   // makes autovacuum give way by itself.
@@ -216,8 +229,6 @@ export async function dropDatabaseNow(
 /** Drops a new database that is not kept, and ends its sessions. A failure is only logged. */
 export async function dropDatabase(parts: DeployParts, admin: Sql, name: string): Promise<void> {
   try {
-    // The platform may have made it a template, which PostgreSQL does not drop.
-    await admin.unsafe(`alter database ${quoteIdentifier(name)} is_template false`).catch(() => {})
     await dropDatabaseNow(parts, admin, name)
   } catch (error) {
     // The client has to get the result of its deploy. The next /register takes over the empty

@@ -1,3 +1,4 @@
+import { removeLeftFolders } from '../../postgres/temporary-folder.ts'
 import { findDueDrops } from '../../tenancy/catalog/tenant-state.ts'
 import { dropHalfMade } from '../move/half-made.ts'
 import type { DeployParts } from '../parts.ts'
@@ -12,7 +13,8 @@ const SWEEP_EVERY_MS = 60 * 60 * 1000
 
 /**
  * Drops tenants whose scheduled drop is due, and copies that are left half made, every 30 s, and
- * deletes dumps older than TENANT_DUMP_DAYS, every hour. Each gateway carries out the drops that any gateway has scheduled.
+ * deletes dumps older than TENANT_DUMP_DAYS, and temporary folders that killed gateways left, every
+ * hour. Each gateway carries out the drops that any gateway has scheduled.
  */
 export class DueDrops {
   readonly #parts: DeployParts
@@ -84,9 +86,10 @@ export class DueDrops {
     }
   }
 
-  /** Deletes dumps older than TENANT_DUMP_DAYS. Never rejects: failures are logged. */
+  /** Deletes old dumps and temporary folders. Never rejects: failures are logged. */
   async sweep(): Promise<void> {
     const { config, log } = this.#parts
+    await removeLeftFolders(config.deployTimeoutMs)
     try {
       for (const file of await deleteOldDumps(config.dumpDir, config.tenantDumpDays)) {
         log.info('A dump was kept for TENANT_DUMP_DAYS and is deleted', { file })

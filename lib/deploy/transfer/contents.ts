@@ -9,6 +9,9 @@ const ROLE = /^gw_/
 /** The gateway's ledger of migrations, which each of its databases has. */
 const LEDGER = 'TABLE public _db_gateway_migrations'
 
+/** Its rows, which a dump of the schema alone has not. An empty table has the entry too. */
+const LEDGER_ROWS = 'TABLE DATA public _db_gateway_migrations'
+
 /**
  * Checks that a dump is of a database of the platform, by its ledger and by the owners in its table
  * of contents.
@@ -19,10 +22,12 @@ const LEDGER = 'TABLE public _db_gateway_migrations'
  */
 export function checkContents(lines: string[], role: string): boolean {
   let hasLedger = false
+  let hasRows = false
   let isOfRole = false
   for (const line of lines) {
     const { what = '', owner = '' } = ENTRY.exec(line)?.groups ?? {}
     if (what === LEDGER) hasLedger = true
+    if (what === LEDGER_ROWS) hasRows = true
     if (owner === role) isOfRole = true
     if (!ROLE.test(owner) || owner === role || isOfExtension(what)) continue
     throw new GatewayError(
@@ -31,7 +36,14 @@ export function checkContents(lines: string[], role: string): boolean {
       { hint: 'Import it for the platform that it is of' },
     )
   }
-  if (hasLedger) return isOfRole
+  if (hasLedger && hasRows) return isOfRole
+  if (hasLedger) {
+    throw new GatewayError(
+      'import_failed',
+      "The dump has the gateway's ledger without its rows, so that the next deploy would run all migrations again",
+      { hint: 'Dump the data too, without --schema-only and --exclude-table-data' },
+    )
+  }
   throw new GatewayError(
     'import_failed',
     'The dump has no ledger of a gateway, so it is not known which migrations it has',

@@ -5,8 +5,11 @@ import { dump } from '../../postgres/pg-dump.ts'
 import { ToolError } from '../../postgres/pg-tools.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { requirePgTool } from '../../postgres/server-tools.ts'
-import type { Owner } from '../../tenancy/names.ts'
-import { ownerFields } from '../../tenancy/owner-identity.ts'
+import { TemporaryFolderError } from '../../postgres/temporary-folder.ts'
+import { absentError } from '../../tenancy/catalog/absent.ts'
+import { readTenant } from '../../tenancy/catalog/tenant-rows.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
+import { describeOwner, isSameOwner, ownerFields } from '../../tenancy/owner-identity.ts'
 import { databaseInUse } from '../database/in-use.ts'
 import { dumpSource } from '../drop/dumps.ts'
 import type { DeployParts } from '../parts.ts'
@@ -26,8 +29,8 @@ const MAX_NAMED = 5
 /**
  * Dumps an owner's database with pg_dump, as the role of its platform, into `sink`.
  * @returns the size of the dump in bytes
- * @throws {GatewayError} database_not_found; dump_not_available; dump_failed; database_in_use if a
- *   table stays locked for LOCK_TIMEOUT_SECS; pool_exhausted; query_timeout after
+ * @throws {GatewayError} database_not_found; tenant_busy if it is being dropped; dump_not_available;
+ *   dump_failed; database_in_use if a table stays locked for LOCK_TIMEOUT_SECS; pool_exhausted; query_timeout after
  *   DEPLOY_TIMEOUT_SECS
  */
 export async function exportDatabase(
@@ -56,7 +59,7 @@ export async function exportDatabase(
       if (isLockTimeout(error)) {
         throw await catalog.use((sql) => databaseInUse(sql, database, config.lockTimeoutMs))
       }
-      throw failed(error, database)
+      throw await failed(parts, error, owner)
     } finally {
       release()
     }
@@ -95,8 +98,17 @@ function isLockTimeout(error: unknown): boolean {
   return error instanceof ToolError && /statement timeout[\s\S]*LOCK TABLE/.test(error.message)
 }
 
-function failed(error: unknown, database: string): unknown {
-  if (!(error instanceof ToolError)) return error
+/** Returns what a client is told of a failure: a tenant that is dropped meanwhile ends pg_dump. */
+async function failed({ catalog }: DeployParts, error: unknown, owner: Owner): Promise<unknown> {
+  const isOfDump = error instanceof ToolError || error instanceof TemporaryFolderError
+  if (!isOfDump) return error
+  const database = databaseName(owner)
+  const tenant = await catalog.use((sql) => readTenant(sql, database))
+  if (!tenant || !isSameOwner(tenant, owner)) return absentError(owner, tenant)
+  if (tenant.isDue) {
+    const message = `${describeOwner(owner)} is being dropped`
+    return new GatewayError('tenant_busy', message, { database })
+  }
   const cause = error.message
   return new GatewayError('dump_failed', `${database} could not be dumped`, { database, cause })
 }

@@ -4,8 +4,14 @@ import { ToolError } from '../../postgres/pg-tools.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { requirePgTool } from '../../postgres/server-tools.ts'
+import { TemporaryFolderError } from '../../postgres/temporary-folder.ts'
 import { addEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
-import { beginCreation, forgetCreation } from '../../tenancy/catalog/creations.ts'
+import {
+  announceImport,
+  beginCreation,
+  forgetCreation,
+  withdrawImport,
+} from '../../tenancy/catalog/creations.ts'
 import type { Labels } from '../../tenancy/labels.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { alreadyThere, isSameOwner, ownerFields } from '../../tenancy/owner-identity.ts'
@@ -73,6 +79,8 @@ export async function importTenant(
       await parts.roles.ensure(admin, owner.platform)
       const restoring = { owner, database, role: name, tool, pieces, signal }
       await makeDatabase(parts, admin, restoring, dump, labels, onDatabase)
+    }).catch((error) => {
+      throw error instanceof TemporaryFolderError ? cannotWrite(error, database) : error
     }),
   )
   await recordLedger(parts, owner, name)
@@ -125,7 +133,11 @@ async function makeDatabase(
 ): Promise<void> {
   const { owner, database, role } = restoring
   const { catalog, config } = parts
-  await createDatabase(admin, database, config)
+  await announceImport(admin, database)
+  await createDatabase(admin, database, config).catch(async (error) => {
+    await withdrawImport(admin, database).catch(() => {})
+    throw error
+  })
   let isKept = false
   try {
     onDatabase('created')
@@ -167,6 +179,15 @@ async function recordLedger(parts: DeployParts, owner: Owner, role: string): Pro
   const database = databaseName(owner)
   await lookAt(parts, [{ database, platform, role, schemaChecksum: null, isStale: false }])
   await parts.deployments.copyLedger(owner)
+}
+
+function cannotWrite({ message }: TemporaryFolderError, database: string): GatewayError {
+  return new GatewayError(
+    'import_failed',
+    "The gateway's temporary folder cannot be written, which pg_restore needs",
+    { database, cause: message, hint: 'Make room in it, or set TMPDIR to another folder' },
+    500,
+  )
 }
 
 function hasNoRole(database: string): GatewayError {

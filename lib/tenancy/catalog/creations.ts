@@ -26,6 +26,30 @@ export async function beginCreation(admin: Sql, database: string, isImport = fal
   `
 }
 
+/**
+ * Records that a database of this name, which does not exist, is about to be created for an import:
+ * a gateway that is killed before `beginCreation` leaves it empty.
+ */
+export async function announceImport(admin: Sql, database: string): Promise<void> {
+  await admin`
+    insert into _db_gateway_creations (database, oid, is_import) values (${database}, 0, true)
+    on conflict (database) do update set oid = 0, is_import = true
+  `
+}
+
+/** Takes back what `announceImport` has recorded. */
+export async function withdrawImport(admin: Sql, database: string): Promise<void> {
+  await admin`delete from _db_gateway_creations where database = ${database} and oid = 0`
+}
+
+/** Returns whether an import has announced the database and not recorded that it was created. */
+export async function isAnnounced(admin: Sql, database: string): Promise<boolean> {
+  const rows = await admin`
+    select from _db_gateway_creations where database = ${database} and oid = 0
+  `
+  return rows.length > 0
+}
+
 /** Deletes the record of a creation if the database does not exist. */
 export async function forgetCreation(admin: Sql, database: string): Promise<void> {
   await admin`

@@ -50,7 +50,7 @@ function parseSchemas(value: Json): string[] | null {
       `limits.callable_schemas must be an array of 1 to ${MAX_SCHEMAS} names of schemas`,
     )
   }
-  return names.map((name) => {
+  const schemas = names.map((name) => {
     try {
       return checkCallableSchema(name)
     } catch (error) {
@@ -60,4 +60,5 @@ function parseSchemas(value: Json): string[] | null {
       )
     }
   })
+  return [...new Set(schemas)]
 }

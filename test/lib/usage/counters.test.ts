@@ -87,6 +87,33 @@ describe('counters', () => {
     expect([...counters.entries()].some(([name]) => name === 'app_24999')).toBe(true)
   })
 
+  test('go on under another name, beside those that it has', () => {
+    const counters = new UsageCounters()
+    const running = counters.of('app_a', 'f')
+    countCall(running, 10)
+    countCall(counters.of('app_a', 'g'), 1)
+    countCall(counters.of('app_b', 'f'), 100)
+    counters.drain()
+    countCall(running, 10)
+    counters.give('app_b', counters.take('app_a')!)
+    counters.give('app_c', counters.take('app_b')!)
+    // A call that ran meanwhile.
+    countCall(running, 10)
+    expect(counters.drain()).toEqual([
+      expect.objectContaining({ database: 'app_c', function: 'f', calls: 2, bytes: 20 }),
+    ])
+    const all = [...counters.entries()].map(([database, name, { calls }]) => [
+      database,
+      name,
+      calls,
+    ])
+    expect(all).toEqual([
+      ['app_c', OTHER, 0],
+      ['app_c', 'f', 4],
+      ['app_c', 'g', 1],
+    ])
+  })
+
   test('cost less than a microsecond a call', () => {
     const counters = new UsageCounters()
     const calls = 200_000
