@@ -164,12 +164,12 @@ test('what a killed gateway left of an import is made anew', async () => {
 test('a database that has the name of an import which never made its own is left alone', async () => {
   if (!tools) return expectNotAvailable()
   await query(`create database ${COPY} template template0`)
-  await query('create table public.mine ()', COPY)
+  await queryDatabase(COPY, 'create table public.mine ()', { asGateway: true })
   await query(`insert into _db_gateway_creations (database, oid, is_import)
     values ('${COPY}', 0, true)`)
   const { status, body } = await importTenant(one, copy, dump)
   expect([status, body.error]).toEqual([409, 'database_already_exists'])
-  expect(await query('select from mine', COPY)).toEqual([])
+  expect(await queryDatabase(COPY, 'select from mine', { asGateway: true })).toEqual([])
   await dropDatabase(COPY)
 })
 

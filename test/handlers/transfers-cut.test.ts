@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { exportTenant, findTools, importTenant, makeNoise } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
@@ -234,7 +235,7 @@ describe('an import', () => {
 
   test('whose gateway is killed when it has created the database is made by the next one', async () => {
     if (!hasTools) return expectNotAvailable()
-    const holder = connectTo(admin)
+    const holder = connectTo(parseDatabaseUrl(url).database)
     afterTest(() => holder.end())
     // What is recorded of the created database waits.
     await holder.unsafe(`
@@ -247,7 +248,7 @@ describe('an import', () => {
     const sent = importTenant({ url: await killed.url() }, copy, dump).catch(() => 'cut')
     const [{ pid }] = await eventually('it waits', async () => {
       const rows = await query(`select pid from pg_stat_activity
-        where datname = '${admin}' and wait_event = 'advisory' and query like '%_creations%'`)
+        where datname = current_database() and wait_event = 'advisory' and query like '%_creations%'`)
       return rows.length > 0 && rows
     })
     killed.kill('SIGKILL')
