@@ -19,6 +19,7 @@ import type { DueDrops } from './deploy/drop/due-drops.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Descriptions } from './description/descriptions.ts'
+import { Fleet } from './fleet/fleet.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import type { RequestContext } from './http/request.ts'
@@ -31,6 +32,7 @@ import { probe } from './postgres/hosts/probe.ts'
 import { Replicas } from './postgres/hosts/replicas.ts'
 import { describeHost, type Server } from './postgres/hosts/server.ts'
 import { Listener } from './postgres/listener.ts'
+import type { Sql } from './postgres/pools/connection.ts'
 import { Pools } from './postgres/pools/pools.ts'
 import { useRepeatable } from './postgres/pools/use-repeatable.ts'
 import { Catalog } from './tenancy/catalog/catalog.ts'
@@ -81,6 +83,8 @@ export interface Gateway {
   deploys: Deploys
   /** Who has used how much, by day. */
   usage: Usage
+  /** State of all databases, as the catalog knows it. */
+  fleet: Fleet
   /** Drops of tenants that are to be dropped later. */
   dueDrops: DueDrops
   /** Work on many databases that may take longer than its request. */
@@ -131,6 +135,7 @@ export function createGateway(
   const pools = new Pools(server, limits, platformOf, credentialsOf)
   pools.onMoved = (from, to) =>
     log.warn(`The primary has changed from ${describeHost(from)} to ${describeHost(to)}`)
+  const use = <T>(work: (sql: Sql) => Promise<T>) => catalog.use(work)
   const catalog = new Catalog(pools, server.database, {
     maxWaiting: config.maxQueuePerDatabase,
     waitMs: config.poolWaitTimeoutMs,
@@ -180,7 +185,7 @@ export function createGateway(
   const secretChange = new SecretChange({
     secrets,
     log,
-    use: (work) => catalog.use(work),
+    use,
     setPasswords: (sql, secret) => roles.setPasswords(sql, secret),
     gatewaysLockClass: LOCK_CLASS,
   })
@@ -189,10 +194,10 @@ export function createGateway(
   const functions = new KnownFunctions({
     callableSchemas,
     use: (database, work) => useRepeatable(pools, database, work),
-    administer: (work) => catalog.use(work),
+    administer: use,
   })
   const usage = new Usage({
-    use: (work) => catalog.use(work),
+    use,
     log,
     gateway: gateways.id,
     platformOf,
@@ -200,16 +205,12 @@ export function createGateway(
   })
   const deployments = new Deployments({
     onEnded: ({ owner }) => usage.noteDeploy(databaseName(owner)),
-    use: (work) => catalog.use(work),
+    use,
     useDatabase: (database, work) => useRepeatable(pools, database, work),
     log,
     retentionDays: config.auditRetentionDays,
   })
-  const audit = new AuditTrail({
-    use: (work) => catalog.use(work),
-    log,
-    retentionDays: config.auditRetentionDays,
-  })
+  const audit = new AuditTrail({ use, log, retentionDays: config.auditRetentionDays })
   const deploys = new Deploys(
     {
       config,
@@ -260,12 +261,10 @@ export function createGateway(
       probe: (withinMs) => probe(listener, pools, server.database, withinMs),
     }),
     calls: new Calls({
+      ...config,
       pools,
       replicas,
       functions,
-      maxResultBytes: config.maxResultBytes,
-      statementTimeoutMs: config.statementTimeoutMs,
-      numericFormat: config.numericFormat,
       usage: usage.counters,
       keeping: {
         ttlMs: config.idempotencyTtlMs,
@@ -289,8 +288,9 @@ export function createGateway(
     deployments,
     deploys,
     usage,
+    fleet: new Fleet({ ...config, use, log, usage }),
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
-    jobs: new Jobs({ use: (work) => catalog.use(work), log, gateway: gateways.id }),
+    jobs: new Jobs({ use, log, gateway: gateways.id }),
     descriptions: new Descriptions(callableSchemas, pools),
     routes: [],
     routeCounters: [],

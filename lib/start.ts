@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import packageJson from '../package.json' with { type: 'json' }
 import { prepareStoredSchemas } from './call/signatures/stored-signatures.ts'
 import type { Config } from './config.ts'
+import { prepareDrift } from './deploy/drift/table.ts'
 import { prepareLeft } from './deploy/fleet/left.ts'
 import { prepareTemplates } from './deploy/templates/table.ts'
 import { createGateway, type Gateway } from './gateway.ts'
@@ -118,6 +119,7 @@ export async function startGateway(
     await prepareIsolation(gateway)
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareLeft)
+    await gateway.catalog.use(prepareDrift)
     await gateway.catalog.use(prepareJobs)
     await gateway.deployments.prepare()
     await gateway.usage.prepare()

@@ -7,6 +7,7 @@ import { type Adopted, type AdoptRequest, adopt } from './adopt.ts'
 import { createWithSchema } from './create.ts'
 import { type CreatedTenant, createTenant, type TenantRequest } from './create-tenant.ts'
 import { findDrift } from './drift/drift.ts'
+import { recordDrift } from './drift/table.ts'
 import { type DroppedTenant, dropTenant } from './drop/drop-tenant.ts'
 import { DueDrops, type OnDropped } from './drop/due-drops.ts'
 import { requirePgDump } from './drop/dumps.ts'
@@ -190,9 +191,14 @@ export class Deploys {
     return migrateTenants(this.#parts, fleet, targets, onResult)
   }
 
-  /** Returns how the databases of a platform differ from its archive. See `findDrift`. */
-  findDrift(platform: string): ReturnType<typeof findDrift> {
-    return findDrift(this.#parts, platform)
+  /**
+   * Returns how the databases of a platform differ from its archive, and records which do. See
+   * `findDrift`.
+   */
+  async findDrift(platform: string): ReturnType<typeof findDrift> {
+    const drift = await findDrift(this.#parts, platform)
+    await this.#parts.catalog.use((sql) => recordDrift(sql, platform, drift.groups))
+    return drift
   }
 
   /**

@@ -30,21 +30,21 @@ export const CREATE_ARCHIVE_ORDER = `
 
 /**
  * Returns a subquery in parentheses: the checksum of the newest archive of each schema of the
- * platform (`schema_name` null: of the databases without a schema). An archive that a database went
- * back from counts only while a database of the schema has it.
+ * platform, or of all platforms (`schema_name` null: of the databases without a schema). An archive
+ * that a database went back from counts only while a database of the schema has it.
  */
-export function newestArchives(sql: Sql, platform: string) {
+export function newestArchives(sql: Sql, platform?: string) {
   return sql`(
-    select distinct on (a.schema_name) a.schema_name, a.checksum
+    select distinct on (a.platform, a.schema_name) a.platform, a.schema_name, a.checksum
     from _db_gateway_schema_archives a
-    where a.platform = ${platform} and (
+    where ${platform === undefined ? sql`` : sql`a.platform = ${platform} and`} (
       a.left_at is null or exists (
         select from _db_gateway_databases d
         where d.platform = a.platform and d.schema_name is not distinct from a.schema_name
           and d.schema_checksum = a.checksum
       )
     )
-    order by a.schema_name, a.first_deployed_at desc
+    order by a.platform, a.schema_name, a.first_deployed_at desc
   )`
 }
 
