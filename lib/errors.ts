@@ -29,6 +29,10 @@ export const CODES = {
   ],
   function_not_found: [404, 'The database has no function of that name that can be called.'],
   not_found: [404, 'The endpoint, the platform, the archive or the job does not exist.'],
+  call_not_found: [
+    404,
+    '/admin/cancel-call: no call in flight has the `id`; it has ended, or its gateway has.',
+  ],
   tenant_read_only: [
     403,
     'The function writes, and /admin/tenants has made the tenant read-only. What it did is rolled back.',
@@ -107,6 +111,10 @@ export const CODES = {
   rate_limited: [
     429,
     'The tenant has made as many calls as `calls_per_second` of /admin/tenants allows. `Retry-After` says when to try again.',
+  ],
+  call_cancelled: [
+    499,
+    'An operator has cancelled the call by /admin/cancel-call. PostgreSQL rolls it back, unless `may_have_run` says that it may have run.',
   ],
   query_failed: [
     500,

@@ -19,7 +19,6 @@ import type { DueDrops } from './deploy/drop/due-drops.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Descriptions } from './description/descriptions.ts'
-import { Fleet } from './fleet/fleet.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import type { RequestContext } from './http/request.ts'
@@ -27,6 +26,7 @@ import type { Route } from './http/routes.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
+import { createOperations, type Operations } from './operations/operations.ts'
 import { isShortage } from './postgres/errors.ts'
 import { probe } from './postgres/hosts/probe.ts'
 import { Replicas } from './postgres/hosts/replicas.ts'
@@ -47,7 +47,7 @@ import { Tenants } from './tenancy/tenants.ts'
 import { Usage } from './usage/usage.ts'
 
 /** The parts of a gateway, built once at the start. */
-export interface Gateway {
+export interface Gateway extends Operations {
   config: Config
   log: Log
   /** The PostgreSQL server, as the gateway's own role sees it. */
@@ -83,8 +83,6 @@ export interface Gateway {
   deploys: Deploys
   /** Who has used how much, by day. */
   usage: Usage
-  /** State of all databases, as the catalog knows it. */
-  fleet: Fleet
   /** Drops of tenants that are to be dropped later. */
   dueDrops: DueDrops
   /** Work on many databases that may take longer than its request. */
@@ -238,7 +236,10 @@ export function createGateway(
     },
     config.archive,
   )
+  const { applicationName: application } = server
+  const parts = { ...config, use, log, usage, gateways, channel: CHANNEL, application }
   const gateway: Gateway = {
+    ...createOperations(parts),
     config,
     log,
     server,
@@ -288,7 +289,6 @@ export function createGateway(
     deployments,
     deploys,
     usage,
-    fleet: new Fleet({ ...config, use, log, usage }),
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
     jobs: new Jobs({ use, log, gateway: gateways.id }),
     descriptions: new Descriptions(callableSchemas, pools),

@@ -1,5 +1,6 @@
 import { defineHandler } from 'h3'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { shownPools } from '../../lib/http/answer/shown-pools.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 
 export default defineHandler({
@@ -16,13 +17,9 @@ export default defineHandler({
   handler(event) {
     const { gateway } = event.context
     readQuery(event, [])
-    const { pools, permits, totals } = gateway.pools.report()
+    const { pools, permits, totals } = shownPools(gateway.pools.report())
     return answerInSlices({
-      pools: pools.map(({ platform = null, oldestWaitMs, ...pool }) => ({
-        ...pool,
-        platform,
-        oldest_wait_ms: Math.round(oldestWaitMs),
-      })),
+      pools,
       count: pools.length,
       permits,
       totals,

@@ -25,6 +25,7 @@ export type AuditAction =
   | 'store_schema'
   | 'create_database'
   | 'platform_token'
+  | 'cancel_call'
   | 'refused'
 
 /** A row of the audit trail; the fields are named as the columns. Times are ISO 8601. */

@@ -4,6 +4,7 @@ import type { Sql } from '../postgres/pools/connection.ts'
 import type { Catalog } from '../tenancy/catalog/catalog.ts'
 import type { Owner } from '../tenancy/names.ts'
 import { GATEWAYS_CHANGED } from './gateways.ts'
+import type { Message, Messages } from './messages.ts'
 
 /** Channel of the notifications between gateways, in the administrative database. */
 export const CHANNEL = '_db_gateway'
@@ -21,6 +22,7 @@ export interface Informed {
   replicas:
     | { catchUp(database: string): void; catchUpAll(): void; hold(database: string): void }
     | undefined
+  messages: Pick<Messages, 'onMessage'>
   deploys: { stopHere(platform: string, requestId: string): void }
   catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use' | 'limits'>
   log: Log
@@ -136,6 +138,10 @@ export function onNotification(informed: Informed, payload: string): void {
     informed.deploys.stopHere(entry.platform, entry.request_id)
     return
   }
+  if (entry.change === 'ASK' || entry.change === 'ANSWER') {
+    informed.messages.onMessage(entry)
+    return
+  }
   if (entry.change === 'RETIRE') {
     retire(informed, entry.database)
     return
@@ -234,10 +240,12 @@ export function forgetAll({ calls, catalog, replicas, gateways }: Informed): voi
  * Parses a payload. Returns undefined for an invalid one: any role may send notifications on the
  * channel.
  */
-function parse(payload: string): CatalogChange | StopFleet | undefined {
+function parse(payload: string): CatalogChange | StopFleet | Message | undefined {
   try {
     const entry = JSON.parse(payload) as { change?: unknown; database?: unknown } | null
-    if (entry?.change === 'STOP') return entry as StopFleet
+    const { change } = entry ?? {}
+    if (change === 'STOP') return entry as StopFleet
+    if (change === 'ASK' || change === 'ANSWER') return entry as Message
     return typeof entry?.database === 'string' ? (entry as CatalogChange) : undefined
   } catch {
     return undefined

@@ -4,7 +4,7 @@ import { type Abilities, readAbilities } from './abilities.ts'
 import { DatabaseSizes } from './database-sizes.ts'
 import { type FleetRow, type PlatformSum, readFleet, readPlatformSums } from './fleet-rows.ts'
 
-interface FleetOptions {
+export interface FleetOptions {
   /** Runs `work` in the administrative database; may run it twice. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   log: { debug(message: string): void }

@@ -52,6 +52,7 @@ export function createListener(gateway: Gateway, routes: Route[]): RequestListen
     const request = newContext(gateway.config, req)
     res.on('close', () => {
       if (!res.writableFinished) request.client.leave()
+      gateway.inFlight.remove(request)
       logRequest(gateway, req, res, request)
     })
     const match = table.find(req.method!, req.url!)

@@ -6,6 +6,8 @@ import type { Client } from '../postgres/pools/waiter.ts'
  */
 export class HttpClient implements Client {
   isGone = false
+  /** Whether an operator has cancelled the call: nothing more is run for it, but it is answered. */
+  isCancelled = false
   onGone: (() => void) | undefined
   askedAt: number | undefined
   leasedAt: number | undefined
@@ -14,5 +16,11 @@ export class HttpClient implements Client {
   leave(): void {
     this.isGone = true
     this.onGone?.()
+  }
+
+  /** Ends the call as if the client had gone. */
+  cancel(): void {
+    this.isCancelled = true
+    this.leave()
   }
 }

@@ -31,6 +31,7 @@ export const CALL_ERRORS = [
   'platform_isolation_violation',
   'result_too_large',
   'query_failed',
+  'call_cancelled',
   'tenant_suspended',
   'pool_exhausted',
   'connection_failed',

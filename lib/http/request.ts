@@ -44,6 +44,9 @@ export interface RequestContext {
   isAudited: boolean
   counter: RouteCounter | undefined
   client: HttpClient
+  /** Set once the request is in `gateway.inFlight`. */
+  callKind: 'call' | 'batch' | 'stream' | undefined
+  callNumber: number
 }
 
 /** Metadata that a handler declares in `defineHandler({ meta })`. */
@@ -91,6 +94,8 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
     isAudited: false,
     counter: undefined,
     client: new HttpClient(),
+    callKind: undefined,
+    callNumber: 0,
   }
 }
 

@@ -4,13 +4,21 @@ import type { BatchResult } from '../../call/run/running-batch.ts'
 import { GatewayError } from '../../errors.ts'
 import { replayHeaders } from '../idempotency-key.ts'
 import { answerJson } from './answer.ts'
+import { toldCancelled } from './cancelled.ts'
 
 /** Answers with the results of a batch; the rows stay bytes, as in `answerRows`. */
 export function answerBatch(event: H3Event, result: BatchResult): void | Promise<void> {
   const totalMs = performance.now() - event.context.request.startedAt
-  const { results, kept } = result
+  const { request } = event.context
+  const { kept } = result
+  const results = result.results.map((one) => toldCancelled(request.client, one) as typeof one)
+  if (request.client.isCancelled) request.error = results.find(isError)?.code
   const body = batchJson(results, kept?.tookMs ?? Math.round(totalMs))
   return answerJson(event, body, result, totalMs, replayHeaders(kept))
+}
+
+function isError(result: Rows | GatewayError): result is GatewayError {
+  return result instanceof GatewayError
 }
 
 function batchJson(results: BatchResult['results'], ms: number): Buffer {
@@ -22,7 +30,7 @@ function batchJson(results: BatchResult['results'], ms: number): Buffer {
 }
 
 function resultJson(result: Rows | GatewayError): Buffer[] {
-  if (result instanceof GatewayError) {
+  if (isError(result)) {
     return [Buffer.from(JSON.stringify({ status: result.status, ...result.toJSON() }))]
   }
   const { rows, rowCount } = result

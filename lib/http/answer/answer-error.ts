@@ -2,6 +2,7 @@ import { type H3Event, HTTPError } from 'h3'
 import { GatewayError, retryAfter } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { nodeOf, noteFailedTiming } from '../request.ts'
+import { toldCancelled } from './cancelled.ts'
 import { isLong, jsonInSlices } from './json-slices.ts'
 
 const INTERNAL_ERROR = 'Internal error: the log has its cause under the request id'
@@ -12,7 +13,7 @@ const INTERNAL_ERROR = 'Internal error: the log has its cause under the request 
  */
 export function answerError(event: H3Event, cause: unknown): void {
   const { gateway, request } = event.context
-  const error = toGatewayError(gateway.log, cause, request.id)
+  const error = toGatewayError(gateway.log, toldCancelled(request.client, cause), request.id)
   const fail = (failure: unknown) => {
     logFailure(gateway.log, failure, request.id)
     nodeOf(event).res.destroy()

@@ -28,6 +28,7 @@ export async function answerGet(event: H3Event): Promise<void> {
   const owner = parseNamedOwner(request, { platform, tenant_id, schema_name, uuid })
   const name = parseFunctionName(path.function)
   request.function = name
+  gateway.inFlight.add(request, 'call')
   const params = parseQuery(req.url ?? '')
   const database = await gateway.catalog.find(owner, { client: request.client })
   try {

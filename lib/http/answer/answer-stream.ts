@@ -10,6 +10,7 @@ import { nodeOf, noteFailedTiming } from '../request.ts'
 import { preferred } from './accept.ts'
 import { noteTiming } from './answer.ts'
 import { toldError } from './answer-error.ts'
+import { toldCancelled } from './cancelled.ts'
 import { chooseEncoding, createEncoder } from './compress.ts'
 import { joinShort } from './join-short.ts'
 import { MIN_BYTES_PER_SECOND, SlowReader } from './slow-reader.ts'
@@ -41,6 +42,7 @@ export async function answerStream(
   const { gateway, request } = event.context
   const { res } = nodeOf(event)
   const body = new StreamBody(event, type, gateway.config.statementTimeoutMs)
+  request.callKind = 'stream'
   const as = type === 'text/csv' ? 'columns' : 'json'
   try {
     noteTiming(event, await stream(as, body))
@@ -50,7 +52,7 @@ export async function answerStream(
     noteFailedTiming(request)
     // The client disconnected or read nothing: the request's log line tells that.
     if (res.destroyed) return
-    const told = body.cut(error)
+    const told = body.cut(toldCancelled(request.client, error))
     request.error = told.error
     gateway.log.warn('A stream was cut', {
       request_id: request.id,

@@ -22,6 +22,7 @@ export async function readCall(
   const owner = ownerOf(event, body)
   const call = parseCall(body)
   event.context.request.function = call.name
+  event.context.gateway.inFlight.add(event.context.request, 'call')
   const target = targetOf(event, owner, call.timeoutMs)
   return { call, target: target instanceof Promise ? await target : target, body }
 }
@@ -36,6 +37,7 @@ export async function readBatch(
   const body = await readJsonObject(event, BATCH_MEMBERS)
   const owner = ownerOf(event, body)
   const batch = parseBatch(body)
+  event.context.gateway.inFlight.add(event.context.request, 'batch')
   const target = await targetOf(event, owner, batch.timeoutMs)
   return { batch, target, body }
 }
