@@ -199,7 +199,7 @@ export function createGateway(
     log,
     gateway: gateways.id,
     platformOf,
-    retentionDays: config.usageRetentionDays,
+    limits: config,
   })
   const deployments = new Deployments({
     onEnded: ({ owner }) => usage.noteDeploy(databaseName(owner)),
@@ -266,7 +266,7 @@ export function createGateway(
       pools,
       replicas,
       functions,
-      usage: usage.counters,
+      usage,
       keeping: {
         ttlMs: config.idempotencyTtlMs,
         prepare: (database) => gateway.deploys.prepareAnswers(database),

@@ -1,7 +1,6 @@
 import type { NumericFormat } from '../json/numeric-format.ts'
 import type { Replicas } from '../postgres/hosts/replicas.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
-import { countCall, type UsageCounters } from '../usage/counters.ts'
 import type { BatchRequest } from './batch-request.ts'
 import { bindCall } from './bind/parameters.ts'
 import { bindTexts, chooseByNames } from './bind/url-parameters.ts'
@@ -26,7 +25,7 @@ import type { KnownFunctions } from './signatures/known-functions.ts'
 import type { Signature } from './signatures/signature.ts'
 import type { CallTarget, UrlCall } from './target.ts'
 import { explainLimits, explainResults, type LimitsOfCalls, TenantGate } from './tenant-gate.ts'
-import { countBatch, countedSink, followCounted } from './usage.ts'
+import { countBatch, countDone, countedSink, countFailedBatch, followCounted } from './usage.ts'
 
 export interface CallsOptions {
   pools: Pools
@@ -37,7 +36,7 @@ export interface CallsOptions {
   statementTimeoutMs: number
   /** Format of numeric and bigint for calls that do not choose one. */
   numericFormat: NumericFormat
-  usage: UsageCounters
+  usage: CallParts['usage']
   streams: StreamSlots
   limits: LimitsOfCalls
   /** Options for the answers of calls with an Idempotency-Key. */
@@ -144,14 +143,10 @@ export class Calls {
       release = await this.#streams.take(database, client, limit?.deadline)
       const work = () => runStream(this.#parts, call, as, counted)
       const done = await withinLimit(limit, database, work, 'stream')
-      countCall(call.held!, counted.bytes)
+      countDone(this.#parts, call, counted)
       return done
     } catch (error) {
-      return await this.#stream(
-        await followCounted(this.#parts.usage, call, error, counted.bytes),
-        as,
-        sink,
-      )
+      return await this.#stream(await followCounted(this.#parts, call, error, counted), as, sink)
     } finally {
       release?.()
       this.#byHand.noticeCall(database)
@@ -177,7 +172,7 @@ export class Calls {
     const { calls, isTransaction, session: settings } = request
     const numbersAsText = this.#isText(request.numeric)
     const restrictions = this.#gate.admit(target.database, calls.length)
-    const held = { ms: 0 }
+    const held = { ms: 0, startedAt: performance.now() }
     const batch = { ...target, calls, isTransaction, settings, numbersAsText, restrictions, held }
     try {
       const done = await withinLimit(target.limit, target.database, () =>
@@ -188,7 +183,7 @@ export class Calls {
       return { ...done, results: explainResults(done.results, restrictions) }
     } catch (error) {
       const moved = await followTenant(target, explainLimits(error, restrictions)).catch((told) => {
-        countBatch(this.#parts, batch, undefined)
+        countFailedBatch(this.#parts, batch, told)
         throw told
       })
       return await this.#batch(moved, request, key, of)
@@ -220,10 +215,10 @@ export class Calls {
   async #run(call: CallToRun): Promise<CallResult> {
     try {
       const result = await withinLimit(call.limit, call.database, () => runCall(this.#parts, call))
-      countCall(call.held!, result.rows.length)
+      countDone(this.#parts, call, { rows: result.rowCount, bytes: result.rows.length })
       return result
     } catch (error) {
-      return await this.#run(await followCounted(this.#parts.usage, call, error))
+      return await this.#run(await followCounted(this.#parts, call, error))
     } finally {
       this.#byHand.noticeCall(call.database)
     }
@@ -266,7 +261,9 @@ export class Calls {
       budget,
       primary,
       mustOnlyRead: false,
-      held: undefined,
+      startedAt: performance.now(),
+      held: { ms: 0, into: undefined },
+      entry: undefined,
     }
   }
 
@@ -287,7 +284,9 @@ export class Calls {
       settings: undefined,
       primary: false,
       mustOnlyRead: true,
-      held: undefined,
+      startedAt: performance.now(),
+      held: { ms: 0, into: undefined },
+      entry: undefined,
     }
   }
 

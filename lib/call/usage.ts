@@ -1,38 +1,115 @@
 import { GatewayError } from '../errors.ts'
+import type { Client } from '../postgres/pools/waiter.ts'
 import type { Row } from '../postgres/session/query.ts'
-import { countCall, countError, countTime, type UsageCounters } from '../usage/counters.ts'
+import { countCall, countError, countTime, settleTime } from '../usage/counters.ts'
+import type { SlowCalls } from '../usage/slow/slow-calls.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
+import { type Phases, phasesOf } from './run/marks.ts'
 import { followTenant } from './run/moved.ts'
 import type { Rows } from './run/result.ts'
 import type { BatchToRun } from './run/running-batch.ts'
 import { bytesOf, type RowSink } from './run/stream.ts'
 import { explainLimits } from './tenant-gate.ts'
 
+/** The rows of an answer. */
+interface Answered {
+  rows: number
+  bytes: number
+}
+
+/** The parts that count calls. */
+type Counting = Pick<CallParts, 'usage'>
+
+/** Counts a call that was answered. */
+export function countDone(parts: Counting, call: CallToRun, answered: Answered): void {
+  countCall(call.entry!, answered.bytes)
+  countEnd(parts, call, answered, undefined)
+}
+
 /**
  * Returns the call of a renamed tenant under its new name, see `followTenant`. Counts the error of
- * any other call, after `bytes` of its rows, and throws it.
+ * any other call, after some of its rows, and throws it.
  */
 export async function followCounted(
-  usage: UsageCounters,
+  parts: Counting,
   call: CallToRun,
   error: unknown,
-  bytes = 0,
+  answered: Answered = { rows: 0, bytes: 0 },
 ): Promise<CallToRun> {
   try {
     const moved = await followTenant(call, explainLimits(error, call.restrictions))
-    return { ...moved, held: undefined }
+    return { ...moved, held: { ms: 0, into: undefined }, entry: undefined }
   } catch (told) {
-    countError(call.held ?? usage.of(call.database), bytes)
+    countError(call.entry ?? parts.usage.counters.of(call.database), answered.bytes)
+    countEnd(parts, call, answered, told)
     throw told
   }
 }
 
-/** Returns a sink that counts the bytes of the rows that it passes on. */
-export function countedSink(sink: RowSink): RowSink & { bytes: number } {
+function countEnd(
+  { usage: { counters, times, slow } }: Counting,
+  { client, database, name, entry, held, startedAt }: CallToRun,
+  { rows, bytes }: Answered,
+  error: unknown,
+): void {
+  settleTime(held, entry ?? counters.of(database))
+  const ms = performance.now() - startedAt
+  const isError = error !== undefined
+  const known = entry && name
+  times.calls.note(database, known, entry, { ms, heldMs: held.ms, rows, bytes, isError })
+  if (ms < slow.slowMs) return
+  noteSlow(slow, client, {
+    database,
+    name: known,
+    ms,
+    rows,
+    bytes,
+    error,
+    phases: phasesOf(client),
+  })
+}
+
+interface SlowOne extends Answered {
+  database: string
+  /** Undefined: no function that exists. */
+  name: string | undefined
+  ms: number
+  error: unknown
+  phases: Phases
+}
+
+function noteSlow(slow: SlowCalls, client: Client, one: SlowOne): void {
+  const { database, name = null, ms, rows, bytes, error, phases } = one
+  const told = error instanceof GatewayError ? error : undefined
+  const { sqlstate } = told?.details ?? {}
+  slow.note({
+    database,
+    function: name,
+    request_id: client.requestId ?? null,
+    ms: hundredths(ms),
+    wait_ms: hundredths(phases.waitMs),
+    connect_ms: hundredths(phases.connectMs),
+    query_ms: hundredths(phases.queryMs),
+    rows,
+    bytes,
+    sqlstate: typeof sqlstate === 'string' ? sqlstate : null,
+    error: told?.code ?? (error === undefined ? null : 'internal_error'),
+    plan: null,
+  })
+}
+
+function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100
+}
+
+/** Returns a sink that counts the rows that it passes on. */
+export function countedSink(sink: RowSink): RowSink & Answered {
   const counted = {
+    rows: 0,
     bytes: 0,
     begin: (columns: string[]) => sink.begin(columns),
     write(rows: Row[]) {
+      counted.rows += rows.length
       counted.bytes += bytesOf(rows)
       return sink.write(rows)
     },
@@ -40,32 +117,70 @@ export function countedSink(sink: RowSink): RowSink & { bytes: number } {
   return counted
 }
 
+interface HeldBatch {
+  ms: number
+  /** `performance.now()` when the batch began. */
+  startedAt: number
+}
+
+/** Counts the calls of a batch that failed as a whole. */
+export function countFailedBatch(
+  parts: Parameters<typeof countBatch>[0],
+  batch: Parameters<typeof countBatch>[1],
+  error: unknown,
+): void {
+  countBatch(
+    parts,
+    batch,
+    batch.calls.map(() => error),
+  )
+}
+
 /**
- * Counts the calls of a batch that has ended, and divides the time for which it held sessions.
- * @param results undefined if the batch failed as a whole
+ * Counts the calls of a batch that has ended, and divides the time for which it held sessions. A
+ * call of several took its part of that time, a single one all the time since it began.
+ * @param results what each call gave: its rows, or its error
  */
 export function countBatch(
-  { usage, functions }: Pick<CallParts, 'usage' | 'functions'>,
-  { database, calls, held }: Pick<BatchToRun, 'database' | 'calls'> & { held: { ms: number } },
-  results: (Rows | GatewayError)[] | undefined,
+  parts: Counting & Pick<CallParts, 'functions'>,
+  batch: Pick<BatchToRun, 'client' | 'database' | 'calls'> & { held: HeldBatch },
+  results: unknown[],
 ): void {
-  const times = divideTime(
-    calls.map((_, i) => tookMs(results?.[i])),
-    held.ms,
-  )
+  const { functions, usage } = parts
+  const { counters, times, slow } = usage
+  const { client, database, calls, held } = batch
+  const parted = divideTime(results.map(tookMs), held.ms)
   for (const [i, { name }] of calls.entries()) {
     // Names that no function has would fill the table.
-    const isKnown = (functions.peek(database, name)?.length ?? 0) > 0
-    const entry = usage.of(database, isKnown ? name : undefined)
-    const result = results?.[i]
-    if (result && !(result instanceof GatewayError)) countCall(entry, result.rows.length)
-    else countError(entry)
-    countTime(entry, times[i]!)
+    const known = (functions.peek(database, name)?.length ?? 0) > 0 ? name : undefined
+    const entry = counters.of(database, known)
+    const result = results[i]
+    const {
+      rowCount: rows,
+      rows: { length: bytes },
+    } = isRows(result) ? result : NOTHING
+    const heldMs = parted[i]!
+    const isError = !isRows(result)
+    if (isError) countError(entry)
+    else countCall(entry, bytes)
+    countTime(entry, heldMs)
+    const ms = calls.length === 1 ? performance.now() - held.startedAt : heldMs
+    times.calls.note(database, known, entry, { ms, heldMs, rows, bytes, isError })
+    if (ms < slow.slowMs) continue
+    const phases = calls.length === 1 ? phasesOf(client) : { ...phasesOf(client), queryMs: ms }
+    const error = isError ? result : undefined
+    noteSlow(slow, client, { database, name: known, ms, rows, bytes, error, phases })
   }
 }
 
-function tookMs(result: Rows | GatewayError | undefined): number | undefined {
-  return result instanceof GatewayError ? undefined : result?.tookMs
+const NOTHING = { rows: { length: 0 }, rowCount: 0 }
+
+function isRows(result: unknown): result is Rows {
+  return typeof result === 'object' && result !== null && 'rowCount' in result
+}
+
+function tookMs(result: unknown): number | undefined {
+  return isRows(result) ? result.tookMs : undefined
 }
 
 /**

@@ -11,6 +11,12 @@ export class HttpClient implements Client {
   onGone: (() => void) | undefined
   askedAt: number | undefined
   leasedAt: number | undefined
+  openingAt: number | undefined
+  readonly requestId: string
+
+  constructor(requestId: string) {
+    this.requestId = requestId
+  }
 
   /** Called when the connection is closed before the answer is complete. */
   leave(): void {

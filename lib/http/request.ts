@@ -74,8 +74,9 @@ const peers = new WeakMap<Socket, Peer>()
 /** Returns the context of a request whose head is complete. */
 export function newContext(config: Config, req: IncomingMessage): RequestContext {
   const { address, problem, isAllowed, isLoopback, isAdmin, mayName } = peerOf(config, req)
+  const id = requestId(req)
   return {
-    id: requestId(req),
+    id,
     address,
     problem,
     isAllowed,
@@ -93,7 +94,7 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
     access: undefined,
     isAudited: false,
     counter: undefined,
-    client: new HttpClient(),
+    client: new HttpClient(id),
     callKind: undefined,
     callNumber: 0,
   }

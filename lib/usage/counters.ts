@@ -1,3 +1,5 @@
+import type { EntryTimes } from './times/entry-times.ts'
+
 /** What is counted. */
 export interface Counts {
   calls: number
@@ -16,6 +18,10 @@ export interface UsageEntry extends Counts {
   readonly written: Counts
   /** Entry that goes on with its counts; undefined while it counts itself. */
   into: UsageEntry | undefined
+  /** Its function; undefined for the rest of a database. */
+  readonly function: string | undefined
+  /** Where the durations of its calls are counted; undefined before the first one. */
+  times: EntryTimes | undefined
 }
 
 /** A function's counts since it was last drained. */
@@ -56,7 +62,7 @@ export class UsageCounters {
   of(database: string, name?: string): UsageEntry {
     let usage = this.#databases.get(database)
     if (!usage) {
-      usage = { other: newEntry(), functions: new Map() }
+      usage = { other: newEntry(undefined), functions: new Map() }
       this.#databases.set(database, usage)
     }
     if (name === undefined) return usage.other
@@ -67,7 +73,7 @@ export class UsageCounters {
     if (this.#functions >= MAX_FUNCTIONS || this.#admitted >= MAX_NEW_FUNCTIONS) return usage.other
     this.#functions++
     this.#admitted++
-    const entry = newEntry()
+    const entry = newEntry(name)
     usage.functions.set(name, entry)
     return entry
   }
@@ -113,6 +119,9 @@ export class UsageCounters {
 
   /** Adds entries that `take` has returned to those of a database. */
   give(database: string, usage: DatabaseUsage): void {
+    for (const { times } of usage.functions.values()) {
+      if (times) times.key = { ...times.key, database }
+    }
     const known = this.#databases.get(database)
     if (!known) {
       this.#databases.set(database, usage)
@@ -157,6 +166,12 @@ export function countTime(held: HeldTime | undefined, ms: number): void {
   if (held) current(held).ms += ms
 }
 
+/** Adds the time of a call to the entry of its function, which also gets what comes later. */
+export function settleTime(held: HeldTime, entry: UsageEntry): void {
+  countTime(entry, held.ms)
+  held.into = entry
+}
+
 /** Counts a call that was answered, with the bytes of its rows. */
 export function countCall(entry: UsageEntry, bytes: number): void {
   const counts = current(entry)
@@ -199,7 +214,7 @@ export function noCounts(): Counts {
 }
 
 /** A literal: adding to an object that a spread has made takes ten times as long. */
-function newEntry(): UsageEntry {
+function newEntry(name: string | undefined): UsageEntry {
   return {
     calls: 0,
     errors: 0,
@@ -208,6 +223,8 @@ function newEntry(): UsageEntry {
     deploys: 0,
     written: noCounts(),
     into: undefined,
+    function: name,
+    times: undefined,
   }
 }
 

@@ -3,7 +3,19 @@ import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { addCounts, type Counts, noCounts, UsageCounters } from './counters.ts'
 import { type DaySum, readUsage, type ShownCounts, type UsageQuery, type UsageSum } from './read.ts'
+import { SlowCalls } from './slow/slow-calls.ts'
 import { deleteBefore, prepareTable, type UsageBatch, writeBatch } from './table.ts'
+import { Times } from './times/times.ts'
+
+/** Settings, see lib/config/settings/access.ts. */
+interface UsageLimits {
+  usageRetentionDays: number
+  functionMinutesHours: number
+  functionHoursDays: number
+  /** 0: no call is slow. */
+  slowCallMs: number
+  slowCallsKept: number
+}
 
 interface UsageOptions {
   /** Runs `work` in the administrative database; may run it twice. */
@@ -13,7 +25,7 @@ interface UsageOptions {
   gateway: string
   /** Returns the platform of a database that was used; undefined if it is unknown. */
   platformOf: (database: string) => string | undefined
-  retentionDays: number
+  limits: UsageLimits
   /** Milliseconds since 1970. Default: the clock of this machine. */
   now?: () => number
 }
@@ -27,7 +39,8 @@ export type ShownUsage = Omit<UsageSum, 'key'> & {
 
 const WRITE_EVERY_MS = 60_000
 const CLEAN_EVERY_MS = 60 * 60 * 1000
-const DAY_MS = 24 * 60 * 60 * 1000
+const HOUR_MS = 60 * 60 * 1000
+const DAY_MS = 24 * HOUR_MS
 const BATCH_ROWS = 2000
 
 /**
@@ -37,6 +50,10 @@ const BATCH_ROWS = 2000
  */
 export class Usage {
   readonly counters = new UsageCounters()
+  /** How long calls took; written and cleaned up together with their use. */
+  readonly times: Times
+  /** Calls that took long; the same. */
+  readonly slow: SlowCalls
   readonly startedAt: string
   readonly #options: Required<UsageOptions>
   #day: string
@@ -52,6 +69,16 @@ export class Usage {
 
   constructor(options: UsageOptions) {
     this.#options = { now: Date.now, ...options }
+    const { functionMinutesHours, functionHoursDays, slowCallMs, slowCallsKept } = options.limits
+    const minutesKeptMs = functionMinutesHours * HOUR_MS
+    const hoursKeptMs = functionHoursDays * DAY_MS
+    this.times = new Times({ ...this.#options, minutesKeptMs, hoursKeptMs })
+    this.slow = new SlowCalls({
+      ...this.#options,
+      slowMs: slowCallMs || Infinity,
+      kept: slowCallsKept,
+      keptMs: hoursKeptMs,
+    })
     this.#day = this.today()
     this.startedAt = new Date(this.#options.now()).toISOString()
   }
@@ -59,6 +86,8 @@ export class Usage {
   /** Creates the tables if they do not exist, and starts to write every minute. */
   async prepare(): Promise<void> {
     await this.#options.use(prepareTable)
+    await this.times.prepare()
+    await this.slow.prepare()
     this.#schedule()
     this.#cleaner = setInterval(() => this.#clean(), CLEAN_EVERY_MS).unref()
     this.#clean()
@@ -140,17 +169,18 @@ export class Usage {
     for (const [giveTo, database] of this.#aside) giveTo(database)
     clearTimeout(this.#timer)
     clearInterval(this.#cleaner)
-    await Promise.race([this.write(), sleep(limitMs, undefined, { ref: false })])
+    const written = Promise.all([this.write(), this.times.write(), this.slow.end()])
+    await Promise.race([written, sleep(limitMs, undefined, { ref: false })])
   }
 
+  /** Writes when a minute ends, as each day does. */
   #schedule(): void {
-    const untilMidnight = DAY_MS - (this.#options.now() % DAY_MS)
     this.#timer = setTimeout(
       async () => {
-        await this.write()
+        await Promise.all([this.write(), this.times.write()])
         if (!this.#isEnded) this.#schedule()
       },
-      Math.min(WRITE_EVERY_MS, untilMidnight),
+      WRITE_EVERY_MS - (this.#options.now() % WRITE_EVERY_MS),
     ).unref()
   }
 
@@ -208,10 +238,12 @@ export class Usage {
   }
 
   async #clean(): Promise<void> {
-    const { use, retentionDays, log } = this.#options
+    const { use, limits, log } = this.#options
     try {
-      const day = this.today(retentionDays)
+      const day = this.today(limits.usageRetentionDays)
       while (!this.#isEnded && (await use((sql) => deleteBefore(sql, day))));
+      if (!this.#isEnded) await this.times.clean()
+      if (!this.#isEnded) await this.slow.clean()
     } catch (error) {
       if (!this.#isEnded) log.warn(`Old usage could not be deleted: ${(error as Error).message}`)
     }

@@ -1,7 +1,8 @@
 import type { Replicas } from '../../postgres/hosts/replicas.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import type { Client } from '../../postgres/pools/waiter.ts'
-import type { UsageCounters, UsageEntry } from '../../usage/counters.ts'
+import type { HeldTime, UsageEntry } from '../../usage/counters.ts'
+import type { Usage } from '../../usage/usage.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
 import type { KnownFunctions } from '../signatures/known-functions.ts'
@@ -21,7 +22,7 @@ export interface CallParts {
   calls: SharedCalls
   maxResultBytes: number
   statementTimeoutMs: number
-  usage: UsageCounters
+  usage: Pick<Usage, 'counters' | 'times' | 'slow'>
 }
 
 /** A call to run. */
@@ -42,6 +43,10 @@ export interface CallToRun extends Movable {
   primary: boolean
   /** True: runs in a read-only transaction, regardless of the function's volatility. */
   mustOnlyRead: boolean
+  /** `performance.now()` when the call began. */
+  startedAt: number
+  /** For how long sessions were held for it. */
+  held: HeldTime
   /** Entry of the function that counts the call; undefined until the call is bound. */
-  held: UsageEntry | undefined
+  entry: UsageEntry | undefined
 }

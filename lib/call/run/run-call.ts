@@ -26,7 +26,7 @@ const MAX_CUTS = 10
 export async function runCall(parts: CallParts, call: CallToRun): Promise<CallResult> {
   const { database } = call
   let bound = await bindCurrent(parts, call)
-  call.held = parts.usage.of(database, bound.signature.name)
+  call.entry = parts.usage.counters.of(database, bound.signature.name)
   let place = firstPlace(parts, call, bound)
   let renewals = 0
   let isSecond = false

@@ -1,6 +1,7 @@
 import type { Lease } from '../../postgres/pools/lease.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { Outcome } from './attempt.ts'
+import { markOpening } from './marks.ts'
 import { type Asked, checkMayBegin, MAX_TIMER_MS, type TimeLimit } from './time-limit.ts'
 
 /** Outcome of an attempt that got no session. */
@@ -30,6 +31,7 @@ async function onceOpen(
   asked: Asked,
 ): Promise<Session | Unopened> {
   let refused: Unopened | undefined
+  markOpening(asked.client)
   try {
     const session = await withinTime(opening, asked.limit)
     refused = refusal(asked)

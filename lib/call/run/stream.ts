@@ -52,7 +52,7 @@ export async function runStream(
   let mayWrite = false
   for (let renewals = 0; ; renewals++) {
     const bound = await bindCurrent(parts, call)
-    call.held = parts.usage.of(call.database, bound.signature.name)
+    call.entry = parts.usage.counters.of(call.database, bound.signature.name)
     if (bound.signature.kind === 'procedure') throw noStream(bound)
     const mustOnlyRead = call.mustOnlyRead || call.restrictions?.isReadOnly === true
     const isReadOnly = mustOnlyRead || (!mayWrite && claimsToOnlyRead(bound))

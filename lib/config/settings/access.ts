@@ -71,6 +71,35 @@ export const ACCESS = {
     { about: 'How long the days of /admin/usage are kept.' },
     'days',
   ),
+  slowCallMs: integer(
+    'SLOW_CALL_MS',
+    1000,
+    [0, 86_400_000],
+    {
+      about:
+        'The time from which on a call is slow: a line in the log tells it, and /admin/slow keeps it.',
+      edge: '0: no call is slow.',
+    },
+    'milliseconds',
+  ),
+  slowCallsKept: integer('SLOW_CALLS_KEPT', 200, [1, 10_000], {
+    about: 'How many slow calls of each platform are kept for /admin/slow: the newest.',
+    edge: 'At most as long as the hours of /admin/functions.',
+  }),
+  functionMinutesHours: integer(
+    'FUNCTION_MINUTES_RETENTION_HOURS',
+    24,
+    [3, 168],
+    { about: 'How long the minutes of /admin/functions are kept.' },
+    'hours',
+  ),
+  functionHoursDays: integer(
+    'FUNCTION_HOURS_RETENTION_DAYS',
+    30,
+    [1, 400],
+    { about: 'How long the hours of /admin/functions are kept.' },
+    'days',
+  ),
 }
 
 export const ADMIN_NETWORKS = optional('ADMIN_NETWORKS', BLOCKS, parseNetworks, {

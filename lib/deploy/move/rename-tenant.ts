@@ -5,7 +5,9 @@ import { moveEntry } from '../../tenancy/catalog/move-entry.ts'
 import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
+import { moveSlow } from '../../usage/slow/table.ts'
 import { moveUsage } from '../../usage/table.ts'
+import { moveTimes } from '../../usage/times/table.ts'
 import { moveDeployments } from '../deployments/move.ts'
 import { moveLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
@@ -87,7 +89,10 @@ async function writeName(admin: Sql, { database }: Tenant, to: Owner, first = ''
     if (first !== '') await admin.unsafe(first)
     await moveEntry(admin, database, to)
     await moveDeployments(admin, database, to)
-    await moveUsage(admin, database, { database: databaseName(to), tenantId: to.tenantId })
+    const renamed = { database: databaseName(to), tenantId: to.tenantId }
+    await moveUsage(admin, database, renamed)
+    await moveTimes(admin, database, renamed)
+    await moveSlow(admin, database, renamed)
     await moveLeft(admin, database, databaseName(to))
   })
 }

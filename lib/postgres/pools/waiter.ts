@@ -8,9 +8,13 @@ export interface Client {
   readonly isGone: boolean
   /** Called once when it disconnects. One owner at a time sets it, and clears it at the end. */
   onGone: (() => void) | undefined
+  /** Names its request in logs. */
+  readonly requestId?: string
   /** `performance.now()` of the last request for a session to run the call, and of its lease. */
   askedAt?: number | undefined
   leasedAt?: number | undefined
+  /** When it began to wait for a connection that was being opened. */
+  openingAt?: number | undefined
 }
 
 /** The waiters for connections to one database. */

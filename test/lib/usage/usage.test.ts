@@ -30,7 +30,13 @@ function newUsage(at = '2026-11-26T12:00:00Z', retentionDays = 400) {
     log,
     gateway: randomUUID(),
     platformOf: (database) => database.split('_')[0],
-    retentionDays,
+    limits: {
+      usageRetentionDays: retentionDays,
+      functionMinutesHours: 24,
+      functionHoursDays: 30,
+      slowCallMs: 0,
+      slowCallsKept: 10,
+    },
     now: () => clock.now,
   })
   return { usage, clock, state }

@@ -1,0 +1,94 @@
+import { defineHandler } from 'h3'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
+import {
+  type GivenOwner,
+  namesOne,
+  OWNER_MEMBERS,
+  parseNamedOwner,
+} from '../../lib/tenancy/owners.ts'
+import { GROUPS } from '../../lib/usage/read.ts'
+import { ORDERS } from '../../lib/usage/times/read.ts'
+
+const QUERY = [...OWNER_MEMBERS, 'function', 'by', 'from', 'to', 'step', 'order', 'limit'] as const
+const DEFAULT_LIMIT = 200
+const MAX_LIMIT = 1000
+
+export default defineHandler({
+  meta: {
+    description: 'How long the calls of functions took, over all gateways, by minute or hour',
+    query: QUERY,
+    request: { platform: 'clinic', step: 'minute' },
+    answer: {
+      platform: 'clinic',
+      from: '2026-11-24T06:00:00.000Z',
+      to: '2026-11-24T06:59:39.960Z',
+      step: 'minute',
+      by: 'function',
+      order: 'database_seconds',
+      functions: [
+        {
+          platform: 'clinic',
+          database: null,
+          tenant_id: null,
+          function: 'ping',
+          calls: 120,
+          errors: 0,
+          p50_ms: 0.8,
+          p95_ms: 1.4,
+          p99_ms: 2.2,
+          max_ms: 2.3,
+          database_seconds: 0.084,
+          rows: 120,
+          bytes: 2280,
+        },
+      ],
+      series: [
+        {
+          at: '2026-11-24T06:59:00.000Z',
+          calls: 120,
+          errors: 0,
+          p50_ms: 0.8,
+          p95_ms: 1.4,
+          p99_ms: 2.2,
+          database_seconds: 0.084,
+        },
+      ],
+      count: 1,
+    },
+  },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const query = readQuery(event, QUERY)
+    const { tenants, usage } = gateway
+    const given = query as GivenOwner
+    const owner = namesOne(given) ? parseNamedOwner(request, given) : undefined
+    const platform =
+      query.platform === undefined ? owner?.platform : parsePlatform(request, query.platform)
+    const by = parseChoice('by', query.by, GROUPS) ?? 'function'
+    const span = usage.times.span(query)
+    const asked = {
+      platform,
+      database: owner && databaseName(await tenants.resolve(owner)),
+      perDatabase: by === 'tenant',
+      function: parseText('function', query.function),
+      ...span,
+      order: parseChoice('order', query.order, ORDERS) ?? 'database_seconds',
+      limit: parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT,
+      mayName: request.mayName,
+    }
+    const { functions, series } = await usage.times.read(asked)
+    return answerInSlices({
+      platform: platform ?? null,
+      from: span.from.toISOString(),
+      to: span.to.toISOString(),
+      step: span.step,
+      by,
+      order: asked.order,
+      functions,
+      series,
+      count: functions.length,
+    })
+  },
+})

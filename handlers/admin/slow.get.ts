@@ -1,0 +1,61 @@
+import { defineHandler } from 'h3'
+import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
+import { parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
+import {
+  type GivenOwner,
+  namesOne,
+  OWNER_MEMBERS,
+  parseNamedOwner,
+} from '../../lib/tenancy/owners.ts'
+
+const QUERY = [...OWNER_MEMBERS, 'function', 'limit'] as const
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 1000
+
+export default defineHandler({
+  meta: {
+    description: 'The last calls that took SLOW_CALL_MS or longer, of all gateways, newest first',
+    query: QUERY,
+    request: { platform: 'clinic' },
+    answer: {
+      slow: [
+        {
+          at: '2026-11-24T06:59:39.96+00:00',
+          platform: 'clinic',
+          tenant_id: 'north',
+          database: 'clinic_north',
+          function: 'monthly_report',
+          request_id: '0a1b2c3d-1f6e-4c1c-9d4e-3f6a2b9c8d7e',
+          ms: 1840.12,
+          wait_ms: 0.02,
+          connect_ms: 0,
+          query_ms: 1839.6,
+          rows: 31,
+          bytes: 2280,
+          sqlstate: null,
+          error: null,
+          plan: null,
+        },
+      ],
+      slow_call_ms: 1000,
+      count: 1,
+    },
+  },
+  async handler(event) {
+    const { gateway, request } = event.context
+    const query = readQuery(event, QUERY)
+    const given = query as GivenOwner
+    const owner = namesOne(given) ? parseNamedOwner(request, given) : undefined
+    const platform =
+      query.platform === undefined ? owner?.platform : parsePlatform(request, query.platform)
+    const slow = await gateway.usage.slow.read({
+      platform,
+      database: owner && databaseName(await gateway.tenants.resolve(owner)),
+      function: parseText('function', query.function),
+      limit: parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT,
+      mayName: request.mayName,
+    })
+    return answerInSlices({ slow, slow_call_ms: gateway.config.slowCallMs, count: slow.length })
+  },
+})

@@ -1,0 +1,139 @@
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quantileOf } from './histogram.ts'
+import { eachRow, type RowsQuery, type StepRow } from './rows.ts'
+import { STEP_MS, type Step } from './table.ts'
+import { Tally } from './tally.ts'
+
+export const ORDERS = [
+  'database_seconds',
+  'calls',
+  'errors',
+  'p50_ms',
+  'p95_ms',
+  'p99_ms',
+  'max_ms',
+  'rows',
+  'bytes',
+] as const
+
+/** What the durations of calls are asked for. */
+export interface TimesQuery extends RowsQuery {
+  step: Step
+  order: (typeof ORDERS)[number]
+  limit: number
+  /** Whether the client may see a platform; undefined: all of them. */
+  mayName?: ((platform: string) => boolean) | undefined
+}
+
+interface ShownSums {
+  calls: number
+  errors: number
+  p50_ms: number | null
+  p95_ms: number | null
+  p99_ms: number | null
+  max_ms: number
+  database_seconds: number
+  rows: number
+  bytes: number
+}
+
+/** Calls of a function over the time that is asked for. */
+export interface ShownFunction extends ShownSums {
+  platform: string
+  database: string | null
+  tenant_id: string | null
+  function: string
+}
+
+/** Calls of all functions that are asked for in one minute or hour. */
+export interface ShownStep extends Omit<ShownSums, 'max_ms' | 'rows' | 'bytes'> {
+  at: string
+}
+
+export interface ShownTimesOf {
+  /** The first of them, in the order that is asked for. */
+  functions: ShownFunction[]
+  series: ShownStep[]
+}
+
+interface FunctionSum {
+  row: StepRow
+  tally: Tally
+}
+
+/** Rows that are not known to be in the tables, and from which row of which gateway on. */
+export interface LiveRows {
+  rows: StepRow[]
+  own: NonNullable<RowsQuery['except']>
+}
+
+/** Returns the calls of all gateways by function, and by minute or hour. */
+export async function readTimes(
+  sql: Sql,
+  query: TimesQuery,
+  { rows: live, own }: LiveRows,
+): Promise<ShownTimesOf> {
+  const { step, order, limit, mayName } = query
+  const functions = new Map<string, FunctionSum>()
+  const series = new Map<number, Tally>()
+  const take = (row: StepRow) => {
+    if (mayName && !mayName(row.platform)) return
+    const key = JSON.stringify([row.platform, row.database, row.function])
+    const sum = functions.get(key) ?? { row, tally: new Tally() }
+    sum.tally.addSums(row)
+    functions.set(key, sum)
+    const at = row.at - (row.at % STEP_MS[step])
+    const tally = series.get(at) ?? new Tally()
+    tally.addSums(row)
+    series.set(at, tally)
+  }
+  await eachRow(sql, step, { ...query, except: own }, take)
+  for (const row of live) if (isMeant(query, row)) take(row)
+  const shown = [...functions.values()].map(({ row, tally }) => ({
+    platform: row.platform,
+    database: row.database,
+    tenant_id: row.tenantId,
+    function: row.function,
+    ...sumsOf(tally),
+  }))
+  return {
+    functions: shown.sort((a, b) => (b[order] ?? 0) - (a[order] ?? 0)).slice(0, limit),
+    series: [...series].sort(([a], [b]) => a - b).map(([at, tally]) => stepOf(at, tally)),
+  }
+}
+
+/** Returns whether a row is among those that a query reads from the tables. */
+function isMeant(query: RowsQuery, row: StepRow): boolean {
+  const { platform, database, perDatabase, function: name, from, to } = query
+  if (platform !== undefined && row.platform !== platform) return false
+  if (name !== undefined && row.function !== name) return false
+  if (row.at < from.getTime() || row.at >= to.getTime()) return false
+  if (database !== undefined) return row.database === database
+  return perDatabase ? row.database !== null : row.database === null
+}
+
+function sumsOf(tally: Tally): ShownSums {
+  const { calls, errors, heldMs, maxMs, rows, bytes, counts } = tally
+  const quantile = (share: number) => rounded(quantileOf(counts, share, maxMs))
+  return {
+    calls,
+    errors,
+    p50_ms: quantile(0.5),
+    p95_ms: quantile(0.95),
+    p99_ms: quantile(0.99),
+    max_ms: rounded(maxMs)!,
+    database_seconds: Math.round(heldMs * 1000) / 1e6,
+    rows,
+    bytes,
+  }
+}
+
+function stepOf(at: number, tally: Tally): ShownStep {
+  const { max_ms, rows, bytes, ...shown } = sumsOf(tally)
+  return { at: new Date(at).toISOString(), ...shown }
+}
+
+/** Milliseconds to the microsecond. */
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 1000) / 1000
+}

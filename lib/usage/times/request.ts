@@ -1,0 +1,54 @@
+import { GatewayError } from '../../errors.ts'
+import { STEP_MS, STEPS, type Step } from './table.ts'
+
+const HOUR_MS = STEP_MS.hour
+
+/** Longest time that is shown by minute unless that is asked for. */
+const BY_MINUTE_MS = 6 * HOUR_MS
+
+/** The time that is asked for, in whole steps. */
+export interface Span {
+  from: Date
+  /** Exclusive. */
+  to: Date
+  step: Step
+}
+
+/**
+ * Parses the time of a request: the last hour if it is absent, by minute up to six hours as far as
+ * minutes are kept, else by hour.
+ * @param minutesKeptMs milliseconds for which minutes are kept
+ * @throws {GatewayError} invalid_request
+ */
+export function parseSpan(
+  given: { from?: unknown; to?: unknown; step?: unknown },
+  now: number,
+  minutesKeptMs: number,
+): Span {
+  const to = parseTime('to', given.to) ?? now
+  const from = parseTime('from', given.from) ?? to - HOUR_MS
+  if (from >= to) throw new GatewayError('invalid_request', 'from must be before to')
+  const isRecent = to - from <= BY_MINUTE_MS && from >= now - minutesKeptMs
+  const step = parseStep(given.step) ?? (isRecent ? 'minute' : 'hour')
+  const first = Math.floor(from / STEP_MS[step]) * STEP_MS[step]
+  return { from: new Date(first), to: new Date(to), step }
+}
+
+function parseStep(value: unknown): Step | undefined {
+  const step = STEPS.find((one) => one === value)
+  if (step || value === undefined) return step
+  throw new GatewayError('invalid_request', `step must be one of ${STEPS.join(', ')}`)
+}
+
+/** Date and time with a zone (ISO 8601). */
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$/
+
+function parseTime(name: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined
+  const ms = typeof value === 'string' && TIME.test(value) ? Date.parse(value) : Number.NaN
+  if (ms >= 0 && ms < Date.UTC(10_000, 0)) return ms
+  throw new GatewayError(
+    'invalid_request',
+    `${name} must be a time with its zone, such as 2026-11-26T12:00:00Z`,
+  )
+}
