@@ -1,10 +1,12 @@
 import { defineHandler, HTTPResponse } from 'h3'
+import { callMetrics } from '../lib/metrics/calls.ts'
 import { gatewayMetrics } from '../lib/metrics/gateways.ts'
 import { poolMetrics } from '../lib/metrics/pools.ts'
 import { renderProcessMetrics } from '../lib/metrics/process.ts'
 import { requestMetrics } from '../lib/metrics/requests.ts'
 import { renderMetrics } from '../lib/metrics/text.ts'
 import { usageMetrics } from '../lib/metrics/usage.ts'
+import { SHOWN_BOUNDS_MS } from '../lib/usage/times/shown-times.ts'
 
 export default defineHandler({
   // For administrators only: the metrics name the databases of all platforms.
@@ -20,6 +22,7 @@ export default defineHandler({
       ...requestMetrics(routeCounters),
       ...poolMetrics(pools.report()),
       ...usageMetrics(usage.msByPlatform()),
+      ...callMetrics(usage.times.calls.shown(), SHOWN_BOUNDS_MS),
       ...gatewayMetrics(gateways.alive()),
     ]
     return new HTTPResponse(`${await renderMetrics(own)}\n${await renderProcessMetrics()}`, {

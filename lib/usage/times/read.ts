@@ -96,10 +96,29 @@ export async function readTimes(
     function: row.function,
     ...sumsOf(tally),
   }))
+  shown.sort((a, b) => (b[order] ?? 0) - (a[order] ?? 0) || (nameOf(a) < nameOf(b) ? -1 : 1))
   return {
-    functions: shown.sort((a, b) => (b[order] ?? 0) - (a[order] ?? 0)).slice(0, limit),
+    functions: await withTenants(sql, shown.slice(0, limit)),
     series: [...series].sort(([a], [b]) => a - b).map(([at, tally]) => stepOf(at, tally)),
   }
+}
+
+function nameOf({ platform, function: name, database }: ShownFunction): string {
+  return `${platform}/${name}/${database}`
+}
+
+/** Adds the tenants of rows that are not in the tables yet. */
+async function withTenants(sql: Sql, shown: ShownFunction[]): Promise<ShownFunction[]> {
+  const unnamed = shown.filter(({ database, tenant_id }) => database !== null && tenant_id === null)
+  if (unnamed.length === 0) return shown
+  const databases = JSON.stringify(unnamed.map(({ database }) => database))
+  const rows = await sql<{ database: string; tenant_id: string | null }[]>`
+    select database, tenant_id from _db_gateway_databases
+    where database = any (array(select json_array_elements_text(${databases}::text::json)))
+  `
+  const tenants = new Map(rows.map(({ database, tenant_id }) => [database, tenant_id]))
+  for (const one of unnamed) one.tenant_id = tenants.get(one.database!) ?? null
+  return shown
 }
 
 /** Returns whether a row is among those that a query reads from the tables. */
