@@ -28,6 +28,8 @@ import type { Log } from './log.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import { createOperations, type Operations } from './operations/operations.ts'
 import { isShortage } from './postgres/errors.ts'
+import { Outages } from './postgres/hosts/outages.ts'
+import { PrimaryWatch } from './postgres/hosts/primary-watch.ts'
 import { probe } from './postgres/hosts/probe.ts'
 import { Replicas } from './postgres/hosts/replicas.ts'
 import { describeHost, type Server } from './postgres/hosts/server.ts'
@@ -73,6 +75,9 @@ export interface Gateway extends Operations {
    */
   buffered: ByteBudget
   health: Health
+  /** Outages of PostgreSQL and of its replicas. */
+  outages: Outages
+  watch: PrimaryWatch
   calls: Calls
   /** Gateways that share this PostgreSQL. */
   gateways: Gateways
@@ -149,11 +154,12 @@ export function createGateway(
   const fit = (database: string) => {
     for (const each of [pools, ...(replicas?.all() ?? [])]) each.fit(database)
   }
+  const outages = new Outages(log)
   const { readServers, maxConnectionsPerPool, maxConnectionsPerPlatform } = config
   const mostOfDatabase = Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)
   const replicas =
     readServers.length > 0
-      ? new Replicas(pools, readServers, limits, log, credentialsOf)
+      ? new Replicas(pools, readServers, limits, log, outages, credentialsOf)
       : undefined
   const listener = new Listener(pools, {
     database: server.database,
@@ -167,9 +173,15 @@ export function createGateway(
     onLost: () => {
       log.debug('The connection that listens for notifications is lost')
       catalog.onSilence()
+      watch.look()
     },
     onReturn: () => forgetAll(gateway),
   })
+  const answers = {
+    sinceLastAnswer: () => pools.sinceLastAnswer(),
+    probe: (withinMs: number) => probe(listener, pools, server.database, withinMs),
+  }
+  const watch = new PrimaryWatch({ server, outages, ...answers })
   const gateways = new Gateways(CHANNEL, {
     log,
     use: (work) => listener.use(work),
@@ -257,10 +269,9 @@ export function createGateway(
     catalogId,
     audit,
     buffered: new ByteBudget(config.maxBufferedBytes),
-    health: new Health({
-      sinceLastAnswer: () => pools.sinceLastAnswer(),
-      probe: (withinMs) => probe(listener, pools, server.database, withinMs),
-    }),
+    health: new Health(answers),
+    outages,
+    watch,
     calls: new Calls({
       ...config,
       pools,

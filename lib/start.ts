@@ -72,6 +72,7 @@ export async function startGateway(
   const stop = async () => {
     if (gateway) gateway.health.isDraining = true
     gateway?.secretChange.stop()
+    gateway?.watch.end()
     gateway?.dueDrops.stop()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
@@ -128,6 +129,7 @@ export async function startGateway(
     await checkLogIn(gateway)
     gateway.secretChange.start()
     gateway.replicas?.start()
+    gateway.watch.start()
     listening = await startListening(
       createListener(gateway, routes),
       socket === undefined ? { host: config.host, port: config.port } : { fd: socket },

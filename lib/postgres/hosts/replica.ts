@@ -1,15 +1,9 @@
 import { isPostgresError } from '../errors.ts'
 import type { Sql } from '../pools/connection.ts'
 import { type CredentialsOf, type PoolLimits, Pools } from '../pools/pools.ts'
-import { describeServer, type Server } from './server.ts'
+import type { Trouble } from './outages.ts'
+import type { Server } from './server.ts'
 import type { WalHistory } from './wal-history.ts'
-
-/** Why a replica gets no calls. The log reports a change of `kind` only. */
-export interface ReplicaProblem {
-  kind: 'silent' | 'foreign' | 'diverged' | 'behind'
-  /** Predicate for the log line, such as `does not answer (ECONNREFUSED)`. */
-  what: string
-}
 
 /** The primary, as far as its replicas are compared with it. */
 export interface Primary {
@@ -34,7 +28,6 @@ const SILENCE_MS = 1000
 
 /** A streaming replica: its connections and how current its data is. */
 export class Replica {
-  readonly name: string
   readonly #server: Server
   readonly #limits: PoolLimits
   readonly #credentialsOf: CredentialsOf | undefined
@@ -45,13 +38,12 @@ export class Replica {
   /** Lag in milliseconds at the last answer. */
   #lagMs: number | undefined
   #replayed = 0n
-  #trouble: ReplicaProblem | undefined
+  #trouble: Trouble | undefined
   /** A call could not reach the replica since its last answer. */
   #hasFailed = false
   #askedAt: number | undefined
 
   constructor(server: Server, limits: PoolLimits, credentialsOf?: CredentialsOf) {
-    this.name = describeServer(server)
     this.#server = server
     this.#limits = limits
     this.#credentialsOf = credentialsOf
@@ -72,7 +64,7 @@ export class Replica {
     return this.#trouble || this.#hasFailed ? undefined : this.#lagMs
   }
 
-  get trouble(): ReplicaProblem | undefined {
+  get trouble(): Trouble | undefined {
     return this.#trouble
   }
 
@@ -171,7 +163,7 @@ async function readPosition(sql: Sql): Promise<Position> {
   return row!
 }
 
-function foreign(isInRecovery: boolean, isSameSystem: boolean): ReplicaProblem | undefined {
+function foreign(isInRecovery: boolean, isSameSystem: boolean): Trouble | undefined {
   if (!isSameSystem)
     return { kind: 'foreign', what: 'is no replica of DATABASE_URL: another server' }
   if (isInRecovery) return undefined
@@ -182,13 +174,13 @@ function foreign(isInRecovery: boolean, isSameSystem: boolean): ReplicaProblem |
  * WAL positions on different timelines cannot be compared: after a failover, a replica of the old
  * primary may have replayed WAL that the new primary does not have.
  */
-function diverged(timeline: number, current: number): ReplicaProblem | undefined {
+function diverged(timeline: number, current: number): Trouble | undefined {
   if (timeline === current) return undefined
   const what = `is on timeline ${timeline}, and the primary is on ${current}`
   return { kind: 'diverged', what }
 }
 
-function silent(why?: string): ReplicaProblem {
+function silent(why?: string): Trouble {
   return {
     kind: 'silent',
     what: why === undefined ? 'does not answer' : `does not answer (${why})`,

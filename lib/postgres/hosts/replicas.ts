@@ -3,8 +3,9 @@ import type { Log } from '../../log.ts'
 import { isConnectionLost } from '../errors.ts'
 import type { Sql } from '../pools/connection.ts'
 import type { CredentialsOf, PoolLimits, Pools } from '../pools/pools.ts'
-import { type Primary, Replica, type ReplicaProblem } from './replica.ts'
-import type { Server } from './server.ts'
+import type { Outages, Trouble } from './outages.ts'
+import { type Primary, Replica } from './replica.ts'
+import { hostAndPort, type Server } from './server.ts'
 import { endOfWal, WalHistory } from './wal-history.ts'
 
 export interface ReplicasOptions extends PoolLimits {
@@ -49,6 +50,7 @@ export class Replicas {
   readonly #maxLagMs: number
   readonly #everyMs: number
   readonly #log: Log
+  readonly #outages: Outages
   readonly #history: WalHistory
   /** System identifier of the primary; undefined before its first answer. */
   #system: string | undefined
@@ -56,8 +58,6 @@ export class Replicas {
   /** `performance.now()` up to which a replica must be current, by database. */
   readonly #notBefore = new Map<string, number>()
   #allNotBefore = 0
-  /** Last state of each replica that was logged. */
-  readonly #told = new Map<Replica, ReplicaProblem['kind'] | 'usable'>()
   #timer: NodeJS.Timeout | undefined
   #isAsking = false
   #isPrimaryMute = false
@@ -69,6 +69,7 @@ export class Replicas {
     servers: Server[],
     options: ReplicasOptions,
     log: Log,
+    outages: Outages,
     credentialsOf?: CredentialsOf,
   ) {
     this.#primary = primary
@@ -78,6 +79,7 @@ export class Replicas {
     this.#everyMs = Math.min(ASK_EVERY_MS, options.readMaxLagMs / 4)
     this.#history = new WalHistory(Math.max(HISTORY_MS, 2 * options.readMaxLagMs))
     this.#log = log
+    this.#outages = outages
   }
 
   /** Starts asking; no replica is used before its first answer. */
@@ -155,7 +157,7 @@ export class Replicas {
   status(): ReplicaStatus[] {
     const since = this.#oldest()
     return this.#replicas.map((replica) => ({
-      server: `${replica.server.host}:${replica.server.port}`,
+      server: hostAndPort(replica.server),
       usable: replica.isCurrent(since),
       lag_ms: replica.lagMs === undefined ? null : Math.round(replica.lagMs),
     }))
@@ -220,15 +222,13 @@ export class Replicas {
   }
 
   #tell(replica: Replica): void {
+    const server = hostAndPort(replica.server)
     const trouble = replica.trouble ?? this.#behind(replica)
-    const now = trouble?.kind ?? (replica.isCurrent(this.#oldest()) ? 'usable' : undefined)
-    if (now === undefined || this.#told.get(replica) === now) return
-    this.#told.set(replica, now)
-    if (trouble) this.#log.warn(`Replica ${replica.name} gets no calls: it ${trouble.what}`)
-    else this.#log.info(`Replica ${replica.name} gets the calls that only read`)
+    if (trouble) this.#outages.begin(server, 'replica', trouble)
+    else if (replica.isCurrent(this.#oldest())) this.#outages.end(server, 'replica')
   }
 
-  #behind(replica: Replica): ReplicaProblem | undefined {
+  #behind(replica: Replica): Trouble | undefined {
     const { lagMs = performance.now() - this.#history.since! } = replica
     if (lagMs <= this.#maxLagMs) return undefined
     return { kind: 'behind', what: `is ${Math.round(lagMs / 1000)} s behind` }

@@ -159,6 +159,11 @@ export function describeServer(server: Server): string {
   return `${server.user}@${where}/${server.database}`
 }
 
+/** Returns what tells a server from others on its machine, also where its host is a folder. */
+export function hostAndPort({ host, port }: Host): string {
+  return `${host}:${port}`
+}
+
 export function describeHost({ host, port }: Host): string {
   return host.startsWith('/') ? host : `${host}:${port}`
 }

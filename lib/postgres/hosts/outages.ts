@@ -1,0 +1,156 @@
+import type { Log } from '../../log.ts'
+
+/** What a server is for. */
+export type ServerRole = 'primary' | 'replica'
+
+/** What is wrong with a server. */
+export interface Trouble {
+  /** A change of the kind is logged, a change of the words is not. */
+  kind: 'silent' | 'foreign' | 'diverged' | 'behind'
+  /** Predicate for the log line, such as `does not answer (ECONNREFUSED)`. */
+  what: string
+}
+
+/** A server that cannot be used, or that can be used again. */
+export interface OutageChange {
+  /** Host and port. */
+  server: string
+  role: ServerRole
+  /** Undefined: the outage is over. */
+  trouble: Trouble | undefined
+  /** Begin of the outage, ISO 8601. */
+  since: string
+  /** Length of the outage in seconds so far. */
+  seconds: number
+  /** The line that is logged. */
+  message: string
+}
+
+/** State of a server for the metrics. */
+export interface ServerState {
+  server: string
+  role: ServerRole
+  isUp: boolean
+  /** Outages since the start. */
+  outages: number
+  /** Seconds of all outages since the start, with the present one. */
+  downSeconds: number
+}
+
+interface Known {
+  server: string
+  role: ServerRole
+  trouble: Trouble | undefined
+  since: number
+  outages: number
+  downMs: number
+  hasBeenUp: boolean
+}
+
+/** Words of the lines, by the role of the server. */
+const LINES: Record<ServerRole, { down: (server: string) => string; up: string; again: string }> = {
+  primary: {
+    down: (server) => `PostgreSQL at ${server} is gone`,
+    up: 'answers',
+    again: 'is back',
+  },
+  replica: {
+    down: (server) => `Replica ${server} gets no calls`,
+    up: 'gets the calls that only read',
+    again: 'is back and gets the calls that only read',
+  },
+}
+
+/**
+ * The outages of PostgreSQL's servers: logs one line where a server goes, with the time of its last
+ * answer, and one where it comes back, with the length of the outage.
+ */
+export class Outages {
+  readonly #log: Log
+  readonly #servers = new Map<string, Known>()
+  /** Called after each line about a server that went or came back, or whose trouble is another one. */
+  onChange: ((change: OutageChange) => void) | undefined
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+
+  /**
+   * Notes that a server cannot be used.
+   * @param since milliseconds since 1970 of its last answer; default: now
+   */
+  begin(server: string, role: ServerRole, trouble: Trouble, since = Date.now()): void {
+    const known = this.#of(server, role)
+    if (known.trouble?.kind === trouble.kind) return
+    if (!known.trouble) {
+      known.since = since
+      known.outages++
+    }
+    known.trouble = trouble
+    const change = this.#change(known, `${LINES[role].down(server)}: it ${trouble.what}`)
+    this.#log.warn(change.message, { server, since: change.since })
+    this.onChange?.(change)
+  }
+
+  /** Notes that a server can be used. */
+  end(server: string, role: ServerRole): void {
+    const known = this.#of(server, role)
+    const { up, again } = LINES[role]
+    const name = role === 'primary' ? `PostgreSQL at ${server}` : `Replica ${server}`
+    if (!known.trouble) {
+      if (!known.hasBeenUp && role === 'replica') this.#log.info(`${name} ${up}`)
+      known.hasBeenUp = true
+      return
+    }
+    known.trouble = undefined
+    known.hasBeenUp = true
+    const change = this.#change(known, `${name} ${again}`)
+    known.downMs += Date.now() - known.since
+    change.message += `, after ${change.seconds} s`
+    this.#log.info(change.message, { server, since: change.since, after_s: change.seconds })
+    this.onChange?.(change)
+  }
+
+  /** Whether the server is known not to answer, or not to be usable. */
+  isDown(server: string): boolean {
+    return this.#servers.get(server)?.trouble !== undefined
+  }
+
+  status(): ServerState[] {
+    return [...this.#servers.values()].map(({ server, role, trouble, since, outages, downMs }) => ({
+      server,
+      role,
+      isUp: trouble === undefined,
+      outages,
+      downSeconds: (downMs + (trouble ? Date.now() - since : 0)) / 1000,
+    }))
+  }
+
+  #of(server: string, role: ServerRole): Known {
+    let known = this.#servers.get(server)
+    if (!known) {
+      known = {
+        server,
+        role,
+        trouble: undefined,
+        since: 0,
+        outages: 0,
+        downMs: 0,
+        hasBeenUp: false,
+      }
+      this.#servers.set(server, known)
+    }
+    return known
+  }
+
+  #change({ server, role, trouble, since }: Known, message: string): OutageChange {
+    return {
+      server,
+      role,
+      trouble,
+      since: new Date(since).toISOString(),
+      seconds: Math.round((Date.now() - since) / 100) / 10,
+      message,
+    }
+  }
+}
