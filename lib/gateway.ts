@@ -15,18 +15,15 @@ import type { Config } from './config.ts'
 import { deploysAtOnce } from './deploy/at-once.ts'
 import { Deployments } from './deploy/deployments/deployments.ts'
 import { Deploys } from './deploy/deploys.ts'
-import type { DueDrops } from './deploy/drop/due-drops.ts'
 import { KeyedQueue } from './deploy/queue.ts'
 import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Descriptions } from './description/descriptions.ts'
+import type { Gateway } from './gateway-parts.ts'
 import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
-import type { RequestContext } from './http/request.ts'
-import type { Route } from './http/routes.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
-import type { RouteCounter } from './metrics/requests.ts'
-import { createOperations, type Operations } from './operations/operations.ts'
+import { createOperations } from './operations/operations.ts'
 import { isShortage } from './postgres/errors.ts'
 import { Outages } from './postgres/hosts/outages.ts'
 import { PrimaryWatch } from './postgres/hosts/primary-watch.ts'
@@ -42,73 +39,9 @@ import type { OpenCatalog } from './tenancy/catalog/open-catalog.ts'
 import { databaseName } from './tenancy/names.ts'
 import { Platforms } from './tenancy/platforms-of-catalog.ts'
 import { Roles } from './tenancy/roles/roles.ts'
-import type { Secret } from './tenancy/secrets/secret.ts'
 import { SecretChange } from './tenancy/secrets/secret-change.ts'
-import type { Secrets } from './tenancy/secrets/secrets.ts'
 import { Tenants } from './tenancy/tenants.ts'
 import { Usage } from './usage/usage.ts'
-
-/** The parts of a gateway, built once at the start. */
-export interface Gateway extends Operations {
-  config: Config
-  log: Log
-  /** The PostgreSQL server, as the gateway's own role sees it. */
-  server: Server
-  pools: Pools
-  /** Replicas of DATABASE_READ_URLS; undefined if it is not set. */
-  replicas: Replicas | undefined
-  catalog: Catalog
-  tenants: Tenants
-  platforms: Platforms
-  /** Roles of the platforms. */
-  roles: Roles
-  /** The secret in force. */
-  readonly secret: Secret
-  /** Secret in force, and during a change the other one. */
-  secrets: Secrets
-  secretChange: SecretChange
-  /** UUID that tells this catalog from others on the server. */
-  catalogId: string
-  audit: AuditTrail
-  /**
-   * Memory budget of MAX_BUFFERED_BYTES for request bodies and for responses that are not sent yet.
-   */
-  buffered: ByteBudget
-  health: Health
-  /** Outages of PostgreSQL and of its replicas. */
-  outages: Outages
-  watch: PrimaryWatch
-  calls: Calls
-  /** Gateways that share this PostgreSQL. */
-  gateways: Gateways
-  /** Connection on which gateways notify each other of changes. */
-  listener: Listener
-  /** History of deploys of all databases. */
-  deployments: Deployments
-  deploys: Deploys
-  /** Who has used how much, by day. */
-  usage: Usage
-  /** Drops of tenants that are to be dropped later. */
-  dueDrops: DueDrops
-  /** Work on many databases that may take longer than its request. */
-  jobs: Jobs
-  /** What databases offer their callers, for their documents. */
-  descriptions: Descriptions
-  /** The endpoints; empty until the start has loaded them. */
-  routes: readonly Route[]
-  /** One counter for each route, and one for requests that match none. */
-  routeCounters: RouteCounter[]
-  /** `performance.now()` at the start. */
-  startedAt: number
-}
-
-declare module 'h3' {
-  /** Content of `event.context` in handlers. */
-  interface H3EventContext {
-    gateway: Gateway
-    request: RequestContext
-  }
-}
 
 /**
  * Builds the parts of a gateway; opens no connection.

@@ -77,10 +77,12 @@ describe('the layers of ARCHITECTURE.md', async () => {
     expect(unused).toEqual([])
   })
 
-  test('gateway.ts is imported by start.ts alone', () => {
-    const gateway = join(LIB, 'gateway.ts')
-    const importers = [...imports].filter(([, all]) => all.includes(gateway)).map(([one]) => one)
-    expect(importers).toEqual([join(LIB, 'start.ts')])
+  test('gateway.ts is imported by start.ts alone, and its type by these two', () => {
+    const importersOf = (name: string) =>
+      [...imports].flatMap(([one, all]) => (all.includes(join(LIB, name)) ? [one] : []))
+    expect(importersOf('gateway.ts')).toEqual([join(LIB, 'start.ts')])
+    const both = [join(LIB, 'gateway.ts'), join(LIB, 'start.ts')]
+    expect(importersOf('gateway-parts.ts').sort()).toEqual(both)
   })
 
   test('nothing imports the command line, which imports no handler and no gateway', async () => {
