@@ -89,6 +89,9 @@ export function readConfig(env: Environment): Config {
         'DB_HOST; an embedded PostgreSQL starts without it',
     )
   }
+  if (plain.webhookSecret !== undefined && !plain.webhookUrl) {
+    throw new ConfigError('WEBHOOK_SECRET: needs WEBHOOK_URL, whose alerts it signs')
+  }
   const config = {
     ...plain,
     server,

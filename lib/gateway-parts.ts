@@ -1,3 +1,4 @@
+import type { GatewayAlerts } from './alerts/gateway-alerts.ts'
 import type { AuditTrail } from './audit/trail.ts'
 import type { Calls } from './call/calls.ts'
 import type { Gateways } from './cluster/gateways.ts'
@@ -12,6 +13,7 @@ import type { RequestContext } from './http/request.ts'
 import type { Route } from './http/routes.ts'
 import type { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
+import type { ErrorCounter } from './metrics/errors.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import type { Operations } from './operations/operations.ts'
 import type { Outages } from './postgres/hosts/outages.ts'
@@ -75,6 +77,10 @@ export interface Gateway extends Operations {
   jobs: Jobs
   /** What databases offer their callers, for their documents. */
   descriptions: Descriptions
+  /** Errors that requests were answered with. */
+  requestErrors: ErrorCounter
+  /** What operators are told, by WEBHOOK_URL. */
+  alerts: GatewayAlerts
   /** The endpoints; empty until the start has loaded them. */
   routes: readonly Route[]
   /** One counter for each route, and one for requests that match none. */

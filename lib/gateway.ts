@@ -1,3 +1,4 @@
+import { GatewayAlerts } from './alerts/gateway-alerts.ts'
 import { auditDueDrops } from './audit/due-drop.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { Calls } from './call/calls.ts'
@@ -23,6 +24,7 @@ import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
+import { ErrorCounter } from './metrics/errors.ts'
 import { createOperations } from './operations/operations.ts'
 import { isShortage } from './postgres/errors.ts'
 import { Outages } from './postgres/hosts/outages.ts'
@@ -69,8 +71,10 @@ export function createGateway(
   const limits = { ...config, mostForCalls, atOpening: askMark(() => functions) }
   const platformOf = (database: string) => catalog.holderOf(database)?.platform
   const pools = new Pools(server, limits, platformOf, credentialsOf)
-  pools.onMoved = (from, to) =>
+  pools.onMoved = (from, to) => {
     log.warn(`The primary has changed from ${describeHost(from)} to ${describeHost(to)}`)
+    alerts.moved(describeHost(from), describeHost(to))
+  }
   const use = <T>(work: (sql: Sql) => Promise<T>) => catalog.use(work)
   const catalog = new Catalog(pools, server.database, {
     maxWaiting: config.maxQueuePerDatabase,
@@ -123,8 +127,23 @@ export function createGateway(
       pools.setCapacity(connections)
       replicas?.setCapacity(connections)
     },
-    onMembers: () => catalog.limits.databases().forEach(fit),
+    onMembers: () => {
+      catalog.limits.databases().forEach(fit)
+      alerts.members.note(gateways.alive())
+    },
   })
+  const alerts = new GatewayAlerts({
+    settings: () => config,
+    log,
+    gateway: gateways.id,
+    use: (work) => catalog.use(work),
+    outages,
+    connect: (database) => useRepeatable(pools, database, (sql) => sql`select 1`),
+    exhausted: () => pools.exhausted,
+    report: () => pools.report(),
+  })
+  const requestErrors = new ErrorCounter()
+  requestErrors.onUnreachable = (database) => alerts.unreachable.suspect(database)
   const secretChange = new SecretChange({
     secrets,
     log,
@@ -153,7 +172,12 @@ export function createGateway(
     log,
     retentionDays: config.auditRetentionDays,
   })
-  const audit = new AuditTrail({ use, log, retentionDays: config.auditRetentionDays })
+  const audit = new AuditTrail({
+    onEnded: (...ended) => alerts.deploy(...ended),
+    use,
+    log,
+    retentionDays: config.auditRetentionDays,
+  })
   const deploys = new Deploys(
     {
       config,
@@ -234,8 +258,10 @@ export function createGateway(
     deploys,
     usage,
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
-    jobs: new Jobs({ use, log, gateway: gateways.id }),
+    jobs: new Jobs({ use, log, gateway: gateways.id, onEnded: (job) => alerts.job(job) }),
     descriptions: new Descriptions(callableSchemas, pools),
+    requestErrors,
+    alerts,
     routes: [],
     routeCounters: [],
     startedAt: performance.now(),

@@ -86,7 +86,11 @@ export async function startGateway(
     await Promise.race([gateway?.deploys.end(), patienceWithTools])
     gateway?.jobs.end()
     gateway?.calls.end()
-    await Promise.all([gateway?.audit.end(LEAVE_LIMIT_MS), gateway?.usage.end(LEAVE_LIMIT_MS)])
+    await Promise.all([
+      gateway?.audit.end(LEAVE_LIMIT_MS),
+      gateway?.usage.end(LEAVE_LIMIT_MS),
+      gateway?.alerts.stop(LEAVE_LIMIT_MS),
+    ])
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
     await Promise.race([gateway?.gateways.leave().catch(() => {}), patience])
@@ -125,18 +129,24 @@ export async function startGateway(
     await gateway.catalog.use(prepareJobs)
     await gateway.deployments.prepare()
     await gateway.usage.prepare()
+    await gateway.alerts.start()
     await gateway.listener.open()
     await gateway.gateways.join(cap)
     await checkLogIn(gateway)
     gateway.secretChange.start()
     gateway.replicas?.start()
     gateway.watch.start()
+    const { certificate } = gateway.alerts
+    const onCertificate = (validUntil: Date) => certificate.note(validUntil)
     listening = await startListening(
       createListener(gateway, routes),
       socket === undefined ? { host: config.host, port: config.port } : { fd: socket },
       config,
       log,
-      config.tls && { tls: loadTls(config.tls, log), onFailure: (error) => logFailure(error, log) },
+      config.tls && {
+        tls: loadTls(config.tls, log, onCertificate),
+        onFailure: (error) => logFailure(error, log),
+      },
     )
     gateway.dueDrops.start()
     log.info(`Listening on ${listening.url}`, {
@@ -146,7 +156,12 @@ export async function startGateway(
       routes: routes.length,
       ...describeAccess(config),
     })
-    return { gateway, url: listening.url, reload: () => renewTls(config.tls, listening, log), stop }
+    return {
+      gateway,
+      url: listening.url,
+      reload: () => renewTls(config.tls, listening, log, onCertificate),
+      stop,
+    }
   } catch (error) {
     await stop()
     throw error

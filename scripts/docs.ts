@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { ALERTS } from '../lib/alerts/alert.ts'
 import type { Setting } from '../lib/config/setting.ts'
 import { SECTIONS, type SettingSection } from '../lib/config/settings.ts'
 import { CODES } from '../lib/errors.ts'
@@ -74,6 +75,16 @@ function codesTable(): string {
   return table(['status', 'error', 'meaning'], rows)
 }
 
+/** The table of docs/alerts.md. */
+function alertsTable(): string {
+  const rows = Object.entries(ALERTS).map(([type, [severity, about]]) => [
+    `\`${type}\``,
+    severity,
+    about,
+  ])
+  return table(['type', 'severity', 'what has happened'], rows)
+}
+
 /** The table of docs/endpoints.md. */
 function endpointsTable(routes: Route[]): string {
   const key = ({ path, method }: Route) => `${path} ${method}`
@@ -143,6 +154,7 @@ async function documents(): Promise<Document[]> {
     page('docs/settings.md', 'Settings', 'settings', settingsTable(SECTIONS)),
     page('docs/errors.md', 'Errors', 'codes', codesTable()),
     page('docs/endpoints.md', 'Endpoints', 'endpoints', endpointsTable(routes)),
+    page('docs/alerts.md', 'Alerts', 'alerts', alertsTable()),
     { path: '.env.example', make: environmentExample },
   ]
 }

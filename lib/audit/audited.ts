@@ -39,6 +39,7 @@ export async function audited<T>(event: H3Event, what: Audited<T>): Promise<T> {
     const result = await what.work((facts) => Object.assign(entry.summary!, facts))
     const isUnchanged = addOutcome(entry, what.describe?.(result))
     endEntry(entry, request, event.res.status ?? 200, null)
+    audit.ended(entry, isUnchanged)
     if (isUnchanged) audit.note(entry)
     else await audit.save(entry)
     return result
@@ -47,6 +48,7 @@ export async function audited<T>(event: H3Event, what: Audited<T>): Promise<T> {
     const { status, code } =
       error instanceof GatewayError ? error : ({ status: 500, code: 'internal_error' } as const)
     endEntry(entry, request, status, code)
+    audit.ended(entry, false, error instanceof GatewayError ? error : undefined)
     // PostgreSQL is unreachable: queue the entry rather than hold up the response.
     if (code === 'connection_failed') audit.note(entry)
     else await audit.save(entry)

@@ -21,6 +21,8 @@ interface TrailOptions {
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
   retentionDays: number
+  /** Called with each request that may have changed something, when it has ended. */
+  onEnded?: (entry: AuditEntry, isUnchanged: boolean, failure: GatewayError | undefined) => void
 }
 
 /** Milliseconds that an entry waits for others, to be written in one statement. */
@@ -47,6 +49,7 @@ export class AuditTrail {
   #timer: NodeJS.Timeout | undefined
   #cleaner: NodeJS.Timeout | undefined
   #ended = false
+  #lost = 0
 
   constructor(options: TrailOptions) {
     this.#options = options
@@ -80,6 +83,21 @@ export class AuditTrail {
     await this.#options.use(prepareTable)
     this.#cleaner = setInterval(() => this.#clean(), CLEANUP_EVERY_MS).unref()
     this.#clean()
+  }
+
+  /** Tells that the request of an entry has ended, with `failure` if it was answered with an error. */
+  ended(entry: AuditEntry, isUnchanged: boolean, failure?: GatewayError): void {
+    this.#options.onEnded?.(entry, isUnchanged, failure)
+  }
+
+  /** Number of entries that wait to be written. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Number of entries that were not written, since the start. */
+  get lost(): number {
+    return this.#lost
   }
 
   /** Queues an entry to be written, or to be written again after a change. */
@@ -171,6 +189,7 @@ export class AuditTrail {
   #giveUp(entries: AuditEntry[]): void {
     for (const entry of entries) {
       this.#waiting.delete(entry.key)
+      this.#lost++
       this.#options.log.error('An entry was not written to the audit trail', {
         entry: JSON.stringify(entry),
       })

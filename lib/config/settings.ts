@@ -1,6 +1,7 @@
 import type { Setting, SettingGroup } from './setting.ts'
 import { optional } from './setting.ts'
 import { ACCESS, ADMIN_NETWORKS, ALLOWED_ADMIN_IPS } from './settings/access.ts'
+import { ALERTS } from './settings/alerts.ts'
 import { ARCHIVE, HTTP, LOG_LEVEL, TLS } from './settings/http.ts'
 import { DATABASE_URL, DATABASE_PARTS as PARTS, SERVER } from './settings/server.ts'
 import { CALLS, CONNECTIONS, DEPLOYS } from './settings/work.ts'
@@ -29,6 +30,7 @@ export const PLAIN = {
   ...CONNECTIONS,
   ...HTTP,
   ...ACCESS,
+  ...ALERTS,
 } satisfies SettingGroup
 
 /** A chapter of docs/settings.md and .env.example. */
@@ -52,6 +54,7 @@ export const SECTIONS: SettingSection[] = [
   section('Who may send requests', ACCESS, { ADMIN_NETWORKS }),
   section('TLS', TLS),
   section('Log', { LOG_LEVEL }),
+  section('Alerts', ALERTS),
   section('Names of the original gateway', PARTS, {
     ALLOWED_ADMIN_IPS,
     RUST_LOG,

@@ -176,7 +176,7 @@ function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
 }
 
 function logRequest(
-  { log }: Gateway,
+  { log, requestErrors }: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
   request: RequestContext,
@@ -186,6 +186,7 @@ function logRequest(
   const status = res.writableFinished ? res.statusCode : CLIENT_GONE
   const ms = performance.now() - request.startedAt
   request.counter?.note(status, ms)
+  if (request.error !== undefined) requestErrors.note(request.error, request.database)
   log.request({
     method: req.method ?? '',
     path: query < 0 ? url : url.slice(0, query),

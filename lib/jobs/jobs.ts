@@ -20,6 +20,8 @@ export interface JobsOptions {
   log: Log
   /** Id of this gateway. */
   gateway: string
+  /** Called with each job of this gateway that has ended, or that its shutdown has cut. */
+  onEnded?: (job: JobScope & JobEnd & { id: string }) => void
 }
 
 /** Result for one database, as the endpoints answer it. */
@@ -76,7 +78,7 @@ export class Jobs {
     const id = randomUUID()
     const open = await use((sql) => openJob(sql, { ...scope, id, gateway }))
     if (open.id !== id) throw isRunning(scope.platform, open)
-    const ended = this.#run(id, work)
+    const ended = this.#run(id, scope, work)
     this.#running.add(ended)
     ended.catch(() => {}).finally(() => this.#running.delete(ended))
     return { id, ended }
@@ -99,6 +101,7 @@ export class Jobs {
 
   async #run(
     id: string,
+    scope: JobScope,
     work: (onResult: (result: JobResult) => void) => Promise<JobEnd>,
   ): Promise<void> {
     const { use, log } = this.#options
@@ -121,6 +124,7 @@ export class Jobs {
     } finally {
       stopped.abort()
       await beating
+      this.#options.onEnded?.({ ...scope, ...end!, id })
       await this.#end(id, end!, flush, () => fresh.length)
     }
   }

@@ -2,10 +2,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type BehindProxy, startBehindProxy } from '../helpers/behind-proxy.ts'
 import type { Json } from '../helpers/gateway.ts'
 import { eventually } from '../helpers/process.ts'
+import { startReceiver } from '../helpers/webhook.ts'
 
+const receiver = await startReceiver()
 let behind: BehindProxy
 beforeAll(async () => {
-  behind = await startBehindProxy({ CONNECT_TIMEOUT_SECS: '1' })
+  behind = await startBehindProxy({
+    CONNECT_TIMEOUT_SECS: '1',
+    WEBHOOK_URL: receiver.url,
+    WEBHOOK_EVENTS: 'postgres',
+  })
 })
 afterAll(() => behind.stop())
 
@@ -22,9 +28,17 @@ test('PostgreSQL that goes away and comes back is one line each, with the times'
     return found.length > 0 && found
   })
   expect(gone).toMatchObject({ level: 'warn', server: `127.0.0.1:${proxy.port}` })
-  expect(gone.message).toMatch(/^PostgreSQL at 127\.0\.0\.1:\d+ is gone: it does not answer \(.+\)$/)
+  expect(gone.message).toMatch(
+    /^PostgreSQL at 127\.0\.0\.1:\d+ is gone: it does not answer \(.+\)$/,
+  )
   expect(Date.parse(gone.since)).toBeGreaterThan(before - 10_000)
   expect(gateway.gateway.outages.status()).toMatchObject([{ isUp: false, outages: 1 }])
+
+  expect((await receiver.next('postgres.gone')).alert).toMatchObject({
+    severity: 'critical',
+    text: gone.message,
+    data: { server: gone.server, since: gone.since },
+  })
 
   proxy.cutNext(0)
   const [back] = await eventually('it is back', () => {
@@ -33,6 +47,8 @@ test('PostgreSQL that goes away and comes back is one line each, with the times'
   })
   expect(back).toMatchObject({ level: 'info', since: gone.since, after_s: expect.any(Number) })
   expect(back.message).toBe(`PostgreSQL at ${back.server} is back, after ${back.after_s} s`)
+  expect((await receiver.next('postgres.back')).alert.text).toBe(back.message)
+  expect(receiver.received).toHaveLength(2)
   const [state] = gateway.gateway.outages.status()
   expect(state).toMatchObject({ role: 'primary', isUp: true, outages: 1 })
   expect(state!.downSeconds).toBeCloseTo(back.after_s, 0)
@@ -48,10 +64,12 @@ test('a session that an administrator terminates is no outage', async () => {
   expect(n).toBeGreaterThan(0)
   await gateway.gateway.watch.look()
   await eventually('it listens again', () =>
-    gateway.gateway.listener.use((sql) => sql`select 1`).then(
-      () => true,
-      () => false,
-    ),
+    gateway.gateway.listener
+      .use((sql) => sql`select 1`)
+      .then(
+        () => true,
+        () => false,
+      ),
   )
   await gateway.gateway.watch.look()
   expect(lines(/is gone/)).toHaveLength(1)

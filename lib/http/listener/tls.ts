@@ -46,14 +46,15 @@ export function readTls(files: TlsFiles): Tls {
 }
 
 /**
- * Reads the files and logs the expiry of the certificate.
+ * Reads the files and logs the expiry of the certificate, which it passes to `onLoaded`.
  * @throws {Error} with one line that names the setting
  */
-export function loadTls(files: TlsFiles, log: Log): Tls {
+export function loadTls(files: TlsFiles, log: Log, onLoaded?: (validUntil: Date) => void): Tls {
   const tls = readTls(files)
   const until = { valid_until: tls.validUntil.toISOString() }
   if (tls.validUntil.getTime() > Date.now()) log.info('The TLS certificate is loaded', until)
   else log.warn('TLS_CERT_FILE: the certificate has expired', until)
+  onLoaded?.(tls.validUntil)
   return tls
 }
 
@@ -62,9 +63,10 @@ export function renewTls(
   files: TlsFiles | undefined,
   listening: { renew(tls: Tls): void } | undefined,
   log: Log,
+  onLoaded?: (validUntil: Date) => void,
 ): void {
   try {
-    if (files) listening?.renew(loadTls(files, log))
+    if (files) listening?.renew(loadTls(files, log, onLoaded))
     else log.info('Nothing to reload: TLS_CERT_FILE is not set')
   } catch (error) {
     log.error(`${(error as Error).message}; the previous certificate stays in use`)

@@ -94,6 +94,11 @@ export class Pools {
     }
   }
 
+  /** Number of requests that got no connection, since the start. */
+  get exhausted(): number {
+    return this.#supply.counters.totals.exhausted
+  }
+
   /** Current limit of open connections. */
   get capacity(): number {
     return this.#supply.all.permits.capacity

@@ -1,0 +1,70 @@
+import type { PoolsReport } from '../../postgres/pools/pool-report.ts'
+import type { Alerts } from '../alerts.ts'
+
+const LOOK_EVERY_MS = 5000
+
+/** Databases that are told apart at one look; above that, one alert tells of all. */
+const MOST_APART = 3
+
+/** Databases that one alert names. */
+const MOST_NAMED = 20
+
+interface Refused {
+  database: string
+  platform: string | undefined
+  refused: number
+}
+
+/** Tells databases whose requests got no connection. */
+export class ExhaustedAlerts {
+  readonly #alerts: Alerts
+  readonly #report: () => Pick<PoolsReport, 'pools'>
+  /** Requests refused so far since the start. */
+  readonly #total: () => number
+  #seen = 0
+  readonly #seenOf = new Map<string, number>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(alerts: Alerts, total: () => number, report: () => Pick<PoolsReport, 'pools'>) {
+    this.#alerts = alerts
+    this.#total = total
+    this.#report = report
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS).unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** Looks whether requests were refused since the last look. */
+  look(): void {
+    const total = this.#total()
+    if (total === this.#seen) return
+    this.#seen = total
+    const found: Refused[] = []
+    for (const { database, platform, exhausted } of this.#report().pools) {
+      const refused = exhausted - (this.#seenOf.get(database) ?? 0)
+      if (refused <= 0) continue
+      this.#seenOf.set(database, exhausted)
+      found.push({ database, platform, refused })
+    }
+    found.sort((one, other) => other.refused - one.refused)
+    if (found.length <= MOST_APART) for (const one of found) this.#tell([one], one.database)
+    else this.#tell(found, '*')
+  }
+
+  #tell(found: Refused[], of: string): void {
+    const refused = found.reduce((sum, one) => sum + one.refused, 0)
+    const named = found.slice(0, MOST_NAMED)
+    const where = found.length === 1 ? found[0]!.database : `${found.length} databases`
+    this.#alerts.raise({
+      type: 'pool.exhausted',
+      key: `pool.exhausted:${of}`,
+      text: `${refused} requests to ${where} got no connection, and were refused (pool_exhausted)`,
+      data: { refused, databases: named },
+    })
+  }
+}

@@ -1,0 +1,159 @@
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Alerts } from '../alerts.ts'
+
+interface UnreachableOptions {
+  /** Runs `work` in the administrative database; may run it twice. */
+  use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
+  /** Connects to a database. Rejects with what it could not be connected for. */
+  connect: (database: string) => Promise<unknown>
+  /** Whether an error says that there was no connection, other than for want of a free one. */
+  isUnreachable: (error: unknown) => boolean
+  /** Returns whether PostgreSQL itself is known not to answer. */
+  isDown: () => boolean
+}
+
+/** A database that takes no connections. */
+export interface Unreachable {
+  database: string
+  platform: string | null
+  tenant_id: string | null
+  reason: string
+}
+
+const LOOK_EVERY_MS = 60_000
+
+/** Time in which an outage of PostgreSQL itself is noticed, before a single database is suspected. */
+const PATIENCE_MS = 3000
+
+/** Databases that are told apart; if there are more, one alert tells of all. */
+const MOST_APART = 10
+const MOST_NAMED = 20
+const MOST_SUSPECTED = 100
+const ALL = 'tenants unreachable'
+
+/**
+ * Finds databases that take no connections while PostgreSQL answers: missing and closed ones by one
+ * query a minute, others when a call could not reach them.
+ */
+export class UnreachableAlerts {
+  readonly #alerts: Alerts
+  readonly #options: UnreachableOptions
+  /** Databases that calls could not reach. */
+  readonly #suspected = new Set<string>()
+  #told = new Map<string, Unreachable>()
+  #timer: NodeJS.Timeout | undefined
+  #soon: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+
+  constructor(alerts: Alerts, options: UnreachableOptions) {
+    this.#alerts = alerts
+    this.#options = options
+  }
+
+  /** Databases that took no connections at the last look. */
+  get count(): number {
+    return this.#told.size
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS).unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    clearTimeout(this.#soon)
+  }
+
+  /** Notes that a call could not connect to a database. */
+  suspect(database: string): void {
+    if (!this.#alerts.isOn || this.#suspected.size >= MOST_SUSPECTED) return
+    if (this.#suspected.has(database)) return
+    this.#suspected.add(database)
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined
+      this.look()
+    }, PATIENCE_MS).unref()
+  }
+
+  /** Looks for databases that take no connections. Never rejects. */
+  async look(): Promise<void> {
+    if (!this.#alerts.isOn || this.#options.isDown()) return
+    this.#looking ??= this.#look()
+      .catch(() => {})
+      .finally(() => {
+        this.#looking = undefined
+      })
+    await this.#looking
+  }
+
+  async #look(): Promise<void> {
+    const suspected = [...this.#suspected]
+    const { use, connect, isUnreachable, isDown } = this.#options
+    const closed = await use(readClosed)
+    const found = new Map(closed.map((one) => [one.database, one]))
+    for (const database of suspected.filter((one) => !found.has(one))) {
+      const error = await connect(database).then(
+        () => undefined,
+        (failure) => failure,
+      )
+      if (error !== undefined && isUnreachable(error)) {
+        found.set(database, await use((sql) => describe(sql, database, error)))
+      } else {
+        this.#suspected.delete(database)
+      }
+    }
+    if (!isDown()) this.#tell(found)
+  }
+
+  #tell(found: Map<string, Unreachable>): void {
+    const before = this.#told
+    this.#told = found
+    const isMany = found.size > MOST_APART
+    for (const [database, one] of before) {
+      if (found.has(database) && !isMany) continue
+      const text = `Database ${database} takes connections again`
+      const back = { type: 'tenant.reachable' as const, text, data: { ...one } }
+      this.#alerts.end(`tenant:${database}`, found.has(database) ? undefined : back)
+    }
+    if (!isMany) this.#alerts.end(ALL)
+    if (isMany) {
+      const named = [...found.values()].slice(0, MOST_NAMED)
+      this.#alerts.begin({
+        type: 'tenant.unreachable',
+        key: ALL,
+        text: `${found.size} databases take no connections`,
+        data: { count: found.size, databases: named },
+      })
+      return
+    }
+    for (const [database, one] of found) {
+      this.#alerts.begin({
+        type: 'tenant.unreachable',
+        key: `tenant:${database}`,
+        text: `Database ${database} takes no connections: ${one.reason}`,
+        data: { ...one },
+      })
+    }
+  }
+}
+
+/** Returns the databases of the catalog that are missing or closed; at most 1,000. */
+function readClosed(sql: Sql): Promise<Unreachable[]> {
+  return sql<Unreachable[]>`
+    select c.database, c.platform, c.tenant_id,
+      case when d.oid is null then 'it does not exist' else 'ALLOW_CONNECTIONS is false' end as reason
+    from _db_gateway_databases c
+    left join pg_database d on d.datname = c.database
+    where d.oid is null or not d.datallowconn or d.datconnlimit = -2
+    order by c.database limit 1000
+  `
+}
+
+async function describe(sql: Sql, database: string, error: unknown): Promise<Unreachable> {
+  const [row] = await sql<{ platform: string; tenant_id: string | null }[]>`
+    select platform, tenant_id from _db_gateway_databases where database = ${database}
+  `
+  const { message, details } = error as Error & { details?: { cause?: string } }
+  const reason = details?.cause ?? message
+  return { database, platform: row?.platform ?? null, tenant_id: row?.tenant_id ?? null, reason }
+}
