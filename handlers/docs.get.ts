@@ -1,7 +1,6 @@
 import { defineHandler } from 'h3'
-import { docsPage, PAGE_HEADERS } from '../lib/docs-page/page-files.ts'
-import { answerDocument } from '../lib/http/answer/answer-document.ts'
-import { readQuery } from '../lib/http/body/page-query.ts'
+import { docsPage } from '../lib/docs-page/page-files.ts'
+import { answerPage } from '../lib/pages/answer-page.ts'
 
 export default defineHandler({
   meta: {
@@ -9,8 +8,5 @@ export default defineHandler({
     answer: '<!doctype html>…',
     types: ['text/html'],
   },
-  handler(event) {
-    readQuery(event, [])
-    return answerDocument(event, 'text/html; charset=utf-8', docsPage().html, PAGE_HEADERS)
-  },
+  handler: (event) => answerPage(event, docsPage()),
 })

@@ -119,6 +119,9 @@ describe('every endpoint', () => {
   const WITHOUT_PLATFORM = [
     'GET /admin/platforms',
     'GET /admin/pools',
+    'GET /console',
+    'GET /console/:version/:file',
+    'GET /console/:version/:folder/:file',
     'GET /docs',
     'GET /docs/:version/:file',
     'GET /health',

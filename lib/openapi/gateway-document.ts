@@ -89,7 +89,8 @@ function operationOf(endpoint: DocumentedEndpoint): object {
     ...(content && { requestBody: { required: true, content } }),
     responses: responsesOf(docs, COMMON[access]),
     // An empty requirement: no token is needed where none is set.
-    ...(access === 'admin' && { security: [...schemes.map((name) => ({ [name]: [] })), {}] }),
+    ...(access === 'admin' &&
+      token !== 'none' && { security: [...schemes.map((name) => ({ [name]: [] })), {}] }),
   }
 }
 

@@ -126,6 +126,7 @@ const PATH_PARAMETERS: Record<string, JsonSchema> = {
   uuid: text('The tenant of the schema, or main'),
   job_id: text('The job', { format: 'uuid' }),
   version: text('The version of the page'),
+  folder: text('Name of the folder of the file'),
   file: text('Name of the file'),
 }
 

@@ -1,10 +1,6 @@
-import { defineHandler, getRouterParam } from 'h3'
-import { docsPage, PAGE_HEADERS } from '../../../lib/docs-page/page-files.ts'
-import { GatewayError } from '../../../lib/errors.ts'
-import { answerDocument } from '../../../lib/http/answer/answer-document.ts'
-
-/** The path of a file changes with its content. */
-const HEADERS = { ...PAGE_HEADERS, 'cache-control': 'private, max-age=31536000, immutable' }
+import { defineHandler } from 'h3'
+import { docsPage } from '../../../lib/docs-page/page-files.ts'
+import { answerPageFile } from '../../../lib/pages/answer-page.ts'
 
 export default defineHandler({
   meta: {
@@ -13,12 +9,5 @@ export default defineHandler({
     types: ['text/javascript', 'text/css', 'image/svg+xml'],
     errors: ['not_found'],
   },
-  handler(event) {
-    const page = docsPage()
-    const file = page.files.get(getRouterParam(event, 'file') ?? '')
-    if (!file || getRouterParam(event, 'version') !== page.version) {
-      throw new GatewayError('not_found', 'The page /docs has no such file: load it again')
-    }
-    return answerDocument(event, file.type, file.bytes, HEADERS)
-  },
+  handler: (event) => answerPageFile(event, docsPage(), '/docs'),
 })

@@ -13,9 +13,10 @@ export type Access = 'network' | 'admin' | 'public'
 
 /**
  * Token of an endpoint with access `admin`. `admin`: the admin token. `platform`: also the token of
- * the platform in the request; the handler checks it with `authorizePlatformToken`.
+ * the platform in the request; the handler checks it with `authorizePlatformToken`. `none`: no token,
+ * since a browser sends none with a page and its files, which hold no data.
  */
-export type TokenKind = 'admin' | 'platform'
+export type TokenKind = 'admin' | 'platform' | 'none'
 
 /** Address of the client, as far as it is known. */
 export interface Client {
@@ -89,7 +90,7 @@ interface AskedBy {
 }
 
 /**
- * Checks that a request may use an endpoint. With token `platform`, the handler checks the token.
+ * Checks that a request may use an endpoint. With token `platform`, the handler checks the token; with `none`, nobody does.
  * @throws {GatewayError} unauthorized: 403 for the address, 401 for the admin token
  */
 export function checkAccess(
@@ -107,7 +108,7 @@ export function checkAccess(
       request.problem ?? `The address ${request.address ?? '(unknown)'} is not in ${networks}`,
     )
   }
-  if (access !== 'admin' || token === 'platform' || adminToken === undefined) return
+  if (access !== 'admin' || token !== 'admin' || adminToken === undefined) return
   if (!isSameToken(bearerOf(authorization) ?? '', adminToken)) {
     throw new GatewayError(
       'unauthorized',

@@ -1,0 +1,27 @@
+import { html } from '../html.js'
+
+/** States, with the colour and the sign that each has: colour alone says nothing. */
+const KINDS = {
+  synced: ['good', '✓'],
+  completed: ['good', '✓'],
+  active: ['good', '✓'],
+  pending: ['warn', '◷'],
+  running: ['warn', '◷'],
+  drifted: ['warn', '≠'],
+  suspended: ['faint', '⏸'],
+  failed: ['bad', '✕'],
+  missing: ['bad', '?'],
+}
+
+/**
+ * A state as a word with a sign.
+ * @param {{ state: string, title?: string }} props
+ */
+export function Badge({ state, title }) {
+  const [kind, sign] = KINDS[/** @type {keyof typeof KINDS} */ (state)] ?? ['faint', '·']
+  return html`
+    <span class=${`badge ${kind}`} title=${title}>
+      <span aria-hidden="true">${sign}</span> ${state}
+    </span>
+  `
+}

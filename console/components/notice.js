@@ -1,0 +1,44 @@
+import { html } from '../html.js'
+
+/** Members of an error that are shown apart, or say nothing to a person. */
+const APART = new Set(['error', 'message', 'file', 'line', 'excerpt', 'hint', 'detail'])
+
+/**
+ * An error with all that the gateway says of it: file, line and caret too.
+ * @param {{ error: any }} props an ApiError, or the body of an error
+ */
+export function Notice({ error }) {
+  const body = error?.body ?? error ?? {}
+  const message = body.message ?? error?.message ?? String(error)
+  const place = body.file ? `${body.file}${body.line ? `:${body.line}` : ''}` : ''
+  const more = Object.entries(body).filter(
+    ([name, value]) => !APART.has(name) && (typeof value === 'string' || typeof value === 'number'),
+  )
+  return html`
+    <div class="notice" role="alert">
+      <p><strong>${message}</strong> ${body.error && html`<code>${body.error}</code>`}</p>
+      ${place && html`<p><code>${place}</code></p>`}
+      ${body.excerpt && html`<pre>${body.excerpt}</pre>`}
+      ${body.detail && html`<p>${body.detail}</p>`}
+      ${body.hint && html`<p>Hint: ${body.hint}</p>`}
+      ${
+        more.length > 0 &&
+        html`<dl>${more.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`
+      }
+    </div>
+  `
+}
+
+/**
+ * What is shown of a resource before its first answer, and where it failed.
+ * @param {{ resource: import('../resource.js').Resource }} props
+ */
+export function Loading({ resource }) {
+  if (resource.error) {
+    return html`
+      <${Notice} error=${resource.error} />
+      <p><button type="button" onClick=${resource.reload}>Try again</button></p>
+    `
+  }
+  return resource.data === null ? html`<p class="faint" role="status">Loading…</p>` : null
+}

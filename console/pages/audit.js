@@ -1,0 +1,6 @@
+import { html } from '../html.js'
+
+/** The page Audit. */
+export function Audit() {
+  return html`<h2>Audit</h2>`
+}
