@@ -15,13 +15,13 @@ const KINDS = {
 
 /**
  * A state as a word with a sign.
- * @param {{ state: string, title?: string }} props
+ * @param {{ state: string, title?: string, count?: number }} props
  */
-export function Badge({ state, title }) {
+export function Badge({ state, title, count }) {
   const [kind, sign] = KINDS[/** @type {keyof typeof KINDS} */ (state)] ?? ['faint', '·']
   return html`
     <span class=${`badge ${kind}`} title=${title}>
-      <span aria-hidden="true">${sign}</span> ${state}
+      <span aria-hidden="true">${sign}</span> ${state}${count === undefined ? '' : ` ${count}`}
     </span>
   `
 }

@@ -26,7 +26,10 @@ export function Dialog({ title, children, onClose, canClose = true, side = false
   }
   /** Without this, a browser closes at the second Escape. @param {KeyboardEvent} event */
   const keep = (event) => {
-    if (event.key === 'Escape' && event.target instanceof Element) cancel(event)
+    if (event.key !== 'Escape') return
+    // A dialog may be in another one.
+    event.stopPropagation()
+    cancel(event)
   }
   return html`
     <dialog

@@ -1,7 +1,18 @@
 import { html } from '../html.js'
 
 /** Members of an error that are shown apart, or say nothing to a person. */
-const APART = new Set(['error', 'message', 'file', 'line', 'excerpt', 'hint', 'detail'])
+const APART = new Set([
+  'error',
+  'code',
+  'message',
+  'file',
+  'line',
+  'source',
+  'caret',
+  'hint',
+  'detail',
+  'status',
+])
 
 /**
  * An error with all that the gateway says of it: file, line and caret too.
@@ -16,9 +27,9 @@ export function Notice({ error }) {
   )
   return html`
     <div class="notice" role="alert">
-      <p><strong>${message}</strong> ${body.error && html`<code>${body.error}</code>`}</p>
+      <p><strong>${message}</strong> ${(body.error ?? body.code) && html`<code>${body.error ?? body.code}</code>`}</p>
       ${place && html`<p><code>${place}</code></p>`}
-      ${body.excerpt && html`<pre>${body.excerpt}</pre>`}
+      ${body.source && html`<pre>${body.source}${body.caret ? `\n${body.caret}` : ''}</pre>`}
       ${body.detail && html`<p>${body.detail}</p>`}
       ${body.hint && html`<p>Hint: ${body.hint}</p>`}
       ${

@@ -18,6 +18,9 @@ import { html } from '../html.js'
 /** Height of a row in pixels; style.css has the same. */
 const ROW = 36
 
+/** `t2` is before `t10`. */
+const WORDS = new Intl.Collator('en', { numeric: true })
+
 /** Rows drawn above and below those that are seen. */
 const SPARE = 12
 
@@ -151,8 +154,8 @@ function sortRows(rows, columns, sort) {
     if (one.value === null || other.value === null) {
       return Number(one.value === null) - Number(other.value === null)
     }
-    if (one.value === other.value) return 0
-    return one.value < other.value ? -sign : sign
+    if (typeof one.value === 'string') return sign * WORDS.compare(one.value, String(other.value))
+    return sign * (one.value - Number(other.value))
   })
   return pairs.map(({ row }) => row)
 }

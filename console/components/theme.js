@@ -10,7 +10,7 @@ apply(theme.value)
 export function ThemeChoice() {
   return html`
     <label class="inline">
-      <span>Theme</span>
+      <span class="unseen">Theme</span>
       <select value=${theme.value} onChange=${choose}>
         <option value="">system</option>
         <option value="light">light</option>

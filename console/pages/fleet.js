@@ -1,6 +1,155 @@
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import { Act } from '../components/act.js'
+import { Badge } from '../components/badge.js'
+import { DeployDialog } from '../components/deploy-dialog.js'
+import { formatAgo, formatChecksum, formatCount, plural } from '../components/format.js'
+import { RunningJobs } from '../components/jobs.js'
+import { Loading } from '../components/notice.js'
+import { onEvent } from '../events.js'
 import { html } from '../html.js'
+import { useResource } from '../resource.js'
+import { linkTo, platform, route, setParams } from '../store.js'
+import { DatabaseDetail } from './fleet-detail.js'
+import { FleetList } from './fleet-list.js'
+import { Platforms } from './fleet-platforms.js'
+import { CreateTenant } from './tenant-create.js'
 
-/** The page Fleet. */
+/** States in the order of the filter: what needs somebody is first. */
+const STATES = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced']
+
+/** Milliseconds between two requests for the fleet, where much changes. */
+const AT_MOST_EVERY = 2000
+
+/** The page Fleet: the platforms, or the databases of one. */
 export function Fleet() {
-  return html`<h2>Fleet</h2>`
+  const chosen = platform.value
+  const fleet = useResource('/admin/fleet', { platform: chosen })
+  useEffect(() => reloadOnEvents(chosen, fleet.reload), [chosen, fleet.reload])
+  const { data } = fleet
+  return html`
+    <${RunningJobs} />
+    <${Loading} resource=${fleet} />
+    ${data && chosen === '' && html`<${Platforms} platforms=${data.platforms} />`}
+    ${data && chosen !== '' && data.databases && html`<${OneFleet} key=${chosen} data=${data} reload=${fleet.reload} />`}
+  `
+}
+
+/**
+ * Reloads where an event says that something changed, and when the stream was opened again.
+ * @param {string} chosen
+ * @param {() => void} reload
+ */
+function reloadOnEvents(chosen, reload) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer
+  const soon = () => {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      reload()
+    }, AT_MOST_EVERY)
+  }
+  const ends = [
+    onEvent('fleet', (event) => (chosen === '' || event.platform === chosen) && soon()),
+    onEvent('open', soon),
+  ]
+  return () => {
+    clearTimeout(timer)
+    for (const end of ends) end()
+  }
+}
+
+/** One platform. @param {{ data: any, reload: () => void }} props */
+function OneFleet({ data, reload }) {
+  const [sum] = data.platforms
+  const { params } = route.value
+  const open =
+    params.open && data.databases.find((/** @type {any} */ one) => one.database === params.open)
+  const close = () => setParams({ open: '' }, { replace: true })
+  return html`
+    <h2>${sum.platform}</h2>
+    <p class="faint">
+      ${plural(sum.databases, 'database')}, newest archive <code>${formatChecksum(sum.schema)}</code>,
+      isolation: ${sum.isolation}.
+      Drift was looked for: ${sum.drift_checked_at ? formatAgo(sum.drift_checked_at) : 'never'}.
+    </p>
+    <${Acts} data=${data} sum=${sum} reload=${reload} />
+    <${StateFilter} sum=${sum} />
+    <${FleetList} databases=${data.databases} />
+    ${open && html`<${DatabaseDetail} key=${open.database} row=${open} sum=${sum} can=${data.can} onClose=${close} reload=${reload} />`}
+  `
+}
+
+/** @param {{ sum: any }} props */
+function StateFilter({ sum }) {
+  const chosen = route.value.params.state ?? ''
+  return html`
+    <div class="bar" role="group" aria-label="States">
+      ${STATES.filter((state) => sum[state] > 0 || state === chosen).map(
+        (state) => html`
+          <button
+            type="button"
+            class="quiet"
+            aria-pressed=${state === chosen}
+            onClick=${() => setParams({ state: state === chosen ? '' : state })}
+          >
+            <${Badge} state=${state} /> ${formatCount(sum[state])}
+          </button>`,
+      )}
+    </div>
+  `
+}
+
+/** What is done with the whole platform. @param {{ data: any, sum: any, reload: () => void }} props */
+function Acts({ data, sum, reload }) {
+  const shown = useSignal('')
+  const { platform, schema, failed } = sum
+  const pending = data.databases.filter(isToMigrate).length
+  const all = { owner: { platform }, checksum: schema ?? '' }
+  const close = () => {
+    shown.value = ''
+    reload()
+  }
+  const show = (/** @type {string} */ name) => () => {
+    shown.value = name
+  }
+  return html`
+    <div class="bar">
+      <${Act} label="Deploy…" kind="main" onAct=${show('deploy')} />
+      <${Act}
+        label=${`Migrate pending (${pending})…`}
+        onAct=${show('pending')}
+        can=${pending > 0 || 'Every database has the newest archive'}
+        short
+      />
+      <${Act}
+        label=${`Retry failed (${failed})…`}
+        onAct=${show('failed')}
+        can=${failed > 0 || 'The last deploy failed nowhere'}
+        short
+      />
+      <${Act} label="New tenant…" onAct=${show('create')} can=${data.can.create} />
+      <a href=${linkTo('deploys', { platform, drift: 'yes' })}>Look for drift</a>
+      <button type="button" class="quiet" onClick=${reload}>Reload</button>
+    </div>
+    ${shown.value === 'deploy' && html`<${DeployDialog} title="Deploy" ...${all} about=${`To ${plural(sum.databases, 'database')} of ${platform}. Those that have the archive are left as they are.`} onClose=${close} />`}
+    ${shown.value === 'pending' && html`<${DeployDialog} title="Migrate what is pending" ...${all} about=${`To ${plural(pending, 'database')} of ${platform} without the newest archive. The others are left as they are.`} onClose=${close} />`}
+    ${shown.value === 'failed' && html`<${DeployDialog} title="Retry what failed" ...${all} checksum=${failedArchive(data.databases) ?? schema ?? ''} fields=${{ only: 'failed' }} about=${`To ${plural(failed, 'database')} of ${platform} where the last deploy of the archive failed.`} onClose=${close} />`}
+    ${shown.value === 'create' && html`<${CreateTenant} platform=${platform} onClose=${close} />`}
+  `
+}
+
+/** @param {any} row */
+function isToMigrate(row) {
+  return row.pending && row.state !== 'missing'
+}
+
+/** The archive that failed in most databases. @param {any[]} databases @returns {string | undefined} */
+function failedArchive(databases) {
+  /** @type {Map<string, number>} */
+  const counts = new Map()
+  for (const { error } of databases) {
+    if (error?.archive) counts.set(error.archive, (counts.get(error.archive) ?? 0) + 1)
+  }
+  return [...counts].sort(([, one], [, other]) => other - one)[0]?.[0]
 }

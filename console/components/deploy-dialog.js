@@ -1,0 +1,273 @@
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import { keptArchives, runDeploy, stopDeploy } from '../deploys.js'
+import { html } from '../html.js'
+import { announce } from '../store.js'
+import { Dialog } from './dialog.js'
+import { formatAgo, formatBytes, formatChecksum, formatMs, plural } from './format.js'
+import { Notice } from './notice.js'
+import { Plan } from './plan.js'
+
+/** Conditions that refuse a deploy unless they are allowed. */
+const ALLOWANCES = {
+  data_loss: 'Data may be lost',
+  functions_missing: 'Functions may be missing from the archive',
+  older: 'The archive may be older than the one in place',
+}
+
+/**
+ * Deploys: the archive, then the plan, then the deploy with its progress.
+ * @param {object} props
+ * @param {string} props.title
+ * @param {'migrate' | 'revert'} [props.kind]
+ * @param {Record<string, string>} props.owner of one database, or of a platform
+ * @param {string} props.about where it deploys to, in words
+ * @param {string} [props.checksum] kept archive that is chosen at first
+ * @param {Record<string, string>} [props.fields] further fields of the request
+ * @param {() => void} props.onClose
+ */
+export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, fields, onClose }) {
+  const asked = useSignal({
+    checksum: checksum ?? '',
+    allow: /** @type {string[]} */ ([]),
+    goesOn: false,
+  })
+  const file = useSignal(/** @type {File | null} */ (null))
+  const state = useSignal(/** @type {State} */ ({ step: 'ask' }))
+  const { step, progress, result, error, requestId } = state.value
+
+  /** @param {boolean} isDryRun */
+  const run = async (isDryRun) => {
+    const requestId = `console-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
+    const running = isDryRun ? 'planning' : 'running'
+    state.value = { step: running, requestId }
+    const { allow, goesOn } = asked.value
+    const isRevert = kind === 'revert'
+    /** @type {import('../deploys.js').Deploy} */
+    const deploy = {
+      kind,
+      owner,
+      checksum: asked.value.checksum,
+      archive: file.value ?? undefined,
+      fields: {
+        ...fields,
+        ...(!isRevert && allow.length > 0 && { allow: allow.join(',') }),
+        ...(goesOn && { on_error: 'continue' }),
+      },
+    }
+    try {
+      const result = await runDeploy(deploy, {
+        isDryRun,
+        requestId,
+        onProgress: (progress) => {
+          state.value = { step: running, requestId, progress }
+        },
+      })
+      state.value = { step: isDryRun ? 'plan' : 'done', result }
+      announce(isDryRun ? 'The plan is ready' : 'The deploy has ended')
+    } catch (error) {
+      state.value = { step: isDryRun ? 'ask' : 'failed', error, progress: state.value.progress }
+    }
+  }
+  const isBusy = step === 'planning' || step === 'running'
+  const canAsk = asked.value.checksum !== '' || file.value !== null
+  return html`
+    <${Dialog} title=${title} onClose=${onClose} canClose=${!isBusy}>
+      <p>${about}</p>
+      ${
+        step === 'ask' &&
+        html`
+          ${kind === 'migrate' && html`<${ArchiveChoice} platform=${owner.platform} asked=${asked} file=${file} />`}
+          ${kind === 'revert' && html`<p>Archive <code>${checksum}</code>. Functions, views and triggers go back to it; tables and their rows stay.</p>`}
+          <${Options} kind=${kind} asked=${asked} isOne=${'tenant_id' in owner || 'uuid' in owner} />
+          ${error && html`<${Failure} error=${error} />`}
+          <p class="acts">
+            <button type="button" onClick=${onClose}>Cancel</button>
+            <button type="button" class="main" disabled=${!canAsk} onClick=${() => run(true)}>Show the plan</button>
+          </p>
+        `
+      }
+      ${isBusy && html`<${Running} what=${step === 'planning' ? 'Making the plan' : 'Deploying'} progress=${progress} platform=${owner.platform} requestId=${requestId} />`}
+      ${
+        step === 'plan' &&
+        html`
+          <h3>The plan</h3>
+          <${Plan} plans=${result.plan ?? []} />
+          <${Warnings} warnings=${result.warnings} />
+          <p class="acts">
+            <button type="button" onClick=${() => {
+              state.value = { step: 'ask' }
+            }}>Back</button>
+            <button type="button" class="main" onClick=${() => run(false)}>${kind === 'revert' ? 'Revert' : 'Deploy'}</button>
+          </p>
+        `
+      }
+      ${
+        step === 'done' &&
+        html`
+        <p class="done" role="status">Done in ${formatMs(result.execution_time_ms)}: ${plural(result.databases_updated.length, 'database')}.</p>
+        <${Warnings} warnings=${result.warnings} />`
+      }
+      ${step === 'failed' && html`<${Failure} error=${error} />`}
+      ${
+        (step === 'done' || step === 'failed') &&
+        html`
+        <p class="acts"><button type="button" class="main" onClick=${onClose}>Close</button></p>`
+      }
+    <//>
+  `
+}
+
+/**
+ * @typedef {object} State
+ * @property {'ask' | 'planning' | 'plan' | 'running' | 'done' | 'failed'} step
+ * @property {string} [requestId]
+ * @property {import('../deploys.js').Progress} [progress]
+ * @property {any} [result]
+ * @property {any} [error]
+ */
+
+/** A kept archive, or a file. @param {{ platform: string, asked: any, file: any }} props */
+function ArchiveChoice({ platform, asked, file }) {
+  const kept = useSignal(
+    /** @type {{ archives: any[], error: any }} */ ({ archives: [], error: null }),
+  )
+  useEffect(() => {
+    keptArchives(platform).then(
+      (archives) => {
+        kept.value = { archives, error: null }
+        if (
+          asked.value.checksum !== '' &&
+          !archives.some(({ checksum }) => checksum === asked.value.checksum)
+        ) {
+          asked.value = { ...asked.value, checksum: '' }
+        }
+      },
+      (error) => {
+        kept.value = { archives: [], error }
+      },
+    )
+  }, [])
+  const { archives, error } = kept.value
+  return html`
+    ${error && html`<${Notice} error=${error} />`}
+    <label class="block">
+      <span>Archive</span>
+      <select
+        value=${asked.value.checksum}
+        onChange=${(/** @type {any} */ event) => {
+          asked.value = { ...asked.value, checksum: event.currentTarget.value }
+        }}
+      >
+        <option value="">a file of this computer</option>
+        ${archives.map(
+          (one) => html`
+            <option value=${one.checksum}>
+              ${formatChecksum(one.checksum)}, ${formatAgo(one.last_deployed_at)}, ${formatBytes(one.size_bytes)}
+            </option>`,
+        )}
+      </select>
+      ${archives.length === 0 && !error && html`<small class="faint">The gateway keeps no archive of this platform (KEPT_ARCHIVES).</small>`}
+    </label>
+    ${
+      asked.value.checksum === '' &&
+      html`
+        <label class="block">
+          <span>File: the tar.gz of the folder postgresql</span>
+          <input
+            type="file"
+            accept=".gz,.tgz,application/gzip"
+            onChange=${(/** @type {any} */ event) => {
+              file.value = event.currentTarget.files[0] ?? null
+            }}
+          />
+        </label>
+      `
+    }
+  `
+}
+
+/** @param {{ kind: string, asked: any, isOne: boolean }} props */
+function Options({ kind, asked, isOne }) {
+  /** @param {string} name @param {boolean} isOn */
+  const allow = (name, isOn) => {
+    const others = asked.value.allow.filter((/** @type {string} */ one) => one !== name)
+    asked.value = { ...asked.value, allow: isOn ? [...others, name] : others }
+  }
+  return html`
+    ${
+      !isOne &&
+      html`
+        <label class="check">
+          <input
+            type="checkbox"
+            checked=${asked.value.goesOn}
+            onChange=${(/** @type {any} */ event) => {
+              asked.value = { ...asked.value, goesOn: event.currentTarget.checked }
+            }}
+          />
+          Go on with the others after a failure
+        </label>
+      `
+    }
+    ${
+      kind === 'migrate' &&
+      html`
+        <details>
+          <summary>What a deploy refuses unless it is allowed</summary>
+          ${Object.entries(ALLOWANCES).map(
+            ([name, text]) => html`
+              <label class="check">
+                <input
+                  type="checkbox"
+                  checked=${asked.value.allow.includes(name)}
+                  onChange=${(/** @type {any} */ event) => allow(name, event.currentTarget.checked)}
+                />
+                ${text} <code>${name}</code>
+              </label>`,
+          )}
+        </details>
+      `
+    }
+  `
+}
+
+/** @param {{ what: string, progress?: import('../deploys.js').Progress, platform: string, requestId?: string }} props */
+function Running({ what, progress, platform, requestId = '' }) {
+  const isStopping = useSignal(false)
+  const stop = async () => {
+    isStopping.value = true
+    await stopDeploy(platform, requestId).catch(() => {
+      isStopping.value = false
+    })
+  }
+  const { done = 0, total = 0, running = [], failures = [] } = progress ?? {}
+  return html`
+    <p role="status">${what}: ${total > 0 ? `${done} of ${plural(total, 'database')}` : '…'}</p>
+    <progress aria-label=${what} max=${total || undefined} value=${total ? done : undefined}></progress>
+    ${running.length > 0 && html`<p class="faint">Now: ${running.join(', ')}</p>`}
+    ${failures.map((one) => html`<${Notice} error=${{ ...one.error, database: one.database }} />`)}
+    <p class="acts">
+      <button type="button" disabled=${isStopping.value} onClick=${stop}>
+        ${isStopping.value ? 'Stopping…' : 'Start no further database'}
+      </button>
+    </p>
+  `
+}
+
+/** @param {{ warnings?: string[] }} props */
+function Warnings({ warnings = [] }) {
+  if (warnings.length === 0) return null
+  return html`<ul>${warnings.map((text) => html`<li class="warn">${text}</li>`)}</ul>`
+}
+
+/** The error of a deploy, with those of its databases. @param {{ error: any }} props */
+function Failure({ error }) {
+  const failed = /** @type {any[]} */ (error.body?.failed ?? [])
+  const others = failed.filter((one) => one.database !== error.body?.database)
+  return html`
+    <${Notice} error=${error} />
+    ${others.slice(0, 20).map((one) => html`<${Notice} error=${one} />`)}
+    ${others.length > 20 && html`<p class="faint">and ${others.length - 20} more</p>`}
+  `
+}

@@ -1,0 +1,178 @@
+import { useMemo } from 'preact/hooks'
+import { Badge } from '../components/badge.js'
+import {
+  formatAgo,
+  formatBytes,
+  formatChecksum,
+  formatCount,
+  formatTime,
+} from '../components/format.js'
+import { Table } from '../components/table.js'
+import { html } from '../html.js'
+import { labelWords } from '../labels.js'
+import { nameOf } from '../owner.js'
+import { linkTo, route, setParams } from '../store.js'
+
+/** Labels that can be chosen. */
+const MOST_LABELS = 200
+
+/** @param {any} row */
+const openLink = (row) => linkTo('fleet', { ...route.value.params, open: row.database })
+
+/** Opens without another entry in the history. @param {any} row */
+const open = (row) => (/** @type {Event} */ event) => {
+  event.preventDefault()
+  setParams({ open: row.database })
+}
+
+/** @type {import('../components/table.js').Column[]} */
+const COLUMNS = [
+  {
+    key: 'name',
+    label: 'Tenant',
+    isHead: true,
+    sort: (row) => (row.tenant_id === null ? '' : nameOf(row)),
+    cell: (row) =>
+      html`<a href=${openLink(row)} onClick=${open(row)} title=${row.database}>${nameOf(row)}</a>`,
+  },
+  {
+    key: 'state',
+    label: 'State',
+    sort: (row) => row.state,
+    cell: (row) => html`
+      <${Badge} state=${row.state} title=${row.error?.message} />
+      ${row.held && html` <span class="faint" title="Its calls wait for a rename or a copy">held</span>`}
+      ${row.error && html` <span class="faint">${row.error.message}</span>`}
+    `,
+  },
+  {
+    key: 'schema',
+    label: 'Archive',
+    isWide: true,
+    sort: (row) => row.schema,
+    cell: (row) => html`<code>${formatChecksum(row.schema)}</code>`,
+  },
+  {
+    key: 'deployed',
+    label: 'Last deploy',
+    isNumber: true,
+    sort: (row) => (row.last_deployed_at ? Date.parse(row.last_deployed_at) : null),
+    cell: (row) =>
+      html`<span title=${formatTime(row.last_deployed_at)}>${formatAgo(row.last_deployed_at)}</span>`,
+  },
+  {
+    key: 'size',
+    label: 'Size',
+    isNumber: true,
+    isWide: true,
+    sort: (row) => row.size_bytes,
+    cell: (row) => formatBytes(row.size_bytes),
+  },
+  {
+    key: 'calls',
+    label: 'Calls today',
+    isNumber: true,
+    isWide: true,
+    sort: (row) => row.calls,
+    cell: (row) => formatCount(row.calls),
+  },
+  {
+    key: 'errors',
+    label: 'Errors today',
+    isNumber: true,
+    isWide: true,
+    sort: (row) => row.errors,
+    cell: (row) =>
+      html`<span class=${row.errors > 0 ? 'bad' : ''}>${formatCount(row.errors)}</span>`,
+  },
+  {
+    key: 'labels',
+    label: 'Labels',
+    isWide: true,
+    cell: (row) =>
+      labelWords(row.labels ?? {}).map((word) => html`<span class="label">${word}</span>`),
+  },
+]
+
+/** The databases of a platform that fit the filters. @param {{ databases: any[] }} props */
+export function FleetList({ databases }) {
+  const { search = '', state = '', label = '', sort = 'name', open = '' } = route.value.params
+  const labels = useMemo(() => labelsOf(databases), [databases])
+  const indexed = useMemo(() => databases.map((row) => ({ row, text: textOf(row) })), [databases])
+  const rows = useMemo(
+    () => filter(indexed, { search, state, label }),
+    [indexed, search, state, label],
+  )
+  const set = (/** @type {string} */ name) => (/** @type {any} */ event) =>
+    setParams({ [name]: event.currentTarget.value }, { replace: true })
+  return html`
+    <div class="bar" role="search">
+      <input
+        id="search"
+        class="grow"
+        type="search"
+        aria-label="Search"
+        placeholder="Search: tenant, database, label, error"
+        autocomplete="off"
+        spellcheck=${false}
+        value=${search}
+        onInput=${set('search')}
+      />
+      ${
+        labels.length > 0 &&
+        html`
+          <label class="inline">
+            <span>Label</span>
+            <select value=${label} onChange=${set('label')}>
+              <option value="">any</option>
+              ${labels.map((word) => html`<option value=${word}>${word}</option>`)}
+            </select>
+          </label>
+        `
+      }
+      <span class="faint" role="status">${formatCount(rows.length)} of ${formatCount(databases.length)}</span>
+    </div>
+    <${Table}
+      label="Databases"
+      columns=${COLUMNS}
+      rows=${rows}
+      keyOf=${(/** @type {any} */ row) => row.database}
+      sort=${sort}
+      onSort=${(/** @type {string} */ sort) => setParams({ sort }, { replace: true })}
+      isChosen=${(/** @type {any} */ row) => row.database === open}
+      empty="No database fits the filters"
+    />
+  `
+}
+
+/** @param {any} row */
+function textOf(row) {
+  const words = [nameOf(row), row.database, row.state, ...labelWords(row.labels ?? {})]
+  return [...words, row.error?.message, row.error?.code, row.schema].join(' ').toLowerCase()
+}
+
+/**
+ * Every word has to be found.
+ * @param {{ row: any, text: string }[]} indexed
+ * @param {{ search: string, state: string, label: string }} asked
+ */
+function filter(indexed, { search, state, label }) {
+  const words = search
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '')
+  return indexed
+    .filter(
+      ({ row, text }) =>
+        (state === '' || row.state === state) &&
+        (label === '' || labelWords(row.labels ?? {}).includes(label)) &&
+        words.every((word) => text.includes(word)),
+    )
+    .map(({ row }) => row)
+}
+
+/** @param {any[]} databases */
+function labelsOf(databases) {
+  const all = new Set(databases.flatMap((row) => labelWords(row.labels ?? {})))
+  return [...all].sort().slice(0, MOST_LABELS)
+}

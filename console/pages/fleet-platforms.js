@@ -1,0 +1,59 @@
+import { Badge } from '../components/badge.js'
+import { formatChecksum, formatCount } from '../components/format.js'
+import { Table } from '../components/table.js'
+import { html } from '../html.js'
+import { linkTo, route, setParams } from '../store.js'
+
+const COUNTS = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced']
+
+/** @type {import('../components/table.js').Column[]} */
+const COLUMNS = [
+  {
+    key: 'platform',
+    label: 'Platform',
+    isHead: true,
+    sort: (row) => row.platform,
+    cell: (row) => html`<a href=${linkTo('fleet', { platform: row.platform })}>${row.platform}</a>`,
+  },
+  {
+    key: 'databases',
+    label: 'Databases',
+    isNumber: true,
+    sort: (row) => row.databases,
+    cell: (row) => formatCount(row.databases),
+  },
+  {
+    key: 'states',
+    label: 'States',
+    cell: (row) =>
+      COUNTS.filter((state) => row[state] > 0).map(
+        (state) => html`
+          <a class="state" href=${linkTo('fleet', { platform: row.platform, state })}>
+            <${Badge} state=${state} count=${row[state]} />
+          </a> `,
+      ),
+  },
+  {
+    key: 'schema',
+    label: 'Newest archive',
+    isWide: true,
+    cell: (row) => html`<code>${formatChecksum(row.schema)}</code>`,
+  },
+  { key: 'isolation', label: 'Isolation', isWide: true, cell: (row) => row.isolation },
+]
+
+/** All platforms. @param {{ platforms: any[] }} props */
+export function Platforms({ platforms }) {
+  return html`
+    <h2>Platforms</h2>
+    <${Table}
+      label="Platforms"
+      columns=${COLUMNS}
+      rows=${platforms}
+      keyOf=${(/** @type {any} */ row) => row.platform}
+      sort=${route.value.params.sort ?? 'platform'}
+      onSort=${(/** @type {string} */ sort) => setParams({ sort }, { replace: true })}
+      empty="No platform is registered, or none that your address may name"
+    />
+  `
+}

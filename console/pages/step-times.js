@@ -1,0 +1,24 @@
+import { formatMs } from '../components/format.js'
+import { html } from '../html.js'
+
+/**
+ * How long each step of a deploy took, with bars.
+ * @param {{ steps: Record<string, number>, total: number }} props milliseconds by step
+ */
+export function StepTimes({ steps, total }) {
+  return html`
+    <table class="plain">
+      <thead><tr><th scope="col">Step</th><th scope="col">Took</th><th scope="col">Share</th></tr></thead>
+      <tbody>
+        ${Object.entries(steps).map(
+          ([name, ms]) => html`
+            <tr>
+              <th scope="row">${name}</th>
+              <td>${formatMs(ms)}</td>
+              <td><meter min="0" max=${Math.max(total, 1)} value=${ms} aria-label=${`Share of ${name}`}></meter></td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  `
+}
