@@ -93,6 +93,10 @@ export const DATABASE_ARGS = {
   ...JSON_ARG,
 } as const satisfies ArgsDef
 
+export const YES_ARG = {
+  yes: { type: 'boolean', description: 'do not ask' },
+} as const satisfies ArgsDef
+
 export const CHECK_ARG = {
   check: { type: 'boolean', description: 'exit with 3 if there is nothing to do' },
 } as const satisfies ArgsDef

@@ -32,7 +32,14 @@ export interface Io {
    * SIGINT ends the process.
    */
   onInterrupt(heard: () => void): () => void
+  /**
+   * Calls `heard` when the process is to end (SIGTERM, a terminal that is closed, output that nobody
+   * reads any more) until the function that it returns is called. Without a listener the process ends.
+   */
+  onTerminate(heard: () => void): () => void
 }
+
+const TERMINATE = ['SIGTERM', 'SIGHUP'] as const
 
 /** Returns the input and output of this process. */
 export function processIo(): Io {
@@ -58,6 +65,12 @@ export function processIo(): Io {
     onInterrupt: (heard) => {
       process.on('SIGINT', heard)
       return () => process.off('SIGINT', heard)
+    },
+    onTerminate: (heard) => {
+      for (const signal of TERMINATE) process.on(signal, heard)
+      return () => {
+        for (const signal of TERMINATE) process.off(signal, heard)
+      }
     },
   }
 }

@@ -2,10 +2,19 @@
 import { processIo } from './io.ts'
 import { runCli } from './run.ts'
 
-// A reader that has enough (`… | head`) is no failure, unless `exitCode` says that it is.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit()
-  throw error
+// A reader that has enough (`… | head`) is no failure, unless `exitCode` says that it is. EIO is that
+// of a terminal that is closed.
+const isGone = ({ code }: NodeJS.ErrnoException) => code === 'EPIPE' || code === 'EIO'
+let hasReader = true
+process.stdout.on('error', (error) => {
+  if (!isGone(error)) throw error
+  if (!hasReader) return
+  hasReader = false
+  // A command that has something to undo hears of it.
+  if (!process.emit('SIGTERM', 'SIGTERM')) process.exit()
+})
+process.stderr.on('error', (error) => {
+  if (!isGone(error)) throw error
 })
 // The process ends by itself: `start` has a gateway that goes on.
 process.exitCode = await runCli(process.argv.slice(2), processIo())

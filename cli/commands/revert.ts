@@ -1,4 +1,4 @@
-import { command, DATABASE_ARGS, Failure, PROGRAM, UsageError } from '../command.ts'
+import { command, DATABASE_ARGS, Failure, PROGRAM, UsageError, YES_ARG } from '../command.ts'
 import { commandAgain } from '../fleet/again.ts'
 import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
 import { runFleet } from '../fleet/run-fleet.ts'
@@ -7,7 +7,7 @@ import { send } from '../gateway/client.ts'
 import { nameOfDatabase } from '../gateway/database.ts'
 import { platformOf, readTarget, type Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
-import { askYes } from '../terminal/ask.ts'
+import { agree } from '../terminal/ask.ts'
 import { minute, showTable } from '../terminal/show.ts'
 import { short } from '../terminal/words.ts'
 
@@ -21,7 +21,7 @@ export default command({
     },
     ...FLEET_ARGS,
     'dry-run': { type: 'boolean', description: 'run everything and roll it back' },
-    yes: { type: 'boolean', description: 'do not ask' },
+    ...YES_ARG,
     ...DATABASE_ARGS,
   },
   async run(args, io) {
@@ -32,11 +32,14 @@ export default command({
     if (beginning === undefined) return listArchives(target, platform, args.json === true, io)
 
     const checksum = await findChecksum(target, platform, beginning)
-    if (!args.yes && !args['dry-run']) {
+    if (!args['dry-run']) {
       const whose = nameOfDatabase(fields) || fields.label || 'all databases'
-      const question = `Take the code of ${platform} (${whose}) back to ${short(checksum)}?`
-      if (!io.mayAsk || args.json) throw new UsageError('Give --yes: nobody can be asked here')
-      if (!(await askYes(question))) throw new Failure('Nothing is changed')
+      await agree(
+        `Take the code of ${platform} (${whose}) back to ${short(checksum)}?`,
+        '',
+        args,
+        io,
+      )
     }
     const { skip, ...rest } = fields
     const body = JSON.stringify({

@@ -1,12 +1,15 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, resolve } from 'node:path'
+import { serverPlace } from '../../lib/config/server-place.ts'
 import { readEnvironment } from '../../lib/config.ts'
-import { command, EXIT, Failure, JSON_ARG, UsageError } from '../command.ts'
+import { testsConfig } from '../../lib/sql-tests/settings.ts'
+import { command, EXIT, Failure, JSON_ARG, UsageError, YES_ARG } from '../command.ts'
 import { DEPLOY_ARGS } from '../deploy-form.ts'
 import { shownPath } from '../schema/folder.ts'
 import { packFolder } from '../schema/pack.ts'
 import { readTests, testsHome } from '../schema/tests.ts'
+import { agree } from '../terminal/ask.ts'
 import { busy } from '../terminal/busy.ts'
 import { showWarnings } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
@@ -41,6 +44,7 @@ export default command({
       default: true,
       description: 'say which functions the tests have not called',
     },
+    ...YES_ARG,
     ...JSON_ARG,
   },
   async run(args, io) {
@@ -59,11 +63,23 @@ export default command({
       )
     }
     const env = readEnvironment(io.folder, io.env)
-    const databaseUrl = args['database-url'] || env.GATEWAY_DATABASE_URL || env.DATABASE_URL
-    const style = styles(io.hasColor)
+    const meant = args['database-url'] || env.GATEWAY_DATABASE_URL
+    const databaseUrl = meant || env.DATABASE_URL || undefined
     const isSilent = args.json === true || args.tap === true
+    const place = serverPlace(testsConfig(databaseUrl, env).server)
+    if (place?.isFar && !meant) {
+      const why = `${place.name} is not of this machine; tests make databases and a role there. Name it with --database-url. `
+      await agree(
+        `Make databases and a role for tests at ${place.name}?`,
+        why,
+        { yes: args.yes, json: isSilent },
+        io,
+      )
+    }
+    const style = styles(io.hasColor)
     const stopping = new AbortController()
-    const end = io.onInterrupt(() => stopping.abort())
+    const release = [io.onInterrupt, io.onTerminate].map((on) => on(() => stopping.abort()))
+    if (place) io.err(`${style.dim(`PostgreSQL of ${place.name}`)}\n`)
     let number = 0
     if (args.tap) io.out(`TAP version 14\n1..${tests.length}\n`)
     const { runSuite } = await import('../../lib/sql-tests/suite.ts')
@@ -73,7 +89,7 @@ export default command({
         archive,
         packed: bytes,
         tests,
-        databaseUrl: databaseUrl || undefined,
+        databaseUrl,
         env,
         jobs,
         timeoutMs,
@@ -86,7 +102,9 @@ export default command({
             out(`${io.isTerminal ? '\r\u001b[K' : ''}${describeResult(result, style)}\n`)
         },
       })
-    const result = await busy('Making a database', isSilent ? undefined : io, run).finally(end)
+    const result = await busy('Making a database', isSilent ? undefined : io, run).finally(() => {
+      for (const one of release) one()
+    })
     if (args.json) io.out(`${JSON.stringify(jsonOf(result))}\n`)
     else if (!args.tap) {
       showWarnings(io, result.warnings)

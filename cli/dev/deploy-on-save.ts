@@ -1,15 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { deployForm } from '../deploy-form.ts'
 import { changesOf } from '../deploy-result.ts'
+import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
 import { failureBody } from '../gateway/request-failed.ts'
 import { type Target, tenantOf } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
-import { type Packed, packFolder } from '../schema/pack.ts'
+import type { Packed } from '../schema/pack.ts'
 import { describeFailure } from '../terminal/failure.ts'
 import { showWarnings } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { duration, listed } from '../terminal/words.ts'
+import { packWritten, unwrittenMigrations } from './unwritten.ts'
 
 /** What is deployed, and to whom. */
 export interface Deployment {
@@ -27,7 +28,12 @@ export interface Deployment {
 export class DeployOnSave {
   readonly #deployment: Deployment
   readonly #io: Io
+  /** What was sent last. */
   #packed: Packed | undefined
+  /** Checksum of what was looked at last. */
+  #seen: string | undefined
+  /** Migrations without a statement that have run. */
+  readonly #blank = new Set<string>()
   #running: Promise<void> | undefined
   #isAskedAgain = false
 
@@ -56,25 +62,37 @@ export class DeployOnSave {
     }
   }
 
-  /** Packs the folder, once more if a file has just become empty. */
-  async #pack(folder: string): Promise<Packed> {
-    const packed = await packFolder(folder)
-    if (!hasEmptied(this.#packed, packed)) return packed
-    await sleep(EMPTY_MS)
-    return packFolder(folder)
+  /** Returns the migrations without a statement that a deploy would record as having run. */
+  async #unwritten(packed: Packed): Promise<string[]> {
+    const blank = unwrittenMigrations(packed)
+    if (blank.every((name) => this.#blank.has(name))) return []
+    const { target, platform, args } = this.#deployment
+    const fields = { tenant_id: tenantOf(target), dry_run: 'true' }
+    const body = deployForm(platform, packed, args, fields)
+    const { plan } = (await send(target, '/register', { body })).json()
+    const pending = new Set(plan.flatMap((one: Line) => one.pending_migrations))
+    for (const name of blank) if (!pending.has(name)) this.#blank.add(name)
+    return blank.filter((name) => pending.has(name))
   }
 
   async #deployOnce(): Promise<void> {
     const started = performance.now()
     const { target, platform, folder, args, onDeployed } = this.#deployment
-    const packed = await this.#pack(folder)
-    if (packed.archive.checksum === this.#packed?.archive.checksum) return
-    const changed = changedPaths(this.#packed, packed)
+    const packed = await packWritten(folder, this.#packed)
+    if (packed.archive.checksum === this.#seen) return
     // One that is refused is not sent again until a file changes.
+    this.#seen = packed.archive.checksum
+    const { bold, dim, green, yellow } = styles(this.#io.hasColor)
+    const unwritten = await this.#unwritten(packed)
+    if (unwritten.length > 0) {
+      const names = printable(unwritten.join(', '))
+      this.#io.out(`${yellow('·')} Waiting until ${names} has a statement: a migration runs once\n`)
+      return
+    }
+    const changed = changedPaths(this.#packed, packed)
     this.#packed = packed
     const body = deployForm(platform, packed, args, { tenant_id: tenantOf(target) })
     const result = (await send(target, '/register', { body })).json()
-    const { bold, dim, green } = styles(this.#io.hasColor)
     const what = listed(
       [result.superseded && 'a newer archive is in place, which stays', ...changesOf(result)],
       'nothing to do',
@@ -85,19 +103,6 @@ export class DeployOnSave {
     showWarnings(this.#io, result.warnings)
     await onDeployed()
   }
-}
-
-/** An editor that empties a file before it writes it has written it by then, in milliseconds. */
-const EMPTY_MS = 100
-
-/** Returns whether a file that had a text has none. */
-function hasEmptied(before: Packed | undefined, after: Packed): boolean {
-  const texts = ({ archive }: Packed) =>
-    Object.values(archive.files).flatMap((files) => files.map(({ path, text }) => ({ path, text })))
-  const had = new Set(
-    before ? texts(before).flatMap(({ path, text }) => (text.trim() ? [path] : [])) : [],
-  )
-  return texts(after).some(({ path, text }) => text.trim() === '' && had.has(path))
 }
 
 const SHOWN = 3

@@ -1,4 +1,5 @@
-import { Failure } from '../command.ts'
+import { Failure, UsageError } from '../command.ts'
+import type { Io } from '../io.ts'
 
 /**
  * Asks a person for a text.
@@ -29,4 +30,20 @@ export async function askYes(message: string): Promise<boolean> {
   const answer = await confirm({ message, initialValue: false })
   if (typeof answer !== 'boolean') throw new Failure('Cancelled')
   return answer
+}
+
+/**
+ * Has a person agree to something, unless --yes was given.
+ * @throws {Failure} for a no
+ * @throws {UsageError} if nobody can be asked; it says why a person has to be
+ */
+export async function agree(
+  question: string,
+  why: string,
+  { yes, json }: { yes?: boolean | undefined; json?: boolean | undefined },
+  io: Io,
+): Promise<void> {
+  if (yes) return
+  if (!io.mayAsk || json) throw new UsageError(`${why}Give --yes: nobody can be asked here`)
+  if (!(await askYes(question))) throw new Failure('Nothing is changed')
 }

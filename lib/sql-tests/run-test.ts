@@ -7,7 +7,7 @@ import { GatewayError } from '../errors.ts'
 import { Connection, type Sql } from '../postgres/pools/connection.ts'
 import { callsOfTransaction } from './coverage.ts'
 import type { ScratchSessions } from './scratch.ts'
-import { readTap, type TapResult } from './tap.ts'
+import { readTap, type TapResult, usesTap } from './tap.ts'
 
 /** A place and the reason of a failure, as the HTTP contract names its parts. */
 export interface TestFailure {
@@ -44,17 +44,23 @@ const SAVEPOINT = /^(?:savepoint|release|rollback\s+(?:work\s+|transaction\s+)?t
 const COMMITS =
   'A test runs in a transaction that is rolled back: it may begin with BEGIN and end with ROLLBACK, and must not commit'
 
+interface Limits {
+  /** statement_timeout. */
+  timeoutMs: number
+  /** Ends the test: what it returns then means nothing. */
+  signal: AbortSignal
+}
+
 /**
  * Runs a test in a session and a transaction of its own, which is rolled back. PostgreSQL's parser
  * must be loaded.
  * @param database where it runs
- * @param timeoutMs statement_timeout
  */
 export async function runTest(
   file: SchemaFile,
   database: string,
   { server, route, credentials }: ScratchSessions,
-  timeoutMs: number,
+  { timeoutMs, signal }: Limits,
 ): Promise<TestResult> {
   const started = performance.now()
   const connection = new Connection(
@@ -62,6 +68,8 @@ export async function runTest(
     { database, credentials, route, connectTimeoutMs: 10_000, statementTimeoutMs: timeoutMs },
     () => {},
   )
+  const end = () => connection.destroy()
+  signal.addEventListener('abort', end)
   const notices: string[] = []
   connection.onNotice = ({ severity, message }) => {
     if (severity !== 'DEBUG') notices.push(`${severity}: ${message}`)
@@ -79,9 +87,11 @@ export async function runTest(
   } catch (error) {
     failure ??= { file: file.path, message: (error as Error).message }
   } finally {
+    signal.removeEventListener('abort', end)
     await connection.close().catch(() => {})
   }
-  const tap = readTap(lines)
+  // A function of the platform may answer "ok" too.
+  const tap = usesTap(file.text) ? readTap(lines) : undefined
   const ms = Math.round(performance.now() - started)
   failure ??= tapFailure(file, tap)
   return { path: file.path, ms, failure, tap, notices, called }
@@ -107,7 +117,7 @@ async function runStatements(
           return { file: file.path, ...startOf(file, statement), message: COMMITS }
         }
       }
-      lines.push(...textsIn(await sql.unsafe(statement.text)))
+      for (const line of textsIn(await sql.unsafe(statement.text))) lines.push(line)
     }
     // A deferred constraint would be checked by a commit.
     last = null

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SchemaArchive } from '../archive/archive.ts'
-import { type Config, readConfig } from '../config.ts'
+import type { Config } from '../config.ts'
 import { dropDatabaseNow } from '../deploy/database/database.ts'
 import { createLog } from '../log.ts'
 import { startEmbedded } from '../postgres/embedded.ts'
@@ -14,6 +14,7 @@ import { Pools } from '../postgres/pools/pools.ts'
 import { quoteIdentifier } from '../postgres/quote.ts'
 import { startGateway } from '../start.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
+import { testsConfig } from './settings.ts'
 
 /** How sessions of the platform's role are opened. */
 export interface ScratchSessions {
@@ -40,12 +41,6 @@ export interface Scratch extends ScratchSessions {
   close(): Promise<void>
 }
 
-/** Settings of the environment that hold for the scratch gateway too. */
-const KEPT = ['ISOLATION', 'BASE_TEMPLATE', 'CONNECT_TIMEOUT_SECS', 'START_TIMEOUT_SECS']
-
-/** The server in parts, where no URI names it. */
-const PARTS = ['DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD']
-
 /**
  * Deploys an archive to a database of its own: on the PostgreSQL of a URI, or on an embedded one in a
  * temporary folder. A gateway with a catalog of its own does it and has stopped afterwards.
@@ -67,18 +62,10 @@ export async function openScratch(
     if (failures.length > 0) throw failures[0]
   }
   try {
-    const named = databaseUrl ?? env.DB_HOST
-    const kept = databaseUrl === undefined ? [...KEPT, ...PARTS] : KEPT
     const name = `gateway_test_${randomBytes(4).toString('hex')}`
-    const config = readConfig({
-      ...Object.fromEntries(kept.map((key) => [key, env[key]])),
-      DATABASE_URL: databaseUrl ?? (named ? undefined : await embedded(folder, undo)),
-      GATEWAY_HOST: '127.0.0.1',
-      GATEWAY_PORT: '0',
-      GATEWAY_SECRET: randomBytes(32).toString('hex'),
-      TEMPLATES: 'off',
-      SHUTDOWN_TIMEOUT_SECS: '0',
-    })
+    const named = testsConfig(databaseUrl, env)
+    const chosen = named.server ? named : testsConfig(await embedded(folder, undo), env)
+    const config = { ...chosen, secret: randomBytes(32).toString('hex') }
     const server = config.server!
     const pools = new Pools(server, config)
     undo.push(() => pools.end())

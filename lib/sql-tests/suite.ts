@@ -4,6 +4,7 @@ import { quoteIdentifier } from '../postgres/quote.ts'
 import { type CoveredFunction, countCalls, trackFunctions } from './coverage.ts'
 import { runTest, type TestResult } from './run-test.ts'
 import { openScratch, type Scratch } from './scratch.ts'
+import { usesTap } from './tap.ts'
 
 /** What a run of tests needs. */
 export interface Suite {
@@ -21,7 +22,7 @@ export interface Suite {
   coverage: boolean
   /** Called with each result, in the order of the files. */
   onResult?: (result: TestResult) => void
-  /** Once it is aborted, no further test begins. */
+  /** Once it is aborted, no further test begins, and those that run end. */
   signal: AbortSignal
 }
 
@@ -40,7 +41,7 @@ export interface SuiteResult {
   coverageHint: string | undefined
   /** Warnings of the deploy. */
   warnings: string[]
-  /** Files that were not begun. */
+  /** Files that were not begun, or not run to their end. */
   notRun: string[]
 }
 
@@ -54,7 +55,7 @@ export async function runSuite(suite: Suite): Promise<SuiteResult> {
   const { tests, jobs, timeoutMs, signal, onResult } = suite
   const scratch = await openScratch(suite.databaseUrl, suite.env, suite)
   try {
-    if (tests.some(({ text }) => USES_PGTAP.test(text))) await addPgTap(scratch)
+    if (tests.some(({ text }) => usesTap(text))) await addPgTap(scratch)
     const functions = suite.coverage
       ? await scratch.pools.use(scratch.database, (sql) => countCalls(sql))
       : []
@@ -73,7 +74,8 @@ export async function runSuite(suite: Suite): Promise<SuiteResult> {
       databases.map(async (database) => {
         for (let file = waiting.shift(); file; file = waiting.shift()) {
           if (signal.aborted) return
-          const result = await runTest(file, database, scratch, timeoutMs)
+          const result = await runTest(file, database, scratch, { timeoutMs, signal })
+          if (signal.aborted) return
           results.set(file, result)
           tell()
         }
@@ -91,8 +93,6 @@ export async function runSuite(suite: Suite): Promise<SuiteResult> {
     await scratch.close()
   }
 }
-
-const USES_PGTAP = /\b(?:no_plan|plan)\s*\(/i
 
 /** Installs pgTAP if the server has it and the gateway's role may; a test says what is missing. */
 async function addPgTap({ pools, database }: Scratch): Promise<void> {

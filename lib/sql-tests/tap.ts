@@ -8,6 +8,14 @@ export interface TapResult {
   problem: string | undefined
 }
 
+/** pgTAP refuses assertions before one of these. */
+const PLANS = /\b(?:no_plan|plan|runtests|do_tap)\s*\(/i
+
+/** Returns whether the SQL of a test makes assertions of pgTAP. */
+export function usesTap(text: string): boolean {
+  return PLANS.test(text)
+}
+
 /**
  * Reads the lines of the Test Anything Protocol (testanything.org). Returns undefined if there are
  * none.

@@ -5,7 +5,12 @@ import { expect, test } from 'vitest'
 import { type CliOptions, cli, cliOutput, type RunningCli, startCli } from '../helpers/cli.ts'
 import { newSchema } from '../helpers/cli-schema.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
-import { createAdminDatabase, dropAdminDatabase, TEST_SECRET } from '../helpers/gateway.ts'
+import {
+  createAdminDatabase,
+  dropAdminDatabase,
+  queryDatabase,
+  TEST_SECRET,
+} from '../helpers/gateway.ts'
 import { freePort } from '../helpers/process.ts'
 
 const gateway = await startOneGateway()
@@ -77,8 +82,38 @@ test('dev deploys on save, shows errors in place, and writes the types anew', as
   await rm(join(schema.folder, 'postgresql/functions/more'), { recursive: true })
   await dev.said('1 function dropped')
 
-  dev.interrupt()
+  // A migration that `new migration` has made waits for its first statement, and runs then.
+  const path = (await schema.output('new', 'migration', 'due')).trim()
+  await dev.said('Waiting until 002_due.pssql has a statement')
+  await schema.write('migrations/002_due.pssql', 'alter table notes add due date;')
+  await dev.said('migrations/002_due.pssql: 1 migration')
+  expect(path).toBe('postgresql/migrations/002_due.pssql')
+  const columns = await queryDatabase(
+    `${schema.platform}_main`,
+    "select from information_schema.columns where table_name = 'notes' and column_name = 'due'",
+  )
+  expect(columns).toHaveLength(1)
+
+  dev.terminate()
   expect(await dev.ended).toMatchObject({ code: 0 })
+})
+
+test('dev wants a yes before it deploys to another machine', async () => {
+  const schema = await newSchema(gateway.url)
+  // An address that leads here, and is not known to.
+  const url = gateway.url.replace('127.0.0.1', '[::ffff:127.0.0.1]')
+  const far = await cli(['dev', '--url', url], schema.options)
+  expect(far).toMatchObject({
+    code: 2,
+    err: expect.stringContaining(`${url} is not of this machine`),
+  })
+  const env = { DATABASE_URL: 'postgres://owner:hidden@db.invalid/prod' }
+  const own = await cli(['dev', '--url', `http://127.0.0.1:${await freePort()}`], {
+    ...schema.options,
+    env,
+  })
+  expect(own.code).toBe(2)
+  expect(own.err).toContain('owner@db.invalid:5432/prod is not of this machine')
 })
 
 test('dev starts a gateway where none answers, and stops it', async () => {

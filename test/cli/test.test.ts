@@ -2,9 +2,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, inject, onTestFinished, test } from 'vitest'
 import { readTap } from '../../lib/sql-tests/tap.ts'
-import { type CliOptions, cli, cliOutput } from '../helpers/cli.ts'
+import { CLI_PROGRAM, type CliOptions, cli, cliOutput, startCli } from '../helpers/cli.ts'
 import { queryDatabase } from '../helpers/gateway.ts'
-import { temporaryFolder } from '../helpers/process.ts'
+import { eventually, startProgram, temporaryFolder } from '../helpers/process.ts'
 
 /** A schema as `init` writes it, with more tests. */
 async function schemaWith(tests: Record<string, string>): Promise<CliOptions> {
@@ -38,14 +38,17 @@ beforeAll(async () => {
 test('test runs each file in a transaction of its own, and says what was called', async () => {
   const options = await schemaWith({
     'a.sql': "begin;\ndo $$ begin raise notice 'hello'; perform add_note('a'); end $$;\nrollback;",
+    // Rows are assertions in files of pgTAP alone, however many they are.
+    'many.sql': "select 'not ok' from generate_series(1, 200000);",
     // It sees no row of the others.
     'more/b.sql': "do $$ begin assert (select count(*) from notes) = 0, 'no note'; end $$;",
   })
   expect(stable(await cliOutput(['test', '--jobs', '1'], options))).toBe(`✓ tests/a.sql (… ms)
+✓ tests/many.sql (… ms)
 ✓ tests/more/b.sql (… ms)
 ✓ tests/notes.sql (… ms)
 
-3 tests passed
+4 tests passed
 Which functions were called is not known: a superuser has to run "grant set on parameter track_functions to "gateway"" first
 `)
   expect(await leftOvers()).toBe(0)
@@ -140,6 +143,44 @@ test('test shows an error of the schema, and what is wrong with its arguments', 
     err: expect.stringContaining('No test has "none" in its path'),
   })
   expect(await leftOvers()).toBe(0)
+})
+
+test('a test that is ended from outside leaves nothing behind', async () => {
+  const options = await schemaWith({ 'wait.sql': 'select pg_sleep(597);' })
+  const running = startCli(['test', '--jobs', '1'], options)
+  await eventually('the test runs', async () => {
+    const waiting = `select from pg_stat_activity where state = 'active' and query ~ '^select pg_sleep.597.'`
+    return (await queryDatabase('postgres', waiting, { asGateway: true })).length > 0
+  })
+  running.terminate()
+  const { code, out } = await running.ended
+  expect(code).toBe(1)
+  expect(out).toContain('1 test passed, 1 not run')
+  expect(await leftOvers()).toBe(0)
+
+  // A reader that has enough.
+  const { PATH = '' } = process.env
+  const line = `${CLI_PROGRAM} test --tap --only notes | head -n 1`
+  const env = { PATH, ...(options.env as Record<string, string>) }
+  const piped = startProgram('sh', ['-c', line], { cwd: options.folder!, env })
+  await piped.exit
+  expect(piped.output()).toContain('TAP version 14\n')
+  await eventually('nothing is left', async () => (await leftOvers()) === 0)
+})
+
+test('a server of another machine is no place for tests unless it was meant for them', async () => {
+  const { folder } = await schemaWith({})
+  const url = 'postgres://owner:hidden@db.invalid/prod'
+  const parts: Record<string, string> = { DB_HOST: 'db.invalid', DB_PASSWORD: 'hidden' }
+  for (const env of [{ DATABASE_URL: url } as typeof parts, parts]) {
+    const refused = await cli(['test'], { folder: folder!, env })
+    expect(refused.code).toBe(2)
+    expect(refused.err).toMatch(/@db\.invalid:5432\/\S+ is not of this machine/)
+    expect(refused.err).not.toContain('hidden')
+  }
+  const env = { DATABASE_URL: url, CONNECT_TIMEOUT_SECS: '1' }
+  const tried = await cli(['test', '--yes'], { folder: folder!, env })
+  expect(tried).toMatchObject({ code: 1, err: expect.stringContaining('db.invalid') })
 })
 
 test('the Test Anything Protocol is read', () => {

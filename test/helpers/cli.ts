@@ -45,6 +45,8 @@ export interface CliResult {
 export interface RunningCli {
   /** As Ctrl-C does. */
   interrupt(): void
+  /** As SIGTERM does. */
+  terminate(): void
   ended: Promise<CliResult>
 }
 
@@ -57,7 +59,14 @@ export async function cli(args: string[], options: CliOptions = {}): Promise<Cli
 export function startCli(args: string[], options: CliOptions = {}): RunningCli {
   const { folder = '/nowhere', env = {}, columns, input = '', onOutput } = options
   const result = { out: '', err: '' }
-  const listeners = new Set<() => void>()
+  const listeners = { interrupt: new Set<() => void>(), terminate: new Set<() => void>() }
+  const listen = (to: keyof typeof listeners) => (heard: () => void) => {
+    listeners[to].add(heard)
+    return () => listeners[to].delete(heard)
+  }
+  const tell = (to: keyof typeof listeners) => () => {
+    for (const heard of listeners[to]) heard()
+  }
   const write = (stream: 'out' | 'err') => (text: string) => {
     result[stream] += text
     onOutput?.(result.out + result.err)
@@ -77,15 +86,12 @@ export function startCli(args: string[], options: CliOptions = {}): RunningCli {
     mayAsk: false,
     columns,
     hasColor: columns !== undefined,
-    onInterrupt: (heard) => {
-      listeners.add(heard)
-      return () => listeners.delete(heard)
-    },
+    onInterrupt: listen('interrupt'),
+    onTerminate: listen('terminate'),
   }
   return {
-    interrupt: () => {
-      for (const heard of listeners) heard()
-    },
+    interrupt: tell('interrupt'),
+    terminate: tell('terminate'),
     ended: runCli(args, io).then((code) => ({ code, ...result })),
   }
 }
