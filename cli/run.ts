@@ -15,6 +15,7 @@ import { COMMANDS } from './commands.ts'
 import { failureBody } from './gateway/request-failed.ts'
 import type { Io } from './io.ts'
 import { describeFailure } from './terminal/failure.ts'
+import { writeText } from './terminal/show.ts'
 import { printable, styles } from './terminal/style.ts'
 
 /** The command line as one group of commands. */
@@ -47,19 +48,19 @@ export async function runCli(typed: string[], io: Io): Promise<ExitCode> {
     return (await command.run(parse(rest, command), io, COMMANDS)) ?? EXIT.done
   } catch (error) {
     if (isUsageError(error)) {
-      io.err(`${red(stripVTControlCharacters((error as Error).message))}\n`)
+      io.err(`${red(printable(stripVTControlCharacters((error as Error).message)))}\n`)
       io.err(`See \`${name} --help\`\n`)
       return EXIT.usage
     }
     const body = failureBody(error)
     if (body) {
-      if (isJson) io.out(`${JSON.stringify(body)}\n`)
+      if (isJson) writeText(io, `${JSON.stringify(body)}\n`)
       else io.err(`${describeFailure(body, styles(io.hasColor))}\n`)
       return EXIT.failed
     }
     const message =
       error instanceof Failure ? error.message : ((error as Error).stack ?? `${error}`)
-    if (isJson) io.out(`${JSON.stringify({ error: 'failed', message })}\n`)
+    if (isJson) writeText(io, `${JSON.stringify({ error: 'failed', message })}\n`)
     else io.err(`${red(printable(message))}\n`)
     return EXIT.failed
   }

@@ -4,6 +4,7 @@ import { command, DATABASE_ARGS } from '../command.ts'
 import { send } from '../gateway/client.ts'
 import { databaseOf } from '../gateway/database.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
+import { writeText } from '../terminal/show.ts'
 
 export default command({
   args: {
@@ -35,7 +36,7 @@ export default command({
       .join(',')}}`
     const headers = args.key === undefined ? undefined : { 'idempotency-key': args.key }
     const answer = await send(target, '/call', { body, headers })
-    if (args.json) io.out(`${answer.text}\n`)
+    if (args.json) writeText(io, `${answer.text}\n`)
     else showRows(answer.text, io)
     return undefined
   },

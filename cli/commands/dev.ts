@@ -14,7 +14,7 @@ import { writeChanged } from '../schema/write-changed.ts'
 import { agree } from '../terminal/ask.ts'
 import { busy } from '../terminal/busy.ts'
 import { showDone } from '../terminal/show.ts'
-import { styles } from '../terminal/style.ts'
+import { printable, styles } from '../terminal/style.ts'
 
 export default command({
   args: {
@@ -52,7 +52,9 @@ export default command({
       const end = await watchFolder(root, () => deploys.deploy())
       try {
         await deploys.deploy()
-        io.out(`${bold(shownPath(root, io.folder))} is deployed on save; Ctrl-C ends it\n`)
+        io.out(
+          `${bold(printable(shownPath(root, io.folder)))} is deployed on save; Ctrl-C ends it\n`,
+        )
         await ending
       } finally {
         end()

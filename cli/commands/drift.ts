@@ -3,6 +3,7 @@ import { CHECK_ARG, command, EXIT, GATEWAY_ARGS, JSON_ARG } from '../command.ts'
 import { send } from '../gateway/client.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
 import { diffLines, withContext } from '../plan/diff.ts'
+import { writeText } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 
 const MAX_NAMES = 6
@@ -16,17 +17,19 @@ export default command({
     const hasDrift = groups.length > 0 || unreachable.length > 0
     const code = args.check && !hasDrift ? EXIT.nothing : EXIT.done
     if (args.json) {
-      io.out(`${answer.text}\n`)
+      writeText(io, `${answer.text}\n`)
       return code
     }
     const { bold, dim, green, red, yellow } = styles(io.hasColor)
     const marks = { missing: red('-'), extra: green('+'), different: yellow('~') }
     const inks = { '-': red, '+': green, ' ': dim }
     for (const { databases, reference, differences } of groups) {
-      io.out(`${bold(printable(someOf(databases, MAX_NAMES)))} ${dim(`against ${reference}`)}\n`)
+      io.out(
+        `${bold(printable(someOf(databases, MAX_NAMES)))} ${dim(printable(`against ${reference}`))}\n`,
+      )
       for (const { object, name, change, expected, actual } of differences) {
         io.out(
-          `  ${marks[change as keyof typeof marks]} ${printable(`${object} ${name}`)} ${dim(change)}\n`,
+          `  ${marks[change as keyof typeof marks]} ${printable(`${object} ${name}`)} ${dim(printable(change))}\n`,
         )
         if (change !== 'different') continue
         for (const { kind, text } of withContext(diffLines(expected, actual))) {

@@ -5,7 +5,7 @@ import { send } from '../gateway/client.ts'
 import { filterOf } from '../gateway/database.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
 import { firstCause } from '../terminal/failure.ts'
-import { minute, showTable } from '../terminal/show.ts'
+import { minute, showTable, writeText } from '../terminal/show.ts'
 import { count, listed, short } from '../terminal/words.ts'
 
 export default command({
@@ -23,7 +23,7 @@ export default command({
     }
     const answer = await send(target, '/admin/deployments', { query })
     if (args.json) {
-      io.out(`${answer.text}\n`)
+      writeText(io, `${answer.text}\n`)
       return undefined
     }
     showTable(

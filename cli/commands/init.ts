@@ -4,6 +4,7 @@ import { command, JSON_ARG, PROGRAM, UsageError } from '../command.ts'
 import { shownPath, writeNew } from '../schema/folder.ts'
 import { firstFiles } from '../schema/new-files.ts'
 import { askText } from '../terminal/ask.ts'
+import { writeText } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 
 const PLATFORM = /^[A-Za-z0-9_-]{1,58}$/
@@ -26,7 +27,7 @@ export default command({
     await writeNew(folder, files)
     const written = Object.keys(files)
     if (args.json) {
-      io.out(`${JSON.stringify({ platform, folder, files: written })}\n`)
+      writeText(io, `${JSON.stringify({ platform, folder, files: written })}\n`)
       return undefined
     }
     const { bold, green } = styles(io.hasColor)

@@ -2,12 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { command, GATEWAY_ARGS, JSON_ARG } from '../command.ts'
 import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
+import { RequestFailed } from '../gateway/request-failed.ts'
 import { readTarget } from '../gateway/target.ts'
+import { writeText } from '../terminal/show.ts'
 import { printable, type Styles, styles } from '../terminal/style.ts'
 import { duration } from '../terminal/words.ts'
 
 const POLL_MS = 1000
 const PAGE = 100
+
+/** The end of a request is waited for while fewer than this have begun after it. */
+const OLDEST = 1000
 
 export default command({
   args: {
@@ -20,7 +25,9 @@ export default command({
     const target = readTarget(args, io)
     const style = styles(io.hasColor)
     const write = (entry: Line) =>
-      io.out(args.json ? `${JSON.stringify(entry)}\n` : `${describe(entry, style)}\n`)
+      args.json
+        ? writeText(io, `${JSON.stringify(entry)}\n`)
+        : io.out(`${describe(entry, style)}\n`)
     const read = async (limit: string | number, before?: number): Promise<Line[]> => {
       const query = { platform: target.platform, limit, before }
       return (await send(target, '/admin/audit', { query })).json().entries
@@ -31,12 +38,33 @@ export default command({
 
     const ending = new AbortController()
     const release = io.onInterrupt(() => ending.abort())
-    let last = first[0]?.id ?? 0
+    const running = new Set<number>()
+    let last = 0
+    const take = (entry: Line) => {
+      last = Math.max(last, entry.id)
+      if (entry.status === null) running.add(entry.id)
+      else running.delete(entry.id)
+    }
+    for (const entry of first) take(entry)
+    let isAway = false
     while (!ending.signal.aborted) {
       await sleep(POLL_MS, undefined, { signal: ending.signal }).catch(() => {})
-      const entries = await newEntries(read, last)
-      for (const entry of entries) write(entry)
-      last = entries.at(-1)?.id ?? last
+      for (const id of running) if (id < last - OLDEST) running.delete(id)
+      try {
+        const entries = await newEntries(read, Math.min(last, ...[...running].map((id) => id - 1)))
+        for (const entry of entries) {
+          const isNews = entry.id > last || (running.has(entry.id) && entry.status !== null)
+          if (isNews) write(entry)
+          take(entry)
+        }
+        isAway = false
+      } catch (error) {
+        if (error instanceof RequestFailed && error.status < 500) throw error
+        const { message } = error as Error
+        if (!isAway)
+          io.err(`${style.yellow('!')} ${printable(message)}. Trying again until Ctrl-C\n`)
+        isAway = true
+      }
     }
     release()
     return undefined
@@ -64,10 +92,10 @@ function describe(entry: Line, { bold, dim, green, red, yellow }: Styles): strin
   const parts = [
     dim(at.slice(0, 19).replace('T', ' ')),
     ink(String(status ?? '…')),
-    bold(action.replaceAll('_', ' ')),
+    bold(printable(action.replaceAll('_', ' '))),
     printable(whose),
     many,
-    error ? red(error) : '',
+    error ? red(printable(error)) : '',
     dim(ms === null ? '' : duration(ms)),
     dim(printable(entry.address ?? '')),
   ]

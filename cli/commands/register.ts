@@ -5,8 +5,8 @@ import { send } from '../gateway/client.ts'
 import { databaseOf, nameOfDatabase } from '../gateway/database.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
 import { busy } from '../terminal/busy.ts'
-import { showWarnings } from '../terminal/show.ts'
-import { styles } from '../terminal/style.ts'
+import { showWarnings, writeText } from '../terminal/show.ts'
+import { printable, styles } from '../terminal/style.ts'
 import { count, duration, listed } from '../terminal/words.ts'
 
 export default command({
@@ -30,7 +30,7 @@ export default command({
       send(target, '/register', { body }),
     )
     if (args.json) {
-      io.out(`${answer.text}\n`)
+      writeText(io, `${answer.text}\n`)
       return undefined
     }
     const result = answer.json()
@@ -45,7 +45,7 @@ export default command({
           'nothing to do',
         )
     const took = dim(`(${duration(result.execution_time_ms)})`)
-    io.out(`${green('✓')} ${bold(result.database)} is ready: ${what} ${took}\n`)
+    io.out(`${green('✓')} ${bold(printable(result.database))} is ready: ${what} ${took}\n`)
     const own = new Set(packed.warnings)
     showWarnings(
       io,

@@ -8,7 +8,7 @@ import { nameOfDatabase } from '../gateway/database.ts'
 import { platformOf, readTarget, type Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { agree } from '../terminal/ask.ts'
-import { minute, showTable } from '../terminal/show.ts'
+import { minute, showTable, writeText } from '../terminal/show.ts'
 import { short } from '../terminal/words.ts'
 
 export default command({
@@ -72,7 +72,7 @@ async function readArchives(target: Target, platform: string) {
 async function listArchives(target: Target, platform: string, isJson: boolean, io: Io) {
   const { answer, archives } = await readArchives(target, platform)
   if (isJson) {
-    io.out(`${answer.text}\n`)
+    writeText(io, `${answer.text}\n`)
     return undefined
   }
   showTable(

@@ -99,7 +99,7 @@ export class DeployOnSave {
     )
     const took = dim(`(${duration(performance.now() - started)})`)
     const files = changed === undefined ? '' : `${printable(changed)}: `
-    this.#io.out(`${green('✓')} ${bold(result.database)}  ${files}${what} ${took}\n`)
+    this.#io.out(`${green('✓')} ${bold(printable(result.database))}  ${files}${what} ${took}\n`)
     showWarnings(this.#io, result.warnings)
     await onDeployed()
   }

@@ -16,7 +16,8 @@ export function drawFleet(fleet: Fleet, note: string, style: Styles, columns: nu
   const ink = failed.length > 0 ? style.red : style.green
   const bar = ink('█'.repeat(full)) + style.dim('░'.repeat(BAR - full))
   const lines = [`${bar}  ${done}/${total || '…'}${note === '' ? '' : `  ${style.yellow(note)}`}`]
-  if (running.length > 0) lines.push(style.dim(fit(`  now  ${running.join(', ')}`, width)))
+  if (running.length > 0)
+    lines.push(style.dim(fit(printable(`  now  ${running.join(', ')}`), width)))
   for (const line of failed.slice(0, MAX_FAILURES)) {
     lines.push(`${style.red('✗')} ${fit(failureLine(line), width - 2)}`)
   }

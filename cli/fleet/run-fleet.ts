@@ -3,7 +3,8 @@ import { EXIT, type ExitCode, Failure } from '../command.ts'
 import { type Request, send, sendForLines } from '../gateway/client.ts'
 import type { Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
-import { styles } from '../terminal/style.ts'
+import { writeText } from '../terminal/show.ts'
+import { printable, styles } from '../terminal/style.ts'
 import { duration } from '../terminal/words.ts'
 import { drawFleet, failureLine, Live } from './draw.ts'
 import { newFleet, take } from './state.ts'
@@ -37,9 +38,9 @@ export async function runFleet(command: FleetCommand, io: Io): Promise<ExitCode>
   let note = ''
   const draw = () => live?.draw(drawFleet(fleet, note, style, io.columns ?? DEFAULT_COLUMNS))
   const say = (text: string) => {
-    note = text
+    note = printable(text)
     if (live) draw()
-    else if (!json) io.err(`${text}\n`)
+    else if (!json) io.err(`${printable(text)}\n`)
   }
   const release = io.onInterrupt(() => {
     if (note !== '') return leaving.abort()
@@ -60,7 +61,7 @@ export async function runFleet(command: FleetCommand, io: Io): Promise<ExitCode>
         io.out(
           ended.status === 'failed'
             ? `${style.red('✗')} ${failureLine(ended)}\n`
-            : `${style.green('✓')} ${ended.database} ${style.dim(`(${duration(ended.execution_time_ms)})`)}\n`,
+            : `${style.green('✓')} ${printable(ended.database)} ${style.dim(`(${duration(ended.execution_time_ms)})`)}\n`,
         )
       }
     }
@@ -77,7 +78,7 @@ export async function runFleet(command: FleetCommand, io: Io): Promise<ExitCode>
   const { end } = fleet
   if (!end) throw new Failure('The gateway ended the answer without a result')
   const hasFailed = typeof end.error === 'string'
-  if (json) io.out(`${JSON.stringify(end)}\n`)
+  if (json) writeText(io, `${JSON.stringify(end)}\n`)
   else (hasFailed ? io.err : io.out)(`${describeEnd(end, again, style)}\n`)
   return hasFailed ? EXIT.failed : EXIT.done
 }

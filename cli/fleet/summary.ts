@@ -47,12 +47,15 @@ function describeError(end: Line, again: string, style: Styles): string {
   for (const group of groupFailures(isFleet ? failed : [end])) {
     lines.push('', ...describeGroup(group, style))
   }
-  if (done.length > 0) lines.push('', `Done: ${someOf(done, MAX_NAMES)}`)
+  if (done.length > 0) lines.push('', `Done: ${printable(someOf(done, MAX_NAMES))}`)
   if (left.length > 0) {
-    lines.push(...(done.length > 0 ? [] : ['']), `Not started: ${someOf(left, MAX_NAMES)}`)
+    lines.push(
+      ...(done.length > 0 ? [] : ['']),
+      `Not started: ${printable(someOf(left, MAX_NAMES))}`,
+    )
   }
   const next = adviceFor(end, again, failed.length === 0)
-  return [...lines, '', bold('Next'), ...next.map((line) => `  ${line}`)].join('\n')
+  return [...lines, '', bold('Next'), ...next.map((line) => `  ${printable(line)}`)].join('\n')
 }
 
 /** Failures at the same place and for the same reason are one group. */
@@ -72,7 +75,9 @@ function describeGroup(group: Line[], style: Styles): string[] {
   const places: Line[] = one.failures?.length > 0 ? one.failures : [one]
   const hasPlace = places.some((place) => place.file !== undefined)
   const said = hasPlace && file !== undefined ? '' : `: ${printable(String(message ?? cause))}`
-  const lines = [`${style.red('✗')} ${style.bold(someOf(names, MAX_NAMES) || 'All')}${said}`]
+  const lines = [
+    `${style.red('✗')} ${style.bold(printable(someOf(names, MAX_NAMES)) || 'All')}${said}`,
+  ]
   lines.push(...places.flatMap((place) => describePlace(place, style)))
   for (const loss of one.losses ?? []) lines.push(`  - ${describeLoss(loss)}`)
   if (one.hint) lines.push(`  ${style.dim('hint:')} ${printable(String(one.hint))}`)

@@ -3,7 +3,7 @@ import type { ArgsDef } from 'citty'
 import { GATEWAY_ARGS, TENANT_ARG } from '../command.ts'
 import type { Io } from '../io.ts'
 import { writeChanged } from '../schema/write-changed.ts'
-import { showDone } from '../terminal/show.ts'
+import { showDone, writeText } from '../terminal/show.ts'
 import { download, type Request } from './client.ts'
 import type { Target } from './target.ts'
 
@@ -25,7 +25,7 @@ export async function writeDocument(
 ): Promise<undefined> {
   const { target, path, query, out } = asked
   const document = await download(target, path, { query })
-  if (out === undefined) io.out(document.toString())
+  if (out === undefined) writeText(io, document.toString())
   else {
     const isNew = await writeChanged(resolve(io.folder, out), document)
     showDone(io, isNew ? out : `${out} is up to date`)

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { isLoopbackHost } from '../../lib/common/loopback.ts'
 import { suggestion } from '../args.ts'
 import { PROGRAM, UsageError } from '../command.ts'
 import type { Io } from '../io.ts'
@@ -31,27 +32,40 @@ const DEFAULT_URL = 'http://127.0.0.1:9000'
 /**
  * Returns the target of a command: each value from its flag, else from the environment, else from
  * the nearest gateway.json.
- * @throws {UsageError} for a gateway.json that is not understood, and a URL that is none
+ * @throws {UsageError} for a gateway.json that is not understood, a URL that is none, and a URL of
+ *   gateway.json that would get the token of the environment
  */
 export function readTarget(args: Record<string, unknown>, { env, folder }: Io): Target {
-  let file: Partial<Record<Name, string>> | undefined
+  let file: Settings | undefined
+  const sources = {} as Record<Name, 'flag' | 'environment' | 'file'>
   const read = (name: Name): string | undefined => {
     const flag = args[name]
+    sources[name] = 'flag'
     if (typeof flag === 'string' && flag !== '') return flag
     const value = env[VARIABLES[name]]
+    sources[name] = 'environment'
     if (value) return value
     file ??= readSettings(folder)
-    return file[name]
+    sources[name] = 'file'
+    return file.values[name]
   }
   const url = read('url') ?? DEFAULT_URL
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     throw new UsageError(`The URL of the gateway must begin with http:// or https://; got "${url}"`)
   }
+  const token = read('token')
+  // Whoever has written the file, such as that of a repository that was cloned, would get the token.
+  const isForeign = sources.url === 'file' && !isLoopbackHost(new URL(url).hostname)
+  if (isForeign && sources.token === 'environment') {
+    throw new UsageError(
+      `${VARIABLES.token} is not sent to ${url}, which ${file?.path} names: name the gateway with --url or ${VARIABLES.url}`,
+    )
+  }
   return {
     url: url.replace(/\/+$/, ''),
     platform: read('platform'),
     tenant: read('tenant'),
-    token: read('token'),
+    token,
   }
 }
 
@@ -74,13 +88,34 @@ export function tenantOf({ tenant }: Target): string | undefined {
   return tenant === MAIN ? undefined : tenant
 }
 
-/** Returns the settings of the nearest gateway.json; none if there is no such file. */
-function readSettings(folder: string): Partial<Record<Name, string>> {
+/** What a gateway.json says. */
+interface Settings {
+  path: string | undefined
+  values: Partial<Record<Name, string>>
+}
+
+/**
+ * Returns the settings of the nearest gateway.json; none if there is no such file. One above the folder
+ * counts only if the owner of the folder, or root, has it: anyone may write one into /tmp.
+ */
+function readSettings(folder: string): Settings {
+  const owners = [ownerOf(folder), 0]
   for (let at = folder; ; at = dirname(at)) {
     const path = join(at, SETTINGS_FILE)
-    const text = readIfThere(path)
-    if (text !== undefined) return parseSettings(text, path)
-    if (at === dirname(at)) return {}
+    if (at === folder || owners.includes(ownerOf(path))) {
+      const text = readIfThere(path)
+      if (text !== undefined) return { path, values: parseSettings(text, path) }
+    }
+    if (at === dirname(at)) return { path: undefined, values: {} }
+  }
+}
+
+/** Returns the user who has a file; undefined if it cannot be seen. */
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.uid
+  } catch {
+    return undefined
   }
 }
 

@@ -40,7 +40,7 @@ export function isEmpty(plan: Line): boolean {
 export function describeGroup({ databases, plan }: Group, style: Styles): string {
   const { bold, dim, green, red, yellow } = style
   const inks = { '+': green, '-': red, '~': yellow, '!': red, '·': dim } as const
-  const lines = [bold(someOf(databases, MAX_NAMES))]
+  const lines = [bold(printable(someOf(databases, MAX_NAMES)))]
   const sections = filledSections(plan)
   for (const [title, entries] of sections) {
     lines.push(`  ${title}`)

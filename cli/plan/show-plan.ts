@@ -6,7 +6,7 @@ import { RequestFailed } from '../gateway/request-failed.ts'
 import type { Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { busy } from '../terminal/busy.ts'
-import { showWarnings } from '../terminal/show.ts'
+import { showWarnings, writeText } from '../terminal/show.ts'
 import { printable, type Styles, styles } from '../terminal/style.ts'
 import { type ChangedFile, changedFiles } from './changed-files.ts'
 import { describeGroup, groupPlans, isEmpty } from './describe.ts'
@@ -43,7 +43,7 @@ export async function showPlan(command: PlanCommand, io: Io): Promise<ExitCode> 
   const hasWork = groups.some((group) => !isEmpty(group.plan))
   const code = args.check && !hasWork ? EXIT.nothing : EXIT.done
   if (args.json) {
-    io.out(`${answer.text}\n`)
+    writeText(io, `${answer.text}\n`)
     return code
   }
   const style = styles(io.hasColor)

@@ -1,4 +1,5 @@
 import type { Io } from '../io.ts'
+import { printable } from './style.ts'
 
 /**
  * Shows on a terminal what is being waited for, while `work` runs.
@@ -10,7 +11,7 @@ export async function busy<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (!io?.isTerminal) return work()
-  io.out(`${what} …`)
+  io.out(`${printable(what)} …`)
   try {
     return await work()
   } finally {

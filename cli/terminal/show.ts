@@ -9,6 +9,11 @@ export function showTable(io: Io, heads: Column[], rows: string[][], none: strin
   else io.out(drawTable(heads, rows, style, io.columns))
 }
 
+/** Writes a text as it is; on a terminal, what could steer it as escapes, which JSON has too. */
+export function writeText(io: Io, text: string): void {
+  io.out(io.isTerminal ? printable(text) : text)
+}
+
 /** Shows one line that says that something is done. */
 export function showDone(io: Io, text: string): void {
   io.out(`${styles(io.hasColor).green('✓')} ${printable(text)}\n`)

@@ -30,11 +30,11 @@ export function styles(hasColor: boolean): Styles {
 
 /**
  * Returns a text without what could steer a terminal: control characters other than line feeds and
- * tabs are written as escapes.
+ * tabs, and those that turn the direction of writing round, are written as escapes.
  */
 export function printable(text: string): string {
   return text.replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g,
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }

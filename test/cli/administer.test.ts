@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { type CliResult, cli, startCli } from '../helpers/cli.ts'
 import { type CliSchema, newSchema, stable } from '../helpers/cli-schema.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
+import { connectTo } from '../helpers/gateway.ts'
 
 const gateway = await startOneGateway({ NUMERIC_FORMAT: 'number' })
 
@@ -74,6 +75,21 @@ describe('call', () => {
     expect(out).not.toContain('\u001b[2J')
     const lines = stripVTControlCharacters(out).split('\n')
     expect(lines[1]).toBe(`\\u001b[2J${'x'.repeat(20)}…`)
+
+    // Nor JSON and documents, and not by the controls of ISO 6429 and Unicode either.
+    await schema.write(
+      'functions/worse.pssql',
+      `create function worse() returns text language sql stable as $$ select E'\\u009b2J\\u202e' $$;
+comment on function worse() is E'\\u009b2J\\u202e';`,
+    )
+    await schema.output('register')
+    for (const args of [['call', 'worse', '--json'], ['types'], ['openapi']]) {
+      const options = { ...schema.options, columns: 80 }
+      const shown = stripVTControlCharacters((await startCli(args, options).ended).out)
+      expect(shown).toContain('\\u009b2J\\u202e')
+      expect(shown).not.toMatch(/[\u0080-\u009f\u202e]/)
+      if (args[0] !== 'types') expect(JSON.stringify(JSON.parse(shown))).toContain('\u009b2J\u202e')
+    }
   })
 })
 
@@ -136,6 +152,35 @@ describe('looking', () => {
       .map((line) => JSON.parse(line).action)
     expect(actions).toEqual(['register', 'label_tenant'])
   })
+})
+
+test('logs --follow tells how a request that ran has ended', async () => {
+  const schema = await newPlatform()
+  await schema.write('migrations/002_wait.pssql', 'select pg_advisory_xact_lock(9);')
+  const sql = connectTo(`${schema.platform}_main`)
+  await sql`select pg_advisory_lock(9)`
+  const deploy = schema.run('register')
+  let isHeld = true
+  const running = startCli(['logs', '--follow', '--json'], {
+    ...schema.options,
+    onOutput: (output) => {
+      const lines = output.trim().split('\n')
+      const { action, status } = JSON.parse(lines.at(-1)!)
+      if (isHeld && action === 'register' && status === null) {
+        isHeld = false
+        void sql.end()
+      } else if (!isHeld) running.interrupt()
+    },
+  })
+  const { out } = await running.ended
+  await deploy
+  const [before, after] = out
+    .trim()
+    .split('\n')
+    .slice(-2)
+    .map((line) => JSON.parse(line))
+  expect(before).toMatchObject({ action: 'register', status: null })
+  expect(after).toMatchObject({ id: before.id, status: 200 })
 })
 
 test('revert lists archives, and takes the code back', async () => {

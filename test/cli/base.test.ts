@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { normalise } from '../../cli/args.ts'
@@ -119,6 +119,41 @@ describe('the target', () => {
     await writeFile(join(folder, 'gateway.json'), text)
     expect(() => read({}, {}, folder)).toThrow(message)
   })
+
+  test('a token of the environment goes to no other machine that a gateway.json names', async () => {
+    const folder = await temporaryFolder()
+    const url = 'https://gw.example'
+    const name = (settings: object) =>
+      writeFile(join(folder, 'gateway.json'), JSON.stringify(settings))
+    const env = { GATEWAY_TOKEN: 'secret' }
+    await name({ url })
+    expect(() => read({}, env, folder)).toThrow(
+      `GATEWAY_TOKEN is not sent to ${url}, which ${folder}/gateway.json names`,
+    )
+    const sent = { url, token: 'secret' }
+    expect(read({}, { ...env, GATEWAY_URL: url }, folder)).toMatchObject(sent)
+    expect(read({ url }, env, folder)).toMatchObject(sent)
+    expect(read({ token: 'secret' }, {}, folder)).toMatchObject(sent)
+    await name(sent)
+    expect(read({}, {}, folder)).toMatchObject(sent)
+    await name({ url: 'http://localhost:9000' })
+    expect(read({}, env, folder)).toMatchObject({ token: 'secret' })
+  })
+
+  test.skipIf(process.getuid?.() !== 0)(
+    'a gateway.json above of another user does not count',
+    async () => {
+      const folder = await temporaryFolder()
+      const inside = join(folder, 'a')
+      await mkdir(inside)
+      await writeFile(join(folder, 'gateway.json'), '{"platform":"x"}')
+      await chown(join(folder, 'gateway.json'), 65534, 65534)
+      expect(read({}, {}, inside).platform).toBeUndefined()
+      expect(read({}, {}, folder).platform).toBe('x')
+      await chown(inside, 65534, 65534)
+      expect(read({}, {}, inside).platform).toBe('x')
+    },
+  )
 
   test('colour is for terminals, unless NO_COLOR or FORCE_COLOR say otherwise', () => {
     expect(hasColor({}, true)).toBe(true)

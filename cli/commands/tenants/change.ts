@@ -5,7 +5,7 @@ import { type DatabaseArgs, type DatabaseMembers, schemaMembers } from '../../ga
 import { platformOf, readTarget } from '../../gateway/target.ts'
 import type { Io } from '../../io.ts'
 import { busy } from '../../terminal/busy.ts'
-import { showDone } from '../../terminal/show.ts'
+import { showDone, writeText } from '../../terminal/show.ts'
 
 /** The arguments of a command about one tenant: its id, or --schema and --uuid. */
 export const ONE_TENANT = {
@@ -66,7 +66,7 @@ export async function changeDatabase(
   const body = JSON.stringify({ platform: platformOf(target), ...members })
   const shown = args.json || doing === undefined ? undefined : io
   const answer = await busy(doing ?? '', shown, () => send(target, path, { body }))
-  if (args.json) io.out(`${answer.text}\n`)
+  if (args.json) writeText(io, `${answer.text}\n`)
   else showDone(io, describe(answer.json()))
 }
 

@@ -4,7 +4,8 @@ import { nameOfDatabase } from '../../gateway/database.ts'
 import { platformOf, readTarget } from '../../gateway/target.ts'
 import { beginDownload } from '../../gateway/transfer.ts'
 import { busy } from '../../terminal/busy.ts'
-import { showDone } from '../../terminal/show.ts'
+import { showDone, writeText } from '../../terminal/show.ts'
+import { printable } from '../../terminal/style.ts'
 import { bytesText } from '../../terminal/words.ts'
 import { writeWholeFile } from '../../whole-file.ts'
 import { namedTenant, ONE_TENANT } from './change.ts'
@@ -37,13 +38,14 @@ export default command({
       const name = nameOfDatabase(members)
       if (file === undefined) {
         const bytes = await (await begin())(output!)
-        io.err(`${name} is exported (${bytesText(bytes)})\n`)
+        io.err(`${printable(name)} is exported (${bytesText(bytes)})\n`)
         return undefined
       }
       const bytes = await busy(`Exporting ${name}`, args.json ? undefined : io, async () =>
         writeWholeFile(resolve(io.folder, file), await begin()),
       )
-      if (args.json) io.out(`${JSON.stringify({ status: 'exported', ...query, file, bytes })}\n`)
+      if (args.json)
+        writeText(io, `${JSON.stringify({ status: 'exported', ...query, file, bytes })}\n`)
       else showDone(io, `${name} is exported to ${file} (${bytesText(bytes)})`)
       return undefined
     } catch (error) {

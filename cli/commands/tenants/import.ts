@@ -9,7 +9,7 @@ import { platformOf, readTarget } from '../../gateway/target.ts'
 import { upload } from '../../gateway/transfer.ts'
 import type { Io } from '../../io.ts'
 import { busy } from '../../terminal/busy.ts'
-import { showDone } from '../../terminal/show.ts'
+import { showDone, writeText } from '../../terminal/show.ts'
 import { bytesText } from '../../terminal/words.ts'
 import { LABEL_ARG, namedTenant, ONE_TENANT, readNewLabels } from './change.ts'
 
@@ -36,7 +36,7 @@ export default command({
       () => upload(target, '/admin/import', { query, ...source }),
     )
     if (args.json) {
-      io.out(`${answer.text}\n`)
+      writeText(io, `${answer.text}\n`)
       return undefined
     }
     const { database, bytes } = answer.json()
