@@ -4,6 +4,7 @@ import { command, JSON_ARG, PROGRAM, UsageError } from '../command.ts'
 import { shownPath, writeNew } from '../schema/folder.ts'
 import { firstFiles } from '../schema/new-files.ts'
 import { askText } from '../terminal/ask.ts'
+import { shellWord } from '../terminal/shell.ts'
 import { writeText } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 
@@ -34,7 +35,7 @@ export default command({
     for (const path of written) io.out(`${green('+')} ${path}\n`)
     const where = shownPath(folder, io.folder)
     const next = [
-      ...(where === '.' ? [] : [`cd ${where}`]),
+      ...(where === '.' ? [] : [`cd ${shellWord(where)}`]),
       `${PROGRAM} start           # a gateway, in another terminal`,
       `${PROGRAM} register        # deploy to ${platform}_main`,
       `${PROGRAM} call add_note "Buy milk"`,

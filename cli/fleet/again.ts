@@ -1,4 +1,5 @@
 import { PROGRAM } from '../command.ts'
+import { shellWord } from '../terminal/shell.ts'
 
 const FLAGS = ['platform', 'tenant', 'schema', 'uuid', 'label', 'url', 'skip', 'on-error'] as const
 
@@ -9,5 +10,5 @@ export function commandAgain(words: string[], args: Record<string, unknown>): st
     if (typeof args[flag] === 'string') all.push(`--${flag}`, args[flag])
   }
   if (args.all) all.push('--all')
-  return all.join(' ')
+  return all.map(shellWord).join(' ')
 }

@@ -1,7 +1,7 @@
 import { sanitize } from '../../lib/tenancy/names.ts'
 import { Failure, PROGRAM, UsageError } from '../command.ts'
 import type { Line } from '../fleet/state.ts'
-import { allPages } from './pages.ts'
+import { findInPages } from './pages.ts'
 import { MAIN, type Target, tenantOf } from './target.ts'
 
 /** The members of a request that name a database of the platform; none: the main database. */
@@ -71,7 +71,7 @@ export async function findDatabase(
         one.schema_name === sanitize(schema)
   // Sizes would have PostgreSQL look at each database's files.
   const query = { platform, sizes: 'false' }
-  const found = (await allPages(target, '/admin/databases', query, 'databases')).find(isMeant)
+  const found = await findInPages(target, '/admin/databases', query, 'databases', isMeant)
   if (found) return found
   const name = nameOfDatabase(members) || 'main database'
   throw new Failure(`There is no ${name} in ${platform}: see \`${PROGRAM} status\``)

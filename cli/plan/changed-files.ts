@@ -1,7 +1,8 @@
 import { readArchive, type SchemaArchive } from '../../lib/archive/archive.ts'
 import { CODE_SECTIONS } from '../../lib/archive/sections.ts'
 import type { Line } from '../fleet/state.ts'
-import { download, send } from '../gateway/client.ts'
+import { download } from '../gateway/client.ts'
+import { findInPages } from '../gateway/pages.ts'
 import { RequestFailed } from '../gateway/request-failed.ts'
 import type { Target } from '../gateway/target.ts'
 import { LIMITS } from '../schema/pack.ts'
@@ -27,8 +28,9 @@ export async function changedFiles(
 ): Promise<ChangedFile[] | undefined> {
   try {
     const query = { platform, sizes: 'false' }
-    const { databases } = (await send(target, '/admin/databases', { query })).json()
-    const checksum = databases.find(({ name }: Line) => name === database)?.schema_checksum
+    const isMeant = ({ name }: Line) => name === database
+    const found = await findInPages(target, '/admin/databases', query, 'databases', isMeant)
+    const checksum = found?.schema_checksum
     if (!checksum) return undefined
     const bytes = await download(target, `/admin/archives/${checksum}`, { query: { platform } })
     return compareArchives(await readArchive(bytes, LIMITS), schema)

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { normalise } from '../../cli/args.ts'
 import { command, GATEWAY_ARGS, JSON_ARG, UsageError } from '../../cli/command.ts'
 import { COMMANDS } from '../../cli/commands.ts'
+import { commandAgain } from '../../cli/fleet/again.ts'
 import { readTarget } from '../../cli/gateway/target.ts'
 import { hasColor, processIo } from '../../cli/io.ts'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -162,6 +163,13 @@ describe('the target', () => {
     expect(hasColor({ TERM: 'dumb' }, true)).toBe(false)
     expect(hasColor({ FORCE_COLOR: '1' }, false)).toBe(true)
   })
+})
+
+test('the command that does what is left can be pasted into a shell', () => {
+  const label = "plan:$pro,name:o'neill"
+  expect(commandAgain(['migrate', 'my shop'], { label, all: true })).toBe(
+    "database-gateway migrate 'my shop' --label 'plan:$pro,name:o'\\''neill' --all",
+  )
 })
 
 describe('files', () => {

@@ -1,7 +1,13 @@
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findBrowser, startBrowser } from '../helpers/browser.ts'
-import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  type Json,
+  PROJECT,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { ODD_NAMES, pack } from '../helpers/platforms.ts'
 
 const TOKEN = 'the-token-of-the-page'
@@ -100,6 +106,17 @@ describe('the page', () => {
       expect([path, (await get(path)).status]).toEqual([path, 404])
     }
   })
+})
+
+test('the page reads every digit, whatever the browser', async () => {
+  const { parseExactly } = await import(`${PROJECT}/lib/docs-page/page/requests.js`)
+  const text = '{"a":[9007199254740993,1.10,-0,1e3,7],"b":"5 \\"1.10\\" 6","c":null}'
+  expect(parseExactly(text)).toEqual({
+    a: ['9007199254740993', '1.10', '-0', '1e3', 7],
+    b: '5 "1.10" 6',
+    c: null,
+  })
+  expect(parseExactly('502 Bad Gateway')).toBeUndefined()
 })
 
 describe.skipIf(path === undefined)('the page in a browser', () => {

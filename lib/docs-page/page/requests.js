@@ -29,19 +29,20 @@ export async function ask(path, init) {
   }
 }
 
+/** A text, or a number, of JSON. Not every browser tells a reviver what stood in the text. */
+const TEXT_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+
 /**
  * Parses JSON without losing digits: a number that JavaScript would write otherwise is its text.
  * @param {string} text
  * @returns {any} undefined if the text is not JSON
  */
 export function parseExactly(text) {
-  /** @type {(key: string, value: unknown, context?: { source?: string }) => unknown} */
-  const exact = (_, value, context) =>
-    typeof value === 'number' && context?.source !== undefined && String(value) !== context.source
-      ? context.source
-      : value
+  /** @param {string} one */
+  const exact = (one) =>
+    one.startsWith('"') || String(Number(one)) === one ? one : JSON.stringify(one)
   try {
-    return JSON.parse(text, exact)
+    return JSON.parse(text.replace(TEXT_OR_NUMBER, exact))
   } catch {
     return undefined
   }

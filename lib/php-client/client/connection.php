@@ -25,7 +25,7 @@ final class Options
      * @param array<string, mixed> $session custom settings, for current_setting('app.user_id', true)
      * @param bool $primary sees everything that was committed before: no replica is asked
      * @param string|bool $idempotencyKey the write happens once, however often it is sent with this
-     *   key; true makes a new key for each call that may write, so that it can be sent again safely
+     *   key, which is of one call; true makes a new key for each call that may write, so that it can be sent again safely
      * @param int $attempts largest number of tries of a request
      */
     public function __construct(
@@ -41,6 +41,9 @@ final class Options
 /** The gateway, and the tenant whose database is called. */
 final class Connection
 {
+    /** Where the gateway asks for a longer wait before the next try, the error is thrown. */
+    private const LONGEST_WAIT_MS = 10_000;
+
     private readonly Transport $transport;
 
     /**
@@ -60,6 +63,11 @@ final class Connection
         private readonly array $headers = [],
         ?Transport $transport = null,
     ) {
+        if (is_string($options->idempotencyKey) && $options->idempotencyKey !== '') {
+            throw new \InvalidArgumentException(
+                'A text idempotencyKey is of one call: give it to call, batch or transaction',
+            );
+        }
         $this->transport = $transport ?? new Transport();
     }
 
@@ -153,6 +161,11 @@ final class Connection
     private function members(Call $call): array
     {
         $params = array_filter($call->params, fn ($value) => $value !== Omitted::Value);
+        if (array_is_list($call->params) && !array_is_list($params)) {
+            throw new \InvalidArgumentException(
+                "$call->function: a parameter by position is left out, and one behind it is not",
+            );
+        }
         return ['function' => $call->function, 'params' => $params];
     }
 
@@ -180,7 +193,8 @@ final class Connection
             } catch (ConnectionError $error) {
                 $failure = $error;
             }
-            if ($attempt >= $options->attempts || !$this->isWorthAnother($failure, $reads || $key !== null)) {
+            $isLast = $attempt >= $options->attempts || $waitMs > self::LONGEST_WAIT_MS;
+            if ($isLast || !$this->isWorthAnother($failure, $reads || $key !== null)) {
                 throw $failure;
             }
             usleep((int) ($waitMs * 1000));

@@ -102,6 +102,8 @@ final class Transport
             'protocol_version' => 1.1,
             'timeout' => $this->timeoutSecs,
             'ignore_errors' => true,
+            // As curl: own headers are for the gateway alone.
+            'follow_location' => 0,
             // Chunks as they came, whose end tells a whole answer from one that was cut.
             'auto_decode' => false,
         ]]);
@@ -169,9 +171,15 @@ final class Transport
     /**
      * @param array<string, string> $headers
      * @return list<string>
+     * @throws \InvalidArgumentException for a line break, behind which a header of its own would stand
      */
     private static function headerLines(array $headers): array
     {
+        foreach ($headers as $name => $value) {
+            if (preg_match('/[\r\n\0]/', "$name$value")) {
+                throw new \InvalidArgumentException('A header has a line break: ' . json_encode($name));
+            }
+        }
         return array_map(fn ($name, $value) => "$name: $value", array_keys($headers), $headers);
     }
 }

@@ -24,6 +24,9 @@ interface Sent extends CallOptions {
 /** What waits in a stream is dropped with an error: reads that wait for it take it out before. */
 const READS_AHEAD = 4
 
+/** Where the gateway asks for a longer wait before the next try, the error is thrown. */
+const LONGEST_WAIT_MS = 10_000
+
 class Connection {
   readonly home: Home
   readonly options: ConnectOptions
@@ -135,7 +138,8 @@ class Connection {
         if (signal?.aborted) throw error
         failure = new ConnectionError(error)
       }
-      if (attempt >= attempts || !isWorthAnother(failure, isSafe)) throw failure
+      if (attempt >= attempts || waitMs > LONGEST_WAIT_MS || !isWorthAnother(failure, isSafe))
+        throw failure
       await wait(waitMs, signal)
     }
   }

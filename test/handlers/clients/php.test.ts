@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { answering } from '../../helpers/answering.ts'
 import { startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
 import { losing } from '../../helpers/losing-proxy.ts'
 import { clinicFiles, ODD_NAMES, pack } from '../../helpers/platforms.ts'
@@ -28,6 +29,8 @@ const MORE = {
     as $$ select 10 / (p_to - i) from generate_series(1, p_to) i $$;
     create or replace function unnamed(int, text default 'z') returns text language sql immutable
     as $$ select $2 || $1 $$;
+    create or replace function three(int, text default 'y', text default 'z') returns text
+    language sql immutable as $$ select $1 || $2 || $3 $$;
     create sequence if not exists counter;
     create or replace function counted() returns bigint language sql as $$ select nextval('counter') $$;
     create or replace function list(class int, this int) returns int language sql immutable
@@ -210,11 +213,49 @@ describe.skipIf(!hasPhp)('the client of PHP', () => {
 
   test('gives a write a key, which it keeps', async () => {
     const [one, two] = await run(`
-      $keyed = $connect(null, new Options(idempotencyKey: 'k' . (int) $withCurl . '${platform}'));
-      $make = fn () => $keyed->connection->call('create_patient', ['Key' . (int) $withCurl, '2000-01-01'])[0];
+      $key = new Options(idempotencyKey: 'k' . (int) $withCurl . '${platform}');
+      $make = fn () => $db->connection->call('create_patient', ['Key' . (int) $withCurl, '2000-01-01'], $key)[0];
       $one = $make();
       return [$one === $make(), $connect(null, new Options(idempotencyKey: true))->ping()];`)
     expect([one, two]).toEqual([true, [{ ping: 'pong' }]])
+  })
+
+  test('refuses what would be sent otherwise than it is meant', async () => {
+    expect(
+      await run(`$refused = function (callable $work) {
+        try { $work(); } catch (InvalidArgumentException $e) { return $e->getMessage(); }
+      };
+      $with = fn (array $headers) => new Database(
+        '${gateway.url}', null, new Options(), $headers, new Transport(10, $withCurl));
+      $key = new Options(idempotencyKey: "a\r\nx-b: c");
+      return [
+        $db->unnamed(1, Omitted::Value),
+        $refused(fn () => $db->three(1, Omitted::Value, 'c')),
+        $refused(fn () => $with(['x-a' => "a\nx-b: c"])->ping()),
+        $refused(fn () => $db->connection->call('counted', [], $key)),
+        $refused(fn () => $connect(null, new Options(idempotencyKey: 'one'))),
+      ];`),
+    ).toEqual([
+      [{ unnamed: 'z1' }],
+      'three: a parameter by position is left out, and one behind it is not',
+      'A header has a line break: "x-a"',
+      'A header has a line break: "idempotency-key"',
+      'A text idempotencyKey is of one call: give it to call, batch or transaction',
+    ])
+  })
+
+  test('follows no redirect, and waits no hour', async () => {
+    await using busy = await answering(503, { 'retry-after': '3600' }, 'pool_exhausted')
+    await using moved = await answering(302, { location: gateway.url }, 'moved')
+    expect(
+      await run(`$there = fn (string $url) => $connect(null, null, $url);
+      $stream = fn () => iterator_to_array($there('${moved.url}')->connection->stream('ping'));
+      return [
+        $failure(fn () => $there('${busy.url}')->ping())->error,
+        $failure(fn () => $there('${moved.url}')->ping())->status,
+        $failure($stream)->status,
+      ];`),
+    ).toEqual(['pool_exhausted', 302, 302])
   })
 })
 

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { answering } from '../../helpers/answering.ts'
 import { PROJECT, startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
 import { listen, losing } from '../../helpers/losing-proxy.ts'
 import { clinicFiles, ODD_NAMES, pack } from '../../helpers/platforms.ts'
@@ -291,6 +292,12 @@ describe('a proxy loses answers', () => {
     await failure(connect({ url: proxy.url, attempts: 2 }).unnamed([1, 'a']))
     expect(proxy.keys).toHaveLength(2)
   })
+})
+
+test('a call waits no hour for its next try', async () => {
+  await using busy = await answering(503, { 'retry-after': '3600' }, 'pool_exhausted')
+  const refused = await failure(connect({ url: busy.url }).unnamed([1, 'a']))
+  expect(refused).toMatchObject({ code: 'pool_exhausted' })
 })
 
 test('a tenant of a schema is named by its uuid', async () => {
