@@ -75,7 +75,11 @@ describe('compose.yaml', async () => {
       if (SECRET.test(name))
         expect([name, value]).toEqual([name, expect.stringMatching(/^\$\{\w+:\?.+\}$/)])
     }
-    expect(gateway.environment.DATABASE_URL).toMatch(/:\$\{GATEWAY_DB_PASSWORD\}@postgres\//)
+    // In a URI the password would have to be encoded.
+    expect(gateway.environment).toMatchObject({
+      DB_HOST: 'postgres',
+      DB_PASSWORD: expect.stringContaining('{GATEWAY_DB_PASSWORD:?'),
+    })
   })
 
   test('waits for PostgreSQL, and stops as long as the gateway takes', () => {
@@ -128,6 +132,6 @@ describe('.github/workflows/ci.yml', async () => {
     const asked = [...(await read('compose.yaml')).matchAll(/\$\{(\w+):\?/g)].map(
       ([, name]) => name!,
     )
-    expect(Object.keys(image.env).sort()).toEqual(asked.sort())
+    expect(Object.keys(image.env).sort()).toEqual([...new Set(asked)].sort())
   })
 })
