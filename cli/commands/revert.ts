@@ -1,10 +1,9 @@
 import { command, DATABASE_ARGS, Failure, PROGRAM, UsageError, YES_ARG } from '../command.ts'
 import { commandAgain } from '../fleet/again.ts'
-import { FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
+import { describeChosen, FLEET_ARGS, fleetFields } from '../fleet/fields.ts'
 import { runFleet } from '../fleet/run-fleet.ts'
 import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
-import { nameOfDatabase } from '../gateway/database.ts'
 import { platformOf, readTarget, type Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { agree } from '../terminal/ask.ts'
@@ -33,13 +32,8 @@ export default command({
 
     const checksum = await findChecksum(target, platform, beginning)
     if (!args['dry-run']) {
-      const whose = nameOfDatabase(fields) || fields.label || 'all databases'
-      await agree(
-        `Take the code of ${platform} (${whose}) back to ${short(checksum)}?`,
-        '',
-        args,
-        io,
-      )
+      const what = `the code of ${platform} (${describeChosen(fields)})`
+      await agree(`Take ${what} back to ${short(checksum)}?`, '', args, io)
     }
     const { skip, ...rest } = fields
     const body = JSON.stringify({

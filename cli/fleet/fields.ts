@@ -1,6 +1,6 @@
 import type { ArgsDef } from 'citty'
 import { UsageError } from '../command.ts'
-import { type DatabaseMembers, schemaMembers } from '../gateway/database.ts'
+import { type DatabaseMembers, nameOfDatabase, schemaMembers } from '../gateway/database.ts'
 import { MAIN, type Target } from '../gateway/target.ts'
 
 /** The arguments that choose databases. */
@@ -45,4 +45,15 @@ export function fleetFields(args: Record<string, unknown>, target: Target): Flee
   const tenant = args.label || args.all ? undefined : target.tenant
   if (tenant === MAIN) return { ...fields, schema_name: MAIN }
   return { ...fields, tenant_id: tenant }
+}
+
+/** Describes the databases that fields choose, for a question. */
+export function describeChosen(fields: FleetFields): string {
+  const { label, skip } = fields
+  const parts = [
+    nameOfDatabase(fields) || (label ? '' : 'all databases'),
+    label ? `with the label ${label}` : '',
+    skip ? `without ${skip}` : '',
+  ]
+  return parts.filter(Boolean).join(' ')
 }

@@ -44,9 +44,13 @@ function describeError(end: Line, again: string, style: Styles): string {
   )
   const isFleet = end.results !== undefined
   const lines = [`${head}: ${isFleet ? counts : printable(end.message)}`]
-  for (const group of groupFailures(isFleet ? failed : [end])) {
+  // What was refused as a whole has no database; where nothing is there to deploy to, nothing is next.
+  const isRefused = !isFleet && end.file === undefined && end.failures === undefined && !end.losses
+  for (const group of isRefused ? [] : groupFailures(isFleet ? failed : [end])) {
     lines.push('', ...describeGroup(group, style))
   }
+  if (isRefused && end.hint) lines.push(`  ${style.dim('hint:')} ${printable(String(end.hint))}`)
+  if (isRefused && end.error === 'database_not_found') return lines.join('\n')
   if (done.length > 0) lines.push('', `Done: ${printable(someOf(done, MAX_NAMES))}`)
   if (left.length > 0) {
     lines.push(

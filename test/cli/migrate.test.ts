@@ -75,6 +75,15 @@ Next
     expect(err).toContain('  - migrations/002_less.pssql:1  notes.body  column dropped  1 row\n')
     expect(err).toContain('Next\n  database-gateway migrate --allow data_loss\n')
   })
+
+  test('says once that there is nothing to deploy to', async () => {
+    const schema = await newFleet()
+    const { code, err } = await schema.run('migrate', '--label', 'plan:none')
+    expect(code).toBe(1)
+    expect(stable(err, schema)).toBe(
+      'database_not_found: No tenant of platform shop has the label plan:none\n',
+    )
+  })
 })
 
 test('a second Ctrl-C leaves, and the gateway finishes what it has begun', async () => {

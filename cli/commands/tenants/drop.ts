@@ -32,7 +32,7 @@ export default command({
     return undefined
 
     async function askName(): Promise<string> {
-      if (!io.mayAsk) {
+      if (!io.mayAsk || args.json) {
         throw new UsageError('Give --confirm with the name of the database that is to be dropped')
       }
       const target = readTarget(args, io)
