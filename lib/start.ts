@@ -21,6 +21,7 @@ import { readServerCapacity, usableConnections } from './postgres/pools/capacity
 import { Pools } from './postgres/pools/pools.ts'
 import { preparePlatforms } from './tenancy/platforms.ts'
 import { closeMaintenance } from './tenancy/roles/closed-databases.ts'
+import { prepareExplain } from './tenancy/roles/explain-calls.ts'
 import { checkLogIn, prepareIsolation } from './tenancy/roles/prepare-isolation.ts'
 import { prepareStored } from './tenancy/schemas/stored-schemas.ts'
 
@@ -123,6 +124,7 @@ export async function startGateway(
     await gateway.catalog.use(preparePlatforms)
     await gateway.catalog.use(prepareStored)
     await prepareIsolation(gateway)
+    await prepareExplain(gateway)
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareLeft)
     await gateway.catalog.use(prepareDrift)

@@ -2,6 +2,7 @@ import { GatewayError } from '../errors.ts'
 import type { Client } from '../postgres/pools/waiter.ts'
 import type { Row } from '../postgres/session/query.ts'
 import { countCall, countError, countTime, settleTime } from '../usage/counters.ts'
+import { maskPlans } from '../usage/slow/mask-plan.ts'
 import type { SlowCalls } from '../usage/slow/slow-calls.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
 import { type Phases, phasesOf } from './run/marks.ts'
@@ -66,6 +67,7 @@ function countEnd(
     bytes,
     error,
     phases: phasesOf(client),
+    plans: client.plans,
   })
 }
 
@@ -76,6 +78,7 @@ interface SlowOne extends Answered {
   ms: number
   error: unknown
   phases: Phases
+  plans: Client['plans']
 }
 
 function noteSlow(slow: SlowCalls, client: Client, one: SlowOne): void {
@@ -94,7 +97,7 @@ function noteSlow(slow: SlowCalls, client: Client, one: SlowOne): void {
     bytes,
     sqlstate: typeof sqlstate === 'string' ? sqlstate : null,
     error: told?.code ?? (error === undefined ? null : 'internal_error'),
-    plan: null,
+    plan: maskPlans(one.plans),
   })
 }
 
@@ -169,7 +172,8 @@ export function countBatch(
     if (ms < slow.slowMs) continue
     const phases = calls.length === 1 ? phasesOf(client) : { ...phasesOf(client), queryMs: ms }
     const error = isError ? result : undefined
-    noteSlow(slow, client, { database, name: known, ms, rows, bytes, error, phases })
+    const plans = calls.length === 1 ? client.plans : undefined
+    noteSlow(slow, client, { database, name: known, ms, rows, bytes, error, phases, plans })
   }
 }
 

@@ -12,6 +12,7 @@ export class HttpClient implements Client {
   askedAt: number | undefined
   leasedAt: number | undefined
   openingAt: number | undefined
+  plans: Client['plans']
   readonly requestId: string
 
   constructor(requestId: string) {

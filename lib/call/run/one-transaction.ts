@@ -159,20 +159,23 @@ function mayLeave({ signature }: BoundCall): boolean {
 
 /** Runs functions in one pipeline, under one Sync. */
 async function runPipeline(
-  { exclusive, parts, budget }: RunningBatch,
+  batch: RunningBatch,
   before: Statement[],
   calls: BoundCall[],
   first: number,
   bytes: BytesLeft,
 ): Promise<Rows[]> {
+  const { exclusive, parts, budget } = batch
   const { session, sent } = exclusive
+  // Plans do not tell which of several calls they are of.
+  const explains = batch.calls.length === 1 ? batch.client : undefined
   const statements = [...before]
   const places: number[] = []
   let isPrepared = true
   for (const bound of calls) {
     places.push(statements.length)
     statements.push({
-      ...callStatement(bound, parts.maxResultBytes, bytes.budgetIn(budget)),
+      ...callStatement(bound, parts.maxResultBytes, bytes.budgetIn(budget), explains),
       isPrepared,
     })
     if (bound.signature.verdict.altersFormats) statements.push(RESTORE_FORMATS)

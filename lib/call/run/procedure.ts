@@ -97,7 +97,9 @@ async function runProcedure(
   checkMayBegin(options)
   const { outputs } = bound.signature
   const texts = admitUpTo(maxResultBytes, outputs.length, budget)
-  const statement = { text: callSql(bound), values, describe: true, isPrepared: false, ...texts }
+  const explains = options.client
+  const sql = { text: callSql(bound), values, describe: true, isPrepared: false }
+  const statement = { ...sql, explains, ...texts }
   // Under the same Sync, READ_FORMATS sees the settings of the procedure's last transaction.
   const statements = [statement, READ_FORMATS]
   const sent = session.pipeline(mustOnlyRead ? [BEGIN_READ_ONLY, ...statements] : statements)

@@ -42,8 +42,8 @@ const SET_READ_ONLY: Statement = {
  * transaction (PostgreSQL manual, "Pipelining"): PostgreSQL reverts the settings at its end.
  */
 export function sendCall(session: Session, options: SendOptions): SentCall {
-  const { bound, settings, maxResultBytes, mustOnlyRead, budget } = options
-  const statement = callStatement(bound, maxResultBytes, budget)
+  const { bound, client, settings, maxResultBytes, mustOnlyRead, budget } = options
+  const statement = callStatement(bound, maxResultBytes, budget, client)
   const read = (result: Result): CallRows | Promise<CallRows> => {
     const rows = readResult(result, maxResultBytes)
     return bound.numbersAsText ? numbersAsText(session, columnsOfCall(result), rows) : rows

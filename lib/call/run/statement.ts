@@ -1,4 +1,5 @@
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import type { PlanSink } from '../../postgres/session/plans.ts'
 import type { Column, Result, Statement, Value } from '../../postgres/session/query.ts'
 
 import type { BoundCall } from '../bind/parameters.ts'
@@ -27,7 +28,12 @@ const textsOf = new WeakMap<Signature, Map<string, string>>()
  *
  * PostgreSQL resolves the function by its name and the casts to the declared types.
  */
-export function callStatement(call: BoundCall, maxBytes: number, budget?: AnswerBudget): Statement {
+export function callStatement(
+  call: BoundCall,
+  maxBytes: number,
+  budget?: AnswerBudget,
+  explains?: PlanSink,
+): Statement {
   // Not json_agg(r), which means a column named r if there is one. Not octet_length, which converts
   // the JSON to text first.
   const text = textOf(call, 'call', () => {
@@ -46,6 +52,7 @@ export function callStatement(call: BoundCall, maxBytes: number, budget?: Answer
     describe: call.numbersAsText ?? false,
     admit: budget && ((bytes) => budget.admit(bytes)),
     admitsEach: budget?.admitsEach,
+    explains,
   }
 }
 

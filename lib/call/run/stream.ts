@@ -127,6 +127,7 @@ class Stream {
     const opened = session.pipeline(opening)
     const cursor = session.open({
       ...rowsStatement(this.#bound, as),
+      explains: this.#call.client,
       describe: true,
       // The columns must be known before rows are written while others arrive.
       maxRows: isAsText ? 1 : FIRST_BATCH_ROWS,

@@ -2,7 +2,7 @@ import { parseHosts, parseOrigins } from '../../http/access/cross-site.ts'
 import { parseNetworks } from '../../http/access/networks.ts'
 import { parsePlatformNetworks } from '../../http/access/platform-networks.ts'
 import { integer, list, optional, word } from '../setting.ts'
-import { bearerToken, optionalOrRequired } from '../values.ts'
+import { bearerToken, onOrOff, optionalOrRequired } from '../values.ts'
 
 const BLOCKS = 'CIDR blocks, with commas between'
 
@@ -85,6 +85,11 @@ export const ACCESS = {
   slowCallsKept: integer('SLOW_CALLS_KEPT', 200, [1, 10_000], {
     about: 'How many slow calls of each platform are kept for /admin/slow: the newest.',
     edge: 'At most as long as the hours of /admin/functions.',
+  }),
+  slowCallPlans: word('SLOW_CALL_PLANS', '`on` or `off`', 'off', onOrOff, {
+    about:
+      "Whether PostgreSQL's auto_explain is set up for the platforms' roles, so that slow calls have the plans of their statements.",
+    edge: "A warning tells where the gateway's role may not. Plans that come without it are kept, too.",
   }),
   functionMinutesHours: integer(
     'FUNCTION_MINUTES_RETENTION_HOURS',

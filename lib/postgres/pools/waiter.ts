@@ -1,9 +1,10 @@
 import { GatewayError } from '../../errors.ts'
+import type { PlanSink } from '../session/plans.ts'
 import type { Speaks } from './connection.ts'
 import type { Lease } from './lease.ts'
 
 /** The HTTP client that a connection is for. */
-export interface Client {
+export interface Client extends PlanSink {
   /** Whether it has disconnected: nothing more is sent to PostgreSQL for it. */
   readonly isGone: boolean
   /** Called once when it disconnects. One owner at a time sets it, and clears it at the end. */

@@ -1,6 +1,7 @@
 import { Admission, type Admit } from './admission.ts'
 import { readColumns, readParameter, readRow, readTag } from './fields.ts'
 import type { MessageHandler } from './input.ts'
+import { addPlan, MAX_PLAN_BYTES, type PlanSink } from './plans.ts'
 import * as protocol from './protocol.ts'
 import { type Query, STEP, skipped } from './query.ts'
 import { readServerError, type ServerError } from './server-error.ts'
@@ -41,6 +42,11 @@ export class Answers implements MessageHandler {
   #first = 0
   /** Index of the query that is being answered. */
   #at = 0
+  /**
+   * Who gets plans within the open transaction: that of a statement comes when its portal is closed,
+   * which may be by a later query.
+   */
+  #explained: PlanSink | undefined
   /** Whether a query of the first pipeline failed: the server skips the rest up to Sync. */
   #hasFailed = false
   readonly #admission: Admission
@@ -78,6 +84,9 @@ export class Answers implements MessageHandler {
   announce(type: number, length: number): 'take' | 'drop' | Promise<void> {
     const query = this.#queries[this.#at]
     if (type === protocol.DATA_ROW) return this.#admission.ofRow(query, length)
+    if (type === protocol.NOTICE_RESPONSE) {
+      return this.#sink() && length <= MAX_PLAN_BYTES ? 'take' : 'drop'
+    }
     return isUnread(type) ? 'drop' : this.#admission.ofOther(query, length)
   }
 
@@ -100,6 +109,9 @@ export class Answers implements MessageHandler {
         break
       case protocol.PARAMETER_STATUS:
         this.#owner.onParameter(...readParameter(bytes, start, end))
+        break
+      case protocol.NOTICE_RESPONSE:
+        addPlan(this.#sink() ?? {}, bytes, start, end)
         break
       case protocol.COPY_IN_RESPONSE:
         this.#owner.refuseCopy(this.#running())
@@ -149,6 +161,11 @@ export class Answers implements MessageHandler {
     return query
   }
 
+  /** Returns who gets a plan that comes now. */
+  #sink(): PlanSink | undefined {
+    return this.#queries[this.#at]?.explains ?? this.#explained
+  }
+
   #running(): Query {
     return this.#current(STEP.completed)
   }
@@ -171,6 +188,7 @@ export class Answers implements MessageHandler {
     const { request } = query
     const isDescribed = request.kind === 'statement' && request.statement.describe === true
     query.step = isDescribed ? STEP.described : STEP.completed
+    this.#explained = query.explains ?? this.#explained
   }
 
   #onColumns(bytes: Buffer, start: number, end: number): void {
@@ -236,6 +254,7 @@ export class Answers implements MessageHandler {
       throw protocol.protocolViolation('it is ready before a query has ended')
     }
     this.transactionStatus = status
+    if (status === 'I') this.#explained = undefined
     this.#admission.restart()
     this.#hasFailed = false
     const failedAt = this.#at
@@ -260,10 +279,9 @@ export class Answers implements MessageHandler {
   }
 }
 
-/** Messages that the gateway ignores: notices, notifications, COPY data. */
+/** Messages that the gateway ignores: notifications, COPY data. */
 function isUnread(type: number): boolean {
   return (
-    type === protocol.NOTICE_RESPONSE ||
     type === protocol.NOTIFICATION_RESPONSE ||
     type === protocol.COPY_DATA ||
     type === protocol.COPY_DONE

@@ -1,3 +1,4 @@
+import type { PlanSink } from './plans.ts'
 import { ServerError } from './server-error.ts'
 import type { Prepared } from './statements.ts'
 
@@ -27,6 +28,8 @@ export interface Statement {
   admit?: ((bytes: number) => Leave) | undefined
   /** Whether `admit` is asked for each row, however short; default: false. */
   admitsEach?: boolean | undefined
+  /** Gets the plans of auto_explain that come with the answer. */
+  explains?: PlanSink | undefined
 }
 
 /** Fields of a row in PostgreSQL's text format, as views of the input; null is SQL NULL. */
@@ -131,6 +134,10 @@ export class Query {
     const { request } = this
     if (request.kind === 'fetch') return request.admit
     return request.kind === 'statement' ? request.statement.admit : undefined
+  }
+
+  get explains(): PlanSink | undefined {
+    return this.request.kind === 'statement' ? this.request.statement.explains : undefined
   }
 
   get admitsEach(): boolean {

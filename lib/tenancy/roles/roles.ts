@@ -24,6 +24,21 @@ export interface RolesOptions {
   catalog: string
 }
 
+/** Settings of a role, by name; several values are a list. */
+export type RoleSettings = [name: string, ...values: string[]][]
+
+/** Returns SQL that gives a role these settings. */
+export function settingStatements(role: string, settings: RoleSettings): string {
+  const name = quoteIdentifier(role)
+  const quoted = (value: string) => `'${value.replaceAll("'", "''")}'`
+  return settings
+    .map(
+      ([setting, ...values]) =>
+        `alter role ${name} set ${setting} = ${values.map(quoted).join(', ')}`,
+    )
+    .join(';')
+}
+
 /**
  * The roles of the platforms. Each role owns the databases of its platform and nothing else.
  * Deploys and calls connect as that role.
@@ -32,6 +47,8 @@ export class Roles {
   readonly #secrets: Secrets
   readonly #catalog: string
   readonly isolation: Isolation
+  /** What roles get that are made; see `prepareExplain`. */
+  settings: RoleSettings = []
   readonly #credentials = new Map<string, Credentials>()
   /**
    * State of each role that was checked. `ready`: it exists and has the password of the secret in
@@ -163,7 +180,9 @@ export class Roles {
     await setPassword(sql, is_there ? 'alter' : 'create', role, secret, mark)
     // Membership lets the gateway give databases to the role, drop them, and terminate its
     // backends.
-    if (!is_there) await sql.unsafe(`grant ${quoteIdentifier(role)} to current_user`)
+    if (is_there) return
+    await sql.unsafe(`grant ${quoteIdentifier(role)} to current_user`)
+    if (this.settings.length > 0) await sql.unsafe(settingStatements(role, this.settings))
   }
 
   /**

@@ -45,6 +45,7 @@ test('A catalog of before gets what schemas and tenants need; its version rises 
     alter table _db_gateway_archives drop column schema_name;
     alter table _db_gateway_deployments drop column schema_name;
     alter table _db_gateway_audit drop column schema_name;
+    drop table _db_gateway_call_minutes, _db_gateway_call_hours, _db_gateway_slow_calls;
     drop table _db_gateway_platforms, _db_gateway_schemas, _db_gateway_schema_archives;
   `)
   const version = async () => (await query('select version from _db_gateway_catalog'))[0].version
