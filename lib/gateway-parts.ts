@@ -13,7 +13,7 @@ import type { RequestContext } from './http/request.ts'
 import type { Route } from './http/routes.ts'
 import type { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
-import type { ErrorCounter } from './metrics/errors.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import type { RouteCounter } from './metrics/requests.ts'
 import type { Operations } from './operations/operations.ts'
 import type { Outages } from './postgres/hosts/outages.ts'
@@ -77,8 +77,7 @@ export interface Gateway extends Operations {
   jobs: Jobs
   /** What databases offer their callers, for their documents. */
   descriptions: Descriptions
-  /** Errors that requests were answered with. */
-  requestErrors: ErrorCounter
+  metrics: Metrics
   /** What operators are told, by WEBHOOK_URL. */
   alerts: GatewayAlerts
   /** The endpoints; empty until the start has loaded them. */

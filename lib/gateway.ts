@@ -24,7 +24,7 @@ import { Health } from './health.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
-import { ErrorCounter } from './metrics/errors.ts'
+import { Metrics } from './metrics/metrics.ts'
 import { createOperations } from './operations/operations.ts'
 import { isShortage } from './postgres/errors.ts'
 import { Outages } from './postgres/hosts/outages.ts'
@@ -142,8 +142,8 @@ export function createGateway(
     exhausted: () => pools.exhausted,
     report: () => pools.report(),
   })
-  const requestErrors = new ErrorCounter()
-  requestErrors.onUnreachable = (database) => alerts.unreachable.suspect(database)
+  const metrics = new Metrics(() => gateway.fleet.platforms(undefined))
+  metrics.requests.onUnreachable = (database) => alerts.unreachable.suspect(database)
   const secretChange = new SecretChange({
     secrets,
     log,
@@ -166,7 +166,10 @@ export function createGateway(
     limits: config,
   })
   const deployments = new Deployments({
-    onEnded: ({ owner }) => usage.noteDeploy(databaseName(owner)),
+    onEnded: (deploy) => {
+      usage.noteDeploy(databaseName(deploy.owner))
+      metrics.deploys.note(deploy)
+    },
     use,
     useDatabase: (database, work) => useRepeatable(pools, database, work),
     log,
@@ -260,7 +263,7 @@ export function createGateway(
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
     jobs: new Jobs({ use, log, gateway: gateways.id, onEnded: (job) => alerts.job(job) }),
     descriptions: new Descriptions(callableSchemas, pools),
-    requestErrors,
+    metrics,
     alerts,
     routes: [],
     routeCounters: [],

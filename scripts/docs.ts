@@ -6,6 +6,8 @@ import type { Setting } from '../lib/config/setting.ts'
 import { SECTIONS, type SettingSection } from '../lib/config/settings.ts'
 import { CODES } from '../lib/errors.ts'
 import { loadRoutes, type Route } from '../lib/http/routes.ts'
+import { type Definition, METRICS } from '../lib/metrics/definitions.ts'
+import { PROCESS_METRICS } from '../lib/metrics/process-definitions.ts'
 
 /**
  * Writes the tables of docs/ and the file .env.example, which are made from the code: `npm run docs`.
@@ -73,6 +75,18 @@ function codesTable(): string {
   const codes = Object.entries(CODES).sort(([, [one]], [, [other]]) => one - other)
   const rows = codes.map(([code, [status, meaning]]) => [String(status), `\`${code}\``, meaning])
   return table(['status', 'error', 'meaning'], rows)
+}
+
+/** A table of docs/metrics.md. */
+function metricsTable(metrics: Record<string, Definition>): string {
+  const rows = Object.entries(metrics).map(([name, { type, labels, help, alert = '' }]) => [
+    `\`${name}\``,
+    type,
+    labels.join(', '),
+    help,
+    alert,
+  ])
+  return table(['name', 'type', 'labels', 'meaning', 'alert'], rows)
 }
 
 /** The table of docs/alerts.md. */
@@ -155,6 +169,8 @@ async function documents(): Promise<Document[]> {
     page('docs/errors.md', 'Errors', 'codes', codesTable()),
     page('docs/endpoints.md', 'Endpoints', 'endpoints', endpointsTable(routes)),
     page('docs/alerts.md', 'Alerts', 'alerts', alertsTable()),
+    page('docs/metrics.md', 'Metrics', 'metrics', metricsTable(METRICS)),
+    page('docs/metrics.md', 'Metrics', 'process', metricsTable(PROCESS_METRICS)),
     { path: '.env.example', make: environmentExample },
   ]
 }

@@ -214,6 +214,16 @@ export class Deploys {
     return prepareAnswers(this.#parts, database)
   }
 
+  /** Number of deploys to one database that run. */
+  get running(): number {
+    return this.#parts.queue.running
+  }
+
+  /** Number of deploys to one database that wait for their turn. */
+  get waiting(): number {
+    return this.#parts.queue.waiting
+  }
+
   /** Resolves when no deploy runs or waits, and no export or import runs. */
   async drained(): Promise<void> {
     await Promise.all([this.#parts.queue.drained(), this.#transfers.drained()])

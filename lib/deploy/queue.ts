@@ -68,6 +68,16 @@ export class KeyedQueue {
     }
   }
 
+  /** Number of entries that run. */
+  get running(): number {
+    return this.#running
+  }
+
+  /** Number of entries that wait, also for earlier work of their key. */
+  get waiting(): number {
+    return this.#all - this.#running
+  }
+
   /** Resolves when nothing runs and nothing waits. */
   async drained(): Promise<void> {
     while (this.#tails.size > 0) await Promise.allSettled(this.#tails.values())

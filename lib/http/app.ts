@@ -176,7 +176,7 @@ function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
 }
 
 function logRequest(
-  { log, requestErrors }: Gateway,
+  { log, metrics }: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
   request: RequestContext,
@@ -186,7 +186,9 @@ function logRequest(
   const status = res.writableFinished ? res.statusCode : CLIENT_GONE
   const ms = performance.now() - request.startedAt
   request.counter?.note(status, ms)
-  if (request.error !== undefined) requestErrors.note(request.error, request.database)
+  if (request.error !== undefined) metrics.requests.noteError(request.error, request.database)
+  if (request.waitMs !== undefined) metrics.requests.waits.note(request.waitMs)
+  if (request.queryMs !== undefined) metrics.requests.queries.note(request.queryMs)
   log.request({
     method: req.method ?? '',
     path: query < 0 ? url : url.slice(0, query),

@@ -89,6 +89,11 @@ export class Jobs {
     return this.#options.use((sql) => readJob(sql, id))
   }
 
+  /** Number of jobs that this gateway runs. */
+  get running(): number {
+    return this.#running.size
+  }
+
   /** Resolves when all jobs of this gateway have ended. */
   async drained(): Promise<void> {
     await Promise.allSettled(this.#running)

@@ -1,3 +1,4 @@
+import { metric } from './definitions.ts'
 import type { Metric, Sample } from './text.ts'
 
 /** Calls of a function, with their durations. */
@@ -18,20 +19,16 @@ export interface CallsOfFunction {
  */
 export function callMetrics(calls: CallsOfFunction[], boundsMs: readonly number[]): Metric[] {
   return [
-    {
-      name: 'db_gateway_call_duration_seconds',
-      help: 'Time from the begin of a call to its answer, by platform and function.',
-      type: 'histogram',
-      samples: lazily(calls, (one) => histogram(one, boundsMs)),
-    },
-    {
-      name: 'db_gateway_call_errors_total',
-      help: 'Calls that were answered with an error, by platform and function.',
-      type: 'counter',
-      samples: lazily(calls, ({ platform, function: name, times }) => [
+    metric(
+      'db_gateway_call_duration_seconds',
+      lazily(calls, (one) => histogram(one, boundsMs)),
+    ),
+    metric(
+      'db_gateway_call_errors_total',
+      lazily(calls, ({ platform, function: name, times }) => [
         { labels: { platform, function: name }, value: times.errors },
       ]),
-    },
+    ),
   ]
 }
 

@@ -1,4 +1,5 @@
 import type { GatewayStatus } from '../cluster/gateways.ts'
+import { metric, single } from './definitions.ts'
 import type { Metric } from './text.ts'
 
 /**
@@ -6,17 +7,10 @@ import type { Metric } from './text.ts'
  */
 export function gatewayMetrics(alive: GatewayStatus[]): Metric[] {
   return [
-    {
-      name: 'db_gateway_gateways',
-      help: 'Gateways alive on this PostgreSQL.',
-      type: 'gauge',
-      samples: [{ labels: {}, value: alive.length }],
-    },
-    {
-      name: 'db_gateway_share_connections',
-      help: 'Connections that a gateway may have open.',
-      type: 'gauge',
-      samples: alive.map(({ id, host, share }) => ({ labels: { id, host }, value: share })),
-    },
+    single('db_gateway_gateways', alive.length),
+    metric(
+      'db_gateway_share_connections',
+      alive.map(({ id, host, share }) => ({ labels: { id, host }, value: share })),
+    ),
   ]
 }

@@ -1,89 +1,84 @@
 import type { PoolReport, PoolsReport } from '../postgres/pools/pool-report.ts'
+import { metric } from './definitions.ts'
 import type { Metric, Sample } from './text.ts'
+import { OTHERS, type TopSeries } from './top-series.ts'
+
+/** Counters of a pool that have a series for each database. */
+const COUNTERS = [
+  ['opened', 'db_gateway_pool_connections_opened_total'],
+  ['closed', 'db_gateway_pool_connections_closed_total'],
+  ['evicted', 'db_gateway_pool_connections_evicted_total'],
+  ['exhausted', 'db_gateway_pool_requests_exhausted_total'],
+] as const
 
 /**
  * Returns metrics of the connections to PostgreSQL: their present state, and totals since the
- * start.
+ * start. Databases beyond those of `top` are one.
  */
-export function poolMetrics({ pools, permits, totals }: PoolsReport): Metric[] {
-  const each = (read: (pool: PoolReport) => number): Iterable<Sample> =>
-    lazily(pools, (pool) => [{ labels: labelsOf(pool), value: read(pool) }])
-  const gauge = (name: string, help: string, samples: Iterable<Sample>): Metric => ({
-    name: `db_gateway_${name}`,
-    help,
-    type: 'gauge',
-    samples,
-  })
-  const counter = (name: string, help: string, samples: Iterable<Sample>): Metric => ({
-    ...gauge(name, help, samples),
-    type: 'counter',
-  })
+export function poolMetrics({ pools, permits, totals }: PoolsReport, top: TopSeries): Metric[] {
+  const items = pools.map((pool) => ({
+    key: pool.database,
+    counters: COUNTERS.map(([counter]) => pool[counter]),
+    rank: pool.open + pool.waiting + (pool.exhausted > 0 ? 1 : 0),
+  }))
+  const view = top.update(
+    items,
+    COUNTERS.map(([counter]) => totals[counter]),
+  )
+  const own = pools.filter(({ database }) => view.own.has(database))
+  const rest = pools.filter(({ database }) => !view.own.has(database))
+  const hasRest = rest.length > 0 || view.rest.some((value) => value > 0)
+  const gauge = (
+    read: (pool: PoolReport) => number,
+    join: (values: number[]) => number = sum,
+    state?: string,
+  ): Sample[] => {
+    const samples = own.map((pool) => ({ labels: labelsOf(pool, state), value: read(pool) }))
+    if (hasRest) samples.push({ labels: others(state), value: join(rest.map(read)) })
+    return samples
+  }
   const all = (value: number): Sample[] => [{ labels: {}, value }]
 
   return [
-    gauge('permits_held', 'Open connections of all databases.', all(permits.held)),
-    gauge('permits_capacity', 'Limit on open connections of all databases.', all(permits.capacity)),
-    counter('connections_opened_total', 'Connections that were opened.', all(totals.opened)),
-    counter('connections_closed_total', 'Connections that were closed.', all(totals.closed)),
-    counter(
-      'connections_evicted_total',
-      'Connections that were closed to give their place to another database.',
-      all(totals.evicted),
+    metric('db_gateway_permits_held', all(permits.held)),
+    metric('db_gateway_permits_capacity', all(permits.capacity)),
+    metric('db_gateway_connections_opened_total', all(totals.opened)),
+    metric('db_gateway_connections_closed_total', all(totals.closed)),
+    metric('db_gateway_connections_evicted_total', all(totals.evicted)),
+    metric('db_gateway_pool_exhausted_total', all(totals.exhausted)),
+    metric('db_gateway_waiting_requests', all(sum(pools.map(({ waiting }) => waiting)))),
+    metric('db_gateway_pool_connections', [
+      ...gauge(({ busy }) => busy, sum, 'busy'),
+      ...gauge(({ idle }) => idle, sum, 'idle'),
+    ]),
+    metric(
+      'db_gateway_pool_waiting',
+      gauge(({ waiting }) => waiting),
     ),
-    counter(
-      'pool_exhausted_total',
-      'Requests that got no connection: the queue was full, or none became free in time.',
-      all(totals.exhausted),
+    metric(
+      'db_gateway_pool_oldest_wait_seconds',
+      gauge(
+        ({ oldestWaitMs }) => oldestWaitMs / 1000,
+        (values) => values.reduce((most, value) => Math.max(most, value), 0),
+      ),
     ),
-    gauge(
-      'pool_connections',
-      'Open connections to a database.',
-      lazily(pools, (pool) => [
-        { labels: { ...labelsOf(pool), state: 'busy' }, value: pool.busy },
-        { labels: { ...labelsOf(pool), state: 'idle' }, value: pool.idle },
+    ...COUNTERS.map(([, name], i) =>
+      metric(name, [
+        ...own.map((pool) => ({ labels: labelsOf(pool), value: view.own.get(pool.database)![i]! })),
+        ...(hasRest ? [{ labels: others(), value: view.rest[i]! }] : []),
       ]),
-    ),
-    gauge(
-      'pool_waiting',
-      'Requests that wait for a connection to a database.',
-      each(({ waiting }) => waiting),
-    ),
-    gauge(
-      'pool_oldest_wait_seconds',
-      'Longest time that a waiting request has waited for a connection to a database.',
-      each(({ oldestWaitMs }) => oldestWaitMs / 1000),
-    ),
-    counter(
-      'pool_connections_opened_total',
-      'Connections to a database that were opened.',
-      each(({ opened }) => opened),
-    ),
-    counter(
-      'pool_connections_closed_total',
-      'Connections to a database that were closed.',
-      each(({ closed }) => closed),
-    ),
-    counter(
-      'pool_connections_evicted_total',
-      'Connections that were closed to give their place to another database.',
-      each(({ evicted }) => evicted),
-    ),
-    counter(
-      'pool_requests_exhausted_total',
-      'Requests that got no connection to a database.',
-      each(({ exhausted }) => exhausted),
     ),
   ]
 }
 
-/** Generates the samples of each pool on demand. */
-function* lazily(
-  pools: PoolReport[],
-  samplesOf: (pool: PoolReport) => Sample[],
-): Generator<Sample, void, undefined> {
-  for (const pool of pools) yield* samplesOf(pool)
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0)
 }
 
-function labelsOf({ database, platform }: PoolReport): Sample['labels'] {
-  return { database, platform }
+function labelsOf({ database, platform }: PoolReport, state?: string): Sample['labels'] {
+  return { database, platform, state }
+}
+
+function others(state?: string): Sample['labels'] {
+  return { database: OTHERS, platform: undefined, state }
 }

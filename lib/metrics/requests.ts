@@ -1,7 +1,6 @@
-import type { Metric, Sample } from './text.ts'
-
-/** Upper bounds of the histogram's buckets, in milliseconds. */
-const BOUNDS_MS = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000]
+import { metric } from './definitions.ts'
+import { Histogram } from './histogram.ts'
+import type { Metric } from './text.ts'
 
 /**
  * Counts the requests of one route. `note` costs a few nanoseconds; the rest of the work is done
@@ -12,12 +11,7 @@ export class RouteCounter {
   readonly path: string
   /** Number of requests by HTTP status. */
   readonly statuses = new Map<number, number>()
-  /**
-   * Number of requests in each bucket: longer than the previous bound, up to this one; the last
-   * bucket has no upper bound.
-   */
-  readonly buckets: number[] = new Array(BOUNDS_MS.length + 1).fill(0)
-  sumMs = 0
+  readonly durations = new Histogram()
 
   constructor(method: string, path: string) {
     this.method = method
@@ -26,49 +20,47 @@ export class RouteCounter {
 
   note(status: number, ms: number): void {
     this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1)
-    this.sumMs += ms
-    let i = 0
-    while (i < BOUNDS_MS.length && ms > BOUNDS_MS[i]!) i++
-    this.buckets[i]!++
+    this.durations.note(ms)
+  }
+}
+
+/** Counts what requests were answered with, over all routes. */
+export class RequestCounters {
+  /** Codes are those of lib/errors.ts, so their number is bounded. */
+  readonly errors = new Map<string, number>()
+  /** Time that calls waited for a connection, and for PostgreSQL. */
+  readonly waits = new Histogram()
+  readonly queries = new Histogram()
+  /** Called where a request could not connect to a database. */
+  onUnreachable: ((database: string) => void) | undefined
+
+  noteError(code: string, database: string | undefined): void {
+    this.errors.set(code, (this.errors.get(code) ?? 0) + 1)
+    if (code === 'connection_failed' && database !== undefined) this.onUnreachable?.(database)
   }
 }
 
 /** Returns metrics of the requests since the start, by route and status, with their durations. */
-export function requestMetrics(routes: RouteCounter[]): Metric[] {
+export function requestMetrics(routes: RouteCounter[], all: RequestCounters): Metric[] {
   return [
-    {
-      name: 'db_gateway_http_requests_total',
-      help: 'Requests that ended; status 499 counts those whose client disconnected first.',
-      type: 'counter',
-      samples: routes.flatMap(({ method, path, statuses }) =>
+    metric(
+      'db_gateway_http_requests_total',
+      routes.flatMap(({ method, path, statuses }) =>
         [...statuses].map(([status, value]) => ({
           labels: { method, route: path, status },
           value,
         })),
       ),
-    },
-    {
-      name: 'db_gateway_http_request_duration_seconds',
-      help: 'Time from the head of a request to the end of its response.',
-      type: 'histogram',
-      samples: routes.flatMap(histogram),
-    },
-  ]
-}
-
-function histogram({ method, path, buckets, sumMs }: RouteCounter): Sample[] {
-  const labels = { method, route: path }
-  let count = 0
-  const samples: Sample[] = buckets.map((value, i) => {
-    count += value
-    const bound = BOUNDS_MS[i]
-    const le = bound === undefined ? '+Inf' : bound / 1000
-    return { suffix: '_bucket', labels: { ...labels, le }, value: count }
-  })
-  if (count === 0) return []
-  return [
-    ...samples,
-    { suffix: '_sum', labels, value: sumMs / 1000 },
-    { suffix: '_count', labels, value: count },
+    ),
+    metric(
+      'db_gateway_http_request_duration_seconds',
+      routes.flatMap(({ method, path, durations }) => durations.samples({ method, route: path })),
+    ),
+    metric(
+      'db_gateway_errors_total',
+      [...all.errors].map(([code, value]) => ({ labels: { code }, value })),
+    ),
+    metric('db_gateway_call_wait_seconds', all.waits.samples({})),
+    metric('db_gateway_call_query_seconds', all.queries.samples({})),
   ]
 }

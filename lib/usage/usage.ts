@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { addCounts, type Counts, noCounts, UsageCounters } from './counters.ts'
+import { PlatformTotals } from './platform-totals.ts'
 import { type DaySum, readUsage, type ShownCounts, type UsageQuery, type UsageSum } from './read.ts'
 import { SlowCalls } from './slow/slow-calls.ts'
 import { deleteBefore, prepareTable, type UsageBatch, writeBatch } from './table.ts'
@@ -56,6 +57,7 @@ export class Usage {
   readonly slow: SlowCalls
   readonly startedAt: string
   readonly #options: Required<UsageOptions>
+  readonly #totals: PlatformTotals
   #day: string
   #number = 0
   /** Batches that are not known to be written, the oldest first. */
@@ -79,6 +81,7 @@ export class Usage {
       kept: slowCallsKept,
       keptMs: hoursKeptMs,
     })
+    this.#totals = new PlatformTotals(() => this.counters.entries(), options.platformOf)
     this.#day = this.today()
     this.startedAt = new Date(this.#options.now()).toISOString()
   }
@@ -143,14 +146,9 @@ export class Usage {
     })
   }
 
-  /** Returns the milliseconds that sessions were held for calls since the start, by platform. */
-  msByPlatform(): Map<string, number> {
-    const sums = new Map<string, number>()
-    for (const [database, , { ms }] of this.counters.entries()) {
-      const platform = this.#options.platformOf(database)
-      if (platform !== undefined) sums.set(platform, (sums.get(platform) ?? 0) + ms)
-    }
-    return sums
+  /** Returns the sums of the calls since the start, by platform. */
+  byPlatform(): Map<string, Counts> {
+    return this.#totals.read()
   }
 
   /** Writes what was counted up to now; logs a failure, after which it is written later. */

@@ -2,6 +2,7 @@ import { request } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { poolMetrics } from '../../lib/metrics/pools.ts'
 import { renderMetrics } from '../../lib/metrics/text.ts'
+import { TopSeries } from '../../lib/metrics/top-series.ts'
 import {
   type Json,
   queryDatabase,
@@ -147,7 +148,7 @@ test('/metrics writes what is counted of each', async () => {
     oldestWaitMs: 0,
   }))
   const report = { pools, permits: { held: 1, capacity: 2 }, totals: counted }
-  const writing = renderMetrics(poolMetrics(report))
+  const writing = renderMetrics(poolMetrics(report, new TopSeries(10_000)))
   expect(await longestTurn(writing)).toBeLessThan(MAX_TURN_MS)
   const lines = (await writing).split('\n')
   expect(lines.filter((line) => line.includes(`database="${platform}_t7"`))).toHaveLength(8)

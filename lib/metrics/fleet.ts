@@ -1,0 +1,75 @@
+import { metric, single } from './definitions.ts'
+import type { Metric, Sample } from './text.ts'
+import { OTHERS } from './top-series.ts'
+
+/** States of a database. */
+const STATES = ['synced', 'pending', 'drifted', 'failed', 'suspended', 'missing'] as const
+
+/** Numbers of a platform's databases by state. */
+export type FleetSum = { platform: string; databases: number } & Record<
+  (typeof STATES)[number],
+  number
+>
+
+const RENEW_AFTER_MS = 60_000
+
+/** Platforms with series of their own; the rest is one. */
+const MOST_PLATFORMS = 200
+
+/**
+ * The numbers of databases by platform and state, from the catalog. They are read in the background
+ * while somebody asks, so that no scrape waits for PostgreSQL.
+ */
+export class FleetNumbers {
+  readonly #read: () => Promise<FleetSum[]>
+  #sums: FleetSum[] = []
+  #readAt: number | undefined
+  #askedAt = Number.NEGATIVE_INFINITY
+  #reading: Promise<void> | undefined
+
+  constructor(read: () => Promise<FleetSum[]>) {
+    this.#read = read
+  }
+
+  /** Reads the numbers anew if they are old; resolves when they were read. Never rejects. */
+  renew(): Promise<void> {
+    if (performance.now() - this.#askedAt < RENEW_AFTER_MS)
+      return this.#reading ?? Promise.resolve()
+    this.#askedAt = performance.now()
+    this.#reading ??= this.#read()
+      .then((sums) => {
+        this.#sums = sums
+        this.#readAt = performance.now()
+      })
+      .catch(() => {})
+      .finally(() => {
+        this.#reading = undefined
+      })
+    return this.#reading
+  }
+
+  /** Returns the metrics as they were read last; without samples before the first time. */
+  metrics(): Metric[] {
+    this.renew()
+    const age = this.#readAt === undefined ? undefined : (performance.now() - this.#readAt) / 1000
+    return [
+      metric('db_gateway_databases', samplesOf(this.#sums)),
+      single('db_gateway_databases_age_seconds', age),
+    ]
+  }
+}
+
+function samplesOf(sums: FleetSum[]): Sample[] {
+  const sorted = sums.toSorted((one, other) => other.databases - one.databases)
+  const rest = sorted.slice(MOST_PLATFORMS)
+  const samples = (platform: string, of: (state: (typeof STATES)[number]) => number) =>
+    STATES.map((state) => ({ labels: { platform, state }, value: of(state) }))
+  return [
+    ...sorted
+      .slice(0, MOST_PLATFORMS)
+      .flatMap((one) => samples(one.platform, (state) => one[state])),
+    ...(rest.length > 0
+      ? samples(OTHERS, (state) => rest.reduce((sum, one) => sum + one[state], 0))
+      : []),
+  ]
+}
