@@ -75,11 +75,10 @@ export function createGateway(
     log.warn(`The primary has changed from ${describeHost(from)} to ${describeHost(to)}`)
     alerts.moved(describeHost(from), describeHost(to))
   }
+  const later = () => gateway
   const use = <T>(work: (sql: Sql) => Promise<T>) => catalog.use(work)
-  const catalog = new Catalog(pools, server.database, {
-    maxWaiting: config.maxQueuePerDatabase,
-    waitMs: config.poolWaitTimeoutMs,
-  })
+  const waiting = { maxWaiting: config.maxQueuePerDatabase, waitMs: config.poolWaitTimeoutMs }
+  const catalog = new Catalog(pools, server.database, waiting)
   catalog.onHandover = (database) => {
     pools.renew(database)
     replicas?.renew(database)
@@ -169,6 +168,7 @@ export function createGateway(
     onEnded: (deploy) => {
       usage.noteDeploy(databaseName(deploy.owner))
       metrics.deploys.note(deploy)
+      gateway.events.noteFleet(deploy.owner.platform)
     },
     use,
     useDatabase: (database, work) => useRepeatable(pools, database, work),
@@ -176,6 +176,7 @@ export function createGateway(
     retentionDays: config.auditRetentionDays,
   })
   const audit = new AuditTrail({
+    onNote: (entry) => gateway.events.noteAudit(entry),
     onEnded: (...ended) => alerts.deploy(...ended),
     use,
     log,
@@ -203,15 +204,14 @@ export function createGateway(
       replicas: () => replicas?.all() ?? [],
       forgetFunctions: (database) => gateway.calls.forget(database),
       catchUp: (database) => replicas?.catchUp(database),
-      ...tellOthers(() => gateway),
+      ...tellOthers(later),
+      tellProgress: (job) => gateway.events.noteJob(job),
       isDraining: () => gateway.health.isDraining,
     },
     config.archive,
   )
-  const { applicationName: application } = server
-  const parts = { ...config, use, log, usage, gateways, channel: CHANNEL, application }
   const gateway: Gateway = {
-    ...createOperations(parts),
+    ...createOperations({ ...config, use, log, usage, gateways, pools, replicas, server, later }),
     config,
     log,
     server,
@@ -243,16 +243,12 @@ export function createGateway(
         prepare: (database) => gateway.deploys.prepareAnswers(database),
         maxWaiting: config.maxQueuePerDatabase,
       },
-      limits: {
-        of: (database) => catalog.limits.of(database),
-        gateways: () => gateways.count,
-      },
+      limits: { of: (database) => catalog.limits.of(database), gateways: () => gateways.count },
       streams: new StreamSlots({
         maxPerDatabase: (database) =>
           half(Math.min(mostOfDatabase, mostForCalls(database) ?? Infinity)),
         maxTotal: () => half(pools.capacity),
-        maxWaiting: config.maxQueuePerDatabase,
-        waitMs: config.poolWaitTimeoutMs,
+        ...waiting,
       }),
     }),
     gateways,

@@ -76,6 +76,7 @@ export async function startGateway(
     gateway?.secretChange.stop()
     gateway?.watch.end()
     gateway?.dueDrops.stop()
+    gateway?.events.close()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
     // A deploy continues after its client has disconnected.

@@ -35,6 +35,7 @@ export default defineHandler({
       asked: { labels },
       work: () => gateway.tenants.label(owner, labels),
     })
+    gateway.events.noteFleet(owner.platform)
     return { status: 'labelled', ...describeTenant(tenant) }
   },
 })

@@ -65,14 +65,16 @@ export class CallsInFlight {
   /** Those who wait for the end of a call. */
   readonly #ends = new Map<RunningCall, () => void>()
   #last = 0
+  #errors = 0
 
   /** @param gateway id of this gateway */
   constructor(gateway: string) {
     this.#gateway = gateway
   }
 
-  get size(): number {
-    return this.#calls.size
+  /** Calls since the start, and those that were answered with an error. */
+  get counts(): { calls: number; errors: number } {
+    return { calls: this.#last, errors: this.#errors }
   }
 
   add(call: RunningCall, kind: CallKind): void {
@@ -84,6 +86,7 @@ export class CallsInFlight {
   /** Takes out a request whose answer is complete, or cut; does nothing for those that are no calls. */
   remove(call: RunningCall): void {
     if (call.callNumber === 0 || !this.#calls.delete(call)) return
+    if (call.error !== undefined) this.#errors++
     if (this.#ends.size > 0) this.#ends.get(call)?.()
   }
 

@@ -23,6 +23,8 @@ interface TrailOptions {
   retentionDays: number
   /** Called with each request that may have changed something, when it has ended. */
   onEnded?: (entry: AuditEntry, isUnchanged: boolean, failure: GatewayError | undefined) => void
+  /** Called with each entry, and again when it has changed. */
+  onNote: (entry: AuditEntry) => void
 }
 
 /** Milliseconds that an entry waits for others, to be written in one statement. */
@@ -106,6 +108,7 @@ export class AuditTrail {
       this.#giveUp([entry])
       return
     }
+    this.#options.onNote(entry)
     this.#waiting.delete(entry.key)
     this.#waiting.set(entry.key, entry)
     const [oldest] = this.#waiting.values()

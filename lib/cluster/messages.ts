@@ -24,6 +24,14 @@ interface Question {
   body: unknown
 }
 
+/** Payload of a notification: something that all other gateways are told, and do not answer. */
+interface News {
+  change: 'TELL'
+  from: string
+  kind: string
+  body: unknown
+}
+
 /** Payload of a notification: a piece of an answer. The pieces together are JSON. */
 interface Piece {
   change: 'ANSWER'
@@ -35,7 +43,10 @@ interface Piece {
   text: string
 }
 
-export type Message = Question | Piece
+export type Message = Question | News | Piece
+
+/** Takes what another gateway asks or tells; returns the answer to a question. */
+type Handler = (body: unknown, from: string) => unknown
 
 /** An answer of another gateway. */
 export interface Answered {
@@ -62,7 +73,7 @@ const MAX_PIECES = 200
 /** Questions and answers among the gateways, by notifications of PostgreSQL. */
 export class Messages {
   readonly #options: MessagesOptions
-  readonly #handlers = new Map<string, (body: unknown) => unknown>()
+  readonly #handlers = new Map<string, Handler>()
   readonly #waiting = new Map<string, Waiting>()
 
   constructor(options: MessagesOptions) {
@@ -74,8 +85,8 @@ export class Messages {
     return this.#options.alive().includes(gateway)
   }
 
-  /** Answers questions of a kind from now on with what `handler` returns. */
-  answer(kind: string, handler: (body: unknown) => unknown): void {
+  /** Takes messages of a kind from now on, and answers questions with what `handler` returns. */
+  answer(kind: string, handler: Handler): void {
     this.#handlers.set(kind, handler)
   }
 
@@ -110,12 +121,32 @@ export class Messages {
     return answers
   }
 
+  /** Tells all other gateways something of less than 7,000 bytes. Never rejects. */
+  async tell(kind: string, body: unknown): Promise<void> {
+    const { self, alive, log } = this.#options
+    if (alive().every((id) => id === self)) return
+    const news: News = { change: 'TELL', from: self, kind, body }
+    await this.#send([news]).catch((error) =>
+      log.debug(`The other gateways were not told: ${error.message}`),
+    )
+  }
+
   /** Takes a message from the channel. Any role may send on it, so nothing in it is trusted. */
   onMessage(message: Message): void {
     const { self } = this.#options
-    if (message.from === self || (message.to !== undefined && message.to !== self)) return
-    if (message.change === 'ASK') this.#onQuestion(message)
+    if (message.from === self) return
+    if (message.change === 'TELL') this.#onNews(message)
+    else if (message.to !== undefined && message.to !== self) return
+    else if (message.change === 'ASK') this.#onQuestion(message)
     else if (isPiece(message)) this.#onPiece(message)
+  }
+
+  #onNews({ from, kind, body }: News): void {
+    try {
+      this.#handlers.get(kind)?.(body, from)
+    } catch (error) {
+      this.#options.log.debug(`News of another gateway are not valid: ${(error as Error).message}`)
+    }
   }
 
   async #onQuestion({ id, from, kind, body }: Question): Promise<void> {
@@ -123,7 +154,7 @@ export class Messages {
     try {
       const handler = this.#handlers.get(kind)
       if (!handler) return
-      const text = JSON.stringify((await handler(body)) ?? null)
+      const text = JSON.stringify((await handler(body, from)) ?? null)
       const parts = Math.ceil(text.length / PIECE_LENGTH)
       if (parts > MAX_PIECES) throw new Error(`The answer has ${text.length} characters`)
       const pieces = Array.from({ length: parts }, (_, part): Piece => {

@@ -23,6 +23,7 @@ export interface Informed {
     | { catchUp(database: string): void; catchUpAll(): void; hold(database: string): void }
     | undefined
   messages: Pick<Messages, 'onMessage'>
+  events: { noteCatalog(platform: string): void; noteFleet(platform: string): void }
   deploys: { stopHere(platform: string, requestId: string): void }
   catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use' | 'limits'>
   log: Log
@@ -138,7 +139,7 @@ export function onNotification(informed: Informed, payload: string): void {
     informed.deploys.stopHere(entry.platform, entry.request_id)
     return
   }
-  if (entry.change === 'ASK' || entry.change === 'ANSWER') {
+  if (isMessage(entry)) {
     informed.messages.onMessage(entry)
     return
   }
@@ -146,6 +147,7 @@ export function onNotification(informed: Informed, payload: string): void {
     retire(informed, entry.database)
     return
   }
+  informed.events.noteCatalog(entry.platform)
   informed.calls.forget(entry.database)
   informed.replicas?.catchUp(entry.database)
   const { platform, tenant_id: tenantId, schema_name: schema = null } = entry
@@ -185,7 +187,7 @@ function followRename({ catalog, usage, calls }: Informed, from: string, owner: 
 }
 
 /**
- * Returns what deploys tell the other gateways.
+ * Returns what deploys tell the other gateways, and operators.
  * @param informed returns the parts of this gateway, once it is built
  */
 export function tellOthers(informed: () => Informed) {
@@ -193,6 +195,7 @@ export function tellOthers(informed: () => Informed) {
     retireSessions: (database: string) => tellToRetire(informed(), database),
     tellToStop: (platform: string, requestId: string) =>
       tellToStop(informed(), platform, requestId),
+    tellFleet: (platform: string) => informed().events.noteFleet(platform),
   }
 }
 
@@ -223,6 +226,10 @@ async function tellToStop(
   await catalog.use((sql) => sql`select pg_notify(${CHANNEL}, ${JSON.stringify(stop)})`)
 }
 
+function isMessage(entry: { change?: unknown }): entry is Message {
+  return entry.change === 'ASK' || entry.change === 'ANSWER' || entry.change === 'TELL'
+}
+
 function retire({ calls, replicas }: Informed, database: string): void {
   calls.retireSessions(database)
   replicas?.hold(database)
@@ -243,9 +250,8 @@ export function forgetAll({ calls, catalog, replicas, gateways }: Informed): voi
 function parse(payload: string): CatalogChange | StopFleet | Message | undefined {
   try {
     const entry = JSON.parse(payload) as { change?: unknown; database?: unknown } | null
-    const { change } = entry ?? {}
-    if (change === 'STOP') return entry as StopFleet
-    if (change === 'ASK' || change === 'ANSWER') return entry as Message
+    if (entry?.change === 'STOP') return entry as StopFleet
+    if (entry && isMessage(entry)) return entry as Message
     return typeof entry?.database === 'string' ? (entry as CatalogChange) : undefined
   } catch {
     return undefined

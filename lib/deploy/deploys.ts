@@ -13,6 +13,7 @@ import { DueDrops, type OnDropped } from './drop/due-drops.ts'
 import { requirePgDump } from './drop/dumps.ts'
 import type { DatabaseResult } from './fleet/results.ts'
 import { RunningFleets } from './fleet/stops.ts'
+import { watched } from './fleet/watched.ts'
 import { type FleetRequest, migrate } from './fleet.ts'
 import { prepareAnswers } from './ledger/prepare-answers.ts'
 import { type Cloned, type CloneRequest, cloneTenant } from './move/clone-tenant.ts'
@@ -100,8 +101,15 @@ export class Deploys {
   }
 
   #migrate(request: FleetRequest): Promise<DatabaseResult[]> {
-    return this.#fleets.run(request.owner.platform, request.origin.requestId, (isStopped) =>
-      migrate(this.#parts, { ...request, isStopped }),
+    const { platform } = request.owner
+    const id = request.origin.requestId
+    return this.#fleets.run(platform, id, (isStopped) =>
+      watched(
+        { platform, id, dry_run: request.flags.dryRun },
+        request,
+        this.#parts.tellProgress,
+        (progress) => migrate(this.#parts, { ...request, ...progress, isStopped }),
+      ),
     )
   }
 
@@ -198,6 +206,7 @@ export class Deploys {
   async findDrift(platform: string): ReturnType<typeof findDrift> {
     const drift = await findDrift(this.#parts, platform)
     await this.#parts.catalog.use((sql) => recordDrift(sql, platform, drift.groups))
+    this.#parts.tellFleet(platform)
     return drift
   }
 

@@ -7,6 +7,7 @@ import type { Catalog } from '../tenancy/catalog/catalog.ts'
 import type { Roles } from '../tenancy/roles/roles.ts'
 import type { Secrets } from '../tenancy/secrets/secrets.ts'
 import type { Deployments } from './deployments/deployments.ts'
+import type { FleetJob } from './fleet/watched.ts'
 import type { KeyedQueue } from './queue.ts'
 import type { DeployResult } from './result.ts'
 import type { KnownTemplates } from './templates/known-templates.ts'
@@ -58,6 +59,10 @@ export interface DeployParts {
   retireSessions(database: string): Promise<void>
   /** Tells the other gateways to start no further database of the fleet of a request. */
   tellToStop(platform: string, requestId: string): Promise<void>
+  /** Tells operators how far a deploy to several databases has come. */
+  tellProgress(this: void, job: FleetJob): void
+  /** Tells operators that something of a platform has changed that the catalog does not notify. */
+  tellFleet(platform: string): void
   /** Returns whether the gateway is stopping; new work is not started then. */
   isDraining(): boolean
 }

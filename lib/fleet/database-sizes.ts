@@ -18,15 +18,21 @@ export class DatabaseSizes {
   #sizes = new Map<string, number>()
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
-  /** Called when the sizes were read. */
-  onRead: (() => void) | undefined
+  /** Platforms for which sizes were asked since the last read. */
+  readonly #asked = new Set<string>()
+  /** Called with each platform for which sizes were asked when they have been read. */
+  onRead: ((platform: string) => void) | undefined
 
   constructor(options: SizesOptions) {
     this.#options = options
   }
 
-  /** Returns the last sizes in bytes, by database; reads them anew in the background if they are old. */
-  get(): ReadonlyMap<string, number> {
+  /**
+   * Returns the last sizes in bytes, by database; reads them anew in the background if they are old.
+   * @param platform whose sizes are asked for
+   */
+  get(platform: string): ReadonlyMap<string, number> {
+    this.#asked.add(platform)
     if (!this.#reading && performance.now() - this.#readAt > RENEW_AFTER_MS) {
       this.#reading = this.#read().finally(() => {
         this.#readAt = performance.now()
@@ -47,7 +53,8 @@ export class DatabaseSizes {
       )
       const known = rows.filter(({ size }) => size !== null)
       this.#sizes = new Map(known.map(({ database, size }) => [database, Number(size)]))
-      this.onRead?.()
+      for (const platform of this.#asked) this.onRead?.(platform)
+      this.#asked.clear()
     } catch (error) {
       log.debug(`The sizes of the databases could not be read: ${(error as Error).message}`)
     }

@@ -60,7 +60,7 @@ export class Fleet {
     const { use, usage } = this.#options
     await this.#writeUsage()
     const rows = await use((sql) => readFleet(sql, platform, usage.today()))
-    const sizes = this.sizes.get()
+    const sizes = this.sizes.get(platform)
     return rows.map((row) => ({ ...row, size_bytes: sizes.get(row.database) ?? null }))
   }
 

@@ -1,17 +1,23 @@
 import { Activity } from '../activity/activity.ts'
 import { CallsInFlight } from '../activity/calls-in-flight.ts'
 import { CallsOfAll } from '../activity/cancel-calls.ts'
+import type { Gateways } from '../cluster/gateways.ts'
 import { Messages } from '../cluster/messages.ts'
+import { CHANNEL } from '../cluster/notifications.ts'
+import { Events } from '../events/events.ts'
 import { Fleet, type FleetOptions } from '../fleet/fleet.ts'
 import type { Log } from '../log.ts'
+import type { Replicas } from '../postgres/hosts/replicas.ts'
+import type { Pools } from '../postgres/pools/pools.ts'
 
 interface OperationsOptions extends FleetOptions {
   log: Log
-  gateways: { id: string; alive(): { id: string }[] }
-  /** Channel of the notifications between gateways. */
-  channel: string
-  /** application_name of the gateways' sessions. */
-  application: string
+  gateways: Gateways
+  pools: Pools
+  replicas: Replicas | undefined
+  server: { applicationName: string }
+  /** Returns parts that are built later. */
+  later: () => { health: { isConnected(): Promise<boolean> }; deploys: { running: number } }
 }
 
 /** The parts of a gateway that operators look at. */
@@ -24,21 +30,36 @@ export interface Operations {
   callsOfAll: CallsOfAll
   /** What PostgreSQL is doing. */
   activity: Activity
+  /** What operators are told of as it happens. */
+  events: Events
   /** Questions and answers among the gateways. */
   messages: Messages
 }
 
 /** Builds the parts; asks nothing. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { gateways, use, log, channel } = options
+  const { gateways, use, log, server, pools, replicas, later } = options
   const inFlight = new CallsInFlight(gateways.id)
   const alive = () => gateways.alive().map(({ id }) => id)
-  const messages = new Messages({ self: gateways.id, channel, use, alive, log })
+  const messages = new Messages({ self: gateways.id, channel: CHANNEL, use, alive, log })
+  const fleet = new Fleet(options)
+  fleet.sizes.onRead = (platform) => events.noteCatalog(platform)
+  const events = new Events({
+    messages,
+    log,
+    counts: () => inFlight.counts,
+    pools: () => pools.report(),
+    deploys: () => later().deploys.running,
+    gateways: () => gateways.alive(),
+    replicas: () => replicas?.status() ?? [],
+    isConnected: () => later().health.isConnected(),
+  })
   return {
-    fleet: new Fleet(options),
+    fleet,
     inFlight,
     callsOfAll: new CallsOfAll(gateways.id, inFlight, messages),
-    activity: new Activity(options),
+    activity: new Activity({ use, application: server.applicationName }),
     messages,
+    events,
   }
 }

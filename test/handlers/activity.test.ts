@@ -12,6 +12,9 @@ const platform = uniqueName('act')
 const database = `${platform}_main`
 
 beforeAll(async () => {
+  await eventually('the gateways know each other', () =>
+    [gateway, other].every((one) => one.gateway.gateways.alive().length === 2),
+  )
   const archive = await pack({
     ...textFunction('ping', 'pong'),
     'tables/notes.pgsql': 'create table notes (id integer primary key, text text);',

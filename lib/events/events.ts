@@ -1,0 +1,145 @@
+import type { Messages } from '../cluster/messages.ts'
+import type { FleetJob } from '../deploy/fleet/watched.ts'
+import { EventHub } from './hub.ts'
+import { type OverviewParts, OverviewReader } from './overview.ts'
+import { Relay } from './relay.ts'
+import type { Change, Sink } from './stream.ts'
+
+/** Databases and failures of a job that are told; a notification has 8,000 bytes. */
+const MAX_NAMED = 10
+const MAX_MESSAGE = 300
+
+/** Jobs that are remembered. */
+const MAX_JOBS = 100
+
+interface EventsOptions extends OverviewParts {
+  messages: Messages
+  log: { debug(message: string): void }
+}
+
+/** What operators are told of as it happens: on this gateway, and on the others. */
+export class Events {
+  readonly #hub: EventHub
+  readonly #relay: Relay
+  readonly #overview: OverviewReader
+  readonly #gateways: OverviewParts['gateways']
+  /** Jobs that run, with the gateway that runs each; undefined: this one. */
+  readonly #jobs = new Map<string, { change: Change; gateway: string | undefined }>()
+  #lastOverview = ''
+  #version = 0
+
+  constructor(options: EventsOptions) {
+    this.#gateways = options.gateways
+    this.#overview = new OverviewReader(options)
+    this.#relay = new Relay(options.messages, (change, from) => this.#publish(change, from))
+    this.#hub = new EventHub({
+      look: () => this.#look(),
+      begin: () => this.#running(),
+      onHeard: (isHeard) => this.#onHeard(isHeard),
+      log: options.log,
+    })
+  }
+
+  /**
+   * Begins a stream. See `EventHub.open`.
+   * @throws {GatewayError} pool_exhausted
+   */
+  open(sink: () => Sink, mayName: ((platform: string) => boolean) | undefined): () => void {
+    return this.#hub.open(sink, mayName)
+  }
+
+  /** Whether another gateway has streams, which are told of what happens here. */
+  get isHeardElsewhere(): boolean {
+    return this.#relay.isHeardElsewhere
+  }
+
+  /** Number of open streams. */
+  get streams(): number {
+    return this.#hub.size
+  }
+
+  /** Ends all streams, for a shutdown. */
+  close(): void {
+    this.#hub.close()
+  }
+
+  /** Tells that a row of the catalog has changed, which every gateway hears of. */
+  noteCatalog(platform: string): void {
+    if (this.#hub.isHeard) this.#hub.publish(this.#fleet(platform))
+  }
+
+  /** Tells that something of a platform has changed that the catalog does not notify. */
+  noteFleet(platform: string): void {
+    if (this.#isHeard) this.#tellAll(this.#fleet(platform))
+  }
+
+  /** Tells how far a deploy to several databases has come. */
+  noteJob(job: FleetJob): void {
+    const { running, failures, ...rest } = job
+    const data = {
+      ...rest,
+      running: running.slice(0, MAX_NAMED),
+      failures: failures
+        .slice(0, MAX_NAMED)
+        .map((one) => ({ ...one, message: one.message.slice(0, MAX_MESSAGE) })),
+    }
+    this.#tellAll({ name: 'job', key: `job ${job.id}`, platform: job.platform, data })
+  }
+
+  /** Tells of an entry of the audit trail that was written or has changed. */
+  noteAudit(entry: { key: string; platform: string | null; databases: string[] }): void {
+    if (!this.#isHeard) return
+    const { key, ...rest } = entry
+    const data = { key, ...rest, databases: entry.databases.slice(0, MAX_NAMED) }
+    this.#tellAll({ name: 'audit', key: `audit ${key}`, platform: entry.platform, data })
+  }
+
+  get #isHeard(): boolean {
+    return this.#hub.isHeard || this.isHeardElsewhere
+  }
+
+  #tellAll(change: Change): void {
+    this.#publish(change)
+    this.#relay.send(change)
+  }
+
+  /** Remembers jobs that run, for streams that begin later. */
+  #publish(change: Change, gateway?: string): void {
+    if (change.name === 'job') {
+      this.#jobs.delete(change.key)
+      const isRunning = (change.data as FleetJob).state === 'running'
+      if (isRunning && this.#jobs.size < MAX_JOBS) this.#jobs.set(change.key, { change, gateway })
+    }
+    this.#hub.publish(change)
+  }
+
+  /** Returns the jobs that run. The gateway of a job may have been killed. */
+  #running(): Change[] {
+    const alive = new Set(this.#gateways().map(({ id }) => id))
+    for (const [key, { gateway }] of this.#jobs) {
+      if (gateway !== undefined && !alive.has(gateway)) this.#jobs.delete(key)
+    }
+    return [...this.#jobs.values()].map(({ change }) => change)
+  }
+
+  #fleet(platform: string): Change {
+    this.#version = Math.max(this.#version + 1, Date.now())
+    const data = { platform, version: this.#version }
+    return { name: 'fleet', key: `fleet ${platform}`, platform, data }
+  }
+
+  async #look(): Promise<Change[]> {
+    const data = await this.#overview.read()
+    const text = JSON.stringify({ ...data, at: undefined })
+    if (text === this.#lastOverview) return []
+    this.#lastOverview = text
+    return [{ name: 'overview', key: 'overview', platform: null, data }]
+  }
+
+  #onHeard(isHeard: boolean): void {
+    this.#relay.setHeard(isHeard)
+    if (isHeard) return
+    this.#overview.end()
+    this.#lastOverview = ''
+  }
+}
