@@ -1,8 +1,8 @@
+import { diffLines, withContext } from '../../lib/common/diff-lines.ts'
 import { someOf } from '../../lib/common/shown.ts'
 import { CHECK_ARG, command, EXIT, GATEWAY_ARGS, JSON_ARG } from '../command.ts'
 import { send } from '../gateway/client.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
-import { diffLines, withContext } from '../plan/diff.ts'
 import { writeText } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 

@@ -1,12 +1,12 @@
 import { readArchive, type SchemaArchive } from '../../lib/archive/archive.ts'
 import { CODE_SECTIONS } from '../../lib/archive/sections.ts'
+import { type DiffLine, diffLines, withContext } from '../../lib/common/diff-lines.ts'
 import type { Line } from '../fleet/state.ts'
 import { download } from '../gateway/client.ts'
 import { findInPages } from '../gateway/pages.ts'
 import { RequestFailed } from '../gateway/request-failed.ts'
 import type { Target } from '../gateway/target.ts'
 import { LIMITS } from '../schema/pack.ts'
-import { type DiffLine, diffLines, withContext } from './diff.ts'
 
 /** A file of a schema that differs from the archive in place. */
 export interface ChangedFile {

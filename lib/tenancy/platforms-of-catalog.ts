@@ -1,4 +1,6 @@
 import type { ArchiveLimits } from '../archive/archive.ts'
+import { changesBetween, type FileChange } from '../archive/changes.ts'
+import { readRecentArchive } from '../archive/recent.ts'
 import { GatewayError } from '../errors.ts'
 import type { Catalog } from './catalog/catalog.ts'
 import { listPlatformDatabases, type PlatformDatabase } from './platform-databases.ts'
@@ -9,6 +11,7 @@ import {
   listPlatforms,
   registerPlatform,
 } from './platforms.ts'
+import { readPrevious } from './schemas/archive-order.ts'
 import { type KnownArchive, listArchives, readPackedOfAny } from './schemas/archives.ts'
 import { type LoadedSchema, loadStored } from './schemas/stored-archives.ts'
 import { listStored, type StoredSchema, storeSchema } from './schemas/stored-schemas.ts'
@@ -70,6 +73,25 @@ export class Platforms {
       'not_found',
       `No archive ${checksum} of platform ${platform} is kept (KEPT_ARCHIVES)`,
     )
+  }
+
+  /**
+   * Returns what two archives of a platform differ in.
+   * @param from undefined: the one that was deployed first before `to`, to databases of its schema;
+   *   if there is none, all files are new
+   * @throws {GatewayError} not_found if one of them is not kept
+   */
+  async changes(
+    platform: string,
+    from: string | undefined,
+    to: string,
+  ): Promise<{ from: string | null; to: string; files: FileChange[] }> {
+    const read = async (checksum: string) =>
+      readRecentArchive(await this.packedArchive(platform, checksum), this.#limits)
+    const before = from ?? (await this.#catalog.use((sql) => readPrevious(sql, platform, to)))
+    const old = before === undefined ? undefined : await read(before)
+    const files = await changesBetween(old, await read(to))
+    return { from: before ?? null, to, files }
   }
 
   /**

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { diffLines, withContext } from '../../cli/plan/diff.ts'
+import { diffLines, withContext } from '../../lib/common/diff-lines.ts'
 import { newSchema, stable } from '../helpers/cli-schema.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
 

@@ -116,6 +116,27 @@ test('it is 304 for who has it, and says what cannot be done', async () => {
   }
 })
 
+test('what two archives differ in is told, and what is not kept', async () => {
+  const { archives } = (await gateway.get(`/admin/archives?platform=${platform}`)).body
+  const changes = (query: string) => gateway.get(`/admin/changes?platform=${platform}&${query}`)
+  const [to, from] = archives.map((one: Json) => one.checksum)
+  const { status, body, headers } = await changes(`from=${from}&to=${to}`)
+  expect({ status, body }).toMatchObject({
+    status: 200,
+    body: { platform, from, to, count: 2, files: [{ change: 'added' }, { change: 'changed' }] },
+  })
+  expect(body.files[0]).toMatchObject({
+    path: 'migrations/001_people.pssql',
+    diff: '@@ -0,0 +1 @@\n+create table people (id int);\n',
+  })
+  expect(body.files[1].diff).toContain("select 'two'")
+  expect((await changes(`to=${to}`)).body).toEqual(body)
+  expect((await changes(`to=${from}`)).body).toMatchObject({ from: null, count: 1 })
+  expect(headers.get('etag')).toBeTruthy()
+  expect((await changes(`to=${'0'.repeat(64)}`)).body.error).toBe('not_found')
+  expect((await changes('to=x')).status).toBe(400)
+})
+
 test('platforms that the client may not name are not in it', async () => {
   await admin(`insert into _db_gateway_platforms (name, registered_at) values ('${hidden}', now())`)
   const { platforms, databases } = await fleet('')

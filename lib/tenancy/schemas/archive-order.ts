@@ -61,6 +61,28 @@ export async function readNewest(
 }
 
 /**
+ * Returns the checksum of the archive that databases of the same schema had first before this one;
+ * undefined if it is the first, or not known.
+ */
+export async function readPrevious(
+  sql: Sql,
+  platform: string,
+  checksum: string,
+): Promise<string | undefined> {
+  const [row] = await sql<{ checksum: string }[]>`
+    select b.checksum
+    from _db_gateway_schema_archives a
+    join _db_gateway_schema_archives b
+      on b.platform = a.platform and b.schema_name is not distinct from a.schema_name
+        and b.first_deployed_at < a.first_deployed_at
+    where a.platform = ${platform} and a.checksum = ${checksum}
+    order by b.first_deployed_at desc
+    limit 1
+  `
+  return row?.checksum
+}
+
+/**
  * Order of an archive against another one of the same schema (null: of the databases without a
  * schema).
  * - `before`: it was deployed first before the other one.

@@ -4,14 +4,12 @@ export interface DiffLine {
   text: string
 }
 
-/** Lines of the longer side up to which the longest common subsequence is looked for. */
-const MAX_LINES = 2000
-
 /**
  * Compares two texts by lines: their longest common subsequence stays, what is around it is taken
- * away or added. Beyond MAX_LINES between the first and the last difference, all of it is.
+ * away or added. Beyond `maxLines` between the first and the last difference, all of it is. Time
+ * and memory grow with the square of that.
  */
-export function diffLines(before: string, after: string): DiffLine[] {
+export function diffLines(before: string, after: string, maxLines = 2000): DiffLine[] {
   const [old, current] = [linesOf(before), linesOf(after)]
   let start = 0
   while (start < old.length && start < current.length && old[start] === current[start]) start++
@@ -22,7 +20,7 @@ export function diffLines(before: string, after: string): DiffLine[] {
   const same = (text: string): DiffLine => ({ kind: ' ', text })
   return [
     ...old.slice(0, start).map(same),
-    ...compare(between(old), between(current)),
+    ...compare(between(old), between(current), maxLines),
     ...old.slice(old.length - end).map(same),
   ]
 }
@@ -31,11 +29,11 @@ function linesOf(text: string): string[] {
   return text === '' ? [] : text.replace(/\n$/, '').split('\n')
 }
 
-function compare(old: string[], current: string[]): DiffLine[] {
+function compare(old: string[], current: string[], maxLines: number): DiffLine[] {
   const removed = (text: string): DiffLine => ({ kind: '-', text })
   const added = (text: string): DiffLine => ({ kind: '+', text })
   const isTrivial = old.length === 0 || current.length === 0
-  if (isTrivial || Math.max(old.length, current.length) > MAX_LINES) {
+  if (isTrivial || Math.max(old.length, current.length) > maxLines) {
     return [...old.map(removed), ...current.map(added)]
   }
   // lengths[i][j]: of the common subsequence of what follows line i and line j.
