@@ -167,8 +167,8 @@ function ArchiveChoice({ platform, asked, file }) {
             </option>`,
         )}
       </select>
-      ${archives.length === 0 && !error && html`<small class="faint">The gateway keeps no archive of this platform (KEPT_ARCHIVES).</small>`}
     </label>
+    ${archives.length === 0 && !error && html`<p class="faint">The gateway keeps no archive of this platform (KEPT_ARCHIVES).</p>`}
     ${
       asked.value.checksum === '' &&
       html`
@@ -182,6 +182,7 @@ function ArchiveChoice({ platform, asked, file }) {
             }}
           />
         </label>
+        ${file.value && html`<p class="faint">Chosen: ${file.value.name}</p>`}
       `
     }
   `

@@ -2,16 +2,8 @@ import { html } from '../html.js'
 
 /** Members of an error that are shown apart, or say nothing to a person. */
 const APART = new Set([
-  'error',
-  'code',
-  'message',
-  'file',
-  'line',
-  'source',
-  'caret',
-  'hint',
-  'detail',
-  'status',
+  ...['error', 'code', 'message', 'file', 'line', 'source', 'caret', 'cause', 'hint', 'detail'],
+  ...['status', 'migrations_applied', 'functions_updated', 'execution_time_ms'],
 ])
 
 /**
@@ -28,6 +20,7 @@ export function Notice({ error }) {
   return html`
     <div class="notice" role="alert">
       <p><strong>${message}</strong> ${(body.error ?? body.code) && html`<code>${body.error ?? body.code}</code>`}</p>
+      ${body.cause && html`<p>${body.cause}</p>`}
       ${place && html`<p><code>${place}</code></p>`}
       ${body.source && html`<pre>${body.source}${body.caret ? `\n${body.caret}` : ''}</pre>`}
       ${body.detail && html`<p>${body.detail}</p>`}

@@ -67,10 +67,10 @@ export function DeployDetail({ deploy, platform, archives, can, onClose, onDone 
       ${failed.length > MOST_ERRORS && html`<p class="faint">and ${failed.length - MOST_ERRORS} more, in the list below</p>`}
       <${Changed} rows=${rows} migrations=${migrations} />
       ${
-        slowest.steps &&
+        slowest.steps_ms &&
         html`
         <h3>How long each step took${rows.length > 1 ? `, in the slowest database (${slowest.database})` : ''}</h3>
-        <${StepTimes} steps=${slowest.steps} total=${slowest.execution_time_ms} />`
+        <${StepTimes} steps=${slowest.steps_ms} total=${slowest.execution_time_ms} />`
       }
       <h3>Changes of files</h3>
       ${

@@ -1,6 +1,7 @@
 import type { TableChange } from './changes/changes.ts'
 import type { Look } from './look.ts'
 import { type CodeResult, unchangedCode } from './run/code-result.ts'
+import type { StepTimes } from './run/step-clock.ts'
 import type { TableLock } from './run/table-locks.ts'
 import type { Difference } from './tables/columns.ts'
 
@@ -75,6 +76,8 @@ export interface DeployResult extends CodeResult {
   look?: Look | undefined
   /** Digest and version of the functions, if they were read after the commit. */
   functions?: { digest: string; version: string } | undefined
+  /** How long each step took; undefined if nothing ran, or another database's deploy was repeated. */
+  steps?: StepTimes
   /** Strongest lock on each table that the deploy would touch; dry runs only. */
   locks: TableLock[]
   warnings: string[]

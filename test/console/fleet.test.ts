@@ -81,7 +81,6 @@ describe.skipIf(path === undefined)('the fleet of 5,000 tenants in a browser', (
   })
 
   test('has the rows in view alone in the document, and scrolls to each', async () => {
-    if (process.env.SHOT) await page.screenshot({ path: '/tmp/c2-list.png' })
     expect(await rows().count()).toBeLessThan(80)
     expect(await first()).toBe('main database')
     const table = page.getByRole('table', { name: 'Databases' })
@@ -93,7 +92,6 @@ describe.skipIf(path === undefined)('the fleet of 5,000 tenants in a browser', (
     const last = page.locator(`tr[aria-rowindex="${ROWS + 1}"]`)
     await last.waitFor()
     expect(await last.isVisible()).toBe(true)
-    if (process.env.SHOT) await page.screenshot({ path: '/tmp/c2-list.png' })
     expect(await rows().count()).toBeLessThan(80)
     // Keys scroll too.
     await box.focus()
@@ -123,7 +121,6 @@ describe.skipIf(path === undefined)('the fleet of 5,000 tenants in a browser', (
     const dialog = page.getByRole('dialog', { name: 'behind' })
     await dialog.getByText(/It has the archive \w{8}; the newest is \w{8}/).waitFor()
     await dialog.getByText('completed').waitFor()
-    if (process.env.SHOT) await page.screenshot({ path: '/tmp/c2-detail.png' })
     await page.keyboard.press('Escape')
     await dialog.waitFor({ state: 'detached' })
     expect(page.url()).toContain('state=pending')

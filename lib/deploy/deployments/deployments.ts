@@ -145,6 +145,7 @@ function rowOf({ owner, archiveChecksum, origin, result, error, executionTimeMs 
     table_changes: result?.tableChanges.map(withoutOid) ?? [],
     warnings: result?.warnings ?? [],
     error: result ? null : describeError(error),
+    steps_ms: result?.steps ?? null,
     execution_time_ms: executionTimeMs,
   }
   return {

@@ -40,8 +40,8 @@ export class Recording {
     if (this.#isSpoilt || state === undefined || !left || !isReplayable(result)) return
     const statements = [...this.#migrations, ...this.#code]
     const { content, print } = left
-    // The version in `look` is that of one database.
-    const { look: _, functions: __, ...others } = result
+    // The version in `look` is that of one database, as are the times.
+    const { look: _, functions: __, steps: ___, ...others } = result
     keepReplay(scope, state, {
       statements,
       content,

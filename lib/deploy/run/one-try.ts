@@ -21,6 +21,7 @@ import { runPending, sendCommit } from './pending.ts'
 import { type Passing, sendEnd } from './run-file.ts'
 import { deploySchemas } from './schemas.ts'
 import { runSeeders, seederWarnings } from './seeders.ts'
+import { StepClock } from './step-clock.ts'
 import { readLocks } from './table-locks.ts'
 import { readDeclared, sendExisting } from './tables.ts'
 import { addValues, deployTypes, type TypesResult, typeWarnings } from './types.ts'
@@ -55,12 +56,21 @@ export async function deployOnce(
   const all = await planTry(sql, attempt, job, ledger, writer)
   const { result, guard } = all
   if (back) result.warnings.push(back)
-  const mayGoOn = (await deployBase(all)) && (await runMigrations(all))
+  const clock = new StepClock(started)
+  clock.end('prepare')
+  const hasBase = await deployBase(all)
+  clock.end('types')
+  const mayGoOn = hasBase && (await runMigrations(all))
   if (!mayGoOn) return deployOnce(sql, attempt, job, started)
+  clock.end('migrations')
   await deployLaterTypes(all)
+  clock.end('types')
   await deployDeclared(all)
+  clock.end('tables')
   await deployAllCode(all, reset)
+  clock.end('functions')
   await seed(all)
+  clock.end('seeders')
   const watched = await guard.finish()
   result.tableChanges = watched.changes
   result.standing.push(...standingWarnings(all))
@@ -68,6 +78,8 @@ export async function deployOnce(
   if (flags.dryRun) result.locks = await readLocks(sql, guard.before)
   if (attempt.obstacles.setBefore) all.recording.spoil()
   const changes = await conclude(sql, writer, job, result, all.tablesChecksum, started)
+  clock.end('commit')
+  result.steps = clock.times
   if (changes && state && job.scope) all.recording.keep(job.scope, state, result, changes)
   return result
 }

@@ -155,7 +155,11 @@ async function runFiles(
       if (unproven) throw new Error(`${unproven} must run in a new database`)
     }
     await installUntrusted(parts, lease.sql, owner, archive.files.extensions)
-    const { look, ...result } = await deploy(lease.sql, {
+    const {
+      look,
+      steps: _,
+      ...result
+    } = await deploy(lease.sql, {
       database,
       ledgerKey,
       archive,
