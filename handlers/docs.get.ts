@@ -4,6 +4,7 @@ import { answerPage } from '../lib/pages/answer-page.ts'
 
 export default defineHandler({
   meta: {
+    token: 'none',
     description: 'A page of the endpoints and the functions of platforms, with forms to call them',
     answer: '<!doctype html>…',
     types: ['text/html'],

@@ -1,12 +1,14 @@
 import { useSignal } from '@preact/signals'
 import { useId } from 'preact/hooks'
 import { html } from '../html.js'
+import { Notice } from './notice.js'
 
 /**
- * A button. Where the gateway cannot do what it says, it does nothing, and `why` is read out and shown.
+ * A button, which shows the error of what it does. Where the gateway cannot do what it says, it does nothing,
+ * and `why` is read out and shown.
  * @param {object} props
  * @param {string} props.label
- * @param {() => void} props.onAct
+ * @param {() => unknown} props.onAct
  * @param {string | true} [props.can] true, or why not
  * @param {string} [props.kind] class: main, danger, quiet
  * @param {boolean} [props.short] why not is shown when the button is pressed, as in a row of a table
@@ -14,18 +16,35 @@ import { html } from '../html.js'
 export function Act({ label, onAct, can = true, kind = '', short = false }) {
   const id = useId()
   const isShown = useSignal(!short)
-  if (can === true) {
-    return html`<button type="button" class=${kind} onClick=${onAct}>${label}</button>`
+  const state = useSignal(/** @type {{ isRunning: boolean, error: any }} */ (IDLE))
+  if (can !== true) {
+    const show = () => {
+      isShown.value = true
+    }
+    return html`
+      <span class="cannot">
+        <button type="button" class=${kind} aria-disabled="true" aria-describedby=${id} title=${can} onClick=${show}>
+          ${label}
+        </button>
+        <small id=${id} class=${isShown.value ? 'faint' : 'unseen'}>${can}</small>
+      </span>
+    `
   }
+  const run = async () => {
+    if (state.value.isRunning) return
+    state.value = { isRunning: true, error: null }
+    try {
+      await onAct()
+      state.value = IDLE
+    } catch (error) {
+      state.value = { isRunning: false, error }
+    }
+  }
+  const { isRunning, error } = state.value
   return html`
-    <span class="cannot">
-      <button type="button" class=${kind} aria-disabled="true"
-        onClick=${() => {
-          isShown.value = true
-        }} aria-describedby=${id} title=${can}>
-        ${label}
-      </button>
-      <small id=${id} class=${isShown.value ? 'faint' : 'unseen'}>${can}</small>
-    </span>
+    <button type="button" class=${kind} aria-busy=${isRunning ? 'true' : undefined} onClick=${run}>${label}</button>
+    ${error && html`<${Notice} error=${error} />`}
   `
 }
+
+const IDLE = { isRunning: false, error: null }

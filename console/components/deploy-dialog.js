@@ -1,19 +1,12 @@
 import { useSignal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
-import { keptArchives, runDeploy, stopDeploy } from '../deploys.js'
+import { runDeploy, stopDeploy } from '../deploys.js'
 import { html } from '../html.js'
 import { announce } from '../store.js'
+import { ArchiveChoice, Options } from './deploy-options.js'
 import { Dialog } from './dialog.js'
-import { formatAgo, formatBytes, formatChecksum, formatMs, plural } from './format.js'
+import { formatMs, plural } from './format.js'
 import { Notice } from './notice.js'
 import { Plan } from './plan.js'
-
-/** Conditions that refuse a deploy unless they are allowed. */
-const ALLOWANCES = {
-  data_loss: 'Data may be lost',
-  functions_missing: 'Functions may be missing from the archive',
-  older: 'The archive may be older than the one in place',
-}
 
 /**
  * Deploys: the archive, then the plan, then the deploy with its progress.
@@ -27,11 +20,14 @@ const ALLOWANCES = {
  * @param {() => void} props.onClose
  */
 export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, fields, onClose }) {
-  const asked = useSignal({
-    checksum: checksum ?? '',
-    allow: /** @type {string[]} */ ([]),
-    goesOn: false,
-  })
+  const asked = useSignal(
+    /** @type {import('./deploy-options.js').Asked} */ ({
+      checksum: checksum ?? '',
+      allow: [],
+      goesOn: false,
+      label: fields?.label ?? '',
+    }),
+  )
   const file = useSignal(/** @type {File | null} */ (null))
   const state = useSignal(/** @type {State} */ ({ step: 'ask' }))
   const { step, progress, result, error, requestId } = state.value
@@ -41,7 +37,7 @@ export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, 
     const requestId = `console-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
     const running = isDryRun ? 'planning' : 'running'
     state.value = { step: running, requestId }
-    const { allow, goesOn } = asked.value
+    const { allow, goesOn, label } = asked.value
     const isRevert = kind === 'revert'
     /** @type {import('../deploys.js').Deploy} */
     const deploy = {
@@ -53,6 +49,7 @@ export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, 
         ...fields,
         ...(!isRevert && allow.length > 0 && { allow: allow.join(',') }),
         ...(goesOn && { on_error: 'continue' }),
+        label: label.trim(),
       },
     }
     try {
@@ -126,112 +123,6 @@ export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, 
  * @property {any} [result]
  * @property {any} [error]
  */
-
-/** A kept archive, or a file. @param {{ platform: string, asked: any, file: any }} props */
-function ArchiveChoice({ platform, asked, file }) {
-  const kept = useSignal(
-    /** @type {{ archives: any[], error: any }} */ ({ archives: [], error: null }),
-  )
-  useEffect(() => {
-    keptArchives(platform).then(
-      (archives) => {
-        kept.value = { archives, error: null }
-        if (
-          asked.value.checksum !== '' &&
-          !archives.some(({ checksum }) => checksum === asked.value.checksum)
-        ) {
-          asked.value = { ...asked.value, checksum: '' }
-        }
-      },
-      (error) => {
-        kept.value = { archives: [], error }
-      },
-    )
-  }, [])
-  const { archives, error } = kept.value
-  return html`
-    ${error && html`<${Notice} error=${error} />`}
-    <label class="block">
-      <span>Archive</span>
-      <select
-        value=${asked.value.checksum}
-        onChange=${(/** @type {any} */ event) => {
-          asked.value = { ...asked.value, checksum: event.currentTarget.value }
-        }}
-      >
-        <option value="">a file of this computer</option>
-        ${archives.map(
-          (one) => html`
-            <option value=${one.checksum}>
-              ${formatChecksum(one.checksum)}, ${formatAgo(one.last_deployed_at)}, ${formatBytes(one.size_bytes)}
-            </option>`,
-        )}
-      </select>
-    </label>
-    ${archives.length === 0 && !error && html`<p class="faint">The gateway keeps no archive of this platform (KEPT_ARCHIVES).</p>`}
-    ${
-      asked.value.checksum === '' &&
-      html`
-        <label class="block">
-          <span>File: the tar.gz of the folder postgresql</span>
-          <input
-            type="file"
-            accept=".gz,.tgz,application/gzip"
-            onChange=${(/** @type {any} */ event) => {
-              file.value = event.currentTarget.files[0] ?? null
-            }}
-          />
-        </label>
-        ${file.value && html`<p class="faint">Chosen: ${file.value.name}</p>`}
-      `
-    }
-  `
-}
-
-/** @param {{ kind: string, asked: any, isOne: boolean }} props */
-function Options({ kind, asked, isOne }) {
-  /** @param {string} name @param {boolean} isOn */
-  const allow = (name, isOn) => {
-    const others = asked.value.allow.filter((/** @type {string} */ one) => one !== name)
-    asked.value = { ...asked.value, allow: isOn ? [...others, name] : others }
-  }
-  return html`
-    ${
-      !isOne &&
-      html`
-        <label class="check">
-          <input
-            type="checkbox"
-            checked=${asked.value.goesOn}
-            onChange=${(/** @type {any} */ event) => {
-              asked.value = { ...asked.value, goesOn: event.currentTarget.checked }
-            }}
-          />
-          Go on with the others after a failure
-        </label>
-      `
-    }
-    ${
-      kind === 'migrate' &&
-      html`
-        <details>
-          <summary>What a deploy refuses unless it is allowed</summary>
-          ${Object.entries(ALLOWANCES).map(
-            ([name, text]) => html`
-              <label class="check">
-                <input
-                  type="checkbox"
-                  checked=${asked.value.allow.includes(name)}
-                  onChange=${(/** @type {any} */ event) => allow(name, event.currentTarget.checked)}
-                />
-                ${text} <code>${name}</code>
-              </label>`,
-          )}
-        </details>
-      `
-    }
-  `
-}
 
 /** @param {{ what: string, progress?: import('../deploys.js').Progress, platform: string, requestId?: string }} props */
 function Running({ what, progress, platform, requestId = '' }) {

@@ -3,6 +3,7 @@ import { Act } from '../components/act.js'
 import { DeployDialog } from '../components/deploy-dialog.js'
 import { Dialog } from '../components/dialog.js'
 import { formatBytes, formatChecksum, formatCount, formatTime } from '../components/format.js'
+import { Notice } from '../components/notice.js'
 import { Table } from '../components/table.js'
 import { keptArchive } from '../deploys.js'
 import { html } from '../html.js'
@@ -29,11 +30,16 @@ export function Archives({ platform, archives, can, onDone }) {
     onDone()
   }
   const beforeOf = (/** @type {any} */ archive) => archives[archives.indexOf(archive) + 1]
-  const save = async (/** @type {any} */ { checksum }) =>
-    saveBlob(
-      await keptArchive(platform, checksum),
-      `${platform}-${formatChecksum(checksum)}.tar.gz`,
-    )
+  const failed = useSignal(/** @type {any} */ (null))
+  const save = async (/** @type {any} */ { checksum }) => {
+    failed.value = null
+    try {
+      const bytes = await keptArchive(platform, checksum)
+      saveBlob(bytes, `${platform}-${formatChecksum(checksum)}.tar.gz`)
+    } catch (error) {
+      failed.value = error
+    }
+  }
   /** @type {import('../components/table.js').Column[]} */
   const columns = [
     {
@@ -75,6 +81,7 @@ export function Archives({ platform, archives, can, onDone }) {
   ]
   const { act, archive } = shown.value ?? {}
   return html`
+    ${failed.value && html`<${Notice} error=${failed.value} />`}
     <${Table} label="Archives" columns=${columns} rows=${archives} keyOf=${(/** @type {any} */ row) => row.checksum} empty="None" />
     ${
       act === 'changes' &&

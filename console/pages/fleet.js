@@ -105,7 +105,11 @@ function Acts({ data, sum, reload }) {
   const shown = useSignal('')
   const { platform, schema, failed } = sum
   const pending = data.databases.filter(isToMigrate).length
-  const all = { owner: { platform }, checksum: schema ?? '' }
+  const all = {
+    owner: { platform },
+    checksum: schema ?? '',
+    fields: { label: route.value.params.label ?? '' },
+  }
   const close = () => {
     shown.value = ''
     reload()

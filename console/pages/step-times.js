@@ -1,6 +1,9 @@
 import { formatMs } from '../components/format.js'
 import { html } from '../html.js'
 
+/** In the order in which they run. */
+const STEPS = ['prepare', 'types', 'migrations', 'tables', 'functions', 'seeders', 'commit']
+
 /**
  * How long each step of a deploy took, with bars.
  * @param {{ steps: Record<string, number>, total: number }} props milliseconds by step
@@ -10,7 +13,7 @@ export function StepTimes({ steps, total }) {
     <table class="plain">
       <thead><tr><th scope="col">Step</th><th scope="col">Took</th><th scope="col">Share</th></tr></thead>
       <tbody>
-        ${Object.entries(steps).map(
+        ${STEPS.flatMap((name) => (steps[name] === undefined ? [] : [[name, steps[name]]])).map(
           ([name, ms]) => html`
             <tr>
               <th scope="row">${name}</th>

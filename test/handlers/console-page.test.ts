@@ -9,7 +9,7 @@ const OTHER = '10.0.1.5'
 
 const gateway = await startOneGateway({
   ADMIN_TOKEN: TOKEN,
-  ALLOWED_NETWORKS: '10.0.1.0/24',
+  ALLOWED_NETWORKS: '10.0.1.0/24,10.0.9.0/24',
   ADMIN_NETWORKS: '10.0.9.0/24',
   TRUSTED_PROXIES: '127.0.0.1',
 })
@@ -76,6 +76,19 @@ describe('the console', () => {
       }
     }
     expect(loaded.size).toBeGreaterThan(25)
+  })
+
+  test('is opened by a link of another site, which reads nothing', async () => {
+    const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }
+    for (const [path, dest, status] of [
+      ['/console', 'document', 200],
+      ['/console', 'iframe', 403],
+      ['/docs', 'document', 200],
+      ['/admin/platforms', 'document', 403],
+    ] as const) {
+      const headers = { ...link, 'sec-fetch-dest': dest, authorization: `Bearer ${TOKEN}` }
+      expect([path, dest, (await get(path, headers)).status]).toEqual([path, dest, status])
+    }
   })
 
   test('has no other files', async () => {

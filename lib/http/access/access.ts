@@ -13,8 +13,8 @@ export type Access = 'network' | 'admin' | 'public'
 
 /**
  * Token of an endpoint with access `admin`. `admin`: the admin token. `platform`: also the token of
- * the platform in the request; the handler checks it with `authorizePlatformToken`. `none`: no token,
- * since a browser sends none with a page and its files, which hold no data.
+ * the platform in the request; the handler checks it with `authorizePlatformToken`. `none`: a page
+ * or a file of it, which hold no data, and with which a browser sends no token.
  */
 export type TokenKind = 'admin' | 'platform' | 'none'
 

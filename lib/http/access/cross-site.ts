@@ -16,11 +16,13 @@ const FIXED_HOST = /^(?:localhost|\d{1,3}(?:\.\d{1,3}){3}|\[[\da-f:.]+\])(?::\d*
  * the gateway's own pages. A page can make a browser send requests to addresses that only the
  * browser can reach; the browser reports that in Sec-Fetch-Site (Fetch Metadata) and Origin (RFC
  * 6454). After DNS rebinding, a page counts as the same site, but Host has the page's own name.
+ * @param isPage the answer is a page without data, which a link of another site may open
  */
 export function crossSiteProblem(
   headers: IncomingHttpHeaders,
   isLoopback: boolean,
   rules: SiteRules,
+  isPage = false,
 ): string | undefined {
   const { origin, host = '' } = headers
   if (!isOwnHost(host, isLoopback, rules)) {
@@ -34,6 +36,7 @@ export function crossSiteProblem(
   }
   const site = headers['sec-fetch-site']
   if (site !== 'cross-site' && site !== 'same-site') return undefined
+  if (isPage && headers['sec-fetch-dest'] === 'document') return undefined
   return `A browser sends this from another site (Sec-Fetch-Site: ${site})`
 }
 

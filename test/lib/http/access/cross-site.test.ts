@@ -37,6 +37,21 @@ describe('C1: what a browser sends from elsewhere', () => {
     expect(crossSiteProblem(headers, isLoopback, NONE) !== undefined).toBe(isRefused)
   })
 
+  test('a link of another site opens a page, and nothing else', () => {
+    const link = { host: 'gw', 'sec-fetch-site': 'cross-site', 'sec-fetch-dest': 'document' }
+    expect(crossSiteProblem(link, false, NONE, true)).toBeUndefined()
+    expect(crossSiteProblem(link, false, NONE)).toBeDefined()
+    for (const dest of ['iframe', 'empty', 'script', 'object']) {
+      const other = { ...link, 'sec-fetch-dest': dest }
+      expect([dest, crossSiteProblem(other, false, NONE, true)]).toEqual([dest, expect.any(String)])
+    }
+    const rebound = { ...link, host: 'evil.example' }
+    expect(crossSiteProblem(rebound, true, NONE, true)).toBeDefined()
+    expect(
+      crossSiteProblem({ ...link, origin: 'https://evil.example' }, false, NONE, true),
+    ).toBeDefined()
+  })
+
   test.each<Case>([
     [{ host: 'gateway.internal:9000' }, false, false],
     [{ host: 'Gateway.Internal' }, true, false],
