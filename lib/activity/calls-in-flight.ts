@@ -72,6 +72,11 @@ export class CallsInFlight {
     this.#gateway = gateway
   }
 
+  /** Number of calls that run or wait. */
+  get size(): number {
+    return this.#calls.size
+  }
+
   /** Calls since the start, and those that were answered with an error. */
   get counts(): { calls: number; errors: number } {
     return { calls: this.#last, errors: this.#errors }
