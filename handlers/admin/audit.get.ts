@@ -1,8 +1,18 @@
 import { defineHandler } from 'h3'
-import { parseCount, readQuery } from '../../lib/http/body/page-query.ts'
+import { ACTIONS } from '../../lib/audit/entry.ts'
+import { OUTCOMES } from '../../lib/audit/table.ts'
+import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
-const QUERY = ['platform', 'limit', 'before'] as const
+const QUERY = [
+  'platform',
+  'tenant_id',
+  'action',
+  'outcome',
+  'request_id',
+  'limit',
+  'before',
+] as const
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
@@ -34,7 +44,16 @@ export default defineHandler({
       query.platform === undefined ? undefined : parsePlatform(request, query.platform)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const before = parseCount('before', query.before, Number.MAX_SAFE_INTEGER)
-    const entries = await gateway.audit.read({ platform, mayName: request.mayName, before, limit })
+    const entries = await gateway.audit.read({
+      platform,
+      tenantId: parseText('tenant_id', query.tenant_id),
+      action: parseChoice('action', query.action, ACTIONS),
+      outcome: parseChoice('outcome', query.outcome, OUTCOMES),
+      requestId: parseText('request_id', query.request_id),
+      mayName: request.mayName,
+      before,
+      limit,
+    })
     return {
       entries,
       count: entries.length,

@@ -3,30 +3,33 @@ import type { IncomingMessage } from 'node:http'
 import type { RequestContext } from '../http/request.ts'
 import type { Owner } from '../tenancy/names.ts'
 
-/** Kind of an entry: an action that changes something, or a refused request. */
-export type AuditAction =
-  | 'register'
-  | 'migrate'
-  | 'revert'
-  | 'stop_migrate'
-  | 'create_tenant'
-  | 'label_tenant'
-  | 'limit_tenant'
-  | 'suspend_tenant'
-  | 'resume_tenant'
-  | 'rename_tenant'
-  | 'clone_tenant'
-  | 'drop_tenant'
-  | 'export_tenant'
-  | 'import_tenant'
-  | 'adopt'
-  | 'forget_database'
-  | 'register_platform'
-  | 'store_schema'
-  | 'create_database'
-  | 'platform_token'
-  | 'cancel_call'
-  | 'refused'
+/** Kinds of entries: actions that change something, and refused requests. */
+export const ACTIONS = [
+  'register',
+  'migrate',
+  'revert',
+  'stop_migrate',
+  'create_tenant',
+  'label_tenant',
+  'limit_tenant',
+  'suspend_tenant',
+  'resume_tenant',
+  'rename_tenant',
+  'clone_tenant',
+  'drop_tenant',
+  'export_tenant',
+  'import_tenant',
+  'adopt',
+  'forget_database',
+  'register_platform',
+  'store_schema',
+  'create_database',
+  'platform_token',
+  'cancel_call',
+  'refused',
+] as const
+
+export type AuditAction = (typeof ACTIONS)[number]
 
 /** A row of the audit trail; the fields are named as the columns. Times are ISO 8601. */
 export interface AuditEntry {

@@ -1,10 +1,21 @@
 import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 import { distinctPlatforms } from '../postgres/distinct-platforms.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import type { AuditEntry } from './entry.ts'
+import type { AuditAction, AuditEntry } from './entry.ts'
 
 /** An entry as it is read. */
 export type AuditRow = Omit<AuditEntry, 'key'> & { id: number }
+
+/** How a request ended: `running` has not, or its gateway was killed. */
+export const OUTCOMES = ['done', 'failed', 'running'] as const
+
+type Outcome = (typeof OUTCOMES)[number]
+
+const STATUS: Record<Outcome, string> = {
+  done: 'and status < 400',
+  failed: 'and status >= 400',
+  running: 'and status is null',
+}
 
 export interface AuditQuery {
   /** Platform of the entries; undefined selects all entries, with or without a platform. */
@@ -13,6 +24,11 @@ export interface AuditQuery {
    * Tells which platforms the client may see; entries of others are left out. Undefined hides none.
    */
   mayName?: ((platform: string) => boolean) | undefined
+  /** Tenant id that the request named. */
+  tenantId?: string | undefined
+  action?: AuditAction | undefined
+  outcome?: Outcome | undefined
+  requestId?: string | undefined
   /** Selects entries with a smaller id; undefined starts at the newest. */
   before: number | undefined
   limit: number
@@ -85,7 +101,7 @@ export async function writeEntries(sql: Sql, entries: AuditEntry[]): Promise<voi
 /** Returns entries, newest first. */
 export async function readEntries(
   sql: Sql,
-  { platform, mayName, before, limit }: AuditQuery,
+  { platform, tenantId, action, outcome, requestId, mayName, before, limit }: AuditQuery,
 ): Promise<AuditRow[]> {
   const hidden =
     mayName && (await distinctPlatforms(sql, AGE.table)).filter((name) => !mayName(name))
@@ -100,6 +116,10 @@ export async function readEntries(
       where true
         ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
         ${hidden === undefined ? sql`` : sql`and not coalesce(${JSON.stringify(hidden)}::text::jsonb ? platform, false)`}
+        ${tenantId === undefined ? sql`` : sql`and tenant_id = ${tenantId}`}
+        ${action === undefined ? sql`` : sql`and action = ${action}`}
+        ${requestId === undefined ? sql`` : sql`and request_id = ${requestId}`}
+        ${outcome === undefined ? sql`` : sql.unsafe(STATUS[outcome])}
         ${before === undefined ? sql`` : sql`and id < ${before}`}
       order by id desc
       limit ${limit}

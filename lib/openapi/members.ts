@@ -16,6 +16,7 @@ const ARCHIVE = file('The tar.gz of the postgresql folder')
  * endpoint.
  */
 export const MEMBERS: Record<string, JsonSchema> = {
+  action: text('What was done, as entries of the audit name it'),
   after: text('`next_after` of the page before'),
   after_hours: { type: 'number', description: 'Hours until the drop' },
   allow: {
@@ -76,6 +77,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   }),
   on_error: text('What a failed database does to the others', { enum: ['stop', 'continue'] }),
   only: text('`failed`: databases where the last try did not succeed'),
+  outcome: text('How the request ended', { enum: ['done', 'failed', 'running'] }),
   params: {
     type: ['array', 'object', 'null'],
     description: 'Parameters: an array by position, an object by name',

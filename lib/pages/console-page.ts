@@ -31,12 +31,20 @@ const PACKAGES: PackageFile[] = [
   { name: 'uplot', file: 'uPlot.min.css', path: 'modules/uplot.css' },
 ]
 
+/** Files of the page /docs that the console uses too: how the parameters of functions are typed in. */
+const DOCS = new URL('../docs-page/page/', import.meta.url)
+const DOCS_FILES = ['parameters.js', 'requests.js', 'schema.js']
+
 let page: Page | undefined
 
 /** Returns the page /console, which is read once. */
 export function consolePage(): Page {
-  page ??= readPage(FOLDER, packageFiles())
+  page ??= readPage(FOLDER, new Map([...packageFiles(), ...docsFiles()]))
   return page
+}
+
+function docsFiles(): [string, PageFile][] {
+  return DOCS_FILES.map((name) => [`docs/${name}`, readFile(new URL(name, DOCS), name)])
 }
 
 function packageFiles(): Map<string, PageFile> {

@@ -154,6 +154,25 @@ describe('GET /admin/audit', () => {
     expect([second.count, second.next_before]).toEqual([1, null])
   })
 
+  test('those of a tenant, an action, an outcome, a request', async () => {
+    const platform = uniqueName('p')
+    for (const tenant_id of ['a', 'b', 'b']) {
+      await gateway.post('/admin/create-tenant', { platform, tenant_id })
+    }
+    await gateway.post('/admin/suspend-tenant', { platform, tenant_id: 'a' })
+    const [, failed] = await entriesOf(platform)
+    const found = async (filter: string): Promise<string[]> => {
+      const { body } = await gateway.get(`/admin/audit?platform=${platform}&${filter}`)
+      return body.entries.map((one: Json) => `${one.tenant_id} ${one.action} ${one.status}`)
+    }
+    expect(await found('tenant_id=a')).toEqual(['a suspend_tenant 200', 'a create_tenant 201'])
+    expect(await found('action=suspend_tenant')).toEqual(['a suspend_tenant 200'])
+    expect(await found('outcome=failed')).toEqual(['b create_tenant 409'])
+    expect(await found('outcome=done&tenant_id=b')).toEqual(['b create_tenant 201'])
+    expect(await found('outcome=running')).toEqual([])
+    expect(await found(`request_id=${failed.request_id}`)).toEqual(['b create_tenant 409'])
+  })
+
   test('without a platform: that of all', async () => {
     const platforms = [uniqueName('p'), uniqueName('p')]
     for (const platform of platforms) {
@@ -196,6 +215,9 @@ describe('GET /admin/audit', () => {
     ['limit=ten', 'limit'],
     ['before=-1', 'before'],
     ['before=x', 'before'],
+    ['action=drop', 'drop_tenant'],
+    ['outcome=bad', 'failed'],
+    ['tenant_id=', 'tenant_id'],
     ['platform=', 'platform'],
     ['platform=a%20b', 'platform'],
   ])('names what is wrong: %s', async (query, name) => {

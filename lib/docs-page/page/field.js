@@ -1,13 +1,6 @@
 import { h, inline } from './dom.js'
+import { toJson } from './parameters.js'
 import { inputOf, mayBeNull, typeName } from './schema.js'
-
-/**
- * A parameter as the form knows it.
- * @typedef {object} Parameter
- * @property {string} name
- * @property {import('./schema.js').Schema} schema
- * @property {boolean} isRequired
- */
 
 /**
  * @typedef {object} Field
@@ -16,15 +9,12 @@ import { inputOf, mayBeNull, typeName } from './schema.js'
  * @property {() => string | undefined} read the JSON of the value; undefined where it is left out
  */
 
-/** A number as JSON writes it. Its digits are sent as they are typed. */
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
-
 let count = 0
 
 /**
  * Makes the field of a parameter: what is sent (a value, null, or nothing, so that the default holds),
  * and the value.
- * @param {Parameter} parameter
+ * @param {import('./parameters.js').Parameter} parameter
  * @param {import('./schema.js').Schemas} schemas
  * @returns {Field}
  */
@@ -84,24 +74,4 @@ function makeInput(kind, choices, attributes) {
   const plain = { ...attributes, spellcheck: 'false', autocomplete: 'off', autocapitalize: 'off' }
   if (kind === 'json') return h('textarea', { ...plain, rows: 2 })
   return h('input', { ...plain, type: 'text', inputmode: kind === 'number' ? 'decimal' : false })
-}
-
-/**
- * Writes a typed value as JSON. A number that JSON cannot write (NaN) is sent as text, which
- * PostgreSQL reads.
- * @param {string} name
- * @param {import('./schema.js').Kind} kind
- * @param {string} text
- * @throws {Error} naming the parameter, if it should be JSON and is not
- */
-export function toJson(name, kind, text) {
-  if (kind === 'boolean') return text
-  if (kind === 'number') return NUMBER.test(text.trim()) ? text.trim() : JSON.stringify(text)
-  if (kind !== 'json') return JSON.stringify(text)
-  try {
-    JSON.parse(text)
-  } catch (error) {
-    throw new Error(`${name} is not JSON: ${/** @type {Error} */ (error).message}`)
-  }
-  return text.trim()
 }

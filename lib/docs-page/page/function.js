@@ -1,6 +1,7 @@
 import { showAnswer } from './answer.js'
 import { h, inline, itemId, prose, table } from './dom.js'
 import { makeField } from './field.js'
+import { parametersOf, paramsText } from './parameters.js'
 import { ask } from './requests.js'
 import { membersOf, typeName } from './schema.js'
 
@@ -65,35 +66,7 @@ function kindOf(operation) {
 }
 
 /**
- * Reads the parameters of an operation: by name where all have one.
- * @param {any} operation
- * @returns {{ parameters: import('./field.js').Parameter[], isByName: boolean, isVariadic: boolean }}
- */
-function parametersOf(operation) {
-  /** @type {Schema} */
-  const params = operation.requestBody.content['application/json'].schema.properties.params
-  const byName = params.anyOf?.find(({ type }) => type === 'object')
-  if (byName) {
-    const parameters = Object.entries(byName.properties ?? {}).map(([name, schema]) => {
-      return { name, schema, isRequired: byName.required?.includes(name) ?? false }
-    })
-    return { parameters, isByName: true, isVariadic: false }
-  }
-  const parameters = (params.prefixItems ?? []).map((schema, i) => {
-    return { name: `$${i + 1}`, schema, isRequired: i < (params.minItems ?? 0) }
-  })
-  const isVariadic = params.items === true
-  /** @type {import('./field.js').Parameter} */
-  const rest = { name: 'further', schema: { type: 'array' }, isRequired: false }
-  return {
-    parameters: isVariadic ? [...parameters, rest] : parameters,
-    isByName: false,
-    isVariadic,
-  }
-}
-
-/**
- * @param {import('./field.js').Parameter[]} parameters
+ * @param {import('./parameters.js').Parameter[]} parameters
  * @param {Schemas} schemas
  */
 function described(parameters, schemas) {
@@ -136,7 +109,7 @@ function results(operation, schemas) {
 
 /**
  * @param {string} name
- * @param {import('./field.js').Parameter[]} parameters
+ * @param {import('./parameters.js').Parameter[]} parameters
  * @param {{ isByName: boolean, isVariadic: boolean }} manner
  * @param {Schemas} schemas
  * @param {Place} place
@@ -164,25 +137,4 @@ function makeForm(name, parameters, manner, schemas, place) {
   }
   const all = [...fields.map(({ element }) => element), h('p', {}, button), output]
   return h('form', { onsubmit: submit, 'aria-label': `Call ${name}`, novalidate: true }, ...all)
-}
-
-/**
- * Writes the JSON of the parameters.
- * @param {import('./field.js').Field[]} fields
- * @param {{ isByName: boolean, isVariadic: boolean }} manner
- * @throws {Error} for a value that is not JSON, or one that cannot be left out
- */
-export function paramsText(fields, { isByName, isVariadic }) {
-  const values = fields.map((field) => ({ name: field.name, json: field.read() }))
-  if (isByName) {
-    const given = values.filter(({ json }) => json !== undefined)
-    return `{${given.map(({ name, json }) => `${JSON.stringify(name)}:${json}`).join()}}`
-  }
-  const last = values.findLastIndex(({ json }) => json !== undefined)
-  const given = values.slice(0, last + 1).map(({ name, json }, i) => {
-    if (json === undefined) throw new Error(`${name} cannot be left out: one after it is given`)
-    // The further arguments are typed as an array, and stand beside the others.
-    return isVariadic && i === fields.length - 1 ? json.slice(1, -1) : json
-  })
-  return `[${given.filter((json) => json.trim() !== '').join()}]`
 }

@@ -1,0 +1,90 @@
+import { formatMs, plural } from '../components/format.js'
+import { html } from '../html.js'
+
+/**
+ * Who waits for whom: the sessions that hold locks, and below each those that wait for it.
+ * @param {{ sessions: any[], platform: string }} props platform: '' for all
+ */
+export function Waits({ sessions, platform }) {
+  const trees = waitTrees(sessions).filter((tree) => platform === '' || hasPlatform(tree, platform))
+  const count = sessions.filter(({ blocked_by }) => blocked_by.length > 0).length
+  return html`
+    <section aria-label="Who waits for whom">
+      <h3>Who waits for whom</h3>
+      ${
+        trees.length === 0
+          ? html`<p class="faint">No session waits for a lock of another one.</p>`
+          : html`
+            <p class="warn">${plural(count, 'session')} ${count === 1 ? 'waits' : 'wait'} for a lock.</p>
+            <ul class="waits">${trees.map((tree) => html`<${Waiter} key=${tree.pid} tree=${tree} />`)}</ul>`
+      }
+    </section>
+  `
+}
+
+/**
+ * @typedef {object} Tree
+ * @property {number} pid
+ * @property {any} session undefined: it is not seen, such as a prepared transaction (pid 0)
+ * @property {Tree[]} waiters
+ */
+
+/**
+ * Puts sessions that wait below those that they wait for. One that waits for several is below each.
+ * @param {any[]} sessions
+ * @returns {Tree[]}
+ */
+export function waitTrees(sessions) {
+  const byPid = new Map(sessions.map((one) => [one.pid, one]))
+  /** @type {Map<number, number[]>} */
+  const waiters = new Map()
+  for (const { pid, blocked_by } of sessions) {
+    for (const holder of new Set(blocked_by)) {
+      waiters.set(holder, [...(waiters.get(holder) ?? []), pid])
+    }
+  }
+  /** @type {(pid: number, above: number[]) => Tree} */
+  const treeOf = (pid, above) => ({
+    pid,
+    session: byPid.get(pid),
+    // Sessions that wait for each other are a deadlock, which PostgreSQL ends after a second.
+    waiters: (waiters.get(pid) ?? [])
+      .filter((one) => !above.includes(one))
+      .map((one) => treeOf(one, [...above, one])),
+  })
+  const isFree = (/** @type {number} */ pid) => (byPid.get(pid)?.blocked_by.length ?? 0) === 0
+  const roots = [...waiters.keys()].filter(isFree)
+  return (roots.length > 0 ? roots : [...waiters.keys()].slice(0, 1)).map((pid) =>
+    treeOf(pid, [pid]),
+  )
+}
+
+/** @param {Tree} tree @param {string} platform @returns {boolean} */
+function hasPlatform({ session, waiters }, platform) {
+  return session?.platform === platform || waiters.some((one) => hasPlatform(one, platform))
+}
+
+/** @param {{ tree: Tree }} props @returns {any} */
+function Waiter({ tree }) {
+  const { pid, session, waiters } = tree
+  return html`
+    <li>
+      ${
+        session
+          ? html`
+            <p>
+              <strong>${pid}</strong> ${session.database} <span class="faint">${session.user}${session.is_gateway ? '' : `, ${session.application ?? 'not of a gateway'}`}</span>:
+              ${session.state}${session.blocked_by.length > 0 ? `, waits for a lock` : ''}
+              for ${formatMs((session.since_s ?? 0) * 1000)}${
+                session.transaction_s !== null
+                  ? `, transaction open for ${formatMs(session.transaction_s * 1000)}`
+                  : ''
+              }
+            </p>
+            ${session.query && html`<code class="query">${session.query}</code>`}`
+          : html`<p>${pid === 0 ? 'A prepared transaction' : `${pid}, which is not seen`}</p>`
+      }
+      ${waiters.length > 0 && html`<ul>${waiters.map((one) => html`<${Waiter} key=${one.pid} tree=${one} />`)}</ul>`}
+    </li>
+  `
+}
