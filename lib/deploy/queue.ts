@@ -33,11 +33,6 @@ export class KeyedQueue {
     this.#options = options
   }
 
-  /** Number of running and waiting entries. */
-  get size(): number {
-    return this.#all
-  }
-
   /**
    * Runs `work` after all earlier work of the same key. If `work` fails with an error that
    * `isWorthAlone` accepts, it runs once more: behind the waiting entries, with nothing else
