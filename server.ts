@@ -1,11 +1,13 @@
 import { join } from 'node:path'
 import { forgetSecrets } from './lib/config/secrets.ts'
-import { readConfig, readEnvironment } from './lib/config.ts'
+import { logSettings, readConfig, readEnvironment } from './lib/config.ts'
 import { takePassedSocket } from './lib/http/listener/passed-socket.ts'
-import { createLog, type Log } from './lib/log.ts'
+import { createLog, isJournal } from './lib/log.ts'
 import { type RunningGateway, startGateway } from './lib/start.ts'
 
-let log: Log = createLog('info')
+const log = createLog('info', process.stdout, {
+  journal: isJournal(process.env.JOURNAL_STREAM),
+})
 let running: RunningGateway | undefined
 const stopping = new AbortController()
 
@@ -17,7 +19,7 @@ process.on('SIGHUP', () => running?.reload())
 try {
   const config = readConfig(readEnvironment(process.cwd()))
   forgetSecrets(process.env)
-  log = createLog(config.logLevel)
+  log.configure(logSettings(config))
   running = await startGateway(config, log, join(import.meta.dirname, 'handlers'), {
     signal: stopping.signal,
     socket: takePassedSocket(process.env, process.pid),

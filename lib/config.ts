@@ -32,7 +32,7 @@ import {
 } from './config/settings.ts'
 import type { Network } from './http/access/networks.ts'
 import type { TlsFiles } from './http/listener/tls.ts'
-import type { LogLevel } from './log.ts'
+import type { LogLevel, LogSettings } from './log.ts'
 import type { Server } from './postgres/hosts/server.ts'
 
 export { ConfigError } from './config/setting.ts'
@@ -102,6 +102,19 @@ export function readConfig(env: Environment): Config {
     logLevel: readSetting(env, LOG_LEVEL) ?? readSetting(env, RUST_LOG) ?? 'info',
   }
   return { ...config, warnings: checkNames(env, url !== undefined, server !== undefined) }
+}
+
+/** Milliseconds from which a request has its line in the log in any case. */
+const SLOW_MS = 1000
+
+/** What the log is told of the settings. */
+export function logSettings({ logLevel, logFormat, logSuccessesPerSecond }: Config): LogSettings {
+  return {
+    level: logLevel,
+    format: logFormat,
+    maxSuccessesPerSecond: logSuccessesPerSecond,
+    slowMs: SLOW_MS,
+  }
 }
 
 /** The PostgreSQL of DB_HOST and its like; undefined where none of them is set. */

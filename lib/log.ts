@@ -1,12 +1,26 @@
-import { type ConsolaReporter, createConsola, LogLevels, type LogObject } from 'consola'
-import { colors } from 'consola/utils'
+import { createConsola, LogLevels } from 'consola'
+import { ecs } from './log/ecs.ts'
+import { json } from './log/json.ts'
+import { LeftOut } from './log/left-out.ts'
+import type { Format, LogFields, LogFormat, LogLevel, RequestLine } from './log/line.ts'
+import { text } from './log/text.ts'
+import { bufferedWriter, type LogTarget, priorityOf } from './log/writer.ts'
 
-/** Log levels, most severe first. */
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
+export { isJournal } from './log/writer.ts'
+export type { LogFields, LogFormat, LogLevel, LogTarget, RequestLine }
 
-/** Fields of a line, beside its message: `{ status: 200, ms: 5 }`. */
-export type LogFields = { [name: string]: string | number | boolean | null | undefined }
+/** What is logged, and how. It may change while the gateway runs. */
+export interface LogSettings {
+  level: LogLevel
+  /** Undefined: `text` in a terminal, `json` elsewhere. */
+  format?: LogFormat | undefined
+  /** Lines a second of requests that succeeded; further ones are counted and left out. */
+  maxSuccessesPerSecond?: number
+  /** Milliseconds from which a request has its line in any case. */
+  slowMs?: number
+  /** Name of the service in `ecs`. */
+  serviceName?: string
+}
 
 export interface Log {
   error(message: string, fields?: LogFields): void
@@ -19,144 +33,59 @@ export interface Log {
    * the other methods.
    */
   request(line: RequestLine): void
+  /** Uses other settings from the next line on. */
+  configure(settings: LogSettings): void
 }
 
-/** Fields of a request's line. Only the path may need escaping in JSON. */
-export interface RequestLine {
-  method: string
-  path: string
-  status: number
-  ms: number
-  address: string | undefined
-  request_id: string
-  platform?: string | undefined
-  database?: string | undefined
-  function?: string | undefined
-  error?: string | undefined
-  sqlstate?: string | undefined
-  wait_ms?: number | undefined
-  query_ms?: number | undefined
-}
-
-/** Destination of lines; `isTTY` selects the format for people. */
-export interface LogTarget {
-  write(text: string): unknown
-  isTTY?: boolean
-}
+const SERVICE = 'database-gateway'
 
 /**
- * Creates a log on consola: lines for people in a terminal, one JSON object a line elsewhere. Lines
- * of one turn of the event loop are written together.
+ * Creates a log on consola: lines for people in a terminal, one JSON object a line elsewhere, or what
+ * the settings say. Lines of one turn of the event loop are written together.
+ * @param journal whether the target is systemd's journal, which is told the priority of each line
  */
-export function createLog(level: LogLevel, target: LogTarget = process.stdout): Log {
-  const write = bufferedWriter(target)
-  const format = target.isTTY ? formatForPeople : formatAsJson
+export function createLog(
+  given: LogLevel | LogSettings,
+  target: LogTarget = process.stdout,
+  { journal = false } = {},
+): Log {
+  const writeLine = bufferedWriter(target)
+  const write = (line: string, level: string) =>
+    writeLine(journal ? priorityOf(level) + line : line)
+  let format: Format
+  let maxLevel: number
   const log = createConsola({
-    level: LogLevels[level],
     // consola suppresses repeated lines; a request log has many of them.
     throttle: 0,
-    reporters: [reporter(write, format)],
+    reporters: [
+      {
+        log({ date, type, args }) {
+          const [message, fields = {}] = args as [unknown, LogFields | undefined]
+          write(format.entry(date, type, String(message), fields), type)
+        },
+      },
+    ],
   })
+  const leftOut = new LeftOut((left_out) => {
+    const lines =
+      left_out === 1 ? 'a request that succeeded' : `${left_out} requests that succeeded`
+    log.info(`The log leaves out ${lines} (LOG_SUCCESSES_PER_SEC)`, { left_out })
+  })
+  const configure = (settings: LogSettings) => {
+    const { level, serviceName = SERVICE } = settings
+    maxLevel = LogLevels[level]
+    log.level = maxLevel
+    format = { text, json, ecs: ecs(serviceName) }[
+      settings.format ?? (target.isTTY ? 'text' : 'json')
+    ]
+    leftOut.set(settings.maxSuccessesPerSecond ?? Infinity, settings.slowMs ?? Infinity)
+  }
   const request = (line: RequestLine) => {
-    const lineLevel = line.status >= 500 ? 'warn' : 'info'
-    if (LogLevels[level] < LogLevels[lineLevel]) return
-    if (target.isTTY) log[lineLevel](`${line.method} ${line.path}`, { ...line })
-    else write(formatRequest(line, lineLevel))
+    const level = line.status >= 500 ? 'warn' : 'info'
+    if (maxLevel < LogLevels[level] || leftOut.isLeftOut(line)) return
+    if (format.request) write(format.request(line, level), level)
+    else log[level](`${line.method} ${line.path}`, { ...line })
   }
-  return Object.assign(log, { request })
-}
-
-type Format = (entry: LogObject, message: string, fields: LogFields) => string
-
-function reporter(write: (line: string) => void, format: Format): ConsolaReporter {
-  return {
-    log(entry) {
-      const [message, fields] = entry.args as [unknown, LogFields | undefined]
-      write(format(entry, String(message), fields ?? {}))
-    },
-  }
-}
-
-/** Flush functions of writers with buffered lines; called when the process exits. */
-const unwritten = new Set<() => void>()
-process.once('exit', () => {
-  for (const flush of unwritten) flush()
-})
-
-function bufferedWriter(target: LogTarget): (line: string) => void {
-  let buffer = ''
-  const flush = () => {
-    const text = buffer
-    buffer = ''
-    unwritten.delete(flush)
-    if (text !== '') target.write(text)
-  }
-  return (line) => {
-    if (buffer === '') {
-      unwritten.add(flush)
-      setImmediate(flush)
-    }
-    buffer += `${line}\n`
-  }
-}
-
-/** Formatted time of the last line, reused within a millisecond. */
-let lastMs = 0
-let lastTime = ''
-
-function isoTime(): string {
-  const ms = Date.now()
-  if (ms !== lastMs) {
-    lastMs = ms
-    lastTime = new Date(ms).toISOString()
-  }
-  return lastTime
-}
-
-/**
- * Formats a request as `formatAsJson` does, without its cost. Methods, addresses, ids and database
- * names need no escaping.
- */
-function formatRequest(line: RequestLine, level: LogLevel): string {
-  const path = JSON.stringify(line.path).slice(1, -1)
-  let text = `{"time":"${isoTime()}","level":"${level}","message":"${line.method} ${path}","method":"${line.method}","path":"${path}","status":${line.status},"ms":${line.ms}`
-  if (line.address !== undefined) text += `,"address":"${line.address}"`
-  text += `,"request_id":"${line.request_id}"`
-  if (line.platform !== undefined) text += `,"platform":"${line.platform}"`
-  if (line.database !== undefined) text += `,"database":"${line.database}"`
-  if (line.function !== undefined) text += `,"function":"${line.function}"`
-  if (line.error !== undefined) text += `,"error":"${line.error}"`
-  if (line.sqlstate !== undefined) text += `,"sqlstate":"${line.sqlstate}"`
-  if (line.wait_ms !== undefined) text += `,"wait_ms":${hundredths(line.wait_ms)}`
-  if (line.query_ms !== undefined) text += `,"query_ms":${hundredths(line.query_ms)}`
-  return `${text}}`
-}
-
-function hundredths(ms: number): number {
-  return Math.round(ms * 100) / 100
-}
-
-function formatAsJson({ date, type }: LogObject, message: string, fields: LogFields): string {
-  return JSON.stringify({ time: date.toISOString(), level: type, message, ...fields })
-}
-
-const COLORS: Record<string, (text: string) => string> = {
-  error: colors.red,
-  warn: colors.yellow,
-  info: colors.cyan,
-  debug: colors.gray,
-  trace: colors.gray,
-}
-
-function formatForPeople({ date, type }: LogObject, message: string, fields: LogFields): string {
-  const time = date.toTimeString().slice(0, 8)
-  const color = COLORS[type] ?? String
-  const details = Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== null)
-    .map(([name, value]) => `${colors.dim(`${name}=`)}${quoteIfNeeded(String(value))}`)
-  return [colors.dim(time), color(type.padEnd(5)), message, ...details].join(' ')
-}
-
-function quoteIfNeeded(text: string): string {
-  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)
+  configure(typeof given === 'string' ? { level: given } : given)
+  return Object.assign(log, { request, configure })
 }

@@ -2,7 +2,8 @@ import type { Setting, SettingGroup } from './setting.ts'
 import { optional } from './setting.ts'
 import { ACCESS, ADMIN_NETWORKS, ALLOWED_ADMIN_IPS } from './settings/access.ts'
 import { ALERTS } from './settings/alerts.ts'
-import { ARCHIVE, HTTP, LOG_LEVEL, TLS } from './settings/http.ts'
+import { ARCHIVE, HTTP, TLS } from './settings/http.ts'
+import { LOG, LOG_LEVEL } from './settings/log.ts'
 import { DATABASE_URL, DATABASE_PARTS as PARTS, SERVER } from './settings/server.ts'
 import { CALLS, CONNECTIONS, DEPLOYS } from './settings/work.ts'
 import { rustLogLevel } from './values.ts'
@@ -31,6 +32,7 @@ export const PLAIN = {
   ...HTTP,
   ...ACCESS,
   ...ALERTS,
+  ...LOG,
 } satisfies SettingGroup
 
 /** A chapter of docs/settings.md and .env.example. */
@@ -53,7 +55,7 @@ export const SECTIONS: SettingSection[] = [
   section('HTTP', HTTP, ARCHIVE),
   section('Who may send requests', ACCESS, { ADMIN_NETWORKS }),
   section('TLS', TLS),
-  section('Log', { LOG_LEVEL }),
+  section('Log', { LOG_LEVEL }, LOG),
   section('Alerts', ALERTS),
   section('Names of the original gateway', PARTS, {
     ALLOWED_ADMIN_IPS,

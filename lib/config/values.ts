@@ -1,5 +1,5 @@
 import type { NumericFormat } from '../json/numeric-format.ts'
-import { LOG_LEVELS, type LogLevel } from '../log.ts'
+import { LOG_FORMATS, LOG_LEVELS, type LogLevel } from '../log/line.ts'
 import { checkCallableSchema } from '../tenancy/callable-schema.ts'
 import type { Isolation } from '../tenancy/roles/isolation.ts'
 
@@ -73,6 +73,8 @@ export const optionalOrRequired = choice(['optional', 'required'])
 export const olderArchives = choice(['ignore', 'deploy'])
 
 export const numericFormat = choice<NumericFormat>(['number', 'string'])
+
+export const logFormat = choice([...LOG_FORMATS], `one of ${LOG_FORMATS.join(', ')}`)
 
 export function logLevel(value: string): LogLevel {
   const level = LOG_LEVELS.find((known) => known === value.toLowerCase())

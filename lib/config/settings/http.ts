@@ -1,5 +1,5 @@
 import { bytes, integer, optional, seconds, word } from '../setting.ts'
-import { hostName, logLevel } from '../values.ts'
+import { hostName } from '../values.ts'
 
 const path = (text: string) => text
 
@@ -92,12 +92,3 @@ export const TLS = {
     edge: 'Needs TLS_CERT_FILE. A client without a certificate gets no answer, not even from /health.',
   }),
 }
-
-const LEVELS = '`error`, `warn`, `info`, `debug` or `trace`'
-
-export const LOG_LEVEL = optional('LOG_LEVEL', LEVELS, logLevel, {
-  none: '`info`',
-  example: 'info',
-  about: 'The least severe entries that are logged.',
-  edge: 'RUST_LOG is read where LOG_LEVEL is not set.',
-})

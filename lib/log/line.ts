@@ -1,0 +1,60 @@
+/** Log levels, most severe first. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** `text`: for people; `json`: the gateway's own fields; `ecs`: those of the Elastic Common Schema. */
+export const LOG_FORMATS = ['text', 'json', 'ecs'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+/** Fields of a line, beside its message: `{ status: 200, ms: 5 }`. */
+export type LogFields = { [name: string]: string | number | boolean | null | undefined }
+
+/** Fields of a request's line. Only the path may need escaping in JSON. */
+export interface RequestLine {
+  method: string
+  path: string
+  status: number
+  ms: number
+  address: string | undefined
+  request_id: string
+  /** Ids of the request's span, in hexadecimal; undefined without tracing. */
+  trace_id?: string | undefined
+  span_id?: string | undefined
+  platform?: string | undefined
+  database?: string | undefined
+  function?: string | undefined
+  error?: string | undefined
+  sqlstate?: string | undefined
+  wait_ms?: number | undefined
+  query_ms?: number | undefined
+}
+
+/** Writes a line without its line break. */
+export interface Format {
+  entry(date: Date, level: string, message: string, fields: LogFields): string
+  /** Undefined where requests are entries like all others. */
+  request: ((line: RequestLine, level: LogLevel) => string) | undefined
+}
+
+/** Formatted time of the last line, reused within a millisecond. */
+let lastMs = 0
+let lastTime = ''
+
+/** Returns the present time as ISO 8601. */
+export function isoTime(): string {
+  const ms = Date.now()
+  if (ms !== lastMs) {
+    lastMs = ms
+    lastTime = new Date(ms).toISOString()
+  }
+  return lastTime
+}
+
+/** Returns a text as it stands between the quotes of a JSON string. */
+export function escaped(text: string): string {
+  return JSON.stringify(text).slice(1, -1)
+}
+
+export function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100
+}
