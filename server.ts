@@ -1,36 +1,49 @@
 import { join } from 'node:path'
 import { forgetSecrets } from './lib/config/secrets.ts'
-import { logSettings, readConfig, readEnvironment } from './lib/config.ts'
+import { logSettings, Settings } from './lib/config.ts'
 import { takePassedSocket } from './lib/http/listener/passed-socket.ts'
 import { createLog, isJournal } from './lib/log.ts'
-import { type RunningGateway, startGateway } from './lib/start.ts'
+import { reloadSettings } from './lib/reload.ts'
+import { describeStatus, type RunningGateway, startGateway } from './lib/start.ts'
+import { findServiceManager } from './lib/systemd/service-manager.ts'
 
 const log = createLog('info', process.stdout, {
   journal: isJournal(process.env.JOURNAL_STREAM),
 })
+const systemd = findServiceManager(process.env, process.pid, log)
+let settings: Settings | undefined
 let running: RunningGateway | undefined
 const stopping = new AbortController()
 
 process.on('SIGTERM', () => stop('SIGTERM'))
 process.on('SIGINT', () => stop('SIGINT'))
 // Before the start is complete there is nothing to reload.
-process.on('SIGHUP', () => running?.reload())
+process.on('SIGHUP', () => reload())
 
 try {
-  const config = readConfig(readEnvironment(process.cwd()))
+  settings = new Settings(process.cwd(), process.env)
   forgetSecrets(process.env)
-  log.configure(logSettings(config))
-  running = await startGateway(config, log, join(import.meta.dirname, 'handlers'), {
+  log.configure(logSettings(settings.config))
+  running = await startGateway(settings.config, log, join(import.meta.dirname, 'handlers'), {
     signal: stopping.signal,
     socket: takePassedSocket(process.env, process.pid),
     onPostgresExit: () => exit(1),
   })
   if (stopping.signal.aborted) await finish()
+  const { gateway } = running
+  systemd?.ready(() => describeStatus(gateway))
 } catch (error) {
   // startGateway has stopped what it started.
   if (stopping.signal.aborted) await finish()
   log.error((error as Error).message)
   exit(1)
+}
+
+function reload(): void {
+  if (!running || !settings || stopping.signal.aborted) return
+  systemd?.reloading()
+  reloadSettings(settings, running, log)
+  systemd?.reloaded()
 }
 
 /** The first signal waits for running requests; the second ends the process at once. */
@@ -40,6 +53,7 @@ function stop(signal: string): void {
     exit(1)
   }
   log.info(`${signal}: stopping; running requests finish first`)
+  systemd?.stopping()
   stopping.abort()
   if (running) finish()
 }

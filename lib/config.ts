@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import type { ArchiveLimits } from './archive/archive.ts'
+import { type Changes, compareReadings, withoutRestart } from './config/changes.ts'
 import { nearMisses } from './config/near-misses.ts'
 import {
   DATABASE_PARTS,
@@ -28,6 +29,7 @@ import {
   PARTS,
   PLAIN,
   RUST_LOG,
+  SETTINGS_FILE,
   TLS,
 } from './config/settings.ts'
 import type { Network } from './http/access/networks.ts'
@@ -55,18 +57,27 @@ export interface Config extends ValuesOf<typeof PLAIN> {
 }
 
 /**
- * The environment, over what a `.env` file in `folder` says.
- * @throws {ConfigError} when the file is there and cannot be read
+ * The environment, over what SETTINGS_FILE, or a `.env` file in `folder`, says.
+ * @throws {ConfigError} when the file cannot be read; a `.env` file may be missing
  */
 export function readEnvironment(folder: string, env: Environment = process.env): Environment {
-  let text: string
+  return { ...readSettingsFile(folder, env), ...env }
+}
+
+/**
+ * What the file of the settings says, whatever the environment does.
+ * @throws {ConfigError} as `readEnvironment`
+ */
+export function readSettingsFile(folder: string, env: Environment): Environment {
+  const named = readSetting(env, SETTINGS_FILE)
   try {
-    text = readFileSync(resolve(folder, '.env'), 'utf8')
+    return parseEnv(readFileSync(resolve(folder, named ?? '.env'), 'utf8'))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return env
-    throw new ConfigError(`.env cannot be read: ${(error as Error).message}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    if (named !== undefined) throw new ConfigError(`SETTINGS_FILE: cannot be read: ${message}`)
+    if (code === 'ENOENT') return {}
+    throw new ConfigError(`.env cannot be read: ${message}`)
   }
-  return { ...parseEnv(text), ...env }
 }
 
 /**
@@ -117,6 +128,8 @@ export function logSettings({ logLevel, logFormat, logSuccessesPerSecond }: Conf
   }
 }
 
+const TLS_NAMES = Object.values(TLS).map(({ name }) => name)
+
 /** The PostgreSQL of DB_HOST and its like; undefined where none of them is set. */
 function readServerInParts(env: Environment): Server | undefined {
   if (DATABASE_PARTS.every((name) => textOf(env, name) === undefined)) return undefined
@@ -161,4 +174,54 @@ function checkNames(env: Environment, hasUrl: boolean, hasServer: boolean): stri
     )
   }
   return warnings
+}
+
+/** Settings that were read again. */
+export interface Reread extends Changes {
+  /** All settings as they are to be from now on. */
+  config: Config
+}
+
+/** The settings of a process, which its file may change while it runs. */
+export class Settings {
+  readonly #folder: string
+  readonly #process: Environment
+  /** What the file said when the settings in force were read. */
+  #file: Environment
+  readonly #hasTls: boolean
+  readonly config: Config
+
+  /**
+   * Reads the settings.
+   * @param env environment of the process; copied, so that secrets may be taken out of it
+   * @throws {ConfigError} naming the first setting that does not parse
+   */
+  constructor(folder: string, env: Environment) {
+    this.#folder = folder
+    this.#process = { ...env }
+    this.#file = readSettingsFile(folder, this.#process)
+    this.config = readConfig({ ...this.#file, ...this.#process })
+    this.#hasTls = this.config.tls !== undefined
+  }
+
+  /**
+   * Reads the file again. What the environment of the process says cannot change.
+   * @throws {ConfigError} as the constructor; then nothing has changed
+   */
+  readAgain(): Reread {
+    const before = { file: this.#file, process: this.#process }
+    const after = { ...before, file: readSettingsFile(this.#folder, this.#process) }
+    const { tls } = readConfig({ ...after.file, ...after.process })
+    const isOtherProtocol = (tls !== undefined) !== this.#hasTls
+    const changes = compareReadings(ALL_SETTINGS, before, after, ({ name, restart }) => {
+      return restart === true || (isOtherProtocol && TLS_NAMES.includes(name))
+    })
+    const env = withoutRestart(before, after, changes.restart)
+    const config = readConfig(env)
+    // The next reading names again what still waits for a restart.
+    const file = { ...after.file }
+    for (const name of changes.restart) file[name] = before.file[name]
+    this.#file = file
+    return { ...changes, config }
+  }
 }

@@ -12,6 +12,7 @@ import {
   prepareNotifications,
   tellOthers,
 } from './cluster/notifications.ts'
+import { live, withSettings } from './config/live.ts'
 import type { Config } from './config.ts'
 import { deploysAtOnce } from './deploy/at-once.ts'
 import { Deployments } from './deploy/deployments/deployments.ts'
@@ -68,7 +69,7 @@ export function createGateway(
     const most = catalog.limits.of(database)?.maxConnections
     return most ? gateways.partOf(most) : undefined
   }
-  const limits = { ...config, mostForCalls, atOpening: askMark(() => functions) }
+  const limits = withSettings(config, { mostForCalls, atOpening: askMark(() => functions) })
   const platformOf = (database: string) => catalog.holderOf(database)?.platform
   const pools = new Pools(server, limits, platformOf, credentialsOf)
   pools.onMoved = (from, to) => {
@@ -77,8 +78,8 @@ export function createGateway(
   }
   const later = () => gateway
   const use = <T>(work: (sql: Sql) => Promise<T>) => catalog.use(work)
-  const waiting = { maxWaiting: config.maxQueuePerDatabase, waitMs: config.poolWaitTimeoutMs }
-  const catalog = new Catalog(pools, server.database, waiting)
+  const waits = { maxWaiting: 'maxQueuePerDatabase', waitMs: 'poolWaitTimeoutMs' } as const
+  const catalog = new Catalog(pools, server.database, live(config, waits))
   catalog.onHandover = (database) => {
     pools.renew(database)
     replicas?.renew(database)
@@ -91,8 +92,7 @@ export function createGateway(
     for (const each of [pools, ...(replicas?.all() ?? [])]) each.fit(database)
   }
   const outages = new Outages(log)
-  const { readServers, maxConnectionsPerPool, maxConnectionsPerPlatform } = config
-  const mostOfDatabase = Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)
+  const { readServers } = config
   const replicas =
     readServers.length > 0
       ? new Replicas(pools, readServers, limits, log, outages, credentialsOf)
@@ -173,14 +173,14 @@ export function createGateway(
     use,
     useDatabase: (database, work) => useRepeatable(pools, database, work),
     log,
-    retentionDays: config.auditRetentionDays,
+    retentionDays: () => config.auditRetentionDays,
   })
   const audit = new AuditTrail({
     onNote: (entry) => gateway.events.noteAudit(entry),
     onEnded: (...ended) => alerts.deploy(...ended),
     use,
     log,
-    retentionDays: config.auditRetentionDays,
+    retentionDays: () => config.auditRetentionDays,
   })
   const deploys = new Deploys(
     {
@@ -196,7 +196,7 @@ export function createGateway(
       deployments,
       queue: new KeyedQueue({
         concurrency: () => deploysAtOnce(config, pools.capacity),
-        maxWaiting: config.maxWaitingDeploys,
+        maxWaiting: () => config.maxWaitingDeploys,
         isWorthAlone: isShortage,
       }),
       templates: new KnownTemplates(),
@@ -219,7 +219,7 @@ export function createGateway(
     replicas,
     catalog,
     tenants: new Tenants(catalog),
-    platforms: new Platforms(catalog, config.archive, config.storedSchemasPerPlatform),
+    platforms: new Platforms(catalog, config.archive, config),
     roles,
     get secret() {
       return secrets.current
@@ -232,24 +232,26 @@ export function createGateway(
     health: new Health(answers),
     outages,
     watch,
-    calls: new Calls({
-      ...config,
+    calls: new Calls(config, {
       pools,
       replicas,
       functions,
       usage,
-      keeping: {
-        ttlMs: config.idempotencyTtlMs,
-        prepare: (database) => gateway.deploys.prepareAnswers(database),
-        maxWaiting: config.maxQueuePerDatabase,
+      prepareAnswers: (database) => gateway.deploys.prepareAnswers(database),
+      limits: {
+        of: (database) => catalog.limits.of(database),
+        gateways: () => gateways.count,
       },
-      limits: { of: (database) => catalog.limits.of(database), gateways: () => gateways.count },
-      streams: new StreamSlots({
-        maxPerDatabase: (database) =>
-          half(Math.min(mostOfDatabase, mostForCalls(database) ?? Infinity)),
-        maxTotal: () => half(pools.capacity),
-        ...waiting,
-      }),
+      streams: new StreamSlots(
+        Object.assign(live(config, waits), {
+          maxPerDatabase: (database: string) => {
+            const { maxConnectionsPerPool, maxConnectionsPerPlatform } = config
+            const most = Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)
+            return half(Math.min(most, mostForCalls(database) ?? Infinity))
+          },
+          maxTotal: () => half(pools.capacity),
+        }),
+      ),
     }),
     gateways,
     listener,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import packageJson from '../package.json' with { type: 'json' }
 import { prepareStoredSchemas } from './call/signatures/stored-signatures.ts'
-import type { Config } from './config.ts'
+import { type Config, logSettings } from './config.ts'
 import { prepareDrift } from './deploy/drift/table.ts'
 import { prepareLeft } from './deploy/fleet/left.ts'
 import { prepareTemplates } from './deploy/templates/table.ts'
@@ -11,6 +11,7 @@ import { describeNetworks } from './http/access/networks.ts'
 import { createListener } from './http/app.ts'
 import { type Listening, startListening } from './http/listener/listen.ts'
 import { loadTls, logFailure, readTls, renewTls } from './http/listener/tls.ts'
+import { forgetPeers } from './http/request.ts'
 import { loadRoutes } from './http/routes.ts'
 import { prepareJobs } from './jobs/table.ts'
 import type { Log } from './log.ts'
@@ -38,8 +39,11 @@ export interface StartOptions {
 export interface RunningGateway {
   gateway: Gateway
   url: string
-  /** Loads the listener's TLS certificate again; logs a failure. */
-  reload(): void
+  /**
+   * Uses other settings, but for those that need a restart, and loads the listener's TLS certificate
+   * again. Nothing that runs is broken off.
+   */
+  reload(settings: Config): void
   /** Waits for running requests, closes all connections, and stops the embedded PostgreSQL. */
   stop(): Promise<void>
 }
@@ -159,12 +163,7 @@ export async function startGateway(
       routes: routes.length,
       ...describeAccess(config),
     })
-    return {
-      gateway,
-      url: listening.url,
-      reload: () => renewTls(config.tls, listening, log, onCertificate),
-      stop,
-    }
+    return { gateway, url: listening.url, reload: applier(gateway, listening), stop }
   } catch (error) {
     await stop()
     throw error
@@ -198,6 +197,41 @@ async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config
   const pools = new Pools(server, config)
   await pools.use(server.database, closeMaintenance).catch(() => {})
   await pools.end()
+}
+
+/** Returns what `systemctl status` shows: `40 of 200 connections, 3 deploys`. */
+export function describeStatus({ pools, replicas, deploys }: Gateway): string {
+  const { connections } = pools.status()
+  const held = Math.max(connections, replicas?.held ?? 0)
+  const { running } = deploys
+  return `${held} of ${pools.capacity} connections, ${running} ${running === 1 ? 'deploy' : 'deploys'}`
+}
+
+/** Returns the function that puts other settings into force. */
+function applier(gateway: Gateway, listening: Listening): (settings: Config) => void {
+  const { config, log, gateways, calls, pools, replicas, buffered, alerts, usage } = gateway
+  return ({ archive, tls, ...settings }) => {
+    const { callableSchemas, statementTimeoutMs, warnings: known } = config
+    // In place: all parts read their settings there.
+    Object.assign(config.archive, archive)
+    Object.assign(config, settings)
+    log.configure(logSettings(config))
+    for (const warning of settings.warnings) if (!known.includes(warning)) log.warn(warning)
+    renewTls(tls, listening, log, (validUntil) => alerts.certificate.note(validUntil))
+    forgetPeers()
+    listening.limit(config)
+    buffered.capacity = config.maxBufferedBytes
+    usage.slow.slowMs = config.slowCallMs || Infinity
+    if (`${callableSchemas}` !== `${config.callableSchemas}`) calls.forgetAll()
+    if (statementTimeoutMs !== config.statementTimeoutMs) {
+      // Sessions have the timeout that they were opened with.
+      for (const each of [pools, ...(replicas?.all() ?? [])]) each.renewAll()
+    }
+    fitCapacity(gateway).then(
+      (cap) => gateways.setCap(cap),
+      (error) => log.warn(`MAX_TOTAL_CONNECTIONS was not changed: ${error.message}`),
+    )
+  }
 }
 
 /**

@@ -49,9 +49,9 @@ function defaultOf(setting: Setting<unknown>): string {
 }
 
 /** What happens at the limits of its value. */
-function limitsOf({ range, edge = '' }: Setting<unknown>): string {
-  if (!range) return edge
-  return `${COUNT.format(range[0])} to ${COUNT.format(range[1])}. ${edge}`.trim()
+function limitsOf({ range, edge, restart }: Setting<unknown>): string {
+  const ends = range && `${COUNT.format(range[0])} to ${COUNT.format(range[1])}.`
+  return [ends, edge, restart && 'Needs a restart.'].filter(Boolean).join(' ')
 }
 
 /** The tables of docs/settings.md, one for each section. */

@@ -20,7 +20,7 @@ interface TrailOptions {
   /** Runs `work` in the administrative database; may run it twice. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
-  retentionDays: number
+  retentionDays: () => number
   /** Called with each request that may have changed something, when it has ended. */
   onEnded?: (entry: AuditEntry, isUnchanged: boolean, failure: GatewayError | undefined) => void
   /** Called with each entry, and again when it has changed. */
@@ -203,7 +203,8 @@ export class AuditTrail {
     const { use, retentionDays, log } = this.#options
     try {
       let isMore = true
-      while (isMore && !this.#ended) isMore = await use((sql) => deleteOld(sql, AGE, retentionDays))
+      while (isMore && !this.#ended)
+        isMore = await use((sql) => deleteOld(sql, AGE, retentionDays()))
     } catch (error) {
       if (!this.#ended)
         log.warn(`Old entries of the audit trail could not be deleted: ${(error as Error).message}`)

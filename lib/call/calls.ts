@@ -6,12 +6,12 @@ import { bindCall } from './bind/parameters.ts'
 import { bindTexts, chooseByNames } from './bind/url-parameters.ts'
 import { ChangesByHand } from './changes-by-hand.ts'
 import type { IdempotencyKey } from './idempotency/key.ts'
-import { type KeepingOptions, KeyedCalls } from './idempotency/keyed-calls.ts'
+import { type KeepingSettings, KeyedCalls } from './idempotency/keyed-calls.ts'
 import type { CallRequest } from './request.ts'
 import type { CallResult, Timing } from './run/attempt.ts'
 import { runBatch } from './run/batch.ts'
 import { CallDurations } from './run/call-durations.ts'
-import type { CallParts, CallToRun } from './run/call-to-run.ts'
+import type { CallParts, CallToRun, SettingsOfRuns } from './run/call-to-run.ts'
 import { followTenant } from './run/moved.ts'
 import { checkOnlyReads } from './run/places.ts'
 import type { Rows } from './run/result.ts'
@@ -32,15 +32,17 @@ export interface CallsOptions {
   /** Pools of the replicas; undefined without replicas. */
   replicas: Replicas | undefined
   functions: KnownFunctions
-  maxResultBytes: number
-  statementTimeoutMs: number
-  /** Format of numeric and bigint for calls that do not choose one. */
-  numericFormat: NumericFormat
   usage: CallParts['usage']
   streams: StreamSlots
   limits: LimitsOfCalls
-  /** Options for the answers of calls with an Idempotency-Key. */
-  keeping: KeepingOptions
+  /** Creates the table of kept answers in a database that has none. */
+  prepareAnswers: (database: string) => Promise<void>
+}
+
+/** Settings of calls; they may change while the gateway runs. */
+export interface CallSettings extends SettingsOfRuns, KeepingSettings {
+  /** Format of numeric and bigint for calls that do not choose one. */
+  numericFormat: NumericFormat
 }
 
 /**
@@ -54,18 +56,18 @@ export class Calls {
   readonly #parts: CallParts
   readonly #byHand: ChangesByHand
   readonly #streams: StreamSlots
-  readonly #numericFormat: NumericFormat
+  readonly #settings: CallSettings
   readonly keyed: KeyedCalls
   readonly #gate: TenantGate
 
-  constructor(options: CallsOptions) {
+  constructor(settings: CallSettings, options: CallsOptions) {
     this.functions = options.functions
     this.#streams = options.streams
-    this.#numericFormat = options.numericFormat
+    this.#settings = settings
     const durations = new CallDurations((database) => options.functions.schemaOf(database))
-    this.#parts = { ...options, durations, calls: new SharedCalls() }
+    this.#parts = { ...options, settings, durations, calls: new SharedCalls() }
     this.#gate = new TenantGate(options.limits)
-    this.keyed = new KeyedCalls(this.#parts, options.keeping)
+    this.keyed = new KeyedCalls(this.#parts, settings, options.prepareAnswers)
     this.#byHand = new ChangesByHand(options.functions, options.pools)
     options.functions.onChanged = (database) => {
       this.renewSessions(database)
@@ -291,6 +293,6 @@ export class Calls {
   }
 
   #isText(asked: NumericFormat | undefined): boolean {
-    return (asked ?? this.#numericFormat) === 'string'
+    return (asked ?? this.#settings.numericFormat) === 'string'
   }
 }

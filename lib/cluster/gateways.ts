@@ -131,6 +131,13 @@ export class Gateways {
     this.#schedule(BEAT_EVERY_MS)
   }
 
+  /** Changes the connections that this gateway could have open if it were alone. */
+  setCap(cap: number): void {
+    if (cap === this.#cap) return
+    this.#cap = cap
+    this.refresh()
+  }
+
   /** Schedules a heartbeat soon: shares may have changed, or the kept connection was replaced. */
   refresh(): void {
     if (this.#isJoined) this.#schedule(Math.random() * SPREAD_MS)

@@ -18,6 +18,8 @@ export interface SettingText {
   example?: string
   /** The value is secret, or contains a password. */
   secret?: true
+  /** Read at the start alone; SIGHUP says that a change needs a restart. */
+  restart?: true
 }
 
 /** One setting: an environment variable, how its text is parsed, and what the documents say. */

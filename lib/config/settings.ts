@@ -17,6 +17,15 @@ export const RUST_LOG = optional('RUST_LOG', 'level, or target=level pairs', rus
   edge: 'Not read where LOG_LEVEL is set.',
 })
 
+/** Where the settings are that the environment does not have. Itself of the environment alone. */
+export const SETTINGS_FILE = optional('SETTINGS_FILE', 'path', (text) => text, {
+  none: '`.env` in the working directory, if it is there',
+  example: '/etc/db-gateway/env',
+  restart: true,
+  about: 'The file with the settings that the environment does not have.',
+  edge: 'Stops the start where it cannot be read. Not read in the file itself.',
+})
+
 export const LOG_DIR = optional('LOG_DIR', 'path', (text) => text, {
   example: '/var/log/db-gateway',
   about: 'Of the original gateway. Without effect: the log goes to standard output.',
@@ -48,6 +57,7 @@ const section = (title: string, ...groups: SettingGroup[]): SettingSection => ({
 
 /** Every setting, in the order of the documents. */
 export const SECTIONS: SettingSection[] = [
+  section('Where settings are', { SETTINGS_FILE }),
   section('PostgreSQL', { DATABASE_URL }, SERVER),
   section('Connections to PostgreSQL', CONNECTIONS),
   section('Calls', CALLS),

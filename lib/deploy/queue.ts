@@ -3,8 +3,8 @@ import { GatewayError } from '../errors.ts'
 export interface QueueOptions {
   /** Returns how many may run at once at this moment, over all keys; values below 1 count as 1. */
   concurrency: () => number
-  /** Maximum number of waiting entries. */
-  maxWaiting: number
+  /** Returns the maximum number of waiting entries. */
+  maxWaiting: () => number
   /** Whether work that failed with this error is worth one retry with nothing else running. */
   isWorthAlone?: (error: unknown) => boolean
 }
@@ -42,7 +42,8 @@ export class KeyedQueue {
    *   `maxWaiting` entries wait already
    */
   async run<T>(key: string, work: (isBehind: boolean) => Promise<T>): Promise<T> {
-    const { maxWaiting, isWorthAlone } = this.#options
+    const { isWorthAlone } = this.#options
+    const maxWaiting = this.#options.maxWaiting()
     const mustWait = this.#tails.has(key) || this.#waiting.length > 0 || !this.#hasRoom
     if (mustWait && this.#all - this.#running >= maxWaiting) {
       const most = `${maxWaiting} deploys wait for their turn (MAX_WAITING_DEPLOYS)`

@@ -24,7 +24,7 @@ interface Waiter {
  * most that one answer, and by one body or answer that is larger than the whole budget.
  */
 export class ByteBudget {
-  readonly capacity: number
+  #capacity: number
   #taken = 0
   /** Bytes of all holders, and of the holders that wait. */
   #held = 0
@@ -35,7 +35,17 @@ export class ByteBudget {
 
   /** `capacity`: size of the budget in bytes. */
   constructor(capacity: number) {
-    this.capacity = capacity
+    this.#capacity = capacity
+  }
+
+  get capacity(): number {
+    return this.#capacity
+  }
+
+  /** Another size; what is taken already stays taken. */
+  set capacity(bytes: number) {
+    this.#capacity = bytes
+    this.#serve()
   }
 
   /** Bytes taken by bodies and answers. */

@@ -69,7 +69,12 @@ type Peer = Pick<
 >
 
 /** Cache of peers: without proxies, all requests of a socket come from one address. */
-const peers = new WeakMap<Socket, Peer>()
+let peers = new WeakMap<Socket, Peer>()
+
+/** Looks at the address of each client anew: the networks have changed. */
+export function forgetPeers(): void {
+  peers = new WeakMap()
+}
 
 /** Returns the context of a request whose head is complete. */
 export function newContext(config: Config, req: IncomingMessage): RequestContext {

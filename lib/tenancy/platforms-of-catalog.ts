@@ -20,13 +20,16 @@ import { listStored, type StoredSchema, storeSchema } from './schemas/stored-sch
 export class Platforms {
   readonly #catalog: Catalog
   readonly #limits: ArchiveLimits
-  readonly #maxStored: number
+  readonly #settings: { storedSchemasPerPlatform: number }
 
-  /** @param maxStored maximum number of stored schemas of one platform */
-  constructor(catalog: Catalog, limits: ArchiveLimits, maxStored: number) {
+  constructor(
+    catalog: Catalog,
+    limits: ArchiveLimits,
+    settings: { storedSchemasPerPlatform: number },
+  ) {
     this.#catalog = catalog
     this.#limits = limits
-    this.#maxStored = maxStored
+    this.#settings = settings
   }
 
   list(): Promise<ListedPlatform[]> {
@@ -124,7 +127,9 @@ export class Platforms {
    * @throws {GatewayError} too_many_schemas
    */
   store(platform: string, schema: StoredSchema & { packed: Uint8Array }): Promise<void> {
-    return this.#catalog.use((sql) => storeSchema(sql, platform, schema, this.#maxStored))
+    return this.#catalog.use((sql) =>
+      storeSchema(sql, platform, schema, this.#settings.storedSchemasPerPlatform),
+    )
   }
 
   /** Returns the archive that is stored under a name. See `loadStored`. */

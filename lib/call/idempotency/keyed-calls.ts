@@ -11,13 +11,12 @@ import type { IdempotencyKey } from './key.ts'
 import { KeysInUse } from './keys-in-use.ts'
 import { Sweeps } from './sweeps.ts'
 
-export interface KeepingOptions {
+/** Settings of kept answers; they may change while the gateway runs. */
+export interface KeepingSettings {
   /** Lifetime of an answer, in milliseconds. */
-  ttlMs: number
-  /** Creates the table of answers in a database that has none. */
-  prepare: (database: string) => Promise<void>
+  idempotencyTtlMs: number
   /** Maximum number of requests that wait for one key. */
-  maxWaiting: number
+  maxQueuePerDatabase: number
 }
 
 /** Maximum number of retries of a claim that conflicts with another transaction. */
@@ -32,16 +31,26 @@ const OF_BINDING: unknown[] = ['function_not_found', 'invalid_request']
 /** Runs each call with an Idempotency-Key once, in a transaction that keeps its answer. */
 export class KeyedCalls {
   readonly #parts: CallParts
-  readonly #options: KeepingOptions
+  readonly #settings: KeepingSettings
+  readonly #prepareAnswers: (database: string) => Promise<void>
   readonly #keys: KeysInUse
   readonly #sweeps: Sweeps
   readonly #preparing = new Map<string, Promise<void>>()
 
-  constructor(parts: CallParts, options: KeepingOptions) {
+  /** @param prepareAnswers creates the table of answers in a database that has none */
+  constructor(
+    parts: CallParts,
+    settings: KeepingSettings,
+    prepareAnswers: (database: string) => Promise<void>,
+  ) {
     this.#parts = parts
-    this.#options = options
-    this.#keys = new KeysInUse(parts.statementTimeoutMs, options.maxWaiting)
-    this.#sweeps = new Sweeps(parts.pools, options.ttlMs)
+    this.#settings = settings
+    this.#prepareAnswers = prepareAnswers
+    this.#keys = new KeysInUse(
+      () => parts.settings.statementTimeoutMs,
+      () => settings.maxQueuePerDatabase,
+    )
+    this.#sweeps = new Sweeps(parts.pools, settings.idempotencyTtlMs)
   }
 
   /**
@@ -72,7 +81,7 @@ export class KeyedCalls {
     first = 0,
   ): Promise<BatchResult> {
     const places = batch.calls.map((_, i) => first + i)
-    const keeping = new KeptAnswers(key, places, this.#options.ttlMs, of)
+    const keeping = new KeptAnswers(key, places, this.#settings.idempotencyTtlMs, of)
     const isReadOnly = batch.restrictions?.isReadOnly
     try {
       if (isReadOnly) return await this.#reading(batch, keeping)
@@ -100,7 +109,7 @@ export class KeyedCalls {
 
   /** Runs each call in a transaction of its own; keeps the answers of those that succeed. */
   async #eachByItself(batch: BatchToRun, key: IdempotencyKey): Promise<BatchResult> {
-    const bytes = new BytesLeft(this.#parts.maxResultBytes, batch)
+    const bytes = new BytesLeft(this.#parts.settings.maxResultBytes, batch)
     const results: BatchResult['results'] = []
     const timing = { waitMs: 0, queryMs: 0 }
     const kepts: Kept[] = []
@@ -129,9 +138,7 @@ export class KeyedCalls {
   #prepare(database: string): Promise<void> {
     const running = this.#preparing.get(database)
     if (running) return running
-    const preparing = this.#options
-      .prepare(database)
-      .finally(() => this.#preparing.delete(database))
+    const preparing = this.#prepareAnswers(database).finally(() => this.#preparing.delete(database))
     this.#preparing.set(database, preparing)
     return preparing
   }

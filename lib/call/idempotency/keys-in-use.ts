@@ -7,15 +7,15 @@ import { keyInUse, tooManyWait } from './key.ts'
  * connection. A request on another gateway waits in PostgreSQL, in its claim.
  */
 export class KeysInUse {
-  readonly #waitMs: number
-  readonly #maxWaiting: number
+  readonly #waitMs: () => number
+  readonly #maxWaiting: () => number
   readonly #running = new Map<string, { ended: Promise<void>; waiting: number }>()
 
   /**
    * @param waitMs maximum wait of a request in milliseconds
    * @param maxWaiting maximum number of requests that wait for one key
    */
-  constructor(waitMs: number, maxWaiting: number) {
+  constructor(waitMs: () => number, maxWaiting: () => number) {
     this.#waitMs = waitMs
     this.#maxWaiting = maxWaiting
   }
@@ -28,11 +28,11 @@ export class KeysInUse {
   async alone<T>(asked: Asked, key: string, work: () => Promise<T>): Promise<T> {
     const { client, database, limit } = asked
     const id = `${database}\0${key}`
-    const deadline = Math.min(limit?.deadline ?? Infinity, performance.now() + this.#waitMs)
+    const deadline = Math.min(limit?.deadline ?? Infinity, performance.now() + this.#waitMs())
     for (;;) {
       const other = this.#running.get(id)
       if (!other) break
-      if (other.waiting >= this.#maxWaiting) throw tooManyWait(database, other.waiting)
+      if (other.waiting >= this.#maxWaiting()) throw tooManyWait(database, other.waiting)
       other.waiting++
       await waitForShared(other.ended, database, { client, deadline }, keyInUse).finally(() => {
         other.waiting--

@@ -13,6 +13,12 @@ import type { Movable } from './moved.ts'
 import type { SharedCalls } from './shared-calls.ts'
 import type { Restrictions, TimeLimit } from './time-limit.ts'
 
+/** Settings of running calls; they may change while the gateway runs. */
+export interface SettingsOfRuns {
+  maxResultBytes: number
+  statementTimeoutMs: number
+}
+
 /** The parts of the gateway that calls use. */
 export interface CallParts {
   pools: Pools
@@ -20,8 +26,7 @@ export interface CallParts {
   functions: KnownFunctions
   durations: CallDurations
   calls: SharedCalls
-  maxResultBytes: number
-  statementTimeoutMs: number
+  readonly settings: SettingsOfRuns
   usage: Pick<Usage, 'counters' | 'times' | 'slow'>
 }
 

@@ -47,7 +47,7 @@ interface Pending {
  *   first answer
  */
 export async function eachByItself(parts: CallParts, batch: BatchToRun): Promise<BatchResult> {
-  const bytes = new BytesLeft(parts.maxResultBytes, batch)
+  const bytes = new BytesLeft(parts.settings.maxResultBytes, batch)
   const results: (Rows | GatewayError)[] = []
   const timing: Timing = { waitMs: 0, queryMs: 0 }
   let places = [...batch.calls.keys()]
@@ -127,7 +127,7 @@ async function runInOrder(
       if (isLeaving || limit) await settled()
       limits.check()
       expectLeftovers(connection, session, bound.signature)
-      const { maxResultBytes } = parts
+      const { maxResultBytes } = parts.settings
       const options = {
         bound,
         client,

@@ -126,7 +126,7 @@ async function attempt(
 /** Sends all calls, pipelined between procedures. All results are read before the commit. */
 async function runAll(batch: RunningBatch, calls: BoundCall[], mayWrite: boolean): Promise<Rows[]> {
   const { exclusive, settings, parts, keeping } = batch
-  const { maxResultBytes } = parts
+  const { maxResultBytes } = parts.settings
   const isHarmless = !mayWrite && !keeping && calls.every(claimsToOnlyRead)
   const isReadOnly = isHarmless || batch.restrictions?.isReadOnly === true
   exclusive.onlyReads = isHarmless
@@ -175,7 +175,7 @@ async function runPipeline(
   for (const bound of calls) {
     places.push(statements.length)
     statements.push({
-      ...callStatement(bound, parts.maxResultBytes, bytes.budgetIn(budget), explains),
+      ...callStatement(bound, parts.settings.maxResultBytes, bytes.budgetIn(budget), explains),
       isPrepared,
     })
     if (bound.signature.verdict.altersFormats) statements.push(RESTORE_FORMATS)
@@ -194,7 +194,7 @@ async function runPipeline(
     const outcome = settled[at]!
     if (outcome.status === 'rejected') break
     const rows = await ofCall(first + i, async () => {
-      const read = readResult(outcome.value, parts.maxResultBytes)
+      const read = readResult(outcome.value, parts.settings.maxResultBytes)
       // A failed transaction runs no further queries.
       const columns = failedAt < 0 ? columnsOfCall(outcome.value) : undefined
       return bytes.take(await numbersAsText(session, columns, read))
@@ -214,7 +214,7 @@ async function runProcedure(
   place: number,
   bytes: BytesLeft,
 ): Promise<Rows> {
-  const { maxResultBytes } = parts
+  const { maxResultBytes } = parts.settings
   const options: SendOptions = {
     bound,
     client,

@@ -17,7 +17,7 @@ export interface PlacedCall extends SendOptions {
 
 /** Assembles what an attempt needs. */
 export function placeCall(
-  { durations, calls, maxResultBytes }: CallParts,
+  { durations, calls, settings: { maxResultBytes } }: CallParts,
   call: CallToRun,
   bound: BoundCall,
   pools: Pools,

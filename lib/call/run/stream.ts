@@ -189,7 +189,7 @@ class Stream {
   async #within(query: Query): Promise<Result> {
     const flow = this.#flow
     flow.follow(query)
-    const serverMs = this.#parts.statementTimeoutMs
+    const serverMs = this.#parts.settings.statementTimeoutMs
     const ownMs = this.#call.restrictions?.statementTimeoutMs ?? serverMs
     const timeoutMs = Math.min(ownMs, serverMs)
     const name = ownMs < serverMs ? 'statement_timeout_ms of the tenant' : 'STATEMENT_TIMEOUT_SECS'

@@ -83,6 +83,7 @@ export const ACCESS = {
     'milliseconds',
   ),
   slowCallsKept: integer('SLOW_CALLS_KEPT', 200, [1, 10_000], {
+    restart: true,
     about: 'How many slow calls of each platform are kept for /admin/slow: the newest.',
     edge: 'At most as long as the hours of /admin/functions.',
   }),
@@ -95,14 +96,14 @@ export const ACCESS = {
     'FUNCTION_MINUTES_RETENTION_HOURS',
     24,
     [3, 168],
-    { about: 'How long the minutes of /admin/functions are kept.' },
+    { restart: true, about: 'How long the minutes of /admin/functions are kept.' },
     'hours',
   ),
   functionHoursDays: integer(
     'FUNCTION_HOURS_RETENTION_DAYS',
     30,
     [1, 400],
-    { about: 'How long the hours of /admin/functions are kept.' },
+    { restart: true, about: 'How long the hours of /admin/functions are kept.' },
     'days',
   ),
 }

@@ -7,10 +7,12 @@ const MEBIBYTE = 1024 * 1024
 
 export const HTTP = {
   host: word('GATEWAY_HOST', 'host name or address', '127.0.0.1', hostName, {
+    restart: true,
     about: 'The address to listen on.',
     edge: '`0.0.0.0` is every IPv4 address of the machine, `::` every address. Ignored with a socket that systemd passes.',
   }),
   port: integer('GATEWAY_PORT', 9000, [0, 65_535], {
+    restart: true,
     about: 'The port to listen on.',
     edge: '0 is any free port. Ignored with a socket that systemd passes.',
   }),

@@ -91,6 +91,7 @@ export const CONNECTIONS = {
   }),
   maxConnectionsPerPlatform: integer('MAX_CONNECTIONS_PER_PLATFORM', Infinity, [2, 100_000], {
     none: 'no limit',
+    restart: true,
     about: 'The connections to all databases of one platform together.',
     edge: 'Further calls wait.',
   }),

@@ -36,7 +36,7 @@ interface Options {
   /** Runs work in a platform's database; may run it twice, so it must be idempotent. */
   useDatabase: <T>(database: string, work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
-  retentionDays: number
+  retentionDays: () => number
   /** Called with each deploy that has ended. */
   onEnded: (deploy: EndedDeploy) => void
 }
@@ -125,7 +125,7 @@ export class Deployments {
     const { use, log, retentionDays } = this.#options
     this.#cleanedAt = performance.now()
     try {
-      while (await use((sql) => deleteOld(sql, AGE, retentionDays)));
+      while (await use((sql) => deleteOld(sql, AGE, retentionDays())));
     } catch (error) {
       log.debug(`Old deployments could not be deleted: ${(error as Error).message}`)
     }

@@ -30,12 +30,15 @@ const REFUSED_AT_ONCE = 100
  */
 export const BODY_FAILED = 'bodyFailed'
 
-/** Applies the limits to a server. Errors that Node.js would answer itself are JSON as well. */
+/**
+ * Applies the limits to a server. Errors that Node.js would answer itself are JSON as well. The object
+ * may change: `setLimits` then gives the server what it keeps of it.
+ */
 export function limitClients(http: Server, drain: Drain, limits: HttpLimits, log: Log): void {
-  limitTime(http, drain, limits, log)
+  setLimits(http, limits)
+  closeSilent(http, drain, limits, log)
   limitHeads(http, drain)
 
-  http.maxConnections = limits.maxHttpConnections + REFUSED_AT_ONCE
   http.on(http instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
     if (drain.connections <= limits.maxHttpConnections) return
     const most = `${limits.maxHttpConnections} HTTP connections are open (MAX_HTTP_CONNECTIONS)`
@@ -115,8 +118,9 @@ function checkHost({ rawHeaders, headers: { host }, url = '' }: IncomingMessage)
   throw new GatewayError('invalid_request', message)
 }
 
-function limitTime(http: Server, drain: Drain, limits: HttpLimits, log: Log): void {
-  const { requestTimeoutMs, sendTimeoutMs } = limits
+/** Gives the server those limits that it keeps itself; the timeouts hold for new connections. */
+export function setLimits(http: Server, limits: HttpLimits): void {
+  const { requestTimeoutMs, sendTimeoutMs, maxHttpConnections } = limits
   http.headersTimeout = Math.min(requestTimeoutMs, MAX_HEAD_MS)
   http.requestTimeout = requestTimeoutMs
   Object.assign(http, { connectionsCheckingInterval: Math.min(requestTimeoutMs / 4, 5000) })
@@ -124,12 +128,16 @@ function limitTime(http: Server, drain: Drain, limits: HttpLimits, log: Log): vo
   http.emit('listening')
 
   http.timeout = sendTimeoutMs
+  http.maxConnections = maxHttpConnections + REFUSED_AT_ONCE
+}
+
+function closeSilent(http: Server, drain: Drain, limits: HttpLimits, log: Log): void {
   // 'timeout' means no traffic. A running call or deploy may take longer. A connection is closed if
   // its client does not read, or if it is idle.
   http.on('timeout', (socket: Socket) => {
     const isUnread = socket.writableLength > 0
     if (isUnread) {
-      const seconds = sendTimeoutMs / 1000
+      const seconds = limits.sendTimeoutMs / 1000
       const address = socket.remoteAddress
       log.warn(`Connection closed: the client read nothing of its answer for ${seconds} s`, {
         address,

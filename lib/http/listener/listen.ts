@@ -4,7 +4,7 @@ import type { AddressInfo, ListenOptions } from 'node:net'
 import { listen } from 'listhen'
 import type { Log } from '../../log.ts'
 import { Drain } from './drain.ts'
-import { type HttpLimits, limitClients } from './http-limits.ts'
+import { type HttpLimits, limitClients, setLimits } from './http-limits.ts'
 import type { Tls } from './tls.ts'
 
 export interface Listening {
@@ -15,6 +15,8 @@ export interface Listening {
    * that passed it, where new connections wait for the next process that accepts.
    */
   close(limitMs: number): Promise<void>
+  /** Uses other limits. The object that it was started with has them already. */
+  limit(limits: HttpLimits): void
   /** Uses other certificates for new connections. Only with TLS. */
   renew(tls: Tls): void
 }
@@ -67,6 +69,7 @@ export async function startListening(
   return {
     url: `${secure ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     close: (limitMs) => drain.close(http, limitMs),
+    limit: (changed) => setLimits(http, changed),
     renew: ({ options }) => secured?.setSecureContext(options),
   }
 }

@@ -61,13 +61,12 @@ export function loadTls(files: TlsFiles, log: Log, onLoaded?: (validUntil: Date)
 /** Reloads the files for new connections; logs an error and keeps the old ones if that fails. */
 export function renewTls(
   files: TlsFiles | undefined,
-  listening: { renew(tls: Tls): void } | undefined,
+  listening: { renew(tls: Tls): void },
   log: Log,
   onLoaded?: (validUntil: Date) => void,
 ): void {
   try {
-    if (files) listening?.renew(loadTls(files, log, onLoaded))
-    else log.info('Nothing to reload: TLS_CERT_FILE is not set')
+    if (files) listening.renew(loadTls(files, log, onLoaded))
   } catch (error) {
     log.error(`${(error as Error).message}; the previous certificate stays in use`)
   }

@@ -135,9 +135,11 @@ export class Replica {
   }
 
   #newPools(): Pools {
-    const limits = { ...this.#limits, maxTotalConnections: this.#capacity }
-    // A replica counts no changes of its catalogs.
-    const quiet = { ...limits, atOpening: undefined }
+    // What it does not have of its own follows the limits. A replica counts no changes of its catalogs.
+    const quiet: PoolLimits = Object.create(this.#limits, {
+      maxTotalConnections: { value: this.#capacity },
+      atOpening: { value: undefined },
+    })
     return new Pools(this.#server, quiet, undefined, this.#credentialsOf)
   }
 }

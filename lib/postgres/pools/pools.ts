@@ -225,6 +225,11 @@ export class Pools {
     for (const connection of [...pool.idle]) this.#supply.retire(connection)
   }
 
+  /** As `renew`, in all databases. */
+  renewAll(): void {
+    for (const database of this.#supply.pools.keys()) this.renew(database)
+  }
+
   /** Adapts the connections to a database to a changed limit (`mostForCalls`). */
   fit(database: string): void {
     const pool = this.#supply.pools.get(database)

@@ -132,7 +132,7 @@ describe('a setting that is nearly one of ours', () => {
       'JOURNAL_STREAM XDG_RUNTIME_DIR DBUS_SESSION_BUS_ADDRESS SSH_CONNECTION SSH_CLIENT SUDO_USER TMPDIR ' +
       'PGPORT PGUSER PGPASSWORD PGDATABASE POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB ' +
       'KUBERNETES_SERVICE_HOST KUBERNETES_PORT HTTP_PROXY HTTPS_PROXY NO_PROXY RUST_BACKTRACE DEBUG CI ' +
-      'npm_config_loglevel npm_package_name _ LOG_FORMAT APP_SECRET SSL_CERT_FILE SSL_CERT_DIR NODE_HOST TLS_KEY DATA LOG'
+      'npm_config_loglevel npm_package_name _ APP_SECRET SSL_CERT_FILE SSL_CERT_DIR NODE_HOST TLS_KEY DATA LOG'
     const env = Object.fromEntries(names.split(' ').map((name) => [name, '1']))
     expect(readConfig({ ...env, ALLOWED_NETWORK: '' }).warnings).toEqual([
       'TLS_KEY is no setting: is TLS_KEY_FILE meant?',

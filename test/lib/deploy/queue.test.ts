@@ -6,7 +6,7 @@ function newQueue(concurrency: number, maxWaiting = 100) {
   const log: string[] = []
   const queue = new KeyedQueue({
     concurrency: () => concurrency,
-    maxWaiting,
+    maxWaiting: () => maxWaiting,
     isWorthAlone: (error) => (error as Error).message === 'short',
   })
   const start = (key: string, name: string, failures: string[] = []) => {

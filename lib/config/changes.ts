@@ -1,0 +1,49 @@
+import { type Environment, type Setting, textOf } from './setting.ts'
+
+/** What differs between two readings of the settings, by name. */
+export interface Changes {
+  /** Settings that may change while the gateway runs. */
+  live: string[]
+  /** Settings that need a restart. */
+  restart: string[]
+  /** Settings that differ in the file, where the environment of the process goes first. */
+  covered: string[]
+}
+
+/** One reading: the environment of the process goes over the file. */
+export interface Reading {
+  file: Environment
+  process: Environment
+}
+
+/**
+ * Compares the texts of two readings.
+ * @param needsRestart whether a change of this setting needs a restart
+ */
+export function compareReadings(
+  settings: readonly Setting<unknown>[],
+  before: Reading,
+  after: Reading,
+  needsRestart: (setting: Setting<unknown>) => boolean,
+): Changes {
+  const changes: Changes = { live: [], restart: [], covered: [] }
+  for (const setting of settings) {
+    const { name } = setting
+    if (textOf(before.file, name) === textOf(after.file, name)) continue
+    if (Object.hasOwn(after.process, name)) changes.covered.push(name)
+    else if (needsRestart(setting)) changes.restart.push(name)
+    else changes.live.push(name)
+  }
+  return changes
+}
+
+/** Returns the settings of the later reading, but those that need a restart as they were. */
+export function withoutRestart(before: Reading, after: Reading, restart: string[]): Environment {
+  const file = { ...after.file }
+  for (const name of restart) {
+    const was = before.file[name]
+    if (was === undefined) delete file[name]
+    else file[name] = was
+  }
+  return { ...file, ...after.process }
+}

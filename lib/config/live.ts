@@ -1,0 +1,23 @@
+/** A view of settings under the names of those who use them: what it says follows the settings. */
+export type LiveView<C, N extends Record<string, keyof C>> = { readonly [K in keyof N]: C[N[K]] }
+
+/**
+ * Returns an object that says of each name what the setting behind it is at the time of reading. A
+ * reload changes the settings in place; a copy of them (`{ ...config }`) would not follow.
+ */
+export function live<C extends object, N extends Record<string, keyof C>>(
+  config: C,
+  names: N,
+): LiveView<C, N> {
+  const view = {}
+  for (const [name, setting] of Object.entries(names)) {
+    Object.defineProperty(view, name, { enumerable: true, get: () => config[setting] })
+  }
+  return view as LiveView<C, N>
+}
+
+/** Returns `parts` with all settings beside them, as `live` does under their own names. */
+export function withSettings<C extends object, P extends object>(config: C, parts: P): C & P {
+  const names = Object.fromEntries(Object.keys(config).map((key) => [key, key as keyof C]))
+  return Object.assign(live(config, names), parts) as unknown as C & P
+}
