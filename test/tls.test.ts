@@ -236,7 +236,7 @@ describe('on SIGHUP', () => {
     afterTest(() => dropAdminDatabase(databaseUrl))
     const gateway = await startProcess({ DATABASE_URL: databaseUrl })
     await gateway.url()
-    await reload(gateway, 'TLS_CERT_FILE is not set')
+    await reload(gateway, 'The settings have not changed')
 
     expect(await gateway.get('/health')).toMatchObject({ status: 200 })
   })
