@@ -119,12 +119,18 @@ export function readConfig(env: Environment): Config {
 const SLOW_MS = 1000
 
 /** What the log is told of the settings. */
-export function logSettings({ logLevel, logFormat, logSuccessesPerSecond }: Config): LogSettings {
+export function logSettings({
+  logLevel,
+  logFormat,
+  logSuccessesPerSecond,
+  otelServiceName,
+}: Config): LogSettings {
   return {
     level: logLevel,
     format: logFormat,
     maxSuccessesPerSecond: logSuccessesPerSecond,
     slowMs: SLOW_MS,
+    serviceName: otelServiceName,
   }
 }
 

@@ -5,6 +5,7 @@ import { ALERTS } from './settings/alerts.ts'
 import { ARCHIVE, HTTP, TLS } from './settings/http.ts'
 import { LOG, LOG_LEVEL } from './settings/log.ts'
 import { DATABASE_URL, DATABASE_PARTS as PARTS, SERVER } from './settings/server.ts'
+import { TRACING } from './settings/tracing.ts'
 import { CALLS, CONNECTIONS, DEPLOYS } from './settings/work.ts'
 import { rustLogLevel } from './values.ts'
 
@@ -42,6 +43,7 @@ export const PLAIN = {
   ...ACCESS,
   ...ALERTS,
   ...LOG,
+  ...TRACING,
 } satisfies SettingGroup
 
 /** A chapter of docs/settings.md and .env.example. */
@@ -67,6 +69,7 @@ export const SECTIONS: SettingSection[] = [
   section('TLS', TLS),
   section('Log', { LOG_LEVEL }, LOG),
   section('Alerts', ALERTS),
+  section('Tracing', TRACING),
   section('Names of the original gateway', PARTS, {
     ALLOWED_ADMIN_IPS,
     RUST_LOG,

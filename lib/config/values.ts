@@ -22,7 +22,10 @@ export function secretText(value: string): string {
 }
 
 /** One of the words. */
-function choice<T extends string>(words: T[], told = words.join(' or ')): (value: string) => T {
+export function choice<T extends string>(
+  words: T[],
+  told = words.join(' or '),
+): (value: string) => T {
   return (value) => {
     const word = words.find((one) => one === value)
     if (word !== undefined) return word

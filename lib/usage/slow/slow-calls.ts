@@ -41,7 +41,6 @@ const MAX_LINES_A_SECOND = 20
 
 /** Logs slow calls, without values, and keeps the last ones in the administrative database. */
 export class SlowCalls {
-  /** Milliseconds from which on a call is slow. */
   /** Milliseconds from which a call is slow. It may change while the gateway runs. */
   slowMs: number
   readonly #options: SlowCallsOptions
