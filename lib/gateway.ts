@@ -3,7 +3,7 @@ import { auditDueDrops } from './audit/due-drop.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { Calls } from './call/calls.ts'
 import { half, StreamSlots } from './call/run/stream-slots.ts'
-import { askMark, KnownFunctions } from './call/signatures/known-functions.ts'
+import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Gateways, LOCK_CLASS } from './cluster/gateways.ts'
 import {
   CHANNEL,
@@ -69,7 +69,10 @@ export function createGateway(
     const most = catalog.limits.of(database)?.maxConnections
     return most ? gateways.partOf(most) : undefined
   }
-  const limits = withSettings(config, { mostForCalls, atOpening: askMark(() => functions) })
+  const limits = withSettings(config, {
+    mostForCalls,
+    atOpening: (name: string) => functions.atOpening(name),
+  })
   const platformOf = (database: string) => catalog.holderOf(database)?.platform
   const pools = new Pools(server, limits, platformOf, credentialsOf)
   pools.onMoved = (from, to) => {

@@ -1,5 +1,5 @@
 /** Milliseconds after which the version of a called database is compared again. */
-const CHECK_EVERY_MS = 5000
+export const CHECK_EVERY_MS = 5000
 
 /**
  * Milliseconds since the last comparison of versions for which an equal mark stands for an equal

@@ -2,8 +2,9 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Client } from '../../postgres/pools/pools.ts'
 import { waitForShared } from '../../postgres/pools/waiter.ts'
 import { unknownFunction } from '../bind/no-match.ts'
-import { MARK_ITEMS } from './change-mark.ts'
-import { type Comparison, comparedAt, compareMark, isDue, noteEqual } from './comparison.ts'
+import { askMark } from './ask-mark.ts'
+import type { Comparison } from './comparison.ts'
+import { comparedAt, compareMark, isDue, noteEqual } from './comparison.ts'
 import { findStored, type Learned, type LearnParts, learn, type UseSession } from './learn.ts'
 import { type Look, sendLook } from './look.ts'
 import { LookLimits } from './look-limits.ts'
@@ -175,6 +176,9 @@ export class KnownFunctions {
     compareMark(this.#known.get(database), mark)
   }
 
+  /** Returns what a session is asked when it opens: the mark, if it is due to be compared. */
+  readonly atOpening = askMark((database) => this.#known.get(database))
+
   readonly look = sendLook
 
   /**
@@ -290,9 +294,3 @@ export class KnownFunctions {
 }
 
 const NONE: Signature[] = []
-
-/** Returns what each new session is asked: the mark, which the functions compare. */
-export function askMark(functions: () => KnownFunctions) {
-  const onAnswer = (database: string, mark: string) => functions().compareMark(database, mark)
-  return { items: MARK_ITEMS, onAnswer }
-}

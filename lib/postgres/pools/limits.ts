@@ -13,6 +13,6 @@ export interface SupplyLimits {
   poolWaitTimeoutMs: number
   connectTimeoutMs: number
   statementTimeoutMs: number
-  /** Asked by each session for calls when it opens. */
-  atOpening?: OpeningQuestion | undefined
+  /** Returns what a new session for calls of a database is asked; undefined: nothing. */
+  atOpening?: ((database: string) => OpeningQuestion | undefined) | undefined
 }

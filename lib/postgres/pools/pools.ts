@@ -5,7 +5,7 @@ import { fit } from './call-share.ts'
 import type { Connection, Sql } from './connection.ts'
 import { stopStarving } from './give-back.ts'
 import type { Lease } from './lease.ts'
-import type { CredentialsOf, PlatformOf } from './pool.ts'
+import { type CredentialsOf, countClosing, type PlatformOf } from './pool.ts'
 import { type PoolsReport, reportOf } from './pool-report.ts'
 import { keepPermits } from './reserve.ts'
 import { cutSilentSessions } from './silence.ts'
@@ -104,6 +104,11 @@ export class Pools {
     return this.#supply.all.permits.capacity
   }
 
+  /** Whether as many connections are open as may be. */
+  get isFull(): boolean {
+    return !this.#supply.all.hasCapacity
+  }
+
   /**
    * Sets the limit of open connections. If too many are open, idle ones are closed at once, those
    * wanted least first, and busy ones when they are released.
@@ -142,6 +147,14 @@ export class Pools {
    */
   leaseSession(database: string, options: LeaseOptions = {}): Lease | Promise<Lease> {
     return takeLease(this.#taking, database, 'wire', options)
+  }
+
+  /** Returns whether the database has a connection that is not being closed. */
+  isOpen(database: string): boolean {
+    const pool = this.#supply.pools.get(database)
+    return (
+      pool !== undefined && countClosing(pool, this.#supply.all.closing) < pool.connections.size
+    )
   }
 
   /**

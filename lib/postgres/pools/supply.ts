@@ -192,7 +192,7 @@ export class ConnectionSupply implements Supply {
         route: this.#hosts,
         connectTimeoutMs: this.#limits.connectTimeoutMs,
         statementTimeoutMs: this.#limits.statementTimeoutMs,
-        atOpening: this.#limits.atOpening,
+        atOpening: this.#limits.atOpening?.(pool.database),
       },
       () => this.#closed(pool, connection),
       () => this.#opened(pool, connection),

@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import {
   CHANGE_MARK,
   MARK_ITEMS,
   READ_CATALOGS,
 } from '../../../../lib/call/signatures/change-mark.ts'
+import { CHECK_EVERY_MS } from '../../../../lib/call/signatures/comparison.ts'
 import { SCHEMA_VERSION } from '../../../../lib/call/signatures/version.ts'
 import type { Sql } from '../../../../lib/postgres/pools/connection.ts'
 import {
@@ -153,11 +154,17 @@ describe('a database that is called again on a new session', () => {
       changed,
       `create or replace function f() returns int language plpgsql as 'begin return 4; end'`,
     )
+    const now = performance.now.bind(performance)
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + CHECK_EVERY_MS)
     // The session that made the change may report it a moment after its end.
     const language = async () => {
       expect(await call()).toEqual([{ f: 4 }])
       return functions().peek(changed, 'f')?.[0]?.language
     }
-    await expect.poll(language, { timeout: 4000, interval: 200 }).toBe('plpgsql')
+    try {
+      await expect.poll(language, { timeout: 4000, interval: 200 }).toBe('plpgsql')
+    } finally {
+      vi.restoreAllMocks()
+    }
   })
 })
