@@ -66,12 +66,12 @@ function nanoseconds(ms: number): string {
 function attributesOf(attributes: Attributes) {
   const list = []
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== undefined) list.push({ key, value: valueOf(value) })
+    if (value !== undefined) list.push({ key, value: attributeValue(value) })
   }
   return list
 }
 
-function valueOf(value: string | number | boolean) {
+function attributeValue(value: string | number | boolean) {
   if (typeof value === 'string') return { stringValue: value }
   if (typeof value === 'boolean') return { boolValue: value }
   return Number.isSafeInteger(value) ? { intValue: String(value) } : { doubleValue: value }
