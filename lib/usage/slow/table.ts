@@ -84,10 +84,10 @@ export async function writeSlow(sql: Sql, calls: SlowCall[], kept: number): Prom
   await sql`
     delete from _db_gateway_slow_calls s
     using json_array_elements_text(${JSON.stringify(platforms)}::text::json) as p (platform)
-    where s.platform = p.platform and s.at < (
-      select at from _db_gateway_slow_calls n
+    where s.platform = p.platform and (s.at, s.id) < (
+      select at, id from _db_gateway_slow_calls n
       where n.platform = p.platform
-      order by at desc offset ${kept - 1} limit 1
+      order by at desc, id desc offset ${kept - 1} limit 1
     )
   `
 }
@@ -107,7 +107,7 @@ export async function readSlow(
         ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
         ${database === undefined ? sql`` : sql`and database = ${database}`}
         ${name === undefined ? sql`` : sql`and function = ${name}`}
-      order by at desc, id
+      order by at desc, id desc
       ${mayName ? sql`` : sql`limit ${limit}`}
     ) as s
   `
