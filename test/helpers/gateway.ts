@@ -185,6 +185,8 @@ export async function startTestGateway(
     TEMPLATES: process.env.TEST_TEMPLATES || 'off',
     // The test server runs without fsync, so a checkpoint costs less than a WAL-logged copy.
     DATABASE_COPY: 'file_copy',
+    // On a busy machine any call may be slow, and its line would be in the log of the test.
+    SLOW_CALL_MS: '0',
     ...env,
     DATABASE_URL: url,
   })
