@@ -20,7 +20,11 @@ const histogram = define.bind(null, 'histogram')
 
 /** The gateway's own metrics, by name. */
 export const METRICS = {
-  db_gateway_build_info: gauge('version node', 'Always 1; the versions are in its labels.'),
+  db_gateway_build_info: gauge(
+    'version node',
+    'Always 1; the versions are in its labels.',
+    'DbGatewayRestarts, DbGatewayEventLoopBusy, DbGatewayGarbageCollection, DbGatewayFiles',
+  ),
   db_gateway_draining: gauge('', '1 while the gateway shuts down, else 0.'),
 
   db_gateway_http_requests_total: counter(
@@ -42,7 +46,11 @@ export const METRICS = {
   db_gateway_buffered_capacity_bytes: gauge('', 'MAX_BUFFERED_BYTES.', 'DbGatewayBuffersFull'),
   db_gateway_buffered_waiting: gauge('', 'Answers that wait for room in MAX_BUFFERED_BYTES.'),
 
-  db_gateway_calls_total: counter('platform', 'Calls that were answered.'),
+  db_gateway_calls_total: counter(
+    'platform',
+    'Calls that were answered.',
+    'DbGatewayCallErrors, DbGatewayConnectionsChange',
+  ),
   db_gateway_calls_failed_total: counter(
     'platform',
     'Calls that were answered with an error.',
@@ -92,7 +100,11 @@ export const METRICS = {
     'Requests that got no connection: the queue was full, or none became free in time.',
     'DbGatewayPoolExhausted',
   ),
-  db_gateway_waiting_requests: gauge('', 'Requests that wait for a connection to any database.'),
+  db_gateway_waiting_requests: gauge(
+    '',
+    'Requests that wait for a connection to any database.',
+    'DbGatewayConnectionsFull',
+  ),
   db_gateway_pool_connections: gauge(
     'database platform state',
     'Open connections to a database, `busy` or `idle`.',
@@ -139,6 +151,7 @@ export const METRICS = {
   db_gateway_databases_age_seconds: gauge(
     '',
     'Age of db_gateway_databases, which is read in the background once a minute while somebody asks.',
+    'DbGatewayFleetUnknown',
   ),
 
   db_gateway_postgres_up: gauge(
@@ -163,6 +176,7 @@ export const METRICS = {
   db_gateway_unreachable_databases: gauge(
     '',
     'Databases that took no connections at the last look, once a minute; 0 without WEBHOOK_URL.',
+    'DbGatewayTenantsUnreachable',
   ),
 
   db_gateway_audit_queue: gauge(

@@ -115,6 +115,7 @@ describe('.github/workflows/ci.yml', async () => {
     expect(matrix).toEqual({ node: [20, 22, 24], postgres: [15, 16, 17, 18] })
     expect(job.env.PG_MAJOR).toBe(['$', '{{ matrix.postgres }}'].join(''))
     expect(job.env.CI_REQUIRE_BROWSER).toBe(1)
+    expect(job.env.CI_REQUIRE_PROMETHEUS).toBe(1)
     expect(job.steps.at(-1).run).toBe('.ci/run')
     const { engines } = JSON.parse(await read('package.json'))
     expect(engines.node).toBe('>=20.19.0')
