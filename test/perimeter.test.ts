@@ -131,6 +131,7 @@ describe('every endpoint', () => {
     'GET /ready',
     // That of the job, which is looked up first.
     'GET /v2/migrate-all/:job_id',
+    'POST /admin/test-alert',
   ]
   let gateway: TestGateway
   let routes: Route[]

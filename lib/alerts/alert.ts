@@ -32,6 +32,7 @@ export const ALERTS = {
   ],
   'gateway.joined': ['info', 'A gateway has started on this PostgreSQL.'],
   'gateway.left': ['info', 'A gateway on this PostgreSQL has stopped, or was lost.'],
+  test: ['info', 'A test that /admin/test-alert sends, whatever WEBHOOK_EVENTS says.'],
 } as const satisfies Record<string, [Severity, string]>
 
 export type AlertType = keyof typeof ALERTS

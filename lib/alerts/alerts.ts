@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import packageJson from '../../package.json' with { type: 'json' }
+import { GatewayError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import { ALERTS, type Alert, type AlertType } from './alert.ts'
+import { ALERTS, type Alert, type AlertType, type Delivery } from './alert.ts'
 import { claim, claimEnd, forgetOldClaims, prepareClaims } from './claims.ts'
-import type { Target } from './post.ts'
+import { type PostOutcome, post, type Target } from './post.ts'
 import { type DeliveryCounts, DeliveryQueue } from './queue.ts'
 
 export interface AlertSettings {
@@ -31,6 +32,17 @@ export interface AlertsOptions {
   isDown: () => boolean
   /** Milliseconds before a delivery is tried again. */
   retryMs?: number
+}
+
+/** What became of a test alert. */
+export interface TestOutcome {
+  status: PostOutcome['is']
+  /** Why it was not delivered. */
+  reason?: string
+  /** Host of WEBHOOK_URL. */
+  receiver: string
+  /** Whether it had a signature. */
+  signed: boolean
 }
 
 /** Who claims an alert: a condition that lasts, the end of one, or nobody, since no other gateway can know. */
@@ -123,6 +135,23 @@ export class Alerts {
     if (alert) this.#add({ ...alert, key }, 'end')
   }
 
+  /**
+   * Sends a test alert at once, before those that wait, and tries once.
+   * @throws {GatewayError} invalid_request if WEBHOOK_URL is not set
+   */
+  async test(): Promise<TestOutcome> {
+    const target = this.#target()
+    if (!target) throw new GatewayError('invalid_request', 'WEBHOOK_URL is not set')
+    const alert = { type: 'test', key: 'test', text: 'A test of the alerts', data: {} } as const
+    const outcome = await post(target, this.#delivery(alert), new AbortController().signal)
+    return {
+      status: outcome.is,
+      ...(outcome.is !== 'delivered' && { reason: outcome.why }),
+      receiver: target.url.host,
+      signed: target.secret !== undefined,
+    }
+  }
+
   /** Delivers what waits within `limitMs`, and stops. */
   async stop(limitMs: number): Promise<void> {
     clearInterval(this.#timer)
@@ -136,19 +165,25 @@ export class Alerts {
   }
 
   #add(alert: Alert, kind: ClaimKind): void {
-    const { settings, gateway } = this.#options
-    const { webhookUrl, webhookEvents } = settings()
+    const { webhookUrl, webhookEvents } = this.#options.settings()
     if (!webhookUrl || webhookEvents?.includes(alert.type) === false) return
-    const id = randomUUID()
-    const delivery = {
-      id,
+    const delivery = this.#delivery(alert)
+    this.#queue.add({ delivery, isMine: () => this.#isMine(alert.key, delivery.id, kind) })
+  }
+
+  #delivery(alert: Alert): Delivery {
+    return {
+      id: randomUUID(),
       ...alert,
       severity: ALERTS[alert.type][0],
       at: new Date().toISOString(),
-      gateway: { id: gateway, host: hostname(), version: packageJson.version },
+      gateway: {
+        id: this.#options.gateway,
+        host: hostname(),
+        version: packageJson.version,
+      },
       dropped: 0,
     }
-    this.#queue.add({ delivery, isMine: () => this.#isMine(alert.key, id, kind) })
   }
 
   async #isMine(key: string, alert: string, kind: ClaimKind): Promise<boolean> {

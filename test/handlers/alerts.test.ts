@@ -98,6 +98,29 @@ test('a tenant whose database takes no connections is told once, and when it doe
   expect(receiver.of('tenant.reachable')).toHaveLength(1)
 })
 
+test('a tenant that a call cannot reach is told, with the reason', async () => {
+  const database = `${platform}_one`
+  await gateway.register(platform, await pack(textFunction('ping', 'pong')), 'one')
+  await gateway.call(platform, 'ping', [], 'one')
+  await query(`alter database ${database} connection limit 0`)
+  try {
+    await query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${database}'`,
+    )
+    await eventually('a call fails', async () => {
+      const { body } = await gateway.call(platform, 'ping', [], 'one')
+      return body.error === 'connection_failed'
+    })
+    await gateway.gateway.alerts.unreachable.look()
+    const { alert } = await receiver.next('tenant.unreachable', ({ text }) => /too many/.test(text))
+    expect(alert.data).toMatchObject({ database, platform, tenant_id: 'one' })
+  } finally {
+    await query(`alter database ${database} connection limit -1`)
+  }
+  await gateway.gateway.alerts.unreachable.look()
+  await eventually('it is told', () => receiver.of('tenant.reachable').length === 2)
+})
+
 test('requests that got no connection are told once', async () => {
   const nap = 'create function nap() returns void language sql as $$ select pg_sleep(1.2) $$;'
   await gateway.register(platform, await pack({ 'functions/nap.pssql': nap }), undefined, {
@@ -167,6 +190,24 @@ test('a delivery that fails is tried again, holds up no request, and no log has 
   const log = JSON.stringify([gateway.logged, other.logged])
   expect(log).not.toContain('of-the-test')
   expect(log).not.toContain(SECRET)
+})
+
+test('POST /admin/test-alert tells what became of one', async () => {
+  const ask = () => gateway.post('/admin/test-alert', {})
+  const told = { receiver: new URL(receiver.url).host, signed: true }
+  expect((await ask()).body).toEqual({ status: 'delivered', ...told })
+  receiver.answers.push({ status: 302, headers: { location: receiver.url } }, { status: 503 })
+  expect((await ask()).body).toEqual({ status: 'refused', reason: 'a redirect (302)', ...told })
+  expect((await ask()).body).toEqual({ status: 'failed', reason: 'status 503', ...told })
+  expect(receiver.of('test')).toHaveLength(3)
+  const { config } = gateway.gateway
+  const { webhookUrl } = config
+  config.webhookUrl = undefined
+  expect((await ask()).body).toMatchObject({
+    error: 'invalid_request',
+    message: 'WEBHOOK_URL is not set',
+  })
+  config.webhookUrl = webhookUrl
 })
 
 test('a gateway that goes is told by one that stays', async () => {

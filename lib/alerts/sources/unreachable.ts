@@ -40,6 +40,8 @@ export class UnreachableAlerts {
   readonly #options: UnreachableOptions
   /** Databases that calls could not reach. */
   readonly #suspected = new Set<string>()
+  /** Missing and closed databases of the last look: one that is being made or dropped is not told. */
+  #closed = new Set<string>()
   #told = new Map<string, Unreachable>()
   #timer: NodeJS.Timeout | undefined
   #soon: NodeJS.Timeout | undefined
@@ -69,10 +71,7 @@ export class UnreachableAlerts {
     if (!this.#alerts.isOn || this.#suspected.size >= MOST_SUSPECTED) return
     if (this.#suspected.has(database)) return
     this.#suspected.add(database)
-    this.#soon ??= setTimeout(() => {
-      this.#soon = undefined
-      this.look()
-    }, PATIENCE_MS).unref()
+    this.#lookSoon()
   }
 
   /** Looks for databases that take no connections. Never rejects. */
@@ -90,7 +89,10 @@ export class UnreachableAlerts {
     const suspected = [...this.#suspected]
     const { use, connect, isUnreachable, isDown } = this.#options
     const closed = await use(readClosed)
-    const found = new Map(closed.map((one) => [one.database, one]))
+    const lasting = closed.filter(({ database }) => this.#closed.has(database))
+    const found = new Map(lasting.map((one) => [one.database, one]))
+    if (lasting.length < closed.length) this.#lookSoon()
+    this.#closed = new Set(closed.map(({ database }) => database))
     for (const database of suspected.filter((one) => !found.has(one))) {
       const error = await connect(database).then(
         () => undefined,
@@ -103,6 +105,13 @@ export class UnreachableAlerts {
       }
     }
     if (!isDown()) this.#tell(found)
+  }
+
+  #lookSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined
+      this.look()
+    }, PATIENCE_MS).unref()
   }
 
   #tell(found: Map<string, Unreachable>): void {
