@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { defineHandler } from 'h3'
+import { CallsInFlight } from '../lib/activity/calls-in-flight.ts'
 import { readConfig } from '../lib/config.ts'
 import { GatewayError } from '../lib/errors.ts'
 import type { Gateway } from '../lib/gateway-parts.ts'
@@ -38,6 +39,7 @@ function answering(work: (event: Parameters<typeof nodeOf>[0]) => unknown): Requ
     config: readConfig({}),
     log: createLog('info', { write: () => {} }),
     routeCounters: [],
+    inFlight: new CallsInFlight('bench'),
   } as unknown as Gateway
   return createListener(gateway, routes)
 }

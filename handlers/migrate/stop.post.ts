@@ -7,7 +7,7 @@ import { parsePlatform, textOf } from '../../lib/tenancy/names.ts'
 export default defineHandler({
   meta: {
     description:
-      'Have a /migrate or /admin/revert start no further database, named by its X-Request-Id',
+      'Have a /migrate, /admin/revert or /v2/migrate-all start no further database, named by its X-Request-Id',
     body: ['platform', 'request_id'],
     required: ['platform', 'request_id'],
     request: { platform: 'clinic', request_id: '…' },

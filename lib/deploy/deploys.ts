@@ -70,7 +70,7 @@ export class Deploys {
   }
 
   /**
-   * Has the /migrate or revert of a request start no further database, on whichever gateway it runs.
+   * Has the /migrate, revert or /v2/migrate-all of a request start no further database, on whichever gateway it runs.
    * @param requestId its X-Request-Id
    */
   async stop(platform: string, requestId: string): Promise<void> {
@@ -192,11 +192,13 @@ export class Deploys {
 
   /** Brings tenants to a stored schema. See `migrateTenants`. */
   migrateTenants(
-    fleet: StoredFleet,
+    fleet: Omit<StoredFleet, 'isStopped'>,
     targets: StoredTargets,
     onResult: (result: JobResult) => void,
   ): Promise<JobEnd> {
-    return migrateTenants(this.#parts, fleet, targets, onResult)
+    return this.#fleets.run(fleet.platform, fleet.origin.requestId, (isStopped) =>
+      migrateTenants(this.#parts, { ...fleet, isStopped }, targets, onResult),
+    )
   }
 
   /**

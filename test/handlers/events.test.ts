@@ -5,6 +5,7 @@ import { startTwoGateways } from '../helpers/for-file.ts'
 import { type Json, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
+import { store } from '../helpers/stored.ts'
 
 const hidden = uniqueName('hid')
 const { gateway, other } = await startTwoGateways({ PLATFORM_NETWORKS: `${hidden}=10.9.9.0/24` })
@@ -136,6 +137,18 @@ describe('GET /admin/events', () => {
     for (const { next } of [own, far]) await next('fleet')
     own.close()
     far.close()
+  })
+
+  test('tells of a /v2/migrate-all, too', async () => {
+    const stored = uniqueName('ev')
+    const ids = { schema_name: 'lab', uuid: 'a' }
+    await gateway.register(stored, first, undefined, ids)
+    await store(gateway, stored, 'lab', textFunction('ping', 'two'))
+    const stream = await listen()
+    await gateway.post('/v2/migrate-all', { platform: stored, schema_name: 'lab' })
+    const job = await stream.next('job', ({ state }) => state === 'completed')
+    expect(job).toMatchObject({ platform: stored, done: 1, total: 1, failures: [] })
+    stream.close()
   })
 
   test('has nothing of platforms that the client may not name', async () => {

@@ -121,6 +121,28 @@ describe('POST /v2/migrate-all', () => {
     expect(await pings(platform, ['a', 'b', null])).toEqual(['pong', 'pong', 'of before'])
   })
 
+  it('starts no further tenant after a request to /migrate/stop, on whichever gateway', async () => {
+    const platform = await newPlatform(['a', 'b'])
+    await store(one, platform, SCHEMA, WAITING)
+    const release = await lockIn(`${platform}_${SCHEMA}_a`)
+    const id = randomUUID()
+    const asked = { platform, schema_name: SCHEMA }
+    const job = one.post('/v2/migrate-all', asked, { 'x-request-id': id })
+    await eventually('the first waits', async () => {
+      const [row] = await queryDatabase(
+        `${platform}_${SCHEMA}_a`,
+        "select from pg_stat_activity where wait_event = 'advisory' and datname = current_database()",
+        { asGateway: true },
+      )
+      return row !== undefined
+    })
+    expect((await other.post('/migrate/stop', { platform, request_id: id })).status).toBe(202)
+    await release()
+    const { body } = await job
+    expect(body).toMatchObject({ status: 'partial', succeeded: 1, failed: 0 })
+    expect(body.results).toMatchObject([{ status: 'completed' }, { status: 'skipped' }])
+  })
+
   it('tells of each that failed, and goes on behind the first', async () => {
     const platform = await newPlatform(['a', 'b', 'c'])
     await queryDatabase(`${platform}_${SCHEMA}_b`, 'create table more (id integer)')

@@ -1,5 +1,4 @@
 import type { FleetProgress } from './progress.ts'
-import type { DatabaseResult } from './results.ts'
 
 /** A deploy to several databases, as far as it has come. */
 export interface FleetJob {
@@ -23,12 +22,12 @@ const MAX_FAILURES = 20
  * ends.
  * @param work receives what takes its progress, beside `progress`
  */
-export async function watched(
+export async function watched<T>(
   about: Pick<FleetJob, 'platform' | 'id' | 'dry_run'>,
   progress: FleetProgress,
   tell: (job: FleetJob) => void,
-  work: (progress: FleetProgress) => Promise<DatabaseResult[]>,
-): Promise<DatabaseResult[]> {
+  work: (progress: FleetProgress) => Promise<T>,
+): Promise<T> {
   const running = new Set<string>()
   const failures: FleetJob['failures'] = []
   let total: number | undefined

@@ -2,6 +2,7 @@ import type { SchemaArchive } from '../../archive/archive.ts'
 import type { JobEnd, JobResult } from '../../jobs/jobs.ts'
 import { sanitize } from '../../tenancy/names.ts'
 import { type DatabaseResult, untouched } from '../fleet/results.ts'
+import { watched } from '../fleet/watched.ts'
 import { migrateTargets } from '../fleet.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployOrigin } from '../result.ts'
@@ -19,6 +20,8 @@ export interface StoredFleet {
   packed: Uint8Array
   options: V2Options
   origin: DeployOrigin
+  /** Asked before each database is started. */
+  isStopped: () => boolean
 }
 
 /** Result for one database in the answer of /v2/migrate-all. */
@@ -68,8 +71,11 @@ export async function migrateTenants(
       noted.push(parts.catalog.recordStored(platform, one.database, schemaName))
     },
   }
+  const job = { platform, id: fleet.origin.requestId, dry_run: false }
   const { value: ended, warnings: newTenants } = await withProof(parts, request, true, () =>
-    migrateTargets(parts, request, targets),
+    watched(job, request, parts.tellProgress, (progress) =>
+      migrateTargets(parts, { ...request, ...progress }, targets),
+    ),
   )
   for (const warning of newTenants) warnings.add(warning)
   await Promise.allSettled(noted)
