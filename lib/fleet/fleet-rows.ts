@@ -75,25 +75,44 @@ export interface PlatformSum {
 
 /** Reads the databases of a platform from the catalog, the main database first, then by name. */
 export async function readFleet(sql: Sql, platform: string, today: string): Promise<FleetRow[]> {
-  const rows = await sql<{ row: FleetRow }[]>`
-    with states as ${states(sql, platform)}, today as (
-      select database, sum(calls)::bigint as calls, sum(errors)::bigint as errors
-      from _db_gateway_usage
-      where platform = ${platform} and day = ${today}::text::date
-      group by database
-    )
+  const [rows, used] = await Promise.all([readStates(sql, platform), readUsed(sql, platform, today)])
+  return rows.map(({ row }) => ({ ...row, ...(used.get(row.database) ?? NOT_USED) }))
+}
+
+const NOT_USED = { calls: 0, errors: 0 }
+
+type Used = typeof NOT_USED
+
+function readStates(sql: Sql, platform: string) {
+  return sql<{ row: Omit<FleetRow, keyof Used> }[]>`
     select json_build_object(
       'database', s.database, 'platform', s.platform, 'tenant_id', s.tenant_id,
       'schema_name', s.schema_name, 'state', s.state, 'tenant_state', s.tenant_state,
       'pending', s.is_pending, 'schema', s.schema_checksum, 'last_deployed_at', s.last_deployed_at,
-      'error', s.failure, 'calls', coalesce(t.calls, 0), 'errors', coalesce(t.errors, 0),
-      'labels', s.labels, 'held', s.is_held
+      'error', s.failure, 'labels', s.labels, 'held', s.is_held
     ) as row
-    from states s
-    left join today t on t.database = s.database
+    from ${states(sql, platform)} as s
     order by coalesce(s.tenant_id, s.schema_name) is not null, s.database
   `
-  return rows.map(({ row }) => row)
+}
+
+/**
+ * Reads the calls of a day. A query of its own, since PostgreSQL's statistics know nothing of today:
+ * it would expect one row, and compare each database with each.
+ */
+async function readUsed(sql: Sql, platform: string, today: string): Promise<Map<string, Used>> {
+  const rows = await sql<{ database: string; calls: string; errors: string }[]>`
+    select database, sum(calls)::text as calls, sum(errors)::text as errors
+    from _db_gateway_usage
+    where platform = ${platform} and day = ${today}::text::date
+    group by database
+  `
+  return new Map(
+    rows.map(({ database, calls, errors }) => [
+      database,
+      { calls: Number(calls), errors: Number(errors) },
+    ]),
+  )
 }
 
 /** Reads the numbers of a platform, or of all that are known, by name. */
