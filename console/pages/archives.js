@@ -68,9 +68,7 @@ export function Archives({ platform, archives, can, onDone }) {
       cell: (row) => {
         const isKept = row.size_bytes !== null || NOT_KEPT
         const before = beforeOf(row)
-        const hasBefore = before
-          ? before.size_bytes !== null || NOT_KEPT
-          : 'It is the first archive'
+        const hasBefore = before && before.size_bytes === null ? NOT_KEPT : true
         return html`
           <${Act} label="Changes" kind="quiet" onAct=${show('changes', row)} can=${first(isKept, hasBefore, can.changes)} short />
           <${Act} label="Download" kind="quiet" onAct=${() => save(row)} can=${isKept} short />
@@ -87,7 +85,7 @@ export function Archives({ platform, archives, can, onDone }) {
       act === 'changes' &&
       html`
       <${Dialog} title=${`What ${formatChecksum(archive.checksum)} changed`} side onClose=${close}>
-        <${Changes} platform=${platform} from=${beforeOf(archive).checksum} to=${archive.checksum} />
+        <${Changes} platform=${platform} from=${beforeOf(archive)?.checksum} to=${archive.checksum} />
       <//>`
     }
     ${act === 'revert' && html`<${DeployDialog} title=${`Revert to ${formatChecksum(archive.checksum)}`} kind="revert" owner=${{ platform }} checksum=${archive.checksum} about=${`All databases of ${platform}.`} onClose=${done} />`}

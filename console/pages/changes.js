@@ -5,8 +5,8 @@ import { html } from '../html.js'
 import { useResource } from '../resource.js'
 
 /**
- * What two archives differ in, file by file.
- * @param {{ platform: string, from: string, to: string, can?: string | true }} props
+ * What two archives differ in, file by file; without `from`, what an archive has.
+ * @param {{ platform: string, from?: string, to: string, can?: string | true }} props
  */
 export function Changes({ platform, from, to, can = true }) {
   const changes = useResource(can === true ? '/admin/changes' : null, { platform, from, to })
@@ -19,7 +19,7 @@ export function Changes({ platform, from, to, can = true }) {
       changes.data &&
       html`
       <p class="faint">
-        ${formatChecksum(from)} → ${formatChecksum(to)}: ${files.length === 0 ? 'no file differs' : plural(files.length, 'file')}
+        ${from ? `${formatChecksum(from)} → ` : 'All that is in '}${formatChecksum(to)}: ${files.length === 0 ? 'no file differs' : plural(files.length, 'file')}
       </p>`
     }
     ${files.map(

@@ -73,11 +73,7 @@ export function DeployDetail({ deploy, platform, archives, can, onClose, onDone 
         <${StepTimes} steps=${slowest.steps_ms} total=${slowest.execution_time_ms} />`
       }
       <h3>Changes of files</h3>
-      ${
-        before
-          ? html`<${Changes} platform=${platform} from=${before.checksum} to=${archive} can=${can.changes} />`
-          : html`<p class="faint">No archive before this one is known.</p>`
-      }
+      <${Changes} platform=${platform} from=${before?.checksum} to=${archive} can=${can.changes} />
       <h3>Databases</h3>
       <div class="short">
         <${Table} label="Databases of the deploy" columns=${COLUMNS} rows=${rows} keyOf=${(/** @type {any} */ row) => row.id ?? row.database} />

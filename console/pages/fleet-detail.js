@@ -48,11 +48,10 @@ export function DatabaseDetail({ row, sum, can, onClose, reload }) {
       <${TenantActs} row=${row} sum=${sum} can=${can} reload=${reload} onGone=${onClose} />
       ${
         row.pending &&
-        row.schema &&
         sum.schema &&
         html`
         <h3>What differs from the newest archive</h3>
-        <${Changes} platform=${row.platform} from=${row.schema} to=${sum.schema} can=${can.changes} />`
+        <${Changes} platform=${row.platform} from=${row.schema ?? undefined} to=${sum.schema} can=${can.changes} />`
       }
       ${
         row.state === 'drifted' &&

@@ -13,12 +13,12 @@ export function StepTimes({ steps, total }) {
     <table class="plain">
       <thead><tr><th scope="col">Step</th><th scope="col">Took</th><th scope="col">Share</th></tr></thead>
       <tbody>
-        ${STEPS.flatMap((name) => (steps[name] === undefined ? [] : [[name, steps[name]]])).map(
-          ([name, ms]) => html`
+        ${STEPS.filter((name) => steps[name] !== undefined).map(
+          (name) => html`
             <tr>
               <th scope="row">${name}</th>
-              <td>${formatMs(ms)}</td>
-              <td><meter min="0" max=${Math.max(total, 1)} value=${ms} aria-label=${`Share of ${name}`}></meter></td>
+              <td>${formatMs(steps[name])}</td>
+              <td><meter min="0" max=${Math.max(total, 1)} value=${steps[name]} aria-label=${`Share of ${name}`}></meter></td>
             </tr>`,
         )}
       </tbody>

@@ -126,6 +126,18 @@ describe.skipIf(path === undefined)('the fleet of 5,000 tenants in a browser', (
     expect(page.url()).toContain('state=pending')
   })
 
+  test('sees what somebody else changes, without a reload', async () => {
+    await page.getByText('live', { exact: true }).waitFor()
+    const { status } = await gateway.post(
+      '/admin/suspend-tenant',
+      { platform, tenant_id: 'behind' },
+      headers,
+    )
+    expect(status).toBe(200)
+    await page.getByRole('group', { name: 'States' }).getByText('suspended').waitFor()
+    await count('0 of 5,000')
+  })
+
   test('nothing was wrong in the console of the browser', () => {
     expect(complaints).toEqual([])
   })

@@ -164,6 +164,8 @@ describe.skipIf(path === undefined)("tenants' life in the console", () => {
     await dialog.getByText('001_people.pssql').first().waitFor()
     await dialog.getByRole('heading', { name: /^How long each step took/ }).waitFor()
     const { body } = await gateway.get(`/admin/deployments?platform=${platform}&tenant_id=`)
+    const diff = dialog.getByRole('region', { name: /^Changes of functions/ })
+    expect(await diff.textContent()).toMatch(/^-.*one.*\n\+.*two/m)
     expect(await findBarriers(page)).toEqual([])
     const { steps_ms, execution_time_ms } = body.deployments[0]
     const steps = ['prepare', 'types', 'migrations', 'tables', 'functions', 'seeders', 'commit']
