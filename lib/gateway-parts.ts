@@ -29,6 +29,7 @@ import type { Secret } from './tenancy/secrets/secret.ts'
 import type { SecretChange } from './tenancy/secrets/secret-change.ts'
 import type { Secrets } from './tenancy/secrets/secrets.ts'
 import type { Tenants } from './tenancy/tenants.ts'
+import type { Tracing } from './tracing/start-tracing.ts'
 import type { Usage } from './usage/usage.ts'
 
 /** The parts of a gateway, built once at the start. */
@@ -80,6 +81,8 @@ export interface Gateway extends Operations {
   metrics: Metrics
   /** What operators are told, by WEBHOOK_URL. */
   alerts: GatewayAlerts
+  /** Spans of requests and deploys; undefined without OTEL_EXPORTER_OTLP_ENDPOINT. */
+  tracing: Tracing | undefined
   /** The endpoints; empty until the start has loaded them. */
   routes: readonly Route[]
   /** One counter for each route, and one for requests that match none. */

@@ -266,6 +266,7 @@ export function createGateway(
     descriptions: new Descriptions(callableSchemas, pools),
     metrics,
     alerts,
+    tracing: undefined,
     routes: [],
     routeCounters: [],
     startedAt: performance.now(),

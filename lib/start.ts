@@ -96,6 +96,7 @@ export async function startGateway(
       gateway?.audit.end(LEAVE_LIMIT_MS),
       gateway?.usage.end(LEAVE_LIMIT_MS),
       gateway?.alerts.stop(LEAVE_LIMIT_MS),
+      gateway?.tracing?.end(LEAVE_LIMIT_MS),
     ])
     await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
     const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
@@ -143,6 +144,7 @@ export async function startGateway(
     gateway.secretChange.start()
     gateway.replicas?.start()
     gateway.watch.start()
+    gateway.tracing = await loadTracing(gateway)
     const { certificate } = gateway.alerts
     const onCertificate = (validUntil: Date) => certificate.note(validUntil)
     listening = await startListening(
@@ -197,6 +199,16 @@ async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config
   const pools = new Pools(server, config)
   await pools.use(server.database, closeMaintenance).catch(() => {})
   await pools.end()
+}
+
+/** Loads what makes and sends spans, where the settings name a collector. */
+async function loadTracing({ config, gateways, server, log }: Gateway) {
+  const { otlpEndpoint, otlpTracesEndpoint, otelExporter, otelDisabled } = config
+  if (!(otlpEndpoint ?? otlpTracesEndpoint)) return undefined
+  if (otelExporter === 'none' || otelDisabled === 'true') return undefined
+  const { startTracing } = await import('./tracing/start-tracing.ts')
+  const { version } = packageJson
+  return startTracing(config, { version, gateway: gateways.id, server, log })
 }
 
 /** Returns what `systemctl status` shows: `40 of 200 connections, 3 deploys`. */

@@ -1,5 +1,11 @@
+import { choice } from './values.ts'
+
 // Values of the settings of OpenTelemetry, as its specification writes them. All of these throw an
 // Error that says what the value is not.
+
+export const otlpCompression = choice(['none', 'gzip'])
+export const tracesExporter = choice(['otlp', 'none'])
+export const trueOrFalse = choice(['true', 'false'])
 
 export const SAMPLERS = [
   'always_on',

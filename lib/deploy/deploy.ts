@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import { traced } from '../tracing/scope.ts'
 import type { Job } from './job.ts'
 import { isUnsafeEnumUse, uncheckedUse } from './plan/enum-values.ts'
 import { MigrationObstacles } from './plan/in-the-way.ts'
@@ -38,8 +39,8 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
   job.listen?.(warnings.hear)
   try {
     const result = await job.limit.over(async () => {
-      const { session, begun } = await openDeploySession(sql, lockWaitMs(), job.limit, () =>
-        begin(sql, job),
+      const { session, begun } = await traced(job.span, 'lock and read ledger', {}, () =>
+        openDeploySession(sql, lockWaitMs(), job.limit, () => begin(sql, job)),
       )
       attempt.session = session
       attempt.begun = begun

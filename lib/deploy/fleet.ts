@@ -3,6 +3,7 @@ import { mapInSlices } from '../common/in-slices.ts'
 import { GatewayError } from '../errors.ts'
 import type { Labels } from '../tenancy/labels.ts'
 import { ownerKey } from '../tenancy/owner-identity.ts'
+import { scopeOfOrigin, traced } from '../tracing/scope.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
 import type { FleetProgress } from './fleet/progress.ts'
 import { type DatabaseResult, failureOf, unreached, untouched } from './fleet/results.ts'
@@ -132,13 +133,17 @@ async function migrateOne(
   const elapsed = () => Math.round(performance.now() - started)
   let isReached = false
   try {
-    const result = await update(parts, {
-      ...request,
-      owner: target,
-      onOpen: () => {
-        isReached = true
-      },
-    })
+    const about = { 'db.namespace': database, 'db_gateway.platform': target.platform }
+    const result = await traced(scopeOfOrigin(request.origin), 'database of fleet', about, (span) =>
+      update(parts, {
+        ...request,
+        owner: target,
+        span,
+        onOpen: () => {
+          isReached = true
+        },
+      }),
+    )
     const status = request.flags.dryRun ? 'dry_run' : 'completed'
     return { database, status, result, isReached: true, executionTimeMs: elapsed() }
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import type { Notice } from '../postgres/driver.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import type { Span } from '../tracing/scope.ts'
 import type { Look } from './look.ts'
 import type { Older } from './older/older.ts'
 import type { DeployFlags, DeployOrigin } from './result.ts'
@@ -22,6 +23,8 @@ export interface Job {
   /** Time limit of the whole deploy. */
   limit: TimeLimit
   origin: DeployOrigin
+  /** Span of the deploy, below which its steps are; undefined without tracing. */
+  span?: Span | undefined
   /** Registers a listener for PostgreSQL's notices on the connection. */
   listen?: (heard: (notice: Notice) => void) => void
   /**

@@ -1,6 +1,7 @@
 import type { LogFields } from '../log.ts'
 import { databaseName } from '../tenancy/names.ts'
 import { ownerFields } from '../tenancy/owner-identity.ts'
+import { scopeOfOrigin } from '../tracing/scope.ts'
 import type { DeployRequest } from './request.ts'
 import { type DeployResult, functionsChanged } from './result.ts'
 
@@ -15,6 +16,7 @@ export function requestFields(
     checksum: archive.checksum,
     ms,
     request_id: origin.requestId,
+    trace_id: scopeOfOrigin(origin)?.traceId,
     address: origin.address,
   }
 }

@@ -10,6 +10,7 @@ import {
 import { describeOwner } from '../tenancy/catalog/catalog.ts'
 import { databaseName } from '../tenancy/names.ts'
 import { ownerKey } from '../tenancy/owner-identity.ts'
+import { type Span, traced } from '../tracing/scope.ts'
 import { ensureDatabase } from './database/database.ts'
 import { orderOf } from './database/in-order.ts'
 import {
@@ -35,6 +36,7 @@ import { installUntrusted } from './run/extensions.ts'
 import { learnFunctions } from './run/learn-functions.ts'
 import { TimeLimit } from './run/time-limit.ts'
 import { Retirement } from './sessions/retirement.ts'
+import { deployAttributes, resultAttributes, scopeOfRequest } from './spans.ts'
 import { copyTemplate } from './templates/copy.ts'
 import { deployWithProof } from './templates/proof.ts'
 
@@ -81,7 +83,9 @@ export async function register(parts: DeployParts, request: DeployRequest): Prom
 async function registerAlone(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   const { owner, flags } = request
   const wasKnown = parts.catalog.holderOf(databaseName(owner)) !== undefined
+  const turn = scopeOfRequest(request)?.begin('wait for turn')
   return parts.queue.run(databaseName(owner), async (isBehind) => {
+    turn?.end()
     // Requests that came at the same moment find the database deployed by the first one.
     const unchanged = isBehind ? await findUnchanged(parts, request) : undefined
     if (unchanged) return unchanged
@@ -92,12 +96,15 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
       deployFirst,
       !flags.dryRun,
       request.onDatabase,
-      (admin) => copyTemplate(parts, admin, request),
+      (admin) =>
+        traced(scopeOfRequest(request), 'copy template', {}, () =>
+          copyTemplate(parts, admin, request),
+        ),
     )
     if (!result) {
       // Another gateway may have created the database in the meantime.
       const inPlace = wasKnown ? undefined : await findUnchanged(parts, request)
-      const replayed = inPlace ?? (await deployByReplay(parts, request))
+      const replayed = inPlace ?? (await tryReplay(parts, request))
       return replayed ?? deployAndRecord(parts, request)
     }
     if (!flags.dryRun) {
@@ -112,14 +119,20 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
  * @throws {GatewayError} any error of `deploy`
  */
 export async function update(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
+  const turn = scopeOfRequest(request)?.begin('wait for turn')
   return parts.queue.run(databaseName(request.owner), async () => {
+    turn?.end()
     request.onTurn?.()
     return (
-      (await deployByReplay(parts, request)) ??
+      (await tryReplay(parts, request)) ??
       (await findUnchanged(parts, request)) ??
       deployAndRecord(parts, request)
     )
   })
+}
+
+function tryReplay(parts: DeployParts, request: DeployRequest): Promise<DeployResult | undefined> {
+  return traced(scopeOfRequest(request), 'replay', {}, () => deployByReplay(parts, request))
 }
 
 async function deployAndRecord(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
@@ -133,10 +146,21 @@ async function deployAndRecord(parts: DeployParts, request: DeployRequest): Prom
 /**
  * Runs one deploy on a connection of its own, records it in the history and writes its log line.
  */
-export async function deployTo(
+export function deployTo(
   parts: DeployParts,
   request: DeployRequest,
   isNew: boolean,
+): Promise<DeployResult> {
+  return traced(scopeOfRequest(request), 'deploy', deployAttributes(request), (span) =>
+    deployInSpan(parts, request, isNew, span),
+  )
+}
+
+async function deployInSpan(
+  parts: DeployParts,
+  request: DeployRequest,
+  isNew: boolean,
+  span: Span | undefined,
 ): Promise<DeployResult> {
   const { owner, archive, older, flags, origin, onOpen } = request
   const started = performance.now()
@@ -148,7 +172,7 @@ export async function deployTo(
     const about = { owner, archiveChecksum: archive.checksum, origin, isNew, executionTimeMs }
     return parts.deployments.record({ ...about, ...ended })
   }
-  const { lease, ledgerKey } = await leaseForDeploy(parts, owner)
+  const { lease, ledgerKey } = await traced(span, 'connect', {}, () => leaseForDeploy(parts, owner))
   onOpen?.()
   const retirement = new Retirement(database, parts.replicas())
   try {
@@ -170,6 +194,7 @@ export async function deployTo(
       },
       limit: new TimeLimit(lease.connection, parts.config.deployTimeoutMs),
       origin,
+      span,
       retire: async () => {
         await retirement.begin(lease.sql, () => parts.retireSessions(database))
         return () => void retirement.end(lease.sql).catch(() => {})
@@ -177,6 +202,7 @@ export async function deployTo(
       look: lookAtState,
       scope: isNew ? undefined : scopeOf(request),
     })
+    span?.set(resultAttributes(result))
     const recorded = flags.dryRun || result.isUnchanged || note({ result })
     if (!flags.dryRun) result.functions = await learnFunctions(parts, lease.sql, database, result)
     await recorded

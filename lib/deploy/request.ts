@@ -1,5 +1,6 @@
 import type { SchemaArchive } from '../archive/archive.ts'
 import type { Owner } from '../tenancy/names.ts'
+import type { Span } from '../tracing/scope.ts'
 import type { OnDatabase } from './database/database.ts'
 import type { Older } from './older/older.ts'
 import type { DeployFlags, DeployOrigin } from './result.ts'
@@ -16,6 +17,8 @@ export interface DeployRequest {
   older: Older['how'] | 'whole'
   flags: DeployFlags
   origin: DeployOrigin
+  /** Span of the database in a fleet; by default the scope of `origin`. */
+  span?: Span | undefined
   /** Called when the owner's database is created, or dropped again. */
   onDatabase?: OnDatabase
   /** Called when the deploy gets its turn in the queue; an error that it throws ends the deploy. */

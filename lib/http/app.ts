@@ -17,6 +17,7 @@ import { withoutQuery } from './body/no-query.ts'
 import { guard } from './guard.ts'
 import { newContext, nodeOf, type RequestContext } from './request.ts'
 import { createEvent } from './request-event.ts'
+import { factsOf } from './request-trace.ts'
 import { RouteTable } from './route-table.ts'
 import type { Route } from './routes.ts'
 
@@ -50,6 +51,7 @@ export function createListener(gateway: Gateway, routes: Route[]): RequestListen
   const app = createApp(gateway, guarded)
   return (req, res) => {
     const request = newContext(gateway.config, req)
+    request.trace = gateway.tracing?.tracer.begin(req.headers)
     res.on('close', () => {
       if (!res.writableFinished) request.client.leave()
       gateway.inFlight.remove(request)
@@ -176,7 +178,7 @@ function otherRequest(event: H3Event, methods: string[]): HTTPResponse {
 }
 
 function logRequest(
-  { log, metrics }: Gateway,
+  { log, metrics, tracing }: Gateway,
   req: IncomingMessage,
   res: ServerResponse,
   request: RequestContext,
@@ -189,13 +191,17 @@ function logRequest(
   if (request.error !== undefined) metrics.requests.noteError(request.error, request.database)
   if (request.waitMs !== undefined) metrics.requests.waits.note(request.waitMs)
   if (request.queryMs !== undefined) metrics.requests.queries.note(request.queryMs)
+  const path = query < 0 ? url : url.slice(0, query)
+  if (request.trace) tracing?.tracer.end(request.trace, factsOf(req, request, path, status))
   log.request({
     method: req.method ?? '',
-    path: query < 0 ? url : url.slice(0, query),
+    path,
     status,
     ms: Math.round(ms * 10) / 10,
     address: request.address ?? req.socket.remoteAddress,
     request_id: request.id,
+    trace_id: request.trace?.traceId,
+    span_id: request.trace?.spanId,
     platform: request.platform,
     database: request.database,
     function: request.function,

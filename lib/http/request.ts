@@ -5,6 +5,7 @@ import type { H3Event } from 'h3'
 import type { Config } from '../config.ts'
 import type { DeployOrigin } from '../deploy/result.ts'
 import type { RouteCounter } from '../metrics/requests.ts'
+import { type RequestTrace, setScope } from '../tracing/scope.ts'
 import { type Access, findClient, isAllowedAddress, type TokenKind } from './access/access.ts'
 import { isInNetworks } from './access/networks.ts'
 import { mayName } from './access/platform-networks.ts'
@@ -43,6 +44,8 @@ export interface RequestContext {
   /** Whether the handler writes its own audit entry. */
   isAudited: boolean
   counter: RouteCounter | undefined
+  /** Undefined without tracing. */
+  trace: RequestTrace | undefined
   client: HttpClient
   /** Set once the request is in `gateway.inFlight`. */
   callKind: 'call' | 'batch' | 'stream' | undefined
@@ -99,6 +102,7 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
     access: undefined,
     isAudited: false,
     counter: undefined,
+    trace: undefined,
     client: new HttpClient(id),
     callKind: undefined,
     callNumber: 0,
@@ -134,8 +138,10 @@ function requestId(req: IncomingMessage): string {
 }
 
 /** Returns the client's identity for the records of deploys. */
-export function originOf({ id, address }: RequestContext): DeployOrigin {
-  return { requestId: id, address: address ?? '' }
+export function originOf({ id, address, trace }: RequestContext): DeployOrigin {
+  const origin = { requestId: id, address: address ?? '' }
+  if (trace?.scope) setScope(origin, trace.scope)
+  return origin
 }
 
 /** Sets the timings of a failed call as far as it came; none if it never asked for a session. */

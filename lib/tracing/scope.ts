@@ -41,7 +41,7 @@ export function setScope(origin: object, scope: Scope): void {
 }
 
 /** Returns the scope of `setScope`; undefined without tracing. */
-export function scopeOf(origin: object): Scope | undefined {
+export function scopeOfOrigin(origin: object): Scope | undefined {
   return scopes.get(origin)
 }
 

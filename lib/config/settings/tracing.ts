@@ -1,6 +1,15 @@
-import { headers, httpUrl, otlpProtocol, pairs, ratio, samplerName } from '../otel-values.ts'
+import {
+  headers,
+  httpUrl,
+  otlpCompression,
+  otlpProtocol,
+  pairs,
+  ratio,
+  samplerName,
+  tracesExporter,
+  trueOrFalse,
+} from '../otel-values.ts'
 import { integer, list, optional, word } from '../setting.ts'
-import { choice } from '../values.ts'
 
 const asIs = (text: string) => text
 
@@ -33,7 +42,7 @@ export const TRACING = {
     'OTEL_EXPORTER_OTLP_COMPRESSION',
     '`none` or `gzip`',
     'none',
-    choice(['none', 'gzip']),
+    otlpCompression,
     { restart: true, about: 'Whether what is sent to the collector is compressed.' },
   ),
   otlpTimeoutMs: integer(
@@ -77,11 +86,11 @@ export const TRACING = {
     restart: true,
     about: 'The part of the traces that `traceidratio` takes.',
   }),
-  otelExporter: word('OTEL_TRACES_EXPORTER', '`otlp` or `none`', 'otlp', choice(['otlp', 'none']), {
+  otelExporter: word('OTEL_TRACES_EXPORTER', '`otlp` or `none`', 'otlp', tracesExporter, {
     restart: true,
     about: '`none`: no tracing, whatever the other settings say.',
   }),
-  otelDisabled: word('OTEL_SDK_DISABLED', '`true` or `false`', 'false', choice(['true', 'false']), {
+  otelDisabled: word('OTEL_SDK_DISABLED', '`true` or `false`', 'false', trueOrFalse, {
     restart: true,
     about: '`true`: no tracing, whatever the other settings say.',
   }),

@@ -1,6 +1,7 @@
 import type { SchemaFile } from '../../archive/archive.ts'
 import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { traced } from '../../tracing/scope.ts'
 import { lineOf } from '../failure.ts'
 import type { Job } from '../job.ts'
 import { countFunctions, isInPlace, isTouched } from '../ledger/ledger.ts'
@@ -53,31 +54,34 @@ export async function deployOnce(
     return back
   }
 
-  const all = await planTry(sql, attempt, job, ledger, writer)
+  const step = <T>(name: string, work: () => Promise<T>) => traced(job.span, name, {}, work)
+  const all = await step('plan', () => planTry(sql, attempt, job, ledger, writer))
   const { result, guard } = all
   if (back) result.warnings.push(back)
   const clock = new StepClock(started)
   clock.end('prepare')
-  const hasBase = await deployBase(all)
+  const hasBase = await step('schemas, extensions, types', () => deployBase(all))
   clock.end('types')
-  const mayGoOn = hasBase && (await runMigrations(all))
+  const mayGoOn = hasBase && (await step('migrations', () => runMigrations(all)))
   if (!mayGoOn) return deployOnce(sql, attempt, job, started)
   clock.end('migrations')
-  await deployLaterTypes(all)
+  await step('types after migrations', () => deployLaterTypes(all))
   clock.end('types')
-  await deployDeclared(all)
+  await step('tables', () => deployDeclared(all))
   clock.end('tables')
-  await deployAllCode(all, reset)
+  await step('functions, views, triggers', () => deployAllCode(all, reset))
   clock.end('functions')
-  await seed(all)
+  await step('seeders', () => seed(all))
   clock.end('seeders')
-  const watched = await guard.finish()
+  const watched = await step('check', () => guard.finish())
   result.tableChanges = watched.changes
   result.standing.push(...standingWarnings(all))
   result.warnings.push(...watched.warnings, ...lastWarnings(all), ...result.standing)
   if (flags.dryRun) result.locks = await readLocks(sql, guard.before)
   if (attempt.obstacles.setBefore) all.recording.spoil()
-  const changes = await conclude(sql, writer, job, result, all.tablesChecksum, started)
+  const changes = await step('commit', () =>
+    conclude(sql, writer, job, result, all.tablesChecksum, started),
+  )
   clock.end('commit')
   result.steps = clock.times
   if (changes && state && job.scope) all.recording.keep(job.scope, state, result, changes)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Owner } from '../../tenancy/names.ts'
+import { scopeOfOrigin, traced } from '../../tracing/scope.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployFlags, DeployOrigin, DeployResult } from '../result.ts'
 import { buildTemplate } from './build.ts'
@@ -89,7 +90,9 @@ function nameOf({ server }: DeployParts, { owner, archive }: ProofRequest): stri
 
 function build(parts: DeployParts, request: ProofRequest, again: boolean): Promise<Template> {
   const { archive, origin, owner } = request
-  const work = () => buildTemplate(parts, { platform: owner.platform, archive, origin }, again)
+  const template = { platform: owner.platform, archive, origin }
+  const work = () =>
+    traced(scopeOfOrigin(origin), 'build template', {}, () => buildTemplate(parts, template, again))
   return parts.templates.share(`${again ? 'again' : 'once'} ${nameOf(parts, request)}`, work)
 }
 
