@@ -7,7 +7,7 @@ import { UsageError } from './command.ts'
  * way only: each flag with its value, then `--`, then the arguments. A number below zero is an
  * argument.
  * @throws {UsageError} for an unknown flag, one without its value or with an empty one, one given
- *   twice, and for more arguments than the command takes
+ *   twice, a flag in the place of a value, and for more arguments than the command takes
  */
 export function normalise(typed: string[], args: ArgsDef, takesMore = false): string[] {
   const flags: string[] = []
@@ -34,6 +34,10 @@ export function normalise(typed: string[], args: ArgsDef, takesMore = false): st
     }
     const text = value ?? typed[++i]
     if (text === undefined) throw new UsageError(`--${name} needs a value`)
+    // An empty variable without quotes is no word: the next flag would be the value.
+    if (value === undefined && isFlag(text, args)) {
+      throw new UsageError(`--${name} needs a value (${text} would be one as --${name}=${text})`)
+    }
     // An empty variable of a script would widen the command to other databases.
     if (text === '') throw new UsageError(`--${name} is empty`)
     flags.push(`--${name}=${text}`)
@@ -47,6 +51,11 @@ export function normalise(typed: string[], args: ArgsDef, takesMore = false): st
 
 export function isPositional({ type }: ArgDef): boolean {
   return type === 'positional'
+}
+
+function isFlag(text: string, args: ArgsDef): boolean {
+  const isAlias = (arg: ArgDef) => 'alias' in arg && text === `-${arg.alias}`
+  return text.startsWith('--') || Object.values(args).some(isAlias)
 }
 
 function splitFlag(text: string): [flag: string, value: string | undefined] {

@@ -78,7 +78,12 @@ export default command({
     }
     const style = styles(io.hasColor)
     const stopping = new AbortController()
-    const release = [io.onInterrupt, io.onTerminate].map((on) => on(() => stopping.abort()))
+    const stop = () => {
+      // The embedded server and its folder end with the process.
+      if (stopping.signal.aborted) process.exit(EXIT.failed)
+      stopping.abort()
+    }
+    const release = [io.onInterrupt, io.onTerminate].map((on) => on(stop))
     if (place) io.err(`${style.dim(`PostgreSQL of ${place.name}`)}\n`)
     let number = 0
     if (args.tap) io.out(`TAP version 14\n1..${tests.length}\n`)

@@ -3,6 +3,7 @@ import { asStatementError, fileFailure } from '../deploy/failure.ts'
 import { leadingBlank, placeAt } from '../deploy/parser/place.ts'
 import { splitStatements } from '../deploy/parser/split.ts'
 import type { Statement } from '../deploy/parser/statement.ts'
+import { psqlRefusal, runnableText } from '../deploy/run/sql-text.ts'
 import { GatewayError } from '../errors.ts'
 import { Connection, type Sql } from '../postgres/pools/connection.ts'
 import { callsOfTransaction } from './coverage.ts'
@@ -38,7 +39,8 @@ export interface TestResult {
 }
 
 /** Statements that begin and end the transaction of a file for pg_prove or psql. */
-const FRAME = /^(?:begin|start\s+transaction|rollback)\b(?!\s+to\b)/i
+const BEGIN = /^(?:begin|start\s+transaction)\b/i
+const ROLLBACK = /^rollback\b(?!\s+(?:work\s+|transaction\s+)?to\b)/i
 const SAVEPOINT = /^(?:savepoint|release|rollback\s+(?:work\s+|transaction\s+)?to)\b/i
 
 const COMMITS =
@@ -68,7 +70,13 @@ export async function runTest(
     { database, credentials, route, connectTimeoutMs: 10_000, statementTimeoutMs: timeoutMs },
     () => {},
   )
-  const end = () => connection.destroy()
+  let end = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = () => {
+      connection.destroy()
+      resolve()
+    }
+  })
   signal.addEventListener('abort', end)
   const notices: string[] = []
   connection.onNotice = ({ severity, message }) => {
@@ -79,11 +87,14 @@ export async function runTest(
   let called: string[] = []
   try {
     const { sql } = connection
-    await sql.unsafe('begin; savepoint test')
-    failure = await runStatements(sql, file, database, lines)
-    await sql.unsafe('rollback to savepoint test')
-    called = await callsOfTransaction(sql)
-    await sql.unsafe('rollback')
+    const run = async () => {
+      await sql.unsafe('begin; savepoint test')
+      failure = await runStatements(sql, file, database, lines)
+      await sql.unsafe('rollback to savepoint test')
+      called = await callsOfTransaction(sql)
+      await sql.unsafe('rollback')
+    }
+    await Promise.race([run(), ended])
   } catch (error) {
     failure ??= { file: file.path, message: (error as Error).message }
   } finally {
@@ -106,16 +117,26 @@ async function runStatements(
 ): Promise<TestFailure | undefined> {
   let last: Statement | null = null
   try {
-    const statements = splitStatements(file.text)
+    const statements = splitStatements(runnableText(file))
+    const [first] = statements
+    const psql = first && first.facts.kind === '' ? psqlRefusal(first.text) : undefined
+    if (psql) {
+      const { line, source } = placeAt(file.text, psql.offset)
+      return { file: file.path, line, source, message: psql.refusal }
+    }
     for (const [i, statement] of statements.entries()) {
       last = statement
       if (statement.facts.kind === 'TransactionStmt') {
-        const isFrame = i === 0 || i === statements.length - 1
         const words = statement.text.slice(leadingBlank(statement.text))
-        if (isFrame && FRAME.test(words)) continue
+        if (i === 0 && BEGIN.test(words)) continue
+        if (i > 0 && i === statements.length - 1 && ROLLBACK.test(words)) continue
         if (!SAVEPOINT.test(words)) {
           return { file: file.path, ...startOf(file, statement), message: COMMITS }
         }
+      }
+      // PostgreSQL would wait for data for ever.
+      if (statement.facts.kind === 'CopyStmt' && statement.refusal) {
+        return { file: file.path, ...startOf(file, statement), message: statement.refusal }
       }
       for (const line of textsIn(await sql.unsafe(statement.text))) lines.push(line)
     }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -113,7 +114,13 @@ async function embedded(folder: string, undo: (() => Promise<unknown>)[]): Promi
     // Whatever is lost in a crash was to be dropped.
     settings: { track_functions: 'all', fsync: 'off', synchronous_commit: 'off' },
   })
-  undo.push(() => postgres.stop())
+  // Where the process ends before `stop`; the server has been told by then.
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  process.once('exit', remove)
+  undo.push(async () => {
+    await postgres.stop()
+    process.off('exit', remove)
+  })
   return postgres.url
 }
 

@@ -37,8 +37,8 @@ describe('what was typed', () => {
       ['--', '--json'],
     ],
     [
-      ['--platform', '--json'],
-      ['--platform=--json', '--'],
+      ['--platform=--json', '--token', '-x'],
+      ['--platform=--json', '--token=-x', '--'],
     ],
   ])('%j is read as %j', (typed, read) => {
     expect(normalise(typed, args)).toEqual(read)
@@ -48,6 +48,8 @@ describe('what was typed', () => {
     [['--jsn'], 'Unknown flag: --jsn (is --json meant?)'],
     [['-x'], 'Unknown flag: -x'],
     [['--url'], '--url needs a value'],
+    [['--url', '--json'], '--url needs a value (--json would be one as --url=--json)'],
+    [['--url', '--'], '--url needs a value (-- would be one as --url=--)'],
     [['--url', ''], '--url is empty'],
     [['--url='], '--url is empty'],
     [['--json=1'], '--json takes no value'],

@@ -131,6 +131,30 @@ select pg_temp.x();`,
   expect(await leftOvers()).toBe(0)
 })
 
+test('what needs psql is refused before it runs, its settings are passed over', async () => {
+  const options = await schemaWith({
+    'copy.sql': 'copy notes from stdin;',
+    'data.sql': 'select 1;\ncopy notes from stdin;\n1\ta\n\\.\n',
+    'out.sql': '\ncopy notes to stdout;',
+    'include.sql': '\\i other.sql\nselect 1;',
+    'leave.sql': 'rollback; drop table notes;',
+    'lone.sql': 'rollback;',
+    'set.sql': '\\unset ECHO\n\\set QUIET 1\n\\pset format unaligned\nbegin;\nselect 1;\nrollback;',
+  })
+  const { code, out } = await cli(['test', '--jobs', '1', '--no-coverage'], options)
+  expect(code).toBe(1)
+  const copies = 'COPY from stdin or to stdout needs a client'
+  expect(out).toContain(`tests/copy.sql`)
+  expect(out.split(copies)).toHaveLength(3)
+  expect(out).toContain('COPY with data needs psql')
+  expect(out).toContain('tests/data.sql:2')
+  expect(out).toContain('tests/out.sql:2')
+  expect(out).toContain('\\i is a command of psql')
+  expect(out.split('must not commit')).toHaveLength(3)
+  expect(out).toContain('✓ tests/set.sql')
+  expect(out).toContain('2 tests passed, 6 failed')
+})
+
 test('test shows an error of the schema, and what is wrong with its arguments', async () => {
   const options = await schemaWith({})
   await writeFile(join(options.folder!, 'postgresql/migrations/002_x.sql'), 'create tabel x ();')

@@ -12,18 +12,25 @@ const UP = /^[ \t]*--[ \t]*(?:migrate:up|\+goose up|\+migrate up|rambler up)\b/i
  */
 const RESTRICT = /^\\(?:un)?restrict\b/
 
+/** What says how psql shows results, and whether it goes on after an error: tests for pgTAP begin so. */
+const DISPLAY =
+  /^[ \t]*\\(?:pset|timing|unset|set[ \t]+(?:QUIET|ECHO|ON_ERROR_STOP|ON_ERROR_ROLLBACK))\b/i
+
 /**
- * Returns the text that a deploy runs: without the part that undoes a migration and without
- * \restrict. Removed text becomes blanks, so that positions stay valid.
+ * Returns the text that a deploy, or a test, runs: without the part that undoes a migration and without
+ * \restrict, and in tests without psql's settings. Removed text becomes blanks, so that positions stay
+ * valid.
  */
 export function runnableText({ path, text }: SchemaFile): string {
   const isMigration = path.startsWith('migrations/')
   if (!text.includes('\\') && !(isMigration && /down/i.test(text))) return text
+  const isTest = path.startsWith('tests/')
   let isDown = false
   const lines = text.split('\n').map((line) => {
     if (isMigration && DOWN.test(line)) isDown = true
     else if (isMigration && UP.test(line)) isDown = false
-    return isDown || RESTRICT.test(line) ? ' '.repeat(line.length) : line
+    const isRemoved = isDown || RESTRICT.test(line) || (isTest && DISPLAY.test(line))
+    return isRemoved ? ' '.repeat(line.length) : line
   })
   return lines.join('\n')
 }
