@@ -26,4 +26,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.GATEWAY_PORT || 9000}/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # node itself is process 1 and gets SIGTERM, on which running requests finish.
 STOPSIGNAL SIGTERM
-CMD ["node", "--max-semi-space-size=64", "dist/server.js"]
+CMD ["node", "dist/server.js"]

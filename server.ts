@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import { forgetSecrets } from './lib/config/secrets.ts'
 import { logSettings, Settings } from './lib/config.ts'
 import { takePassedSocket } from './lib/http/listener/passed-socket.ts'
@@ -6,6 +7,11 @@ import { createLog, isJournal } from './lib/log.ts'
 import { reloadSettings } from './lib/reload.ts'
 import { describeStatus, type RunningGateway, startGateway } from './lib/start.ts'
 import { findServiceManager } from './lib/systemd/service-manager.ts'
+
+// V8 would allocate the contexts of requests in the old generation after a while, since some live
+// longer than two scavenges. There they are dead but not collected until the next full collection,
+// and everything that they refer to, such as request and answer, is copied by each scavenge.
+setFlagsFromString('--no-allocation-site-pretenuring')
 
 const log = createLog('info', process.stdout, {
   journal: isJournal(process.env.JOURNAL_STREAM),

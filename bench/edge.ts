@@ -116,7 +116,7 @@ async function load(port: number, request: string, count: number): Promise<void>
 
 async function measure(name: string): Promise<number> {
   const child = fork(import.meta.filename, [name], {
-    execArgv: ['--max-semi-space-size=64', '--import', 'tsx'],
+    execArgv: ['--import', 'tsx'],
   })
   const [port] = await once(child, 'message')
   const request = name.endsWith('GET') ? GET : POST

@@ -115,7 +115,7 @@ async function startGateway(
     join(import.meta.dirname, 'soak/probe.ts'),
   ].flatMap((file) => ['--import', pathToFileURL(file).href])
   return startService(
-    ['--max-semi-space-size=64', '--expose-gc', ...imports, join(PROJECT, 'server.ts')],
+    ['--expose-gc', ...imports, join(PROJECT, 'server.ts')],
     {
       DATABASE_URL: databaseUrl,
       GATEWAY_PORT: `${port}`,

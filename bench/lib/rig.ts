@@ -127,7 +127,7 @@ export async function startGateway(
   const loader = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
   const port = await freePort()
   return startService(
-    ['--max-semi-space-size=64', '--import', loader, join(PROJECT, 'server.ts')],
+    ['--import', loader, join(PROJECT, 'server.ts')],
     { DATABASE_URL: databaseUrl, GATEWAY_PORT: `${port}`, ...env },
     { folder, port, stopping },
   )
