@@ -24,7 +24,7 @@ export interface RowsQuery {
   except?: { gateway: string; slot: number }
 }
 
-const ROWS_AT_ONCE = 1000
+const ROWS_AT_ONCE = 250
 
 /**
  * Hands over the rows of these minutes or hours, some at a time, so that many do not block the event
