@@ -23,6 +23,8 @@ const MARKS = {
   replica: uniqueName('replicamark'),
   token: uniqueName('tokenmark'),
   secret: uniqueName('secretmark'),
+  hook: uniqueName('hookmark'),
+  signing: uniqueName('signingmark'),
 }
 const secrets = Object.values(MARKS)
 const password = `:"\\%/@ '${MARKS.password}'?#&,`
@@ -31,6 +33,9 @@ const SETTINGS = {
   LOG_LEVEL: 'trace',
   ADMIN_TOKEN: token,
   GATEWAY_SECRET: `"\\%${MARKS.secret}${'-'.repeat(32)}`,
+  // Nobody listens there, so that deliveries fail.
+  WEBHOOK_URL: `http://127.0.0.1:1/${MARKS.hook}`,
+  WEBHOOK_SECRET: MARKS.signing.padEnd(32, '-'),
   START_TIMEOUT_SECS: '0',
   CONNECT_TIMEOUT_SECS: '2',
 }
