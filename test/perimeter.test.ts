@@ -117,6 +117,8 @@ describe('who is where', () => {
 describe('every endpoint', () => {
   /** Those that name no platform, or those of all. */
   const WITHOUT_PLATFORM = [
+    'GET /admin/activity',
+    'GET /admin/events',
     'GET /admin/platforms',
     'GET /admin/pools',
     'GET /console',
@@ -131,6 +133,8 @@ describe('every endpoint', () => {
     'GET /ready',
     // That of the job, which is looked up first.
     'GET /v2/migrate-all/:job_id',
+    // That of the call, which its id names.
+    'POST /admin/cancel-call',
     'POST /admin/test-alert',
   ]
   let gateway: TestGateway

@@ -47,6 +47,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   force: flag('Let every loss pass'),
   function: text('Name of a function', { pattern: '^[a-z_][a-z0-9_]{0,62}$' }),
   hold: flag('Answer calls with 503 meanwhile, where they would wait'),
+  id: text('Id of a call in flight, as /admin/activity has it'),
   if_exists: text('Whether a tenant that exists is an error', { enum: ['ok', 'error'] }),
   label: text('Labels that a tenant must have: `plan:pro,region:eu`'),
   labels: {
@@ -99,6 +100,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   },
   skip_verification: flag('Leave out the verification'),
   state: text('State of the tenants', { enum: ['active', 'suspended', 'dropping'] }),
+  step: text('Length of each part of the series', { enum: ['minute', 'hour'] }),
   strict: flag('Fail if no new tenant can be created with the archive'),
   tenant_id: text('The tenant; absent or null: the main database', { ...ID, ...orNull }),
   to: text('The new name of the tenant, or the name of its copy', ID),
@@ -114,9 +116,9 @@ export const MEMBERS: Record<string, JsonSchema> = {
 const QUERY_PARAMETERS: Record<string, JsonSchema> = {
   by: text('What is added up: tenant or function'),
   days: flag('Report each day by itself'),
-  from: text('The first day', { format: 'date' }),
+  from: text('The first day or time; the archive that is compared'),
   order: text('What the list is ordered by, the largest first'),
-  to: text('The last day', { format: 'date' }),
+  to: text('The last day or time; the archive that it is compared with'),
   schema: text('Name of a schema of the platform, as `schema_name`'),
 }
 

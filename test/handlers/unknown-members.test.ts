@@ -116,7 +116,10 @@ describe('What an endpoint does not know is refused', () => {
   test.each([
     ['/admin/databases?platform=members&tenant_id=q', 'tenant_id', 'platform, limit, after'],
     ['/admin/deployments?platform=members&database_id=q', 'database_id', 'platform, tenant_id'],
-    ['/admin/audit?tenant_id=q', 'tenant_id', 'platform, limit, before'],
+    ['/admin/audit?database_id=q', 'database_id', 'platform, tenant_id, action'],
+    ['/admin/fleet?tenant_id=q', 'tenant_id', 'platform'],
+    ['/admin/activity?platform=a', 'platform', 'none'],
+    ['/admin/events?platform=a', 'platform', 'none'],
     ['/admin/archives?platform=members&tenant_id=q', 'tenant_id', 'platform'],
     ['/admin/drift?platform=members&tenant_id=q', 'tenant_id', 'platform'],
     ['/platform/members/databases?schema_name=a', 'schema_name', 'schema'],
