@@ -75,7 +75,10 @@ export interface PlatformSum {
 
 /** Reads the databases of a platform from the catalog, the main database first, then by name. */
 export async function readFleet(sql: Sql, platform: string, today: string): Promise<FleetRow[]> {
-  const [rows, used] = await Promise.all([readStates(sql, platform), readUsed(sql, platform, today)])
+  const [rows, used] = await Promise.all([
+    readStates(sql, platform),
+    readUsed(sql, platform, today),
+  ])
   return rows.map(({ row }) => ({ ...row, ...(used.get(row.database) ?? NOT_USED) }))
 }
 
