@@ -21,6 +21,9 @@ const STATES = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced'
 /** Milliseconds between two requests for the fleet, where much changes. */
 const AT_MOST_EVERY = 2000
 
+/** A fleet that takes long to read is read for a tenth of the time at most. */
+const SHARE = 10
+
 /** The page Fleet: the platforms, or the databases of one. */
 export function Fleet() {
   const chosen = platform.value
@@ -38,16 +41,19 @@ export function Fleet() {
 /**
  * Reloads where an event says that something changed, and when the stream was opened again.
  * @param {string} chosen
- * @param {() => void} reload
+ * @param {() => unknown} reload
  */
 function reloadOnEvents(chosen, reload) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer
+  let pause = AT_MOST_EVERY
   const soon = () => {
-    timer ??= setTimeout(() => {
+    timer ??= setTimeout(async () => {
       timer = undefined
-      reload()
-    }, AT_MOST_EVERY)
+      const startedAt = performance.now()
+      await reload()
+      pause = Math.max(AT_MOST_EVERY, SHARE * (performance.now() - startedAt))
+    }, pause)
   }
   const ends = [
     onEvent('fleet', (event) => (chosen === '' || event.platform === chosen) && soon()),

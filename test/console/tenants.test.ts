@@ -25,7 +25,6 @@ describe.skipIf(path === undefined)("tenants' life in the console", () => {
     browser = await startBrowser(path!)
     await gateway.register(platform, await pack(textFunction('ping', 'one')))
     page = await (await browser.newContext({ viewport: { width: 360, height: 740 } })).newPage()
-    page.setDefaultTimeout(10_000)
     page.on('pageerror', (error) => complaints.push(error.message))
     page.on('console', (message) => {
       // A browser writes a line for each answer that is an error.
