@@ -22,7 +22,7 @@ export function Notice({ error }) {
       <p><strong>${message}</strong> ${(body.error ?? body.code) && html`<code>${body.error ?? body.code}</code>`}</p>
       ${body.cause && html`<p>${body.cause}</p>`}
       ${place && html`<p><code>${place}</code></p>`}
-      ${body.source && html`<pre>${body.source}${body.caret ? `\n${body.caret}` : ''}</pre>`}
+      ${body.source && html`<pre tabindex="0" role="region" aria-label="Source">${body.source}${body.caret ? `\n${body.caret}` : ''}</pre>`}
       ${body.detail && html`<p>${body.detail}</p>`}
       ${body.hint && html`<p>Hint: ${body.hint}</p>`}
       ${
