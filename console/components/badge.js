@@ -4,6 +4,7 @@ import { html } from '../html.js'
 const KINDS = {
   synced: ['good', '✓'],
   completed: ['good', '✓'],
+  done: ['good', '✓'],
   active: ['good', '✓'],
   pending: ['warn', '◷'],
   running: ['warn', '◷'],

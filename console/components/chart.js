@@ -75,8 +75,9 @@ function optionsOf({ element, lines, format, height }) {
     height,
     series: [
       {},
-      ...lines.map(({ label, color = 'accent' }) => ({
+      ...lines.map(({ label, values, color = 'accent' }) => ({
         label,
+        points: { show: true, size: 6, filter: () => lonePoints(values) },
         stroke: colorOf(color),
         width: 2,
         value: (/** @type {any} */ _, /** @type {number | null} */ value) => format(value),
@@ -100,4 +101,10 @@ function optionsOf({ element, lines, format, height }) {
     },
     cursor: { drag: { x: false, y: false } },
   }
+}
+
+/** Values between two that are missing: no line shows them. @param {(number | null)[]} values */
+function lonePoints(values) {
+  const isNone = (/** @type {number} */ i) => (values[i] ?? null) === null
+  return [...values.keys()].filter((i) => !isNone(i) && isNone(i - 1) && isNone(i + 1))
 }

@@ -72,19 +72,26 @@ function Waiter({ tree }) {
       ${
         session
           ? html`
-            <p>
-              <strong>${pid}</strong> ${session.database} <span class="faint">${session.user}${session.is_gateway ? '' : `, ${session.application ?? 'not of a gateway'}`}</span>:
-              ${session.state}${session.blocked_by.length > 0 ? `, waits for a lock` : ''}
-              for ${formatMs((session.since_s ?? 0) * 1000)}${
-                session.transaction_s !== null
-                  ? `, transaction open for ${formatMs(session.transaction_s * 1000)}`
-                  : ''
-              }
-            </p>
+            <p><strong>${pid}</strong> ${session.database} <span class="faint">${whoOf(session)}</span>: ${stateOf(session)}</p>
             ${session.query && html`<code class="query">${session.query}</code>`}`
           : html`<p>${pid === 0 ? 'A prepared transaction' : `${pid}, which is not seen`}</p>`
       }
       ${waiters.length > 0 && html`<ul>${waiters.map((one) => html`<${Waiter} key=${one.pid} tree=${one} />`)}</ul>`}
     </li>
   `
+}
+
+/** @param {any} session */
+function whoOf({ user, application, is_gateway }) {
+  return is_gateway ? `${user}, of a gateway` : `${user}, ${application ?? 'without a name'}`
+}
+
+/** @param {any} session */
+function stateOf({ state, blocked_by, since_s, transaction_s }) {
+  const parts = [
+    blocked_by.length > 0 ? `waits for a lock of ${blocked_by.join(', ')}` : (state ?? 'not seen'),
+    since_s !== null && `for ${formatMs(since_s * 1000)}`,
+    transaction_s !== null && `in a transaction of ${formatMs(transaction_s * 1000)}`,
+  ]
+  return parts.filter(Boolean).join(', ').replace(', for ', ' for ')
 }

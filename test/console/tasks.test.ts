@@ -145,6 +145,8 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
       .setInputFiles({ name: 'schema.tar.gz', mimeType: 'application/gzip', buffer })
     await button('Show the plan', dialog).click()
     await dialog.getByText('003_index.pssql').first().waitFor()
+    // What the plan itself was said to do is gone a second later.
+    await page.getByRole('region', { name: 'Deploys that run' }).waitFor({ state: 'detached' })
     await takeScreenshot(page, 'console-plan')
     await expectNoBarriers()
     await button('Deploy', dialog).click()
@@ -176,7 +178,8 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
     await page.keyboard.press('Escape')
     await button('monthly_report', first).click()
     await page.getByText('monthly_report alone').waitFor()
-    expect(await rows('Functions').count()).toBe(1)
+    await rows('Functions').getByText('ping').waitFor({ state: 'detached' })
+    await rows('Functions').getByText('monthly_report').waitFor()
   })
 
   test('tries a function, and is warned of one that may write', async () => {
