@@ -115,21 +115,19 @@ export function readConfig(env: Environment): Config {
   return { ...config, warnings: checkNames(env, url !== undefined, server !== undefined) }
 }
 
-/** Milliseconds from which a request has its line in the log in any case. */
-const SLOW_MS = 1000
-
 /** What the log is told of the settings. */
 export function logSettings({
   logLevel,
   logFormat,
   logSuccessesPerSecond,
   otelServiceName,
+  slowCallMs,
 }: Config): LogSettings {
   return {
     level: logLevel,
     format: logFormat,
     maxSuccessesPerSecond: logSuccessesPerSecond,
-    slowMs: SLOW_MS,
+    slowMs: slowCallMs || Infinity,
     serviceName: otelServiceName,
   }
 }

@@ -20,6 +20,6 @@ export const LOG = {
   logSuccessesPerSecond: integer('LOG_SUCCESSES_PER_SEC', Infinity, [0, 1_000_000], {
     none: 'all',
     about: 'The lines a second of requests that succeeded.',
-    edge: 'Further ones are left out; a line every 10 s says how many. Requests with status 400 and above, and those that took a second or longer, always have their line.',
+    edge: 'Further ones are left out; a line every 10 s says how many. Requests with status 400 and above, and those that took SLOW_CALL_MS or longer, always have their line.',
   }),
 }
