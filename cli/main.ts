@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { EXIT } from './command.ts'
 import { processIo } from './io.ts'
 import { runCli } from './run.ts'
 
@@ -7,7 +8,10 @@ import { runCli } from './run.ts'
 const isGone = ({ code }: NodeJS.ErrnoException) => code === 'EPIPE' || code === 'EIO'
 let hasReader = true
 process.stdout.on('error', (error) => {
-  if (!isGone(error)) throw error
+  if (!isGone(error)) {
+    process.stderr.write(`The output cannot be written: ${error.message}\n`)
+    process.exit(EXIT.failed)
+  }
   if (!hasReader) return
   hasReader = false
   // A command that has something to undo hears of it.

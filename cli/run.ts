@@ -58,12 +58,19 @@ export async function runCli(typed: string[], io: Io): Promise<ExitCode> {
       else io.err(`${describeFailure(body, styles(io.hasColor))}\n`)
       return EXIT.failed
     }
-    const message =
-      error instanceof Failure ? error.message : ((error as Error).stack ?? `${error}`)
+    const message = messageOf(error)
     if (isJson) writeText(io, `${JSON.stringify({ error: 'failed', message })}\n`)
     else io.err(`${red(printable(message))}\n`)
     return EXIT.failed
   }
+}
+
+/** Returns what to say of an error: its stack where it is a fault of the program. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  // A file or the disk: "ENOSPC: no space left on device, write".
+  const isOfSystem = error instanceof Failure || 'syscall' in error
+  return isOfSystem ? error.message : (error.stack ?? error.message)
 }
 
 /** Follows the names of commands from the beginning of what was typed. */

@@ -5,7 +5,8 @@ import { parseText } from '../lib/http/body/page-query.ts'
 import { DESCRIBED_QUERY, readDescribed } from '../lib/http/described-owner.ts'
 import { phpDocument } from '../lib/php-client/document.ts'
 
-const NAMESPACE = /^[A-Za-z_]\w*(?:\\[A-Za-z_]\w*)*$/
+/** PHP takes every word but its own `namespace` at the beginning. */
+const NAMESPACE = /^(?!namespace(?:\\|$))[A-Za-z_]\w*(?:\\[A-Za-z_]\w*)*$/i
 
 export default defineHandler({
   meta: {

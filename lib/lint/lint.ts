@@ -6,16 +6,18 @@ import { leadingBlank } from '../deploy/parser/place.ts'
 import { readStatement } from '../deploy/parser/read.ts'
 import { splitStatements } from '../deploy/parser/split.ts'
 import type { Statement } from '../deploy/parser/statement.ts'
-import { mayLoseData } from '../deploy/plan/directives.ts'
+import { hasDirectives, mayLoseData, readDirectives } from '../deploy/plan/directives.ts'
 import { isWayBack } from '../deploy/plan/way-back.ts'
 import { runnableText } from '../deploy/run/sql-text.ts'
 import { isAllowed } from './allowed.ts'
+import { ALONE } from './alter-table.ts'
 import { type Finding, type Found, placed } from './finding.ts'
 import { locksOf } from './locks.ts'
 import { lossesOf } from './losses.ts'
 import { madeTwice, type Script, untested } from './made.ts'
 import { directiveFindings, orderFindings } from './order.ts'
 import { bodyErrorIn, syntaxErrorIn } from './syntax.ts'
+import { refusedInTransaction } from './transaction.ts'
 
 /** Sections of which a deploy makes each object again, and refuses two makers. */
 const CODE = ['views', 'functions', 'triggers', 'policies'] as const
@@ -78,6 +80,7 @@ function readScript({ file, statements }: Script, isWatched: boolean): Finding[]
   const made = new Set<string>()
   const isNew = (relation: string) => made.has(relation.replace(/^.*?\.(?=")/, ''))
   const losesByLeave = mayLoseData(file)
+  const isAlone = hasDirectives(file) && readDirectives(file).noTransaction
   let end = 0
   return statements.flatMap((statement) => {
     const { text, offset } = statement
@@ -85,6 +88,7 @@ function readScript({ file, statements }: Script, isWatched: boolean): Finding[]
     end = offset + text.length
     const { node } = readStatement(text)
     const found = node ? findingsIn(statement, node, isWatched ? isNew : undefined) : []
+    if (node && !isAlone) found.push(...outsideOnly(node))
     for (const name of statement.facts.makes) made.add(sqlName({ relname: name }))
     return found
       .filter(({ rule }) => rule !== 'data-loss' || !losesByLeave)
@@ -106,4 +110,11 @@ function findingsIn(
     : []
   const risky = isNew ? [...lossesOf(statement, isNew), ...locksOf(node, isNew)] : []
   return [...(wrong ? [wrong] : []), ...refused, ...risky.map((one) => ({ ...one, offset: 0 }))]
+}
+
+function outsideOnly(node: Node): Found[] {
+  const name = refusedInTransaction(node)
+  if (name === undefined) return []
+  const message = `${name} cannot run in the transaction of a deploy`
+  return [{ rule: 'refused', offset: 0, message, advice: `Write it ${ALONE}, as a migration` }]
 }

@@ -13,6 +13,12 @@ export interface PhpOptions {
 
 const FILES = ['errors', 'transport', 'connection']
 
+/** Where PHP refuses a name as a namespace, it has `Db` at its end. */
+function namespaceOf(platform: string): string {
+  const name = pascalCase(platform)
+  return name === 'Namespace' ? `${name}Db` : name
+}
+
 let client: string | undefined
 
 /** Returns the classes of the client. */
@@ -39,7 +45,7 @@ export function phpDocument({ owner, namespace }: PhpOptions, description: Descr
 
 declare(strict_types=1);
 
-namespace ${namespace ?? pascalCase(platform)};
+namespace ${namespace ?? namespaceOf(platform)};
 
 /**
  * The functions of the platform ${platform}, bound to a tenant.

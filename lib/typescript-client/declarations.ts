@@ -14,6 +14,7 @@ import {
   indented,
   isIdentifier,
   key,
+  label,
   quoted,
   TypeScriptTypes,
 } from './types.ts'
@@ -97,7 +98,7 @@ function parametersOf({ parameters }: DescribedFunction, typescript: TypeScriptT
   // Labels of a tuple are all there, or none is.
   const hasLabels = all.every(({ name }) => name !== null && isIdentifier(name))
   const byPosition = all.map(({ name, typed, mark }) =>
-    hasLabels ? `${name}${mark}: ${typed}` : mark ? `(${typed})?` : typed,
+    hasLabels ? `${label(name!)}${mark}: ${typed}` : mark ? `(${typed})?` : typed,
   )
   const tuple = brackets(byPosition)
   if (all.some(({ name }) => name === null)) return tuple

@@ -47,6 +47,9 @@ export function typescriptDocument(
 /** bigint in rows. */
 export type Int8 = ${int8}
 
+/** float4 and float8: a text where it is no number of JSON. */
+export type Float8 = number | 'NaN' | 'Infinity' | '-Infinity'
+
 ${declarations(description)}
 
 ${declaredErrors(description.functions)}

@@ -13,7 +13,7 @@ const OUTPUT: Record<ValueKind, string> = {
   integer: 'number',
   bigint: 'Int8',
   numeric: 'string',
-  float: 'number',
+  float: 'Float8',
   boolean: 'boolean',
   json: 'Json',
   hstore: 'Record<string, string | null>',
@@ -105,6 +105,19 @@ export function key(name: string): string {
 /** Whether a name can stand without quotes. */
 export function isIdentifier(name: string): boolean {
   return /^[A-Za-z_$][\w$]*$/.test(name)
+}
+
+const RESERVED = new Set(
+  (
+    'break case catch class const continue debugger default delete do else enum export extends finally for if ' +
+    'implements import in instanceof interface let package private protected public return static super switch ' +
+    'throw try var while with yield'
+  ).split(' '),
+)
+
+/** Returns a name as the label of an element of a tuple: no reserved word, which a label must not be. */
+export function label(name: string): string {
+  return RESERVED.has(name) ? `${name}_` : name
 }
 
 /** Returns a text as a literal. */

@@ -106,6 +106,12 @@ test.each([
   ['do $$ begin delete from items; end $$', 'data-loss: Deletes all rows of "items"'],
   ['drop policy own on items', 'weaker-rule: policy dropped: own on items'],
   ['begin', 'refused: The statement begins or ends a transaction'],
+  ['create index concurrently on items (id)', 'refused: CREATE INDEX CONCURRENTLY cannot run in'],
+  ['drop index concurrently k', 'refused: DROP INDEX CONCURRENTLY cannot'],
+  ['reindex index concurrently k', 'refused: REINDEX CONCURRENTLY cannot'],
+  ['vacuum items', 'refused: VACUUM cannot'],
+  ['drop database x', 'refused: DROP DATABASE cannot'],
+  ['alter system set work_mem = 1', 'refused: ALTER SYSTEM cannot'],
   ['-- gateway: notransaction\nselect 1', 'directive: "-- gateway: notransaction" is not'],
   ['\\set a 1', 'refused: \\set is a command of psql'],
 ])('lint finds %s', async (statement, finding) => {
@@ -115,7 +121,8 @@ test.each([
 })
 
 test.each([
-  'create index concurrently on items (id)',
+  '-- gateway: no-transaction\ncreate index concurrently on items (id)',
+  'analyze items; refresh materialized view concurrently seen',
   'alter table items add k int, add m timestamptz not null default now(), add r int references o',
   'alter table items add constraint k check (id > 0) not valid',
   'alter table items add constraint k primary key using index k',

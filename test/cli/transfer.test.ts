@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { writeChanged } from '../../cli/schema/write-changed.ts'
 import { writeWholeFile } from '../../cli/whole-file.ts'
 import { CLI_PROGRAM, type CliOptions, cli, startCli } from '../helpers/cli.ts'
 import { findTools, makeNoise } from '../helpers/dumps.ts'
@@ -158,6 +159,23 @@ test('a file is there when it is whole; links and devices stay what they are', a
   expect((await stat('/dev/null')).isCharacterDevice()).toBe(true)
   await expect(writeWholeFile(folder, write('x'))).rejects.toThrow('is a folder')
   await expect(writeWholeFile(join(folder, 'no/file'), write('x'))).rejects.toThrow('ENOENT')
+})
+
+test('a document takes the place of the one before at once, with its permissions', async () => {
+  const path = join(folder, 'types/db.ts')
+  expect(await writeChanged(path, Buffer.from('one'))).toBe(true)
+  expect((await stat(path)).mode & 0o777).toBe(0o666 & ~process.umask())
+  await chmod(path, 0o640)
+  // Whoever has it open reads it to its end.
+  const before = await open(path)
+  expect(await writeChanged(path, Buffer.from('another'))).toBe(true)
+  expect(await before.readFile('utf8')).toBe('one')
+  await before.close()
+  expect(await readFile(path, 'utf8')).toBe('another')
+  expect((await stat(path)).mode & 0o777).toBe(0o640)
+  expect(await writeChanged(path, Buffer.from('another'))).toBe(false)
+  const full = writeChanged('/dev/full', Buffer.from('x'))
+  await expect(full).rejects.toThrow('/dev/full cannot be written: ENOSPC')
 })
 
 /** Starts a proxy that cuts the connection after so many bytes of an answer; returns its URL. */

@@ -126,12 +126,12 @@ final class Connection
         $held = null;
         foreach ($this->transport->lines($this->url . '/call', $headers, $body) as $line) {
             if ($held !== null) {
-                yield from $this->read($call, [$held]);
+                yield $this->read($call, [$held])[0];
             }
             $held = $this->decode($line);
             // The line before a cut may be the error that caused it.
             if (!str_starts_with($line, '{"error":')) {
-                yield from $this->read($call, [$held]);
+                yield $this->read($call, [$held])[0];
                 $held = null;
             }
         }
@@ -140,7 +140,7 @@ final class Connection
             throw $isError ? GatewayError::of(500, $held) : new ConnectionError('the stream was cut');
         }
         if ($held !== null) {
-            yield from $this->read($call, [$held]);
+            yield $this->read($call, [$held])[0];
         }
     }
 
@@ -229,6 +229,9 @@ final class Connection
         array_walk_recursive($all, function (mixed &$value): void {
             if ($value instanceof \DateTimeInterface) {
                 $value = $value->format('Y-m-d\TH:i:s.uP');
+            } elseif (is_float($value) && !is_finite($value)) {
+                // JSON has no number for these.
+                $value = is_nan($value) ? 'NaN' : ($value > 0 ? 'Infinity' : '-Infinity');
             }
         });
         return json_encode($all, JSON_THROW_ON_ERROR | JSON_PRESERVE_ZERO_FRACTION);

@@ -151,7 +151,7 @@ final class Transport
             $this->isCut = $isCut;
             return;
         }
-        while (is_string($line = fgets($stream)) && ctype_xdigit(trim($line))) {
+        while (is_string($line = fgets($stream)) && preg_match('/^[0-9a-f]+\s*$/iD', $line)) {
             $length = (int) hexdec(trim($line));
             if ($length === 0) {
                 $this->isCut = false;

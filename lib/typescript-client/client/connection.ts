@@ -208,8 +208,9 @@ export function connectTo<F>(home: Home, options: ConnectOptions): Client<F> {
         (params?: unknown, more?: CallOptions) => make(callOf(name)(params) as Any, more),
       ]),
     )
+  const { then: _, ...rows } = methods((call, more) => connection.rows(call, more))
   return {
-    ...methods((call, more) => connection.rows(call, more)),
+    ...rows,
     $call: methods((call) => call),
     $stream: methods((call, more) => connection.stream(call, more)),
     $batch: (calls: Any, more?: CallOptions) => connection.batch(calls, more),

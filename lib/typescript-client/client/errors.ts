@@ -1,3 +1,11 @@
+/** What the gateway answers in the place of rows. */
+export interface ErrorBody {
+  [name: string]: unknown
+  message?: unknown
+  sqlstate?: unknown
+  may_have_run?: unknown
+}
+
 /** An error that the gateway answers. */
 export class GatewayError extends Error {
   override readonly name: string = 'GatewayError'
@@ -14,9 +22,9 @@ export class GatewayError extends Error {
   /** Whether something may be committed although the call failed. */
   readonly mayHaveRun: boolean
   /** The whole answer. */
-  readonly body: Record<string, unknown>
+  readonly body: ErrorBody
 
-  constructor(status: number, body: Record<string, unknown>) {
+  constructor(status: number, body: ErrorBody) {
     super(String(body.message ?? `The gateway answers with status ${status}`))
     const text = (name: string) => (typeof body[name] === 'string' ? body[name] : undefined)
     this.status = status
@@ -75,7 +83,7 @@ const CLASSES: Record<string, typeof GatewayError> = {
   '40P01': SerializationFailure,
 }
 
-export function errorOf(status: number, body: Record<string, unknown>): GatewayError {
+export function errorOf(status: number, body: ErrorBody): GatewayError {
   return new (CLASSES[String(body.sqlstate)] ?? GatewayError)(status, body)
 }
 

@@ -38,8 +38,11 @@ export interface Call<Row> {
 
 type RowsOf<C> = C extends Call<infer Row> ? Row[] : never
 
-/** The functions of a platform, bound to a tenant. */
-export type Client<F> = Methods<F, 'rows'> & {
+/**
+ * The functions of a platform, bound to a tenant. One named `then` is in `$call` and `$stream` alone:
+ * with it the client would pass for a promise.
+ */
+export type Client<F> = Omit<Methods<F, 'rows'>, 'then'> & {
   /** Calls that are not sent yet, for `$batch` and `$transaction`. */
   $call: Methods<F, 'call'>
   /** Results of any size, row by row as PostgreSQL gives them. */

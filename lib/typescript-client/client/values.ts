@@ -7,11 +7,16 @@ export type Any = any
 /** Which values of a row are bigint: 1, an array of such, or an object with such members. */
 export type Bigints = 1 | [Bigints] | { [name: string]: Bigints }
 
-/** Writes values that JSON has not: bigint as digits, bytes as PostgreSQL's hexadecimal text. */
+/**
+ * Writes values that JSON has not: bigint as digits, bytes as PostgreSQL's hexadecimal text, NaN and
+ * infinities by their names. JSON itself would make null of these, and of a Date without a time.
+ */
 export function encode(this: Any, key: string, value: unknown): unknown {
   if (typeof value === 'bigint') return String(value)
-  // Not the value itself: a Buffer has written itself as an object already.
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
+  // Not the value itself: a Buffer or a Date has written itself as another one already.
   const bytes = this[key]
+  if (bytes instanceof Date && value === null) throw new TypeError(`${key} is an invalid Date`)
   if (!(bytes instanceof Uint8Array)) return value
   return `\\x${[...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`
 }

@@ -31,6 +31,8 @@ const MORE = {
     as $$ select $2 || $1 $$;
     create or replace function three(int, text default 'y', text default 'z') returns text
     language sql immutable as $$ select $1 || $2 || $3 $$;
+    create or replace function each_float(p float8[]) returns setof float8 language sql immutable
+    as $$ select unnest(p) $$;
     create sequence if not exists counter;
     create or replace function counted() returns bigint language sql as $$ select nextval('counter') $$;
     create or replace function list(class int, this int) returns int language sql immutable
@@ -184,10 +186,21 @@ describe.skipIf(!hasPhp)('the client of PHP', () => {
         foreach ($db->connection->stream('late', [30000]) as $row) $count++;
       });
       foreach ($db->connection->stream('late', ['p_to' => 30000]) as $first) break;
-      $whole = iterator_to_array($db->connection->stream('big'), false);
+      $whole = iterator_to_array($db->connection->stream('big'));
+      $all = iterator_to_array($db->connection->stream('each_float', [[INF, -INF, NAN]]));
       $wrong = $failure(fn () => iterator_to_array($db->connection->stream('late', ['x'])));
-      return [$one, $two->sqlstate, $refused->sqlstate, $cut->sqlstate, $count > 0, $first, count($whole), $wrong->status];`),
-    ).toEqual([[{ ping: 'pong' }], '22012', '22012', '22012', true, { late: 0 }, 1, 400])
+      return [$one, $two->sqlstate, $refused->sqlstate, $cut->sqlstate, $count > 0, $first, count($whole), $wrong->status, array_column($all, 'each_float')];`),
+    ).toEqual([
+      [{ ping: 'pong' }],
+      '22012',
+      '22012',
+      '22012',
+      true,
+      { late: 0 },
+      1,
+      400,
+      ['Infinity', '-Infinity', 'NaN'],
+    ])
   })
 
   test('sends a call again where that is safe', async () => {
@@ -261,7 +274,7 @@ describe.skipIf(!hasPhp)('the client of PHP', () => {
 
 test('the namespace is checked', async () => {
   const asked = (query: string) => gateway.get(`/client.php?${query}`)
-  for (const namespace of ['1', 'a b', 'A;exit', 'A\\', '']) {
+  for (const namespace of ['1', 'a b', 'A;exit', 'A\\', '', 'Namespace', 'namespace\\A']) {
     const query = `platform=${platform}&namespace=${encodeURIComponent(namespace)}`
     expect((await asked(query)).body, namespace).toMatchObject({ error: 'invalid_request' })
   }

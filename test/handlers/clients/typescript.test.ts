@@ -41,6 +41,11 @@ const MORE = {
     as $$ select 10 / (p_to - i) from generate_series(1, p_to) i $$;
     create or replace function nap(p_secs float8) returns void language sql as $$ select pg_sleep(p_secs) $$;
     create or replace function unnamed(int, text) returns text language sql immutable as $$ select $2 || $1 $$;
+    create or replace function enroll("class" text, "public" boolean default true, "default" int default 5)
+    returns text language sql immutable as $$ select "class" $$;
+    create or replace function "then"() returns int language sql immutable as $$ select 1 $$;
+    create or replace function odd_numbers(b timestamptz, c float8, d numeric, e real)
+    returns table (o_c float8, o_d numeric, o_e real) language sql stable as $$ select c, d, e $$;
     create or replace function counted(p_reset boolean) returns bigint language sql as $$
       insert into settings (key, value) values ('counted', '1')
       on conflict (key) do update set value = to_jsonb(settings.value::int + 1)
@@ -114,6 +119,7 @@ test('the types are strict: right uses compile, and wrong ones do not', async ()
     moduleResolution: 'nodenext',
     allowImportingTsExtensions: true,
     noUncheckedIndexedAccess: true,
+    noPropertyAccessFromIndexSignature: true,
     noUnusedLocals: true,
     noUnusedParameters: true,
     exactOptionalPropertyTypes: true,
@@ -139,6 +145,22 @@ describe('calls', () => {
     expect(await db.get_patient_by_id([1])).toEqual([byName])
     expect(await db.unnamed([7, 'x'])).toEqual([{ unnamed: 'x7' }])
     expect(await db.ping()).toEqual([{ ping: 'pong' }])
+  })
+
+  test('send NaN and infinities, and no invalid Date', async () => {
+    const db = connect()
+    const odd = { b: null, c: Number.POSITIVE_INFINITY, d: Number.NaN, e: Number.NEGATIVE_INFINITY }
+    const rows = [{ o_c: 'Infinity', o_d: 'NaN', o_e: '-Infinity' }]
+    expect(await db.odd_numbers(odd)).toEqual(rows)
+    const refused = await failure(db.odd_numbers({ ...odd, b: new Date(Number.NaN) }))
+    expect(refused).toEqual(new TypeError('b is an invalid Date'))
+  })
+
+  test('are no promise of a client, whatever the functions are named', async () => {
+    const db = await connect()
+    expect(db.then).toBeUndefined()
+    const answer = await db.$batch([db.$call.then()])
+    expect(JSON.stringify(answer)).toBe('[[{"then":1}]]')
   })
 
   test('go to the tenant that the client is bound to', async () => {
