@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
@@ -81,6 +81,18 @@ test('dev deploys on save, shows errors in place, and writes the types anew', as
   await dev.said('functions/more/other.sql: 1 function changed')
   await rm(join(schema.folder, 'postgresql/functions/more'), { recursive: true })
   await dev.said('1 function dropped')
+
+  // So is the folder itself once it is made again, as a checkout does.
+  const root = join(schema.folder, 'postgresql')
+  await cp(root, join(schema.folder, 'kept'), { recursive: true })
+  await rm(root, { recursive: true })
+  await dev.said('No postgresql/ folder inside')
+  await cp(join(schema.folder, 'kept'), root, { recursive: true })
+  await schema.write(
+    'functions/again.sql',
+    'create function again() returns int language sql as $$ select 3 $$;',
+  )
+  await dev.said('functions/again.sql')
 
   // A migration that `new migration` has made waits for its first statement, and runs then.
   const path = (await schema.output('new', 'migration', 'due')).trim()
