@@ -102,7 +102,13 @@ function isHelp(rest: string[]): boolean {
 }
 
 function unknownCommand([word]: string[], commands: Record<string, Entry>): UsageError {
-  if (word === undefined || word.startsWith('-')) {
+  if (word?.startsWith('-')) {
+    const flag = word.replace(/=.*/s, '')
+    return new UsageError(
+      `A command comes first, and ${flag} behind it: ${PROGRAM} <command> ${flag} …`,
+    )
+  }
+  if (word === undefined) {
     return new UsageError(`A command is missing: ${Object.keys(commands).join(', ')}`)
   }
   return new UsageError(`Unknown command: ${word}${suggestion(word, Object.keys(commands))}`)

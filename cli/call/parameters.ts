@@ -1,7 +1,7 @@
 import { UsageError } from '../command.ts'
 
 /** `name=value`, with a name that an argument of a function can have without quotes. */
-const NAMED = /^([a-z_][a-z0-9_]*)=(.*)$/s
+export const NAMED = /^([a-z_][a-z0-9_]*)=(.*)$/s
 
 /**
  * Returns the JSON of a call's parameters: an object if all arguments are `name=value`, else an array.

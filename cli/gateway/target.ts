@@ -50,8 +50,14 @@ export function readTarget(args: Record<string, unknown>, { env, folder }: Io): 
     return file.values[name]
   }
   const url = read('url') ?? DEFAULT_URL
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
     throw new UsageError(`The URL of the gateway must begin with http:// or https://; got "${url}"`)
+  }
+  const { username, password, search, hash } = new URL(url)
+  if (username || password || search || hash) {
+    throw new UsageError(
+      'The URL of the gateway has neither a user, a password, a query nor a fragment: http://localhost:9000',
+    )
   }
   const token = read('token')
   // Whoever has written the file, such as that of a repository that was cloned, would get the token.
@@ -62,7 +68,7 @@ export function readTarget(args: Record<string, unknown>, { env, folder }: Io): 
     )
   }
   return {
-    url: url.replace(/\/+$/, ''),
+    url: url.replace(/^\w+/, (scheme) => scheme.toLowerCase()).replace(/\/+$/, ''),
     platform: read('platform'),
     tenant: read('tenant'),
     token,

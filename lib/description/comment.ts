@@ -24,21 +24,27 @@ const SQLSTATE = /^[0-9A-Z]{5}$/
  * - `@param p_id The patient`, `@column o_name Family name first` describe a parameter, a column.
  * - `@not_null o_id, o_name` names parameters and columns that are never null.
  *
- * Lines without a tag continue the one before them. What is no such tag is text.
+ * Lines without a tag continue the one before them. What is no such tag is text. Of two
+ * `@error` with one SQLSTATE the second continues the first.
  */
 export function parseComment(comment: string): ParsedComment {
   const about: string[] = []
   const errors: DeclaredError[] = []
   const [params, columns] = [new Map<string, string>(), new Map<string, string>()]
   const notNull = new Set<string>()
-  let append = (line: string) => {
+  const toAbout = (line: string) => {
     about.push(line)
   }
+  let append = toAbout
   for (const line of comment.split(/\r\n|\r|\n/)) {
     const { tag, word = '', rest = '' } = TAG.exec(line)?.groups ?? {}
     if (tag === 'error' && SQLSTATE.test(word)) {
-      const error = { sqlstate: word, about: rest }
-      errors.push(error)
+      const error = errors.find(({ sqlstate }) => sqlstate === word) ?? {
+        sqlstate: word,
+        about: '',
+      }
+      if (!errors.includes(error)) errors.push(error)
+      error.about = joined(error.about, rest)
       append = (more) => {
         error.about = joined(error.about, more)
       }
@@ -51,6 +57,7 @@ export function parseComment(comment: string): ParsedComment {
     } else if (tag === 'not_null') {
       for (const name of `${word} ${rest}`.split(/[\s,]+/)) notNull.add(name)
     } else {
+      if (tag === 'error') append = toAbout
       append(line)
     }
   }

@@ -34,6 +34,11 @@ export const DESCRIPTION = `
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
     where ${isCallable(SEARCHED, '$2::boolean')} and p.proname ~ '^[a-z_][a-z0-9_]*$'
+      -- PostgreSQL's own constructors of range types belong to the type.
+      and not exists (
+        select from pg_depend d
+        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'i'
+      )
     order by p.proname, p.proargtypes, array_position(${SEARCHED}, n.nspname)
   ),
   parameter as materialized (

@@ -32,6 +32,14 @@ export async function readDescribed(
   if (query.schema !== undefined && query.schema_name !== undefined) {
     throw new GatewayError('invalid_request', 'schema and schema_name are both given: send one')
   }
+  // As in a call: an empty variable must not lead to the main database.
+  for (const name of ['tenant_id', 'uuid'] as const) {
+    if (query[name] !== '') continue
+    throw new GatewayError(
+      'invalid_request',
+      `${name} is empty: without it, it is the main database`,
+    )
+  }
   const { platform, tenant_id, uuid, schema_name = query.schema } = query
   const asked = parseNamedOwner(request, { platform, tenant_id, schema_name, uuid })
   const database = await gateway.catalog.find(asked, { client: request.client })

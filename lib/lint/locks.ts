@@ -1,6 +1,7 @@
 import type { AlterTableStmt, Node, RangeVar } from 'libpg-query'
 import { sqlName } from '../deploy/parser/names.ts'
 import { optionsOf } from '../deploy/parser/options.ts'
+import { isAlways } from '../deploy/parser/query-risks.ts'
 import { ALONE, lockOfPart } from './alter-table.ts'
 import type { Said } from './finding.ts'
 
@@ -62,7 +63,7 @@ function lockOfStatement(node: Node): [RangeVar | undefined, Parts] | undefined 
       },
     ]
   }
-  if ('UpdateStmt' in node && !node.UpdateStmt.whereClause) {
+  if ('UpdateStmt' in node && isAlways(node.UpdateStmt.whereClause)) {
     const { relation } = node.UpdateStmt
     return [
       relation,

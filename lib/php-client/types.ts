@@ -57,7 +57,7 @@ export class PhpTypes {
   aliases(): string[] {
     return [...this.#aliases].map(([name, alias]) => {
       const { labels, attributes } = this.#types.get(name)!
-      const type = labels ? labels.map(literal).join('|') || 'never' : this.shape(attributes!)
+      const type = labels ? union(labels) : this.shape(attributes!)
       return `@phpstan-type ${alias} ${type}`
     })
   }
@@ -103,6 +103,12 @@ export class PhpTypes {
   #plain(type: NonNullable<ReturnType<typeof baseOf>>): string {
     return type.kind === 'array' ? `list<${this.doc(type.of!, true)}>` : OUTPUT[valueKind(type)]
   }
+}
+
+/** Returns the PHPDoc type of an enum. A docblock does not hold every label as a literal. */
+function union(labels: string[]): string {
+  const types = labels.map((one) => (/[\r\n]|\*\/|\?>/.test(one) ? 'string' : literal(one)))
+  return [...new Set(types)].join('|') || 'never'
 }
 
 const RESERVED = new Set(

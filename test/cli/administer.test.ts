@@ -48,6 +48,8 @@ describe('call', () => {
     expect(await call('--json', '--params', '{"p_id":9007199254740993,"p_text":"a=b"}')).toContain(
       '{"o_id":9007199254740993,"o_text":"a=b"',
     )
+    const named = await schema.run('call', 'types', 'a=b')
+    expect(named.err).toContain('An argument with "=" is name=value')
     const wrong = await schema.run('call', 'types', 'x', 'y')
     expect(wrong).toMatchObject({ code: 1, out: '' })
     expect(wrong.err).toContain('invalid_request: Parameter p_id (bigint) does not convert')

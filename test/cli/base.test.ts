@@ -64,12 +64,20 @@ describe('what was typed', () => {
 describe('the exit code', () => {
   test.each<[string[], number, string]>([
     [[], 2, 'A command is missing: start, '],
+    [['--platform=a', 'status'], 2, 'A command comes first, and --platform behind it'],
     [['regster'], 2, 'Unknown command: regster (is register meant?)'],
     [['new'], 2, 'A command is missing: migration, function'],
     [['new', 'function'], 2, 'Missing required positional argument: NAME'],
     [['new', 'function', 'No'], 2, 'A name has lower-case letters'],
     [['completion', 'tcsh'], 2, 'Unknown shell: tcsh; it is one of bash, zsh, fish'],
     [['register', '--platform', 'p', '--url', 'localhost'], 2, 'must begin with http://'],
+    [['status', '--platform', 'p', '--url', 'http://u:pw@x'], 2, 'has neither a user, a password'],
+    [['status', '--platform', 'p', '--url', 'http://x?a=b'], 2, 'has neither a user, a password'],
+    [
+      ['status', '--platform', 'p', '--url', 'HTTP://127.0.0.1:1'],
+      1,
+      'No gateway answers at http:',
+    ],
     [['register'], 2, 'Which platform? Give --platform'],
     [['status', '--platform', 'p', '--url', 'http://127.0.0.1:1'], 1, 'No gateway answers at'],
     [['register', '--platform', 'p'], 2, 'There is no folder'],

@@ -102,6 +102,8 @@ test.each([
   ['alter table items alter id type text', 'long-lock: items: a new type of id'],
   ['drop table items', 'data-loss: Drops the table or sequence "items"'],
   ['alter table items drop name', 'data-loss: Drops the column "items".name'],
+  ['update items set a = 1 where true', 'long-lock: Writes every row of items'],
+  ['delete from items where true', 'data-loss: Deletes all rows of "items"'],
   ['truncate items', 'data-loss: Takes all rows of "items"'],
   ['do $$ begin delete from items; end $$', 'data-loss: Deletes all rows of "items"'],
   ['drop policy own on items', 'weaker-rule: policy dropped: own on items'],

@@ -84,7 +84,7 @@ function mergeDeletionOf({ relation, mergeWhenClauses = [], joinCondition }: Mer
 }
 
 /** Returns whether a condition is the same for every row: `true`, `1 = 1`. */
-function isAlways(where: Node | undefined): boolean {
+export function isAlways(where: Node | undefined): boolean {
   if (where === undefined) return true
   if ('A_Const' in where) return where.A_Const.boolval?.boolval === true
   return !VARIES.test(JSON.stringify(where))

@@ -272,6 +272,13 @@ describe.skipIf(!hasPhp)('the client of PHP', () => {
   })
 })
 
+test('a docblock has labels of enums on one line, as they are', async () => {
+  const { body } = await gateway.get(`/client.php?platform=${platform}`)
+  const type = /@phpstan-type Odd .*/.exec(body)![0]
+  expect(type).toContain(`'a"b'|string|`)
+  expect(type).not.toContain('* /')
+})
+
 test('the namespace is checked', async () => {
   const asked = (query: string) => gateway.get(`/client.php?${query}`)
   for (const namespace of ['1', 'a b', 'A;exit', 'A\\', '', 'Namespace', 'namespace\\A']) {

@@ -14,6 +14,7 @@ const TSC = join(PROJECT, 'node_modules/typescript/bin/tsc')
 
 /** Functions for what the clinic has not. */
 const MORE = {
+  'migrations/901_range.pssql': 'create type odd_range as range (subtype = float8);',
   'functions/more.pssql': `
     create or replace function big(p_id bigint default 9007199254740993) returns table (
       o_id bigint, o_ids bigint[], o_total numeric, o_name text)
@@ -344,6 +345,8 @@ test('the query is checked', async () => {
   expect((await asked('')).body).toMatchObject({ error: 'invalid_request' })
   expect((await asked(`platform=${platform}&bigint=number`)).body.message).toContain('bigint')
   expect((await asked(`platform=${platform}&bigints=string`)).status).toBe(400)
+  expect((await asked(`platform=${platform}&tenant_id=`)).body.message).toContain('is empty')
+  expect((await asked(`platform=${platform}`)).body).not.toContain('odd_range: {')
   expect((await asked('platform=no-such')).body.error).toBe('database_not_found')
   expect((await asked(`platform=${platform}&tenant_id=north`)).status).toBe(200)
 })

@@ -28,6 +28,18 @@ test('the tags of a comment are taken out of its text', () => {
   })
 })
 
+test('an error without an SQLSTATE is text of the function, and two of one SQLSTATE are one', () => {
+  const text =
+    '@param p_id The patient\n@error 42 short\nand more\n@error P0001\n@error P0001 Twice'
+  expect(parseComment(text)).toEqual({
+    about: '@error 42 short\nand more',
+    errors: [{ sqlstate: 'P0001', about: 'Twice' }],
+    params: new Map([['p_id', 'The patient']]),
+    columns: new Map(),
+    notNull: new Set(),
+  })
+})
+
 test.each([
   '@error',
   '@error nothing',
