@@ -214,7 +214,9 @@ export function createGateway(
     config.archive,
   )
   const gateway: Gateway = {
-    ...createOperations({ ...config, use, log, usage, gateways, pools, replicas, server, later }),
+    ...createOperations(
+      withSettings(config, { use, log, usage, gateways, pools, replicas, server, later }),
+    ),
     config,
     log,
     server,

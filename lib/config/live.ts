@@ -16,8 +16,15 @@ export function live<C extends object, N extends Record<string, keyof C>>(
   return view as LiveView<C, N>
 }
 
-/** Returns `parts` with all settings beside them, as `live` does under their own names. */
-export function withSettings<C extends object, P extends object>(config: C, parts: P): C & P {
-  const names = Object.fromEntries(Object.keys(config).map((key) => [key, key as keyof C]))
-  return Object.assign(live(config, names), parts) as unknown as C & P
+/**
+ * Returns `parts` with all settings beside them, as `live` does under their own names. A part goes
+ * before a setting of its name.
+ */
+export function withSettings<C extends object, P extends object>(
+  config: C,
+  parts: P,
+): Omit<C, keyof P> & P {
+  const keys = Object.keys(config).filter((key) => !Object.hasOwn(parts, key))
+  const names = Object.fromEntries(keys.map((key) => [key, key as keyof C]))
+  return Object.assign(live(config, names), parts) as unknown as Omit<C, keyof P> & P
 }

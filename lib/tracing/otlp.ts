@@ -30,19 +30,33 @@ const REMOTE = 0x200
 
 /** Returns the body of a request to `/v1/traces` (OTLP, JSON Protobuf Encoding). */
 export function toOtlp(spans: EndedSpan[], resource: Attributes, scope: Attributes): string {
-  // The clock of the system may have been set since the process started.
-  const offset = Date.now() - performance.now()
+  const offsetMs = clockOffset()
   return JSON.stringify({
     resourceSpans: [
       {
         resource: { attributes: attributesOf(resource) },
-        scopeSpans: [{ scope, spans: spans.map((span) => spanOf(span, offset)) }],
+        scopeSpans: [{ scope, spans: spans.map((span) => spanOf(span, offsetMs)) }],
       },
     ],
   })
 }
 
-function spanOf(span: EndedSpan, offset: number) {
+let offset = performance.timeOrigin
+
+/** Milliseconds by which the clocks may differ before the spans follow the system's. */
+const MAX_DRIFT_MS = 100
+
+/**
+ * Returns what `performance.now()` lacks to the time since 1970. It stays the same, so that spans of
+ * one trace in two batches keep their order, until the clock of the system was set.
+ */
+function clockOffset(): number {
+  const current = Date.now() - performance.now()
+  if (Math.abs(current - offset) > MAX_DRIFT_MS) offset = current
+  return offset
+}
+
+function spanOf(span: EndedSpan, offsetMs: number) {
   return {
     traceId: span.traceId,
     spanId: span.spanId,
@@ -51,8 +65,8 @@ function spanOf(span: EndedSpan, offset: number) {
     flags: SAMPLED | KNOWS_REMOTE | (span.isParentRemote ? REMOTE : 0),
     name: span.name,
     kind: span.kind,
-    startTimeUnixNano: nanoseconds(span.startedAt + offset),
-    endTimeUnixNano: nanoseconds(Math.max(span.startedAt, span.endedAt) + offset),
+    startTimeUnixNano: nanoseconds(span.startedAt + offsetMs),
+    endTimeUnixNano: nanoseconds(Math.max(span.startedAt, span.endedAt) + offsetMs),
     attributes: attributesOf(span.attributes),
     status: span.failure === undefined ? {} : { code: ERROR, message: span.failure },
   }
