@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { itemFiles, PLATFORM, registerPlatform } from './lib/call/platform.ts'
+import { query, type Rig, startGateway, withGateway, withPostgres } from './lib/rig.ts'
+import { machine, runBench } from './lib/run.ts'
+import { digits, table } from './lib/table.ts'
+import type { Sample } from './soak/probe.ts'
+
+const HELP = `Asks a gateway whose catalog has many databases for its lists. Only the rows are there, not the databases.
+
+npm run bench:lists -- [options]
+
+  --rows 1000,10000    databases in the catalog; a table for each
+  --help
+`
+
+const TOKEN = 'a'.repeat(32)
+const TIMES = 3
+const MEGABYTE = 1e6
+
+const PATHS = [
+  '/metrics',
+  `/admin/tenants?platform=${PLATFORM}&limit=1000`,
+  `/admin/databases?platform=${PLATFORM}&limit=1000`,
+  `/admin/databases?platform=${PLATFORM}`,
+  `/admin/deployments?platform=${PLATFORM}`,
+  '/admin/pools',
+  '/admin/platforms',
+]
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '1000,10000' },
+    help: { type: 'boolean', default: false },
+  },
+})
+const counts = values.rows.split(',').map(Number)
+if (values.help || !counts.every((count) => count > 0)) console.log(HELP)
+else {
+  await runBench(async (stopping) => {
+    console.log(`${machine()}.\n`)
+    for (const count of counts) await measure(count, stopping)
+  })
+}
+
+async function measure(count: number, stopping: AbortController): Promise<void> {
+  await withPostgres(stopping, async (postgres) => {
+    const probe = join(import.meta.dirname, 'soak/probe.ts')
+    const loader = join(import.meta.dirname, '../scripts/typescript.mjs')
+    const imports = [loader, probe].map((file) => `--import ${pathToFileURL(file).href}`)
+    const file = join(postgres.folder, 'probe')
+    const env = { LOG_LEVEL: 'info', ADMIN_TOKEN: TOKEN }
+    await withGateway(postgres, env, (rig) => fillCatalog(rig, count))
+    const probed = { ...env, NODE_OPTIONS: imports.join(' '), SOAK_PROBE: file }
+    const startedAt = performance.now()
+    const { url, pid, stop } = await startGateway(postgres, probed)
+    try {
+      console.log(`${count} databases, started in ${digits(performance.now() - startedAt)} ms\n`)
+      const rows = [['', 'kB', 'ms', 'event loop held up, ms', 'RSS MB']]
+      for (const path of PATHS) rows.push([path, ...(await worst(url + path, pid, file))])
+      console.log(`${table(rows)}\n\nThe largest of ${TIMES} requests.\n`)
+    } finally {
+      await stop()
+    }
+  })
+}
+
+/** Enters databases that are not there, as those of tenants that were deployed to. */
+async function fillCatalog(rig: Rig, count: number): Promise<void> {
+  await registerPlatform(rig, itemFiles(100), 'template')
+  await query(
+    rig,
+    undefined,
+    `insert into _db_gateway_databases
+       (database, platform, tenant_id, owner_role, schema_checksum, last_deployed_at)
+     select '${PLATFORM}_t' || i, platform, 't' || i, owner_role, schema_checksum, last_deployed_at
+     from _db_gateway_databases, generate_series(0, ${count - 1}) i
+     where platform = '${PLATFORM}' and tenant_id = 'template'`,
+  )
+}
+
+async function worst(url: string, pid: number, file: string): Promise<string[]> {
+  const most = [0, 0, 0, 0]
+  for (let i = 0; i < TIMES; i++) {
+    await sample(pid, file)
+    const sentAt = performance.now()
+    const response = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })
+    const { byteLength } = await response.arrayBuffer()
+    const ms = performance.now() - sentAt
+    if (!response.ok) throw new Error(`${url}: ${response.status}`)
+    const { delayMaxMs, rssBytes } = await sample(pid, file)
+    const seen = [byteLength / 1000, ms, delayMaxMs, rssBytes / MEGABYTE]
+    for (const [at, value] of seen.entries()) most[at] = Math.max(most[at]!, value)
+  }
+  return most.map(digits)
+}
+
+/** Asks the probe inside the gateway, which also begins anew. */
+async function sample(pid: number, file: string): Promise<Sample> {
+  const lines = () => {
+    try {
+      return readFileSync(file, 'utf8').split('\n').slice(0, -1)
+    } catch {
+      return []
+    }
+  }
+  const { length } = lines()
+  process.kill(pid, 'SIGUSR2')
+  while (lines().length === length) await sleep(5)
+  return JSON.parse(lines().at(-1)!) as Sample
+}
