@@ -15,6 +15,7 @@ import { TryOne } from './try-one.js'
 
 const HOUR = 3_600_000
 const EVERY = 15_000
+const MOVES_EVERY = HOUR / 6
 const MOST = 1000
 
 /** Ranges of time, with the step of each. */
@@ -35,8 +36,9 @@ export function Functions() {
   const chosen = platform.value
   const isTrying = useSignal(false)
   const { ms, step } = RANGES[range] ?? /** @type {any} */ (RANGES[FIRST_RANGE])
-  // The start stands still while the page is shown: what is asked for again is the same address.
-  const from = useMemo(() => new Date(Date.now() - ms).toISOString(), [ms])
+  // The start stands still for minutes, in which the same address is asked for again.
+  const lastMove = Math.floor(Date.now() / MOVES_EVERY)
+  const from = useMemo(() => new Date(Date.now() - ms).toISOString(), [ms, lastMove])
   const filter = { platform: chosen, tenant_id: chosen && tenant.trim(), function: name }
   const times = useResource('/admin/functions', { ...filter, by, from, step, limit: MOST })
   const slow = useResource('/admin/slow', filter)

@@ -1,6 +1,9 @@
 import { formatMs, plural } from '../components/format.js'
 import { html } from '../html.js'
 
+/** Sessions that are written out, of those that one waits for. */
+const MOST_NAMES = 5
+
 /**
  * Who waits for whom: the sessions that hold locks, and below each those that wait for it.
  * @param {{ sessions: any[], platform: string }} props platform: '' for all
@@ -30,33 +33,34 @@ export function Waits({ sessions, platform }) {
  */
 
 /**
- * Puts sessions that wait below those that they wait for. One that waits for several is below each.
+ * Puts each session that waits below one that it waits for: one that waits for nobody, where there is
+ * one. In a queue for a lock each waits for all before it, which would be a tree for each order.
  * @param {any[]} sessions
  * @returns {Tree[]}
  */
 export function waitTrees(sessions) {
   const byPid = new Map(sessions.map((one) => [one.pid, one]))
+  const isFree = (/** @type {number} */ pid) => (byPid.get(pid)?.blocked_by.length ?? 0) === 0
   /** @type {Map<number, number[]>} */
   const waiters = new Map()
   for (const { pid, blocked_by } of sessions) {
-    for (const holder of new Set(blocked_by)) {
-      waiters.set(holder, [...(waiters.get(holder) ?? []), pid])
-    }
+    if (blocked_by.length === 0) continue
+    const holder = blocked_by.find(isFree) ?? blocked_by[0]
+    waiters.set(holder, [...(waiters.get(holder) ?? []), pid])
   }
-  /** @type {(pid: number, above: number[]) => Tree} */
-  const treeOf = (pid, above) => ({
-    pid,
-    session: byPid.get(pid),
-    // Sessions that wait for each other are a deadlock, which PostgreSQL ends after a second.
-    waiters: (waiters.get(pid) ?? [])
-      .filter((one) => !above.includes(one))
-      .map((one) => treeOf(one, [...above, one])),
-  })
-  const isFree = (/** @type {number} */ pid) => (byPid.get(pid)?.blocked_by.length ?? 0) === 0
-  const roots = [...waiters.keys()].filter(isFree)
-  return (roots.length > 0 ? roots : [...waiters.keys()].slice(0, 1)).map((pid) =>
-    treeOf(pid, [pid]),
-  )
+  /** @type {Set<number>} */
+  const seen = new Set()
+  /** @type {(pid: number) => Tree} */
+  const treeOf = (pid) => {
+    seen.add(pid)
+    const below = (waiters.get(pid) ?? []).filter((one) => !seen.has(one))
+    return { pid, session: byPid.get(pid), waiters: below.map(treeOf) }
+  }
+  const holders = [...waiters.keys()]
+  const trees = holders.filter(isFree).map(treeOf)
+  // Those that are left wait for each other: a deadlock, which PostgreSQL ends after a second.
+  for (const pid of holders) if (!seen.has(pid)) trees.push(treeOf(pid))
+  return trees
 }
 
 /** @param {Tree} tree @param {string} platform @returns {boolean} */
@@ -89,9 +93,15 @@ function whoOf({ user, application, is_gateway }) {
 /** @param {any} session */
 function stateOf({ state, blocked_by, since_s, transaction_s }) {
   const parts = [
-    blocked_by.length > 0 ? `waits for a lock of ${blocked_by.join(', ')}` : (state ?? 'not seen'),
+    blocked_by.length > 0 ? `waits for a lock of ${namesOf(blocked_by)}` : (state ?? 'not seen'),
     since_s !== null && `for ${formatMs(since_s * 1000)}`,
     transaction_s !== null && `in a transaction of ${formatMs(transaction_s * 1000)}`,
   ]
   return parts.filter(Boolean).join(', ').replace(', for ', ' for ')
+}
+
+/** @param {number[]} pids */
+function namesOf(pids) {
+  const rest = pids.length - MOST_NAMES
+  return `${pids.slice(0, MOST_NAMES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
 }

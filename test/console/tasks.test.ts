@@ -99,6 +99,7 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
   }
 
   test('finds the tenant that is behind, and why', async () => {
+    await expectNoBarriers()
     await page.getByRole('link', { name: 'failed 1' }).click()
     await page.getByText('1 of 4').waitFor()
     expect(await rows('Databases').first().getByRole('rowheader').textContent()).toBe('south')
@@ -215,10 +216,14 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
     await menu('Now')
     const calls = rows('Calls in flight')
     await calls.getByText('book').waitFor()
-    const waiting = gateway.query(`${platform}_east`, "insert into notes values (1, 'one')")
-    await page.getByText('1 session waits for a lock').waitFor()
-    const holder = page.locator('.waits > li').first()
-    expect(await holder.locator('li').textContent()).toContain('waits for a lock')
+    // Each of a queue waits for all before it, and is shown once.
+    const text = 'begin; lock table notes; commit'
+    const waiting = [...Array(8)].map(() => gateway.query(`${platform}_east`, text))
+    await page.getByText('8 sessions wait for a lock').waitFor()
+    const holder = page.locator('.waits > li')
+    expect(await holder.count()).toBe(1)
+    const texts = await holder.locator('li').allTextContents()
+    expect(texts).toEqual(Array(8).fill(expect.stringContaining('waits for a lock of')))
     await page.getByRole('img', { name: /^Calls and errors a second/ }).waitFor()
     await expectNoBarriers()
     await takeScreenshot(page, 'console-now')
@@ -227,7 +232,7 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
     expect((await runaway).body.error).toBe('call_cancelled')
     await page.getByRole('main').getByText('book was cancelled').waitFor()
     await page.getByText('No call runs').waitFor()
-    await waiting
+    await Promise.all(waiting)
   })
 
   test('suspends a tenant', async () => {
