@@ -12,7 +12,11 @@ export default command({
   args: { ...CHECK_ARG, ...GATEWAY_ARGS, ...JSON_ARG },
   async run(args, io) {
     const target = readTarget(args, io)
-    const answer = await send(target, '/admin/drift', { query: { platform: platformOf(target) } })
+    const answer = await send(target, '/admin/drift', {
+      query: { platform: platformOf(target) },
+      // It looks into each database.
+      patienceMs: undefined,
+    })
     const { summary, groups, unreachable } = answer.json()
     const hasDrift = groups.length > 0 || unreachable.length > 0
     const code = args.check && !hasDrift ? EXIT.nothing : EXIT.done

@@ -16,6 +16,8 @@ export interface Request {
   headers?: Record<string, string>
   /** Aborts the request. */
   signal?: AbortSignal
+  /** Longest time in milliseconds until the head of the answer; undefined: any. */
+  patienceMs?: number | undefined
 }
 
 /** An answer, with its body as it came: JSON.parse would lose digits. */
@@ -25,13 +27,19 @@ export interface Answer {
   json(): any
 }
 
+/** Questions are answered from the catalog; what does not answer by then is stuck, or no gateway. */
+const PATIENCE_MS = 60_000
+
 /**
- * Sends a request and returns the answer. There is no time limit: a deploy takes as long as it takes.
+ * Sends a request and returns the answer. A POST has no time limit: a deploy takes as long as it takes.
+ * A GET has `patienceMs`, a minute by default.
  * @throws {RequestFailed} for an answer with an error
  * @throws {Failure} if the gateway cannot be reached, or answers something else than JSON
  */
 export async function send(target: Target, path: string, request: Request = {}): Promise<Answer> {
-  return answerOf(target, await open(target, path, request))
+  const patienceMs =
+    request.body === undefined && request.method !== 'POST' ? PATIENCE_MS : undefined
+  return answerOf(target, await open(target, path, { patienceMs, ...request }))
 }
 
 /**
@@ -115,7 +123,11 @@ export async function open(
   const method = request.method ?? (bytes === undefined ? 'GET' : 'POST')
   const sent = begin(target, path, { ...request, method, headers })
   return new Promise((resolve, reject) => {
+    const { patienceMs } = request
+    const silent = () => sent.destroy(new Error(`it says nothing for ${patienceMs! / 1000} s`))
+    const timer = patienceMs === undefined ? undefined : setTimeout(silent, patienceMs)
     sent.on('response', resolve)
+    for (const event of ['response', 'close']) sent.on(event, () => clearTimeout(timer))
     sent.on('error', (error) => reject(unreachable(target, error)))
     sent.end(bytes)
   })

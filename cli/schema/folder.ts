@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { compareMigrations } from '../../lib/archive/order.ts'
 import { Failure } from '../command.ts'
@@ -14,7 +14,7 @@ export function schemaFolder(folder: string): string {
 
 /**
  * Writes files, by their paths from the folder; makes the folders that they need.
- * @throws {Failure} if one of them exists; nothing is written then
+ * @throws {Failure} if one of them exists, or cannot be written; nothing is written then
  */
 export async function writeNew(folder: string, files: Record<string, string>): Promise<void> {
   const paths = Object.keys(files)
@@ -24,10 +24,18 @@ export async function writeNew(folder: string, files: Record<string, string>): P
       `Nothing is written: ${there.join(', ')} ${there.length > 1 ? 'exist' : 'exists'} already`,
     )
   }
-  for (const [path, text] of Object.entries(files)) {
-    const file = join(folder, path)
-    await mkdir(dirname(file), { recursive: true })
-    await writeFile(file, text, { flag: 'wx' })
+  const made: string[] = []
+  try {
+    for (const [path, text] of Object.entries(files)) {
+      const file = join(folder, path)
+      await mkdir(dirname(file), { recursive: true })
+      const opened = await open(file, 'wx')
+      made.push(file)
+      await opened.writeFile(text).finally(() => opened.close())
+    }
+  } catch (error) {
+    for (const file of made) await rm(file, { force: true })
+    throw new Failure(`Nothing is written: ${(error as Error).message}`)
   }
 }
 

@@ -1,13 +1,17 @@
 import { spawnSync } from 'node:child_process'
-import { chown, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { normalise } from '../../cli/args.ts'
 import { command, GATEWAY_ARGS, JSON_ARG, UsageError } from '../../cli/command.ts'
 import { COMMANDS } from '../../cli/commands.ts'
 import { commandAgain } from '../../cli/fleet/again.ts'
+import { send } from '../../cli/gateway/client.ts'
 import { readTarget } from '../../cli/gateway/target.ts'
 import { hasColor, processIo } from '../../cli/io.ts'
+import { writeNew } from '../../cli/schema/folder.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { cli, cliOutput } from '../helpers/cli.ts'
 import { temporaryFolder } from '../helpers/process.ts'
@@ -96,6 +100,25 @@ describe('the exit code', () => {
     // What stands behind -- is an argument.
     expect(await cli(['new', 'function', '--', '--help'])).toMatchObject({ code: 2 })
   })
+})
+
+test('a server that says nothing is no gateway', async () => {
+  const mute = createServer(() => {}).listen(0, '127.0.0.1')
+  onTestFinished(() => void mute.close())
+  await once(mute, 'listening')
+  const url = `http://127.0.0.1:${(mute.address() as AddressInfo).port}`
+  const target = { url, platform: undefined, tenant: undefined, token: undefined }
+  await expect(send(target, '/live', { patienceMs: 100 })).rejects.toThrow(
+    `No gateway answers at ${url}: it says nothing for 0.1 s`,
+  )
+})
+
+test('files that cannot all be written are not written', async () => {
+  const folder = await temporaryFolder()
+  await writeFile(join(folder, 'b'), '')
+  const writing = writeNew(folder, { 'a/one.sql': 'x', 'b/two.sql': 'y' })
+  await expect(writing).rejects.toThrow('Nothing is written: ')
+  expect(await readdir(folder, { recursive: true })).toEqual(['a', 'b'])
 })
 
 describe('the target', () => {
