@@ -1,53 +1,46 @@
-import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { readdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import { BaseSequencer, type TestSpecification } from 'vitest/node'
-import { memoryFolder } from './test/setup/memory-folder.ts'
+import { shared } from './vitest.shared.ts'
 
-// Test servers and temporary folders are in memory where there is room; TMPDIR chooses another place.
-const memory = memoryFolder()
-if (memory) process.env.TMPDIR ??= memory
+// The fuzz tests too, with few cases: see vitest.fuzz.config.ts.
+const FILES = ['test/**/*.test.ts', 'test/fuzz/**/*.fuzz.ts']
 
-/** The files that take longest, longest first. */
-const LONG = [
-  'storm',
-  'gateways',
-  'secrets',
-  'restart',
-  'replicas/',
-  'server/',
-  'docs/pages',
-  'deploy-under-load',
-]
+/** Folders whose setup.ts starts, when it is imported, what a file of tests uses. */
+const WITH_SETUP = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('/setup.ts'))
+  .map((path) => `test/${dirname(path)}`)
 
-/** Long files begin first, so that none runs alone at the end. */
-class LongestFirst extends BaseSequencer {
-  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification) => {
-      const place = LONG.findIndex((name) => moduleId.includes(`/${name}`))
-      return place === -1 ? LONG.length : place
-    }
-    return (await super.sort(files)).sort((one, other) => rank(one) - rank(other))
-  }
-}
+const { globalSetup, ...each } = shared.test!
 
+/**
+ * `npm test`: files share the modules of their process, which takes a third less time; those whose
+ * setup.ts has to be imported anew have a process each.
+ */
 export default defineConfig({
-  resolve: {
-    alias: [
+  test: {
+    ...each,
+    // Once for both projects.
+    globalSetup,
+    projects: [
       {
-        find: /^.*\/common\/thread\.ts$/,
-        replacement: join(import.meta.dirname, 'test/setup/built-thread.ts'),
+        ...shared,
+        test: {
+          ...each,
+          name: 'alone',
+          include: WITH_SETUP.map((folder) => `${folder}/*.test.ts`),
+        },
+      },
+      {
+        ...shared,
+        test: {
+          ...each,
+          name: 'together',
+          include: FILES,
+          exclude: WITH_SETUP.map((folder) => `${folder}/**`),
+          isolate: false,
+        },
       },
     ],
-  },
-  test: {
-    // The fuzz tests too, with few cases: see vitest.fuzz.config.ts.
-    include: ['test/**/*.test.ts', 'test/fuzz/**/*.fuzz.ts'],
-    globalSetup: ['test/setup/build.ts', 'test/setup/postgres.ts'],
-    sequence: { sequencer: LongestFirst },
-    // Much of what the tests do is waiting, so that two cores take three files at once.
-    maxWorkers: availableParallelism() + 1,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
   },
 })

@@ -1,5 +1,5 @@
 import { defineConfig, mergeConfig } from 'vitest/config'
-import config from './vitest.config.ts'
+import { shared } from './vitest.shared.ts'
 
 process.env.PG_MAJOR ??= '15'
 
@@ -12,7 +12,7 @@ const HANDLERS =
  * `npm run test:older`.
  */
 export default mergeConfig(
-  { ...config, test: { ...config.test, include: [] } },
+  shared,
   defineConfig({
     test: {
       include: [

@@ -1,8 +1,5 @@
 import { defineConfig, mergeConfig } from 'vitest/config'
-import config from './vitest.config.ts'
+import { shared } from './vitest.shared.ts'
 
 /** Tests that mostly wait, for failovers and for time limits: `npm run test:slow`. */
-export default mergeConfig(
-  { ...config, test: { ...config.test, include: [] } },
-  defineConfig({ test: { include: ['test/**/*.slow.ts'] } }),
-)
+export default mergeConfig(shared, defineConfig({ test: { include: ['test/**/*.slow.ts'] } }))

@@ -1,14 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { afterTest } from './helpers/after-test.ts'
 import { createAdminDatabase, dropAdminDatabase, uniqueName } from './helpers/gateway.ts'
 import type { Files } from './helpers/platforms.ts'
-import {
-  afterTest,
-  call,
-  eventually,
-  type GatewayProcess,
-  register,
-  startProcess,
-} from './helpers/process.ts'
+import { call, eventually, type GatewayProcess, register, startProcess } from './helpers/process.ts'
 import { type Clients, holdSocket, startClients } from './helpers/restarts.ts'
 
 const PLATFORM_FILES: Files = {

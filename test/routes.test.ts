@@ -2,6 +2,7 @@ import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadRoutes } from '../lib/http/routes.ts'
+import { afterTest } from './helpers/after-test.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,
@@ -9,13 +10,7 @@ import {
   startTestGateway,
   type TestGateway,
 } from './helpers/gateway.ts'
-import {
-  afterTest,
-  eventually,
-  freePort,
-  gatewayEnvironment,
-  startProgram,
-} from './helpers/process.ts'
+import { eventually, freePort, gatewayEnvironment, startProgram } from './helpers/process.ts'
 
 /** The code of an endpoint that answers with the value of an expression. */
 function answering(expression: string, meta = '{}'): string {

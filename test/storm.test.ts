@@ -1,8 +1,8 @@
 import { test } from 'vitest'
 import { startStormGateway } from './faults/storm/gateway.ts'
 import { runStorm, type StormOptions } from './faults/storm/storm.ts'
+import { afterTest } from './helpers/after-test.ts'
 import { connectTo, createAdminDatabase, dropAdminDatabase, uniqueName } from './helpers/gateway.ts'
-import { afterTest } from './helpers/process.ts'
 
 /** As test/faults/storm.faults.ts, which goes on for a million calls. STORM_SEED repeats a storm. */
 const SEED = Number(process.env.STORM_SEED || Date.now() % 1_000_000)

@@ -3,6 +3,7 @@ import { connect as connectPlainly, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterTest } from './helpers/after-test.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,
@@ -14,7 +15,6 @@ import {
 import { askSecurely, keepAlive } from './helpers/https.ts'
 import { pack } from './helpers/platforms.ts'
 import {
-  afterTest,
   eventually,
   type GatewayProcess,
   startProcess,

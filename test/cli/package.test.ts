@@ -3,14 +3,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { createAdminDatabase, dropAdminDatabase, PROJECT } from '../helpers/gateway.ts'
-import {
-  afterTest,
-  gatewayEnvironment,
-  startProgram,
-  temporaryFolder,
-  urlOf,
-} from '../helpers/process.ts'
+import { gatewayEnvironment, startProgram, temporaryFolder, urlOf } from '../helpers/process.ts'
 
 const run = promisify(execFile)
 

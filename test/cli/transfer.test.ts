@@ -8,12 +8,13 @@ import { promisify } from 'node:util'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { writeChanged } from '../../cli/schema/write-changed.ts'
 import { writeWholeFile } from '../../cli/whole-file.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { CLI_PROGRAM, type CliOptions, cli, startCli } from '../helpers/cli.ts'
 import { findTools, makeNoise } from '../helpers/dumps.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
 import { uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, temporaryFolder } from '../helpers/process.ts'
+import { temporaryFolder } from '../helpers/process.ts'
 
 // tenants export and import. PostgreSQL 15, where CI runs them too, has its pg_dump at hand; without
 // one they are refused, and leave nothing.

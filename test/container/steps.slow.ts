@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { startProxy, urlThrough } from '../helpers/behind-proxy.ts'
 import { createAdminDatabase, dropAdminDatabase, PROJECT } from '../helpers/gateway.ts'
 import {
-  afterTest,
   eventually,
   freePort,
   gatewayEnvironment,

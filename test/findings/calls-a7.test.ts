@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { layoutOf } from '../../lib/postgres/embedded/cluster.ts'
 import { findServersOf, sendSignal } from '../../lib/postgres/embedded/processes.ts'
-import { afterTest, startProcess, temporaryFolder } from '../helpers/process.ts'
+import { afterTest } from '../helpers/after-test.ts'
+import { startProcess, temporaryFolder } from '../helpers/process.ts'
 
 describe('A7: after a deploy that changes the type of an attribute', () => {
   const files = (isChanged: boolean) => ({

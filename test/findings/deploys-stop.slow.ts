@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { startEmbedded } from '../../lib/postgres/embedded.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,
@@ -15,7 +16,6 @@ import {
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
 import {
-  afterTest,
   eventually,
   freePort,
   startProcess,

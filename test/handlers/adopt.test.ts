@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import {
   connectTo,
   createAdminDatabase,
@@ -11,7 +12,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack } from '../helpers/platforms.ts'
-import { afterTest, eventually } from '../helpers/process.ts'
+import { eventually } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
 const MIGRATIONS = {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { startProxy, urlThrough } from '../helpers/behind-proxy.ts'
 import {
   createAdminDatabase,
@@ -11,7 +12,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually } from '../helpers/process.ts'
+import { eventually } from '../helpers/process.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import {
   connectTo,
   createAdminDatabase,
@@ -11,7 +12,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, until } from '../helpers/process.ts'
+import { until } from '../helpers/process.ts'
 
 const SLOW: Files = {
   'migrations/001_before.pssql': 'create table before (id int);',

@@ -2,9 +2,10 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { type Json, startTestGateway, type TestGateway } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
-import { afterTest, eventually } from '../helpers/process.ts'
+import { eventually } from '../helpers/process.ts'
 import {
   type ReplicationPair,
   type ReplicationServer,

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { capacityBecomes } from '../helpers/capacity.ts'
 import { createAdminDatabase, dropAdminDatabase, startTestGateway } from '../helpers/gateway.ts'
-import { afterTest, startProcess } from '../helpers/process.ts'
+import { startProcess } from '../helpers/process.ts'
 
 const CAP = 20
 

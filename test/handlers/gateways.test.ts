@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { capacityBecomes, capacityOf } from '../helpers/capacity.ts'
 import {
   connectTo,
@@ -13,7 +14,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually, startProcess } from '../helpers/process.ts'
+import { eventually, startProcess } from '../helpers/process.ts'
 
 const CAP = 20
 const FILES: Files = {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,
@@ -7,7 +8,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import type { Files } from '../helpers/platforms.ts'
-import { afterTest, eventually, startProcess } from '../helpers/process.ts'
+import { eventually, startProcess } from '../helpers/process.ts'
 
 const FILES: Files = {
   'migrations/001_note.pssql': `

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { LOCK_CLASS } from '../../lib/postgres/pools/call-sessions.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
@@ -9,7 +10,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest } from '../helpers/process.ts'
+
 import { store } from '../helpers/stored.ts'
 
 /** Databases that are named by a schema and a uuid, beside those of tenants: two gateways. */

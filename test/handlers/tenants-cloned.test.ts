@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
@@ -10,7 +11,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, NOTES, pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually, startProcess } from '../helpers/process.ts'
+import { eventually, startProcess } from '../helpers/process.ts'
 
 const FILES: Files = {
   ...NOTES,

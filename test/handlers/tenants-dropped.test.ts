@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, beforeEach, describe, expect, inject, type TestContext, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { findTools, restoreByHand } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
@@ -16,7 +17,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, NOTES, pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually, startProcess, temporaryFolder } from '../helpers/process.ts'
+import { eventually, startProcess, temporaryFolder } from '../helpers/process.ts'
 
 const FILES: Files = {
   ...NOTES,

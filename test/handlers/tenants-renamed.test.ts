@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, inject, test } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   connectTo,
@@ -9,7 +10,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, NOTES, pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually } from '../helpers/process.ts'
+import { eventually } from '../helpers/process.ts'
 
 const FILES: Files = {
   ...NOTES,

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { exportTenant, findTools, importTenant, makeNoise } from '../helpers/dumps.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
@@ -17,7 +18,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually, startProcess } from '../helpers/process.ts'
+import { eventually, startProcess } from '../helpers/process.ts'
 
 // Exports and imports that do not come to their end.
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import {
   connectTo,
   createAdminDatabase,
@@ -11,7 +12,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack } from '../helpers/platforms.ts'
-import { afterTest, eventually, startProcess } from '../helpers/process.ts'
+import { eventually, startProcess } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
 let url: string

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
   type Answer,
@@ -11,7 +12,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually } from '../helpers/process.ts'
+import { eventually } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
 const {

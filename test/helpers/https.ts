@@ -1,7 +1,7 @@
 import { Agent, type RequestOptions, request } from 'node:https'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import { afterTest } from './after-test.ts'
 import type { Json } from './gateway.ts'
-import { afterTest } from './process.ts'
 
 /** A response, and the server that sent it. */
 export interface SecureAnswer {

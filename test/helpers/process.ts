@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { afterEach } from 'vitest'
+import { afterTest } from './after-test.ts'
 import { type Answer, type Json, PROJECT, schemaForm, TEST_SECRET } from './gateway.ts'
 import { type Files, pack } from './platforms.ts'
 
@@ -73,17 +73,6 @@ export const GATEWAY_ARGUMENTS = BUILT
 
 /** sd_listen_fds(3): LISTEN_PID must be the id of the process that takes the socket. */
 const ACTIVATED = 'LISTEN_PID=$$ exec "$0" "$@"'
-
-const cleanups: (() => unknown)[] = []
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
-
-/** Registers a clean-up to run after the test; the last one registered runs first. */
-export function afterTest(cleanup: () => unknown): void {
-  cleanups.push(cleanup)
-}
 
 /** Creates an empty folder, which is deleted after the test. */
 export async function temporaryFolder(): Promise<string> {

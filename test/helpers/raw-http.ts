@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { afterTest } from './process.ts'
+import { afterTest } from './after-test.ts'
 
 /** A connection on which a test writes raw bytes. */
 export interface RawConnection {

@@ -1,8 +1,8 @@
 import { Agent, request } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { afterTest } from './after-test.ts'
 import type { Json } from './gateway.ts'
-import { afterTest } from './process.ts'
 
 /** A listening socket as systemd holds it: this process never accepts connections on it. */
 export interface HeldSocket {

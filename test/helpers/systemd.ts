@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { afterTest, startProgram, temporaryFolder } from './process.ts'
+import { afterTest } from './after-test.ts'
+import { startProgram, temporaryFolder } from './process.ts'
 
 /** Receives datagrams as systemd does, and writes each as a line of JSON. */
 const RECEIVER = `

@@ -7,9 +7,10 @@ import { pipeline } from 'node:stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type EmbeddedPostgres, startEmbedded } from '../../lib/postgres/embedded.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { type Json, uniqueName } from '../helpers/gateway.ts'
 import { type Files, textFunction } from '../helpers/platforms.ts'
-import { afterTest, eventually, freePort, startProcess } from '../helpers/process.ts'
+import { eventually, freePort, startProcess } from '../helpers/process.ts'
 
 import { isRunning, run, timed } from './setup.ts'
 

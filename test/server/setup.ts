@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { connect as openConnection } from 'node:net'
 import { promisify } from 'node:util'
 import { processStart } from '../../lib/postgres/embedded/processes.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { createAdminDatabase, dropAdminDatabase } from '../helpers/gateway.ts'
 import type { Files } from '../helpers/platforms.ts'
-import { afterTest, eventually, type GatewayProcess, startProcess } from '../helpers/process.ts'
+import { eventually, type GatewayProcess, startProcess } from '../helpers/process.ts'
 
 export const run = promisify(execFile)
 

@@ -4,9 +4,9 @@ import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { afterTest } from '../helpers/after-test.ts'
 import { uniqueName } from '../helpers/gateway.ts'
 import {
-  afterTest,
   eventually,
   freePort,
   GATEWAY_ARGUMENTS,

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterTest } from '../../helpers/after-test.ts'
 import type { TestGateway } from '../../helpers/gateway.ts'
 import { pack } from '../../helpers/platforms.ts'
-import { afterTest, eventually, startProcess } from '../../helpers/process.ts'
+import { eventually, startProcess } from '../../helpers/process.ts'
 
 import {
   caughtUp,

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { afterTest } from '../../helpers/after-test.ts'
 import { startTestGateway } from '../../helpers/gateway.ts'
 import { pack } from '../../helpers/platforms.ts'
-import { afterTest, eventually } from '../../helpers/process.ts'
+import { eventually } from '../../helpers/process.ts'
 import { startReplication } from '../../helpers/replication.ts'
 
 import { FILES, pair, ranOnReplica, start, startForTest, startWith, used } from './setup.ts'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { afterTest } from '../../helpers/after-test.ts'
 import { pack } from '../../helpers/platforms.ts'
-import { afterTest, eventually } from '../../helpers/process.ts'
+import { eventually } from '../../helpers/process.ts'
 
 import {
   FILES,

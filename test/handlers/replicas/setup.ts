@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect } from 'vitest'
+import { afterTest } from '../../helpers/after-test.ts'
 import { type Answer, startTestGateway, type TestGateway } from '../../helpers/gateway.ts'
 import { type Files, pack } from '../../helpers/platforms.ts'
-import { afterTest, eventually } from '../../helpers/process.ts'
+import { eventually } from '../../helpers/process.ts'
 import { type ReplicationPair, startReplication } from '../../helpers/replication.ts'
 
 /** A function that says whether it runs on the replica; `body` comes before. */

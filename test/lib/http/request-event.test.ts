@@ -5,7 +5,7 @@ import { getQuery, getRequestHeader, getRouterParams, H3Event, isEvent, readBody
 import { expect, test } from 'vitest'
 import { nodeOf } from '../../../lib/http/request.ts'
 import { createEvent } from '../../../lib/http/request-event.ts'
-import { afterTest } from '../../helpers/process.ts'
+import { afterTest } from '../../helpers/after-test.ts'
 
 /** Has a request made into an event, and looks at it. */
 async function withEvent<T>(

@@ -1,20 +1,15 @@
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { startTwoGateways } from '../../helpers/for-file.ts'
 import { temporaryFolder } from '../../helpers/process.ts'
 
 const { gateway } = await startTwoGateways({ DEPLOY_TIMEOUT_SECS: '60' })
 
-const { TMPDIR } = process.env
 let folder: string
 beforeAll(async () => {
   folder = await temporaryFolder()
   process.env.TMPDIR = folder
-})
-afterAll(() => {
-  if (TMPDIR === undefined) delete process.env.TMPDIR
-  else process.env.TMPDIR = TMPDIR
 })
 
 test('What a killed gateway left of pg_dump goes after DEPLOY_TIMEOUT_SECS, and nothing else does', async () => {

@@ -8,7 +8,8 @@ import {
   countAnswer,
 } from '../../../../lib/http/answer/response-budget.ts'
 import { ByteBudget } from '../../../../lib/http/byte-budget.ts'
-import { afterTest, eventually } from '../../../helpers/process.ts'
+import { afterTest } from '../../../helpers/after-test.ts'
+import { eventually } from '../../../helpers/process.ts'
 import { openRaw, sendRaw } from '../../../helpers/raw-http.ts'
 
 const MEBIBYTE = 1024 * 1024
