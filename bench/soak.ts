@@ -11,12 +11,13 @@ import { digits, table } from './lib/table.ts'
 import { keepCalling, type World } from './soak/calls.ts'
 import { keepDeploying, registerFirst } from './soak/deploys.ts'
 import { keepBreaking } from './soak/faults.ts'
+import { keepWatching } from './soak/operators.ts'
 import { PLATFORM } from './soak/platform.ts'
 import { SoakPostgres } from './soak/postgres.ts'
 import type { Sample } from './soak/probe.ts'
 import { Tally } from './soak/tally.ts'
 
-const HELP = `Uses a gateway in all ways at once for long, breaks its connections and its PostgreSQL now and then,
+const HELP = `Uses a gateway in all ways at once for long, with consoles open and its metrics scraped, breaks its connections and its PostgreSQL now and then,
 and looks whether anything is wrong with the answers, the connections or the memory.
 
 npm run soak -- [options]
@@ -154,6 +155,7 @@ async function soak(options: Options, { folder, postgres, gateway, stopping }: S
   const work = Promise.all([
     ...Array.from({ length: clients }, () => keepCalling(world)),
     keepDeploying(world),
+    keepWatching(world),
   ])
   const breaking = keepBreaking(world, postgres)
   const pause = async (share: number) => {
