@@ -8,6 +8,12 @@ import { countClosing, type Pool } from './pool.ts'
  */
 const HALF_LIFE_PER_CONNECTION = 8
 
+/**
+ * Weight, in new wants, above which further wants do not count. Otherwise one busy database would
+ * turn the clock so fast that nothing is known of the others.
+ */
+const MOST = 32
+
 /** Half-lives after which all weights are scaled and small ones dropped. */
 const HALF_LIVES_PER_SWEEP = 10
 
@@ -18,8 +24,8 @@ const FORGOTTEN_BELOW = 1 / 64
  * How often each database has lately wanted a connection beside those that it had in use. The
  * idle connection that is wanted least gives way: closing it causes the fewest openings.
  *
- * The weight of a want halves with every 8 × capacity later wants of any database, so that the
- * clock stands still while nothing is called. The n-th connection of a database has a weight of its
+ * The weight of a want halves with every 8 × capacity later wants that count, of any database, so
+ * that the clock stands still while nothing is called. The n-th connection of a database has a weight of its
  * own: it is wanted only by calls that find n - 1 in use. A database that was called once is
  * wanted less than those called often, so its connection is the next to give way; a database that
  * is called often for the first time takes a connection from them within a few calls.
@@ -48,8 +54,9 @@ export class Demand {
    * has waited for one.
    */
   note(database: string, nth: number): void {
-    this.#unit *= 2 ** (1 / (HALF_LIFE_PER_CONNECTION * Math.max(1, this.#capacity())))
     let weights = this.#weights.get(database)
+    if (weights && weights[nth - 1]! >= MOST * this.#unit) return
+    this.#unit *= 2 ** (1 / (HALF_LIFE_PER_CONNECTION * Math.max(1, this.#capacity())))
     if (!weights) {
       weights = []
       this.#weights.set(database, weights)
