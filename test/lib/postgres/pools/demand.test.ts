@@ -56,17 +56,20 @@ describe('calls that open a connection', () => {
   })
 })
 
-test.each([1, 10])('beside %i busy databases, calls of the others open as few connections', (busy) => {
-  const others = drawn(DATABASES, 1, 10_000)
-  const hot = (i: number) => DATABASES + (i % busy)
-  const trace = others.flatMap((one, i) => [
-    ...Array.from({ length: 30 }, (_, at) => hot(30 * i + at)),
-    one,
-  ])
-  const opened = misses(trace) * trace.length
-  expect(opened / others.length).toBeLessThan(0.48)
-  expect(opened).toBeLessThan(0.92 * leastRecentlyUsed(trace, CAPACITY) * trace.length)
-})
+test.each([1, 10])(
+  'beside %i busy databases, calls of the others open as few connections',
+  (busy) => {
+    const others = drawn(DATABASES, 1, 10_000)
+    const hot = (i: number) => DATABASES + (i % busy)
+    const trace = others.flatMap((one, i) => [
+      ...Array.from({ length: 30 }, (_, at) => hot(30 * i + at)),
+      one,
+    ])
+    const opened = misses(trace) * trace.length
+    expect(opened / others.length).toBeLessThan(0.48)
+    expect(opened).toBeLessThan(0.92 * leastRecentlyUsed(trace, CAPACITY) * trace.length)
+  },
+)
 
 test('what was wanted is forgotten: others are open within some calls of each', () => {
   const old = drawn(DATABASES, 1, 10_000)
