@@ -23,6 +23,7 @@ export interface Informed {
     | { catchUp(database: string): void; catchUpAll(): void; hold(database: string): void }
     | undefined
   messages: Pick<Messages, 'onMessage'>
+  pools: { forgetCounters(database: string): void }
   events: { noteCatalog(platform: string): void; noteFleet(platform: string): void }
   deploys: { stopHere(platform: string, requestId: string): void }
   catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use' | 'limits'>
@@ -162,6 +163,7 @@ export function onNotification(informed: Informed, payload: string): void {
   if (entry.schema_name === undefined) informed.catalog.forgetAll()
   informed.catalog.forget(owner, entry.database)
   if (entry.change !== 'UPDATE') informed.catalog.limits.drop(entry.database)
+  if (entry.change === 'DELETE') informed.pools.forgetCounters(entry.database)
   // Read the new role and limits from the catalog: any role may send notifications, so the payload
   // is not trusted.
   if (isHandedOver || (entry.change === 'UPDATE' && isLimitedAnew))

@@ -260,10 +260,10 @@ export class Pools {
 
   /** Closes all connections to a database and removes its pool, before the database is dropped. */
   async closeDatabase(database: string): Promise<void> {
+    this.forgetCounters(database)
     const pool = this.#supply.pools.get(database)
     if (!pool) return
     this.#supply.pools.delete(database)
-    this.#supply.counters.forget(database)
     stopStarving(pool)
     pool.closing = true
     for (const waiter of pool.waiters) {
@@ -271,6 +271,11 @@ export class Pools {
       waiter.reject(new GatewayError('database_not_found', `Database ${database} is gone`))
     }
     await Promise.all([...pool.idle].map((connection) => this.#supply.retire(connection)))
+  }
+
+  /** Drops the counters of a database that is gone. */
+  forgetCounters(database: string): void {
+    this.#supply.counters.forget(database)
   }
 
   /** Closes the idle connections and cuts those in use, whose queries fail. */
