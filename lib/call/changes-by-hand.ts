@@ -1,3 +1,4 @@
+import { isRefusal } from '../postgres/errors.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
 import type { Query } from '../postgres/session/query.ts'
 import { enterMode } from './run/mode.ts'
@@ -7,6 +8,9 @@ import { SCHEMA_VERSION } from './signatures/version.ts'
 
 /** A statement of its own: its transaction, and its snapshot, end before the version is read. */
 const MARK = `select ${CHANGE_MARK}`
+
+/** Milliseconds since the last comparison after which a session is opened for the next one. */
+const OVERDUE_MS = 15_000
 
 /**
  * Checks the schema version of each database periodically while it is called. A change by hand
@@ -25,13 +29,21 @@ export class ChangesByHand {
   /** Starts a check in the background if one is due. Call it after each call. */
   noticeCall(database: string): void {
     if (!this.#functions.isDue(database) || this.#looking.has(database)) return
-    // Opening a session for the check would cost more than what the next one is asked.
-    if (this.#functions.atOpening(database) && !this.#pools.isOpen(database)) return
+    if (this.#mayWait(database)) return
     this.#looking.add(database)
     this.#look(database)
       // The next call checks again.
       .catch(() => {})
       .finally(() => this.#looking.delete(database))
+  }
+
+  /**
+   * Returns whether the next session that opens compares the mark: opening one for the check costs
+   * more. Calls on replicas open none, so it does not wait for long.
+   */
+  #mayWait(database: string): boolean {
+    if (this.#functions.isDue(database, OVERDUE_MS)) return false
+    return this.#functions.atOpening(database) !== undefined && !this.#pools.isOpen(database)
   }
 
   async #look(database: string): Promise<void> {
@@ -41,14 +53,14 @@ export class ChangesByHand {
       // The exclusive mode has the regular statement_timeout.
       enterMode(lease.connection, session, 'exclusive')
       const ask = (text: string) => firstValue(session.run({ text, values: [] }))
-      const mark = await ask(MARK)
+      const mark = await ask(MARK).catch(noneIfRefused)
       if (mark !== undefined && this.#pools.isFull && this.#isEqual(database, mark)) {
         lease.release()
         return
       }
       const version = await ask(SCHEMA_VERSION)
       lease.release()
-      this.#functions.check(database, version!, mark)
+      this.#functions.check(database, version!, mark ?? null)
     } catch (error) {
       lease.release(error)
       throw error
@@ -65,6 +77,11 @@ export class ChangesByHand {
     this.#functions.compareMark(database, mark)
     return !this.#functions.isDue(database)
   }
+}
+
+/** The role may not use a function of the mark. */
+function noneIfRefused(error: unknown): undefined {
+  if (!isRefusal(error)) throw error
 }
 
 async function firstValue({ result }: Query): Promise<string | undefined> {

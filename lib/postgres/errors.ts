@@ -42,6 +42,11 @@ export function isPostgresError(error: unknown): error is PostgresError {
   return error instanceof ServerError || error instanceof postgres.PostgresError
 }
 
+/** Whether PostgreSQL refused a statement, and the session goes on. */
+export function isRefusal(error: unknown): error is PostgresError {
+  return isPostgresError(error) && !endsConnection(error)
+}
+
 /** Whether PostgreSQL cancelled a query: statement_timeout expired, or a cancel request arrived. */
 export function isQueryCanceled(error: unknown): boolean {
   return isPostgresError(error) && error.code === QUERY_CANCELED

@@ -34,14 +34,15 @@ const COUNTS = Object.values(READ_CATALOGS).flatMap((oid) =>
  * that SCHEMA_VERSION reads have not changed. It costs a new session a tenth of what SCHEMA_VERSION
  * does, since it reads counters in memory; most of that is finding each function by its name, so it
  * uses few. The counters count up with each row that is written to a catalog, and begin anew with
- * the statistics: after a crash, or when somebody resets them. A path says which database it is. A
- * session reports its counts up to 10 s after its commit (PostgreSQL source, pgstat.c:
- * PGSTAT_IDLE_INTERVAL), so a change may show as late as that.
+ * the statistics: after a crash, or when somebody resets them. A path says which database it is; the
+ * setting, whether PostgreSQL counts. A session reports its counts up to 10 s after its commit
+ * (PostgreSQL source, pgstat.c: PGSTAT_IDLE_INTERVAL), so a change may show as late as that.
  */
 export const MARK_ITEMS = `
   array[${COUNTS}],
   pg_catalog.pg_relation_filepath(${READ_CATALOGS.pg_proc}),
-  pg_catalog.pg_stat_get_bgwriter_stat_reset_time()
+  pg_catalog.pg_stat_get_bgwriter_stat_reset_time(),
+  pg_catalog.current_setting('track_counts')
 `
 
 /** Expression for the mark; null where PostgreSQL does not count (track_counts = off). */

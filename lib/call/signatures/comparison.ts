@@ -4,7 +4,8 @@ export const CHECK_EVERY_MS = 5000
 /**
  * Milliseconds since the last comparison of versions for which an equal mark stands for an equal
  * version. The mark misses a change as long as the session that made it goes on with another
- * transaction, and where somebody resets the statistics of a new database or turns track_counts off.
+ * transaction, that of a session that has turned track_counts off, and one after which somebody
+ * resets the statistics of a new database.
  */
 const MARK_HOLDS_MS = 300_000
 
@@ -23,16 +24,19 @@ export function comparedAt(at: number, mark: string | undefined): Comparison {
   return { checkedAt: at, comparedAt: at, mark }
 }
 
-/** Returns whether the version is due to be compared. */
-export function isDue({ checkedAt }: Comparison): boolean {
-  return performance.now() - checkedAt > CHECK_EVERY_MS
+/** Returns whether the version is due to be compared, or has been for a while (`afterMs`). */
+export function isDue({ checkedAt }: Comparison, afterMs = CHECK_EVERY_MS): boolean {
+  return performance.now() - checkedAt > afterMs
 }
 
-/** Notes that the versions are equal, and returns true. `mark`: read before the version. */
-export function noteEqual(comparison: Comparison, mark: string | undefined): true {
+/**
+ * Notes that the versions are equal, and returns true. `mark`: read before the version; null: it
+ * cannot be read; undefined: nobody has tried to.
+ */
+export function noteEqual(comparison: Comparison, mark: string | null | undefined): true {
   comparison.checkedAt = performance.now()
   comparison.comparedAt = comparison.checkedAt
-  if (mark !== undefined) comparison.mark = mark
+  if (mark !== undefined) comparison.mark = mark ?? undefined
   return true
 }
 

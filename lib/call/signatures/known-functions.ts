@@ -151,11 +151,12 @@ export class KnownFunctions {
   }
 
   /**
-   * Records the version that a session has read, and the mark that it has read before. If the
-   * version differs, drops the cache entry of the database and has its sessions renewed.
+   * Records the version that a session has read, and the mark that it has read before (null: it
+   * cannot be read). If the version differs, drops the cache entry of the database and has its
+   * sessions renewed.
    * @returns whether the cache entry was current
    */
-  check(database: string, version: string, mark?: string): boolean {
+  check(database: string, version: string, mark?: string | null): boolean {
     const known = this.#known.get(database)
     if (!known) return true
     if (known.version === version) return noteEqual(known, mark)
@@ -165,10 +166,13 @@ export class KnownFunctions {
     return false
   }
 
-  /** Returns whether the version is due to be read on a session and passed to `check`. */
-  isDue(database: string): boolean {
+  /**
+   * Returns whether the version is due to be read on a session and passed to `check`. `afterMs`:
+   * whether it is so long since the last comparison; default: CHECK_EVERY_MS.
+   */
+  isDue(database: string, afterMs?: number): boolean {
     const known = this.#known.get(database)
-    return known !== undefined && isDue(known)
+    return known !== undefined && isDue(known, afterMs)
   }
 
   /** Compares the mark that a session has read when it opened: an equal one needs no `check`. */

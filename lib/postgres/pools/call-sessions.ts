@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts'
-import { endsConnection, isPostgresError, type PostgresError, postgresDetails } from '../errors.ts'
+import { isRefusal, type PostgresError, postgresDetails } from '../errors.ts'
 import type { Result } from '../session/query.ts'
 import type { Session } from '../session/session.ts'
 
@@ -128,10 +128,6 @@ async function entered(session: Session, question: OpeningQuestion | undefined):
   })
   const [result] = await answer
   return result!.rows[0]!.map(String)
-}
-
-function isRefusal(error: unknown): error is PostgresError {
-  return isPostgresError(error) && !endsConnection(error)
 }
 
 function ask(session: Session, sql: string): Promise<Result[]> {

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest'
+import { ChangesByHand } from '../../../../lib/call/changes-by-hand.ts'
 import {
   CHANGE_MARK,
   MARK_ITEMS,
@@ -16,6 +17,7 @@ import {
   uniqueName,
 } from '../../../helpers/gateway.ts'
 import { pack } from '../../../helpers/platforms.ts'
+import { until } from '../../../helpers/process.ts'
 
 const platform = uniqueName('marks')
 const database = `${platform}_main`
@@ -124,6 +126,21 @@ test('a session that opens reads the same mark, by other means', async () => {
   expect(ownOf(values!.map(String).join(' '))).toBe(ownOf(await mark()))
 })
 
+test.runIf(inject('superuserUrl'))(
+  'a session that opens reads another mark while PostgreSQL does not count',
+  async () => {
+    const read = `select concat_ws(' ', ${MARK_ITEMS}) as mark`
+    const results: { mark: string }[][] = await queryDatabase(
+      database,
+      `${read}; set track_counts = off; ${read}; set track_counts = on; ${read}`,
+      { asGateway: true, url: inject('superuserUrl')! },
+    )
+    const [before, off, on] = results.flat().map((row) => ownOf(row.mark))
+    expect(off).not.toBe(before)
+    expect(on).toBe(before)
+  },
+)
+
 describe('a database that is called again on a new session', () => {
   const other = uniqueName('marks')
   const changed = `${other}_main`
@@ -167,4 +184,58 @@ describe('a database that is called again on a new session', () => {
       vi.restoreAllMocks()
     }
   })
+
+  test('is compared within 15 s where it opens no session, as if its calls ran on replicas', async () => {
+    const { pools } = gateway.gateway
+    const [row] = await queryDatabase(changed, SCHEMA_VERSION)
+    expect(functions().check(changed, row.version, 'known')).toBe(true)
+    pools.renew(changed)
+    await until(() => !pools.isOpen(changed))
+    await queryDatabase(
+      changed,
+      `create or replace function f() returns int language plpgsql as 'begin return 6; end'`,
+    )
+    const byHand = new ChangesByHand(functions(), pools)
+    const now = performance.now.bind(performance)
+    const looksAfter = (ms: number) => {
+      vi.spyOn(performance, 'now').mockImplementation(() => now() + ms)
+      expect(functions().atOpening(changed)).toBeDefined()
+      byHand.noticeCall(changed)
+      return pools.isOpen(changed)
+    }
+    try {
+      expect(looksAfter(6000)).toBe(false)
+      expect(looksAfter(16_000)).toBe(true)
+      await until(() => functions().schemaOf(changed) === undefined)
+    } finally {
+      vi.restoreAllMocks()
+    }
+  })
+
+  test.runIf(inject('superuserUrl'))(
+    'is read anew after a change by hand where its role may not read the mark',
+    async () => {
+      expect(await call()).toEqual([{ f: 6 }])
+      await queryDatabase(
+        changed,
+        'revoke execute on function pg_stat_get_tuples_inserted(oid) from public',
+        { asGateway: true, url: inject('superuserUrl')! },
+      )
+      await queryDatabase(
+        changed,
+        `create or replace function f() returns int language sql as 'select 5'`,
+      )
+      const now = performance.now.bind(performance)
+      vi.spyOn(performance, 'now').mockImplementation(() => now() + 2 * CHECK_EVERY_MS)
+      const language = async () => {
+        expect((await gateway.call(other, 'f', [])).body.rows).toEqual([{ f: 5 }])
+        return functions().peek(changed, 'f')?.[0]?.language
+      }
+      try {
+        await expect.poll(language, { timeout: 4000, interval: 200 }).toBe('sql')
+      } finally {
+        vi.restoreAllMocks()
+      }
+    },
+  )
 })
