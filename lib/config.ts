@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseEnv } from 'node:util'
 import type { ArchiveLimits } from './archive/archive.ts'
 import { type Changes, compareReadings, withoutRestart } from './config/changes.ts'
 import { nearMisses } from './config/near-misses.ts'
@@ -29,9 +27,9 @@ import {
   PARTS,
   PLAIN,
   RUST_LOG,
-  SETTINGS_FILE,
   TLS,
 } from './config/settings.ts'
+import { readSettingsFile } from './config/settings-file.ts'
 import type { Network } from './http/access/networks.ts'
 import type { TlsFiles } from './http/listener/tls.ts'
 import type { LogLevel, LogSettings } from './log.ts'
@@ -58,26 +56,10 @@ export interface Config extends ValuesOf<typeof PLAIN> {
 
 /**
  * The environment, over what SETTINGS_FILE, or a `.env` file in `folder`, says.
- * @throws {ConfigError} when the file cannot be read; a `.env` file may be missing
+ * @throws {ConfigError} as `readSettingsFile`; a `.env` file may be missing
  */
 export function readEnvironment(folder: string, env: Environment = process.env): Environment {
   return { ...readSettingsFile(folder, env), ...env }
-}
-
-/**
- * What the file of the settings says, whatever the environment does.
- * @throws {ConfigError} as `readEnvironment`
- */
-export function readSettingsFile(folder: string, env: Environment): Environment {
-  const named = readSetting(env, SETTINGS_FILE)
-  try {
-    return parseEnv(readFileSync(resolve(folder, named ?? '.env'), 'utf8'))
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    if (named !== undefined) throw new ConfigError(`SETTINGS_FILE: cannot be read: ${message}`)
-    if (code === 'ENOENT') return {}
-    throw new ConfigError(`.env cannot be read: ${message}`)
-  }
 }
 
 /**
@@ -190,8 +172,8 @@ export interface Reread extends Changes {
 export class Settings {
   readonly #folder: string
   readonly #process: Environment
-  /** What the file said when the settings in force were read. */
-  #file: Environment
+  /** What the file said when the settings in force were read; undefined: there was no `.env`. */
+  #file: Environment | undefined
   readonly #hasTls: boolean
   readonly config: Config
 
@@ -213,8 +195,10 @@ export class Settings {
    * @throws {ConfigError} as the constructor; then nothing has changed
    */
   readAgain(): Reread {
-    const before = { file: this.#file, process: this.#process }
-    const after = { ...before, file: readSettingsFile(this.#folder, this.#process) }
+    const before = { file: this.#file ?? {}, process: this.#process }
+    const found = readSettingsFile(this.#folder, this.#process)
+    if (this.#file && !found) throw new ConfigError(`${resolve(this.#folder, '.env')} is missing`)
+    const after = { ...before, file: found ?? {} }
     const { tls } = readConfig({ ...after.file, ...after.process })
     const isOtherProtocol = (tls !== undefined) !== this.#hasTls
     const changes = compareReadings(ALL_SETTINGS, before, after, ({ name, restart }) => {
@@ -225,7 +209,7 @@ export class Settings {
     // The next reading names again what still waits for a restart.
     const file = { ...after.file }
     for (const name of changes.restart) file[name] = before.file[name]
-    this.#file = file
+    this.#file = found && file
     return { ...changes, config }
   }
 }

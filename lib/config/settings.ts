@@ -24,7 +24,7 @@ export const SETTINGS_FILE = optional('SETTINGS_FILE', 'path', (text) => text, {
   example: '/etc/db-gateway/env',
   restart: true,
   about: 'The file with the settings that the environment does not have.',
-  edge: 'Stops the start where it cannot be read. Not read in the file itself.',
+  edge: 'Stops the start where it cannot be read, is empty, or has a line that is not `NAME=value`, a comment or blank. Not read in the file itself.',
 })
 
 export const LOG_DIR = optional('LOG_DIR', 'path', (text) => text, {
