@@ -31,7 +31,7 @@ import {
 } from './config/settings.ts'
 import { readSettingsFile } from './config/settings-file.ts'
 import type { Network } from './http/access/networks.ts'
-import type { TlsFiles } from './http/listener/tls.ts'
+import { readTls, type TlsFiles } from './http/listener/tls.ts'
 import type { LogLevel, LogSettings } from './log.ts'
 import type { Server } from './postgres/hosts/server.ts'
 
@@ -136,9 +136,12 @@ function readTlsFiles(env: Environment): TlsFiles | undefined {
   return cert && key ? { cert, key, clientCa } : undefined
 }
 
+/** The settings that keep somebody out, which are meant in small letters too. */
+const PROTECTIONS = new Set(ALL_SETTINGS.filter(({ protects }) => protects).map(({ name }) => name))
+
 /**
  * The warnings about variables that have no effect, or are nearly settings.
- * @throws {ConfigError} for a variable by which another PostgreSQL is probably meant
+ * @throws {ConfigError} for a variable by which another PostgreSQL, or a protection, is probably meant
  */
 function checkNames(env: Environment, hasUrl: boolean, hasServer: boolean): string[] {
   const known = new Set(ALL_SETTINGS.map(({ name }) => name))
@@ -146,6 +149,11 @@ function checkNames(env: Environment, hasUrl: boolean, hasServer: boolean): stri
   const useless = warnOfOriginal(isSet)
   const warnings = useless ? [useless] : []
   const set = Object.keys(env).filter(isSet)
+  for (const name of set) {
+    const meant = name.toUpperCase()
+    if (meant === name || !PROTECTIONS.has(meant)) continue
+    throw new ConfigError(`${name}: is no setting; is ${meant} meant?`)
+  }
   for (const { name, meant } of nearMisses(set, known)) {
     // It would start an empty PostgreSQL.
     const isServer = meant === 'DATABASE_URL' || DATABASE_PARTS.some((part) => part === meant)
@@ -174,7 +182,6 @@ export class Settings {
   readonly #process: Environment
   /** What the file said when the settings in force were read; undefined: there was no `.env`. */
   #file: Environment | undefined
-  readonly #hasTls: boolean
   readonly config: Config
 
   /**
@@ -187,12 +194,12 @@ export class Settings {
     this.#process = { ...env }
     this.#file = readSettingsFile(folder, this.#process)
     this.config = readConfig({ ...this.#file, ...this.#process })
-    this.#hasTls = this.config.tls !== undefined
   }
 
   /**
    * Reads the file again. What the environment of the process says cannot change.
-   * @throws {ConfigError} as the constructor; then nothing has changed
+   * @throws {ConfigError} as the constructor, and as `readTls` for files that are named anew; then
+   *   nothing has changed
    */
   readAgain(): Reread {
     const before = { file: this.#file ?? {}, process: this.#process }
@@ -200,12 +207,18 @@ export class Settings {
     if (this.#file && !found) throw new ConfigError(`${resolve(this.#folder, '.env')} is missing`)
     const after = { ...before, file: found ?? {} }
     const { tls } = readConfig({ ...after.file, ...after.process })
-    const isOtherProtocol = (tls !== undefined) !== this.#hasTls
+    // A listener stays with its protocol, and with whether it asks clients for certificates.
+    const isOtherProtocol = (tls !== undefined) !== (this.config.tls !== undefined)
+    const isAskedOtherwise =
+      (tls?.clientCa !== undefined) !== (this.config.tls?.clientCa !== undefined)
     const changes = compareReadings(ALL_SETTINGS, before, after, ({ name, restart }) => {
+      if (name === TLS.clientCa.name && isAskedOtherwise) return true
       return restart === true || (isOtherProtocol && TLS_NAMES.includes(name))
     })
     const env = withoutRestart(before, after, changes.restart)
     const config = readConfig(env)
+    const isOtherTls = changes.live.some((name) => TLS_NAMES.includes(name))
+    if (config.tls && isOtherTls) readTls(config.tls)
     // The next reading names again what still waits for a restart.
     const file = { ...after.file }
     for (const name of changes.restart) file[name] = before.file[name]

@@ -17,10 +17,11 @@ export function reloadSettings(
     log.error(`${(error as Error).message}; the previous settings stay in force`)
     return
   }
-  const { config, live, restart, covered } = reread
+  const { config, live, restart, covered, lifted } = reread
   running.reload(config)
   if (live.length > 0) log.info(`Settings in force from now on: ${live.join(', ')}`)
   else log.info('The settings have not changed')
+  for (const { name, instead } of lifted) log.warn(`${name} is no longer set: ${instead}`)
   if (restart.length > 0) log.warn(`Settings that need a restart: ${restart.join(', ')}`)
   if (covered.length > 0) {
     const names = covered.join(', ')

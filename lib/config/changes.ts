@@ -8,6 +8,8 @@ export interface Changes {
   restart: string[]
   /** Settings that differ in the file, where the environment of the process goes first. */
   covered: string[]
+  /** Of `live`, protections that are no longer set, each with what holds instead. */
+  lifted: { name: string; instead: string }[]
 }
 
 /** One reading: the environment of the process goes over the file. */
@@ -26,13 +28,17 @@ export function compareReadings(
   after: Reading,
   needsRestart: (setting: Setting<unknown>) => boolean,
 ): Changes {
-  const changes: Changes = { live: [], restart: [], covered: [] }
+  const changes: Changes = { live: [], restart: [], covered: [], lifted: [] }
   for (const setting of settings) {
     const { name } = setting
     if (textOf(before.file, name) === textOf(after.file, name)) continue
     if (Object.hasOwn(after.process, name)) changes.covered.push(name)
     else if (needsRestart(setting)) changes.restart.push(name)
-    else changes.live.push(name)
+    else {
+      changes.live.push(name)
+      const isLifted = setting.protects && textOf(after.file, name) === undefined
+      if (isLifted) changes.lifted.push({ name, instead: setting.none ?? setting.default! })
+    }
   }
   return changes
 }

@@ -18,6 +18,8 @@ export interface SettingText {
   example?: string
   /** The value is secret, or contains a password. */
   secret?: true
+  /** Keeps somebody out: a reload that takes it away is logged as a warning. */
+  protects?: true
   /** Read at the start alone; SIGHUP says that a change needs a restart. */
   restart?: true
 }

@@ -8,10 +8,13 @@ const BLOCKS = 'CIDR blocks, with commas between'
 
 export const ACCESS = {
   allowedNetworks: word('ALLOWED_NETWORKS', BLOCKS, '127.0.0.0/8,10.0.1.0/24', parseNetworks, {
+    protects: true,
     about: 'The networks that may send requests, IPv4 and IPv6.',
     edge: 'Others get 403 `unauthorized`. Loopback is always allowed.',
   }),
   trustedProxies: list('TRUSTED_PROXIES', BLOCKS, parseNetworks, {
+    none: 'clients have the addresses of their connections',
+    protects: true,
     about: 'The proxies whose X-Forwarded-For or Forwarded tells the address of the client.',
     edge: 'A client that connects through a proxy that writes no header is taken for that proxy.',
   }),
@@ -22,6 +25,7 @@ export const ACCESS = {
     {
       none: 'all clients may name all platforms',
       example: 'myapp=10.0.1.0/28,10.0.3.0/28;other=10.0.2.0/28',
+      protects: true,
       about:
         'The only networks that may name a platform, on every endpoint. ALLOWED_NETWORKS apply as well.',
       edge: 'Others get 403 `platform_isolation_violation`. Loopback only where it is listed. Platforms that are not listed are open to all.',
@@ -29,6 +33,7 @@ export const ACCESS = {
   ),
   adminToken: optional('ADMIN_TOKEN', 'text', bearerToken, {
     none: 'no token is asked for',
+    protects: true,
     about:
       'The token that requests below /admin, and of /metrics, bear (`Authorization: Bearer …`).',
     edge: 'A request without it is 401 `unauthorized`. ASCII without spaces.',
@@ -40,6 +45,7 @@ export const ACCESS = {
     'optional',
     optionalOrRequired,
     {
+      protects: true,
       about:
         "Whether creating databases from stored schemas, and /v2/*, need the platform's token or the admin token where ADMIN_TOKEN is not set.",
       edge: 'Where ADMIN_TOKEN is set, they need a token in any case.',
@@ -54,6 +60,7 @@ export const ACCESS = {
   allowedHosts: optional('ALLOWED_HOSTS', 'host names, with commas between', parseHosts, {
     none: 'any name, but for clients from loopback',
     example: 'gateway.internal',
+    protects: true,
     about: "The gateway's names in the header Host, without ports.",
     edge: 'Other names get 403 `cross_site_refused`. Addresses and localhost are always taken.',
   }),
@@ -112,6 +119,7 @@ export const ACCESS = {
 export const ADMIN_NETWORKS = optional('ADMIN_NETWORKS', BLOCKS, parseNetworks, {
   none: 'as ALLOWED_NETWORKS',
   example: '10.0.9.0/24,127.0.0.0/8',
+  protects: true,
   about:
     'The networks that may use what is below /admin, and /metrics, in place of ALLOWED_NETWORKS.',
   edge: 'Others get 403 `unauthorized`. Loopback only where it is listed.',
@@ -119,7 +127,9 @@ export const ADMIN_NETWORKS = optional('ADMIN_NETWORKS', BLOCKS, parseNetworks, 
 
 /** The original gateway's name for ADMIN_NETWORKS. */
 export const ALLOWED_ADMIN_IPS = optional('ALLOWED_ADMIN_IPS', BLOCKS, parseNetworks, {
+  none: 'as ALLOWED_NETWORKS',
   example: '10.0.9.0/24',
+  protects: true,
   about: "The original gateway's name for ADMIN_NETWORKS.",
   edge: 'Ignored with a warning where ADMIN_NETWORKS is set. Stops the start where neither DATABASE_URL nor a DB_* setting is set.',
 })

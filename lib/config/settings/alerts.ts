@@ -13,6 +13,7 @@ export const ALERTS = {
   }),
   webhookSecret: optional('WEBHOOK_SECRET', 'text', secretText, {
     none: 'alerts are not signed',
+    protects: true,
     about: 'The key of the HMAC-SHA256 in the header `x-gateway-signature` of each alert.',
     edge: 'At least 32 characters, such as of `openssl rand -hex 32`. Needs WEBHOOK_URL.',
     secret: true,

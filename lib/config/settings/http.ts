@@ -89,8 +89,9 @@ export const TLS = {
   }),
   clientCa: optional('TLS_CLIENT_CA_FILE', 'path', path, {
     none: 'clients need no certificate',
+    protects: true,
     example: '/etc/db-gateway/clients.crt',
     about: 'Authorities in PEM, one of which has signed the certificate of the client.',
-    edge: 'Needs TLS_CERT_FILE. A client without a certificate gets no answer, not even from /health.',
+    edge: 'Needs TLS_CERT_FILE. Setting or unsetting it needs a restart; another path does not. A client without a certificate gets no answer, not even from /health.',
   }),
 }

@@ -8,6 +8,7 @@ export const CALLS = {
   }),
   callableSchemas: optional('CALLABLE_SCHEMAS', 'names, with commas between', schemaNames, {
     none: 'the search path of the database (`public` where nothing else is set)',
+    protects: true,
     about:
       'The schemas in which /call looks for functions, in this order. Functions of PostgreSQL and of extensions can be called only where their schema is named here (`pg_catalog`, `ext`).',
     edge: "Stops the start for `_db_gateway`, `pg_temp` and `pg_toast`. An extension's functions in `public` cannot be called.",

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { Settings } from '../../../lib/config.ts'
 import { reloadSettings } from '../../../lib/reload.ts'
 import { temporaryFolder } from '../../helpers/process.ts'
+import { tlsPath } from '../../helpers/tls.ts'
 
 const PROTECTED = 'ADMIN_TOKEN=secret\nPLATFORM_NETWORKS=myapp=10.0.1.0/28\n'
 
@@ -127,4 +128,77 @@ test('Lines are read as ever: marks, line ends, quotes, comments, export', async
       callableSchemas: ['ext'],
     })
   }
+})
+
+test('A reload that takes a protection away says so as a warning, and one that changes it does not', async () => {
+  const all = [
+    'ADMIN_TOKEN=secret',
+    'ADMIN_NETWORKS=10.0.9.0/24',
+    'ALLOWED_NETWORKS=10.0.1.0/24',
+    'ALLOWED_HOSTS=gateway.internal',
+    'CALLABLE_SCHEMAS=ext',
+    'PLATFORM_NETWORKS=myapp=10.0.1.0/28',
+    'PLATFORM_TOKENS=required',
+    'TRUSTED_PROXIES=10.0.7.1',
+    'MAX_BODY_BYTES=7',
+  ]
+  const { file, reload } = await openFile(all.join('\n'))
+  await writeFile(file, 'ADMIN_TOKEN=\nPLATFORM_TOKENS=optional\n')
+  const warnings = reload().filter((line) => line.startsWith('warn'))
+  expect(warnings.sort()).toEqual([
+    'warn: ADMIN_NETWORKS is no longer set: as ALLOWED_NETWORKS',
+    'warn: ADMIN_TOKEN is no longer set: no token is asked for',
+    'warn: ALLOWED_HOSTS is no longer set: any name, but for clients from loopback',
+    'warn: ALLOWED_NETWORKS is no longer set: 127.0.0.0/8,10.0.1.0/24',
+    'warn: CALLABLE_SCHEMAS is no longer set: the search path of the database (`public` where nothing else is set)',
+    'warn: PLATFORM_NETWORKS is no longer set: all clients may name all platforms',
+    'warn: TRUSTED_PROXIES is no longer set: clients have the addresses of their connections',
+  ])
+})
+
+test('The name of a protection in small letters is an error', async () => {
+  const { file, reload, current } = await openFile(PROTECTED)
+  await writeFile(file, PROTECTED.replace('ADMIN_TOKEN', 'admin_token'))
+  expect(reload()).toEqual([
+    'error: admin_token: is no setting; is ADMIN_TOKEN meant?; the previous settings stay in force',
+  ])
+  expect(current().adminToken).toBe('secret')
+})
+
+describe('Files of TLS', () => {
+  const files = (cert: string, ca = '') =>
+    `TLS_CERT_FILE=${tlsPath(`${cert}.crt`)}\nTLS_KEY_FILE=${tlsPath('server.key')}\n${ca}`
+  const clientCa = `TLS_CLIENT_CA_FILE=${tlsPath('authority.crt')}\n`
+
+  test('Whether clients need certificates changes with a restart, and is not told to be in force', async () => {
+    for (const [before, after] of [
+      ['', clientCa],
+      [clientCa, ''],
+    ]) {
+      const { file, reload, current } = await openFile(files('server', before))
+      const { clientCa: was } = current().tls!
+      await writeFile(file, files('server', after))
+      const told = [
+        'info: The settings have not changed',
+        'warn: Settings that need a restart: TLS_CLIENT_CA_FILE',
+      ]
+      expect([reload(), reload()]).toEqual([told, told])
+      expect(current().tls!.clientCa).toBe(was)
+    }
+    const { file, reload, current } = await openFile(files('server', clientCa))
+    await writeFile(file, files('server', clientCa.replace('authority', 'other-authority')))
+    expect(reload()).toEqual(['info: Settings in force from now on: TLS_CLIENT_CA_FILE'])
+    expect(current().tls!.clientCa).toBe(tlsPath('other-authority.crt'))
+  })
+
+  test('Other files that cannot be used change nothing', async () => {
+    const { file, reload, current } = await openFile(files('server'))
+    await writeFile(file, `${files('renewed')}ADMIN_TOKEN=secret\n`)
+    expect(reload()).toEqual([
+      expect.stringMatching(/^error: TLS_KEY_FILE: .* is not the key .*the previous settings stay/),
+    ])
+    expect(current()).toMatchObject({ adminToken: undefined })
+    await writeFile(file, `${files('server')}ADMIN_TOKEN=secret\n`)
+    expect(reload()).toEqual(['info: Settings in force from now on: ADMIN_TOKEN'])
+  })
 })
