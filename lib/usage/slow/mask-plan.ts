@@ -1,29 +1,19 @@
+import { valueMask } from '../../postgres/mask-values.ts'
 import type { Plan } from '../../postgres/session/plans.ts'
 
 /** Maximum length of the plans of one call. */
 const MAX_LENGTH = 16_000
 
-/**
- * What is in a plan as a text, in the order in which it is looked for. The first four have
- * what looks like a value and is none.
- */
-const TOKENS = new RegExp(
-  [
-    // A quoted name
-    '"(?:[^"]|"")*"',
-    // Estimates and measures of a node
-    String.raw`\(cost=\d+\.\d+\.\.\d+\.\d+ rows=\d+ width=\d+\)`,
-    String.raw`\(actual (?:time=\d+\.\d+\.\.\d+\.\d+ )?rows=[\d.]+ loops=\d+\)`,
-    // Measures on a line of their own
-    String.raw`^\s*(?:Rows Removed by [\w ]+|Buffers|I/O Timings|WAL|Heap Fetches|Heap Blocks|Workers Planned|Workers Launched|Sort Method|Buckets): [^'"\n]*$`,
-    String.raw`(?<comment>--[^\n]*|/\*[\s\S]*?(?:\*/|$(?![\s\S])))`,
-    String.raw`(?<text>[eE]'(?:[^'\\]|''|\\[\s\S])*(?:'|$(?![\s\S]))|'(?:[^']|'')*(?:'|$(?![\s\S])))`,
-    String.raw`(?<dollar>(?<![\w$])\$(?<tag>[A-Za-z_]\w*)?\$[\s\S]*?(?:\$\k<tag>\$|$(?![\s\S])))`,
-    // Not the digits of a name or of $1
-    String.raw`(?<number>(?<![\w$])(?:\d[\w.]*|\.\d[\w.]*))`,
-  ].join('|'),
-  'gm',
-)
+/** What looks like a value in a plan, and is none. */
+const MEASURES = [
+  // Estimates and measures of a node
+  String.raw`\(cost=\d+\.\d+\.\.\d+\.\d+ rows=\d+ width=\d+\)`,
+  String.raw`\(actual (?:time=\d+\.\d+\.\.\d+\.\d+ )?rows=[\d.]+ loops=\d+\)`,
+  // Measures on a line of their own
+  String.raw`^ *(?:Rows Removed by [\w ]+|Buffers|I/O Timings|WAL|Heap Fetches|Heap Blocks|Workers Planned|Workers Launched|Sort Method|Buckets): [^'"\n]*$`,
+]
+
+const maskPlan = valueMask({ comment: '', literal: "'?'", number: '?' }, MAX_LENGTH, MEASURES)
 
 /** How a plan in auto_explain's format `text` begins; in the others a value has no clear end. */
 const AS_TEXT = /^Query Text: (?!")/
@@ -38,13 +28,4 @@ export function maskPlans(plans: Plan[] | undefined): string | null {
   if (texts.length === 0) return null
   const masked = texts.map(({ ms, text }) => `Duration: ${ms} ms\n${maskPlan(text)}`)
   return masked.join('\n\n').slice(0, MAX_LENGTH)
-}
-
-function maskPlan(text: string): string {
-  return text.replaceAll(TOKENS, (token, ...rest) => {
-    const groups = rest.at(-1) as Record<string, string | undefined>
-    if (groups.comment !== undefined) return ''
-    if (groups.text !== undefined || groups.dollar !== undefined) return "'?'"
-    return groups.number === undefined ? token : '?'
-  })
 }
