@@ -20,9 +20,12 @@ export interface CallId {
 
 /**
  * Parses an id of a call in flight.
- * @throws {GatewayError} call_not_found if no call can have it
+ * @throws {GatewayError} invalid_request if it is empty; call_not_found if no call can have it
  */
 export function parseCallId(id: string): CallId {
+  if (id === '') {
+    throw new GatewayError('invalid_request', 'id is missing: that of a call in /admin/activity')
+  }
   const [, gateway, number, platform] = /^([0-9a-f-]{36})\.(\d{1,15})\.(.+)$/.exec(id) ?? []
   if (gateway && platform) return { gateway, number: Number(number), platform }
   throw callNotFound()

@@ -184,6 +184,12 @@ describe('POST /admin/cancel-call', () => {
     ])
   })
 
+  test.each([{}, { id: '' }, { id: null }])('needs an id: %j', async (body) => {
+    const { status, body: told } = await gateway.post('/admin/cancel-call', body)
+    expect([status, told.error]).toEqual([400, 'invalid_request'])
+    expect(told.message).toContain('id is missing')
+  })
+
   test('a call of a platform that the client may not name is not cancelled', async () => {
     const id = `${gateway.gateway.gateways.id}.1.${hidden}`
     expect((await cancel(id)).status).toBe(403)
