@@ -33,7 +33,7 @@ function parseDay(name: string, value: unknown): string | undefined {
 }
 
 /** Returns whether a text is a day of the calendar, as YYYY-MM-DD. */
-function isDay(text: string): boolean {
+export function isDay(text: string): boolean {
   if (!/^\d{4}-\d\d-\d\d$/.test(text)) return false
   const at = new Date(`${text}T00:00:00Z`)
   return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text) && text >= '1970'

@@ -88,6 +88,10 @@ describe('GET /admin/functions', () => {
 
   test.each([
     ['from=yesterday', 'from must be a time with its zone'],
+    ['from=2026-02-30T18:00:00Z', 'from must be a time with its zone'],
+    ['to=2026-11-31T18:00:00%2B02:00', 'to must be a time with its zone'],
+    ['from=2026-11-26T12:00:00%2B24:00', 'from must be a time with its zone'],
+    ['from=2026-11-26T12:61:00Z', 'from must be a time with its zone'],
     ['from=2026-11-26T12:00:00Z&to=2026-11-26T12:00:00Z', 'from must be before to'],
     ['step=day', 'step must be one of minute, hour'],
     ['order=name', 'order must be one of'],
@@ -96,6 +100,17 @@ describe('GET /admin/functions', () => {
     const { status, body } = await gateway.get(`/admin/functions?platform=${platform}&${query}`)
     expect([status, body.error]).toEqual([400, 'invalid_request'])
     expect(body.message).toContain(message)
+  })
+
+  test.each([
+    ['2026-11-26T18:30:00+02:00', '2026-11-26T16:00:00.000Z'],
+    ['2026-11-26T18:30:00%2B02:00', '2026-11-26T16:00:00.000Z'],
+    ['2026-11-26T18:30-02:00', '2026-11-26T20:00:00.000Z'],
+    ['2024-02-29T23:30:00.123456789Z', '2024-02-29T23:00:00.000Z'],
+  ])('reads the time %s', async (time, from) => {
+    expect(await functions(`&step=hour&to=2026-11-27T00:00:00Z&from=${time}`)).toMatchObject({
+      from,
+    })
   })
 
   test('forgets nothing over a restart', async () => {

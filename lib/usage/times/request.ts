@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { isDay } from '../request.ts'
 import { STEP_MS, STEPS, type Step } from './table.ts'
 
 const HOUR_MS = STEP_MS.hour
@@ -40,12 +41,14 @@ function parseStep(value: unknown): Step | undefined {
   throw new GatewayError('invalid_request', `step must be one of ${STEPS.join(', ')}`)
 }
 
-/** Date and time with a zone (ISO 8601). */
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$/
+/** Date, time and zone (RFC 3339; seconds may be left out). A "+" that a URL has is a blank. */
+const TIME =
+  /^(?<day>\d{4}-\d\d-\d\d)(?<time>T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(?<zone>Z|[ +-](?:[01]\d|2[0-3]):[0-5]\d)$/
 
 function parseTime(name: string, value: unknown): number | undefined {
   if (value === undefined) return undefined
-  const ms = typeof value === 'string' && TIME.test(value) ? Date.parse(value) : Number.NaN
+  const { day = '', time, zone } = (typeof value === 'string' && TIME.exec(value)?.groups) || {}
+  const ms = isDay(day) ? Date.parse(`${day}${time}${zone!.replace(' ', '+')}`) : Number.NaN
   if (ms >= 0 && ms < Date.UTC(10_000, 0)) return ms
   throw new GatewayError(
     'invalid_request',
