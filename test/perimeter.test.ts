@@ -100,6 +100,18 @@ describe('who is where', () => {
     expect(body.message).toBe(`The address ${OTHER} is not in ADMIN_NETWORKS`)
   })
 
+  it.each(['pools', 'activity'])(
+    '/admin/%s lists the pools of its platforms alone',
+    async (path) => {
+      const named = async (address: string) => {
+        const { pools } = (await gateway.get(`/admin/${path}`, { 'x-forwarded-for': address })).body
+        return pools.map((one: { platform: string | null }) => one.platform)
+      }
+      expect(await named(ADMIN)).toEqual(expect.arrayContaining([null, 'my-app', 'open']))
+      expect(await named(ADMIN)).not.toContain('here')
+    },
+  )
+
   it('writes nothing for a platform that the address may not name', async () => {
     const asked = ask(OTHER, '/register', {
       method: 'POST',

@@ -61,12 +61,12 @@ export default defineHandler({
     ])
     const isShown = ({ platform }: { platform: string | null }) =>
       platform === null || (request.mayName?.(platform) ?? true)
-    const { pools, permits } = shownPools(gateway.pools.report())
+    const { pools, permits } = shownPools(gateway.pools.report(), request.mayName)
     return answerInSlices({
       at,
       sessions: sessions.filter(isShown),
       calls: calls.filter(isShown),
-      pools: pools.filter(isShown),
+      pools,
       permits,
       gateways: gateway.gateways.alive(),
       replicas: gateway.replicas?.status() ?? [],

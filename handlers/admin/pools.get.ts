@@ -15,9 +15,9 @@ export default defineHandler({
     },
   },
   handler(event) {
-    const { gateway } = event.context
+    const { gateway, request } = event.context
     readQuery(event, [])
-    const { pools, permits, totals } = shownPools(gateway.pools.report())
+    const { pools, permits, totals } = shownPools(gateway.pools.report(), request.mayName)
     return answerInSlices({
       pools,
       count: pools.length,
