@@ -274,11 +274,15 @@ describe('what another gateway changes', () => {
   })
 
   test('in the catalog is seen, by hand too', async () => {
+    const counted = async () =>
+      (await other.get('/admin/pools')).body.pools.map((pool: Json) => pool.database)
+    expect(await counted()).toContain(`${platform}_main`)
     await queryDatabase(admin, 'delete from _db_gateway_databases')
 
     await eventually('the database is unknown', async () => {
       return (await other.call(platform, 'greet')).body.error === 'database_not_found'
     })
+    expect(await counted()).not.toContain(`${platform}_main`)
     await gateway.register(platform, await pack(textFunction('greet', 'hello')))
     await eventually('it is known', async () => {
       return (await other.call(platform, 'greet')).status === 200
