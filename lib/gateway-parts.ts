@@ -8,6 +8,7 @@ import type { Deploys } from './deploy/deploys.ts'
 import type { DueDrops } from './deploy/drop/due-drops.ts'
 import type { Descriptions } from './description/descriptions.ts'
 import type { Health } from './health.ts'
+import type { LongAnswers } from './http/answer/long-answers.ts'
 import type { ByteBudget } from './http/byte-budget.ts'
 import type { RequestContext } from './http/request.ts'
 import type { Route } from './http/routes.ts'
@@ -58,6 +59,7 @@ export interface Gateway extends Operations {
    * Memory budget of MAX_BUFFERED_BYTES for request bodies and for responses that are not sent yet.
    */
   buffered: ByteBudget
+  longAnswers: LongAnswers
   health: Health
   /** Outages of PostgreSQL and of its replicas. */
   outages: Outages

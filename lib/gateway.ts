@@ -22,6 +22,7 @@ import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Descriptions } from './description/descriptions.ts'
 import type { Gateway } from './gateway-parts.ts'
 import { Health } from './health.ts'
+import { LongAnswers } from './http/answer/long-answers.ts'
 import { ByteBudget } from './http/byte-budget.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
@@ -234,6 +235,7 @@ export function createGateway(
     catalogId,
     audit,
     buffered: new ByteBudget(config.maxBufferedBytes),
+    longAnswers: new LongAnswers(config),
     health: new Health(answers),
     outages,
     watch,

@@ -22,7 +22,7 @@ import { readServerCapacity, usableConnections } from './postgres/pools/capacity
 import { Pools } from './postgres/pools/pools.ts'
 import { preparePlatforms } from './tenancy/platforms.ts'
 import { closeMaintenance } from './tenancy/roles/closed-databases.ts'
-import { prepareExplain } from './tenancy/roles/explain-calls.ts'
+import { plansFrom, prepareExplain } from './tenancy/roles/explain-calls.ts'
 import { checkLogIn, prepareIsolation } from './tenancy/roles/prepare-isolation.ts'
 import { prepareStored } from './tenancy/schemas/stored-schemas.ts'
 
@@ -41,7 +41,7 @@ export interface RunningGateway {
   url: string
   /**
    * Uses other settings, but for those that need a restart, and loads the listener's TLS certificate
-   * again. Nothing that runs is broken off.
+   * again. Nothing that runs is broken off but what `LongAnswers` tells.
    */
   reload(settings: Config): void
   /** Waits for running requests, closes all connections, and stops the embedded PostgreSQL. */
@@ -222,8 +222,15 @@ export function describeStatus({ pools, replicas, deploys }: Gateway): string {
 /** Returns the function that puts other settings into force. */
 function applier(gateway: Gateway, listening: Listening): (settings: Config) => void {
   const { config, log, gateways, calls, pools, replicas, buffered, alerts, usage } = gateway
+  const { longAnswers } = gateway
+  // Sessions have the settings of their role, and the timeout, that they were opened with.
+  const renewSessions = () => {
+    for (const each of [pools, ...(replicas?.all() ?? [])]) each.renewAll()
+  }
+  let explained = Promise.resolve()
   return ({ archive, tls, ...settings }) => {
     const { callableSchemas, statementTimeoutMs, warnings: known } = config
+    const plansWere = plansFrom(config)
     // In place: all parts read their settings there.
     Object.assign(config.archive, archive)
     Object.assign(config, settings)
@@ -231,13 +238,19 @@ function applier(gateway: Gateway, listening: Listening): (settings: Config) => 
     for (const warning of settings.warnings) if (!known.includes(warning)) log.warn(warning)
     renewTls(tls, listening, log, (validUntil) => alerts.certificate.note(validUntil))
     forgetPeers()
+    longAnswers.judge()
     listening.limit(config)
     buffered.capacity = config.maxBufferedBytes
     usage.slow.slowMs = config.slowCallMs || Infinity
     if (`${callableSchemas}` !== `${config.callableSchemas}`) calls.forgetAll()
-    if (statementTimeoutMs !== config.statementTimeoutMs) {
-      // Sessions have the timeout that they were opened with.
-      for (const each of [pools, ...(replicas?.all() ?? [])]) each.renewAll()
+    if (statementTimeoutMs !== config.statementTimeoutMs) renewSessions()
+    if (plansWere !== plansFrom(config)) {
+      // One after the other: the last has the last settings.
+      explained = explained
+        .then(() => prepareExplain(gateway))
+        .then(renewSessions, ({ message }) => {
+          log.warn(`The plans of slow calls are asked for as before: ${message}`)
+        })
     }
     fitCapacity(gateway).then(
       (cap) => gateways.setCap(cap),

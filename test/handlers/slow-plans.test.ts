@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { readConfig } from '../../lib/config.ts'
 import {
   createAdminDatabase,
   dropAdminDatabase,
@@ -9,6 +10,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack } from '../helpers/platforms.ts'
+import { eventually } from '../helpers/process.ts'
 
 const superuserUrl = inject('superuserUrl')
 
@@ -73,16 +75,39 @@ describe.runIf(superuserUrl)('SLOW_CALL_PLANS of a gateway that may load auto_ex
     })
   })
 
-  test('Where it is off again, the roles are as before', async () => {
-    const settingsOf = async () => {
-      const [row] = await queryDatabase(
-        'postgres',
-        `select setconfig from pg_db_role_setting s join pg_roles r on r.oid = s.setrole
-         where rolname = 'gw_${platform}' and setdatabase = 0`,
-        { asGateway: true, url: superuserUrl! },
-      )
-      return row?.setconfig ?? null
+  const settingsOf = async () => {
+    const [row] = await queryDatabase(
+      'postgres',
+      `select setconfig from pg_db_role_setting s join pg_roles r on r.oid = s.setrole
+       where rolname = 'gw_${platform}' and setdatabase = 0`,
+      { asGateway: true, url: superuserUrl! },
+    )
+    return row?.setconfig ?? null
+  }
+
+  test('A reload turns plans on and off, and changes from when on', async () => {
+    const reload = async (env: Record<string, string>) => {
+      const { server, host, port } = gateway.gateway.config
+      gateway.reload({ ...readConfig({ TEMPLATES: 'off', ...env }), server, host, port })
+      const from = env.SLOW_CALL_PLANS === 'on' ? Number(env.SLOW_CALL_MS) / 10 : undefined
+      await eventually('the role has the settings', async () => {
+        const text = `${await settingsOf()}`
+        return from === undefined
+          ? text === 'null'
+          : text.includes(`auto_explain.log_min_duration=${from}`)
+      })
     }
+    await reload({ ...settings, SLOW_CALL_PLANS: 'off' })
+    await gateway.call(platform, 'nap')
+    await reload({ SLOW_CALL_MS: '100000', SLOW_CALL_PLANS: 'on' })
+    await reload(settings)
+    await eventually('a call has a plan', async () => {
+      await gateway.call(platform, 'nap')
+      return (await lastSlow(gateway, platform)).plan?.includes('pg_sleep')
+    })
+  })
+
+  test('Where it is off again, the roles are as before', async () => {
     expect(await settingsOf()).toContain('auto_explain.log_min_duration=10')
     const other = await startTestGateway({ DATABASE_URL: url })
     await other.stop()

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { readConfig } from '../../lib/config.ts'
+import { exportTenant, findTools, makeNoise } from '../helpers/dumps.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
 import { uniqueName } from '../helpers/gateway.ts'
 import { pack } from '../helpers/platforms.ts'
@@ -7,16 +8,14 @@ import { eventually } from '../helpers/process.ts'
 
 const gateway = await startOneGateway()
 const platform = uniqueName('live')
-await gateway.register(
-  platform,
-  await pack({
-    'functions/all.pssql': `
-      create schema other;
-      create function big() returns bigint language sql stable as $$ select 1::bigint $$;
-      create function long(n int) returns text language sql stable as $$ select repeat('x', n) $$;
-      create function wait(s float8) returns void language sql as $$ select pg_sleep(s) $$;`,
-  }),
-)
+const archive = await pack({
+  'functions/all.pssql': `
+    create schema other;
+    create function big() returns bigint language sql stable as $$ select 1::bigint $$;
+    create function long(n int) returns text language sql stable as $$ select repeat('x', n) $$;
+    create function wait(s float8) returns void language sql as $$ select pg_sleep(s) $$;`,
+})
+await gateway.register(platform, archive)
 
 /** Puts these settings into force, with the defaults of all others. */
 function reload(env: Record<string, string> = {}) {
@@ -55,6 +54,78 @@ test('who may send requests is judged anew, on open connections too', async () =
   expect(await call('big')).toMatchObject({ body: { error: 'platform_isolation_violation' } })
   reload()
   expect((await call('big')).status).toBe(200)
+})
+
+test('an open stream of events ends where who may send requests changes, and else goes on', async () => {
+  const proxied = { TRUSTED_PROXIES: '127.0.0.0/8', ALLOWED_NETWORKS: '10.0.0.0/8' }
+  const open = async () => {
+    const headers = { 'x-forwarded-for': '10.0.0.5', authorization: 'Bearer secret' }
+    const abort = new AbortController()
+    const url = `${gateway.url}/admin/events`
+    const { status, body } = await fetch(url, { headers, signal: abort.signal })
+    let isEnded = false
+    const read = async () => {
+      for await (const _ of body!);
+      isEnded = true
+    }
+    read().catch(() => {})
+    return { status, isEnded: () => isEnded, close: () => abort.abort() }
+  }
+  const changes: [Record<string, string>, status: number][] = [
+    [{ PLATFORM_NETWORKS: `${platform}=10.9.9.0/24` }, 200],
+    [{ ADMIN_TOKEN: 'other' }, 401],
+    [{ ADMIN_TOKEN: 'secret' }, 200],
+    [{ ADMIN_NETWORKS: '127.0.0.0/8' }, 403],
+    [{ ALLOWED_NETWORKS: '10.9.9.0/24' }, 403],
+    [{ TRUSTED_PROXIES: '127.0.0.0/8,10.0.0.0/8', ALLOWED_NETWORKS: '10.9.9.0/24' }, 403],
+    [{ ALLOWED_HOSTS: 'gateway.internal' }, 200],
+  ]
+  for (const [change, status] of changes) {
+    reload(proxied)
+    const stream = await open()
+    expect(stream.status).toBe(200)
+    reload({ ...proxied, MAX_BODY_BYTES: '1000' })
+    expect(gateway.gateway.events.streams).toBe(1)
+    reload({ ...proxied, ...change })
+    expect([change, gateway.gateway.events.streams]).toEqual([change, 0])
+    await eventually('its end', stream.isEnded)
+    const again = await open()
+    expect([change, again.status]).toEqual([change, status])
+    again.close()
+    await eventually('its end', () => gateway.gateway.events.streams === 0)
+  }
+  reload()
+})
+
+test('an export that its client may no longer have is cut, and one that it may have goes on', async () => {
+  const tenant = { platform, tenant_id: 'big' }
+  await gateway.register(platform, archive, 'big')
+  if (!(await findTools())) {
+    expect((await exportTenant(gateway, tenant)).status).toBe(501)
+    return
+  }
+  await makeNoise(`${platform}_big`, 'big', 400)
+  for (const [network, isCut] of [
+    ['10.9.9.0/24', true],
+    ['127.0.0.0/8', false],
+  ] as const) {
+    const { status, body } = await exportTenant(gateway, tenant)
+    expect(status).toBe(200)
+    reload({ PLATFORM_NETWORKS: `${platform}=${network}` })
+    const end = new Response(body).arrayBuffer().then(
+      () => 'complete',
+      () => 'cut',
+    )
+    expect(await end).toBe(isCut ? 'cut' : 'complete')
+    reload()
+  }
+  const [line] = gateway.logged.filter(({ message }) => /^An export was cut/.test(message))
+  expect(line.message).toContain('PLATFORM_NETWORKS')
+  const { entries } = (await gateway.get(`/admin/audit?platform=${platform}&action=export_tenant`))
+    .body
+  expect(entries.map(({ error }: { error: string | null }) => error)).toContain(
+    'platform_isolation_violation',
+  )
 })
 
 test('connections, memory and the log follow', async () => {

@@ -95,7 +95,6 @@ export const ACCESS = {
     edge: 'At most as long as the hours of /admin/functions.',
   }),
   slowCallPlans: word('SLOW_CALL_PLANS', '`on` or `off`', 'off', onOrOff, {
-    restart: true,
     about:
       "Whether PostgreSQL's auto_explain is set up for the platforms' roles, so that slow calls have the plans of their statements.",
     edge: "A warning tells where the gateway's role may not. Plans that come without it are kept, too.",

@@ -11,6 +11,7 @@ import { toldError } from './answer-error.ts'
  * Answers with a dump at the client's speed. The head is sent with the first bytes, so that an
  * earlier error is answered like any other. A later error resets the connection, so that the answer
  * does not look complete.
+ * So does a reload after which the client may no longer have it.
  * @param fileName name under which a browser saves it
  * @param run writes the dump; the answer is complete when it resolves
  * @throws {GatewayError} the error of `run`, if nothing was sent yet
@@ -26,6 +27,17 @@ export async function answerDump(
   res.once('close', () => {
     const reason = new GatewayError('query_timeout', 'The client disconnected')
     if (!res.writableFinished) gone.abort(reason)
+  })
+  const tellCut = ({ code, message }: GatewayError, cause?: string) => {
+    request.error = code
+    const { database } = request
+    gateway.log.warn(`An export was cut: ${message}`, { request_id: request.id, database, cause })
+  }
+  gateway.longAnswers.hold(event, (refusal) => {
+    if (!refusal || res.destroyed) return
+    tellCut(refusal)
+    gone.abort(refusal)
+    cut(event)
   })
   const writeHead = () =>
     res.writeHead(200, {
@@ -58,13 +70,7 @@ export async function answerDump(
     // The client disconnected: the request's log line tells that.
     if (res.destroyed) return
     const told = toldError(error)
-    request.error = told.code
-    const cause = error instanceof GatewayError ? error.details.cause : (error as Error).stack
-    gateway.log.warn(`An export was cut: ${told.message}`, {
-      request_id: request.id,
-      database: request.database,
-      cause,
-    })
+    tellCut(told, error instanceof GatewayError ? error.details.cause : (error as Error).stack)
     cut(event)
   }
 }

@@ -10,7 +10,8 @@ interface EventSink {
 }
 
 /**
- * Answers with server-sent events until the client goes or the sink is ended.
+ * Answers with server-sent events until the client goes, the sink is ended, or a reload changes who may
+ * send requests: the client opens the stream again, and is judged anew.
  * @param open begins the stream and returns what ends it; what it throws is answered as an error
  */
 export function answerEvents(event: H3Event, open: (sink: () => EventSink) => () => void): void {
@@ -33,5 +34,12 @@ export function answerEvents(event: H3Event, open: (sink: () => EventSink) => ()
     }
   }
   if (req.method === 'HEAD') begin().end()
-  else res.once('close', open(begin))
+  else {
+    const end = open(begin)
+    res.once('close', end)
+    event.context.gateway.longAnswers.hold(event, () => {
+      end()
+      res.end()
+    })
+  }
 }

@@ -16,6 +16,11 @@ interface ExplainParts {
   catalogId: string
 }
 
+/** Milliseconds from which on a call is slow, where the plans of such calls are asked for; otherwise 0. */
+export function plansFrom({ slowCallMs, slowCallPlans }: ExplainParts['config']): number {
+  return slowCallPlans ? slowCallMs : 0
+}
+
 /**
  * Has auto_explain tell the sessions of the platforms' roles the plans of slow statements, as notices,
  * and takes that back where SLOW_CALL_PLANS is off. Logs a warning where the gateway's role may not.
@@ -25,8 +30,8 @@ export async function prepareExplain(parts: ExplainParts): Promise<void> {
   if (roles.isolation === 'shared-role') return
   await pools.use(server.database, async (sql) => {
     try {
-      const isWanted = config.slowCallPlans && config.slowCallMs > 0
-      const wanted = isWanted ? await settingsFor(sql, config.slowCallMs) : []
+      const slowMs = plansFrom(config)
+      const wanted = slowMs > 0 ? await settingsFor(sql, slowMs) : []
       roles.settings = wanted
       await setAll(sql, catalogId, wanted)
     } catch (error) {
