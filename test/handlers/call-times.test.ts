@@ -177,6 +177,21 @@ describe('GET /admin/slow', () => {
   })
 })
 
+test('A plan that is cut within a character keeps no slow call from being written', async () => {
+  const wide = uniqueName('wide')
+  const text = `'Query Text: ' || repeat('😀', 8000)`
+  const functions = `create function wide() returns int language plpgsql as $$ begin
+      raise notice '%', 'duration: 9.0 ms  plan:' || chr(10) || ${text};
+      perform pg_sleep(0.25);
+      return 1;
+    end $$;`
+  await gateway.register(wide, await pack({ 'functions/all.pssql': functions }))
+  await gateway.call(wide, 'wide')
+  const { slow: found } = (await gateway.get(`/admin/slow?platform=${wide}`)).body
+  expect(found).toHaveLength(1)
+  expect(found[0].plan).toMatch(/^Duration: 9 ms\nQuery Text: 😀/)
+})
+
 test('/metrics has a histogram by platform and function', async () => {
   const { body } = await gateway.get('/metrics')
   const samples = body

@@ -27,5 +27,6 @@ export function maskPlans(plans: Plan[] | undefined): string | null {
   const texts = plans?.filter(({ text }) => AS_TEXT.test(text)) ?? []
   if (texts.length === 0) return null
   const masked = texts.map(({ ms, text }) => `Duration: ${ms} ms\n${maskPlan(text)}`)
-  return masked.join('\n\n').slice(0, MAX_LENGTH)
+  // JSON of PostgreSQL has no half of a surrogate pair.
+  return masked.join('\n\n').slice(0, MAX_LENGTH).toWellFormed()
 }
