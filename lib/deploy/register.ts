@@ -22,8 +22,9 @@ import {
 import { deploy } from './deploy.ts'
 import type { EndedDeploy } from './deployments/deployments.ts'
 import { requestFields, resultFields } from './log-fields.ts'
+import { confirmUnchanged } from './older/confirm-unchanged.ts'
 import { olderOf } from './older/older.ts'
-import { confirm, record } from './older/record.ts'
+import { record } from './older/record.ts'
 import { supersededResult } from './older/superseded.ts'
 import type { DeployParts } from './parts.ts'
 import { lookInPlace } from './plan/look-in-place.ts'
@@ -270,12 +271,11 @@ async function findUnchanged(
       if (older !== 'ignore' || !superseding) return undefined
       return supersededResult(owner, archive.checksum, superseding)
     }
-    // A gateway that was killed right after its deploy left no record in the catalog.
-    const isNews = !flags.dryRun && (await confirm(parts, request))
-    if (isNews) await parts.deployments.copyLedger(owner)
+    const result = unchangedResult(unchanged.functionsDeployed, unchanged.standing)
+    if (!flags.dryRun) await confirmUnchanged(parts, request, result)
     // Another gateway may have deployed the archive just now, and the replicas may lag behind it.
     parts.catchUp(database)
-    return unchangedResult(unchanged.functionsDeployed, unchanged.standing)
+    return result
   } catch (error) {
     const code = isPostgresError(error) ? error.code : undefined
     if (code === INVALID_CATALOG_NAME) parts.catalog.forget(owner)

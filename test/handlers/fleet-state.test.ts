@@ -96,6 +96,29 @@ test('a deploy that succeeds ends a failure and a delay, and another look a diff
   expect((await stateOf('drifts')).state).toBe('synced')
 })
 
+test('a deploy that finds its archive in place ends a failure, and is in the history', async () => {
+  for (const deploy of ['register', 'migrate'] as const) {
+    await gateway[deploy](platform, broken, 'odd')
+    expect(await stateOf('odd')).toMatchObject({ state: 'failed', pending: false })
+    const planned = await gateway.migrate(platform, second, 'odd', { dry_run: 'true' })
+    expect([planned.status, (await stateOf('odd')).state]).toEqual([200, 'failed'])
+    expect((await gateway[deploy](platform, second, 'odd')).status).toBe(200)
+    expect(await stateOf('odd')).toMatchObject({ state: 'synced', error: null })
+  }
+  const history = `/admin/deployments?platform=${platform}&tenant_id=odd`
+  const count = async () => (await gateway.get(history)).body.deployments.length
+  const { body } = await gateway.get(history)
+  expect(body.deployments.slice(0, 4).map((one: Json) => one.status)).toEqual([
+    'completed',
+    'failed',
+    'completed',
+    'failed',
+  ])
+  const before = await count()
+  await gateway.register(platform, second, 'odd')
+  expect(await count()).toBe(before)
+})
+
 test('sizes come after the first request, and calls with those of this gateway', async () => {
   await gateway.call(platform, 'ping', [], 'odd')
   await gateway.call(platform, 'no_such', [], 'odd')

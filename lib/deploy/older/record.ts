@@ -38,13 +38,13 @@ export async function record(
 
 /**
  * Records that an archive is in place, and stores it, unless that was done before.
- * @returns whether it was not recorded before
+ * @returns `isNews`: it was not recorded before; `hasFailed`: the last deploy that is recorded failed
  */
-export async function confirm(books: Books, deployed: Deployed): Promise<boolean> {
+export async function confirm(books: Books, deployed: Deployed) {
   const { owner, archive } = deployed
-  const { isKept, isNews } = await confirmDeploy(books.catalog, owner, archive.checksum)
+  const { isKept, ...known } = await confirmDeploy(books.catalog, owner, archive.checksum)
   if (!isKept && books.config.keptArchives > 0) await keep(books, deployed)
-  return isNews
+  return known
 }
 
 /**

@@ -124,14 +124,20 @@ export async function writeSchema(sql: Sql, schema: NewSchema): Promise<boolean>
 /**
  * Compares the archive found in a database with the catalog's record.
  * @returns `isWritten`: the catalog records it; `instead`: the archive that it records; `isKept`:
- *   the tar.gz is kept, or was
+ *   the tar.gz is kept, or was; `hasFailed`: the last deploy that is recorded failed
  */
 export async function readSchema(
   sql: Sql,
   { database, platform, checksum }: { database: string; platform: string; checksum: string },
-): Promise<{ isWritten: boolean; instead: string | null; isKept: boolean }> {
+): Promise<{ isWritten: boolean; instead: string | null; isKept: boolean; hasFailed: boolean }> {
   const [row] = await sql<
-    { is_current: boolean; checksum: string | null; is_in_order: boolean; is_kept: boolean }[]
+    {
+      is_current: boolean
+      checksum: string | null
+      is_in_order: boolean
+      is_kept: boolean
+      has_failed: boolean
+    }[]
   >`
     select
       d.oid is not distinct from c.seen_oid as is_current,
@@ -146,7 +152,13 @@ export async function readSchema(
         select from _db_gateway_archives
         where platform = ${platform} and checksum = ${checksum}
           and (packed is not null or last_deployed_at is not null)
-      ) as is_kept
+      ) as is_kept,
+      coalesce((
+        select status = 'failed' from _db_gateway_deployments
+        where database = ${database}
+        order by deployed_at desc, id desc
+        limit 1
+      ), false) as has_failed
     from _db_gateway_databases c
     left join pg_database d on d.datname = c.database
     where c.database = ${database}
@@ -158,8 +170,10 @@ export async function readSchema(
     checksum: written = checksum,
     is_in_order: isInOrder = true,
     is_kept: isKept = true,
+    has_failed: hasFailed = false,
   } = row ?? {}
-  return { isWritten: isCurrent && isInOrder && written === checksum, instead: written, isKept }
+  const isWritten = isCurrent && isInOrder && written === checksum
+  return { isWritten, instead: written, isKept, hasFailed }
 }
 
 /**

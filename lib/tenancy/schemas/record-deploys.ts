@@ -10,19 +10,21 @@ interface CatalogAccess {
 /**
  * Records an archive that was found in a database, if the catalog does not have it. The catalog lacks
  * it if a gateway was killed right after its deploy, or if the database was restored from a backup.
- * @returns `isKept`: the archive is kept, or was; `isNews`: the catalog did not have it
+ * @returns `isKept`: the archive is kept, or was; `isNews`: the catalog did not have it; `hasFailed`: the
+ *   last deploy that is recorded failed
  */
 export async function confirmDeploy(
   catalog: CatalogAccess,
   owner: Owner,
   checksum: string,
-): Promise<{ isKept: boolean; isNews: boolean }> {
+): Promise<{ isKept: boolean; isNews: boolean; hasFailed: boolean }> {
   const schema = { database: databaseName(owner), platform: owner.platform, checksum }
   const known = await catalog.use((sql) => readSchema(sql, schema))
-  if (known.isWritten) return { isKept: known.isKept, isNews: false }
+  const { hasFailed } = known
+  if (known.isWritten) return { isKept: known.isKept, isNews: false, hasFailed }
   const how = { seen: true as const, instead: known.instead }
   const isKept = await catalog.use((sql) => writeSchema(sql, { ...schema, how }))
-  return { isKept, isNews: true }
+  return { isKept, isNews: true, hasFailed }
 }
 
 /**
