@@ -1,12 +1,23 @@
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
-import { forgetSecrets } from './lib/config/secrets.ts'
-import { logSettings, Settings } from './lib/config.ts'
-import { takePassedSocket } from './lib/http/listener/passed-socket.ts'
-import { createLog, isJournal } from './lib/log.ts'
-import { reloadSettings } from './lib/reload.ts'
-import { describeStatus, type RunningGateway, startGateway } from './lib/start.ts'
-import { findServiceManager } from './lib/systemd/service-manager.ts'
+import type { Settings as ProcessSettings } from './lib/config.ts'
+import type { RunningGateway } from './lib/start.ts'
+
+let settings: ProcessSettings | undefined
+let running: RunningGateway | undefined
+let isReloadAsked = false
+const stopping = new AbortController()
+
+// Before the parts are loaded, which takes a second: without a listener the signal ends the process.
+process.on('SIGHUP', () => reload())
+
+const { forgetSecrets } = await import('./lib/config/secrets.ts')
+const { logSettings, Settings } = await import('./lib/config.ts')
+const { takePassedSocket } = await import('./lib/http/listener/passed-socket.ts')
+const { createLog, isJournal } = await import('./lib/log.ts')
+const { reloadSettings } = await import('./lib/reload.ts')
+const { describeStatus, startGateway } = await import('./lib/start.ts')
+const { findServiceManager } = await import('./lib/systemd/service-manager.ts')
 
 // V8 would allocate the contexts of requests in the old generation after a while, since some live
 // longer than two scavenges. There they are dead but not collected until the next full collection,
@@ -17,14 +28,9 @@ const log = createLog('info', process.stdout, {
   journal: isJournal(process.env.JOURNAL_STREAM),
 })
 const systemd = findServiceManager(process.env, process.pid, log)
-let settings: Settings | undefined
-let running: RunningGateway | undefined
-const stopping = new AbortController()
 
 process.on('SIGTERM', () => stop('SIGTERM'))
 process.on('SIGINT', () => stop('SIGINT'))
-// Before the start is complete there is nothing to reload.
-process.on('SIGHUP', () => reload())
 
 try {
   settings = new Settings(process.cwd(), process.env)
@@ -38,6 +44,7 @@ try {
   if (stopping.signal.aborted) await finish()
   const { gateway } = running
   systemd?.ready(() => describeStatus(gateway))
+  if (isReloadAsked) reload()
 } catch (error) {
   // startGateway has stopped what it started.
   if (stopping.signal.aborted) await finish()
@@ -45,7 +52,9 @@ try {
   exit(1)
 }
 
+/** During the start, remembers it: the file may have changed since it was read. */
 function reload(): void {
+  isReloadAsked = true
   if (!running || !settings || stopping.signal.aborted) return
   systemd?.reloading()
   reloadSettings(settings, running, log)

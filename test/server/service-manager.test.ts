@@ -101,3 +101,13 @@ test('systemd hears of start, status, watchdog, reload and end; a reload drops n
   expect(await gateway.exit).toEqual({ code: 0, signal: null })
   await eventually('STOPPING=1', () => count('STOPPING') === 1)
 })
+
+test('SIGHUP during the start ends nothing, and the settings are read again once it runs', async () => {
+  const { path, messages } = await notifySocket()
+  const gateway = await startProcess({ DATABASE_URL: url, TEMPLATES: 'off', NOTIFY_SOCKET: path })
+  await eventually('STATUS=Starting', () => messages().length > 0)
+  gateway.kill('SIGHUP')
+  await gateway.url()
+  await gateway.line('The settings have not changed')
+  await eventually('READY=1 again', () => messages().filter((one) => 'READY' in one).length === 2)
+})
