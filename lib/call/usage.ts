@@ -4,6 +4,7 @@ import type { Row } from '../postgres/session/query.ts'
 import { countCall, countError, countTime, settleTime } from '../usage/counters.ts'
 import { maskPlans } from '../usage/slow/mask-plan.ts'
 import type { SlowCalls } from '../usage/slow/slow-calls.ts'
+import { toldCancelled } from './cancelled.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
 import { type Phases, phasesOf } from './run/marks.ts'
 import { followTenant } from './run/moved.ts'
@@ -83,7 +84,8 @@ interface SlowOne extends Answered {
 
 function noteSlow(slow: SlowCalls, client: Client, one: SlowOne): void {
   const { database, name = null, ms, rows, bytes, error, phases } = one
-  const told = error instanceof GatewayError ? error : undefined
+  const answered = toldCancelled(client, error)
+  const told = answered instanceof GatewayError ? answered : undefined
   const { sqlstate } = told?.details ?? {}
   slow.note({
     database,

@@ -6,7 +6,10 @@ import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 
 const hidden = uniqueName('hid')
-const { gateway, other } = await startTwoGateways({ PLATFORM_NETWORKS: `${hidden}=10.9.9.0/24` })
+const { gateway, other } = await startTwoGateways({
+  PLATFORM_NETWORKS: `${hidden}=10.9.9.0/24`,
+  SLOW_CALL_MS: '10',
+})
 
 const platform = uniqueName('act')
 const database = `${platform}_main`
@@ -128,6 +131,8 @@ describe('POST /admin/cancel-call', () => {
       databases: [database],
       summary: { id, cancelled: true, function: 'note_slowly' },
     })
+    const { slow } = (await gateway.get(`/admin/slow?platform=${platform}&limit=1`)).body
+    expect(slow).toMatchObject([{ function: 'note_slowly', error: 'call_cancelled' }])
     expect((await cancel(id)).body.error).toBe('call_not_found')
     expect((await gateway.call(platform, 'ping')).status).toBe(200)
   })

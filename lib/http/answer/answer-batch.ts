@@ -1,10 +1,10 @@
 import type { H3Event } from 'h3'
+import { toldCancelled } from '../../call/cancelled.ts'
 import type { Rows } from '../../call/run/result.ts'
 import type { BatchResult } from '../../call/run/running-batch.ts'
 import { GatewayError } from '../../errors.ts'
 import { replayHeaders } from '../idempotency-key.ts'
 import { answerJson } from './answer.ts'
-import { toldCancelled } from './cancelled.ts'
 
 /** Answers with the results of a batch; the rows stay bytes, as in `answerRows`. */
 export function answerBatch(event: H3Event, result: BatchResult): void | Promise<void> {

@@ -1,8 +1,8 @@
 import { type H3Event, HTTPError } from 'h3'
+import { toldCancelled } from '../../call/cancelled.ts'
 import { GatewayError, retryAfter } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { nodeOf, noteFailedTiming } from '../request.ts'
-import { toldCancelled } from './cancelled.ts'
 import { isLong, jsonInSlices } from './json-slices.ts'
 
 const INTERNAL_ERROR = 'Internal error: the log has its cause under the request id'

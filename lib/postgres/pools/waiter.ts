@@ -7,6 +7,8 @@ import type { Lease } from './lease.ts'
 export interface Client extends PlanSink {
   /** Whether it has disconnected: nothing more is sent to PostgreSQL for it. */
   readonly isGone: boolean
+  /** Whether it seems to have disconnected because an operator has cancelled its call. */
+  readonly isCancelled?: boolean
   /** Called once when it disconnects. One owner at a time sets it, and clears it at the end. */
   onGone: (() => void) | undefined
   /** Names its request in logs. */

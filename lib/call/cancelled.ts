@@ -1,4 +1,4 @@
-import { type ErrorCode, GatewayError } from '../../errors.ts'
+import { type ErrorCode, GatewayError } from '../errors.ts'
 
 /** Codes of what a call meets that was cancelled as if its client had gone. */
 const CAUSED = new Set<ErrorCode>(['pool_exhausted', 'query_timeout', 'connection_failed'])
@@ -7,7 +7,7 @@ const CAUSED = new Set<ErrorCode>(['pool_exhausted', 'query_timeout', 'connectio
  * Returns call_cancelled in the place of an error that a cancellation by an operator has caused;
  * any other error as it is.
  */
-export function toldCancelled(client: { isCancelled: boolean }, error: unknown): unknown {
+export function toldCancelled(client: { isCancelled?: boolean }, error: unknown): unknown {
   if (!client.isCancelled || !(error instanceof GatewayError) || !CAUSED.has(error.code))
     return error
   const { database, may_have_run } = error.details
