@@ -12,7 +12,8 @@ export default command({
     'dry-run': { type: 'boolean', description: 'show what would be done, as `plan` does' },
     'only-failed': {
       type: 'boolean',
-      description: 'only what the last migrate of this schema did not bring to it',
+      description:
+        'only where the last deploy failed, or the last migrate of this schema did not come to',
     },
     ...DATABASE_ARGS,
   },

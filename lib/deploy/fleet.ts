@@ -20,7 +20,8 @@ export interface FleetRequest extends DeployRequest, FleetProgress {
   /** Restricts the request to tenants that have all of these labels, if there are any. */
   labels: Labels
   /**
-   * Restricts the request to databases that the last /migrate of this archive did not bring to it.
+   * Restricts the request to databases whose last deploy failed, and those that the last /migrate of
+   * this archive did not bring to it.
    */
   onlyFailed: boolean
   /** Returns whether somebody has asked for no further database to be started. */

@@ -213,6 +213,24 @@ describe('C9: only=failed', () => {
     expect(body.databases_updated).toEqual([main, tenant(0), tenant(1)])
   })
 
+  test('takes the mended archive to where another failed, whoever deployed that', async () => {
+    const { platform, migrate, tenant } = await newFleet(3)
+    expect((await migrate()).status).toBe(200)
+    const broken = await pack({ ...V2, 'functions/bad.pssql': 'x' })
+    for (const id of ['t0', 't2']) {
+      expect((await gateway.register(platform, broken, id)).status).toBe(422)
+    }
+    // Of an archive that a /migrate has brought everywhere, and of one that no /migrate has seen.
+    const planned = await migrate({ only: 'failed', dry_run: 'true' })
+    expect(planned.body.plan.map((one: Json) => one.database)).toEqual([tenant(0), tenant(2)])
+    const mended = await pack({ ...V2, ...textFunction('bad', 'good') })
+    const fields = { only: 'failed' }
+    const { status, body } = await gateway.migrate(platform, mended, undefined, fields)
+    expect([status, body.databases_updated]).toEqual([200, [tenant(0), tenant(2)]])
+    const again = await gateway.migrate(platform, mended, undefined, fields)
+    expect(again.body.error).toBe('invalid_request')
+  })
+
   test('says that there was no /migrate of this archive', async () => {
     const { migrate } = await newFleet(0)
     const { status, body } = await migrate({ only: 'failed' })

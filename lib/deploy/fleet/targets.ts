@@ -4,6 +4,7 @@ import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import { describeLabels, findLabelled, type Labels } from '../../tenancy/labels.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { describeAbsent, ownerKey } from '../../tenancy/owner-identity.ts'
+import { readFailed } from './failed.ts'
 import { readLeft } from './left.ts'
 
 /** A database that /migrate brings to the schema. */
@@ -20,8 +21,8 @@ export interface Selection {
   /** Restricts the selection to tenants that have all of these labels, if there are any. */
   labels: Labels
   /**
-   * Restricts the selection to databases that the last /migrate of this archive did not bring to
-   * it.
+   * Restricts the selection to databases whose last deploy failed, of whatever archive, and those that
+   * the last /migrate of this archive did not bring to it.
    */
   onlyFailed: boolean
 }
@@ -39,7 +40,7 @@ const MAIN = 'main'
 /**
  * Returns the selected databases, the main one first, and the names of those to skip.
  * @throws {GatewayError} database_not_found if there is none; invalid_request if an entry of `skip`
- *   matches no database, or if only=failed finds no earlier /migrate of this archive
+ *   matches no database, or if only=failed finds neither a failure nor a /migrate of this archive
  */
 export async function selectTargets(
   catalog: Catalog,
@@ -49,13 +50,15 @@ export async function selectTargets(
   const skipped = findSkipped(all, owner.platform, skip)
   if (!onlyFailed) return { targets: all, skipped }
   const left = await catalog.use((sql) => readLeft(sql, ownerKey(owner), archiveChecksum))
-  if (!left) {
+  const failed = await catalog.use((sql) => readFailed(sql, owner.platform))
+  const chosen = all.filter(({ database }) => left?.has(database) || failed.has(database))
+  if (!left && chosen.length === 0) {
     throw new GatewayError(
       'invalid_request',
-      `only=failed: no /migrate of this archive to all databases of ${owner.platform} is known; send the request without only`,
+      `only=failed: no deploy to ${owner.platform} failed last, and no /migrate of this archive to all of its databases is known; send the request without only`,
     )
   }
-  return { targets: all.filter(({ database }) => left.has(database)), skipped }
+  return { targets: chosen, skipped }
 }
 
 async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {

@@ -26,7 +26,7 @@ export interface SchemaForm {
   skip: string[]
   /** Labels that a tenant must have for a /migrate to all databases to include it. */
   labels: Labels
-  /** Whether to migrate only databases where the last /migrate of this archive did not succeed. */
+  /** Whether to migrate only databases where the last deploy or /migrate of this archive failed. */
   onlyFailed: boolean
   /** Whether a stream of lines tells which databases are being deployed to. */
   progress: boolean
