@@ -12,6 +12,7 @@ export default defineHandler({
   handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])
-    answerEvents(event, (sink) => gateway.events.open(sink, request.mayName))
+    const { address = '', mayName } = request
+    answerEvents(event, (sink) => gateway.events.open(sink, { address, mayName }))
   },
 })

@@ -3,7 +3,7 @@ import type { FleetJob } from '../deploy/fleet/watched.ts'
 import { EventHub } from './hub.ts'
 import { type OverviewParts, OverviewReader } from './overview.ts'
 import { Relay } from './relay.ts'
-import type { Change, Sink } from './stream.ts'
+import type { Change, Listener, Sink } from './stream.ts'
 
 /** Databases and failures of a job that are told; a notification has 8,000 bytes. */
 const MAX_NAMED = 10
@@ -44,8 +44,8 @@ export class Events {
    * Begins a stream. See `EventHub.open`.
    * @throws {GatewayError} pool_exhausted
    */
-  open(sink: () => Sink, mayName: ((platform: string) => boolean) | undefined): () => void {
-    return this.#hub.open(sink, mayName)
+  open(sink: () => Sink, listener: Listener): () => void {
+    return this.#hub.open(sink, listener)
   }
 
   /** Whether another gateway has streams, which are told of what happens here. */

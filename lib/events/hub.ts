@@ -1,5 +1,6 @@
 import { GatewayError } from '../errors.ts'
-import { type Change, EventStream, type Sink } from './stream.ts'
+import { findDisplaced } from './places.ts'
+import { type Change, EventStream, type Listener, type Sink } from './stream.ts'
 
 interface HubOptions {
   /** Returns the changes since the last time that nobody publishes. Called each second. */
@@ -9,12 +10,16 @@ interface HubOptions {
   /** Called when the first stream has begun, and when the last has ended. */
   onHeard: (isHeard: boolean) => void
   log: { debug(message: string): void }
+  /** Milliseconds after which a stream ends; its client opens another. */
+  longestMs?: number
 }
 
 /** Streams of one gateway at once. */
 export const MAX_STREAMS = 50
 
 const TICK_MS = 1000
+
+const LONGEST_MS = 60 * 60 * 1000
 
 /** The streams of events of this gateway. While there are none, nothing is looked at or kept. */
 export class EventHub {
@@ -45,16 +50,23 @@ export class EventHub {
   }
 
   /**
-   * Begins a stream.
+   * Begins a stream. Where all places are taken, the address with the most streams gives one to an
+   * address with fewer.
    * @returns the function that ends it, for when its client has gone
    * @throws {GatewayError} pool_exhausted
    */
-  open(sink: () => Sink, mayName: ((platform: string) => boolean) | undefined): () => void {
+  open(sink: () => Sink, listener: Listener): () => void {
     if (this.#isClosed) throw new GatewayError('pool_exhausted', 'The gateway is stopping')
     if (this.#streams.size >= MAX_STREAMS) {
-      throw new GatewayError('pool_exhausted', `${MAX_STREAMS} streams of events are open already`)
+      const displaced = findDisplaced(this.#streams, listener.address)
+      if (!displaced) {
+        const message = `${MAX_STREAMS} streams of events are open already`
+        throw new GatewayError('pool_exhausted', message)
+      }
+      this.#streams.delete(displaced)
+      displaced.end()
     }
-    const stream = new EventStream(sink(), mayName)
+    const stream = new EventStream(sink(), listener)
     for (const change of [...this.#last.values(), ...this.#options.begin()]) stream.add(change)
     this.#streams.add(stream)
     if (this.#streams.size === 1) {
@@ -62,9 +74,7 @@ export class EventHub {
       this.#options.onHeard(true)
     }
     this.#tick()
-    return () => {
-      if (this.#streams.delete(stream) && this.#streams.size === 0) this.#silence()
-    }
+    return () => this.#remove(stream)
   }
 
   /** Ends all streams, and begins no more. */
@@ -75,6 +85,15 @@ export class EventHub {
     this.#streams.clear()
   }
 
+  #end(stream: EventStream): void {
+    stream.end()
+    this.#remove(stream)
+  }
+
+  #remove(stream: EventStream): void {
+    if (this.#streams.delete(stream) && this.#streams.size === 0) this.#silence()
+  }
+
   #silence(): void {
     clearInterval(this.#timer)
     this.#last.clear()
@@ -83,7 +102,11 @@ export class EventHub {
 
   async #tick(): Promise<void> {
     if (!this.#isLooking) await this.#look()
-    for (const stream of this.#streams) stream.flush()
+    const { longestMs = LONGEST_MS } = this.#options
+    for (const stream of this.#streams) {
+      stream.flush()
+      if (stream.age > longestMs) this.#end(stream)
+    }
   }
 
   async #look(): Promise<void> {

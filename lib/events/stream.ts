@@ -18,6 +18,14 @@ export interface Sink {
   destroy(): void
 }
 
+/** Who reads a stream. */
+export interface Listener {
+  /** Address of the client; '' where it is not known. */
+  address: string
+  /** Whether the client may be told of a platform; undefined: of all. */
+  mayName: ((platform: string) => boolean) | undefined
+}
+
 /** Bytes that may wait for the client; beyond, changes wait, and the last of a key replaces others. */
 const MAX_BUFFERED = 64 * 1024
 
@@ -25,7 +33,7 @@ const MAX_BUFFERED = 64 * 1024
 const MAX_PENDING = 1000
 
 /** Milliseconds between two signs of life. */
-const HEARTBEAT_MS = 15_000
+const HEARTBEAT_MS = 5000
 
 /** A reader that takes nothing for so long is cut off. */
 const PATIENCE_MS = 60_000
@@ -35,18 +43,25 @@ const RETRY_MS = 2000
 
 /** One stream of server-sent events: what its client has not been told yet. */
 export class EventStream {
+  readonly address: string
   readonly #sink: Sink
+  readonly #beganAt = performance.now()
   readonly #mayName: ((platform: string) => boolean) | undefined
   readonly #pending = new Map<string, Change>()
   #wroteAt = 0
   /** Since when the client has had too much to read; undefined while it reads. */
   #fullSince: number | undefined
 
-  /** @param mayName whether the client may be told of a platform; undefined: of all */
-  constructor(sink: Sink, mayName: ((platform: string) => boolean) | undefined) {
+  constructor(sink: Sink, { address, mayName }: Listener) {
+    this.address = address
     this.#sink = sink
     this.#mayName = mayName
     this.#write(`retry: ${RETRY_MS}\n\n`)
+  }
+
+  /** Milliseconds since the stream began. */
+  get age(): number {
+    return performance.now() - this.#beganAt
   }
 
   /** Has the client told of a change at the next `flush`. */
@@ -79,8 +94,10 @@ export class EventStream {
     else if (now - this.#wroteAt > HEARTBEAT_MS) this.#write(': alive\n\n')
   }
 
+  /** Ends the stream; one whose client does not read is cut off, since its end would wait for that. */
   end(): void {
-    this.#sink.end()
+    if (this.#sink.buffered > MAX_BUFFERED) this.#sink.destroy()
+    else this.#sink.end()
   }
 
   #write(text: string): void {

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { MAX_STREAMS } from '../../lib/events/hub.ts'
+import { EventHub, MAX_STREAMS } from '../../lib/events/hub.ts'
 import { EventStream } from '../../lib/events/stream.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import { type Json, type TestGateway, uniqueName } from '../helpers/gateway.ts'
@@ -178,6 +178,55 @@ describe('GET /admin/events', () => {
   })
 })
 
+describe('the places', () => {
+  function newHub(longestMs?: number) {
+    const hub = new EventHub({
+      look: async () => [],
+      begin: () => [],
+      onHeard: () => {},
+      log: { debug: () => {} },
+      ...(longestMs !== undefined && { longestMs }),
+    })
+    const ended: string[] = []
+    let count = 0
+    const open = (address: string) => {
+      const name = `${address} ${count++}`
+      let close: (() => void) | undefined
+      const sink = {
+        write: () => {},
+        buffered: 0,
+        end: () => {
+          ended.push(name)
+          close?.()
+        },
+        destroy: () => {},
+      }
+      close = hub.open(() => sink, { address, mayName: undefined })
+    }
+    return { hub, open, ended }
+  }
+
+  test('are shared: the oldest of the address with the most goes for one with fewer', () => {
+    const { hub, open, ended } = newHub()
+    for (let i = 0; i < MAX_STREAMS; i++) open('10.0.0.1')
+    expect(() => open('10.0.0.1')).toThrow(`${MAX_STREAMS} streams`)
+    for (let i = 0; i < MAX_STREAMS / 2; i++) open('10.0.0.2')
+    expect(ended).toEqual(Array.from({ length: MAX_STREAMS / 2 }, (_, i) => `10.0.0.1 ${i}`))
+    for (const address of ['10.0.0.1', '10.0.0.2']) expect(() => open(address)).toThrow()
+    open('10.0.0.3')
+    expect(hub.size).toBe(MAX_STREAMS)
+    hub.close()
+  })
+
+  test('end after their time', async () => {
+    const { hub, open, ended } = newHub(500)
+    open('10.0.0.1')
+    await eventually('it has ended', () => hub.size === 0)
+    expect(ended).toEqual(['10.0.0.1 0'])
+    hub.close()
+  })
+})
+
 describe('a slow reader', () => {
   /** A client that takes nothing while `isSlow`. */
   function slowClient() {
@@ -194,7 +243,7 @@ describe('a slow reader', () => {
         client.isCut = true
       },
     }
-    return { client, stream: new EventStream(sink, undefined) }
+    return { client, stream: new EventStream(sink, { address: '', mayName: undefined }) }
   }
   const fleet = (name: string, version: number) =>
     ({ name: 'fleet', key: name, platform: name, data: { name, version } }) as const
