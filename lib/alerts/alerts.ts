@@ -71,6 +71,8 @@ export class Alerts {
   readonly #quietUntil = new Map<string, number>()
   /** Conditions that last, by key. */
   readonly #standing = new Map<string, Alert>()
+  /** Settles when what was claimed so far is decided; never rejects. */
+  #claims: Promise<unknown> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   #cleaner: NodeJS.Timeout | undefined
 
@@ -128,11 +130,15 @@ export class Alerts {
     this.raise(alert)
   }
 
-  /** Ends a condition, and tells it if its begin was told and `alert` is given. */
+  /**
+   * Ends a condition, and tells it if its begin was told and `alert` is given. Without one the end is
+   * entered into the catalog alone, so that the condition is told when it comes back.
+   */
   end(key: string, alert?: Omit<Alert, 'key'>): void {
     this.#standing.delete(key)
     this.#quietUntil.delete(key)
     if (alert) this.#add({ ...alert, key }, 'end')
+    else if (this.isOn) this.#claim(key, randomUUID(), 'end')
   }
 
   /**
@@ -168,7 +174,7 @@ export class Alerts {
     const { webhookUrl, webhookEvents } = this.#options.settings()
     if (!webhookUrl || webhookEvents?.includes(alert.type) === false) return
     const delivery = this.#delivery(alert)
-    this.#queue.add({ delivery, isMine: () => this.#isMine(alert.key, delivery.id, kind) })
+    this.#queue.add({ delivery, isMine: this.#claim(alert.key, delivery.id, kind) })
   }
 
   #delivery(alert: Alert): Delivery {
@@ -186,9 +192,20 @@ export class Alerts {
     }
   }
 
-  async #isMine(key: string, alert: string, kind: ClaimKind): Promise<boolean> {
+  /**
+   * Claims an alert, after those before it: at once and not when it is its turn to be sent, which may be
+   * hours later, when other gateways have told both begin and end.
+   */
+  #claim(key: string, alert: string, kind: ClaimKind): Promise<boolean> {
+    if (kind === 'none' || this.#options.isDown()) return Promise.resolve(true)
+    const isMine = this.#claims.then(() => this.#isMine(key, alert, kind))
+    this.#claims = isMine
+    return isMine
+  }
+
+  async #isMine(key: string, alert: string, kind: 'begin' | 'end'): Promise<boolean> {
     const { gateway, use, isDown, settings } = this.#options
-    if (kind === 'none' || isDown()) return true
+    if (isDown()) return true
     const repeatMs = settings().webhookRepeatMs
     const about = { key, alert, gateway, repeatSeconds: repeatMs / 1000 }
     const claimed = use((sql) => (kind === 'begin' ? claim(sql, about) : claimEnd(sql, about)))

@@ -6,8 +6,8 @@ import { type PostOutcome, post, type Target } from './post.ts'
 /** An alert that waits to be delivered. */
 export interface Waiting {
   delivery: Delivery
-  /** Decides whether this gateway is to deliver the alert; called once. */
-  isMine: () => Promise<boolean>
+  /** Whether this gateway is to deliver the alert; never rejects. */
+  isMine: Promise<boolean>
 }
 
 /** What became of alerts since the start. */
@@ -84,7 +84,7 @@ export class DeliveryQueue {
     const { signal } = this.#ending
     while (this.#waiting.length > 0 && !signal.aborted) {
       const first = this.#waiting[0]!
-      const outcome = (await first.isMine()) ? await this.#deliver(first) : 'duplicate'
+      const outcome = (await first.isMine) ? await this.#deliver(first) : 'duplicate'
       if (signal.aborted) return
       this.counts[outcome]++
       this.#waiting.shift()

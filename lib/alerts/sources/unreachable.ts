@@ -118,13 +118,9 @@ export class UnreachableAlerts {
     const before = this.#told
     this.#told = found
     const isMany = found.size > MOST_APART
-    for (const [database, one] of before) {
-      if (found.has(database) && !isMany) continue
-      const text = `Database ${database} takes connections again`
-      const back = { type: 'tenant.reachable' as const, text, data: { ...one } }
-      this.#alerts.end(`tenant:${database}`, found.has(database) ? undefined : back)
-    }
-    if (!isMany) this.#alerts.end(ALL)
+    const wasMany = before.size > MOST_APART
+    if (wasMany && !isMany) this.#endMany(before, found)
+    if (!wasMany) this.#endApart(before, found, isMany)
     if (isMany) {
       const named = [...found.values()].slice(0, MOST_NAMED)
       this.#alerts.begin({
@@ -142,6 +138,32 @@ export class UnreachableAlerts {
         text: `Database ${database} takes no connections: ${one.reason}`,
         data: { ...one },
       })
+    }
+  }
+
+  /** Ends what was told of all; what is still found is told apart from now on. */
+  #endMany(before: Map<string, Unreachable>, found: Map<string, Unreachable>): void {
+    const back = [...before.values()].filter(({ database }) => !found.has(database))
+    const left = found.size === 0 ? '' : `; ${found.size} still take none`
+    this.#alerts.end(ALL, {
+      type: 'tenant.reachable',
+      text: `${back.length} databases take connections again${left}`,
+      data: { count: back.length, databases: back.slice(0, MOST_NAMED) },
+    })
+  }
+
+  /** Ends what was told apart: what is still found is told with all, if there are many now. */
+  #endApart(
+    before: Map<string, Unreachable>,
+    found: Map<string, Unreachable>,
+    isMany: boolean,
+  ): void {
+    for (const [database, one] of before) {
+      const key = `tenant:${database}`
+      if (!found.has(database)) {
+        const text = `Database ${database} takes connections again`
+        this.#alerts.end(key, { type: 'tenant.reachable', text, data: { ...one } })
+      } else if (isMany) this.#alerts.end(key)
     }
   }
 }

@@ -26,13 +26,13 @@ function delivery(text: string): Delivery {
   }
 }
 
-const yes = async () => true
+const yes = Promise.resolve(true)
 
 test('a redirect is refused and not followed, and the next alert goes on', async () => {
   const queue = newQueue(receiver.url)
   receiver.answers.push({ status: 307, headers: { location: `${receiver.url}/elsewhere` } })
   queue.add({ delivery: delivery('first'), isMine: yes })
-  queue.add({ delivery: delivery('not mine'), isMine: async () => false })
+  queue.add({ delivery: delivery('not mine'), isMine: Promise.resolve(false) })
   queue.add({ delivery: delivery('second'), isMine: yes })
   await receiver.next('gateway.left', ({ text }) => text === 'second')
   await eventually('all ended', () => queue.length === 0)
