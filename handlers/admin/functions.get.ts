@@ -9,7 +9,7 @@ import {
   parseNamedOwner,
 } from '../../lib/tenancy/owners.ts'
 import { GROUPS } from '../../lib/usage/read.ts'
-import { ORDERS } from '../../lib/usage/times/read.ts'
+import { ORDERS } from '../../lib/usage/times/most.ts'
 
 const QUERY = [...OWNER_MEMBERS, 'function', 'by', 'from', 'to', 'step', 'order', 'limit'] as const
 const DEFAULT_LIMIT = 200

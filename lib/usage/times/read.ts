@@ -1,25 +1,16 @@
+import { distinctPlatforms } from '../../postgres/distinct-platforms.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { OTHER } from '../counters.ts'
 import { quantileOf } from './histogram.ts'
+import { keyOf, type Order, readMost } from './most.ts'
 import { eachRow, type RowsQuery, type StepRow } from './rows.ts'
-import { STEP_MS, type Step } from './table.ts'
+import { STEP_MS, type Step, TABLES } from './table.ts'
 import { Tally } from './tally.ts'
-
-export const ORDERS = [
-  'database_seconds',
-  'calls',
-  'errors',
-  'p50_ms',
-  'p95_ms',
-  'p99_ms',
-  'max_ms',
-  'rows',
-  'bytes',
-] as const
 
 /** What the durations of calls are asked for. */
 export interface TimesQuery extends RowsQuery {
   step: Step
-  order: (typeof ORDERS)[number]
+  order: Order
   limit: number
   /** Whether the client may see a platform; undefined: all of them. */
   mayName?: ((platform: string) => boolean) | undefined
@@ -67,28 +58,36 @@ export interface LiveRows {
   own: NonNullable<RowsQuery['except']>
 }
 
-/** Returns the calls of all gateways by function, and by minute or hour. */
+/**
+ * Returns the calls of all gateways by function, and by minute or hour. Histograms are summed up of
+ * the functions that are shown, and of the minutes or hours.
+ */
 export async function readTimes(
   sql: Sql,
   query: TimesQuery,
   { rows: live, own }: LiveRows,
 ): Promise<ShownTimesOf> {
   const { step, order, limit, mayName } = query
+  const hidden = mayName && (await hiddenPlatforms(sql, mayName))
+  const stored = { ...query, hidden, except: own }
+  const meant = live.filter((row) => isMeant(query, row))
+  const most = await readMost(sql, step, stored, meant)
   const functions = new Map<string, FunctionSum>()
   const series = new Map<number, Tally>()
   const take = (row: StepRow) => {
-    if (mayName && !mayName(row.platform)) return
-    const key = JSON.stringify([row.platform, row.database, row.function])
-    const sum = functions.get(key) ?? { row, tally: new Tally() }
-    sum.tally.addSums(row)
-    functions.set(key, sum)
+    const key = keyOf(row)
+    if (most.has(key)) {
+      const sum = functions.get(key) ?? { row, tally: new Tally() }
+      sum.tally.addSums(row)
+      functions.set(key, sum)
+    }
     const at = row.at - (row.at % STEP_MS[step])
     const tally = series.get(at) ?? new Tally()
     tally.addSums(row)
     series.set(at, tally)
   }
-  await eachRow(sql, step, { ...query, except: own }, take)
-  for (const row of live) if (isMeant(query, row)) take(row)
+  await eachRow(sql, step, stored, take)
+  for (const row of meant) take(row)
   const shown = [...functions.values()].map(({ row, tally }) => ({
     platform: row.platform,
     database: row.database,
@@ -107,6 +106,19 @@ function nameOf({ platform, function: name, database }: ShownFunction): string {
   return `${platform}/${name}/${database}`
 }
 
+/** Returns the platforms of rows that the client may not see; `OTHER` may be any of them. */
+async function hiddenPlatforms(sql: Sql, mayName: (platform: string) => boolean) {
+  const platforms = new Set([OTHER])
+  for (const table of Object.values(TABLES)) {
+    for (const platform of await distinctPlatforms(sql, table)) platforms.add(platform)
+  }
+  return [...platforms].filter((platform) => isHidden(platform, mayName))
+}
+
+function isHidden(platform: string, mayName: TimesQuery['mayName']): boolean {
+  return mayName !== undefined && (platform === OTHER || !mayName(platform))
+}
+
 /** Adds the tenants of rows that are not in the tables yet. */
 async function withTenants(sql: Sql, shown: ShownFunction[]): Promise<ShownFunction[]> {
   const unnamed = shown.filter(({ database, tenant_id }) => database !== null && tenant_id === null)
@@ -122,8 +134,9 @@ async function withTenants(sql: Sql, shown: ShownFunction[]): Promise<ShownFunct
 }
 
 /** Returns whether a row is among those that a query reads from the tables. */
-function isMeant(query: RowsQuery, row: StepRow): boolean {
-  const { platform, database, perDatabase, function: name, from, to } = query
+function isMeant(query: TimesQuery, row: StepRow): boolean {
+  const { platform, database, perDatabase, function: name, from, to, mayName } = query
+  if (isHidden(row.platform, mayName)) return false
   if (platform !== undefined && row.platform !== platform) return false
   if (name !== undefined && row.function !== name) return false
   if (row.at < from.getTime() || row.at >= to.getTime()) return false

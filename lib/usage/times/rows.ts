@@ -20,6 +20,8 @@ export interface RowsQuery {
   from: Date
   /** Exclusive. */
   to: Date
+  /** Platforms whose rows are left out. */
+  hidden?: string[] | undefined
   /** Minutes of a gateway that are left out, from the row with this number on. */
   except?: { gateway: string; slot: number }
 }
@@ -28,7 +30,7 @@ const ROWS_AT_ONCE = 250
 
 /**
  * Hands over the rows of these minutes or hours, some at a time, so that many do not block the event
- * loop. Hours that are not summed up yet come in their minutes.
+ * loop.
  */
 export async function eachRow(
   sql: Sql,
@@ -36,17 +38,33 @@ export async function eachRow(
   query: RowsQuery,
   take: (row: StepRow) => void,
 ): Promise<void> {
-  await readTable(sql, 'minute', query, step === 'hour', take)
-  if (step === 'hour') await readTable(sql, 'hour', query, false, take)
+  for (const part of partsOf(sql, step, query)) await readPart(sql, part, take)
 }
 
-async function readTable(
+/**
+ * Returns the tables that have the rows of these minutes or hours, each with its condition: an hour
+ * that is not summed up yet is in its minutes.
+ */
+export function partsOf(sql: Sql, step: Step, query: RowsQuery) {
+  const minutes = partOf(sql, 'minute', query, step === 'hour')
+  return step === 'hour' ? [minutes, partOf(sql, 'hour', query, false)] : [minutes]
+}
+
+function partOf(
   sql: Sql,
   step: Step,
-  { platform, database, perDatabase = false, function: name, from, to, except }: RowsQuery,
+  {
+    platform,
+    database,
+    perDatabase = false,
+    function: name,
+    from,
+    to,
+    hidden = [],
+    except,
+  }: RowsQuery,
   onlyOpenHours: boolean,
-  take: (row: StepRow) => void,
-): Promise<void> {
+) {
   const ofDatabase =
     database !== undefined
       ? sql`and database = ${database}`
@@ -63,17 +81,28 @@ async function readTable(
     except && step === 'minute'
       ? sql`and not (gateway = ${except.gateway} and slot >= ${except.slot})`
       : sql``
-  const rows = sql`
-    select (extract(epoch from at) * 1000)::float8 as at, platform, tenant_id, database, function,
-      calls::float8, errors::float8, held_ms, sum_ms, max_ms, rows::float8, bytes::float8,
-      encode(durations, 'base64') as durations
+  return sql`
     from ${sql(TABLES[step])}
     where at >= ${from.toISOString()}::timestamptz and at < ${to.toISOString()}::timestamptz
       ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
+      ${hidden.length === 0 ? sql`` : sql`and not ${JSON.stringify(hidden)}::text::jsonb ? platform`}
       ${name === undefined ? sql`` : sql`and function = ${name}`}
       ${ofDatabase}
       ${ofHours}
       ${without}
+  `
+}
+
+async function readPart(
+  sql: Sql,
+  part: ReturnType<typeof partOf>,
+  take: (row: StepRow) => void,
+): Promise<void> {
+  const rows = sql`
+    select (extract(epoch from at) * 1000)::float8 as at, platform, tenant_id, database, function,
+      calls::float8, errors::float8, held_ms, sum_ms, max_ms, rows::float8, bytes::float8,
+      encode(durations, 'base64') as durations
+    ${part}
   `
   await rows.cursor(ROWS_AT_ONCE, (some) => {
     for (const row of some) {

@@ -40,6 +40,7 @@ export class Times {
   #slot = 0
   /** What is not known to be written, the oldest first. */
   #waiting: MinuteBatch[] = []
+  #reading: Promise<unknown> = Promise.resolve()
 
   constructor(options: TimesOptions) {
     this.#options = options
@@ -75,17 +76,14 @@ export class Times {
     return parseSpan(given, now(), minutesKeptMs)
   }
 
-  /** Returns what all gateways have written, and what this one has counted since. */
+  /**
+   * Returns what all gateways have written, and what this one has counted since. One request is
+   * read at a time: of a month it is hundreds of thousands of rows.
+   */
   read(query: TimesQuery): Promise<ShownTimesOf> {
-    const counted = rowsAt(this.#minute, this.calls.read())
-    const waiting = this.#waiting.flatMap(({ at, rows }) => rowsAt(at, rows))
-    const { use, gateway } = this.#options
-    // What is written meanwhile must not count twice.
-    const live = {
-      rows: [...waiting, ...counted],
-      own: { gateway, slot: this.#waiting[0]?.slot ?? this.#slot },
-    }
-    return use((sql) => readTimes(sql, query, live))
+    const shown = this.#reading.then(() => this.#read(query))
+    this.#reading = shown.catch(() => {})
+    return shown
   }
 
   /** Sums up hours that have ended, and deletes what is too old. */
@@ -95,6 +93,18 @@ export class Times {
     const before = { minute: new Date(now() - minutesKeptMs), hour: new Date(now() - hoursKeptMs) }
     while (await use((sql) => deleteBefore(sql, 'minute', before.minute)));
     while (await use((sql) => deleteBefore(sql, 'hour', before.hour)));
+  }
+
+  #read(query: TimesQuery): Promise<ShownTimesOf> {
+    const counted = rowsAt(this.#minute, this.calls.read())
+    const waiting = this.#waiting.flatMap(({ at, rows }) => rowsAt(at, rows))
+    const { use, gateway } = this.#options
+    // What is written meanwhile must not count twice.
+    const live = {
+      rows: [...waiting, ...counted],
+      own: { gateway, slot: this.#waiting[0]?.slot ?? this.#slot },
+    }
+    return use((sql) => readTimes(sql, query, live))
   }
 
   #thisMinute(): number {

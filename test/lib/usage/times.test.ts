@@ -46,7 +46,7 @@ function newGateway(at: number = Date.now()) {
     const ended = { ms, heldMs: ms / 2, rows: 3, bytes: 10, isError }
     times.calls.note(database, name, usage.of(database, name), ended)
   }
-  const read = (platform: string, given: Partial<TimesQuery> = {}) =>
+  const read = (platform: string | undefined, given: Partial<TimesQuery> = {}) =>
     times.read({
       platform,
       step: 'minute',
@@ -105,6 +105,53 @@ test('Minutes of several gateways add up, before they are written and after a re
   expect(functions).toMatchObject([{ database: 'sum_b', calls: 100, errors: 1 }])
   const hidden = await one.read('sum', { platform: undefined, mayName: () => false })
   expect(hidden).toEqual({ functions: [], series: [] })
+})
+
+test('The first of many functions are chosen by sums, of those in the tables and of those that wait', async () => {
+  const { times, clock, call, read } = newGateway(Date.now() - 12 * HOUR)
+  const [hour, minute] = [2, 0].map((ago) => new Date(Math.floor(clock.now / HOUR - ago) * HOUR))
+  for (const at of [hour!, minute!]) {
+    await sql`
+      insert into _db_gateway_call_minutes (at, gateway, slot, platform, database, function, calls,
+        errors, held_ms, sum_ms, max_ms, rows, bytes, durations)
+      select ${at}, ${randomUUID()}, i, 'many' || i % 2, 'many_' || i, 'f', 10, i, 5, 5, 5, i, 1,
+        '\\x0a0a' from generate_series(1, 10000) i
+    `
+  }
+  for (let i = 0; i < 30; i++) call('many1_1', 'f', 3)
+  const asked = { platform: undefined, perDatabase: true, limit: 3, to: new Date(clock.now + HOUR) }
+  let most = 0
+  const before = process.memoryUsage().arrayBuffers
+  const timer = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+  }, 1)
+  const found = async (given: Partial<TimesQuery>) => {
+    const { functions } = await read(undefined, { ...asked, ...given })
+    return functions.map(({ database, calls }) => [database, calls])
+  }
+  try {
+    expect(await found({ order: 'calls' })).toEqual([
+      ['many1_1', 30],
+      ['many_10', 20],
+      ['many_100', 20],
+    ])
+  } finally {
+    clearInterval(timer)
+  }
+  // A histogram has 3.5 KB: those of all would be 35 MB.
+  expect(most).toBeLessThan(20e6)
+  const last = ['many_10000', 'many_9999', 'many_9998'].map((name) => [name, 20])
+  expect(await found({ order: 'errors' })).toEqual(last)
+  expect(await found({ order: 'rows', step: 'hour' })).toEqual(last)
+  const mayName = (platform: string) => platform !== 'many0'
+  expect(await found({ order: 'errors', limit: 1, mayName })).toEqual([['many_9999', 20]])
+  expect((await found({ order: 'p95_ms' })).map(([name]) => name)).toContain('many1_1')
+  await times.write()
+  expect((await found({ order: 'calls' }))[0]).toEqual(['many1_1', 30])
+  // What is of several platforms may be of one that the client must not see.
+  await sql`update _db_gateway_call_minutes set platform = '(other)' where database = 'many_9999'`
+  expect(await found({ order: 'errors', limit: 1, mayName })).toEqual([['many_9997', 20]])
+  await sql`delete from _db_gateway_call_minutes where platform in ('many0', 'many1', '(other)')`
 })
 
 test('Minutes are written once, even where the answer of PostgreSQL is lost or it is away', async () => {
