@@ -111,3 +111,20 @@ test('SIGHUP during the start ends nothing, and the settings are read again once
   await gateway.line('The settings have not changed')
   await eventually('READY=1 again', () => messages().filter((one) => 'READY' in one).length === 2)
 })
+
+test('SIGHUP while the modules are loaded ends nothing: the settings are read again after the start', async () => {
+  const hooks = `
+    export async function load(url, context, next) {
+      if (/\\/lib\\/start\\.[jt]s/.test(url)) process.kill(process.pid, 'SIGHUP')
+      return next(url, context)
+    }`
+  const moduleOf = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`
+  const hangUp = `import { register } from 'node:module'; register(${JSON.stringify(moduleOf(hooks))})`
+  const gateway = await startProcess({
+    DATABASE_URL: url,
+    TEMPLATES: 'off',
+    NODE_OPTIONS: `--import=${moduleOf(hangUp)}`,
+  })
+  await gateway.line('The settings have not changed')
+  expect((await fetch(`${await gateway.url()}/health`)).status).toBe(200)
+})
