@@ -15,6 +15,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Milliseconds within which a question is answered. */
+const ANSWER_WITHIN = 20_000
+
 /** @type {Set<() => void>} requests that wait for a token */
 const waiting = new Set()
 
@@ -32,21 +35,22 @@ export function giveToken(text) {
 /**
  * Sends a request with the token. Where the gateway asks for a token, waits until one is given.
  * @param {string} path
- * @param {RequestInit} [init]
+ * @param {RequestInit & { withinMs?: number }} [options] withinMs: the whole answer has to come in that time
  * @returns {Promise<Response>} of a status below 400
  * @throws {ApiError}
  */
-export async function send(path, init = {}) {
+export async function send(path, { withinMs, ...init } = {}) {
   for (;;) {
     const used = token.value
     const headers = new Headers(init.headers)
     if (used !== '') headers.set('authorization', `Bearer ${used}`)
+    const signal = limited(init.signal, withinMs)
     let response
     try {
-      response = await fetch(path, { ...init, headers, credentials: 'omit' })
+      response = await fetch(path, { ...init, signal, headers, credentials: 'omit' })
     } catch (error) {
       if (init.signal?.aborted) throw error
-      throw new ApiError(0, { message: `The gateway does not answer: ${error}` })
+      throw noAnswer(error)
     }
     if (response.status < 400) return response
     if (response.status !== 401) throw new ApiError(response.status, await errorOf(response))
@@ -56,6 +60,20 @@ export async function send(path, init = {}) {
     tokenAsked.value = used === '' ? 'none' : 'wrong'
     await new Promise((resolve) => waiting.add(() => resolve(undefined)))
   }
+}
+
+/** @param {AbortSignal | null | undefined} signal @param {number | undefined} withinMs */
+function limited(signal, withinMs) {
+  if (withinMs === undefined) return signal ?? null
+  const limit = AbortSignal.timeout(withinMs)
+  return signal ? AbortSignal.any([signal, limit]) : limit
+}
+
+/** @param {unknown} error of a request or of its answer */
+function noAnswer(error) {
+  const isLate = error instanceof DOMException && error.name === 'TimeoutError'
+  const why = isLate ? 'in the time that this page waits' : String(error)
+  return new ApiError(0, { message: `The gateway does not answer${isLate ? ' ' : ': '}${why}` })
 }
 
 /** @param {Response} response @returns {Promise<Record<string, any>>} */
@@ -72,11 +90,17 @@ async function errorOf(response) {
  * Asks for JSON. Parameters without a value are left out.
  * @param {string} path
  * @param {Record<string, string | number | undefined>} [query]
- * @param {AbortSignal} [signal]
+ * @param {{ signal?: AbortSignal, withinMs?: number }} [options] withinMs: time in which it is answered
  * @returns {Promise<any>}
  */
-export async function get(path, query = {}, signal) {
-  return (await send(path + queryOf(query), { signal })).json()
+export async function get(path, query = {}, { signal, withinMs = ANSWER_WITHIN } = {}) {
+  const response = await send(path + queryOf(query), { signal, withinMs })
+  try {
+    return await response.json()
+  } catch (error) {
+    if (signal?.aborted) throw error
+    throw noAnswer(error)
+  }
 }
 
 /** @param {Record<string, string | number | undefined>} query */

@@ -21,7 +21,8 @@ const PAGES = {
 
 function App() {
   const name = route.value.page
-  const page = PAGES[/** @type {keyof typeof PAGES} */ (name)]
+  // An address is anything: #/constructor is a member of every object.
+  const page = Object.hasOwn(PAGES, name) ? PAGES[/** @type {keyof typeof PAGES} */ (name)] : null
   document.title = `${page?.title ?? 'Not found'} · Database Gateway`
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the page</a>

@@ -7,8 +7,14 @@ import { live, overview } from './store.js'
 const FIRST_PAUSE = 1000
 const LONGEST_PAUSE = 15_000
 
-/** A stream without a heartbeat for so long is lost: the gateway sends one each 15 s. */
-const SILENCE = 40_000
+/** Milliseconds without a sign of life after which that is said: the gateway sends one each 5 s. */
+const QUIET = 12_000
+
+/** A stream without a sign of life for so long is lost, and so is one that does not begin. */
+const SILENCE = 30_000
+
+/** When the gateway was heard last; undefined where nothing is expected of it. */
+let heardAt = /** @type {number | undefined} */ (undefined)
 
 /** @type {Map<string, Set<Listener>>} */
 const listeners = new Map()
@@ -30,15 +36,18 @@ export async function listen() {
   onEvent('overview', (data) => {
     overview.value = data
   })
+  setInterval(sayQuiet, 1000)
   let pause = FIRST_PAUSE
   for (;;) {
+    if (document.hidden) heardAt = undefined
     await untilVisible()
     const startedAt = performance.now()
     try {
       await readStream()
-      live.value = { state: 'connecting', why: '' }
+      if (live.value.state !== 'silent') live.value = { state: 'connecting', why: '' }
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
+      heardAt = undefined
       live.value = { state: 'off', why }
       // A gateway of an earlier release: there is nothing to wait for.
       if (error instanceof ApiError && error.status === 404) return
@@ -47,6 +56,14 @@ export async function listen() {
     if (!document.hidden) await new Promise((resolve) => setTimeout(resolve, pause))
     pause = Math.min(pause * 2, LONGEST_PAUSE)
   }
+}
+
+/** Says for how long the gateway has not been heard. */
+function sayQuiet() {
+  if (heardAt === undefined || document.hidden) return
+  const quiet = performance.now() - heardAt
+  if (quiet < QUIET) return
+  live.value = { state: 'silent', why: `no answer for ${Math.round(quiet / 1000)} s` }
 }
 
 /** @returns {Promise<void>} */
@@ -61,21 +78,25 @@ function untilVisible() {
 async function readStream() {
   const stop = new AbortController()
   const onHidden = () => document.hidden && stop.abort()
-  let isSilent = false
+  let lastAt = performance.now()
   const timer = setInterval(() => {
-    if (isSilent) stop.abort()
-    isSilent = true
-  }, SILENCE)
+    if (performance.now() - lastAt > SILENCE) stop.abort()
+  }, 1000)
+  const hear = () => {
+    lastAt = performance.now()
+    heardAt = lastAt
+    if (live.value.state !== 'live') live.value = { state: 'live', why: '' }
+  }
   document.addEventListener('visibilitychange', onHidden)
   try {
     const headers = { accept: 'text/event-stream' }
     const response = await send('/admin/events', { headers, signal: stop.signal })
-    live.value = { state: 'live', why: '' }
+    hear()
     tell('open', null)
     let name = 'message'
     let data = ''
     await readLines(response, (line) => {
-      isSilent = false
+      hear()
       if (line.startsWith('event:')) name = line.slice(6).trim()
       else if (line.startsWith('data:')) data += line.slice(5)
       else if (line === '') {

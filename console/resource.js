@@ -17,9 +17,10 @@ import { get, queryOf } from './api.js'
  * while a request runs is done after it, once.
  * @param {string | null} path null: nothing is asked for
  * @param {Record<string, string | number | undefined>} [query]
+ * @param {number} [withinMs] time in which it is answered, if it is not that of most questions
  * @returns {Resource}
  */
-export function useResource(path, query = {}) {
+export function useResource(path, query = {}, withinMs = undefined) {
   const state = useSignal(/** @type {Omit<Resource, 'reload'>} */ (EMPTY))
   const url = path === null ? null : path + queryOf(query)
   const run = useRef(
@@ -39,7 +40,7 @@ export function useResource(path, query = {}) {
       mine.again = false
       state.value = { ...state.value, isLoading: true }
       try {
-        const data = await get(url, {}, mine.stop.signal)
+        const data = await get(url, {}, { signal: mine.stop.signal, withinMs })
         if (run.current !== mine) return
         state.value = { data, error: null, isLoading: false }
       } catch (error) {

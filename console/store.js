@@ -13,9 +13,9 @@ export const token = signal('')
 /** Whether the gateway asks for a token: 'wrong' where it refused the last one. */
 export const tokenAsked = signal(/** @type {'' | 'none' | 'wrong'} */ (''))
 
-/** Whether events arrive, or why they do not. */
+/** Whether events arrive, or why they do not; `silent`: the gateway was heard, and is not any more. */
 export const live = signal(
-  /** @type {{ state: 'connecting' | 'live' | 'off', why: string }} */ ({
+  /** @type {{ state: 'connecting' | 'live' | 'silent' | 'off', why: string }} */ ({
     state: 'connecting',
     why: '',
   }),

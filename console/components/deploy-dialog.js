@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals'
 import { runDeploy, stopDeploy } from '../deploys.js'
 import { html } from '../html.js'
 import { announce } from '../store.js'
+import { Act } from './act.js'
 import { ArchiveChoice, Options } from './deploy-options.js'
 import { Dialog } from './dialog.js'
 import { formatMs, plural } from './format.js'
@@ -44,7 +45,8 @@ export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, 
       kind,
       owner,
       checksum: asked.value.checksum,
-      archive: file.value ?? undefined,
+      // A kept archive may have been chosen after a file.
+      archive: (asked.value.checksum === '' && file.value) || undefined,
       fields: {
         ...fields,
         ...(!isRevert && allow.length > 0 && { allow: allow.join(',') }),
@@ -80,7 +82,12 @@ export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, 
           ${error && html`<${Failure} error=${error} />`}
           <p class="acts">
             <button type="button" onClick=${onClose}>Cancel</button>
-            <button type="button" class="main" disabled=${!canAsk} onClick=${() => run(true)}>Show the plan</button>
+            <${Act}
+              label="Show the plan"
+              kind="main"
+              onAct=${() => run(true)}
+              can=${canAsk || 'Choose the file of an archive, or one that the gateway keeps'}
+            />
           </p>
         `
       }

@@ -31,6 +31,7 @@ export function ArchiveChoice({ platform, asked, file }) {
   const kept = useSignal(
     /** @type {{ archives: any[], error: any }} */ ({ archives: [], error: null }),
   )
+  const lacking = useSignal('')
   useEffect(() => {
     keptArchives(platform).then(
       (archives) => {
@@ -39,6 +40,7 @@ export function ArchiveChoice({ platform, asked, file }) {
           asked.value.checksum !== '' &&
           !archives.some(({ checksum }) => checksum === asked.value.checksum)
         ) {
+          lacking.value = asked.value.checksum
           asked.value = { ...asked.value, checksum: '' }
         }
       },
@@ -67,6 +69,7 @@ export function ArchiveChoice({ platform, asked, file }) {
         )}
       </select>
     </label>
+    ${lacking.value !== '' && html`<p class="faint">The gateway does not keep ${formatChecksum(lacking.value)}: an archive is kept once a deploy of it has succeeded. Choose its file, mended if that was the fault.</p>`}
     ${archives.length === 0 && !error && html`<p class="faint">The gateway keeps no archive of this platform (KEPT_ARCHIVES).</p>`}
     ${
       asked.value.checksum === '' &&

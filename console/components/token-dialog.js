@@ -7,18 +7,25 @@ import { Dialog } from './dialog.js'
 /** Asks for the admin token, once the gateway has asked for it. */
 export function TokenDialog() {
   const typed = useSignal('')
+  const problem = useSignal('')
   if (tokenAsked.value === '') return null
   /** @param {Event} event */
   const give = (event) => {
     event.preventDefault()
-    giveToken(typed.value.trim())
+    const text = typed.value.trim()
+    // A header has no other characters: the browser would refuse to send each request.
+    const odd = text.match(/[^\x21-\x7e]/u)?.[0]
+    problem.value = odd === undefined ? '' : problemOf(odd)
+    if (odd !== undefined) return
+    giveToken(text)
     typed.value = ''
   }
   return html`
     <${Dialog} title="The gateway asks for a token" canClose=${false}>
       <form onSubmit=${give}>
         <p>It is the value of the setting ADMIN_TOKEN. This page keeps it until it is closed.</p>
-        ${tokenAsked.value === 'wrong' && html`<p class="failed" role="alert">The token is not right.</p>`}
+        ${problem.value !== '' && html`<p class="failed" role="alert">${problem.value}</p>`}
+        ${tokenAsked.value === 'wrong' && problem.value === '' && html`<p class="failed" role="alert">The token is not right.</p>`}
         <label class="block">
           <span>Admin token</span>
           <input
@@ -37,4 +44,14 @@ export function TokenDialog() {
       </form>
     <//>
   `
+}
+
+/** @param {string} odd a character that no token has */
+function problemOf(odd) {
+  const code = /** @type {number} */ (odd.codePointAt(0))
+    .toString(16)
+    .toUpperCase()
+    .padStart(4, '0')
+  const shown = /[\p{L}\p{N}\p{P}\p{S}]/u.test(odd) ? `"${odd}" (U+${code})` : `U+${code}`
+  return `A token has letters, digits and signs of ASCII, without blanks; this one has ${shown}, perhaps pasted with it.`
 }

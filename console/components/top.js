@@ -47,12 +47,13 @@ function PlatformChoice() {
 function Live() {
   const { state, why } = live.value
   const now = overview.value
-  const text = { live: 'live', connecting: 'connecting…', off: 'not live' }[state]
+  const text = { live: 'live', connecting: 'connecting…', silent: why, off: 'not live' }[state]
+  const isOff = state === 'silent' || state === 'off'
   const calls = state === 'live' && now ? `${formatCount(now.calls_per_s)} calls/s` : ''
   const lost = now?.postgres?.reachable === false
   return html`
     <p class="live">
-      <span class=${`dot ${lost ? 'bad' : state}`} aria-hidden="true"></span>
+      <span class=${`dot ${lost ? 'bad' : isOff ? 'off' : state}`} aria-hidden="true"></span>
       <span title=${why}>${lost ? 'PostgreSQL does not answer' : text}</span>
       ${calls && html`<span class="faint">${calls}</span>`}
       ${state === 'off' && html`<span class="faint">${why}</span>`}

@@ -3,7 +3,7 @@ import { Act } from '../components/act.js'
 import { Badge } from '../components/badge.js'
 import { DeployDialog } from '../components/deploy-dialog.js'
 import { Dialog } from '../components/dialog.js'
-import { formatChecksum, formatMs, formatTime, plural } from '../components/format.js'
+import { formatChecksum, formatCount, formatMs, formatTime, plural } from '../components/format.js'
 import { Notice } from '../components/notice.js'
 import { changeText } from '../components/plan.js'
 import { Table } from '../components/table.js'
@@ -60,7 +60,7 @@ export function DeployDetail({ deploy, platform, archives, can, onClose, onDone 
           onAct=${() => {
             act.value = 'retry'
           }}
-          can=${retryReason(failed, archives[at])}
+          can=${failed.length > 0 || 'It failed nowhere'}
         />
       </div>
       ${failed.slice(0, MOST_ERRORS).map((row) => html`<${Notice} key=${row.database} error=${{ database: row.database, ...row.error }} />`)}
@@ -80,7 +80,7 @@ export function DeployDetail({ deploy, platform, archives, can, onClose, onDone 
       </div>
     <//>
     ${act.value === 'revert' && html`<${DeployDialog} title=${`Revert to ${formatChecksum(before.checksum)}`} kind="revert" owner=${owner} checksum=${before.checksum} about=${rows.length === 1 ? `The database ${rows[0].database}.` : `All databases of ${platform}.`} onClose=${close} />`}
-    ${act.value === 'retry' && html`<${DeployDialog} title="Retry what failed" owner=${owner} checksum=${archive} fields=${rows.length === 1 ? undefined : { only: 'failed' }} about=${plural(failed.length, 'database')} onClose=${close} />`}
+    ${act.value === 'retry' && html`<${DeployDialog} title="Retry what failed" owner=${owner} checksum=${archive} fields=${rows.length === 1 ? undefined : { only: 'failed' }} about=${rows.length === 1 ? `To the database ${rows[0].database}.` : `To the databases of ${platform} where the last deploy failed, of whatever archive; this one failed in ${formatCount(failed.length)}.`} onClose=${close} />`}
   `
 }
 
@@ -89,12 +89,6 @@ function revertReason(before, can) {
   if (!before) return 'No archive before this one is known'
   if (before.size_bytes === null) return 'The archive before is not kept (KEPT_ARCHIVES)'
   return can.revert ?? true
-}
-
-/** @param {any[]} failed @param {any} archive @returns {string | true} */
-function retryReason(failed, archive) {
-  if (failed.length === 0) return 'It failed nowhere'
-  return archive?.size_bytes === null ? 'The archive is not kept (KEPT_ARCHIVES)' : true
 }
 
 /** What the deploys did in the databases. @param {{ rows: any[], migrations: string[] }} props */

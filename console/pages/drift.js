@@ -3,6 +3,9 @@ import { Loading } from '../components/notice.js'
 import { html } from '../html.js'
 import { useResource } from '../resource.js'
 
+/** Milliseconds for a look into each database. */
+const LOOK_WITHIN = 30 * 60 * 1000
+
 /** Names of databases that are written out. */
 const MOST_NAMES = 20
 
@@ -11,7 +14,7 @@ const MOST_NAMES = 20
  * @param {{ platform: string, database?: string }} props database: what concerns it alone
  */
 export function Drift({ platform, database }) {
-  const drift = useResource('/admin/drift', { platform })
+  const drift = useResource('/admin/drift', { platform }, LOOK_WITHIN)
   const { data } = drift
   /** @type {any[]} */
   const groups = (data?.groups ?? []).filter(

@@ -19,8 +19,12 @@ const MOST_LABELS = 200
 /** @param {any} row */
 const openLink = (row) => linkTo('fleet', { ...route.value.params, open: row.database })
 
-/** Opens without another entry in the history. @param {any} row */
-const open = (row) => (/** @type {Event} */ event) => {
+/**
+ * Opens it here; with Ctrl, Shift or another key the browser opens the link as it does any other.
+ * @param {any} row
+ */
+const open = (row) => (/** @type {MouseEvent} */ event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return
   event.preventDefault()
   setParams({ open: row.database })
 }

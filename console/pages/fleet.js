@@ -144,7 +144,7 @@ function Acts({ data, sum, reload }) {
     </div>
     ${shown.value === 'deploy' && html`<${DeployDialog} title="Deploy" ...${all} about=${`To ${plural(sum.databases, 'database')} of ${platform}. Those that have the archive are left as they are.`} onClose=${close} />`}
     ${shown.value === 'pending' && html`<${DeployDialog} title="Migrate what is pending" ...${all} about=${`To ${plural(pending, 'database')} of ${platform} without the newest archive. The others are left as they are.`} onClose=${close} />`}
-    ${shown.value === 'failed' && html`<${DeployDialog} title="Retry what failed" ...${all} checksum=${failedArchive(data.databases) ?? schema ?? ''} fields=${{ only: 'failed' }} about=${`To ${plural(failed, 'database')} of ${platform} where the last deploy of the archive failed.`} onClose=${close} />`}
+    ${shown.value === 'failed' && html`<${DeployDialog} title="Retry what failed" ...${all} checksum=${failedArchive(data.databases) ?? schema ?? ''} fields=${{ only: 'failed' }} about=${`To ${plural(failed, 'database')} of ${platform} where the last deploy failed, of whatever archive: choose the same one again, or the mended one.`} onClose=${close} />`}
     ${shown.value === 'create' && html`<${CreateTenant} platform=${platform} onClose=${close} />`}
   `
 }

@@ -8,7 +8,7 @@ import { history } from '../history.js'
 import { html } from '../html.js'
 import { usePolling } from '../polling.js'
 import { useResource } from '../resource.js'
-import { overview, platform } from '../store.js'
+import { live, overview, platform } from '../store.js'
 import { CallsInFlight } from './now-calls.js'
 import { Gateways, Replicas, Vitals } from './now-servers.js'
 import { Databases, Sessions } from './now-sessions.js'
@@ -90,7 +90,9 @@ function Overview({ permits }) {
     ['Deploys', now ? formatCount(now.deploys_running) : '–', 'running or waiting'],
     ['Event loop', now ? formatMs(now.event_loop_ms) : '–', 'longest delay in the last second'],
   ])
+  const { state, why } = live.value
   return html`
+    ${now && state === 'silent' && html`<p class="notice warn">The gateway gives ${why}: these numbers are those of before.</p>`}
     <ul class="cards">
       ${cards.map(
         ([name, value, more]) => html`

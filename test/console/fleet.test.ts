@@ -138,6 +138,39 @@ describe.skipIf(path === undefined)('the fleet of 5,000 tenants in a browser', (
     await count('0 of 5,000')
   })
 
+  test('opens a tenant in another window, where the browser is asked to', async () => {
+    await page.goto(`${gateway.url}/console#/fleet?platform=${platform}`)
+    const opened = page.context().waitForEvent('page')
+    await page.getByRole('link', { name: 'main database' }).click({ modifiers: ['Control'] })
+    expect((await opened).url()).toContain('open=')
+    expect(page.url()).not.toContain('open=')
+    await (await opened).close()
+  })
+
+  test('says what no token has, that there is no page, and for how long there was no answer', async () => {
+    const own = await (await browser.newContext()).newPage()
+    own.on('pageerror', (error) => complaints.push(error.message))
+    await own.clock.install()
+    await own.goto(`${gateway.url}/console#/constructor`)
+    await own.getByText('There is no page constructor.').waitFor()
+    const field = own.getByRole('textbox', { name: 'Admin token' })
+    for (const [text, told] of [
+      [`\u201c${TOKEN}\u201d`, 'this one has "\u201c" (U+201C)'],
+      [`${TOKEN}\u200b`, 'this one has U+200B'],
+    ] as const) {
+      await field.fill(text)
+      await own.keyboard.press('Enter')
+      await own.getByText(told).waitFor()
+    }
+    await field.fill(TOKEN)
+    await own.keyboard.press('Enter')
+    await own.getByText('live', { exact: true }).waitFor()
+    await own.clock.fastForward(14_000)
+    await own.getByText(/^no answer for 1\d s$/).waitFor()
+    await own.getByText('live', { exact: true }).waitFor()
+    await own.context().close()
+  })
+
   test('nothing was wrong in the console of the browser', () => {
     expect(complaints).toEqual([])
   })

@@ -134,6 +134,28 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
       .waitFor({ state: 'detached' })
   })
 
+  test('takes the mended archive to where another one failed, which is not kept', async () => {
+    const broken = await pack({ ...SECOND, 'functions/bad.pssql': 'x' })
+    expect((await gateway.register(platform, broken, 'east')).status).toBe(422)
+    await button('Retry failed (1)…').click()
+    const dialog = dialogOf('Retry what failed')
+    await dialog.getByText(/^The gateway does not keep/).waitFor()
+    await dialog.getByText(/^Choose the file of an archive/).waitFor()
+    expect(await button('Show the plan', dialog).isDisabled()).toBe(true)
+    const buffer = Buffer.from(await pack(SECOND))
+    await dialog
+      .getByLabel(/^File/)
+      .setInputFiles({ name: 'schema.tar.gz', mimeType: 'application/gzip', buffer })
+    await button('Show the plan', dialog).click()
+    await button('Deploy', dialog).click()
+    await dialog.getByText(/Done in .*: 1 database\./).waitFor()
+    await button('Close', dialog).last().click()
+    await page
+      .getByRole('group', { name: 'States' })
+      .getByText('failed')
+      .waitFor({ state: 'detached' })
+  })
+
   test('deploys: the plan first, then the progress as it is', async () => {
     await button('Deploy…').click()
     const dialog = dialogOf('Deploy')
@@ -261,7 +283,7 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
     await page.getByLabel('Action').selectOption('')
     await page.getByLabel('Outcome').selectOption('failed')
     await rows('Entries').getByText('migration_failed').waitFor()
-    await page.getByText('1 entry').waitFor()
+    await page.getByText('2 entries').waitFor()
     // An entry that is new comes by itself.
     await page.getByLabel('Outcome').selectOption('done')
     await gateway.post('/admin/resume-tenant', { platform, tenant_id: 'east' }, headers)
