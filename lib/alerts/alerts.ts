@@ -114,13 +114,16 @@ export class Alerts {
     this.#add(alert, 'none')
   }
 
-  /** Tells a condition, unless it was told within WEBHOOK_REPEAT_SECS by any gateway. */
-  raise(alert: Alert): void {
+  /**
+   * Tells a condition, unless it was told within WEBHOOK_REPEAT_SECS by any gateway.
+   * @param told what gateways agree by that they mean the same, if the alert's key does not say enough
+   */
+  raise(alert: Alert, told = alert.key): void {
     if (!this.isOn) return
-    const quietUntil = this.#quietUntil.get(alert.key) ?? 0
+    const quietUntil = this.#quietUntil.get(told) ?? 0
     if (performance.now() < quietUntil) return
-    this.#keepQuiet(alert.key, ASK_AGAIN_MS)
-    this.#add(alert, 'begin')
+    this.#keepQuiet(told, ASK_AGAIN_MS)
+    this.#add(alert, 'begin', told)
   }
 
   /** Tells a condition, and again every WEBHOOK_REPEAT_SECS until `end`. */
@@ -170,11 +173,11 @@ export class Alerts {
     return url && { url, secret }
   }
 
-  #add(alert: Alert, kind: ClaimKind): void {
+  #add(alert: Alert, kind: ClaimKind, told = alert.key): void {
     const { webhookUrl, webhookEvents } = this.#options.settings()
     if (!webhookUrl || webhookEvents?.includes(alert.type) === false) return
     const delivery = this.#delivery(alert)
-    this.#queue.add({ delivery, isMine: this.#claim(alert.key, delivery.id, kind) })
+    this.#queue.add({ delivery, isMine: this.#claim(told, delivery.id, kind) })
   }
 
   #delivery(alert: Alert): Delivery {

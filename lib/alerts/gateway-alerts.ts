@@ -5,7 +5,7 @@ import type { PoolsReport } from '../postgres/pools/pool-report.ts'
 import { INVALID_CATALOG_NAME } from '../postgres/sqlstates.ts'
 import { Alerts, type AlertsOptions } from './alerts.ts'
 import { CertificateAlerts } from './sources/certificate.ts'
-import { type EndedJob, type EndedRequest, tellDeploy, tellJob } from './sources/deploys.ts'
+import { DeployAlerts, type EndedJob, type EndedRequest } from './sources/deploys.ts'
 import { ExhaustedAlerts } from './sources/exhausted.ts'
 import { MemberAlerts } from './sources/members.ts'
 import { tellMoved, tellOutage } from './sources/outages.ts'
@@ -27,10 +27,12 @@ export class GatewayAlerts {
   readonly members: MemberAlerts
   readonly unreachable: UnreachableAlerts
   readonly exhausted: ExhaustedAlerts
+  readonly #deploys: DeployAlerts
 
   constructor({ outages, connect, exhausted, report, ...options }: Options) {
     const isDown = () => outages.status().some(({ role, isUp }) => role === 'primary' && !isUp)
     this.alerts = new Alerts({ ...options, isDown })
+    this.#deploys = new DeployAlerts(this.alerts)
     this.certificate = new CertificateAlerts(this.alerts)
     this.members = new MemberAlerts(this.alerts)
     this.exhausted = new ExhaustedAlerts(this.alerts, exhausted, report)
@@ -50,12 +52,12 @@ export class GatewayAlerts {
 
   /** Tells a deploy of a request that has ended. */
   deploy(entry: EndedRequest, isUnchanged: boolean, failure: GatewayError | undefined): void {
-    tellDeploy(this.alerts, entry, isUnchanged, failure)
+    this.#deploys.request(entry, isUnchanged, failure)
   }
 
   /** Tells a job that has ended. */
   job(job: EndedJob): void {
-    tellJob(this.alerts, job)
+    this.#deploys.job(job)
   }
 
   /** Creates the table of what was told, and starts to look. */

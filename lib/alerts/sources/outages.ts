@@ -11,8 +11,7 @@ export function tellOutage(alerts: Alerts, change: OutageChange): void {
   if (role === 'primary') {
     const data = { server, since, ...(trouble ? { reason: trouble.what } : { seconds }) }
     if (trouble) alerts.tell({ type: 'postgres.gone', key, text, data })
-    else
-      alerts.raise({ type: 'postgres.back', key: `${key} back ${since.slice(0, 16)}`, text, data })
+    else alerts.raise({ type: 'postgres.back', key, text, data }, `${key} back ${minuteOf(since)}`)
     return
   }
   if (trouble) {
@@ -28,12 +27,19 @@ export function tellOutage(alerts: Alerts, change: OutageChange): void {
   }
 }
 
-/** Tells that another host has become the primary. */
+/** Tells that another host has become the primary; once of the gateways that find out in the same minute. */
 export function tellMoved(alerts: Alerts, from: string, to: string): void {
-  alerts.raise({
-    type: 'postgres.moved',
-    key: `primary moved to ${to}`,
-    text: `The primary has changed from ${from} to ${to}`,
-    data: { from, to },
-  })
+  alerts.raise(
+    {
+      type: 'postgres.moved',
+      key: `primary moved to ${to}`,
+      text: `The primary has changed from ${from} to ${to}`,
+      data: { from, to },
+    },
+    `primary moved from ${from} to ${to} ${minuteOf(new Date().toISOString())}`,
+  )
+}
+
+function minuteOf(time: string): string {
+  return time.slice(0, 16)
 }

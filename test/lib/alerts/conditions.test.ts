@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { startOneGateway } from '../../helpers/for-file.ts'
 import { uniqueName } from '../../helpers/gateway.ts'
+import { pack } from '../../helpers/platforms.ts'
 import { eventually } from '../../helpers/process.ts'
 import { startReceiver } from '../../helpers/webhook.ts'
 
@@ -63,4 +64,42 @@ test('an outage of many tenants is told once, then its end, and the next one', a
     `select key from _db_gateway_alerts where is_open and key like 'tenant%'`,
   )
   expect(open).toEqual([{ key: `tenant:${platform}_1` }])
+})
+
+test('each deploy that fails is told, but the same one again only after a success', async () => {
+  const deployed = uniqueName('deployed')
+  const register = async (body: string) => {
+    const file = `create function f() returns int language sql as $$ select ${body} $$;`
+    return (await gateway.register(deployed, await pack({ 'functions/f.pssql': file }))).status
+  }
+  expect(await register('nope')).toBe(422)
+  expect(await register('nope')).toBe(422)
+  expect(await register('nope_either')).toBe(422)
+  expect(await register('1')).toBe(200)
+  expect(await register('nope_either')).toBe(422)
+  await quiet()
+  const told = receiver.received.filter(({ alert }) => alert.type.startsWith('deploy.'))
+  expect(told.map(({ alert }) => alert.type)).toEqual([
+    'deploy.failed',
+    'deploy.failed',
+    'deploy.finished',
+    'deploy.failed',
+  ])
+  const [first, second, , last] = told.map(({ alert }) => alert.data.summary.checksum)
+  expect(last).toBe(second)
+  expect(first).not.toBe(second)
+})
+
+test('a primary that comes back from another host is told each time', async () => {
+  const { alerts: all } = gateway.gateway
+  all.moved('a:5432', 'b:5432')
+  all.moved('a:5432', 'b:5432')
+  all.moved('b:5432', 'c:5432')
+  all.moved('c:5432', 'b:5432')
+  await quiet()
+  expect(receiver.of('postgres.moved').map(({ key }) => key)).toEqual([
+    'primary moved to b:5432',
+    'primary moved to c:5432',
+    'primary moved to b:5432',
+  ])
 })
