@@ -10,19 +10,21 @@ const receiver = await startReceiver()
 const lines: string[] = []
 const log = createLog('info', { write: (text: string) => lines.push(text) })
 
-function newQueue(url: string): DeliveryQueue {
+function newQueue(url: string, patienceMs?: number): DeliveryQueue {
   return new DeliveryQueue({
     log,
     target: () => ({ url: parseWebhookUrl(url), secret: undefined }),
     retryMs: 20,
+    ...(patienceMs !== undefined && { patienceMs }),
   })
 }
 
-function delivery(text: string): Delivery {
+function delivery(text: string, other: Partial<Delivery> = {}): Delivery {
   const gateway = { id: 'g', host: 'h', version: '1' }
   return {
     ...{ id: text, type: 'gateway.left', key: text, text, data: {} },
     ...{ severity: 'info', at: '', gateway, dropped: 0 },
+    ...other,
   }
 }
 
@@ -43,6 +45,20 @@ test('a redirect is refused and not followed, and the next alert goes on', async
   expect(receiver.received[0]!.headers['x-gateway-signature']).toBeUndefined()
   expect(queue.counts).toEqual({ delivered: 1, failed: 1, duplicate: 1, dropped: 0 })
   await eventually('it is logged', () => lines.join('').includes('a redirect (307)'))
+})
+
+test('one alert that the receiver fails at lets others pass, critical ones first, but not its own end', async () => {
+  const before = receiver.received.length
+  const queue = newQueue(receiver.url, 0)
+  receiver.answers.push({ status: 502 })
+  queue.add({ delivery: delivery('begin', { key: 'replica' }), isMine: yes })
+  queue.add({ delivery: delivery('end', { key: 'replica' }), isMine: yes })
+  queue.add({ delivery: delivery('info'), isMine: yes })
+  queue.add({ delivery: delivery('gone', { severity: 'critical' }), isMine: yes })
+  await eventually('all ended', () => queue.length === 0)
+  const sent = receiver.received.slice(before).map(({ alert }) => alert.text)
+  expect(sent).toEqual(['begin', 'gone', 'info', 'begin', 'end'])
+  expect(queue.counts).toEqual({ delivered: 4, failed: 0, duplicate: 0, dropped: 0 })
 })
 
 test('while nobody listens, at most 1000 wait, the oldest are dropped, and that is told', async () => {
