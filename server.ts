@@ -57,8 +57,14 @@ function reload(): void {
   isReloadAsked = true
   if (!running || !settings || stopping.signal.aborted) return
   systemd?.reloading()
-  reloadSettings(settings, running, log)
-  systemd?.reloaded()
+  try {
+    reloadSettings(settings, running, log)
+  } catch (error) {
+    log.error(`The reload failed: ${(error as Error).message}`)
+  } finally {
+    // systemctl waits for it.
+    systemd?.reloaded()
+  }
 }
 
 /** The first signal waits for running requests; the second ends the process at once. */

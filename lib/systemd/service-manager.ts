@@ -1,15 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import type { Writable } from 'node:stream'
 import type { Log } from '../log.ts'
 
 /** How often the status is told where systemd watches nothing. */
 const STATUS_EVERY_MS = 15_000
 
+/** Pause before a sender that has ended is started again. */
+const RESTART_MS = 1000
+
 /**
  * Reads messages, one a line with tabs between the variables, and has systemd-notify send each. A
  * shell, because Node.js has no datagram sockets of Unix, and because a fork of the gateway's own
- * process would hold up its calls for as long as the kernel copies its page tables.
+ * process would hold up its calls for as long as the kernel copies its page tables. It ends with its
+ * input: signals that systemctl sends to all processes of the service are meant for the gateway.
  */
 const SENDER = `
+trap '' HUP INT TERM USR1 USR2
 tab=$(printf '\\t')
 while IFS=$tab read -r a b c; do
   systemd-notify "$a" \${b:+"$b"} \${c:+"$c"}
@@ -69,26 +75,46 @@ export function findServiceManager(
   }
 }
 
-/** Starts the sender; returns the function that sends variables as one message, in order. */
+/**
+ * Starts the sender, and again where it ends before this process; returns the function that sends
+ * variables as one message, in order.
+ */
 function startSender(env: NodeJS.ProcessEnv, log: Log): (variables: string[]) => void {
-  const child: ChildProcess = spawn('/bin/sh', ['-c', SENDER], {
-    env,
-    stdio: ['pipe', 'ignore', 'pipe'],
-  })
   let hasFailed = false
   const fail = (reason: string) => {
     if (!hasFailed) log.warn(`systemd cannot be told about the gateway: ${reason}`)
     hasFailed = true
   }
-  child.once('error', ({ message }) => fail(message))
-  child.stderr!.setEncoding('utf8').on('data', (text: string) => fail(text.trim()))
-  child.stdin!.on('error', ({ message }) => fail(message))
-  // The sender ends with its input, when what was written is sent: not before this process does.
-  child.unref()
-  for (const stream of [child.stdin!, child.stderr!]) {
-    if ('unref' in stream && typeof stream.unref === 'function') stream.unref()
+  /** Input of the sender, while one runs. */
+  let input: Writable | undefined
+  /** Messages while no sender runs, and the last one before, which the sender may not have sent. */
+  let kept: string[] = []
+  const write = (line: string) => {
+    kept = input ? [line] : [...kept, line]
+    input?.write(line)
   }
-  return (variables) => {
-    child.stdin!.write(`${variables.join('\t')}\n`)
+  const start = () => {
+    const started = spawn('/bin/sh', ['-c', SENDER], { env, stdio: ['pipe', 'ignore', 'pipe'] })
+    input = started.stdin
+    started.once('error', ({ message }) => fail(message))
+    started.once('exit', (code, signal) => {
+      input = undefined
+      const how = signal ?? `status ${code}`
+      log.warn(
+        `The process that tells systemd about the gateway has ended (${how}): starting it again`,
+      )
+      setTimeout(start, RESTART_MS).unref()
+    })
+    started.stderr.setEncoding('utf8').on('data', (text: string) => fail(text.trim()))
+    // Of a sender that has ended, `exit` tells.
+    started.stdin.on('error', () => {})
+    // The sender ends with its input, when what was written is sent: not before this process does.
+    started.unref()
+    for (const stream of [started.stdin, started.stderr]) {
+      if ('unref' in stream && typeof stream.unref === 'function') stream.unref()
+    }
+    for (const line of kept) started.stdin.write(line)
   }
+  start()
+  return (variables) => write(`${variables.join('\t')}\n`)
 }
