@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { GatewayError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import {
@@ -12,7 +13,7 @@ import {
 } from './table.ts'
 
 export interface SlowCallsOptions {
-  /** Runs `work` in the administrative database; may run it twice. */
+  /** Runs `work` in the administrative database; may run it twice. Throws as `fromPostgres`. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   log: Log
   /** Returns the platform of a database that was used; undefined if it is unknown. */
@@ -118,12 +119,30 @@ export class SlowCalls {
     const calls = this.#waiting
     if (calls.length === 0) return
     this.#waiting = []
+    try {
+      await this.#writeSome(calls)
+    } catch (error) {
+      this.#waiting = [...calls, ...this.#waiting].slice(-MAX_WAITING)
+      this.#options.log.warn(`Slow calls could not be written: ${(error as Error).message}`)
+    }
+  }
+
+  /** Writes calls; one that PostgreSQL refuses for its data (class 22) is given up, and the others are not. */
+  async #writeSome(calls: SlowCall[]): Promise<void> {
     const { use, kept, log } = this.#options
     try {
       await use((sql) => writeSlow(sql, calls, kept))
     } catch (error) {
-      this.#waiting = [...calls, ...this.#waiting].slice(-MAX_WAITING)
-      log.warn(`Slow calls could not be written: ${(error as Error).message}`)
+      const { message, details } = error as GatewayError
+      if (!(error instanceof GatewayError && /^22/.test(details.sqlstate ?? ''))) throw error
+      if (calls.length === 1) {
+        const [{ function: name, database }] = calls as [SlowCall]
+        log.warn(`A slow call was given up: ${message}`, { database, function: name })
+        return
+      }
+      const half = calls.length >> 1
+      await this.#writeSome(calls.slice(0, half))
+      await this.#writeSome(calls.slice(half))
     }
   }
 }
