@@ -1,4 +1,5 @@
 import { createTables } from '../../postgres/create-tables.ts'
+import { distinctPlatforms } from '../../postgres/distinct-platforms.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /** A slow call, without its values. Times in milliseconds. */
@@ -57,7 +58,8 @@ export async function prepareSlow(sql: Sql): Promise<void> {
       error text,
       plan text
     );
-    create index if not exists _db_gateway_slow_calls_at on _db_gateway_slow_calls (platform, at)
+    create index if not exists _db_gateway_slow_calls_at on _db_gateway_slow_calls (platform, at);
+    create index if not exists _db_gateway_slow_calls_newest on _db_gateway_slow_calls (at, id)
   `,
   )
 }
@@ -97,6 +99,9 @@ export async function readSlow(
   sql: Sql,
   { platform, database, function: name, limit, mayName }: SlowQuery,
 ): Promise<ShownSlowCall[]> {
+  const hidden =
+    mayName &&
+    (await distinctPlatforms(sql, '_db_gateway_slow_calls')).filter((one) => !mayName(one))
   const found: ShownSlowCall[] = []
   const rows = sql<{ call: ShownSlowCall }[]>`
     select to_json(s) as call from (
@@ -105,17 +110,16 @@ export async function readSlow(
       from _db_gateway_slow_calls
       where true
         ${platform === undefined ? sql`` : sql`and platform = ${platform}`}
+        ${hidden ? sql`and not ${JSON.stringify(hidden)}::text::jsonb ? platform` : sql``}
         ${database === undefined ? sql`` : sql`and database = ${database}`}
         ${name === undefined ? sql`` : sql`and function = ${name}`}
       order by at desc, id desc
-      ${mayName ? sql`` : sql`limit ${limit}`}
+      limit ${limit}
     ) as s
   `
-  await rows.cursor(200, (some) => {
-    for (const { call } of some) {
-      const mayShow = !mayName || mayName(call.platform)
-      if (mayShow && found.length < limit) found.push(call)
-    }
+  // A call may have 16,000 characters of plans.
+  await rows.cursor(100, (some) => {
+    for (const { call } of some) found.push(call)
   })
   return found
 }
