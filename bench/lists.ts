@@ -23,6 +23,7 @@ const MEGABYTE = 1e6
 
 const PATHS = [
   '/metrics',
+  `/admin/fleet?platform=${PLATFORM}`,
   `/admin/tenants?platform=${PLATFORM}&limit=1000`,
   `/admin/databases?platform=${PLATFORM}&limit=1000`,
   `/admin/databases?platform=${PLATFORM}`,
