@@ -131,11 +131,13 @@ test('requests that got no connection are told once', async () => {
   const refused = answers.filter(({ body }) => body.error === 'pool_exhausted').length
   expect(refused).toBeGreaterThan(0)
   gateway.gateway.alerts.exhausted.look()
-  const { alert } = await receiver.next('pool.exhausted')
+  // On a busy machine, requests may lack a connection to the catalog, too.
+  const isOfPlatform = ({ data }: Json) => data.databases[0].database === `${platform}_main`
+  const { alert } = await receiver.next('pool.exhausted', isOfPlatform)
   expect(alert.data.databases).toMatchObject([{ database: `${platform}_main`, platform }])
   gateway.gateway.alerts.exhausted.look()
   await quiet()
-  expect(receiver.of('pool.exhausted')).toHaveLength(1)
+  expect(receiver.of('pool.exhausted').filter(isOfPlatform)).toHaveLength(1)
 })
 
 test('of a replica that is gone, and back, one gateway tells', async () => {
