@@ -31,7 +31,11 @@ export class Events {
   constructor(options: EventsOptions) {
     this.#gateways = options.gateways
     this.#overview = new OverviewReader(options)
-    this.#relay = new Relay(options.messages, (change, from) => this.#publish(change, from))
+    this.#relay = new Relay(options.messages, {
+      onChange: (change, from) => this.#publish(change, from),
+      // It may have missed how far they have come.
+      onHeard: () => this.#tellOwnJobs(),
+    })
     this.#hub = new EventHub({
       look: () => this.#look(),
       begin: () => this.#running(),
@@ -105,6 +109,8 @@ export class Events {
 
   /** Remembers jobs that run, for streams that begin later. */
   #publish(change: Change, gateway?: string): void {
+    // Another gateway may not know yet that the last stream has ended; ends are not told later.
+    if (gateway !== undefined && !this.#hub.isHeard) return
     if (change.name === 'job') {
       this.#jobs.delete(change.key)
       const isRunning = (change.data as FleetJob).state === 'running'
@@ -141,5 +147,13 @@ export class Events {
     if (isHeard) return
     this.#overview.end()
     this.#lastOverview = ''
+    // The others tell no ends of them from now on, and tell those that still run when asked again.
+    for (const [key, { gateway }] of this.#jobs) if (gateway !== undefined) this.#jobs.delete(key)
+  }
+
+  #tellOwnJobs(): void {
+    for (const { change, gateway } of this.#jobs.values()) {
+      if (gateway === undefined) this.#relay.send(change)
+    }
   }
 }

@@ -4,6 +4,9 @@ import type { Change } from './stream.ts'
 const HEARD = 'events_heard'
 const CHANGES = 'events'
 
+/** Body of the first announcement of a gateway that had no streams. */
+const FIRST = 'first'
+
 /** Milliseconds between two announcements that this gateway has streams. */
 const ANNOUNCE_EVERY_MS = 10_000
 
@@ -15,6 +18,13 @@ const COLLECT_MS = 500
 
 /** Changes that are sent at once; of more, the first are dropped. */
 const MAX_SENT = 50
+
+interface RelayOptions {
+  /** Called with each change of another gateway, and its id. */
+  onChange: (change: Change, from: string) => void
+  /** Called when another gateway has streams that had none. */
+  onHeard: () => void
+}
 
 /**
  * Hands changes on to those gateways that have streams: they announce it, and again every 10 s.
@@ -28,11 +38,13 @@ export class Relay {
   #announcing: NodeJS.Timeout | undefined
   #sending: NodeJS.Timeout | undefined
 
-  /** @param onChange called with each change of another gateway, and its id */
-  constructor(messages: Messages, onChange: (change: Change, from: string) => void) {
+  constructor(messages: Messages, { onChange, onHeard }: RelayOptions) {
     this.#messages = messages
-    messages.answer(HEARD, (_, from) => {
-      this.#heardUntil.set(from, performance.now() + HEARD_MS)
+    messages.answer(HEARD, (isFirst, from) => {
+      const now = performance.now()
+      const isNew = isFirst === FIRST || !((this.#heardUntil.get(from) ?? 0) > now)
+      this.#heardUntil.set(from, now + HEARD_MS)
+      if (isNew) onHeard()
     })
     messages.answer(CHANGES, (change, from) => {
       if (isChange(change)) onChange(change, from)
@@ -43,9 +55,9 @@ export class Relay {
   setHeard(isHeard: boolean): void {
     clearInterval(this.#announcing)
     if (!isHeard) return
-    const announce = () => this.#messages.tell(HEARD, null)
-    announce()
-    this.#announcing = setInterval(announce, ANNOUNCE_EVERY_MS).unref()
+    this.#messages.tell(HEARD, FIRST)
+    const again = () => this.#messages.tell(HEARD, null)
+    this.#announcing = setInterval(again, ANNOUNCE_EVERY_MS).unref()
   }
 
   /** Whether another gateway has streams. */

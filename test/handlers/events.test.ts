@@ -8,7 +8,9 @@ import { eventually } from '../helpers/process.ts'
 import { store } from '../helpers/stored.ts'
 
 const hidden = uniqueName('hid')
-const { gateway, other } = await startTwoGateways({ PLATFORM_NETWORKS: `${hidden}=10.9.9.0/24` })
+const { gateway, other, query } = await startTwoGateways({
+  PLATFORM_NETWORKS: `${hidden}=10.9.9.0/24`,
+})
 
 const platform = uniqueName('ev')
 const first = await pack(textFunction('ping', 'one'))
@@ -150,6 +152,29 @@ describe('GET /admin/events', () => {
     const job = await stream.next('job', ({ state }) => state === 'completed')
     expect(job).toMatchObject({ platform: stored, done: 1, total: 1, failures: [] })
     stream.close()
+  })
+
+  test('begins with the jobs of other gateways that run, not with those whose end was not told', async () => {
+    const { events, gateways } = gateway.gateway
+    const job = (id: string, state: string) =>
+      ({ platform, id, state, done: 0, total: 1, running: [], failures: [] }) as never
+    const first = await listen(other)
+    await eventually('the stream is known', () => events.isHeardElsewhere)
+    events.noteJob(job('runs', 'running'))
+    const data = job('ended', 'running')
+    const body = { name: 'job', key: 'job ended', platform, data }
+    const news = { change: 'TELL', from: gateways.id, kind: 'events', body }
+    await query(`select pg_notify('_db_gateway', '${JSON.stringify(news)}')`)
+    await first.next('job', ({ id }) => id === 'runs')
+    await first.next('job', ({ id }) => id === 'ended')
+    first.close()
+    await eventually('nobody listens', () => other.gateway.events.streams === 0)
+    const second = await listen(other)
+    await second.next('job', ({ id }) => id === 'runs')
+    expect(second.text()).not.toContain('"id":"ended"')
+    events.noteJob(job('runs', 'completed'))
+    await second.next('job', ({ state }) => state === 'completed')
+    second.close()
   })
 
   test('has nothing of platforms that the client may not name', async () => {
