@@ -89,9 +89,8 @@ export class SlowCalls {
 
   /** Deletes calls that are too old. */
   async clean(): Promise<void> {
-    const { use, keptMs, now } = this.#options
-    const before = new Date(now() - keptMs)
-    await use((sql) => deleteOldSlow(sql, before))
+    const { use, keptMs } = this.#options
+    await use((sql) => deleteOldSlow(sql, keptMs))
   }
 
   /** Writes the rest. */

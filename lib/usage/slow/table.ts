@@ -124,9 +124,12 @@ export async function readSlow(
   return found
 }
 
-/** Deletes calls from before a time. */
-export async function deleteOldSlow(sql: Sql, before: Date): Promise<void> {
-  await sql`delete from _db_gateway_slow_calls where at < ${before.toISOString()}::timestamptz`
+/** Deletes calls that are older than so many milliseconds by PostgreSQL's clock. */
+export async function deleteOldSlow(sql: Sql, keptMs: number): Promise<void> {
+  await sql`
+    delete from _db_gateway_slow_calls
+    where at < now() - ${keptMs}::float8 * interval '1 millisecond'
+  `
 }
 
 /** Gives the calls of a database to the one that it is renamed to. */

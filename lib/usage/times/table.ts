@@ -154,14 +154,16 @@ export async function moveTimes(
 }
 
 /**
- * Deletes at most 5,000 rows from before a time.
+ * Deletes at most 5,000 rows that are older than so many milliseconds by PostgreSQL's clock: that of
+ * one gateway may be wrong.
  * @returns whether more such rows may be left
  */
-export async function deleteBefore(sql: Sql, step: Step, before: Date): Promise<boolean> {
+export async function deleteOldTimes(sql: Sql, step: Step, keptMs: number): Promise<boolean> {
   const table = sql(TABLES[step])
   const { count } = await sql`
     delete from ${table} where ctid = any (array(
-      select ctid from ${table} where at < ${before.toISOString()}::timestamptz limit ${ROWS_AT_ONCE}
+      select ctid from ${table}
+      where at < now() - ${keptMs}::float8 * interval '1 millisecond' limit ${ROWS_AT_ONCE}
     ))
   `
   return count === ROWS_AT_ONCE

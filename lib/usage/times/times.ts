@@ -5,7 +5,7 @@ import { readTimes, type ShownTimesOf, type TimesQuery } from './read.ts'
 import { parseSpan, type Span } from './request.ts'
 import { rollUp } from './roll-up.ts'
 import type { StepRow } from './rows.ts'
-import { deleteBefore, type MinuteBatch, prepareTables, STEP_MS, writeMinute } from './table.ts'
+import { deleteOldTimes, type MinuteBatch, prepareTables, STEP_MS, writeMinute } from './table.ts'
 import type { TallyRow } from './tally.ts'
 
 export interface TimesOptions {
@@ -88,11 +88,10 @@ export class Times {
 
   /** Sums up hours that have ended, and deletes what is too old. */
   async clean(): Promise<void> {
-    const { use, minutesKeptMs, hoursKeptMs, now } = this.#options
+    const { use, minutesKeptMs, hoursKeptMs } = this.#options
     await use(rollUp)
-    const before = { minute: new Date(now() - minutesKeptMs), hour: new Date(now() - hoursKeptMs) }
-    while (await use((sql) => deleteBefore(sql, 'minute', before.minute)));
-    while (await use((sql) => deleteBefore(sql, 'hour', before.hour)));
+    while (await use((sql) => deleteOldTimes(sql, 'minute', minutesKeptMs)));
+    while (await use((sql) => deleteOldTimes(sql, 'hour', hoursKeptMs)));
   }
 
   #read(query: TimesQuery): Promise<ShownTimesOf> {
