@@ -42,6 +42,8 @@ export class OverviewReader {
   #before: { at: number; calls: number; errors: number } | undefined
   #postgres: Overview['postgres'] | undefined
   #loop: IntervalHistogram | undefined
+  /** Number of times that `end` was called. */
+  #ends = 0
 
   constructor(parts: OverviewParts) {
     this.#parts = parts
@@ -50,7 +52,9 @@ export class OverviewReader {
   /** Returns an overview. The first has no rates. */
   async read(): Promise<Overview> {
     const { counts, pools, deploys, gateways, replicas, isConnected } = this.#parts
+    const ends = this.#ends
     const reachable = await isConnected()
+    const isEnded = ends !== this.#ends
     const now = performance.now()
     const { calls, errors } = counts()
     const seconds = this.#before ? (now - this.#before.at) / 1000 : 0
@@ -66,14 +70,15 @@ export class OverviewReader {
       gateways: gateways(),
       replicas: replicas().map(shownReplica),
       postgres: this.#postgresIs(reachable),
-      event_loop_ms: this.#longestDelay(),
+      event_loop_ms: isEnded ? 0 : this.#longestDelay(),
     }
-    this.#before = { at: now, calls, errors }
+    if (!isEnded) this.#before = { at: now, calls, errors }
     return overview
   }
 
   /** Forgets the last overview, and stops measuring. */
   end(): void {
+    this.#ends++
     this.#before = undefined
     this.#loop?.disable()
     this.#loop = undefined
