@@ -5,9 +5,12 @@ import { type OverviewParts, OverviewReader } from './overview.ts'
 import { Relay } from './relay.ts'
 import type { Change, Listener, Sink } from './stream.ts'
 
-/** Databases and failures of a job that are told; a notification has 8,000 bytes. */
+/** Databases and failures of a job that are told, and characters of a message. */
 const MAX_NAMED = 10
 const MAX_MESSAGE = 300
+
+/** Bytes of a job; a notification has 8,000. */
+const MAX_JOB_BYTES = 6000
 
 /** Jobs that are remembered. */
 const MAX_JOBS = 100
@@ -79,14 +82,7 @@ export class Events {
 
   /** Tells how far a deploy to several databases has come. */
   noteJob(job: FleetJob): void {
-    const { running, failures, ...rest } = job
-    const data = {
-      ...rest,
-      running: running.slice(0, MAX_NAMED),
-      failures: failures
-        .slice(0, MAX_NAMED)
-        .map((one) => ({ ...one, message: one.message.slice(0, MAX_MESSAGE) })),
-    }
+    const data = shortened(job)
     this.#tellAll({ name: 'job', key: `job ${job.id}`, platform: job.platform, data })
   }
 
@@ -155,5 +151,17 @@ export class Events {
     for (const { change, gateway } of this.#jobs.values()) {
       if (gateway === undefined) this.#relay.send(change)
     }
+  }
+}
+
+/** Returns a job with as many names, and as much of its messages, as a notification takes. */
+function shortened({ running, failures, ...rest }: FleetJob): FleetJob {
+  for (let [named, length] = [MAX_NAMED, MAX_MESSAGE]; ; named >>= 1, length >>= 1) {
+    const cut = failures
+      .slice(0, named)
+      .map((one) => ({ ...one, message: one.message.slice(0, length).toWellFormed() }))
+    const data = { ...rest, running: running.slice(0, named), failures: cut }
+    const text = JSON.stringify(data)
+    if (named === 0 || Buffer.byteLength(text) <= MAX_JOB_BYTES) return data
   }
 }

@@ -172,8 +172,12 @@ describe('GET /admin/events', () => {
     const second = await listen(other)
     await second.next('job', ({ id }) => id === 'runs')
     expect(second.text()).not.toContain('"id":"ended"')
-    events.noteJob(job('runs', 'completed'))
-    await second.next('job', ({ state }) => state === 'completed')
+    // 9,000 bytes of messages, where a notification has 8,000.
+    const failure = { database: 'a', tenant_id: null, code: 'c', message: '漢'.repeat(300) }
+    const failures = Array.from({ length: 10 }, () => failure)
+    const failed = { ...(job('runs', 'failed') as object), failures }
+    events.noteJob(failed as never)
+    await second.next('job', ({ state }) => state === 'failed')
     second.close()
   })
 
