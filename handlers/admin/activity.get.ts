@@ -56,7 +56,7 @@ export default defineHandler({
     readQuery(event, [])
     const [{ at, sessions, vitals }, calls, { see_sessions }] = await Promise.all([
       gateway.activity.read(),
-      gateway.callsOfAll.list(),
+      gateway.callsOfAll.list(request.mayName),
       gateway.fleet.can(),
     ])
     const isShown = ({ platform }: { platform: string | null }) =>

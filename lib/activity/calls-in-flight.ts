@@ -95,13 +95,14 @@ export class CallsInFlight {
     if (this.#ends.size > 0) this.#ends.get(call)?.()
   }
 
-  /** Returns the calls in flight, the oldest first. */
-  list(): ShownCall[] {
+  /** Returns the calls in flight of platforms that the client may name, the oldest first. */
+  list(mayName: (platform: string) => boolean = () => true): ShownCall[] {
     const shown: ShownCall[] = []
     const now = performance.now()
     for (const call of this.#calls) {
       if (shown.length === MAX_SHOWN) break
-      if (call.platform !== undefined) shown.push(this.#show(call, call.platform, now))
+      const { platform } = call
+      if (platform !== undefined && mayName(platform)) shown.push(this.#show(call, platform, now))
     }
     return shown
   }
@@ -135,7 +136,8 @@ export class CallsInFlight {
       const before = this.#ends.get(call)
       const end = () => {
         clearTimeout(timer)
-        this.#ends.delete(call)
+        // Another one may wait by now.
+        if (this.#ends.get(call) === end) this.#ends.delete(call)
         before?.()
         resolve()
       }

@@ -49,13 +49,16 @@ export class CallsOfAll {
     })
   }
 
-  /** Returns the calls in flight of all gateways that answer soon, those of this one first. */
-  async list(): Promise<ShownCall[]> {
+  /**
+   * Returns the calls in flight of all gateways that answer soon, those of this one first.
+   * @param mayName whether the client may name a platform; undefined: all of them
+   */
+  async list(mayName?: (platform: string) => boolean): Promise<ShownCall[]> {
     const others = await this.#messages
       .ask(LIST, null, { limitMs: LIST_LIMIT_MS })
       // PostgreSQL is away: this gateway's calls are known all the same.
       .catch(() => [])
-    return [...this.#own.list(), ...others.flatMap(({ body }) => body as ShownCall[])]
+    return [...this.#own.list(mayName), ...others.flatMap(({ body }) => body as ShownCall[])]
   }
 
   /**
