@@ -216,7 +216,17 @@ export function createGateway(
   )
   const gateway: Gateway = {
     ...createOperations(
-      withSettings(config, { use, log, usage, gateways, pools, replicas, server, later }),
+      withSettings(config, {
+        use,
+        log,
+        usage,
+        gateways,
+        pools,
+        replicas,
+        server,
+        catalogId,
+        later,
+      }),
     ),
     config,
     log,

@@ -1,4 +1,5 @@
 import { defineHandler } from 'h3'
+import { shownSessions } from '../../lib/activity/shown-sessions.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { shownPools } from '../../lib/http/answer/shown-pools.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
@@ -64,7 +65,7 @@ export default defineHandler({
     const { pools, permits } = shownPools(gateway.pools.report(), request.mayName)
     return answerInSlices({
       at,
-      sessions: sessions.filter(isShown),
+      sessions: shownSessions(sessions, request.mayName, gateway.server.database),
       calls: calls.filter(isShown),
       pools,
       permits,

@@ -7,6 +7,8 @@ interface ActivityOptions {
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   /** application_name of the gateways' sessions. */
   application: string
+  /** Id of the catalog. */
+  catalogId: string
 }
 
 /** What PostgreSQL is doing. */
@@ -42,10 +44,10 @@ export class Activity {
   }
 
   #ask(): Promise<ServerActivity> {
-    const { use, application } = this.#options
+    const { use, application, catalogId } = this.#options
     return use(async (sql) => {
       const [sessions, vitals] = await Promise.all([
-        readSessions(sql, application),
+        readSessions(sql, application, catalogId),
         readVitals(sql),
       ])
       return { at: new Date().toISOString(), sessions, vitals }

@@ -16,6 +16,7 @@ interface OperationsOptions extends FleetOptions {
   pools: Pools
   replicas: Replicas | undefined
   server: { applicationName: string }
+  catalogId: string
   /** Returns parts that are built later. */
   later: () => { health: { isConnected(): Promise<boolean> }; deploys: { running: number } }
 }
@@ -38,7 +39,7 @@ export interface Operations {
 
 /** Builds the parts; asks nothing. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { gateways, use, log, server, pools, replicas, later } = options
+  const { gateways, use, log, server, pools, replicas, catalogId, later } = options
   const inFlight = new CallsInFlight(gateways.id)
   const alive = () => gateways.alive().map(({ id }) => id)
   const messages = new Messages({ self: gateways.id, channel: CHANNEL, use, alive, log })
@@ -58,7 +59,7 @@ export function createOperations(options: OperationsOptions): Operations {
     fleet,
     inFlight,
     callsOfAll: new CallsOfAll(gateways.id, inFlight, messages),
-    activity: new Activity({ use, application: server.applicationName }),
+    activity: new Activity({ use, application: server.applicationName, catalogId }),
     messages,
     events,
   }

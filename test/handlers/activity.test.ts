@@ -1,7 +1,13 @@
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { withoutValues } from '../../lib/activity/without-values.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
-import { connectTo, type Json, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  connectTo,
+  dropDatabase,
+  type Json,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 
@@ -106,6 +112,45 @@ describe('GET /admin/activity', () => {
     expect(batch.gateway).not.toBe(call.gateway)
     await Promise.all(calls)
     await eventually('they have ended', async () => (await activity()).calls.length === 0)
+  })
+})
+
+describe('a database that is not in the catalog', () => {
+  const made = `${uniqueName('made')}_a`
+  const [secret, strange] = [`${hidden}_main`, `${uniqueName('str')}_x`]
+  afterAll(async () => {
+    for (const name of [made, secret, strange]) await dropDatabase(name)
+    await gateway.query(gateway.server.database, `drop role if exists gw_${hidden}`)
+  })
+
+  test('has the platform of its owner, and is left out if that one may not be named', async () => {
+    const admin = connectTo(gateway.server.database)
+    await admin.unsafe(`create role gw_${hidden}`)
+    await admin.unsafe(`grant gw_${hidden} to current_user`)
+    await admin.unsafe(
+      `comment on role gw_${hidden} is 'Database Gateway, x, catalog ${gateway.gateway.catalogId}'`,
+    )
+    for (const [name, owner] of [
+      [made, `gw_${platform}`],
+      [secret, `gw_${hidden}`],
+      [strange, 'current_user'],
+    ]) {
+      await admin.unsafe(`create database ${name} owner ${owner} strategy file_copy`)
+    }
+    const clients = [made, secret, strange].map((name) => connectTo(name))
+    for (const client of clients) await client`select 1`
+    await admin`select 1`
+    const read = await gateway.gateway.activity.read()
+    const { sessions } = await activity()
+    await Promise.all([admin, ...clients].map((client) => client.end()))
+    const platformOf = (name: string) =>
+      read.sessions.find((one) => one.database === name)?.platform
+    expect([made, secret, strange].map(platformOf)).toEqual([platform, hidden, null])
+    const names = sessions.map((one: Json) => one.database)
+    expect(names).toContain(made)
+    expect(names).toContain(gateway.server.database)
+    expect(names).not.toContain(strange)
+    expect(JSON.stringify(sessions)).not.toContain(hidden)
   })
 })
 
