@@ -60,6 +60,7 @@ function Activity({ data, reload }) {
   const canSee = data.can?.see_sessions ?? true
   return html`
     ${canSee !== true && html`<p class="notice warn">${canSee}</p>`}
+    ${data.unanswered?.length > 0 && html`<p class="notice warn">Calls are missing: no answer of the gateway ${data.unanswered.join(', ')}</p>`}
     <${CallsInFlight} calls=${calls} gateways=${data.gateways} reload=${reload} />
     <${Waits} sessions=${data.sessions} platform=${chosen} />
     <${Databases} sessions=${sessions} pools=${pools} />

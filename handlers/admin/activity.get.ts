@@ -47,6 +47,7 @@ export default defineHandler({
       ],
       permits: { held: 4, capacity: 200 },
       gateways: [{ id: '7c0d', host: 'gateway-1', pid: 4711, self: true }],
+      unanswered: [],
       replicas: [],
       vitals: { version: '18.0', connections: 6, max_connections: 300, why: {} },
       can: { see_sessions: true },
@@ -55,7 +56,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])
-    const [{ at, sessions, vitals }, calls, { see_sessions }] = await Promise.all([
+    const [{ at, sessions, vitals }, { calls, unanswered }, { see_sessions }] = await Promise.all([
       gateway.activity.read(),
       gateway.callsOfAll.list(request.mayName),
       gateway.fleet.can(),
@@ -70,6 +71,7 @@ export default defineHandler({
       pools,
       permits,
       gateways: gateway.gateways.alive(),
+      unanswered,
       replicas: gateway.replicas?.status() ?? [],
       vitals,
       can: { see_sessions },

@@ -50,15 +50,23 @@ export class CallsOfAll {
   }
 
   /**
-   * Returns the calls in flight of all gateways that answer soon, those of this one first.
+   * Returns the calls in flight of all gateways that answer soon, those of this one first, and the ids
+   * of the gateways that have not answered.
    * @param mayName whether the client may name a platform; undefined: all of them
    */
-  async list(mayName?: (platform: string) => boolean): Promise<ShownCall[]> {
+  async list(
+    mayName?: (platform: string) => boolean,
+  ): Promise<{ calls: ShownCall[]; unanswered: string[] }> {
+    const asked = this.#messages.others()
     const others = await this.#messages
       .ask(LIST, null, { limitMs: LIST_LIMIT_MS })
       // PostgreSQL is away: this gateway's calls are known all the same.
       .catch(() => [])
-    return [...this.#own.list(mayName), ...others.flatMap(({ body }) => body as ShownCall[])]
+    const answered = new Set(others.map(({ gateway }) => gateway))
+    return {
+      calls: [...this.#own.list(mayName), ...others.flatMap(({ body }) => body as ShownCall[])],
+      unanswered: asked.filter((id) => !answered.has(id)),
+    }
   }
 
   /**

@@ -85,6 +85,11 @@ export class Messages {
     return this.#options.alive().includes(gateway)
   }
 
+  /** Returns the ids of the other gateways that are alive. */
+  others(): string[] {
+    return this.#options.alive().filter((id) => id !== this.#options.self)
+  }
+
   /** Takes messages of a kind from now on, and answers questions with what `handler` returns. */
   answer(kind: string, handler: Handler): void {
     this.#handlers.set(kind, handler)

@@ -112,6 +112,13 @@ describe('GET /admin/activity', () => {
     expect(batch.gateway).not.toBe(call.gateway)
     await Promise.all(calls)
     await eventually('they have ended', async () => (await activity()).calls.length === 0)
+    await eventually('all answer', async () => (await activity()).unanswered.length === 0)
+    other.gateway.messages.answer('calls_in_flight', () => new Promise(() => {}))
+    try {
+      expect((await activity()).unanswered).toEqual([other.gateway.gateways.id])
+    } finally {
+      other.gateway.messages.answer('calls_in_flight', () => other.gateway.inFlight.list())
+    }
   })
 })
 
