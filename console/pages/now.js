@@ -52,7 +52,7 @@ function Activity({ data, reload }) {
   const { sessions, calls, pools } = useMemo(() => {
     const fits = (/** @type {any} */ one) => chosen === '' || one.platform === chosen
     return {
-      sessions: data.sessions.filter(fits),
+      sessions: (data.sessions ?? []).filter(fits),
       calls: data.calls.filter(fits),
       pools: data.pools.filter(fits),
     }
@@ -62,12 +62,12 @@ function Activity({ data, reload }) {
     ${canSee !== true && html`<p class="notice warn">${canSee}</p>`}
     ${data.unanswered?.length > 0 && html`<p class="notice warn">Calls are missing: no answer of the gateway ${data.unanswered.join(', ')}</p>`}
     <${CallsInFlight} calls=${calls} gateways=${data.gateways} reload=${reload} />
-    <${Waits} sessions=${data.sessions} platform=${chosen} />
+    <${Waits} sessions=${data.sessions ?? []} platform=${chosen} />
     <${Databases} sessions=${sessions} pools=${pools} />
     <${Sessions} sessions=${sessions} />
     <${Gateways} gateways=${data.gateways} />
     <${Replicas} replicas=${data.replicas} />
-    <${Vitals} vitals=${data.vitals} />
+    ${data.vitals && html`<${Vitals} vitals=${data.vitals} />`}
   `
 }
 

@@ -50,17 +50,18 @@ export default defineHandler({
       unanswered: [],
       replicas: [],
       vitals: { version: '18.0', connections: 6, max_connections: 300, why: {} },
+      why: null,
       can: { see_sessions: true },
     },
   },
   async handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])
-    const [{ at, sessions, vitals }, { calls, unanswered }, { see_sessions }] = await Promise.all([
+    const [{ at, sessions, vitals, why }, { calls, unanswered }] = await Promise.all([
       gateway.activity.read(),
       gateway.callsOfAll.list(request.mayName),
-      gateway.fleet.can(),
     ])
+    const can = why === null ? await gateway.fleet.can().catch(() => undefined) : undefined
     const isShown = ({ platform }: { platform: string | null }) =>
       platform === null || (request.mayName?.(platform) ?? true)
     const { pools, permits } = shownPools(gateway.pools.report(), request.mayName)
@@ -74,7 +75,8 @@ export default defineHandler({
       unanswered,
       replicas: gateway.replicas?.status() ?? [],
       vitals,
-      can: { see_sessions },
+      why,
+      can: { see_sessions: can?.see_sessions ?? why ?? 'PostgreSQL does not answer' },
     })
   },
 })

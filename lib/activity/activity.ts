@@ -15,12 +15,18 @@ interface ActivityOptions {
 export interface ServerActivity {
   /** ISO 8601. */
   at: string
-  sessions: SessionActivity[]
-  vitals: Vitals
+  /** Null if PostgreSQL does not answer. */
+  sessions: SessionActivity[] | null
+  vitals: Vitals | null
+  /** Why they are null; null if they are not. */
+  why: string | null
 }
 
 /** Milliseconds for which all who ask share one answer of PostgreSQL. */
 const FRESH_MS = 500
+
+/** Milliseconds that PostgreSQL has to answer. */
+const LIMIT_MS = 5000
 
 /** What the sessions of PostgreSQL are doing, and its vital signs. */
 export class Activity {
@@ -31,15 +37,23 @@ export class Activity {
     this.#options = options
   }
 
-  /** Returns what PostgreSQL is doing, as of half a second ago at most. */
+  /**
+   * Returns what PostgreSQL is doing, as of half a second ago at most, or why that is not known. Never
+   * rejects.
+   */
   read(): Promise<ServerActivity> {
     if (this.#read) return this.#read
-    const reading = this.#ask()
+    const reading = inTime(this.#ask()).catch((error) => ({
+      at: new Date().toISOString(),
+      sessions: null,
+      vitals: null,
+      why: (error as Error).message || 'PostgreSQL does not answer',
+    }))
     const forget = () => {
       if (this.#read === reading) this.#read = undefined
     }
     this.#read = reading
-    reading.then(() => setTimeout(forget, FRESH_MS).unref(), forget)
+    reading.then(() => setTimeout(forget, FRESH_MS).unref())
     return reading
   }
 
@@ -50,7 +64,16 @@ export class Activity {
         readSessions(sql, application, catalogId),
         readVitals(sql),
       ])
-      return { at: new Date().toISOString(), sessions, vitals }
+      return { at: new Date().toISOString(), sessions, vitals, why: null }
     })
   }
+}
+
+/** @throws {Error} if PostgreSQL has not answered in LIMIT_MS */
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`PostgreSQL has not answered within ${LIMIT_MS / 1000} s`))
+    const timer = setTimeout(late, LIMIT_MS)
+    work.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }

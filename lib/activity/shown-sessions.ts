@@ -8,11 +8,11 @@ import type { SessionActivity } from './sessions.ts'
  * @param administrative name of the administrative database
  */
 export function shownSessions(
-  sessions: SessionActivity[],
+  sessions: SessionActivity[] | null,
   mayName: ((platform: string) => boolean) | undefined,
   administrative: string,
-): SessionActivity[] {
-  if (!mayName) return sessions
+): SessionActivity[] | null {
+  if (!mayName || !sessions) return sessions
   return sessions.flatMap((session) => {
     const { platform, database } = session
     if (platform !== null) return mayName(platform) ? [session] : []

@@ -117,8 +117,8 @@ export class Messages {
     })
     try {
       const question: Question = { change: 'ASK', id, from: self, kind, body, ...(to && { to }) }
-      await this.#send([question])
-      await done
+      // A PostgreSQL that hangs does not hold the answer up.
+      await Promise.race([this.#send([question]).then(() => done), done])
     } finally {
       clearTimeout(timer)
       this.#waiting.delete(id)

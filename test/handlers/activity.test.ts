@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Activity } from '../../lib/activity/activity.ts'
 import { withoutValues } from '../../lib/activity/without-values.ts'
 import { startTwoGateways } from '../helpers/for-file.ts'
 import {
@@ -140,7 +141,7 @@ describe('a database that is not in the catalog', () => {
     for (const [name, owner] of [
       [made, `gw_${platform}`],
       [secret, `gw_${hidden}`],
-      [strange, 'current_user'],
+      [strange, 'default'],
     ]) {
       await admin.unsafe(`create database ${name} owner ${owner} strategy file_copy`)
     }
@@ -151,7 +152,7 @@ describe('a database that is not in the catalog', () => {
     const { sessions } = await activity()
     await Promise.all([admin, ...clients].map((client) => client.end()))
     const platformOf = (name: string) =>
-      read.sessions.find((one) => one.database === name)?.platform
+      read.sessions?.find((one) => one.database === name)?.platform
     expect([made, secret, strange].map(platformOf)).toEqual([platform, hidden, null])
     const names = sessions.map((one: Json) => one.database)
     expect(names).toContain(made)
@@ -159,6 +160,25 @@ describe('a database that is not in the catalog', () => {
     expect(names).not.toContain(strange)
     expect(JSON.stringify(sessions)).not.toContain(hidden)
   })
+})
+
+test('what this gateway knows is shown while PostgreSQL does not answer', async () => {
+  const { activity: parts } = gateway.gateway
+  const away = new Activity({
+    use: () => Promise.reject(new Error('it is away')),
+    application: 'x',
+    catalogId: 'x',
+  })
+  Object.assign(gateway.gateway, { activity: away })
+  try {
+    const { status, body } = await gateway.get('/admin/activity')
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ sessions: null, vitals: null, why: 'it is away', calls: [] })
+    expect(body.pools.length).toBeGreaterThan(0)
+    expect(body.can.see_sessions).toBe('it is away')
+  } finally {
+    Object.assign(gateway.gateway, { activity: parts })
+  }
 })
 
 describe('POST /admin/cancel-call', () => {
