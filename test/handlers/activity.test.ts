@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Activity } from '../../lib/activity/activity.ts'
 import { withoutValues } from '../../lib/activity/without-values.ts'
@@ -186,6 +187,8 @@ describe('POST /admin/cancel-call', () => {
     const before = await notes()
     const running = gateway.call(platform, 'note_slowly', [10, 60])
     const { id } = await isRunning('note_slowly')
+    // So that it is a slow one.
+    await sleep(20)
     const { status, body } = await cancel(id)
     expect({ status, body }).toEqual({
       status: 200,
