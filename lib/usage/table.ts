@@ -1,6 +1,7 @@
 import { createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import type { UsageChange } from './counters.ts'
+import { joinHolder } from './join-holder.ts'
 
 /** A change, with the day on which it was counted and the platform of its database. */
 export interface UsageRow extends UsageChange {
@@ -75,13 +76,7 @@ export async function writeBatch(
         day date, platform text, database text, function text, calls bigint, errors bigint,
         ms double precision, bytes bigint, deploys bigint
       )
-      left join lateral (
-        select * from _db_gateway_databases d
-        where d.database = u.database
-          or d.renamed_from = u.database and d.renamed_at > now() - interval '10 minutes'
-        order by d.database = u.database desc, d.renamed_at desc
-        limit 1
-      ) as d on true
+      ${joinHolder(sql, 'u')}
       left join lateral (
         select p.tenant_id, p.schema_name from _db_gateway_usage p
         where d.database is null and p.platform = u.platform and p.database = u.database

@@ -1,6 +1,7 @@
 import { createTables } from '../../postgres/create-tables.ts'
 import { distinctPlatforms } from '../../postgres/distinct-platforms.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { joinHolder } from '../join-holder.ts'
 
 /** A slow call, without its values. Times in milliseconds. */
 export interface SlowCall {
@@ -73,13 +74,7 @@ export async function writeSlow(sql: Sql, calls: SlowCall[], kept: number): Prom
     from jsonb_populate_recordset(
       null::_db_gateway_slow_calls, ${JSON.stringify(calls)}::text::jsonb
     ) as c
-    left join lateral (
-      select * from _db_gateway_databases d
-      where d.database = c.database
-        or d.renamed_from = c.database and d.renamed_at > now() - interval '10 minutes'
-      order by d.database = c.database desc, d.renamed_at desc
-      limit 1
-    ) as d on true
+    ${joinHolder(sql, 'c')}
     on conflict do nothing
   `
   const platforms = [...new Set(calls.map(({ platform }) => platform))]

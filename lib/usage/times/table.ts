@@ -1,5 +1,6 @@
 import { createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { joinHolder } from '../join-holder.ts'
 import type { TallyRow } from './tally.ts'
 
 /** What one gateway has counted in a minute. */
@@ -89,13 +90,7 @@ export async function writeMinute(
       slot integer, platform text, database text, function text, calls bigint, errors bigint,
       held_ms float8, sum_ms float8, max_ms float8, rows bigint, bytes bigint, durations text
     )
-    left join lateral (
-      select * from _db_gateway_databases d
-      where d.database = t.database
-        or d.renamed_from = t.database and d.renamed_at > now() - interval '10 minutes'
-      order by d.database = t.database desc, d.renamed_at desc
-      limit 1
-    ) as d on true
+    ${joinHolder(sql, 't')}
     on conflict do nothing
   `
 }
