@@ -1,13 +1,8 @@
 import { defineHandler } from 'h3'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
-import {
-  type GivenOwner,
-  namesOne,
-  OWNER_MEMBERS,
-  parseNamedOwner,
-} from '../../lib/tenancy/owners.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { GROUPS } from '../../lib/usage/read.ts'
 import { ORDERS } from '../../lib/usage/times/most.ts'
 
@@ -62,10 +57,7 @@ export default defineHandler({
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
     const { tenants, usage } = gateway
-    const given = query as GivenOwner
-    const owner = namesOne(given) ? parseNamedOwner(request, given) : undefined
-    const platform =
-      query.platform === undefined ? owner?.platform : parsePlatform(request, query.platform)
+    const { platform, owner } = parseNarrowed(request, query as GivenOwner)
     const by = parseChoice('by', query.by, GROUPS) ?? 'function'
     const span = usage.times.span(query)
     const asked = {

@@ -1,13 +1,8 @@
 import { defineHandler } from 'h3'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
-import {
-  type GivenOwner,
-  namesOne,
-  OWNER_MEMBERS,
-  parseNamedOwner,
-} from '../../lib/tenancy/owners.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 
 const QUERY = [...OWNER_MEMBERS, 'function', 'limit'] as const
 const DEFAULT_LIMIT = 100
@@ -45,10 +40,7 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
-    const given = query as GivenOwner
-    const owner = namesOne(given) ? parseNamedOwner(request, given) : undefined
-    const platform =
-      query.platform === undefined ? owner?.platform : parsePlatform(request, query.platform)
+    const { platform, owner } = parseNarrowed(request, query as GivenOwner)
     const slow = await gateway.usage.slow.read({
       platform,
       database: owner && databaseName(await gateway.tenants.resolve(owner)),

@@ -7,13 +7,8 @@ import {
   parseText,
   readQuery,
 } from '../../lib/http/body/page-query.ts'
-import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
-import {
-  type GivenOwner,
-  namesOne,
-  OWNER_MEMBERS,
-  parseNamedOwner,
-} from '../../lib/tenancy/owners.ts'
+import { databaseName } from '../../lib/tenancy/names.ts'
+import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { GROUPS, ORDERS } from '../../lib/usage/read.ts'
 import { parseDays } from '../../lib/usage/request.ts'
 
@@ -42,10 +37,7 @@ export default defineHandler({
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
     const { tenants, usage } = gateway
-    const given = query as GivenOwner
-    const owner = namesOne(given) ? parseNamedOwner(request, given) : undefined
-    const platform =
-      query.platform === undefined ? owner?.platform : parsePlatform(request, query.platform)
+    const { platform, owner } = parseNarrowed(request, query as GivenOwner)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const asked = {
       platform,

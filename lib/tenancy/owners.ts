@@ -60,6 +60,23 @@ export function namesOne(given: GivenOwner): boolean {
   return OWNER_MEMBERS.some((name) => name !== 'platform' && given[name] !== undefined)
 }
 
+/** What a list is narrowed to: nothing, a platform, or one of its databases. */
+export interface Narrowed {
+  platform: string | undefined
+  owner: Owner | undefined
+}
+
+/**
+ * Returns what the query of a list narrows it to, where the platform may be left out.
+ * @throws {GatewayError} the errors of `parseNamedOwner`
+ */
+export function parseNarrowed(request: Asker, given: GivenOwner): Narrowed {
+  const owner = namesOne(given) ? parseNamedOwner(request, given) : undefined
+  const platform =
+    given.platform === undefined ? owner?.platform : parsePlatform(request, given.platform)
+  return { platform, owner }
+}
+
 /**
  * Returns the owner that a request about a tenant names. A missing id does not mean the main
  * database.
