@@ -4,9 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { itemFiles, PLATFORM, registerPlatform } from './lib/call/platform.ts'
-import { query, type Rig, startGateway, withGateway, withPostgres } from './lib/rig.ts'
+import { type Rig, startGateway, withGateway, withPostgres } from './lib/rig.ts'
 import { machine, runBench } from './lib/run.ts'
 import { digits, table } from './lib/table.ts'
+import { enterTenants, TEMPLATE } from './lib/tenants/tenants.ts'
 import type { Sample } from './soak/probe.ts'
 
 const HELP = `Asks a gateway whose catalog has many databases for its lists. Only the rows are there, not the databases.
@@ -71,16 +72,8 @@ async function measure(count: number, stopping: AbortController): Promise<void> 
 
 /** Enters databases that are not there, as those of tenants that were deployed to. */
 async function fillCatalog(rig: Rig, count: number): Promise<void> {
-  await registerPlatform(rig, itemFiles(100), 'template')
-  await query(
-    rig,
-    undefined,
-    `insert into _db_gateway_databases
-       (database, platform, tenant_id, owner_role, schema_checksum, last_deployed_at)
-     select '${PLATFORM}_t' || i, platform, 't' || i, owner_role, schema_checksum, last_deployed_at
-     from _db_gateway_databases, generate_series(0, ${count - 1}) i
-     where platform = '${PLATFORM}' and tenant_id = 'template'`,
-  )
+  await registerPlatform(rig, itemFiles(100), TEMPLATE)
+  await enterTenants(rig, count)
 }
 
 async function worst(url: string, pid: number, file: string): Promise<string[]> {

@@ -7,7 +7,8 @@ import { query, type Rig } from '../rig.ts'
 /** Rows of each tenant's only table. */
 export const ITEMS = 1000
 
-const TEMPLATE = 'template'
+/** The tenant that is registered, and whose database the others are made from. */
+export const TEMPLATE = 'template'
 const CREATED_AT_ONCE = 4
 const CALLED_AT_ONCE = 8
 
@@ -35,6 +36,11 @@ export async function createTenants(
       `create database ${databaseOf(tenant)} template ${PLATFORM}_${TEMPLATE}`,
     )
   })
+  await enterTenants(rig, count)
+}
+
+/** Enters tenants in the catalog, as deployed to as the template is; their databases may not be there. */
+export async function enterTenants(rig: Rig, count: number): Promise<void> {
   await query(
     rig,
     undefined,
