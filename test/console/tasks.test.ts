@@ -78,6 +78,15 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
   const menu = (name: string) =>
     page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name }).click()
   const dialogOf = (name: string | RegExp) => page.getByRole('dialog', { name })
+  /** Closes the dialog of a deploy to one database when it is done, after which none has failed. */
+  const endsFailures = async (dialog: Locator) => {
+    await dialog.getByText(/Done in .*: 1 database\./).waitFor()
+    await button('Close', dialog).last().click()
+    await page
+      .getByRole('group', { name: 'States' })
+      .getByText('failed')
+      .waitFor({ state: 'detached' })
+  }
   /** Looks at the page as it is now: dark on a phone, and light on a desk. */
   const expectNoBarriers = async () => {
     const found: string[] = []
@@ -126,12 +135,7 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
     await button('Show the plan', dialog).click()
     await dialog.getByText('002_unique.pssql').first().waitFor()
     await button('Deploy', dialog).click()
-    await dialog.getByText(/Done in .*: 1 database\./).waitFor()
-    await button('Close', dialog).last().click()
-    await page
-      .getByRole('group', { name: 'States' })
-      .getByText('failed')
-      .waitFor({ state: 'detached' })
+    await endsFailures(dialog)
   })
 
   test('takes the mended archive to where another one failed, which is not kept', async () => {
@@ -148,12 +152,7 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
       .setInputFiles({ name: 'schema.tar.gz', mimeType: 'application/gzip', buffer })
     await button('Show the plan', dialog).click()
     await button('Deploy', dialog).click()
-    await dialog.getByText(/Done in .*: 1 database\./).waitFor()
-    await button('Close', dialog).last().click()
-    await page
-      .getByRole('group', { name: 'States' })
-      .getByText('failed')
-      .waitFor({ state: 'detached' })
+    await endsFailures(dialog)
   })
 
   test('deploys: the plan first, then the progress as it is', async () => {
