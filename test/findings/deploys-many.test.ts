@@ -12,6 +12,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { longestStall } from '../helpers/stall.ts'
 
 // D6: a platform of 10,000 databases. Of most of them there is a row in the catalog alone: they are
 // missing, which is told of each of them.
@@ -61,24 +62,6 @@ afterAll(async () => {
   await gateway.stop()
 })
 
-/** The longest turn of the event loop until `work` is done, in CPU time: others use the machine too. */
-async function longestTurn(work: Promise<unknown>): Promise<number> {
-  let isDone = false
-  const done = work.finally(() => {
-    isDone = true
-  })
-  let longest = 0
-  let last = process.cpuUsage()
-  while (!isDone) {
-    await new Promise((resolve) => setImmediate(resolve))
-    const { user, system } = process.cpuUsage(last)
-    longest = Math.max(longest, (user + system) / 1000)
-    last = process.cpuUsage()
-  }
-  await done
-  return longest
-}
-
 /** Asks without looking into the answer: this process is the gateway's, too. */
 async function ask(method: string, path: string, headers = {}, body?: Buffer) {
   const chunks: Buffer[] = []
@@ -93,7 +76,7 @@ async function ask(method: string, path: string, headers = {}, body?: Buffer) {
     req.on('error', reject)
     req.end(body)
   })
-  const turn = await longestTurn(asking)
+  const turn = await longestStall(() => asking)
   return { status, turn, text: Buffer.concat(chunks).toString() }
 }
 
@@ -149,7 +132,7 @@ test('/metrics writes what is counted of each', async () => {
   }))
   const report = { pools, permits: { held: 1, capacity: 2 }, totals: counted }
   const writing = renderMetrics(poolMetrics(report, new TopSeries(10_000)))
-  expect(await longestTurn(writing)).toBeLessThan(MAX_TURN_MS)
+  expect(await longestStall(() => writing)).toBeLessThan(MAX_TURN_MS)
   const lines = (await writing).split('\n')
   expect(lines.filter((line) => line.includes(`database="${platform}_t7"`))).toHaveLength(8)
 })
