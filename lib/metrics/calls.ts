@@ -1,4 +1,5 @@
 import { metric } from './definitions.ts'
+import { histogramSamples } from './histogram.ts'
 import type { Metric, Sample } from './text.ts'
 
 /** Calls of a function, with their durations. */
@@ -21,13 +22,13 @@ export function callMetrics(calls: CallsOfFunction[], boundsMs: readonly number[
   return [
     metric(
       'db_gateway_call_duration_seconds',
-      lazily(calls, (one) => histogram(one, boundsMs)),
+      lazily(calls, (one) =>
+        histogramSamples(labelsOf(one), boundsMs, one.times.buckets, one.times.sumMs),
+      ),
     ),
     metric(
       'db_gateway_call_errors_total',
-      lazily(calls, ({ platform, function: name, times }) => [
-        { labels: { platform, function: name }, value: times.errors },
-      ]),
+      lazily(calls, (one) => [{ labels: labelsOf(one), value: one.times.errors }]),
     ),
   ]
 }
@@ -39,21 +40,6 @@ function* lazily(
   for (const one of calls) yield* samplesOf(one)
 }
 
-function histogram(
-  { platform, function: name, times }: CallsOfFunction,
-  boundsMs: readonly number[],
-): Sample[] {
-  const labels = { platform, function: name }
-  let count = 0
-  const samples: Sample[] = Array.from(times.buckets, (value, i) => {
-    count += value
-    const bound = boundsMs[i]
-    const le = bound === undefined ? '+Inf' : bound / 1000
-    return { suffix: '_bucket', labels: { ...labels, le }, value: count }
-  })
-  return [
-    ...samples,
-    { suffix: '_sum', labels, value: times.sumMs / 1000 },
-    { suffix: '_count', labels, value: count },
-  ]
+function labelsOf({ platform, function: name }: CallsOfFunction): Sample['labels'] {
+  return { platform, function: name }
 }

@@ -28,18 +28,32 @@ export class Histogram {
 
   /** Returns the samples in seconds; none before the first duration. */
   samples(labels: Sample['labels']): Sample[] {
-    let count = 0
-    const samples: Sample[] = this.#buckets.map((value, i) => {
-      count += value
-      const bound = this.#boundsMs[i]
-      const le = bound === undefined ? '+Inf' : bound / 1000
-      return { suffix: '_bucket', labels: { ...labels, le }, value: count }
-    })
-    if (count === 0) return []
-    return [
-      ...samples,
-      { suffix: '_sum', labels, value: this.#sumMs / 1000 },
-      { suffix: '_count', labels, value: count },
-    ]
+    if (this.#buckets.every((value) => value === 0)) return []
+    return histogramSamples(labels, this.#boundsMs, this.#buckets, this.#sumMs)
   }
+}
+
+/**
+ * Returns the samples of a histogram in seconds.
+ * @param boundsMs upper bounds of the buckets, in milliseconds
+ * @param buckets number of durations in each bucket; the last has no upper bound
+ */
+export function histogramSamples(
+  labels: Sample['labels'],
+  boundsMs: readonly number[],
+  buckets: ArrayLike<number>,
+  sumMs: number,
+): Sample[] {
+  let count = 0
+  const samples: Sample[] = Array.from(buckets, (value, i) => {
+    count += value
+    const bound = boundsMs[i]
+    const le = bound === undefined ? '+Inf' : bound / 1000
+    return { suffix: '_bucket', labels: { ...labels, le }, value: count }
+  })
+  return [
+    ...samples,
+    { suffix: '_sum', labels, value: sumMs / 1000 },
+    { suffix: '_count', labels, value: count },
+  ]
 }
