@@ -1,5 +1,5 @@
 import type { PoolReport, PoolsReport } from '../postgres/pools/pool-report.ts'
-import { metric } from './definitions.ts'
+import { metric, single } from './definitions.ts'
 import type { Metric, Sample } from './text.ts'
 import { OTHERS, type TopSeries } from './top-series.ts'
 
@@ -37,16 +37,15 @@ export function poolMetrics({ pools, permits, totals }: PoolsReport, top: TopSer
     if (hasRest) samples.push({ labels: others(state), value: join(rest.map(read)) })
     return samples
   }
-  const all = (value: number): Sample[] => [{ labels: {}, value }]
 
   return [
-    metric('db_gateway_permits_held', all(permits.held)),
-    metric('db_gateway_permits_capacity', all(permits.capacity)),
-    metric('db_gateway_connections_opened_total', all(totals.opened)),
-    metric('db_gateway_connections_closed_total', all(totals.closed)),
-    metric('db_gateway_connections_evicted_total', all(totals.evicted)),
-    metric('db_gateway_pool_exhausted_total', all(totals.exhausted)),
-    metric('db_gateway_waiting_requests', all(sum(pools.map(({ waiting }) => waiting)))),
+    single('db_gateway_permits_held', permits.held),
+    single('db_gateway_permits_capacity', permits.capacity),
+    single('db_gateway_connections_opened_total', totals.opened),
+    single('db_gateway_connections_closed_total', totals.closed),
+    single('db_gateway_connections_evicted_total', totals.evicted),
+    single('db_gateway_pool_exhausted_total', totals.exhausted),
+    single('db_gateway_waiting_requests', sum(pools.map(({ waiting }) => waiting))),
     metric('db_gateway_pool_connections', [
       ...gauge(({ busy }) => busy, sum, 'busy'),
       ...gauge(({ idle }) => idle, sum, 'idle'),
