@@ -14,9 +14,10 @@ function define(type: Metric['type'], labels: string, help: string, alert?: stri
   return { type, labels: labels.split(' ').filter(Boolean), help, ...(alert && { alert }) }
 }
 
-const gauge = define.bind(null, 'gauge')
-const counter = define.bind(null, 'counter')
-const histogram = define.bind(null, 'histogram')
+/** Define a metric: its labels with spaces between, its help, and the alert that uses it. */
+export const gauge = define.bind(null, 'gauge')
+export const counter = define.bind(null, 'counter')
+export const histogram = define.bind(null, 'histogram')
 
 /** The gateway's own metrics, by name. */
 export const METRICS = {
