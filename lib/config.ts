@@ -215,13 +215,11 @@ export class Settings {
       if (name === TLS.clientCa.name && isAskedOtherwise) return true
       return restart === true || (isOtherProtocol && TLS_NAMES.includes(name))
     })
-    const env = withoutRestart(before, after, changes.restart)
-    const config = readConfig(env)
+    // The next reading names again what still waits for a restart.
+    const file = withoutRestart(before.file, after.file, changes.restart)
+    const config = readConfig({ ...file, ...this.#process })
     const isOtherTls = changes.live.some((name) => TLS_NAMES.includes(name))
     if (config.tls && isOtherTls) readTls(config.tls)
-    // The next reading names again what still waits for a restart.
-    const file = { ...after.file }
-    for (const name of changes.restart) file[name] = before.file[name]
     this.#file = found && file
     return { ...changes, config }
   }

@@ -43,13 +43,11 @@ export function compareReadings(
   return changes
 }
 
-/** Returns the settings of the later reading, but those that need a restart as they were. */
-export function withoutRestart(before: Reading, after: Reading, restart: string[]): Environment {
-  const file = { ...after.file }
-  for (const name of restart) {
-    const was = before.file[name]
-    if (was === undefined) delete file[name]
-    else file[name] = was
-  }
-  return { ...file, ...after.process }
+/** Returns the later file, but the settings that need a restart as they were. */
+export function withoutRestart(
+  before: Environment,
+  after: Environment,
+  restart: string[],
+): Environment {
+  return { ...after, ...Object.fromEntries(restart.map((name) => [name, before[name]])) }
 }
