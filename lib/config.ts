@@ -27,6 +27,7 @@ import {
   PARTS,
   PLAIN,
   RUST_LOG,
+  SETTING_NAMES,
   TLS,
 } from './config/settings.ts'
 import { readSettingsFile } from './config/settings-file.ts'
@@ -144,7 +145,6 @@ const PROTECTIONS = new Set(ALL_SETTINGS.filter(({ protects }) => protects).map(
  * @throws {ConfigError} for a variable by which another PostgreSQL, or a protection, is probably meant
  */
 function checkNames(env: Environment, hasUrl: boolean, hasServer: boolean): string[] {
-  const known = new Set(ALL_SETTINGS.map(({ name }) => name))
   const isSet = (name: string) => textOf(env, name) !== undefined
   const useless = warnOfOriginal(isSet)
   const warnings = useless ? [useless] : []
@@ -154,14 +154,14 @@ function checkNames(env: Environment, hasUrl: boolean, hasServer: boolean): stri
     if (meant === name || !PROTECTIONS.has(meant)) continue
     throw new ConfigError(`${name}: is no setting; is ${meant} meant?`)
   }
-  for (const { name, meant } of nearMisses(set, known)) {
+  for (const { name, meant } of nearMisses(set, SETTING_NAMES)) {
     // It would start an empty PostgreSQL.
     const isServer = meant === 'DATABASE_URL' || DATABASE_PARTS.some((part) => part === meant)
     if (isServer && !hasServer) throw new ConfigError(`${name}: is no setting; is ${meant} meant?`)
     warnings.push(`${name} is no setting: is ${meant} meant?`)
   }
   // Without a host, the parts would mean one on this machine.
-  const foreign = hasUrl || isSet('DB_HOST') ? undefined : foreignServer(set, known)
+  const foreign = hasUrl || isSet('DB_HOST') ? undefined : foreignServer(set, SETTING_NAMES)
   if (foreign) {
     throw new ConfigError(
       `${foreign}: is no setting of the gateway; set DATABASE_URL to the PostgreSQL that it names, or unset it`,

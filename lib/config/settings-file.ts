@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { ConfigError, type Environment, readSetting } from './setting.ts'
-import { ALL_SETTINGS, SETTINGS_FILE } from './settings.ts'
+import { SETTING_NAMES, SETTINGS_FILE } from './settings.ts'
 
 /**
  * Reads SETTINGS_FILE, or `.env` in `folder`.
@@ -31,7 +31,6 @@ export function readSettingsFile(folder: string, env: Environment): Environment 
 
 const BLANK = /^[ \t]*(?:#.*)?$/
 const NAME = /^[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*=[ \t]*/
-const KNOWN = new Set(ALL_SETTINGS.map(({ name }) => name))
 
 /**
  * Parses lines `NAME=value`, each by Node's `parseEnv`, which passes over what it does not
@@ -73,7 +72,7 @@ function lastLineOf(lines: string[], first: number, head: string, name: string):
   if (quote === undefined) {
     const hash = value.indexOf('#')
     const isComment = hash < 0 || /[ \t]/.test(`${head}${value}`[head.length + hash - 1]!)
-    if (isComment || !KNOWN.has(name)) return first
+    if (isComment || !SETTING_NAMES.has(name)) return first
     throw atLine(first, `has a "#" in the value of ${name}, which needs quotes around it`)
   }
   let rest = value.slice(1)
@@ -82,7 +81,7 @@ function lastLineOf(lines: string[], first: number, head: string, name: string):
     if (close >= 0 && BLANK.test(rest.slice(close + 1))) return at
     if (close >= 0) throw atLine(at, 'has text behind the quotes of a value')
     const next = NAME.exec(lines[at + 1] ?? '')?.[1]
-    if (at + 1 === lines.length || (next !== undefined && KNOWN.has(next))) {
+    if (at + 1 === lines.length || (next !== undefined && SETTING_NAMES.has(next))) {
       throw atLine(first, `begins a value of ${name} in quotes that are not closed`)
     }
   }

@@ -78,3 +78,5 @@ export const SECTIONS: SettingSection[] = [
 ]
 
 export const ALL_SETTINGS = SECTIONS.flatMap(({ settings }) => settings)
+
+export const SETTING_NAMES = new Set(ALL_SETTINGS.map(({ name }) => name))
