@@ -7,7 +7,7 @@ import { LOG, LOG_LEVEL } from './settings/log.ts'
 import { DATABASE_URL, DATABASE_PARTS as PARTS, SERVER } from './settings/server.ts'
 import { TRACING } from './settings/tracing.ts'
 import { CALLS, CONNECTIONS, DEPLOYS } from './settings/work.ts'
-import { rustLogLevel } from './values.ts'
+import { asIs, rustLogLevel } from './values.ts'
 
 export { ADMIN_NETWORKS, ALLOWED_ADMIN_IPS, ARCHIVE, DATABASE_URL, LOG_LEVEL, PARTS, TLS }
 
@@ -19,7 +19,7 @@ export const RUST_LOG = optional('RUST_LOG', 'level, or target=level pairs', rus
 })
 
 /** Where the settings are that the environment does not have. Itself of the environment alone. */
-export const SETTINGS_FILE = optional('SETTINGS_FILE', 'path', (text) => text, {
+export const SETTINGS_FILE = optional('SETTINGS_FILE', 'path', asIs, {
   none: '`.env` in the working directory, if it is there',
   example: '/etc/db-gateway/env',
   restart: true,
@@ -27,7 +27,7 @@ export const SETTINGS_FILE = optional('SETTINGS_FILE', 'path', (text) => text, {
   edge: 'Stops the start where it cannot be read, is empty, or has a line that is not `NAME=value`, a comment or blank. Not read in the file itself.',
 })
 
-export const LOG_DIR = optional('LOG_DIR', 'path', (text) => text, {
+export const LOG_DIR = optional('LOG_DIR', 'path', asIs, {
   example: '/var/log/db-gateway',
   about: 'Of the original gateway. Without effect: the log goes to standard output.',
   edge: 'The start logs a warning.',

@@ -11,6 +11,9 @@ import type { Isolation } from '../tenancy/roles/isolation.ts'
  */
 export type DatabaseCopy = 'wal_log' | 'file_copy'
 
+/** Any text, such as a path. */
+export const asIs = (text: string) => text
+
 const MIN_SECRET_LENGTH = 32
 
 /** Its error does not repeat it. */

@@ -1,7 +1,5 @@
 import { bytes, integer, optional, seconds, word } from '../setting.ts'
-import { hostName } from '../values.ts'
-
-const path = (text: string) => text
+import { asIs, hostName } from '../values.ts'
 
 const MEBIBYTE = 1024 * 1024
 
@@ -75,19 +73,19 @@ export const ARCHIVE = {
 }
 
 export const TLS = {
-  cert: optional('TLS_CERT_FILE', 'path', path, {
+  cert: optional('TLS_CERT_FILE', 'path', asIs, {
     none: 'HTTP without TLS',
     example: '/etc/db-gateway/tls.crt',
     about:
       'The certificate in PEM, with those between it and the root. With it the port speaks HTTPS alone, TLS 1.2 and newer.',
     edge: 'Needs TLS_KEY_FILE. SIGHUP reads the files again; where they cannot be used, the previous ones stay and the log says why.',
   }),
-  key: optional('TLS_KEY_FILE', 'path', path, {
+  key: optional('TLS_KEY_FILE', 'path', asIs, {
     example: '/etc/db-gateway/tls.key',
     about: 'The key of the certificate, in PEM.',
     edge: 'Needs TLS_CERT_FILE.',
   }),
-  clientCa: optional('TLS_CLIENT_CA_FILE', 'path', path, {
+  clientCa: optional('TLS_CLIENT_CA_FILE', 'path', asIs, {
     none: 'clients need no certificate',
     protects: true,
     example: '/etc/db-gateway/clients.crt',

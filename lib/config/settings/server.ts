@@ -1,8 +1,6 @@
 import { parseDatabaseUrl, parseDatabaseUrls } from '../../postgres/hosts/server.ts'
 import { integer, list, optional, seconds, word } from '../setting.ts'
-import { databaseCopy, databaseText, isolation, secretText } from '../values.ts'
-
-const asIs = (text: string) => text
+import { asIs, databaseCopy, databaseText, isolation, secretText } from '../values.ts'
 
 /** Which PostgreSQL is meant; `DATABASE_PARTS` where this is not set. */
 export const DATABASE_URL = optional('DATABASE_URL', 'URI', parseDatabaseUrl, {

@@ -10,8 +10,7 @@ import {
   trueOrFalse,
 } from '../otel-values.ts'
 import { integer, list, optional, word } from '../setting.ts'
-
-const asIs = (text: string) => text
+import { asIs } from '../values.ts'
 
 /** Settings of OpenTelemetry, under its own names. */
 export const TRACING = {

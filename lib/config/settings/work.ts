@@ -1,5 +1,5 @@
 import { integer, optional, seconds, word } from '../setting.ts'
-import { numericFormat, olderArchives, onOrOff, schemaNames } from '../values.ts'
+import { asIs, numericFormat, olderArchives, onOrOff, schemaNames } from '../values.ts'
 
 export const CALLS = {
   statementTimeoutMs: seconds('STATEMENT_TIMEOUT_SECS', 30, {
@@ -46,7 +46,7 @@ export const DEPLOYS = {
     about: 'The names under which a platform may store schemas.',
     edge: 'A new name beyond that is 422 `too_many_schemas`. Each takes up to MAX_ARCHIVE_BYTES in the catalog.',
   }),
-  dumpDir: word('DUMP_DIR', 'path', './dumps', (text) => text, {
+  dumpDir: word('DUMP_DIR', 'path', './dumps', asIs, {
     about:
       "The folder of the dumps that /admin/drop-tenant makes, on the machine of the gateway that drops. Needs pg_dump of the server's version or later.",
     edge: 'Created where it is missing. A dump that cannot be written is 500 `dump_failed`, and nothing is dropped.',
