@@ -1,22 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import type { H3Event } from 'h3'
 import type { Config } from '../../config.ts'
-import { GatewayError } from '../../errors.ts'
-import { checkAccess } from '../access/access.ts'
-import { crossSiteProblem } from '../access/cross-site.ts'
+import type { GatewayError } from '../../errors.ts'
+import { parsePlatform } from '../../tenancy/names.ts'
 import { describeNetworks } from '../access/networks.ts'
+import { checkClient } from '../guard.ts'
 import { newContext, nodeOf } from '../request.ts'
-
-type AccessSettings = Pick<
-  Config,
-  | 'adminToken'
-  | 'adminNetworks'
-  | 'allowedHosts'
-  | 'allowedNetworks'
-  | 'allowedOrigins'
-  | 'platformNetworks'
-  | 'trustedProxies'
->
 
 /** One answer that goes on. */
 interface LongAnswer {
@@ -68,21 +57,16 @@ function refusalOf(
 ): GatewayError | undefined {
   const client = newContext(config, req)
   try {
-    checkAccess('admin', client, req.headers.authorization, config)
+    checkClient(config, req, client, 'admin')
+    if (platform !== undefined) parsePlatform(client, platform)
+    return undefined
   } catch (error) {
     return error as GatewayError
   }
-  const problem = crossSiteProblem(req.headers, client.isLoopback, config)
-  if (problem !== undefined) return new GatewayError('cross_site_refused', problem)
-  if (platform === undefined || !client.mayName || client.mayName(platform)) return undefined
-  return new GatewayError(
-    'platform_isolation_violation',
-    `PLATFORM_NETWORKS does not let the address ${client.address ?? '(unknown)'} name the platform "${platform}"`,
-  )
 }
 
 /** The settings of access as a text, to compare them by. */
-function textOf(config: AccessSettings): string {
+function textOf(config: Config): string {
   const { adminToken, adminNetworks, allowedHosts, allowedNetworks, allowedOrigins } = config
   const { platformNetworks, trustedProxies } = config
   const lists = [allowedNetworks, trustedProxies, ...(adminNetworks ? [adminNetworks] : [])]
