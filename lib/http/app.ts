@@ -192,7 +192,7 @@ function logRequest(
   if (request.waitMs !== undefined) metrics.requests.waits.note(request.waitMs)
   if (request.queryMs !== undefined) metrics.requests.queries.note(request.queryMs)
   const path = query < 0 ? url : url.slice(0, query)
-  if (request.trace) tracing?.tracer.end(request.trace, factsOf(req, request, path, status))
+  if (request.trace?.scope) tracing?.tracer.end(request.trace, factsOf(req, request, path, status))
   log.request({
     method: req.method ?? '',
     path,

@@ -29,9 +29,8 @@ export class Tracer {
     return { traceId, spanId, parent, scope: isRecorded ? new SpanScope(context) : undefined }
   }
 
-  /** Ends the span of a request, and makes those of its phases. */
+  /** Ends the span of a request that is recorded, and makes those of its phases. */
   end(trace: RequestTrace, facts: RequestFacts): void {
-    if (!trace.scope) return
     for (const span of spansOfRequest(trace, facts, this.#server)) this.#add(span)
   }
 }
