@@ -17,7 +17,7 @@ import { withoutQuery } from './body/no-query.ts'
 import { guard } from './guard.ts'
 import { newContext, nodeOf, type RequestContext } from './request.ts'
 import { createEvent } from './request-event.ts'
-import { factsOf } from './request-trace.ts'
+import { factsOf, OTHERS } from './request-trace.ts'
 import { RouteTable } from './route-table.ts'
 import type { Route } from './routes.ts'
 
@@ -26,8 +26,7 @@ type Gateway = H3EventContext['gateway']
 /** Logged status of a request whose client disconnected before the answer was complete. */
 const CLIENT_GONE = 499
 
-/** Paths for which h3 answers requests that match no route, with every method. */
-const OTHERS = '/**'
+/** As OTHERS, below /admin. */
 const OTHERS_OF_ADMIN = '/admin/**'
 
 /**

@@ -3,8 +3,8 @@ import type { TLSSocket } from 'node:tls'
 import type { RequestFacts } from '../tracing/request-spans.ts'
 import type { RequestContext } from './request.ts'
 
-/** Counter of the requests that match no route. */
-const OTHERS = '/**'
+/** Path of the counter of requests that match no route, for which h3 answers them with every method. */
+export const OTHERS = '/**'
 
 /** Returns what the spans of a request say of it, at its end. */
 export function factsOf(
