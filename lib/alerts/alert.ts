@@ -39,6 +39,9 @@ export type AlertType = keyof typeof ALERTS
 
 export const ALERT_TYPES = Object.keys(ALERTS) as AlertType[]
 
+/** Databases that one alert names at most. */
+export const MOST_NAMED = 20
+
 /** Something that operators are told. */
 export interface Alert {
   type: AlertType

@@ -1,4 +1,5 @@
 import type { GatewayError } from '../../errors.ts'
+import { MOST_NAMED } from '../alert.ts'
 import type { Alerts } from '../alerts.ts'
 
 /** A request that may have deployed, as its audit entry tells. */
@@ -25,9 +26,6 @@ export interface EndedJob {
 }
 
 const ACTIONS = new Set(['register', 'migrate', 'revert', 'create_database'])
-
-/** Names of databases in one alert. */
-const MOST_NAMED = 20
 
 /** Time in which the same failure is not told again, for clients that send a deploy until it succeeds. */
 const SAME_QUIET_MS = 60_000

@@ -1,13 +1,11 @@
 import type { PoolsReport } from '../../postgres/pools/pool-report.ts'
+import { MOST_NAMED } from '../alert.ts'
 import type { Alerts } from '../alerts.ts'
 
 const LOOK_EVERY_MS = 5000
 
 /** Databases that are told apart at one look; above that, one alert tells of all. */
 const MOST_APART = 3
-
-/** Databases that one alert names. */
-const MOST_NAMED = 20
 
 interface Refused {
   database: string

@@ -1,4 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { MOST_NAMED } from '../alert.ts'
 import type { Alerts } from '../alerts.ts'
 
 interface UnreachableOptions {
@@ -27,7 +28,6 @@ const PATIENCE_MS = 3000
 
 /** Databases that are told apart; if there are more, one alert tells of all. */
 const MOST_APART = 10
-const MOST_NAMED = 20
 const MOST_SUSPECTED = 100
 const ALL = 'tenants unreachable'
 
