@@ -139,7 +139,7 @@ export function createGateway(
     settings: () => config,
     log,
     gateway: gateways.id,
-    use: (work) => catalog.use(work),
+    use,
     outages,
     connect: (database) => useRepeatable(pools, database, (sql) => sql`select 1`),
     exhausted: () => pools.exhausted,
