@@ -11,8 +11,11 @@ export function answerBatch(event: H3Event, result: BatchResult): void | Promise
   const totalMs = performance.now() - event.context.request.startedAt
   const { request } = event.context
   const { kept } = result
-  const results = result.results.map((one) => toldCancelled(request.client, one) as typeof one)
-  if (request.client.isCancelled) request.error = results.find(isError)?.code
+  let { results } = result
+  if (request.client.isCancelled) {
+    results = results.map((one) => toldCancelled(request.client, one) as typeof one)
+    request.error = results.find(isError)?.code
+  }
   const body = batchJson(results, kept?.tookMs ?? Math.round(totalMs))
   return answerJson(event, body, result, totalMs, replayHeaders(kept))
 }
