@@ -104,14 +104,14 @@ export class Messages {
     body: unknown,
     { to, limitMs }: { to?: string; limitMs: number },
   ): Promise<Answered[]> {
-    const { self, alive } = this.#options
-    const others = alive().filter((id) => id !== self && (to === undefined || id === to))
-    if (others.length === 0) return []
+    const { self } = this.#options
+    const asked = this.others().filter((id) => to === undefined || id === to)
+    if (asked.length === 0) return []
     const id = randomUUID()
     const answers: Answered[] = []
     let timer: NodeJS.Timeout | undefined
     const done = new Promise<void>((resolve) => {
-      const missing = new Set(others)
+      const missing = new Set(asked)
       this.#waiting.set(id, { missing, pieces: new Map(), answers, resolve })
       timer = setTimeout(resolve, limitMs)
     })
@@ -128,8 +128,8 @@ export class Messages {
 
   /** Tells all other gateways something of less than 7,000 bytes. Never rejects. */
   async tell(kind: string, body: unknown): Promise<void> {
-    const { self, alive, log } = this.#options
-    if (alive().every((id) => id === self)) return
+    const { self, log } = this.#options
+    if (this.others().length === 0) return
     const news: News = { change: 'TELL', from: self, kind, body }
     await this.#send([news]).catch((error) =>
       log.debug(`The other gateways were not told: ${error.message}`),
