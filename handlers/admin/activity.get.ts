@@ -62,13 +62,11 @@ export default defineHandler({
       gateway.callsOfAll.list(request.mayName),
     ])
     const can = why === null ? await gateway.fleet.can().catch(() => undefined) : undefined
-    const isShown = ({ platform }: { platform: string | null }) =>
-      platform === null || (request.mayName?.(platform) ?? true)
     const { pools, permits } = shownPools(gateway.pools.report(), request.mayName)
     return answerInSlices({
       at,
       sessions: shownSessions(sessions, request.mayName, gateway.server.database),
-      calls: calls.filter(isShown),
+      calls,
       pools,
       permits,
       gateways: gateway.gateways.alive(),

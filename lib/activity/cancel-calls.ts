@@ -50,8 +50,8 @@ export class CallsOfAll {
   }
 
   /**
-   * Returns the calls in flight of all gateways that answer soon, those of this one first, and the ids
-   * of the gateways that have not answered.
+   * Returns the calls in flight of all gateways that answer soon, those of this one first, as far as
+   * the client may name their platforms, and the ids of the gateways that have not answered.
    * @param mayName whether the client may name a platform; undefined: all of them
    */
   async list(
@@ -63,8 +63,12 @@ export class CallsOfAll {
       // PostgreSQL is away: this gateway's calls are known all the same.
       .catch(() => [])
     const answered = new Set(others.map(({ gateway }) => gateway))
+    const theirs = others.flatMap(({ body }) => body as ShownCall[])
     return {
-      calls: [...this.#own.list(mayName), ...others.flatMap(({ body }) => body as ShownCall[])],
+      calls: [
+        ...this.#own.list(mayName),
+        ...theirs.filter(({ platform }) => mayName?.(platform) ?? true),
+      ],
       unanswered: asked.filter((id) => !answered.has(id)),
     }
   }
