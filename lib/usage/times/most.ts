@@ -1,7 +1,7 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { partsOf, type RowsQuery, type StepRow } from './rows.ts'
 import type { Step } from './table.ts'
-import type { TallyKey } from './tally.ts'
+import { keyOf, type TallyKey } from './tally.ts'
 
 /** What functions are ordered by, the greatest first. */
 export const ORDERS = [
@@ -28,11 +28,6 @@ const EXPRESSIONS: Partial<Record<Order, string>> = {
 
 /** Functions among which those with the greatest quantiles are looked for: those called most. */
 const AMONG = 1000
-
-/** Returns what names a function of a row. */
-export function keyOf({ platform, database, function: name }: TallyKey): string {
-  return JSON.stringify([platform, database, name])
-}
 
 /**
  * Returns the keys of the functions that are first in an order, from sums that PostgreSQL makes: it

@@ -2,10 +2,10 @@ import { distinctPlatforms } from '../../postgres/distinct-platforms.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { OTHER } from '../counters.ts'
 import { quantileOf } from './histogram.ts'
-import { keyOf, type Order, readMost } from './most.ts'
+import { type Order, readMost } from './most.ts'
 import { eachRow, type RowsQuery, type StepRow } from './rows.ts'
 import { STEP_MS, type Step, TABLES } from './table.ts'
-import { Tally } from './tally.ts'
+import { keyOf, Tally } from './tally.ts'
 
 /** What the durations of calls are asked for. */
 export interface TimesQuery extends RowsQuery {

@@ -3,7 +3,7 @@ import { inTransaction } from '../../postgres/transaction.ts'
 import { byCalls, foldFunctions, type Keyed, MAX_ROWS } from './fold.ts'
 import { eachRow, type StepRow } from './rows.ts'
 import { STEP_MS, writeHour } from './table.ts'
-import { Tally } from './tally.ts'
+import { keyOf, Tally } from './tally.ts'
 
 /** An hour is summed up when it ended so long ago, by when all gateways have written it. */
 const AFTER = '5 minutes'
@@ -60,7 +60,7 @@ async function rollUpHour(sql: Sql, at: number): Promise<void> {
 
 function addTo(sums: Map<string, Keyed>, row: StepRow): void {
   const { platform, database, function: name } = row
-  const key = JSON.stringify([platform, database, name])
+  const key = keyOf(row)
   const sum = sums.get(key) ?? { key: { platform, database, function: name }, tally: new Tally() }
   sum.tally.addSums(row)
   sums.set(key, sum)

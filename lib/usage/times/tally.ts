@@ -19,6 +19,11 @@ export interface TallyKey {
   function: string
 }
 
+/** Returns what tells a function from others. */
+export function keyOf({ platform, database, function: name }: TallyKey): string {
+  return JSON.stringify([platform, database, name])
+}
+
 /** Sums of calls, with the packed counts of their durations. */
 export interface TallySums {
   calls: number
