@@ -1,8 +1,8 @@
 import { endianness } from 'node:os'
 
 /** Buckets of equal width between a power of two and the next one. */
-const PARTS = 16
-const LOWEST_EXPONENT = -6
+export const PARTS = 16
+export const LOWEST_EXPONENT = -6
 const HIGHEST_EXPONENT = 22
 
 /** Number of buckets: durations from 2^-6 ms (16 µs) to 2^22 ms (70 minutes). */

@@ -1,12 +1,14 @@
-import { BUCKETS } from './histogram.ts'
+import { BUCKETS, LOWEST_EXPONENT, PARTS } from './histogram.ts'
 import type { Tally } from './tally.ts'
 
-/** Upper bounds of the buckets of /metrics, in milliseconds: powers of two, which are exact. */
-export const SHOWN_BOUNDS_MS = Array.from({ length: 17 }, (_, i) => 2 ** (i - 1))
+/** Exponent of the first bound. */
+const FIRST_EXPONENT = -1
 
-/** Buckets between two powers of two, and how many of those are below the first bound. */
-const PARTS = 16
-const BELOW_FIRST = 4
+/** Upper bounds of the buckets of /metrics, in milliseconds: powers of two, which are exact. */
+export const SHOWN_BOUNDS_MS = Array.from({ length: 17 }, (_, i) => 2 ** (FIRST_EXPONENT + i))
+
+/** Powers of two whose buckets end below the first bound. */
+const BELOW_FIRST = FIRST_EXPONENT - 1 - LOWEST_EXPONENT
 
 /** Calls of a function as /metrics shows them: counted up since a time on. */
 export class ShownTimes {
