@@ -48,15 +48,11 @@ interface Known {
 }
 
 /** Words of the lines, by the role of the server. */
-const LINES: Record<ServerRole, { down: (server: string) => string; up: string; again: string }> = {
-  primary: {
-    down: (server) => `PostgreSQL at ${server} is gone`,
-    up: 'answers',
-    again: 'is back',
-  },
+const LINES: Record<ServerRole, Record<'name' | 'down' | 'again', string>> = {
+  primary: { name: 'PostgreSQL at', down: 'is gone', again: 'is back' },
   replica: {
-    down: (server) => `Replica ${server} gets no calls`,
-    up: 'gets the calls that only read',
+    name: 'Replica',
+    down: 'gets no calls',
     again: 'is back and gets the calls that only read',
   },
 }
@@ -87,7 +83,8 @@ export class Outages {
       known.outages++
     }
     known.trouble = trouble
-    const change = this.#change(known, `${LINES[role].down(server)}: it ${trouble.what}`)
+    const { name, down } = LINES[role]
+    const change = this.#change(known, `${name} ${server} ${down}: it ${trouble.what}`)
     this.#log.warn(change.message, { server, since: change.since })
     this.onChange?.(change)
   }
@@ -95,16 +92,17 @@ export class Outages {
   /** Notes that a server can be used. */
   end(server: string, role: ServerRole): void {
     const known = this.#of(server, role)
-    const { up, again } = LINES[role]
-    const name = role === 'primary' ? `PostgreSQL at ${server}` : `Replica ${server}`
     if (!known.trouble) {
-      if (!known.hasBeenUp && role === 'replica') this.#log.info(`${name} ${up}`)
+      if (!known.hasBeenUp && role === 'replica') {
+        this.#log.info(`Replica ${server} gets the calls that only read`)
+      }
       known.hasBeenUp = true
       return
     }
     known.trouble = undefined
     known.hasBeenUp = true
-    const change = this.#change(known, `${name} ${again}`)
+    const { name, again } = LINES[role]
+    const change = this.#change(known, `${name} ${server} ${again}`)
     known.downMs += Date.now() - known.since
     change.message += `, after ${change.seconds} s`
     this.#log.info(change.message, { server, since: change.since, after_s: change.seconds })
