@@ -5,6 +5,7 @@ import { databaseName } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { GROUPS } from '../../lib/usage/read.ts'
 import { ORDERS } from '../../lib/usage/times/most.ts'
+import { STEPS } from '../../lib/usage/times/table.ts'
 
 const QUERY = [...OWNER_MEMBERS, 'function', 'by', 'from', 'to', 'step', 'order', 'limit'] as const
 const DEFAULT_LIMIT = 200
@@ -59,7 +60,8 @@ export default defineHandler({
     const { tenants, usage } = gateway
     const { platform, owner } = parseNarrowed(request, query as GivenOwner)
     const by = parseChoice('by', query.by, GROUPS) ?? 'function'
-    const span = usage.times.span(query)
+    const { from, to } = query
+    const span = usage.times.span({ from, to, step: parseChoice('step', query.step, STEPS) })
     const asked = {
       platform,
       database: owner && databaseName(await tenants.resolve(owner)),
