@@ -1,4 +1,5 @@
 import type { Sql } from '../postgres/pools/connection.ts'
+import { stateOf, type TenantState } from '../tenancy/catalog/tenant-rows.ts'
 import { newestArchives } from '../tenancy/schemas/archive-order.ts'
 
 /**
@@ -27,7 +28,7 @@ export interface FleetRow {
   tenant_id: string | null
   schema_name: string | null
   state: FleetState
-  tenant_state: 'active' | 'suspended' | 'dropping'
+  tenant_state: TenantState
   /** True if the database does not have the newest archive, whatever its state. */
   pending: boolean
   /** Checksum of the archive that was deployed last; null before the first deploy. */
@@ -185,11 +186,7 @@ function states(sql: Sql, platform: string | undefined) {
     ) as last on last.status = 'failed' and last.deployed_at > coalesce(c.last_deployed_at, '-infinity')
     cross join lateral (select
       d.oid is null as is_missing,
-      case
-        when c.drop_at is not null then 'dropping'
-        when c.suspended_at is not null then 'suspended'
-        else 'active'
-      end as tenant_state,
+      ${stateOf(sql)} as tenant_state,
       newest.checksum is not null
         and c.schema_checksum is distinct from newest.checksum as is_pending,
       drift.looked_at > coalesce(c.last_deployed_at, '-infinity') as is_drifted,

@@ -107,7 +107,8 @@ export async function changeLabels(
   return count > 0
 }
 
-function stateOf(sql: Sql) {
+/** Returns SQL for the state of a tenant, from its row of the catalog. */
+export function stateOf(sql: Sql) {
   return sql`case
     when drop_at is not null then 'dropping'
     when suspended_at is not null then 'suspended'
