@@ -6,7 +6,7 @@ import { maskPlans } from '../usage/slow/mask-plan.ts'
 import type { SlowCalls } from '../usage/slow/slow-calls.ts'
 import { toldCancelled } from './cancelled.ts'
 import type { CallParts, CallToRun } from './run/call-to-run.ts'
-import { type Phases, phasesOf } from './run/marks.ts'
+import { phasesOf } from './run/marks.ts'
 import { followTenant } from './run/moved.ts'
 import type { Rows } from './run/result.ts'
 import type { BatchToRun } from './run/running-batch.ts'
@@ -60,16 +60,7 @@ function countEnd(
   const known = entry && name
   times.calls.note(database, known, entry, { ms, heldMs: held.ms, rows, bytes, isError })
   if (ms < slow.slowMs) return
-  noteSlow(slow, client, {
-    database,
-    name: known,
-    ms,
-    rows,
-    bytes,
-    error,
-    phases: phasesOf(client),
-    plans: client.plans,
-  })
+  noteSlow(slow, client, { database, name: known, ms, rows, bytes, error, isOneOfSeveral: false })
 }
 
 interface SlowOne extends Answered {
@@ -78,12 +69,13 @@ interface SlowOne extends Answered {
   name: string | undefined
   ms: number
   error: unknown
-  phases: Phases
-  plans: Client['plans']
+  /** Whether it was one of several calls of a batch, whose phases and plans are of all of them. */
+  isOneOfSeveral: boolean
 }
 
 function noteSlow(slow: SlowCalls, client: Client, one: SlowOne): void {
-  const { database, name = null, ms, rows, bytes, error, phases } = one
+  const { database, name = null, ms, rows, bytes, error, isOneOfSeveral } = one
+  const { waitMs, connectMs, queryMs } = phasesOf(client)
   const answered = toldCancelled(client, error)
   const told = answered instanceof GatewayError ? answered : undefined
   const { sqlstate } = told?.details ?? {}
@@ -92,14 +84,14 @@ function noteSlow(slow: SlowCalls, client: Client, one: SlowOne): void {
     function: name,
     request_id: client.requestId ?? null,
     ms: hundredths(ms),
-    wait_ms: hundredths(phases.waitMs),
-    connect_ms: hundredths(phases.connectMs),
-    query_ms: hundredths(phases.queryMs),
+    wait_ms: hundredths(waitMs),
+    connect_ms: hundredths(connectMs),
+    query_ms: hundredths(isOneOfSeveral ? ms : queryMs),
     rows,
     bytes,
     sqlstate: typeof sqlstate === 'string' ? sqlstate : null,
     error: told?.code ?? (error === undefined ? null : 'internal_error'),
-    plan: maskPlans(one.plans),
+    plan: isOneOfSeveral ? null : maskPlans(client.plans),
   })
 }
 
@@ -155,31 +147,26 @@ export function countBatch(
   const { counters, times, slow } = usage
   const { client, database, calls, held } = batch
   const parted = divideTime(results.map(tookMs), held.ms)
+  const isOneOfSeveral = calls.length > 1
   for (const [i, { name }] of calls.entries()) {
     // Names that no function has would fill the table.
     const known = (functions.peek(database, name)?.length ?? 0) > 0 ? name : undefined
     const entry = counters.of(database, known)
     const result = results[i]
-    const {
-      rowCount: rows,
-      rows: { length: bytes },
-    } = isRows(result) ? result : NOTHING
     const heldMs = parted[i]!
     const isError = !isRows(result)
+    const rows = isError ? 0 : result.rowCount
+    const bytes = isError ? 0 : result.rows.length
     if (isError) countError(entry)
     else countCall(entry, bytes)
     countTime(entry, heldMs)
-    const ms = calls.length === 1 ? performance.now() - held.startedAt : heldMs
+    const ms = isOneOfSeveral ? heldMs : performance.now() - held.startedAt
     times.calls.note(database, known, entry, { ms, heldMs, rows, bytes, isError })
     if (ms < slow.slowMs) continue
-    const phases = calls.length === 1 ? phasesOf(client) : { ...phasesOf(client), queryMs: ms }
     const error = isError ? result : undefined
-    const plans = calls.length === 1 ? client.plans : undefined
-    noteSlow(slow, client, { database, name: known, ms, rows, bytes, error, phases, plans })
+    noteSlow(slow, client, { database, name: known, ms, rows, bytes, error, isOneOfSeveral })
   }
 }
-
-const NOTHING = { rows: { length: 0 }, rowCount: 0 }
 
 function isRows(result: unknown): result is Rows {
   return typeof result === 'object' && result !== null && 'rowCount' in result

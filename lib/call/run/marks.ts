@@ -18,7 +18,7 @@ export function markOpening(client: Client): void {
 }
 
 /** Milliseconds that a call waited for a connection, for its opening, and for PostgreSQL. */
-export interface Phases {
+interface Phases {
   waitMs: number
   connectMs: number
   queryMs: number
