@@ -50,46 +50,39 @@ const CHECKPOINTER = 170_000
 /** Reads the vital signs of the server. What cannot be read is null, with the reason in `why`. */
 export async function readVitals(sql: Sql): Promise<Vitals> {
   const why: Record<string, string> = {}
-  const read = async <T extends object>(names: (keyof T & string)[], text: string) => {
+  const read = async <K extends keyof Vitals>(names: K[], text: string) => {
     try {
-      const [row] = await sql.unsafe<{ row: T }[]>(`select to_json(r) as row from (${text}) as r`)
+      const [row] = await sql.unsafe<{ row: Pick<Vitals, K> }[]>(
+        `select to_json(r) as row from (${text}) as r`,
+      )
       return row!.row
     } catch (error) {
       for (const name of names) why[name] = (error as Error).message
-      return Object.fromEntries(names.map((name) => [name, null])) as T
+      return Object.fromEntries(names.map((name) => [name, null])) as Pick<Vitals, K>
     }
   }
-  const server = await read<Server>(['version', 'uptime_s', 'max_connections'], SERVER)
-  const checkpoints = (server.number ?? 0) >= CHECKPOINTER ? CHECKPOINTER_SQL : BGWRITER_SQL
+  const server: Partial<Vitals> & { number?: number } = await read(
+    ['version', 'uptime_s', 'max_connections'],
+    SERVER,
+  )
+  const { number = 0, ...shown } = server
+  const checkpoints = number >= CHECKPOINTER ? CHECKPOINTER_SQL : BGWRITER_SQL
   const parts = await Promise.all([
-    read<Sessions>(
+    read(
       ['connections', 'waiting_for_locks', 'oldest_transaction_s', 'autovacuum_workers'],
       SESSIONS,
     ),
-    read<Sums>(
+    read(
       ['deadlocks', 'temp_bytes', 'transactions', 'rollbacks', 'cache_hit_ratio', 'stats_since'],
       SUMS,
     ),
-    read<Pick<Vitals, 'wal_bytes'>>(['wal_bytes'], 'select wal_bytes::bigint from pg_stat_wal'),
-    read<Pick<Vitals, 'checkpoints'>>(['checkpoints'], checkpoints),
-    read<Pick<Vitals, 'replication_slots'>>(['replication_slots'], SLOTS),
-    read<Pick<Vitals, 'standbys'>>(['standbys'], STANDBYS),
+    read(['wal_bytes'], 'select wal_bytes::bigint from pg_stat_wal'),
+    read(['checkpoints'], checkpoints),
+    read(['replication_slots'], SLOTS),
+    read(['standbys'], STANDBYS),
   ])
-  const { number: _, ...shown } = server
   return Object.assign({}, shown, ...parts, { why })
 }
-
-type Server = Pick<Vitals, 'version' | 'uptime_s' | 'max_connections' | 'transaction_id_age'> & {
-  number?: number
-}
-type Sessions = Pick<
-  Vitals,
-  'connections' | 'waiting_for_locks' | 'oldest_transaction_s' | 'autovacuum_workers'
->
-type Sums = Pick<
-  Vitals,
-  'deadlocks' | 'temp_bytes' | 'transactions' | 'rollbacks' | 'cache_hit_ratio' | 'stats_since'
->
 
 const SERVER = `
   select current_setting('server_version') as version,
