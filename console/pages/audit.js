@@ -103,7 +103,7 @@ export function Audit() {
   const key = JSON.stringify(filter)
   const newest = useResource('/admin/audit', { ...filter, limit: PAGE })
   const { rows, next, isLoading, error, more } = useOlder(newest.data, filter, key)
-  useEffect(() => reloadOn(['audit', 'open'], newest.reload), [newest.reload])
+  useEffect(() => reloadOn('audit', newest.reload), [newest.reload])
   const shown = entry && rows.find((/** @type {any} */ row) => String(row.id) === entry)
   return html`
     <h2>Audit</h2>

@@ -6,8 +6,8 @@ import { DeployDialog } from '../components/deploy-dialog.js'
 import { formatAgo, formatChecksum, formatCount, plural } from '../components/format.js'
 import { RunningJobs } from '../components/jobs.js'
 import { Loading } from '../components/notice.js'
-import { onEvent } from '../events.js'
 import { html } from '../html.js'
+import { reloadOn } from '../reload-on.js'
 import { useResource } from '../resource.js'
 import { linkTo, platform, route, setParams } from '../store.js'
 import { DatabaseDetail } from './fleet-detail.js'
@@ -18,17 +18,14 @@ import { CreateTenant } from './tenant-create.js'
 /** States in the order of the filter: what needs somebody is first. */
 const STATES = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced']
 
-/** Milliseconds between two requests for the fleet, where much changes. */
-const AT_MOST_EVERY = 2000
-
-/** A fleet that takes long to read is read for a tenth of the time at most. */
-const SHARE = 10
-
 /** The page Fleet: the platforms, or the databases of one. */
 export function Fleet() {
   const chosen = platform.value
   const fleet = useResource('/admin/fleet', { platform: chosen })
-  useEffect(() => reloadOnEvents(chosen, fleet.reload), [chosen, fleet.reload])
+  useEffect(() => {
+    const isMeant = (/** @type {any} */ event) => chosen === '' || event.platform === chosen
+    return reloadOn('fleet', fleet.reload, isMeant)
+  }, [chosen, fleet.reload])
   const { data } = fleet
   return html`
     <${RunningJobs} />
@@ -36,33 +33,6 @@ export function Fleet() {
     ${data && chosen === '' && html`<${Platforms} platforms=${data.platforms} />`}
     ${data && chosen !== '' && data.databases && html`<${OneFleet} key=${chosen} data=${data} reload=${fleet.reload} />`}
   `
-}
-
-/**
- * Reloads where an event says that something changed, and when the stream was opened again.
- * @param {string} chosen
- * @param {() => unknown} reload
- */
-function reloadOnEvents(chosen, reload) {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer
-  let pause = AT_MOST_EVERY
-  const soon = () => {
-    timer ??= setTimeout(async () => {
-      timer = undefined
-      const startedAt = performance.now()
-      await reload()
-      pause = Math.max(AT_MOST_EVERY, SHARE * (performance.now() - startedAt))
-    }, pause)
-  }
-  const ends = [
-    onEvent('fleet', (event) => (chosen === '' || event.platform === chosen) && soon()),
-    onEvent('open', soon),
-  ]
-  return () => {
-    clearTimeout(timer)
-    for (const end of ends) end()
-  }
 }
 
 /** One platform. @param {{ data: any, reload: () => void }} props */
