@@ -48,3 +48,12 @@ export function Act({ label, onAct, can = true, kind = '', short = false }) {
 }
 
 const IDLE = { isRunning: false, error: null }
+
+/**
+ * Returns the first reason why something cannot be done; true if there is none.
+ * @param {...(string | true | undefined)} abilities
+ * @returns {string | true}
+ */
+export function firstReason(...abilities) {
+  return abilities.find((one) => typeof one === 'string') ?? true
+}

@@ -1,5 +1,5 @@
 import { useSignal } from '@preact/signals'
-import { Act } from '../components/act.js'
+import { Act, firstReason } from '../components/act.js'
 import { DeployDialog } from '../components/deploy-dialog.js'
 import { Dialog } from '../components/dialog.js'
 import { formatBytes, formatChecksum, formatCount, formatTime } from '../components/format.js'
@@ -7,8 +7,8 @@ import { Notice } from '../components/notice.js'
 import { Table } from '../components/table.js'
 import { keptArchive } from '../deploys.js'
 import { html } from '../html.js'
+import { saveBlob } from '../save-blob.js'
 import { Changes } from './changes.js'
-import { saveBlob } from './tenant-acts.js'
 
 /** What is said of an archive that the gateway does not keep. */
 const NOT_KEPT = 'The gateway does not keep this archive (KEPT_ARCHIVES)'
@@ -70,9 +70,9 @@ export function Archives({ platform, archives, can, onDone }) {
         const before = beforeOf(row)
         const hasBefore = before && before.size_bytes === null ? NOT_KEPT : true
         return html`
-          <${Act} label="Changes" kind="quiet" onAct=${show('changes', row)} can=${first(isKept, hasBefore, can.changes)} short />
+          <${Act} label="Changes" kind="quiet" onAct=${show('changes', row)} can=${firstReason(isKept, hasBefore, can.changes)} short />
           <${Act} label="Download" kind="quiet" onAct=${() => save(row)} can=${isKept} short />
-          <${Act} label="Revert…" kind="quiet" onAct=${show('revert', row)} can=${first(isKept, can.revert, row !== archives[0] || 'It is the newest archive')} short />
+          <${Act} label="Revert…" kind="quiet" onAct=${show('revert', row)} can=${firstReason(isKept, can.revert, row !== archives[0] || 'It is the newest archive')} short />
         `
       },
     },
@@ -90,9 +90,4 @@ export function Archives({ platform, archives, can, onDone }) {
     }
     ${act === 'revert' && html`<${DeployDialog} title=${`Revert to ${formatChecksum(archive.checksum)}`} kind="revert" owner=${{ platform }} checksum=${archive.checksum} about=${`All databases of ${platform}.`} onClose=${done} />`}
   `
-}
-
-/** @param {...(string | true | undefined)} abilities the first that is a reason @returns {string | true} */
-function first(...abilities) {
-  return abilities.find((one) => typeof one === 'string') ?? true
 }

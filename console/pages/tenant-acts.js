@@ -1,10 +1,11 @@
 import { useSignal } from '@preact/signals'
 import { post, queryOf, send } from '../api.js'
-import { Act } from '../components/act.js'
+import { Act, firstReason } from '../components/act.js'
 import { DeployDialog } from '../components/deploy-dialog.js'
 import { ActDialog } from '../components/dialog.js'
 import { html } from '../html.js'
 import { nameOf, ownerOf } from '../owner.js'
+import { saveBlob } from '../save-blob.js'
 import { announce } from '../store.js'
 import { CloneTenant, RenameTenant } from './tenant-copies.js'
 import { DropTenant } from './tenant-drop.js'
@@ -63,35 +64,11 @@ export function TenantActs({ row, sum, can, reload, onGone }) {
   `
 }
 
-/** @param {...(string | true)} abilities @returns {string | true} */
-function firstReason(...abilities) {
-  return abilities.find((one) => one !== true) ?? true
-}
-
-/** Saves the dump in the browser's folder of downloads. @param {any} row */
+/** @param {any} row */
 async function download(row) {
   announce('The dump is being made')
-  const response = await send(`/admin/export${queryOf(exportOwner(row))}`)
+  const response = await send(`/admin/export${queryOf(ownerOf(row))}`)
   saveBlob(await response.blob(), `${row.database}.dump`)
-}
-
-/** @param {any} row */
-function exportOwner(row) {
-  return /** @type {Record<string, string>} */ (ownerOf(row))
-}
-
-/**
- * Saves bytes as a file.
- * @param {Blob} blob
- * @param {string} name
- */
-export function saveBlob(blob, name) {
-  const url = URL.createObjectURL(blob)
-  const link = document.createElement('a')
-  link.href = url
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(url), 60_000)
 }
 
 /** @param {{ row: any, onClose: () => void }} props */
