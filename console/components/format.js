@@ -36,6 +36,11 @@ export function formatMs(ms) {
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`
 }
 
+/** @param {number | null | undefined} seconds as `formatMs` */
+export function formatSeconds(seconds) {
+  return formatMs(seconds === null || seconds === undefined ? null : seconds * 1000)
+}
+
 /** @param {string | number | null | undefined} time in the zone of the browser */
 export function formatTime(time) {
   return time === null || time === undefined ? NONE : TIME.format(new Date(time))
@@ -54,6 +59,12 @@ export function formatAgo(time) {
 /** @param {string | null | undefined} checksum the first 8 digits */
 export function formatChecksum(checksum) {
   return checksum ? checksum.slice(0, 8) : NONE
+}
+
+/** @param {(string | number)[]} names @param {number} most that are written out `t1, t2 and 8 more` */
+export function namesText(names, most) {
+  const rest = names.length - most
+  return `${names.slice(0, most).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
 }
 
 /** @param {number} count @param {string} one `1 tenant`, `3 tenants` @param {string} [many] */

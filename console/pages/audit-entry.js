@@ -1,6 +1,6 @@
 import { Badge } from '../components/badge.js'
 import { Dialog } from '../components/dialog.js'
-import { formatMs, formatTime } from '../components/format.js'
+import { formatMs, formatTime, namesText } from '../components/format.js'
 import { html } from '../html.js'
 import { linkTo } from '../store.js'
 
@@ -31,7 +31,7 @@ export function AuditEntry({ entry, onClose }) {
     ['Platform', platform],
     ['Tenant', entry.tenant_id],
     ['Schema', entry.schema_name],
-    ['Databases', databases.length > 0 && namesOf(databases)],
+    ['Databases', databases.length > 0 && namesText(databases, MOST_NAMES)],
     ['Request', entry.path && html`<code>${entry.method} ${entry.path}</code>`],
     ['Request id', html`<code>${entry.request_id}</code>`],
     ['From', entry.address ?? 'the gateway itself'],
@@ -55,10 +55,4 @@ export function AuditEntry({ entry, onClose }) {
       }
     <//>
   `
-}
-
-/** @param {string[]} databases */
-function namesOf(databases) {
-  const rest = databases.length - MOST_NAMES
-  return `${databases.slice(0, MOST_NAMES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
 }

@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks'
 import { Chart } from '../components/chart.js'
-import { formatCount, formatMs } from '../components/format.js'
+import { formatCount, formatMs, formatSeconds } from '../components/format.js'
 import { html } from '../html.js'
 
 const STEP_MS = { minute: 60_000, hour: 3_600_000 }
@@ -43,8 +43,6 @@ const NONE = { calls: 0, errors: 0, p50_ms: null, p95_ms: null, p99_ms: null, da
 function chartsOf(rows, step) {
   const of = (/** @type {string} */ name) => rows.map((row) => row[name])
   const sum = (/** @type {string} */ name) => of(name).reduce((all, one) => all + one, 0)
-  const seconds = (/** @type {number | null} */ value) =>
-    formatMs(value === null ? null : value * 1000)
   const slowest = Math.max(0, ...of('p95_ms').map((value) => value ?? 0))
   return [
     {
@@ -68,8 +66,8 @@ function chartsOf(rows, step) {
     },
     {
       title: `Time in the database a ${step}`,
-      label: `Time in the database a ${step}: ${seconds(sum('database_seconds'))} in all`,
-      format: seconds,
+      label: `Time in the database a ${step}: ${formatSeconds(sum('database_seconds'))} in all`,
+      format: formatSeconds,
       lines: [{ label: 'database', values: of('database_seconds') }],
     },
   ]

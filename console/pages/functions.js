@@ -2,7 +2,13 @@ import { useSignal } from '@preact/signals'
 import { useMemo } from 'preact/hooks'
 import { Act } from '../components/act.js'
 import { Choice } from '../components/choice.js'
-import { formatBytes, formatCount, formatMs, formatShort } from '../components/format.js'
+import {
+  formatBytes,
+  formatCount,
+  formatMs,
+  formatSeconds,
+  formatShort,
+} from '../components/format.js'
 import { Loading } from '../components/notice.js'
 import { Table } from '../components/table.js'
 import { html } from '../html.js'
@@ -145,7 +151,7 @@ const COLUMNS = [
   number('p95_ms', 'p95', formatMs),
   number('p99_ms', 'p99', formatMs, true),
   number('max_ms', 'Longest', formatMs, true),
-  number('database_seconds', 'Database', (value) => formatMs(value * 1000)),
+  number('database_seconds', 'Database', formatSeconds),
   number('rows', 'Rows', formatShort, true),
   number('bytes', 'Bytes', formatBytes, true),
 ]

@@ -1,5 +1,12 @@
 import { Badge } from '../components/badge.js'
-import { formatAgo, formatBytes, formatCount, formatMs, formatTime } from '../components/format.js'
+import {
+  formatAgo,
+  formatBytes,
+  formatCount,
+  formatMs,
+  formatSeconds,
+  formatTime,
+} from '../components/format.js'
 import { html } from '../html.js'
 
 /** The gateways that live. @param {{ gateways: any[] }} props */
@@ -54,12 +61,10 @@ export function Replicas({ replicas }) {
 /** PostgreSQL's vital signs. What cannot be read says why. @param {{ vitals: any }} props */
 export function Vitals({ vitals }) {
   const { why = {}, checkpoints } = vitals
-  const ms = (/** @type {number | null} */ seconds) =>
-    formatMs(seconds === null ? null : seconds * 1000)
   const of = vitals.connections !== null && vitals.max_connections !== null
   const facts = /** @type {[string, string, any][]} */ ([
     ['version', 'Version', vitals.version],
-    ['uptime_s', 'Up for', ms(vitals.uptime_s)],
+    ['uptime_s', 'Up for', formatSeconds(vitals.uptime_s)],
     [
       'connections',
       'Sessions',
@@ -69,7 +74,7 @@ export function Vitals({ vitals }) {
         <meter min="0" max=${vitals.max_connections} high=${vitals.max_connections * 0.9} value=${vitals.connections} aria-label="Sessions of all that there may be"></meter>`,
     ],
     ['waiting_for_locks', 'Wait for a lock', formatCount(vitals.waiting_for_locks)],
-    ['oldest_transaction_s', 'Oldest transaction', ms(vitals.oldest_transaction_s)],
+    ['oldest_transaction_s', 'Oldest transaction', formatSeconds(vitals.oldest_transaction_s)],
     ['cache_hit_ratio', 'Blocks found in memory', percent(vitals.cache_hit_ratio)],
     [
       'transactions',
@@ -126,5 +131,5 @@ function slotText({ name, active, retained_bytes }) {
 
 /** @param {any} standby */
 function standbyText({ application, state, lag_s }) {
-  return `${application ?? 'without a name'}: ${state}, ${formatMs(lag_s === null ? null : lag_s * 1000)} behind`
+  return `${application ?? 'without a name'}: ${state}, ${formatSeconds(lag_s)} behind`
 }

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals'
 import { useMemo } from 'preact/hooks'
-import { formatCount, formatMs } from '../components/format.js'
+import { formatCount, formatMs, formatSeconds } from '../components/format.js'
 import { Table } from '../components/table.js'
 import { html } from '../html.js'
 
@@ -114,7 +114,7 @@ const SESSIONS = [
     label: 'For',
     isNumber: true,
     sort: (row) => row.since_s,
-    cell: (row) => seconds(row.since_s),
+    cell: (row) => formatSeconds(row.since_s),
   },
   {
     key: 'transaction',
@@ -122,7 +122,7 @@ const SESSIONS = [
     isNumber: true,
     isWide: true,
     sort: (row) => row.transaction_s,
-    cell: (row) => seconds(row.transaction_s),
+    cell: (row) => formatSeconds(row.transaction_s),
   },
   {
     key: 'wait',
@@ -141,11 +141,6 @@ const SESSIONS = [
         : html`<code title=${row.query}>${row.query}</code>`,
   },
 ]
-
-/** @param {number | null} value */
-function seconds(value) {
-  return formatMs(value === null ? null : value * 1000)
-}
 
 /** The sessions that do something, or all. @param {{ sessions: any[] }} props */
 export function Sessions({ sessions }) {

@@ -1,4 +1,4 @@
-import { formatMs, plural } from '../components/format.js'
+import { formatSeconds, namesText, plural } from '../components/format.js'
 import { html } from '../html.js'
 
 /** Sessions that are written out, of those that one waits for. */
@@ -93,15 +93,11 @@ function whoOf({ user, application, is_gateway }) {
 /** @param {any} session */
 function stateOf({ state, blocked_by, since_s, transaction_s }) {
   const parts = [
-    blocked_by.length > 0 ? `waits for a lock of ${namesOf(blocked_by)}` : (state ?? 'not seen'),
-    since_s !== null && `for ${formatMs(since_s * 1000)}`,
-    transaction_s !== null && `in a transaction of ${formatMs(transaction_s * 1000)}`,
+    blocked_by.length > 0
+      ? `waits for a lock of ${namesText(blocked_by, MOST_NAMES)}`
+      : (state ?? 'not seen'),
+    since_s !== null && `for ${formatSeconds(since_s)}`,
+    transaction_s !== null && `in a transaction of ${formatSeconds(transaction_s)}`,
   ]
   return parts.filter(Boolean).join(', ').replace(', for ', ' for ')
-}
-
-/** @param {number[]} pids */
-function namesOf(pids) {
-  const rest = pids.length - MOST_NAMES
-  return `${pids.slice(0, MOST_NAMES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
 }
