@@ -15,6 +15,25 @@ import { html } from '../html.js'
  * @property {string} [width] of the column: '8rem'
  */
 
+/**
+ * Makes a column of numbers.
+ * @param {string} key member of the rows, too
+ * @param {string} label
+ * @param {(value: any) => string} format
+ * @param {boolean} [isWide]
+ * @returns {Column}
+ */
+export function numberColumn(key, label, format, isWide = false) {
+  return {
+    key,
+    label,
+    isNumber: true,
+    isWide,
+    sort: (row) => row[key],
+    cell: (row) => format(row[key]),
+  }
+}
+
 /** Height of a row in pixels; style.css has the same. */
 const ROW = 36
 

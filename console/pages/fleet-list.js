@@ -7,7 +7,7 @@ import {
   formatCount,
   formatTime,
 } from '../components/format.js'
-import { Table } from '../components/table.js'
+import { numberColumn, Table } from '../components/table.js'
 import { html } from '../html.js'
 import { labelWords } from '../labels.js'
 import { nameOf } from '../owner.js'
@@ -72,20 +72,9 @@ const COLUMNS = [
     sort: (row) => row.size_bytes,
     cell: (row) => formatBytes(row.size_bytes),
   },
+  numberColumn('calls', 'Calls today', formatCount, true),
   {
-    key: 'calls',
-    label: 'Calls today',
-    isNumber: true,
-    isWide: true,
-    sort: (row) => row.calls,
-    cell: (row) => formatCount(row.calls),
-  },
-  {
-    key: 'errors',
-    label: 'Errors today',
-    isNumber: true,
-    isWide: true,
-    sort: (row) => row.errors,
+    ...numberColumn('errors', 'Errors today', formatCount, true),
     cell: (row) =>
       html`<span class=${row.errors > 0 ? 'bad' : ''}>${formatCount(row.errors)}</span>`,
   },

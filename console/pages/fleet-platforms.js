@@ -1,10 +1,11 @@
 import { Badge } from '../components/badge.js'
 import { formatChecksum, formatCount } from '../components/format.js'
-import { Table } from '../components/table.js'
+import { numberColumn, Table } from '../components/table.js'
 import { html } from '../html.js'
 import { linkTo, route, setParams } from '../store.js'
 
-const COUNTS = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced']
+/** States of databases: what needs somebody is first. */
+export const STATES = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced']
 
 /** @type {import('../components/table.js').Column[]} */
 const COLUMNS = [
@@ -15,18 +16,12 @@ const COLUMNS = [
     sort: (row) => row.platform,
     cell: (row) => html`<a href=${linkTo('fleet', { platform: row.platform })}>${row.platform}</a>`,
   },
-  {
-    key: 'databases',
-    label: 'Databases',
-    isNumber: true,
-    sort: (row) => row.databases,
-    cell: (row) => formatCount(row.databases),
-  },
+  numberColumn('databases', 'Databases', formatCount),
   {
     key: 'states',
     label: 'States',
     cell: (row) =>
-      COUNTS.filter((state) => row[state] > 0).map(
+      STATES.filter((state) => row[state] > 0).map(
         (state) => html`
           <a class="state" href=${linkTo('fleet', { platform: row.platform, state })}>
             <${Badge} state=${state} count=${row[state]} />

@@ -12,11 +12,8 @@ import { useResource } from '../resource.js'
 import { linkTo, platform, route, setParams } from '../store.js'
 import { DatabaseDetail } from './fleet-detail.js'
 import { FleetList } from './fleet-list.js'
-import { Platforms } from './fleet-platforms.js'
+import { Platforms, STATES } from './fleet-platforms.js'
 import { CreateTenant } from './tenant-create.js'
-
-/** States in the order of the filter: what needs somebody is first. */
-const STATES = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced']
 
 /** The page Fleet: the platforms, or the databases of one. */
 export function Fleet() {

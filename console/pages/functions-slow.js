@@ -2,7 +2,7 @@ import { useSignal } from '@preact/signals'
 import { Dialog } from '../components/dialog.js'
 import { formatAgo, formatBytes, formatCount, formatMs, formatTime } from '../components/format.js'
 import { Loading } from '../components/notice.js'
-import { Table } from '../components/table.js'
+import { numberColumn, Table } from '../components/table.js'
 import { html } from '../html.js'
 
 /** @typedef {import('../components/table.js').Column} Column */
@@ -25,17 +25,10 @@ const columnsOf = (onOpen) => [
     cell: (row) => html`<span title=${formatTime(row.at)}>${formatAgo(row.at)}</span>`,
   },
   { key: 'database', label: 'Database', sort: (row) => row.database, cell: (row) => row.database },
-  ms('ms', 'Took'),
-  ms('wait_ms', 'Waited', true),
-  ms('query_ms', 'In the database', true),
-  {
-    key: 'rows',
-    label: 'Rows',
-    isNumber: true,
-    isWide: true,
-    sort: (row) => row.rows,
-    cell: (row) => formatCount(row.rows),
-  },
+  numberColumn('ms', 'Took', formatMs),
+  numberColumn('wait_ms', 'Waited', formatMs, true),
+  numberColumn('query_ms', 'In the database', formatMs, true),
+  numberColumn('rows', 'Rows', formatCount, true),
   {
     key: 'error',
     label: 'Error',
@@ -45,18 +38,6 @@ const columnsOf = (onOpen) => [
       row.error ? html`<span class="bad">${row.error} ${row.sqlstate ?? ''}</span>` : '',
   },
 ]
-
-/** @param {string} key @param {string} label @returns {Column} */
-function ms(key, label, isWide = false) {
-  return {
-    key,
-    label,
-    isNumber: true,
-    isWide,
-    sort: (row) => row[key],
-    cell: (row) => formatMs(row[key]),
-  }
-}
 
 /** The slow calls. @param {{ resource: import('../resource.js').Resource }} props of /admin/slow */
 export function Slow({ resource }) {

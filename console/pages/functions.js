@@ -10,7 +10,7 @@ import {
   formatShort,
 } from '../components/format.js'
 import { Loading } from '../components/notice.js'
-import { Table } from '../components/table.js'
+import { numberColumn, Table } from '../components/table.js'
 import { html } from '../html.js'
 import { usePolling } from '../polling.js'
 import { useResource } from '../resource.js'
@@ -119,16 +119,6 @@ export function Functions() {
 
 /** @typedef {import('../components/table.js').Column} Column */
 
-/** @type {(key: string, label: string, format: (value: number) => string, isWide?: boolean) => Column} */
-const number = (key, label, format, isWide = false) => ({
-  key,
-  label,
-  isNumber: true,
-  isWide,
-  sort: (row) => row[key],
-  cell: (row) => format(row[key]),
-})
-
 /** @type {Column[]} */
 const COLUMNS = [
   {
@@ -141,19 +131,19 @@ const COLUMNS = [
         ${row.function}
       </button>`,
   },
-  number('calls', 'Calls', formatCount),
+  numberColumn('calls', 'Calls', formatCount),
   {
-    ...number('errors', 'Errors', formatCount),
+    ...numberColumn('errors', 'Errors', formatCount),
     cell: (row) =>
       html`<span class=${row.errors > 0 ? 'bad' : ''}>${formatCount(row.errors)}</span>`,
   },
-  number('p50_ms', 'p50', formatMs, true),
-  number('p95_ms', 'p95', formatMs),
-  number('p99_ms', 'p99', formatMs, true),
-  number('max_ms', 'Longest', formatMs, true),
-  number('database_seconds', 'Database', formatSeconds),
-  number('rows', 'Rows', formatShort, true),
-  number('bytes', 'Bytes', formatBytes, true),
+  numberColumn('p50_ms', 'p50', formatMs, true),
+  numberColumn('p95_ms', 'p95', formatMs),
+  numberColumn('p99_ms', 'p99', formatMs, true),
+  numberColumn('max_ms', 'Longest', formatMs, true),
+  numberColumn('database_seconds', 'Database', formatSeconds),
+  numberColumn('rows', 'Rows', formatShort, true),
+  numberColumn('bytes', 'Bytes', formatBytes, true),
 ]
 
 /** @type {Column} */

@@ -3,7 +3,7 @@ import { post } from '../api.js'
 import { Act } from '../components/act.js'
 import { ActDialog } from '../components/dialog.js'
 import { formatMs, plural } from '../components/format.js'
-import { Table } from '../components/table.js'
+import { numberColumn, Table } from '../components/table.js'
 import { html } from '../html.js'
 import { announce, linkTo } from '../store.js'
 
@@ -77,13 +77,7 @@ function columnsOf(hosts, onCancel) {
       sort: (row) => row.database,
       cell: (row) => row.database ?? row.platform,
     },
-    {
-      key: 'ms',
-      label: 'For',
-      isNumber: true,
-      sort: (row) => row.ms,
-      cell: (row) => formatMs(row.ms),
-    },
+    numberColumn('ms', 'For', formatMs),
     {
       key: 'phase',
       label: 'It',

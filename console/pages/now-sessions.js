@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { useMemo } from 'preact/hooks'
 import { formatCount, formatMs, formatSeconds } from '../components/format.js'
-import { Table } from '../components/table.js'
+import { numberColumn, Table } from '../components/table.js'
 import { html } from '../html.js'
 
 /** @typedef {import('../components/table.js').Column} Column */
@@ -10,14 +10,7 @@ import { html } from '../html.js'
 const STATES = ['active', 'idle', 'idle in transaction', 'other']
 
 /** @type {(key: string, label: string, isWide?: boolean) => Column} */
-const count = (key, label, isWide = false) => ({
-  key,
-  label,
-  isNumber: true,
-  isWide,
-  sort: (row) => row[key],
-  cell: (row) => formatCount(row[key]),
-})
+const count = (key, label, isWide) => numberColumn(key, label, formatCount, isWide)
 
 /** @type {Column[]} */
 const DATABASES = [
