@@ -1,6 +1,7 @@
 import { html } from '../html.js'
 import { useResource } from '../resource.js'
 import { linkTo, live, overview, platform, route, setParams } from '../store.js'
+import { Choice } from './choice.js'
 import { formatCount } from './format.js'
 import { ThemeChoice } from './theme.js'
 
@@ -28,20 +29,15 @@ export function Top({ pages, current }) {
 
 function PlatformChoice() {
   const { data } = useResource('/admin/platforms')
-  const names = (data?.platforms ?? []).map((/** @type {{ name: string }} */ one) => one.name)
-  const chosen = platform.value
-  if (chosen !== '' && !names.includes(chosen)) names.push(chosen)
-  /** @param {any} event */
-  const choose = (event) => setParams({ platform: event.currentTarget.value, open: '' })
-  return html`
-    <label class="inline">
-      <span>Platform</span>
-      <select value=${chosen} onChange=${choose} key=${`${route.value.page} ${names.length}`}>
-        <option value="">all</option>
-        ${names.map((/** @type {string} */ name) => html`<option value=${name}>${name}</option>`)}
-      </select>
-    </label>
-  `
+  const platforms = data?.platforms ?? []
+  return html`<${Choice}
+    key=${`${route.value.page} ${platforms.length}`}
+    label="Platform"
+    value=${platform.value}
+    any="all"
+    choices=${platforms.map((/** @type {{ name: string }} */ { name }) => [name, name])}
+    onChoose=${(/** @type {string} */ name) => setParams({ platform: name, open: '' })}
+  />`
 }
 
 function Live() {

@@ -1,5 +1,6 @@
 import { useMemo } from 'preact/hooks'
 import { Badge } from '../components/badge.js'
+import { Choice } from '../components/choice.js'
 import {
   formatAgo,
   formatBytes,
@@ -96,8 +97,8 @@ export function FleetList({ databases }) {
     () => filter(indexed, { search, state, label }),
     [indexed, search, state, label],
   )
-  const set = (/** @type {string} */ name) => (/** @type {any} */ event) =>
-    setParams({ [name]: event.currentTarget.value }, { replace: true })
+  const set = (/** @type {string} */ name) => (/** @type {string} */ value) =>
+    setParams({ [name]: value }, { replace: true })
   return html`
     <div class="bar" role="search">
       <input
@@ -109,18 +110,17 @@ export function FleetList({ databases }) {
         autocomplete="off"
         spellcheck=${false}
         value=${search}
-        onInput=${set('search')}
+        onInput=${(/** @type {any} */ event) => set('search')(event.currentTarget.value)}
       />
       ${
         labels.length > 0 &&
         html`
-          <label class="inline">
-            <span>Label</span>
-            <select value=${label} onChange=${set('label')}>
-              <option value="">any</option>
-              ${labels.map((word) => html`<option value=${word}>${word}</option>`)}
-            </select>
-          </label>
+          <${Choice}
+            label="Label"
+            value=${label}
+            choices=${labels.map((word) => [word, word])}
+            onChoose=${set('label')}
+          />
         `
       }
       <span class="faint" role="status">${formatCount(rows.length)} of ${formatCount(databases.length)}</span>
@@ -131,7 +131,7 @@ export function FleetList({ databases }) {
       rows=${rows}
       keyOf=${(/** @type {any} */ row) => row.database}
       sort=${sort}
-      onSort=${(/** @type {string} */ sort) => setParams({ sort }, { replace: true })}
+      onSort=${set('sort')}
       isChosen=${(/** @type {any} */ row) => row.database === open}
       empty="No database fits the filters"
     />
