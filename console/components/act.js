@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { useId } from 'preact/hooks'
 import { html } from '../html.js'
+import { useRun } from '../run.js'
 import { Notice } from './notice.js'
 
 /**
@@ -16,7 +17,7 @@ import { Notice } from './notice.js'
 export function Act({ label, onAct, can = true, kind = '', short = false }) {
   const id = useId()
   const isShown = useSignal(!short)
-  const state = useSignal(/** @type {{ isRunning: boolean, error: any }} */ (IDLE))
+  const { isRunning, error, run } = useRun(onAct)
   if (can !== true) {
     const show = () => {
       isShown.value = true
@@ -30,24 +31,11 @@ export function Act({ label, onAct, can = true, kind = '', short = false }) {
       </span>
     `
   }
-  const run = async () => {
-    if (state.value.isRunning) return
-    state.value = { isRunning: true, error: null }
-    try {
-      await onAct()
-      state.value = IDLE
-    } catch (error) {
-      state.value = { isRunning: false, error }
-    }
-  }
-  const { isRunning, error } = state.value
   return html`
     <button type="button" class=${kind} aria-busy=${isRunning ? 'true' : undefined} onClick=${run}>${label}</button>
     ${error && html`<${Notice} error=${error} />`}
   `
 }
-
-const IDLE = { isRunning: false, error: null }
 
 /**
  * Returns the first reason why something cannot be done; true if there is none.

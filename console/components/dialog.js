@@ -1,6 +1,8 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useId, useRef } from 'preact/hooks'
 import { html } from '../html.js'
+import { useRun } from '../run.js'
+import { Field } from './field.js'
 import { Notice } from './notice.js'
 
 /**
@@ -64,40 +66,23 @@ export function Dialog({ title, children, onClose, canClose = true, side = false
 export function ActDialog(props) {
   const { title, act, onAct, onClose, children, confirm, isDanger = false, isReady = true } = props
   const typed = useSignal('')
-  const state = useSignal(/** @type {{ isRunning: boolean, error: any }} */ (IDLE))
-  const { isRunning, error } = state.value
+  const { isRunning, error, run } = useRun(async () => {
+    await onAct()
+    onClose()
+  })
   const canAct = isReady && !isRunning && (confirm === undefined || typed.value === confirm)
   /** @param {Event} event */
-  const run = async (event) => {
+  const submit = (event) => {
     event.preventDefault()
-    if (!canAct) return
-    state.value = { isRunning: true, error: null }
-    try {
-      await onAct()
-      onClose()
-    } catch (error) {
-      state.value = { isRunning: false, error }
-    }
+    if (canAct) run()
   }
   return html`
     <${Dialog} title=${title} onClose=${onClose} canClose=${!isRunning}>
-      <form onSubmit=${run}>
+      <form onSubmit=${submit}>
         ${children}
         ${
           confirm !== undefined &&
-          html`
-            <label class="block">
-              <span>Type <code>${confirm}</code> to confirm</span>
-              <input
-                autocomplete="off"
-                spellcheck=${false}
-                value=${typed.value}
-                onInput=${(/** @type {any} */ event) => {
-                  typed.value = event.currentTarget.value
-                }}
-              />
-            </label>
-          `
+          html`<${Field} label=${html`Type <code>${confirm}</code> to confirm`} value=${typed} />`
         }
         ${error && html`<${Notice} error=${error} />`}
         <p class="acts">
@@ -110,5 +95,3 @@ export function ActDialog(props) {
     <//>
   `
 }
-
-const IDLE = { isRunning: false, error: null }

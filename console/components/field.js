@@ -3,7 +3,7 @@ import { html } from '../html.js'
 /**
  * A field for a text, with its label.
  * @param {object} props
- * @param {string} props.label
+ * @param {any} props.label
  * @param {import('@preact/signals').Signal<string>} props.value
  * @param {string} [props.placeholder]
  * @param {string} [props.type] of the input
