@@ -1,10 +1,8 @@
 import { signal } from '@preact/signals'
+import { applyKeptTheme, chooseTheme } from 'docs/kept-theme'
 import { html } from '../html.js'
 
-const KEY = 'db-gateway-theme'
-
-const theme = signal(read())
-apply(theme.value)
+const theme = signal(/** @type {string} */ (applyKeptTheme()))
 
 /** Light, dark, or what the system says; the choice is kept in this browser. */
 export function ThemeChoice() {
@@ -23,24 +21,5 @@ export function ThemeChoice() {
 /** @param {any} event */
 function choose(event) {
   theme.value = event.currentTarget.value
-  apply(theme.value)
-  try {
-    localStorage.setItem(KEY, theme.value)
-  } catch {
-    // A browser that keeps nothing: the choice lasts as long as the page.
-  }
-}
-
-/** @param {string} value */
-function apply(value) {
-  document.documentElement.dataset.theme = value
-}
-
-function read() {
-  try {
-    const kept = localStorage.getItem(KEY)
-    return kept === 'light' || kept === 'dark' ? kept : ''
-  } catch {
-    return ''
-  }
+  chooseTheme(theme.value)
 }
