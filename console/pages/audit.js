@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals'
+import { ACTIONS, OUTCOMES } from 'audit/choices'
 import { useEffect } from 'preact/hooks'
 import { get } from '../api.js'
 import { Badge } from '../components/badge.js'
@@ -14,31 +15,6 @@ import { AuditEntry, outcomeOf } from './audit-entry.js'
 
 /** Entries of one request. */
 const PAGE = 200
-
-const ACTIONS = [
-  'register',
-  'migrate',
-  'revert',
-  'stop_migrate',
-  'create_tenant',
-  'label_tenant',
-  'limit_tenant',
-  'suspend_tenant',
-  'resume_tenant',
-  'rename_tenant',
-  'clone_tenant',
-  'drop_tenant',
-  'export_tenant',
-  'import_tenant',
-  'adopt',
-  'forget_database',
-  'register_platform',
-  'store_schema',
-  'create_database',
-  'platform_token',
-  'cancel_call',
-  'refused',
-]
 
 /** @type {import('../components/table.js').Column[]} */
 const COLUMNS = [
@@ -187,7 +163,7 @@ function Filters({ values }) {
   return html`
     <div class="bar" role="search">
       <${Choice} label="Action" value=${values.action} choices=${ACTIONS} onChoose=${set('action')} />
-      <${Choice} label="Outcome" value=${values.outcome} choices=${['done', 'failed', 'running']} onChoose=${set('outcome')} />
+      <${Choice} label="Outcome" value=${values.outcome} choices=${OUTCOMES} onChoose=${set('outcome')} />
       ${text('tenant', 'Tenant')}
       ${text('request', 'Request id')}
     </div>

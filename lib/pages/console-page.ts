@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import { type Page, type PageFile, readFile, readPage } from './page.ts'
+import { ACTIONS } from '../audit/entry.ts'
+import { OUTCOMES } from '../audit/table.ts'
+import { type Page, type PageFile, readFile, readPage, scriptFile } from './page.ts'
 
 /** Where the sources of the console are; the build copies them beside lib/. */
 const FOLDER = new URL('../../console/', import.meta.url)
@@ -39,8 +41,15 @@ let page: Page | undefined
 
 /** Returns the page /console, which is read once. */
 export function consolePage(): Page {
-  page ??= readPage(FOLDER, new Map([...packageFiles(), ...docsFiles()]))
+  page ??= readPage(FOLDER, new Map([...packageFiles(), ...docsFiles(), auditFile()]))
   return page
+}
+
+/** The kinds and outcomes of entries, which the filters of the page Audit offer. */
+function auditFile(): [string, PageFile] {
+  const lists = Object.entries({ ACTIONS, OUTCOMES })
+  const lines = lists.map(([name, list]) => `export const ${name} = ${JSON.stringify(list)}\n`)
+  return ['audit/choices.js', scriptFile(lines.join(''))]
 }
 
 function docsFiles(): [string, PageFile][] {

@@ -56,6 +56,11 @@ export function readFile(url: URL, path: string): PageFile {
   return { type: TYPES[extname(path)]!, bytes: readFileSync(url) }
 }
 
+/** Returns a script that is no file. */
+export function scriptFile(text: string): PageFile {
+  return { type: TYPES['.js']!, bytes: Buffer.from(text) }
+}
+
 /**
  * Only files of the gateway run and load, no page of anybody else frames this one, and no text becomes
  * markup. An import map is the one script that a document may hold: the policy names its hash.
