@@ -33,9 +33,9 @@ const PACKAGES: PackageFile[] = [
   { name: 'uplot', file: 'uPlot.min.css', path: 'modules/uplot.css' },
 ]
 
-/** Files of the page /docs that the console uses too: the theme, and how parameters of functions are typed in. */
+/** Files of the page /docs that the console uses too: looks, and how parameters of functions are typed in. */
 const DOCS = new URL('../docs-page/page/', import.meta.url)
-const DOCS_FILES = ['kept-theme.js', 'parameters.js', 'requests.js', 'schema.js']
+const DOCS_FILES = ['base.css', 'kept-theme.js', 'parameters.js', 'requests.js', 'schema.js']
 
 let page: Page | undefined
 
