@@ -1,5 +1,6 @@
 import { isPositional } from './args.ts'
 import { type Entry, PROGRAM } from './command.ts'
+import { shellQuote } from './terminal/shell.ts'
 
 /** A command as a shell completes it. */
 interface Completed {
@@ -79,7 +80,7 @@ complete -o default -F _database_gateway ${PROGRAM}
 function zsh(all: Completed[]): string {
   const cases = all.map((one) => {
     const options = [...one.commands, ...one.flags]
-    const items = options.map(([name, text]) => zshQuote(`${name}:${text}`))
+    const items = options.map(([name, text]) => shellQuote(`${name}:${text}`))
     return `    '${one.path}') options=(${items.join(' ')}) ;;`
   })
   return `#compdef ${PROGRAM}
@@ -102,10 +103,6 @@ ${cases.join('\n')}
 }
 compdef _database_gateway ${PROGRAM}
 `
-}
-
-function zshQuote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`
 }
 
 function fish(all: Completed[]): string {

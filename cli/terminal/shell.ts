@@ -1,4 +1,9 @@
 /** Returns a word as a POSIX shell takes it, for a command that a person may paste. */
 export function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : shellQuote(word)
+}
+
+/** Returns a text as one word of a POSIX shell, in quotes. */
+export function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`
 }
