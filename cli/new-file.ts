@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { type Command, command, JSON_ARG, UsageError } from './command.ts'
 import { schemaFolder, shownPath, writeNew } from './schema/folder.ts'
 import { type NewFile, nameProblem } from './schema/new-files.ts'
-import { writeText } from './terminal/show.ts'
+import { writeJson, writeText } from './terminal/show.ts'
 
 /**
  * Defines a command that adds a file to a schema folder.
@@ -26,7 +26,8 @@ export function newFileCommand(
       const { path, text } = await make(name, root)
       await writeNew(root, { [path]: text })
       const file = shownPath(join(root, path), io.folder)
-      writeText(io, json ? `${JSON.stringify({ file })}\n` : `${file}\n`)
+      if (json) writeJson(io, { file })
+      else writeText(io, `${file}\n`)
       return undefined
     },
   })

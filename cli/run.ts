@@ -15,7 +15,7 @@ import { COMMANDS } from './commands.ts'
 import { failureBody } from './gateway/request-failed.ts'
 import type { Io } from './io.ts'
 import { describeFailure } from './terminal/failure.ts'
-import { writeText } from './terminal/show.ts'
+import { writeJson } from './terminal/show.ts'
 import { printable, styles } from './terminal/style.ts'
 
 /** The command line as one group of commands. */
@@ -54,12 +54,12 @@ export async function runCli(typed: string[], io: Io): Promise<ExitCode> {
     }
     const body = failureBody(error)
     if (body) {
-      if (isJson) writeText(io, `${JSON.stringify(body)}\n`)
+      if (isJson) writeJson(io, body)
       else io.err(`${describeFailure(body, styles(io.hasColor))}\n`)
       return EXIT.failed
     }
     const message = messageOf(error)
-    if (isJson) writeText(io, `${JSON.stringify({ error: 'failed', message })}\n`)
+    if (isJson) writeJson(io, { error: 'failed', message })
     else io.err(`${red(printable(message))}\n`)
     return EXIT.failed
   }

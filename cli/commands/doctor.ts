@@ -4,7 +4,7 @@ import { examine } from '../../lib/doctor/doctor.ts'
 import { command, EXIT, GATEWAY_ARGS, JSON_ARG } from '../command.ts'
 import { checkGateway } from '../gateway/check-gateway.ts'
 import { readTarget } from '../gateway/target.ts'
-import { writeText } from '../terminal/show.ts'
+import { writeJson } from '../terminal/show.ts'
 import { printable, type Styles, styles } from '../terminal/style.ts'
 import { count } from '../terminal/words.ts'
 
@@ -29,7 +29,7 @@ export default command({
     const all = [...checks, ...gateway]
     const errors = all.filter(({ status }) => status === 'error').length
     const warnings = all.filter(({ status }) => status === 'warning').length
-    if (args.json) writeText(io, `${JSON.stringify({ errors, warnings, checks: all })}\n`)
+    if (args.json) writeJson(io, { errors, warnings, checks: all })
     else {
       const style = styles(io.hasColor)
       for (const one of all) io.out(`${describeCheck(one, style)}\n`)

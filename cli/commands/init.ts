@@ -5,7 +5,7 @@ import { shownPath, writeNew } from '../schema/folder.ts'
 import { firstFiles } from '../schema/new-files.ts'
 import { askText } from '../terminal/ask.ts'
 import { shellWord } from '../terminal/shell.ts'
-import { writeText } from '../terminal/show.ts'
+import { writeJson } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 
 const PLATFORM = /^[A-Za-z0-9_-]{1,58}$/
@@ -28,7 +28,7 @@ export default command({
     await writeNew(folder, files)
     const written = Object.keys(files)
     if (args.json) {
-      writeText(io, `${JSON.stringify({ platform, folder, files: written })}\n`)
+      writeJson(io, { platform, folder, files: written })
       return undefined
     }
     const { bold, green } = styles(io.hasColor)

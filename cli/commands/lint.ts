@@ -8,7 +8,7 @@ import { shownPath } from '../schema/folder.ts'
 import { packFolder, pathsOf } from '../schema/pack.ts'
 import { readTests, testsHome } from '../schema/tests.ts'
 import { describePlace } from '../terminal/failure.ts'
-import { showWarnings, writeText } from '../terminal/show.ts'
+import { showWarnings, writeJson } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { count } from '../terminal/words.ts'
 
@@ -42,7 +42,7 @@ export default command({
     const rest = findings.length - errors + ignored.length
     const files = pathsOf({ archive }).length + tests.length
     if (args.json) {
-      writeText(io, `${JSON.stringify({ files, errors, warnings: rest, findings, ignored })}\n`)
+      writeJson(io, { files, errors, warnings: rest, findings, ignored })
     } else {
       show(io, findings, ignored)
       summarise(io, files, errors, rest)

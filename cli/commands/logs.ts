@@ -4,7 +4,7 @@ import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
 import { RequestFailed } from '../gateway/request-failed.ts'
 import { readTarget } from '../gateway/target.ts'
-import { writeText } from '../terminal/show.ts'
+import { writeJson } from '../terminal/show.ts'
 import { printable, type Styles, styles } from '../terminal/style.ts'
 import { duration } from '../terminal/words.ts'
 
@@ -25,9 +25,7 @@ export default command({
     const target = readTarget(args, io)
     const style = styles(io.hasColor)
     const write = (entry: Line) =>
-      args.json
-        ? writeText(io, `${JSON.stringify(entry)}\n`)
-        : io.out(`${describe(entry, style)}\n`)
+      args.json ? writeJson(io, entry) : io.out(`${describe(entry, style)}\n`)
     const read = async (limit: string | number, before?: number): Promise<Line[]> => {
       const query = { platform: target.platform, limit, before }
       return (await send(target, '/admin/audit', { query })).json().entries

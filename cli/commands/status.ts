@@ -3,7 +3,7 @@ import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
 import { allPages } from '../gateway/pages.ts'
 import { platformOf, readTarget } from '../gateway/target.ts'
-import { megabytes, minute, showTable, writeText } from '../terminal/show.ts'
+import { megabytes, minute, showTable, writeJson } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { count, listed, short } from '../terminal/words.ts'
 
@@ -17,7 +17,7 @@ export default command({
     const behind = databases.filter(({ pending, missing }) => pending !== false || missing)
     const code = args.check && behind.length === 0 ? EXIT.nothing : EXIT.done
     if (args.json) {
-      writeText(io, `${JSON.stringify({ platform, gateway: health, databases })}\n`)
+      writeJson(io, { platform, gateway: health, databases })
       return code
     }
     const { bold, dim, green, yellow } = styles(io.hasColor)

@@ -11,7 +11,7 @@ import { packFolder } from '../schema/pack.ts'
 import { readTests, testsHome } from '../schema/tests.ts'
 import { agree } from '../terminal/ask.ts'
 import { busy } from '../terminal/busy.ts'
-import { showWarnings, writeText } from '../terminal/show.ts'
+import { showWarnings, writeJson } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 import { describeResult, describeSuite, jsonOf } from '../test/show.ts'
 import { tapOf } from '../test/tap.ts'
@@ -110,7 +110,7 @@ export default command({
     const result = await busy('Making a database', isSilent ? undefined : io, run).finally(() => {
       for (const one of release) one()
     })
-    if (args.json) writeText(io, `${JSON.stringify(jsonOf(result))}\n`)
+    if (args.json) writeJson(io, jsonOf(result))
     else if (!args.tap) {
       showWarnings(io, result.warnings)
       io.out(`\n${describeSuite(result, style)}\n`)

@@ -4,7 +4,7 @@ import type { Line } from '../fleet/state.ts'
 import { type Request, send } from '../gateway/client.ts'
 import { filterOf } from '../gateway/database.ts'
 import { readTarget, type Target } from '../gateway/target.ts'
-import { showTable, writeText } from '../terminal/show.ts'
+import { showTable, writeJson } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 
 /** Entries of a page where all are read. */
@@ -43,7 +43,7 @@ export default command({
     }
     const answer = await readUsage(target, query, args.limit ?? DEFAULT_LIMIT)
     if (args.json) {
-      writeText(io, `${JSON.stringify(answer)}\n`)
+      writeJson(io, answer)
       return undefined
     }
     const { by, order, from, to, usage, next_after: more, platform } = answer

@@ -3,7 +3,7 @@ import { EXIT, type ExitCode, Failure } from '../command.ts'
 import { type Request, send, sendForLines } from '../gateway/client.ts'
 import type { Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
-import { writeText } from '../terminal/show.ts'
+import { writeJson } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { duration } from '../terminal/words.ts'
 import { drawFleet, failureLine, Live } from './draw.ts'
@@ -78,7 +78,7 @@ export async function runFleet(command: FleetCommand, io: Io): Promise<ExitCode>
   const { end } = fleet
   if (!end) throw new Failure('The gateway ended the answer without a result')
   const hasFailed = typeof end.error === 'string'
-  if (json) writeText(io, `${JSON.stringify(end)}\n`)
+  if (json) writeJson(io, end)
   else (hasFailed ? io.err : io.out)(`${describeEnd(end, again, style)}\n`)
   return hasFailed ? EXIT.failed : EXIT.done
 }

@@ -14,6 +14,11 @@ export function writeText(io: Io, text: string): void {
   io.out(io.isTerminal ? printable(text) : text)
 }
 
+/** Writes a value as JSON, in one line. */
+export function writeJson(io: Io, value: unknown): void {
+  writeText(io, `${JSON.stringify(value)}\n`)
+}
+
 /** Shows one line that says that something is done. */
 export function showDone(io: Io, text: string): void {
   io.out(`${styles(io.hasColor).green('✓')} ${printable(text)}\n`)

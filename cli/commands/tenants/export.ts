@@ -4,7 +4,7 @@ import { nameOfDatabase } from '../../gateway/database.ts'
 import { platformOf, readTarget } from '../../gateway/target.ts'
 import { beginDownload } from '../../gateway/transfer.ts'
 import { busy } from '../../terminal/busy.ts'
-import { showDone, writeText } from '../../terminal/show.ts'
+import { showDone, writeJson } from '../../terminal/show.ts'
 import { printable } from '../../terminal/style.ts'
 import { bytesText } from '../../terminal/words.ts'
 import { writeWholeFile } from '../../whole-file.ts'
@@ -44,8 +44,7 @@ export default command({
       const bytes = await busy(`Exporting ${name}`, args.json ? undefined : io, async () =>
         writeWholeFile(resolve(io.folder, file), await begin()),
       )
-      if (args.json)
-        writeText(io, `${JSON.stringify({ status: 'exported', ...query, file, bytes })}\n`)
+      if (args.json) writeJson(io, { status: 'exported', ...query, file, bytes })
       else showDone(io, `${name} is exported to ${file} (${bytesText(bytes)})`)
       return undefined
     } catch (error) {

@@ -2,7 +2,7 @@ import { command, UsageError } from '../../command.ts'
 import type { Line } from '../../fleet/state.ts'
 import { type DatabaseMembers, findDatabase, schemaMembers } from '../../gateway/database.ts'
 import { MAIN, platformOf, readTarget } from '../../gateway/target.ts'
-import { writeText } from '../../terminal/show.ts'
+import { writeJson } from '../../terminal/show.ts'
 import { printable } from '../../terminal/style.ts'
 import { count, listed } from '../../terminal/words.ts'
 import { changeDatabase, namedTenant, numberOf, ONE_TENANT, type TenantArgs } from './change.ts'
@@ -57,7 +57,7 @@ export default command({
     const found = await findDatabase(target, platformOf(target), members)
     const { tenant_id, schema_name, name: database, limits: own = {} } = found
     const shown = { tenant_id, ...(schema_name && { schema_name }), database, limits: own }
-    if (args.json) writeText(io, `${JSON.stringify(shown)}\n`)
+    if (args.json) writeJson(io, shown)
     else io.out(`${printable(describe(shown))}\n`)
     return undefined
   },

@@ -1,7 +1,7 @@
 import { command, GATEWAY_ARGS, JSON_ARG } from '../../command.ts'
 import { allPages } from '../../gateway/pages.ts'
 import { platformOf, readTarget } from '../../gateway/target.ts'
-import { labelsText, minute, showTable, writeText } from '../../terminal/show.ts'
+import { labelsText, minute, showTable, writeJson } from '../../terminal/show.ts'
 import { short } from '../../terminal/words.ts'
 
 export default command({
@@ -21,7 +21,7 @@ export default command({
     const query = { platform, label: args.label, state: args.state as string | undefined }
     const tenants = await allPages(target, '/admin/tenants', query, 'tenants')
     if (args.json) {
-      writeText(io, `${JSON.stringify({ platform, tenants, count: tenants.length })}\n`)
+      writeJson(io, { platform, tenants, count: tenants.length })
       return undefined
     }
     showTable(
