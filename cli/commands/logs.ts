@@ -30,30 +30,21 @@ export default command({
       const query = { platform: target.platform, limit, before }
       return (await send(target, '/admin/audit', { query })).json().entries
     }
-    const first = await read(args.limit ?? '20')
-    for (const entry of first.toReversed()) write(entry)
+    const shown = new Shown()
+    for (const entry of (await read(args.limit ?? '20')).reverse()) {
+      shown.note(entry)
+      write(entry)
+    }
     if (!args.follow) return undefined
 
     const ending = new AbortController()
     const release = io.onInterrupt(() => ending.abort())
-    const running = new Set<number>()
-    let last = 0
-    const take = (entry: Line) => {
-      last = Math.max(last, entry.id)
-      if (entry.status === null) running.add(entry.id)
-      else running.delete(entry.id)
-    }
-    for (const entry of first) take(entry)
     let isAway = false
     while (!ending.signal.aborted) {
       await sleep(POLL_MS, undefined, { signal: ending.signal }).catch(() => {})
-      for (const id of running) if (id < last - OLDEST) running.delete(id)
       try {
-        const entries = await newEntries(read, Math.min(last, ...[...running].map((id) => id - 1)))
-        for (const entry of entries) {
-          const isNews = entry.id > last || (running.has(entry.id) && entry.status !== null)
-          if (isNews) write(entry)
-          take(entry)
+        for (const entry of await newEntries(read, shown.after())) {
+          if (shown.note(entry)) write(entry)
         }
         isAway = false
       } catch (error) {
@@ -68,6 +59,27 @@ export default command({
     return undefined
   },
 })
+
+/** Which entries were shown, and which of them as requests that still ran. */
+class Shown {
+  readonly #running = new Set<number>()
+  #last = 0
+
+  /** Returns whether the entry is new, or has ended since it was noted, and notes it. */
+  note({ id, status }: Line): boolean {
+    const isNews = id > this.#last || (this.#running.has(id) && status !== null)
+    this.#last = Math.max(this.#last, id)
+    if (status === null) this.#running.add(id)
+    else this.#running.delete(id)
+    return isNews
+  }
+
+  /** Returns the id after which there may be news. */
+  after(): number {
+    for (const id of this.#running) if (id < this.#last - OLDEST) this.#running.delete(id)
+    return Math.min(this.#last, ...[...this.#running].map((id) => id - 1))
+  }
+}
 
 /** Returns the entries after one, the oldest first. */
 async function newEntries(
