@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import { html } from '../html.js'
 
 /**
@@ -14,20 +14,26 @@ import { html } from '../html.js'
  */
 export function Chart({ label, at, lines, format, height = 180 }) {
   const place = useRef(/** @type {HTMLElement | null} */ (null))
+  const chart = useRef(/** @type {any} */ (null))
+  const data = useMemo(() => dataOf(at, lines), [at, lines])
+  const latest = useRef(/** @type {any} */ (null))
+  latest.current = { lines, format, data }
+  const looks = lines.map(({ label, color }) => `${label} ${color}`).join()
   useEffect(() => {
     const element = place.current
     if (!element) return undefined
     let isGone = false
-    /** @type {any} */
-    let chart
     const draw = async () => {
       const { default: UPlot } = await import('uplot')
       if (isGone) return
-      chart?.destroy()
-      chart = new UPlot(optionsOf({ element, lines, format, height }), dataOf(at, lines), element)
+      chart.current?.destroy()
+      const { lines, format, data } = latest.current
+      chart.current = new UPlot(optionsOf({ element, lines, format, height }), data, element)
     }
     draw()
-    const sizes = new ResizeObserver(() => chart?.setSize({ width: element.clientWidth, height }))
+    const sizes = new ResizeObserver(() =>
+      chart.current?.setSize({ width: element.clientWidth, height }),
+    )
     sizes.observe(element)
     // Colours are drawn: another theme needs another drawing.
     const themes = new MutationObserver(draw)
@@ -39,9 +45,14 @@ export function Chart({ label, at, lines, format, height = 180 }) {
       sizes.disconnect()
       themes.disconnect()
       system.removeEventListener('change', draw)
-      chart?.destroy()
+      chart.current?.destroy()
+      chart.current = null
     }
-  }, [at, lines, height])
+  }, [looks, height])
+  // Other values alone, as each second brings them, need no other drawing.
+  useEffect(() => {
+    chart.current?.setData(data)
+  }, [data])
   return html`<div class="chart" ref=${place} role="img" aria-label=${label}></div>`
 }
 
@@ -75,9 +86,9 @@ function optionsOf({ element, lines, format, height }) {
     height,
     series: [
       {},
-      ...lines.map(({ label, values, color = 'accent' }) => ({
+      ...lines.map(({ label, color = 'accent' }) => ({
         label,
-        points: { show: true, size: 6, filter: () => lonePoints(values) },
+        points: { show: true, size: 6, filter: lonePoints },
         stroke: colorOf(color),
         width: 2,
         value: (/** @type {any} */ _, /** @type {number | null} */ value) => format(value),
@@ -103,8 +114,10 @@ function optionsOf({ element, lines, format, height }) {
   }
 }
 
-/** Values between two that are missing: no line shows them. @param {(number | null)[]} values */
-function lonePoints(values) {
+/** Values between two that are missing: no line shows them. @param {any} chart @param {number} series */
+function lonePoints({ data }, series) {
+  /** @type {(number | null)[]} */
+  const values = data[series]
   const isNone = (/** @type {number} */ i) => (values[i] ?? null) === null
   return [...values.keys()].filter((i) => !isNone(i) && isNone(i - 1) && isNone(i + 1))
 }
