@@ -21,14 +21,10 @@ import { Plan } from './plan.js'
  * @param {() => void} props.onClose
  */
 export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, fields, onClose }) {
-  const asked = useSignal(
-    /** @type {import('./deploy-options.js').Asked} */ ({
-      checksum: checksum ?? '',
-      allow: [],
-      goesOn: false,
-      label: fields?.label ?? '',
-    }),
-  )
+  const chosen = useSignal(checksum ?? '')
+  const allowed = useSignal(/** @type {string[]} */ ([]))
+  const goesOn = useSignal(false)
+  const label = useSignal(fields?.label ?? '')
   const file = useSignal(/** @type {File | null} */ (null))
   const state = useSignal(/** @type {State} */ ({ step: 'ask' }))
   const { step, progress, result, error, requestId } = state.value
@@ -38,20 +34,19 @@ export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, 
     const requestId = `console-${crypto.getRandomValues(new Uint32Array(2)).join('-')}`
     const running = isDryRun ? 'planning' : 'running'
     state.value = { step: running, requestId }
-    const { allow, goesOn, label } = asked.value
     const isRevert = kind === 'revert'
     /** @type {import('../deploys.js').Deploy} */
     const deploy = {
       kind,
       owner,
-      checksum: asked.value.checksum,
+      checksum: chosen.value,
       // A kept archive may have been chosen after a file.
-      archive: (asked.value.checksum === '' && file.value) || undefined,
+      archive: (chosen.value === '' && file.value) || undefined,
       fields: {
         ...fields,
-        ...(!isRevert && allow.length > 0 && { allow: allow.join(',') }),
-        ...(goesOn && { on_error: 'continue' }),
-        label: label.trim(),
+        ...(!isRevert && allowed.value.length > 0 && { allow: allowed.value.join(',') }),
+        ...(goesOn.value && { on_error: 'continue' }),
+        label: label.value.trim(),
       },
     }
     try {
@@ -69,16 +64,16 @@ export function DeployDialog({ title, kind = 'migrate', owner, about, checksum, 
     }
   }
   const isBusy = step === 'planning' || step === 'running'
-  const canAsk = asked.value.checksum !== '' || file.value !== null
+  const canAsk = chosen.value !== '' || file.value !== null
   return html`
     <${Dialog} title=${title} onClose=${onClose} canClose=${!isBusy}>
       <p>${about}</p>
       ${
         step === 'ask' &&
         html`
-          ${kind === 'migrate' && html`<${ArchiveChoice} platform=${owner.platform} asked=${asked} file=${file} />`}
+          ${kind === 'migrate' && html`<${ArchiveChoice} platform=${owner.platform} chosen=${chosen} file=${file} />`}
           ${kind === 'revert' && html`<p>Archive <code>${checksum}</code>. Functions, views and triggers go back to it; tables and their rows stay.</p>`}
-          <${Options} kind=${kind} asked=${asked} isOne=${'tenant_id' in owner || 'uuid' in owner} />
+          <${Options} kind=${kind} isOne=${'tenant_id' in owner || 'uuid' in owner} allowed=${allowed} goesOn=${goesOn} label=${label} />
           ${error && html`<${Failure} error=${error} />`}
           <p class="acts">
             <button type="button" onClick=${onClose}>Cancel</button>

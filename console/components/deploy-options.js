@@ -2,21 +2,13 @@ import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { keptArchives } from '../deploys.js'
 import { html } from '../html.js'
+import { Check, Field } from './field.js'
 import { formatAgo, formatBytes, formatChecksum } from './format.js'
 import { Notice } from './notice.js'
 
 /**
  * @template T
  * @typedef {import('@preact/signals').Signal<T>} Signal
- */
-
-/**
- * What a deploy is asked to do.
- * @typedef {object} Asked
- * @property {string} checksum of a kept archive; '' for a file
- * @property {string[]} allow conditions
- * @property {boolean} goesOn after a failure
- * @property {string} label labels that a tenant must have
  */
 
 /** Conditions that refuse a deploy unless they are allowed. */
@@ -26,8 +18,12 @@ const ALLOWANCES = {
   older: 'The archive may be older than the one in place',
 }
 
-/** A kept archive, or a file. @param {{ platform: string, asked: Signal<Asked>, file: Signal<File | null> }} props */
-export function ArchiveChoice({ platform, asked, file }) {
+/**
+ * A kept archive, or a file.
+ * @param {{ platform: string, chosen: Signal<string>, file: Signal<File | null> }} props
+ *   chosen: checksum of a kept archive; '' for a file
+ */
+export function ArchiveChoice({ platform, chosen, file }) {
   const kept = useSignal(
     /** @type {{ archives: any[], error: any }} */ ({ archives: [], error: null }),
   )
@@ -36,13 +32,10 @@ export function ArchiveChoice({ platform, asked, file }) {
     keptArchives(platform).then(
       (archives) => {
         kept.value = { archives, error: null }
-        if (
-          asked.value.checksum !== '' &&
-          !archives.some(({ checksum }) => checksum === asked.value.checksum)
-        ) {
-          lacking.value = asked.value.checksum
-          asked.value = { ...asked.value, checksum: '' }
-        }
+        const isKept = archives.some(({ checksum }) => checksum === chosen.value)
+        if (chosen.value === '' || isKept) return
+        lacking.value = chosen.value
+        chosen.value = ''
       },
       (error) => {
         kept.value = { archives: [], error }
@@ -55,9 +48,9 @@ export function ArchiveChoice({ platform, asked, file }) {
     <label class="block">
       <span>Archive</span>
       <select
-        value=${asked.value.checksum}
+        value=${chosen.value}
         onChange=${(/** @type {any} */ event) => {
-          asked.value = { ...asked.value, checksum: event.currentTarget.value }
+          chosen.value = event.currentTarget.value
         }}
       >
         <option value="">a file of this computer</option>
@@ -72,7 +65,7 @@ export function ArchiveChoice({ platform, asked, file }) {
     ${lacking.value !== '' && html`<p class="faint">The gateway does not keep ${formatChecksum(lacking.value)}: an archive is kept once a deploy of it has succeeded. Choose its file, mended if that was the fault.</p>`}
     ${archives.length === 0 && !error && html`<p class="faint">The gateway keeps no archive of this platform (KEPT_ARCHIVES).</p>`}
     ${
-      asked.value.checksum === '' &&
+      chosen.value === '' &&
       html`
         <label class="block">
           <span>File: the tar.gz of the folder postgresql</span>
@@ -90,39 +83,27 @@ export function ArchiveChoice({ platform, asked, file }) {
   `
 }
 
-/** @param {{ kind: string, asked: Signal<Asked>, isOne: boolean }} props */
-export function Options({ kind, asked, isOne }) {
+/**
+ * What else a deploy is asked to do.
+ * @param {object} props
+ * @param {string} props.kind
+ * @param {boolean} props.isOne whether it is of one database
+ * @param {Signal<string[]>} props.allowed conditions
+ * @param {Signal<boolean>} props.goesOn after a failure
+ * @param {Signal<string>} props.label labels that a tenant must have
+ */
+export function Options({ kind, isOne, allowed, goesOn, label }) {
   /** @param {string} name @param {boolean} isOn */
   const allow = (name, isOn) => {
-    const others = asked.value.allow.filter((/** @type {string} */ one) => one !== name)
-    asked.value = { ...asked.value, allow: isOn ? [...others, name] : others }
+    const others = allowed.value.filter((one) => one !== name)
+    allowed.value = isOn ? [...others, name] : others
   }
   return html`
     ${
       !isOne &&
       html`
-        <label class="check">
-          <input
-            type="checkbox"
-            checked=${asked.value.goesOn}
-            onChange=${(/** @type {any} */ event) => {
-              asked.value = { ...asked.value, goesOn: event.currentTarget.checked }
-            }}
-          />
-          Go on with the others after a failure
-        </label>
-        <label class="block">
-          <span>Only tenants with these labels, such as plan:pro</span>
-          <input
-            autocomplete="off"
-            spellcheck=${false}
-            placeholder="all"
-            value=${asked.value.label}
-            onInput=${(/** @type {any} */ event) => {
-              asked.value = { ...asked.value, label: event.currentTarget.value }
-            }}
-          />
-        </label>
+        <${Check} label="Go on with the others after a failure" value=${goesOn} />
+        <${Field} label="Only tenants with these labels, such as plan:pro" value=${label} placeholder="all" />
       `
     }
     ${
@@ -135,7 +116,7 @@ export function Options({ kind, asked, isOne }) {
               <label class="check">
                 <input
                   type="checkbox"
-                  checked=${asked.value.allow.includes(name)}
+                  checked=${allowed.value.includes(name)}
                   onChange=${(/** @type {any} */ event) => allow(name, event.currentTarget.checked)}
                 />
                 ${text} <code>${name}</code>
