@@ -25,7 +25,7 @@ export async function askText(
  * Asks a person for a yes; returns false for a no.
  * @throws {Failure} if the person cancels
  */
-export async function askYes(message: string): Promise<boolean> {
+async function askYes(message: string): Promise<boolean> {
   const { confirm } = await import('@clack/prompts')
   const answer = await confirm({ message, initialValue: false })
   if (typeof answer !== 'boolean') throw new Failure('Cancelled')

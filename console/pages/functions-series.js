@@ -28,7 +28,7 @@ export function Series({ data }) {
  * @param {any} data
  * @returns {{ at: number[], rows: any[] }}
  */
-export function withGaps({ from, to, step, series }) {
+function withGaps({ from, to, step, series }) {
   const stepMs = STEP_MS[/** @type {'minute' | 'hour'} */ (step)]
   const byTime = new Map(series.map((/** @type {any} */ one) => [Date.parse(one.at), one]))
   const at = []

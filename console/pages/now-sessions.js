@@ -65,7 +65,7 @@ export function Databases({ sessions, pools }) {
 }
 
 /** @param {any[]} sessions @param {any[]} pools */
-export function byDatabase(sessions, pools) {
+function byDatabase(sessions, pools) {
   /** @type {Map<string, any>} */
   const rows = new Map()
   const rowOf = (/** @type {string} */ database) => {

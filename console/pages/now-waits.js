@@ -38,7 +38,7 @@ export function Waits({ sessions, platform }) {
  * @param {any[]} sessions
  * @returns {Tree[]}
  */
-export function waitTrees(sessions) {
+function waitTrees(sessions) {
   const byPid = new Map(sessions.map((one) => [one.pid, one]))
   const isFree = (/** @type {number} */ pid) => (byPid.get(pid)?.blocked_by.length ?? 0) === 0
   /** @type {Map<number, number[]>} */
