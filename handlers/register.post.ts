@@ -6,6 +6,7 @@ import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { REGISTER_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
 import { DEPLOY_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
+import { goToServerFor } from '../lib/http/server-of.ts'
 import { databaseName } from '../lib/tenancy/names.ts'
 
 export default defineHandler({
@@ -28,10 +29,17 @@ export default defineHandler({
   },
   async handler(event) {
     const started = performance.now()
-    const { gateway, request } = event.context
+    const { gateway: main, request } = event.context
     const { req, res } = nodeOf(event)
-    const { config, buffered } = gateway
+    const { config, buffered } = main
     const asked = await readSchemaForm(req, res, request, REGISTER_FORM, config, buffered)
+    const { owner: wanted, server, flags } = asked
+    const gateway = await goToServerFor(event, {
+      owner: wanted,
+      server,
+      labels: {},
+      isRecorded: !flags.dryRun,
+    })
     const form = { ...asked, owner: await gateway.tenants.resolve(asked.owner) }
     const database = databaseName(form.owner)
     request.database = database

@@ -75,6 +75,7 @@ export function readConfig(env: Environment): Config {
   if (plain.readServers.length > 0 && !server) {
     throw new ConfigError('DATABASE_READ_URLS: needs DATABASE_URL, whose replicas they are')
   }
+  checkServers(plain, server)
   const adminIps = readSetting(env, ALLOWED_ADMIN_IPS)
   const original = server ? undefined : settingOfOriginal(text)
   if (original) {
@@ -96,6 +97,22 @@ export function readConfig(env: Environment): Config {
     logLevel: readSetting(env, LOG_LEVEL) ?? readSetting(env, RUST_LOG) ?? 'info',
   }
   return { ...config, warnings: checkNames(env, url !== undefined, server !== undefined) }
+}
+
+/** @throws {ConfigError} if SERVERS does not name a server of another setting */
+function checkServers(
+  { servers, serverReplicas, serverConnections }: ValuesOf<typeof PLAIN>,
+  main: Server | undefined,
+): void {
+  const named = { SERVER_READ_URLS: serverReplicas, SERVER_MAX_CONNECTIONS: serverConnections }
+  for (const [setting, values] of Object.entries(named)) {
+    for (const name of values.keys()) {
+      if (servers.has(name)) continue
+      throw new ConfigError(`${setting}: names ${name}, which SERVERS does not have`)
+    }
+  }
+  if (servers.size === 0 || main) return
+  throw new ConfigError('SERVERS: needs DATABASE_URL, the server that has the catalog')
 }
 
 /** What the log is told of the settings. */

@@ -23,20 +23,25 @@ import type { Replicas } from './postgres/hosts/replicas.ts'
 import type { Server } from './postgres/hosts/server.ts'
 import type { Listener } from './postgres/listener.ts'
 import type { Pools } from './postgres/pools/pools.ts'
+import type { Servers } from './servers/servers.ts'
 import type { Catalog } from './tenancy/catalog/catalog.ts'
 import type { Platforms } from './tenancy/platforms-of-catalog.ts'
 import type { Roles } from './tenancy/roles/roles.ts'
-import type { Secret } from './tenancy/secrets/secret.ts'
 import type { SecretChange } from './tenancy/secrets/secret-change.ts'
 import type { Secrets } from './tenancy/secrets/secrets.ts'
 import type { Tenants } from './tenancy/tenants.ts'
 import type { Tracing } from './tracing/start-tracing.ts'
 import type { Usage } from './usage/usage.ts'
 
-/** The parts of a gateway, built once at the start. */
+/**
+ * The parts of a gateway for one of its PostgreSQL servers. All that handle requests have those for
+ * `main`; `servers` has the others.
+ */
 export interface Gateway extends Operations {
   config: Config
   log: Log
+  /** The PostgreSQL servers: `main`, which these parts are for unless they were found here, and others. */
+  readonly servers: Servers<Gateway>
   /** The PostgreSQL server, as the gateway's own role sees it. */
   server: Server
   pools: Pools
@@ -47,8 +52,6 @@ export interface Gateway extends Operations {
   platforms: Platforms
   /** Roles of the platforms. */
   roles: Roles
-  /** The secret in force. */
-  readonly secret: Secret
   /** Secret in force, and during a change the other one. */
   secrets: Secrets
   secretChange: SecretChange

@@ -2,7 +2,8 @@ import { GatewayAlerts } from './alerts/gateway-alerts.ts'
 import { auditDueDrops } from './audit/due-drop.ts'
 import { AuditTrail } from './audit/trail.ts'
 import { Calls } from './call/calls.ts'
-import { half, StreamSlots } from './call/run/stream-slots.ts'
+import { limitsOfStreams } from './call/run/limits-of-streams.ts'
+import { StreamSlots } from './call/run/stream-slots.ts'
 import { KnownFunctions } from './call/signatures/known-functions.ts'
 import { Gateways, LOCK_CLASS } from './cluster/gateways.ts'
 import {
@@ -38,6 +39,8 @@ import { Listener } from './postgres/listener.ts'
 import type { Sql } from './postgres/pools/connection.ts'
 import { Pools } from './postgres/pools/pools.ts'
 import { useRepeatable } from './postgres/pools/use-repeatable.ts'
+import { Placements } from './servers/placements.ts'
+import { Servers } from './servers/servers.ts'
 import { Catalog } from './tenancy/catalog/catalog.ts'
 import type { OpenCatalog } from './tenancy/catalog/open-catalog.ts'
 import { databaseName } from './tenancy/names.ts'
@@ -48,14 +51,17 @@ import { Tenants } from './tenancy/tenants.ts'
 import { Usage } from './usage/usage.ts'
 
 /**
- * Builds the parts of a gateway; opens no connection.
+ * Builds the parts for one PostgreSQL server; opens no connection. Those for a server of SERVERS have
+ * those for `main` as their prototype, and share with them what they have not of their own.
  * @param server server with the database of the open catalog
+ * @param main undefined for the server of DATABASE_URL
  */
 export function createGateway(
   config: Config,
   server: Server,
   log: Log,
   { id: catalogId, secrets }: OpenCatalog,
+  main?: Gateway,
 ): Gateway {
   const roles = new Roles({ secrets, isolation: config.isolation, catalog: catalogId })
   const credentialsOf = (database: string) => {
@@ -82,8 +88,8 @@ export function createGateway(
   }
   const later = () => gateway
   const use = <T>(work: (sql: Sql) => Promise<T>) => catalog.use(work)
-  const waits = { maxWaiting: 'maxQueuePerDatabase', waitMs: 'poolWaitTimeoutMs' } as const
-  const catalog = new Catalog(pools, server.database, live(config, waits))
+  const waits = live(config, { maxWaiting: 'maxQueuePerDatabase', waitMs: 'poolWaitTimeoutMs' })
+  const catalog = new Catalog(pools, server.database, waits)
   catalog.onHandover = (database) => {
     pools.renew(database)
     replicas?.renew(database)
@@ -95,11 +101,10 @@ export function createGateway(
   const fit = (database: string) => {
     for (const each of [pools, ...(replicas?.all() ?? [])]) each.fit(database)
   }
-  const outages = new Outages(log)
-  const { readServers } = config
+  const outages = main?.outages ?? new Outages(log)
   const replicas =
-    readServers.length > 0
-      ? new Replicas(pools, readServers, limits, log, outages, credentialsOf)
+    config.readServers.length > 0
+      ? new Replicas(pools, config.readServers, limits, log, outages, credentialsOf)
       : undefined
   const listener = new Listener(pools, {
     database: server.database,
@@ -115,7 +120,10 @@ export function createGateway(
       catalog.onSilence()
       watch.look()
     },
-    onReturn: () => forgetAll(gateway),
+    onReturn: () => {
+      forgetAll(gateway)
+      if (!main) gateway.servers.placements.load().catch(() => {})
+    },
   })
   const answers = {
     sinceLastAnswer: () => pools.sinceLastAnswer(),
@@ -135,18 +143,20 @@ export function createGateway(
       alerts.members.note(gateways.alive())
     },
   })
-  const alerts = new GatewayAlerts({
-    settings: () => config,
-    log,
-    gateway: gateways.id,
-    use,
-    outages,
-    connect: (database) => useRepeatable(pools, database, (sql) => sql`select 1`),
-    exhausted: () => pools.exhausted,
-    report: () => pools.report(),
-  })
-  const metrics = new Metrics(() => gateway.fleet.platforms(undefined))
-  metrics.requests.onUnreachable = (database) => alerts.unreachable.suspect(database)
+  const alerts =
+    main?.alerts ??
+    new GatewayAlerts({
+      settings: () => config,
+      log,
+      gateway: gateways.id,
+      use,
+      outages,
+      connect: (database) => useRepeatable(pools, database, (sql) => sql`select 1`),
+      exhausted: () => pools.exhausted,
+      report: () => pools.report(),
+    })
+  const metrics = main?.metrics ?? new Metrics(() => gateway.fleet.platforms(undefined))
+  if (!main) metrics.requests.onUnreachable = (database) => alerts.unreachable.suspect(database)
   const secretChange = new SecretChange({
     secrets,
     log,
@@ -179,13 +189,15 @@ export function createGateway(
     log,
     retentionDays: () => config.auditRetentionDays,
   })
-  const audit = new AuditTrail({
-    onNote: (entry) => gateway.events.noteAudit(entry),
-    onEnded: (...ended) => alerts.deploy(...ended),
-    use,
-    log,
-    retentionDays: () => config.auditRetentionDays,
-  })
+  const audit =
+    main?.audit ??
+    new AuditTrail({
+      onNote: (entry) => gateway.events.noteAudit(entry),
+      onEnded: (...ended) => alerts.deploy(...ended),
+      use,
+      log,
+      retentionDays: () => config.auditRetentionDays,
+    })
   const deploys = new Deploys(
     {
       config,
@@ -210,11 +222,11 @@ export function createGateway(
       catchUp: (database) => replicas?.catchUp(database),
       ...tellOthers(later),
       tellProgress: (job) => gateway.events.noteJob(job),
-      isDraining: () => gateway.health.isDraining,
+      isDraining: () => (main ?? gateway).health.isDraining,
     },
     config.archive,
   )
-  const gateway: Gateway = {
+  const own = {
     ...createOperations(
       withSettings(config, {
         use,
@@ -226,6 +238,7 @@ export function createGateway(
         server,
         catalogId,
         later,
+        main,
       }),
     ),
     config,
@@ -237,15 +250,10 @@ export function createGateway(
     tenants: new Tenants(catalog),
     platforms: new Platforms(catalog, config.archive, config),
     roles,
-    get secret() {
-      return secrets.current
-    },
     secrets,
     secretChange,
     catalogId,
     audit,
-    buffered: new ByteBudget(config.maxBufferedBytes),
-    longAnswers: new LongAnswers(config),
     health: new Health(answers),
     outages,
     watch,
@@ -259,16 +267,7 @@ export function createGateway(
         of: (database) => catalog.limits.of(database),
         gateways: () => gateways.count,
       },
-      streams: new StreamSlots(
-        Object.assign(live(config, waits), {
-          maxPerDatabase: (database: string) => {
-            const { maxConnectionsPerPool, maxConnectionsPerPlatform } = config
-            const most = Math.min(maxConnectionsPerPool, maxConnectionsPerPlatform)
-            return half(Math.min(most, mostForCalls(database) ?? Infinity))
-          },
-          maxTotal: () => half(pools.capacity),
-        }),
-      ),
+      streams: new StreamSlots(limitsOfStreams(config, mostForCalls, () => pools.capacity)),
     }),
     gateways,
     listener,
@@ -276,14 +275,26 @@ export function createGateway(
     deploys,
     usage,
     dueDrops: deploys.dueDrops(auditDueDrops(audit)),
-    jobs: new Jobs({ use, log, gateway: gateways.id, onEnded: (job) => alerts.job(job) }),
     descriptions: new Descriptions(callableSchemas, pools),
-    metrics,
-    alerts,
-    tracing: undefined,
-    routes: [],
-    routeCounters: [],
-    startedAt: performance.now(),
   }
+  const gateway: Gateway = main
+    ? Object.assign(Object.create(main) as Gateway, own)
+    : {
+        ...own,
+        buffered: new ByteBudget(config.maxBufferedBytes),
+        longAnswers: new LongAnswers(config),
+        jobs: new Jobs({ use, log, gateway: gateways.id, onEnded: (job) => alerts.job(job) }),
+        metrics,
+        alerts,
+        tracing: undefined,
+        routes: [],
+        routeCounters: [],
+        startedAt: performance.now(),
+        get servers() {
+          return servers
+        },
+      }
+  const servers =
+    main?.servers ?? new Servers(gateway, new Placements(use, CHANNEL), config.servers.keys())
   return gateway
 }

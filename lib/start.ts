@@ -1,30 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import packageJson from '../package.json' with { type: 'json' }
-import { prepareStoredSchemas } from './call/signatures/stored-signatures.ts'
-import { type Config, logSettings } from './config.ts'
-import { prepareDrift } from './deploy/drift/table.ts'
-import { prepareLeft } from './deploy/fleet/left.ts'
-import { prepareTemplates } from './deploy/templates/table.ts'
+import type { Config } from './config.ts'
 import { createGateway } from './gateway.ts'
 import type { Gateway } from './gateway-parts.ts'
 import { describeNetworks } from './http/access/networks.ts'
 import { createListener } from './http/app.ts'
 import { type Listening, startListening } from './http/listener/listen.ts'
-import { loadTls, logFailure, readTls, renewTls } from './http/listener/tls.ts'
-import { forgetPeers } from './http/request.ts'
+import { loadTls, logFailure, readTls } from './http/listener/tls.ts'
 import { loadRoutes } from './http/routes.ts'
 import { prepareJobs } from './jobs/table.ts'
 import type { Log } from './log.ts'
 import { openServer } from './open-server.ts'
 import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/hosts/server.ts'
-import { readServerCapacity, usableConnections } from './postgres/pools/capacity.ts'
 import { Pools } from './postgres/pools/pools.ts'
-import { preparePlatforms } from './tenancy/platforms.ts'
+import { applier } from './start/apply-settings.ts'
+import { OtherServers } from './start/other-servers.ts'
+import {
+  beginStop,
+  endWork,
+  joinServer,
+  LEAVE_LIMIT_MS,
+  leaveServer,
+  prepareParts,
+} from './start/parts.ts'
 import { closeMaintenance } from './tenancy/roles/closed-databases.ts'
-import { plansFrom, prepareExplain } from './tenancy/roles/explain-calls.ts'
-import { checkLogIn, prepareIsolation } from './tenancy/roles/prepare-isolation.ts'
-import { prepareStored } from './tenancy/schemas/stored-schemas.ts'
 
 export interface StartOptions {
   /** Aborts a start that waits for PostgreSQL. */
@@ -48,12 +48,6 @@ export interface RunningGateway {
   stop(): Promise<void>
 }
 
-/**
- * Milliseconds that the last writes of a shutdown wait for PostgreSQL. A gateway that could not
- * delete its row loses its lock with its session, so that the others see it is dead.
- */
-const LEAVE_LIMIT_MS = 2000
-
 /** Extra connections of the embedded PostgreSQL: its superuser reserve and psql sessions. */
 const SPARE_CONNECTIONS = 20
 
@@ -75,33 +69,27 @@ export async function startGateway(
   let embedded: EmbeddedPostgres | undefined
   let gateway: Gateway | undefined
   let listening: Listening | undefined
+  let others: OtherServers | undefined
   const stop = async () => {
-    if (gateway) gateway.health.isDraining = true
-    gateway?.secretChange.stop()
-    gateway?.watch.end()
-    gateway?.dueDrops.stop()
+    const all = gateway?.servers.open() ?? []
+    others?.stop()
+    all.forEach(beginStop)
     gateway?.events.close()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
-    // A deploy continues after its client has disconnected.
     const left = Math.max(0, giveUpAt - performance.now())
-    const drained = Promise.all([gateway?.deploys.drained(), gateway?.jobs.drained()])
-    await Promise.race([drained, sleep(left, undefined, { ref: false })])
-    // pg_dump and pg_restore would go on without the gateway.
-    const patienceWithTools = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
-    await Promise.race([gateway?.deploys.end(), patienceWithTools])
+    const drained = gateway?.jobs.drained()
+    await Promise.all([
+      ...all.map((one) => endWork(one, giveUpAt)),
+      Promise.race([drained, sleep(left, undefined, { ref: false })]),
+    ])
     gateway?.jobs.end()
-    gateway?.calls.end()
     await Promise.all([
       gateway?.audit.end(LEAVE_LIMIT_MS),
-      gateway?.usage.end(LEAVE_LIMIT_MS),
       gateway?.alerts.stop(LEAVE_LIMIT_MS),
       gateway?.tracing?.end(LEAVE_LIMIT_MS),
     ])
-    await Promise.all([gateway?.pools.end(), gateway?.replicas?.end()])
-    const patience = sleep(LEAVE_LIMIT_MS, undefined, { ref: false })
-    await Promise.race([gateway?.gateways.leave().catch(() => {}), patience])
-    await gateway?.listener.end()
+    await Promise.all(all.map(leaveServer))
     await embedded?.stop()
   }
   try {
@@ -122,29 +110,15 @@ export async function startGateway(
     const { version, home, catalog } = await openServer(config, server, log, signal)
     gateway = createGateway(config, home, log, catalog)
     gateway.routes = routes
-    gateway.gateways.begin()
-    const cap = await fitCapacity(gateway)
-    await gateway.catalog.prepare()
-    await gateway.catalog.use(prepareStoredSchemas)
-    await gateway.catalog.use(prepareTemplates)
-    await gateway.catalog.use(preparePlatforms)
-    await gateway.catalog.use(prepareStored)
-    await prepareIsolation(gateway)
-    await prepareExplain(gateway)
+    const cap = await prepareParts(gateway)
     await gateway.audit.prepare()
-    await gateway.catalog.use(prepareLeft)
-    await gateway.catalog.use(prepareDrift)
     await gateway.catalog.use(prepareJobs)
-    await gateway.deployments.prepare()
-    await gateway.usage.prepare()
+    await gateway.servers.placements.prepare()
     await gateway.alerts.start()
-    await gateway.listener.open()
-    await gateway.gateways.join(cap)
-    await checkLogIn(gateway)
-    gateway.secretChange.start()
-    gateway.replicas?.start()
-    gateway.watch.start()
+    await joinServer(gateway, cap)
     gateway.tracing = await loadTracing(gateway)
+    others = new OtherServers(gateway, signal)
+    await others.open()
     const { certificate } = gateway.alerts
     const onCertificate = (validUntil: Date) => certificate.note(validUntil)
     listening = await startListening(
@@ -217,63 +191,4 @@ export function describeStatus({ pools, replicas, deploys }: Gateway): string {
   const held = Math.max(connections, replicas?.held ?? 0)
   const { running } = deploys
   return `${held} of ${pools.capacity} connections, ${running} ${running === 1 ? 'deploy' : 'deploys'}`
-}
-
-/** Returns the function that puts other settings into force. */
-function applier(gateway: Gateway, listening: Listening): (settings: Config) => void {
-  const { config, log, gateways, calls, pools, replicas, buffered, alerts, usage } = gateway
-  const { longAnswers } = gateway
-  // Sessions have the settings of their role, and the timeout, that they were opened with.
-  const renewSessions = () => {
-    for (const each of [pools, ...(replicas?.all() ?? [])]) each.renewAll()
-  }
-  let explained = Promise.resolve()
-  return ({ archive, tls, ...settings }) => {
-    const { callableSchemas, statementTimeoutMs, warnings: known } = config
-    const plansWere = plansFrom(config)
-    // In place: all parts read their settings there.
-    Object.assign(config.archive, archive)
-    Object.assign(config, settings)
-    log.configure(logSettings(config))
-    for (const warning of settings.warnings) if (!known.includes(warning)) log.warn(warning)
-    renewTls(tls, listening, log, (validUntil) => alerts.certificate.note(validUntil))
-    forgetPeers()
-    longAnswers.judge()
-    listening.limit(config)
-    buffered.capacity = config.maxBufferedBytes
-    usage.slow.slowMs = config.slowCallMs || Infinity
-    if (`${callableSchemas}` !== `${config.callableSchemas}`) calls.forgetAll()
-    if (statementTimeoutMs !== config.statementTimeoutMs) renewSessions()
-    if (plansWere !== plansFrom(config)) {
-      // One after the other: the last has the last settings.
-      explained = explained
-        .then(() => prepareExplain(gateway))
-        .then(renewSessions, ({ message }) => {
-          log.warn(`The plans of slow calls are asked for as before: ${message}`)
-        })
-    }
-    fitCapacity(gateway).then(
-      (cap) => gateways.setCap(cap),
-      (error) => log.warn(`MAX_TOTAL_CONNECTIONS was not changed: ${error.message}`),
-    )
-  }
-}
-
-/**
- * Reduces the gateway's connections to those that the server has for it.
- * @returns the number of connections that it may open if it is alone
- */
-async function fitCapacity({ pools, server, config, log }: Gateway): Promise<number> {
-  const capacity = await pools.use(server.database, readServerCapacity)
-  const usable = usableConnections(capacity)
-  if (usable >= config.maxTotalConnections) return config.maxTotalConnections
-  log.warn(
-    `MAX_TOTAL_CONNECTIONS is ${config.maxTotalConnections}, but PostgreSQL has only ${usable} connections for the gateway: it opens at most ${usable}`,
-    {
-      max_connections: capacity.maxConnections,
-      reserved_connections: capacity.reserved,
-      role_connection_limit: capacity.roleLimit < 0 ? null : capacity.roleLimit,
-    },
-  )
-  return usable
 }

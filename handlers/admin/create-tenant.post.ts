@@ -5,6 +5,7 @@ import { functionsChanged } from '../../lib/deploy/result.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { originOf } from '../../lib/http/request.ts'
+import { goToServerFor } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { parseLabels } from '../../lib/tenancy/labels.ts'
 import {
@@ -15,7 +16,7 @@ import {
   textOf,
 } from '../../lib/tenancy/names.ts'
 
-const MEMBERS = ['platform', 'tenant_id', 'labels', 'deploy', 'if_exists'] as const
+const MEMBERS = ['platform', 'tenant_id', 'labels', 'deploy', 'if_exists', 'server'] as const
 
 export default defineHandler({
   meta: {
@@ -34,7 +35,7 @@ export default defineHandler({
     errors: ['not_found', 'database_already_exists', 'name_conflict'],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
     const owner = {
       platform: parsePlatform(request, body.platform),
@@ -46,12 +47,15 @@ export default defineHandler({
     const mayExist = parseIfExists(body.if_exists)
     const database = databaseName(owner)
     request.database = database
+    const server = parseServer(body.server)
+    const gateway = await goToServerFor(event, { owner, server, labels, isRecorded: true })
     const { isNew, deployed } = await audited(event, {
       action: 'create_tenant',
       owner,
       asked: {
         ...(body.labels && { labels }),
         ...(hasSchema && { deploy: true }),
+        ...(server !== undefined && { server }),
         ...(mayExist && { if_exists: 'ok' }),
       },
       work: async (note) => {
@@ -88,6 +92,10 @@ function messageOf(isNew: boolean, isDeployed: boolean): string {
   return isNew
     ? 'Database created. Run /register or /migrate to deploy schema.'
     : 'The tenant has a database already.'
+}
+
+function parseServer(value: Given): string | undefined {
+  return value === undefined ? undefined : textOf('server', value) || undefined
 }
 
 function parseIfExists(value: Given): boolean {

@@ -3,6 +3,7 @@ import { audited } from '../../lib/audit/audited.ts'
 import { describeDrop } from '../../lib/audit/outcomes.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { parseNumber } from '../../lib/json/number.ts'
 import { databaseName, textOf } from '../../lib/tenancy/names.ts'
@@ -30,10 +31,12 @@ export default defineHandler({
     errors: ['database_not_found', 'tenant_busy', 'dump_failed', 'dump_not_available'],
   },
   async handler(event) {
-    const { gateway, request } = event.context
-    const { deploys, tenants } = gateway
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
-    const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
+    const asked = parseNamedTenant(request, body)
+    const gateway = await goToServerOf(event, asked)
+    const { deploys, tenants } = gateway
+    const owner = await tenants.resolve(asked)
     const database = databaseName(owner)
     const isDumped = body.dump === undefined || parseFlag('dump', body.dump)
     const hours = parseNumber('after_hours', body.after_hours, [0, MAX_HOURS]) ?? 0

@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
@@ -20,9 +21,11 @@ export default defineHandler({
     errors: ['database_not_found', 'database_already_exists'],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, OWNER_MEMBERS)
-    const owner = await gateway.tenants.resolve(parseNamedOwner(request, body))
+    const asked = parseNamedOwner(request, body)
+    const gateway = await goToServerOf(event, asked)
+    const owner = await gateway.tenants.resolve(asked)
     const database = databaseName(owner)
     request.database = database
     await audited(event, {

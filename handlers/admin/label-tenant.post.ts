@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseLabelChanges } from '../../lib/tenancy/labels.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
@@ -24,9 +25,11 @@ export default defineHandler({
     errors: ['database_not_found'],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
-    const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
+    const asked = parseNamedTenant(request, body)
+    const gateway = await goToServerOf(event, asked)
+    const owner = await gateway.tenants.resolve(asked)
     const labels = parseLabelChanges(body.labels)
     request.database = databaseName(owner)
     const tenant = await audited(event, {

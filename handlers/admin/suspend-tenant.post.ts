@@ -2,6 +2,7 @@ import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import type { Json } from '../../lib/json/json.ts'
 import { parseWholeNumber } from '../../lib/json/number.ts'
 import { stringOf } from '../../lib/json/text.ts'
@@ -32,9 +33,11 @@ export default defineHandler({
     errors: ['database_not_found', 'tenant_busy'],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
-    const owner = await gateway.tenants.resolve(parseNamedTenant(request, body))
+    const asked = parseNamedTenant(request, body)
+    const gateway = await goToServerOf(event, asked)
+    const owner = await gateway.tenants.resolve(asked)
     const message = parseMessage(body.message)
     const seconds = parseWholeNumber('retry_after_s', body.retry_after_s, [1, MAX_RETRY_AFTER_S])
     const suspension = { message, retryAfterS: seconds ?? DEFAULT_RETRY_AFTER_S }

@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseLimitChanges } from '../../lib/tenancy/limits/parse-limits.ts'
 import { describeLimits } from '../../lib/tenancy/limits/tenant-limits.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
@@ -23,9 +24,11 @@ export default defineHandler({
     errors: ['database_not_found'],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
-    const owner = await gateway.tenants.resolve(parseNamedOwner(request, body))
+    const asked = parseNamedOwner(request, body)
+    const gateway = await goToServerOf(event, asked)
+    const owner = await gateway.tenants.resolve(asked)
     const limits = parseLimitChanges(body.limits)
     request.database = databaseName(owner)
     const entry = await audited(event, {

@@ -1,6 +1,7 @@
 import type { Log } from '../log.ts'
 import { createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import { PLACED } from '../servers/placements.ts'
 import type { Catalog } from '../tenancy/catalog/catalog.ts'
 import type { Owner } from '../tenancy/names.ts'
 import { GATEWAYS_CHANGED } from './gateways.ts'
@@ -27,7 +28,14 @@ export interface Informed {
   events: { noteCatalog(platform: string): void; noteFleet(platform: string): void }
   deploys: { stopHere(platform: string, requestId: string): void }
   catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use' | 'limits'>
+  servers: { placements: { look(database: string): Promise<unknown> } }
   log: Log
+}
+
+/** Payload of a notification: a database was placed on another server. */
+interface Placed {
+  change: typeof PLACED
+  database: string
 }
 
 /** Payload of a notification: no further database of the fleet of a request is to be started. */
@@ -140,6 +148,11 @@ export function onNotification(informed: Informed, payload: string): void {
     informed.deploys.stopHere(entry.platform, entry.request_id)
     return
   }
+  if (entry.change === PLACED) {
+    // Read from the catalog: the payload is not trusted.
+    informed.servers.placements.look(entry.database).catch(() => {})
+    return
+  }
   if (isMessage(entry)) {
     informed.messages.onMessage(entry)
     return
@@ -249,12 +262,12 @@ export function forgetAll({ calls, catalog, replicas, gateways }: Informed): voi
  * Parses a payload. Returns undefined for an invalid one: any role may send notifications on the
  * channel.
  */
-function parse(payload: string): CatalogChange | StopFleet | Message | undefined {
+function parse(payload: string): CatalogChange | StopFleet | Placed | Message | undefined {
   try {
     const entry = JSON.parse(payload) as { change?: unknown; database?: unknown } | null
     if (entry?.change === 'STOP') return entry as StopFleet
     if (entry && isMessage(entry)) return entry as Message
-    return typeof entry?.database === 'string' ? (entry as CatalogChange) : undefined
+    return typeof entry?.database === 'string' ? (entry as CatalogChange | Placed) : undefined
   } catch {
     return undefined
   }

@@ -115,6 +115,16 @@ export function list<T>(
   return { ...text, name, kind, unset: [], parse }
 }
 
+/** Values by name, of which there are none where the setting is absent. */
+export function named<T>(
+  name: string,
+  kind: string,
+  parse: (text: string) => Map<string, T>,
+  text: SettingText,
+): Setting<Map<string, T>> {
+  return { ...text, name, kind, unset: new Map(), parse }
+}
+
 /** A text without a default: the value is undefined where the setting is absent. */
 export function optional<T>(
   name: string,

@@ -3,6 +3,7 @@ import type { Description } from '../description/description.ts'
 import { GatewayError } from '../errors.ts'
 import { parseNamedOwner } from '../tenancy/owners.ts'
 import { parseText, readQuery } from './body/page-query.ts'
+import { findDatabase } from './body/read-call.ts'
 
 /** Query parameters that name the database whose functions are described. */
 export const DESCRIBED_QUERY = ['platform', 'tenant_id', 'schema', 'schema_name', 'uuid'] as const
@@ -27,7 +28,7 @@ export async function readDescribed(
   event: H3Event,
   more: readonly string[] = [],
 ): Promise<Described> {
-  const { gateway, request } = event.context
+  const { request } = event.context
   const query = readQuery(event, [...DESCRIBED_QUERY, ...more])
   if (query.schema !== undefined && query.schema_name !== undefined) {
     throw new GatewayError('invalid_request', 'schema and schema_name are both given: send one')
@@ -42,8 +43,9 @@ export async function readDescribed(
   }
   const { platform, tenant_id, uuid, schema_name = query.schema } = query
   const asked = parseNamedOwner(request, { platform, tenant_id, schema_name, uuid })
-  const database = await gateway.catalog.find(asked, { client: request.client })
+  const database = await findDatabase(event, asked, { client: request.client })
   request.database = database
+  const { gateway } = event.context
   const description = await gateway.descriptions.of(database)
   const schema = parseText('schema_name', schema_name || undefined)
   const owner = {

@@ -17,6 +17,8 @@ interface OperationsOptions extends FleetOptions {
   replicas: Replicas | undefined
   server: { applicationName: string }
   catalogId: string
+  /** The parts for the server `main`; undefined for those themselves. */
+  main: Operations | undefined
   /** Returns parts that are built later. */
   later: () => { health: { isConnected(): Promise<boolean> }; deploys: { running: number } }
 }
@@ -39,11 +41,17 @@ export interface Operations {
 
 /** Builds the parts; asks nothing. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { gateways, use, log, server, pools, replicas, catalogId, later } = options
+  const { gateways, use, log, server, pools, replicas, catalogId, later, main } = options
+  const fleet = new Fleet(options)
+  const activity = new Activity({ use, application: server.applicationName, catalogId })
+  if (main) {
+    const { inFlight, callsOfAll, messages, events } = main
+    fleet.sizes.onRead = (platform) => events.noteCatalog(platform)
+    return { fleet, activity, inFlight, callsOfAll, messages, events }
+  }
   const inFlight = new CallsInFlight(gateways.id)
   const alive = () => gateways.alive().map(({ id }) => id)
   const messages = new Messages({ self: gateways.id, channel: CHANNEL, use, alive, log })
-  const fleet = new Fleet(options)
   fleet.sizes.onRead = (platform) => events.noteCatalog(platform)
   const events = new Events({
     messages,
@@ -59,7 +67,7 @@ export function createOperations(options: OperationsOptions): Operations {
     fleet,
     inFlight,
     callsOfAll: new CallsOfAll(gateways.id, inFlight, messages),
-    activity: new Activity({ use, application: server.applicationName, catalogId }),
+    activity,
     messages,
     events,
   }

@@ -1,5 +1,10 @@
 import { parseDatabaseUrl, parseDatabaseUrls } from '../../postgres/hosts/server.ts'
-import { integer, list, optional, seconds, word } from '../setting.ts'
+import {
+  parseServerConnections,
+  parseServerReplicas,
+  parseServers,
+} from '../../servers/parse-servers.ts'
+import { integer, list, named, optional, seconds, word } from '../setting.ts'
 import { asIs, databaseCopy, databaseText, isolation, secretText } from '../values.ts'
 
 /** Which PostgreSQL is meant; `DATABASE_PARTS` where this is not set. */
@@ -64,6 +69,37 @@ export const SERVER = {
     about: 'How far a replica may be behind the primary.',
     edge: 'A replica that is further behind, or on another timeline, gets no calls. After a failover, a role that is not a member of `pg_read_all_stats` sees the new timeline of a replica at its next restartpoint.',
   }),
+  servers: named('SERVERS', 'name=URI, with semicolons between', parseServers, {
+    restart: true,
+    about:
+      'Further PostgreSQL servers, each with a name of small letters, digits, `-` and `_`. The server of DATABASE_URL is called `main`. Databases are on the server that `"server"`, PLACEMENT_LABELS or PLACEMENT names. See [servers](servers.md).',
+    edge: 'A semicolon in a password is written %3B. A server that does not answer costs its own tenants alone; the start does not wait for it.',
+    example: 'eu1=postgres://gateway_user:password@eu1:5432/db_gateway',
+    secret: true,
+  }),
+  serverReplicas: named(
+    'SERVER_READ_URLS',
+    'name=URIs, with semicolons between',
+    parseServerReplicas,
+    {
+      restart: true,
+      about:
+        'The streaming replicas of servers of SERVERS, as DATABASE_READ_URLS has those of `main`.',
+      edge: 'Stops the start where SERVERS has not the name.',
+      secret: true,
+    },
+  ),
+  serverConnections: named(
+    'SERVER_MAX_CONNECTIONS',
+    'name=number, with semicolons between',
+    parseServerConnections,
+    {
+      restart: true,
+      about:
+        'The connections that all gateways together open to each server of SERVERS, as MAX_TOTAL_CONNECTIONS says it of `main`.',
+      edge: 'MAX_TOTAL_CONNECTIONS for a server that is not named. Stops the start where SERVERS has not the name.',
+    },
+  ),
   secret: optional('GATEWAY_SECRET', 'text', secretText, {
     none: 'one that the first gateway makes and keeps',
     restart: true,

@@ -4,7 +4,7 @@ import type { NumericFormat } from '../../json/numeric-format.ts'
 import { parseFunctionName } from '../../tenancy/names.ts'
 import { parseNamedOwner } from '../../tenancy/owners.ts'
 import { parseQuery } from '../body/query-string.ts'
-import { targetIn } from '../body/read-call.ts'
+import { findDatabase, targetIn } from '../body/read-call.ts'
 import { nodeOf } from '../request.ts'
 import { answerRows, noteTiming } from './answer.ts'
 import { answerStream, streamTypeOf } from './answer-stream.ts'
@@ -20,7 +20,7 @@ const CACHE_CONTROL = 'private, no-cache'
  * are not known before they are sent.
  */
 export async function answerGet(event: H3Event): Promise<void> {
-  const { gateway, request } = event.context
+  const { request } = event.context
   const { req, res } = nodeOf(event)
   const path = getRouterParams(event, { decode: true })
   const { platform, tenant: tenant_id, schema: schema_name, uuid } = path
@@ -28,9 +28,10 @@ export async function answerGet(event: H3Event): Promise<void> {
   const owner = parseNamedOwner(request, { platform, tenant_id, schema_name, uuid })
   const name = parseFunctionName(path.function)
   request.function = name
-  gateway.inFlight.add(request, 'call')
+  event.context.gateway.inFlight.add(request, 'call')
   const params = parseQuery(req.url ?? '')
-  const database = await gateway.catalog.find(owner, { client: request.client })
+  const database = await findDatabase(event, owner, { client: request.client })
+  const { gateway } = event.context
   try {
     const target = targetIn(event, owner, database, undefined)
     const type = streamTypeOf(event)

@@ -4,10 +4,12 @@ import { CALL_MEMBERS, type CallRequest, parseCall } from '../../call/request.ts
 import { timeLimit } from '../../call/run/time-limit.ts'
 import type { CallTarget } from '../../call/target.ts'
 import type { Json } from '../../json/json.ts'
+import type { LookupOptions } from '../../tenancy/catalog/owner-lookups.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { type OWNER_MEMBERS, parseNamedOwner } from '../../tenancy/owners.ts'
 import { ResponseBudget } from '../answer/response-budget.ts'
 import type { GivenMembers } from '../idempotency-key.ts'
+import { goTo } from '../server-of.ts'
 import { readJsonObject } from './body.ts'
 
 /**
@@ -46,19 +48,35 @@ function ownerOf(event: H3Event, body: { [name in (typeof OWNER_MEMBERS)[number]
   return parseNamedOwner(event.context.request, body)
 }
 
-/** Returns at once if the catalog's cache has the database. */
+/**
+ * Returns at once if the catalog's cache has the database. The rest of the request works with the server
+ * that has it.
+ */
 function targetOf(
   event: H3Event,
   owner: Owner,
   timeoutMs: number | undefined,
 ): CallTarget | Promise<CallTarget> {
-  const { gateway, request } = event.context
-  const { client, startedAt } = request
+  const { client, startedAt } = event.context.request
   const limit = timeLimit(timeoutMs, startedAt)
-  const found = gateway.catalog.find(owner, { client, deadline: limit?.deadline })
+  const found = findDatabase(event, owner, { client, deadline: limit?.deadline })
   return typeof found === 'string'
     ? targetIn(event, owner, found, limit)
     : found.then((database) => targetIn(event, owner, database, limit))
+}
+
+/**
+ * Returns the owner's database, and has the rest of the request work with its server.
+ * @throws {GatewayError} as `Catalog.find` and `Servers.find`
+ */
+export function findDatabase(
+  event: H3Event,
+  owner: Owner,
+  options: LookupOptions,
+): string | Promise<string> {
+  return event.context.gateway.servers.find(owner, (there) =>
+    goTo(event, there).catalog.find(owner, options),
+  )
 }
 
 /** Returns the target of a call that runs in the owner's database, and notes it for the log. */

@@ -28,12 +28,14 @@ export interface SchemaForm {
   labels: Labels
   /** Whether to migrate only databases where the last deploy or /migrate of this archive failed. */
   onlyFailed: boolean
+  /** Name of the server for a new database; undefined: any. */
+  server: string | undefined
   /** Whether a stream of lines tells which databases are being deployed to. */
   progress: boolean
 }
 
 /** Form fields of /register and /migrate. */
-const REGISTER_FIELDS = [
+const DEPLOY_FIELDS = [
   'platform',
   'tenant_id',
   'schema',
@@ -47,14 +49,8 @@ const REGISTER_FIELDS = [
   'schema_name',
   'uuid',
 ] as const
-const MIGRATE_FIELDS = [
-  ...REGISTER_FIELDS,
-  'on_error',
-  'skip',
-  'only',
-  'label',
-  'progress',
-] as const
+const REGISTER_FIELDS = [...DEPLOY_FIELDS, 'server'] as const
+const MIGRATE_FIELDS = [...DEPLOY_FIELDS, 'on_error', 'skip', 'only', 'label', 'progress'] as const
 
 /** The fields of an endpoint's form, and the parser of its owner. */
 export interface FormOf {
@@ -118,6 +114,7 @@ export async function readSchemaForm(
     labels,
     onlyFailed,
     progress: parseFlag(fields, 'progress'),
+    server: fields.get('server') || undefined,
     archive: read,
     packed: archive,
   }

@@ -1,0 +1,69 @@
+import { GatewayError } from '../errors.ts'
+import type { Labels } from '../tenancy/labels.ts'
+import { databaseName, type Owner } from '../tenancy/names.ts'
+import { describeOwner } from '../tenancy/owner-identity.ts'
+import { MAIN_SERVER } from './parse-servers.ts'
+import type { Servers } from './servers.ts'
+
+/** A database that is asked for, which may have to be made. */
+export interface Wanted {
+  owner: Owner
+  /** Name of the server that the request gives; undefined: any. */
+  server: string | undefined
+  labels: Labels
+  /** False if the database is not to be made now, as in a dry run: nothing is recorded. */
+  isRecorded: boolean
+}
+
+interface Member {
+  catalog: {
+    has(platform: string): Promise<boolean>
+    locate(owner: Owner): Promise<string>
+    findOwn(owner: Owner): Promise<string | undefined>
+  }
+}
+
+/**
+ * Returns the server that has the owner's database, or else places it: on the server that the request
+ * gives, or the one that `choose` returns.
+ * @throws {GatewayError} invalid_request if the request gives a server that is not in SERVERS;
+ *   name_conflict if the database is on another one; connection_failed if the server has not answered yet
+ */
+export async function serverFor<G extends Member>(
+  servers: Servers<G>,
+  { owner, server, labels, isRecorded }: Wanted,
+  choose: (owner: Owner, labels: Labels) => string | Promise<string>,
+): Promise<G> {
+  if (server !== undefined && !servers.names().includes(server)) {
+    throw new GatewayError(
+      'invalid_request',
+      `server must be one of ${servers.names().join(', ')}; got ${JSON.stringify(server.slice(0, 80))}`,
+    )
+  }
+  const main = servers.named(MAIN_SERVER)
+  if (!servers.areSeveral) return main
+  const database = databaseName(owner)
+  const there = await servers.holding(owner)
+  const placed = servers.placements.of(database)
+  const isThere = there !== main || (await main.catalog.findOwn(owner)) !== undefined
+  if (isThere || placed !== undefined) {
+    const name = servers.nameOf(there)
+    if (server === undefined || server === name) return there
+    // What was placed and never made may be placed anew.
+    if ((await there.catalog.findOwn(owner)) !== undefined) throw elsewhere(owner, database, name)
+    if (isRecorded) await servers.placements.move(owner, server)
+    return servers.named(server)
+  }
+  const chosen = server ?? (await choose(owner, labels))
+  const open = servers.named(chosen)
+  if (!isRecorded) return open
+  return servers.named(await servers.placements.place(owner, chosen))
+}
+
+function elsewhere(owner: Owner, database: string, server: string): GatewayError {
+  return new GatewayError('name_conflict', `${describeOwner(owner)} is on the server ${server}`, {
+    database,
+    server,
+    hint: 'POST /admin/move-tenant moves a tenant to another server',
+  })
+}

@@ -1,0 +1,194 @@
+import { createTables } from '../postgres/create-tables.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+import { databaseName, type Owner } from '../tenancy/names.ts'
+import { MAIN_SERVER } from './parse-servers.ts'
+
+/** A database that is on another server than `main`. */
+export interface Placement {
+  database: string
+  platform: string
+  /** Name of the server in SERVERS. */
+  server: string
+}
+
+/** `change` of the notification that a placement has changed. */
+export const PLACED = 'PLACED'
+
+/**
+ * Which databases are on another server than `main`: a table of the catalog of `main`, all of which is in
+ * memory, so that calls of other servers' databases need nothing of `main`. Gateways tell each other
+ * changes by notifications.
+ */
+export class Placements {
+  readonly #use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
+  readonly #channel: string
+  #servers = new Map<string, Placement>()
+  /** Number of databases, by platform and server. */
+  #counts = new Map<string, Map<string, number>>()
+
+  /**
+   * @param use runs work in the catalog of `main`, again if the connection is lost
+   * @param channel of the notifications between gateways
+   */
+  constructor(use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>, channel: string) {
+    this.#use = use
+    this.#channel = channel
+  }
+
+  /** Creates the table, and reads it. */
+  async prepare(): Promise<void> {
+    await this.#use((sql) =>
+      createTables(
+        sql,
+        `
+        create table if not exists _db_gateway_placements (
+          database text primary key,
+          platform text not null,
+          server text not null,
+          placed_at timestamptz not null default now()
+        );
+        create table if not exists _db_gateway_servers (
+          name text primary key,
+          catalog uuid not null
+        )
+      `,
+      ),
+    )
+    await this.load()
+  }
+
+  /** Reads the table anew: changes may have been missed. */
+  async load(): Promise<void> {
+    const rows = await this.#use(
+      (sql) => sql<Placement[]>`select database, platform, server from _db_gateway_placements`,
+    )
+    this.#servers = new Map()
+    this.#counts = new Map()
+    for (const row of rows) this.#set(row)
+  }
+
+  /** Returns the server that a database is on; undefined for `main`, and for one that is unknown. */
+  of(database: string): string | undefined {
+    return this.#servers.get(database)?.server
+  }
+
+  /** Returns the names of the servers but `main` that have databases of the platform. */
+  serversOf(platform: string): string[] {
+    return [...(this.#counts.get(platform)?.keys() ?? [])]
+  }
+
+  /** Number of databases that are on each server but `main`. */
+  counts(): Map<string, number> {
+    const counts = new Map<string, number>()
+    for (const { server } of this.#servers.values())
+      counts.set(server, (counts.get(server) ?? 0) + 1)
+    return counts
+  }
+
+  /** Reads the placement of a database anew, such as when a notification names it. */
+  async look(database: string): Promise<string | undefined> {
+    const [row] = await this.#use(
+      (sql) => sql<Placement[]>`
+        select database, platform, server from _db_gateway_placements where database = ${database}
+      `,
+    )
+    if (row) this.#set(row)
+    else this.#delete(database)
+    return row?.server
+  }
+
+  /**
+   * Places a database that is to be created, unless it is placed already.
+   * @returns the server that it is placed on
+   */
+  async place(owner: Owner, server: string): Promise<string> {
+    const database = databaseName(owner)
+    if (server === MAIN_SERVER) return (await this.look(database)) ?? MAIN_SERVER
+    await this.#use(async (sql) => {
+      const { count } = await sql`
+        insert into _db_gateway_placements (database, platform, server)
+        values (${database}, ${owner.platform}, ${server})
+        on conflict (database) do nothing
+      `
+      if (count > 0) await this.#tell(sql, database)
+    })
+    return (await this.look(database)) ?? MAIN_SERVER
+  }
+
+  /** Moves a database to a server, whatever it was on. */
+  async move(owner: Owner, server: string): Promise<void> {
+    const database = databaseName(owner)
+    await this.#use(async (sql) => {
+      if (server === MAIN_SERVER) {
+        await sql`delete from _db_gateway_placements where database = ${database}`
+      } else {
+        await sql`
+          insert into _db_gateway_placements (database, platform, server)
+          values (${database}, ${owner.platform}, ${server})
+          on conflict (database) do update set server = excluded.server, placed_at = now()
+        `
+      }
+      await this.#tell(sql, database)
+    })
+    await this.look(database)
+  }
+
+  /** Forgets where a database was that is no longer on that server. */
+  async forget(database: string, server: string): Promise<void> {
+    if (this.of(database) !== server) return
+    await this.#use(async (sql) => {
+      await sql`delete from _db_gateway_placements where database = ${database} and server = ${server}`
+      await this.#tell(sql, database)
+    })
+    await this.look(database)
+  }
+
+  /**
+   * Checks that a server is the one that had the name before, by the id of its catalog.
+   * @throws {Error} with a predicate, if it is another one, or has two names
+   */
+  async checkIdentity(name: string, catalogId: string): Promise<void> {
+    const rows = await this.#use(async (sql) => {
+      await sql`
+        insert into _db_gateway_servers (name, catalog) values (${name}, ${catalogId})
+        on conflict (name) do nothing
+      `
+      return sql<{ name: string; catalog: string }[]>`
+        select name, catalog::text from _db_gateway_servers
+        where name = ${name} or catalog = ${catalogId}
+      `
+    })
+    const own = rows.find((row) => row.name === name)
+    if (own?.catalog !== catalogId) {
+      throw new Error(
+        `has the catalog ${catalogId}, but the server of this name had ${own?.catalog}: SERVERS names another PostgreSQL (after a move on purpose: delete its row in _db_gateway_servers)`,
+      )
+    }
+    const other = rows.find((row) => row.name !== name)
+    if (other) throw new Error(`is the server ${other.name} by its catalog: SERVERS has it twice`)
+  }
+
+  #set(row: Placement): void {
+    this.#delete(row.database)
+    this.#servers.set(row.database, row)
+    const counts = this.#counts.get(row.platform) ?? new Map<string, number>()
+    counts.set(row.server, (counts.get(row.server) ?? 0) + 1)
+    this.#counts.set(row.platform, counts)
+  }
+
+  #delete(database: string): void {
+    const known = this.#servers.get(database)
+    if (!known) return
+    this.#servers.delete(database)
+    const counts = this.#counts.get(known.platform)!
+    const left = counts.get(known.server)! - 1
+    if (left > 0) counts.set(known.server, left)
+    else counts.delete(known.server)
+    if (counts.size === 0) this.#counts.delete(known.platform)
+  }
+
+  async #tell(sql: Sql, database: string): Promise<void> {
+    const payload = JSON.stringify({ change: PLACED, database })
+    await sql`select pg_notify(${this.#channel}, ${payload})`
+  }
+}

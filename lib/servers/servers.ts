@@ -1,0 +1,162 @@
+import { GatewayError } from '../errors.ts'
+import { databaseName, type Owner } from '../tenancy/names.ts'
+import { MAIN_SERVER } from './parse-servers.ts'
+import type { Placements } from './placements.ts'
+
+/** What `Servers` needs of the parts of a server. */
+interface Member {
+  catalog: { has(platform: string): Promise<boolean>; locate(owner: Owner): Promise<string> }
+}
+
+/** A PostgreSQL server of SERVERS. */
+export interface ServerEntry<G> {
+  name: string
+  /** Parts of the gateway that work with this server; undefined until it has answered. */
+  parts: G | undefined
+  /** Why there are no parts yet, as a predicate: `does not answer (ECONNREFUSED)`. */
+  trouble: string | undefined
+}
+
+/**
+ * The PostgreSQL servers of a gateway: that of DATABASE_URL, called `main`, and those of SERVERS. Each
+ * has a catalog of the databases that are on it; the catalog of `main` also says which databases are
+ * elsewhere (`Placements`). G is what a gateway has of a server, which this folder need not know.
+ */
+export class Servers<G extends Member> {
+  readonly placements: Placements
+  readonly #main: G
+  readonly #entries = new Map<string, ServerEntry<G>>()
+
+  constructor(main: G, placements: Placements, others: Iterable<string>) {
+    this.#main = main
+    this.placements = placements
+    this.#entries.set(MAIN_SERVER, { name: MAIN_SERVER, parts: main, trouble: undefined })
+    for (const name of others) {
+      this.#entries.set(name, { name, parts: undefined, trouble: 'has not answered yet' })
+    }
+  }
+
+  /** Whether there are others than `main`. */
+  get areSeveral(): boolean {
+    return this.#entries.size > 1
+  }
+
+  /** Names of all servers, `main` first. */
+  names(): string[] {
+    return [...this.#entries.keys()]
+  }
+
+  /** All servers, `main` first, with those that have not answered yet. */
+  entries(): ServerEntry<G>[] {
+    return [...this.#entries.values()]
+  }
+
+  /** Name of the server that these parts are for. */
+  nameOf(parts: G): string {
+    return this.entries().find((entry) => entry.parts === parts)!.name
+  }
+
+  /** Parts of all servers that have answered since the start, `main` first. */
+  open(): G[] {
+    return this.entries().flatMap(({ parts }) => parts ?? [])
+  }
+
+  /** Notes the parts of a server that has answered. */
+  note(name: string, parts: G): void {
+    this.#entries.set(name, { name, parts, trouble: undefined })
+  }
+
+  /** Notes why a server has no parts yet. */
+  noteTrouble(name: string, trouble: string): void {
+    this.#entries.set(name, { name, parts: undefined, trouble })
+  }
+
+  /**
+   * Returns the parts of a server.
+   * @throws {GatewayError} connection_failed if SERVERS does not name it, or it has not answered yet
+   */
+  named(name: string): G {
+    const entry = this.#entries.get(name)
+    if (entry?.parts) return entry.parts
+    throw new GatewayError(
+      'connection_failed',
+      entry ? `Server ${name} ${entry.trouble}` : `Server ${name} is not in SERVERS`,
+      { server: name },
+    )
+  }
+
+  /**
+   * Returns the server that the owner's own database is placed on: `main` if it is on no other, or
+   * does not exist.
+   * @throws {GatewayError} as `named`
+   */
+  of(owner: Owner): G {
+    if (!this.areSeveral) return this.#main
+    const name = this.placements.of(databaseName(owner))
+    return name === undefined ? this.#main : this.named(name)
+  }
+
+  /**
+   * Runs `work` with the server that has a database for the owner: the one that its own database is
+   * placed on, then `main`, then the others that have databases of the platform, since requests of
+   * older clients mean databases of other names (`Catalog.resolve`). Synchronous where `work` is.
+   * @throws {GatewayError} as `named`, and what `work` throws on the first server, which says
+   *   database_not_found where no other has a database for the owner
+   */
+  find<T>(owner: Owner, work: (there: G) => T | Promise<T>): T | Promise<T> {
+    const first = this.of(owner)
+    const found = work(first)
+    if (!this.areSeveral || !(found instanceof Promise)) return found
+    return found.catch((error) => this.#findElsewhere(owner, first, error, work))
+  }
+
+  async #findElsewhere<T>(
+    owner: Owner,
+    first: G,
+    error: unknown,
+    work: (there: G) => T | Promise<T>,
+  ): Promise<T> {
+    if (!isNotFound(error)) throw error
+    for (const name of this.placements.serversOf(owner.platform)) {
+      const there = this.named(name)
+      if (there === first) continue
+      try {
+        return await work(there)
+      } catch (other) {
+        if (!isNotFound(other)) throw other
+      }
+    }
+    // What is told of the request is told by the server that was asked first.
+    return work(first)
+  }
+
+  /**
+   * Returns the server that has a database for the owner; `main` if none has.
+   * @throws {GatewayError} as `named`, and the errors of `Catalog.locate` but database_not_found
+   */
+  async holding(owner: Owner): Promise<G> {
+    if (!this.areSeveral) return this.#main
+    if (this.placements.of(databaseName(owner)) !== undefined) return this.of(owner)
+    if (this.placements.serversOf(owner.platform).length === 0) return this.#main
+    try {
+      return await this.find(owner, (there) => there.catalog.locate(owner).then(() => there))
+    } catch (error) {
+      if (isNotFound(error)) return this.#main
+      throw error
+    }
+  }
+
+  /**
+   * Returns the servers that have, or may have, databases of a platform, `main` first.
+   * @throws {GatewayError} as `named`
+   */
+  ofPlatform(platform: string): G[] {
+    if (!this.areSeveral) return [this.#main]
+    const names = this.placements.serversOf(platform)
+    return [this.#main, ...names.map((name) => this.named(name))]
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'database_not_found'
+}

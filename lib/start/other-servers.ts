@@ -1,0 +1,104 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { withSettings } from '../config/live.ts'
+import type { Config } from '../config.ts'
+import { createGateway } from '../gateway.ts'
+import type { Gateway } from '../gateway-parts.ts'
+import { openServer } from '../open-server.ts'
+import { describeServer } from '../postgres/hosts/server.ts'
+import { joinServer, leaveServer, prepareParts } from './parts.ts'
+
+/** How long the start waits for servers that do not answer at once. */
+const START_WAIT_MS = 2000
+
+const RETRY_EVERY_MS = 2000
+
+/**
+ * Opens the servers of SERVERS. One that does not answer is tried again until it does: until then its
+ * tenants are answered 503, and nothing else waits for it.
+ */
+export class OtherServers {
+  readonly #main: Gateway
+  readonly #ending = new AbortController()
+  readonly #signal: AbortSignal
+
+  /** @param main the parts for `main`, which have joined the gateways */
+  constructor(main: Gateway, signal: AbortSignal | undefined) {
+    this.#main = main
+    this.#signal = signal ? AbortSignal.any([signal, this.#ending.signal]) : this.#ending.signal
+  }
+
+  /** Opens all that answer within 2 s; goes on with the others in the background. */
+  async open(): Promise<void> {
+    const { config } = this.#main
+    const opening = [...config.servers.keys()].map((name) => this.#open(name))
+    if (opening.length === 0) return
+    const patience = sleep(START_WAIT_MS, undefined, { ref: false, signal: this.#signal })
+    await Promise.race([Promise.all(opening), patience.catch(() => {})])
+  }
+
+  /** Opens no further server. */
+  stop(): void {
+    this.#ending.abort()
+  }
+
+  /** Tries until the server is open, or `stop`. Never rejects. */
+  async #open(name: string): Promise<void> {
+    const { log, servers } = this.#main
+    let told: string | undefined
+    while (!this.#signal.aborted) {
+      try {
+        await this.#openOnce(name)
+        return
+      } catch (error) {
+        if (this.#signal.aborted) return
+        const { message } = error as Error
+        servers.noteTrouble(name, message)
+        if (message !== told) {
+          log.error(`Server ${name} ${message}; its tenants get no answers until it works`, {
+            server: name,
+          })
+        }
+        told = message
+      }
+      await sleep(RETRY_EVERY_MS, undefined, { ref: false, signal: this.#signal }).catch(() => {})
+    }
+  }
+
+  /** @throws {Error} with a predicate of one line */
+  async #openOnce(name: string): Promise<void> {
+    const main = this.#main
+    const config = settingsOf(main.config, name)
+    const { version, home, catalog } = await openServer(
+      config,
+      main.config.servers.get(name)!,
+      main.log,
+      this.#signal,
+    ).catch((error) => {
+      throw new Error(`is not usable: ${(error as Error).message}`)
+    })
+    await main.servers.placements.checkIdentity(name, catalog.id)
+    const gateway = createGateway(config, home, main.log, catalog, main)
+    try {
+      await joinServer(gateway, await prepareParts(gateway))
+      if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
+    } catch (error) {
+      await leaveServer(gateway)
+      throw new Error(`cannot be prepared: ${(error as Error).message}`)
+    }
+    main.servers.note(name, gateway)
+    gateway.dueDrops.start()
+    main.log.info(`Server ${name} is open`, { server: describeServer(home), postgres: version })
+  }
+}
+
+/** The settings of a server of SERVERS: those of the gateway, but for what is the server's own. */
+function settingsOf(config: Config, name: string): Config {
+  const { servers, serverReplicas, serverConnections } = config
+  return withSettings(config, {
+    server: servers.get(name),
+    readServers: serverReplicas.get(name) ?? [],
+    maxTotalConnections: serverConnections.get(name) ?? config.maxTotalConnections,
+    // Tried once: `OtherServers` tries again.
+    startTimeoutMs: 0,
+  }) as Config
+}

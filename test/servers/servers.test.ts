@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import { pack, textFunction } from '../helpers/platforms.ts'
+import { type OtherServer, startOtherServer } from '../helpers/servers.ts'
+
+let eu1: OtherServer
+let gateway: TestGateway
+let archive: Uint8Array
+beforeAll(async () => {
+  eu1 = await startOtherServer()
+  gateway = await startTestGateway({ SERVERS: `eu1=${eu1.uri}` })
+  archive = await pack(textFunction('f', 'one'))
+})
+afterAll(async () => {
+  await gateway.stop()
+  await eu1.remove()
+})
+
+describe('a tenant that is registered on another server', () => {
+  const platform = uniqueName('servers')
+
+  test('has its database there, and is called there', async () => {
+    await gateway.register(platform, archive)
+    const answer = await gateway.register(platform, archive, 'far', { server: 'eu1' })
+    expect(answer.body).toMatchObject({ status: 'ready', database: `${platform}_far` })
+    expect(await eu1.databases()).toContain(`${platform}_far`)
+    expect(await eu1.databases()).not.toContain(`${platform}_main`)
+    expect((await gateway.call(platform, 'f', [], 'far')).body.rows).toEqual([{ f: 'one' }])
+    expect((await gateway.call(platform, 'f')).body.rows).toEqual([{ f: 'one' }])
+  })
+
+  test('stays there when it is registered again', async () => {
+    const answer = await gateway.register(platform, await pack(textFunction('f', 'two')), 'far')
+    expect(answer.status).toBe(200)
+    expect((await gateway.call(platform, 'f', [], 'far')).body.rows).toEqual([{ f: 'two' }])
+    expect((await gateway.call(platform, 'f')).body.rows).toEqual([{ f: 'one' }])
+  })
+
+  test('cannot be registered on a third', async () => {
+    const answer = await gateway.register(platform, archive, 'far', { server: 'main' })
+    expect(answer).toMatchObject({ status: 409, body: { error: 'name_conflict', server: 'eu1' } })
+    const unknown = await gateway.register(platform, archive, 'new', { server: 'eu7' })
+    expect(unknown).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+  })
+
+  test('is suspended and resumed there', async () => {
+    const tenant = { platform, tenant_id: 'far' }
+    await gateway.post('/admin/suspend-tenant', tenant)
+    expect((await gateway.call(platform, 'f', [], 'far')).body.error).toBe('tenant_suspended')
+    await gateway.post('/admin/resume-tenant', tenant)
+    expect((await gateway.call(platform, 'f', [], 'far')).status).toBe(200)
+  })
+
+  test('is alone in getting no answers while its server is away', async () => {
+    await eu1.stop()
+    const started = performance.now()
+    const answer = await gateway.call(platform, 'f', [], 'far')
+    expect(answer).toMatchObject({ status: 503, body: { error: 'connection_failed' } })
+    expect(performance.now() - started).toBeLessThan(5000)
+    expect((await gateway.call(platform, 'f')).status).toBe(200)
+    await eu1.start()
+    await expect
+      .poll(async () => (await gateway.call(platform, 'f', [], 'far')).status, { timeout: 10_000 })
+      .toBe(200)
+  })
+})
