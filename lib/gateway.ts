@@ -140,7 +140,7 @@ export function createGateway(
     },
     onMembers: () => {
       catalog.limits.databases().forEach(fit)
-      alerts.members.note(gateways.alive())
+      if (!main) alerts.members.note(gateways.alive())
     },
   })
   const alerts =

@@ -18,7 +18,7 @@ export function live<C extends object, N extends Record<string, keyof C>>(
 
 /**
  * Returns `parts` with all settings beside them, as `live` does under their own names. A part goes
- * before a setting of its name.
+ * before a setting of its name, and is read anew each time where it is a getter.
  */
 export function withSettings<C extends object, P extends object>(
   config: C,
@@ -26,5 +26,6 @@ export function withSettings<C extends object, P extends object>(
 ): Omit<C, keyof P> & P {
   const keys = Object.keys(config).filter((key) => !Object.hasOwn(parts, key))
   const names = Object.fromEntries(keys.map((key) => [key, key as keyof C]))
-  return Object.assign(live(config, names), parts) as unknown as Omit<C, keyof P> & P
+  const all = Object.defineProperties(live(config, names), Object.getOwnPropertyDescriptors(parts))
+  return all as unknown as Omit<C, keyof P> & P
 }

@@ -5,7 +5,7 @@ import { createGateway } from '../gateway.ts'
 import type { Gateway } from '../gateway-parts.ts'
 import { openServer } from '../open-server.ts'
 import { describeServer } from '../postgres/hosts/server.ts'
-import { joinServer, leaveServer, prepareParts } from './parts.ts'
+import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './parts.ts'
 
 /** How long the start waits for servers that do not answer at once. */
 const START_WAIT_MS = 2000
@@ -82,6 +82,8 @@ export class OtherServers {
       await joinServer(gateway, await prepareParts(gateway))
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
     } catch (error) {
+      beginStop(gateway)
+      await endWork(gateway, performance.now())
       await leaveServer(gateway)
       throw new Error(`cannot be prepared: ${(error as Error).message}`)
     }
@@ -97,7 +99,9 @@ function settingsOf(config: Config, name: string): Config {
   return withSettings(config, {
     server: servers.get(name),
     readServers: serverReplicas.get(name) ?? [],
-    maxTotalConnections: serverConnections.get(name) ?? config.maxTotalConnections,
+    get maxTotalConnections() {
+      return serverConnections.get(name) ?? config.maxTotalConnections
+    },
     // Tried once: `OtherServers` tries again.
     startTimeoutMs: 0,
   }) as Config
