@@ -81,6 +81,7 @@ function stop(signal: string): void {
 
 async function finish(): Promise<void> {
   try {
+    await running?.retire()
     await running?.stop()
     log.info('Stopped')
     exit(0)

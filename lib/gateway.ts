@@ -222,7 +222,7 @@ export function createGateway(
       catchUp: (database) => replicas?.catchUp(database),
       ...tellOthers(later),
       tellProgress: (job) => gateway.events.noteJob(job),
-      isDraining: () => (main ?? gateway).health.isDraining,
+      isEnding: () => (main ?? gateway).health.isEnding,
     },
     config.archive,
   )

@@ -40,8 +40,10 @@ export interface HealthOptions {
 export class Health {
   readonly #options: HealthOptions
   #probing: Promise<boolean> | undefined
-  /** True while the gateway shuts down and takes no new connections. */
+  /** True while the gateway shuts down: new requests should go to another one. */
   isDraining = false
+  /** True once work on many databases, such as a /migrate, begins with no further one. */
+  isEnding = false
 
   constructor(options: HealthOptions) {
     this.#options = options

@@ -44,9 +44,17 @@ export interface RunningGateway {
    * again. Nothing that runs is broken off but what `LongAnswers` tells.
    */
   reload(settings: Config): void
+  /**
+   * Has /ready answer 503, and goes on for SHUTDOWN_DELAY_SECS, in which load balancers turn to other
+   * gateways.
+   */
+  retire(): Promise<void>
   /** Waits for running requests, closes all connections, and stops the embedded PostgreSQL. */
   stop(): Promise<void>
 }
+
+/** SHUTDOWN_DELAY_SECS behind a proxy: a health check of each second fails twice in it. */
+const BALANCER_MS = 5000
 
 /** Extra connections of the embedded PostgreSQL: its superuser reserve and psql sessions. */
 const SPARE_CONNECTIONS = 20
@@ -74,6 +82,10 @@ export async function startGateway(
     const all = gateway?.servers.open() ?? []
     others?.stop()
     all.forEach(beginStop)
+    // A fleet that is deployed in half of the time is deployed to its end.
+    const half = setTimeout(() => {
+      if (gateway) gateway.health.isEnding = true
+    }, config.shutdownTimeoutMs / 2)
     gateway?.events.close()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
@@ -83,6 +95,7 @@ export async function startGateway(
       ...all.map((one) => endWork(one, giveUpAt)),
       Promise.race([drained, sleep(left, undefined, { ref: false })]),
     ])
+    clearTimeout(half)
     gateway?.jobs.end()
     await Promise.all([
       gateway?.audit.end(LEAVE_LIMIT_MS),
@@ -91,6 +104,12 @@ export async function startGateway(
     ])
     await Promise.all(all.map(leaveServer))
     await embedded?.stop()
+  }
+  const retire = async () => {
+    if (!gateway || !listening) return
+    gateway.health.isDraining = true
+    listening.announceClose()
+    await sleep(config.shutdownDelayMs ?? (config.trustedProxies.length > 0 ? BALANCER_MS : 0))
   }
   try {
     if (!config.server) {
@@ -139,7 +158,7 @@ export async function startGateway(
       routes: routes.length,
       ...describeAccess(config),
     })
-    return { gateway, url: listening.url, reload: applier(gateway, listening), stop }
+    return { gateway, url: listening.url, reload: applier(gateway, listening), retire, stop }
   } catch (error) {
     await stop()
     throw error

@@ -81,7 +81,13 @@ export function seconds(
 ): Setting<number> {
   const range: [number, number] = [min, LARGEST_TIMER_SECONDS]
   const setting = integer(name, fallback, range, text, 'seconds')
-  return { ...setting, unset: fallback * 1000, parse: (value) => setting.parse(value) * 1000 }
+  return { ...setting, unset: fallback * 1000, parse: secondsFrom(min) }
+}
+
+/** Parses a duration in seconds, not less than `min`, to milliseconds. */
+export function secondsFrom(min: number): (text: string) => number {
+  const parse = wholeNumber(min, LARGEST_TIMER_SECONDS)
+  return (text) => parse(text) * 1000
 }
 
 /** A size in bytes, whose default is in MiB. */

@@ -84,7 +84,7 @@ export async function migrateTargets(
   let isProven = false
   const mayStart = () => {
     const goesOn = !hasFailed || (isProven && request.onError === 'continue')
-    return goesOn && !parts.isDraining() && !request.isStopped?.()
+    return goesOn && !parts.isEnding() && !request.isStopped?.()
   }
   const end = (result: DatabaseResult) => {
     results.set(result.database, result)

@@ -63,6 +63,6 @@ export interface DeployParts {
   tellProgress(this: void, job: FleetJob): void
   /** Tells operators that something of a platform has changed that the catalog does not notify. */
   tellFleet(platform: string): void
-  /** Returns whether the gateway is stopping; new work is not started then. */
-  isDraining(): boolean
+  /** Returns whether the gateway stops soon: work on many databases begins with no further one. */
+  isEnding(): boolean
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { afterTest } from '../helpers/after-test.ts'
-import { uniqueName } from '../helpers/gateway.ts'
+import { type Json, schemaForm, uniqueName } from '../helpers/gateway.ts'
+import { pack } from '../helpers/platforms.ts'
 import {
   eventually,
   freePort,
@@ -17,6 +18,30 @@ import {
 } from '../helpers/process.ts'
 
 import { adminDatabase, SLEEPER, startOnTestServer, startSleeping, timed } from './setup.ts'
+
+/** A /migrate of five databases, each of which takes 0.6 s, during which the gateway is stopped. */
+async function migrateAndStop(settings: Record<string, string>) {
+  const gateway = await startOnTestServer({ MIGRATE_CONCURRENCY: '1', ...settings })
+  const platform = uniqueName('fleet')
+  const url = await gateway.url()
+  for (const tenant of [undefined, ...'abcd']) {
+    const body = schemaForm(platform, await pack(SLEEPER), tenant)
+    expect(await fetch(`${url}/register`, { method: 'POST', body })).toMatchObject({ status: 200 })
+  }
+  const slow = { ...SLEEPER, 'migrations/001_slow.sql': 'select pg_sleep(0.6);' }
+  const form = schemaForm(platform, await pack(slow))
+  const answer = fetch(`${url}/migrate`, { method: 'POST', body: form }).then(
+    async (response): Promise<{ status: number; body: Json }> => ({
+      status: response.status,
+      body: await response.json(),
+    }),
+  )
+  await eventually('the first database is done', () =>
+    gateway.entries().some((one) => one.migrations_applied === 1),
+  )
+  gateway.kill('SIGTERM')
+  return { gateway, answer }
+}
 
 describe('when it is told to stop', () => {
   it('cuts requests that take longer than SHUTDOWN_TIMEOUT_SECS', async () => {
@@ -49,6 +74,54 @@ describe('when it is told to stop', () => {
     expect(result).toEqual({ code: 1, signal: null })
     expect(ms).toBeLessThan(1000)
     expect(gateway.entries().at(-1)).toMatchObject({ message: 'SIGTERM again: exiting at once' })
+  })
+
+  it('goes on for SHUTDOWN_DELAY_SECS, with /ready 503, and then closes its listener', async () => {
+    const gateway = await startOnTestServer({ SHUTDOWN_DELAY_SECS: '2' })
+    const platform = uniqueName('retired')
+    await gateway.register(platform, SLEEPER)
+
+    gateway.kill('SIGTERM')
+    await gateway.line('SIGTERM: stopping')
+    const { status, headers, body } = await gateway.get('/ready')
+    expect([status, body, headers.get('connection')]).toEqual([
+      503,
+      { status: 'not_ready' },
+      'close',
+    ])
+    const answers: (number | undefined)[] = []
+    await timed(async () => {
+      for (let last: number | undefined = 200; last !== undefined; ) {
+        const answer = await gateway.call(platform, 'sleep', [0.1]).catch(() => undefined)
+        last = answer?.status
+        answers.push(last)
+      }
+    }).then(({ ms }) => expect(ms).toBeGreaterThan(1500))
+    expect(new Set(answers)).toEqual(new Set([200, undefined]))
+    expect(await gateway.exit).toEqual({ code: 0, signal: null })
+  })
+
+  it('waits for a load balancer where TRUSTED_PROXIES is set; a second signal ends that', async () => {
+    const gateway = await startOnTestServer({ TRUSTED_PROXIES: '127.0.0.1' })
+    await gateway.url()
+    gateway.kill('SIGTERM')
+    await gateway.line('SIGTERM: stopping')
+    expect((await gateway.get('/live')).status).toBe(200)
+    gateway.kill('SIGTERM')
+    const { result, ms } = await timed(() => gateway.exit)
+    expect(result).toEqual({ code: 1, signal: null })
+    expect(ms).toBeLessThan(1500)
+  })
+
+  it('begins with no further database of a fleet once half of SHUTDOWN_TIMEOUT_SECS is over', async () => {
+    const { gateway, answer } = await migrateAndStop({ SHUTDOWN_TIMEOUT_SECS: '2' })
+    const { status, body } = await answer
+    expect([status, body.error]).toEqual([503, 'connection_failed'])
+    // One was done before, and at least one began after the signal.
+    expect(body.databases_updated.length).toBeGreaterThan(1)
+    expect(body.not_started.length).toBeGreaterThan(0)
+    expect(body.failed).toEqual([])
+    expect(await gateway.exit).toEqual({ code: 0, signal: null })
   })
 
   it('ends soon while it waits for PostgreSQL', async () => {

@@ -1,4 +1,4 @@
-import { bytes, integer, optional, seconds, word } from '../setting.ts'
+import { bytes, integer, optional, seconds, secondsFrom, word } from '../setting.ts'
 import { asIs, hostName } from '../values.ts'
 
 const MEBIBYTE = 1024 * 1024
@@ -23,6 +23,17 @@ export const HTTP = {
     },
     0,
   ),
+  shutdownDelayMs: optional('SHUTDOWN_DELAY_SECS', 'seconds', secondsFrom(0), {
+    none: '5 where TRUSTED_PROXIES is set, otherwise 0',
+    example: '5',
+    about:
+      'How long the gateway goes on as before after SIGTERM, but that /ready is 503: a load balancer sends requests elsewhere before the listener closes. SHUTDOWN_TIMEOUT_SECS begins after it.',
+    edge: '0 to 2,147,483. Longer than the load balancer takes to notice. A second SIGTERM ends the gateway at once.',
+  }),
+  keepAliveMs: seconds('KEEP_ALIVE_SECS', 65, {
+    about: 'How long a connection of a client stays open without a request, after the first.',
+    edge: 'Longer than the load balancer keeps its idle connections: a request may be on its way when the gateway closes one.',
+  }),
   requestTimeoutMs: seconds('REQUEST_TIMEOUT_SECS', 60, {
     about:
       'How long a request may take to arrive, head and body. Of an import: how long the next bytes of the dump may take.',

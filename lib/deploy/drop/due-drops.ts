@@ -22,6 +22,7 @@ export class DueDrops {
   /** Databases whose last drop failed. The log reports only the first failure in a row. */
   readonly #failed = new Set<string>()
   #timers: NodeJS.Timeout[] = []
+  #isStopped = false
   #running: Promise<void> | undefined
 
   constructor(parts: DeployParts, onDropped: OnDropped) {
@@ -39,6 +40,7 @@ export class DueDrops {
   }
 
   stop(): void {
+    this.#isStopped = true
     for (const timer of this.#timers) clearInterval(timer)
   }
 
@@ -66,7 +68,7 @@ export class DueDrops {
       log.debug(`Copies that are left half made are not dropped: ${error.message}`),
     )
     for (const database of due) {
-      if (this.#parts.isDraining()) return
+      if (this.#isStopped) return
       await this.#drop(database)
     }
   }
@@ -82,7 +84,7 @@ export class DueDrops {
       this.#failed.add(database)
       const cause = (error as Error).message
       const text = 'A tenant that is due could not be dropped; it is tried again'
-      if (isNews && !this.#parts.isDraining()) this.#parts.log.warn(text, { database, cause })
+      if (isNews && !this.#isStopped) this.#parts.log.warn(text, { database, cause })
     }
   }
 

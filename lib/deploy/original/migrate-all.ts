@@ -81,7 +81,7 @@ export async function migrateTenants(
   await Promise.allSettled(noted)
   const left = targets.filter(({ database }) => !ended.has(database))
   for (const { database } of left) tell(untouched(database, 'not_started'))
-  const isStopped = left.length > 0 && parts.isDraining()
+  const isStopped = left.length > 0 && parts.isEnding()
   return {
     status: isStopped ? 'interrupted' : statusOf(counts),
     summary: {

@@ -35,7 +35,7 @@ export class Drain {
   readonly #clients = new Map<Socket, Client>()
   /** TLS sockets during the handshake, by addresses and port. */
   readonly #handshakes = new Map<string, Socket>()
-  #isClosing = false
+  #isAnnounced = false
 
   constructor(listener: RequestListener) {
     this.listener = (req, res) => {
@@ -77,14 +77,22 @@ export class Drain {
     return client && client.running > 0 ? client.answer : undefined
   }
 
+  /** Sends `connection: close` with each answer from now on. New connections are accepted. */
+  announce(): void {
+    if (this.#isAnnounced) return
+    this.#isAnnounced = true
+    for (const { running, answer } of this.#clients.values()) {
+      if (answer && running > 0) announceClose(answer)
+    }
+  }
+
   /** Stops accepting; resolves when all connections are closed, after `limitMs` by force. */
   async close(server: Server | TlsServer, limitMs: number): Promise<void> {
-    this.#isClosing = true
+    this.announce()
     const now = performance.now()
     for (const client of this.#clients.values()) {
       // A connection without a request gets the full quiet time for its first one.
       if (!client.answer) client.lastSeen = now
-      else if (client.running > 0) announceClose(client.answer)
     }
     const look = setInterval(() => {
       // setImmediate: pending input is read first and counts as activity of its connection.
@@ -119,7 +127,7 @@ export class Drain {
     const client = this.#clients.get(socket)
     if (!client) return undefined
     const before = client.running > 0 ? client.answer : undefined
-    if (this.#isClosing) {
+    if (this.#isAnnounced) {
       // A pipelined request: the answer before it is not the last one any more.
       if (client.running > 0 && !client.answer?.headersSent)
         client.answer?.removeHeader('connection')

@@ -11,6 +11,8 @@ import { refuseConnection } from './refuse-connection.ts'
 export interface HttpLimits {
   /** Time for a request to arrive, head and body; the head alone gets at most 20 s of it. */
   requestTimeoutMs: number
+  /** Time for which a connection stays open without a request, after the first. */
+  keepAliveMs: number
   /** Time for which a client may read nothing of an answer. */
   sendTimeoutMs: number
   maxHttpConnections: number
@@ -120,7 +122,8 @@ function checkHost({ rawHeaders, headers: { host }, url = '' }: IncomingMessage)
 
 /** Gives the server those limits that it keeps itself; the timeouts hold for new connections. */
 export function setLimits(http: Server, limits: HttpLimits): void {
-  const { requestTimeoutMs, sendTimeoutMs, maxHttpConnections } = limits
+  const { requestTimeoutMs, keepAliveMs, sendTimeoutMs, maxHttpConnections } = limits
+  http.keepAliveTimeout = keepAliveMs
   http.headersTimeout = Math.min(requestTimeoutMs, MAX_HEAD_MS)
   http.requestTimeout = requestTimeoutMs
   Object.assign(http, { connectionsCheckingInterval: Math.min(requestTimeoutMs / 4, 5000) })
@@ -135,15 +138,22 @@ function closeSilent(http: Server, drain: Drain, limits: HttpLimits, log: Log): 
   // 'timeout' means no traffic. A running call or deploy may take longer. A connection is closed if
   // its client does not read, or if it is idle.
   http.on('timeout', (socket: Socket) => {
-    const isUnread = socket.writableLength > 0
-    if (isUnread) {
+    if (socket.writableLength > 0) {
       const seconds = limits.sendTimeoutMs / 1000
       const address = socket.remoteAddress
       log.warn(`Connection closed: the client read nothing of its answer for ${seconds} s`, {
         address,
       })
-    }
-    if (isUnread || !drain.answerOf(socket)) socket.destroy()
+      socket.destroy()
+    } else if (!drain.answerOf(socket)) closeUnlessRead(socket, drain)
+  })
+}
+
+/** Closes an idle connection, unless a request is in its buffer that a late event loop has not read. */
+function closeUnlessRead(socket: Socket, drain: Drain): void {
+  const { bytesRead } = socket
+  setImmediate(() => {
+    if (socket.bytesRead === bytesRead && !drain.answerOf(socket)) socket.destroy()
   })
 }
 

@@ -9,6 +9,8 @@ import type { Tls } from './tls.ts'
 
 export interface Listening {
   url: string
+  /** Has clients open another connection after their next answer, which may lead elsewhere. */
+  announceClose(): void
   /**
    * Stops accepting connections. Resolves when all requests are answered and no client is about to
    * send another one; after `limitMs` the rest is cut. A passed socket stays open in the process
@@ -23,9 +25,6 @@ export interface Listening {
 
 /** An empty range of ports: from 1 to 0. listhen's type does not allow an empty array. */
 const NO_RANGE: [number, number] = [1, 0]
-
-/** Longer than proxies and clients keep idle connections, so that they close them first. */
-const KEEP_ALIVE_MS = 65_000
 
 /** Linux default of net.core.somaxconn: connections that wait while the socket changes process. */
 const PASSED_BACKLOG = 4096
@@ -62,12 +61,12 @@ export async function startListening(
       : await listenOnAddress(drain, on, secured)
   drain.watch(http)
   limitClients(http, drain, limits, log)
-  http.keepAliveTimeout = KEEP_ALIVE_MS
   // Without this listener Node.js would send "100 Continue" before `admitBody` can refuse the body.
   http.on('checkContinue', drain.listener)
   const { address, family, port } = http.address() as AddressInfo
   return {
     url: `${secure ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    announceClose: () => drain.announce(),
     close: (limitMs) => drain.close(http, limitMs),
     limit: (changed) => setLimits(http, changed),
     renew: ({ options }) => secured?.setSecureContext(options),
