@@ -1,4 +1,9 @@
 import { defineConfig } from 'vitest/config'
+import { memoryFolder } from './test/setup/memory-folder.ts'
+
+// On a disk the sync of a rewound node takes minutes.
+const memory = memoryFolder()
+if (memory) process.env.TMPDIR ??= memory
 
 /** The fault tests: `npm run test:faults`. They take minutes, so `npm test` leaves them out. */
 export default defineConfig({

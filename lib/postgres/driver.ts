@@ -26,6 +26,8 @@ export interface Notice {
   severity: string
   code: string
   message: string
+  /** Routine in PostgreSQL's source code. */
+  routine?: string
 }
 
 export interface DriverOptions {

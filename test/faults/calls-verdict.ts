@@ -1,6 +1,11 @@
 import { expect } from 'vitest'
+import type { Json } from '../helpers/gateway.ts'
 import type { CallOutcome, Made } from './calls-load.ts'
-import type { MortalPostgres } from './postgres.ts'
+
+/** A PostgreSQL that can be asked what has run in a database. */
+export interface Asked {
+  query(text: string, database?: string): Promise<Json[]>
+}
 
 /** What the calls of a fault came to. */
 export interface Verdict {
@@ -15,7 +20,7 @@ export interface Verdict {
  * `forgetful`: a tenant whose rows were lost with its database.
  */
 export async function judge(
-  postgres: MortalPostgres,
+  postgres: Asked,
   platform: string,
   made: Made[],
   forgetful?: string,
@@ -55,7 +60,7 @@ function isPossible(outcome: CallOutcome, runs: number, isForgetful: boolean): b
 }
 
 async function runsOf(
-  postgres: MortalPostgres,
+  postgres: Asked,
   platform: string,
   made: Made[],
 ): Promise<Map<string, number>> {

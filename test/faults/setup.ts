@@ -50,16 +50,25 @@ export function registerProcess(folder: string, pid: number): void {
   appendFileSync(listOf(folder), `${pid} ${processStart(pid)}\n`)
 }
 
+/** Writes down a cluster of PostgreSQL that another program starts and stops. */
+export function registerCluster(folder: string, cluster: string): void {
+  appendFileSync(clustersOf(folder), `${cluster}\n`)
+}
+
 function listOf(folder: string): string {
   return join(folder, 'processes')
 }
 
+function clustersOf(folder: string): string {
+  return join(folder, 'clusters')
+}
+
 /** Ends the processes in the order in which they were started, so that none starts another. */
 function endProcesses(folder: string): void {
-  const cluster = join(dataDirOf(folder), 'postgres/data')
+  const clusters = [join(dataDirOf(folder), 'postgres/data'), ...readLines(clustersOf(folder))]
   const deadline = performance.now() + PATIENCE_MS
   for (;;) {
-    const pids = [...registeredProcesses(folder), ...findServersOf(cluster)]
+    const pids = [...registeredProcesses(folder), ...clusters.flatMap(findServersOf)]
     if (pids.length === 0 || performance.now() > deadline) return
     for (const pid of pids) sendSignal(pid, 'SIGKILL')
     pause(20)

@@ -25,6 +25,9 @@ const FILES: Files = {
     create or replace function where_from() returns text language sql stable as $$
       select case when pg_is_in_recovery() then 'standby ' else 'primary ' end || count(*)
       from notes $$;`,
+  'functions/note_and_commit.pssql': `
+    create or replace procedure note_and_commit(inout id integer) language plpgsql as $$
+    begin insert into notes values (id); commit; end $$;`,
   'functions/nap.pssql': `
     create or replace function nap() returns void language sql as $$
       -- One that writes, which is not run again on another server.
@@ -275,6 +278,18 @@ describe('after a failover', () => {
     await Promise.all(calls)
   })
 
+  test('a promotion is followed while the old primary goes on', async () => {
+    const promotedAt = performance.now()
+    await promote(pair.standby)
+
+    await eventually('writes go to the new one', async () => {
+      await gateway.call('clinic', 'note', [2])
+      return (await idsOf(pair.standby)).includes(2)
+    })
+    expect(performance.now() - promotedAt).toBeLessThan(8000)
+    await eventually('nobody is left there', async () => (await sessions(pair.primary)) === 0)
+  })
+
   test('a call that runs on the old primary is cut when the new one is found', async () => {
     const nap = gateway.call('clinic', 'nap')
     await eventually('it runs', async () => {
@@ -295,6 +310,21 @@ describe('after a failover', () => {
     const { status, body } = await nap
     expect({ status, body }).toMatchObject({ status: 503, body: { error: 'connection_failed' } })
   })
+})
+
+test('a commit whose wait for a standby is cancelled is not acknowledged', async () => {
+  const gateway = await start(undefined, '', { STATEMENT_TIMEOUT_SECS: '1' })
+  await pair.primary.query(`alter system set synchronous_standby_names = 'nobody'`)
+  await pair.primary.query('select pg_reload_conf()')
+
+  const { status, body } = await gateway.call('clinic', 'note_and_commit', [1])
+  expect({ status, body }).toMatchObject({
+    status: 503,
+    body: { error: 'connection_failed', may_have_run: true },
+  })
+  expect(await idsOf(pair.primary)).toEqual([1])
+  await pair.primary.query('alter system reset synchronous_standby_names')
+  await pair.primary.query('select pg_reload_conf()')
 })
 
 describe('with several hosts', () => {

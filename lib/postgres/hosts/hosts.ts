@@ -1,14 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isPostgresError, NOT_PRIMARY } from '../errors.ts'
-import { Connection } from '../pools/connection.ts'
-import { directRoute, type Reached, type Route, reach } from './route.ts'
-import { describeHost, hostsOf, type Server, type SessionAttrs } from './server.ts'
-
-interface Found {
-  host: Server
-  /** Timeline of the host; of two primaries, the newer one has the higher timeline. */
-  timeline: number
-}
+import { Probe, refusalOf } from './host-probe.ts'
+import { type Found, PromotionWatch } from './promotion-watch.ts'
+import { type Reached, type Route, reach } from './route.ts'
+import { hostsOf, type Server, type SessionAttrs } from './server.ts'
 
 /** Timeout of the socket to the last primary, and of the log-in there. */
 const PATIENCE_MS = 2000
@@ -36,13 +31,39 @@ export class Hosts implements Route {
   /** Primary to try first; undefined where a search is needed. */
   #current: Server | undefined
   #last: Server | undefined
-  #search: Promise<Server> | undefined
+  /** Timeline of the last primary. */
+  #timeline = 0
+  #search: Promise<Found> | undefined
+  #watch: PromotionWatch | undefined
   #foundAt = Number.NEGATIVE_INFINITY
   #failedAt = Number.NEGATIVE_INFINITY
 
   constructor(server: Server) {
     this.#hosts = hostsOf(server)
     this.#attrs = server.sessionAttrs
+  }
+
+  /**
+   * Watches the other hosts until `end`: where one has been promoted, connections go there, even if
+   * the last primary still answers. Without it, a primary is left when it fails.
+   */
+  watch(): void {
+    if (this.#hosts.length === 1) return
+    this.#watch = new PromotionWatch({
+      others: () => (this.#last ? this.#hosts.filter((host) => host !== this.#last) : []),
+      ask: async (host, timeoutMs) => {
+        const probe = new Probe(host, this.#attrs, timeoutMs)
+        return probe.ask().finally(() => probe.end())
+      },
+      onPromoted: (found) => {
+        if (found.timeline > this.#timeline) this.#move(found)
+      },
+    })
+  }
+
+  /** Ends the watch. */
+  end(): void {
+    this.#watch?.end()
   }
 
   /**
@@ -66,8 +87,11 @@ export class Hosts implements Route {
       }
     }
     const left = () => Math.max(1, until - performance.now())
-    const found = this.#current ?? (await this.#find(left()))
-    return reach(found, left())
+    const found = this.#current ?? (await this.#find(left())).host
+    const reached = await reach(found, left())
+    if (this.#last === found) return reached
+    reached.socket.destroy()
+    return this.open(left())
   }
 
   /** Returns the error where a reported parameter shows that the host is not the primary. */
@@ -82,13 +106,12 @@ export class Hosts implements Route {
   }
 
   /** Searches for the primary; concurrent callers share one search. */
-  #find(timeoutMs: number): Promise<Server> {
+  #find(timeoutMs: number): Promise<Found> {
     this.#search ??= this.#searchAll(timeoutMs)
       .then(
-        (host) => {
-          this.#foundAt = performance.now()
-          this.#move(host)
-          return host
+        (found) => {
+          this.#move(found)
+          return found
         },
         (error) => {
           this.#failedAt = performance.now()
@@ -101,14 +124,16 @@ export class Hosts implements Route {
     return this.#search
   }
 
-  #move(host: Server): void {
+  #move({ host, timeline }: Found): void {
     const from = this.#last
+    this.#foundAt = performance.now()
+    this.#timeline = timeline
     this.#current = host
     this.#last = host
     if (from && from !== host) this.onMoved?.(from, host)
   }
 
-  async #searchAll(timeoutMs: number): Promise<Server> {
+  async #searchAll(timeoutMs: number): Promise<Found> {
     const tooSoonMs = AGAIN_MS - (performance.now() - this.#failedAt)
     if (tooSoonMs > 0) await sleep(Math.min(tooSoonMs, timeoutMs))
     const found: Found[] = []
@@ -138,49 +163,8 @@ export class Hosts implements Route {
     isOver = true
     await Promise.all([...probes].map((probe) => probe.end()))
     const newest = found.sort((a, b) => b.timeline - a.timeline)[0]
-    if (newest) return newest.host
+    if (newest) return newest
     throw [...errors.values()].sort((a, b) => weight(b) - weight(a))[0]
-  }
-}
-
-/** One session with one host, to ask whether it is the primary. */
-class Probe {
-  readonly host: Server
-  readonly #connection: Connection
-  #hasAnswered = false
-
-  constructor(host: Server, attrs: SessionAttrs, timeoutMs: number) {
-    this.host = host
-    const route: Route = {
-      ...directRoute(host),
-      refusal: (_, parameter, value) => refusalOf(attrs, host, parameter, value),
-    }
-    const options = {
-      database: host.database,
-      route,
-      connectTimeoutMs: timeoutMs,
-      statementTimeoutMs: timeoutMs,
-    }
-    this.#connection = new Connection(host, options, () => {})
-  }
-
-  /**
-   * @returns the host's timeline
-   * @throws {Error} NOT_PRIMARY; as `openSocket`; from PostgreSQL, which refuses the session
-   */
-  async ask(): Promise<number> {
-    const [row] = await this.#connection.sql<{ file: string }[]>`
-      select pg_walfile_name(pg_current_wal_lsn()) as file
-    `
-    this.#hasAnswered = true
-    // PostgreSQL manual, "WAL Internals": the first 8 hexadecimal digits are the timeline.
-    return Number.parseInt(row!.file.slice(0, 8), 16)
-  }
-
-  /** Closes a session that has answered; cuts any other. */
-  async end(): Promise<void> {
-    if (this.#hasAnswered) await this.#connection.close()
-    else this.#connection.destroy()
   }
 }
 
@@ -190,25 +174,6 @@ async function firstFound(asked: Promise<void>[], found: Found[]): Promise<void>
     for (const one of asked) one.then(() => found.length > 0 && resolve())
     Promise.all(asked).then(() => resolve())
   })
-}
-
-/** PostgreSQL reports `in_hot_standby` and `default_transaction_read_only` since version 14. */
-function refusalOf(
-  attrs: SessionAttrs,
-  host: Server,
-  parameter: string,
-  value: string,
-): Error | undefined {
-  if (attrs === 'any' || value !== 'on') return undefined
-  if (parameter === 'in_hot_standby') return notPrimary(`${describeHost(host)} is a standby`)
-  if (attrs === 'read-write' && parameter === 'default_transaction_read_only') {
-    return notPrimary(`${describeHost(host)} is read-only`)
-  }
-  return undefined
-}
-
-function notPrimary(message: string): Error {
-  return Object.assign(new Error(message), { code: NOT_PRIMARY })
 }
 
 /** Rank of an error: the error of several hosts is the one with the highest rank. */

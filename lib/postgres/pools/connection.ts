@@ -119,6 +119,7 @@ export class Connection {
         },
         onNotification: (channel, payload) => this.onNotification?.(channel, payload),
         onNotice: (notice) => this.onNotice?.(notice),
+        onUnreplicated: (error) => this.destroy(error),
       })
     }
   }

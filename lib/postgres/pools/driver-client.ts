@@ -4,6 +4,7 @@ import type { Credentials, Server } from '../hosts/server.ts'
 import { handOver } from '../session/hand-over.ts'
 import { Session } from '../session/session.ts'
 import { failedSocket } from '../session/socket.ts'
+import { isUnreplicatedNotice, unreplicated } from '../session/unreplicated.ts'
 import { connectionClosed, type Opened } from './open-logged-in.ts'
 
 export interface DriverClientOptions {
@@ -18,6 +19,8 @@ export interface DriverClientOptions {
   onParameter: (name: string, value: string) => void
   onNotification: (channel: string, payload: string) => void
   onNotice: (notice: Notice) => void
+  /** Called with the error of a commit that may be on no standby. */
+  onUnreplicated: (error: Error) => void
 }
 
 /** The postgres.js client of one connection, over the socket that the gateway has opened. */
@@ -40,7 +43,10 @@ export class DriverClient {
       socket: () => this.#giveSocket(),
       onParameter: options.onParameter,
       onNotification: options.onNotification,
-      onNotice: options.onNotice,
+      onNotice: (notice) => {
+        if (isUnreplicatedNotice(notice)) options.onUnreplicated(unreplicated())
+        options.onNotice(notice)
+      },
     })
   }
 

@@ -54,6 +54,7 @@ export class Pools {
       this.#supply.cutAllBut(to)
       this.onMoved?.(from, to)
     }
+    this.#hosts.watch()
     this.#platformOf = platformOf
     this.#credentialsOf = credentialsOf
     this.#supply = new ConnectionSupply({
@@ -283,6 +284,7 @@ export class Pools {
     this.#supply.isEnded = true
     clearInterval(this.#sweeper)
     this.#endSilenceWatch()
+    this.#hosts.end()
     const connections = [...this.#supply.pools.values()].flatMap((pool) => [...pool.connections])
     for (const pool of this.#supply.pools.values()) {
       for (const waiter of pool.waiters) {

@@ -1,7 +1,8 @@
 import { Admission, type Admit } from './admission.ts'
 import { readColumns, readParameter, readRow, readTag } from './fields.ts'
 import type { MessageHandler } from './input.ts'
-import { addPlan, MAX_PLAN_BYTES, type PlanSink } from './plans.ts'
+import { ofNotice, takeNotice } from './notices.ts'
+import type { PlanSink } from './plans.ts'
 import * as protocol from './protocol.ts'
 import { type Query, STEP, skipped } from './query.ts'
 import { readServerError, type ServerError } from './server-error.ts'
@@ -84,9 +85,7 @@ export class Answers implements MessageHandler {
   announce(type: number, length: number): 'take' | 'drop' | Promise<void> {
     const query = this.#queries[this.#at]
     if (type === protocol.DATA_ROW) return this.#admission.ofRow(query, length)
-    if (type === protocol.NOTICE_RESPONSE) {
-      return this.#sink() && length <= MAX_PLAN_BYTES ? 'take' : 'drop'
-    }
+    if (type === protocol.NOTICE_RESPONSE) return ofNotice(this.#sink(), length)
     return isUnread(type) ? 'drop' : this.#admission.ofOther(query, length)
   }
 
@@ -111,7 +110,7 @@ export class Answers implements MessageHandler {
         this.#owner.onParameter(...readParameter(bytes, start, end))
         break
       case protocol.NOTICE_RESPONSE:
-        addPlan(this.#sink() ?? {}, bytes, start, end)
+        takeNotice(this.#sink(), bytes, start, end)
         break
       case protocol.COPY_IN_RESPONSE:
         this.#owner.refuseCopy(this.#running())
