@@ -55,7 +55,7 @@ export class Health {
    */
   async isConnected(): Promise<boolean> {
     if (this.#options.sinceLastAnswer() < FRESH_ANSWER_MS) return true
-    this.#probing ??= this.#probe().finally(() => {
+    this.#probing ??= this.#probe(PROBE_LIMIT_MS, FRESH_ANSWER_MS).finally(() => {
       this.#probing = undefined
     })
     return this.#probing
@@ -66,17 +66,23 @@ export class Health {
     return !this.isDraining && (await this.isConnected())
   }
 
-  async #probe(): Promise<boolean> {
+  /** Returns whether PostgreSQL answers a query that is sent now, or any other since, within that time. */
+  answers(withinMs: number): Promise<boolean> {
+    return this.#probe(withinMs, withinMs)
+  }
+
+  /** @param freshMs age of an answer to any query that counts where the probe has none */
+  async #probe(limitMs: number, freshMs: number): Promise<boolean> {
     const { sinceLastAnswer, probe } = this.#options
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<boolean>((resolve) => {
       // A call may have been answered in the meantime.
-      const isFresh = () => resolve(sinceLastAnswer() < FRESH_ANSWER_MS)
-      timer = setTimeout(isFresh, PROBE_LIMIT_MS)
+      const isFresh = () => resolve(sinceLastAnswer() < freshMs)
+      timer = setTimeout(isFresh, limitMs)
     })
-    const answer = probe(PROBE_LIMIT_MS).then(
+    const answer = probe(limitMs).then(
       () => true,
-      () => sinceLastAnswer() < FRESH_ANSWER_MS,
+      () => sinceLastAnswer() < freshMs,
     )
     try {
       return await Promise.race([answer, timeout])

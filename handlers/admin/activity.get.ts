@@ -1,7 +1,8 @@
 import { defineHandler } from 'h3'
-import { shownSessions } from '../../lib/activity/shown-sessions.ts'
+import { activityOfServers, type ServerNow, sessionsOf } from '../../lib/activity/of-servers.ts'
+import { serverField } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
-import { shownPools } from '../../lib/http/answer/shown-pools.ts'
+import { poolsOfServers } from '../../lib/http/answer/server-pools.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 
 export default defineHandler({
@@ -57,24 +58,35 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])
-    const [{ at, sessions, vitals, why }, { calls, unanswered }] = await Promise.all([
-      gateway.activity.read(),
+    const { servers } = gateway
+    const [now, { calls, unanswered }] = await Promise.all([
+      activityOfServers(servers, request.mayName),
       gateway.callsOfAll.list(request.mayName),
     ])
-    const can = why === null ? await gateway.fleet.can().catch(() => undefined) : undefined
-    const { pools, permits } = shownPools(gateway.pools.report(), request.mayName)
+    const [{ at, vitals, why, can }] = now
+    const { pools, permits, servers: budgets } = poolsOfServers(gateway, request.mayName)
     return answerInSlices({
       at,
-      sessions: shownSessions(sessions, request.mayName, gateway.server.database),
-      calls,
+      sessions: sessionsOf(servers, now),
+      calls: calls.map((call) => ({ ...call, ...serverField(gateway, call.database) })),
       pools,
       permits,
       gateways: gateway.gateways.alive(),
       unanswered,
-      replicas: gateway.replicas?.status() ?? [],
+      replicas: now.flatMap(({ replicas }) => replicas),
       vitals,
       why,
-      can: { see_sessions: can?.see_sessions ?? why ?? 'PostgreSQL does not answer' },
+      can,
+      ...(budgets && { servers: now.map((one) => describe(one, budgets)) }),
     })
   },
 })
+
+/** A server of several; its sessions are among those of all. */
+function describe(
+  { at, sessions, ...now }: ServerNow,
+  budgets: { name: string; permits: object }[],
+): object {
+  const permits = budgets.find(({ name }) => name === now.name)?.permits ?? null
+  return { ...now, permits }
+}

@@ -1,7 +1,10 @@
 import { defineHandler } from 'h3'
+import { newestFirst, parsePlace, placeOf } from '../../lib/deploy/deployments/merged-page.ts'
 import { GatewayError } from '../../lib/errors.ts'
+import { askServers, awayField } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, readQuery } from '../../lib/http/body/page-query.ts'
+import { joinRows } from '../../lib/servers/fan-in.ts'
 import type { Owner } from '../../lib/tenancy/names.ts'
 import {
   type GivenOwner,
@@ -10,7 +13,7 @@ import {
   parseNamedOwner,
 } from '../../lib/tenancy/owners.ts'
 
-const QUERY = [...OWNER_MEMBERS, 'limit', 'after'] as const
+const QUERY = [...OWNER_MEMBERS, 'limit', 'after', 'server'] as const
 const DEFAULT_LIMIT = 50
 const MAX_LIMIT = 1000
 
@@ -39,24 +42,34 @@ export default defineHandler({
   },
   async handler(event) {
     const { gateway, request } = event.context
+    const { servers } = gateway
     const query = readQuery(event, QUERY)
-    const { tenants } = gateway
-    const owner = await tenants.resolve(parseNamedOwner(request, query as GivenOwner))
-    const { platform } = owner
+    const named = parseNamedOwner(request, query as GivenOwner)
+    const { platform } = named
     const isOne = namesOne(query as GivenOwner)
-    const { tenantId, schema } = isOne ? owner : ({} as Partial<Owner>)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
-    const after = parseCount('after', query.after, Number.MAX_SAFE_INTEGER)
-    const deployments = await gateway.deployments.read({ platform, tenantId, schema, after, limit })
-    if (deployments.length === 0 && !(await tenants.has(platform, { tenantId, schema }))) {
-      if (isOne) await tenants.locate(owner)
+    const place = parsePlace(servers, query.after)
+    const asked = { server: query.server, owner: isOne ? named : undefined }
+    const gathered = await askServers(gateway, asked, async (there) => {
+      const owner = isOne ? await there.tenants.resolve(named) : undefined
+      const { tenantId, schema } = owner ?? ({} as Partial<Owner>)
+      const after = place(servers.nameOf(there))
+      const rows = await there.deployments.read({ platform, tenantId, schema, limit, ...after })
+      const isKnown = rows.length > 0 || (await there.tenants.has(platform, { tenantId, schema }))
+      if (owner && !isKnown) await there.tenants.locate(owner)
+      return { isKnown, rows }
+    })
+    if (gathered.away.length === 0 && !gathered.answers.some(({ answer }) => answer.isKnown)) {
       throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
     }
+    const pages = gathered.answers.map(({ server, answer }) => ({ server, answer: answer.rows }))
+    const deployments = joinRows(servers, pages, newestFirst).slice(0, limit)
     return answerInSlices({
       platform,
       deployments,
       count: deployments.length,
-      next_after: deployments.length === limit ? deployments.at(-1)!.id : null,
+      next_after: deployments.length === limit ? placeOf(deployments.at(-1)!) : null,
+      ...awayField(gateway, gathered),
     })
   },
 })

@@ -1,13 +1,21 @@
-import { defineHandler } from 'h3'
+import { defineHandler, type H3EventContext } from 'h3'
+import { byDatabase, joinFleets } from '../../lib/fleet/join-fleets.ts'
+import { askServers, awayField, checkKnown, newestOfMain } from '../../lib/http/all-servers.ts'
 import { answerDocument } from '../../lib/http/answer/answer-document.ts'
 import { jsonInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
+import { isAway, joinRows, whileAnswering } from '../../lib/servers/fan-in.ts'
+import { MAIN_SERVER } from '../../lib/servers/parse-servers.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
+
+type Gateway = H3EventContext['gateway']
+
+const QUERY = ['platform', 'server'] as const
 
 export default defineHandler({
   meta: {
     description: 'The state of each database as the catalog knows it, and what can be done',
-    query: ['platform'],
+    query: QUERY,
     request: { platform: 'clinic' },
     answer: {
       platforms: [
@@ -51,23 +59,55 @@ export default defineHandler({
   },
   async handler(event) {
     const { gateway, request } = event.context
-    const { fleet } = gateway
-    const query = readQuery(event, ['platform'])
-    const can = await fleet.can()
+    const query = readQuery(event, QUERY)
+    const can = await abilitiesOf(gateway)
     let answer: object
     if (query.platform === undefined) {
-      const platforms = await fleet.platforms(request.mayName)
-      answer = { platforms, count: platforms.length, can }
+      const newest = newestOfMain(gateway)
+      const gathered = await askServers(gateway, query, async (there) =>
+        there.fleet.platforms(request.mayName, undefined, await newest(there)),
+      )
+      const platforms = joinFleets(gathered.answers.map((one) => one.answer))
+      answer = { platforms, count: platforms.length, can, ...serversField(gateway, gathered) }
     } else {
       const platform = parsePlatform(request, query.platform)
-      await gateway.platforms.check(platform)
-      const [platforms, databases] = await Promise.all([
-        fleet.platforms(undefined, platform),
-        fleet.databases(platform),
-      ])
-      answer = { platforms, databases, count: databases.length, can }
+      await checkKnown(gateway, platform)
+      const newest = newestOfMain(gateway, platform)
+      const gathered = await askServers(gateway, query, async (there) => {
+        const known = await newest(there)
+        const [platforms, databases] = await Promise.all([
+          there.fleet.platforms(undefined, platform, known),
+          there.fleet.databases(platform, known),
+        ])
+        return { platforms, databases }
+      })
+      const platforms = joinFleets(gathered.answers.map((one) => one.answer.platforms))
+      const rows = gathered.answers.map(({ server, answer }) => ({
+        server,
+        answer: answer.databases,
+      }))
+      const databases = joinRows(gateway.servers, rows, byDatabase)
+      const count = databases.length
+      answer = { platforms, databases, count, can, ...serversField(gateway, gathered) }
     }
     const bytes = Buffer.from(await jsonInSlices(answer))
     return answerDocument(event, 'application/json; charset=utf-8', bytes)
   },
 })
+
+/** What can be done on `main`; null if it is away and there are others. */
+function abilitiesOf({ servers, fleet }: Gateway) {
+  if (!servers.areSeveral) return fleet.can()
+  return whileAnswering(servers.named(MAIN_SERVER), MAIN_SERVER, (main) => main.fleet.can()).catch(
+    (error) => {
+      if (isAway(error)) return null
+      throw error
+    },
+  )
+}
+
+/** The servers that there are, and those of them that have not answered; nothing without SERVERS. */
+function serversField(gateway: Gateway, gathered: { away: string[] }) {
+  if (!gateway.servers.areSeveral) return {}
+  return { servers: gateway.servers.names(), ...awayField(gateway, gathered) }
+}

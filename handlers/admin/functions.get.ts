@@ -1,13 +1,32 @@
-import { defineHandler } from 'h3'
+import { defineHandler, type H3EventContext } from 'h3'
+import { askServers, awayField, parseServer, serverField } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import { databaseName } from '../../lib/tenancy/names.ts'
+import { databaseName, type Owner } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { GROUPS } from '../../lib/usage/read.ts'
-import { ORDERS } from '../../lib/usage/times/most.ts'
+import { AMONG, ORDERS } from '../../lib/usage/times/most.ts'
+import {
+  joinTimes,
+  type ShownTimesOf,
+  showTimes,
+  type TimesQuery,
+} from '../../lib/usage/times/read.ts'
 import { STEPS } from '../../lib/usage/times/table.ts'
 
-const QUERY = [...OWNER_MEMBERS, 'function', 'by', 'from', 'to', 'step', 'order', 'limit'] as const
+type Gateway = H3EventContext['gateway']
+
+const QUERY = [
+  ...OWNER_MEMBERS,
+  'function',
+  'by',
+  'from',
+  'to',
+  'step',
+  'order',
+  'limit',
+  'server',
+] as const
 const DEFAULT_LIMIT = 200
 const MAX_LIMIT = 1000
 
@@ -57,14 +76,13 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
-    const { tenants, usage } = gateway
     const { platform, owner } = parseNarrowed(request, query as GivenOwner)
     const by = parseChoice('by', query.by, GROUPS) ?? 'function'
     const { from, to } = query
-    const span = usage.times.span({ from, to, step: parseChoice('step', query.step, STEPS) })
+    const step = parseChoice('step', query.step, STEPS)
+    const span = gateway.usage.times.span({ from, to, step })
     const asked = {
       platform,
-      database: owner && databaseName(await tenants.resolve(owner)),
       perDatabase: by === 'tenant',
       function: parseText('function', query.function),
       ...span,
@@ -72,7 +90,8 @@ export default defineHandler({
       limit: parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT,
       mayName: request.mayName,
     }
-    const { functions, series } = await usage.times.read(asked)
+    const meant = { server: query.server, owner }
+    const { functions, series, ...away } = await readAll(gateway, meant, asked)
     return answerInSlices({
       platform: platform ?? null,
       from: span.from.toISOString(),
@@ -83,6 +102,40 @@ export default defineHandler({
       functions,
       series,
       count: functions.length,
+      ...away,
     })
   },
 })
+
+/** Reads the functions of the only server, or adds up what all have. */
+async function readAll(
+  gateway: Gateway,
+  meant: { server: unknown; owner: Owner | undefined },
+  asked: TimesQuery,
+): Promise<ShownTimesOf & { servers_away?: string[] }> {
+  const queryOf = async ({ tenants }: Gateway) => ({
+    ...asked,
+    database: meant.owner && databaseName(await tenants.resolve(meant.owner)),
+  })
+  if (!gateway.servers.areSeveral) {
+    parseServer(gateway.servers, meant.server)
+    return gateway.usage.times.read(await queryOf(gateway))
+  }
+  // A function may be first in all servers together that is not the first in any.
+  const limit = Math.max(asked.limit, AMONG)
+  const first = await askServers(gateway, meant, async (there) =>
+    there.usage.times.first({ ...(await queryOf(there)), limit }),
+  )
+  const keys = new Set(first.answers.flatMap(({ answer }) => [...answer]))
+  const gathered = await askServers(gateway, meant, async (there) =>
+    there.usage.times.collect(await queryOf(there), keys),
+  )
+  const { functions, series } = showTimes(
+    joinTimes(gathered.answers.map(({ answer }) => answer)),
+    asked,
+  )
+  const shown = functions.map((one) =>
+    one.database === null ? one : { ...one, ...serverField(gateway, one.database) },
+  )
+  return { functions: shown, series, ...awayField(gateway, gathered) }
+}

@@ -1,5 +1,7 @@
 import { defineHandler } from 'h3'
+import { askServers, awayField } from '../../lib/http/all-servers.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
+import { joinPlatforms } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
   meta: {
@@ -11,8 +13,10 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     readQuery(event, [])
-    const all = await gateway.platforms.list()
-    const platforms = all.filter(({ name }) => request.mayName?.(name) ?? true)
-    return { platforms, count: platforms.length }
+    const gathered = await askServers(gateway, {}, (there) => there.platforms.list())
+    const platforms = joinPlatforms(gathered.answers.map(({ answer }) => answer)).filter(
+      ({ name }) => request.mayName?.(name) ?? true,
+    )
+    return { platforms, count: platforms.length, ...awayField(gateway, gathered) }
   },
 })

@@ -1,11 +1,13 @@
 import { defineHandler } from 'h3'
+import { parseServer } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
-import { shownPools } from '../../lib/http/answer/shown-pools.ts'
+import { poolsOfServers } from '../../lib/http/answer/server-pools.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 
 export default defineHandler({
   meta: {
     description: 'Report the connections to each database, and the requests that wait for one',
+    query: ['server'],
     answer: {
       pools: [{ database: 'clinic_main', platform: null, open: 2, busy: 0, idle: 2, waiting: 0 }],
       count: 1,
@@ -16,14 +18,15 @@ export default defineHandler({
   },
   handler(event) {
     const { gateway, request } = event.context
-    readQuery(event, [])
-    const { pools, permits, totals } = shownPools(gateway.pools.report(), request.mayName)
+    const only = parseServer(gateway.servers, readQuery(event, ['server']).server)
+    const { pools, permits, totals, ...rest } = poolsOfServers(gateway, request.mayName, only)
     return answerInSlices({
       pools,
       count: pools.length,
       permits,
       totals,
       gateways: gateway.gateways.alive(),
+      ...rest,
     })
   },
 })

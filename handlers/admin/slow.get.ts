@@ -1,10 +1,12 @@
 import { defineHandler } from 'h3'
+import { askServers, awayField } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 
-const QUERY = [...OWNER_MEMBERS, 'function', 'limit'] as const
+const QUERY = [...OWNER_MEMBERS, 'function', 'limit', 'server'] as const
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
@@ -41,13 +43,27 @@ export default defineHandler({
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
     const { platform, owner } = parseNarrowed(request, query as GivenOwner)
-    const slow = await gateway.usage.slow.read({
+    const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
+    const asked = {
       platform,
-      database: owner && databaseName(await gateway.tenants.resolve(owner)),
       function: parseText('function', query.function),
-      limit: parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT,
+      limit,
       mayName: request.mayName,
+    }
+    const meant = { server: query.server, owner }
+    const gathered = await askServers(gateway, meant, async ({ usage, tenants }) => {
+      const database = owner && databaseName(await tenants.resolve(owner))
+      return usage.slow.read({ ...asked, database })
     })
-    return answerInSlices({ slow, slow_call_ms: gateway.config.slowCallMs, count: slow.length })
+    const rows = joinRows(gateway.servers, gathered.answers, (one, other) =>
+      compareBytes(other.at, one.at),
+    )
+    const slow = rows.slice(0, limit)
+    return answerInSlices({
+      slow,
+      slow_call_ms: gateway.config.slowCallMs,
+      count: slow.length,
+      ...awayField(gateway, gathered),
+    })
   },
 })

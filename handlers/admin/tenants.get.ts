@@ -1,12 +1,14 @@
 import { defineHandler } from 'h3'
+import { askServers, awayField } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
 import { STATES } from '../../lib/tenancy/catalog/tenant-rows.ts'
 import { parseLabelFilter } from '../../lib/tenancy/labels.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 import { describeTenant } from '../../lib/tenancy/tenants.ts'
 
-const QUERY = ['platform', 'label', 'state', 'after', 'limit'] as const
+const QUERY = ['platform', 'label', 'state', 'after', 'limit', 'server'] as const
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
@@ -30,20 +32,28 @@ export default defineHandler({
     const query = readQuery(event, QUERY)
     const platform = parsePlatform(request, query.platform)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
-    const found = await gateway.tenants.list({
+    const page = {
       platform,
       labels: parseLabelFilter(parseText('label', query.label)),
       state: parseChoice('state', query.state, STATES),
       after: parseText('after', query.after),
       // One more tells whether there is another page.
       limit: limit + 1,
-    })
+      isBytewise: gateway.servers.areSeveral,
+    }
+    const gathered = await askServers(gateway, query, async (there) =>
+      (await there.tenants.list(page)).map(describeTenant),
+    )
+    const found = joinRows(gateway.servers, gathered.answers, (one, other) =>
+      compareBytes(one.database, other.database),
+    )
     const tenants = found.slice(0, limit)
     return answerInSlices({
       platform,
-      tenants: tenants.map(describeTenant),
+      tenants,
       count: tenants.length,
       next_after: found.length > limit ? tenants.at(-1)!.database : null,
+      ...awayField(gateway, gathered),
     })
   },
 })

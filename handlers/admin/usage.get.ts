@@ -1,4 +1,5 @@
-import { defineHandler } from 'h3'
+import { defineHandler, type H3EventContext } from 'h3'
+import { askServers, awayField, parseServer } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import {
   parseChoice,
@@ -7,12 +8,25 @@ import {
   parseText,
   readQuery,
 } from '../../lib/http/body/page-query.ts'
-import { databaseName } from '../../lib/tenancy/names.ts'
+import { databaseName, type Owner } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
-import { GROUPS, ORDERS } from '../../lib/usage/read.ts'
+import { addDays, mergeUsage, type UsageEntry } from '../../lib/usage/merge.ts'
+import { GROUPS, ORDERS, type UsageQuery } from '../../lib/usage/read.ts'
 import { parseDays } from '../../lib/usage/request.ts'
 
-const QUERY = [...OWNER_MEMBERS, 'by', 'from', 'to', 'order', 'days', 'after', 'limit'] as const
+type Gateway = H3EventContext['gateway']
+
+const QUERY = [
+  ...OWNER_MEMBERS,
+  'by',
+  'from',
+  'to',
+  'order',
+  'days',
+  'after',
+  'limit',
+  'server',
+] as const
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
@@ -36,21 +50,25 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const query = readQuery(event, QUERY)
-    const { tenants, usage } = gateway
     const { platform, owner } = parseNarrowed(request, query as GivenOwner)
     const limit = parseCount('limit', query.limit, MAX_LIMIT) ?? DEFAULT_LIMIT
     const asked = {
       platform,
-      database: owner && databaseName(await tenants.resolve(owner)),
       mayName: request.mayName,
       by: parseChoice('by', query.by, GROUPS) ?? 'tenant',
       order: parseChoice('order', query.order, ORDERS) ?? 'database_seconds',
-      ...parseDays(query, usage.today()),
+      ...parseDays(query, gateway.usage.today()),
       after: parseText('after', query.after),
       // One more tells whether there is another page.
       limit: limit + 1,
     }
-    const found = await usage.read(asked, parseSwitch('days', query.days, false))
+    const perDay = parseSwitch('days', query.days, false)
+    const { found, ...away } = await readAll(
+      gateway,
+      { server: query.server, owner },
+      asked,
+      perDay,
+    )
     const page = found.slice(0, limit)
     const { by, order, from, to } = asked
     return answerInSlices({
@@ -59,10 +77,50 @@ export default defineHandler({
       order,
       from,
       to,
-      started_at: usage.startedAt,
+      started_at: gateway.usage.startedAt,
       usage: page.map(({ shown }) => shown),
       count: page.length,
       next_after: found.length > limit ? page.at(-1)!.key : null,
+      ...away,
     })
   },
 })
+
+/** Reads a page of the only server, or adds up what all have. */
+async function readAll(
+  gateway: Gateway,
+  from: { server: unknown; owner: Owner | undefined },
+  asked: UsageQuery,
+  perDay: boolean,
+): Promise<{ found: UsageEntry[]; servers_away?: string[] }> {
+  const { servers } = gateway
+  const queryOf = async ({ tenants }: Gateway) => ({
+    ...asked,
+    database: from.owner && databaseName(await tenants.resolve(from.owner)),
+  })
+  if (!servers.areSeveral) {
+    parseServer(servers, from.server)
+    return { found: await gateway.usage.read(await queryOf(gateway), perDay) }
+  }
+  const gathered = await askServers(gateway, from, async (there) => {
+    const query = { ...(await queryOf(there)), after: undefined, limit: undefined }
+    const server = asked.by === 'tenant' ? { server: servers.nameOf(there) } : {}
+    const entries = await there.usage.read(query, false)
+    return entries.map(({ key, shown }) => ({ key, shown: { ...shown, ...server } }))
+  })
+  const found = mergeUsage(
+    gathered.answers.map(({ answer }) => answer),
+    asked,
+  )
+  if (!perDay) return { found, ...awayField(gateway, gathered) }
+  const keys = found.map(({ key }) => key)
+  const days = await askServers(gateway, from, async (there) =>
+    there.usage.readDays(await queryOf(there), keys),
+  )
+  addDays(
+    found,
+    days.answers.map(({ answer }) => answer),
+  )
+  const away = [...new Set([...gathered.away, ...days.away])]
+  return { found, ...awayField(gateway, { away }) }
+}

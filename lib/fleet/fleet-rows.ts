@@ -1,6 +1,6 @@
 import type { Sql } from '../postgres/pools/connection.ts'
 import { stateOf, type TenantState } from '../tenancy/catalog/tenant-rows.ts'
-import { newestArchives } from '../tenancy/schemas/archive-order.ts'
+import { type NewestArchive, newestArchives } from '../tenancy/schemas/archive-order.ts'
 
 /**
  * States of a database, the first that applies:
@@ -74,10 +74,18 @@ export interface PlatformSum {
   drift_checked_at: string | null
 }
 
-/** Reads the databases of a platform from the catalog, the main database first, then by name. */
-export async function readFleet(sql: Sql, platform: string, today: string): Promise<FleetRow[]> {
+/**
+ * Reads the databases of a platform from the catalog, the main database first, then by name.
+ * @param newest newest archives of the platform, where another catalog has them
+ */
+export async function readFleet(
+  sql: Sql,
+  platform: string,
+  today: string,
+  newest?: NewestArchive[],
+): Promise<FleetRow[]> {
   const [rows, used] = await Promise.all([
-    readStates(sql, platform),
+    readStates(sql, platform, newest),
     readUsed(sql, platform, today),
   ])
   return rows.map(({ row }) => ({ ...row, ...(used.get(row.database) ?? NOT_USED) }))
@@ -87,7 +95,7 @@ const NOT_USED = { calls: 0, errors: 0 }
 
 type Used = typeof NOT_USED
 
-function readStates(sql: Sql, platform: string) {
+function readStates(sql: Sql, platform: string, newest: NewestArchive[] | undefined) {
   return sql<{ row: Omit<FleetRow, keyof Used> }[]>`
     select json_build_object(
       'database', s.database, 'platform', s.platform, 'tenant_id', s.tenant_id,
@@ -95,7 +103,7 @@ function readStates(sql: Sql, platform: string) {
       'pending', s.is_pending, 'schema', s.schema_checksum, 'last_deployed_at', s.last_deployed_at,
       'error', s.failure, 'labels', s.labels, 'held', s.is_held
     ) as row
-    from ${states(sql, platform)} as s
+    from ${states(sql, platform, newest)} as s
     order by coalesce(s.tenant_id, s.schema_name) is not null, s.database
   `
 }
@@ -119,10 +127,14 @@ async function readUsed(sql: Sql, platform: string, today: string): Promise<Map<
   )
 }
 
-/** Reads the numbers of a platform, or of all that are known, by name. */
-export async function readPlatformSums(sql: Sql, platform?: string): Promise<PlatformSum[]> {
+/** Reads the numbers of a platform, or of all that are known, by name. @param given as `newest` of `readFleet` */
+export async function readPlatformSums(
+  sql: Sql,
+  platform?: string,
+  given?: NewestArchive[],
+): Promise<PlatformSum[]> {
   const rows = await sql<{ row: PlatformSum }[]>`
-    with states as ${states(sql, platform)}, sums as (
+    with states as ${states(sql, platform, given)}, sums as (
       select platform,
         count(*) as databases,
         count(*) filter (where state = 'synced') as synced,
@@ -132,7 +144,7 @@ export async function readPlatformSums(sql: Sql, platform?: string): Promise<Pla
         count(*) filter (where state = 'suspended') as suspended,
         count(*) filter (where state = 'missing') as missing
       from states group by platform
-    ), newest as ${newestArchives(sql, platform)}, names as (
+    ), newest as ${newestArchives(sql, platform, given)}, names as (
       select name from _db_gateway_platforms where registered_at is not null
       union select platform from _db_gateway_databases
       union select platform from _db_gateway_schemas
@@ -158,7 +170,7 @@ export async function readPlatformSums(sql: Sql, platform?: string): Promise<Pla
  * Returns a subquery in parentheses: the databases of a platform, or of all, with their states. The
  * last deploy of each is one probe of an index.
  */
-function states(sql: Sql, platform: string | undefined) {
+function states(sql: Sql, platform: string | undefined, given: NewestArchive[] | undefined) {
   return sql`(
     select c.*, f.*,
       case
@@ -170,7 +182,7 @@ function states(sql: Sql, platform: string | undefined) {
         else 'synced'
       end as state
     from _db_gateway_databases c
-    left join ${newestArchives(sql, platform)} as newest
+    left join ${newestArchives(sql, platform, given)} as newest
       on newest.platform = c.platform and newest.schema_name is not distinct from c.schema_name
     left join pg_database d on d.datname = c.database
     left join (

@@ -1,5 +1,6 @@
 import type { Sql } from '../postgres/pools/connection.ts'
 import type { Isolation } from '../tenancy/roles/isolation.ts'
+import type { NewestArchive } from '../tenancy/schemas/archive-order.ts'
 import { type Abilities, readAbilities } from './abilities.ts'
 import { DatabaseSizes } from './database-sizes.ts'
 import { type FleetRow, type PlatformSum, readFleet, readPlatformSums } from './fleet-rows.ts'
@@ -43,23 +44,27 @@ export class Fleet {
     this.sizes = new DatabaseSizes(options)
   }
 
-  /** Returns the platforms that the client may name, or the given one, with their numbers. */
+  /**
+   * Returns the platforms that the client may name, or the given one, with their numbers.
+   * @param newest newest archives, where another catalog has them
+   */
   async platforms(
     mayName: ((platform: string) => boolean) | undefined,
     platform?: string,
+    newest?: NewestArchive[],
   ): Promise<FleetPlatform[]> {
     const { use, isolation } = this.#options
-    const sums = await use((sql) => readPlatformSums(sql, platform))
+    const sums = await use((sql) => readPlatformSums(sql, platform, newest))
     return sums
       .filter((sum) => mayName?.(sum.platform) ?? true)
       .map(({ platform: name, ...sum }) => ({ platform: name, isolation, ...sum }))
   }
 
-  /** Returns the databases of a platform, the main database first, then by name. */
-  async databases(platform: string): Promise<FleetDatabase[]> {
+  /** Returns the databases of a platform, the main database first, then by name. @param newest as above */
+  async databases(platform: string, newest?: NewestArchive[]): Promise<FleetDatabase[]> {
     const { use, usage } = this.#options
     await this.#writeUsage()
-    const rows = await use((sql) => readFleet(sql, platform, usage.today()))
+    const rows = await use((sql) => readFleet(sql, platform, usage.today(), newest))
     const sizes = this.sizes.get(platform)
     return rows.map((row) => ({ ...row, size_bytes: sizes.get(row.database) ?? null }))
   }

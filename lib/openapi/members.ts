@@ -92,6 +92,9 @@ export const MEMBERS: Record<string, JsonSchema> = {
   retry_after_s: whole('Seconds of Retry-After', { minimum: 1, maximum: 2_592_000 }),
   schema: ARCHIVE,
   schema_name: text('Name of the stored schema', { maxLength: 128 }),
+  server: text('Name of a PostgreSQL server: main, or one of SERVERS', {
+    pattern: '^[a-z][a-z0-9_-]{0,31}$',
+  }),
   session: { type: ['object', 'null'], description: 'Custom settings that the call reads' },
   sizes: flag('Report the sizes of databases'),
   skip: {

@@ -11,7 +11,7 @@ import {
   listPlatforms,
   registerPlatform,
 } from './platforms.ts'
-import { readPrevious } from './schemas/archive-order.ts'
+import { type NewestArchive, readAllNewest, readPrevious } from './schemas/archive-order.ts'
 import { type KnownArchive, listArchives, readPackedOfAny } from './schemas/archives.ts'
 import { type LoadedSchema, loadStored } from './schemas/stored-archives.ts'
 import { listStored, type StoredSchema, storeSchema } from './schemas/stored-schemas.ts'
@@ -60,6 +60,11 @@ export class Platforms {
     })
   }
 
+  /** Returns the newest archive of each schema of a platform, or of all platforms. */
+  newest(platform?: string): Promise<NewestArchive[]> {
+    return this.#catalog.use((sql) => readAllNewest(sql, platform))
+  }
+
   /** Returns the archives of a platform, newest first. */
   archives(platform: string): Promise<KnownArchive[]> {
     return this.#catalog.use((sql) => listArchives(sql, platform))
@@ -97,18 +102,12 @@ export class Platforms {
     return { from: before ?? null, to, files }
   }
 
-  /**
-   * Returns the databases of a platform, or those of one of its schemas.
-   * @throws {GatewayError} if the platform is not known
-   */
+  /** Returns the databases of a platform, or those of one of its schemas. */
   databases(
     platform: string,
     schema?: { name: string; sanitized: string },
   ): Promise<PlatformDatabase[]> {
-    return this.#catalog.use(async (sql) => {
-      await checkPlatform(sql, platform)
-      return listPlatformDatabases(sql, platform, schema)
-    })
+    return this.#catalog.use((sql) => listPlatformDatabases(sql, platform, schema))
   }
 
   /**

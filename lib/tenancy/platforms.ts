@@ -90,6 +90,17 @@ export async function listPlatforms(sql: Sql): Promise<ListedPlatform[]> {
   `
 }
 
+/** Adds up the platforms of several catalogs, by name. Stored schemas are in the first alone. */
+export function joinPlatforms([first = [], ...others]: ListedPlatform[][]): ListedPlatform[] {
+  if (others.length === 0) return first
+  const sums = new Map(first.map((one) => [one.name, one]))
+  for (const { name, databases } of others.flat()) {
+    const sum = sums.get(name) ?? { name, schemas: 0, databases: 0 }
+    sums.set(name, { ...sum, databases: sum.databases + databases })
+  }
+  return [...sums.values()].sort((one, other) => (one.name < other.name ? -1 : 1))
+}
+
 /**
  * Returns the token of a platform, and generates it on the first request. PostgreSQL generates it,
  * because a server log may contain the text of statements.

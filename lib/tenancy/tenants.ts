@@ -164,7 +164,7 @@ function isBeingDropped(owner: Owner): GatewayError {
 }
 
 /** Returns a tenant as the JSON object of a response. */
-export function describeTenant(tenant: Tenant): Record<string, unknown> {
+export function describeTenant(tenant: Tenant): { database: string } & Record<string, unknown> {
   const { state, schema } = tenant
   return {
     tenant_id: tenant.tenantId,

@@ -20,7 +20,8 @@ export interface UsageQuery {
   order: (typeof ORDERS)[number]
   /** Key of the last entry of the page before. */
   after: string | undefined
-  limit: number
+  /** Undefined: all entries. */
+  limit: number | undefined
 }
 
 /** Sums as they are shown. */
@@ -65,6 +66,15 @@ export async function readUsage(
   return { sums, days: perDay ? await readDays(sql, query.by, where, keys) : undefined }
 }
 
+/** Returns the sums of each day of some entries, in the order of days. */
+export async function readUsageDays(
+  sql: Sql,
+  query: UsageQuery,
+  keys: string[],
+): Promise<DaySum[]> {
+  return readDays(sql, query.by, whereOf(sql, query, await visiblePlatforms(sql, query)), keys)
+}
+
 async function readSums(
   sql: Sql,
   { by, order, after, limit }: UsageQuery,
@@ -89,7 +99,7 @@ async function readSums(
         where s.${sql(order)} < value or (s.${sql(order)} = value and s.key > mark.key)
       )
       order by s.${sql(order)} desc, s.key
-      limit ${limit}
+      limit ${limit ?? null}::bigint
     )
     union all
     select null where ${after !== undefined}::boolean and not exists (select from mark)

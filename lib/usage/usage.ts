@@ -3,7 +3,14 @@ import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { addCounts, type Counts, noCounts, UsageCounters } from './counters.ts'
 import { PlatformTotals } from './platform-totals.ts'
-import { type DaySum, readUsage, type ShownCounts, type UsageQuery, type UsageSum } from './read.ts'
+import {
+  type DaySum,
+  readUsage,
+  readUsageDays,
+  type ShownCounts,
+  type UsageQuery,
+  type UsageSum,
+} from './read.ts'
 import { SlowCalls } from './slow/slow-calls.ts'
 import { deleteBefore, prepareTable, type UsageBatch, writeBatch } from './table.ts'
 import { Times } from './times/times.ts'
@@ -37,6 +44,9 @@ export type ShownUsage = Omit<UsageSum, 'key'> & {
   since_start: ShownCounts
   days?: Omit<DaySum, 'key'>[]
 }
+
+/** Sums of days, in their order, by the key of their entry. */
+export type DaysByKey = Map<string, Omit<DaySum, 'key'>[]>
 
 const WRITE_EVERY_MS = 60_000
 const CLEAN_EVERY_MS = 60 * 60 * 1000
@@ -146,6 +156,11 @@ export class Usage {
     })
   }
 
+  /** Returns the sums of each day of some entries, by their keys, as they were written last. */
+  async readDays(query: UsageQuery, keys: string[]): Promise<DaysByKey> {
+    return groupByKey(await this.#options.use((sql) => readUsageDays(sql, query, keys)))
+  }
+
   /** Returns the sums of the calls since the start, by platform. */
   byPlatform(): Map<string, Counts> {
     return this.#totals.read()
@@ -248,8 +263,8 @@ export class Usage {
   }
 }
 
-function groupByKey(sums: DaySum[]): Map<string, Omit<DaySum, 'key'>[]> {
-  const groups = new Map<string, Omit<DaySum, 'key'>[]>()
+function groupByKey(sums: DaySum[]): DaysByKey {
+  const groups: DaysByKey = new Map()
   for (const { key, ...day } of sums) {
     const group = groups.get(key)
     if (group) group.push(day)

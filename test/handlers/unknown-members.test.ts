@@ -81,7 +81,7 @@ describe('What an endpoint does not know is refused', () => {
     })
     expect([status, body]).toEqual(
       refused(
-        'Unknown member "schema_name": this endpoint takes platform, tenant_id, labels, deploy, if_exists',
+        'Unknown member "schema_name": this endpoint takes platform, tenant_id, labels, deploy, if_exists, server',
       ),
     )
     const [row] = await queryDatabase(
@@ -126,7 +126,7 @@ describe('What an endpoint does not know is refused', () => {
     ['/platform/members/schemas?schema=a', 'schema', 'none'],
     ['/admin/platforms?name=a', 'name', 'none'],
     ['/platforms?name=a', 'name', 'none'],
-    ['/admin/pools?platform=a', 'platform', 'none'],
+    ['/admin/pools?platform=a', 'platform', 'server'],
     ['/v2/migrate-all/x?platform=a', 'platform', 'none'],
   ])('GET %s', async (path, name, names) => {
     const { status, body } = await gateway.get(path)

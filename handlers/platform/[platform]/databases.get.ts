@@ -1,12 +1,17 @@
 import { defineHandler, getRouterParams } from 'h3'
+import { askServers, awayField, checkKnown } from '../../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../../lib/http/answer/json-slices.ts'
 import { parseText, readQuery } from '../../../lib/http/body/page-query.ts'
+import { compareBytes, joinRows } from '../../../lib/servers/fan-in.ts'
 import { parsePlatform, sanitize } from '../../../lib/tenancy/names.ts'
+import type { PlatformDatabase } from '../../../lib/tenancy/platform-databases.ts'
+
+const QUERY = ['schema', 'server'] as const
 
 export default defineHandler({
   meta: {
     description: 'List the databases of a platform, or of one of its schemas',
-    query: ['schema'],
+    query: QUERY,
     request: { schema: 'tenant' },
     answer: {
       platform: 'shop',
@@ -24,9 +29,21 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, getRouterParams(event, { decode: true }).platform)
-    const name = parseText('schema', readQuery(event, ['schema']).schema || undefined)
+    const query = readQuery(event, QUERY)
+    const name = parseText('schema', query.schema || undefined)
     const schema = name === undefined ? undefined : { name, sanitized: sanitize(name) }
-    const databases = await gateway.platforms.databases(platform, schema)
-    return answerInSlices({ platform, databases, count: databases.length })
+    await checkKnown(gateway, platform)
+    const gathered = await askServers(gateway, query, (there) =>
+      there.platforms.databases(platform, schema),
+    )
+    const databases = joinRows(gateway.servers, gathered.answers, byName)
+    const away = awayField(gateway, gathered)
+    return answerInSlices({ platform, databases, count: databases.length, ...away })
   },
 })
+
+/** The base databases come first. */
+function byName(one: PlatformDatabase, other: PlatformDatabase): number {
+  const isTenant = ({ id }: PlatformDatabase) => Number(id !== 'main')
+  return isTenant(one) - isTenant(other) || compareBytes(one.database_name, other.database_name)
+}

@@ -7,6 +7,7 @@ export interface DeploymentRow {
   tenant_id: string | null
   /** Absent if the database has no schema. */
   schema_name?: string | null
+  id: number
   /** ISO 8601. */
   deployed_at: string
   status: 'completed' | 'failed'
@@ -36,7 +37,9 @@ export interface DeploymentQuery {
   /** Null for databases without a schema; undefined for all databases. */
   schema: string | null | undefined
   /** Last id of the previous page; undefined for the first page. */
-  after: number | undefined
+  after?: number | undefined
+  /** Limits the page to rows before this time, and those of this time with a smaller id. */
+  before?: { at: string; id: number } | undefined
   limit: number
 }
 
@@ -113,7 +116,7 @@ function insertion(sql: Sql, rows: NewRow[]) {
 
 /** Returns a page of deployments, newest first. */
 export async function readRows(sql: Sql, query: DeploymentQuery): Promise<DeploymentRow[]> {
-  const { platform, tenantId, schema, after, limit } = query
+  const { platform, tenantId, schema, after, before, limit } = query
   const rows = await sql<(DeploymentRow & { deployment: object })[]>`
     select
       database, tenant_id, schema_name, id::float8 as id, to_json(deployed_at) as deployed_at, status,
@@ -129,6 +132,11 @@ export async function readRows(sql: Sql, query: DeploymentQuery): Promise<Deploy
               select deployed_at, id from _db_gateway_deployments
               where id = ${after} and platform = ${platform}
             )`
+      }
+      ${
+        before === undefined
+          ? sql``
+          : sql`and (d.deployed_at, d.id) < (${before.at}::text::timestamptz, ${before.id}::bigint)`
       }
     order by d.deployed_at desc, d.id desc
     limit ${limit}

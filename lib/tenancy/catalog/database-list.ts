@@ -1,5 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { newestArchives } from '../schemas/archive-order.ts'
+import { type NewestArchive, newestArchives } from '../schemas/archive-order.ts'
 import { type CatalogEntry, type Row, toEntry } from './catalog-table.ts'
 
 /** A database with its state, for operators. */
@@ -27,6 +27,10 @@ export interface DatabasePage {
   /** Last database of the previous page; undefined requests the first page. */
   after: string | undefined
   limit: number
+  /** As in `TenantPage`. */
+  isBytewise: boolean
+  /** Newest archives of the platform, where another catalog has them. */
+  newest?: NewestArchive[] | undefined
 }
 
 interface ListedRow extends Row {
@@ -43,12 +47,13 @@ interface ListedRow extends Row {
  */
 export async function readDatabases(
   sql: Sql,
-  { platform, after, limit }: DatabasePage,
+  { platform, after, limit, isBytewise, newest }: DatabasePage,
   main: string,
 ): Promise<ListedDatabase[]> {
+  const name = isBytewise ? sql`c.database collate "C"` : sql`c.database`
   const isAfterTenant = after !== undefined && after !== main
   const rows = await sql<ListedRow[]>`
-    with newest as ${newestArchives(sql, platform)}
+    with newest as ${newestArchives(sql, platform, newest)}
     select
       c.database,
       c.platform,
@@ -67,8 +72,8 @@ export async function readDatabases(
     left join pg_database d on d.datname = c.database
     where c.platform = ${platform}
       ${after === undefined ? sql`` : sql`and coalesce(c.tenant_id, c.schema_name) is not null`}
-      ${isAfterTenant ? sql`and c.database > ${after}` : sql``}
-    order by coalesce(c.tenant_id, c.schema_name) is not null, c.database
+      ${isAfterTenant ? sql`and ${name} > ${after}` : sql``}
+    order by coalesce(c.tenant_id, c.schema_name) is not null, ${name}
     limit ${limit}
   `
   return rows.map((row) => ({

@@ -41,6 +41,8 @@ export interface TenantPage {
   /** Last database of the previous page; undefined for the first page. */
   after: string | undefined
   limit: number
+  /** Whether the order is that of bytes, which is the same on all servers; else that of the catalog's collation. */
+  isBytewise: boolean
 }
 
 interface TenantRow extends Row {
@@ -60,16 +62,17 @@ interface TenantRow extends Row {
 /** Returns the tenants of a page. */
 export async function readTenants(
   sql: Sql,
-  { platform, labels, state, after, limit }: TenantPage,
+  { platform, labels, state, after, limit, isBytewise }: TenantPage,
 ): Promise<Tenant[]> {
+  const name = isBytewise ? sql`database collate "C"` : sql`database`
   const rows = await sql<TenantRow[]>`
     select ${columns(sql)}
     from _db_gateway_databases
     where platform = ${platform} and tenant_id is not null
       ${Object.keys(labels).length > 0 ? sql`and ${hasLabels(sql, labels)}` : sql``}
       ${state === undefined ? sql`` : sql`and ${stateOf(sql)} = ${state}`}
-      ${after === undefined ? sql`` : sql`and database > ${after}`}
-    order by database
+      ${after === undefined ? sql`` : sql`and ${name} > ${after}`}
+    order by ${name}
     limit ${limit}
   `
   return rows.map(toTenant)

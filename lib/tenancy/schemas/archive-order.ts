@@ -28,12 +28,26 @@ export const CREATE_ARCHIVE_ORDER = `
   on conflict do nothing
 `
 
+/** The newest archive of a schema of a platform; `schema_name` null: of the databases without one. */
+export interface NewestArchive {
+  platform: string
+  schema_name: string | null
+  checksum: string
+}
+
 /**
  * Returns a subquery in parentheses: the checksum of the newest archive of each schema of the
  * platform, or of all platforms (`schema_name` null: of the databases without a schema). An archive
  * that a database went back from counts only while a database of the schema has it.
+ * @param given those of another catalog, which has the platform's archives
  */
-export function newestArchives(sql: Sql, platform?: string) {
+export function newestArchives(sql: Sql, platform?: string, given?: NewestArchive[]) {
+  if (given) {
+    return sql`(
+      select * from jsonb_to_recordset(${JSON.stringify(given)}::text::jsonb)
+        as t (platform text, schema_name text, checksum text)
+    )`
+  }
   return sql`(
     select distinct on (a.platform, a.schema_name) a.platform, a.schema_name, a.checksum
     from _db_gateway_schema_archives a
@@ -46,6 +60,13 @@ export function newestArchives(sql: Sql, platform?: string) {
     )
     order by a.platform, a.schema_name, a.first_deployed_at desc
   )`
+}
+
+/** Reads what `newestArchives` selects. */
+export function readAllNewest(sql: Sql, platform?: string): Promise<NewestArchive[]> {
+  return sql<NewestArchive[]>`
+    select platform, schema_name, checksum from ${newestArchives(sql, platform)} as newest
+  `
 }
 
 /** The checksum of the newest archive of a schema of the platform, as above; undefined before the first. */

@@ -27,7 +27,7 @@ const EXPRESSIONS: Partial<Record<Order, string>> = {
 }
 
 /** Functions among which those with the greatest quantiles are looked for: those called most. */
-const AMONG = 1000
+export const AMONG = 1000
 
 /**
  * Returns the keys of the functions that are first in an order, from sums that PostgreSQL makes: it

@@ -49,7 +49,14 @@ export interface ShownTimesOf {
 
 interface FunctionSum {
   row: StepRow
+  tenantId: string | null
   tally: Tally
+}
+
+/** Calls by function, by their keys, and by minute or hour. */
+export interface CollectedTimes {
+  functions: Map<string, FunctionSum>
+  series: Map<number, Tally>
 }
 
 /** Rows that are not known to be in the tables, and from which row of which gateway on. */
@@ -58,26 +65,32 @@ export interface LiveRows {
   own: NonNullable<RowsQuery['except']>
 }
 
+/** Returns the keys of the functions that are first in the order that is asked for. */
+export async function readFirst(sql: Sql, query: TimesQuery, live: LiveRows): Promise<Set<string>> {
+  const { stored, meant } = await parametersOf(sql, query, live)
+  return readMost(sql, query.step, stored, meant)
+}
+
 /**
  * Returns the calls of all gateways by function, and by minute or hour. Histograms are summed up of
  * the functions that are shown, and of the minutes or hours.
+ * @param keys of the functions; default: those that `readFirst` returns
  */
-export async function readTimes(
+export async function collectTimes(
   sql: Sql,
   query: TimesQuery,
-  { rows: live, own }: LiveRows,
-): Promise<ShownTimesOf> {
-  const { step, order, limit, mayName } = query
-  const hidden = mayName && (await hiddenPlatforms(sql, mayName))
-  const stored = { ...query, hidden, except: own }
-  const meant = live.filter((row) => isMeant(query, row))
-  const most = await readMost(sql, step, stored, meant)
+  live: LiveRows,
+  keys?: ReadonlySet<string>,
+): Promise<CollectedTimes> {
+  const { step } = query
+  const { stored, meant } = await parametersOf(sql, query, live)
+  const most = keys ?? (await readMost(sql, step, stored, meant))
   const functions = new Map<string, FunctionSum>()
   const series = new Map<number, Tally>()
   const take = (row: StepRow) => {
     const key = keyOf(row)
     if (most.has(key)) {
-      const sum = functions.get(key) ?? { row, tally: new Tally() }
+      const sum = functions.get(key) ?? { row, tenantId: row.tenantId, tally: new Tally() }
       sum.tally.addSums(row)
       functions.set(key, sum)
     }
@@ -88,16 +101,49 @@ export async function readTimes(
   }
   await eachRow(sql, step, stored, take)
   for (const row of meant) take(row)
-  const shown = [...functions.values()].map(({ row, tally }) => ({
+  await nameTenants(sql, [...functions.values()])
+  return { functions, series }
+}
+
+async function parametersOf(sql: Sql, query: TimesQuery, { rows, own }: LiveRows) {
+  const hidden = query.mayName && (await hiddenPlatforms(sql, query.mayName))
+  const meant = rows.filter((row) => isMeant(query, row))
+  return { stored: { ...query, hidden, except: own }, meant }
+}
+
+/** Adds up what several servers have. */
+export function joinTimes([first, ...others]: CollectedTimes[]): CollectedTimes {
+  const { functions, series } = first!
+  for (const other of others) {
+    for (const [key, sum] of other.functions) {
+      const known = functions.get(key)
+      if (known) known.tally.addTally(sum.tally)
+      else functions.set(key, sum)
+    }
+    for (const [at, tally] of other.series) {
+      const known = series.get(at)
+      if (known) known.addTally(tally)
+      else series.set(at, tally)
+    }
+  }
+  return first!
+}
+
+/** Returns what was collected as it is shown: the first functions in the order that is asked for. */
+export function showTimes(
+  { functions, series }: CollectedTimes,
+  { order, limit }: Pick<TimesQuery, 'order' | 'limit'>,
+): ShownTimesOf {
+  const shown = [...functions.values()].map(({ row, tenantId, tally }) => ({
     platform: row.platform,
     database: row.database,
-    tenant_id: row.tenantId,
+    tenant_id: tenantId,
     function: row.function,
     ...sumsOf(tally),
   }))
   shown.sort((a, b) => (b[order] ?? 0) - (a[order] ?? 0) || (nameOf(a) < nameOf(b) ? -1 : 1))
   return {
-    functions: await withTenants(sql, shown.slice(0, limit)),
+    functions: shown.slice(0, limit),
     series: [...series].sort(([a], [b]) => a - b).map(([at, tally]) => stepOf(at, tally)),
   }
 }
@@ -120,17 +166,16 @@ function isHidden(platform: string, mayName: TimesQuery['mayName']): boolean {
 }
 
 /** Adds the tenants of rows that are not in the tables yet. */
-async function withTenants(sql: Sql, shown: ShownFunction[]): Promise<ShownFunction[]> {
-  const unnamed = shown.filter(({ database, tenant_id }) => database !== null && tenant_id === null)
-  if (unnamed.length === 0) return shown
-  const databases = JSON.stringify(unnamed.map(({ database }) => database))
+async function nameTenants(sql: Sql, sums: FunctionSum[]): Promise<void> {
+  const unnamed = sums.filter(({ row, tenantId }) => row.database !== null && tenantId === null)
+  if (unnamed.length === 0) return
+  const databases = JSON.stringify(unnamed.map(({ row }) => row.database))
   const rows = await sql<{ database: string; tenant_id: string | null }[]>`
     select database, tenant_id from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${databases}::text::json)))
   `
   const tenants = new Map(rows.map(({ database, tenant_id }) => [database, tenant_id]))
-  for (const one of unnamed) one.tenant_id = tenants.get(one.database!) ?? null
-  return shown
+  for (const one of unnamed) one.tenantId = tenants.get(one.row.database!) ?? null
 }
 
 /** Returns whether a row is among those that a query reads from the tables. */

@@ -1,7 +1,15 @@
 import type { Log } from '../../log.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { CallTimes } from './call-times.ts'
-import { readTimes, type ShownTimesOf, type TimesQuery } from './read.ts'
+import {
+  type CollectedTimes,
+  collectTimes,
+  type LiveRows,
+  readFirst,
+  type ShownTimesOf,
+  showTimes,
+  type TimesQuery,
+} from './read.ts'
 import { parseSpan, type Span } from './request.ts'
 import { rollUp } from './roll-up.ts'
 import type { StepRow } from './rows.ts'
@@ -76,14 +84,19 @@ export class Times {
     return parseSpan(given, now(), minutesKeptMs)
   }
 
-  /**
-   * Returns what all gateways have written, and what this one has counted since. One request is
-   * read at a time: of a month it is hundreds of thousands of rows.
-   */
-  read(query: TimesQuery): Promise<ShownTimesOf> {
-    const shown = this.#reading.then(() => this.#read(query))
-    this.#reading = shown.catch(() => {})
-    return shown
+  /** Returns what all gateways have written, and what this one has counted since. */
+  async read(query: TimesQuery): Promise<ShownTimesOf> {
+    return showTimes(await this.collect(query), query)
+  }
+
+  /** As `read`, before it is shown. @param keys of the functions; default: the first ones */
+  collect(query: TimesQuery, keys?: ReadonlySet<string>): Promise<CollectedTimes> {
+    return this.#inTurn((sql, live) => collectTimes(sql, query, live, keys))
+  }
+
+  /** Returns the keys of the functions that are first in the order that is asked for. */
+  first(query: TimesQuery): Promise<Set<string>> {
+    return this.#inTurn((sql, live) => readFirst(sql, query, live))
   }
 
   /** Sums up hours that have ended, and deletes what is too old. */
@@ -94,7 +107,14 @@ export class Times {
     while (await use((sql) => deleteOldTimes(sql, 'hour', hoursKeptMs)));
   }
 
-  #read(query: TimesQuery): Promise<ShownTimesOf> {
+  /** One request is read at a time: of a month it is hundreds of thousands of rows. */
+  #inTurn<T>(read: (sql: Sql, live: LiveRows) => Promise<T>): Promise<T> {
+    const shown = this.#reading.then(() => this.#read(read))
+    this.#reading = shown.catch(() => {})
+    return shown
+  }
+
+  #read<T>(read: (sql: Sql, live: LiveRows) => Promise<T>): Promise<T> {
     const counted = rowsAt(this.#minute, this.calls.read())
     const waiting = this.#waiting.flatMap(({ at, rows }) => rowsAt(at, rows))
     const { use, gateway } = this.#options
@@ -103,7 +123,7 @@ export class Times {
       rows: [...waiting, ...counted],
       own: { gateway, slot: this.#waiting[0]?.slot ?? this.#slot },
     }
-    return use((sql) => readTimes(sql, query, live))
+    return use((sql) => read(sql, live))
   }
 
   #thisMinute(): number {

@@ -1,0 +1,32 @@
+import type { H3EventContext } from 'h3'
+import { shownPools } from './shown-pools.ts'
+
+type Gateway = H3EventContext['gateway']
+type MayName = ((platform: string) => boolean) | undefined
+
+/** The pools of all open servers, each with its `server`, and sums of their permits and counters. */
+export function poolsOfServers({ servers }: Gateway, mayName: MayName, only?: string) {
+  const reports = servers
+    .entries()
+    .filter(({ name }) => only === undefined || name === only)
+    .flatMap(({ name, parts }) =>
+      parts ? [{ name, ...shownPools(parts.pools.report(), mayName) }] : [],
+    )
+  if (!servers.areSeveral) {
+    const { pools, permits, totals } = reports[0]!
+    return { pools, permits, totals }
+  }
+  return {
+    pools: reports.flatMap(({ name, pools }) => pools.map((pool) => ({ ...pool, server: name }))),
+    permits: addUp(reports.map(({ permits }) => permits)),
+    totals: addUp(reports.map(({ totals }) => totals)),
+    servers: reports.map(({ name, permits, totals }) => ({ name, permits, totals })),
+  }
+}
+
+/** Adds up objects of the same numbers. */
+function addUp<T extends object>(objects: T[]): T {
+  const names = Object.keys(objects[0] ?? {}) as (keyof T)[]
+  const sum = (name: keyof T) => objects.reduce((total, one) => total + Number(one[name]), 0)
+  return Object.fromEntries(names.map((name) => [name, sum(name)])) as T
+}
