@@ -4,6 +4,7 @@ import type { Sql } from '../postgres/pools/connection.ts'
 import { PLACED } from '../servers/placements.ts'
 import type { Catalog } from '../tenancy/catalog/catalog.ts'
 import type { Owner } from '../tenancy/names.ts'
+import { RECORDED_BY, recorderOf } from '../tenancy/recorded-by.ts'
 import { GATEWAYS_CHANGED } from './gateways.ts'
 import type { Message, Messages } from './messages.ts'
 
@@ -68,6 +69,8 @@ interface CatalogChange {
   is_limited_anew?: boolean
   /** The name that the database had, of one that was renamed. */
   renamed_from?: string | null
+  /** The gateway that has recorded its own deploy: see RECORDED_BY. */
+  by?: string | null
 }
 
 /**
@@ -108,7 +111,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
             is_held_anew or (old.suspended_at, old.suspended_message, old.retry_after_s)
               is distinct from (new.suspended_at, new.suspended_message, new.retry_after_s) end,
           'is_limited_anew', case when tg_op = 'UPDATE' then old.limits is distinct from new.limits end,
-          'renamed_from', case when is_moved and old.database <> new.database then old.database end
+          'renamed_from', case when is_moved and old.database <> new.database then old.database end,
+          'by', current_setting('${RECORDED_BY}', true)
         )::text);
         if is_moved then
           perform pg_notify('${CHANNEL}', json_build_object(
@@ -162,7 +166,8 @@ export function onNotification(informed: Informed, payload: string): void {
     return
   }
   informed.events.noteCatalog(entry.platform)
-  informed.calls.forget(entry.database)
+  // This gateway has done so when its own deploy ended.
+  if (entry.by !== recorderOf(informed.catalog)) informed.calls.forget(entry.database)
   informed.replicas?.catchUp(entry.database)
   const { platform, tenant_id: tenantId, schema_name: schema = null } = entry
   const owner: Owner = { platform, tenantId, schema }

@@ -1,3 +1,4 @@
+import { Together } from '../../common/together.ts'
 import { describeError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { deleteOld } from '../../postgres/delete-old.ts'
@@ -8,7 +9,7 @@ import { type DeployOrigin, type DeployResult, functionsChanged, withoutOid } fr
 import {
   AGE,
   addMissingRows,
-  addRow,
+  addRows,
   type DeploymentQuery,
   type DeploymentRow,
   type NewRow,
@@ -46,16 +47,22 @@ const CLEANUP_EVERY_MS = 60 * 60 * 1000
 /** Deploys that are copied from the ledger of one database. */
 const MAX_COPIED = 100
 
+/** Deploys that are recorded by one statement. */
+const MAX_TOGETHER = 100
+
 /**
  * The deployments of all databases. The table in the administrative database copies the ledgers of
  * the databases, and also has deploys that failed before the database had a ledger.
  */
 export class Deployments {
   readonly #options: Options
+  readonly #adding: Together<NewRow, boolean>
   #cleanedAt = 0
 
   constructor(options: Options) {
     this.#options = options
+    const add = (rows: NewRow[]) => options.use((sql) => addRows(sql, rows))
+    this.#adding = new Together(add, MAX_TOGETHER)
   }
 
   /** Creates the table if it does not exist, and deletes old rows in the background. */
@@ -69,10 +76,10 @@ export class Deployments {
    * its ledger. A failure is logged and not thrown: it must not change the outcome of the deploy.
    */
   async record(deploy: EndedDeploy): Promise<void> {
-    const { use, log, onEnded } = this.#options
+    const { log, onEnded } = this.#options
     onEnded(deploy)
     try {
-      const isFirst = await use((sql) => addRow(sql, rowOf(deploy)))
+      const isFirst = await this.#adding.run(rowOf(deploy))
       if (isFirst && !deploy.isNew) await this.copyLedger(deploy.owner)
     } catch (error) {
       log.warn('A deploy is missing from /admin/deployments', {

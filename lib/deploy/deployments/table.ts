@@ -73,17 +73,18 @@ export async function prepareTable(sql: Sql): Promise<void> {
 }
 
 /**
- * Inserts the row of a deploy.
- * @returns whether it is the first row of its database
+ * Inserts the rows of deploys.
+ * @returns for each, whether its database had no row
  */
-export async function addRow(sql: Sql, row: NewRow): Promise<boolean> {
-  const [added] = await sql<[{ is_first: boolean }]>`
-    ${insertion(sql, [row])}
-    returning not exists (
-      select from _db_gateway_deployments where database = ${row.database}
+export async function addRows(sql: Sql, rows: NewRow[]): Promise<boolean[]> {
+  const added = await sql<{ database: string; is_first: boolean }[]>`
+    ${insertion(sql, rows)}
+    returning database, not exists (
+      select from _db_gateway_deployments d where d.database = _db_gateway_deployments.database
     ) as is_first
   `
-  return added.is_first
+  const first = new Set(added.filter((row) => row.is_first).map(({ database }) => database))
+  return rows.map(({ database }) => first.has(database))
 }
 
 /** Inserts those rows of one database that are not recorded yet. */

@@ -4,7 +4,7 @@ import { isPostgresError } from '../../postgres/errors.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { UNDEFINED_TABLE } from '../../postgres/sqlstates.ts'
 import type { Catalog } from '../../tenancy/catalog/catalog.ts'
-import { type NewSchema, writeSchema } from '../../tenancy/schemas/archives.ts'
+import { type NewSchema, writeSchema } from '../../tenancy/schemas/write-schemas.ts'
 import { readInPlace } from './ledger.ts'
 
 /** A database with the catalog's copy of its ledger. */

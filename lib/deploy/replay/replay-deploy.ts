@@ -1,4 +1,5 @@
 import type { UseSession } from '../../call/signatures/learn.ts'
+import type { Connection } from '../../postgres/pools/connection.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName } from '../../tenancy/names.ts'
 import { orderOf } from '../database/in-order.ts'
@@ -15,6 +16,7 @@ import { TimeLimit } from '../run/time-limit.ts'
 import { mayReplay } from './known-replays.ts'
 import { replay } from './replay.ts'
 import { scopeOf } from './scope.ts'
+import { notesOf } from './sessions.ts'
 
 /**
  * Deploys an archive by repeating what a deploy of it did to a database in the same state, and records
@@ -35,7 +37,6 @@ export async function deployByReplay(
   const executionTimeMs = Math.round(performance.now() - started)
   const about = { owner, archiveChecksum: archive.checksum, origin, isNew: false, executionTimeMs }
   const recorded = parts.deployments.record({ ...about, result })
-  parts.forgetFunctions(database)
   parts.catchUp(database)
   const use: UseSession = (work) => parts.pools.use(database, work)
   result.functions = await tryToLearn(parts, use, database, result)
@@ -66,9 +67,11 @@ async function onSession(
       const ledgerKeys = parts.secrets.all().map((secret) => secret.ledgerKeyOf(database))
       const limit = new TimeLimit(connection, parts.config.deployTimeoutMs)
       const { checksum } = archive
+      const notes = notesOf(connection)
       const about = {
         scope,
         checksum,
+        notes,
         order: orderOf(parts),
         ledgerKeys,
         origin,
@@ -76,7 +79,9 @@ async function onSession(
         onOpen,
       }
       const result = await limit.over(() => replay(lease.sql, about))
-      lease.release()
+      if (result) closeOthers(parts, connection)
+      if (notes.isOutdated) await lease.discard()
+      else lease.release()
       return result && { ...result, warnings: [...result.warnings, ...heard.told()] }
     } catch (error) {
       // Its transaction and the lock of the deploy end with the session.
@@ -89,4 +94,14 @@ async function onSession(
     // The deploy that follows tells what is wrong with the database or the connection.
     return undefined
   }
+}
+
+/**
+ * Closes the sessions of the database but this one, which keeps its caches for the next deploy: it
+ * has run no statement whose plan the deploy makes wrong, and was reset.
+ */
+function closeOthers(parts: DeployParts, connection: Connection): void {
+  const { isSpent } = connection
+  parts.forgetFunctions(connection.database)
+  connection.isSpent = isSpent
 }

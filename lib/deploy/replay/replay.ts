@@ -10,20 +10,23 @@ import { tryDeployLock, UNLOCK_DEPLOY } from '../run/session.ts'
 import { lockWaitMs } from '../run/tries.ts'
 import { findReplay, type Replay } from './known-replays.ts'
 import { lookAtState } from './look.ts'
+import type { SessionNotes } from './sessions.ts'
 import {
   AS_IN_SESSION,
   IN_CATALOG,
-  STATE_BEFORE,
+  STANDING_BEFORE,
   type StateBefore,
   stateKey,
   wasDeployedSql,
 } from './state.ts'
-import { STATE_AND_VERSIONS } from './state-sql.ts'
+import { PREPARE_STATE, TAKE_STATE, TAKEN_STATE } from './state-sql.ts'
 
 /** What `replay` needs of a request and a database. */
 export interface ReplayRequest {
   scope: string
   checksum: string
+  /** What is known of the session. */
+  notes: SessionNotes
   order: Order
   /** Secrets of the ledger, of which one is in force. */
   ledgerKeys: string[]
@@ -43,6 +46,16 @@ interface Before extends StateBefore {
 }
 
 /**
+ * Statements behind the commit that leave the session as it was opened: a constraint of the archive
+ * may have called a function of the platform. They give the deploy's lock back.
+ */
+const RESET = `
+  set session authorization default;
+  reset all;
+  select pg_catalog.pg_advisory_unlock_all()
+`
+
+/**
  * Does to a database what an earlier deploy of the archive did to one in the same state, in two round
  * trips: nothing is planned, compared and checked again, since all of that follows from the catalogs
  * and the ledger. The first replay takes three, since it compares the print as well. One snapshot for
@@ -58,36 +71,40 @@ export async function replay(sql: Sql, request: ReplayRequest): Promise<DeployRe
   const known = isLocked ? await findKnown(request, before) : undefined
   if (known) request.onOpen?.()
   const result = known && (await run(sql, known, request, before))
-  const ending = [result ? [] : 'rollback', isLocked ? `select ${UNLOCK_DEPLOY}` : []].flat()
-  if (ending.length > 0) await sql.unsafe(ending.join(';'))
+  if (!result) await sql.unsafe(`rollback; ${isLocked ? `select ${UNLOCK_DEPLOY}` : ''}`)
   return result
 }
 
-async function sendBefore(sql: Sql, { order, checksum }: ReplayRequest): Promise<Before> {
+async function sendBefore(sql: Sql, { order, checksum, notes }: ReplayRequest): Promise<Before> {
   const results: unknown = await send(
     sql.unsafe(`
       begin isolation level repeatable read;
       set local statement_timeout = 0;
       set local lock_timeout = ${lockWaitMs()};
       ${IN_CATALOG};
+      ${notes.isPrepared ? '' : `${PREPARE_STATE};`}
+      ${TAKE_STATE};
       select
         s.version as ledger_version, s.number::text as number, s.digest as key_digest,
         (select is_in_order from (${inOrderSql(order)}) as fit) as is_in_order,
         ${wasDeployedSql(checksum)} as was_deployed,
-        ${STATE_BEFORE}
+        ${STANDING_BEFORE}
       from _db_gateway.state() as s
     `),
   )
-  return (results as [Before][]).at(-1)![0]
+  notes.isPrepared = true
+  const [taken, standing] = (results as [Before][]).slice(-2)
+  return { ...standing![0], digest: taken![0].digest }
 }
 
 /** Returns what to do; undefined if the deploy has to look for itself. */
 async function findKnown(
-  { scope, standingTo }: ReplayRequest,
+  { scope, standingTo, notes }: ReplayRequest,
   before: Before,
 ): Promise<Replay | undefined> {
   const { is_in_order, was_deployed, ledger_version, archive_checksum } = before
-  const isFit = is_in_order && !was_deployed && ledger_version === LEDGER_VERSION
+  const isInOrder = is_in_order && !was_deployed && ledger_version === LEDGER_VERSION
+  const isFit = isInOrder && notes.hasSettingsOf(before.database)
   const state = isFit ? stateKey(before) : undefined
   const known = state === undefined ? undefined : findReplay(scope, state)
   if (!known || archive_checksum === null) return undefined
@@ -110,8 +127,10 @@ async function run(
   const write = () =>
     sendAll(sql, [
       IN_CATALOG,
+      TAKE_STATE,
       writeReplaySql(known, origin, { key, number: Number(number) }),
       'commit',
+      RESET,
     ])
   try {
     if (!known.isProven) {
@@ -159,16 +178,18 @@ function writeReplaySql(
     jsonb_set(
       jsonb_set(given.changes, '{deployments,0}', given.changes -> 'deployments' -> 0
         || jsonb_build_object(
-          'catalog_digest', state.catalog_digest,
+          'catalog_digest', taken.state ->> 'catalog_digest',
           'execution_time_ms', round(
             extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000
           )
         )),
-      '{files,${at},objects,digest}', to_jsonb(state.digest)
+      '{files,${at},objects,digest}', taken.state -> 'digest'
     )`
   return `
-    select ${writeSql(key, all)}, state.version
-    from (${STATE_AND_VERSIONS}) as state, (select ${quoteLiteral(JSON.stringify(given))}::jsonb) as given (changes)
-    where case state.content when ${quoteLiteral(content)} then '1' else 'other content' end::int4 = 1
+    select ${writeSql(key, all)}, taken.state ->> 'version' as version
+    from (select ${TAKEN_STATE}) as taken (state),
+      (select ${quoteLiteral(JSON.stringify(given))}::jsonb) as given (changes)
+    where case taken.state ->> 'content'
+      when ${quoteLiteral(content)} then '1' else 'other content' end::int4 = 1
   `
 }

@@ -214,3 +214,25 @@ export const STATE_AND_VERSIONS = `
     ...OTHERS.map((one) => `select 0::bigint, null::bigint, ${otherColumns(one)} from ${one.from}`),
   ].join(' union all ')}) as s (change, content, version, catalog_digest)
 `
+
+/** Name of the statement that `prepare` of a session's first replay gives it. */
+const STATEMENT = '_db_gateway_state'
+
+/** Setting of a transaction that keeps the result of TAKE_STATE for the statements after it. */
+const KEPT_IN = 'db_gateway.state'
+
+/**
+ * Statement that prepares TAKE_STATE, once a session. Planning takes more time than running: a
+ * replay runs it twice. Needs a search_path of pg_catalog alone.
+ */
+export const PREPARE_STATE = `
+  prepare ${STATEMENT} as
+  select taken.digest, set_config('${KEPT_IN}', to_jsonb(taken)::text, true) as kept
+  from (${STATE_AND_VERSIONS}) as taken
+`
+
+/** Takes the state and keeps it until the transaction ends; its row has the digest. */
+export const TAKE_STATE = `execute ${STATEMENT}`
+
+/** SQL expression for what TAKE_STATE has taken: an object with the columns of STATE_AND_VERSIONS. */
+export const TAKEN_STATE = `current_setting('${KEPT_IN}')::jsonb`

@@ -17,13 +17,12 @@ export interface StateBefore {
   database: object
 }
 
-/** SQL select list for `StateBefore`, for a search_path of pg_catalog alone. */
-export const STATE_BEFORE = `
+/** SQL select list for `StateBefore` without its digest, for a search_path of pg_catalog alone. */
+export const STANDING_BEFORE = `
   (
     select objects from public._db_gateway_files
     where section = '${STANDING}' and name = 'state'
   ) as left,
-  (select digest from (${STATE}) as state) as digest,
   (
     select coalesce(sum(hash), 0)::text
     from (
@@ -69,7 +68,11 @@ export function wasDeployedSql(checksum: string): string {
 /** Sends the query for the state, in an open transaction whose search_path is the session's. */
 export async function sendStateBefore(sql: Sql): Promise<StateBefore> {
   const results: unknown = await send(
-    sql.unsafe(`${IN_CATALOG}; select ${STATE_BEFORE}; ${AS_IN_SESSION}`),
+    sql.unsafe(`
+      ${IN_CATALOG};
+      select ${STANDING_BEFORE}, (select digest from (${STATE}) as state) as digest;
+      ${AS_IN_SESSION}
+    `),
   )
   return (results as [unknown, [StateBefore]])[1][0]
 }

@@ -173,6 +173,32 @@ test('a lock, another deploy, temporary tables and a change meanwhile', async ()
   expect(next.replayed).not.toContain('meanwhile')
 }, 30_000)
 
+test('the session of a replay serves the next one, unless its settings are no longer the database’s', async () => {
+  const platform = await platformOf(['a', 'set'])
+  await migrate(platform, release(2))
+  const sessions = () =>
+    gateway.query(
+      `${platform}_main`,
+      `select datname as name, pid from pg_stat_activity
+       where datname in ('${platform}_a', '${platform}_set') order by datname`,
+    )
+  const [a, set, ...more] = await sessions()
+  expect([a?.name, set?.name, more]).toEqual([`${platform}_a`, `${platform}_set`, []])
+  const database = `${platform}_set`
+  await queryDatabase(database, `alter database ${database} set search_path = public, pg_catalog`)
+  expect(await migrate(platform, release(3))).toMatchObject({ replayed: ['a'] })
+  // The change is a part of the state now. The session of a whole deploy is closed.
+  const kept = await sessions()
+  expect(kept).toContainEqual(a)
+  expect(kept).not.toContainEqual(set)
+  // Nothing of the deploy is left in it.
+  const locks = await gateway.query(
+    `${platform}_a`,
+    `select from pg_locks where pid = ${a!.pid} and locktype = 'advisory'`,
+  )
+  expect(locks).toEqual([])
+})
+
 test('tenants from the template are in the state of the template', async () => {
   const url = await createAdminDatabase()
   const made = await startTestGateway({ TEMPLATES: 'on', DATABASE_URL: url })
