@@ -1,4 +1,5 @@
 import { defineHandler } from 'h3'
+import { isReady } from '../lib/health.ts'
 
 export default defineHandler({
   meta: {
@@ -7,8 +8,8 @@ export default defineHandler({
     answer: { status: 'ready' },
   },
   async handler(event) {
-    const isReady = await event.context.gateway.health.isReady()
-    event.res.status = isReady ? 200 : 503
-    return { status: isReady ? 'ready' : 'not_ready' }
+    const ready = await isReady(event.context.gateway)
+    event.res.status = ready ? 200 : 503
+    return { status: ready ? 'ready' : 'not_ready' }
   },
 })

@@ -28,6 +28,7 @@ import { ByteBudget } from './http/byte-budget.ts'
 import { Jobs } from './jobs/jobs.ts'
 import type { Log } from './log.ts'
 import { Metrics } from './metrics/metrics.ts'
+import { fleetsOf } from './operations/fleets.ts'
 import { createOperations } from './operations/operations.ts'
 import { isShortage } from './postgres/errors.ts'
 import { Outages } from './postgres/hosts/outages.ts'
@@ -151,11 +152,9 @@ export function createGateway(
       gateway: gateways.id,
       use,
       outages,
-      connect: (database) => useRepeatable(pools, database, (sql) => sql`select 1`),
-      exhausted: () => pools.exhausted,
-      report: () => pools.report(),
+      servers: () => servers,
     })
-  const metrics = main?.metrics ?? new Metrics(() => gateway.fleet.platforms(undefined))
+  const metrics = main?.metrics ?? new Metrics(() => fleetsOf(servers))
   if (!main) metrics.requests.onUnreachable = (database) => alerts.unreachable.suspect(database)
   const secretChange = new SecretChange({
     secrets,

@@ -2,6 +2,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import type { Gateways } from './cluster/gateways.ts'
 import type { ReplicaStatus, Replicas } from './postgres/hosts/replicas.ts'
 import type { Pools } from './postgres/pools/pools.ts'
+import type { ServerEntry } from './servers/servers.ts'
 import type { Isolation, Roles } from './tenancy/roles/roles.ts'
 
 /** Body of GET /health. */
@@ -16,8 +17,25 @@ export interface HealthReport {
   gateways: number
   /** How platforms are kept apart. */
   isolation: Isolation
+  /** The servers of SERVERS, `main` first; undefined if it is not set. */
+  servers?: ServerHealth[]
   /** Status of the replicas; undefined if DATABASE_READ_URLS is not set. */
   replicas?: ReplicaStatus[] | undefined
+}
+
+/** What GET /health says of a PostgreSQL server. */
+export interface ServerHealth {
+  name: string
+  connected: boolean
+  /** Why it is not open; null if it is, or was. */
+  why: string | null
+  /** Databases that the catalog has there; null if that is not known. */
+  databases: number | null
+  connections: number
+  gateways: number
+  replicas: ReplicaStatus[]
+  /** Since when it has answered, or when it answered last, ISO 8601. */
+  since: string
 }
 
 /** Milliseconds for which any answer of PostgreSQL counts as proof that it works. */
@@ -100,6 +118,42 @@ interface Parts {
   roles: Roles
   replicas: Replicas | undefined
   startedAt: number
+  watch: { since: number }
+  servers: {
+    readonly areSeveral: boolean
+    entries(): ServerEntry<Omit<Parts, 'servers' | 'startedAt' | 'metrics'>>[]
+  }
+  metrics: { fleet: { databasesOf(server: string): number | undefined } }
+}
+
+/**
+ * Returns whether new requests should be sent to this gateway: it is not draining, and one of its
+ * servers works at least, since a server that is away costs its own tenants alone.
+ */
+export async function isReady({ health, servers }: Pick<Parts, 'health' | 'servers'>) {
+  if (!servers.areSeveral || health.isDraining) return health.isReady()
+  const open = servers.entries().flatMap(({ parts }) => parts ?? [])
+  const connected = open.map(async (one) => {
+    if (await one.health.isConnected()) return true
+    throw new Error('It does not answer')
+  })
+  return Promise.any(connected).catch(() => false)
+}
+
+async function serverHealth(gateway: Parts): Promise<ServerHealth[]> {
+  const { servers, metrics } = gateway
+  return Promise.all(
+    servers.entries().map(async ({ name, parts, trouble, since }) => ({
+      name,
+      connected: (await parts?.health.isConnected()) ?? false,
+      why: trouble ?? null,
+      databases: metrics.fleet.databasesOf(name) ?? null,
+      connections: parts?.pools.status().connections ?? 0,
+      gateways: parts?.gateways.alive().length ?? 0,
+      replicas: parts?.replicas?.status() ?? [],
+      since: new Date(parts?.watch.since ?? since).toISOString(),
+    })),
+  )
 }
 
 /** Returns the body of GET /health. */
@@ -116,5 +170,6 @@ export async function reportHealth(gateway: Parts): Promise<HealthReport> {
     gateways: gateway.gateways.alive().length,
     isolation: gateway.roles.isolation,
     replicas: gateway.replicas?.status(),
+    ...(gateway.servers.areSeveral && { servers: await serverHealth(gateway) }),
   }
 }

@@ -89,3 +89,16 @@ export function createLog(
   configure(typeof given === 'string' ? { level: given } : given)
   return Object.assign(log, { request, configure })
 }
+
+/** Returns a log whose lines have these fields too; its settings are those of `log`. */
+export function logWith(log: Log, fields: LogFields): Log {
+  return {
+    error: (message, more) => log.error(message, { ...more, ...fields }),
+    warn: (message, more) => log.warn(message, { ...more, ...fields }),
+    info: (message, more) => log.info(message, { ...more, ...fields }),
+    debug: (message, more) => log.debug(message, { ...more, ...fields }),
+    trace: (message, more) => log.trace(message, { ...more, ...fields }),
+    request: (line) => log.request(line),
+    configure: (settings) => log.configure(settings),
+  }
+}

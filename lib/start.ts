@@ -204,10 +204,20 @@ async function loadTracing({ config, gateways, server, log }: Gateway) {
   return startTracing(config, { version, gateway: gateways.id, server, log })
 }
 
-/** Returns what `systemctl status` shows: `40 of 200 connections, 3 deploys`. */
-export function describeStatus({ pools, replicas, deploys }: Gateway): string {
-  const { connections } = pools.status()
-  const held = Math.max(connections, replicas?.held ?? 0)
-  const { running } = deploys
-  return `${held} of ${pools.capacity} connections, ${running} ${running === 1 ? 'deploy' : 'deploys'}`
+/** Returns what `systemctl status` shows: `40 of 200 connections, 3 deploys`, the sums of all servers. */
+export function describeStatus({ servers }: Gateway): string {
+  const sums = { held: 0, capacity: 0, running: 0 }
+  for (const { pools, replicas, deploys } of servers.open()) {
+    sums.held += Math.max(pools.status().connections, replicas?.held ?? 0)
+    sums.capacity += pools.capacity
+    sums.running += deploys.running
+  }
+  const away = servers.entries().filter(({ parts }) => !parts?.watch.isUp)
+  const { held, capacity, running } = sums
+  const deploys = `${running} ${running === 1 ? 'deploy' : 'deploys'}`
+  const missing =
+    servers.areSeveral && away.length > 0
+      ? `; away: ${away.map(({ name }) => name).join(', ')}`
+      : ''
+  return `${held} of ${capacity} connections, ${deploys}${missing}`
 }

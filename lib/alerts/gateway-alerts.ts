@@ -1,23 +1,33 @@
 import type { GatewayError } from '../errors.ts'
 import { isConnectionLost, isPostgresError } from '../postgres/errors.ts'
 import type { OutageChange, Outages } from '../postgres/hosts/outages.ts'
-import type { PoolsReport } from '../postgres/pools/pool-report.ts'
+import type { Pools } from '../postgres/pools/pools.ts'
+import { useRepeatable } from '../postgres/pools/use-repeatable.ts'
 import { INVALID_CATALOG_NAME } from '../postgres/sqlstates.ts'
+import { MAIN_SERVER } from '../servers/parse-servers.ts'
+import type { ServerEntry } from '../servers/servers.ts'
 import { Alerts, type AlertsOptions } from './alerts.ts'
 import { CertificateAlerts } from './sources/certificate.ts'
 import { DeployAlerts, type EndedJob, type EndedRequest } from './sources/deploys.ts'
 import { ExhaustedAlerts } from './sources/exhausted.ts'
 import { MemberAlerts } from './sources/members.ts'
 import { tellMoved, tellOutage } from './sources/outages.ts'
-import { UnreachableAlerts } from './sources/unreachable.ts'
+import { type LookedAt, UnreachableAlerts } from './sources/unreachable.ts'
+
+/** The parts for a server that alerts are made from. */
+interface AlertingServer {
+  pools: Pools
+  catalog: { use: AlertsOptions['use'] }
+  watch: { isUp: boolean }
+}
 
 interface Options extends Omit<AlertsOptions, 'isDown'> {
   outages: Outages
-  /** Connects to a database of the catalog. */
-  connect: (database: string) => Promise<unknown>
-  /** Number of requests that got no connection since the start, and the report that says where. */
-  exhausted: () => number
-  report: () => Pick<PoolsReport, 'pools'>
+  /** Returns the servers that the gateway knows. */
+  servers: () => {
+    entries(): ServerEntry<AlertingServer>[]
+    placements: { of(database: string): string | undefined }
+  }
 }
 
 /** The alerts of a gateway, and what they are made from. */
@@ -29,16 +39,28 @@ export class GatewayAlerts {
   readonly exhausted: ExhaustedAlerts
   readonly #deploys: DeployAlerts
 
-  constructor({ outages, connect, exhausted, report, ...options }: Options) {
-    const isDown = () => outages.status().some(({ role, isUp }) => role === 'primary' && !isUp)
+  constructor({ outages, servers, ...options }: Options) {
+    const isDown = () =>
+      outages.status().some(({ role, name, isUp }) => role === 'primary' && !name && !isUp)
+    const pools = () =>
+      servers()
+        .entries()
+        .flatMap(({ parts }) => parts?.pools ?? [])
     this.alerts = new Alerts({ ...options, isDown })
     this.#deploys = new DeployAlerts(this.alerts)
     this.certificate = new CertificateAlerts(this.alerts)
     this.members = new MemberAlerts(this.alerts)
-    this.exhausted = new ExhaustedAlerts(this.alerts, exhausted, report)
+    this.exhausted = new ExhaustedAlerts(
+      this.alerts,
+      () => pools().reduce((sum, one) => sum + one.exhausted, 0),
+      () => ({ pools: pools().flatMap((one) => one.report().pools) }),
+    )
     this.unreachable = new UnreachableAlerts(this.alerts, {
-      use: options.use,
-      connect,
+      servers: () =>
+        servers()
+          .entries()
+          .flatMap(({ name, parts }) => (parts ? [lookedAt(name, parts)] : [])),
+      serverOf: (database) => servers().placements.of(database) ?? MAIN_SERVER,
       isUnreachable,
       isDown,
     })
@@ -73,6 +95,15 @@ export class GatewayAlerts {
     this.unreachable.stop()
     this.certificate.stop()
     await this.alerts.stop(limitMs)
+  }
+}
+
+function lookedAt(name: string, { pools, catalog, watch }: AlertingServer): LookedAt {
+  return {
+    name,
+    isUp: watch.isUp,
+    use: (work) => catalog.use(work),
+    connect: (database) => useRepeatable(pools, database, (sql) => sql`select 1`),
   }
 }
 

@@ -19,7 +19,7 @@ export const gauge = define.bind(null, 'gauge')
 export const counter = define.bind(null, 'counter')
 export const histogram = define.bind(null, 'histogram')
 
-/** The gateway's own metrics, by name. */
+/** The gateway's own metrics, by name. Where `server` is a name of SERVERS, it is absent without SERVERS. */
 export const METRICS = {
   db_gateway_build_info: gauge(
     'version node',
@@ -80,58 +80,58 @@ export const METRICS = {
   db_gateway_call_query_seconds: histogram('', 'Time that a call waited for PostgreSQL.'),
 
   db_gateway_permits_held: gauge(
-    '',
+    'server',
     'Open connections of all databases.',
     'DbGatewayConnectionsFull',
   ),
   db_gateway_permits_capacity: gauge(
-    '',
+    'server',
     'Limit on open connections of all databases.',
     'DbGatewayConnectionsFull',
   ),
-  db_gateway_connections_opened_total: counter('', 'Connections that were opened.'),
-  db_gateway_connections_closed_total: counter('', 'Connections that were closed.'),
+  db_gateway_connections_opened_total: counter('server', 'Connections that were opened.'),
+  db_gateway_connections_closed_total: counter('server', 'Connections that were closed.'),
   db_gateway_connections_evicted_total: counter(
-    '',
+    'server',
     'Connections that were closed to give their place to another database.',
     'DbGatewayConnectionsChange',
   ),
   db_gateway_pool_exhausted_total: counter(
-    '',
+    'server',
     'Requests that got no connection: the queue was full, or none became free in time.',
     'DbGatewayPoolExhausted',
   ),
   db_gateway_waiting_requests: gauge(
-    '',
+    'server',
     'Requests that wait for a connection to any database.',
     'DbGatewayConnectionsFull',
   ),
   db_gateway_pool_connections: gauge(
-    'database platform state',
+    'database platform server state',
     'Open connections to a database, `busy` or `idle`.',
   ),
   db_gateway_pool_waiting: gauge(
-    'database platform',
+    'database platform server',
     'Requests that wait for a connection to a database.',
   ),
   db_gateway_pool_oldest_wait_seconds: gauge(
-    'database platform',
+    'database platform server',
     'Longest time that a waiting request has waited for a connection to a database.',
   ),
   db_gateway_pool_connections_opened_total: counter(
-    'database platform',
+    'database platform server',
     'Connections to a database that were opened.',
   ),
   db_gateway_pool_connections_closed_total: counter(
-    'database platform',
+    'database platform server',
     'Connections to a database that were closed.',
   ),
   db_gateway_pool_connections_evicted_total: counter(
-    'database platform',
+    'database platform server',
     'Connections that were closed to give their place to another database.',
   ),
   db_gateway_pool_requests_exhausted_total: counter(
-    'database platform',
+    'database platform server',
     'Requests that got no connection to a database.',
   ),
 
@@ -155,6 +155,15 @@ export const METRICS = {
     'DbGatewayFleetUnknown',
   ),
 
+  db_gateway_server_up: gauge(
+    'server',
+    '1 where a server of SERVERS is open and answers, else 0; absent without SERVERS.',
+    'DbGatewayServerAway',
+  ),
+  db_gateway_server_databases: gauge(
+    'server',
+    'Databases that the catalog has on a server; absent without SERVERS.',
+  ),
   db_gateway_postgres_up: gauge(
     'server role',
     '1 where a server answers (a replica: where it gets calls), else 0.',
@@ -203,7 +212,10 @@ export const METRICS = {
   ),
 
   db_gateway_gateways: gauge('', 'Gateways alive on this PostgreSQL.'),
-  db_gateway_share_connections: gauge('id host', 'Connections that a gateway may have open.'),
+  db_gateway_share_connections: gauge(
+    'id host server',
+    'Connections that a gateway may have open.',
+  ),
 } as const satisfies Record<string, Definition>
 
 export type MetricName = keyof typeof METRICS

@@ -11,6 +11,12 @@ export type FleetSum = { platform: string; databases: number } & Record<
   number
 >
 
+/** Numbers of one server. */
+export interface FleetSums {
+  server: string
+  answer: FleetSum[]
+}
+
 const RENEW_AFTER_MS = 60_000
 
 /** Platforms with series of their own; the rest is one. */
@@ -21,13 +27,15 @@ const MOST_PLATFORMS = 200
  * while somebody asks, so that no scrape waits for PostgreSQL.
  */
 export class FleetNumbers {
-  readonly #read: () => Promise<FleetSum[]>
-  #sums: FleetSum[] = []
+  readonly #read: () => Promise<FleetSums[]>
+  /** The last numbers of each server: one that is away keeps them. */
+  readonly #sums = new Map<string, FleetSum[]>()
   #readAt: number | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
 
-  constructor(read: () => Promise<FleetSum[]>) {
+  /** @param read reads the numbers of each server that answers */
+  constructor(read: () => Promise<FleetSums[]>) {
     this.#read = read
   }
 
@@ -38,7 +46,7 @@ export class FleetNumbers {
     this.#askedAt = performance.now()
     this.#reading ??= this.#read()
       .then((sums) => {
-        this.#sums = sums
+        for (const { server, answer } of sums) this.#sums.set(server, answer)
         this.#readAt = performance.now()
       })
       .catch(() => {})
@@ -48,15 +56,34 @@ export class FleetNumbers {
     return this.#reading
   }
 
+  /** Returns the number of databases on a server; undefined until it is known. Has it read if it is old. */
+  databasesOf(server: string): number | undefined {
+    this.renew()
+    const sums = this.#sums.get(server)
+    return sums?.reduce((total, { databases }) => total + databases, 0)
+  }
+
   /** Returns the metrics as they were read last; without samples before the first time. */
   metrics(): Metric[] {
     this.renew()
     const age = this.#readAt === undefined ? undefined : (performance.now() - this.#readAt) / 1000
     return [
-      metric('db_gateway_databases', samplesOf(this.#sums)),
+      metric('db_gateway_databases', samplesOf(addUp([...this.#sums.values()]))),
       single('db_gateway_databases_age_seconds', age),
     ]
   }
+}
+
+/** Adds up the platforms of several servers. */
+function addUp([first = [], ...others]: FleetSum[][]): FleetSum[] {
+  if (others.length === 0) return first
+  const sums = new Map(first.map((one) => [one.platform, { ...one }]))
+  for (const one of others.flat()) {
+    const sum = sums.get(one.platform)
+    if (sum) for (const name of ['databases', ...STATES] as const) sum[name] += one[name]
+    else sums.set(one.platform, { ...one })
+  }
+  return [...sums.values()]
 }
 
 function samplesOf(sums: FleetSum[]): Sample[] {

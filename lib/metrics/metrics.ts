@@ -3,31 +3,40 @@ import type { GatewayStatus } from '../cluster/gateways.ts'
 import type { ServerState } from '../postgres/hosts/outages.ts'
 import type { ReplicaStatus } from '../postgres/hosts/replicas.ts'
 import type { PoolsReport } from '../postgres/pools/pool-report.ts'
+import type { ServerEntry } from '../servers/servers.ts'
 import type { Counts } from '../usage/counters.ts'
 import { SHOWN_BOUNDS_MS } from '../usage/times/shown-times.ts'
 import { type CallsOfFunction, callMetrics } from './calls.ts'
-import { FleetNumbers, type FleetSum } from './fleet.ts'
+import { FleetNumbers, type FleetSums } from './fleet.ts'
 import { gatewayMetrics } from './gateways.ts'
 import { poolMetrics } from './pools.ts'
 import { renderProcessMetrics } from './process.ts'
 import { RequestCounters, type RouteCounter, requestMetrics } from './requests.ts'
-import { serverMetrics } from './servers.ts'
-import { renderMetrics } from './text.ts'
+import { namedServerMetrics, serverMetrics } from './servers.ts'
+import { sumOfCalls, sumOfCounts, sumOfDeploys } from './sums.ts'
+import { type Metric, renderMetrics } from './text.ts'
 import { TopSeries } from './top-series.ts'
 import { usageMetrics } from './usage.ts'
-import { DeployCounter, type Working, workMetrics } from './work.ts'
+import { DeployCounter, type RunningDeploys, type Working, workMetrics } from './work.ts'
 
-/** Parts of the gateway whose state is measured. */
-export interface Measured extends Working {
-  routeCounters: RouteCounter[]
+/** Parts for a server whose state is measured. */
+interface MeasuredServer {
   pools: { report(): PoolsReport }
   usage: {
     byPlatform(): Map<string, Counts>
     times: { calls: { shown(): CallsOfFunction[] } }
   }
+  deploys: RunningDeploys
   gateways: { alive(): GatewayStatus[] }
-  outages: { status(): ServerState[] }
   replicas: { status(): ReplicaStatus[] } | undefined
+  watch: { isUp: boolean }
+}
+
+/** Parts of the gateway whose state is measured. */
+export interface Measured extends Working {
+  routeCounters: RouteCounter[]
+  outages: { status(): ServerState[] }
+  servers: { readonly areSeveral: boolean; entries(): ServerEntry<MeasuredServer>[] }
 }
 
 /** What /metrics counts since the start, apart from what other parts count for themselves. */
@@ -38,24 +47,59 @@ export class Metrics {
   readonly #databases = new TopSeries()
   readonly #platforms = new TopSeries()
 
-  /** @param readFleet reads the numbers of databases from the catalog */
-  constructor(readFleet: () => Promise<FleetSum[]>) {
+  /** @param readFleet reads the numbers of databases from the catalogs */
+  constructor(readFleet: () => Promise<FleetSums[]>) {
     this.fleet = new FleetNumbers(readFleet)
   }
 
   /** Returns all metrics as text in Prometheus' format. */
   async render(gateway: Measured): Promise<string> {
-    const { routeCounters, pools, usage, gateways, outages, replicas } = gateway
+    const { routeCounters, outages, servers } = gateway
+    const open = servers
+      .entries()
+      .flatMap(({ name, parts }) => (parts ? [{ server: name, parts }] : []))
+    const named = open.map(({ server, parts }) => ({
+      server: servers.areSeveral ? server : undefined,
+      parts,
+    }))
+    const all = open.map(({ parts }) => parts)
     const own = [
-      ...workMetrics(gateway, this.deploys, packageJson.version),
+      ...workMetrics(
+        gateway,
+        sumOfDeploys(all.map(({ deploys }) => deploys)),
+        this.deploys,
+        packageJson.version,
+      ),
       ...requestMetrics(routeCounters, this.requests),
-      ...callMetrics(usage.times.calls.shown(), SHOWN_BOUNDS_MS),
-      ...usageMetrics(usage.byPlatform(), this.#platforms),
-      ...poolMetrics(pools.report(), this.#databases),
+      ...callMetrics(
+        sumOfCalls(all.map(({ usage }) => usage.times.calls.shown())),
+        SHOWN_BOUNDS_MS,
+      ),
+      ...usageMetrics(sumOfCounts(all.map(({ usage }) => usage.byPlatform())), this.#platforms),
+      ...poolMetrics(
+        named.map(({ server, parts }) => ({ server, ...parts.pools.report() })),
+        this.#databases,
+      ),
       ...this.fleet.metrics(),
-      ...serverMetrics(outages.status(), replicas?.status() ?? []),
-      ...gatewayMetrics(gateways.alive()),
+      ...this.#ofServers(servers.areSeveral ? servers.entries() : []),
+      ...serverMetrics(
+        outages.status(),
+        all.flatMap(({ replicas }) => replicas?.status() ?? []),
+      ),
+      ...gatewayMetrics(
+        named.map(({ server, parts }) => ({ server, alive: parts.gateways.alive() })),
+      ),
     ]
     return `${await renderMetrics(own)}\n${await renderProcessMetrics()}`
+  }
+
+  #ofServers(entries: ServerEntry<MeasuredServer>[]): Metric[] {
+    return namedServerMetrics(
+      entries.map(({ name, parts }) => ({
+        name,
+        isUp: parts?.watch.isUp ?? false,
+        databases: this.fleet.databasesOf(name),
+      })),
+    )
   }
 }

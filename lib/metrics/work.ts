@@ -20,9 +20,14 @@ export class DeployCounter {
   }
 }
 
+/** Deploys on all servers. */
+export interface RunningDeploys {
+  running: number
+  waiting: number
+}
+
 /** Parts of the gateway that do work, as far as their state is measured. */
 export interface Working {
-  deploys: { running: number; waiting: number }
   jobs: { running: number }
   inFlight: { size: number }
   audit: { waiting: number; lost: number }
@@ -41,10 +46,11 @@ export interface Working {
 /** Returns metrics of deploys, jobs, the audit trail, buffers and alerts. */
 export function workMetrics(
   gateway: Working,
+  deploys: RunningDeploys,
   deployCounter: DeployCounter,
   version: string,
 ): Metric[] {
-  const { deploys, jobs, audit, buffered, alerts, health } = gateway
+  const { jobs, audit, buffered, alerts, health } = gateway
   const { validUntil } = alerts.certificate
   return [
     metric('db_gateway_build_info', [{ labels: { version, node: process.version }, value: 1 }]),

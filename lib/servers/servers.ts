@@ -15,6 +15,8 @@ export interface ServerEntry<G> {
   parts: G | undefined
   /** Why there are no parts yet, as a predicate: `does not answer (ECONNREFUSED)`. */
   trouble: string | undefined
+  /** Since when it has parts, or has none: milliseconds since 1970. */
+  since: number
 }
 
 /**
@@ -30,9 +32,10 @@ export class Servers<G extends Member> {
   constructor(main: G, placements: Placements, others: Iterable<string>) {
     this.#main = main
     this.placements = placements
-    this.#entries.set(MAIN_SERVER, { name: MAIN_SERVER, parts: main, trouble: undefined })
+    const since = Date.now()
+    this.#entries.set(MAIN_SERVER, { name: MAIN_SERVER, parts: main, trouble: undefined, since })
     for (const name of others) {
-      this.#entries.set(name, { name, parts: undefined, trouble: 'has not answered yet' })
+      this.#entries.set(name, { name, parts: undefined, trouble: 'has not answered yet', since })
     }
   }
 
@@ -63,12 +66,13 @@ export class Servers<G extends Member> {
 
   /** Notes the parts of a server that has answered. */
   note(name: string, parts: G): void {
-    this.#entries.set(name, { name, parts, trouble: undefined })
+    this.#entries.set(name, { name, parts, trouble: undefined, since: Date.now() })
   }
 
   /** Notes why a server has no parts yet. */
   noteTrouble(name: string, trouble: string): void {
-    this.#entries.set(name, { name, parts: undefined, trouble })
+    const since = this.#entries.get(name)?.since ?? Date.now()
+    this.#entries.set(name, { name, parts: undefined, trouble, since })
   }
 
   /**

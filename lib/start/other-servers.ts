@@ -3,8 +3,9 @@ import { withSettings } from '../config/live.ts'
 import type { Config } from '../config.ts'
 import { createGateway } from '../gateway.ts'
 import type { Gateway } from '../gateway-parts.ts'
+import { logWith } from '../log.ts'
 import { openServer } from '../open-server.ts'
-import { describeServer } from '../postgres/hosts/server.ts'
+import { describeServer, hostAndPort, hostsAndPorts } from '../postgres/hosts/server.ts'
 import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './parts.ts'
 
 /** How long the start waits for servers that do not answer at once. */
@@ -30,6 +31,7 @@ export class OtherServers {
   /** Opens all that answer within 2 s; goes on with the others in the background. */
   async open(): Promise<void> {
     const { config } = this.#main
+    this.#nameHosts()
     const opening = [...config.servers.keys()].map((name) => this.#open(name))
     if (opening.length === 0) return
     const patience = sleep(START_WAIT_MS, undefined, { ref: false, signal: this.#signal })
@@ -39,6 +41,24 @@ export class OtherServers {
   /** Opens no further server. */
   stop(): void {
     this.#ending.abort()
+  }
+
+  /** Has the server be told as gone, also where it has never been open. */
+  #noteGone(name: string, what: string): void {
+    const { config, outages } = this.#main
+    const hosts = hostsAndPorts(config.servers.get(name)!)
+    outages.begin(hosts, 'primary', { kind: 'silent', what })
+  }
+
+  /** Gives the hosts of each server its name in what is told of outages. */
+  #nameHosts(): void {
+    const { config, outages } = this.#main
+    for (const [name, server] of config.servers) {
+      const replicas = config.serverReplicas.get(name) ?? []
+      for (const hosts of [hostsAndPorts(server), ...replicas.map(hostAndPort)]) {
+        outages.setName(hosts, name)
+      }
+    }
   }
 
   /** Tries until the server is open, or `stop`. Never rejects. */
@@ -53,6 +73,7 @@ export class OtherServers {
         if (this.#signal.aborted) return
         const { message } = error as Error
         servers.noteTrouble(name, message)
+        this.#noteGone(name, message)
         if (message !== told) {
           log.error(`Server ${name} ${message}; its tenants get no answers until it works`, {
             server: name,
@@ -68,16 +89,17 @@ export class OtherServers {
   async #openOnce(name: string): Promise<void> {
     const main = this.#main
     const config = settingsOf(main.config, name)
+    const log = logWith(main.log, { server: name })
     const { version, home, catalog } = await openServer(
       config,
       main.config.servers.get(name)!,
-      main.log,
+      log,
       this.#signal,
     ).catch((error) => {
       throw new Error(`is not usable: ${(error as Error).message}`)
     })
     await main.servers.placements.checkIdentity(name, catalog.id)
-    const gateway = createGateway(config, home, main.log, catalog, main)
+    const gateway = createGateway(config, home, log, catalog, main)
     try {
       await joinServer(gateway, await prepareParts(gateway))
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')

@@ -139,10 +139,10 @@ test('/metrics writes what is counted of each', async () => {
     oldestWaitMs: 0,
   }))
   const report = { pools, permits: { held: 1, capacity: 2 }, totals: counted }
-  const few = () => poolMetrics(report, new TopSeries())
+  const few = () => poolMetrics([report], new TopSeries())
   expect(await leastStall(few, MAX_TURN_MS)).toBeLessThan(MAX_TURN_MS)
 
-  const metrics = poolMetrics(report, new TopSeries(10_000))
+  const metrics = poolMetrics([report], new TopSeries(10_000))
   let text = ''
   const write = async () => {
     text = await renderMetrics(metrics)

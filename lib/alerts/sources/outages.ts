@@ -2,16 +2,25 @@ import type { OutageChange } from '../../postgres/hosts/outages.ts'
 import type { Alerts } from '../alerts.ts'
 
 /**
- * Tells outages. Each gateway tells that PostgreSQL is gone, since there is no catalog to agree in;
- * of replicas one gateway tells, and the first that has them back tells that.
+ * Tells outages. Each gateway tells that `main` is gone, since there is no catalog to agree in; of other
+ * servers and replicas one gateway tells, and the first that has them back tells that.
  */
 export function tellOutage(alerts: Alerts, change: OutageChange): void {
-  const { server, role, trouble, since, seconds, message: text } = change
+  const { role, trouble, since, seconds, message: text } = change
+  const { server } = change
+  const named = change.name === undefined ? { server } : { server, name: change.name }
   const key = `${role}:${server}`
-  if (role === 'primary') {
-    const data = { server, since, ...(trouble ? { reason: trouble.what } : { seconds }) }
+  if (role === 'primary' && change.name === undefined) {
+    const data = { ...named, since, ...(trouble ? { reason: trouble.what } : { seconds }) }
     if (trouble) alerts.tell({ type: 'postgres.gone', key, text, data })
     else alerts.raise({ type: 'postgres.back', key, text, data }, `${key} back ${minuteOf(since)}`)
+    return
+  }
+  if (role === 'primary') {
+    if (trouble) {
+      const data = { ...named, since, reason: trouble.what }
+      alerts.begin({ type: 'postgres.gone', key, text, data })
+    } else alerts.end(key, { type: 'postgres.back', text, data: { ...named, since, seconds } })
     return
   }
   if (trouble) {
@@ -20,10 +29,10 @@ export function tellOutage(alerts: Alerts, change: OutageChange): void {
       type,
       key,
       text,
-      data: { server, since, kind: trouble.kind, reason: trouble.what },
+      data: { ...named, since, kind: trouble.kind, reason: trouble.what },
     })
   } else {
-    alerts.end(key, { type: 'replica.back', text, data: { server, since, seconds } })
+    alerts.end(key, { type: 'replica.back', text, data: { ...named, since, seconds } })
   }
 }
 

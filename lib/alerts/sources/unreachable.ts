@@ -1,12 +1,24 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { MAIN_SERVER } from '../../servers/parse-servers.ts'
 import { MOST_NAMED } from '../alert.ts'
 import type { Alerts } from '../alerts.ts'
 
-interface UnreachableOptions {
+/** A server whose databases are looked at. */
+export interface LookedAt {
+  name: string
+  /** Whether it answers, as far as that is known. */
+  isUp: boolean
   /** Runs `work` in the administrative database; may run it twice. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   /** Connects to a database. Rejects with what it could not be connected for. */
   connect: (database: string) => Promise<unknown>
+}
+
+interface UnreachableOptions {
+  /** Returns the servers that have been open. */
+  servers: () => LookedAt[]
+  /** Returns the name of the server that a database is on. */
+  serverOf: (database: string) => string
   /** Whether an error says that there was no connection, other than for want of a free one. */
   isUnreachable: (error: unknown) => boolean
   /** Returns whether PostgreSQL itself is known not to answer. */
@@ -19,6 +31,8 @@ export interface Unreachable {
   platform: string | null
   tenant_id: string | null
   reason: string
+  /** Name of the server; absent for `main`. */
+  server?: string
 }
 
 const LOOK_EVERY_MS = 60_000
@@ -87,24 +101,42 @@ export class UnreachableAlerts {
 
   async #look(): Promise<void> {
     const suspected = [...this.#suspected]
-    const { use, connect, isUnreachable, isDown } = this.#options
-    const closed = await use(readClosed)
+    const { serverOf, isUnreachable, isDown } = this.#options
+    const servers = new Map(this.#options.servers().map((one) => [one.name, one]))
+    const closed: Unreachable[] = []
+    for (const server of servers.values()) closed.push(...(await this.#closedOf(server)))
     const lasting = closed.filter(({ database }) => this.#closed.has(database))
     const found = new Map(lasting.map((one) => [one.database, one]))
     if (lasting.length < closed.length) this.#lookSoon()
     this.#closed = new Set(closed.map(({ database }) => database))
     for (const database of suspected.filter((one) => !found.has(one))) {
-      const error = await connect(database).then(
+      const server = servers.get(serverOf(database))
+      // The outage of the server is told, not each of its databases.
+      if (!server?.isUp) continue
+      const error = await server.connect(database).then(
         () => undefined,
         (failure) => failure,
       )
       if (error !== undefined && isUnreachable(error)) {
-        found.set(database, await use((sql) => describe(sql, database, error)))
+        const one = await server.use((sql) => describe(sql, database, error))
+        found.set(database, { ...one, ...named(server) })
       } else {
         this.#suspected.delete(database)
       }
     }
     if (!isDown()) this.#tell(found)
+  }
+
+  /** Missing and closed databases of a server; those of the last look while it is away. */
+  async #closedOf(server: LookedAt): Promise<Unreachable[]> {
+    try {
+      if (!server.isUp) throw new Error('It is away')
+      return (await server.use(readClosed)).map((one) => ({ ...one, ...named(server) }))
+    } catch (error) {
+      const { name } = server
+      if (name === MAIN_SERVER) throw error
+      return [...this.#told.values()].filter((one) => one.server === name)
+    }
   }
 
   #lookSoon(): void {
@@ -166,6 +198,10 @@ export class UnreachableAlerts {
       } else if (isMany) this.#alerts.end(key)
     }
   }
+}
+
+function named({ name }: LookedAt): { server?: string } {
+  return name === MAIN_SERVER ? {} : { server: name }
 }
 
 /** Returns the databases of the catalog that are missing or closed; at most 1,000. */

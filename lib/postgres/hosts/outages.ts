@@ -16,6 +16,8 @@ export interface OutageChange {
   /** Host and port. */
   server: string
   role: ServerRole
+  /** Its name in SERVERS, or that of the primary of a replica; undefined for those of `main`. */
+  name: string | undefined
   /** Undefined: the outage is over. */
   trouble: Trouble | undefined
   /** Begin of the outage, ISO 8601. */
@@ -30,6 +32,8 @@ export interface OutageChange {
 export interface ServerState {
   server: string
   role: ServerRole
+  /** As in `OutageChange`. */
+  name: string | undefined
   isUp: boolean
   /** Outages since the start. */
   outages: number
@@ -64,11 +68,17 @@ const LINES: Record<ServerRole, Record<'name' | 'down' | 'again', string>> = {
 export class Outages {
   readonly #log: Log
   readonly #servers = new Map<string, Known>()
+  readonly #names = new Map<string, string>()
   /** Called after each line about a server that went or came back, or whose trouble is another one. */
   onChange: ((change: OutageChange) => void) | undefined
 
   constructor(log: Log) {
     this.#log = log
+  }
+
+  /** Gives a server the name that its lines have too. */
+  setName(server: string, name: string): void {
+    this.#names.set(server, name)
   }
 
   /**
@@ -83,9 +93,9 @@ export class Outages {
       known.outages++
     }
     known.trouble = trouble
-    const { name, down } = LINES[role]
-    const change = this.#change(known, `${name} ${server} ${down}: it ${trouble.what}`)
-    this.#log.warn(change.message, { server, since: change.since })
+    const { down } = LINES[role]
+    const change = this.#change(known, `${this.#called(server, role)} ${down}: it ${trouble.what}`)
+    this.#log.warn(change.message, { server, name: change.name, since: change.since })
     this.onChange?.(change)
   }
 
@@ -94,18 +104,19 @@ export class Outages {
     const known = this.#of(server, role)
     if (!known.trouble) {
       if (!known.hasBeenUp && role === 'replica') {
-        this.#log.info(`Replica ${server} gets the calls that only read`)
+        this.#log.info(`${this.#called(server, role)} gets the calls that only read`)
       }
       known.hasBeenUp = true
       return
     }
     known.trouble = undefined
     known.hasBeenUp = true
-    const { name, again } = LINES[role]
-    const change = this.#change(known, `${name} ${server} ${again}`)
+    const { again } = LINES[role]
+    const change = this.#change(known, `${this.#called(server, role)} ${again}`)
     known.downMs += Date.now() - known.since
     change.message += `, after ${change.seconds} s`
-    this.#log.info(change.message, { server, since: change.since, after_s: change.seconds })
+    const { name, since, seconds } = change
+    this.#log.info(change.message, { server, name, since, after_s: seconds })
     this.onChange?.(change)
   }
 
@@ -118,6 +129,7 @@ export class Outages {
     return [...this.#servers.values()].map(({ server, role, trouble, since, outages, downMs }) => ({
       server,
       role,
+      name: this.#names.get(server),
       isUp: trouble === undefined,
       outages,
       downSeconds: (downMs + (trouble ? Date.now() - since : 0)) / 1000,
@@ -141,10 +153,17 @@ export class Outages {
     return known
   }
 
+  #called(server: string, role: ServerRole): string {
+    const name = this.#names.get(server)
+    if (name === undefined) return `${LINES[role].name} ${server}`
+    return role === 'primary' ? `Server ${name} at ${server}` : `Replica ${server} of ${name}`
+  }
+
   #change({ server, role, trouble, since }: Known, message: string): OutageChange {
     return {
       server,
       role,
+      name: this.#names.get(server),
       trouble,
       since: new Date(since).toISOString(),
       seconds: Math.round((Date.now() - since) / 100) / 10,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import { isPostgresError } from '../errors.ts'
 import type { Outages } from './outages.ts'
-import { hostAndPort, type Server } from './server.ts'
+import { hostsAndPorts, type Server } from './server.ts'
 
 interface WatchOptions {
   server: Server
@@ -40,15 +40,28 @@ export class PrimaryWatch {
   /** Milliseconds since 1970 of the last answer. */
   #answeredAt = Date.now()
   #isEnded = false
+  #isUp = true
+  #since = Date.now()
 
   constructor(options: WatchOptions) {
     this.#options = options
-    this.#name = [options.server, ...options.server.others].map(hostAndPort).join(',')
+    this.#name = hostsAndPorts(options.server)
+  }
+
+  /** Whether PostgreSQL answered at the last look. */
+  get isUp(): boolean {
+    return this.#isUp
+  }
+
+  /** Since when it has answered; or when it answered last. Milliseconds since 1970. */
+  get since(): number {
+    return this.#since
   }
 
   /** Starts watching a PostgreSQL that has answered. */
   start(): void {
     this.#options.outages.end(this.#name, 'primary')
+    this.#since = Date.now()
     this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS).unref()
   }
 
@@ -67,11 +80,11 @@ export class PrimaryWatch {
   }
 
   async #look(): Promise<void> {
-    const { outages, sinceLastAnswer } = this.#options
+    const { sinceLastAnswer, outages } = this.#options
     const age = sinceLastAnswer()
     if (age < FRESH_ANSWER_MS) {
       this.#answeredAt = Date.now() - age
-      outages.end(this.#name, 'primary')
+      this.#noteUp()
       return
     }
     let failure = await this.#probe()
@@ -82,11 +95,19 @@ export class PrimaryWatch {
     if (this.#isEnded || failure === UNKNOWN) return
     if (failure === undefined) {
       this.#answeredAt = Date.now()
-      outages.end(this.#name, 'primary')
+      this.#noteUp()
     } else {
+      if (this.#isUp) this.#since = this.#answeredAt
+      this.#isUp = false
       const what = `does not answer (${failure})`
       outages.begin(this.#name, 'primary', { kind: 'silent', what }, this.#answeredAt)
     }
+  }
+
+  #noteUp(): void {
+    if (!this.#isUp) this.#since = Date.now()
+    this.#isUp = true
+    this.#options.outages.end(this.#name, 'primary')
   }
 
   /** Returns why PostgreSQL does not answer; undefined if it does. */

@@ -164,6 +164,11 @@ export function hostAndPort({ host, port }: Host): string {
   return `${host}:${port}`
 }
 
+/** Returns host and port of a server, and of all that may take its place, with commas between. */
+export function hostsAndPorts(server: Server): string {
+  return [server, ...server.others].map(hostAndPort).join(',')
+}
+
 export function describeHost({ host, port }: Host): string {
   return host.startsWith('/') ? host : `${host}:${port}`
 }
