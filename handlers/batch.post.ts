@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
 import { BATCH_MEMBERS } from '../lib/call/batch-request.ts'
 import { answerBatch } from '../lib/http/answer/answer-batch.ts'
-import { readBatch } from '../lib/http/body/read-call.ts'
+import { readBatch, whereItIs } from '../lib/http/body/read-call.ts'
 import { CALL_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { keyOf } from '../lib/http/idempotency-key.ts'
 
@@ -17,6 +17,7 @@ export default defineHandler({
   async handler(event) {
     const { batch, target, body } = await readBatch(event)
     const key = keyOf(event, '/batch', body)
-    return answerBatch(event, await event.context.gateway.calls.batch(target, batch, key))
+    const run = whereItIs(event, target, (calls, there) => calls.batch(there, batch, key))
+    return answerBatch(event, await run)
   },
 })

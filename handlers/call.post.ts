@@ -3,7 +3,7 @@ import { CALL_MEMBERS } from '../lib/call/request.ts'
 import { GatewayError } from '../lib/errors.ts'
 import { answerRows } from '../lib/http/answer/answer.ts'
 import { answerStream, streamTypeOf } from '../lib/http/answer/answer-stream.ts'
-import { readCall } from '../lib/http/body/read-call.ts'
+import { readCall, whereItIs } from '../lib/http/body/read-call.ts'
 import { CALL_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { keyOf, replayHeaders } from '../lib/http/idempotency-key.ts'
 
@@ -19,14 +19,15 @@ export default defineHandler({
   },
   async handler(event) {
     const { call, target, body } = await readCall(event)
-    const { calls } = event.context.gateway
     const key = keyOf(event, '/call', body)
     const type = streamTypeOf(event)
     if (type) {
       if (key) throw streamNotKept()
-      return answerStream(event, type, (as, sink) => calls.stream(target, call, as, sink))
+      return answerStream(event, type, (as, sink) =>
+        whereItIs(event, target, (calls, there) => calls.stream(there, call, as, sink)),
+      )
     }
-    const result = await calls.run(target, call, key)
+    const result = await whereItIs(event, target, (calls, there) => calls.run(there, call, key))
     return answerRows(event, result, replayHeaders(result.kept))
   },
 })

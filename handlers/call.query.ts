@@ -2,7 +2,7 @@ import { defineHandler } from 'h3'
 import { CALL_MEMBERS } from '../lib/call/request.ts'
 import { GatewayError } from '../lib/errors.ts'
 import { answerRows } from '../lib/http/answer/answer.ts'
-import { readCall } from '../lib/http/body/read-call.ts'
+import { readCall, whereItIs } from '../lib/http/body/read-call.ts'
 import { nodeOf } from '../lib/http/request.ts'
 
 export default defineHandler({
@@ -16,7 +16,8 @@ export default defineHandler({
   async handler(event) {
     const { call, target } = await readCall(event)
     try {
-      return await answerRows(event, await event.context.gateway.calls.query(target, call))
+      const run = whereItIs(event, target, (calls, there) => calls.query(there, call))
+      return await answerRows(event, await run)
     } catch (error) {
       const mayWrite = error instanceof GatewayError && error.code === 'method_not_allowed'
       if (mayWrite) nodeOf(event).res.setHeader('allow', 'POST, OPTIONS')

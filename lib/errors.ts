@@ -56,7 +56,11 @@ export const CODES = {
   revert_refused: [409, 'The database has not had all of the archive that it is to go back to.'],
   tenant_busy: [
     409,
-    'The tenant is being dropped, or cannot be renamed or copied now: `sessions` use its database, or its copy would take `estimated_s`.',
+    'The tenant is being dropped, or cannot be renamed, copied or moved now: `sessions` use its database, or its copy would take `estimated_s`.',
+  ],
+  move_refused: [
+    409,
+    'The tenant cannot be moved to another server: its database has what pg_dump and pg_restore cannot move, or the other server lacks something. `hint` says what to do.',
   ],
   migration_stopped: [
     409,
@@ -143,7 +147,7 @@ export const CODES = {
   ],
   tenant_suspended: [
     503,
-    'Calls of the tenant are suspended by /admin/suspend-tenant, or while it is renamed or copied with `"hold": true`. `Retry-After` says when to try again.',
+    'Calls of the tenant are suspended by /admin/suspend-tenant, or while it is renamed, copied or moved with `"hold": true`. `Retry-After` says when to try again.',
   ],
   query_timeout: [
     504,

@@ -86,6 +86,7 @@ export async function startGateway(
     const half = setTimeout(() => {
       if (gateway) gateway.health.isEnding = true
     }, config.shutdownTimeoutMs / 2)
+    gateway?.moves.stop()
     gateway?.events.close()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
@@ -133,6 +134,7 @@ export async function startGateway(
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareJobs)
     await gateway.servers.placements.prepare()
+    await gateway.moves.prepare()
     await gateway.alerts.start()
     await joinServer(gateway, cap)
     gateway.tracing = await loadTracing(gateway)
@@ -151,6 +153,7 @@ export async function startGateway(
       },
     )
     gateway.dueDrops.start()
+    gateway.moves.start()
     log.info(`Listening on ${listening.url}`, {
       socket: socket === undefined ? undefined : 'passed',
       postgres: version,

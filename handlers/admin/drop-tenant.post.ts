@@ -1,17 +1,18 @@
-import { defineHandler } from 'h3'
+import { defineHandler, type H3Event } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { describeDrop } from '../../lib/audit/outcomes.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
+import type { Json } from '../../lib/json/json.ts'
 import { parseNumber } from '../../lib/json/number.ts'
 import { databaseName, textOf } from '../../lib/tenancy/names.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
-import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
+import { OWNER_MEMBERS, parseNamedOwner, parseNamedTenant } from '../../lib/tenancy/owners.ts'
 import { describeTenant } from '../../lib/tenancy/tenants.ts'
 
-const MEMBERS = [...OWNER_MEMBERS, 'confirm', 'dump', 'after_hours'] as const
+const MEMBERS = [...OWNER_MEMBERS, 'confirm', 'dump', 'after_hours', 'server'] as const
 const HOUR_MS = 60 * 60 * 1000
 const MAX_HOURS = 366 * 24
 
@@ -33,6 +34,8 @@ export default defineHandler({
   async handler(event) {
     const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
+    const server = textOf('server', body.server)
+    if (server !== '') return dropFormer(event, body, server)
     const asked = parseNamedTenant(request, body)
     const gateway = await goToServerOf(event, asked)
     const { deploys, tenants } = gateway
@@ -66,6 +69,34 @@ export default defineHandler({
     })
   },
 })
+
+/** Drops what is left of a database on a server that it was moved away from. */
+async function dropFormer(
+  event: H3Event,
+  body: { [name in (typeof MEMBERS)[number]]?: Json },
+  server: string,
+): Promise<object> {
+  const { servers } = event.context.gateway
+  const owner = parseNamedOwner(event.context.request, body)
+  const database = databaseName(owner)
+  event.context.request.database = database
+  checkConfirmed(database, textOf('confirm', body.confirm))
+  if (body.after_hours !== undefined || (body.dump && parseFlag('dump', body.dump))) {
+    throw new GatewayError(
+      'invalid_request',
+      'server names where a former database is dropped, now and without a dump: leave dump and after_hours out',
+    )
+  }
+  return audited(event, {
+    action: 'drop_tenant',
+    owner,
+    asked: { server },
+    work: async () => {
+      await servers.named(server).deploys.dropKept(owner)
+      return { status: 'dropped', ...ownerFields(owner), database, server, dump: null }
+    },
+  })
+}
 
 /** The name is not in the error: who drops by a script without looking gets it from the list. */
 function checkConfirmed(database: string, confirm: string): void {

@@ -16,6 +16,7 @@ export const ACTIONS = [
   'resume_tenant',
   'rename_tenant',
   'clone_tenant',
+  'move_tenant',
   'drop_tenant',
   'export_tenant',
   'import_tenant',

@@ -1,6 +1,7 @@
 import type { NumericFormat } from '../json/numeric-format.ts'
 import type { Replicas } from '../postgres/hosts/replicas.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
+import { MovedAway } from '../tenancy/catalog/moved-away.ts'
 import type { BatchRequest } from './batch-request.ts'
 import { bindCall } from './bind/parameters.ts'
 import { bindTexts, chooseByNames } from './bind/url-parameters.ts'
@@ -185,7 +186,7 @@ export class Calls {
       return { ...done, results: explainResults(done.results, restrictions) }
     } catch (error) {
       const moved = await followTenant(target, explainLimits(error, restrictions)).catch((told) => {
-        countFailedBatch(this.#parts, batch, told)
+        if (!(told instanceof MovedAway)) countFailedBatch(this.#parts, batch, told)
         throw told
       })
       return await this.#batch(moved, request, key, of)

@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import type { Client } from '../postgres/pools/waiter.ts'
 import type { Row } from '../postgres/session/query.ts'
+import { MovedAway } from '../tenancy/catalog/moved-away.ts'
 import { countCall, countError, countTime, settleTime } from '../usage/counters.ts'
 import { maskPlans } from '../usage/slow/mask-plan.ts'
 import type { SlowCalls } from '../usage/slow/slow-calls.ts'
@@ -42,6 +43,8 @@ export async function followCounted(
     const moved = await followTenant(call, explainLimits(error, call.restrictions))
     return { ...moved, held: { ms: 0, into: undefined }, entry: undefined }
   } catch (told) {
+    // It runs on the other server, where it is counted.
+    if (told instanceof MovedAway) throw told
     countError(call.entry ?? parts.usage.counters.of(call.database), answered.bytes)
     countEnd(parts, call, answered, told)
     throw told

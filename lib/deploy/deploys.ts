@@ -26,6 +26,11 @@ import { migrateTenants, type StoredFleet } from './original/migrate-all.ts'
 import { findTenants, type StoredScope, type StoredTargets } from './original/tenants.ts'
 import type { DeployParts } from './parts.ts'
 import { type DeployRequest, register } from './register.ts'
+import { dropKept } from './relocate/drop-kept.ts'
+import { type Moved, moveTenant } from './relocate/move-tenant.ts'
+import { askToStop, type MoveRow, readMoves } from './relocate/moves-table.ts'
+import type { MoveRequest } from './relocate/run-move.ts'
+import type { MoveServers } from './relocate/servers.ts'
 import type { DeployResult } from './result.ts'
 import { type Proven, withProof } from './templates/proof.ts'
 import { type DumpSink, exportDatabase } from './transfer/export.ts'
@@ -37,6 +42,14 @@ export type RevertRequest = Omit<
   FleetRequest,
   'archive' | 'packed' | 'older' | 'onlyFailed' | 'flags'
 > & { checksum: string; dryRun: boolean }
+
+/** From where to where a tenant is moved: the operations of the servers, and their names. */
+export interface MoveRoute extends Pick<MoveServers, 'from' | 'placements'> {
+  toName: string
+  to: Deploys
+  /** Those of `main`. */
+  main: Deploys
+}
 
 /** All operations that change databases; the interface of this folder to handlers. */
 export class Deploys {
@@ -167,6 +180,39 @@ export class Deploys {
   /** Returns the timers of scheduled drops; they call `onDropped` for each dropped tenant. */
   dueDrops(onDropped: OnDropped): DueDrops {
     return new DueDrops(this.#parts, onDropped)
+  }
+
+  /**
+   * Moves a tenant to another server. See `moveTenant`.
+   * @param to the operations of that server; `main` those of `main`
+   */
+  moveTenant(route: MoveRoute, request: MoveRequest): Promise<Moved> {
+    const servers = this.moveServers(route)
+    const { deployTimeoutMs } = this.#parts.config
+    return this.#transfers.run(deployTimeoutMs, (signal) => moveTenant(servers, request, signal))
+  }
+
+  /** The parts of a move from this server. */
+  moveServers({ to, main, ...rest }: MoveRoute): MoveServers {
+    return { ...rest, source: this.#parts, target: to.#parts, main: main.#parts, to: rest.toName }
+  }
+
+  /**
+   * Gives up the move of an owner's database, on whichever gateway it runs; of `main`.
+   * @returns false if none runs that can be given up
+   */
+  stopMove(owner: Owner): Promise<boolean> {
+    return this.#parts.catalog.use((sql) => askToStop(sql, databaseName(owner)))
+  }
+
+  /** The moves of all tenants between servers that run or are to be ended; of `main`. */
+  moves(): Promise<MoveRow[]> {
+    return this.#parts.catalog.use(readMoves)
+  }
+
+  /** Drops the former database of a tenant that was moved. See `dropKept`. */
+  dropKept(owner: Owner): Promise<void> {
+    return this.#parts.queue.run(databaseName(owner), () => dropKept(this.#parts, owner))
   }
 
   /** Dumps a tenant's database into `sink`; returns the bytes of the dump. See `exportDatabase`. */

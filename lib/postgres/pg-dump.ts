@@ -16,6 +16,8 @@ export interface DumpSource extends ToolTarget {
 export interface DumpLimits {
   /** Time to wait for the lock of each table, in milliseconds. */
   lockTimeoutMs: number
+  /** False for a dump that is read at once and not kept, which is quicker. Default: true. */
+  isCompressed?: boolean
   /** Ends pg_dump when it is aborted. */
   signal?: AbortSignal
 }
@@ -30,7 +32,7 @@ export interface DumpLimits {
 export async function dump(
   path: string,
   source: DumpSource,
-  { lockTimeoutMs, signal }: DumpLimits,
+  { lockTimeoutMs, isCompressed = true, signal }: DumpLimits,
   use: (dump: Readable) => Promise<void>,
 ): Promise<void> {
   const options = [
@@ -39,6 +41,7 @@ export async function dump(
     `--exclude-schema=${source.withoutSchema}`,
     `--exclude-table-data=${source.withoutData}`,
     `--lock-wait-timeout=${lockTimeoutMs}`,
+    ...(isCompressed ? [] : ['--compress=0']),
   ]
   const run = { path, options, target: source, signal, keeps: 'last' as const }
   await runTool(run, async ({ stdout }, ended) => {

@@ -71,7 +71,7 @@ export async function listDump(
 
 /**
  * Restores a dump as the role of `target`, which owns everything in it then. Stops at the first
- * error. Privileges, tablespaces and what `lines` do not have are left out.
+ * error. Tablespaces and what `lines` do not have are left out, and privileges without `hasPrivileges`.
  * @param lines entries of the table of contents to restore
  * @throws {ToolError} with the standard error of pg_restore; TemporaryFolderError; the errors of
  *   `pieces`
@@ -82,6 +82,7 @@ export async function restore(
   { lines, begin }: ListedDump,
   pieces: Pieces,
   signal: AbortSignal,
+  { hasPrivileges = false } = {},
 ): Promise<void> {
   await withTemporaryFolder(async (folder) => {
     const list = join(folder, 'list')
@@ -90,7 +91,7 @@ export async function restore(
       '--format=custom',
       '--no-password',
       '--no-owner',
-      '--no-privileges',
+      ...(hasPrivileges ? [] : ['--no-privileges']),
       '--no-tablespaces',
       '--exit-on-error',
       `--use-list=${list}`,

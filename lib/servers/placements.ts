@@ -117,20 +117,23 @@ export class Placements {
 
   /** Moves a database to a server, whatever it was on. */
   async move(owner: Owner, server: string): Promise<void> {
+    await this.#use((sql) => this.write(sql, owner, server))
+    await this.look(databaseName(owner))
+  }
+
+  /** Writes the placement of a database, for a transaction of the caller, who calls `look` then. */
+  async write(sql: Sql, owner: Owner, server: string): Promise<void> {
     const database = databaseName(owner)
-    await this.#use(async (sql) => {
-      if (server === MAIN_SERVER) {
-        await sql`delete from _db_gateway_placements where database = ${database}`
-      } else {
-        await sql`
+    if (server === MAIN_SERVER) {
+      await sql`delete from _db_gateway_placements where database = ${database}`
+    } else {
+      await sql`
           insert into _db_gateway_placements (database, platform, server)
           values (${database}, ${owner.platform}, ${server})
           on conflict (database) do update set server = excluded.server, placed_at = now()
         `
-      }
-      await this.#tell(sql, database)
-    })
-    await this.look(database)
+    }
+    await this.#tell(sql, database)
   }
 
   /** Forgets where a database was that is no longer on that server. */

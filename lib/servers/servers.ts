@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { MovedAway } from '../tenancy/catalog/moved-away.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
 import type { Placements } from './placements.ts'
@@ -7,6 +8,9 @@ import type { Placements } from './placements.ts'
 interface Member {
   catalog: { has(platform: string): Promise<boolean>; locate(owner: Owner): Promise<string> }
 }
+
+/** Moves that a request follows. */
+const MAX_MOVES = 4
 
 /** A PostgreSQL server of SERVERS. */
 export interface ServerEntry<G> {
@@ -120,6 +124,7 @@ export class Servers<G extends Member> {
     error: unknown,
     work: (there: G) => T | Promise<T>,
   ): Promise<T> {
+    if (error instanceof MovedAway) return this.follow(error, work)
     if (!isNotFound(error)) throw error
     for (const name of this.placements.serversOf(owner.platform)) {
       const there = this.named(name)
@@ -132,6 +137,20 @@ export class Servers<G extends Member> {
     }
     // What is told of the request is told by the server that was asked first.
     return work(first)
+  }
+
+  /** Runs `work` with the server that a database was moved to. */
+  async follow<T>(moved: MovedAway, work: (there: G) => T | Promise<T>): Promise<T> {
+    for (let { database, server } = moved, times = 1; ; times++) {
+      // This gateway has not heard of the move yet.
+      await this.placements.look(database).catch(() => {})
+      try {
+        return await work(this.named(server))
+      } catch (error) {
+        if (!(error instanceof MovedAway) || times === MAX_MOVES) throw error
+        ;({ database, server } = error)
+      }
+    }
   }
 
   /**

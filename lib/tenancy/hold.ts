@@ -2,7 +2,7 @@ import type { Owner } from './names.ts'
 import { describeOwner } from './owner-identity.ts'
 
 /** Operation that needs a tenant's database without sessions. */
-export type Operation = 'rename' | 'clone'
+export type Operation = 'rename' | 'clone' | 'move'
 
 /** The calls of a tenant do not run for the moment. */
 export interface Hold {
@@ -32,4 +32,8 @@ export function describeHold(owner: Owner, hold: Hold): string {
   return `${describeOwner(owner)} is being ${PARTICIPLES[hold.for]}`
 }
 
-const PARTICIPLES = { rename: 'renamed', clone: 'copied' } as const
+const PARTICIPLES = {
+  rename: 'renamed',
+  clone: 'copied',
+  move: 'moved to another server',
+} as const

@@ -1,6 +1,6 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
+import type { CatalogEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { EXTEND_EVERY_MS, endHold, extendHold, setHold } from '../../tenancy/catalog/tenant-hold.ts'
-import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import type { Operation } from '../../tenancy/hold.ts'
 import type { DeployParts } from '../parts.ts'
 
@@ -19,7 +19,7 @@ export interface HoldRequest {
 export async function whileHeld<T>(
   parts: DeployParts,
   admin: Sql,
-  tenant: Tenant,
+  tenant: CatalogEntry,
   { operation, retryAfterS }: HoldRequest,
   work: () => Promise<T>,
 ): Promise<T> {

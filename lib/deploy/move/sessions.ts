@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import type { PostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
+import type { CatalogEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { describeOwner } from '../../tenancy/owner-identity.ts'
 
 /** A session that keeps a database in use. */
@@ -34,7 +34,11 @@ const DEPLOY_LOOK_EVERY_MS = 100
  * hears that calls are held.
  * @throws {GatewayError} tenant_busy, with the sessions, after `withinMs`
  */
-export async function untilNobody(admin: Sql, tenant: Tenant, withinMs: number): Promise<void> {
+export async function untilNobody(
+  admin: Sql,
+  tenant: CatalogEntry,
+  withinMs: number,
+): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   for (let quiet = 0; quiet < QUIET_LOOKS; ) {
     const sessions = await readSessions(admin, tenant.database)
@@ -49,7 +53,7 @@ export async function untilNobody(admin: Sql, tenant: Tenant, withinMs: number):
 /** Returns the error for a database that PostgreSQL itself found in use, also without sessions. */
 export async function stillInUse(
   admin: Sql,
-  tenant: Tenant,
+  tenant: CatalogEntry,
   withinMs: number,
   { message, detail }: PostgresError,
 ): Promise<GatewayError> {
@@ -61,7 +65,11 @@ export async function stillInUse(
  * Resolves when no deploy to the database runs, on any gateway.
  * @throws {GatewayError} tenant_busy after `withinMs`
  */
-export async function untilNoDeploy(admin: Sql, tenant: Tenant, withinMs: number): Promise<void> {
+export async function untilNoDeploy(
+  admin: Sql,
+  tenant: CatalogEntry,
+  withinMs: number,
+): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   while (await isDeploying(admin, tenant.database)) {
     if (performance.now() > giveUpAt) {
@@ -101,7 +109,7 @@ async function readSessions(admin: Sql, database: string): Promise<Session[]> {
 }
 
 function inUse(
-  tenant: Tenant,
+  tenant: CatalogEntry,
   sessions: Session[],
   withinMs: number,
   cause?: string,

@@ -19,6 +19,8 @@ export interface Restoring {
   tool: string
   pieces: Pieces
   signal: AbortSignal
+  /** Restores privileges too: the dump is of a database of the same platform, on another server. */
+  hasPrivileges?: boolean
 }
 
 /** What PostgreSQL says where the body of a function names something that it does not find. */
@@ -45,7 +47,7 @@ export async function fill(
   restoring: Restoring,
   dump: ListedDump,
 ): Promise<void> {
-  const { database, role, tool, pieces, signal } = restoring
+  const { database, role, tool, pieces, signal, hasPrivileges = false } = restoring
   const release = await parts.pools
     .reserve(database, async (sql) => {
       await sql.unsafe('')
@@ -55,7 +57,7 @@ export async function fill(
     })
   try {
     const target = { server: parts.server, credentials: parts.roles.credentialsOf(role), database }
-    await restore(tool, target, dump, pieces, signal)
+    await restore(tool, target, dump, pieces, signal, { hasPrivileges })
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
     const cause = firstError(error)

@@ -4,7 +4,7 @@ import type { NumericFormat } from '../../json/numeric-format.ts'
 import { parseFunctionName } from '../../tenancy/names.ts'
 import { parseNamedOwner } from '../../tenancy/owners.ts'
 import { parseQuery } from '../body/query-string.ts'
-import { findDatabase, targetIn } from '../body/read-call.ts'
+import { findDatabase, targetIn, whereItIs } from '../body/read-call.ts'
 import { nodeOf } from '../request.ts'
 import { answerRows, noteTiming } from './answer.ts'
 import { answerStream, streamTypeOf } from './answer-stream.ts'
@@ -31,7 +31,6 @@ export async function answerGet(event: H3Event): Promise<void> {
   event.context.gateway.inFlight.add(request, 'call')
   const params = parseQuery(req.url ?? '')
   const database = await findDatabase(event, owner, { client: request.client })
-  const { gateway } = event.context
   try {
     const target = targetIn(event, owner, database, undefined)
     const type = streamTypeOf(event)
@@ -42,10 +41,10 @@ export async function answerGet(event: H3Event): Promise<void> {
       res.setHeader('vary', 'prefer')
       if (numeric) res.setHeader('preference-applied', `numeric=${numeric}`)
       return await answerStream(event, type, (as, sink) =>
-        gateway.calls.streamGet(target, call, as, sink),
+        whereItIs(event, target, (calls, there) => calls.streamGet(there, call, as, sink)),
       )
     }
-    const result = await gateway.calls.get(target, call)
+    const result = await whereItIs(event, target, (calls, there) => calls.get(there, call))
     const etag = weakEtag(result.rows)
     // All headers in one array: setting them one by one takes Node.js three times as long.
     const caching = [

@@ -1,9 +1,10 @@
-import type { H3Event } from 'h3'
+import type { H3Event, H3EventContext } from 'h3'
 import { BATCH_MEMBERS, type BatchRequest, parseBatch } from '../../call/batch-request.ts'
 import { CALL_MEMBERS, type CallRequest, parseCall } from '../../call/request.ts'
 import { timeLimit } from '../../call/run/time-limit.ts'
 import type { CallTarget } from '../../call/target.ts'
 import type { Json } from '../../json/json.ts'
+import { MovedAway } from '../../tenancy/catalog/moved-away.ts'
 import type { LookupOptions } from '../../tenancy/catalog/owner-lookups.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { type OWNER_MEMBERS, parseNamedOwner } from '../../tenancy/owners.ts'
@@ -12,6 +13,8 @@ import type { GivenMembers } from '../idempotency-key.ts'
 import { goTo } from '../server-of.ts'
 import { readJsonObject } from './body.ts'
 
+type Gateway = H3EventContext['gateway']
+
 /**
  * Reads the body of a call and finds its database. The call's own time limit counts from the start
  * of the request.
@@ -19,7 +22,7 @@ import { readJsonObject } from './body.ts'
  */
 export async function readCall(
   event: H3Event,
-): Promise<{ call: CallRequest; target: CallTarget; body: GivenMembers }> {
+): Promise<{ call: CallRequest; target: FoundTarget; body: GivenMembers }> {
   const body = await readJsonObject(event, CALL_MEMBERS)
   const owner = ownerOf(event, body)
   const call = parseCall(body)
@@ -35,7 +38,7 @@ export async function readCall(
  */
 export async function readBatch(
   event: H3Event,
-): Promise<{ batch: BatchRequest; target: CallTarget; body: GivenMembers }> {
+): Promise<{ batch: BatchRequest; target: FoundTarget; body: GivenMembers }> {
   const body = await readJsonObject(event, BATCH_MEMBERS)
   const owner = ownerOf(event, body)
   const batch = parseBatch(body)
@@ -56,7 +59,7 @@ function targetOf(
   event: H3Event,
   owner: Owner,
   timeoutMs: number | undefined,
-): CallTarget | Promise<CallTarget> {
+): FoundTarget | Promise<FoundTarget> {
   const { client, startedAt } = event.context.request
   const limit = timeLimit(timeoutMs, startedAt)
   const found = findDatabase(event, owner, { client, deadline: limit?.deadline })
@@ -79,17 +82,45 @@ export function findDatabase(
   )
 }
 
+/** The target of a call, and whose database it is. */
+export interface FoundTarget extends CallTarget {
+  owner: Owner
+}
+
+/**
+ * Runs a call with the calls of the server that has its database; once more on another server if its
+ * tenant has been moved there, when nothing has run.
+ */
+export function whereItIs<T>(
+  event: H3Event,
+  target: FoundTarget,
+  work: (calls: Gateway['calls'], target: CallTarget) => Promise<T>,
+): Promise<T> {
+  const { gateway } = event.context
+  return work(gateway.calls, target).catch((error) => {
+    if (!(error instanceof MovedAway)) throw error
+    const { owner, limit } = target
+    const { client } = event.context.request
+    return gateway.servers.follow(error, async (there) => {
+      const { catalog, calls } = goTo(event, there)
+      const database = await catalog.find(owner, { client, deadline: limit?.deadline })
+      return work(calls, targetIn(event, owner, database, limit))
+    })
+  })
+}
+
 /** Returns the target of a call that runs in the owner's database, and notes it for the log. */
 export function targetIn(
   event: H3Event,
   owner: Owner,
   database: string,
   limit: CallTarget['limit'],
-): CallTarget {
+): FoundTarget {
   const { gateway, request } = event.context
   const { client } = request
   request.database = database
   return {
+    owner,
     client,
     database,
     limit,

@@ -7,6 +7,7 @@ import { databaseName, type Owner } from '../names.ts'
 import { DEFAULT_RETRY_AFTER_S, type Suspension } from '../suspension.ts'
 import { noteSchemas } from './catalog-identity.ts'
 import { CREATIONS } from './creations.ts'
+import { MOVED } from './moved-away.ts'
 import { TENANT_COLUMNS } from './tenant-columns.ts'
 
 /** One database of the catalog. */
@@ -33,6 +34,8 @@ export interface NamedEntry extends CatalogEntry {
   suspension: Suspension | null
   /** Null: nothing holds its calls. */
   hold: Hold | null
+  /** Name of the server that it was moved to, of which the catalog has nothing else; null: it is here. */
+  movedTo: string | null
 }
 
 /** A row of `_db_gateway_databases`. */
@@ -91,7 +94,8 @@ export async function createCatalog(sql: Sql): Promise<void> {
       first_deployed_at timestamptz not null default now(),
       primary key (platform, checksum)
     );
-    ${CREATIONS}
+    ${CREATIONS};
+    ${MOVED}
   `,
   )
 }
@@ -101,10 +105,12 @@ interface NamedRow extends Row {
   is_spelled_freely: boolean
   suspension: Suspension | null
   hold: HoldRow | null
+  moved_to: string | null
 }
 
-/** Returns the entries of these databases, in no particular order. */
+/** Returns the entries of these databases, in no particular order, and of those that were moved. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
+  const names = JSON.stringify(databases)
   const rows = await sql<NamedRow[]>`
     select database, platform, tenant_id, schema_name, owner_role, limits,
       to_json(array_remove(stored_schema || coalesce(stored_before, '{}'), null)) as stored,
@@ -115,9 +121,13 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
       case when held_until > now() then json_build_object(
         'for', held_for, 'retryAfterS', held_retry_s,
         'leftMs', 1000 * extract(epoch from held_until - now())
-      ) end as hold
+      ) end as hold, null as moved_to
     from _db_gateway_databases
-    where database = any (array(select json_array_elements_text(${JSON.stringify(databases)}::text::json)))
+    where database = any (array(select json_array_elements_text(${names}::text::json)))
+    union all
+    select database, platform, tenant_id, schema_name, null, null, '[]', false, null, null, moved_to
+    from _db_gateway_moved
+    where database = any (array(select json_array_elements_text(${names}::text::json)))
   `
   return rows.map((row) => ({
     ...toEntry(row),
@@ -125,6 +135,7 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
     isSpelledFreely: row.is_spelled_freely,
     suspension: row.suspension,
     hold: holdOf(row.hold),
+    movedTo: row.moved_to,
   }))
 }
 
@@ -172,7 +183,7 @@ export async function hasEntry(
 }
 
 /** Returns the entry named as the owner's database would be, even if another owner holds it. */
-export async function readEntry(sql: Sql, owner: Owner): Promise<CatalogEntry | undefined> {
+export async function readEntry(sql: Sql, owner: Owner): Promise<NamedEntry | undefined> {
   const [entry] = await readEntries(sql, [databaseName(owner)])
   return entry
 }

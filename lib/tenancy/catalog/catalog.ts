@@ -22,6 +22,7 @@ import { type FormerParts, findFormer } from './former.ts'
 import { FoundOwners } from './found-owners.ts'
 import { HeldCalls } from './held-calls.ts'
 import { type Holder, Holders } from './holders.ts'
+import { MovedAway } from './moved-away.ts'
 import { type LookupLimits, type LookupOptions, OwnerLookups } from './owner-lookups.ts'
 import { readRenamed } from './tenant-hold.ts'
 
@@ -180,6 +181,8 @@ export class Catalog {
     if (former) {
       const isHolder = former.entry.database === database && !this.#isDeaf
       const isCertain = isHolder || this.#lookups.isAbsent(database)
+      const { entry: other } = former
+      if (other.movedTo !== null) throw new MovedAway(owner, other.database, other.movedTo)
       if (isActive(former.entry) && isCertain && former.isRemembered())
         this.#found.setOther(owner.platform, ownerKey(owner), former.entry.database)
       return former.entry
@@ -221,7 +224,10 @@ export class Catalog {
     return useRepeatable(this.#pools, this.#admin, work)
   }
 
-  /** Reads the entry that has the name of the owner's database. */
+  /**
+   * Reads the entry that has the name of the owner's database.
+   * @throws {MovedAway} if it was moved to another server
+   */
   async #read(
     owner: Owner,
     database: string,
@@ -229,6 +235,7 @@ export class Catalog {
   ): Promise<NamedEntry | undefined> {
     const entry = await this.#lookups.find(database, options)
     if (!entry || !isSameOwner(entry, owner)) return entry
+    if (entry.movedTo !== null) throw new MovedAway(owner, database, entry.movedTo)
     this.note(entry)
     // A notification may have invalidated the entry while it was read: do not cache it then.
     const isCached = isActive(entry) && this.#lookups.remembers(entry)

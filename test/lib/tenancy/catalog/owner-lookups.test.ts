@@ -83,6 +83,7 @@ describe('a name', () => {
       hold: null,
       limits: null,
       isSpelledFreely: false,
+      movedTo: null,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])
     expect(await lookups.find('shop_main', { anew: true })).toEqual(found[0])

@@ -1,0 +1,122 @@
+import { defineHandler, type H3Event } from 'h3'
+import { audited } from '../../lib/audit/audited.ts'
+import type { MoveStep } from '../../lib/deploy/relocate/run-move.ts'
+import { GatewayError } from '../../lib/errors.ts'
+import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
+import { readJsonObject } from '../../lib/http/body/body.ts'
+import { nodeOf } from '../../lib/http/request.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
+import { parseFlag } from '../../lib/json/flag.ts'
+import { parseNumber } from '../../lib/json/number.ts'
+import { routeOf } from '../../lib/servers/route-of.ts'
+import { databaseName, type Owner, textOf } from '../../lib/tenancy/names.ts'
+import { describeOwner, ownerFields } from '../../lib/tenancy/owner-identity.ts'
+import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
+
+const MEMBERS = [...OWNER_MEMBERS, 'to', 'hold', 'max_wait_s', 'stop'] as const
+
+export default defineHandler({
+  meta: {
+    description: 'Move a tenant to another server of SERVERS; its calls wait meanwhile',
+    body: MEMBERS,
+    required: ['platform'],
+    request: { platform: 'clinic', tenant_id: 'north', to: 'eu1' },
+    answer: {
+      status: 'moved',
+      platform: 'clinic',
+      tenant_id: 'north',
+      database: 'clinic_north',
+      from: 'main',
+      to: 'eu1',
+      how: 'dump',
+      copied_bytes: 9224547,
+      held_ms: 820,
+      kept: '_db_gateway_moved_5f0c9a1e2b7d4c63',
+      execution_time_ms: 1310,
+    },
+    types: ['application/x-ndjson'],
+    errors: [
+      'database_not_found',
+      'tenant_busy',
+      'name_conflict',
+      'move_refused',
+      'dump_not_available',
+      'not_found',
+    ],
+  },
+  async handler(event) {
+    const { request } = event.context
+    const body = await readJsonObject(event, MEMBERS)
+    const asked = parseNamedOwner(request, body)
+    const main = event.context.gateway
+    if (parseFlag('stop', body.stop)) return stop(event, asked)
+    const toName = parseServer(main.servers.names(), textOf('to', body.to))
+    const isHeld = parseFlag('hold', body.hold)
+    const most = main.config.poolWaitTimeoutMs / 1000
+    const maxWaitS = parseNumber('max_wait_s', body.max_wait_s, [0.1, most]) ?? most
+    const gateway = await goToServerOf(event, asked)
+    const owner = await gateway.tenants.resolve(asked)
+    const database = databaseName(owner)
+    request.database = database
+    const from = main.servers.nameOf(gateway)
+    if (from === toName) {
+      throw new GatewayError('invalid_request', `${describeOwner(owner)} is on the server ${from}`)
+    }
+    const route = routeOf(main.servers, from, toName)
+    const move = (onStep: (step: MoveStep) => void) =>
+      audited(event, {
+        action: 'move_tenant',
+        owner,
+        asked: { from, to: toName, ...(isHeld && { hold: true }) },
+        work: async (note) => {
+          const started = performance.now()
+          const wanted = { owner, isHeld, maxWaitMs: 1000 * maxWaitS, onStep }
+          const { bytes, heldMs, kept } = await gateway.deploys.moveTenant(route, wanted)
+          note({ copied_bytes: bytes, held_ms: heldMs, kept })
+          return {
+            status: 'moved',
+            ...ownerFields(owner),
+            database,
+            from,
+            to: toName,
+            how: 'dump',
+            copied_bytes: bytes,
+            held_ms: heldMs,
+            kept,
+            execution_time_ms: Math.round(performance.now() - started),
+          }
+        },
+        describe: () => ({ databases: [database] }),
+      })
+    if (!acceptsLines(nodeOf(event).req)) return move(() => {})
+    return streamLines(main.log, (write) => move((step) => write({ status: 'running', step })))
+  },
+})
+
+/** Gives a move up that is not past its cutover. */
+async function stop(event: H3Event, asked: Owner): Promise<object> {
+  const { deploys, servers } = event.context.gateway
+  const there = await servers.holding(asked)
+  const owner = await there.tenants.resolve(asked)
+  return audited(event, {
+    action: 'move_tenant',
+    owner,
+    asked: { stop: true },
+    work: async () => {
+      if (await deploys.stopMove(owner)) return { status: 'stopping', ...ownerFields(owner) }
+      const message = `${describeOwner(owner)} is not being moved, or is moved already`
+      throw new GatewayError('not_found', message)
+    },
+  })
+}
+
+/** @throws {GatewayError} invalid_request, naming the servers */
+function parseServer(names: string[], to: string): string {
+  if (names.includes(to)) return to
+  throw new GatewayError(
+    'invalid_request',
+    names.length === 1
+      ? 'There is one server alone: SERVERS names no other'
+      : `to must be one of ${names.join(', ')}; got ${JSON.stringify(to.slice(0, 80))}`,
+  )
+}

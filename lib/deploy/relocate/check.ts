@@ -1,0 +1,153 @@
+import { GatewayError } from '../../errors.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { quoteLiteral } from '../../postgres/quote.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import { describeOwner } from '../../tenancy/owner-identity.ts'
+import { ofGatewayOr, ownedObjects } from '../database/owned-objects.ts'
+
+/** Objects that an error names. */
+const MAX_NAMED = 5
+
+/** What keeps a database from being moved, with what to do. */
+interface Obstacle {
+  what: string
+  names: string[]
+  hint: string
+}
+
+/** Kinds of objects that pg_dump leaves out, or that the platform's role cannot make anew. */
+const OBSTACLES: { what: string; hint: string; sql: string }[] = [
+  {
+    what: "tables whose row level security is forced, of which the platform's role cannot read all rows",
+    hint: 'Move it by hand, as a superuser, or end "force row level security" for the move',
+    sql: `select c.oid::regclass::text as name from pg_class c
+      where c.relkind in ('r', 'p') and c.relrowsecurity and c.relforcerowsecurity`,
+  },
+  {
+    what: 'objects in a tablespace',
+    hint: 'Move them to the default tablespace: the other server may not have theirs',
+    sql: `select c.oid::regclass::text as name from pg_class c where c.reltablespace not in
+      (0, (select oid from pg_tablespace where spcname = 'pg_global'))`,
+  },
+  {
+    what: 'privileges of other roles on the database itself',
+    hint: 'Revoke them, and grant them again on the other server',
+    sql: `select distinct r.rolname::text as name
+      from pg_database d cross join aclexplode(d.datacl) a join pg_roles r on r.oid = a.grantee
+      where d.datname = current_database() and r.oid not in (d.datdba, current_user::regrole)`,
+  },
+  {
+    what: 'publications',
+    hint: 'Drop them, and create them again on the other server',
+    sql: 'select pubname::text as name from pg_publication',
+  },
+  {
+    what: 'subscriptions',
+    hint: 'Drop them, and create them again on the other server',
+    sql: `select subname::text as name from pg_subscription
+      where subdbid = (select oid from pg_database where datname = current_database())`,
+  },
+  {
+    what: 'event triggers',
+    hint: 'Drop them, and create them again on the other server as a superuser',
+    sql: `select evtname::text as name from pg_event_trigger e where not exists (
+      select from pg_depend d
+      where d.classid = 'pg_event_trigger'::regclass and d.objid = e.oid and d.deptype = 'e'
+    )`,
+  },
+  {
+    what: 'foreign tables with a user mapping, whose password pg_dump does not read for all roles',
+    hint: 'Drop the user mappings, and create them again on the other server',
+    sql: "select format('%s on %s', usename, srvname) as name from pg_user_mappings",
+  },
+]
+
+/**
+ * Checks that pg_dump and pg_restore move everything of the session's database.
+ * @param sql session of the gateway's own role there
+ * @param role role of the platform
+ * @throws {GatewayError} move_refused, with what to do
+ */
+export async function checkMovable(sql: Sql, owner: Owner, role: string): Promise<void> {
+  const found: Obstacle[] = []
+  for (const { what, hint, sql: query } of OBSTACLES) {
+    const rows = await sql.unsafe<{ name: string }[]>(`${query} order by 1 limit ${MAX_NAMED}`)
+    if (rows.length > 0) found.push({ what, names: rows.map(({ name }) => name), hint })
+  }
+  const others = await sql.unsafe<{ type: string; identity: string; owner: string }[]>(
+    ownedObjects(`not (${ofGatewayOr(role)} or pg_get_userbyid(owner) = ${quoteLiteral(role)})`),
+  )
+  if (others.length > 0) {
+    found.push({
+      what: 'objects of other roles',
+      names: others.slice(0, MAX_NAMED).map((one) => `${one.type} ${one.identity} (${one.owner})`),
+      hint: `Give them to ${role} with "alter … owner to"`,
+    })
+  }
+  if (found.length > 0) throw refused(owner, found)
+}
+
+/** The properties of a database that must be the same on the other server. */
+export interface Locale {
+  encoding: string
+  collate: string
+  ctype: string
+  provider: string
+}
+
+/** Reads them from a database, by its name. */
+export async function readLocale(admin: Sql, database: string): Promise<Locale> {
+  const [row] = await admin<[Locale]>`
+    select pg_encoding_to_char(encoding) as encoding, datcollate as collate, datctype as ctype,
+      datlocprovider::text as provider
+    from pg_database where datname = ${database}
+  `
+  return row
+}
+
+/**
+ * Checks that text sorts and is stored alike on both servers.
+ * @throws {GatewayError} move_refused
+ */
+export function checkLocale(owner: Owner, from: Locale, to: Locale): void {
+  const differing = (Object.keys(from) as (keyof Locale)[]).filter((key) => from[key] !== to[key])
+  if (differing.length === 0) return
+  const told = differing.map((key) => `${key} ${from[key]}, there ${to[key]}`).join('; ')
+  throw moveRefused(
+    owner,
+    `the other server makes databases with another encoding or collation (${told})`,
+    'Set BASE_TEMPLATE to a database with that of the source, on the other server',
+  )
+}
+
+/**
+ * Checks that the other server has the extensions of the database.
+ * @param sql session in the database
+ * @param there session in a database of the other server
+ * @throws {GatewayError} move_refused
+ */
+export async function checkExtensions(sql: Sql, there: Sql, owner: Owner): Promise<void> {
+  const rows = await sql<{ name: string }[]>`select extname::text as name from pg_extension`
+  const names = rows.map(({ name }) => name)
+  const has = await there<{ name: string }[]>`select name::text from pg_available_extensions`
+  const missing = names.filter((name) => !has.some((one) => one.name === name))
+  if (missing.length === 0) return
+  throw moveRefused(
+    owner,
+    `the other server does not have the extensions ${missing.join(', ')}`,
+    'Install them there',
+  )
+}
+
+/** Returns the error of a move that neither way can do. */
+export function moveRefused(owner: Owner, why: string, hint: string): GatewayError {
+  return new GatewayError('move_refused', `${describeOwner(owner)} cannot be moved: ${why}`, {
+    hint,
+  })
+}
+
+function refused(owner: Owner, found: Obstacle[]): GatewayError {
+  const whats = found.map(({ what, names }) => `${what} (${names.join(', ')})`)
+  const hints = found.map(({ hint }) => hint)
+  return moveRefused(owner, `it has ${whats.join('; ')}`, hints.join('. '))
+}

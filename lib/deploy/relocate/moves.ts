@@ -1,0 +1,104 @@
+import type { Log } from '../../log.ts'
+import type { Sql } from '../../postgres/pools/connection.ts'
+import { databaseLock } from '../../tenancy/database-lock.ts'
+import type { DeployParts } from '../parts.ts'
+import { type MoveRow, prepareMoves, readMove, readMoves } from './moves-table.ts'
+import { type MoveServers, moveLock } from './servers.ts'
+import { endMove } from './tidy.ts'
+
+const LOOK_EVERY_MS = 2000
+
+export interface MovesOptions {
+  main: Pick<DeployParts, 'pools' | 'catalog' | 'server'>
+  log: Log
+  /** Whether SERVERS names others. */
+  areSeveral: () => boolean
+  /** Returns the parts of the servers of a move. @throws {GatewayError} if one has not answered yet */
+  serversOf: (move: MoveRow) => MoveServers
+}
+
+/**
+ * The moves of tenants between servers, of all gateways. Every 2 s each gateway ends those whose gateway
+ * is gone: it undoes them, or finishes those that are past their cutover.
+ */
+export class Moves {
+  readonly #options: MovesOptions
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  /** Moves whose end has failed; the log tells the first failure. */
+  readonly #failed = new Set<string>()
+
+  constructor(options: MovesOptions) {
+    this.#options = options
+  }
+
+  /** Creates the table of moves. */
+  async prepare(): Promise<void> {
+    await this.#options.main.catalog.use(prepareMoves)
+  }
+
+  start(): void {
+    if (!this.#options.areSeveral()) return
+    this.#timer = setInterval(() => void this.run(), LOOK_EVERY_MS).unref()
+    void this.run()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** The moves that run or are to be ended. */
+  list(): Promise<MoveRow[]> {
+    return this.#options.main.catalog.use(readMoves)
+  }
+
+  /** Ends what killed gateways have left. Never rejects. */
+  run(): Promise<void> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #run(): Promise<void> {
+    const { log } = this.#options
+    const moves = await this.list().catch(() => [])
+    for (const move of moves) {
+      try {
+        await this.#end(move)
+        this.#failed.delete(move.id)
+      } catch (error) {
+        const { database } = move
+        const fields = { database, cause: (error as Error).message }
+        const text = `The move of ${database}, which a gateway has left, cannot be ended yet`
+        if (this.#failed.has(move.id)) log.debug(text, fields)
+        else log.warn(text, fields)
+        this.#failed.add(move.id)
+      }
+    }
+  }
+
+  /** Ends a move if no gateway works on it. */
+  async #end({ id, database }: MoveRow): Promise<void> {
+    const { main, log, serversOf } = this.#options
+    const lease = await main.pools.lease(main.server.database)
+    try {
+      if (!(await tryLock(lease.sql, database))) return
+      const move = await readMove(lease.sql, database)
+      if (move?.id !== id) return
+      const servers = serversOf(move)
+      const isMoved = await endMove(servers, { ...move, owner: move })
+      const what = isMoved ? `finished: it is on the server ${move.to}` : 'undone'
+      log.warn(`The move of ${database}, which a gateway has left, was ${what}`, { database })
+    } finally {
+      await lease.discard()
+    }
+  }
+}
+
+async function tryLock(sql: Sql, database: string): Promise<boolean> {
+  const [lock] = await sql<{ is_free: boolean }[]>`
+    select pg_try_advisory_lock(${databaseLock(sql, moveLock(database))}) as is_free
+  `
+  return lock!.is_free
+}

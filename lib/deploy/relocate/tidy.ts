@@ -1,0 +1,39 @@
+import type { Owner } from '../../tenancy/names.ts'
+import { withDatabaseLock } from '../database/database.ts'
+import { giveUp, type MovePhase, removeMove } from './moves-table.ts'
+import type { MoveServers } from './servers.ts'
+import { dropCopy, leaveSource, restoreSource } from './undo.ts'
+
+/** A move that is to be ended. */
+export interface Ending {
+  id: string
+  owner: Owner
+  database: string
+  kept: string
+}
+
+/**
+ * Ends a move that has failed or whose gateway is gone: undoes it, unless it is past its cutover; then
+ * what is left of it is done. May be repeated, and goes on where it failed. The caller has the lock of
+ * the move.
+ * @returns whether the tenant has been moved
+ * @throws errors of PostgreSQL: the move is ended later
+ */
+export async function endMove(
+  servers: MoveServers,
+  { id, owner, database, kept }: Ending,
+): Promise<boolean> {
+  const { source, target, main, to, placements } = servers
+  const phase: MovePhase | undefined = await main.catalog.use((sql) => giveUp(sql, id))
+  if (phase === undefined) return false
+  const isMoved = phase === 'moved'
+  await withDatabaseLock(source, database, (admin) =>
+    isMoved
+      ? leaveSource(source, admin, owner, { kept, to })
+      : restoreSource(source, admin, owner, kept),
+  )
+  if (isMoved) await placements.look(database)
+  else await withDatabaseLock(target, database, (admin) => dropCopy(target, admin, owner))
+  await main.catalog.use((sql) => removeMove(sql, id))
+  return isMoved
+}

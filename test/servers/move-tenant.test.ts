@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findTools } from '../helpers/dumps.ts'
+import {
+  createAdminDatabase,
+  dropAdminDatabase,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { type AlikeServer, startAlikeServer } from '../helpers/major-servers.ts'
+import { pack } from '../helpers/platforms.ts'
+
+const hasTools = (await findTools()) !== undefined
+
+const FILES = {
+  'tables/counter.pssql': 'create table counter (id serial primary key, by text not null)',
+  'functions/bump.pssql': `create or replace function bump(p_by text) returns integer language sql
+    as $$ insert into counter (by) values (p_by) returning id $$`,
+  'functions/total.pssql': `create or replace function total() returns integer language sql stable
+    as $$ select count(*)::integer from counter $$`,
+  'functions/slow.pssql': `create or replace function slow() returns text language sql
+    as $$ select pg_sleep(0.4)::text; insert into counter (by) values ('slow') returning by $$`,
+}
+
+const platform = uniqueName('move')
+const tenant = { platform, tenant_id: 'north' }
+const name = `${platform}_north`
+let eu1: AlikeServer
+let home: string
+let gateway: TestGateway
+let other: TestGateway
+beforeAll(async () => {
+  eu1 = await startAlikeServer()
+  home = await createAdminDatabase()
+  const env = { DATABASE_URL: home, SERVERS: `eu1=${eu1.uri}` }
+  gateway = await startTestGateway(env)
+  other = await startTestGateway(env)
+  const archive = await pack(FILES)
+  await gateway.register(platform, archive)
+  await gateway.register(platform, archive, 'north')
+})
+afterAll(async () => {
+  await other.stop()
+  await gateway.stop()
+  await dropAdminDatabase(home)
+  await eu1.remove()
+})
+
+const total = async (at = gateway) =>
+  (await at.call(platform, 'total', [], 'north')).body.rows?.[0]?.total
+
+const move = (to: string, more: object = {}) =>
+  gateway.post('/admin/move-tenant', { ...tenant, to, ...more })
+
+const databasesOfMain = async () =>
+  (await gateway.query(gateway.server.database, 'select datname from pg_database')).map(
+    ({ datname }) => datname,
+  )
+
+test('a server that is not in SERVERS is refused', async () => {
+  expect(await move('eu7')).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+  expect(await move('main')).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+  expect((await gateway.post('/admin/move-tenant', { ...tenant, stop: true })).status).toBe(404)
+})
+
+describe.runIf(hasTools)('a tenant that is moved to another server', () => {
+  let kept = ''
+
+  test('has its rows there, and what the catalog has of it', async () => {
+    const key = { 'idempotency-key': 'k1' }
+    const body = { ...tenant, function: 'bump', params: ['before'] }
+    await gateway.post('/call', body, key)
+    await gateway.post('/admin/label-tenant', { ...tenant, labels: { plan: 'pro' } })
+    await gateway.post('/admin/tenants', { ...tenant, limits: { calls_per_second: 900 } })
+    // Calls that run end before, and those that come meanwhile wait.
+    const slow = other.call(platform, 'slow', [], 'north')
+    const moving = move('eu1')
+    const during = Array.from({ length: 4 }, (_, i) =>
+      (i % 2 ? gateway : other).call(platform, 'bump', [`during ${i}`], 'north'),
+    )
+    const answer = await moving
+    expect(answer.body).toMatchObject({ status: 'moved', database: name, from: 'main', to: 'eu1' })
+    kept = answer.body.kept
+    for (const { status } of await Promise.all([slow, ...during])) expect(status).toBe(200)
+    expect(await total()).toBe(6)
+    expect(await total(other)).toBe(6)
+    expect(await eu1.databases()).toContain(name)
+    const { catalog } = gateway.gateway.servers.named('eu1')
+    const rows = await catalog.use(
+      (sql) => sql`select labels, limits from _db_gateway_databases where database = ${name}`,
+    )
+    expect(rows[0]!.labels).toEqual({ plan: 'pro' })
+    expect(JSON.stringify(rows[0]!.limits)).toContain('900')
+    const again = await gateway.post('/call', body, key)
+    expect(again.headers.get('idempotent-replayed')).toBe('true')
+    expect(await total()).toBe(6)
+    const next = await other.call(platform, 'bump', ['after'], 'north')
+    expect(next.body.rows).toEqual([{ bump: 7 }])
+  })
+
+  test('leaves its former database, which nothing reaches, until it is dropped', async () => {
+    expect(await databasesOfMain()).toContain(kept)
+    expect(await databasesOfMain()).not.toContain(name)
+    const back = await move('main')
+    expect(back).toMatchObject({ status: 409, body: { error: 'name_conflict', server: 'main' } })
+    const drop = { ...tenant, confirm: name, server: 'main' }
+    const wrong = await gateway.post('/admin/drop-tenant', { ...drop, server: 'eu1' })
+    expect(wrong.status).toBe(404)
+    expect((await gateway.post('/admin/drop-tenant', drop)).body.status).toBe('dropped')
+    expect(await databasesOfMain()).not.toContain(kept)
+    expect(await total()).toBe(7)
+  })
+
+  test('stays where it is if the other server does not take it', async () => {
+    await gateway.register(platform, await pack(FILES), 'west')
+    await gateway.query(`${platform}_west`, 'create publication p for table counter')
+    const refused = await gateway.post('/admin/move-tenant', {
+      platform,
+      tenant_id: 'west',
+      to: 'eu1',
+    })
+    expect(refused).toMatchObject({ status: 409, body: { error: 'move_refused' } })
+    expect(refused.body.message).toContain('publications')
+    expect((await gateway.call(platform, 'bump', ['a'], 'west')).status).toBe(200)
+  })
+})
