@@ -64,7 +64,11 @@ export async function startHaproxy(ports: number[]): Promise<Haproxy> {
       return `${found}` === `${wanted}`
     })
   }
-  await until(...ports.map(() => 'UP'))
+  const ended = program.exit.then(() => {
+    throw new Error(`HAProxy has ended:\n${program.output()}`)
+  })
+  await Promise.race([until(...ports.map(() => 'UP')), ended])
+  ended.catch(() => {})
   const reloads = () => program.output().match(/Loading success/g)?.length ?? 0
   const reload = async () => {
     const before = reloads()
@@ -84,6 +88,7 @@ function adapt(text: string, folder: string, port: number, stats: number, ports:
   change(/\/run\/haproxy\/admin\.sock/, join(folder, 'admin.sock'))
   change(/bind :8080/, `bind 127.0.0.1:${port}`)
   change(/bind 127\.0\.0\.1:8404/, `bind 127.0.0.1:${stats}`)
+  text = text.replaceAll('db-gateway-once', `db-gateway-once-${port}`)
   if (!isRoot) change(/ {4}user haproxy\n {4}group haproxy\n/, '')
   let i = 0
   text = text.replace(/^( {4}server \w+ +)\S+( check)$/gm, (_, before, after) => {
