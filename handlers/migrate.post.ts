@@ -8,6 +8,7 @@ import { acceptsLines, streamLines } from '../lib/http/answer/ndjson.ts'
 import { MIGRATE_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
 import { DEPLOY_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
+import { goToServersOf } from '../lib/http/server-of.ts'
 import { describeLabels } from '../lib/tenancy/labels.ts'
 
 export default defineHandler({
@@ -30,10 +31,11 @@ export default defineHandler({
   },
   async handler(event) {
     const started = performance.now()
-    const { gateway, request } = event.context
+    const { gateway: main, request } = event.context
     const { req, res } = nodeOf(event)
-    const { config, buffered } = gateway
+    const { config, buffered } = main
     const read = await readSchemaForm(req, res, request, MIGRATE_FORM, config, buffered)
+    const gateway = await goToServersOf(event, read.owner)
     const form = { ...read, owner: await gateway.tenants.resolveScope(read.owner) }
 
     const run = async (progress: FleetProgress = {}) => {

@@ -6,7 +6,7 @@ import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { REGISTER_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
 import { DEPLOY_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
-import { goToServerFor } from '../lib/http/server-of.ts'
+import { goToServerFor, makeThere, serverField } from '../lib/http/server-of.ts'
 import { databaseName } from '../lib/tenancy/names.ts'
 
 export default defineHandler({
@@ -33,14 +33,10 @@ export default defineHandler({
     const { req, res } = nodeOf(event)
     const { config, buffered } = main
     const asked = await readSchemaForm(req, res, request, REGISTER_FORM, config, buffered)
-    const { owner: wanted, server, flags } = asked
-    const gateway = await goToServerFor(event, {
-      owner: wanted,
-      server,
-      labels: {},
-      isRecorded: !flags.dryRun,
-    })
-    const form = { ...asked, owner: await gateway.tenants.resolve(asked.owner) }
+    const { server, flags } = asked
+    const wanted = { owner: asked.owner, server, labels: {}, isRecorded: !flags.dryRun }
+    const { tenants } = await goToServerFor(event, wanted)
+    const form = { ...asked, owner: await tenants.resolve(asked.owner) }
     const database = databaseName(form.owner)
     request.database = database
     const result = await audited(event, {
@@ -48,18 +44,21 @@ export default defineHandler({
       owner: form.owner,
       asked: describeForm(form),
       work: (note) =>
-        gateway.deploys.register({
-          ...form,
-          older: form.flags.allow.has('older') ? 'deploy' : config.olderArchives,
-          origin: originOf(request),
-          onDatabase: (change) => note({ [`database_${change}`]: true }),
-        }),
+        makeThere(event, wanted, ({ deploys }) =>
+          deploys.register({
+            ...form,
+            older: flags.allow.has('older') ? 'deploy' : config.olderArchives,
+            origin: originOf(request),
+            onDatabase: (change) => note({ [`database_${change}`]: true }),
+          }),
+        ),
       describe: describeRegister,
     })
     const ms = Math.round(performance.now() - started)
     return {
       status: form.flags.dryRun ? 'dry_run' : 'ready',
       database,
+      ...serverField(event),
       ...(result.isSuperseded && { superseded: true }),
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired,

@@ -35,6 +35,7 @@ import type { Network } from './http/access/networks.ts'
 import { readTls, type TlsFiles } from './http/listener/tls.ts'
 import type { LogLevel, LogSettings } from './log.ts'
 import type { Server } from './postgres/hosts/server.ts'
+import { MAIN_SERVER, MEASURES } from './servers/parse-servers.ts'
 
 export { ConfigError } from './config/setting.ts'
 
@@ -101,12 +102,21 @@ export function readConfig(env: Environment): Config {
 
 /** @throws {ConfigError} if SERVERS does not name a server of another setting */
 function checkServers(
-  { servers, serverReplicas, serverConnections }: ValuesOf<typeof PLAIN>,
+  { servers, serverReplicas, serverConnections, ...places }: ValuesOf<typeof PLAIN>,
   main: Server | undefined,
 ): void {
-  const named = { SERVER_READ_URLS: serverReplicas, SERVER_MAX_CONNECTIONS: serverConnections }
-  for (const [setting, values] of Object.entries(named)) {
-    for (const name of values.keys()) {
+  const { placement, placementLabels } = places
+  const known = [MAIN_SERVER, ...MEASURES]
+  const named = {
+    SERVER_READ_URLS: [...serverReplicas.keys()],
+    SERVER_MAX_CONNECTIONS: [...serverConnections.keys()],
+    PLACEMENT: known.includes(placement) ? [] : [placement],
+    PLACEMENT_LABELS: placementLabels.flatMap((one) =>
+      one.server === MAIN_SERVER ? [] : one.server,
+    ),
+  }
+  for (const [setting, names] of Object.entries(named)) {
+    for (const name of names) {
       if (servers.has(name)) continue
       throw new ConfigError(`${setting}: names ${name}, which SERVERS does not have`)
     }

@@ -41,6 +41,8 @@ import { Listener } from './postgres/listener.ts'
 import type { Sql } from './postgres/pools/connection.ts'
 import { Pools } from './postgres/pools/pools.ts'
 import { useRepeatable } from './postgres/pools/use-repeatable.ts'
+import { forDeploys } from './servers/for-deploys.ts'
+import { MAIN_SERVER } from './servers/parse-servers.ts'
 import { Placements } from './servers/placements.ts'
 import { routeOf } from './servers/route-of.ts'
 import { Servers } from './servers/servers.ts'
@@ -58,6 +60,7 @@ import { Usage } from './usage/usage.ts'
  * those for `main` as their prototype, and share with them what they have not of their own.
  * @param server server with the database of the open catalog
  * @param main undefined for the server of DATABASE_URL
+ * @param name of the server in SERVERS
  */
 export function createGateway(
   config: Config,
@@ -65,6 +68,7 @@ export function createGateway(
   log: Log,
   { id: catalogId, secrets }: OpenCatalog,
   main?: Gateway,
+  name = MAIN_SERVER,
 ): Gateway {
   const roles = new Roles({ secrets, isolation: config.isolation, catalog: catalogId })
   const credentialsOf = (database: string) => {
@@ -123,10 +127,7 @@ export function createGateway(
       catalog.onSilence()
       watch.look()
     },
-    onReturn: () => {
-      forgetAll(gateway)
-      if (!main) gateway.servers.placements.load().catch(() => {})
-    },
+    onReturn: () => forgetAll(gateway),
   })
   const answers = {
     sinceLastAnswer: () => pools.sinceLastAnswer(),
@@ -172,13 +173,7 @@ export function createGateway(
     use: (database, work) => useRepeatable(pools, database, work),
     administer: use,
   })
-  const usage = new Usage({
-    use,
-    log,
-    gateway: gateways.id,
-    platformOf,
-    limits: config,
-  })
+  const usage = new Usage({ use, log, gateway: gateways.id, platformOf, limits: config })
   const deployments = new Deployments({
     onEnded: (deploy) => {
       usage.noteDeploy(databaseName(deploy.owner))
@@ -221,11 +216,13 @@ export function createGateway(
       replicas: () => replicas?.all() ?? [],
       forgetFunctions: (database) => gateway.calls.forget(database),
       catchUp: (database) => replicas?.catchUp(database),
+      ...forDeploys(name, catalog, main?.catalog ?? catalog, log, later),
       ...tellOthers(later),
       tellProgress: (job) => gateway.events.noteJob(job),
       isEnding: () => (main ?? gateway).health.isEnding,
     },
     config.archive,
+    main?.deploys,
   )
   const own = {
     ...createOperations(
@@ -249,7 +246,7 @@ export function createGateway(
     replicas,
     catalog,
     tenants: new Tenants(catalog),
-    platforms: new Platforms(catalog, config.archive, config),
+    platforms: main?.platforms ?? new Platforms(catalog, config.archive, config),
     roles,
     secrets,
     secretChange,
@@ -303,6 +300,6 @@ export function createGateway(
         },
       }
   const servers =
-    main?.servers ?? new Servers(gateway, new Placements(use, CHANNEL), config.servers.keys())
+    main?.servers ?? new Servers(gateway, new Placements(use, CHANNEL), config.servers.keys(), log)
   return gateway
 }

@@ -3,11 +3,12 @@ import { audited } from '../../lib/audit/audited.ts'
 import { parseDatabaseName, parseMigrationNames } from '../../lib/deploy/adopt/members.ts'
 import type { Adopted } from '../../lib/deploy/adopt.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerWith, parseServer, serverField } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
-const MEMBERS = [...OWNER_MEMBERS, 'database', 'migrations', 'dry_run'] as const
+const MEMBERS = [...OWNER_MEMBERS, 'database', 'migrations', 'dry_run', 'server'] as const
 
 export default defineHandler({
   meta: {
@@ -29,12 +30,13 @@ export default defineHandler({
     errors: ['database_not_found', 'database_already_exists', 'name_conflict', 'database_in_use'],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
     const owner = parseNamedOwner(request, body)
     const database = parseDatabaseName(body.database)
     const migrations = parseMigrationNames(body.migrations)
     const dryRun = parseFlag('dry_run', body.dry_run)
+    const gateway = await goToServerWith(event, owner, database, parseServer(body.server))
     request.database = database
     const adopted = await audited(event, {
       action: 'adopt',
@@ -50,6 +52,7 @@ export default defineHandler({
     return {
       status: dryRun ? 'dry_run' : 'adopted',
       database,
+      ...serverField(event),
       ...ownerFields(owner),
       ...describe(adopted),
     }

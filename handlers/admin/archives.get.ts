@@ -1,5 +1,6 @@
 import { defineHandler } from 'h3'
 import { readQuery } from '../../lib/http/body/page-query.ts'
+import { countElsewhere } from '../../lib/servers/count-archives.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 export default defineHandler({
@@ -25,7 +26,10 @@ export default defineHandler({
   async handler(event) {
     const { gateway, request } = event.context
     const platform = parsePlatform(request, readQuery(event, ['platform']).platform)
-    const archives = await gateway.platforms.archives(platform)
+    const { servers, platforms } = gateway
+    const archives = await platforms.archives(platform)
+    const elsewhere = await countElsewhere(servers, platform)
+    for (const archive of archives) archive.databases += elsewhere.get(archive.checksum) ?? 0
     return { platform, archives, count: archives.length }
   },
 })

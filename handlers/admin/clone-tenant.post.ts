@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { parseLabels } from '../../lib/tenancy/labels.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
@@ -35,9 +36,11 @@ export default defineHandler({
     ],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
-    const from = await gateway.tenants.resolve(parseNamedTenant(request, body))
+    const asked = parseNamedTenant(request, body)
+    const gateway = await goToServerOf(event, asked)
+    const from = await gateway.tenants.resolve(asked)
     const to = parseNewName(from, body.to)
     const labels = parseLabels(body.labels)
     const isHeld = parseFlag('hold', body.hold)

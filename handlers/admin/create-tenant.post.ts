@@ -5,7 +5,7 @@ import { functionsChanged } from '../../lib/deploy/result.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { originOf } from '../../lib/http/request.ts'
-import { goToServerFor } from '../../lib/http/server-of.ts'
+import { goToServerFor, makeThere, parseServer, serverField } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { parseLabels } from '../../lib/tenancy/labels.ts'
 import {
@@ -48,7 +48,8 @@ export default defineHandler({
     const database = databaseName(owner)
     request.database = database
     const server = parseServer(body.server)
-    const gateway = await goToServerFor(event, { owner, server, labels, isRecorded: true })
+    const wanted = { owner, server, labels, isRecorded: true }
+    await goToServerFor(event, wanted)
     const { isNew, deployed } = await audited(event, {
       action: 'create_tenant',
       owner,
@@ -59,14 +60,16 @@ export default defineHandler({
         ...(mayExist && { if_exists: 'ok' }),
       },
       work: async (note) => {
-        const created = await gateway.deploys.createTenant({
-          owner,
-          labels,
-          hasSchema,
-          mayExist,
-          origin: originOf(request),
-          onDatabase: (change) => note({ [`database_${change}`]: true }),
-        })
+        const created = await makeThere(event, wanted, ({ deploys }) =>
+          deploys.createTenant({
+            owner,
+            labels,
+            hasSchema,
+            mayExist,
+            origin: originOf(request),
+            onDatabase: (change) => note({ [`database_${change}`]: true }),
+          }),
+        )
         event.res.status = created.isNew ? 201 : 200
         return created
       },
@@ -75,7 +78,8 @@ export default defineHandler({
     return {
       status: isNew ? 'created' : 'exists',
       database,
-      ...(body.labels && { labels: (await gateway.tenants.read(owner)).labels }),
+      ...serverField(event),
+      ...(body.labels && { labels: (await event.context.gateway.tenants.read(owner)).labels }),
       ...(deployed && {
         checksum: deployed.checksum,
         migrations_applied: deployed.result.migrationsApplied.length,
@@ -92,10 +96,6 @@ function messageOf(isNew: boolean, isDeployed: boolean): string {
   return isNew
     ? 'Database created. Run /register or /migrate to deploy schema.'
     : 'The tenant has a database already.'
-}
-
-function parseServer(value: Given): string | undefined {
-  return value === undefined ? undefined : textOf('server', value) || undefined
 }
 
 function parseIfExists(value: Given): boolean {

@@ -2,6 +2,7 @@ import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { answerDump } from '../../lib/http/answer/answer-dump.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
 
 export default defineHandler({
@@ -21,9 +22,11 @@ export default defineHandler({
     ],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const query = readQuery(event, OWNER_MEMBERS)
-    const owner = await gateway.tenants.resolve(parseNamedTenant(request, query))
+    const asked = parseNamedTenant(request, query)
+    const gateway = await goToServerOf(event, asked)
+    const owner = await gateway.tenants.resolve(asked)
     const { database } = await gateway.tenants.read(owner)
     request.database = database
     await answerDump(event, `${database}.dump`, (sink) =>

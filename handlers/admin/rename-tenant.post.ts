@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseNamedTenant, parseNewName } from '../../lib/tenancy/owners.ts'
@@ -31,9 +32,11 @@ export default defineHandler({
     ],
   },
   async handler(event) {
-    const { gateway, request } = event.context
+    const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
-    const from = await gateway.tenants.resolve(parseNamedTenant(request, body))
+    const asked = parseNamedTenant(request, body)
+    const gateway = await goToServerOf(event, asked)
+    const from = await gateway.tenants.resolve(asked)
     const to = parseNewName(from, body.to)
     const isHeld = parseFlag('hold', body.hold)
     request.database = databaseName(from)

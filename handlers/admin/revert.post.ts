@@ -8,6 +8,7 @@ import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { nodeOf, originOf } from '../../lib/http/request.ts'
+import { goToServersOf } from '../../lib/http/server-of.ts'
 import { describeLabels } from '../../lib/tenancy/labels.ts'
 
 export default defineHandler({
@@ -28,10 +29,11 @@ export default defineHandler({
   },
   async handler(event) {
     const started = performance.now()
-    const { gateway, request } = event.context
+    const { request } = event.context
     const { req } = nodeOf(event)
     const body = await readJsonObject(event, REVERT_MEMBERS)
     const { scope, checksum, dryRun, onError, skip, labels, isTold } = parseRevert(request, body)
+    const gateway = await goToServersOf(event, scope)
     const owner = await gateway.tenants.resolveScope(scope)
 
     const run = async (progress: FleetProgress = {}) => {

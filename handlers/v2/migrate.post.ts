@@ -7,6 +7,7 @@ import { functionsChanged } from '../../lib/deploy/result.ts'
 import { authorizePlatformToken } from '../../lib/http/access/platform-token.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { originOf } from '../../lib/http/request.ts'
+import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../lib/tenancy/owners.ts'
 
 const MEMBERS = [...STORED_OWNER_MEMBERS, ...V2_MEMBERS] as const
@@ -38,13 +39,14 @@ export default defineHandler({
   },
   async handler(event) {
     const started = performance.now()
-    const { gateway, request } = event.context
+    const { gateway: main, request } = event.context
     const body = await readJsonObject(event, MEMBERS)
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const options = parseV2Options(body)
     const { platform } = asked
     await authorizePlatformToken(event, platform, { isOptional: true })
-    const stored = await gateway.platforms.loadStored(platform, schemaName)
+    const stored = await main.platforms.loadStored(platform, schemaName)
+    const gateway = await goToServerOf(event, asked)
     const owner = await gateway.tenants.resolve(asked, { anySpelling: true })
     const database = await gateway.tenants.locate(owner)
     request.database = database

@@ -29,7 +29,9 @@ export interface Informed {
   events: { noteCatalog(platform: string): void; noteFleet(platform: string): void }
   deploys: { stopHere(platform: string, requestId: string): void }
   catalog: Pick<Catalog, 'holderOf' | 'forget' | 'forgetAll' | 'findOwn' | 'use' | 'limits'>
-  servers: { placements: { look(database: string): Promise<unknown> } }
+  servers: {
+    placements: { look(database: string): Promise<unknown>; reload(): Promise<void> }
+  }
   log: Log
 }
 
@@ -256,11 +258,12 @@ function retire({ calls, replicas }: Informed, database: string): void {
 }
 
 /** Invalidates all caches: notifications may have been missed. */
-export function forgetAll({ calls, catalog, replicas, gateways }: Informed): void {
+export function forgetAll({ calls, catalog, replicas, gateways, servers }: Informed): void {
   calls.forgetAll()
   catalog.forgetAll()
   replicas?.catchUpAll()
   gateways.refresh()
+  void servers.placements.reload()
 }
 
 /**

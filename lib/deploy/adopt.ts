@@ -9,6 +9,7 @@ import { type FoundDatabase, lookAt } from './adopt/look.ts'
 import { readUnclaimed } from './database/adoption.ts'
 import { withDatabaseLock } from './database/database.ts'
 import { asGatewayUntilFree, handOver } from './database/handover.ts'
+import { placed } from './database/placed.ts'
 import { checkMayTake } from './database/take-database.ts'
 import { FOREIGN_CHECKSUM, MARK_TAKEN_OVER } from './ledger/original.ts'
 import type { DeployParts } from './parts.ts'
@@ -65,11 +66,13 @@ export async function adopt(parts: DeployParts, request: AdoptRequest): Promise<
     }
     const migrations = found.recorded.length > 0 ? found.recorded : request.migrations
     if (dryRun) return { ...found, role, migrations }
-    await handOver(parts, admin, owner, async (sql) => {
-      await recordMigrations(sql, request.migrations)
-      if (!hasLedger && found.hasTables) await sql.unsafe(MARK_TAKEN_OVER)
+    await placed(parts, admin, owner, async () => {
+      await handOver(parts, admin, owner, async (sql) => {
+        await recordMigrations(sql, request.migrations)
+        if (!hasLedger && found.hasTables) await sql.unsafe(MARK_TAKEN_OVER)
+      })
+      await addEntry(admin, owner, role)
     })
-    await addEntry(admin, owner, role)
     // Drops the cache entry now, since the catalog's notification may come after the next request.
     parts.catalog.forget(owner)
     return { ...found, role, migrations }

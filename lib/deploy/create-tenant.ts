@@ -83,18 +83,18 @@ async function completeTenant(
 
 /** Returns a request to deploy the newest archive of the platform's databases without a schema. */
 async function findNewest(
-  { catalog }: DeployParts,
+  { platformCatalog }: DeployParts,
   { owner, origin, onDatabase }: TenantRequest,
   limits: ArchiveLimits,
 ): Promise<DeployRequest> {
-  const checksum = await catalog.use((sql) => readNewest(sql, owner))
+  const checksum = await platformCatalog.use((sql) => readNewest(sql, owner))
   if (checksum === undefined) {
     throw new GatewayError(
       'not_found',
       `No archive was deployed to platform ${owner.platform}: "deploy" takes the newest, which POST /register or /migrate brings`,
     )
   }
-  const kept = await findArchive((work) => catalog.use(work), owner, checksum, limits)
+  const kept = await findArchive((work) => platformCatalog.use(work), owner, checksum, limits)
   return {
     owner,
     ...kept,

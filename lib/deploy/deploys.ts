@@ -53,14 +53,16 @@ export interface MoveRoute extends Pick<MoveServers, 'from' | 'placements'> {
 
 /** All operations that change databases; the interface of this folder to handlers. */
 export class Deploys {
-  readonly #parts: DeployParts
+  readonly parts: DeployParts
   readonly #archiveLimits: ArchiveLimits
   readonly #copyTime: CopyTime
   readonly #transfers: Transfers
-  readonly #fleets = new RunningFleets()
+  readonly #fleets: RunningFleets
 
-  constructor(parts: DeployParts, archiveLimits: ArchiveLimits) {
-    this.#parts = parts
+  /** @param main those of `main`, for another server: who stops a fleet asks `main` */
+  constructor(parts: DeployParts, archiveLimits: ArchiveLimits, main?: Deploys) {
+    this.#fleets = main ? main.#fleets : new RunningFleets()
+    this.parts = parts
     this.#archiveLimits = archiveLimits
     this.#copyTime = new CopyTime(parts.config.databaseCopy)
     this.#transfers = new Transfers(() => parts.pools.capacity)
@@ -71,15 +73,21 @@ export class Deploys {
    * `register`.
    */
   register(request: DeployRequest): Promise<DeployResult> {
-    return register(this.#parts, request)
+    return register(this.parts, request)
   }
 
   /**
    * Brings databases to the archive's schema and checks that the archive can create a new tenant.
    * See `migrate` and `withProof`.
    */
-  migrate(request: FleetRequest): Promise<Proven<DatabaseResult[]>> {
-    return withProof(this.#parts, request, true, () => this.#migrate(request))
+  async migrate(request: FleetRequest): Promise<Proven<DatabaseResult[]>> {
+    const warnings = new Set<string>()
+    const onWarning = (warning: string) => void warnings.add(warning)
+    const proven = await withProof(this.parts, request, true, () =>
+      this.#migrate({ ...request, onWarning }),
+    )
+    for (const warning of proven.warnings) warnings.add(warning)
+    return { value: proven.value, warnings: [...warnings] }
   }
 
   /**
@@ -88,7 +96,7 @@ export class Deploys {
    */
   async stop(platform: string, requestId: string): Promise<void> {
     this.stopHere(platform, requestId)
-    await this.#parts.tellToStop(platform, requestId)
+    await this.parts.tellToStop(platform, requestId)
   }
 
   /** As `stop`, on this gateway alone. */
@@ -102,9 +110,9 @@ export class Deploys {
    * @throws {GatewayError} not_found if the archive is not kept; any error of `migrate`
    */
   async revert({ checksum, dryRun, ...request }: RevertRequest): Promise<DatabaseResult[]> {
-    const { catalog } = this.#parts
+    const { platformCatalog } = this.parts
     const kept = await findArchive(
-      (work) => catalog.use(work),
+      (work) => platformCatalog.use(work),
       archivesOf(request.owner),
       checksum,
       this.#archiveLimits,
@@ -120,8 +128,8 @@ export class Deploys {
       watched(
         { platform, id, dry_run: request.flags.dryRun },
         request,
-        this.#parts.tellProgress,
-        (progress) => migrate(this.#parts, { ...request, ...progress, isStopped }),
+        this.parts.tellProgress,
+        (progress) => migrate(this.parts, { ...request, ...progress, isStopped }),
       ),
     )
   }
@@ -130,43 +138,52 @@ export class Deploys {
    * Creates a tenant's database, empty or with the platform's newest archive. See `createTenant`.
    */
   createTenant(request: TenantRequest): Promise<CreatedTenant> {
-    return createTenant(this.#parts, request, this.#archiveLimits)
+    return createTenant(this.parts, request, this.#archiveLimits)
   }
 
   /** Creates a database with a stored schema, and records its name. See `createWithSchema`. */
   async createStored(request: DeployRequest, schemaName: string): Promise<DeployResult> {
     const { owner } = request
-    const result = await createWithSchema(this.#parts, request)
-    await this.#parts.catalog.recordStored(owner.platform, databaseName(owner), schemaName)
+    const result = await createWithSchema(this.parts, request)
+    await this.parts.catalog.recordStored(owner.platform, databaseName(owner), schemaName)
     return result
   }
 
   /** Enters an existing database into the catalog. See `adopt`. */
   adopt(request: AdoptRequest): Promise<Adopted> {
-    return this.#parts.queue.run(request.database, () => adopt(this.#parts, request))
+    return this.parts.queue.run(request.database, () => adopt(this.parts, request))
   }
 
   /** Removes the catalog entry of a database that no longer exists. See `forgetEntry`. */
   async forget(owner: Owner): Promise<void> {
-    const { queue, catalog } = this.#parts
-    await queue.run(databaseName(owner), () => catalog.use((sql) => forgetEntry(sql, owner)))
+    const { queue, catalog, places } = this.parts
+    const database = databaseName(owner)
+    await queue.run(database, async () => {
+      await catalog.use((sql) => forgetEntry(sql, owner))
+      await places.leaveUnmade(database)
+    })
     // Drops the cache entry now, since the catalog's notification may come after the next request.
     catalog.forget(owner)
   }
 
+  /** Gives up the place of a database that was not made here. See `Places`. */
+  leaveUnmade(database: string): Promise<void> {
+    return this.parts.places.leaveUnmade(database)
+  }
+
   /** Drops a tenant now. See `dropTenant`. */
   dropTenant(owner: Owner, isDumped: boolean): Promise<DroppedTenant> {
-    return dropTenant(this.#parts, owner, isDumped)
+    return dropTenant(this.parts, owner, isDumped)
   }
 
   /** Renames a tenant and its database. See `renameTenant`. */
   renameTenant(from: Owner, to: Owner, isHeld: boolean): Promise<Tenant> {
-    return renameTenant(this.#parts, from, to, isHeld)
+    return renameTenant(this.parts, from, to, isHeld)
   }
 
   /** Copies a tenant with its database. See `cloneTenant`. */
   cloneTenant(request: CloneRequest): Promise<Cloned> {
-    return cloneTenant(this.#parts, this.#copyTime, request)
+    return cloneTenant(this.parts, this.#copyTime, request)
   }
 
   /**
@@ -174,12 +191,12 @@ export class Deploys {
    * @throws {GatewayError} dump_not_available
    */
   async checkDumps(): Promise<void> {
-    await this.#parts.catalog.use(requirePgDump)
+    await this.parts.catalog.use(requirePgDump)
   }
 
   /** Returns the timers of scheduled drops; they call `onDropped` for each dropped tenant. */
   dueDrops(onDropped: OnDropped): DueDrops {
-    return new DueDrops(this.#parts, onDropped)
+    return new DueDrops(this.parts, onDropped)
   }
 
   /**
@@ -188,13 +205,13 @@ export class Deploys {
    */
   moveTenant(route: MoveRoute, request: MoveRequest): Promise<Moved> {
     const servers = this.moveServers(route)
-    const { deployTimeoutMs } = this.#parts.config
+    const { deployTimeoutMs } = this.parts.config
     return this.#transfers.run(deployTimeoutMs, (signal) => moveTenant(servers, request, signal))
   }
 
   /** The parts of a move from this server. */
   moveServers({ to, main, ...rest }: MoveRoute): MoveServers {
-    return { ...rest, source: this.#parts, target: to.#parts, main: main.#parts, to: rest.toName }
+    return { ...rest, source: this.parts, target: to.#parts, main: main.#parts, to: rest.toName }
   }
 
   /**
@@ -202,38 +219,37 @@ export class Deploys {
    * @returns false if none runs that can be given up
    */
   stopMove(owner: Owner): Promise<boolean> {
-    return this.#parts.catalog.use((sql) => askToStop(sql, databaseName(owner)))
+    return this.parts.catalog.use((sql) => askToStop(sql, databaseName(owner)))
   }
 
   /** The moves of all tenants between servers that run or are to be ended; of `main`. */
   moves(): Promise<MoveRow[]> {
-    return this.#parts.catalog.use(readMoves)
+    return this.parts.catalog.use(readMoves)
   }
 
   /** Drops the former database of a tenant that was moved. See `dropKept`. */
   dropKept(owner: Owner): Promise<void> {
-    return this.#parts.queue.run(databaseName(owner), () => dropKept(this.#parts, owner))
+    return this.parts.queue.run(databaseName(owner), () => dropKept(this.parts, owner))
   }
 
   /** Dumps a tenant's database into `sink`; returns the bytes of the dump. See `exportDatabase`. */
   exportTenant(owner: Owner, sink: DumpSink): Promise<number> {
-    return exportDatabase(this.#parts, this.#transfers, owner, sink)
+    return exportDatabase(this.parts, this.#transfers, owner, sink)
   }
 
   /** Creates a tenant's database from a dump. See `importTenant`. */
   importTenant(request: ImportRequest): Promise<Imported> {
-    return importTenant(this.#parts, this.#transfers, request)
+    return importTenant(this.parts, this.#transfers, request)
   }
 
   /** Brings one database to a stored schema. See `migrateStored`. */
   migrateStored(request: StoredDeploy): Promise<StoredDeployed> {
-    return migrateStored(this.#parts, request)
+    return migrateStored(this.parts, request)
   }
 
   /** Returns the tenants that a stored schema applies to. See `findTenants`. */
-  findTenants(scope: Omit<StoredScope, 'limits' | 'catalog'>): Promise<StoredTargets> {
-    const { catalog } = this.#parts
-    return findTenants({ ...scope, limits: this.#archiveLimits, catalog })
+  findTenants(scope: Omit<StoredScope, 'limits'>): Promise<StoredTargets> {
+    return findTenants(this.parts, { ...scope, limits: this.#archiveLimits })
   }
 
   /** Brings tenants to a stored schema. See `migrateTenants`. */
@@ -243,7 +259,7 @@ export class Deploys {
     onResult: (result: JobResult) => void,
   ): Promise<JobEnd> {
     return this.#fleets.run(fleet.platform, fleet.origin.requestId, (isStopped) =>
-      migrateTenants(this.#parts, { ...fleet, isStopped }, targets, onResult),
+      migrateTenants(this.parts, { ...fleet, isStopped }, targets, onResult),
     )
   }
 
@@ -252,9 +268,15 @@ export class Deploys {
    * `findDrift`.
    */
   async findDrift(platform: string): ReturnType<typeof findDrift> {
-    const drift = await findDrift(this.#parts, platform)
-    await this.#parts.catalog.use((sql) => recordDrift(sql, platform, drift.groups))
-    this.#parts.tellFleet(platform)
+    const drift = await findDrift(this.parts, platform)
+    const others = this.parts.serversOf(platform).flatMap(({ parts }) => parts ?? [])
+    const [own] = await Promise.allSettled(
+      [this.parts, ...others].map(({ catalog }) =>
+        catalog.use((sql) => recordDrift(sql, platform, drift.groups)),
+      ),
+    )
+    if (own!.status === 'rejected') throw own!.reason
+    this.parts.tellFleet(platform)
     return drift
   }
 
@@ -263,27 +285,27 @@ export class Deploys {
    * @returns the databases that could not be read. See `lookAt`.
    */
   lookAt(databases: Copied[]): Promise<Set<string>> {
-    return lookAt(this.#parts, databases)
+    return lookAt(this.parts, databases)
   }
 
   /** Creates the table of kept answers in a database that has none. See `prepareAnswers`. */
   prepareAnswers(database: string): Promise<void> {
-    return prepareAnswers(this.#parts, database)
+    return prepareAnswers(this.parts, database)
   }
 
   /** Number of deploys to one database that run. */
   get running(): number {
-    return this.#parts.queue.running
+    return this.parts.queue.running
   }
 
   /** Number of deploys to one database that wait for their turn. */
   get waiting(): number {
-    return this.#parts.queue.waiting
+    return this.parts.queue.waiting
   }
 
   /** Resolves when no deploy runs or waits, and no export or import runs. */
   async drained(): Promise<void> {
-    await Promise.all([this.#parts.queue.drained(), this.#transfers.drained()])
+    await Promise.all([this.parts.queue.drained(), this.#transfers.drained()])
   }
 
   /** Ends the exports and imports that still run; a half made database is dropped. */

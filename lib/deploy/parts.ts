@@ -2,15 +2,43 @@ import type { KnownFunctions } from '../call/signatures/known-functions.ts'
 import type { Config } from '../config.ts'
 import type { Log } from '../log.ts'
 import type { Server } from '../postgres/hosts/server.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
 import type { Catalog } from '../tenancy/catalog/catalog.ts'
+import type { Owner } from '../tenancy/names.ts'
 import type { Roles } from '../tenancy/roles/roles.ts'
+import type { CatalogAccess } from '../tenancy/schemas/stored-archives.ts'
 import type { Secrets } from '../tenancy/secrets/secrets.ts'
 import type { Deployments } from './deployments/deployments.ts'
 import type { FleetJob } from './fleet/watched.ts'
 import type { KeyedQueue } from './queue.ts'
 import type { DeployResult } from './result.ts'
 import type { KnownTemplates } from './templates/known-templates.ts'
+
+/** Which server a database is on, as the catalog of `main` has it (see lib/servers). */
+export interface Places {
+  /**
+   * Records that the owner's database is about to be made on this server.
+   * @param admin session that holds the lock of its name (see `withDatabaseLock`)
+   * @throws {GatewayError} name_conflict if it is on another one
+   */
+  take(admin: Sql, owner: Owner): Promise<void>
+  /** Forgets it if this server's catalog does not have the database; never rejects. */
+  leave(admin: Sql, database: string): Promise<void>
+  /** As `leave`, unless somebody is making the database. */
+  leaveUnmade(database: string): Promise<void>
+}
+
+/** A server that has databases of a platform, beside `main`. */
+export interface FleetServer {
+  name: string
+  /** Undefined if it has not answered since the start. */
+  parts: DeployParts | undefined
+  /** Why it has not, as a predicate. */
+  trouble: string | undefined
+  /** Reads which databases it has, from the catalog of `main`. */
+  placed(): Promise<(Owner & { database: string })[]>
+}
 
 /** The parts of the gateway that deploys use. */
 export interface DeployParts {
@@ -33,6 +61,16 @@ export interface DeployParts {
   server: Server
   pools: Pools
   catalog: Catalog
+  /**
+   * Runs work in the catalog of `main`, which has what belongs to platforms: their archives, the order
+   * of these, and stored schemas. The same as `catalog` on `main`.
+   */
+  platformCatalog: CatalogAccess
+  /** Tells the catalogs of the other servers which archives a platform has now; never rejects. */
+  shareArchives(platform: string): void
+  places: Places
+  /** Returns the other servers that have databases of a platform; none where this one is not `main`. */
+  serversOf(platform: string): FleetServer[]
   /** Roles of the platforms. */
   roles: Roles
   secrets: Secrets

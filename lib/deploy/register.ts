@@ -186,7 +186,7 @@ async function deployInSpan(
       older:
         older === 'whole'
           ? undefined
-          : olderOf(parts.catalog, origin, owner, archive.checksum, older),
+          : olderOf(parts.platformCatalog, origin, owner, archive.checksum, older),
       flags,
       isNew,
       lockTimeoutMs: parts.config.lockTimeoutMs,

@@ -3,6 +3,11 @@ import { parseDatabaseUrl, parseDatabaseUrls, type Server } from '../postgres/ho
 /** The name of the server of DATABASE_URL. */
 export const MAIN_SERVER = 'main'
 
+/** What PLACEMENT may be besides the name of a server: the one with most room, by this. */
+export const MEASURES = ['databases', 'bytes', 'load'] as const
+
+export type Measure = (typeof MEASURES)[number]
+
 const NAME = /^[a-z][a-z0-9_-]{0,31}$/
 
 /**
@@ -44,6 +49,23 @@ export function parseServers(text: string): Map<string, Server> {
 /** Parses SERVER_READ_URLS: `name=postgres://…,postgres://…;name=…`. @throws {Error} likewise */
 export function parseServerReplicas(text: string): Map<string, Server[]> {
   return parseEntries(text, parseDatabaseUrls)
+}
+
+/** The server that tenants with a label are placed on. */
+export interface PlacementLabel {
+  key: string
+  value: string
+  server: string
+}
+
+/** Parses PLACEMENT_LABELS: `plan=pro:eu1;region=eu:eu2`. @throws {Error} naming the entry by its number */
+export function parsePlacementLabels(text: string): PlacementLabel[] {
+  const entries = text.split(';').flatMap((part) => part.trim() || [])
+  return entries.map((entry, at) => {
+    const [, key, value, server] = /^([^=:\s]+)=([^=:\s]+):([a-z][a-z0-9_-]*)$/.exec(entry) ?? []
+    if (key && value && server) return { key, value, server }
+    throw new Error(`has an entry that is not label=value:server: it is entry ${at + 1}`)
+  })
 }
 
 /** Parses SERVER_MAX_CONNECTIONS: `name=number;name=number`. @throws {Error} naming the server */

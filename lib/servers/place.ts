@@ -1,8 +1,9 @@
 import { GatewayError } from '../errors.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import type { Labels } from '../tenancy/labels.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
-import { describeOwner } from '../tenancy/owner-identity.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
+import { isElsewhere } from './places.ts'
 import type { Servers } from './servers.ts'
 
 /** A database that is asked for, which may have to be made. */
@@ -20,7 +21,9 @@ interface Member {
     has(platform: string): Promise<boolean>
     locate(owner: Owner): Promise<string>
     findOwn(owner: Owner): Promise<string | undefined>
+    use<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   }
+  deploys: { leaveUnmade(database: string): Promise<void> }
 }
 
 /**
@@ -50,20 +53,23 @@ export async function serverFor<G extends Member>(
     const name = servers.nameOf(there)
     if (server === undefined || server === name) return there
     // What was placed and never made may be placed anew.
-    if ((await there.catalog.findOwn(owner)) !== undefined) throw elsewhere(owner, database, name)
-    if (isRecorded) await servers.placements.move(owner, server)
-    return servers.named(server)
+    if (await isMade(there, owner)) throw isElsewhere(owner, name)
+    await there.deploys.leaveUnmade(database)
   }
   const chosen = server ?? (await choose(owner, labels))
   const open = servers.named(chosen)
   if (!isRecorded) return open
-  return servers.named(await servers.placements.place(owner, chosen))
+  const actual = await servers.placements.place(owner, chosen)
+  if (server !== undefined && actual !== server) throw isElsewhere(owner, actual)
+  return servers.named(actual)
 }
 
-function elsewhere(owner: Owner, database: string, server: string): GatewayError {
-  return new GatewayError('name_conflict', `${describeOwner(owner)} is on the server ${server}`, {
-    database,
-    server,
-    hint: 'POST /admin/move-tenant moves a tenant to another server',
-  })
+async function isMade(there: Member, owner: Owner): Promise<boolean> {
+  try {
+    await there.catalog.locate(owner)
+    return true
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === 'database_not_found') return false
+    throw error
+  }
 }

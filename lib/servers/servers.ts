@@ -1,12 +1,19 @@
 import { GatewayError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import { MovedAway } from '../tenancy/catalog/moved-away.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
 import type { Placements } from './placements.ts'
+import { SharedArchives } from './share-archives.ts'
 
 /** What `Servers` needs of the parts of a server. */
 interface Member {
-  catalog: { has(platform: string): Promise<boolean>; locate(owner: Owner): Promise<string> }
+  catalog: {
+    has(platform: string): Promise<boolean>
+    locate(owner: Owner): Promise<string>
+    use<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+  }
 }
 
 /** Moves that a request follows. */
@@ -30,12 +37,15 @@ export interface ServerEntry<G> {
  */
 export class Servers<G extends Member> {
   readonly placements: Placements
+  /** Copies of the platforms' archives in the catalogs of the others. */
+  readonly archives: SharedArchives
   readonly #main: G
   readonly #entries = new Map<string, ServerEntry<G>>()
 
-  constructor(main: G, placements: Placements, others: Iterable<string>) {
+  constructor(main: G, placements: Placements, others: Iterable<string>, log: Log) {
     this.#main = main
     this.placements = placements
+    this.archives = new SharedArchives(this, log)
     const since = Date.now()
     this.#entries.set(MAIN_SERVER, { name: MAIN_SERVER, parts: main, trouble: undefined, since })
     for (const name of others) {
@@ -106,8 +116,8 @@ export class Servers<G extends Member> {
 
   /**
    * Runs `work` with the server that has a database for the owner: the one that its own database is
-   * placed on, then `main`, then the others that have databases of the platform, since requests of
-   * older clients mean databases of other names (`Catalog.resolve`). Synchronous where `work` is.
+   * placed on, or `main`, then those of the other names that the request may mean. Synchronous where
+   * `work` is.
    * @throws {GatewayError} as `named`, and what `work` throws on the first server, which says
    *   database_not_found where no other has a database for the owner
    */
@@ -126,9 +136,12 @@ export class Servers<G extends Member> {
   ): Promise<T> {
     if (error instanceof MovedAway) return this.follow(error, work)
     if (!isNotFound(error)) throw error
-    for (const name of this.placements.serversOf(owner.platform)) {
-      const there = this.named(name)
-      if (there === first) continue
+    const tried = new Set([first])
+    for (const name of namesFor(owner)) {
+      const server = await this.placements.find(name)
+      const there = server === undefined ? this.#main : this.named(server)
+      if (tried.has(there)) continue
+      tried.add(there)
       try {
         return await work(there)
       } catch (other) {
@@ -160,7 +173,6 @@ export class Servers<G extends Member> {
   async holding(owner: Owner): Promise<G> {
     if (!this.areSeveral) return this.#main
     if (this.placements.of(databaseName(owner)) !== undefined) return this.of(owner)
-    if (this.placements.serversOf(owner.platform).length === 0) return this.#main
     try {
       return await this.find(owner, (there) => there.catalog.locate(owner).then(() => there))
     } catch (error) {
@@ -178,6 +190,12 @@ export class Servers<G extends Member> {
     const names = this.placements.serversOf(platform)
     return [this.#main, ...names.map((name) => this.named(name))]
   }
+}
+
+/** Names of databases that a request for an owner may mean, its own first (`Catalog.resolve`). */
+function namesFor(owner: Owner): string[] {
+  const own = databaseName(owner)
+  return owner.schema === null ? [own] : [own, databaseName({ ...owner, schema: null })]
 }
 
 function isNotFound(error: unknown): boolean {

@@ -99,7 +99,7 @@ export class OtherServers {
       throw new Error(`is not usable: ${(error as Error).message}`)
     })
     await main.servers.placements.checkIdentity(name, catalog.id)
-    const gateway = createGateway(config, home, log, catalog, main)
+    const gateway = createGateway(config, home, log, catalog, main, name)
     try {
       await joinServer(gateway, await prepareParts(gateway))
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
@@ -110,6 +110,7 @@ export class OtherServers {
       throw new Error(`cannot be prepared: ${(error as Error).message}`)
     }
     main.servers.note(name, gateway)
+    main.servers.archives.opened(name)
     gateway.dueDrops.start()
     main.log.info(`Server ${name} is open`, { server: describeServer(home), postgres: version })
   }

@@ -49,7 +49,9 @@ export async function isKnownPlatform(sql: Sql, name: string): Promise<boolean> 
   const [row] = await sql<[{ is_known: boolean }]>`
     select exists (select from _db_gateway_platforms where name = ${name} and registered_at is not null)
       or exists (select from _db_gateway_databases where platform = ${name})
-      or exists (select from _db_gateway_schemas where platform = ${name}) as is_known
+      or exists (select from _db_gateway_schemas where platform = ${name})
+      -- databases on other servers: see lib/servers/placements.ts
+      or exists (select from _db_gateway_placements where platform = ${name}) as is_known
   `
   return row.is_known
 }

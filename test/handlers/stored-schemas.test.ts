@@ -283,7 +283,7 @@ describe('POST /admin/database/create', () => {
       'uuid and database_id are both given',
     )
     expect(await refused({ platform, schema_name: 'hr', tenant_id: 'a' })).toBe(
-      'Unknown member "tenant_id": this endpoint takes platform, schema_name, uuid, database_id',
+      'Unknown member "tenant_id": this endpoint takes platform, schema_name, uuid, database_id, server',
     )
     expect(await refused({ platform, schema_name: 'hr', uuid: 7 })).toContain('must be a string')
     const long = { platform, schema_name: 'hr', uuid: 'x'.repeat(60) }

@@ -4,8 +4,11 @@ import { describeRegister } from '../../../lib/audit/outcomes.ts'
 import { authorizePlatformToken } from '../../../lib/http/access/platform-token.ts'
 import { readJsonObject } from '../../../lib/http/body/body.ts'
 import { originOf } from '../../../lib/http/request.ts'
+import { goToServerFor, makeThere, parseServer, serverField } from '../../../lib/http/server-of.ts'
 import { databaseName } from '../../../lib/tenancy/names.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/tenancy/owners.ts'
+
+const MEMBERS = [...STORED_OWNER_MEMBERS, 'server'] as const
 
 export default defineHandler({
   meta: {
@@ -13,7 +16,7 @@ export default defineHandler({
     token: 'platform',
     description:
       'Create a database with a stored schema; named by schema_name and uuid, or by database_id',
-    body: STORED_OWNER_MEMBERS,
+    body: MEMBERS,
     required: ['platform', 'schema_name'],
     request: { platform: 'shop', schema_name: 'tenant', uuid: '0b5d6a3e' },
     answer: {
@@ -30,30 +33,33 @@ export default defineHandler({
   },
   async handler(event) {
     const started = performance.now()
-    const { gateway, request } = event.context
-    const body = await readJsonObject(event, STORED_OWNER_MEMBERS)
+    const { request } = event.context
+    const body = await readJsonObject(event, MEMBERS)
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const { platform } = asked
     await authorizePlatformToken(event, platform)
+    const server = parseServer(body.server)
+    const wanted = { owner: asked, server, labels: {}, isRecorded: true }
+    const gateway = await goToServerFor(event, wanted)
     const owner = await gateway.tenants.resolve(asked, { anySpelling: true })
     const database = databaseName(owner)
     request.database = database
     const { result, archive } = await audited(event, {
       action: 'create_database',
       owner,
-      asked: { stored_schema: schemaName },
+      asked: { stored_schema: schemaName, ...(server !== undefined && { server }) },
       work: async (note) => {
         const stored = await gateway.platforms.loadStored(platform, schemaName)
-        const result = await gateway.deploys.createStored(
-          {
-            owner,
-            ...stored,
-            older: 'deploy',
-            flags: { allow: new Set(), repair: false, dryRun: false, strict: false },
-            origin: originOf(request),
-            onDatabase: (change) => note({ [`database_${change}`]: true }),
-          },
-          schemaName,
+        const deploy = {
+          owner,
+          ...stored,
+          older: 'deploy' as const,
+          flags: { allow: new Set<never>(), repair: false, dryRun: false, strict: false },
+          origin: originOf(request),
+          onDatabase: (change: string) => note({ [`database_${change}`]: true }),
+        }
+        const result = await makeThere(event, wanted, ({ deploys }) =>
+          deploys.createStored(deploy, schemaName),
         )
         return { result, archive: stored.archive }
       },
@@ -64,6 +70,7 @@ export default defineHandler({
       platform,
       schema_name: schemaName,
       database_name: database,
+      ...serverField(event),
       extensions_installed: archive.files.extensions.length,
       types_deployed: result.typesChanged.length,
       tables_created: result.tablesCreated.length,

@@ -1,5 +1,6 @@
 import { parseDatabaseUrl, parseDatabaseUrls } from '../../postgres/hosts/server.ts'
 import {
+  parsePlacementLabels,
   parseServerConnections,
   parseServerReplicas,
   parseServers,
@@ -98,6 +99,22 @@ export const SERVER = {
       about:
         'The connections that all gateways together open to each server of SERVERS, as MAX_TOTAL_CONNECTIONS says it of `main`.',
       edge: 'MAX_TOTAL_CONNECTIONS for a server that is not named. Stops the start where SERVERS has not the name.',
+    },
+  ),
+  placement: word('PLACEMENT', 'name of a server, `databases`, `bytes` or `load`', 'main', asIs, {
+    about:
+      'The server of a new database where neither the request nor PLACEMENT_LABELS names one, and the main database of its platform is on `main`. `databases`, `bytes` and `load` take the server that has the fewest databases, the fewest bytes, or the fewest connections in use beside its budget.',
+    edge: 'A server that does not answer within 2 s is not chosen for its room. Stops the start where SERVERS has not the name.',
+  }),
+  placementLabels: list(
+    'PLACEMENT_LABELS',
+    'label=value:server, with semicolons between',
+    parsePlacementLabels,
+    {
+      about:
+        'The servers of new tenants by the labels that they are created with. The first that fits counts.',
+      edge: 'A server that does not answer is not replaced by another: 503 `connection_failed`. Stops the start where SERVERS has not the name.',
+      example: 'plan=pro:eu1;region=eu:eu2',
     },
   ),
   secret: optional('GATEWAY_SECRET', 'text', secretText, {

@@ -22,6 +22,7 @@ import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { checkAdoptable, readUnclaimed } from './adoption.ts'
 import { handOver } from './handover.ts'
+import { placed } from './placed.ts'
 
 /** Called when a database was created, or dropped again. */
 export type OnDatabase = (change: 'created' | 'dropped') => void
@@ -68,38 +69,41 @@ export async function ensureDatabase<T>(
     if (isReserved(name)) throw reserved(owner, name)
     let exists = entry ? await databaseExists(admin, name) : await isLeft(parts, admin, name)
     if (exists && entry) return undefined
-    if (exists) {
-      const { is_empty: isEmpty } = await checkAdoptable(parts, admin, name)
-      if (await isLeftOver(parts, admin, name)) {
-        await dropDatabase(parts, admin, name)
-        exists = await databaseExists(admin, name)
+    const make = async () => {
+      if (exists) {
+        const { is_empty: isEmpty } = await checkAdoptable(parts, admin, name)
+        if (await isLeftOver(parts, admin, name)) {
+          await dropDatabase(parts, admin, name)
+          exists = await databaseExists(admin, name)
+        }
+        if (exists && !isEmpty) await checkNameOwner(admin, owner.platform, name)
       }
-      if (exists && !isEmpty) await checkNameOwner(admin, owner.platform, name)
-    }
-    const copied = exists || !keep ? undefined : await copy(admin)
-    if (!exists && !copied) {
-      await createDatabase(admin, name, parts.config)
-      await beginCreation(admin, name)
-    }
-    if (!exists) onDatabase('created')
-    let isKept = exists
-    try {
-      const role = copied ? copied.role : await handOver(parts, admin, owner)
-      const result = copied ? copied.result : await prepare(!exists)
-      if (keep && !entry) {
-        await addEntry(admin, owner, role, about)
-        // Drops the cache entry now: the client may call before the catalog's notification comes.
-        parts.catalog.forget(owner)
+      const copied = exists || !keep ? undefined : await copy(admin)
+      if (!exists && !copied) {
+        await createDatabase(admin, name, parts.config)
+        await beginCreation(admin, name)
       }
-      isKept ||= keep
-      return result
-    } finally {
-      if (!isKept) {
-        await dropDatabase(parts, admin, name)
-        await forgetCreation(admin, name)
-        onDatabase('dropped')
+      if (!exists) onDatabase('created')
+      let isKept = exists
+      try {
+        const role = copied ? copied.role : await handOver(parts, admin, owner)
+        const result = copied ? copied.result : await prepare(!exists)
+        if (keep && !entry) {
+          await addEntry(admin, owner, role, about)
+          // Drops the cache entry now: the client may call before the catalog's notification comes.
+          parts.catalog.forget(owner)
+        }
+        isKept ||= keep
+        return result
+      } finally {
+        if (!isKept) {
+          await dropDatabase(parts, admin, name)
+          await forgetCreation(admin, name)
+          onDatabase('dropped')
+        }
       }
     }
+    return keep ? placed(parts, admin, owner, make) : make()
   })
 }
 

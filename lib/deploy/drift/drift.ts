@@ -2,6 +2,7 @@ import { concurrently } from '../../common/concurrently.ts'
 import { GatewayError } from '../../errors.ts'
 import { fromPostgres } from '../../postgres/errors.ts'
 import type { CatalogEntry } from '../../tenancy/catalog/catalog-table.ts'
+import { listSites } from '../fleet/sites.ts'
 import type { DeployParts } from '../parts.ts'
 import { readTemplateFacts } from '../templates/table.ts'
 import { compareFacts, type Drift, describeDrift } from './compare.ts'
@@ -12,6 +13,8 @@ const CONCURRENCY = 8
 
 /** The schema that databases are compared with. */
 interface Reference {
+  /** The server that it is on. */
+  on: DeployParts
   kind: 'template' | 'main'
   /** Checksum of its archive; null if nothing was deployed to it. */
   checksum: string | null
@@ -37,19 +40,37 @@ type Outcome =
 type Entry = CatalogEntry & { checksum: string | null }
 
 /**
- * Compares every database of a platform with the template of the archive deployed to it. Without
- * such a template, it compares with the newest template of the database's schema, and without any
- * with the main database, or the schema's first. Reads one digest per database, and the definitions
- * only if the digest differs.
+ * Compares every database of a platform, on all servers, with the template of the archive deployed to
+ * it. Without such a template, it compares with the newest template of the database's schema, and
+ * without any with the main database, or the schema's first. Those of its own server come first. Reads
+ * one digest per database, and the definitions only if the digest differs.
  * @throws {GatewayError} database_not_found if the platform has no database
  */
 export async function findDrift(parts: DeployParts, platform: string) {
-  const entries = await readEntries(parts, platform)
-  const references = await readReferences(parts, platform, entries)
-  const outcomes: Outcome[] = []
-  await concurrently(entries, CONCURRENCY, async (entry) => {
-    outcomes.push(await compareOne(parts, entry, references))
-  })
+  const sites = await listSites(
+    parts,
+    platform,
+    (there) => readEntries(there, platform),
+    () => true,
+  )
+  const count = sites.reduce((sum, { targets }) => sum + targets.length, 0)
+  if (count === 0) {
+    throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
+  }
+  const open = sites.flatMap((site) =>
+    site.parts ? [{ parts: site.parts, entries: site.targets as Entry[] }] : [],
+  )
+  const references = await readReferences(open, platform)
+  const outcomes: Outcome[] = sites.flatMap(({ away, targets }) =>
+    away ? targets.map(({ database }) => ({ database, error: away })) : [],
+  )
+  await Promise.all(
+    open.map(({ parts: there, entries }) =>
+      concurrently(entries, CONCURRENCY, async (entry) => {
+        outcomes.push(await compareOne(there, entry, references))
+      }),
+    ),
+  )
   const groups = new Map<string, Group>()
   const unreachable: { database: string; error: string; message: string }[] = []
   let alike = 0
@@ -78,7 +99,7 @@ export async function findDrift(parts: DeployParts, platform: string) {
   return {
     platform,
     summary: summaryOf(alike, sorted, unreachable.length),
-    count: entries.length,
+    count,
     alike,
     groups: sorted,
     unreachable,
@@ -87,9 +108,6 @@ export async function findDrift(parts: DeployParts, platform: string) {
 
 async function readEntries({ catalog }: DeployParts, platform: string): Promise<Entry[]> {
   const entries = await catalog.list(platform)
-  if (entries.length === 0) {
-    throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
-  }
   const rows = await catalog.use(
     (sql) => sql<{ database: string; checksum: string | null }[]>`
       select database, schema_checksum as checksum
@@ -100,17 +118,21 @@ async function readEntries({ catalog }: DeployParts, platform: string): Promise<
   return entries.map((entry) => ({ ...entry, checksum: checksums.get(entry.database) ?? null }))
 }
 
-/** Returns the references, newest first, with at least one for each schema. */
+/** Returns the references, newest first on each server, with at least one for each schema. */
 async function readReferences(
-  parts: DeployParts,
+  sites: { parts: DeployParts; entries: Entry[] }[],
   platform: string,
-  entries: Entry[],
 ): Promise<Reference[]> {
-  const templates = await parts.catalog.use((sql) => readTemplateFacts(sql, platform))
-  const references: Reference[] = templates.map((one) => ({ ...one, kind: 'template' }))
-  for (const entry of entries) {
-    if (references.some(({ schema }) => schema === entry.schema)) continue
-    references.push(await readReference(parts, entry))
+  const read = sites.map(async ({ parts }): Promise<Reference[]> => {
+    const templates = await parts.catalog.use((sql) => readTemplateFacts(sql, platform))
+    return templates.map((one) => ({ ...one, on: parts, kind: 'template' }))
+  })
+  const references = (await Promise.all(read)).flat()
+  for (const { parts, entries } of sites) {
+    for (const entry of entries) {
+      if (references.some(({ schema }) => schema === entry.schema)) continue
+      references.push(await readReference(parts, entry))
+    }
   }
   return references
 }
@@ -121,6 +143,7 @@ async function readReference(
 ): Promise<Reference> {
   try {
     return await parts.pools.use(database, async (sql) => ({
+      on: parts,
       kind: 'main',
       checksum,
       schema,
@@ -132,14 +155,24 @@ async function readReference(
   }
 }
 
+/** The reference of an entry: of its archive, or else of its schema, on its own server if there is one. */
+function referenceOf(on: DeployParts, { checksum, schema }: Entry, all: Reference[]): Reference {
+  const own = all.filter((one) => one.on === on)
+  return (
+    own.find((one) => one.checksum === checksum) ??
+    all.find((one) => one.checksum === checksum) ??
+    own.find((one) => one.schema === schema) ??
+    all.find((one) => one.schema === schema)!
+  )
+}
+
 async function compareOne(
   parts: DeployParts,
-  { database, checksum, schema }: Entry,
+  entry: Entry,
   references: Reference[],
 ): Promise<Outcome> {
-  const reference =
-    references.find((one) => one.checksum === checksum) ??
-    references.find((one) => one.schema === schema)!
+  const { database } = entry
+  const reference = referenceOf(parts, entry, references)
   try {
     const facts = await parts.pools.use(database, async (sql) =>
       (await readDigest(sql)) === reference.digest ? undefined : readFacts(sql),

@@ -108,6 +108,7 @@ async function carryOut(
     await dropDatabaseNow(parts, admin, database)
   }
   await admin`delete from _db_gateway_databases where database = ${database}`
+  await parts.places.leave(admin, database)
   parts.catalog.forget(tenant)
   parts.forgetFunctions(database)
   parts.log.info('A tenant was dropped', { ...ownerFields(tenant), database, dump: dump?.file })

@@ -1,11 +1,12 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import { describeLabels, findLabelled, type Labels } from '../../tenancy/labels.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { describeAbsent, ownerKey } from '../../tenancy/owner-identity.ts'
+import type { DeployParts } from '../parts.ts'
 import { readFailed } from './failed.ts'
 import { readLeft } from './left.ts'
+import { isAway, listSites, type Site } from './sites.ts'
 
 /** A database that /migrate brings to the schema. */
 export interface Target extends Owner {
@@ -37,56 +38,110 @@ const STORED =
 /** Alias of the main database in `skip`, in addition to its name. */
 const MAIN = 'main'
 
+/** The selected databases. */
+export interface Selected {
+  /** By the servers that they are on. */
+  sites: Site<Target>[]
+  /** All, the main one first. */
+  targets: Target[]
+  /** Names of those to skip. */
+  skipped: Set<string>
+}
+
 /**
- * Returns the selected databases, the main one first, and the names of those to skip.
+ * Returns the selected databases of this server and the others. Of a server that does not answer it is
+ * not known which have the labels, or which failed: it has all of them.
  * @throws {GatewayError} database_not_found if there is none; invalid_request if an entry of `skip`
  *   matches no database, or if only=failed finds neither a failure nor a /migrate of this archive
  */
 export async function selectTargets(
-  catalog: Catalog,
+  parts: DeployParts,
   { owner, archiveChecksum, skip, labels, onlyFailed }: Selection,
-): Promise<{ targets: Target[]; skipped: Set<string> }> {
-  const all = await filterTargets(catalog, await listTargets(catalog, owner), owner, labels)
-  const skipped = findSkipped(all, owner.platform, skip)
-  if (!onlyFailed) return { targets: all, skipped }
-  const left = await catalog.use((sql) => readLeft(sql, ownerKey(owner), archiveChecksum))
-  const failed = await catalog.use((sql) => readFailed(sql, owner.platform))
-  const chosen = all.filter(({ database }) => left?.has(database) || failed.has(database))
-  if (!left && chosen.length === 0) {
+): Promise<Selected> {
+  const all = await filterSites(await findSites(parts, owner), owner, labels)
+  const skipped = findSkipped(inOrder(all), owner.platform, skip)
+  if (!onlyFailed) return { sites: all, targets: inOrder(all), skipped }
+  const { platformCatalog } = parts
+  const left = await platformCatalog.use((sql) => readLeft(sql, ownerKey(owner), archiveChecksum))
+  const sites = await onEach(all, async (site) => {
+    if (site.away) return site.targets.filter(({ database }) => left?.has(database) ?? true)
+    const failed = await site.parts.catalog.use((sql) => readFailed(sql, owner.platform))
+    return site.targets.filter(({ database }) => left?.has(database) || failed.has(database))
+  })
+  const targets = inOrder(sites)
+  if (!left && targets.length === 0) {
     throw new GatewayError(
       'invalid_request',
       `only=failed: no deploy to ${owner.platform} failed last, and no /migrate of this archive to all of its databases is known; send the request without only`,
     )
   }
-  return { targets: chosen, skipped }
+  return { sites, targets, skipped }
 }
 
-async function listTargets(catalog: Catalog, owner: Owner): Promise<Target[]> {
+async function findSites(parts: DeployParts, owner: Owner): Promise<Site<Target>[]> {
   if (owner.tenantId !== null) {
-    return [{ ...owner, database: await catalog.locate(owner) }]
+    return [{ parts, targets: [{ ...owner, database: await parts.catalog.locate(owner) }] }]
   }
-  const entries = await catalog.list(owner.platform, owner.schema)
-  if (entries.length > 0) return entries
+  const sites = await listSites(
+    parts,
+    owner.platform,
+    ({ catalog }) => catalog.list(owner.platform, owner.schema),
+    (placed) => isOf(placed, owner.schema),
+  )
+  if (sites.some(({ targets }) => targets.length > 0)) return sites
   throw new GatewayError('database_not_found', describeAbsent(owner), {
     ...(owner.schema !== null && { hint: STORED }),
   })
 }
 
+/** Whether a database belongs to a schema, as `Catalog.list` has it. */
+function isOf({ schema, tenantId }: Owner, wanted: string | null): boolean {
+  return schema === wanted || (wanted === 'main' && schema === null && tenantId === null)
+}
+
 /** Those of them that have all of the labels. */
-async function filterTargets(
-  catalog: Catalog,
-  targets: Target[],
+async function filterSites(
+  sites: Site<Target>[],
   { platform }: Owner,
   labels: Labels,
-): Promise<Target[]> {
-  if (Object.keys(labels).length === 0) return targets
-  const labelled = await catalog.use((sql) => findLabelled(sql, platform, labels))
-  const found = targets.filter(({ database }) => labelled.has(database))
-  if (found.length > 0) return found
+): Promise<Site<Target>[]> {
+  if (Object.keys(labels).length === 0) return sites
+  const found = await onEach(sites, async ({ parts, targets }) => {
+    if (!parts) return targets.filter(({ tenantId }) => tenantId !== null)
+    const labelled = await parts.catalog.use((sql) => findLabelled(sql, platform, labels))
+    return targets.filter(({ database }) => labelled.has(database))
+  })
+  if (found.some(({ targets }) => targets.length > 0)) return found
   throw new GatewayError(
     'database_not_found',
     `No tenant of platform ${platform} has the label ${describeLabels(labels)}`,
   )
+}
+
+/** Replaces the databases of each server. One that has ceased to answer keeps its own. */
+async function onEach(
+  sites: Site<Target>[],
+  choose: (site: Site<Target>) => Promise<Target[]>,
+): Promise<Site<Target>[]> {
+  return Promise.all(
+    sites.map(async (site, at) => {
+      try {
+        return { ...site, targets: await choose(site) }
+      } catch (error) {
+        if (at === 0 || !isAway(error)) throw error
+        return { targets: site.targets, away: error as GatewayError }
+      }
+    }),
+  )
+}
+
+/** The databases of all servers in the order of `Catalog.list`. */
+export function inOrder(sites: Site<Target>[]): Target[] {
+  const all = sites.flatMap(({ targets }) => targets)
+  if (sites.length === 1) return all
+  const rank = ({ tenantId, schema }: Owner) =>
+    (tenantId !== null ? 2 : 0) + (schema !== null ? 1 : 0)
+  return all.sort((a, b) => rank(a) - rank(b) || (a.database < b.database ? -1 : 1))
 }
 
 function findSkipped(targets: Target[], platform: string, skip: string[]): Set<string> {

@@ -6,6 +6,7 @@ import { readTenant, type Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { alreadyThere, describeOwner, isSameOwner } from '../../tenancy/owner-identity.ts'
 import { lockDatabase, nameConflict, withDatabaseLock } from '../database/database.ts'
+import { placed } from '../database/placed.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { untilNoDeploy } from './sessions.ts'
@@ -46,7 +47,10 @@ export function moving<T>(
         throw new GatewayError('database_not_found', message, { database: source })
       }
       await untilNoDeploy(admin, tenant, DEPLOY_WAIT_MS)
-      return work(admin, tenant)
+      if (source === target) return work(admin, tenant)
+      const moved = await placed(parts, admin, to, () => work(admin, tenant))
+      await parts.places.leave(admin, source)
+      return moved
     }),
   )
 }

@@ -19,6 +19,7 @@ import { moving } from './begin-move.ts'
 import type { CopyTime } from './copy-time.ts'
 import { copyPrefix } from './half-made.ts'
 import { whileHeld } from './hold.ts'
+import { onMain } from './on-main.ts'
 import { isInUse, patienceMs } from './patience.ts'
 import { stillInUse, untilNobody } from './sessions.ts'
 
@@ -62,6 +63,7 @@ export function cloneTenant(
     try {
       const cloned = await copyHeld(parts, times, admin, tenant, copy, request.isHeld)
       await publish(parts, admin, tenant, copy, request)
+      await onMain(parts, (sql) => copyLeft(sql, tenant.database, database))
       parts.forgetFunctions(database)
       parts.catchUp(database)
       parts.catalog.forget(to, database)

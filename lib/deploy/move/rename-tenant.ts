@@ -13,6 +13,7 @@ import { moveLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
 import { moving } from './begin-move.ts'
 import { whileHeld } from './hold.ts'
+import { onMain } from './on-main.ts'
 import { isInUse, patienceMs } from './patience.ts'
 import { stillInUse, untilNobody } from './sessions.ts'
 
@@ -34,6 +35,7 @@ export function renameTenant(
     // Another spelling of the id may give the same name; the database stays as it is then.
     if (source === target) await writeName(admin, tenant, to)
     else await renameDatabase(parts, admin, tenant, to, isHeld)
+    await onMain(parts, (sql) => moveLeft(sql, source, target))
     for (const [owner, database] of [
       [from, source],
       [to, target],

@@ -4,6 +4,9 @@ import { isPostgresError } from '../../postgres/errors.ts'
 import type { Pools } from '../../postgres/pools/pools.ts'
 import { UNDEFINED_TABLE } from '../../postgres/sqlstates.ts'
 import type { Catalog } from '../../tenancy/catalog/catalog.ts'
+import { readEntries } from '../../tenancy/catalog/catalog-table.ts'
+import { noteArchive } from '../../tenancy/schemas/platform-archives.ts'
+import type { CatalogAccess } from '../../tenancy/schemas/stored-archives.ts'
 import { type NewSchema, writeSchema } from '../../tenancy/schemas/write-schemas.ts'
 import { readInPlace } from './ledger.ts'
 
@@ -30,10 +33,12 @@ export async function lookAt(
   {
     pools,
     catalog,
+    platformCatalog,
     log,
   }: {
     pools: Pick<Pools, 'use'>
     catalog: Pick<Catalog, 'use' | 'note'>
+    platformCatalog: CatalogAccess
     log: Log
   },
   databases: Copied[],
@@ -58,6 +63,13 @@ export async function lookAt(
         deployedAt: found?.deployedAt,
       }
       await catalog.use((sql) => writeSchema(sql, schema))
+      if (platformCatalog !== catalog && checksum !== null) {
+        const [own] = await catalog.use((sql) => readEntries(sql, [database]))
+        const seen = { platform, checksum, schema: own?.schema ?? null, how: 'seen' as const }
+        await platformCatalog.use((sql) =>
+          noteArchive(sql, { ...seen, deployedAt: found?.deployedAt }),
+        )
+      }
     } catch (error) {
       silent.add(database)
       log.warn('The archive in place could not be read from the ledger of a database', {

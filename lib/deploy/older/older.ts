@@ -1,6 +1,6 @@
-import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import type { Standing } from '../../tenancy/schemas/archive-order.ts'
+import type { CatalogAccess } from '../../tenancy/schemas/stored-archives.ts'
 import type { DeployOrigin } from '../result.ts'
 import { standingOf } from './standing.ts'
 
@@ -23,7 +23,7 @@ export interface Older {
  * @param checksum checksum of the archive
  */
 export function olderOf(
-  catalog: Pick<Catalog, 'use'>,
+  catalog: CatalogAccess,
   origin: DeployOrigin,
   owner: Owner,
   checksum: string,

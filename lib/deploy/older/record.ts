@@ -3,12 +3,16 @@ import type { Log } from '../../log.ts'
 import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { keepArchive } from '../../tenancy/schemas/archives.ts'
+import { noteArchive, readArchive } from '../../tenancy/schemas/platform-archives.ts'
 import { confirmDeploy, recordDeploy } from '../../tenancy/schemas/record-deploys.ts'
+import type { CatalogAccess } from '../../tenancy/schemas/stored-archives.ts'
 import type { DeployResult } from '../result.ts'
 
 /** The catalog, which records the archive in place of each database and stores archives. */
 interface Books {
   catalog: Catalog
+  platformCatalog: CatalogAccess
+  shareArchives(platform: string): void
   config: { keptArchives: number }
   log: Log
 }
@@ -28,12 +32,16 @@ export async function record(
   result: DeployResult,
 ): Promise<void> {
   if (result.isSuperseded) return
-  const isKept = await recordDeploy(books.catalog, deployed.owner, {
-    checksum: deployed.archive.checksum,
-    how: result.isBack ? 'back' : 'deployed',
-    functions: result.functions,
-  })
+  const { owner, archive } = deployed
+  const { checksum } = archive
+  const how = result.isBack ? 'back' : 'deployed'
+  const { functions } = result
+  const isKeptHere = await recordDeploy(books.catalog, owner, { checksum, how, functions })
+  const isKept = isOfMain(books)
+    ? isKeptHere
+    : await books.platformCatalog.use((sql) => noteArchive(sql, { ...owner, checksum, how }))
   if (!isKept) await keep(books, deployed)
+  books.shareArchives(owner.platform)
 }
 
 /**
@@ -42,20 +50,41 @@ export async function record(
  */
 export async function confirm(books: Books, deployed: Deployed) {
   const { owner, archive } = deployed
-  const { isKept, ...known } = await confirmDeploy(books.catalog, owner, archive.checksum)
+  const { isKept: isKeptHere, ...known } = await confirmDeploy(
+    books.catalog,
+    owner,
+    archive.checksum,
+  )
+  const isKept = isOfMain(books) ? isKeptHere : await confirmArchive(books, deployed)
   if (!isKept && books.config.keptArchives > 0) await keep(books, deployed)
   return known
+}
+
+/** Whether the archives of the platform are in the same catalog as the database. */
+function isOfMain({ catalog, platformCatalog }: Pick<Books, 'catalog' | 'platformCatalog'>) {
+  return catalog === platformCatalog
+}
+
+/** Has `main` know an archive that is in place on another server; returns whether it is kept. */
+async function confirmArchive(books: Books, { owner, archive }: Deployed): Promise<boolean> {
+  const { platformCatalog } = books
+  const of = { platform: owner.platform, schema: owner.schema, checksum: archive.checksum }
+  const { isInOrder, isKept } = await platformCatalog.use((sql) => readArchive(sql, of))
+  if (isInOrder) return isKept
+  const noted = await platformCatalog.use((sql) => noteArchive(sql, { ...of, how: 'seen' }))
+  books.shareArchives(owner.platform)
+  return noted
 }
 
 /**
  * Stores an archive. A failure is logged and not thrown, because the deploy itself has succeeded.
  */
-async function keep({ catalog, config, log }: Books, deployed: Deployed): Promise<void> {
+async function keep({ platformCatalog, config, log }: Books, deployed: Deployed): Promise<void> {
   const { owner, archive, packed } = deployed
   const { platform } = owner
   const { checksum } = archive
   try {
-    await catalog.use((sql) =>
+    await platformCatalog.use((sql) =>
       keepArchive(sql, { platform, checksum, packed }, config.keptArchives),
     )
   } catch (error) {

@@ -1,6 +1,6 @@
-import type { Catalog } from '../../tenancy/catalog/catalog.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { readStanding, type Standing } from '../../tenancy/schemas/archive-order.ts'
+import type { CatalogAccess } from '../../tenancy/schemas/stored-archives.ts'
 import type { DeployOrigin } from '../result.ts'
 
 /**
@@ -14,7 +14,7 @@ const asked = new WeakMap<DeployOrigin, Map<string, Promise<Standing>>>()
  * It reads each answer once per request.
  */
 export function standingOf(
-  catalog: Pick<Catalog, 'use'>,
+  catalog: CatalogAccess,
   origin: DeployOrigin,
   { platform, schema }: Owner,
   checksum: string,

@@ -1,9 +1,9 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import type { JobEnd, JobResult } from '../../jobs/jobs.ts'
 import { sanitize } from '../../tenancy/names.ts'
+import { migrateSites } from '../fleet/migrate-sites.ts'
 import { type DatabaseResult, untouched } from '../fleet/results.ts'
 import { watched } from '../fleet/watched.ts'
-import { migrateTargets } from '../fleet.ts'
 import type { DeployParts } from '../parts.ts'
 import type { DeployOrigin } from '../result.ts'
 import { withProof } from '../templates/proof.ts'
@@ -42,7 +42,7 @@ interface TenantResult extends JobResult {
 export async function migrateTenants(
   parts: DeployParts,
   fleet: StoredFleet,
-  { targets, warnings: told }: StoredTargets,
+  { sites, targets, warnings: told }: StoredTargets,
   onResult: (result: JobResult) => void,
 ): Promise<JobEnd> {
   const { platform, schemaName, options, archive } = fleet
@@ -59,6 +59,9 @@ export async function migrateTenants(
     changes.set(JSON.stringify(own), own)
   }
   const noted: Promise<unknown>[] = []
+  const catalogs = new Map(
+    sites.flatMap((site) => site.targets.map((one) => [one.database, site.parts?.catalog])),
+  )
   const request = {
     ...fleet,
     owner: { platform, tenantId: null, schema: sanitize(schemaName) },
@@ -68,13 +71,14 @@ export async function migrateTenants(
     onEnd: (one: DatabaseResult) => {
       tell(one)
       if (one.status !== 'completed') return
-      noted.push(parts.catalog.recordStored(platform, one.database, schemaName))
+      noted.push(catalogs.get(one.database)!.recordStored(platform, one.database, schemaName))
     },
+    onWarning: (warning: string) => void warnings.add(warning),
   }
   const job = { platform, id: fleet.origin.requestId, dry_run: false }
   const { value: ended, warnings: newTenants } = await withProof(parts, request, true, () =>
     watched(job, request, parts.tellProgress, (progress) =>
-      migrateTargets(parts, { ...request, ...progress }, targets),
+      migrateSites({ ...request, ...progress }, sites),
     ),
   )
   for (const warning of newTenants) warnings.add(warning)

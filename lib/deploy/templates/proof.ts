@@ -77,11 +77,11 @@ export async function deployWithProof(
 
 /** Returns whether the archive was never deployed to the platform and has no template. */
 async function isFirst(parts: DeployParts, request: ProofRequest): Promise<boolean> {
-  return parts.catalog.use(async (sql) => {
-    const known = await readTemplate(sql, nameOf(parts, request))
-    if (known && known.state !== 'unfinished') return false
-    return !(await wasDeployed(sql, request.owner.platform, request.archive.checksum))
-  })
+  const { owner, archive } = request
+  const { catalog, platformCatalog } = parts
+  const known = await catalog.use((sql) => readTemplate(sql, nameOf(parts, request)))
+  if (known && known.state !== 'unfinished') return false
+  return !(await platformCatalog.use((sql) => wasDeployed(sql, owner.platform, archive.checksum)))
 }
 
 function nameOf({ server }: DeployParts, { owner, archive }: ProofRequest): string {

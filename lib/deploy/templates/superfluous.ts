@@ -1,5 +1,6 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { databaseLock } from '../../tenancy/database-lock.ts'
+import { listStored } from '../../tenancy/schemas/stored-schemas.ts'
 import { dropDatabase } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
 import { findSuperfluous, forgetTemplate, markUnfinished } from './table.ts'
@@ -15,7 +16,9 @@ export async function dropSuperfluous(
   platform: string,
   except?: string,
 ): Promise<void> {
-  for (const database of await findSuperfluous(admin, platform)) {
+  const schemas = await parts.platformCatalog.use((sql) => listStored(sql, platform))
+  const stored = schemas.map(({ checksum }) => checksum)
+  for (const database of await findSuperfluous(admin, platform, stored)) {
     if (database === except) continue
     const key = databaseLock(admin, database)
     const [row] = await admin<{ locked: boolean }[]>`

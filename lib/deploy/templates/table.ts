@@ -153,15 +153,19 @@ export async function markDeployed(sql: Sql, database: string): Promise<void> {
  * Returns the templates of a platform that can be dropped: all unfinished ones, and all others
  * except, for each schema, those of the archives deployed last and the newest not deployed yet.
  * Templates of archives stored under a name are kept as well.
+ * @param stored their checksums
  */
-export async function findSuperfluous(sql: Sql, platform: string): Promise<string[]> {
+export async function findSuperfluous(
+  sql: Sql,
+  platform: string,
+  stored: string[],
+): Promise<string[]> {
   const rows = await sql<{ database: string }[]>`
     select database
     from (
       select t.database, t.state, t.deployed_at is null as is_new,
-        exists (
-          select from _db_gateway_schemas s
-          where s.platform = t.platform and s.checksum = t.checksum
+        t.checksum in (
+          select json_array_elements_text(${JSON.stringify(stored)}::text::json)
         ) as is_stored,
         row_number() over (
           partition by t.deployed_at is null, t.state = 'failed', a.schema_name

@@ -25,6 +25,7 @@ import {
   withDatabaseLock,
 } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
+import { placed } from '../database/placed.ts'
 import { lookAt } from '../older/look.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
@@ -75,10 +76,13 @@ export async function importTenant(
   await transfers.run(parts.config.deployTimeoutMs, (signal) =>
     withDatabaseLock(parts, database, async (admin) => {
       await checkFree(parts, admin, owner)
-      const dump = await readContents(tool, pieces, signal, name)
-      await parts.roles.ensure(admin, owner.platform)
-      const restoring = { owner, database, role: name, tool, pieces, signal }
-      await makeDatabase(parts, admin, restoring, dump, labels, onDatabase)
+      // Before the dump is read, which cannot be read again for another server.
+      await placed(parts, admin, owner, async () => {
+        const dump = await readContents(tool, pieces, signal, name)
+        await parts.roles.ensure(admin, owner.platform)
+        const restoring = { owner, database, role: name, tool, pieces, signal }
+        await makeDatabase(parts, admin, restoring, dump, labels, onDatabase)
+      })
     }).catch((error) => {
       throw error instanceof TemporaryFolderError ? cannotWrite(error, database) : error
     }),

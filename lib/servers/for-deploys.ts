@@ -1,0 +1,58 @@
+import type { Log } from '../log.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
+import { MAIN_SERVER } from './parse-servers.ts'
+import { type OneOfServers, Places } from './places.ts'
+import type { SharedArchives } from './share-archives.ts'
+
+/** Runs work in the catalog of a server. */
+interface CatalogAccess {
+  use<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+}
+
+/** All servers; P is what deploys have of each. */
+interface AllServers<P> extends Omit<OneOfServers, 'name'> {
+  archives: Pick<SharedArchives, 'share'>
+  entries(): {
+    name: string
+    parts: { deploys: { parts: P } } | undefined
+    trouble: string | undefined
+  }[]
+}
+
+/**
+ * Returns what deploys to the databases of one server need of the others.
+ * @param catalog that of this server
+ * @param platformCatalog that of `main`
+ * @param later returns the servers, once they are built
+ */
+export function forDeploys<P>(
+  name: string,
+  catalog: CatalogAccess,
+  platformCatalog: CatalogAccess,
+  log: Log,
+  later: () => { servers: AllServers<P> },
+) {
+  const server = () => {
+    const { areSeveral, placements } = later().servers
+    return { name, areSeveral, placements }
+  }
+  return {
+    platformCatalog,
+    places: new Places(server, (work) => catalog.use(work), log),
+    shareArchives: (platform: string) => later().servers.archives.share(platform),
+    serversOf: (platform: string) => {
+      const { servers } = later()
+      const { placements } = servers
+      const names = name === MAIN_SERVER ? placements.serversOf(platform) : []
+      return names.map((other) => {
+        const entry = servers.entries().find((one) => one.name === other)
+        return {
+          name: other,
+          parts: entry?.parts?.deploys.parts,
+          trouble: entry ? entry.trouble : 'is not in SERVERS',
+          placed: () => placements.listOn(platform, other),
+        }
+      })
+    },
+  }
+}
