@@ -6,7 +6,6 @@ import type { Config } from './config.ts'
 import type { Deployments } from './deploy/deployments/deployments.ts'
 import type { Deploys } from './deploy/deploys.ts'
 import type { DueDrops } from './deploy/drop/due-drops.ts'
-import type { Moves } from './deploy/relocate/moves.ts'
 import type { Descriptions } from './description/descriptions.ts'
 import type { Health } from './health.ts'
 import type { LongAnswers } from './http/answer/long-answers.ts'
@@ -80,8 +79,6 @@ export interface Gateway extends Operations {
   usage: Usage
   /** Drops of tenants that are to be dropped later. */
   dueDrops: DueDrops
-  /** Moves of tenants between servers, those of all gateways; of `main`. */
-  moves: Moves
   /** Work on many databases that may take longer than its request. */
   jobs: Jobs
   /** What databases offer their callers, for their documents. */

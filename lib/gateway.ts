@@ -19,7 +19,6 @@ import { deploysAtOnce } from './deploy/at-once.ts'
 import { Deployments } from './deploy/deployments/deployments.ts'
 import { Deploys } from './deploy/deploys.ts'
 import { KeyedQueue } from './deploy/queue.ts'
-import { Moves } from './deploy/relocate/moves.ts'
 import { KnownTemplates } from './deploy/templates/known-templates.ts'
 import { Descriptions } from './description/descriptions.ts'
 import type { Gateway } from './gateway-parts.ts'
@@ -44,7 +43,6 @@ import { useRepeatable } from './postgres/pools/use-repeatable.ts'
 import { forDeploys } from './servers/for-deploys.ts'
 import { MAIN_SERVER } from './servers/parse-servers.ts'
 import { Placements } from './servers/placements.ts'
-import { routeOf } from './servers/route-of.ts'
 import { Servers } from './servers/servers.ts'
 import { Catalog } from './tenancy/catalog/catalog.ts'
 import type { OpenCatalog } from './tenancy/catalog/open-catalog.ts'
@@ -282,13 +280,6 @@ export function createGateway(
         buffered: new ByteBudget(config.maxBufferedBytes),
         longAnswers: new LongAnswers(config),
         jobs: new Jobs({ use, log, gateway: gateways.id, onEnded: (job) => alerts.job(job) }),
-        moves: new Moves({
-          main: { pools, catalog, server },
-          log,
-          areSeveral: () => servers.areSeveral,
-          serversOf: ({ from, to }) =>
-            servers.named(from).deploys.moveServers(routeOf(servers, from, to)),
-        }),
         metrics,
         alerts,
         tracing: undefined,

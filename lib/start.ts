@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Config } from './config.ts'
+import { Moves } from './deploy/relocate/moves.ts'
 import { createGateway } from './gateway.ts'
 import type { Gateway } from './gateway-parts.ts'
 import { describeNetworks } from './http/access/networks.ts'
@@ -78,6 +79,7 @@ export async function startGateway(
   let gateway: Gateway | undefined
   let listening: Listening | undefined
   let others: OtherServers | undefined
+  let moves: Moves | undefined
   const stop = async () => {
     const all = gateway?.servers.open() ?? []
     others?.stop()
@@ -86,7 +88,7 @@ export async function startGateway(
     const half = setTimeout(() => {
       if (gateway) gateway.health.isEnding = true
     }, config.shutdownTimeoutMs / 2)
-    gateway?.moves.stop()
+    moves?.stop()
     gateway?.events.close()
     const giveUpAt = performance.now() + config.shutdownTimeoutMs
     await listening?.close(config.shutdownTimeoutMs)
@@ -134,7 +136,8 @@ export async function startGateway(
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareJobs)
     await gateway.servers.placements.prepare()
-    await gateway.moves.prepare()
+    moves = new Moves(gateway, log, gateway.servers)
+    await moves.prepare()
     await gateway.alerts.start()
     await joinServer(gateway, cap)
     gateway.tracing = await loadTracing(gateway)
@@ -153,7 +156,7 @@ export async function startGateway(
       },
     )
     gateway.dueDrops.start()
-    gateway.moves.start()
+    moves.start()
     log.info(`Listening on ${listening.url}`, {
       socket: socket === undefined ? undefined : 'passed',
       postgres: version,

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startMajor, type TestServer } from '../setup/majors.ts'
 import { startOtherServer } from './servers.ts'
 
@@ -23,7 +24,7 @@ export async function startAlikeServer(): Promise<AlikeServer> {
   return {
     uri: server.url,
     async databases() {
-      const sql = postgres(server.superuserUrl, { max: 1 })
+      const sql = postgres({ ...parseDatabaseUrl(server.superuserUrl), max: 1 })
       const rows = await sql`select datname from pg_database`
       await sql.end()
       return rows.map(({ datname }) => datname)

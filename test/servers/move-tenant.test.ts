@@ -18,6 +18,8 @@ const FILES = {
     as $$ insert into counter (by) values (p_by) returning id $$`,
   'functions/total.pssql': `create or replace function total() returns integer language sql stable
     as $$ select count(*)::integer from counter $$`,
+  'functions/busy.pssql': `create or replace function busy() returns integer language sql
+    as $$ select pg_sleep(2)::text; select 1 $$`,
   'functions/slow.pssql': `create or replace function slow() returns text language sql
     as $$ select pg_sleep(0.4)::text; insert into counter (by) values ('slow') returning by $$`,
 }
@@ -122,5 +124,33 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect(refused).toMatchObject({ status: 409, body: { error: 'move_refused' } })
     expect(refused.body.message).toContain('publications')
     expect((await gateway.call(platform, 'bump', ['a'], 'west')).status).toBe(200)
+  })
+
+  test('is where it was if the move is stopped', async () => {
+    const west = { platform, tenant_id: 'west' }
+    await gateway.query(`${platform}_west`, 'drop publication p')
+    const busy = gateway.call(platform, 'busy', [], 'west')
+    const moving = gateway.post('/admin/move-tenant', { ...west, to: 'eu1', hold: true })
+    const call = () => other.call(platform, 'bump', ['b'], 'west')
+    await expect.poll(async () => (await call()).body.error).toBe('tenant_suspended')
+    const stopped = await other.post('/admin/move-tenant', { ...west, stop: true })
+    expect(stopped.body.status).toBe('stopping')
+    const answer = await moving
+    expect(answer).toMatchObject({ status: 409, body: { error: 'tenant_busy' } })
+    expect(answer.body.message).toContain('was stopped')
+    expect((await busy).status).toBe(200)
+    expect((await call()).status).toBe(200)
+    expect(await eu1.databases()).not.toContain(`${platform}_west`)
+    const { catalog } = gateway.gateway
+    expect(await catalog.use((sql) => sql`select from _db_gateway_moves`)).toHaveLength(0)
+  })
+
+  test('may be the main database', async () => {
+    const main = { platform, to: 'eu1' }
+    expect((await gateway.post('/admin/move-tenant', main)).body.status).toBe('moved')
+    expect((await other.call(platform, 'bump', ['m'])).status).toBe(200)
+    expect((await gateway.register(platform, await pack(FILES))).status).toBe(200)
+    const drop = { platform, confirm: `${platform}_main`, server: 'main' }
+    expect((await gateway.post('/admin/drop-tenant', drop)).status).toBe(200)
   })
 })

@@ -3,42 +3,41 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { databaseLock } from '../../tenancy/database-lock.ts'
 import type { DeployParts } from '../parts.ts'
 import { type MoveRow, prepareMoves, readMove, readMoves } from './moves-table.ts'
-import { type MoveServers, moveLock } from './servers.ts'
+import { type MovingServers, routeOf } from './route.ts'
+import { moveLock } from './servers.ts'
 import { endMove } from './tidy.ts'
 
-const LOOK_EVERY_MS = 2000
+const LOOK_EVERY_MS = 1000
 
-export interface MovesOptions {
-  main: Pick<DeployParts, 'pools' | 'catalog' | 'server'>
-  log: Log
-  /** Whether SERVERS names others. */
-  areSeveral: () => boolean
-  /** Returns the parts of the servers of a move. @throws {GatewayError} if one has not answered yet */
-  serversOf: (move: MoveRow) => MoveServers
-}
+/** The parts for `main` that moves need. */
+type Main = Pick<DeployParts, 'pools' | 'catalog' | 'server'>
 
 /**
- * The moves of tenants between servers, of all gateways. Every 2 s each gateway ends those whose gateway
+ * The moves of tenants between servers, of all gateways. Every second each gateway ends those whose gateway
  * is gone: it undoes them, or finishes those that are past their cutover.
  */
 export class Moves {
-  readonly #options: MovesOptions
+  readonly #main: Main
+  readonly #log: Log
+  readonly #servers: MovingServers
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   /** Moves whose end has failed; the log tells the first failure. */
   readonly #failed = new Set<string>()
 
-  constructor(options: MovesOptions) {
-    this.#options = options
+  constructor(main: Main, log: Log, servers: MovingServers) {
+    this.#main = main
+    this.#log = log
+    this.#servers = servers
   }
 
   /** Creates the table of moves. */
   async prepare(): Promise<void> {
-    await this.#options.main.catalog.use(prepareMoves)
+    await this.#main.catalog.use(prepareMoves)
   }
 
   start(): void {
-    if (!this.#options.areSeveral()) return
+    if (!this.#servers.areSeveral) return
     this.#timer = setInterval(() => void this.run(), LOOK_EVERY_MS).unref()
     void this.run()
   }
@@ -49,7 +48,7 @@ export class Moves {
 
   /** The moves that run or are to be ended. */
   list(): Promise<MoveRow[]> {
-    return this.#options.main.catalog.use(readMoves)
+    return this.#main.catalog.use(readMoves)
   }
 
   /** Ends what killed gateways have left. Never rejects. */
@@ -61,7 +60,7 @@ export class Moves {
   }
 
   async #run(): Promise<void> {
-    const { log } = this.#options
+    const log = this.#log
     const moves = await this.list().catch(() => [])
     for (const move of moves) {
       try {
@@ -80,16 +79,18 @@ export class Moves {
 
   /** Ends a move if no gateway works on it. */
   async #end({ id, database }: MoveRow): Promise<void> {
-    const { main, log, serversOf } = this.#options
-    const lease = await main.pools.lease(main.server.database)
+    const { pools, server } = this.#main
+    const lease = await pools.lease(server.database)
     try {
       if (!(await tryLock(lease.sql, database))) return
       const move = await readMove(lease.sql, database)
       if (move?.id !== id) return
-      const servers = serversOf(move)
+      const all = this.#servers
+      const { deploys } = all.named(move.from)
+      const servers = deploys.moveServers(routeOf(all, move.from, move.to))
       const isMoved = await endMove(servers, { ...move, owner: move })
       const what = isMoved ? `finished: it is on the server ${move.to}` : 'undone'
-      log.warn(`The move of ${database}, which a gateway has left, was ${what}`, { database })
+      this.#log.warn(`The move of ${database}, which a gateway has left, was ${what}`, { database })
     } finally {
       await lease.discard()
     }

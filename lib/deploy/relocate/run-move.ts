@@ -122,7 +122,7 @@ async function moveHeld(
     await whileHeld(source, admin, entry, { operation: 'move', retryAfterS }, async () => {
       let isSwitched = false
       try {
-        await hideSource(servers, admin, entry, kept, withinMs)
+        await hideSource(servers, admin, entry, kept, withinMs, ends.signal)
         request.onStep('copying')
         await copyAll(servers, sessions, fitting, request, begun, ends.signal)
         await switchOver(servers, home, begun, ends.signal)
@@ -164,9 +164,10 @@ async function hideSource(
   entry: NamedEntry,
   kept: string,
   withinMs: number,
+  signal: AbortSignal,
 ): Promise<void> {
   const { database, platform, role } = entry
-  await untilNobody(admin, entry, withinMs)
+  await unlessEnded(signal, untilNobody(admin, entry, withinMs))
   try {
     // PostgreSQL itself waits up to 5 s for sessions that were opened just now.
     await inTransaction(admin, () =>
@@ -182,6 +183,18 @@ async function hideSource(
   source.forgetFunctions(database)
   source.catchUp(database)
   source.catalog.note({ database: kept, platform, role })
+}
+
+/** Waits for `work`, unless the signal ends the wait. */
+async function unlessEnded(signal: AbortSignal, work: Promise<void>): Promise<void> {
+  let onAbort = () => {}
+  const ended = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  work.catch(() => {})
+  await Promise.race([work, ended]).finally(() => signal.removeEventListener('abort', onAbort))
+  signal.throwIfAborted()
 }
 
 /** Copies the contents and what the catalog has, and compares. */

@@ -1,3 +1,4 @@
+import { extendHold } from '../../tenancy/catalog/tenant-hold.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { withDatabaseLock } from '../database/database.ts'
 import { giveUp, type MovePhase, removeMove } from './moves-table.ts'
@@ -27,6 +28,8 @@ export async function endMove(
   const phase: MovePhase | undefined = await main.catalog.use((sql) => giveUp(sql, id))
   if (phase === undefined) return false
   const isMoved = phase === 'moved'
+  // Calls wait until it has ended, where a gateway that was killed no longer holds them.
+  await source.catalog.use((sql) => extendHold(sql, database))
   await withDatabaseLock(source, database, (admin) =>
     isMoved
       ? leaveSource(source, admin, owner, { kept, to })
