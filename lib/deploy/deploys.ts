@@ -211,7 +211,7 @@ export class Deploys {
 
   /** The parts of a move from this server. */
   moveServers({ to, main, ...rest }: MoveRoute): MoveServers {
-    return { ...rest, source: this.parts, target: to.#parts, main: main.#parts, to: rest.toName }
+    return { ...rest, source: this.parts, target: to.parts, main: main.parts, to: rest.toName }
   }
 
   /**
