@@ -244,7 +244,7 @@ export function createGateway(
     replicas,
     catalog,
     tenants: new Tenants(catalog),
-    platforms: main?.platforms ?? new Platforms(catalog, config.archive, config),
+    platforms: new Platforms(catalog, config.archive, config),
     roles,
     secrets,
     secretChange,
@@ -291,6 +291,6 @@ export function createGateway(
         },
       }
   const servers =
-    main?.servers ?? new Servers(gateway, new Placements(use, CHANNEL), config.servers.keys(), log)
+    main?.servers ?? new Servers(gateway, new Placements(use, CHANNEL), config.servers.keys())
   return gateway
 }

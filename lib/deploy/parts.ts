@@ -66,8 +66,6 @@ export interface DeployParts {
    * of these, and stored schemas. The same as `catalog` on `main`.
    */
   platformCatalog: CatalogAccess
-  /** Tells the catalogs of the other servers which archives a platform has now; never rejects. */
-  shareArchives(platform: string): void
   places: Places
   /** Returns the other servers that have databases of a platform; none where this one is not `main`. */
   serversOf(platform: string): FleetServer[]

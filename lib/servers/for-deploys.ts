@@ -2,7 +2,6 @@ import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
 import { type OneOfServers, Places } from './places.ts'
-import type { SharedArchives } from './share-archives.ts'
 
 /** Runs work in the catalog of a server. */
 interface CatalogAccess {
@@ -11,7 +10,6 @@ interface CatalogAccess {
 
 /** All servers; P is what deploys have of each. */
 interface AllServers<P> extends Omit<OneOfServers, 'name'> {
-  archives: Pick<SharedArchives, 'share'>
   entries(): {
     name: string
     parts: { deploys: { parts: P } } | undefined
@@ -39,7 +37,6 @@ export function forDeploys<P>(
   return {
     platformCatalog,
     places: new Places(server, (work) => catalog.use(work), log),
-    shareArchives: (platform: string) => later().servers.archives.share(platform),
     serversOf: (platform: string) => {
       const { servers } = later()
       const { placements } = servers

@@ -130,11 +130,6 @@ export class Placements {
     return [...(this.#counts.get(platform)?.keys() ?? [])]
   }
 
-  /** Returns the platforms that have databases on a server, which is not `main`. */
-  platformsOn(server: string): string[] {
-    return [...this.#counts].flatMap(([platform, counts]) => (counts.has(server) ? platform : []))
-  }
-
   /** Number of databases that are on each server but `main`. */
   counts(): Map<string, number> {
     const counts = new Map<string, number>()

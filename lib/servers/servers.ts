@@ -1,11 +1,9 @@
 import { GatewayError } from '../errors.ts'
-import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { MovedAway } from '../tenancy/catalog/moved-away.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
 import type { Placements } from './placements.ts'
-import { SharedArchives } from './share-archives.ts'
 
 /** What `Servers` needs of the parts of a server. */
 interface Member {
@@ -37,15 +35,12 @@ export interface ServerEntry<G> {
  */
 export class Servers<G extends Member> {
   readonly placements: Placements
-  /** Copies of the platforms' archives in the catalogs of the others. */
-  readonly archives: SharedArchives
   readonly #main: G
   readonly #entries = new Map<string, ServerEntry<G>>()
 
-  constructor(main: G, placements: Placements, others: Iterable<string>, log: Log) {
+  constructor(main: G, placements: Placements, others: Iterable<string>) {
     this.#main = main
     this.placements = placements
-    this.archives = new SharedArchives(this, log)
     const since = Date.now()
     this.#entries.set(MAIN_SERVER, { name: MAIN_SERVER, parts: main, trouble: undefined, since })
     for (const name of others) {

@@ -6,6 +6,7 @@ import type { Gateway } from '../gateway-parts.ts'
 import { logWith } from '../log.ts'
 import { openServer } from '../open-server.ts'
 import { describeServer, hostAndPort, hostsAndPorts } from '../postgres/hosts/server.ts'
+import { reconcile } from '../servers/reconcile.ts'
 import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './parts.ts'
 
 /** How long the start waits for servers that do not answer at once. */
@@ -110,7 +111,9 @@ export class OtherServers {
       throw new Error(`cannot be prepared: ${(error as Error).message}`)
     }
     main.servers.note(name, gateway)
-    main.servers.archives.opened(name)
+    reconcile(name, gateway, main.servers.placements, main.log).catch((error) =>
+      main.log.warn(`The places of databases on ${name} were not looked at: ${error.message}`),
+    )
     gateway.dueDrops.start()
     main.log.info(`Server ${name} is open`, { server: describeServer(home), postgres: version })
   }

@@ -33,7 +33,7 @@ export default defineHandler({
   },
   async handler(event) {
     const started = performance.now()
-    const { request } = event.context
+    const { gateway: main, request } = event.context
     const body = await readJsonObject(event, MEMBERS)
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const { platform } = asked
@@ -49,7 +49,7 @@ export default defineHandler({
       owner,
       asked: { stored_schema: schemaName, ...(server !== undefined && { server }) },
       work: async (note) => {
-        const stored = await gateway.platforms.loadStored(platform, schemaName)
+        const stored = await main.platforms.loadStored(platform, schemaName)
         const deploy = {
           owner,
           ...stored,

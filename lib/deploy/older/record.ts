@@ -12,7 +12,6 @@ import type { DeployResult } from '../result.ts'
 interface Books {
   catalog: Catalog
   platformCatalog: CatalogAccess
-  shareArchives(platform: string): void
   config: { keptArchives: number }
   log: Log
 }
@@ -41,7 +40,6 @@ export async function record(
     ? isKeptHere
     : await books.platformCatalog.use((sql) => noteArchive(sql, { ...owner, checksum, how }))
   if (!isKept) await keep(books, deployed)
-  books.shareArchives(owner.platform)
 }
 
 /**
@@ -71,9 +69,7 @@ async function confirmArchive(books: Books, { owner, archive }: Deployed): Promi
   const of = { platform: owner.platform, schema: owner.schema, checksum: archive.checksum }
   const { isInOrder, isKept } = await platformCatalog.use((sql) => readArchive(sql, of))
   if (isInOrder) return isKept
-  const noted = await platformCatalog.use((sql) => noteArchive(sql, { ...of, how: 'seen' }))
-  books.shareArchives(owner.platform)
-  return noted
+  return platformCatalog.use((sql) => noteArchive(sql, { ...of, how: 'seen' }))
 }
 
 /**

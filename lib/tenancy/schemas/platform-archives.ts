@@ -74,39 +74,3 @@ export async function readArchive(
   `
   return row
 }
-
-/**
- * Returns the order of the archives of a platform as JSON: rows of `_db_gateway_schema_archives`, for
- * `writeOrder`.
- */
-export async function readOrder(sql: Sql, platform: string): Promise<string> {
-  const [row] = await sql<[{ rows: string }]>`
-    select coalesce(json_agg(a order by schema_name, checksum), '[]')::text as rows
-    from (
-      select schema_name, checksum, first_deployed_at, left_at
-      from _db_gateway_schema_archives where platform = ${platform}
-    ) as a
-  `
-  return row.rows
-}
-
-/**
- * Copies the order of the archives of a platform to the catalog of another server, whose lists compare
- * its databases with it.
- * @param rows what `readOrder` returned on `main`
- */
-export async function writeOrder(sql: Sql, platform: string, rows: string): Promise<void> {
-  await sql`
-    insert into _db_gateway_schema_archives (
-      platform, schema_name, checksum, first_deployed_at, left_at
-    )
-    select ${platform}, schema_name, checksum, first_deployed_at, left_at
-    from json_to_recordset(${rows}::text::json) as a (
-      schema_name text, checksum text, first_deployed_at timestamptz, left_at timestamptz
-    )
-    on conflict (platform, schema_name, checksum) do update
-      set first_deployed_at = excluded.first_deployed_at, left_at = excluded.left_at
-      where (_db_gateway_schema_archives.first_deployed_at, _db_gateway_schema_archives.left_at)
-        is distinct from (excluded.first_deployed_at, excluded.left_at)
-  `
-}

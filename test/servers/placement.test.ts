@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { reconcile } from '../../lib/servers/reconcile.ts'
+import {
+  databaseUrlOf,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { pack, textFunction } from '../helpers/platforms.ts'
+import { type OtherServer, startOtherServer } from '../helpers/servers.ts'
+
+let eu1: OtherServer
+let gateway: TestGateway
+/** Another gateway with the same servers. */
+let other: TestGateway
+let archive: Uint8Array
+beforeAll(async () => {
+  eu1 = await startOtherServer()
+  const settings = {
+    SERVERS: `eu1=${eu1.uri}`,
+    PLACEMENT: 'databases',
+    PLACEMENT_LABELS: 'plan=pro:eu1;plan=free:main',
+  }
+  gateway = await startTestGateway(settings)
+  other = await startTestGateway({
+    ...settings,
+    DATABASE_URL: databaseUrlOf(gateway.server.database),
+  })
+  archive = await pack(textFunction('f', 'one'))
+})
+afterAll(async () => {
+  await other.stop()
+  await gateway.stop()
+  await eu1.remove()
+})
+
+const placements = async () => {
+  const rows = await gateway.query(
+    gateway.server.database,
+    'select database, server from _db_gateway_placements order by 1',
+  )
+  return Object.fromEntries(rows.map(({ database, server }) => [database, server]))
+}
+const create = async (platform: string, tenant_id: string, more: object = {}, at = gateway) =>
+  at.post('/admin/create-tenant', { platform, tenant_id, ...more })
+
+describe('the server of a new tenant', () => {
+  test('is that of the request, then of its labels, then of the main database, then of PLACEMENT', async () => {
+    const platform = uniqueName('chosen')
+    const server = async (tenant: string, more: object = {}) =>
+      (await create(platform, tenant, more)).body.server
+    expect(await server('a', { server: 'main', labels: { plan: 'pro' } })).toBe('main')
+    expect(await server('b', { labels: { plan: 'pro' } })).toBe('eu1')
+    expect(await server('c', { labels: { plan: 'free' } })).toBe('main')
+    // eu1 has fewer databases.
+    expect(await server('d')).toBe('eu1')
+    const home = uniqueName('home')
+    expect((await gateway.register(home, archive, undefined, { server: 'eu1' })).body.server).toBe(
+      'eu1',
+    )
+    expect((await create(home, 'a')).body.server).toBe('eu1')
+  })
+
+  test('is refused where there is none of the name', async () => {
+    const { status, body } = await create(uniqueName('none'), 'a', { server: 'eu9' })
+    expect([status, body.error]).toEqual([400, 'invalid_request'])
+    expect(body.message).toContain('main, eu1')
+  })
+})
+
+describe('the place of a tenant', () => {
+  test('is given up when it is not made', async () => {
+    const platform = uniqueName('failed')
+    const missing = await create(platform, 'a', { server: 'eu1', deploy: true })
+    expect([missing.status, missing.body.error]).toEqual([404, 'not_found'])
+    const broken = await pack({ 'functions/f.pssql': 'create function f() returns nothing' })
+    expect((await gateway.register(platform, broken, 'b', { server: 'eu1' })).status).toBe(422)
+    expect(Object.keys(await placements())).not.toContain(`${platform}_a`)
+    expect(Object.keys(await placements())).not.toContain(`${platform}_b`)
+    expect((await create(platform, 'a', { server: 'main' })).body.server).toBe('main')
+  })
+
+  test('follows it when it is renamed, cloned and dropped', async () => {
+    const platform = uniqueName('moved')
+    await create(platform, 'a', { server: 'eu1' })
+    const tenant = { platform, tenant_id: 'a' }
+    expect((await gateway.post('/admin/rename-tenant', { ...tenant, to: 'b' })).status).toBe(200)
+    const clone = { platform, tenant_id: 'b', to: 'c' }
+    expect((await gateway.post('/admin/clone-tenant', clone)).status).toBe(201)
+    expect(await eu1.databases()).toEqual(
+      expect.arrayContaining([`${platform}_b`, `${platform}_c`]),
+    )
+    const drop = { platform, tenant_id: 'b', confirm: `${platform}_b`, dump: false }
+    expect((await gateway.post('/admin/drop-tenant', drop)).status).toBe(200)
+    await eu1.query(`drop database ${platform}_c with (force)`)
+    const forgotten = { platform, tenant_id: 'c' }
+    expect((await gateway.post('/admin/forget-database', forgotten)).status).toBe(200)
+    const left = Object.keys(await placements()).filter((name) => name.startsWith(platform))
+    expect(left).toEqual([])
+    expect((await create(platform, 'c', { server: 'main' })).status).toBe(201)
+    // The name is taken on main now.
+    await create(platform, 'd', { server: 'eu1' })
+    const taken = await gateway.post('/admin/rename-tenant', { platform, tenant_id: 'd', to: 'c' })
+    expect([taken.status, taken.body.error]).toEqual([409, 'name_conflict'])
+    expect((await placements())[`${platform}_c`]).toBeUndefined()
+  })
+
+  test('that a killed gateway has left is taken by the next request', async () => {
+    const platform = uniqueName('killed')
+    const leave = (tenant: string) =>
+      gateway.query(
+        gateway.server.database,
+        `insert into _db_gateway_placements (database, platform, tenant_id, server)
+         values ('${platform}_${tenant}', '${platform}', '${tenant}', 'eu1')`,
+      )
+    await leave('a')
+    await leave('b')
+    await gateway.gateway.servers.placements.load()
+    expect((await create(platform, 'a')).body.server).toBe('eu1')
+    expect((await create(platform, 'b', { server: 'main' })).body.server).toBe('main')
+    expect((await placements())[`${platform}_b`]).toBeUndefined()
+  })
+
+  test('of an existing database is that of the server that it is adopted on', async () => {
+    const platform = uniqueName('adopted')
+    await eu1.query(`create database ${platform}_a owner gateway`)
+    const adopted = { platform, tenant_id: 'a', database: `${platform}_a` }
+    const { status, body } = await gateway.post('/admin/adopt', adopted)
+    expect([status, body.server]).toEqual([200, 'eu1'])
+    expect((await placements())[`${platform}_a`]).toBe('eu1')
+  })
+})
+
+describe('a server that is opened', () => {
+  test('gives its databases the places that were lost, and takes those of none away', async () => {
+    const platform = uniqueName('lost')
+    await create(platform, 'a', { server: 'eu1' })
+    const { servers, log } = gateway.gateway
+    await gateway.query(
+      gateway.server.database,
+      `update _db_gateway_placements set database = '${platform}_b' where database = '${platform}_a'`,
+    )
+    await reconcile('eu1', servers.named('eu1'), servers.placements, log)
+    const left = Object.keys(await placements()).filter((name) => name.startsWith(platform))
+    expect(left).toEqual([`${platform}_a`])
+  })
+})
+
+describe('two gateways', () => {
+  test('make no name on two servers', async () => {
+    const platform = uniqueName('race')
+    for (const tenant of ['a', 'b', 'c']) {
+      const answers = await Promise.all([
+        create(platform, tenant, { server: 'main' }),
+        create(platform, tenant, { server: 'eu1' }, other),
+      ])
+      expect(answers.map(({ status }) => status).sort()).toEqual([201, 409])
+      const made = answers.find(({ status }) => status === 201)!.body.server
+      expect((await eu1.databases()).includes(`${platform}_${tenant}`)).toBe(made === 'eu1')
+      expect((await placements())[`${platform}_${tenant}`] ?? 'main').toBe(made)
+    }
+  })
+
+  test('call at once what the other has made, and know it again after a lost connection', async () => {
+    const platform = uniqueName('both')
+    await gateway.register(platform, archive)
+    for (const tenant of ['a', 'b']) {
+      expect((await other.call(platform, 'f', [], tenant)).status).toBe(404)
+      const made = { server: 'eu1', deploy: true }
+      expect((await create(platform, tenant, made)).status).toBe(201)
+      expect((await other.call(platform, 'f', [], tenant)).body.rows).toEqual([{ f: 'one' }])
+    }
+    const { placements: known } = other.gateway.servers
+    // As if the notification had been missed.
+    await known.forget(`${platform}_a`, 'eu1')
+    await gateway.query(
+      gateway.server.database,
+      `insert into _db_gateway_placements (database, platform, tenant_id, server)
+       values ('${platform}_a', '${platform}', 'a', 'eu1')`,
+    )
+    expect(known.of(`${platform}_a`)).toBeUndefined()
+    const lost = other.gateway.listener.use(() => Promise.reject(new Error('lost')))
+    await expect(lost).rejects.toThrow('lost')
+    await expect.poll(() => known.of(`${platform}_a`), { timeout: 10_000 }).toBe('eu1')
+  })
+})
