@@ -56,6 +56,15 @@ export class Failure extends Error {
   override readonly name = 'Failure'
 }
 
+/** The PostgreSQL server that a database is on, or is made on. */
+export const SERVER_ARG = {
+  server: {
+    type: 'string',
+    description: 'the PostgreSQL server: main, or one of SERVERS',
+    valueHint: 'name',
+  },
+} as const satisfies ArgsDef
+
 /** The flags of a command that speaks to a gateway. */
 export const GATEWAY_ARGS = {
   url: { type: 'string', description: 'URL of the gateway (GATEWAY_URL)', valueHint: 'url' },

@@ -1,4 +1,4 @@
-import { command, DATABASE_ARGS } from '../command.ts'
+import { command, DATABASE_ARGS, SERVER_ARG } from '../command.ts'
 import { DEPLOY_ARGS, deployForm, packArgument } from '../deploy-form.ts'
 import { changesOf } from '../deploy-result.ts'
 import { send } from '../gateway/client.ts'
@@ -13,12 +13,13 @@ export default command({
   args: {
     ...DEPLOY_ARGS,
     'dry-run': { type: 'boolean', description: 'show what would be done, as `plan` does' },
+    ...SERVER_ARG,
     ...DATABASE_ARGS,
   },
   async run(args, io) {
     const target = readTarget(args, io)
     const platform = platformOf(target)
-    const fields = databaseOf(args, target)
+    const fields = { ...databaseOf(args, target), server: args.server }
     if (args['dry-run']) {
       const { showPlan } = await import('../plan/show-plan.ts')
       return showPlan({ target, platform, path: '/register', fields, args }, io)

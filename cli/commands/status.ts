@@ -27,10 +27,23 @@ export default command({
       '',
     )
     io.out(`${bold(printable(platform))} at ${target.url} ${dim(`(${about})`)}\n`)
+    const servers: Line[] = health.servers ?? []
+    const hasServers = servers.length > 0
+    for (const { name, why } of servers.filter(({ connected }) => !connected)) {
+      io.out(`${yellow(`server ${printable(name)} is away`)} ${dim(printable(why ?? ''))}\n`)
+    }
     showTable(
       io,
-      [{ title: 'database' }, { title: 'schema' }, { title: 'deployed' }, SIZE, { title: 'state' }],
+      [
+        ...(hasServers ? [{ title: 'server' }] : []),
+        { title: 'database' },
+        { title: 'schema' },
+        { title: 'deployed' },
+        SIZE,
+        { title: 'state' },
+      ],
       databases.map((one) => [
+        ...(hasServers ? [one.server] : []),
         one.name,
         one.schema_checksum ? short(one.schema_checksum) : '–',
         minute(one.last_deployed_at),

@@ -46,3 +46,13 @@ export function Loading({ resource }) {
   }
   return resource.data === null ? html`<p class="faint" role="status">Loading…</p>` : null
 }
+
+/**
+ * The PostgreSQL servers that have not answered, whose databases are missing in what is shown.
+ * @param {{ servers?: string[] }} props undefined without SERVERS
+ */
+export function Away({ servers = [] }) {
+  if (servers.length === 0) return null
+  const names = servers.join(', ')
+  return html`<p class="notice warn">No answer of the PostgreSQL ${servers.length === 1 ? 'server' : 'servers'} ${names}: the databases there are not shown, and get no answers.</p>`
+}

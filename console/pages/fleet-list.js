@@ -88,14 +88,35 @@ const COLUMNS = [
   },
 ]
 
-/** The databases of a platform that fit the filters. @param {{ databases: any[] }} props */
-export function FleetList({ databases }) {
-  const { search = '', state = '', label = '', sort = 'name', open = '' } = route.value.params
+/** The column of the PostgreSQL servers, where there are several. @type {import('../components/table.js').Column} */
+const SERVER = {
+  key: 'server',
+  label: 'Server',
+  isWide: true,
+  sort: (row) => row.server,
+  cell: (row) => row.server,
+}
+
+const WITH_SERVER = [...COLUMNS.slice(0, 2), SERVER, ...COLUMNS.slice(2)]
+
+/**
+ * The databases of a platform that fit the filters.
+ * @param {{ databases: any[], servers?: string[] }} props servers: undefined without SERVERS
+ */
+export function FleetList({ databases, servers }) {
+  const {
+    search = '',
+    state = '',
+    label = '',
+    server = '',
+    sort = 'name',
+    open = '',
+  } = route.value.params
   const labels = useMemo(() => labelsOf(databases), [databases])
   const indexed = useMemo(() => databases.map((row) => ({ row, text: textOf(row) })), [databases])
   const rows = useMemo(
-    () => filter(indexed, { search, state, label }),
-    [indexed, search, state, label],
+    () => filter(indexed, { search, state, label, server }),
+    [indexed, search, state, label, server],
   )
   const set = (/** @type {string} */ name) => (/** @type {string} */ value) =>
     setParams({ [name]: value }, { replace: true })
@@ -123,11 +144,22 @@ export function FleetList({ databases }) {
           />
         `
       }
+      ${
+        servers &&
+        html`
+          <${Choice}
+            label="Server"
+            value=${server}
+            choices=${servers.map((name) => [name, name])}
+            onChoose=${set('server')}
+          />
+        `
+      }
       <span class="faint" role="status">${formatCount(rows.length)} of ${formatCount(databases.length)}</span>
     </div>
     <${Table}
       label="Databases"
-      columns=${COLUMNS}
+      columns=${servers ? WITH_SERVER : COLUMNS}
       rows=${rows}
       keyOf=${(/** @type {any} */ row) => row.database}
       sort=${sort}
@@ -147,9 +179,9 @@ function textOf(row) {
 /**
  * Every word has to be found.
  * @param {{ row: any, text: string }[]} indexed
- * @param {{ search: string, state: string, label: string }} asked
+ * @param {{ search: string, state: string, label: string, server: string }} asked
  */
-function filter(indexed, { search, state, label }) {
+function filter(indexed, { search, state, label, server }) {
   const words = search
     .toLowerCase()
     .split(/\s+/)
@@ -158,6 +190,7 @@ function filter(indexed, { search, state, label }) {
     .filter(
       ({ row, text }) =>
         (state === '' || row.state === state) &&
+        (server === '' || row.server === server) &&
         (label === '' || labelWords(row.labels ?? {}).includes(label)) &&
         words.every((word) => text.includes(word)),
     )

@@ -5,7 +5,7 @@ import { Badge } from '../components/badge.js'
 import { DeployDialog } from '../components/deploy-dialog.js'
 import { formatAgo, formatChecksum, formatCount, plural } from '../components/format.js'
 import { RunningJobs } from '../components/jobs.js'
-import { Loading } from '../components/notice.js'
+import { Away, Loading } from '../components/notice.js'
 import { html } from '../html.js'
 import { reloadOn } from '../reload-on.js'
 import { useResource } from '../resource.js'
@@ -27,6 +27,7 @@ export function Fleet() {
   return html`
     <${RunningJobs} />
     <${Loading} resource=${fleet} />
+    ${data && chosen === '' && html`<${Away} servers=${data.servers_away} />`}
     ${data && chosen === '' && html`<${Platforms} platforms=${data.platforms} />`}
     ${data && chosen !== '' && data.databases && html`<${OneFleet} key=${chosen} data=${data} reload=${fleet.reload} />`}
   `
@@ -46,9 +47,10 @@ function OneFleet({ data, reload }) {
       isolation: ${sum.isolation}.
       Drift was looked for: ${sum.drift_checked_at ? formatAgo(sum.drift_checked_at) : 'never'}.
     </p>
+    <${Away} servers=${data.servers_away} />
     <${Acts} data=${data} sum=${sum} reload=${reload} />
     <${StateFilter} sum=${sum} />
-    <${FleetList} databases=${data.databases} />
+    <${FleetList} databases=${data.databases} servers=${data.servers} />
     ${open && html`<${DatabaseDetail} key=${open.database} row=${open} sum=${sum} can=${data.can} onClose=${close} reload=${reload} />`}
   `
 }
@@ -112,7 +114,7 @@ function Acts({ data, sum, reload }) {
     ${shown.value === 'deploy' && html`<${DeployDialog} title="Deploy" ...${all} about=${`To ${plural(sum.databases, 'database')} of ${platform}. Those that have the archive are left as they are.`} onClose=${close} />`}
     ${shown.value === 'pending' && html`<${DeployDialog} title="Migrate what is pending" ...${all} about=${`To ${plural(pending, 'database')} of ${platform} without the newest archive. The others are left as they are.`} onClose=${close} />`}
     ${shown.value === 'failed' && html`<${DeployDialog} title="Retry what failed" ...${all} checksum=${failedArchive(data.databases) ?? schema ?? ''} fields=${{ only: 'failed' }} about=${`To ${plural(failed, 'database')} of ${platform} where the last deploy failed, of whatever archive: choose the same one again, or the mended one.`} onClose=${close} />`}
-    ${shown.value === 'create' && html`<${CreateTenant} platform=${platform} onClose=${close} />`}
+    ${shown.value === 'create' && html`<${CreateTenant} platform=${platform} servers=${data.servers} onClose=${close} />`}
   `
 }
 

@@ -58,8 +58,34 @@ export function Replicas({ replicas }) {
   `
 }
 
-/** PostgreSQL's vital signs. What cannot be read says why. @param {{ vitals: any }} props */
-export function Vitals({ vitals }) {
+/** This gateway's connections to each PostgreSQL server, where there are several. @param {{ servers: any[] }} props */
+export function Servers({ servers }) {
+  if (servers.length === 0) return null
+  return html`
+    <h3>Connections by server</h3>
+    <table class="plain">
+      <thead><tr><th scope="col">Server</th><th scope="col">State</th><th scope="col">Connections of this gateway</th><th scope="col">At most</th></tr></thead>
+      <tbody>
+        ${servers.map(
+          ({ name, why, permits }) => html`
+            <tr key=${name}>
+              <th scope="row">${name}</th>
+              <td><${Badge} state=${why === null ? 'active' : 'failed'} title=${why ?? 'It answers'} /></td>
+              <td>${permits ? formatCount(permits.held) : '–'}</td>
+              <td>${permits ? formatCount(permits.capacity) : '–'}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+  `
+}
+
+/**
+ * PostgreSQL's vital signs. What cannot be read says why.
+ * @param {{ vitals: any, server?: string }} props server: its name, of several
+ */
+export function Vitals({ vitals, server }) {
+  const title = server === undefined ? 'PostgreSQL' : `PostgreSQL ${server}`
   const { why = {}, checkpoints } = vitals
   const of = vitals.connections !== null && vitals.max_connections !== null
   const facts = /** @type {[string, string, any][]} */ ([
@@ -101,8 +127,8 @@ export function Vitals({ vitals }) {
     ['standbys', 'Standbys', listOf(vitals.standbys, standbyText)],
   ])
   return html`
-    <section aria-label="PostgreSQL">
-      <h3>PostgreSQL</h3>
+    <section aria-label=${title}>
+      <h3>${title}</h3>
       ${vitals.stats_since && html`<p class="faint">Sums since ${formatTime(vitals.stats_since)}.</p>`}
       <dl>
         ${facts.map(([name, label, value]) => html`<dt>${label}</dt><dd>${why[name] ? html`<span class="faint">not known: ${why[name]}</span>` : value || '–'}</dd>`)}

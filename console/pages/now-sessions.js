@@ -38,11 +38,30 @@ const DATABASES = [
   },
 ]
 
+/** The column of the PostgreSQL servers, where there are several. @type {Column} */
+const SERVER = {
+  key: 'server',
+  label: 'Server',
+  isWide: true,
+  sort: (row) => row.server,
+  cell: (row) => row.server,
+}
+
+/** @param {Column[]} columns @param {boolean} hasServers */
+function withServer([first, ...columns], hasServers) {
+  return /** @type {Column[]} */ ([first, ...(hasServers ? [SERVER] : []), ...columns])
+}
+
+/** Servers may have databases of one name, and processes of one number. @param {any} row @param {any} name */
+function placeOf(row, name) {
+  return row.server === undefined ? String(name) : `${row.server}/${name}`
+}
+
 /**
  * Connections by database and state, with this gateway's pool of each.
- * @param {{ sessions: any[], pools: any[] }} props
+ * @param {{ sessions: any[], pools: any[], hasServers: boolean }} props
  */
-export function Databases({ sessions, pools }) {
+export function Databases({ sessions, pools, hasServers }) {
   const sort = useSignal('-sessions')
   const rows = useMemo(() => byDatabase(sessions, pools), [sessions, pools])
   return html`
@@ -51,9 +70,9 @@ export function Databases({ sessions, pools }) {
       <p class="faint">Sessions are those of PostgreSQL, of anybody; the pool is this gateway's.</p>
       <${Table}
         label="Connections by database"
-        columns=${DATABASES}
+        columns=${withServer(DATABASES, hasServers)}
         rows=${rows}
-        keyOf=${(/** @type {any} */ row) => row.database}
+        keyOf=${(/** @type {any} */ row) => placeOf(row, row.database)}
         sort=${sort.value}
         onSort=${(/** @type {string} */ value) => {
           sort.value = value
@@ -68,24 +87,28 @@ export function Databases({ sessions, pools }) {
 function byDatabase(sessions, pools) {
   /** @type {Map<string, any>} */
   const rows = new Map()
-  const rowOf = (/** @type {string} */ database) => {
-    const row = rows.get(database) ?? {
+  const rowOf = (/** @type {any} */ { database, server }) => {
+    const place = placeOf({ server }, database)
+    const row = rows.get(place) ?? {
       database,
+      server,
       sessions: 0,
       locked: 0,
       ...Object.fromEntries(STATES.map((state) => [state, 0])),
     }
-    rows.set(database, row)
+    rows.set(place, row)
     return row
   }
-  for (const { database, state, wait_event_type } of sessions) {
-    const row = rowOf(database)
+  for (const session of sessions) {
+    const { state, wait_event_type } = session
+    const row = rowOf(session)
     row.sessions++
     row[STATES.includes(state) ? state : 'other']++
     if (wait_event_type === 'Lock') row.locked++
   }
-  for (const { database, open, busy, waiting, oldest_wait_ms } of pools) {
-    if (open + waiting > 0) Object.assign(rowOf(database), { open, busy, waiting, oldest_wait_ms })
+  for (const pool of pools) {
+    const { open, busy, waiting, oldest_wait_ms } = pool
+    if (open + waiting > 0) Object.assign(rowOf(pool), { open, busy, waiting, oldest_wait_ms })
   }
   return [...rows.values()]
 }
@@ -135,8 +158,8 @@ const SESSIONS = [
   },
 ]
 
-/** The sessions that do something, or all. @param {{ sessions: any[] }} props */
-export function Sessions({ sessions }) {
+/** The sessions that do something, or all. @param {{ sessions: any[], hasServers: boolean }} props */
+export function Sessions({ sessions, hasServers }) {
   const sort = useSignal('-since')
   const hasIdle = useSignal(false)
   const rows = hasIdle.value ? sessions : sessions.filter(({ state }) => state !== 'idle')
@@ -155,9 +178,9 @@ export function Sessions({ sessions }) {
       </label>
       <${Table}
         label="Sessions"
-        columns=${SESSIONS}
+        columns=${withServer(SESSIONS, hasServers)}
         rows=${rows}
-        keyOf=${(/** @type {any} */ row) => String(row.pid)}
+        keyOf=${(/** @type {any} */ row) => placeOf(row, row.pid)}
         sort=${sort.value}
         onSort=${(/** @type {string} */ value) => {
           sort.value = value

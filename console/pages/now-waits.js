@@ -6,14 +6,16 @@ const MOST_NAMES = 5
 
 /**
  * Who waits for whom: the sessions that hold locks, and below each those that wait for it.
- * @param {{ sessions: any[], platform: string }} props platform: '' for all
+ * @param {{ sessions: any[], platform: string, server?: string }} props platform: '' for all;
+ *   server: the one whose sessions these are, of several
  */
-export function Waits({ sessions, platform }) {
+export function Waits({ sessions, platform, server }) {
+  const title = `Who waits for whom${server === undefined ? '' : ` on ${server}`}`
   const trees = waitTrees(sessions).filter((tree) => platform === '' || hasPlatform(tree, platform))
   const count = sessions.filter(({ blocked_by }) => blocked_by.length > 0).length
   return html`
-    <section aria-label="Who waits for whom">
-      <h3>Who waits for whom</h3>
+    <section aria-label=${title}>
+      <h3>${title}</h3>
       ${
         trees.length === 0
           ? html`<p class="faint">No session waits for a lock of another one.</p>`

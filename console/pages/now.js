@@ -10,7 +10,7 @@ import { usePolling } from '../polling.js'
 import { useResource } from '../resource.js'
 import { live, overview, platform } from '../store.js'
 import { CallsInFlight } from './now-calls.js'
-import { Gateways, Replicas, Vitals } from './now-servers.js'
+import { Gateways, Replicas, Servers, Vitals } from './now-servers.js'
 import { Databases, Sessions } from './now-sessions.js'
 import { Waits } from './now-waits.js'
 
@@ -57,17 +57,39 @@ function Activity({ data, reload }) {
       pools: data.pools.filter(fits),
     }
   }, [data, chosen])
+  /** @type {any[]} */
+  const servers = data.servers ?? []
   const canSee = data.can?.see_sessions ?? true
   return html`
     ${canSee !== true && html`<p class="notice warn">${canSee}</p>`}
     ${data.unanswered?.length > 0 && html`<p class="notice warn">Calls are missing: no answer of the gateway ${data.unanswered.join(', ')}</p>`}
     <${CallsInFlight} calls=${calls} gateways=${data.gateways} reload=${reload} />
-    <${Waits} sessions=${data.sessions ?? []} platform=${chosen} />
-    <${Databases} sessions=${sessions} pools=${pools} />
-    <${Sessions} sessions=${sessions} />
+    ${servers.map(
+      ({ name, why }) =>
+        why &&
+        html`<p class="notice warn">The PostgreSQL server ${name} does not answer: ${why}</p>`,
+    )}
+    ${
+      servers.length === 0
+        ? html`<${Waits} sessions=${data.sessions ?? []} platform=${chosen} />`
+        : servers.map(
+            ({ name }) =>
+              html`<${Waits} key=${name} sessions=${(data.sessions ?? []).filter((/** @type {any} */ one) => one.server === name)} platform=${chosen} server=${name} />`,
+          )
+    }
+    <${Servers} servers=${servers} />
+    <${Databases} sessions=${sessions} pools=${pools} hasServers=${servers.length > 0} />
+    <${Sessions} sessions=${sessions} hasServers=${servers.length > 0} />
     <${Gateways} gateways=${data.gateways} />
     <${Replicas} replicas=${data.replicas} />
-    ${data.vitals && html`<${Vitals} vitals=${data.vitals} />`}
+    ${
+      servers.length === 0
+        ? data.vitals && html`<${Vitals} vitals=${data.vitals} />`
+        : servers.map(
+            ({ name, vitals }) =>
+              vitals && html`<${Vitals} key=${name} vitals=${vitals} server=${name} />`,
+          )
+    }
   `
 }
 

@@ -4,8 +4,7 @@ import { askServers, awayField, checkKnown, newestOfMain } from '../../lib/http/
 import { answerDocument } from '../../lib/http/answer/answer-document.ts'
 import { jsonInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
-import { isAway, joinRows, whileAnswering } from '../../lib/servers/fan-in.ts'
-import { MAIN_SERVER } from '../../lib/servers/parse-servers.ts'
+import { gather, joinRows } from '../../lib/servers/fan-in.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 type Gateway = H3EventContext['gateway']
@@ -95,15 +94,10 @@ export default defineHandler({
   },
 })
 
-/** What can be done on `main`; null if it is away and there are others. */
-function abilitiesOf({ servers, fleet }: Gateway) {
-  if (!servers.areSeveral) return fleet.can()
-  return whileAnswering(servers.named(MAIN_SERVER), MAIN_SERVER, (main) => main.fleet.can()).catch(
-    (error) => {
-      if (isAway(error)) return null
-      throw error
-    },
-  )
+/** What can be done on `main`; where it is away, on the first server that answers. */
+async function abilitiesOf({ servers }: Gateway) {
+  const { answers } = await gather(servers, (there) => there.fleet.can())
+  return answers[0]!.answer
 }
 
 /** The servers that there are, and those of them that have not answered; nothing without SERVERS. */

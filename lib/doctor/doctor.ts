@@ -3,6 +3,7 @@ import { findBinaries } from '../postgres/embedded/binaries.ts'
 import { type Check, failed, ok } from './check.ts'
 import { checkMachine } from './machine.ts'
 import { checkServer } from './server.ts'
+import { checkServers } from './servers.ts'
 import { checkSettings } from './settings.ts'
 
 /**
@@ -19,7 +20,12 @@ export async function examine(env: Record<string, string | undefined>): Promise<
     return [failed('settings', error.message, 'Correct it: the gateway does not start')]
   }
   const server = config.server ? await checkServer(config, config.server) : [await checkEmbedded()]
-  return [...checkSettings(config), ...(await checkMachine(config)), ...server]
+  return [
+    ...checkSettings(config),
+    ...(await checkMachine(config)),
+    ...server,
+    ...(await checkServers(config)),
+  ]
 }
 
 async function checkEmbedded(): Promise<Check> {

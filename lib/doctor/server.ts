@@ -15,10 +15,9 @@ const OLDEST = 15
 /** Difference of two clocks from which logs and due times are misleading, in milliseconds. */
 export const CLOCK_MS = 2000
 
-/** Looks at the PostgreSQL of the settings, as the gateway's role sees it. */
-export async function checkServer(config: Config, server: Server): Promise<Check[]> {
-  const { connectTimeoutMs } = config
-  const open = (options: Pick<Server, 'database'> & Partial<Pick<Server, 'user' | 'password'>>) =>
+/** Returns the function that opens connections to a server. */
+function opener(server: Server, { connectTimeoutMs }: Config) {
+  return (options: Pick<Server, 'database'> & Partial<Pick<Server, 'user' | 'password'>>) =>
     new Connection(
       server,
       {
@@ -33,6 +32,25 @@ export async function checkServer(config: Config, server: Server): Promise<Check
       },
       () => {},
     )
+}
+
+/** Runs work on a connection to a server as the gateway's role. @throws {Error} of PostgreSQL or the socket */
+export async function lookInto<T>(
+  config: Config,
+  server: Server,
+  work: (sql: Sql) => Promise<T>,
+): Promise<T> {
+  const connection = opener(server, config)(server)
+  try {
+    return await work(connection.sql)
+  } finally {
+    await connection.close().catch(() => {})
+  }
+}
+
+/** Looks at the PostgreSQL of the settings, as the gateway's role sees it. */
+export async function checkServer(config: Config, server: Server): Promise<Check[]> {
+  const open = opener(server, config)
   const started = performance.now()
   const connection = open(server)
   try {

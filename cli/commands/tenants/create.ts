@@ -1,4 +1,4 @@
-import { command, GATEWAY_ARGS, JSON_ARG } from '../../command.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, SERVER_ARG } from '../../command.ts'
 import { changeTenant, LABEL_ARG, readNewLabels } from './change.ts'
 
 export default command({
@@ -12,12 +12,14 @@ export default command({
       description: "with the platform's newest schema; --no-deploy makes an empty database",
     },
     ...LABEL_ARG,
+    ...SERVER_ARG,
     'if-not-exists': { type: 'boolean', description: 'a tenant that exists is no failure' },
   },
   async run(args, io) {
     const members = {
       deploy: args.deploy !== false,
       labels: readNewLabels(args.label),
+      ...(args.server !== undefined && { server: args.server }),
       ...(args['if-not-exists'] && { if_exists: 'ok' }),
     }
     await changeTenant(args, io, {

@@ -1,4 +1,4 @@
-import { command, GATEWAY_ARGS, JSON_ARG } from '../../command.ts'
+import { command, GATEWAY_ARGS, JSON_ARG, SERVER_ARG } from '../../command.ts'
 import { allPages } from '../../gateway/pages.ts'
 import { platformOf, readTarget } from '../../gateway/target.ts'
 import { labelsText, minute, showTable, writeJson } from '../../terminal/show.ts'
@@ -12,22 +12,27 @@ export default command({
       options: ['active', 'suspended', 'dropping'],
       description: 'only those',
     },
+    ...SERVER_ARG,
     ...GATEWAY_ARGS,
     ...JSON_ARG,
   },
   async run(args, io) {
     const target = readTarget(args, io)
     const platform = platformOf(target)
-    const query = { platform, label: args.label, state: args.state as string | undefined }
+    const { label, server } = args
+    const query = { platform, label, state: args.state as string | undefined, server }
     const tenants = await allPages(target, '/admin/tenants', query, 'tenants')
     if (args.json) {
       writeJson(io, { platform, tenants, count: tenants.length })
       return undefined
     }
+    const hasServers = tenants.some((one) => one.server !== undefined)
+    const titles = ['tenant', 'state', 'schema', 'deployed', 'labels', 'message']
     showTable(
       io,
-      ['tenant', 'state', 'schema', 'deployed', 'labels', 'message'].map((title) => ({ title })),
+      [...(hasServers ? ['server'] : []), ...titles].map((title) => ({ title })),
       tenants.map((one) => [
+        ...(hasServers ? [one.server] : []),
         one.schema_name === undefined ? one.tenant_id : `${one.schema_name}/${one.tenant_id}`,
         one.state === 'dropping' ? `dropped ${minute(one.drop_at)}` : one.state,
         one.schema_checksum ? short(one.schema_checksum) : '–',
