@@ -13,7 +13,10 @@ export const ALERTS = {
     'The database of a tenant is missing, or takes no connections, while PostgreSQL answers.',
   ],
   'tenant.reachable': ['info', 'The database of a tenant takes connections again.'],
-  'postgres.gone': ['critical', 'PostgreSQL does not answer.'],
+  'postgres.gone': [
+    'critical',
+    'PostgreSQL does not answer; `name` is that of the server, if it is one of SERVERS.',
+  ],
   'postgres.back': ['info', 'PostgreSQL answers again.'],
   'postgres.moved': ['warning', 'Another host has become the primary.'],
   'replica.gone': [
