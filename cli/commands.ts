@@ -102,6 +102,14 @@ export const COMMANDS: Record<string, Entry> = {
         description: 'Copy a tenant with its database; calls wait',
         load: () => import('./commands/tenants/clone.ts'),
       },
+      move: {
+        description: 'Move a tenant to another server of SERVERS; calls wait',
+        load: () => import('./commands/tenants/move.ts'),
+      },
+      rebalance: {
+        description: 'Plan moves that even out the servers of SERVERS',
+        load: () => import('./commands/tenants/rebalance.ts'),
+      },
       export: {
         description: "Write a tenant's database to a file, in pg_dump's custom format",
         load: () => import('./commands/tenants/export.ts'),

@@ -15,6 +15,11 @@ export default command({
       valueHint: 'database',
     },
     dump: { type: 'boolean', default: true, description: 'dump the database before' },
+    server: {
+      type: 'string',
+      description: 'drop what is left on the server that it was moved away from',
+      valueHint: 'name',
+    },
     'after-hours': { type: 'string', description: 'suspend it now, drop it then', valueHint: 'h' },
   },
   async run(args, io) {
@@ -25,6 +30,7 @@ export default command({
     }
     const members = {
       confirm: args.confirm ?? (await askName()),
+      ...(args.server !== undefined && { server: args.server }),
       ...(args.dump === false && { dump: false }),
       ...(hours !== undefined && { after_hours: Number(hours) }),
     }
