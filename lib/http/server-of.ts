@@ -2,6 +2,7 @@ import type { H3Event, H3EventContext } from 'h3'
 import { GatewayError } from '../errors.ts'
 import { chooseServer } from '../servers/choose.ts'
 import { serverWith } from '../servers/find-database.ts'
+import { MAIN_SERVER } from '../servers/parse-servers.ts'
 import { serverFor, type Wanted } from '../servers/place.ts'
 import type { Labels } from '../tenancy/labels.ts'
 import { databaseName, type Given, type Owner, textOf } from '../tenancy/names.ts'
@@ -72,14 +73,26 @@ export async function makeThere<T>(
   try {
     return await work(gateway)
   } catch (error) {
-    const isMoved = error instanceof GatewayError && error.details.server !== undefined
-    if (isMoved && wanted.server === undefined) {
+    const code = error instanceof GatewayError ? error.code : undefined
+    if (code === 'name_conflict' && wanted.server === undefined) {
       const there = await goToServerFor(event, wanted)
       if (there !== gateway) return work(there)
     }
     await gateway.deploys.leaveUnmade(databaseName(wanted.owner))
-    throw error
+    throw code === 'connection_failed' ? await namingServer(gateway, error as GatewayError) : error
   }
+}
+
+/** How long a server has to answer a small query, or else it is the one that is away. */
+const PROBE_MS = 600
+
+/** Has an error say which server is away, where there are several. */
+async function namingServer(there: Gateway, error: GatewayError): Promise<GatewayError> {
+  const { servers } = there
+  if (!servers.areSeveral) return error
+  const server = (await there.health.answers(PROBE_MS)) ? MAIN_SERVER : servers.nameOf(there)
+  const message = `Server ${server}: ${error.message}`
+  return new GatewayError('connection_failed', message, { ...error.details, server })
 }
 
 /** Returns the field `server` of an answer about a database; none where there is but one server. */

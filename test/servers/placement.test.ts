@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { chooseServer } from '../../lib/servers/choose.ts'
 import { reconcile } from '../../lib/servers/reconcile.ts'
 import {
   databaseUrlOf,
@@ -182,5 +183,45 @@ describe('two gateways', () => {
     const lost = other.gateway.listener.use(() => Promise.reject(new Error('lost')))
     await expect(lost).rejects.toThrow('lost')
     await expect.poll(() => known.of(`${platform}_a`), { timeout: 10_000 }).toBe('eu1')
+  })
+})
+
+describe('where there is most room', () => {
+  const chosenBy = (placement: string) => {
+    const { servers } = gateway.gateway
+    const owner = { platform: uniqueName('room'), tenantId: 'a', schema: null }
+    return chooseServer(servers, { placement, placementLabels: [] }, owner, {})
+  }
+
+  test('is by the bytes of the databases in the catalogs, or by connections in use', async () => {
+    const { servers } = gateway.gateway
+    const bytes = servers.open().map(async ({ catalog }) => {
+      const [row] = await catalog.use(
+        (sql) => sql<[{ n: number }]>`
+          select coalesce(sum(pg_database_size(database)), 0)::float8 as n from _db_gateway_databases
+          where database in (select datname from pg_database)
+        `,
+      )
+      return row.n
+    })
+    const [main, other] = await Promise.all(bytes)
+    expect(await chosenBy('bytes')).toBe(other! < main! ? 'eu1' : 'main')
+    const { pools } = gateway.gateway
+    const leases = await Promise.all(
+      Array.from({ length: 8 }, () => pools.lease(gateway.server.database)),
+    )
+    expect(await chosenBy('load')).toBe('eu1')
+    for (const lease of leases) await lease.discard()
+  })
+
+  test('is not on a server that is away, which alone is refused by its name', async () => {
+    await eu1.stop()
+    const platform = uniqueName('alone')
+    const made = await create(platform, 'a')
+    expect([made.status, made.body.server]).toEqual([201, 'main'])
+    const named = await create(platform, 'b', { server: 'eu1' })
+    expect([named.status, named.body.error]).toEqual([503, 'connection_failed'])
+    expect(named.body.message).toContain('eu1')
+    await eu1.start()
   })
 })
