@@ -1,6 +1,7 @@
 import { defineHandler, type H3Event } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { describeDrop } from '../../lib/audit/outcomes.ts'
+import { dropFormer } from '../../lib/deploy/relocate/operations.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { goToServerOf } from '../../lib/http/server-of.ts'
@@ -35,7 +36,7 @@ export default defineHandler({
     const { request } = event.context
     const body = await readJsonObject(event, MEMBERS)
     const server = textOf('server', body.server)
-    if (server !== '') return dropFormer(event, body, server)
+    if (server !== '') return answerFormer(event, body, server)
     const asked = parseNamedTenant(request, body)
     const gateway = await goToServerOf(event, asked)
     const { deploys, tenants } = gateway
@@ -71,7 +72,7 @@ export default defineHandler({
 })
 
 /** Drops what is left of a database on a server that it was moved away from. */
-async function dropFormer(
+async function answerFormer(
   event: H3Event,
   body: { [name in (typeof MEMBERS)[number]]?: Json },
   server: string,
@@ -92,7 +93,7 @@ async function dropFormer(
     owner,
     asked: { server },
     work: async () => {
-      await servers.named(server).deploys.dropKept(owner)
+      await dropFormer(servers.named(server).deploys.parts, owner)
       return { status: 'dropped', ...ownerFields(owner), database, server, dump: null }
     },
   })

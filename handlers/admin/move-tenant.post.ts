@@ -1,6 +1,6 @@
 import { defineHandler, type H3Event } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
-import { routeOf } from '../../lib/deploy/relocate/route.ts'
+import { moveBetween, stopMove } from '../../lib/deploy/relocate/operations.ts'
 import type { MoveStep } from '../../lib/deploy/relocate/run-move.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
@@ -62,7 +62,6 @@ export default defineHandler({
     if (from === toName) {
       throw new GatewayError('invalid_request', `${describeOwner(owner)} is on the server ${from}`)
     }
-    const route = routeOf(main.servers, from, toName)
     const move = (onStep: (step: MoveStep) => void) =>
       audited(event, {
         action: 'move_tenant',
@@ -71,7 +70,7 @@ export default defineHandler({
         work: async (note) => {
           const started = performance.now()
           const wanted = { owner, isHeld, maxWaitMs: 1000 * maxWaitS, onStep }
-          const { bytes, heldMs, kept } = await gateway.deploys.moveTenant(route, wanted)
+          const { bytes, heldMs, kept } = await moveBetween(main.servers, from, toName, wanted)
           note({ copied_bytes: bytes, held_ms: heldMs, kept })
           return {
             status: 'moved',
@@ -95,7 +94,7 @@ export default defineHandler({
 
 /** Gives a move up that is not past its cutover. */
 async function stop(event: H3Event, asked: Owner): Promise<object> {
-  const { deploys, servers } = event.context.gateway
+  const { servers } = event.context.gateway
   const there = await servers.holding(asked)
   const owner = await there.tenants.resolve(asked)
   return audited(event, {
@@ -103,7 +102,7 @@ async function stop(event: H3Event, asked: Owner): Promise<object> {
     owner,
     asked: { stop: true },
     work: async () => {
-      if (await deploys.stopMove(owner)) return { status: 'stopping', ...ownerFields(owner) }
+      if (await stopMove(servers, owner)) return { status: 'stopping', ...ownerFields(owner) }
       const message = `${describeOwner(owner)} is not being moved, or is moved already`
       throw new GatewayError('not_found', message)
     },

@@ -26,11 +26,6 @@ import { migrateTenants, type StoredFleet } from './original/migrate-all.ts'
 import { findTenants, type StoredScope, type StoredTargets } from './original/tenants.ts'
 import type { DeployParts } from './parts.ts'
 import { type DeployRequest, register } from './register.ts'
-import { dropKept } from './relocate/drop-kept.ts'
-import { type Moved, moveTenant } from './relocate/move-tenant.ts'
-import { askToStop, type MoveRow, readMoves } from './relocate/moves-table.ts'
-import type { MoveRequest } from './relocate/run-move.ts'
-import type { MoveServers } from './relocate/servers.ts'
 import type { DeployResult } from './result.ts'
 import { type Proven, withProof } from './templates/proof.ts'
 import { type DumpSink, exportDatabase } from './transfer/export.ts'
@@ -43,20 +38,13 @@ export type RevertRequest = Omit<
   'archive' | 'packed' | 'older' | 'onlyFailed' | 'flags'
 > & { checksum: string; dryRun: boolean }
 
-/** From where to where a tenant is moved: the operations of the servers, and their names. */
-export interface MoveRoute extends Pick<MoveServers, 'from' | 'placements'> {
-  toName: string
-  to: Deploys
-  /** Those of `main`. */
-  main: Deploys
-}
-
 /** All operations that change databases; the interface of this folder to handlers. */
 export class Deploys {
   readonly parts: DeployParts
   readonly #archiveLimits: ArchiveLimits
   readonly #copyTime: CopyTime
-  readonly #transfers: Transfers
+  /** The exports, imports and moves to other servers that run. */
+  readonly transfers: Transfers
   readonly #fleets: RunningFleets
 
   /** @param main those of `main`, for another server: who stops a fleet asks `main` */
@@ -65,7 +53,7 @@ export class Deploys {
     this.parts = parts
     this.#archiveLimits = archiveLimits
     this.#copyTime = new CopyTime(parts.config.databaseCopy)
-    this.#transfers = new Transfers(() => parts.pools.capacity)
+    this.transfers = new Transfers(() => parts.pools.capacity)
   }
 
   /**
@@ -199,47 +187,14 @@ export class Deploys {
     return new DueDrops(this.parts, onDropped)
   }
 
-  /**
-   * Moves a tenant to another server. See `moveTenant`.
-   * @param to the operations of that server; `main` those of `main`
-   */
-  moveTenant(route: MoveRoute, request: MoveRequest): Promise<Moved> {
-    const servers = this.moveServers(route)
-    const { deployTimeoutMs } = this.parts.config
-    return this.#transfers.run(deployTimeoutMs, (signal) => moveTenant(servers, request, signal))
-  }
-
-  /** The parts of a move from this server. */
-  moveServers({ to, main, ...rest }: MoveRoute): MoveServers {
-    return { ...rest, source: this.parts, target: to.parts, main: main.parts, to: rest.toName }
-  }
-
-  /**
-   * Gives up the move of an owner's database, on whichever gateway it runs; of `main`.
-   * @returns false if none runs that can be given up
-   */
-  stopMove(owner: Owner): Promise<boolean> {
-    return this.parts.catalog.use((sql) => askToStop(sql, databaseName(owner)))
-  }
-
-  /** The moves of all tenants between servers that run or are to be ended; of `main`. */
-  moves(): Promise<MoveRow[]> {
-    return this.parts.catalog.use(readMoves)
-  }
-
-  /** Drops the former database of a tenant that was moved. See `dropKept`. */
-  dropKept(owner: Owner): Promise<void> {
-    return this.parts.queue.run(databaseName(owner), () => dropKept(this.parts, owner))
-  }
-
   /** Dumps a tenant's database into `sink`; returns the bytes of the dump. See `exportDatabase`. */
   exportTenant(owner: Owner, sink: DumpSink): Promise<number> {
-    return exportDatabase(this.parts, this.#transfers, owner, sink)
+    return exportDatabase(this.parts, this.transfers, owner, sink)
   }
 
   /** Creates a tenant's database from a dump. See `importTenant`. */
   importTenant(request: ImportRequest): Promise<Imported> {
-    return importTenant(this.parts, this.#transfers, request)
+    return importTenant(this.parts, this.transfers, request)
   }
 
   /** Brings one database to a stored schema. See `migrateStored`. */
@@ -305,12 +260,12 @@ export class Deploys {
 
   /** Resolves when no deploy runs or waits, and no export or import runs. */
   async drained(): Promise<void> {
-    await Promise.all([this.parts.queue.drained(), this.#transfers.drained()])
+    await Promise.all([this.parts.queue.drained(), this.transfers.drained()])
   }
 
   /** Ends the exports and imports that still run; a half made database is dropped. */
   end(): Promise<void> {
-    return this.#transfers.end()
+    return this.transfers.end()
   }
 }
 

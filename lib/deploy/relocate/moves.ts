@@ -3,7 +3,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { databaseLock } from '../../tenancy/database-lock.ts'
 import type { DeployParts } from '../parts.ts'
 import { type MoveRow, prepareMoves, readMove, readMoves } from './moves-table.ts'
-import { type MovingServers, routeOf } from './route.ts'
+import { type MovingServers, serversOfMove } from './route.ts'
 import { moveLock } from './servers.ts'
 import { endMove } from './tidy.ts'
 
@@ -85,9 +85,7 @@ export class Moves {
       if (!(await tryLock(lease.sql, database))) return
       const move = await readMove(lease.sql, database)
       if (move?.id !== id) return
-      const all = this.#servers
-      const { deploys } = all.named(move.from)
-      const servers = deploys.moveServers(routeOf(all, move.from, move.to))
+      const servers = serversOfMove(this.#servers, move.from, move.to)
       const isMoved = await endMove(servers, { ...move, owner: move })
       const what = isMoved ? `finished: it is on the server ${move.to}` : 'undone'
       this.#log.warn(`The move of ${database}, which a gateway has left, was ${what}`, { database })

@@ -1,23 +1,21 @@
-import type { Deploys, MoveRoute } from '../deploys.ts'
+import type { DeployParts } from '../parts.ts'
+import type { Transfers } from '../transfer/transfers.ts'
+import type { MoveServers } from './servers.ts'
 
 /** The PostgreSQL servers, as moves between them see them. */
 export interface MovingServers {
   areSeveral: boolean
   /** @throws {GatewayError} connection_failed if it has not answered yet */
-  named(name: string): { deploys: Deploys }
-  placements: MoveRoute['placements']
+  named(name: string): { deploys: { parts: DeployParts; transfers: Transfers } }
+  placements: MoveServers['placements']
 }
 
 /**
- * Returns the way from one server to another.
+ * Returns the servers of a move.
  * @throws {GatewayError} as `named`
  */
-export function routeOf(servers: MovingServers, from: string, to: string): MoveRoute {
-  return {
-    from,
-    toName: to,
-    to: servers.named(to).deploys,
-    main: servers.named('main').deploys,
-    placements: servers.placements,
-  }
+export function serversOfMove(servers: MovingServers, from: string, to: string): MoveServers {
+  const { placements } = servers
+  const partsOf = (name: string) => servers.named(name).deploys.parts
+  return { source: partsOf(from), target: partsOf(to), main: partsOf('main'), from, to, placements }
 }

@@ -57,26 +57,11 @@ export async function copyCatalogRows(
     `
     await rows.cursor(ROWS, (some) => copyHistory(to, table, without, some))
   }
-  const left = await from<{ platform: string; archive_checksum: string }[]>`
-    select platform, archive_checksum from _db_gateway_left where ${database} = any (databases)
-  `
-  for (const { platform, archive_checksum } of left) {
-    await to`
-      insert into _db_gateway_left as l (platform, archive_checksum, databases)
-      values (${platform}, ${archive_checksum}, array[${database}::text])
-      on conflict (platform, archive_checksum) do update
-        set databases = array_append(array_remove(l.databases, ${database}), ${database})
-    `
-  }
 }
 
 /** Deletes what a catalog has of a database beside its entry. */
 export async function deleteHistory(sql: Sql, database: string): Promise<void> {
   for (const { table } of HISTORY) await sql`delete from ${sql(table)} where database = ${database}`
-  await sql`
-    update _db_gateway_left set databases = array_remove(databases, ${database})
-    where ${database} = any (databases)
-  `
 }
 
 async function copyHistory(
