@@ -1,10 +1,12 @@
 import { defineHandler, type H3EventContext } from 'h3'
+import { readMoves } from '../../lib/deploy/relocate/moves-table.ts'
 import { byDatabase, joinFleets } from '../../lib/fleet/join-fleets.ts'
 import { askServers, awayField, checkKnown, newestOfMain } from '../../lib/http/all-servers.ts'
 import { answerDocument } from '../../lib/http/answer/answer-document.ts'
 import { jsonInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
-import { gather, joinRows } from '../../lib/servers/fan-in.ts'
+import { gather, isAway, joinRows, whileAnswering } from '../../lib/servers/fan-in.ts'
+import { MAIN_SERVER } from '../../lib/servers/parse-servers.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 type Gateway = H3EventContext['gateway']
@@ -87,7 +89,11 @@ export default defineHandler({
       }))
       const databases = joinRows(gateway.servers, rows, byDatabase)
       const count = databases.length
-      answer = { platforms, databases, count, can, ...serversField(gateway, gathered) }
+      const fields = {
+        ...(await movingField(gateway, platform)),
+        ...serversField(gateway, gathered),
+      }
+      answer = { platforms, databases, count, can, ...fields }
     }
     const bytes = Buffer.from(await jsonInSlices(answer))
     return answerDocument(event, 'application/json; charset=utf-8', bytes)
@@ -98,6 +104,23 @@ export default defineHandler({
 async function abilitiesOf({ servers }: Gateway) {
   const { answers } = await gather(servers, (there) => there.fleet.can())
   return answers[0]!.answer
+}
+
+/** The moves of tenants of the platform between servers that run; nothing without SERVERS. */
+async function movingField({ servers }: Gateway, platform: string) {
+  if (!servers.areSeveral) return {}
+  const moves = await whileAnswering(servers.named(MAIN_SERVER), MAIN_SERVER, ({ catalog }) =>
+    catalog.use(readMoves),
+  ).catch((error) => {
+    if (isAway(error)) return []
+    throw error
+  })
+  const moving = moves
+    .filter((move) => move.platform === platform)
+    .map(({ database, from, to, phase, startedAt }) => {
+      return { database, from, to, phase, started_at: startedAt }
+    })
+  return { moving }
 }
 
 /** The servers that there are, and those of them that have not answered; nothing without SERVERS. */
