@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { createLog } from '../lib/log.ts'
 import type { Sql } from '../lib/postgres/pools/connection.ts'
 import { Placements } from '../lib/servers/placements.ts'
 import { Servers } from '../lib/servers/servers.ts'
@@ -71,7 +70,7 @@ async function serversOf(others: string[], placed: number) {
   await placements.load()
   // None of its parts is asked: only which they are.
   const parts = {} as Parts
-  const servers = new Servers<Parts>(parts, placements, others, createLog('error'))
+  const servers = new Servers<Parts>(parts, placements, others)
   for (const name of others) servers.note(name, parts)
   return servers
 }

@@ -13,8 +13,8 @@ import { keepDeploying, registerFirst } from './soak/deploys.ts'
 import { keepBreaking } from './soak/faults.ts'
 import { keepWatching } from './soak/operators.ts'
 import { PLATFORM } from './soak/platform.ts'
-import { SoakPostgres } from './soak/postgres.ts'
 import type { Sample } from './soak/probe.ts'
+import { type SoakServer, serverOf, settingsFor, startServers } from './soak/servers.ts'
 import { Tally } from './soak/tally.ts'
 
 const HELP = `Uses a gateway in all ways at once for long, with consoles open and its metrics scraped, breaks its connections and its PostgreSQL now and then,
@@ -25,6 +25,7 @@ npm run soak -- [options]
   --minutes 20   how long
   --clients 6    how many call at once
   --seed 1       of what is called, and what is broken
+  --servers 1    PostgreSQL servers over which the tenants are spread (SERVERS)
   --help
 `
 
@@ -48,6 +49,7 @@ interface Options {
   minutes: number
   clients: number
   seed: number
+  servers: number
 }
 
 /** The gateway's memory and event loop at the start, in the middle and at the end. */
@@ -67,16 +69,16 @@ async function main(): Promise<void> {
     // PostgreSQL runs as another user where this is root.
     await chmod(folder, 0o755)
     const ended = () => stopping.abort(new Error('PostgreSQL has ended by itself'))
-    const postgres = await SoakPostgres.start(folder, ended)
+    const servers = await startServers(folder, options.servers, ended)
     try {
-      const gateway = await startGateway(folder, postgres.url, stopping)
+      const gateway = await startGateway(folder, servers, stopping)
       try {
-        await soak(options, { folder, postgres, gateway, stopping })
+        await soak(options, { folder, servers, gateway, stopping })
       } finally {
         await gateway.stop()
       }
     } finally {
-      await postgres.stop()
+      await Promise.all(servers.map(({ postgres }) => postgres.stop()))
     }
   } catch (error) {
     if (!stopping.signal.aborted) throw error
@@ -93,21 +95,23 @@ function readOptions(): Options | undefined {
       minutes: { type: 'string', default: '20' },
       clients: { type: 'string', default: '6' },
       seed: { type: 'string', default: '1' },
+      servers: { type: 'string', default: '1' },
       help: { type: 'boolean', default: false },
     },
   })
-  const [minutes, clients, seed] = [values.minutes, values.clients, values.seed].map(Number)
-  if (values.help || !(minutes! > 0) || !(clients! > 0) || !(seed! >= 0)) {
+  const given = [values.minutes, values.clients, values.seed, values.servers]
+  const [minutes, clients, seed, servers] = given.map(Number)
+  if (values.help || !(minutes! > 0) || !(clients! > 0) || !(seed! >= 0) || !(servers! >= 1)) {
     console.log(HELP)
     return undefined
   }
-  return { minutes: minutes!, clients: clients!, seed: seed! }
+  return { minutes: minutes!, clients: clients!, seed: seed!, servers: servers! }
 }
 
 /** As `npm start` does, with the probe in it. */
 async function startGateway(
   folder: string,
-  databaseUrl: string,
+  servers: SoakServer[],
   stopping: AbortController,
 ): Promise<Service> {
   const port = await freePort()
@@ -118,10 +122,9 @@ async function startGateway(
   return startService(
     ['--expose-gc', ...imports, join(PROJECT, 'server.ts')],
     {
-      DATABASE_URL: databaseUrl,
+      ...settingsFor(servers, MAX_CONNECTIONS),
       GATEWAY_PORT: `${port}`,
       LOG_LEVEL: 'warn',
-      MAX_TOTAL_CONNECTIONS: `${MAX_CONNECTIONS}`,
       SOAK_PROBE: probeFile(folder),
     },
     { folder, port, stopping },
@@ -130,12 +133,12 @@ async function startGateway(
 
 interface Soak {
   folder: string
-  postgres: SoakPostgres
+  servers: SoakServer[]
   gateway: Service
   stopping: AbortController
 }
 
-async function soak(options: Options, { folder, postgres, gateway, stopping }: Soak) {
+async function soak(options: Options, { folder, servers, gateway, stopping }: Soak) {
   const { minutes, clients, seed } = options
   const over = new AbortController()
   const random = seededRandom(seed)
@@ -144,6 +147,7 @@ async function soak(options: Options, { folder, postgres, gateway, stopping }: S
     gatewayUrl: gateway.url,
     tally,
     random,
+    servers,
     tenants: [],
     release: { deployed: 1, begun: 1 },
     writes: { sent: 0, answered: new Map() },
@@ -151,13 +155,13 @@ async function soak(options: Options, { folder, postgres, gateway, stopping }: S
   }
   console.log(`${availableParallelism()} cores, Node ${process.version}. ${minutes} minutes …\n`)
   await registerFirst(world, FIRST_TENANTS)
-  const most = watchConnections(world, postgres)
+  const most = watchConnections(world)
   const work = Promise.all([
     ...Array.from({ length: clients }, () => keepCalling(world)),
     keepDeploying(world),
     keepWatching(world),
   ])
-  const breaking = keepBreaking(world, postgres)
+  const breaking = keepBreaking(world)
   const pause = async (share: number) => {
     const ms = minutes * 60_000 * share
     // A failure of the work itself ends it at once.
@@ -168,17 +172,19 @@ async function soak(options: Options, { folder, postgres, gateway, stopping }: S
   const samples: Samples = [await pause(0.1), await pause(0.45), await pause(0.45)]
   over.abort()
   const [faults] = await Promise.all([breaking, work])
-  const permits = await waitUntilQuiet(world, postgres)
-  await checkWrites(world, postgres)
+  const permits = await waitUntilQuiet(world)
+  await checkWrites(world)
   judge(world, { samples, permits, mostConnections: await most })
   print(world, { samples, permits, mostConnections: await most, faults })
 }
 
-/** The most connections that the gateway ever had. */
-async function watchConnections({ signal }: World, postgres: SoakPostgres): Promise<number> {
+/** The most connections that the gateway ever had to one server. */
+async function watchConnections({ signal, servers }: World): Promise<number> {
   let most = 0
   while (!signal.aborted) {
-    most = Math.max(most, await postgres.connections().catch(() => 0))
+    for (const { postgres } of servers) {
+      most = Math.max(most, await postgres.connections().catch(() => 0))
+    }
     await sleep(SAMPLE_CONNECTIONS_MS)
   }
   return most
@@ -209,20 +215,31 @@ interface Permits {
 }
 
 /** When nobody asks any more, the gateway's own count and PostgreSQL's have to come to the same. */
-async function waitUntilQuiet(world: World, postgres: SoakPostgres): Promise<Permits> {
+async function waitUntilQuiet(world: World): Promise<Permits> {
   const giveUpAt = performance.now() + QUIET_LIMIT_MS
   for (;;) {
     const response = await fetch(`${world.gatewayUrl}/health`)
-    const { total_connections } = (await response.json()) as { total_connections: number }
-    const permits = { gateway: total_connections, postgres: await postgres.connections() }
+    const health = (await response.json()) as {
+      total_connections: number
+      servers?: { connections: number }[]
+    }
+    const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0)
+    const open = world.servers.map(({ postgres }) => postgres.connections())
+    const permits = {
+      gateway: health.servers
+        ? sum(health.servers.map(({ connections }) => connections))
+        : health.total_connections,
+      postgres: sum(await Promise.all(open)),
+    }
     if (permits.gateway === permits.postgres || performance.now() > giveUpAt) return permits
     await sleep(500)
   }
 }
 
 /** What was answered is there once; what was not is there once at most. */
-async function checkWrites({ writes, tenants, tally }: World, postgres: SoakPostgres) {
+async function checkWrites({ writes, tenants, tally, servers }: World) {
   for (const tenant of tenants) {
+    const { postgres } = serverOf(servers, tenant)
     const rows = await postgres.query<{ key: string; times: number }>(
       `${PLATFORM}_${tenant}`,
       'select key, count(*)::integer as times from events group by key',

@@ -229,8 +229,6 @@ export function createGateway(
         log,
         usage,
         gateways,
-        pools,
-        replicas,
         server,
         catalogId,
         later,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Random } from '../lib/call/draw.ts'
 import { PLATFORM } from './platform.ts'
+import type { SoakServer } from './servers.ts'
 import type { Answer, Tally } from './tally.ts'
 
 /** What all that goes on at once knows. */
@@ -8,6 +9,8 @@ export interface World {
   gatewayUrl: string
   tally: Tally
   random: Random
+  /** The PostgreSQL servers, `main` first. */
+  servers: SoakServer[]
   /** Those that have the functions. */
   tenants: string[]
   /** The release that every tenant has at least, and the newest that one may have. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { send, type World } from './calls.ts'
 import { archiveOf, formOf, PLATFORM } from './platform.ts'
+import { serverOf } from './servers.ts'
 
 const MAX_TENANTS = 40
 const PAUSE_MS = 1000
@@ -55,10 +56,16 @@ async function untilDone(world: World, attempt: () => Promise<boolean>): Promise
   }
 }
 
-async function createTenant({ gatewayUrl, tally }: World, tenant: string): Promise<boolean> {
+/** The member that places a new tenant; none if there is one server. */
+function whereOf({ servers }: World, tenant: string): { server?: string } {
+  return servers.length > 1 ? { server: serverOf(servers, tenant).name } : {}
+}
+
+async function createTenant(world: World, tenant: string): Promise<boolean> {
+  const { gatewayUrl, tally } = world
   const init = {
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ platform: PLATFORM, tenant_id: tenant }),
+    body: JSON.stringify({ platform: PLATFORM, tenant_id: tenant, ...whereOf(world, tenant) }),
   }
   const answer = await tally.request(
     'create-tenant',
@@ -70,14 +77,16 @@ async function createTenant({ gatewayUrl, tally }: World, tenant: string): Promi
 }
 
 async function register(
-  { gatewayUrl, tally }: World,
+  world: World,
   archive: Uint8Array,
   tenant: string,
   kind: string,
 ): Promise<boolean> {
+  const { gatewayUrl, tally } = world
+  const { server } = whereOf(world, tenant)
   const answer = await tally.request(
     kind,
-    () => send(`${gatewayUrl}/register`, { body: formOf(archive, tenant) }),
+    () => send(`${gatewayUrl}/register`, { body: formOf(archive, tenant, server) }),
     ({ status, text }) =>
       status === 200 && text.includes('"status":"ready"') ? undefined : 'not ready',
   )

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { World } from './calls.ts'
-import type { SoakPostgres } from './postgres.ts'
 
 const EVERY_MS = 12_000
 
@@ -8,10 +7,8 @@ const EVERY_MS = 12_000
 const RESTART_EVERY = 4
 
 /** Breaks something now and then; gives how often. */
-export async function keepBreaking(
-  world: World,
-  postgres: SoakPostgres,
-): Promise<Record<string, number>> {
+export async function keepBreaking(world: World): Promise<Record<string, number>> {
+  const { servers } = world
   const done: Record<string, number> = {}
   const count = (what: string, times = 1) => {
     done[what] = (done[what] ?? 0) + times
@@ -20,6 +17,7 @@ export async function keepBreaking(
     await sleep(EVERY_MS, undefined, { signal: world.signal }).catch(() => {})
     if (world.signal.aborted) return done
     const isOver = world.tally.disturb()
+    const { postgres } = servers[world.random(servers.length)]!
     if (turn % RESTART_EVERY === RESTART_EVERY / 2) {
       const mode = turn % (2 * RESTART_EVERY) < RESTART_EVERY ? 'fast' : 'immediate'
       await postgres.restart(mode)

@@ -45,10 +45,11 @@ export function archiveOf(release: number): Promise<Uint8Array> {
 }
 
 /** The form of /register and /migrate. */
-export function formOf(archive: Uint8Array, tenant?: string): FormData {
+export function formOf(archive: Uint8Array, tenant?: string, server?: string): FormData {
   const form = new FormData()
   form.set('platform', PLATFORM)
   if (tenant !== undefined) form.set('tenant_id', tenant)
+  if (server !== undefined) form.set('server', server)
   form.set('schema', new Blob([archive as Uint8Array<ArrayBuffer>]), 'schema.tar.gz')
   return form
 }

@@ -7,7 +7,7 @@ import type { PoolsReport } from '../postgres/pools/pool-report.ts'
 export interface OverviewParts {
   /** Calls and errors since the start. */
   counts: () => { calls: number; errors: number }
-  pools: () => PoolsReport
+  pools: () => Pick<PoolsReport, 'pools' | 'permits'>
   /** Deploys that run or wait. */
   deploys: () => number
   gateways: () => GatewayStatus[]
@@ -103,7 +103,10 @@ export class OverviewReader {
   }
 }
 
-function connectionsOf({ pools, permits }: PoolsReport): Overview['connections'] {
+function connectionsOf({
+  pools,
+  permits,
+}: Pick<PoolsReport, 'pools' | 'permits'>): Overview['connections'] {
   const sums = { open: 0, busy: 0, idle: 0, waiting: 0, capacity: permits.capacity }
   for (const { open, busy, idle, waiting } of pools) {
     sums.open += open

@@ -8,19 +8,28 @@ import { Events } from '../events/events.ts'
 import { Fleet, type FleetOptions } from '../fleet/fleet.ts'
 import type { Log } from '../log.ts'
 import type { Replicas } from '../postgres/hosts/replicas.ts'
+import type { PoolsReport } from '../postgres/pools/pool-report.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
 
 interface OperationsOptions extends FleetOptions {
   log: Log
   gateways: Gateways
-  pools: Pools
-  replicas: Replicas | undefined
   server: { applicationName: string }
   catalogId: string
   /** The parts for the server `main`; undefined for those themselves. */
   main: Operations | undefined
   /** Returns parts that are built later. */
-  later: () => { health: { isConnected(): Promise<boolean> }; deploys: { running: number } }
+  later: () => {
+    health: { isConnected(): Promise<boolean> }
+    /** The servers; each has parts of its own. */
+    servers: { open(): ServerParts[] }
+  }
+}
+
+interface ServerParts {
+  pools: Pools
+  deploys: { running: number }
+  replicas: Replicas | undefined
 }
 
 /** The parts of a gateway that operators look at. */
@@ -41,7 +50,7 @@ export interface Operations {
 
 /** Builds the parts; asks nothing. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { gateways, use, log, server, pools, replicas, catalogId, later, main } = options
+  const { gateways, use, log, server, catalogId, later, main } = options
   const fleet = new Fleet(options)
   const activity = new Activity({ use, application: server.applicationName, catalogId })
   if (main) {
@@ -53,14 +62,15 @@ export function createOperations(options: OperationsOptions): Operations {
   const alive = () => gateways.alive().map(({ id }) => id)
   const messages = new Messages({ self: gateways.id, channel: CHANNEL, use, alive, log })
   fleet.sizes.onRead = (platform) => events.noteCatalog(platform)
+  const servers = () => later().servers.open()
   const events = new Events({
     messages,
     log,
     counts: () => inFlight.counts,
-    pools: () => pools.report(),
-    deploys: () => later().deploys.running,
+    pools: () => reportOf(servers()),
+    deploys: () => servers().reduce((sum, { deploys }) => sum + deploys.running, 0),
     gateways: () => gateways.alive(),
-    replicas: () => replicas?.status() ?? [],
+    replicas: () => servers().flatMap((one) => one.replicas?.status() ?? []),
     isConnected: () => later().health.isConnected(),
   })
   return {
@@ -70,5 +80,17 @@ export function createOperations(options: OperationsOptions): Operations {
     activity,
     messages,
     events,
+  }
+}
+
+/** The pools of all servers, with the sums of their permits. */
+function reportOf(servers: ServerParts[]): Pick<PoolsReport, 'pools' | 'permits'> {
+  const reports = servers.map(({ pools }) => pools.report())
+  return {
+    pools: reports.flatMap(({ pools }) => pools),
+    permits: {
+      held: reports.reduce((sum, { permits }) => sum + permits.held, 0),
+      capacity: reports.reduce((sum, { permits }) => sum + permits.capacity, 0),
+    },
   }
 }
