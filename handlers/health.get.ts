@@ -1,5 +1,6 @@
 import { defineHandler, HTTPResponse } from 'h3'
 import { reportHealth } from '../lib/health.ts'
+import { readLoad } from '../lib/operations/whole-service.ts'
 
 export default defineHandler({
   meta: {
@@ -19,7 +20,8 @@ export default defineHandler({
   },
   async handler(event) {
     const { gateway, request } = event.context
-    const health = await reportHealth(gateway)
+    const load = gateway.service && (await readLoad(gateway))
+    const health = await reportHealth(gateway, load)
     // A client outside the allowed networks gets the status only.
     const answer = request.isAllowed ? health : { status: health.status }
     return new HTTPResponse(JSON.stringify(answer), {

@@ -214,13 +214,29 @@ export class Settings {
   /**
    * Reads the settings.
    * @param env environment of the process; copied, so that secrets may be taken out of it
+   * @param given what the file says, of a worker, whose parent has read it
    * @throws {ConfigError} naming the first setting that does not parse
    */
-  constructor(folder: string, env: Environment) {
+  constructor(folder: string, env: Environment, given?: { file: Environment | undefined }) {
     this.#folder = folder
     this.#process = { ...env }
-    this.#file = readSettingsFile(folder, this.#process)
+    this.#file = given ? given.file : readSettingsFile(folder, this.#process)
     this.config = readConfig({ ...this.#file, ...this.#process })
+  }
+
+  /** What the file says of the settings in force; undefined: there was no `.env`. */
+  get file(): Environment | undefined {
+    return this.#file
+  }
+
+  /**
+   * Reads the file again, for processes that start from now on: also what needs a restart.
+   * @throws {ConfigError} as `readAgain`
+   */
+  takeAll(): void {
+    const found = readSettingsFile(this.#folder, this.#process)
+    readConfig({ ...found, ...this.#process })
+    this.#file = found
   }
 
   /**

@@ -2,6 +2,7 @@ import type { GatewayAlerts } from './alerts/gateway-alerts.ts'
 import type { AuditTrail } from './audit/trail.ts'
 import type { Calls } from './call/calls.ts'
 import type { Gateways } from './cluster/gateways.ts'
+import type { ServiceOfWorker } from './cluster/service.ts'
 import type { Config } from './config.ts'
 import type { Deployments } from './deploy/deployments/deployments.ts'
 import type { Deploys } from './deploy/deploys.ts'
@@ -70,6 +71,8 @@ export interface Gateway extends Operations {
   calls: Calls
   /** Gateways that share this PostgreSQL. */
   gateways: Gateways
+  /** The service that this process is a worker of; undefined: it is a gateway alone. */
+  service: ServiceOfWorker | undefined
   /** Connection on which gateways notify each other of changes. */
   listener: Listener
   /** History of deploys of all databases. */

@@ -13,6 +13,7 @@ import {
   prepareNotifications,
   tellOthers,
 } from './cluster/notifications.ts'
+import type { ServiceOfWorker } from './cluster/service.ts'
 import { live, withSettings } from './config/live.ts'
 import type { Config } from './config.ts'
 import { deploysAtOnce } from './deploy/at-once.ts'
@@ -35,7 +36,7 @@ import { Outages } from './postgres/hosts/outages.ts'
 import { PrimaryWatch } from './postgres/hosts/primary-watch.ts'
 import { probe } from './postgres/hosts/probe.ts'
 import { Replicas } from './postgres/hosts/replicas.ts'
-import { describeHost, type Server } from './postgres/hosts/server.ts'
+import { describeHost, hostAndPort, type Server } from './postgres/hosts/server.ts'
 import { Listener } from './postgres/listener.ts'
 import type { Sql } from './postgres/pools/connection.ts'
 import { Pools } from './postgres/pools/pools.ts'
@@ -59,6 +60,7 @@ import { Usage } from './usage/usage.ts'
  * @param server server with the database of the open catalog
  * @param main undefined for the server of DATABASE_URL
  * @param name of the server in SERVERS
+ * @param service the service that this process is a worker of
  */
 export function createGateway(
   config: Config,
@@ -67,6 +69,7 @@ export function createGateway(
   { id: catalogId, secrets }: OpenCatalog,
   main?: Gateway,
   name = MAIN_SERVER,
+  service: ServiceOfWorker | undefined = main?.service,
 ): Gateway {
   const roles = new Roles({ secrets, isolation: config.isolation, catalog: catalogId })
   const credentialsOf = (database: string) => {
@@ -132,19 +135,26 @@ export function createGateway(
     probe: (withinMs: number) => probe(listener, pools, server.database, withinMs),
   }
   const watch = new PrimaryWatch({ server, outages, ...answers })
+  const share = service?.shareOf(name)
   const gateways = new Gateways(CHANNEL, {
     log,
     use: (work) => listener.use(work),
-    held: () => Math.max(pools.status().connections, replicas?.held ?? 0),
+    held: () => share?.held ?? Math.max(pools.status().connections, replicas?.held ?? 0),
     onShare: (connections) => {
+      if (share) return share.setShare(connections)
       pools.setCapacity(connections)
       replicas?.setCapacity(connections)
     },
     onMembers: () => {
       catalog.limits.databases().forEach(fit)
-      if (!main) alerts.members.note(gateways.alive())
+      if (!main) alerts.members.note(gateways.alive(), service?.isFirst)
     },
+    service: share,
   })
+  service?.divide(name, name, pools)
+  for (const replica of replicas?.all() ?? []) {
+    service?.divide(`${name}/${hostAndPort(replica.server)}`, name, replica)
+  }
   const alerts =
     main?.alerts ??
     new GatewayAlerts({
@@ -229,6 +239,7 @@ export function createGateway(
         log,
         usage,
         gateways,
+        service,
         server,
         catalogId,
         later,
@@ -264,6 +275,7 @@ export function createGateway(
       streams: new StreamSlots(limitsOfStreams(config, mostForCalls, () => pools.capacity)),
     }),
     gateways,
+    service,
     listener,
     deployments,
     deploys,
@@ -283,7 +295,7 @@ export function createGateway(
         tracing: undefined,
         routes: [],
         routeCounters: [],
-        startedAt: performance.now(),
+        startedAt: service?.startedAt ?? performance.now(),
         get servers() {
           return servers
         },

@@ -15,6 +15,8 @@ export interface HealthReport {
   uptime_seconds: number
   /** Number of gateways alive on this PostgreSQL, including this one. */
   gateways: number
+  /** Number of workers of this gateway that answer; undefined if WORKERS is 1. */
+  workers?: number | undefined
   /** How platforms are kept apart. */
   isolation: Isolation
   /** The servers of SERVERS, `main` first; undefined if it is not set. */
@@ -62,6 +64,8 @@ export class Health {
   isDraining = false
   /** True once work on many databases, such as a /migrate, begins with no further one. */
   isEnding = false
+  /** True for a worker that drains while another one goes on in its place. */
+  isReplaced = false
 
   constructor(options: HealthOptions) {
     this.#options = options
@@ -81,7 +85,7 @@ export class Health {
 
   /** Returns whether new requests should be sent to this gateway. */
   async isReady(): Promise<boolean> {
-    return !this.isDraining && (await this.isConnected())
+    return (!this.isDraining || this.isReplaced) && (await this.isConnected())
   }
 
   /** Returns whether PostgreSQL answers a query that is sent now, or any other since, within that time. */
@@ -156,18 +160,25 @@ async function serverHealth(gateway: Parts): Promise<ServerHealth[]> {
   )
 }
 
-/** Returns the body of GET /health. */
-export async function reportHealth(gateway: Parts): Promise<HealthReport> {
+/**
+ * Returns the body of GET /health.
+ * @param load of all workers; undefined: there are none
+ */
+export async function reportHealth(
+  gateway: Parts,
+  load?: { pools: number; held: number; workers: number },
+): Promise<HealthReport> {
   const isConnected = await gateway.health.isConnected()
   const { pools, connections } = gateway.pools.status()
   return {
     status: isConnected ? 'healthy' : 'unhealthy',
     version: packageJson.version,
     postgres_connected: isConnected,
-    active_pools: pools,
-    total_connections: connections,
+    active_pools: load?.pools ?? pools,
+    total_connections: load?.held ?? connections,
     uptime_seconds: Math.floor((performance.now() - gateway.startedAt) / 1000),
     gateways: gateway.gateways.alive().length,
+    workers: load?.workers,
     isolation: gateway.roles.isolation,
     replicas: gateway.replicas?.status(),
     ...(gateway.servers.areSeveral && { servers: await serverHealth(gateway) }),

@@ -4,7 +4,7 @@ import { json } from './log/json.ts'
 import { LeftOut } from './log/left-out.ts'
 import type { Format, LogFields, LogFormat, LogLevel, RequestLine } from './log/line.ts'
 import { text } from './log/text.ts'
-import { bufferedWriter, type LogTarget, priorityOf } from './log/writer.ts'
+import { bufferedWriter, type LogTarget, numberLine, priorityOf } from './log/writer.ts'
 
 export { isJournal } from './log/writer.ts'
 export type { LogFields, LogFormat, LogLevel, LogTarget, RequestLine }
@@ -43,15 +43,19 @@ const SERVICE = 'database-gateway'
  * Creates a log on consola: lines for people in a terminal, one JSON object a line elsewhere, or what
  * the settings say. Lines of one turn of the event loop are written together.
  * @param journal whether the target is systemd's journal, which is told the priority of each line
+ * @param worker number of the worker that writes, which its lines have; undefined: a process alone
  */
 export function createLog(
   given: LogLevel | LogSettings,
   target: LogTarget = process.stdout,
-  { journal = false } = {},
+  { journal = false, worker }: { journal?: boolean; worker?: number } = {},
 ): Log {
   const writeLine = bufferedWriter(target)
-  const write = (line: string, level: string) =>
-    writeLine(journal ? priorityOf(level) + line : line)
+  const numbered = worker === undefined ? undefined : numberLine(worker)
+  const write = (line: string, level: string) => {
+    const whole = numbered ? numbered(line) : line
+    writeLine(journal ? priorityOf(level) + whole : whole)
+  }
   let format: Format
   let maxLevel: number
   const log = createConsola({

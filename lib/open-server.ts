@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from './config.ts'
 import type { Log } from './log.ts'
+import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
 import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
-import { describeServer, type Server } from './postgres/hosts/server.ts'
+import { describeServer, parseDatabaseUrl, type Server } from './postgres/hosts/server.ts'
 import type { Sql } from './postgres/pools/connection.ts'
 import { Pools } from './postgres/pools/pools.ts'
 import { quoteIdentifier } from './postgres/quote.ts'
 import { findHome } from './tenancy/catalog/home.ts'
 import { type OpenCatalog, openCatalog } from './tenancy/catalog/open-catalog.ts'
-
+import { closeMaintenance } from './tenancy/roles/closed-databases.ts'
 import { readGivenSecrets } from './tenancy/secrets/given-secrets.ts'
 
 /** A PostgreSQL that answers, and its catalog. */
@@ -119,4 +120,43 @@ function isWorthWaiting(error: unknown): boolean {
 function checkVersion(version: string): string {
   if (Number.parseInt(version, 10) >= OLDEST_POSTGRES) return version
   throw new Error(`version ${version} is too old; the gateway needs ${OLDEST_POSTGRES} or newer`)
+}
+
+/** Extra connections of the embedded PostgreSQL: its superuser reserve and psql sessions. */
+const SPARE_CONNECTIONS = 20
+
+/**
+ * Starts the embedded PostgreSQL in DATA_DIR.
+ * @param onExit called if it exits without being stopped
+ * @throws {Error} as `startEmbedded`
+ */
+export async function startOwnServer(
+  config: Config,
+  log: Log,
+  onExit: (() => void) | undefined,
+): Promise<EmbeddedPostgres> {
+  const embedded = await startEmbedded({
+    dataDir: config.dataDir,
+    settings: { max_connections: `${config.maxTotalConnections + SPARE_CONNECTIONS}` },
+    onProgress: (line) => log.info(line),
+    onLog: (line) => log.debug(line),
+    onExit: ({ code, signal }) => {
+      log.error('The embedded PostgreSQL has exited unexpectedly', { code, signal })
+      onExit?.()
+    },
+  })
+  await closeOwnServer(embedded, config)
+  return embedded
+}
+
+/**
+ * Revokes CONNECT on the maintenance databases of the embedded server, which only the gateway and
+ * the platforms' roles use. Ignores failures, such as a superuser password changed by hand:
+ * `prepareIsolation` logs the databases that stay open.
+ */
+async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config): Promise<void> {
+  const server = parseDatabaseUrl(superuserUrl)
+  const pools = new Pools(server, config)
+  await pools.use(server.database, closeMaintenance).catch(() => {})
+  await pools.end()
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import packageJson from '../package.json' with { type: 'json' }
+import type { ServiceOfWorker } from './cluster/service.ts'
 import type { Config } from './config.ts'
 import { Moves } from './deploy/relocate/moves.ts'
 import { createGateway } from './gateway.ts'
@@ -10,11 +11,11 @@ import { type Listening, startListening } from './http/listener/listen.ts'
 import { loadTls, logFailure, readTls } from './http/listener/tls.ts'
 import { loadRoutes } from './http/routes.ts'
 import { prepareJobs } from './jobs/table.ts'
-import type { Log } from './log.ts'
-import { openServer } from './open-server.ts'
-import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
+import type { Log, LogFields } from './log.ts'
+import { openServer, startOwnServer } from './open-server.ts'
+import { answerWorkers } from './operations/whole-service.ts'
+import type { EmbeddedPostgres } from './postgres/embedded.ts'
 import { describeServer, parseDatabaseUrl } from './postgres/hosts/server.ts'
-import { Pools } from './postgres/pools/pools.ts'
 import { applier } from './start/apply-settings.ts'
 import { OtherServers } from './start/other-servers.ts'
 import {
@@ -25,7 +26,7 @@ import {
   leaveServer,
   prepareParts,
 } from './start/parts.ts'
-import { closeMaintenance } from './tenancy/roles/closed-databases.ts'
+import type { Load } from './systemd/describe-status.ts'
 
 export interface StartOptions {
   /** Aborts a start that waits for PostgreSQL. */
@@ -34,12 +35,23 @@ export interface StartOptions {
   socket?: number | undefined
   /** Called if the embedded PostgreSQL exits without being stopped. */
   onPostgresExit?: () => void
+  /** What the parent has given a worker; undefined: the process is a gateway alone. */
+  worker?: StartedWorker
+}
+
+/** What a worker begins with. */
+export interface StartedWorker {
+  service: ServiceOfWorker
+  /** Connection string of the embedded PostgreSQL, which the parent has started. */
+  embeddedUrl: string | undefined
 }
 
 /** A running gateway. */
 export interface RunningGateway {
   gateway: Gateway
   url: string
+  /** What the log is told when it listens. */
+  facts: LogFields
   /**
    * Uses other settings, but for those that need a restart, and loads the listener's TLS certificate
    * again. Nothing that runs is broken off but what `LongAnswers` tells.
@@ -50,15 +62,15 @@ export interface RunningGateway {
    * gateways.
    */
   retire(): Promise<void>
-  /** Waits for running requests, closes all connections, and stops the embedded PostgreSQL. */
-  stop(): Promise<void>
+  /**
+   * Waits for running requests, closes all connections, and stops the embedded PostgreSQL.
+   * `isReplaced`: another worker goes on in place of this one.
+   */
+  stop(options?: { isReplaced?: boolean }): Promise<void>
 }
 
 /** SHUTDOWN_DELAY_SECS behind a proxy: a health check of each second fails twice in it. */
 const BALANCER_MS = 5000
-
-/** Extra connections of the embedded PostgreSQL: its superuser reserve and psql sessions. */
-const SPARE_CONNECTIONS = 20
 
 /**
  * Starts PostgreSQL (given or embedded), the catalog, the routes and the listener. If a step fails,
@@ -69,7 +81,7 @@ export async function startGateway(
   config: Config,
   log: Log,
   handlersFolder: string,
-  { signal, socket, onPostgresExit }: StartOptions = {},
+  { signal, socket, onPostgresExit, worker }: StartOptions = {},
 ): Promise<RunningGateway> {
   for (const warning of config.warnings) log.warn(warning)
   const routes = await loadRoutes(handlersFolder)
@@ -80,7 +92,8 @@ export async function startGateway(
   let listening: Listening | undefined
   let others: OtherServers | undefined
   let moves: Moves | undefined
-  const stop = async () => {
+  const stop = async ({ isReplaced = false } = {}) => {
+    if (gateway) gateway.health.isReplaced = isReplaced
     const all = gateway?.servers.open() ?? []
     others?.stop()
     all.forEach(beginStop)
@@ -115,23 +128,15 @@ export async function startGateway(
     await sleep(config.shutdownDelayMs ?? (config.trustedProxies.length > 0 ? BALANCER_MS : 0))
   }
   try {
-    if (!config.server) {
-      embedded = await startEmbedded({
-        dataDir: config.dataDir,
-        settings: { max_connections: `${config.maxTotalConnections + SPARE_CONNECTIONS}` },
-        onProgress: (line) => log.info(line),
-        onLog: (line) => log.debug(line),
-        onExit: ({ code, signal }) => {
-          log.error('The embedded PostgreSQL has exited unexpectedly', { code, signal })
-          onPostgresExit?.()
-        },
-      })
-    }
-    if (embedded) await closeOwnServer(embedded, config)
-    const server = config.server ?? parseDatabaseUrl(embedded!.url)
-    const { version, home, catalog } = await openServer(config, server, log, signal)
-    gateway = createGateway(config, home, log, catalog)
+    if (!config.server && !worker) embedded = await startOwnServer(config, log, onPostgresExit)
+    const server = config.server ?? parseDatabaseUrl(worker?.embeddedUrl ?? embedded!.url)
+    // A worker has no connection of its own before it is given one.
+    const limits = worker ? { ...config, maxTotalConnections: 1 } : config
+    const { version, home, catalog } = await openServer(limits, server, log, signal)
+    gateway = createGateway(config, home, log, catalog, undefined, undefined, worker?.service)
     gateway.routes = routes
+    answerWorkers(gateway)
+    answerMetrics(gateway)
     const cap = await prepareParts(gateway)
     await gateway.audit.prepare()
     await gateway.catalog.use(prepareJobs)
@@ -154,17 +159,21 @@ export async function startGateway(
         tls: loadTls(config.tls, log, onCertificate),
         onFailure: (error) => logFailure(error, log),
       },
+      worker !== undefined,
     )
     gateway.dueDrops.start()
     moves.start()
-    log.info(`Listening on ${listening.url}`, {
+    const facts = {
       socket: socket === undefined ? undefined : 'passed',
       postgres: version,
-      server: embedded ? `embedded in ${config.dataDir}` : describeServer(home),
+      server: !config.server ? `embedded in ${config.dataDir}` : describeServer(home),
       routes: routes.length,
       ...describeAccess(config),
-    })
-    return { gateway, url: listening.url, reload: applier(gateway, listening), retire, stop }
+    }
+    // The parent tells it once, when all workers listen.
+    log[worker ? 'debug' : 'info'](`Listening on ${listening.url}`, facts)
+    const reload = applier(gateway, listening)
+    return { gateway, url: listening.url, facts, reload, retire, stop }
   } catch (error) {
     await stop()
     throw error
@@ -188,16 +197,10 @@ function describeAccess(config: Config) {
   }
 }
 
-/**
- * Revokes CONNECT on the maintenance databases of the embedded server, which only the gateway and
- * the platforms' roles use. Ignores failures, such as a superuser password changed by hand:
- * `prepareIsolation` logs the databases that stay open.
- */
-async function closeOwnServer({ superuserUrl }: EmbeddedPostgres, config: Config): Promise<void> {
-  const server = parseDatabaseUrl(superuserUrl)
-  const pools = new Pools(server, config)
-  await pools.use(server.database, closeMaintenance).catch(() => {})
-  await pools.end()
+/** Has a worker tell the others its metrics. */
+function answerMetrics(gateway: Gateway): void {
+  const { service, metrics } = gateway
+  service?.answer('metrics', () => metrics.collect(gateway, service.worker))
 }
 
 /** Loads what makes and sends spans, where the settings name a collector. */
@@ -210,20 +213,14 @@ async function loadTracing({ config, gateways, server, log }: Gateway) {
   return startTracing(config, { version, gateway: gateways.id, server, log })
 }
 
-/** Returns what `systemctl status` shows: `40 of 200 connections, 3 deploys`, the sums of all servers. */
-export function describeStatus({ servers }: Gateway): string {
-  const sums = { held: 0, capacity: 0, running: 0 }
+/** Returns what the gateway, or this worker, does: the sums of all servers. */
+export function loadOf({ servers }: Gateway): Load {
+  const sums = { held: 0, capacity: 0, deploys: 0 }
   for (const { pools, replicas, deploys } of servers.open()) {
     sums.held += Math.max(pools.status().connections, replicas?.held ?? 0)
     sums.capacity += pools.capacity
-    sums.running += deploys.running
+    sums.deploys += deploys.running
   }
   const away = servers.entries().filter(({ parts }) => !parts?.watch.isUp)
-  const { held, capacity, running } = sums
-  const deploys = `${running} ${running === 1 ? 'deploy' : 'deploys'}`
-  const missing =
-    servers.areSeveral && away.length > 0
-      ? `; away: ${away.map(({ name }) => name).join(', ')}`
-      : ''
-  return `${held} of ${capacity} connections, ${deploys}${missing}`
+  return { ...sums, away: servers.areSeveral ? away.map(({ name }) => name) : [] }
 }

@@ -4,6 +4,7 @@ import { serverField } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { poolsOfServers } from '../../lib/http/answer/server-pools.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
+import { readPools } from '../../lib/operations/whole-service.ts'
 
 export default defineHandler({
   meta: {
@@ -59,12 +60,13 @@ export default defineHandler({
     const { gateway, request } = event.context
     readQuery(event, [])
     const { servers } = gateway
-    const [now, { calls, unanswered }] = await Promise.all([
+    const [now, { calls, unanswered }, reports] = await Promise.all([
       activityOfServers(servers, request.mayName),
       gateway.callsOfAll.list(request.mayName),
+      readPools(gateway),
     ])
     const [{ at, vitals, why, can }] = now
-    const { pools, permits, servers: budgets } = poolsOfServers(gateway, request.mayName)
+    const { pools, permits, servers: budgets } = poolsOfServers(gateway, reports, request.mayName)
     return answerInSlices({
       at,
       sessions: sessionsOf(servers, now),

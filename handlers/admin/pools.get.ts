@@ -3,6 +3,7 @@ import { parseServer } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { poolsOfServers } from '../../lib/http/answer/server-pools.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
+import { readPools } from '../../lib/operations/whole-service.ts'
 
 export default defineHandler({
   meta: {
@@ -16,10 +17,16 @@ export default defineHandler({
       gateways: [{ id: '7c0d', host: 'gateway-1', pid: 4711, self: true }],
     },
   },
-  handler(event) {
+  async handler(event) {
     const { gateway, request } = event.context
     const only = parseServer(gateway.servers, readQuery(event, ['server']).server)
-    const { pools, permits, totals, ...rest } = poolsOfServers(gateway, request.mayName, only)
+    const reports = await readPools(gateway)
+    const { pools, permits, totals, ...rest } = poolsOfServers(
+      gateway,
+      reports,
+      request.mayName,
+      only,
+    )
     return answerInSlices({
       pools,
       count: pools.length,

@@ -11,6 +11,10 @@ export interface Row {
   last_heartbeat_at: string
   cap: number
   share: number
+  /** Id, parent's process and number of a worker's service; null for a process alone. */
+  service: string | null
+  parent: number | null
+  worker: number | null
 }
 
 /**
@@ -56,6 +60,10 @@ export async function prepareTable(sql: Sql, lock: number): Promise<void> {
       cap integer not null,
       share integer not null
     );
+    alter table _db_gateway_gateways
+      add column if not exists service uuid,
+      add column if not exists parent integer,
+      add column if not exists worker integer;
     commit;
     select pg_advisory_lock(${LOCK_CLASS}, ${lock});
   `)
@@ -89,21 +97,27 @@ export async function removeDead(sql: Sql, self: string): Promise<number> {
   return count
 }
 
+interface NewRow extends Pick<Row, 'id' | 'cap' | 'share'> {
+  lock: number
+  service: { id: string; parent: number; worker: number } | undefined
+}
+
 /**
  * Writes this gateway's row.
  * @returns true if the row is new
  */
 export async function writeRow(
   sql: Sql,
-  { id, lock, cap, share }: { id: string; lock: number; cap: number; share: number },
+  { id, lock, cap, share, service }: NewRow,
 ): Promise<boolean> {
   const [row] = await sql<{ is_new: boolean }[]>`
     insert into _db_gateway_gateways as g
-      (id, lock, host, pid, started_at, last_heartbeat_at, cap, share)
+      (id, lock, host, pid, started_at, last_heartbeat_at, cap, share, service, parent, worker)
     values (
       ${id}, ${lock}, ${hostname()}, ${process.pid},
       clock_timestamp() - make_interval(secs => ${process.uptime()}::float8),
-      clock_timestamp(), ${cap}, ${share}
+      clock_timestamp(), ${cap}, ${share},
+      ${service?.id ?? null}, ${service?.parent ?? null}, ${service?.worker ?? null}
     )
     on conflict (id) do update set
       lock = excluded.lock,
@@ -119,7 +133,7 @@ export async function writeRow(
 export async function readRows(sql: Sql, but: string | null = null): Promise<Row[]> {
   return sql<Row[]>`
     select
-      id, host, pid, cap, share,
+      id, host, pid, cap, share, service, parent, worker,
       to_json(started_at) #>> '{}' as started_at,
       to_json(last_heartbeat_at) #>> '{}' as last_heartbeat_at
     from _db_gateway_gateways

@@ -12,21 +12,11 @@ import {
   removeDead,
   writeRow,
 } from './gateways-table.ts'
+import { asServices, asSharers, type GatewayStatus } from './members.ts'
+import type { ShareOfService } from './service.ts'
 import { divide, partOf, type Share, SMALLEST_SHARE } from './shares.ts'
 
-/** A gateway on this PostgreSQL, as the endpoints for operators show it. */
-export interface GatewayStatus {
-  id: string
-  host: string
-  pid: number
-  /** Start of the process, ISO 8601, by PostgreSQL's clock; likewise `last_heartbeat_at`. */
-  started_at: string
-  last_heartbeat_at: string
-  /** Maximum number of connections that it may have open. */
-  share: number
-  /** True for the gateway that answers. */
-  self: boolean
-}
+export type { GatewayStatus } from './members.ts'
 
 export interface GatewaysOptions {
   log: Log
@@ -36,8 +26,10 @@ export interface GatewaysOptions {
   held: () => number
   /** Called with the number of connections that may be open from now on. */
   onShare: (connections: number) => void
-  /** Called when gateways have come or gone. */
+  /** Called when gateways, or workers of them, have come or gone. */
   onMembers: () => void
+  /** The service that this process is a worker of; undefined: it is a gateway alone. */
+  service: ShareOfService | undefined
 }
 
 const BEAT_EVERY_MS = 5000
@@ -77,6 +69,7 @@ export class Gateways {
   #lock = 0
   /** Share that this gateway's row has. */
   #written = 0
+  #members: Row[] = []
   #alive: GatewayStatus[] = []
   #beating: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -87,9 +80,11 @@ export class Gateways {
   constructor(channel: string, options: GatewaysOptions) {
     this.#channel = channel
     this.#options = options
+    const { service } = options
+    if (service) service.onChange = () => this.refresh()
   }
 
-  /** Id of this gateway, constant while it runs. */
+  /** Id of this gateway, or of this worker of it; constant while it runs. */
   get id(): string {
     return this.#id
   }
@@ -105,7 +100,12 @@ export class Gateways {
    * is opened.
    */
   begin(): void {
-    this.#options.onShare(this.#share)
+    if (!this.#options.service) this.#options.onShare(this.#share)
+  }
+
+  /** Whether this process divides the connections: a gateway alone, or the leader of the workers. */
+  get #divides(): boolean {
+    return this.#options.service?.isLeader ?? true
   }
 
   /**
@@ -117,7 +117,7 @@ export class Gateways {
     this.#cap = cap
     const giveUpAt = performance.now() + JOIN_LIMIT_MS
     await this.#beat()
-    while (this.#share < Math.min(SMALLEST_SHARE, cap)) {
+    while (this.#divides && this.#share < Math.min(SMALLEST_SHARE, cap)) {
       if (performance.now() > giveUpAt) {
         this.#take(SMALLEST_SHARE)
         this.#options.log.warn(
@@ -148,14 +148,19 @@ export class Gateways {
     return this.#alive
   }
 
-  /** Number of gateways that share PostgreSQL, this one included. */
-  get count(): number {
-    return Math.max(1, this.#alive.length)
+  /** Returns the ids of the processes that were alive: gateways alone, and workers. */
+  ids(): string[] {
+    return this.#members.map(({ id }) => id)
   }
 
-  /** Returns this gateway's part of a limit that all gateways share; at least 1. */
+  /** Number of processes that share the limits of tenants, this one included. */
+  get count(): number {
+    return Math.max(1, this.#members.length)
+  }
+
+  /** Returns this process's part of a limit that all of them share; at least 1. */
   partOf(limit: number): number {
-    const rank = this.#alive.filter(({ id }) => id < this.#id).length
+    const rank = this.#members.filter(({ id }) => id < this.#id).length
     return Math.max(1, partOf(limit, rank, this.count))
   }
 
@@ -212,12 +217,17 @@ export class Gateways {
     await beginTurn(sql)
     const removed = await removeDead(sql, this.#id)
     const others = await readRows(sql, this.#id)
-    const mine = { id: this.#id, cap: this.#cap, share: this.#share }
-    const share = divide(mine, others)
+    const share = this.#divide(others)
     if (share.share < this.#share) this.#take(share.share)
     // Connections in use count until they are closed.
     const written = Math.max(share.share, this.#options.held())
-    const isNew = await writeRow(sql, { ...mine, lock: this.#lock, share: written })
+    const isNew = await writeRow(sql, {
+      id: this.#id,
+      cap: this.#cap,
+      lock: this.#lock,
+      share: written,
+      service: this.#options.service,
+    })
     if (isNew || removed > 0 || written < this.#written) await this.#tell(sql)
     const all = await readRows(sql)
     await sql`commit`
@@ -226,10 +236,19 @@ export class Gateways {
     this.#note(all, share)
   }
 
+  /** A worker that does not lead writes what the leader has told. */
+  #divide(others: Row[]): Share {
+    const { service } = this.#options
+    if (service) this.#share = service.share
+    if (!this.#divides) return { target: this.#share, share: this.#share, isTooSmall: false }
+    const mine = { id: service?.id ?? this.#id, cap: this.#cap, share: this.#share }
+    return divide(mine, asSharers(others, mine.id))
+  }
+
   #take(share: number): void {
     if (share === this.#share) return
     this.#share = share
-    this.#options.onShare(share)
+    if (this.#divides) this.#options.onShare(share)
   }
 
   async #tell(sql: Sql): Promise<void> {
@@ -238,18 +257,21 @@ export class Gateways {
 
   #note(rows: Row[], { target, isTooSmall }: Share): void {
     const before = this.#alive.length
-    const isSame = before === rows.length && rows.every(({ id }, i) => id === this.#alive[i]!.id)
-    this.#alive = rows.map(({ cap, ...row }) => ({ ...row, self: row.id === this.#id }))
-    const { log, onMembers } = this.#options
+    const known = this.#members
+    const isSame = known.length === rows.length && rows.every(({ id }, i) => id === known[i]!.id)
+    this.#members = rows
+    const { log, onMembers, service } = this.#options
+    this.#alive = asServices(rows, service?.id ?? this.#id)
+    const { length } = this.#alive
     if (!isSame) onMembers()
     if (isTooSmall && !this.#wasTooSmall) {
       const caps = rows.map(({ cap }) => cap)
       log.warn(
-        `MAX_TOTAL_CONNECTIONS of ${Math.min(...caps)} is too small for ${rows.length} gateways: each takes ${SMALLEST_SHARE} connections, and together they exceed it`,
+        `MAX_TOTAL_CONNECTIONS of ${Math.min(...caps)} is too small for ${length} gateways: each takes ${SMALLEST_SHARE} connections, and together they exceed it`,
       )
     }
     this.#wasTooSmall = isTooSmall
-    if (before === rows.length || (before === 0 && rows.length === 1)) return
-    log.info(`${rows.length} gateways share PostgreSQL's connections: this one may open ${target}`)
+    if (before === length || (before === 0 && length === 1) || !this.#divides) return
+    log.info(`${length} gateways share PostgreSQL's connections: this one may open ${target}`)
   }
 }

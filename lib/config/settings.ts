@@ -4,6 +4,7 @@ import { ACCESS, ADMIN_NETWORKS, ALLOWED_ADMIN_IPS } from './settings/access.ts'
 import { ALERTS } from './settings/alerts.ts'
 import { ARCHIVE, HTTP, TLS } from './settings/http.ts'
 import { LOG, LOG_LEVEL } from './settings/log.ts'
+import { PROCESS } from './settings/process.ts'
 import { DATABASE_URL, DATABASE_PARTS as PARTS, SERVER } from './settings/server.ts'
 import { TRACING } from './settings/tracing.ts'
 import { CALLS, CONNECTIONS, DEPLOYS } from './settings/work.ts'
@@ -35,6 +36,7 @@ export const LOG_DIR = optional('LOG_DIR', 'path', asIs, {
 
 /** The settings that are each one value of `Config`, by the name of the value. */
 export const PLAIN = {
+  ...PROCESS,
   ...SERVER,
   ...CALLS,
   ...DEPLOYS,
@@ -60,6 +62,7 @@ const section = (title: string, ...groups: SettingGroup[]): SettingSection => ({
 /** Every setting, in the order of the documents. */
 export const SECTIONS: SettingSection[] = [
   section('Where settings are', { SETTINGS_FILE }),
+  section('Processes', PROCESS),
   section('PostgreSQL', { DATABASE_URL }, SERVER),
   section('Connections to PostgreSQL', CONNECTIONS),
   section('Calls', CALLS),

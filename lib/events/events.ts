@@ -17,6 +17,8 @@ const MAX_JOBS = 100
 
 interface EventsOptions extends OverviewParts {
   messages: Messages
+  /** Returns the ids of the gateways, and of the workers of gateways, that are alive. */
+  ids: () => string[]
   log: { debug(message: string): void }
 }
 
@@ -25,14 +27,14 @@ export class Events {
   readonly #hub: EventHub
   readonly #relay: Relay
   readonly #overview: OverviewReader
-  readonly #gateways: OverviewParts['gateways']
+  readonly #ids: () => string[]
   /** Jobs that run, with the gateway that runs each; undefined: this one. */
   readonly #jobs = new Map<string, { change: Change; gateway: string | undefined }>()
   #lastOverview = ''
   #version = 0
 
   constructor(options: EventsOptions) {
-    this.#gateways = options.gateways
+    this.#ids = options.ids
     this.#overview = new OverviewReader(options)
     this.#relay = new Relay(options.messages, {
       onChange: (change, from) => this.#publish(change, from),
@@ -117,7 +119,7 @@ export class Events {
 
   /** Returns the jobs that run. The gateway of a job may have been killed. */
   #running(): Change[] {
-    const alive = new Set(this.#gateways().map(({ id }) => id))
+    const alive = new Set(this.#ids())
     for (const [key, { gateway }] of this.#jobs) {
       if (gateway !== undefined && !alive.has(gateway)) this.#jobs.delete(key)
     }

@@ -1,15 +1,13 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 import type { GatewayStatus } from '../cluster/gateways.ts'
 import type { ReplicaStatus } from '../postgres/hosts/replicas.ts'
-import type { PoolsReport } from '../postgres/pools/pool-report.ts'
 
 /** What the overview is made of. */
 export interface OverviewParts {
-  /** Calls and errors since the start. */
-  counts: () => { calls: number; errors: number }
-  pools: () => Pick<PoolsReport, 'pools' | 'permits'>
-  /** Deploys that run or wait. */
-  deploys: () => number
+  /** Load of this gateway, with all of its workers; its numbers of calls are since the start. */
+  load: () => Promise<
+    Pick<Overview, 'connections'> & Record<'calls' | 'errors' | 'deploys', number>
+  >
   gateways: () => GatewayStatus[]
   replicas: () => ReplicaStatus[]
   isConnected: () => Promise<boolean>
@@ -51,22 +49,25 @@ export class OverviewReader {
 
   /** Returns an overview. The first has no rates. */
   async read(): Promise<Overview> {
-    const { counts, pools, deploys, gateways, replicas, isConnected } = this.#parts
+    const { load, gateways, replicas, isConnected } = this.#parts
     const ends = this.#ends
-    const reachable = await isConnected()
+    const [reachable, { calls, errors, deploys, connections }] = await Promise.all([
+      isConnected(),
+      load(),
+    ])
     const isEnded = ends !== this.#ends
     const now = performance.now()
-    const { calls, errors } = counts()
     const seconds = this.#before ? (now - this.#before.at) / 1000 : 0
     const rate = (count: number, before = count) =>
-      seconds > 0 ? Math.round((10 * (count - before)) / seconds) / 10 : 0
+      // A worker that has ended takes its counts with it.
+      seconds > 0 ? Math.max(0, Math.round((10 * (count - before)) / seconds) / 10) : 0
     const overview: Overview = {
       at: new Date().toISOString(),
       gateway: gateways().find(({ self }) => self)?.id ?? null,
       calls_per_s: rate(calls, this.#before?.calls),
       errors_per_s: rate(errors, this.#before?.errors),
-      connections: connectionsOf(pools()),
-      deploys_running: deploys(),
+      connections,
+      deploys_running: deploys,
       gateways: gateways(),
       replicas: replicas().map(shownReplica),
       postgres: this.#postgresIs(reachable),
@@ -101,20 +102,6 @@ export class OverviewReader {
     this.#loop.reset()
     return Math.max(0, Math.round(max / 1e6) - RESOLUTION_MS)
   }
-}
-
-function connectionsOf({
-  pools,
-  permits,
-}: Pick<PoolsReport, 'pools' | 'permits'>): Overview['connections'] {
-  const sums = { open: 0, busy: 0, idle: 0, waiting: 0, capacity: permits.capacity }
-  for (const { open, busy, idle, waiting } of pools) {
-    sums.open += open
-    sums.busy += busy
-    sums.idle += idle
-    sums.waiting += waiting
-  }
-  return sums
 }
 
 function shownReplica({ server, usable, lag_ms }: ReplicaStatus): Overview['replicas'][number] {

@@ -44,6 +44,15 @@ export function priorityOf(level: string): string {
   return PRIORITIES[level] ?? '<7>'
 }
 
+/** Returns a function that gives a line the number of its worker: a member of JSON, or before a text. */
+export function numberLine(worker: number): (line: string) => string {
+  return (line) => {
+    if (!line.startsWith('{')) return `[${worker}] ${line}`
+    const name = line.startsWith('{"@') ? 'db_gateway.worker' : 'worker'
+    return `{"${name}":${worker},${line.slice(1)}`
+  }
+}
+
 /** Whether standard output goes to systemd's journal: JOURNAL_STREAM names its device and inode. */
 export function isJournal(journalStream: string | undefined): boolean {
   if (journalStream === undefined) return false

@@ -1,5 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import type { GatewayStatus } from '../cluster/gateways.ts'
+import type { ServiceOfWorker } from '../cluster/service.ts'
 import type { ServerState } from '../postgres/hosts/outages.ts'
 import type { ReplicaStatus } from '../postgres/hosts/replicas.ts'
 import type { PoolsReport } from '../postgres/pools/pool-report.ts'
@@ -9,8 +10,9 @@ import { SHOWN_BOUNDS_MS } from '../usage/times/shown-times.ts'
 import { type CallsOfFunction, callMetrics } from './calls.ts'
 import { FleetNumbers, type FleetSums } from './fleet.ts'
 import { gatewayMetrics } from './gateways.ts'
+import { mergeMetrics } from './merge.ts'
 import { poolMetrics } from './pools.ts'
-import { renderProcessMetrics } from './process.ts'
+import { renderProcessMetrics, workerProcessMetrics } from './process.ts'
 import { RequestCounters, type RouteCounter, requestMetrics } from './requests.ts'
 import { namedServerMetrics, serverMetrics } from './servers.ts'
 import { sumOfCalls, sumOfCounts, sumOfDeploys } from './sums.ts'
@@ -36,6 +38,7 @@ interface MeasuredServer {
 export interface Measured extends Working {
   routeCounters: RouteCounter[]
   outages: { status(): ServerState[] }
+  service: ServiceOfWorker | undefined
   servers: { readonly areSeveral: boolean; entries(): ServerEntry<MeasuredServer>[] }
 }
 
@@ -52,8 +55,24 @@ export class Metrics {
     this.fleet = new FleetNumbers(readFleet)
   }
 
-  /** Returns all metrics as text in Prometheus' format. */
+  /** Returns all metrics as text in Prometheus' format; of a service, those of all workers. */
   async render(gateway: Measured): Promise<string> {
+    const { service } = gateway
+    if (!service) {
+      return `${await renderMetrics(this.#own(gateway))}\n${await renderProcessMetrics()}`
+    }
+    const own = await this.collect(gateway, service.worker)
+    const others = (await service.ask('metrics', own)) as Metric[][]
+    return renderMetrics(mergeMetrics([own, ...others]))
+  }
+
+  /** Returns the metrics of a worker. */
+  async collect(gateway: Measured, worker: number): Promise<Metric[]> {
+    const own = this.#own(gateway).map((metric) => ({ ...metric, samples: [...metric.samples] }))
+    return [...own, ...(await workerProcessMetrics(worker))]
+  }
+
+  #own(gateway: Measured): Metric[] {
     const { routeCounters, outages, servers } = gateway
     const open = servers
       .entries()
@@ -63,7 +82,7 @@ export class Metrics {
       parts,
     }))
     const all = open.map(({ parts }) => parts)
-    const own = [
+    return [
       ...workMetrics(
         gateway,
         sumOfDeploys(all.map(({ deploys }) => deploys)),
@@ -90,7 +109,6 @@ export class Metrics {
         named.map(({ server, parts }) => ({ server, alive: parts.gateways.alive() })),
       ),
     ]
-    return `${await renderMetrics(own)}\n${await renderProcessMetrics()}`
   }
 
   #ofServers(entries: ServerEntry<MeasuredServer>[]): Metric[] {

@@ -4,16 +4,18 @@ import { CallsOfAll } from '../activity/cancel-calls.ts'
 import type { Gateways } from '../cluster/gateways.ts'
 import { Messages } from '../cluster/messages.ts'
 import { CHANNEL } from '../cluster/notifications.ts'
+import type { ServiceOfWorker } from '../cluster/service.ts'
 import { Events } from '../events/events.ts'
 import { Fleet, type FleetOptions } from '../fleet/fleet.ts'
 import type { Log } from '../log.ts'
 import type { Replicas } from '../postgres/hosts/replicas.ts'
-import type { PoolsReport } from '../postgres/pools/pool-report.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
+import { type PartsOfServers, readLoad } from './whole-service.ts'
 
 interface OperationsOptions extends FleetOptions {
   log: Log
   gateways: Gateways
+  service: ServiceOfWorker | undefined
   server: { applicationName: string }
   catalogId: string
   /** The parts for the server `main`; undefined for those themselves. */
@@ -21,15 +23,10 @@ interface OperationsOptions extends FleetOptions {
   /** Returns parts that are built later. */
   later: () => {
     health: { isConnected(): Promise<boolean> }
+    pools: Pools
     /** The servers; each has parts of its own. */
-    servers: { open(): ServerParts[] }
+    servers: PartsOfServers['servers'] & { open(): { replicas: Replicas | undefined }[] }
   }
-}
-
-interface ServerParts {
-  pools: Pools
-  deploys: { running: number }
-  replicas: Replicas | undefined
 }
 
 /** The parts of a gateway that operators look at. */
@@ -50,7 +47,7 @@ export interface Operations {
 
 /** Builds the parts; asks nothing. */
 export function createOperations(options: OperationsOptions): Operations {
-  const { gateways, use, log, server, catalogId, later, main } = options
+  const { gateways, service, use, log, server, catalogId, later, main } = options
   const fleet = new Fleet(options)
   const activity = new Activity({ use, application: server.applicationName, catalogId })
   if (main) {
@@ -59,17 +56,16 @@ export function createOperations(options: OperationsOptions): Operations {
     return { fleet, activity, inFlight, callsOfAll, messages, events }
   }
   const inFlight = new CallsInFlight(gateways.id)
-  const alive = () => gateways.alive().map(({ id }) => id)
+  const alive = () => gateways.ids()
   const messages = new Messages({ self: gateways.id, channel: CHANNEL, use, alive, log })
   fleet.sizes.onRead = (platform) => events.noteCatalog(platform)
   const servers = () => later().servers.open()
   const events = new Events({
     messages,
     log,
-    counts: () => inFlight.counts,
-    pools: () => reportOf(servers()),
-    deploys: () => servers().reduce((sum, { deploys }) => sum + deploys.running, 0),
+    load: () => readLoad({ service, inFlight, ...later() }),
     gateways: () => gateways.alive(),
+    ids: alive,
     replicas: () => servers().flatMap((one) => one.replicas?.status() ?? []),
     isConnected: () => later().health.isConnected(),
   })
@@ -80,17 +76,5 @@ export function createOperations(options: OperationsOptions): Operations {
     activity,
     messages,
     events,
-  }
-}
-
-/** The pools of all servers, with the sums of their permits. */
-function reportOf(servers: ServerParts[]): Pick<PoolsReport, 'pools' | 'permits'> {
-  const reports = servers.map(({ pools }) => pools.report())
-  return {
-    pools: reports.flatMap(({ pools }) => pools),
-    permits: {
-      held: reports.reduce((sum, { permits }) => sum + permits.held, 0),
-      capacity: reports.reduce((sum, { permits }) => sum + permits.capacity, 0),
-    },
   }
 }

@@ -4,6 +4,7 @@ import { prepareDrift } from '../deploy/drift/table.ts'
 import { prepareLeft } from '../deploy/fleet/left.ts'
 import { prepareTemplates } from '../deploy/templates/table.ts'
 import type { Gateway } from '../gateway-parts.ts'
+import type { Log } from '../log.ts'
 import { readServerCapacity, usableConnections } from '../postgres/pools/capacity.ts'
 import { preparePlatforms } from '../tenancy/platforms.ts'
 import { prepareExplain } from '../tenancy/roles/explain-calls.ts'
@@ -28,13 +29,20 @@ export async function prepareParts(gateway: Gateway): Promise<number> {
   await gateway.catalog.use(prepareTemplates)
   await gateway.catalog.use(preparePlatforms)
   await gateway.catalog.use(prepareStored)
-  await prepareIsolation(gateway)
+  const { log, service } = gateway
+  // The first worker has told what is to be said of the server.
+  const isTold = service && !service.isFirst
+  await prepareIsolation(isTold ? partsFor(gateway, { ...log, warn: log.debug }) : gateway)
   await prepareExplain(gateway)
   await gateway.catalog.use(prepareLeft)
   await gateway.catalog.use(prepareDrift)
   await gateway.deployments.prepare()
   await gateway.usage.prepare()
   return cap
+}
+
+function partsFor({ config, server, pools, roles, catalogId }: Gateway, log: Log) {
+  return { config, log, server, pools, roles, catalogId }
 }
 
 /** Joins the gateways on a server, and starts what watches it. */

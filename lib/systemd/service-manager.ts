@@ -23,8 +23,11 @@ done`
 
 /** Tells systemd about the service, as sd_notify(3) has it. */
 export interface ServiceManager {
-  /** The start is complete. From now on tells the status, and that the event loop turns. */
-  ready(status: () => string): void
+  /**
+   * The start is complete. From now on tells the status, and that the event loop turns, as long as
+   * `isAlive` says that those of the workers do too.
+   */
+  ready(status: () => string, isAlive?: () => boolean): void
   /** A reload begins; `reloaded` must follow. */
   reloading(): void
   reloaded(): void
@@ -58,10 +61,11 @@ export function findServiceManager(
     if (variables.length > 0) send(variables)
   }
   return {
-    ready(status) {
+    ready(status, isAlive = () => true) {
       tell(status, 'READY=1')
-      const beat = watchdogMs > 0 ? ['WATCHDOG=1'] : []
-      timer = setInterval(() => tell(status, ...beat), watchdogMs / 2 || STATUS_EVERY_MS).unref()
+      const beat = () => (watchdogMs > 0 && isAlive() ? ['WATCHDOG=1'] : [])
+      const again = () => tell(status, ...beat())
+      timer = setInterval(again, watchdogMs / 2 || STATUS_EVERY_MS).unref()
     },
     reloading() {
       // The clock of process.hrtime is CLOCK_MONOTONIC.

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { describeStatus } from '../../lib/start.ts'
+import { loadOf } from '../../lib/start.ts'
+import { describeStatus } from '../../lib/systemd/describe-status.ts'
 import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { type OtherServer, startOtherServer } from '../helpers/servers.ts'
@@ -44,7 +45,7 @@ test('the state of all servers is told', async () => {
   })
   const { body: fleet } = await gateway.get(`/admin/fleet?platform=${platform}`)
   expect(fleet).toMatchObject({ servers: ['main', 'eu1'], servers_away: [], count: 2 })
-  expect(describeStatus(gateway.gateway)).toMatch(/^\d+ of \d+ connections, 0 deploys$/)
+  expect(describeStatus(loadOf(gateway.gateway))).toMatch(/^\d+ of \d+ connections, 0 deploys$/)
 })
 
 test('metrics name the servers, and add calls up', async () => {
@@ -78,7 +79,7 @@ describe('a server that is away', () => {
     expect([status, body.status, body.servers[0].connected]).toEqual([200, 'healthy', true])
     expect((await gateway.get('/ready')).status).toBe(200)
     expect(await metrics()).toContain('db_gateway_server_up{server="eu1"} 0\n')
-    expect(describeStatus(gateway.gateway)).toContain('; away: eu1')
+    expect(describeStatus(loadOf(gateway.gateway))).toContain('; away: eu1')
     await eu1.start()
     const back = await receiver.next('postgres.back')
     expect(back.alert.data.name).toBe('eu1')

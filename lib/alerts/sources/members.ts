@@ -18,12 +18,14 @@ export class MemberAlerts {
     this.#alerts = alerts
   }
 
-  note(alive: Member[]): void {
+  /** @param isNew false: this gateway has told of itself before, from another process */
+  note(alive: Member[], isNew = true): void {
     const before = this.#known
     this.#known = new Map(alive.map((member) => [member.id, member]))
     const total = alive.length
     for (const member of alive) {
-      if (before ? !before.has(member.id) : member.self) this.#tell('gateway.joined', member, total)
+      if (before ? !before.has(member.id) : member.self && isNew)
+        this.#tell('gateway.joined', member, total)
     }
     for (const member of before?.values() ?? []) {
       if (!this.#known.has(member.id)) this.#tell('gateway.left', member, total)

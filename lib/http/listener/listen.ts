@@ -3,6 +3,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo, ListenOptions } from 'node:net'
 import { listen } from 'listhen'
 import type { Log } from '../../log.ts'
+import { checkAddress } from './check-address.ts'
 import { Drain } from './drain.ts'
 import { type HttpLimits, limitClients, setLimits } from './http-limits.ts'
 import type { Tls } from './tls.ts'
@@ -43,7 +44,8 @@ export interface Secure {
 }
 
 /**
- * Starts listening at this address or socket; with `secure` HTTPS only.
+ * Starts listening at this address or socket; with `secure` HTTPS only. A worker of node:cluster gets
+ * the connections that its parent accepts there.
  * @throws {Error} with one line that names the setting, if the address cannot be used
  */
 export async function startListening(
@@ -52,13 +54,16 @@ export async function startListening(
   limits: HttpLimits,
   log: Log,
   secure?: Secure,
+  isWorker = false,
 ): Promise<Listening> {
   const drain = new Drain(listener)
   const secured = secure && newTlsServer(drain.listener, secure)
   const http =
     'fd' in on
       ? await listenOnSocket(secured ?? createServer(drain.listener), on.fd)
-      : await listenOnAddress(drain, on, secured)
+      : isWorker
+        ? await listenAsWorker(secured ?? createServer(drain.listener), on)
+        : await listenOnAddress(drain, on, secured)
   drain.watch(http)
   limitClients(http, drain, limits, log)
   // Without this listener Node.js would send "100 Continue" before `admitBody` can refuse the body.
@@ -114,6 +119,17 @@ async function listenOnAddress(
   return http
 }
 
+/** The parent has checked the address: each look at it here would be a socket of the parent. */
+async function listenAsWorker(
+  http: Server | TlsServer,
+  on: { host: string; port: number },
+): Promise<Server> {
+  await listenWith(http, on).catch((error: Error) => {
+    throw new Error(`GATEWAY_PORT: ${error.message}`)
+  })
+  return http
+}
+
 /** Listens without listhen, which supports only addresses. */
 async function listenOnSocket(http: Server | TlsServer, fd: number): Promise<Server> {
   await listenWith(http, { fd, backlog: PASSED_BACKLOG }).catch((error: Error) => {
@@ -136,22 +152,4 @@ async function listenWith(
       resolve()
     })
   })
-}
-
-/** Finds out why an address cannot be used, because listhen does not report it. */
-async function checkAddress(host: string, port: number): Promise<void> {
-  const probe = createServer()
-  await new Promise<void>((resolve, reject) => {
-    probe.once('error', reject)
-    probe.listen(port, host, resolve)
-  }).catch((error: NodeJS.ErrnoException) => {
-    const reasons: Record<string, string> = {
-      EADDRINUSE: `GATEWAY_PORT: ${port} on ${host} is taken by another process`,
-      EACCES: `GATEWAY_PORT: ${port} is not allowed for this user`,
-      EADDRNOTAVAIL: `GATEWAY_HOST: ${host} is not an address of this machine`,
-      ENOTFOUND: `GATEWAY_HOST: ${host} cannot be resolved`,
-    }
-    throw new Error(reasons[error.code ?? ''] ?? `GATEWAY_HOST: ${error.message}`)
-  })
-  await new Promise((resolve) => probe.close(resolve))
 }

@@ -3,8 +3,10 @@ import { Hosts } from '../hosts/hosts.ts'
 import type { Server } from '../hosts/server.ts'
 import { fit } from './call-share.ts'
 import type { Connection, Sql } from './connection.ts'
+import { endSupply } from './end-supply.ts'
 import { stopStarving } from './give-back.ts'
 import type { Lease } from './lease.ts'
+import { type Need, needOf } from './need.ts'
 import { type CredentialsOf, countClosing, type PlatformOf } from './pool.ts'
 import { type PoolsReport, reportOf } from './pool-report.ts'
 import { keepPermits } from './reserve.ts'
@@ -108,6 +110,15 @@ export class Pools {
   /** Whether as many connections are open as may be. */
   get isFull(): boolean {
     return !this.#supply.all.hasCapacity
+  }
+
+  /**
+   * Calls `tell` when somebody begins to wait for a connection, and when one was closed. Returns a
+   * function that tells what is needed.
+   */
+  watchNeed(tell: () => void): () => Need {
+    this.#supply.onNeed = tell
+    return () => needOf(this.#supply, this.#taking.limits.maxConnectionsPerPool)
   }
 
   /**
@@ -281,20 +292,9 @@ export class Pools {
 
   /** Closes the idle connections and cuts those in use, whose queries fail. */
   async end(): Promise<void> {
-    this.#supply.isEnded = true
     clearInterval(this.#sweeper)
     this.#endSilenceWatch()
     this.#hosts.end()
-    const connections = [...this.#supply.pools.values()].flatMap((pool) => [...pool.connections])
-    for (const pool of this.#supply.pools.values()) {
-      for (const waiter of pool.waiters) {
-        waiter.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
-      }
-      pool.waiters.clear()
-    }
-    const idle = connections.filter((connection) => this.#supply.all.idle.has(connection))
-    for (const connection of connections)
-      if (!this.#supply.all.idle.has(connection)) connection.destroy()
-    await Promise.all(idle.map((connection) => connection.close()))
+    await endSupply(this.#supply)
   }
 }

@@ -38,6 +38,8 @@ export class ConnectionSupply implements Supply {
   /** Decides which idle connection gives way. */
   readonly demand = new Demand(() => this.all.permits.capacity)
   isEnded = false
+  /** Called when a pool begins to wait for a permit of `all`, and when a connection was closed. */
+  onNeed: (() => void) | undefined
   /** `performance.now()` of PostgreSQL's last answer; -Infinity after the loss of a connection. */
   lastAnswerAt = Number.NEGATIVE_INFINITY
   readonly #server: Server
@@ -151,6 +153,7 @@ export class ConnectionSupply implements Supply {
     starve(pool, full)
     this.#running.watch()
     this.evict(full)
+    if (full === this.all) this.onNeed?.()
     return false
   }
 
@@ -243,6 +246,7 @@ export class ConnectionSupply implements Supply {
     if (!this.isEnded) for (const budget of pool.budgets) this.feed(budget)
     this.grow(pool)
     this.settle(pool)
+    this.onNeed?.()
   }
 
   /** Gives free permits to the pools that need one. */

@@ -1,0 +1,17 @@
+import { GatewayError } from '../../errors.ts'
+import type { ConnectionSupply } from './supply.ts'
+
+/** Closes the idle connections and cuts those in use; refuses those who wait. */
+export async function endSupply(supply: ConnectionSupply): Promise<void> {
+  supply.isEnded = true
+  const connections = [...supply.pools.values()].flatMap((pool) => [...pool.connections])
+  for (const pool of supply.pools.values()) {
+    for (const waiter of pool.waiters) {
+      waiter.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
+    }
+    pool.waiters.clear()
+  }
+  const idle = connections.filter((connection) => supply.all.idle.has(connection))
+  for (const connection of connections) if (!supply.all.idle.has(connection)) connection.destroy()
+  await Promise.all(idle.map((connection) => connection.close()))
+}

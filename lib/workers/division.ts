@@ -1,0 +1,191 @@
+import type { GiveUp, PartReport } from './messages.ts'
+
+/** A worker's part of the connections, as the parent knows it. */
+interface Part {
+  capacity: number
+  held: number
+  busy: number
+  wanted: number
+  /** Connections that were given to it, and of these that it has told to have received. */
+  sent: number
+  received: number
+  /** Whether it was asked to give up connections and has not answered. */
+  isAsked: boolean
+}
+
+interface DivisionOptions {
+  /** Number of workers that divide the share when all run. */
+  workers: number
+  add(worker: number, connections: number): void
+  ask(worker: number, question: Omit<GiveUp, 'type' | 'name'>): void
+  /** Called when the upper limit of open connections has come down to the share. */
+  onSettled(): void
+}
+
+/** Connections that a worker keeps: a deploy takes two beside the listening one and that of a call. */
+const LEAST = 4
+
+/** Pause before workers that had nothing to give up are asked again, while others want more. */
+const ASK_AGAIN_MS = 10
+
+/**
+ * Divides the share of a service among its workers: the connections to one server. Each has an equal
+ * part, and one that wants more gets what is free, then what others do not use, and, below its equal
+ * part, what others have beyond theirs. A connection is given only when it is certain that nobody holds
+ * it any more, so that the sum never exceeds the share.
+ */
+export class Division {
+  readonly #options: DivisionOptions
+  readonly #parts = new Map<number, Part>()
+  #share = 0
+  #again: NodeJS.Timeout | undefined
+  #wasOver = false
+
+  constructor(options: DivisionOptions) {
+    this.#options = options
+  }
+
+  /** Upper limit of the connections that all workers have open together. */
+  get held(): number {
+    let sum = 0
+    for (const part of this.#parts.values()) sum += limitOf(part)
+    return sum
+  }
+
+  /** Changes the connections that all workers may have open together. */
+  setShare(connections: number): void {
+    this.#share = connections
+    this.#settle()
+  }
+
+  /** Adds a worker that is about to start, without connections. It wants its least until it reports. */
+  join(worker: number): void {
+    const none = { capacity: 0, held: 0, busy: 0, sent: 0, received: 0, isAsked: false }
+    this.#parts.set(worker, { ...none, wanted: LEAST })
+    this.#settle()
+  }
+
+  /** Takes back the part of a worker that has ended. */
+  leave(worker: number): void {
+    if (this.#parts.delete(worker)) this.#settle()
+  }
+
+  /** Takes a report of a worker. */
+  report(worker: number, report: PartReport): void {
+    const part = this.#parts.get(worker)
+    if (!part) return
+    const { capacity, held, busy, wanted, received, isAnswer } = report
+    Object.assign(part, { capacity, held, busy, wanted, received })
+    if (isAnswer) part.isAsked = false
+    this.#settle()
+  }
+
+  end(): void {
+    clearTimeout(this.#again)
+    this.#parts.clear()
+  }
+
+  get #fair(): number {
+    // One that drains has its part beside the one that replaces it.
+    const workers = Math.max(this.#options.workers, this.#parts.size)
+    return Math.max(1, Math.floor(this.#share / workers))
+  }
+
+  get #least(): number {
+    return Math.min(LEAST, this.#fair)
+  }
+
+  #settle(): void {
+    this.#giveFree()
+    const over = this.held - this.#share
+    if (over > 0) this.#takeBack(over)
+    else if (this.#wasOver) this.#options.onSettled()
+    this.#wasOver = over > 0
+    let isWanted = over > 0
+    for (const [worker, part] of this.#parts) {
+      if (missing(part) > 0 && over <= 0) isWanted = this.#borrow(worker, part) || isWanted
+    }
+    if (isWanted) this.#askAgain()
+  }
+
+  /** Gives free connections to those that want more, the one with the fewest first; the rest evenly. */
+  #giveFree(): void {
+    let free = this.#share - this.held
+    const given = new Map<number, number>()
+    const give = (worker: number) => {
+      given.set(worker, (given.get(worker) ?? 0) + 1)
+      this.#parts.get(worker)!.sent++
+      free--
+    }
+    while (free > 0) {
+      const poorest = this.#poorest((part) => missing(part) > 0)
+      // Nothing of an equal part is kept back: it is taken again when somebody wants it.
+      const next = poorest ?? this.#poorest((part) => limitOf(part) < this.#fair)
+      if (next === undefined) break
+      give(next)
+    }
+    for (const [worker, connections] of given) this.#options.add(worker, connections)
+  }
+
+  #poorest(isMeant: (part: Part) => boolean): number | undefined {
+    let found: number | undefined
+    let fewest = Number.POSITIVE_INFINITY
+    for (const [worker, part] of this.#parts) {
+      if (limitOf(part) >= fewest || !isMeant(part)) continue
+      found = worker
+      fewest = limitOf(part)
+    }
+    return found
+  }
+
+  /** Has the workers above their equal part of a smaller share give up connections. */
+  #takeBack(over: number): void {
+    for (const [worker, part] of this.#parts) {
+      if (part.isAsked) continue
+      const most = Math.min(over, limitOf(part) - this.#fair)
+      if (most > 0 && part.capacity > this.#fair) this.#ask(worker, part, most, this.#fair)
+    }
+  }
+
+  /** Asks others for what a worker misses. Returns whether to try again. */
+  #borrow(worker: number, part: Part): boolean {
+    const isPoor = limitOf(part) < this.#fair
+    let lacking = missing(part)
+    let isWorthwhile = false
+    for (const [other, rich] of this.#parts) {
+      if (other === worker || lacking <= 0) continue
+      const surplus = limitOf(rich) - this.#fair
+      const isForced = isPoor && surplus > 0
+      // Whoever wants more itself has nothing idle.
+      if (!isForced && (rich.wanted > 0 || rich.capacity <= this.#least)) continue
+      isWorthwhile = true
+      if (rich.isAsked) continue
+      const most = isForced ? Math.min(lacking, surplus) : lacking
+      this.#ask(other, rich, most, isForced ? this.#fair : null)
+      lacking -= Math.max(0, Math.min(most, rich.capacity - rich.busy))
+    }
+    return isWorthwhile
+  }
+
+  #ask(worker: number, part: Part, most: number, fair: number | null): void {
+    part.isAsked = true
+    this.#options.ask(worker, { most, least: this.#least, fair })
+  }
+
+  #askAgain(): void {
+    this.#again ??= setTimeout(() => {
+      this.#again = undefined
+      this.#settle()
+    }, ASK_AGAIN_MS).unref()
+  }
+}
+
+/** Connections that a worker may have open by now, by what it has told and was given since. */
+function limitOf({ capacity, held, sent, received }: Part): number {
+  return Math.max(capacity, held) + sent - received
+}
+
+/** Connections that a worker wants beside those on their way to it. */
+function missing({ wanted, sent, received }: Part): number {
+  return wanted - (sent - received)
+}
