@@ -14,6 +14,7 @@ import {
   tellOthers,
 } from './cluster/notifications.ts'
 import type { ServiceOfWorker } from './cluster/service.ts'
+import { shareConnections } from './cluster/share-connections.ts'
 import { live, withSettings } from './config/live.ts'
 import type { Config } from './config.ts'
 import { deploysAtOnce } from './deploy/at-once.ts'
@@ -36,7 +37,7 @@ import { Outages } from './postgres/hosts/outages.ts'
 import { PrimaryWatch } from './postgres/hosts/primary-watch.ts'
 import { probe } from './postgres/hosts/probe.ts'
 import { Replicas } from './postgres/hosts/replicas.ts'
-import { describeHost, hostAndPort, type Server } from './postgres/hosts/server.ts'
+import { describeHost, type Server } from './postgres/hosts/server.ts'
 import { Listener } from './postgres/listener.ts'
 import type { Sql } from './postgres/pools/connection.ts'
 import { Pools } from './postgres/pools/pools.ts'
@@ -135,26 +136,15 @@ export function createGateway(
     probe: (withinMs: number) => probe(listener, pools, server.database, withinMs),
   }
   const watch = new PrimaryWatch({ server, outages, ...answers })
-  const share = service?.shareOf(name)
   const gateways = new Gateways(CHANNEL, {
     log,
     use: (work) => listener.use(work),
-    held: () => share?.held ?? Math.max(pools.status().connections, replicas?.held ?? 0),
-    onShare: (connections) => {
-      if (share) return share.setShare(connections)
-      pools.setCapacity(connections)
-      replicas?.setCapacity(connections)
-    },
+    ...shareConnections(service, name, pools, replicas),
     onMembers: () => {
       catalog.limits.databases().forEach(fit)
       if (!main) alerts.members.note(gateways.alive(), service?.isFirst)
     },
-    service: share,
   })
-  service?.divide(name, name, pools)
-  for (const replica of replicas?.all() ?? []) {
-    service?.divide(`${name}/${hostAndPort(replica.server)}`, name, replica)
-  }
   const alerts =
     main?.alerts ??
     new GatewayAlerts({
