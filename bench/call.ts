@@ -26,6 +26,7 @@ npm run bench -- [options]
   --only one,rows,…    of: one, rows, write, get, errors, half, slow, big, log
   --pgbench /path      the pgbench to use; without it the newest that is installed
   --no-peer            without the peer
+  --workers 1          WORKERS of the gateway; its CPU is that of the parent and all workers
   --help
 `
 
@@ -48,20 +49,21 @@ interface Options {
   parts: string[]
   pgbench: string | undefined
   noPeer: boolean
+  workers: string
 }
 
 const options = readOptions()
 if (options) await runBench((stopping) => main(options, stopping))
 
 async function main(options: Options, stopping: AbortController): Promise<void> {
-  const { seconds, rounds, parts, noPeer } = options
+  const { seconds, rounds, parts, noPeer, workers } = options
   const program = await findPgbench(options.pgbench)
   if (!program) {
     console.log('No pgbench found (Debian: the package postgresql): its columns are empty.\n')
   }
   if (!noPeer) await installPeer()
   console.log(`${machine()}. ${seconds} s each.\n`)
-  const settings = { LOG_LEVEL: 'info', MAX_RESULT_BYTES: `${64 * 1024 * 1024}` }
+  const settings = { WORKERS: workers, LOG_LEVEL: 'info', MAX_RESULT_BYTES: `${64 * 1024 * 1024}` }
   await withRig(settings, stopping, async (rig) => {
     await registerPlatform(rig)
     const peer = noPeer ? undefined : await startPeer(rig)
@@ -84,6 +86,7 @@ function readOptions(): Options | undefined {
       rounds: { type: 'string', default: '3' },
       only: { type: 'string', default: Object.keys(PARTS).join(',') },
       pgbench: { type: 'string' },
+      workers: { type: 'string', default: '1' },
       'no-peer': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -98,7 +101,14 @@ function readOptions(): Options | undefined {
     )
     return undefined
   }
-  return { seconds, rounds, parts, pgbench: values.pgbench, noPeer: values['no-peer'] }
+  return {
+    seconds,
+    rounds,
+    parts,
+    pgbench: values.pgbench,
+    noPeer: values['no-peer'],
+    workers: values.workers,
+  }
 }
 
 function serviceOf({ gatewayUrl, gatewayPid }: Rig): Service {

@@ -20,7 +20,7 @@ export function endedCpu(): number {
   return read(process.pid)?.children ?? Number.NaN
 }
 
-/** CPU seconds of a PostgreSQL server: all of its processes, those that have ended included. */
+/** CPU seconds of PostgreSQL, or of a gateway with its workers: all processes, also those that have ended. */
 export function serverCpu(postmaster: number): number {
   const itself = read(postmaster)
   if (!itself) return Number.NaN

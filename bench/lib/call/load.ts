@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { ownCpu, serverCpu } from '../cpu.ts'
+import { serverCpu } from '../cpu.ts'
 import { PLATFORM } from './platform.ts'
 
 /** What the generator sends. */
@@ -70,9 +70,9 @@ export async function load(job: Job, target: Target, signal: AbortSignal): Promi
   let outcome: Outcome | undefined
   let after = before
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'start') before = [ownCpu(target.pid), serverCpu(target.postmaster)]
+    if (line === 'start') before = [serverCpu(target.pid), serverCpu(target.postmaster)]
     else {
-      after = [ownCpu(target.pid), serverCpu(target.postmaster)]
+      after = [serverCpu(target.pid), serverCpu(target.postmaster)]
       outcome = JSON.parse(line) as Outcome
     }
   }
