@@ -4,6 +4,7 @@ import type { Log } from './log.ts'
 import { type EmbeddedPostgres, startEmbedded } from './postgres/embedded.ts'
 import { isConnectionLost, isPostgresError } from './postgres/errors.ts'
 import { describeServer, parseDatabaseUrl, type Server } from './postgres/hosts/server.ts'
+import { poolerProblem, refusedByPooler } from './postgres/pooler.ts'
 import type { Sql } from './postgres/pools/connection.ts'
 import { Pools } from './postgres/pools/pools.ts'
 import { quoteIdentifier } from './postgres/quote.ts'
@@ -36,6 +37,8 @@ export async function openServer(
   const pools = new Pools(server, config)
   try {
     const version = await waitForPostgres(pools, server, config, log, signal)
+    const unfit = await poolerProblem(pools, server)
+    if (unfit) throw new Error(`PostgreSQL at ${describeServer(server)}: ${unfit}`)
     const given = await readGivenSecrets({
       ...config,
       ownDataDir: config.server ? undefined : config.dataDir,
@@ -94,6 +97,8 @@ async function waitForPostgres(
     } catch (error) {
       const { message, code = message } = error as NodeJS.ErrnoException
       const where = `PostgreSQL at ${describeServer(server)}`
+      const refused = refusedByPooler(error)
+      if (refused) throw new Error(`${where}: ${refused}`)
       if (!isWorthWaiting(error)) throw new Error(`${where}: ${message}`)
       if (performance.now() > giveUpAt) throw new Error(`${where} does not answer (${code})`)
       const left = Math.ceil((giveUpAt - performance.now()) / 1000)

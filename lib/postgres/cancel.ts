@@ -30,6 +30,7 @@ export async function sendCancel(
     socket.setTimeout(timeoutMs, () => socket.destroy())
     socket.once('error', reject).once('close', () => resolve())
     socket.resume()
-    socket.end(Buffer.concat([head, secret]))
+    // Not `end`: PgBouncer 1.18 exits where the client has gone before the request was passed on.
+    socket.write(Buffer.concat([head, secret]))
   })
 }

@@ -11,15 +11,17 @@ export type Mode = 'shared' | 'exclusive'
 /** statement_timeout of a shared session, in milliseconds. */
 const SHARED_TIMEOUT_MS = 50
 
-/** Returns the SQL that enters a mode. `timeoutMs`: the tenant's limit; undefined: the session's. */
-function enterSql(mode: Mode, timeoutMs: number | undefined): string {
+/**
+ * Returns the SQL that enters a mode. `timeoutMs`: the tenant's limit; undefined: the session's,
+ * `sessionMs`, which RESET does not give back behind a pooler.
+ */
+function enterSql(mode: Mode, timeoutMs: number | undefined, sessionMs: number): string {
   if (mode === 'shared') {
     const shortest = Math.min(SHARED_TIMEOUT_MS, timeoutMs ?? SHARED_TIMEOUT_MS)
     return `set default_transaction_read_only = on; set statement_timeout = ${shortest}`
   }
   // The server's current defaults: it may have become read-only meanwhile.
-  const timeout = timeoutMs ? `set statement_timeout = ${timeoutMs}` : 'reset statement_timeout'
-  return `reset default_transaction_read_only; ${timeout}`
+  return `reset default_transaction_read_only; set statement_timeout = ${timeoutMs ?? sessionMs}`
 }
 
 /** A switch of mode in progress. */
@@ -48,7 +50,7 @@ export function enterMode(
   connection.modeTimeoutMs = timeoutMs
   const entered: ModeSwitch = {
     hasFailed: false,
-    settled: session.simple(enterSql(mode, timeoutMs)).then(
+    settled: session.simple(enterSql(mode, timeoutMs, connection.statementTimeoutMs)).then(
       () => {},
       () => {
         entered.hasFailed = true

@@ -14,7 +14,7 @@ export const DATABASE_URL = optional('DATABASE_URL', 'URI', parseDatabaseUrl, {
   example: 'postgres://gateway_user:password@localhost:5432/db_gateway',
   restart: true,
   about:
-    'The administrative connection, as libpq reads it: host, role and TLS (`sslmode`, `sslrootcert`, `sslcert`, `sslkey`) are used for every database. `?host=/folder` is a Unix-domain socket. `host1:port1,host2:port2` is a primary with its standbys, with `target_session_attrs=primary` (the default then) or `read-write`. The role creates databases and roles (CREATEDB, CREATEROLE).',
+    'The administrative connection, as libpq reads it: host, role and TLS (`sslmode`, `sslrootcert`, `sslcert`, `sslkey`) are used for every database. `?host=/folder` is a Unix-domain socket. `host1:port1,host2:port2` is a primary with its standbys, with `target_session_attrs=primary` (the default then) or `read-write`. `pooler=session` says that PgBouncer is between. The role creates databases and roles (CREATEDB, CREATEROLE).',
   edge: 'The catalog is in the named database. Where that is `postgres`, the catalog is in `db_gateway`, which the gateway creates, unless `postgres` already contains a catalog.',
   secret: true,
 })

@@ -32,6 +32,8 @@ export interface Server extends Host, Credentials {
   others: Host[]
   /** Requirement for a session; with several hosts never `any`. */
   sessionAttrs: SessionAttrs
+  /** A pooler such as PgBouncer is between, in session mode. */
+  pooler?: 'session' | undefined
   /** Administrative database, which holds the gateway's catalog. */
   database: string
   applicationName: string
@@ -77,11 +79,13 @@ export function parseDatabaseUrl(text: string): Server {
 
   const named = `${match.groups.host}:${match.groups.port ?? ''}${match.groups.more ?? ''}`
   const [first, ...others] = hosts(named, query.get('host'), query.get('port'))
+  const pooler = poolerOf(query, others.length > 0)
   const user = query.get('user') || part('user') || userInfo().username
   return {
     ...first!,
     others,
     sessionAttrs: sessionAttrs(query.get('target_session_attrs'), others.length > 0),
+    pooler,
     user,
     password: query.get('password') || part('password'),
     database: query.get('dbname') || part('database') || user,
@@ -97,7 +101,7 @@ const ENCODED =
   'in a password, "@" is written %40, "/" %2F, "?" %3F, "#" %23, "%" %25 (DB_PASSWORD takes it as it is)'
 
 const QUERY_PARAMETERS = new Set(
-  'host port user password dbname sslmode sslrootcert sslcert sslkey application_name target_session_attrs'.split(
+  'host port user password dbname sslmode sslrootcert sslcert sslkey application_name target_session_attrs pooler'.split(
     ' ',
   ),
 )
@@ -133,6 +137,20 @@ function sessionAttrs(text: string | null, areSeveral: boolean): SessionAttrs {
   )
 }
 
+/** A pooler tells what it knew of its server when it connected: it cannot tell who is the primary. */
+function poolerOf(query: URLSearchParams, areSeveral: boolean): 'session' | undefined {
+  const text = query.get('pooler')
+  if (!text) return undefined
+  if (text !== 'session')
+    throw new Error(`has pooler${told(text)}: the gateway takes session alone`)
+  if (areSeveral || query.get('target_session_attrs')) {
+    throw new Error(
+      'has pooler=session with several hosts or target_session_attrs: name the pooler alone, and let it find the primary',
+    )
+  }
+  return 'session'
+}
+
 /**
  * Parses a list of connection URIs, separated by commas. A password may contain commas.
  * @throws {Error} naming the URI by its number; the message never contains a password
@@ -145,6 +163,9 @@ export function parseDatabaseUrls(text: string): Server[] {
       if (behindPassword.includes(',')) throw new Error('has a comma behind which no URI follows')
       if (/[?&]target_session_attrs=/.test(url)) {
         throw new Error('has target_session_attrs, which is for DATABASE_URL')
+      }
+      if (/[?&]pooler=/.test(url)) {
+        throw new Error('has pooler, but the state of a replica is read from the replica itself')
       }
       return parseDatabaseUrl(url)
     } catch (error) {

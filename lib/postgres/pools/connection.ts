@@ -10,7 +10,7 @@ import type { ConnectionOptions } from './connection-options.ts'
 import { DriverClient } from './driver-client.ts'
 import { codeOf, type Opened, openLoggedIn } from './open-logged-in.ts'
 import { RepeatedCancels } from './repeated-cancels.ts'
-import { ENCODING, otherEncoding, type Speaks, sessionParameters } from './session-parameters.ts'
+import { ENCODING, otherEncoding, type Speaks, sessionStart } from './session-parameters.ts'
 
 export type { Speaks, Sql }
 
@@ -31,6 +31,8 @@ export class Connection {
   readonly speaks: Speaks
   /** statement_timeout at the start of the session, in milliseconds. */
   readonly statementTimeoutMs: number
+  /** Statements that set what RESET ALL undoes behind a pooler; '' without one. */
+  readonly settings: string
   /** Budgets that it counts in. */
   budgets: Counted[] = []
   /** `performance.now()` after which it is not used again. */
@@ -97,9 +99,9 @@ export class Connection {
     this.#route = options.route ?? directRoute(server)
     this.#connectTimeoutMs = options.connectTimeoutMs
     this.#credentials = options.credentials ?? server
-    const { applicationName } = server
-    const { user } = this.#credentials
-    this.#parameters = sessionParameters({ ...options, applicationName, user })
+    const { parameters, settings } = sessionStart(server, this.#credentials.user, options)
+    this.settings = settings
+    this.#parameters = parameters
     const behind = this.speaks === 'wire' ? entering(options.atOpening) : undefined
     this.#opening = this.#open(options.connectTimeoutMs, behind)
     // Each query rejects with the same error.
@@ -112,6 +114,7 @@ export class Connection {
         database: this.database,
         connectTimeoutMs: this.#connectTimeoutMs,
         opening: this.#opening,
+        settings: this.settings,
         isClosed: () => this.#closed,
         onParameter: (name, value) => {
           this.#onParameter(name, value)
@@ -139,6 +142,11 @@ export class Connection {
   /** True once it is unusable; the session may end a moment before its socket closes. */
   get closed(): boolean {
     return this.#closed || (this.#session instanceof Session && this.#session.isClosed)
+  }
+
+  /** Process id that the server told at the log-in; undefined before. */
+  get pid(): number | undefined {
+    return this.#backend?.pid
   }
 
   /** Bytes received from the server. */
@@ -268,6 +276,7 @@ export class Connection {
       }
       const opened = new Session(socket, { onParameter })
       await joinCalls(opened, this.database, this.#connectTimeoutMs, question)
+      if (this.settings) await opened.simple(this.settings)
       this.#session = opened
       return opened
     })

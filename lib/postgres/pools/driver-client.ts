@@ -14,6 +14,8 @@ export interface DriverClientOptions {
   connectTimeoutMs: number
   /** The logged-in socket for the driver; if opening it fails, the queries fail with its error. */
   opening: Promise<Opened>
+  /** Statements that go out before all others; '' for none. */
+  settings: string
   /** Whether the gateway has closed the connection. */
   isClosed: () => boolean
   onParameter: (name: string, value: string) => void
@@ -58,6 +60,13 @@ export class DriverClient {
         .unsafe('')
         .execute()
         .catch(() => {})
+      const { settings } = this.#options
+      if (settings) {
+        this.#client
+          .unsafe(settings)
+          .execute()
+          .catch(() => {})
+      }
     }
     return this.#client
   }

@@ -20,7 +20,7 @@ export async function resetSession(connection: Connection): Promise<boolean> {
   const timer = setTimeout(() => connection.destroy(), LIMIT_MS)
   try {
     const session = await connection.session
-    await reset(session)
+    await reset(session, connection.settings)
     connection.needsReset = false
     connection.mode = 'exclusive'
     connection.modeTimeoutMs = undefined
@@ -33,12 +33,13 @@ export async function resetSession(connection: Connection): Promise<boolean> {
 }
 
 /** Settings come first: with another search_path, unqualified names may not be PostgreSQL's own. */
-async function reset(session: Session): Promise<void> {
+async function reset(session: Session, settings: string): Promise<void> {
   const resetting = session.simple(`
     close all;
     set session authorization default;
     reset role;
     reset all;
+    ${settings}
     unlisten *;
     discard temp;
     discard sequences;

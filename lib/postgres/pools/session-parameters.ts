@@ -1,4 +1,6 @@
 import { GatewayError } from '../../errors.ts'
+import type { Server } from '../hosts/server.ts'
+import { quoteLiteral } from '../quote.ts'
 
 /**
  * Kind of a connection. `sql`: for the gateway's own SQL, through postgres.js. `wire`: for calls,
@@ -19,37 +21,64 @@ const KEEPALIVES = {
   tcp_keepalives_count: 3,
 }
 
+/**
+ * What PgBouncer takes of a startup packet and keeps for each client. It refuses other parameters,
+ * or drops them where ignore_startup_parameters names them.
+ */
+const PASSED_BY_POOLERS = new Set([
+  ...['user', 'database', 'client_encoding', 'application_name', 'TimeZone', 'DateStyle'],
+])
+
 export interface SessionOptions {
-  applicationName: string
-  user: string
   database: string
   /** Default: `sql`. */
   speaks?: Speaks
   statementTimeoutMs: number
 }
 
-/** Returns the startup parameters of a session. */
-export function sessionParameters({
-  applicationName,
-  user,
-  database,
-  speaks = 'sql',
-  statementTimeoutMs,
-}: SessionOptions): Record<string, string | number> {
-  return {
+/** How a session begins. */
+export interface SessionStart {
+  /** Startup parameters. */
+  parameters: Record<string, string | number>
+  /**
+   * Behind a pooler: statements for what the startup parameters lack and what is no server's default
+   * (see lib/postgres/pooler.ts). RESET ALL undoes them.
+   */
+  settings: string
+}
+
+/** Returns the startup parameters of a session, and the statements that go before all others. */
+export function sessionStart(server: Server, user: string, options: SessionOptions): SessionStart {
+  const { database, speaks = 'sql', statementTimeoutMs } = options
+  // JIT can take seconds to compile catalog queries that run for milliseconds. Calls keep JIT.
+  const jit: Record<string, string> = speaks === 'sql' ? { jit: 'off' } : {}
+  const parameters = {
     user,
     database,
     client_encoding: ENCODING,
-    application_name: applicationName,
+    application_name: server.applicationName,
     TimeZone: 'UTC',
     DateStyle: 'ISO, MDY',
     IntervalStyle: 'postgres',
     bytea_output: 'hex',
     extra_float_digits: 1,
     statement_timeout: statementTimeoutMs,
-    // JIT can take seconds to compile catalog queries that run for milliseconds. Calls keep JIT.
-    ...(speaks === 'sql' && { jit: 'off' }),
+    ...jit,
     ...KEEPALIVES,
+  }
+  if (!server.pooler) return { parameters, settings: '' }
+  const passed = Object.entries(parameters).filter(([name]) => PASSED_BY_POOLERS.has(name))
+  const { application_name } = parameters
+  const settings = Object.entries({
+    application_name,
+    statement_timeout: statementTimeoutMs,
+    ...jit,
+  })
+  return {
+    parameters: Object.fromEntries(passed),
+    settings: settings
+      .map(([name, value]) => `set ${name} = ${quoteLiteral(`${value}`)};`)
+      .join(' '),
   }
 }
 

@@ -89,6 +89,11 @@ export async function checkLogIn(parts: IsolationParts): Promise<void> {
     ),
   )
   if (refusal === undefined) return
+  if (server.pooler) {
+    throw new Error(
+      `The pooler does not let the roles of the platforms log in (${refusal}): give PgBouncer auth_user and auth_query, or set ISOLATION=shared where nobody may read the passwords of roles (see docs/pgbouncer.md)`,
+    )
+  }
   throw new Error(
     `PostgreSQL does not let the roles of the platforms log in (${refusal}): add a line for them to pg_hba.conf, such as "host all all <address of the gateway>/32 scram-sha-256", or set ISOLATION=shared`,
   )

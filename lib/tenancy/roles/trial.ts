@@ -7,6 +7,9 @@ import { scramVerifier } from '../../postgres/session/scram.ts'
 /** Connects and runs no query. Rejects with the error of the connection if it cannot be opened. */
 export type LogIn = (database: string, credentials: Credentials) => Promise<void>
 
+/** How PgBouncer refuses a role whose password it cannot find, or that of its auth_query. */
+const POOLER_KNOWS_NO = /no such user|authentication failed|auth_query|bouncer config error/i
+
 /** Maximum number of existing roles that are tried if PostgreSQL refuses the trial role. */
 const OTHERS = 5
 
@@ -82,6 +85,7 @@ export async function refusalOf(attempt: Promise<void>): Promise<string | undefi
     const { code, message } = error as { code?: string; message: string }
     // PostgreSQL checks CONNECT after authentication, so a missing right is not a refused log-in.
     return code?.startsWith('28') ||
+      (code === '08P01' && POOLER_KNOWS_NO.test(message)) ||
       code === 'AUTHENTICATION_UNSUPPORTED' ||
       code === 'SCRAM_FAILED'
       ? message

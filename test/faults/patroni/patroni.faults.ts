@@ -31,10 +31,10 @@ const SETTINGS = {
 
 interface Fault {
   name: string
-  /** Hurts the node that leads; resolves at once. */
+  /** Hurts the node that leads. */
   strike(leader: PatroniNode): Promise<unknown>
-  /** The nodes that may lead afterwards; default: the others. */
-  mayLead?: (leader: PatroniNode) => PatroniNode[]
+  /** Whether the node may lead afterwards too; default: one of the others does. */
+  mayLeadAgain?: true
   /** Brings the node back. */
   heal?: (leader: PatroniNode) => Promise<unknown>
   /** Something that holds while the new primary leads and the old node is not healed. */
@@ -77,19 +77,14 @@ async function strikeUnderLoad(fault: Fault): Promise<void> {
 
   const old = await cluster.leader()
   const struckAt = performance.now()
-  const mayLead = fault.mayLead?.(old) ?? cluster.nodes.filter((node) => node !== old)
-  const commit = firstToCommit(mayLead)
+  const others = cluster.nodes.filter((node) => node !== old)
+  // One that leads again is looked for after the fault, since it leads before.
+  const early = fault.mayLeadAgain ? undefined : firstToCommit(others)
   await fault.strike(old)
-  const [leader, acceptedAt] = await commit
-  const isBack = () => TENANTS.every((tenant) => firstWrite(load.made, tenant, acceptedAt))
-  await eventually('all tenants are back', isBack).catch((error) => {
-    throw new Error(`${error.message}\n${world.changes().join('\n')}`)
-  })
-  const firsts = TENANTS.map((tenant) => firstWrite(load.made, tenant, acceptedAt)!.endedAt)
-  const backAt = Math.max(...firsts)
-  await sleep(AROUND_MS)
-  await fault.meanwhile?.(old)
-  await fault.heal?.(old)
+  const commit = early ?? firstToCommit(cluster.nodes)
+  const [leader, acceptedAt, backAt] = await comesBack(load, commit, old, fault).finally(() =>
+    fault.heal?.(old),
+  )
   await cluster.whole()
   await sleep(AROUND_MS)
   const made = await load.stop()
@@ -112,6 +107,24 @@ async function strikeUnderLoad(fault: Fault): Promise<void> {
   expect(verdict.outcomes.get('right')).toBeGreaterThan(CLIENTS)
 }
 
+/** Waits until each tenant has been written to by the gateway; returns when that was. */
+async function comesBack(
+  load: Load,
+  commit: Promise<[PatroniNode, number]>,
+  old: PatroniNode,
+  { meanwhile }: Fault,
+): Promise<[PatroniNode, number, number]> {
+  const [leader, acceptedAt] = await commit
+  const isBack = () => TENANTS.every((tenant) => firstWrite(load.made, tenant, acceptedAt))
+  await eventually('all tenants are back', isBack).catch((error) => {
+    throw new Error(`${error.message}\n${world.changes().join('\n')}`)
+  })
+  const firsts = TENANTS.map((tenant) => firstWrite(load.made, tenant, acceptedAt)!.endedAt)
+  await sleep(AROUND_MS)
+  await meanwhile?.(old)
+  return [leader, acceptedAt, Math.max(...firsts)]
+}
+
 /** The first write in a database that was right after this moment. */
 function firstWrite(made: Made[], tenant: string, after: number): Made | undefined {
   return made.find(
@@ -124,12 +137,17 @@ function firstWrite(made: Made[], tenant: string, after: number): Made | undefin
  * standby are there until the node is demoted.
  */
 async function isLeft(old: PatroniNode): Promise<void> {
-  const [row] = await old.query(`
-    select count(*)::int as used from pg_stat_activity
-    where application_name = '${APPLICATION}' and datname like '${PLATFORM}\\_%'
-      and (state <> 'active' or query_start > clock_timestamp() - interval '1 second')
-  `)
-  expect(row).toEqual({ used: 0 })
+  const look = async () => {
+    const [row] = await old.query(`
+      select count(*)::int as used from pg_stat_activity
+      where application_name = '${APPLICATION}' and datname like '${PLATFORM}\\_%'
+        and (state <> 'active' or query_start > clock_timestamp() - interval '1 second')
+    `)
+    return row.used as number
+  }
+  // A node that is being demoted answers when it has restarted.
+  const used = await eventually('the old node answers', () => look().catch(() => undefined))
+  expect(used).toBe(0)
 }
 
 const FAULTS: Fault[] = [
@@ -140,7 +158,7 @@ const FAULTS: Fault[] = [
   {
     name: 'SIGKILL of PostgreSQL',
     strike: async (leader) => leader.signalPostgres('SIGKILL'),
-    mayLead: () => cluster.nodes,
+    mayLeadAgain: true,
   },
   {
     name: 'SIGKILL of PostgreSQL and Patroni',
@@ -174,16 +192,17 @@ const FAULTS: Fault[] = [
       await sleep(5000)
       leader.network.heal()
     },
-    mayLead: () => cluster.nodes,
+    mayLeadAgain: true,
   },
   {
     name: 'etcd is away for 20 s',
     strike: async () => {
       await cluster.etcd.kill()
       await sleep(20_000)
+      expect((await fetch(`${world.url}/ready`)).status).toBe(503)
       await cluster.etcd.start()
     },
-    mayLead: () => cluster.nodes,
+    mayLeadAgain: true,
   },
 ]
 
