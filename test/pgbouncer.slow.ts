@@ -29,9 +29,7 @@ beforeAll(async () => {
 afterAll(() => dropAdminDatabase(url))
 beforeEach(async ({ skip }) => {
   if (why) skip(why)
-  const started = await startPgBouncer()
-  afterTest(() => started.stop())
-  pooler = started
+  pooler = await startPgBouncer()
 })
 
 async function start(settings: Record<string, string> = {}): Promise<TestGateway> {
@@ -107,8 +105,7 @@ describe('behind PgBouncer in session mode', () => {
     pooler.signal('SIGKILL')
     const lost = await gateway.call(platform, 'ping', [], 'one')
     expect(lost).toMatchObject({ status: 503, body: { error: 'connection_failed' } })
-    const again = await startPgBouncer({}, pooler.port)
-    afterTest(() => again.stop())
+    await startPgBouncer({}, pooler.port)
     await eventually('calls succeed', async () => {
       return (await gateway.call(platform, 'ping', [], 'one')).status === 200
     })
@@ -117,9 +114,7 @@ describe('behind PgBouncer in session mode', () => {
 
 describe('where nobody may read the passwords of roles', () => {
   beforeEach(async () => {
-    const managed = await startPgBouncer({ auth_user: '' })
-    afterTest(() => managed.stop())
-    pooler = managed
+    pooler = await startPgBouncer({ auth_user: '' })
   })
 
   test('the start says what to set', async () => {

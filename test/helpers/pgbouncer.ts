@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path'
 import { inject } from 'vitest'
 import { chooseServerUser } from '../../lib/postgres/embedded/run-as.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from './after-test.ts'
 import { connectTo } from './gateway.ts'
 import { eventually, freePort } from './process.ts'
 
@@ -36,7 +37,7 @@ export function whyNoPgBouncer(): string | undefined {
 }
 
 /**
- * Starts PgBouncer, which asks the server for the passwords of the roles, as a superuser; with an
+ * Starts PgBouncer, which is stopped after the test. It asks the server for the passwords of the roles, as a superuser; with an
  * empty `auth_user`, it knows the role of `databaseUrl` alone, as on a server without a superuser.
  */
 export async function startPgBouncer(
@@ -84,8 +85,9 @@ export async function startPgBouncer(
   })
   const stop = async () => {
     await end(child)
-    await rm(folder, { recursive: true })
+    await rm(folder, { recursive: true, force: true })
   }
+  afterTest(stop)
   const through = (url: string, query = 'pooler=session') => {
     const server = parseDatabaseUrl(url)
     const role = `${server.user}:${encodeURIComponent(server.password)}`
