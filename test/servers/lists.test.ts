@@ -18,6 +18,7 @@ beforeAll(async () => {
   const archive = await pack({
     ...textFunction('f', 'one'),
     'functions/nap.pssql': `create function nap() returns text language sql as $$ select 'x' from pg_sleep(0.02) $$`,
+    'functions/doze.pssql': `create function doze() returns text language sql as $$ select 'x' from pg_sleep(30) $$`,
   })
   await gateway.register(platform, archive)
   for (const [tenant, server] of [
@@ -173,6 +174,16 @@ describe('a list of several servers', () => {
     expect(of(`${platform}_a`)).toMatchObject({ server: 'main' })
     const held = budgets.map((one: Json) => one.permits.held)
     expect(permits.held).toBe(held[0] + held[1])
+  })
+
+  test('of calls in flight tells their servers, and one is cancelled there', async () => {
+    const call = gateway.call(platform, 'doze', [], 'b')
+    const find = async () =>
+      (await get('/admin/activity')).calls.find((one: Json) => one.function === 'doze')
+    await expect.poll(find, { timeout: 10_000 }).toMatchObject({ phase: 'running', server: 'eu1' })
+    const { body } = await gateway.post('/admin/cancel-call', { id: (await find()).id })
+    expect(body).toMatchObject({ cancelled: true, function: 'doze' })
+    expect((await call).body.error).toBe('call_cancelled')
   })
 
   test('gives up a server that hangs within 2 s', async () => {
