@@ -27,6 +27,7 @@ const tenants = (...args: string[]) => output('tenants', ...args)
 
 test.each([
   [['rename', 'north'], '--to is missing: the new id'],
+  [['move', 'north'], '--to is missing: the name of the server'],
   [['clone', '--to', 'x'], 'Which tenant? Give its id, or --schema and --uuid'],
   [['label', '--uuid', 'x', 'plan:pro'], '--uuid needs --schema'],
   [['suspend', '--schema', 'x'], '--schema needs --uuid: which tenant?'],

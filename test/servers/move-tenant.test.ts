@@ -5,6 +5,7 @@ import {
   connectTo,
   createAdminDatabase,
   dropAdminDatabase,
+  type Json,
   startTestGateway,
   type TestGateway,
   uniqueName,
@@ -68,6 +69,17 @@ test('a server that is not in SERVERS is refused', async () => {
   expect(await move('eu7')).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
   expect(await move('main')).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
   expect((await gateway.post('/admin/move-tenant', { ...tenant, stop: true })).status).toBe(404)
+})
+
+test('a plan evens the servers out, and moves nothing', async () => {
+  const { body } = await gateway.post('/admin/rebalance', { by: 'databases' })
+  expect(body).toMatchObject({ status: 'dry_run', count: 1, servers_away: [] })
+  expect(body.moves).toMatchObject([{ database: name, from: 'main', to: 'eu1' }])
+  expect(body.before.map(({ databases }: Json) => databases)).toEqual([2, 0])
+  expect(body.after.map(({ databases }: Json) => databases)).toEqual([1, 1])
+  expect(await eu1.databases()).not.toContain(name)
+  for (const wrong of [{ dry_run: false }, { by: 'size' }, { servers: ['main', 'eu7'] }])
+    expect((await gateway.post('/admin/rebalance', wrong)).status).toBe(400)
 })
 
 describe.runIf(hasTools)('a tenant that is moved to another server', () => {
