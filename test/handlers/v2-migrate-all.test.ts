@@ -305,9 +305,14 @@ describe('POST /v2/migrate-all', () => {
     const platform = await newPlatform(['a', 'b'])
     await store(one, platform, SCHEMA, WAITING)
     const release = await lockIn(`${platform}_${SCHEMA}_a`)
-    const third = await startTestGateway({ DATABASE_URL: url, MIGRATE_ALL_ANSWER_SECS: '1' })
+    const third = await startTestGateway({
+      DATABASE_URL: url,
+      MIGRATE_ALL_ANSWER_SECS: '1',
+    })
     const { body } = await start(third, platform)
     const stopped = third.stop()
+    // As half of SHUTDOWN_TIMEOUT_SECS later.
+    third.gateway.health.isEnding = true
     await release()
     await stopped
     expect(await statusOf(one, body.job_id)).toMatchObject({ status: 'interrupted', succeeded: 1 })
@@ -317,7 +322,10 @@ describe('POST /v2/migrate-all', () => {
     const platform = await newPlatform(['a', 'b'])
     await store(one, platform, SCHEMA, WAITING)
     const release = await lockIn(`${platform}_${SCHEMA}_a`)
-    const third = await startTestGateway({ DATABASE_URL: url, MIGRATE_ALL_ANSWER_SECS: '60' })
+    const third = await startTestGateway({
+      DATABASE_URL: url,
+      MIGRATE_ALL_ANSWER_SECS: '60',
+    })
     const asked = start(third, platform)
     await eventually('the start', async () => {
       const rows = await one.query(
@@ -327,6 +335,8 @@ describe('POST /v2/migrate-all', () => {
       return rows.length > 0 ? rows : undefined
     })
     const stopped = third.stop()
+    // As half of SHUTDOWN_TIMEOUT_SECS later.
+    third.gateway.health.isEnding = true
     await release()
     const { status, body } = await asked
     await stopped

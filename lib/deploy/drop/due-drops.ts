@@ -39,6 +39,7 @@ export class DueDrops {
     sweep()
   }
 
+  /** Looks no more by itself; a run that is under way ends with the drop that it is at. */
   stop(): void {
     this.#isStopped = true
     for (const timer of this.#timers) clearInterval(timer)
@@ -49,7 +50,9 @@ export class DueDrops {
    * call during a run returns that run.
    */
   run(): Promise<void> {
-    this.#running ??= this.#run().finally(() => {
+    if (this.#running) return this.#running
+    this.#isStopped = false
+    this.#running = this.#run().finally(() => {
       this.#running = undefined
     })
     return this.#running
