@@ -161,7 +161,7 @@ export class Crew {
     const isReady = new Promise<boolean>((resolve) => {
       worker.on('message', (message: ToParent) => {
         if (message.type === 'ready') {
-          member.state = 'ready'
+          if (member.state === 'starting') member.state = 'ready'
           resolve(true)
         }
         this.#onMessage(member, message)

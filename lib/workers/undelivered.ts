@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 
 /** A connection of a client on its way to a worker, as node:cluster sends it. */
 interface Delivery {
-  message: unknown
+  message: { seq?: number }
   handle: { readonly fd?: number; close?: () => void }
 }
 
@@ -18,11 +18,16 @@ type Send = (message: unknown, handle?: unknown, ...more: unknown[]) => boolean
 export function watchDeliveries(worker: ChildProcess): (other: ChildProcess | undefined) => void {
   const deliveries = new Set<Delivery>()
   const send = worker.send.bind(worker) as Send
+  // One that it refuses, since it stops, node:cluster hands to another worker itself.
+  worker.on('internalMessage', ({ ack }: { ack?: number }) => {
+    if (ack === undefined) return
+    for (const one of deliveries) if (one.message.seq === ack) deliveries.delete(one)
+  })
   worker.send = ((message: unknown, handle?: unknown, ...more: unknown[]) => {
     if (handle) {
       // Of a connection that the worker has taken the parent's handle is closed.
       for (const one of deliveries) if (!isOpen(one)) deliveries.delete(one)
-      deliveries.add({ message, handle })
+      deliveries.add({ message, handle } as Delivery)
     }
     return send(message, handle, ...more)
   }) as ChildProcess['send']

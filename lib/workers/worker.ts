@@ -85,6 +85,8 @@ function hello(): Promise<Greeted> {
   return new Promise((resolve) => {
     const early: ToWorker[] = []
     let take = (message: ToWorker) => {
+      // Another worker could not start.
+      if (message.type === 'stop') process.exit(0)
       early.push(message)
     }
     const listen: Greeted['listen'] = (handle) => {
@@ -93,8 +95,6 @@ function hello(): Promise<Greeted> {
     }
     process.on('message', (message: ToWorker) => {
       if (message.type === 'boot') resolve({ boot: message, listen })
-      // Another worker could not start.
-      else if (message.type === 'stop') process.exit(0)
       else take(message)
     })
     send({ type: 'hello' })

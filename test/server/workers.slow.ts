@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { type Json, uniqueName } from '../helpers/gateway.ts'
+import { eventually, startProcess } from '../helpers/process.ts'
+import { newClient, samplesOf, workersOf } from '../helpers/workers.ts'
+import { adminDatabase, SLEEPER, startSleeping } from './setup.ts'
+
+/** Replacing takes some starts, each of which waits for the cores of a busy machine. */
+const PATIENCE_MS = 90_000
+
+test('SIGUSR2 replaces one worker after the other, and loses no request', async () => {
+  const gateway = await startProcess({
+    DATABASE_URL: await adminDatabase(),
+    WORKERS: '2',
+    MAX_TOTAL_CONNECTIONS: '12',
+    TEMPLATES: 'off',
+  })
+  const url = await gateway.url()
+  const platform = uniqueName('replaced')
+  expect(await gateway.register(platform, SLEEPER)).toMatchObject({ status: 200 })
+  const before = (await workersOf(gateway, 2)).map(({ pid }: Json) => pid)
+  let isOver = false
+  const answers: unknown[] = []
+  const load = Array.from({ length: 6 }, async () => {
+    const client = newClient(url)
+    while (!isOver) {
+      const answer = client.call(platform, 'sleep', [0.02])
+      answers.push(await answer.then(({ status }) => status, String))
+    }
+  })
+  // The requests of one that drains are finished, also where no answer is due soon.
+  const long = newClient(url).call(platform, 'sleep', [3])
+  gateway.kill('SIGUSR2')
+  const isReplaced = () => gateway.output().includes('All workers are replaced')
+  await eventually('all workers are replaced', isReplaced, PATIENCE_MS)
+  expect((await newClient(url).send('/ready')).status).toBe(200)
+  isOver = true
+  await Promise.all(load)
+  expect(await long).toMatchObject({ status: 200 })
+  expect(answers.length).toBeGreaterThan(10)
+  expect(answers.filter((status) => status !== 200)).toEqual([])
+  const after = (await workersOf(gateway, 2)).map(({ pid }: Json) => pid)
+  expect(after.filter((pid: number) => before.includes(pid))).toEqual([])
+  await eventually('the share is whole', async () => {
+    return (await samplesOf(url, 'db_gateway_permits_capacity'))[''] === 12
+  })
+  // So are those that run when all end.
+  const { answer } = await startSleeping(gateway, platform, 2)
+  gateway.kill('SIGTERM')
+  expect(await answer).toMatchObject({ status: 200 })
+  expect(await gateway.exit).toEqual({ code: 0, signal: null })
+}, 180_000)
