@@ -233,14 +233,17 @@ export class Crew {
     const { log } = this.#options
     for (const before of this.ready) {
       const { number } = before
+      // It has ended meanwhile: what replaces it has started with the settings of now.
+      if (this.#members.get(before.id)?.state !== 'ready') continue
       const next = this.#fork(number)
       if (!(await next.isReady)) {
         log.error(`Worker ${number} is not replaced: its successor could not start`)
         return
       }
-      log.info(`Worker ${number} is replaced: its requests finish first`)
       const process = this.#members.get(before.id)
-      if (!process) continue
+      // It has ended, and its successor is here.
+      if (process?.state !== 'ready') continue
+      log.info(`Worker ${number} is replaced: its requests finish first`)
       this.#dismiss(process, true)
       await process.ended
     }
