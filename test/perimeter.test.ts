@@ -147,6 +147,8 @@ describe('every endpoint', () => {
     'GET /v2/migrate-all/:job_id',
     // That of the call, which its id names.
     'POST /admin/cancel-call',
+    // It plans for the platforms that the address may name.
+    'POST /admin/rebalance',
     'POST /admin/test-alert',
   ]
   let gateway: TestGateway

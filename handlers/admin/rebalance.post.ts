@@ -46,7 +46,8 @@ export default defineHandler({
   },
   async handler(event) {
     const body = await readJsonObject(event, MEMBERS)
-    const { servers } = event.context.gateway
+    const { gateway, request } = event.context
+    const { servers } = gateway
     if (body.dry_run !== undefined && !parseFlag('dry_run', body.dry_run)) {
       throw new GatewayError(
         'invalid_request',
@@ -69,7 +70,9 @@ export default defineHandler({
     )
     const there = found.flat()
     const totals = there.map((one) => one.totals)
-    const movable = there.flatMap((one) => one.movable)
+    const movable = there
+      .flatMap((one) => one.movable)
+      .filter(({ platform }) => request.mayName?.(platform) ?? true)
     const plan = planRebalance(totals, movable, by)
     return answerInSlices({
       status: 'dry_run',

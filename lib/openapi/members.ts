@@ -26,6 +26,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   },
   before: whole('`next_before` of the page before', { minimum: 1 }),
   bigint: text('What the client makes of bigint', { enum: ['string', 'bigint'] }),
+  by: text('What the servers are to have alike much of', { enum: ['databases', 'bytes', 'load'] }),
   calls: list('1 to 100 calls', {
     type: 'object',
     required: ['function'],
@@ -68,6 +69,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
     },
     additionalProperties: false,
   },
+  max_wait_s: { type: 'number', description: 'Seconds that calls may wait' },
   message: text('What callers are told', { maxLength: 500 }),
   migrations: list('File names of migrations that are in place', { type: 'string' }),
   name: text('Name of the stored schema'),
@@ -95,6 +97,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   server: text('Name of a PostgreSQL server: main, or one of SERVERS', {
     pattern: '^[a-z][a-z0-9_-]{0,31}$',
   }),
+  servers: list('Names of two or more servers', { type: 'string' }),
   session: { type: ['object', 'null'], description: 'Custom settings that the call reads' },
   sizes: flag('Report the sizes of databases'),
   skip: {
@@ -104,9 +107,10 @@ export const MEMBERS: Record<string, JsonSchema> = {
   skip_verification: flag('Leave out the verification'),
   state: text('State of the tenants', { enum: ['active', 'suspended', 'dropping'] }),
   step: text('Length of each part of the series', { enum: ['minute', 'hour'] }),
+  stop: flag('Give the move up that runs'),
   strict: flag('Fail if no new tenant can be created with the archive'),
   tenant_id: text('The tenant; absent or null: the main database', { ...ID, ...orNull }),
-  to: text('The new name of the tenant, or the name of its copy', ID),
+  to: text('The new name of the tenant, the name of its copy, or the server that it moves to', ID),
   timeout_ms: whole('Time limit, from the arrival of the request', {
     type: ['integer', 'null'],
     minimum: 1,
