@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { open } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
+import { PassThrough, pipeline as pipeThrough, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { runTool, type ToolTarget } from './pg-tools.ts'
+import { runTool, ToolError, type ToolTarget } from './pg-tools.ts'
 
 /** Source of a dump. */
 export interface DumpSource extends ToolTarget {
@@ -45,9 +45,14 @@ export async function dump(
   ]
   const run = { path, options, target: source, signal, keeps: 'last' as const }
   await runTool(run, async ({ stdout }, ended) => {
-    await Promise.race([once(stdout, 'readable'), ended])
-    if (stdout.readableLength > 0) await use(stdout)
-    else stdout.resume()
+    // Node.js throws away what nobody reads yet when the program ends.
+    const out = new PassThrough()
+    pipeThrough(stdout, out, () => {})
+    await Promise.race([once(out, 'readable'), ended])
+    if (out.readableLength > 0) return use(out)
+    out.resume()
+    await ended
+    throw new ToolError('it has written nothing')
   })
 }
 
