@@ -12,11 +12,13 @@ const LARGEST = new Set([
   'db_gateway_replica_lag_seconds',
   'db_gateway_unreachable_databases',
   'db_gateway_gateways',
+  'db_gateway_server_databases',
   'db_gateway_share_connections',
   'process_start_time_seconds',
 ])
 const SMALLEST = new Set([
   'db_gateway_postgres_up',
+  'db_gateway_server_up',
   'db_gateway_certificate_expiry_timestamp_seconds',
 ])
 
