@@ -44,16 +44,17 @@ export async function dump(
     ...(isCompressed ? [] : ['--compress=0']),
   ]
   const run = { path, options, target: source, signal, keeps: 'last' as const }
+  let isEmpty = false
   await runTool(run, async ({ stdout }, ended) => {
     // Node.js throws away what nobody reads yet when the program ends.
     const out = new PassThrough()
     pipeThrough(stdout, out, () => {})
     await Promise.race([once(out, 'readable'), ended])
-    if (out.readableLength > 0) return use(out)
-    out.resume()
-    await ended
-    throw new ToolError('it has written nothing')
+    isEmpty = out.readableLength === 0
+    if (isEmpty) out.resume()
+    else await use(out)
   })
+  if (isEmpty) throw new ToolError('it has written nothing')
 }
 
 /**
