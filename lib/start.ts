@@ -148,6 +148,7 @@ export async function startGateway(
     gateway.tracing = await loadTracing(gateway)
     others = new OtherServers(gateway, signal)
     await others.open()
+    warnOfLacking(gateway)
     const { certificate } = gateway.alerts
     const onCertificate = (validUntil: Date) => certificate.note(validUntil)
     listening = await startListening(
@@ -194,6 +195,16 @@ function describeAccess(config: Config) {
     platform_networks: platformNetworks?.size,
     admin_token: config.adminToken === undefined ? 'none' : 'set',
     platform_tokens: config.platformTokens,
+  }
+}
+
+/** Warns of servers that have databases, by the catalog, but are not in SERVERS. */
+function warnOfLacking({ servers, log }: Gateway): void {
+  const names = servers.names()
+  for (const [server, databases] of servers.placements.counts()) {
+    if (names.includes(server)) continue
+    const fields = { server, databases }
+    log.warn(`Server ${server} has databases but is not in SERVERS: they get no answers`, fields)
   }
 }
 

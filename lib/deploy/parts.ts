@@ -25,6 +25,8 @@ export interface Places {
   take(admin: Sql, owner: Owner): Promise<void>
   /** Forgets it if this server's catalog does not have the database; never rejects. */
   leave(admin: Sql, database: string): Promise<void>
+  /** @throws {MovedAway} if the database was moved from this server a moment ago */
+  checkNotMoved(admin: Sql, owner: Owner): Promise<void>
   /** As `leave`, unless somebody is making the database. */
   leaveUnmade(database: string): Promise<void>
 }

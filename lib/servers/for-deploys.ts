@@ -31,8 +31,8 @@ export function forDeploys<P>(
   later: () => { servers: AllServers<P> },
 ) {
   const server = () => {
-    const { areSeveral, placements } = later().servers
-    return { name, areSeveral, placements }
+    const { placements } = later().servers
+    return { name, placements }
   }
   return {
     platformCatalog,

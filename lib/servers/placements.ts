@@ -35,6 +35,8 @@ export class Placements {
   readonly #use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   readonly #channel: string
   #servers = new Map<string, Placement>()
+  /** Number of databases, by server. */
+  #totals = new Map<string, number>()
   /** Number of databases, by platform and server. */
   #counts = new Map<string, Map<string, number>>()
   /** Databases that the table did not have, until a time by `performance.now()`. */
@@ -84,6 +86,7 @@ export class Placements {
       (sql) => sql<Placement[]>`select database, platform, server from _db_gateway_placements`,
     )
     this.#servers = new Map()
+    this.#totals = new Map()
     this.#counts = new Map()
     this.#absent.clear()
     for (const row of rows) this.#set(row)
@@ -130,12 +133,19 @@ export class Placements {
     return [...(this.#counts.get(platform)?.keys() ?? [])]
   }
 
+  /** Whether any database is on another server than `main`. */
+  get haveAny(): boolean {
+    return this.#servers.size > 0
+  }
+
+  /** Names of the servers but `main` that have databases. */
+  servers(): Iterable<string> {
+    return this.#totals.keys()
+  }
+
   /** Number of databases that are on each server but `main`. */
   counts(): Map<string, number> {
-    const counts = new Map<string, number>()
-    for (const { server } of this.#servers.values())
-      counts.set(server, (counts.get(server) ?? 0) + 1)
-    return counts
+    return new Map(this.#totals)
   }
 
   /** Reads the placement of a database anew, such as when a notification names it. */
@@ -184,8 +194,8 @@ export class Placements {
   }
 
   /**
-   * Places a database that is to be created, unless it is placed already, or is on `main`. Waits while it
-   * is being made or dropped there.
+   * Places a database that is to be created, unless it is placed already, is on `main`, or is being moved.
+   * Waits while it is being made or dropped there.
    * @returns the server that it is on
    */
   async place(owner: Owner, server: string): Promise<string> {
@@ -198,6 +208,7 @@ export class Placements {
             insert into _db_gateway_placements (database, platform, tenant_id, schema_name, server)
             select ${database}, ${owner.platform}, ${owner.tenantId}, ${owner.schema}, ${server}
             where not exists (select from _db_gateway_databases where database = ${database})
+              and not exists (select from _db_gateway_moves where database = ${database})
             on conflict (database) do nothing
           `
           if (count > 0) await this.#tell(sql, database)
@@ -237,31 +248,6 @@ export class Placements {
     await this.look(database)
   }
 
-  /**
-   * Checks that a server is the one that had the name before, by the id of its catalog.
-   * @throws {Error} with a predicate, if it is another one, or has two names
-   */
-  async checkIdentity(name: string, catalogId: string): Promise<void> {
-    const rows = await this.#use(async (sql) => {
-      await sql`
-        insert into _db_gateway_servers (name, catalog) values (${name}, ${catalogId})
-        on conflict (name) do nothing
-      `
-      return sql<{ name: string; catalog: string }[]>`
-        select name, catalog::text from _db_gateway_servers
-        where name = ${name} or catalog = ${catalogId}
-      `
-    })
-    const own = rows.find((row) => row.name === name)
-    if (own?.catalog !== catalogId) {
-      throw new Error(
-        `has the catalog ${catalogId}, but the server of this name had ${own?.catalog}: SERVERS names another PostgreSQL (after a move on purpose: delete its row in _db_gateway_servers)`,
-      )
-    }
-    const other = rows.find((row) => row.name !== name)
-    if (other) throw new Error(`is the server ${other.name} by its catalog: SERVERS has it twice`)
-  }
-
   #setAbsent(database: string): void {
     this.#delete(database)
     if (this.#absent.size >= MAX_ABSENT) this.#absent.clear()
@@ -273,7 +259,8 @@ export class Placements {
     this.#delete(row.database)
     this.#servers.set(row.database, row)
     const counts = this.#counts.get(row.platform) ?? new Map<string, number>()
-    counts.set(row.server, (counts.get(row.server) ?? 0) + 1)
+    addTo(counts, row.server, 1)
+    addTo(this.#totals, row.server, 1)
     this.#counts.set(row.platform, counts)
   }
 
@@ -282,9 +269,8 @@ export class Placements {
     if (!known) return
     this.#servers.delete(database)
     const counts = this.#counts.get(known.platform)!
-    const left = counts.get(known.server)! - 1
-    if (left > 0) counts.set(known.server, left)
-    else counts.delete(known.server)
+    addTo(counts, known.server, -1)
+    addTo(this.#totals, known.server, -1)
     if (counts.size === 0) this.#counts.delete(known.platform)
   }
 
@@ -292,4 +278,11 @@ export class Placements {
     const payload = JSON.stringify({ change: PLACED, database })
     await sql`select pg_notify(${this.#channel}, ${payload})`
   }
+}
+
+/** Adds to a count; one of 0 is left out. */
+function addTo(counts: Map<string, number>, key: string, number: number): void {
+  const sum = (counts.get(key) ?? 0) + number
+  if (sum > 0) counts.set(key, sum)
+  else counts.delete(key)
 }

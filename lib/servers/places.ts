@@ -2,6 +2,7 @@ import { GatewayError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { inTransaction } from '../postgres/transaction.ts'
+import { MovedAway, readMoved } from '../tenancy/catalog/moved-away.ts'
 import { databaseLock } from '../tenancy/database-lock.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { describeOwner } from '../tenancy/owner-identity.ts'
@@ -15,7 +16,6 @@ type Use = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
 export interface OneOfServers {
   /** Name of the server. */
   name: string
-  areSeveral: boolean
   placements: Placements
 }
 
@@ -42,13 +42,16 @@ export class Places {
    * @throws {GatewayError} name_conflict if it is on another server
    */
   async take(admin: Sql, owner: Owner): Promise<void> {
-    const { name, areSeveral, placements } = this.#server()
-    if (!areSeveral) return
+    const { name, placements } = this.#server()
+    const database = databaseName(owner)
+    // Also where SERVERS names none: another gateway may have others.
     const there =
       name === MAIN_SERVER
-        ? await placements.readWith(admin, databaseName(owner))
+        ? await placements.readWith(admin, database)
         : await placements.place(owner, name)
-    if (there !== name) throw isElsewhere(owner, there)
+    if (there === name) return
+    await placements.look(database)
+    throw isElsewhere(owner, there)
   }
 
   /**
@@ -56,8 +59,8 @@ export class Places {
    * @param admin session that holds the lock of its name
    */
   async leave(admin: Sql, database: string): Promise<void> {
-    const { name, areSeveral, placements } = this.#server()
-    if (!areSeveral || name === MAIN_SERVER) return
+    const { name, placements } = this.#server()
+    if (name === MAIN_SERVER) return
     try {
       const rows = await admin`select from _db_gateway_databases where database = ${database}`
       if (rows.length === 0) await placements.forget(database, name)
@@ -68,10 +71,28 @@ export class Places {
     }
   }
 
+  /**
+   * Checks that a database which the catalog of this server does not have was not moved away a moment
+   * ago, while a request waited for the lock of its name.
+   * @param admin session that holds the lock
+   * @throws {MovedAway}
+   */
+  async checkNotMoved(admin: Sql, owner: Owner): Promise<void> {
+    const { name, placements } = this.#server()
+    const moved = await readMoved(admin, owner)
+    if (!moved) return
+    const { database, movedTo } = moved
+    const there =
+      name === MAIN_SERVER
+        ? await placements.readWith(admin, database)
+        : ((await placements.look(database)) ?? MAIN_SERVER)
+    // It may have been dropped there since.
+    if (there === movedTo) throw new MovedAway(owner, database, there)
+  }
+
   /** As `leave`, without the lock, unless another session holds it. */
   async leaveUnmade(database: string): Promise<void> {
-    const { name, areSeveral } = this.#server()
-    if (!areSeveral || name === MAIN_SERVER) return
+    if (this.#server().name === MAIN_SERVER) return
     const work = (sql: Sql) =>
       inTransaction(sql, async () => {
         const [row] = await sql<[{ is_free: boolean }]>`

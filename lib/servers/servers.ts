@@ -14,6 +14,9 @@ interface Member {
   }
 }
 
+/** Why a server has no parts that SERVERS does not name, as a predicate. */
+const NOT_NAMED = 'is not in SERVERS'
+
 /** Moves that a request follows. */
 const MAX_MOVES = 4
 
@@ -37,6 +40,8 @@ export class Servers<G extends Member> {
   readonly placements: Placements
   readonly #main: G
   readonly #entries = new Map<string, ServerEntry<G>>()
+  /** Servers that have databases but are not in SERVERS, and since when that is known. */
+  readonly #lacking = new Map<string, number>()
 
   constructor(main: G, placements: Placements, others: Iterable<string>) {
     this.#main = main
@@ -48,19 +53,35 @@ export class Servers<G extends Member> {
     }
   }
 
-  /** Whether there are others than `main`. */
+  /**
+   * Whether there are others than `main`: in SERVERS, or with databases that other gateways have placed
+   * there, where this one lacks them.
+   */
   get areSeveral(): boolean {
-    return this.#entries.size > 1
+    return this.#entries.size > 1 || this.placements.haveAny
   }
 
-  /** Names of all servers, `main` first. */
+  /** Names of all servers of SERVERS, `main` first. */
   names(): string[] {
     return [...this.#entries.keys()]
   }
 
-  /** All servers, `main` first, with those that have not answered yet. */
+  /**
+   * All servers, `main` first, with those that have not answered yet, and those that have databases but
+   * are not in SERVERS: they count as away.
+   */
   entries(): ServerEntry<G>[] {
-    return [...this.#entries.values()]
+    const all = [...this.#entries.values()]
+    for (const name of this.placements.servers()) {
+      if (!this.#entries.has(name)) all.push({ name, parts: undefined, ...this.#noteLacking(name) })
+    }
+    return all
+  }
+
+  #noteLacking(name: string) {
+    const since = this.#lacking.get(name) ?? Date.now()
+    this.#lacking.set(name, since)
+    return { trouble: NOT_NAMED, since }
   }
 
   /** Name of the server that these parts are for. */
@@ -91,11 +112,9 @@ export class Servers<G extends Member> {
   named(name: string): G {
     const entry = this.#entries.get(name)
     if (entry?.parts) return entry.parts
-    throw new GatewayError(
-      'connection_failed',
-      entry ? `Server ${name} ${entry.trouble}` : `Server ${name} is not in SERVERS`,
-      { server: name },
-    )
+    throw new GatewayError('connection_failed', `Server ${name} ${entry?.trouble ?? NOT_NAMED}`, {
+      server: name,
+    })
   }
 
   /**

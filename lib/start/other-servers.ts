@@ -6,6 +6,7 @@ import type { Gateway } from '../gateway-parts.ts'
 import { logWith } from '../log.ts'
 import { openServer } from '../open-server.ts'
 import { describeServer, hostAndPort, hostsAndPorts } from '../postgres/hosts/server.ts'
+import { checkIdentity } from '../servers/check-identity.ts'
 import { reconcile } from '../servers/reconcile.ts'
 import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './parts.ts'
 
@@ -99,7 +100,7 @@ export class OtherServers {
     ).catch((error) => {
       throw new Error(`is not usable: ${(error as Error).message}`)
     })
-    await main.servers.placements.checkIdentity(name, catalog.id)
+    await checkIdentity((work) => main.catalog.use(work), name, catalog.id, main.catalogId)
     const gateway = createGateway(config, home, log, catalog, main, name)
     try {
       await joinServer(gateway, await prepareParts(gateway))

@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  databaseUrlOf,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { type OtherServer, startOtherServer } from '../helpers/servers.ts'
 
@@ -14,6 +19,15 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway.stop()
   await eu1.remove()
+})
+
+test('a server that is main itself is not opened', async () => {
+  const url = databaseUrlOf(gateway.server.database)
+  const twice = await startTestGateway({ DATABASE_URL: url, SERVERS: `eu2=${url}` })
+  const { body } = await twice.get('/health')
+  await twice.stop()
+  expect(body.servers).toMatchObject([{ connected: true }, { name: 'eu2', connected: false }])
+  expect(body.servers[1].why).toContain('is the server main')
 })
 
 describe('a tenant that is registered on another server', () => {
