@@ -91,8 +91,8 @@ export async function prepareNotifications(sql: Sql): Promise<void> {
         is_moved boolean := tg_op = 'UPDATE'
           and (old.database, old.tenant_id) is distinct from (new.database, new.tenant_id);
         -- A gateway that was killed leaves a hold that has lapsed.
-        is_held_anew boolean := tg_op = 'UPDATE' and (old.held_for, coalesce(old.held_until > now(), false))
-          is distinct from (new.held_for, coalesce(new.held_until > now(), false));
+        is_held_anew boolean := tg_op = 'UPDATE' and (old.held_for, old.hidden_as, coalesce(old.held_until > now(), false))
+          is distinct from (new.held_for, new.hidden_as, coalesce(new.held_until > now(), false));
       begin
         -- The digest and version of functions are a cache: storing them does not change the
         -- database. No gateway caches labels.

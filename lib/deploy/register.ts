@@ -57,7 +57,7 @@ export type { DeployRequest } from './request.ts'
  */
 export async function register(parts: DeployParts, request: DeployRequest): Promise<DeployResult> {
   const { owner, flags } = request
-  const inPlace = await findUnchanged(parts, request)
+  const inPlace = await findUnchanged(parts, request, true)
   if (inPlace) return inPlace
 
   // Containers of one platform start together and send the same archive. They share the first
@@ -88,7 +88,7 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
   return parts.queue.run(databaseName(owner), async (isBehind) => {
     turn?.end()
     // Requests that came at the same moment find the database deployed by the first one.
-    const unchanged = isBehind ? await findUnchanged(parts, request) : undefined
+    const unchanged = isBehind ? await findUnchanged(parts, request, true) : undefined
     if (unchanged) return unchanged
     const deployFirst = (isNew: boolean) => deployTo(parts, request, isNew)
     const result = await ensureDatabase(
@@ -104,7 +104,7 @@ async function registerAlone(parts: DeployParts, request: DeployRequest): Promis
     )
     if (!result) {
       // Another gateway may have created the database in the meantime.
-      const inPlace = wasKnown ? undefined : await findUnchanged(parts, request)
+      const inPlace = wasKnown ? undefined : await findUnchanged(parts, request, true)
       const replayed = inPlace ?? (await tryReplay(parts, request))
       return replayed ?? deployAndRecord(parts, request)
     }
@@ -126,7 +126,7 @@ export async function update(parts: DeployParts, request: DeployRequest): Promis
     request.onTurn?.()
     return (
       (await tryReplay(parts, request)) ??
-      (await findUnchanged(parts, request)) ??
+      (await findUnchanged(parts, request, false)) ??
       deployAndRecord(parts, request)
     )
   })
@@ -250,14 +250,19 @@ function describeFailure(error: unknown): LogFields {
 /**
  * Returns the result of a deploy if the archive is already in place; undefined if there is work to
  * do.
+ * @param isToBeMade whether the database is made where it is missing: also one that was moved to
+ *   another server and dropped there
+ * @throws {MovedAway} if it was moved to another server and is not to be made
  */
 async function findUnchanged(
   parts: DeployParts,
   request: DeployRequest,
+  isToBeMade: boolean,
 ): Promise<DeployResult | undefined> {
   const { owner, archive, older, flags } = request
   if (flags.repair) return undefined
-  const database = await parts.catalog.findOwn(owner)
+  const { catalog } = parts
+  const database = await (isToBeMade ? catalog.findHere(owner) : catalog.findOwn(owner))
   if (database === undefined || !isHandedOver(parts, owner)) return undefined
   try {
     const found = await parts.pools.use(

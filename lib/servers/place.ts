@@ -20,7 +20,7 @@ interface Member {
   catalog: {
     has(platform: string): Promise<boolean>
     locate(owner: Owner): Promise<string>
-    findOwn(owner: Owner): Promise<string | undefined>
+    findHere(owner: Owner): Promise<string | undefined>
     use<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   }
   deploys: { leaveUnmade(database: string): Promise<void> }
@@ -48,7 +48,7 @@ export async function serverFor<G extends Member>(
   const database = databaseName(owner)
   const there = await servers.holding(owner)
   const placed = servers.placements.of(database)
-  const isThere = there !== main || (await main.catalog.findOwn(owner)) !== undefined
+  const isThere = there !== main || (await main.catalog.findHere(owner)) !== undefined
   if (isThere || placed !== undefined) {
     const name = servers.nameOf(there)
     if (server === undefined || server === name) return there

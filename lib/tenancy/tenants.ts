@@ -9,6 +9,7 @@ import {
   readSizes,
 } from './catalog/database-list.ts'
 import { changeLimits } from './catalog/limit-rows.ts'
+import { checkNotMoving } from './catalog/moved-away.ts'
 import {
   changeLabels,
   readTenant,
@@ -87,9 +88,9 @@ export class Tenants {
    *   MAX_LABELS labels
    */
   async label(owner: Owner, changes: LabelChanges): Promise<Tenant> {
-    const { database } = await this.read(owner)
+    const { database } = await this.#readSettled(owner)
     const isDone = await this.#catalog.use((sql) => changeLabels(sql, database, changes))
-    const tenant = await this.read(owner)
+    const tenant = await this.#readSettled(owner)
     if (isDone) return tenant
     throw tooMany()
   }
@@ -115,7 +116,7 @@ export class Tenants {
    * @throws {GatewayError} database_not_found
    */
   async suspend(owner: Owner, suspension: Suspension): Promise<Tenant> {
-    const { database } = await this.read(owner)
+    const { database } = await this.#readSettled(owner)
     await this.#catalog.use((sql) => suspendTenant(sql, database, suspension))
     return this.#changed(owner)
   }
@@ -125,7 +126,7 @@ export class Tenants {
    * @throws {GatewayError} database_not_found; tenant_busy if an earlier scheduled drop is due
    */
   async dropLater(owner: Owner, drop: Drop): Promise<Tenant> {
-    const { database, isDue } = await this.read(owner)
+    const { database, isDue } = await this.#readSettled(owner)
     if (isDue) throw isBeingDropped(owner)
     await this.#catalog.use((sql) => setDrop(sql, database, drop))
     return this.#changed(owner)
@@ -136,7 +137,7 @@ export class Tenants {
    * @throws {GatewayError} database_not_found; tenant_busy if a gateway is dropping it
    */
   async resume(owner: Owner): Promise<Tenant> {
-    const { database } = await this.read(owner)
+    const { database } = await this.#readSettled(owner)
     const isDone = await this.#catalog.use((sql) => resumeTenant(sql, database))
     if (isDone) return this.#changed(owner)
     throw isBeingDropped(owner)
@@ -144,8 +145,20 @@ export class Tenants {
 
   async #entry(owner: Owner): Promise<CatalogEntry> {
     const entry = await this.#catalog.use((sql) => readEntry(sql, owner))
-    if (entry && isSameOwner(entry, owner)) return entry
-    throw absentError(owner, entry)
+    if (!entry || !isSameOwner(entry, owner)) throw absentError(owner, entry)
+    checkNotMoving(entry)
+    return entry
+  }
+
+  /**
+   * As `read`, before and after a change: one that a move to another server may have left behind is told
+   * as not made.
+   * @throws {GatewayError} tenant_busy
+   */
+  async #readSettled(owner: Owner): Promise<Tenant> {
+    const tenant = await this.read(owner)
+    checkNotMoving(tenant)
+    return tenant
   }
 
   /**
@@ -153,7 +166,7 @@ export class Tenants {
    */
   #changed(owner: Owner): Promise<Tenant> {
     this.#catalog.forget(owner)
-    return this.read(owner)
+    return this.#readSettled(owner)
   }
 }
 

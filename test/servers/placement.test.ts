@@ -132,6 +132,39 @@ describe('the place of a tenant', () => {
   })
 })
 
+describe('a tenant that was moved, and dropped on the other server', () => {
+  const note = async (server: string, database: string, to: string) => {
+    const [platform, tenant] = database.split('_')
+    await gateway.gateway.servers.named(server).catalog.use(
+      (sql) => sql`
+        insert into _db_gateway_moved (database, platform, tenant_id, moved_to, kept)
+        values (${database}, ${platform!}, ${tenant!}, ${to}, '_db_gateway_moved_former')
+      `,
+    )
+  }
+
+  test('can be made anew on either, and called', async () => {
+    const platform = uniqueName('anew')
+    await gateway.register(platform, archive)
+    for (const [tenant, server, to] of [
+      ['a', 'main', 'eu1'],
+      ['b', 'eu1', 'main'],
+    ] as const) {
+      await note(server, `${platform}_${tenant}`, to)
+      expect((await other.call(platform, 'f', [], tenant)).status).toBe(404)
+      const made = await create(platform, tenant, { server, deploy: true }, other)
+      expect([made.status, made.body.server]).toEqual([201, server])
+      expect((await gateway.register(platform, archive, tenant)).body.server).toBe(server)
+      for (const at of [gateway, other])
+        expect((await at.call(platform, 'f', [], tenant)).body.rows).toEqual([{ f: 'one' }])
+      // Its former database would be lost.
+      const again = { platform, tenant_id: tenant, to }
+      const moved = await gateway.post('/admin/move-tenant', again)
+      expect(['name_conflict', 'dump_not_available']).toContain(moved.body.error)
+    }
+  })
+})
+
 describe('a server that is opened', () => {
   test('gives its databases the places that were lost, and takes those of none away', async () => {
     const platform = uniqueName('lost')
@@ -183,6 +216,40 @@ describe('two gateways', () => {
     const lost = other.gateway.listener.use(() => Promise.reject(new Error('lost')))
     await expect(lost).rejects.toThrow('lost')
     await expect.poll(() => known.of(`${platform}_a`), { timeout: 10_000 }).toBe('eu1')
+  })
+})
+
+describe('a gateway whose SERVERS lacks a server', () => {
+  test('answers 503 for what is there, and makes nothing of the name', async () => {
+    const platform = uniqueName('lacking')
+    const plain = await startTestGateway({ DATABASE_URL: databaseUrlOf(gateway.server.database) })
+    const expectRefused = async (tenant: string) => {
+      const called = await plain.call(platform, 'f', [], tenant)
+      expect([called.status, called.body.error]).toEqual([503, 'connection_failed'])
+      expect(called.body.message).toContain('Server eu1 is not in SERVERS')
+      expect((await plain.register(platform, archive, tenant)).status).toBe(503)
+      expect((await create(platform, tenant, {}, plain)).status).toBe(503)
+    }
+    try {
+      await gateway.register(platform, archive, 'a', { server: 'eu1' })
+      const { placements: known } = plain.gateway.servers
+      await expect.poll(() => known.of(`${platform}_a`)).toBe('eu1')
+      await expectRefused('a')
+      // The notification is missed.
+      await gateway.query(
+        gateway.server.database,
+        `insert into _db_gateway_placements (database, platform, tenant_id, server)
+         values ('${platform}_c', '${platform}', 'c', 'eu1')`,
+      )
+      expect(known.of(`${platform}_c`)).toBeUndefined()
+      expect((await plain.register(platform, archive, 'c')).status).toBe(503)
+      const { body } = await plain.get('/health')
+      expect(body.servers).toMatchObject([{ name: 'main' }, { name: 'eu1', connected: false }])
+      const list = await plain.get(`/admin/databases?platform=${platform}`)
+      expect(list.body.servers_away).toEqual(['eu1'])
+    } finally {
+      await plain.stop()
+    }
   })
 })
 

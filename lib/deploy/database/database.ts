@@ -12,6 +12,7 @@ import {
   forgetCreation,
   isAnnounced,
 } from '../../tenancy/catalog/creations.ts'
+import { checkNotMoving } from '../../tenancy/catalog/moved-away.ts'
 import { databaseLock } from '../../tenancy/database-lock.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
 import type { Owner } from '../../tenancy/names.ts'
@@ -49,7 +50,8 @@ const DUPLICATE_DATABASE = '42P04'
  * @param about goes into the catalog; with `madeBy`, all spellings of the owner's id name the same
  *   tenant
  * @returns what `prepare` or `copy` returned; undefined if the owner already has the database
- * @throws {GatewayError} name_conflict if the name is taken; any error of `prepare`
+ * @throws {GatewayError} name_conflict if the name is taken; tenant_busy if the database is being moved
+ *   to another server; any error of `prepare`
  */
 export async function ensureDatabase<T>(
   parts: DeployParts,
@@ -66,6 +68,7 @@ export async function ensureDatabase<T>(
     // A request with another spelling may have created the database before this one got the lock.
     const isOwn = entry && (about.madeBy ? isSpelledAlike : isSameOwner)(entry, owner)
     if (entry && !isOwn) throw nameConflict(owner, name, entry)
+    if (entry) checkNotMoving(entry)
     if (isReserved(name)) throw reserved(owner, name)
     let exists = entry ? await databaseExists(admin, name) : await isLeft(parts, admin, name)
     if (exists && entry) return undefined

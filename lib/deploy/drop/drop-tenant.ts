@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { absentError } from '../../tenancy/catalog/absent.ts'
+import { checkNotMoving } from '../../tenancy/catalog/moved-away.ts'
 import { readTenant, type Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { restoreState, setDrop } from '../../tenancy/catalog/tenant-state.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
@@ -45,9 +46,11 @@ export async function dropTenant(
   const database = databaseName(owner)
   return locked(parts, database, async (admin) => {
     const before = await readTenant(admin, database)
+    if (!before) await parts.places.checkNotMoved(admin, owner)
     if (!before || !isSameOwner(before, owner)) {
       throw absentError(owner, before)
     }
+    checkNotMoving(before)
     const pgDump = isDumped ? await requirePgDump(admin) : undefined
     await setDrop(admin, database, { afterMs: 0, isDumped })
     parts.catalog.forget(owner)
@@ -72,7 +75,7 @@ export async function dropDueTenant(
 ): Promise<DroppedTenant | undefined> {
   return locked(parts, database, async (admin) => {
     const tenant = await readTenant(admin, database)
-    if (!tenant?.isDue) return undefined
+    if (!tenant?.isDue || tenant.hiddenAs !== null) return undefined
     const pgDump = tenant.isDumped ? await requirePgDump(admin) : undefined
     return carryOut(parts, admin, tenant, pgDump)
   })

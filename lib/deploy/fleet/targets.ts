@@ -162,18 +162,33 @@ export async function findUnreachable(
   sql: Sql,
   databases: string[],
 ): Promise<Map<string, GatewayError>> {
-  const rows = await sql<{ database: string; is_missing: boolean }[]>`
-    select c.database, d.oid is null as is_missing
+  const rows = await sql<{ database: string; is_missing: boolean; is_moved: boolean }[]>`
+    select c.database, d.oid is null as is_missing,
+      exists (
+        select from _db_gateway_databases t
+        where t.database = c.database and t.hidden_as is not null
+      ) or not exists (
+        select from _db_gateway_databases t where t.database = c.database
+      ) and exists (
+        select from _db_gateway_moved m where m.database = c.database
+      ) as is_moved
     from json_array_elements_text(${JSON.stringify(databases)}::text::json) as c (database)
     left join pg_database d on d.datname = c.database
     where d.oid is null or not d.datallowconn or d.datconnlimit = -2
   `
   return new Map(
-    rows.map(({ database, is_missing }) => [
+    rows.map(({ database, is_missing, is_moved }) => [
       database,
-      is_missing ? missing(database) : closed(database),
+      is_missing ? (is_moved ? moving(database) : missing(database)) : closed(database),
     ]),
   )
+}
+
+function moving(database: string): GatewayError {
+  return new GatewayError('tenant_busy', `Database ${database} is being moved to another server`, {
+    database,
+    hint: 'Send the request again with only=failed when it has been moved',
+  })
 }
 
 function missing(database: string): GatewayError {

@@ -2,6 +2,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { absentError } from '../../tenancy/catalog/absent.ts'
 import { readEntry } from '../../tenancy/catalog/catalog-table.ts'
+import { checkNotMoving } from '../../tenancy/catalog/moved-away.ts'
 import { readTenant, type Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { alreadyThere, describeOwner, isSameOwner } from '../../tenancy/owner-identity.ts'
@@ -19,7 +20,7 @@ const DEPLOY_WAIT_MS = 60_000
  * creating or dropping either database, when no deploy to the tenant runs.
  * @param work gets the tenant as it is under the locks, and the session that holds them
  * @throws {GatewayError} database_not_found; tenant_busy if the tenant is being dropped or
- *   deployed to; database_already_exists, name_conflict if the new name is taken
+ *   deployed to, or was moved to another server meanwhile; database_already_exists, name_conflict if the new name is taken
  */
 export function moving<T>(
   parts: DeployParts,
@@ -36,7 +37,9 @@ export function moving<T>(
       // If the gateway dies, PostgreSQL ends the statement; not all operating systems support it.
       await admin.unsafe("set client_connection_check_interval = '2s'").catch(() => {})
       const tenant = await readTenant(admin, source)
+      if (!tenant) await parts.places.checkNotMoved(admin, from)
       if (!tenant || !isSameOwner(tenant, from)) throw absentError(from, tenant)
+      checkNotMoving(tenant)
       if (tenant.isDue) {
         const message = `${describeOwner(from)} is being dropped`
         throw new GatewayError('tenant_busy', message, { database: source })

@@ -3,7 +3,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { requirePgTool } from '../../postgres/server-tools.ts'
 import { absentError } from '../../tenancy/catalog/absent.ts'
 import { type NamedEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
-import { readMoved } from '../../tenancy/catalog/moved-away.ts'
+import { checkNotMoving, readMoved } from '../../tenancy/catalog/moved-away.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, isSameOwner } from '../../tenancy/owner-identity.ts'
 import { isLeft, nameConflict } from '../database/database.ts'
@@ -68,10 +68,11 @@ async function majorOf({ catalog }: DeployParts): Promise<number> {
  * it can be moved.
  * @param admin session in the source's administrative database that holds the lock
  * @param there session in the target's administrative database
- * @throws {GatewayError} database_not_found; tenant_busy; move_refused
+ * @throws {GatewayError} database_not_found; tenant_busy; move_refused; name_conflict if an earlier
+ *   move has left a former database there
  */
 export async function checkSource(
-  { source, target }: MoveServers,
+  { source, target, from }: MoveServers,
   admin: Sql,
   there: Sql,
   owner: Owner,
@@ -79,8 +80,9 @@ export async function checkSource(
 ): Promise<NamedEntry> {
   const database = databaseName(owner)
   const entry = await readEntry(admin, owner)
-  if (!entry || entry.movedTo !== null || !isSameOwner(entry, owner))
-    throw absentError(owner, entry?.movedTo === null ? entry : undefined)
+  if (!entry || !isSameOwner(entry, owner)) throw absentError(owner, entry)
+  checkNotMoving(entry)
+  await checkNoFormer(admin, owner, from)
   const [row] = await admin<{ is_there: boolean; is_due: boolean }[]>`
     select exists (select from pg_database where datname = ${database}) as is_there,
       coalesce(drop_at <= now(), false) as is_due
@@ -120,17 +122,27 @@ export async function checkTarget(
   const database = databaseName(owner)
   const conflict = (message: string, hint: string) =>
     new GatewayError('name_conflict', message, { database, server: to, hint })
-  if (await readMoved(admin, owner)) {
-    throw conflict(
-      `The server ${to} still has the former database of ${describeOwner(owner).replace(/^T/, 't')}, from before it was moved`,
-      `Drop it with POST /admin/drop-tenant and "server": "${to}"`,
-    )
-  }
+  await checkNoFormer(admin, owner, to)
   const entry = await readEntry(admin, owner)
   if (entry) throw nameConflict(owner, database, entry)
   if (!(await isLeft(target, admin, database))) return
   throw conflict(
     `Database ${database} exists on the server ${to}, whose catalog does not have it`,
     'Drop or rename it',
+  )
+}
+
+/** A server keeps one former database of a name. @throws {GatewayError} name_conflict */
+async function checkNoFormer(admin: Sql, owner: Owner, server: string): Promise<void> {
+  if (!(await readMoved(admin, owner))) return
+  const whose = describeOwner(owner).replace(/^T/, 't')
+  throw new GatewayError(
+    'name_conflict',
+    `The server ${server} still has the former database of ${whose}, from before it was moved`,
+    {
+      database: databaseName(owner),
+      server,
+      hint: `Drop it with POST /admin/drop-tenant and "server": "${server}"`,
+    },
   )
 }

@@ -82,7 +82,7 @@ export async function moveTenant(
 /** Ends a move that has failed. Returns whether the tenant has been moved; false if it is not known. */
 async function ended(servers: MoveServers, begun: Begun): Promise<boolean> {
   try {
-    return await endMove(servers, begun)
+    return await endMove({ ...servers, target: () => servers.target }, begun)
   } catch (error) {
     servers.main.log.warn(`The move of ${begun.database} is ended later`, {
       database: begun.database,

@@ -3,7 +3,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { databaseLock } from '../../tenancy/database-lock.ts'
 import type { DeployParts } from '../parts.ts'
 import { type MoveRow, prepareMoves, readMove, readMoves } from './moves-table.ts'
-import { type MovingServers, serversOfMove } from './route.ts'
+import { type MovingServers, serversOfEnd } from './route.ts'
 import { moveLock } from './servers.ts'
 import { endMove } from './tidy.ts'
 
@@ -22,8 +22,8 @@ export class Moves {
   readonly #servers: MovingServers
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
-  /** Moves whose end has failed; the log tells the first failure. */
-  readonly #failed = new Set<string>()
+  /** Why the end of a move has failed at last; the log tells it once. */
+  readonly #failed = new Map<string, string>()
 
   constructor(main: Main, log: Log, servers: MovingServers) {
     this.#main = main
@@ -68,11 +68,12 @@ export class Moves {
         this.#failed.delete(move.id)
       } catch (error) {
         const { database } = move
-        const fields = { database, cause: (error as Error).message }
+        const cause = (error as Error).message
+        const fields = { database, cause }
         const text = `The move of ${database}, which a gateway has left, cannot be ended yet`
-        if (this.#failed.has(move.id)) log.debug(text, fields)
+        if (this.#failed.get(move.id) === cause) log.debug(text, fields)
         else log.warn(text, fields)
-        this.#failed.add(move.id)
+        this.#failed.set(move.id, cause)
       }
     }
   }
@@ -85,7 +86,7 @@ export class Moves {
       if (!(await tryLock(lease.sql, database))) return
       const move = await readMove(lease.sql, database)
       if (move?.id !== id) return
-      const servers = serversOfMove(this.#servers, move.from, move.to)
+      const servers = serversOfEnd(this.#servers, move.from, move.to)
       const isMoved = await endMove(servers, { ...move, owner: move })
       const what = isMoved ? `finished: it is on the server ${move.to}` : 'undone'
       this.#log.warn(`The move of ${database}, which a gateway has left, was ${what}`, { database })

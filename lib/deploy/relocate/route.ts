@@ -1,6 +1,6 @@
 import type { DeployParts } from '../parts.ts'
 import type { Transfers } from '../transfer/transfers.ts'
-import type { MoveServers } from './servers.ts'
+import type { EndingServers, MoveServers } from './servers.ts'
 
 /** The PostgreSQL servers, as moves between them see them. */
 export interface MovingServers {
@@ -15,7 +15,22 @@ export interface MovingServers {
  * @throws {GatewayError} as `named`
  */
 export function serversOfMove(servers: MovingServers, from: string, to: string): MoveServers {
+  const ending = serversOfEnd(servers, from, to)
+  return { ...ending, target: ending.target(), from }
+}
+
+/**
+ * Returns the servers of a move that is to be ended.
+ * @throws {GatewayError} as `named`, where the source is away
+ */
+export function serversOfEnd(servers: MovingServers, from: string, to: string): EndingServers {
   const { placements } = servers
   const partsOf = (name: string) => servers.named(name).deploys.parts
-  return { source: partsOf(from), target: partsOf(to), main: partsOf('main'), from, to, placements }
+  return {
+    source: partsOf(from),
+    target: () => partsOf(to),
+    main: partsOf('main'),
+    to,
+    placements,
+  }
 }

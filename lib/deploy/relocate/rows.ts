@@ -24,6 +24,7 @@ const ANEW = {
   held_until: null,
   held_for: null,
   held_retry_s: null,
+  hidden_as: null,
   renamed_from: null,
   renamed_at: null,
 }

@@ -4,6 +4,7 @@ import { quoteIdentifier } from '../../postgres/quote.ts'
 import { inTransaction } from '../../postgres/transaction.ts'
 import type { NamedEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { announceImport, beginCreation, withdrawImport } from '../../tenancy/catalog/creations.ts'
+import { setHidden } from '../../tenancy/catalog/moved-away.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { createDatabase } from '../database/database.ts'
 import { whileHeld } from '../move/hold.ts'
@@ -120,16 +121,20 @@ async function moveHeld(
   const limit = isHeld ? undefined : setTimeout(onLimit, request.maxWaitMs)
   try {
     await whileHeld(source, admin, entry, { operation: 'move', retryAfterS }, async () => {
+      let isSent = false
       let isSwitched = false
       try {
         await hideSource(servers, admin, entry, kept, withinMs, ends.signal)
         request.onStep('copying')
         await copyAll(servers, sessions, fitting, request, begun, ends.signal)
+        isSent = true
         await switchOver(servers, home, begun, ends.signal)
         isSwitched = true
         await leaveSource(source, admin, owner, { kept, to })
       } catch (error) {
-        if (!isSwitched) await giveBack(servers, admin, begun).catch(() => {})
+        // Before the cutover nothing of main is needed: nobody else can make it.
+        if (!isSent) await restoreSource(source, admin, owner, kept).catch(() => {})
+        else if (!isSwitched) await giveBack(servers, admin, begun).catch(() => {})
         throw error
       }
     })
@@ -170,12 +175,13 @@ async function hideSource(
   await unlessEnded(signal, untilNobody(admin, entry, withinMs))
   try {
     // PostgreSQL itself waits up to 5 s for sessions that were opened just now.
-    await inTransaction(admin, () =>
-      admin.unsafe(`
+    await inTransaction(admin, async () => {
+      await admin.unsafe(`
         set local statement_timeout = ${withinMs};
         alter database ${quoteIdentifier(database)} rename to ${quoteIdentifier(kept)}
-      `),
-    )
+      `)
+      await setHidden(admin, database, kept)
+    })
   } catch (error) {
     if (!isInUse(error)) throw error
     throw await stillInUse(admin, entry, withinMs, error)

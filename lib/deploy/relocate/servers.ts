@@ -19,6 +19,12 @@ export interface MoveServers {
   }
 }
 
+/** The servers of a move that is ended: its target may be away. */
+export interface EndingServers extends Omit<MoveServers, 'target' | 'from'> {
+  /** @throws {GatewayError} connection_failed if it has not answered yet */
+  target(): DeployParts
+}
+
 /** Name of the lock that a gateway has while it moves a database. It is none that a database has. */
 export function moveLock(database: string): string {
   return `_db_gateway_move ${database}`

@@ -1,8 +1,9 @@
 import { extendHold } from '../../tenancy/catalog/tenant-hold.ts'
-import type { Owner } from '../../tenancy/names.ts'
+import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { withDatabaseLock } from '../database/database.ts'
+import type { DeployParts } from '../parts.ts'
 import { giveUp, type MovePhase, removeMove } from './moves-table.ts'
-import type { MoveServers } from './servers.ts'
+import type { EndingServers } from './servers.ts'
 import { dropCopy, leaveSource, restoreSource } from './undo.ts'
 
 /** A move that is to be ended. */
@@ -15,13 +16,13 @@ export interface Ending {
 
 /**
  * Ends a move that has failed or whose gateway is gone: undoes it, unless it is past its cutover; then
- * what is left of it is done. May be repeated, and goes on where it failed. The caller has the lock of
- * the move.
+ * what is left of it is done. The source needs nothing of the target for it. May be repeated, and goes
+ * on where it failed. The caller has the lock of the move.
  * @returns whether the tenant has been moved
  * @throws errors of PostgreSQL: the move is ended later
  */
 export async function endMove(
-  servers: MoveServers,
+  servers: EndingServers,
   { id, owner, database, kept }: Ending,
 ): Promise<boolean> {
   const { source, target, main, to, placements } = servers
@@ -36,7 +37,11 @@ export async function endMove(
       : restoreSource(source, admin, owner, kept),
   )
   if (isMoved) await placements.look(database)
-  else await withDatabaseLock(target, database, (admin) => dropCopy(target, admin, owner))
+  else await dropCopyOn(target(), owner)
   await main.catalog.use((sql) => removeMove(sql, id))
   return isMoved
+}
+
+function dropCopyOn(target: DeployParts, owner: Owner): Promise<void> {
+  return withDatabaseLock(target, databaseName(owner), (admin) => dropCopy(target, admin, owner))
 }

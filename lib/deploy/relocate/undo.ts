@@ -8,7 +8,7 @@ import {
   forgetCreation,
   isAnnounced,
 } from '../../tenancy/catalog/creations.ts'
-import { noteMoved } from '../../tenancy/catalog/moved-away.ts'
+import { noteMoved, readMoved, setHidden } from '../../tenancy/catalog/moved-away.ts'
 import { endHold } from '../../tenancy/catalog/tenant-hold.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { isSameOwner } from '../../tenancy/owner-identity.ts'
@@ -22,6 +22,7 @@ const RENAME_LIMIT_MS = 10_000
 /**
  * Has the source be as before the move: its name, and its calls. May be repeated.
  * @param admin session in its administrative database that holds the lock of the name
+ * @throws {Error} if somebody has made another database of its name
  */
 export async function restoreSource(
   parts: DeployParts,
@@ -33,19 +34,25 @@ export async function restoreSource(
   const names = await admin<{ name: string }[]>`
     select datname as name from pg_database where datname in (${database}, ${kept})
   `
-  if (names.length === 1 && names[0]!.name === kept) {
+  if (names.length === 2) {
+    throw new Error(
+      `it has two databases, ${kept} with its rows and ${database}: drop or rename the latter`,
+    )
+  }
+  if (names[0]?.name === kept) {
     await parts.pools.closeDatabase(kept)
     // pg_dump of a gateway that was killed may run yet.
     await admin`
       select pg_terminate_backend(pid) from pg_stat_activity
       where datname = ${kept} and usesysid is not null and pg_has_role(usesysid, 'usage')
     `
-    await inTransaction(admin, () =>
-      admin.unsafe(`
+    await inTransaction(admin, async () => {
+      await admin.unsafe(`
         set local statement_timeout = ${RENAME_LIMIT_MS};
         alter database ${quoteIdentifier(kept)} rename to ${quoteIdentifier(database)}
-      `),
-    )
+      `)
+      await setHidden(admin, database, null)
+    })
   }
   await endHold(admin, database)
   forget(parts, owner)
@@ -58,7 +65,7 @@ export async function restoreSource(
 export async function dropCopy(parts: DeployParts, admin: Sql, owner: Owner): Promise<void> {
   const database = databaseName(owner)
   const entry = await readEntry(admin, owner)
-  if (entry && entry.movedTo === null && isSameOwner(entry, owner)) {
+  if (entry && isSameOwner(entry, owner)) {
     await inTransaction(admin, async () => {
       await beginCreation(admin, database, true)
       await admin`delete from _db_gateway_databases where database = ${database}`
@@ -86,10 +93,13 @@ export async function leaveSource(
   owner: Owner,
   { kept, to }: { kept: string; to: string },
 ): Promise<void> {
-  await inTransaction(admin, async () => {
-    await noteMoved(admin, owner, { movedTo: to, kept })
-    await deleteHistory(admin, databaseName(owner))
-  })
+  // Where it is done already, the tenant may have been made here anew since.
+  if ((await readMoved(admin, owner))?.kept !== kept) {
+    await inTransaction(admin, async () => {
+      await noteMoved(admin, owner, { movedTo: to, kept })
+      await deleteHistory(admin, databaseName(owner))
+    })
+  }
   forget(parts, owner)
 }
 

@@ -53,7 +53,7 @@ export async function withProof<T>(
   }
   if (flags.dryRun) return { value: await work(), warnings: [] }
 
-  const makesDatabase = !isFleet && (await parts.catalog.findOwn(owner)) === undefined
+  const makesDatabase = !isFleet && (await parts.catalog.findHere(owner)) === undefined
   const isDue =
     !makesDatabase &&
     !parts.templates.isSettled(nameOf(parts, request)) &&

@@ -34,6 +34,8 @@ export interface NamedEntry extends CatalogEntry {
   suspension: Suspension | null
   /** Null: nothing holds its calls. */
   hold: Hold | null
+  /** Name that the database has while it is moved to another server; null: its own. */
+  hiddenAs: string | null
   /** Name of the server that it was moved to, of which the catalog has nothing else; null: it is here. */
   movedTo: string | null
 }
@@ -105,11 +107,24 @@ interface NamedRow extends Row {
   is_spelled_freely: boolean
   suspension: Suspension | null
   hold: HoldRow | null
+  hidden_as: string | null
   moved_to: string | null
 }
 
-/** Returns the entries of these databases, in no particular order, and of those that were moved. */
+/** Milliseconds after which a database whose move was left by a killed gateway is looked at again. */
+const HIDDEN_MS = 1000
+
+/** Returns the entries of these databases, in no particular order. */
 export async function readEntries(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
+  const entries = await readEntriesOrMoved(sql, databases)
+  return entries.filter(({ movedTo }) => movedTo === null)
+}
+
+/**
+ * As `readEntries`, with those that were moved to another server and have not been made here anew. They
+ * tell where to look: the database may have been dropped there since.
+ */
+export async function readEntriesOrMoved(sql: Sql, databases: string[]): Promise<NamedEntry[]> {
   const names = JSON.stringify(databases)
   const rows = await sql<NamedRow[]>`
     select database, platform, tenant_id, schema_name, owner_role, limits,
@@ -118,16 +133,20 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
       case when suspended_at is not null then json_build_object(
         'message', suspended_message, 'retryAfterS', coalesce(retry_after_s, ${DEFAULT_RETRY_AFTER_S}::integer)
       ) end as suspension,
-      case when held_until > now() then json_build_object(
-        'for', held_for, 'retryAfterS', held_retry_s,
-        'leftMs', 1000 * extract(epoch from held_until - now())
-      ) end as hold, null as moved_to
+      case when held_until > now() or hidden_as is not null then json_build_object(
+        'for', coalesce(held_for, 'move'), 'retryAfterS', held_retry_s,
+        'leftMs', greatest(
+          1000 * extract(epoch from held_until - now()),
+          case when hidden_as is not null then ${HIDDEN_MS}::integer end
+        )
+      ) end as hold, hidden_as, null as moved_to
     from _db_gateway_databases
     where database = any (array(select json_array_elements_text(${names}::text::json)))
     union all
-    select database, platform, tenant_id, schema_name, null, null, '[]', false, null, null, moved_to
-    from _db_gateway_moved
+    select database, platform, tenant_id, schema_name, null, null, '[]', false, null, null, null, moved_to
+    from _db_gateway_moved m
     where database = any (array(select json_array_elements_text(${names}::text::json)))
+      and not exists (select from _db_gateway_databases d where d.database = m.database)
   `
   return rows.map((row) => ({
     ...toEntry(row),
@@ -135,6 +154,7 @@ export async function readEntries(sql: Sql, databases: string[]): Promise<NamedE
     isSpelledFreely: row.is_spelled_freely,
     suspension: row.suspension,
     hold: holdOf(row.hold),
+    hiddenAs: row.hidden_as,
     movedTo: row.moved_to,
   }))
 }

@@ -15,7 +15,7 @@ import {
   hasEntry,
   listEntries,
   type NamedEntry,
-  readEntries,
+  readEntriesOrMoved,
   setStoredSchema,
 } from './catalog-table.ts'
 import { type FormerParts, findFormer } from './former.ts'
@@ -55,7 +55,7 @@ export class Catalog {
     this.#pools = pools
     this.#admin = admin
     this.#lookups = new OwnerLookups(
-      (names) => this.use((sql) => readEntries(sql, names)),
+      (names) => this.use((sql) => readEntriesOrMoved(sql, names)),
       ({ database }) => database,
       limits,
     )
@@ -85,6 +85,7 @@ export class Catalog {
   /**
    * Returns the owner's database, or undefined if there is none or another owner holds its name.
    * Asks PostgreSQL unless the owner's own database is cached, and waits while its calls are held.
+   * @throws {MovedAway} if it was moved to another server
    */
   async findOwn(owner: Owner): Promise<string | undefined> {
     const found = this.#found.getOwn(ownerKey(owner))
@@ -93,6 +94,19 @@ export class Catalog {
       this.#read(owner, databaseName(owner), { anew: true }),
     )
     return entry && isSameOwner(entry, owner) ? entry.database : undefined
+  }
+
+  /**
+   * As `findOwn`, but a database that was moved to another server is none: whether it is there yet is
+   * seen under the lock of its name, where another one is made.
+   */
+  async findHere(owner: Owner): Promise<string | undefined> {
+    try {
+      return await this.findOwn(owner)
+    } catch (error) {
+      if (error instanceof MovedAway) return undefined
+      throw error
+    }
   }
 
   /**

@@ -5,12 +5,13 @@ import { databaseLock } from '../database-lock.ts'
 import { databaseName, type Owner } from '../names.ts'
 import { describeAbsent, describeTaken, isSameOwner } from '../owner-identity.ts'
 import { readEntries } from './catalog-table.ts'
+import { checkNotMoving } from './moved-away.ts'
 
 /**
  * Deletes the catalog entry of a database that no longer exists on the server. Holds the advisory
  * lock that creation and removal of the database take. The catalog notifies all gateways.
  * @throws {GatewayError} database_not_found if the catalog does not have it;
- *   database_already_exists if it exists on the server
+ *   database_already_exists if it exists on the server; tenant_busy if it is being moved to another one
  */
 export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
   const database = databaseName(owner)
@@ -23,6 +24,7 @@ export async function forgetEntry(sql: Sql, owner: Owner): Promise<void> {
       const message = entry ? describeTaken(owner, database, entry) : describeAbsent(owner)
       throw new GatewayError('database_not_found', message, { database })
     }
+    checkNotMoving(entry)
     const [found] = await sql`select from pg_database where datname = ${database}`
     if (found) {
       throw new GatewayError(

@@ -27,6 +27,6 @@ export async function changeLimits(
     set limits = changed.limits,
       functions_digest = case when is_digest_kept then functions_digest end,
       functions_version = case when is_digest_kept then functions_version end
-    from changed where d.database = ${database}
+    from changed where d.database = ${database} and d.hidden_as is null
   `
 }

@@ -46,6 +46,20 @@ export class MovedAway extends GatewayError {
   }
 }
 
+/**
+ * Checks that a database is not being moved to another server: it has another name then, and what is
+ * written of it would stay behind.
+ * @throws {GatewayError} tenant_busy
+ */
+export function checkNotMoving(entry: Owner & { hiddenAs: string | null }): void {
+  if (entry.hiddenAs === null) return
+  throw new GatewayError(
+    'tenant_busy',
+    `${describeOwner(entry)} is being moved to another server`,
+    { database: databaseName(entry), hint: 'Send the request again when it has been moved' },
+  )
+}
+
 /** Has the owner's database be one that was moved, in the open transaction. */
 export async function noteMoved(
   sql: Sql,
@@ -59,6 +73,14 @@ export async function noteMoved(
     on conflict (database) do update set moved_to = excluded.moved_to, kept = excluded.kept
   `
   await sql`delete from _db_gateway_databases where database = ${database}`
+}
+
+/**
+ * Records the name that a database has while it is moved, or with null that it has its own again: its
+ * calls wait, and nothing is made of its name, even if the gateway that moves it is killed.
+ */
+export async function setHidden(sql: Sql, database: string, kept: string | null): Promise<void> {
+  await sql`update _db_gateway_databases set hidden_as = ${kept} where database = ${database}`
 }
 
 /** Returns what is left of the owner's database that was moved; undefined if nothing is. */

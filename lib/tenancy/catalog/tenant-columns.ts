@@ -12,8 +12,10 @@ const TABLE = '_db_gateway_databases'
  *   database is dumped first.
  * - `limits`: `StoredLimits`; null if the database never had a limit.
  * - `held_until`: time at which the hold of calls lapses; null if they are not held. `held_for`:
- *   `rename` or `clone`. `held_retry_s`: Retry-After of the error that calls get; null: calls wait.
+ *   `rename`, `clone` or `move`. `held_retry_s`: Retry-After of the error that calls get; null: calls wait.
  * - `renamed_from`, `renamed_at`: the database's name before its last rename, and its time.
+ * - `hidden_as`: name that the database has while it is moved to another server, whose gateway may have
+ *   been killed: nothing else is made of its name; null if it has its own name.
  */
 export const TENANT_COLUMNS = [
   addMissingColumn(TABLE, 'labels', `jsonb not null default '{}'`),
@@ -26,6 +28,7 @@ export const TENANT_COLUMNS = [
   addMissingColumn(TABLE, 'held_until', 'timestamptz'),
   addMissingColumn(TABLE, 'held_for', 'text'),
   addMissingColumn(TABLE, 'held_retry_s', 'integer'),
+  addMissingColumn(TABLE, 'hidden_as', 'text'),
   addMissingColumn(TABLE, 'renamed_from', 'text'),
   addMissingColumn(TABLE, 'renamed_at', 'timestamptz'),
   `create index if not exists _db_gateway_databases_drop_at on ${TABLE} (drop_at)

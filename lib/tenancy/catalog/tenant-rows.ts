@@ -29,6 +29,8 @@ export interface Tenant extends CatalogEntry {
   /** Checksum of the archive that was deployed last; null before the first deploy. */
   schemaChecksum: string | null
   lastDeployedAt: string | null
+  /** Name that the database has while it is moved to another server; null: its own. */
+  hiddenAs: string | null
 }
 
 /** One page of the tenants of a platform, ordered by database name. */
@@ -57,6 +59,7 @@ interface TenantRow extends Row {
   is_due: boolean
   schema_checksum: string | null
   last_deployed_at: string | null
+  hidden_as: string | null
 }
 
 /** Returns the tenants of a page. */
@@ -89,8 +92,8 @@ export async function readTenant(sql: Sql, database: string): Promise<Tenant | u
 
 /**
  * Changes the labels of a database's tenant.
- * @returns false if nothing was changed: the tenant would have more than MAX_LABELS labels, or the
- *   catalog has no such database
+ * @returns false if nothing was changed: the tenant would have more than MAX_LABELS labels, it is being
+ *   moved to another server, or the catalog has no such database
  */
 export async function changeLabels(
   sql: Sql,
@@ -104,7 +107,7 @@ export async function changeLabels(
     )
     update _db_gateway_databases d set labels = merged.labels
     from merged
-    where d.database = ${database}
+    where d.database = ${database} and d.hidden_as is null
       and (select count(*) from jsonb_object_keys(merged.labels)) <= ${MAX_LABELS}
   `
   return count > 0
@@ -125,7 +128,7 @@ function columns(sql: Sql) {
     to_json(created_at) as created_at, to_json(suspended_at) as suspended_at, suspended_message,
     retry_after_s, to_json(drop_at) as drop_at, drop_dump,
     coalesce(drop_at <= now(), false) as is_due, schema_checksum,
-    to_json(last_deployed_at) as last_deployed_at
+    to_json(last_deployed_at) as last_deployed_at, hidden_as
   `
 }
 
@@ -143,5 +146,6 @@ function toTenant(row: TenantRow): Tenant {
     isDue: row.is_due,
     schemaChecksum: row.schema_checksum,
     lastDeployedAt: row.last_deployed_at,
+    hiddenAs: row.hidden_as,
   }
 }

@@ -15,7 +15,7 @@ export async function suspendTenant(
     update _db_gateway_databases
     set suspended_at = coalesce(suspended_at, now()), suspended_message = ${message},
       retry_after_s = ${retryAfterS}
-    where database = ${database} and tenant_id is not null
+    where database = ${database} and tenant_id is not null and hidden_as is null
   `
 }
 
@@ -38,7 +38,7 @@ export async function setDrop(
     update _db_gateway_databases
     set suspended_at = coalesce(suspended_at, now()), drop_dump = ${isDumped},
       drop_at = now() + make_interval(secs => ${afterMs / 1000}::float8)
-    where database = ${database} and tenant_id is not null
+    where database = ${database} and tenant_id is not null and hidden_as is null
   `
 }
 
@@ -92,7 +92,8 @@ export async function resumeTenant(sql: Sql, database: string): Promise<boolean>
       update _db_gateway_databases
       set suspended_at = null, suspended_message = null, retry_after_s = null, drop_at = null,
         drop_dump = null
-      where database = ${database} and suspended_at is not null and (select is_free from free)
+      where database = ${database} and suspended_at is not null and hidden_as is null
+        and (select is_free from free)
     )
     select is_free from free
   `
