@@ -11,6 +11,8 @@ process.on('SIGHUP', () => {
   isReloadAsked = true
   reload?.()
 })
+// There is nothing to replace before the workers run.
+process.on('SIGUSR2', () => {})
 
 // V8 would allocate the contexts of requests in the old generation after a while, since some live
 // longer than two scavenges. There they are dead but not collected until the next full collection,

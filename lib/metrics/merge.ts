@@ -56,7 +56,10 @@ function joinerOf(name: string): (one: number, other: number) => number {
   return (one, other) => one + other
 }
 
+/** A label without a value is none: the channel between processes leaves it out. */
 function keyOf({ suffix = '', labels }: Sample): string {
-  const names = Object.keys(labels).sort()
+  const names = Object.keys(labels)
+    .filter((name) => labels[name] !== undefined)
+    .sort()
   return `${suffix} ${names.map((name) => `${name}=${JSON.stringify(labels[name])}`).join()}`
 }

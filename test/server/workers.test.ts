@@ -36,6 +36,9 @@ test('two workers are one service: connections, calls, metrics, the end of one, 
   const requests = '{method="POST",route="/call",status="200"}'
   const counted = () => samplesOf(url, 'db_gateway_http_requests_total')
   expect((await counted())[requests]).toBe(16)
+  const { body: text } = await newClient(url).send('/metrics')
+  const series = (text as string).match(/^[a-z].*(?= )/gm)!
+  expect(series.filter((one, i) => series.indexOf(one) !== i)).toEqual([])
   const memory = await samplesOf(url, 'process_resident_memory_bytes')
   expect(Object.keys(memory).sort()).toEqual(['{worker="1"}', '{worker="2"}'])
   expect(await samplesOf(url, 'db_gateway_gateways')).toEqual({ '': 1 })

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { METRICS, type MetricName, metric } from '../../../lib/metrics/definitions.ts'
 import { mergeMetrics } from '../../../lib/metrics/merge.ts'
+import type { Metric } from '../../../lib/metrics/text.ts'
 
 /** Gauges of which a service of several workers has the sum. */
 const SUMS = [
@@ -36,4 +37,17 @@ test('a server is up where all workers have it', () => {
     [1, 0].map((value) => [metric('db_gateway_server_up', [{ labels: server, value }])]),
   )
   expect([...up!.samples]).toMatchObject([{ labels: server, value: 0 }])
+})
+
+function permits(value: number): Metric {
+  const labels = { server: undefined }
+  return { name: 'permits', help: 'Permits.', type: 'gauge', samples: [{ labels, value }] }
+}
+
+test('a series is one also where another process has told it, without the labels that have no value', () => {
+  const told = JSON.parse(JSON.stringify(permits(3)))
+
+  const [merged] = mergeMetrics([[permits(2)], [told]])
+
+  expect([...merged!.samples].map(({ value }) => value)).toEqual([5])
 })
