@@ -5,7 +5,6 @@ import type { Placements } from './placements.ts'
 /** What it needs of the parts of a server. */
 interface Member {
   catalog: { use<T>(work: (sql: Sql) => Promise<T>): Promise<T> }
-  deploys: { leaveUnmade(database: string): Promise<void> }
 }
 
 interface Row {
@@ -15,14 +14,18 @@ interface Row {
   schema: string | null
 }
 
+/** Databases that a line of the log names. */
+const MAX_NAMED = 5
+
 /**
- * Has the places of a server's databases agree with its catalog, which may have been restored, or left by
- * a gateway that was killed: databases without a place get theirs, and places without a database are
- * given up, unless one is being made there.
+ * Compares the places of a server's databases with its catalog, which may have been restored, or left by a
+ * gateway that was killed: databases without a place get theirs. Places without a database stay and are
+ * logged: what has been opened may be an older copy of the server, while other gateways have the server
+ * itself. A request for such a name makes the database there, or gives the place up.
  */
 export async function reconcile(
   name: string,
-  { catalog, deploys }: Member,
+  { catalog }: Member,
   placements: Placements,
   log: Log,
 ): Promise<void> {
@@ -41,5 +44,9 @@ export async function reconcile(
       log.warn('A database has got the place that was lost', { database, server: name })
     else log.error(`A database is on ${name} and on ${there}`, { database })
   }
-  for (const database of placed) await deploys.leaveUnmade(database)
+  if (placed.size === 0) return
+  log.warn(
+    `The catalog of ${name} has not ${placed.size} of the databases that are on it as main says: is it an older copy of the server?`,
+    { server: name, databases: [...placed].slice(0, MAX_NAMED).join(', ') },
+  )
 }

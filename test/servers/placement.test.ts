@@ -166,7 +166,7 @@ describe('a tenant that was moved, and dropped on the other server', () => {
 })
 
 describe('a server that is opened', () => {
-  test('gives its databases the places that were lost, and takes those of none away', async () => {
+  test('gives its databases the places that were lost, and keeps those of databases that it has not', async () => {
     const platform = uniqueName('lost')
     await create(platform, 'a', { server: 'eu1' })
     const { servers, log } = gateway.gateway
@@ -176,7 +176,9 @@ describe('a server that is opened', () => {
     )
     await reconcile('eu1', servers.named('eu1'), servers.placements, log)
     const left = Object.keys(await placements()).filter((name) => name.startsWith(platform))
-    expect(left).toEqual([`${platform}_a`])
+    expect(left.sort()).toEqual([`${platform}_a`, `${platform}_b`])
+    const told = gateway.logged.filter(({ databases }) => databases?.includes(`${platform}_b`))
+    expect(told).toMatchObject([{ level: 'warn', server: 'eu1' }])
   })
 })
 
