@@ -93,7 +93,7 @@ export async function writeBatch(
     where owner is not null and exists (select from batch)
     group by owner, day, database, function
     order by owner, day, database, function
-    ${addToCounts(sql)}
+    ${sql.unsafe(ADD_TO_COUNTS)}
   `
 }
 
@@ -116,21 +116,19 @@ export async function moveUsage(
     select day, platform, ${to.tenantId}, schema_name, ${to.database}, function,
       calls, errors, database_seconds, bytes, deploys
     from moved
-    ${addToCounts(sql)}
+    ${sql.unsafe(ADD_TO_COUNTS)}
   `
 }
 
-/** Adds to the counts `t` of a day what is inserted for it again. */
-function addToCounts(sql: Sql) {
-  return sql`
-    on conflict (platform, day, database, function) do update set
-      calls = t.calls + excluded.calls,
-      errors = t.errors + excluded.errors,
-      database_seconds = t.database_seconds + excluded.database_seconds,
-      bytes = t.bytes + excluded.bytes,
-      deploys = t.deploys + excluded.deploys
-  `
-}
+/** End of an insert that adds to the counts `t` of a day what is inserted for it again. */
+export const ADD_TO_COUNTS = `
+  on conflict (platform, day, database, function) do update set
+    calls = t.calls + excluded.calls,
+    errors = t.errors + excluded.errors,
+    database_seconds = t.database_seconds + excluded.database_seconds,
+    bytes = t.bytes + excluded.bytes,
+    deploys = t.deploys + excluded.deploys
+`
 
 /**
  * Deletes at most 5,000 rows of days before `day`, and the batch numbers of gateways that have

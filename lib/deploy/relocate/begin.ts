@@ -10,7 +10,14 @@ import { isLeft, nameConflict } from '../database/database.ts'
 import { asGateway } from '../database/handover.ts'
 import { untilNoDeploy } from '../move/sessions.ts'
 import type { DeployParts } from '../parts.ts'
-import { checkExtensions, checkLocale, checkMovable, moveRefused, readLocale } from './check.ts'
+import {
+  checkExtensions,
+  checkLocale,
+  checkMovable,
+  checkRoles,
+  moveRefused,
+  readLocale,
+} from './check.ts'
 import type { CopyTools } from './copy.ts'
 import type { MoveServers } from './servers.ts'
 
@@ -105,6 +112,7 @@ export async function checkSource(
   await asGateway(source, database, async (sql) => {
     await checkMovable(sql, owner, role)
     await checkExtensions(sql, there, owner)
+    await checkRoles(sql, there, owner, role)
   })
   return entry
 }

@@ -56,6 +56,11 @@ const OBSTACLES: { what: string; hint: string; sql: string }[] = [
     )`,
   },
   {
+    what: 'prepared transactions',
+    hint: 'End them with "commit prepared" or "rollback prepared"',
+    sql: 'select gid as name from pg_prepared_xacts where database = current_database()',
+  },
+  {
     what: 'foreign tables with a user mapping, whose password pg_dump does not read for all roles',
     hint: 'Drop the user mappings, and create them again on the other server',
     sql: "select format('%s on %s', usename, srvname) as name from pg_user_mappings",
@@ -136,6 +141,34 @@ export async function checkExtensions(sql: Sql, there: Sql, owner: Owner): Promi
     owner,
     `the other server does not have the extensions ${missing.join(', ')}`,
     'Install them there',
+  )
+}
+
+/**
+ * Checks that the other server has the roles that have privileges in the database, or that its policies
+ * name.
+ * @param sql session of the gateway's own role in the database
+ * @param there session in a database of the other server
+ * @param role role of the platform, which is made there
+ * @throws {GatewayError} move_refused
+ */
+export async function checkRoles(sql: Sql, there: Sql, owner: Owner, role: string): Promise<void> {
+  const rows = await sql<{ name: string }[]>`
+    select distinct r.rolname::text as name
+    from pg_shdepend d join pg_roles r on r.oid = d.refobjid
+    where d.dbid = (select oid from pg_database where datname = current_database())
+      and d.refclassid = 'pg_authid'::regclass and d.deptype in ('a', 'r')
+      and r.rolname not in (current_user, ${role})
+    order by 1
+  `
+  const has = await there<{ name: string }[]>`select rolname::text as name from pg_roles`
+  const names = rows.map(({ name }) => name)
+  const missing = names.filter((name) => !has.some((one) => one.name === name))
+  if (missing.length === 0) return
+  throw moveRefused(
+    owner,
+    `the other server does not have the roles ${missing.slice(0, MAX_NAMED).join(', ')}, which have privileges in it`,
+    'Create them there, or revoke their privileges',
   )
 }
 

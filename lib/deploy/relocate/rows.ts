@@ -2,6 +2,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { noteLimits, noteSchemas, noteSuspensions } from '../../tenancy/catalog/catalog-identity.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
+import { ADD_TO_COUNTS } from '../../usage/table.ts'
 
 type Row = Record<string, unknown>
 
@@ -9,7 +10,7 @@ type Row = Record<string, unknown>
 const HISTORY: { table: string; key: string; without: string[] }[] = [
   { table: '_db_gateway_deployments', key: 'id', without: ['id'] },
   { table: '_db_gateway_usage', key: 'day, function', without: [] },
-  { table: '_db_gateway_call_minutes', key: 'at, gateway, slot', without: [] },
+  { table: '_db_gateway_call_minutes', key: 'at, gateway, slot', without: ['slot'] },
   { table: '_db_gateway_call_hours', key: 'at, slot', without: ['slot'] },
   { table: '_db_gateway_slow_calls', key: 'id', without: [] },
 ]
@@ -74,33 +75,50 @@ async function copyHistory(
   const rows = [...some].map(({ row }) => {
     const copied = { ...row }
     for (const column of without) delete copied[column]
+    if (table === '_db_gateway_call_minutes') copied.gateway = NOBODY
     return copied
   })
-  if (table === '_db_gateway_call_hours') await insertHours(to, rows)
-  else await insert(to, table, rows)
+  const numbered = NUMBERED[table]
+  if (numbered) await insertNumbered(to, table, numbered, rows)
+  else await insert(to, table, rows, table === '_db_gateway_usage' ? ADD_TO_COUNTS : undefined)
 }
 
-/** Inserts rows; one that is there already, by its key, stays as it is. */
-async function insert(to: Sql, table: string, rows: Row[]): Promise<void> {
+/** Inserts rows; one that is there already, by its key, stays as it is without an `onConflict`. */
+async function insert(
+  to: Sql,
+  table: string,
+  rows: Row[],
+  onConflict = 'on conflict do nothing',
+): Promise<void> {
   if (rows.length === 0) return
   const columns = Object.keys(rows[0]!).map(quoteIdentifier).join(', ')
   await to.unsafe(
-    `insert into ${table} (${columns})
+    `insert into ${table} as t (${columns})
      select ${columns} from jsonb_populate_recordset(null::${table}, $1::text::jsonb)
-     on conflict do nothing`,
+     ${onConflict}`,
     [JSON.stringify(rows)],
   )
 }
 
-/** The rows of an hour are numbered: those that come get the numbers after those that are there. */
-async function insertHours(to: Sql, rows: Row[]): Promise<void> {
+/** Tables whose rows are numbered by `slot`, and the columns in which those of one series are the same. */
+const NUMBERED: { [table: string]: string[] } = {
+  _db_gateway_call_hours: ['at'],
+  _db_gateway_call_minutes: ['at', 'gateway'],
+}
+
+/** Gateway of minutes that were moved: a gateway numbers its own, and knows which it has written. */
+const NOBODY = '00000000-0000-0000-0000-000000000000'
+
+/** The rows that come get the numbers after those that are there. */
+async function insertNumbered(to: Sql, table: string, key: string[], rows: Row[]): Promise<void> {
   if (rows.length === 0) return
   const columns = Object.keys(rows[0]!).map(quoteIdentifier).join(', ')
+  const isSame = key.map((column) => `t.${column} = r.${column}`).join(' and ')
   await to.unsafe(
-    `insert into _db_gateway_call_hours (slot, ${columns})
-     select (select coalesce(max(slot), -1) from _db_gateway_call_hours h where h.at = r.at)
-       + row_number() over (partition by at), ${columns}
-     from jsonb_populate_recordset(null::_db_gateway_call_hours, $1::text::jsonb) r`,
+    `insert into ${table} (slot, ${columns})
+     select coalesce((select max(slot) from ${table} t where ${isSame}), -1)
+       + row_number() over (partition by ${key.join(', ')}), ${columns}
+     from jsonb_populate_recordset(null::${table}, $1::text::jsonb) r`,
     [JSON.stringify(rows)],
   )
 }
