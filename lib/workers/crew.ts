@@ -194,6 +194,9 @@ export class Crew {
     if (message.type === 'pong') {
       member.unanswered = 0
       member.load = message.load
+    } else if (message.type === 'hello' && member.state === 'leaving') {
+      // It could not be told before it listened to its parent.
+      this.#dismiss(member, false)
     } else if (message.type === 'ready') this.#options.onReady(member, message)
     else this.#options.onMessage(member, message)
   }
@@ -235,8 +238,11 @@ export class Crew {
       const { number } = before
       // It has ended meanwhile: what replaces it has started with the settings of now.
       if (this.#members.get(before.id)?.state !== 'ready') continue
+      if (this.#isStopping) return
       const next = this.#fork(number)
-      if (!(await next.isReady)) {
+      const isReady = await next.isReady
+      if (this.#isStopping) return
+      if (!isReady) {
         log.error(`Worker ${number} is not replaced: its successor could not start`)
         return
       }
@@ -247,7 +253,7 @@ export class Crew {
       this.#dismiss(process, true)
       await process.ended
     }
-    log.info('All workers are replaced')
+    if (!this.#isStopping) log.info('All workers are replaced')
   }
 
   #dismiss(member: Process, isReplaced: boolean): void {

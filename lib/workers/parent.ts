@@ -139,6 +139,7 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
   // A start that is ended waits for no PostgreSQL.
   signal.addEventListener('abort', () => crew.dismissStarting())
   try {
+    signal.throwIfAborted()
     await crew.start()
     signal.throwIfAborted()
   } catch (error) {

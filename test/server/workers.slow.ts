@@ -49,3 +49,21 @@ test('SIGUSR2 replaces one worker after the other, and loses no request', async 
   expect(await answer).toMatchObject({ status: 200 })
   expect(await gateway.exit).toEqual({ code: 0, signal: null })
 }, 180_000)
+
+test('a worker that ends while all are replaced has one successor, and SIGTERM ends a replacement', async () => {
+  const settings = { DATABASE_URL: await adminDatabase(), WORKERS: '2', TEMPLATES: 'off' }
+  const gateway = await startProcess(settings)
+  await gateway.url()
+  const [, second] = await workersOf(gateway, 2)
+  gateway.kill('SIGUSR2')
+  process.kill(second.pid, 'SIGKILL')
+  const isReplaced = () => gateway.output().includes('All workers are replaced')
+  await eventually('all workers are replaced', isReplaced, PATIENCE_MS)
+  const numbers = (await workersOf(gateway, 2)).map(({ worker }: Json) => worker)
+  expect(numbers.sort()).toEqual([1, 2])
+
+  // The successor does not listen to its parent yet.
+  gateway.kill('SIGUSR2')
+  gateway.kill('SIGTERM')
+  expect(await gateway.exit).toEqual({ code: 0, signal: null })
+}, 180_000)
