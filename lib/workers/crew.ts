@@ -216,8 +216,9 @@ export class Crew {
       this.#options.onHopeless()
       return
     }
-    const pause =
-      failures === 0 ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1))
+    // The first one that has worked is replaced at once, however short its time was.
+    const isAtOnce = failures === 0 || (failures === 1 && state === 'ready')
+    const pause = isAtOnce ? 0 : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1))
     const when = pause === 0 ? 'now' : `in ${pause / 1000} s`
     this.#options.log.warn(`Worker ${number} has ended (${how}): another one starts ${when}`)
     setTimeout(() => {

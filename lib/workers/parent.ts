@@ -41,6 +41,9 @@ export interface RunningService {
   isAlive(): boolean
 }
 
+/** Connections without which a worker cannot start, listen and deploy. */
+const FEWEST = 4
+
 /** Time in which PostgreSQL notices that a process that was killed is gone. */
 const NOTICE_MS = 500
 
@@ -52,6 +55,7 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
   const { settings, log, env, socket, journal, signal, onFailure } = options
   const { config } = settings
   const { workers: count } = config
+  checkConnections(config)
   for (const warning of config.warnings) log.warn(warning)
   if (socket === undefined) await checkAddress(config.host, config.port)
   const embedded: EmbeddedPostgres | undefined = config.server
@@ -171,4 +175,11 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
     }),
     isAlive: () => crew.isAlive,
   }
+}
+
+function checkConnections({ workers, maxTotalConnections: most }: Config): void {
+  if (most >= FEWEST * workers) return
+  throw new Error(
+    `MAX_TOTAL_CONNECTIONS: ${most} is too few for ${workers} workers (WORKERS): each needs ${FEWEST}`,
+  )
 }

@@ -111,3 +111,16 @@ test('two workers are one service: connections, calls, metrics, the end of one, 
   gateway.kill('SIGKILL')
   await eventually('no worker is left', () => !pids.some((pid: number) => isRunning(pid)))
 }, 60_000)
+
+test('workers that would have too few connections are not started', async () => {
+  const gateway = await startProcess({
+    DATABASE_URL: 'postgres://user@127.0.0.1:1/none',
+    WORKERS: '4',
+    MAX_TOTAL_CONNECTIONS: '15',
+  })
+
+  expect(await gateway.exit).toEqual({ code: 1, signal: null })
+  expect(gateway.entries().map(({ message }) => message)).toEqual([
+    'MAX_TOTAL_CONNECTIONS: 15 is too few for 4 workers (WORKERS): each needs 4',
+  ])
+})
