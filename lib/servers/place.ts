@@ -50,11 +50,13 @@ export async function serverFor<G extends Member>(
   const placed = servers.placements.of(database)
   const isThere = there !== main || (await main.catalog.findHere(owner)) !== undefined
   if (isThere || placed !== undefined) {
-    const name = servers.nameOf(there)
-    if (server === undefined || server === name) return there
+    // It may have been placed while it was looked for on `main`.
+    const holder = placed === undefined ? there : servers.named(placed)
+    const name = servers.nameOf(holder)
+    if (server === undefined || server === name) return holder
     // What was placed and never made may be placed anew.
-    if (await isMade(there, owner)) throw isElsewhere(owner, name)
-    await there.deploys.leaveUnmade(database)
+    if (await isMade(holder, owner)) throw isElsewhere(owner, name)
+    await holder.deploys.leaveUnmade(database)
   }
   const chosen = server ?? (await choose(owner, labels))
   const open = servers.named(chosen)
