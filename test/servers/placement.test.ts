@@ -179,6 +179,7 @@ describe('a server that is opened', () => {
     expect(left.sort()).toEqual([`${platform}_a`, `${platform}_b`])
     const told = gateway.logged.filter(({ databases }) => databases?.includes(`${platform}_b`))
     expect(told).toMatchObject([{ level: 'warn', server: 'eu1' }])
+    // A place that this gateway has not heard of.
     expect((await create(platform, 'b', { server: 'main' })).body.server).toBe('main')
   })
 })
