@@ -1,7 +1,8 @@
 import { defineHandler, type H3Event } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
+import { type AskedHow, HOWS } from '../../lib/deploy/relocate/how.ts'
 import { moveBetween, stopMove } from '../../lib/deploy/relocate/operations.ts'
-import type { MoveStep } from '../../lib/deploy/relocate/run-move.ts'
+import type { MoveRequest } from '../../lib/deploy/relocate/request.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
@@ -13,11 +14,11 @@ import { databaseName, type Owner, textOf } from '../../lib/tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
-const MEMBERS = [...OWNER_MEMBERS, 'to', 'hold', 'max_wait_s', 'stop'] as const
+const MEMBERS = [...OWNER_MEMBERS, 'to', 'how', 'hold', 'max_wait_s', 'stop'] as const
 
 export default defineHandler({
   meta: {
-    description: 'Move a tenant to another server of SERVERS; its calls wait meanwhile',
+    description: 'Move a tenant to another server of SERVERS, by a dump or by logical replication',
     body: MEMBERS,
     required: ['platform'],
     request: { platform: 'clinic', tenant_id: 'north', to: 'eu1' },
@@ -51,6 +52,7 @@ export default defineHandler({
     const main = event.context.gateway
     if (parseFlag('stop', body.stop)) return stop(event, asked)
     const toName = parseServer(main.servers.names(), textOf('to', body.to))
+    const how = parseHow(textOf('how', body.how ?? 'auto'))
     const isHeld = parseFlag('hold', body.hold)
     const most = main.config.poolWaitTimeoutMs / 1000
     const maxWaitS = parseNumber('max_wait_s', body.max_wait_s, [0.1, most]) ?? most
@@ -62,33 +64,37 @@ export default defineHandler({
     if (from === toName) {
       throw new GatewayError('invalid_request', `${describeOwner(owner)} is on the server ${from}`)
     }
-    const move = (onStep: (step: MoveStep) => void) =>
+    const move = (onStep: MoveRequest['onStep']) =>
       audited(event, {
         action: 'move_tenant',
         owner,
-        asked: { from, to: toName, ...(isHeld && { hold: true }) },
+        asked: { from, to: toName, how, ...(isHeld && { hold: true }) },
         work: async (note) => {
           const started = performance.now()
-          const wanted = { owner, isHeld, maxWaitMs: 1000 * maxWaitS, onStep }
-          const { bytes, heldMs, kept } = await moveBetween(main.servers, from, toName, wanted)
-          note({ copied_bytes: bytes, held_ms: heldMs, kept })
+          const wanted = { owner, how, isHeld, maxWaitMs: 1000 * maxWaitS, onStep }
+          const moved = await moveBetween(main.servers, from, toName, wanted)
+          const { bytes, heldMs, kept, refusal } = moved
+          note({ how: moved.how, copied_bytes: bytes, held_ms: heldMs, kept })
           return {
             status: 'moved',
             ...ownerFields(owner),
             database,
             from,
             to: toName,
-            how: 'dump',
+            how: moved.how,
             copied_bytes: bytes,
             held_ms: heldMs,
             kept,
+            ...(refusal && { warnings: [refusal.message] }),
             execution_time_ms: Math.round(performance.now() - started),
           }
         },
         describe: () => ({ databases: [database] }),
       })
     if (!acceptsLines(nodeOf(event).req)) return move(() => {})
-    return streamLines(main.log, (write) => move((step) => write({ status: 'running', step })))
+    return streamLines(main.log, (write) =>
+      move((step, followed) => write({ status: 'running', step, ...followed })),
+    )
   },
 })
 
@@ -107,6 +113,13 @@ async function stop(event: H3Event, asked: Owner): Promise<object> {
       throw new GatewayError('not_found', message)
     },
   })
+}
+
+/** @throws {GatewayError} invalid_request */
+function parseHow(how: string): AskedHow {
+  const known = HOWS.find((one) => one === how)
+  if (known) return known
+  throw new GatewayError('invalid_request', `how must be one of ${HOWS.join(', ')}`)
 }
 
 /** @throws {GatewayError} invalid_request, naming the servers */

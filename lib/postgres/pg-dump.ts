@@ -12,12 +12,20 @@ export interface DumpSource extends ToolTarget {
   withoutData: string
 }
 
+/** Options for parts of a database. */
+const ONLY = {
+  schema: ['--schema-only', '--no-publications', '--no-subscriptions'],
+  ledger: ['--data-only', '--table=public._db_gateway_*'],
+}
+
 /** Limits of a dump. */
 export interface DumpLimits {
   /** Time to wait for the lock of each table, in milliseconds. */
   lockTimeoutMs: number
   /** False for a dump that is read at once and not kept, which is quicker. Default: true. */
   isCompressed?: boolean
+  /** Dumps definitions alone, or the rows of the gateway's ledger alone. */
+  only?: keyof typeof ONLY | undefined
   /** Ends pg_dump when it is aborted. */
   signal?: AbortSignal
 }
@@ -32,7 +40,7 @@ export interface DumpLimits {
 export async function dump(
   path: string,
   source: DumpSource,
-  { lockTimeoutMs, isCompressed = true, signal }: DumpLimits,
+  { lockTimeoutMs, isCompressed = true, only, signal }: DumpLimits,
   use: (dump: Readable) => Promise<void>,
 ): Promise<void> {
   const options = [
@@ -42,6 +50,7 @@ export async function dump(
     `--exclude-table-data=${source.withoutData}`,
     `--lock-wait-timeout=${lockTimeoutMs}`,
     ...(isCompressed ? [] : ['--compress=0']),
+    ...(only ? ONLY[only] : []),
   ]
   const run = { path, options, target: source, signal, keeps: 'last' as const }
   let isEmpty = false

@@ -9,3 +9,11 @@ import type { Sql } from '../postgres/pools/connection.ts'
 export function databaseLock(sql: Sql, name: string | PendingQuery<Row[]>) {
   return sql`hashtext('_db_gateway_database'), hashtext(${name})`
 }
+
+/**
+ * Returns the arguments of the lock that a gateway holds beside that one while it replicates a database to
+ * another server, which may take hours: others do not wait for the first lock then.
+ */
+export function followedLock(sql: Sql, name: string) {
+  return sql`hashtext('_db_gateway_followed'), hashtext(${name})`
+}

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import postgres from 'postgres'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { startMajor, type TestServer } from '../setup/majors.ts'
+import type { Json } from './gateway.ts'
 import { startOtherServer } from './servers.ts'
 
 /** A server of the same major version as the test server, for SERVERS. */
@@ -11,24 +12,35 @@ export interface AlikeServer {
   /** Its URI with the gateway's role. */
   uri: string
   databases(): Promise<string[]>
+  /** Runs SQL as the superuser. */
+  query(text: string, database?: string): Promise<Json[]>
   remove(): Promise<void>
 }
 
 /** Starts a server of the major version of the test server: see PG_MAJOR. */
-export async function startAlikeServer(): Promise<AlikeServer> {
+export async function startAlikeServer(
+  settings: Record<string, string> = {},
+): Promise<AlikeServer> {
   const major = process.env.PG_MAJOR || '18'
-  if (major === '18') return startOtherServer()
+  if (major === '18') return startOtherServer(settings)
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'db-gateway-server-')))
   await chmod(folder, 0o755)
-  const server: TestServer = await startMajor(major, folder, { fsync: 'off' })
+  const server: TestServer = await startMajor(major, folder, { fsync: 'off', ...settings })
+  const query = async (text: string, database?: string): Promise<Json[]> => {
+    const uri = parseDatabaseUrl(server.superuserUrl)
+    const sql = postgres({ ...uri, database: database ?? uri.database, max: 1, onnotice: () => {} })
+    try {
+      return await sql.unsafe(text)
+    } finally {
+      await sql.end()
+    }
+  }
   return {
     uri: server.url,
     async databases() {
-      const sql = postgres({ ...parseDatabaseUrl(server.superuserUrl), max: 1 })
-      const rows = await sql`select datname from pg_database`
-      await sql.end()
-      return rows.map(({ datname }) => datname)
+      return (await query('select datname from pg_database')).map(({ datname }) => datname)
     },
+    query,
     async remove() {
       await server.stop()
       await rm(folder, { recursive: true, force: true })

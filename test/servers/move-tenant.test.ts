@@ -71,6 +71,16 @@ test('a server that is not in SERVERS is refused', async () => {
   expect((await gateway.post('/admin/move-tenant', { ...tenant, stop: true })).status).toBe(404)
 })
 
+test('logical replication is refused where the servers do not permit it', async () => {
+  const more = { ...tenant, how: 'replicate' }
+  const refused = await move('eu1', more)
+  expect(refused).toMatchObject({ status: 409, body: { error: 'move_refused' } })
+  expect(refused.body.message).toContain('wal_level of the server main is replica')
+  expect(refused.body.message).toContain('role of the gateway on the server main may not replicate')
+  expect(refused.body.message).toContain('role of the gateway on the server eu1 may not subscribe')
+  expect(await move('eu1', { ...tenant, how: 'copy' })).toMatchObject({ status: 400 })
+})
+
 test('a plan evens the servers out, and moves nothing', async () => {
   const { body } = await gateway.post('/admin/rebalance', { by: 'databases' })
   expect(body).toMatchObject({ status: 'dry_run', count: 1, servers_away: [] })

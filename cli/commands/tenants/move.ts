@@ -9,6 +9,11 @@ export default command({
       description: 'name of the server in SERVERS, or main',
       valueHint: 'server',
     },
+    how: {
+      type: 'string',
+      description: 'dump, replicate (calls go on while it is copied) or auto, the default',
+      valueHint: 'way',
+    },
     hold: {
       type: 'boolean',
       description: 'answer calls with 503 meanwhile, however long it takes; else they wait',
@@ -29,6 +34,7 @@ export default command({
     const wait = args['max-wait']
     const members = {
       to: args.to,
+      ...(args.how !== undefined && { how: args.how }),
       ...(args.hold && { hold: true }),
       ...(wait !== undefined && { max_wait_s: numberOf(wait) }),
     }

@@ -13,7 +13,7 @@ import {
   isAnnounced,
 } from '../../tenancy/catalog/creations.ts'
 import { checkNotMoving } from '../../tenancy/catalog/moved-away.ts'
-import { databaseLock } from '../../tenancy/database-lock.ts'
+import { databaseLock, followedLock } from '../../tenancy/database-lock.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { databaseName } from '../../tenancy/names.ts'
@@ -152,8 +152,20 @@ export async function withDatabaseLock<T>(
   }
 }
 
-/** Takes the lock of `withDatabaseLock` for one more name, until the session ends. */
+/**
+ * Takes the lock of `withDatabaseLock` for one more name, until the session ends.
+ * @throws {GatewayError} tenant_busy if the database is being replicated to another server
+ */
 export async function lockDatabase(admin: Sql, name: string): Promise<void> {
+  const [lock] = await admin<{ is_free: boolean; is_still: boolean }[]>`
+    select pg_try_advisory_lock(${databaseLock(admin, name)}) as is_free,
+      pg_try_advisory_xact_lock_shared(${followedLock(admin, name)}) as is_still
+  `
+  if (lock!.is_free) return
+  if (!lock!.is_still) {
+    const message = `${name} is being moved to another server`
+    throw new GatewayError('tenant_busy', message, { database: name })
+  }
   await admin`select pg_advisory_lock(${databaseLock(admin, name)})`
 }
 

@@ -32,16 +32,18 @@ const DEPLOY_LOOK_EVERY_MS = 100
 /**
  * Resolves when the database has no sessions. Every gateway closes those that are idle when it
  * hears that calls are held.
+ * @param hasSenders false if sessions that replicate do not count
  * @throws {GatewayError} tenant_busy, with the sessions, after `withinMs`
  */
 export async function untilNobody(
   admin: Sql,
   tenant: CatalogEntry,
   withinMs: number,
+  hasSenders = true,
 ): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   for (let quiet = 0; quiet < QUIET_LOOKS; ) {
-    const sessions = await readSessions(admin, tenant.database)
+    const sessions = await readSessions(admin, tenant.database, hasSenders)
     quiet = sessions.length === 0 ? quiet + 1 : 0
     if (sessions.length > 0 && performance.now() > giveUpAt) {
       throw inUse(tenant, sessions, withinMs)
@@ -96,7 +98,7 @@ async function isDeploying(admin: Sql, database: string): Promise<boolean> {
  * Returns the sessions of a database. A session with a role is one of a client or of an extension's
  * worker; autovacuum has none. PostgreSQL hides `backend_type` of other roles' sessions.
  */
-async function readSessions(admin: Sql, database: string): Promise<Session[]> {
+async function readSessions(admin: Sql, database: string, hasSenders = true): Promise<Session[]> {
   return admin<Session[]>`
     select pid, usename::text as role, nullif(application_name, '') as application, state,
       round(extract(epoch from clock_timestamp()
@@ -104,6 +106,7 @@ async function readSessions(admin: Sql, database: string): Promise<Session[]> {
     from pg_stat_activity
     where datname = ${database} and usesysid is not null
       and backend_type is distinct from 'parallel worker'
+      and (${hasSenders} or backend_type is distinct from 'walsender')
     order by pid limit ${MAX_SESSIONS}
   `
 }

@@ -16,11 +16,18 @@ const TABLES = 200
 /**
  * Reads what a database has: its objects with their definitions, the number of rows of each table,
  * the last value of each sequence, and the number of large objects.
+ * @param hasRows false if rows are not counted
  */
-export async function readContents(parts: DeployParts, database: string): Promise<Contents> {
+export async function readContents(
+  parts: DeployParts,
+  database: string,
+  hasRows = true,
+): Promise<Contents> {
   return parts.pools.use(database, async (sql) => {
     const facts = await readFacts(sql)
-    const counts = await inTransaction(sql, () => readCounts(sql, parts.config.deployTimeoutMs))
+    const counts = await inTransaction(sql, () =>
+      readCounts(sql, parts.config.deployTimeoutMs, hasRows),
+    )
     return new Set([...facts.flatMap(asLine), ...counts])
   })
 }
@@ -30,7 +37,7 @@ function asLine([kind, name, parent, definition]: Fact): string[] {
   return kind === 'extension' ? [] : [JSON.stringify([kind, name, parent, definition])]
 }
 
-async function readCounts(sql: Sql, limitMs: number): Promise<string[]> {
+async function readCounts(sql: Sql, limitMs: number, hasRows: boolean): Promise<string[]> {
   await sql.unsafe(`set transaction read only; set local statement_timeout = ${limitMs}`)
   const tables = await sql.unsafe<{ name: string }[]>(`
     select format('%I.%I', n.nspname, c.relname) as name
@@ -40,7 +47,7 @@ async function readCounts(sql: Sql, limitMs: number): Promise<string[]> {
     order by 1
   `)
   const lines: string[] = []
-  for (let i = 0; i < tables.length; i += TABLES) {
+  for (let i = 0; hasRows && i < tables.length; i += TABLES) {
     const some = tables.slice(i, i + TABLES).map(({ name }, n) => {
       return `select ${i + n} as number, pg_catalog.count(*)::text as rows from only ${name}`
     })

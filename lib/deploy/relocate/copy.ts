@@ -29,6 +29,11 @@ export interface CopyRequest {
   role: string
   tools: CopyTools
   signal: AbortSignal
+  /**
+   * Copies no rows but those of the ledger, and no kept answers: others follow. The source has its own
+   * name then, and is in use.
+   */
+  isSchema?: boolean
 }
 
 /** A setting of ALTER DATABASE … SET, or of ALTER ROLE … IN DATABASE … SET for the platform's role. */
@@ -39,7 +44,7 @@ interface Setting {
 
 /**
  * Fills the owner's new database on the target with what pg_dump reads of the source, and hands it
- * over. Nobody else works in either.
+ * over. Nobody else works in the new one.
  * @param admin session in the target's administrative database, which holds the lock of the name
  * @param settings `readSettings` of the source
  * @throws {GatewayError} move_refused with the first error of pg_dump or pg_restore; pool_exhausted;
@@ -48,7 +53,7 @@ interface Setting {
 export async function copyContents(
   { source, target }: MoveServers,
   admin: Sql,
-  { owner, kept, role, tools, signal }: CopyRequest,
+  { owner, kept, role, tools, signal, isSchema = false }: CopyRequest,
   settings: Setting[],
 ): Promise<void> {
   const database = databaseName(owner)
@@ -56,18 +61,21 @@ export async function copyContents(
     await sql.unsafe('')
   })
   try {
-    const limits = { lockTimeoutMs: source.config.lockTimeoutMs, isCompressed: false, signal }
-    await dump(tools.dump, dumpSource(source, kept), limits, async (out) => {
-      const chunks = out[Symbol.asyncIterator]()
-      const pieces = new Pieces(async () => {
-        const { done, value } = await chunks.next()
-        return done ? undefined : (value as Buffer)
+    const { lockTimeoutMs } = source.config
+    for (const only of isSchema ? (['schema', 'ledger'] as const) : [undefined]) {
+      const limits = { lockTimeoutMs, isCompressed: false, signal, only }
+      await dump(tools.dump, dumpSource(source, kept), limits, async (out) => {
+        const chunks = out[Symbol.asyncIterator]()
+        const pieces = new Pieces(async () => {
+          const { done, value } = await chunks.next()
+          return done ? undefined : (value as Buffer)
+        })
+        const listed = await listDump(tools.restore, pieces, signal)
+        const lines = entriesToRestore(listed.lines).filter((line) => isToRestore(line, role))
+        const restoring = { owner, database, role, tool: tools.restore, pieces, signal }
+        await fill(target, { ...restoring, hasPrivileges: true }, { ...listed, lines })
       })
-      const listed = await listDump(tools.restore, pieces, signal)
-      const lines = entriesToRestore(listed.lines).filter((line) => isToRestore(line, role))
-      const restoring = { owner, database, role, tool: tools.restore, pieces, signal }
-      await fill(target, { ...restoring, hasPrivileges: true }, { ...listed, lines })
-    })
+    }
   } catch (error) {
     throw told(error, owner)
   } finally {
@@ -76,9 +84,9 @@ export async function copyContents(
   signal.throwIfAborted()
   // As its owner the gateway's role hands it over, with a ledger of its own.
   await admin.unsafe(`alter database ${quoteIdentifier(database)} owner to current_user`)
-  await handOver(target, admin, owner, (to) =>
-    asGateway(source, kept, (from) => copyAnswers(from, to)),
-  )
+  await handOver(target, admin, owner, async (to) => {
+    if (!isSchema) await asGateway(source, kept, (from) => copyAnswers(from, to))
+  })
   await writeSettings(admin, database, role, settings)
 }
 
@@ -99,7 +107,8 @@ export async function readSettings(admin: Sql, database: string, role: string): 
   `
 }
 
-async function writeSettings(
+/** Gives a database the settings of `readSettings`. */
+export async function writeSettings(
   admin: Sql,
   name: string,
   role: string,

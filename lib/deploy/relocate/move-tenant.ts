@@ -5,13 +5,15 @@ import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
 import { withDatabaseLock } from '../database/database.ts'
 import { checkServers, checkSource, checkTarget } from './begin.ts'
+import type { Plan } from './how.ts'
 import { readMove, removeMove } from './moves-table.ts'
-import { type Begun, type MoveRequest, runMove } from './run-move.ts'
+import type { Begun, MoveRequest } from './request.ts'
+import { runMove } from './run-move.ts'
 import { type MoveServers, moveLock } from './servers.ts'
 import { endMove } from './tidy.ts'
 
 /** A move that was made. */
-export interface Moved {
+export interface Moved extends Plan {
   /** Size of the source, in bytes. */
   bytes: number
   /** Milliseconds for which calls were held. */
@@ -21,9 +23,10 @@ export interface Moved {
 }
 
 /**
- * Moves an owner's database to another server with pg_dump and pg_restore, while its calls are held. The
- * source has another name from the beginning of the copy, so that nothing is written to it any more; a
- * call that comes late waits, as at a rename. The cutover is one transaction in the catalog of `main`:
+ * Moves an owner's database to another server: with pg_dump and pg_restore, while its calls are held, or by
+ * logical replication, where they are held when the copy has hardly anything to catch up with. The source
+ * has another name from the beginning of a dump, or when the copy has all of it, so that nothing is written
+ * to it any more; a call that comes late waits, as at a rename. The cutover is one transaction in the catalog of `main`:
  * until then everything is undone if anything fails, or if the gateway is killed (`Moves`); from then
  * on the tenant is on the other server.
  * @param signal ends the move, if it is not past its cutover
@@ -33,6 +36,7 @@ export interface Moved {
 export async function moveTenant(
   servers: MoveServers,
   request: MoveRequest,
+  plan: Plan,
   signal: AbortSignal,
 ): Promise<Moved> {
   const { source, target, main, from, to } = servers
@@ -46,16 +50,27 @@ export async function moveTenant(
     const work = async (admin: Sql, there: Sql) => {
       await checkTarget(servers, there, owner)
       const entry = await checkSource(servers, admin, there, owner, fitting.role)
-      await runMove(servers, { home, admin, there }, entry, fitting, request, signal, (it) => {
-        begun = it
-      })
+      await runMove(
+        servers,
+        { home, admin, there },
+        entry,
+        fitting,
+        request,
+        plan,
+        signal,
+        (it) => {
+          begun = it
+        },
+      )
     }
     try {
-      await source.queue.run(database, () =>
+      const working = () =>
         withDatabaseLock(source, database, (admin) =>
           withDatabaseLock(target, database, (there) => work(admin, there)),
-        ),
-      )
+        )
+      // Deploys are told that it is moved rather than that they have waited for too long.
+      if (plan.how === 'replicate') await working()
+      else await source.queue.run(database, working)
       heldMs = performance.now() - begun!.heldAt
       await main.catalog.use((sql) => removeMove(sql, begun!.id))
     } catch (error) {
@@ -68,10 +83,11 @@ export async function moveTenant(
     target.catchUp(database)
     onStep('moved')
     const { bytes, kept } = begun!
-    const moved = { bytes, heldMs: Math.round(heldMs), kept }
+    const moved = { ...plan, bytes, heldMs: Math.round(heldMs), kept }
     source.log.info(`${describeOwner(owner)} was moved from the server ${from} to ${to}`, {
       ...ownerFields(owner),
       database,
+      how: plan.how,
       bytes,
       held_ms: moved.heldMs,
     })

@@ -1,6 +1,7 @@
-import { createTables } from '../../postgres/create-tables.ts'
+import { addMissingColumn, createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
+import type { How } from './how.ts'
 
 /**
  * How far a move is. `copying`: until the cutover, it can be undone. `undoing`: it is given up, and
@@ -16,6 +17,7 @@ export interface MoveRow extends Owner {
   from: string
   to: string
   phase: MovePhase
+  how: How
   /** Name that the source has from the beginning of the copy. */
   kept: string
   startedAt: string
@@ -30,6 +32,7 @@ interface Row {
   source: string
   target: string
   phase: MovePhase
+  how: How
   kept: string
   started_at: string
 }
@@ -48,11 +51,13 @@ export async function prepareMoves(sql: Sql): Promise<void> {
       source text not null,
       target text not null,
       phase text not null default 'copying',
+      how text not null default 'dump',
       kept text not null,
       -- somebody has asked to give it up
       is_stopped boolean not null default false,
       started_at timestamptz not null default now()
-    )
+    );
+    ${addMissingColumn('_db_gateway_moves', 'how', "text not null default 'dump'")}
   `,
   )
 }
@@ -60,7 +65,7 @@ export async function prepareMoves(sql: Sql): Promise<void> {
 /** Returns all moves that have not ended. */
 export async function readMoves(sql: Sql): Promise<MoveRow[]> {
   const rows = await sql<Row[]>`
-    select id, database, platform, tenant_id, schema_name, source, target, phase, kept,
+    select id, database, platform, tenant_id, schema_name, source, target, phase, how, kept,
       to_json(started_at) as started_at
     from _db_gateway_moves m order by m.started_at
   `
@@ -83,13 +88,14 @@ export async function readMove(sql: Sql, database: string): Promise<MoveRow | un
 export async function addMove(
   sql: Sql,
   owner: Owner,
-  { id, from, to, kept }: Pick<MoveRow, 'id' | 'from' | 'to' | 'kept'>,
+  { id, from, to, how, kept }: Pick<MoveRow, 'id' | 'from' | 'to' | 'how' | 'kept'>,
 ): Promise<void> {
   await sql`
-    insert into _db_gateway_moves (database, id, platform, tenant_id, schema_name, source, target, kept)
+    insert into _db_gateway_moves (database, id, platform, tenant_id, schema_name, source, target, how,
+      kept)
     values (
       ${databaseName(owner)}, ${id}, ${owner.platform}, ${owner.tenantId}, ${owner.schema},
-      ${from}, ${to}, ${kept}
+      ${from}, ${to}, ${how}, ${kept}
     )
   `
 }

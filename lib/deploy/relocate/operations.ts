@@ -3,11 +3,15 @@ import type { DeployParts } from '../parts.ts'
 import { dropKept } from './drop-kept.ts'
 import { type Moved, moveTenant } from './move-tenant.ts'
 import { askToStop } from './moves-table.ts'
+import { planMove } from './plan.ts'
+import type { MoveRequest } from './request.ts'
 import { type MovingServers, serversOfMove } from './route.ts'
-import type { MoveRequest } from './run-move.ts'
+
+/** Milliseconds after which replication is given up: as long as a timer can be, 24 days. */
+const LONGEST_MS = 2 ** 31 - 1
 
 /** Moves a tenant from one server to another. See `moveTenant`. */
-export function moveBetween(
+export async function moveBetween(
   servers: MovingServers,
   from: string,
   to: string,
@@ -16,7 +20,9 @@ export function moveBetween(
   const moving = serversOfMove(servers, from, to)
   const { deployTimeoutMs } = moving.source.config
   const { transfers } = servers.named(from).deploys
-  return transfers.run(deployTimeoutMs, (signal) => moveTenant(moving, request, signal))
+  const plan = await planMove(moving, request)
+  const limitMs = plan.how === 'dump' ? deployTimeoutMs : LONGEST_MS
+  return transfers.run(limitMs, (signal) => moveTenant(moving, request, plan, signal))
 }
 
 /**

@@ -12,44 +12,21 @@ import { isInUse, patienceMs } from '../move/patience.ts'
 import { stillInUse, untilNobody } from '../move/sessions.ts'
 import { giveTo } from '../transfer/fill.ts'
 import type { Fitting } from './begin.ts'
-import { checkSame, readContents } from './compare.ts'
+import { type Contents, checkSame, readContents } from './compare.ts'
 import { copyContents, readSettings } from './copy.ts'
+import type { Plan } from './how.ts'
 import { addMove, giveUp, isToStop, setMoved } from './moves-table.ts'
+import { catchUp, type Following, finishCopy, whileFollowed } from './replicate/run.ts'
+import type { Begun, MoveRequest, Sessions } from './request.ts'
 import { copyCatalogRows } from './rows.ts'
 import type { MoveServers } from './servers.ts'
 import { checkSize, estimateMs, stopped, tooLong } from './size.ts'
-import type { Ending } from './tidy.ts'
 import { leaveSource, restoreSource } from './undo.ts'
 
-/** A step of a move, as its progress tells it. */
-export type MoveStep = 'preparing' | 'holding' | 'copying' | 'comparing' | 'moved'
-
-/** A request to move a tenant, or a main database, to another server. */
-export interface MoveRequest {
-  owner: Owner
-  /** Answers calls 503 meanwhile, however long the copy takes. */
-  isHeld: boolean
-  /** Milliseconds that calls wait at most where `isHeld` is false. */
-  maxWaitMs: number
-  onStep: (step: MoveStep) => void
-}
-
-/** Sessions in the administrative databases of `main`, of the source and of the target, with their locks. */
-export interface Sessions {
-  home: Sql
-  admin: Sql
-  there: Sql
-}
-
-/** A move that has begun. */
-export interface Begun extends Ending {
-  /** Size of the source, in bytes. */
-  bytes: number
-  /** `performance.now()` when calls began to be held; 0 before. */
-  heldAt: number
-}
-
 const LOOK_EVERY_MS = 300
+
+/** Size up to which the rows of a replicated database are counted while calls wait, in bytes. */
+const MAX_COUNTED = 100e6
 
 /** Prefix of the names of databases that are, or were, moved. */
 const KEPT = '_db_gateway_moved_'
@@ -71,6 +48,7 @@ export async function runMove(
   entry: NamedEntry,
   fitting: Fitting,
   request: MoveRequest,
+  plan: Plan,
   stopping: AbortSignal,
   onBegun: (begun: Begun) => void,
 ): Promise<void> {
@@ -78,11 +56,12 @@ export async function runMove(
   const { home, admin } = sessions
   const { owner } = request
   const { database } = entry
-  const bytes = await checkSize(admin, entry, request)
+  const bytes = await checkSize(admin, entry, request, plan)
   const id = randomUUID()
   const kept = `${KEPT}${randomBytes(8).toString('hex')}`
-  const begun: Begun = { id, owner, database, kept, bytes, heldAt: 0 }
-  await addMove(home, owner, { id, from, to, kept })
+  const { how } = plan
+  const begun: Begun = { id, owner, database, how, kept, bytes, heldAt: 0 }
+  await addMove(home, owner, { id, from, to, how, kept })
   onBegun(begun)
   const stop = new AbortController()
   const looking = setInterval(() => {
@@ -92,13 +71,16 @@ export async function runMove(
   try {
     const ends = { stop, signal: AbortSignal.any([stopping, stop.signal]) }
     await makeTarget(servers, sessions.there, owner, fitting.role)
-    await moveHeld(servers, sessions, entry, fitting, request, begun, ends)
+    const held = (following?: Following) =>
+      moveHeld(servers, sessions, entry, fitting, request, begun, ends, following)
+    if (how === 'dump') await held()
+    else await whileFollowed(servers, sessions, fitting, request, begun, ends.signal, held)
   } finally {
     clearInterval(looking)
   }
 }
 
-/** Copies and switches while calls are held. */
+/** Copies, or completes a copy that has followed, and switches while calls are held. */
 async function moveHeld(
   servers: MoveServers,
   sessions: Sessions,
@@ -107,6 +89,7 @@ async function moveHeld(
   request: MoveRequest,
   begun: Begun,
   ends: Ends,
+  following?: Following,
 ): Promise<void> {
   const { source, to } = servers
   const { admin, home } = sessions
@@ -114,7 +97,9 @@ async function moveHeld(
   const { kept } = begun
   ends.signal.throwIfAborted()
   const withinMs = patienceMs(source, isHeld)
-  const retryAfterS = isHeld ? Math.ceil((withinMs + estimateMs(begun.bytes)) / 1000) : null
+  const retryAfterS = isHeld
+    ? Math.ceil((withinMs + estimateMs(following ? 0 : begun.bytes)) / 1000)
+    : null
   request.onStep('holding')
   begun.heldAt = performance.now()
   const onLimit = () => ends.stop.abort(tooLong(entry, begun.bytes, request))
@@ -124,9 +109,9 @@ async function moveHeld(
       let isSent = false
       let isSwitched = false
       try {
+        if (following) await catchUp(sessions, entry, begun, following, withinMs, ends.signal)
         await hideSource(servers, admin, entry, kept, withinMs, ends.signal)
-        request.onStep('copying')
-        await copyAll(servers, sessions, fitting, request, begun, ends.signal)
+        await copyAll(servers, sessions, fitting, request, begun, ends.signal, following)
         isSent = true
         await switchOver(servers, home, begun, ends.signal)
         isSwitched = true
@@ -203,22 +188,34 @@ async function unlessEnded(signal: AbortSignal, work: Promise<void>): Promise<vo
   signal.throwIfAborted()
 }
 
-/** Copies the contents and what the catalog has, and compares. */
+/** Copies the contents and what the catalog has, or what replication has left of it, and compares. */
 async function copyAll(
   servers: MoveServers,
-  { admin, there }: Sessions,
-  { role, tools, isSameVersion }: Fitting,
+  sessions: Sessions,
+  fitting: Fitting,
   { owner, onStep }: MoveRequest,
-  { kept }: Begun,
+  begun: Begun,
   signal: AbortSignal,
+  following: Following | undefined,
 ): Promise<void> {
   const { source, target } = servers
-  const settings = await readSettings(admin, kept, role)
-  const reading = readContents(source, kept)
-  reading.catch(() => {})
-  await copyContents(servers, there, { owner, kept, role, tools, signal }, settings)
+  const { admin, there } = sessions
+  const { role, tools, isSameVersion } = fitting
+  const { kept, bytes } = begun
+  const hasRows = !following || bytes <= MAX_COUNTED
+  let reading: Promise<Contents>
+  if (following) {
+    await finishCopy(servers, sessions, begun, fitting, following)
+    reading = readContents(source, kept, hasRows)
+  } else {
+    onStep('copying')
+    const settings = await readSettings(admin, kept, role)
+    reading = readContents(source, kept)
+    reading.catch(() => {})
+    await copyContents(servers, there, { owner, kept, role, tools, signal }, settings)
+  }
   onStep('comparing')
-  const copied = await readContents(target, databaseName(owner))
+  const [copied] = await Promise.all([readContents(target, databaseName(owner), hasRows), reading])
   checkSame(await reading, copied, isSameVersion)
   await inTransaction(there, () => copyCatalogRows(admin, there, owner, role))
   signal.throwIfAborted()

@@ -3,6 +3,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { CatalogEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner } from '../../tenancy/owner-identity.ts'
+import type { Plan } from './how.ts'
 
 /** Bytes of a database that are dumped and restored in a second; less than most servers achieve. */
 const RATE = 10e6
@@ -23,23 +24,31 @@ export function estimateMs(bytes: number): number {
 
 /**
  * Returns the size of a database in bytes.
+ * @param plan for a dump, during which calls wait
  * @throws {GatewayError} tenant_busy if calls would have to wait for too long
  */
 export async function checkSize(
   admin: Sql,
   entry: CatalogEntry,
   patience: Patience,
+  { how, refusal }: Plan,
 ): Promise<number> {
   const [row] = await admin<{ bytes: number }[]>`
     select pg_database_size(${entry.database})::float8 as bytes
   `
   const { bytes } = row!
-  if (patience.isHeld || estimateMs(bytes) <= patience.maxWaitMs) return bytes
-  throw tooLong(entry, bytes, patience)
+  if (how === 'replicate' || patience.isHeld || estimateMs(bytes) <= patience.maxWaitMs)
+    return bytes
+  throw tooLong(entry, bytes, patience, refusal)
 }
 
 /** Returns the error of a move for which calls would wait, or have waited, for too long. */
-export function tooLong(entry: CatalogEntry, bytes: number, { maxWaitMs }: Patience): GatewayError {
+export function tooLong(
+  entry: CatalogEntry,
+  bytes: number,
+  { maxWaitMs }: Patience,
+  refusal?: GatewayError,
+): GatewayError {
   return new GatewayError(
     'tenant_busy',
     `${describeOwner(entry)} cannot be moved while its calls wait: they may wait ${maxWaitMs / 1000} s`,
@@ -47,6 +56,7 @@ export function tooLong(entry: CatalogEntry, bytes: number, { maxWaitMs }: Patie
       database: entry.database,
       size_bytes: bytes,
       estimated_s: Math.ceil(estimateMs(bytes) / 1000),
+      ...(refusal && { not_replicated: refusal.message, to_replicate: refusal.details.hint }),
       hint: 'Send "hold": true: calls are answered 503 with Retry-After while it is copied',
     },
   )

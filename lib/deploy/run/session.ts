@@ -1,3 +1,4 @@
+import { GatewayError } from '../../errors.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { TimeLimit } from './time-limit.ts'
@@ -5,7 +6,13 @@ import type { TimeLimit } from './time-limit.ts'
 /** Key of the lock that lets one deploy at a time into a database. */
 const DEPLOY_LOCK = "pg_catalog.hashtext('_db_gateway_deploy')"
 
+/** Key of the lock that a move has beside that of the deploy. */
+const MOVE_LOCK = "pg_catalog.hashtext('_db_gateway_move')"
+
 const TRY_LOCK = `pg_catalog.pg_try_advisory_lock(${DEPLOY_LOCK})`
+
+/** SQL expression that keeps deploys off a database that is being moved; false if one runs. */
+export const LOCK_FOR_MOVE = `${TRY_LOCK} and pg_catalog.pg_try_advisory_lock(${MOVE_LOCK})`
 
 /** SQL expression that gives the lock of `tryDeployLock` back. */
 export const UNLOCK_DEPLOY = `pg_catalog.pg_advisory_unlock(${DEPLOY_LOCK})`
@@ -46,7 +53,7 @@ export interface DeploySession {
  * forever.
  * @param begin begins the transaction and reads; sent in the same round trip as the lock request,
  *   and again if the lock was not free
- * @throws {GatewayError} query_timeout while waiting for the lock
+ * @throws {GatewayError} query_timeout while waiting for the lock; tenant_busy if a move has it
  */
 export async function openDeploySession<T>(
   sql: Sql,
@@ -78,8 +85,27 @@ export async function openDeploySession<T>(
   do {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     limit.check()
+    await checkNotFollowed(sql)
   } while (!(await tryDeployLock(sql)))
   return { session, begun: await begin() }
+}
+
+async function checkNotFollowed(sql: Sql): Promise<void> {
+  const [row] = await sql.unsafe<{ database: string; is_moving: boolean }[]>(`
+    select pg_catalog.current_database() as database, exists (
+      select from pg_catalog.pg_locks l
+      where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and l.database = (
+          select d.oid from pg_catalog.pg_database d
+          where d.datname = pg_catalog.current_database()
+        )
+        and l.objid::pg_catalog.int8 = ${MOVE_LOCK}::pg_catalog.int8 & 4294967295
+    ) as is_moving
+  `)
+  const { database, is_moving: isMoving } = row!
+  if (!isMoving) return
+  const message = `${database} is being moved to another server: deploy to it afterwards`
+  throw new GatewayError('tenant_busy', message, { database })
 }
 
 /**

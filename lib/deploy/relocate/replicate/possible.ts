@@ -1,0 +1,192 @@
+import type { GatewayError } from '../../../errors.ts'
+import type { Sql } from '../../../postgres/pools/connection.ts'
+import { quoteLiteral } from '../../../postgres/quote.ts'
+import { databaseName, type Owner } from '../../../tenancy/names.ts'
+import { asGateway } from '../../database/handover.ts'
+import { moveRefused } from '../check.ts'
+import type { MoveServers } from '../servers.ts'
+import { connectionTo, REPLICATED } from './link.ts'
+
+/** Objects that an error names. */
+const MAX_NAMED = 5
+
+/** Milliseconds that the target gets to reach the source. */
+const REACH_LIMIT_MS = 10_000
+
+/** Something that keeps a database from being replicated. */
+interface Obstacle {
+  why: string
+  hint: string
+}
+
+/** Objects of a database that are not replicated, or not rightly. */
+const OBJECTS: { what: string; hint: string; sql: string }[] = [
+  {
+    what: 'tables without a primary key that is not deferrable, or another replica identity',
+    hint: 'Add a primary key, or "alter table … replica identity full" (an update of many rows is slow then)',
+    sql: `select c.oid::regclass::text as name from pg_class c
+      join pg_namespace n on n.oid = c.relnamespace
+      where ${REPLICATED} and c.relreplident <> 'f' and not exists (
+        select from pg_index i where i.indrelid = c.oid and i.indisvalid and i.indimmediate
+          and case c.relreplident when 'd' then i.indisprimary else i.indisreplident end
+          and c.relreplident in ('d', 'i')
+      )`,
+  },
+  {
+    what: 'unlogged tables or sequences',
+    hint: '"alter table … set logged" for the move',
+    sql: "select c.oid::regclass::text as name from pg_class c where c.relpersistence = 'u' and c.relkind in ('r', 'p', 'S')",
+  },
+  {
+    what: 'large objects',
+    hint: 'Keep their contents in columns of type bytea',
+    sql: 'select oid::text as name from pg_largeobject_metadata',
+  },
+  {
+    what: 'triggers that are enabled ALWAYS or REPLICA, which would run again on the other server',
+    hint: '"alter table … enable trigger" for the move',
+    sql: `select format('%I on %s', tgname, tgrelid::regclass) as name from pg_trigger
+      where tgenabled in ('A', 'R') and not tgisinternal`,
+  },
+  {
+    what: 'extensions with tables of their own',
+    hint: 'They are moved by a dump alone',
+    sql: `select e.extname::text as name from pg_extension e where exists (
+      select from pg_depend d join pg_class c on c.oid = d.objid and c.relkind in ('r', 'p', 'S')
+      where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_extension'::regclass
+        and d.refobjid = e.oid and d.deptype = 'e'
+    )`,
+  },
+  {
+    what: 'replication slots',
+    hint: 'Drop them, and make them again on the other server',
+    sql: 'select slot_name::text as name from pg_replication_slots where database = current_database()',
+  },
+]
+
+/**
+ * Returns why a database cannot be moved by logical replication, as the error to throw; undefined if it
+ * can. Nothing is changed.
+ */
+export async function whyNotReplicated(
+  servers: MoveServers,
+  owner: Owner,
+): Promise<GatewayError | undefined> {
+  const { source, target } = servers
+  const found = [
+    ...(await source.catalog.use((sql) => ofSource(sql, servers))),
+    ...(await target.catalog.use((sql) => ofTarget(sql, servers))),
+  ]
+  await asGateway(source, databaseName(owner), async (sql) => {
+    for (const { what, hint, sql: query } of OBJECTS) {
+      const rows = await sql.unsafe<{ name: string }[]>(`${query} order by 1 limit ${MAX_NAMED}`)
+      const names = rows.map(({ name }) => name).join(', ')
+      if (names !== '') found.push({ why: `it has ${what} (${names})`, hint })
+    }
+  })
+  // Only servers that fit are asked to reach each other.
+  if (found.length === 0) found.push(...(await reach(servers, owner)))
+  if (found.length === 0) return undefined
+  const why = found.map((one) => one.why).join('; ')
+  const hint = found.map((one) => one.hint).join('. ')
+  return moveRefused(owner, `not by logical replication: ${why}`, hint)
+}
+
+/** What the source lacks. */
+async function ofSource(sql: Sql, { source, from, to }: MoveServers): Promise<Obstacle[]> {
+  const [row] = await sql<{ level: string; may: boolean; slots: number; senders: number }[]>`
+    select current_setting('wal_level') as level,
+      (select rolsuper or rolreplication from pg_roles where rolname = current_user) as may,
+      current_setting('max_replication_slots')::integer
+        - (select count(*) from pg_replication_slots)::integer as slots,
+      current_setting('max_wal_senders')::integer
+        - (select count(*) from pg_stat_replication)::integer as senders
+  `
+  const { level, may, slots, senders } = row!
+  const found: Obstacle[] = []
+  const add = (why: string, hint: string) => found.push({ why, hint })
+  if (level !== 'logical')
+    add(`wal_level of the server ${from} is ${level}`, 'Set wal_level = logical and restart it')
+  if (!may)
+    add(
+      `the role of the gateway on the server ${from} may not replicate`,
+      `"alter role ${source.server.user} replication"`,
+    )
+  if (slots < NEEDED)
+    add(`the server ${from} has ${slots} free replication slots`, 'Raise max_replication_slots')
+  if (senders < NEEDED)
+    add(`the server ${from} has ${senders} free senders`, 'Raise max_wal_senders')
+  if (source.server.pooler)
+    add(`a pooler is before the server ${from}`, `Give ${from} the address of PostgreSQL itself`)
+  const { ca, cert, key } = source.server
+  if (ca !== undefined || cert !== undefined || key !== undefined)
+    add(
+      `the server ${to} does not have the certificates with which the gateway reaches ${from}`,
+      'Use a URI without sslrootcert, sslcert and sslkey',
+    )
+  return found
+}
+
+/** Slots, senders and workers of one move: one for the changes, two for the first copy of tables. */
+const NEEDED = 3
+
+/** What the target lacks. */
+async function ofTarget(sql: Sql, { target, to }: MoveServers): Promise<Obstacle[]> {
+  const [row] = await sql<{ may: boolean; workers: number; origins: number; copies: number }[]>`
+    select (select rolsuper from pg_roles where rolname = current_user)
+        or coalesce(pg_has_role(to_regrole('pg_create_subscription'), 'usage'), false) as may,
+      current_setting('max_logical_replication_workers')::integer
+        - (select count(*) from pg_stat_subscription where pid is not null)::integer as workers,
+      coalesce(
+        current_setting('max_active_replication_origins', true),
+        current_setting('max_replication_slots')
+      )::integer - (select count(*) from pg_subscription)::integer as origins,
+      current_setting('max_sync_workers_per_subscription')::integer as copies
+  `
+  const { may, workers, origins, copies } = row!
+  const found: Obstacle[] = []
+  const add = (why: string, hint: string) => found.push({ why, hint })
+  if (!may)
+    add(
+      `the role of the gateway on the server ${to} may not subscribe`,
+      `"grant pg_create_subscription to ${target.server.user}" (PostgreSQL 16 or later), or make it a superuser`,
+    )
+  if (workers < 2 || copies < 1)
+    add(
+      `the server ${to} has ${workers} free workers for replication`,
+      'Raise max_logical_replication_workers and max_sync_workers_per_subscription',
+    )
+  if (origins < NEEDED)
+    add(
+      `the server ${to} has room for ${origins} origins of replication`,
+      'Raise max_replication_slots, from PostgreSQL 18 on max_active_replication_origins',
+    )
+  return found
+}
+
+/** Tries whether the target reaches the source by the gateway's own URI. */
+async function reach({ source, target, from, to }: MoveServers, owner: Owner): Promise<Obstacle[]> {
+  const name = '_db_gateway_reach'
+  const connection = connectionTo(source.server, databaseName(owner), name)
+  try {
+    await asGateway(target, target.server.database, async (sql) => {
+      await sql.unsafe('begin')
+      try {
+        await sql.unsafe(`set local statement_timeout = ${REACH_LIMIT_MS}`)
+        await sql.unsafe(`create subscription ${name} connection ${quoteLiteral(connection)}
+          publication ${name}
+          with (connect = true, enabled = false, create_slot = false, slot_name = none)`)
+      } finally {
+        await sql.unsafe('rollback')
+      }
+    })
+    return []
+  } catch (error) {
+    return [
+      {
+        why: `the server ${to} does not reach ${from} at the gateway's address for it (${(error as Error).message})`,
+        hint: `Give ${from} an address that is right on the machine of ${to} too, neither a socket nor localhost, and have its pg_hba.conf admit ${source.server.user}`,
+      },
+    ]
+  }
+}

@@ -1,0 +1,129 @@
+import { GatewayError } from '../../../errors.ts'
+import { isPostgresError } from '../../../postgres/errors.ts'
+import type { Sql } from '../../../postgres/pools/connection.ts'
+import { followedLock } from '../../../tenancy/database-lock.ts'
+import { databaseName, type Owner } from '../../../tenancy/names.ts'
+import { describeOwner } from '../../../tenancy/owner-identity.ts'
+import { asGateway } from '../../database/handover.ts'
+import { untilNobody } from '../../move/sessions.ts'
+import { copyAnswers } from '../answers.ts'
+import type { Fitting } from '../begin.ts'
+import { copyContents, readSettings, writeSettings } from '../copy.ts'
+import type { Begun, MoveRequest, Sessions } from '../request.ts'
+import type { MoveServers } from '../servers.ts'
+import { copySequences, endStream, refreshViews } from './finish.ts'
+import { checkDrained, untilConfirmed, untilCopied } from './follow.ts'
+import { makeSlot, publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
+import { checkLedger, type Locked, lockDeploys } from './locked.ts'
+
+/** Milliseconds that transactions of the source get to end when replication begins. */
+const SLOT_LIMIT_MS = 20_000
+
+/** Transactions that an error names. */
+const MAX_NAMED = 5
+
+/** A copy that follows its source. */
+export interface Following {
+  locked: Locked
+  /** Session in the copy. */
+  copy: Sql
+}
+
+/**
+ * Makes the copy and has it follow the source, while calls go on; then runs `work`.
+ * @throws {GatewayError} tenant_busy; move_refused; the errors of `work`; the signal's reason
+ */
+export async function whileFollowed(
+  servers: MoveServers,
+  { admin, there }: Sessions,
+  { role, tools }: Fitting,
+  { owner, onStep }: MoveRequest,
+  { id, database }: Begun,
+  signal: AbortSignal,
+  work: (following: Following) => Promise<void>,
+): Promise<void> {
+  const { source, target } = servers
+  await admin`select pg_advisory_lock(${followedLock(admin, database)})`
+  const locked = await lockDeploys(source, owner)
+  try {
+    onStep('copying')
+    await publish(source, database, id)
+    await makeSlot(source, database, id, SLOT_LIMIT_MS).catch(async (error) => {
+      throw await slotError(admin, owner, error)
+    })
+    signal.throwIfAborted()
+    const request = { owner, kept: database, role, tools, signal, isSchema: true }
+    await copyContents(servers, there, request, [])
+    await asGateway(target, database, async (copy) => {
+      await copy.unsafe('set statement_timeout = 0; set idle_session_timeout = 0')
+      await subscribe(copy, source.server, database, id)
+      await untilCopied(admin, copy, { id, owner }, signal, (followed) =>
+        onStep('following', followed),
+      )
+      await work({ locked, copy })
+    })
+  } finally {
+    await locked.release()
+  }
+}
+
+/**
+ * Waits, while calls are held, until nobody uses the source and the copy has everything; then ends the
+ * replication, so that the source can get its other name.
+ */
+export async function catchUp(
+  { admin }: Sessions,
+  entry: Parameters<typeof untilNobody>[1],
+  { id, owner, database }: Begun,
+  { locked, copy }: Following,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  await admin`select pg_advisory_unlock(${followedLock(admin, database)})`
+  await locked.release()
+  await untilNobody(admin, entry, withinMs, false)
+  await untilConfirmed(admin, { id, owner }, signal)
+  await endStream(admin, copy, id)
+}
+
+/** Does what replication does not, when the source has its other name; and removes what was made for it. */
+export async function finishCopy(
+  { source, target }: MoveServers,
+  { admin, there }: Sessions,
+  { id, owner, kept }: Begun,
+  { role }: Fitting,
+  { locked, copy }: Following,
+): Promise<void> {
+  const database = databaseName(owner)
+  await asGateway(source, kept, async (from) => {
+    await checkDrained(from, { id, database })
+    await checkLedger(from, owner, locked)
+    await copySequences(from, copy)
+    await copyAnswers(from, copy)
+  })
+  await refreshViews(source, kept, copy)
+  await writeSettings(there, database, role, await readSettings(admin, kept, role))
+  await unlinkTarget(target, there, database, id)
+  await unlinkSource(source, admin, [kept], id)
+}
+
+/** Says who keeps replication from beginning. */
+async function slotError(admin: Sql, owner: Owner, error: unknown): Promise<unknown> {
+  const code = error instanceof GatewayError ? error.code : isPostgresError(error) && error.code
+  if (code !== 'query_timeout' && code !== '57014') return error
+  const transactions = await admin`
+    select pid, datname as database, usename as role, application_name as application,
+      round(extract(epoch from clock_timestamp() - xact_start))::float8 as for_s
+    from pg_stat_activity
+    where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit ${MAX_NAMED}
+  `
+  return new GatewayError(
+    'tenant_busy',
+    `${describeOwner(owner)} cannot be moved by logical replication yet: transactions of its server have not ended within ${SLOT_LIMIT_MS / 1000} s`,
+    {
+      database: databaseName(owner),
+      transactions: [...transactions],
+      hint: 'Send the request again when they have ended, or end them with pg_terminate_backend(pid)',
+    },
+  )
+}

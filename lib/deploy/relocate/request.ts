@@ -1,0 +1,35 @@
+import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Owner } from '../../tenancy/names.ts'
+import type { AskedHow } from './how.ts'
+import type { Followed } from './replicate/follow.ts'
+import type { Ending } from './tidy.ts'
+
+/** A step of a move, as its progress tells it. */
+export type MoveStep = 'preparing' | 'copying' | 'following' | 'holding' | 'comparing' | 'moved'
+
+/** A request to move a tenant, or a main database, to another server. */
+export interface MoveRequest {
+  owner: Owner
+  how: AskedHow
+  /** Answers calls 503 meanwhile, however long the copy takes. */
+  isHeld: boolean
+  /** Milliseconds that calls wait at most where `isHeld` is false. */
+  maxWaitMs: number
+  /** @param followed how far replication is */
+  onStep: (step: MoveStep, followed?: Followed) => void
+}
+
+/** Sessions in the administrative databases of `main`, of the source and of the target, with their locks. */
+export interface Sessions {
+  home: Sql
+  admin: Sql
+  there: Sql
+}
+
+/** A move that has begun. */
+export interface Begun extends Ending {
+  /** Size of the source, in bytes. */
+  bytes: number
+  /** `performance.now()` when calls began to be held; 0 before. */
+  heldAt: number
+}
