@@ -17,6 +17,12 @@ interface Options {
 }
 
 /**
+ * Milliseconds in which a second SIGINT is the same Ctrl-C: the terminal sends it to all processes, and npm
+ * sends it on.
+ */
+const ECHO_MS = 500
+
+/**
  * Runs the gateway of this process, alone or as the parent of its workers, and obeys signals. Ends the
  * process where it cannot start.
  * @returns the function that reads the settings again
@@ -40,8 +46,14 @@ export async function runService(handlersFolder: string): Promise<() => void> {
       process.exit(1)
     }
   }
+  let interruptedAt = Number.NEGATIVE_INFINITY
   /** The first signal waits for running requests; the second ends the process at once. */
   const stop = (signal: string) => {
+    if (signal === 'SIGINT') {
+      const isEcho = performance.now() - interruptedAt < ECHO_MS
+      interruptedAt = performance.now()
+      if (isEcho) return
+    }
     if (stopping.signal.aborted) {
       log.warn(`${signal} again: exiting at once`)
       process.exit(1)

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { afterTest } from '../helpers/after-test.ts'
@@ -57,6 +58,16 @@ describe('when it is told to stop', () => {
     expect(ms).toBeGreaterThan(900)
     expect(ms).toBeLessThan(2500)
     expect((await timed(() => gateway.exit)).ms).toBeLessThan(2000)
+    expect(await gateway.exit).toEqual({ code: 0, signal: null })
+  })
+
+  it('takes the Ctrl-C that npm hands on as the one of the terminal', async () => {
+    const gateway = await startOnTestServer()
+    await gateway.url()
+    gateway.kill('SIGINT')
+    gateway.kill('SIGINT')
+    await sleep(2)
+    gateway.kill('SIGINT')
     expect(await gateway.exit).toEqual({ code: 0, signal: null })
   })
 
