@@ -1,20 +1,8 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { findTools } from '../helpers/dumps.ts'
-import {
-  type Json,
-  startTestGateway,
-  TEST_SECRET,
-  type TestGateway,
-  uniqueName,
-} from '../helpers/gateway.ts'
+import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { type AlikeServer, startAlikeServer } from '../helpers/major-servers.ts'
 import { pack } from '../helpers/platforms.ts'
-import { type GatewayProcess, startProcess } from '../helpers/process.ts'
 
 // Moves by logical replication. PG_MAJOR=15 has pg_dump and pg_restore of Debian 12.
 
@@ -216,105 +204,4 @@ describe.runIf(hasTools)('a move by logical replication', () => {
     }
     expect(await traces()).toEqual([])
   })
-
-  test('is refused where the other server does not reach this one', async () => {
-    // The server's user may not look into the folder of this link.
-    const closed = await mkdtemp(join(tmpdir(), 'db-gateway-closed-'))
-    const { host } = parseDatabaseUrl(main.uri)
-    await symlink(host, join(closed, 'link'))
-    const third = await startTestGateway({
-      DATABASE_URL: main.uri.replace(host, join(closed, 'link')),
-      SERVERS: `eu1=${eu1.uri}`,
-    })
-    const body = { ...tenant, to: 'eu1', how: 'replicate' }
-    const refused = await third.post('/admin/move-tenant', body)
-    await third.stop()
-    await rm(closed, { recursive: true })
-    expect(refused.body.message).toContain('the server eu1 does not reach main')
-    expect(refused.body.hint).toContain('neither a socket nor localhost')
-  })
-
-  test('waits for a transaction that runs, and then says which one', async () => {
-    const long = connectAs(main)
-    await long.begin(async (sql) => {
-      await sql`select pg_current_xact_id()`
-      const refused = await move('eu1')
-      expect(refused.body).toMatchObject({ error: 'tenant_busy' })
-      expect(refused.body.transactions).toHaveLength(1)
-    })
-    await long.end()
-    expect(await traces()).toEqual([])
-  })
-
-  test('is undone or finished when its gateway is killed, and no call fails, is lost or doubled', async () => {
-    const before = await total()
-    const stop = startCallers()
-    let at = 'main'
-    for (const [step, ms] of MOMENTS) {
-      const to = at === 'main' ? 'eu1' : 'main'
-      const killed: GatewayProcess = await startProcess({
-        DATABASE_URL: main.uri,
-        GATEWAY_SECRET: TEST_SECRET,
-        SERVERS: `eu1=${eu1.uri}`,
-      })
-      const url = await killed.url()
-      await killed.line('Server eu1 is open')
-      await killAt(killed, url, to, step, ms)
-      await expect.poll(movesLeft, { timeout: 20_000 }).toEqual([])
-      expect(await traces()).toEqual([])
-      const isMoved = (await serverOf(to).databases()).includes(name)
-      expect((await serverOf(at).databases()).includes(name)).toBe(!isMoved)
-      if (!isMoved) continue
-      await dropFormer(at)
-      at = to
-    }
-    const { done, failed } = await stop()
-    expect(failed).toEqual([])
-    expect(await total()).toBe(before + done)
-  }, 400_000)
 })
-
-/** Steps of a move, and milliseconds after them, at which its gateway is killed. */
-const MOMENTS = [
-  ['copying', 100],
-  ['following', 300],
-  ['holding', 0],
-  ['holding', 150],
-  ['comparing', 0],
-  ['comparing', 100],
-] as const
-
-const serverOf = (server: string) => (server === 'main' ? main : eu1)
-
-const movesLeft = () =>
-  gateway.gateway.catalog.use((sql) => sql`select phase from _db_gateway_moves`)
-
-const connectAs = ({ uri }: AlikeServer) => postgres({ ...parseDatabaseUrl(uri), max: 1 })
-
-/** Moves the tenant and kills the gateway with SIGKILL after a step. */
-async function killAt(
-  killed: GatewayProcess,
-  url: string,
-  to: string,
-  step: string,
-  ms: number,
-): Promise<void> {
-  const response = await fetch(`${url}/admin/move-tenant`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/x-ndjson' },
-    body: JSON.stringify({ ...tenant, to, how: 'replicate' }),
-  })
-  let text = ''
-  try {
-    for await (const piece of response.body!) {
-      text += Buffer.from(piece)
-      if (!text.includes(`"${step}"`)) continue
-      await new Promise((resolve) => setTimeout(resolve, ms))
-      killed.kill('SIGKILL')
-    }
-  } catch {
-    // Its end cuts the answer.
-  }
-  expect(text).toContain(`"${step}"`)
-  await killed.exit
-}
