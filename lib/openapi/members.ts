@@ -48,6 +48,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
   force: flag('Let every loss pass'),
   function: text('Name of a function', { pattern: '^[a-z_][a-z0-9_]{0,62}$' }),
   hold: flag('Answer calls with 503 meanwhile, where they would wait'),
+  how: text('How the rows are copied', { enum: ['dump', 'replicate', 'auto'] }),
   id: text('Id of a call in flight, as /admin/activity has it'),
   if_exists: text('Whether a tenant that exists is an error', { enum: ['ok', 'error'] }),
   label: text('Labels that a tenant must have: `plan:pro,region:eu`'),
