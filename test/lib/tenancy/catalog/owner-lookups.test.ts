@@ -84,6 +84,7 @@ describe('a name', () => {
       limits: null,
       isSpelledFreely: false,
       movedTo: null,
+      hiddenAs: null,
     })
     expect(await lookups.find('shop_main')).toBe(found[0])
     expect(await lookups.find('shop_main', { anew: true })).toEqual(found[0])
