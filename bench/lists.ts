@@ -1,6 +1,4 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { itemFiles, PLATFORM, registerPlatform } from './lib/call/platform.ts'
@@ -15,7 +13,7 @@ import {
 import { machine, runBench } from './lib/run.ts'
 import { digits, table } from './lib/table.ts'
 import { enterTenants, TEMPLATE } from './lib/tenants/tenants.ts'
-import type { Sample } from './soak/probe.ts'
+import { sampleProcesses } from './soak/sample.ts'
 
 const HELP = `Asks a gateway whose catalog has many databases for its lists. Only the rows are there, not the databases.
 
@@ -93,14 +91,14 @@ async function measure(
     })
     const probed = { ...env, NODE_OPTIONS: imports.join(' '), SOAK_PROBE: file }
     const startedAt = performance.now()
-    const { url, pid, stop } = await startGateway(postgres, probed)
+    const { url, stop } = await startGateway(postgres, probed)
     try {
       const where = others.length === 0 ? '' : ` on ${serverCount} servers`
       console.log(
         `${count} databases${where}, started in ${digits(performance.now() - startedAt)} ms\n`,
       )
       const rows = [['', 'kB', 'ms', 'event loop held up, ms', 'RSS MB']]
-      for (const path of PATHS) rows.push([path, ...(await worst(url + path, pid, file))])
+      for (const path of PATHS) rows.push([path, ...(await worst(url + path, file))])
       console.log(`${table(rows)}\n\nThe largest of ${TIMES} requests.\n`)
     } finally {
       await stop()
@@ -149,33 +147,19 @@ async function fillOther(
   )
 }
 
-async function worst(url: string, pid: number, file: string): Promise<string[]> {
+async function worst(url: string, file: string): Promise<string[]> {
   const most = [0, 0, 0, 0]
   for (let i = 0; i < TIMES; i++) {
-    await sample(pid, file)
+    await sampleProcesses(file)
     const sentAt = performance.now()
     const response = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })
     const { byteLength } = await response.arrayBuffer()
     const ms = performance.now() - sentAt
     if (!response.ok) throw new Error(`${url}: ${response.status}`)
-    const { delayMaxMs, rssBytes } = await sample(pid, file)
+    const [sample] = await sampleProcesses(file)
+    const { delayMaxMs, rssBytes } = sample!
     const seen = [byteLength / 1000, ms, delayMaxMs, rssBytes / MEGABYTE]
     for (const [at, value] of seen.entries()) most[at] = Math.max(most[at]!, value)
   }
   return most.map(digits)
-}
-
-/** Asks the probe inside the gateway, which also begins anew. */
-async function sample(pid: number, file: string): Promise<Sample> {
-  const lines = () => {
-    try {
-      return readFileSync(file, 'utf8').split('\n').slice(0, -1)
-    } catch {
-      return []
-    }
-  }
-  const { length } = lines()
-  process.kill(pid, 'SIGUSR2')
-  while (lines().length === length) await sleep(5)
-  return JSON.parse(lines().at(-1)!) as Sample
 }

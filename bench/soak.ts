@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +13,14 @@ import { keepBreaking } from './soak/faults.ts'
 import { keepWatching } from './soak/operators.ts'
 import { PLATFORM } from './soak/platform.ts'
 import type { Sample } from './soak/probe.ts'
-import { type SoakServer, serverOf, settingsFor, startServers } from './soak/servers.ts'
+import { sampleProcesses } from './soak/sample.ts'
+import {
+  everyPostgres,
+  type SoakServer,
+  serverOf,
+  settingsFor,
+  startServers,
+} from './soak/servers.ts'
 import { Tally } from './soak/tally.ts'
 
 const HELP = `Uses a gateway in all ways at once for long, with consoles open and its metrics scraped, breaks its connections and its PostgreSQL now and then,
@@ -26,6 +32,8 @@ npm run soak -- [options]
   --clients 6    how many call at once
   --seed 1       of what is called, and what is broken
   --servers 1    PostgreSQL servers over which the tenants are spread (SERVERS)
+  --workers 1    processes of the gateway (WORKERS), at most 5
+  --replica      give the server main a streaming replica (DATABASE_READ_URLS)
   --help
 `
 
@@ -50,10 +58,12 @@ interface Options {
   clients: number
   seed: number
   servers: number
+  workers: number
+  replica: boolean
 }
 
-/** The gateway's memory and event loop at the start, in the middle and at the end. */
-type Samples = [Sample, Sample, Sample]
+/** Memory and event loop of each process of the gateway at the start, in the middle and at the end. */
+type Samples = [Sample[], Sample[], Sample[]]
 
 await main()
 
@@ -69,16 +79,16 @@ async function main(): Promise<void> {
     // PostgreSQL runs as another user where this is root.
     await chmod(folder, 0o755)
     const ended = () => stopping.abort(new Error('PostgreSQL has ended by itself'))
-    const servers = await startServers(folder, options.servers, ended)
+    const servers = await startServers(folder, options, ended)
     try {
-      const gateway = await startGateway(folder, servers, stopping)
+      const gateway = await startGateway(options, { folder, servers, stopping })
       try {
         await soak(options, { folder, servers, gateway, stopping })
       } finally {
         await gateway.stop()
       }
     } finally {
-      await Promise.all(servers.map(({ postgres }) => postgres.stop()))
+      await Promise.all(everyPostgres(servers).map((postgres) => postgres.stop()))
     }
   } catch (error) {
     if (!stopping.signal.aborted) throw error
@@ -96,23 +106,29 @@ function readOptions(): Options | undefined {
       clients: { type: 'string', default: '6' },
       seed: { type: 'string', default: '1' },
       servers: { type: 'string', default: '1' },
+      workers: { type: 'string', default: '1' },
+      replica: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
-  const given = [values.minutes, values.clients, values.seed, values.servers]
-  const [minutes, clients, seed, servers] = given.map(Number)
-  if (values.help || !(minutes! > 0) || !(clients! > 0) || !(seed! >= 0) || !(servers! >= 1)) {
+  const { help, replica, ...numbers } = values
+  const minutes = Number(numbers.minutes)
+  const clients = Number(numbers.clients)
+  const seed = Number(numbers.seed)
+  const servers = Number(numbers.servers)
+  const workers = Number(numbers.workers)
+  const isRight = minutes > 0 && clients > 0 && seed >= 0 && servers >= 1 && workers >= 1
+  if (help || !isRight) {
     console.log(HELP)
     return undefined
   }
-  return { minutes: minutes!, clients: clients!, seed: seed!, servers: servers! }
+  return { minutes, clients, seed, servers, workers, replica }
 }
 
 /** As `npm start` does, with the probe in it. */
 async function startGateway(
-  folder: string,
-  servers: SoakServer[],
-  stopping: AbortController,
+  { workers }: Options,
+  { folder, servers, stopping }: Omit<Soak, 'gateway'>,
 ): Promise<Service> {
   const port = await freePort()
   const imports = [
@@ -124,8 +140,9 @@ async function startGateway(
     {
       ...settingsFor(servers, MAX_CONNECTIONS),
       GATEWAY_PORT: `${port}`,
+      WORKERS: `${workers}`,
       LOG_LEVEL: 'warn',
-      SOAK_PROBE: probeFile(folder),
+      SOAK_PROBE: probeOf(folder),
     },
     { folder, port, stopping },
   )
@@ -151,6 +168,7 @@ async function soak(options: Options, { folder, servers, gateway, stopping }: So
     tenants: [],
     release: { deployed: 1, begun: 1 },
     writes: { sent: 0, answered: new Map() },
+    reads: { answered: 0, byReplica: 0 },
     signal: AbortSignal.any([over.signal, stopping.signal]),
   }
   console.log(`${availableParallelism()} cores, Node ${process.version}. ${minutes} minutes …\n`)
@@ -166,7 +184,7 @@ async function soak(options: Options, { folder, servers, gateway, stopping }: So
     const ms = minutes * 60_000 * share
     // A failure of the work itself ends it at once.
     await Promise.race([work, breaking, sleep(ms, undefined, { signal: stopping.signal })])
-    return sample(folder, gateway.pid)
+    return sampleProcesses(probeOf(folder), stopping.signal)
   }
   // By then it has warmed up.
   const samples: Samples = [await pause(0.1), await pause(0.45), await pause(0.45)]
@@ -174,15 +192,16 @@ async function soak(options: Options, { folder, servers, gateway, stopping }: So
   const [faults] = await Promise.all([breaking, work])
   const permits = await waitUntilQuiet(world)
   await checkWrites(world)
-  judge(world, { samples, permits, mostConnections: await most })
-  print(world, { samples, permits, mostConnections: await most, faults })
+  const outcome = { samples, permits, mostConnections: await most }
+  judge(world, options, outcome)
+  print(world, options, { ...outcome, faults })
 }
 
-/** The most connections that the gateway ever had to one server. */
+/** The most connections that the gateway ever had to one server, or to the replica. */
 async function watchConnections({ signal, servers }: World): Promise<number> {
   let most = 0
   while (!signal.aborted) {
-    for (const { postgres } of servers) {
+    for (const postgres of everyPostgres(servers)) {
       most = Math.max(most, await postgres.connections().catch(() => 0))
     }
     await sleep(SAMPLE_CONNECTIONS_MS)
@@ -190,22 +209,7 @@ async function watchConnections({ signal, servers }: World): Promise<number> {
   return most
 }
 
-/** Asks the probe inside the gateway. */
-async function sample(folder: string, pid: number): Promise<Sample> {
-  const read = () => {
-    try {
-      return readFileSync(probeFile(folder), 'utf8').split('\n').slice(0, -1)
-    } catch {
-      return []
-    }
-  }
-  const before = read().length
-  process.kill(pid, 'SIGUSR2')
-  while (read().length === before) await sleep(20)
-  return JSON.parse(read().at(-1)!) as Sample
-}
-
-function probeFile(folder: string): string {
+function probeOf(folder: string): string {
   return join(folder, 'probe')
 }
 
@@ -214,22 +218,19 @@ interface Permits {
   postgres: number
 }
 
-/** When nobody asks any more, the gateway's own count and PostgreSQL's have to come to the same. */
+/**
+ * When nobody asks any more, the gateway's own count and PostgreSQL's have to come to the same. The
+ * gateway tells no count for replicas.
+ */
 async function waitUntilQuiet(world: World): Promise<Permits> {
   const giveUpAt = performance.now() + QUIET_LIMIT_MS
   for (;;) {
-    const response = await fetch(`${world.gatewayUrl}/health`)
-    const health = (await response.json()) as {
-      total_connections: number
-      servers?: { connections: number }[]
-    }
-    const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0)
-    const open = world.servers.map(({ postgres }) => postgres.connections())
+    const response = await fetch(`${world.gatewayUrl}/admin/pools`)
+    const pools = (await response.json()) as { permits: { held: number } }
+    const open = await Promise.all(world.servers.map(({ postgres }) => postgres.connections()))
     const permits = {
-      gateway: health.servers
-        ? sum(health.servers.map(({ connections }) => connections))
-        : health.total_connections,
-      postgres: sum(await Promise.all(open)),
+      gateway: pools.permits.held,
+      postgres: open.reduce((total, count) => total + count, 0),
     }
     if (permits.gateway === permits.postgres || performance.now() > giveUpAt) return permits
     await sleep(500)
@@ -260,11 +261,25 @@ interface Outcome {
   mostConnections: number
 }
 
-function judge({ tally }: World, { samples, permits, mostConnections }: Outcome): void {
-  const [, middle, end] = samples
+function judge(
+  { tally, reads }: World,
+  { workers, replica }: Options,
+  { samples, permits, mostConnections }: Outcome,
+): void {
+  const [start, middle, end] = samples
+  const processes = workers > 1 ? workers + 1 : 1
+  // Nothing that is broken here ends one.
+  if (end.length !== processes || start.some(({ pid }, i) => pid !== end[i]?.pid)) {
+    tally.complain('A process of the gateway has ended')
+  }
   const limit = (bytes: number, growth: number) => bytes * (1 + growth) + SOME_BYTES
-  if (end.heapBytes > limit(middle.heapBytes, MAX_HEAP_GROWTH)) tally.complain('The heap grows')
-  if (end.rssBytes > limit(middle.rssBytes, MAX_RSS_GROWTH)) tally.complain('The RSS grows')
+  for (const { pid, heapBytes, rssBytes } of end) {
+    const before = middle.find((one) => one.pid === pid)
+    if (!before) continue
+    if (heapBytes > limit(before.heapBytes, MAX_HEAP_GROWTH)) tally.complain('The heap grows')
+    if (rssBytes > limit(before.rssBytes, MAX_RSS_GROWTH)) tally.complain('The RSS grows')
+  }
+  if (replica && reads.byReplica === 0) tally.complain('The replica answers nothing')
   if (mostConnections > MAX_CONNECTIONS) {
     tally.complain(`${mostConnections} connections were open, of ${MAX_CONNECTIONS}`)
   }
@@ -273,19 +288,16 @@ function judge({ tally }: World, { samples, permits, mostConnections }: Outcome)
   }
 }
 
-function print(world: World, outcome: Outcome & { faults: Record<string, number> }): void {
-  const { tally, tenants, release, writes } = world
+function print(
+  world: World,
+  { replica }: Options,
+  outcome: Outcome & { faults: Record<string, number> },
+): void {
+  const { tally, tenants, release, writes, reads } = world
   const { samples, permits, mostConnections, faults } = outcome
-  const row = (name: string, value: (sample: Sample) => number) => [
-    name,
-    ...samples.map((one) => digits(value(one))),
-  ]
   const memory = [
     ['', 'start', 'middle', 'end'],
-    row('RSS, MiB', ({ rssBytes }) => rssBytes / MEBIBYTE),
-    row('heap after a collection, MiB', ({ heapBytes }) => heapBytes / MEBIBYTE),
-    row('event-loop delay p99, ms', ({ delayP99Ms }) => delayP99Ms),
-    row('event-loop delay, longest, ms', ({ delayMaxMs }) => delayMaxMs),
+    ...samples[2].flatMap((one) => rowsOf(samples, one)),
   ]
   const answered = [...writes.answered.values()].reduce((sum, { size }) => sum + size, 0)
   const broken = Object.entries(faults).map(([what, times]) => `${times} ${what}`)
@@ -293,7 +305,9 @@ function print(world: World, outcome: Outcome & { faults: Record<string, number>
 
 ${table(memory)}
 
-${tally.sent} requests; ${tenants.length} tenants, release ${release.deployed}; ${answered} of ${writes.sent} writes answered.
+${tally.sent} requests; ${tenants.length} tenants, release ${release.deployed}; ${answered} of ${writes.sent} writes answered.${
+    replica ? `\n${reads.byReplica} of ${reads.answered} reads were answered by the replica.` : ''
+  }
 Faults: ${broken.join(', ') || 'none'}.
 Connections: at most ${mostConnections} of ${MAX_CONNECTIONS}; when all was quiet ${permits.gateway} permits for ${permits.postgres} in pg_stat_activity.
 `)
@@ -303,4 +317,20 @@ Connections: at most ${mostConnections} of ${MAX_CONNECTIONS}; when all was quie
   }
   console.log(`Wrong:\n- ${tally.complaints.join('\n- ')}`)
   process.exitCode = 1
+}
+
+/** What a process was at each moment. */
+function rowsOf(samples: Samples, { pid, worker }: Sample): string[][] {
+  const isAlone = samples[2].length === 1
+  const name = isAlone ? '' : worker === 0 ? 'parent: ' : `worker ${worker}: `
+  const row = (what: string, value: (sample: Sample) => number) => {
+    const found = samples.map((moment) => moment.find((one) => one.pid === pid))
+    return [name + what, ...found.map((one) => (one ? digits(value(one)) : ''))]
+  }
+  return [
+    row('RSS, MiB', ({ rssBytes }) => rssBytes / MEBIBYTE),
+    row('heap after a collection, MiB', ({ heapBytes }) => heapBytes / MEBIBYTE),
+    row('event-loop delay p99, ms', ({ delayP99Ms }) => delayP99Ms),
+    row('event-loop delay, longest, ms', ({ delayMaxMs }) => delayMaxMs),
+  ]
 }

@@ -16,6 +16,8 @@ export interface World {
   /** The release that every tenant has at least, and the newest that one may have. */
   release: { deployed: number; begun: number }
   writes: Writes
+  /** Answers of functions that only read, and how many of them a replica gave. */
+  reads: { answered: number; byReplica: number }
   /** All of it ends then. */
   signal: AbortSignal
 }
@@ -65,10 +67,17 @@ async function callSomething(world: World): Promise<void> {
 
 async function read(world: World, tenant: string): Promise<void> {
   const id = world.random(1_000_000)
-  const rows = `{"rows":[{"id":${id},"name":"Item ${id}","price":12345678901234567890.0123456789}]`
-  await call(world, 'call read', tenant, { function: 'read', params: [id] }, ({ status, text }) =>
-    status === 200 && text.startsWith(rows) ? undefined : 'not that row',
+  const rows = `{"rows":[{"id":${id},"name":"Item ${id}","price":12345678901234567890.0123456789,`
+  const answer = await call(
+    world,
+    'call read',
+    tenant,
+    { function: 'read', params: [id] },
+    ({ status, text }) => (status === 200 && text.startsWith(rows) ? undefined : 'not that row'),
   )
+  if (!answer) return
+  world.reads.answered++
+  if (answer.text.includes('"by_replica":true')) world.reads.byReplica++
 }
 
 async function write(world: World, tenant: string): Promise<void> {

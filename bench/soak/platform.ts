@@ -17,8 +17,9 @@ export function archiveOf(release: number): Promise<Uint8Array> {
       $$;`,
     'functions/read.pssql': `
       create or replace function read(p_id integer)
-      returns table (id integer, name text, price numeric) language sql stable as $$
-        select p_id, 'Item ' || p_id, 12345678901234567890.0123456789
+      returns table (id integer, name text, price numeric, by_replica boolean)
+      language sql stable as $$
+        select p_id, 'Item ' || p_id, 12345678901234567890.0123456789, pg_is_in_recovery()
       $$;`,
     'functions/nap.pssql': `
       create or replace function nap(p_seconds double precision) returns text language sql as $$

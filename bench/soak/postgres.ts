@@ -1,8 +1,14 @@
+import { execFile } from 'node:child_process'
+import { chown, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import postgres from 'postgres'
+import { layoutOf } from '../../lib/postgres/embedded/cluster.ts'
 import { type EmbeddedPostgres, startEmbedded } from '../../lib/postgres/embedded.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { freePort } from '../lib/rig.ts'
+
+const run = promisify(execFile)
 
 /** What the gateway's connections are called in pg_stat_activity. */
 const GATEWAY = 'soak-gateway'
@@ -15,6 +21,7 @@ export class SoakPostgres {
   readonly #folder: string
   readonly #port: number
   readonly #onExit: () => void
+  readonly #settings: Record<string, string>
   #password = ''
   #running: { embedded: EmbeddedPostgres; ended: Promise<void> } | undefined
   #isMeantToEnd = false
@@ -27,10 +34,38 @@ export class SoakPostgres {
     return one
   }
 
-  private constructor(folder: string, port: number, onExit: () => void) {
+  private constructor(
+    folder: string,
+    port: number,
+    onExit: () => void,
+    settings: Record<string, string> = {},
+  ) {
     this.#folder = folder
     this.#port = port
     this.#onExit = onExit
+    this.#settings = settings
+  }
+
+  /** Starts a streaming replica of it in a folder that is there. Its files are copied while it is stopped. */
+  async startReplica(folder: string): Promise<SoakPostgres> {
+    const { embedded } = this.#running!
+    const { password } = parseDatabaseUrl(embedded.superuserUrl)
+    const source = `host=127.0.0.1 port=${this.#port} user=postgres password=${password}`
+    const replica = new SoakPostgres(folder, await freePort(), this.#onExit, {
+      primary_conninfo: source,
+      // It comes back soon after a restart of the primary.
+      wal_retrieve_retry_interval: '100',
+    })
+    await embedded.stop()
+    await run('cp', ['-Rp', this.#dataDir, replica.#dataDir])
+    const { cluster } = layoutOf(replica.#dataDir)
+    const { uid, gid } = await stat(cluster)
+    const file = join(cluster, 'standby.signal')
+    await writeFile(file, '', { mode: 0o600 })
+    await chown(file, uid, gid)
+    await this.#start()
+    await replica.#start()
+    return replica
   }
 
   /** What DATABASE_URL takes. */
@@ -87,14 +122,23 @@ export class SoakPostgres {
     }
   }
 
+  get #dataDir(): string {
+    return join(this.#folder, 'data')
+  }
+
   async #start(): Promise<void> {
     let onEnd = () => {}
     const ended = new Promise<void>((resolve) => {
       onEnd = resolve
     })
     const embedded = await startEmbedded({
-      dataDir: join(this.#folder, 'data'),
-      settings: { listen_addresses: '127.0.0.1', port: `${this.#port}`, fsync: 'off' },
+      dataDir: this.#dataDir,
+      settings: {
+        listen_addresses: '127.0.0.1',
+        port: `${this.#port}`,
+        fsync: 'off',
+        ...this.#settings,
+      },
       onExit: () => {
         onEnd()
         if (!this.#isMeantToEnd) this.#onExit()

@@ -1,10 +1,15 @@
-// Runs inside the gateway, by --import: on SIGUSR2 it collects garbage and writes a line to the file
-// that SOAK_PROBE names.
+// Runs inside each process of the gateway, by --import: on SIGURG it collects garbage and writes a line to
+// its own file, whose name is SOAK_PROBE and the number of the process. The gateway obeys SIGUSR2 itself.
+import cluster from 'node:cluster'
 import { appendFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { isMainThread } from 'node:worker_threads'
 
-/** What the gateway says of itself. */
+/** What a process of the gateway says of itself. */
 export interface Sample {
+  pid: number
+  /** 0: the parent of workers, or a gateway without. */
+  worker: number
   rssBytes: number
   /** After a collection. */
   heapBytes: number
@@ -16,16 +21,20 @@ export interface Sample {
 const RESOLUTION_MS = 5
 const MILLISECOND = 1e6
 
-const file = process.env.SOAK_PROBE
-if (file) {
+const { pid } = process
+const prefix = process.env.SOAK_PROBE
+if (prefix && isMainThread) {
+  const file = `${prefix}.${pid}`
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   delay.enable()
-  process.on('SIGUSR2', () => {
+  process.on('SIGURG', () => {
     const late = (nanoseconds: number) => Math.max(0, nanoseconds / MILLISECOND - RESOLUTION_MS)
     const [delayP99Ms, delayMaxMs] = [late(delay.percentile(99)), late(delay.max)]
     const rssBytes = process.memoryUsage.rss()
     globalThis.gc?.()
     const sample: Sample = {
+      pid,
+      worker: cluster.worker?.id ?? 0,
       rssBytes,
       heapBytes: process.memoryUsage().heapUsed,
       delayP99Ms,
@@ -34,4 +43,6 @@ if (file) {
     delay.reset()
     appendFileSync(file, `${JSON.stringify(sample)}\n`)
   })
+  // It can be asked from now on.
+  appendFileSync(file, '')
 }

@@ -6,24 +6,44 @@ import { SoakPostgres } from './postgres.ts'
 export interface SoakServer {
   name: string
   postgres: SoakPostgres
+  replica?: SoakPostgres
 }
 
-/** Starts servers, `main` first. @param onExit called when one has ended by itself */
+/**
+ * Starts servers, `main` first, which may have a streaming replica.
+ * @param onExit called when one has ended by itself
+ */
 export async function startServers(
   folder: string,
-  count: number,
+  { servers: count, replica: hasReplica }: { servers: number; replica: boolean },
   onExit: () => void,
 ): Promise<SoakServer[]> {
   const servers: SoakServer[] = []
   for (let i = 0; i < count; i++) {
     const name = i === 0 ? 'main' : `e${i}`
-    const own = join(folder, name)
-    await mkdir(own)
-    // PostgreSQL runs as another user where this is root.
-    await chmod(own, 0o755)
-    servers.push({ name, postgres: await SoakPostgres.start(own, onExit) })
+    servers.push({
+      name,
+      postgres: await SoakPostgres.start(await makeFolder(folder, name), onExit),
+    })
+  }
+  const [main] = servers
+  if (main && hasReplica) {
+    main.replica = await main.postgres.startReplica(await makeFolder(folder, 'replica'))
   }
   return servers
+}
+
+async function makeFolder(parent: string, name: string): Promise<string> {
+  const folder = join(parent, name)
+  await mkdir(folder)
+  // PostgreSQL runs as another user where this is root.
+  await chmod(folder, 0o755)
+  return folder
+}
+
+/** Every PostgreSQL, replicas too. */
+export function everyPostgres(servers: SoakServer[]): SoakPostgres[] {
+  return servers.flatMap(({ postgres, replica }) => (replica ? [postgres, replica] : [postgres]))
 }
 
 /** The settings of a gateway for these servers, each with so many connections. */
@@ -32,6 +52,7 @@ export function settingsFor(servers: SoakServer[], connections: number): Record<
   const settings = {
     DATABASE_URL: main.postgres.url,
     MAX_TOTAL_CONNECTIONS: `${connections}`,
+    ...(main.replica && { DATABASE_READ_URLS: main.replica.url }),
   }
   if (others.length === 0) return settings
   return {
