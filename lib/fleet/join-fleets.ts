@@ -1,15 +1,7 @@
 import type { FleetPlatform } from './fleet.ts'
-import type { FleetRow } from './fleet-rows.ts'
+import { FLEET_STATES, type FleetRow } from './fleet-rows.ts'
 
-const NUMBERS = [
-  'databases',
-  'synced',
-  'pending',
-  'drifted',
-  'failed',
-  'suspended',
-  'missing',
-] as const
+const NUMBERS = ['databases', ...FLEET_STATES] as const
 
 /**
  * Adds up the platforms of several servers, by name. The archive is that of the first server that knows

@@ -1,4 +1,5 @@
 import type { ServiceOfWorker } from '../cluster/service.ts'
+import { addUp } from '../common/add-up.ts'
 import { mergeReports } from '../postgres/pools/merge-reports.ts'
 import type { PoolsReport } from '../postgres/pools/pool-report.ts'
 
@@ -95,18 +96,9 @@ function ownLoad({ pools, inFlight, servers }: Parts): ServiceLoad {
   }
 }
 
-function addLoads(one: ServiceLoad, other: ServiceLoad): ServiceLoad {
-  const connections = { ...one.connections }
-  for (const key of Object.keys(connections) as (keyof typeof connections)[]) {
-    connections[key] += other.connections[key]
-  }
-  return {
-    calls: one.calls + other.calls,
-    errors: one.errors + other.errors,
-    deploys: one.deploys + other.deploys,
-    connections,
-    pools: one.pools + other.pools,
-    held: one.held + other.held,
-    workers: one.workers + other.workers,
-  }
+function addLoads(
+  { connections: own, ...one }: ServiceLoad,
+  { connections: others, ...other }: ServiceLoad,
+): ServiceLoad {
+  return { ...addUp([one, other]), connections: addUp([own, others]) }
 }

@@ -1,4 +1,5 @@
 import type { H3EventContext } from 'h3'
+import { addUp } from '../../common/add-up.ts'
 import type { PoolsReport } from '../../postgres/pools/pool-report.ts'
 import { shownPools } from './shown-pools.ts'
 
@@ -25,11 +26,4 @@ export function poolsOfServers(
     totals: addUp(reports.map(({ totals }) => totals)),
     servers: reports.map(({ name, permits, totals }) => ({ name, permits, totals })),
   }
-}
-
-/** Adds up objects of the same numbers. */
-function addUp<T extends object>(objects: T[]): T {
-  const names = Object.keys(objects[0] ?? {}) as (keyof T)[]
-  const sum = (name: keyof T) => objects.reduce((total, one) => total + Number(one[name]), 0)
-  return Object.fromEntries(names.map((name) => [name, sum(name)])) as T
 }
