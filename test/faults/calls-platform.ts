@@ -1,4 +1,5 @@
-import type { Files } from '../helpers/platforms.ts'
+import { schemaForm } from '../helpers/gateway.ts'
+import { type Files, pack } from '../helpers/platforms.ts'
 
 /** What a database of the platform that is called holds: each run of a call leaves a row. */
 const SCHEMA = `
@@ -28,4 +29,27 @@ const SCHEMA = `
 `
 
 /** The archive that makes it. */
-export const FILES: Files = { 'migrations/001_runs.pssql': SCHEMA }
+const FILES: Files = { 'migrations/001_runs.pssql': SCHEMA }
+
+/** Settings of a gateway whose connections are few, and which gives up soon. */
+export const SETTINGS = {
+  MAX_CONNECTIONS_PER_POOL: '6',
+  MAX_TOTAL_CONNECTIONS: '24',
+  STATEMENT_TIMEOUT_SECS: '3',
+  CONNECT_TIMEOUT_SECS: '3',
+  POOL_WAIT_TIMEOUT_SECS: '5',
+}
+
+/** Registers tenants of the platform at the gateway. */
+export async function registerTenants(
+  url: string,
+  platform: string,
+  tenants: string[],
+): Promise<void> {
+  const archive = await pack(FILES)
+  for (const tenant of tenants) {
+    const body = schemaForm(platform, archive, tenant)
+    const response = await fetch(`${url}/register`, { method: 'POST', body })
+    if (!response.ok) throw new Error(await response.text())
+  }
+}

@@ -2,10 +2,9 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { FaultProxy } from '../helpers/fault-proxy.ts'
-import { type Json, schemaForm } from '../helpers/gateway.ts'
-import { pack } from '../helpers/platforms.ts'
+import type { Json } from '../helpers/gateway.ts'
 import { eventually, freePort, type GatewayProcess, startProcess } from '../helpers/process.ts'
-import { FILES } from './calls-platform.ts'
+import { registerTenants } from './calls-platform.ts'
 import type { MortalPostgres } from './postgres.ts'
 import { registerProcess } from './setup.ts'
 
@@ -85,13 +84,8 @@ export class CallsWorld {
     this.#applicationName = applicationName
   }
 
-  async register(platform: string, tenants: string[]): Promise<void> {
-    const archive = await pack(FILES)
-    for (const tenant of tenants) {
-      const body = schemaForm(platform, archive, tenant)
-      const response = await fetch(`${this.url}/register`, { method: 'POST', body })
-      if (!response.ok) throw new Error(await response.text())
-    }
+  register(platform: string, tenants: string[]): Promise<void> {
+    return registerTenants(this.url, platform, tenants)
   }
 
   async forgetHost(isForgotten: boolean): Promise<void> {

@@ -5,6 +5,7 @@ import type postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import type { Json } from '../helpers/gateway.ts'
 import { Load } from './calls-load.ts'
+import { SETTINGS } from './calls-platform.ts'
 import { judge, type Line, tableOf } from './calls-verdict.ts'
 import { CallsWorld } from './calls-world.ts'
 import { MortalPostgres } from './postgres.ts'
@@ -29,14 +30,6 @@ const AROUND_MS = 1500
 const BACK_MS = 5000
 /** What RSS may have grown by; what leaks does so with every fault. */
 const RSS_MEBIBYTES = 80
-
-const SETTINGS = {
-  MAX_CONNECTIONS_PER_POOL: '6',
-  MAX_TOTAL_CONNECTIONS: '24',
-  STATEMENT_TIMEOUT_SECS: '3',
-  CONNECT_TIMEOUT_SECS: '3',
-  POOL_WAIT_TIMEOUT_SECS: '5',
-}
 
 interface Fault {
   name: string

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { eventually } from '../../helpers/process.ts'
 import { Load, type Made } from '../calls-load.ts'
+import { SETTINGS } from '../calls-platform.ts'
 import { judge } from '../calls-verdict.ts'
 import { Random } from '../random.ts'
 import { registerProcess } from '../setup.ts'
@@ -20,14 +21,6 @@ const AROUND_MS = 1500
 
 /** From the first commit of the new primary until a write in each database has succeeded. */
 const BACK_MS = 3000
-
-const SETTINGS = {
-  MAX_CONNECTIONS_PER_POOL: '6',
-  MAX_TOTAL_CONNECTIONS: '24',
-  STATEMENT_TIMEOUT_SECS: '3',
-  CONNECT_TIMEOUT_SECS: '3',
-  POOL_WAIT_TIMEOUT_SECS: '5',
-}
 
 interface Fault {
   name: string

@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Json, schemaForm } from '../../helpers/gateway.ts'
-import { pack } from '../../helpers/platforms.ts'
+import type { Json } from '../../helpers/gateway.ts'
 import { eventually, freePort, type GatewayProcess, startProcess } from '../../helpers/process.ts'
-import { FILES } from '../calls-platform.ts'
+import { registerTenants } from '../calls-platform.ts'
 import { registerProcess } from '../setup.ts'
 
 export const APPLICATION = 'patroni-faults'
@@ -41,13 +40,8 @@ export class World {
     this.#gateway = gateway
   }
 
-  async register(platform: string, tenants: string[]): Promise<void> {
-    const archive = await pack(FILES)
-    for (const tenant of tenants) {
-      const body = schemaForm(platform, archive, tenant)
-      const response = await fetch(`${this.url}/register`, { method: 'POST', body })
-      if (!response.ok) throw new Error(await response.text())
-    }
+  register(platform: string, tenants: string[]): Promise<void> {
+    return registerTenants(this.url, platform, tenants)
   }
 
   async health(): Promise<Json> {
