@@ -34,6 +34,16 @@ export function numberColumn(key, label, format, isWide = false) {
   }
 }
 
+/**
+ * A column of a text that is shown as it is, on wide screens.
+ * @param {string} key
+ * @param {string} label
+ * @returns {Column}
+ */
+export function textColumn(key, label) {
+  return { key, label, isWide: true, sort: (row) => row[key], cell: (row) => row[key] }
+}
+
 /** Height of a row in pixels; style.css has the same. */
 const ROW = 36
 

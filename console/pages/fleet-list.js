@@ -8,7 +8,7 @@ import {
   formatCount,
   formatTime,
 } from '../components/format.js'
-import { numberColumn, Table } from '../components/table.js'
+import { numberColumn, Table, textColumn } from '../components/table.js'
 import { html } from '../html.js'
 import { labelWords } from '../labels.js'
 import { nameOf } from '../owner.js'
@@ -89,13 +89,7 @@ const COLUMNS = [
 ]
 
 /** The column of the PostgreSQL servers, where there are several. @type {import('../components/table.js').Column} */
-const SERVER = {
-  key: 'server',
-  label: 'Server',
-  isWide: true,
-  sort: (row) => row.server,
-  cell: (row) => row.server,
-}
+const SERVER = textColumn('server', 'Server')
 
 const WITH_SERVER = [...COLUMNS.slice(0, 2), SERVER, ...COLUMNS.slice(2)]
 

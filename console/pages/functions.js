@@ -10,7 +10,7 @@ import {
   formatShort,
 } from '../components/format.js'
 import { Loading } from '../components/notice.js'
-import { numberColumn, Table } from '../components/table.js'
+import { numberColumn, Table, textColumn } from '../components/table.js'
 import { html } from '../html.js'
 import { usePolling } from '../polling.js'
 import { useResource } from '../resource.js'
@@ -147,13 +147,7 @@ const COLUMNS = [
 ]
 
 /** @type {Column} */
-const PLATFORM = {
-  key: 'platform',
-  label: 'Platform',
-  isWide: true,
-  sort: (row) => row.platform,
-  cell: (row) => row.platform,
-}
+const PLATFORM = textColumn('platform', 'Platform')
 
 /** @type {Column} */
 const TENANT = {

@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals'
 import { useMemo } from 'preact/hooks'
 import { formatCount, formatMs, formatSeconds } from '../components/format.js'
-import { numberColumn, Table } from '../components/table.js'
+import { numberColumn, Table, textColumn } from '../components/table.js'
 import { html } from '../html.js'
 
 /** @typedef {import('../components/table.js').Column} Column */
@@ -39,13 +39,7 @@ const DATABASES = [
 ]
 
 /** The column of the PostgreSQL servers, where there are several. @type {Column} */
-const SERVER = {
-  key: 'server',
-  label: 'Server',
-  isWide: true,
-  sort: (row) => row.server,
-  cell: (row) => row.server,
-}
+const SERVER = textColumn('server', 'Server')
 
 /** @param {Column[]} columns @param {boolean} hasServers */
 function withServer([first, ...columns], hasServers) {
